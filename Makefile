@@ -1,0 +1,54 @@
+# Everything a fresh machine needs is set up by the target itself: Python 3.11+ with venv, and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT := out
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint docs bench-smoke clean
+
+help:  ## say what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("splitopt needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+# torch first and pinned, so that nothing else asks for another build of it
+$(VENV)/.dev: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet --editable '.[train,bench,dev]'
+	touch $@ $(VENV)/.core
+
+demo: $(VENV)/.core  ## set up and plan two real fleets
+	mkdir -p $(OUT)
+	$(BIN)/splitopt plan examples/dp-mora-resnet18.yaml -o $(OUT)/dp-mora-resnet18.json --report $(OUT)/dp-mora-resnet18.html
+	$(BIN)/splitopt plan examples/measured-resnet101.yaml --objective makespan -o $(OUT)/measured-resnet101.json --report $(OUT)/measured-resnet101.html
+	@echo "The plans and their pages are in $(OUT)/"
+
+test: $(VENV)/.dev  ## set up and run the tests
+	$(BIN)/python -m pytest -n 2
+
+test-slow: $(VENV)/.dev  ## run the tests that take longer
+	$(BIN)/python -m pytest -n 2 -m slow
+
+lint: $(VENV)/.dev  ## check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.dev  ## build the documentation, warnings are errors
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+bench-smoke: $(VENV)/.dev  ## run the quick benchmark suite
+	mkdir -p $(OUT)
+	rm -f $(OUT)/quick.jsonl
+	$(BIN)/splitopt bench --suite quick -o $(OUT)/quick.jsonl
+
+clean:  ## remove what the targets above made
+	rm -rf $(VENV) $(OUT) docs/_build

@@ -1,0 +1,48 @@
+"""Every error that splitopt raises on purpose, and the exit code it means on the command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from splitopt.results import Result
+
+
+class SplitoptError(Exception):
+    """Base of all errors that splitopt raises on purpose."""
+
+    exit_code = 1
+
+
+class InputError(SplitoptError, ValueError):
+    """An input cannot be read as what it claims to be: syntax, type, shape, unit, NaN, sign.
+
+    The message is one sentence that names the field, the value and the mend.
+    """
+
+    exit_code = 2
+
+    @classmethod
+    def at(cls, field: str, problem: str) -> InputError:
+        """Build the error for one field of a document, such as ``devices[0].compute``."""
+        return cls(f"{field}: {problem}" if field else problem)
+
+
+class CapabilityError(SplitoptError):
+    """A solver cannot answer this question; the message names the solvers that can."""
+
+
+class InfeasibleError(SplitoptError):
+    """A well-formed problem has no answer; the message says what would have to change."""
+
+
+class SolveError(SplitoptError):
+    """Raised by ``solve(..., on_failure="raise")`` when there is no feasible answer."""
+
+    def __init__(self, message: str, result: Result):
+        super().__init__(message)
+        self.result = result
+
+
+class UnitWarning(UserWarning):
+    """A unit was read as written but is probably not what was meant, such as ``mbit``."""

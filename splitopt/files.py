@@ -1,0 +1,155 @@
+"""Reading and writing files safely: strict JSON and YAML in, atomic writes out."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from splitopt.errors import InputError
+
+
+def read_text(path: str | Path) -> str:
+    """Read a UTF-8 text file; raise `InputError` in one sentence when that is not possible."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder, not a file") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: is not UTF-8 text") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({_reason(error)})") from None
+
+
+def parse_json(text: str, source: str) -> Any:
+    """Parse strict JSON: NaN, Infinity and repeated keys are refused."""
+
+    def constant(name: str) -> NoReturn:
+        raise InputError(f"{source}: {name} is not a number that JSON allows; use a finite number")
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise InputError(f"{source}: the key {twice!r} stands twice in one object")
+        return found
+
+    try:
+        return json.loads(text, parse_constant=constant, object_pairs_hook=unique)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{source}: is not JSON (line {error.lineno}, column {error.colno}: {error.msg})"
+        ) from None
+    except RecursionError:
+        raise InputError(f"{source}: is nested too deeply") from None
+    except InputError:
+        raise
+    except ValueError as error:  # such as an integer of more digits than Python converts
+        raise InputError(f"{source}: holds a number that cannot be read ({error})") from None
+
+
+def parse_yaml(text: str, source: str) -> Any:
+    """Parse YAML with the safe loader; repeated keys are refused."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """The safe loader, strict about repeated keys."""
+
+        def construct_mapping(
+            self, node: yaml.MappingNode, deep: bool = False
+        ) -> dict[Hashable, Any]:
+            seen = set()
+            for key_node, _ in node.value:
+                key = getattr(key_node, "value", None)
+                if isinstance(key, str) and key != "<<" and key in seen:
+                    line = key_node.start_mark.line + 1
+                    raise InputError(f"{source}: the key {key!r} stands twice (line {line})")
+                if isinstance(key, str):
+                    seen.add(key)
+            return super().construct_mapping(node, deep)
+
+    try:
+        return yaml.load(text, Loader=Loader)
+    except yaml.MarkedYAMLError as error:
+        where = error.problem_mark
+        place = f"line {where.line + 1}, column {where.column + 1}: " if where else ""
+        raise InputError(f"{source}: is not YAML ({place}{error.problem})") from None
+    except yaml.YAMLError as error:
+        first = str(error).splitlines()[0]
+        raise InputError(f"{source}: is not YAML ({first})") from None
+    except RecursionError:
+        raise InputError(f"{source}: is nested too deeply") from None
+    except InputError:
+        raise
+    except (ValueError, TypeError) as error:  # such as a date that does not exist
+        raise InputError(f"{source}: holds a value that cannot be read ({error})") from None
+
+
+def expect_format(document: Any, source: str, name: str, version: int) -> Mapping[str, Any]:
+    """Check the ``format`` and ``version`` of a document and return it as a mapping."""
+    if not isinstance(document, Mapping):
+        raise InputError(f"{source}: must be an object with the keys 'format' and 'version'")
+    if document.get("format") != name:
+        found = document.get("format")
+        raise InputError(f"{source}: format is {found!r}, expected {name!r}")
+    found = document.get("version")
+    if isinstance(found, bool) or found != version:
+        raise InputError(
+            f"{source}: version is {found!r}, this release of splitopt reads version {version}"
+        )
+    return document
+
+
+def check_writable(path: str | Path) -> None:
+    """Raise `InputError` if `path` cannot be written, before any work is done."""
+    target = Path(path)
+    folder = target.parent
+    if target.is_dir():
+        raise InputError(f"{path}: cannot be written, it is a folder")
+    if not folder.is_dir():
+        raise InputError(f"{path}: cannot be written, the folder {str(folder)!r} does not exist")
+    try:
+        handle, probe = tempfile.mkstemp(prefix=".splitopt-", dir=folder)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({_reason(error)})") from None
+    os.close(handle)
+    os.unlink(probe)
+
+
+def write_atomic(path: str | Path, content: str | bytes) -> None:
+    """Write a file so that a crash leaves either the old content or the new, never a part."""
+    data = content.encode() if isinstance(content, str) else content
+    target = Path(path)
+    check_writable(target)
+    handle, name = tempfile.mkstemp(prefix=".splitopt-", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(name, _mode(target))
+        os.replace(name, target)
+    except BaseException as error:
+        Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise InputError(f"{path}: cannot be written ({_reason(error)})") from None
+        raise
+
+
+def _mode(target: Path) -> int:
+    """Permissions of an existing file, else what the process would give a new one."""
+    if target.exists():
+        return target.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

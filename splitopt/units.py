@@ -1,0 +1,163 @@
+"""Quantities as people write them, turned to SI numbers once, at the edge.
+
+Information (bit, byte) and work (FLOP, MAC) are dimensions of their own here, so that ``100 MHz``
+is not a rate and ``3 GFLOP`` is not a speed. Work is counted in FLOP with 1 MAC = 2 FLOP.
+Decibels have no place in this module: they are explicit fields of a scenario.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from splitopt.errors import InputError, UnitWarning
+
+_DEFINITIONS = """
+nano- = 1e-9 = n-
+micro- = 1e-6 = µ- = u-
+milli- = 1e-3 = m-
+kilo- = 1e3 = k-
+mega- = 1e6 = M-
+giga- = 1e9 = G-
+tera- = 1e12 = T-
+peta- = 1e15 = P-
+kibi- = 1024 = Ki-
+mebi- = 1048576 = Mi-
+gibi- = 1073741824 = Gi-
+tebi- = 1099511627776 = Ti-
+second = [time] = s = sec
+minute = 60 second = min
+hour = 3600 second = h
+hertz = [frequency] = Hz
+joule = [energy] = J
+watt = joule / second = W
+bit = [information] = b
+byte = 8 bit = B
+flop = [work] = FLOP
+mac = 2 flop = MAC
+flops = flop / second = FLOPS
+bps = bit / second
+""".strip().splitlines()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a quantity measures: its name, its SI unit here, an example, and prefixes to print."""
+
+    name: str
+    unit: str
+    example: str
+    prefixes: tuple[str, ...] = ("", "k", "M", "G", "T")
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("rate", "bit/s", "100 Mbit/s"),
+        Kind("size", "B", "4 GiB", ("", "Ki", "Mi", "Gi", "Ti", "k", "M", "G", "T")),
+        Kind("compute speed", "FLOP/s", "3.62 GFLOP/s"),
+        Kind("time", "s", "20 ms", ("", "m", "u")),
+        Kind("power", "W", "0.2 W", ("", "m", "k")),
+        Kind("bandwidth", "Hz", "20 MHz"),
+        Kind("noise density", "W/Hz", "4e-21 W/Hz", ("",)),
+    )
+}
+
+_TEXT = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf))\s*(.*?)\s*$")
+_MILLI = re.compile(
+    r"(?<![A-Za-z])m(bit|bits|bps|b|B|byte|bytes|FLOPS?|flops?|MACs?|Hz)(?![A-Za-z])"
+)
+
+
+def parse(value: Any, kind: str) -> float:
+    """Turn ``"50 Mbit/s"`` into 5e7.
+
+    Parameters
+    ----------
+    value
+        A text of a number and a unit. Anything else is refused: a bare number has no unit.
+    kind
+        A key of `KINDS`, which fixes the dimension and the SI unit of the answer.
+
+    Raises
+    ------
+    InputError
+        No number, no unit, an unknown unit, a unit of another dimension, or NaN and infinity.
+    """
+    known = KINDS[kind]
+    example = f"write it as for example {known.example!r}"
+    if isinstance(value, bool) or not isinstance(value, str):
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            raise InputError(f"{value} has no unit; {example}")
+        raise InputError(f"{value!r} is not a {known.name}; {example}")
+    match = _TEXT.match(value) if len(value) <= 64 else None
+    if match is None:
+        raise InputError(f"{value[:64]!r} is not a number with a unit; {example}")
+    number, unit = float(match[1]), match[2]
+    if not math.isfinite(number):
+        raise InputError(f"{value!r} is not a finite number; {example}")
+    if not unit:
+        raise InputError(f"{value!r} has no unit; {example}")
+    if milli := _MILLI.search(unit):
+        meant = unit.replace("m" + milli[1], "M" + milli[1], 1)
+        warnings.warn(
+            f"{value!r} is read with m = milli (1e-3); for mega write {match[1]} {meant}",
+            UnitWarning,
+            stacklevel=2,
+        )
+    result = number * _factor(unit, kind, value)
+    if not math.isfinite(result):
+        raise InputError(f"{value!r} is too large for a floating-point number")
+    return result
+
+
+def render(value: float, kind: str) -> str:
+    """Write an SI number so that `parse` gives exactly the same number back.
+
+    >>> render(1e8, "rate")
+    '100 Mbit/s'
+    """
+    known = KINDS[kind]
+    candidates = []
+    for prefix in known.prefixes:
+        unit = prefix + known.unit
+        factor = _factor(unit, kind, unit)
+        number = float(f"{value / factor:.12g}")
+        if number * factor == value:
+            candidates.append((abs(number) < 1, len(f"{number:.12g}"), f"{number:.12g} {unit}"))
+    return min(candidates)[2] if candidates else f"{value!r} {known.unit}"
+
+
+@cache
+def _registry() -> Any:
+    """Build the registry at first use: nothing is imported or parsed before."""
+    import pint
+
+    registry: Any = pint.UnitRegistry(None, on_redefinition="raise")
+    for line in _DEFINITIONS:
+        registry.define(line)
+    return registry
+
+
+@cache
+def _factor(unit: str, kind: str, value: str) -> float:
+    """Give the number of SI units of `kind` in one `unit`."""
+    known = KINDS[kind]
+    registry = _registry()
+    try:
+        found = registry.parse_units(unit)
+    except Exception:
+        raise InputError(
+            f"{value!r}: the unit {unit!r} is unknown; write it as for example {known.example!r}"
+        ) from None
+    wanted = registry.parse_units(known.unit)
+    if found.dimensionality != wanted.dimensionality:
+        raise InputError(
+            f"{value!r}: {unit!r} is not a unit of {known.name}; "
+            f"write it as for example {known.example!r}"
+        )
+    return float(registry.Quantity(1.0, found).to(wanted).magnitude)

@@ -1,0 +1,94 @@
+"""Reading refuses what is not what it claims to be; writing is all or nothing."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from splitopt import files
+from splitopt.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "is not JSON"),
+        ('{"a": NaN}', "NaN is not a number"),
+        ('{"a": -Infinity}', "-Infinity is not a number"),
+        ('{"a": 1, "a": 2}', "stands twice"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"a": ' + "9" * 5000 + "}", "cannot be read"),
+    ],
+)
+def test_json_is_strict(text, words):
+    """Broken, ambiguous or unbounded JSON is refused in one sentence."""
+    with pytest.raises(InputError, match=words):
+        files.parse_json(text, "file.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: [1, 2", "is not YAML"),
+        ("a: 1\na: 2", "stands twice"),
+        ("!!python/object/apply:os.system ['true']", "is not YAML"),
+        ("a: \t- b", "is not YAML"),
+        ("a: 2024-13-77", "cannot be read"),
+        ("a: *unknown", "is not YAML"),
+    ],
+)
+def test_yaml_is_strict_and_runs_nothing(text, words):
+    """Broken YAML, repeated keys and tags that would build objects are refused."""
+    with pytest.raises(InputError, match=words):
+        files.parse_yaml(text, "file.yaml")
+
+
+def test_missing_and_unreadable_files(tmp_path):
+    """A path that cannot be read says why."""
+    with pytest.raises(InputError, match="no such file"):
+        files.read_text(tmp_path / "none.yaml")
+    with pytest.raises(InputError, match="is a folder"):
+        files.read_text(tmp_path)
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="not UTF-8"):
+        files.read_text(tmp_path / "binary")
+
+
+def test_write_is_atomic(tmp_path, monkeypatch):
+    """A failure while writing leaves the old content and no other file behind."""
+    target = tmp_path / "plan.json"
+    files.write_atomic(target, "old")
+
+    def fail(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(InputError, match="No space left"):
+        files.write_atomic(target, "new")
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["plan.json"]
+
+
+def test_unwritable_paths_are_refused_early(tmp_path):
+    """A folder, or a path in a folder that does not exist, cannot be written."""
+    with pytest.raises(InputError, match="it is a folder"):
+        files.check_writable(tmp_path)
+    with pytest.raises(InputError, match="does not exist"):
+        files.check_writable(tmp_path / "no" / "plan.json")
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ([], "must be an object"),
+        ({"format": "other", "version": 1}, "format is 'other'"),
+        ({"format": "mine", "version": 2}, "version is 2"),
+        ({"format": "mine", "version": True}, "version is True"),
+        ({"format": "mine"}, "version is None"),
+    ],
+)
+def test_format_and_version_are_checked(document, words):
+    """A document of another format or version is refused."""
+    with pytest.raises(InputError, match=words):
+        files.expect_format(document, "file", "mine", 1)
