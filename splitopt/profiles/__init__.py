@@ -1,0 +1,9 @@
+"""What a model costs at each cut: the table, its curves and measured times, shipped profiles."""
+
+from splitopt.profiles.catalog import load_profile as load_profile
+from splitopt.profiles.catalog import profile_names as profile_names
+from splitopt.profiles.curves import Curve as Curve
+from splitopt.profiles.fill import Fill as Fill
+from splitopt.profiles.machines import MachineTimes as MachineTimes
+from splitopt.profiles.model import ModelProfile as ModelProfile
+from splitopt.profiles.provenance import Provenance as Provenance

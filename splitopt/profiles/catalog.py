@@ -1,0 +1,81 @@
+"""Finding a profile by its name or its file."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from splitopt.errors import InputError
+from splitopt.profiles.computed import RESNETS, imagenet_resnet
+from splitopt.profiles.fill import Fill, check_fill
+from splitopt.profiles.measured import measured_names, measured_profile
+from splitopt.profiles.model import ModelProfile
+from splitopt.profiles.published import published_names, published_profile
+
+
+def profile_names() -> tuple[str, ...]:
+    """Names of the shipped profiles."""
+    return (*published_names(), *RESNETS, *measured_names())
+
+
+def load_profile(
+    name_or_path: str | Path, fill: str | Mapping[str, Fill] | None = None
+) -> ModelProfile:
+    """Load a shipped profile by its name, or one of your own from a JSON file.
+
+    Parameters
+    ----------
+    name_or_path
+        One of `profile_names`, or a path: a `Path`, or a text that has a path separator or ends
+        in ``.json``.
+    fill
+        How to fill layers that were not measured. A text applies to every machine that has
+        measured layers and others; a mapping names the way for each machine. The ways are those
+        of `ModelProfile.with_fill`.
+
+    Raises
+    ------
+    InputError
+        No such name, a file that cannot be read as a profile, or a fill that is not possible.
+    """
+    profile = _find(name_or_path)
+    if fill is None:
+        return profile
+    if isinstance(fill, Mapping):
+        ways = dict(fill)
+    else:
+        check_fill(fill)
+        partly = [name for name, times in profile.machines.items() if times.measured.any()]
+        ways = dict.fromkeys(partly, fill)
+    for machine, how in ways.items():
+        profile = profile.with_fill(machine, how)
+    return profile
+
+
+def _find(name_or_path: str | Path) -> ModelProfile:
+    text = os.fspath(name_or_path)
+    is_path = isinstance(name_or_path, Path) or text.endswith(".json")
+    if is_path or "/" in text or os.sep in text:
+        return ModelProfile.load(text)
+    names = profile_names()
+    if text not in names:
+        close = difflib.get_close_matches(text, names, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise InputError(
+            f"there is no profile {text!r}; {hint}The shipped ones are {', '.join(names)}; "
+            "a file of your own is named by a path that ends in .json"
+        )
+    return _shipped(text)
+
+
+@cache
+def _shipped(name: str) -> ModelProfile:
+    """Build a shipped profile once; profiles are immutable, so it can be shared."""
+    if name in RESNETS:
+        return imagenet_resnet(name)
+    if name in published_names():
+        return published_profile(name)
+    return measured_profile(name)

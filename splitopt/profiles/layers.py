@@ -1,0 +1,150 @@
+"""Arithmetic of network layers: operations, parameters, sizes and what training keeps.
+
+Only shapes are tracked, per sample, in fp32. What counts as work is the count of the common FLOP
+counters for PyTorch, the one that DP-MORA's Table 1 was fitted to:
+
+* a convolution or linear layer: its multiply-accumulate operations (MAC), the bias is free;
+* batch normalisation: 2 per element; ReLU: 1 per element; max pooling: 1 per input element;
+* average pooling, dropout and the residual addition: nothing.
+
+What is kept from the forward to the backward pass are the tensors that PyTorch's autograd saves,
+each storage once, with ReLU in place: the inputs of convolutions, linear layers, normalisations
+and poolings, the outputs of ReLU, the int64 indices of max pooling and the mask of dropout. An
+average pooling to one value per channel is a mean, which saves nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FP32_BYTES = 4
+INT64_BYTES = 8
+
+
+@dataclass
+class Tensor:
+    """The shape of one activation, and whether autograd keeps its storage already."""
+
+    channels: int
+    height: int
+    width: int
+    kept: bool = False
+
+    @property
+    def elements(self) -> int:
+        """Values per sample."""
+        return self.channels * self.height * self.width
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A part of a network that is not cut further; counts are per sample and forward.
+
+    Parameters
+    ----------
+    macs
+        Multiply-accumulate operations of convolutions and linear layers.
+    elementwise
+        Operations of normalisation, ReLU and max pooling.
+    parameters, statistics
+        Trained values, and running statistics of batch normalisation.
+    output_elements
+        Values that leave the unit: the smashed data of a cut behind it.
+    kept_bytes
+        What the unit adds to the memory kept for the backward pass.
+    """
+
+    name: str
+    macs: int
+    elementwise: int
+    parameters: int
+    statistics: int
+    output_elements: int
+    kept_bytes: int
+
+    @property
+    def operations(self) -> int:
+        """The work of the unit, in MAC."""
+        return self.macs + self.elementwise
+
+
+class Ledger:
+    """Counts of the unit that is being built; every method applies one layer to a shape."""
+
+    def __init__(self) -> None:
+        self.macs = self.elementwise = self.parameters = self.statistics = self.kept_bytes = 0
+
+    def conv(
+        self, x: Tensor, channels: int, kernel: int, stride: int = 1, *, bias: bool = False
+    ) -> Tensor:
+        """Apply a square convolution with the padding that keeps the size at stride 1."""
+        self._keep(x)
+        height, width = _windows(x, kernel, stride, kernel // 2)
+        weights = x.channels * channels * kernel**2
+        self.macs += weights * height * width
+        self.parameters += weights + (channels if bias else 0)
+        return Tensor(channels, height, width)
+
+    def linear(self, x: Tensor, features: int) -> Tensor:
+        """Flatten and apply a linear layer with bias."""
+        self._keep(x)
+        self.macs += x.elements * features
+        self.parameters += (x.elements + 1) * features
+        return Tensor(features, 1, 1)
+
+    def batch_norm(self, x: Tensor) -> Tensor:
+        """Apply batch normalisation with scale and shift."""
+        self._keep(x)
+        self.elementwise += 2 * x.elements
+        self.parameters += 2 * x.channels
+        self.statistics += 2 * x.channels
+        return Tensor(x.channels, x.height, x.width)
+
+    def relu(self, x: Tensor) -> Tensor:
+        """Apply ReLU in place; the result is kept."""
+        self.elementwise += x.elements
+        self._keep(x)
+        return x
+
+    def max_pool(self, x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
+        """Apply max pooling, which keeps its input and the index of every maximum."""
+        self._keep(x)
+        self.elementwise += x.elements
+        result = Tensor(x.channels, *_windows(x, kernel, stride, padding))
+        self.kept_bytes += INT64_BYTES * result.elements
+        return result
+
+    def average_pool(self, x: Tensor, side: int) -> Tensor:
+        """Apply adaptive average pooling to `side` x `side` values per channel."""
+        if side > 1:
+            self._keep(x)
+        return Tensor(x.channels, side, side)
+
+    def dropout(self, x: Tensor) -> Tensor:
+        """Apply dropout, which keeps its scaled mask."""
+        self.kept_bytes += FP32_BYTES * x.elements
+        return Tensor(x.channels, x.height, x.width)
+
+    def close(self, name: str, output: Tensor) -> Unit:
+        """Name what was counted since the ledger was made."""
+        return Unit(
+            name=name,
+            macs=self.macs,
+            elementwise=self.elementwise,
+            parameters=self.parameters,
+            statistics=self.statistics,
+            output_elements=output.elements,
+            kept_bytes=self.kept_bytes,
+        )
+
+    def _keep(self, x: Tensor) -> None:
+        """Count the storage of `x` as kept, unless it is already."""
+        if not x.kept:
+            self.kept_bytes += FP32_BYTES * x.elements
+            x.kept = True
+
+
+def _windows(x: Tensor, kernel: int, stride: int, padding: int) -> tuple[int, int]:
+    """Count the positions of a square window down and across the padded input."""
+    down, across = ((size + 2 * padding - kernel) // stride + 1 for size in (x.height, x.width))
+    return down, across

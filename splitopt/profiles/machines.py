@@ -1,0 +1,86 @@
+"""Seconds per layer that were measured on a named machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from splitopt.errors import InputError
+from splitopt.profiles.fields import Array, Mask, expect_keys, frozen_array, frozen_mask
+
+COLUMNS = ("forward_s", "backward_s", "update_s")
+
+
+@dataclass(frozen=True, eq=False)
+class MachineTimes:
+    """What each layer costs on one machine, in seconds per sample.
+
+    Parameters
+    ----------
+    forward_s, backward_s, update_s
+        Arrays of shape ``(L,)``: the forward pass, the backward pass, and the sample's share of
+        the weight update that follows a batch.
+    measured
+        Booleans of shape ``(L,)``: where it is false the layer was not measured and its times
+        are 0 without meaning anything. A layer that was filled counts as measured; the
+        ``fills`` of the profile's provenance say so.
+
+    Raises
+    ------
+    InputError
+        Shapes that differ, a negative number, or a time other than 0 in an unmeasured layer.
+    """
+
+    forward_s: Array
+    backward_s: Array
+    update_s: Array
+    measured: Mask
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "measured", frozen_mask(self.measured, "measured"))
+        for name in COLUMNS:
+            array = frozen_array(getattr(self, name), name, len(self.measured))
+            object.__setattr__(self, name, array)
+            if np.any(array[~self.measured]):
+                row = int(np.flatnonzero((array > 0) & ~self.measured)[0]) + 1
+                raise InputError.at(name, f"entry {row} has a time but is not marked as measured")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickling forgets that an array is read-only; building anew restores it.
+        return MachineTimes, (self.forward_s, self.backward_s, self.update_s, self.measured)
+
+    @property
+    def total_s(self) -> Array:
+        """Forward, backward and update together, shape ``(L,)``."""
+        return self.forward_s + self.backward_s + self.update_s
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        document: dict[str, Any] = {name: getattr(self, name).tolist() for name in COLUMNS}
+        return {**document, "measured": self.measured.tolist()}
+
+    @classmethod
+    def from_dict(cls, document: Any, field: str) -> MachineTimes:
+        """Read what `to_dict` wrote; raise `InputError` that starts with `field` otherwise."""
+        found = expect_keys(document, field, (*COLUMNS, "measured"))
+        try:
+            return cls(**found)
+        except InputError as error:
+            raise InputError(f"{field}.{error}") from None
+
+
+def describe_rows(measured: Mask, layers: Sequence[str]) -> str:
+    """Name the unmeasured rows, 1-based, as in ``rows 3 (pool1), 6-8 (conv3_1 to conv3_3)``."""
+    gaps = np.flatnonzero(~measured)
+    runs = np.split(gaps, np.flatnonzero(np.diff(gaps) > 1) + 1)
+    parts = []
+    for run in runs:
+        first, last = int(run[0]), int(run[-1])
+        if first == last:
+            parts.append(f"{first + 1} ({layers[first]})")
+        else:
+            parts.append(f"{first + 1}-{last + 1} ({layers[first]} to {layers[last]})")
+    return f"{'row' if gaps.size == 1 else 'rows'} {', '.join(parts)}"

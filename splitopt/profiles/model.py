@@ -1,0 +1,333 @@
+"""The profile of a model: what every cut costs, per sample."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from splitopt.errors import InputError
+from splitopt.files import expect_format, parse_json, read_text, write_atomic
+from splitopt.profiles.curves import Curve
+from splitopt.profiles.fields import (
+    Array,
+    expect_keys,
+    expect_mapping,
+    expect_text,
+    expect_texts,
+    frozen_array,
+)
+from splitopt.profiles.fill import Fill, LayerWork, check_fill, filled
+from splitopt.profiles.machines import MachineTimes, describe_rows
+from splitopt.profiles.provenance import Provenance
+
+FORMAT, VERSION = "splitopt-profile", 1
+UNITS = ("MAC", "FLOP")
+
+# Nothing is left for the server and nothing crosses once all layers stay on the device.
+_ZERO_AT_LAST = ("server_forward_flop", "server_backward_flop", "smashed_bytes", "gradient_bytes")
+
+
+@dataclass(frozen=True, eq=False)
+class ModelProfile:
+    """A model of L layers as a table over its cuts.
+
+    Entry ``l - 1`` of every array is cut ``l``: the first ``l`` layers stay on the device, for
+    ``l = 1 .. L``. At cut L nothing is left for the server. All arrays are float64, read-only,
+    of shape ``(L,)`` and per sample of the training set.
+
+    Parameters
+    ----------
+    name
+        A short name, such as ``resnet18-imagenet``.
+    layers
+        The names of the L layers (or blocks) from the input to the output.
+    device_forward_flop, device_backward_flop
+        Work of the device part, in FLOP with 1 MAC = 2 FLOP.
+    server_forward_flop, server_backward_flop
+        Work of the server part, in FLOP; 0 at cut L.
+    smashed_bytes, gradient_bytes
+        Activations sent up at the cut and their gradient sent down; 0 at cut L.
+    device_model_bytes
+        Parameters of the whole device part (not per sample).
+    work_unit
+        ``MAC`` or ``FLOP``: how the source counted work. The arrays are FLOP in either case.
+    provenance
+        Where the numbers come from.
+    leakage
+        Fraction of the input that the server can recover, 0 to 1; None when unknown.
+    device_memory_fixed_bytes
+        Parameters and their gradients of the device part, and nothing else: no optimizer state,
+        no running statistics (not per sample); None when unknown.
+    device_memory_per_sample_bytes
+        What the device part keeps of a sample from the forward to the backward pass; None when
+        unknown.
+    machines
+        Measured seconds per layer, by the name of the machine; empty if nothing was measured.
+    curves
+        The regression curves that the table was evaluated from, by the name of the array, in the
+        unit of that array and without clipping; None for other profiles.
+
+    Raises
+    ------
+    InputError
+        A wrong shape, a number that is negative or not finite, a leakage above 1, or work or
+        bytes at cut L where nothing crosses.
+    """
+
+    name: str
+    layers: tuple[str, ...]
+    device_forward_flop: Array
+    device_backward_flop: Array
+    server_forward_flop: Array
+    server_backward_flop: Array
+    smashed_bytes: Array
+    gradient_bytes: Array
+    device_model_bytes: Array
+    work_unit: str
+    provenance: Provenance
+    leakage: Array | None = None
+    device_memory_fixed_bytes: Array | None = None
+    device_memory_per_sample_bytes: Array | None = None
+    machines: Mapping[str, MachineTimes] = field(default_factory=dict)
+    curves: Mapping[str, Curve] | None = None
+
+    REQUIRED: ClassVar[tuple[str, ...]] = (
+        "device_forward_flop",
+        "device_backward_flop",
+        "server_forward_flop",
+        "server_backward_flop",
+        "smashed_bytes",
+        "gradient_bytes",
+        "device_model_bytes",
+    )
+    OPTIONAL: ClassVar[tuple[str, ...]] = (
+        "leakage",
+        "device_memory_fixed_bytes",
+        "device_memory_per_sample_bytes",
+    )
+
+    def __post_init__(self) -> None:
+        expect_text(self.name, "name")
+        layers = expect_texts(self.layers, "layers")
+        if not layers:
+            raise InputError.at("layers", "is empty; a model has at least one layer")
+        object.__setattr__(self, "layers", layers)
+        if self.work_unit not in UNITS:
+            raise InputError.at(
+                "work_unit", f"is {self.work_unit!r}; choose {' or '.join(map(repr, UNITS))}"
+            )
+        for name in (*self.REQUIRED, *self.OPTIONAL):
+            value = getattr(self, name)
+            if value is not None or name in self.REQUIRED:
+                object.__setattr__(self, name, frozen_array(value, name, len(layers)))
+        for name in _ZERO_AT_LAST:
+            last = getattr(self, name)[-1]
+            if last != 0:
+                raise InputError.at(
+                    name,
+                    f"is {last} at the last cut; there all layers stay on the device and nothing "
+                    "crosses, so the last entry must be 0",
+                )
+        if self.leakage is not None and np.any(self.leakage > 1):
+            at = int(np.flatnonzero(self.leakage > 1)[0])
+            raise InputError.at(
+                "leakage", f"entry {at + 1} is {self.leakage[at]}; give a fraction from 0 to 1"
+            )
+        self._freeze_mappings()
+
+    def _freeze_mappings(self) -> None:
+        """Copy and check `machines` and `curves`."""
+        for name, times in self.machines.items():
+            expect_text(name, "machines: a machine's name")
+            if len(times.measured) != self.layer_count:
+                raise InputError.at(
+                    f"machines.{name}",
+                    f"has {len(times.measured)} rows, but there are {self.layer_count} layers",
+                )
+        object.__setattr__(self, "machines", dict(self.machines))
+        if self.curves is not None:
+            for name in self.curves:
+                if name not in self.REQUIRED:
+                    raise InputError.at(
+                        "curves", f"{name!r} is not one of {', '.join(self.REQUIRED)}"
+                    )
+            object.__setattr__(self, "curves", dict(self.curves))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ModelProfile):
+            return NotImplemented
+        return self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash(self.digest())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickling forgets that an array is read-only; building anew restores it.
+        return ModelProfile, tuple(getattr(self, item.name) for item in fields(self))
+
+    @property
+    def layer_count(self) -> int:
+        """L, the number of layers and of cuts."""
+        return len(self.layers)
+
+    def device_seconds(self, machine: str) -> Array:
+        """Give the measured seconds per sample of the device part, shape ``(L,)``.
+
+        Forward, backward and weight update of layers ``1 .. l`` on `machine`.
+
+        Raises
+        ------
+        InputError
+            No such machine, or one with layers that were not measured.
+        """
+        return np.cumsum(self._complete(machine).total_s)
+
+    def server_seconds(self, machine: str) -> Array:
+        """Give the measured seconds per sample of the server part, shape ``(L,)``.
+
+        Forward, backward and weight update of layers ``l + 1 .. L`` on `machine`; 0 at cut L.
+
+        Raises
+        ------
+        InputError
+            No such machine, or one with layers that were not measured.
+        """
+        total = self._complete(machine).total_s
+        return np.append(np.cumsum(total[:0:-1])[::-1], 0.0)
+
+    def with_fill(self, machine: str, how: Fill) -> ModelProfile:
+        """Fill the layers that were not measured on `machine`.
+
+        Parameters
+        ----------
+        machine
+            A machine of the profile. If every layer was measured, the profile comes back as is.
+        how
+            ``"zero"``: the layer costs nothing.
+            ``"flop_ratio"``: its FLOP times the seconds per FLOP of the measured layers;
+            forward, backward and update each by their own ratio.
+            ``{"machine": other}``: its time on another machine times the ratio of the sums over
+            the layers measured on both; forward, backward and update each by their own ratio.
+
+        Returns
+        -------
+        A new profile, whose provenance says what was filled and how.
+
+        Raises
+        ------
+        InputError
+            No such machine, one without any measured layer, or nothing to take a ratio from.
+        """
+        check_fill(how)
+        if self._times(machine).measured.all():
+            return self
+        times, sentence = filled(self.machines, machine, how, self.layers, self._layer_work())
+        return replace(
+            self,
+            machines={**self.machines, machine: times},
+            provenance=self.provenance.with_fill(sentence),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, the content of a profile file; what is unknown is left out."""
+        document: dict[str, Any] = {
+            "format": FORMAT,
+            "version": VERSION,
+            "name": self.name,
+            "work_unit": self.work_unit,
+            "layers": list(self.layers),
+        }
+        for name in (*self.REQUIRED, *self.OPTIONAL):
+            if getattr(self, name) is not None:
+                document[name] = getattr(self, name).tolist()
+        if self.machines:
+            document["machines"] = {name: item.to_dict() for name, item in self.machines.items()}
+        if self.curves is not None:
+            document["curves"] = {name: item.to_dict() for name, item in self.curves.items()}
+        document["provenance"] = self.provenance.to_dict()
+        return document
+
+    @classmethod
+    def from_dict(cls, document: Any, source: str) -> ModelProfile:
+        """Read what `to_dict` wrote.
+
+        Parameters
+        ----------
+        document
+            Parsed JSON.
+        source
+            The name of the file, which an error message starts with.
+
+        Raises
+        ------
+        InputError
+            Another format or version, a missing or unknown key, or a value that does not fit.
+        """
+        found = expect_format(document, source, FORMAT, VERSION)
+        required = ("format", "version", "name", "layers", "work_unit", *cls.REQUIRED, "provenance")
+        optional = (*cls.OPTIONAL, "machines", "curves")
+        expect_keys(found, source, required, optional)
+        values = {key: found[key] for key in required[2:]}
+        values |= {key: found[key] for key in optional if found.get(key) is not None}
+        try:
+            values["provenance"] = Provenance.from_dict(found["provenance"])
+            for key, kind in (("machines", MachineTimes), ("curves", Curve)):
+                if key in values:
+                    values[key] = {
+                        name: kind.from_dict(item, f"{key}.{name}")
+                        for name, item in expect_mapping(values[key], key).items()
+                    }
+            return cls(**values)
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from None
+
+    def save(self, path: str | Path) -> None:
+        """Write the profile as a JSON file; raise `InputError` if that is not possible."""
+        write_atomic(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> ModelProfile:
+        """Read a profile from a JSON file; raise `InputError` if it is not one."""
+        return cls.from_dict(parse_json(read_text(path), str(path)), str(path))
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the canonical JSON, which names this very table."""
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _layer_work(self) -> LayerWork:
+        """Work of each layer by itself: differences of the cumulative columns."""
+        return LayerWork(
+            np.diff(self.device_forward_flop, prepend=0.0),
+            np.diff(self.device_backward_flop, prepend=0.0),
+        )
+
+    def _times(self, machine: str) -> MachineTimes:
+        if machine not in self.machines:
+            known = (
+                f"the machines are {', '.join(self.machines)}" if self.machines else "it has none"
+            )
+            raise InputError(f"profile {self.name!r} has no machine {machine!r}; {known}")
+        return self.machines[machine]
+
+    def _complete(self, machine: str) -> MachineTimes:
+        """Give the times of a machine, if every layer has one."""
+        times = self._times(machine)
+        if not times.measured.all():
+            rows = describe_rows(times.measured, self.layers)
+            mend = (
+                "fill them with with_fill(machine, how) or load_profile(name, fill=how), where "
+                "how is 'zero', 'flop_ratio' or {'machine': the name of another machine}"
+                if times.measured.any()
+                else "nothing was measured there, choose another machine"
+            )
+            raise InputError(
+                f"profile {self.name!r}: machine {machine!r} was not measured in {rows}; {mend}"
+            )
+        return times

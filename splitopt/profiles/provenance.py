@@ -1,0 +1,73 @@
+"""Where the numbers of a profile come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from splitopt.errors import InputError
+from splitopt.profiles.fields import expect_keys, expect_text, expect_texts
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The origin of a profile, and what was done to the numbers since.
+
+    Parameters
+    ----------
+    kind
+        ``published`` (printed in a paper), ``computed`` (counted from the layers), ``measured``
+        (times taken on machines) or ``user``.
+    source
+        A sentence: the paper, the rule of counting, the data set.
+    url, license
+        Where the source can be read and under which licence its data is passed on, if known.
+    notes
+        What a careful reader has to know: conventions, oddities of the source, guesses.
+    fills
+        One sentence for every gap that `ModelProfile.with_fill` filled.
+    """
+
+    kind: str
+    source: str
+    url: str | None = None
+    license: str | None = None
+    notes: tuple[str, ...] = ()
+    fills: tuple[str, ...] = ()
+
+    KINDS: ClassVar[tuple[str, ...]] = ("published", "computed", "measured", "user")
+
+    def __post_init__(self) -> None:
+        if self.kind not in self.KINDS:
+            raise InputError.at(
+                "provenance.kind", f"is {self.kind!r}; choose one of {', '.join(self.KINDS)}"
+            )
+        expect_text(self.source, "provenance.source")
+        for name in ("url", "license"):
+            if getattr(self, name) is not None:
+                expect_text(getattr(self, name), f"provenance.{name}")
+        for name in ("notes", "fills"):
+            texts = expect_texts(getattr(self, name), f"provenance.{name}")
+            object.__setattr__(self, name, texts)
+
+    def with_fill(self, sentence: str) -> Provenance:
+        """Return a copy that records one more fill."""
+        return replace(self, fills=(*self.fills, sentence))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data; what is unknown or empty is left out."""
+        document: dict[str, Any] = {"kind": self.kind, "source": self.source}
+        for name in ("url", "license"):
+            if getattr(self, name) is not None:
+                document[name] = getattr(self, name)
+        for name in ("notes", "fills"):
+            if getattr(self, name):
+                document[name] = list(getattr(self, name))
+        return document
+
+    @classmethod
+    def from_dict(cls, document: Any) -> Provenance:
+        """Read what `to_dict` wrote; raise `InputError` for anything else."""
+        optional = ("url", "license", "notes", "fills")
+        found = expect_keys(document, "provenance", ("kind", "source"), optional)
+        return cls(**found)
