@@ -85,9 +85,7 @@ def test_milli_watt_and_milli_second_are_quiet():
         assert parse("5 ms", "time") == 0.005
 
 
-@given(
-    st.floats(min_value=1e-30, max_value=1e30, allow_nan=False), st.sampled_from(sorted(KINDS))
-)
+@given(st.floats(min_value=1e-30, max_value=1e30, allow_nan=False), st.sampled_from(sorted(KINDS)))
 def test_written_numbers_read_back_exactly(value, kind):
     """`parse(render(x)) == x` for any positive number of any kind."""
     assert parse(render(value, kind), kind) == value

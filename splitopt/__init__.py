@@ -1,0 +1,62 @@
+"""splitopt: where to cut a model, who gets which share, and how far the plan is from the best.
+
+The public names are loaded when they are first used, so that ``import splitopt`` is fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from splitopt.driver import solve as solve
+    from splitopt.errors import CapabilityError as CapabilityError
+    from splitopt.errors import InfeasibleError as InfeasibleError
+    from splitopt.errors import InputError as InputError
+    from splitopt.errors import SolveError as SolveError
+    from splitopt.errors import SplitoptError as SplitoptError
+    from splitopt.errors import UnitWarning as UnitWarning
+    from splitopt.planning.planner import plan as plan
+    from splitopt.plans import Plan as Plan
+    from splitopt.problems.cut_and_resources import CutAndResources as CutAndResources
+    from splitopt.problems.registry import load_problem as load_problem
+    from splitopt.profiles import ModelProfile as ModelProfile
+    from splitopt.profiles import load_profile as load_profile
+    from splitopt.results import Result as Result
+    from splitopt.scenario import Scenario as Scenario
+
+_HOMES = {
+    "CapabilityError": "splitopt.errors",
+    "CutAndResources": "splitopt.problems.cut_and_resources",
+    "InfeasibleError": "splitopt.errors",
+    "InputError": "splitopt.errors",
+    "ModelProfile": "splitopt.profiles",
+    "Plan": "splitopt.plans",
+    "Result": "splitopt.results",
+    "Scenario": "splitopt.scenario",
+    "SolveError": "splitopt.errors",
+    "SplitoptError": "splitopt.errors",
+    "UnitWarning": "splitopt.errors",
+    "load_problem": "splitopt.problems.registry",
+    "load_profile": "splitopt.profiles",
+    "plan": "splitopt.planning.planner",
+    "solve": "splitopt.driver",
+}
+
+__all__ = [*sorted(_HOMES)]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        found = getattr(importlib.import_module(_HOMES[name]), name)
+        globals()[name] = found
+        return found
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("splitopt")
+    raise AttributeError(f"module 'splitopt' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

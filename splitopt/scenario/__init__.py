@@ -1,0 +1,12 @@
+"""What is given: devices, links, servers, training and privacy, validated and in SI units."""
+
+from splitopt.scenario.parts import Device as Device
+from splitopt.scenario.parts import Link as Link
+from splitopt.scenario.parts import Links as Links
+from splitopt.scenario.parts import Model as Model
+from splitopt.scenario.parts import Privacy as Privacy
+from splitopt.scenario.parts import Server as Server
+from splitopt.scenario.parts import Training as Training
+from splitopt.scenario.scenario import Scenario as Scenario
+from splitopt.scenario.scenario import scenario_names as scenario_names
+from splitopt.scenario.schema import scenario_schema as scenario_schema

@@ -1,0 +1,55 @@
+"""Fleets of any size, drawn from a seed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from splitopt.errors import InputError
+
+
+def draw(
+    seed: int, devices: int, profile: str, leakage_limit: float | None = None
+) -> dict[str, Any]:
+    """Draw a scenario's plain data, a wider fleet than that of DP-MORA section 7.1.
+
+    Speeds are log-uniform between 2 and 20 GMAC/s, samples uniform between 1,000 and 8,000, batch
+    sizes from 16 to 128, link rates at the full resource log-uniform between 50 and 500 Mbit/s,
+    and the server has 10 GMAC/s for every device. The same seed draws the same fleet.
+    """
+    if isinstance(devices, bool) or not isinstance(devices, int) or devices < 1:
+        raise InputError.at("devices", f"is {devices!r}, a fleet has at least one device")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise InputError.at("seed", f"is {seed!r}, it must be a whole number >= 0")
+    rng = np.random.default_rng(seed)
+    speed = 2e9 * np.exp(rng.uniform(np.log(2.0), np.log(20.0), devices))
+    samples = rng.integers(1000, 8001, devices)
+    batch = rng.choice([16, 32, 50, 64, 128], devices)
+    rate = 1e6 * np.exp(rng.uniform(np.log(50.0), np.log(500.0), (2, devices)))
+    width = len(str(devices))
+    fleet = [
+        {
+            "name": f"device-{n + 1:0{width}d}",
+            "compute": _rounded(speed[n]),
+            "samples": int(samples[n]),
+            "batch_size": int(batch[n]),
+            "downlink": {"rate": _rounded(rate[0, n])},
+            "uplink": {"rate": _rounded(rate[1, n])},
+        }
+        for n in range(devices)
+    ]
+    return {
+        "name": f"generated-{devices}-seed-{seed}",
+        "model": {"profile": profile},
+        "devices": fleet,
+        "links": {"downlink": {"rate": 100e6}, "uplink": {"rate": 100e6}},
+        "servers": [{"name": "edge", "compute": 2e10 * devices}],
+        "training": {"epochs": 5, "rounds": 100},
+        "privacy": {"leakage_limit": leakage_limit},
+    }
+
+
+def _rounded(value: float) -> float:
+    """Four significant digits, so that generated files are readable."""
+    return float(f"{value:.4g}")

@@ -1,0 +1,197 @@
+"""The parts of a scenario: links, devices, servers, training, privacy and the model."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
+
+from splitopt import units
+from splitopt.errors import InputError
+from splitopt.scenario.quantity import Bandwidth, NoiseDensity, Power, PowerGain, Rate, Size, Speed
+
+Name = Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
+Count = Annotated[StrictInt, Field(ge=1, le=10**9)]
+
+DECIBELS = {
+    "transmit_power_dbm": ("transmit_power", "power", 30.0),
+    "channel_gain_db": ("channel_gain", "", 0.0),
+    "noise_density_dbm_per_hz": ("noise_density", "noise density", 30.0),
+}
+"""Decibel field -> the linear field it stands for, its kind, and the level of one SI unit."""
+
+
+class Part(BaseModel):
+    """A part of a scenario: immutable, and strict about unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Link(Part):
+    """One direction of the radio or wire between a device and the server.
+
+    Either ``rate`` (bit/s at the full resource), or ``bandwidth`` (Hz), ``transmit_power`` (W),
+    ``channel_gain`` (the power gain |h|^2) and ``noise_density`` (W/Hz), from which Shannon gives
+    the rate (DP-MORA Eq. 1 and 4). In a file, decibels are fields of their own:
+    ``transmit_power_dbm``, ``channel_gain_db`` and ``noise_density_dbm_per_hz``.
+    """
+
+    rate: Rate | None = None
+    bandwidth: Bandwidth | None = None
+    transmit_power: Power | None = None
+    channel_gain: PowerGain | None = None
+    noise_density: NoiseDensity | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_short_forms(cls, value: Any) -> Any:
+        """Turn a bare text into a rate, and decibels into linear numbers."""
+        if isinstance(value, str):
+            return {"rate": value}
+        if not isinstance(value, dict):
+            return value
+        linear = dict(value)
+        for decibels, (field, kind, offset) in DECIBELS.items():
+            if decibels not in linear:
+                continue
+            level = linear.pop(decibels)
+            if isinstance(level, bool) or not isinstance(level, int | float):
+                raise InputError(f"{decibels} is {level!r}, it must be a number in decibels")
+            if field in linear:
+                raise InputError(f"{decibels} and {field} are both given; keep one")
+            if not -1000 <= level <= 1000:
+                raise InputError(f"{decibels} is {level!r}, it must be from -1000 to 1000")
+            number = 10.0 ** ((level - offset) / 10)
+            linear[field] = units.render(number, kind) if kind else number
+        return linear
+
+    def over(self, other: Link) -> Link:
+        """Give this link with the other's fields where it has none of its own."""
+        if self.rate is not None:
+            return self
+        fields = {
+            name: value for link in (other, self) for name, value in link if value is not None
+        }
+        if self.bandwidth is not None:
+            fields.pop("rate", None)
+        return Link(**fields)
+
+    def missing(self) -> tuple[str, ...]:
+        """Names of the fields that are needed to know the rate and are not given."""
+        if self.rate is not None:
+            return ()
+        needed = ("bandwidth", "transmit_power", "channel_gain", "noise_density")
+        return tuple(name for name in needed if getattr(self, name) is None)
+
+
+class Links(Part):
+    """The shared downlink and uplink; a device may override fields of its own link."""
+
+    downlink: Link
+    uplink: Link
+
+
+class Machine(Part):
+    """Something that computes: at a speed, or as a machine that the model was measured on."""
+
+    name: Name
+    compute: Speed | None = None
+    machine: Name | None = None
+    memory: Size | None = None
+
+    @model_validator(mode="after")
+    def _has_one_speed(self) -> Self:
+        if (self.compute is None) == (self.machine is None):
+            raise InputError("needs either 'compute' (a speed) or 'machine' (a measured one)")
+        return self
+
+    @property
+    def speed(self) -> float | str:
+        """Its speed in FLOP/s, or the name of the measured machine that it is."""
+        if self.machine is not None:
+            return self.machine
+        assert self.compute is not None  # the validator saw to it
+        return self.compute
+
+
+class Device(Machine):
+    """A device, or a group of ``count`` alike devices that are named NAME-1 to NAME-count.
+
+    ``samples`` is the size of its local data set, ``batch_size`` its mini-batch.
+    ``compute_power`` and ``transmit_power`` are in W, ``memory`` in byte.
+    """
+
+    count: Count = 1
+    samples: Count
+    batch_size: Count | None = None
+    compute_power: Power | None = None
+    transmit_power: Power | None = None
+    channel_gain: PowerGain | None = None
+    downlink: Link | None = None
+    uplink: Link | None = None
+
+    @model_validator(mode="after")
+    def _batch_fits(self) -> Self:
+        if self.batch_size is not None and self.batch_size > self.samples:
+            raise InputError(
+                f"batch_size is {self.batch_size}, more than the {self.samples} samples there are"
+            )
+        return self
+
+    def names(self) -> list[str]:
+        """Name of every single device of the group."""
+        if self.count == 1:
+            return [self.name]
+        return [f"{self.name}-{index + 1}" for index in range(self.count)]
+
+    def link(self, direction: Literal["downlink", "uplink"], shared: Links) -> Link:
+        """Give the link of this device in one direction: its own fields before the shared ones."""
+        own: dict[str, float] = {}
+        if self.channel_gain is not None:
+            own["channel_gain"] = self.channel_gain
+        if direction == "uplink" and self.transmit_power is not None:
+            own["transmit_power"] = self.transmit_power
+        base: Link = getattr(shared, direction)
+        base = Link(**own).over(base) if own else base
+        override: Link | None = getattr(self, direction)
+        return base if override is None else override.over(base)
+
+
+class Server(Machine):
+    """An edge server."""
+
+
+class Training(Part):
+    """Local epochs in a round, and rounds in the whole training."""
+
+    epochs: Count = 1
+    rounds: Count = 1
+
+
+class Privacy(Part):
+    """Limits on what the server may learn: leakage of the cut is at most ``leakage_limit``."""
+
+    leakage_limit: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+class Model(Part):
+    """Which model profile to use: a shipped one by name, or a file (relative to the scenario).
+
+    ``fill`` says what stands in for rows that were not measured: ``zero``, ``flop_ratio``, or for
+    each machine one of these or ``{machine: OTHER}``.
+    """
+
+    profile: Name | None = None
+    file: Name | None = None
+    fill: str | dict[str, str | dict[str, str]] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_name(cls, value: Any) -> Any:
+        return {"profile": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if (self.profile is None) == (self.file is None):
+            raise InputError("needs either 'profile' (a shipped one) or 'file' (your own)")
+        return self

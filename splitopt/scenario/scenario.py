@@ -1,0 +1,185 @@
+"""The scenario itself: a fleet, its links and servers, and the model it trains."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
+
+from splitopt.errors import InputError
+from splitopt.files import expect_format, parse_yaml, read_text, write_atomic
+from splitopt.profiles import ModelProfile, load_profile
+from splitopt.scenario.parts import Device, Links, Model, Name, Part, Privacy, Server, Training
+
+FORMAT = "splitopt-scenario"
+VERSION = 1
+UNUSED_SECTIONS = ("nodes", "spectrum", "distributions", "generators")
+"""Sections of the schema that this version does not use yet, and therefore refuses."""
+
+
+_SHIPPED = resources.files("splitopt.scenario") / "data"
+
+
+def scenario_names() -> list[str]:
+    """Names of the shipped scenarios, which `Scenario.load` reads like files."""
+    files = (entry.name for entry in _SHIPPED.iterdir())
+    return sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml"))
+
+
+class Scenario(Part):
+    """A fleet, its links and servers, and the model it trains; in SI units, immutable.
+
+    Build it with `load` (YAML), `from_dict`, `generate`, or from its parts. Wrong input raises
+    `InputError` from the first three: one sentence with field, value and mend.
+    """
+
+    format: Literal["splitopt-scenario"] = "splitopt-scenario"
+    version: Literal[1] = 1
+    name: Name = "scenario"
+    note: str | None = None
+    model: Model
+    devices: Annotated[tuple[Device, ...], Field(min_length=1)]
+    links: Links
+    servers: Annotated[tuple[Server, ...], Field(min_length=1)]
+    training: Training = Training()
+    privacy: Privacy = Privacy()
+    nodes: None = None
+    spectrum: None = None
+    distributions: None = None
+    generators: None = None
+
+    _folder: Path = PrivateAttr(default_factory=Path)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what the scenario says, not the folder that it was read from."""
+        return isinstance(other, Scenario) and self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unused(cls, value: Any) -> Any:
+        for section in UNUSED_SECTIONS:
+            if isinstance(value, dict) and value.get(section) is not None:
+                raise InputError(
+                    f"the section {section!r} is not used by this version of splitopt; remove it"
+                )
+        return value
+
+    @model_validator(mode="after")
+    def _check_whole(self) -> Self:
+        _check_unique([name for device in self.devices for name in device.names()], "devices")
+        _check_unique([server.name for server in self.servers], "servers")
+        for index, device in enumerate(self.devices):
+            for direction in ("downlink", "uplink"):
+                if absent := device.link(direction, self.links).missing():
+                    raise InputError(
+                        f"devices[{index}] ({device.name}): its {direction} has no 'rate' and "
+                        f"lacks {', '.join(map(repr, absent))}; give it in links or here"
+                    )
+        return self
+
+    @classmethod
+    def from_dict(
+        cls, document: Any, source: str = "scenario", *, from_file: bool = False
+    ) -> Scenario:
+        """Build a scenario from plain data; with `from_file`, a bare number lacks its unit."""
+        try:
+            return cls.model_validate(document, context={"from_file": from_file})
+        except ValidationError as error:
+            raise InputError(f"{source}: {_first_error(error)}") from None
+
+    @classmethod
+    def load(cls, path: str | Path) -> Scenario:
+        """Read a scenario from a YAML (or JSON) file, or a shipped one by its name.
+
+        A name has no folder and no suffix; `scenario_names` lists those there are.
+        """
+        if str(path) in scenario_names() and not Path(path).exists():
+            path = Path(str(_SHIPPED / f"{path}.yaml"))
+        document = parse_yaml(read_text(path), str(path))
+        expect_format(document, str(path), FORMAT, VERSION)
+        scenario = cls.from_dict(document, str(path), from_file=True)
+        scenario._folder = Path(path).parent
+        return scenario
+
+    @classmethod
+    def generate(
+        cls,
+        seed: int = 0,
+        devices: int = 10,
+        *,
+        profile: str = "dp-mora-resnet18-recovered",
+        leakage_limit: float | None = None,
+    ) -> Scenario:
+        """Draw a fleet of any size, see `splitopt.scenario.generate.draw`."""
+        from splitopt.scenario.generate import draw
+
+        return cls.from_dict(draw(seed, devices, profile, leakage_limit), "generate")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the scenario as plain data, quantities as texts with units."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def to_yaml(self) -> str:
+        """Write the scenario as YAML that `load` reads back to an equal scenario."""
+        import yaml
+
+        return str(yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True))
+
+    def save(self, path: str | Path) -> None:
+        """Write the scenario as a YAML file (JSON if the path ends so), atomically."""
+        as_json = Path(path).suffix == ".json"
+        text = json.dumps(self.to_dict(), indent=1) + "\n" if as_json else self.to_yaml()
+        write_atomic(path, text)
+
+    def load_model(self) -> ModelProfile:
+        """Load the model profile that the scenario names; a file is relative to the scenario."""
+        name = self.model.profile
+        if name is None:
+            assert self.model.file is not None  # the validator saw to it
+            name = str(self._folder / self.model.file)
+        return load_profile(name, fill=self.model.fill)
+
+    def fleet(self) -> list[Device]:
+        """Give every single device, groups expanded, with unique names."""
+        return [
+            device.model_copy(update={"name": name, "count": 1})
+            for device in self.devices
+            for name in device.names()
+        ]
+
+
+def _check_unique(names: list[str], section: str) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise InputError(f"{section}: the name {name!r} stands twice; names must differ")
+        seen.add(name)
+
+
+def _first_error(error: ValidationError) -> str:
+    """One sentence for the first thing that is wrong."""
+    first = error.errors()[0]
+    place = ""
+    for step in first["loc"]:
+        if isinstance(step, int):
+            place += f"[{step}]"
+        elif "[" not in step and step not in ("str", "function-before"):
+            place += f".{step}" if place else step
+    message, kind, value = first["msg"], first["type"], first.get("input")
+    if kind == "value_error":
+        message = message.removeprefix("Value error, ")
+    elif kind == "missing":
+        message = "this field is missing"
+    elif kind == "extra_forbidden":
+        message = "this field is unknown; check its spelling"
+    elif kind == "too_short":
+        message = "is empty; it needs at least one entry"
+    else:
+        shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "..."
+        message = f"is {shown}; {message[:1].lower()}{message[1:]}"
+    return f"{place}: {message}" if place else message

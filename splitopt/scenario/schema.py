@@ -1,0 +1,36 @@
+"""The JSON Schema of a scenario file, for editors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from splitopt.scenario.parts import DECIBELS
+from splitopt.scenario.scenario import UNUSED_SECTIONS, Scenario
+
+_SHORT_FORMS = (
+    ("Links", "downlink"),
+    ("Links", "uplink"),
+    ("Device", "downlink"),
+    ("Device", "uplink"),
+)
+
+
+def scenario_schema() -> dict[str, Any]:
+    """Give the schema: pydantic's, plus the short forms and decibels that are read before it."""
+    schema = Scenario.model_json_schema(mode="validation")
+    parts = schema["$defs"]
+    for owner, field in _SHORT_FORMS:
+        full = parts[owner]["properties"][field]
+        parts[owner]["properties"][field] = {"anyOf": [full, {"type": "string"}]}
+    for decibels in DECIBELS:
+        parts["Link"]["properties"][decibels] = {
+            "type": "number",
+            "minimum": -1000,
+            "maximum": 1000,
+        }
+    properties = schema["properties"]
+    properties["model"] = {"anyOf": [properties["model"], {"type": "string"}]}
+    for section in UNUSED_SECTIONS:
+        del properties[section]
+    schema["required"] = ["format", "version", *schema["required"]]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -1,0 +1,76 @@
+"""What all tests share: small random problems and a quiet, strict numeric environment."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pytest
+
+from splitopt import CutAndResources
+
+hypothesis.settings.register_profile("splitopt", deadline=None, max_examples=30)
+hypothesis.settings.load_profile("splitopt")
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture(autouse=True)
+def strict_floats():
+    """Overflow and invalid operations raise; a division by zero must be meant."""
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        yield
+
+
+def draw_problem(seed=0, devices=4, layers=4, objective="sum", masked=False, decades=2.0):
+    """Draw a `CutAndResources` of any size from a seed, times over some decades."""
+    rng = np.random.default_rng(seed)
+    size = (devices, layers)
+    tables = {
+        name: 10.0 ** rng.uniform(-decades / 2, decades / 2, size)
+        for name in ("download_s", "upload_s", "server_s", "device_s")
+    }
+    tables["server_s"][:, -1] = 0.0
+    allowed = rng.random(size) < 0.7 if masked else np.ones(size, dtype=bool)
+    allowed[np.arange(devices), rng.integers(layers, size=devices)] = True
+    weights = rng.integers(1, 9, devices).astype(float)
+    return CutAndResources(**tables, allowed=allowed, objective=objective, weights=weights)
+
+
+@pytest.fixture(scope="session")
+def random_problem():
+    """Give the function that draws a random `CutAndResources`."""
+    return draw_problem
+
+
+@pytest.fixture
+def recovered_instance():
+    """Give the document of DP-MORA's section 7.2 instance (ResNet-18, leakage limit 0.5)."""
+    path = DATA / "instances" / "cut_and_resources-recovered-resnet18.json"
+    return json.loads(path.read_text())
+
+
+@pytest.fixture
+def scenario_document():
+    """Give the plain data of a small valid scenario file."""
+    return {
+        "format": "splitopt-scenario",
+        "version": 1,
+        "name": "lab",
+        "model": "dp-mora-resnet18-recovered",
+        "devices": [
+            {
+                "name": "pi",
+                "count": 2,
+                "compute": "3.62 GFLOP/s",
+                "samples": 3000,
+                "batch_size": 50,
+            },
+            {"name": "laptop", "compute": "50 GFLOP/s", "samples": 4000, "batch_size": 40},
+        ],
+        "links": {"downlink": "100 Mbit/s", "uplink": {"rate": "50 Mbit/s"}},
+        "servers": [{"name": "edge", "compute": "200 GFLOP/s"}],
+        "training": {"epochs": 5, "rounds": 10},
+    }
