@@ -1,0 +1,1 @@
+"""The latency models, one module per training scheme; a formula stands here and nowhere else."""

@@ -1,0 +1,104 @@
+"""The plan: one self-contained file from the optimizer to whatever trains.
+
+It holds the scenario, the profile, the decision and the prediction as plain data with hashes, so
+that no later step needs another file. The problem that made the decision decodes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from splitopt.errors import InputError
+from splitopt.files import expect_format, parse_json, read_text, write_atomic
+
+FORMAT = "splitopt-plan"
+VERSION = 1
+_HASHED = ("scenario", "profile", "decision", "prediction")
+
+
+def digest(data: Any) -> str:
+    """SHA-256 of JSON-ready data in its canonical form: sorted keys, no spaces."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A decision with all that it was made from and what it promises.
+
+    Parameters
+    ----------
+    problem, objective
+        Which question was answered, such as ``cut_and_resources`` and ``sum``.
+    scenario, profile
+        What was given, as plain data (`Scenario.to_dict`, `ModelProfile.to_dict`).
+    decision, prediction
+        What to do and what will happen then; None where there is no feasible answer.
+    result
+        How the decision was found: outcome, stop reason, message, objective, bound, gap, solver.
+    notes
+        Sentences that a reader should know, such as a limit that could not be checked.
+    """
+
+    problem: str
+    objective: str
+    scenario: Mapping[str, Any]
+    profile: Mapping[str, Any]
+    decision: Mapping[str, Any] | None
+    prediction: Mapping[str, Any] | None
+    result: Mapping[str, Any]
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def is_feasible(self) -> bool:
+        """Whether there is a decision."""
+        return self.decision is not None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the plan as JSON-ready data, with the hash of each part."""
+        content = {item.name: getattr(self, item.name) for item in fields(self)}
+        content["notes"] = list(self.notes)
+        hashes = {name: digest(content[name]) for name in _HASHED}
+        return {"format": FORMAT, "version": VERSION, **content, "hashes": hashes}
+
+    @classmethod
+    def from_dict(cls, document: Any, source: str = "plan") -> Plan:
+        """Read a plan; a part that does not match its hash is refused."""
+        checked = dict(expect_format(document, source, FORMAT, VERSION))
+        wanted = {item.name for item in fields(cls)} | {"format", "version", "hashes"}
+        for name in sorted(wanted ^ set(checked)):
+            state = "missing" if name in wanted else "unknown"
+            raise InputError.at(source, f"the field {name!r} is {state}")
+        for name in ("problem", "objective"):
+            if not isinstance(checked[name], str):
+                raise InputError.at(f"{source}: {name}", "must be a text")
+        for name in ("scenario", "profile", "result", "hashes"):
+            if not isinstance(checked[name], Mapping):
+                raise InputError.at(f"{source}: {name}", "must be an object")
+        for name in ("decision", "prediction"):
+            if checked[name] is not None and not isinstance(checked[name], Mapping):
+                raise InputError.at(f"{source}: {name}", "must be an object or null")
+        notes = checked["notes"]
+        if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+            raise InputError.at(f"{source}: notes", "must be a list of texts")
+        for name in _HASHED:
+            if checked["hashes"].get(name) != digest(checked[name]):
+                raise InputError.at(
+                    f"{source}: {name}", "does not match its hash; the file was changed or damaged"
+                )
+        content = {item.name: checked[item.name] for item in fields(cls)}
+        return cls(**{**content, "notes": tuple(notes)})
+
+    def save(self, path: str | Path) -> None:
+        """Write the plan as JSON, atomically."""
+        write_atomic(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Plan:
+        """Read a plan file."""
+        return cls.from_dict(parse_json(read_text(path), str(path)), str(path))

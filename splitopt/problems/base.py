@@ -1,0 +1,139 @@
+"""What every problem can do. A problem knows its data and nothing of any solver."""
+
+from __future__ import annotations
+
+import io
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from splitopt.errors import InputError
+from splitopt.files import expect_format, write_atomic
+from splitopt.results import Decision
+
+if TYPE_CHECKING:
+    from splitopt.profiles import ModelProfile
+    from splitopt.scenario import Scenario
+
+FORMAT = "splitopt-instance"
+VERSION = 1
+FEASIBILITY_TOLERANCE = 1e-9
+"""A violation above this, relative to the scale of its constraint, makes a decision infeasible."""
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+D = TypeVar("D", bound=Decision)
+
+
+class Problem(ABC, Generic[D]):
+    """A question with its data: it scores decisions, checks them, and reads and writes files."""
+
+    name: ClassVar[str]
+    objectives: ClassVar[tuple[str, ...]]
+    objective: str
+
+    @abstractmethod
+    def evaluate(self, decision: D) -> float:
+        """Objective value of a decision, infinite where it starves somebody."""
+
+    @abstractmethod
+    def violations(self, decision: D) -> dict[str, float]:
+        """Amount by which a decision violates each constraint, in that constraint's unit.
+
+        Only violated constraints are named, so that an empty answer means feasible.
+        """
+
+    @abstractmethod
+    def infeasibility(self) -> str | None:
+        """Say why no decision can be feasible and what would have to change, None if one can."""
+
+    @abstractmethod
+    def bound(self) -> float:
+        """Give a valid lower bound on the objective that is cheap, ``-inf`` if there is none."""
+
+    @abstractmethod
+    def decode(self, document: Mapping[str, Any], source: str = "decision") -> D:
+        """Read a decision from plain data; raise `InputError` where it does not fit."""
+
+    @abstractmethod
+    def data(self) -> dict[str, Any]:
+        """Give the data of the instance file: numpy arrays, scalars and lists."""
+
+    @classmethod
+    @abstractmethod
+    def from_data(cls, data: Mapping[str, Any], objective: str, source: str) -> Self:
+        """Build the problem from the ``data`` of an instance file."""
+
+    @classmethod
+    @abstractmethod
+    def from_scenario(
+        cls, scenario: Scenario, profile: ModelProfile | None = None, objective: str = ""
+    ) -> Self:
+        """Build the problem from a scenario and its model profile (the scenario's by default)."""
+
+    def with_objective(self, objective: str) -> Self:
+        """Give the same problem under another objective."""
+        return type(self).from_data(self.data(), objective, self.name)
+
+    def to_document(self) -> dict[str, Any]:
+        """Give the instance as JSON-ready data."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "problem": self.name,
+            "objective": self.objective,
+            "data": {
+                key: value.tolist() if isinstance(value, np.ndarray) else value
+                for key, value in self.data().items()
+            },
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write the instance: JSON, or ``.npz`` when the path ends so. Atomic."""
+        if Path(path).suffix != ".npz":
+            write_atomic(path, json.dumps(self.to_document(), allow_nan=False) + "\n")
+            return
+        head = {"format": FORMAT, "version": VERSION, "problem": self.name}
+        content = {**head, "objective": self.objective, **self.data()}
+        arrays: dict[str, Any] = {key: np.asarray(value) for key, value in content.items()}
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **arrays)
+        write_atomic(path, buffer.getvalue())
+
+
+def check_objective(objective: Any, allowed: tuple[str, ...], source: str) -> str:
+    """Check that an objective is one of the problem's."""
+    if objective not in allowed:
+        names = " or ".join(repr(name) for name in allowed)
+        raise InputError.at(source, f"objective is {objective!r}, it must be {names}")
+    return str(objective)
+
+
+def check_keys(
+    data: Any, required: tuple[str, ...], optional: tuple[str, ...], source: str
+) -> Mapping[str, Any]:
+    """Check that `data` is a mapping with the required keys and no unknown one."""
+    if not isinstance(data, Mapping):
+        raise InputError.at(source, f"must be an object with the keys {', '.join(required)}")
+    for key in required:
+        if key not in data:
+            raise InputError.at(source, f"the field {key!r} is missing")
+    for key in data:
+        if key not in required and key not in optional:
+            known = ", ".join(required + optional)
+            raise InputError.at(source, f"the field {key!r} is unknown; known are {known}")
+    return data
+
+
+def read_header(document: Any, source: str) -> tuple[str, Any, Any]:
+    """Check the top level of an instance and give its problem name, objective and data."""
+    checked = expect_format(document, source, FORMAT, VERSION)
+    required = ("format", "version", "problem", "objective", "data")
+    check_keys(checked, required, ("note", "expected"), source)
+    return checked["problem"], checked["objective"], checked["data"]

@@ -1,0 +1,284 @@
+"""`CutAndResources`: a cut per device and shares of downlink, uplink and server (DP-MORA, P1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from splitopt.errors import InputError
+from splitopt.problems.arrays import boolean_table, number_table
+from splitopt.problems.base import (
+    FEASIBILITY_TOLERANCE,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Problem,
+    check_keys,
+    check_objective,
+)
+from splitopt.problems.cut_and_resources.decision import SHARES, CutAndResourcesDecision
+from splitopt.problems.cut_and_resources.shares import (
+    Allocation,
+    allocate_for_makespan,
+    allocate_for_sum,
+)
+
+if TYPE_CHECKING:
+    from splitopt.problems.cut_and_resources.cvxpy_model import CvxpyModel
+    from splitopt.problems.cut_and_resources.gurobi_model import GurobiModel
+    from splitopt.problems.cut_and_resources.pyomo_model import PyomoModel
+    from splitopt.problems.cut_and_resources.scip_model import ScipModel
+    from splitopt.profiles import ModelProfile
+    from splitopt.scenario import Scenario
+
+TIMES = ("download_s", "upload_s", "server_s", "device_s")
+PHASES = ("download", "device", "upload", "server")
+
+
+@dataclass(frozen=True, eq=False)
+class CutAndResources(Problem[CutAndResourcesDecision]):
+    """Joint choice of cuts and resource shares (DP-MORA Eq. 19).
+
+    With l layers on device n, its round takes
+    ``download/share + upload/share + server/share + device`` seconds.
+
+    Parameters
+    ----------
+    download_s, upload_s, server_s, device_s
+        Shape (N, L), seconds at the full resource; column l - 1 is cut l.
+    allowed
+        Shape (N, L), the cuts a device may use (leakage limit, memory).
+    objective
+        ``"sum"`` of the devices' latencies or ``"makespan"``, the largest of them.
+    weights
+        Shape (N,), optional: what the rule `proportional_share` divides resources by.
+
+    Raises
+    ------
+    InputError
+        A shape, sign, type or value that does not fit; the message names the entry.
+    """
+
+    name: ClassVar[str] = "cut_and_resources"
+    objectives: ClassVar[tuple[str, ...]] = ("sum", "makespan")
+
+    download_s: FloatArray
+    upload_s: FloatArray
+    server_s: FloatArray
+    device_s: FloatArray
+    allowed: BoolArray
+    objective: str = "sum"
+    weights: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        check_objective(self.objective, self.objectives, "")
+        shape: tuple[int, ...] = (-1, -1)
+        for field in TIMES:
+            table = number_table(getattr(self, field), field, "times in s", shape)
+            object.__setattr__(self, field, table)
+            shape = table.shape
+        object.__setattr__(self, "allowed", boolean_table(self.allowed, "allowed", shape))
+        if self.weights is not None:
+            weights = number_table(self.weights, "weights", "weights", shape[:1])
+            object.__setattr__(self, "weights", weights)
+
+    @classmethod
+    def from_data(
+        cls, data: Mapping[str, Any], objective: str, source: str = "instance"
+    ) -> CutAndResources:
+        """Build the problem from the ``data`` of an instance file."""
+        check_objective(objective, cls.objectives, source)
+        checked = check_keys(data, (*TIMES, "allowed"), ("weights",), f"{source}: data")
+        try:
+            return cls(**checked, objective=objective)
+        except InputError as error:
+            raise InputError(f"{source}: data.{error}") from None
+
+    @classmethod
+    def from_scenario(
+        cls, scenario: Scenario, profile: ModelProfile | None = None, objective: str = "sum"
+    ) -> CutAndResources:
+        """Build the problem from a scenario, see `splitopt.problems.cut_and_resources.tables`."""
+        from splitopt.problems.cut_and_resources.tables import tables_from_scenario
+
+        tables = tables_from_scenario(scenario, profile or scenario.load_model())
+        return cls(**tables, objective=objective)
+
+    def data(self) -> dict[str, Any]:
+        """Give the arrays of the instance file."""
+        fields = {field: getattr(self, field) for field in (*TIMES, "allowed")}
+        return fields if self.weights is None else {**fields, "weights": self.weights}
+
+    @property
+    def devices(self) -> int:
+        """Number of devices N."""
+        return int(self.device_s.shape[0])
+
+    @property
+    def layers(self) -> int:
+        """Number of layers L, which is also the last cut."""
+        return int(self.device_s.shape[1])
+
+    @cached_property
+    def roots(self) -> FloatArray:
+        """Shape (N, L, 3): square roots of the download, upload and server seconds."""
+        return np.sqrt(np.stack((self.download_s, self.upload_s, self.server_s), axis=2))
+
+    def phases(self, decision: CutAndResourcesDecision) -> FloatArray:
+        """Shape (N, 4): seconds by `PHASES`, infinite where a needed share is missing."""
+        rows, columns = np.arange(self.devices), decision.cut - 1
+        shared = [
+            _over_share(table[rows, columns], share)
+            for table, share in (
+                (self.download_s, decision.download_share),
+                (self.upload_s, decision.upload_share),
+                (self.server_s, decision.server_share),
+            )
+        ]
+        return np.stack((shared[0], self.device_s[rows, columns], shared[1], shared[2]), axis=1)
+
+    def latencies(self, decision: CutAndResourcesDecision) -> FloatArray:
+        """Shape (N,): the round latency of every device in s (DP-MORA Eq. 12)."""
+        return np.asarray(self.phases(decision).sum(axis=1))
+
+    def evaluate(self, decision: CutAndResourcesDecision) -> float:
+        """Sum or maximum of the round latencies in s."""
+        latencies = self.latencies(decision)
+        return float(latencies.sum() if self.objective == "sum" else latencies.max())
+
+    def violations(self, decision: CutAndResourcesDecision) -> dict[str, float]:
+        """Excess over each budget (fractions), and counts of devices for the other constraints."""
+        rows = np.arange(self.devices)
+        found: dict[str, float] = {}
+        for name in SHARES:
+            share = getattr(decision, name)
+            if not np.isfinite(share).all():
+                found[name] = float("inf")
+                continue
+            if (excess := float(share.sum()) - 1.0) > FEASIBILITY_TOLERANCE:
+                found[name] = excess
+            if (negative := float(-share.min())) > 0:
+                found[f"{name}_negative"] = negative
+        if outside := int(np.sum((decision.cut < 1) | (decision.cut > self.layers))):
+            found["cut_outside_model"] = float(outside)
+            return found
+        if banned := int(np.sum(~self.allowed[rows, decision.cut - 1])):
+            found["cut_not_allowed"] = float(banned)
+        if starved := int(np.sum(~np.isfinite(self.latencies(decision)))):
+            found["device_without_a_needed_share"] = float(starved)
+        return found
+
+    def infeasibility(self) -> str | None:
+        """Name the devices that may use no cut at all."""
+        stuck = np.flatnonzero(~self.allowed.any(axis=1))
+        if stuck.size == 0:
+            return None
+        shown = ", ".join(str(n) for n in stuck[:8]) + (", ..." if stuck.size > 8 else "")
+        return (
+            f"{stuck.size} of {self.devices} devices have no allowed cut (index {shown}); "
+            "allow at least one cut for each"
+        )
+
+    def bound(self) -> float:
+        """Give the largest value that the relaxed problem's dual proves, see `root_bound`."""
+        from splitopt.problems.cut_and_resources.relaxation import root_bound
+
+        return root_bound(self)
+
+    def complete(self, cut: npt.ArrayLike) -> CutAndResourcesDecision:
+        """Give the decision with the best shares for these cuts (shape (N,), 1..L)."""
+        cuts = np.asarray(cut, dtype=np.int64)
+        return decision_from_shares(cuts, self.allocate(cuts).shares)
+
+    def allocate(self, cuts: IntArray) -> Allocation:
+        """Best shares for these cuts and what one more unit of each resource is worth."""
+        rows = np.arange(self.devices)
+        alpha = self.roots[rows, cuts - 1]
+        if self.objective == "sum":
+            return allocate_for_sum(alpha)
+        return allocate_for_makespan(alpha, self.device_s[rows, cuts - 1])
+
+    def to_cvxpy(self, relaxed: bool = False, unit_s: float = 1.0) -> CvxpyModel:
+        """Give a CVXPY model with shares (``"misocp"`` of the module `formulation`).
+
+        Parameters
+        ----------
+        relaxed
+            Let a device mix its cuts: the optimum is then a lower bound.
+        unit_s
+            Length in s of the model's unit of time; about the optimum is best for the numbers.
+
+        Raises
+        ------
+        InfeasibleError
+            A device has no allowed cut.
+        """
+        from splitopt.problems.cut_and_resources.cvxpy_model import build_cvxpy
+
+        return build_cvxpy(self, relaxed, unit_s)
+
+    def to_pyomo(self, formulation: str | None = None, unit_s: float = 1.0) -> PyomoModel:
+        """Give a Pyomo model.
+
+        Parameters
+        ----------
+        formulation
+            ``"miqp"`` (sum only, without shares) or ``"misocp"`` (with shares), see the module
+            `formulation`; by default the first where the objective is the sum.
+        unit_s
+            Length in s of the model's unit of time.
+
+        Raises
+        ------
+        InputError
+            The formulation is unknown or does not take the objective.
+        InfeasibleError
+            A device has no allowed cut.
+        """
+        from splitopt.problems.cut_and_resources.pyomo_model import build_pyomo
+
+        return build_pyomo(self, formulation, unit_s)
+
+    def to_gurobi(
+        self, env: Any = None, formulation: str | None = None, unit_s: float = 1.0
+    ) -> GurobiModel:
+        """Give a gurobipy model in the environment `env`, a silent one by default.
+
+        The other parameters and the errors are those of `to_pyomo`.
+        """
+        from splitopt.problems.cut_and_resources.gurobi_model import build_gurobi
+
+        return build_gurobi(self, env, formulation, unit_s)
+
+    def to_scip(self, formulation: str | None = None, unit_s: float = 1.0) -> ScipModel:
+        """Give a PySCIPOpt model; parameters and errors are those of `to_pyomo`."""
+        from splitopt.problems.cut_and_resources.scip_model import build_scip
+
+        return build_scip(self, formulation, unit_s)
+
+    def decode(
+        self, document: Mapping[str, Any], source: str = "decision"
+    ) -> CutAndResourcesDecision:
+        """Read a decision from plain data."""
+        return CutAndResourcesDecision.from_dict(document, self.devices, self.layers, source)
+
+
+def decision_from_shares(
+    cuts: Sequence[int] | IntArray, shares: FloatArray
+) -> CutAndResourcesDecision:
+    """Make a decision of cuts (N,) and shares (N, 3): download, upload, server."""
+    return CutAndResourcesDecision(
+        np.asarray(cuts, dtype=np.int64), shares[:, 0], shares[:, 1], shares[:, 2]
+    )
+
+
+def _over_share(seconds: FloatArray, share: FloatArray) -> FloatArray:
+    """Give seconds / share, 0 where nothing is needed and inf where a needed share is missing."""
+    full = np.full_like(seconds, np.inf)
+    slow = np.divide(seconds, share, out=full, where=share > 0)
+    return np.where(seconds > 0, slow, 0.0)

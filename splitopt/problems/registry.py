@@ -1,0 +1,67 @@
+"""The problems by name, and reading any of them from an instance file."""
+
+from __future__ import annotations
+
+import importlib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from splitopt.errors import InputError
+from splitopt.files import parse_json, read_text
+from splitopt.problems.base import Problem, read_header
+
+PROBLEMS: dict[str, str] = {
+    "cut_and_resources": "splitopt.problems.cut_and_resources:CutAndResources",
+}
+"""Problem name -> ``module:class``; a new problem is one line here."""
+
+
+def problem_class(name: Any, source: str = "") -> type[Problem[Any]]:
+    """Give the class of a problem by its name."""
+    if not isinstance(name, str) or name not in PROBLEMS:
+        known = ", ".join(PROBLEMS)
+        raise InputError.at(source, f"problem is {name!r}, known are {known}")
+    module, _, attribute = PROBLEMS[name].partition(":")
+    found: type[Problem[Any]] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def problem_from_document(document: Any, source: str = "instance") -> Problem[Any]:
+    """Build a problem from the content of an instance file."""
+    name, objective, data = read_header(document, source)
+    return problem_class(name, source).from_data(data, objective, source)
+
+
+def load_problem(path: str | Path) -> Problem[Any]:
+    """Read an instance file, JSON or ``.npz``.
+
+    Raises
+    ------
+    InputError
+        The file is missing, is not what it claims to be, or is of another version.
+    """
+    if Path(path).suffix == ".npz":
+        document = _read_npz(path)
+    else:
+        document = parse_json(read_text(path), str(path))
+    return problem_from_document(document, str(path))
+
+
+def _read_npz(path: str | Path) -> dict[str, Any]:
+    """Read the same document from numpy's archive; object arrays, that is pickles, are refused."""
+    import numpy as np
+
+    try:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            entries = {key: archive[key] for key in archive.files}
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file") from None
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, AttributeError) as error:
+        raise InputError(f"{path}: is not a numpy archive of plain arrays ({error})") from None
+    head = ("format", "version", "problem", "objective")
+    document: dict[str, Any] = {
+        key: entries.pop(key).item() for key in head if key in entries and entries[key].ndim == 0
+    }
+    scalars = {key: value.item() if value.ndim == 0 else value for key, value in entries.items()}
+    return {**document, "data": scalars}
