@@ -1,0 +1,155 @@
+"""`solve`: one driver for every solver. It owns the clock, the seed, the checks and Ctrl-C."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Callable
+from importlib import metadata
+from typing import Any, Literal
+
+from splitopt.errors import InfeasibleError, InputError, SolveError
+from splitopt.problems.base import Problem
+from splitopt.results import OPTIMAL_GAP, Outcome, Result, StopReason, Times
+from splitopt.solvers.base import Progress, Search, Solver
+from splitopt.solvers.registry import make_solver
+
+_BOUND_SLACK = 1e-9
+"""How far, relatively, a bound may stand above an objective by rounding before it is a lie."""
+
+
+def solve(
+    problem: Problem[Any],
+    solver: str | Solver[Any] = "auto",
+    *,
+    time_limit_s: float | None = None,
+    rel_gap: float = 1e-9,
+    seed: int = 0,
+    on_failure: Literal["return", "raise"] = "return",
+    callback: Callable[[Progress], object] | None = None,
+    **options: Any,
+) -> Result:
+    """Solve a problem and certify the answer.
+
+    Parameters
+    ----------
+    problem
+        What is asked.
+    solver
+        A name (``splitopt solvers`` lists them), a solver object, or ``"auto"``: the preferred one
+        that can take this problem.
+    time_limit_s
+        Wall-clock limit in s; None for none. At 0 the first feasible decision is returned, or none.
+    rel_gap
+        Stop as soon as (objective - bound) / abs(objective) is at most this.
+    seed
+        Seed of every random draw: the same seed gives the same answer.
+    on_failure
+        ``"return"`` a result without a decision, or ``"raise"`` a `SolveError` that carries it.
+    callback
+        Called with a `Progress` at every improvement; it stops the run by returning True.
+    **options
+        Hyper-parameters of the solver, where it is given by name.
+
+    Raises
+    ------
+    InputError
+        An argument that cannot be used.
+    CapabilityError
+        The solver cannot take this problem; the message names those that can.
+    SolveError
+        With ``on_failure="raise"``, when there is no feasible decision.
+    """
+    _check_arguments(time_limit_s, rel_gap, seed, on_failure)
+    chosen = make_solver(problem, solver, **options)
+    search = Search(problem, time_limit_s, rel_gap, seed, callback)
+    reason: StopReason
+    message = problem.infeasibility()
+    cause: BaseException | None = None
+    infeasible = message is not None
+    if infeasible:
+        reason = "proved"
+    else:
+        try:
+            reason = chosen.run(problem, search)
+        except KeyboardInterrupt:
+            reason, message = "interrupted", "interrupted; the best decision so far is kept"
+        except InfeasibleError as error:
+            reason, message, infeasible = "proved", str(error), True
+        except Exception as error:
+            reason, cause = "solver_error", error
+            message = f"the solver failed with {type(error).__name__}: {error}"
+    result = _conclude(chosen, search, reason, message, infeasible)
+    if on_failure == "raise" and not result.is_feasible:
+        text = result.message or f"{chosen.name} ended without a feasible decision"
+        raise SolveError(text, result) from cause
+    return result
+
+
+def _conclude(
+    solver: Solver[Any], search: Search, reason: StopReason, message: str | None, infeasible: bool
+) -> Result:
+    """Turn what the search holds into a result that claims no more than was checked."""
+    problem = search.problem
+    outcome: Outcome
+    if infeasible:
+        outcome = "infeasible"
+    elif search.bound > search.objective + _BOUND_SLACK * abs(search.objective):
+        outcome, reason = "error", "solver_error"
+        message = f"the solver's bound {search.bound!r} is above a value that was reached"
+    elif search.best is not None:
+        outcome = "optimal" if search.gap <= OPTIMAL_GAP else "feasible"
+        if outcome == "optimal":
+            reason = "proved"
+    elif reason == "solver_error":
+        outcome = "error"
+    else:
+        outcome = "no_solution"
+        if search.rejected and message is None:
+            broken = ", ".join(f"{name} by {by:.3g}" for name, by in search.rejected.items())
+            message = f"the solver's decisions were not feasible: {broken}"
+    total = search.elapsed_s
+    return Result(
+        problem=problem.name,
+        objective_name=problem.objective,
+        solver=solver.name,
+        outcome=outcome,
+        stop_reason=reason,
+        message=message,
+        decision=search.best,
+        objective=search.objective,
+        bound=math.inf if infeasible else search.bound,
+        violations={} if search.best is not None else dict(search.rejected),
+        times=Times(search.build_s, total - search.build_s, total),
+        iterations=search.iterations,
+        trace=tuple(search.trace),
+        seed=search.seed,
+        options=solver.options(),
+        versions=_versions(solver),
+        details=dict(search.details),
+    )
+
+
+def _check_arguments(
+    time_limit_s: float | None, rel_gap: float, seed: int, on_failure: str
+) -> None:
+    if time_limit_s is not None and not time_limit_s >= 0:
+        raise InputError.at("time_limit_s", f"is {time_limit_s!r}, it must be seconds >= 0")
+    if not 0 <= rel_gap < math.inf:
+        raise InputError.at("rel_gap", f"is {rel_gap!r}, it must be a number >= 0")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise InputError.at("seed", f"is {seed!r}, it must be a whole number >= 0")
+    if on_failure not in ("return", "raise"):
+        raise InputError.at("on_failure", f"is {on_failure!r}, it must be 'return' or 'raise'")
+
+
+def _versions(solver: Solver[Any]) -> dict[str, str]:
+    names = ("splitopt", "numpy", *solver.requires)
+    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"

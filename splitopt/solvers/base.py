@@ -1,0 +1,166 @@
+"""What a solver is, and the run state that the driver hands it.
+
+A solver is a frozen dataclass of hyper-parameters. It never scores itself: it proposes decisions
+and proves bounds to a `Search`, which evaluates, checks, keeps the best and says when to stop.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+import numpy as np
+
+from splitopt.problems.base import Problem
+from splitopt.results import Decision, StopReason, TracePoint, relative_gap
+
+P = TypeVar("P", bound=Problem[Any])
+Kind = Literal["exact", "heuristic", "rule", "decentralised"]
+
+
+class Solver(ABC, Generic[P]):
+    """One algorithm for one problem; subclasses are frozen dataclasses of hyper-parameters."""
+
+    name: ClassVar[str]
+    problem: ClassVar[str]
+    objectives: ClassVar[frozenset[str]]
+    kind: ClassVar[Kind]
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Importable modules that must be installed."""
+
+    @abstractmethod
+    def run(self, problem: P, search: Search) -> StopReason:
+        """Work on `problem` until done or until ``search.stop()`` gives a reason; return why."""
+
+    def refusal(self, problem: P) -> str | None:  # noqa: ARG002 - for subclasses to use
+        """Say why this solver cannot take this very problem (its size, missing data), or None."""
+        return None
+
+    def licence(self) -> str | None:
+        """Say why there is no licence to run this solver, or None when there is one."""
+        return None
+
+    def options(self) -> dict[str, Any]:
+        """Give the hyper-parameters as plain data."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a callback sees after every improvement."""
+
+    time_s: float
+    objective: float
+    bound: float
+    iterations: int
+
+    @property
+    def gap(self) -> float:
+        """Relative gap so far, see `splitopt.results.relative_gap`."""
+        return relative_gap(self.objective, self.bound)
+
+
+Callback = Callable[[Progress], object]
+
+
+@dataclass
+class Search:
+    """The state of one run: clock, random numbers, incumbent, bound and trace.
+
+    The driver makes one per call of ``solve``; a solver may use the public fields and methods.
+    """
+
+    problem: Problem[Any]
+    time_limit_s: float | None
+    rel_gap: float
+    seed: int
+    callback: Callback | None = None
+    best: Decision | None = None
+    objective: float = math.inf
+    bound: float = -math.inf
+    iterations: int = 0
+    rejected: dict[str, float] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+    trace: list[TracePoint] = field(default_factory=list)
+    build_s: float = 0.0
+    _start: float = field(default_factory=time.perf_counter)
+    _asked_to_stop: bool = False
+
+    def __post_init__(self) -> None:
+        self.rng = np.random.default_rng(self.seed)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the run began."""
+        return time.perf_counter() - self._start
+
+    @property
+    def remaining_s(self) -> float:
+        """Seconds left, infinite without a time limit, never negative."""
+        if self.time_limit_s is None:
+            return math.inf
+        return max(0.0, self.time_limit_s - self.elapsed_s)
+
+    @property
+    def gap(self) -> float:
+        """Relative gap between the best objective and the bound so far."""
+        return relative_gap(self.objective, self.bound)
+
+    @property
+    def target_objective(self) -> float:
+        """A bound at or above this closes the gap that the user asked for."""
+        return self.objective - self.rel_gap * abs(self.objective)
+
+    def propose(self, decision: Decision) -> float:
+        """Offer a decision; give its objective, infinite if it is not feasible.
+
+        The problem itself evaluates and checks it. A decision that violates something is not
+        kept; what it violated is remembered for the message of a run that finds nothing.
+        """
+        violated = self.problem.violations(decision)
+        if violated:
+            if self.best is None:
+                self.rejected = violated
+            return math.inf
+        value = self.problem.evaluate(decision)
+        if value < self.objective:
+            self.best, self.objective = decision, value
+            self._record()
+        return value
+
+    def prove(self, bound: float) -> None:
+        """Report a valid lower bound; weaker ones than the best so far are ignored."""
+        if bound > self.bound and not math.isnan(bound):
+            self.bound = bound
+            self._record()
+
+    def stop(self) -> StopReason | None:
+        """Give the reason to stop now, if any: the gap is closed, time is up, or asked to."""
+        if self.gap <= self.rel_gap:
+            return "gap"
+        if self._asked_to_stop:
+            return "interrupted"
+        if self.remaining_s <= 0:
+            return "time"
+        return None
+
+    @contextmanager
+    def building(self) -> Iterator[None]:
+        """Count the time inside as building a model rather than solving it."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.build_s += time.perf_counter() - begin
+
+    def _record(self) -> None:
+        now = self.elapsed_s
+        self.trace.append(TracePoint(now, self.objective, self.bound))
+        if self.callback is not None:
+            progress = Progress(now, self.objective, self.bound, self.iterations)
+            self._asked_to_stop |= self.callback(progress) is True

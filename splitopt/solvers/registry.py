@@ -1,0 +1,139 @@
+"""The solvers by problem and name, and whether each is installed, licensed and capable."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from functools import cache
+from importlib import metadata
+from typing import Any
+
+from splitopt.errors import CapabilityError, InputError
+from splitopt.problems.base import Problem
+from splitopt.solvers.base import Solver
+
+_CUT = "splitopt.solvers.cut_and_resources"
+
+SOLVERS: dict[str, dict[str, str]] = {
+    "cut_and_resources": {
+        "exact": f"{_CUT}.exact:Exact",
+        "enumerate": f"{_CUT}.enumeration:Enumerate",
+        "equal_share": f"{_CUT}.rules:EqualShare",
+        "proportional_share": f"{_CUT}.rules:ProportionalShare",
+    },
+}
+"""Problem -> solver -> ``module:class``, the preferred one first; a new solver is one line here."""
+
+ENTRY_POINTS = "splitopt.solvers"
+"""Group of entry points through which another package brings solvers."""
+
+
+def installed_solvers(problem: str) -> dict[str, str]:
+    """Give solver -> ``module:class`` of other installed packages for a problem.
+
+    They are entry points of the group `ENTRY_POINTS`, named ``PROBLEM.SOLVER``; a name that
+    splitopt itself uses is left out.
+    """
+    own = SOLVERS.get(problem, {})
+    named = ((*point.name.partition("."), point.value) for point in _entry_points())
+    return {
+        solver: value
+        for found, _, solver, value in named
+        if found == problem and solver and solver not in own
+    }
+
+
+def solver_names(problem: str) -> list[str]:
+    """Names of all solvers for a problem, splitopt's own first."""
+    return [*SOLVERS.get(problem, {}), *installed_solvers(problem)]
+
+
+def solver_class(problem: str, name: str) -> type[Solver[Any]]:
+    """Give the class of a solver by its problem and name."""
+    own = SOLVERS.get(problem, {})
+    place = own.get(name) or installed_solvers(problem).get(name)
+    if place is None:
+        names = ", ".join(solver_names(problem)) or "none"
+        raise InputError(f"solver {name!r} is unknown for {problem}; known are {names}")
+    module, _, attribute = place.partition(":")
+    if name in own:
+        found: type[Solver[Any]] = getattr(importlib.import_module(module), attribute)
+        return found
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except Exception as error:
+        raise InputError(
+            f"solver {name!r}: its package fails to load {place} ({type(error).__name__}: {error})"
+        ) from None
+    if not (isinstance(found, type) and issubclass(found, Solver)):
+        raise InputError(f"solver {name!r}: {place} is not a solver class")
+    return found
+
+
+@cache
+def _entry_points() -> metadata.EntryPoints:
+    return metadata.entry_points(group=ENTRY_POINTS)
+
+
+def with_options(solver: type[Solver[Any]], options: Mapping[str, Any]) -> Solver[Any]:
+    """Make a solver with these hyper-parameters; an unknown one is an `InputError`."""
+    known = {field.name for field in dataclasses.fields(solver)}  # type: ignore[arg-type]
+    for key in options:
+        if key not in known:
+            names = ", ".join(sorted(known)) or "none"
+            raise InputError(f"solver {solver.name!r} has no option {key!r}; it has {names}")
+    return solver(**options)
+
+
+def make_solver(problem: Problem[Any], solver: str | Solver[Any], **options: Any) -> Solver[Any]:
+    """Give the solver to use: an instance as it is, a name, or ``"auto"``.
+
+    Raises
+    ------
+    InputError
+        The name or an option is unknown, or an option's value is refused.
+    CapabilityError
+        The solver cannot take this problem; the message names those that can.
+    """
+    if isinstance(solver, Solver):
+        if options:
+            raise InputError("options go with a solver's name, not with a solver object")
+        chosen = solver
+    elif solver == "auto":
+        chosen = _automatic(problem)
+    else:
+        chosen = with_options(solver_class(problem.name, solver), options)
+    if reason := why_not(chosen, problem):
+        fitting = ", ".join(name for name in SOLVERS[problem.name] if name in capable(problem))
+        raise CapabilityError(f"solver {chosen.name!r} {reason}; these would work: {fitting}")
+    return chosen
+
+
+def why_not(solver: Solver[Any], problem: Problem[Any]) -> str | None:
+    """Say why a solver cannot take a problem (not installed, licensed or capable), or None."""
+    if solver.problem != problem.name:
+        return f"is for {solver.problem}, not for {problem.name}"
+    for module in solver.requires:
+        if importlib.util.find_spec(module) is None:
+            return f"needs the package {module!r}, which is not installed"
+    if problem.objective not in solver.objectives:
+        return f"does not take the objective {problem.objective!r}"
+    return solver.licence() or solver.refusal(problem)
+
+
+def capable(problem: Problem[Any]) -> list[str]:
+    """Names of the registered solvers that can take this problem, the preferred one first."""
+    return [
+        name
+        for name in SOLVERS.get(problem.name, {})
+        if why_not(solver_class(problem.name, name)(), problem) is None
+    ]
+
+
+def _automatic(problem: Problem[Any]) -> Solver[Any]:
+    names = capable(problem)
+    if not names:
+        raise CapabilityError(f"no solver is there for {problem.name} ({problem.objective})")
+    return solver_class(problem.name, names[0])()
