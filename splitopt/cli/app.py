@@ -1,0 +1,41 @@
+"""The application: one verb per module, registered here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from splitopt.cli import plan, report, schema, solve, solvers
+
+app = typer.Typer(
+    name="splitopt",
+    help="Plan split learning: where to cut the model, who gets what, and how far from the best.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("plan")(plan.command)
+app.command("solve")(solve.command)
+app.command("solvers")(solvers.command)
+app.command("report")(report.command)
+app.command("schema")(schema.command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from splitopt import __version__
+
+        typer.echo(f"splitopt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Plan split learning: where to cut the model, who gets what, and how far from the best."""

@@ -1,0 +1,88 @@
+"""Options that several verbs share, and what they turn into."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from splitopt.errors import InputError
+from splitopt.files import check_writable
+from splitopt.solvers.base import Callback, Progress
+
+SolverName = Annotated[
+    str, typer.Option("--solver", metavar="NAME", help="A solver; 'splitopt solvers' lists them.")
+]
+SolverOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", "-O", metavar="KEY=VALUE", help="An option of the solver; repeatable."
+    ),
+]
+TimeLimit = Annotated[
+    float, typer.Option("--time-limit", metavar="S", min=0.0, help="Seconds the solver may take.")
+]
+RelGap = Annotated[
+    float, typer.Option("--gap", metavar="REL", min=0.0, help="Stop at this relative gap.")
+]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of random draws.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+
+DEFAULT_TIME_LIMIT_S = 60.0
+
+
+def solver_options(pairs: list[str] | None) -> dict[str, Any]:
+    """Turn ``["max_vectors=10"]`` into ``{"max_vectors": 10}``; values are JSON, else text."""
+    found: dict[str, Any] = {}
+    for pair in pairs or []:
+        key, equals, text = pair.partition("=")
+        if not equals or not key.isidentifier():
+            raise InputError(f"--option {pair!r} must be KEY=VALUE")
+        try:
+            found[key] = json.loads(text)
+        except ValueError:
+            found[key] = text
+    return found
+
+
+def check_outputs(source: Path, *targets: Path | None) -> None:
+    """Refuse an output that cannot be written, or that would overwrite what is read."""
+    for target in targets:
+        if target is None:
+            continue
+        if target.exists() and source.exists() and target.samefile(source):
+            raise InputError(f"{target}: is the input; write the output to another file")
+        check_writable(target)
+
+
+@contextmanager
+def progress(silent: bool) -> Iterator[Callback | None]:
+    """Show the best objective and the gap while a solver works, on a terminal only."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if silent or not console.is_terminal:
+        yield None
+        return
+    with console.status("solving ...") as status:
+
+        def show(state: Progress) -> None:
+            gap = f"{100 * state.gap:.2g} %" if state.gap < 1e9 else "unknown"
+            status.update(
+                f"solving: {state.objective:.6g} s, gap {gap} after {state.time_s:.1f} s "
+                "(Ctrl-C keeps the best)"
+            )
+
+        yield show
+
+
+def console() -> Any:
+    """Give the console for tables: as wide as the terminal, and wide enough in a pipe or file."""
+    from rich.console import Console
+
+    found = Console()
+    return found if found.is_terminal else Console(width=max(found.width, 120))

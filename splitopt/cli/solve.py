@@ -1,0 +1,87 @@
+"""``splitopt solve``: an instance file to a result."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from splitopt.cli import options as shared
+from splitopt.results import Result
+
+
+def command(
+    instance: Annotated[
+        Path, typer.Argument(metavar="INSTANCE.json", help="The instance: .json or .npz.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="RESULT.json", help="Write the result.")
+    ] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option("--objective", metavar="NAME", help="Another objective than the file's."),
+    ] = None,
+    solver: shared.SolverName = "auto",
+    option: shared.SolverOptions = None,
+    time_limit: shared.TimeLimit = shared.DEFAULT_TIME_LIMIT_S,
+    gap: shared.RelGap = 1e-9,
+    seed: shared.Seed = 0,
+    as_json: shared.AsJson = False,
+) -> int:
+    """Solve an instance of any problem and say how far the answer is from the best.
+
+    Example: splitopt solve instance.json --objective makespan -o result.json
+    """
+    from splitopt.driver import solve
+    from splitopt.problems.registry import load_problem
+
+    shared.check_outputs(instance, output)
+    problem = load_problem(instance)
+    if objective is not None:
+        problem = problem.with_objective(objective)
+    with shared.progress(silent=as_json) as callback:
+        result = solve(
+            problem,
+            solver,
+            time_limit_s=time_limit,
+            rel_gap=gap,
+            seed=seed,
+            callback=callback,
+            **shared.solver_options(option),
+        )
+    if output is not None:
+        result.save(output)
+    if as_json:
+        typer.echo(json.dumps(result.to_dict(), allow_nan=False))
+    else:
+        _print(result)
+    return 0 if result.is_feasible else 1
+
+
+def _print(result: Result) -> None:
+    from splitopt.report.numbers import gap
+
+    typer.echo(f"{result.problem} ({result.objective_name}), solver {result.solver}")
+    typer.echo(f"outcome    {result.outcome} ({result.stop_reason})")
+    if result.message:
+        typer.echo(f"message    {result.message}")
+    if result.is_feasible:
+        shown = result.to_dict()
+        typer.echo(f"objective  {result.objective:.12g}")
+        typer.echo(f"bound      {'unknown' if shown['bound'] is None else shown['bound']}")
+        typer.echo(f"gap        {gap(shown['gap'])}")
+        for name, value in shown["decision"].items():
+            if name != "problem":
+                typer.echo(f"{name:<10} {_short(value)}")
+    typer.echo(f"time       {result.times.total_s:.3f} s, {result.iterations} iterations")
+
+
+def _short(value: object, most: int = 12) -> str:
+    """Write a list of the decision on one line; the whole of it is in the result file."""
+    if not isinstance(value, list):
+        return str(value)
+    shown = [f"{item:.6g}" if isinstance(item, float) else str(item) for item in value[:most]]
+    rest = f" ... ({len(value)} in all)" if len(value) > most else ""
+    return " ".join(shown) + rest

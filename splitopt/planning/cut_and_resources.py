@@ -1,0 +1,155 @@
+"""What a plan of `CutAndResources` promises, what limits it, and what more would be worth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from splitopt.latency.split_federated import link_rate, single_server
+from splitopt.problems.base import FloatArray
+from splitopt.problems.cut_and_resources import (
+    PHASES,
+    CutAndResources,
+    CutAndResourcesDecision,
+)
+from splitopt.problems.cut_and_resources.tables import allowed_by_leakage, allowed_by_memory
+from splitopt.profiles import ModelProfile
+from splitopt.scenario import Scenario
+
+
+def predict(
+    problem: CutAndResources,
+    decision: CutAndResourcesDecision,
+    scenario: Scenario,
+    profile: ModelProfile,
+) -> dict[str, Any]:
+    """Say what the decision leads to, as plain data in s and fractions.
+
+    ``devices`` has a row per device with its cut, shares and seconds per phase, ``round_s`` is the
+    slowest device's round, ``total_s`` the sum over devices, ``training_s`` all rounds.
+    """
+    phases = problem.phases(decision)
+    latencies = phases.sum(axis=1)
+    slowest = int(latencies.argmax())
+    names = [device.name for device in scenario.fleet()]
+    rows = [
+        {
+            "name": name,
+            "cut": int(decision.cut[n]),
+            "cut_layer": profile.layers[decision.cut[n] - 1],
+            "download_share": float(decision.download_share[n]),
+            "upload_share": float(decision.upload_share[n]),
+            "server_share": float(decision.server_share[n]),
+            **{f"{phase}_s": float(phases[n, i]) for i, phase in enumerate(PHASES)},
+            "round_s": float(latencies[n]),
+        }
+        for n, name in enumerate(names)
+    ]
+    phase = int(phases[slowest].argmax())
+    return {
+        "devices": rows,
+        "round_s": float(latencies[slowest]),
+        "total_s": float(latencies.sum()),
+        "training_s": float(latencies[slowest] * scenario.training.rounds),
+        "bottleneck": {
+            "device": names[slowest],
+            "phase": PHASES[phase],
+            "phase_s": float(phases[slowest, phase]),
+            "fraction_of_round": float(phases[slowest, phase] / latencies[slowest])
+            if latencies[slowest] > 0
+            else 0.0,
+        },
+        "worth": _worth(problem, decision, scenario),
+    }
+
+
+def _worth(
+    problem: CutAndResources, decision: CutAndResourcesDecision, scenario: Scenario
+) -> list[dict[str, Any]]:
+    """Say what one more unit of each resource saves of the objective, shares chosen anew.
+
+    Exact derivatives of the optimal value for these cuts. ``per_percent_s`` is always there;
+    ``unit`` and ``per_unit_s`` only where all devices share one capacity in absolute terms.
+    """
+    allocation = problem.allocate(decision.cut)
+    server = single_server(scenario)
+    fleet = scenario.fleet()
+    rates = {
+        direction: {link_rate(device.link(direction, scenario.links)) for device in fleet}
+        for direction in ("downlink", "uplink")
+    }
+    capacities = [
+        ("downlink", _only(rates["downlink"]), 1e6, "Mbit/s"),
+        ("uplink", _only(rates["uplink"]), 1e6, "Mbit/s"),
+        ("server", server.compute, 1e9, "GFLOP/s"),
+    ]
+    found = [
+        _worth_row(name, float(worth), capacity, step, unit)
+        for (name, capacity, step, unit), worth in zip(capacities, allocation.worth, strict=True)
+    ]
+    own: FloatArray = (
+        allocation.weight * problem.device_s[np.arange(problem.devices), decision.cut - 1]
+    )
+    best = int(own.argmax())
+    label = f"device {fleet[best].name}"
+    return [*found, _worth_row(label, float(own[best]), fleet[best].compute, 1e9, "GFLOP/s")]
+
+
+def _worth_row(
+    name: str, worth: float, capacity: float | None, step: float, unit: str
+) -> dict[str, Any]:
+    row: dict[str, Any] = {"resource": name, "per_percent_s": worth / 100}
+    if capacity is not None:
+        row |= {"capacity": capacity / step, "unit": unit, "per_unit_s": worth * step / capacity}
+    return row
+
+
+def _only(values: set[float]) -> float | None:
+    return next(iter(values)) if len(values) == 1 else None
+
+
+def explain_infeasible(
+    problem: CutAndResources, scenario: Scenario, profile: ModelProfile
+) -> str | None:
+    """Name the devices without an allowed cut and what would have to change for them."""
+    fleet = scenario.fleet()
+    stuck = np.flatnonzero(~problem.allowed.any(axis=1))
+    names = ", ".join(fleet[n].name for n in stuck[:8]) + (", ..." if stuck.size > 8 else "")
+    limit = scenario.privacy.leakage_limit
+    within = allowed_by_leakage(scenario, profile)
+    if profile.leakage is not None and not within.any():
+        cut = int(profile.leakage.argmin())
+        return (
+            f"no cut of {profile.name} meets the leakage limit {limit:g} (devices {names}); the "
+            f"lowest that can be reached is {profile.leakage[cut]:.6g} at cut {cut + 1} "
+            f"({profile.layers[cut]}): raise the limit to that"
+        )
+    fits = allowed_by_memory(fleet, profile)
+    if stuck.size and not (fits[stuck] & within).any():
+        assert profile.device_memory_fixed_bytes is not None
+        assert profile.device_memory_per_sample_bytes is not None
+        first = fleet[stuck[0]]
+        need = profile.device_memory_fixed_bytes + (
+            (first.batch_size or 0) * profile.device_memory_per_sample_bytes
+        )
+        least = float(need[within].min())
+        return (
+            f"no allowed cut of {profile.name} fits into the memory of devices {names}; "
+            f"{first.name} would need {least / 2**20:,.1f} MiB at batch size {first.batch_size}"
+        )
+    return None
+
+
+def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:
+    """Say what a reader of the plan should know about its inputs."""
+    used = {machine.machine for machine in (*scenario.devices, *scenario.servers)}
+    found = [fill for fill in profile.provenance.fills if fill.partition(":")[0] in used]
+    known = profile.device_memory_fixed_bytes is not None
+    limited = [device.name for device in scenario.devices if device.memory is not None]
+    if limited and not known:
+        found.append(f"memory limits are not checked: {profile.name} has no memory table")
+    unsized = [d.name for d in scenario.devices if d.memory is not None and d.batch_size is None]
+    if known and unsized:
+        found.append(f"memory is not checked without a batch size: {', '.join(unsized)}")
+    return found

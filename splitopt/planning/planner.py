@@ -1,0 +1,124 @@
+"""`plan`: model the scenario as a problem, solve it, and say what the answer means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from splitopt.driver import solve
+from splitopt.errors import InputError
+from splitopt.planning import cut_and_resources
+from splitopt.plans import Plan
+from splitopt.problems.base import Problem
+from splitopt.problems.registry import problem_class
+from splitopt.profiles import ModelProfile
+from splitopt.results import Decision
+from splitopt.scenario import Scenario
+from splitopt.solvers.base import Progress, Solver
+
+EXPLAINERS: dict[str, Any] = {"cut_and_resources": cut_and_resources}
+"""Problem -> module with ``predict``, ``explain_infeasible`` and ``notes``."""
+
+
+def plan(
+    scenario: Scenario,
+    *,
+    problem: str = "cut_and_resources",
+    objective: str = "sum",
+    solver: str | Solver[Any] = "auto",
+    time_limit_s: float | None = None,
+    rel_gap: float = 1e-9,
+    seed: int = 0,
+    callback: Callable[[Progress], object] | None = None,
+    **options: Any,
+) -> Plan:
+    """Answer a scenario with a certified plan.
+
+    Parameters
+    ----------
+    scenario
+        The fleet, its links and servers, and the model it trains.
+    problem, objective
+        What to ask, such as ``"cut_and_resources"`` and ``"sum"`` or ``"makespan"``.
+    solver, time_limit_s, rel_gap, seed, callback, **options
+        As for `splitopt.solve`.
+
+    Returns
+    -------
+    Plan
+        Without a decision where there is none: ``plan.result["message"]`` says what would have to
+        change.
+
+    Raises
+    ------
+    InputError
+        The scenario or an argument cannot be used.
+    CapabilityError
+        The solver cannot take the problem.
+    """
+    profile = scenario.load_model()
+    question = problem_class(problem).from_scenario(scenario, profile, objective)
+    explainer = EXPLAINERS[problem]
+    result = solve(
+        question,
+        solver,
+        time_limit_s=time_limit_s,
+        rel_gap=rel_gap,
+        seed=seed,
+        callback=callback,
+        **options,
+    )
+    summary = result.to_dict()
+    for left_out in ("format", "version", "problem", "objective_name", "decision"):
+        del summary[left_out]
+    if result.outcome == "infeasible":
+        reason = explainer.explain_infeasible(question, scenario, profile)
+        summary["message"] = reason or summary["message"]
+    decision = result.decision if result.is_feasible else None
+    return Plan(
+        problem=problem,
+        objective=objective,
+        scenario=scenario.to_dict(),
+        profile=profile.to_dict(),
+        decision=None if decision is None else decision.to_dict(),
+        prediction=None
+        if decision is None
+        else explainer.predict(question, decision, scenario, profile),
+        result=summary,
+        notes=tuple(explainer.notes(scenario, profile)),
+    )
+
+
+class OpenedPlan(NamedTuple):
+    """The live objects that a plan was made of."""
+
+    scenario: Scenario
+    profile: ModelProfile
+    problem: Problem[Any]
+    decision: Decision | None
+
+
+def open_plan(saved: Plan, source: str = "plan") -> OpenedPlan:
+    """Rebuild scenario, profile, problem and decision from the plan alone, and check it.
+
+    Raises
+    ------
+    InputError
+        A part cannot be read, or the decision does not do what the plan promises.
+    """
+    scenario = Scenario.from_dict(saved.scenario, f"{source}: scenario", from_file=True)
+    profile = ModelProfile.from_dict(saved.profile, f"{source}: profile")
+    kind = problem_class(saved.problem, source)
+    problem = kind.from_scenario(scenario, profile, saved.objective)
+    if saved.decision is None:
+        return OpenedPlan(scenario, profile, problem, None)
+    decision = problem.decode(saved.decision, f"{source}: decision")
+    if broken := problem.violations(decision):
+        names = ", ".join(f"{name} by {by:.3g}" for name, by in broken.items())
+        raise InputError(f"{source}: the decision is not feasible: {names}")
+    promised, found = saved.result.get("objective"), problem.evaluate(decision)
+    if not isinstance(promised, int | float) or abs(promised - found) > 1e-9 * abs(found):
+        raise InputError(
+            f"{source}: result.objective is {promised!r}, but the decision gives {found!r}"
+        )
+    return OpenedPlan(scenario, profile, problem, decision)

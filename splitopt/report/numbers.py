@@ -1,0 +1,39 @@
+"""How numbers are written for people."""
+
+from __future__ import annotations
+
+
+def seconds(value: float) -> str:
+    """Write a time in s with about five significant digits.
+
+    >>> seconds(36020.7), seconds(2.34567), seconds(0.000123456), seconds(0.0)
+    ('36,021', '2.346', '0.0001235', '0')
+    """
+    size = abs(value)
+    if size == 0:
+        return "0"
+    if size >= 1e7 or size < 1e-4:
+        return f"{value:.4g}"
+    if size >= 1e4:
+        return f"{value:,.0f}"
+    if size >= 100:
+        return f"{value:,.1f}"
+    if size >= 1:
+        return f"{value:.3f}"
+    return f"{value:.4g}"
+
+
+def percent(fraction: float) -> str:
+    """Write a fraction in percent, without the sign.
+
+    >>> percent(0.1234), percent(0.00001)
+    ('12.3', '0.001')
+    """
+    return f"{100 * fraction:.3g}"
+
+
+def gap(value: float | None) -> str:
+    """Write a relative gap; None is one that nobody proved."""
+    if value is None:
+        return "unknown"
+    return "0" if value == 0 else f"{100 * value:.2g} %"

@@ -1,0 +1,182 @@
+"""From a scenario to a plan that explains itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from splitopt import CutAndResources, InputError, Scenario, plan, solve
+
+
+def test_the_published_setting():
+    """DP-MORA section 7.2, ResNet-18, limit 0.5: the sum optimum that its tables imply."""
+    made = plan(Scenario.load("dp-mora-resnet18"))
+    assert made.result["outcome"] == "optimal"
+    assert made.prediction["total_s"] == pytest.approx(211_966.6, rel=1e-6)
+    assert made.prediction["round_s"] == pytest.approx(36_020.7, rel=1e-6)
+    assert made.decision["cut"] == [5, 10, 10, 5, 10, 10, 5, 10, 10, 5]
+
+
+def test_the_published_setting_as_makespan():
+    """The same setting for the round time, which is what section 7 plots."""
+    made = plan(Scenario.load("dp-mora-resnet18"), objective="makespan")
+    assert made.result["outcome"] == "optimal"
+    assert made.prediction["round_s"] == pytest.approx(31_397.4, rel=1e-6)
+
+
+@pytest.mark.parametrize("objective", ["sum", "makespan"])
+def test_prediction_adds_up(objective):
+    """Phases add up to rounds, rounds to the objective, and the bottleneck is the slowest."""
+    made = plan(Scenario.generate(seed=2, devices=6), objective=objective)
+    rows = made.prediction["devices"]
+    for row in rows:
+        phases = [row[f"{name}_s"] for name in ("download", "device", "upload", "server")]
+        assert sum(phases) == pytest.approx(row["round_s"], rel=1e-12)
+    rounds = [row["round_s"] for row in rows]
+    value = sum(rounds) if objective == "sum" else max(rounds)
+    assert value == pytest.approx(made.result["objective"], rel=1e-12)
+    assert made.prediction["training_s"] == pytest.approx(100 * max(rounds))
+    slowest = rows[int(np.argmax(rounds))]
+    assert made.prediction["bottleneck"]["device"] == slowest["name"]
+
+
+def scaled(scenario, resource, factor):
+    """Copy a generated scenario with one resource made larger by a factor."""
+    document = scenario.model_dump()
+    document["model"] = {"profile": scenario.model.profile}
+    if resource == "server":
+        document["servers"][0]["compute"] *= factor
+    elif resource in ("downlink", "uplink"):
+        for device in document["devices"]:
+            device[resource]["rate"] *= factor
+    else:
+        (device,) = [d for d in document["devices"] if f"device {d['name']}" == resource]
+        device["compute"] *= factor
+    return Scenario.from_dict(document)
+
+
+@pytest.mark.parametrize("objective", ["sum", "makespan"])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_worth_is_the_derivative_of_the_optimal_value(objective, seed):
+    """Solving again with a little more and a little less of each resource gives the worth."""
+    scenario = Scenario.generate(seed=seed, devices=4)
+    made = plan(scenario, objective=objective)
+    step = 1e-6
+    for row in made.prediction["worth"]:
+        more, less = (
+            solve(
+                CutAndResources.from_scenario(
+                    scaled(scenario, row["resource"], factor), objective=objective
+                )
+            ).objective
+            for factor in (1 + step, 1 - step)
+        )
+        slope = (less - more) / (2 * step)
+        assert row["per_percent_s"] == pytest.approx(slope / 100, rel=1e-4, abs=1e-6)
+
+
+def test_worth_by_unit_fits_the_worth_by_percent():
+    """Where all devices share a capacity, a unit is its fraction of the capacity."""
+    made = plan(Scenario.load("dp-mora-resnet18"))
+    for row in made.prediction["worth"]:
+        assert row["per_unit_s"] * row["capacity"] == pytest.approx(100 * row["per_percent_s"])
+    assert [row["unit"] for row in made.prediction["worth"]] == [
+        "Mbit/s",
+        "Mbit/s",
+        "GFLOP/s",
+        "GFLOP/s",
+    ]
+
+
+def test_a_leakage_limit_that_no_cut_meets():
+    """The plan has no decision and says which devices and which limit could be met."""
+    made = plan(Scenario.generate(seed=0, devices=2, leakage_limit=0.001))
+    assert not made.is_feasible
+    assert made.result["outcome"] == "infeasible"
+    message = made.result["message"]
+    assert "device-1, device-2" in message
+    profile = Scenario.generate().load_model()
+    assert f"{profile.leakage.min():.6g} at cut {profile.leakage.argmin() + 1}" in message
+
+
+def test_reachable_leakage_that_is_named_is_reachable():
+    """Raising the limit to what the message names makes the scenario feasible."""
+    lowest = float(f"{Scenario.generate().load_model().leakage.min():.6g}") + 1e-6
+    assert plan(Scenario.generate(seed=0, devices=2, leakage_limit=lowest)).is_feasible
+
+
+def memory_scenario(memory, batch_size=32):
+    return Scenario.from_dict(
+        {
+            "model": "resnet18-imagenet",
+            "devices": [
+                {
+                    "name": "small",
+                    "compute": 1e11,
+                    "samples": 1000,
+                    "batch_size": batch_size,
+                    "memory": memory,
+                },
+                {"name": "large", "compute": 1e11, "samples": 1000},
+            ],
+            "links": {"downlink": "100 Mbit/s", "uplink": "100 Mbit/s"},
+            "servers": [{"name": "edge", "compute": 1e12}],
+        }
+    )
+
+
+def test_memory_limits_the_cut():
+    """A device takes only cuts whose training memory fits; too little memory says how much."""
+    profile = memory_scenario(1e12).load_model()
+    need = profile.device_memory_fixed_bytes + 32 * profile.device_memory_per_sample_bytes
+    fits = memory_scenario(float(need[2]))
+    problem = CutAndResources.from_scenario(fits)
+    assert problem.allowed[0].tolist() == (need <= need[2]).tolist()
+    assert problem.allowed[1].all()
+    none = plan(memory_scenario(float(need.min()) - 1))
+    assert none.result["outcome"] == "infeasible"
+    assert "small" in none.result["message"]
+    assert f"{need.min() / 2**20:,.1f} MiB" in none.result["message"]
+
+
+def test_what_could_not_be_checked_is_said():
+    """A memory limit without a table, or without a batch size, is noted in the plan."""
+    notes = plan(Scenario.load("dp-mora-resnet18")).notes
+    assert any("memory limits are not checked" in note for note in notes)
+
+
+def test_a_limit_without_a_leakage_table_is_refused():
+    """A leakage limit cannot be kept with a profile that has no leakage."""
+    document = Scenario.generate(seed=0, devices=2, leakage_limit=0.5).model_dump()
+    document["model"] = {"profile": "resnet18-imagenet"}
+    with pytest.raises(InputError, match="has no leakage"):
+        plan(Scenario.from_dict(document))
+
+
+def test_fills_are_in_the_plan():
+    """What was filled in for the machines in use is noted, and nothing of the others."""
+    scenario = Scenario.from_dict(
+        {
+            "model": {"profile": "resnet101-cifar", "fill": "flop_ratio"},
+            "devices": [{"name": "pi", "machine": "d1", "samples": 100}],
+            "links": {"downlink": "100 Mbit/s", "uplink": "100 Mbit/s"},
+            "servers": [{"name": "vm", "machine": "VM"}],
+        }
+    )
+    made = plan(scenario)
+    assert len(made.notes) == 1
+    assert made.notes[0].startswith("VM: rows 36-37")
+
+
+def test_unmeasured_rows_are_refused():
+    """Without a word on how to fill them, the unmeasured rows are named."""
+    scenario = Scenario.from_dict(
+        {
+            "model": "resnet101-cifar",
+            "devices": [{"name": "pi", "machine": "d2", "samples": 100}],
+            "links": {"downlink": "100 Mbit/s", "uplink": "100 Mbit/s"},
+            "servers": [{"name": "edge", "compute": "1 TFLOP/s"}],
+        }
+    )
+    with pytest.raises(InputError, match=r"d2.*rows? 4"):
+        plan(scenario)
