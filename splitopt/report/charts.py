@@ -3,11 +3,114 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 COLOURS = ("#4477aa", "#228833", "#ccbb44", "#ee6677", "#66ccee", "#aa3377", "#bbbbbb")
 """Paul Tol's bright scheme, distinguishable with colour-blind eyes."""
+
+_DASHES: tuple[tuple[float, ...], ...] = ((), (5.0, 1.8), (1.2, 1.4), (6.0, 1.5, 1.2, 1.5))
+_MARKERS = ("o", "s", "^", "D")
+_NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one thing looks in every chart: colour, dashes (empty is solid) and marker."""
+
+    colour: str
+    dashes: tuple[float, ...]
+    marker: str
+
+
+def line_styles(names: Iterable[str]) -> dict[str, Style]:
+    """Give each name a style of its own: 6 colours, then the same again with other dashes.
+
+    The grey of the scheme is left out, as a thin grey line is lost on the grid. The styles repeat
+    from the 25th name on.
+    """
+    colours = COLOURS[:-1]
+    styles = {}
+    for index, name in enumerate(names):
+        turn = index // len(colours) % len(_DASHES)
+        styles[name] = Style(colours[index % len(colours)], _DASHES[turn], _MARKERS[turn])
+    return styles
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points (x, y) to draw as a line, as steps that hold until the next x, as dots or as rings.
+
+    ``group`` becomes the id of the SVG element, which a page may use to hide it.
+    """
+
+    x: Sequence[float]
+    y: Sequence[float]
+    style: Style
+    group: str
+    kind: Literal["line", "steps", "dots", "rings"] = "line"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes with its curves; a range of None follows the data."""
+
+    title: str
+    x_label: str
+    y_label: str
+    curves: tuple[Curve, ...]
+    log_x: bool = True
+    log_y: bool = False
+    x_range: tuple[float, float] | None = None
+    y_range: tuple[float, float] | None = None
+
+
+def panels(shown: Sequence[Panel], height: float = 3.5) -> str:
+    """Draw panels side by side as an SVG element; the page around it writes the legend.
+
+    Names stay out of the drawing, so that none of them is read as mathematics or as markup.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.6, height), layout="constrained")
+    figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr]
+    for axes, panel in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(color="#d9dee5", linewidth=0.6)
+        axes.set_axisbelow(True)
+        if panel.log_x:
+            axes.set_xscale("log")
+        if panel.log_y:
+            axes.set_yscale("log")
+        for curve in panel.curves:
+            _draw(axes, curve)
+        if panel.x_range is not None:
+            axes.set_xlim(panel.x_range)
+        if panel.y_range is not None:
+            axes.set_ylim(panel.y_range)
+        axes.set_title(panel.title, fontsize=10.5, loc="left")
+        axes.set_xlabel(panel.x_label)
+        axes.set_ylabel(panel.y_label)
+    return svg_text(figure)
+
+
+def _draw(axes: Any, curve: Curve) -> None:
+    style = curve.style
+    if curve.kind in ("dots", "rings"):
+        look = {
+            "linestyle": "none",
+            "marker": style.marker,
+            "markersize": 5.5,
+            "markerfacecolor": style.colour if curve.kind == "dots" else "none",
+        }
+    else:
+        look = {
+            "linewidth": 1.7,
+            "linestyle": (0, style.dashes) if style.dashes else "solid",
+            "drawstyle": "steps-post" if curve.kind == "steps" else "default",
+        }
+    axes.plot(curve.x, curve.y, color=style.colour, gid=curve.group, **look)
 
 
 def stacked_bars(labels: Sequence[str], parts: Mapping[str, Sequence[float]], x_label: str) -> str:
@@ -46,6 +149,6 @@ def svg_text(figure: Any) -> str:
 
     buffer = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "splitopt"}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+        figure.savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
     text = buffer.getvalue()
     return text[text.index("<svg") :]

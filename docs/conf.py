@@ -1,0 +1,28 @@
+"""Sphinx configuration."""
+
+from importlib.metadata import version as installed_version
+
+project = "splitopt"
+author = "the splitopt developers"
+copyright = "the splitopt developers"
+release = version = installed_version("splitopt")
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
+myst_heading_anchors = 3
+autodoc_typehints = "description"
+autodoc_member_order = "bysource"
+napoleon_use_ivar = True
+nitpicky = False
+exclude_patterns = ["_build"]
+default_role = "code"
+
+html_theme = "furo"
+html_title = "splitopt"
+html_extra_path = ["schema"]

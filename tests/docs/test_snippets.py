@@ -1,0 +1,67 @@
+"""Every snippet in README and docs runs, and what consoles show is what is printed."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from splitopt.cli.entry import run
+from splitopt.scenario import scenario_schema
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [page for page in PAGES if "_build" not in page.parts]
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def matches(pattern, text):
+    """Whether a text is as shown, where a line of `...` stands for any lines, else any words."""
+    pieces = re.split(r"(\.\.\.)", pattern.strip())
+    joined = "".join(".*" if piece == "..." else re.escape(piece) for piece in pieces)
+    spaces = re.sub(r"(\\\s|\s)+", r"\\s+", joined)
+    return re.fullmatch(spaces, text.strip(), re.DOTALL) is not None
+
+
+def run_console(block, capsys):
+    """Run each `$ splitopt ...` line and compare what it prints with what stands below it."""
+    for chunk in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        command, _, shown = chunk.partition("\n")
+        words = shlex.split(command)
+        if words[0] != "splitopt":
+            continue
+        code = run(words[1:])
+        captured = capsys.readouterr()
+        if not shown.strip():
+            assert code == 0, captured.err
+            continue
+        assert matches(shown, captured.out + captured.err), f"$ {command}\n{captured.out}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_snippets_run(page, tmp_path, monkeypatch, capsys):
+    """Files are written, Python is executed in one namespace, console calls print what is shown."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for language, block in FENCE.findall(page.read_text()):
+        name = re.match(r"# file: (\S+)\n", block)
+        if name:
+            Path(name[1]).write_text(block)
+        elif language == "python":
+            exec(compile(block, str(page), "exec", dont_inherit=True), namespace)
+        elif language == "json":
+            json.loads(block)
+        elif language == "console":
+            run_console(block, capsys)
+
+
+def test_the_published_schema_is_current():
+    """The schema in the docs is the one that the package gives."""
+    published = json.loads((ROOT / "docs" / "schema" / "scenario.schema.json").read_text())
+    assert published == scenario_schema()
