@@ -1,0 +1,58 @@
+"""What the general-purpose searches over vectors of cuts share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from splitopt.problems.cut_and_resources import CutAndResources
+from splitopt.results import StopReason
+from splitopt.solvers.base import Kind, Search, Solver
+from splitopt.solvers.cut_and_resources.cut_vectors import CutVectors, Evaluations, Stopped
+from splitopt.solvers.options import check_whole
+
+
+@dataclass(frozen=True)
+class Metaheuristic(Solver[CutAndResources]):
+    """Search over the cuts alone, with the best shares for each; the relaxation proves the bound.
+
+    Parameters
+    ----------
+    max_evaluations
+        Stop after this many vectors of cuts.
+    """
+
+    problem: ClassVar[str] = "cut_and_resources"
+    objectives: ClassVar[frozenset[str]] = frozenset(CutAndResources.objectives)
+    kind: ClassVar[Kind] = "heuristic"
+
+    max_evaluations: int = 100_000
+
+    def __post_init__(self) -> None:
+        check_whole("max_evaluations", self.max_evaluations, 1)
+
+    def run(self, problem: CutAndResources, search: Search) -> StopReason:
+        """Propose a random vector of cuts, prove the bound, and search."""
+        vectors = CutVectors.of(problem)
+        evaluate = Evaluations(problem, search, self.max_evaluations)
+        try:
+            evaluate(vectors.cuts(vectors.draw(search.rng, 1)))
+            if len(vectors.free) == 0:
+                search.prove(search.objective)
+                return "proved"
+            if (reason := search.stop()) is not None:
+                return reason
+            search.prove(problem.bound())
+            self._explore(vectors, evaluate, search.rng)
+        except Stopped as stopped:
+            return stopped.reason
+        return "converged"
+
+    @abstractmethod
+    def _explore(
+        self, vectors: CutVectors, evaluate: Evaluations, rng: np.random.Generator
+    ) -> None:
+        """Evaluate better and better vectors until `evaluate` raises `Stopped` or none is left."""
