@@ -1,0 +1,178 @@
+"""The relaxed makespan: the largest deadline that prices prove too short.
+
+At prices u^2 with |u| = 1 and a deadline T, device n cannot buy service for less than
+min_l (u . alpha_nl)^2 / (T - d_nl) over the cuts with d_nl < T, while all resources together are
+worth |u|^2 = 1. If the costs add up to more than that, no plan meets T. Instead of u u^T any
+positive semidefinite matrix U of trace one may price alpha alpha^T.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from splitopt.problems.base import BoolArray, FloatArray, IntArray
+from splitopt.problems.cut_and_resources.fleet import Fleet
+from splitopt.problems.cut_and_resources.measures import (
+    EPS,
+    EigenvalueMeasure,
+    dyad,
+    pack,
+    unpack,
+)
+from splitopt.problems.cut_and_resources.simplicial import Mixture, Root, minimise
+
+_CERTAIN = 1 + 64 * EPS
+"""Costs must exceed the budget by more than their rounding error to prove anything."""
+_SAFE = 1 - 64 * EPS
+_BACK = 1 - 96 * EPS
+"""How far before the deadline that just suffices the costs certainly exceed the budget."""
+
+
+def makespan_root(fleet: Fleet, watch: Callable[[float], bool] | None = None) -> Root:
+    """Find the largest deadline that prices prove too short.
+
+    The costs fall as T grows, and for given T the best prices solve a convex problem: prices and
+    deadline are improved in turn, which converges like Newton's method.
+    """
+    columns, weights = [fleet.fastest_alone()], np.ones(1)
+    u = fleet.count @ fleet.roots[np.arange(fleet.classes), columns[0]]
+    price = dyad(u / np.linalg.norm(u) if u.any() else np.sqrt(np.full(3, 1 / 3)))
+    lonely = float(fleet.alone().min(axis=1).max()) * _SAFE
+    deadline, passes = deadline_for(fleet, price, lonely), 1
+    for _ in range(60):
+        if watch is not None and watch(deadline):
+            break
+        probe = max(deadline, fleet.earliest())
+        found = _at_deadline(fleet, probe, price, columns)
+        passes += found.passes
+        columns, weights, price = found.choices, found.weights, found.price
+        if found.bound <= _CERTAIN:
+            break
+        better = deadline_for(fleet, price, probe)
+        if better <= deadline * (1 + 4 * EPS):
+            break
+        deadline = better
+    return Root(deadline, price, columns, weights, passes)
+
+
+def _at_deadline(
+    fleet: Fleet, deadline: float, price: FloatArray, columns: list[IntArray]
+) -> Mixture:
+    """Find better prices for a deadline; done when half of what they can gain is gained."""
+    service, usable = fleet.service(deadline)
+    rows = np.arange(fleet.classes)
+
+    def total(cuts: IntArray) -> FloatArray:
+        alpha = fleet.roots[rows, cuts]
+        busy = alpha.any(axis=1)
+        alpha = alpha[busy]
+        scaled = alpha * (fleet.count[busy] / service[rows, cuts][busy])[:, None]
+        return pack(alpha.T @ scaled)
+
+    def oracle(prices: FloatArray) -> tuple[FloatArray, IntArray]:
+        work = quadratic(fleet.roots, prices)
+        cuts = deadline_costs(work, service, usable).argmin(axis=1)
+        return total(cuts), cuts
+
+    known = [cuts for cuts in columns if usable[rows, cuts].all()]
+    return minimise(
+        EigenvalueMeasure(),
+        oracle,
+        price,
+        watch=lambda mixture: mixture.bound - 1 >= 0.5 * (mixture.value - 1) > 0,
+        columns=(np.array([total(cuts) for cuts in known]).reshape(-1, 6), known),
+    )
+
+
+def deadline_for(fleet: Fleet, price: FloatArray, low: float = 0.0) -> float:
+    """Give the largest deadline that these prices, shape (6,) packed, prove too short.
+
+    For a fixed choice of cuts the deadline at which the costs equal the budget is an upper bound
+    on the one for the cheapest choice; choosing again there lowers it until nothing changes.
+
+    Parameters
+    ----------
+    fleet, price
+        The devices and the prices.
+    low
+        A deadline that is known to be too short.
+    """
+    work = quadratic(fleet.roots, price)
+    low = max(low, float((fleet.device_s + work).min(axis=1).max()) * _SAFE)
+    cuts, cost = _choose(fleet, work, low)
+    if not np.isfinite(cost):
+        cuts = (fleet.device_s + work).argmin(axis=1)
+    last = np.inf
+    for _ in range(100):
+        t = _deadline_of_choice(fleet, work, cuts)
+        if t >= last * _SAFE:
+            # The choice is the cheapest at t. Before t it costs too much, unless an idle cut
+            # that can only just be used makes a step there.
+            t = min(t, last) * _BACK
+            if t <= low:
+                return low
+        cuts, cost = _choose(fleet, work, t)
+        if cost > _CERTAIN:
+            return max(t, low)
+        last = t
+    return low
+
+
+def quadratic(roots: FloatArray, price: FloatArray) -> FloatArray:
+    """Give alpha^T U alpha (C, L) for roots (C, L, 3) and a packed price matrix U."""
+    values, vectors = np.linalg.eigh(unpack(price))
+    flat = roots.reshape(-1, 3)
+    work = values[2] * (flat @ vectors[:, 2]) ** 2
+    for value, vector in zip(values[:2], vectors.T[:2], strict=True):
+        if value > EPS**2:  # a smaller matrix is a valid price too
+            work += value * (flat @ vector) ** 2
+    return np.asarray(work.reshape(roots.shape[:2]))
+
+
+def deadline_costs(work: FloatArray, service: FloatArray, usable: BoolArray) -> FloatArray:
+    """Give work / service (C, L), infinite where a cut cannot be used, 0 for no work."""
+    costs = np.full_like(work, np.inf)
+    np.divide(work, service, out=costs, where=usable & (service > 0))
+    costs[usable & (work == 0)] = 0.0
+    return costs
+
+
+def _choose(fleet: Fleet, work: FloatArray, deadline: float) -> tuple[IntArray, float]:
+    """Choose the cheapest cuts (C,) at a deadline and give their cost, infinite if there is none.
+
+    A cut whose work is free at these prices needs no more than its device time.
+    """
+    service = deadline - fleet.device_s
+    cuts = deadline_costs(work, service, service >= 0).argmin(axis=1)
+    rows = np.arange(fleet.classes)
+    chosen, left = work[rows, cuts], service[rows, cuts]
+    if (left < 0).any() or (chosen[left == 0] > 0).any():
+        return cuts, np.inf
+    busy = chosen > 0
+    return cuts, float(fleet.count[busy] @ (chosen[busy] / left[busy]))
+
+
+def _deadline_of_choice(fleet: Fleet, work: FloatArray, cuts: IntArray) -> float:
+    """Give the deadline at which given cuts cost the budget, or can just all be used.
+
+    The reciprocal of the cost is concave and increasing in the deadline, so that Newton's method
+    from the left never overshoots.
+    """
+    rows = np.arange(fleet.classes)
+    chosen, device = work[rows, cuts], fleet.device_s[rows, cuts]
+    busy = chosen > 0
+    earliest = float(device.max())
+    if not busy.any():
+        return earliest
+    need, device = fleet.count[busy] * chosen[busy], device[busy]
+    t = max(float((device + need).max()), float(np.nextafter(device.max(), np.inf)))
+    for _ in range(100):
+        costs = need / (t - device)
+        cost = float(costs.sum())
+        step = (cost - 1) * cost / float((costs / (t - device)).sum())
+        if step <= 2 * EPS * t:
+            break
+        t += step
+    return max(t, earliest)

@@ -1,0 +1,47 @@
+"""The relaxed sum: one three-dimensional concave dual, solved in a few passes over the devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from splitopt.problems.base import FloatArray, IntArray
+from splitopt.problems.cut_and_resources.fleet import Fleet
+from splitopt.problems.cut_and_resources.measures import SumMeasure
+from splitopt.problems.cut_and_resources.simplicial import Root, minimise
+
+
+def sum_root(fleet: Fleet, watch: Callable[[float], bool] | None = None) -> Root:
+    """Maximise g(p) = -|p|^2 / 4 + sum_n min_l (d_nl + p . alpha_nl).
+
+    For every p and every total A of roots, |A|^2 >= p . A - |p|^2 / 4, which proves g(p); at the
+    best p the bound is the minimum over mixed cuts.
+    """
+    rows = np.arange(fleet.classes)
+
+    def price(prices: FloatArray) -> tuple[FloatArray, IntArray]:
+        cuts = sum_costs(fleet, prices).argmin(axis=1)
+        total = np.empty(4)
+        total[:3] = fleet.count @ fleet.roots[rows, cuts]
+        total[3] = fleet.count @ fleet.device_s[rows, cuts]
+        return total, cuts
+
+    cuts = fleet.fastest_alone()
+    start = np.append(2 * (fleet.count @ fleet.roots[rows, cuts]), 1.0)
+    found = minimise(
+        SumMeasure(),
+        price,
+        start,
+        watch=None if watch is None else lambda mixture: watch(mixture.bound),
+    )
+    # Times are not negative, so that zero is a bound even where rounding says less.
+    bound = max(found.bound, 0.0)
+    return Root(bound, found.price, found.choices, found.weights, found.passes)
+
+
+def sum_costs(fleet: Fleet, price: FloatArray) -> FloatArray:
+    """Give d + p . alpha (C, L) at prices (p, 1), infinite where a cut is not allowed."""
+    costs = (fleet.roots.reshape(-1, 3) @ price[:3]).reshape(fleet.device_s.shape)
+    costs += fleet.device_s
+    return costs

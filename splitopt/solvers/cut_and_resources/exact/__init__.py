@@ -1,0 +1,230 @@
+"""Certified optimum of `CutAndResources` for both objectives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from splitopt.errors import InputError
+from splitopt.problems.base import IntArray
+from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
+from splitopt.problems.cut_and_resources.fleet import Fleet
+from splitopt.problems.cut_and_resources.measures import EigenvalueMeasure, Measure, SumMeasure
+from splitopt.problems.cut_and_resources.relaxation import solve_root
+from splitopt.problems.cut_and_resources.simplicial import Root
+from splitopt.results import OPTIMAL_GAP, StopReason
+from splitopt.solvers.base import Kind, Search, Solver
+from splitopt.solvers.cut_and_resources.exact.local import improve, rounded
+from splitopt.solvers.cut_and_resources.exact.space import Space, undecided
+from splitopt.solvers.cut_and_resources.exact.tree import Tree
+
+_RESTART = 64
+"""Nodes up to which a better plan starts the tree afresh, with more cuts ruled out."""
+
+_SEARCH_AFTER = 16
+"""Nodes to the first local search in the tree, and fewest from one to the next."""
+_LONG, _SHORT = 400, 20
+"""Most steps of a local search, at the root and in the tree."""
+
+
+@dataclass(frozen=True)
+class Exact(Solver[CutAndResources]):
+    """Dual prices, rounding, local search, reduced-cost fixing, and branch and bound on counts.
+
+    Parameters
+    ----------
+    max_nodes
+        Stop after this many nodes of the tree; None for no limit.
+    local_moves
+        How many single moves the local search combines in pairs.
+    max_listed
+        A node with at most so many plans left is settled by going through them.
+    """
+
+    name: ClassVar[str] = "exact"
+    problem: ClassVar[str] = "cut_and_resources"
+    objectives: ClassVar[frozenset[str]] = frozenset(CutAndResources.objectives)
+    kind: ClassVar[Kind] = "exact"
+
+    max_nodes: int | None = None
+    local_moves: int = 200
+    max_listed: int = 16_384
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_nodes", 1), ("local_moves", 3), ("max_listed", 1)):
+            value = getattr(self, name)
+            if value is None and name == "max_nodes":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InputError.at(name, f"is {value!r}, it must be an integer >= {least}")
+
+    def run(self, problem: CutAndResources, search: Search) -> StopReason:
+        """Prove the optimum, or stop when asked to."""
+        return _Run(self, problem, search).run()
+
+
+class _Run:
+    """The state of one run."""
+
+    def __init__(self, solver: Exact, problem: CutAndResources, search: Search) -> None:
+        self.solver = solver
+        self.problem = problem
+        self.search = search
+        self.tolerance = 0.99 * min(max(search.rel_gap, 1e-12), OPTIMAL_GAP)
+        self.fleet = Fleet.of(problem)
+        self.is_sum = problem.objective == "sum"
+        self.measure: Measure = SumMeasure() if self.is_sum else EigenvalueMeasure()
+        self.nodes = 0
+
+    def run(self) -> StopReason:
+        search, fleet = self.search, self.fleet
+        self._offer(_one_each(fleet, fleet.fastest_alone()))
+        search.details["nodes"] = 0
+        if (reason := search.stop()) is not None:
+            return reason
+        root = solve_root(self.problem.objective, fleet, self._watch)
+        search.iterations += root.passes
+        search.prove(root.bound)
+        for column in root.columns:
+            self._offer(_one_each(fleet, column))
+        self._offer(rounded(root.columns, root.weights, fleet.count, fleet.device_s.shape[1]))
+        search.details["root_gap"] = search.gap
+        while True:
+            if (reason := search.stop()) is not None:
+                return reason
+            space = self._polished(root)
+            if space is None:
+                search.prove(self._limit)
+                return "proved"
+            tree = Tree(
+                space,
+                self.measure,
+                self._target,
+                self.solver.max_listed,
+                self._offer_used,
+                self._halted,
+            )
+            if (reason := self._search_tree(tree, root)) is not None:
+                return reason
+
+    @property
+    def _limit(self) -> float:
+        """What a plan must beat to be worth finding."""
+        return self.search.objective * (1 - self.tolerance)
+
+    @property
+    def _deadline(self) -> float | None:
+        return None if self.is_sum else self._limit
+
+    @property
+    def _target(self) -> float:
+        """The limit in the units of the measure."""
+        return self._limit if self.is_sum else 1.0
+
+    def _watch(self, bound: float) -> bool:
+        self.search.prove(bound)
+        return self._halted()
+
+    def _halted(self) -> bool:
+        return self.search.stop() is not None
+
+    def _offer(self, counts: IntArray) -> None:
+        self.search.propose(self.problem.complete(self.fleet.cuts(counts)))
+
+    def _offer_used(self, used: IntArray) -> None:
+        self._offer(self._tree_space.counts(used))
+
+    def _polished(self, root: Root) -> Space | None:
+        """Fix what can be fixed and improve the incumbent on the rest, in turn.
+
+        None if nothing is left that could beat the limit.
+        """
+        for _ in range(20):
+            before = self.search.objective
+            space = undecided(
+                self.fleet,
+                self._deadline,
+                root.price,
+                self.measure.constant(root.price),
+                self._target,
+            )
+            if space is None:
+                return None
+            used = space.used(self._incumbent())
+            self._offer(space.counts(self._improved(space, used, root, _LONG)))
+            if not self.search.objective < before * (1 - 1e-12):
+                break
+        return space
+
+    def _improved(self, space: Space, used: IntArray, root: Root, steps: int) -> IntArray:
+        moves = self.solver.local_moves
+        return improve(space, self.measure, used, root.price, moves, steps, self._halted)
+
+    def _try(self, used: IntArray) -> None:
+        """Propose counts of the tree's space if they reach its target."""
+        total = self._tree_space.total(used)
+        if float(self.measure.values(total[None])[0]) < self._target:
+            self._offer_used(used)
+
+    def _incumbent(self) -> IntArray:
+        """Give the counts (C, L) of the best decision so far."""
+        counts = np.zeros(self.fleet.device_s.shape, dtype=np.int64)
+        best = self.search.best
+        if isinstance(best, CutAndResourcesDecision):
+            np.add.at(counts, (self.fleet.member, best.cut - 1), 1)
+        return counts
+
+    def _search_tree(self, tree: Tree, root: Root) -> StopReason | None:
+        """Work through a tree; None if a better plan makes it worth to fix and start again."""
+        search, first = self.search, self.nodes
+        self._tree_space = tree.space
+        known, again = search.objective, _SEARCH_AFTER
+        tree.open((), root.price)
+        while True:
+            self.nodes, before = first + tree.nodes, self.nodes
+            search.iterations += self.nodes - before
+            search.details["nodes"] = self.nodes
+            if search.objective < known:
+                known = search.objective
+                if tree.nodes < _RESTART:
+                    return None
+                self._lower(tree)
+            search.prove(self._proven(tree.bound))
+            if (reason := search.stop()) is not None:
+                return reason
+            if not tree.heap:
+                return "proved"
+            if self.solver.max_nodes is not None and self.nodes >= self.solver.max_nodes:
+                return "iterations"
+            tree.expand()
+            if tree.latest is not None and tree.nodes >= again:
+                again = tree.nodes + max(_SEARCH_AFTER, tree.nodes // 4)
+                self._try(self._improved(tree.space, tree.latest, root, _SHORT))
+
+    def _lower(self, tree: Tree) -> None:
+        """Lower the target of a tree to what the new incumbent leaves; its bounds stay valid."""
+        tree.target = self._target
+        if not self.is_sum:
+            tree.space = self._tree_space = tree.space.at(self.fleet, self._limit)
+
+    def _proven(self, bound: float) -> float:
+        """Turn a tree's bound into one on the objective.
+
+        For the makespan the bound h is the least cost at the deadline T. At an earlier t every
+        cost w / (t - d) is at least (1 + (T - t) / T) times as large, so that t is too early while
+        (1 + (T - t) / T) h > 1.
+        """
+        if self.is_sum:
+            return bound
+        if bound <= 0:
+            return -np.inf
+        return self._limit * min(1.0, 2 - 1 / bound)
+
+
+def _one_each(fleet: Fleet, cuts: IntArray) -> IntArray:
+    """Give the counts (C, L) in which all devices of a class use the same cut."""
+    counts = np.zeros(fleet.device_s.shape, dtype=np.int64)
+    counts[np.arange(fleet.classes), cuts] = fleet.count
+    return counts

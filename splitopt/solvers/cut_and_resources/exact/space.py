@@ -1,0 +1,186 @@
+"""What is still undecided after reduced-cost fixing: a small table of device classes and cuts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from splitopt.problems.base import BoolArray, FloatArray, IntArray
+from splitopt.problems.cut_and_resources.fleet import Fleet
+from splitopt.problems.cut_and_resources.measures import EPS, dyad
+from splitopt.problems.cut_and_resources.relaxation_makespan import deadline_costs, quadratic
+from splitopt.problems.cut_and_resources.relaxation_sum import sum_costs
+
+_NEAR = 1e-3
+"""Classes whose numbers differ relatively by less than this are counted together."""
+_SMALLEST_GROUP = 3
+
+
+@dataclass(frozen=True)
+class Space:
+    """The undecided classes at one deadline (which the sum does not have).
+
+    Parameters
+    ----------
+    owner
+        Shape (T,): the class of the fleet that a row stands for.
+    cut
+        Shape (T, W): the 0-based cuts that a row may use, in any order.
+    vector
+        Shape (T, W, K): what one device with that cut adds to the total.
+    high
+        Shape (T, W): most devices of the row that can use the cut; 0 in unused columns.
+    count
+        Shape (T,): devices of the row.
+    fixed
+        Shape (K,): total of all classes that are decided.
+    decided
+        Shape (C, L): devices per class and cut of all classes that are decided.
+    groups
+        Rows that are nearly identical and use the same cuts, in arrays of row numbers.
+    """
+
+    owner: IntArray
+    cut: IntArray
+    vector: FloatArray
+    high: IntArray
+    count: IntArray
+    fixed: FloatArray
+    decided: IntArray
+    groups: list[IntArray]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows T and columns W."""
+        return self.high.shape[0], self.high.shape[1]
+
+    def total(self, used: IntArray) -> FloatArray:
+        """Give the total of all devices for counts (T, W)."""
+        return np.asarray(self.fixed + np.einsum("tw,twk->k", used, self.vector))
+
+    def counts(self, used: IntArray) -> IntArray:
+        """Give the devices per class and cut (C, L) for counts (T, W)."""
+        counts = self.decided.copy()
+        np.add.at(counts, (self.owner[:, None], self.cut), used)
+        return counts
+
+    def used(self, counts: IntArray) -> IntArray:
+        """Give the counts (T, W) nearest to counts (C, L) that no longer use what is ruled out."""
+        found = np.minimum(counts[self.owner[:, None], self.cut], self.high)
+        missing = self.count - found.sum(axis=1)
+        for column in range(self.shape[1]):
+            more = np.minimum(missing, self.high[:, column] - found[:, column])
+            found[:, column] += more
+            missing -= more
+        return found
+
+    def at(self, fleet: Fleet, deadline: float) -> Space:
+        """Give the same rows at another deadline."""
+        rows = np.arange(len(self.owner))[:, None]
+        small = fleet.part(self.owner)
+        vector, usable = vectors(small, deadline)
+        high = np.where(usable[rows, self.cut], self.high, 0)
+        settled = np.flatnonzero(self.decided.any(axis=1))
+        fixed = _fixed_total(fleet.part(settled), self.decided[settled], deadline, vector.shape[2])
+        return replace(self, vector=vector[rows, self.cut], high=high, fixed=fixed)
+
+
+def vectors(fleet: Fleet, deadline: float | None) -> tuple[FloatArray, BoolArray]:
+    """Give what each class and cut adds to the total, (C, L, K), and whether it can be used."""
+    if deadline is None:
+        usable = np.isfinite(fleet.device_s)
+        device = np.where(usable, fleet.device_s, 0.0)
+        return np.concatenate((fleet.roots, device[:, :, None]), axis=2), usable
+    service, usable = fleet.service(deadline)
+    scaled = dyad(fleet.roots) / np.where(service > 0, service, 1.0)[:, :, None]
+    scaled[~usable] = 0.0
+    return scaled, usable
+
+
+def undecided(
+    fleet: Fleet, deadline: float | None, price: FloatArray, constant: float, limit: float
+) -> Space | None:
+    """Fix all that cannot be part of a plan better than `limit`; None if nothing can.
+
+    With the bound g at these prices, a plan in which k devices use a cut whose reduced cost is r
+    is worth at least g + k r.
+    """
+    cost, usable = _costs(fleet, deadline, price)
+    least = cost.min(axis=1)
+    if not np.isfinite(least).all():
+        return None
+    whole = float(fleet.count @ least)
+    slack = limit - whole - constant + 128 * EPS * (whole + abs(constant) + abs(limit))
+    if slack < 0:
+        return None
+    reduced = cost - least[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        most = np.floor(slack / reduced)
+    count = fleet.count[:, None]
+    high = np.where(usable & (reduced * count <= slack), count, np.where(usable, most, 0.0))
+    high = np.minimum(np.nan_to_num(high, nan=0.0, posinf=0.0), count).astype(np.int64)
+    best = cost.argmin(axis=1)
+    rows = np.arange(fleet.classes)
+    high[rows, best] = fleet.count
+    live = (high > 0).sum(axis=1) > 1
+    decided = np.zeros_like(high)
+    decided[rows[~live], best[~live]] = fleet.count[~live]
+    return _table(fleet, deadline, live, high, decided)
+
+
+def _table(
+    fleet: Fleet, deadline: float | None, live: BoolArray, high: IntArray, decided: IntArray
+) -> Space:
+    owner = np.flatnonzero(live)
+    width = int((high[owner] > 0).sum(axis=1).max(initial=1))
+    cut = np.argsort(high[owner] == 0, axis=1, kind="stable")[:, :width]
+    small = fleet.part(owner)
+    vector = vectors(small, deadline)[0][np.arange(len(owner))[:, None], cut]
+    settled = fleet.part(np.flatnonzero(~live))
+    fixed = _fixed_total(settled, decided[~live], deadline, vector.shape[2])
+    kept = high[owner[:, None], cut]
+    return Space(
+        owner, cut, vector, kept, fleet.count[owner], fixed, decided, _groups(cut, kept, vector)
+    )
+
+
+def _fixed_total(
+    settled: Fleet, decided: IntArray, deadline: float | None, size: int
+) -> FloatArray:
+    if not settled.classes:
+        return np.zeros(size)
+    cuts = decided.argmax(axis=1)[:, None, None]
+    alpha = np.take_along_axis(settled.roots, cuts, axis=1)
+    device = np.take_along_axis(settled.device_s, cuts[:, :, 0], axis=1)
+    chosen = Fleet(alpha, device, settled.count, settled.member)
+    return np.asarray(settled.count @ vectors(chosen, deadline)[0][:, 0])
+
+
+def _costs(fleet: Fleet, deadline: float | None, price: FloatArray) -> tuple[FloatArray, BoolArray]:
+    """Give the cost (C, L) of each cut at the prices, and whether it can be used."""
+    if deadline is None:
+        return sum_costs(fleet, price), np.isfinite(fleet.device_s)
+    service, usable = fleet.service(deadline)
+    return deadline_costs(quadratic(fleet.roots, price), service, usable), usable
+
+
+def _groups(cut: IntArray, high: IntArray, vector: FloatArray) -> list[IntArray]:
+    """Collect rows with the same cuts and nearly the same vectors."""
+    groups: list[IntArray] = []
+    size = np.abs(vector).max(axis=(0, 1), initial=0.0) * 1e-9
+    left = np.arange(len(cut))
+    for _ in range(64):
+        if len(left) < _SMALLEST_GROUP:
+            break
+        first = left[0]
+        open_first, open_left = high[first] > 0, high[left] > 0
+        alike = (open_left == open_first).all(axis=1)
+        alike &= ((cut[left] == cut[first]) | ~open_first).all(axis=1)
+        apart = np.abs(vector[left] - vector[first])
+        apart[:, ~open_first] = 0.0
+        alike &= (apart <= _NEAR * np.abs(vector[first]) + size).all(axis=(1, 2))
+        if alike.sum() >= _SMALLEST_GROUP:
+            groups.append(left[alike])
+        left = left[~alike] if alike[0] else left[1:]
+    return groups

@@ -1,0 +1,223 @@
+"""Branch and bound on how many devices of a class, or of a group of near twins, use a cut."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from splitopt.problems.base import FloatArray, IntArray
+from splitopt.problems.cut_and_resources.measures import Measure
+from splitopt.problems.cut_and_resources.simplicial import Mixture, minimise
+from splitopt.solvers.cut_and_resources.exact.listing import best_of_all
+from splitopt.solvers.cut_and_resources.exact.pricing import Limits, cheapest, enforce, tighten
+from splitopt.solvers.cut_and_resources.exact.space import Space
+
+_WHOLE = 1e-6
+"""A mixed count this close to an integer is not branched on."""
+
+
+class Branch(NamedTuple):
+    """One limit: at least `low` and at most `high` devices of a row or group use a column."""
+
+    group: bool
+    place: int
+    column: int
+    low: int
+    high: int
+
+
+@dataclass(order=True)
+class Node:
+    """An open node: its bound in the measure, a number that breaks ties, and how to split it."""
+
+    bound: float
+    number: int
+    branches: tuple[Branch, ...]
+    price: FloatArray
+    split: tuple[Branch, Branch]
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Tree:
+    """The open nodes of a search over one `Space`.
+
+    Parameters
+    ----------
+    space
+        What is undecided.
+    measure
+        What is minimised.
+    target
+        Nodes whose bound reaches it are closed.
+    max_listed
+        Nodes with at most so many plans left are settled by going through them.
+    offer
+        Called with the counts (T, W) of every integral column below the target.
+    halt
+        Whether to stop in the middle of a node; its bound is then valid but weak.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        measure: Measure,
+        target: float,
+        max_listed: int,
+        offer: Callable[[IntArray], None],
+        halt: Callable[[], bool],
+    ) -> None:
+        self.space = space
+        self.measure = measure
+        self.target = target
+        self.max_listed = max_listed
+        self.offer = offer
+        self.halt = halt
+        self.heap: list[Node] = []
+        self.latest: IntArray | None = None
+        """The counts (T, W) that weigh most in the relaxed solution of the latest node."""
+        self.nodes = 0
+
+    @property
+    def bound(self) -> float:
+        """Smallest bound of an open node; the target when none is left."""
+        return min(self.heap[0].bound, self.target) if self.heap else self.target
+
+    def open(self, branches: tuple[Branch, ...], price: FloatArray) -> None:
+        """Bound a node and keep it if it may hold something better than the target."""
+        self.nodes += 1
+        limits = self._limits(branches)
+        if limits is None:
+            return
+        listed = best_of_all(self.space, limits, self.measure, self.max_listed)
+        if listed is not None:
+            if listed[1] < self.target:
+                self.offer(listed[0])
+            return
+        found = self._solve(limits, price)
+        if found is None or found.bound >= self.target:
+            return
+        self.latest = found.choices[int(found.weights.argmax())]
+        split = self._split(found, limits)
+        if split is not None:
+            node = Node(found.bound, self.nodes, branches, found.price, split)
+            heapq.heappush(self.heap, node)
+
+    def expand(self) -> None:
+        """Split the node with the smallest bound."""
+        node = heapq.heappop(self.heap)
+        if node.bound >= self.target:
+            return
+        for half in node.split:
+            self.open((*node.branches, half), node.price)
+
+    def _limits(self, branches: tuple[Branch, ...]) -> Limits | None:
+        """Apply the branches to the limits of the space, None if they contradict each other."""
+        space = self.space
+        limits = Limits(np.zeros_like(space.high), space.high.copy())
+        for group, index, column, low, high in branches:
+            if group:
+                if index not in limits.groups:
+                    width = space.shape[1]
+                    whole = int(space.count[space.groups[index]].sum())
+                    limits.groups[index] = (
+                        np.zeros(width, dtype=np.int64),
+                        np.full(width, whole, dtype=np.int64),
+                    )
+                least, most = limits.groups[index]
+            else:
+                least, most = limits.low[index], limits.high[index]
+            least[column] = max(least[column], low)
+            most[column] = min(most[column], high)
+        return limits if tighten(limits.low, limits.high, space.count) else None
+
+    def _solve(self, limits: Limits, price: FloatArray) -> Mixture | None:
+        try:
+            return minimise(
+                self.measure,
+                lambda prices: self._price(prices, limits),
+                price,
+                target=self.target,
+                tolerance=1e-12,
+                limit=40,
+                watch=lambda mixture: (
+                    self.halt() or mixture.value < self.target - 3 * (mixture.value - mixture.bound)
+                ),
+            )
+        except _ImpossibleError:
+            return None
+
+    def _price(self, prices: FloatArray, limits: Limits) -> tuple[FloatArray, IntArray]:
+        """Give the cheapest total within the limits and its counts."""
+        space = self.space
+        flat = space.vector.reshape(-1, space.vector.shape[2])
+        cost = (flat @ prices).reshape(space.shape)
+        used = cheapest(cost, limits, space.count)
+        for index, (least, most) in limits.groups.items():
+            rows = space.groups[index]
+            part = used[rows]
+            if not enforce(cost[rows], part, limits.low[rows], limits.high[rows], least, most):
+                raise _ImpossibleError
+            used[rows] = part
+        total = space.fixed + used.ravel() @ flat
+        value = float(self.measure.values(total[None])[0])
+        if value < self.target:
+            self.offer(used)
+        return total, used
+
+    def _split(self, found: Mixture, limits: Limits) -> tuple[Branch, Branch] | None:
+        """Choose the count to branch on: the most undecided one, weighted by what it moves."""
+        space = self.space
+        mixed = np.tensordot(found.weights, np.array(found.choices, dtype=np.float64), axes=1)
+        reach = np.abs(space.vector @ found.price)
+        reach = reach.max(axis=1) - np.where(space.high > 0, reach, np.inf).min(axis=1)
+        spread = np.linalg.norm(space.vector.max(axis=1) - space.vector.min(axis=1), axis=1)
+        best, choice = 0.0, None
+        for index, rows in enumerate(space.groups):
+            count = mixed[rows].sum(axis=0)
+            away = np.abs(count - np.round(count))
+            column = int(away.argmax())
+            if away[column] > _WHOLE and away[column] * spread[rows[0]] > best:
+                best = float(away[column] * spread[rows[0]])
+                choice = (True, index, column, int(np.floor(count[column])))
+        alone = np.ones(space.shape[0], dtype=np.bool_)
+        for rows in space.groups:
+            alone[rows] = False
+        away = np.abs(mixed - np.round(mixed))
+        for allowed in (alone, ~alone):
+            if choice is not None and allowed is not alone:
+                break
+            score = away * (spread * allowed)[:, None]
+            row, column = divmod(int(score.argmax()), space.shape[1])
+            if away[row, column] > _WHOLE and score[row, column] > best:
+                choice = (False, row, column, int(np.floor(mixed[row, column])))
+        if choice is None:
+            choice = self._any(limits, spread)
+        if choice is None:
+            return None
+        group, index, column, floor = choice
+        big = int(space.count.sum())
+        return (
+            Branch(group, index, column, 0, floor),
+            Branch(group, index, column, floor + 1, big),
+        )
+
+    def _any(self, limits: Limits, spread: FloatArray) -> tuple[bool, int, int, int] | None:
+        """Choose a count that is not decided yet though the mixture is integral."""
+        undecided = limits.high - limits.low
+        score = (undecided > 0) * (1e-300 + spread)[:, None]
+        row, column = divmod(int(score.argmax()), self.space.shape[1])
+        if undecided[row, column] == 0:
+            return None
+        middle = int(limits.low[row, column] + undecided[row, column] // 2)
+        if middle == limits.high[row, column]:
+            middle -= 1
+        return False, row, column, middle
+
+
+class _ImpossibleError(Exception):
+    """No counts satisfy a node's limits."""
