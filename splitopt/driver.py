@@ -71,7 +71,7 @@ def solve(
         reason = "proved"
     else:
         try:
-            reason = chosen.run(problem, search)
+            reason = chosen.run(problem.plain, search)
         except KeyboardInterrupt:
             reason, message = "interrupted", "interrupted; the best decision so far is kept"
         except InfeasibleError as error:
@@ -92,6 +92,7 @@ def _conclude(
     """Turn what the search holds into a result that claims no more than was checked."""
     problem = search.problem
     outcome: Outcome
+    message = message or search.message
     if infeasible:
         outcome = "infeasible"
     elif search.bound > search.objective + _BOUND_SLACK * abs(search.objective):

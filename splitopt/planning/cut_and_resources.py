@@ -7,13 +7,17 @@ from typing import Any
 import numpy as np
 
 from splitopt.latency.split_federated import link_rate, single_server
-from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources import (
     PHASES,
     CutAndResources,
     CutAndResourcesDecision,
 )
-from splitopt.problems.cut_and_resources.tables import allowed_by_leakage, allowed_by_memory
+from splitopt.problems.cut_and_resources.tables import (
+    allowed_by_leakage,
+    allowed_by_memory,
+    leakage_limits,
+)
+from splitopt.problems.cut_and_resources.tradeoffs import marginal_values
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
 
@@ -26,8 +30,9 @@ def predict(
 ) -> dict[str, Any]:
     """Say what the decision leads to, as plain data in s and fractions.
 
-    ``devices`` has a row per device with its cut, shares and seconds per phase, ``round_s`` is the
-    slowest device's round, ``total_s`` the sum over devices, ``training_s`` all rounds.
+    ``devices`` has a row per device with its cut, shares, seconds per phase and, where its powers
+    are known, energy; ``round_s`` is the slowest device's round, ``total_s`` the sum over devices,
+    ``training_s`` all rounds.
     """
     phases = problem.phases(decision)
     latencies = phases.sum(axis=1)
@@ -47,11 +52,19 @@ def predict(
         for n, name in enumerate(names)
     ]
     phase = int(phases[slowest].argmax())
+    energy = {}
+    if problem.device_w is not None and problem.radio_w is not None:
+        joule = problem.energy(decision)
+        energy["energy_j"] = float(joule.sum())
+        for row, spent in zip(rows, joule, strict=True):
+            row["energy_j"] = float(spent)
     return {
+        "objective_unit": objective_unit(problem.objective),
         "devices": rows,
         "round_s": float(latencies[slowest]),
         "total_s": float(latencies.sum()),
         "training_s": float(latencies[slowest] * scenario.training.rounds),
+        **energy,
         "bottleneck": {
             "device": names[slowest],
             "phase": PHASES[phase],
@@ -69,10 +82,9 @@ def _worth(
 ) -> list[dict[str, Any]]:
     """Say what one more unit of each resource saves of the objective, shares chosen anew.
 
-    Exact derivatives of the optimal value for these cuts. ``per_percent_s`` is always there;
-    ``unit`` and ``per_unit_s`` only where all devices share one capacity in absolute terms.
+    Exact derivatives of the optimal value for these cuts, in the objective's unit. ``per_percent``
+    is always there; ``unit`` and ``per_unit`` only where all devices share one capacity.
     """
-    allocation = problem.allocate(decision.cut)
     server = single_server(scenario)
     fleet = scenario.fleet()
     rates = {
@@ -84,25 +96,29 @@ def _worth(
         ("uplink", _only(rates["uplink"]), 1e6, "Mbit/s"),
         ("server", server.compute, 1e9, "GFLOP/s"),
     ]
+    saved = marginal_values(problem, decision.cut)
     found = [
         _worth_row(name, float(worth), capacity, step, unit)
-        for (name, capacity, step, unit), worth in zip(capacities, allocation.worth, strict=True)
+        for (name, capacity, step, unit), worth in zip(capacities, saved.resources, strict=True)
     ]
-    own: FloatArray = (
-        allocation.weight * problem.device_s[np.arange(problem.devices), decision.cut - 1]
-    )
-    best = int(own.argmax())
+    best = int(saved.own.argmax())
     label = f"device {fleet[best].name}"
-    return [*found, _worth_row(label, float(own[best]), fleet[best].compute, 1e9, "GFLOP/s")]
+    own = _worth_row(label, float(saved.own[best]), fleet[best].compute, 1e9, "GFLOP/s")
+    return [*found, own]
 
 
 def _worth_row(
     name: str, worth: float, capacity: float | None, step: float, unit: str
 ) -> dict[str, Any]:
-    row: dict[str, Any] = {"resource": name, "per_percent_s": worth / 100}
+    row: dict[str, Any] = {"resource": name, "per_percent": worth / 100}
     if capacity is not None:
-        row |= {"capacity": capacity / step, "unit": unit, "per_unit_s": worth * step / capacity}
+        row |= {"capacity": capacity / step, "unit": unit, "per_unit": worth * step / capacity}
     return row
+
+
+def objective_unit(objective: str) -> str:
+    """Give the unit of an objective's value."""
+    return "J" if objective == "energy" else "s"
 
 
 def _only(values: set[float]) -> float | None:
@@ -116,13 +132,13 @@ def explain_infeasible(
     fleet = scenario.fleet()
     stuck = np.flatnonzero(~problem.allowed.any(axis=1))
     names = ", ".join(fleet[n].name for n in stuck[:8]) + (", ..." if stuck.size > 8 else "")
-    limit = scenario.privacy.leakage_limit
-    within = allowed_by_leakage(scenario, profile)
+    limits = leakage_limits(scenario)[stuck]
+    within = allowed_by_leakage(scenario, profile)[stuck]
     if profile.leakage is not None and not within.any():
         cut = int(profile.leakage.argmin())
         return (
-            f"no cut of {profile.name} meets the leakage limit {limit:g} (devices {names}); the "
-            f"lowest that can be reached is {profile.leakage[cut]:.6g} at cut {cut + 1} "
+            f"no cut of {profile.name} meets the leakage limit {limits.min():g} (devices {names}); "
+            f"the lowest that can be reached is {profile.leakage[cut]:.6g} at cut {cut + 1} "
             f"({profile.layers[cut]}): raise the limit to that"
         )
     fits = allowed_by_memory(fleet, profile)
@@ -133,7 +149,7 @@ def explain_infeasible(
         need = profile.device_memory_fixed_bytes + (
             (first.batch_size or 0) * profile.device_memory_per_sample_bytes
         )
-        least = float(need[within].min())
+        least = float(need[within[0]].min())
         return (
             f"no allowed cut of {profile.name} fits into the memory of devices {names}; "
             f"{first.name} would need {least / 2**20:,.1f} MiB at batch size {first.batch_size}"

@@ -10,7 +10,9 @@ from splitopt.errors import InputError
 from splitopt.problems.base import BoolArray, FloatArray
 
 
-def number_table(value: Any, source: str, unit: str, shape: tuple[int, ...] = ()) -> FloatArray:
+def number_table(
+    value: Any, source: str, unit: str, shape: tuple[int, ...] = (), signed: bool = False
+) -> FloatArray:
     """Read an array of finite numbers >= 0 and make it read-only.
 
     Parameters
@@ -23,16 +25,19 @@ def number_table(value: Any, source: str, unit: str, shape: tuple[int, ...] = ()
         What the numbers are, for messages, such as ``"times in s"``.
     shape
         The expected shape, -1 where any length >= 1 will do.
+    signed
+        Take numbers below 0 as well.
     """
     array = _plain_array(value, source, shape)
+    limit = "finite" if signed else "finite and >= 0"
     if array.dtype.kind not in "iuf":
-        raise InputError.at(_place(value, source), f"must hold numbers ({unit}, finite and >= 0)")
+        raise InputError.at(_place(value, source), f"must hold numbers ({unit}, {limit})")
     found = np.ascontiguousarray(array, dtype=np.float64)
-    bad = ~np.isfinite(found) | (found < 0)
+    bad = ~np.isfinite(found) if signed else ~np.isfinite(found) | (found < 0)
     if bad.any():
         place = tuple(int(i) for i in np.argwhere(bad)[0])
         where = source + "".join(f"[{i}]" for i in place)
-        raise InputError.at(where, f"is {found[place]}, it must be finite and >= 0 ({unit})")
+        raise InputError.at(where, f"is {found[place]}, it must be {limit} ({unit})")
     if found is value:
         found = found.copy()
     found.setflags(write=False)

@@ -49,6 +49,15 @@ class Problem(ABC, Generic[D]):
         Only violated constraints are named, so that an empty answer means feasible.
         """
 
+    @property
+    def plain(self) -> Self:
+        """The same question in the form that solvers take; decisions and values are the same."""
+        return self
+
+    def lift(self, decision: D) -> D:
+        """Complete a decision of the plain problem where this one asks for more."""
+        return decision
+
     @abstractmethod
     def infeasibility(self) -> str | None:
         """Say why no decision can be feasible and what would have to change, None if one can."""
@@ -63,7 +72,7 @@ class Problem(ABC, Generic[D]):
 
     @abstractmethod
     def data(self) -> dict[str, Any]:
-        """Give the data of the instance file: numpy arrays, scalars and lists."""
+        """Give the data of the instance file: numpy arrays, scalars, lists, mappings of these."""
 
     @classmethod
     @abstractmethod
@@ -88,10 +97,7 @@ class Problem(ABC, Generic[D]):
             "version": VERSION,
             "problem": self.name,
             "objective": self.objective,
-            "data": {
-                key: value.tolist() if isinstance(value, np.ndarray) else value
-                for key, value in self.data().items()
-            },
+            "data": _plain(self.data()),
         }
 
     def save(self, path: str | Path) -> None:
@@ -101,10 +107,42 @@ class Problem(ABC, Generic[D]):
             return
         head = {"format": FORMAT, "version": VERSION, "problem": self.name}
         content = {**head, "objective": self.objective, **self.data()}
-        arrays: dict[str, Any] = {key: np.asarray(value) for key, value in content.items()}
+        arrays: dict[str, Any] = {key: np.asarray(value) for key, value in _flat(content).items()}
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **arrays)
         write_atomic(path, buffer.getvalue())
+
+
+def _plain(value: Any) -> Any:
+    """Copy data with every array turned into lists."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def _flat(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Name the entries of inner mappings ``OUTER.INNER``, as an archive of arrays has one level."""
+    found: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            found |= {f"{key}.{inner}": item for inner, item in value.items()}
+        else:
+            found[key] = value
+    return found
+
+
+def nested(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Undo the naming of `Problem.save`: ``OUTER.INNER`` becomes an entry of a mapping."""
+    found: dict[str, Any] = {}
+    for key, value in entries.items():
+        outer, dot, inner = key.partition(".")
+        if not dot:
+            found[outer] = value
+        elif isinstance(found.setdefault(outer, {}), dict):
+            found[outer][inner] = value
+        else:
+            raise InputError.at(key, f"stands beside an entry {outer!r}; keep one")
+    return found
 
 
 def check_objective(objective: Any, allowed: tuple[str, ...], source: str) -> str:

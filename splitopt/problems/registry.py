@@ -9,7 +9,7 @@ from typing import Any
 
 from splitopt.errors import InputError
 from splitopt.files import parse_json, read_text
-from splitopt.problems.base import Problem, read_header
+from splitopt.problems.base import Problem, nested, read_header
 
 PROBLEMS: dict[str, str] = {
     "cut_and_resources": "splitopt.problems.cut_and_resources:CutAndResources",
@@ -64,4 +64,7 @@ def _read_npz(path: str | Path) -> dict[str, Any]:
         key: entries.pop(key).item() for key in head if key in entries and entries[key].ndim == 0
     }
     scalars = {key: value.item() if value.ndim == 0 else value for key, value in entries.items()}
-    return {**document, "data": scalars}
+    try:
+        return {**document, "data": nested(scalars)}
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None

@@ -47,24 +47,24 @@ def summarize(plan: Plan) -> PlanSummary:
         return PlanSummary(title, f"No plan ({plan.result['outcome']}): {reason}", (), (), (), ())
     return PlanSummary(
         title,
-        _verdict(plan.result),
+        _verdict(plan.result, prediction["objective_unit"]),
         tuple(_row(device) for device in prediction["devices"]),
         tuple(_facts(prediction)),
-        tuple(_worth(row) for row in prediction["worth"]),
+        tuple(_worth(row, prediction["objective_unit"]) for row in prediction["worth"]),
         plan.notes,
     )
 
 
-def _verdict(result: Any) -> str:
+def _verdict(result: Any, unit: str) -> str:
     """Say how good the answer is and how that is known."""
     value = f"{result['objective']:,.7g}"
     if result["outcome"] == "optimal":
-        return f"Optimal by proof: no plan is below {value} s ({result['solver']})."
+        return f"Optimal by proof: no plan is below {value} {unit} ({result['solver']})."
     if result["bound"] is None:
-        return f"Feasible, {value} s; how far from the best is unknown ({result['solver']})."
+        return f"Feasible, {value} {unit}; how far from the best is unknown ({result['solver']})."
     return (
-        f"Feasible, {value} s, at most {gap(result['gap'])} above the best: no plan is below "
-        f"{result['bound']:,.7g} s ({result['solver']}, stopped: {result['stop_reason']})."
+        f"Feasible, {value} {unit}, at most {gap(result['gap'])} above the best: no plan is below "
+        f"{result['bound']:,.7g} {unit} ({result['solver']}, stopped: {result['stop_reason']})."
     )
 
 
@@ -81,6 +81,8 @@ def _row(device: Any) -> dict[str, str]:
 
 def _facts(prediction: Any) -> list[tuple[str, str]]:
     narrow = prediction["bottleneck"]
+    energy = prediction.get("energy_j")
+    spent = [] if energy is None else [("Energy of the devices", f"{seconds(energy)} J a round")]
     return [
         ("Round time (slowest device)", f"{seconds(prediction['round_s'])} s"),
         ("Sum over devices", f"{seconds(prediction['total_s'])} s"),
@@ -90,10 +92,11 @@ def _facts(prediction: Any) -> list[tuple[str, str]]:
             f"{narrow['device']}, {narrow['phase']}: {seconds(narrow['phase_s'])} s, "
             f"{percent(narrow['fraction_of_round'])} % of its round",
         ),
+        *spent,
     ]
 
 
-def _worth(row: Any) -> dict[str, str]:
+def _worth(row: Any, saved: str) -> dict[str, str]:
     unit = row.get("unit")
     return {
         "resource": row["resource"],
@@ -102,6 +105,6 @@ def _worth(row: Any) -> dict[str, str]:
         else "as measured"
         if row["resource"].startswith(("server", "device"))
         else "by device",
-        "percent": f"{seconds(row['per_percent_s'])} s",
-        "unit": f"{seconds(row['per_unit_s'])} s per {unit}" if unit else "",
+        "percent": f"{seconds(row['per_percent'])} {saved}",
+        "unit": f"{seconds(row['per_unit'])} {saved} per {unit}" if unit else "",
     }

@@ -6,6 +6,7 @@ from splitopt.scenario.parts import Links as Links
 from splitopt.scenario.parts import Model as Model
 from splitopt.scenario.parts import Privacy as Privacy
 from splitopt.scenario.parts import Server as Server
+from splitopt.scenario.parts import Tradeoff as Tradeoff
 from splitopt.scenario.parts import Training as Training
 from splitopt.scenario.scenario import Scenario as Scenario
 from splitopt.scenario.scenario import scenario_names as scenario_names

@@ -11,6 +11,7 @@ from splitopt.errors import InputError
 from splitopt.scenario.quantity import Bandwidth, NoiseDensity, Power, PowerGain, Rate, Size, Speed
 
 Name = Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
+Leakage = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[StrictInt, Field(ge=1, le=10**9)]
 
 DECIBELS = {
@@ -118,7 +119,8 @@ class Device(Machine):
     """A device, or a group of ``count`` alike devices that are named NAME-1 to NAME-count.
 
     ``samples`` is the size of its local data set, ``batch_size`` its mini-batch.
-    ``compute_power`` and ``transmit_power`` are in W, ``memory`` in byte.
+    ``compute_power`` and ``transmit_power`` are in W, ``memory`` in byte. ``priority`` is the
+    factor by which its latency counts, ``leakage_limit`` a limit of its own.
     """
 
     count: Count = 1
@@ -129,6 +131,8 @@ class Device(Machine):
     channel_gain: PowerGain | None = None
     downlink: Link | None = None
     uplink: Link | None = None
+    priority: Annotated[float, Field(gt=0)] | None = None
+    leakage_limit: Leakage | None = None
 
     @model_validator(mode="after")
     def _batch_fits(self) -> Self:
@@ -171,7 +175,13 @@ class Training(Part):
 class Privacy(Part):
     """Limits on what the server may learn: leakage of the cut is at most ``leakage_limit``."""
 
-    leakage_limit: Annotated[float, Field(ge=0, le=1)] | None = None
+    leakage_limit: Leakage | None = None
+
+
+class Tradeoff(Part):
+    """What other goods are worth: seconds of latency that one joule of the devices is worth."""
+
+    seconds_per_joule: Annotated[float, Field(ge=0)] | None = None
 
 
 class Model(Part):

@@ -12,7 +12,17 @@ from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from splitopt.errors import InputError
 from splitopt.files import expect_format, parse_yaml, read_text, write_atomic
 from splitopt.profiles import ModelProfile, load_profile
-from splitopt.scenario.parts import Device, Links, Model, Name, Part, Privacy, Server, Training
+from splitopt.scenario.parts import (
+    Device,
+    Links,
+    Model,
+    Name,
+    Part,
+    Privacy,
+    Server,
+    Tradeoff,
+    Training,
+)
 
 FORMAT = "splitopt-scenario"
 VERSION = 1
@@ -46,6 +56,7 @@ class Scenario(Part):
     servers: Annotated[tuple[Server, ...], Field(min_length=1)]
     training: Training = Training()
     privacy: Privacy = Privacy()
+    tradeoff: Tradeoff = Tradeoff()
     nodes: None = None
     spectrum: None = None
     distributions: None = None

@@ -73,6 +73,7 @@ class Search:
     """The state of one run: clock, random numbers, incumbent, bound and trace.
 
     The driver makes one per call of ``solve``; a solver may use the public fields and methods.
+    ``message`` is for what a user should know about the answer beside its numbers.
     """
 
     problem: Problem[Any]
@@ -84,6 +85,7 @@ class Search:
     objective: float = math.inf
     bound: float = -math.inf
     iterations: int = 0
+    message: str | None = None
     rejected: dict[str, float] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
     trace: list[TracePoint] = field(default_factory=list)
@@ -122,6 +124,7 @@ class Search:
         The problem itself evaluates and checks it. A decision that violates something is not
         kept; what it violated is remembered for the message of a run that finds nothing.
         """
+        decision = self.problem.lift(decision)
         violated = self.problem.violations(decision)
         if violated:
             if self.best is None:

@@ -72,14 +72,14 @@ def test_worth_is_the_derivative_of_the_optimal_value(objective, seed):
             for factor in (1 + step, 1 - step)
         )
         slope = (less - more) / (2 * step)
-        assert row["per_percent_s"] == pytest.approx(slope / 100, rel=1e-4, abs=1e-6)
+        assert row["per_percent"] == pytest.approx(slope / 100, rel=1e-4, abs=1e-6)
 
 
 def test_worth_by_unit_fits_the_worth_by_percent():
     """Where all devices share a capacity, a unit is its fraction of the capacity."""
     made = plan(Scenario.load("dp-mora-resnet18"))
     for row in made.prediction["worth"]:
-        assert row["per_unit_s"] * row["capacity"] == pytest.approx(100 * row["per_percent_s"])
+        assert row["per_unit"] * row["capacity"] == pytest.approx(100 * row["per_percent"])
     assert [row["unit"] for row in made.prediction["worth"]] == [
         "Mbit/s",
         "Mbit/s",

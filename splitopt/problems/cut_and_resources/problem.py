@@ -21,6 +21,8 @@ from splitopt.problems.base import (
     check_keys,
     check_objective,
 )
+from splitopt.problems.cut_and_resources import tradeoffs
+from splitopt.problems.cut_and_resources.curves import read_curves
 from splitopt.problems.cut_and_resources.decision import SHARES, CutAndResourcesDecision
 from splitopt.problems.cut_and_resources.shares import (
     Allocation,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from splitopt.scenario import Scenario
 
 TIMES = ("download_s", "upload_s", "server_s", "device_s")
+OPTIONAL = ("weights", "curves", *tradeoffs.FIELDS)
 PHASES = ("download", "device", "upload", "server")
 
 
@@ -54,9 +57,21 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
     allowed
         Shape (N, L), the cuts a device may use (leakage limit, memory).
     objective
-        ``"sum"`` of the devices' latencies or ``"makespan"``, the largest of them.
+        ``"sum"`` of the devices' latencies or ``"makespan"``, the largest of them; ``"energy"``
+        of all devices in J, or ``"latency_energy"``, the sum of latencies plus the price of energy.
     weights
         Shape (N,), optional: what the rule `proportional_share` divides resources by.
+    curves
+        Optional: the seconds as functions of a cut that need not be an integer, for solvers that
+        relax it. Family (`splitopt.profiles.curves.FAMILIES`) -> coefficients, shape (N, 4, k), of
+        download, upload, server and device seconds in this order; the values of the families add
+        up. They are bare regressions: they need not meet the tables and may be negative.
+    priority
+        Shape (N,), optional: factors above 0 by which latencies count in the objective.
+    device_w, radio_w
+        Shape (N,), optional: power in W while a device computes, and while it sends.
+    seconds_per_joule
+        Optional: how many seconds of latency one joule is worth, for ``"latency_energy"``.
 
     Raises
     ------
@@ -74,9 +89,14 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
     allowed: BoolArray
     objective: str = "sum"
     weights: FloatArray | None = None
+    curves: Mapping[str, FloatArray] | None = None
+    priority: FloatArray | None = None
+    device_w: FloatArray | None = None
+    radio_w: FloatArray | None = None
+    seconds_per_joule: float | None = None
 
     def __post_init__(self) -> None:
-        check_objective(self.objective, self.objectives, "")
+        check_objective(self.objective, (*self.objectives, *tradeoffs.PRICED), "")
         shape: tuple[int, ...] = (-1, -1)
         for field in TIMES:
             table = number_table(getattr(self, field), field, "times in s", shape)
@@ -86,14 +106,18 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         if self.weights is not None:
             weights = number_table(self.weights, "weights", "weights", shape[:1])
             object.__setattr__(self, "weights", weights)
+        if self.curves is not None:
+            object.__setattr__(self, "curves", read_curves(self.curves, "curves", shape[0]))
+        for field, value in tradeoffs.read_fields(self).items():
+            object.__setattr__(self, field, value)
 
     @classmethod
     def from_data(
         cls, data: Mapping[str, Any], objective: str, source: str = "instance"
     ) -> CutAndResources:
         """Build the problem from the ``data`` of an instance file."""
-        check_objective(objective, cls.objectives, source)
-        checked = check_keys(data, (*TIMES, "allowed"), ("weights",), f"{source}: data")
+        check_objective(objective, (*cls.objectives, *tradeoffs.PRICED), source)
+        checked = check_keys(data, (*TIMES, "allowed"), OPTIONAL, f"{source}: data")
         try:
             return cls(**checked, objective=objective)
         except InputError as error:
@@ -112,7 +136,8 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
     def data(self) -> dict[str, Any]:
         """Give the arrays of the instance file."""
         fields = {field: getattr(self, field) for field in (*TIMES, "allowed")}
-        return fields if self.weights is None else {**fields, "weights": self.weights}
+        optional = {field: getattr(self, field) for field in OPTIONAL}
+        return fields | {field: value for field, value in optional.items() if value is not None}
 
     @property
     def devices(self) -> int:
@@ -146,10 +171,32 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         """Shape (N,): the round latency of every device in s (DP-MORA Eq. 12)."""
         return np.asarray(self.phases(decision).sum(axis=1))
 
+    def energy(self, decision: CutAndResourcesDecision) -> FloatArray:
+        """Shape (N,): joule of every device in a round; needs ``device_w`` and ``radio_w``."""
+        return tradeoffs.energy_table(self)[np.arange(self.devices), decision.cut - 1]
+
     def evaluate(self, decision: CutAndResourcesDecision) -> float:
-        """Sum or maximum of the round latencies in s."""
+        """Objective value: s, or J for ``"energy"``."""
+        if self.objective == "energy":
+            return float(self.energy(decision).sum())
         latencies = self.latencies(decision)
-        return float(latencies.sum() if self.objective == "sum" else latencies.max())
+        if self.priority is not None:
+            latencies = self.priority * latencies
+        if self.objective == "makespan":
+            return float(latencies.max())
+        if self.objective == "latency_energy":
+            assert self.seconds_per_joule is not None  # read_fields() saw to it
+            return float(latencies.sum() + self.seconds_per_joule * self.energy(decision).sum())
+        return float(latencies.sum())
+
+    @cached_property
+    def plain(self) -> CutAndResources:
+        """The problem of plain seconds with the same decisions and values, see `tradeoffs`."""
+        return tradeoffs.plain_problem(self) or self
+
+    def lift(self, decision: CutAndResourcesDecision) -> CutAndResourcesDecision:
+        """Give everybody a share where the plain problem has nothing to share."""
+        return self.complete(decision.cut) if self.objective == "energy" else decision
 
     def violations(self, decision: CutAndResourcesDecision) -> dict[str, float]:
         """Excess over each budget (fractions), and counts of devices for the other constraints."""
@@ -188,7 +235,7 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         """Give the largest value that the relaxed problem's dual proves, see `root_bound`."""
         from splitopt.problems.cut_and_resources.relaxation import root_bound
 
-        return root_bound(self)
+        return root_bound(self.plain)
 
     def complete(self, cut: npt.ArrayLike) -> CutAndResourcesDecision:
         """Give the decision with the best shares for these cuts (shape (N,), 1..L)."""
@@ -196,42 +243,28 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         return decision_from_shares(cuts, self.allocate(cuts).shares)
 
     def allocate(self, cuts: IntArray) -> Allocation:
-        """Best shares for these cuts and what one more unit of each resource is worth."""
+        """Best shares for these cuts; for ``"energy"``, those of the smallest sum of latencies."""
         rows = np.arange(self.devices)
-        alpha = self.roots[rows, cuts - 1]
-        if self.objective == "sum":
-            return allocate_for_sum(alpha)
-        return allocate_for_makespan(alpha, self.device_s[rows, cuts - 1])
+        plain = self if self.objective == "energy" else self.plain
+        alpha = plain.roots[rows, cuts - 1]
+        if plain.objective == "makespan":
+            return allocate_for_makespan(alpha, plain.device_s[rows, cuts - 1])
+        return allocate_for_sum(alpha)
 
-    def to_cvxpy(self, relaxed: bool = False, unit_s: float = 1.0) -> CvxpyModel:
-        """Give a CVXPY model with shares (``"misocp"`` of the module `formulation`).
+    def to_cvxpy(
+        self, relaxed: bool = False, formulation: str | None = "misocp", unit_s: float = 1.0
+    ) -> CvxpyModel:
+        """Give a CVXPY model, by default the one with shares.
 
         Parameters
         ----------
         relaxed
             Let a device mix its cuts: the optimum is then a lower bound.
-        unit_s
-            Length in s of the model's unit of time; about the optimum is best for the numbers.
-
-        Raises
-        ------
-        InfeasibleError
-            A device has no allowed cut.
-        """
-        from splitopt.problems.cut_and_resources.cvxpy_model import build_cvxpy
-
-        return build_cvxpy(self, relaxed, unit_s)
-
-    def to_pyomo(self, formulation: str | None = None, unit_s: float = 1.0) -> PyomoModel:
-        """Give a Pyomo model.
-
-        Parameters
-        ----------
         formulation
             ``"miqp"`` (sum only, without shares) or ``"misocp"`` (with shares), see the module
-            `formulation`; by default the first where the objective is the sum.
+            `formulation`; None takes the first where the objective is the sum.
         unit_s
-            Length in s of the model's unit of time.
+            Length in s of the model's unit of time; near a typical latency is best for solvers.
 
         Raises
         ------
@@ -240,6 +273,16 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         InfeasibleError
             A device has no allowed cut.
         """
+        from splitopt.problems.cut_and_resources.cvxpy_model import build_cvxpy
+
+        return build_cvxpy(self, relaxed, formulation, unit_s)
+
+    def to_pyomo(self, formulation: str | None = None, unit_s: float = 1.0) -> PyomoModel:
+        """Give a Pyomo model, by default the smallest that takes the objective.
+
+        Parameters and errors are those of `to_cvxpy`; there is one more formulation, ``"minlp"``:
+        DP-MORA Eq. 19 with the problem's curves, see the module `pyomo_model`.
+        """
         from splitopt.problems.cut_and_resources.pyomo_model import build_pyomo
 
         return build_pyomo(self, formulation, unit_s)
@@ -247,16 +290,20 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
     def to_gurobi(
         self, env: Any = None, formulation: str | None = None, unit_s: float = 1.0
     ) -> GurobiModel:
-        """Give a gurobipy model in the environment `env`, a silent one by default.
+        """Give a gurobipy model in the environment `env`, by default a silent one.
 
-        The other parameters and the errors are those of `to_pyomo`.
+        The other parameters and the errors are those of `to_cvxpy`; by default the model is the
+        smallest that takes the objective.
         """
         from splitopt.problems.cut_and_resources.gurobi_model import build_gurobi
 
         return build_gurobi(self, env, formulation, unit_s)
 
     def to_scip(self, formulation: str | None = None, unit_s: float = 1.0) -> ScipModel:
-        """Give a PySCIPOpt model; parameters and errors are those of `to_pyomo`."""
+        """Give a PySCIPOpt model, by default the smallest that takes the objective.
+
+        Parameters and errors are those of `to_cvxpy`.
+        """
         from splitopt.problems.cut_and_resources.scip_model import build_scip
 
         return build_scip(self, formulation, unit_s)

@@ -2,46 +2,73 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from splitopt.errors import InputError
-from splitopt.latency.split_federated import phase_seconds
-from splitopt.problems.base import BoolArray
+from splitopt.latency.split_federated import phase_curves, phase_seconds
+from splitopt.problems.base import BoolArray, FloatArray
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Device, Scenario
 
 
 def tables_from_scenario(scenario: Scenario, profile: ModelProfile) -> dict[str, Any]:
-    """Give the arguments of `CutAndResources`, all of shape (N, L) but ``weights``, shape (N,).
+    """Give the arguments of `CutAndResources`, tables of shape (N, L) and the optional fields.
 
-    The weights are the batch sizes, where every device states one.
+    The ``weights``, shape (N,), are the batch sizes, where every device states one; the same goes
+    for the powers. The ``curves`` are those of the profile through the latency model, where it has
+    them for all its columns. A ``priority`` that is not stated is 1.
     """
     seconds = phase_seconds(scenario, profile)
     fleet = scenario.fleet()
-    batches = [device.batch_size for device in fleet]
+    priorities = [device.priority for device in fleet]
     return {
         "download_s": seconds.download,
         "upload_s": seconds.upload,
         "server_s": seconds.server,
         "device_s": seconds.device,
         "allowed": allowed_by_leakage(scenario, profile) & allowed_by_memory(fleet, profile),
-        "weights": None if None in batches else np.array(batches, dtype=np.float64),
+        "weights": _if_all([device.batch_size for device in fleet]),
+        "curves": phase_curves(scenario, profile),
+        "priority": None
+        if set(priorities) == {None}
+        else np.array([1.0 if priority is None else priority for priority in priorities]),
+        "device_w": _if_all([device.compute_power for device in fleet]),
+        "radio_w": _if_all(
+            [device.link("uplink", scenario.links).transmit_power for device in fleet]
+        ),
+        "seconds_per_joule": scenario.tradeoff.seconds_per_joule,
     }
 
 
+def _if_all(values: Sequence[float | None]) -> FloatArray | None:
+    """Give the values as an array, None if one is missing."""
+    return None if None in values else np.array(values, dtype=np.float64)
+
+
+def leakage_limits(scenario: Scenario) -> FloatArray:
+    """Shape (N,): every device's own limit, else the scenario's, else infinity."""
+    shared = scenario.privacy.leakage_limit
+    limits = [
+        shared if device.leakage_limit is None else device.leakage_limit
+        for device in scenario.fleet()
+    ]
+    return np.array([np.inf if limit is None else limit for limit in limits])
+
+
 def allowed_by_leakage(scenario: Scenario, profile: ModelProfile) -> BoolArray:
-    """Shape (L,): the cuts whose leakage is within the limit (DP-MORA C1); all without a limit."""
-    limit = scenario.privacy.leakage_limit
-    if limit is None:
-        return np.ones(profile.layer_count, dtype=np.bool_)
+    """Shape (N, L): the cuts whose leakage is within the limit (DP-MORA C1); all without one."""
+    limits = leakage_limits(scenario)
+    if np.isinf(limits).all():
+        return np.ones((limits.size, profile.layer_count), dtype=np.bool_)
     if profile.leakage is None:
         raise InputError(
-            f"privacy.leakage_limit is {limit:g}, but the profile {profile.name!r} has no leakage "
+            f"leakage_limit is {limits.min():g}, but the profile {profile.name!r} has no leakage "
             "for its cuts; take another profile, add 'leakage' to it, or drop the limit"
         )
-    return np.asarray(profile.leakage <= limit)
+    return np.asarray(profile.leakage <= limits[:, None])
 
 
 def allowed_by_memory(fleet: list[Device], profile: ModelProfile) -> BoolArray:
