@@ -1,0 +1,250 @@
+"""What all formulations of `CutAndResources` share: their numbers, their size and their answer.
+
+Notation: x[n, l] is 1 where device n keeps l layers, a resource r is one of `RESOURCES`, and
+alpha[n, l, r] is the square root of the seconds that device n needs of r at the full resource.
+
+``"miqp"`` (sum of latencies only) has no shares: for given cuts the best ones are proportional to
+the roots and cost exactly the square of their sum (Cauchy-Schwarz), so that DP-MORA Eq. 19 becomes
+
+    minimise    sum_r total[r]^2 + sum_nl d[n, l] x[n, l]
+    subject to  sum_l x[n, l] = 1                                 one_cut
+                total[r] = sum_nl alpha[n, l, r] x[n, l]          total_roots
+
+``"misocp"`` (both objectives) has the shares as variables. The seconds that a device waits for a
+resource are at least need / share; as x is binary, need = (sum_l alpha x)^2, which makes this the
+rotated cone share * seconds >= (sum_l alpha x)^2, the perspective of the quotient:
+
+    minimise    sum_n latency[n]   or   round_time
+    subject to  sum_l x[n, l] = 1                                 one_cut
+                root[n, r] = sqrt(N) sum_l alpha[n, l, r] x[n, l] roots
+                N share[n, r] seconds[n, r] >= root[n, r]^2       service
+                sum_n share[n, r] <= 1                            budget
+                latency[n] = sum_r seconds[n, r] + sum_l d[n, l] x[n, l]
+                latency[n] <= round_time                          deadline (makespan)
+
+The factor N only keeps all numbers near one: shares are about 1/N.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from splitopt.errors import InfeasibleError, InputError
+from splitopt.problems.base import FloatArray, IntArray
+from splitopt.problems.cut_and_resources.decision import CutAndResourcesDecision
+
+if TYPE_CHECKING:
+    from splitopt.problems.cut_and_resources.problem import CutAndResources
+
+FORMULATIONS = ("miqp", "misocp")
+RESOURCES = ("download", "upload", "server")
+"""The shared resources in the order of the last axis of ``problem.roots``."""
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """The numbers of a formulation, with times in units of ``unit_s``.
+
+    Parameters
+    ----------
+    roots
+        Shape (N, L, 3): alpha, 0 where a cut is not allowed.
+    device
+        Shape (N, L): seconds on the device over ``unit_s``, 0 where a cut is not allowed.
+    pairs
+        The (device, cut) pairs that are allowed: device from 0, cut from 1.
+    served
+        The (device, resource) pairs for which some allowed cut needs the resource.
+    """
+
+    roots: FloatArray
+    device: FloatArray
+    pairs: list[tuple[int, int]]
+    served: list[tuple[int, str]]
+
+    @classmethod
+    def of(cls, problem: CutAndResources, unit_s: float) -> Coefficients:
+        """Scale the numbers of a plain problem; raise without an answer or a unit of time."""
+        if not 0 < unit_s < math.inf:
+            raise InputError.at("unit_s", f"is {unit_s!r}, it must be a number of seconds above 0")
+        if (reason := problem.infeasibility()) is not None:
+            raise InfeasibleError(reason)
+        allowed = problem.allowed
+        roots = np.where(allowed[:, :, None], problem.roots / math.sqrt(unit_s), 0.0)
+        device = np.where(allowed, problem.device_s / unit_s, 0.0)
+        return cls(roots, device, _pairs(problem), _served(problem))
+
+    @property
+    def used(self) -> list[str]:
+        """The resources that anybody may need, in the order of `RESOURCES`."""
+        return [name for name in RESOURCES if any(name == other for _, other in self.served)]
+
+    def root(self, device: int, cut: int, resource: str) -> float:
+        """Give alpha for a device (from 0), a cut (from 1) and a resource."""
+        return float(self.roots[device, cut - 1, RESOURCES.index(resource)])
+
+    def device_time(self, device: int, cut: int) -> float:
+        """Give the time on the device itself in units of ``unit_s``."""
+        return float(self.device[device, cut - 1])
+
+    def cuts_of(self) -> dict[int, list[int]]:
+        """Give the allowed cuts (from 1) of each device."""
+        found: dict[int, list[int]] = {}
+        for device, cut in self.pairs:
+            found.setdefault(device, []).append(cut)
+        return found
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a model is, for licences that count."""
+
+    variables: int
+    linear_constraints: int
+    quadratic_constraints: int
+    has_quadratic_terms: bool
+
+
+@dataclass(frozen=True)
+class Formulation(ABC):
+    """A model of a `CutAndResources` problem in some modelling language.
+
+    Subclasses hold the variables and constraints by name; add your own constraints to them before
+    solving.
+
+    Parameters
+    ----------
+    problem
+        What is asked. The model itself is that of ``problem.plain``: with priorities its times are
+        weighted, and with a price of energy they hold what the energy is worth.
+    unit_s
+        Length in s of the model's unit of time.
+    formulation
+        Its name, see the module.
+    """
+
+    problem: CutAndResources
+    unit_s: float
+    formulation: str
+
+    @abstractmethod
+    def use_values(self) -> FloatArray | None:
+        """Shape (N, L): the values of x in the incumbent, None where there is no incumbent."""
+
+    @abstractmethod
+    def share_values(self) -> FloatArray | None:
+        """Shape (N, 3): the incumbent's shares, None where there are none in this formulation."""
+
+    def cuts(self) -> IntArray:
+        """Shape (N,), 1..L: the cuts of the incumbent.
+
+        Raises
+        ------
+        InputError
+            The model was not solved, has no incumbent, or was relaxed and mixes cuts.
+        """
+        use = self.use_values()
+        if use is None:
+            raise InputError("the model holds no solution; solve it first and look at its status")
+        return read_cuts(use)
+
+    def decision(self, keep_shares: bool = False) -> CutAndResourcesDecision:
+        """Give the incumbent's decision.
+
+        Parameters
+        ----------
+        keep_shares
+            False: the best shares for the incumbent's cuts, in float64 (``problem.complete``).
+            True: the shares of the model itself, for own constraints on shares; they are shrunk by
+            the solver's tolerance where they exceed a budget.
+        """
+        cuts = self.cuts()
+        if not keep_shares:
+            return self.problem.complete(cuts)
+        shares = self.share_values()
+        if shares is None:
+            raise InputError.at(
+                "keep_shares", f"the formulation {self.formulation!r} has no shares, take 'misocp'"
+            )
+        shares = np.maximum(shares, 0.0)
+        total = shares.sum(axis=0)
+        shares /= np.where(total > 1, total * (1 + 1e-15), 1.0)
+        kept = CutAndResourcesDecision(cuts, shares[:, 0], shares[:, 1], shares[:, 2])
+        return self.problem.lift(kept)
+
+
+def read_cuts(use: FloatArray) -> IntArray:
+    """Read the cuts (N,), 1..L, from values of x (N, L) that are binary within a tolerance."""
+    chosen = use > 0.5
+    if (odd := np.flatnonzero(chosen.sum(axis=1) != 1)).size:
+        raise InputError(
+            f"the model's solution gives device {odd[0]} no single cut; a relaxed model has "
+            "no decision, take relaxed=False"
+        )
+    return np.asarray(chosen.argmax(axis=1) + 1, dtype=np.int64)
+
+
+def choose_formulation(problem: CutAndResources, formulation: str | None) -> str:
+    """Give the formulation to build: by default the smallest one that takes the objective.
+
+    The objective that counts is that of the plain problem: energy is a sum.
+    """
+    problem = problem.plain
+    if formulation is None:
+        return "miqp" if problem.objective == "sum" else "misocp"
+    if formulation not in FORMULATIONS:
+        names = " or ".join(repr(name) for name in FORMULATIONS)
+        raise InputError.at("formulation", f"is {formulation!r}, it must be {names}")
+    if formulation == "miqp" and problem.objective != "sum":
+        raise InputError.at(
+            "formulation",
+            f"is 'miqp', which has no form for the objective {problem.objective!r}; take 'misocp'",
+        )
+    return formulation
+
+
+def model_size(problem: CutAndResources, formulation: str | None = None) -> Size:
+    """Count what `to_gurobi` and `to_pyomo` would build, without building it."""
+    problem = problem.plain
+    chosen = choose_formulation(problem, formulation)
+    pairs, served = int(problem.allowed.sum()), _served(problem)
+    used = len({resource for _, resource in served})
+    if chosen == "miqp":
+        return Size(pairs + used, problem.devices + used, 0, used > 0)
+    deadlines = problem.devices if problem.objective == "makespan" else 0
+    return Size(
+        pairs + 3 * len(served) + (deadlines > 0),
+        problem.devices + len(served) + used + deadlines,
+        len(served),
+        bool(served),
+    )
+
+
+def _pairs(problem: CutAndResources) -> list[tuple[int, int]]:
+    return [(int(n), int(column) + 1) for n, column in np.argwhere(problem.allowed)]
+
+
+def _served(problem: CutAndResources) -> list[tuple[int, str]]:
+    needs = ((problem.roots > 0) & problem.allowed[:, :, None]).any(axis=1)
+    return [(int(n), RESOURCES[r]) for n, r in np.argwhere(needs)]
+
+
+def table(problem: CutAndResources, values: dict[tuple[int, int], float]) -> FloatArray:
+    """Spread values by (device, cut) over an array (N, L) of zeros."""
+    found = np.zeros((problem.devices, problem.layers))
+    for (device, cut), value in values.items():
+        found[device, cut - 1] = value
+    return found
+
+
+def share_table(problem: CutAndResources, values: dict[tuple[int, str], float]) -> FloatArray:
+    """Spread values by (device, resource) over an array (N, 3) of zeros."""
+    found = np.zeros((problem.devices, len(RESOURCES)))
+    for (device, resource), value in values.items():
+        found[device, RESOURCES.index(resource)] = value
+    return found

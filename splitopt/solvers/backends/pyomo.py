@@ -1,0 +1,57 @@
+"""A Pyomo model solved by a named solver through Pyomo's interface with bounds and statuses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Any
+
+from splitopt.results import Decision, StopReason
+from splitopt.solvers.backends.endings import PYOMO_STATUS, conclude
+from splitopt.solvers.backends.gurobi import gurobi_parameters, named_licence_errors
+from splitopt.solvers.backends.scip import scip_parameters
+from splitopt.solvers.base import Search
+
+_PARAMETERS: Mapping[str, Callable[[Search, bool], dict[str, Any]]] = {
+    "scip_direct": scip_parameters,
+    "gurobi_direct_minlp": lambda search, _: gurobi_parameters(search),
+}
+
+
+def run_pyomo(
+    model: Any,
+    solver: str,
+    search: Search,
+    unit: float,
+    incumbent: Callable[[], Decision | None],
+    cones: bool = False,
+) -> StopReason:
+    """Solve a Pyomo model by ``"scip_direct"`` or ``"gurobi_direct_minlp"``.
+
+    Parameters
+    ----------
+    unit
+        What one of the model's objective is worth in the problem's.
+    incumbent
+        Read the decision from the model's variables, None where no solution was loaded.
+    cones
+        Whether the model has many second-order cones.
+    """
+    from pyomo.contrib.solver.common.factory import SolverFactory
+
+    parameters = _PARAMETERS[solver](search, cones)
+    with named_licence_errors() if solver.startswith("gurobi") else nullcontext():
+        results = SolverFactory(solver).solve(
+            model,
+            load_solutions=False,
+            raise_exception_on_nonoptimal_result=False,
+            solver_options=parameters,
+        )
+    if results.solution_loader.get_number_of_solutions() > 0:
+        results.solution_loader.load_vars()
+        if (decision := incumbent()) is not None:
+            search.propose(decision)
+    bound = -math.inf if results.objective_bound is None else float(results.objective_bound)
+    status = results.termination_condition.name
+    return conclude(search, f"{solver} through Pyomo", PYOMO_STATUS, status, bound, unit)
