@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import metadata
 from typing import Any
@@ -20,8 +20,26 @@ SOLVERS: dict[str, dict[str, str]] = {
     "cut_and_resources": {
         "exact": f"{_CUT}.exact:Exact",
         "enumerate": f"{_CUT}.enumeration:Enumerate",
+        "price_consensus": f"{_CUT}.price_consensus:PriceConsensus",
+        "block_descent": f"{_CUT}.block_descent:BlockDescent",
         "equal_share": f"{_CUT}.rules:EqualShare",
         "proportional_share": f"{_CUT}.rules:ProportionalShare",
+        "faaf": f"{_CUT}.baselines:Faaf",
+        "fsaf": f"{_CUT}.baselines:Fsaf",
+        "fspf": f"{_CUT}.baselines:Fspf",
+        "sf3af": f"{_CUT}.baselines:Sf3af",
+        "sf3pf": f"{_CUT}.baselines:Sf3pf",
+        "random_search": f"{_CUT}.random_search:RandomSearch",
+        "differential_evolution": f"{_CUT}.differential_evolution:DifferentialEvolution",
+        "dual_annealing": f"{_CUT}.dual_annealing:DualAnnealing",
+        "genetic": f"{_CUT}.genetic:Genetic",
+        "dp_mora": f"{_CUT}.dp_mora:DpMora",
+        "scip": f"{_CUT}.backends:Scip",
+        "gurobi": f"{_CUT}.backends:Gurobi",
+        "cvxpy:SCIP": f"{_CUT}.backends:CvxpyScip",
+        "cvxpy:GUROBI": f"{_CUT}.backends:CvxpyGurobi",
+        "pyomo:scip_direct": f"{_CUT}.backends:PyomoScip",
+        "pyomo:gurobi_direct_minlp": f"{_CUT}.backends:PyomoGurobi",
     },
 }
 """Problem -> solver -> ``module:class``, the preferred one first; a new solver is one line here."""
@@ -106,7 +124,7 @@ def make_solver(problem: Problem[Any], solver: str | Solver[Any], **options: Any
     else:
         chosen = with_options(solver_class(problem.name, solver), options)
     if reason := why_not(chosen, problem):
-        fitting = ", ".join(name for name in SOLVERS[problem.name] if name in capable(problem))
+        fitting = ", ".join(capable(problem))
         raise CapabilityError(f"solver {chosen.name!r} {reason}; these would work: {fitting}")
     return chosen
 
@@ -118,22 +136,24 @@ def why_not(solver: Solver[Any], problem: Problem[Any]) -> str | None:
     for module in solver.requires:
         if importlib.util.find_spec(module) is None:
             return f"needs the package {module!r}, which is not installed"
-    if problem.objective not in solver.objectives:
+    if problem.plain.objective not in solver.objectives:
         return f"does not take the objective {problem.objective!r}"
-    return solver.licence() or solver.refusal(problem)
+    return solver.licence() or solver.refusal(problem.plain)
 
 
 def capable(problem: Problem[Any]) -> list[str]:
     """Names of the registered solvers that can take this problem, the preferred one first."""
-    return [
-        name
-        for name in SOLVERS.get(problem.name, {})
-        if why_not(solver_class(problem.name, name)(), problem) is None
-    ]
+    return list(_capable(problem))
+
+
+def _capable(problem: Problem[Any]) -> Iterator[str]:
+    """Give them one by one, since asking a back end for its licence takes a while."""
+    for name in SOLVERS.get(problem.name, {}):
+        if why_not(solver_class(problem.name, name)(), problem) is None:
+            yield name
 
 
 def _automatic(problem: Problem[Any]) -> Solver[Any]:
-    names = capable(problem)
-    if not names:
-        raise CapabilityError(f"no solver is there for {problem.name} ({problem.objective})")
-    return solver_class(problem.name, names[0])()
+    for name in _capable(problem):
+        return solver_class(problem.name, name)()
+    raise CapabilityError(f"no solver is there for {problem.name} ({problem.objective})")

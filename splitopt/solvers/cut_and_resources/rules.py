@@ -1,8 +1,8 @@
-"""Rules that fix the shares first and then give every device its best cut under them.
+"""Rules that fix the shares first: equal, or proportional to weights such as batch sizes.
 
-They are what people do without an optimizer, and the baselines of DP-MORA section 7.1: the best
-cut of each device for the shares that the rule hands out. The cuts are exactly optimal for those
-shares, since with fixed shares the devices do not depend on each other.
+They are what people do without an optimizer. `EqualShare` and `ProportionalShare` then give every
+device its best cut, exactly optimal for those shares, since with fixed shares the devices do not
+depend on each other; the rules of the module `baselines` choose the cuts in other ways.
 """
 
 from __future__ import annotations
@@ -12,20 +12,52 @@ from typing import ClassVar
 
 import numpy as np
 
-from splitopt.problems.base import FloatArray
+from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources import CutAndResources
 from splitopt.problems.cut_and_resources.problem import decision_from_shares
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 
 
-def _best_cuts_under(problem: CutAndResources, share: FloatArray, search: Search) -> StopReason:
-    """Propose every device's fastest allowed cut when `share` (N,) of everything is its own."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shared = problem.download_s + problem.upload_s + problem.server_s
-        latency = np.where(shared > 0, shared / share[:, None], 0.0) + problem.device_s
-    latency = np.where(problem.allowed, latency, np.inf)
-    cuts = latency.argmin(axis=1) + 1
+def equal_shares(problem: CutAndResources) -> FloatArray:
+    """Give 1/N of everything to everybody, shape (N,)."""
+    return np.full(problem.devices, 1.0 / problem.devices)
+
+
+def proportional_shares(problem: CutAndResources) -> FloatArray:
+    """Give everybody a share proportional to its weight, shape (N,)."""
+    assert problem.weights is not None  # without_weights() comes first
+    relative = problem.weights / problem.weights.max()
+    return np.asarray(relative / relative.sum())
+
+
+def without_weights(problem: CutAndResources) -> str | None:
+    """Say what keeps a problem's weights from giving everybody a share, None if nothing does."""
+    if problem.weights is None:
+        return "needs 'weights' (batch sizes) in the data to be proportional to"
+    if not (problem.weights > 0).all():
+        return "needs every one of 'weights' to be above 0"
+    return None
+
+
+def fastest_cuts(problem: CutAndResources, shares: FloatArray) -> IntArray:
+    """Give every device's fastest allowed cut (N,), 1..L, for its shares (N, 3) of the resources.
+
+    A device without a share of a resource cannot use the cuts that need it; of two equally fast
+    cuts the shallower is taken.
+    """
+    latency = problem.device_s.copy()
+    for i, seconds in enumerate((problem.download_s, problem.upload_s, problem.server_s)):
+        share = np.broadcast_to(shares[:, i, None], seconds.shape)
+        slow = np.divide(seconds, share, out=np.full_like(seconds, np.inf), where=share > 0)
+        latency += np.where(seconds > 0, slow, 0.0)
+    return np.asarray(np.where(problem.allowed, latency, np.inf).argmin(axis=1) + 1)
+
+
+def propose_rule(
+    problem: CutAndResources, search: Search, cuts: IntArray, share: FloatArray
+) -> StopReason:
+    """Propose cuts (N,) with a share (N,) of everything, and prove the problem's cheap bound."""
     search.iterations = 1
     search.propose(decision_from_shares(cuts, np.repeat(share[:, None], 3, axis=1)))
     search.prove(problem.bound())
@@ -34,7 +66,7 @@ def _best_cuts_under(problem: CutAndResources, share: FloatArray, search: Search
 
 @dataclass(frozen=True)
 class EqualShare(Solver[CutAndResources]):
-    """Every device gets 1/N of everything."""
+    """Every device gets 1/N of everything, and its best cut under that."""
 
     name: ClassVar[str] = "equal_share"
     problem: ClassVar[str] = "cut_and_resources"
@@ -43,8 +75,9 @@ class EqualShare(Solver[CutAndResources]):
 
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
         """Give equal shares and the best cut under them."""
-        n = problem.devices
-        return _best_cuts_under(problem, np.full(n, 1.0 / n), search)
+        share = equal_shares(problem)
+        cuts = fastest_cuts(problem, np.repeat(share[:, None], 3, axis=1))
+        return propose_rule(problem, search, cuts, share)
 
 
 @dataclass(frozen=True)
@@ -58,14 +91,10 @@ class ProportionalShare(Solver[CutAndResources]):
 
     def refusal(self, problem: CutAndResources) -> str | None:
         """Refuse a problem without weights, or with weights that give nobody anything."""
-        if problem.weights is None:
-            return "needs 'weights' (batch sizes) in the data to be proportional to"
-        if not (problem.weights > 0).all():
-            return "needs every one of 'weights' to be above 0"
-        return None
+        return without_weights(problem)
 
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
         """Give proportional shares and the best cut under them."""
-        assert problem.weights is not None  # refusal() comes first
-        relative = problem.weights / problem.weights.max()
-        return _best_cuts_under(problem, relative / relative.sum(), search)
+        share = proportional_shares(problem)
+        cuts = fastest_cuts(problem, np.repeat(share[:, None], 3, axis=1))
+        return propose_rule(problem, search, cuts, share)
