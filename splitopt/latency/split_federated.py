@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from splitopt.errors import InputError
-from splitopt.profiles import ModelProfile
-from splitopt.scenario import Link, Scenario, Server
+from splitopt.profiles import Curve, ModelProfile
+from splitopt.profiles.curves import FAMILIES
+from splitopt.scenario import Device, Link, Scenario, Server
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -69,6 +70,57 @@ def traffic_bits(model_bytes: Any, crossing_bytes: Any, samples: Any, epochs: An
     return 8.0 * (model_bytes + epochs * samples * crossing_bytes)
 
 
+def full_resource_seconds(
+    model_bytes: Any,
+    smashed_bytes: Any,
+    gradient_bytes: Any,
+    device_s: Any,
+    server_s: Any,
+    *,
+    samples: Any,
+    epochs: Any,
+    downlink: Any,
+    uplink: Any,
+) -> tuple[Any, Any, Any, Any]:
+    """Seconds of download, upload, server and device part at the full resource (Eq. 2-11).
+
+    Parameters
+    ----------
+    model_bytes, smashed_bytes, gradient_bytes
+        The device's part of the model, and what crosses the cut up and down for one sample.
+    device_s, server_s
+        Seconds of the two parts, forward and backward, for one sample: work over full speed.
+    samples, epochs
+        Samples of the device, and times it walks through them in a round.
+    downlink, uplink
+        Rates of the whole channels in bit/s.
+
+    Notes
+    -----
+    Plain arithmetic on scalars or arrays of any namespace, and linear in the first five arguments:
+    given the coefficients of regression curves, it gives the coefficients of the phases' curves.
+    """
+    return (
+        traffic_bits(model_bytes, gradient_bytes, samples, epochs) / downlink,
+        traffic_bits(model_bytes, smashed_bytes, samples, epochs) / uplink,
+        epochs * samples * server_s,
+        epochs * samples * device_s,
+    )
+
+
+def round_latency(seconds: Any, shares: Any) -> Any:
+    """Latency of a round in s with shares of the resources (Eq. 10 and 12).
+
+    Parameters
+    ----------
+    seconds
+        Shape (..., 4): download, upload, server and device seconds at the full resource.
+    shares
+        Shape (..., 3): fractions above 0 of downlink, uplink and server.
+    """
+    return (seconds[..., :3] / shares).sum(axis=-1) + seconds[..., 3]
+
+
 def phase_seconds(scenario: Scenario, profile: ModelProfile) -> PhaseSeconds:
     """Build the table of seconds of a scenario with one server.
 
@@ -80,23 +132,68 @@ def phase_seconds(scenario: Scenario, profile: ModelProfile) -> PhaseSeconds:
     """
     server = single_server(scenario)
     fleet = scenario.fleet()
-    epochs = scenario.training.epochs
-    samples = np.array([device.samples for device in fleet], dtype=np.float64)[:, None]
-    down = np.array([link_rate(d.link("downlink", scenario.links)) for d in fleet])
-    up = np.array([link_rate(d.link("uplink", scenario.links)) for d in fleet])
     work = {speed: device_seconds_per_sample(profile, speed) for speed in {d.speed for d in fleet}}
-    device = np.stack([work[d.speed] for d in fleet])
-    model, smashed, gradient = (
-        profile.device_model_bytes,
-        profile.smashed_bytes,
-        profile.gradient_bytes,
-    )
     return PhaseSeconds(
-        download=traffic_bits(model, gradient, samples, epochs) / down[:, None],
-        upload=traffic_bits(model, smashed, samples, epochs) / up[:, None],
-        server=epochs * samples * server_seconds_per_sample(profile, server.speed),
-        device=epochs * samples * device,
+        *full_resource_seconds(
+            profile.device_model_bytes,
+            profile.smashed_bytes,
+            profile.gradient_bytes,
+            np.stack([work[d.speed] for d in fleet]),
+            server_seconds_per_sample(profile, server.speed),
+            **_round_setting(scenario, fleet),
+        )
     )
+
+
+def phase_curves(scenario: Scenario, profile: ModelProfile) -> dict[str, FloatArray] | None:
+    """Give the curves of the four phases over a cut that need not be an integer.
+
+    Returns
+    -------
+    dict or None
+        Family -> coefficients, shape (N, 4, k), whose values add up; the phases are download,
+        upload, server and device. None where the profile lacks the curve of a column, or a speed is
+        that of a measured machine.
+    """
+    server, fleet = single_server(scenario), scenario.fleet()
+    curves = profile.curves or {}
+    speeds = [device.compute for device in fleet]
+    if server.compute is None or None in speeds or set(curves) < set(profile.REQUIRED):
+        return None
+    own = np.array(speeds, dtype=np.float64)[:, None]
+    setting = _round_setting(scenario, fleet)
+    found = {}
+    for family in dict.fromkeys(curve.family for curve in curves.values()):
+        part = {name: _coefficients(curves[name], family) for name in profile.REQUIRED}
+        phases = full_resource_seconds(
+            part["device_model_bytes"],
+            part["smashed_bytes"],
+            part["gradient_bytes"],
+            (part["device_forward_flop"] + part["device_backward_flop"]) / own,
+            (part["server_forward_flop"] + part["server_backward_flop"]) / server.compute,
+            **setting,
+        )
+        found[family] = np.stack(phases, axis=1)
+    return found
+
+
+def _coefficients(curve: Curve, family: str) -> FloatArray:
+    """Coefficients (k,) of a curve if it is of the family, else zeros."""
+    if curve.family != family:
+        return np.zeros(FAMILIES[family])
+    return np.array(curve.coefficients)
+
+
+def _round_setting(scenario: Scenario, fleet: list[Device]) -> dict[str, Any]:
+    """Give the keywords of `full_resource_seconds`, a column (N, 1) where devices differ."""
+    down = [link_rate(device.link("downlink", scenario.links)) for device in fleet]
+    up = [link_rate(device.link("uplink", scenario.links)) for device in fleet]
+    return {
+        "samples": np.array([device.samples for device in fleet], dtype=np.float64)[:, None],
+        "epochs": scenario.training.epochs,
+        "downlink": np.array(down)[:, None],
+        "uplink": np.array(up)[:, None],
+    }
 
 
 def single_server(scenario: Scenario) -> Server:

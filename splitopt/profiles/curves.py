@@ -13,8 +13,33 @@ import numpy.typing as npt
 from splitopt.errors import InputError
 from splitopt.profiles.fields import Array, expect_keys
 
-FAMILIES = {"quadratic": 3, "reciprocal": 2}
+FAMILIES = {"linear": 2, "quadratic": 3, "reciprocal": 2, "logarithmic": 2}
 """The families of curves and the number of coefficients of each."""
+
+
+def curve_value(family: str, coefficients: Any, cut: Any, xp: Any = np) -> Any:
+    """Evaluate curves of one family at cuts that need not be integers (``x > 0``).
+
+    Parameters
+    ----------
+    family
+        One of `FAMILIES`: ``linear`` is ``a x + b``, ``quadratic`` ``a x^2 + b x + c``,
+        ``reciprocal`` ``a / x + b`` and ``logarithmic`` ``a log(x) + b``.
+    coefficients
+        Shape (..., k), an array of the namespace `xp`.
+    cut
+        The cuts x; their shape is broadcast against the leading axes of `coefficients`.
+    xp
+        The array namespace, `numpy` or `jax.numpy`.
+    """
+    first, *rest = (coefficients[..., k] for k in range(FAMILIES[family]))
+    if family == "linear":
+        return first * cut + rest[0]
+    if family == "quadratic":
+        return (first * cut + rest[0]) * cut + rest[1]
+    if family == "reciprocal":
+        return first / cut + rest[0]
+    return first * xp.log(cut) + rest[0]
 
 
 @dataclass(frozen=True)
@@ -24,9 +49,10 @@ class Curve:
     Parameters
     ----------
     family
-        ``quadratic``: ``a x^2 + b x + c``; ``reciprocal``: ``a / x + b``.
+        ``linear``: ``a x + b``; ``quadratic``: ``a x^2 + b x + c``; ``reciprocal``: ``a / x + b``;
+        ``logarithmic``: ``a log(x) + b``.
     coefficients
-        ``(a, b, c)`` or ``(a, b)``, in the unit of the table column that the curve belongs to.
+        ``(a, b)`` or ``(a, b, c)``, in the unit of the table column that the curve belongs to.
 
     Notes
     -----
@@ -54,11 +80,7 @@ class Curve:
     def __call__(self, cut: npt.ArrayLike) -> Array:
         """Evaluate at one cut or many (``x > 0``); the answer has the shape of `cut`."""
         x = np.asarray(cut, dtype=np.float64)
-        if self.family == "quadratic":
-            a, b, c = self.coefficients
-            return np.asarray((a * x + b) * x + c)
-        a, b = self.coefficients
-        return np.asarray(a / x + b)
+        return np.asarray(curve_value(self.family, np.array(self.coefficients), x))
 
     def scaled(self, factor: float) -> Curve:
         """Return the curve of `factor` times the quantity."""

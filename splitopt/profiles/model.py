@@ -70,8 +70,8 @@ class ModelProfile:
     machines
         Measured seconds per layer, by the name of the machine; empty if nothing was measured.
     curves
-        The regression curves that the table was evaluated from, by the name of the array, in the
-        unit of that array and without clipping; None for other profiles.
+        The regression curves that the table was evaluated from or that were fitted to it, by the
+        name of the array, in the unit of that array and without clipping; None if there are none.
 
     Raises
     ------

@@ -1,0 +1,122 @@
+"""Latency over a cut that need not be an integer: regression curves, or a table with lines between.
+
+All functions are pure, take an array namespace (`numpy` or `jax.numpy`) and broadcast over leading
+axes, so that JAX can differentiate, ``jit`` and ``vmap`` them; in JAX, call them inside
+`splitopt.latency.precision.double_precision`.
+
+What is evaluated are *columns over the cut*: a mapping of a family of curves to its coefficients,
+shape (..., K, k), or of ``"table"`` to values, shape (..., K, L), where entry l - 1 is cut l. K
+is the number of quantities; the values of several keys add up. A mapping of arrays is a pytree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from splitopt.latency.split_federated import full_resource_seconds, round_latency
+from splitopt.profiles.curves import curve_value
+
+TABLE = "table"
+"""The key of columns that are known at integer cuts only."""
+
+Columns = Mapping[str, Any]
+
+
+class RoundSetting(NamedTuple):
+    """What a device's round depends on beside the cut and its shares; scalars or arrays (...).
+
+    Parameters
+    ----------
+    samples, epochs
+        Samples of the device (Dn) and epochs of a round (Upsilon); the batch size cancels.
+    downlink, uplink
+        Rates of the whole channels in bit/s (Eq. 1 and 4, `shannon_rate`).
+    device_speed, server_speed
+        FLOP/s of the device and of the whole server.
+    """
+
+    samples: Any
+    epochs: Any
+    downlink: Any
+    uplink: Any
+    device_speed: Any
+    server_speed: Any
+
+
+def values_at(columns: Columns, cut: Any, xp: Any = np, clip: bool = False) -> Any:
+    """Evaluate columns at relaxed cuts.
+
+    Parameters
+    ----------
+    columns
+        Family or ``"table"`` -> array, see the module.
+    cut
+        Shape (...), from 1 to L. Between two integer cuts a table is the line through both.
+    xp
+        The array namespace.
+    clip
+        Take zero for the part of a family where it is negative, as badly fitting curves can be.
+        (DP-MORA fits sizes of the model and of what crosses by different families, so that this
+        clips each of its curves by itself.)
+
+    Returns
+    -------
+    array
+        Shape (..., K).
+    """
+    at = xp.asarray(cut)[..., None]
+    parts = [
+        _interpolated(array, at, xp) if name == TABLE else curve_value(name, array, at, xp)
+        for name, array in columns.items()
+    ]
+    if clip:
+        parts = [xp.maximum(part, 0.0) for part in parts]
+    return sum(parts[1:], start=parts[0])
+
+
+def seconds_at(
+    costs: Columns, setting: RoundSetting, cut: Any, xp: Any = np, clip: bool = False
+) -> Any:
+    """Shape (..., 4): download, upload, server, device seconds at the full resource (Eq. 1-11).
+
+    `costs` are the five columns of a model in this order: device work and server work in FLOP,
+    forward and backward together, smashed bytes, gradient bytes (all per sample), and bytes of the
+    device's part of the model.
+    """
+    values = values_at(costs, cut, xp, clip)
+    device_work, server_work, smashed, gradient, model = (values[..., k] for k in range(5))
+    phases = full_resource_seconds(
+        model,
+        smashed,
+        gradient,
+        device_work / setting.device_speed,
+        server_work / setting.server_speed,
+        samples=setting.samples,
+        epochs=setting.epochs,
+        downlink=setting.downlink,
+        uplink=setting.uplink,
+    )
+    return xp.stack(phases, axis=-1)
+
+
+def latency_at(phases: Columns, cut: Any, shares: Any, xp: Any = np, clip: bool = False) -> Any:
+    """Shape (...): latency of a round in s (Eq. 12) from the four phases as columns over the cut.
+
+    `shares` has shape (..., 3) and is above 0. For `phases` see `phase_curves` of the module
+    `split_federated`, or take ``{"table": ...}`` of shape (..., 4, L).
+    """
+    return round_latency(values_at(phases, cut, xp, clip), shares)
+
+
+def _interpolated(table: Any, cut: Any, xp: Any) -> Any:
+    """Give the values (..., K) of a table (..., K, L) on the lines between its integer cuts."""
+    last = table.shape[-1]
+    left = xp.clip(xp.floor(cut), 1, max(last - 1, 1))
+    weight = cut - left
+    column = xp.broadcast_to(left, table.shape[:-1])[..., None].astype(int) - 1
+    low = xp.take_along_axis(table, column, axis=-1)[..., 0]
+    high = xp.take_along_axis(table, xp.minimum(column + 1, last - 1), axis=-1)[..., 0]
+    return low * (1 - weight) + high * weight
