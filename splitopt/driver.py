@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import platform
 from collections.abc import Callable
@@ -62,6 +63,8 @@ def solve(
     """
     _check_arguments(time_limit_s, rel_gap, seed, on_failure)
     chosen = make_solver(problem, solver, **options)
+    for module in chosen.requires:
+        importlib.import_module(module)  # before the clock starts: it is not the solver's work
     search = Search(problem, time_limit_s, rel_gap, seed, callback)
     reason: StopReason
     message = problem.infeasibility()

@@ -180,7 +180,7 @@ class Formulation(ABC):
 
 def read_cuts(use: FloatArray) -> IntArray:
     """Read the cuts (N,), 1..L, from values of x (N, L) that are binary within a tolerance."""
-    chosen = use > 0.5
+    chosen = use > 0.99
     if (odd := np.flatnonzero(chosen.sum(axis=1) != 1)).size:
         raise InputError(
             f"the model's solution gives device {odd[0]} no single cut; a relaxed model has "

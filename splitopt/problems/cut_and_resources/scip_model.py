@@ -83,6 +83,8 @@ def build_scip(problem: CutAndResources, formulation: str | None, unit_s: float)
     if chosen == "miqp":
         parts = _add_totals(model, cost, x, numbers)
     else:
+        # a cone whose variables presolve substitutes is no longer recognised as convex
+        model.setParams({"presolving/donotaggr": True, "presolving/donotmultaggr": True})
         parts = _add_shares(model, cost, x, numbers, problem.plain)
     return ScipModel(problem, unit_s, chosen, model, cost, x, **parts)
 

@@ -9,7 +9,7 @@ from splitopt.problems.gurobi_environment import silent_environment
 from splitopt.results import Decision, StopReason
 from splitopt.solvers.backends.endings import GUROBI_STATUS, SCIP_STATUS, conclude
 from splitopt.solvers.backends.gurobi import gurobi_parameters, status_name
-from splitopt.solvers.backends.scip import scip_parameters
+from splitopt.solvers.backends.scip import CONE_PARAMETERS, scip_parameters
 from splitopt.solvers.base import Search
 
 
@@ -71,7 +71,17 @@ def _read_gurobi(model: Any) -> _Reading:
 
 
 _READERS: Mapping[str, Callable[[Any], _Reading]] = {"SCIP": _read_scip, "GUROBI": _read_gurobi}
+
+
+def _scip_options(search: Search, cones: bool) -> dict[str, Any]:
+    return {"scip_params": scip_parameters(search) | (CONE_PARAMETERS if cones else {})}
+
+
+def _gurobi_options(search: Search, cones: bool) -> dict[str, Any]:  # noqa: ARG001 - SCIP's
+    return {"env": silent_environment(), **gurobi_parameters(search)}
+
+
 _OPTIONS: Mapping[str, Callable[[Search, bool], dict[str, Any]]] = {
-    "SCIP": lambda search, cones: {"scip_params": scip_parameters(search, cones)},
-    "GUROBI": lambda search, _: {"env": silent_environment(), **gurobi_parameters(search)},
+    "SCIP": _scip_options,
+    "GUROBI": _gurobi_options,
 }

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Literal
 
 from splitopt.results import Decision, StopReason
 from splitopt.solvers.backends.endings import PYOMO_STATUS, conclude
 from splitopt.solvers.backends.gurobi import gurobi_parameters, named_licence_errors
-from splitopt.solvers.backends.scip import scip_parameters
+from splitopt.solvers.backends.scip import CONE_PARAMETERS, scip_parameters
 from splitopt.solvers.base import Search
-
-_PARAMETERS: Mapping[str, Callable[[Search, bool], dict[str, Any]]] = {
-    "scip_direct": scip_parameters,
-    "gurobi_direct_minlp": lambda search, _: gurobi_parameters(search),
-}
 
 
 def run_pyomo(
     model: Any,
-    solver: str,
+    solver: Literal["scip_direct", "gurobi_direct_minlp"],
     search: Search,
     unit: float,
     incumbent: Callable[[], Decision | None],
     cones: bool = False,
 ) -> StopReason:
-    """Solve a Pyomo model by ``"scip_direct"`` or ``"gurobi_direct_minlp"``.
+    """Solve a Pyomo model by SCIP or Gurobi.
 
     Parameters
     ----------
@@ -40,8 +35,11 @@ def run_pyomo(
     """
     from pyomo.contrib.solver.common.factory import SolverFactory
 
-    parameters = _PARAMETERS[solver](search, cones)
-    with named_licence_errors() if solver.startswith("gurobi") else nullcontext():
+    if solver == "scip_direct":
+        parameters = scip_parameters(search) | (CONE_PARAMETERS if cones else {})
+    else:
+        parameters = gurobi_parameters(search)
+    with nullcontext() if solver == "scip_direct" else named_licence_errors():
         results = SolverFactory(solver).solve(
             model,
             load_solutions=False,

@@ -13,20 +13,19 @@ from splitopt.solvers.base import Search
 _MAX_SEED = 2**31 - 1
 
 
-def scip_parameters(search: Search, cones: bool = False) -> dict[str, Any]:
-    """Give SCIP's parameters: one thread, the seed, what is left of the time, the gap.
+CONE_PARAMETERS = {"presolving/donotaggr": True, "presolving/donotmultaggr": True}
+"""For models with many cones: presolve must not substitute a cone's variables, since a cone that is
+spelled out is no longer recognised as convex, and SCIP would branch on its continuous variables."""
 
-    With many `cones` its presolve must not substitute their variables: a cone that is spelled out
-    is no longer recognised as convex, and SCIP branches on shares and times.
-    """
+
+def scip_parameters(search: Search) -> dict[str, Any]:
+    """Give SCIP's parameters: one thread, the seed, what is left of the time, the gap."""
     parameters: dict[str, Any] = {
         "display/verblevel": 0,
         "lp/threads": 1,
         "parallel/maxnthreads": 1,
         "randomization/randomseedshift": search.seed % _MAX_SEED,
         "limits/gap": search.rel_gap,
-        "presolving/donotaggr": cones,
-        "presolving/donotmultaggr": cones,
     }
     if math.isfinite(search.remaining_s):
         parameters["limits/time"] = search.remaining_s
@@ -38,7 +37,6 @@ def run_scip(
     search: Search,
     unit: float,
     incumbent: Callable[[], Decision | None],
-    cones: bool = False,
 ) -> StopReason:
     """Optimise a ``pyscipopt.Model``; every improvement is proposed when SCIP finds it.
 
@@ -48,10 +46,8 @@ def run_scip(
         What one of the model's objective is worth in the problem's.
     incumbent
         Read the decision of the best solution that the model holds, None without one.
-    cones
-        Whether the model has many second-order cones.
     """
-    model.setParams(scip_parameters(search, cones))
+    model.setParams(scip_parameters(search))
     failures: list[BaseException] = []
 
     def look() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -72,10 +72,6 @@ def _incumbent(model: Formulation) -> CutAndResourcesDecision | None:
     return None if model.use_values() is None else model.decision()
 
 
-def _has_cones(model: Formulation) -> bool:
-    return model.formulation == "misocp"
-
-
 @dataclass(frozen=True)
 class Scip(_BackEnd):
     """SCIP on the MIQP of the sum, or on the cone program of the makespan."""
@@ -86,9 +82,7 @@ class Scip(_BackEnd):
     def _solve(self, problem: CutAndResources, unit_s: float, search: Search) -> StopReason:
         with search.building():
             model = problem.to_scip(unit_s=unit_s)
-        return search.stop() or run_scip(
-            model.model, search, unit_s, lambda: _incumbent(model), _has_cones(model)
-        )
+        return search.stop() or run_scip(model.model, search, unit_s, lambda: _incumbent(model))
 
 
 @dataclass(frozen=True)
@@ -110,6 +104,10 @@ class Gurobi(_OnGurobi):
                     lambda: _incumbent(model),
                     model.decision_in_callback,
                 )
+
+
+def _has_cones(model: Formulation) -> bool:
+    return model.formulation == "misocp"
 
 
 class _Cvxpy(_BackEnd):
@@ -151,7 +149,7 @@ class CvxpyGurobi(_OnGurobi, _Cvxpy):
 class _Pyomo(_BackEnd):
     """Pyomo's MIQP of the sum, or cone program of the makespan."""
 
-    back_end: ClassVar[str]
+    back_end: ClassVar[Literal["scip_direct", "gurobi_direct_minlp"]]
 
     def _solve(self, problem: CutAndResources, unit_s: float, search: Search) -> StopReason:
         with search.building():
@@ -167,7 +165,7 @@ class PyomoScip(_Pyomo):
 
     name: ClassVar[str] = "pyomo:scip_direct"
     requires: ClassVar[tuple[str, ...]] = ("pyomo", "pyscipopt")
-    back_end: ClassVar[str] = "scip_direct"
+    back_end: ClassVar[Literal["scip_direct", "gurobi_direct_minlp"]] = "scip_direct"
 
 
 @dataclass(frozen=True)
@@ -176,4 +174,4 @@ class PyomoGurobi(_OnGurobi, _Pyomo):
 
     name: ClassVar[str] = "pyomo:gurobi_direct_minlp"
     requires: ClassVar[tuple[str, ...]] = ("pyomo", "gurobipy", "packaging")
-    back_end: ClassVar[str] = "gurobi_direct_minlp"
+    back_end: ClassVar[Literal["scip_direct", "gurobi_direct_minlp"]] = "gurobi_direct_minlp"
