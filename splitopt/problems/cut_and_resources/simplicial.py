@@ -136,7 +136,7 @@ def minimise(
         if idle or known or gain <= max(least, 0.5 * blur):
             if blur <= least or softness < EPS * abs(exact):
                 break
-            softness, reached = 0.1 * softness, np.inf
+            softness, reached = 0.3 * softness, np.inf
         if not known:
             mixture.totals = np.vstack((mixture.totals, total))
             mixture.choices.append(choice)

@@ -130,11 +130,14 @@ class _Run:
     def _halted(self) -> bool:
         return self.search.stop() is not None
 
-    def _offer(self, counts: IntArray) -> None:
+    def _offer(self, counts: IntArray) -> bool:
+        """Propose counts (C, L) and tell whether they are the best so far."""
+        before = self.search.objective
         self.search.propose(self.problem.complete(self.fleet.cuts(counts)))
+        return self.search.objective < before
 
-    def _offer_used(self, used: IntArray) -> None:
-        self._offer(self._tree_space.counts(used))
+    def _offer_used(self, used: IntArray) -> bool:
+        return self._offer(self._tree_space.counts(used))
 
     def _polished(self, root: Root) -> Space | None:
         """Fix what can be fixed and improve the incumbent on the rest, in turn.

@@ -18,6 +18,8 @@ from splitopt.solvers.cut_and_resources.exact.space import Space
 
 _WHOLE = 1e-6
 """A mixed count this close to an integer is not branched on."""
+_PASSES = 6
+"""Passes after which a node that cannot be closed is split, however weak its bound is."""
 
 
 class Branch(NamedTuple):
@@ -32,13 +34,16 @@ class Branch(NamedTuple):
 
 @dataclass(order=True)
 class Node:
-    """An open node: its bound in the measure, a number that breaks ties, and how to split it."""
+    """An open node: its bound in the measure, a number that breaks ties, and how to split it.
+
+    Without a split, it is small enough to go through all its plans again.
+    """
 
     bound: float
     number: int
     branches: tuple[Branch, ...]
     price: FloatArray
-    split: tuple[Branch, Branch]
+    split: tuple[Branch, Branch] | None
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -57,7 +62,8 @@ class Tree:
     max_listed
         Nodes with at most so many plans left are settled by going through them.
     offer
-        Called with the counts (T, W) of every integral column below the target.
+        Called with the counts (T, W) of every integral column below the target; it tells whether
+        that is a better plan.
     halt
         Whether to stop in the middle of a node; its bound is then valid but weak.
     """
@@ -68,7 +74,7 @@ class Tree:
         measure: Measure,
         target: float,
         max_listed: int,
-        offer: Callable[[IntArray], None],
+        offer: Callable[[IntArray], bool],
         halt: Callable[[], bool],
     ) -> None:
         self.space = space
@@ -87,16 +93,26 @@ class Tree:
         """Smallest bound of an open node; the target when none is left."""
         return min(self.heap[0].bound, self.target) if self.heap else self.target
 
-    def open(self, branches: tuple[Branch, ...], price: FloatArray) -> None:
-        """Bound a node and keep it if it may hold something better than the target."""
+    def open(self, branches: tuple[Branch, ...], price: FloatArray, bound: float = -np.inf) -> None:
+        """Bound a node and keep it if it may hold something better than the target.
+
+        Parameters
+        ----------
+        branches, price
+            The limits of the node, and prices to start from.
+        bound
+            A bound that is known already, its parent's.
+        """
         self.nodes += 1
         limits = self._limits(branches)
         if limits is None:
             return
         listed = best_of_all(self.space, limits, self.measure, self.max_listed)
         if listed is not None:
-            if listed[1] < self.target:
-                self.offer(listed[0])
+            # What is best at one deadline need not be the plan that can do with the earliest, so
+            # that a node with a better plan is listed again once the target is lowered.
+            if listed[1] < self.target and self.offer(listed[0]):
+                heapq.heappush(self.heap, Node(bound, self.nodes, branches, price, None))
             return
         found = self._solve(limits, price)
         if found is None or found.bound >= self.target:
@@ -104,16 +120,19 @@ class Tree:
         self.latest = found.choices[int(found.weights.argmax())]
         split = self._split(found, limits)
         if split is not None:
-            node = Node(found.bound, self.nodes, branches, found.price, split)
+            node = Node(max(bound, found.bound), self.nodes, branches, found.price, split)
             heapq.heappush(self.heap, node)
 
     def expand(self) -> None:
-        """Split the node with the smallest bound."""
+        """Split the node with the smallest bound, or open it again if it was listed."""
         node = heapq.heappop(self.heap)
         if node.bound >= self.target:
             return
+        if node.split is None:
+            self.open(node.branches, node.price, node.bound)
+            return
         for half in node.split:
-            self.open((*node.branches, half), node.price)
+            self.open((*node.branches, half), node.price, node.bound)
 
     def _limits(self, branches: tuple[Branch, ...]) -> Limits | None:
         """Apply the branches to the limits of the space, None if they contradict each other."""
@@ -144,12 +163,16 @@ class Tree:
                 target=self.target,
                 tolerance=1e-12,
                 limit=40,
-                watch=lambda mixture: (
-                    self.halt() or mixture.value < self.target - 3 * (mixture.value - mixture.bound)
-                ),
+                watch=self._enough,
             )
         except _ImpossibleError:
             return None
+
+    def _enough(self, mixture: Mixture) -> bool:
+        """Whether to split a node as it is: its relaxed value shows that no price can close it."""
+        missing = self.target - mixture.value
+        close = mixture.value - mixture.bound < missing / 3
+        return self.halt() or (missing > 0 and (close or mixture.passes >= _PASSES))
 
     def _price(self, prices: FloatArray, limits: Limits) -> tuple[FloatArray, IntArray]:
         """Give the cheapest total within the limits and its counts."""
