@@ -51,7 +51,7 @@ def summarize(plan: Plan) -> PlanSummary:
         tuple(_row(device) for device in prediction["devices"]),
         tuple(_facts(prediction)),
         tuple(_worth(row, prediction["objective_unit"]) for row in prediction["worth"]),
-        plan.notes,
+        plan.notes if plan.result["message"] is None else (plan.result["message"], *plan.notes),
     )
 
 
