@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from splitopt.cli import plan, report, schema, solve, solvers
+from splitopt.cli import bench, plan, report, schema, solve, solvers
 
 app = typer.Typer(
     name="splitopt",
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command("plan")(plan.command)
 app.command("solve")(solve.command)
 app.command("solvers")(solvers.command)
+app.command("bench")(bench.command)
 app.command("report")(report.command)
 app.command("schema")(schema.command)
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from splitopt.report.numbers import plain
+
 COLOURS = ("#4477aa", "#228833", "#ccbb44", "#ee6677", "#66ccee", "#aa3377", "#bbbbbb")
 """Paul Tol's bright scheme, distinguishable with colour-blind eyes."""
 
@@ -72,17 +74,19 @@ def panels(shown: Sequence[Panel], height: float = 3.5) -> str:
     Names stay out of the drawing, so that none of them is read as mathematics or as markup.
     """
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(9.6, height), layout="constrained")
-    figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr]
+    figure = Figure(figsize=(9.6, height), layout=ConstrainedLayoutEngine(wspace=0.06))
     for axes, panel in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color="#d9dee5", linewidth=0.6)
         axes.set_axisbelow(True)
         if panel.log_x:
             axes.set_xscale("log")
+            _mark_decades(axes.xaxis)
         if panel.log_y:
             axes.set_yscale("log")
+            _mark_decades(axes.yaxis)
         for curve in panel.curves:
             _draw(axes, curve)
         if panel.x_range is not None:
@@ -93,6 +97,15 @@ def panels(shown: Sequence[Panel], height: float = 3.5) -> str:
         axes.set_xlabel(panel.x_label)
         axes.set_ylabel(panel.y_label)
     return svg_text(figure)
+
+
+def _mark_decades(axis: Any) -> None:
+    """Write plain numbers at some decades of a logarithmic axis and nowhere else."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(numticks=7))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _draw(axes: Any, curve: Curve) -> None:

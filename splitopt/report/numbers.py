@@ -23,6 +23,15 @@ def seconds(value: float) -> str:
     return f"{value:.4g}"
 
 
+def plain(value: float) -> str:
+    """Write a number with up to six digits, an exponent without a leading zero.
+
+    >>> plain(1e-06), plain(0.25), plain(1000.0)
+    ('1e-6', '0.25', '1000')
+    """
+    return f"{value:g}".replace("e-0", "e-").replace("e+0", "e+")
+
+
 def percent(fraction: float) -> str:
     """Write a fraction in percent, without the sign.
 

@@ -1,0 +1,1 @@
+"""The solver benchmark: suites, a runner with limits, rows, reports, conformance."""

@@ -1,0 +1,159 @@
+"""What the benchmark must know of a problem: its generated families, sizes and special instances.
+
+A problem joins with a module that holds a `Benchmark` named ``BENCHMARK``, one line in
+`BENCHMARKS`, and a folder under ``benchmarks/instances``; the runner and the reports ask for
+nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from splitopt.errors import InputError
+from splitopt.problems.base import Problem
+
+InstanceSet = Literal["small", "medium", "large", "stress"]
+Kind = Literal["realistic", "synthetic"]
+
+BENCHMARKS: dict[str, str] = {
+    "cut_and_resources": "splitopt.bench.families_cut_and_resources",
+}
+"""Problem -> the module that holds its ``BENCHMARK``; a new problem is one line here."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A generated instance: the same family, parameters and seed give the same numbers anywhere."""
+
+    family: str
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """Name of the instance, such as ``uniform-devices10-seed0``."""
+        parts = [f"{key}{value}" for key, value in self.parameters.items()]
+        return "-".join([self.family, *parts, f"seed{self.seed}"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the recipe as plain data."""
+        return {"family": self.family, "parameters": dict(self.parameters), "seed": self.seed}
+
+
+@dataclass(frozen=True)
+class LibraryEntry:
+    """An instance of the library: drawn by a recipe, or built by a function (published data).
+
+    ``as_file`` is false for instances that are too large to keep: they are drawn anew from their
+    recipe and recognised by their digest.
+    """
+
+    name: str
+    set: InstanceSet
+    kind: Kind
+    source: str
+    make: Recipe | Callable[[], Problem[Any]]
+    as_file: bool = True
+    published: bool = False
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One problem in the benchmark.
+
+    Parameters
+    ----------
+    problem
+        Its name.
+    families
+        Family -> a function of ``seed`` and whole-number parameters that draws an instance.
+    size
+        What there is how many of, such as ``{"devices": 10, "layers": 8}``; the first number is
+        the one that scaling curves run over.
+    quick, scaling
+        The suites that need no files.
+    tiny
+        What a solver is warmed up on; it must hold all optional data.
+    conformance
+        Small instances that `reference` can solve.
+    infeasible
+        An instance that no decision answers.
+    reference
+        The solver that tries everything.
+    provers
+        Solvers that the library's best known values come from, the strongest first.
+    library
+        What ``splitopt bench --make-library`` writes.
+    """
+
+    problem: str
+    families: Mapping[str, Callable[..., Problem[Any]]]
+    size: Callable[[Any], Mapping[str, int]]
+    quick: tuple[Recipe, ...]
+    scaling: tuple[Recipe, ...]
+    tiny: Recipe
+    conformance: tuple[Recipe, ...]
+    infeasible: Recipe
+    reference: str
+    provers: tuple[str, ...]
+    library: Callable[[], Iterable[LibraryEntry]]
+
+    def draw(self, recipe: Recipe) -> Problem[Any]:
+        """Draw the instance of a recipe.
+
+        Raises
+        ------
+        InputError
+            The family or a parameter is unknown.
+        """
+        family = self.families.get(recipe.family)
+        if family is None:
+            known = ", ".join(self.families)
+            raise InputError(
+                f"{self.problem}: there is no family {recipe.family!r}; known are {known}"
+            )
+        try:
+            return family(seed=recipe.seed, **recipe.parameters)
+        except TypeError as error:
+            raise InputError(f"{self.problem}: family {recipe.family!r}: {error}") from None
+
+
+def find_benchmark(problem: str) -> Benchmark:
+    """Give what the benchmark knows of a problem, by its name."""
+    if problem not in BENCHMARKS:
+        known = ", ".join(BENCHMARKS)
+        raise InputError(f"problem {problem!r} has no benchmark; known are {known}")
+    found: Benchmark = importlib.import_module(BENCHMARKS[problem]).BENCHMARK
+    return found
+
+
+def instance_digest(problem: Problem[Any]) -> str:
+    """Hash an instance's data: SHA-256 over names, types, shapes and bytes, first 16 digits.
+
+    The objective is not part of it: two objectives of the same data are the same instance.
+    """
+    digest = hashlib.sha256(problem.name.encode())
+    for name, value in _named(problem.data()):
+        if isinstance(value, np.ndarray):
+            array = np.ascontiguousarray(value)
+            digest.update(f"{name}:{array.dtype.str}:{array.shape}".encode())
+            digest.update(array.tobytes())
+        else:
+            digest.update(f"{name}:{json.dumps(value, sort_keys=True)}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _named(data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Give the entries by name, those of inner mappings as ``OUTER.INNER``."""
+    for name, value in sorted(data.items()):
+        if isinstance(value, Mapping):
+            yield from ((f"{name}.{inner}", item) for inner, item in _named(value))
+        else:
+            yield name, value

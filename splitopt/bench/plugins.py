@@ -1,0 +1,208 @@
+"""Solvers that take part: splitopt's own, installed entry points, and those of a user's file."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.util
+import inspect
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from splitopt.errors import InputError, SplitoptError
+from splitopt.solvers.base import Solver
+from splitopt.solvers.registry import solver_class, solver_names, with_options
+
+_ATTRIBUTES = ("name", "problem", "objectives", "kind")
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A solver with its options that takes part, by name so that any process can make it."""
+
+    problem: str
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    file: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give what another process needs to make the solver."""
+        return dataclasses.asdict(self)
+
+    def solver_class(self) -> type[Solver[Any]]:
+        """Give the class; raise `InputError` if there is none."""
+        if self.file is None:
+            return solver_class(self.problem, self.name)
+        for found in load_solver_file(self.file):
+            if (found.problem, found.name) == (self.problem, self.name):
+                return found
+        raise InputError(f"{self.file}: has no solver {self.name!r} for {self.problem}")
+
+    def make(self, threads: int = 1) -> Solver[Any]:
+        """Make the solver; one that has an option ``threads`` gets it unless it was given.
+
+        Raises
+        ------
+        InputError
+            An option is unknown or its value is refused, or the options are not plain data.
+        """
+        found = self.solver_class()
+        options = dict(self.options)
+        if any(item.name == "threads" for item in dataclasses.fields(found)):  # type: ignore[arg-type]
+            options.setdefault("threads", threads)
+        try:
+            solver = with_options(found, options)
+            json.dumps(solver.options(), allow_nan=False)
+        except SplitoptError:
+            raise
+        except Exception as error:
+            raise InputError(
+                f"solver {self.name!r} cannot be made with its options "
+                f"({type(error).__name__}: {error})"
+            ) from None
+        return solver
+
+    @property
+    def version(self) -> str:
+        """Version of what does the work: a file's hash, or the first package that is required."""
+        if self.file is not None:
+            digest = hashlib.sha256(Path(self.file).read_bytes()).hexdigest()
+            return f"{Path(self.file).name} {digest[:12]}"
+        package = next(iter(self.solver_class().requires), "splitopt")
+        try:
+            return f"{package} {metadata.version(package)}"
+        except metadata.PackageNotFoundError:
+            return f"{package} (version unknown)"
+
+
+def parse_entrants(
+    problem: str, names: Sequence[str] | None, files: Sequence[str | Path] = ()
+) -> list[Entrant]:
+    """Give who takes part for a problem.
+
+    Parameters
+    ----------
+    problem
+        Its name.
+    names
+        Texts ``NAME`` or ``NAME:key=value:key=value``; all known solvers if None.
+    files
+        Files whose solvers take part as well; with `names`, those that are named.
+
+    Raises
+    ------
+    InputError
+        A name or option is unknown, or a file cannot be loaded.
+    """
+    own = {name: Entrant(problem, name) for name in solver_names(problem)}
+    for path in files:
+        for found in load_solver_file(path):
+            if found.problem != problem:
+                continue
+            if found.name in own:
+                raise InputError(f"{path}: the solver name {found.name!r} is taken; rename it")
+            own[found.name] = Entrant(problem, found.name, file=str(Path(path).resolve()))
+    if names is None:
+        return list(own.values())
+    chosen = []
+    for text in names:
+        fitting = [name for name in own if f"{text}:".startswith(f"{name}:")]
+        if not fitting:
+            name = text.partition(":")[0]
+            known = ", ".join(own)
+            raise InputError(f"solver {name!r} is unknown for {problem}; known are {known}")
+        name = max(fitting, key=len)  # a name may hold a colon itself
+        pairs = text[len(name) + 1 :].split(":") if text != name else []
+        options = dict(_option(pair, text) for pair in pairs)
+        chosen.append(dataclasses.replace(own[name], options=options))
+    return chosen
+
+
+def _option(pair: str, text: str) -> tuple[str, Any]:
+    key, equals, value = pair.partition("=")
+    if not equals or not key.isidentifier():
+        raise InputError(f"solver {text!r}: {pair!r} must be KEY=VALUE")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
+
+
+def load_solver_file(path: str | Path) -> tuple[type[Solver[Any]], ...]:
+    """Run a user's Python file and give every solver class that it defines.
+
+    Raises
+    ------
+    InputError
+        The file is missing, fails, or defines no solver; or a solver lacks an attribute.
+    """
+    target = Path(path).resolve()
+    if not target.is_file():
+        raise InputError(f"{path}: there is no such file")
+    return _load(target, target.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _load(path: Path, changed_ns: int) -> tuple[type[Solver[Any]], ...]:
+    """Load a file; `changed_ns` makes a file that was changed load anew."""
+    digest = hashlib.sha256(f"{path}:{changed_ns}".encode()).hexdigest()
+    name = f"splitopt_solver_file_{digest[:12]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path}: is not a Python file (.py)")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up there
+    try:
+        spec.loader.exec_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a file may also call sys.exit
+        del sys.modules[name]
+        line = _line(error, path)
+        raise InputError(
+            f"{path}: fails with {type(error).__name__}{line}: {error}; mend the file"
+        ) from None
+    found = tuple(
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Solver)
+        and value.__module__ == name
+        and not inspect.isabstract(value)
+    )
+    if not found:
+        raise InputError(
+            f"{path}: defines no solver; write a class that extends splitopt.solvers.base.Solver"
+        )
+    for solver in found:
+        _check_class(solver, path)
+    return found
+
+
+def _check_class(solver: type[Solver[Any]], path: Path) -> None:
+    for attribute in _ATTRIBUTES:
+        if not hasattr(solver, attribute):
+            raise InputError(f"{path}: the class {solver.__name__} needs the attribute {attribute}")
+    if not dataclasses.is_dataclass(solver):
+        raise InputError(
+            f"{path}: the class {solver.__name__} needs the decorator @dataclass(frozen=True)"
+        )
+
+
+def _line(error: BaseException, path: Path) -> str:
+    """Name the line of the file in which an error arose."""
+    if isinstance(error, SyntaxError):
+        return f" in line {error.lineno}"
+    lines = []
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            lines.append(trace.tb_lineno)
+        trace = trace.tb_next
+    return f" in line {lines[-1]}" if lines else ""

@@ -1,0 +1,130 @@
+"""Mapping a function over independent work: on this machine, or on an engine that already runs.
+
+All of it goes through joblib. The function and the items must be importable or picklable where
+the engine has other processes (``loky``, ``dask``, ``ray``).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from splitopt.errors import InputError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+ENGINES = ("loky", "threads", "sequential", "dask", "ray")
+_PACKAGES = {"dask": "distributed", "ray": "ray"}
+_CONNECT_S = 10
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where independent work runs.
+
+    Parameters
+    ----------
+    name
+        ``"loky"`` (processes), ``"threads"``, ``"sequential"``, ``"dask"`` or ``"ray"``.
+    workers
+        How many items are worked on at once; dask and ray use at most what their cluster has.
+    address
+        Of the running cluster, for dask (``"tcp://host:8786"``) and ray (``"auto"`` or
+        ``"ray://host:10001"``).
+
+    Raises
+    ------
+    InputError
+        An unknown engine, one that is not installed, or an address that is missing or not used.
+    """
+
+    name: str = "loky"
+    workers: int = 1
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in ENGINES:
+            raise InputError.at("engine", f"is {self.name!r}, known are {', '.join(ENGINES)}")
+        if isinstance(self.workers, bool) or not isinstance(self.workers, int) or self.workers < 1:
+            raise InputError.at("workers", f"is {self.workers!r}, it must be a whole number >= 1")
+        package = _PACKAGES.get(self.name)
+        if package is None and self.address is not None:
+            raise InputError.at("engine", f"{self.name!r} runs here, it takes no address")
+        if package is not None and importlib.util.find_spec(package) is None:
+            raise InputError.at(
+                "engine", f"{self.name!r} needs the package {package!r}, which is not installed"
+            )
+        if package is not None and self.address is None:
+            raise InputError.at("engine", f"{self.name!r} needs the address of a running cluster")
+
+    @classmethod
+    def parse(cls, text: str, workers: int = 1) -> Engine:
+        """Read ``NAME`` or ``NAME=ADDRESS``, such as ``dask=tcp://10.0.0.1:8786``."""
+        name, equals, address = text.partition("=")
+        return cls(name, workers, address if equals else None)
+
+    def map(self, function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        """Give the results in the order of the items."""
+        found = dict(self.as_completed(function, items))
+        return [found[index] for index in range(len(items))]
+
+    def as_completed(
+        self, function: Callable[[T], R], items: Sequence[T]
+    ) -> Iterator[tuple[int, R]]:
+        """Give (index, result) as they become ready; ray gives them in blocks.
+
+        An exception of the function ends the iteration and is raised.
+
+        Raises
+        ------
+        InputError
+            The cluster at the address does not answer.
+        """
+        from joblib import Parallel, delayed
+
+        numbered = _Numbered(function)
+        with ExitStack() as stack:
+            options = {"n_jobs": self.workers, "batch_size": 1, "backend": self._connect(stack)}
+            if self.name == "ray":  # its joblib backend gives results only as a whole
+                parallel = Parallel(**options)
+                for start in range(0, len(items), self.workers):
+                    block = range(start, min(start + self.workers, len(items)))
+                    yield from parallel(delayed(numbered)((i, items[i])) for i in block)
+                return
+            parallel = Parallel(**options, return_as="generator_unordered")
+            yield from stack.enter_context(
+                closing(parallel(delayed(numbered)(pair) for pair in enumerate(items)))
+            )
+
+    def _connect(self, stack: ExitStack) -> str:
+        """Connect where there is something to connect to, and name joblib's backend."""
+        if self.name not in _PACKAGES:
+            return {"threads": "threading"}.get(self.name, self.name)
+        try:
+            if self.name == "dask":
+                distributed = importlib.import_module("distributed")
+                stack.callback(distributed.Client(self.address, timeout=_CONNECT_S).close)
+            else:
+                importlib.import_module("ray").init(address=self.address, ignore_reinit_error=True)
+                importlib.import_module("ray.util.joblib").register_ray()
+        except (OSError, TimeoutError, ValueError) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise InputError.at(
+                "engine", f"{self.name!r} at {self.address} cannot be reached ({reason})"
+            ) from None
+        return self.name
+
+
+@dataclass(frozen=True)
+class _Numbered(Generic[T, R]):
+    """The function with the number of its item carried along."""
+
+    function: Callable[[T], R]
+
+    def __call__(self, pair: tuple[int, T]) -> tuple[int, R]:
+        return pair[0], self.function(pair[1])
