@@ -85,11 +85,13 @@ class Engine:
         InputError
             The cluster at the address does not answer.
         """
-        from joblib import Parallel, delayed
+        from joblib import Parallel, delayed, parallel_config
 
         numbered = _Numbered(function)
         with ExitStack() as stack:
-            options = {"n_jobs": self.workers, "batch_size": 1, "backend": self._connect(stack)}
+            # joblib finds the backend of dask only by way of a configuration
+            stack.enter_context(parallel_config(backend=self._connect(stack)))
+            options = {"n_jobs": self.workers, "batch_size": 1}
             if self.name == "ray":  # its joblib backend gives results only as a whole
                 parallel = Parallel(**options)
                 for start in range(0, len(items), self.workers):

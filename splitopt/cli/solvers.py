@@ -23,7 +23,7 @@ def command(
     Example: splitopt solvers --problem cut_and_resources
     """
     from splitopt.problems.registry import PROBLEMS, problem_class
-    from splitopt.solvers.registry import SOLVERS
+    from splitopt.solvers.registry import solver_names
 
     if problem is not None:
         problem_class(problem, "--problem")
@@ -31,7 +31,7 @@ def command(
         _row(asked, name)
         for asked in PROBLEMS
         if problem in (None, asked)
-        for name in SOLVERS.get(asked, {})
+        for name in solver_names(asked)
     ]
     if as_json:
         typer.echo(json.dumps(rows))
