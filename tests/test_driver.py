@@ -191,10 +191,23 @@ def test_result_file_is_strict_json(tmp_path, random_problem):
     document = json.loads(path.read_text(), parse_constant=pytest.fail)
     assert document["bound"] is None
     assert document["gap"] is None
-    for name in (
-        "outcome stop_reason message objective bound gap violations times iterations trace seed "
-        "solver options versions decision"
-    ).split():
+    for name in [
+        "outcome",
+        "stop_reason",
+        "message",
+        "objective",
+        "bound",
+        "gap",
+        "violations",
+        "times",
+        "iterations",
+        "trace",
+        "seed",
+        "solver",
+        "options",
+        "versions",
+        "decision",
+    ]:
         assert name in document
     assert set(document["decision"]) == {
         "problem",

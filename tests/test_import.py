@@ -7,9 +7,21 @@ import sys
 
 import pytest
 
-HEAVY = (
-    "jax cvxpy pyomo gurobipy highspy pyscipopt sklearn scipy numba torch matplotlib pint pymoo"
-).split()
+HEAVY = [
+    "jax",
+    "cvxpy",
+    "pyomo",
+    "gurobipy",
+    "highspy",
+    "pyscipopt",
+    "sklearn",
+    "scipy",
+    "numba",
+    "torch",
+    "matplotlib",
+    "pint",
+    "pymoo",
+]
 
 
 def loaded_after(statement: str) -> set[str]:

@@ -46,6 +46,8 @@ def run_console(block, capsys):
 def test_snippets_run(page, tmp_path, monkeypatch, capsys):
     """Files are written, Python is executed in one namespace, console calls print what is shown."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    for name in ("results", "before", "after"):  # result files that pages take as given
+        shutil.copy(ROOT / "benchmarks" / "results" / "paper.jsonl", tmp_path / f"{name}.jsonl")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
     namespace: dict[str, object] = {"__name__": "__main__"}

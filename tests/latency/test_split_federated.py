@@ -79,7 +79,7 @@ def test_measured_machines_replace_speeds():
 
 
 def test_several_servers_are_refused(scenario_document):
-    """This model shares exactly one server."""
+    """The model shares exactly one server."""
     document = {
         **scenario_document,
         "servers": [

@@ -197,7 +197,7 @@ def test_any_valid_device_survives_a_round_trip(compute, memory, rate, gain, cou
 @pytest.mark.parametrize(("seed", "devices"), [(0, 0), (0, -1), (-1, 3), (0, 1.5), (0, True)])
 def test_generate_refuses_impossible_fleets(seed, devices):
     """An empty fleet or a negative seed is refused."""
-    with pytest.raises(InputError, match="devices|seed"):
+    with pytest.raises(InputError, match=r"devices|seed"):
         Scenario.generate(seed=seed, devices=devices)
 
 
