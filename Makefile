@@ -26,7 +26,7 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml
 
 demo: $(VENV)/.core  ## set up and plan two real fleets
 	mkdir -p $(OUT)
-	$(BIN)/splitopt plan examples/dp-mora-resnet18.yaml -o $(OUT)/dp-mora-resnet18.json --report $(OUT)/dp-mora-resnet18.html
+	$(BIN)/splitopt plan dp-mora-resnet18 -o $(OUT)/dp-mora-resnet18.json --report $(OUT)/dp-mora-resnet18.html
 	$(BIN)/splitopt plan examples/measured-resnet101.yaml --objective makespan -o $(OUT)/measured-resnet101.json --report $(OUT)/measured-resnet101.html
 	@echo "The plans and their pages are in $(OUT)/"
 

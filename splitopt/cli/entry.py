@@ -7,7 +7,6 @@ import sys
 import warnings
 from typing import TextIO
 
-import click
 import typer
 
 from splitopt.errors import SplitoptError, UnitWarning
@@ -51,7 +50,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _say(kind: str, message: str) -> None:
-    click.echo(f"splitopt: {kind}: {' '.join(message.split())}", err=True)
+    typer.echo(f"splitopt: {kind}: {' '.join(message.split())}", err=True)
 
 
 def _one_line_warning(
