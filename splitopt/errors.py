@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from splitopt.results import Result
+from typing import Any
 
 
 class SplitoptError(Exception):
@@ -37,9 +34,12 @@ class InfeasibleError(SplitoptError):
 
 
 class SolveError(SplitoptError):
-    """Raised by ``solve(..., on_failure="raise")`` when there is no feasible answer."""
+    """Raised by ``solve(..., on_failure="raise")`` without a feasible answer.
 
-    def __init__(self, message: str, result: Result):
+    ``result`` is the `splitopt.Result` that says what happened.
+    """
+
+    def __init__(self, message: str, result: Any):
         super().__init__(message)
         self.result = result
 

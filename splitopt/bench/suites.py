@@ -39,7 +39,7 @@ class Suite:
 SUITES: dict[str, Suite] = {
     suite.name: suite
     for suite in (
-        Suite("quick", "small generated instances, under a minute", 0.5, 1, parallel=True),
+        Suite("quick", "small generated instances, under a minute", 0.3, 1, parallel=True),
         Suite("scaling", "generated instances of growing size", 20.0, 1),
         Suite("paper", "the published settings", 10.0, 3, needs_library=True),
         Suite("full", "the whole library but its stress set", 60.0, 3, needs_library=True),
