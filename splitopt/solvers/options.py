@@ -21,6 +21,14 @@ def check_number(name: str, value: Any, least: float, most: float) -> None:
         raise InputError.at(name, f"is {value!r}, it must be a number from {least:g} to {most:g}")
 
 
+def check_positive(name: str, value: Any, most: float = math.inf) -> None:
+    """Check that a hyper-parameter is a finite number above 0 and at most `most`."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (is_number and math.isfinite(value) and 0 < value <= most):
+        limit = "" if most == math.inf else f" and at most {most:g}"
+        raise InputError.at(name, f"is {value!r}, it must be a number above 0{limit}")
+
+
 def check_choice(name: str, value: Any, known: tuple[str, ...]) -> None:
     """Check that a hyper-parameter is one of the known words."""
     if value not in known:

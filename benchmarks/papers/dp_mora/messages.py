@@ -32,6 +32,5 @@ def messages_table() -> Table:
 
 
 def _counts(details: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Give rounds, messages and bytes, which a solver may also call ``bytes``."""
-    size = details["message_bytes"] if "message_bytes" in details else details["bytes"]
-    return details["rounds"], details["messages"], size
+    """Give rounds, messages and their bytes."""
+    return details["rounds"], details["messages"], details["message_bytes"]

@@ -30,6 +30,7 @@ from splitopt.solvers.cut_and_resources.dp_mora.graphs import (
     check_graph,
     pairs_visited,
 )
+from splitopt.solvers.options import check_choice, check_positive, check_whole
 
 UNITS = ("scaled", "printed")
 
@@ -100,16 +101,15 @@ class DpMora(Solver[CutAndResources]):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "graph", check_graph(self.graph))
-        if self.units not in UNITS:
-            raise InputError.at("units", f"is {self.units!r}; choose 'scaled' or 'printed'")
-        _check_positive("edge_probability", self.edge_probability, 1.0)
+        check_choice("units", self.units, UNITS)
+        check_positive("edge_probability", self.edge_probability, 1.0)
         if self.step is not None:
-            _check_positive("step", self.step)
+            check_positive("step", self.step)
         for name in ("tolerance", "cut_step", "cut_tolerance", "round_tolerance"):
-            _check_positive(name, getattr(self, name))
+            check_positive(name, getattr(self, name))
         for name in ("max_iterations", "max_cut_iterations", "max_rounds"):
-            _check_count(name, getattr(self, name), 1)
-        _check_count("graph_seed", self.graph_seed, 0)
+            check_whole(name, getattr(self, name), 1)
+        check_whole("graph_seed", self.graph_seed, 0)
         for name in ("risk_fix", "reallocate", "clip", "agents"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError.at(name, f"is {getattr(self, name)!r}, it must be true or false")
@@ -205,7 +205,7 @@ def _report(network: Network, journey: Journey) -> dict[str, Any]:
         "cut_steps": journey.cut_steps,
         "step_halvings": journey.halvings,
         "messages": network.audit.messages,
-        "bytes": network.audit.bytes,
+        "message_bytes": network.audit.bytes,
         "audit": network.audit.to_dict(),
     }
 
@@ -221,15 +221,3 @@ def _capped(shares: FloatArray) -> FloatArray:
     """Take off rounding errors above 1."""
     total = shares.sum(axis=0)
     return np.asarray(shares / np.where(total > 1, total * (1 + 1e-15), 1.0))
-
-
-def _check_positive(name: str, value: Any, most: float = math.inf) -> None:
-    fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= most
-    if not fits or not math.isfinite(value):
-        limit = "" if most == math.inf else f" and at most {most:g}"
-        raise InputError.at(name, f"is {value!r}, it must be a number above 0{limit}")
-
-
-def _check_count(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError.at(name, f"is {value!r}, it must be a whole number >= {least}")

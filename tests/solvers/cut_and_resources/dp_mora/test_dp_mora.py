@@ -48,7 +48,7 @@ def test_what_is_reported(published, answer):
     details = answer.details
     assert answer.iterations == sum(details["flow_steps"])
     assert details["messages"] == sum(kind["messages"] for kind in details["audit"].values())
-    assert details["bytes"] == sum(kind["bytes"] for kind in details["audit"].values())
+    assert details["message_bytes"] == sum(kind["bytes"] for kind in details["audit"].values())
     steps = answer.iterations
     assert details["audit"]["price"]["messages"] == 10 * steps
     assert details["audit"]["price"]["fields"] == ["lambda", "z"]
