@@ -229,7 +229,7 @@ def _conclude(rows: list[Row], report: Path | None, as_json: bool) -> int:
 
         from splitopt.bench.report import print_report
 
-        print_report(rows, Console())
+        print_report(rows, shared.console())
     return 1 if any(row.status in ("lied", "crashed") for row in rows) else 0
 
 
@@ -242,9 +242,7 @@ def _compare(files: tuple[Path, Path], as_json: bool) -> int:
     if as_json:
         typer.echo(json.dumps(found.to_dict(), allow_nan=False))
     else:
-        from rich.console import Console
-
-        Console().print(found.to_terminal())
+        shared.console().print(found.to_terminal())
     return 0
 
 
