@@ -1,4 +1,4 @@
-"""What the package imports is what it declares, so that nothing works by luck of another package."""
+"""What the package imports is what it declares, so that nothing works by luck."""
 
 from __future__ import annotations
 

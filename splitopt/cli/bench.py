@@ -225,8 +225,6 @@ def _conclude(rows: list[Row], report: Path | None, as_json: bool) -> int:
     if as_json:
         typer.echo(json.dumps([row.to_dict() for row in rows], allow_nan=False))
     else:
-        from rich.console import Console
-
         from splitopt.bench.report import print_report
 
         print_report(rows, shared.console())
