@@ -38,7 +38,7 @@ def number_table(
         place = tuple(int(i) for i in np.argwhere(bad)[0])
         where = source + "".join(f"[{i}]" for i in place)
         raise InputError.at(where, f"is {found[place]}, it must be {limit} ({unit})")
-    if found is value:
+    if found is value and not _frozen(found):
         found = found.copy()
     found.setflags(write=False)
     return found
@@ -52,6 +52,15 @@ def boolean_table(value: Any, source: str, shape: tuple[int, ...]) -> BoolArray:
     found = np.array(array, dtype=np.bool_, order="C")
     found.setflags(write=False)
     return found
+
+
+def _frozen(array: Any) -> bool:
+    """Whether nobody can write to an array, nor to one that it is a view of."""
+    while isinstance(array, np.ndarray):
+        if array.flags.writeable:
+            return False
+        array = array.base
+    return array is None
 
 
 def _plain_array(value: Any, source: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:

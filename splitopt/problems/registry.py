@@ -55,6 +55,10 @@ def _read_npz(path: str | Path) -> dict[str, Any]:
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
             entries = {key: archive[key] for key in archive.files}
+            for array in entries.values():  # read-only arrays need not be copied again
+                array.setflags(write=False)
+                if isinstance(array.base, np.ndarray):
+                    array.base.setflags(write=False)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, AttributeError) as error:

@@ -162,6 +162,12 @@ def unpack(vector: FloatArray) -> FloatArray:
     return matrix
 
 
+def principal(price: FloatArray) -> FloatArray:
+    """Give the vector u >= 0, |u| = 1, whose u u^T is nearest to a packed price matrix."""
+    u: FloatArray = np.abs(np.linalg.eigh(unpack(price))[1][:, 2])
+    return u
+
+
 def _rough_values(totals: FloatArray) -> FloatArray:
     """Largest eigenvalues of totals (M, 6) by the trigonometric formula."""
     middle = totals[:, :3].sum(axis=1) / 3

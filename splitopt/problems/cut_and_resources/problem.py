@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,6 +32,7 @@ from splitopt.problems.cut_and_resources.shares import (
 
 if TYPE_CHECKING:
     from splitopt.problems.cut_and_resources.cvxpy_model import CvxpyModel
+    from splitopt.problems.cut_and_resources.factors import Factors
     from splitopt.problems.cut_and_resources.gurobi_model import GurobiModel
     from splitopt.problems.cut_and_resources.pyomo_model import PyomoModel
     from splitopt.problems.cut_and_resources.scip_model import ScipModel
@@ -115,7 +116,11 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
     def from_data(
         cls, data: Mapping[str, Any], objective: str, source: str = "instance"
     ) -> CutAndResources:
-        """Build the problem from the ``data`` of an instance file."""
+        """Build the problem from the ``data`` of an instance file: four tables, or ``factors``."""
+        if isinstance(data, Mapping) and "factors" in data:
+            from splitopt.problems.cut_and_resources.factored import FactoredCutAndResources
+
+            return FactoredCutAndResources.from_data(data, objective, source)
         check_objective(objective, (*cls.objectives, *tradeoffs.PRICED), source)
         checked = check_keys(data, (*TIMES, "allowed"), OPTIONAL, f"{source}: data")
         try:
@@ -124,13 +129,50 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
             raise InputError(f"{source}: data.{error}") from None
 
     @classmethod
+    def from_factors(
+        cls, factors: Mapping[str, Any] | Factors, objective: str = "sum", **optional: Any
+    ) -> CutAndResources:
+        """Build the problem of a large fleet from factors instead of tables.
+
+        Parameters
+        ----------
+        factors
+            For each of download, upload, server and device: ``download_scales``, shape (K, C), one
+            number per class of devices, and ``download_shapes``, shape (K, L), one per cut; the
+            table in s is the sum of the K products (usually 1 or 2). Optional: ``masks``, shape
+            (M, L), sets of allowed cuts, and ``mask``, shape (C,), which of them each class has;
+            ``count``, shape (C,), how many devices are in each class, 1 by default.
+        objective, **optional
+            As for the constructor. Arrays are per device, shape (N,), where N adds up ``count``;
+            there are no ``curves``.
+
+        Raises
+        ------
+        InputError
+            A shape, sign, type or value that does not fit; the message names the entry.
+        """
+        from splitopt.problems.cut_and_resources.factored import FactoredCutAndResources
+        from splitopt.problems.cut_and_resources.factors import Factors
+
+        read = factors if isinstance(factors, Factors) else Factors.read(factors)
+        return FactoredCutAndResources(read, objective, **optional)
+
+    @classmethod
     def from_scenario(
         cls, scenario: Scenario, profile: ModelProfile | None = None, objective: str = "sum"
     ) -> CutAndResources:
         """Build the problem from a scenario, see `splitopt.problems.cut_and_resources.tables`."""
-        from splitopt.problems.cut_and_resources.tables import tables_from_scenario
+        from splitopt.problems.cut_and_resources.tables import (
+            GROUPED,
+            factors_from_scenario,
+            tables_from_scenario,
+        )
 
-        tables = tables_from_scenario(scenario, profile or scenario.load_model())
+        profile = profile or scenario.load_model()
+        if sum(device.count for device in scenario.devices) >= GROUPED:
+            factors, optional = factors_from_scenario(scenario, profile)
+            return cls.from_factors(factors, objective, **optional)
+        tables = tables_from_scenario(scenario, profile)
         return cls(**tables, objective=objective)
 
     def data(self) -> dict[str, Any]:
@@ -154,18 +196,26 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         """Shape (N, L, 3): square roots of the download, upload and server seconds."""
         return np.sqrt(np.stack((self.download_s, self.upload_s, self.server_s), axis=2))
 
+    def chosen(self, cuts: IntArray) -> FloatArray:
+        """Shape (4, N): download, upload, server and device seconds at these cuts (N,)."""
+        rows, columns = np.arange(self.devices), cuts - 1
+        return np.stack([getattr(self, table)[rows, columns] for table in TIMES])
+
+    def permits(self, cuts: IntArray) -> BoolArray:
+        """Shape (N,): whether each device may use its cut."""
+        return self.allowed[np.arange(self.devices), cuts - 1]
+
+    def stuck(self) -> IntArray:
+        """Give the indices of devices that may use no cut at all."""
+        return np.flatnonzero(~self.allowed.any(axis=1))
+
     def phases(self, decision: CutAndResourcesDecision) -> FloatArray:
         """Shape (N, 4): seconds by `PHASES`, infinite where a needed share is missing."""
-        rows, columns = np.arange(self.devices), decision.cut - 1
-        shared = [
-            _over_share(table[rows, columns], share)
-            for table, share in (
-                (self.download_s, decision.download_share),
-                (self.upload_s, decision.upload_share),
-                (self.server_s, decision.server_share),
-            )
-        ]
-        return np.stack((shared[0], self.device_s[rows, columns], shared[1], shared[2]), axis=1)
+        download, upload, server, device = self.chosen(decision.cut)
+        download = _over_share(download, decision.download_share)
+        upload = _over_share(upload, decision.upload_share)
+        server = _over_share(server, decision.server_share)
+        return np.stack((download, device, upload, server), axis=1)
 
     def latencies(self, decision: CutAndResourcesDecision) -> FloatArray:
         """Shape (N,): the round latency of every device in s (DP-MORA Eq. 12)."""
@@ -173,7 +223,7 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
 
     def energy(self, decision: CutAndResourcesDecision) -> FloatArray:
         """Shape (N,): joule of every device in a round; needs ``device_w`` and ``radio_w``."""
-        return tradeoffs.energy_table(self)[np.arange(self.devices), decision.cut - 1]
+        return tradeoffs.energy_of(self, self.chosen(decision.cut))
 
     def evaluate(self, decision: CutAndResourcesDecision) -> float:
         """Objective value: s, or J for ``"energy"``."""
@@ -200,7 +250,6 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
 
     def violations(self, decision: CutAndResourcesDecision) -> dict[str, float]:
         """Excess over each budget (fractions), and counts of devices for the other constraints."""
-        rows = np.arange(self.devices)
         found: dict[str, float] = {}
         for name in SHARES:
             share = getattr(decision, name)
@@ -214,15 +263,19 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         if outside := int(np.sum((decision.cut < 1) | (decision.cut > self.layers))):
             found["cut_outside_model"] = float(outside)
             return found
-        if banned := int(np.sum(~self.allowed[rows, decision.cut - 1])):
+        if banned := int(np.sum(~self.permits(decision.cut))):
             found["cut_not_allowed"] = float(banned)
         if starved := int(np.sum(~np.isfinite(self.latencies(decision)))):
             found["device_without_a_needed_share"] = float(starved)
         return found
 
+    def restricted(self, allowed: BoolArray) -> CutAndResources:
+        """Give the same problem, as tables, with other allowed cuts (N, L)."""
+        return replace(self, allowed=allowed)
+
     def infeasibility(self) -> str | None:
         """Name the devices that may use no cut at all."""
-        stuck = np.flatnonzero(~self.allowed.any(axis=1))
+        stuck = self.stuck()
         if stuck.size == 0:
             return None
         shown = ", ".join(str(n) for n in stuck[:8]) + (", ..." if stuck.size > 8 else "")
@@ -244,11 +297,11 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
 
     def allocate(self, cuts: IntArray) -> Allocation:
         """Best shares for these cuts; for ``"energy"``, those of the smallest sum of latencies."""
-        rows = np.arange(self.devices)
         plain = self if self.objective == "energy" else self.plain
-        alpha = plain.roots[rows, cuts - 1]
+        seconds = plain.chosen(cuts)
+        alpha = np.sqrt(seconds[:3]).T.copy()
         if plain.objective == "makespan":
-            return allocate_for_makespan(alpha, plain.device_s[rows, cuts - 1])
+            return allocate_for_makespan(alpha, seconds[3])
         return allocate_for_sum(alpha)
 
     def to_cvxpy(

@@ -30,7 +30,11 @@ _BACK = 1 - 96 * EPS
 """How far before the deadline that just suffices the costs certainly exceed the budget."""
 
 
-def makespan_root(fleet: Fleet, watch: Callable[[float], bool] | None = None) -> Root:
+def makespan_root(
+    fleet: Fleet,
+    watch: Callable[[float], bool] | None = None,
+    prices: FloatArray | None = None,
+) -> Root:
     """Find the largest deadline that prices prove too short.
 
     The costs fall as T grows, and for given T the best prices solve a convex problem: prices and
@@ -38,6 +42,8 @@ def makespan_root(fleet: Fleet, watch: Callable[[float], bool] | None = None) ->
     """
     columns, weights = [fleet.fastest_alone()], np.ones(1)
     u = fleet.count @ fleet.roots[np.arange(fleet.classes), columns[0]]
+    if prices is not None and prices.any():
+        u = np.sqrt(prices)
     price = dyad(u / np.linalg.norm(u) if u.any() else np.sqrt(np.full(3, 1 / 3)))
     lonely = float(fleet.alone().min(axis=1).max()) * _SAFE
     deadline, passes = deadline_for(fleet, price, lonely), 1

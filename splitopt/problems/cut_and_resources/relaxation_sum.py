@@ -12,7 +12,11 @@ from splitopt.problems.cut_and_resources.measures import SumMeasure
 from splitopt.problems.cut_and_resources.simplicial import Root, minimise
 
 
-def sum_root(fleet: Fleet, watch: Callable[[float], bool] | None = None) -> Root:
+def sum_root(
+    fleet: Fleet,
+    watch: Callable[[float], bool] | None = None,
+    prices: FloatArray | None = None,
+) -> Root:
     """Maximise g(p) = -|p|^2 / 4 + sum_n min_l (d_nl + p . alpha_nl).
 
     For every p and every total A of roots, |A|^2 >= p . A - |p|^2 / 4, which proves g(p); at the
@@ -27,8 +31,9 @@ def sum_root(fleet: Fleet, watch: Callable[[float], bool] | None = None) -> Root
         total[3] = fleet.count @ fleet.device_s[rows, cuts]
         return total, cuts
 
-    cuts = fleet.fastest_alone()
-    start = np.append(2 * (fleet.count @ fleet.roots[rows, cuts]), 1.0)
+    if prices is None:
+        prices = 2 * (fleet.count @ fleet.roots[rows, fleet.fastest_alone()])
+    start = np.append(prices, 1.0)
     found = minimise(
         SumMeasure(),
         price,

@@ -13,6 +13,8 @@ import numpy as np
 from splitopt.problems.base import FloatArray, IntArray
 
 _EPS = float(np.finfo(np.float64).eps)
+_LAST_STEP = 1e-10
+"""A relative Newton step this small leaves an error of about its square."""
 
 
 class Allocation(NamedTuple):
@@ -55,15 +57,17 @@ def allocate_for_makespan(alpha: FloatArray, d: FloatArray) -> Allocation:
     latest = d_busy.max()
     slack = latest - d_busy
     blocks = _blocks(a)
-    roots = [_deadline(a[:, block], slack) for block in blocks]
+    rows = [np.ascontiguousarray(a[:, block].T) for block in blocks]
+    roots = [_deadline(row, slack) for row in rows]
     over = max(roots)
     idle = float(d[~busy].max(initial=-np.inf)) - latest
-    for block, root in zip(blocks, roots, strict=True):
+    for block, row, root in zip(blocks, rows, roots, strict=True):
         service = max(over, idle) + slack
-        u = _perron(a[:, block], service)[1]
-        spent = (a[:, block] @ u) / service
-        part = a[:, block] * spent[:, None]  # its column sums are eigenvalue * u
-        shares[np.ix_(busy, block)] = part / part.sum(axis=0)
+        u = _perron(row, service)[1]
+        spent = (u @ row) / service
+        part = row * spent  # its sums are eigenvalue * u
+        for i, share in zip(block, part, strict=True):
+            shares[busy, i] = share / share.sum()
         if root == over and over >= idle and not weight.any():
             worth[block] = u**2 / np.sum(spent**2)
             weight[busy] = spent**2 / np.sum(spent**2)
@@ -81,19 +85,23 @@ def _blocks(alpha: FloatArray) -> list[IntArray]:
 
 
 def _perron(alpha: FloatArray, service: FloatArray) -> tuple[float, FloatArray]:
-    """Largest eigenvalue of sum_n alpha_n alpha_n^T / service_n and its positive eigenvector."""
-    scaled = alpha / np.sqrt(service)[:, None]
-    values, vectors = np.linalg.eigh(scaled.T @ scaled)
+    """Largest eigenvalue of sum_n alpha_n alpha_n^T / service_n and its positive eigenvector.
+
+    Here alpha is (k, N): few long rows are faster than many short ones.
+    """
+    values, vectors = np.linalg.eigh((alpha / service) @ alpha.T)
     return float(values[-1]), np.abs(vectors[:, -1])
 
 
 def _deadline(alpha: FloatArray, slack: FloatArray) -> float:
     """Time t >= 0 beyond the slowest device's own work at which the largest eigenvalue is one.
 
+    Here alpha is (k, N), as for `_perron`.
+
     The eigenvalue falls as t grows, and 1 / eigenvalue is concave in t (a ratio of that form for
     every fixed u, minimised over u), so Newton from the left of the root never overshoots it.
     """
-    weight = (alpha**2).sum(axis=1)
+    weight = (alpha**2).sum(axis=0)
     high = float(weight.sum())  # the trace bounds the eigenvalue: t = sum of weights is enough
     low = 0.0
     t = float((weight - slack).max(initial=0.0))  # each device alone needs t + slack >= weight
@@ -105,9 +113,11 @@ def _deadline(alpha: FloatArray, slack: FloatArray) -> float:
             low = t
         else:
             high = t
-        slope = float(np.sum(((alpha @ u) / service) ** 2))
+        slope = float(np.sum(((u @ alpha) / service) ** 2))
         step = (value - 1) * value / slope  # Newton on 1 / eigenvalue - 1
         target = t + step
+        if abs(step) <= _LAST_STEP * t:
+            return target
         if not low < target < high:
             target = 0.5 * (low + high)
         if abs(target - t) <= 2 * _EPS * t:

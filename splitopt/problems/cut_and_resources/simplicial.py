@@ -80,6 +80,7 @@ def minimise(
     limit: int = 300,
     watch: Callable[[Mixture], bool] | None = None,
     columns: tuple[FloatArray, list[Any]] | None = None,
+    rounding: float = _ROUNDING,
 ) -> Mixture:
     """Minimise a measure over mixtures.
 
@@ -101,10 +102,16 @@ def minimise(
         Called after every pass; it stops the run by returning True.
     columns
         Totals (M, K) and choices that are known to be feasible, from a related problem.
+    rounding
+        Relative error allowed for a priced total.
     """
     total, choice = price(start)
     mixture = Mixture(
-        total[None], [choice], np.ones(1), lower_bound(measure, start, total), start.copy()
+        total[None],
+        [choice],
+        np.ones(1),
+        lower_bound(measure, start, total, rounding),
+        start.copy(),
     )
     if columns is not None and len(columns[0]):
         mixture.totals = np.vstack((mixture.totals, columns[0]))
@@ -124,7 +131,7 @@ def minimise(
             break
         total, choice = price(model.gradient)
         mixture.passes += 1
-        bound = lower_bound(measure, model.gradient, total)
+        bound = lower_bound(measure, model.gradient, total, rounding)
         # What the new column can still gain at most, by convexity.
         gain = float(model.gradient @ (mixture.mean - total))
         blur = model.value - exact
@@ -144,11 +151,13 @@ def minimise(
     return mixture
 
 
-def lower_bound(measure: Measure, price: FloatArray, total: FloatArray) -> float:
+def lower_bound(
+    measure: Measure, price: FloatArray, total: FloatArray, rounding: float = _ROUNDING
+) -> float:
     """Give the value that prices and their cheapest total prove, less the rounding error."""
     constant = measure.constant(price)
     size = float(np.abs(price) @ np.abs(total)) + abs(constant)
-    return float(price @ total) + constant - _ROUNDING * size
+    return float(price @ total) + constant - rounding * size
 
 
 def _mix(measure: Measure, mixture: Mixture, softness: float) -> None:

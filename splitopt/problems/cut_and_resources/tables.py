@@ -10,8 +10,12 @@ import numpy as np
 from splitopt.errors import InputError
 from splitopt.latency.split_federated import phase_curves, phase_seconds
 from splitopt.problems.base import BoolArray, FloatArray
+from splitopt.problems.cut_and_resources.factors import Factors
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Device, Scenario
+
+GROUPED = 100_000
+"""From this many devices on, the groups of a scenario are kept as classes with a count."""
 
 
 def tables_from_scenario(scenario: Scenario, profile: ModelProfile) -> dict[str, Any]:
@@ -41,6 +45,26 @@ def tables_from_scenario(scenario: Scenario, profile: ModelProfile) -> dict[str,
         ),
         "seconds_per_joule": scenario.tradeoff.seconds_per_joule,
     }
+
+
+def factors_from_scenario(
+    scenario: Scenario, profile: ModelProfile
+) -> tuple[Factors, dict[str, Any]]:
+    """Give the factors of a large fleet, a class per group of devices, and the optional fields.
+
+    The ``curves`` of the profile are left out.
+    """
+    single = tuple(device.model_copy(update={"count": 1}) for device in scenario.devices)
+    tables = tables_from_scenario(scenario.model_copy(update={"devices": single}), profile)
+    count = np.array([device.count for device in scenario.devices], dtype=np.int64)
+    tables.pop("curves")
+    four = tuple(tables.pop(name) for name in ("download_s", "upload_s", "server_s", "device_s"))
+    factors = Factors.of_tables(four, tables.pop("allowed"), count)
+    price = tables.pop("seconds_per_joule")
+    optional = {
+        name: None if value is None else np.repeat(value, count) for name, value in tables.items()
+    }
+    return factors, optional | {"seconds_per_joule": price}
 
 
 def _if_all(values: Sequence[float | None]) -> FloatArray | None:

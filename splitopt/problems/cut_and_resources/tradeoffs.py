@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from splitopt.problems.cut_and_resources.problem import CutAndResources
 
 FIELDS = ("priority", "device_w", "radio_w", "seconds_per_joule")
+_IN_SCENARIO = {
+    "device_w": "compute_power of every device",
+    "radio_w": "transmit_power of every device",
+    "seconds_per_joule": "tradeoff.seconds_per_joule",
+}
 PRICED = ("energy", "latency_energy")
 """Objectives that need ``device_w`` and ``radio_w``."""
 
@@ -44,10 +49,14 @@ def read_fields(problem: CutAndResources) -> dict[str, Any]:
         if not number or not 0 <= price < np.inf:
             raise InputError.at("seconds_per_joule", f"is {price!r}, it must be finite and >= 0")
         found["seconds_per_joule"] = float(price)
-    if problem.objective in PRICED and not {"device_w", "radio_w"} <= set(found):
-        raise InputError(f"objective {problem.objective!r} needs 'device_w' and 'radio_w'")
-    if problem.objective == "latency_energy" and "seconds_per_joule" not in found:
-        raise InputError("objective 'latency_energy' needs 'seconds_per_joule'")
+    needed = {"energy": FIELDS[1:3], "latency_energy": FIELDS[1:]}.get(problem.objective, ())
+    for name in needed:
+        if name not in found:
+            raise InputError.at(
+                name,
+                f"is missing, the objective {problem.objective!r} needs it "
+                f"(in a scenario: {_IN_SCENARIO[name]})",
+            )
     return found
 
 
@@ -58,6 +67,13 @@ def energy_table(problem: CutAndResources) -> FloatArray:
     return np.asarray(
         problem.device_w[:, None] * problem.device_s + problem.radio_w[:, None] * problem.upload_s
     )
+
+
+def energy_of(problem: CutAndResources, seconds: FloatArray) -> FloatArray:
+    """Shape (N,): joule of a round whose download, upload, server and device take these (4, N)."""
+    assert problem.device_w is not None  # read_fields() saw to it
+    assert problem.radio_w is not None
+    return np.asarray(problem.device_w * seconds[3] + problem.radio_w * seconds[1])
 
 
 def plain_problem(problem: CutAndResources) -> CutAndResources | None:

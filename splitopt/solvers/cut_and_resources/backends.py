@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -34,7 +34,7 @@ def prepared(problem: CutAndResources) -> tuple[CutAndResources, float]:
     reached = problem.evaluate(problem.complete(alone.argmin(axis=1) + 1))
     kept = problem.allowed & (alone <= reached * (1 + 1e-9))
     unit = reached / problem.devices if problem.objective == "sum" else reached
-    return replace(problem, allowed=kept), unit or 1.0
+    return problem.restricted(kept), unit or 1.0
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,17 @@ from typing import ClassVar
 import numpy as np
 
 from splitopt.errors import InputError
-from splitopt.problems.base import IntArray
+from splitopt.problems.arrays import number_table
+from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
+from splitopt.problems.cut_and_resources.bulk import LARGE, Bulk
 from splitopt.problems.cut_and_resources.fleet import Fleet
 from splitopt.problems.cut_and_resources.measures import EigenvalueMeasure, Measure, SumMeasure
-from splitopt.problems.cut_and_resources.relaxation import solve_root
+from splitopt.problems.cut_and_resources.relaxation import prices_of, solve_root
 from splitopt.problems.cut_and_resources.simplicial import Root
 from splitopt.results import OPTIMAL_GAP, StopReason
 from splitopt.solvers.base import Kind, Search, Solver
+from splitopt.solvers.cut_and_resources.exact.large import solve_large
 from splitopt.solvers.cut_and_resources.exact.local import improve, rounded
 from splitopt.solvers.cut_and_resources.exact.space import Space, undecided
 from splitopt.solvers.cut_and_resources.exact.tree import Tree
@@ -25,6 +28,10 @@ _RESTART = 64
 
 _SEARCH_AFTER = 16
 """Nodes to the first local search in the tree, and fewest from one to the next."""
+_MOST_HELD = 20_000_000
+"""Classes times cuts up to which the tree may hold tables of all devices."""
+_FINEST = 1e-12
+"""A smaller gap is not aimed for."""
 _LONG, _SHORT = 400, 20
 """Most steps of a local search, at the root and in the tree."""
 
@@ -41,6 +48,11 @@ class Exact(Solver[CutAndResources]):
         How many single moves the local search combines in pairs.
     max_listed
         A node with at most so many plans left is settled by going through them.
+    chunk_above
+        From more than so many devices times cuts on, the relaxed problem is solved block by block,
+        in memory that holds no table of all devices.
+    prices
+        Three prices to start from: ``result.details["prices"]`` of a similar problem.
     """
 
     name: ClassVar[str] = "exact"
@@ -51,29 +63,53 @@ class Exact(Solver[CutAndResources]):
     max_nodes: int | None = None
     local_moves: int = 200
     max_listed: int = 16_384
+    chunk_above: int = LARGE
+    prices: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("max_nodes", 1), ("local_moves", 3), ("max_listed", 1)):
+        limits = {"max_nodes": 1, "local_moves": 3, "max_listed": 1, "chunk_above": 0}
+        for name, least in limits.items():
             value = getattr(self, name)
             if value is None and name == "max_nodes":
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError.at(name, f"is {value!r}, it must be an integer >= {least}")
+        if self.prices is not None:
+            number_table(self.prices, "prices", "prices", (3,))
+
+    def start(self) -> FloatArray | None:
+        """Give the prices as an array (3,)."""
+        return None if self.prices is None else np.array(self.prices, dtype=np.float64)
 
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
         """Prove the optimum, or stop when asked to."""
-        return _Run(self, problem, search).run()
+        if problem.devices * problem.layers <= self.chunk_above:
+            return _Run(self, problem, search, Fleet.of(problem)).run()
+        bulk = Bulk.of(problem)
+        if bulk.classes * bulk.layers > self.chunk_above:
+            tolerance = min(max(search.rel_gap, _FINEST), OPTIMAL_GAP)
+            reason = solve_large(problem, bulk, search, tolerance, self.start())
+            if reason is not None:
+                return reason
+            if bulk.classes * bulk.layers > _MOST_HELD:
+                search.message = (
+                    "the gap of the relaxation is left: the tree would need much memory"
+                )
+                return "converged"
+        return _Run(self, problem, search, bulk.fleet()).run()
 
 
 class _Run:
     """The state of one run."""
 
-    def __init__(self, solver: Exact, problem: CutAndResources, search: Search) -> None:
+    def __init__(
+        self, solver: Exact, problem: CutAndResources, search: Search, fleet: Fleet
+    ) -> None:
         self.solver = solver
         self.problem = problem
         self.search = search
-        self.tolerance = 0.99 * min(max(search.rel_gap, 1e-12), OPTIMAL_GAP)
-        self.fleet = Fleet.of(problem)
+        self.tolerance = 0.99 * min(max(search.rel_gap, _FINEST), OPTIMAL_GAP)
+        self.fleet = fleet
         self.is_sum = problem.objective == "sum"
         self.measure: Measure = SumMeasure() if self.is_sum else EigenvalueMeasure()
         self.nodes = 0
@@ -84,8 +120,9 @@ class _Run:
         search.details["nodes"] = 0
         if (reason := search.stop()) is not None:
             return reason
-        root = solve_root(self.problem.objective, fleet, self._watch)
+        root = solve_root(self.problem.objective, fleet, self._watch, self.solver.start())
         search.iterations += root.passes
+        search.details["prices"] = prices_of(self.problem.objective, fleet, root).tolist()
         search.prove(root.bound)
         for column in root.columns:
             self._offer(_one_each(fleet, column))

@@ -1,0 +1,161 @@
+"""`CutAndResources` for large fleets: the same problem, its tables given as factors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from splitopt.errors import InputError
+from splitopt.problems.arrays import number_table
+from splitopt.problems.base import BoolArray, FloatArray, IntArray, check_keys, check_objective
+from splitopt.problems.cut_and_resources import tradeoffs
+from splitopt.problems.cut_and_resources.factors import Factors
+from splitopt.problems.cut_and_resources.problem import TIMES, CutAndResources
+
+FIELDS = ("weights", *tradeoffs.FIELDS)
+
+
+class FactoredCutAndResources(CutAndResources):
+    """A `CutAndResources` that keeps `Factors` instead of tables.
+
+    A decision is about every single device, N of them: the devices of class 0 first, then those
+    of class 1, and so on. The tables ``download_s``, ``upload_s``, ``server_s``, ``device_s`` and
+    ``allowed``, shape (N, L), are built when something asks for them; to evaluate, complete and
+    check decisions nothing does.
+
+    Parameters
+    ----------
+    factors
+        The data, see `Factors`.
+    objective, **optional
+        As for `CutAndResources`; arrays have shape (N,). There are no ``curves``.
+    """
+
+    def __init__(self, factors: Factors, objective: str = "sum", **optional: Any) -> None:
+        check_objective(objective, (*self.objectives, *tradeoffs.PRICED), "")
+        given = check_keys(optional, (), FIELDS, "factors")
+        state: dict[str, Any] = dict.fromkeys((*FIELDS, "curves")) | dict(given)
+        state |= {"factors": factors, "objective": objective}
+        for field, value in state.items():
+            object.__setattr__(self, field, value)
+        if self.weights is not None:
+            weights = number_table(self.weights, "weights", "weights", (self.devices,))
+            object.__setattr__(self, "weights", weights)
+        for field, value in tradeoffs.read_fields(self).items():
+            object.__setattr__(self, field, value)
+
+    factors: Factors
+
+    @classmethod
+    def from_data(
+        cls, data: Mapping[str, Any], objective: str, source: str = "instance"
+    ) -> FactoredCutAndResources:
+        """Build the problem from the ``data`` of an instance file."""
+        check_objective(objective, (*cls.objectives, *tradeoffs.PRICED), source)
+        given = dict(check_keys(data, ("factors",), FIELDS, f"{source}: data"))
+        factors = given.pop("factors")
+        try:
+            read = factors if isinstance(factors, Factors) else Factors.read(factors)
+            return cls(read, objective, **given)
+        except InputError as error:
+            raise InputError(f"{source}: data.{error}") from None
+
+    def __repr__(self) -> str:
+        sizes = f"{self.devices} devices in {self.factors.classes} classes, {self.layers} cuts"
+        return f"{type(self).__name__}({sizes}, objective={self.objective!r})"
+
+    def data(self) -> dict[str, Any]:
+        """Give the data of the instance file."""
+        optional = {field: getattr(self, field) for field in FIELDS}
+        kept = {field: value for field, value in optional.items() if value is not None}
+        return {"factors": self.factors.data()} | kept
+
+    def with_objective(self, objective: str) -> FactoredCutAndResources:
+        """Give the same problem under another objective; the data are shared."""
+        optional = {field: getattr(self, field) for field in FIELDS}
+        return type(self)(self.factors, objective, **optional)
+
+    @property
+    def devices(self) -> int:
+        """Number of devices N."""
+        return self.factors.devices
+
+    @property
+    def layers(self) -> int:
+        """Number of layers L, which is also the last cut."""
+        return self.factors.layers
+
+    @cached_property
+    def download_s(self) -> FloatArray:
+        """Shape (N, L)."""
+        return self.factors.table(0)
+
+    @cached_property
+    def upload_s(self) -> FloatArray:
+        """Shape (N, L)."""
+        return self.factors.table(1)
+
+    @cached_property
+    def server_s(self) -> FloatArray:
+        """Shape (N, L)."""
+        return self.factors.table(2)
+
+    @cached_property
+    def device_s(self) -> FloatArray:
+        """Shape (N, L)."""
+        return self.factors.table(3)
+
+    @cached_property
+    def allowed(self) -> BoolArray:
+        """Shape (N, L)."""
+        return self.factors.masks[self.factors.expanded().mask]
+
+    def chosen(self, cuts: IntArray) -> FloatArray:
+        """Shape (4, N): download, upload, server and device seconds at these cuts."""
+        factors = self.factors
+        columns = cuts - 1
+        classes: IntArray | slice = slice(None) if factors.single else factors.member
+        return np.stack([factors.seconds(part, columns, classes) for part in range(4)])
+
+    def permits(self, cuts: IntArray) -> BoolArray:
+        """Shape (N,): whether each device may use its cut."""
+        factors = self.factors
+        mask = factors.mask if factors.single else factors.mask[factors.member]
+        return np.asarray(factors.masks[mask, cuts - 1])
+
+    def stuck(self) -> IntArray:
+        """Give the indices of devices that may use no cut at all."""
+        factors = self.factors
+        bad = np.take(~np.any(factors.masks, axis=1), factors.mask)
+        return np.flatnonzero(bad if factors.single else np.repeat(bad, factors.count))
+
+    def restricted(self, allowed: BoolArray) -> CutAndResources:
+        """Give the same problem, as tables, with other allowed cuts (N, L)."""
+        tables = {name: getattr(self, name) for name in TIMES}
+        optional = {name: getattr(self, name) for name in FIELDS}
+        return CutAndResources(**tables, allowed=allowed, objective=self.objective, **optional)
+
+    @cached_property
+    def plain(self) -> FactoredCutAndResources:
+        """The problem of plain seconds with the same decisions and values, see `tradeoffs`."""
+        if self.objective not in tradeoffs.PRICED and self.priority is None:
+            return self
+        factors = self.factors.expanded()
+        one = np.ones(factors.classes)
+        factor = one if self.priority is None else self.priority
+        if self.objective not in tradeoffs.PRICED:
+            terms = {part: [(part, factor)] for part in range(4)}
+            return type(self)(factors.combined(terms), self.objective, weights=self.weights)
+        assert self.device_w is not None  # read_fields() saw to it
+        assert self.radio_w is not None
+        price = 1.0 if self.objective == "energy" else self.seconds_per_joule
+        assert price is not None
+        if self.objective == "energy":
+            terms = {3: [(3, self.device_w), (1, self.radio_w)]}
+        else:
+            terms = {part: [(part, factor)] for part in range(3)}
+            terms[3] = [(3, factor + price * self.device_w), (1, price * self.radio_w)]
+        return type(self)(factors.combined(terms), "sum", weights=self.weights)

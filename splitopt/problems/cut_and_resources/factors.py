@@ -1,0 +1,199 @@
+"""Tables of seconds as sums of products: numbers per class of devices times numbers per cut.
+
+A fleet of a million devices that train one model needs no tables of a million rows: each of the
+four tables is ``sum_k scales[k, class] * shapes[k, cut]`` with one or two terms, such as the size
+of the model over the device's rate, plus the smashed data times its samples over its rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from splitopt.errors import InputError
+from splitopt.problems.arrays import boolean_table, number_table
+from splitopt.problems.base import BoolArray, FloatArray, IntArray, check_keys
+
+PARTS = ("download", "upload", "server", "device")
+REQUIRED = tuple(f"{part}_{kind}" for part in PARTS for kind in ("scales", "shapes"))
+OPTIONAL = ("masks", "mask", "count")
+_MOST_DEVICES = 2**31
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """The data of C classes of devices and L cuts.
+
+    Parameters
+    ----------
+    scales
+        For download, upload, server and device, in this order: shape (K, C), numbers per class.
+    shapes
+        For the same: shape (K, L), numbers per cut; scale times shape is in s.
+    masks
+        Shape (M, L): the sets of cuts that a class may be allowed.
+    mask
+        Shape (C,): which of them each class is allowed.
+    count
+        Shape (C,): how many devices each class has. Devices are numbered class by class.
+    """
+
+    scales: tuple[FloatArray, ...]
+    shapes: tuple[FloatArray, ...]
+    masks: BoolArray
+    mask: IntArray
+    count: IntArray
+
+    @classmethod
+    def read(cls, value: Any, source: str = "factors") -> Factors:
+        """Check the entry ``factors`` of an instance's data.
+
+        Raises
+        ------
+        InputError
+            A field is missing, unknown, or does not fit the others; the message names the entry.
+        """
+        given = check_keys(value, REQUIRED, OPTIONAL, source)
+        scales, shapes = [], []
+        classes = layers = -1
+        for part in PARTS:
+            name = f"{source}.{part}_scales"
+            scale = number_table(given[f"{part}_scales"], name, "numbers per class", (-1, classes))
+            terms, classes = scale.shape
+            name = f"{source}.{part}_shapes"
+            shape = number_table(given[f"{part}_shapes"], name, "numbers per cut", (terms, layers))
+            layers = shape.shape[1]
+            _check_size(scale, shape, name)
+            scales.append(scale)
+            shapes.append(shape)
+        masks = given.get("masks", np.ones((1, layers), dtype=np.bool_))
+        masks = boolean_table(masks, f"{source}.masks", (-1, layers))
+        if "mask" not in given and len(masks) > 1:
+            raise InputError.at(source, "has several 'masks', 'mask' must say whose they are")
+        none = np.zeros(classes, dtype=np.int32)
+        mask = _whole(given.get("mask", none), f"{source}.mask", classes, 0, len(masks) - 1)
+        one = np.ones(classes, dtype=np.int64)
+        count = _whole(given.get("count", one), f"{source}.count", classes, 1, _MOST_DEVICES)
+        if int(count.sum()) > _MOST_DEVICES:
+            raise InputError.at(f"{source}.count", f"adds up to more than {_MOST_DEVICES} devices")
+        return cls(tuple(scales), tuple(shapes), masks, mask.astype(np.int32), count)
+
+    @classmethod
+    def of_tables(cls, tables: tuple[FloatArray, ...], allowed: BoolArray, count: Any) -> Factors:
+        """Give classes with tables of their own: four of shape (C, L) and what is allowed."""
+        layers = allowed.shape[1]
+        masks, mask = np.unique(allowed, axis=0, return_inverse=True)
+        entries: dict[str, Any] = {"masks": masks, "mask": mask.reshape(-1), "count": count}
+        for part, table in zip(PARTS, tables, strict=True):
+            entries |= {f"{part}_scales": table.T, f"{part}_shapes": np.eye(layers)}
+        return cls.read(entries)
+
+    def data(self) -> dict[str, Any]:
+        """Give the entry ``factors`` of an instance's data."""
+        found: dict[str, Any] = {}
+        for part, scale, shape in zip(PARTS, self.scales, self.shapes, strict=True):
+            found |= {f"{part}_scales": scale, f"{part}_shapes": shape}
+        if len(self.masks) > 1 or not self.masks.all():
+            found |= {"masks": self.masks, "mask": self.mask}
+        return found if self.single else found | {"count": self.count}
+
+    @cached_property
+    def barriers(self) -> FloatArray:
+        """Shape (L, M): 0 where a set of cuts has a cut, infinite elsewhere."""
+        return np.where(self.masks.T, 0.0, np.inf)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes C."""
+        return len(self.count)
+
+    @property
+    def layers(self) -> int:
+        """Number of cuts L."""
+        return int(self.masks.shape[1])
+
+    @cached_property
+    def single(self) -> bool:
+        """Whether every class is one device."""
+        return bool((self.count == 1).all())
+
+    @cached_property
+    def devices(self) -> int:
+        """Number of devices N."""
+        return int(self.count.sum())
+
+    @property
+    def member(self) -> IntArray:
+        """Shape (N,): the class of each device."""
+        return np.repeat(np.arange(self.classes), self.count)
+
+    def seconds(self, part: int, columns: IntArray, classes: IntArray | slice) -> FloatArray:
+        """Seconds of one table in one 0-based column for each of some classes."""
+        total = np.zeros(len(columns))
+        for scale, shape in zip(self.scales[part], self.shapes[part], strict=True):
+            total += scale[classes] * shape[columns]
+        return total
+
+    def table(self, part: int) -> FloatArray:
+        """Shape (N, L): one table, built anew."""
+        total = np.zeros((self.classes, self.layers))
+        for scale, shape in zip(self.scales[part], self.shapes[part], strict=True):
+            total += scale[:, None] * shape
+        return total if self.single else np.repeat(total, self.count, axis=0)
+
+    def expanded(self) -> Factors:
+        """Give the same devices in classes of one."""
+        if self.single:
+            return self
+        member = self.member
+        return replace(
+            self,
+            scales=tuple(scale[:, member] for scale in self.scales),
+            mask=self.mask[member],
+            count=np.ones(len(member), dtype=np.int64),
+        )
+
+    def part(self, classes: IntArray, count: IntArray) -> Factors:
+        """Give some classes with other counts."""
+        return replace(
+            self,
+            scales=tuple(np.ascontiguousarray(scale[:, classes]) for scale in self.scales),
+            mask=self.mask[classes],
+            count=count,
+        )
+
+    def combined(self, terms: Mapping[int, list[tuple[int, FloatArray]]]) -> Factors:
+        """Give factors whose table i is the sum of old tables j, each row times a factor (C,)."""
+        scales, shapes = [], []
+        for part in range(len(PARTS)):
+            made = [
+                (scale * factor, shape)
+                for old, factor in terms.get(part, [])
+                for scale, shape in zip(self.scales[old], self.shapes[old], strict=True)
+            ] or [(np.zeros(self.classes), np.zeros(self.layers))]
+            scales.append(np.array([scale for scale, _ in made]))
+            shapes.append(np.array([shape for _, shape in made]))
+        return replace(self, scales=tuple(scales), shapes=tuple(shapes))
+
+
+def _check_size(scale: FloatArray, shape: FloatArray, source: str) -> None:
+    """Refuse factors whose products are beyond floating point."""
+    with np.errstate(over="ignore"):
+        largest = float((scale.max(axis=1) * shape.max(axis=1)).sum())
+    if not np.isfinite(largest):
+        raise InputError.at(source, "times its scales is too large a number; use smaller units")
+
+
+def _whole(value: Any, source: str, size: int, least: int, most: int) -> IntArray:
+    """Read whole numbers within limits."""
+    numbers = number_table(value, source, "whole numbers", (size,))
+    bad = (numbers != np.floor(numbers)) | (numbers < least) | (numbers > most)
+    if bad.any():
+        place = int(np.flatnonzero(bad)[0])
+        limit = f"must be a whole number from {least} to {most}"
+        raise InputError.at(f"{source}[{place}]", f"is {numbers[place]:g}, it {limit}")
+    return numbers.astype(np.int64)
