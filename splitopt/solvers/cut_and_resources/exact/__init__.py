@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from splitopt.errors import InputError
 from splitopt.problems.arrays import number_table
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
@@ -22,6 +21,7 @@ from splitopt.solvers.cut_and_resources.exact.large import solve_large
 from splitopt.solvers.cut_and_resources.exact.local import improve, rounded
 from splitopt.solvers.cut_and_resources.exact.space import Space, undecided
 from splitopt.solvers.cut_and_resources.exact.tree import Tree
+from splitopt.solvers.options import check_whole
 
 _RESTART = 64
 """Nodes up to which a better plan starts the tree afresh, with more cuts ruled out."""
@@ -67,13 +67,10 @@ class Exact(Solver[CutAndResources]):
     prices: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
-        limits = {"max_nodes": 1, "local_moves": 3, "max_listed": 1, "chunk_above": 0}
-        for name, least in limits.items():
-            value = getattr(self, name)
-            if value is None and name == "max_nodes":
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError.at(name, f"is {value!r}, it must be an integer >= {least}")
+        if self.max_nodes is not None:
+            check_whole("max_nodes", self.max_nodes, 1)
+        for name, least in (("local_moves", 3), ("max_listed", 1), ("chunk_above", 0)):
+            check_whole(name, getattr(self, name), least)
         if self.prices is not None:
             number_table(self.prices, "prices", "prices", (3,))
 
