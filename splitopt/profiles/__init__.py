@@ -5,5 +5,6 @@ from splitopt.profiles.catalog import profile_names as profile_names
 from splitopt.profiles.curves import Curve as Curve
 from splitopt.profiles.fill import Fill as Fill
 from splitopt.profiles.machines import MachineTimes as MachineTimes
+from splitopt.profiles.memory import layer_memory_bytes as layer_memory_bytes
 from splitopt.profiles.model import ModelProfile as ModelProfile
 from splitopt.profiles.provenance import Provenance as Provenance

@@ -38,7 +38,7 @@ def profile_from_units(
     """
     forward = 2.0 * _cumulative([unit.operations for unit in units])
     model = FP32_BYTES * _cumulative([unit.parameters for unit in units])
-    crossing = FP32_BYTES * np.array([unit.output_elements for unit in units], dtype=np.float64)
+    crossing = FP32_BYTES * _each([unit.output_elements for unit in units])
     crossing[-1] = 0.0
     return ModelProfile(
         name=name,
@@ -52,6 +52,9 @@ def profile_from_units(
         device_model_bytes=model,
         device_memory_fixed_bytes=2.0 * model,
         device_memory_per_sample_bytes=_cumulative([unit.kept_bytes for unit in units]),
+        layer_parameter_bytes=FP32_BYTES * _each([unit.parameters for unit in units]),
+        layer_output_bytes=FP32_BYTES * _each([unit.output_elements for unit in units]),
+        layer_saved_bytes=_each([unit.saved_bytes for unit in units]),
         work_unit="MAC",
         provenance=provenance,
         machines=machines or {},
@@ -81,5 +84,9 @@ def imagenet_resnet(name: str) -> ModelProfile:
     return profile_from_units(name, units, provenance)
 
 
+def _each(counts: Sequence[int]) -> Array:
+    return np.array(counts, dtype=np.float64)
+
+
 def _cumulative(counts: Sequence[int]) -> Array:
-    return np.cumsum(np.array(counts, dtype=np.float64))
+    return np.cumsum(_each(counts))

@@ -51,7 +51,11 @@ class Unit:
     output_elements
         Values that leave the unit: the smashed data of a cut behind it.
     kept_bytes
-        What the unit adds to the memory kept for the backward pass.
+        What the unit adds to the memory kept for the backward pass, behind the units before it:
+        an input that one of them keeps already is not counted again.
+    saved_bytes
+        What the unit keeps by itself, its input included: the first unit of a run on a machine of
+        its own holds a copy of what the unit before it keeps elsewhere.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Unit:
     statistics: int
     output_elements: int
     kept_bytes: int
+    saved_bytes: int
 
     @property
     def operations(self) -> int:
@@ -73,6 +78,8 @@ class Ledger:
 
     def __init__(self) -> None:
         self.macs = self.elementwise = self.parameters = self.statistics = self.kept_bytes = 0
+        self.saved_bytes = 0
+        self._saved: list[Tensor] = []
 
     def conv(
         self, x: Tensor, channels: int, kernel: int, stride: int = 1, *, bias: bool = False
@@ -111,7 +118,7 @@ class Ledger:
         self._keep(x)
         self.elementwise += x.elements
         result = Tensor(x.channels, *_windows(x, kernel, stride, padding))
-        self.kept_bytes += INT64_BYTES * result.elements
+        self._keep_new(INT64_BYTES * result.elements)
         return result
 
     def average_pool(self, x: Tensor, side: int) -> Tensor:
@@ -122,7 +129,7 @@ class Ledger:
 
     def dropout(self, x: Tensor) -> Tensor:
         """Apply dropout, which keeps its scaled mask."""
-        self.kept_bytes += FP32_BYTES * x.elements
+        self._keep_new(FP32_BYTES * x.elements)
         return Tensor(x.channels, x.height, x.width)
 
     def close(self, name: str, output: Tensor) -> Unit:
@@ -135,13 +142,23 @@ class Ledger:
             statistics=self.statistics,
             output_elements=output.elements,
             kept_bytes=self.kept_bytes,
+            saved_bytes=self.saved_bytes,
         )
 
     def _keep(self, x: Tensor) -> None:
         """Count the storage of `x` as kept, unless it is already."""
+        size = FP32_BYTES * x.elements
         if not x.kept:
-            self.kept_bytes += FP32_BYTES * x.elements
+            self.kept_bytes += size
             x.kept = True
+        if not any(x is other for other in self._saved):
+            self.saved_bytes += size
+            self._saved.append(x)
+
+    def _keep_new(self, size: int) -> None:
+        """Count a tensor that no other layer sees, such as the indices of a pooling."""
+        self.kept_bytes += size
+        self.saved_bytes += size
 
 
 def _windows(x: Tensor, kernel: int, stride: int, padding: int) -> tuple[int, int]:

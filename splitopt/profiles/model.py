@@ -29,6 +29,11 @@ from splitopt.profiles.provenance import Provenance
 FORMAT, VERSION = "splitopt-profile", 1
 UNITS = ("MAC", "FLOP")
 
+# What all layers by themselves cannot fall short of: the cumulative array at the last cut.
+_WHOLES = (
+    ("layer_parameter_bytes", "device_model_bytes"),
+    ("layer_saved_bytes", "device_memory_per_sample_bytes"),
+)
 # Nothing is left for the server and nothing crosses once all layers stay on the device.
 _ZERO_AT_LAST = ("server_forward_flop", "server_backward_flop", "smashed_bytes", "gradient_bytes")
 
@@ -72,12 +77,23 @@ class ModelProfile:
     curves
         The regression curves that the table was evaluated from or that were fitted to it, by the
         name of the array, in the unit of that array and without clipping; None if there are none.
+    layer_parameter_bytes
+        Parameters of each layer by itself (not per sample); entry ``l - 1`` is layer ``l`` here
+        and in the next two. None: the differences of `device_model_bytes`.
+    layer_output_bytes
+        What each layer puts out, the last one included; None when unknown.
+    layer_saved_bytes
+        What each layer by itself keeps from its forward to its backward pass, its input included:
+        the first layer on a machine of its own holds a copy of what the layer before it keeps
+        elsewhere. Their sum over a run of layers on one machine is therefore an upper bound of
+        what it keeps; `device_memory_per_sample_bytes` counts such a tensor once. None when
+        unknown.
 
     Raises
     ------
     InputError
-        A wrong shape, a number that is negative or not finite, a leakage above 1, or work or
-        bytes at cut L where nothing crosses.
+        A wrong shape, a number that is negative or not finite, a leakage above 1, work or bytes
+        at cut L where nothing crosses, or layers that are smaller than the whole they make.
     """
 
     name: str
@@ -96,6 +112,9 @@ class ModelProfile:
     device_memory_per_sample_bytes: Array | None = None
     machines: Mapping[str, MachineTimes] = field(default_factory=dict)
     curves: Mapping[str, Curve] | None = None
+    layer_parameter_bytes: Array | None = None
+    layer_output_bytes: Array | None = None
+    layer_saved_bytes: Array | None = None
 
     REQUIRED: ClassVar[tuple[str, ...]] = (
         "device_forward_flop",
@@ -110,6 +129,9 @@ class ModelProfile:
         "leakage",
         "device_memory_fixed_bytes",
         "device_memory_per_sample_bytes",
+        "layer_parameter_bytes",
+        "layer_output_bytes",
+        "layer_saved_bytes",
     )
 
     def __post_init__(self) -> None:
@@ -139,7 +161,22 @@ class ModelProfile:
             raise InputError.at(
                 "leakage", f"entry {at + 1} is {self.leakage[at]}; give a fraction from 0 to 1"
             )
+        self._check_wholes()
         self._freeze_mappings()
+
+    def _check_wholes(self) -> None:
+        """Refuse layers that together have less than the whole model."""
+        for layers, whole in _WHOLES:
+            parts, cumulative = getattr(self, layers), getattr(self, whole)
+            if parts is None or cumulative is None:
+                continue
+            total, last = float(parts.sum()), float(cumulative[-1])
+            if total < last * (1 - 1e-9):
+                raise InputError.at(
+                    layers,
+                    f"adds up to {total:g}, less than the {last:g} of {whole} at the last cut; "
+                    "correct one of them",
+                )
 
     def _freeze_mappings(self) -> None:
         """Copy and check `machines` and `curves`."""
