@@ -1,0 +1,1 @@
+"""The training backend: plans that run. It needs PyTorch, the extra ``train``."""

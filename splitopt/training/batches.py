@@ -1,0 +1,75 @@
+"""The mini-batches of one client, drawn by a generator of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from splitopt.errors import InputError
+
+
+class Batches:
+    """Walks through the samples of a client in a new random order each time.
+
+    Parameters
+    ----------
+    inputs, targets
+        Shape (n, ...) and (n, ...), of the same length n >= 1.
+    size
+        Samples in a batch; the last one of a walk may be smaller. None for all in one.
+    seed
+        Of the order of the samples.
+    """
+
+    def __init__(self, inputs: Tensor, targets: Tensor, size: int | None, seed: int) -> None:
+        if len(inputs) == 0 or len(inputs) != len(targets):
+            raise InputError(
+                f"data: {len(inputs)} inputs and {len(targets)} targets; a client needs at least "
+                "one sample, and a target for each"
+            )
+        self.inputs, self.targets = inputs, targets
+        self.size = len(inputs) if size is None else min(size, len(inputs))
+        self.generator = torch.Generator().manual_seed(seed)
+        self._order = torch.empty(0, dtype=torch.int64)
+        self._next = 0
+
+    @property
+    def samples(self) -> int:
+        """Number of samples of the client."""
+        return len(self.inputs)
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches in one walk through all samples."""
+        return -(-self.samples // self.size)
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """Give the next batch, going on where the last call ended."""
+        if self._next >= len(self._order):
+            self._order = torch.randperm(self.samples, generator=self.generator)
+            self._next = 0
+        rows = self._order[self._next : self._next + self.size]
+        self._next += self.size
+        rows = rows.to(self.inputs.device)
+        return self.inputs[rows], self.targets[rows]
+
+    def take(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give the next `count` batches."""
+        for _ in range(count):
+            yield self.draw()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Give where the walk is, as tensors."""
+        return {
+            "generator": self.generator.get_state(),
+            "order": self._order,
+            "next": torch.tensor(self._next),
+        }
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from a state that `state_dict` gave."""
+        self.generator.set_state(state["generator"].cpu())
+        self._order = state["order"].cpu()
+        self._next = int(state["next"])

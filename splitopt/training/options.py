@@ -1,0 +1,118 @@
+"""What the papers leave open, said aloud: optimizers, policies, and the order of clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import nn
+
+from splitopt.errors import InputError
+from splitopt.training.parts import MakeOptimizer
+
+Role = Literal["device", "server"]
+OptimizerName = Literal["sgd", "adam", "adamw"]
+CutGradient = Literal["mean", "rescaled"]
+BatchNorm = Literal["average", "local", "frozen"]
+OptimizerState = Literal["reset", "keep", "average"]
+Weights = Literal["samples", "uniform"]
+Order = Literal["given", "shuffled"]
+
+_MAKERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How every scheme trains.
+
+    Parameters
+    ----------
+    optimizer, learning_rate, momentum, weight_decay
+        The optimizer of all parts; momentum is for ``"sgd"``.
+    server_learning_rate
+        Of the parts that are not on devices; None for the same.
+    local_epochs
+        Walks of every client through its samples in a round.
+    local_steps
+        Mini-batches of every client in a round, instead of ``local_epochs``; None to use those.
+    cut_gradient
+        Where a server trains on several devices' batches at once (CPSL Eq. 6-7), its loss is the
+        mean over all of them, so that what comes back to one of K devices is 1/K of the gradient
+        of that device's own mean loss. ``"mean"`` leaves it so, as the paper has it;
+        ``"rescaled"`` multiplies it by the number of all samples over the device's own.
+    batch_norm
+        What happens to running statistics where copies are averaged: ``"average"`` them too,
+        keep them ``"local"`` (each client goes on with its own; the common model holds their
+        average), or ``"frozen"``: never updated, batches are normalised with what they are.
+    optimizer_state
+        At the start of a round: ``"reset"`` momentum and moments, ``"keep"`` every copy's own, or
+        ``"average"`` them like the weights.
+    weights
+        By which copies are averaged: their numbers of ``"samples"``, or ``"uniform"``.
+    order
+        In which clients are served where that matters: as ``"given"``, or ``"shuffled"`` anew in
+        every round.
+
+    Raises
+    ------
+    InputError
+        A value that is not one of these, or not positive where it must be.
+    """
+
+    optimizer: OptimizerName = "sgd"
+    learning_rate: float = 0.05
+    server_learning_rate: float | None = None
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    local_epochs: int = 1
+    local_steps: int | None = None
+    cut_gradient: CutGradient = "mean"
+    batch_norm: BatchNorm = "average"
+    optimizer_state: OptimizerState = "reset"
+    weights: Weights = "samples"
+    order: Order = "given"
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("optimizer", OptimizerName),
+            ("cut_gradient", CutGradient),
+            ("batch_norm", BatchNorm),
+            ("optimizer_state", OptimizerState),
+            ("weights", Weights),
+            ("order", Order),
+        ):
+            value = getattr(self, name)
+            if value not in get_args(known):
+                raise InputError.at(
+                    name, f"is {value!r}, it must be one of {', '.join(get_args(known))}"
+                )
+        rates = (self.learning_rate, self.server_learning_rate or self.learning_rate)
+        if not all(0 < rate < float("inf") for rate in rates):
+            raise InputError.at("learning_rate", f"is {min(rates)!r}, it must be above 0")
+        if not (self.momentum >= 0 and self.weight_decay >= 0):
+            raise InputError.at("momentum, weight_decay", "must be >= 0")
+        for name in ("local_epochs", "local_steps"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise InputError.at(name, f"is {value!r}, it must be a whole number >= 1")
+
+    def maker(self, role: Role) -> MakeOptimizer:
+        """Give the function that makes the optimizer of a part."""
+        rate = self.learning_rate
+        if role == "server" and self.server_learning_rate is not None:
+            rate = self.server_learning_rate
+        keywords: dict[str, float] = {"lr": rate, "weight_decay": self.weight_decay}
+        if self.optimizer == "sgd":
+            keywords["momentum"] = self.momentum
+
+        def make(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+            made: torch.optim.Optimizer = _MAKERS[self.optimizer](parameters, **keywords)
+            return made
+
+        return make
+
+    def steps(self, batches_per_epoch: int) -> int:
+        """Mini-batches of a client in a round."""
+        return self.local_steps or self.local_epochs * batches_per_epoch

@@ -1,0 +1,122 @@
+"""The one primitive of the backend: a part of a model, and a batch on its way through it.
+
+A model cut at some layers is a chain of parts on different parties. A batch goes forward through
+the parts; what crosses a cut is detached, as if it had gone over a network. The loss is taken at
+the last part, and the gradient of what crossed each cut goes back the same way. Every scheme of
+split learning is built from `Part.forward`, `Pass.backward` and `Part.step`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from splitopt.training.randomness import Stream
+
+MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One batch inside one part, between its forward and its backward.
+
+    ``entry`` is what came in, cut off from where it came from; ``result`` what the part made of
+    it, still with the graph that leads back to the entry.
+    """
+
+    entry: Tensor
+    result: Tensor
+
+    @property
+    def sent(self) -> Tensor:
+        """What goes on to the next part: values only."""
+        return self.result.detach()
+
+    @property
+    def gradient(self) -> Tensor:
+        """The gradient of the loss at the entry, after the backward of this part."""
+        found = self.entry.grad
+        assert found is not None  # only floating point crosses a cut, splitting saw to it
+        return found
+
+    def backward(self, gradient: Tensor) -> None:
+        """Go back through the part with the gradient of the loss with respect to ``result``."""
+        self.result.backward(gradient)  # type: ignore[no-untyped-call]
+
+
+class Part:
+    """A run of layers that one party holds, with the optimizer of its parameters.
+
+    Parameters
+    ----------
+    module
+        The layers.
+    make_optimizer
+        Called with the parameters; a part without any has no optimizer.
+    """
+
+    def __init__(self, module: nn.Module, make_optimizer: MakeOptimizer) -> None:
+        self.module = module
+        self.make_optimizer = make_optimizer
+        self.optimizer: torch.optim.Optimizer | None = None
+        # An operation in place must not write over what came in, whose gradient is wanted.
+        self._writes_in_place = any(getattr(m, "inplace", False) for m in module.modules())
+        self.reset_optimizer()
+
+    def reset_optimizer(self) -> None:
+        """Start with a fresh optimizer, without momentum or moments of earlier steps."""
+        parameters = [p for p in self.module.parameters() if p.requires_grad]
+        self.optimizer = self.make_optimizer(parameters) if parameters else None
+
+    def forward(self, batch: Tensor, stream: Stream | None = None, first: bool = False) -> Pass:
+        """Send a batch through the layers.
+
+        Parameters
+        ----------
+        batch
+            The data, or what the part before has sent.
+        stream
+            What the layers draw from; the global generator if None.
+        first
+            Whether the batch is data, whose gradient nobody needs.
+        """
+        entry = batch.detach()
+        if not first and entry.is_floating_point():
+            entry.requires_grad_()
+        inside = entry.clone() if self._writes_in_place and entry.requires_grad else entry
+        with stream.active() if stream is not None else nullcontext():
+            return Pass(entry, self.module(inside))
+
+    def step(self) -> None:
+        """Update the parameters and forget their gradients."""
+        if self.optimizer is not None:
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+
+
+def forward_chain(parts: Sequence[Part], batch: Tensor, stream: Stream | None) -> list[Pass]:
+    """Send a batch of data through all parts, and give its pass through each of them."""
+    passes: list[Pass] = []
+    for part in parts:
+        entering = batch if not passes else passes[-1].sent
+        passes.append(part.forward(entering, stream, first=not passes))
+    return passes
+
+
+def backward_chain(passes: Sequence[Pass], loss: Tensor) -> list[Tensor]:
+    """Go back from the loss through all parts.
+
+    Returns
+    -------
+    The gradients that crossed the cuts, in the order of the cuts.
+    """
+    loss.backward()  # type: ignore[no-untyped-call]
+    crossed = []
+    for after, held in zip(passes[:0:-1], passes[-2::-1], strict=True):
+        crossed.append(after.gradient)
+        held.backward(after.gradient)
+    return crossed[::-1]

@@ -1,0 +1,69 @@
+"""Random numbers that belong to one client, whatever the others do.
+
+Layers such as dropout draw from PyTorch's global generator. If clients shared it, the order in
+which they are served would change what each of them draws; so every client has a state of its own,
+which is made the global one while its batch is in a layer, on whichever party that layer is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+
+class Stream:
+    """The state of the random numbers that the layers draw for one client.
+
+    Parameters
+    ----------
+    seed
+        A stream of a seed draws what ``torch.manual_seed(seed)`` would make layers draw.
+    device
+        Where the layers are; on ``cuda`` the state of its generator is kept as well.
+    """
+
+    def __init__(self, seed: int, device: str | torch.device = "cpu") -> None:
+        self.device = torch.device(device)
+        self.state: Tensor = torch.Generator().manual_seed(seed).get_state()
+        self.cuda_state: Tensor | None = None
+        if self.device.type == "cuda":
+            self.cuda_state = torch.Generator(self.device).manual_seed(seed).get_state()
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Make layers inside draw from this stream, and leave the global state as it was."""
+        before = torch.get_rng_state()
+        torch.set_rng_state(self.state)
+        cuda_before = None
+        if self.cuda_state is not None:
+            cuda_before = torch.cuda.get_rng_state(self.device)
+            torch.cuda.set_rng_state(self.cuda_state, self.device)
+        try:
+            yield
+        finally:
+            self.state = torch.get_rng_state()
+            torch.set_rng_state(before)
+            if cuda_before is not None:
+                self.cuda_state = torch.cuda.get_rng_state(self.device)
+                torch.cuda.set_rng_state(cuda_before, self.device)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Give the state as tensors of bytes."""
+        found = {"state": self.state}
+        return found if self.cuda_state is None else {**found, "cuda_state": self.cuda_state}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from a state that `state_dict` gave."""
+        self.state = state["state"].cpu()
+        if self.cuda_state is not None and "cuda_state" in state:
+            self.cuda_state = state["cuda_state"].cpu()
+
+
+def seed_of(*words: int) -> int:
+    """Mix whole numbers >= 0 into one seed of 63 bits: the same words, the same seed."""
+    import numpy as np
+
+    return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))

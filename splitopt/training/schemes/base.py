@@ -1,0 +1,202 @@
+"""What all schemes share: clients, rounds, and what a round is counted by."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from torch import Tensor, nn
+
+from splitopt.errors import SplitoptError
+from splitopt.training.averaging import average
+from splitopt.training.batches import Batches
+from splitopt.training.copies import Copy, Split, tensor_bytes
+from splitopt.training.options import Options, Role
+from splitopt.training.parts import Part, backward_chain, forward_chain
+from splitopt.training.randomness import Stream, seed_of
+
+Criterion = Callable[[Tensor, Tensor], Tensor]
+
+
+class TrainingError(SplitoptError):
+    """Training cannot go on: the message names the client and the round."""
+
+
+@dataclass
+class Client:
+    """One device with its data; ``cuts`` are the numbers of layers before each cut."""
+
+    name: str
+    batches: Batches
+    stream: Stream
+    cuts: tuple[int, ...] = ()
+
+    @property
+    def samples(self) -> int:
+        """Number of its samples."""
+        return self.batches.samples
+
+
+@dataclass
+class Traffic:
+    """Bytes that were sent in a round, by what they are."""
+
+    smashed: int = 0
+    gradient: int = 0
+    label: int = 0
+    model_down: int = 0
+    model_up: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.smashed + self.gradient + self.label + self.model_down + self.model_up
+
+
+@dataclass
+class Round:
+    """Sums over one round."""
+
+    loss_sum: float = 0.0
+    samples: int = 0
+    traffic: Traffic = field(default_factory=Traffic)
+
+    @property
+    def loss(self) -> float:
+        """Mean training loss over the samples that were seen."""
+        return self.loss_sum / max(1, self.samples)
+
+
+class Scheme(ABC):
+    """A way to train one model by several clients; `model` always holds the common weights.
+
+    Parameters
+    ----------
+    model
+        The common model, which the rounds change.
+    clients
+        Who takes part.
+    options
+        Optimizers and policies.
+    split
+        Cuts a model into modules that share its tensors.
+    criterion
+        The mean loss of a batch, from outputs and targets.
+    seed
+        Of the order of clients.
+    """
+
+    name: ClassVar[str]
+    roles: ClassVar[tuple[Role, ...]] = ("device", "server")
+
+    def __init__(
+        self,
+        model: nn.Module,
+        clients: Sequence[Client],
+        options: Options,
+        split: Split,
+        criterion: Criterion = nn.functional.cross_entropy,
+        seed: int = 0,
+    ) -> None:
+        self.model = model
+        self.clients = list(clients)
+        self.options = options
+        self.split = split
+        self.criterion = criterion
+        self.seed = seed
+        self.prepare()
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make the copies and parts that the rounds use."""
+
+    @abstractmethod
+    def round(self, number: int) -> Round:
+        """Train one round (0, 1, ...) and leave its result in ``model``."""
+
+    @abstractmethod
+    def copies(self) -> list[Copy]:
+        """All copies whose optimizers and statistics outlive a round."""
+
+    def roles_of(self, client: Client) -> tuple[Role, ...]:
+        """Who holds each part of a client's chain."""
+        return self.roles[: len(client.cuts) + 1]
+
+    def order(self, number: int) -> list[Client]:
+        """Clients in the order in which they are served in a round."""
+        if self.options.order == "given":
+            return self.clients
+        rng = np.random.default_rng(seed_of(self.seed, number))
+        return [self.clients[i] for i in rng.permutation(len(self.clients))]
+
+    def weight(self, client: Client) -> float:
+        """By what the client's copy counts in averages."""
+        return float(client.samples) if self.options.weights == "samples" else 1.0
+
+    def average_moments(self, copies: Sequence[Copy], clients: Sequence[Client]) -> None:
+        """Give the clients' copies the average of their optimizers' moments, once all have some."""
+        moments = [own.moments() for own in copies]
+        if all(one.keys() == moments[0].keys() for one in moments):
+            mean = average(moments, [self.weight(client) for client in clients])
+            for own in copies:
+                own.load_moments(mean)
+
+    def train_batch(
+        self, parts: Sequence[Part], batch: tuple[Tensor, Tensor], client: Client, tally: Round
+    ) -> None:
+        """One step of a chain of parts that serves one client: forward, loss, backward, update."""
+        inputs, targets = batch
+        passes = forward_chain(parts, inputs, client.stream)
+        loss = self.criterion(passes[-1].result, targets)
+        self.note_loss(loss, len(inputs), client, tally)
+        gradients = backward_chain(passes, loss)
+        for part in parts:
+            part.step()
+        roles = self.roles_of(client)
+        tally.traffic.smashed += sum(tensor_bytes(held.sent) for held in passes[:-1])
+        tally.traffic.gradient += sum(tensor_bytes(gradient) for gradient in gradients)
+        if roles[-1] == "server":
+            tally.traffic.label += tensor_bytes(targets)
+
+    def note_loss(self, loss: Tensor, samples: int, client: Client, tally: Round) -> None:
+        """Count a batch's mean loss; stop where it is not a finite number."""
+        value = float(loss.detach())
+        if not np.isfinite(value):
+            raise TrainingError(
+                f"the loss of client {client.name} is {value}; lower the learning rate, or look "
+                "at that client's data"
+            )
+        tally.loss_sum += value * samples
+        tally.samples += samples
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything that the next round depends on, as named tensors."""
+        found = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        for index, client in enumerate(self.clients):
+            for kind, state in (
+                ("batches", client.batches.state_dict()),
+                ("stream", client.stream.state_dict()),
+            ):
+                found |= {f"client.{index}.{kind}.{name}": value for name, value in state.items()}
+        for index, own in enumerate(self.copies()):
+            found |= {f"copy.{index}.model.{k}": v for k, v in own.model.state_dict().items()}
+            found |= {f"copy.{index}.moments.{k}": v for k, v in own.moments().items()}
+        return {name: value.detach().clone().contiguous() for name, value in found.items()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from a state that `state_dict` gave."""
+        self.model.load_state_dict(under(state, "model."))
+        for index, client in enumerate(self.clients):
+            client.batches.load_state_dict(under(state, f"client.{index}.batches."))
+            client.stream.load_state_dict(under(state, f"client.{index}.stream."))
+        for index, own in enumerate(self.copies()):
+            own.model.load_state_dict(under(state, f"copy.{index}.model."))
+            own.load_moments(under(state, f"copy.{index}.moments."))
+
+
+def under(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Entries whose name begins with a prefix, without it."""
+    return {name[len(prefix) :]: v for name, v in state.items() if name.startswith(prefix)}

@@ -1,0 +1,70 @@
+"""One server part that learns from all clients; devices train copies of the first part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from splitopt.errors import InputError
+from splitopt.training.averaging import average, copy_state, load_state
+from splitopt.training.copies import Copy
+from splitopt.training.parts import Part
+from splitopt.training.schemes.base import Client, Round, Scheme
+
+
+class SharedServer(Scheme):
+    """What vanilla split learning, SplitFedV2 and CPSL have in common.
+
+    The server's part is that of the common model itself; every client has a copy of the device's
+    part, which begins from the common one and is averaged into it.
+    """
+
+    def prepare(self) -> None:
+        """Cut the common model, and copy its device part for every client."""
+        cuts = {client.cuts for client in self.clients}
+        if len(cuts) != 1 or len(next(iter(cuts))) != 1:
+            raise InputError(
+                f"cuts: {self.name} needs one cut that all clients share; splitfed_v1 takes a cut "
+                "for every client"
+            )
+        self.common = Copy.of(
+            self.model, next(iter(cuts)), self.roles, self.split, self.options, shared=True
+        )
+        first = self.common.parts[0].module
+        self._copies = {
+            client.name: Copy.of(first, (), ("device",), self.split, self.options)
+            for client in self.clients
+        }
+
+    def copies(self) -> list[Copy]:
+        """Give the common model, and the device part of each client."""
+        return [self.common, *(self._copies[client.name] for client in self.clients)]
+
+    @property
+    def server(self) -> Part:
+        """The part that learns from everybody."""
+        return self.common.parts[1]
+
+    def device(self, client: Client) -> Part:
+        """Give the client's own first part."""
+        return self._copies[client.name].parts[0]
+
+    def hand_out(self, clients: Sequence[Client], tally: Round) -> None:
+        """Give the clients the common device part."""
+        begin = copy_state(self.common.parts[0].module)
+        if self.options.optimizer_state == "average":
+            self.average_moments([self._copies[client.name] for client in clients], clients)
+        for client in clients:
+            self._copies[client.name].load(begin, self.options)
+            tally.traffic.model_down += self.common.bytes_on("device")
+
+    def collect(self, clients: Sequence[Client], tally: Round) -> None:
+        """Average the clients' device parts into the common one."""
+        states = [self._copies[client.name].state() for client in clients]
+        weights = [self.weight(client) for client in clients]
+        load_state(self.common.parts[0].module, average(states, weights))
+        tally.traffic.model_up += len(clients) * self.common.bytes_on("device")
+
+    def start_round(self) -> None:
+        """Begin the server's optimizer anew, if the options say so."""
+        if self.options.optimizer_state == "reset":
+            self.server.reset_optimizer()

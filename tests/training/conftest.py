@@ -1,0 +1,80 @@
+"""Small models and clients, drawn from seeds."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+from torch import nn  # noqa: E402
+
+from splitopt.training.batches import Batches  # noqa: E402
+from splitopt.training.randomness import Stream  # noqa: E402
+from splitopt.training.schemes import Client  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Keep sums in a fixed order: bit-identity is the claim of many tests here."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def strict_floats():
+    """PyTorch does its own arithmetic."""
+    with np.errstate(all="warn"):
+        yield
+
+
+def cnn(seed=0, dropout=0.0, batch_norm=False, dtype=torch.float32):
+    """Eight layers on 1 x 8 x 8 images; in-place activations, as they are usual."""
+    torch.manual_seed(seed)
+    middle = nn.BatchNorm2d(4) if batch_norm else nn.Identity()
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1),
+        middle,
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(dropout),
+        nn.Linear(64, 16),
+        nn.Sequential(nn.ReLU(inplace=True), nn.Linear(16, 3)),
+    ).to(dtype)
+
+
+def split_sequential(model, cuts):
+    """Cut a Sequential after these numbers of layers."""
+    ends = (0, *cuts, len(model))
+    return [model[a:b] for a, b in itertools.pairwise(ends)]
+
+
+def draw_clients(sizes, cuts=(3,), batch=4, seed=0, dtype=torch.float32):
+    """Clients with random images; ``cuts`` is one tuple for all, or one for each."""
+    rng = np.random.default_rng(seed)
+    each = cuts if cuts and isinstance(cuts[0], tuple) else [cuts] * len(sizes)
+    clients = []
+    for k, (n, own) in enumerate(zip(sizes, each, strict=True)):
+        x = torch.tensor(rng.normal(size=(n, 1, 8, 8)), dtype=dtype)
+        y = torch.tensor(rng.integers(0, 3, n))
+        clients.append(Client(f"d{k}", Batches(x, y, batch, 100 + k), Stream(200 + k), own))
+    return clients
+
+
+@pytest.fixture
+def make():
+    """Give the helpers: ``make.cnn``, ``make.split``, ``make.clients``."""
+
+    class Make:
+        pass
+
+    Make.cnn, Make.split, Make.clients = (
+        staticmethod(cnn),
+        staticmethod(split_sequential),
+        staticmethod(draw_clients),
+    )
+    return Make
