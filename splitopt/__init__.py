@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from splitopt.errors import UnitWarning as UnitWarning
     from splitopt.planning.planner import plan as plan
     from splitopt.plans import Plan as Plan
+    from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum as ClusterAndSpectrum
     from splitopt.problems.cut_and_resources import CutAndResources as CutAndResources
     from splitopt.problems.registry import load_problem as load_problem
     from splitopt.profiles import ModelProfile as ModelProfile
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "CapabilityError": "splitopt.errors",
+    "ClusterAndSpectrum": "splitopt.problems.cluster_and_spectrum",
     "CutAndResources": "splitopt.problems.cut_and_resources",
     "InfeasibleError": "splitopt.errors",
     "InputError": "splitopt.errors",

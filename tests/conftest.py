@@ -9,7 +9,7 @@ import hypothesis
 import numpy as np
 import pytest
 
-from splitopt import CutAndResources
+from splitopt import ClusterAndSpectrum, CutAndResources
 
 hypothesis.settings.register_profile("splitopt", deadline=None, max_examples=30)
 hypothesis.settings.load_profile("splitopt")
@@ -43,6 +43,33 @@ def draw_problem(seed=0, devices=4, layers=4, objective="sum", masked=False, dec
 def random_problem():
     """Give the function that draws a random `CutAndResources`."""
     return draw_problem
+
+
+def draw_clusters(seed=0, sizes=(4,), subcarriers=8, local_epochs=1, ties=False):
+    """Draw a `ClusterAndSpectrum` from a seed; with `ties`, times are few small whole numbers."""
+    rng = np.random.default_rng(seed)
+    shape = (6, sum(sizes))
+    times = rng.integers(0, 4, shape) if ties else rng.exponential(1.0, shape)
+    return ClusterAndSpectrum(
+        *times.astype(float),
+        server_s_per_device=0.1,
+        local_epochs=local_epochs,
+        subcarriers=subcarriers,
+        cluster_sizes=np.array(sizes),
+    )
+
+
+@pytest.fixture(scope="session")
+def random_clusters():
+    """Give the function that draws a random `ClusterAndSpectrum`."""
+    return draw_clusters
+
+
+@pytest.fixture
+def five_identical():
+    """Give the document of CPSL's five identical devices in one cluster, with its optimum."""
+    path = DATA / "instances" / "cluster_and_spectrum-five-identical.json"
+    return json.loads(path.read_text())
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from splitopt.problems.base import Problem
 from splitopt.solvers.base import Solver
 
 _CUT = "splitopt.solvers.cut_and_resources"
+_CLUSTER = "splitopt.solvers.cluster_and_spectrum"
 
 SOLVERS: dict[str, dict[str, str]] = {
     "cut_and_resources": {
@@ -40,6 +41,9 @@ SOLVERS: dict[str, dict[str, str]] = {
         "cvxpy:GUROBI": f"{_CUT}.backends:CvxpyGurobi",
         "pyomo:scip_direct": f"{_CUT}.backends:PyomoScip",
         "pyomo:gurobi_direct_minlp": f"{_CUT}.backends:PyomoGurobi",
+    },
+    "cluster_and_spectrum": {
+        "enumerate": f"{_CLUSTER}.enumeration:Enumerate",
     },
 }
 """Problem -> solver -> ``module:class``, the preferred one first; a new solver is one line here."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from splitopt import CutAndResources, solve
+from splitopt.bench.families import BENCHMARKS
 from splitopt.bench.instances import BEST_KNOWN, Library, read_best_known, write_best_known
 from splitopt.bench.library_cut_and_resources import published
 from splitopt.bench.suites import SUITES, find_instance, find_suite, suite_instances
@@ -29,7 +30,12 @@ def library() -> Library:
 def test_every_file_is_an_instance_with_its_digest(library: Library) -> None:
     """No file is unlisted, and each holds the numbers of its metadata."""
     listed = {Path(instance.file) for instance in library.instances if instance.file}
-    found = {path for path in FOLDER.glob("*/*") if path.name != "metadata.json"}
+    found = {
+        path
+        for problem in BENCHMARKS
+        for path in (FOLDER / problem).iterdir()
+        if path.name != "metadata.json"
+    }
     assert listed == found
     for instance in library.instances:
         if instance.file is not None:

@@ -1,0 +1,94 @@
+"""What a plan of `ClusterAndSpectrum` promises: seconds by cluster, phase and device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from splitopt.problems.cluster_and_spectrum import (
+    PHASES,
+    ClusterAndSpectrum,
+    ClusterAndSpectrumDecision,
+)
+from splitopt.profiles import ModelProfile
+from splitopt.scenario import Scenario
+
+
+def predict(
+    problem: ClusterAndSpectrum,
+    decision: ClusterAndSpectrumDecision,
+    scenario: Scenario,
+    profile: ModelProfile,  # noqa: ARG001 - every explainer takes it
+) -> dict[str, Any]:
+    """Say what the decision leads to, as plain data in s.
+
+    ``clusters`` has a row per cluster in their order of work: its devices, its subcarriers, its
+    seconds by phase, and the device that holds up each phase; ``devices`` a row per device.
+    ``round_s`` is the sum over clusters, ``training_s`` all rounds.
+    """
+    names = [device.name for device in scenario.fleet()]
+    own = problem.device_phases(decision)
+    phases, seconds = problem.cluster_phases(decision), problem.cluster_seconds(decision)
+    asked = [phase for phase in range(3) if phase != 1 or problem.inner_phases]
+    clusters, devices = [], []
+    for m, cluster in enumerate(decision.clusters):
+        clusters.append(
+            {
+                "devices": [names[n] for n in cluster],
+                "subcarriers": int(decision.subcarriers[cluster].sum()),
+                **{f"{PHASES[phase]}_s": float(phases[m, phase]) for phase in asked},
+                "held_up_by": {
+                    PHASES[phase]: names[cluster[int(own[cluster, phase].argmax())]]
+                    for phase in asked
+                },
+                "seconds": float(seconds[m]),
+            }
+        )
+        devices += [
+            {
+                "name": names[n],
+                "cluster": m,
+                "subcarriers": int(decision.subcarriers[n]),
+                **{f"{PHASES[phase]}_s": float(own[n, phase]) for phase in asked},
+                "waits_s": _waits(problem, phases[m], own[n], len(cluster)),
+            }
+            for n in cluster
+        ]
+    slowest = int(seconds.argmax())
+    total = float(seconds.sum())
+    return {
+        "objective_unit": "s",
+        "clusters": clusters,
+        "devices": devices,
+        "round_s": total,
+        "training_s": total * scenario.training.rounds,
+        "bottleneck": {
+            "cluster": slowest,
+            "seconds": float(seconds[slowest]),
+            "fraction_of_round": float(seconds[slowest] / total) if total > 0 else 0.0,
+        },
+    }
+
+
+def _waits(
+    problem: ClusterAndSpectrum, phases: np.ndarray[Any, Any], own: np.ndarray[Any, Any], size: int
+) -> float:
+    """Seconds that a device waits for the others of its cluster, over all phases."""
+    server = size * problem.server_s_per_device
+    idle = phases - np.array([server, server, 0.0]) - own
+    return float(idle @ np.array([1, problem.inner_phases, 1]))
+
+
+def explain_infeasible(
+    problem: ClusterAndSpectrum,  # noqa: ARG001 - every explainer takes it
+    scenario: Scenario,  # noqa: ARG001
+    profile: ModelProfile,  # noqa: ARG001
+) -> str | None:
+    """Leave it to the problem's own words."""
+    return None
+
+
+def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:  # noqa: ARG001
+    """Say what a reader of the plan should know about its inputs."""
+    return []

@@ -1,0 +1,322 @@
+"""The compiled loops that share a cluster's subcarriers; `subcarriers` is their plain interface.
+
+A cluster comes as an array (6, K): for each of the starting, the inner and the ending phase a row
+of seconds that no subcarrier shortens and a row of seconds at one subcarrier, so that device k
+with x subcarriers takes ``fixed + spectral / x``. Every level here is that very expression, as in
+`ClusterAndSpectrum.evaluate`: the numbers agree to the last bit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from splitopt.problems.base import FloatArray, IntArray
+from splitopt.problems.compiling import compiled
+
+GREEDY, TIE_SAFE, EXACT = 0, 1, 2
+
+
+@compiled
+def gather(terms: FloatArray, members: IntArray, cluster: FloatArray) -> None:
+    """Copy the rows of a cluster's members out of the terms (N, 6) into (6, K)."""
+    for k in range(len(members)):
+        row = terms[members[k]]
+        for term in range(6):
+            cluster[term, k] = row[term]
+
+
+@compiled
+def level(cluster: FloatArray, phase: int, x: IntArray) -> float:
+    """Length of a phase (0 starting, 1 inner, 2 ending) without the server's part."""
+    fixed, spectral = cluster[2 * phase], cluster[2 * phase + 1]
+    top = 0.0
+    for k in range(len(x)):
+        value = fixed[k] + spectral[k] / x[k]
+        if value > top:
+            top = value
+    return top
+
+
+@compiled
+def cost_of(cluster: FloatArray, x: IntArray, inner_phases: int, server_s: float) -> float:
+    """Seconds that a cluster takes: starting, `inner_phases` inner, and ending phase."""
+    cost = level(cluster, 0, x) + server_s
+    if inner_phases > 0:
+        cost += inner_phases * (level(cluster, 1, x) + server_s)
+    return cost + level(cluster, 2, x)
+
+
+@compiled
+def _tied(cluster: FloatArray, phase: int, x: IntArray, marked: IntArray) -> int:
+    """Mark the devices that hold up a phase and count them; 0 where more would not help them."""
+    fixed, spectral = cluster[2 * phase], cluster[2 * phase + 1]
+    top = level(cluster, phase, x)
+    found = 0
+    for k in range(len(x)):
+        marked[k] = 0
+        if fixed[k] + spectral[k] / x[k] == top:
+            if spectral[k] == 0.0:
+                return 0
+            marked[k] = 1
+            found += 1
+    return found
+
+
+@compiled
+def lower(cluster: FloatArray, phase: int, x: IntArray, spare: int, marked: IntArray) -> int:
+    """Take a phase to its next lower level: raise ALL devices tied at the top; give what is left.
+
+    -1 where that takes more than `spare`, or where the level cannot fall; `x` stays then.
+    """
+    found = _tied(cluster, phase, x, marked)
+    if found == 0 or found > spare:
+        return -1
+    for k in range(len(x)):
+        x[k] += marked[k]
+    return spare - found
+
+
+@compiled
+def _start_and_end(
+    cluster: FloatArray,
+    least: IntArray,
+    subcarriers: int,
+    x: IntArray,
+    floor: IntArray,
+    best: IntArray,
+) -> float:
+    """Minimise the starting plus the ending phase over x >= least; infinite if that is too many.
+
+    Two thresholds move monotonically. `x` starts with the shortest ending phase that the
+    subcarriers allow. Then the starting phase falls from level to level, which lifts `floor`, what
+    it needs of each device, and the ending phase rises by as much as that forces it to.
+    """
+    size = len(least)
+    a, b, c, d = cluster[0], cluster[1], cluster[4], cluster[5]
+    spare = subcarriers
+    for k in range(size):
+        spare -= least[k]
+        x[k] = floor[k] = least[k]
+    if spare < 0:
+        return np.inf
+    lowest = 0.0
+    for k in range(size):
+        lowest = max(lowest, a[k] + b[k] / (least[k] + spare))
+    floor_spare = spare
+    while spare >= 0:
+        left = lower(cluster, 2, x, spare, best)
+        if left < 0:
+            break
+        spare = left
+    best[:] = x
+    found = np.inf
+    while True:
+        start, end = 0.0, 0.0
+        for k in range(size):
+            start = max(start, a[k] + b[k] / x[k])
+            end = max(end, c[k] + d[k] / x[k])
+        if start + end < found:
+            found = start + end
+            best[:] = x
+        if lowest + end >= found:
+            return found
+        for k in range(size):
+            while a[k] + b[k] / floor[k] >= start:
+                floor[k] += 1
+                floor_spare -= 1
+                if floor_spare < 0 or b[k] == 0.0:
+                    return found
+            if floor[k] > x[k]:
+                spare -= floor[k] - x[k]
+                x[k] = floor[k]
+        while spare < 0:
+            next_end = np.inf
+            for k in range(size):
+                if x[k] > floor[k]:
+                    next_end = min(next_end, c[k] + d[k] / (x[k] - 1))
+            for k in range(size):
+                if x[k] > floor[k] and c[k] + d[k] / (x[k] - 1) <= next_end:
+                    x[k] -= 1
+                    spare += 1
+
+
+@compiled
+def exact(
+    cluster: FloatArray,
+    subcarriers: int,
+    inner_phases: int,
+    server_s: float,
+    x: IntArray,
+    work: IntArray,
+) -> float:
+    """Give the best subcarriers in `x` (K,) and the seconds they lead to.
+
+    Without inner phases that is one call of `_start_and_end`. With them, branch and bound over the
+    levels that the inner phase can have: a range of levels costs at least its lowest inner phase
+    plus the rest without being held to more than its highest one.
+
+    Parameters
+    ----------
+    work
+        Room for whole numbers, shape (>= 6 + subcarriers, K).
+    """
+    size = cluster.shape[1]
+    trial, floor, least = work[0, :size], work[1, :size], work[2, :size]
+    for k in range(size):
+        least[k] = 1
+    if inner_phases == 0:
+        _start_and_end(cluster, least, subcarriers, trial, floor, x)
+        return cost_of(cluster, x, 0, server_s)
+    candidate, marked, needs = work[3, :size], work[4, :size], work[5:, :size]
+    spare, levels = subcarriers - size, 0
+    while spare >= 0:
+        needs[levels] = least
+        levels += 1
+        spare = lower(cluster, 1, least, spare, marked)
+    found = np.inf
+    rest = np.full(levels, np.inf)
+    for end in (0, levels - 1):
+        rest[end] = _start_and_end(cluster, needs[end], subcarriers, trial, floor, candidate)
+        value = cost_of(cluster, candidate, inner_phases, server_s)
+        if value < found:
+            found = value
+            x[:] = candidate
+    server = server_s + inner_phases * server_s
+    ranges = np.empty((levels + 1, 2), dtype=np.int64)
+    ranges[0, 0], ranges[0, 1] = 0, levels - 1
+    waiting = 1
+    while waiting > 0:
+        waiting -= 1
+        first, last = ranges[waiting, 0], ranges[waiting, 1]
+        if last - first < 2:
+            continue
+        at_least = inner_phases * level(cluster, 1, needs[last - 1]) + rest[first] + server
+        if at_least >= found:
+            continue
+        middle = (first + last) // 2
+        rest[middle] = _start_and_end(cluster, needs[middle], subcarriers, trial, floor, candidate)
+        value = cost_of(cluster, candidate, inner_phases, server_s)
+        if value < found:
+            found = value
+            x[:] = candidate
+        ranges[waiting, 0], ranges[waiting, 1] = first, middle
+        ranges[waiting + 1, 0], ranges[waiting + 1, 1] = middle, last
+        waiting += 2
+    return found
+
+
+@compiled
+def greedy(
+    cluster: FloatArray, subcarriers: int, inner_phases: int, server_s: float, x: IntArray
+) -> float:
+    """Alg. 3 of CPSL as printed: each subcarrier goes to whom it helps most, ties to the first."""
+    size = len(x)
+    x[:] = 1
+    for _ in range(subcarriers - size):
+        now = cost_of(cluster, x, inner_phases, server_s)
+        chosen, gain = 0, -np.inf
+        for k in range(size):
+            x[k] += 1
+            saved = now - cost_of(cluster, x, inner_phases, server_s)
+            x[k] -= 1
+            if saved > gain:
+                chosen, gain = k, saved
+        x[chosen] += 1
+    return cost_of(cluster, x, inner_phases, server_s)
+
+
+@compiled
+def tie_safe_greedy(
+    cluster: FloatArray,
+    subcarriers: int,
+    inner_phases: int,
+    server_s: float,
+    x: IntArray,
+    work: IntArray,
+) -> float:
+    """Greedy over the sets of devices that hold up a phase together.
+
+    A step raises all devices tied at the top of one phase, the phase for which that saves most per
+    subcarrier; it ends when no such set fits or none saves anything.
+    """
+    size = len(x)
+    marked, chosen = work[0, :size], work[1, :size]
+    x[:] = 1
+    spare = subcarriers - size
+    cost = cost_of(cluster, x, inner_phases, server_s)
+    while True:
+        gain, after, price = 0.0, cost, 0
+        for phase in range(3):
+            if phase == 1 and inner_phases == 0:
+                continue
+            tied = _tied(cluster, phase, x, marked)
+            if tied == 0 or tied > spare:
+                continue
+            for k in range(size):
+                x[k] += marked[k]
+            value = cost_of(cluster, x, inner_phases, server_s)
+            for k in range(size):
+                x[k] -= marked[k]
+            if (cost - value) / tied > gain:
+                gain, after, price = (cost - value) / tied, value, tied
+                chosen[:] = marked
+        if price == 0:
+            return cost
+        for k in range(size):
+            x[k] += chosen[k]
+        cost, spare = after, spare - price
+
+
+@compiled
+def allocate(
+    rule: int,
+    cluster: FloatArray,
+    subcarriers: int,
+    inner_phases: int,
+    server_s: float,
+    x: IntArray,
+    work: IntArray,
+) -> float:
+    """Share subcarriers by a rule (`GREEDY`, `TIE_SAFE`, `EXACT`); give the cluster's seconds.
+
+    `server_s` is what the server computes for the whole cluster in a phase.
+    """
+    if rule == EXACT:
+        return exact(cluster, subcarriers, inner_phases, server_s, x, work)
+    if rule == TIE_SAFE:
+        return tie_safe_greedy(cluster, subcarriers, inner_phases, server_s, x, work)
+    return greedy(cluster, subcarriers, inner_phases, server_s, x)
+
+
+@compiled
+def allocate_batch(
+    rule: int,
+    terms: FloatArray,
+    members: IntArray,
+    starts: IntArray,
+    subcarriers: int,
+    inner_phases: int,
+    server_s_per_device: float,
+    x: IntArray,
+    costs: FloatArray,
+) -> None:
+    """Do `allocate` for clusters ``members[starts[i] : starts[i + 1]]`` of any sizes."""
+    largest = 0
+    for i in range(len(starts) - 1):
+        largest = max(largest, starts[i + 1] - starts[i])
+    work = np.empty((6 + subcarriers, largest), dtype=np.int64)
+    room = np.empty(6 * largest)
+    for i in range(len(starts) - 1):
+        begin, end = starts[i], starts[i + 1]
+        size = end - begin
+        cluster = room[: 6 * size].reshape((6, size))
+        gather(terms, members[begin:end], cluster)
+        costs[i] = allocate(
+            rule,
+            cluster,
+            subcarriers,
+            inner_phases,
+            size * server_s_per_device,
+            x[begin:end],
+            work,
+        )

@@ -1,0 +1,288 @@
+"""`ClusterAndSpectrum`: clusters of devices and the subcarriers of each device (CPSL, P_S)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from splitopt.errors import InputError
+from splitopt.problems.arrays import number_table
+from splitopt.problems.base import FloatArray, IntArray, Problem, check_keys, check_objective
+from splitopt.problems.cluster_and_spectrum.decision import (
+    ClusterAndSpectrumDecision,
+    whole_numbers,
+)
+
+if TYPE_CHECKING:
+    from splitopt.profiles import ModelProfile
+    from splitopt.scenario import Scenario
+
+TIMES = (
+    "broadcast_s",
+    "forward_s",
+    "backward_s",
+    "upload_smashed_s",
+    "download_gradient_s",
+    "upload_model_s",
+)
+SCALARS = ("server_s_per_device", "local_epochs", "subcarriers")
+PHASES = ("starting", "inner", "ending")
+
+
+@dataclass(frozen=True, eq=False)
+class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
+    """Partition devices into clusters and share subcarriers, so that a round is short.
+
+    The clusters work one after the other, the devices of a cluster side by side. With K devices
+    in a cluster and x subcarriers for device k, the server computes for t = K
+    ``server_s_per_device`` in a phase, and the cluster takes S + (L - 1) I + E::
+
+        S = max_k(broadcast + forward            + upload_smashed / x)                       + t
+        I = max_k(backward + forward + (download_gradient + upload_smashed) / x)             + t
+        E = max_k(backward           + (download_gradient + upload_model) / x)
+
+    Parameters
+    ----------
+    broadcast_s
+        Shape (N,): the device-side model on all subcarriers, in s.
+    forward_s, backward_s
+        Shape (N,): a mini-batch through the device-side model, in s.
+    upload_smashed_s, download_gradient_s, upload_model_s
+        Shape (N,): smashed data, its gradient and the device-side model at ONE subcarrier, in s.
+    server_s_per_device
+        The server's work for one device's mini-batch, in s.
+    local_epochs
+        L >= 1, how often a cluster trains before its models are aggregated.
+    subcarriers
+        C >= 1, how many there are; in a cluster everybody needs at least one.
+    cluster_sizes
+        M whole numbers >= 1 that add up to N.
+
+    Raises
+    ------
+    InputError
+        A shape, sign, type or value that does not fit; the message names the entry.
+    """
+
+    name: ClassVar[str] = "cluster_and_spectrum"
+    objectives: ClassVar[tuple[str, ...]] = ("round",)
+
+    broadcast_s: FloatArray
+    forward_s: FloatArray
+    backward_s: FloatArray
+    upload_smashed_s: FloatArray
+    download_gradient_s: FloatArray
+    upload_model_s: FloatArray
+    server_s_per_device: float
+    local_epochs: int
+    subcarriers: int
+    cluster_sizes: IntArray
+    objective: str = "round"
+
+    def __post_init__(self) -> None:
+        check_objective(self.objective, self.objectives, self.name)
+        shape: tuple[int, ...] = (-1,)
+        for field in TIMES:
+            times = number_table(getattr(self, field), field, "times in s", shape)
+            shape = times.shape
+            object.__setattr__(self, field, times)
+        object.__setattr__(self, "server_s_per_device", _seconds(self.server_s_per_device))
+        for field, what in (("local_epochs", "local epochs"), ("subcarriers", "subcarriers")):
+            object.__setattr__(self, field, _count(getattr(self, field), field, what))
+        sizes = whole_numbers(self.cluster_sizes, "cluster_sizes", "devices")
+        if (sizes < 1).any():
+            place = int((sizes < 1).argmax())
+            raise InputError.at(f"cluster_sizes[{place}]", "is 0, a cluster has at least 1 device")
+        if (total := int(sizes.sum())) != self.devices:
+            raise InputError.at(
+                "cluster_sizes",
+                f"add up to {total}, they must add up to the {self.devices} devices",
+            )
+        sizes.setflags(write=False)
+        object.__setattr__(self, "cluster_sizes", sizes)
+
+    @classmethod
+    def from_data(
+        cls, data: Mapping[str, Any], objective: str, source: str = "instance"
+    ) -> ClusterAndSpectrum:
+        """Build the problem from the ``data`` of an instance file."""
+        check_objective(objective, cls.objectives, source)
+        checked = check_keys(data, (*TIMES, *SCALARS, "cluster_sizes"), (), f"{source}: data")
+        try:
+            return cls(**checked, objective=objective)
+        except InputError as error:
+            raise InputError(f"{source}: data.{error}") from None
+
+    @classmethod
+    def from_scenario(
+        cls,
+        scenario: Scenario,  # noqa: ARG003
+        profile: ModelProfile | None = None,  # noqa: ARG003
+        objective: str = "round",  # noqa: ARG003
+    ) -> ClusterAndSpectrum:
+        """Refuse: a scenario cannot say yet which spectrum there is and how large clusters are."""
+        raise InputError(
+            "cluster_and_spectrum is built from arrays or an instance file, not from a scenario"
+        )
+
+    def data(self) -> dict[str, Any]:
+        """Give the arrays and scalars of the instance file."""
+        return {field: getattr(self, field) for field in (*TIMES, *SCALARS, "cluster_sizes")}
+
+    @property
+    def devices(self) -> int:
+        """Number of devices N."""
+        return len(self.broadcast_s)
+
+    @property
+    def inner_phases(self) -> int:
+        """How many inner phases a cluster has: L - 1."""
+        return self.local_epochs - 1
+
+    @cached_property
+    def terms(self) -> FloatArray:
+        """Shape (N, 6): fixed and spectral seconds of the starting, the inner, the ending phase.
+
+        A device with x subcarriers takes ``terms[:, 2 p] + terms[:, 2 p + 1] / x`` in phase p.
+        """
+        found = np.stack(
+            (
+                self.broadcast_s + self.forward_s,
+                self.upload_smashed_s,
+                self.backward_s + self.forward_s,
+                self.download_gradient_s + self.upload_smashed_s,
+                self.backward_s,
+                self.download_gradient_s + self.upload_model_s,
+            ),
+            axis=1,
+        )
+        found.setflags(write=False)
+        return found
+
+    def device_phases(self, decision: ClusterAndSpectrumDecision) -> FloatArray:
+        """Shape (N, 3): seconds of every device by `PHASES`, without the server's part."""
+        x = np.asarray(decision.subcarriers, dtype=np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = self.terms[:, 0::2] + self.terms[:, 1::2] / x[:, None]
+        return np.asarray(np.where(x[:, None] > 0, found, np.inf))
+
+    def cluster_phases(self, decision: ClusterAndSpectrumDecision) -> FloatArray:
+        """Shape (M, 3): seconds of every cluster by `PHASES`, with the server's part."""
+        phases = self.device_phases(decision)[decision.members]
+        found = np.maximum.reduceat(phases, decision.starts[:-1], axis=0)
+        found[:, :2] += np.diff(decision.starts)[:, None] * self.server_s_per_device
+        return found
+
+    def cluster_seconds(self, decision: ClusterAndSpectrumDecision) -> FloatArray:
+        """Shape (M,): seconds that every cluster takes (CPSL Eq. 25)."""
+        phases = self.cluster_phases(decision)
+        seconds = phases[:, 0]
+        if self.inner_phases > 0:
+            seconds = seconds + self.inner_phases * phases[:, 1]
+        return np.asarray(seconds + phases[:, 2])
+
+    def evaluate(self, decision: ClusterAndSpectrumDecision) -> float:
+        """Seconds of a round, infinite where a device has no subcarrier."""
+        return float(self.cluster_seconds(decision).sum())
+
+    def violations(self, decision: ClusterAndSpectrumDecision) -> dict[str, float]:
+        """Devices and clusters that break a rule (counts), and subcarriers over the limit."""
+        found: dict[str, float] = {}
+        members = decision.members
+        if members.size == 0 or members.min() < 0 or members.max() >= self.devices:
+            return {"device_index_outside": float("inf")}
+        count = np.bincount(members, minlength=self.devices)
+        if missing := int((count == 0).sum()):
+            found["device_in_no_cluster"] = float(missing)
+        if repeated := int((count > 1).sum()):
+            found["device_in_several_clusters"] = float(repeated)
+        sizes = np.diff(decision.starts)
+        longest = int(max(sizes.max(), self.cluster_sizes.max())) + 1
+        surplus = np.bincount(sizes, minlength=longest) - np.bincount(
+            self.cluster_sizes, minlength=longest
+        )
+        if wrong := int(np.maximum(surplus, 0).sum() + np.maximum(-surplus, 0).sum()):
+            found["cluster_sizes"] = float(wrong)
+        if len(decision.subcarriers) != self.devices:
+            found["subcarriers_of_devices"] = float(abs(len(decision.subcarriers) - self.devices))
+            return found
+        if starved := int((decision.subcarriers < 1).sum()):
+            found["device_without_a_subcarrier"] = float(starved)
+        if (sizes > 0).all():
+            used = np.add.reduceat(decision.subcarriers[members], decision.starts[:-1])
+            if (excess := int(used.max()) - self.subcarriers) > 0:
+                found["subcarriers"] = float(excess)
+        return found
+
+    def infeasibility(self) -> str | None:
+        """Say so where a cluster has more devices than there are subcarriers."""
+        largest = int(self.cluster_sizes.max())
+        if largest <= self.subcarriers:
+            return None
+        return (
+            f"a cluster of {largest} devices needs at least {largest} subcarriers, one for each, "
+            f"and there are {self.subcarriers}: provide {largest} subcarriers, or make clusters of "
+            f"at most {self.subcarriers} devices"
+        )
+
+    def bound(self) -> float:
+        """Give the sum of what each phase costs at least, see `bounds.phase_bound`."""
+        from splitopt.problems.cluster_and_spectrum.bounds import cheap_bound
+
+        return cheap_bound(self)
+
+    def complete(
+        self, clusters: Iterable[npt.ArrayLike], rule: str = "exact"
+    ) -> ClusterAndSpectrumDecision:
+        """Give the decision with the best subcarriers for these clusters.
+
+        Parameters
+        ----------
+        clusters
+            Per cluster the 0-based indices of its devices; together they hold every device once.
+        rule
+            ``"exact"``, ``"greedy"`` or ``"tie_safe"``, see `subcarriers.RULES`.
+
+        Raises
+        ------
+        InputError
+            The clusters do not hold every device once.
+        InfeasibleError
+            A cluster has more devices than there are subcarriers.
+        """
+        from splitopt.problems.cluster_and_spectrum.subcarriers import allocate_clusters
+
+        taken = tuple(np.asarray(cluster, dtype=np.int64) for cluster in clusters)
+        members = np.concatenate(taken) if taken else np.empty(0, dtype=np.int64)
+        if not np.array_equal(np.sort(members), np.arange(self.devices)):
+            raise InputError.at("clusters", f"must hold each of 0..{self.devices - 1} once")
+        x = np.empty(self.devices, dtype=np.int64)
+        x[members] = allocate_clusters(self, taken, rule).subcarriers
+        return ClusterAndSpectrumDecision(taken, x)
+
+    def decode(
+        self, document: Mapping[str, Any], source: str = "decision"
+    ) -> ClusterAndSpectrumDecision:
+        """Read a decision from plain data."""
+        return ClusterAndSpectrumDecision.from_dict(document, self.devices, source)
+
+
+def _seconds(value: Any) -> float:
+    """Read the server's seconds."""
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number or not 0 <= value < np.inf:
+        raise InputError.at("server_s_per_device", f"is {value!r}, it must be seconds >= 0")
+    return float(value)
+
+
+def _count(value: Any, field: str, what: str) -> int:
+    """Read a whole number >= 1."""
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number or not np.isfinite(value) or value != int(value) or value < 1:
+        raise InputError.at(field, f"is {value!r}, it must be a whole number >= 1 ({what})")
+    return int(value)

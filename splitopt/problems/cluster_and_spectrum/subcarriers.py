@@ -1,0 +1,121 @@
+"""Sharing a cluster's subcarriers, compiled: one cluster, a batch of thousands, three rules.
+
+``exact`` is optimal for any number of local epochs; ``greedy`` is CPSL's Alg. 3 as printed, which
+gives every spare subcarrier to the first device where several hold up a phase together;
+``tie_safe`` raises all tied devices at once. An own numba loop calls `loops.allocate` directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from splitopt.errors import InfeasibleError, InputError
+from splitopt.problems.base import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from splitopt.problems.cluster_and_spectrum.problem import ClusterAndSpectrum
+
+RULES = {"greedy": 0, "tie_safe": 1, "exact": 2}
+"""Names of the rules and their numbers in `loops`."""
+
+
+class Allocation(NamedTuple):
+    """Seconds of clusters, shape (M,), and subcarriers of their members, cluster after cluster."""
+
+    seconds: FloatArray
+    subcarriers: IntArray
+
+
+def allocate_cluster(
+    problem: ClusterAndSpectrum, cluster: npt.ArrayLike, rule: str = "exact"
+) -> tuple[float, IntArray]:
+    """Give the seconds of one cluster (device indices, shape (K,)) and the subcarriers (K,).
+
+    The seconds are those of `ClusterAndSpectrum.evaluate` for this cluster, to the last bit.
+    """
+    found = allocate_clusters(problem, (np.asarray(cluster, dtype=np.int64),), rule)
+    return float(found.seconds[0]), found.subcarriers
+
+
+def allocate_clusters(
+    problem: ClusterAndSpectrum, clusters: Sequence[npt.ArrayLike], rule: str = "exact"
+) -> Allocation:
+    """Do `allocate_cluster` for any clusters; they may overlap and differ in size."""
+    arrays = [np.asarray(cluster, dtype=np.int64) for cluster in clusters]
+    starts = np.concatenate(([0], np.cumsum([len(array) for array in arrays]))).astype(np.int64)
+    members = np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int64)
+    return allocate_flat(
+        problem.terms,
+        members,
+        starts,
+        subcarriers=problem.subcarriers,
+        local_epochs=problem.local_epochs,
+        server_s_per_device=problem.server_s_per_device,
+        rule=rule,
+    )
+
+
+def allocate_flat(
+    terms: FloatArray,
+    members: IntArray,
+    starts: IntArray,
+    *,
+    subcarriers: int,
+    local_epochs: int,
+    server_s_per_device: float,
+    rule: str = "exact",
+) -> Allocation:
+    """Share subcarriers in a batch of clusters that stand in two flat arrays.
+
+    Parameters
+    ----------
+    terms
+        Shape (N, 6), see `ClusterAndSpectrum.terms`; rows of several problems may be stacked.
+    members
+        Rows of `terms`, cluster after cluster.
+    starts
+        Shape (M + 1,): where each cluster begins in `members`, and the end.
+    subcarriers, local_epochs, server_s_per_device
+        As in `ClusterAndSpectrum`, the same for all clusters.
+    rule
+        One of `RULES`.
+
+    Raises
+    ------
+    InputError
+        An unknown rule, an empty cluster, or a member outside `terms`.
+    InfeasibleError
+        A cluster has more devices than there are subcarriers.
+    """
+    from splitopt.problems.cluster_and_spectrum import loops
+
+    if rule not in RULES:
+        raise InputError.at("rule", f"is {rule!r}, it must be one of {', '.join(RULES)}")
+    sizes = np.diff(starts)
+    if len(sizes) and sizes.min() < 1:
+        raise InputError.at("clusters", "a cluster has no device")
+    if len(sizes) and sizes.max() > subcarriers:
+        raise InfeasibleError(
+            f"a cluster of {sizes.max()} devices needs at least {sizes.max()} subcarriers, "
+            f"and there are {subcarriers}"
+        )
+    if len(members) and (members.min() < 0 or members.max() >= len(terms)):
+        raise InputError.at("clusters", f"device indices must be from 0 to {len(terms) - 1}")
+    x = np.empty(len(members), dtype=np.int64)
+    seconds = np.empty(len(sizes))
+    loops.allocate_batch(
+        RULES[rule],
+        np.ascontiguousarray(terms),
+        np.ascontiguousarray(members),
+        np.ascontiguousarray(starts),
+        subcarriers,
+        local_epochs - 1,
+        float(server_s_per_device),
+        x,
+        seconds,
+    )
+    return Allocation(seconds, x)

@@ -1,0 +1,1 @@
+"""Solvers for `ClusterAndSpectrum`, one algorithm per file."""
