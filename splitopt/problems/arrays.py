@@ -44,6 +44,36 @@ def number_table(
     return found
 
 
+def number(value: Any, source: str, unit: str, positive: bool = False) -> float:
+    """Read one finite number >= 0, or above 0 if it must be `positive`.
+
+    Parameters
+    ----------
+    value
+        A Python or numpy number, or an array of no dimension; booleans and texts are refused.
+    source, unit
+        The name of the field and what the number is, for messages.
+    """
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
+    limit = "finite and above 0" if positive else "finite and >= 0"
+    if not _is_number(value):
+        raise InputError.at(source, f"is {value!r}, it must be a number ({unit}, {limit})")
+    found = float(value)
+    if not np.isfinite(found) or found < 0 or (positive and found == 0):
+        raise InputError.at(source, f"is {found:g}, it must be {limit} ({unit})")
+    return found
+
+
+def whole_number(value: Any, source: str, least: int) -> int:
+    """Read a whole number of at least `least`, written as an integer or as a float like 2.0."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
+    if not _is_number(value) or not np.isfinite(value) or value != int(value) or value < least:
+        raise InputError.at(source, f"is {value!r}, it must be a whole number >= {least}")
+    return int(value)
+
+
 def boolean_table(value: Any, source: str, shape: tuple[int, ...]) -> BoolArray:
     """Read an array of true and false and make it read-only."""
     array = _plain_array(value, source, shape)

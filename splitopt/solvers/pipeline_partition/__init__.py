@@ -1,0 +1,1 @@
+"""Solvers of `PipelinePartition`: one algorithm per file."""
