@@ -198,6 +198,11 @@ def _round_setting(scenario: Scenario, fleet: list[Device]) -> dict[str, Any]:
 
 def single_server(scenario: Scenario) -> Server:
     """Give the one server whose compute is shared; refuse a scenario with several."""
+    if not scenario.servers:
+        raise InputError(
+            "servers: there is none, only compute nodes, and this problem shares a server; add one "
+            "or ask for the problem 'pipeline_partition'"
+        )
     if len(scenario.servers) != 1:
         raise InputError(
             f"servers: there are {len(scenario.servers)}, this problem shares exactly one"

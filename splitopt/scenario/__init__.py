@@ -1,5 +1,8 @@
 """What is given: devices, links, servers, training and privacy, validated and in SI units."""
 
+from splitopt.scenario.nodes import Node as Node
+from splitopt.scenario.nodes import NodeLinks as NodeLinks
+from splitopt.scenario.nodes import Pipeline as Pipeline
 from splitopt.scenario.parts import Device as Device
 from splitopt.scenario.parts import Link as Link
 from splitopt.scenario.parts import Links as Links

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
+from pydantic import Field, model_validator
 
 from splitopt import units
 from splitopt.errors import InputError
-from splitopt.scenario.quantity import Bandwidth, NoiseDensity, Power, PowerGain, Rate, Size, Speed
+from splitopt.scenario.machine import Count, Machine, Name, Part
+from splitopt.scenario.nodes import NodeLinks, expanded_names
+from splitopt.scenario.quantity import Bandwidth, NoiseDensity, Power, PowerGain, Rate
 
-Name = Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
 Leakage = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[StrictInt, Field(ge=1, le=10**9)]
 
 DECIBELS = {
     "transmit_power_dbm": ("transmit_power", "power", 30.0),
@@ -20,12 +20,6 @@ DECIBELS = {
     "noise_density_dbm_per_hz": ("noise_density", "noise density", 30.0),
 }
 """Decibel field -> the linear field it stands for, its kind, and the level of one SI unit."""
-
-
-class Part(BaseModel):
-    """A part of a scenario: immutable, and strict about unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Link(Part):
@@ -86,33 +80,14 @@ class Link(Part):
 
 
 class Links(Part):
-    """The shared downlink and uplink; a device may override fields of its own link."""
+    """The shared downlink and uplink; a device may override fields of its own link.
+
+    ``nodes`` is about the links between compute nodes.
+    """
 
     downlink: Link
     uplink: Link
-
-
-class Machine(Part):
-    """Something that computes: at a speed, or as a machine that the model was measured on."""
-
-    name: Name
-    compute: Speed | None = None
-    machine: Name | None = None
-    memory: Size | None = None
-
-    @model_validator(mode="after")
-    def _has_one_speed(self) -> Self:
-        if (self.compute is None) == (self.machine is None):
-            raise InputError("needs either 'compute' (a speed) or 'machine' (a measured one)")
-        return self
-
-    @property
-    def speed(self) -> float | str:
-        """Its speed in FLOP/s, or the name of the measured machine that it is."""
-        if self.machine is not None:
-            return self.machine
-        assert self.compute is not None  # the validator saw to it
-        return self.compute
+    nodes: NodeLinks | None = None
 
 
 class Device(Machine):
@@ -144,9 +119,7 @@ class Device(Machine):
 
     def names(self) -> list[str]:
         """Name of every single device of the group."""
-        if self.count == 1:
-            return [self.name]
-        return [f"{self.name}-{index + 1}" for index in range(self.count)]
+        return expanded_names(self.name, self.count)
 
     def link(self, direction: Literal["downlink", "uplink"], shared: Links) -> Link:
         """Give the link of this device in one direction: its own fields before the shared ones."""

@@ -55,6 +55,7 @@ class Quantity:
 Rate = Annotated[float, Quantity("rate")]
 Size = Annotated[float, Quantity("size")]
 Speed = Annotated[float, Quantity("compute speed")]
+Time = Annotated[float, Quantity("time")]
 Power = Annotated[float, Quantity("power")]
 Bandwidth = Annotated[float, Quantity("bandwidth")]
 NoiseDensity = Annotated[float, Quantity("noise density")]

@@ -7,17 +7,24 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from splitopt.errors import InputError
 from splitopt.files import expect_format, parse_yaml, read_text, write_atomic
 from splitopt.profiles import ModelProfile, load_profile
+from splitopt.scenario.machine import Name, Part
+from splitopt.scenario.nodes import Node, Pipeline
 from splitopt.scenario.parts import (
     Device,
     Links,
     Model,
-    Name,
-    Part,
     Privacy,
     Server,
     Tradeoff,
@@ -26,7 +33,7 @@ from splitopt.scenario.parts import (
 
 FORMAT = "splitopt-scenario"
 VERSION = 1
-UNUSED_SECTIONS = ("nodes", "spectrum", "distributions", "generators")
+UNUSED_SECTIONS = ("spectrum", "distributions", "generators")
 """Sections of the schema that this version does not use yet, and therefore refuses."""
 
 
@@ -40,7 +47,9 @@ def scenario_names() -> list[str]:
 
 
 class Scenario(Part):
-    """A fleet, its links and servers, and the model it trains; in SI units, immutable.
+    """A fleet, its links, its servers or compute nodes, and the model it trains.
+
+    All in SI units, and immutable. A fleet has servers, compute nodes, or both.
 
     Build it with `load` (YAML), `from_dict`, `generate`, or from its parts. Wrong input raises
     `InputError` from the first three: one sentence with field, value and mend.
@@ -53,11 +62,12 @@ class Scenario(Part):
     model: Model
     devices: Annotated[tuple[Device, ...], Field(min_length=1)]
     links: Links
-    servers: Annotated[tuple[Server, ...], Field(min_length=1)]
+    servers: Annotated[tuple[Server, ...], Field(min_length=1)] = ()
+    nodes: Annotated[tuple[Node, ...], Field(min_length=1)] = ()
+    pipeline: Pipeline = Pipeline()
     training: Training = Training()
     privacy: Privacy = Privacy()
     tradeoff: Tradeoff = Tradeoff()
-    nodes: None = None
     spectrum: None = None
     distributions: None = None
     generators: None = None
@@ -84,6 +94,12 @@ class Scenario(Part):
     def _check_whole(self) -> Self:
         _check_unique([name for device in self.devices for name in device.names()], "devices")
         _check_unique([server.name for server in self.servers], "servers")
+        _check_unique([node.name for node in self.node_list()], "nodes")
+        if not self.servers and not self.nodes:
+            raise InputError(
+                "servers: this field is missing; give servers or compute nodes (nodes)"
+            )
+        self._check_pipeline()
         for index, device in enumerate(self.devices):
             for direction in ("downlink", "uplink"):
                 if absent := device.link(direction, self.links).missing():
@@ -92,6 +108,31 @@ class Scenario(Part):
                         f"lacks {', '.join(map(repr, absent))}; give it in links or here"
                     )
         return self
+
+    def _check_pipeline(self) -> None:
+        """Check the sections about compute nodes against each other."""
+        if self.links.nodes is not None:
+            self.links.nodes.check(self.nodes)
+        if self.nodes:
+            return
+        for place, default, given in (
+            ("links.nodes", None, self.links.nodes),
+            ("pipeline", Pipeline(), self.pipeline),
+        ):
+            if given != default:
+                raise InputError(f"{place}: there are no compute nodes; add 'nodes' or drop it")
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_is_absent(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write sections that are empty by not writing them, so that they are read back so."""
+        document: dict[str, Any] = write(self)
+        if not self.nodes:
+            document.pop("pipeline", None)
+        return {
+            key: value
+            for key, value in document.items()
+            if value or key not in ("servers", "nodes")
+        }
 
     @classmethod
     def from_dict(
@@ -161,6 +202,14 @@ class Scenario(Part):
             device.model_copy(update={"name": name, "count": 1})
             for device in self.devices
             for name in device.names()
+        ]
+
+    def node_list(self) -> list[Node]:
+        """Give every single compute node, groups expanded, with unique names."""
+        return [
+            node.model_copy(update={"name": name, "count": 1})
+            for node in self.nodes
+            for name in node.names()
         ]
 
 

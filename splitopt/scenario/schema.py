@@ -10,6 +10,7 @@ from splitopt.scenario.scenario import UNUSED_SECTIONS, Scenario
 _SHORT_FORMS = (
     ("Links", "downlink"),
     ("Links", "uplink"),
+    ("Links", "nodes"),
     ("Device", "downlink"),
     ("Device", "uplink"),
 )
@@ -33,4 +34,5 @@ def scenario_schema() -> dict[str, Any]:
     for section in UNUSED_SECTIONS:
         del properties[section]
     schema["required"] = ["format", "version", *schema["required"]]
+    schema["anyOf"] = [{"required": ["servers"]}, {"required": ["nodes"]}]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -65,7 +65,8 @@ BAD = [
     (("servers",), [], "servers: is empty"),
     (("privacy",), {"leakage_limit": 1.5}, "privacy.leakage_limit: is 1.5"),
     (("privacy",), {"leakage_limit": float("nan")}, "privacy.leakage_limit: is nan"),
-    (("nodes",), [{"name": "a"}], "'nodes' is not used by this version"),
+    (("spectrum",), [{"name": "a"}], "'spectrum' is not used by this version"),
+    (("servers",), ..., "servers: this field is missing; give servers or compute nodes"),
     (("model",), {"profile": "a", "file": "b"}, "model: needs either 'profile'"),
     (("model",), ..., "model: this field is missing"),
     (("version",), 2, "version is 2"),
@@ -211,7 +212,8 @@ def test_schema_accepts_valid_files_and_refuses_wrong_ones(scenario_document):
         validator.validate(Scenario.load(name).to_dict())
     assert not validator.is_valid(changed(scenario_document, ("devices",), ...))
     assert not validator.is_valid(changed(scenario_document, ("links", "downlink"), {"rate": 5}))
-    assert not validator.is_valid(changed(scenario_document, ("nodes",), [{"name": "a"}]))
+    assert not validator.is_valid(changed(scenario_document, ("spectrum",), [{"name": "a"}]))
+    assert not validator.is_valid(changed(scenario_document, ("servers",), ...))
     assert not validator.is_valid(changed(scenario_document, ("devices", 0, "colour"), "red"))
 
 
