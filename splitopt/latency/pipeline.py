@@ -7,7 +7,7 @@ a node serves the forward and backward tasks of all owners one after the other.
 All functions are pure, take an array namespace (`numpy` or `jax.numpy`) and broadcast over leading
 axes, so that JAX can differentiate, ``jit`` and ``vmap`` them; in JAX, call them inside
 `splitopt.latency.precision.double_precision`. The tuples of arrays are pytrees. Times are seconds
-per batch. Transfers and links have a module of their own, `splitopt.latency.pipeline_links`.
+per batch. Transfers and links have a module of their own, `splitopt.latency.pipeline_resources`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 SECONDS_PER_HOUR = 3600.0
+
+
+PHASES = (
+    "first part forward",
+    "activations",
+    "forward",
+    "last part",
+    "gradients",
+    "backward",
+    "first part backward",
+)
+"""What happens to a batch; activations and gradients are transfers, the rest is computing."""
 
 
 class Stages(NamedTuple):
@@ -33,13 +45,14 @@ class Hops(NamedTuple):
     ----------
     up_s, down_s
         Activations on the way forward, gradients on the way back.
-    latency_s
-        One-way propagation delay: it delays a message and occupies nothing.
+    up_delay_s, down_delay_s
+        Propagation delay each way: it delays a message and occupies nothing.
     """
 
     up_s: Any
     down_s: Any
-    latency_s: Any = 0.0
+    up_delay_s: Any = 0.0
+    down_delay_s: Any = 0.0
 
 
 class OwnerParts(NamedTuple):
@@ -102,7 +115,7 @@ def node_period(stages: Stages) -> Any:
     """Shape (...): s per batch of a full pipeline of FIFO nodes, max (F + B).
 
     Every node does one forward and one backward task per batch. Links and interfaces have busy
-    times of their own, see `splitopt.latency.pipeline_links`; the period is the maximum of all.
+    times of their own, see `splitopt.latency.pipeline_resources`; the period is the maximum of all.
     """
     return (stages.forward_s + stages.backward_s).max(axis=-1)
 
@@ -116,7 +129,7 @@ def chain_latency(stages: Stages, hops: Hops | None = None, xp: Any = np) -> Any
     """Shape (...): s of one batch through idle nodes and the links between them, both ways."""
     if hops is None:
         return empty_batch(stages)
-    moved = hops.up_s + hops.down_s + 2 * xp.asarray(hops.latency_s)
+    moved = xp.asarray(hops.up_s + hops.down_s + hops.up_delay_s + hops.down_delay_s)
     return empty_batch(stages) + moved.sum(axis=-1)
 
 

@@ -9,17 +9,17 @@ import pytest
 
 from splitopt.latency import pipeline
 from splitopt.latency.pipeline import Hops, OwnerParts, Stages
-from splitopt.latency.pipeline_links import (
-    busiest,
-    interface_busy,
-    link_busy,
-    serial_node_busy,
+from splitopt.latency.pipeline_resources import (
+    interface_seconds,
+    link_seconds,
     transfer_seconds,
 )
 from splitopt.latency.precision import double_precision
 
 STAGES = Stages(forward_s=np.array([1.0, 4.0, 2.0]), backward_s=np.array([6.0, 2.0, 3.0]))
-HOPS = Hops(up_s=np.array([0.5, 0.25]), down_s=np.array([1.0, 0.125]), latency_s=0.01)
+HOPS = Hops(
+    up_s=np.array([0.5, 0.25]), down_s=np.array([1.0, 0.125]), up_delay_s=0.01, down_delay_s=0.01
+)
 OWNERS = OwnerParts(
     first_forward_s=np.array([1.0, 3.0]),
     last_s=np.array([0.5, 0.7]),
@@ -85,18 +85,16 @@ def test_transfers_and_busy_times_by_hand():
     assert found.tolist() == [0.0, 3.0, np.inf]
     assert transfer_seconds(6.0, np.inf) == 0
     up, down = np.array([3.0, 1.0]), np.array([2.0, 4.0])
-    assert link_busy(up, down).tolist() == [3, 4]
-    assert link_busy(up, down, half_duplex=True).tolist() == [5, 5]
+    assert link_seconds(up, down, "full").tolist() == [3, 4]
+    assert link_seconds(up, down, "half").tolist() == [5, 5]
     # Two nodes: boundaries owner-first, inner, last-owner.
     up_bytes, down_bytes = np.array([10.0, 20.0, 5.0]), np.array([8.0, 30.0, 2.0])
     bandwidth = np.array([2.0, 4.0])
     # First node: in 10 + 30, out 20 + 8. Last node: in 20 + 2, out 5 + 30.
-    full = interface_busy(up_bytes, down_bytes, bandwidth)
+    full = interface_seconds(up_bytes, down_bytes, bandwidth, "full")
     assert full.tolist() == [20.0, 8.75]
-    half = interface_busy(up_bytes, down_bytes, bandwidth, half_duplex=True)
+    half = interface_seconds(up_bytes, down_bytes, bandwidth, "half")
     assert half.tolist() == [34.0, 14.25]
-    assert serial_node_busy(np.array([1.0, 2.0]), half).tolist() == [35.0, 16.25]
-    assert busiest(full, half, np.zeros(0)) == 34.0
 
 
 def total_time(vector, xp):
@@ -105,8 +103,8 @@ def total_time(vector, xp):
     hops = Hops(vector[..., 6:8], vector[..., 8:10], vector[..., 10:12])
     owners = OwnerParts(*(vector[..., 12 + 2 * i : 14 + 2 * i] for i in range(7)), latency_s=0.5)
     trips = pipeline.trips(stages, owners, hops, xp)
-    links = link_busy(hops.up_s, hops.down_s, xp=xp)
-    period = busiest(stages.forward_s + stages.backward_s, links, xp=xp)
+    links = link_seconds(hops.up_s, hops.down_s, "full", xp)
+    period = xp.maximum(pipeline.node_period(stages), links.max(axis=-1))
     corrected = pipeline.training_time(trips, period, 4, xp)
     return corrected + pipeline.paper_training_time(stages, owners, 8, xp)
 

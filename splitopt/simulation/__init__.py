@@ -1,0 +1,1 @@
+"""Replaying plans event by event."""

@@ -1,0 +1,184 @@
+"""The event loop: walkers that go through the same steps, and stations that serve them in turn.
+
+A walker (a data owner) goes round a fixed cycle of steps, one after the other; a station serves
+whoever comes first. As each walker is in one place only, an event queue with one entry per walker
+is all that is needed: whoever arrives next starts when the station is free, and that is known at
+once.
+
+A station has three lanes. A task on lane 0 needs the station for itself; tasks on lanes 1 and 2
+(receiving and sending) can overlap each other. Nobody overtakes: a task starts no earlier than one
+that came before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from heapq import heappop, heapreplace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from splitopt.timeline import FloatArray, IntArray
+
+COMPILED_FROM = 100_000
+"""From this many tasks on the compiled loop is worth its loading."""
+
+EXCLUSIVE, RECEIVE, SEND = 0, 1, 2
+
+
+class Steps(NamedTuple):
+    """The cycle of steps, arrays of shape (S,) or (K, S) for K walkers.
+
+    Parameters
+    ----------
+    station
+        Shape (S,): which station serves the step; -1 is the walker's own, always free.
+    lane
+        Shape (S,): `EXCLUSIVE`, `RECEIVE` or `SEND`.
+    seconds
+        Shape (K, S): how long the station is taken, in s.
+    carry
+        Shape (K, S): s from the start of the step to the arrival at the next one, before `delay`:
+        equal to `seconds` where the next step needs all of this one, less where it can begin
+        meanwhile.
+    delay
+        Shape (K, S): s that no noise changes, on the way to the next step.
+    factor
+        Shape (S,): number of the step's noise factor; steps of one transfer share one.
+    """
+
+    station: IntArray
+    lane: IntArray
+    seconds: FloatArray
+    carry: FloatArray
+    delay: FloatArray
+    factor: IntArray
+
+
+def serve(
+    steps: Steps,
+    cycles: IntArray,
+    factors: FloatArray | None = None,
+    compiled: bool | None = None,
+) -> tuple[FloatArray, FloatArray]:
+    """Let every walker go round its cycle and give the starts and ends of all tasks.
+
+    Parameters
+    ----------
+    steps
+        The cycle.
+    cycles
+        Shape (K,): how many times each walker goes round.
+    factors
+        Shape (sum of cycles, number of factors): what the seconds of each cycle are multiplied by,
+        walker by walker; 1 if None.
+    compiled
+        Whether to use the compiled loop; by default, from `COMPILED_FROM` tasks on.
+
+    Returns
+    -------
+    start, end
+        Shape (sum of cycles, S) in s, walker by walker. All start at 0; whoever arrives at the same
+        moment is served in the order of the walkers.
+    """
+    count = int(cycles.sum())
+    shape = (count, steps.station.size)
+    if compiled is None:
+        compiled = count * steps.station.size >= COMPILED_FROM
+    stations = int(steps.station.max(initial=-1)) + 1
+    columns = int(steps.factor.max(initial=-1)) + 1
+    scale = np.ones((1, columns)) if factors is None else factors
+    arrays: tuple[Any, ...] = (
+        steps.station,
+        steps.lane,
+        steps.seconds.ravel(),
+        steps.carry.ravel(),
+        steps.delay.ravel(),
+        steps.factor,
+        cycles,
+        np.concatenate(([0], np.cumsum(cycles)[:-1])),
+        scale.ravel(),
+        np.zeros(shape).ravel(),
+        np.zeros(shape).ravel(),
+        np.zeros(3 * stations),
+        np.zeros(stations),
+    )
+    width = columns if factors is not None else 0
+    if compiled:
+        _compiled()(*arrays, width)
+        start, end = arrays[9:11]
+    else:
+        lists: list[Any] = [array.tolist() for array in arrays]  # in Python, lists are faster
+        walk: Callable[..., None] = _walk
+        walk(*lists, width)
+        start, end = map(np.array, lists[9:11])
+    return start.reshape(shape), end.reshape(shape)
+
+
+@cache
+def _compiled() -> Callable[..., None]:
+    """Compile the loop, or load what was compiled before."""
+    import numba
+
+    try:
+        kept: Callable[..., None] = numba.njit(cache=True)(_walk)
+    except RuntimeError:  # there is no folder to keep the result in
+        kept = numba.njit(_walk)
+    return kept
+
+
+def _walk(
+    station: Any,
+    lane: Any,
+    seconds: Any,
+    carry: Any,
+    delay: Any,
+    factor: Any,
+    cycles: Any,
+    offset: Any,
+    scale: Any,
+    start: Any,
+    end: Any,
+    until: Any,
+    last: Any,
+    width: int,
+) -> None:
+    """Fill `start` and `end`, flat; the arguments are flat arrays or lists (see `serve`).
+
+    `until` has three entries per station: when its lanes are free again; `last` is when it started
+    its latest task. `width` is 0 where all cycles share one row of factors.
+    """
+    steps = len(station)
+    step = [0 for _ in range(len(cycles))]
+    cycle = [0 for _ in range(len(cycles))]
+    queue = [(0.0, walker) for walker in range(len(cycles)) if cycles[walker] > 0]
+    while len(queue) > 0:
+        begin, walker = queue[0]
+        now = step[walker]
+        entry = walker * steps + now
+        row = offset[walker] + cycle[walker]
+        stretch = scale[row * width + factor[now]]
+        taken = seconds[entry] * stretch
+        place = station[now]
+        if place >= 0:
+            way = lane[now]
+            first = 3 * place
+            begin = max(begin, until[first], last[place])
+            if way == 0:
+                begin = max(begin, until[first + 1], until[first + 2])
+            else:
+                begin = max(begin, until[first + way])
+            until[first + way] = begin + taken
+            last[place] = begin
+        start[row * steps + now] = begin
+        end[row * steps + now] = begin + taken
+        then = begin + carry[entry] * stretch + delay[entry]
+        step[walker] = now + 1
+        if step[walker] == steps:
+            step[walker] = 0
+            cycle[walker] += 1
+            if cycle[walker] == cycles[walker]:
+                heappop(queue)
+                continue
+        heapreplace(queue, (then, walker))

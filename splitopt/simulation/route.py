@@ -1,0 +1,244 @@
+"""The way of a batch through a pipeline: what it occupies at each step, and for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from splitopt.latency.pipeline import PHASES
+from splitopt.simulation.fifo import EXCLUSIVE, RECEIVE, SEND, Steps
+from splitopt.timeline import FloatArray, IntArray, Resource, Timeline
+
+if TYPE_CHECKING:
+    from splitopt.simulation.pipeline import PipelineSystem
+
+
+@dataclass(frozen=True, eq=False)
+class Route:
+    """The cycle of steps of every owner, with the resources that stand behind them.
+
+    Parameters
+    ----------
+    steps
+        The cycle for the event loop; a station's number is that of its resource.
+    resources
+        The shared ones, then those of the owners.
+    resource
+        Shape (K, S): the resource of each step of each owner.
+    phase
+        Shape (S,): index into `PHASES`.
+    share
+        Shape (S,): the fraction of the resource that the step takes.
+    """
+
+    steps: Steps
+    resources: tuple[Resource, ...]
+    resource: IntArray
+    phase: IntArray
+    share: FloatArray
+
+    def timeline(
+        self,
+        owners: tuple[str, ...],
+        owner: IntArray,
+        batch: IntArray,
+        start_s: FloatArray,
+        end_s: FloatArray,
+        origin: Mapping[str, Any],
+    ) -> Timeline:
+        """Give the table of tasks by start, from starts and ends of shape (cycles, S)."""
+        shape = start_s.shape
+        columns = {
+            "resource": self.resource[owner],
+            "phase": np.broadcast_to(self.phase, shape),
+            "owner": np.broadcast_to(owner[:, None], shape),
+            "batch": np.broadcast_to(batch[:, None], shape),
+            "start_s": start_s,
+            "end_s": end_s,
+            "share": np.broadcast_to(self.share, shape),
+        }
+        flat = {name: column.ravel() for name, column in columns.items()}
+        order = np.lexsort((flat["resource"], flat["start_s"]))
+        ordered: dict[str, Any] = {name: column[order] for name, column in flat.items()}
+        return Timeline(
+            self.resources,
+            PHASES,
+            owners,
+            **ordered,
+            origin={"source": "simulation", "problem": "pipeline_partition", **origin},
+        )
+
+
+class _Port(NamedTuple):
+    """One end of a transfer: the station that it occupies, how, and for how many s."""
+
+    station: int
+    lane: int
+    seconds: Any
+    own: int = -1
+    """For an owner's link: where the owners' links start among the resources."""
+
+
+class _Builder:
+    """Collects the steps of a cycle in order."""
+
+    def __init__(self, owners: int) -> None:
+        self.owners = owners
+        self.rows: list[tuple[Any, ...]] = []
+        self.factors = 0
+
+    def task(self, port: _Port, phase: str) -> None:
+        """Add computing."""
+        self._add(port, port.seconds, 0.0, phase)
+        self.factors += 1
+
+    def transfer(self, ends: list[_Port], delay: Any, phase: str) -> None:
+        """Add a message that occupies one link, or two ends at the same time.
+
+        With two ends, the second begins as early as it can without ending before the first. A
+        message of no time and no delay is left out.
+        """
+        delay = np.asarray(delay)
+        if not delay.any() and not any(np.any(end.seconds) for end in ends):
+            return
+        for index, end in enumerate(ends):
+            carry = end.seconds
+            if index + 1 < len(ends):
+                carry = np.maximum(0.0, end.seconds - np.asarray(ends[index + 1].seconds))
+            self._add(end, carry, delay if index == 0 else 0.0, phase)
+        self.factors += 1
+
+    def _add(self, port: _Port, carry: Any, delay: Any, phase: str) -> None:
+        self.rows.append((port, carry, delay, PHASES.index(phase), self.factors))
+
+    def route(self, resources: list[Resource]) -> Route:
+        """Put the steps into arrays."""
+        ports = [row[0] for row in self.rows]
+
+        def wide(values: list[Any]) -> FloatArray:
+            spread = [np.broadcast_to(np.asarray(v, float), (self.owners,)) for v in values]
+            return np.ascontiguousarray(np.array(spread).reshape(-1, self.owners).T)
+
+        lane = np.array([port.lane for port in ports], dtype=np.int64)
+        steps = Steps(
+            station=np.array([port.station for port in ports], dtype=np.int64),
+            lane=lane,
+            seconds=wide([port.seconds for port in ports]),
+            carry=wide([row[1] for row in self.rows]),
+            delay=wide([row[2] for row in self.rows]),
+            factor=np.array([row[4] for row in self.rows], dtype=np.int64),
+        )
+        first = np.array([port.own if port.station < 0 else port.station for port in ports])
+        private = (steps.station < 0).astype(np.int64)
+        resource = first + private * np.arange(self.owners)[:, None]
+        phase = np.array([row[3] for row in self.rows], dtype=np.int64)
+        share = np.where(lane == EXCLUSIVE, 1.0, 0.5)
+        return Route(steps, tuple(resources), resource, phase, share)
+
+
+def pipeline_route(system: PipelineSystem) -> Route:
+    """Lay out the steps of a batch: forward through the chain, the last part, and back."""
+    nodes, owners = system.node_names, system.owner_names
+    shared, ports = _shared_resources(system)
+    own = len(shared)
+    resources = [
+        *shared,
+        *(Resource(name, "owner") for name in owners),
+        *(Resource(f"{name} link", "owner link") for name in owners),
+    ]
+    parts, last = system.owners, len(nodes) - 1
+    builder = _Builder(len(owners))
+
+    def at_owner(seconds: Any) -> _Port:
+        return _Port(-1, EXCLUSIVE, seconds, own)
+
+    def over(seconds: Any) -> _Port:
+        return _Port(-1, EXCLUSIVE, seconds, own + len(owners))
+
+    def hop(boundary: int, forward: bool) -> None:
+        phase = "activations" if forward else "gradients"
+        if system.hops is None:
+            return
+        taken = system.hops.up_s if forward else system.hops.down_s
+        delay = system.hops.up_delay_s if forward else system.hops.down_delay_s
+        left, right = boundary, boundary + 1
+        sender, receiver = (left, right) if forward else (right, left)
+        if system.ports is None:
+            ends = [ports.link(boundary, forward, taken[boundary])]
+        else:
+            ends = [
+                ports.end(sender, SEND, right, forward),
+                ports.end(receiver, RECEIVE, right, forward),
+            ]
+        builder.transfer(ends, delay[boundary], phase)
+
+    def fringe(node: int, outward: bool, seconds: Any, forward: bool) -> None:
+        """Add a transfer between the owner and a node at the end of the chain."""
+        phase = "activations" if forward else "gradients"
+        ends = [over(seconds)]
+        if system.ports is not None:
+            boundary = 0 if forward != outward else last + 1
+            port = ports.end(node, SEND if outward else RECEIVE, boundary, forward)
+            ends = [port, *ends] if outward else [*ends, port]
+        builder.transfer(ends, parts.latency_s, phase)
+
+    builder.task(at_owner(parts.first_forward_s), "first part forward")
+    fringe(0, False, parts.to_first_s, True)
+    for node in range(len(nodes)):
+        builder.task(_Port(node, EXCLUSIVE, system.stages.forward_s[node]), "forward")
+        if node < last:
+            hop(node, True)
+    fringe(last, True, parts.from_last_s, True)
+    builder.task(at_owner(parts.last_s), "last part")
+    fringe(last, False, parts.to_last_s, False)
+    for node in reversed(range(len(nodes))):
+        builder.task(_Port(node, EXCLUSIVE, system.stages.backward_s[node]), "backward")
+        if node > 0:
+            hop(node - 1, False)
+    fringe(0, True, parts.from_first_s, False)
+    builder.task(at_owner(parts.first_backward_s), "first part backward")
+    return builder.route(resources)
+
+
+class _Ports(NamedTuple):
+    """Which station each link or interface is."""
+
+    system: PipelineSystem
+    first: int
+
+    def link(self, boundary: int, forward: bool, seconds: Any) -> _Port:
+        """Give the link over an inner boundary in one direction."""
+        if self.system.duplex == "half":
+            return _Port(self.first + boundary, EXCLUSIVE, seconds)
+        return _Port(self.first + 2 * boundary + (not forward), EXCLUSIVE, seconds)
+
+    def end(self, node: int, lane: int, boundary: int, forward: bool) -> _Port:
+        """Give the interface of a node for a message over a boundary (0..M)."""
+        assert self.system.ports is not None  # the caller asks for interfaces only then
+        seconds = self.system.ports.seconds(boundary, node, forward)
+        half = self.system.duplex == "half"
+        if self.system.ports.blocks_compute:
+            return _Port(node, EXCLUSIVE if half else lane, seconds)
+        station = self.first + node if half else self.first + 2 * node + (lane == SEND)
+        return _Port(station, EXCLUSIVE, seconds)
+
+
+def _shared_resources(system: PipelineSystem) -> tuple[list[Resource], _Ports]:
+    """Name the nodes and what is between them, and say where the latter starts."""
+    names = system.node_names
+    found = [Resource(name, "node") for name in names]
+    ports = _Ports(system, len(found))
+    if system.ports is not None:
+        if system.ports.blocks_compute:
+            return found, ports
+        ways = ("interface",) if system.duplex == "half" else ("in", "out")
+        found += [Resource(f"{name} {way}", "interface") for name in names for way in ways]
+    elif system.hops is not None:
+        arrows = ("{0} <-> {1}",) if system.duplex == "half" else ("{0} -> {1}", "{1} -> {0}")
+        pairs = pairwise(names)
+        found += [Resource(arrow.format(*pair), "link") for pair in pairs for arrow in arrows]
+    return found, ports
