@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from splitopt.plans import Plan as Plan
     from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum as ClusterAndSpectrum
     from splitopt.problems.cut_and_resources import CutAndResources as CutAndResources
+    from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty as CutUnderUncertainty
     from splitopt.problems.registry import load_problem as load_problem
     from splitopt.profiles import ModelProfile as ModelProfile
     from splitopt.profiles import load_profile as load_profile
@@ -30,6 +31,7 @@ _HOMES = {
     "CapabilityError": "splitopt.errors",
     "ClusterAndSpectrum": "splitopt.problems.cluster_and_spectrum",
     "CutAndResources": "splitopt.problems.cut_and_resources",
+    "CutUnderUncertainty": "splitopt.problems.cut_under_uncertainty",
     "InfeasibleError": "splitopt.errors",
     "InputError": "splitopt.errors",
     "ModelProfile": "splitopt.profiles",

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from splitopt.driver import solve
 from splitopt.errors import InputError
-from splitopt.planning import cluster_and_spectrum, cut_and_resources
+from splitopt.planning import cluster_and_spectrum, cut_and_resources, cut_under_uncertainty
 from splitopt.plans import Plan
 from splitopt.problems.base import Problem
 from splitopt.problems.registry import problem_class
@@ -19,6 +19,7 @@ from splitopt.solvers.base import Progress, Solver
 EXPLAINERS: dict[str, Any] = {
     "cut_and_resources": cut_and_resources,
     "cluster_and_spectrum": cluster_and_spectrum,
+    "cut_under_uncertainty": cut_under_uncertainty,
 }
 """Problem -> module with ``predict``, ``explain_infeasible`` and ``notes``."""
 

@@ -14,6 +14,7 @@ from splitopt.problems.base import Problem, nested, read_header
 PROBLEMS: dict[str, str] = {
     "cut_and_resources": "splitopt.problems.cut_and_resources:CutAndResources",
     "cluster_and_spectrum": "splitopt.problems.cluster_and_spectrum:ClusterAndSpectrum",
+    "cut_under_uncertainty": "splitopt.problems.cut_under_uncertainty:CutUnderUncertainty",
 }
 """Problem name -> ``module:class``; a new problem is one line here."""
 

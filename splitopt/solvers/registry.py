@@ -16,6 +16,7 @@ from splitopt.solvers.base import Solver
 
 _CUT = "splitopt.solvers.cut_and_resources"
 _CLUSTER = "splitopt.solvers.cluster_and_spectrum"
+_UNCERTAIN = "splitopt.solvers.cut_under_uncertainty"
 
 SOLVERS: dict[str, dict[str, str]] = {
     "cut_and_resources": {
@@ -44,6 +45,9 @@ SOLVERS: dict[str, dict[str, str]] = {
     },
     "cluster_and_spectrum": {
         "enumerate": f"{_CLUSTER}.enumeration:Enumerate",
+    },
+    "cut_under_uncertainty": {
+        "enumerate": f"{_UNCERTAIN}.enumeration:Enumerate",
     },
 }
 """Problem -> solver -> ``module:class``, the preferred one first; a new solver is one line here."""

@@ -24,13 +24,16 @@ def cheap_bound(problem: ClusterAndSpectrum) -> float:
         )
         if times
     )
-    return float(total + problem.local_epochs * problem.devices * problem.server_s_per_device)
+    server = problem.local_epochs * problem.devices * problem.server_s_per_device
+    return float(np.sum(total) + server)
 
 
 def phase_bound(
     fixed: FloatArray, spectral: FloatArray, sizes: IntArray, subcarriers: int
-) -> float:
+) -> FloatArray:
     """Give a lower bound on the lengths of one phase, added up over the clusters.
+
+    The seconds have shape (..., N); the answer has what stands before the devices.
 
     The larger of two. First, in a cluster of K devices nobody has more than C - K + 1 subcarriers,
     so that each device has a shortest time; the sum of the clusters' largest times is smallest
@@ -39,8 +42,8 @@ def phase_bound(
     T >= min fixed + sum spectral / C, and the clusters' least fixed times are different devices'.
     """
     most = subcarriers - int(sizes.min()) + 1
-    slowest_first = np.sort(fixed + spectral / most)[::-1]
+    slowest_first = np.sort(fixed + spectral / most, axis=-1)[..., ::-1]
     heads = np.concatenate(([0], np.cumsum(np.sort(sizes)[::-1])[:-1]))
-    alone = float(slowest_first[heads].sum())
-    together = float(np.sort(fixed)[: len(sizes)].sum() + spectral.sum() / subcarriers)
-    return max(alone, together)
+    alone = slowest_first[..., heads].sum(axis=-1)
+    least = np.sort(fixed, axis=-1)[..., : len(sizes)].sum(axis=-1)
+    return np.asarray(np.maximum(alone, least + spectral.sum(axis=-1) / subcarriers))

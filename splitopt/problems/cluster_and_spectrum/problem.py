@@ -17,6 +17,7 @@ from splitopt.problems.cluster_and_spectrum.decision import (
     ClusterAndSpectrumDecision,
     whole_numbers,
 )
+from splitopt.problems.cluster_and_spectrum.terms import phase_terms
 
 if TYPE_CHECKING:
     from splitopt.profiles import ModelProfile
@@ -150,17 +151,7 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
 
         A device with x subcarriers takes ``terms[:, 2 p] + terms[:, 2 p + 1] / x`` in phase p.
         """
-        found = np.stack(
-            (
-                self.broadcast_s + self.forward_s,
-                self.upload_smashed_s,
-                self.backward_s + self.forward_s,
-                self.download_gradient_s + self.upload_smashed_s,
-                self.backward_s,
-                self.download_gradient_s + self.upload_model_s,
-            ),
-            axis=1,
-        )
+        found = phase_terms({field: getattr(self, field) for field in TIMES})
         found.setflags(write=False)
         return found
 

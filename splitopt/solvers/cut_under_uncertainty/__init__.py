@@ -1,0 +1,1 @@
+"""Solvers for `CutUnderUncertainty`, one algorithm per file."""
