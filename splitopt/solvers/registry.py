@@ -16,6 +16,7 @@ from splitopt.solvers.base import Solver
 
 _CUT = "splitopt.solvers.cut_and_resources"
 _CLUSTER = "splitopt.solvers.cluster_and_spectrum"
+_PIPELINE = "splitopt.solvers.pipeline_partition"
 _UNCERTAIN = "splitopt.solvers.cut_under_uncertainty"
 
 SOLVERS: dict[str, dict[str, str]] = {
@@ -45,6 +46,13 @@ SOLVERS: dict[str, dict[str, str]] = {
     },
     "cluster_and_spectrum": {
         "enumerate": f"{_CLUSTER}.enumeration:Enumerate",
+    },
+    "pipeline_partition": {
+        "enumerate": f"{_PIPELINE}.enumeration:Enumerate",
+        "highs": f"{_PIPELINE}.backends:Highs",
+        "scip": f"{_PIPELINE}.backends:Scip",
+        "gurobi": f"{_PIPELINE}.backends:Gurobi",
+        "pyomo:gurobi_direct_minlp": f"{_PIPELINE}.backends:PyomoGurobi",
     },
     "cut_under_uncertainty": {
         "enumerate": f"{_UNCERTAIN}.enumeration:Enumerate",

@@ -26,6 +26,8 @@ from splitopt.problems.pipeline_partition.load import Load, load_of
 from splitopt.problems.pipeline_partition.reasons import obvious_reason
 
 if TYPE_CHECKING:
+    from splitopt.problems.pipeline_partition.gurobi_model import GurobiModel
+    from splitopt.problems.pipeline_partition.pyomo_model import PyomoModel
     from splitopt.profiles import ModelProfile
     from splitopt.scenario import Scenario
 
@@ -280,6 +282,43 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
     def bound(self) -> float:
         """Give the larger of a few lower bounds in s, see `cheap_bound`."""
         return cheap_bound(self)
+
+    def to_pyomo(self, contiguity: str = "linear", unit_s: float = 1.0) -> PyomoModel:
+        """Give MP-SL's integer program as a Pyomo model, see the module `formulation`.
+
+        Parameters
+        ----------
+        contiguity
+            ``"linear"``, or ``"quadratic"``: the corrected Eq. 7 (without links only).
+        unit_s
+            Length in s of the model's unit of time; near the period is best for solvers.
+
+        Raises
+        ------
+        InputError
+            The form is unknown, or has no form for the links or the objective.
+        InfeasibleError
+            It shows without a search that there is no answer.
+        """
+        from splitopt.problems.pipeline_partition.pyomo_model import build_pyomo
+
+        return build_pyomo(self, contiguity, unit_s)
+
+    def to_gurobi(
+        self, env: Any = None, contiguity: str = "linear", unit_s: float = 1.0
+    ) -> GurobiModel:
+        """Give MP-SL's integer program as a gurobipy model.
+
+        Parameters
+        ----------
+        env
+            A ``gurobipy.Env``; a silent one by default.
+        contiguity, unit_s
+            As for `to_pyomo`, which raises the same errors.
+        """
+        from splitopt.problems.pipeline_partition.gurobi_model import build_gurobi
+
+        return build_gurobi(self, env, contiguity, unit_s)
 
     def decode(
         self, document: Mapping[str, Any], source: str = "decision"

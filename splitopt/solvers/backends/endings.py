@@ -84,6 +84,13 @@ class BackEndError(SplitoptError):
     """A back end failed; the message says which one and what it said."""
 
 
+class NoDecisionError(BackEndError):
+    """A back end says that its model has no solution at all."""
+
+
+_NO_SOLUTION = frozenset({"infeasible", "INFEASIBLE", "provenInfeasible"})
+
+
 def conclude(
     search: Search,
     back_end: str,
@@ -109,7 +116,8 @@ def conclude(
     reason = statuses[status]
     nothing = search.best is None and not search.rejected
     if nothing and reason in ("solver_error", "converged"):
-        raise BackEndError(f"{back_end} ended with the status {status!r} and without a solution")
+        kind = NoDecisionError if status in _NO_SOLUTION else BackEndError
+        raise kind(f"{back_end} ended with the status {status!r} and without a solution")
     return search.stop() or reason
 
 

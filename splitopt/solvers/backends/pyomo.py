@@ -13,16 +13,34 @@ from splitopt.solvers.backends.gurobi import gurobi_parameters, named_licence_er
 from splitopt.solvers.backends.scip import CONE_PARAMETERS, scip_parameters
 from splitopt.solvers.base import Search
 
+PyomoSolver = Literal["scip_direct", "gurobi_direct_minlp", "highs"]
+_MAX_SEED = 2**31 - 1
+
+
+def highs_parameters(search: Search) -> dict[str, Any]:
+    """Give HiGHS' parameters: one thread, the seed, what is left of the time, the gap."""
+    parameters: dict[str, Any] = {
+        "threads": 1,
+        "random_seed": search.seed % _MAX_SEED,
+        "mip_rel_gap": search.rel_gap,
+        "mip_abs_gap": 0.0,
+        "mip_feasibility_tolerance": 1e-9,
+        "primal_feasibility_tolerance": 1e-9,
+    }
+    if math.isfinite(search.remaining_s):
+        parameters["time_limit"] = search.remaining_s
+    return parameters
+
 
 def run_pyomo(
     model: Any,
-    solver: Literal["scip_direct", "gurobi_direct_minlp"],
+    solver: PyomoSolver,
     search: Search,
     unit: float,
     incumbent: Callable[[], Decision | None],
     cones: bool = False,
 ) -> StopReason:
-    """Solve a Pyomo model by SCIP or Gurobi.
+    """Solve a Pyomo model by SCIP, Gurobi or, if it is linear, HiGHS.
 
     Parameters
     ----------
@@ -37,9 +55,11 @@ def run_pyomo(
 
     if solver == "scip_direct":
         parameters = scip_parameters(search) | (CONE_PARAMETERS if cones else {})
+    elif solver == "highs":
+        parameters = highs_parameters(search)
     else:
         parameters = gurobi_parameters(search)
-    with nullcontext() if solver == "scip_direct" else named_licence_errors():
+    with named_licence_errors() if solver == "gurobi_direct_minlp" else nullcontext():
         results = SolverFactory(solver).solve(
             model,
             load_solutions=False,
