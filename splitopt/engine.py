@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, WorkerError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -21,6 +21,9 @@ R = TypeVar("R")
 ENGINES = ("loky", "threads", "sequential", "dask", "ray")
 _PACKAGES = {"dask": "distributed", "ray": "ray"}
 _CONNECT_S = 10
+_RETRIES = 2
+_DEATHS = {"BrokenProcessPool", "KilledWorker", "RayActorError", "WorkerCrashedError"}
+"""Classes of errors, or bases of them, that say that a worker died (loky, dask, ray)."""
 
 
 @dataclass(frozen=True)
@@ -76,32 +79,25 @@ class Engine:
     def as_completed(
         self, function: Callable[[T], R], items: Sequence[T]
     ) -> Iterator[tuple[int, R]]:
-        """Give (index, result) as they become ready; ray gives them in blocks.
+        """Give (index, result) as they become ready, see `Session.as_completed`."""
+        with self.session() as session:
+            yield from session.as_completed(function, items)
 
-        An exception of the function ends the iteration and is raised.
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Stay connected for several maps.
 
         Raises
         ------
         InputError
             The cluster at the address does not answer.
         """
-        from joblib import Parallel, delayed, parallel_config
+        from joblib import parallel_config
 
-        numbered = _Numbered(function)
         with ExitStack() as stack:
             # joblib finds the backend of dask only by way of a configuration
             stack.enter_context(parallel_config(backend=self._connect(stack)))
-            options = {"n_jobs": self.workers, "batch_size": 1}
-            if self.name == "ray":  # its joblib backend gives results only as a whole
-                parallel = Parallel(**options)
-                for start in range(0, len(items), self.workers):
-                    block = range(start, min(start + self.workers, len(items)))
-                    yield from parallel(delayed(numbered)((i, items[i])) for i in block)
-                return
-            parallel = Parallel(**options, return_as="generator_unordered")
-            yield from stack.enter_context(
-                closing(parallel(delayed(numbered)(pair) for pair in enumerate(items)))
-            )
+            yield Session(self)
 
     def _connect(self, stack: ExitStack) -> str:
         """Connect where there is something to connect to, and name joblib's backend."""
@@ -120,6 +116,64 @@ class Engine:
                 "engine", f"{self.name!r} at {self.address} cannot be reached ({reason})"
             ) from None
         return self.name
+
+
+@dataclass(frozen=True)
+class Session:
+    """An engine that is connected."""
+
+    engine: Engine
+
+    def as_completed(
+        self, function: Callable[[T], R], items: Sequence[T]
+    ) -> Iterator[tuple[int, R]]:
+        """Give (index, result) as they become ready; ray gives them in blocks.
+
+        The work of a worker that dies is given to another one. An exception of the function ends
+        the iteration and is raised.
+
+        Raises
+        ------
+        WorkerError
+            Workers died several times in a row without any result in between.
+        """
+        left = dict(enumerate(items))
+        deaths = 0
+        while left:
+            try:
+                for index, result in self._run(_Numbered(function), left):
+                    del left[index]
+                    deaths = 0
+                    yield index, result
+            except Exception as error:
+                if not _is_death(error):
+                    raise
+                deaths += 1
+                if deaths > _RETRIES:
+                    raise WorkerError(
+                        f"workers of the engine {self.engine.name!r} died {deaths} times on the "
+                        f"same work ({type(error).__name__}); give them more memory, or smaller "
+                        "pieces of work"
+                    ) from None
+
+    def _run(self, numbered: _Numbered[T, R], items: Mapping[int, T]) -> Iterator[tuple[int, R]]:
+        from joblib import Parallel, delayed
+
+        workers, pairs = self.engine.workers, list(items.items())
+        options = {"n_jobs": workers, "batch_size": 1}
+        if self.engine.name == "ray":  # its joblib backend gives results only as a whole
+            parallel = Parallel(**options)
+            for start in range(0, len(pairs), workers):
+                yield from parallel(delayed(numbered)(p) for p in pairs[start : start + workers])
+            return
+        parallel = Parallel(**options, return_as="generator_unordered")
+        with closing(parallel(delayed(numbered)(pair) for pair in pairs)) as results:
+            yield from results
+
+
+def _is_death(error: BaseException) -> bool:
+    """Whether an error says that a worker is gone; the engines' packages need not be there."""
+    return any(kind.__name__ in _DEATHS for kind in type(error).__mro__)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,10 @@ class InfeasibleError(SplitoptError):
     """A well-formed problem has no answer; the message says what would have to change."""
 
 
+class WorkerError(SplitoptError):
+    """Workers of an engine died again and again on the same work."""
+
+
 class SolveError(SplitoptError):
     """Raised by ``solve(..., on_failure="raise")`` without a feasible answer.
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import signal
 import time
+from pathlib import Path
 
 import pytest
 
 from splitopt.engine import Engine
-from splitopt.errors import InputError
+from splitopt.errors import InputError, WorkerError
 
 
 def late_square(number):
@@ -75,3 +78,55 @@ def test_a_dask_cluster_works():
     ) as cluster:
         engine = Engine("dask", 1, cluster.scheduler_address)
         assert engine.map(late_square, [1, 2, 3]) == [1, 4, 9]
+
+
+def die_once(marker):
+    """Kill the worker at the first call for this file, and answer at the next."""
+    path = Path(marker)
+    if not path.exists():
+        path.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return path.name
+
+
+def die_always(number):
+    """Kill every worker that tries the last item."""
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_the_work_of_a_worker_that_dies_is_done_by_another(tmp_path):
+    """Nothing is lost and nothing comes twice."""
+    markers = [str(tmp_path / name) for name in "abc"]
+    Path(markers[0]).touch()
+    found = list(Engine("loky", 2).as_completed(die_once, markers))
+    assert sorted(found) == [(0, "a"), (1, "b"), (2, "c")]
+
+
+def test_work_that_kills_every_worker_ends_with_one_sentence():
+    """After some tries without a result in between it is an error."""
+    with pytest.raises(WorkerError, match="'loky' died 3 times on the same work"):
+        Engine("loky", 2).map(die_always, [1, 2, 3])
+
+
+def test_two_dask_workers_give_the_same():
+    """Real worker processes of a cluster, one connection for several maps."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster:
+        engine = Engine("dask", 2, cluster.scheduler_address)
+        with engine.session() as session:
+            assert dict(session.as_completed(int, ["4"])) == {0: 4}
+            assert dict(session.as_completed(int, ["1", "2", "3"])) == {0: 1, 1: 2, 2: 3}
+
+
+def test_ray_gives_the_same():
+    """A running ray gives the same results."""
+    ray = pytest.importorskip("ray", reason="the engine 'ray' is not installed (extra 'cluster')")
+    ray.init(num_cpus=2, include_dashboard=False)
+    try:
+        assert Engine("ray", 2, "auto").map(int, ["1", "2", "3"]) == [1, 2, 3]
+    finally:
+        ray.shutdown()

@@ -7,17 +7,14 @@ nothing else.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-
 from splitopt.errors import InputError
 from splitopt.problems.base import Problem
+from splitopt.problems.digest import instance_digest as instance_digest
 
 InstanceSet = Literal["small", "medium", "large", "stress"]
 Kind = Literal["realistic", "synthetic"]
@@ -132,28 +129,3 @@ def find_benchmark(problem: str) -> Benchmark:
         raise InputError(f"problem {problem!r} has no benchmark; known are {known}")
     found: Benchmark = importlib.import_module(BENCHMARKS[problem]).BENCHMARK
     return found
-
-
-def instance_digest(problem: Problem[Any]) -> str:
-    """Hash an instance's data: SHA-256 over names, types, shapes and bytes, first 16 digits.
-
-    The objective is not part of it: two objectives of the same data are the same instance.
-    """
-    digest = hashlib.sha256(problem.name.encode())
-    for name, value in _named(problem.data()):
-        if isinstance(value, np.ndarray):
-            array = np.ascontiguousarray(value)
-            digest.update(f"{name}:{array.dtype.str}:{array.shape}".encode())
-            digest.update(array.tobytes())
-        else:
-            digest.update(f"{name}:{json.dumps(value, sort_keys=True)}".encode())
-    return digest.hexdigest()[:16]
-
-
-def _named(data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Give the entries by name, those of inner mappings as ``OUTER.INNER``."""
-    for name, value in sorted(data.items()):
-        if isinstance(value, Mapping):
-            yield from ((f"{name}.{inner}", item) for inner, item in _named(value))
-        else:
-            yield name, value
