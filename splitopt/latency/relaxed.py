@@ -33,7 +33,7 @@ class RoundSetting(NamedTuple):
     samples, epochs
         Samples of the device (Dn) and epochs of a round (Upsilon); the batch size cancels.
     downlink, uplink
-        Rates of the whole channels in bit/s (Eq. 1 and 4, `shannon_rate`).
+        Rates of the whole channels in bit/s (Eq. 1 and 4, `radio.shannon_rate`).
     device_speed, server_speed
         FLOP/s of the device and of the whole server.
     """

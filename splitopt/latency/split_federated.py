@@ -9,13 +9,13 @@ The batch size cancels: an epoch has samples / batch size batches of batch size 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from splitopt.errors import InputError
+from splitopt.latency.radio import shannon_rate
 from splitopt.profiles import Curve, ModelProfile
 from splitopt.profiles.curves import FAMILIES
 from splitopt.scenario import Device, Link, Scenario, Server
@@ -36,28 +36,16 @@ class PhaseSeconds:
     device: FloatArray
 
 
-def shannon_rate(
-    bandwidth: Any, transmit_power: Any, channel_gain: Any, noise_density: Any, xp: ModuleType = np
-) -> Any:
-    """Rate in bit/s of a whole channel: W log2(1 + P |h|^2 / (W N0)) (DP-MORA Eq. 1 and 4).
-
-    Parameters are in Hz, W, power gain and W/Hz; scalars or arrays of the namespace `xp`.
-    """
-    ratio = transmit_power * channel_gain / (bandwidth * noise_density)
-    return bandwidth * xp.log1p(ratio) / xp.log(2.0)
-
-
 def link_rate(link: Link) -> float:
     """Rate of a link in bit/s at the full resource: as given, or by Shannon."""
     if link.rate is not None:
         return link.rate
-    rate = float(
-        shannon_rate(link.bandwidth, link.transmit_power, link.channel_gain, link.noise_density)
-    )
+    assert link.bandwidth is not None  # the scenario saw to it
+    rate = float(shannon_rate(link.bandwidth, link.signal_to_noise(link.bandwidth)))
     if not 0 < rate < float("inf"):
         raise InputError(
             f"the link's rate by Shannon is {rate:g} bit/s; check bandwidth, transmit power, "
-            "channel gain and noise density"
+            "channel gain and noise density, or its snr"
         )
     return rate
 
@@ -186,8 +174,8 @@ def _coefficients(curve: Curve, family: str) -> FloatArray:
 
 def _round_setting(scenario: Scenario, fleet: list[Device]) -> dict[str, Any]:
     """Give the keywords of `full_resource_seconds`, a column (N, 1) where devices differ."""
-    down = [link_rate(device.link("downlink", scenario.links)) for device in fleet]
-    up = [link_rate(device.link("uplink", scenario.links)) for device in fleet]
+    down = [link_rate(scenario.link(device, "downlink")) for device in fleet]
+    up = [link_rate(scenario.link(device, "uplink")) for device in fleet]
     return {
         "samples": np.array([device.samples for device in fleet], dtype=np.float64)[:, None],
         "epochs": scenario.training.epochs,

@@ -88,8 +88,8 @@ def _worth(
     server = single_server(scenario)
     fleet = scenario.fleet()
     rates = {
-        direction: {link_rate(device.link(direction, scenario.links)) for device in fleet}
-        for direction in ("downlink", "uplink")
+        "downlink": {link_rate(scenario.link(device, "downlink")) for device in fleet},
+        "uplink": {link_rate(scenario.link(device, "uplink")) for device in fleet},
     }
     capacities = [
         ("downlink", _only(rates["downlink"]), 1e6, "Mbit/s"),

@@ -97,6 +97,34 @@ def vgg19_mp_sl(image: Tensor, classes: int) -> tuple[Unit, ...]:
     return tuple(units)
 
 
+def lenet_cpsl(first_block_padding: int) -> tuple[Unit, ...]:
+    """Count the 12-layer network of CPSL's Table III for 28 x 28 grey images and 10 classes.
+
+    Six 3x3 convolutions and two of the three linear layers have a ReLU, all have a bias; poolings
+    are 2x2 at stride 2. The paper does not print the padding: with 1 in the first block all
+    convolutions keep the size ("same"), with 0 the first two do not ("valid").
+    """
+    units: list[Unit] = []
+    x, index = Tensor(1, 28, 28), 0
+    for block, channels in enumerate((32, 64, 128), start=1):
+        for _ in range(2):
+            index += 1
+            conv = Ledger()
+            padding = first_block_padding if block == 1 else 1
+            x = conv.relu(conv.conv(x, channels, 3, bias=True, padding=padding))
+            units.append(conv.close(f"CONV{index}", x))
+        pool = Ledger()
+        x = pool.max_pool(x, 2, 2, 0)
+        units.append(pool.close(f"POOL{block}", x))
+    for index, features in enumerate((382, 192, 10), start=1):
+        linear = Ledger()
+        x = linear.linear(x, features)
+        if index < 3:
+            x = linear.relu(x)
+        units.append(linear.close(f"FC{index}", x))
+    return tuple(units)
+
+
 def _stages(units: list[Unit], blocks: Sequence[int], x: Tensor, shortcut_kernel: int) -> Tensor:
     """Append the basic blocks of the four stages to `units`."""
     for stage, (channels, count) in enumerate(zip(_STAGE_CHANNELS, blocks, strict=True), start=1):

@@ -9,16 +9,17 @@ from functools import cache
 from pathlib import Path
 
 from splitopt.errors import InputError
-from splitopt.profiles.computed import RESNETS, imagenet_resnet
+from splitopt.profiles.computed import LENETS, RESNETS, cpsl_lenet, imagenet_resnet
 from splitopt.profiles.fill import Fill, check_fill
 from splitopt.profiles.measured import measured_names, measured_profile
 from splitopt.profiles.model import ModelProfile
 from splitopt.profiles.published import published_names, published_profile
+from splitopt.profiles.published_cpsl import cpsl_names, cpsl_profile
 
 
 def profile_names() -> tuple[str, ...]:
     """Names of the shipped profiles."""
-    return (*published_names(), *RESNETS, *measured_names())
+    return (*published_names(), *cpsl_names(), *RESNETS, *LENETS, *measured_names())
 
 
 def load_profile(
@@ -76,6 +77,10 @@ def _shipped(name: str) -> ModelProfile:
     """Build a shipped profile once; profiles are immutable, so it can be shared."""
     if name in RESNETS:
         return imagenet_resnet(name)
+    if name in LENETS:
+        return cpsl_lenet(name)
+    if name in cpsl_names():
+        return cpsl_profile(name)
     if name in published_names():
         return published_profile(name)
     return measured_profile(name)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from splitopt.profiles.architectures import RESNET18_BLOCKS, RESNET34_BLOCKS, resnet
+from splitopt.profiles.architectures import RESNET18_BLOCKS, RESNET34_BLOCKS, lenet_cpsl, resnet
 from splitopt.profiles.fields import Array
 from splitopt.profiles.layers import FP32_BYTES, Tensor, Unit
 from splitopt.profiles.machines import MachineTimes
@@ -14,15 +14,20 @@ from splitopt.profiles.model import ModelProfile
 from splitopt.profiles.provenance import Provenance
 
 RESNETS = {"resnet18-imagenet": RESNET18_BLOCKS, "resnet34-imagenet": RESNET34_BLOCKS}
+LENETS = {"cpsl-lenet-same": 1, "cpsl-lenet-valid": 0}
+"""Name -> the padding of the first block's convolutions."""
 
+_MEMORY_NOTE = (
+    "Memory per sample holds the tensors that autograd saves, ReLU in place; the fixed memory "
+    "holds parameters and gradients in fp32, no optimizer state."
+)
 _COUNTING_NOTES = (
     "fp32. Work is the operation count of common FLOP counters with 1 MAC = 2 FLOP: MACs of "
     "convolutions and linear layers, 2 per element for batch normalisation, 1 for ReLU and max "
     "pooling, nothing for average pooling, dropout and residual additions.",
     "The backward pass is counted as twice the forward pass in every layer, also in the first, "
     "which needs no gradient of its input.",
-    "Memory per sample holds the tensors that autograd saves, ReLU in place; the fixed memory "
-    "holds parameters and gradients in fp32, no optimizer state.",
+    _MEMORY_NOTE,
 )
 
 
@@ -31,10 +36,11 @@ def profile_from_units(
     units: Sequence[Unit],
     provenance: Provenance,
     machines: Mapping[str, MachineTimes] | None = None,
+    backward_per_forward: float = 2.0,
 ) -> ModelProfile:
     """Build the table of a network that can be cut behind each of `units`.
 
-    The counting rules are those of `splitopt.profiles.layers`; backward is 2 x forward.
+    The counting rules are those of `splitopt.profiles.layers`.
     """
     forward = 2.0 * _cumulative([unit.operations for unit in units])
     model = FP32_BYTES * _cumulative([unit.parameters for unit in units])
@@ -44,9 +50,9 @@ def profile_from_units(
         name=name,
         layers=tuple(unit.name for unit in units),
         device_forward_flop=forward,
-        device_backward_flop=2.0 * forward,
+        device_backward_flop=backward_per_forward * forward,
         server_forward_flop=forward[-1] - forward,
-        server_backward_flop=2.0 * (forward[-1] - forward),
+        server_backward_flop=backward_per_forward * (forward[-1] - forward),
         smashed_bytes=crossing,
         gradient_bytes=crossing,
         device_model_bytes=model,
@@ -82,6 +88,29 @@ def imagenet_resnet(name: str) -> ModelProfile:
         notes=counting_notes(units),
     )
     return profile_from_units(name, units, provenance)
+
+
+def cpsl_lenet(name: str) -> ModelProfile:
+    """Count CPSL's Table III, with the paper's assumption that backward costs what forward does."""
+    padding = LENETS[name]
+    units = lenet_cpsl(padding)
+    words = "keep the size" if padding else "are not padded, all others keep the size"
+    provenance = Provenance(
+        kind="computed",
+        source=(
+            "counted from the layers of CPSL's Table III for 28 x 28 grey images and 10 classes; "
+            f"the convolutions of the first block {words}"
+        ),
+        notes=(
+            "fp32. Work is the operation count of common FLOP counters with 1 MAC = 2 FLOP: MACs "
+            "of convolutions and linear layers, 1 per element for ReLU and max pooling.",
+            "The backward pass is counted as much as the forward pass, as CPSL assumes.",
+            _MEMORY_NOTE,
+            "The numbers that CPSL prints for this network contradict each other and this table; "
+            "they are the profile 'cpsl-lenet-paper'.",
+        ),
+    )
+    return profile_from_units(name, units, provenance, backward_per_forward=1.0)
 
 
 def _each(counts: Sequence[int]) -> Array:

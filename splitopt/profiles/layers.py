@@ -82,11 +82,19 @@ class Ledger:
         self._saved: list[Tensor] = []
 
     def conv(
-        self, x: Tensor, channels: int, kernel: int, stride: int = 1, *, bias: bool = False
+        self,
+        x: Tensor,
+        channels: int,
+        kernel: int,
+        stride: int = 1,
+        *,
+        bias: bool = False,
+        padding: int | None = None,
     ) -> Tensor:
-        """Apply a square convolution with the padding that keeps the size at stride 1."""
+        """Apply a square convolution; by default padded so that stride 1 keeps the size."""
         self._keep(x)
-        height, width = _windows(x, kernel, stride, kernel // 2)
+        border = kernel // 2 if padding is None else padding
+        height, width = _windows(x, kernel, stride, border)
         weights = x.channels * channels * kernel**2
         self.macs += weights * height * width
         self.parameters += weights + (channels if bias else 0)

@@ -14,3 +14,5 @@ from splitopt.scenario.parts import Training as Training
 from splitopt.scenario.scenario import Scenario as Scenario
 from splitopt.scenario.scenario import scenario_names as scenario_names
 from splitopt.scenario.schema import scenario_schema as scenario_schema
+from splitopt.scenario.spectrum import Clusters as Clusters
+from splitopt.scenario.spectrum import Spectrum as Spectrum

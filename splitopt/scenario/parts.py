@@ -18,16 +18,39 @@ DECIBELS = {
     "transmit_power_dbm": ("transmit_power", "power", 30.0),
     "channel_gain_db": ("channel_gain", "", 0.0),
     "noise_density_dbm_per_hz": ("noise_density", "noise density", 30.0),
+    "snr_db": ("snr", "", 0.0),
 }
 """Decibel field -> the linear field it stands for, its kind, and the level of one SI unit."""
+
+_SIGNAL = ("transmit_power", "channel_gain", "noise_density")
+"""What a signal-to-noise ratio follows from, with the bandwidth."""
+
+
+def linear_fields(value: dict[str, Any]) -> dict[str, Any]:
+    """Turn decibel fields into the linear ones they stand for."""
+    linear = dict(value)
+    for decibels, (field, kind, offset) in DECIBELS.items():
+        if decibels not in linear:
+            continue
+        level = linear.pop(decibels)
+        if isinstance(level, bool) or not isinstance(level, int | float):
+            raise InputError(f"{decibels} is {level!r}, it must be a number in decibels")
+        if field in linear:
+            raise InputError(f"{decibels} and {field} are both given; keep one")
+        if not -1000 <= level <= 1000:
+            raise InputError(f"{decibels} is {level!r}, it must be from -1000 to 1000")
+        number = 10.0 ** ((level - offset) / 10)
+        linear[field] = units.render(number, kind) if kind else number
+    return linear
 
 
 class Link(Part):
     """One direction of the radio or wire between a device and the server.
 
-    Either ``rate`` (bit/s at the full resource), or ``bandwidth`` (Hz), ``transmit_power`` (W),
-    ``channel_gain`` (the power gain |h|^2) and ``noise_density`` (W/Hz), from which Shannon gives
-    the rate (DP-MORA Eq. 1 and 4). In a file, decibels are fields of their own:
+    Either ``rate`` (bit/s at the full resource), or ``bandwidth`` (Hz) and the signal-to-noise
+    ratio ``snr``, from which Shannon gives the rate (DP-MORA Eq. 1 and 4). The ratio is given or
+    follows from ``transmit_power`` (W), ``channel_gain`` (the power gain |h|^2) and
+    ``noise_density`` (W/Hz). In a file, decibels are fields of their own: ``snr_db``,
     ``transmit_power_dbm``, ``channel_gain_db`` and ``noise_density_dbm_per_hz``.
     """
 
@@ -36,6 +59,7 @@ class Link(Part):
     transmit_power: Power | None = None
     channel_gain: PowerGain | None = None
     noise_density: NoiseDensity | None = None
+    snr: PowerGain | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -45,20 +69,7 @@ class Link(Part):
             return {"rate": value}
         if not isinstance(value, dict):
             return value
-        linear = dict(value)
-        for decibels, (field, kind, offset) in DECIBELS.items():
-            if decibels not in linear:
-                continue
-            level = linear.pop(decibels)
-            if isinstance(level, bool) or not isinstance(level, int | float):
-                raise InputError(f"{decibels} is {level!r}, it must be a number in decibels")
-            if field in linear:
-                raise InputError(f"{decibels} and {field} are both given; keep one")
-            if not -1000 <= level <= 1000:
-                raise InputError(f"{decibels} is {level!r}, it must be from -1000 to 1000")
-            number = 10.0 ** ((level - offset) / 10)
-            linear[field] = units.render(number, kind) if kind else number
-        return linear
+        return linear_fields(value)
 
     def over(self, other: Link) -> Link:
         """Give this link with the other's fields where it has none of its own."""
@@ -69,13 +80,26 @@ class Link(Part):
         }
         if self.bandwidth is not None:
             fields.pop("rate", None)
+        if self.snr is not None:
+            fields = {name: value for name, value in fields.items() if name not in _SIGNAL}
+        elif any(getattr(self, name) is not None for name in _SIGNAL):
+            fields.pop("snr", None)
         return Link(**fields)
+
+    def signal_to_noise(self, bandwidth: float) -> float:
+        """Give the ratio in a band of some Hz; `missing` must be empty."""
+        if self.snr is not None:
+            return self.snr
+        assert self.transmit_power is not None  # missing() saw to it
+        assert self.channel_gain is not None
+        assert self.noise_density is not None
+        return self.transmit_power * self.channel_gain / (bandwidth * self.noise_density)
 
     def missing(self) -> tuple[str, ...]:
         """Names of the fields that are needed to know the rate and are not given."""
         if self.rate is not None:
             return ()
-        needed = ("bandwidth", "transmit_power", "channel_gain", "noise_density")
+        needed = ("bandwidth", *(_SIGNAL if self.snr is None else ()))
         return tuple(name for name in needed if getattr(self, name) is None)
 
 
@@ -95,7 +119,8 @@ class Device(Machine):
 
     ``samples`` is the size of its local data set, ``batch_size`` its mini-batch.
     ``compute_power`` and ``transmit_power`` are in W, ``memory`` in byte. ``priority`` is the
-    factor by which its latency counts, ``leakage_limit`` a limit of its own.
+    factor by which its latency counts, ``leakage_limit`` a limit of its own. ``channel_gain`` and
+    ``snr`` hold for both directions of its radio; in a file they may be given in decibels.
     """
 
     count: Count = 1
@@ -104,10 +129,16 @@ class Device(Machine):
     compute_power: Power | None = None
     transmit_power: Power | None = None
     channel_gain: PowerGain | None = None
+    snr: PowerGain | None = None
     downlink: Link | None = None
     uplink: Link | None = None
     priority: Annotated[float, Field(gt=0)] | None = None
     leakage_limit: Leakage | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_decibels(cls, value: Any) -> Any:
+        return linear_fields(value) if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _batch_fits(self) -> Self:
@@ -124,8 +155,9 @@ class Device(Machine):
     def link(self, direction: Literal["downlink", "uplink"], shared: Links) -> Link:
         """Give the link of this device in one direction: its own fields before the shared ones."""
         own: dict[str, float] = {}
-        if self.channel_gain is not None:
-            own["channel_gain"] = self.channel_gain
+        for name in ("channel_gain", "snr"):
+            if getattr(self, name) is not None:
+                own[name] = getattr(self, name)
         if direction == "uplink" and self.transmit_power is not None:
             own["transmit_power"] = self.transmit_power
         base: Link = getattr(shared, direction)

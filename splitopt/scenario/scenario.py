@@ -23,6 +23,7 @@ from splitopt.scenario.machine import Name, Part
 from splitopt.scenario.nodes import Node, Pipeline
 from splitopt.scenario.parts import (
     Device,
+    Link,
     Links,
     Model,
     Privacy,
@@ -30,10 +31,11 @@ from splitopt.scenario.parts import (
     Tradeoff,
     Training,
 )
+from splitopt.scenario.spectrum import Clusters, Spectrum
 
 FORMAT = "splitopt-scenario"
 VERSION = 1
-UNUSED_SECTIONS = ("spectrum", "distributions", "generators")
+UNUSED_SECTIONS = ("distributions", "generators")
 """Sections of the schema that this version does not use yet, and therefore refuses."""
 
 
@@ -68,7 +70,8 @@ class Scenario(Part):
     training: Training = Training()
     privacy: Privacy = Privacy()
     tradeoff: Tradeoff = Tradeoff()
-    spectrum: None = None
+    spectrum: Spectrum | None = None
+    clusters: Clusters | None = None
     distributions: None = None
     generators: None = None
 
@@ -100,9 +103,14 @@ class Scenario(Part):
                 "servers: this field is missing; give servers or compute nodes (nodes)"
             )
         self._check_pipeline()
+        if self.clusters is not None:
+            self.clusters.all_sizes(sum(device.count for device in self.devices))
+            if self.spectrum is None:
+                raise InputError("clusters: there is no 'spectrum' to share; add one or drop it")
+        directions: tuple[Literal["downlink", "uplink"], ...] = ("downlink", "uplink")
         for index, device in enumerate(self.devices):
-            for direction in ("downlink", "uplink"):
-                if absent := device.link(direction, self.links).missing():
+            for direction in directions:
+                if absent := self.link(device, direction).missing():
                     raise InputError(
                         f"devices[{index}] ({device.name}): its {direction} has no 'rate' and "
                         f"lacks {', '.join(map(repr, absent))}; give it in links or here"
@@ -203,6 +211,14 @@ class Scenario(Part):
             for device in self.devices
             for name in device.names()
         ]
+
+    def link(self, device: Device, direction: Literal["downlink", "uplink"]) -> Link:
+        """Give a device's link in one direction; subcarriers are its bandwidth if it has none."""
+        found = device.link(direction, self.links)
+        if self.spectrum is None or found.rate is not None or found.bandwidth is not None:
+            return found
+        whole = self.spectrum.subcarriers * self.spectrum.bandwidth
+        return found.model_copy(update={"bandwidth": whole})
 
     def node_list(self) -> list[Node]:
         """Give every single compute node, groups expanded, with unique names."""

@@ -23,12 +23,14 @@ def scenario_schema() -> dict[str, Any]:
     for owner, field in _SHORT_FORMS:
         full = parts[owner]["properties"][field]
         parts[owner]["properties"][field] = {"anyOf": [full, {"type": "string"}]}
-    for decibels in DECIBELS:
-        parts["Link"]["properties"][decibels] = {
-            "type": "number",
-            "minimum": -1000,
-            "maximum": 1000,
-        }
+    for owner in ("Link", "Device"):
+        for decibels, (field, _, _) in DECIBELS.items():
+            if field in parts[owner]["properties"]:
+                parts[owner]["properties"][decibels] = {
+                    "type": "number",
+                    "minimum": -1000,
+                    "maximum": 1000,
+                }
     properties = schema["properties"]
     properties["model"] = {"anyOf": [properties["model"], {"type": "string"}]}
     for section in UNUSED_SECTIONS:

@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 
 from splitopt import CutAndResources, InputError, Scenario, load_profile
-from splitopt.latency.split_federated import link_rate, phase_seconds, shannon_rate
+from splitopt.latency.radio import shannon_rate
+from splitopt.latency.split_federated import link_rate, phase_seconds
 from splitopt.scenario import Link
 
 
 def test_shannon_rate_by_hand():
     """1 MHz at a signal-to-noise ratio of 3 carries 2 Mbit/s."""
-    assert shannon_rate(1e6, 3e-3, 1e-6, 1e-15) == pytest.approx(2e6)
+    assert shannon_rate(1e6, 3e-3 * 1e-6 / (1e6 * 1e-15)) == pytest.approx(2e6)
     link = Link(bandwidth=1e6, transmit_power=3e-3, channel_gain=1e-6, noise_density=1e-15)
     assert link_rate(link) == pytest.approx(2e6)
+    assert link_rate(Link(bandwidth=1e6, snr=3.0)) == pytest.approx(2e6)
     assert link_rate(Link(rate=7.0)) == 7.0
 
 

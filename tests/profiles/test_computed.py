@@ -38,3 +38,31 @@ def test_work_is_conserved(name):
     assert np.all(profile.device_backward_flop == 2 * profile.device_forward_flop)
     assert np.all(profile.server_backward_flop == 2 * profile.server_forward_flop)
     assert np.all(np.diff(profile.device_forward_flop) >= 0)
+
+
+def test_cpsl_lenet_by_hand():
+    """Table III worked by hand at POOL1, for both readings of the padding."""
+    for name, first, second in (("cpsl-lenet-same", 28, 28), ("cpsl-lenet-valid", 26, 24)):
+        profile = load_profile(name)
+        assert profile.layers[2] == "POOL1"
+        assert profile.layer_count == 12
+        assert profile.smashed_bytes[2] == 4 * 32 * (second // 2) ** 2
+        weights = (9 + 1) * 32 + (9 * 32 + 1) * 32
+        assert profile.device_model_bytes[2] == 4 * weights == 38_272
+        macs = 9 * 32 * first**2 + 9 * 32 * 32 * second**2
+        elementwise = 32 * first**2 + 2 * 32 * second**2
+        assert profile.device_forward_flop[2] == 2 * (macs + elementwise)
+        assert np.all(profile.device_backward_flop == profile.device_forward_flop)
+        assert np.all(profile.server_backward_flop == profile.server_forward_flop)
+        linear = (3 * 3 * 128 + 1) * 382 + (382 + 1) * 192 + (192 + 1) * 10
+        assert profile.layer_parameter_bytes[9:].sum() == 4 * linear
+
+
+def test_the_valid_block_has_cpsls_numbers():
+    """18 KiB and 5.6 M operations are those of a first block without padding."""
+    counted, printed = load_profile("cpsl-lenet-valid"), load_profile("cpsl-lenet-paper")
+    assert counted.smashed_bytes[2] == printed.smashed_bytes[0]
+    assert counted.device_forward_flop[2] == pytest.approx(printed.device_forward_flop[0], rel=8e-3)
+    assert printed.device_model_bytes[0] / counted.device_model_bytes[2] == pytest.approx(
+        17.5, abs=0.1
+    )

@@ -65,7 +65,9 @@ BAD = [
     (("servers",), [], "servers: is empty"),
     (("privacy",), {"leakage_limit": 1.5}, "privacy.leakage_limit: is 1.5"),
     (("privacy",), {"leakage_limit": float("nan")}, "privacy.leakage_limit: is nan"),
-    (("spectrum",), [{"name": "a"}], "'spectrum' is not used by this version"),
+    (("generators",), [{"name": "a"}], "'generators' is not used by this version"),
+    (("clusters",), {"size": 3, "cut": 1}, "clusters: there is no 'spectrum' to share"),
+    (("spectrum",), {"subcarriers": 3}, "spectrum.bandwidth: this field is missing"),
     (("servers",), ..., "servers: this field is missing; give servers or compute nodes"),
     (("model",), {"profile": "a", "file": "b"}, "model: needs either 'profile'"),
     (("model",), ..., "model: this field is missing"),
@@ -125,6 +127,34 @@ def test_wrong_decibels_are_refused(value):
     """A level is a number within reason."""
     with pytest.raises(ValueError, match="transmit_power_dbm"):
         Link.model_validate({"bandwidth": 2e7, "transmit_power_dbm": value})
+
+
+def test_a_device_states_its_signal_in_decibels(scenario_document):
+    """20 dB on the device replace the powers of the shared link, and powers replace a ratio."""
+    document = changed(scenario_document, ("devices", 0, "snr_db"), 20)
+    document["links"]["downlink"] = {
+        "bandwidth": "1 MHz",
+        "transmit_power": "1 W",
+        "channel_gain": 1e-9,
+        "noise_density": "1e-17 W/Hz",
+    }
+    scenario = Scenario.from_dict(document)
+    device = scenario.fleet()[0]
+    assert device.snr == pytest.approx(100)
+    found = scenario.link(device, "downlink")
+    assert found.signal_to_noise(1e6) == pytest.approx(100)
+    assert found.transmit_power is None
+    shared = Link(bandwidth=1e6, snr=5.0)
+    own = Link(transmit_power=1.0, channel_gain=1e-9, noise_density=1e-17).over(shared)
+    assert own.signal_to_noise(1e6) == pytest.approx(100)
+
+
+def test_subcarriers_are_the_bandwidth_of_a_link_without_one():
+    """Thirty subcarriers of 1 MHz make 30 MHz, for problems that share the whole."""
+    scenario = Scenario.load("cpsl-identical")
+    link = scenario.link(scenario.fleet()[0], "uplink")
+    assert link.bandwidth == pytest.approx(30e6)
+    assert link.missing() == ()
 
 
 def test_linear_and_decibels_together_are_refused():

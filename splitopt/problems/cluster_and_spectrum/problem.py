@@ -20,6 +20,7 @@ from splitopt.problems.cluster_and_spectrum.decision import (
 from splitopt.problems.cluster_and_spectrum.terms import phase_terms
 
 if TYPE_CHECKING:
+    from splitopt.latency.clustered import DeviceSeconds
     from splitopt.profiles import ModelProfile
     from splitopt.scenario import Scenario
 
@@ -31,6 +32,7 @@ TIMES = (
     "download_gradient_s",
     "upload_model_s",
 )
+OPTIONAL = ("device_model_over_full_band",)
 SCALARS = ("server_s_per_device", "local_epochs", "subcarriers")
 PHASES = ("starting", "inner", "ending")
 
@@ -63,6 +65,9 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
         C >= 1, how many there are; in a cluster everybody needs at least one.
     cluster_sizes
         M whole numbers >= 1 that add up to N.
+    device_model_over_full_band
+        The device-side model goes up over all subcarriers, not over the device's own: E has
+        backward + upload_model / C + download_gradient / x instead.
 
     Raises
     ------
@@ -84,6 +89,7 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
     subcarriers: int
     cluster_sizes: IntArray
     objective: str = "round"
+    device_model_over_full_band: bool = False
 
     def __post_init__(self) -> None:
         check_objective(self.objective, self.objectives, self.name)
@@ -95,6 +101,11 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
         object.__setattr__(self, "server_s_per_device", _seconds(self.server_s_per_device))
         for field, what in (("local_epochs", "local epochs"), ("subcarriers", "subcarriers")):
             object.__setattr__(self, field, _count(getattr(self, field), field, what))
+        if not isinstance(self.device_model_over_full_band, bool | np.bool_):
+            raise InputError.at("device_model_over_full_band", "must be true or false")
+        object.__setattr__(
+            self, "device_model_over_full_band", bool(self.device_model_over_full_band)
+        )
         sizes = whole_numbers(self.cluster_sizes, "cluster_sizes", "devices")
         if (sizes < 1).any():
             place = int((sizes < 1).argmax())
@@ -113,7 +124,8 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
     ) -> ClusterAndSpectrum:
         """Build the problem from the ``data`` of an instance file."""
         check_objective(objective, cls.objectives, source)
-        checked = check_keys(data, (*TIMES, *SCALARS, "cluster_sizes"), (), f"{source}: data")
+        required = (*TIMES, *SCALARS, "cluster_sizes")
+        checked = check_keys(data, required, OPTIONAL, f"{source}: data")
         try:
             return cls(**checked, objective=objective)
         except InputError as error:
@@ -121,19 +133,43 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
 
     @classmethod
     def from_scenario(
-        cls,
-        scenario: Scenario,  # noqa: ARG003
-        profile: ModelProfile | None = None,  # noqa: ARG003
-        objective: str = "round",  # noqa: ARG003
+        cls, scenario: Scenario, profile: ModelProfile | None = None, objective: str = "round"
     ) -> ClusterAndSpectrum:
-        """Refuse: a scenario cannot say yet which spectrum there is and how large clusters are."""
-        raise InputError(
-            "cluster_and_spectrum is built from arrays or an instance file, not from a scenario"
-        )
+        """Build the problem of a scenario with ``spectrum`` and ``clusters``, at its cut."""
+        from splitopt.latency.cell import cell_of, cell_seconds, cut_index
+
+        profile = profile or scenario.load_model()
+        _, clusters = cell_of(scenario)
+        seconds = cell_seconds(scenario, profile, cut_index(profile, clusters.cut))
+        return cls.from_seconds(seconds, scenario, objective)
+
+    @classmethod
+    def from_seconds(
+        cls, seconds: DeviceSeconds, scenario: Scenario, objective: str = "round"
+    ) -> ClusterAndSpectrum:
+        """Build the problem from a scenario's seconds at any cut, speeds and signals.
+
+        `seconds` is what `splitopt.latency.cell.cell_seconds` gives, without leading axes.
+        """
+        from splitopt.latency.cell import cell_of
+
+        spectrum, clusters = cell_of(scenario)
+        devices = sum(device.count for device in scenario.devices)
+        fields: dict[str, Any] = {
+            "server_s_per_device": float(seconds.server),
+            "local_epochs": scenario.training.epochs,
+            "subcarriers": spectrum.subcarriers,
+            "cluster_sizes": np.array(clusters.all_sizes(devices)),
+            "device_model_over_full_band": spectrum.device_model_over_full_band,
+        }
+        for field, value in zip(TIMES, seconds, strict=False):  # the last one is the server's
+            fields[field] = np.array(np.broadcast_to(value, devices), dtype=np.float64)
+        return cls(**fields, objective=objective)
 
     def data(self) -> dict[str, Any]:
         """Give the arrays and scalars of the instance file."""
-        return {field: getattr(self, field) for field in (*TIMES, *SCALARS, "cluster_sizes")}
+        found = {field: getattr(self, field) for field in (*TIMES, *SCALARS, "cluster_sizes")}
+        return found | {field: True for field in OPTIONAL if getattr(self, field)}
 
     @property
     def devices(self) -> int:
@@ -151,7 +187,8 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
 
         A device with x subcarriers takes ``terms[:, 2 p] + terms[:, 2 p + 1] / x`` in phase p.
         """
-        found = phase_terms({field: getattr(self, field) for field in TIMES})
+        times = {field: getattr(self, field) for field in TIMES}
+        found = phase_terms(times, self.subcarriers, self.device_model_over_full_band)
         found.setflags(write=False)
         return found
 

@@ -6,10 +6,24 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from splitopt.latency import clustered
 from splitopt.problems.base import FloatArray
 
+_TIMES = (
+    "broadcast_s",
+    "forward_s",
+    "backward_s",
+    "upload_smashed_s",
+    "download_gradient_s",
+    "upload_model_s",
+)
 
-def phase_terms(times: Mapping[str, FloatArray]) -> FloatArray:
+
+def phase_terms(
+    times: Mapping[str, FloatArray],
+    subcarriers: int | None = None,
+    device_model_over_full_band: bool = False,
+) -> FloatArray:
     """Give fixed and spectral seconds of the starting, the inner and the ending phase.
 
     A device with x subcarriers takes ``terms[..., 2 p] + terms[..., 2 p + 1] / x`` in phase p.
@@ -18,20 +32,14 @@ def phase_terms(times: Mapping[str, FloatArray]) -> FloatArray:
     ----------
     times
         The six fields of `ClusterAndSpectrum` in s, each of shape (..., N).
+    subcarriers, device_model_over_full_band
+        As in `ClusterAndSpectrum`; the first is needed for the second alone.
 
     Returns
     -------
     FloatArray
         Shape (..., N, 6).
     """
-    return np.stack(
-        (
-            times["broadcast_s"] + times["forward_s"],
-            times["upload_smashed_s"],
-            times["backward_s"] + times["forward_s"],
-            times["download_gradient_s"] + times["upload_smashed_s"],
-            times["backward_s"],
-            times["download_gradient_s"] + times["upload_model_s"],
-        ),
-        axis=-1,
-    )
+    seconds = clustered.DeviceSeconds._make((*(times[field] for field in _TIMES), 0.0))
+    terms = clustered.phase_terms(seconds, subcarriers, device_model_over_full_band)
+    return np.ascontiguousarray(terms)

@@ -40,9 +40,7 @@ def tables_from_scenario(scenario: Scenario, profile: ModelProfile) -> dict[str,
         if set(priorities) == {None}
         else np.array([1.0 if priority is None else priority for priority in priorities]),
         "device_w": _if_all([device.compute_power for device in fleet]),
-        "radio_w": _if_all(
-            [device.link("uplink", scenario.links).transmit_power for device in fleet]
-        ),
+        "radio_w": _if_all([scenario.link(device, "uplink").transmit_power for device in fleet]),
         "seconds_per_joule": scenario.tradeoff.seconds_per_joule,
     }
 
