@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from splitopt.errors import SplitoptError as SplitoptError
     from splitopt.errors import UnitWarning as UnitWarning
     from splitopt.planning.planner import plan as plan
+    from splitopt.planning.replaying import simulate as simulate
     from splitopt.plans import Plan as Plan
     from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum as ClusterAndSpectrum
     from splitopt.problems.cut_and_resources import CutAndResources as CutAndResources
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from splitopt.profiles import load_profile as load_profile
     from splitopt.results import Result as Result
     from splitopt.scenario import Scenario as Scenario
+    from splitopt.timeline import Timeline as Timeline
 
 _HOMES = {
     "CapabilityError": "splitopt.errors",
@@ -40,10 +42,12 @@ _HOMES = {
     "Scenario": "splitopt.scenario",
     "SolveError": "splitopt.errors",
     "SplitoptError": "splitopt.errors",
+    "Timeline": "splitopt.timeline",
     "UnitWarning": "splitopt.errors",
     "load_problem": "splitopt.problems.registry",
     "load_profile": "splitopt.profiles",
     "plan": "splitopt.planning.planner",
+    "simulate": "splitopt.planning.replaying",
     "solve": "splitopt.driver",
 }
 

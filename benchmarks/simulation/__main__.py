@@ -1,0 +1,48 @@
+"""``python -m benchmarks.simulation [FOLDER]``: errors of the models by load, and times."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from benchmarks.simulation import errors, speed
+from splitopt.bench.machine import describe_machine
+from splitopt.files import write_atomic
+
+RESULTS = Path(__file__).parent / "results"
+SYSTEMS, SEED = 250, 0
+
+
+def markdown(rows: list[list[str]], note: str) -> str:
+    """Write a table in Markdown under a note."""
+    head, *body = rows
+    lines = [head, ["---:"] * len(head), *body]
+    return note + "\n\n" + "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def errors_text() -> str:
+    """Write the table of errors."""
+    note = (
+        f"{SYSTEMS} random systems (seed {SEED}): 1 to 5 nodes, 2 to 60 owners with 32 batches "
+        "each, links between nodes that bind at times; `python -m benchmarks.simulation`."
+    )
+    return markdown(errors.table(errors.measure(SYSTEMS, SEED)), note)
+
+
+def main(arguments: list[str]) -> int:
+    """Write both tables into a folder, `RESULTS` by default, and print them."""
+    if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
+        print("usage: python -m benchmarks.simulation [FOLDER]", file=sys.stderr)
+        return 2
+    folder = Path(arguments[0]) if arguments else RESULTS
+    folder.mkdir(parents=True, exist_ok=True)
+    machine = describe_machine()
+    timed = f"{machine['processor']}, one thread, Python {machine['python']}; medians, warm."
+    for name, text in (("errors", errors_text()), ("speed", markdown(speed.table(), timed))):
+        write_atomic(folder / f"{name}.md", text)
+        print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,98 @@
+"""``splitopt simulate``: a plan file event by event."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from splitopt.cli import options as shared
+
+if TYPE_CHECKING:
+    from splitopt.simulation.replay import Replay
+
+
+def command(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.json", help="A plan file.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="TIMELINE.json", help="Write every task."),
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE.csv", help="Write a row per task.")
+    ] = None,
+    gantt: Annotated[
+        Path | None,
+        typer.Option("--gantt", metavar="FILE", help="Draw a Gantt chart: .html, .svg or .png."),
+    ] = None,
+    start: Annotated[
+        float | None, typer.Option("--from", metavar="S", help="Where the chart begins.")
+    ] = None,
+    end: Annotated[
+        float | None, typer.Option("--to", metavar="S", help="Where the chart ends.")
+    ] = None,
+    noise: Annotated[
+        float,
+        typer.Option("--noise", metavar="SD", min=0.0, help="Relative deviation of every task."),
+    ] = 0.0,
+    seed: shared.Seed = 0,
+    as_json: shared.AsJson = False,
+) -> int:
+    """Replay a plan event by event: who is busy, what sets the pace, and how far models are off.
+
+    Example: splitopt simulate plan.json --gantt gantt.html
+    """
+    from splitopt.planning.replaying import simulate
+    from splitopt.plans import Plan
+    from splitopt.report.gantt import check_gantt_path, save_gantt
+
+    shared.check_outputs(plan, output, csv, gantt)
+    if gantt is not None:
+        check_gantt_path(gantt)
+    replay = simulate(Plan.load(plan), noise=noise, seed=seed, source=str(plan))
+    if gantt is not None:
+        save_gantt(replay, gantt, start, end)
+    if output is not None:
+        replay.timeline.save(output)
+    if csv is not None:
+        from splitopt.files import write_atomic
+
+        write_atomic(csv, replay.timeline.to_csv())
+    if as_json:
+        typer.echo(json.dumps(replay.to_dict(), allow_nan=False))
+    else:
+        _print(replay)
+    return 0
+
+
+def _print(replay: Replay) -> None:
+    from rich.table import Table
+
+    from splitopt.report.gantt import error_text, usage_rows
+    from splitopt.report.numbers import seconds
+
+    console = shared.console()
+    typer.echo(f"Simulated {replay.span}: {seconds(replay.simulated_s)} s")
+    typer.echo(f"Sets the pace: {replay.binding}")
+    for label, value in replay.facts:
+        typer.echo(f"{label}: {value}")
+    forecasts = Table(box=None, pad_edge=False, header_style="bold")
+    for heading, right in (("Model", False), ("Seconds", True), ("Against simulation", True)):
+        forecasts.add_column(heading, justify="right" if right else "left")
+    for item in replay.forecasts:
+        forecasts.add_row(item.model, seconds(item.seconds), error_text(replay, item))
+    console.print(forecasts)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading, key in (
+        ("Resource", ""),
+        ("Kind", ""),
+        ("Busy s", "right"),
+        ("Utilisation", "right"),
+        ("Tasks", "right"),
+    ):
+        table.add_column(heading, justify="right" if key else "left")
+    for row in usage_rows(replay.timeline):
+        table.add_row(*(row[key] for key in ("resource", "kind", "busy", "utilisation", "tasks")))
+    console.print(table)

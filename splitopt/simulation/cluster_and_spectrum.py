@@ -1,0 +1,114 @@
+"""A round of `ClusterAndSpectrum` event by event: clusters in turn, their devices in parallel.
+
+In each phase of a cluster everybody waits for the last device, and then for the server. A broadcast
+reaches all at once and is shown at the devices that receive it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum, ClusterAndSpectrumDecision
+from splitopt.simulation.replay import Forecast, Replay, Setting
+from splitopt.simulation.tracks import Row, drawn, make_timeline, side_by_side
+from splitopt.timeline import FloatArray, Resource
+
+PHASES = (
+    "model broadcast",
+    "device forward",
+    "upload",
+    "server",
+    "gradient download",
+    "device backward",
+    "model upload",
+)
+_STARTING = ("model broadcast", "device forward", "upload")
+_INNER = ("gradient download", "device backward", "device forward", "upload")
+_ENDING = ("gradient download", "device backward", "model upload")
+_OVER_SPECTRUM = ("upload", "gradient download", "model upload")
+
+
+def replay(
+    problem: ClusterAndSpectrum, decision: ClusterAndSpectrumDecision, setting: Setting
+) -> Replay:
+    """Simulate a round."""
+    names = (
+        tuple(device.name for device in setting.scenario.fleet())
+        if setting.scenario is not None
+        else tuple(f"device {n}" for n in range(problem.devices))
+    )
+    spectrum, server = problem.devices, problem.devices + 1
+    share = np.asarray(decision.subcarriers) / problem.subcarriers
+    own = _seconds(problem, decision)
+    phases = [(_STARTING, True), *[(_INNER, True)] * problem.inner_phases, (_ENDING, False)]
+    count = sum(len(tasks) for tasks, _ in phases) * problem.devices
+    count += (len(phases) - 1) * len(decision.clusters)
+    factors = drawn(count, setting.noise, setting.seed)
+    rows: list[Row] = []
+    starts: list[FloatArray] = []
+    ends: list[FloatArray] = []
+    clock = 0.0
+    for cluster in decision.clusters:
+        for epoch, (tasks, served) in enumerate(phases):
+            new = [
+                Row(
+                    spectrum if task in _OVER_SPECTRUM else int(n),
+                    PHASES.index(task),
+                    int(n),
+                    epoch,
+                    float(share[n]) if task in _OVER_SPECTRUM else 1.0,
+                )
+                for n in cluster
+                for task in tasks
+            ]
+            seconds = np.array([own[row.phase][row.owner] for row in new])
+            used = None if factors is None else factors[len(rows) : len(rows) + len(new)]
+            start, end = side_by_side(new, seconds, used, clock)
+            clock = float(end.max())
+            rows += new
+            starts.append(start)
+            ends.append(end)
+            if served:
+                work = len(cluster) * problem.server_s_per_device
+                work *= 1.0 if factors is None else float(factors[len(rows)])
+                rows.append(Row(server, PHASES.index("server"), int(cluster[0]), epoch, 1.0))
+                starts.append(np.array([clock]))
+                clock += work
+                ends.append(np.array([clock]))
+    timeline = make_timeline(
+        [
+            *(Resource(name, "device") for name in names),
+            Resource("spectrum", "link"),
+            Resource("server", "server"),
+        ],
+        PHASES,
+        names,
+        rows,
+        np.concatenate(starts),
+        np.concatenate(ends),
+        {"problem": problem.name, "noise": setting.noise, "seed": setting.seed},
+    )
+    by_cluster = problem.cluster_seconds(decision)
+    slowest = int(by_cluster.argmax())
+    return Replay(
+        timeline=timeline,
+        span="a round",
+        forecasts=(Forecast("the plan's model (CPSL Eq. 25)", float(by_cluster.sum())),),
+        binding=f"cluster {slowest} takes the longest, {by_cluster[slowest]:.4g} s",
+    )
+
+
+def _seconds(
+    problem: ClusterAndSpectrum, decision: ClusterAndSpectrumDecision
+) -> dict[int, FloatArray]:
+    """Phase -> seconds (N,) of each device, at its subcarriers."""
+    x = np.asarray(decision.subcarriers, dtype=np.float64)
+    found = {
+        "model broadcast": problem.broadcast_s,
+        "device forward": problem.forward_s,
+        "upload": problem.upload_smashed_s / x,
+        "gradient download": problem.download_gradient_s / x,
+        "device backward": problem.backward_s,
+        "model upload": problem.upload_model_s / x,
+    }
+    return {PHASES.index(task): seconds for task, seconds in found.items()}

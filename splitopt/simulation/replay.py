@@ -1,0 +1,153 @@
+"""`simulate_decision`: any problem's decision event by event, beside what models promise."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from splitopt.errors import InputError
+from splitopt.results import Decision, finite_or_none
+from splitopt.simulation.noise import check_noise
+from splitopt.timeline import Timeline
+
+if TYPE_CHECKING:
+    from splitopt.problems.base import Problem
+    from splitopt.profiles import ModelProfile
+    from splitopt.scenario import Scenario
+
+REPLAYS: dict[str, str] = {
+    "cut_and_resources": "splitopt.simulation.cut_and_resources",
+    "cluster_and_spectrum": "splitopt.simulation.cluster_and_spectrum",
+    "pipeline_partition": "splitopt.simulation.pipeline_partition",
+}
+"""Problem -> module with ``replay(problem, decision, setting)``; a new problem is one line here."""
+
+
+class Setting(NamedTuple):
+    """What a replay may use beside problem and decision."""
+
+    scenario: Scenario | None = None
+    profile: ModelProfile | None = None
+    noise: float = 0.0
+    seed: int = 0
+
+
+class Forecast(NamedTuple):
+    """What a model says that the simulated span takes, in s."""
+
+    model: str
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """A simulated timeline with what it is compared with.
+
+    Parameters
+    ----------
+    timeline
+        Every task.
+    span
+        What was simulated, such as ``"a round"``.
+    forecasts
+        What the models promise, the plan's own first.
+    binding
+        In words: what sets the pace.
+    facts
+        Further numbers for people, label and text.
+    """
+
+    timeline: Timeline
+    span: str
+    forecasts: tuple[Forecast, ...]
+    binding: str
+    facts: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def simulated_s(self) -> float:
+        """Seconds that the span took."""
+        return self.timeline.makespan_s
+
+    def error_of(self, forecast: Forecast) -> float:
+        """Relative error of a forecast, (forecast - simulated) / simulated; 0 if both are 0."""
+        if self.simulated_s == 0:
+            return 0.0 if forecast.seconds == 0 else float("inf")
+        return (forecast.seconds - self.simulated_s) / self.simulated_s
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the summary as JSON-ready data, without the tasks."""
+        timeline, makespan = self.timeline, self.simulated_s or 1.0
+        document: Mapping[str, Any] = {
+            "span": self.span,
+            "simulated_s": self.simulated_s,
+            "pace_s": timeline.pace_s(),
+            "forecasts": [
+                {
+                    "model": item.model,
+                    "seconds": item.seconds,
+                    "relative_error": self.error_of(item),
+                }
+                for item in self.forecasts
+            ],
+            "binding": self.binding,
+            "resources": [
+                {
+                    "name": usage.resource.name,
+                    "kind": usage.resource.kind,
+                    "busy_s": usage.busy_s,
+                    "utilisation": usage.busy_s / makespan,
+                    "used_s": usage.used_s,
+                    "tasks": usage.tasks,
+                }
+                for usage in timeline.usage
+                if usage.tasks
+            ],
+            "facts": dict(self.facts),
+            "origin": dict(timeline.origin),
+        }
+        finite: dict[str, Any] = finite_or_none(document)
+        return finite
+
+
+def simulate_decision(
+    problem: Problem[Any],
+    decision: Decision,
+    *,
+    scenario: Scenario | None = None,
+    profile: ModelProfile | None = None,
+    noise: float = 0.0,
+    seed: int = 0,
+) -> Replay:
+    """Replay a decision event by event.
+
+    Parameters
+    ----------
+    problem, decision
+        What was asked and answered.
+    scenario, profile
+        What the problem was built from: they give the names, the single batches, and what the
+        problem leaves out, such as the owners' own parts of a pipeline.
+    noise
+        Standard deviation of the factor, of mean 1, by which every task is stretched.
+    seed
+        Seed of the noise.
+
+    Raises
+    ------
+    InputError
+        The problem cannot be simulated, the decision is not feasible, or the noise is negative.
+    """
+    if problem.name not in REPLAYS:
+        known = ", ".join(REPLAYS)
+        raise InputError(f"{problem.name} cannot be simulated; the problems that can are {known}")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise InputError.at("seed", f"is {seed!r}, it must be a whole number >= 0")
+    if broken := problem.violations(decision):
+        names = ", ".join(f"{name} by {by:.3g}" for name, by in broken.items())
+        raise InputError(f"the decision is not feasible: {names}")
+    module = importlib.import_module(REPLAYS[problem.name])
+    setting = Setting(scenario, profile, check_noise(noise), seed)
+    found: Replay = module.replay(problem, decision, setting)
+    return found

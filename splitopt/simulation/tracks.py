@@ -1,0 +1,71 @@
+"""Building a timeline of parties that work side by side, each one task after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from splitopt.simulation.noise import noise_factors
+from splitopt.timeline import FloatArray, IntArray, Resource, Timeline
+
+
+class Row(NamedTuple):
+    """A task before it has a place in time."""
+
+    resource: int
+    phase: int
+    owner: int
+    batch: int
+    share: float
+
+
+def side_by_side(
+    rows: Sequence[Row], seconds: FloatArray, factors: FloatArray | None, start_s: float = 0.0
+) -> tuple[FloatArray, FloatArray]:
+    """Give starts and ends (T,) of tasks of which each owner's follow one another without a gap."""
+    taken = seconds if factors is None else seconds * factors
+    owner = np.array([row.owner for row in rows], dtype=np.int64)
+    end = np.empty_like(taken)
+    order = np.argsort(owner, kind="stable")
+    edges = np.searchsorted(owner[order], np.arange(owner.max(initial=-1) + 2))
+    for first, last in pairwise(edges):
+        mine = order[first:last]
+        end[mine] = start_s + np.cumsum(taken[mine])
+    return end - taken, end
+
+
+def make_timeline(
+    resources: Sequence[Resource],
+    phases: Sequence[str],
+    owners: Sequence[str],
+    rows: Sequence[Row],
+    start_s: FloatArray,
+    end_s: FloatArray,
+    origin: dict[str, Any],
+) -> Timeline:
+    """Put tasks into a timeline, by start; tasks of no time are left out."""
+    table = np.array([row[:4] for row in rows], dtype=np.int64).reshape(-1, 4)
+    share = np.array([row.share for row in rows])
+    order: IntArray = np.lexsort((table[:, 0], start_s))
+    order = order[(end_s > start_s)[order]]
+    return Timeline(
+        tuple(resources),
+        tuple(phases),
+        tuple(owners),
+        resource=table[order, 0],
+        phase=table[order, 1],
+        owner=table[order, 2],
+        batch=table[order, 3],
+        start_s=start_s[order],
+        end_s=end_s[order],
+        share=share[order],
+        origin={"source": "simulation", **origin},
+    )
+
+
+def drawn(count: int, noise: float, seed: int) -> FloatArray | None:
+    """Draw a noise factor for each of `count` tasks."""
+    return noise_factors((count,), noise, seed)

@@ -1,0 +1,170 @@
+"""Replays of decisions: they end when the models say, and name what sets the pace."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import splitopt
+from splitopt import InputError, Scenario, solve
+from splitopt.errors import InfeasibleError
+from splitopt.plans import Plan
+from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum, ClusterAndSpectrumDecision
+from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
+from splitopt.simulation import cut_and_resources, simulate_decision
+from splitopt.simulation.pipeline_partition import system_of
+
+
+@pytest.fixture(scope="module")
+def saved_plan():
+    """Give the plan of the shipped fleet with DP-MORA's ten devices."""
+    return splitopt.plan(Scenario.load("dp-mora-resnet18"), objective="makespan")
+
+
+def test_cut_and_resources_ends_with_the_slowest_device(saved_plan):
+    """Batch by batch, every device takes what Eq. 12 says, and no resource is over-booked."""
+    replay = splitopt.simulate(saved_plan)
+    timeline = replay.timeline
+    assert replay.simulated_s == pytest.approx(saved_plan.prediction["round_s"], rel=1e-9)
+    assert replay.error_of(replay.forecasts[0]) == pytest.approx(0, abs=1e-9)
+    assert timeline.overloads() == {}
+    for index, row in enumerate(saved_plan.prediction["devices"]):
+        mine = timeline.select(timeline.owner == index)
+        assert mine.makespan_s == pytest.approx(row["round_s"], rel=1e-9)
+        length = mine.end_s - mine.start_s
+        for phase, kinds in {
+            "device_s": ("device forward", "device backward"),
+            "download_s": ("model download", "gradient download"),
+            "upload_s": ("upload", "model upload"),
+            "server_s": ("server",),
+        }.items():
+            chosen = np.isin(mine.phase, [cut_and_resources.PHASES.index(kind) for kind in kinds])
+            assert length[chosen].sum() == pytest.approx(row[phase], rel=1e-9)
+
+
+def test_cut_and_resources_has_every_batch(saved_plan):
+    """A device runs as many forward passes as it has batches in its epochs."""
+    scenario = Scenario.from_dict(saved_plan.scenario, from_file=True)
+    timeline = splitopt.simulate(saved_plan).timeline
+    forward = timeline.phase == cut_and_resources.PHASES.index("device forward")
+    for index, device in enumerate(scenario.fleet()):
+        expected = scenario.training.epochs * -(-device.samples // device.batch_size)
+        assert int((forward & (timeline.owner == index)).sum()) == expected
+
+
+def test_cut_and_resources_without_a_scenario(random_problem):
+    """From arrays alone, a device's round is four tasks."""
+    problem = random_problem(seed=2)
+    decision = solve(problem).decision
+    replay = simulate_decision(problem, decision)
+    assert replay.simulated_s == pytest.approx(problem.latencies(decision).max())
+    assert len(replay.timeline) <= 4 * problem.devices
+
+
+def test_noise_is_reproducible(saved_plan):
+    """The same seed gives the same noisy round; a little noise changes it a little."""
+    first, again = (splitopt.simulate(saved_plan, noise=0.03, seed=5) for _ in range(2))
+    assert first.simulated_s == again.simulated_s
+    assert first.simulated_s != splitopt.simulate(saved_plan, noise=0.03, seed=6).simulated_s
+    assert first.simulated_s == pytest.approx(saved_plan.prediction["round_s"], rel=0.1)
+
+
+def draw_clusters(seed, local_epochs):
+    rng = np.random.default_rng(seed)
+    problem = ClusterAndSpectrum(
+        *rng.uniform(0.1, 2.0, (6, 6)),
+        server_s_per_device=0.3,
+        local_epochs=local_epochs,
+        subcarriers=7,
+        cluster_sizes=[2, 3, 1],
+    )
+    members = rng.permutation(6)
+    clusters = (members[:2], members[2:5], members[5:])
+    subcarriers = np.zeros(6, dtype=np.int64)
+    for cluster, given in zip(clusters, ([3, 4], [2, 2, 3], [7]), strict=True):
+        subcarriers[cluster] = given
+    return problem, ClusterAndSpectrumDecision(clusters, subcarriers)
+
+
+@pytest.mark.parametrize("local_epochs", [1, 2, 4])
+def test_clusters_take_what_cpsl_says(local_epochs):
+    """Phases S, I and E of every cluster, one cluster after the other, give Eq. 25's sum."""
+    for seed in range(10):
+        problem, decision = draw_clusters(seed, local_epochs)
+        replay = simulate_decision(problem, decision)
+        assert replay.simulated_s == pytest.approx(problem.evaluate(decision), rel=1e-12)
+        assert replay.timeline.overloads() == {}
+        server = replay.timeline.usage[-1]
+        assert server.busy_s == pytest.approx(6 * local_epochs * 0.3)
+
+
+def draw_pipeline(**optional):
+    rng = np.random.default_rng(4)
+    problem = PipelinePartition(
+        *rng.uniform(0.1, 1.0, (2, 3, 7)),
+        layer_memory_bytes=np.ones(7),
+        node_memory_bytes=np.full(3, 1e9),
+        owners=6,
+        cut_up_bytes=rng.uniform(1, 9, 8),
+        cut_down_bytes=rng.uniform(1, 9, 8),
+        **optional,
+    )
+    return problem, PipelinePartitionDecision([2, 2, 2, 0, 0, 1, 1])
+
+
+LINKS = [
+    {"model": "none"},
+    {"model": "uniform", "bandwidth_bytes_per_s": 8.0, "latency_s": 0.01},
+    {"model": "uniform", "bandwidth_bytes_per_s": 2.0, "duplex": "half"},
+    {"model": "pairwise", "bandwidth_bytes_per_s": [[0, 3, 4], [5, 0, 6], [7, 8, 0]]},
+    {"model": "nic", "bandwidth_bytes_per_s": [9.0, 6.0, 4.0]},
+    {"model": "nic", "bandwidth_bytes_per_s": [9.0, 6.0, 4.0], "duplex": "half"},
+    {"model": "serial", "bandwidth_bytes_per_s": [9.0, 6.0, 4.0], "duplex": "half"},
+]
+
+
+@pytest.mark.parametrize("links", LINKS, ids=lambda links: "-".join(map(str, links.values()))[:24])
+def test_pipeline_is_the_problems_own(links):
+    """Period, binding resource and trip of the simulated system are those of the problem."""
+    links = {**links, "owner_bandwidth_bytes_per_s": 2.0}
+    problem, decision = draw_pipeline(links=links, batches=6 * 40)
+    system = system_of(problem, decision)
+    assert system.period_s == pytest.approx(problem.evaluate(decision))
+    assert max(system.busy_s.values()) == pytest.approx(problem.binding(decision)["busy_s"])
+    assert system.trips_s == pytest.approx(np.full(6, problem.latency(decision)))
+    replay = simulate_decision(problem, decision)
+    assert len(replay.timeline.owners) == 6
+    assert replay.timeline.overloads() == {}
+    assert int(system.batches_per_owner.sum()) == 240
+    lower = 240 * system.period_s
+    assert replay.simulated_s >= lower * (1 - 1e-12)
+
+
+def test_one_batch_of_a_pipeline_takes_its_latency():
+    """With one owner and one batch the simulation is the problem's latency."""
+    problem, decision = draw_pipeline(links=LINKS[1])
+    single = PipelinePartition.from_data({**problem.data(), "owners": 1, "batches": 1}, "period")
+    replay = simulate_decision(single, decision)
+    assert replay.simulated_s == pytest.approx(single.latency(decision))
+
+
+def test_what_cannot_be_simulated_is_refused(random_problem, saved_plan):
+    """A decision that breaks a limit, an odd seed, a plan without an answer."""
+    problem, decision = draw_pipeline()
+    with pytest.raises(InputError, match="not feasible: idle_nodes"):
+        simulate_decision(problem, PipelinePartitionDecision([0] * 7))
+    with pytest.raises(InputError, match="seed"):
+        simulate_decision(problem, decision, seed=-1)
+    with pytest.raises(InputError, match="noise"):
+        simulate_decision(problem, decision, noise=-0.5)
+    document = saved_plan.to_dict()
+    empty = Plan(
+        **{
+            **{name: document[name] for name in ("problem", "objective", "scenario", "profile")},
+            "decision": None,
+            "prediction": None,
+            "result": {**document["result"], "message": "too few nodes"},
+        }
+    )
+    with pytest.raises(InfeasibleError, match="too few nodes"):
+        splitopt.simulate(empty)
