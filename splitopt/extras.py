@@ -1,0 +1,22 @@
+"""Packages behind an extra: asked for by name, missed in one sentence."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from splitopt.errors import CapabilityError
+
+
+def need_torch(purpose: str) -> None:
+    """Raise `CapabilityError` that says how to install PyTorch, if it is absent.
+
+    Parameters
+    ----------
+    purpose
+        What needs it, as the start of a sentence, such as ``"tracing a module"``.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise CapabilityError(
+            f"{purpose} needs PyTorch, which is not installed; install it with: "
+            "pip install 'splitopt[train]'"
+        )

@@ -1,0 +1,93 @@
+"""Where any PyTorch module can be cut, and the parts between the cuts.
+
+A *cut* is a value after which it is the only one that depends on the input and is still needed.
+Cuts are found as the layers of an ``nn.Sequential``, by ``torch.fx``, by ``torch.export`` (to count
+only) or from stages that the user declares, in this order; the result says by which, and each cut
+is checked by comparing the gradients of the split module with those of the whole.
+
+The modules beside this one import torch; this one does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from splitopt.extras import need_torch
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from splitopt.profiles.tracing.finding import Stages
+    from splitopt.profiles.tracing.split import SplitModel
+
+
+def find_cuts(
+    module: nn.Module,
+    example: Any,
+    *,
+    stages: Stages | None = None,
+    method: str = "auto",
+    verify: bool = True,
+) -> SplitModel:
+    """Find where a module can be cut.
+
+    Parameters
+    ----------
+    module
+        Any module; it is run on the example, and left as it was.
+    example
+        A batch as the module takes it: a tensor, or a tuple of tensors, the first axis of each
+        being the batch. Samples are repeated or dropped as needed.
+    stages
+        The stages that the module runs through, instead of finding them: names of submodules,
+        submodules or functions of one tensor, in order.
+    method
+        ``auto``, or only one of ``sequential``, ``fx``, ``export`` and ``stages`` (the module's
+        own method ``split_stages()``).
+    verify
+        Compare split and whole; not possible for a module on the ``meta`` device.
+
+    Returns
+    -------
+    SplitModel
+        The cuts by name, the reasons why other values are none, and ``segments(cuts)``.
+
+    Raises
+    ------
+    InputError
+        An example that the module cannot take, stages that are not the module's, or no cut at all.
+    CapabilityError
+        PyTorch is not installed.
+    """
+    need_torch("tracing a module")
+    from splitopt.profiles.tracing.example import inputs_of
+    from splitopt.profiles.tracing.split import find
+
+    return find(module, inputs_of(example), stages, method, verify)
+
+
+def segments(
+    module: nn.Module,
+    cuts: Sequence[str | int],
+    example: Any,
+    *,
+    stages: Stages | None = None,
+) -> list[nn.Module]:
+    """Take a module apart at some cuts: `find_cuts` and `SplitModel.segments` in one call.
+
+    Parameters
+    ----------
+    module, example, stages
+        As for `find_cuts`.
+    cuts
+        Names of cuts (the layers of a traced profile), or their numbers among all cuts from 1.
+
+    Returns
+    -------
+    list of torch.nn.Module
+        One more than cuts, which share the parameters and buffers of the module under the same
+        names. Given ``leaf``, the detached output of the part before, they compute forward and
+        backward bit for bit as the whole module does.
+    """
+    return find_cuts(module, example, stages=stages).segments(cuts)

@@ -1,0 +1,123 @@
+"""A module as a chain of values, and the parts between them.
+
+The values are numbered from 1; the last is what the module returns. Value 0 is the input. A part
+from value `first` to value `last` computes the one from the other; its parameters are those of the
+module itself, under the same names, so that the state dicts of all parts together are the
+module's.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class Chain(ABC):
+    """Where a module can be cut, and how it is built from parts.
+
+    Attributes
+    ----------
+    method
+        ``sequential``, ``fx``, ``export`` or ``stages``: how the values were found.
+    names
+        The names of the values 1 to the last.
+    notes
+        What a careful reader has to know about how they were found.
+    trainable
+        Whether the parts can be trained with: false for ``export``, whose graph is frozen in
+        training mode.
+    """
+
+    method: str
+    names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    trainable: bool = True
+
+    @abstractmethod
+    def part(self, first: int, last: int, *, copy: bool = False) -> nn.Module:
+        """Build the module from value `first` to value `last`, where 0 is the input.
+
+        With `copy` it works on a copy of what it is given, for parts that begin in place.
+        """
+
+    @abstractmethod
+    def on(self, module: nn.Module) -> Chain:
+        """Give the same chain over a copy of the module, whose parts have that copy's tensors."""
+
+    @property
+    def length(self) -> int:
+        """The number of values, the module's output among them."""
+        return len(self.names)
+
+
+def attach(root: nn.Module, name: str, value: Any) -> None:
+    """Put a module, parameter, buffer or tensor under a dotted name, with empty modules between."""
+    *path, leaf = name.split(".")
+    for step in path:
+        below = root._modules.get(step)
+        if below is None:
+            below = nn.Module()
+            root.add_module(step, below)
+        root = below
+    if isinstance(value, nn.Module):
+        root.add_module(leaf, value)
+    elif isinstance(value, nn.Parameter):
+        root.register_parameter(leaf, value)
+    elif isinstance(value, Tensor):
+        root.register_buffer(leaf, value, persistent=False)
+    else:
+        setattr(root, leaf, value)
+
+
+class Calls(nn.Module):
+    """Modules and functions, one after the other; the modules keep their dotted names."""
+
+    def __init__(
+        self, steps: Sequence[tuple[str, Callable[..., Any]]], *, copy: bool = False
+    ) -> None:
+        super().__init__()
+        for name, step in steps:
+            if isinstance(step, nn.Module):
+                attach(self, name, step)
+        self.copy = copy
+        # In a tuple, modules are not registered a second time under another name.
+        self._steps = tuple(step for _, step in steps)
+
+    def forward(self, *inputs: Any) -> Any:
+        """Apply the steps in turn."""
+        if self.copy:
+            inputs = tuple(item.clone() for item in inputs)
+        first, *others = self._steps
+        value = first(*inputs)
+        for step in others:
+            value = step(value)
+        return value
+
+
+class StepChain(Chain):
+    """A chain of modules or functions that follow each other."""
+
+    def __init__(
+        self,
+        method: str,
+        steps: Sequence[tuple[str, Callable[..., Any]]],
+        notes: Sequence[str] = (),
+    ) -> None:
+        self.method, self.notes = method, tuple(notes)
+        self._steps = tuple(steps)
+        self.names = tuple(name for name, _ in steps)
+
+    def part(self, first: int, last: int, *, copy: bool = False) -> nn.Module:
+        """Build the module that applies the steps between two values."""
+        return Calls(self._steps[first:last], copy=copy)
+
+    def on(self, module: nn.Module) -> StepChain:
+        """Take the steps of a copy by their names; functions are the same in all copies."""
+        steps = [
+            (name, module.get_submodule(name) if isinstance(step, nn.Module) else step)
+            for name, step in self._steps
+        ]
+        return StepChain(self.method, steps, self.notes)

@@ -1,0 +1,151 @@
+"""Which values of a graph can be cut at: those that all that comes from the input runs through.
+
+The graph is one of `torch.fx`. A value can be cut at if, once it is computed, it is the only value
+that depends on the input and is still needed: a dominator of the output. Three kinds of values
+are told apart:
+
+* *data* depends on the numbers of the input;
+* *sizes* depend on its shape alone, such as ``x.size(0)`` and the tensors that are made from it;
+* *constants* depend on neither.
+
+Sizes and constants are computed anew in each part that needs them, so they do not stand in the way
+of a cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+from torch.fx import Graph, Node
+
+_SIZE_METHODS = frozenset({"size", "dim", "ndimension", "numel", "element_size", "__len__"})
+_SIZE_ATTRIBUTES = frozenset({"shape", "ndim", "dtype", "device"})
+_SIZE_FUNCTIONS = frozenset({"sym_size.int", "sym_size", "sym_numel.default", "len"})
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What `analyse` finds in a graph.
+
+    Parameters
+    ----------
+    order
+        The nodes that the output needs, in the order in which they run, without the output.
+    data, sizes
+        Those that depend on the numbers and on the shape of the input.
+    cuts
+        The values that can be cut at, in order; the last one is what the module returns, if
+        that is a single value.
+    result
+        The output node.
+    """
+
+    order: tuple[Node, ...]
+    data: frozenset[Node]
+    sizes: frozenset[Node]
+    cuts: tuple[Node, ...]
+    result: Node
+
+
+def follow_writes(graph: Graph, root: nn.Module) -> None:
+    """Let every later reader of a tensor that is written in place read the written value.
+
+    ``relu_(x)`` followed by a use of ``x`` becomes a use of what ``relu_`` returns, which is the
+    same tensor; then the order of reading and writing is in the graph.
+    """
+    place = {node: index for index, node in enumerate(graph.nodes)}
+    for node in list(graph.nodes):
+        target = written(node, root)
+        if target is None:
+            continue
+        for user in list(target.users):
+            if place[user] > place[node]:
+                user.replace_input_with(target, node)
+
+
+def written(node: Node, root: nn.Module) -> Node | None:
+    """Give the value that a node writes over, if it works in place; `root` holds its module."""
+    if not node.args or not isinstance(node.args[0], Node):
+        return None
+    name = _name(node)
+    by_name = node.op in ("call_method", "call_function") and _ends_in_place(name)
+    by_option = node.kwargs.get("inplace") is True
+    by_module = False
+    if node.op == "call_module":  # such as nn.ReLU(inplace=True)
+        by_module = bool(getattr(root.get_submodule(name), "inplace", False))
+    return node.args[0] if by_name or by_option or by_module else None
+
+
+def analyse(graph: Graph) -> Flow:
+    """Sort the nodes of a graph into data, sizes and constants, and find the cuts."""
+    result = next(node for node in graph.nodes if node.op == "output")
+    needed = _reaching(result)
+    order = tuple(node for node in graph.nodes if node in needed and node is not result)
+    data: set[Node] = set()
+    sizes: set[Node] = set()
+    for node in order:
+        inputs = node.all_input_nodes
+        if node.op == "placeholder":
+            data.add(node)
+        elif any(item in data for item in inputs):
+            (sizes if _asks_size(node) else data).add(node)
+        elif any(item in sizes for item in inputs):
+            sizes.add(node)
+    return Flow(order, frozenset(data), frozenset(sizes), _dominators(order, data, result), result)
+
+
+def _dominators(order: tuple[Node, ...], data: set[Node], result: Node) -> tuple[Node, ...]:
+    """Sweep over the nodes and keep those after which no other data is still to be read."""
+    place = {node: index for index, node in enumerate((*order, result))}
+    # Asking for a size is no reading of the numbers.
+    last = {
+        node: max(
+            (place[user] for user in node.users if user in data or user is result), default=-1
+        )
+        for node in data
+    }
+    found = []
+    alive: set[Node] = set()
+    for index, node in enumerate(order):
+        if node not in data:
+            continue
+        alive.add(node)
+        alive = {item for item in alive if last[item] > index}
+        if alive == {node} and node.op != "placeholder":
+            found.append(node)
+    return tuple(found)
+
+
+def _reaching(result: Node) -> set[Node]:
+    """Give all nodes that the output needs."""
+    seen: set[Node] = set()
+    waiting = [result]
+    while waiting:
+        node = waiting.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        waiting += node.all_input_nodes
+    return seen
+
+
+def _asks_size(node: Node) -> bool:
+    if node.op == "call_method":
+        return node.target in _SIZE_METHODS
+    if node.op == "call_function":
+        if _name(node) == "getattr":
+            return node.args[1] in _SIZE_ATTRIBUTES
+        return _name(node) in _SIZE_FUNCTIONS
+    return False
+
+
+def _name(node: Node) -> str:
+    """Give the name of what a node calls, such as ``relu_``, ``add_.Tensor`` or ``iadd``."""
+    return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+
+
+def _ends_in_place(name: str) -> bool:
+    base = name.partition(".")[0]
+    in_operator = base in ("iadd", "isub", "imul", "itruediv", "imatmul", "ipow", "ifloordiv")
+    return in_operator or (base.endswith("_") and not base.endswith("__"))

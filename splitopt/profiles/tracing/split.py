@@ -1,0 +1,214 @@
+"""A module with its cuts: what can be taken apart where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+
+from torch import nn
+
+from splitopt.errors import CapabilityError, InputError
+from splitopt.profiles.tracing.chain import Chain
+from splitopt.profiles.tracing.examining import DifferentError, Structure, check, structure
+from splitopt.profiles.tracing.example import Inputs
+from splitopt.profiles.tracing.finding import (
+    HOW_TO_DECLARE,
+    NotApplicableError,
+    Stages,
+    candidates,
+    run_once,
+)
+from splitopt.profiles.tracing.quiet import reason, undisturbed
+
+
+@dataclass(frozen=True, eq=False)
+class SplitModel:
+    """A module and the cuts that it can be taken apart at.
+
+    Made by `splitopt.profiles.tracing.find_cuts`, and by `splitopt.profiles.trace` with the table.
+
+    Parameters
+    ----------
+    module
+        The module, in training mode or not as it was given; nothing in it is changed.
+    chain
+        How it runs as a chain of values.
+    structure
+        Which of the values are cuts, and why others are not.
+    tried
+        The methods that did not apply before the one of the chain, with the reason.
+    difference
+        The largest relative difference between split and whole in outputs and gradients; 0 means
+        bit for bit the same, None that they were not compared.
+    """
+
+    module: nn.Module
+    chain: Chain
+    structure: Structure
+    tried: tuple[str, ...] = ()
+    difference: float | None = None
+
+    @property
+    def method(self) -> str:
+        """``sequential``, ``fx``, ``export`` or ``stages``."""
+        return self.chain.method
+
+    @property
+    def cuts(self) -> tuple[str, ...]:
+        """Names of the cuts from the input to the output, without the output itself."""
+        return self.layers[:-1]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers between the cuts: each is named as the cut behind it."""
+        return tuple(self.chain.names[value - 1] for value in self.structure.values)
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """Values that are no cuts, by name, with the reason."""
+        return {self.chain.names[v - 1]: why for v, why in sorted(self.structure.refused.items())}
+
+    @property
+    def copying(self) -> tuple[str, ...]:
+        """Cuts behind which the next part works in place; it is given a copy to work on."""
+        return tuple(self.chain.names[value - 1] for value in sorted(self.structure.copying))
+
+    def segments(
+        self, cuts: Sequence[str | int], module: nn.Module | None = None
+    ) -> list[nn.Module]:
+        """Take the module apart.
+
+        Parameters
+        ----------
+        cuts
+            Names of `cuts`, or their numbers from 1, in the order from input to output. An empty
+            sequence gives the whole in one part.
+        module
+            A copy of the module to take apart instead, such as ``copy.deepcopy`` gives.
+
+        Returns
+        -------
+        list of torch.nn.Module
+            One more than cuts. The parameters and buffers are those of the module, not copies, and
+            have the same names: the state dicts of the parts together are that of the module. A
+            part that would write over what it is given works on a copy, so that it may be given a
+            leaf that requires a gradient. Parts follow ``train()`` and ``eval()``.
+
+        Raises
+        ------
+        InputError
+            A cut that there is not, or cuts that are not in order.
+        CapabilityError
+            The cuts were found by torch.export, whose graph is for counting only.
+        """
+        if not self.chain.trainable:
+            raise CapabilityError(
+                "the cuts of this model were found by torch.export, whose graph is fixed in "
+                f"training mode and serves to count only; to train its parts, {HOW_TO_DECLARE}"
+            )
+        chain = self.chain if module is None else self.chain.on(module)
+        return _parts(chain, self.structure, [self._value(cut) for cut in cuts])
+
+    def split(self, module: nn.Module, cuts: Sequence[int]) -> list[nn.Module]:
+        """Take a copy of the module apart behind the layers of these numbers, from 1."""
+        return self.segments(tuple(cuts), module)
+
+    def _value(self, cut: str | int) -> int:
+        if isinstance(cut, str):
+            if cut in self.cuts:
+                return self.structure.values[self.cuts.index(cut)]
+            why = self.refused.get(cut)
+            raise InputError.at(
+                "cuts",
+                f"{cut!r} is no cut: {why}"
+                if why
+                else f"there is no {cut!r}; the cuts are {_listed(self.cuts)}",
+            )
+        if not 1 <= cut <= len(self.cuts):
+            raise InputError.at(
+                "cuts",
+                f"{cut} is not a number from 1 to {len(self.cuts)}, the cuts of a model of "
+                f"{len(self.layers)} layers",
+            )
+        return self.structure.values[cut - 1]
+
+
+def find(
+    module: nn.Module,
+    inputs: Inputs,
+    stages: Stages | None = None,
+    method: str = "auto",
+    verify: bool = True,
+) -> SplitModel:
+    """Find the cuts of a module by the first method that applies; see the package."""
+    with undisturbed(module):
+        module.train()
+        run_once(module, inputs)
+        tried: list[str] = []
+        chosen = candidates(module, inputs, stages, method)
+        for name, search in chosen:
+            try:
+                chain = search()
+                found = structure(chain, module, inputs)
+                if len(found.values) == 1:
+                    raise NotApplicableError(_why_none(found))
+                difference = None
+                if verify and not _is_meta(inputs):
+                    found, difference = check(
+                        module,
+                        partial(_parts, chain, found),
+                        found,
+                        inputs,
+                        evaluate=chain.trainable,
+                    )
+                return SplitModel(module, chain, found, tuple(tried), difference)
+            except InputError:
+                raise
+            except (NotApplicableError, DifferentError) as error:
+                tried.append(f"{name}: {error}")
+            except Exception as error:
+                tried.append(f"{name}: {_explained(error)}")
+            module.train()
+    if stages is not None:
+        raise InputError(
+            f"the declared stages do not work ({tried[0].partition(': ')[2]}); they must be the "
+            "layers or functions that the module runs through in order, each from one tensor to one"
+        )
+    raise InputError(f"no cut was found ({'; '.join(tried)}); {HOW_TO_DECLARE}")
+
+
+def _parts(chain: Chain, found: Structure, cuts: Sequence[int]) -> list[nn.Module]:
+    bounds = [0, *cuts, chain.length]
+    if any(one >= two for one, two in pairwise(bounds)):
+        raise InputError.at("cuts", "must be different and stand in order from input to output")
+    return [
+        chain.part(first, last, copy=first in found.copying) for first, last in pairwise(bounds)
+    ]
+
+
+def _why_none(found: Structure) -> str:
+    if not found.refused:
+        return "no value lies between input and output that all else runs through"
+    reasons = list(dict.fromkeys(found.refused.values()))
+    return f"none of {len(found.refused)} values can be cut at: {'; '.join(reasons[:2])}"
+
+
+def _explained(error: Exception) -> str:
+    """Say what an exception of a tracer means, if it is known."""
+    kind = type(error).__name__
+    if "DataDependent" in kind:
+        return f"the control flow depends on the numbers of the input ({kind})"
+    if kind == "TraceError":
+        return f"a branch or loop depends on the input or on its shape ({kind})"
+    return reason(error)
+
+
+def _is_meta(inputs: Inputs) -> bool:
+    return any(item.device.type == "meta" for item in inputs)
+
+
+def _listed(names: Sequence[str], limit: int = 12) -> str:
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown}, ... ({len(names)} in all)"
