@@ -1,7 +1,8 @@
 """A round of `ClusterAndSpectrum` event by event: clusters in turn, their devices in parallel.
 
 In each phase of a cluster everybody waits for the last device, and then for the server. A broadcast
-reaches all at once and is shown at the devices that receive it.
+reaches all at once and is shown at the devices that receive it; so is a device's model on its way
+up where the problem sends it over the full band, since everybody then takes all of it at once.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ PHASES = (
 _STARTING = ("model broadcast", "device forward", "upload")
 _INNER = ("gradient download", "device backward", "device forward", "upload")
 _ENDING = ("gradient download", "device backward", "model upload")
-_OVER_SPECTRUM = ("upload", "gradient download", "model upload")
 
 
 def replay(
@@ -40,6 +40,9 @@ def replay(
     spectrum, server = problem.devices, problem.devices + 1
     share = np.asarray(decision.subcarriers) / problem.subcarriers
     own = _seconds(problem, decision)
+    shares_band = {"upload", "gradient download", "model upload"}
+    if problem.device_model_over_full_band:
+        shares_band.remove("model upload")
     phases = [(_STARTING, True), *[(_INNER, True)] * problem.inner_phases, (_ENDING, False)]
     count = sum(len(tasks) for tasks, _ in phases) * problem.devices
     count += (len(phases) - 1) * len(decision.clusters)
@@ -52,11 +55,11 @@ def replay(
         for epoch, (tasks, served) in enumerate(phases):
             new = [
                 Row(
-                    spectrum if task in _OVER_SPECTRUM else int(n),
+                    spectrum if task in shares_band else int(n),
                     PHASES.index(task),
                     int(n),
                     epoch,
-                    float(share[n]) if task in _OVER_SPECTRUM else 1.0,
+                    float(share[n]) if task in shares_band else 1.0,
                 )
                 for n in cluster
                 for task in tasks
@@ -103,12 +106,13 @@ def _seconds(
 ) -> dict[int, FloatArray]:
     """Phase -> seconds (N,) of each device, at its subcarriers."""
     x = np.asarray(decision.subcarriers, dtype=np.float64)
+    band = problem.subcarriers if problem.device_model_over_full_band else x
     found = {
         "model broadcast": problem.broadcast_s,
         "device forward": problem.forward_s,
         "upload": problem.upload_smashed_s / x,
         "gradient download": problem.download_gradient_s / x,
         "device backward": problem.backward_s,
-        "model upload": problem.upload_model_s / x,
+        "model upload": problem.upload_model_s / band,
     }
     return {PHASES.index(task): seconds for task, seconds in found.items()}

@@ -69,7 +69,7 @@ def test_noise_is_reproducible(saved_plan):
     assert first.simulated_s == pytest.approx(saved_plan.prediction["round_s"], rel=0.1)
 
 
-def draw_clusters(seed, local_epochs):
+def draw_clusters(seed, local_epochs, full_band=False):
     rng = np.random.default_rng(seed)
     problem = ClusterAndSpectrum(
         *rng.uniform(0.1, 2.0, (6, 6)),
@@ -77,6 +77,7 @@ def draw_clusters(seed, local_epochs):
         local_epochs=local_epochs,
         subcarriers=7,
         cluster_sizes=[2, 3, 1],
+        device_model_over_full_band=full_band,
     )
     members = rng.permutation(6)
     clusters = (members[:2], members[2:5], members[5:])
@@ -86,16 +87,27 @@ def draw_clusters(seed, local_epochs):
     return problem, ClusterAndSpectrumDecision(clusters, subcarriers)
 
 
-@pytest.mark.parametrize("local_epochs", [1, 2, 4])
-def test_clusters_take_what_cpsl_says(local_epochs):
+@pytest.mark.parametrize(("local_epochs", "full_band"), [(1, False), (2, True), (4, False)])
+def test_clusters_take_what_cpsl_says(local_epochs, full_band):
     """Phases S, I and E of every cluster, one cluster after the other, give Eq. 25's sum."""
     for seed in range(10):
-        problem, decision = draw_clusters(seed, local_epochs)
+        problem, decision = draw_clusters(seed, local_epochs, full_band)
         replay = simulate_decision(problem, decision)
         assert replay.simulated_s == pytest.approx(problem.evaluate(decision), rel=1e-12)
         assert replay.timeline.overloads() == {}
         server = replay.timeline.usage[-1]
         assert server.busy_s == pytest.approx(6 * local_epochs * 0.3)
+
+
+def test_clusters_of_the_published_setting_take_3_78_s():
+    """CPSL section VIII-B: identical devices with six subcarriers each, 3.78 s a round."""
+    scenario = Scenario.load("cpsl-identical")
+    problem = ClusterAndSpectrum.from_scenario(scenario)
+    clusters = np.arange(30).reshape(6, 5)
+    decision = ClusterAndSpectrumDecision(tuple(clusters), np.full(30, 6))
+    replay = simulate_decision(problem, decision, scenario=scenario)
+    assert replay.simulated_s == pytest.approx(3.78, abs=0.005)
+    assert replay.timeline.owners[29] == "device-30"
 
 
 def draw_pipeline(**optional):
