@@ -22,7 +22,7 @@ from benchmarks.papers.dp_mora.schemes import (
     scenario_at,
     sequential,
 )
-from benchmarks.papers.dp_mora.tables import Cell, Table
+from benchmarks.papers.tables import Cell, Table
 from splitopt import CutAndResources
 from splitopt.problems.base import FloatArray
 

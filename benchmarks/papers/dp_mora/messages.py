@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.papers.dp_mora.published import MODELS
 from benchmarks.papers.dp_mora.schemes import problem_at
-from benchmarks.papers.dp_mora.tables import Cell, Table
+from benchmarks.papers.tables import Cell, Table
 from splitopt import solve
 
 

@@ -12,8 +12,8 @@ from benchmarks.papers.dp_mora.messages import messages_table
 from benchmarks.papers.dp_mora.published import MODELS, published
 from benchmarks.papers.dp_mora.schemes import Planned, ours, problem_at
 from benchmarks.papers.dp_mora.sweeps import Point, rounds_table, sweep, text_table
-from benchmarks.papers.dp_mora.tables import Table
 from benchmarks.papers.dp_mora.waiting import waiting_table
+from benchmarks.papers.tables import Table
 from splitopt import CutAndResources
 from splitopt.files import write_atomic
 

@@ -20,7 +20,7 @@ from benchmarks.papers.dp_mora.schemes import (
     ours,
     problem_at,
 )
-from benchmarks.papers.dp_mora.tables import Cell, Table
+from benchmarks.papers.tables import Cell, Table
 
 AXES = {
     "leakage_limit": "leakage limit",

@@ -14,7 +14,7 @@ from benchmarks.papers.dp_mora.schemes import (
     replayed,
     sequential,
 )
-from benchmarks.papers.dp_mora.tables import Cell, Table
+from benchmarks.papers.tables import Cell, Table
 from splitopt import CutAndResources
 from splitopt.problems.base import FloatArray
 
