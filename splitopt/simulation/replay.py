@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 REPLAYS: dict[str, str] = {
     "cut_and_resources": "splitopt.simulation.cut_and_resources",
     "cluster_and_spectrum": "splitopt.simulation.cluster_and_spectrum",
+    "cut_under_uncertainty": "splitopt.simulation.cut_under_uncertainty",
     "pipeline_partition": "splitopt.simulation.pipeline_partition",
 }
 """Problem -> module with ``replay(problem, decision, setting)``; a new problem is one line here."""

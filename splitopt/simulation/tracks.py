@@ -69,3 +69,33 @@ def make_timeline(
 def drawn(count: int, noise: float, seed: int) -> FloatArray | None:
     """Draw a noise factor for each of `count` tasks."""
     return noise_factors((count,), noise, seed)
+
+
+def one_after_the_other(parts: Sequence[Timeline], origin: dict[str, Any]) -> Timeline:
+    """Join timelines of the same resources, phases and owners, each behind the one before.
+
+    Batches are numbered through.
+    """
+    starts = np.concatenate(([0.0], np.cumsum([part.makespan_s for part in parts])))
+    counts = [int(part.batch.max(initial=-1)) + 1 for part in parts]
+    first = np.concatenate(([0], np.cumsum(counts)))
+
+    def joined(name: str, shifts: Any = None) -> Any:
+        columns = [getattr(part, name) for part in parts]
+        if shifts is not None:
+            columns = [column + shift for column, shift in zip(columns, shifts, strict=False)]
+        return np.concatenate(columns)
+
+    return Timeline(
+        parts[0].resources,
+        parts[0].phases,
+        parts[0].owners,
+        resource=joined("resource"),
+        phase=joined("phase"),
+        owner=joined("owner"),
+        batch=joined("batch", first),
+        start_s=joined("start_s", starts),
+        end_s=joined("end_s", starts),
+        share=joined("share"),
+        origin={"source": "simulation", **origin},
+    )

@@ -10,6 +10,10 @@ from splitopt import InputError, Scenario, solve
 from splitopt.errors import InfeasibleError
 from splitopt.plans import Plan
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum, ClusterAndSpectrumDecision
+from splitopt.problems.cut_under_uncertainty import (
+    CutUnderUncertainty,
+    CutUnderUncertaintyDecision,
+)
 from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
 from splitopt.simulation import cut_and_resources, simulate_decision
 from splitopt.simulation.pipeline_partition import system_of
@@ -97,6 +101,17 @@ def test_clusters_take_what_cpsl_says(local_epochs, full_band):
         assert replay.timeline.overloads() == {}
         server = replay.timeline.usage[-1]
         assert server.busy_s == pytest.approx(6 * local_epochs * 0.3)
+
+
+def test_sampled_rounds_follow_one_another():
+    """The rounds of a cut under uncertainty add up to what the problem says of its samples."""
+    drawn = [draw_clusters(seed, 2) for seed in range(4)]
+    problem = CutUnderUncertainty.from_scenarios(["a"], [[block] for block, _ in drawn])
+    decision = CutUnderUncertaintyDecision(0, tuple(answer for _, answer in drawn))
+    replay = simulate_decision(problem, decision)
+    assert replay.simulated_s == pytest.approx(problem.latencies(decision).sum())
+    assert replay.timeline.overloads() == {}
+    assert replay.timeline.batch.max() == 4 * 2 + 4 - 1  # three phases of two epochs, four times
 
 
 def test_clusters_of_the_published_setting_take_3_78_s():
