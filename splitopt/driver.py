@@ -79,6 +79,8 @@ def solve(
             reason, message = "interrupted", "interrupted; the best decision so far is kept"
         except InfeasibleError as error:
             reason, message, infeasible = "proved", str(error), True
+        except InputError:  # such as an engine that cannot be reached: a user's mistake
+            raise
         except Exception as error:
             reason, cause = "solver_error", error
             message = f"the solver failed with {type(error).__name__}: {error}"

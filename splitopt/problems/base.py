@@ -125,7 +125,7 @@ def _flat(content: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in content.items():
         if isinstance(value, Mapping):
-            found |= {f"{key}.{inner}": item for inner, item in value.items()}
+            found |= {f"{key}.{inner}": item for inner, item in _flat(value).items()}
         else:
             found[key] = value
     return found
@@ -142,7 +142,9 @@ def nested(entries: Mapping[str, Any]) -> dict[str, Any]:
             found[outer][inner] = value
         else:
             raise InputError.at(key, f"stands beside an entry {outer!r}; keep one")
-    return found
+    return {
+        outer: nested(value) if isinstance(value, dict) else value for outer, value in found.items()
+    }
 
 
 def check_objective(objective: Any, allowed: tuple[str, ...], source: str) -> str:

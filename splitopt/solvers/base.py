@@ -97,6 +97,11 @@ class Search:
         self.rng = np.random.default_rng(self.seed)
 
     @property
+    def asked_to_stop(self) -> bool:
+        """Whether the callback asked to stop."""
+        return self._asked_to_stop
+
+    @property
     def elapsed_s(self) -> float:
         """Seconds since the run began."""
         return time.perf_counter() - self._start

@@ -55,6 +55,7 @@ SOLVERS: dict[str, dict[str, str]] = {
         "pyomo:gurobi_direct_minlp": f"{_PIPELINE}.backends:PyomoGurobi",
     },
     "cut_under_uncertainty": {
+        "saa": f"{_UNCERTAIN}.saa:Saa",
         "enumerate": f"{_UNCERTAIN}.enumeration:Enumerate",
     },
 }
@@ -137,6 +138,8 @@ def make_solver(problem: Problem[Any], solver: str | Solver[Any], **options: Any
         chosen = solver
     elif solver == "auto":
         chosen = _automatic(problem)
+        if options:
+            chosen = with_options(type(chosen), options)
     else:
         chosen = with_options(solver_class(problem.name, solver), options)
     if reason := why_not(chosen, problem):

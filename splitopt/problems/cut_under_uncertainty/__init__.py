@@ -3,6 +3,7 @@
 from splitopt.problems.cut_under_uncertainty.decision import (
     CutUnderUncertaintyDecision as CutUnderUncertaintyDecision,
 )
+from splitopt.problems.cut_under_uncertainty.drawn import Generator as Generator
 from splitopt.problems.cut_under_uncertainty.problem import (
     CutUnderUncertainty as CutUnderUncertainty,
 )

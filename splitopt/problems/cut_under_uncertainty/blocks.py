@@ -57,10 +57,22 @@ class Blocks:
             self.cluster_sizes,
         )
 
+    @classmethod
+    def stack(cls, rows: Sequence[Blocks]) -> Blocks:
+        """Put blocks that share everything else along a new first axis."""
+        first = rows[0]
+        return cls(
+            {field: np.stack([row.times[field] for row in rows]) for field in first.times},
+            np.stack([row.server_s_per_device for row in rows]),
+            first.local_epochs,
+            first.subcarriers,
+            first.cluster_sizes,
+        )
+
     def single(self) -> ClusterAndSpectrum:
         """Give the problem, where no leading axis is left."""
         return ClusterAndSpectrum(
-            **self.times,
+            **dict(self.times),  # type: ignore[arg-type]
             server_s_per_device=float(self.server_s_per_device),
             local_epochs=self.local_epochs,
             subcarriers=self.subcarriers,
@@ -92,6 +104,20 @@ class Blocks:
                     fixed, spectral, self.cluster_sizes, self.subcarriers
                 )
         return np.asarray(total)
+
+    def scaled(self, factors: Mapping[str, FloatArray]) -> Blocks:
+        """Multiply some fields by factors per device, shape (N,)."""
+        times = {
+            field: table * factors[field] if field in factors else table
+            for field, table in self.times.items()
+        }
+        return Blocks(
+            times,
+            self.server_s_per_device,
+            self.local_epochs,
+            self.subcarriers,
+            self.cluster_sizes,
+        )
 
     def mean(self) -> Blocks:
         """Average over the first axis."""

@@ -14,6 +14,7 @@ from splitopt.problems.base import FloatArray, Problem, check_keys, check_object
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
 from splitopt.problems.cut_under_uncertainty.blocks import Blocks, read_listed, read_stacked
 from splitopt.problems.cut_under_uncertainty.decision import CutUnderUncertaintyDecision
+from splitopt.problems.cut_under_uncertainty.drawn import read_generator
 from splitopt.problems.cut_under_uncertainty.risk import OBJECTIVES, statistic
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ DEFAULT_CVAR_LEVEL = 0.9
 class Source(Protocol):
     """Where samples come from."""
 
-    samples: int
-    """How many samples the problem has."""
+    @property
+    def samples(self) -> int:
+        """How many samples the problem has."""
+        ...
 
     @property
     def endless(self) -> bool:
@@ -302,6 +305,8 @@ def _read_names(value: Any, source: str) -> tuple[str, ...]:
 
 
 def _read_source(checked: Mapping[str, Any], cuts: int, place: str) -> Source:
+    if "generator" in checked:
+        return read_generator(checked["generator"], cuts, f"{place}.generator")
     scenarios = checked["scenarios"]
     if isinstance(scenarios, Mapping):
         blocks = read_stacked(scenarios, (-1, cuts), ("sample", "cut"), f"{place}.scenarios")

@@ -12,10 +12,17 @@ from splitopt.distributions import generator
 from splitopt.errors import InputError, SplitoptError
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum, ClusterAndSpectrumDecision
+from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty
 from splitopt.problems.cut_under_uncertainty.blocks import Blocks
+from splitopt.problems.cut_under_uncertainty.problem import clusters_by_latency
 from splitopt.solvers.base import Search, Solver
-from splitopt.solvers.registry import make_solver
+from splitopt.solvers.cluster_and_spectrum.enumeration import partition_count
+from splitopt.solvers.registry import SOLVERS, make_solver
 
+QUICK = "quick"
+"""Not a solver of its own: devices of similar latency work together, subcarriers are exact."""
+
+_FEW_PARTITIONS = 1000
 _RUN_STREAM = 2**32
 """Streams from here on are for the solvers' own draws; samples have lower ones."""
 
@@ -52,6 +59,10 @@ class Inner:
 
     def solve(self, block: ClusterAndSpectrum, stream: int, sample: int) -> Solved:
         """Answer one round; the draws depend on its numbers only, and are the same for all cuts."""
+        if self.solver == QUICK:
+            decision = block.complete(clusters_by_latency(block))
+            value = block.evaluate(decision)
+            return Solved(value, min(block.bound(), value), decision)
         solver = self.make(block)
         seed = int(generator(self.seed, _RUN_STREAM + stream, sample).integers(2**31))
         search = Search(block, None, 1e-9, seed)
@@ -68,6 +79,30 @@ class Inner:
                 f"bound {bound!r} of {solver.name} is above the value {search.objective!r}"
             )
         return Solved(search.objective, min(bound, search.objective), search.best)
+
+
+def automatic_inner(
+    problem: CutUnderUncertainty, solver: str, options: Mapping[str, Any], seed: int
+) -> Inner:
+    """Choose the solver of the rounds, and check that it can take them.
+
+    Raises
+    ------
+    InputError, CapabilityError
+        The solver is unknown, does not have these options, or cannot take a round.
+    """
+    block = problem.block(0, 0)
+    if solver == "auto":
+        if partition_count(block.cluster_sizes.tolist()) <= _FEW_PARTITIONS:
+            solver = "enumerate"
+        else:
+            solver = "anneal" if "anneal" in SOLVERS["cluster_and_spectrum"] else QUICK
+    found = Inner(solver, dict(options), seed)
+    if solver != QUICK:
+        found.make(block)
+    elif options:
+        raise InputError.at("inner_options", "are given, but the inner solver 'quick' has none")
+    return found
 
 
 @dataclass(frozen=True, eq=False)

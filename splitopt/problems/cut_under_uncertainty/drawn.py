@@ -1,0 +1,242 @@
+"""`Generator`: samples that are drawn by a seed from distributions or a trace of rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from splitopt.distributions import (
+    LEVEL,
+    POSITIVE,
+    Distribution,
+    distribution_from_data,
+    require_finite_mean_latency,
+    uniforms,
+)
+from splitopt.errors import InputError
+from splitopt.problems.arrays import number_table
+from splitopt.problems.base import FloatArray, check_keys
+from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
+from splitopt.problems.cut_under_uncertainty.blocks import Blocks, read_stacked
+
+FADING = ("awgn", "rayleigh")
+_REQUIRED = ("samples", "seed", "nominal")
+_OPTIONAL = (
+    "compute",
+    "nominal_compute",
+    "snr_db",
+    "nominal_snr_db",
+    "downlink_offset_db",
+    "fading",
+    "trace",
+)
+_COMPUTE, _CHANNEL, _ROUND = range(3)
+"""Numbers of the quantities in the key of a draw."""
+
+
+@dataclass(frozen=True, eq=False)
+class Generator:
+    """Rounds whose speeds and channels are drawn around a nominal round.
+
+    Device n with speed f takes ``nominal_compute[n] / f`` times its nominal seconds forward and
+    backward, and at a signal-to-noise ratio s the rate's ratio times its nominal seconds on air
+    (CPSL Eq. 14-23). All cuts of a sample see the same draw.
+
+    Parameters
+    ----------
+    nominal
+        Blocks with the axis cut.
+    samples, seed
+        J and the seed of all draws. Sample j of stream s depends on (seed, s, j) only.
+    compute, nominal_compute
+        Distribution of the speeds, and the speeds (N,) of the nominal round in the same unit.
+    snr_db, nominal_snr_db
+        The same of the uplink's signal-to-noise ratio of one subcarrier, in dB.
+    downlink_offset_db
+        Shape (N,): how much higher the downlink's ratio is; the channel itself is the same.
+    fading
+        ``"awgn"`` or ``"rayleigh"``, see `splitopt.latency.radio.subcarrier_rate`.
+    trace
+        Instead of distributions: ``compute`` and ``snr_db``, shape (R, N), of R measured rounds,
+        which are drawn as a whole, so that what belongs together stays together.
+
+    Raises
+    ------
+    InputError
+        A value that does not fit, or a distribution with an infinite mean latency.
+    """
+
+    nominal: Blocks
+    samples: int
+    seed: int = 0
+    compute: Distribution | None = None
+    nominal_compute: FloatArray | None = None
+    snr_db: Distribution | None = None
+    nominal_snr_db: FloatArray | None = None
+    downlink_offset_db: FloatArray | None = None
+    fading: str = "awgn"
+    trace: Mapping[str, FloatArray] | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("samples", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+                raise InputError.at(name, f"is {value!r}, it must be a whole number >= {least}")
+            object.__setattr__(self, name, int(value))
+        if self.fading not in FADING:
+            raise InputError.at("fading", f"is {self.fading!r}, it must be {' or '.join(FADING)}")
+        for name, signed in (("compute", False), ("snr_db", True)):
+            self._check_quantity(name, signed)
+        offset = self.downlink_offset_db
+        if offset is None:
+            offset = np.zeros(self.nominal.devices)
+        shape = (self.nominal.devices,)
+        offset = number_table(offset, "downlink_offset_db", "dB", shape, signed=True)
+        object.__setattr__(self, "downlink_offset_db", offset)
+        if self.trace is not None:
+            object.__setattr__(self, "trace", self._read_trace(self.trace))
+        if self.compute is None and self.snr_db is None and self.trace is None:
+            raise InputError("nothing varies; give 'compute', 'snr_db' or 'trace'")
+
+    def _check_quantity(self, name: str, signed: bool) -> None:
+        distribution: Distribution | None = getattr(self, name)
+        field, devices = f"nominal_{name}", self.nominal.devices
+        nominal = getattr(self, field)
+        if nominal is not None:
+            nominal = number_table(nominal, field, name, (devices,), signed=signed)
+            if not signed and (nominal <= 0).any():
+                raise InputError.at(field, "has an entry of 0; a nominal speed is above 0")
+            object.__setattr__(self, field, nominal)
+        if distribution is None:
+            return
+        if self.trace is not None:
+            raise InputError.at(name, "and 'trace' are both given; keep one")
+        if nominal is None:
+            raise InputError.at(name, f"needs {field!r}, what the nominal seconds are at")
+        if distribution.devices not in (None, devices):
+            raise InputError.at(
+                name, f"has parameters of {distribution.devices} devices, there are {devices}"
+            )
+        require_finite_mean_latency(distribution, LEVEL if signed else POSITIVE, name)
+
+    def _read_trace(self, trace: Any) -> dict[str, FloatArray]:
+        found: dict[str, FloatArray] = {}
+        rounds = -1
+        for name, table in check_keys(trace, (), ("compute", "snr_db"), "trace").items():
+            if getattr(self, f"nominal_{name}") is None:
+                raise InputError.at("trace", f"has {name!r}, which needs 'nominal_{name}'")
+            source, shape = f"trace.{name}", (rounds, self.nominal.devices)
+            found[name] = number_table(table, source, name, shape, signed=name == "snr_db")
+            rounds = len(found[name])
+            if name == "compute" and (found[name] <= 0).any():
+                raise InputError.at(source, "has an entry of 0, whose latency is infinite")
+        if not found:
+            raise InputError.at("trace", "is empty; it needs 'compute' or 'snr_db'")
+        return found
+
+    @property
+    def endless(self) -> bool:
+        """Other streams give as many further samples as one likes."""
+        return True
+
+    def draw(self, index: int, stream: int = 0) -> dict[str, FloatArray]:
+        """Draw ``compute`` and ``snr_db`` of one sample, shape (N,), where they vary."""
+        if self.trace is not None:
+            rounds = len(next(iter(self.trace.values())))
+            row = int(uniforms(self.seed, (stream, index, _ROUND), 1)[0] * rounds)
+            return {name: table[row] for name, table in self.trace.items()}
+        found = {}
+        for number, name in ((_COMPUTE, "compute"), (_CHANNEL, "snr_db")):
+            distribution: Distribution | None = getattr(self, name)
+            if distribution is not None:
+                u = uniforms(self.seed, (stream, index, number), self.nominal.devices)
+                found[name] = distribution.quantile(u)
+        return found
+
+    def sample(self, index: int, stream: int = 0) -> Blocks:
+        """Give one sample, a block per cut."""
+        return self.at(**self.draw(index, stream))
+
+    def expected(self) -> Blocks:
+        """Give the round in which speeds and decibels have their mean values."""
+        if self.trace is not None:
+            return self.at(**{name: table.mean(axis=0) for name, table in self.trace.items()})
+        drawn = {"compute": self.compute, "snr_db": self.snr_db}
+        shape = (self.nominal.devices,)
+        return self.at(
+            **{
+                name: np.broadcast_to(distribution.expectation(), shape)
+                for name, distribution in drawn.items()
+                if distribution is not None
+            }
+        )
+
+    def at(self, compute: FloatArray | None = None, snr_db: FloatArray | None = None) -> Blocks:
+        """Give the round, a block per cut, of these speeds and signal-to-noise ratios (N,)."""
+        factors: dict[str, Any] = {}
+        if compute is not None:
+            assert self.nominal_compute is not None
+            factors |= dict.fromkeys(("forward_s", "backward_s"), self.nominal_compute / compute)
+        if snr_db is not None:
+            assert self.nominal_snr_db is not None
+            assert self.downlink_offset_db is not None
+            up = self._rate(self.nominal_snr_db) / self._rate(snr_db)
+            offset = self.downlink_offset_db
+            down = self._rate(self.nominal_snr_db + offset) / self._rate(snr_db + offset)
+            factors |= dict.fromkeys(("upload_smashed_s", "upload_model_s"), up)
+            factors |= dict.fromkeys(("broadcast_s", "download_gradient_s"), down)
+        return self.nominal.scaled(factors)
+
+    def block(
+        self, cut: int, compute: FloatArray | None = None, snr_db: FloatArray | None = None
+    ) -> ClusterAndSpectrum:
+        """Give the round of measured speeds and ratios under one cut."""
+        return self.at(compute, snr_db)[cut].single()
+
+    def _rate(self, snr_db: FloatArray) -> FloatArray:
+        from splitopt.latency.radio import subcarrier_rate
+
+        return np.asarray(subcarrier_rate(1.0, 10.0 ** (snr_db / 10.0), self.fading))  # type: ignore[arg-type]
+
+    def data(self) -> dict[str, Any]:
+        """Give the part of the instance file."""
+        found: dict[str, Any] = {
+            "samples": self.samples,
+            "seed": self.seed,
+            "nominal": self.nominal.data(),
+            "fading": self.fading,
+        }
+        for name in ("nominal_compute", "nominal_snr_db", "downlink_offset_db"):
+            if getattr(self, name) is not None:
+                found[name] = getattr(self, name)
+        for name in ("compute", "snr_db"):
+            if getattr(self, name) is not None:
+                found[name] = getattr(self, name).to_data()
+        if self.trace is not None:
+            found["trace"] = dict(self.trace)
+        return {"generator": found}
+
+
+def read_generator(data: Any, cuts: int, source: str) -> Generator:
+    """Read the ``generator`` of an instance file.
+
+    Raises
+    ------
+    InputError
+        A field is missing or unknown, or a value does not fit; the message names it.
+    """
+    checked = dict(check_keys(data, _REQUIRED, _OPTIONAL, source))
+    checked["nominal"] = read_stacked(checked["nominal"], (cuts,), ("cut",), f"{source}.nominal")
+    for name in ("compute", "snr_db"):
+        if checked.get(name) is not None:
+            checked[name] = distribution_from_data(checked[name], f"{source}.{name}")
+    for name in ("samples", "seed"):
+        if isinstance(checked[name], float) and checked[name].is_integer():
+            checked[name] = int(checked[name])
+    try:
+        return Generator(**checked)
+    except InputError as error:
+        raise InputError(f"{source}.{error}") from None
