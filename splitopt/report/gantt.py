@@ -25,6 +25,7 @@ MOST_ROWS = 40
 SHARED_KINDS = ("node", "link", "interface", "server")
 SUFFIXES = (".html", ".svg", ".png")
 _BINS = 240
+_EDGED = 700
 _NUMBERED = 0.012
 """A bar at least this wide, relative to the chart, has its owner's number in it."""
 
@@ -97,6 +98,7 @@ def gantt_figure(timeline: Timeline, span: Span) -> Any:
     inside = (timeline.end_s > span[0]) & (timeline.start_s < span[1])
     place = {resource: row for row, resource in enumerate(rows)}
     labelled = []
+    edge = 0.4 if inside.sum() <= _EDGED else 0.0  # white edges would hide thin bars
     for phase, name in enumerate(timeline.phases):
         chosen = np.flatnonzero(
             inside & (timeline.phase == phase) & np.isin(timeline.resource, rows)
@@ -109,7 +111,7 @@ def gantt_figure(timeline: Timeline, span: Span) -> Any:
                 [box for box, _, _ in boxes],
                 facecolors=colours[name],
                 edgecolors="white",
-                linewidths=0.4,
+                linewidths=edge,
                 label=name,
             )
         )

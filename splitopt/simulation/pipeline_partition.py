@@ -26,7 +26,6 @@ def replay(
     """
     system = system_of(problem, decision, setting.scenario, setting.profile)
     timeline = run_pipeline(system, noise=setting.noise, seed=setting.seed)
-    busy = system.busy_s[system.binding]
     kind = "pipeline is full" if system.load >= 1 else "owners' own trips are the limit"
     return Replay(
         timeline=timeline,
@@ -36,7 +35,7 @@ def replay(
             Forecast("closed form, nodes alone", system.nodes_only_s),
             Forecast("MP-SL Eq. 4", system.paper_s),
         ),
-        binding=f"{system.binding}, {busy:.4g} s per batch",
+        binding=_binding(system),
         facts=(
             ("Load", f"{system.load:.3g} ({kind})"),
             ("Period of a full pipeline", f"{system.period_s:.5g} s per batch"),
@@ -48,6 +47,16 @@ def replay(
             ),
         ),
     )
+
+
+def _binding(system: PipelineSystem) -> str:
+    """Say whether the slowest owner or the busiest resource sets the time of the epoch."""
+    alone = system.batches_per_owner * system.trips_s
+    slowest = int(alone.argmax())
+    if alone[slowest] >= system.closed_form_s:
+        trip, count = system.trips_s[slowest], system.batches_per_owner[slowest]
+        return f"{system.owner_names[slowest]}, {count} trips of {trip:.4g} s"
+    return f"{system.binding}, {system.busy_s[system.binding]:.4g} s per batch"
 
 
 def system_of(

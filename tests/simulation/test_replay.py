@@ -167,6 +167,17 @@ def test_pipeline_is_the_problems_own(links):
     assert replay.simulated_s >= lower * (1 - 1e-12)
 
 
+def test_what_sets_the_pace_of_a_pipeline():
+    """Six owners fill the pipeline; one is too few, and its trips are the limit."""
+    problem, decision = draw_pipeline(links=LINKS[1])
+    busy = problem.binding(decision)
+    full = simulate_decision(problem, decision)
+    name = f"node {busy['index']}" if busy["kind"] == "node" else " <-> "
+    assert name in full.binding
+    alone = PipelinePartition.from_data({**problem.data(), "owners": 1, "batches": 9}, "period")
+    assert simulate_decision(alone, decision).binding.startswith("owner 0, 9 trips of")
+
+
 def test_one_batch_of_a_pipeline_takes_its_latency():
     """With one owner and one batch the simulation is the problem's latency."""
     problem, decision = draw_pipeline(links=LINKS[1])
