@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum as ClusterAndSpectrum
     from splitopt.problems.cut_and_resources import CutAndResources as CutAndResources
     from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty as CutUnderUncertainty
+    from splitopt.problems.pipeline_partition import PipelinePartition as PipelinePartition
     from splitopt.problems.registry import load_problem as load_problem
     from splitopt.profiles import ModelProfile as ModelProfile
     from splitopt.profiles import load_profile as load_profile
@@ -37,6 +38,7 @@ _HOMES = {
     "InfeasibleError": "splitopt.errors",
     "InputError": "splitopt.errors",
     "ModelProfile": "splitopt.profiles",
+    "PipelinePartition": "splitopt.problems.pipeline_partition",
     "Plan": "splitopt.plans",
     "Result": "splitopt.results",
     "Scenario": "splitopt.scenario",

@@ -132,6 +132,18 @@ def render(value: float, kind: str) -> str:
     return min(candidates)[2] if candidates else f"{value!r} {known.unit}"
 
 
+def readable_bytes(value: float) -> str:
+    """Write a number of bytes for people: four digits and a unit that keeps it short.
+
+    >>> readable_bytes(3.2e9), readable_bytes(512.0)
+    ('3.2 GB', '512 byte')
+    """
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= size:
+            return f"{value / size:.4g} {unit}"
+    return f"{value:.4g} byte"
+
+
 @cache
 def _registry() -> Any:
     """Build the registry at first use: nothing is imported or parsed before."""

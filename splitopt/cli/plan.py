@@ -20,11 +20,23 @@ def command(
         Path | None, typer.Option("--report", metavar="PAGE.html", help="Write a page about it.")
     ] = None,
     problem: Annotated[
-        str, typer.Option("--problem", metavar="NAME", help="The question to ask.")
-    ] = "cut_and_resources",
+        str | None,
+        typer.Option(
+            "--problem",
+            metavar="NAME",
+            help="The question to ask; with compute nodes pipeline_partition, else "
+            "cut_and_resources.",
+        ),
+    ] = None,
     objective: Annotated[
-        str, typer.Option("--objective", metavar="NAME", help="sum or makespan.")
-    ] = "sum",
+        str | None,
+        typer.Option(
+            "--objective",
+            metavar="NAME",
+            help="Of cut_and_resources: sum (default), makespan, energy, latency_energy; of "
+            "pipeline_partition: period (default), epoch, paper.",
+        ),
+    ] = None,
     solver: shared.SolverName = "auto",
     option: shared.SolverOptions = None,
     time_limit: shared.TimeLimit = shared.DEFAULT_TIME_LIMIT_S,
@@ -32,7 +44,7 @@ def command(
     seed: shared.Seed = 0,
     as_json: shared.AsJson = False,
 ) -> int:
-    """Plan a scenario: where every device cuts, what it gets, how long a round takes, and why.
+    """Plan a scenario: who cuts where and gets what, how long a round takes, and why.
 
     Example: splitopt plan fleet.yaml -o plan.json --report plan.html
     """

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from importlib import metadata
 from typing import Any, NamedTuple
 
 from splitopt.driver import solve
-from splitopt.errors import InputError
-from splitopt.planning import cluster_and_spectrum, cut_and_resources, cut_under_uncertainty
+from splitopt.errors import InfeasibleError, InputError
+from splitopt.planning import (
+    cluster_and_spectrum,
+    cut_and_resources,
+    cut_under_uncertainty,
+    pipeline_partition,
+)
 from splitopt.plans import Plan
 from splitopt.problems.base import Problem
 from splitopt.problems.registry import problem_class
 from splitopt.profiles import ModelProfile
-from splitopt.results import Decision
+from splitopt.results import Decision, Result
 from splitopt.scenario import Scenario
 from splitopt.solvers.base import Progress, Solver
 
@@ -20,15 +27,19 @@ EXPLAINERS: dict[str, Any] = {
     "cut_and_resources": cut_and_resources,
     "cluster_and_spectrum": cluster_and_spectrum,
     "cut_under_uncertainty": cut_under_uncertainty,
+    "pipeline_partition": pipeline_partition,
 }
-"""Problem -> module with ``predict``, ``explain_infeasible`` and ``notes``."""
+"""Problem -> module with ``predict``, ``explain_infeasible`` and ``notes``.
+
+It may have ``prepare(scenario, profile, objective)``, which gives the scenario with the choices
+made that it leaves to the plan."""
 
 
 def plan(
     scenario: Scenario,
     *,
-    problem: str = "cut_and_resources",
-    objective: str = "sum",
+    problem: str | None = None,
+    objective: str | None = None,
     solver: str | Solver[Any] = "auto",
     time_limit_s: float | None = None,
     rel_gap: float = 1e-9,
@@ -41,9 +52,10 @@ def plan(
     Parameters
     ----------
     scenario
-        The fleet, its links and servers, and the model it trains.
+        The fleet, its links, its servers or compute nodes, and the model it trains.
     problem, objective
-        What to ask, such as ``"cut_and_resources"`` and ``"sum"`` or ``"makespan"``.
+        What to ask, such as ``"cut_and_resources"`` and ``"sum"`` or ``"makespan"``; by default
+        `default_problem` of the scenario, and the first objective of the problem.
     solver, time_limit_s, rel_gap, seed, callback, **options
         As for `splitopt.solve`.
 
@@ -60,9 +72,17 @@ def plan(
     CapabilityError
         The solver cannot take the problem.
     """
-    profile = scenario.load_model()
-    question = problem_class(problem).from_scenario(scenario, profile, objective)
-    explainer = EXPLAINERS[problem]
+    problem = default_problem(scenario) if problem is None else problem
+    kind = problem_class(problem)
+    objective = kind.objectives[0] if objective is None else objective
+    profile, explainer = scenario.load_model(), EXPLAINERS[problem]
+    try:
+        if hasattr(explainer, "prepare"):
+            scenario = explainer.prepare(scenario, profile, objective)
+        question = kind.from_scenario(scenario, profile, objective)
+    except InfeasibleError as error:
+        result = Result(problem, objective, "none", "infeasible", "proved", str(error), seed=seed)
+        return _envelope(result, scenario, profile, None, explainer)
     result = solve(
         question,
         solver,
@@ -72,16 +92,36 @@ def plan(
         callback=callback,
         **options,
     )
+    if result.outcome == "infeasible":
+        reason = explainer.explain_infeasible(question, scenario, profile)
+        result = replace(result, message=reason or result.message)
+    return _envelope(result, scenario, profile, question, explainer)
+
+
+def default_problem(scenario: Scenario) -> str:
+    """Say which problem a scenario asks: that of the section which no other problem uses.
+
+    With compute nodes it is ``pipeline_partition``, otherwise ``cut_and_resources``.
+    """
+    return "pipeline_partition" if scenario.nodes else "cut_and_resources"
+
+
+def _envelope(
+    result: Result,
+    scenario: Scenario,
+    profile: ModelProfile,
+    question: Problem[Any] | None,
+    explainer: Any,
+) -> Plan:
+    """Put a result with all that it was made from into a plan."""
     summary = result.to_dict()
     for left_out in ("format", "version", "problem", "objective_name", "decision"):
         del summary[left_out]
-    if result.outcome == "infeasible":
-        reason = explainer.explain_infeasible(question, scenario, profile)
-        summary["message"] = reason or summary["message"]
+    summary["versions"] = {"splitopt": metadata.version("splitopt"), **summary["versions"]}
     decision = result.decision if result.is_feasible else None
     return Plan(
-        problem=problem,
-        objective=objective,
+        problem=result.problem,
+        objective=result.objective_name,
         scenario=scenario.to_dict(),
         profile=profile.to_dict(),
         decision=None if decision is None else decision.to_dict(),
@@ -94,11 +134,14 @@ def plan(
 
 
 class OpenedPlan(NamedTuple):
-    """The live objects that a plan was made of."""
+    """The live objects that a plan was made of.
+
+    Without a decision there may be no problem either: nothing could be built that might have one.
+    """
 
     scenario: Scenario
     profile: ModelProfile
-    problem: Problem[Any]
+    problem: Problem[Any] | None
     decision: Decision | None
 
 
@@ -113,7 +156,12 @@ def open_plan(saved: Plan, source: str = "plan") -> OpenedPlan:
     scenario = Scenario.from_dict(saved.scenario, f"{source}: scenario", from_file=True)
     profile = ModelProfile.from_dict(saved.profile, f"{source}: profile")
     kind = problem_class(saved.problem, source)
-    problem = kind.from_scenario(scenario, profile, saved.objective)
+    try:
+        problem = kind.from_scenario(scenario, profile, saved.objective)
+    except InfeasibleError:
+        if saved.decision is None:
+            return OpenedPlan(scenario, profile, None, None)
+        raise
     if saved.decision is None:
         return OpenedPlan(scenario, profile, problem, None)
     decision = problem.decode(saved.decision, f"{source}: decision")

@@ -15,6 +15,7 @@ PROBLEMS: dict[str, str] = {
     "cut_and_resources": "splitopt.problems.cut_and_resources:CutAndResources",
     "cluster_and_spectrum": "splitopt.problems.cluster_and_spectrum:ClusterAndSpectrum",
     "cut_under_uncertainty": "splitopt.problems.cut_under_uncertainty:CutUnderUncertainty",
+    "pipeline_partition": "splitopt.problems.pipeline_partition:PipelinePartition",
 }
 """Problem name -> ``module:class``; a new problem is one line here."""
 

@@ -88,7 +88,8 @@ def layer_memory_bytes(
             f"profile {profile.name!r} has no {chosen.tensors}, which the memory formula "
             f"{formula!r} needs; {mend}"
         )
-    return chosen.copies * layer_parameters(profile) + batch_size * tensors
+    found: Array = chosen.copies * layer_parameters(profile) + batch_size * tensors
+    return found
 
 
 def layer_parameters(profile: ModelProfile) -> Array:

@@ -16,6 +16,7 @@ from splitopt.files import expect_format, parse_json, read_text, write_atomic
 from splitopt.profiles.curves import Curve
 from splitopt.profiles.fields import (
     Array,
+    Mask,
     expect_keys,
     expect_mapping,
     expect_text,
@@ -223,7 +224,7 @@ class ModelProfile:
         InputError
             No such machine, or one with layers that were not measured.
         """
-        return np.cumsum(self._complete(machine).total_s)
+        return np.cumsum(self.machine_times(machine).total_s)
 
     def server_seconds(self, machine: str) -> Array:
         """Give the measured seconds per sample of the server part, shape ``(L,)``.
@@ -235,7 +236,7 @@ class ModelProfile:
         InputError
             No such machine, or one with layers that were not measured.
         """
-        total = self._complete(machine).total_s
+        total = self.machine_times(machine).total_s
         return np.append(np.cumsum(total[:0:-1])[::-1], 0.0)
 
     def with_fill(self, machine: str, how: Fill) -> ModelProfile:
@@ -264,7 +265,7 @@ class ModelProfile:
         check_fill(how)
         if self._times(machine).measured.all():
             return self
-        times, sentence = filled(self.machines, machine, how, self.layers, self._layer_work())
+        times, sentence = filled(self.machines, machine, how, self.layers, self.layer_work())
         return replace(
             self,
             machines={**self.machines, machine: times},
@@ -338,8 +339,8 @@ class ModelProfile:
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def _layer_work(self) -> LayerWork:
-        """Work of each layer by itself: differences of the cumulative columns."""
+    def layer_work(self) -> LayerWork:
+        """Give the work of each layer by itself: differences of the cumulative columns."""
         return LayerWork(
             np.diff(self.device_forward_flop, prepend=0.0),
             np.diff(self.device_backward_flop, prepend=0.0),
@@ -353,14 +354,29 @@ class ModelProfile:
             raise InputError(f"profile {self.name!r} has no machine {machine!r}; {known}")
         return self.machines[machine]
 
-    def _complete(self, machine: str) -> MachineTimes:
-        """Give the times of a machine, if every layer has one."""
+    def machine_times(self, machine: str, needed: Mask | None = None) -> MachineTimes:
+        """Give the times of a machine, if every layer has one.
+
+        Parameters
+        ----------
+        machine
+            The name of a machine.
+        needed
+            Shape ``(L,)``: the layers that must have been measured; all by default.
+
+        Raises
+        ------
+        InputError
+            No such machine, or a needed layer that was not measured.
+        """
         times = self._times(machine)
-        if not times.measured.all():
-            rows = describe_rows(times.measured, self.layers)
+        known = times.measured if needed is None else times.measured | ~needed
+        if not known.all():
+            rows = describe_rows(known, self.layers)
             mend = (
-                "fill them with with_fill(machine, how) or load_profile(name, fill=how), where "
-                "how is 'zero', 'flop_ratio' or {'machine': the name of another machine}"
+                "fill them with with_fill(machine, how), load_profile(name, fill=how) or 'fill' in "
+                "the model of a scenario, where how is 'zero', 'flop_ratio' or {'machine': the "
+                "name of another machine}"
                 if times.measured.any()
                 else "nothing was measured there, choose another machine"
             )

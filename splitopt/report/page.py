@@ -6,28 +6,12 @@ from functools import cache
 from typing import Any
 
 from splitopt.plans import Plan
-from splitopt.report.charts import stacked_bars
-from splitopt.report.summary import COLUMNS, PHASES, summarize
-
-_MOST_BARS = 60
+from splitopt.report.summary import summarize
 
 
 def plan_to_html(plan: Plan) -> str:
-    """Give the page: verdict, chart of the rounds, device table, worth of resources, notes."""
-    summary = summarize(plan)
-    chart, shown = "", 0
-    if plan.prediction is not None:
-        slowest = sorted(plan.prediction["devices"], key=lambda row: -row["round_s"])[:_MOST_BARS]
-        shown = len(slowest)
-        chart = stacked_bars(
-            [row["name"] for row in slowest],
-            {key.removesuffix("_s"): [row[key] for row in slowest] for key in PHASES},
-            "seconds per round",
-        )
-    page = template("plan.html").render(
-        summary=summary, plan=plan, columns=COLUMNS, chart=chart, shown=shown
-    )
-    return str(page)
+    """Give the page: verdict, facts, figures, tables, notes."""
+    return str(template("plan.html").render(summary=summarize(plan), plan=plan))
 
 
 @cache

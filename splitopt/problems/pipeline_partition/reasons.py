@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from splitopt.problems.base import FEASIBILITY_TOLERANCE, IntArray
+from splitopt.units import readable_bytes as _bytes
 
 if TYPE_CHECKING:
     from splitopt.problems.pipeline_partition.problem import PipelinePartition
@@ -96,11 +97,3 @@ def nodes_needed(problem: PipelinePartition, memory_bytes: float) -> int:
 
 def _listed(places: IntArray) -> str:
     return ", ".join(str(k) for k in places[:8]) + (", ..." if places.size > 8 else "")
-
-
-def _bytes(value: float) -> str:
-    """Write a number of bytes with four digits and a unit that keeps it short."""
-    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if value >= size:
-            return f"{value / size:.4g} {unit}"
-    return f"{value:.4g} byte"

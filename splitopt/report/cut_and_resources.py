@@ -1,0 +1,105 @@
+"""The report of a `CutAndResources` plan: who cuts where, who gets what, where the time goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from splitopt.plans import Plan
+from splitopt.report.charts import stacked_bars
+from splitopt.report.content import Column, Content, Figure, Table
+from splitopt.report.numbers import percent, seconds
+
+PHASES = ("download_s", "device_s", "upload_s", "server_s")
+_MOST_BARS = 60
+_COLUMNS = (
+    Column("device", "Device", text=True),
+    Column("cut", "Cut", text=True),
+    Column("downlink", "Down %"),
+    Column("uplink", "Up %"),
+    Column("server", "Serv %"),
+    Column("download_s", "down"),
+    Column("device_s", "device"),
+    Column("upload_s", "up"),
+    Column("server_s", "server"),
+    Column("round_s", "ROUND"),
+)
+_WORTH = (
+    Column("resource", "Resource", text=True),
+    Column("now", "Now"),
+    Column("percent", "1 % more"),
+    Column("unit", "Unit"),
+)
+
+
+def content(plan: Plan) -> Content:
+    """Put the prediction into facts, tables and a chart."""
+    assert plan.prediction is not None  # the caller saw to it
+    prediction, unit = plan.prediction, plan.prediction["objective_unit"]
+    devices = Table(
+        heading="Who cuts where and gets what",
+        caption="Shares of the resources in %, and seconds per round",
+        columns=_COLUMNS,
+        rows=tuple(_row(device) for device in prediction["devices"]),
+        things="devices",
+    )
+    worth = Table(
+        heading="What more of a resource would save",
+        caption="What more of a resource saves of the objective (exact, for these cuts)",
+        columns=_WORTH,
+        rows=tuple(_worth(row, unit) for row in prediction["worth"]),
+        main=False,
+    )
+    return Content(tuple(_facts(prediction)), (devices, worth), (_chart(prediction["devices"]),))
+
+
+def _chart(devices: list[Any]) -> Figure:
+    slowest = sorted(devices, key=lambda row: -row["round_s"])[:_MOST_BARS]
+    some = f" (the {len(slowest)} slowest devices)" if len(slowest) < len(devices) else ""
+
+    def draw() -> str:
+        parts = {key.removesuffix("_s"): [row[key] for row in slowest] for key in PHASES}
+        return stacked_bars([row["name"] for row in slowest], parts, "seconds per round")
+
+    return Figure(f"Where the time of a round goes{some}", draw)
+
+
+def _row(device: Any) -> dict[str, str]:
+    return {
+        "device": device["name"],
+        "cut": f"{device['cut']} {device['cut_layer']}",
+        "downlink": percent(device["download_share"]),
+        "uplink": percent(device["upload_share"]),
+        "server": percent(device["server_share"]),
+        **{key: seconds(device[key]) for key in (*PHASES, "round_s")},
+    }
+
+
+def _facts(prediction: Any) -> list[tuple[str, str]]:
+    narrow = prediction["bottleneck"]
+    energy = prediction.get("energy_j")
+    spent = [] if energy is None else [("Energy of the devices", f"{seconds(energy)} J a round")]
+    return [
+        ("Round time (slowest device)", f"{seconds(prediction['round_s'])} s"),
+        ("Sum over devices", f"{seconds(prediction['total_s'])} s"),
+        ("Whole training", f"{seconds(prediction['training_s'])} s"),
+        (
+            "Bottleneck",
+            f"{narrow['device']}, {narrow['phase']}: {seconds(narrow['phase_s'])} s, "
+            f"{percent(narrow['fraction_of_round'])} % of its round",
+        ),
+        *spent,
+    ]
+
+
+def _worth(row: Any, saved: str) -> dict[str, str]:
+    unit = row.get("unit")
+    return {
+        "resource": row["resource"],
+        "now": f"{row['capacity']:,.6g} {unit}"
+        if unit
+        else "as measured"
+        if row["resource"].startswith(("server", "device"))
+        else "by device",
+        "percent": f"{seconds(row['per_percent'])} {saved}",
+        "unit": f"{seconds(row['per_unit'])} {saved} per {unit}" if unit else "",
+    }

@@ -1,0 +1,239 @@
+"""Plans of pipelines: what they promise adds up, and what cannot be is explained."""
+
+from __future__ import annotations
+
+import copy
+import io
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from splitopt import InputError, PipelinePartition, Plan, Scenario, plan, solve
+from splitopt.planning import open_plan
+from splitopt.planning.planner import default_problem
+from splitopt.report import plan_to_html, plan_to_terminal
+
+GIB = 2.0**30
+
+
+def document(**changes):
+    """Give the scenario of MP-SL's VGG-19 with three nodes, plain data."""
+    found = {
+        "name": "vgg",
+        "model": {"profile": "vgg19-cifar", "fill": "flop_ratio"},
+        "devices": [
+            {"name": "pi", "count": 12, "machine": "d1", "samples": 2048, "batch_size": 128}
+        ],
+        "links": {"downlink": {"rate": 4e7}, "uplink": {"rate": 4e7}, "nodes": {"model": "none"}},
+        "nodes": [
+            {"name": "vm", "count": 2, "machine": "VM", "memory": 16 * GIB, "price_per_hour": 0.2},
+            {"name": "slow", "machine": "VM", "slowdown": 2.0, "price_per_hour": 0.1},
+        ],
+        "pipeline": {"first_cut": 2, "last_cut": 23},
+        "training": {"epochs": 2, "rounds": 3},
+    }
+    return copy.deepcopy({**found, **changes})
+
+
+def scenario(**changes):
+    return Scenario.from_dict(document(**changes))
+
+
+def text_of(made):
+    from rich.console import Console
+
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(plan_to_terminal(made))
+    return console.export_text()
+
+
+def test_prediction_adds_up():
+    """Rows are the decision's, the period the busiest node, the round the closed form."""
+    made = plan(scenario())
+    found = made.prediction
+    assert made.problem == "pipeline_partition"
+    assert made.objective == "period"
+    assert made.result["outcome"] == "optimal"
+    busy = [row["forward_s"] + row["backward_s"] for row in found["nodes"]]
+    assert found["period_s"] == pytest.approx(max(busy))
+    assert made.result["objective"] == found["period_s"]
+    assert max(row["busy"] for row in found["nodes"]) == pytest.approx(1.0)
+    assert found["latency_s"] > sum(busy)
+    assert sum(row["layers"] for row in found["nodes"]) == 21
+    layers = [row["first_layer"] for row in found["nodes"]]
+    assert layers[0] == "pool1"
+    assert found["nodes"][-1]["last_layer"] == "fc6"
+    assert found["owner_layers"] == ["conv1_1", "conv1_2", "fc7", "fc8"]
+    assert found["batches"] == 12 * 2 * 16
+    assert found["round_s"] == pytest.approx(
+        max(
+            found["trip_s"] + (found["batches"] - 1) * found["period_s"],
+            32 * found["trip_s"],
+        )
+    )
+    assert found["load"] == pytest.approx(12 * found["period_s"] / found["trip_s"])
+    assert found["training_s"] == 3 * found["round_s"]
+    assert found["round_cost"] == pytest.approx(found["round_s"] * 0.5 / 3600)
+    assert found["binding"]["kind"] == "node"
+    for row in found["nodes"]:
+        if row["memory_limit_bytes"] is not None:
+            assert row["memory_bytes"] <= row["memory_limit_bytes"] * (1 + 1e-9)
+
+
+def test_the_trip_has_the_owners_own_parts():
+    """An owner computes conv1_1, conv1_2, fc7 and fc8 and moves two cuts both ways."""
+    given = scenario()
+    made = plan(given)
+    times = given.load_model().machines["d1"]
+    own = [0, 1, 23, 24]
+    compute = 128 * times.total_s[own].sum()
+    extra = made.prediction["trip_s"] - made.prediction["latency_s"]
+    assert extra == pytest.approx(compute)
+
+
+def test_worth_is_what_planning_anew_gives():
+    """Each row is the optimum of the changed scenario."""
+    made = plan(scenario())
+    rows = {(row["resource"], row["change"]): row for row in made.prediction["worth"]}
+    more = scenario()
+    changed = document()
+    changed["nodes"][1]["count"] = 2
+    again = plan(Scenario.from_dict(changed))
+    row = rows["slow", "one more node"]
+    assert row["objective"] == pytest.approx(again.result["objective"])
+    assert row["saves"] == pytest.approx(made.result["objective"] - again.result["objective"])
+    assert ("links between nodes", "10 % more rate") not in rows
+    assert more == scenario()
+
+
+def test_the_binding_link_is_named():
+    """With slow links a link or an interface limits the period, and more rate is worth seconds."""
+    slow = document()["links"]
+    uniform = plan(scenario(links={**slow, "nodes": {"model": "uniform", "rate": 4e6}}))
+    assert uniform.prediction["binding"]["kind"] == "link"
+    assert "the link between" in text_of(uniform)
+    nic = plan(scenario(links={**slow, "nodes": {"model": "nic", "rate": 4e7}}))
+    assert nic.prediction["binding"]["kind"] == "interface"
+    assert "the network interface of" in plan_to_html(nic)
+    worth = {row["resource"]: row["saves"] for row in nic.prediction["worth"]}
+    assert worth["links between nodes"] > 0.1
+
+
+@pytest.mark.parametrize("objective", ["period", "paper", "epoch"])
+def test_every_objective_is_planned_and_opened_again(tmp_path, objective):
+    """A plan needs no other file, and is checked when it is opened."""
+    path = tmp_path / "plan.json"
+    plan(scenario(), objective=objective).save(path)
+    saved = Plan.load(path)
+    opened = open_plan(saved)
+    assert opened.problem.evaluate(opened.decision) == pytest.approx(saved.result["objective"])
+    assert saved.prediction["objective_unit"] == "s"
+
+
+def test_a_tampered_decision_is_refused():
+    """Hashes aside, a decision must give what the plan promises."""
+    made = plan(scenario())
+    moved = list(made.decision["assignment"])
+    other = replace(made, decision={**made.decision, "assignment": moved[::-1]})
+    with pytest.raises(InputError, match=r"not feasible|decision gives"):
+        open_plan(other)
+
+
+def test_idle_nodes_are_named_and_cost_nothing():
+    """A node that would only slow the chain down stays idle where it may."""
+    nodes = [*document()["nodes"], {"name": "snail", "machine": "VM", "slowdown": 1e4}]
+    pipeline = {"first_cut": 2, "last_cut": 23, "use_all_nodes": False}
+    made = plan(scenario(nodes=nodes, pipeline=pipeline))
+    assert made.prediction["idle"] == ["snail"]
+    assert made.prediction["round_cost"] > 0
+    assert "Idle nodes: snail" in text_of(made)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"nodes": [{"name": "vm", "count": 3, "machine": "VM", "memory": 4 * GIB}]},
+            r"layer fc6 fits no node: for 12 owners at batch size 128 it needs .* GB \(parameters, "
+            r"gradients, momentum and saved tensors\) and the largest node has 4.295 GB; .*owners",
+        ),
+        (
+            {"nodes": [{"name": "vm", "machine": "VM", "memory": 16 * GIB}]},
+            r"all nodes together have 17.18 GB, .* GB too little; 2 nodes with 17.18 GB would do",
+        ),
+        (
+            {"nodes": [{"name": "vm", "count": 22, "machine": "VM"}]},
+            "22 nodes must host at least one layer each, but there are only 21 layers",
+        ),
+        (
+            {
+                "devices": [
+                    {
+                        "name": "pi",
+                        "machine": "d1",
+                        "samples": 2048,
+                        "batch_size": 128,
+                        "memory": GIB / 8,
+                    }
+                ]
+            },
+            r"an owner's layers, the first 2 and the last 2, need .* MB and pi has 134.2 MB; take",
+        ),
+    ],
+)
+def test_what_cannot_be_is_explained(tmp_path, changes, words):
+    """The plan is written, says what would have to change, and has a page."""
+    made = plan(scenario(**changes))
+    assert not made.is_feasible
+    assert made.result["outcome"] == "infeasible"
+    assert re.search(words, made.result["message"]), made.result["message"]
+    path = tmp_path / "plan.json"
+    made.save(path)
+    saved = Plan.load(path)
+    assert open_plan(saved).decision is None
+    assert "No plan (infeasible)" in plan_to_html(saved)
+
+
+def test_the_named_number_of_nodes_would_do():
+    """As many nodes as the message names have a plan, one fewer has none."""
+    few = plan(scenario(nodes=[{"name": "vm", "machine": "VM", "memory": 16 * GIB}]))
+    assert "2 nodes with" in few.result["message"]
+    enough = [{"name": "vm", "count": 2, "machine": "VM", "memory": 16 * GIB}]
+    assert plan(scenario(nodes=enough)).is_feasible
+
+
+def test_notes_say_what_was_not_stated():
+    """Links that cost nothing, memory without a limit, the paper's formula, fills."""
+    made = plan(scenario())
+    assert any("transfers between nodes cost nothing" in note for note in made.notes)
+    assert any(note.startswith("VM: row 21 (pool5) filled") for note in made.notes)
+    nodes = [{"name": "vm", "count": 2, "machine": "VM"}]
+    assert any("no memory is limited" in note for note in plan(scenario(nodes=nodes)).notes)
+    pipeline = {"first_cut": 2, "last_cut": 23, "memory": "outputs"}
+    notes = plan(scenario(pipeline=pipeline)).notes
+    assert any("as MP-SL does" in note for note in notes)
+
+
+def test_which_question_a_scenario_asks(scenario_document):
+    """Compute nodes ask for a pipeline; without a server the other problem refuses."""
+    assert default_problem(scenario()) == "pipeline_partition"
+    assert default_problem(Scenario.from_dict(scenario_document)) == "cut_and_resources"
+    with pytest.raises(InputError, match=r"servers: there is none.*pipeline_partition"):
+        plan(scenario(), problem="cut_and_resources")
+    both = Scenario.from_dict(
+        {**document(), "servers": [{"name": "edge", "compute": 1e12}]}, "test"
+    )
+    assert plan(both, problem="cut_and_resources").is_feasible
+    with pytest.raises(InputError, match="nodes: there are none"):
+        plan(Scenario.from_dict(scenario_document), problem="pipeline_partition")
+
+
+def test_the_plan_is_the_problems_optimum():
+    """Planning adds nothing to what solving the problem itself gives."""
+    given = scenario()
+    result = solve(PipelinePartition.from_scenario(given, objective="epoch"))
+    made = plan(given, objective="epoch")
+    assert made.result["objective"] == pytest.approx(result.objective, rel=1e-12)
+    np.testing.assert_array_equal(made.decision["assignment"], result.decision.assignment)
