@@ -155,21 +155,24 @@ def _registry() -> Any:
     return registry
 
 
-@cache
 def _factor(unit: str, kind: str, value: str) -> float:
     """Give the number of SI units of `kind` in one `unit`."""
+    found = _factor_or_reason(unit, kind)
+    if isinstance(found, str):
+        raise InputError(f"{value!r}: {found}")
+    return found
+
+
+@cache
+def _factor_or_reason(unit: str, kind: str) -> float | str:
+    """Look a unit up once for all values that have it; a text says why there is no factor."""
     known = KINDS[kind]
     registry = _registry()
     try:
         found = registry.parse_units(unit)
     except Exception:
-        raise InputError(
-            f"{value!r}: the unit {unit!r} is unknown; write it as for example {known.example!r}"
-        ) from None
+        return f"the unit {unit!r} is unknown; write it as for example {known.example!r}"
     wanted = registry.parse_units(known.unit)
     if found.dimensionality != wanted.dimensionality:
-        raise InputError(
-            f"{value!r}: {unit!r} is not a unit of {known.name}; "
-            f"write it as for example {known.example!r}"
-        )
+        return f"{unit!r} is not a unit of {known.name}; write it as for example {known.example!r}"
     return float(registry.Quantity(1.0, found).to(wanted).magnitude)

@@ -35,7 +35,7 @@ def simulate(plan: Plan, *, noise: float = 0.0, seed: int = 0, source: str = "pl
         The plan has no decision to replay.
     """
     opened = open_plan(plan, source)
-    if opened.decision is None:
+    if opened.problem is None or opened.decision is None:
         reason = plan.result.get("message") or "no feasible decision was found"
         raise InfeasibleError(f"{source}: there is nothing to simulate: {reason}")
     return simulate_decision(

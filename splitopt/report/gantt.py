@@ -76,7 +76,7 @@ def chosen_span(
     shown = np.isin(timeline.resource, _rows(timeline)) & (timeline.end_s > first)
     starts = np.sort(timeline.start_s[shown])
     last = timeline.makespan_s if starts.size <= MOST_TASKS else float(starts[MOST_TASKS])
-    return first, max(last, np.nextafter(first, np.inf))
+    return first, max(last, first + timeline.makespan_s / 200)
 
 
 def gantt_figure(timeline: Timeline, span: Span) -> Any:

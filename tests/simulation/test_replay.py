@@ -178,6 +178,56 @@ def test_what_sets_the_pace_of_a_pipeline():
     assert simulate_decision(alone, decision).binding.startswith("owner 0, 9 trips of")
 
 
+@pytest.fixture(scope="module")
+def pipeline_plan():
+    """Give a plan for 8 owners of two kinds, whose own parts and links count, and three nodes."""
+    scenario = {
+        "format": "splitopt-scenario",
+        "version": 1,
+        "name": "edge",
+        "model": {"profile": "vgg19-cifar", "fill": "flop_ratio"},
+        "devices": [
+            {"name": "near", "count": 5, "machine": "d1", "samples": 1280, "batch_size": 128},
+            {
+                "name": "far",
+                "count": 3,
+                "machine": "laptop",
+                "samples": 300,
+                "batch_size": 128,
+                "uplink": "5 Mbit/s",
+            },
+        ],
+        "links": {"downlink": "100 Mbit/s", "uplink": "40 Mbit/s", "nodes": "400 Mbit/s"},
+        "servers": [],
+        "nodes": [{"name": "vm", "count": 3, "machine": "VM"}],
+        "pipeline": {"first_cut": 2, "last_cut": 23},
+        "training": {"epochs": 2},
+    }
+    document = {key: value for key, value in scenario.items() if value != []}
+    return splitopt.plan(Scenario.from_dict(document, from_file=True), problem="pipeline_partition")
+
+
+def test_pipeline_of_a_scenario(pipeline_plan):
+    """Owners bring their own parts, links and batches; the plan's own forecast is the first."""
+    replay = splitopt.simulate(pipeline_plan)
+    timeline, prediction = replay.timeline, pipeline_plan.prediction
+    assert timeline.owners == tuple(
+        [f"near-{i}" for i in range(1, 6)] + [f"far-{i}" for i in range(1, 4)]
+    )
+    # 10 batches and 3 (two of 128 and a rest), twice
+    counts = [len(np.unique(timeline.batch[timeline.owner == k])) for k in range(8)]
+    assert counts == [20] * 5 + [6] * 3
+    assert replay.forecasts[0].seconds == pytest.approx(prediction["round_s"])
+    assert dict(replay.facts)["Load"].startswith(f"{prediction['load']:.3g}")
+    assert timeline.overloads() == {}
+    # The first owner's first part, by the measured machine: 2 layers of the forward pass.
+    profile = Scenario.from_dict(pipeline_plan.scenario, from_file=True).load_model()
+    first = next(iter(timeline.select(timeline.owner == 0)))
+    assert first.phase == "first part forward"
+    expected = 128 * profile.machine_times("d1").forward_s[:2].sum()
+    assert first.end_s == pytest.approx(expected)
+
+
 def test_one_batch_of_a_pipeline_takes_its_latency():
     """With one owner and one batch the simulation is the problem's latency."""
     problem, decision = draw_pipeline(links=LINKS[1])
