@@ -48,6 +48,7 @@ SOLVERS: dict[str, dict[str, str]] = {
         "enumerate": f"{_CLUSTER}.enumeration:Enumerate",
     },
     "pipeline_partition": {
+        "subset_dp": f"{_PIPELINE}.subset_dp:SubsetDp",
         "enumerate": f"{_PIPELINE}.enumeration:Enumerate",
         "highs": f"{_PIPELINE}.backends:Highs",
         "scip": f"{_PIPELINE}.backends:Scip",
