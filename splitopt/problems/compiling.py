@@ -7,6 +7,8 @@ nobody pays for numba who does not use it. The plain Python self of a loop is it
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from types import FunctionType
 from typing import Any, TypeVar, cast
 
 import numba
@@ -24,3 +26,17 @@ def compiled(loop: F) -> F:
         return cast(F, numba.njit(cache=True, error_model="numpy")(loop))
     except RuntimeError:  # there is no folder to keep the machine code in
         return cast(F, numba.njit(error_model="numpy")(loop))
+
+
+@cache
+def plain(loop: F) -> F:
+    """Give a compiled loop as Python runs it, with everything that it calls.
+
+    For work so small that compiling, or loading what was compiled, would take longer.
+    """
+    function = cast(FunctionType, loop.py_func)  # type: ignore[attr-defined]
+    names = dict(function.__globals__)
+    for name in function.__code__.co_names:
+        if hasattr(names.get(name), "py_func"):
+            names[name] = plain(names[name])
+    return cast(F, FunctionType(function.__code__, names, function.__name__))

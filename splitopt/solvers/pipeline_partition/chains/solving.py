@@ -1,0 +1,145 @@
+"""The exact search of `subset_dp` where transfers count, from the problem to the proof."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from splitopt.errors import InfeasibleError
+from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
+from splitopt.results import OPTIMAL_GAP, StopReason
+from splitopt.solvers.base import Search
+from splitopt.solvers.pipeline_partition.chains.reasons import why_none
+from splitopt.solvers.pipeline_partition.chains.search import (
+    SAME,
+    ChainSearch,
+    Ending,
+    Found,
+    TooLargeError,
+)
+
+
+def solve_chains(problem: PipelinePartition, search: Search) -> StopReason:
+    """Solve a problem for its period or its epoch; propose the decision and prove its value.
+
+    Of several decisions with the least period it proposes one with the least latency. Nothing is
+    proposed before the end, since a search keeps the first of several with the same objective.
+
+    Raises
+    ------
+    InfeasibleError
+        No chain of nodes meets all constraints; the message says what would do.
+    """
+    with search.building():
+        run = _Run(problem, search)
+    try:
+        return run.epoch() if problem.objective == "epoch" else run.period()
+    finally:
+        search.iterations += run.chains.tests
+        if run.best is not None:
+            search.propose(run.best)
+
+
+def refusal_of(problem: PipelinePartition, max_states: int) -> str | None:
+    """Say why a problem has too many states to be laid out, None if it has not."""
+    count = ChainSearch(problem).vertices
+    if count <= max_states:
+        return None
+    return (
+        f"would have to keep {count:,} pairs of used nodes and last node, more than its limit of "
+        f"max_states = {max_states:,}"
+    )
+
+
+class _Run:
+    """The state of one run."""
+
+    def __init__(self, problem: PipelinePartition, search: Search) -> None:
+        self.problem = problem
+        self.search = search
+        self.chains = ChainSearch(problem)
+        _ = self.chains.trip_chains  # laid out here, since it counts as building
+        self.best: PipelinePartitionDecision | None = None
+        self.value = math.inf
+
+    def period(self) -> StopReason:
+        """Prove the least period, then look for the least latency that goes with it."""
+        ending = self._least_period(self.search.prove)
+        if ending != "proved":
+            return self._reason(ending)
+        try:
+            found = self.chains.least_trip(self.value * (1 + SAME))
+        except TooLargeError as error:
+            self.search.message = f"of several best decisions this is not the quickest: {error}"
+        else:
+            if found is not None:
+                self.best = found.decision
+        return "proved"
+
+    def epoch(self) -> StopReason:
+        """Walk along the frontier of period and latency.
+
+        Under a cap of the period, no latency is below the least one. So the least latency under a
+        cap rules out every period from that of its own chain to the cap; what is left has a period
+        of at most (value - latency) / (batches - 1), the next cap.
+        """
+        others, owners_s = (self.problem.batches or 1) - 1, self.problem.owner_transfers_s
+        latency = self.chains.least_latency_s
+        ending = self._least_period(
+            lambda low: self.search.prove(latency + others * low + owners_s)
+        )
+        if ending != "proved" or self.best is None:
+            return self._reason(ending)
+        least = self.problem.load(self.best).period_s
+        cap = least * (1 + SAME)
+        try:
+            self._walk_to(cap)
+            cap = self.chains.largest_period_s
+            while True:
+                value = self.value - owners_s
+                if others:
+                    cap = min(cap, (value - latency) / others)
+                if cap <= least * (1 + SAME) or latency + others * least >= value * (1 - SAME):
+                    break
+                if self._halted():
+                    return self._reason("stopped")
+                found = self._walk_to(cap)
+                if found is None:  # rounding alone can bring this about
+                    break
+                latency, cap = found.latency_s, found.period_s * (1 - SAME)
+                self.search.prove(min(self.value, latency + others * least + owners_s))
+        except TooLargeError as error:
+            self.search.message = f"at this size the epoch is not settled: {error}"
+            return "converged"
+        self.search.prove(self.value)
+        return "proved"
+
+    def _walk_to(self, cap_s: float) -> Found | None:
+        found = self.chains.least_trip(cap_s)
+        if found is not None:
+            self._offer(found.decision)
+        return found
+
+    def _least_period(self, prove: Callable[[float], object]) -> Ending:
+        return self.chains.least_period(self._offer, prove, self._halted)
+
+    def _offer(self, decision: PipelinePartitionDecision) -> None:
+        value = self.problem.evaluate(decision)
+        if value < self.value:
+            self.best, self.value = decision, value
+
+    def _halted(self) -> bool:
+        """Whether to stop: out of time, asked to, or as close as the user wants it."""
+        search = self.search
+        near = self.value - search.bound <= search.rel_gap * abs(self.value)
+        if search.rel_gap > OPTIMAL_GAP and self.best is not None and near:
+            search.propose(self.best)
+        return search.stop() is not None
+
+    def _reason(self, ending: Ending) -> StopReason:
+        if ending == "infeasible":
+            raise InfeasibleError(why_none(self.problem))
+        if ending == "large":
+            self.search.message = "at this size the sets of boundaries do not fit the memory"
+            return "converged"
+        return self.search.stop() or "time"
