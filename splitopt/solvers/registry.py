@@ -45,7 +45,11 @@ SOLVERS: dict[str, dict[str, str]] = {
         "pyomo:gurobi_direct_minlp": f"{_CUT}.backends:PyomoGurobi",
     },
     "cluster_and_spectrum": {
+        "anneal": f"{_CLUSTER}.annealing:Anneal",
         "enumerate": f"{_CLUSTER}.enumeration:Enumerate",
+        "gibbs": f"{_CLUSTER}.gibbs:Gibbs",
+        "similar_compute": f"{_CLUSTER}.rules:SimilarCompute",
+        "random_clusters": f"{_CLUSTER}.rules:RandomClusters",
     },
     "pipeline_partition": {
         "subset_dp": f"{_PIPELINE}.subset_dp:SubsetDp",

@@ -1,0 +1,105 @@
+"""The compiled loop that swaps two devices of two clusters again and again.
+
+Only the two clusters change, so that an iteration costs the same however many devices there are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from splitopt.problems.base import FloatArray, IntArray
+from splitopt.problems.cluster_and_spectrum.loops import allocate, allocate_batch, gather
+from splitopt.problems.compiling import compiled
+
+
+@compiled
+def swap_many(
+    rule: int,
+    naive: bool,
+    terms: FloatArray,
+    starts: IntArray,
+    members: IntArray,
+    costs: FloatArray,
+    subcarriers: int,
+    inner_phases: int,
+    server_s_per_device: float,
+    moves: IntArray,
+    allowances: FloatArray,
+    best: IntArray,
+    least: float,
+) -> float:
+    """Try swaps one after the other; take those that cost less than their allowance more.
+
+    Parameters
+    ----------
+    rule, terms, subcarriers, inner_phases, server_s_per_device
+        As in `loops.allocate_batch`.
+    naive
+        Price all clusters anew in every iteration, as CPSL's Alg. 4 is printed.
+    starts, members, costs
+        The clusters, their members (changed) and their seconds (changed).
+    moves
+        Shape (I, 4): two different clusters, and a position in `members` in each.
+    allowances
+        Shape (I,): a swap is taken if the seconds rise by less.
+    best, least
+        Where to write the best state that beats `least`, shape (N,).
+
+    Returns
+    -------
+    The seconds of the state in `best`, or `least` if no state beats it.
+    """
+    longest = 0
+    for m in range(len(starts) - 1):
+        longest = max(longest, starts[m + 1] - starts[m])
+    x = np.empty(len(members), dtype=np.int64)
+    work = np.empty((6 + subcarriers, longest), dtype=np.int64)
+    room = np.empty(6 * longest)
+    anew = np.empty(len(costs))
+    journal = np.empty(len(moves), dtype=np.int64)
+    undo = -1
+    total = costs.sum()
+    for i in range(len(moves)):
+        m, n, p, q = moves[i]
+        members[p], members[q] = members[q], members[p]
+        change = 0.0
+        if naive:
+            allocate_batch(
+                rule,
+                terms,
+                members,
+                starts,
+                subcarriers,
+                inner_phases,
+                server_s_per_device,
+                x,
+                anew,
+            )
+            change = anew.sum() - total
+        else:
+            for c in (m, n):
+                begin, end = starts[c], starts[c + 1]
+                size = end - begin
+                cluster = room[: 6 * size].reshape((6, size))
+                gather(terms, members[begin:end], cluster)
+                server_s = size * server_s_per_device
+                anew[c] = allocate(
+                    rule, cluster, subcarriers, inner_phases, server_s, x[begin:end], work
+                )
+                change += anew[c] - costs[c]
+        if change >= allowances[i]:
+            members[p], members[q] = members[q], members[p]
+            continue
+        costs[m], costs[n] = anew[m], anew[n]
+        total = costs.sum() if naive else total + change
+        if total < least:
+            least, undo = total, 0
+        elif undo >= 0:  # the best state is where the swaps since then are undone
+            journal[undo] = i
+            undo += 1
+    if undo >= 0:
+        best[:] = members
+        for k in range(undo - 1, -1, -1):
+            p, q = moves[journal[k], 2], moves[journal[k], 3]
+            best[p], best[q] = best[q], best[p]
+    return least

@@ -1,0 +1,114 @@
+"""A partition that is improved by swaps: its state, its random moves, and first partitions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from splitopt.problems.base import FloatArray, IntArray
+from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum, ClusterAndSpectrumDecision
+from splitopt.problems.cluster_and_spectrum.decision import clusters_of
+from splitopt.problems.cluster_and_spectrum.subcarriers import RULES, allocate_flat
+
+CHUNK = 4096
+"""Swaps between two looks at the clock; the random numbers are drawn in these portions."""
+
+
+@dataclass
+class Swaps:
+    """The members of all clusters, cluster after cluster, and the best that was visited.
+
+    Parameters
+    ----------
+    problem
+        What is asked; it has at least two clusters.
+    members
+        Shape (N,): the first partition.
+    rule
+        How subcarriers are shared, one of `subcarriers.RULES`.
+    naive
+        Price all clusters in every iteration, not only the two that change.
+    """
+
+    problem: ClusterAndSpectrum
+    members: IntArray
+    rule: str = "exact"
+    naive: bool = False
+
+    def __post_init__(self) -> None:
+        self.members = np.array(self.members, dtype=np.int64)
+        self.starts = starts_of(self.problem)
+        self.costs = allocate_flat(
+            self.problem.terms,
+            self.members,
+            self.starts,
+            subcarriers=self.problem.subcarriers,
+            local_epochs=self.problem.local_epochs,
+            server_s_per_device=self.problem.server_s_per_device,
+            rule=self.rule,
+        ).seconds.copy()
+        self.best = self.members.copy()
+        self.least = float(self.costs.sum())
+
+    def advance(self, rng: np.random.Generator, allowances: FloatArray) -> None:
+        """Try as many random swaps as there are allowances, in s; see `swap_loops.swap_many`."""
+        from splitopt.solvers.cluster_and_spectrum.swap_loops import swap_many
+
+        problem = self.problem
+        self.least = swap_many(
+            RULES[self.rule],
+            self.naive,
+            problem.terms,
+            self.starts,
+            self.members,
+            self.costs,
+            problem.subcarriers,
+            problem.inner_phases,
+            problem.server_s_per_device,
+            random_moves(rng, self.starts, len(allowances)),
+            allowances,
+            self.best,
+            self.least,
+        )
+
+    def decision(self, best: bool) -> ClusterAndSpectrumDecision:
+        """Give the best visited state, or the current one, with its subcarriers."""
+        members = self.best if best else self.members
+        return self.problem.complete(clusters_of(members, self.starts), self.rule)
+
+
+def starts_of(problem: ClusterAndSpectrum) -> IntArray:
+    """Shape (M + 1,): where each cluster begins among the members, and the end."""
+    return np.concatenate(([0], np.cumsum(problem.cluster_sizes))).astype(np.int64)
+
+
+def random_moves(rng: np.random.Generator, starts: IntArray, count: int) -> IntArray:
+    """Draw two different clusters and a member of each: shape (count, 4), see `swap_many`."""
+    clusters = len(starts) - 1
+    first = rng.integers(clusters, size=count)
+    second = (first + rng.integers(1, clusters, size=count)) % clusters
+    sizes = np.diff(starts)
+    places = rng.random((2, count))
+    p = starts[first] + (places[0] * sizes[first]).astype(np.int64)
+    q = starts[second] + (places[1] * sizes[second]).astype(np.int64)
+    return np.stack((first, second, p, q), axis=1)
+
+
+def by_capability(problem: ClusterAndSpectrum) -> IntArray:
+    """Shape (N,): the devices from the fastest to compute to the slowest."""
+    return np.argsort(problem.forward_s + problem.backward_s, kind="stable").astype(np.int64)
+
+
+def in_portions(total: int, most: int | None = None) -> Callable[[], int]:
+    """Give a function that hands out `total` in portions of at most `most`, then 0."""
+    left, largest = total, CHUNK if most is None else most
+
+    def portion() -> int:
+        nonlocal left
+        size = min(largest, left)
+        left -= size
+        return size
+
+    return portion
