@@ -30,6 +30,23 @@ RelGap = Annotated[
     float, typer.Option("--gap", metavar="REL", min=0.0, help="Stop at this relative gap.")
 ]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of random draws.")]
+EngineName = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="NAME[=ADDRESS]",
+        help="Where independent work runs: loky, threads, dask=tcp://HOST:8786 or ray=auto.",
+    ),
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", metavar="N", min=1, help="How many work at once.")
+]
+CheckpointFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint", metavar="DIR", help="Keep what is done there, and go on from there."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 DEFAULT_TIME_LIMIT_S = 60.0
@@ -46,6 +63,19 @@ def solver_options(pairs: list[str] | None) -> dict[str, Any]:
             found[key] = json.loads(text)
         except ValueError:
             found[key] = text
+    return found
+
+
+def placement(engine: str | None, workers: int | None, checkpoint: Path | None) -> dict[str, Any]:
+    """Turn what says where a solver works into its options; what is not given is left out."""
+    found: dict[str, Any] = {}
+    if engine is not None:
+        name, equals, address = engine.partition("=")
+        found |= {"engine": name, **({"address": address} if equals else {})}
+    if workers is not None:
+        found["workers"] = workers
+    if checkpoint is not None:
+        found["checkpoint"] = str(checkpoint)
     return found
 
 

@@ -28,6 +28,9 @@ def command(
     time_limit: shared.TimeLimit = shared.DEFAULT_TIME_LIMIT_S,
     gap: shared.RelGap = 1e-9,
     seed: shared.Seed = 0,
+    engine: shared.EngineName = None,
+    workers: shared.Workers = None,
+    checkpoint: shared.CheckpointFolder = None,
     as_json: shared.AsJson = False,
 ) -> int:
     """Solve an instance of any problem and say how far the answer is from the best.
@@ -49,6 +52,7 @@ def command(
             rel_gap=gap,
             seed=seed,
             callback=callback,
+            **shared.placement(engine, workers, checkpoint),
             **shared.solver_options(option),
         )
     if output is not None:

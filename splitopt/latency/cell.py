@@ -93,7 +93,7 @@ def cell_seconds(
     batch = _batch_sizes(fleet)
     own_speed, forward, backward = _work(fleet, profile, cut, measured=speed is None)
     ratios = {
-        direction: _ratios(scenario, fleet, direction) if snr is None else snr
+        direction: signal_ratios(scenario, direction) if snr is None else snr
         for direction in ("downlink", "uplink")
     }
     rate = {
@@ -153,14 +153,18 @@ def _work(
     return table[:, 0], table[:, 1], table[:, 2]
 
 
-def _ratios(
-    scenario: Scenario, fleet: list[Device], direction: Literal["downlink", "uplink"]
-) -> Any:
-    """Shape (N,): signal-to-noise ratios of one subcarrier."""
+def signal_ratios(scenario: Scenario, direction: Literal["downlink", "uplink"]) -> Any:
+    """Shape (N,): linear signal-to-noise ratios of one subcarrier.
+
+    Raises
+    ------
+    InputError
+        A link has a rate and no signal.
+    """
     assert scenario.spectrum is not None  # cell_of() saw to it
     width = scenario.spectrum.bandwidth
     found = []
-    for index, device in enumerate(fleet):
+    for index, device in enumerate(scenario.fleet()):
         link = scenario.link(device, direction)
         if link.rate is not None:
             raise InputError.at(

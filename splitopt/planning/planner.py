@@ -119,15 +119,18 @@ def _envelope(
         del summary[left_out]
     summary["versions"] = {"splitopt": metadata.version("splitopt"), **summary["versions"]}
     decision = result.decision if result.is_feasible else None
+    prediction = (
+        None if decision is None else explainer.predict(question, decision, scenario, profile)
+    )
+    if prediction is not None and "confidence" in result.details:
+        prediction["confidence"] = summary["details"]["confidence"]
     return Plan(
         problem=result.problem,
         objective=result.objective_name,
         scenario=scenario.to_dict(),
         profile=profile.to_dict(),
         decision=None if decision is None else decision.to_dict(),
-        prediction=None
-        if decision is None
-        else explainer.predict(question, decision, scenario, profile),
+        prediction=prediction,
         result=summary,
         notes=tuple(explainer.notes(scenario, profile)),
     )

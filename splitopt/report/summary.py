@@ -14,6 +14,7 @@ from splitopt.report.numbers import gap
 REPORTS = {
     "cut_and_resources": "splitopt.report.cut_and_resources",
     "cluster_and_spectrum": "splitopt.report.cluster_and_spectrum",
+    "cut_under_uncertainty": "splitopt.report.cut_under_uncertainty",
     "pipeline_partition": "splitopt.report.pipeline_partition",
 }
 """Problem -> module with ``content(plan)``; of another problem the plain numbers are shown."""

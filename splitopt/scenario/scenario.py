@@ -32,10 +32,11 @@ from splitopt.scenario.parts import (
     Training,
 )
 from splitopt.scenario.spectrum import Clusters, Spectrum
+from splitopt.scenario.varying import Distributions, with_files_read
 
 FORMAT = "splitopt-scenario"
 VERSION = 1
-UNUSED_SECTIONS = ("distributions", "generators")
+UNUSED_SECTIONS = ("generators",)
 """Sections of the schema that this version does not use yet, and therefore refuses."""
 
 
@@ -72,7 +73,7 @@ class Scenario(Part):
     tradeoff: Tradeoff = Tradeoff()
     spectrum: Spectrum | None = None
     clusters: Clusters | None = None
-    distributions: None = None
+    distributions: Distributions | None = None
     generators: None = None
 
     _folder: Path = PrivateAttr(default_factory=Path)
@@ -162,6 +163,7 @@ class Scenario(Part):
             path = Path(str(_SHIPPED / f"{path}.yaml"))
         document = parse_yaml(read_text(path), str(path))
         expect_format(document, str(path), FORMAT, VERSION)
+        document = with_files_read(document, Path(path).parent)
         scenario = cls.from_dict(document, str(path), from_file=True)
         scenario._folder = Path(path).parent
         return scenario

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from splitopt.problems.cluster_and_spectrum.bounds import phase_bound
 from splitopt.problems.cluster_and_spectrum.problem import SCALARS, TIMES
 from splitopt.problems.cluster_and_spectrum.terms import phase_terms
 
-SHARED = ("local_epochs", "subcarriers", "cluster_sizes")
+BAND = "device_model_over_full_band"
+SHARED = ("local_epochs", "subcarriers", "cluster_sizes", BAND)
 """What all cuts and samples of a problem have in common."""
 
 FIELDS = (*TIMES, *SCALARS, "cluster_sizes")
@@ -32,7 +33,7 @@ class Blocks:
         Field of `ClusterAndSpectrum` -> shape (..., N), in s.
     server_s_per_device
         Shape (...), in s.
-    local_epochs, subcarriers, cluster_sizes
+    local_epochs, subcarriers, cluster_sizes, device_model_over_full_band
         As there, the same for all.
     """
 
@@ -41,6 +42,7 @@ class Blocks:
     local_epochs: int
     subcarriers: int
     cluster_sizes: IntArray
+    device_model_over_full_band: bool = False
 
     @property
     def devices(self) -> int:
@@ -49,24 +51,17 @@ class Blocks:
 
     def __getitem__(self, index: Any) -> Blocks:
         """Take part of the leading axes."""
-        return Blocks(
-            {field: table[index] for field, table in self.times.items()},
-            self.server_s_per_device[index],
-            self.local_epochs,
-            self.subcarriers,
-            self.cluster_sizes,
-        )
+        times = {field: table[index] for field, table in self.times.items()}
+        return replace(self, times=times, server_s_per_device=self.server_s_per_device[index])
 
     @classmethod
     def stack(cls, rows: Sequence[Blocks]) -> Blocks:
         """Put blocks that share everything else along a new first axis."""
         first = rows[0]
-        return cls(
-            {field: np.stack([row.times[field] for row in rows]) for field in first.times},
-            np.stack([row.server_s_per_device for row in rows]),
-            first.local_epochs,
-            first.subcarriers,
-            first.cluster_sizes,
+        return replace(
+            first,
+            times={field: np.stack([row.times[field] for row in rows]) for field in first.times},
+            server_s_per_device=np.stack([row.server_s_per_device for row in rows]),
         )
 
     def single(self) -> ClusterAndSpectrum:
@@ -77,17 +72,20 @@ class Blocks:
             local_epochs=self.local_epochs,
             subcarriers=self.subcarriers,
             cluster_sizes=self.cluster_sizes,
+            device_model_over_full_band=self.device_model_over_full_band,
         )
 
     def data(self) -> dict[str, Any]:
         """Give all fields by name."""
         shared = {field: getattr(self, field) for field in SHARED}
+        if not shared[BAND]:
+            del shared[BAND]
         return {**self.times, "server_s_per_device": self.server_s_per_device, **shared}
 
     @property
     def terms(self) -> FloatArray:
         """Shape (..., N, 6), see `phase_terms`."""
-        return phase_terms(self.times)
+        return phase_terms(self.times, self.subcarriers, self.device_model_over_full_band)
 
     def bounds(self) -> FloatArray:
         """Give a cheap lower bound on every round, shape (...), see `bounds.phase_bound`.
@@ -111,22 +109,14 @@ class Blocks:
             field: table * factors[field] if field in factors else table
             for field, table in self.times.items()
         }
-        return Blocks(
-            times,
-            self.server_s_per_device,
-            self.local_epochs,
-            self.subcarriers,
-            self.cluster_sizes,
-        )
+        return replace(self, times=times)
 
     def mean(self) -> Blocks:
         """Average over the first axis."""
-        return Blocks(
-            {field: table.mean(axis=0) for field, table in self.times.items()},
-            self.server_s_per_device.mean(axis=0),
-            self.local_epochs,
-            self.subcarriers,
-            self.cluster_sizes,
+        return replace(
+            self,
+            times={field: table.mean(axis=0) for field, table in self.times.items()},
+            server_s_per_device=self.server_s_per_device.mean(axis=0),
         )
 
 
@@ -140,7 +130,7 @@ def read_stacked(
     InputError
         A field is missing, or a shape, sign or value does not fit; the message names the entry.
     """
-    checked = check_keys(data, FIELDS, (), source)
+    checked = check_keys(data, FIELDS, (BAND,), source)
     times: dict[str, FloatArray] = {}
     shape: tuple[int, ...] = (*leading, -1)
     for field in TIMES:
@@ -158,7 +148,7 @@ def read_stacked(
         example = ClusterAndSpectrum(
             **{field: table[first] for field, table in times.items()},
             server_s_per_device=0.0,
-            **{field: checked[field] for field in SHARED},
+            **{field: checked[field] for field in SHARED if field in checked},
         )
     except InputError as error:
         raise InputError(f"{source}.{error}") from None
@@ -196,7 +186,11 @@ def read_listed(value: Sequence[Any], cuts: int, source: str) -> Blocks:
     server = np.array([[block.server_s_per_device for block in row] for row in rows])
     for array in (*times.values(), server):
         array.setflags(write=False)
-    return Blocks(times, server, first.local_epochs, first.subcarriers, first.cluster_sizes)
+    return Blocks(times, server, **_shared(first))
+
+
+def _shared(example: ClusterAndSpectrum) -> dict[str, Any]:
+    return {field: getattr(example, field) for field in SHARED}
 
 
 def _check_alike(first: ClusterAndSpectrum, other: ClusterAndSpectrum, source: str) -> None:

@@ -163,15 +163,13 @@ class CutUnderUncertainty(Problem[CutUnderUncertaintyDecision]):
 
     @classmethod
     def from_scenario(
-        cls,
-        scenario: Scenario,  # noqa: ARG003
-        profile: ModelProfile | None = None,  # noqa: ARG003
-        objective: str = "expected",  # noqa: ARG003
+        cls, scenario: Scenario, profile: ModelProfile | None = None, objective: str = "expected"
     ) -> CutUnderUncertainty:
-        """Refuse: a scenario cannot say yet which spectrum there is and how it varies."""
-        raise InputError(
-            "cut_under_uncertainty is built from arrays or an instance file, not from a scenario"
-        )
+        """Build the problem from a scenario, see the module `tables` beside this one."""
+        from splitopt.problems.cut_under_uncertainty.tables import source_from_scenario
+
+        cuts, source = source_from_scenario(scenario, profile or scenario.load_model())
+        return cls(cuts, source, objective)
 
     def data(self) -> dict[str, Any]:
         """Give the data of the instance file, with samples stacked into arrays."""

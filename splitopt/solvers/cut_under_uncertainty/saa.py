@@ -203,10 +203,8 @@ class Saa(Solver[CutUnderUncertainty]):
             )
         elif settled:
             assert relative is not None
-            search.message = (
-                f"{chosen} is at most {100 * max(relative, 0):.2g} % above the best cut "
-                f"({percent}, {count} samples)"
-            )
+            most = f"at most {100 * relative:.2g} %" if relative > 0 else "not seen to be"
+            search.message = f"{chosen} is {most} above the best cut ({percent}, {count} samples)"
         else:
             assert relative is not None
             others = " and ".join(near) if near else "the others"
