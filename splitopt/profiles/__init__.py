@@ -8,3 +8,4 @@ from splitopt.profiles.machines import MachineTimes as MachineTimes
 from splitopt.profiles.memory import layer_memory_bytes as layer_memory_bytes
 from splitopt.profiles.model import ModelProfile as ModelProfile
 from splitopt.profiles.provenance import Provenance as Provenance
+from splitopt.profiles.tracing import trace as trace

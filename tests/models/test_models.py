@@ -60,7 +60,7 @@ def test_weights_are_ready_to_train():
 
     for name in ("resnet18", "vgg16", "mobilenetv2"):
         torch.manual_seed(1)
-        scores = build(name, (3, 32, 32)).eval()(torch.randn(8, 3, 32, 32))
+        scores = build(name, (3, 32, 32))(torch.randn(8, 3, 32, 32))
         assert 1e-2 < float(scores.detach().std()) < 1e2
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from splitopt.profiles.tracing.finding import Stages
+    from splitopt.profiles.tracing.result import TracedModel
     from splitopt.profiles.tracing.split import SplitModel
 
 
@@ -65,6 +66,47 @@ def find_cuts(
     from splitopt.profiles.tracing.split import find
 
     return find(module, inputs_of(example), stages, method, verify)
+
+
+def trace(
+    module: nn.Module,
+    example: Any,
+    *,
+    name: str | None = None,
+    stages: Stages | None = None,
+    method: str = "auto",
+    verify: bool = True,
+    keep_all: bool = False,
+) -> TracedModel:
+    """Make the profile of a module: where it can be cut and what each cut costs.
+
+    Parameters
+    ----------
+    module, example, stages, method, verify
+        As for `find_cuts`. On the ``meta`` device everything is counted and nothing computed.
+    name
+        The name of the profile, the module's class by default.
+    keep_all
+        Keep cuts that a later one beats: no more bytes cross there, the device works no more,
+        and nothing more leaks. Their parameters and memory are not compared.
+
+    Returns
+    -------
+    TracedModel
+        ``profile`` is the table, ``segments(cuts)`` the parts.
+
+    Raises
+    ------
+    InputError, CapabilityError
+        As `find_cuts`.
+    """
+    need_torch("tracing a module")
+    from splitopt.profiles.tracing.example import inputs_of
+    from splitopt.profiles.tracing.result import traced
+
+    inputs = inputs_of(example)
+    split = find_cuts(module, example, stages=stages, method=method, verify=verify)
+    return traced(split, inputs, name or type(module).__name__.lower(), keep_all)
 
 
 def segments(

@@ -127,15 +127,20 @@ def _compare(
             part.train()
         difference = _apart(whole, split_pass(parts, batch, module))
         if difference > tolerance:
-            return difference, f"split and whole differ by {difference:.2g} in a training pass"
+            return difference, f"split and whole differ{_by(difference)} in a training pass"
         if evaluate:
             evaluated = _evaluated(module, parts, batch)
             if evaluated > tolerance:
-                words = f"split and whole differ by {evaluated:.2g} in evaluation mode"
-                return evaluated, words
+                return evaluated, f"split and whole differ{_by(evaluated)} in evaluation mode"
+
     except Exception as error:
         return float("inf"), f"its part cannot run ({reason(error)})"
     return difference, None
+
+
+def _by(difference: float) -> str:
+    """Say how much, unless shapes or the sets of gradients differ already."""
+    return f" by {difference:.2g} of the largest entry" if difference < float("inf") else ""
 
 
 def _evaluated(module: nn.Module, parts: list[nn.Module], batch: Inputs) -> float:

@@ -109,7 +109,7 @@ class SplitModel:
                 f"training mode and serves to count only; to train its parts, {HOW_TO_DECLARE}"
             )
         chain = self.chain if module is None else self.chain.on(module)
-        return _parts(chain, self.structure, [self._value(cut) for cut in cuts])
+        return parts_between(chain, self.structure, [self._value(cut) for cut in cuts])
 
     def split(self, module: nn.Module, cuts: Sequence[int]) -> list[nn.Module]:
         """Take a copy of the module apart behind the layers of these numbers, from 1."""
@@ -158,7 +158,7 @@ def find(
                 if verify and not _is_meta(inputs):
                     found, difference = check(
                         module,
-                        partial(_parts, chain, found),
+                        partial(parts_between, chain, found),
                         found,
                         inputs,
                         evaluate=chain.trainable,
@@ -179,7 +179,8 @@ def find(
     raise InputError(f"no cut was found ({'; '.join(tried)}); {HOW_TO_DECLARE}")
 
 
-def _parts(chain: Chain, found: Structure, cuts: Sequence[int]) -> list[nn.Module]:
+def parts_between(chain: Chain, found: Structure, cuts: Sequence[int]) -> list[nn.Module]:
+    """Build the parts between some values of a chain."""
     bounds = [0, *cuts, chain.length]
     if any(one >= two for one, two in pairwise(bounds)):
         raise InputError.at("cuts", "must be different and stand in order from input to output")

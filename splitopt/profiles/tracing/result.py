@@ -1,0 +1,85 @@
+"""A traced model: the profile, and the parts of the module between its cuts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from splitopt.errors import InputError
+from splitopt.profiles.model import ModelProfile
+from splitopt.profiles.tracing.counting import Counts, count
+from splitopt.profiles.tracing.example import Inputs
+from splitopt.profiles.tracing.split import SplitModel
+from splitopt.profiles.tracing.tables import columns_of, dominated, profile_of
+
+
+@dataclass(frozen=True, eq=False)
+class TracedModel:
+    """A module with its profile.
+
+    Parameters
+    ----------
+    split
+        All cuts of the module.
+    profile
+        The table over the cuts that were kept.
+    counts
+        What every layer between neighbouring cuts costs.
+    dominated
+        Cuts that were left out -> the cut that beats them.
+    inputs
+        The example.
+    """
+
+    split: SplitModel
+    profile: ModelProfile
+    counts: Counts
+    dominated: Mapping[str, str]
+    inputs: Inputs
+
+    @property
+    def method(self) -> str:
+        """``sequential``, ``fx``, ``export`` or ``stages``."""
+        return self.split.method
+
+    @property
+    def cuts(self) -> tuple[str, ...]:
+        """Names of the cuts of the profile, without its last one, where nothing crosses."""
+        return self.profile.layers[:-1]
+
+    def segments(
+        self, cuts: Sequence[str | int], module: nn.Module | None = None
+    ) -> list[nn.Module]:
+        """Take the module apart as `SplitModel.segments`; numbers are the profile's cuts."""
+        return self.split.segments([self._name(cut) for cut in cuts], module)
+
+    def all_parts(self) -> list[nn.Module]:
+        """Give the layers of the profile as modules, in order."""
+        return self.segments(self.cuts)
+
+    def _name(self, cut: str | int) -> str:
+        if isinstance(cut, str):
+            return cut
+        if not 1 <= cut < self.profile.layer_count:
+            raise InputError.at(
+                "cuts",
+                f"{cut} is not a number from 1 to {self.profile.layer_count - 1}, the cuts of "
+                f"{self.profile.name} with {self.profile.layer_count} layers",
+            )
+        return self.profile.layers[cut - 1]
+
+
+def traced(split: SplitModel, inputs: Inputs, name: str, keep_all: bool) -> TracedModel:
+    """Count a split model and make its profile."""
+    counts = count(split, inputs)
+    beaten = {} if keep_all else dominated(columns_of(counts))
+    kept = [index for index in range(len(split.layers)) if index not in beaten]
+    shapes = " and ".join(
+        f"{' x '.join(map(str, item.shape[1:])) or 'one'} {str(item.dtype).removeprefix('torch.')}"
+        for item in inputs
+    )
+    profile = profile_of(split, counts, kept, name, f"input {shapes} per sample")
+    names = {split.layers[early]: split.layers[late] for early, late in beaten.items()}
+    return TracedModel(split, profile, counts, names, inputs)

@@ -1,0 +1,132 @@
+"""The model that a command line names: a shipped network, or a factory in the user's code."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from splitopt.errors import InputError
+from splitopt.models import build, default_shape, is_token_model, model_names
+from splitopt.profiles.tracing.quiet import reason
+
+
+def read_shape(text: str) -> tuple[int, ...]:
+    """Read ``3,32,32``, the shape of one sample."""
+    try:
+        shape = tuple(int(side) for side in text.replace("x", ",").split(","))
+    except ValueError:
+        shape = ()
+    if not shape or any(side < 1 for side in shape):
+        raise InputError.at(
+            "--input-shape",
+            f"{text!r} must be whole numbers >= 1 with commas between, such as 3,32,32",
+        )
+    return shape
+
+
+def open_model(
+    target: str,
+    shape: Sequence[int] | None = None,
+    classes: int | None = None,
+    device: str = "cpu",
+) -> tuple[nn.Module, str, tuple[int, ...], str]:
+    """Build the model that a target names.
+
+    Parameters
+    ----------
+    target
+        The name of a shipped network, or ``MODULE:FACTORY`` or ``FILE.py:FACTORY``, where the
+        factory is a module, a class of one or a function that returns one, called without
+        arguments. It is the user's code, and is run.
+    shape, classes, device
+        As for `splitopt.models.build`; a shape is needed for a factory.
+
+    Returns
+    -------
+    The module, a short name for it, the shape and the name of the type of one sample.
+    """
+    if ":" not in target:
+        if target not in model_names() and ("." in target or "/" in target):
+            raise InputError(
+                f"{target!r} names no factory; write MODULE:FACTORY, such as {target}:Net"
+            )
+        module = build(target, shape, classes, device=device)
+        size = tuple(default_shape(target) if shape is None else shape)
+        return module, target, size, "int64" if is_token_model(target) else "float32"
+    if classes is not None:
+        raise InputError("--classes is for shipped models; let your factory set the classes")
+    if shape is None:
+        raise InputError(
+            "--input-shape is missing; give the shape of one sample, such as --input-shape 3,32,32"
+        )
+    place, _, attribute = target.rpartition(":")
+    found = _called(_attribute(_imported(place), attribute, target), target)
+    return found.to(device), attribute.rpartition(".")[2].lower(), tuple(shape), "float32"
+
+
+def _imported(place: str) -> ModuleType:
+    """Import a module by its name, or a file by its path."""
+    try:
+        if place.endswith(".py"):
+            if not Path(place).is_file():
+                raise InputError(f"{place}: there is no such file")
+            spec = importlib.util.spec_from_file_location(Path(place).stem, place)
+            assert spec is not None
+            assert spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            sys.modules.setdefault(Path(place).stem, module)
+            spec.loader.exec_module(module)
+            return module
+        here = str(Path.cwd())
+        if here not in sys.path:
+            sys.path.insert(0, here)  # as `python -m` does
+        return importlib.import_module(place)
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise InputError(
+            f"{place!r} cannot be imported ({reason(error)}); name a module that Python finds "
+            "from here, or a file by its path"
+        ) from None
+
+
+def _attribute(module: ModuleType, attribute: str, target: str) -> Any:
+    found: Any = module
+    for step in attribute.split("."):
+        if not hasattr(found, step):
+            known = [
+                name
+                for name, value in vars(module).items()
+                if isinstance(value, type) and issubclass(value, nn.Module)
+            ]
+            hint = f"; its modules are {', '.join(known)}" if known else ""
+            raise InputError(f"{target!r}: there is no {step!r} in {module.__name__}{hint}")
+        found = getattr(found, step)
+    return found
+
+
+def _called(found: Any, target: str) -> nn.Module:
+    if not isinstance(found, nn.Module):
+        if not callable(found):
+            raise InputError(
+                f"{target!r} is a {type(found).__name__}; name a torch.nn.Module or a function "
+                "that returns one"
+            )
+        factory: Callable[[], Any] = found
+        try:
+            found = factory()
+        except (Exception, SystemExit) as error:
+            raise InputError(
+                f"{target!r} cannot be built ({reason(error)}); a factory is called without "
+                "arguments"
+            ) from None
+    if not isinstance(found, nn.Module):
+        raise InputError(f"{target!r} gives a {type(found).__name__} and not a torch.nn.Module")
+    return found
