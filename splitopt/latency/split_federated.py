@@ -205,6 +205,7 @@ def device_seconds_per_sample(profile: ModelProfile, speed: float | str) -> Floa
     """
     if isinstance(speed, str):
         return profile.device_seconds(speed)
+    profile.expect_work()
     return (profile.device_forward_flop + profile.device_backward_flop) / speed
 
 
@@ -212,4 +213,5 @@ def server_seconds_per_sample(profile: ModelProfile, speed: float | str) -> Floa
     """Shape (L,): seconds of the server's part for one sample at its full speed (Eq. 6, 7)."""
     if isinstance(speed, str):
         return profile.server_seconds(speed)
+    profile.expect_work()
     return (profile.server_forward_flop + profile.server_backward_flop) / speed

@@ -4,6 +4,7 @@ from splitopt.profiles.catalog import load_profile as load_profile
 from splitopt.profiles.catalog import profile_names as profile_names
 from splitopt.profiles.curves import Curve as Curve
 from splitopt.profiles.fill import Fill as Fill
+from splitopt.profiles.graphs import read_graph as read_graph
 from splitopt.profiles.machines import MachineTimes as MachineTimes
 from splitopt.profiles.memory import layer_memory_bytes as layer_memory_bytes
 from splitopt.profiles.model import ModelProfile as ModelProfile

@@ -13,13 +13,15 @@ from splitopt.profiles.computed import LENETS, RESNETS, cpsl_lenet, imagenet_res
 from splitopt.profiles.fill import Fill, check_fill
 from splitopt.profiles.measured import measured_names, measured_profile
 from splitopt.profiles.model import ModelProfile
+from splitopt.profiles.pipedream import pipedream_names, pipedream_profile
 from splitopt.profiles.published import published_names, published_profile
 from splitopt.profiles.published_cpsl import cpsl_names, cpsl_profile
 
 
 def profile_names() -> tuple[str, ...]:
     """Names of the shipped profiles."""
-    return (*published_names(), *cpsl_names(), *RESNETS, *LENETS, *measured_names())
+    measured = (*measured_names(), *pipedream_names())
+    return (*published_names(), *cpsl_names(), *RESNETS, *LENETS, *measured)
 
 
 def load_profile(
@@ -83,4 +85,6 @@ def _shipped(name: str) -> ModelProfile:
         return cpsl_profile(name)
     if name in published_names():
         return published_profile(name)
+    if name in pipedream_names():
+        return pipedream_profile(name)
     return measured_profile(name)

@@ -28,7 +28,7 @@ from splitopt.profiles.machines import MachineTimes, describe_rows
 from splitopt.profiles.provenance import Provenance
 
 FORMAT, VERSION = "splitopt-profile", 1
-UNITS = ("MAC", "FLOP")
+UNITS = ("MAC", "FLOP", "none")
 
 # What all layers by themselves cannot fall short of: the cumulative array at the last cut.
 _WHOLES = (
@@ -63,6 +63,7 @@ class ModelProfile:
         Parameters of the whole device part (not per sample).
     work_unit
         ``MAC`` or ``FLOP``: how the source counted work. The arrays are FLOP in either case.
+        ``none``: work was not counted, the arrays of work are 0 and mean nothing.
     provenance
         Where the numbers come from.
     leakage
@@ -143,7 +144,7 @@ class ModelProfile:
         object.__setattr__(self, "layers", layers)
         if self.work_unit not in UNITS:
             raise InputError.at(
-                "work_unit", f"is {self.work_unit!r}; choose {' or '.join(map(repr, UNITS))}"
+                "work_unit", f"is {self.work_unit!r}; choose one of {', '.join(map(repr, UNITS))}"
             )
         for name in (*self.REQUIRED, *self.OPTIONAL):
             value = getattr(self, name)
@@ -340,11 +341,26 @@ class ModelProfile:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def layer_work(self) -> LayerWork:
-        """Give the work of each layer by itself: differences of the cumulative columns."""
+        """Give the work of each layer by itself: differences of the cumulative columns.
+
+        Raises
+        ------
+        InputError
+            The profile has no work.
+        """
+        self.expect_work()
         return LayerWork(
             np.diff(self.device_forward_flop, prepend=0.0),
             np.diff(self.device_backward_flop, prepend=0.0),
         )
+
+    def expect_work(self) -> None:
+        """Raise `InputError` if work was not counted."""
+        if self.work_unit == "none":
+            raise InputError(
+                f"profile {self.name!r} has no work, only measured times; name a machine "
+                f"({', '.join(self.machines)}) instead of a speed, and no fill by FLOP"
+            )
 
     def _times(self, machine: str) -> MachineTimes:
         if machine not in self.machines:
