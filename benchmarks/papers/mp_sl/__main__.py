@@ -1,0 +1,45 @@
+"""``python -m benchmarks.papers.mp_sl [FOLDER]``: rebuild the paper's figures as tables."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from benchmarks.papers.mp_sl.machines import (
+    comparison_table,
+    memory_count_table,
+    pareto_table,
+)
+from benchmarks.papers.mp_sl.memory import memory_table
+from benchmarks.papers.mp_sl.owners import model_table, owners_table
+from benchmarks.papers.mp_sl.splits import hop_table, split_table
+
+RESULTS = Path(__file__).parent / "results"
+TABLES = (
+    split_table,
+    hop_table,
+    memory_table,
+    model_table,
+    owners_table,
+    comparison_table,
+    pareto_table,
+    memory_count_table,
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Write all tables into a folder, `RESULTS` by default."""
+    if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
+        print("usage: python -m benchmarks.papers.mp_sl [FOLDER]", file=sys.stderr)
+        return 2
+    folder = Path(arguments[0]) if arguments else RESULTS
+    folder.mkdir(parents=True, exist_ok=True)
+    for make in TABLES:
+        table = make()
+        table.save(folder)
+        print(folder / f"{table.name}.md")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
