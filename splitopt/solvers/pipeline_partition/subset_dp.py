@@ -9,6 +9,7 @@ from splitopt.problems.pipeline_partition import PipelinePartition
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.options import check_whole
+from splitopt.solvers.pipeline_partition.chains.solving import refusal_of, solve_chains
 from splitopt.solvers.pipeline_partition.plain.layout import count_states
 from splitopt.solvers.pipeline_partition.plain.solving import solve_plain
 
@@ -18,13 +19,14 @@ class SubsetDp(Solver[PipelinePartition]):
     """Exact: a search over caps, each tested by dynamic programming over the sets of used nodes.
 
     Of several partitions with the best objective it gives the quickest one, that is the one with
-    the least latency.
+    the least latency. Where transfers cost nothing, `plain` does the work, otherwise `chains`.
 
     Parameters
     ----------
     max_states
         Refuse a problem with more sets of used nodes than this (2^N for N different nodes; nodes
-        that are alike count once), and say how many it has.
+        that are alike count once), and say how many it has. With links that differ, sets of used
+        nodes are counted together with the last of them.
     """
 
     name: ClassVar[str] = "subset_dp"
@@ -40,7 +42,7 @@ class SubsetDp(Solver[PipelinePartition]):
     def refusal(self, problem: PipelinePartition) -> str | None:
         """Refuse what would take too much memory, with the price."""
         if not problem.links.costs_nothing:
-            return "does not take links yet"
+            return refusal_of(problem, self.max_states)
         count = count_states(problem)
         if count <= self.max_states:
             return None
@@ -51,4 +53,6 @@ class SubsetDp(Solver[PipelinePartition]):
 
     def run(self, problem: PipelinePartition, search: Search) -> StopReason:
         """Search, propose the decision and prove its value."""
-        return solve_plain(problem, search)
+        if problem.links.costs_nothing:
+            return solve_plain(problem, search)
+        return solve_chains(problem, search)
