@@ -21,6 +21,7 @@ Kind = Literal["realistic", "synthetic"]
 
 BENCHMARKS: dict[str, str] = {
     "cut_and_resources": "splitopt.bench.families_cut_and_resources",
+    "cut_under_uncertainty": "splitopt.bench.families_cut_under_uncertainty",
 }
 """Problem -> the module that holds its ``BENCHMARK``; a new problem is one line here."""
 

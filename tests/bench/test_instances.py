@@ -39,8 +39,7 @@ def test_every_file_is_an_instance_with_its_digest(library: Library) -> None:
     assert listed == found
     for instance in library.instances:
         if instance.file is not None:
-            problem = instance.load("sum")
-            assert isinstance(problem, CutAndResources)
+            instance.load(instance.objectives[0])
 
 
 def test_generated_instances_have_their_digest(library: Library) -> None:
@@ -48,7 +47,7 @@ def test_generated_instances_have_their_digest(library: Library) -> None:
     drawn = [item for item in library.instances if item.recipe and item.set == "large"]
     assert len(drawn) >= 8
     for instance in drawn:
-        instance.load("sum")
+        instance.load(instance.objectives[0])
 
 
 def test_all_kinds_are_there(library: Library) -> None:
@@ -117,8 +116,9 @@ def test_small_values_are_those_of_enumeration(library: Library) -> None:
     for instance in library.instances:
         if "devices5-" not in instance.name or "infeasible" in instance.name:
             continue
-        result = solve(instance.load("sum"), "enumerate")
-        known = library.best_known["cut_and_resources", "sum", instance.name]
+        objective = instance.objectives[0]
+        result = solve(instance.load(objective), "enumerate")
+        known = library.best_known[instance.problem, objective, instance.name]
         assert known.value == pytest.approx(result.objective, rel=1e-9)
         tried += 1
     assert tried >= 16

@@ -17,12 +17,13 @@ from splitopt.problems.cut_under_uncertainty.blocks import Blocks
 from splitopt.problems.cut_under_uncertainty.problem import clusters_by_latency
 from splitopt.solvers.base import Search, Solver
 from splitopt.solvers.cluster_and_spectrum.enumeration import partition_count
-from splitopt.solvers.registry import SOLVERS, make_solver
+from splitopt.solvers.registry import make_solver
 
 QUICK = "quick"
 """Not a solver of its own: devices of similar latency work together, subcarriers are exact."""
 
 _FEW_PARTITIONS = 1000
+_SWAPS, _SWAPS_PER_DEVICE = 3000, 100
 _RUN_STREAM = 2**32
 """Streams from here on are for the solvers' own draws; samples have lower ones."""
 
@@ -96,7 +97,12 @@ def automatic_inner(
         if partition_count(block.cluster_sizes.tolist()) <= _FEW_PARTITIONS:
             solver = "enumerate"
         else:
-            solver = "anneal" if "anneal" in SOLVERS["cluster_and_spectrum"] else QUICK
+            solver = "anneal"
+            options = {
+                "iterations": max(_SWAPS, _SWAPS_PER_DEVICE * block.devices),
+                "chains": 1,
+                **options,
+            }
     found = Inner(solver, dict(options), seed)
     if solver != QUICK:
         found.make(block)
