@@ -60,6 +60,21 @@ def command(
         Path | None,
         typer.Option("-o", "--output", metavar="PROFILE.json", help="Write the profile."),
     ] = None,
+    measure: Annotated[
+        str | None,
+        typer.Option("--measure", metavar="MACHINE", help="Time the layers; name this machine."),
+    ] = None,
+    batch: Annotated[
+        int, typer.Option("--batch", metavar="N", min=1, help="Samples in a timed batch.")
+    ] = 32,
+    repeats: Annotated[int, typer.Option("--repeats", metavar="N", min=1, help="Timed runs.")] = 20,
+    threads: Annotated[
+        int | None, typer.Option("--threads", metavar="N", min=1, help="Threads of torch.")
+    ] = None,
+    times: Annotated[
+        Path | None,
+        typer.Option("--times", metavar="DIR", help="Write MODEL__MACHINE.csv there."),
+    ] = None,
     as_json: shared.AsJson = False,
 ) -> int:
     """Find where a model can be cut and what each cut costs, as a profile to plan with.
@@ -77,6 +92,12 @@ def command(
         if output.suffix != ".json":
             raise InputError(f"{output}: a profile is a JSON file; give a name that ends in .json")
         shared.check_outputs(Path(target), output)
+    if measure is not None and shapes_only:
+        raise InputError("--measure computes, --shapes-only does not; leave one of them out")
+    if times is not None and (measure is None or not times.is_dir()):
+        raise InputError(
+            f"--times {times}: must be a folder that exists, and needs --measure MACHINE"
+        )
     shape = None if input_shape is None else read_shape(input_shape)
     device = "meta" if shapes_only else "cpu"
     module, short, size, dtype = open_model(target, shape, classes, device)
@@ -88,17 +109,29 @@ def command(
         method=method,
         keep_all=keep_all,
     )
-    profile = found.profile
+    profile, sentences = found.profile, []
+    if measure is not None:
+        from splitopt.profiles.speed import flop_model
+        from splitopt.profiles.times import write_times
+        from splitopt.profiles.tracing import measure as take_times
+
+        how = {"batch": batch, "repeats": repeats, "threads": threads}
+        profile = take_times(found, measure, **how).profile
+        sentences.append(f"{flop_model(profile, measure).sentence()}.")
+        if times is not None:
+            sentences.append(f"Times in {write_times(profile, measure, times, batch)}.")
     if output is not None:
         profile.save(output)
     if as_json:
         typer.echo(json.dumps(profile.to_dict(), allow_nan=False))
     else:
-        _show(found, profile, output)
+        _show(found, profile, sentences, output)
     return 0
 
 
-def _show(found: TracedModel, profile: ModelProfile, output: Path | None) -> None:
+def _show(
+    found: TracedModel, profile: ModelProfile, sentences: list[str], output: Path | None
+) -> None:
     console = shared.console()
     console.print(f"{profile.name}: {profile.provenance.source}")
     console.print(_table(profile))
@@ -110,6 +143,8 @@ def _show(found: TracedModel, profile: ModelProfile, output: Path | None) -> Non
             "bytes for the same counted work: --all keeps them.",
             highlight=False,
         )
+    for sentence in sentences:
+        console.print(f"* {sentence}", highlight=False)
     if output is not None:
         console.print(f"Written to {output}; in a scenario: model: {{file: {output}}}")
 
@@ -120,7 +155,7 @@ def _table(profile: ModelProfile) -> Any:
     table = Table(box=None, pad_edge=False, header_style="bold")
     headings = (
         "Cut", "Behind", "Forward MFLOP", "Backward MFLOP", "Smashed KiB", "Gradient KiB",
-        "Model KiB", "Memory KiB/sample",
+        "Model KiB", "Memory KiB/sample", *(f"{name} ms/sample" for name in profile.machines),
     )  # fmt: skip
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "Behind" else "right")
@@ -134,5 +169,7 @@ def _table(profile: ModelProfile) -> Any:
             profile.device_model_bytes[index] / 1024,
             0.0 if memory is None else memory[index] / 1024,
         )
-        table.add_row(str(index + 1), layer, *(f"{number:,.2f}" for number in numbers))
+        seconds = [1e3 * times.total_s[: index + 1].sum() for times in profile.machines.values()]
+        cells = [f"{number:,.2f}" for number in numbers] + [f"{number:.3f}" for number in seconds]
+        table.add_row(str(index + 1), layer, *cells)
     return table

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from splitopt.profiles.tracing.finding import Stages
+    from splitopt.profiles.tracing.measuring import Measurement
     from splitopt.profiles.tracing.result import TracedModel
     from splitopt.profiles.tracing.split import SplitModel
 
@@ -133,3 +134,14 @@ def segments(
         backward bit for bit as the whole module does.
     """
     return find_cuts(module, example, stages=stages).segments(cuts)
+
+
+def measure(traced: TracedModel, machine: str = "here", **how: Any) -> Measurement:
+    """Time the layers of a traced model on this machine.
+
+    See `splitopt.profiles.tracing.measuring.measure` for the options ``batch``, ``repeats``,
+    ``warmup`` and ``threads``; the result's ``profile`` has the times under the machine's name.
+    """
+    from splitopt.profiles.tracing import measuring
+
+    return measuring.measure(traced, machine, **how)
