@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from splitopt.errors import InfeasibleError
-from splitopt.latency.layer_seconds import layer_seconds
 from splitopt.latency.pipeline import (
     Hops,
     OwnerParts,
@@ -19,6 +18,8 @@ from splitopt.latency.pipeline import (
     trips,
 )
 from splitopt.planning.pipeline_worth import worth
+from splitopt.planning.pipelines.owners import owner_parts
+from splitopt.planning.pipelines.round_cuts import choose_round_cuts
 from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
 from splitopt.problems.pipeline_partition.load import Load
 from splitopt.problems.pipeline_partition.reasons import nodes_needed
@@ -27,26 +28,39 @@ from splitopt.problems.pipeline_partition.tables import (
     batch_size,
     batches_of,
     owner_memory,
-    owner_transfers,
     stated_cuts,
 )
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.memory import FORMULAS
 from splitopt.scenario import Scenario
+from splitopt.scenario.nodes import AUTO
 from splitopt.units import readable_bytes
 
 
-def prepare(scenario: Scenario, profile: ModelProfile, objective: str) -> Scenario:  # noqa: ARG001
-    """Give the scenario with its cuts chosen, and see that the owners can hold their parts.
+def prepare(
+    scenario: Scenario, profile: ModelProfile, objective: str
+) -> tuple[Scenario, list[str]]:
+    """Give the scenario with its cuts chosen, and notes; see that the owners can hold their parts.
 
     Raises
     ------
     InfeasibleError
-        An owner's memory is too small for its parts.
+        An owner's memory is too small for its parts, or no choice of cuts has a pipeline.
     """
-    if scenario.nodes:
-        _check_owners(scenario, profile, stated_cuts(scenario, profile))
-    return scenario
+    pipeline = scenario.pipeline
+    if not scenario.nodes or AUTO not in (pipeline.first_cut, pipeline.last_cut):
+        if scenario.nodes:
+            _check_owners(scenario, profile, stated_cuts(scenario, profile))
+        return scenario, []
+    found = choose_round_cuts(scenario, profile, objective)
+    chosen = pipeline.model_copy(
+        update={"first_cut": found.cuts.first, "last_cut": found.cuts.last}
+    )
+    note = (
+        f"first and last cut were chosen for the shortest round among {found.pairs:,} pairs that "
+        f"the owners can hold; {found.solved:,} had to be solved"
+    )
+    return scenario.model_copy(update={"pipeline": chosen}), [note]
 
 
 def _check_owners(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> None:
@@ -84,7 +98,7 @@ def predict(
     hops = Hops(load.up_s, load.down_s, load.delay_s / 2)
     batches = np.array([batches_of(scenario, g) for g in range(len(scenario.devices))])
     owner = np.repeat(np.arange(len(scenario.devices)), [d.count for d in scenario.devices])
-    parts = _owner_parts(problem, scenario, profile, cuts)
+    parts = owner_parts(problem, scenario, profile, cuts)
     trip = trips(stages, OwnerParts(*(field[owner] for field in parts)), hops)
     seconds = float(training_time(trip, load.period_s, batches[owner]))
     idle = [name for n, name in enumerate(names) if n not in load.nodes]
@@ -110,29 +124,6 @@ def predict(
         "binding": _binding(problem, decision, names),
         "worth": worth(problem, decision, scenario, profile),
     }
-
-
-def _owner_parts(
-    problem: PipelinePartition, scenario: Scenario, profile: ModelProfile, cuts: Cuts
-) -> OwnerParts:
-    """Give what each group of owners adds to a batch, arrays of shape (G,)."""
-    batch = batch_size(scenario)
-    own = np.ones(profile.layer_count, dtype=np.bool_)
-    own[cuts.first : cuts.last] = False
-    seconds = [layer_seconds(profile, device.speed, needed=own) for device in scenario.devices]
-    sent, received = owner_transfers(scenario, profile, cuts)
-    first, last = slice(None, cuts.first), slice(cuts.last, None)
-    return OwnerParts(
-        first_forward_s=batch * np.array([item.forward[first].sum() for item in seconds]),
-        last_s=batch
-        * np.array([item.forward[last].sum() + item.backward[last].sum() for item in seconds]),
-        first_backward_s=batch * np.array([item.backward[first].sum() for item in seconds]),
-        to_first_s=sent[:, 0],
-        from_last_s=received[:, 1],
-        to_last_s=sent[:, 1],
-        from_first_s=received[:, 0],
-        latency_s=np.full(len(seconds), problem.links.owner_delay_s),
-    )
 
 
 def _node_rows(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import metadata
 from typing import Any, NamedTuple
@@ -32,7 +32,7 @@ EXPLAINERS: dict[str, Any] = {
 """Problem -> module with ``predict``, ``explain_infeasible`` and ``notes``.
 
 It may have ``prepare(scenario, profile, objective)``, which gives the scenario with the choices
-made that it leaves to the plan."""
+made that it leaves to the plan, and notes about them."""
 
 
 def plan(
@@ -76,13 +76,14 @@ def plan(
     kind = problem_class(problem)
     objective = kind.objectives[0] if objective is None else objective
     profile, explainer = scenario.load_model(), EXPLAINERS[problem]
+    said: list[str] = []
     try:
         if hasattr(explainer, "prepare"):
-            scenario = explainer.prepare(scenario, profile, objective)
+            scenario, said = explainer.prepare(scenario, profile, objective)
         question = kind.from_scenario(scenario, profile, objective)
     except InfeasibleError as error:
         result = Result(problem, objective, "none", "infeasible", "proved", str(error), seed=seed)
-        return _envelope(result, scenario, profile, None, explainer)
+        return _envelope(result, scenario, profile, None, explainer, said)
     result = solve(
         question,
         solver,
@@ -95,7 +96,7 @@ def plan(
     if result.outcome == "infeasible":
         reason = explainer.explain_infeasible(question, scenario, profile)
         result = replace(result, message=reason or result.message)
-    return _envelope(result, scenario, profile, question, explainer)
+    return _envelope(result, scenario, profile, question, explainer, said)
 
 
 def default_problem(scenario: Scenario) -> str:
@@ -112,6 +113,7 @@ def _envelope(
     profile: ModelProfile,
     question: Problem[Any] | None,
     explainer: Any,
+    said: Sequence[str],
 ) -> Plan:
     """Put a result with all that it was made from into a plan."""
     summary = result.to_dict()
@@ -132,7 +134,7 @@ def _envelope(
         decision=None if decision is None else decision.to_dict(),
         prediction=prediction,
         result=summary,
-        notes=tuple(explainer.notes(scenario, profile)),
+        notes=(*said, *explainer.notes(scenario, profile)),
     )
 
 

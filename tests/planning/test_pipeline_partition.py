@@ -237,3 +237,35 @@ def test_the_plan_is_the_problems_optimum():
     made = plan(given, objective="epoch")
     assert made.result["objective"] == pytest.approx(result.objective, rel=1e-12)
     np.testing.assert_array_equal(made.decision["assignment"], result.decision.assignment)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "free"), [({"last_cut": 23}, "first_cut"), ({"first_cut": 2}, "last_cut")]
+)
+@pytest.mark.parametrize("objective", ["period", "epoch"])
+def test_a_cut_left_to_the_plan_gives_the_shortest_round(fixed, free, objective):
+    """Against a plan for every cut that could have been stated, within the owners' memory."""
+    devices = [{**document()["devices"][0], "memory": 1.2 * GIB}]
+    made = plan(scenario(pipeline=fixed, devices=devices), objective=objective)
+    rounds = {}
+    for cut in range(1, 25):
+        pipeline = {**fixed, free: cut}
+        if pipeline["first_cut"] < pipeline["last_cut"]:
+            other = plan(scenario(pipeline=pipeline, devices=devices), objective=objective)
+            if other.is_feasible:
+                rounds[cut] = other.prediction["round_s"]
+    assert 2 <= len(rounds) < 24
+    assert made.prediction["round_s"] == pytest.approx(min(rounds.values()))
+    assert rounds[made.prediction[free]] == pytest.approx(min(rounds.values()))
+    assert made.scenario["pipeline"][free] == made.prediction[free]
+    assert any("chosen for the shortest round" in note for note in made.notes)
+    assert open_plan(made).decision is not None
+
+
+def test_both_cuts_left_to_the_plan_beat_the_stated_ones():
+    """The default leaves both to the plan; owners that can hold nothing are said to."""
+    both = plan(scenario(pipeline={}))
+    assert both.prediction["round_s"] <= plan(scenario()).prediction["round_s"]
+    devices = [{**document()["devices"][0], "memory": 1e6}]
+    none = plan(scenario(pipeline={}, devices=devices))
+    assert "owners keep at least their first and last layer" in none.result["message"]

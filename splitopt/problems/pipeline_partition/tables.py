@@ -84,14 +84,14 @@ def stated_cuts(scenario: Scenario, profile: ModelProfile) -> Cuts:
     """
     found = []
     for field in ("first_cut", "last_cut"):
-        stated: int | str = getattr(scenario.pipeline, field)
-        if stated == AUTO:
+        number = stated_cut(scenario, profile, field)
+        if number is None:
             raise InputError.at(
                 f"pipeline.{field}",
                 "is 'auto', which only a plan chooses; give the number of layers before the cut, "
                 "or the name of the last of them",
             )
-        found.append(_cut_number(stated, profile, f"pipeline.{field}"))
+        found.append(number)
     cuts = Cuts(*found)
     if cuts.first >= cuts.last:
         raise InputError.at(
@@ -102,8 +102,12 @@ def stated_cuts(scenario: Scenario, profile: ModelProfile) -> Cuts:
     return cuts
 
 
-def _cut_number(stated: int | str, profile: ModelProfile, place: str) -> int:
-    """Turn a number of layers or the name of a layer into a number of layers."""
+def stated_cut(scenario: Scenario, profile: ModelProfile, field: str) -> int | None:
+    """Give ``first_cut`` or ``last_cut`` as a number of layers, None if the plan chooses it."""
+    stated: int | str = getattr(scenario.pipeline, field)
+    place = f"pipeline.{field}"
+    if stated == AUTO:
+        return None
     if isinstance(stated, str):
         if (there := profile.layers.count(stated)) != 1:
             raise InputError.at(

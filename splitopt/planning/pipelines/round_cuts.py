@@ -1,0 +1,126 @@
+"""The cuts that a scenario leaves to its plan: those with the shortest round.
+
+The objective of a pipeline is about the nodes. Cuts are also about the owners: deeper parts there
+make any pipeline faster and every trip slower. Pairs of cuts are therefore compared by what a plan
+predicts for a round, ``max(mean trip + (n - 1) period, max_k n_k trip_k)``, with the pipeline that
+is optimal for the objective asked. `splitopt.planning.pipelines.cuts` compares them by the
+objective alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from splitopt.driver import solve
+from splitopt.errors import InfeasibleError, SolveError
+from splitopt.latency.pipeline import OwnerParts, training_time
+from splitopt.planning.pipelines.cuts import Pair, between
+from splitopt.planning.pipelines.owners import owner_parts
+from splitopt.problems.base import FloatArray
+from splitopt.problems.pipeline_partition import PipelinePartition
+from splitopt.problems.pipeline_partition.tables import (
+    Cuts,
+    batches_of,
+    links_of,
+    owner_memory,
+    stated_cut,
+    tables_from_scenario,
+)
+from splitopt.profiles import ModelProfile
+from splitopt.scenario import Scenario
+from splitopt.units import readable_bytes
+
+
+@dataclass(frozen=True)
+class RoundCuts:
+    """The chosen cuts, how many pairs the owners can hold, and how many were solved."""
+
+    cuts: Cuts
+    round_s: float
+    pairs: int
+    solved: int
+
+
+def choose_round_cuts(scenario: Scenario, profile: ModelProfile, objective: str) -> RoundCuts:
+    """Choose the cuts that the scenario leaves open.
+
+    Pairs are taken in the order of a lower bound on their round, until the next bound is no better
+    than the best round: none of the others can be shorter.
+
+    Raises
+    ------
+    InfeasibleError
+        No pair fits into the owners' memory, or none has a feasible pipeline.
+    SolveError
+        The solver ended without a proof.
+    """
+    whole = PipelinePartition(
+        **tables_from_scenario(scenario, profile, Cuts(0, profile.layer_count)),
+        objective="period",
+    )
+    groups = range(len(scenario.devices))
+    batches = np.array([batches_of(scenario, group) for group in groups])
+    owner = np.repeat(np.array(groups), [device.count for device in scenario.devices])
+    waiting = []
+    for cuts in _pairs(scenario, profile):
+        problem = replace(between(whole, Pair(*cuts)), links=links_of(scenario, profile, cuts))
+        own = _own_seconds(owner_parts(problem, scenario, profile, cuts))[owner]
+        quickest = (problem.forward_s + problem.backward_s).min(axis=0)
+        least = training_time(own + math.fsum(quickest.tolist()), problem.bound(), batches[owner])
+        waiting.append((float(least), cuts, problem, own))
+    waiting.sort(key=lambda entry: entry[:2])
+    best: tuple[float, Cuts] | None = None
+    reason, solved = None, 0
+    for least, cuts, problem, own in waiting:
+        if best is not None and least >= best[0]:
+            break
+        question = replace(problem, objective=objective)
+        result = solve(question)
+        solved += 1
+        if result.outcome == "infeasible":
+            reason = result.message
+            continue
+        if result.outcome != "optimal" or result.decision is None:
+            raise SolveError(f"{result.solver} ended without a proof ({result.message})", result)
+        load = question.load(result.decision)
+        trip = own + (load.latency_s - load.owner_s)
+        found = float(training_time(trip, load.period_s, batches[owner]))
+        if best is None or found < best[0]:
+            best = (found, cuts)
+    if best is None:
+        raise InfeasibleError(f"no pair of cuts has a pipeline; for the last one, {reason}")
+    return RoundCuts(best[1], best[0], len(waiting), solved)
+
+
+def _own_seconds(parts: OwnerParts) -> FloatArray:
+    return np.asarray(parts.compute_s + parts.transfer_s)
+
+
+def _pairs(scenario: Scenario, profile: ModelProfile) -> Iterator[Cuts]:
+    """Give the pairs that the scenario allows and the owners can hold."""
+    total = profile.layer_count
+    first, last = (stated_cut(scenario, profile, field) for field in ("first_cut", "last_cut"))
+    firsts = range(1, total - 1) if first is None else [first]
+    lasts = range(2, total) if last is None else [last]
+    every = [Cuts(a, b) for a in firsts for b in lasts if a < b]
+    limits = [device.memory for device in scenario.devices if device.memory is not None]
+    if not every:
+        raise InfeasibleError(
+            "no pair of cuts leaves a layer to the nodes; take an earlier first_cut or a later "
+            "last_cut"
+        )
+    if not limits:
+        yield from every
+        return
+    needs = [owner_memory(scenario, profile, cuts) for cuts in every]
+    if min(needs) > min(limits):
+        raise InfeasibleError(
+            f"owners keep at least their first and last layer, which takes "
+            f"{readable_bytes(min(needs))}, and the smallest has {readable_bytes(min(limits))}; "
+            "take smaller batches or more memory"
+        )
+    yield from (cuts for cuts, need in zip(every, needs, strict=True) if need <= min(limits))
