@@ -97,7 +97,10 @@ def iterate_checks(
         _warm_up(solver, benchmark, objective, time_limit_s)
         yield from _check_infeasible(solver, benchmark, objective, time_limit_s, seed)
         for recipe in benchmark.conformance:
-            problem = benchmark.draw(recipe).with_objective(objective)
+            problem = benchmark.draw(recipe)
+            if objective not in problem.askable:
+                continue
+            problem = problem.with_objective(objective)
             if reason := why_not(solver, problem):
                 yield Check("takes the instance", recipe.name, objective, "skipped", reason)
                 continue

@@ -22,6 +22,7 @@ Kind = Literal["realistic", "synthetic"]
 BENCHMARKS: dict[str, str] = {
     "cut_and_resources": "splitopt.bench.families_cut_and_resources",
     "cut_under_uncertainty": "splitopt.bench.families_cut_under_uncertainty",
+    "pipeline_partition": "splitopt.bench.families_pipeline_partition",
 }
 """Problem -> the module that holds its ``BENCHMARK``; a new problem is one line here."""
 
@@ -89,6 +90,8 @@ class Benchmark:
         Solvers that the library's best known values come from, the strongest first.
     library
         What ``splitopt bench --make-library`` writes.
+    family_objectives
+        The objectives of families whose instances do not take all of the problem's.
     """
 
     problem: str
@@ -102,6 +105,13 @@ class Benchmark:
     reference: str
     provers: tuple[str, ...]
     library: Callable[[], Iterable[LibraryEntry]]
+    family_objectives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def objectives_of(self, family: str) -> tuple[str, ...]:
+        """Give the objectives that instances of a family take."""
+        from splitopt.problems.registry import problem_class
+
+        return self.family_objectives.get(family, problem_class(self.problem).objectives)
 
     def draw(self, recipe: Recipe) -> Problem[Any]:
         """Draw the instance of a recipe.

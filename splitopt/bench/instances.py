@@ -91,15 +91,13 @@ def load_instance(document: Mapping[str, Any], objective: str) -> Problem[Any]:
 
 def generated(problem: str, recipe: Recipe, instance_set: InstanceSet = "small") -> Instance:
     """Make the instance of a recipe."""
-    from splitopt.problems.registry import problem_class
-
     return Instance(
         problem=problem,
         name=recipe.name,
         set=instance_set,
         kind="synthetic",
         source=f"family {recipe.family}, seed {recipe.seed}",
-        objectives=problem_class(problem).objectives,
+        objectives=find_benchmark(problem).objectives_of(recipe.family),
         recipe=recipe,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from splitopt.bench.instances import (
     METADATA,
     VERSION,
     BestKnown,
+    read_best_known,
     write_best_known,
 )
 from splitopt.bench.verify import above, judge
@@ -35,7 +36,9 @@ from splitopt.solvers.registry import solver_class, why_not
 Say = Callable[[str], None]
 
 
-def make_library(folder: Path, *, time_limit_s: float, say: Say) -> list[BestKnown]:
+def make_library(
+    folder: Path, *, time_limit_s: float, say: Say, problems: Sequence[str] | None = None
+) -> list[BestKnown]:
     """Write ``PROBLEM/metadata.json``, the instance files and ``best_known.csv``.
 
     Every value is what a solver of `Benchmark.provers` reached, checked by the problem itself. It
@@ -49,6 +52,8 @@ def make_library(folder: Path, *, time_limit_s: float, say: Say) -> list[BestKno
         For every solver on every instance.
     say
         Called with a line of progress.
+    problems
+        Only these; the others keep what the folder holds of them. None for all.
 
     Raises
     ------
@@ -58,8 +63,9 @@ def make_library(folder: Path, *, time_limit_s: float, say: Say) -> list[BestKno
         Two solvers contradict each other: a value below another's bound.
     """
     command = f"splitopt bench --make-library benchmarks/instances --time-limit {time_limit_s:g}"
-    table: list[BestKnown] = []
-    for name in BENCHMARKS:
+    chosen = list(BENCHMARKS) if problems is None else list(problems)
+    table = _kept(folder / BEST_KNOWN, chosen)
+    for name in chosen:
         benchmark = find_benchmark(name)
         place = folder / name
         try:
@@ -70,7 +76,7 @@ def make_library(folder: Path, *, time_limit_s: float, say: Say) -> list[BestKno
         for entry in benchmark.library():
             problem = _draw(benchmark, entry)
             listed.append(_write_instance(entry, problem, benchmark, place))
-            for objective in problem.objectives:
+            for objective in problem.askable:
                 asked = problem.with_objective(objective)
                 known = certify(benchmark, asked, entry.name, time_limit_s, command)
                 table.append(known)
@@ -84,6 +90,13 @@ def make_library(folder: Path, *, time_limit_s: float, say: Say) -> list[BestKno
         write_atomic(place / METADATA, json.dumps(document, indent=1) + "\n")
     write_atomic(folder / BEST_KNOWN, write_best_known(table))
     return table
+
+
+def _kept(path: Path, chosen: Sequence[str]) -> list[BestKnown]:
+    """Give the values of the problems that are not written anew."""
+    if set(chosen) >= BENCHMARKS.keys() or not path.exists():
+        return []
+    return [known for known in read_best_known(path).values() if known.problem not in chosen]
 
 
 def _draw(benchmark: Benchmark, entry: LibraryEntry) -> Problem[Any]:
@@ -100,7 +113,7 @@ def _write_instance(
         "kind": entry.kind,
         "source": entry.source,
         "published": entry.published,
-        "objectives": list(problem.objectives),
+        "objectives": list(problem.askable),
         "size": dict(benchmark.size(problem)),
         "digest": instance_digest(problem),
     }

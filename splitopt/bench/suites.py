@@ -104,7 +104,7 @@ def find_instance(name_or_path: str, folder: Path | None = None) -> Instance:
     path = Path(name_or_path)
     if path.suffix in (".json", ".npz"):
         problem = load_problem(path)
-        others = [name for name in problem.objectives if name != problem.objective]
+        others = [name for name in problem.askable if name != problem.objective]
         return Instance(
             problem=problem.name,
             name=path.stem,

@@ -145,7 +145,12 @@ def command(
     if make_library is not None:
         from splitopt.bench.library import make_library as write
 
-        write(make_library, time_limit_s=60.0 if time_limit is None else time_limit, say=typer.echo)
+        write(
+            make_library,
+            time_limit_s=60.0 if time_limit is None else time_limit,
+            say=typer.echo,
+            problems=_split(problems),
+        )
         return 0
     from splitopt.bench.jobs import Settings, plan_jobs
     from splitopt.bench.machine import available_cores

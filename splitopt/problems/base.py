@@ -58,6 +58,14 @@ class Problem(ABC, Generic[D]):
         """Complete a decision of the plain problem where this one asks for more."""
         return decision
 
+    @property
+    def askable(self) -> tuple[str, ...]:
+        """The objectives that this very problem takes: all of its kind unless data rules one out.
+
+        ``with_objective`` gives the problem under any of them.
+        """
+        return self.objectives
+
     @abstractmethod
     def infeasibility(self) -> str | None:
         """Say why no decision can be feasible and what would have to change, None if one can."""

@@ -54,11 +54,11 @@ SOLVERS: dict[str, dict[str, str]] = {
     "pipeline_partition": {
         "subset_dp": f"{_PIPELINE}.subset_dp:SubsetDp",
         "enumerate": f"{_PIPELINE}.enumeration:Enumerate",
-        "manual": f"{_PIPELINE}.manual:Manual",
         "highs": f"{_PIPELINE}.backends:Highs",
         "scip": f"{_PIPELINE}.backends:Scip",
         "gurobi": f"{_PIPELINE}.backends:Gurobi",
         "pyomo:gurobi_direct_minlp": f"{_PIPELINE}.backends:PyomoGurobi",
+        "manual": f"{_PIPELINE}.manual:Manual",
     },
     "cut_under_uncertainty": {
         "saa": f"{_UNCERTAIN}.saa:Saa",

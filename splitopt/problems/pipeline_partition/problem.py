@@ -177,6 +177,13 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
         return found
 
     @property
+    def askable(self) -> tuple[str, ...]:
+        """The objectives that the data allows: Eq. 3 has no links, an epoch has batches."""
+        without = {"paper"} if not self.links.costs_nothing else set()
+        without |= {"epoch"} if self.batches is None else set()
+        return tuple(name for name in self.objectives if name not in without)
+
+    @property
     def nodes(self) -> int:
         """Number of compute nodes N."""
         return int(self.forward_s.shape[0])

@@ -20,7 +20,8 @@ class Manual(Solver[PipelinePartition]):
     The paper's share is the total time over N, for nodes that are alike. For others it is the time
     in which all of them together would do the work if it could be split anywhere: 1 / sum_i(1 /
     time of all layers on node i), which is the same where they are alike. The rule knows neither
-    links nor the order that would be best; it stops where a node's memory is full.
+    links nor the order that would be best. A node stops where its memory is full, and takes more
+    than its share where the memory of the nodes behind it asks for that.
     """
 
     name: ClassVar[str] = "manual"
@@ -40,14 +41,26 @@ def even_split(problem: PipelinePartition) -> PipelinePartitionDecision:
     times = problem.forward_s + problem.backward_s
     memory = problem.owners * problem.layer_memory_bytes
     share = _share(times) * (1 + 1e-12)
+    latest = _latest_starts(problem, memory)
     ends, start = [0], 0
     for node in range(problem.nodes - 1):
         after = problem.nodes - 1 - node if problem.use_all_nodes else 0
         stop = _take(times[node, start:], memory[start:], share, problem.capacity_bytes[node])
-        start += min(max(stop, 1), problem.layers - after - start)
+        stop = max(stop, 1, latest[node + 1] - start)
+        start += min(stop, problem.layers - after - start)
         ends.append(start)
     ends.append(problem.layers)
     return PipelinePartitionDecision.of_chain(range(problem.nodes), ends)
+
+
+def _latest_starts(problem: PipelinePartition, memory: FloatArray) -> list[int]:
+    """Give for each node the first layer from which it and those behind it have room for all."""
+    starts, stop = [], problem.layers
+    for node in range(problem.nodes - 1, -1, -1):
+        fits = np.cumsum(memory[:stop][::-1]) <= problem.capacity_bytes[node]
+        stop -= int(fits.sum())
+        starts.append(stop)
+    return starts[::-1]
 
 
 def _share(times: FloatArray) -> float:

@@ -44,9 +44,12 @@ def test_shares_follow_the_speed_of_the_nodes():
 def test_it_stops_at_memory_and_says_where_its_split_does_not_fit():
     tight = alike([1] * 6, 2, node_memory_bytes=np.array([2.0, 4.0]))
     assert solve(tight, "manual").decision.assignment.tolist() == [0, 0, 1, 1, 1, 1]
-    stuck = solve(alike([1] * 6, 2, node_memory_bytes=np.array([4.0, 2.0])), "manual")
-    assert stuck.outcome == "no_solution"
-    assert "memory_bytes" in stuck.message
+    behind = solve(alike([1] * 6, 2, node_memory_bytes=np.array([4.0, 2.0])), "manual")
+    assert behind.decision.assignment.tolist() == [0, 0, 0, 0, 1, 1]
+    stuck = alike([1] * 3, 2, node_memory_bytes=np.array([2.0, 4.0]), layer_memory_bytes=[3, 1, 2])
+    result = solve(stuck, "manual")
+    assert result.outcome == "no_solution"
+    assert "memory_bytes" in result.message
 
 
 def test_the_optimum_is_never_worse(pipeline):

@@ -1,0 +1,104 @@
+"""The instance library of `PipelinePartition`: measured models on nodes, by hand, and generated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from splitopt.bench.families import InstanceSet, LibraryEntry, Recipe
+from splitopt.bench.families_pipeline_partition import LINKED
+from splitopt.problems.pipeline_partition import PipelinePartition
+from splitopt.scenario import Scenario
+
+MEASURED = (
+    "{network} on CIFAR-10 with times measured on an 8-core VM "
+    "(github.com/jtirana98/SFL-workflow-optimization, MIT), 50 owners; {nodes}"
+)
+_GIB = 2.0**30
+
+
+def by_hand() -> PipelinePartition:
+    """Two nodes, the second twice as slow: the optimum is 30, worked out by hand."""
+    forward, backward = [2, 3, 1, 4, 2, 2], [4, 6, 2, 9, 4, 3]
+    return PipelinePartition(
+        forward_s=[forward, [2 * value for value in forward]],
+        backward_s=[backward, [2 * value for value in backward]],
+        layer_memory_bytes=[1] * 6,
+        node_memory_bytes=[100, 100],
+        owners=1,
+    )
+
+
+def measured(profile: str, cuts: tuple[int, int], nodes: list[dict[str, Any]]) -> PipelinePartition:
+    """Build a measured model on nodes for 50 owners with 32 batches each."""
+    document = {
+        "format": "splitopt-scenario",
+        "version": 1,
+        "name": profile,
+        "model": {"profile": profile, "fill": "flop_ratio"},
+        "devices": [
+            {"name": "pi4", "count": 50, "machine": "d1", "samples": 2048, "batch_size": 128}
+        ],
+        "links": {"downlink": {"rate": 40e6}, "uplink": {"rate": 40e6}},
+        "nodes": nodes,
+        "pipeline": {"first_cut": cuts[0], "last_cut": cuts[1]},
+        "training": {"epochs": 2},
+    }
+    return PipelinePartition.from_scenario(Scenario.from_dict(document, profile))
+
+
+def entries() -> Iterator[LibraryEntry]:
+    """List the library."""
+    yield LibraryEntry(
+        "two-nodes", "small", "synthetic", "worked out by hand", by_hand, published=False
+    )
+    yield from _measured_entries()
+    yield from _generated_entries()
+
+
+def _measured_entries() -> Iterator[LibraryEntry]:
+    equal = [{"name": "vm", "count": 3, "machine": "VM", "memory": 128 * _GIB}]
+    mixed = [
+        {"name": "large", "count": 2, "machine": "VM", "memory": 128 * _GIB},
+        {"name": "small", "count": 3, "machine": "VM", "slowdown": 2, "memory": 64 * _GIB},
+    ]
+    models: tuple[tuple[str, str, tuple[int, int]], ...] = (
+        ("resnet101-cifar", "ResNet-101", (2, 35)),
+        ("vgg19-cifar", "VGG-19", (2, 23)),
+    )
+    for profile, network, cuts in models:
+        for kind, nodes, words in (
+            ("equal3", equal, "three equal nodes"),
+            ("mixed5", mixed, "two nodes and three that take twice as long with half the memory"),
+        ):
+            make: Callable[[], PipelinePartition] = partial(measured, profile, cuts, nodes)
+            source = MEASURED.format(network=network, nodes=words)
+            yield LibraryEntry(f"measured-{profile}-{kind}", "small", "realistic", source, make)
+
+
+_SPREAD = ("uniform", "types", "speeds", "unrelated", "decades", "whole", "memory", "idle", "given")
+
+
+def _generated_entries() -> Iterator[LibraryEntry]:
+    for family in (*_SPREAD, *LINKED):
+        yield _drawn(family, 8, 3, "small")
+        yield _drawn(family, 8, 3, "small", seed=1)
+        yield _drawn(family, 37, 5, "medium")
+    for family in ("types", "speeds", "unrelated", "memory"):
+        yield _drawn(family, 100, 10, "large")
+        yield _drawn(family, 1000, 10, "stress", as_file=False)
+    for family in LINKED:
+        yield _drawn(family, 100, 8, "large")
+    yield _drawn("infeasible", 8, 3, "small")
+
+
+def _drawn(
+    family: str, layers: int, nodes: int, kind: InstanceSet, seed: int = 0, as_file: bool = True
+) -> LibraryEntry:
+    from splitopt.bench.families_pipeline_partition import BENCHMARK
+
+    recipe = Recipe(family, {"layers": layers, "nodes": nodes}, seed)
+    summary = (BENCHMARK.families[family].__doc__ or "").splitlines()[0]
+    source = f"generated, family {family}: {summary}"
+    return LibraryEntry(recipe.name, kind, "synthetic", source, recipe, as_file)
