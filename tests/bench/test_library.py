@@ -34,7 +34,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Benchmark:
 def test_a_written_library_is_read_back(tmp_path: Path) -> None:
     """Instances come back with their digests, and values with what proves them."""
     said: list[str] = []
-    table = library.make_library(tmp_path / "new", time_limit_s=10.0, say=said.append)
+    place, ours = tmp_path / "new", ["cut_and_resources"]
+    table = library.make_library(place, time_limit_s=10.0, say=said.append, problems=ours)
     found = Library.read(tmp_path / "new")
     assert [item.name for item in found.instances] == ["kept", SMALL.name, "none"]
     assert list(found.best_known.values()) == table
@@ -46,6 +47,8 @@ def test_a_written_library_is_read_back(tmp_path: Path) -> None:
     assert "enumerate proves it" in kept.certificate
     none = found.best_known["cut_and_resources", "sum", "none"]
     assert (none.value, none.bound, none.status) == (None, None, "proved")
+    again = library.make_library(place, time_limit_s=10.0, say=said.append, problems=[])
+    assert again == table  # what is not written anew is kept
     assert "no answer: 1 of 3 devices have no allowed cut" in none.certificate
 
 
