@@ -194,9 +194,9 @@ def parse_graph(text: str, source: str = "graph") -> Graph:
     if not nodes:
         raise InputError.at(source, "has no nodes; give a graph.txt file of PipeDream's profiler")
     for start, end, number in edges:
-        for node in (start, end):
-            if node not in nodes:
-                raise InputError.at(f"{source}: line {number}", f"there is no node{node}")
+        for stated in (start, end):
+            if stated not in nodes:
+                raise InputError.at(f"{source}: line {number}", f"there is no node{stated}")
     return _ordered(nodes, [(start, end) for start, end, _ in edges], source)
 
 
@@ -246,7 +246,9 @@ def _without_inputs(order: Sequence[GraphNode], before: dict[int, list[int]], so
     """Drop the training data, and what starts from nothing and carries nothing."""
     place: dict[int, int] = {}
     data: dict[int, float] = {}
-    kept, feeds, inputs = [], [], []
+    kept: list[GraphNode] = []
+    feeds: list[tuple[int, ...]] = []
+    inputs: list[float | None] = []
     for node in order:
         taken = [data[feed] for feed in before[node.number] if feed in data]
         places = tuple(place[feed] for feed in before[node.number] if feed in place)
@@ -306,7 +308,7 @@ def _crossing(graph: Graph, ends: Sequence[int], boundaries: str) -> Array:
             late[0] += taken or 0.0
             late[place] -= taken or 0.0
         forward = backward + np.cumsum(late)[list(ends)]
-    found = np.maximum(np.stack([forward, backward]), 0.0)
+    found: Array = np.maximum(np.stack([forward, backward]), 0.0)
     found[:, -1] = 0.0
     return found
 

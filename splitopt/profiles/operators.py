@@ -84,7 +84,8 @@ class Operators:
         """
         if self.unknown:
             return None
-        found, seen = [], set()
+        found: list[float] = []
+        seen: set[Hashable] = set()
         for run in runs:
             if alone:
                 seen = set()

@@ -21,7 +21,11 @@ from splitopt.latency.pipeline import OwnerParts, training_time
 from splitopt.planning.pipelines.cuts import Pair, between
 from splitopt.planning.pipelines.owners import owner_parts
 from splitopt.problems.base import FloatArray
-from splitopt.problems.pipeline_partition import PipelinePartition
+from splitopt.problems.pipeline_partition import (
+    Links,
+    PipelinePartition,
+    PipelinePartitionDecision,
+)
 from splitopt.problems.pipeline_partition.tables import (
     Cuts,
     batches_of,
@@ -67,7 +71,10 @@ def choose_round_cuts(scenario: Scenario, profile: ModelProfile, objective: str)
     owner = np.repeat(np.array(groups), [device.count for device in scenario.devices])
     waiting = []
     for cuts in _pairs(scenario, profile):
-        problem = replace(between(whole, Pair(*cuts)), links=links_of(scenario, profile, cuts))
+        problem = replace(
+            between(whole, Pair(*cuts)),
+            links=Links.read(links_of(scenario, profile, cuts), whole.nodes),
+        )
         own = _own_seconds(owner_parts(problem, scenario, profile, cuts))[owner]
         quickest = (problem.forward_s + problem.backward_s).min(axis=0)
         least = training_time(own + math.fsum(quickest.tolist()), problem.bound(), batches[owner])
@@ -84,8 +91,9 @@ def choose_round_cuts(scenario: Scenario, profile: ModelProfile, objective: str)
         if result.outcome == "infeasible":
             reason = result.message
             continue
-        if result.outcome != "optimal" or result.decision is None:
+        if result.outcome != "optimal":
             raise SolveError(f"{result.solver} ended without a proof ({result.message})", result)
+        assert isinstance(result.decision, PipelinePartitionDecision)
         load = question.load(result.decision)
         trip = own + (load.latency_s - load.owner_s)
         found = float(training_time(trip, load.period_s, batches[owner]))
