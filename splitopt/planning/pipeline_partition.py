@@ -95,7 +95,7 @@ def predict(
     cuts, load = stated_cuts(scenario, profile), problem.load(decision)
     names = [node.name for node in scenario.node_list()]
     stages = Stages(load.forward_s, load.backward_s)
-    hops = Hops(load.up_s, load.down_s, load.delay_s / 2)
+    hops = Hops(load.up_s, load.down_s, load.delay_s / 2, load.delay_s / 2)
     batches = np.array([batches_of(scenario, g) for g in range(len(scenario.devices))])
     owner = np.repeat(np.arange(len(scenario.devices)), [d.count for d in scenario.devices])
     parts = owner_parts(problem, scenario, profile, cuts)

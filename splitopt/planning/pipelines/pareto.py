@@ -1,0 +1,313 @@
+"""Which machines to rent: every mix that no other beats in both delay and cost.
+
+MP-SL (section 6.2, Fig. 14) rents compute nodes by the hour and computes delay and cost of an epoch
+for some mixes of machine types. Here every mix of the machines on offer is settled:
+
+    delay(mix) = least epoch of a pipeline of exactly these nodes (+ what owners add)
+    cost(mix)  = delay(mix) / 3600 * sum of their prices per hour
+
+For a mix the prices are fixed, so that the shortest epoch is also the cheapest. Alike machines
+count by their number. A mix is skipped only where a lower bound of its delay, and the cost that
+goes with it, are no better than those of a mix that is known: the points are all that there are.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from splitopt.driver import solve
+from splitopt.errors import InfeasibleError, InputError, SolveError
+from splitopt.latency.pipeline import rent
+from splitopt.planning.pipelines.owners import owner_parts
+from splitopt.problems.arrays import number, number_table, whole_number
+from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
+from splitopt.problems.pipeline_partition.restrict import alike_nodes, restricted
+from splitopt.problems.pipeline_partition.tables import stated_cuts
+from splitopt.profiles import ModelProfile
+from splitopt.scenario import Scenario
+from splitopt.solvers.base import Solver
+
+MOST_MIXES = 200_000
+"""More mixes than this are refused."""
+_SAME = 1e-12
+
+
+@dataclass(frozen=True)
+class ParetoPoint:
+    """A mix of machines that no other beats in both delay and cost.
+
+    Parameters
+    ----------
+    nodes
+        Indices of the machines to rent.
+    decision
+        Which of them hosts each layer, as indices of all machines on offer.
+    delay_s
+        The epoch in s.
+    cost
+        Their rent for that time, in the currency of the prices.
+    period_s, latency_s
+        Of the pipeline.
+    """
+
+    nodes: tuple[int, ...]
+    decision: PipelinePartitionDecision
+    delay_s: float
+    cost: float
+    period_s: float
+    latency_s: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the point as JSON-ready data."""
+        return {
+            "nodes": list(self.nodes),
+            "assignment": self.decision.assignment.tolist(),
+            "delay_s": self.delay_s,
+            "cost": self.cost,
+            "period_s": self.period_s,
+            "latency_s": self.latency_s,
+        }
+
+
+@dataclass(frozen=True)
+class ParetoSet:
+    """All points, the fastest first; every next one is slower and cheaper.
+
+    Parameters
+    ----------
+    points
+        The points. Of several mixes with the same delay and cost there is one.
+    names
+        Name of each machine on offer.
+    mixes, solved
+        How many mixes there are, and how many had to be solved.
+    """
+
+    points: tuple[ParetoPoint, ...]
+    names: tuple[str, ...]
+    mixes: int
+    solved: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the set as JSON-ready data."""
+        return {
+            "format": "splitopt-pareto",
+            "version": 1,
+            "names": list(self.names),
+            "mixes": self.mixes,
+            "solved": self.solved,
+            "points": [point.to_dict() for point in self.points],
+        }
+
+
+def delay_cost_pareto(
+    problem: PipelinePartition,
+    price_per_hour: npt.ArrayLike,
+    *,
+    nodes: int | None = None,
+    other_s: float = 0.0,
+    names: tuple[str, ...] | None = None,
+    solver: str | Solver[Any] = "auto",
+    progress: Callable[[int, int], object] | None = None,
+) -> ParetoSet:
+    """Find every mix of machines that no other beats in both delay and cost.
+
+    Parameters
+    ----------
+    problem
+        All machines that could be rented, each as a node of its own, with the number of ``batches``
+        of an epoch. Its objective and ``use_all_nodes`` are not used: all machines of a mix work.
+    price_per_hour
+        Shape (N,): in any currency.
+    nodes
+        Take mixes of exactly so many machines; None for any number.
+    other_s
+        Seconds that every epoch lasts beside the pipeline (the owners' own parts, aggregation).
+    names
+        Name of each machine; ``"node 0"``, ... by default.
+    solver
+        A solver that proves the epoch of a pipeline.
+    progress
+        Called with the number of mixes done and of all.
+
+    Raises
+    ------
+    InputError
+        A price or number that does not fit, or more than `MOST_MIXES` mixes.
+    InfeasibleError
+        No mix can hold the layers.
+    SolveError
+        The solver ended without a proof.
+    """
+    prices = number_table(price_per_hour, "price_per_hour", "price per hour", (problem.nodes,))
+    other_s = number(other_s, "other_s", "s")
+    if problem.batches is None:
+        raise InputError.at("batches", "is missing, a delay needs the batches of an epoch")
+    if nodes is not None and not 1 <= whole_number(nodes, "nodes", 1) <= problem.nodes:
+        raise InputError.at("nodes", f"is {nodes}, there are {problem.nodes} machines on offer")
+    kinds = _kinds(problem, prices)
+    _check_number(kinds)
+    bounds = [
+        _Bound(*_lower_bound(problem, prices, mix, other_s), mix) for mix in _mixes(kinds, nodes)
+    ]
+    bounds.sort(key=lambda bound: (bound.delay_s, bound.cost))
+    front, solved, reason = _Front(), 0, None
+    for done, bound in enumerate(bounds):
+        if progress is not None:
+            progress(done, len(bounds))
+        if math.isinf(bound.delay_s) or front.beats(bound.delay_s, bound.cost):
+            continue
+        some = restricted(problem, bound.mix, objective="epoch", use_all_nodes=True)
+        result = solve(some, solver)
+        solved += 1
+        if result.outcome == "infeasible":
+            reason = result.message
+            continue
+        if result.outcome != "optimal":
+            raise SolveError(f"{result.solver} ended without a proof ({result.message})", result)
+        assert isinstance(result.decision, PipelinePartitionDecision)
+        load, delay_s = some.load(result.decision), result.objective + other_s
+        front.add(
+            ParetoPoint(
+                bound.mix,
+                PipelinePartitionDecision(np.array(bound.mix)[result.decision.assignment]),
+                delay_s,
+                float(rent(delay_s, prices[list(bound.mix)])),
+                load.period_s,
+                load.latency_s,
+            )
+        )
+    if not front.points:
+        raise InfeasibleError(
+            f"none of the {len(bounds):,} mixes of machines can hold the layers"
+            + (f"; of the last one: {reason}" if reason else "; offer machines with more memory")
+        )
+    named = names or tuple(f"node {n}" for n in range(problem.nodes))
+    return ParetoSet(front.sorted(), named, len(bounds), solved)
+
+
+def scenario_pareto(
+    scenario: Scenario,
+    profile: ModelProfile | None = None,
+    *,
+    nodes: int | None = None,
+    solver: str | Solver[Any] = "auto",
+    progress: Callable[[int, int], object] | None = None,
+) -> ParetoSet:
+    """Find the delay-cost Pareto set of the compute nodes of a scenario, see `delay_cost_pareto`.
+
+    A node group with a ``count`` says how many machines of a type there are; all need a
+    ``price_per_hour``. The owners' own parts count with their mean over owners, as in MP-SL's
+    Eq. 4.
+    """
+    from splitopt.planning.pipeline_partition import prepare
+
+    found = profile or scenario.load_model()
+    scenario, _ = prepare(scenario, found, "epoch")
+    problem = PipelinePartition.from_scenario(scenario, found, "epoch")
+    listed, prices = scenario.node_list(), []
+    for node in listed:
+        if node.price_per_hour is None:
+            raise InputError.at(
+                f"nodes[{node.name}].price_per_hour", "is missing, the cost of a mix needs it"
+            )
+        prices.append(node.price_per_hour)
+    parts = owner_parts(problem, scenario, found, stated_cuts(scenario, found))
+    own = np.average(parts.compute_s, weights=[device.count for device in scenario.devices])
+    return delay_cost_pareto(
+        problem,
+        prices,
+        nodes=nodes,
+        other_s=float(own),
+        names=tuple(node.name for node in listed),
+        solver=solver,
+        progress=progress,
+    )
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """A mix, and delay and cost that it cannot go below."""
+
+    delay_s: float
+    cost: float
+    mix: tuple[int, ...]
+
+
+class _Front:
+    """The points that nothing beats so far."""
+
+    def __init__(self) -> None:
+        self.points: list[ParetoPoint] = []
+
+    def beats(self, delay_s: float, cost: float) -> bool:
+        """Whether a point is no worse in both."""
+        return any(
+            point.delay_s <= delay_s * (1 + _SAME) and point.cost <= cost * (1 + _SAME)
+            for point in self.points
+        )
+
+    def add(self, new: ParetoPoint) -> None:
+        """Take a point unless one beats it, and drop those that it beats."""
+        if self.beats(new.delay_s, new.cost):
+            return
+        self.points = [
+            point
+            for point in self.points
+            if point.delay_s < new.delay_s * (1 - _SAME) or point.cost < new.cost * (1 - _SAME)
+        ]
+        self.points.append(new)
+
+    def sorted(self) -> tuple[ParetoPoint, ...]:
+        """Give the points, the fastest first."""
+        return tuple(sorted(self.points, key=lambda point: point.delay_s))
+
+
+def _kinds(problem: PipelinePartition, prices: npt.NDArray[np.float64]) -> list[list[int]]:
+    """Group machines that can stand in for each other at the same price."""
+    groups: dict[tuple[int, float], list[int]] = {}
+    for node, first in enumerate(alike_nodes(problem)):
+        groups.setdefault((first, float(prices[node])), []).append(node)
+    return list(groups.values())
+
+
+def _check_number(kinds: list[list[int]]) -> None:
+    count = math.prod(len(members) + 1 for members in kinds) - 1
+    if count > MOST_MIXES:
+        raise InputError.at(
+            "nodes",
+            f"make {count:,} mixes of {len(kinds)} kinds, more than {MOST_MIXES:,}; offer fewer "
+            "machines or fewer different ones",
+        )
+
+
+def _mixes(kinds: list[list[int]], nodes: int | None) -> Iterator[tuple[int, ...]]:
+    """Give every mix as its lowest indices, rising."""
+    for counts in itertools.product(*(range(len(members) + 1) for members in kinds)):
+        size = sum(counts)
+        if size and nodes in (None, size):
+            pairs = zip(kinds, counts, strict=True)
+            yield tuple(sorted(n for members, count in pairs for n in members[:count]))
+
+
+def _lower_bound(
+    problem: PipelinePartition,
+    prices: npt.NDArray[np.float64],
+    mix: tuple[int, ...],
+    other_s: float,
+) -> tuple[float, float]:
+    """Bound delay and cost of a mix from below, infinite if it plainly has no answer."""
+    if len(mix) > problem.layers:
+        return math.inf, math.inf
+    some = restricted(problem, mix, objective="epoch", use_all_nodes=True)
+    if some.infeasibility() is not None:
+        return math.inf, math.inf
+    delay_s = some.bound() * (1 - _SAME) + other_s
+    return delay_s, float(rent(delay_s, prices[list(mix)]))
