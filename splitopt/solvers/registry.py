@@ -50,6 +50,10 @@ SOLVERS: dict[str, dict[str, str]] = {
         "gibbs": f"{_CLUSTER}.gibbs:Gibbs",
         "similar_compute": f"{_CLUSTER}.rules:SimilarCompute",
         "random_clusters": f"{_CLUSTER}.rules:RandomClusters",
+        "highs": f"{_CLUSTER}.backends:Highs",
+        "scip": f"{_CLUSTER}.backends:Scip",
+        "gurobi": f"{_CLUSTER}.backends:Gurobi",
+        "pyomo:gurobi_direct_minlp": f"{_CLUSTER}.backends:PyomoGurobi",
     },
     "pipeline_partition": {
         "subset_dp": f"{_PIPELINE}.subset_dp:SubsetDp",
@@ -63,6 +67,10 @@ SOLVERS: dict[str, dict[str, str]] = {
     "cut_under_uncertainty": {
         "saa": f"{_UNCERTAIN}.saa:Saa",
         "enumerate": f"{_UNCERTAIN}.enumeration:Enumerate",
+        "highs": f"{_UNCERTAIN}.backends:Highs",
+        "scip": f"{_UNCERTAIN}.backends:Scip",
+        "gurobi": f"{_UNCERTAIN}.backends:Gurobi",
+        "pyomo:gurobi_direct_minlp": f"{_UNCERTAIN}.backends:PyomoGurobi",
     },
 }
 """Problem -> solver -> ``module:class``, the preferred one first; a new solver is one line here."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,6 +18,14 @@ from splitopt.problems.cluster_and_spectrum.decision import (
     whole_numbers,
 )
 from splitopt.problems.cluster_and_spectrum.terms import phase_terms
+from splitopt.problems.linear_program import (
+    GurobiProgram,
+    LinearProgram,
+    PyomoProgram,
+    Values,
+    to_gurobi,
+    to_pyomo,
+)
 
 if TYPE_CHECKING:
     from splitopt.latency.clustered import DeviceSeconds
@@ -292,6 +300,53 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
         x = np.empty(self.devices, dtype=np.int64)
         x[members] = allocate_clusters(self, taken, rule).subcarriers
         return ClusterAndSpectrumDecision(taken, x)
+
+    def to_pyomo(
+        self,
+        clusters: Iterable[npt.ArrayLike] | None = None,
+        unit_s: float = 1.0,
+        keep_subcarriers: bool = False,
+    ) -> PyomoProgram[ClusterAndSpectrumDecision]:
+        """Give the problem as a Pyomo model, see the module `formulation`.
+
+        Parameters
+        ----------
+        clusters
+            Fix these clusters, so that only subcarriers are chosen; None chooses both.
+        unit_s
+            Length in s of the model's unit of time; near a cluster's time is best for solvers.
+        keep_subcarriers
+            Let ``decision()`` keep the model's subcarriers, for own constraints on them; else it
+            gives the best ones for the model's clusters.
+
+        Raises
+        ------
+        InputError
+            The clusters do not fit, or the unit is not above 0.
+        InfeasibleError
+            A cluster has more devices than there are subcarriers.
+        """
+        program, read = self._program(clusters, unit_s, keep_subcarriers)
+        return to_pyomo(program, read)
+
+    def to_gurobi(
+        self,
+        env: Any = None,
+        clusters: Iterable[npt.ArrayLike] | None = None,
+        unit_s: float = 1.0,
+        keep_subcarriers: bool = False,
+    ) -> GurobiProgram[ClusterAndSpectrumDecision]:
+        """Give the problem as a gurobipy model; as `to_pyomo`, in an own environment by default."""
+        program, read = self._program(clusters, unit_s, keep_subcarriers)
+        return to_gurobi(program, read, env)
+
+    def _program(
+        self, clusters: Iterable[npt.ArrayLike] | None, unit_s: float, keep: bool
+    ) -> tuple[LinearProgram, Callable[[Values], ClusterAndSpectrumDecision]]:
+        from splitopt.problems.cluster_and_spectrum.formulation import read_round, round_program
+
+        program = round_program(self, clusters, unit_s)
+        return program, lambda values: read_round(self, values, keep=keep)
 
     def decode(
         self, document: Mapping[str, Any], source: str = "decision"

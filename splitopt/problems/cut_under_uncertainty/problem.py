@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -16,6 +16,14 @@ from splitopt.problems.cut_under_uncertainty.blocks import Blocks, read_listed, 
 from splitopt.problems.cut_under_uncertainty.decision import CutUnderUncertaintyDecision
 from splitopt.problems.cut_under_uncertainty.drawn import read_generator
 from splitopt.problems.cut_under_uncertainty.risk import OBJECTIVES, statistic
+from splitopt.problems.linear_program import (
+    GurobiProgram,
+    LinearProgram,
+    PyomoProgram,
+    Values,
+    to_gurobi,
+    to_pyomo,
+)
 
 if TYPE_CHECKING:
     from splitopt.profiles import ModelProfile
@@ -271,6 +279,42 @@ class CutUnderUncertainty(Problem[CutUnderUncertaintyDecision]):
             taken = clusters_by_latency(block) if clusters is None else clusters[j]
             answers.append(block.complete(taken))
         return CutUnderUncertaintyDecision(cut, tuple(answers))
+
+    def to_pyomo(self, unit_s: float = 1.0) -> PyomoProgram[CutUnderUncertaintyDecision]:
+        """Give the deterministic equivalent as a Pyomo model, see the module `formulation`.
+
+        Parameters
+        ----------
+        unit_s
+            Length in s of the model's unit of time; near a cluster's time is best for solvers.
+
+        Raises
+        ------
+        InputError
+            The unit is not above 0.
+        InfeasibleError
+            A cluster has more devices than there are subcarriers.
+        """
+        program, read = self._program(unit_s)
+        return to_pyomo(program, read)
+
+    def to_gurobi(
+        self, env: Any = None, unit_s: float = 1.0
+    ) -> GurobiProgram[CutUnderUncertaintyDecision]:
+        """Give the deterministic equivalent as a gurobipy model; as `to_pyomo`."""
+        program, read = self._program(unit_s)
+        return to_gurobi(program, read, env)
+
+    def _program(
+        self, unit_s: float
+    ) -> tuple[LinearProgram, Callable[[Values], CutUnderUncertaintyDecision]]:
+        from splitopt.problems.cut_under_uncertainty.formulation import (
+            equivalent_program,
+            read_equivalent,
+        )
+
+        program = equivalent_program(self, unit_s)
+        return program, lambda values: read_equivalent(self, values)
 
     def decode(
         self, document: Mapping[str, Any], source: str = "decision"
