@@ -37,6 +37,13 @@ def command(
             "pipeline_partition: period (default), epoch, paper.",
         ),
     ] = None,
+    pareto: Annotated[
+        bool,
+        typer.Option(
+            "--pareto",
+            help="Of the compute nodes, every mix that no other beats in both delay and cost.",
+        ),
+    ] = False,
     solver: shared.SolverName = "auto",
     option: shared.SolverOptions = None,
     time_limit: shared.TimeLimit = shared.DEFAULT_TIME_LIMIT_S,
@@ -56,6 +63,10 @@ def command(
 
     shared.check_outputs(scenario, output, report)
     given = Scenario.load(scenario)
+    if pareto:
+        from splitopt.cli.pareto import show
+
+        return show(given, problem, objective, solver, option, output, report, as_json)
     with shared.progress(silent=as_json) as callback:
         made = plan(
             given,

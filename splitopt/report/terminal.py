@@ -19,17 +19,18 @@ def plan_to_terminal(plan: Plan) -> RenderableType:
     parts: list[RenderableType] = [Text(summary.title, style="bold")]
     for table in summary.tables:
         if table.main:
-            parts += _table(table)
+            parts += table_in_terminal(table)
     parts.append(Text(summary.verdict, style="bold green" if plan.is_feasible else "bold red"))
     parts += [Text(f"{label}: {value}") for label, value in summary.facts]
     for table in summary.tables:
         if not table.main:
-            parts += _table(table)
+            parts += table_in_terminal(table)
     parts += [Text(f"Note: {note}", style="yellow") for note in summary.notes]
     return Group(*parts)
 
 
-def _table(table: Table) -> list[RenderableType]:
+def table_in_terminal(table: Table) -> list[RenderableType]:
+    """Lay out one table with its caption, the first rows of many."""
     grid = Grid(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     for column in table.columns:
         grid.add_column(column.heading, justify="left" if column.text else "right", no_wrap=True)

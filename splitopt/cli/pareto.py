@@ -1,0 +1,85 @@
+"""``splitopt plan --pareto``: which machines to rent, delay against cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from splitopt.cli import options as shared
+from splitopt.errors import InfeasibleError, InputError
+from splitopt.files import write_atomic
+from splitopt.scenario import Scenario
+
+_HEAD = {"format": "splitopt-pareto", "version": 1}
+PROBLEM, OBJECTIVE = "pipeline_partition", "epoch"
+
+
+def show(
+    scenario: Scenario,
+    problem: str | None,
+    objective: str | None,
+    solver: str,
+    option: list[str] | None,
+    output: Path | None,
+    report: Path | None,
+    as_json: bool,
+) -> int:
+    """Find the delay-cost set of a scenario's compute nodes, and write and show it."""
+    from splitopt.planning.pipeline_partition import prepare
+    from splitopt.planning.pipelines.pareto import ParetoSet, scenario_pareto
+    from splitopt.report.pareto import pareto_to_html, pareto_to_terminal
+    from splitopt.solvers.registry import solver_class, with_options
+
+    for name, stated, only in (("problem", problem, PROBLEM), ("objective", objective, OBJECTIVE)):
+        if stated not in (None, only):
+            raise InputError(
+                f"--{name} is {stated!r}, but --pareto is about {only!r}; leave it out"
+            )
+    if not scenario.nodes:
+        raise InputError("nodes: there are none, and --pareto is about the compute nodes to rent")
+    options = shared.solver_options(option)
+    if options and solver == "auto":
+        raise InputError("--option needs --solver, whose options they are")
+    chosen = solver if solver == "auto" else with_options(solver_class(PROBLEM, solver), options)
+    profile = scenario.load_model()
+    found: ParetoSet | None = None
+    answer: dict[str, Any] = {"outcome": "optimal", "message": None}
+    try:
+        scenario, _ = prepare(scenario, profile, OBJECTIVE)
+        with _progress(silent=as_json) as progress:
+            found = scenario_pareto(scenario, profile, solver=chosen, progress=progress)
+        answer |= found.to_dict()
+    except InfeasibleError as error:
+        answer = {**_HEAD, "outcome": "infeasible", "message": str(error), "points": []}
+    document = json.dumps(answer, indent=1, allow_nan=False)
+    if output is not None:
+        write_atomic(output, document + "\n")
+    if as_json:
+        typer.echo(document)
+    if found is None:
+        if not as_json:
+            typer.echo(f"No mix (infeasible): {answer['message']}")
+        return 1
+    if report is not None:
+        write_atomic(report, pareto_to_html(found, scenario))
+    if not as_json:
+        shared.console().print(pareto_to_terminal(found, scenario))
+    return 0
+
+
+@contextmanager
+def _progress(silent: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Show how many mixes are settled, on a terminal only."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if silent or not console.is_terminal:
+        yield None
+        return
+    with console.status("settling mixes ...") as status:
+        yield lambda done, mixes: status.update(f"settling mixes: {done:,} of {mixes:,}")
