@@ -140,7 +140,7 @@ def _linked(
     """Activations shrink along the model, in steps; gradients are as large."""
     forward, backward = _layers(rng, layers)
     volume = _rounded(20.0 * 0.5 ** np.sort(rng.uniform(0.0, 5.0, layers + 1)))
-    cuts = {"cut_up_bytes": volume, "cut_down_bytes": volume}
+    cuts: dict[str, Any] = {"cut_up_bytes": volume, "cut_down_bytes": volume}
     return _instance(rng, forward, backward, speed, links=links, **cuts)
 
 
@@ -157,7 +157,7 @@ def _instance(
     nodes, layers = len(speed), forward.shape[1]
     size = _rounded(rng.uniform(1.0, 2.0, layers))
     share = rng.uniform(0.5, 1.5, nodes) if uneven else np.ones(nodes)
-    space = room * size.sum() * share / share.sum()
+    space: FloatArray = room * size.sum() * share / share.sum()
     if room >= 1:  # a node holds its largest layers however few there are
         space = np.maximum(space, 2 * np.sort(size)[-min(layers, 2) :].sum())
     return PipelinePartition(

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from splitopt.bench.families import InstanceSet, LibraryEntry, Recipe
 from splitopt.bench.families_pipeline_partition import LINKED
 from splitopt.problems.pipeline_partition import PipelinePartition
@@ -20,12 +22,12 @@ _GIB = 2.0**30
 
 def by_hand() -> PipelinePartition:
     """Two nodes, the second twice as slow: the optimum is 30, worked out by hand."""
-    forward, backward = [2, 3, 1, 4, 2, 2], [4, 6, 2, 9, 4, 3]
+    times = np.array([[2, 3, 1, 4, 2, 2], [4, 6, 2, 9, 4, 3]], dtype=np.float64)
     return PipelinePartition(
-        forward_s=[forward, [2 * value for value in forward]],
-        backward_s=[backward, [2 * value for value in backward]],
-        layer_memory_bytes=[1] * 6,
-        node_memory_bytes=[100, 100],
+        forward_s=np.stack((times[0], 2 * times[0])),
+        backward_s=np.stack((times[1], 2 * times[1])),
+        layer_memory_bytes=np.ones(6),
+        node_memory_bytes=np.full(2, 100.0),
         owners=1,
     )
 

@@ -1,0 +1,106 @@
+"""``python -m benchmarks.pipeline``: how fast `subset_dp` is, and integer programming beside it."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.pipeline import cases
+from splitopt.bench.machine import describe_machine
+from splitopt.files import write_atomic
+
+RESULTS = Path(__file__).parent / "results"
+CASE = {
+    "family": ("family", "`{}`"),
+    "layers": ("layers", "{:,}"),
+    "nodes": ("nodes", "{}"),
+    "objective": ("objective", "`{}`"),
+}
+SPEED = CASE | {
+    "median_s": ("median in s", "{:.4f}"),
+    "worst_s": ("slowest in s", "{:.4f}"),
+    "gap": ("certified gap", "{:.0e}"),
+    "goal_s": ("goal in s", "{:g}"),
+    "met": ("met", "{}"),
+}
+BESIDE = CASE | {
+    "subset_dp_s": ("`subset_dp` in s", "{:.5f}"),
+    **{f"{name}_s": (f"`{name}` in s", "{:.2f}") for name in cases.BACK_ENDS},
+    "fastest": ("first proof", "{}"),
+    "ratio": ("times `subset_dp`", "{:,.0f}"),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print every row, and write the tables as CSV and Markdown."""
+    options = _options(arguments)
+    options.output.mkdir(parents=True, exist_ok=True)
+    machine = describe_machine()
+    note = f"{machine['processor']}, one thread, Python {machine['python']}. "
+    seeds = range(options.seeds)
+    warm = f"Warm; median of {options.repeats} runs on each of {options.seeds} seeds."
+    for name, chosen in (("speed", cases.SPEED), ("links", cases.LINKS)):
+        if name in options.tables:
+            rows = []
+            for case in chosen:
+                rows.append(cases.speed_row(case, seeds, options.repeats))
+                print("  ".join(_cells(rows[-1], SPEED)), flush=True)
+            _write(options.output / name, rows, SPEED, note + warm)
+    if "beside" in options.tables:
+        rows = []
+        for case in cases.BESIDE:
+            rows.append(cases.beside_row(case, options.repeats, options.limit))
+            print("  ".join(_cells(rows[-1], BESIDE)), flush=True)
+        words = (
+            f"{note}Seed 0; every run with a limit of {options.limit:g} s, models included. A back "
+            f"end proves by its own tolerances (gap at most {cases.TOLERANCE:g}); a time at the "
+            "limit is no proof. An empty place: the licence does not take the size."
+        )
+        _write(options.output / "beside", rows, BESIDE, words)
+    return 0
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.pipeline", description=__doc__)
+    tables = ["speed", "links", "beside"]
+    parser.add_argument("--tables", nargs="*", choices=tables, default=tables)
+    parser.add_argument("--seeds", type=int, default=5, help="instances of each case")
+    parser.add_argument("--repeats", type=int, default=5, help="runs on each instance")
+    parser.add_argument("--limit", type=float, default=60.0, help="s for a back end")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
+    return parser.parse_args(arguments)
+
+
+def _cells(row: dict[str, Any], columns: dict[str, tuple[str, str]]) -> list[str]:
+    return [
+        "–" if row.get(name) is None else text.format(row[name])
+        for name, (_, text) in columns.items()
+    ]
+
+
+def _write(
+    path: Path, rows: list[dict[str, Any]], columns: dict[str, tuple[str, str]], note: str
+) -> None:
+    table = io.StringIO()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(table, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomic(path.with_suffix(".csv"), table.getvalue())
+    lines = [
+        note,
+        "",
+        "| " + " | ".join(title for title, _ in columns.values()) + " |",
+        "|" + " ---: |" * len(columns),
+        *("| " + " | ".join(_cells(row, columns)) + " |" for row in rows),
+    ]
+    write_atomic(path.with_suffix(".md"), "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
