@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from splitopt.cli import bench, plan, profile, report, schema, simulate, solve, solvers
+from splitopt.cli import bench, control, plan, profile, report, schema, simulate, solve, solvers
 
 app = typer.Typer(
     name="splitopt",
@@ -20,6 +20,7 @@ app.command("plan")(plan.command)
 app.command("solve")(solve.command)
 app.command("solvers")(solvers.command)
 app.command("bench")(bench.command)
+app.command("control")(control.command)
 app.command("profile")(profile.command)
 app.command("report")(report.command)
 app.command("simulate")(simulate.command)

@@ -24,8 +24,7 @@ def command(
         typer.Option(
             "--problem",
             metavar="NAME",
-            help="The question to ask; with compute nodes pipeline_partition, else "
-            "cut_and_resources.",
+            help="The question to ask; by default the one that the scenario's sections belong to.",
         ),
     ] = None,
     objective: Annotated[

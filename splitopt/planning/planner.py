@@ -102,9 +102,14 @@ def plan(
 def default_problem(scenario: Scenario) -> str:
     """Say which problem a scenario asks: that of the section which no other problem uses.
 
-    With compute nodes it is ``pipeline_partition``, otherwise ``cut_and_resources``.
+    With compute nodes it is ``pipeline_partition``, with distributions ``cut_under_uncertainty``,
+    with clusters alone ``cluster_and_spectrum``, otherwise ``cut_and_resources``.
     """
-    return "pipeline_partition" if scenario.nodes else "cut_and_resources"
+    if scenario.nodes:
+        return "pipeline_partition"
+    if scenario.distributions is not None:
+        return "cut_under_uncertainty"
+    return "cut_and_resources" if scenario.clusters is None else "cluster_and_spectrum"
 
 
 def _envelope(

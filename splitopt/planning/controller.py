@@ -1,0 +1,312 @@
+"""Two timescales, live: the cut once, clusters and subcarriers anew in every round (CPSL Alg. 1).
+
+Before training, `saa` fixes the cut. In every round the controller takes fresh measurements of
+speeds and channels and improves its last clusters for them, in a fixed number of swaps. A replay of
+a trace of rounds compares that with knowing everything, with never changing, and with chance.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from splitopt.distributions import Trace, generator
+from splitopt.driver import solve
+from splitopt.errors import InfeasibleError, InputError
+from splitopt.problems.base import FloatArray
+from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum, ClusterAndSpectrumDecision
+from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty, Generator
+from splitopt.results import Result
+from splitopt.scenario import Scenario
+from splitopt.scenario.varying import COMPUTE, SNR
+from splitopt.solvers.cluster_and_spectrum.annealing import allowances
+from splitopt.solvers.cluster_and_spectrum.swaps import Swaps, by_capability
+from splitopt.solvers.cut_under_uncertainty.inner import Inner, automatic_inner
+from splitopt.solvers.options import check_whole
+
+POLICIES = ("controller", "clairvoyant", "static", "random")
+"""`clairvoyant` chooses cut and clusters for each round with all the time it likes; `static` keeps
+the cut, clusters and subcarriers planned for mean values; `random` draws clusters in each round."""
+
+_TRACE_STREAM, _SWAP_STREAM, _RANDOM_STREAM = 2**20, 2**21, 2**22
+_HOT, _COLD = 2e-3, 1e-4
+"""Temperatures of the swaps, relative to a cluster: low, since the last plan is a good start."""
+
+Measured = Mapping[str, FloatArray]
+"""``compute`` in FLOP/s and ``snr_db``, shape (N,), as far as they vary."""
+
+
+@dataclass(frozen=True)
+class RoundReport:
+    """One round: latency in s by policy, and how long the controller took to plan it."""
+
+    number: int
+    latency_s: Mapping[str, float]
+    plan_s: float
+
+
+@dataclass(frozen=True)
+class ControlReport:
+    """A replayed trace."""
+
+    cut: str
+    rounds: tuple[RoundReport, ...]
+    confidence: Mapping[str, Any] | None = None
+    interrupted: bool = False
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """Policies that were compared."""
+        return tuple(self.rounds[0].latency_s) if self.rounds else ()
+
+    def latencies(self, policy: str) -> FloatArray:
+        """Shape (R,): seconds of every round under a policy."""
+        return np.array([report.latency_s[policy] for report in self.rounds])
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Give mean, median and largest latency of every policy, and its mean over ours."""
+        own = float(self.latencies("controller").mean()) if self.rounds else 0.0
+        found = {}
+        for policy in self.policies:
+            values = self.latencies(policy)
+            found[policy] = {
+                "mean_s": float(values.mean()),
+                "median_s": float(np.median(values)),
+                "most_s": float(values.max()),
+                "relative": float(values.mean()) / own if own > 0 else 1.0,
+            }
+        return found
+
+    def to_csv(self) -> str:
+        """Give a row per round."""
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["round", *(f"{name}_s" for name in self.policies), "plan_s"])
+        for report in self.rounds:
+            values = (report.latency_s[name] for name in self.policies)
+            writer.writerow([report.number, *values, report.plan_s])
+        return stream.getvalue()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the report as JSON-ready data."""
+        plans = [report.plan_s for report in self.rounds]
+        return {
+            "cut": self.cut,
+            "rounds": [
+                {"round": r.number, "latency_s": dict(r.latency_s), "plan_s": r.plan_s}
+                for r in self.rounds
+            ],
+            "summary": self.summary(),
+            "plan_median_s": float(np.median(plans)) if plans else None,
+            "confidence": self.confidence,
+            "interrupted": self.interrupted,
+        }
+
+
+@dataclass
+class Controller:
+    """Plans round after round under a cut that stays.
+
+    Parameters
+    ----------
+    problem
+        Rounds by a `Generator`.
+    cut
+        0-based.
+    swaps
+        How many exchanges of two devices are tried in a round, from the last plan.
+    seed
+        Of the swaps; the same seed and measurements give the same plans.
+    confidence
+        What `saa` said about the cut.
+    """
+
+    problem: CutUnderUncertainty
+    cut: int
+    swaps: int = 3000
+    seed: int = 0
+    confidence: Mapping[str, Any] | None = None
+    _last: ClusterAndSpectrumDecision | None = field(default=None, repr=False)
+    _round: int = field(default=0, repr=False)
+
+    def __post_init__(self) -> None:
+        check_whole("swaps", self.swaps, 1)
+        _generator(self.problem)
+
+    @classmethod
+    def start(
+        cls,
+        scenario: Scenario,
+        *,
+        cut: str | None = None,
+        swaps: int = 3000,
+        seed: int = 0,
+        time_limit_s: float | None = None,
+        **options: Any,
+    ) -> Controller:
+        """Fix the cut of a scenario, by `saa` with these options unless it is given.
+
+        Raises
+        ------
+        InputError
+            The scenario cannot be used, or has no such cut.
+        InfeasibleError
+            No plan is possible.
+        """
+        problem = CutUnderUncertainty.from_scenario(scenario)
+        if (reason := problem.infeasibility()) is not None:
+            raise InfeasibleError(reason)
+        if cut is not None:
+            if cut not in problem.cuts:
+                raise InputError.at("cut", f"is {cut!r}, known are {', '.join(problem.cuts)}")
+            return cls(problem, problem.cuts.index(cut), swaps, seed)
+        result: Result = solve(problem, "saa", time_limit_s=time_limit_s, seed=seed, **options)
+        if not result.is_feasible:
+            raise InfeasibleError(result.message or "saa found no cut")
+        chosen = result.decision.to_dict()["cut"]  # type: ignore[union-attr]
+        confidence = result.to_dict()["details"].get("confidence")
+        return cls(problem, chosen, swaps, seed, confidence)
+
+    def replan(self, measured: Measured) -> ClusterAndSpectrumDecision:
+        """Plan the next round for these measurements, from the last plan.
+
+        The first call starts from the sort by capability.
+        """
+        block = _generator(self.problem).block(self.cut, **measured)
+        rng = generator(self.seed, _SWAP_STREAM, self._round)
+        members = by_capability(block) if self._last is None else self._last.members
+        self._last = _improve(block, members, self.swaps, rng)
+        self._round += 1
+        return self._last
+
+    def draw_rounds(self, rounds: int) -> list[Measured]:
+        """Draw rounds that `saa` has not seen."""
+        check_whole("rounds", rounds, 1)
+        source = _generator(self.problem)
+        return [source.draw(index, _TRACE_STREAM) for index in range(rounds)]
+
+    def replay(
+        self,
+        rounds: Sequence[Measured],
+        policies: Sequence[str] = POLICIES,
+        delay: int = 0,
+        progress: Callable[[int], object] | None = None,
+    ) -> ControlReport:
+        """Plan and time every round of a trace, and what other policies would have taken.
+
+        Parameters
+        ----------
+        rounds
+            What every round really is, see `measured_rounds` and `draw_rounds`.
+        policies
+            Of `POLICIES`; ``controller`` is always there.
+        delay
+            Rounds between a measurement and its use: 0 plans with what the round really is.
+        progress
+            Called with the number of each round that is done. Ctrl-C ends the replay with the
+            rounds that are done.
+        """
+        for name in policies:
+            if name not in POLICIES:
+                raise InputError.at("policies", f"has {name!r}, known are {', '.join(POLICIES)}")
+        check_whole("delay", delay, 0)
+        others = {name: self._policy(name) for name in policies if name != "controller"}
+        done: list[RoundReport] = []
+        source = _generator(self.problem)
+        interrupted = False
+        try:
+            self._warm_up()
+            for index, truth in enumerate(rounds):
+                seen = rounds[index - delay] if index >= delay else {}
+                begin = time.perf_counter()
+                decision = self.replan(seen)
+                took = time.perf_counter() - begin
+                block = source.block(self.cut, **truth)
+                latency = {"controller": block.evaluate(decision)}
+                latency |= {name: policy(index, truth, seen) for name, policy in others.items()}
+                done.append(RoundReport(index + 1, latency, took))
+                if progress is not None:
+                    progress(index + 1)
+        except KeyboardInterrupt:
+            interrupted = True
+        cut = self.problem.cuts[self.cut]
+        return ControlReport(cut, tuple(done), self.confidence, interrupted)
+
+    def _warm_up(self) -> None:
+        """Let compiling be paid for before a round waits for it."""
+        block = _generator(self.problem).expected()[self.cut].single()
+        _improve(block, by_capability(block), 1, generator(0))
+
+    def _policy(self, name: str) -> Callable[[int, Measured, Measured], float]:
+        source, cut = _generator(self.problem), self.cut
+        if name == "static":
+            block = source.expected()[cut].single()
+            fixed = self._thorough().solve(block, 0, 0).decision
+            return lambda _, truth, __: source.block(cut, **truth).evaluate(fixed)
+        if name == "random":
+            return self._random
+        inner = self._thorough()
+
+        def clairvoyant(index: int, truth: Measured, _: Measured) -> float:
+            rounds, least = source.at(**truth), np.inf
+            floors = rounds.bounds()
+            for other in np.argsort(floors, kind="stable").tolist():
+                if floors[other] < least:
+                    least = min(least, inner.solve(rounds[other].single(), 0, index).value)
+            return float(least)
+
+        return clairvoyant
+
+    def _random(self, index: int, truth: Measured, seen: Measured) -> float:
+        source = _generator(self.problem)
+        planned = source.block(self.cut, **seen)
+        order = generator(self.seed, _RANDOM_STREAM, index).permutation(planned.devices)
+        clusters = np.split(order, np.cumsum(planned.cluster_sizes)[:-1])
+        return source.block(self.cut, **truth).evaluate(planned.complete(clusters))
+
+    def _thorough(self) -> Inner:
+        """Give a solver that takes its time: every partition, or long chains."""
+        found = automatic_inner(self.problem, "auto", {}, self.seed)
+        return found if found.solver == "enumerate" else Inner("anneal", {}, self.seed)
+
+
+def measured_rounds(trace: Trace, scenario: Scenario) -> list[Measured]:
+    """Turn a trace, such as `read_trace` gives, into rounds of a scenario's devices.
+
+    Raises
+    ------
+    InputError
+        Its devices are others than the scenario's.
+    """
+    names = {COMPUTE: "compute", SNR: "snr_db"}
+    ordered = trace.ordered([device.name for device in scenario.fleet()])
+    if COMPUTE in ordered.values and (ordered.values[COMPUTE] <= 0).any():
+        raise InputError.at("trace", f"{COMPUTE} has a value of 0 or less, it must be above 0")
+    return [
+        {names[key]: table[row] for key, table in ordered.values.items()}
+        for row in range(ordered.rounds)
+    ]
+
+
+def _generator(problem: CutUnderUncertainty) -> Generator:
+    if not isinstance(problem.source, Generator):
+        raise InputError("the controller needs rounds by a generator, not listed samples")
+    return problem.source
+
+
+def _improve(
+    block: ClusterAndSpectrum, members: Any, swaps: int, rng: np.random.Generator
+) -> ClusterAndSpectrumDecision:
+    """Anneal briefly from a partition; give the best that was visited."""
+    state = Swaps(block, members)
+    if len(block.cluster_sizes) > 1:
+        unit = state.least / len(block.cluster_sizes)
+        temperature = unit * _HOT * (_COLD / _HOT) ** (np.arange(swaps) / swaps)
+        state.advance(rng, allowances(rng.random(swaps), temperature))
+    return state.decision(best=True)
