@@ -1,0 +1,1 @@
+"""CPSL, section VIII, rebuilt beside its published numbers."""
