@@ -6,6 +6,7 @@ import copy
 import io
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -220,6 +221,9 @@ def test_which_question_a_scenario_asks(scenario_document):
     """Compute nodes ask for a pipeline; without a server the other problem refuses."""
     assert default_problem(scenario()) == "pipeline_partition"
     assert default_problem(Scenario.from_dict(scenario_document)) == "cut_and_resources"
+    assert default_problem(Scenario.load("cpsl-identical")) == "cluster_and_spectrum"
+    varying = Scenario.load(Path(__file__).parents[2] / "examples" / "cpsl-varying.yaml")
+    assert default_problem(varying) == "cut_under_uncertainty"
     with pytest.raises(InputError, match=r"servers: there is none.*pipeline_partition"):
         plan(scenario(), problem="cut_and_resources")
     both = Scenario.from_dict(
