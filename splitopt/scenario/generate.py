@@ -50,6 +50,41 @@ def draw(
     }
 
 
+def draw_pipeline(seed: int, devices: int, nodes: int, profile: str) -> dict[str, Any]:
+    """Draw a scenario's plain data with compute nodes instead of a server.
+
+    The devices are those of `draw`, all with batches of 32 samples. Speeds of the nodes are
+    log-uniform between 50 and 400 GMAC/s and their prices follow them, each holds half or one GiB
+    for every device, and their interfaces have 1 or 10 Gbit/s. The cuts are left to the plan.
+    """
+    if isinstance(nodes, bool) or not isinstance(nodes, int) or nodes < 1:
+        raise InputError.at("nodes", f"is {nodes!r}, a pipeline has at least one node")
+    drawn = draw(seed, devices, profile)
+    rng = np.random.default_rng([seed, nodes])
+    speed = 2e9 * np.exp(rng.uniform(np.log(50.0), np.log(400.0), nodes))
+    memory = devices * rng.choice([2**29, 2**30], nodes)
+    rate = rng.choice([1e9, 1e10], nodes)
+    width = len(str(nodes))
+    machines = [
+        {
+            "name": f"node-{n + 1:0{width}d}",
+            "compute": _rounded(speed[n]),
+            "memory": float(memory[n]),
+            "rate": float(rate[n]),
+            "price_per_hour": _rounded(0.2 * speed[n] / 4e11),
+        }
+        for n in range(nodes)
+    ]
+    del drawn["servers"], drawn["privacy"]
+    return {
+        **drawn,
+        "name": f"generated-{devices}-nodes-{nodes}-seed-{seed}",
+        "devices": [{**device, "batch_size": 32} for device in drawn["devices"]],
+        "links": {**drawn["links"], "nodes": {"model": "nic"}},
+        "nodes": machines,
+    }
+
+
 def _rounded(value: float) -> float:
     """Four significant digits, so that generated files are readable."""
     return float(f"{value:.4g}")

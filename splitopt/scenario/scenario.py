@@ -174,12 +174,23 @@ class Scenario(Part):
         seed: int = 0,
         devices: int = 10,
         *,
-        profile: str = "dp-mora-resnet18-recovered",
+        profile: str | None = None,
         leakage_limit: float | None = None,
+        nodes: int | None = None,
     ) -> Scenario:
-        """Draw a fleet of any size, see `splitopt.scenario.generate.draw`."""
-        from splitopt.scenario.generate import draw
+        """Draw a fleet of any size, see `splitopt.scenario.generate.draw`.
 
+        With `nodes` there are that many compute nodes instead of a server, see `draw_pipeline`.
+        The profile is ``dp-mora-resnet18-recovered``, or ``resnet18-imagenet`` with nodes.
+        """
+        from splitopt.scenario.generate import draw, draw_pipeline
+
+        if nodes is not None:
+            if leakage_limit is not None:
+                raise InputError.at("leakage_limit", "is not for pipelines; leave it out")
+            profile = profile or "resnet18-imagenet"
+            return cls.from_dict(draw_pipeline(seed, devices, nodes, profile), "generate")
+        profile = profile or "dp-mora-resnet18-recovered"
         return cls.from_dict(draw(seed, devices, profile, leakage_limit), "generate")
 
     def to_dict(self) -> dict[str, Any]:

@@ -132,3 +132,22 @@ def test_sections_about_nodes_need_nodes(scenario_document, section):
         scenario_document["pipeline"] = {"order": "given"}
     with pytest.raises(InputError, match="there are no compute nodes; add 'nodes' or drop it"):
         Scenario.from_dict(scenario_document)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_generated_pipelines_can_be_planned(seed):
+    """Any size is valid, survives a round trip and has a plan; the same seed draws the same."""
+    from splitopt import plan
+
+    scenario = Scenario.generate(seed=seed, devices=5 + seed, nodes=2 + seed % 3)
+    assert len(scenario.node_list()) == 2 + seed % 3
+    assert Scenario.from_dict(yaml.safe_load(scenario.to_yaml()), from_file=True) == scenario
+    assert Scenario.generate(seed=seed, devices=5 + seed, nodes=2 + seed % 3) == scenario
+    assert plan(scenario).result["outcome"] == "optimal"
+
+
+@pytest.mark.parametrize("wrong", [{"nodes": 0}, {"nodes": True}, {"nodes": 2, "leakage_limit": 1}])
+def test_impossible_pipelines_are_not_drawn(wrong):
+    """At least one node, and no leakage limit."""
+    with pytest.raises(InputError, match=r"nodes|leakage_limit"):
+        Scenario.generate(seed=0, devices=2, **wrong)
