@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from splitopt.latency.split_federated import full_resource_seconds, round_latency
-from splitopt.profiles.curves import curve_value
+from splitopt.profiles.curves import curve_value, interpolated
 
 TABLE = "table"
 """The key of columns that are known at integer cuts only."""
@@ -69,7 +69,7 @@ def values_at(columns: Columns, cut: Any, xp: Any = np, clip: bool = False) -> A
     """
     at = xp.asarray(cut)[..., None]
     parts = [
-        _interpolated(array, at, xp) if name == TABLE else curve_value(name, array, at, xp)
+        interpolated(array, at, xp) if name == TABLE else curve_value(name, array, at, xp)
         for name, array in columns.items()
     ]
     if clip:
@@ -109,14 +109,3 @@ def latency_at(phases: Columns, cut: Any, shares: Any, xp: Any = np, clip: bool 
     `split_federated`, or take ``{"table": ...}`` of shape (..., 4, L).
     """
     return round_latency(values_at(phases, cut, xp, clip), shares)
-
-
-def _interpolated(table: Any, cut: Any, xp: Any) -> Any:
-    """Give the values (..., K) of a table (..., K, L) on the lines between its integer cuts."""
-    last = table.shape[-1]
-    left = xp.clip(xp.floor(cut), 1, max(last - 1, 1))
-    weight = cut - left
-    column = xp.broadcast_to(left, table.shape[:-1])[..., None].astype(int) - 1
-    low = xp.take_along_axis(table, column, axis=-1)[..., 0]
-    high = xp.take_along_axis(table, xp.minimum(column + 1, last - 1), axis=-1)[..., 0]
-    return low * (1 - weight) + high * weight

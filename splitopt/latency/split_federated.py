@@ -17,7 +17,7 @@ import numpy.typing as npt
 from splitopt.errors import InputError
 from splitopt.latency.radio import shannon_rate
 from splitopt.profiles import Curve, ModelProfile
-from splitopt.profiles.curves import FAMILIES
+from splitopt.profiles.curves import family_size
 from splitopt.scenario import Device, Link, Scenario, Server
 
 FloatArray = npt.NDArray[np.float64]
@@ -152,7 +152,8 @@ def phase_curves(scenario: Scenario, profile: ModelProfile) -> dict[str, FloatAr
     setting = _round_setting(scenario, fleet)
     found = {}
     for family in dict.fromkeys(curve.family for curve in curves.values()):
-        part = {name: _coefficients(curves[name], family) for name in profile.REQUIRED}
+        size = family_size(family, profile.layer_count)
+        part = {name: _coefficients(curves[name], family, size) for name in profile.REQUIRED}
         phases = full_resource_seconds(
             part["device_model_bytes"],
             part["smashed_bytes"],
@@ -165,10 +166,10 @@ def phase_curves(scenario: Scenario, profile: ModelProfile) -> dict[str, FloatAr
     return found
 
 
-def _coefficients(curve: Curve, family: str) -> FloatArray:
+def _coefficients(curve: Curve, family: str, size: int) -> FloatArray:
     """Coefficients (k,) of a curve if it is of the family, else zeros."""
     if curve.family != family:
-        return np.zeros(FAMILIES[family])
+        return np.zeros(size)
     return np.array(curve.coefficients)
 
 

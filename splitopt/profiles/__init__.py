@@ -9,6 +9,7 @@ from splitopt.profiles.machines import MachineTimes as MachineTimes
 from splitopt.profiles.memory import layer_memory_bytes as layer_memory_bytes
 from splitopt.profiles.model import ModelProfile as ModelProfile
 from splitopt.profiles.provenance import Provenance as Provenance
+from splitopt.profiles.regression import fit as fit
 from splitopt.profiles.speed import flop_model as flop_model
 from splitopt.profiles.times import with_times as with_times
 from splitopt.profiles.times import write_times as write_times

@@ -14,7 +14,60 @@ from splitopt.errors import InputError
 from splitopt.profiles.fields import Array, expect_keys
 
 FAMILIES = {"linear": 2, "quadratic": 3, "reciprocal": 2, "logarithmic": 2}
-"""The families of curves and the number of coefficients of each."""
+"""The families of curves with a fixed form and the number of coefficients of each."""
+
+TABULATED = ("piecewise", "isotonic")
+"""Families that are stated by their values at the cuts 1 to L, with straight lines between."""
+
+POWER = "power"
+"""A family for every exponent, named ``power:EXPONENT`` such as ``power:-0.75``."""
+
+KNOWN = ", ".join([*FAMILIES, f"{POWER}:EXPONENT", *TABULATED])
+
+
+def power_family(exponent: float) -> str:
+    """Name the family ``a x^exponent + b``."""
+    return f"{POWER}:{exponent!r}"
+
+
+def exponent_of(family: str) -> float | None:
+    """Give the exponent of a power family, None for any other; raise `InputError` for a bad one."""
+    kind, colon, text = family.partition(":")
+    if kind != POWER:
+        return None
+    try:
+        exponent = float(text)
+    except ValueError:
+        exponent = math.nan
+    if not colon or not math.isfinite(exponent) or exponent == 0:
+        raise InputError.at(
+            "family", f"is {family!r}; name the exponent, a number other than 0: power:-0.75"
+        )
+    return exponent
+
+
+def family_size(family: str, layers: int = 0) -> int:
+    """Give the number of coefficients of a family.
+
+    Parameters
+    ----------
+    family
+        Its name.
+    layers
+        L, the number of values of a family of `TABULATED`; without it 0 is given for those.
+
+    Raises
+    ------
+    InputError
+        There is no such family.
+    """
+    if family in FAMILIES:
+        return FAMILIES[family]
+    if family in TABULATED:
+        return layers
+    if exponent_of(family) is None:
+        raise InputError.at("family", f"is {family!r}; choose from {KNOWN}")
+    return 2
 
 
 def curve_value(family: str, coefficients: Any, cut: Any, xp: Any = np) -> Any:
@@ -23,8 +76,10 @@ def curve_value(family: str, coefficients: Any, cut: Any, xp: Any = np) -> Any:
     Parameters
     ----------
     family
-        One of `FAMILIES`: ``linear`` is ``a x + b``, ``quadratic`` ``a x^2 + b x + c``,
-        ``reciprocal`` ``a / x + b`` and ``logarithmic`` ``a log(x) + b``.
+        ``linear`` is ``a x + b``, ``quadratic`` ``a x^2 + b x + c``, ``reciprocal`` ``a / x + b``,
+        ``logarithmic`` ``a log(x) + b`` and ``power:p`` ``a x^p + b``; ``piecewise`` and
+        ``isotonic`` are the values at the cuts 1 to L, with lines between. All are linear in
+        their coefficients.
     coefficients
         Shape (..., k), an array of the namespace `xp`.
     cut
@@ -32,14 +87,35 @@ def curve_value(family: str, coefficients: Any, cut: Any, xp: Any = np) -> Any:
     xp
         The array namespace, `numpy` or `jax.numpy`.
     """
-    first, *rest = (coefficients[..., k] for k in range(FAMILIES[family]))
+    if family in TABULATED:
+        return interpolated(coefficients, cut, xp)
+    size = family_size(family)
+    first, *rest = (coefficients[..., k] for k in range(size))
     if family == "linear":
         return first * cut + rest[0]
     if family == "quadratic":
         return (first * cut + rest[0]) * cut + rest[1]
     if family == "reciprocal":
         return first / cut + rest[0]
-    return first * xp.log(cut) + rest[0]
+    if family == "logarithmic":
+        return first * xp.log(cut) + rest[0]
+    return first * cut ** exponent_of(family) + rest[0]
+
+
+def interpolated(table: Any, cut: Any, xp: Any = np) -> Any:
+    """Give the values of a table (..., L) on the lines between its integer cuts 1 to L.
+
+    The shape of `cut` is broadcast against the leading axes of `table`.
+    """
+    last = table.shape[-1]
+    shape = np.broadcast_shapes(xp.shape(cut), table.shape[:-1])
+    table = xp.broadcast_to(table, (*shape, last))
+    left = xp.clip(xp.floor(cut), 1, max(last - 1, 1))
+    weight = cut - left
+    column = xp.broadcast_to(left, shape)[..., None].astype(int) - 1
+    low = xp.take_along_axis(table, column, axis=-1)[..., 0]
+    high = xp.take_along_axis(table, xp.minimum(column + 1, last - 1), axis=-1)[..., 0]
+    return low * (1 - weight) + high * weight
 
 
 @dataclass(frozen=True)
@@ -50,9 +126,11 @@ class Curve:
     ----------
     family
         ``linear``: ``a x + b``; ``quadratic``: ``a x^2 + b x + c``; ``reciprocal``: ``a / x + b``;
-        ``logarithmic``: ``a log(x) + b``.
+        ``logarithmic``: ``a log(x) + b``; ``power:p``: ``a x^p + b``; ``piecewise`` and
+        ``isotonic``: the values at the cuts 1 to L, with straight lines between.
     coefficients
-        ``(a, b)`` or ``(a, b, c)``, in the unit of the table column that the curve belongs to.
+        ``(a, b)``, ``(a, b, c)`` or the values, in the unit of the table column that the curve
+        belongs to.
 
     Notes
     -----
@@ -64,12 +142,16 @@ class Curve:
     coefficients: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if self.family not in FAMILIES:
-            raise InputError.at("family", f"is {self.family!r}; choose from {', '.join(FAMILIES)}")
-        expected = FAMILIES[self.family]
+        if not isinstance(self.family, str):
+            raise InputError.at("family", f"is {self.family!r}; choose from {KNOWN}")
+        expected = family_size(self.family)
         values: Any = self.coefficients
-        if isinstance(values, str) or not isinstance(values, Sequence) or len(values) != expected:
-            raise InputError.at("coefficients", f"a {self.family} curve has {expected} numbers")
+        if isinstance(values, str) or not isinstance(values, Sequence):
+            values = ()
+        if len(values) != (expected or max(len(values), 1)):
+            raise InputError.at(
+                "coefficients", f"a {self.family} curve has {expected or 'at least 1'} numbers"
+            )
         for value in values:
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise InputError.at("coefficients", f"{value!r} is not a number")

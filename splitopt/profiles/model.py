@@ -13,7 +13,7 @@ import numpy as np
 
 from splitopt.errors import InputError
 from splitopt.files import expect_format, parse_json, read_text, write_atomic
-from splitopt.profiles.curves import Curve
+from splitopt.profiles.curves import TABULATED, Curve
 from splitopt.profiles.fields import (
     Array,
     Mask,
@@ -195,6 +195,13 @@ class ModelProfile:
                 if name not in self.REQUIRED:
                     raise InputError.at(
                         "curves", f"{name!r} is not one of {', '.join(self.REQUIRED)}"
+                    )
+                curve = self.curves[name]
+                if curve.family in TABULATED and len(curve.coefficients) != self.layer_count:
+                    raise InputError.at(
+                        f"curves.{name}",
+                        f"has {len(curve.coefficients)} values, but there are {self.layer_count} "
+                        f"layers; a {curve.family} curve has one each",
                     )
             object.__setattr__(self, "curves", dict(self.curves))
 

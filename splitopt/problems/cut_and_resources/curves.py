@@ -8,10 +8,10 @@ from typing import Any
 from splitopt.errors import InputError
 from splitopt.problems.arrays import number_table
 from splitopt.problems.base import FloatArray
-from splitopt.profiles.curves import FAMILIES
+from splitopt.profiles.curves import KNOWN, family_size
 
 
-def read_curves(value: Any, source: str, devices: int) -> dict[str, FloatArray]:
+def read_curves(value: Any, source: str, devices: int, layers: int) -> dict[str, FloatArray]:
     """Read the coefficients by family, each of shape (N, 4, k), and make them read-only.
 
     Raises
@@ -19,18 +19,22 @@ def read_curves(value: Any, source: str, devices: int) -> dict[str, FloatArray]:
     InputError
         No family, one that is not known, or coefficients of another shape or not finite.
     """
-    known = ", ".join(FAMILIES)
     if not isinstance(value, Mapping) or not value:
-        raise InputError.at(source, f"must be an object of coefficients by family ({known})")
+        raise InputError.at(source, f"must be an object of coefficients by family ({KNOWN})")
+    sizes = {}
     for family in value:
-        if family not in FAMILIES:
-            raise InputError.at(source, f"the family {family!r} is unknown; known are {known}")
+        try:
+            sizes[family] = family_size(str(family), layers)
+        except InputError:
+            raise InputError.at(
+                source, f"the family {family!r} is unknown; known are {KNOWN}"
+            ) from None
     return {
         family: number_table(
             table,
             f"{source}.{family}",
             "coefficients in s",
-            (devices, 4, FAMILIES[family]),
+            (devices, 4, sizes[family]),
             signed=True,
         )
         for family, table in value.items()

@@ -64,7 +64,7 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         Shape (N,), optional: what the rule `proportional_share` divides resources by.
     curves
         Optional: the seconds as functions of a cut that need not be an integer, for solvers that
-        relax it. Family (`splitopt.profiles.curves.FAMILIES`) -> coefficients, shape (N, 4, k), of
+        relax it. Family (`splitopt.profiles.curves`) -> coefficients, shape (N, 4, k), of
         download, upload, server and device seconds in this order; the values of the families add
         up. They are bare regressions: they need not meet the tables and may be negative.
     priority
@@ -108,7 +108,7 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
             weights = number_table(self.weights, "weights", "weights", shape[:1])
             object.__setattr__(self, "weights", weights)
         if self.curves is not None:
-            object.__setattr__(self, "curves", read_curves(self.curves, "curves", shape[0]))
+            object.__setattr__(self, "curves", read_curves(self.curves, "curves", *shape))
         for field, value in tradeoffs.read_fields(self).items():
             object.__setattr__(self, field, value)
 

@@ -32,7 +32,7 @@ from splitopt.problems.cut_and_resources.formulation import (
     share_table,
     table,
 )
-from splitopt.profiles.curves import curve_value
+from splitopt.profiles.curves import TABULATED, curve_value
 
 if TYPE_CHECKING:
     from splitopt.problems.cut_and_resources.problem import CutAndResources
@@ -162,6 +162,13 @@ def _add_curves(model: Any, numbers: Coefficients, problem: CutAndResources, uni
     # plain Python numbers: those of numpy do not multiply expressions
     curves = {name: (problem.curves[name] / unit_s).astype(object) for name in families}
     phases = (*RESOURCES, "device")
+
+    def needed(m: Any, n: int, family: str, phase: int) -> Any:
+        coefficients = curves[family][n, phase]
+        if family in TABULATED:  # values at the cuts, of which exactly one is taken
+            return sum(coefficients[cut - 1] * m.x[n, cut] for cut in cuts[n])
+        return curve_value(family, coefficients, m.cut[n], pyo)
+
     model.cut = pyo.Var(cuts, domain=pyo.Integers, bounds=(1, problem.layers))
     model.which_cut = pyo.Constraint(
         cuts, rule=lambda m, n: m.cut[n] == sum(cut * m.x[n, cut] for cut in cuts[n])
@@ -172,8 +179,7 @@ def _add_curves(model: Any, numbers: Coefficients, problem: CutAndResources, uni
         phases,
         families,
         rule=lambda m, n, phase, family: (
-            m.need[n, phase, family]
-            >= curve_value(family, curves[family][n, phases.index(phase)], m.cut[n], pyo)
+            m.need[n, phase, family] >= needed(m, n, family, phases.index(phase))
         ),
     )
     model.share = pyo.Var(cuts, RESOURCES, bounds=(0, 1))

@@ -119,7 +119,8 @@ def measure(
         _spread(seconds.sum(axis=2)),
         float(_spread(seconds.sum(axis=(1, 2))[:, None])[0]),
     )
-    times = MachineTimes(*middle.T, measured=np.ones(len(ends), dtype=bool))
+    forward, backward, update = middle.T
+    times = MachineTimes(forward, backward, update, np.ones(len(ends), dtype=np.bool_))
     provenance = traced.profile.provenance
     profile = replace(
         traced.profile,
