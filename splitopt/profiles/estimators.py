@@ -90,7 +90,7 @@ class PiecewiseRegression(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     @classmethod
     def _least(cls, at: Array, y: Array, bends: tuple[float, ...]) -> tuple[Array, float]:
         design = cls._design(at, bends)
-        found = np.linalg.lstsq(design, y, rcond=None)[0]
+        found: Array = np.asarray(np.linalg.lstsq(design, y, rcond=None)[0], dtype=np.float64)
         return found, float(((design @ found - y) ** 2).sum())
 
     @staticmethod
