@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     write_atomic(folder / "ignoring.md", text := markdown(ignoring.table(), ignoring.NOTE))
     print(text)
     machine = describe_machine()
-    timed = f"{machine['processor']}, one thread, Python {machine['python']}. {speed.NOTE}"
+    timed = f"{machine['processor']}, Python {machine['python']}. {speed.NOTE}"
     write_atomic(folder / "speed.md", text := markdown(speed.table(), timed))
     print(text)
     return 0
