@@ -24,11 +24,12 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[train,bench,dev]'
 	touch $@ $(VENV)/.core
 
-demo: $(VENV)/.core  ## set up and plan three real fleets
+demo: $(VENV)/.core  ## set up, plan two real fleets and a pipeline
 	mkdir -p $(OUT)
 	$(BIN)/splitopt plan dp-mora-resnet18 -o $(OUT)/dp-mora-resnet18.json --report $(OUT)/dp-mora-resnet18.html
 	$(BIN)/splitopt plan examples/measured-resnet101.yaml --objective makespan -o $(OUT)/measured-resnet101.json --report $(OUT)/measured-resnet101.html
 	$(BIN)/splitopt plan examples/pipeline-vgg19.yaml -o $(OUT)/pipeline-vgg19.json --report $(OUT)/pipeline-vgg19.html
+	$(BIN)/splitopt simulate $(OUT)/pipeline-vgg19.json --gantt $(OUT)/pipeline-vgg19-timeline.html
 	@echo "The plans and their pages are in $(OUT)/"
 
 test: $(VENV)/.dev  ## set up and run the tests
