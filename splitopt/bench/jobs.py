@@ -110,14 +110,16 @@ def plan_jobs(
     InputError
         An instance, solver, option or objective that cannot be used.
     """
-    from splitopt.bench.plugins import parse_entrants
+    from splitopt.bench.plugins import parse_all_entrants
 
     jobs: list[Job] = []
-    entrants: dict[str, list[_Ready]] = {}
-    for instance in instances:
-        if instance.problem not in entrants:
-            found = parse_entrants(instance.problem, solvers, solver_files)
-            entrants[instance.problem] = [_Ready.of(entrant, settings) for entrant in found]
+    listed = list(instances)
+    problems = list(dict.fromkeys(instance.problem for instance in listed))
+    entrants = {
+        problem: [_Ready.of(entrant, settings) for entrant in found]
+        for problem, found in parse_all_entrants(problems, solvers, solver_files).items()
+    }
+    for instance in listed:
         problem = instance.load(instance.objectives[0])
         size = dict(find_benchmark(instance.problem).size(problem))
         digest = instance.digest or instance_digest(problem)

@@ -82,7 +82,11 @@ class Entrant:
 
 
 def parse_entrants(
-    problem: str, names: Sequence[str] | None, files: Sequence[str | Path] = ()
+    problem: str,
+    names: Sequence[str] | None,
+    files: Sequence[str | Path] = (),
+    *,
+    skip_unknown: bool = False,
 ) -> list[Entrant]:
     """Give who takes part for a problem.
 
@@ -94,6 +98,8 @@ def parse_entrants(
         Texts ``NAME`` or ``NAME:key=value:key=value``; all known solvers if None.
     files
         Files whose solvers take part as well; with `names`, those that are named.
+    skip_unknown
+        Leave out names that are no solver of the problem instead of refusing them.
 
     Raises
     ------
@@ -113,6 +119,8 @@ def parse_entrants(
     chosen = []
     for text in names:
         fitting = [name for name in own if f"{text}:".startswith(f"{name}:")]
+        if not fitting and skip_unknown:
+            continue
         if not fitting:
             name = text.partition(":")[0]
             known = ", ".join(own)
@@ -122,6 +130,23 @@ def parse_entrants(
         options = dict(_option(pair, text) for pair in pairs)
         chosen.append(dataclasses.replace(own[name], options=options))
     return chosen
+
+
+def parse_all_entrants(
+    problems: Sequence[str], names: Sequence[str] | None, files: Sequence[str | Path] = ()
+) -> dict[str, list[Entrant]]:
+    """Give who takes part for each of several problems.
+
+    A name takes part where it is known, and must be known for one of the problems; the errors
+    are those of `parse_entrants`.
+    """
+    found = {
+        problem: parse_entrants(problem, names, files, skip_unknown=True) for problem in problems
+    }
+    for text in (names or ()) if problems else ():
+        if not any(parse_entrants(p, [text], files, skip_unknown=True) for p in problems):
+            parse_entrants(problems[0], [text], files)
+    return found
 
 
 def _option(pair: str, text: str) -> tuple[str, Any]:

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from splitopt.bench.plugins import Entrant, load_solver_file, parse_entrants
+from splitopt.bench.plugins import (
+    Entrant,
+    load_solver_file,
+    parse_all_entrants,
+    parse_entrants,
+)
 from splitopt.errors import InputError
 from splitopt.solvers import registry
 from splitopt.solvers.registry import SOLVERS, solver_class, solver_names
@@ -154,3 +159,14 @@ def test_a_broken_entry_point_is_one_sentence(name: str, message: str) -> None:
     """Only the one who asks for a broken package's solver hears of it, in one sentence."""
     with pytest.raises(InputError, match=message):
         solver_class("cut_and_resources", name)
+
+
+def test_a_name_takes_part_where_it_is_known():
+    """In a suite of several problems a solver of one of them is left out of the others."""
+    problems = ["cut_and_resources", "pipeline_partition"]
+    found = parse_all_entrants(problems, ["exact", "enumerate"])
+    assert [entrant.name for entrant in found["cut_and_resources"]] == ["exact", "enumerate"]
+    assert [entrant.name for entrant in found["pipeline_partition"]] == ["enumerate"]
+    with pytest.raises(InputError, match="solver 'nobody' is unknown for cut_and_resources"):
+        parse_all_entrants(problems, ["exact", "nobody"])
+    assert parse_all_entrants([], ["exact"]) == {}
