@@ -179,6 +179,58 @@ def test_no_pair_of_thresholds_below_the_optimum_admits_a_partition(seed):
     assert exists(problem, below(reached.forward_s.max(), reached.backward_s.max()))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", ["period", "paper"])
+def test_no_thresholds_below_the_optimum_of_a_larger_one(objective):
+    problem = draw_large(7, 4 if objective == "paper" else 7, 22 if objective == "paper" else 90)
+    problem = problem.with_objective(objective)
+    result = solve(problem, SubsetDp())
+    forward, backward = segment_sums(problem.forward_s), segment_sums(problem.backward_s)
+    memory = segment_sums(problem.layer_memory_bytes[None])
+    better = result.objective * (1 - 1e-12)
+
+    def below(cap, second_cap, both):
+        return lambda k, a, b: (
+            forward[k, a, b] <= cap
+            and backward[k, a, b] <= second_cap
+            and forward[k, a, b] + backward[k, a, b] <= both
+            and memory[0, a, b] <= problem.node_memory_bytes[k]
+        )
+
+    if objective == "period":
+        assert not exists(problem, below(math.inf, math.inf, better))
+        return
+    for cap in sorted(set(forward.values())):
+        if cap < better:
+            assert not exists(problem, below(cap, better - cap, math.inf))
+
+
+# --- other people's solvers ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("solver", ["highs", "scip"])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_integer_programs_agree_on_medium_instances(solver, objective):
+    problem = draw_large(11, 3, 14, objective)
+    known, found = solve(problem, solver, time_limit_s=60), solve(problem, SubsetDp())
+    assert known.gap < 1e-5
+    assert found.objective == pytest.approx(known.objective, rel=1e-6)
+    assert found.objective <= known.objective * (1 + 1e-12)
+    assert known.bound <= found.objective * (1 + 1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", ["highs", "scip"])
+@pytest.mark.parametrize("seed", range(3))
+def test_integer_programs_agree_on_larger_instances(solver, seed):
+    for objective in OBJECTIVES:
+        problem = draw_large(seed, 5, 20, objective)
+        known, found = solve(problem, solver, time_limit_s=120), solve(problem, SubsetDp())
+        assert known.bound <= found.objective * (1 + 1e-12)
+        assert found.objective <= known.objective * (1 + 1e-12)
+        assert known.gap < 1e-5
+
+
 # --- the contract ----------------------------------------------------------------------------
 
 
