@@ -21,6 +21,7 @@ Kind = Literal["realistic", "synthetic"]
 
 BENCHMARKS: dict[str, str] = {
     "cut_and_resources": "splitopt.bench.families_cut_and_resources",
+    "cluster_and_spectrum": "splitopt.bench.families_cluster_and_spectrum",
     "cut_under_uncertainty": "splitopt.bench.families_cut_under_uncertainty",
     "pipeline_partition": "splitopt.bench.families_pipeline_partition",
 }

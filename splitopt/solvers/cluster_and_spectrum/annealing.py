@@ -26,7 +26,8 @@ class Anneal(Solver[ClusterAndSpectrum]):
     Parameters
     ----------
     iterations
-        Swaps of a chain; None for 200 for every device and at least 20,000.
+        Swaps of a chain; None for 600 for every device up to 20,000, and 200 for every device
+        where that is more.
     chains
         Independent chains of which the best counts; None for 3 up to 100 devices and 1 beyond,
         where chains hardly differ.
@@ -106,7 +107,7 @@ class _Job(NamedTuple):
     def states(self) -> Iterator[tuple[Swaps, int]]:
         """Give the state after each portion of swaps, and the size of the portion."""
         solver, problem = self.solver, self.problem
-        total = solver.iterations or max(20_000, 200 * problem.devices)
+        total = solver.iterations or default_iterations(problem.devices)
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(self.chain,)))
         hot = solver.hot * 4.0**self.chain
         state = Swaps(problem, by_capability(problem), solver.subcarriers)
@@ -118,6 +119,11 @@ class _Job(NamedTuple):
             state.advance(rng, allowances(rng.random(size), temperature))
             done += size
             yield state, size
+
+
+def default_iterations(devices: int) -> int:
+    """Give the swaps of a chain unless a user says otherwise."""
+    return max(min(600 * devices, 20_000), 200 * devices)
 
 
 def _run_chain(job: _Job) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.int64]], int]:

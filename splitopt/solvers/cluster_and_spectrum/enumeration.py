@@ -43,10 +43,15 @@ class Enumerate(Solver[ClusterAndSpectrum]):
 
     def refusal(self, problem: ClusterAndSpectrum) -> str | None:
         """Refuse what would take too long, with the price."""
-        count = partition_count(problem.cluster_sizes.tolist())
-        if count <= self.max_partitions:
-            return None
-        size = f"{count:,}" if count < 10**15 else f"about 10^{len(str(count)) - 1}"
+        sizes = problem.cluster_sizes.tolist()
+        digits = _log_count(sizes) / math.log(10)
+        if digits < 15:
+            count = partition_count(sizes)
+            if count <= self.max_partitions:
+                return None
+            size = f"{count:,}"
+        else:
+            size = f"about 10^{int(digits)}"
         return (
             f"would have to try {size} partitions, more than its limit of "
             f"max_partitions = {self.max_partitions:,}"
@@ -87,6 +92,14 @@ def partition_count(sizes: list[int]) -> int:
     for size, often in Counter(sizes).items():
         count //= math.factorial(size) ** often * math.factorial(often)
     return count
+
+
+def _log_count(sizes: list[int]) -> float:
+    """Logarithm of `partition_count`, which has tens of thousands of digits for large fleets."""
+    found = math.lgamma(sum(sizes) + 1)
+    for size, often in Counter(sizes).items():
+        found -= often * math.lgamma(size + 1) + math.lgamma(often + 1)
+    return found
 
 
 def partitions(devices: Cluster, sizes: Counter[int]) -> Iterator[tuple[Cluster, ...]]:

@@ -47,6 +47,10 @@ def test_large_problems_are_refused_with_their_price(random_clusters):
     """Thirty devices in clusters of five have nearly 10^18 partitions."""
     with pytest.raises(CapabilityError, match=r"try about 10\^17 partitions, more than its limit"):
         solve(random_clusters(0, (5,) * 6, 30), "enumerate")
+    with pytest.raises(CapabilityError, match=r"try about 10\^2\d{4} partitions"):
+        solve(random_clusters(0, (5,) * 2000, 30), "enumerate")
+    with pytest.raises(CapabilityError, match="try 2,627,625 partitions"):
+        solve(random_clusters(0, (4, 4, 4, 3), 30), "enumerate", max_partitions=2_627_624)
 
 
 def test_no_time_still_gives_a_plan(random_clusters):
