@@ -86,6 +86,8 @@ def _short(value: object, most: int = 12) -> str:
     """Write a list of the decision on one line; the whole of it is in the result file."""
     if not isinstance(value, list):
         return str(value)
+    if value and isinstance(value[0], dict):
+        return f"{len(value)} entries"
     shown = [f"{item:.6g}" if isinstance(item, float) else str(item) for item in value[:most]]
     rest = f" ... ({len(value)} in all)" if len(value) > most else ""
     return " ".join(shown) + rest

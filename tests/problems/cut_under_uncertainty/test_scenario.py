@@ -151,6 +151,14 @@ def test_a_trace_of_other_devices_is_refused():
         CutUnderUncertainty.from_scenario(read(distributions=section))
 
 
+def test_a_scenario_with_distributions_asks_for_the_cut():
+    """Without a name the plan is of this problem; infeasible cells say what would do."""
+    assert plan(read()).problem == "cut_under_uncertainty"
+    tight = plan(read(spectrum={"subcarriers": 1, "bandwidth": "1 MHz"}))
+    assert tight.result["outcome"] == "infeasible"
+    assert "needs at least 2 subcarriers" in tight.result["message"]
+
+
 def test_the_command_line_says_where_it_works(tmp_path, capsys):
     """Options of place, a checkpoint, the interval in the plan, and refusals with exit code 2."""
     read().save(tmp_path / "cell.yaml")
