@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from splitopt.cli import bench, control, plan, profile, report, schema, simulate, solve, solvers
+from splitopt.cli import (
+    bench,
+    compare,
+    control,
+    plan,
+    profile,
+    report,
+    schema,
+    simulate,
+    solve,
+    solvers,
+)
 
 app = typer.Typer(
     name="splitopt",
@@ -17,6 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("plan")(plan.command)
+app.command("compare")(compare.command)
 app.command("solve")(solve.command)
 app.command("solvers")(solvers.command)
 app.command("bench")(bench.command)

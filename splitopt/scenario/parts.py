@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from splitopt import units
 from splitopt.errors import InputError
 from splitopt.scenario.machine import Count, Machine, Name, Part
-from splitopt.scenario.nodes import NodeLinks, expanded_names
+from splitopt.scenario.nodes import NodeLinks, Price, expanded_names
 from splitopt.scenario.quantity import Bandwidth, NoiseDensity, Power, PowerGain, Rate
 
 Leakage = Annotated[float, Field(ge=0, le=1)]
@@ -167,7 +167,9 @@ class Device(Machine):
 
 
 class Server(Machine):
-    """An edge server."""
+    """An edge server; ``price_per_hour`` is its rent, in any currency."""
+
+    price_per_hour: Price | None = None
 
 
 class Training(Part):

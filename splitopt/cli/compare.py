@@ -1,0 +1,77 @@
+"""``splitopt compare``: every scheme on one fleet."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from splitopt.cli import options as shared
+
+
+def command(
+    scenario: Annotated[Path, typer.Argument(metavar="SCENARIO.yaml", help="The scenario file.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE.json", help="Write all numbers."),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="PAGE.html", help="Write a page about it.")
+    ] = None,
+    rounds: Annotated[
+        Path | None,
+        typer.Option(
+            "--rounds-to-accuracy",
+            metavar="FILE",
+            help="YAML or JSON, scheme: rounds; ranks by the time to the accuracy.",
+        ),
+    ] = None,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            "--sweep",
+            metavar="FIELD=V1,V2,...",
+            help="Compare for each value of a field, such as links.uplink or devices.*.count.",
+        ),
+    ] = None,
+    time_limit: shared.TimeLimit = shared.DEFAULT_TIME_LIMIT_S,
+    seed: shared.Seed = 0,
+    as_json: shared.AsJson = False,
+) -> int:
+    """Set all schemes side by side: round time, traffic, work, memory, leakage, energy, cost.
+
+    Example: splitopt compare fleet.yaml --sweep "links.uplink=10 Mbit/s,100 Mbit/s"
+    """
+    from splitopt.planning.comparison.comparing import compare_schemes, load_rounds
+    from splitopt.planning.comparison.sweeping import read_sweep, sweep_field
+    from splitopt.scenario import Scenario
+
+    shared.check_outputs(scenario, output, report)
+    given = Scenario.load(scenario)
+    wanted = None if rounds is None else load_rounds(rounds)
+    field, values = read_sweep(sweep) if sweep else ("", [])
+    found = compare_schemes(given, rounds=wanted, time_limit_s=time_limit, seed=seed)
+    swept = None
+    if sweep:
+        swept = sweep_field(given, field, values, rounds=wanted, time_limit_s=time_limit, seed=seed)
+    document = {"format": "splitopt-comparison", "version": 1, **found.to_dict()}
+    if swept is not None:
+        document["sweep"] = swept.to_dict()
+    if output is not None or report is not None:
+        from splitopt.files import write_atomic
+
+        if output is not None:
+            write_atomic(output, json.dumps(document, indent=1, allow_nan=False) + "\n")
+        if report is not None:
+            from splitopt.report.comparison import comparison_to_html
+
+            write_atomic(report, comparison_to_html(found, swept))
+    if as_json:
+        typer.echo(json.dumps(document, allow_nan=False))
+    else:
+        from splitopt.report.comparison import comparison_to_terminal
+
+        shared.console().print(comparison_to_terminal(found, swept))
+    return 0 if found.feasible else 1

@@ -1,0 +1,98 @@
+"""One paragraph about a comparison, in plain words and from its numbers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from splitopt.planning.comparison.rows import SchemeRow
+from splitopt.units import readable_bytes
+
+_CLOSE = 1.02
+"""Within 2 % is called a tie: the models are not better than that."""
+
+
+def advise(rows: Sequence[SchemeRow], by_accuracy: bool) -> str:
+    """Say which scheme to run, how sure that is, and what speaks for another.
+
+    Parameters
+    ----------
+    rows
+        All schemes, the feasible ones first and ranked.
+    by_accuracy
+        Whether they are ranked by the time to an accuracy.
+    """
+    ranked = [row for row in rows if row.status == "feasible"]
+    without = [row for row in rows if row.status == "infeasible"]
+    if not ranked:
+        reasons = "; ".join(f"{row.label}: {row.reason}" for row in rows if row.reason)
+        return f"No scheme can run on this fleet. {reasons}."
+    best = ranked[0]
+    what = "reaches the accuracy first" if best.accuracy_s is not None else "has the shortest round"
+    limit = f"; its longest part is {best.limit}" if best.limit else ""
+    said = [f"{best.label} {what}, {_seconds(best.ranked_by)}{limit}."]
+    said += _next(ranked, by_accuracy)
+    said += _others(ranked)
+    if not best.proved:
+        gap = "an unknown amount" if best.gap is None else f"up to {100 * best.gap:.2g} %"
+        said.append(f"Its plan is not proved to be the best: {gap} may still be gained.")
+    if without:
+        said.append(f"Not possible: {', '.join(row.label for row in without)}.")
+    return " ".join(said)
+
+
+def _next(ranked: Sequence[SchemeRow], by_accuracy: bool) -> list[str]:
+    """Name the schemes that tie with the best, and compare it with the next one behind them."""
+    best = ranked[0]
+    alike = [row for row in ranked[1:] if (row.accuracy_s is None) == (best.accuracy_s is None)]
+    ties = [row.label for row in alike if row.ranked_by < _CLOSE * best.ranked_by]
+    behind = [row for row in alike if row.ranked_by >= _CLOSE * best.ranked_by]
+    found = []
+    if ties:
+        verb = "is" if len(ties) == 1 else "are"
+        found.append(f"Within 2 %, which is a tie, {verb} {' and '.join(ties)}.")
+    if not behind:
+        return found
+    second, ratio = behind[0], behind[0].ranked_by / best.ranked_by
+    found.append(f"Next is {second.label}, which takes {ratio:.3g} times as long.")
+    if not by_accuracy:
+        found.append(
+            "Rounds of different schemes do not bring equal progress: "
+            f"{second.label} is ahead once it needs less than {100 / ratio:.3g} % of the rounds "
+            f"of {best.label}."
+        )
+    return found
+
+
+def _others(ranked: Sequence[SchemeRow]) -> list[str]:
+    """Name the schemes that are best in something else, and by how much."""
+    best, found = ranked[0], []
+    measures: tuple[
+        tuple[str, Callable[[SchemeRow], float | None], Callable[[float], str]], ...
+    ] = (
+        ("least traffic in a round", lambda row: row.traffic_bytes, readable_bytes),
+        ("least work for a device in a round", lambda row: row.device_flop, _flop),
+        ("least memory on the server's side", lambda row: row.server_memory_bytes, readable_bytes),
+        ("least energy of the devices", lambda row: row.energy_j, lambda j: f"{j:,.4g} J"),
+    )
+    for words, of, shown in measures:
+        own = of(best)
+        known = [(value, row) for row in ranked if (value := of(row)) is not None]
+        if own is None or not known:
+            continue
+        value, row = min(known, key=lambda pair: pair[0])
+        if value * _CLOSE < own:
+            found.append(f"{row.label} has the {words} ({shown(value)} against {shown(own)})")
+    return [f"{'; '.join(found)}."] if found else ["It is also best, or tied, in all else."]
+
+
+def _seconds(value: float) -> str:
+    if value >= 7200:
+        return f"{value / 3600:,.1f} h"
+    return f"{value / 60:,.1f} min" if value >= 600 else f"{value:.4g} s"
+
+
+def _flop(value: float) -> str:
+    for unit, size in (("PFLOP", 1e15), ("TFLOP", 1e12), ("GFLOP", 1e9), ("MFLOP", 1e6)):
+        if value >= size:
+            return f"{value / size:.4g} {unit}"
+    return f"{value:.4g} FLOP"

@@ -1,0 +1,193 @@
+"""`compare_schemes`: every scheme on the same fleet, each with its best plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from splitopt.errors import InputError
+from splitopt.files import parse_yaml, read_text
+from splitopt.planning.comparison.advice import advise
+from splitopt.planning.comparison.clusters import clustered
+from splitopt.planning.comparison.pipelines import pipeline
+from splitopt.planning.comparison.rows import LABELS, Comparison, SchemeRow, none
+from splitopt.planning.comparison.server_schemes import (
+    COMMON_CUT,
+    Ground,
+    common_cut,
+    dp_mora,
+    federated,
+)
+from splitopt.profiles import ModelProfile
+from splitopt.scenario import Scenario, Server
+
+_SAME = 1e-9
+"""Relative difference up to which two numbers are the same."""
+SOLVED = ("dp_mora_sum", "dp_mora_makespan", "cpsl", "mp_sl")
+"""The schemes whose plan takes a search; each gets an equal part of the time limit."""
+
+
+def compare_schemes(
+    scenario: Scenario,
+    *,
+    rounds: Mapping[str, float] | None = None,
+    time_limit_s: float | None = None,
+    seed: int = 0,
+) -> Comparison:
+    """Set every scheme on a fleet side by side.
+
+    Parameters
+    ----------
+    scenario
+        The fleet; schemes that need more than it says are listed with what they need.
+    rounds
+        Scheme, a key of `LABELS` -> rounds to the accuracy that is wanted.
+    time_limit_s
+        For all solvers together.
+    seed
+        Of the solvers.
+
+    Raises
+    ------
+    InputError
+        The model cannot be loaded, or `rounds` is not what it should be.
+    """
+    checked = {} if rounds is None else check_rounds(rounds, "rounds")
+    profile = scenario.load_model()
+    share = None if time_limit_s is None else time_limit_s / len(SOLVED)
+    served, notes = _with_server(scenario)
+    ground = _attempt(lambda: Ground.of(served, profile))
+
+    def with_ground(scheme: str, act: Callable[[Ground], SchemeRow]) -> SchemeRow:
+        if isinstance(ground, str):
+            return none(scheme, "not_comparable", ground)
+        return _row(scheme, lambda: act(ground))
+
+    rows = [_row("fl", lambda: federated(scenario, profile))]
+    rows += [with_ground(scheme, _common(scheme)) for scheme in COMMON_CUT]
+    rows.append(_row("cpsl", lambda: clustered(served, profile, share, seed)))
+    rows += [
+        with_ground(f"dp_mora_{goal}", _dp_mora(goal, share, seed)) for goal in ("sum", "makespan")
+    ]
+    rows.append(_row("mp_sl", lambda: pipeline(scenario, profile, share, seed)))
+    return _ranked(scenario, profile, rows, checked, notes)
+
+
+def _common(scheme: str) -> Callable[[Ground], SchemeRow]:
+    return lambda ground: common_cut(scheme, ground)
+
+
+def _dp_mora(goal: str, share: float | None, seed: int) -> Callable[[Ground], SchemeRow]:
+    return lambda ground: dp_mora(ground, goal, share, seed)
+
+
+def _with_server(scenario: Scenario) -> tuple[Scenario, list[str]]:
+    """Let a compute node be the server where there is none, and say so."""
+    if scenario.servers:
+        return scenario, []
+    for node in scenario.nodes:
+        if node.slowdown in (None, 1.0):
+            server = Server(
+                name=node.name,
+                compute=node.compute,
+                machine=node.machine,
+                memory=node.memory,
+                price_per_hour=node.price_per_hour,
+            )
+            note = (
+                f"there is no server: the schemes that need one take a single node, {node.name}, "
+                "as theirs"
+            )
+            return scenario.model_copy(update={"servers": (server,)}), [note]
+    return scenario, []
+
+
+def _attempt(build: Callable[[], Any]) -> Any:
+    """Give what is built, or the sentence that says why it cannot be."""
+    try:
+        return build()
+    except InputError as error:
+        return str(error)
+
+
+def _row(scheme: str, build: Callable[[], SchemeRow]) -> SchemeRow:
+    """Give the row of a scheme; what the scenario lacks for it is its reason."""
+    found = _attempt(build)
+    return none(scheme, "not_comparable", found) if isinstance(found, str) else found
+
+
+def _ranked(
+    scenario: Scenario,
+    profile: ModelProfile,
+    rows: Sequence[SchemeRow],
+    rounds: Mapping[str, float],
+    notes: Sequence[str],
+) -> Comparison:
+    timed = [
+        replace(row, rounds=rounds[row.scheme], accuracy_s=rounds[row.scheme] * row.round_s)
+        if row.scheme in rounds and row.round_s is not None
+        else row
+        for row in rows
+    ]
+    feasible = [row for row in timed if row.status == "feasible"]
+    by_accuracy = any(row.accuracy_s is not None for row in feasible)
+    marked = [
+        replace(row, pareto=_counts(row, by_accuracy) and not _beaten(row, feasible))
+        for row in feasible
+    ]
+    # Equal numbers come from different computations: ties stay in the order of LABELS.
+    marked.sort(
+        key=lambda row: (by_accuracy and row.accuracy_s is None, float(f"{row.ranked_by:.9e}"))
+    )
+    rest = [row for row in timed if row.status != "feasible"]
+    rest.sort(key=lambda row: row.status == "not_comparable")
+    ranked = (*marked, *rest)
+    said = list(notes)
+    if by_accuracy and (missing := [row.label for row in marked if row.accuracy_s is None]):
+        said.append(f"no rounds are given for {', '.join(missing)}: ranked last, by their round")
+    if scenario.spectrum is not None and scenario.spectrum.fading != "awgn":
+        said.append(
+            "only CPSL's subcarriers fade here; the other schemes take the mean signal-to-noise "
+            "ratio of the whole band"
+        )
+    return Comparison(
+        scenario.name, profile.name, ranked, by_accuracy, advise(ranked, by_accuracy), tuple(said)
+    )
+
+
+def _counts(row: SchemeRow, by_accuracy: bool) -> bool:
+    """Whether a row is comparable with the others: with rounds, where these are given."""
+    return row.accuracy_s is not None or not by_accuracy
+
+
+def _beaten(row: SchemeRow, others: Sequence[SchemeRow]) -> bool:
+    """Whether another scheme is as good in time, traffic and device work, and better in one."""
+    own = np.array(row.measures)
+    alike = [other for other in others if (other.rounds is None) == (row.rounds is None)]
+    rivals = np.array([other.measures for other in alike])
+    as_good = (rivals <= own * (1 + _SAME)).all(axis=1)
+    return bool((as_good & (rivals < own * (1 - _SAME)).any(axis=1)).any())
+
+
+def load_rounds(path: str | Path) -> dict[str, float]:
+    """Read a YAML or JSON file of scheme -> rounds to the accuracy that is wanted."""
+    return check_rounds(parse_yaml(read_text(path), str(path)), str(path))
+
+
+def check_rounds(given: Any, source: str) -> dict[str, float]:
+    """Check that rounds are numbers above 0 of known schemes, at least one."""
+    if not isinstance(given, Mapping) or not given:
+        raise InputError(f"{source}: must map schemes to rounds, such as 'fl: 120'")
+    for scheme, value in given.items():
+        if scheme not in LABELS:
+            raise InputError(
+                f"{source}: there is no scheme {scheme!r}; choose from {', '.join(LABELS)}"
+            )
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 < value < float("inf"):
+            raise InputError(f"{source}: {scheme} is {value!r}, rounds are a number above 0")
+    return {scheme: float(value) for scheme, value in given.items()}

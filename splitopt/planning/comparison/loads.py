@@ -1,0 +1,102 @@
+"""What a choice of cuts costs beside time: traffic, work, memory, leakage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from splitopt.errors import InputError
+from splitopt.latency.pipeline import rent
+from splitopt.latency.split_federated import traffic_bits
+from splitopt.problems.base import FloatArray, IntArray
+from splitopt.profiles import ModelProfile
+from splitopt.profiles.memory import layer_parameters
+from splitopt.scenario import Scenario
+
+GRADIENT_COPIES = 2
+"""Parameters and their gradients, as a profile's device memory counts them."""
+
+
+def device_loads(scenario: Scenario, profile: ModelProfile, cuts: IntArray) -> dict[str, Any]:
+    """Give the fields of a row that follow from a cut per device (N,), all samples passed."""
+    fleet, at = scenario.fleet(), cuts - 1
+    samples = np.array([device.samples for device in fleet], dtype=np.float64)
+    passes = scenario.training.epochs * samples
+    bits = sum(
+        traffic_bits(
+            profile.device_model_bytes[at], crossing[at], samples, scenario.training.epochs
+        )
+        for crossing in (profile.smashed_bytes, profile.gradient_bytes)
+    )
+    return {
+        "traffic_bytes": float(np.sum(bits)) / 8,
+        "device_flop": float((passes * work_per_sample(profile)[at]).max()),
+        "device_memory_bytes": device_memory(scenario, profile, cuts),
+        "leakage": None if profile.leakage is None else float(profile.leakage[at].max()),
+    }
+
+
+def work_per_sample(profile: ModelProfile) -> FloatArray:
+    """Shape (L,): FLOP of the device part, forward and backward."""
+    return np.asarray(profile.device_forward_flop + profile.device_backward_flop)
+
+
+def batch_sizes(scenario: Scenario) -> FloatArray | None:
+    """Shape (N,): the devices' batch sizes, None if one states none."""
+    sizes = [device.batch_size for device in scenario.fleet()]
+    return None if None in sizes else np.array(sizes, dtype=np.float64)
+
+
+def device_memory(scenario: Scenario, profile: ModelProfile, cuts: IntArray) -> float | None:
+    """Bytes of the device that needs most."""
+    sizes = batch_sizes(scenario)
+    fixed, per_sample = profile.device_memory_fixed_bytes, profile.device_memory_per_sample_bytes
+    if fixed is None or per_sample is None or sizes is None:
+        return None
+    return float((fixed[cuts - 1] + sizes * per_sample[cuts - 1]).max())
+
+
+def server_parts(profile: ModelProfile) -> tuple[FloatArray, FloatArray] | None:
+    """Shape (L,) each: fixed bytes of the server's part, and bytes per sample; None if unknown."""
+    if profile.layer_saved_bytes is None:
+        return None
+    try:
+        parameters = layer_parameters(profile)
+    except InputError:
+        return None
+    behind = [
+        np.append(np.cumsum(layers[:0:-1])[::-1], 0.0)
+        for layers in (GRADIENT_COPIES * parameters, profile.layer_saved_bytes)
+    ]
+    return behind[0], behind[1]
+
+
+def copies_memory(scenario: Scenario, profile: ModelProfile, cuts: IntArray) -> float | None:
+    """Bytes of a server that has a copy of its part for every device, at its own cut (N,)."""
+    parts, sizes = server_parts(profile), batch_sizes(scenario)
+    if parts is None or sizes is None:
+        return None
+    return float((parts[0][cuts - 1] + sizes * parts[1][cuts - 1]).sum())
+
+
+def shared_memory(profile: ModelProfile, cut: int, samples: float | None) -> float | None:
+    """Bytes of a server with one copy that works on so many samples at once."""
+    parts = server_parts(profile)
+    if parts is None or samples is None:
+        return None
+    return float(parts[0][cut - 1] + samples * parts[1][cut - 1])
+
+
+def server_rent(scenario: Scenario, seconds: float) -> float | None:
+    """Give the rent of the one server for so long, None if it has no price."""
+    price = scenario.servers[0].price_per_hour
+    return None if price is None else float(rent(seconds, np.array([price])))
+
+
+def cut_words(profile: ModelProfile, cuts: IntArray) -> str:
+    """Say where devices cut."""
+    first, last = int(cuts.min()), int(cuts.max())
+    if first == last:
+        return f"{first} ({profile.layers[first - 1]})"
+    return f"{first} to {last}, by device"

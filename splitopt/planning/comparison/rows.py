@@ -1,0 +1,152 @@
+"""What a comparison consists of: a row per scheme, ranked, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+LABELS = {
+    "fl": "FL",
+    "sl": "vanilla SL",
+    "sflv1": "SplitFedV1",
+    "sflv2": "SplitFedV2",
+    "cpsl": "CPSL",
+    "dp_mora_sum": "DP-MORA, sum",
+    "dp_mora_makespan": "DP-MORA, makespan",
+    "mp_sl": "MP-SL",
+}
+"""Scheme -> what people call it, in the order in which they are tried."""
+
+Status = Literal["feasible", "infeasible", "no_solution", "not_comparable"]
+
+
+@dataclass(frozen=True)
+class SchemeRow:
+    """The best plan of one scheme, for one round; what is unknown is None.
+
+    Parameters
+    ----------
+    scheme
+        A key of `LABELS`.
+    status
+        ``infeasible``: a plan cannot exist; ``no_solution``: none was found in time;
+        ``not_comparable``: the scenario lacks what the scheme needs.
+    reason
+        Why there is no plan, and what would have to change.
+    cut
+        Where it cuts, for people.
+    proved
+        Whether no better plan of the scheme exists.
+    gap
+        How far the plan may be from the best one, relatively; None if nothing is known.
+    round_s
+        Length of a round in s.
+    traffic_bytes
+        What crosses all links in a round.
+    device_flop
+        Work of the device that has most of it, in a round.
+    device_memory_bytes
+        Memory of the device that needs most.
+    server_memory_bytes
+        Memory of the server, or of all nodes together.
+    leakage
+        Largest leakage of a cut, 0 to 1.
+    energy_j
+        Of all devices, in a round.
+    round_cost
+        Rent of the server or the nodes for a round.
+    limit
+        What takes most of the round.
+    rounds, accuracy_s
+        Rounds to the accuracy that is wanted, as given, and the seconds they take.
+    pareto
+        Whether no other scheme is at least as good in round time, traffic and device work, and
+        better in one of them; see `measures`.
+    """
+
+    scheme: str
+    status: Status
+    reason: str | None = None
+    cut: str | None = None
+    proved: bool = False
+    gap: float | None = None
+    round_s: float | None = None
+    traffic_bytes: float | None = None
+    device_flop: float | None = None
+    device_memory_bytes: float | None = None
+    server_memory_bytes: float | None = None
+    leakage: float | None = None
+    energy_j: float | None = None
+    round_cost: float | None = None
+    limit: str | None = None
+    rounds: float | None = None
+    accuracy_s: float | None = None
+    pareto: bool = False
+
+    @property
+    def label(self) -> str:
+        """What people call the scheme."""
+        return LABELS[self.scheme]
+
+    @property
+    def ranked_by(self) -> float:
+        """Seconds to the accuracy where rounds are given, else seconds of a round."""
+        found = self.round_s if self.accuracy_s is None else self.accuracy_s
+        assert found is not None  # only feasible rows are ranked
+        return found
+
+    @property
+    def measures(self) -> tuple[float, float, float]:
+        """Seconds, traffic and device work: of a round, or until the accuracy with its rounds."""
+        assert self.round_s is not None  # only feasible rows are compared
+        factor = 1.0 if self.rounds is None else self.rounds
+        found = (self.round_s, self.traffic_bytes or 0.0, self.device_flop or 0.0)
+        return factor * found[0], factor * found[1], factor * found[2]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All schemes on one scenario, the best first, those without a plan last.
+
+    ``by_accuracy`` says whether they are ranked by the time to the accuracy that is wanted; schemes
+    without a number of rounds then stand behind those with one.
+    """
+
+    scenario: str
+    profile: str
+    rows: tuple[SchemeRow, ...]
+    by_accuracy: bool
+    advice: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def feasible(self) -> tuple[SchemeRow, ...]:
+        """The schemes that have a plan, the best first."""
+        return tuple(row for row in self.rows if row.status == "feasible")
+
+    def row(self, scheme: str) -> SchemeRow:
+        """Give the row of a scheme by its key."""
+        return next(row for row in self.rows if row.scheme == scheme)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain data in SI units."""
+        return {
+            "scenario": self.scenario,
+            "profile": self.profile,
+            "ranked_by": "accuracy_s" if self.by_accuracy else "round_s",
+            "schemes": [{"label": row.label, **asdict(row)} for row in self.rows],
+            "advice": self.advice,
+            "notes": list(self.notes),
+        }
+
+
+def unsolved(scheme: str, result: Mapping[str, Any]) -> SchemeRow:
+    """Make the row of a scheme whose plan ended without a decision."""
+    status: Status = "infeasible" if result["outcome"] == "infeasible" else "no_solution"
+    return SchemeRow(scheme, status, result["message"] or "no plan was found in time")
+
+
+def none(scheme: str, status: Status, reason: str) -> SchemeRow:
+    """Make the row of a scheme without a plan."""
+    return SchemeRow(scheme, status, reason)

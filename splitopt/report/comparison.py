@@ -1,0 +1,219 @@
+"""A comparison of schemes in the terminal and as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from splitopt.planning.comparison.rows import LABELS, Comparison, SchemeRow
+from splitopt.planning.comparison.sweeping import Sweep
+from splitopt.report.content import Column, Table
+from splitopt.report.numbers import gap, plain, seconds
+from splitopt.report.page import template
+from splitopt.report.terminal import table_in_terminal
+from splitopt.units import readable_bytes
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_UNKNOWN = "-"
+_TIE = 1.0005
+_STATUS = {
+    "infeasible": "not possible",
+    "no_solution": "no plan found",
+    "not_comparable": "not compared",
+}
+_MARKERS = {"o": "●", "s": "■", "^": "▲", "D": "◆"}
+
+
+def _known(shown: Callable[[float], str]) -> Callable[[float | None], str]:
+    return lambda value: _UNKNOWN if value is None else shown(value)
+
+
+_FIELDS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+    ("accuracy_s", "To accuracy, s", seconds),
+    ("round_s", "Round, s", seconds),
+    ("traffic_bytes", "Traffic", readable_bytes),
+    ("device_flop", "FLOP", lambda value: plain(float(f"{value:.3g}"))),
+    ("device_memory_bytes", "Device mem", readable_bytes),
+    ("server_memory_bytes", "Server mem", readable_bytes),
+    ("leakage", "Leakage", lambda value: f"{value:.3f}"),
+    ("energy_j", "Energy, J", seconds),
+    ("round_cost", "Cost", lambda value: f"{value:.4g}"),
+)
+"""Field of a row, heading, and how its values are written."""
+
+
+def ranked_table(comparison: Comparison) -> Table:
+    """Give the schemes that have a plan, the best first; columns that nobody knows are left out."""
+    rows = comparison.feasible
+    fields = [field for field in _FIELDS if any(getattr(r, field[0]) is not None for r in rows)]
+    columns = [Column("rank", "#"), Column("label", "Scheme", text=True)]
+    columns += [Column(name, heading) for name, heading, _ in fields]
+    columns += [] if all(row.proved for row in rows) else [Column("gap", "Gap")]
+    columns.append(Column("cut", "Cut", text=True))
+    shown = [
+        {
+            "rank": f"{place}{'*' if row.pareto else ''}",
+            "label": row.label,
+            "gap": gap(0.0 if row.proved else row.gap),
+            "cut": row.cut or _UNKNOWN,
+            **{name: _known(write)(getattr(row, name)) for name, _, write in fields},
+        }
+        for place, row in enumerate(rows, start=1)
+    ]
+    by = "the time to the accuracy" if comparison.by_accuracy else "the length of a round"
+    caption = (
+        f"Each scheme's best plan, ranked by {by}; * no other beats it in time, traffic and work"
+    )
+    return Table("Schemes", caption, tuple(columns), tuple(shown), "schemes")
+
+
+def reasons(comparison: Comparison) -> list[tuple[str, str, str]]:
+    """Give label, verdict and reason of the schemes without a plan."""
+    return [
+        (row.label, _STATUS[row.status], row.reason or "")
+        for row in comparison.rows
+        if row.status != "feasible"
+    ]
+
+
+def sweep_table(sweep: Sweep) -> Table:
+    """Give the best scheme, its time and the next one for each value."""
+    columns = (
+        Column("value", sweep.field, text=True),
+        Column("best", "Best", text=True),
+        Column("time", "Seconds"),
+        Column("next", "Next", text=True),
+        Column("ratio", "Times as long"),
+    )
+    rows = []
+    for value, comparison in zip(sweep.values, sweep.comparisons, strict=True):
+        ranked = comparison.feasible
+        row = {"value": str(value), "best": "none", "time": _UNKNOWN}
+        row |= {"next": _UNKNOWN, "ratio": _UNKNOWN}
+        if ranked:
+            row |= {"best": ranked[0].label, "time": seconds(ranked[0].ranked_by)}
+        behind = [r for r in ranked if r.ranked_by > _TIE * ranked[0].ranked_by > 0]
+        if behind:
+            ratio = behind[0].ranked_by / ranked[0].ranked_by
+            row |= {"next": behind[0].label, "ratio": f"{ratio:.4g}"}
+        rows.append(row)
+    caption = f"The best scheme as {sweep.field} changes"
+    return Table("Where the best scheme changes", caption, columns, tuple(rows), "values")
+
+
+def change_lines(sweep: Sweep) -> list[str]:
+    """Say between which values the best scheme changes."""
+    found = [
+        f"Between {a} and {b} the best scheme changes from {_label(one)} to {_label(other)}"
+        for a, b, one, other in sweep.changes
+    ]
+    return found or ["The best scheme is the same for all values"]
+
+
+def _label(scheme: str | None) -> str:
+    return "none" if scheme is None else LABELS[scheme]
+
+
+def comparison_to_terminal(comparison: Comparison, sweep: Sweep | None = None) -> RenderableType:
+    """Lay out the ranked table, why others are not in it, the advice, and the sweep."""
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[RenderableType] = [
+        Text(f"{comparison.scenario}: {comparison.profile}", style="bold")
+    ]
+    if comparison.feasible:
+        parts += table_in_terminal(ranked_table(comparison))
+    parts += [Text(f"{label}: {what}: {why}") for label, what, why in reasons(comparison)]
+    parts.append(Text(comparison.advice, style="bold green" if comparison.feasible else "bold red"))
+    if sweep is not None:
+        parts += table_in_terminal(sweep_table(sweep))
+        parts += [Text(f"{line}.") for line in change_lines(sweep)]
+    parts += [Text(f"Note: {note}", style="yellow") for note in comparison.notes]
+    return Group(*parts)
+
+
+def comparison_to_html(comparison: Comparison, sweep: Sweep | None = None) -> str:
+    """Give one self-contained page: advice, Pareto plot, table, reasons, sweep."""
+    from splitopt.report.charts import line_styles
+
+    styles = line_styles(LABELS)
+    legend = [
+        (row.label, styles[row.scheme].colour, _MARKERS[styles[row.scheme].marker])
+        for row in comparison.feasible
+    ]
+    return str(
+        template("comparison.html").render(
+            comparison=comparison,
+            table=ranked_table(comparison) if comparison.feasible else None,
+            pareto=_pareto(comparison.feasible, styles) if comparison.feasible else None,
+            legend=legend,
+            reasons=reasons(comparison),
+            sweep=sweep,
+            sweep_table=None if sweep is None else sweep_table(sweep),
+            sweep_lines=[] if sweep is None else change_lines(sweep),
+            sweep_chart=None if sweep is None else _sweep_chart(sweep, styles),
+        )
+    )
+
+
+def _pareto(rows: Sequence[SchemeRow], styles: dict[str, Any]) -> str:
+    """Draw time against traffic and against work: dots are not beaten by any other, rings are."""
+    from splitopt.report.charts import Curve, Panel, panels
+
+    by_accuracy = rows[0].accuracy_s is not None
+    span = "to the accuracy" if by_accuracy else "of a round"
+    shown = [row for row in rows if (row.accuracy_s is not None) == by_accuracy]
+    drawn = []
+    for title, at, y_label, unit in (
+        ("Time and traffic", 1, f"traffic {span}, MB", 1e6),
+        ("Time and work of a device", 2, f"work of the busiest device {span}, GFLOP", 1e9),
+    ):
+        curves = tuple(
+            Curve(
+                [row.measures[0]],
+                [row.measures[at] / unit],
+                styles[row.scheme],
+                f"measure-{at}-{row.scheme}",
+                "dots" if row.pareto else "rings",
+            )
+            for row in shown
+            if row.measures[at] > 0
+        )
+        drawn.append(Panel(title, f"time {span}, s", y_label, curves, log_x=True, log_y=True))
+    return panels(drawn, height=4.0)
+
+
+def _sweep_chart(sweep: Sweep, styles: dict[str, Any]) -> str | None:
+    """Draw seconds of every scheme over the values, if these are numbers of one unit."""
+    from splitopt.report.charts import Curve, Panel, panels
+
+    read = [_number(value) for value in sweep.values]
+    if None in read or len({unit for _, unit in filter(None, read)}) != 1:
+        return None
+    numbers, unit = [pair[0] for pair in read if pair], (read[0] or (0, ""))[1]
+    curves = []
+    for scheme in LABELS:
+        points = [
+            (x, row.ranked_by)
+            for x, comparison in zip(numbers, sweep.comparisons, strict=True)
+            for row in comparison.feasible
+            if row.scheme == scheme
+        ]
+        if points:
+            x, y = zip(*sorted(points), strict=True)
+            curves.append(Curve(x, y, styles[scheme], f"sweep-{scheme}"))
+    log = min(numbers) > 0 and max(numbers) >= 10 * min(numbers)
+    x_label = f"{sweep.field}{', ' + unit if unit else ''}"
+    return panels([Panel("", x_label, "seconds", tuple(curves), log_x=log, log_y=True)])
+
+
+def _number(value: Any) -> tuple[float, str] | None:
+    """Take a value such as 4 or '50 Mbit/s' apart."""
+    number, _, unit = str(value).strip().partition(" ")
+    try:
+        return float(number), unit.strip()
+    except ValueError:
+        return None

@@ -1,0 +1,111 @@
+"""`splitopt compare` as a user meets it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from splitopt.cli.entry import run
+
+FLEET = {
+    "format": "splitopt-scenario",
+    "version": 1,
+    "name": "lab",
+    "model": "resnet18-imagenet",
+    "devices": [
+        {"name": "pi", "count": 3, "compute": "20 GFLOP/s", "samples": 100, "batch_size": 10}
+    ],
+    "links": {"downlink": "80 Mbit/s", "uplink": "40 Mbit/s"},
+    "servers": [{"name": "edge", "compute": "1 TFLOP/s"}],
+}
+
+
+@pytest.fixture
+def scenario_file(tmp_path):
+    path = tmp_path / "lab.yaml"
+    path.write_text(yaml.safe_dump(FLEET))
+    return path
+
+
+def call(capsys, *arguments):
+    """Run the command line; give exit code, standard output and standard error."""
+    code = run([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    return code, captured.out, captured.err
+
+
+def test_table_page_and_file(capsys, tmp_path, scenario_file):
+    """The table names every scheme, the page draws, the file holds what `--json` prints."""
+    page, saved = tmp_path / "page.html", tmp_path / "all.json"
+    sweep = "links.uplink=4 Mbit/s,400 Mbit/s"
+    code, out, err = call(
+        capsys, "compare", scenario_file, "-o", saved, "--report", page, "--sweep", sweep
+    )
+    assert (code, err) == (0, "")
+    for words in ("FL", "vanilla SL", "SplitFedV1", "SplitFedV2", "DP-MORA, sum", "makespan"):
+        assert words in out
+    assert "MP-SL: not compared: needs the section 'nodes'" in out
+    assert "The best scheme as links.uplink changes" in out
+    html = page.read_text()
+    assert html.startswith("<!doctype html>")
+    assert html.count("<svg") == 2
+    assert "http" not in html.replace("http://www.w3.org", "")
+    code, out, _ = call(capsys, "compare", scenario_file, "--json", "--sweep", sweep)
+    assert code == 0
+    assert json.loads(out) == json.loads(saved.read_text())
+    found = json.loads(out)
+    assert found["format"] == "splitopt-comparison"
+    assert [s["status"] for s in found["schemes"]].count("feasible") == 6
+    assert [point["value"] for point in found["sweep"]["points"]] == ["4 Mbit/s", "400 Mbit/s"]
+
+
+def test_rounds_to_accuracy(capsys, tmp_path, scenario_file):
+    """A scheme that needs a thousand times the rounds of another one is not the best."""
+    rounds = tmp_path / "rounds.yaml"
+    rounds.write_text("{fl: 50, sl: 1, sflv1: 1000}\n")
+    code, out, _ = call(capsys, "compare", scenario_file, "--rounds-to-accuracy", rounds, "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["ranked_by"] == "accuracy_s"
+    assert found["schemes"][0]["scheme"] == "sl"
+    assert found["schemes"][0]["accuracy_s"] == found["schemes"][0]["round_s"]
+
+
+def test_no_scheme_is_exit_1(capsys, tmp_path):
+    """Devices that hold nothing: every scheme says why, and the file is still written."""
+    path, saved = tmp_path / "tiny.yaml", tmp_path / "all.json"
+    path.write_text(
+        yaml.safe_dump(FLEET | {"devices": [FLEET["devices"][0] | {"memory": "1 KiB"}]})
+    )
+    code, out, _ = call(capsys, "compare", path, "-o", saved, "--report", tmp_path / "page.html")
+    assert code == 1
+    assert "No scheme can run on this fleet" in out
+    assert "memory of pi-1" in out
+    reasons = [s["reason"] for s in json.loads(saved.read_text())["schemes"]]
+    assert all(reasons)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--sweep", "links.uplink"], "must be FIELD=V1,V2"),
+        (["--sweep", "links.uplinc=1 Mbit/s"], "uplinc"),
+        (["--sweep", "servers.edge.compute=-3 GFLOP/s"], "above 0"),
+        (["--rounds-to-accuracy", "absent.yaml"], "no such file"),
+        (["--rounds-to-accuracy", "wrong.yaml"], "no scheme 'sfl'"),
+        (["-o", "lab.yaml"], "is the input"),
+    ],
+)
+def test_bad_input_is_exit_2(capsys, tmp_path, monkeypatch, scenario_file, arguments, words):
+    """One sentence, and nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wrong.yaml").write_text("sfl: 3\n")
+    before = scenario_file.read_text()
+    code, _, err = call(capsys, "compare", "lab.yaml", *arguments)
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1
+    assert words in err
+    assert scenario_file.read_text() == before
