@@ -63,6 +63,16 @@ class ChainSearch:
         """How many states there are beside the number of layers, from above."""
         return sizes(self.kinds.count, self.kinds.link_class, self.problem.order)[1]
 
+    @property
+    def link_entries(self) -> int:
+        """How many seconds the tables of links hold, from above."""
+        classes = self.kinds.classes if self.problem.links.model == "pairwise" else 1
+        given = self.problem.order == "given"
+        pairs = classes**2 // 2 if given else classes**2
+        if given and self.problem.use_all_nodes:
+            pairs = classes
+        return (pairs + 1) * (self.problem.layers + 1)
+
     @cached_property
     def chains(self) -> Chains:
         """The layout for questions about periods."""

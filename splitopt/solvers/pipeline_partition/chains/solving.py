@@ -18,6 +18,9 @@ from splitopt.solvers.pipeline_partition.chains.search import (
     TooLargeError,
 )
 
+MOST_ENTRIES = 2**26
+"""Entries of the tables of links, of which there are two, that are held at most."""
+
 
 def solve_chains(problem: PipelinePartition, search: Search) -> StopReason:
     """Solve a problem for its period or its epoch; propose the decision and prove its value.
@@ -41,14 +44,20 @@ def solve_chains(problem: PipelinePartition, search: Search) -> StopReason:
 
 
 def refusal_of(problem: PipelinePartition, max_states: int) -> str | None:
-    """Say why a problem has too many states to be laid out, None if it has not."""
-    count = ChainSearch(problem).vertices
-    if count <= max_states:
-        return None
-    return (
-        f"would have to keep {count:,} pairs of used nodes and last node, more than its limit of "
-        f"max_states = {max_states:,}"
-    )
+    """Say why a problem is too large to be laid out, None if it is not."""
+    search = ChainSearch(problem)
+    if search.vertices > max_states:
+        return (
+            f"would have to keep {search.vertices:,} pairs of used nodes and last node, more than "
+            f"its limit of max_states = {max_states:,} (nodes that are alike count once; a given "
+            "order has few)"
+        )
+    if search.link_entries > MOST_ENTRIES:
+        return (
+            f"would have to keep {search.link_entries:,} transfer times of pairs of nodes, more "
+            f"than {MOST_ENTRIES:,}"
+        )
+    return None
 
 
 class _Run:

@@ -129,3 +129,6 @@ def test_too_many_states_are_refused_in_words():
     problem = medium("pairwise", nodes=9, layers=20)
     with pytest.raises(CapabilityError, match=r"4,608 pairs of used nodes .* max_states = 4,000"):
         solve(problem, SubsetDp(max_states=4000))
+    many = medium("pairwise", nodes=200, layers=4000, order="given", use_all_nodes=False)
+    with pytest.raises(CapabilityError, match="80,024,001 transfer times of pairs"):
+        solve(many, SubsetDp())
