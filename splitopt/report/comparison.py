@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from splitopt.errors import InputError
 from splitopt.planning.comparison.rows import LABELS, Comparison, SchemeRow
 from splitopt.planning.comparison.sweeping import Sweep
 from splitopt.report.content import Column, Table
 from splitopt.report.numbers import gap, plain, seconds
 from splitopt.report.page import template
 from splitopt.report.terminal import table_in_terminal
-from splitopt.units import readable_bytes
+from splitopt.units import KINDS, parse, readable_bytes
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from splitopt.report.charts import Curve
+
 _UNKNOWN = "-"
 _TIE = 1.0005
+_DECADES = 30
+"""Shorter ranges are drawn on a linear axis, which has more numbers on it."""
 _STATUS = {
     "infeasible": "not possible",
     "no_solution": "no plan found",
@@ -182,7 +187,7 @@ def _pareto(rows: Sequence[SchemeRow], styles: dict[str, Any]) -> str:
             for row in shown
             if row.measures[at] > 0
         )
-        drawn.append(Panel(title, f"time {span}, s", y_label, curves, log_x=True, log_y=True))
+        drawn.append(Panel(title, f"time {span}, s", y_label, curves, *_wide(curves)))
     return panels(drawn, height=4.0)
 
 
@@ -190,10 +195,10 @@ def _sweep_chart(sweep: Sweep, styles: dict[str, Any]) -> str | None:
     """Draw seconds of every scheme over the values, if these are numbers of one unit."""
     from splitopt.report.charts import Curve, Panel, panels
 
-    read = [_number(value) for value in sweep.values]
-    if None in read or len({unit for _, unit in filter(None, read)}) != 1:
+    read = _numbers(sweep.values)
+    if read is None:
         return None
-    numbers, unit = [pair[0] for pair in read if pair], (read[0] or (0, ""))[1]
+    numbers, unit = read
     curves = []
     for scheme in LABELS:
         points = [
@@ -205,15 +210,27 @@ def _sweep_chart(sweep: Sweep, styles: dict[str, Any]) -> str | None:
         if points:
             x, y = zip(*sorted(points), strict=True)
             curves.append(Curve(x, y, styles[scheme], f"sweep-{scheme}"))
-    log = min(numbers) > 0 and max(numbers) >= 10 * min(numbers)
     x_label = f"{sweep.field}{', ' + unit if unit else ''}"
-    return panels([Panel("", x_label, "seconds", tuple(curves), log_x=log, log_y=True)])
+    return panels([Panel("", x_label, "seconds", tuple(curves), *_wide(curves))])
 
 
-def _number(value: Any) -> tuple[float, str] | None:
-    """Take a value such as 4 or '50 Mbit/s' apart."""
-    number, _, unit = str(value).strip().partition(" ")
-    try:
-        return float(number), unit.strip()
-    except ValueError:
-        return None
+def _wide(curves: Sequence[Curve]) -> tuple[bool, bool]:
+    """Say for each axis whether its numbers span decades, so that it should be logarithmic."""
+    axes = [[v for c in curves for v in c.x], [v for c in curves for v in c.y]]
+    x, y = (bool(axis) and min(axis) > 0 and max(axis) >= _DECADES * min(axis) for axis in axes)
+    return x, y
+
+
+def _numbers(values: Sequence[Any]) -> tuple[list[float], str] | None:
+    """Give values such as 4 or '50 Mbit/s' in the unit of the first one, None if they have none."""
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        return [float(value) for value in values], ""
+    for kind in KINDS:
+        try:
+            found = [parse(value, kind) for value in values]
+        except InputError:
+            continue
+        unit = values[0].strip().lstrip("+-.0123456789eE").strip()
+        one = parse(f"1 {unit}", kind)
+        return [value / one for value in found], unit
+    return None

@@ -45,13 +45,13 @@ def test_table_page_and_file(capsys, tmp_path, scenario_file):
         capsys, "compare", scenario_file, "-o", saved, "--report", page, "--sweep", sweep
     )
     assert (code, err) == (0, "")
-    for words in ("FL", "vanilla SL", "SplitFedV1", "SplitFedV2", "DP-MORA, sum", "makespan"):
+    for words in ("FL", "vanilla SL", "SplitFedV1", "SplitFedV2", "DP-MORA (sum)", "makespan"):
         assert words in out
     assert "MP-SL: not compared: needs the section 'nodes'" in out
     assert "The best scheme as links.uplink changes" in out
     html = page.read_text()
     assert html.startswith("<!doctype html>")
-    assert html.count("<svg") == 2
+    assert html.count("<svg") == 2  # the trade-offs and the sweep
     assert "http" not in html.replace("http://www.w3.org", "")
     code, out, _ = call(capsys, "compare", scenario_file, "--json", "--sweep", sweep)
     assert code == 0

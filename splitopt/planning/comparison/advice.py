@@ -49,7 +49,8 @@ def _next(ranked: Sequence[SchemeRow], by_accuracy: bool) -> list[str]:
     found = []
     if ties:
         verb = "is" if len(ties) == 1 else "are"
-        found.append(f"Within 2 %, which is a tie, {verb} {' and '.join(ties)}.")
+        found.append(f"Within 2 %, which is a tie, {verb} {_listed(ties)}.")
+        found += _lightest(ranked[: 1 + len(ties)])
     if not behind:
         return found
     second, ratio = behind[0], behind[0].ranked_by / best.ranked_by
@@ -61,6 +62,25 @@ def _next(ranked: Sequence[SchemeRow], by_accuracy: bool) -> list[str]:
             f"of {best.label}."
         )
     return found
+
+
+def _lightest(tied: Sequence[SchemeRow]) -> list[str]:
+    """Among schemes that tie, name the one that takes clearly least memory of the server."""
+    known = [(row.server_memory_bytes, row) for row in tied if row.server_memory_bytes is not None]
+    if len(known) < len(tied):
+        return []
+    least, row = min(known, key=lambda pair: pair[0])
+    most = max(size for size, _ in known)
+    if most <= _CLOSE * least:
+        return []
+    return [
+        f"Of these, {row.label} takes least memory on the server's side, {readable_bytes(least)} "
+        f"where others take up to {readable_bytes(most)}."
+    ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _others(ranked: Sequence[SchemeRow]) -> list[str]:

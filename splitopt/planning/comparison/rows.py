@@ -12,8 +12,8 @@ LABELS = {
     "sflv1": "SplitFedV1",
     "sflv2": "SplitFedV2",
     "cpsl": "CPSL",
-    "dp_mora_sum": "DP-MORA, sum",
-    "dp_mora_makespan": "DP-MORA, makespan",
+    "dp_mora_sum": "DP-MORA (sum)",
+    "dp_mora_makespan": "DP-MORA (makespan)",
     "mp_sl": "MP-SL",
 }
 """Scheme -> what people call it, in the order in which they are tried."""
