@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ CASE = {
 SPEED = CASE | {
     "median_s": ("median in s", "{:.4f}"),
     "worst_s": ("slowest in s", "{:.4f}"),
+    "cpu_s": ("processor in s", "{:.4f}"),
     "gap": ("certified gap", "{:.0e}"),
     "goal_s": ("goal in s", "{:g}"),
     "met": ("met", "{}"),
@@ -41,7 +43,10 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
     machine = describe_machine()
-    note = f"{machine['processor']}, one thread, Python {machine['python']}. "
+    note = (
+        f"{machine['processor']}, one thread, Python {machine['python']}, load average "
+        f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores at the start. "
+    )
     seeds = range(options.seeds)
     warm = f"Warm; median of {options.repeats} runs on each of {options.seeds} seeds."
     for name, chosen in (("speed", cases.SPEED), ("links", cases.LINKS)):

@@ -77,23 +77,32 @@ def timed(problem: Problem[Any], solver: str, limit_s: float | None = None) -> t
     return time.perf_counter() - begin, result
 
 
-def warm_times(case: Case, seeds: Sequence[int], repeats: int) -> Iterator[tuple[float, float]]:
-    """Give (median seconds, gap) of every seed, after a run that is not counted."""
+def warm_times(
+    case: Case, seeds: Sequence[int], repeats: int
+) -> Iterator[tuple[float, float, float]]:
+    """Give (median seconds, processor seconds, gap) of every seed, after a run that is not counted.
+
+    Processor seconds are the mean of the runs: others' work on the machine does not count.
+    """
     timed(case.draw(max(seeds) + 1), "subset_dp")
     for seed in seeds:
         problem = case.draw(seed)
+        begin = time.process_time()
         runs = [timed(problem, "subset_dp") for _ in range(repeats)]
-        yield statistics.median(seconds for seconds, _ in runs), max(r.gap for _, r in runs)
+        worked = (time.process_time() - begin) / repeats
+        median = statistics.median(seconds for seconds, _ in runs)
+        yield median, worked, max(result.gap for _, result in runs)
 
 
 def speed_row(case: Case, seeds: Sequence[int], repeats: int) -> dict[str, Any]:
     """Measure one case: median and worst over seeds of the median over repeats."""
     found = list(warm_times(case, seeds, repeats))
-    times = [seconds for seconds, _ in found]
+    times = [seconds for seconds, _, _ in found]
     row = case.row() | {
         "median_s": statistics.median(times),
         "worst_s": max(times),
-        "gap": max(gap for _, gap in found),
+        "cpu_s": statistics.median(worked for _, worked, _ in found),
+        "gap": max(gap for _, _, gap in found),
         "goal_s": case.goal_s,
     }
     if case.goal_s is not None:
