@@ -49,13 +49,12 @@ def main(arguments: Sequence[str]) -> int:
     )
     seeds = range(options.seeds)
     warm = f"Warm; median of {options.repeats} runs on each of {options.seeds} seeds."
-    for name, chosen in (("speed", cases.SPEED), ("links", cases.LINKS)):
-        if name in options.tables:
-            rows = []
-            for case in chosen:
-                rows.append(cases.speed_row(case, seeds, options.repeats))
-                print("  ".join(_cells(rows[-1], SPEED)), flush=True)
-            _write(options.output / name, rows, SPEED, note + warm)
+    if "speed" in options.tables:
+        rows = []
+        for case in cases.SPEED:
+            rows.append(cases.speed_row(case, seeds, options.repeats))
+            print("  ".join(_cells(rows[-1], SPEED)), flush=True)
+        _write(options.output / "speed", rows, SPEED, note + warm)
     if "beside" in options.tables:
         rows = []
         for case in cases.BESIDE:
@@ -72,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pipeline", description=__doc__)
-    tables = ["speed", "links", "beside"]
+    tables = ["speed", "beside"]
     parser.add_argument("--tables", nargs="*", choices=tables, default=tables)
     parser.add_argument("--seeds", type=int, default=5, help="instances of each case")
     parser.add_argument("--repeats", type=int, default=5, help="runs on each instance")

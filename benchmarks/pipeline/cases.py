@@ -53,16 +53,6 @@ SPEED = tuple(
     for objective in ("period", "paper", "epoch")
     for family, goal in GOALS.items()
 )
-LINKS = tuple(
-    Case(family, layers, nodes, objective)
-    for family, nodes in (
-        ("links_uniform", 10),
-        ("links_serial", 10),
-        ("links_pairwise", 8),
-        ("links_nic", 8),
-    )
-    for layers, objective in ((37, "period"), (100, "period"), (500, "period"), (100, "epoch"))
-)
 BESIDE = tuple(
     Case(family, 37, 5, objective)
     for family in ("types", "speeds", "unrelated")

@@ -14,7 +14,6 @@ from benchmarks.pipeline.__main__ import main
 def small(monkeypatch):
     """Measure small cases in place of the published ones."""
     monkeypatch.setattr(cases, "SPEED", (cases.Case("types", 9, 3, "paper", 1e-9),))
-    monkeypatch.setattr(cases, "LINKS", (cases.Case("links_nic", 6, 3, "epoch"),))
     monkeypatch.setattr(cases, "BESIDE", (cases.Case("whole", 6, 2),))
     monkeypatch.setattr(cases, "BACK_ENDS", ("highs",))
 
@@ -23,17 +22,16 @@ def small(monkeypatch):
 def test_a_small_run_writes_all_rows(tmp_path, capsys):
     assert main(["--seeds", "1", "--repeats", "1", "--output", str(tmp_path)]) == 0
     rows = {}
-    for name in ("speed", "links", "beside"):
+    for name in ("speed", "beside"):
         with (tmp_path / f"{name}.csv").open() as stream:
             (rows[name],) = csv.DictReader(stream)
         assert f"`{rows[name]['family']}`" in (tmp_path / f"{name}.md").read_text()
         assert float(rows[name]["gap"]) <= 1e-9
     assert rows["speed"]["met"] == "no"  # nothing takes a nanosecond
-    assert (rows["links"]["goal_s"], rows["links"].get("met")) == ("", None)
     assert rows["beside"]["fastest"] == "highs"
     ratio = float(rows["beside"]["highs_s"]) / float(rows["beside"]["subset_dp_s"])
     assert float(rows["beside"]["ratio"]) == pytest.approx(ratio)
-    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 def test_the_goals_are_those_of_a_thousand_layers_on_ten_nodes():
