@@ -13,6 +13,7 @@ import numpy as np
 
 from splitopt.errors import InputError
 from splitopt.files import expect_format, parse_json, read_text, write_atomic
+from splitopt.profiles.consistency import check_sums
 from splitopt.profiles.curves import TABULATED, Curve
 from splitopt.profiles.fields import (
     Array,
@@ -339,8 +340,13 @@ class ModelProfile:
 
     @classmethod
     def load(cls, path: str | Path) -> ModelProfile:
-        """Read a profile from a JSON file; raise `InputError` if it is not one."""
-        return cls.from_dict(parse_json(read_text(path), str(path)), str(path))
+        """Read a profile from a JSON file; raise `InputError` if it is not one, or of no model."""
+        found = cls.from_dict(parse_json(read_text(path), str(path)), str(path))
+        try:
+            check_sums(found)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        return found
 
     def digest(self) -> str:
         """Return the SHA-256 of the canonical JSON, which names this very table."""
