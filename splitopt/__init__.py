@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from splitopt.errors import SolveError as SolveError
     from splitopt.errors import SplitoptError as SplitoptError
     from splitopt.errors import UnitWarning as UnitWarning
+    from splitopt.planning.comparison.comparing import compare_schemes as compare_schemes
     from splitopt.planning.planner import plan as plan
     from splitopt.planning.replaying import simulate as simulate
     from splitopt.plans import Plan as Plan
@@ -46,6 +47,7 @@ _HOMES = {
     "SplitoptError": "splitopt.errors",
     "Timeline": "splitopt.timeline",
     "UnitWarning": "splitopt.errors",
+    "compare_schemes": "splitopt.planning.comparison.comparing",
     "load_problem": "splitopt.problems.registry",
     "load_profile": "splitopt.profiles",
     "plan": "splitopt.planning.planner",

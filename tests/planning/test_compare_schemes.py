@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from splitopt import CutAndResources, InputError, Scenario, load_profile, plan
-from splitopt.planning.comparison.comparing import check_rounds, compare_schemes
+from splitopt import CutAndResources, InputError, Scenario, compare_schemes, load_profile, plan
+from splitopt.planning.comparison.comparing import check_rounds
 from splitopt.planning.comparison.rows import LABELS
 from splitopt.planning.comparison.sweeping import read_sweep, sweep_field, with_field
 
@@ -125,6 +125,19 @@ def test_cpsl_passes_over_all_samples():
     gradient = profile.gradient_bytes[0]  # of one sample: the scenario takes Eq. 20 literally
     crossing = 30 * 12 * (16 * smashed + gradient)
     assert row.traffic_bytes == pytest.approx((6 + 30) * model + crossing)
+
+
+def test_cpsl_chooses_its_cut():
+    """With few clusterings the plan is proved: the best over cuts of what each cut allows."""
+    scenario = Scenario.load("examples/cpsl-varying.yaml")
+    row = compare_schemes(scenario).row("cpsl")
+    assert row.proved
+    best = []
+    for cut in range(1, scenario.load_model().layer_count):
+        there = with_field(with_field(scenario, "clusters.cut", cut), "training.epochs", 12)
+        made = plan(there, problem="cluster_and_spectrum", solver="enumerate")
+        best.append(made.prediction["round_s"])
+    assert row.round_s == pytest.approx(min(best), rel=1e-12)
 
 
 def test_mp_sl_counts_shared_channels_and_averaging():

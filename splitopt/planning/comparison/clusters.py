@@ -28,6 +28,10 @@ from splitopt.problems.cut_and_resources.tables import allowed_by_leakage, allow
 from splitopt.profiles import ModelProfile
 from splitopt.results import Result
 from splitopt.scenario import Scenario
+from splitopt.solvers.cluster_and_spectrum.enumeration import Enumerate
+
+_FEW = 20_000
+"""Partitions that are gone through in about a second."""
 
 
 def clustered(
@@ -116,13 +120,19 @@ def _search(
     for cut in sorted(problems, key=lambda c: bounds[c]):
         if best is not None and bounds[cut] >= (best[1].objective or 0.0):
             continue
-        result = solve(problems[cut], time_limit_s=share, seed=seed)
+        result = solve(problems[cut], _solver(problems[cut]), time_limit_s=share, seed=seed)
         bounds[cut] = max(bounds[cut], result.bound)
         if not result.is_feasible or result.objective is None:
             continue
         if best is None or best[1].objective is None or result.objective < best[1].objective:
             best = cut, result
     return best, min(bounds.values())
+
+
+def _solver(problem: ClusterAndSpectrum) -> str | Enumerate:
+    """Go through all partitions where they are few, which proves the best; else the preferred."""
+    every = Enumerate(max_partitions=_FEW)
+    return "auto" if every.refusal(problem) else every
 
 
 def _row(

@@ -176,7 +176,7 @@ def _possible(scheme: str, ground: Ground) -> BoolArray | str:
             f"the server needs {least / 2**30:,.2f} GiB at the cut that needs least, it has "
             f"{memory / 2**30:,.2f} GiB"
         )
-    return possible & fits
+    return np.array(possible & fits)
 
 
 def why_no_common_cut(scenario: Scenario, profile: ModelProfile) -> str:
