@@ -62,6 +62,7 @@ SOLVERS: dict[str, dict[str, str]] = {
         "scip": f"{_PIPELINE}.backends:Scip",
         "gurobi": f"{_PIPELINE}.backends:Gurobi",
         "pyomo:gurobi_direct_minlp": f"{_PIPELINE}.backends:PyomoGurobi",
+        "order_search": f"{_PIPELINE}.order_search:OrderSearch",
         "manual": f"{_PIPELINE}.manual:Manual",
     },
     "cut_under_uncertainty": {
