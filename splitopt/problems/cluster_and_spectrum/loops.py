@@ -81,11 +81,14 @@ def _start_and_end(
     cluster: FloatArray,
     least: IntArray,
     subcarriers: int,
+    cutoff: float,
     x: IntArray,
     floor: IntArray,
     best: IntArray,
 ) -> float:
     """Minimise the starting plus the ending phase over x >= least; infinite if that is too many.
+
+    The answer is exact if it is below `cutoff`, and else a lower bound that is not below it.
 
     Two thresholds move monotonically. `x` starts with the shortest ending phase that the
     subcarriers allow. Then the starting phase falls from level to level, which lifts `floor`, what
@@ -118,8 +121,8 @@ def _start_and_end(
         if start + end < found:
             found = start + end
             best[:] = x
-        if lowest + end >= found:
-            return found
+        if lowest + end >= min(found, cutoff):
+            return min(found, lowest + end)
         for k in range(size):
             while a[k] + b[k] / floor[k] >= start:
                 floor[k] += 1
@@ -165,44 +168,48 @@ def exact(
     for k in range(size):
         least[k] = 1
     if inner_phases == 0:
-        _start_and_end(cluster, least, subcarriers, trial, floor, x)
+        _start_and_end(cluster, least, subcarriers, np.inf, trial, floor, x)
         return cost_of(cluster, x, 0, server_s)
     candidate, marked, needs = work[3, :size], work[4, :size], work[5:, :size]
     spare, levels = subcarriers - size, 0
+    tops = np.empty(subcarriers - size + 1)
     while spare >= 0:
-        needs[levels] = least
+        needs[levels], tops[levels] = least, level(cluster, 1, least)
         levels += 1
         spare = lower(cluster, 1, least, spare, marked)
     found = np.inf
-    rest = np.full(levels, np.inf)
-    for end in (0, levels - 1):
-        rest[end] = _start_and_end(cluster, needs[end], subcarriers, trial, floor, candidate)
-        value = cost_of(cluster, candidate, inner_phases, server_s)
-        if value < found:
-            found = value
-            x[:] = candidate
     server = server_s + inner_phases * server_s
     ranges = np.empty((levels + 1, 2), dtype=np.int64)
-    ranges[0, 0], ranges[0, 1] = 0, levels - 1
-    waiting = 1
-    while waiting > 0:
-        waiting -= 1
-        first, last = ranges[waiting, 0], ranges[waiting, 1]
-        if last - first < 2:
-            continue
-        at_least = inner_phases * level(cluster, 1, needs[last - 1]) + rest[first] + server
-        if at_least >= found:
-            continue
-        middle = (first + last) // 2
-        rest[middle] = _start_and_end(cluster, needs[middle], subcarriers, trial, floor, candidate)
+    rest = np.empty(levels)
+    waiting, first, last = 0, -1, levels
+    while True:
+        middle = (first + last) // 2 if first >= 0 else 0
+        cutoff = found - server - inner_phases * tops[last - 1]
+        rest[middle] = _start_and_end(
+            cluster, needs[middle], subcarriers, cutoff, trial, floor, candidate
+        )
         value = cost_of(cluster, candidate, inner_phases, server_s)
         if value < found:
             found = value
             x[:] = candidate
-        ranges[waiting, 0], ranges[waiting, 1] = first, middle
-        ranges[waiting + 1, 0], ranges[waiting + 1, 1] = middle, last
-        waiting += 2
-    return found
+        reached, far = level(cluster, 1, candidate), middle
+        while far + 1 < levels and tops[far + 1] >= reached:
+            far += 1  # the same answer is the best for these levels too
+        rest[far] = rest[middle]
+        if first >= 0:
+            ranges[waiting, 0], ranges[waiting, 1] = first, middle
+            waiting += 1
+        ranges[waiting, 0], ranges[waiting, 1] = far, last
+        waiting += 1
+        open_range = False
+        while waiting > 0 and not open_range:
+            waiting -= 1
+            first, last = ranges[waiting, 0], ranges[waiting, 1]
+            if last - first >= 2:
+                at_least = inner_phases * tops[last - 1] + rest[first] + server
+                open_range = at_least < found
+        if not open_range:
+            return found
 
 
 @compiled

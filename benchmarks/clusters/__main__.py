@@ -1,0 +1,127 @@
+"""``python -m benchmarks.clusters [FOLDER]``: time subcarriers and searches over clusters."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.papers.tables import Table
+from splitopt import ClusterAndSpectrum, solve
+from splitopt.bench.families_cluster_and_spectrum import cells
+from splitopt.bench.machine import describe_machine
+from splitopt.problems.cluster_and_spectrum.subcarriers import RULES, allocate_clusters
+from splitopt.solvers.cluster_and_spectrum.swaps import Swaps, by_capability
+from splitopt.solvers.registry import solver_names
+
+RESULTS = Path(__file__).parent / "results"
+SHAPES = ((5, 30), (10, 30), (10, 100), (30, 300))
+FLEETS = (30, 100, 1000, 10_000)
+
+
+def median_s(work: Callable[[], object], repetitions: int = 5) -> float:
+    """Median seconds of this process's own computing in a call, the first one left out."""
+    work()
+    times = []
+    for _ in range(repetitions):
+        begin = time.process_time()
+        work()
+        times.append(time.process_time() - begin)
+    return float(np.median(times))
+
+
+def subcarriers_table() -> Table:
+    """Time the three rules on the same clusters."""
+    rows: list[list[Any]] = []
+    for size, subcarriers in SHAPES:
+        for epochs in (1, 2, 5):
+            problem = cells(0, 50 * size, size, subcarriers, epochs)
+            rng = np.random.default_rng(0)
+            count = max(20, 60_000 // (size * subcarriers))
+            clusters = [rng.choice(50 * size, size, replace=False) for _ in range(count)]
+            times = {
+                rule: 1e6 * median_s(partial(allocate_clusters, problem, clusters, rule)) / count
+                for rule in RULES
+            }
+            ratio = times["exact"] / times["greedy"]
+            rows.append([f"K {size}, C {subcarriers}, L {epochs}", *times.values(), ratio])
+    head = ("cluster", *(f"`{rule}` in us" for rule in RULES), "`exact` / `greedy`")
+    return Table(
+        "subcarriers",
+        head,
+        rows,
+        "Computing time for a cluster of a batch, all rules compiled and timed in one run.",
+    )
+
+
+def iterations_table() -> Table:
+    """Time an iteration by the number of devices, pricing two clusters or all."""
+    rows: list[list[Any]] = []
+    for devices in FLEETS:
+        problem = cells(0, devices)
+        times = []
+        for naive, swaps in ((False, 4096), (True, max(2, 200_000 // devices))):
+            state = Swaps(problem, by_capability(problem), naive=naive)
+            rng = np.random.default_rng(0)
+            times.append(1e6 * median_s(partial(state.advance, rng, np.zeros(swaps)), 3) / swaps)
+        rows.append([f"{devices:,}", *times])
+    head = ("devices", "two clusters priced, us", "all clusters priced, us")
+    return Table("iterations", head, rows, "An iteration of a search by swaps, clusters of 5.")
+
+
+def quality_table() -> Table:
+    """Say how far annealing comes, and in which time."""
+    rows: list[list[Any]] = []
+    for seed in range(5):
+        problem = cells(seed, 30)
+        known, words = _reference(problem)
+        solve(problem, "anneal", iterations=10, chains=1)
+        found = solve(problem, "anneal", chains=1, seed=seed)
+        above = 100 * (found.objective / known - 1)
+        rows.append([f"30, population {seed}, above {words}", above, found.times.total_s])
+    problem = cells(0, 10_000)
+    sort = solve(problem, "similar_compute").objective
+    found = solve(problem, "anneal", time_limit_s=60)
+    rows.append(
+        [
+            "10,000, below the sort by capability",
+            100 * (1 - found.objective / sort),
+            found.times.total_s,
+        ]
+    )
+    note = "One chain of `anneal` with its default number of swaps."
+    return Table("quality", ("devices", "in %", "seconds"), rows, note, digits=3)
+
+
+def _reference(problem: ClusterAndSpectrum) -> tuple[float, str]:
+    """Give the proved optimum where a solver proves it, else the best of long annealing."""
+    if "set_partition" in solver_names(problem.name):
+        proved = solve(problem, "set_partition")
+        if proved.outcome == "optimal":
+            return proved.objective, "the proved optimum"
+    return solve(problem, "anneal", iterations=200_000).objective, "the best of 600,000 swaps"
+
+
+def main(arguments: list[str]) -> int:
+    """Write all tables into a folder, `RESULTS` by default."""
+    if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
+        print("usage: python -m benchmarks.clusters [FOLDER]", file=sys.stderr)
+        return 2
+    folder = Path(arguments[0]) if arguments else RESULTS
+    folder.mkdir(parents=True, exist_ok=True)
+    machine = describe_machine()
+    print(f"{machine['processor']}, one thread, Python {machine['python']}\n")
+    for make in (subcarriers_table, iterations_table, quality_table):
+        table = make()
+        table.save(folder)
+        print(table.markdown(), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,1 +1,0 @@
-"""CPSL, section VIII, rebuilt beside its published numbers."""
