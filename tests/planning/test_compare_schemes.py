@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from splitopt import CutAndResources, InputError, Scenario, compare_schemes, load_profile, plan
+from splitopt.latency.splitfed_costs import UniformSetting, printed_time
 from splitopt.planning.comparison.comparing import check_rounds
 from splitopt.planning.comparison.rows import LABELS
 from splitopt.planning.comparison.sweeping import read_sweep, sweep_field, with_field
@@ -73,6 +74,29 @@ def test_common_cut_schemes_by_hand():
     assert found.row("sflv1").round_cost == pytest.approx(shared * 0.36 / 3600, rel=1e-9)
     one, copies = found.row("sflv2"), found.row("sflv1")
     assert copies.server_memory_bytes == pytest.approx(4 * one.server_memory_bytes)
+
+
+def test_vanilla_split_learning_is_splitfeds_row():
+    """With one speed and one rate, SplitFed's Table 2 prints the same epoch for split learning."""
+    speed = "20 GFLOP/s"
+    scenario = with_field(fleet(), "links", {"downlink": "80 Mbit/s", "uplink": "80 Mbit/s"})
+    scenario = with_field(scenario, "servers.edge.compute", speed)
+    scenario = with_field(scenario, "training.epochs", 1)
+    p = load_profile("resnet18-imagenet")
+    assert np.array_equal(p.smashed_bytes, p.gradient_bytes)
+    printed = printed_time(
+        UniformSetting(
+            clients=4,
+            samples=400,
+            smashed=8 * p.smashed_bytes[:-1],
+            model=8 * p.device_model_bytes[-1],
+            client_share=p.device_model_bytes[:-1] / p.device_model_bytes[-1],
+            rate=80e6,
+            full_pass_s=400 * (p.device_forward_flop[-1] + p.device_backward_flop[-1]) / 20e9,
+            aggregation_s=0.0,
+        )
+    )
+    assert compare_schemes(scenario).row("sl").round_s == pytest.approx(printed.sl.min(), rel=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(4))
