@@ -89,6 +89,17 @@ def explain_infeasible(
     return None
 
 
-def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:  # noqa: ARG001
+def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:
     """Say what a reader of the plan should know about its inputs."""
-    return []
+    used = {machine.machine for machine in (*scenario.devices, *scenario.servers)}
+    found = [fill for fill in profile.provenance.fills if fill.partition(":")[0] in used]
+    if len({device.batch_size for device in scenario.devices}) > 1:
+        found.append(
+            "mini-batches differ: the server's seconds are their mean for every device, which "
+            "leaves the round exact and shifts seconds between clusters"
+        )
+    if scenario.clusters is not None and scenario.clusters.gradient_batch_factor == "literal":
+        found.append("gradients have the size of one sample's, as CPSL prints Eq. 20")
+    if scenario.spectrum is not None and scenario.spectrum.device_model_over_full_band:
+        found.append("device-side models go up over all subcarriers")
+    return found
