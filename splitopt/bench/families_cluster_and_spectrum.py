@@ -17,6 +17,7 @@ from splitopt.latency.clustered import CutCosts, device_seconds
 from splitopt.latency.radio import shannon_rate
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
+from splitopt.problems.cluster_and_spectrum.problem import TIMES
 from splitopt.profiles import load_profile
 from splitopt.scenario import Scenario
 
@@ -96,8 +97,12 @@ def _cell(
     rate = shannon_rate(1e6, 10 ** (level_db / 10))
     seconds = device_seconds(
         CutCosts(
-            *(float(getattr(table, name)[0]) for name in _COLUMNS),
-            float(table.server_forward_flop[0] + table.server_backward_flop[0]),
+            device_model_bytes=float(table.device_model_bytes[0]),
+            smashed_bytes=float(table.smashed_bytes[0]),
+            gradient_bytes=float(table.gradient_bytes[0]),
+            device_forward_flop=float(table.device_forward_flop[0]),
+            device_backward_flop=float(table.device_backward_flop[0]),
+            server_flop=float(table.server_forward_flop[0] + table.server_backward_flop[0]),
         ),
         batch_size=_BATCH,
         device_speed=2 * speed,
@@ -108,15 +113,6 @@ def _cell(
     )
     times = np.stack(np.broadcast_arrays(*seconds[:6]))
     return _instance(times, float(seconds.server), sizes, subcarriers, epochs)
-
-
-_COLUMNS = (
-    "device_model_bytes",
-    "smashed_bytes",
-    "gradient_bytes",
-    "device_forward_flop",
-    "device_backward_flop",
-)
 
 
 def _sizes(devices: int, size: int) -> Any:
@@ -130,7 +126,7 @@ def _instance(
 ) -> ClusterAndSpectrum:
     rounded = times.astype(np.float32).astype(np.float64)
     return ClusterAndSpectrum(
-        *rounded,
+        **dict(zip(TIMES, rounded, strict=True)),
         server_s_per_device=float(np.float32(server)),
         local_epochs=epochs,
         subcarriers=subcarriers,
