@@ -164,7 +164,7 @@ def _instance(
         forward_s=_rounded(forward / speed[:, None]),
         backward_s=_rounded(backward / speed[:, None]),
         layer_memory_bytes=size,
-        node_memory_bytes=_rounded(OWNERS * space),
+        node_memory_bytes=_rounded(np.asarray(OWNERS * space)),
         owners=OWNERS,
         batches=_BATCHES,
         **optional,

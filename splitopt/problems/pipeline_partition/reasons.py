@@ -29,8 +29,8 @@ def _too_few_layers(problem: PipelinePartition) -> str | None:
         return None
     return (
         f"{problem.nodes} nodes must host at least one layer each, but there are only "
-        f"{problem.layers} layers; take at most {problem.layers} nodes, or let nodes stay idle "
-        "(use_all_nodes: false)"
+        f"{_count(problem.layers, 'layer')}; take at most {_count(problem.layers, 'node')}, or let "
+        "nodes stay idle (use_all_nodes: false)"
     )
 
 
@@ -44,10 +44,10 @@ def _layer_that_fits_nowhere(problem: PipelinePartition) -> str | None:
     owners = math.floor(problem.capacity_bytes.max() / problem.layer_memory_bytes[worst])
     mend = f"a node with {_bytes(need[worst])}"
     if owners >= 1:
-        mend += f", or at most {owners:,} owners,"
+        mend += f", or at most {_count(owners, 'owner')},"
     return (
         f"{stuck.size} of {problem.layers} layers fit no node (index {_listed(stuck)}): layer "
-        f"{worst} needs {_bytes(need[worst])} for {problem.owners:,} owners and the largest node "
+        f"{worst} needs {_bytes(need[worst])} for {_count(problem.owners, 'owner')} and the largest node "
         f"has {_bytes(largest)}; {mend} would do"
     )
 
@@ -74,8 +74,8 @@ def _too_little_memory(problem: PipelinePartition) -> str | None:
     largest = float(problem.node_memory_bytes.max())
     count = nodes_needed(problem, largest)
     return (
-        f"the layers need {_bytes(need)} for {problem.owners:,} owners and all nodes together have "
-        f"{_bytes(there)}, which is {_bytes(need - there)} too little; {count} nodes with "
+        f"the layers need {_bytes(need)} for {_count(problem.owners, 'owner')} and all nodes "
+        f"together have {_bytes(there)}, which is {_bytes(need - there)} too little; {count} nodes with "
         f"{_bytes(largest)}, as the largest has, would do"
     )
 
@@ -93,6 +93,10 @@ def nodes_needed(problem: PipelinePartition, memory_bytes: float) -> int:
         if used > capacity:
             count, used = count + 1, layer
     return count
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def _listed(places: IntArray) -> str:

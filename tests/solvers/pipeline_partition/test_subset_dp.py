@@ -241,9 +241,38 @@ def test_a_search_finds_infeasible_memory_and_says_how_many_owners_would_do():
     assert tight.infeasibility() is None
     found = solve(tight, SubsetDp())
     assert found.outcome == "infeasible"
-    assert "at most 800 owners instead of 1,000 would do" in found.message
-    one = PipelinePartition(np.ones((2, 3)), np.ones((2, 3)), [2, 3, 2], [4, 4], 1, order="given")
-    assert "in the given order" in solve(one, SubsetDp()).message
+    words = "1.25 times the memory of every node, or at most 800 owners instead of 1,000 would do"
+    assert words in found.message
+    ones = np.ones((2, 3))
+    one = PipelinePartition(ones, ones, [1, 1, 4], [4, 2], 1, order="given")
+    words = "given order; 2 times the memory of every node, or another order (order: free) would do"
+    assert words in solve(one, SubsetDp()).message
+
+
+@pytest.mark.parametrize("order", ["free", "given"])
+def test_what_would_do_does(order, pipeline):
+    """The factor of the message is enough, and a little less is not."""
+    tried = 0
+    for seed in range(120):
+        problem = pipeline(seed, 3, 5, order=order, use_all_nodes=True)
+        rng, total = np.random.default_rng(seed), problem.layer_memory_bytes.sum()
+        tight = {"node_memory_bytes": rng.uniform(0.2, 0.6, 3) * total}
+        problem = PipelinePartition.from_data(problem.data() | tight, "period", "x")
+        result = solve(problem, SubsetDp())
+        if problem.infeasibility() is not None or result.outcome != "infeasible":
+            continue
+        factor = float(result.message.split("; ")[1].split(" times")[0])
+        for scale, outcome in ((factor, "optimal"), (factor - 0.0011, "infeasible")):
+            scaled = {"node_memory_bytes": problem.node_memory_bytes * scale}
+            again = PipelinePartition.from_data(problem.data() | scaled, "period", "x")
+            assert solve(again, Enumerate()).outcome == outcome
+        for words, change in (("order: free", "order"), ("use_all_nodes: f", "use_all_nodes")):
+            other = {"order": "free"} if change == "order" else {"use_all_nodes": False}
+            again = PipelinePartition.from_data(problem.data() | other, "period", "x")
+            helps = solve(again, Enumerate()).outcome == "optimal"
+            assert helps == (words in result.message)
+        tried += 1
+    assert tried > 10
 
 
 def test_without_time_it_still_answers(pipeline):

@@ -15,6 +15,7 @@ from splitopt.solvers.pipeline_partition.plain.layout import Layout
 from splitopt.solvers.pipeline_partition.plain.paper import search_paper
 from splitopt.solvers.pipeline_partition.plain.period import search_period
 from splitopt.solvers.pipeline_partition.plain.reach import Reach, Run
+from splitopt.solvers.pipeline_partition.plain.reasons import why_none
 from splitopt.solvers.pipeline_partition.plain.scaled import FINE, NO_CAP, Scaled
 
 _ROUNDS = 6
@@ -65,7 +66,7 @@ def first_run(problem: PipelinePartition, layout: Layout) -> Run:
         found = reach.quickest()
         run = None if found is None else found[1]
     if run is None:
-        raise InfeasibleError(_why_none(problem))
+        raise InfeasibleError(why_none(problem, _least_period))
     return run
 
 
@@ -98,27 +99,8 @@ def _better(
     return old if worse else new
 
 
-def _why_none(problem: PipelinePartition) -> str:
-    """Say that the memory is the reason, and how many owners would do."""
-    from dataclasses import replace
-
-    def fits(owners: int) -> bool:
-        fewer = replace(problem, owners=owners)
-        try:
-            first_run(fewer, Layout.of(fewer)) if fewer.infeasibility() is None else None
-        except InfeasibleError:
-            return False
-        return fewer.infeasibility() is None
-
-    order = "in any order" if problem.order == "free" else "in the given order"
-    what = (
-        f"no partition of the {problem.layers} layers into neighbouring runs fits the memory of "
-        f"the {problem.nodes} nodes {order}"
-    )
-    if problem.owners > 1 and fits(1):
-        low, high = 1, problem.owners
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if fits(middle) else (low, middle)
-        return f"{what}; at most {low:,} owners instead of {problem.owners:,} would do"
-    return what
+def _least_period(problem: PipelinePartition) -> float:
+    """Give the optimum of a problem that has an answer."""
+    search = Search(problem, time_limit_s=None, rel_gap=0.0, seed=0)
+    solve_plain(problem, search)
+    return search.objective
