@@ -155,7 +155,7 @@ def _instance(
 ) -> PipelinePartition:
     """Make an instance; `room` is the memory of all nodes over what all layers need."""
     nodes, layers = len(speed), forward.shape[1]
-    size = _rounded(rng.uniform(1.0, 2.0, layers))
+    size = _rounded(rng.uniform(1.0, 2.0, (layers,)))
     share = rng.uniform(0.5, 1.5, nodes) if uneven else np.ones(nodes)
     space: FloatArray = room * size.sum() * share / share.sum()
     if room >= 1:  # a node holds its largest layers however few there are
@@ -164,7 +164,7 @@ def _instance(
         forward_s=_rounded(forward / speed[:, None]),
         backward_s=_rounded(backward / speed[:, None]),
         layer_memory_bytes=size,
-        node_memory_bytes=_rounded(np.asarray(OWNERS * space)),
+        node_memory_bytes=_rounded(OWNERS * space),
         owners=OWNERS,
         batches=_BATCHES,
         **optional,

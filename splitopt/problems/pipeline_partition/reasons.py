@@ -47,8 +47,8 @@ def _layer_that_fits_nowhere(problem: PipelinePartition) -> str | None:
         mend += f", or at most {_count(owners, 'owner')},"
     return (
         f"{stuck.size} of {problem.layers} layers fit no node (index {_listed(stuck)}): layer "
-        f"{worst} needs {_bytes(need[worst])} for {_count(problem.owners, 'owner')} and the largest node "
-        f"has {_bytes(largest)}; {mend} would do"
+        f"{worst} needs {_bytes(need[worst])} for {_count(problem.owners, 'owner')} and the "
+        f"largest node has {_bytes(largest)}; {mend} would do"
     )
 
 
@@ -75,8 +75,8 @@ def _too_little_memory(problem: PipelinePartition) -> str | None:
     count = nodes_needed(problem, largest)
     return (
         f"the layers need {_bytes(need)} for {_count(problem.owners, 'owner')} and all nodes "
-        f"together have {_bytes(there)}, which is {_bytes(need - there)} too little; {count} nodes with "
-        f"{_bytes(largest)}, as the largest has, would do"
+        f"together have {_bytes(there)}, which is {_bytes(need - there)} too little; {count} nodes "
+        f"with {_bytes(largest)}, as the largest has, would do"
     )
 
 
