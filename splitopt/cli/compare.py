@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -52,10 +52,13 @@ def command(
     given = Scenario.load(scenario)
     wanted = None if rounds is None else load_rounds(rounds)
     field, values = read_sweep(sweep) if sweep else ("", [])
-    found = compare_schemes(given, rounds=wanted, time_limit_s=time_limit, seed=seed)
+    limits: dict[str, Any] = {"rounds": wanted, "time_limit_s": time_limit, "seed": seed}
     swept = None
+    with shared.waiting("comparing schemes", silent=as_json):
+        found = compare_schemes(given, **limits)
     if sweep:
-        swept = sweep_field(given, field, values, rounds=wanted, time_limit_s=time_limit, seed=seed)
+        with shared.waiting(f"comparing schemes for {len(values)} values", silent=as_json):
+            swept = sweep_field(given, field, values, **limits)
     document = {"format": "splitopt-comparison", "version": 1, **found.to_dict()}
     if swept is not None:
         document["sweep"] = swept.to_dict()

@@ -110,6 +110,19 @@ def progress(silent: bool) -> Iterator[Callback | None]:
         yield show
 
 
+@contextmanager
+def waiting(what: str, silent: bool) -> Iterator[None]:
+    """Say what takes a while, on a terminal only."""
+    from rich.console import Console
+
+    shown = Console(stderr=True)
+    if silent or not shown.is_terminal:
+        yield
+        return
+    with shown.status(f"{what} ..."):
+        yield
+
+
 def console() -> Any:
     """Give the console for tables: as wide as the terminal, and wide enough in a pipe or file."""
     from rich.console import Console

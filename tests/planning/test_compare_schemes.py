@@ -5,8 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from splitopt import CutAndResources, InputError, Scenario, compare_schemes, load_profile, plan
+from splitopt import (
+    CapabilityError,
+    CutAndResources,
+    InfeasibleError,
+    InputError,
+    Scenario,
+    SolveError,
+    compare_schemes,
+    load_profile,
+    plan,
+)
 from splitopt.latency.splitfed_costs import UniformSetting, printed_time
+from splitopt.planning.comparison import comparing
 from splitopt.planning.comparison.comparing import check_rounds
 from splitopt.planning.comparison.rows import LABELS
 from splitopt.planning.comparison.sweeping import read_sweep, sweep_field, with_field
@@ -209,6 +220,27 @@ def test_reasons_for_having_no_plan():
     assert row.round_s > free.round_s
     none = compare_schemes(with_field(fleet(), "servers.edge.memory", "1 KiB"))
     assert "server needs" in none.row("sflv1").reason
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (InputError("lacks a field"), "not_comparable"),
+        (InfeasibleError("does not fit"), "infeasible"),
+        (SolveError("ended without a proof", None), "no_solution"),
+        (CapabilityError("cannot take it"), "no_solution"),
+    ],
+)
+def test_one_scheme_that_fails_does_not_stop_the_others(monkeypatch, error, status):
+    """Its row has the reason, and all others are there."""
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(comparing, "pipeline", fail)
+    found = compare_schemes(fleet())
+    assert (found.row("mp_sl").status, found.row("mp_sl").reason) == (status, str(error))
+    assert len(found.feasible) == 6
 
 
 def test_rounds_turn_into_time_to_accuracy():

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from splitopt.errors import InputError
+from splitopt.errors import CapabilityError, InfeasibleError, InputError, SolveError
 from splitopt.files import parse_yaml, read_text
 from splitopt.planning.comparison.advice import advise
 from splitopt.planning.comparison.clusters import clustered
@@ -115,9 +115,15 @@ def _attempt(build: Callable[[], Any]) -> Any:
 
 
 def _row(scheme: str, build: Callable[[], SchemeRow]) -> SchemeRow:
-    """Give the row of a scheme; what the scenario lacks for it is its reason."""
-    found = _attempt(build)
-    return none(scheme, "not_comparable", found) if isinstance(found, str) else found
+    """Give the row of a scheme; one that fails does not keep the others from being compared."""
+    try:
+        return build()
+    except InputError as error:
+        return none(scheme, "not_comparable", str(error))
+    except InfeasibleError as error:
+        return none(scheme, "infeasible", str(error))
+    except (SolveError, CapabilityError) as error:
+        return none(scheme, "no_solution", str(error))
 
 
 def _ranked(
