@@ -45,6 +45,7 @@ SOLVERS: dict[str, dict[str, str]] = {
         "pyomo:gurobi_direct_minlp": f"{_CUT}.backends:PyomoGurobi",
     },
     "cluster_and_spectrum": {
+        "set_partition": f"{_CLUSTER}.set_partition:SetPartition",
         "anneal": f"{_CLUSTER}.annealing:Anneal",
         "enumerate": f"{_CLUSTER}.enumeration:Enumerate",
         "gibbs": f"{_CLUSTER}.gibbs:Gibbs",

@@ -1,0 +1,241 @@
+"""The compiled listing of all clusters whose reduced cost is at most a limit.
+
+The cells are those of the search. A cell that may hold such a cluster is split until it is narrow
+against what its best choice has to spare; then every choice of K devices that fits the high corner
+and is worth enough against the low one is looked at. A cluster belongs to the cell that holds the
+phases of its best subcarriers, so that it is listed once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from splitopt.problems.base import FloatArray, IntArray
+from splitopt.problems.cluster_and_spectrum.loops import exact, gather
+from splitopt.problems.compiling import compiled
+from splitopt.solvers.cluster_and_spectrum.set_partition.cells import (
+    corner,
+    fill_needs,
+    knapsack,
+    split,
+    twice_rows,
+    undominated,
+)
+
+_NARROW = 2.0
+"""A cell is listed when its width is at most this share of what its best choice has to spare."""
+
+
+@compiled
+def in_cell(
+    fixed: FloatArray,
+    spectral: FloatArray,
+    levels: FloatArray,
+    low: IntArray,
+    high: IntArray,
+    cluster: IntArray,
+    x: IntArray,
+) -> bool:
+    """Whether the phases of a cluster with subcarriers x are within the cell."""
+    for phase in range(len(low)):
+        top = 0.0
+        for k in range(len(cluster)):
+            n = cluster[k]
+            top = max(top, fixed[phase, n] + spectral[phase, n] / x[k])
+        if top < levels[low[phase]] or top > levels[high[phase]]:
+            return False
+    return True
+
+
+@compiled
+def insert(numbers: IntArray, count: int, number: int) -> None:
+    """Insert a number into the first `count` ones, which rise."""
+    while count > 0 and numbers[count - 1] > number:
+        numbers[count] = numbers[count - 1]
+        count -= 1
+    numbers[count] = number
+
+
+@compiled
+def width_of(levels: FloatArray, weights: FloatArray, low: IntArray, high: IntArray) -> float:
+    """How many seconds are between the corners of a cell."""
+    total = 0.0
+    for phase in range(len(weights)):
+        total += weights[phase] * (levels[high[phase]] - levels[low[phase]])
+    return total
+
+
+@compiled
+def fill_rest(
+    items: IntArray, total: int, needs: IntArray, prices: FloatArray, rest: FloatArray
+) -> None:
+    """Write to ``rest[j, k, room]`` the most that k of ``items[j:total]`` are worth within `room`.
+
+    Room is counted beyond the first subcarrier of each; ``-inf`` where no k fit.
+    """
+    size, width = rest.shape[1], rest.shape[2]
+    rest[total] = -np.inf
+    rest[total, 0] = 0.0
+    for j in range(total - 1, -1, -1):
+        extra, price = needs[items[j]] - 1, prices[items[j]]
+        here, after = rest[j], rest[j + 1]
+        here[0] = after[0]
+        for k in range(1, size):
+            for room in range(min(extra, width)):
+                here[k, room] = after[k, room]
+            for room in range(extra, width):
+                here[k, room] = max(after[k, room], after[k - 1, room - extra] + price)
+
+
+@compiled
+def next_choice(
+    items: IntArray,
+    total: int,
+    needs: IntArray,
+    prices: FloatArray,
+    rest: FloatArray,
+    spare: int,
+    target: float,
+    place: IntArray,
+    depth: int,
+) -> int:
+    """Go to the next choice of K items that fits and is worth at least `target`.
+
+    Every step taken leads to such a choice, as `rest` tells what the others can still be worth.
+
+    Parameters
+    ----------
+    items, total
+        Devices and how many.
+    place
+        Shape (K,): the positions of the choice among the items, rising; changed.
+    depth
+        -1 to begin, K - 1 to go on.
+
+    Returns
+    -------
+    K - 1 where there is one, -1 where there is none.
+    """
+    size = len(place)
+    if depth < 0:
+        depth, place[0] = 0, -1
+    while depth >= 0:
+        place[depth] += 1
+        worth, room = 0.0, spare
+        for k in range(depth):
+            worth += prices[items[place[k]]]
+            room -= needs[items[place[k]]] - 1
+        j, left = place[depth], size - depth
+        while j < total and worth + rest[j, left, room] >= target:
+            after = room - needs[items[j]] + 1
+            if after >= 0:
+                value = worth + prices[items[j]] + rest[j + 1, left - 1, after]
+                if value >= target:
+                    break
+            j += 1
+        place[depth] = j
+        if j >= total or worth + rest[j, left, room] < target:
+            depth -= 1
+        elif left == 1:
+            return depth
+        else:
+            depth += 1
+            place[depth] = j
+    return -1
+
+
+@compiled
+def list_cells(
+    terms: FloatArray,
+    fixed: FloatArray,
+    spectral: FloatArray,
+    weights: FloatArray,
+    levels: FloatArray,
+    starts: IntArray,
+    prices: FloatArray,
+    order: IntArray,
+    subcarriers: int,
+    inner_phases: int,
+    limit: float,
+    found: IntArray,
+    seconds: FloatArray,
+) -> int:
+    """List the clusters of K devices whose seconds less prices are at most `limit`.
+
+    Parameters
+    ----------
+    terms, fixed, spectral, weights, levels, starts, prices, order, subcarriers, inner_phases
+        As in `cells.search_cells`.
+    found, seconds
+        Room for the clusters, shape (F, K), members ascending, and their seconds.
+
+    Returns
+    -------
+    How many there are, or -1 if there are more than F.
+    """
+    size, phases, devices = found.shape[1], len(weights), len(prices)
+    spare, most = subcarriers - size, subcarriers - size + 1
+    needs, items = np.empty(devices, np.int64), np.empty(devices, np.int64)
+    first, top = np.empty(most + 2, np.int64), np.empty(size)
+    table = np.empty((size + 1, spare + 1))
+    taken = np.zeros((min(devices, size * most), size + 1, spare + 1), np.int8)
+    chosen, place = np.empty(size, np.int64), np.empty(size, np.int64)
+    x, cluster = np.empty(size, np.int64), np.empty((6, size))
+    work = np.empty((6 + subcarriers, size), np.int64)
+    low, high = np.empty((256, phases), np.int64), np.empty((256, phases), np.int64)
+    thresholds, rest = np.empty(phases), np.empty((devices + 1, size + 1, spare + 1))
+    for p in range(phases):
+        low[0, p], high[0, p] = starts[p], starts[p + 1] - 1
+    waiting, count = 1, 0
+    while waiting > 0:
+        waiting -= 1
+        cell = waiting
+        for p in range(phases):
+            thresholds[p] = levels[high[cell, p]]
+        fill_needs(fixed, spectral, thresholds, most, needs)
+        kept = undominated(needs, order, prices, size, most, items, first, top)
+        value = knapsack(items, kept, needs, prices, spare, table, taken, chosen)
+        target = corner(levels, weights, low, cell) - limit
+        if value == -np.inf or value < target:
+            continue
+        if width_of(levels, weights, low[cell], high[cell]) > _NARROW * (value - target):
+            phase, middle = split(levels, weights, low[cell], high[cell])
+            if phase >= 0:
+                if cell + 2 > len(low):
+                    low, high = twice_rows(low), twice_rows(high)
+                for p in range(phases):
+                    low[cell + 1, p], high[cell + 1, p] = low[cell, p], high[cell, p]
+                low[cell, phase] = middle + 1
+                high[cell + 1, phase] = middle
+                waiting += 2
+                continue
+        total = 0
+        for n in order:
+            if needs[n] <= most:
+                items[total] = n
+                total += 1
+        fill_rest(items, total, needs, prices, rest)
+        depth = -1
+        while True:
+            depth = next_choice(
+                items, total, needs, prices, rest, spare, target - 1e-12 * abs(target), place, depth
+            )
+            if depth < 0:
+                break
+            worth = 0.0
+            for k in range(size):
+                worth += prices[items[place[k]]]
+                insert(chosen, k, items[place[k]])
+            gather(terms, chosen, cluster)
+            cost = exact(cluster, subcarriers, inner_phases, 0.0, x, work)
+            if cost - worth > limit:
+                continue
+            if not in_cell(fixed, spectral, levels, low[cell], high[cell], chosen, x):
+                continue
+            if count == len(found):
+                return -1
+            for k in range(size):
+                found[count, k] = chosen[k]
+            seconds[count] = cost
+            count += 1
+    return count

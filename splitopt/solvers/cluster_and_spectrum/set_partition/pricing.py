@@ -1,0 +1,167 @@
+"""Pricing: the least reduced cost of all clusters of one size, and clusters that come close."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from splitopt.problems.base import FloatArray, IntArray
+from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
+from splitopt.problems.cluster_and_spectrum.subcarriers import allocate_flat
+
+ROUNDING = 1e-13
+"""What a sum of prices and seconds may be wrong by, relative to the sizes of its numbers."""
+
+
+@dataclass(frozen=True)
+class Priced:
+    """What a search among the clusters of one size found.
+
+    Parameters
+    ----------
+    bound
+        A lower bound on the least reduced cost, or the cutoff where nothing is below it.
+    clusters
+        Shape (F, K): clusters with reduced costs below the cutoff, members ascending.
+    reduced
+        Shape (F,): their reduced costs in s.
+    cells
+        How many cells were searched.
+    """
+
+    bound: float
+    clusters: IntArray
+    reduced: FloatArray
+    cells: int
+
+
+class Pricer:
+    """The data that pricing needs, prepared once for a problem.
+
+    Costs here are seconds without the server's part, which no decision changes: `server_s` for a
+    round as a whole.
+    """
+
+    def __init__(self, problem: ClusterAndSpectrum) -> None:
+        self.problem = problem
+        self.terms: FloatArray = np.ascontiguousarray(problem.terms)
+        phases = [0, 1, 2] if problem.inner_phases else [0, 2]
+        self.fixed = np.ascontiguousarray(self.terms[:, [2 * p for p in phases]].T)
+        self.spectral = np.ascontiguousarray(self.terms[:, [2 * p + 1 for p in phases]].T)
+        self.weights = np.array([1.0, problem.inner_phases, 1.0])[phases]
+        sizes, counts = np.unique(problem.cluster_sizes, return_counts=True)
+        self.count_of: dict[int, int] = dict(zip(sizes.tolist(), counts.tolist(), strict=True))
+        self._levels: dict[int, tuple[FloatArray, IntArray]] = {}
+
+    @cached_property
+    def server_s(self) -> float:
+        """The server's seconds in a round."""
+        problem = self.problem
+        return problem.local_epochs * problem.devices * problem.server_s_per_device
+
+    def levels(self, size: int) -> tuple[FloatArray, IntArray]:
+        """Give the sorted levels of each phase, one after the other, and where each begins."""
+        if size not in self._levels:
+            x = np.arange(1, self.problem.subcarriers - size + 2)
+            per_phase = [
+                np.unique(fixed[:, None] + spectral[:, None] / x)
+                for fixed, spectral in zip(self.fixed, self.spectral, strict=True)
+            ]
+            starts = np.cumsum([0, *map(len, per_phase)]).astype(np.int64)
+            self._levels[size] = np.concatenate(per_phase), starts
+        return self._levels[size]
+
+    def price(
+        self,
+        prices: FloatArray,
+        size: int,
+        cutoff: float = np.inf,
+        max_cells: int = 2**62,
+        max_found: int = 1,
+    ) -> Priced:
+        """Search the clusters of a size for reduced costs (seconds less prices) below a cutoff."""
+        from splitopt.solvers.cluster_and_spectrum.set_partition.cells import search_cells
+
+        levels, starts = self.levels(size)
+        y = np.ascontiguousarray(prices, dtype=np.float64)
+        found = np.empty((max_found, size), dtype=np.int64)
+        reduced = np.empty(max_found)
+        bound, count, cells = search_cells(
+            self.terms,
+            self.fixed,
+            self.spectral,
+            self.weights,
+            levels,
+            starts,
+            y,
+            np.argsort(-y, kind="stable"),
+            self.problem.subcarriers,
+            self.problem.inner_phases,
+            float(cutoff),
+            max_cells,
+            found,
+            reduced,
+        )
+        found = np.sort(found[:count], axis=1)
+        return Priced(float(bound), found, reduced[:count], int(cells))
+
+    def listed(
+        self, prices: FloatArray, size: int, limit: float, max_listed: int
+    ) -> tuple[IntArray, FloatArray] | None:
+        """List all clusters of a size with a reduced cost of at most `limit`, and their seconds.
+
+        None if there are more than `max_listed`.
+        """
+        from splitopt.solvers.cluster_and_spectrum.set_partition.listing_loops import list_cells
+
+        levels, starts = self.levels(size)
+        y = np.ascontiguousarray(prices, dtype=np.float64)
+        found = np.empty((max_listed, size), dtype=np.int64)
+        seconds = np.empty(max_listed)
+        count = list_cells(
+            self.terms,
+            self.fixed,
+            self.spectral,
+            self.weights,
+            levels,
+            starts,
+            y,
+            np.argsort(-y, kind="stable"),
+            self.problem.subcarriers,
+            self.problem.inner_phases,
+            float(limit),
+            found,
+            seconds,
+        )
+        return None if count < 0 else (found[:count].copy(), seconds[:count].copy())
+
+    def seconds(self, clusters: IntArray) -> FloatArray:
+        """Seconds, without the server's part, of clusters of one size, shape (F, K)."""
+        members = np.ascontiguousarray(clusters, dtype=np.int64)
+        return allocate_flat(
+            self.terms,
+            members.ravel(),
+            np.arange(len(members) + 1, dtype=np.int64) * members.shape[1],
+            subcarriers=self.problem.subcarriers,
+            local_epochs=self.problem.local_epochs,
+            server_s_per_device=0.0,
+        ).seconds
+
+    def lagrangian(self, prices: FloatArray, least: dict[int, float]) -> float:
+        """Give the bound on a round that follows from prices, less what rounding may amount to.
+
+        Every partition takes ``sum prices + sum of its clusters' reduced costs``, and it has a
+        given number of clusters of each size.
+
+        Parameters
+        ----------
+        prices
+            Shape (N,), any numbers.
+        least
+            Size -> a lower bound on the reduced cost of every cluster of this size.
+        """
+        parts = [*prices.tolist(), self.server_s]
+        parts += [count * least[size] for size, count in self.count_of.items()]
+        return float(np.sum(parts)) - ROUNDING * float(np.sum(np.abs(parts)))
