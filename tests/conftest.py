@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import hypothesis
@@ -13,6 +14,12 @@ from splitopt import ClusterAndSpectrum, CutAndResources
 
 hypothesis.settings.register_profile("splitopt", deadline=None, max_examples=30)
 hypothesis.settings.load_profile("splitopt")
+
+
+def pytest_configure(config):
+    """Let PyTorch work on one thread: sums keep their order, and test processes share the cores."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 DATA = Path(__file__).parent / "data"
 
