@@ -144,8 +144,8 @@ def nested(entries: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in entries.items():
         outer, dot, inner = key.partition(".")
-        if not dot:
-            found[outer] = value
+        if not dot or ":" in outer:  # the dot of a number, as in ``power:-0.75``
+            found[key] = value
         elif isinstance(found.setdefault(outer, {}), dict):
             found[outer][inner] = value
         else:

@@ -110,9 +110,9 @@ def test_fitted_curves_go_wherever_curves_go(tmp_path, scenario_document, famili
     work = column["device_forward_flop"] + column["device_backward_flop"]
     expected = 5 * device.samples * work / device.compute
     assert values_at(problem.curves, np.full(3, cut))[0, 3] == pytest.approx(expected, rel=1e-12)
-    problem.save(tmp_path / "instance.json")
-    again = load_problem(tmp_path / "instance.json")
-    assert again.curves.keys() == problem.curves.keys()
+    for name in ("instance.json", "instance.npz"):
+        problem.save(tmp_path / name)
+        assert load_problem(tmp_path / name).curves.keys() == problem.curves.keys()
 
     one = {family: rows[1] for family, rows in problem.curves.items()}
     shares = np.array([0.3, 0.2, 0.4])

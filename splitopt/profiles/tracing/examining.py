@@ -14,7 +14,7 @@ from splitopt.profiles.tracing.chain import Chain
 from splitopt.profiles.tracing.example import Inputs, fresh, resized, tensors_in
 from splitopt.profiles.tracing.finding import FEW, MANY
 from splitopt.profiles.tracing.passes import Outcome, split_pass, whole_pass
-from splitopt.profiles.tracing.quiet import reason
+from splitopt.profiles.tracing.quiet import SEED, reason
 
 _TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.02}
 
@@ -149,7 +149,9 @@ def _evaluated(module: nn.Module, parts: list[nn.Module], batch: Inputs) -> floa
     for part in parts:
         part.eval()
     with torch.no_grad():
+        torch.manual_seed(SEED)
         expected = Outcome(tuple(tensors_in(module(*fresh(batch)))), {})
+        torch.manual_seed(SEED)
         first, *others = parts
         value = first(*fresh(batch))
         for part in others:

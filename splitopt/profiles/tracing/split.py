@@ -12,8 +12,9 @@ from torch import nn
 from splitopt.errors import CapabilityError, InputError
 from splitopt.profiles.tracing.chain import Chain
 from splitopt.profiles.tracing.examining import DifferentError, Structure, check, structure
-from splitopt.profiles.tracing.example import Inputs
+from splitopt.profiles.tracing.example import Inputs, resized
 from splitopt.profiles.tracing.finding import (
+    FEW,
     HOW_TO_DECLARE,
     NotApplicableError,
     Stages,
@@ -145,7 +146,7 @@ def find(
     """Find the cuts of a module by the first method that applies; see the package."""
     with undisturbed(module):
         module.train()
-        run_once(module, inputs)
+        run_once(module, resized(inputs, FEW))
         tried: list[str] = []
         chosen = candidates(module, inputs, stages, method)
         for name, search in chosen:

@@ -305,6 +305,25 @@ def test_wrong_examples_are_refused(torch, networks):
         find_cuts(networks.Modes(), torch.randn(2, 6), method="magic")
 
 
+def test_random_numbers_in_both_modes(torch, networks):
+    """A module that adds noise also in evaluation draws the same numbers split as whole."""
+
+    class Noisy(networks.Modes):
+        def forward(self, x):
+            return self.two(self.one(x) + torch.randn_like(x))
+
+    found = find_cuts(Noisy(), torch.randn(1, 6))
+    assert (found.method, found.difference) == ("fx", 0.0)
+
+
+def test_one_sample_is_enough(torch):
+    """Samples are repeated where a batch normalisation needs more than one."""
+    model = torch.nn.Sequential(
+        torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1)
+    )
+    assert find_cuts(model, torch.randn(1, 4)).cuts == ("0", "1")
+
+
 def test_a_module_that_cannot_be_trained_is_refused(torch):
     """A backward pass that fails is the module's own mistake, whole as split."""
     model = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Sigmoid(), torch.nn.ReLU(True))
@@ -324,3 +343,17 @@ def test_torch_absent_is_one_sentence(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(CapabilityError, match=r"pip install 'splitopt\[train\]'"):
         find_cuts(None, None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lenet12", "resnet18", "resnet50", "vgg16", "mobilenetv2", "gpt"])
+def test_each_cut_alone_in_the_shipped_models(torch, name):
+    """One cut at a time through every shipped kind of network: the gradients are the whole's."""
+    shape = {"lenet12": (1, 28, 28), "gpt": (6,)}.get(name, (3, 32, 32))
+    model = build(name, shape, classes=5)
+    x = torch.randint(0, 4, (2, *shape)) if name == "gpt" else torch.randn(2, *shape)
+    found = find_cuts(model, x)
+    whole = gradients_of(torch, [model], x)
+    for cut in found.cuts:
+        split = gradients_of(torch, found.segments([cut]), x)
+        assert all(torch.equal(split[key], whole[key]) for key in whole), cut
