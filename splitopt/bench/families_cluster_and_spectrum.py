@@ -202,6 +202,6 @@ BENCHMARK = Benchmark(
     ),
     infeasible=_recipe("infeasible", 6, size=3),
     reference="enumerate",
-    provers=("enumerate", "anneal"),
+    provers=("enumerate", "anneal", "set_partition"),
     library=_library,
 )
