@@ -28,7 +28,7 @@ _EXACT = 1e-12
 """What a sum of seconds may be wrong by, relatively."""
 _MOST_S = 60.0
 _MOST_S = 60.0
-_SHARE = 0.25
+_SHARE = 0.7
 """Share of the time that is left which HiGHS gets to look for a better partition."""
 
 
