@@ -21,6 +21,7 @@ from splitopt.solvers.cluster_and_spectrum.set_partition.closing import (
 )
 from splitopt.solvers.cluster_and_spectrum.set_partition.columns import Columns, Master
 from splitopt.solvers.cluster_and_spectrum.set_partition.generation import Generation
+from splitopt.solvers.cluster_and_spectrum.set_partition.loading import load_loops
 from splitopt.solvers.cluster_and_spectrum.set_partition.pricing import Pricer
 from splitopt.solvers.options import check_whole
 
@@ -72,6 +73,10 @@ class SetPartition(Solver[ClusterAndSpectrum]):
             f"would price clusters of {problem.devices:,} devices, more than its limit of "
             f"most_devices = {self.most_devices:,}"
         )
+
+    def load(self) -> None:
+        """Compile the loops, or load what an earlier process compiled."""
+        load_loops()
 
     def run(self, problem: ClusterAndSpectrum, search: Search) -> StopReason:
         """Find a good partition, generate columns, and close the gap as far as time allows."""
