@@ -20,7 +20,7 @@ _MAX_SEED = 2**31 - 1
 def highs_parameters(search: Search) -> dict[str, Any]:
     """Give HiGHS' parameters: one thread, the seed, what is left of the time, the gap."""
     parameters: dict[str, Any] = {
-        "threads": 1,
+        "parallel": "off",  # "threads" must be what the first run of the process had
         "random_seed": search.seed % _MAX_SEED,
         "mip_rel_gap": search.rel_gap,
         "mip_abs_gap": 0.0,

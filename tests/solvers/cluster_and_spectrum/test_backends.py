@@ -98,3 +98,17 @@ def test_what_does_not_fit_is_refused():
         small.to_gurobi(unit_s=-1)
     with pytest.raises(InfeasibleError, match="needs at least 2 subcarriers"):
         draw(0, [2, 1], 1, 1).to_pyomo()
+
+
+def test_highs_works_after_others_have_used_it():
+    """HiGHS keeps the number of threads of a process's first run, whoever chose it."""
+    import highspy
+
+    other = highspy.Highs()
+    other.setOptionValue("output_flag", False)
+    other.addVar(0.0, 1.0)
+    other.run()
+    problem = draw(1, [2, 2], 5, 1)
+    wanted = solve(problem, "enumerate").objective
+    for solver in ("highs", "set_partition"):
+        assert solve(problem, solver).objective == pytest.approx(wanted, rel=1e-6)

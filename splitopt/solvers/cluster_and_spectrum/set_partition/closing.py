@@ -126,7 +126,7 @@ def partition_by_highs(
     reduced -= np.array([duals.size[len(members)] for members in columns.clusters])
     kept = np.flatnonzero(reduced <= slack)
     highs: Any = silent_highs()
-    for option, value in (("threads", 1), ("time_limit", float(time_limit_s))):
+    for option, value in (("parallel", "off"), ("time_limit", float(time_limit_s))):
         highs.setOptionValue(option, value)
     devices, sizes = pricer.problem.devices, list(pricer.count_of)
     sides = np.concatenate((np.ones(devices), [pricer.count_of[size] for size in sizes]))

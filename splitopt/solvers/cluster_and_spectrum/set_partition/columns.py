@@ -110,7 +110,7 @@ class Master:
         self.highs = silent_highs()
         self.sizes = list(pricer.count_of) if len(pricer.count_of) > 1 else []
         for option, value in (
-            ("threads", 1),
+            ("parallel", "off"),  # "threads" must be what the first run of the process had
             ("presolve", "off"),
             ("simplex_strategy", 4),  # primal: after new columns the old basis stays feasible
             ("primal_feasibility_tolerance", _TOLERANCE),
