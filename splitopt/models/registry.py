@@ -40,6 +40,7 @@ class Entry:
 
 _IMAGENET = (3, 224, 224)
 _MODELS = {
+    "cnn": Entry("cnn", "cnn", (1, 28, 28)),
     "lenet12": Entry("lenet", "lenet12", (1, 28, 28)),
     "resnet18": Entry("resnet", "resnet", _IMAGENET, {"depth": 18}),
     "resnet34": Entry("resnet", "resnet", _IMAGENET, {"depth": 34}),

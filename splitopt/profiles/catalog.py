@@ -16,12 +16,13 @@ from splitopt.profiles.model import ModelProfile
 from splitopt.profiles.pipedream import pipedream_names, pipedream_profile
 from splitopt.profiles.published import published_names, published_profile
 from splitopt.profiles.published_cpsl import cpsl_names, cpsl_profile
+from splitopt.profiles.traced import traced_names, traced_profile
 
 
 def profile_names() -> tuple[str, ...]:
     """Names of the shipped profiles."""
     measured = (*measured_names(), *pipedream_names())
-    return (*published_names(), *cpsl_names(), *RESNETS, *LENETS, *measured)
+    return (*published_names(), *cpsl_names(), *RESNETS, *LENETS, *measured, *traced_names())
 
 
 def load_profile(
@@ -87,4 +88,6 @@ def _shipped(name: str) -> ModelProfile:
         return published_profile(name)
     if name in pipedream_names():
         return pipedream_profile(name)
+    if name in traced_names():
+        return traced_profile(name)
     return measured_profile(name)

@@ -40,6 +40,22 @@ def test_lenet_by_hand():
     assert convolutions + linear == PUBLISHED["lenet12"]
 
 
+@pytest.mark.parametrize(("side", "features"), [(28, 7 * 7 * 16), (8, 2 * 2 * 16)])
+def test_cnn_by_hand(side, features):
+    """The small network layer by layer, counted on paper; both sizes are in its docstring."""
+    count = (1 * 9 + 1) * 8 + (8 * 9 + 1) * 16 + (features + 1) * 64 + (64 + 1) * 10
+    model = build("cnn", (1, side, side), device="meta")
+    assert sum(p.numel() for p in model.parameters()) == count
+    assert f"{count:,}" in type_of("cnn").__doc__
+
+
+def type_of(name):
+    """Give the function that builds a network."""
+    import importlib
+
+    return getattr(importlib.import_module(f"splitopt.models.{name}"), name)
+
+
 @pytest.mark.parametrize("name", model_names())
 @pytest.mark.parametrize("small", [True, False])
 def test_outputs_have_the_shape_that_is_asked_for(name, small):

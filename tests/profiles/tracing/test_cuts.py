@@ -69,6 +69,7 @@ COUNTS = {
     ("mobilenetv2", (3, 32, 32)): 3 + 5 + 6 * 8 + 10 + 3 + 3,
     # token embedding, sum with positions, two additions in each of 4 blocks, normalisation
     ("gpt", (6,)): 2 + 2 * 4 + 1,
+    ("cnn", (1, 8, 8)): 5,
     ("lenet12", (1, 28, 28)): 11,
 }
 
@@ -80,7 +81,7 @@ def test_counts_and_gradients_of_the_shipped_models(torch, name, shape):
     x = torch.randint(0, 4, (2, *shape)) if name == "gpt" else torch.randn(2, *shape)
     found = find_cuts(model, x)
     assert (len(found.cuts), found.difference, found.refused) == (COUNTS[name, shape], 0.0, {})
-    assert found.method == ("sequential" if name == "lenet12" else "fx")
+    assert found.method == ("sequential" if name in ("cnn", "lenet12") else "fx")
     whole = gradients_of(torch, [model], x)
     assert len(whole) == len(list(model.parameters()))
     split = gradients_of(torch, found.segments(found.cuts), x)
