@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from torch import nn  # noqa: E402
 
+import splitopt  # noqa: E402
+from splitopt import Scenario  # noqa: E402
 from splitopt.training.batches import Batches  # noqa: E402
 from splitopt.training.randomness import Stream  # noqa: E402
 from splitopt.training.schemes import Client  # noqa: E402
@@ -78,3 +81,24 @@ def make():
         staticmethod(draw_clients),
     )
     return Make
+
+
+@functools.cache
+def shipped_plan(name):
+    """Plan a shipped scenario for the digits, quickly; ``digits-varying`` is a cell that varies."""
+    scenario = Scenario.load("digits-clusters" if name == "digits-varying" else name)
+    if name == "digits-varying":
+        document = scenario.to_dict()
+        document["distributions"] = {
+            "samples": 3,
+            "snr": {"kind": "uniform", "low_db": 8, "high_db": 20},
+        }
+        scenario = Scenario.from_dict(document)
+    solver = "similar_compute" if name == "digits-clusters" else "auto"
+    return splitopt.plan(scenario, solver=solver)
+
+
+@pytest.fixture
+def plan_of():
+    """Give the function that plans a shipped scenario by its name."""
+    return shipped_plan

@@ -1,0 +1,211 @@
+"""From a program, a model and data to clients and a scheme.
+
+Every process of a training, be it one or many, calls the same functions with the same seed, so that
+batches and random numbers are the same everywhere.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import IntEnum
+from typing import TYPE_CHECKING, Literal, get_args
+
+import torch
+from torch import nn
+
+from splitopt.errors import InputError
+from splitopt.profiles.tracing.split import SplitModel
+from splitopt.training.batches import Batches
+from splitopt.training.matching import cut_numbers
+from splitopt.training.options import Options
+from splitopt.training.program import Program
+from splitopt.training.randomness import Stream, seed_of
+from splitopt.training.schemes import SCHEMES, Client, Scheme
+from splitopt.training.schemes.clustered import Clustered
+
+if TYPE_CHECKING:
+    from splitopt.training.data import DataSet
+
+Samples = Literal["plan", "data"]
+
+
+class Draw(IntEnum):
+    """What a seed is for; with the seed of the run it makes one that nothing else has."""
+
+    WEIGHTS = 1
+    PARTITION = 2
+    BATCHES = 3
+    LAYERS = 4
+    ORDER = 5
+
+
+def sample_counts(program: Program, available: int, samples: Samples = "plan") -> list[int]:
+    """Say how many samples each client gets: as planned, or all of them in these proportions.
+
+    Raises
+    ------
+    InputError
+        The plan needs more than there are, or there are fewer than clients.
+    """
+    if samples not in get_args(Samples):
+        raise InputError.at(
+            "samples", f"is {samples!r}, it must be one of {', '.join(get_args(Samples))}"
+        )
+    planned = [client.samples for client in program.clients]
+    total = sum(planned)
+    if samples == "plan":
+        if total > available:
+            raise InputError.at(
+                "samples",
+                f"the plan gives {total:,} samples to {len(planned)} clients, but the data has "
+                f"{available:,} to train with; take larger data, or share out what there is in "
+                "the plan's proportions (samples 'data')",
+            )
+        return planned
+    if available < len(planned):
+        raise InputError.at(
+            "data", f"has {available:,} samples to train with for {len(planned)} clients"
+        )
+    # Largest remainders, with at least one sample for everybody.
+    spare = available - len(planned)
+    exact = [spare * own / total for own in planned]
+    counts = [1 + int(share) for share in exact]
+    by_rest = sorted(range(len(planned)), key=lambda k: int(exact[k]) - exact[k])
+    for k in by_rest[: available - sum(counts)]:
+        counts[k] += 1
+    return counts
+
+
+def make_clients(
+    program: Program,
+    data: DataSet,
+    partition: str = "iid",
+    seed: int = 0,
+    *,
+    samples: Samples = "plan",
+    device: str | torch.device = "cpu",
+) -> list[Client]:
+    """Share the training data out, and give every client its batches and random numbers.
+
+    Parameters
+    ----------
+    program
+        Who takes part.
+    data
+        What is trained with.
+    partition
+        How the data is shared out, see `splitopt.training.data.partition`.
+    seed
+        Of the run.
+    samples
+        ``"plan"``: each client has as many as planned; ``"data"``: all data in these proportions.
+    device
+        Where the tensors are kept.
+
+    Returns
+    -------
+    Clients in the order of the program. For the scheme ``centralized`` they are merged into one.
+
+    Raises
+    ------
+    InputError
+        Too little data, or a partition that cannot be made of it.
+    """
+    from splitopt.training.data.partition import partition as partition_rows
+
+    counts = sample_counts(program, len(data.train_targets), samples)
+    rows = partition_rows(data.train_targets, counts, partition, seed_of(seed, Draw.PARTITION))
+    shares = [
+        (plan.name, plan.batch_size, own) for plan, own in zip(program.clients, rows, strict=True)
+    ]
+    if program.scheme == "centralized":
+        sizes = [size for _, size, _ in shares]
+        whole = None if None in sizes else max(size for size in sizes if size is not None)
+        shares = [("all", whole, torch.cat(list(rows)))]
+    clients = []
+    for index, (name, batch_size, own) in enumerate(shares):
+        inputs, targets = data.train_inputs[own].to(device), data.train_targets[own].to(device)
+        batches = Batches(inputs, targets, batch_size, seed_of(seed, Draw.BATCHES, index))
+        stream = Stream(seed_of(seed, Draw.LAYERS, index), device)
+        clients.append(Client(name, batches, stream))
+    return clients
+
+
+def build_scheme(
+    program: Program,
+    split: SplitModel,
+    clients: Sequence[Client],
+    options: Options | None = None,
+    seed: int = 0,
+    *,
+    model: nn.Module | None = None,
+) -> Scheme:
+    """Make the scheme that trains a copy of the model as the program says.
+
+    Parameters
+    ----------
+    program
+        The scheme and where everybody cuts.
+    split
+        The model and its cuts, see `splitopt.training.matching.match`.
+    clients
+        From `make_clients`.
+    options
+        Optimizers and policies; how much clients train in a round is the plan's.
+    seed
+        Of the run.
+    model
+        The model to train, a copy of that of `split`; by default one is made.
+
+    Raises
+    ------
+    InputError
+        A cut that the model does not have, or options that contradict the plan.
+    """
+    model = copy.deepcopy(split.module) if model is None else model
+    if program.scheme == "centralized":
+        cuts = [()] * len(clients)
+    else:
+        known = {own: cut_numbers(split, own) for own in {c.cuts for c in program.clients}}
+        cuts = [known[plan.cuts] for plan in program.clients]
+    scheme = SCHEMES[program.scheme](
+        model,
+        [replace(client, cuts=own) for client, own in zip(clients, cuts, strict=True)],
+        round_options(program, options),
+        split.split,
+        seed=seed_of(seed, Draw.ORDER),
+    )
+    set_groups(scheme, program, 0)
+    return scheme
+
+
+def round_options(program: Program, options: Options | None = None) -> Options:
+    """Give the options with the local work of the plan.
+
+    In a round of centralized training as many mini-batches are made as all clients make together
+    in one of the plan's, so that both see as many samples.
+
+    Raises
+    ------
+    InputError
+        The options state a local work other than the plan's.
+    """
+    given, default = options or Options(), Options()
+    steps = program.local_steps
+    if steps is not None and program.scheme == "centralized":
+        steps *= len(program.clients)
+    planned = {"local_epochs": program.local_epochs, "local_steps": steps}
+    for name, value in planned.items():
+        own = getattr(given, name)
+        if own not in (value, getattr(default, name)):
+            raise InputError.at(name, f"is {own}, the plan says {value}; leave it out")
+    return replace(given, **planned)
+
+
+def set_groups(scheme: Scheme, program: Program, number: int) -> None:
+    """Tell a scheme with clusters those of a round (0, 1, ...)."""
+    if program.scheme == "clustered":
+        assert isinstance(scheme, Clustered)
+        scheme.cluster(program.groups_of(number))
