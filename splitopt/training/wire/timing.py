@@ -1,0 +1,192 @@
+"""What every phase and transfer of a planned round should take: what pads and rates are made of.
+
+For a plan with a server and devices. The seconds are those of the predicted timeline and the bytes
+those of the plan's profile, so that a party of a run over real connections paces a transfer to
+planned bytes over planned seconds, and pads a computation to its planned seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from splitopt.errors import InputError
+from splitopt.timeline import Resource, Timeline
+from splitopt.training.program import Program
+
+MODEL_UP = "model upload"
+FORWARD, BACKWARD = "device forward", "device backward"
+UPLOAD, GRADIENT = "upload", "gradient download"
+SERVER = "server"
+MODEL_DOWN = {
+    "cut_and_resources": "model download",
+    "cluster_and_spectrum": "model broadcast",
+    "cut_under_uncertainty": "model broadcast",
+}
+"""Problem -> its simulator's name for the device part on its way down."""
+
+_BATCHED = (FORWARD, UPLOAD, SERVER, GRADIENT, BACKWARD)
+"""Phases that every mini-batch goes through; the others are once in a round."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What one phase takes for one client, as planned.
+
+    Parameters
+    ----------
+    seconds
+        Of one piece: a mini-batch, or the device part of the model.
+    samples
+        In the mini-batch, or 1 for the device part of the model.
+    payload_bytes
+        That travel in one piece; 0 where somebody computes.
+    share
+        Fraction of the resource that is taken meanwhile.
+    """
+
+    seconds: float = 0.0
+    samples: float = 1.0
+    payload_bytes: float = 0.0
+    share: float = 1.0
+
+    def seconds_for(self, samples: float) -> float:
+        """Seconds of a mini-batch of this many samples."""
+        return self.seconds * samples / self.samples
+
+    def bytes_for(self, samples: float) -> float:
+        """Bytes that a mini-batch of this many samples sends."""
+        return self.payload_bytes * samples / self.samples
+
+    @property
+    def rate_bytes_per_s(self) -> float:
+        """Planned bytes over planned seconds; infinite where the plan takes no time for them."""
+        return self.payload_bytes / self.seconds if self.seconds > 0 else float("inf")
+
+
+@dataclass(frozen=True, eq=False)
+class RoundTiming:
+    """One planned round.
+
+    Parameters
+    ----------
+    pieces
+        Per client, phase -> `Piece`. In a plan with clusters the server's piece is that of the
+        whole cluster and stands at each of its members.
+    predicted
+        The timeline that they were read from.
+    """
+
+    pieces: tuple[Mapping[str, Piece], ...]
+    predicted: Timeline
+
+    @property
+    def round_s(self) -> float:
+        """Planned seconds of the round."""
+        return self.predicted.makespan_s
+
+
+class Timing:
+    """All planned rounds of a program, and under which names their tasks are recorded.
+
+    Parameters
+    ----------
+    program
+        Of a plan with a server and devices.
+
+    Raises
+    ------
+    InputError
+        The plan is of another problem.
+    """
+
+    def __init__(self, program: Program) -> None:
+        if program.problem not in MODEL_DOWN:
+            known = ", ".join(MODEL_DOWN)
+            raise InputError(
+                f"the plan is of {program.problem}; a server with devices is planned by {known}"
+            )
+        self.program = program
+        self.model_down = MODEL_DOWN[program.problem]
+        self._round = lru_cache(maxsize=4)(self._read)
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """Names of the phases in the order in which a client goes through them."""
+        return (self.model_down, *_BATCHED, MODEL_UP)
+
+    def round(self, number: int) -> RoundTiming:
+        """Give what a round (0, 1, ...) takes."""
+        return self._round(number % self.program.rounds_known)
+
+    def resource(self, phase: str, client: int) -> Resource:
+        """Say what a client's task occupies, by the simulator's names."""
+        if phase == SERVER:
+            return Resource("server", "server")
+        if self.program.problem == "cut_and_resources":
+            if phase in (UPLOAD, MODEL_UP):
+                return Resource("uplink", "link")
+            if phase in (GRADIENT, self.model_down):
+                return Resource("downlink", "link")
+        elif phase in (UPLOAD, GRADIENT, MODEL_UP):
+            return Resource("spectrum", "link")
+        return Resource(self.program.clients[client].name, "device")
+
+    def _read(self, number: int) -> RoundTiming:
+        timeline = self.program.replay_of(number).timeline
+        total, share = _sums(timeline)
+        groups = self.program.groups_of(number)
+        found: dict[int, Mapping[str, Piece]] = {}
+        for group in groups or [(n,) for n in range(len(self.program.clients))]:
+            planned = [self._samples(n) for n in group]
+            for n, samples in zip(group, planned, strict=True):
+                pieces = {
+                    phase: Piece(total[n][phase], samples, 0.0, share[n][phase])
+                    for phase in _BATCHED
+                }
+                if groups:  # the first stands for all in the timeline
+                    pieces[SERVER] = Piece(total[group[0]][SERVER], sum(planned))
+                for phase in (self.model_down, MODEL_UP):
+                    pieces[phase] = Piece(total[n][phase], 1.0, 0.0, share[n][phase])
+                found[n] = self._with_bytes(pieces, n)
+        return RoundTiming(tuple(found[n] for n in range(len(found))), timeline)
+
+    def _samples(self, client: int) -> float:
+        """Give the samples that a client trains on in a planned round, repeated ones included."""
+        plan, steps = self.program.clients[client], self.program.local_steps
+        if steps is None:
+            return float(self.program.local_epochs * plan.samples)
+        return float(steps * (plan.batch_size or plan.samples))
+
+    def _with_bytes(self, pieces: dict[str, Piece], client: int) -> dict[str, Piece]:
+        """Add what the profile has at the client's cut."""
+        profile, cuts = self.program.profile, self.program.clients[client].cuts
+        at = profile.layers.index(cuts[0]) if cuts else profile.layer_count - 1
+        for phase, column in (
+            (UPLOAD, profile.smashed_bytes),
+            (GRADIENT, profile.gradient_bytes),
+            (self.model_down, profile.device_model_bytes),
+            (MODEL_UP, profile.device_model_bytes),
+        ):
+            piece = pieces[phase]
+            size = float(column[at]) * piece.samples
+            pieces[phase] = Piece(piece.seconds, piece.samples, size, piece.share)
+        return pieces
+
+
+def _sums(timeline: Timeline) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
+    """Per owner, phase -> seconds of all its tasks together, and the share that they have."""
+    shape = (len(timeline.owners), len(timeline.phases))
+    seconds, share = np.zeros(shape), np.ones(shape)
+    np.add.at(seconds, (timeline.owner, timeline.phase), timeline.end_s - timeline.start_s)
+    share[timeline.owner, timeline.phase] = timeline.share
+    return _named(timeline, seconds), _named(timeline, share)
+
+
+def _named(
+    timeline: Timeline, table: np.ndarray[tuple[int, int], np.dtype[np.float64]]
+) -> list[dict[str, float]]:
+    return [dict(zip(timeline.phases, map(float, row), strict=True)) for row in table]
