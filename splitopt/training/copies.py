@@ -87,7 +87,7 @@ class Copy:
         for key, value in moments.items():
             name, _, slot = key.rpartition(":")
             parameter = parameters[name]
-            place = "cpu" if value.dim() == 0 else parameter.device  # counts of steps stay there
+            place = "cpu" if slot == "step" else parameter.device  # where optimizers count steps
             holders[parameter].state[parameter][slot] = value.to(place).clone()
 
     def bytes_on(self, role: Role) -> int:

@@ -56,7 +56,11 @@ class Stream:
         return found if self.cuda_state is None else {**found, "cuda_state": self.cuda_state}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on from a state that `state_dict` gave."""
+        """Go on from a state that `state_dict` gave.
+
+        Generators of devices of another kind are of no use to each other: a stream that moves from
+        the CPU to ``cuda`` keeps the seed's state there, and one that moves back drops it.
+        """
         self.state = state["state"].cpu()
         if self.cuda_state is not None and "cuda_state" in state:
             self.cuda_state = state["cuda_state"].cpu()

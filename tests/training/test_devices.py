@@ -1,0 +1,131 @@
+"""Training where the model is not on the CPU.
+
+On ``meta``, tensors have shapes and no values, and an operation on tensors of two devices fails:
+that shows without a GPU that nothing of a scheme stays behind on the CPU. On ``cuda`` values are
+compared.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+
+from splitopt.training.options import Options  # noqa: E402
+from splitopt.training.randomness import Stream  # noqa: E402
+from splitopt.training.schemes import SCHEMES  # noqa: E402
+from splitopt.training.schemes.base import Scheme  # noqa: E402
+
+pytestmark = pytest.mark.train
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+CUTS = {
+    "federated": (),
+    "splitfed_v1": (3,),
+    "splitfed_v2": (3,),
+    "vanilla": (3,),
+    "clustered": (3,),
+    "multihop": (2, 7),
+}
+
+
+def build(make, name, device, options, seed=0, dtype=torch.float64, **keywords):
+    """Make a scheme of three clients with all its tensors on a device."""
+    clients = make.clients([10, 10, 7], CUTS[name], dtype=dtype)
+    for index, client in enumerate(clients):
+        client.batches.inputs = client.batches.inputs.to(device)
+        client.batches.targets = client.batches.targets.to(device)
+        client.stream = Stream(seed + index, device)
+    model = make.cnn(dtype=dtype, **keywords).to(device)
+    scheme = SCHEMES[name](model, clients, options, make.split)
+    if name == "clustered":
+        scheme.cluster([[0, 2], [1]])
+    return scheme
+
+
+def places(state):
+    """Names of the tensors of a state on each kind of device."""
+    found = {}
+    for name, value in state.items():
+        found.setdefault(value.device.type, set()).add(name)
+    return found
+
+
+OPTIONS = [
+    Options(momentum=0.9, optimizer_state="average"),
+    Options(optimizer="adam", learning_rate=0.01, optimizer_state="keep", batch_norm="local"),
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=["momentum", "adam"])
+@pytest.mark.parametrize("name", CUTS)
+def test_all_that_is_trained_stays_on_its_device(make, monkeypatch, name, options):
+    """Also after a state has been saved and loaded."""
+    monkeypatch.setattr(Scheme, "note_loss", lambda *_: None)  # there are no values to note
+    scheme = build(make, name, "meta", options, dropout=0.5, batch_norm=True)
+    scheme.round(0)
+    scheme.load_state_dict(scheme.state_dict())
+    scheme.round(1)
+    on_cpu = places(scheme.state_dict())["cpu"]
+    assert all(n.endswith(":step") or n.startswith("client.") for n in on_cpu), on_cpu
+
+
+def test_a_single_number_keeps_its_moments_on_its_device(make, monkeypatch):
+    """Only an optimizer's count of steps is kept on the CPU."""
+    monkeypatch.setattr(Scheme, "note_loss", lambda *_: None)
+    scheme = build(make, "federated", "meta", Options(momentum=0.9, optimizer_state="keep"))
+    own = scheme.copies()[0]
+    own.model.register_parameter("scale", torch.nn.Parameter(torch.ones((), device="meta")))
+    own.parts[0].reset_optimizer()
+    own.load_moments({"scale:momentum_buffer": torch.ones(()), "0.bias:step": torch.ones(())})
+    moments = own.moments()
+    assert moments["scale:momentum_buffer"].device.type == "meta"
+    assert moments["0.bias:step"].device.type == "cpu"
+
+
+@needs_cuda
+@pytest.mark.parametrize("options", OPTIONS, ids=["momentum", "adam"])
+@pytest.mark.parametrize("name", CUTS)
+def test_a_gpu_learns_what_the_cpu_learns(make, name, options):
+    """In float64, up to the order of sums."""
+    states = []
+    for device in ("cpu", "cuda"):
+        scheme = build(make, name, device, options, batch_norm=True)
+        for number in range(3):
+            scheme.round(number)
+        states.append(scheme.model.state_dict())
+    for key, value in states[0].items():
+        torch.testing.assert_close(states[1][key].cpu(), value, rtol=0, atol=1e-10)
+
+
+@needs_cuda
+def test_a_client_draws_from_its_own_stream_on_a_gpu(make):
+    """Dropout does not depend on the order of clients, nor on what others draw."""
+    states = []
+    for order in ("given", "shuffled"):
+        options = Options(order=order)
+        scheme = build(make, "multihop", "cuda", options, dropout=0.5)
+        for number in range(3):
+            scheme.round(number)
+            torch.rand(7, device="cuda")
+        states.append(scheme.model.state_dict())
+    for key, value in states[0].items():
+        torch.testing.assert_close(states[1][key], value, rtol=0, atol=1e-10)
+
+
+@needs_cuda
+def test_a_state_goes_on_from_a_gpu(make):
+    """Saved and loaded between rounds with dropout, and loaded where there is no GPU."""
+    options = Options(optimizer="adam", optimizer_state="keep")
+    first, second = (build(make, "splitfed_v1", "cuda", options, dropout=0.5) for _ in range(2))
+    first.round(0)
+    saved = {name: value.cpu() for name, value in first.state_dict().items()}
+    second.load_state_dict(saved)
+    first.round(1)
+    second.round(1)
+    for key, value in first.model.state_dict().items():
+        torch.testing.assert_close(second.model.state_dict()[key], value, rtol=0, atol=1e-10)
+    elsewhere = build(make, "splitfed_v1", "cpu", options, dropout=0.5)
+    elsewhere.load_state_dict(saved)
+    elsewhere.round(1)
