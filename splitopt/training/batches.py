@@ -55,6 +55,15 @@ class Batches:
         rows = rows.to(self.inputs.device)
         return self.inputs[rows], self.targets[rows]
 
+    def sizes(self, count: int) -> tuple[int, ...]:
+        """Give how many samples each of the next `count` batches will have, and draw none."""
+        left, found = max(0, len(self._order) - self._next), []
+        for _ in range(count):
+            left = left or self.samples
+            found.append(min(self.size, left))
+            left -= found[-1]
+        return tuple(found)
+
     def take(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Give the next `count` batches."""
         for _ in range(count):

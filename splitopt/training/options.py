@@ -54,6 +54,10 @@ class Options:
     order
         In which clients are served where that matters: as ``"given"``, or ``"shuffled"`` anew in
         every round.
+    batched
+        Whether clients that are alike (the same cuts and batches of the same sizes) train side by
+        side in one call of every layer, see `splitopt.training.batched`. The same training, but
+        sums are taken in another order.
 
     Raises
     ------
@@ -73,6 +77,7 @@ class Options:
     optimizer_state: OptimizerState = "reset"
     weights: Weights = "samples"
     order: Order = "given"
+    batched: bool = False
 
     def __post_init__(self) -> None:
         for name, known in (

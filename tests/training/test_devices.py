@@ -129,3 +129,17 @@ def test_a_state_goes_on_from_a_gpu(make):
     elsewhere = build(make, "splitfed_v1", "cpu", options, dropout=0.5)
     elsewhere.load_state_dict(saved)
     elsewhere.round(1)
+
+
+@needs_cuda
+def test_side_by_side_on_a_gpu_is_one_by_one(make):
+    """The batched path against the loop, both there."""
+    states = []
+    for batched in (False, True):
+        options = Options(momentum=0.9, optimizer_state="keep", batched=batched)
+        scheme = build(make, "splitfed_v1", "cuda", options)
+        for number in range(3):
+            scheme.round(number)
+        states.append(scheme.state_dict())
+    for key, value in states[0].items():
+        torch.testing.assert_close(states[1][key], value, rtol=0, atol=1e-10)

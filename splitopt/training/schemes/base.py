@@ -10,12 +10,12 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor, nn
 
-from splitopt.errors import SplitoptError
+from splitopt.errors import InputError, SplitoptError
 from splitopt.training.averaging import average
 from splitopt.training.batches import Batches
 from splitopt.training.copies import Copy, Split, tensor_bytes
 from splitopt.training.options import Options, Role
-from splitopt.training.parts import Part, backward_chain, forward_chain
+from splitopt.training.parts import Part, Pass, backward_chain, forward_chain
 from splitopt.training.randomness import Stream, seed_of
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
@@ -91,6 +91,7 @@ class Scheme(ABC):
 
     name: ClassVar[str]
     roles: ClassVar[tuple[Role, ...]] = ("device", "server")
+    can_batch: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -107,6 +108,11 @@ class Scheme(ABC):
         self.split = split
         self.criterion = criterion
         self.seed = seed
+        if options.batched and not self.can_batch:
+            raise InputError.at(
+                "batched",
+                f"clients of {self.name} do not train whole copies side by side; train without",
+            )
         self.prepare()
 
     @abstractmethod
@@ -155,10 +161,20 @@ class Scheme(ABC):
         gradients = backward_chain(passes, loss)
         for part in parts:
             part.step()
-        roles = self.roles_of(client)
+        self.note_traffic(passes, gradients, targets, client, tally)
+
+    def note_traffic(
+        self,
+        passes: Sequence[Pass],
+        gradients: Sequence[Tensor],
+        targets: Tensor,
+        client: Client,
+        tally: Round,
+    ) -> None:
+        """Count what a batch sent over the cuts of a client (or of several with the same cuts)."""
         tally.traffic.smashed += sum(tensor_bytes(held.sent) for held in passes[:-1])
         tally.traffic.gradient += sum(tensor_bytes(gradient) for gradient in gradients)
-        if roles[-1] == "server":
+        if self.roles_of(client)[-1] == "server":
             tally.traffic.label += tensor_bytes(targets)
 
     def note_loss(self, loss: Tensor, samples: int, client: Client, tally: Round) -> None:

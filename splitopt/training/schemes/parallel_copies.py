@@ -6,13 +6,24 @@ often, changes who computes and what is sent, but not one bit of what is learned
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch.func import vmap
+
+from splitopt.errors import InputError
 from splitopt.training.averaging import average, copy_state, load_state
+from splitopt.training.batched import Stack, alike, is_count, refuse_unless_possible
 from splitopt.training.copies import Copy
-from splitopt.training.schemes.base import Round, Scheme
+from splitopt.training.parts import backward_chain, forward_chain
+from splitopt.training.schemes.base import Client, Round, Scheme
 
 
 class ParallelCopies(Scheme):
     """Every client has a copy of every part; the round ends with the average of all copies."""
+
+    can_batch: ClassVar[bool] = True
 
     def prepare(self) -> None:
         """Copy and cut the model for every client."""
@@ -22,6 +33,9 @@ class ParallelCopies(Scheme):
             )
             for client in self.clients
         }
+        self._stacks: dict[tuple[str, ...], Stack] = {}
+        if self.options.batched:
+            self._refuse_unless_batched()
 
     def copies(self) -> list[Copy]:
         """One for each client."""
@@ -33,14 +47,76 @@ class ParallelCopies(Scheme):
         begin = copy_state(self.model)
         if self.options.optimizer_state == "average":
             self.average_moments(self.copies(), self.clients)
-        for client in self.order(number):
-            own = self._copies[client.name]
+        for own in self.copies():
             own.load(begin, self.options)
-            for batch in client.batches.take(self.options.steps(client.batches.per_epoch)):
-                self.train_batch(own.parts, batch, client, tally)
-            size = own.bytes_on("device")
-            tally.traffic.model_down += size
-            tally.traffic.model_up += size
+            tally.traffic.model_down += own.bytes_on("device")
+            tally.traffic.model_up += own.bytes_on("device")
+        for clients in self._groups(self.order(number)):
+            if len(clients) > 1:
+                self._train_together(clients, tally)
+            else:
+                self._train_alone(clients[0], tally)
         weights = [self.weight(client) for client in self.clients]
         load_state(self.model, average([own.state() for own in self.copies()], weights))
         return tally
+
+    def _steps(self, client: Client) -> int:
+        return self.options.steps(client.batches.per_epoch)
+
+    def _train_alone(self, client: Client, tally: Round) -> None:
+        parts = self._copies[client.name].parts
+        for batch in client.batches.take(self._steps(client)):
+            self.train_batch(parts, batch, client, tally)
+
+    def _train_together(self, clients: Sequence[Client], tally: Round) -> None:
+        """Train clients that are alike by one stack of their copies."""
+        names = tuple(client.name for client in clients)
+        if names not in self._stacks:
+            copies = [self._copies[name] for name in names]
+            self._stacks[names] = Stack(copies, clients[0].cuts, self.split, self.options)
+        stack = self._stacks[names]
+        stack.gather()
+        for _ in range(self._steps(clients[0])):
+            drawn = [client.batches.draw() for client in clients]
+            inputs, targets = (torch.stack(each) for each in zip(*drawn, strict=True))
+            passes = forward_chain(stack.together.parts, inputs, None)
+            losses = vmap(self.criterion)(passes[-1].result, targets)
+            for client, loss in zip(clients, losses.detach().cpu(), strict=True):
+                self.note_loss(loss, targets.shape[1], client, tally)
+            gradients = backward_chain(passes, losses.sum())  # no loss depends on another's copy
+            for part in stack.together.parts:
+                part.step()
+            self.note_traffic(passes, gradients, targets, clients[0], tally)
+        stack.scatter()
+
+    def _groups(self, clients: Sequence[Client]) -> list[list[Client]]:
+        """Clients that train together: each by itself, or those that are alike."""
+        if not self.options.batched:
+            return [[client] for client in clients]
+        return alike([self._likeness(client) for client in clients], clients)
+
+    def _likeness(self, client: Client) -> object:
+        """Give what is the same for clients that can be stacked."""
+        counts = {
+            key: float(value) if is_count(key) else None
+            for key, value in self._copies[client.name].moments().items()
+        }
+        inputs = client.batches.inputs.shape[1:]
+        sizes = client.batches.sizes(self._steps(client))
+        return client.cuts, inputs, sizes, tuple(sorted(counts.items()))
+
+    def _refuse_unless_batched(self) -> None:
+        if all(len(group) == 1 for group in self._groups(self.clients)):
+            raise InputError.at(
+                "batched",
+                "no two clients have the same cuts and batches of the same sizes in a round, as "
+                "they have with equal numbers of samples; train them without",
+            )
+        first = self.clients[0]
+        rows = slice(first.batches.size)
+        refuse_unless_possible(
+            self._copies[first.name].model,
+            first.batches.inputs[rows],
+            first.batches.targets[rows],
+            self.criterion,
+        )
