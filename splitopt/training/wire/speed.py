@@ -1,0 +1,213 @@
+"""Whether a host can keep the pace of a plan, and how far the plan must be slowed down for it.
+
+In a run over real connections, work that is done before its planned time is over waits; work that
+is done later cannot be mended. So before anything starts, what every task takes on this host is
+held against the plan: the time scale must be at least so large that
+
+* no computation takes longer than planned,
+* all computations and messages that run at the same time have room on the cores of the host, and
+* in no step messages (which cost a fixed time each, on any link) run late by more than
+  `MOST_LATE` of the step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, floor, log10
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from splitopt.errors import InfeasibleError, InputError
+from splitopt.timeline import FloatArray, Timeline
+
+MOST_LATE = 0.02
+"""Fraction of a step by which its messages together may run late."""
+ROOM = 1.5
+"""A proposed time scale is so many times the smallest one that the host can keep."""
+USUAL_ROUND_S = 5.0
+"""A proposed time scale makes a round take about so long, if the host can keep it."""
+
+
+@dataclass(frozen=True, eq=False)
+class HostSeconds:
+    """What each task of a timeline takes on this host, one value per row.
+
+    Parameters
+    ----------
+    seconds
+        Shape (T,): s of the task alone on one core.
+    is_message
+        Shape (T,): whether it sends something rather than computes.
+    cores
+        How many cores the processes may use.
+    """
+
+    seconds: FloatArray
+    is_message: npt.NDArray[np.bool_]
+    cores: int
+
+
+class Limit(NamedTuple):
+    """The smallest time scale for one reason, and the reason as the end of a sentence."""
+
+    time_scale: float
+    reason: str
+
+
+def usable_cores() -> int:
+    """Count the cores that this process and those it starts may use."""
+    import os
+
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1  # pragma: no cover - not on Linux
+
+
+def limits(timeline: Timeline, host: HostSeconds) -> tuple[Limit, ...]:
+    """Give the smallest time scale by each of the reasons, the strictest first.
+
+    Parameters
+    ----------
+    timeline
+        The predicted round.
+    host
+        What its tasks take here.
+
+    Raises
+    ------
+    InputError
+        The host's seconds do not belong to the timeline, or are not finite numbers >= 0.
+    """
+    if host.seconds.shape != (len(timeline),) or host.is_message.shape != (len(timeline),):
+        raise InputError.at("seconds", f"must have a value for each of {len(timeline)} tasks")
+    if not (np.isfinite(host.seconds) & (host.seconds >= 0)).all():
+        raise InputError.at("seconds", "must hold finite numbers >= 0")
+    found = (_alone(timeline, host), _together(timeline, host), _late(timeline, host))
+    return tuple(sorted(found, key=lambda limit: -limit.time_scale))
+
+
+def least_time_scale(timeline: Timeline, host: HostSeconds) -> float:
+    """Give the smallest time scale that the host can keep."""
+    return limits(timeline, host)[0].time_scale
+
+
+def proposed_time_scale(timeline: Timeline, host: HostSeconds) -> float:
+    """Give a time scale with some room, for which a round takes a few seconds if it can."""
+    usual = min(1.0, USUAL_ROUND_S / timeline.makespan_s) if len(timeline) else 1.0
+    return _rounded_up(max(ROOM * least_time_scale(timeline, host), usual))
+
+
+def check_speed(timeline: Timeline, host: HostSeconds, time_scale: float) -> None:
+    """Refuse a time scale that this host cannot keep.
+
+    Raises
+    ------
+    InputError
+        The time scale is not above 0.
+    InfeasibleError
+        The host is too slow; the message says by which factor, and what would do.
+    """
+    if not 0 < time_scale < float("inf"):
+        raise InputError.at("time_scale", f"is {time_scale!r}, it must be above 0")
+    least = limits(timeline, host)[0]
+    if least.time_scale > time_scale:
+        raise InfeasibleError(
+            f"this host is too slow for the plan at time scale {time_scale:g}, by a factor of "
+            f"{least.time_scale / time_scale:.3g}: {least.reason}; take a time scale of "
+            f"{_rounded_up(ROOM * least.time_scale):g} or more, or a faster host"
+        )
+
+
+def _alone(timeline: Timeline, host: HostSeconds) -> Limit:
+    """No computation may take longer than planned."""
+    planned = timeline.end_s - timeline.start_s
+    asked = ~host.is_message & (planned > 0)
+    if not asked.any():
+        return Limit(0.0, "nothing is computed")
+    ratio = np.where(asked, host.seconds, 0.0) / np.where(asked, planned, 1.0)
+    worst = int(ratio.argmax())
+    return Limit(
+        float(ratio[worst]),
+        f"{timeline.phases[timeline.phase[worst]]} of {timeline.owners[timeline.owner[worst]]} "
+        f"takes {_milli(host.seconds[worst])} here and {_milli(planned[worst])} in the plan",
+    )
+
+
+def _together(timeline: Timeline, host: HostSeconds) -> Limit:
+    """Make room on the cores for what runs at the same time.
+
+    A task that takes h s here and p s in the plan needs h / (p x scale) of a core while it runs.
+    A message keeps its sender and its receiver busy, so it counts twice.
+    """
+    planned = timeline.end_s - timeline.start_s
+    lasting = planned > 0
+    if not lasting.any():
+        return Limit(0.0, "nothing lasts")
+    rate = (host.seconds * np.where(host.is_message, 2.0, 1.0))[lasting] / planned[lasting]
+    # What ends makes room before what starts at the same moment, up to rounding.
+    slack = 1e-9 * timeline.makespan_s
+    times = np.concatenate((timeline.end_s[lasting] - slack, timeline.start_s[lasting]))
+    order = np.argsort(times, kind="stable")
+    load = np.cumsum(np.concatenate((-rate, rate))[order])
+    worst = int(load.argmax())
+    moment = float(times[order][worst])
+    count = int(
+        ((timeline.start_s[lasting] <= moment) & (timeline.end_s[lasting] - slack > moment)).sum()
+    )
+    return Limit(
+        float(load[worst]) / host.cores,
+        f"{count} tasks that the plan runs at once need {load[worst]:.3g} cores at time scale 1, "
+        f"and there are {host.cores}",
+    )
+
+
+def _late(timeline: Timeline, host: HostSeconds) -> Limit:
+    """Messages of a step may run late by a small fraction of the step.
+
+    At scale s they are late by sum max(0, h - s p), which falls with s, while the step takes s
+    times its planned span: the smallest s is where the two meet, a root between two kinks.
+    """
+    planned = timeline.end_s - timeline.start_s
+    label = timeline.owner * (1 + int(timeline.batch.max(initial=0))) + timeline.batch
+    order = np.argsort(label, kind="stable")
+    steps = np.split(order, np.flatnonzero(np.diff(label[order])) + 1) if len(order) else []
+    found, worst = 0.0, None
+    for step in steps:
+        sent = step[host.is_message[step]]
+        span = float(timeline.end_s[step].max() - timeline.start_s[step].min())
+        if not sent.size or span == 0:
+            continue
+        scale = _meeting_point(host.seconds[sent], planned[sent], MOST_LATE * span)
+        if scale > found:
+            found, worst = scale, (step, len(sent), float(host.seconds[sent].sum()), span)
+    if worst is None:
+        return Limit(0.0, "nothing is sent")
+    step, count, taken, span = worst
+    row = int(step[0])
+    return Limit(
+        found,
+        f"batch {int(timeline.batch[row])} of {timeline.owners[timeline.owner[row]]} sends "
+        f"{count} messages, which take {_milli(taken)} here on any link, in a step of "
+        f"{_milli(span)} in the plan",
+    )
+
+
+def _meeting_point(taken: FloatArray, planned: FloatArray, allowed: float) -> float:
+    """Give the smallest s with sum max(0, taken - s planned) <= s allowed."""
+    kinks = np.divide(taken, planned, out=np.full(len(taken), np.inf), where=planned > 0)
+    order = np.argsort(-kinks)
+    # Of the tasks in this order, the first k are late where s is below the k-th kink.
+    total, slope = np.cumsum(taken[order]), np.cumsum(planned[order])
+    return float((total / (slope + allowed)).max())
+
+
+def _milli(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{1000 * float(seconds):.3g} ms"
+
+
+def _rounded_up(value: float) -> float:
+    """Round up to two digits."""
+    unit = 10.0 ** (floor(log10(value)) - 1)
+    return float(f"{ceil(value / unit - 1e-9) * unit:.2g}")
