@@ -44,8 +44,12 @@ class Pass:
         return found
 
     def backward(self, gradient: Tensor) -> None:
-        """Go back through the part with the gradient of the loss with respect to ``result``."""
-        self.result.backward(gradient)  # type: ignore[no-untyped-call]
+        """Go back through the part with the gradient of the loss with respect to ``result``.
+
+        Where nothing in the part learns and data came in, there is nowhere to go back to.
+        """
+        if self.result.requires_grad:
+            self.result.backward(gradient)  # type: ignore[no-untyped-call]
 
 
 class Part:

@@ -75,6 +75,18 @@ def test_one_client_split_anywhere_is_centralized(make, name, cut, options):
     assert_same_bits(train(name, make, model, make.clients([10], (cut,)), options), wanted)
 
 
+@pytest.mark.parametrize("name", ["splitfed_v1", "splitfed_v2", "vanilla"])
+def test_a_device_part_may_have_nothing_to_learn(make, name):
+    """A cut behind a layer without parameters leaves the device to pass its data on."""
+
+    def network():
+        return nn.Sequential(nn.Flatten(), *make.cnn()[6:])
+
+    wanted = plain_training(network(), make.clients([10])[0], Options(optimizer_state="keep"))
+    found = train(name, make, network(), make.clients([10], (1,)), Options(optimizer_state="keep"))
+    assert_same_bits(found, wanted)
+
+
 @pytest.mark.parametrize("cuts", [(1, 5), (1, 2, 3), (1, 2, 3, 4, 5, 6, 7)])
 @pytest.mark.parametrize("options", OPTIMIZERS, ids=["sgd", "momentum", "adam"])
 def test_many_hops_are_centralized(make, cuts, options):

@@ -59,20 +59,53 @@ class Clustered(SharedServer):
             inputs, target = client.batches.draw()
             held.append(self.device(client).forward(inputs, client.stream, first=True))
             targets.append(target)
-            tally.traffic.label += tensor_bytes(target)
-            tally.traffic.smashed += tensor_bytes(held[-1].sent)
-        sizes = [len(target) for target in targets]
-        together = self.server.forward(torch.cat([one.sent for one in held]), group[0].stream)
-        loss = self.criterion(together.result, torch.cat(targets))  # Eq. 4: the mean over all
-        self.note_loss(loss, sum(sizes), group[0], tally)
-        loss.backward()  # type: ignore[no-untyped-call]
-        gradients = torch.split(together.gradient, sizes)
-        for client, one, part in zip(group, held, gradients, strict=True):
-            own = self._scaled(part, sum(sizes) / len(part))
-            tally.traffic.gradient += tensor_bytes(own)
-            one.backward(own)
+        gradients = self.serve(group, [one.sent for one in held], targets, tally)
+        for client, one, gradient in zip(group, held, gradients, strict=True):
+            one.backward(gradient)
             self.device(client).step()
-        self.server.step()
 
-    def _scaled(self, gradient: Tensor, factor: float) -> Tensor:
-        return gradient * factor if self.options.cut_gradient == "rescaled" else gradient
+    def serve(
+        self,
+        group: Sequence[Client],
+        smashed: Sequence[Tensor],
+        targets: Sequence[Tensor],
+        tally: Round,
+    ) -> list[Tensor]:
+        """Train the server's part on what a cluster has sent.
+
+        Returns
+        -------
+        The gradient that each device takes on with, as the options scale it.
+        """
+        sizes = [len(target) for target in targets]
+        together = self.server.forward(torch.cat(list(smashed)), group[0].stream)
+        loss = self.criterion(together.result, torch.cat(list(targets)))  # Eq. 4: mean over all
+        self._note(loss, together.result, targets, group, tally)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.server.step()
+        gradients = torch.split(together.gradient, sizes)
+        if self.options.cut_gradient == "rescaled":
+            gradients = tuple(part * (sum(sizes) / len(part)) for part in gradients)
+        for sent, target, gradient in zip(smashed, targets, gradients, strict=True):
+            tally.traffic.label += tensor_bytes(target)
+            tally.traffic.smashed += tensor_bytes(sent)
+            tally.traffic.gradient += tensor_bytes(gradient)
+        return list(gradients)
+
+    def _note(
+        self,
+        loss: Tensor,
+        result: Tensor,
+        targets: Sequence[Tensor],
+        group: Sequence[Client],
+        tally: Round,
+    ) -> None:
+        """Count the cluster's loss, or name the first device whose own is not finite."""
+        samples = sum(len(target) for target in targets)
+        if bool(torch.isfinite(loss.detach())):
+            self.note_loss(loss, samples, group[0], tally)
+            return
+        parts = torch.split(result.detach(), [len(target) for target in targets])
+        for client, part, target in zip(group, parts, targets, strict=True):
+            self.note_loss(self.criterion(part, target), len(target), client, tally)
+        self.note_loss(loss, samples, group[0], tally)

@@ -44,21 +44,31 @@ class ParallelCopies(Scheme):
     def round(self, number: int) -> Round:
         """Local training of every client from the common weights, then their average."""
         tally = Round()
-        begin = copy_state(self.model)
-        if self.options.optimizer_state == "average":
-            self.average_moments(self.copies(), self.clients)
-        for own in self.copies():
-            own.load(begin, self.options)
-            tally.traffic.model_down += own.bytes_on("device")
-            tally.traffic.model_up += own.bytes_on("device")
+        self.begin(self.clients, tally)
         for clients in self._groups(self.order(number)):
             if len(clients) > 1:
                 self._train_together(clients, tally)
             else:
                 self._train_alone(clients[0], tally)
-        weights = [self.weight(client) for client in self.clients]
-        load_state(self.model, average([own.state() for own in self.copies()], weights))
+        self.end(self.clients, tally)
         return tally
+
+    def begin(self, clients: Sequence[Client], tally: Round) -> None:
+        """Give the copies of those who take part in a round the common weights."""
+        copies = [self._copies[client.name] for client in clients]
+        if self.options.optimizer_state == "average":
+            self.average_moments(copies, clients)
+        begin = copy_state(self.model)
+        for own in copies:
+            own.load(begin, self.options)
+            tally.traffic.model_down += own.bytes_on("device")
+
+    def end(self, clients: Sequence[Client], tally: Round) -> None:
+        """Make the average of the copies of those who finished a round the common weights."""
+        copies = [self._copies[client.name] for client in clients]
+        weights = [self.weight(client) for client in clients]
+        load_state(self.model, average([own.state() for own in copies], weights))
+        tally.traffic.model_up += sum(own.bytes_on("device") for own in copies)
 
     def _steps(self, client: Client) -> int:
         return self.options.steps(client.batches.per_epoch)
