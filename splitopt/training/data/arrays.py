@@ -1,0 +1,185 @@
+"""Data sets from arrays, ``.npz`` files and PyTorch's own data sets."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from splitopt.errors import InputError
+from splitopt.training.data.dataset import DataSet, split_off_test
+
+ARRAY_LIMIT_BYTES = 2**33
+"""The largest array that is read from a file."""
+
+_DEFLATE_MOST = 1040  # deflate makes at most 1032 bytes of one
+_SETS = (("x_train", "y_train", "x_test", "y_test"), ("x", "y"))
+
+
+def from_arrays(arrays: Sequence[Any], name: str, seed: int) -> DataSet:
+    """Take ``(x, y)`` or ``(x_train, y_train, x_test, y_test)``, arrays or tensors.
+
+    Numbers of 8 bits are taken for images and divided by 255; other numbers stay as they are,
+    floating ones as float32 and whole ones as int64. There are as many classes as the largest
+    label says.
+    """
+    if len(arrays) not in (2, 4):
+        raise InputError.at(
+            name,
+            f"{len(arrays)} arrays; give (x, y) or (x_train, y_train, x_test, y_test)",
+        )
+    names = _SETS[0] if len(arrays) == 4 else _SETS[1]
+    scaled = False
+    tensors: list[Tensor] = []
+    for array, field in zip(arrays, names, strict=True):
+        place = f"{name}, {field}"
+        if field.startswith("y"):
+            tensors.append(_targets(array, place))
+        else:
+            inputs, image = _inputs(array, place)
+            scaled |= image
+            tensors.append(inputs)
+    classes = 1 + max((int(t.max()) for t in tensors[1::2] if len(t)), default=0)
+    for inputs, targets, field in zip(tensors[::2], tensors[1::2], names[::2], strict=True):
+        if len(inputs) != len(targets):
+            raise InputError.at(
+                f"{name}, {field}",
+                f"{len(inputs)} samples and {len(targets)} labels; each sample needs its label",
+            )
+        if targets.numel() and int(targets.min()) < 0:
+            raise InputError.at(f"{name}, {field}", "a label is below 0; labels count from 0")
+    if len(tensors) == 2:
+        tensors = list(split_off_test(tensors[0], tensors[1], seed, name))
+    words = "8-bit values / 255" if scaled else "as given"
+    return DataSet(name, tensors[0], tensors[1], tensors[2], tensors[3], classes, words)
+
+
+def from_torch(sets: Sequence[Dataset[Any]], name: str, seed: int) -> DataSet:
+    """Take one PyTorch data set of ``(input, label)`` pairs, or one to train and one to test."""
+    arrays: list[Any] = []
+    for part in sets:
+        if not hasattr(part, "__len__"):
+            raise InputError.at(name, "a data set without a length cannot be shared out; give one")
+        inputs: list[Tensor] = []
+        targets: list[int] = []
+        for index in range(len(part)):
+            item = part[index]
+            if not isinstance(item, tuple | list) or len(item) != 2:
+                raise InputError.at(name, f"item {index} is not a pair (input, label)")
+            value, label = item
+            inputs.append(torch.as_tensor(np.asarray(value)))
+            targets.append(_targets(np.asarray(label).reshape(1), f"{name}, item {index}").item())  # type: ignore[arg-type]
+        shapes = {tuple(value.shape) for value in inputs}
+        if len(shapes) != 1:
+            raise InputError.at(
+                name,
+                f"samples have {len(shapes)} different shapes; give at least one sample, "
+                "all of one shape",
+            )
+        arrays += [torch.stack(inputs), torch.tensor(targets)]
+    return from_arrays(arrays, name, seed)
+
+
+def read_npz(path: Path, seed: int) -> DataSet:
+    """Read ``x_train, y_train, x_test, y_test`` (or ``x, y``) from a ``.npz`` file without objects.
+
+    Nothing in the file is executed; what its headers claim is checked before memory is taken.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {name.removesuffix(".npy"): name for name in archive.namelist()}
+            wanted = next((names for names in _SETS if set(names) <= members.keys()), None)
+            if wanted is None:
+                raise InputError.at(
+                    str(path),
+                    f"holds {', '.join(sorted(members)) or 'nothing'}; it must hold x_train, "
+                    "y_train, x_test and y_test, or x and y",
+                )
+            arrays = [_read_member(archive, members[name], f"{path}, {name}") for name in wanted]
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+        raise InputError(f"{path}: is not a whole .npz file ({error})") from None
+    return from_arrays(arrays, path.stem, seed)
+
+
+def _read_member(archive: zipfile.ZipFile, member: str, place: str) -> np.ndarray[Any, Any]:
+    info = archive.getinfo(member)
+    try:
+        with archive.open(info) as stream:
+            shape, dtype = _read_header(stream)
+            size = int(dtype.itemsize) * math.prod(shape)
+            most = min(ARRAY_LIMIT_BYTES, info.file_size, _DEFLATE_MOST * info.compress_size)
+            if dtype.hasobject or dtype.kind not in "buif":
+                raise InputError.at(place, f"holds {dtype}; only plain numbers are read")
+            if size > most or info.file_size > size + 2**16:
+                raise InputError.at(
+                    place,
+                    f"claims {size} bytes of numbers in {info.file_size} bytes of file (at most "
+                    f"{ARRAY_LIMIT_BYTES} are read); write the file again",
+                )
+        with archive.open(info) as stream:
+            array: np.ndarray[Any, Any] = np.lib.format.read_array(stream, allow_pickle=False)
+            return array
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError.at(place, f"is not an array as numpy writes it ({error})") from None
+
+
+def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = np.lib.format.read_magic(stream)
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in readers:
+        raise ValueError(f"version {version} of the format")
+    shape, _, dtype = readers[version](stream)
+    return shape, dtype
+
+
+def _numbers(value: Any, place: str) -> np.ndarray[Any, Any]:
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().numpy()
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise InputError.at(
+            place, "has rows of different lengths; samples need one shape"
+        ) from None
+    if array.dtype.kind not in "buif":
+        raise InputError.at(place, f"holds {array.dtype}; it must hold numbers")
+    return array
+
+
+def _inputs(value: Any, place: str) -> tuple[Tensor, bool]:
+    """Give the inputs as float32 or int64, and whether they were images of 8 bits."""
+    array = _numbers(value, place)
+    image = array.dtype == np.uint8
+    if image:
+        return torch.from_numpy(array.astype(np.float32) / np.float32(255)), True
+    kind = np.float32 if array.dtype.kind in "bf" else np.int64
+    with np.errstate(over="ignore"):  # what float32 cannot hold is found as not finite
+        return torch.from_numpy(array.astype(kind)), False
+
+
+def _targets(value: Any, place: str) -> Tensor:
+    array = _numbers(value, place)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise InputError.at(place, f"has shape {array.shape}; labels have shape (n,)")
+    if array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.round(array))).all():
+        raise InputError.at(place, "holds a label that is not a whole number; labels are 0, 1, ...")
+    if array.size and not (np.abs(array.astype(np.float64)) < 2**31).all():
+        raise InputError.at(place, "holds a label beyond 2^31; labels are 0, 1, ...")
+    return torch.from_numpy(array.astype(np.int64))

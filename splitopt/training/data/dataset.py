@@ -1,0 +1,142 @@
+"""A data set for classification, in memory and checked."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from splitopt.errors import InputError
+
+TEST_SHARE = 0.2
+"""Of the samples of each class, where data come without a test set of their own."""
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """Samples to train on and samples to test on.
+
+    Parameters
+    ----------
+    name
+        For reports.
+    train_inputs, test_inputs
+        Shape (n, ...), n >= 1, float32 (or int64, such as tokens), finite, with the same shape
+        of a sample.
+    train_targets, test_targets
+        Shape (n,), int64, from 0 to ``classes`` - 1.
+    classes
+        Number of classes, at least 2.
+    scaling
+        What was done to the values, in words.
+
+    Raises
+    ------
+    InputError
+        Lengths or shapes that contradict each other, values that are not finite, labels outside
+        the classes.
+    """
+
+    name: str
+    train_inputs: Tensor
+    train_targets: Tensor
+    test_inputs: Tensor
+    test_targets: Tensor
+    classes: int
+    scaling: str = "as given"
+
+    def __post_init__(self) -> None:
+        if self.classes < 2:
+            raise InputError.at(
+                self.name, f"has {self.classes} class; at least 2 are needed to tell apart"
+            )
+        for kind, inputs, targets in (
+            ("training", self.train_inputs, self.train_targets),
+            ("test", self.test_inputs, self.test_targets),
+        ):
+            _check_part(self.name, kind, inputs, targets, self.classes)
+        train, test = self.train_inputs.shape[1:], self.test_inputs.shape[1:]
+        if train != test:
+            raise InputError.at(
+                self.name,
+                f"training samples are {_words(train)} and test samples {_words(test)}; they must "
+                "have the same shape",
+            )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one sample."""
+        return tuple(self.train_inputs.shape[1:])
+
+    @cached_property
+    def _digest(self) -> str:
+        found = hashlib.sha256(f"splitopt data {self.classes}".encode())
+        for tensor in (
+            self.train_inputs,
+            self.train_targets,
+            self.test_inputs,
+            self.test_targets,
+        ):
+            values = np.ascontiguousarray(tensor.numpy())
+            found.update(f"{values.dtype.str} {values.shape}".encode())
+            found.update(values.data)
+        return found.hexdigest()
+
+    def digest(self) -> str:
+        """SHA-256 of all samples, labels and shapes, in hexadecimal; the name does not count."""
+        return self._digest
+
+
+def split_off_test(
+    inputs: Tensor, targets: Tensor, seed: int, name: str
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Set a share of each class aside for testing, drawn by the seed.
+
+    Returns
+    -------
+    Training inputs and targets, test inputs and targets, each in their original order.
+    """
+    rng = np.random.default_rng(seed)
+    labels = targets.numpy()
+    test = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        test[rows[: round(TEST_SHARE * len(rows))]] = True
+    if not test.any():
+        raise InputError.at(
+            name,
+            f"{len(labels)} samples are too few to set some aside for testing; give a test set as "
+            "(x_train, y_train, x_test, y_test)",
+        )
+    chosen = torch.from_numpy(test)
+    return inputs[~chosen], targets[~chosen], inputs[chosen], targets[chosen]
+
+
+def _check_part(name: str, kind: str, inputs: Tensor, targets: Tensor, classes: int) -> None:
+    if inputs.dim() < 1 or targets.dim() != 1 or len(inputs) != len(targets) or not len(targets):
+        raise InputError.at(
+            name,
+            f"the {kind} inputs have shape {tuple(inputs.shape)} and the targets "
+            f"{tuple(targets.shape)}; n >= 1 inputs need n targets, shape (n,)",
+        )
+    if inputs.is_floating_point() and not torch.isfinite(inputs).all():
+        row = int(torch.nonzero(~torch.isfinite(inputs).reshape(len(inputs), -1).all(dim=1))[0])
+        raise InputError.at(
+            name, f"{kind} sample {row} holds a value that is not finite; remove or fill it"
+        )
+    outside = (targets < 0) | (targets >= classes)
+    if outside.any():
+        row = int(torch.nonzero(outside)[0])
+        raise InputError.at(
+            name,
+            f"the label of {kind} sample {row} is {int(targets[row])}, outside the classes 0 to "
+            f"{classes - 1}",
+        )
+
+
+def _words(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(size) for size in shape) or "single values"

@@ -1,0 +1,96 @@
+"""What may be given as data, and how it is read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from splitopt.errors import InputError
+from splitopt.training.data.arrays import from_arrays, from_torch, read_npz
+from splitopt.training.data.dataset import DataSet
+from splitopt.training.data.known import KNOWN, load_digits
+
+Source = str | os.PathLike[str] | DataSet | Dataset[Any] | Sequence[Any]
+
+
+def load_data(source: Source, *, seed: int = 0) -> DataSet:
+    """Load data to train on.
+
+    Parameters
+    ----------
+    source
+        ``"digits"`` (comes with scikit-learn), ``"mnist"``, ``"fashion-mnist"`` or ``"cifar10"``
+        (found in standard places), ``"NAME:FOLDER"`` for one of these three in a folder, the path
+        of a ``.npz`` file or of a folder with one of the three, a `DataSet`, arrays ``(x, y)`` or
+        ``(x_train, y_train, x_test, y_test)``, a PyTorch data set, or a pair of them.
+    seed
+        Of the samples that are set aside for testing where there is no test set.
+
+    Returns
+    -------
+    The data in memory: inputs of shape (n, ...) and labels of shape (n,). Images are scaled to
+    0..1 and nothing else is done to them.
+
+    Raises
+    ------
+    InputError
+        Data that are not there, with how to get them; files that are cut short, of another kind,
+        or contradict each other; labels outside the classes; values that are not finite.
+    """
+    if isinstance(source, DataSet):
+        return source
+    if isinstance(source, str):
+        return _by_name(source, seed)
+    if isinstance(source, os.PathLike):
+        return _by_path(Path(source), seed)
+    if isinstance(source, Dataset):
+        return from_torch([source], "data", seed)
+    if isinstance(source, tuple | list) and source:
+        if all(isinstance(part, Dataset) for part in source) and len(source) <= 2:
+            return from_torch(source, "data", seed)
+        if not any(isinstance(part, Dataset) for part in source):
+            return from_arrays(source, "data", seed)
+    raise InputError.at(
+        "data",
+        f"is of type {type(source).__name__}; give a name, a path, (x, y), "
+        "(x_train, y_train, x_test, y_test) or PyTorch data sets",
+    )
+
+
+def _by_name(source: str, seed: int) -> DataSet:
+    if source == "digits":
+        return load_digits(seed)
+    if source in KNOWN:
+        return KNOWN[source].load()
+    name, colon, folder = source.partition(":")
+    if colon and name in KNOWN:
+        return KNOWN[name].load(Path(folder))
+    if source.endswith(".npz") or Path(source).exists():
+        return _by_path(Path(source), seed)
+    raise InputError.at(
+        "data",
+        f"{source!r} is neither digits, {', '.join(KNOWN)}, one of the last {len(KNOWN)} with a "
+        "folder (NAME:FOLDER), nor the path of an .npz file",
+    )
+
+
+def _by_path(path: Path, seed: int) -> DataSet:
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file")
+    if path.is_dir():
+        # MNIST and Fashion-MNIST have the same file names: the folder's own name tells.
+        words = path.resolve().as_posix().lower()
+        names = ["fashion-mnist" if "fashion" in words else "mnist", "cifar10"]
+        for name in names:
+            if KNOWN[name].is_here(path):
+                return KNOWN[name].load(path)
+        raise InputError(
+            f"{path}: holds neither idx files of MNIST or Fashion-MNIST nor batches of CIFAR-10"
+        )
+    if path.suffix != ".npz":
+        raise InputError(f"{path}: is not an .npz file; other files are read as NAME:FOLDER")
+    return read_npz(path, seed)
