@@ -18,12 +18,11 @@ from splitopt.errors import InputError
 from splitopt.results import finite_or_none
 from splitopt.simulation.tracks import one_after_the_other
 from splitopt.timeline import FloatArray, IntArray, Timeline
+from splitopt.training.critical_path import ROUNDING as _ROUNDING
+from splitopt.training.critical_path import WAITING, critical_path
 
-WAITING = "waiting"
-"""The row of what lies between the tasks of the critical path."""
 OTHER_PATH = "another path"
 """The row of what was measured behind the last task of the predicted critical path."""
-_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -222,7 +221,7 @@ def compare(predicted: Timeline, measured: Timeline) -> Validation:
             "the measured timeline has no task of the predicted one (same resource, phase, owner "
             "and batch); compare a plan with a run of that plan"
         )
-    path = _critical_path(predicted)
+    path = critical_path(predicted)
     place = np.full(len(predicted), -1)
     place[there] = here
     on_path = path[place[path] >= 0]
@@ -288,32 +287,6 @@ def _matches(predicted: Timeline, measured: Timeline) -> tuple[IntArray, IntArra
     (rows, key), (other_rows, other_key) = keys(predicted), keys(measured)
     _, at, other_at = np.intersect1d(key, other_key, assume_unique=True, return_indices=True)
     return rows[at], other_rows[other_at]
-
-
-def _critical_path(timeline: Timeline) -> IntArray:
-    """Give the tasks, first to last, of which each began when the one before was over.
-
-    Back from the task that ends last. Of several that end in time for the next one, it goes on with
-    the one that ends last, rather with one of the same owner, rather on the same resource.
-    """
-    slack = _ROUNDING * timeline.makespan_s
-    lasting = np.flatnonzero(timeline.end_s - timeline.start_s > slack)
-    order = lasting[np.argsort(timeline.end_s[lasting], kind="stable")]
-    ends = timeline.end_s[order]
-    path: list[int] = []
-    last = len(order)
-    while last > 0:
-        if not path:
-            path.append(int(order[-1]))
-        now = path[-1]
-        last = int(np.searchsorted(ends, timeline.start_s[now] + slack, side="right"))
-        if last == 0:
-            break
-        candidates = order[np.searchsorted(ends, ends[last - 1] - slack) : last]
-        alike = 2 * (timeline.owner[candidates] == timeline.owner[now])
-        alike = alike + (timeline.resource[candidates] == timeline.resource[now])
-        path.append(int(candidates[int(alike.argmax())]))
-    return np.array(path[::-1], dtype=np.int64)
 
 
 def _phases(

@@ -66,14 +66,7 @@ class Ground:
 
 def federated(scenario: Scenario, profile: ModelProfile) -> SchemeRow:
     """Federated learning: everything on the devices, links divided for the shortest round."""
-    open_devices = tuple(d.model_copy(update={"leakage_limit": None}) for d in scenario.devices)
-    bare = scenario.model_copy(
-        update={
-            "servers": (Server(name="averaging", compute=1.0),),  # it has nothing to compute
-            "privacy": Privacy(),  # no activation leaves a device
-            "devices": open_devices,
-        }
-    )
+    bare = without_server(scenario)
     ground = Ground.of(bare, profile)
     cuts = ground.everyone(profile.layer_count)
     stuck = np.flatnonzero(~ground.problem.permits(cuts))
@@ -101,6 +94,18 @@ def federated(scenario: Scenario, profile: ModelProfile) -> SchemeRow:
         round_cost=0.0 if priced else None,
         limit=_slowest(phases, [d.name for d in scenario.fleet()]),
         **loads,
+    )
+
+
+def without_server(scenario: Scenario) -> Scenario:
+    """Give the scenario of federated learning: nothing for a server to do, nothing that leaks."""
+    open_devices = tuple(d.model_copy(update={"leakage_limit": None}) for d in scenario.devices)
+    return scenario.model_copy(
+        update={
+            "servers": (Server(name="averaging", compute=1.0),),  # it has nothing to compute
+            "privacy": Privacy(),  # no activation leaves a device
+            "devices": open_devices,
+        }
     )
 
 
