@@ -5,7 +5,8 @@ is done later cannot be mended. So before anything starts, what every task takes
 held against the plan: the time scale must be at least so large that
 
 * no computation takes longer than planned,
-* all computations and messages that run at the same time have room on the cores of the host, and
+* all computations and messages that run at the same time have room on the cores of the host, so
+  that they never pile up by more than `MOST_LATE` of the median step, and
 * in no step messages (which cost a fixed time each, on any link) run late by more than
   `MOST_LATE` of the step.
 """
@@ -20,14 +21,15 @@ import numpy as np
 import numpy.typing as npt
 
 from splitopt.errors import InfeasibleError, InputError
-from splitopt.timeline import FloatArray, Timeline
+from splitopt.timeline import FloatArray, IntArray, Timeline
 
 MOST_LATE = 0.02
-"""Fraction of a step by which its messages together may run late."""
+"""Fraction of a step by which messages, and what competes for the cores, may make it late."""
 ROOM = 1.5
 """A proposed time scale is so many times the smallest one that the host can keep."""
 USUAL_ROUND_S = 5.0
 """A proposed time scale makes a round take about so long, if the host can keep it."""
+_HALVINGS = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,28 +140,38 @@ def _alone(timeline: Timeline, host: HostSeconds) -> Limit:
 def _together(timeline: Timeline, host: HostSeconds) -> Limit:
     """Make room on the cores for what runs at the same time.
 
-    A task that takes h s here and p s in the plan needs h / (p x scale) of a core while it runs.
-    A message keeps its sender and its receiver busy, so it counts twice.
+    A task that takes h s here and p s in the plan needs h / (p x scale) of a core while it runs;
+    a message keeps its sender and its receiver busy, so it counts twice. Where all together need
+    more than the cores can give, work piles up: what is piled up must never make anybody late by
+    more than `MOST_LATE` of the median step. The pile is that of a fluid in a leaking vessel,
+    sup over b > a of (inflow in [a, b] - cores x scale x (b - a)), over the cores.
     """
     planned = timeline.end_s - timeline.start_s
-    lasting = planned > 0
+    lasting = (planned > 0) & (host.seconds > 0)
     if not lasting.any():
         return Limit(0.0, "nothing lasts")
-    rate = (host.seconds * np.where(host.is_message, 2.0, 1.0))[lasting] / planned[lasting]
-    # What ends makes room before what starts at the same moment, up to rounding.
-    slack = 1e-9 * timeline.makespan_s
-    times = np.concatenate((timeline.end_s[lasting] - slack, timeline.start_s[lasting]))
+    need = host.seconds * np.where(host.is_message, 2.0, 1.0)
+    rate = need[lasting] / planned[lasting]
+    times = np.concatenate((timeline.start_s[lasting], timeline.end_s[lasting]))
     order = np.argsort(times, kind="stable")
-    load = np.cumsum(np.concatenate((-rate, rate))[order])
-    worst = int(load.argmax())
-    moment = float(times[order][worst])
-    count = int(
-        ((timeline.start_s[lasting] <= moment) & (timeline.end_s[lasting] - slack > moment)).sum()
-    )
+    load = np.cumsum(np.concatenate((rate, -rate))[order])[:-1] / host.cores
+    lengths = np.diff(times[order])
+    allowed = MOST_LATE * float(np.median([_span(timeline, step) for step in _steps(timeline)]))
+
+    def late(scale: float) -> float:
+        level = np.cumsum((load - scale) * lengths)
+        before = np.minimum.accumulate(np.concatenate(([0.0], level[:-1])))
+        return float((level - np.minimum(before, level)).max())
+
+    low, high = 0.0, float(load.max())
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if late(middle) <= allowed * middle else (middle, high)
     return Limit(
-        float(load[worst]) / host.cores,
-        f"{count} tasks that the plan runs at once need {load[worst]:.3g} cores at time scale 1, "
-        f"and there are {host.cores}",
+        high,
+        f"all that is computed and sent in a round takes {need[lasting].sum():.3g} s of a core "
+        f"here, up to {host.cores * load.max():.3g} cores at a time at time scale 1 and more at a "
+        f"smaller one, and there are {host.cores}",
     )
 
 
@@ -170,13 +182,9 @@ def _late(timeline: Timeline, host: HostSeconds) -> Limit:
     times its planned span: the smallest s is where the two meet, a root between two kinks.
     """
     planned = timeline.end_s - timeline.start_s
-    label = timeline.owner * (1 + int(timeline.batch.max(initial=0))) + timeline.batch
-    order = np.argsort(label, kind="stable")
-    steps = np.split(order, np.flatnonzero(np.diff(label[order])) + 1) if len(order) else []
     found, worst = 0.0, None
-    for step in steps:
-        sent = step[host.is_message[step]]
-        span = float(timeline.end_s[step].max() - timeline.start_s[step].min())
+    for step in _steps(timeline):
+        sent, span = step[host.is_message[step]], _span(timeline, step)
         if not sent.size or span == 0:
             continue
         scale = _meeting_point(host.seconds[sent], planned[sent], MOST_LATE * span)
@@ -192,6 +200,17 @@ def _late(timeline: Timeline, host: HostSeconds) -> Limit:
         f"{count} messages, which take {_milli(taken)} here on any link, in a step of "
         f"{_milli(span)} in the plan",
     )
+
+
+def _steps(timeline: Timeline) -> list[IntArray]:
+    """Give the tasks of each batch of each owner."""
+    label = timeline.owner * (1 + int(timeline.batch.max(initial=0))) + timeline.batch
+    order = np.argsort(label, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(label[order])) + 1) if len(order) else []
+
+
+def _span(timeline: Timeline, step: IntArray) -> float:
+    return float(timeline.end_s[step].max() - timeline.start_s[step].min())
 
 
 def _meeting_point(taken: FloatArray, planned: FloatArray, allowed: float) -> float:
