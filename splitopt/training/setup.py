@@ -10,7 +10,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import IntEnum
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -27,8 +27,7 @@ from splitopt.training.schemes.clustered import Clustered
 
 if TYPE_CHECKING:
     from splitopt.training.data import DataSet
-
-Samples = Literal["plan", "data"]
+    from splitopt.training.data.partition import Samples
 
 
 class Draw(IntEnum):
@@ -39,43 +38,6 @@ class Draw(IntEnum):
     BATCHES = 3
     LAYERS = 4
     ORDER = 5
-
-
-def sample_counts(program: Program, available: int, samples: Samples = "plan") -> list[int]:
-    """Say how many samples each client gets: as planned, or all of them in these proportions.
-
-    Raises
-    ------
-    InputError
-        The plan needs more than there are, or there are fewer than clients.
-    """
-    if samples not in get_args(Samples):
-        raise InputError.at(
-            "samples", f"is {samples!r}, it must be one of {', '.join(get_args(Samples))}"
-        )
-    planned = [client.samples for client in program.clients]
-    total = sum(planned)
-    if samples == "plan":
-        if total > available:
-            raise InputError.at(
-                "samples",
-                f"the plan gives {total:,} samples to {len(planned)} clients, but the data has "
-                f"{available:,} to train with; take larger data, or share out what there is in "
-                "the plan's proportions (samples 'data')",
-            )
-        return planned
-    if available < len(planned):
-        raise InputError.at(
-            "data", f"has {available:,} samples to train with for {len(planned)} clients"
-        )
-    # Largest remainders, with at least one sample for everybody.
-    spare = available - len(planned)
-    exact = [spare * own / total for own in planned]
-    counts = [1 + int(share) for share in exact]
-    by_rest = sorted(range(len(planned)), key=lambda k: int(exact[k]) - exact[k])
-    for k in by_rest[: available - sum(counts)]:
-        counts[k] += 1
-    return counts
 
 
 def make_clients(
@@ -115,8 +77,14 @@ def make_clients(
     """
     from splitopt.training.data.partition import partition as partition_rows
 
-    counts = sample_counts(program, len(data.train_targets), samples)
-    rows = partition_rows(data.train_targets, counts, partition, seed_of(seed, Draw.PARTITION))
+    rows = partition_rows(
+        data.train_targets,
+        [client.samples for client in program.clients],
+        partition,
+        seed_of(seed, Draw.PARTITION),
+        samples=samples,
+        classes=data.classes,
+    )
     shares = [
         (plan.name, plan.batch_size, own) for plan, own in zip(program.clients, rows, strict=True)
     ]

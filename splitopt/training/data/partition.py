@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, get_args
 
 import numpy as np
 import torch
@@ -64,6 +64,10 @@ def partition(
         Fewer samples than asked for, a client without any, labels outside the classes, a form or
         a file that cannot be read.
     """
+    if samples not in get_args(Samples):
+        raise InputError.at(
+            "samples", f"is {samples!r}, it must be one of {', '.join(get_args(Samples))}"
+        )
     labels = _check_labels(targets, classes)
     wanted = _check_sizes(sizes)
     form, _, value = how.partition(":")

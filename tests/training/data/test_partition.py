@@ -238,3 +238,8 @@ def test_shares_sum_and_are_in_proportion(total, weights):
     assert sum(found) == total
     for own, weight in zip(found, weights, strict=True):
         assert abs(own - total * weight / sum(weights)) < 1
+
+
+def test_samples_are_those_of_the_plan_or_the_data():
+    with pytest.raises(InputError, match="'all', it must be one of plan, data"):
+        partition(torch.tensor([0, 1]), [1], "iid", 0, samples="all")
