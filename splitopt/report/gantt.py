@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,7 @@ def chosen_span(
         if not first < end_s:
             raise InputError.at("to", f"is {end_s:g} s, it must be after {first:g} s")
         return first, min(end_s, timeline.makespan_s)
-    shown = np.isin(timeline.resource, _rows(timeline)) & (timeline.end_s > first)
+    shown = np.isin(timeline.resource, shown_rows(timeline)) & (timeline.end_s > first)
     starts = np.sort(timeline.start_s[shown])
     last = timeline.makespan_s if starts.size <= MOST_TASKS else float(starts[MOST_TASKS])
     return first, max(last, first + timeline.makespan_s / 200)
@@ -85,16 +85,28 @@ def gantt_figure(timeline: Timeline, span: Span) -> Any:
     The rows are the shared resources and, as far as there is room, those of single owners. A task
     with a share of its resource is drawn as a part of the row's height.
     """
-    from matplotlib.collections import PolyCollection
     from matplotlib.figure import Figure
 
-    rows = _rows(timeline)
+    rows = shown_rows(timeline)
     whole = span == (0.0, timeline.makespan_s)
     heights = [0.28 * len(rows) + 0.6, *([] if whole else [0.2 * len(rows) + 0.6])]
     figure = Figure(figsize=(9.6, sum(heights) + 0.7), layout="constrained")
     panels = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
     axes = panels[0]
-    colours = phase_colours(timeline)
+    draw_tasks(axes, timeline, rows, span, phase_colours(timeline.phases))
+    axes.set_xlabel("s")
+    figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=9)
+    if not whole:
+        _draw_usage(panels[1], timeline, rows)
+    return figure
+
+
+def draw_tasks(
+    axes: Any, timeline: Timeline, rows: Sequence[int], span: Span, colours: Mapping[str, str]
+) -> None:
+    """Draw the tasks of some resources, a row each, within a span of time."""
+    from matplotlib.collections import PolyCollection
+
     inside = (timeline.end_s > span[0]) & (timeline.start_s < span[1])
     place = {resource: row for row, resource in enumerate(rows)}
     labelled = []
@@ -116,14 +128,9 @@ def gantt_figure(timeline: Timeline, span: Span) -> Any:
             )
         )
         labelled += [(task, *middle) for task, (_, *middle) in zip(chosen, boxes, strict=True)]
-    _number_bars(axes, timeline, labelled, span)
+    _number_bars(axes, timeline, rows, labelled, span)
     _label_rows(axes, timeline, rows)
     axes.set_xlim(span)
-    axes.set_xlabel("s")
-    figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=9)
-    if not whole:
-        _draw_usage(panels[1], timeline, rows)
-    return figure
 
 
 def replay_to_html(replay: Replay, span: Span) -> str:
@@ -195,12 +202,12 @@ def usage_rows(timeline: Timeline) -> list[dict[str, str]]:
     return found
 
 
-def phase_colours(timeline: Timeline) -> dict[str, str]:
-    """Give each phase of a timeline a colour of its own."""
-    return {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(timeline.phases)}
+def phase_colours(phases: Sequence[str]) -> dict[str, str]:
+    """Give each phase a colour of its own."""
+    return {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(phases)}
 
 
-def _rows(timeline: Timeline) -> list[int]:
+def shown_rows(timeline: Timeline) -> list[int]:
     """Choose the resources to draw: those that are shared, then others while there is room."""
     used = [usage.tasks > 0 for usage in timeline.usage]
     kinds = [resource.kind for resource in timeline.resources]
@@ -230,16 +237,17 @@ def _height(timeline: Timeline, task: int) -> float:
     return math.sqrt(float(timeline.share[task]))  # a small share stays visible
 
 
-def _number_bars(axes: Any, timeline: Timeline, labelled: list[Any], span: Span) -> None:
+def _number_bars(
+    axes: Any, timeline: Timeline, rows: Sequence[int], labelled: list[Any], span: Span
+) -> None:
     """Write the owner's number into bars of shared resources that are wide enough."""
     if len(timeline.owners) < 2 or len(labelled) > MOST_TASKS:
         return
-    rows = _rows(timeline)
     for task, middle, width in labelled:
         kind = timeline.resources[timeline.resource[task]].kind
         wide = width >= _NUMBERED * (span[1] - span[0])
         if wide and kind in SHARED_KINDS and timeline.share[task] == 1:
-            row = rows.index(int(timeline.resource[task]))
+            row = list(rows).index(int(timeline.resource[task]))
             number = str(int(timeline.owner[task]))
             axes.text(
                 middle,
@@ -253,7 +261,7 @@ def _number_bars(axes: Any, timeline: Timeline, labelled: list[Any], span: Span)
             )
 
 
-def _label_rows(axes: Any, timeline: Timeline, rows: list[int]) -> None:
+def _label_rows(axes: Any, timeline: Timeline, rows: Sequence[int]) -> None:
     axes.set_yticks(range(len(rows)), [timeline.resources[row].name for row in rows], fontsize=8)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.spines[["top", "right"]].set_visible(False)

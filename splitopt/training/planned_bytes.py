@@ -1,0 +1,44 @@
+"""The bytes of a round as the plan's profile has them, to hold those on the wire against."""
+
+from __future__ import annotations
+
+import math
+
+from splitopt.training.program import ClientPlan, Program
+
+KINDS = ("smashed", "gradient", "model_down", "model_up")
+"""What travels, under the names of `splitopt.training.schemes.Traffic`; no table has labels."""
+
+
+def planned_bytes(program: Program) -> dict[str, float]:
+    """Give the bytes of one round of all clients together, by kind.
+
+    Every sample that a client trains on sends the output of the layer at each of its cuts forward
+    and as many gradients back. The client's parts of the model come down before and go up after
+    the round: the first one and, where the chain ends at the client, the last one.
+    """
+    found = dict.fromkeys(KINDS, 0.0)
+    profile = program.profile
+    whole = float(profile.device_model_bytes[-1])
+    for client in program.clients:
+        at = [profile.layers.index(name) for name in client.cuts]
+        seen = _samples(program, client)
+        found["smashed"] += seen * float(profile.smashed_bytes[at].sum())
+        found["gradient"] += seen * float(profile.gradient_bytes[at].sum())
+        held = float(profile.device_model_bytes[at[0]]) if at else whole
+        if program.scheme in ("multihop", "u_shaped"):
+            held += whole - float(profile.device_model_bytes[at[-1]])
+        found["model_down"] += held
+        found["model_up"] += held
+    return found
+
+
+def _samples(program: Program, client: ClientPlan) -> float:
+    """Count the samples that a client trains on in a round, each time anew."""
+    size = client.batch_size or client.samples
+    if program.local_steps is None:
+        return float(program.local_epochs * client.samples)
+    # Mini-batches follow one another through the data, the last one of a walk may be smaller.
+    walk = math.ceil(client.samples / size)
+    walks, rest = divmod(program.local_steps, walk)
+    return float(walks * client.samples + rest * size)
