@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -42,6 +42,7 @@ STALL_S = 60.0
 
 _RETRY_S = 0.1
 _SLICE_S = 3600.0  # a wait without end is made of these: the sockets always have a timeout
+Begun = Callable[[Message], object]
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -78,6 +79,7 @@ class Channel:
         self._sending, self._receiving = threading.Lock(), threading.Lock()
         self._frame = self._read_frame()
         self._wanted = next(self._frame)
+        self._begun: Begun | None = None
         self._closed = False
 
     def send(
@@ -133,7 +135,7 @@ class Channel:
             self.overhead_bytes += PREFIX.size + len(header)
         return Transfer(start_s, end_s, size)
 
-    def receive(self, timeout_s: float | None = None) -> Message:
+    def receive(self, timeout_s: float | None = None, begun: Begun | None = None) -> Message:
         """Wait for the next message and give it once all of it is there.
 
         Parameters
@@ -141,6 +143,9 @@ class Channel:
         timeout_s
             For how long; None for ever. What has come of a message until then is kept: a later
             call goes on with it.
+        begun
+            Called once the header of a message is there, while its tensors are still coming, with
+            the message without them; its transfer ends when it begins.
 
         Raises
         ------
@@ -153,6 +158,7 @@ class Channel:
         """
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         with self._receiving:
+            self._begun = begun
             while True:
                 if not len(self._wanted):
                     message = self._advance()
@@ -234,10 +240,15 @@ class Channel:
         raw = bytearray(length)
         yield memoryview(raw)
         header = decode_header(raw, payload, self.limits)
+        start_s = self.offset.own(sent_s)
+        if self._begun is not None:
+            self._begun(
+                Message(header.kind, header.fields, {}, Transfer(start_s, start_s, payload))
+            )
         tensors = room_for(header)
         for tensor in tensors.values():
             yield values_of(tensor)
-        transfer = Transfer(self.offset.own(sent_s), time.monotonic(), payload)
+        transfer = Transfer(start_s, time.monotonic(), payload)
         self.received_bytes[header.kind] += payload
         self.overhead_bytes += PREFIX.size + length
         return Message(header.kind, header.fields, tensors, transfer)

@@ -1,7 +1,7 @@
 """Frames: what one message is on the wire. A frame that came is never trusted.
 
 A frame is a prefix of fixed length, a header in JSON, and the values of its tensors one after the
-other, as they lie in memory (little-endian, C order). Nothing in it is ever executed, and nothing
+other, as they lie in memory (little-endian). Nothing in it is ever executed, and nothing
 is allocated before its size has been held against the limits.
 
 ======  =========================  ==========================================
@@ -13,7 +13,10 @@ bytes   field                      type
 8       the sender's clock in s    float64, when the frame was begun
 ======  =========================  ==========================================
 
-The header is ``{"kind": TEXT, "fields": {...}, "tensors": [[NAME, DTYPE, [SIZE, ...]], ...]}``.
+The header is ``{"kind": TEXT, "fields": {...}, "tensors": [[NAME, DTYPE, [SIZE, ...]], ...]}``. A
+tensor whose dimensions lie in memory in another order, such as images with channels last, has that
+order as a fourth entry, and arrives as it lay: what is computed from it is then the same bit for
+bit.
 """
 
 from __future__ import annotations
@@ -105,12 +108,30 @@ class Message:
     transfer: Transfer = NO_TRANSFER
 
 
+class Room(NamedTuple):
+    """What a tensor needs: its dtype, its shape, and its dimensions from the outermost inwards."""
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    order: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the values."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def allocate(self) -> Tensor:
+        """Make a tensor for them."""
+        inside = torch.empty([self.shape[place] for place in self.order], dtype=self.dtype)
+        return inside.permute([self.order.index(place) for place in range(len(self.shape))])
+
+
 class Header(NamedTuple):
     """What the JSON of a frame says, checked."""
 
     kind: str
     fields: dict[str, Any]
-    shapes: dict[str, tuple[torch.dtype, tuple[int, ...]]]
+    rooms: dict[str, Room]
 
 
 def encode_header(kind: str, fields: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
@@ -129,7 +150,9 @@ def encode_header(kind: str, fields: Mapping[str, Any], tensors: Mapping[str, Te
             raise InputError.at(
                 f"{kind}: {name}", f"a tensor of {tensor.dtype}, {tensor.layout} does not travel"
             )
-        table.append([name, _NAMES[tensor.dtype], list(tensor.shape)])
+        order = _order(tensor)
+        inner = [] if order == sorted(order) else [order]
+        table.append([name, _NAMES[tensor.dtype], list(tensor.shape), *inner])
     document = {"kind": kind, "fields": dict(fields), "tensors": table}
     try:
         return json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
@@ -139,7 +162,8 @@ def encode_header(kind: str, fields: Mapping[str, Any], tensors: Mapping[str, Te
 
 def values_of(tensor: Tensor) -> memoryview:
     """Give the bytes of a tensor's values, without copying those that lie in memory in order."""
-    flat = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
+    own = tensor.detach().cpu().resolve_conj().resolve_neg()
+    flat = own.permute(_order(own)).contiguous().reshape(-1)
     if not flat.numel():
         return memoryview(b"")
     return flat.view(torch.uint8).numpy().data
@@ -186,43 +210,50 @@ def decode_header(raw: bytes | bytearray, payload: int, limits: Limits) -> Heade
         raise FrameError("a frame whose header has not a text, an object and a list")
     if len(table) > limits.tensors:
         raise FrameError(f"a frame of {len(table)} tensors, more than {limits.tensors}")
-    shapes: dict[str, tuple[torch.dtype, tuple[int, ...]]] = {}
-    total = 0
+    rooms: dict[str, Room] = {}
     for entry in table:
-        name, dtype, shape = _tensor(entry, payload)
-        if name in shapes:
+        name, room = _tensor(entry, payload)
+        if name in rooms:
             raise FrameError(f"a frame with two tensors called {name!r}")
-        shapes[name] = (dtype, shape)
-        total += math.prod(shape) * dtype.itemsize
+        rooms[name] = room
+    total = sum(room.size for room in rooms.values())
     if total != payload:
         raise FrameError(f"a frame with {total} bytes of tensors in a payload of {payload}")
-    return Header(kind, fields, shapes)
+    return Header(kind, fields, rooms)
 
 
 def room_for(header: Header) -> dict[str, Tensor]:
     """Allocate the tensors that a checked header announces."""
     try:
-        return {
-            name: torch.empty(shape, dtype=kind) for name, (kind, shape) in header.shapes.items()
-        }
+        return {name: room.allocate() for name, room in header.rooms.items()}
     except RuntimeError as error:  # PyTorch's out of memory
         raise FrameError(f"a frame whose tensors cannot be allocated ({error})") from None
 
 
-def _tensor(entry: Any, payload: int) -> tuple[str, torch.dtype, tuple[int, ...]]:
+def _order(tensor: Tensor) -> list[int]:
+    """Give the dimensions as they lie in memory, where the values lie there without gaps."""
+    plain = list(range(tensor.dim()))
+    if tensor.is_contiguous():
+        return plain
+    strides = tensor.stride()
+    order = sorted(plain, key=lambda place: -strides[place])
+    return order if tensor.permute(order).is_contiguous() else plain
+
+
+def _tensor(entry: Any, payload: int) -> tuple[str, Room]:
     """Read one row of the table of tensors."""
-    if not isinstance(entry, list) or len(entry) != 3:
+    if not isinstance(entry, list) or len(entry) not in (3, 4):
         raise FrameError("a frame whose tensors are not [name, dtype, shape]")
-    name, dtype, shape = entry
+    name, dtype, shape = entry[:3]
     if not isinstance(name, str) or not isinstance(dtype, str) or dtype not in DTYPES:
-        raise FrameError(f"a frame with a tensor of unknown dtype {dtype!r}")
+        raise FrameError(f"a frame with a tensor of unknown dtype {str(dtype)[:80]!r}")
     if not isinstance(shape, list) or len(shape) > _DIMENSIONS:
         raise FrameError(f"a frame with a tensor of more than {_DIMENSIONS} dimensions")
-    for size in shape:
-        if (
-            isinstance(size, bool)
-            or not isinstance(size, int)
-            or not 0 <= size <= max(payload, 2**31)
-        ):
-            raise FrameError(f"a frame with a tensor of the shape {str(shape)[:80]}")
-    return name, DTYPES[dtype], tuple(shape)
+    largest = max(payload, 2**31)
+    if not all(type(size) is int and 0 <= size <= largest for size in shape):
+        raise FrameError(f"a frame with a tensor of the shape {str(shape)[:80]}")
+    order = entry[3] if len(entry) == 4 else list(range(len(shape)))
+    fine = isinstance(order, list) and all(type(place) is int for place in order)
+    if not fine or sorted(order) != list(range(len(shape))):
+        raise FrameError(f"a frame with a tensor whose dimensions lie as {str(order)[:80]}")
+    return name, Room(DTYPES[dtype], tuple(shape), tuple(order))

@@ -97,6 +97,8 @@ def test_tensors_arrive_bit_for_bit(pair, name):
             x.contiguous().reshape(-1).view(torch.uint8) for x in (tensor, got.tensors[key])
         ]
         assert torch.equal(*raw_bytes), key
+    for key in ("transposed", "images"):  # as they lay in memory
+        assert got.tensors[key].stride() == sent[key].stride()
     size = sum(t.numel() * t.element_size() for t in sent.values())
     assert transfer.payload_bytes == got.transfer.payload_bytes == size
     assert one.sent_bytes == other.received_bytes == {"batch": size}
@@ -152,6 +154,16 @@ def test_messages_of_several_threads_do_not_mix(pair):
         assert all((m.tensors["v"] == number).all() for m in own)
 
 
+def test_the_beginning_of_a_message_is_told_before_its_end(pair):
+    one, other = pair
+    heard = []
+    one.send("x", {"owner": 3}, {"v": torch.zeros(5)})
+    message = other.receive(SOON, begun=heard.append)
+    assert [(m.kind, m.fields, m.tensors) for m in heard] == [("x", {"owner": 3}, {})]
+    assert heard[0].transfer.payload_bytes == 20
+    assert heard[0].transfer.start_s == message.transfer.start_s
+
+
 def test_both_ends_know_the_same_clock(pair):
     one, other = pair
     assert one.offset.seconds == -other.offset.seconds
@@ -196,6 +208,12 @@ def test_a_receiver_that_ran_out_of_time_goes_on_where_it_was(raw):
         (frame({"kind": "x", "fields": {}, "tensors": [["v", [], [1]]]}), "unknown dtype"),
         (frame({"kind": "x", "fields": {}, "tensors": [["v", "int8", [1] * 33]]}), "dimensions"),
         (frame({"kind": "x", "fields": {}, "tensors": [["v", "int8", [-4]]]}), "shape"),
+        (frame({"kind": "x", "fields": {}, "tensors": [["v", "int8", [2], [1]]]}, b"12"), "lie as"),
+        (frame({"kind": "x", "fields": {}, "tensors": [["v", "int8", [2], 0]]}, b"12"), "lie as"),
+        (
+            frame({"kind": "x", "fields": {}, "tensors": [["v", "int8", [1, 2], [0, 0]]]}, b"12"),
+            "lie as",
+        ),
         (frame({"kind": "x", "fields": {}, "tensors": [["v", "int8", [True]]]}), "shape"),
         (frame({"kind": "x", "fields": {}, "tensors": [["v", "int8", [1.0]]]}), "shape"),
         (frame({"kind": "x", "fields": {}, "tensors": [["v", "int8", [2**40]]]}), "shape"),
