@@ -17,6 +17,7 @@ from splitopt.results import Decision
 
 Variable = tuple[Any, ...]
 Terms = Mapping[Variable, float]
+Products = Mapping[tuple[Variable, Variable], float]
 Values = Mapping[Variable, float]
 D = TypeVar("D", bound=Decision)
 
@@ -36,6 +37,7 @@ class LinearProgram:
 
     ``binary`` holds the variables that are 0 or 1, ``real`` the lower bounds of the others,
     ``rows`` name -> index -> row, ``objective`` factors and ``constant`` what is added to them.
+    ``products`` holds the terms of rows of products of two variables, whose sum is at most 0.
     """
 
     name: str
@@ -44,6 +46,7 @@ class LinearProgram:
     rows: dict[str, dict[Variable, Row]] = field(default_factory=dict)
     objective: dict[Variable, float] = field(default_factory=dict)
     constant: float = 0.0
+    products: dict[str, dict[Variable, Products]] = field(default_factory=dict)
 
     def add_real(self, variable: Variable, lower: float = 0.0) -> Variable:
         """Add a real variable."""
@@ -52,11 +55,15 @@ class LinearProgram:
 
     def at_most(self, name: str, index: Variable, terms: Terms, upper: float) -> None:
         """Add a row ``terms <= upper``."""
-        self.rows.setdefault(name, {})[index] = Row(terms, -math.inf, upper)
+        self._add(name, index, Row(terms, -math.inf, upper))
 
     def equal(self, name: str, index: Variable, terms: Terms, value: float) -> None:
         """Add a row ``terms == value``."""
-        self.rows.setdefault(name, {})[index] = Row(terms, value, value)
+        self._add(name, index, Row(terms, value, value))
+
+    def _add(self, name: str, index: Variable, row: Row) -> None:
+        if row.terms or not row.lower <= 0 <= row.upper:  # 0 <= 1 says nothing
+            self.rows.setdefault(name, {})[index] = row
 
 
 def plus(*terms: Terms) -> dict[Variable, float]:
@@ -83,17 +90,20 @@ class PyomoProgram(Generic[D]):
         What it states; every kind of variable and every name of rows is a component of `model`.
     model
         The model.
+    variables
+        The program's variables in the model.
     read
-        Makes a decision of the variables' values.
+        Makes a decision of the binary variables' values.
     """
 
     program: LinearProgram
     model: Any
+    variables: Mapping[Variable, Any]
     read: Callable[[Values], D]
 
     def decision(self) -> D | None:
         """Give the decision of the values that a solver loaded last, None where it loaded none."""
-        found = {v: getattr(self.model, v[0])[v[1:]] for v in self.program.binary}
+        found = {name: self.variables[name] for name in self.program.binary}
         if any(variable.value is None or variable.stale for variable in found.values()):
             return None
         return self.read({name: variable.value for name, variable in found.items()})
@@ -143,16 +153,18 @@ def to_pyomo(program: LinearProgram, read: Callable[[Values], D]) -> PyomoProgra
     for variable in (*program.binary, *program.real):
         kinds.setdefault(variable[0], []).append(variable[1:])
     binary = {variable[0] for variable in program.binary}
+    variables: dict[Variable, Any] = {}
     for kind, indices in kinds.items():
         domain = pyo.Binary if kind in binary else pyo.Reals
-        model.add_component(kind, pyo.Var(indices, domain=domain))
-        if kind not in binary:
-            for index in indices:
-                lower = program.real[(kind, *index)]
-                getattr(model, kind)[index].setlb(lower if math.isfinite(lower) else None)
+        made = pyo.Var(domain=domain) if indices == [()] else pyo.Var(indices, domain=domain)
+        model.add_component(kind, made)
+        for index in indices:
+            variables[kind, *index] = made[index] if index else made
+    for variable, lower in program.real.items():
+        variables[variable].setlb(lower if math.isfinite(lower) else None)
 
     def value(terms: Terms) -> Any:
-        return sum(factor * getattr(model, v[0])[v[1:]] for v, factor in terms.items())
+        return sum(factor * variables[v] for v, factor in terms.items())
 
     for name, rows in program.rows.items():
         made = pyo.Constraint(list(rows))
@@ -160,8 +172,13 @@ def to_pyomo(program: LinearProgram, read: Callable[[Values], D]) -> PyomoProgra
         for index, row in rows.items():
             least = row.lower if math.isfinite(row.lower) else None
             made.add(index, (least, value(row.terms), row.upper))
+    for name, products in program.products.items():
+        made = pyo.Constraint(list(products))
+        model.add_component(name, made)
+        for index, terms in products.items():
+            made.add(index, _product_sum(variables, terms) <= 0)
     model.objective = pyo.Objective(expr=value(program.objective) + program.constant)
-    return PyomoProgram(program, model, read)
+    return PyomoProgram(program, model, variables, read)
 
 
 def to_gurobi(
@@ -186,9 +203,16 @@ def to_gurobi(
         for index, row in rows.items():
             sense = "=" if row.lower == row.upper else "<"
             model.addLConstr(value(row.terms), sense, row.upper, name=_named(name, index))
+    for name, products in program.products.items():
+        for index, terms in products.items():
+            model.addQConstr(_product_sum(variables, terms) <= 0, name=_named(name, index))
     model.setObjective(value(program.objective) + program.constant)
     model.update()
     return GurobiProgram(program, model, env, variables, read)
+
+
+def _product_sum(variables: Mapping[Variable, Any], terms: Products) -> Any:
+    return sum(factor * variables[a] * variables[b] for (a, b), factor in terms.items())
 
 
 def _named(name: str, index: Variable) -> str:

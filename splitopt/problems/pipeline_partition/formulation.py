@@ -27,7 +27,7 @@ next to whom) and is left to the exact solver.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,15 +36,13 @@ import numpy as np
 from splitopt.errors import InfeasibleError, InputError
 from splitopt.latency.pipeline_resources import link_seconds
 from splitopt.problems.base import FloatArray
+from splitopt.problems.linear_program import Terms, Values, Variable
 from splitopt.problems.pipeline_partition.decision import PipelinePartitionDecision
 
 if TYPE_CHECKING:
     from splitopt.problems.pipeline_partition.problem import PipelinePartition
 
 CONTIGUITY = ("linear", "quadratic")
-Key = tuple[str, int, int]
-"""A variable: ``"x"``, ``"start"`` or ``"end"``, a node and a layer."""
-Terms = Mapping[Key, float]
 
 
 @dataclass(frozen=True)
@@ -126,11 +124,11 @@ class Numbers:
             for boundary in range(1, problem.layers):
                 yield "link_time", boundary, self._starts_at(boundary, float(seconds[boundary - 1]))
 
-    def latency(self) -> Terms:
+    def latency(self) -> dict[Variable, float]:
         """Give the trip of one batch, without the owners' transfers."""
         problem = self.problem
         both = (problem.forward_s + problem.backward_s) / self.unit_s
-        found: dict[Key, float] = {("x", i, j): float(both[i, j]) for i, j in self.pairs}
+        found: dict[Variable, float] = {("x", i, j): float(both[i, j]) for i, j in self.pairs}
         if not problem.links.costs_nothing:
             up, down = self._link_transfers()
             delay = 2 * float(problem.links.latency_s or 0.0)
@@ -149,7 +147,7 @@ class Numbers:
         band = np.asarray(self.problem.links.bandwidth_bytes_per_s).flat[0] * self.unit_s
         return self.problem.cut_up_bytes[1:-1] / band, self.problem.cut_down_bytes[1:-1] / band
 
-    def _starts_at(self, boundary: int, value: float) -> dict[Key, float]:
+    def _starts_at(self, boundary: int, value: float) -> dict[Variable, float]:
         return {("start", i, j): value for i, j in self.pairs if j == boundary}
 
     def _interface(self, node: int) -> Iterator[tuple[str, Terms]]:
@@ -158,8 +156,8 @@ class Numbers:
         assert problem.links.interface_rates is not None
         rate = float(problem.links.interface_rates[node]) * self.unit_s
         up, down = problem.cut_up_bytes / rate, problem.cut_down_bytes / rate
-        received: dict[Key, float] = {}
-        sent: dict[Key, float] = {}
+        received: dict[Variable, float] = {}
+        sent: dict[Variable, float] = {}
         for i, j in self.pairs:
             if i == node:
                 received |= {("start", i, j): float(up[j]), ("end", i, j): float(down[j + 1])}
@@ -169,20 +167,6 @@ class Numbers:
             yield "send_time", sent
         else:
             yield "interface_time", {key: received[key] + sent[key] for key in received}
-
-
-@dataclass(frozen=True)
-class Size:
-    """How large a model is, for licences that count."""
-
-    variables: int
-    linear_constraints: int
-    quadratic_constraints: int = 0
-
-    @property
-    def has_quadratic_terms(self) -> bool:
-        """Whether a constraint is quadratic."""
-        return self.quadratic_constraints > 0
 
 
 def no_form(problem: PipelinePartition) -> str | None:
@@ -210,21 +194,6 @@ def check_contiguity(problem: PipelinePartition, contiguity: str) -> str:
     return contiguity
 
 
-def model_size(problem: PipelinePartition, contiguity: str = "linear") -> Size:
-    """Count what the modelling languages build, without building it (an upper count)."""
-    nodes, layers = problem.nodes, problem.layers
-    pairs = nodes * layers
-    rows = layers + 3 * nodes
-    if problem.order == "given":
-        rows += nodes * (layers - 1)
-    if contiguity == "quadratic":
-        return Size(pairs + 2, rows, nodes * (layers - 1) * (layers - 2) // 2)
-    kinds = 2 if problem.links.has_interfaces else 1
-    rows += kinds * (pairs + nodes) + nodes
-    rows += layers if problem.links.model == "uniform" else nodes
-    return Size((1 + kinds) * pairs + 2, rows)
-
-
 def later_pairs(layers: list[int]) -> Iterator[tuple[int, int]]:
     """Give (k, j) with k - 1 and j among a node's layers and k < j, for the quadratic form."""
     for j in layers:
@@ -233,9 +202,7 @@ def later_pairs(layers: list[int]) -> Iterator[tuple[int, int]]:
                 yield before + 1, j
 
 
-def read_assignment(
-    problem: PipelinePartition, values: Mapping[tuple[int, int], float]
-) -> PipelinePartitionDecision:
+def read_assignment(problem: PipelinePartition, values: Values) -> PipelinePartitionDecision:
     """Read the decision from values of x that are binary within a tolerance.
 
     Raises
@@ -244,7 +211,7 @@ def read_assignment(
         Some layer is on no single node, as in a relaxed model.
     """
     use = np.zeros((problem.nodes, problem.layers))
-    for (i, j), value in values.items():
+    for (_, i, j), value in values.items():
         use[i, j] = value
     chosen = use > 0.99
     if (odd := np.flatnonzero(chosen.sum(axis=0) != 1)).size:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,6 +19,14 @@ from splitopt.problems.base import (
     check_keys,
     check_objective,
 )
+from splitopt.problems.linear_program import (
+    GurobiProgram,
+    LinearProgram,
+    PyomoProgram,
+    Values,
+    to_gurobi,
+    to_pyomo,
+)
 from splitopt.problems.pipeline_partition.bounds import cheap_bound
 from splitopt.problems.pipeline_partition.decision import PipelinePartitionDecision
 from splitopt.problems.pipeline_partition.links import Links
@@ -26,8 +34,6 @@ from splitopt.problems.pipeline_partition.load import Load, load_of
 from splitopt.problems.pipeline_partition.reasons import obvious_reason
 
 if TYPE_CHECKING:
-    from splitopt.problems.pipeline_partition.gurobi_model import GurobiModel
-    from splitopt.problems.pipeline_partition.pyomo_model import PyomoModel
     from splitopt.profiles import ModelProfile
     from splitopt.scenario import Scenario
 
@@ -290,7 +296,9 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
         """Give the larger of a few lower bounds in s, see `cheap_bound`."""
         return cheap_bound(self)
 
-    def to_pyomo(self, contiguity: str = "linear", unit_s: float = 1.0) -> PyomoModel:
+    def to_pyomo(
+        self, contiguity: str = "linear", unit_s: float = 1.0
+    ) -> PyomoProgram[PipelinePartitionDecision]:
         """Give MP-SL's integer program as a Pyomo model, see the module `formulation`.
 
         Parameters
@@ -307,13 +315,11 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
         InfeasibleError
             It shows without a search that there is no answer.
         """
-        from splitopt.problems.pipeline_partition.pyomo_model import build_pyomo
-
-        return build_pyomo(self, contiguity, unit_s)
+        return to_pyomo(*self._program(contiguity, unit_s))
 
     def to_gurobi(
         self, env: Any = None, contiguity: str = "linear", unit_s: float = 1.0
-    ) -> GurobiModel:
+    ) -> GurobiProgram[PipelinePartitionDecision]:
         """Give MP-SL's integer program as a gurobipy model.
 
         Parameters
@@ -323,9 +329,16 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
         contiguity, unit_s
             As for `to_pyomo`, which raises the same errors.
         """
-        from splitopt.problems.pipeline_partition.gurobi_model import build_gurobi
+        return to_gurobi(*self._program(contiguity, unit_s), env)
 
-        return build_gurobi(self, env, contiguity, unit_s)
+    def _program(
+        self, contiguity: str, unit_s: float
+    ) -> tuple[LinearProgram, Callable[[Values], PipelinePartitionDecision]]:
+        from splitopt.problems.pipeline_partition.formulation import read_assignment
+        from splitopt.problems.pipeline_partition.program import partition_program
+
+        program = partition_program(self, contiguity, unit_s)
+        return program, lambda values: read_assignment(self, values)
 
     def decode(
         self, document: Mapping[str, Any], source: str = "decision"

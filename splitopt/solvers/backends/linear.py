@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic
 
 from splitopt.problems.gurobi_environment import silent_environment
@@ -29,7 +29,7 @@ class LinearBackEnd(Solver[P], Generic[P]):
 
     kind: ClassVar[Kind] = "exact"
 
-    most_variables: int = 200_000
+    most_variables: int = field(default=200_000, kw_only=True)
 
     def __post_init__(self) -> None:
         check_whole("most_variables", self.most_variables, 1)
@@ -41,6 +41,10 @@ class LinearBackEnd(Solver[P], Generic[P]):
     @abstractmethod
     def unit_s(self, problem: P) -> float:
         """Give a unit of time in s that brings the objective near one."""
+
+    def form(self) -> dict[str, Any]:
+        """Give what the problem is told beside the unit of time when it builds its program."""
+        return {}
 
     def refusal(self, problem: P) -> str | None:
         """Refuse a program that would not fit into memory, with its size."""
@@ -68,7 +72,7 @@ class ThroughPyomo(LinearBackEnd[P], Generic[P]):
 
     def _solve(self, problem: Any, unit_s: float, search: Search) -> StopReason:
         with search.building():
-            built = problem.to_pyomo(unit_s=unit_s)
+            built = problem.to_pyomo(unit_s=unit_s, **self.form())
         return search.stop() or run_pyomo(
             built.model, self.back_end, search, unit_s, built.decision
         )
@@ -92,7 +96,7 @@ class DirectGurobi(OnGurobi[P], Generic[P]):
     def _solve(self, problem: Any, unit_s: float, search: Search) -> StopReason:
         with silent_environment() as env:
             with search.building():
-                built = problem.to_gurobi(env, unit_s=unit_s)
+                built = problem.to_gurobi(env, unit_s=unit_s, **self.form())
             with built.model:
                 return search.stop() or run_gurobi(
                     built.model, search, unit_s, built.decision, built.decision_in_callback
@@ -101,7 +105,7 @@ class DirectGurobi(OnGurobi[P], Generic[P]):
 
 @dataclass(frozen=True)
 class Counted:
-    """The size of a linear program."""
+    """The size of a program."""
 
     variables: int
     linear_constraints: int
