@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from splitopt.results import Result as Result
     from splitopt.scenario import Scenario as Scenario
     from splitopt.timeline import Timeline as Timeline
+    from splitopt.training.runner import train as train
 
 _HOMES = {
     "CapabilityError": "splitopt.errors",
@@ -53,6 +54,7 @@ _HOMES = {
     "plan": "splitopt.planning.planner",
     "simulate": "splitopt.planning.replaying",
     "solve": "splitopt.driver",
+    "train": "splitopt.training.runner",
 }
 
 __all__ = [*sorted(_HOMES)]

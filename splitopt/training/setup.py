@@ -10,7 +10,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import get_args
 
 import torch
 from torch import nn
@@ -18,16 +18,15 @@ from torch import nn
 from splitopt.errors import InputError
 from splitopt.profiles.tracing.split import SplitModel
 from splitopt.training.batches import Batches
+from splitopt.training.data import DataSet
+from splitopt.training.data.partition import Samples
+from splitopt.training.data.partition import partition as partition_rows
 from splitopt.training.matching import cut_numbers
 from splitopt.training.options import Options
 from splitopt.training.program import Program
 from splitopt.training.randomness import Stream, seed_of
 from splitopt.training.schemes import SCHEMES, Client, Scheme
 from splitopt.training.schemes.clustered import Clustered
-
-if TYPE_CHECKING:
-    from splitopt.training.data import DataSet
-    from splitopt.training.data.partition import Samples
 
 
 class Draw(IntEnum):
@@ -58,7 +57,7 @@ def make_clients(
     data
         What is trained with.
     partition
-        How the data is shared out, see `splitopt.training.data.partition`.
+        How the data is shared out, see `splitopt.training.data.partition.partition`.
     seed
         Of the run.
     samples
@@ -75,8 +74,10 @@ def make_clients(
     InputError
         Too little data, or a partition that cannot be made of it.
     """
-    from splitopt.training.data.partition import partition as partition_rows
-
+    if samples not in get_args(Samples):
+        raise InputError.at(
+            "samples", f"is {samples!r}, it must be one of {', '.join(get_args(Samples))}"
+        )
     rows = partition_rows(
         data.train_targets,
         [client.samples for client in program.clients],
@@ -134,7 +135,7 @@ def build_scheme(
     """
     model = copy.deepcopy(split.module) if model is None else model
     if program.scheme == "centralized":
-        cuts = [()] * len(clients)
+        cuts: list[tuple[int, ...]] = [()] * len(clients)
     else:
         known = {own: cut_numbers(split, own) for own in {c.cuts for c in program.clients}}
         cuts = [known[plan.cuts] for plan in program.clients]
@@ -169,7 +170,7 @@ def round_options(program: Program, options: Options | None = None) -> Options:
         own = getattr(given, name)
         if own not in (value, getattr(default, name)):
             raise InputError.at(name, f"is {own}, the plan says {value}; leave it out")
-    return replace(given, **planned)
+    return replace(given, local_epochs=program.local_epochs, local_steps=steps)
 
 
 def set_groups(scheme: Scheme, program: Program, number: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor, nn
@@ -22,7 +22,12 @@ Criterion = Callable[[Tensor, Tensor], Tensor]
 
 
 class TrainingError(SplitoptError):
-    """Training cannot go on: the message names the client and the round."""
+    """Training cannot go on: the message names the client and the round.
+
+    ``history`` has the rounds before, a `splitopt.training.history.History`; None inside a round.
+    """
+
+    history: Any = None
 
 
 @dataclass
@@ -174,7 +179,8 @@ class Scheme(ABC):
         """Count what a batch sent over the cuts of a client (or of several with the same cuts)."""
         tally.traffic.smashed += sum(tensor_bytes(held.sent) for held in passes[:-1])
         tally.traffic.gradient += sum(tensor_bytes(gradient) for gradient in gradients)
-        if self.roles_of(client)[-1] == "server":
+        roles = self.roles_of(client)
+        if roles[-1] == "server" and len(roles) > 1:  # in one place, nothing travels
             tally.traffic.label += tensor_bytes(targets)
 
     def note_loss(self, loss: Tensor, samples: int, client: Client, tally: Round) -> None:

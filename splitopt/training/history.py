@@ -1,0 +1,201 @@
+"""What a training has done so far: a row per round, as a table that files keep.
+
+Free of PyTorch. Two runs with the same plan, data, options and seed have equal histories: nothing
+in here was taken from a clock on the wall.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from splitopt.errors import InputError
+from splitopt.files import expect_format, parse_json, read_text, write_atomic
+
+FORMAT = "splitopt-history"
+VERSION = 1
+TRAFFIC = ("smashed", "gradient", "label", "model_down", "model_up")
+"""What is counted in bytes; see `splitopt.training.schemes.base.Traffic`."""
+
+
+@dataclass(frozen=True)
+class RoundRow:
+    """One round.
+
+    Parameters
+    ----------
+    round
+        Its number, from 1.
+    loss
+        Mean training loss over the samples that were seen in the round.
+    samples
+        How many these were.
+    test_loss, accuracy
+        Of the common model on the test data after the round, accuracy from 0 to 1; None where it
+        was not evaluated.
+    round_s, clock_s
+        What the round takes and when it ends by the virtual clock, in s; None where the scheme's
+        time is unknown.
+    phases_s
+        ``round_s`` by phase, under the names of the simulator.
+    traffic_bytes
+        Bytes that were sent, by the kinds of `TRAFFIC`.
+    dropped
+        Names of clients that did not finish the round.
+    """
+
+    round: int
+    loss: float
+    samples: int
+    test_loss: float | None = None
+    accuracy: float | None = None
+    round_s: float | None = None
+    clock_s: float | None = None
+    phases_s: Mapping[str, float] = field(default_factory=dict)
+    traffic_bytes: Mapping[str, int] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
+
+
+_NUMBERS = ("loss", "test_loss", "accuracy", "round_s", "clock_s")
+
+
+@dataclass(frozen=True)
+class History:
+    """The rounds of a training in order, and where they are from.
+
+    Parameters
+    ----------
+    rows
+        A row per round, from round 1 on.
+    origin
+        Plain data: plan, scheme, data, seed.
+    """
+
+    rows: tuple[RoundRow, ...] = ()
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[RoundRow]:
+        return iter(self.rows)
+
+    def with_row(self, row: RoundRow) -> History:
+        """Give a history with one more round."""
+        return History((*self.rows, row), self.origin)
+
+    @property
+    def clock_s(self) -> float | None:
+        """When the last round ends by the virtual clock, 0 before the first one."""
+        return self.rows[-1].clock_s if self.rows else 0.0
+
+    @property
+    def evaluated(self) -> tuple[RoundRow, ...]:
+        """The rounds after which the model was tested."""
+        return tuple(row for row in self.rows if row.accuracy is not None)
+
+    @property
+    def best(self) -> RoundRow | None:
+        """The first round of the highest accuracy; None before any test."""
+        return max(self.evaluated, key=lambda row: (row.accuracy or 0.0, -row.round), default=None)
+
+    def first_reaching(self, accuracy: float) -> RoundRow | None:
+        """Give the first round after which the accuracy was at least this, or None."""
+        reached = (row for row in self.evaluated if (row.accuracy or 0.0) >= accuracy)
+        return next(reached, None)
+
+    def traffic_bytes(self) -> dict[str, int]:
+        """Add up what was sent, by kind."""
+        return {kind: sum(row.traffic_bytes.get(kind, 0) for row in self.rows) for kind in TRAFFIC}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the history as JSON-ready data."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "origin": dict(self.origin),
+            "rounds": [{**asdict(row), "dropped": list(row.dropped)} for row in self.rows],
+        }
+
+    @classmethod
+    def from_dict(cls, document: Any, source: str = "history") -> History:
+        """Read what `to_dict` wrote; raise `InputError` that starts with `source` otherwise."""
+        found = expect_format(document, source, FORMAT, VERSION)
+        if not isinstance(found.get("origin"), Mapping):
+            raise InputError.at(f"{source}: origin", "must be an object")
+        if not isinstance(found.get("rounds"), list):
+            raise InputError.at(f"{source}: rounds", "must be a list")
+        rows = tuple(
+            _row(entry, index, f"{source}: rounds[{index}]")
+            for index, entry in enumerate(found["rounds"])
+        )
+        return cls(rows, found["origin"])
+
+    def save(self, path: str | Path) -> None:
+        """Write the history as JSON, or as CSV with a row per round when the path ends so."""
+        if Path(path).suffix == ".csv":
+            write_atomic(path, self.to_csv())
+        else:
+            write_atomic(path, json.dumps(self.to_dict(), allow_nan=False) + "\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> History:
+        """Read a history from a JSON file."""
+        return cls.from_dict(parse_json(read_text(path), str(path)), str(path))
+
+    def to_csv(self) -> str:
+        """Write a row per round; what is unknown is empty, seconds by phase come last."""
+        phases = list(dict.fromkeys(name for row in self.rows for name in row.phases_s))
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(
+            [
+                *("round", "loss", "test_loss", "accuracy", "samples", "round_s", "clock_s"),
+                *(f"{kind}_bytes" for kind in TRAFFIC),
+                "dropped",
+                *(f"{name.replace(' ', '_')}_s" for name in phases),
+            ]
+        )
+        for row in self.rows:
+            plain = (row.loss, row.test_loss, row.accuracy, row.samples, row.round_s, row.clock_s)
+            writer.writerow(
+                [
+                    row.round,
+                    *("" if value is None else repr(value) for value in plain),
+                    *(row.traffic_bytes.get(kind, 0) for kind in TRAFFIC),
+                    " ".join(row.dropped),
+                    *(repr(row.phases_s.get(name, 0.0)) for name in phases),
+                ]
+            )
+        return text.getvalue()
+
+
+def _row(entry: Any, index: int, source: str) -> RoundRow:
+    names = {item.name for item in fields(RoundRow)}
+    if not isinstance(entry, Mapping) or set(entry) != names:
+        raise InputError.at(source, f"must be an object with exactly the keys {', '.join(names)}")
+    for name in _NUMBERS:
+        value = entry[name]
+        known = value is not None or name == "loss"
+        if known and not (_is_number(value) and math.isfinite(value)):
+            raise InputError.at(f"{source}.{name}", f"is {value!r}, it must be a finite number")
+    if entry["round"] != index + 1 or not isinstance(entry["samples"], int):
+        raise InputError.at(f"{source}.round", f"is {entry['round']!r}, it must be {index + 1}")
+    for name in ("phases_s", "traffic_bytes"):
+        value = entry[name]
+        if not isinstance(value, Mapping) or not all(_is_number(item) for item in value.values()):
+            raise InputError.at(f"{source}.{name}", "must be an object of numbers")
+    dropped = entry["dropped"]
+    if not isinstance(dropped, list) or not all(isinstance(name, str) for name in dropped):
+        raise InputError.at(f"{source}.dropped", "must be a list of texts")
+    return RoundRow(**{**entry, "dropped": tuple(dropped)})
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

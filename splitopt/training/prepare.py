@@ -1,0 +1,226 @@
+"""Everything that a training needs, made from a plan and checked, before the first round.
+
+One process or many: whoever takes part in a training prepares it by the same call, and has the same
+clients, batches and weights as all others.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from splitopt.errors import CapabilityError, InputError
+from splitopt.models import build, model_names
+from splitopt.plans import Plan
+from splitopt.profiles.tracing.source import open_model
+from splitopt.profiles.tracing.split import SplitModel
+from splitopt.training.data import DataSet, load_data
+from splitopt.training.data.partition import Samples
+from splitopt.training.matching import By, match
+from splitopt.training.options import Options
+from splitopt.training.program import Program, program_of
+from splitopt.training.randomness import seed_of
+from splitopt.training.schemes import Client, Scheme
+from splitopt.training.setup import Draw, build_scheme, make_clients
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What a training is made of.
+
+    Parameters
+    ----------
+    program
+        What the plan asks.
+    data
+        What is trained and tested with.
+    split
+        The model as it was given, and its cuts.
+    scheme
+        Clients and the model that the rounds change.
+    identity
+        JSON-ready data that names the run: two runs with the same one learn the same.
+    """
+
+    program: Program
+    data: DataSet
+    split: SplitModel
+    scheme: Scheme
+    identity: Mapping[str, Any]
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Where a history is from, for people: plan, scheme, data and seed."""
+        program = self.program
+        return {
+            "scenario": program.scenario.name,
+            "problem": program.problem,
+            "planned_scheme": program.planned_scheme,
+            "profile": program.profile.name,
+            "data_name": self.data.name,
+            **{name: self.identity[name] for name in ("plan", "scheme", "partition", "seed")},
+        }
+
+
+def prepare(
+    plan: Plan,
+    model: nn.Module | str | None = None,
+    data: Any = "digits",
+    *,
+    partition: str = "iid",
+    samples: Samples = "plan",
+    scheme: str | None = None,
+    options: Options | None = None,
+    seed: int = 0,
+    match_by: By = "structure",
+    device: str = "cpu",
+    source: str = "plan",
+) -> Prepared:
+    """Read a plan, load data and model, see that they fit each other, and make the clients.
+
+    The parameters are those of `splitopt.training.runner.train`; `source` is how messages call the
+    plan.
+
+    Raises
+    ------
+    InputError
+        Anything that does not fit.
+    InfeasibleError
+        The plan has no decision.
+    CapabilityError
+        The device is not there.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise InputError.at("seed", f"is {seed!r}, it must be a whole number >= 0")
+    place = find_device(device)
+    program = program_of(plan, source)
+    if scheme is not None:
+        program = program.trained_by(scheme)
+    loaded = load_data(data, seed=seed)
+    module = make_model(model, program, loaded, seed)
+    example = loaded.train_inputs[:2]
+    split = match(module, example, program.profile, match_by)
+    _check_outputs(module, example, loaded)
+    clients = make_clients(program, loaded, partition, seed, samples=samples, device=place)
+    own = copy.deepcopy(module).to(place)
+    built = build_scheme(program, split, clients, options, seed, model=own)
+    identity = {
+        "plan": program.plan_digest,
+        "scheme": program.scheme,
+        "model": structure_digest(own.state_dict()),
+        "data": loaded.digest(),
+        "partition": partition,
+        "clients": _clients_digest(clients),
+        "options": asdict(built.options),
+        "seed": seed,
+    }
+    return Prepared(program, loaded, split, built, identity)
+
+
+def find_device(name: str) -> torch.device:
+    """Give the device of a name: ``cpu``, ``cuda``, ``cuda:1``, or ``auto``, a GPU if there is one.
+
+    Raises
+    ------
+    InputError
+        Another name.
+    CapabilityError
+        A GPU that PyTorch does not find.
+    """
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return torch.device("cuda" if there else "cpu")
+    if name != "cpu" and not re.fullmatch(r"cuda(:\d+)?", name):
+        raise InputError.at("device", f"is {name!r}, it must be cpu, cuda, cuda:N or auto")
+    found = torch.device(name)
+    if found.type == "cuda" and (found.index or 0) >= there:
+        raise CapabilityError(f"device: {name!r} is not there; PyTorch finds {there} GPUs")
+    return found
+
+
+def make_model(
+    model: nn.Module | str | None, program: Program, data: DataSet, seed: int
+) -> nn.Module:
+    """Give the model to train, with weights drawn by the seed if it is built here.
+
+    Parameters
+    ----------
+    model
+        A module; the name of a shipped network; ``MODULE:FACTORY`` in the user's code; or None for
+        the shipped network whose name the plan's profile begins with.
+
+    Raises
+    ------
+    InputError
+        There is no such model, or none by default.
+    """
+    if isinstance(model, nn.Module):
+        return model
+    if model is None:
+        model = default_model(program.profile.name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(seed, Draw.WEIGHTS))
+        if model in model_names():
+            built: nn.Module = build(model, data.shape, data.classes)
+            return built
+        return open_model(model, data.shape)[0]
+
+
+def default_model(profile: str) -> str:
+    """Name the shipped network that a profile is of, by how its name begins.
+
+    Raises
+    ------
+    InputError
+        It begins with no such name.
+    """
+    named = [
+        name for name in model_names() if re.match(rf"{re.escape(name)}(?![A-Za-z0-9])", profile)
+    ]
+    if not named:
+        raise InputError.at(
+            "model",
+            f"the plan's profile {profile!r} is named after no shipped network; name the model "
+            f"that was profiled, MODULE:FACTORY or one of {', '.join(model_names())}",
+        )
+    return max(named, key=len)
+
+
+def structure_digest(state: Mapping[str, Tensor]) -> str:
+    """Name a model by the names, shapes and types of its tensors."""
+    rows = [f"{name} {tuple(value.shape)} {value.dtype}" for name, value in state.items()]
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+
+def _clients_digest(clients: Sequence[Client]) -> str:
+    """Name who has which data, and in what batches."""
+    found = hashlib.sha256()
+    for client in clients:
+        found.update(f"{client.name} {client.batches.size} {client.samples}".encode())
+        for tensor in (client.batches.inputs, client.batches.targets):
+            found.update(tensor.cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+def _check_outputs(model: nn.Module, example: Tensor, data: DataSet) -> None:
+    """See that the model tells as many classes apart as the data has."""
+    modes = [(part, part.training) for part in model.modules()]
+    model.eval()
+    with torch.no_grad():
+        outputs = model(example)
+    for part, mode in modes:
+        part.training = mode
+    if not isinstance(outputs, Tensor) or outputs.dim() != 2 or outputs.shape[1] < data.classes:
+        shape = tuple(outputs.shape[1:]) if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise InputError.at(
+            "model",
+            f"gives {shape} for a sample, but {data.name} has {data.classes} classes; a model to "
+            f"train gives a number for each class, shape ({data.classes},)",
+        )
