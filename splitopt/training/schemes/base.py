@@ -63,11 +63,12 @@ class Traffic:
 
 @dataclass
 class Round:
-    """Sums over one round."""
+    """Sums over one round; ``dropped`` names clients that did not finish it."""
 
     loss_sum: float = 0.0
     samples: int = 0
     traffic: Traffic = field(default_factory=Traffic)
+    dropped: tuple[str, ...] = ()
 
     @property
     def loss(self) -> float:
@@ -185,13 +186,7 @@ class Scheme(ABC):
 
     def note_loss(self, loss: Tensor, samples: int, client: Client, tally: Round) -> None:
         """Count a batch's mean loss; stop where it is not a finite number."""
-        value = float(loss.detach())
-        if not np.isfinite(value):
-            raise TrainingError(
-                f"the loss of client {client.name} is {value}; lower the learning rate, or look "
-                "at that client's data"
-            )
-        tally.loss_sum += value * samples
+        tally.loss_sum += finite_loss(loss, client) * samples
         tally.samples += samples
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -217,6 +212,23 @@ class Scheme(ABC):
         for index, own in enumerate(self.copies()):
             own.model.load_state_dict(under(state, f"copy.{index}.model."))
             own.load_moments(under(state, f"copy.{index}.moments."))
+
+
+def finite_loss(loss: Tensor, client: Client) -> float:
+    """Give the value of a client's loss.
+
+    Raises
+    ------
+    TrainingError
+        It is not a finite number.
+    """
+    value = float(loss.detach())
+    if not np.isfinite(value):
+        raise TrainingError(
+            f"the loss of client {client.name} is {value}; lower the learning rate, or look at "
+            "that client's data"
+        )
+    return value
 
 
 def under(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,0 +1,214 @@
+"""Who takes part: rank 0 leads the run, every other rank joins it by one connection to rank 0."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from splitopt.errors import InputError, SplitoptError
+from splitopt.training.wire.channel import Channel, connect
+from splitopt.training.wire.errors import ChannelError, ChannelTimeoutError
+from splitopt.training.wire.listener import Listener
+from splitopt.training.wire.tokens import Token
+
+HELLO_S = 30.0
+"""Within this time a peer that has connected must say who it is."""
+_POLL_S = 0.2
+_LONGEST_TEXT = 2000
+
+_LOG = logging.getLogger(__name__)
+
+
+class JoinError(SplitoptError):
+    """A run cannot begin, because somebody is missing."""
+
+
+class Crew:
+    """The connections of rank 0, which may come and go while the run lasts.
+
+    Parameters
+    ----------
+    listener
+        Where the others connect; the crew closes it.
+    names
+        Of ranks 1, 2, ... in this order.
+    agreement
+        What all have to be started with alike, as short plain values by name.
+    """
+
+    def __init__(
+        self, listener: Listener, names: Sequence[str], agreement: Mapping[str, Any]
+    ) -> None:
+        self.listener, self.names, self.agreement = listener, tuple(names), dict(agreement)
+        self._channels: dict[int, Channel] = {}
+        self._fields: dict[int, Mapping[str, Any]] = {}
+        self._welcome: Mapping[str, Any] = {}
+        self._lock = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._receive, name="reception", daemon=True)
+        self._thread.start()
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until everybody is there.
+
+        Raises
+        ------
+        JoinError
+            Somebody has not joined in time; the message says who.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        with self._lock:
+            while len(self._channels) < len(self.names):
+                left = deadline_s - time.monotonic()
+                if left <= 0:
+                    raise JoinError(
+                        f"{self._missing()} not joined within {timeout_s:g} s; start them with the "
+                        "same command, world size and master address"
+                    )
+                self._lock.wait(min(left, _POLL_S))
+
+    def channel(self, rank: int) -> Channel | None:
+        """Give the connection to a rank, None if it is not there."""
+        with self._lock:
+            return self._channels.get(rank)
+
+    def said(self, rank: int) -> Mapping[str, Any]:
+        """Give what a rank has said of itself when it joined, such as the port it listens on."""
+        with self._lock:
+            return self._fields.get(rank, {})
+
+    def present(self) -> tuple[int, ...]:
+        """Give the ranks that are there."""
+        with self._lock:
+            return tuple(sorted(self._channels))
+
+    def drop(self, rank: int) -> None:
+        """End the connection to a rank; it may join again."""
+        with self._lock:
+            channel = self._channels.pop(rank, None)
+        if channel is not None:
+            channel.close()
+
+    def hang_up(self) -> None:
+        """End all connections, so that whoever waits on one goes on."""
+        for rank in self.present():
+            self.drop(rank)
+
+    def end(self, fields: Mapping[str, Any] | None = None) -> None:
+        """Tell everybody that the run is over, and let nobody join any more."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        for rank in self.present():
+            channel = self.channel(rank)
+            try:
+                if channel is not None:
+                    channel.send("end", fields or {}, stall_s=1.0)
+            except ChannelError:  # it has gone before
+                pass
+        self._thread.join()
+        self.hang_up()
+        self.listener.close()
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def _missing(self) -> str:
+        ranks = [rank for rank in range(1, len(self.names) + 1) if rank not in self._channels]
+        shown = ", ".join(f"{rank} ({self.names[rank - 1]})" for rank in ranks)
+        return f"rank {shown} has" if len(ranks) == 1 else f"ranks {shown} have"
+
+    def _receive(self) -> None:
+        while not self._closed:
+            try:
+                channel = self.listener.accept(_POLL_S)
+            except ChannelTimeoutError:
+                continue
+            except ChannelError:
+                return
+            threading.Thread(target=self._admit, args=(channel,), daemon=True).start()
+
+    def _admit(self, channel: Channel) -> None:
+        try:
+            hello = channel.receive(HELLO_S)
+            why = self._refusal(hello.kind, hello.fields)
+            if why is not None:
+                _LOG.warning("%s cannot take part: %s", channel.peer, why)
+                channel.send("refused", {"message": why})
+                channel.close()
+                return
+            rank = int(hello.fields["rank"])
+            with self._lock:
+                taken = self._closed or rank in self._channels
+                if not taken:
+                    channel.send("welcome")
+                    self._channels[rank] = channel
+                    self._fields[rank] = hello.fields
+                    self._lock.notify_all()
+            if taken:
+                channel.send("refused", {"message": f"rank {rank} is taken; give each its own"})
+                channel.close()
+        except ChannelError as error:
+            _LOG.warning("%s", error)
+            channel.close()
+
+    def _refusal(self, kind: str, fields: Mapping[str, Any]) -> str | None:
+        """Say why somebody cannot take part, None if it can."""
+        rank, agreement = fields.get("rank"), fields.get("agreement")
+        if kind != "hello" or not isinstance(agreement, dict) or isinstance(rank, bool):
+            return "it does not say who it is"
+        if not isinstance(rank, int) or not 1 <= rank <= len(self.names):
+            return f"rank {rank!r} is not from 1 to {len(self.names)}"
+        for name, value in self.agreement.items():
+            if agreement.get(name) != value:
+                own = str(agreement.get(name))[:80]
+                return (
+                    f"{name}: is {own} for rank {rank} ({self.names[rank - 1]}) and {value} for "
+                    "rank 0; start all ranks with the same arguments"
+                )
+        return None
+
+
+def join(
+    host: str,
+    port: int,
+    token: Token,
+    rank: int,
+    agreement: Mapping[str, Any],
+    timeout_s: float,
+    fields: Mapping[str, Any] | None = None,
+) -> Channel:
+    """Join the run that rank 0 leads.
+
+    Parameters
+    ----------
+    rank
+        One's own.
+    agreement
+        As rank 0 has it.
+    timeout_s
+        For how long to wait for rank 0.
+    fields
+        What else to say of oneself.
+
+    Raises
+    ------
+    InputError
+        Rank 0 has been started otherwise; the message says in what.
+    ChannelError
+        Rank 0 is not there, or has another token.
+    """
+    channel = connect(host, port, token, timeout_s)
+    channel.send("hello", {**(fields or {}), "rank": rank, "agreement": dict(agreement)})
+    answer = channel.receive(max(timeout_s, HELLO_S))
+    if answer.kind != "welcome":
+        channel.close()
+        raise InputError(str(answer.fields.get("message", "rank 0 refused"))[:_LONGEST_TEXT])
+    return channel
