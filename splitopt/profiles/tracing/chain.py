@@ -62,6 +62,8 @@ def attach(root: nn.Module, name: str, value: Any) -> None:
             below = nn.Module()
             root.add_module(step, below)
         root = below
+    if getattr(root, leaf, None) is value:
+        return  # a module that is there already brought it along
     if isinstance(value, nn.Module):
         root.add_module(leaf, value)
     elif isinstance(value, nn.Parameter):
@@ -110,14 +112,19 @@ class StepChain(Chain):
         self._steps = tuple(steps)
         self.names = tuple(name for name, _ in steps)
 
+    def steps(self, first: int, last: int) -> tuple[tuple[str, Callable[..., Any]], ...]:
+        """Give the steps between two values, by name."""
+        return self._steps[first:last]
+
     def part(self, first: int, last: int, *, copy: bool = False) -> nn.Module:
         """Build the module that applies the steps between two values."""
-        return Calls(self._steps[first:last], copy=copy)
+        return Calls(self.steps(first, last), copy=copy)
 
     def on(self, module: nn.Module) -> StepChain:
-        """Take the steps of a copy by their names; functions are the same in all copies."""
+        """Take the steps of a copy by their names; what is no submodule is the same in all."""
+        named = dict(module.named_modules(remove_duplicate=False))
         steps = [
-            (name, module.get_submodule(name) if isinstance(step, nn.Module) else step)
+            (name, named.get(name, step) if isinstance(step, nn.Module) else step)
             for name, step in self._steps
         ]
         return StepChain(self.method, steps, self.notes)

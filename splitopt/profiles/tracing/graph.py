@@ -173,16 +173,24 @@ class GraphChain(Chain):
     def part(self, first: int, last: int, *, copy: bool = False) -> nn.Module:
         """Build the module of the nodes between two values."""
         part = GraphPart()
-        modes = {True: self._train, False: self._evaluation}
-        for mode, traced in modes.items():
+        for mode, code in self.codes(first, last, copy=copy).items():
+            for target, value in code.targets.items():
+                attach(part, target, value)
+            part.set_code(mode, code.graph)
+        return part
+
+    def codes(self, first: int, last: int, *, copy: bool = False) -> dict[bool, PieceCode]:
+        """Give what runs between two values in training (True), and in evaluation if it differs."""
+        found = {}
+        for mode, traced in {True: self._train, False: self._evaluation}.items():
             if mode or traced is not self._train:
                 start = self._end(first, traced) if first else None
                 piece = Piece(traced, start, self._end(last, traced), copy)
                 graph = piece.build()
-                for target in piece.targets:
-                    attach(part, target, self._get(target, traced))
-                part.set_code(mode, graph)
-        return part
+                values = {target: self._get(target, traced) for target in piece.targets}
+                own = frozenset(target for target in values if target in traced.constants)
+                found[mode] = PieceCode(graph, values, own)
+        return found
 
     def _end(self, value: int, traced: Traced) -> Node | None:
         node = self._ends[value - 1]
@@ -195,6 +203,25 @@ class GraphChain(Chain):
         if target in traced.constants:
             return traced.constants[target]
         return operator.attrgetter(target)(self._module) if target else self._module
+
+
+@dataclass(frozen=True)
+class PieceCode:
+    """The graph of a piece and what it uses of the module.
+
+    Parameters
+    ----------
+    graph
+        Its nodes, from one value to another.
+    targets
+        Modules, parameters, buffers and constants by the names that the graph has for them.
+    constants
+        Names of the targets that are not the module's own.
+    """
+
+    graph: Graph
+    targets: Mapping[str, Any]
+    constants: frozenset[str]
 
 
 class GraphPart(nn.Module):

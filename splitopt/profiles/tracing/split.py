@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from typing import NamedTuple
 
 from torch import nn
 
@@ -22,6 +23,14 @@ from splitopt.profiles.tracing.finding import (
     run_once,
 )
 from splitopt.profiles.tracing.quiet import reason, undisturbed
+
+
+class Span(NamedTuple):
+    """A stretch of a chain: from value `first` to value `last`; `copy` if it begins in place."""
+
+    first: int
+    last: int
+    copy: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,13 +113,24 @@ class SplitModel:
         CapabilityError
             The cuts were found by torch.export, whose graph is for counting only.
         """
+        spans = self.spans(cuts)
+        chain = self.chain if module is None else self.chain.on(module)
+        return [chain.part(span.first, span.last, copy=span.copy) for span in spans]
+
+    def spans(self, cuts: Sequence[str | int]) -> list[Span]:
+        """Give what the parts between some cuts span, by the numbers of values of the chain.
+
+        Parameters
+        ----------
+        cuts
+            As for `segments`, which raises the same errors.
+        """
         if not self.chain.trainable:
             raise CapabilityError(
                 "the cuts of this model were found by torch.export, whose graph is fixed in "
                 f"training mode and serves to count only; to train its parts, {HOW_TO_DECLARE}"
             )
-        chain = self.chain if module is None else self.chain.on(module)
-        return parts_between(chain, self.structure, [self._value(cut) for cut in cuts])
+        return spans_between(self.chain, self.structure, [self._value(cut) for cut in cuts])
 
     def split(self, module: nn.Module, cuts: Sequence[int]) -> list[nn.Module]:
         """Take a copy of the module apart behind the layers of these numbers, from 1."""
@@ -182,12 +202,18 @@ def find(
 
 def parts_between(chain: Chain, found: Structure, cuts: Sequence[int]) -> list[nn.Module]:
     """Build the parts between some values of a chain."""
+    return [
+        chain.part(span.first, span.last, copy=span.copy)
+        for span in spans_between(chain, found, cuts)
+    ]
+
+
+def spans_between(chain: Chain, found: Structure, cuts: Sequence[int]) -> list[Span]:
+    """Give the stretches of a chain between some of its values."""
     bounds = [0, *cuts, chain.length]
     if any(one >= two for one, two in pairwise(bounds)):
         raise InputError.at("cuts", "must be different and stand in order from input to output")
-    return [
-        chain.part(first, last, copy=first in found.copying) for first, last in pairwise(bounds)
-    ]
+    return [Span(first, last, first in found.copying) for first, last in pairwise(bounds)]
 
 
 def _why_none(found: Structure) -> str:
