@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from splitopt.errors import SolveError as SolveError
     from splitopt.errors import SplitoptError as SplitoptError
     from splitopt.errors import UnitWarning as UnitWarning
+    from splitopt.export.exporting import export_plan as export_plan
     from splitopt.planning.comparison.comparing import compare_schemes as compare_schemes
     from splitopt.planning.planner import plan as plan
     from splitopt.planning.replaying import simulate as simulate
@@ -49,6 +50,7 @@ _HOMES = {
     "Timeline": "splitopt.timeline",
     "UnitWarning": "splitopt.errors",
     "compare_schemes": "splitopt.planning.comparison.comparing",
+    "export_plan": "splitopt.export.exporting",
     "load_problem": "splitopt.problems.registry",
     "load_profile": "splitopt.profiles",
     "plan": "splitopt.planning.planner",

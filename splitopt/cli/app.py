@@ -10,6 +10,7 @@ from splitopt.cli import (
     bench,
     compare,
     control,
+    export,
     plan,
     profile,
     report,
@@ -36,6 +37,7 @@ app.command("control")(control.command)
 app.command("profile")(profile.command)
 app.command("report")(report.command)
 app.command("simulate")(simulate.command)
+app.command("export")(export.command)
 app.command("schema")(schema.command)
 
 

@@ -61,12 +61,12 @@ def model_names() -> tuple[str, ...]:
 
 def default_shape(name: str) -> tuple[int, ...]:
     """Give the shape of one sample that a shipped network takes if none is asked for."""
-    return _entry(name).shape
+    return entry_of(name).shape
 
 
 def is_token_model(name: str) -> bool:
     """Whether the input of a shipped network is a sequence of token ids."""
-    return _entry(name).tokens
+    return entry_of(name).tokens
 
 
 def build(
@@ -103,7 +103,7 @@ def build(
     InputError
         No such network, or a shape or number of classes that it cannot take.
     """
-    entry = _entry(name)
+    entry = entry_of(name)
     size = tuple(entry.shape if shape is None else shape)
     if len(size) != len(entry.shape) or any(side < 1 for side in size):
         wanted = "the number of tokens" if entry.tokens else "channels,height,width"
@@ -122,7 +122,8 @@ def build(
         return factory(shape=size, classes=classes, **entry.arguments)
 
 
-def _entry(name: str) -> Entry:
+def entry_of(name: str) -> Entry:
+    """Give the registry's line of a shipped network; raise `InputError` if there is none."""
     if name not in _MODELS:
         close = difflib.get_close_matches(name, _MODELS, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""

@@ -1,0 +1,131 @@
+"""`export_plan`: a plan and the model it is for, as a folder that other software reads."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from splitopt.errors import InputError
+from splitopt.export.folder import check_folder, write_folder
+from splitopt.extras import need_torch
+from splitopt.plans import Plan
+
+if TYPE_CHECKING:
+    from torch import nn
+
+EXPORTERS = {
+    "torch": "splitopt.export.torch_parts",
+}
+"""Format -> the module that writes it, with ``SUMMARY`` and ``files(job)``."""
+
+
+def exporter(name: str) -> Any:
+    """Give the module of a format.
+
+    Raises
+    ------
+    InputError
+        There is no such format.
+    """
+    if name not in EXPORTERS:
+        close = difflib.get_close_matches(name, EXPORTERS, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise InputError.at("to", f"{name!r} is no format; {hint}Choose {', '.join(EXPORTERS)}")
+    need_torch(f"exporting to {name}")
+    return importlib.import_module(EXPORTERS[name])
+
+
+def export_plan(
+    plan: Plan,
+    folder: str | Path,
+    *,
+    to: str = "torch",
+    model: str | nn.Module | None = None,
+    input_shape: Sequence[int] | None = None,
+    input_dtype: str | None = None,
+    classes: int | None = None,
+    weights: str | Path | None = None,
+    match: str = "structure",
+    force: bool = False,
+    source: str = "plan",
+) -> dict[str, Any]:
+    """Write a plan and the parts of its model into a folder that needs neither plan nor splitopt.
+
+    Parameters
+    ----------
+    plan
+        A plan with a decision.
+    folder
+        Where to write; it appears at once when all is written.
+    to
+        A name in `EXPORTERS`.
+    model
+        The model of the plan: a module, the name of a shipped network, or ``MODULE:FACTORY`` or
+        ``FILE.py:FACTORY``, which is run. By default the shipped network that the profile is of.
+    input_shape, input_dtype
+        The shape and type of one sample; by default as the profile was traced, else as the
+        shipped network takes it.
+    classes
+        The width of a shipped network's output.
+    weights
+        A safetensors file with the model's weights, or a checkpoint, to be written with the parts.
+    match
+        ``structure``: the model must be the profile's, to the byte; ``names``: only the names of
+        the layers are used.
+    force
+        Replace an earlier export.
+    source
+        How messages call the plan.
+
+    Returns
+    -------
+    dict
+        The folder, its files and who holds what, as plain data.
+
+    Raises
+    ------
+    InputError
+        Unknown format, a model of another plan, a cut that it does not have, weights of another
+        model, a folder that cannot be written or is not empty.
+    InfeasibleError
+        The plan has no decision.
+    CapabilityError
+        PyTorch is not installed, or the model cannot be written as code.
+    """
+    writer = exporter(to)
+    check_folder(folder, force)
+    from splitopt.export.preparing import prepare
+
+    job = prepare(
+        plan,
+        model,
+        None if input_shape is None else tuple(input_shape),
+        input_dtype,
+        classes,
+        weights,
+        match,
+        source,
+    )
+    files = writer.files(job)
+    write_folder(folder, files, force)
+    return {
+        "to": to,
+        "folder": str(folder),
+        "files": list(files),
+        "model": job.program.profile.name,
+        "cuts_found_by": job.split.method,
+        "clients": [
+            {
+                "name": chain.name,
+                "cuts": list(chain.cuts),
+                "parts": [
+                    {"part": part.name, "party": party.name}
+                    for part, party in zip(job.parts_of(chain), chain.parties, strict=True)
+                ],
+            }
+            for chain in job.chains
+        ],
+    }

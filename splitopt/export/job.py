@@ -1,0 +1,123 @@
+"""What an export has to write: a plan whose cuts were found in the model it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+from torch import Tensor
+
+from splitopt.export.code import PartCode, code_of
+from splitopt.export.holders import Chain
+from splitopt.plans import Plan
+from splitopt.profiles.tracing.example import Inputs
+from splitopt.profiles.tracing.split import SplitModel
+from splitopt.training.program import Program
+
+Ends = tuple[str | None, str | None]
+"""The cuts between which a part lies; None is the input, or the output."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model comes from.
+
+    Parameters
+    ----------
+    target
+        ``NAME`` of a shipped network, ``MODULE:FACTORY``, or None for a module that was given.
+    shipped
+        Whether it is a shipped network.
+    classes
+        The width of a shipped network's output, None by default.
+    """
+
+    target: str | None
+    shipped: bool = False
+    classes: int | None = None
+
+
+@dataclass(frozen=True)
+class WrittenPart:
+    """One part: its name, where it lies, the layers of the profile in it, and its class."""
+
+    name: str
+    ends: Ends
+    layers: tuple[str, ...]
+    code: PartCode
+
+    @property
+    def title(self) -> str:
+        """Say where it lies, in a few words."""
+        start, end = self.ends
+        begins = "From the input" if start is None else f"From behind {start!r}"
+        return f"{begins} to the output." if end is None else f"{begins} to behind {end!r}."
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """An export that is to be written.
+
+    Parameters
+    ----------
+    plan, program
+        The plan, and what it asks of whoever trains.
+    chains
+        Every client's cuts, and who holds the parts between them.
+    split
+        The model, split.
+    inputs
+        An example of what it takes, the first axis being the batch.
+    fingerprint
+        Of the model's layers, see `splitopt.training.matching`.
+    origin
+        Where the model comes from.
+    weights
+        The weights to go with it, by the names of parameters and buffers.
+    """
+
+    plan: Plan
+    program: Program
+    chains: tuple[Chain, ...]
+    split: SplitModel
+    inputs: Inputs
+    fingerprint: str
+    origin: Origin
+    weights: dict[str, Tensor] | None = None
+
+    @cached_property
+    def parts(self) -> tuple[WrittenPart, ...]:
+        """All different parts of all chains, in the order of the forward pass."""
+        order = {name: place for place, name in enumerate(self.split.layers)}
+        ends = {pair for chain in self.chains for pair in ends_of(chain.cuts)}
+
+        def place(pair: Ends) -> tuple[int, int]:
+            start, end = pair
+            last = len(order) if end is None else order[end]
+            return (-1 if start is None else order[start], last)
+
+        return tuple(
+            WrittenPart(f"Part{number}", pair, self._layers(pair), self._code(pair))
+            for number, pair in enumerate(sorted(ends, key=place), start=1)
+        )
+
+    def parts_of(self, chain: Chain) -> tuple[WrittenPart, ...]:
+        """Give the parts of one client's chain."""
+        known = {part.ends: part for part in self.parts}
+        return tuple(known[pair] for pair in ends_of(chain.cuts))
+
+    def _code(self, pair: Ends) -> PartCode:
+        spans = self.split.spans([cut for cut in pair if cut is not None])
+        return code_of(self.split, spans[0 if pair[0] is None else 1], len(self.inputs))
+
+    def _layers(self, pair: Ends) -> tuple[str, ...]:
+        names = self.program.profile.layers
+        start = 0 if pair[0] is None else names.index(pair[0]) + 1
+        return names[start : None if pair[1] is None else names.index(pair[1]) + 1]
+
+
+def ends_of(cuts: Sequence[str]) -> list[Ends]:
+    """Give where the parts between some cuts begin and end."""
+    return list(pairwise([None, *cuts, None]))

@@ -1,0 +1,101 @@
+"""``parts.json``: the plan's cuts by layer name, who holds which part, and what crosses."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib import metadata
+from typing import Any
+
+from splitopt.export.holders import Chain, parties_of
+from splitopt.export.job import Job
+from splitopt.export.weights import tensors_of
+
+FORMAT = "splitopt-torch-parts"
+VERSION = 1
+WEIGHTS = "weights.safetensors"
+_FLAT = re.compile(r"\[[^\[\]{}]*\]")
+
+
+def manifest_of(job: Job) -> dict[str, Any]:
+    """Give the manifest as JSON-ready data."""
+    example = [
+        {"shape": list(item.shape[1:]), "dtype": str(item.dtype).removeprefix("torch.")}
+        for item in job.inputs
+    ]
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "made_by": f"splitopt {metadata.version('splitopt')}",
+        "plan": {
+            "hash": job.program.plan_digest,
+            "problem": job.plan.problem,
+            "objective": job.plan.objective,
+            "scenario": job.program.scenario.name,
+            "outcome": job.plan.result.get("outcome"),
+        },
+        "model": {
+            "profile": job.program.profile.name,
+            "target": job.origin.target,
+            "cuts_found_by": job.split.method,
+            "fingerprint": job.fingerprint,
+            "inputs": example,
+            "tensors": {
+                name: [str(item.dtype).removeprefix("torch."), *item.shape]
+                for name, item in tensors_of(job.split.module).items()
+            },
+        },
+        "parts": [
+            {
+                "name": part.name,
+                "after": part.ends[0],
+                "until": part.ends[1],
+                "layers": list(part.layers),
+                "takes": list(part.code.takes),
+            }
+            for part in job.parts
+        ],
+        "crossings": _crossings(job),
+        "parties": [{"name": party.name, "role": party.role} for party in parties_of(job.chains)],
+        "clients": [_client(job, chain) for chain in job.chains],
+        "training": {
+            "epochs": job.program.scenario.training.epochs,
+            "rounds": job.program.scenario.training.rounds,
+        },
+        "decision": job.plan.decision,
+        "weights": None if job.weights is None else WEIGHTS,
+    }
+
+
+def json_text(data: dict[str, Any]) -> str:
+    """Give data as the text of a JSON file, with lists of numbers and texts on one line."""
+    text = json.dumps(data, indent=1, allow_nan=False)
+    # No text of JSON holds a line break, so that only layout is changed.
+    return _FLAT.sub(lambda found: re.sub(r"\n\s*", " ", found[0]), text) + "\n"
+
+
+def _client(job: Job, chain: Chain) -> dict[str, Any]:
+    return {
+        "name": chain.name,
+        "cuts": list(chain.cuts),
+        "chain": [
+            {"part": part.name, "party": party.name}
+            for part, party in zip(job.parts_of(chain), chain.parties, strict=True)
+        ],
+        "samples": chain.samples,
+        "batch_size": chain.batch_size,
+        **chain.allocation,
+    }
+
+
+def _crossings(job: Job) -> dict[str, Any]:
+    """Give the bytes per sample that cross each cut that somebody uses."""
+    used = {cut for chain in job.chains for cut in chain.cuts}
+    return {
+        name: {
+            "activation_bytes_per_sample": float(job.program.profile.smashed_bytes[index]),
+            "gradient_bytes_per_sample": float(job.program.profile.gradient_bytes[index]),
+        }
+        for index, name in enumerate(job.program.profile.layers)
+        if name in used
+    }

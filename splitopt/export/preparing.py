@@ -1,0 +1,88 @@
+"""From a plan and a model to a job: the model is opened, compared and split."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import torch
+from torch import nn
+
+from splitopt.errors import InputError
+from splitopt.export.holders import chains_of
+from splitopt.export.job import Job, Origin
+from splitopt.export.weights import read_weights
+from splitopt.models import model_names
+from splitopt.planning.planner import open_plan
+from splitopt.plans import Plan
+from splitopt.profiles import ModelProfile
+from splitopt.profiles.tracing.example import made
+from splitopt.profiles.tracing.source import open_model
+from splitopt.training.matching import By, cut_numbers, fingerprint, match, rows_of
+from splitopt.training.program import program_of
+
+_TRACED = re.compile(r"input (\d+(?: x \d+)*) (\w+) per sample")
+
+
+def prepare(
+    plan: Plan,
+    model: str | nn.Module | None,
+    shape: tuple[int, ...] | None,
+    dtype: str | None,
+    classes: int | None,
+    weights: str | Path | None,
+    by: str,
+    source: str,
+) -> Job:
+    """Open the model of a plan and split it; see `splitopt.export.export_plan`."""
+    by_name: By = "names" if by == "names" else "structure"
+    if by not in get_args(By):
+        raise InputError.at("match", f"is {by!r}, it must be one of {', '.join(get_args(By))}")
+    program = program_of(plan, source)
+    chains = chains_of(program, open_plan(plan, source), source)
+    traced_shape, traced_dtype = _as_traced(program.profile)
+    shape = shape or traced_shape
+    if isinstance(model, nn.Module):
+        if shape is None:
+            raise InputError.at("input_shape", "is missing; give the shape of one sample")
+        module, origin, own_type = model, Origin(None), "float32"
+    else:
+        target = model or _shipped(program.profile)
+        origin = Origin(target, ":" not in target, classes)
+        module, _, shape, own_type = open_model(target, shape, classes)
+    example = made(shape, dtype or traced_dtype or own_type)
+    split = match(module, example, program.profile, by_name)
+    split.spans(())  # refuses cuts of torch.export, whose names mean little
+    for cuts in dict.fromkeys(chain.cuts for chain in chains):
+        cut_numbers(split, cuts)
+    return Job(
+        plan,
+        program,
+        chains,
+        split,
+        (example,),
+        fingerprint(rows_of(program.profile)),
+        origin,
+        None if weights is None else read_weights(weights, module),
+    )
+
+
+def _as_traced(profile: ModelProfile) -> tuple[tuple[int, ...] | None, str | None]:
+    """Give shape and type of a sample that the profile says it was traced with, if it does."""
+    found = _TRACED.search(profile.provenance.source)
+    if found is None or not hasattr(torch, found[2]):
+        return None, None
+    return tuple(int(side) for side in found[1].split(" x ")), found[2]
+
+
+def _shipped(profile: ModelProfile) -> str:
+    """Name the shipped network that a profile is of."""
+    known = [name for name in model_names() if re.match(rf"{name}(?![A-Za-z0-9])", profile.name)]
+    if not known:
+        raise InputError.at(
+            "model",
+            f"is missing, and {profile.name!r} names no shipped network; give MODULE:FACTORY, or "
+            f"one of {', '.join(model_names())}",
+        )
+    return max(known, key=len)

@@ -1,0 +1,68 @@
+"""``torch``: the parts as modules in plain PyTorch, with a loader and a manifest."""
+
+from __future__ import annotations
+
+import ast
+from importlib import resources
+
+from splitopt.export.job import Job
+from splitopt.export.manifest import WEIGHTS, json_text, manifest_of
+from splitopt.export.readme import parts_readme
+from splitopt.export.standalone import network_source
+from splitopt.export.weights import safetensors_bytes
+
+SUMMARY = "the parts as modules in plain PyTorch, with a loader"
+NEEDS_MODEL = "writing parts of a model"
+
+
+def files(job: Job) -> dict[str, bytes]:
+    """Give the files of the folder, by name.
+
+    Raises
+    ------
+    CapabilityError
+        The model uses what cannot be written as code.
+    """
+    found = {
+        "parts.json": json_text(manifest_of(job)),
+        "parts.py": parts_source(job),
+        "README.md": parts_readme(job),
+    }
+    if job.origin.shipped:
+        found["model.py"] = model_source(job)
+    content = {name: text.encode() for name, text in found.items()}
+    if job.weights is not None:
+        content[WEIGHTS] = safetensors_bytes(job.weights)
+    return content
+
+
+def model_source(job: Job) -> str:
+    """Write the file of a shipped network."""
+    assert job.origin.target is not None
+    shape = tuple(job.inputs[0].shape[1:])
+    return network_source(job.origin.target, shape, job.origin.classes)
+
+
+def parts_source(job: Job) -> str:
+    """Write ``parts.py``: the loader, and a class per part."""
+    top, rest = _loader()
+    imports = {line for part in job.parts for line in part.code.imports} - set(top.splitlines())
+    title = (
+        f'"""The parts of {job.program.profile.name} by the plan of scenario '
+        f"{job.program.scenario.name!r}.\n\n"
+        "``load_parts(model, party)`` gives the parts that a party holds, ``load_chain(model, "
+        'client)`` those\nof a client. Written by splitopt; needs PyTorch alone.\n"""\n'
+    )
+    further = "".join(f"{line}\n" for line in sorted(imports))
+    classes = "\n\n".join(part.code.class_text(part.name, part.title) for part in job.parts)
+    return f"{title}\n{top}\n{further}{rest}\n\n{classes}"
+
+
+def _loader() -> tuple[str, str]:
+    """Give the import lines of the loader and what stands below them."""
+    text = (resources.files("splitopt.export.written") / "loader.py").read_text(encoding="utf-8")
+    body = ast.parse(text).body
+    imports = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+    first, last = imports[0].lineno, imports[-1].end_lineno
+    lines = text.splitlines(keepends=True)
+    return "".join(lines[first - 1 : last]).rstrip(), "".join(lines[last:])

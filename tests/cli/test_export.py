@@ -1,0 +1,134 @@
+"""`splitopt export` as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from splitopt import Plan, Scenario, plan
+from splitopt.cli.entry import run
+
+pytest.importorskip("torch", reason="needs the extra 'train'")
+
+OWN = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 8, 3)
+
+    def forward(self, x):
+        if x.shape[0] > 9999:
+            raise ValueError
+        return self.conv1(x).relu().flatten(1)
+
+
+def flat():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 9), nn.ReLU(), nn.Linear(9, 10))
+
+
+def same():
+    from splitopt.models import build
+
+    return build("cnn", (1, 8, 8))
+"""
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Give a folder with plans of the shipped fleets."""
+    folder = tmp_path_factory.mktemp("plans")
+    for name in ("splitfed", "pipeline"):
+        plan(Scenario.load(f"digits-{name}")).save(folder / f"{name}.json")
+    document = Scenario.load("digits-clusters").to_dict()
+    document["spectrum"]["subcarriers"] = 2
+    plan(Scenario.from_dict(document, from_file=True)).save(folder / "none.json")
+    other = Scenario.load("digits-splitfed").to_dict() | {"model": "dp-mora-resnet18"}
+    plan(Scenario.from_dict(other, from_file=True), time_limit_s=5).save(folder / "paper.json")
+    (folder / "net.py").write_text(OWN)
+    return folder
+
+
+def test_writes_a_folder(capsys, tmp_path, saved):
+    """A table for people, one object for machines."""
+    out = tmp_path / "parts"
+    assert run(["export", str(saved / "pipeline.json"), "--to", "torch", "-o", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "owner-3" in printed
+    assert "conv1, pool2, fc1" in printed
+    assert sorted(path.name for path in out.iterdir()) == [
+        "README.md", "model.py", "parts.json", "parts.py",
+    ]  # fmt: skip
+    again = ["export", str(saved / "splitfed.json"), "--to", "torch", "-o", str(out), "--json"]
+    assert run(again) == 2
+    assert "--force" in capsys.readouterr().err
+    assert run([*again, "--force", "--model", f"{saved}/net.py:same"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["clients"][0]["parts"][1]["party"] == "gateway"
+    assert "model.py" not in found["files"]
+    assert not (out / "model.py").exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments", "words"),
+    [
+        (1, ["none.json"], "there is nothing to train"),
+        (2, ["splitfed.json", "--to", "torhc"], "did you mean 'torch'? Choose torch"),
+        (2, ["paper.json"], "names no shipped network"),
+        (2, ["paper.json", "--model", "cnn"], "has the fingerprint"),
+        (
+            2,
+            ["splitfed.json", "--model", "NET:flat", "--match", "names"],
+            "no cut that the model has",
+        ),
+        (2, ["splitfed.json", "--model", "lenet12"], "first difference"),
+        (2, ["splitfed.json", "--input-shape", "1,28,28"], "in the output of layer 'conv1'"),
+        (2, ["splitfed.json", "--classes", "7"], "in parameters up to layer 'fc2'"),
+        (2, ["splitfed.json", "--match", "luck"], "must be one of structure, names"),
+        (1, ["splitfed.json", "--model", "NET:Net", "--match", "names"], "found by torch.export"),
+        (2, ["splitfed.json", "--weights", "no.safetensors"], "there is no such file"),
+        (2, ["splitfed.json", "--weights", "NET"], "is no readable safetensors file"),
+        (2, ["splitfed.json", "--weights", "OTHER"], "the weights are of another model"),
+        (2, ["splitfed.json", "-o", "no/such/folder"], "does not exist"),
+        (2, ["no.json"], "there is no such file"),
+    ],
+)
+def test_mistakes_are_one_sentence(capsys, monkeypatch, tmp_path, saved, code, arguments, words):
+    """One line on standard error, and nothing is written."""
+    from safetensors.torch import save_file
+    from torch import zeros
+
+    monkeypatch.chdir(tmp_path)
+    save_file({"conv1.conv.weight": zeros(8, 1, 3, 3)}, "other.safetensors")
+    names = {
+        "NET": f"{saved}/net.py",
+        "NET:Net": f"{saved}/net.py:Net",
+        "NET:flat": f"{saved}/net.py:flat",
+        "OTHER": "other.safetensors",
+    }
+    given = [names.get(item, item) for item in arguments]
+    to = [] if "--to" in given else ["--to", "torch"]
+    out = [] if "-o" in given else ["-o", "parts"]
+    assert run(["export", str(saved / given[0]), *given[1:], *to, *out]) == code
+    err = capsys.readouterr().err
+    assert len(err.strip().splitlines()) == 1, err
+    assert err.startswith("splitopt: error: ")
+    assert words in err
+    assert os.listdir() == ["other.safetensors"]
+
+
+def test_a_name_of_two_parties_is_refused(capsys, tmp_path):
+    """An export tells parties by their names."""
+    document = Scenario.load("digits-splitfed").to_dict()
+    document["servers"][0]["name"] = "slow"
+    plan(Scenario.from_dict(document, from_file=True)).save(tmp_path / "plan.json")
+    assert Plan.load(tmp_path / "plan.json").is_feasible
+    assert (
+        run(["export", str(tmp_path / "plan.json"), "--to", "torch", "-o", str(tmp_path / "o")])
+        == 2
+    )
+    assert "'slow' is the name of a device and of a server" in capsys.readouterr().err

@@ -1,0 +1,104 @@
+"""Plans of the shipped fleets, jobs for any model and cuts, and running what is written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+
+from splitopt import Scenario, plan  # noqa: E402
+from splitopt.export.holders import Chain, Party  # noqa: E402
+from splitopt.export.job import Job, Origin  # noqa: E402
+from splitopt.profiles.tracing import find_cuts  # noqa: E402
+from splitopt.profiles.tracing.example import inputs_of  # noqa: E402
+from splitopt.training.program import program_of  # noqa: E402
+
+_ALONE = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("splitopt", "safetensors"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+sys.path.insert(0, ".")
+"""
+
+
+@pytest.fixture(scope="session")
+def plans():
+    """Give the plans of the three shipped fleets that can be trained."""
+    names = ("splitfed", "clusters", "pipeline")
+    return {name: plan(Scenario.load(f"digits-{name}")) for name in names}
+
+
+@pytest.fixture(scope="session")
+def job_for(plans):
+    """Give the function that makes a job of any model, cut at the cuts of each client."""
+    program = program_of(plans["splitfed"])
+
+    def make(model, example, cuts, *, name="net", shipped=False, stages=None, weights=None):
+        split = find_cuts(model, example, stages=stages, verify=False)
+        profile = replace(_profile(split), name=name)
+        chains = []
+        for index, own in enumerate(cuts):
+            parties = (Party(f"d{index}", "device"), *(Party(f"s{k}", "node") for k in range(99)))
+            chains.append(Chain(f"d{index}", tuple(own), parties[: len(own) + 1], 10, 5))
+        return Job(
+            plans["splitfed"],
+            replace(program, profile=profile),
+            tuple(chains),
+            split,
+            inputs_of(example),
+            "none",
+            Origin(name if shipped else None, shipped),
+            weights,
+        )
+
+    return make
+
+
+def _profile(split):
+    """Give a profile of a split model that counts nothing."""
+    import numpy as np
+
+    from splitopt.profiles import ModelProfile
+    from splitopt.profiles.provenance import Provenance
+
+    ones = np.arange(1.0, len(split.layers) + 1)
+    none = 0 * ones
+    return ModelProfile(
+        name="net",
+        layers=split.layers,
+        device_forward_flop=ones,
+        device_backward_flop=ones,
+        server_forward_flop=ones[-1] - ones,
+        server_backward_flop=ones[-1] - ones,
+        smashed_bytes=none,
+        gradient_bytes=none,
+        device_model_bytes=ones,
+        work_unit="FLOP",
+        provenance=Provenance("user", "a test"),
+    )
+
+
+@pytest.fixture(scope="session")
+def alone():
+    """Give the function that runs code in a folder without splitopt and safetensors."""
+
+    def run(code, folder, timeout=120, check=True):
+        return subprocess.run(
+            [sys.executable, "-I", "-c", _ALONE + code],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=check,
+            timeout=timeout,
+        )
+
+    return run
