@@ -48,5 +48,14 @@ class SolveError(SplitoptError):
         self.result = result
 
 
+class TrainingError(SplitoptError):
+    """Training cannot go on: the message names the client and the round.
+
+    ``history`` has the rounds before, a `splitopt.training.history.History`; None inside a round.
+    """
+
+    history: Any = None
+
+
 class UnitWarning(UserWarning):
     """A unit was read as written but is probably not what was meant, such as ``mbit``."""

@@ -18,6 +18,7 @@ from splitopt.cli import (
     simulate,
     solve,
     solvers,
+    train,
 )
 
 app = typer.Typer(
@@ -38,6 +39,7 @@ app.command("profile")(profile.command)
 app.command("report")(report.command)
 app.command("simulate")(simulate.command)
 app.command("export")(export.command)
+app.command("train")(train.command)
 app.command("schema")(schema.command)
 
 

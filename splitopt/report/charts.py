@@ -73,30 +73,60 @@ def panels(shown: Sequence[Panel], height: float = 3.5) -> str:
 
     Names stay out of the drawing, so that none of them is read as mathematics or as markup.
     """
+    return svg_text(panels_figure(shown, height))
+
+
+def panels_figure(
+    shown: Sequence[Panel],
+    height: float = 3.5,
+    columns: int | None = None,
+    legend: Mapping[str, Style] | None = None,
+) -> Any:
+    """Draw panels in rows of `columns`, by default in one, as a figure of Matplotlib.
+
+    `height` is that of a row in inches; `legend` names styles above the panels.
+    """
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
+    from matplotlib.lines import Line2D
 
-    figure = Figure(figsize=(9.6, height), layout=ConstrainedLayoutEngine(wspace=0.06))
-    for axes, panel in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(color="#d9dee5", linewidth=0.6)
-        axes.set_axisbelow(True)
-        if panel.log_x:
-            axes.set_xscale("log")
-            _mark_decades(axes.xaxis)
-        if panel.log_y:
-            axes.set_yscale("log")
-            _mark_decades(axes.yaxis)
-        for curve in panel.curves:
-            _draw(axes, curve)
-        if panel.x_range is not None:
-            axes.set_xlim(panel.x_range)
-        if panel.y_range is not None:
-            axes.set_ylim(panel.y_range)
-        axes.set_title(panel.title, fontsize=10.5, loc="left")
-        axes.set_xlabel(panel.x_label)
-        axes.set_ylabel(panel.y_label)
-    return svg_text(figure)
+    across = columns or len(shown)
+    rows = -(-len(shown) // across)
+    figure = Figure(figsize=(9.6, height * rows), layout=ConstrainedLayoutEngine(wspace=0.06))
+    places = figure.subplots(rows, across, squeeze=False).flat
+    for axes, panel in zip(places, shown, strict=False):
+        _draw_panel(axes, panel)
+    if legend:
+        lines = [
+            Line2D([], [], color=style.colour, linestyle=(0, style.dashes) if style.dashes else "-")
+            for style in legend.values()
+        ]
+        names = [name.replace("$", r"\$") for name in legend]
+        figure.legend(
+            lines, names, loc="outside upper center", ncols=min(len(names), 5), frameon=False
+        )
+    return figure
+
+
+def _draw_panel(axes: Any, panel: Panel) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#d9dee5", linewidth=0.6)
+    axes.set_axisbelow(True)
+    if panel.log_x:
+        axes.set_xscale("log")
+        _mark_decades(axes.xaxis)
+    if panel.log_y:
+        axes.set_yscale("log")
+        _mark_decades(axes.yaxis)
+    for curve in panel.curves:
+        _draw(axes, curve)
+    if panel.x_range is not None:
+        axes.set_xlim(panel.x_range)
+    if panel.y_range is not None:
+        axes.set_ylim(panel.y_range)
+    axes.set_title(panel.title, fontsize=10.5, loc="left")
+    axes.set_xlabel(panel.x_label)
+    axes.set_ylabel(panel.y_label)
 
 
 def _mark_decades(axis: Any) -> None:

@@ -129,7 +129,7 @@ def _compare(split: SplitModel, example: Any, profile: ModelProfile) -> None:
         f"is not the one that the plan was made for: {profile.name} has the fingerprint "
         f"{fingerprint(wanted)}, this model {fingerprint(found)}; {first}; name the model that was "
         "profiled, profile this one and plan anew, or take the cuts by the names of layers alone "
-        "(match 'names')",
+        "(--match names)",
     )
 
 

@@ -227,7 +227,7 @@ def test_schema_is_json(capsys):
     assert json.loads(out)["$schema"].startswith("https://json-schema.org")
 
 
-@pytest.mark.parametrize("verb", ["plan", "solve", "solvers", "report", "schema"])
+@pytest.mark.parametrize("verb", ["plan", "solve", "solvers", "report", "schema", "train"])
 def test_every_verb_has_help_with_an_example(capsys, verb):
     """`--help` exists for every verb and shows a call."""
     code, out, _ = call(capsys, verb, "--help")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from torch import Tensor, nn
 
-from splitopt.errors import InputError, SplitoptError
+from splitopt.errors import InputError
+from splitopt.errors import TrainingError as TrainingError
 from splitopt.training.averaging import average
 from splitopt.training.batches import Batches
 from splitopt.training.copies import Copy, Split, tensor_bytes
@@ -19,15 +20,6 @@ from splitopt.training.parts import Part, Pass, backward_chain, forward_chain
 from splitopt.training.randomness import Stream, seed_of
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
-
-
-class TrainingError(SplitoptError):
-    """Training cannot go on: the message names the client and the round.
-
-    ``history`` has the rounds before, a `splitopt.training.history.History`; None inside a round.
-    """
-
-    history: Any = None
 
 
 @dataclass

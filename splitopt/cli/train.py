@@ -1,0 +1,170 @@
+"""``splitopt train``: a plan, a model and data to trained weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from splitopt.cli import options as shared
+from splitopt.cli import training_options as given
+from splitopt.cli.entry import INTERRUPTED
+from splitopt.errors import TrainingError
+
+if TYPE_CHECKING:
+    from splitopt.training.history import History, RoundRow
+    from splitopt.training.loop import Callback
+
+
+def command(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.json", help="A plan file.")],
+    model: given.Model = None,
+    data: given.Data = "digits",
+    partition: given.Partition = "iid",
+    samples: given.SampleCounts = "plan",
+    scheme: given.SchemeName = None,
+    match: given.Match = "structure",
+    rounds: given.Rounds = None,
+    lr: given.LearningRate = 0.05,
+    server_lr: given.ServerLearningRate = None,
+    optimizer: given.Optimizer = "sgd",
+    momentum: given.Momentum = 0.0,
+    weight_decay: given.WeightDecay = 0.0,
+    batch_norm: given.BatchNorm = "average",
+    optimizer_state: given.OptimizerState = "reset",
+    cut_gradient: given.CutGradient = "mean",
+    weights: given.Weights = "samples",
+    order: given.Order = "given",
+    batched: given.Batched = False,
+    seed: shared.Seed = 0,
+    device: given.TorchDevice = "cpu",
+    evaluate_every: given.EvaluateEvery = 1,
+    target_accuracy: given.TargetAccuracy = None,
+    patience: given.Patience = None,
+    checkpoint: given.StateFolder = None,
+    checkpoint_every: given.CheckpointEvery = 1,
+    resume: given.Resume = False,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE.csv", help="Write a row per round.")
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="FILE", help="Accuracy and loss: .html, .svg or .png."),
+    ] = None,
+    save_model: Annotated[
+        Path | None,
+        typer.Option("--save-model", metavar="FILE.safetensors", help="Write the weights."),
+    ] = None,
+    as_json: shared.AsJson = False,
+) -> int:
+    """Train a plan: real training, in the time that the plan predicts.
+
+    Example: splitopt train plan.json --data digits --rounds 20 --csv rounds.csv --plot rounds.html
+    """
+    from splitopt.plans import Plan
+    from splitopt.report.training import check_plot_path
+    from splitopt.training.runner import train
+
+    shared.check_outputs(plan, csv, plot, save_model)
+    if plot is not None:
+        check_plot_path(plot)
+    chosen = given.options_of(
+        lr=lr,
+        server_lr=server_lr,
+        optimizer=optimizer,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        batch_norm=batch_norm,
+        optimizer_state=optimizer_state,
+        cut_gradient=cut_gradient,
+        weights=weights,
+        order=order,
+        batched=batched,
+    )
+    read = Plan.load(plan)
+    try:
+        with progress(silent=as_json) as callback:
+            run = train(
+                read,
+                model,
+                data,
+                partition=partition,
+                samples=samples,  # type: ignore[arg-type]  # checked there
+                scheme=scheme,
+                options=chosen,
+                rounds=rounds,
+                seed=seed,
+                match=match,  # type: ignore[arg-type]
+                device=device,
+                evaluate_every=evaluate_every,
+                target_accuracy=target_accuracy,
+                patience=patience,
+                checkpoint=checkpoint,
+                checkpoint_every=checkpoint_every,
+                resume=resume,
+                callback=callback,
+                source=str(plan),
+            )
+    except TrainingError as error:
+        if error.history:
+            write_history(error.history, csv, plot, "failed")
+        raise
+    write_history(run.history, csv, plot, run.stopped)
+    if save_model is not None:
+        run.save_model(save_model)
+    if as_json:
+        typer.echo(json.dumps(run.to_dict(), allow_nan=False))
+    else:
+        from splitopt.report.training import training_to_terminal
+
+        shared.console().print(training_to_terminal(run.history, run.stopped))
+    if run.stopped != "interrupted":
+        return 0
+    if checkpoint is not None:
+        typer.echo("--resume goes on from there.", err=True)
+    return INTERRUPTED
+
+
+def write_history(history: History, csv: Path | None, plot: Path | None, stopped: str) -> None:
+    """Write the rounds as the user asked."""
+    if csv is not None:
+        from splitopt.files import write_atomic
+
+        write_atomic(csv, history.to_csv())
+    if plot is not None:
+        from splitopt.report.training import save_plot
+
+        save_plot({"": history}, plot, stopped)
+
+
+@contextmanager
+def progress(silent: bool) -> Iterator[Callback | None]:
+    """Show a bar with the rounds that are done and the last test, on a terminal only."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    console = Console(stderr=True)
+    if silent or not console.is_terminal:
+        yield None
+        return
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Remaining(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def show(row: RoundRow, rounds: int) -> None:
+            tested = "" if row.accuracy is None else f", accuracy {100 * row.accuracy:.1f} %"
+            words = f"loss {row.loss:.4f}{tested}"
+            bar.update(task, total=rounds, completed=row.round, description=words)
+
+        yield show

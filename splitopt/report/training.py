@@ -1,0 +1,264 @@
+"""A training: tables in the terminal, and a page or picture of accuracy and loss.
+
+Free of PyTorch: everything is in the history.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from splitopt.errors import InputError
+from splitopt.files import write_atomic
+from splitopt.report.charts import Curve, Panel, Style, line_styles, panels_figure, svg_text
+from splitopt.report.content import Column, Figure, Table
+from splitopt.report.numbers import percent, seconds
+from splitopt.report.page import template
+from splitopt.report.summary import PlanSummary
+from splitopt.report.terminal import table_in_terminal
+from splitopt.training.history import TRAFFIC, History, RoundRow
+from splitopt.units import readable_bytes
+
+SUFFIXES = (".html", ".svg", ".png")
+MOST_ROWS = 24
+KINDS = {
+    "smashed": "smashed data",
+    "gradient": "gradients of smashed data",
+    "label": "labels",
+    "model_down": "models to the devices",
+    "model_up": "models from the devices",
+}
+"""Kind of traffic -> what people call it."""
+ENDINGS = {
+    "rounds": "All {} rounds were trained",
+    "target": "The accuracy that was wanted was reached after {} rounds",
+    "patience": "Stopped after {} rounds, as the accuracy rose no more",
+    "interrupted": "Interrupted after {} whole rounds",
+    "failed": "Stopped after {} rounds by a number that is not finite",
+}
+_TEST = (5.0, 1.8)
+
+
+def check_plot_path(path: Path) -> None:
+    """Refuse a file whose suffix names no format."""
+    if path.suffix not in SUFFIXES:
+        raise InputError(f"{path}: a plot ends in {', '.join(SUFFIXES)}")
+
+
+def save_plot(runs: Mapping[str, History], path: Path, stopped: str = "rounds") -> None:
+    """Draw accuracy and loss in the format that the suffix names; HTML has tables beside it.
+
+    Parameters
+    ----------
+    runs
+        Name -> history; the tables of a page are those of the first one.
+    path
+        Ends in .html, .svg or .png.
+    stopped
+        Why the first one ended, see `splitopt.training.runner.Run`.
+    """
+    check_plot_path(path)
+    if path.suffix == ".html":
+        write_atomic(path, training_to_html(runs, stopped))
+    elif path.suffix == ".svg":
+        write_atomic(path, svg_text(training_figure(runs)))
+    else:
+        buffer = io.BytesIO()
+        training_figure(runs).savefig(buffer, format="png", dpi=130)
+        write_atomic(path, buffer.getvalue())
+
+
+def training_to_terminal(history: History, stopped: str) -> RenderableType:
+    """Lay out the rounds, how it ended, and what was sent."""
+    summary = summarize_training({"": history}, stopped)
+    parts: list[RenderableType] = [Text(summary.title, style="bold")]
+    for table in summary.tables:
+        parts += table_in_terminal(table)
+    parts.append(Text(summary.verdict, style="bold green"))
+    parts += [Text(f"{label}: {value}") for label, value in summary.facts]
+    return Group(*parts)
+
+
+def training_to_html(runs: Mapping[str, History], stopped: str = "rounds") -> str:
+    """Give the page: figures of all runs, facts and tables of the first."""
+    first = next(iter(runs.values()))
+    summary = summarize_training(runs, stopped)
+    return str(template("training.html").render(summary=summary, origin=first.origin))
+
+
+def summarize_training(runs: Mapping[str, History], stopped: str) -> PlanSummary:
+    """Put trainings into a title, a verdict, facts, tables and figures."""
+    history = next(iter(runs.values()))
+    origin = history.origin
+    words = [str(origin.get(key, "")) for key in ("scenario", "profile", "scheme", "data_name")]
+    return PlanSummary(
+        title="{}: {} trained by {} on {}".format(*words),
+        verdict=_verdict(history, stopped),
+        facts=tuple(_facts(history)),
+        tables=(_rounds(history), *_phases(history), _traffic(history)),
+        figures=(
+            Figure("Accuracy and loss", lambda: svg_text(training_figure(runs)), _caption(runs)),
+        ),
+    )
+
+
+def training_figure(runs: Mapping[str, History]) -> Any:
+    """Draw accuracy and loss over rounds, and below over predicted time where it is known."""
+    styles = line_styles(runs)
+    axes: list[tuple[str, Callable[[RoundRow], float | None]]] = [("round", lambda row: row.round)]
+    if all(history.clock_s is not None for history in runs.values()):
+        axes.append(("predicted time in s", lambda row: row.clock_s))
+    shown = []
+    for label, place in axes:
+        accuracy = [
+            _curve(history, place, lambda row: row.accuracy, styles[name], f"accuracy {index}")
+            for index, (name, history) in enumerate(runs.items())
+        ]
+        loss = [
+            _curve(history, place, lambda row: row.loss, styles[name], f"loss {index}")
+            for index, (name, history) in enumerate(runs.items())
+        ]
+        if len(runs) == 1:
+            (name,) = runs
+            dashed = Style(styles[name].colour, _TEST, styles[name].marker)
+            tested = _curve(runs[name], place, lambda row: row.test_loss, dashed, "test loss")
+            loss.append(tested)
+        shown.append(Panel("", label, "test accuracy", tuple(accuracy), log_x=False))
+        shown.append(Panel("", label, "loss", tuple(loss), log_x=False))
+    return panels_figure(shown, 3.1, columns=2, legend=_legend(runs, styles))
+
+
+def _legend(runs: Mapping[str, History], styles: Mapping[str, Style]) -> Mapping[str, Style]:
+    if len(runs) > 1:
+        return styles
+    (style,) = styles.values()
+    return {"training": style, "test": Style(style.colour, _TEST, style.marker)}
+
+
+def _caption(runs: Mapping[str, History]) -> str:
+    if len(runs) > 1:
+        return "Accuracy of the common model on the test data; loss in training"
+    return "Accuracy of the common model on the test data; loss in training and on the test data"
+
+
+def _curve(
+    history: History,
+    x: Callable[[RoundRow], float | None],
+    y: Callable[[RoundRow], float | None],
+    style: Style,
+    group: str,
+) -> Curve:
+    points = [(x(row), y(row)) for row in history]
+    known = [(a, b) for a, b in points if a is not None and b is not None]
+    kind: Any = "line" if len(known) > 1 else "dots"
+    return Curve([a for a, _ in known], [b for _, b in known], style, group, kind)
+
+
+def _verdict(history: History, stopped: str) -> str:
+    ending = ENDINGS[stopped].format(len(history))
+    best = history.best
+    if best is None or best.accuracy is None:
+        return f"{ending}."
+    return f"{ending}; best test accuracy {percent(best.accuracy)} % after round {best.round}."
+
+
+def _facts(history: History) -> list[tuple[str, str]]:
+    facts = []
+    if history.rows and history.clock_s is not None:
+        facts.append(("Predicted time of these rounds", f"{seconds(history.clock_s)} s"))
+    sent = sum(history.traffic_bytes().values())
+    facts.append(("Sent in all", readable_bytes(sent)))
+    planned, scheme = (history.origin.get(key) for key in ("planned_scheme", "scheme"))
+    if planned != scheme:
+        facts.append(("Planned for", f"{planned}, trained by {scheme} to compare with"))
+    for key, label in (("partition", "Partition"), ("seed", "Seed")):
+        facts.append((label, str(history.origin.get(key, "unknown"))))
+    if dropped := sorted({name for row in history for name in row.dropped}):
+        facts.append(("Dropped in some round", ", ".join(dropped)))
+    return facts
+
+
+def _rounds(history: History) -> Table:
+    """Give the first and the last round, and some of those between."""
+    columns = (
+        Column("round", "Round"),
+        Column("loss", "Loss"),
+        Column("test", "Test loss"),
+        Column("accuracy", "Accuracy %"),
+        Column("round_s", "Round s"),
+        Column("clock", "Time s"),
+        Column("sent", "Sent"),
+    )
+    chosen = _some(history.rows)
+    left = len(history) - len(chosen)
+    return Table(
+        "Rounds",
+        "Training loss, test of the common model, predicted time"
+        + (f"; {left} rounds are left out" if left else ""),
+        columns,
+        tuple(
+            {
+                "round": str(row.round),
+                "loss": f"{row.loss:.4f}",
+                "test": "" if row.test_loss is None else f"{row.test_loss:.4f}",
+                "accuracy": "" if row.accuracy is None else f"{100 * row.accuracy:.2f}",
+                "round_s": "" if row.round_s is None else seconds(row.round_s),
+                "clock": "" if row.clock_s is None else seconds(row.clock_s),
+                "sent": readable_bytes(sum(row.traffic_bytes.values())),
+            }
+            for row in chosen
+        ),
+        things="rounds",
+    )
+
+
+def _some(rows: Sequence[RoundRow]) -> Sequence[RoundRow]:
+    if len(rows) <= MOST_ROWS:
+        return rows
+    places = {round(k * (len(rows) - 1) / (MOST_ROWS - 1)) for k in range(MOST_ROWS)}
+    return [rows[place] for place in sorted(places)]
+
+
+def _phases(history: History) -> list[Table]:
+    """Give the seconds of all rounds by phase, nothing where no time is known."""
+    names = list(dict.fromkeys(name for row in history for name in row.phases_s))
+    sums = {name: sum(row.phases_s.get(name, 0.0) for row in history) for name in names}
+    whole = sum(sums.values())
+    if not whole:
+        return []
+    rows = tuple(
+        {"phase": name, "seconds": seconds(value), "part": percent(value / whole)}
+        for name, value in sums.items()
+    )
+    columns = (
+        Column("phase", "Phase", text=True),
+        Column("seconds", "Seconds"),
+        Column("part", "Part %"),
+    )
+    caption = "Predicted seconds of all rounds on their critical path, by phase"
+    return [Table("Time by phase", caption, columns, rows, things="phases")]
+
+
+def _traffic(history: History) -> Table:
+    sums = history.traffic_bytes()
+    rounds = max(1, len(history))
+    rows = tuple(
+        {
+            "kind": KINDS[kind],
+            "all": readable_bytes(sums[kind]),
+            "each": readable_bytes(sums[kind] / rounds),
+        }
+        for kind in TRAFFIC
+        if sums[kind]
+    )
+    columns = (
+        Column("kind", "What", text=True),
+        Column("all", "All rounds"),
+        Column("each", "A round"),
+    )
+    return Table("Sent", "Bytes that were sent, by what they are", columns, rows, things="kinds")
