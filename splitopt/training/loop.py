@@ -162,6 +162,7 @@ def _row(tally: Round, number: int, history: History, clock: VirtualClock) -> Ro
         clock_s=None if time is None or before is None else before + time.seconds,
         phases_s={} if time is None else dict(time.phases),
         traffic_bytes=asdict(tally.traffic),
+        dropped=tally.dropped,
     )
 
 

@@ -11,10 +11,14 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from splitopt.training.copies import Copy
+from splitopt.training.prepare import Prepared
 from splitopt.training.schemes.base import Round
 from splitopt.training.schemes.clustered import Clustered
 from splitopt.training.wire.compute import COMPUTE
+from splitopt.training.wire.crew import Crew
+from splitopt.training.wire.roles import Setting
 from splitopt.training.wire.server import Arrived, Server
+from splitopt.training.wire.timing import Timing
 
 
 class ClusterServer(Server):
@@ -87,3 +91,9 @@ class ClusterServer(Server):
         last_s = max(one.moment_s for one in there.values())
         self.compute_until(first, batch, last_s, samples)
         return dict(zip(there, gradients, strict=True))
+
+
+def lead(prepared: Prepared, crew: Crew, setting: Setting) -> ClusterServer:
+    """Be rank 0."""
+    timing = Timing(prepared.program)
+    return ClusterServer(prepared.scheme, timing, crew, setting.time_scale, setting.deadline)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from splitopt.errors import InputError, SplitoptError
@@ -44,15 +44,20 @@ class Crew:
     ) -> None:
         self.listener, self.names, self.agreement = listener, tuple(names), dict(agreement)
         self._channels: dict[int, Channel] = {}
-        self._fields: dict[int, Mapping[str, Any]] = {}
-        self._welcome: Mapping[str, Any] = {}
         self._lock = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._receive, name="reception", daemon=True)
         self._thread.start()
 
-    def wait(self, timeout_s: float) -> None:
+    def wait(self, timeout_s: float, check: Callable[[], object] | None = None) -> None:
         """Wait until everybody is there.
+
+        Parameters
+        ----------
+        timeout_s
+            For how long.
+        check
+            Called again and again meanwhile; it may raise what makes waiting useless.
 
         Raises
         ------
@@ -62,6 +67,8 @@ class Crew:
         deadline_s = time.monotonic() + timeout_s
         with self._lock:
             while len(self._channels) < len(self.names):
+                if check is not None:
+                    check()
                 left = deadline_s - time.monotonic()
                 if left <= 0:
                     raise JoinError(
@@ -74,11 +81,6 @@ class Crew:
         """Give the connection to a rank, None if it is not there."""
         with self._lock:
             return self._channels.get(rank)
-
-    def said(self, rank: int) -> Mapping[str, Any]:
-        """Give what a rank has said of itself when it joined, such as the port it listens on."""
-        with self._lock:
-            return self._fields.get(rank, {})
 
     def present(self) -> tuple[int, ...]:
         """Give the ranks that are there."""
@@ -150,7 +152,6 @@ class Crew:
                 if not taken:
                     channel.send("welcome")
                     self._channels[rank] = channel
-                    self._fields[rank] = hello.fields
                     self._lock.notify_all()
             if taken:
                 channel.send("refused", {"message": f"rank {rank} is taken; give each its own"})
@@ -183,7 +184,6 @@ def join(
     rank: int,
     agreement: Mapping[str, Any],
     timeout_s: float,
-    fields: Mapping[str, Any] | None = None,
 ) -> Channel:
     """Join the run that rank 0 leads.
 
@@ -195,8 +195,6 @@ def join(
         As rank 0 has it.
     timeout_s
         For how long to wait for rank 0.
-    fields
-        What else to say of oneself.
 
     Raises
     ------
@@ -206,7 +204,7 @@ def join(
         Rank 0 is not there, or has another token.
     """
     channel = connect(host, port, token, timeout_s)
-    channel.send("hello", {**(fields or {}), "rank": rank, "agreement": dict(agreement)})
+    channel.send("hello", {"rank": rank, "agreement": dict(agreement)})
     answer = channel.receive(max(timeout_s, HELLO_S))
     if answer.kind != "welcome":
         channel.close()

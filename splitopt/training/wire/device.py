@@ -15,6 +15,7 @@ from torch import Tensor
 
 from splitopt.errors import SplitoptError
 from splitopt.training.copies import Copy
+from splitopt.training.prepare import Prepared
 from splitopt.training.schemes.base import Client, Criterion, TrainingError, finite_loss
 from splitopt.training.wire.channel import Channel
 from splitopt.training.wire.compute import COMPUTE, padded
@@ -22,6 +23,7 @@ from splitopt.training.wire.errors import ChannelClosedError, FrameError
 from splitopt.training.wire.frames import Message, Transfer
 from splitopt.training.wire.pace import DevicePace, bucket_of
 from splitopt.training.wire.recorder import Recorder
+from splitopt.training.wire.roles import Setting
 from splitopt.training.wire.timing import BACKWARD, FORWARD, MODEL_UP, UPLOAD, Timing
 from splitopt.training.wire.travelling import control_of, load_control, load_model, parameters_of
 
@@ -163,6 +165,16 @@ class Device:
         self.recorder.add(
             resource.name, resource.kind, phase, self.client.name, batch, start_s, end_s
         )
+
+
+def follow(prepared: Prepared, rank: int, channel: Channel, setting: Setting) -> None:  # noqa: ARG001
+    """Be the client of a rank, from 1 on, until the end of the run."""
+    scheme = prepared.scheme
+    client = scheme.clients[rank - 1]
+    part = scheme.split(scheme.model, client.cuts)[0] if client.cuts else scheme.model
+    own = Copy.of(part, (), ("device",), scheme.split, scheme.options)
+    timing = Timing(prepared.program)
+    Device(client, own, scheme.criterion, channel, timing, rank - 1).run()
 
 
 def expect_kind(message: Message, kind: str) -> Message:

@@ -9,10 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from splitopt.training.copies import Copy, tensor_bytes
+from splitopt.training.prepare import Prepared
 from splitopt.training.schemes.base import Round, Traffic, finite_loss
 from splitopt.training.schemes.parallel_copies import ParallelCopies
 from splitopt.training.wire.compute import COMPUTE
+from splitopt.training.wire.crew import Crew
+from splitopt.training.wire.roles import Setting
 from splitopt.training.wire.server import Server
+from splitopt.training.wire.timing import Timing
 
 
 @dataclass
@@ -85,3 +89,9 @@ class SplitFedServer(Server):
         found.traffic.smashed += tensor_bytes(sent)
         found.traffic.gradient += tensor_bytes(gradient)
         found.traffic.label += tensor_bytes(targets)
+
+
+def lead(prepared: Prepared, crew: Crew, setting: Setting) -> SplitFedServer:
+    """Be rank 0."""
+    timing = Timing(prepared.program)
+    return SplitFedServer(prepared.scheme, timing, crew, setting.time_scale, setting.deadline)

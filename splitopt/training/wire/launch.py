@@ -1,0 +1,289 @@
+"""Runs over connections: all processes of one machine, or one rank of several machines."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from splitopt.errors import InputError, SplitoptError
+from splitopt.plans import Plan
+from splitopt.timeline import Timeline
+from splitopt.training.loop import Callback, Schedule, run_rounds
+from splitopt.training.options import Options
+from splitopt.training.prepare import Prepared
+from splitopt.training.runner import Run, schedule_of
+from splitopt.training.wire.crew import Crew, join
+from splitopt.training.wire.deadlines import Deadline
+from splitopt.training.wire.job import Job
+from splitopt.training.wire.listener import Listener, listen
+from splitopt.training.wire.processes import Processes
+from splitopt.training.wire.ranks import Rank
+from splitopt.training.wire.roles import Setting, roles_of
+from splitopt.training.wire.speed import check_speed, proposed_time_scale
+from splitopt.training.wire.tokens import Token
+
+if TYPE_CHECKING:
+    from torch import nn
+
+JOIN_S = 120.0
+"""For so long rank 0 waits for the others, and they for rank 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class WireRun(Run):
+    """A training whose parties were processes.
+
+    Parameters
+    ----------
+    program
+        What the plan asked for; ``program.replay_of(n).timeline`` is the predicted round n.
+    time_scale
+        Seconds of the wall for each planned one.
+    timelines
+        The rounds of this run as measured, in planned seconds; the round is in their origin.
+    sent_bytes
+        Bytes of tensors on the wire, by the kind of message.
+    dropped
+        A text for each party that a round went on without.
+    """
+
+    program: Any = None
+    time_scale: float = 1.0
+    timelines: tuple[Timeline, ...] = ()
+    sent_bytes: Mapping[str, int] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as JSON-ready data, without the tasks."""
+        return {
+            **super().to_dict(),
+            "time_scale": self.time_scale,
+            "measured_round_s": [timeline.makespan_s for timeline in self.timelines],
+            "sent_bytes": dict(self.sent_bytes),
+            "dropped": list(self.dropped),
+        }
+
+
+def run_wire(
+    plan: Plan,
+    model: nn.Module | str | None = None,
+    data: Any = "digits",
+    *,
+    options: Options | None = None,
+    rounds: int | None = None,
+    time_scale: float | None = None,
+    deadline: Deadline | str | None = None,
+    any_speed: bool = False,
+    callback: Callback | None = None,
+    at_scale: Any = None,
+    join_s: float = JOIN_S,
+    source: str = "plan",
+    partition: str = "iid",
+    samples: str = "plan",
+    seed: int = 0,
+    match: str = "structure",
+    **schedule: Any,
+) -> WireRun:
+    """Train a plan with a process for each of its parties, all on this machine.
+
+    Parameters
+    ----------
+    plan, data, partition, samples, options, rounds, seed, match, callback, source
+        As for `splitopt.train`.
+    model
+        As for `splitopt.train`, but not an object: each process builds its own.
+    time_scale
+        Seconds of the wall for each planned one; by default such that a round takes a few seconds
+        and this host keeps the pace.
+    deadline
+        How long to wait for a device: ``"3x"`` for three times what is planned (the default), or
+        ``"10 s"`` for so many seconds more.
+    any_speed
+        Train even if this host is slower than the plan at this time scale.
+    at_scale
+        Called with the time scale before the first round.
+    join_s
+        How long processes may take to start.
+    **schedule
+        ``evaluate_every``, ``target_accuracy``, ``patience``, ``checkpoint``,
+        ``checkpoint_every`` and ``resume``, as for `splitopt.train`.
+
+    Returns
+    -------
+    WireRun
+        The weights are those of `splitopt.train` bit by bit, with PyTorch on one thread.
+
+    Raises
+    ------
+    InputError, InfeasibleError, TrainingError
+        As `splitopt.train`; and InfeasibleError if this host is too slow, with the factor.
+    JoinError, ProcessError
+        A process did not come up.
+    """
+    arguments = {"partition": partition, "samples": samples, "seed": seed, "match_by": match}
+    job = Job(plan, model, data, options, arguments, source)
+    limit = Deadline.read(deadline) if isinstance(deadline, str) else deadline or Deadline()
+    with _one_thread(), tempfile.TemporaryDirectory(prefix="splitopt-") as place:
+        prepared = job.prepare()
+        roles = roles_of(prepared.program)
+        made = schedule_of(prepared, rounds=rounds, **schedule)
+        path = job.save(Path(place), prepared)
+        setting = Setting(Token.new(), scale_for(prepared, time_scale, any_speed), limit)
+        if at_scale is not None:
+            at_scale(setting.time_scale)
+        listener = listen(None, 0, setting.token)
+        names = roles.parties(prepared.program)
+        with (
+            _closing(listener),
+            Processes(path, names, listener.port, setting.token, join_s) as processes,
+        ):
+            return _lead(prepared, made, setting, listener, join_s, callback, processes)
+
+
+def run_rank(
+    job: Job,
+    rank: Rank,
+    setting: Setting,
+    *,
+    rounds: int | None = None,
+    time_scale: float | None = None,
+    any_speed: bool = False,
+    callback: Callback | None = None,
+    at_scale: Any = None,
+    join_s: float = JOIN_S,
+    **schedule: Any,
+) -> WireRun | None:
+    """Be one rank of a run whose processes were started one by one, on one machine or several.
+
+    Parameters
+    ----------
+    job
+        What is trained; the same for all ranks.
+    rank
+        Which one this is, and where rank 0 listens.
+    setting
+        The shared token, the deadline, and where to listen (by default on the loopback interface,
+        which other machines cannot reach). Its time scale does not count.
+    rounds, time_scale, any_speed, callback, at_scale, join_s, **schedule
+        As for `run_wire`; they count for rank 0 alone.
+
+    Returns
+    -------
+    What the run came to for rank 0, None for the others.
+
+    Raises
+    ------
+    InputError
+        Also if the number of ranks is not what the plan needs, or rank 0 was started otherwise.
+    """
+    with _one_thread():
+        prepared = job.prepare()
+        parties = roles_of(prepared.program).parties(prepared.program)
+        rank.check(parties)
+        if rank.rank:
+            port = rank.find_port(join_s)
+            follow(prepared, rank.rank, rank.host, port, setting, join_s=join_s)
+            return None
+        made = schedule_of(prepared, rounds=rounds, **schedule)
+        scale = scale_for(prepared, time_scale, any_speed)
+        if at_scale is not None:
+            at_scale(scale)
+        with _closing(
+            listen(setting.host, 0 if rank.has_store else rank.port, setting.token)
+        ) as listener:
+            rank.publish(listener.port, join_s)
+            own = replace(setting, time_scale=scale)
+            return _lead(prepared, made, own, listener, join_s, callback)
+
+
+def follow(
+    prepared: Prepared, rank: int, host: str, port: int, setting: Setting, *, join_s: float
+) -> None:
+    """Be a rank other than 0 until the end of the run."""
+    torch.set_num_threads(1)
+    roles = roles_of(prepared.program)
+    with join(host, port, setting.token, rank, prepared.identity, join_s) as channel:
+        roles.run(prepared, rank, channel, setting)
+
+
+def scale_for(prepared: Prepared, time_scale: float | None, any_speed: bool) -> float:
+    """Give the time scale to run at, and see that this host can keep it.
+
+    Raises
+    ------
+    InputError
+        It is not above 0.
+    InfeasibleError
+        This host is too slow for it.
+    """
+    if time_scale is not None and not 0 < time_scale < float("inf"):
+        raise InputError.at("time_scale", f"is {time_scale!r}, it must be above 0")
+    if time_scale is not None and any_speed:
+        return time_scale
+    from splitopt.training.wire.host import measure_host
+
+    timeline = prepared.program.replay.timeline
+    host = measure_host(prepared.program, prepared.scheme, timeline)
+    if time_scale is None:
+        return proposed_time_scale(timeline, host)
+    check_speed(timeline, host, time_scale)
+    return time_scale
+
+
+def _lead(
+    prepared: Prepared,
+    schedule: Schedule,
+    setting: Setting,
+    listener: Listener,
+    join_s: float,
+    callback: Callback | None,
+    processes: Processes | None = None,
+) -> WireRun:
+    """Be rank 0."""
+    roles = roles_of(prepared.program)
+    with Crew(listener, roles.parties(prepared.program), prepared.identity) as crew:
+        crew.wait(join_s, None if processes is None else processes.check)
+        leader = roles.leader(prepared, crew, setting)
+        try:
+            history, stopped = run_rounds(
+                prepared, schedule, do_round=leader.round, callback=callback
+            )
+        except SplitoptError as error:
+            crew.end({"error": str(error)})
+            raise
+    return WireRun(
+        history,
+        prepared.scheme.model,
+        prepared.scheme,
+        stopped,
+        prepared.program,
+        setting.time_scale,
+        tuple(leader.timelines),
+        dict(leader.sent_bytes),
+        tuple(str(item) for item in leader.dropped),
+    )
+
+
+@contextmanager
+def _closing(listener: Listener) -> Iterator[Listener]:
+    try:
+        yield listener
+    finally:
+        listener.close()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let PyTorch work on one thread: the processes share the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

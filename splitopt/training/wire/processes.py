@@ -1,0 +1,134 @@
+"""The other processes of a run on one machine: started together, gone with the one that leads."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from splitopt.errors import SplitoptError
+from splitopt.training.wire.tokens import TOKEN_VARIABLE, Token
+
+GRACE_S = 5.0
+"""For so long processes may take to end by themselves."""
+_PR_SET_PDEATHSIG = 1
+
+
+class ProcessError(SplitoptError):
+    """A process ended before the run began."""
+
+
+class Processes:
+    """One process for each rank from 1 on, in sessions of their own.
+
+    Ctrl-C at the terminal reaches the one that leads only, which then ends the others. They end
+    by themselves when it is gone: their connections break and, on Linux, the kernel ends them.
+
+    Parameters
+    ----------
+    job
+        File of the job.
+    names
+        Of the ranks.
+    port
+        Where rank 0 listens, on the loopback interface.
+    token
+        That all share; it is in the environment, which only this user can read.
+    join_s
+        For how long they try to join.
+    """
+
+    def __init__(
+        self, job: Path, names: Sequence[str], port: int, token: Token, join_s: float
+    ) -> None:
+        self.names, self._logs = tuple(names), []
+        self.started: list[subprocess.Popen[bytes]] = []
+        environment = {
+            **os.environ,
+            TOKEN_VARIABLE: token.secret,
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "OMP_NUM_THREADS": "1",
+        }
+        try:
+            for rank in range(1, len(names) + 1):
+                log = job.parent / f"rank-{rank}.log"
+                self._logs.append(log)
+                with log.open("wb") as stream:
+                    self.started.append(
+                        subprocess.Popen(
+                            [
+                                *(sys.executable, "-m", "splitopt.training.wire"),
+                                *(str(job), str(rank), str(port), str(join_s), str(os.getpid())),
+                            ],
+                            env=environment,
+                            stdin=subprocess.DEVNULL,
+                            stdout=subprocess.DEVNULL,
+                            stderr=stream,
+                            start_new_session=True,
+                        )
+                    )
+        except BaseException:
+            self.kill()
+            raise
+
+    def check(self) -> None:
+        """See that all are still there.
+
+        Raises
+        ------
+        ProcessError
+            One has ended; the message has its last words.
+        """
+        for rank, process in enumerate(self.started, start=1):
+            if process.poll() is not None:
+                raise ProcessError(
+                    f"the process of {self.names[rank - 1]} (rank {rank}) ended with code "
+                    f"{process.returncode} before the run began: {self.last_words(rank)}"
+                )
+
+    def last_words(self, rank: int) -> str:
+        """Give the last line that a process has written to its standard error."""
+        lines = self._logs[rank - 1].read_text(errors="replace").strip().splitlines()
+        return lines[-1].removeprefix("splitopt: error: ") if lines else "it said nothing"
+
+    def wait(self, timeout_s: float = GRACE_S) -> None:
+        """Give them time to end by themselves."""
+        deadline_s = time.monotonic() + timeout_s
+        for process in self.started:
+            try:
+                process.wait(max(0.0, deadline_s - time.monotonic()))
+            except subprocess.TimeoutExpired:  # such as one that is stopped
+                continue
+
+    def kill(self) -> None:
+        """End those that are left, stopped ones included."""
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+        for process in self.started:
+            process.wait()
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.wait()
+        self.kill()
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel end this process when its parent is gone, where the kernel can."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it went before the kernel knew
+        os.kill(os.getpid(), signal.SIGKILL)

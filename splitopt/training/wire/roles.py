@@ -1,0 +1,141 @@
+"""Who there is in a run over connections, by the scheme of the plan.
+
+Rank 0 leads: it holds the scheme, evaluates, writes history and checkpoint. A new scheme that can
+be run over connections is one line here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from splitopt.errors import InputError
+from splitopt.training.wire.deadlines import Deadline
+
+if TYPE_CHECKING:
+    from splitopt.timeline import Timeline
+    from splitopt.training.prepare import Prepared
+    from splitopt.training.program import Program
+    from splitopt.training.schemes import Round
+    from splitopt.training.wire.channel import Channel
+    from splitopt.training.wire.crew import Crew
+    from splitopt.training.wire.tokens import Token
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a run over connections is run.
+
+    Parameters
+    ----------
+    token
+        What all parties know.
+    time_scale
+        Seconds of the wall for each planned one.
+    deadline
+        How long to wait for a party.
+    host
+        Where parties that others connect to listen; None for the loopback interface.
+    """
+
+    token: Token
+    time_scale: float = 1.0
+    deadline: Deadline = field(default_factory=Deadline)
+    host: str | None = None
+
+
+class Leader(Protocol):
+    """What rank 0 of every scheme gives.
+
+    Attributes
+    ----------
+    timelines
+        What was measured, one for each round, in planned seconds.
+    dropped
+        Parties that rounds went on without, with a text for each.
+    sent_bytes
+        Bytes of tensors on the wire by the kind of message.
+    """
+
+    timelines: list[Timeline]
+    dropped: Sequence[object]
+    sent_bytes: Counter[str]
+
+    def round(self, number: int) -> Round:
+        """Train a round (0, 1, ...) and leave the scheme as its own method would."""
+        ...
+
+
+class Roles(NamedTuple):
+    """The ranks of a scheme.
+
+    Parameters
+    ----------
+    parties
+        Names of ranks 1, 2, ... of a program.
+    lead
+        ``MODULE:FUNCTION`` of rank 0, called with what is prepared, the crew and the setting; it
+        gives a `Leader`.
+    follow
+        ``MODULE:FUNCTION`` of all others, called with what is prepared, the own rank, the
+        connection to rank 0 and the setting, of which only token and host count; it returns when
+        rank 0 ends the run.
+    """
+
+    parties: Callable[[Program], tuple[str, ...]]
+    lead: str
+    follow: str
+
+    def leader(self, prepared: Prepared, crew: Crew, setting: Setting) -> Leader:
+        """Be rank 0."""
+        found: Leader = _function(self.lead)(prepared, crew, setting)
+        return found
+
+    def run(self, prepared: Prepared, rank: int, channel: Channel, setting: Setting) -> None:
+        """Be another rank until the end of the run."""
+        _function(self.follow)(prepared, rank, channel, setting)
+
+
+def _devices(program: Program) -> tuple[str, ...]:
+    return tuple(client.name for client in program.clients)
+
+
+ROLES: dict[str, Roles] = {
+    "splitfed_v1": Roles(
+        _devices,
+        "splitopt.training.wire.splitfed:lead",
+        "splitopt.training.wire.device:follow",
+    ),
+    "clustered": Roles(
+        _devices,
+        "splitopt.training.wire.clusters:lead",
+        "splitopt.training.wire.device:follow",
+    ),
+}
+"""Scheme -> its ranks."""
+
+
+def roles_of(program: Program) -> Roles:
+    """Give the ranks of a program.
+
+    Raises
+    ------
+    InputError
+        Its scheme cannot be run over connections, or is not that of the plan.
+    """
+    if program.scheme != program.planned_scheme or program.scheme not in ROLES:
+        raise InputError.at(
+            "scheme",
+            f"{program.scheme} is not run over connections here; leave the scheme to the plan, "
+            f"whose own is {program.planned_scheme}, or train in one process",
+        )
+    return ROLES[program.scheme]
+
+
+def _function(place: str) -> Callable[..., Any]:
+    module, _, name = place.partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), name)
+    return found
