@@ -26,6 +26,7 @@ FORMAT = "splitopt-checkpoint"
 VERSION = 1
 FILE = "checkpoint.json"
 _TENSORS = "state-{}.safetensors"
+_TENSOR_KEYS: dict[str, type] = {"file": str, "bytes": int, "sha256": str}
 _KEYS = ("format", "version", "identity", "history", "tensors", "digest")
 
 
@@ -109,6 +110,7 @@ def load(folder: str | Path, identity: Mapping[str, Any] | None = None) -> Check
     InputError
         There is none, it was cut short or changed, or it is of another run.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load as from_bytes
 
     path = Path(folder) / FILE
@@ -121,24 +123,30 @@ def load(folder: str | Path, identity: Mapping[str, Any] | None = None) -> Check
     if identity is not None:
         _same_run(found["identity"], identity, str(folder))
     tensors = found["tensors"]
-    file = Path(folder) / Path(str(tensors["file"])).name
+    if not isinstance(tensors, Mapping) or not all(
+        isinstance(tensors.get(key), kind) for key, kind in _TENSOR_KEYS.items()
+    ):
+        raise InputError.at(f"{path}: tensors", f"must be an object with {', '.join(_TENSOR_KEYS)}")
+    file = Path(folder) / Path(tensors["file"]).name
     try:
         content = file.read_bytes()
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror}), {path} needs it") from None
     if sha256(content).hexdigest() != tensors["sha256"]:
-        missing = int(tensors["bytes"]) - len(content)
+        missing = tensors["bytes"] - len(content)
         words = f"is cut short by {missing:,} B" if missing > 0 else "was changed or damaged"
         raise InputError(f"{file}: {words}, {path} names other content")
-    return Checkpoint(
-        found["identity"],
-        History.from_dict(found["history"], f"{path}: history"),
-        dict(from_bytes(content)),
-    )
+    try:
+        state = dict(from_bytes(content))
+    except SafetensorError as error:
+        raise InputError(f"{file}: is not a safetensors file ({error})") from None
+    history = History.from_dict(found["history"], f"{path}: history")
+    return Checkpoint(found["identity"], history, state)
 
 
 def _same_run(there: Any, here: Mapping[str, Any], folder: str) -> None:
     """Refuse a checkpoint of another run, and name the first thing in which they differ."""
+    # As JSON has it; what causes a difference stands before what follows from it.
     saved, wanted = _flat(there), _flat(json.loads(json.dumps(here)))
     for name in (*wanted, *saved):
         if saved.get(name) != wanted.get(name):

@@ -114,12 +114,12 @@ def prepare(
     identity = {
         "plan": program.plan_digest,
         "scheme": program.scheme,
+        "seed": seed,
+        "partition": partition,
+        "options": asdict(built.options),
         "model": structure_digest(own.state_dict()),
         "data": loaded.digest(),
-        "partition": partition,
         "clients": _clients_digest(clients),
-        "options": asdict(built.options),
-        "seed": seed,
     }
     return Prepared(program, loaded, split, built, identity)
 

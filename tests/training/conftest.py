@@ -85,17 +85,21 @@ def make():
 
 @functools.cache
 def shipped_plan(name):
-    """Plan a shipped scenario for the digits, quickly; ``digits-varying`` is a cell that varies."""
-    scenario = Scenario.load("digits-clusters" if name == "digits-varying" else name)
+    """Plan a shipped scenario for the digits, quickly.
+
+    ``digits-varying`` is the cell with channels that vary, ``few-splitfed`` the fleet with fewer
+    samples.
+    """
+    base = {"digits-varying": "digits-clusters", "few-splitfed": "digits-splitfed"}.get(name, name)
+    document = Scenario.load(base).to_dict()
     if name == "digits-varying":
-        document = scenario.to_dict()
-        document["distributions"] = {
-            "samples": 3,
-            "snr": {"kind": "uniform", "low_db": 8, "high_db": 20},
-        }
-        scenario = Scenario.from_dict(document)
+        varying = {"samples": 3, "snr": {"kind": "uniform", "low_db": 8, "high_db": 20}}
+        document["distributions"] = varying
+    if name == "few-splitfed":
+        for device in document["devices"]:
+            device["samples"] = 40
     solver = "similar_compute" if name == "digits-clusters" else "auto"
-    return splitopt.plan(scenario, solver=solver)
+    return splitopt.plan(Scenario.from_dict(document), solver=solver)
 
 
 @pytest.fixture
