@@ -6,18 +6,20 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from splitopt.cli import options as shared
 from splitopt.cli import training_options as given
+from splitopt.cli import wire_options as wired
 from splitopt.cli.entry import INTERRUPTED
 from splitopt.errors import TrainingError
 
 if TYPE_CHECKING:
     from splitopt.training.history import History, RoundRow
     from splitopt.training.loop import Callback
+    from splitopt.training.runner import Run
 
 
 def command(
@@ -59,9 +61,21 @@ def command(
         Path | None,
         typer.Option("--save-model", metavar="FILE.safetensors", help="Write the weights."),
     ] = None,
+    wire: wired.Wire = False,
+    time_scale: wired.TimeScale = None,
+    any_speed: wired.AnySpeed = False,
+    deadline: wired.DeadlineText = None,
+    rank: wired.RankNumber = None,
+    world_size: wired.WorldSize = None,
+    master: wired.Master = None,
+    listen: wired.Listen = None,
+    token_file: wired.TokenFile = None,
+    timeline: wired.TimelineFile = None,
     as_json: shared.AsJson = False,
 ) -> int:
     """Train a plan: real training, in the time that the plan predicts.
+
+    With --wire every party is a process of its own, and the plan's time really passes.
 
     Example: splitopt train plan.json --data digits --rounds 20 --csv rounds.csv --plot rounds.html
     """
@@ -69,9 +83,22 @@ def command(
     from splitopt.report.training import check_plot_path
     from splitopt.training.runner import train
 
-    shared.check_outputs(plan, csv, plot, save_model)
+    shared.check_outputs(plan, csv, plot, save_model, timeline)
     if plot is not None:
         check_plot_path(plot)
+    flags = wired.WireFlags(
+        wire,
+        time_scale,
+        any_speed,
+        deadline,
+        rank,
+        world_size,
+        master,
+        listen,
+        token_file,
+        timeline,
+    )
+    flags.check(scheme=scheme, device=device, batched=batched)
     chosen = given.options_of(
         lr=lr,
         server_lr=server_lr,
@@ -86,42 +113,47 @@ def command(
         batched=batched,
     )
     read = Plan.load(plan)
+    common: dict[str, Any] = {
+        "partition": partition,
+        "samples": samples,
+        "rounds": rounds,
+        "seed": seed,
+        "match": match,
+        "evaluate_every": evaluate_every,
+        "target_accuracy": target_accuracy,
+        "patience": patience,
+        "checkpoint": checkpoint,
+        "checkpoint_every": checkpoint_every,
+        "resume": resume,
+        "source": str(plan),
+    }
     try:
         with progress(silent=as_json) as callback:
-            run = train(
-                read,
-                model,
-                data,
-                partition=partition,
-                samples=samples,  # type: ignore[arg-type]  # checked there
-                scheme=scheme,
-                options=chosen,
-                rounds=rounds,
-                seed=seed,
-                match=match,  # type: ignore[arg-type]
-                device=device,
-                evaluate_every=evaluate_every,
-                target_accuracy=target_accuracy,
-                patience=patience,
-                checkpoint=checkpoint,
-                checkpoint_every=checkpoint_every,
-                resume=resume,
-                callback=callback,
-                source=str(plan),
-            )
+            common["callback"] = callback
+            run: Run | None
+            if wire:
+                run = flags.train(read, model, data, chosen, silent=as_json, **common)
+            else:
+                run = train(
+                    read, model, data, scheme=scheme, options=chosen, device=device, **common
+                )
     except TrainingError as error:
         if error.history:
             write_history(error.history, csv, plot, "failed")
         raise
+    if run is None:  # another process leads, and has the results
+        return 0
     write_history(run.history, csv, plot, run.stopped)
     if save_model is not None:
         run.save_model(save_model)
+    flags.save(run)
     if as_json:
         typer.echo(json.dumps(run.to_dict(), allow_nan=False))
     else:
         from splitopt.report.training import training_to_terminal
 
         shared.console().print(training_to_terminal(run.history, run.stopped))
+        wired.report_measured(run)
     if run.stopped != "interrupted":
         return 0
     if checkpoint is not None:

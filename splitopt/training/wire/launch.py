@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ import torch
 
 from splitopt.errors import InputError, SplitoptError
 from splitopt.plans import Plan
+from splitopt.simulation.tracks import one_after_the_other
 from splitopt.timeline import Timeline
 from splitopt.training.loop import Callback, Schedule, run_rounds
 from splitopt.training.options import Options
@@ -30,6 +31,8 @@ from splitopt.training.wire.tokens import Token
 
 if TYPE_CHECKING:
     from torch import nn
+
+AtScale = Callable[[float, float], object]
 
 JOIN_S = 120.0
 """For so long rank 0 waits for the others, and they for rank 0."""
@@ -59,6 +62,12 @@ class WireRun(Run):
     sent_bytes: Mapping[str, int] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
 
+    @property
+    def measured(self) -> Timeline:
+        """All rounds of this run one after the other, batches numbered through."""
+        origin = {"source": "measured", "time_scale": self.time_scale}
+        return one_after_the_other(self.timelines, origin)
+
     def to_dict(self) -> dict[str, Any]:
         """Give it as JSON-ready data, without the tasks."""
         return {
@@ -81,7 +90,7 @@ def run_wire(
     deadline: Deadline | str | None = None,
     any_speed: bool = False,
     callback: Callback | None = None,
-    at_scale: Any = None,
+    at_scale: AtScale | None = None,
     join_s: float = JOIN_S,
     source: str = "plan",
     partition: str = "iid",
@@ -107,7 +116,7 @@ def run_wire(
     any_speed
         Train even if this host is slower than the plan at this time scale.
     at_scale
-        Called with the time scale before the first round.
+        Called with the time scale and the planned seconds of a round before the first one.
     join_s
         How long processes may take to start.
     **schedule
@@ -136,7 +145,7 @@ def run_wire(
         path = job.save(Path(place), prepared)
         setting = Setting(Token.new(), scale_for(prepared, time_scale, any_speed), limit)
         if at_scale is not None:
-            at_scale(setting.time_scale)
+            at_scale(setting.time_scale, prepared.program.replay.simulated_s)
         listener = listen(None, 0, setting.token)
         names = roles.parties(prepared.program)
         with (
@@ -155,7 +164,7 @@ def run_rank(
     time_scale: float | None = None,
     any_speed: bool = False,
     callback: Callback | None = None,
-    at_scale: Any = None,
+    at_scale: AtScale | None = None,
     join_s: float = JOIN_S,
     **schedule: Any,
 ) -> WireRun | None:
@@ -193,7 +202,7 @@ def run_rank(
         made = schedule_of(prepared, rounds=rounds, **schedule)
         scale = scale_for(prepared, time_scale, any_speed)
         if at_scale is not None:
-            at_scale(scale)
+            at_scale(scale, prepared.program.replay.simulated_s)
         with _closing(
             listen(setting.host, 0 if rank.has_store else rank.port, setting.token)
         ) as listener:

@@ -1,0 +1,178 @@
+"""The options of training with a process for each party, and what they turn into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from splitopt.errors import InputError
+
+if TYPE_CHECKING:
+    from splitopt.plans import Plan
+    from splitopt.training.options import Options
+    from splitopt.training.runner import Run
+    from splitopt.training.wire.launch import WireRun
+
+Wire = Annotated[
+    bool,
+    typer.Option("--wire", help="A process for each party, with real bytes at the plan's pace."),
+]
+TimeScale = Annotated[
+    float | None,
+    typer.Option(
+        "--time-scale",
+        metavar="X",
+        help="Seconds for each planned one; by default a round takes a few seconds.",
+    ),
+]
+AnySpeed = Annotated[
+    bool, typer.Option("--any-speed", help="Train even if this host is slower than the plan.")
+]
+DeadlineText = Annotated[
+    str | None,
+    typer.Option(
+        "--deadline",
+        metavar="3x|10 s",
+        help="Drop a device that takes so many times as long as planned, or so much longer.",
+    ),
+]
+RankNumber = Annotated[
+    int | None,
+    typer.Option("--rank", metavar="K", help="Be one process of several, 0 leads; else RANK."),
+]
+WorldSize = Annotated[
+    int | None,
+    typer.Option("--world-size", metavar="N", help="How many processes there are."),
+]
+Master = Annotated[
+    str | None, typer.Option("--master", metavar="HOST:PORT", help="Where rank 0 listens.")
+]
+Listen = Annotated[
+    str | None,
+    typer.Option(
+        "--listen",
+        metavar="HOST",
+        help="Address to listen on, such as 0.0.0.0; by default nobody else can connect.",
+    ),
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file",
+        metavar="FILE",
+        help="The secret that all processes share; or SPLITOPT_TOKEN.",
+    ),
+]
+TimelineFile = Annotated[
+    Path | None,
+    typer.Option("--timeline", metavar="FILE", help="Write what was measured: .json or .csv."),
+]
+
+
+@dataclass(frozen=True)
+class WireFlags:
+    """What the flags of this module said."""
+
+    wire: bool
+    time_scale: float | None
+    any_speed: bool
+    deadline: str | None
+    rank: int | None
+    world_size: int | None
+    master: str | None
+    listen: str | None
+    token_file: Path | None
+    timeline: Path | None
+
+    def check(self, *, scheme: str | None, device: str, batched: bool) -> None:
+        """Refuse flags that do not go together.
+
+        Raises
+        ------
+        InputError
+            A flag of this module without ``--wire``, or one of one process with it.
+        """
+        if not self.wire:
+            for name, value in vars(self).items():
+                if value not in (None, False):
+                    raise InputError.at(f"--{name.replace('_', '-')}", "needs --wire; add it")
+            return
+        for name, given in (
+            ("--scheme", scheme is not None),
+            ("--device", device != "cpu"),
+            ("--batched", batched),
+        ):
+            if given:
+                raise InputError.at(name, "is for training in one process; leave out --wire or it")
+
+    def train(
+        self,
+        plan: Plan,
+        model: str | None,
+        data: str,
+        options: Options,
+        *,
+        silent: bool,
+        **given: Any,
+    ) -> WireRun | None:
+        """Train with the processes of this machine, or be one of them; None for ranks above 0."""
+        from splitopt.training.wire.deadlines import Deadline
+        from splitopt.training.wire.job import Job
+        from splitopt.training.wire.launch import run_rank, run_wire
+        from splitopt.training.wire.ranks import read_rank, shared_token
+        from splitopt.training.wire.roles import Setting
+
+        rank = read_rank(self.rank, self.world_size, self.master)
+        deadline = Deadline() if self.deadline is None else Deadline.read(self.deadline)
+        given |= {
+            "time_scale": self.time_scale,
+            "any_speed": self.any_speed,
+            "at_scale": None if silent else _say_scale,
+        }
+        if rank is None:
+            for name in ("listen", "token_file"):
+                if getattr(self, name) is not None:
+                    raise InputError.at(
+                        f"--{name.replace('_', '-')}",
+                        "is for processes started one by one; give --rank, or leave it out",
+                    )
+            return run_wire(plan, model, data, options=options, deadline=deadline, **given)
+        arguments = {name: given.pop(name) for name in ("partition", "samples", "seed")}
+        arguments["match_by"] = given.pop("match")
+        job = Job(plan, model, data, options, arguments, given.pop("source"))
+        setting = Setting(shared_token(self.token_file), deadline=deadline, host=self.listen)
+        return run_rank(job, rank, setting, **given)
+
+    def save(self, run: Run) -> None:
+        """Write what was measured, if it is to be written."""
+        from splitopt.training.wire.launch import WireRun
+
+        if self.timeline is not None and isinstance(run, WireRun):
+            run.measured.save(self.timeline)
+
+
+def _say_scale(scale: float, round_s: float) -> None:
+    typer.echo(
+        f"Time scale {scale:g}: a round of {round_s:.4g} s takes {scale * round_s:.3g} s", err=True
+    )
+
+
+def report_measured(run: Run) -> None:
+    """Say what was measured, if anything was."""
+    from splitopt.report.numbers import seconds
+    from splitopt.training.wire.launch import WireRun
+
+    if not isinstance(run, WireRun):
+        return
+    for text in run.dropped:
+        typer.echo(f"Dropped: {text}")
+    measured = sorted(timeline.makespan_s for timeline in run.timelines)
+    if measured:
+        predicted = [run.program.replay_of(r.origin["round"]).simulated_s for r in run.timelines]
+        typer.echo(
+            f"Median round: measured {seconds(measured[len(measured) // 2])} s, predicted "
+            f"{seconds(sorted(predicted)[len(predicted) // 2])} s (time scale {run.time_scale:g})"
+        )
