@@ -52,7 +52,7 @@ class LibraryEntry:
     """An instance of the library: drawn by a recipe, or built by a function (published data).
 
     ``as_file`` is false for instances that are too large to keep: they are drawn anew from their
-    recipe and recognised by their digest.
+    recipe and recognised by their digest. ``note`` stands in the file.
     """
 
     name: str
@@ -62,6 +62,7 @@ class LibraryEntry:
     make: Recipe | Callable[[], Problem[Any]]
     as_file: bool = True
     published: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -45,9 +45,7 @@ def close_cuts(
     return _generated(blocks, Lognormal(speed, 0.3), speed, samples, seed)
 
 
-def wide(
-    seed: int, devices: int, cuts: int, samples: int, each: int = EACH
-) -> CutUnderUncertainty:
+def wide(seed: int, devices: int, cuts: int, samples: int, each: int = EACH) -> CutUnderUncertainty:
     """Speeds over a factor of ten: averages are far from typical rounds."""
     rng = np.random.default_rng(seed)
     speed = np.ones(devices)

@@ -118,7 +118,7 @@ def _write_instance(
         "digest": instance_digest(problem),
     }
     if entry.as_file:
-        problem.save(place / f"{entry.name}.json")
+        problem.save(place / f"{entry.name}.json", entry.note)
         return {**document, "file": f"{entry.name}.json"}
     if not isinstance(entry.make, Recipe):
         raise InputError(f"{entry.name}: has no recipe, it must be kept as a file")

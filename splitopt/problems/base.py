@@ -108,10 +108,19 @@ class Problem(ABC, Generic[D]):
             "data": _plain(self.data()),
         }
 
-    def save(self, path: str | Path) -> None:
-        """Write the instance: JSON, or ``.npz`` when the path ends so. Atomic."""
+    def save(self, path: str | Path, note: str = "") -> None:
+        """Write the instance: JSON, or ``.npz`` when the path ends so. Atomic.
+
+        Parameters
+        ----------
+        path
+            Of the file.
+        note
+            Words for whoever opens a JSON file; an archive has none.
+        """
         if Path(path).suffix != ".npz":
-            write_atomic(path, json.dumps(self.to_document(), allow_nan=False) + "\n")
+            document = self.to_document() | ({"note": note} if note else {})
+            write_atomic(path, json.dumps(document, allow_nan=False) + "\n")
             return
         head = {"format": FORMAT, "version": VERSION, "problem": self.name}
         content = {**head, "objective": self.objective, **self.data()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ NONE = Recipe("infeasible", {"devices": 3, "layers": 3})
 def tiny(monkeypatch: pytest.MonkeyPatch) -> Benchmark:
     """Make a benchmark whose library has a file, a generated and an infeasible instance."""
     entries = (
-        LibraryEntry("kept", "small", "synthetic", "a test", SMALL),
+        LibraryEntry("kept", "small", "synthetic", "a test", SMALL, note="in words"),
         LibraryEntry(SMALL.name, "large", "synthetic", "a test", SMALL, as_file=False),
         LibraryEntry("none", "small", "synthetic", "a test", NONE),
     )
@@ -42,6 +43,7 @@ def test_a_written_library_is_read_back(tmp_path: Path) -> None:
     assert len(said) == len(table) == 6
     for instance in found.instances:
         instance.load("makespan")
+    assert json.loads((place / ours[0] / "kept.json").read_text())["note"] == "in words"
     kept = found.best_known["cut_and_resources", "sum", "kept"]
     assert kept.status == "proved"
     assert "enumerate proves it" in kept.certificate
