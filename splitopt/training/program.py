@@ -84,6 +84,8 @@ class Program:
         SHA-256 that names the plan.
     planned_scheme
         The scheme that the plan was made for; `scheme` may be another one, to compare with.
+    opened
+        The problem that the plan answers and its decision, beside these.
     rounds_known
         How many different rounds can be predicted: 1, or those that the plan has sampled.
     """
@@ -100,6 +102,7 @@ class Program:
     plan_digest: str
     planned_scheme: str
     rounds_known: int
+    opened: OpenedPlan
     _predict: Callable[[int], Replay]
 
     @property
@@ -236,6 +239,7 @@ def _program(opened: OpenedPlan, scheme: str, plan_digest: str, **fields: Any) -
         planned_scheme=scheme,
         scenario=opened.scenario,
         profile=opened.profile,
+        opened=opened,
         plan_digest=plan_digest,
     )
 

@@ -67,7 +67,7 @@ def load_control(tensors: Tensors, client: Client, own: Copy) -> None:
     found = {kind: under(dict(tensors), f"{kind}.") for kind in _KINDS}
     if sum(map(len, found.values())) != len(tensors):
         raise FrameError("a state with entries that are unknown")
-    _check_batches(found["batches"], client)
+    check_batches(found["batches"], client)
     expect_like(found["stream"], client.stream.state_dict(), "the random state")
     expect_like(found["buffers"], buffers_of(own), "the buffers")
     _check_moments(found["moments"], own)
@@ -104,7 +104,8 @@ def _moments(own: Copy) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     return device, others
 
 
-def _check_batches(state: Tensors, client: Client) -> None:
+def check_batches(state: Tensors, client: Client) -> None:
+    """Raise `FrameError` if tensors are not where a client's walk through its data can be."""
     own = client.batches.state_dict()
     if state.keys() != own.keys():
         raise FrameError("a walk through the data with other entries than it has here")
