@@ -31,7 +31,6 @@ from splitopt.training.wire.pipeline_timing import (
     ACTIVATIONS,
     GRADIENTS,
     PipelineTiming,
-    pipeline_of,
     pipeline_timing,
 )
 from splitopt.training.wire.recorder import Row, measured_timeline, read_rows
@@ -40,7 +39,6 @@ from splitopt.training.wire.travelling import check_batches, expect_like
 
 if TYPE_CHECKING:
     from splitopt.training.prepare import Prepared
-    from splitopt.training.program import Program
     from splitopt.training.wire.roles import Setting
 
 PREPARE_S = 60.0
@@ -354,12 +352,6 @@ def _sent(message: Message) -> dict[str, int]:
     ):
         raise FrameError("counts of bytes that are none")
     return found
-
-
-def parties(program: Program) -> tuple[str, ...]:
-    """Give the names of ranks 1, 2, ...: the owners, then the nodes in the order of the chain."""
-    system = pipeline_of(program.opened)
-    return (*system.owner_names, *system.node_names)
 
 
 def lead(prepared: Prepared, crew: Crew, setting: Setting) -> Pipeline:

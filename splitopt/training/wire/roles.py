@@ -103,6 +103,13 @@ def _devices(program: Program) -> tuple[str, ...]:
     return tuple(client.name for client in program.clients)
 
 
+def _owners_and_nodes(program: Program) -> tuple[str, ...]:
+    from splitopt.training.wire.pipeline_timing import pipeline_of
+
+    system = pipeline_of(program.opened)
+    return (*system.owner_names, *system.node_names)
+
+
 ROLES: dict[str, Roles] = {
     "splitfed_v1": Roles(
         _devices,
@@ -113,6 +120,11 @@ ROLES: dict[str, Roles] = {
         _devices,
         "splitopt.training.wire.clusters:lead",
         "splitopt.training.wire.device:follow",
+    ),
+    "multihop": Roles(
+        _owners_and_nodes,
+        "splitopt.training.wire.pipeline:lead",
+        "splitopt.training.wire.parties:follow",
     ),
 }
 """Scheme -> its ranks."""
