@@ -21,12 +21,14 @@ from splitopt.training.randomness import Stream
 from splitopt.training.schemes.base import Criterion, Scheme
 from splitopt.training.wire.channel import Channel, connect
 from splitopt.training.wire.listener import listen
+from splitopt.training.wire.pacing import Bucket, pad_until
 from splitopt.training.wire.speed import HostSeconds, usable_cores
 from splitopt.training.wire.tokens import Token
 
 REPEATS = 7
-_SMALL, _LARGE = 40, 6
-_LARGE_BYTES = 1 << 20
+_COUNT, _LARGE_COUNT = 20, 6
+_SMALL_BYTES, _LARGE_BYTES = 1 << 10, 1 << 20
+_WAIT_S = 0.005
 _COMPUTED = {
     "device forward": ("forward", 0),
     "device backward": ("backward", 0),
@@ -72,14 +74,21 @@ class ChainSeconds:
 
 @dataclass(frozen=True)
 class Loopback:
-    """What a message over this host's own network takes: a fixed time, and one by its size."""
+    """What messages over this host's own network take, and waiting.
 
-    message_s: float
+    Parameters
+    ----------
+    bytes_per_s
+        At which large messages arrive.
+    handing_over_s
+        By which a message on a paced link arrives later than its last byte was due.
+    waking_s
+        By which a planned wait ends late.
+    """
+
     bytes_per_s: float
-
-    def seconds(self, size: float) -> float:
-        """Give the s of a message of this many bytes."""
-        return self.message_s + size / self.bytes_per_s
+    handing_over_s: float
+    waking_s: float
 
 
 def measure_host(program: Program, scheme: Scheme, timeline: Timeline) -> HostSeconds:
@@ -168,14 +177,15 @@ def host_seconds(
                 raise InputError.at("chains", f"nothing was measured for {name}")
             chain = chains[name]
             if names[phase] in _MODEL:
-                known[key] = loopback.seconds(chain.model_bytes)
+                known[key] = chain.model_bytes / loopback.bytes_per_s
             elif is_message[row]:  # over whichever cut: the largest of them
-                known[key] = loopback.seconds(chain.sent_bytes.max(initial=0.0))
+                known[key] = chain.sent_bytes.max(initial=0.0) / loopback.bytes_per_s
             else:
                 times = (crowd or {}).get(name, 1) if names[phase] == "server" else 1
                 known[key] = times * chain.of(names[phase], int(place[resource]))
         seconds[row] = known[key]
-    return HostSeconds(seconds, is_message, cores)
+    late = np.where(is_message, loopback.handing_over_s, loopback.waking_s)
+    return HostSeconds(seconds, is_message, late, cores)
 
 
 def measure_chain(
@@ -213,7 +223,7 @@ def measure_chain(
 
 
 def measure_loopback() -> Loopback:
-    """Send small and large messages to oneself over an authenticated channel."""
+    """Send large and paced messages to oneself over an authenticated channel, and wait."""
     token = Token.new()
     listener = listen("127.0.0.1", 0, token)
     received: list[Channel] = []
@@ -223,18 +233,23 @@ def measure_loopback() -> Loopback:
 
     thread = threading.Thread(target=accept, daemon=True)
     thread.start()
+    small, large = torch.zeros(_SMALL_BYTES // 4), torch.zeros(_LARGE_BYTES // 4)
     try:
         with connect("127.0.0.1", listener.port, token, 10.0) as sender:
             thread.join(10.0)
             with received[0] as receiver:
-                small = _trips(sender, receiver, torch.zeros(16), _SMALL)
-                large = _trips(sender, receiver, torch.zeros(_LARGE_BYTES // 4), _LARGE)
+                moving = _trips(sender, receiver, large, None, _LARGE_COUNT)
+                pace = Bucket(_SMALL_BYTES / _WAIT_S)
+                handing = _trips(sender, receiver, small, pace, _COUNT) - _WAIT_S
     finally:
         listener.close()
-    return Loopback(small, _LARGE_BYTES / max(large - small, 1e-9))
+    waking = float(np.median([pad_until(time.monotonic() + _WAIT_S) for _ in range(_COUNT)]))
+    return Loopback(_LARGE_BYTES / moving, max(handing, 0.0), max(waking, 0.0))
 
 
-def _trips(sender: Channel, receiver: Channel, tensor: Tensor, count: int) -> float:
+def _trips(
+    sender: Channel, receiver: Channel, tensor: Tensor, bucket: Bucket | None, count: int
+) -> float:
     """Median s from the start of sending until the whole message is there."""
     arrived: Queue[float] = Queue()
 
@@ -247,7 +262,7 @@ def _trips(sender: Channel, receiver: Channel, tensor: Tensor, count: int) -> fl
     thread.start()
     found = []
     for _ in range(count):
-        sender.send("probe", {}, {"values": tensor})
+        sender.send("probe", {}, {"values": tensor}, bucket=bucket)
         found.append(arrived.get(timeout=10.0))  # the next one leaves when this one is there
     thread.join(10.0)
     return float(np.median(found))

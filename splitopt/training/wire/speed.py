@@ -7,8 +7,8 @@ held against the plan: the time scale must be at least so large that
 * no computation takes longer than planned,
 * all computations and messages that run at the same time have room on the cores of the host, so
   that they never pile up by more than `MOST_LATE` of the median step, and
-* in no step messages (which cost a fixed time each, on any link) run late by more than
-  `MOST_LATE` of the step.
+* no step is made late by more than `MOST_LATE` of it by what every task costs at any pace: waking
+  up, handing a message over, and bytes that the host's own network does not move in time.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ import numpy.typing as npt
 from splitopt.errors import InfeasibleError, InputError
 from splitopt.timeline import FloatArray, IntArray, Timeline
 
-MOST_LATE = 0.02
+MOST_LATE = 0.05
 """Fraction of a step by which messages, and what competes for the cores, may make it late."""
-ROOM = 1.5
+ROOM = 2.0
 """A proposed time scale is so many times the smallest one that the host can keep."""
 USUAL_ROUND_S = 5.0
 """A proposed time scale makes a round take about so long, if the host can keep it."""
@@ -42,12 +42,16 @@ class HostSeconds:
         Shape (T,): s of the task alone on one core.
     is_message
         Shape (T,): whether it sends something rather than computes.
+    late_s
+        Shape (T,): s by which it ends late even if there is time enough: waking up after a planned
+        wait, and handing a message over.
     cores
         How many cores the processes may use.
     """
 
     seconds: FloatArray
     is_message: npt.NDArray[np.bool_]
+    late_s: FloatArray
     cores: int
 
 
@@ -82,10 +86,12 @@ def limits(timeline: Timeline, host: HostSeconds) -> tuple[Limit, ...]:
     InputError
         The host's seconds do not belong to the timeline, or are not finite numbers >= 0.
     """
-    if host.seconds.shape != (len(timeline),) or host.is_message.shape != (len(timeline),):
-        raise InputError.at("seconds", f"must have a value for each of {len(timeline)} tasks")
-    if not (np.isfinite(host.seconds) & (host.seconds >= 0)).all():
-        raise InputError.at("seconds", "must hold finite numbers >= 0")
+    for name in ("seconds", "is_message", "late_s"):
+        column = getattr(host, name)
+        if column.shape != (len(timeline),):
+            raise InputError.at(name, f"must have a value for each of {len(timeline)} tasks")
+        if not (np.isfinite(column) & (column >= 0)).all():
+            raise InputError.at(name, "must hold finite numbers >= 0")
     found = (_alone(timeline, host), _together(timeline, host), _late(timeline, host))
     return tuple(sorted(found, key=lambda limit: -limit.time_scale))
 
@@ -176,29 +182,31 @@ def _together(timeline: Timeline, host: HostSeconds) -> Limit:
 
 
 def _late(timeline: Timeline, host: HostSeconds) -> Limit:
-    """Messages of a step may run late by a small fraction of the step.
+    """Let no step be late by more than a small fraction of it.
 
-    At scale s they are late by sum max(0, h - s p), which falls with s, while the step takes s
-    times its planned span: the smallest s is where the two meet, a root between two kinks.
+    At scale s the tasks of a step are late by what each costs at any pace, and messages by
+    sum max(0, h - s p) where the network does not move them in time; this falls with s, while the
+    step takes s times its planned span.
     """
     planned = timeline.end_s - timeline.start_s
     found, worst = 0.0, None
     for step in _steps(timeline):
         sent, span = step[host.is_message[step]], _span(timeline, step)
-        if not sent.size or span == 0:
+        if span == 0:
             continue
-        scale = _meeting_point(host.seconds[sent], planned[sent], MOST_LATE * span)
+        fixed = float(host.late_s[step].sum())
+        scale = _meeting_point(fixed, host.seconds[sent], planned[sent], MOST_LATE * span)
         if scale > found:
-            found, worst = scale, (step, len(sent), float(host.seconds[sent].sum()), span)
+            found, worst = scale, (step, fixed + float(host.seconds[sent].sum()), span)
     if worst is None:
-        return Limit(0.0, "nothing is sent")
-    step, count, taken, span = worst
+        return Limit(0.0, "nothing is late")
+    step, taken, span = worst
     row = int(step[0])
     return Limit(
         found,
-        f"batch {int(timeline.batch[row])} of {timeline.owners[timeline.owner[row]]} sends "
-        f"{count} messages, which take {_milli(taken)} here on any link, in a step of "
-        f"{_milli(span)} in the plan",
+        f"batch {int(timeline.batch[row])} of {timeline.owners[timeline.owner[row]]} has "
+        f"{len(step)} tasks, which wake up and hand over within {_milli(taken)} here, and takes "
+        f"{_milli(span)} in the plan, of which that may be {100 * MOST_LATE:g} %",
     )
 
 
@@ -213,12 +221,13 @@ def _span(timeline: Timeline, step: IntArray) -> float:
     return float(timeline.end_s[step].max() - timeline.start_s[step].min())
 
 
-def _meeting_point(taken: FloatArray, planned: FloatArray, allowed: float) -> float:
-    """Give the smallest s with sum max(0, taken - s planned) <= s allowed."""
+def _meeting_point(fixed: float, taken: FloatArray, planned: FloatArray, allowed: float) -> float:
+    """Give the smallest s with fixed + sum max(0, taken - s planned) <= s allowed."""
     kinks = np.divide(taken, planned, out=np.full(len(taken), np.inf), where=planned > 0)
     order = np.argsort(-kinks)
     # Of the tasks in this order, the first k are late where s is below the k-th kink.
-    total, slope = np.cumsum(taken[order]), np.cumsum(planned[order])
+    total = fixed + np.concatenate(([0.0], np.cumsum(taken[order])))
+    slope = np.concatenate(([0.0], np.cumsum(planned[order])))
     return float((total / (slope + allowed)).max())
 
 
