@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 EXPORTERS = {
     "torch": "splitopt.export.torch_parts",
+    "torch-pipelining": "splitopt.export.torch_pipelining",
 }
 """Format -> the module that writes it, with ``SUMMARY`` and ``files(job)``."""
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from splitopt.export.code import PartCode, code_of
 from splitopt.export.holders import Chain
+from splitopt.export.shapes import Shape, shapes_at
 from splitopt.plans import Plan
 from splitopt.profiles.tracing.example import Inputs
 from splitopt.profiles.tracing.split import SplitModel
@@ -101,6 +102,14 @@ class Job:
         return tuple(
             WrittenPart(f"Part{number}", pair, self._layers(pair), self._code(pair))
             for number, pair in enumerate(sorted(ends, key=place), start=1)
+        )
+
+    @cached_property
+    def shapes(self) -> dict[str | None, Shape | None]:
+        """Shape and type of what crosses each cut that is used, and of the output (None)."""
+        used = {cut for chain in self.chains for cut in chain.cuts}
+        return shapes_at(
+            self.split, [name for name in self.split.cuts if name in used], self.inputs
         )
 
     def parts_of(self, chain: Chain) -> tuple[WrittenPart, ...]:

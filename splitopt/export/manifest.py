@@ -9,20 +9,18 @@ from typing import Any
 
 from splitopt.export.holders import Chain, parties_of
 from splitopt.export.job import Job
+from splitopt.export.shapes import shape_of
 from splitopt.export.weights import tensors_of
 
 FORMAT = "splitopt-torch-parts"
 VERSION = 1
 WEIGHTS = "weights.safetensors"
 _FLAT = re.compile(r"\[[^\[\]{}]*\]")
+_BREAK = re.compile(r"(,?)\n\s*")
 
 
 def manifest_of(job: Job) -> dict[str, Any]:
     """Give the manifest as JSON-ready data."""
-    example = [
-        {"shape": list(item.shape[1:]), "dtype": str(item.dtype).removeprefix("torch.")}
-        for item in job.inputs
-    ]
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -39,7 +37,8 @@ def manifest_of(job: Job) -> dict[str, Any]:
             "target": job.origin.target,
             "cuts_found_by": job.split.method,
             "fingerprint": job.fingerprint,
-            "inputs": example,
+            "inputs": [shape_of(item, item) for item in job.inputs],
+            "output": job.shapes[None],
             "tensors": {
                 name: [str(item.dtype).removeprefix("torch."), *item.shape]
                 for name, item in tensors_of(job.split.module).items()
@@ -71,7 +70,11 @@ def json_text(data: dict[str, Any]) -> str:
     """Give data as the text of a JSON file, with lists of numbers and texts on one line."""
     text = json.dumps(data, indent=1, allow_nan=False)
     # No text of JSON holds a line break, so that only layout is changed.
-    return _FLAT.sub(lambda found: re.sub(r"\n\s*", " ", found[0]), text) + "\n"
+    return _FLAT.sub(lambda found: _BREAK.sub(_joint, found[0]), text) + "\n"
+
+
+def _joint(found: re.Match[str]) -> str:
+    return ", " if found[1] else ""
 
 
 def _client(job: Job, chain: Chain) -> dict[str, Any]:
@@ -89,12 +92,13 @@ def _client(job: Job, chain: Chain) -> dict[str, Any]:
 
 
 def _crossings(job: Job) -> dict[str, Any]:
-    """Give the bytes per sample that cross each cut that somebody uses."""
+    """Give what crosses each cut that somebody uses: bytes per sample, shape and type."""
     used = {cut for chain in job.chains for cut in chain.cuts}
     return {
         name: {
             "activation_bytes_per_sample": float(job.program.profile.smashed_bytes[index]),
             "gradient_bytes_per_sample": float(job.program.profile.gradient_bytes[index]),
+            **(job.shapes[name] or {}),
         }
         for index, name in enumerate(job.program.profile.layers)
         if name in used

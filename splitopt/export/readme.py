@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from splitopt.export.holders import parties_of
 from splitopt.export.job import Job, Origin, WrittenPart
@@ -97,3 +98,61 @@ def _part_row(part: WrittenPart) -> Sequence[str]:
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def pipeline_readme(job: Job, spec: dict[str, Any]) -> str:
+    """Write the page of the pipeline: that of the parts, and how it is run."""
+    name, client = next(iter(spec["clients"].items()))
+    stages = client["stages"]
+    held: dict[str, list[str]] = {}
+    for rank, number in enumerate(client["stage_of_rank"]):
+        stage = stages[number]
+        held.setdefault(stage["party"], []).append(f"rank {rank}: stage {number} ({stage['part']})")
+    sections = [
+        parts_readme(job).rstrip("\n"),
+        "## As a pipeline",
+        f"`train_pipeline.py` trains the model of one client, here {name}, with the stages of the "
+        "plan, a process for each. It needs PyTorch alone; `--help` lists its options.",
+        "```sh\n"
+        f"torchrun --standalone --nproc-per-node {len(stages)} train_pipeline.py --data random\n"
+        "```",
+        "On several machines every party starts its own processes, in this order of node ranks:",
+        _table(
+            ("Node rank", "Party", "Processes", "Which run"),
+            (
+                (str(node), party, str(len(ranks)), ", ".join(ranks))
+                for node, (party, ranks) in enumerate(held.items())
+            ),
+        ),
+        "```sh\n"
+        f"torchrun --nnodes {len(held)} --node-rank NODE_RANK --nproc-per-node PROCESSES \\\n"
+        "    --master-addr FIRST_MACHINE --master-port 29500 train_pipeline.py --data DATA\n"
+        "```",
+        _WHAT_IS_KEPT,
+    ]
+    if client["split_spec"] is not None:
+        sections.append(_SPLIT_SPEC.format(name=json.dumps(name)))
+    return "\n\n".join(sections) + "\n"
+
+
+_WHAT_IS_KEPT = """\
+Kept of the plan: the stages, who runs them, the batch size; inputs and labels stay with the first
+and the last stage. Not kept: here one model learns from one client's batches, which are cut into
+microbatches so that the stages work at the same time; in the plan every client has a copy, the
+batches of different clients fill the pipeline, and copies are averaged. Batch normalisation sees
+microbatches. Links and machines are as fast as they are."""
+
+_SPLIT_SPEC = """\
+All cuts are ends of modules, so PyTorch can split the model by itself:
+
+```python
+import json
+
+import torch
+from torch.distributed.pipelining import SplitPoint, pipeline
+
+spec = json.load(open("pipeline.json"))["clients"][{name}]
+points = {{cut: SplitPoint[where] for cut, where in spec["split_spec"].items()}}
+pipe = pipeline(model, mb_args=(microbatch,), split_spec=points)
+stage = pipe.get_stage_module(0)
+```"""

@@ -12,7 +12,6 @@ from splitopt.export.standalone import network_source
 from splitopt.export.weights import safetensors_bytes
 
 SUMMARY = "the parts as modules in plain PyTorch, with a loader"
-NEEDS_MODEL = "writing parts of a model"
 
 
 def files(job: Job) -> dict[str, bytes]:

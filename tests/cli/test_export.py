@@ -73,6 +73,12 @@ def test_writes_a_folder(capsys, tmp_path, saved):
     assert not (out / "model.py").exists()
 
 
+def test_help_names_the_formats(capsys):
+    """Every format that there is stands in the help."""
+    assert run(["export", "--help"]) == 0
+    assert "torch, torch-pipelining" in " ".join(capsys.readouterr().out.replace("│", " ").split())
+
+
 @pytest.mark.parametrize(
     ("code", "arguments", "words"),
     [
@@ -95,6 +101,7 @@ def test_writes_a_folder(capsys, tmp_path, saved):
         (2, ["splitfed.json", "--weights", "OTHER"], "the weights are of another model"),
         (2, ["splitfed.json", "-o", "no/such/folder"], "does not exist"),
         (2, ["no.json"], "there is no such file"),
+        (2, ["paper.json", "--to", "torch-pipelining"], "names no shipped network"),
     ],
 )
 def test_mistakes_are_one_sentence(capsys, monkeypatch, tmp_path, saved, code, arguments, words):

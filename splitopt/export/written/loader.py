@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import math
 import struct
@@ -12,6 +13,12 @@ import torch
 from torch import nn
 
 HERE = Path(__file__).resolve().parent
+TYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
+    "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8,
+    "U8": torch.uint8, "BOOL": torch.bool,
+}  # fmt: skip
+"""Types of tensors by their names in a safetensors file."""
 
 
 def manifest() -> dict[str, Any]:
@@ -39,7 +46,8 @@ def load_parts(
         Whose model it is: for a server or node, one of those that it works for. It can be left out
         where all of them have the same parts; a device or owner holds its own.
     weights
-        A safetensors file; what the parts hold is read from it into the model.
+        A safetensors file, or a folder with one for each part, named after it; what the parts hold
+        is read into the model.
 
     Raises
     ------
@@ -115,11 +123,6 @@ def read_weights(path: str | Path, names: list[str]) -> dict[str, torch.Tensor]:
     ValueError
         The file is damaged or does not have them.
     """
-    types = {
-        "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
-        "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8,
-        "U8": torch.uint8, "BOOL": torch.bool,
-    }  # fmt: skip
     found = {}
     with open(path, "rb") as stream:
         try:
@@ -132,7 +135,7 @@ def read_weights(path: str | Path, names: list[str]) -> dict[str, torch.Tensor]:
             for name in names:
                 if name not in header:
                     raise ValueError(f"there is no tensor {name!r}")
-                kind, shape = types[header[name]["dtype"]], header[name]["shape"]
+                kind, shape = TYPES[header[name]["dtype"]], header[name]["shape"]
                 first, last = header[name]["data_offsets"]
                 if any(not isinstance(side, int) or side < 0 for side in shape):
                     raise ValueError(f"the shape of {name!r} is none")
@@ -148,6 +151,25 @@ def read_weights(path: str | Path, names: list[str]) -> dict[str, torch.Tensor]:
                 f"{path}: is no safetensors file with these weights ({error})"
             ) from None
     return found
+
+
+def write_weights(path: str | Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Write tensors as a safetensors file, which `read_weights` and others read."""
+    names = {kind: name for name, kind in TYPES.items()}
+    header, content = {}, bytearray()
+    for name, tensor in tensors.items():
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        first = len(content)
+        content += ctypes.string_at(flat.data_ptr(), flat.numel() * flat.element_size())
+        place = [first, len(content)]
+        header[name] = {
+            "dtype": names[tensor.dtype], "shape": list(tensor.shape), "data_offsets": place
+        }  # fmt: skip
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    made = Path(f"{path}.part")
+    made.write_bytes(struct.pack("<Q", len(text)) + text + bytes(content))
+    made.replace(path)
 
 
 class Part(nn.Module):
@@ -188,11 +210,17 @@ def _take(part: nn.Module, model: nn.Module, name: str) -> None:
 def _built(model: nn.Module, names: Any, weights: str | Path | None) -> list[nn.Module]:
     """Build parts by the names of their classes."""
     parts: list[nn.Module] = [globals()[name](model) for name in names]
-    for part in parts if weights is not None else ():
-        assert weights is not None
-        own = part.state_dict()
-        for name, value in read_weights(weights, list(own)).items():
-            if own[name].shape != value.shape:
-                raise ValueError(f"{weights}: {name!r} has the shape {tuple(value.shape)}")
-            own[name].copy_(value)
+    if weights is not None:
+        for name, part in zip(names, parts, strict=True):
+            path = Path(weights)
+            _read_into(part, path / f"{name}.safetensors" if path.is_dir() else path)
     return parts
+
+
+def _read_into(part: nn.Module, path: Path) -> None:
+    """Read a part's weights from a file."""
+    own = part.state_dict()
+    for name, value in read_weights(path, list(own)).items():
+        if own[name].shape != value.shape:
+            raise ValueError(f"{path}: {name!r} has the shape {tuple(value.shape)}")
+        own[name].copy_(value)
