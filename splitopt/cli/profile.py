@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from splitopt.cli import options as shared
+from splitopt.cli import profile_options as given
 from splitopt.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,64 +18,21 @@ if TYPE_CHECKING:
 
 
 def command(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="MODULE:FACTORY, FILE.py:FACTORY, or a shipped model such as resnet18.",
-        ),
-    ],
-    input_shape: Annotated[
-        str | None,
-        typer.Option("--input-shape", metavar="C,H,W", help="The shape of one sample."),
-    ] = None,
-    input_dtype: Annotated[
-        str | None,
-        typer.Option("--input-dtype", metavar="TYPE", help="float32, or int64 for token ids."),
-    ] = None,
-    classes: Annotated[
-        int | None,
-        typer.Option("--classes", metavar="N", help="Outputs of a shipped model."),
-    ] = None,
-    method: Annotated[
-        str,
-        typer.Option("--method", metavar="NAME", help="auto, sequential, fx, export or stages."),
-    ] = "auto",
-    stages: Annotated[
-        str | None,
-        typer.Option(
-            "--stages", metavar="A,B,...", help="Submodules that the model runs through in order."
-        ),
-    ] = None,
-    keep_all: Annotated[
-        bool, typer.Option("--all", help="Keep cuts that another one beats.")
-    ] = False,
-    shapes_only: Annotated[
-        bool,
-        typer.Option("--shapes-only", help="Count on shapes: nothing is computed or compared."),
-    ] = False,
-    name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="The name of the profile.")
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="PROFILE.json", help="Write the profile."),
-    ] = None,
-    measure: Annotated[
-        str | None,
-        typer.Option("--measure", metavar="MACHINE", help="Time the layers; name this machine."),
-    ] = None,
-    batch: Annotated[
-        int, typer.Option("--batch", metavar="N", min=1, help="Samples in a timed batch.")
-    ] = 32,
-    repeats: Annotated[int, typer.Option("--repeats", metavar="N", min=1, help="Timed runs.")] = 20,
-    threads: Annotated[
-        int | None, typer.Option("--threads", metavar="N", min=1, help="Threads of torch.")
-    ] = None,
-    times: Annotated[
-        Path | None,
-        typer.Option("--times", metavar="DIR", help="Write MODEL__MACHINE.csv there."),
-    ] = None,
+    target: given.Target,
+    input_shape: given.InputShape = None,
+    input_dtype: given.InputType = None,
+    classes: given.Classes = None,
+    method: given.Method = "auto",
+    stages: given.Stages = None,
+    keep_all: given.KeepAll = False,
+    shapes_only: given.ShapesOnly = False,
+    name: given.Name = None,
+    output: given.Output = None,
+    measure: given.Measure = None,
+    batch: given.Batch = 32,
+    repeats: given.Repeats = 20,
+    threads: given.Threads = None,
+    times: given.Times = None,
     as_json: shared.AsJson = False,
 ) -> int:
     """Find where a model can be cut and what each cut costs, as a profile to plan with.
@@ -88,16 +46,7 @@ def command(
     from splitopt.profiles.tracing.example import made
     from splitopt.profiles.tracing.source import open_model, read_shape
 
-    if output is not None:
-        if output.suffix != ".json":
-            raise InputError(f"{output}: a profile is a JSON file; give a name that ends in .json")
-        shared.check_outputs(Path(target), output)
-    if measure is not None and shapes_only:
-        raise InputError("--measure computes, --shapes-only does not; leave one of them out")
-    if times is not None and (measure is None or not times.is_dir()):
-        raise InputError(
-            f"--times {times}: must be a folder that exists, and needs --measure MACHINE"
-        )
+    _check(target, output, measure, shapes_only, times)
     shape = None if input_shape is None else read_shape(input_shape)
     device = "meta" if shapes_only else "cpu"
     module, short, size, dtype = open_model(target, shape, classes, device)
@@ -127,6 +76,22 @@ def command(
     else:
         _show(found, profile, sentences, output)
     return 0
+
+
+def _check(
+    target: str, output: Path | None, measure: str | None, shapes_only: bool, times: Path | None
+) -> None:
+    """Refuse options that contradict each other, and files that cannot be written."""
+    if output is not None:
+        if output.suffix != ".json":
+            raise InputError(f"{output}: a profile is a JSON file; give a name that ends in .json")
+        shared.check_outputs(Path(target), output)
+    if measure is not None and shapes_only:
+        raise InputError("--measure computes, --shapes-only does not; leave one of them out")
+    if times is not None and (measure is None or not times.is_dir()):
+        raise InputError(
+            f"--times {times}: must be a folder that exists, and needs --measure MACHINE"
+        )
 
 
 def _show(
