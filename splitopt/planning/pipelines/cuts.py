@@ -14,17 +14,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from splitopt.driver import solve
-from splitopt.errors import InfeasibleError, InputError, SolveError
+from splitopt.errors import InfeasibleError, InputError
+from splitopt.planning.pipelines.proving import proved
 from splitopt.problems.arrays import number_table
 from splitopt.problems.base import FEASIBILITY_TOLERANCE
-from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
+from splitopt.problems.pipeline_partition import PipelinePartition
 from splitopt.results import Result
 from splitopt.solvers.base import Solver
 
@@ -113,19 +113,26 @@ def choose_cuts(
     for bound, pair, candidate in waiting:
         if best is not None and bound > best.value * (1 + 1e-12):
             break
-        result = solve(candidate.problem, solver, time_limit_s=time_limit_s)
+        result, decision = proved(candidate.problem, solver, time_limit_s)
         solved += 1
-        if result.outcome == "infeasible":
+        if decision is None:
             reason = result.message
             continue
-        if result.outcome != "optimal":
-            raise SolveError(f"{result.solver} ended without a proof ({result.message})", result)
-        found = _choice(pair, candidate, result, len(waiting))
+        found = CutChoice(
+            pair,
+            candidate.problem,
+            result,
+            candidate.own_s,
+            value=result.objective + _added(candidate),
+            latency_s=candidate.problem.latency(decision) + candidate.own_s,
+            pairs=len(waiting),
+            solved=0,
+        )
         if best is None or _rank(found) < _rank(best):
             best = found
     if best is None:
         raise InfeasibleError(reason or "the owners' memory holds no pair of cuts")
-    return CutChoice(**{**vars(best), "solved": solved})
+    return replace(best, solved=solved)
 
 
 def best_cuts(
@@ -218,20 +225,6 @@ def between(problem: PipelinePartition, pair: Pair) -> PipelinePartition:
 def _added(candidate: Candidate) -> float:
     """Give what the owners' parts add to the objective."""
     return candidate.own_s if candidate.problem.objective == "epoch" else 0.0
-
-
-def _choice(pair: Pair, candidate: Candidate, result: Result, pairs: int) -> CutChoice:
-    assert isinstance(result.decision, PipelinePartitionDecision)
-    return CutChoice(
-        pair=pair,
-        problem=candidate.problem,
-        result=result,
-        own_s=candidate.own_s,
-        value=result.objective + _added(candidate),
-        latency_s=candidate.problem.latency(result.decision) + candidate.own_s,
-        pairs=pairs,
-        solved=0,
-    )
 
 
 def _rank(choice: CutChoice) -> tuple[float, float]:

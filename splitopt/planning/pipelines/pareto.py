@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from splitopt.driver import solve
-from splitopt.errors import InfeasibleError, InputError, SolveError
+from splitopt.errors import InfeasibleError, InputError
 from splitopt.latency.pipeline import rent
 from splitopt.planning.pipelines.owners import owner_parts
+from splitopt.planning.pipelines.proving import proved
 from splitopt.problems.arrays import number, number_table, whole_number
 from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
 from splitopt.problems.pipeline_partition.restrict import alike_nodes, restricted
@@ -165,19 +165,16 @@ def delay_cost_pareto(
         if math.isinf(bound.delay_s) or front.beats(bound.delay_s, bound.cost):
             continue
         some = restricted(problem, bound.mix, objective="epoch", use_all_nodes=True)
-        result = solve(some, solver)
+        result, decision = proved(some, solver)
         solved += 1
-        if result.outcome == "infeasible":
+        if decision is None:
             reason = result.message
             continue
-        if result.outcome != "optimal":
-            raise SolveError(f"{result.solver} ended without a proof ({result.message})", result)
-        assert isinstance(result.decision, PipelinePartitionDecision)
-        load, delay_s = some.load(result.decision), result.objective + other_s
+        load, delay_s = some.load(decision), result.objective + other_s
         front.add(
             ParetoPoint(
                 bound.mix,
-                PipelinePartitionDecision(np.array(bound.mix)[result.decision.assignment]),
+                PipelinePartitionDecision(np.array(bound.mix)[decision.assignment]),
                 delay_s,
                 float(rent(delay_s, prices[list(bound.mix)])),
                 load.period_s,

@@ -15,17 +15,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from splitopt.driver import solve
-from splitopt.errors import InfeasibleError, SolveError
+from splitopt.errors import InfeasibleError
 from splitopt.latency.pipeline import OwnerParts, training_time
 from splitopt.planning.pipelines.cuts import Pair, between
 from splitopt.planning.pipelines.owners import owner_parts
+from splitopt.planning.pipelines.proving import proved
 from splitopt.problems.base import FloatArray
-from splitopt.problems.pipeline_partition import (
-    Links,
-    PipelinePartition,
-    PipelinePartitionDecision,
-)
+from splitopt.problems.pipeline_partition import Links, PipelinePartition
 from splitopt.problems.pipeline_partition.tables import (
     Cuts,
     batches_of,
@@ -86,15 +82,12 @@ def choose_round_cuts(scenario: Scenario, profile: ModelProfile, objective: str)
         if best is not None and least >= best[0]:
             break
         question = replace(problem, objective=objective)
-        result = solve(question)
+        result, decision = proved(question)
         solved += 1
-        if result.outcome == "infeasible":
+        if decision is None:
             reason = result.message
             continue
-        if result.outcome != "optimal":
-            raise SolveError(f"{result.solver} ended without a proof ({result.message})", result)
-        assert isinstance(result.decision, PipelinePartitionDecision)
-        load = question.load(result.decision)
+        load = question.load(decision)
         trip = own + (load.latency_s - load.owner_s)
         found = float(training_time(trip, load.period_s, batches[owner]))
         if best is None or found < best[0]:
