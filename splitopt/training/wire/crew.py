@@ -119,8 +119,9 @@ class Crew:
     def __enter__(self) -> Crew:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.end()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        why = error if isinstance(error, SplitoptError) else kind and "it was interrupted"
+        self.end({"error": str(why)} if why else None)
 
     def _missing(self) -> str:
         ranks = [rank for rank in range(1, len(self.names) + 1) if rank not in self._channels]

@@ -80,7 +80,7 @@ class Device:
             The loss is not a finite number; the server has been told.
         """
         try:
-            while (message := self.channel.receive()).kind != "end":
+            while (message := self._receive("begin", "end")).kind != "end":
                 self.round(message)
         except TrainingError as error:
             self.channel.send("failed", {"message": str(error)})
@@ -93,13 +93,12 @@ class Device:
 
     def round(self, begin: Message) -> None:
         """Train in one round, from the message with which the server begins it."""
-        expect_kind(begin, "begin")
         steps, shift = begin.fields.get("steps"), begin.fields.get("shift")
         if not isinstance(steps, int) or not isinstance(shift, int) or steps < 1:
             raise FrameError("a round without a number of steps")
         self._pace, self._shift = DevicePace.read(begin.fields.get("pace")), shift
         load_control(begin.tensors, self.client, self.own)
-        model = expect_kind(self.channel.receive(), "model")
+        model = self._receive("model")
         load_model(model.tensors, self.own)
         moment = model.transfer.end_s
         losses: list[list[float]] = []
@@ -126,11 +125,11 @@ class Device:
         self.channel.send("labels", {"batch": batch}, labels)
         sent = self._send("smashed", {"smashed": held.sent}, self._pace.upload)
         self._note(UPLOAD, batch, sent.start_s, sent.end_s)
-        message = self.channel.receive()
+        message = self._receive("stream", "gradient")
         if message.kind == "stream":
             take_stream(message.tensors, self.client)
-            message = self.channel.receive()
-        gradient = expect_kind(message, "gradient").tensors.get("gradient")
+            message = self._receive("gradient")
+        gradient = message.tensors.get("gradient")
         with COMPUTE:
             if gradient is not None:
                 held.backward(gradient.to(held.result.device))
@@ -157,6 +156,13 @@ class Device:
         self._note(BACKWARD, batch + self._shift, middle_s, done_s)
         return done_s
 
+    def _receive(self, *kinds: str) -> Message:
+        """Wait for a message of one of these kinds; the server may always end the run."""
+        message = self.channel.receive()
+        if message.kind == "end" and (why := message.fields.get("error")):
+            raise GoneError(f"{self.client.name}: the server has ended the run: {why}")
+        return expect_kind(message, *kinds)
+
     def _send(self, kind: str, tensors: Mapping[str, Tensor], rate: float) -> Transfer:
         return self.channel.send(kind, {}, tensors, bucket=bucket_of(rate))
 
@@ -177,10 +183,10 @@ def follow(prepared: Prepared, rank: int, channel: Channel, setting: Setting) ->
     Device(client, own, scheme.criterion, channel, timing, rank - 1).run()
 
 
-def expect_kind(message: Message, kind: str) -> Message:
+def expect_kind(message: Message, *kinds: str) -> Message:
     """Refuse a message of another kind."""
-    if message.kind != kind:
-        raise FrameError(f"a message {message.kind!r} where {kind!r} was due")
+    if message.kind not in kinds:
+        raise FrameError(f"a message {message.kind!r} where {' or '.join(kinds)} was due")
     return message
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from splitopt.errors import InputError, SplitoptError
+from splitopt.errors import InputError
 from splitopt.plans import Plan
 from splitopt.simulation.tracks import one_after_the_other
 from splitopt.timeline import Timeline
@@ -259,13 +259,7 @@ def _lead(
     with Crew(listener, roles.parties(prepared.program), prepared.identity) as crew:
         crew.wait(join_s, None if processes is None else processes.check)
         leader = roles.leader(prepared, crew, setting)
-        try:
-            history, stopped = run_rounds(
-                prepared, schedule, do_round=leader.round, callback=callback
-            )
-        except SplitoptError as error:
-            crew.end({"error": str(error)})
-            raise
+        history, stopped = run_rounds(prepared, schedule, do_round=leader.round, callback=callback)
     return WireRun(
         history,
         prepared.scheme.model,

@@ -8,10 +8,10 @@ copy, so that averages, the options' policies and the state between rounds are t
 from __future__ import annotations
 
 import copy
+import queue
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
@@ -172,21 +172,29 @@ class Server:
         -------
         By index of those who did not fail, in the order given.
         """
-        found: dict[int, Found] = {}
-        if not indices:
-            return found
-        with ThreadPoolExecutor(len(indices), "device") as pool:
-            futures = {pool.submit(work, n): n for n in indices}
+        answers: queue.SimpleQueue[tuple[int, Found | BaseException]] = queue.SimpleQueue()
+
+        def run(n: int) -> None:
             try:
-                for future in as_completed(futures):
-                    n = futures[future]
-                    try:
-                        found[n] = future.result()
-                    except LateError as error:
-                        self._drop(n, error)
-            except BaseException:
-                self.crew.hang_up()  # the threads wait on connections, and so end
-                raise
+                answers.put((n, work(n)))
+            except BaseException as error:
+                answers.put((n, error))
+
+        for n in indices:  # daemons: an interruption waits for nobody's planned seconds
+            threading.Thread(target=run, args=(n,), daemon=True).start()
+        found: dict[int, Found] = {}
+        try:
+            for _ in indices:
+                n, answer = answers.get()
+                if isinstance(answer, LateError):
+                    self._drop(n, answer)
+                elif isinstance(answer, BaseException):
+                    raise answer
+                else:
+                    found[n] = answer
+        except BaseException:
+            self.crew.hang_up()  # the threads wait on connections, and so end
+            raise
         return {n: found[n] for n in indices if n in found}
 
     def begin(self, n: int, steps: int) -> None:

@@ -2,152 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-import threading
-
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
-import numpy as np  # noqa: E402
-from torch import nn  # noqa: E402
 
-from splitopt import plan  # noqa: E402
-from splitopt.scenario import Scenario  # noqa: E402
-from splitopt.training.batches import Batches  # noqa: E402
-from splitopt.training.copies import Copy  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
-from splitopt.training.program import program_of  # noqa: E402
-from splitopt.training.randomness import Stream  # noqa: E402
-from splitopt.training.schemes import SCHEMES, Client  # noqa: E402
-from splitopt.training.wire.clusters import ClusterServer  # noqa: E402
-from splitopt.training.wire.crew import Crew, join  # noqa: E402
-from splitopt.training.wire.deadlines import Deadline  # noqa: E402
-from splitopt.training.wire.device import Device  # noqa: E402
-from splitopt.training.wire.listener import listen  # noqa: E402
-from splitopt.training.wire.splitfed import SplitFedServer  # noqa: E402
-from splitopt.training.wire.timing import Timing  # noqa: E402
-from splitopt.training.wire.tokens import Token  # noqa: E402
+from splitopt.training.planned_bytes import planned_bytes  # noqa: E402
 
 pytestmark = pytest.mark.train
-
-SIZES, BATCH = (10, 16, 7), 5
-SERVERS = {"splitfed_v1": SplitFedServer, "clustered": ClusterServer}
-CUTS = {"splitfed_v1": (("conv1",), ("fc1",), ()), "clustered": (("pool1",),) * 3}
-GROUPS = ((0, 2), (1,))
-
-
-def network(seed=0):
-    """Build the layers of the profile `cnn-digits`, with dropout and statistics on both sides."""
-    torch.manual_seed(seed)
-    return nn.Sequential(
-        nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2)),
-        nn.MaxPool2d(2),
-        nn.Sequential(nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(inplace=True), nn.Dropout(0.2)),
-        nn.MaxPool2d(2),
-        nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU()),
-        nn.Sequential(nn.Dropout(0.3), nn.Linear(64, 10)),
-    )
-
-
-LAYERS = ("conv1", "pool1", "conv2", "pool2", "fc1", "fc2")
-
-
-def split(model, cuts):
-    ends = (0, *cuts, len(model))
-    return [model[a:b] for a, b in itertools.pairwise(ends)]
-
-
-def clients_of(cuts):
-    rng = np.random.default_rng(0)
-    found = []
-    for k, (n, own) in enumerate(zip(SIZES, cuts, strict=True)):
-        x = torch.tensor(rng.normal(size=(n, 1, 8, 8)), dtype=torch.float32)
-        y = torch.tensor(rng.integers(0, 10, n))
-        numbers = tuple(LAYERS.index(name) + 1 for name in own)
-        found.append(Client(f"d{k}", Batches(x, y, BATCH, 100 + k), Stream(200 + k), numbers))
-    return found
-
-
-@pytest.fixture(scope="module")
-def programs():
-    """Programs of three devices, whose cuts and clusters are set here."""
-    from dataclasses import replace
-
-    devices = [
-        {"name": f"d{k}", "compute": "50 MFLOP/s", "samples": n, "batch_size": BATCH, "snr_db": 20}
-        for k, n in enumerate(SIZES)
-    ]
-    found = {}
-    for name, scenario, solver in (
-        ("splitfed_v1", "digits-splitfed", "equal_share"),
-        ("clustered", "digits-clusters", "similar_compute"),
-    ):
-        document = Scenario.load(scenario).to_dict() | {"devices": devices}
-        document["training"] = {"epochs": 2, "rounds": 2}
-        if "clusters" in document:
-            document["clusters"] = {"sizes": [2, 1], "cut": "pool1"}
-        else:
-            for device in document["devices"]:
-                device.pop("snr_db", None)
-        program = program_of(plan(Scenario.from_dict(document), solver=solver))
-        own = [replace(c, cuts=cuts) for c, cuts in zip(program.clients, CUTS[name], strict=True)]
-        groups = (GROUPS,) if name == "clustered" else ()
-        found[name] = replace(program, clients=tuple(own), groups=groups)
-        for device in devices:
-            device.setdefault("snr_db", 20)
-    return found
-
-
-def scheme_of(name, options, criterion=nn.functional.cross_entropy):
-    clients = clients_of(CUTS[name])
-    scheme = SCHEMES[name](network(), clients, options, split, criterion)
-    if name == "clustered":
-        scheme.cluster(GROUPS)
-    return scheme
-
-
-def follow(name, options, program, port, token, index, errors):
-    """Do what the process of a device does, in a thread."""
-    client = clients_of(CUTS[name])[index]
-    part = split(network(seed=99), client.cuts)[0] if client.cuts else network(seed=99)
-    own = Copy.of(part, (), ("device",), split, options)
-    try:
-        with join("127.0.0.1", port, token, index + 1, {}, 20.0) as channel:
-            Device(client, own, nn.functional.cross_entropy, channel, Timing(program), index).run()
-    except Exception as error:
-        errors.append(error)
-
-
-@pytest.fixture
-def wired(programs):
-    """Give a function that trains some rounds over connections."""
-
-    def train(name, options, rounds=2, scheme=None, first=0, time_scale=1e-4, deadline=None):
-        token, program = Token.new(), programs[name]
-        listener = listen(None, 0, token)
-        scheme = scheme or scheme_of(name, options)
-        errors = []
-        threads = [
-            threading.Thread(
-                target=follow, args=(name, options, program, listener.port, token, k, errors)
-            )
-            for k in range(len(SIZES))
-        ]
-        for thread in threads:
-            thread.start()
-        with Crew(listener, [c.name for c in scheme.clients], {}) as crew:
-            crew.wait(20.0)
-            server = SERVERS[name](
-                scheme, Timing(program), crew, time_scale, deadline or Deadline(None, 20.0)
-            )
-            tallies = [server.round(first + number) for number in range(rounds)]
-        for thread in threads:
-            thread.join()
-        assert errors == []
-        return server, tallies
-
-    return train
-
 
 OPTIONS = [
     Options(local_epochs=2),
@@ -158,32 +20,83 @@ OPTIONS = [
 IDS = ["reset", "keep, local", "average", "shuffled"]
 
 
-def assert_same_state(found, wanted):
-    assert found.keys() == wanted.keys()
-    for name, value in wanted.items():
-        assert torch.equal(found[name], value), name
-
-
 @pytest.mark.parametrize("options", OPTIONS, ids=IDS)
 @pytest.mark.parametrize("name", ["splitfed_v1", "clustered"])
 def test_rounds_are_those_of_one_process(wired, name, options):
     """The whole state is the same: weights, walks, random numbers, moments, statistics."""
-    wanted = scheme_of(name, options)
+    wanted = wired.scheme_of(name, options)
     tallies = [wanted.round(number) for number in range(2)]
-    server, found = wired(name, options)
-    assert_same_state(server.scheme.state_dict(), wanted.state_dict())
-    assert found == tallies
+    wired.train(name, options)
+    assert wired.errors == {}
+    wired.assert_same_state(wired.scheme, wanted)
+    assert wired.tallies == tallies
 
 
 @pytest.mark.parametrize("name", ["splitfed_v1", "clustered"])
 def test_either_mode_goes_on_from_the_other(wired, name):
     """A state that was taken between rounds is all that both need."""
     options = OPTIONS[2]
-    wanted = scheme_of(name, options)
+    wanted = wired.scheme_of(name, options)
     wanted.round(0)
     state = wanted.state_dict()
     wanted.round(1)
-    resumed = scheme_of(name, options)
+    resumed = wired.scheme_of(name, options)
     resumed.load_state_dict(state)
-    server, _ = wired(name, options, rounds=1, scheme=resumed, first=1)
-    assert_same_state(server.scheme.state_dict(), wanted.state_dict())
+    wired.train(name, options, rounds=1, scheme=resumed, first=1)
+    wired.assert_same_state(wired.scheme, wanted)
+
+
+ORDER = {
+    "splitfed_v1": (
+        "model download",
+        *(("device forward", "upload", "server", "gradient download", "device backward") * 4),
+        "model upload",
+    ),
+    "clustered": (
+        "model broadcast",
+        *("device forward", "upload", "server", "gradient download", "device backward"),
+        *("device forward", "upload", "server", "gradient download", "device backward"),
+        "model upload",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ["splitfed_v1", "clustered"])
+def test_what_is_recorded_has_the_order_and_the_numbers_of_the_simulator(wired, name):
+    """Phases of a device follow one another; batches are numbered as predicted."""
+    options = Options(local_epochs=2) if name == "splitfed_v1" else Options(local_steps=2)
+    wired.train(name, options, rounds=1, time_scale=1e-3)
+    (measured,) = wired.server.timelines
+    predicted = wired.server.planned.predicted
+    tasks = [task for task in measured if task.owner == "d0"]
+    found = tuple(task.phase for task in tasks)
+    assert found == ORDER[name]
+
+    def numbered(timeline):
+        return {
+            (task.resource, task.phase, task.batch, task.share)
+            for task in timeline
+            if task.owner == "d0"
+        }
+
+    if name == "clustered":
+        assert numbered(measured) == numbered(predicted)
+    else:  # the cuts of this test are not the plan's, but resources and batches are
+        assert {row[:3] for row in numbered(measured)} >= {row[:3] for row in numbered(predicted)}
+
+
+@pytest.mark.parametrize("name", ["splitfed_v1", "clustered"])
+def test_bytes_are_those_of_the_tally(wired, name):
+    """Parameters, smashed data, gradients and labels; all else is control and counted apart."""
+    options = Options(local_epochs=2) if name == "splitfed_v1" else Options(local_steps=2)
+    wired.train(name, options, rounds=1)
+    sent, traffic = wired.server.sent_bytes, wired.tallies[0].traffic
+    assert sent["smashed"] == traffic.smashed
+    assert sent["gradient"] == traffic.gradient
+    own = [wired.server.copy(n).parts[0].module for n in range(3)]
+    parameters = sum(p.numel() * 4 for module in own for p in module.parameters())
+    buffers = sum(b.numel() * b.element_size() for module in own for b in module.buffers())
+    assert sent["model"] == 2 * parameters
+    assert traffic.model_down + traffic.model_up == 2 * (parameters + buffers)
+    assert set(sent) <= {"begin", "model", "labels", "smashed", "stream", "gradient", "state"}
+    assert planned_bytes(wired.programs[name])["smashed"] == sent["smashed"]

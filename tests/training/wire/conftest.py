@@ -1,0 +1,178 @@
+"""Small plans whose devices are threads with real connections to the server."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+import numpy as np  # noqa: E402
+from torch import nn  # noqa: E402
+
+from splitopt import plan  # noqa: E402
+from splitopt.scenario import Scenario  # noqa: E402
+from splitopt.training.batches import Batches  # noqa: E402
+from splitopt.training.copies import Copy  # noqa: E402
+from splitopt.training.program import program_of  # noqa: E402
+from splitopt.training.randomness import Stream  # noqa: E402
+from splitopt.training.schemes import SCHEMES, Client  # noqa: E402
+from splitopt.training.wire.clusters import ClusterServer  # noqa: E402
+from splitopt.training.wire.crew import Crew, join  # noqa: E402
+from splitopt.training.wire.deadlines import Deadline  # noqa: E402
+from splitopt.training.wire.device import Device  # noqa: E402
+from splitopt.training.wire.listener import listen  # noqa: E402
+from splitopt.training.wire.splitfed import SplitFedServer  # noqa: E402
+from splitopt.training.wire.timing import Timing  # noqa: E402
+from splitopt.training.wire.tokens import Token  # noqa: E402
+
+SIZES, BATCH = (10, 16, 7), 5
+SERVERS = {"splitfed_v1": SplitFedServer, "clustered": ClusterServer}
+CUTS = {"splitfed_v1": (("conv1",), ("fc1",), ()), "clustered": (("pool1",),) * 3}
+GROUPS = ((0, 2), (1,))
+
+
+def network(seed=0):
+    """Build the layers of the profile `cnn-digits`, with dropout and statistics on both sides."""
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2)),
+        nn.MaxPool2d(2),
+        nn.Sequential(nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(inplace=True), nn.Dropout(0.2)),
+        nn.MaxPool2d(2),
+        nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU()),
+        nn.Sequential(nn.Dropout(0.3), nn.Linear(64, 10)),
+    )
+
+
+LAYERS = ("conv1", "pool1", "conv2", "pool2", "fc1", "fc2")
+
+
+def split(model, cuts):
+    ends = (0, *cuts, len(model))
+    return [model[a:b] for a, b in itertools.pairwise(ends)]
+
+
+def clients_of(cuts):
+    rng = np.random.default_rng(0)
+    found = []
+    for k, (n, own) in enumerate(zip(SIZES, cuts, strict=True)):
+        x = torch.tensor(rng.normal(size=(n, 1, 8, 8)), dtype=torch.float32)
+        y = torch.tensor(rng.integers(0, 10, n))
+        numbers = tuple(LAYERS.index(name) + 1 for name in own)
+        found.append(Client(f"d{k}", Batches(x, y, BATCH, 100 + k), Stream(200 + k), numbers))
+    return found
+
+
+@pytest.fixture(scope="module")
+def programs():
+    """Programs of three devices, whose cuts and clusters are set here."""
+    from dataclasses import replace
+
+    devices = [
+        {"name": f"d{k}", "compute": "50 MFLOP/s", "samples": n, "batch_size": BATCH, "snr_db": 20}
+        for k, n in enumerate(SIZES)
+    ]
+    found = {}
+    for name, scenario, solver in (
+        ("splitfed_v1", "digits-splitfed", "equal_share"),
+        ("clustered", "digits-clusters", "similar_compute"),
+    ):
+        document = Scenario.load(scenario).to_dict() | {"devices": devices}
+        document["training"] = {"epochs": 2, "rounds": 2}
+        if "clusters" in document:
+            document["clusters"] = {"sizes": [2, 1], "cut": "pool1"}
+        else:
+            for device in document["devices"]:
+                device.pop("snr_db", None)
+        program = program_of(plan(Scenario.from_dict(document), solver=solver))
+        own = [replace(c, cuts=cuts) for c, cuts in zip(program.clients, CUTS[name], strict=True)]
+        groups = (GROUPS,) if name == "clustered" else ()
+        found[name] = replace(program, clients=tuple(own), groups=groups)
+        for device in devices:
+            device.setdefault("snr_db", 20)
+    return found
+
+
+def scheme_of(name, options, keep=(0, 1, 2), groups=GROUPS):
+    """Build the scheme of one process, of some of the clients."""
+    clients = [clients_of(CUTS[name])[k] for k in keep]
+    scheme = SCHEMES[name](network(), clients, options, split)
+    if name == "clustered":
+        scheme.cluster(groups)
+    return scheme
+
+
+def follow(name, options, program, port, token, index, kind, errors):
+    """Do what the process of a device does, in a thread."""
+    client = clients_of(CUTS[name])[index]
+    part = split(network(seed=99), client.cuts)[0] if client.cuts else network(seed=99)
+    own = Copy.of(part, (), ("device",), split, options)
+    try:
+        with join("127.0.0.1", port, token, index + 1, {}, 20.0) as channel:
+            kind(client, own, nn.functional.cross_entropy, channel, Timing(program), index).run()
+    except Exception as error:
+        errors[index] = error
+
+
+class Wired:
+    """Trains over connections; then it has the server, the tallies and what devices raised."""
+
+    Device, Deadline = Device, Deadline
+    scheme_of, follow = staticmethod(scheme_of), staticmethod(follow)
+
+    def __init__(self, programs):
+        self.programs = programs
+
+    @staticmethod
+    def assert_same_state(found, wanted):
+        """Compare all that two schemes know, bit by bit."""
+        found, wanted = found.state_dict(), wanted.state_dict()
+        assert found.keys() == wanted.keys()
+        for name, value in wanted.items():
+            assert torch.equal(found[name], value), name
+
+    def train(
+        self,
+        name,
+        options,
+        *,
+        rounds=2,
+        scheme=None,
+        first=0,
+        devices=None,
+        deadline=None,
+        time_scale=1e-4,
+        between=lambda crew, number: None,
+    ):
+        token, program = Token.new(), self.programs[name]
+        self.token = token
+        listener = listen(None, 0, token)
+        self.scheme = scheme or scheme_of(name, options)
+        self.errors, self.tallies = {}, []
+        threads = []
+        for k in range(len(SIZES)):
+            kind = (devices or {}).get(k, Device)
+            arguments = (name, options, program, listener.port, token, k, kind, self.errors)
+            threads.append(threading.Thread(target=follow, args=arguments))
+            threads[-1].start()
+        try:
+            with Crew(listener, [c.name for c in self.scheme.clients], {}) as crew:
+                crew.wait(20.0)
+                self.server = SERVERS[name](
+                    self.scheme, Timing(program), crew, time_scale, deadline or Deadline(None, 20.0)
+                )
+                for number in range(first, first + rounds):
+                    self.tallies.append(self.server.round(number))
+                    between(crew, number)
+        finally:
+            for thread in threads:
+                thread.join()
+        return self
+
+
+@pytest.fixture
+def wired(programs):
+    """Give what trains over connections."""
+    return Wired(programs)
