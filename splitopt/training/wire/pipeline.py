@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from splitopt.timeline import Timeline
-from splitopt.training.copies import Copy
+from splitopt.training.copies import Copy, tensor_bytes
 from splitopt.training.schemes.base import Client, Round, TrainingError, under
 from splitopt.training.schemes.multihop import Multihop
 from splitopt.training.wire.channel import Channel
@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     from splitopt.training.wire.roles import Setting
 
 PREPARE_S = 60.0
-"""For so long a party may take to connect, or to take over a state, which no plan pays for."""
+"""For so long a party may take to connect, which no plan pays for."""
+SLOWEST = 10e6
+"""Byte/s at which a state, which no plan pays for either, is given out and taken back at least."""
 
 _WILDCARDS = ("0.0.0.0", "::")
 _SOON_S = 0.05  # a round begins so long after everybody has been told
@@ -184,7 +186,7 @@ class Pipeline:
             fields = {"round": self.number, "owners": list(present)}
             self._send(self.owners + 1 + j, "begin", fields, tensors)
         ranks = [*(n + 1 for n in present), *(self.owners + 1 + j for j in range(self.nodes))]
-        ready = self._gather(ranks, "set", "beginning", PREPARE_S)
+        ready = self._gather(ranks, "set", "beginning", self._state_s(present))
         return [n for n in present if n + 1 in ready]
 
     def _play(self, present: Sequence[int]) -> dict[int, Message]:
@@ -193,7 +195,7 @@ class Pipeline:
         for n in present:
             self._send(n + 1, "go", {"start_s": start_s})
         planned_s = self.timing.round_s * self.timing.time_scale
-        wait_s = _SOON_S + self.deadline.wait_s(planned_s)
+        wait_s = _SOON_S + self.deadline.wait_s(planned_s) + self._state_s(present)
         found = self._gather([n + 1 for n in present], "state", "training", wait_s)
         return {rank - 1: message for rank, message in found.items()}
 
@@ -204,7 +206,7 @@ class Pipeline:
         nodes = [self.owners + 1 + j for j in range(self.nodes)]
         for rank in nodes:
             self._send(rank, "finish", {"owners": done})
-        states = self._gather(nodes, "state", "ending", PREPARE_S)
+        states = self._gather(nodes, "state", "ending", self._state_s(done))
         losses: dict[str, Any] = {}
         for n in done:
             client, tensors = self.scheme.clients[n], dict(messages[n].tensors)
@@ -226,6 +228,12 @@ class Pipeline:
             for loss, samples in losses.get(client.name, torch.empty(0, 2)).tolist():
                 value = torch.tensor(loss, dtype=torch.float64)
                 self.scheme.note_loss(value, int(samples), client, tally)
+
+    def _state_s(self, indices: Sequence[int]) -> float:
+        """Say for how long to wait for the state of these owners' copies on its way."""
+        copies = [self.scheme.copies()[n] for n in indices]
+        size = sum(tensor_bytes(value) for own in copies for value in own.state().values())
+        return self.deadline.wait_s(0.0) + size / SLOWEST
 
     def _gather(
         self, ranks: Sequence[int], kind: str, phase: str, wait_s: float
@@ -268,8 +276,8 @@ class Pipeline:
         if rank > self.owners:
             name = self.timing.nodes[rank - self.owners - 1]
             raise NodeGoneError(
-                f"the compute node {name} failed in round {self.number + 1} ({phase}: {reason}); "
-                "start the run again with --resume to go on from the last checkpoint"
+                f"the compute node {name} failed ({phase}: {reason}); start the run again with "
+                "--resume to go on from the last checkpoint"
             )
         name = self.scheme.clients[rank - 1].name
         self.dropped.append(Dropped(name, self.number + 1, phase, reason))
@@ -288,7 +296,7 @@ class Pipeline:
         if channel is None:
             return  # it was dropped a moment ago
         try:
-            channel.send(kind, fields, tensors or {}, stall_s=PREPARE_S)
+            channel.send(kind, fields, tensors or {}, stall_s=self.deadline.wait_s(0.0))
         except ChannelError as error:
             self._drop(rank, kind, str(error))
 

@@ -17,7 +17,7 @@ from torch import nn  # noqa: E402
 from splitopt.latency.pipeline import Hops, OwnerParts, Stages  # noqa: E402
 from splitopt.simulation.pipeline import PipelineSystem, Ports  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
-from splitopt.training.schemes import Multihop  # noqa: E402
+from splitopt.training.schemes import Multihop, Round, TrainingError  # noqa: E402
 from splitopt.training.wire.crew import Crew, join  # noqa: E402
 from splitopt.training.wire.deadlines import Deadline  # noqa: E402
 from splitopt.training.wire.listener import listen  # noqa: E402
@@ -73,7 +73,7 @@ class Threads:
         def follow(rank):
             try:
                 with join("127.0.0.1", port, token, rank, {}, 20.0) as channel:
-                    take_part(scheme_for(), rank, channel, lambda s: timing(planned, s), token)
+                    take_part(scheme_for(rank), rank, channel, lambda s: timing(planned, s), token)
             except Exception as error:
                 self.errors[rank] = error
 
@@ -89,24 +89,31 @@ class Threads:
             assert not thread.is_alive()
 
 
-def run(make, options, planned, rounds=2, scale=1.0, cuts=CUTS, expect=None, **model):
-    """Train over connections; give the scheme, the leader and the tallies."""
-    token = Token.new()
+def run(make, options, planned, rounds=2, scale=1.0, cuts=CUTS, criteria=None, **model):
+    """Train over connections; give the scheme, the leader and the tallies.
+
+    ``criteria`` are losses of single ranks, which then may end as they like.
+    """
+    token, criteria = Token.new(), criteria or {}
     listener = listen(None, 0, token)
     names = (*planned.owner_names, *planned.node_names)
-    threads = Threads(
-        lambda: scheme_of(make, options, cuts, **(model | {"seed": 9})),
-        planned,
-        listener.port,
-        token,
-    )
+
+    def scheme_for(rank):
+        usual = nn.functional.cross_entropy
+        other_weights = model | {"seed": 9}
+        return scheme_of(make, options, cuts, criteria.get(rank, usual), **other_weights)
+
+    threads = Threads(scheme_for, planned, listener.port, token)
     scheme = scheme_of(make, options, cuts, **model)
-    with Crew(listener, names, {}) as crew:
-        crew.wait(20)
-        leader = Pipeline(scheme, timing(planned, scale), crew, Deadline(None, 20.0))
-        tallies = [leader.round(number) for number in range(rounds)]
-    threads.join()
-    assert threads.errors == {}
+    try:
+        with Crew(listener, names, {}) as crew:
+            crew.wait(20)
+            deadline = Deadline(None, 20.0)
+            leader = Pipeline(scheme, timing(planned, scale), crew, deadline)
+            tallies = [leader.round(number) for number in range(rounds)]
+    finally:
+        threads.join()
+    assert threads.errors.keys() <= criteria.keys()
     return scheme, leader, tallies
 
 
@@ -212,3 +219,48 @@ def test_what_a_message_occupies():
     assert leg.wanted_s(10.0, UP[0]) == pytest.approx(10 + leg.delay_s)
     slow = timing(system("nic")).ways[2].legs[0]  # 6 ms against 5 ms
     assert slow.wanted_s(10.0, UP[0]) == pytest.approx(10 + 1 * MS + slow.delay_s)
+
+
+def failing_at(number, value):
+    """Make a loss that at its call of this number raises an error, or is times a value."""
+    calls = itertools.count(1)
+
+    def criterion(outputs, targets):
+        if next(calls) == number:
+            if isinstance(value, Exception):
+                raise value
+            return nn.functional.cross_entropy(outputs, targets) * value
+        return nn.functional.cross_entropy(outputs, targets)
+
+    return criterion
+
+
+def test_an_owner_that_dies_is_dropped_and_the_others_are_averaged(make):
+    dying = {2: failing_at(3, RuntimeError("a device dies"))}  # 4 batches, in the first round
+    options = Options(momentum=0.9, optimizer_state="keep")
+    scheme, leader, tallies = run(make, options, system("nic"), 2, criteria=dying, dropout=0.3)
+    assert [tally.dropped for tally in tallies] == [("d1",), ()]
+    assert [item.client for item in leader.dropped] == ["d1"]
+    alone = scheme_of(make, options, dropout=0.3)
+    others = [alone.clients[0], alone.clients[2]]
+    for _ in range(2):
+        tally = Round()
+        alone.begin(others, tally)
+        for client in others:
+            alone._train_alone(client, tally)
+        alone.end(others, tally)
+    for name, value in alone.model.state_dict().items():
+        assert torch.equal(scheme.model.state_dict()[name], value), name
+    assert tallies[1].loss_sum == tally.loss_sum
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_names_the_owner(make):
+    criteria = {3: failing_at(1, float("nan"))}
+    with pytest.raises(TrainingError, match="the loss of client d2 is nan"):
+        run(make, Options(), system(), rounds=1, criteria=criteria)
+
+
+def test_nobody_is_left(make):
+    dying = {rank: failing_at(1, RuntimeError("a device dies")) for rank in (1, 2, 3)}
+    with pytest.raises(TrainingError, match=r"no owner is left to train with: dropped were d0 in"):
+        run(make, Options(), system(), rounds=1, criteria=dying)
