@@ -185,8 +185,11 @@ def _row(entry: Any, index: int, source: str) -> RoundRow:
         known = value is not None or name == "loss"
         if known and not (_is_number(value) and math.isfinite(value)):
             raise InputError.at(f"{source}.{name}", f"is {value!r}, it must be a finite number")
-    if entry["round"] != index + 1 or not isinstance(entry["samples"], int):
+    if entry["round"] != index + 1:
         raise InputError.at(f"{source}.round", f"is {entry['round']!r}, it must be {index + 1}")
+    samples = entry["samples"]
+    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 0:
+        raise InputError.at(f"{source}.samples", f"is {samples!r}, it must be a whole number >= 0")
     for name in ("phases_s", "traffic_bytes"):
         value = entry[name]
         if not isinstance(value, Mapping) or not all(_is_number(item) for item in value.values()):

@@ -10,7 +10,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, SplitoptError
+from splitopt.profiles.tracing.quiet import reason
 from splitopt.training import checkpoint
 from splitopt.training.averaging import copy_state, load_state
 from splitopt.training.checkpoint import Checkpoint
@@ -121,7 +122,7 @@ def run_rounds(
     keeper = _Keeper(prepared, schedule)
     history = keeper.begin()
     clock = VirtualClock(program)
-    act = do_round or scheme.round
+    act = do_round or _guarded(scheme)
     stopped = _stop(history, schedule)
     while stopped is None:
         number = len(history)
@@ -148,8 +149,22 @@ def run_rounds(
             keeper.end()
             failed = TrainingError(f"round {number + 1}: {error}")
             failed.history = history
-            raise failed from None
+            raise failed from error.__cause__
     return history, stopped
+
+
+def _guarded(scheme: Scheme) -> DoRound:
+    """Give the scheme's round, with what the model raises turned into a `TrainingError`."""
+
+    def act(number: int) -> Round:
+        try:
+            return scheme.round(number)
+        except SplitoptError:
+            raise
+        except (RuntimeError, ValueError) as error:
+            raise TrainingError(f"the model cannot be trained on ({reason(error)})") from error
+
+    return act
 
 
 def _row(tally: Round, number: int, history: History, clock: VirtualClock) -> RoundRow:

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from splitopt.errors import CapabilityError, InputError
 from splitopt.models import build, model_names
 from splitopt.plans import Plan
+from splitopt.profiles.tracing.example import resized
+from splitopt.profiles.tracing.quiet import reason, undisturbed
 from splitopt.profiles.tracing.source import open_model
 from splitopt.profiles.tracing.split import SplitModel
 from splitopt.training.data import DataSet, load_data
@@ -111,6 +113,7 @@ def prepare(
     clients = make_clients(program, loaded, partition, seed, samples=samples, device=place)
     own = copy.deepcopy(module).to(place)
     built = build_scheme(program, split, clients, options, seed, model=own)
+    _check_batches(module, built, example)
     identity = {
         "plan": program.plan_digest,
         "scheme": program.scheme,
@@ -211,12 +214,9 @@ def _clients_digest(clients: Sequence[Client]) -> str:
 
 def _check_outputs(model: nn.Module, example: Tensor, data: DataSet) -> None:
     """See that the model tells as many classes apart as the data has."""
-    modes = [(part, part.training) for part in model.modules()]
-    model.eval()
-    with torch.no_grad():
+    with undisturbed(model), torch.no_grad():
+        model.eval()
         outputs = model(example)
-    for part, mode in modes:
-        part.training = mode
     if not isinstance(outputs, Tensor) or outputs.dim() != 2 or outputs.shape[1] < data.classes:
         shape = tuple(outputs.shape[1:]) if isinstance(outputs, Tensor) else type(outputs).__name__
         raise InputError.at(
@@ -224,3 +224,29 @@ def _check_outputs(model: nn.Module, example: Tensor, data: DataSet) -> None:
             f"gives {shape} for a sample, but {data.name} has {data.classes} classes; a model to "
             f"train gives a number for each class, shape ({data.classes},)",
         )
+
+
+def _check_batches(model: nn.Module, scheme: Scheme, example: Tensor) -> None:
+    """See that the model can be trained with the smallest mini-batch that a client will have.
+
+    Batch normalisation cannot take a single value per channel. In a cluster the server's part gets
+    the batches of several devices at once, so that nothing follows from a single one.
+    """
+    if scheme.name == "clustered":
+        return
+    smallest = {
+        client.name: min(client.batches.sizes(client.batches.per_epoch))
+        for client in scheme.clients
+    }
+    name = min(smallest, key=lambda client: smallest[client])
+    with undisturbed(model), torch.no_grad():
+        model.train()
+        try:
+            model(*resized((example,), smallest[name]))
+        except (RuntimeError, ValueError) as error:
+            raise InputError.at(
+                "batch_size",
+                f"client {name} has a mini-batch of {smallest[name]}, the rest of its samples, "
+                f"which the model cannot be trained with ({reason(error)}); plan with another "
+                "batch size or number of samples",
+            ) from None

@@ -203,3 +203,44 @@ def test_too_few_outputs_or_samples(plan_of):
     run = splitopt.train(plan, rounds=1, samples="data")
     sizes = [client.samples for client in run.scheme.clients]
     assert sizes[0] > 3 * sizes[-1]
+
+
+def test_a_mini_batch_that_the_model_cannot_take(plan_of, make):
+    """A rest of one sample and batch normalisation do not go together; seen before the start."""
+    plan = plan_of("few-splitfed")  # 40 samples in batches of 16: the rest is 8
+    model = nn.Sequential()
+    model.add_module("flat", nn.Flatten())
+    model.add_module("pool1", nn.Linear(64, 10))
+    model.add_module("norm", nn.BatchNorm1d(10))
+    assert len(splitopt.train(plan, model, match="names", rounds=1).history) == 1
+    document = dict(plan.scenario)
+    document["devices"] = [{**device, "samples": 33} for device in document["devices"]]
+    odd = splitopt.plan(splitopt.Scenario.from_dict(document))
+    with pytest.raises(
+        InputError, match=r"client fast-1 has a mini-batch of 1, .*more than 1 value"
+    ):
+        splitopt.train(odd, model, match="names", rounds=1)
+
+
+def test_a_model_that_fails_in_a_round_is_named_so(plan_of):
+    """What the user's model raises is one sentence with the round, and its cause is kept."""
+
+    class Moody(nn.Module):
+        calls = 0
+
+        def forward(self, x):
+            Moody.calls += 1
+            if Moody.calls > 30:
+                raise RuntimeError("not today")
+            return x
+
+    model = nn.Sequential()
+    for name, layer in (
+        ("flat", nn.Flatten()),
+        ("pool1", nn.Linear(64, 10)),
+        ("moody", Moody()),
+    ):
+        model.add_module(name, layer)
+    with pytest.raises(TrainingError, match=r"round \d+: the model .* not today") as caught:
+        splitopt.train(plan_of("digits-clusters"), model, match="names", rounds=9)
+    assert isinstance(caught.value.__cause__, RuntimeError)
