@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from torch import nn  # noqa: E402
 
+import splitopt  # noqa: E402
 from splitopt.errors import InputError  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.schemes import SCHEMES, TrainingError  # noqa: E402
@@ -217,3 +220,27 @@ def test_a_loss_that_is_not_finite_names_the_client(make):
     scheme.clients[1].batches.inputs[:] = float("nan")
     with pytest.raises(TrainingError, match="client d1 is nan"):
         scheme.round(0)
+
+
+def test_a_plan_is_trained_side_by_side(plan_of):
+    """By `splitopt.train`, in float32, where the network is cut by its table's names."""
+    options = Options(learning_rate=0.1, momentum=0.9)
+    plan = plan_of("digits-splitfed")
+    runs = [
+        splitopt.train(plan, rounds=2, options=replace(options, batched=batched))
+        for batched in (False, True)
+    ]
+    for found, wanted in zip(runs[1].history.rows, runs[0].history.rows, strict=True):
+        assert found.traffic_bytes == wanted.traffic_bytes
+        assert found.loss == pytest.approx(wanted.loss, abs=1e-4)
+    assert runs[1].scheme._stacks
+    with pytest.raises(InputError, match="batched: clients of clustered"):
+        splitopt.train(plan_of("digits-clusters"), rounds=1, options=replace(options, batched=True))
+
+
+def test_processes_of_their_own_are_refused(plan_of):
+    """On the wire there is nothing to stack."""
+    from splitopt.training.wire.job import Job
+
+    with pytest.raises(InputError, match="batched: every device is a process"):
+        Job(plan_of("digits-splitfed"), None, "digits", Options(batched=True), {})

@@ -15,6 +15,7 @@ from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.randomness import Stream  # noqa: E402
 from splitopt.training.schemes import SCHEMES  # noqa: E402
 from splitopt.training.schemes.base import Scheme  # noqa: E402
+from splitopt.training.schemes.clustered import Clustered  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -52,17 +53,24 @@ def places(state):
     return found
 
 
+@pytest.fixture
+def no_values(monkeypatch):
+    """Let losses be: on ``meta`` there is nothing to note."""
+    monkeypatch.setattr(Scheme, "note_loss", lambda *_: None)
+    monkeypatch.setattr(Clustered, "_note", lambda *_: None)
+
+
 OPTIONS = [
     Options(momentum=0.9, optimizer_state="average"),
     Options(optimizer="adam", learning_rate=0.01, optimizer_state="keep", batch_norm="local"),
 ]
 
 
+@pytest.mark.usefixtures("no_values")
 @pytest.mark.parametrize("options", OPTIONS, ids=["momentum", "adam"])
 @pytest.mark.parametrize("name", CUTS)
-def test_all_that_is_trained_stays_on_its_device(make, monkeypatch, name, options):
+def test_all_that_is_trained_stays_on_its_device(make, name, options):
     """Also after a state has been saved and loaded."""
-    monkeypatch.setattr(Scheme, "note_loss", lambda *_: None)  # there are no values to note
     scheme = build(make, name, "meta", options, dropout=0.5, batch_norm=True)
     scheme.round(0)
     scheme.load_state_dict(scheme.state_dict())
@@ -71,9 +79,43 @@ def test_all_that_is_trained_stays_on_its_device(make, monkeypatch, name, option
     assert all(n.endswith(":step") or n.startswith("client.") for n in on_cpu), on_cpu
 
 
-def test_a_single_number_keeps_its_moments_on_its_device(make, monkeypatch):
+@pytest.mark.usefixtures("no_values")
+@pytest.mark.parametrize("name", ["cnn", "resnet18", "gpt"])
+def test_parts_of_a_shipped_network_stay_on_its_device(name):
+    """Those of a traced graph too, in which constants could have stayed behind."""
+    from splitopt.models import build as build_model
+    from splitopt.models import is_token_model
+    from splitopt.profiles.tracing import find_cuts
+    from splitopt.training.batches import Batches
+    from splitopt.training.schemes import Client
+
+    shape = (8,) if is_token_model(name) else (1, 16, 16)
+    model = build_model(name, shape, 10)
+    inputs = torch.zeros(2, *shape, dtype=torch.int64 if is_token_model(name) else None)
+    split = find_cuts(model, inputs)
+    cut = len(split.cuts) // 2
+    with torch.no_grad():
+        targets = model(inputs).argmax(dim=-1)
+    clients = [
+        Client(
+            f"d{k}", Batches(inputs.to("meta"), targets.to("meta"), 2, k), Stream(k), (1, cut + 1)
+        )
+        for k in range(2)
+    ]
+
+    def criterion(found, wanted):
+        return torch.nn.functional.cross_entropy(found.flatten(0, -2), wanted.flatten())
+
+    options = Options(momentum=0.9)
+    model = model.to("meta")
+    scheme = SCHEMES["multihop"](model, clients, options, split.split, criterion)
+    scheme.round(0)
+    assert all(n.startswith("client.") for n in places(scheme.state_dict())["cpu"])
+
+
+@pytest.mark.usefixtures("no_values")
+def test_a_single_number_keeps_its_moments_on_its_device(make):
     """Only an optimizer's count of steps is kept on the CPU."""
-    monkeypatch.setattr(Scheme, "note_loss", lambda *_: None)
     scheme = build(make, "federated", "meta", Options(momentum=0.9, optimizer_state="keep"))
     own = scheme.copies()[0]
     own.model.register_parameter("scale", torch.nn.Parameter(torch.ones((), device="meta")))

@@ -39,6 +39,11 @@ class Job:
         The other ones.
     source
         How messages call the plan.
+
+    Raises
+    ------
+    InputError
+        Clients are to be batched, who are processes of their own here.
     """
 
     plan: Plan
@@ -47,6 +52,12 @@ class Job:
     options: Options | None
     arguments: Mapping[str, Any]
     source: str = "plan"
+
+    def __post_init__(self) -> None:
+        if self.options is not None and self.options.batched:
+            raise InputError.at(
+                "batched", "every device is a process of its own on the wire; train without"
+            )
 
     def prepare(self) -> Prepared:
         """Prepare the training, as every process of it does."""
