@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from splitopt.results import Result as Result
     from splitopt.scenario import Scenario as Scenario
     from splitopt.timeline import Timeline as Timeline
+    from splitopt.training.measuring import validate as validate
     from splitopt.training.runner import train as train
 
 _HOMES = {
@@ -57,6 +58,7 @@ _HOMES = {
     "simulate": "splitopt.planning.replaying",
     "solve": "splitopt.driver",
     "train": "splitopt.training.runner",
+    "validate": "splitopt.training.measuring",
 }
 
 __all__ = [*sorted(_HOMES)]

@@ -19,6 +19,7 @@ from splitopt.cli import (
     solve,
     solvers,
     train,
+    validate,
 )
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ app.command("report")(report.command)
 app.command("simulate")(simulate.command)
 app.command("export")(export.command)
 app.command("train")(train.command)
+app.command("validate")(validate.command)
 app.command("schema")(schema.command)
 
 

@@ -130,7 +130,7 @@ class WireFlags:
         given |= {
             "time_scale": self.time_scale,
             "any_speed": self.any_speed,
-            "at_scale": None if silent else _say_scale,
+            "at_scale": None if silent else say_scale,
         }
         if rank is None:
             for name in ("listen", "token_file"):
@@ -154,7 +154,8 @@ class WireFlags:
             run.measured.save(self.timeline)
 
 
-def _say_scale(scale: float, round_s: float) -> None:
+def say_scale(scale: float, round_s: float) -> None:
+    """Say how long a round will take."""
     typer.echo(
         f"Time scale {scale:g}: a round of {round_s:.4g} s takes {scale * round_s:.3g} s", err=True
     )

@@ -24,10 +24,10 @@ WITHIN = 0.15
 """A median step that is off by less than this is called as predicted."""
 _KINDS = {
     "smashed": "smashed data",
-    "gradient": "gradients of it",
+    "gradient": "its gradients",
     "label": "labels",
-    "model_down": "model, down",
-    "model_up": "model, up",
+    "model": "device parts of the model",
+    "control": "states and commands, which no plan pays for",
 }
 
 

@@ -66,18 +66,26 @@ def make_timeline(
     )
 
 
+def batches_of(parts: Sequence[Timeline]) -> list[int]:
+    """Count the numbers of batches in each part, from 0 on."""
+    return [int(part.batch.max(initial=-1)) + 1 for part in parts]
+
+
 def drawn(count: int, noise: float, seed: int) -> FloatArray | None:
     """Draw a noise factor for each of `count` tasks."""
     return noise_factors((count,), noise, seed)
 
 
-def one_after_the_other(parts: Sequence[Timeline], origin: dict[str, Any]) -> Timeline:
+def one_after_the_other(
+    parts: Sequence[Timeline], origin: dict[str, Any], batches: Sequence[int] | None = None
+) -> Timeline:
     """Join timelines of the same resources, phases and owners, each behind the one before.
 
-    Batches are numbered through.
+    Batches are numbered through; `batches` says how many numbers each part takes, by default as
+    many as it has.
     """
     starts = np.concatenate(([0.0], np.cumsum([part.makespan_s for part in parts])))
-    counts = [int(part.batch.max(initial=-1)) + 1 for part in parts]
+    counts = batches_of(parts) if batches is None else batches
     first = np.concatenate(([0], np.cumsum(counts)))
 
     def joined(name: str, shifts: Any = None) -> Any:

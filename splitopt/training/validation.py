@@ -8,7 +8,7 @@ measured times of the same tasks to the measured one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from splitopt.errors import InputError
 from splitopt.results import finite_or_none
-from splitopt.simulation.tracks import one_after_the_other
+from splitopt.simulation.tracks import batches_of, one_after_the_other
 from splitopt.timeline import FloatArray, IntArray, Timeline
 from splitopt.training.critical_path import ROUNDING as _ROUNDING
 from splitopt.training.critical_path import WAITING, critical_path
@@ -193,11 +193,19 @@ def relative(predicted_s: float, measured_s: float) -> float:
     return (measured_s - predicted_s) / predicted_s
 
 
-def over_rounds(predicted: Timeline, rounds: int) -> Timeline:
-    """Repeat a predicted round, batches numbered through."""
-    if rounds == 1:
-        return predicted
-    return one_after_the_other([predicted] * rounds, dict(predicted.origin))
+def over_rounds(
+    predicted: Sequence[Timeline], measured: Sequence[Timeline]
+) -> tuple[Timeline, Timeline]:
+    """Join the rounds of a run, one behind the other, with the same numbers of batches in both.
+
+    What lies between two rounds counts in neither.
+    """
+    batches = batches_of(predicted)  # a measured round may lack the last batches
+    joined = [
+        parts[0] if len(parts) == 1 else one_after_the_other(parts, dict(parts[0].origin), batches)
+        for parts in (predicted, measured)
+    ]
+    return joined[0], joined[1]
 
 
 def compare(predicted: Timeline, measured: Timeline) -> Validation:

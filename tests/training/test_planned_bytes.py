@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
-import splitopt
-from splitopt.models.cnn import cnn
-from splitopt.training.batches import Batches
-from splitopt.training.matching import match
-from splitopt.training.planned_bytes import KINDS, planned_bytes
-from splitopt.training.program import program_of
-from splitopt.training.randomness import Stream
-from splitopt.training.schemes import Client
-from splitopt.training.setup import build_scheme
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+import splitopt  # noqa: E402
+from splitopt.models.cnn import cnn  # noqa: E402
+from splitopt.training.batches import Batches  # noqa: E402
+from splitopt.training.matching import match  # noqa: E402
+from splitopt.training.planned_bytes import KINDS, planned_bytes  # noqa: E402
+from splitopt.training.program import program_of  # noqa: E402
+from splitopt.training.randomness import Stream  # noqa: E402
+from splitopt.training.schemes import Client  # noqa: E402
+from splitopt.training.setup import build_scheme  # noqa: E402
+
+pytestmark = pytest.mark.train
 
 
 @pytest.mark.parametrize("name", ["digits-splitfed", "digits-clusters", "digits-pipeline"])

@@ -187,12 +187,17 @@ def test_names_count_and_not_their_order():
 
 
 def test_rounds_follow_one_another():
-    """Three predicted rounds are one timeline, three times as long."""
+    """Two rounds are one timeline; a round that lacks its last batch does not shift the next."""
     one = tasks([("up", "a", 0, 0, 1), ("work", "a", 0, 1, 2), ("up", "a", 1, 2, 3)])
-    three = over_rounds(one, 3)
-    assert three.makespan_s == 9
-    assert compare(three, three).steps.count == 6
-    assert over_rounds(one, 1) is one
+    whole, same = over_rounds([one, one], [one, one])
+    assert whole.makespan_s == same.makespan_s == 6
+    assert compare(whole, same).steps.count == 4
+    predicted, measured = over_rounds([one, one], [one.select([0, 1]), one])
+    found = compare(predicted, measured)
+    assert (found.predicted_s, found.measured_s) == (6, 5)
+    assert [(gone.tasks, gone.first_batch) for gone in found.missing] == [(1, 1)]
+    assert found.extra == ()
+    assert over_rounds([one], [one]) == (one, one)
 
 
 def test_json_is_finite(opened):

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
-import splitopt
-from splitopt.errors import InputError
-from splitopt.models.cnn import cnn
-from splitopt.training.batches import Batches
-from splitopt.training.matching import match
-from splitopt.training.program import program_of
-from splitopt.training.randomness import Stream
-from splitopt.training.schemes import Client
-from splitopt.training.setup import build_scheme
-from splitopt.training.wire.host import (
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+import splitopt  # noqa: E402
+from splitopt.errors import InputError  # noqa: E402
+from splitopt.models.cnn import cnn  # noqa: E402
+from splitopt.training.batches import Batches  # noqa: E402
+from splitopt.training.matching import match  # noqa: E402
+from splitopt.training.program import program_of  # noqa: E402
+from splitopt.training.randomness import Stream  # noqa: E402
+from splitopt.training.schemes import Client  # noqa: E402
+from splitopt.training.setup import build_scheme  # noqa: E402
+from splitopt.training.wire.host import (  # noqa: E402
     ChainSeconds,
     Loopback,
     host_seconds,
     measure_host,
     measure_loopback,
 )
-from splitopt.training.wire.speed import check_speed, least_time_scale, proposed_time_scale
+from splitopt.training.wire.speed import check_speed, least_time_scale, proposed_time_scale  # noqa: E402
+
+pytestmark = pytest.mark.train
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,84 @@
+"""``splitopt validate``: what a plan predicted against what real processes take."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from splitopt.cli import options as shared
+from splitopt.cli import training_options as given
+from splitopt.cli import wire_options as wired
+
+
+def command(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.json", help="A plan file.")],
+    model: given.Model = None,
+    data: given.Data = "digits",
+    partition: given.Partition = "iid",
+    samples: given.SampleCounts = "plan",
+    match: given.Match = "structure",
+    rounds: Annotated[
+        int, typer.Option("--rounds", metavar="N", min=1, help="How many rounds to run.")
+    ] = 1,
+    time_scale: wired.TimeScale = None,
+    any_speed: wired.AnySpeed = False,
+    deadline: wired.DeadlineText = None,
+    seed: shared.Seed = 0,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="PAGE.html", help="Write a page with both Gantt charts."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="TIMELINE.json", help="Write what was measured."),
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE.csv", help="Write a row per measured task."),
+    ] = None,
+    as_json: shared.AsJson = False,
+) -> int:
+    """Run a plan with a process for each party, and hold what it predicts against what happens.
+
+    Example: splitopt validate plan.json --report measured.html
+    """
+    from splitopt.files import write_atomic
+    from splitopt.plans import Plan
+    from splitopt.training.measuring import validate
+
+    shared.check_outputs(plan, report, output, csv)
+    read = Plan.load(plan)
+    with shared.waiting("running the plan", silent=as_json):
+        found = validate(
+            read,
+            model,
+            data,
+            partition=partition,
+            samples=samples,
+            match=match,
+            rounds=rounds,
+            time_scale=time_scale,
+            any_speed=any_speed,
+            deadline=deadline,
+            seed=seed,
+            at_scale=None if as_json else wired.say_scale,
+            source=str(plan),
+        )
+    if output is not None:
+        found.measured.save(output)
+    if csv is not None:
+        write_atomic(csv, found.measured.to_csv())
+    if report is not None:
+        from splitopt.report.validation import measured_to_html
+
+        write_atomic(report, measured_to_html(found))
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), allow_nan=False))
+    else:
+        from splitopt.report.validation import measured_to_terminal
+
+        shared.console().print(measured_to_terminal(found))
+    return 0

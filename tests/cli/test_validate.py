@@ -1,0 +1,159 @@
+"""``splitopt validate``: real processes and bytes, what is printed and written, exit codes."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+import splitopt  # noqa: E402
+from splitopt import Scenario, Timeline  # noqa: E402
+from splitopt.cli.entry import run  # noqa: E402
+from splitopt.training.wire import launch  # noqa: E402
+from splitopt.training.wire.speed import HostSeconds  # noqa: E402
+
+pytestmark = pytest.mark.train
+
+
+@pytest.fixture(autouse=True)
+def loose_floats():
+    """PyTorch does its own arithmetic."""
+    with np.errstate(all="warn"):
+        yield
+
+
+@pytest.fixture
+def plan_file(tmp_path):
+    """Give a plan of two devices in one cluster that run three local epochs."""
+    document = Scenario.load("digits-clusters").to_dict()
+    device = {"compute": "6 MFLOP/s", "samples": 40, "batch_size": 16, "snr_db": 20}
+    document["devices"] = [{"name": "a", **device}, {"name": "b", **device, "snr_db": 8}]
+    document["clusters"] = {"sizes": [2], "cut": "pool1"}
+    document["training"] = {"epochs": 3, "rounds": 5}
+    path = tmp_path / "plan.json"
+    splitopt.plan(Scenario.from_dict(document)).save(path)
+    return path
+
+
+@pytest.fixture
+def data_file(tmp_path):
+    """Give random images, which no process needs scikit-learn to read."""
+    rng, path = np.random.default_rng(0), tmp_path / "images.npz"
+    x, y = rng.random((100, 1, 8, 8), dtype=np.float32), rng.integers(0, 10, 100)
+    np.savez(path, x_train=x[:80], y_train=y[:80], x_test=x[80:], y_test=y[80:])
+    return path
+
+
+def call(capsys, *arguments):
+    code = run(["validate", *map(str, arguments)])
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    return code, captured.out, captured.err
+
+
+def test_processes_do_what_the_plan_says(capsys, tmp_path, plan_file, data_file):
+    """Every task is there, in the order of the plan, and every byte; the clock is left alone."""
+    files = {name: tmp_path / name for name in ("page.html", "tasks.json", "tasks.csv")}
+    code, out, err = call(
+        capsys,
+        *(plan_file, "--data", data_file, "--time-scale", 0.05, "--any-speed", "--json"),
+        *("--report", files["page.html"], "-o", files["tasks.json"], "--csv", files["tasks.csv"]),
+    )
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert (found["missing"], found["extra"]) == ([], [])
+    assert found["steps"]["incomplete"] == found["steps"]["out_of_order"] == 0
+    assert found["steps"]["count"] == 2 * 4
+    by_kind = {row["kind"]: row for row in found["bytes"]}
+    for kind in ("smashed", "gradient", "model"):
+        assert by_kind[kind]["measured"] == by_kind[kind]["predicted"] > 0
+    measured = Timeline.load(files["tasks.json"])
+    assert len(measured) == sum(row["tasks"] for row in found["phases"])
+    assert measured.origin["source"] == "measured"
+    assert len(files["tasks.csv"].read_text().splitlines()) == 1 + len(measured)
+    assert "predicted" in files["page.html"].read_text()
+
+
+def no_processes(monkeypatch, timelines):
+    """Put made-up timelines in the place of a run."""
+
+    def fake(plan, model, data, **arguments):
+        from splitopt.training.program import program_of
+
+        arguments["at_scale"](0.5, 1.0)
+        return SimpleNamespace(
+            program=program_of(plan),
+            timelines=timelines(program_of(plan)),
+            time_scale=0.5,
+            sent_bytes={"smashed": 7, "labels": 3, "begin": 5},
+            dropped=("b in round 1 (upload: nothing came)",),
+            stopped="rounds",
+        )
+
+    monkeypatch.setattr(launch, "run_wire", fake)
+
+
+def test_prints_tables(capsys, monkeypatch, plan_file):
+    """Phases, what explains the difference, bytes, who was dropped."""
+
+    def stretched(program):
+        line = program.replay.timeline
+        later = Timeline(
+            line.resources,
+            line.phases,
+            line.owners,
+            *(line.resource, line.phase, line.owner, line.batch),
+            *(1.5 * line.start_s, 1.5 * line.end_s, line.share),
+            {"round": 0},
+        )
+        return (later, Timeline.from_dict(later.to_dict() | {"origin": {"round": 1}}))
+
+    no_processes(monkeypatch, stretched)
+    code, out, err = call(capsys, plan_file, "--rounds", 2)
+    assert code == 0
+    assert "Time scale 0.5" in err
+    for words in ("+50.00 %", "All 2 rounds took", "model broadcast", "Dropped: b in round 1"):
+        assert words in out
+    assert "states and commands" in out
+
+
+def test_a_run_that_was_stopped_at_once_is_an_error(capsys, monkeypatch, plan_file):
+    """Nothing was measured: exit code 1."""
+    no_processes(monkeypatch, lambda program: ())
+    code, out, err = call(capsys, plan_file)
+    assert (code, out) == (1, "")
+    assert "nothing was measured" in err
+
+
+def test_a_host_that_is_too_slow_is_refused_before_anything_starts(
+    capsys, monkeypatch, tmp_path, plan_file
+):
+    """Exit code 1, with the factor and what would do; nothing is written."""
+    from splitopt.training.wire import host
+
+    def slow(program, scheme, timeline):
+        taken = 10.0 * (timeline.end_s - timeline.start_s)
+        nothing = np.zeros(len(timeline))
+        return HostSeconds(taken, np.zeros(len(timeline), dtype=bool), nothing, cores=64)
+
+    monkeypatch.setattr(host, "measure_host", slow)
+    page = tmp_path / "page.html"
+    code, out, err = call(capsys, plan_file, "--time-scale", 0.5, "--report", page)
+    assert (code, out) == (1, "")
+    assert "too slow for the plan at time scale 0.5, by a factor of 20" in err
+    assert "take a time scale of 20" in err
+    assert not page.exists()
+
+
+def test_bad_input_is_one_sentence(capsys, tmp_path, plan_file):
+    """Exit code 2: a scale that is none, another model, an output over the plan."""
+    assert call(capsys, plan_file, "--time-scale", "-1")[0] == 2
+    code, _, err = call(capsys, plan_file, "--model", "lenet")
+    assert code == 2
+    assert "model" in err
+    code, _, err = call(capsys, plan_file, "-o", plan_file)
+    assert (code, "is the input" in err) == (2, True)
+    assert call(capsys, tmp_path / "none.json")[0] == 2
