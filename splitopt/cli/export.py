@@ -44,7 +44,10 @@ def command(
     weights: Annotated[
         Path | None,
         typer.Option(
-            "--weights", metavar="FILE.safetensors", help="Weights to write with the parts."
+            "--weights",
+            metavar="FILE.safetensors",
+            help="Weights to write with the parts, such as 'splitopt train --save-model' writes, "
+            "or a checkpoint's folder.",
         ),
     ] = None,
     match: Annotated[

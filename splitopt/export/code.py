@@ -88,7 +88,7 @@ def attribute(root: str, name: str) -> str:
     """Write how to reach a dotted name from a root: ``getattr(self.layer1, "0").conv1``."""
     for step in name.split("."):
         plain = step.isidentifier() and not keyword.iskeyword(step)
-        root = f"{root}.{step}" if plain else f'getattr({root}, "{step}")'
+        root = f"{root}.{step}" if plain else f"getattr({root}, {json.dumps(step)})"
     return root
 
 

@@ -45,6 +45,7 @@ def export_plan(
     *,
     to: str = "torch",
     model: str | nn.Module | None = None,
+    example: Any = None,
     input_shape: Sequence[int] | None = None,
     input_dtype: str | None = None,
     classes: int | None = None,
@@ -66,13 +67,16 @@ def export_plan(
     model
         The model of the plan: a module, the name of a shipped network, or ``MODULE:FACTORY`` or
         ``FILE.py:FACTORY``, which is run. By default the shipped network that the profile is of.
+    example
+        A batch as the model takes it, a tensor or a tuple of some, instead of shape and type.
     input_shape, input_dtype
         The shape and type of one sample; by default as the profile was traced, else as the
         shipped network takes it.
     classes
         The width of a shipped network's output.
     weights
-        A safetensors file with the model's weights, or a checkpoint, to be written with the parts.
+        A safetensors file with the model's weights, such as ``splitopt train --save-model`` writes,
+        or the folder of a checkpoint of its; they are written with the parts.
     match
         ``structure``: the model must be the profile's, to the byte; ``names``: only the names of
         the layers are used.
@@ -103,6 +107,7 @@ def export_plan(
     job = prepare(
         plan,
         model,
+        example,
         None if input_shape is None else tuple(input_shape),
         input_dtype,
         classes,

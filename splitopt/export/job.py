@@ -51,10 +51,10 @@ class WrittenPart:
 
     @property
     def title(self) -> str:
-        """Say where it lies, in a few words."""
-        start, end = self.ends
-        begins = "From the input" if start is None else f"From behind {start!r}"
-        return f"{begins} to the output." if end is None else f"{begins} to behind {end!r}."
+        """Say where it lies, in words that can stand in a docstring whatever a layer is called."""
+        start, end = (None if cut is None else _harmless(cut) for cut in self.ends)
+        begins = "From the input" if start is None else f"From behind {start}"
+        return f"{begins} to the output." if end is None else f"{begins} to behind {end}."
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,3 +130,8 @@ class Job:
 def ends_of(cuts: Sequence[str]) -> list[Ends]:
     """Give where the parts between some cuts begin and end."""
     return list(pairwise([None, *cuts, None]))
+
+
+def _harmless(name: str) -> str:
+    """Quote a name so that it ends no text that it stands in."""
+    return repr(name).replace('"', r"\"")

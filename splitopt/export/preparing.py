@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import nn
@@ -13,13 +13,13 @@ from splitopt.errors import InputError
 from splitopt.export.holders import chains_of
 from splitopt.export.job import Job, Origin
 from splitopt.export.weights import read_weights
-from splitopt.models import model_names
 from splitopt.planning.planner import open_plan
 from splitopt.plans import Plan
 from splitopt.profiles import ModelProfile
-from splitopt.profiles.tracing.example import made
+from splitopt.profiles.tracing.example import inputs_of, made
 from splitopt.profiles.tracing.source import open_model
 from splitopt.training.matching import By, cut_numbers, fingerprint, match, rows_of
+from splitopt.training.prepare import default_model
 from splitopt.training.program import program_of
 
 _TRACED = re.compile(r"input (\d+(?: x \d+)*) (\w+) per sample")
@@ -28,6 +28,7 @@ _TRACED = re.compile(r"input (\d+(?: x \d+)*) (\w+) per sample")
 def prepare(
     plan: Plan,
     model: str | nn.Module | None,
+    example: Any,
     shape: tuple[int, ...] | None,
     dtype: str | None,
     classes: int | None,
@@ -44,14 +45,16 @@ def prepare(
     traced_shape, traced_dtype = _as_traced(program.profile)
     shape = shape or traced_shape
     if isinstance(model, nn.Module):
-        if shape is None:
+        if shape is None and example is None:
             raise InputError.at("input_shape", "is missing; give the shape of one sample")
         module, origin, own_type = model, Origin(None), "float32"
     else:
-        target = model or _shipped(program.profile)
+        target = model or default_model(program.profile.name)
         origin = Origin(target, ":" not in target, classes)
         module, _, shape, own_type = open_model(target, shape, classes)
-    example = made(shape, dtype or traced_dtype or own_type)
+    if example is None:
+        assert shape is not None
+        example = made(shape, dtype or traced_dtype or own_type)
     split = match(module, example, program.profile, by_name)
     split.spans(())  # refuses cuts of torch.export, whose names mean little
     for cuts in dict.fromkeys(chain.cuts for chain in chains):
@@ -61,7 +64,7 @@ def prepare(
         program,
         chains,
         split,
-        (example,),
+        inputs_of(example),
         fingerprint(rows_of(program.profile)),
         origin,
         None if weights is None else read_weights(weights, module),
@@ -74,15 +77,3 @@ def _as_traced(profile: ModelProfile) -> tuple[tuple[int, ...] | None, str | Non
     if found is None or not hasattr(torch, found[2]):
         return None, None
     return tuple(int(side) for side in found[1].split(" x ")), found[2]
-
-
-def _shipped(profile: ModelProfile) -> str:
-    """Name the shipped network that a profile is of."""
-    known = [name for name in model_names() if re.match(rf"{name}(?![A-Za-z0-9])", profile.name)]
-    if not known:
-        raise InputError.at(
-            "model",
-            f"is missing, and {profile.name!r} names no shipped network; give MODULE:FACTORY, or "
-            f"one of {', '.join(model_names())}",
-        )
-    return max(known, key=len)

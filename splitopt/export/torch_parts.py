@@ -11,6 +11,13 @@ from splitopt.export.readme import parts_readme
 from splitopt.export.standalone import network_source
 from splitopt.export.weights import safetensors_bytes
 
+_TITLE = '''"""The parts of a model by a plan, and what finds, checks and loads them.
+
+``load_parts(model, party)`` gives the parts that a party holds, ``load_chain(model, client)`` those
+of a client. Written by splitopt; ``parts.json`` says for which plan. It needs PyTorch alone.
+"""
+'''
+
 SUMMARY = "the parts as modules in plain PyTorch, with a loader"
 
 
@@ -46,15 +53,9 @@ def parts_source(job: Job) -> str:
     """Write ``parts.py``: the loader, and a class per part."""
     top, rest = _loader()
     imports = {line for part in job.parts for line in part.code.imports} - set(top.splitlines())
-    title = (
-        f'"""The parts of {job.program.profile.name} by the plan of scenario '
-        f"{job.program.scenario.name!r}.\n\n"
-        "``load_parts(model, party)`` gives the parts that a party holds, ``load_chain(model, "
-        'client)`` those\nof a client. Written by splitopt; needs PyTorch alone.\n"""\n'
-    )
     further = "".join(f"{line}\n" for line in sorted(imports))
     classes = "\n\n".join(part.code.class_text(part.name, part.title) for part in job.parts)
-    return f"{title}\n{top}\n{further}{rest}\n\n{classes}"
+    return f"{_TITLE}\n{top}\n{further}{rest}\n\n{classes}"
 
 
 def _loader() -> tuple[str, str]:

@@ -9,9 +9,6 @@ from torch import Tensor, nn
 
 from splitopt.errors import CapabilityError, InputError
 
-CHECKPOINT = "model."
-"""What the names of the model's tensors begin with in a checkpoint of a training run."""
-
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:
     """Give all parameters and buffers of a module by their names, each tensor once."""
@@ -19,7 +16,7 @@ def tensors_of(module: nn.Module) -> dict[str, Tensor]:
 
 
 def read_weights(path: str | Path, module: nn.Module) -> dict[str, Tensor]:
-    """Read the tensors of a module's state from a safetensors file or a checkpoint's.
+    """Read the tensors of a module's state from a safetensors file, or from a checkpoint's folder.
 
     Raises
     ------
@@ -29,30 +26,37 @@ def read_weights(path: str | Path, module: nn.Module) -> dict[str, Tensor]:
         The file cannot be read, or it has not the module's names and shapes.
     """
     need_safetensors("reading weights")
-    from safetensors import SafetensorError, safe_open
-
-    expected = module.state_dict()
-    if not Path(path).is_file():
-        raise InputError(f"{path}: there is no such file")
-    try:
-        with safe_open(path, framework="pt") as stored:
-            names = set(stored.keys())
-            prefix = "" if names & set(expected) else CHECKPOINT
-            further = {name for name in names if not prefix} - set(expected)
-            missing = [name for name in expected if prefix + name not in names]
-            if missing or further:
-                words = f"{missing[0]!r} is missing" if missing else f"{min(further)!r} is unknown"
-                raise InputError(f"{path}: the weights are of another model: {words}")
-            found = {name: stored.get_tensor(prefix + name) for name in expected}
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: is no readable safetensors file ({error})") from None
-    for name, tensor in found.items():
-        if tensor.shape != expected[name].shape:
+    found, expected = _stored(Path(path)), module.state_dict()
+    missing = [name for name in expected if name not in found]
+    further = [name for name in found if name not in expected]
+    if missing or further:
+        words = f"{missing[0]!r} is missing" if missing else f"{further[0]!r} is unknown"
+        raise InputError(f"{path}: the weights are of another model: {words}")
+    for name, tensor in expected.items():
+        if found[name].shape != tensor.shape:
             raise InputError(
                 f"{path}: the weights are of another model: {name!r} has the shape "
-                f"{tuple(tensor.shape)} and not {tuple(expected[name].shape)}"
+                f"{tuple(found[name].shape)} and not {tuple(tensor.shape)}"
             )
-    return found
+    return {name: found[name] for name in expected}
+
+
+def _stored(path: Path) -> dict[str, Tensor]:
+    """Give all tensors of a file, or the common model's of a checkpoint."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if path.is_dir():
+        from splitopt.training.checkpoint import load
+        from splitopt.training.schemes.base import under
+
+        return under(load(path).state, "model.")
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file")
+    try:
+        return dict(load_file(path))
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: is no readable safetensors file ({error})") from None
 
 
 def safetensors_bytes(weights: dict[str, Tensor]) -> bytes:

@@ -84,7 +84,7 @@ def test_help_names_the_formats(capsys):
     [
         (1, ["none.json"], "there is nothing to train"),
         (2, ["splitfed.json", "--to", "torhc"], "did you mean 'torch'? Choose torch"),
-        (2, ["paper.json"], "names no shipped network"),
+        (2, ["paper.json"], "is named after no shipped network"),
         (2, ["paper.json", "--model", "cnn"], "has the fingerprint"),
         (
             2,
@@ -101,7 +101,7 @@ def test_help_names_the_formats(capsys):
         (2, ["splitfed.json", "--weights", "OTHER"], "the weights are of another model"),
         (2, ["splitfed.json", "-o", "no/such/folder"], "does not exist"),
         (2, ["no.json"], "there is no such file"),
-        (2, ["paper.json", "--to", "torch-pipelining"], "names no shipped network"),
+        (2, ["paper.json", "--to", "torch-pipelining"], "is named after no shipped network"),
     ],
 )
 def test_mistakes_are_one_sentence(capsys, monkeypatch, tmp_path, saved, code, arguments, words):

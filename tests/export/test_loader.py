@@ -11,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from torch import nn  # noqa: E402
 
+from splitopt import Scenario, plan  # noqa: E402
 from splitopt.export import export_plan  # noqa: E402
 from splitopt.export.folder import write_folder  # noqa: E402
 from splitopt.export.torch_parts import files  # noqa: E402
@@ -85,6 +86,52 @@ def test_the_manifest_has_the_plan(exports, plans):
     assert pipeline["decision"]["assignment"] == plans["pipeline"].decision["assignment"]
     assert {p["role"] for p in pipeline["parties"]} == {"owner", "node"}
     assert pipeline["training"] == {"epochs": 1, "rounds": 20}
+
+
+def test_names_in_a_plan_are_no_code(tmp_path):
+    """Whatever the scenario and the parties of a plan are called, none of it stands in code."""
+    nasty = 'x"""; open("pwned", "w"); """ \'\'\'; import os'
+    document = Scenario.load("digits-splitfed").to_dict()
+    document["name"] = nasty
+    document["devices"][0]["name"] = nasty
+    made = plan(Scenario.from_dict(document, from_file=True))
+    export_plan(made, tmp_path / "out", to="torch-pipelining")
+    for name in ("parts.py", "model.py", "train_pipeline.py"):
+        assert "pwned" not in (tmp_path / "out" / name).read_text()
+
+
+def test_names_of_layers_are_no_code(tmp_path, job_for):
+    """A layer may be called what it likes; its class has it as a text."""
+    layers = {'a"""; open("pwned", "w")': nn.Linear(4, 3), "b\\'": nn.ReLU(), "c": nn.Linear(3, 2)}
+    model, x = nn.Sequential(), torch.randn(2, 4)
+    for name, layer in layers.items():
+        model.add_module(name, layer)
+    job = job_for(model, x, [tuple(layers)[:2]])
+    write_folder(tmp_path / "out", files(job))
+    spec = importlib.util.spec_from_file_location("nasty", tmp_path / "out" / "parts.py")
+    written = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(written)
+    value = x
+    for _, part in written.load_chain(model, "d0"):
+        value = part(value)
+    assert torch.equal(value, model(x))
+    assert written.Part1.__doc__ == f"From the input to behind {next(iter(layers))!r}."
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_weights_of_a_run_are_taken(tmp_path, plans):
+    """The file of a training run and the folder of its checkpoint give the same weights."""
+    from safetensors.torch import load_file
+
+    from splitopt.training.runner import train
+
+    run = train(plans["clusters"], rounds=1, checkpoint=tmp_path / "kept")
+    run.save_model(tmp_path / "model.safetensors")
+    for index, given in enumerate(("kept", "model.safetensors")):
+        export_plan(plans["clusters"], tmp_path / f"{index}", weights=tmp_path / given)
+        found = load_file(tmp_path / f"{index}" / "weights.safetensors")
+        for name, value in run.model.state_dict().items():
+            assert torch.equal(found[name], value)
 
 
 def test_weights_of_the_parts_alone_are_read(exports, model):

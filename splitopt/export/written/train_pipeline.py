@@ -219,6 +219,8 @@ def choose_device(wanted: str) -> torch.device:
         enough = torch.cuda.device_count() >= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         wanted = "cuda" if torch.cuda.is_available() and enough else "cpu"
     if wanted == "cuda":
+        if local >= torch.cuda.device_count():
+            sys.exit(f"process {local} of this machine has no GPU of its own: --device cpu")
         torch.cuda.set_device(local)
         return torch.device("cuda", local)
     return torch.device(wanted)
@@ -261,7 +263,7 @@ def read_arguments(spec: dict[str, Any]) -> argparse.Namespace:
     parser.add_argument("--lr", type=float, default=0.05)
     parser.add_argument("--momentum", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and dropout")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--save", type=Path, help="a folder for the trained weights of the parts")
     args = parser.parse_args()
     for name in ("batch_size", "microbatches", "epochs"):
