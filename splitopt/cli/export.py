@@ -59,6 +59,12 @@ def command(
             "the names of layers alone, for plans from published tables.",
         ),
     ] = "structure",
+    stages: Annotated[
+        str | None,
+        typer.Option(
+            "--stages", metavar="A,B,...", help="The stages that the model was profiled with."
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
     as_json: shared.AsJson = False,
 ) -> int:
@@ -88,6 +94,7 @@ def command(
             classes=classes,
             weights=weights,
             match=match,
+            stages=None if stages is None else [item.strip() for item in stages.split(",")],
             force=force,
             source=str(plan),
         )

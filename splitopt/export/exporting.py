@@ -16,6 +16,8 @@ from splitopt.plans import Plan
 if TYPE_CHECKING:
     from torch import nn
 
+    from splitopt.profiles.tracing.finding import Stages
+
 EXPORTERS = {
     "torch": "splitopt.export.torch_parts",
     "torch-pipelining": "splitopt.export.torch_pipelining",
@@ -51,6 +53,7 @@ def export_plan(
     classes: int | None = None,
     weights: str | Path | None = None,
     match: str = "structure",
+    stages: Stages | None = None,
     force: bool = False,
     source: str = "plan",
 ) -> dict[str, Any]:
@@ -80,6 +83,8 @@ def export_plan(
     match
         ``structure``: the model must be the profile's, to the byte; ``names``: only the names of
         the layers are used.
+    stages
+        The stages that the model was profiled with, where they were declared.
     force
         Replace an earlier export.
     source
@@ -113,6 +118,7 @@ def export_plan(
         classes,
         weights,
         match,
+        stages,
         source,
     )
     files = writer.files(job)

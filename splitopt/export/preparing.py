@@ -17,6 +17,7 @@ from splitopt.planning.planner import open_plan
 from splitopt.plans import Plan
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.tracing.example import inputs_of, made
+from splitopt.profiles.tracing.finding import Stages
 from splitopt.profiles.tracing.source import open_model
 from splitopt.training.matching import By, cut_numbers, fingerprint, match, rows_of
 from splitopt.training.prepare import default_model
@@ -34,6 +35,7 @@ def prepare(
     classes: int | None,
     weights: str | Path | None,
     by: str,
+    stages: Stages | None,
     source: str,
 ) -> Job:
     """Open the model of a plan and split it; see `splitopt.export.export_plan`."""
@@ -55,7 +57,7 @@ def prepare(
     if example is None:
         assert shape is not None
         example = made(shape, dtype or traced_dtype or own_type)
-    split = match(module, example, program.profile, by_name)
+    split = match(module, example, program.profile, by_name, stages)
     split.spans(())  # refuses cuts of torch.export, whose names mean little
     for cuts in dict.fromkeys(chain.cuts for chain in chains):
         cut_numbers(split, cuts)

@@ -19,7 +19,7 @@ from splitopt.errors import InputError
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.tracing import find_cuts
 from splitopt.profiles.tracing.example import fresh, inputs_of, resized
-from splitopt.profiles.tracing.finding import FEW
+from splitopt.profiles.tracing.finding import FEW, Stages
 from splitopt.profiles.tracing.quiet import undisturbed
 from splitopt.profiles.tracing.split import SplitModel
 from splitopt.training.copies import tensor_bytes
@@ -30,7 +30,11 @@ Row = tuple[float, float]
 
 
 def match(
-    model: nn.Module, example: Any, profile: ModelProfile, by: By = "structure"
+    model: nn.Module,
+    example: Any,
+    profile: ModelProfile,
+    by: By = "structure",
+    stages: Stages | None = None,
 ) -> SplitModel:
     """Cut a model where the table of a plan is cut, and see that it is the model of that table.
 
@@ -46,6 +50,8 @@ def match(
         ``"structure"``: layers, parameters and what crosses the cuts must be the same to the
         byte. ``"names"``: only the names of layers are used, for plans from published tables,
         whose numbers are those of a paper.
+    stages
+        The stages that the model was profiled with, where they were declared.
 
     Raises
     ------
@@ -54,7 +60,7 @@ def match(
     """
     if by not in get_args(By):
         raise InputError.at("match", f"is {by!r}, it must be one of {', '.join(get_args(By))}")
-    split = find_cuts(model, example)
+    split = find_cuts(model, example, stages=stages)
     if by == "structure":
         _compare(split, example, profile)
     return split

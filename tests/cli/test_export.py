@@ -27,6 +27,17 @@ class Net(nn.Module):
         return self.conv1(x).relu().flatten(1)
 
 
+class Gated(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.three = nn.Linear(8, 6), nn.Linear(6, 6), nn.Linear(6, 10)
+
+    def forward(self, x):
+        if x.shape[1] != 8:
+            raise ValueError
+        return self.three(self.two(self.one(x)))
+
+
 def flat():
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 9), nn.ReLU(), nn.Linear(9, 10))
 
@@ -71,6 +82,25 @@ def test_writes_a_folder(capsys, tmp_path, saved):
     assert found["clients"][0]["parts"][1]["party"] == "gateway"
     assert "model.py" not in found["files"]
     assert not (out / "model.py").exists()
+
+
+def test_declared_stages_are_declared_again(capsys, tmp_path, saved):
+    """A model that was profiled with --stages is exported with the same."""
+    target, profile = f"{saved}/net.py:Gated", tmp_path / "gated.json"
+    declared = ["--stages", "one,two,three"]
+    traced = ["profile", target, "--input-shape", "8", *declared, "--all", "-o", str(profile)]
+    assert run(traced) == 0
+    document = Scenario.load("digits-pipeline").to_dict() | {"model": {"file": str(profile)}}
+    document["pipeline"] = {"first_cut": 1, "last_cut": 2}
+    document["nodes"] = document["nodes"][:1]
+    plan(Scenario.from_dict(document, from_file=True)).save(tmp_path / "plan.json")
+    capsys.readouterr()
+    arguments = ["export", str(tmp_path / "plan.json"), "--model", target, "--to", "torch"]
+    arguments += ["-o", str(tmp_path / "out")]
+    assert run(arguments) == 1
+    assert "torch.export" in capsys.readouterr().err
+    assert run([*arguments, *declared]) == 0
+    assert "x = self.two(x)" in (tmp_path / "out" / "parts.py").read_text()
 
 
 def test_help_names_the_formats(capsys):
