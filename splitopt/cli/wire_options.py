@@ -31,6 +31,13 @@ TimeScale = Annotated[
 AnySpeed = Annotated[
     bool, typer.Option("--any-speed", help="Train even if this host is slower than the plan.")
 ]
+InNamespaces = Annotated[
+    bool,
+    typer.Option(
+        "--namespaces",
+        help="Give each process a network of its own, with links that tc shapes; for root.",
+    ),
+]
 DeadlineText = Annotated[
     str | None,
     typer.Option(
@@ -79,6 +86,7 @@ class WireFlags:
     wire: bool
     time_scale: float | None
     any_speed: bool
+    namespaces: bool
     deadline: str | None
     rank: int | None
     world_size: int | None
@@ -139,7 +147,12 @@ class WireFlags:
                         f"--{name.replace('_', '-')}",
                         "is for processes started one by one; give --rank, or leave it out",
                     )
+            given["namespaces"] = self.namespaces
             return run_wire(plan, model, data, options=options, deadline=deadline, **given)
+        if self.namespaces:
+            raise InputError.at(
+                "--namespaces", "is for processes of one machine that are started together"
+            )
         arguments = {name: given.pop(name) for name in ("partition", "samples", "seed")}
         arguments["match_by"] = given.pop("match")
         job = Job(plan, model, data, options, arguments, given.pop("source"))

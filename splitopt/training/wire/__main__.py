@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import nullcontext
 
 from splitopt.errors import SplitoptError
+from splitopt.training.wire.namespaces import enter
 from splitopt.training.wire.processes import die_with
 
 
 def main() -> int:
     """Take part as the rank that the arguments say, and give the exit code."""
-    job, rank, port, join_s, parent = sys.argv[1:]
+    job, rank, port, join_s, parent, *place = sys.argv[1:]
     die_with(int(parent))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that leads
+    leader, own, namespace = place or (None, None, None)
+    if namespace is not None:
+        enter(namespace)  # before there are other threads, which would stay outside
 
     from splitopt.training.wire.job import Job
     from splitopt.training.wire.launch import follow
+    from splitopt.training.wire.links import paced_by_kernel
     from splitopt.training.wire.listener import LOOPBACK
     from splitopt.training.wire.ranks import shared_token
     from splitopt.training.wire.roles import Setting
 
     try:
         prepared = Job.load(job).prepare()
-        setting = Setting(shared_token())
-        follow(prepared, int(rank), LOOPBACK, int(port), setting, join_s=float(join_s))
+        setting = Setting(shared_token(), host=own)
+        at = leader or LOOPBACK
+        with nullcontext() if namespace is None else paced_by_kernel():
+            follow(prepared, int(rank), at, int(port), setting, join_s=float(join_s))
     except SplitoptError as error:
         print(f"splitopt: error: {error}", file=sys.stderr)
         return error.exit_code

@@ -34,6 +34,7 @@ from splitopt.training.wire.frames import (
     values_of,
 )
 from splitopt.training.wire.handshake import HANDSHAKE_S, greet
+from splitopt.training.wire.links import KernelLink
 from splitopt.training.wire.pacing import Bucket, Lease, pad_until
 from splitopt.training.wire.tokens import Token
 
@@ -88,7 +89,7 @@ class Channel:
         fields: Mapping[str, Any] = _NOTHING,
         tensors: Mapping[str, Tensor] = _NOTHING,
         *,
-        bucket: Bucket | None = None,
+        bucket: Bucket | KernelLink | None = None,
         stall_s: float = STALL_S,
     ) -> Transfer:
         """Send a message and wait until all of it is on its way.
@@ -123,13 +124,18 @@ class Channel:
             if length > limit:
                 raise InputError.at(kind, f"has {length} bytes, a message may have {limit}")
         with self._sending:
-            lease = bucket.lease(size) if bucket is not None and size else None
-            if bucket is not None and lease is not None:
-                bucket.wait_until(lease.start_s)
+            own = bucket if isinstance(bucket, Bucket) and size else None
+            lease = None if own is None else own.lease(size)
+            if own is not None and lease is not None:
+                own.wait_until(lease.start_s)
             start_s = time.monotonic()
             self._write(PREFIX.pack(MAGIC, len(header), size, start_s) + header, stall_s)
-            for piece in _paced(parts, bucket, lease):
+            if isinstance(bucket, KernelLink):
+                bucket.hold(start_s, size)
+            for piece in _paced(parts, own, lease):
                 self._write(piece, stall_s)
+            if isinstance(bucket, KernelLink) and size:
+                self._drain(bucket, stall_s)
             end_s = time.monotonic()
             self.sent_bytes[kind] += size
             self.overhead_bytes += PREFIX.size + len(header)
@@ -195,6 +201,16 @@ class Channel:
                 ) from None
             except OSError as error:
                 raise self._gone(error) from None
+
+    def _drain(self, link: KernelLink, stall_s: float) -> None:
+        """Wait until a link that somebody else paces has taken all of it."""
+        try:
+            link.drain(self._out, stall_s)
+        except TimeoutError:
+            self.close()
+            raise ChannelClosedError(f"{self.peer} has taken nothing for {stall_s:g} s") from None
+        except OSError as error:
+            raise self._gone(error) from None
 
     def _read(self, room: memoryview, deadline_s: float | None) -> int:
         """Read some bytes into a place."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,9 @@ from splitopt.training.runner import Run, schedule_of
 from splitopt.training.wire.crew import Crew, join
 from splitopt.training.wire.deadlines import Deadline
 from splitopt.training.wire.job import Job
+from splitopt.training.wire.links import paced_by_kernel
 from splitopt.training.wire.listener import Listener, listen
+from splitopt.training.wire.namespaces import Namespaces, inside
 from splitopt.training.wire.processes import Processes
 from splitopt.training.wire.ranks import Rank
 from splitopt.training.wire.roles import Setting, roles_of
@@ -89,6 +91,7 @@ def run_wire(
     time_scale: float | None = None,
     deadline: Deadline | str | None = None,
     any_speed: bool = False,
+    namespaces: bool = False,
     callback: Callback | None = None,
     at_scale: AtScale | None = None,
     join_s: float = JOIN_S,
@@ -115,6 +118,9 @@ def run_wire(
         ``"10 s"`` for so many seconds more.
     any_speed
         Train even if this host is slower than the plan at this time scale.
+    namespaces
+        Give each process a network namespace of its own, with links that ``tc`` shapes to the
+        plan's rates, see `splitopt.training.wire.namespaces`; for root on Linux.
     at_scale
         Called with the time scale and the planned seconds of a round before the first one.
     join_s
@@ -134,6 +140,8 @@ def run_wire(
         As `splitopt.train`; and InfeasibleError if this host is too slow, with the factor.
     JoinError, ProcessError
         A process did not come up.
+    CapabilityError
+        Namespaces are not allowed here, or the plan's links have not one rate each.
     """
     arguments = {"partition": partition, "samples": samples, "seed": seed, "match_by": match}
     job = Job(plan, model, data, options, arguments, source)
@@ -146,11 +154,11 @@ def run_wire(
         setting = Setting(Token.new(), scale_for(prepared, time_scale, any_speed), limit)
         if at_scale is not None:
             at_scale(setting.time_scale, prepared.program.replay.simulated_s)
-        listener = listen(None, 0, setting.token)
         names = roles.parties(prepared.program)
         with (
-            _closing(listener),
-            Processes(path, names, listener.port, setting.token, join_s) as processes,
+            _places(prepared, setting.time_scale) if namespaces else nullcontext() as places,
+            _closing(_listen(setting, places)) as listener,
+            Processes(path, names, listener.port, setting.token, join_s, places) as processes,
         ):
             return _lead(prepared, made, setting, listener, join_s, callback, processes)
 
@@ -271,6 +279,23 @@ def _lead(
         dict(leader.sent_bytes),
         tuple(str(item) for item in leader.dropped),
     )
+
+
+@contextmanager
+def _places(prepared: Prepared, time_scale: float) -> Iterator[Namespaces]:
+    """Make the namespaces of a run, and leave the pace of its links to them."""
+    roles, program = roles_of(prepared.program), prepared.program
+    rates = roles.link_rates(program, time_scale)
+    with Namespaces(1 + len(roles.parties(program)), rates) as places, paced_by_kernel():
+        yield places
+
+
+def _listen(setting: Setting, places: Namespaces | None) -> Listener:
+    """Listen as rank 0, on the loopback interface or in its namespace."""
+    if places is None:
+        return listen(None, 0, setting.token)
+    with inside(places.path(0)):
+        return listen(places.address(0), 0, setting.token)
 
 
 @contextmanager

@@ -18,7 +18,8 @@ from splitopt.training.wire.compute import COMPUTE
 from splitopt.training.wire.errors import ChannelClosedError, ChannelError, FrameError
 from splitopt.training.wire.frames import Message
 from splitopt.training.wire.held import load_held, state_of
-from splitopt.training.wire.pacing import Bucket, pad_until
+from splitopt.training.wire.links import link_of
+from splitopt.training.wire.pacing import pad_until
 from splitopt.training.wire.pipeline_messages import (
     FIRST,
     LAST,
@@ -180,8 +181,8 @@ class Owner:
     def _send(self, end: str, leg: Leg, batch: int, values: Tensor) -> None:
         fields = {"owner": self.index, "round": self._round, "batch": batch}
         self._links[end].send(self._ends[end], fields)
-        rate = Bucket(leg.rate_bytes_per_s)
-        self._ends[end].send(leg.phase, fields, {"values": values}, bucket=rate)
+        link = link_of(leg.rate_bytes_per_s)
+        self._ends[end].send(leg.phase, fields, {"values": values}, bucket=link)
 
     def _receive(self, end: str, kind: str, leg: Leg, batch: int) -> tuple[Tensor, float]:
         """Wait for what a node sends; give it, and since when it is there."""

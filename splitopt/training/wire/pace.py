@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from splitopt.training.wire.errors import FrameError
+from splitopt.training.wire.links import KernelLink, link_of
 from splitopt.training.wire.pacing import Bucket
 from splitopt.training.wire.timing import BACKWARD, FORWARD, MODEL_UP, UPLOAD, Piece
 
@@ -67,6 +68,6 @@ def scaled_rate(piece: Piece, time_scale: float) -> float:
     return rate / time_scale if math.isfinite(rate) else 0.0
 
 
-def bucket_of(rate: float) -> Bucket | None:
+def bucket_of(rate: float) -> Bucket | KernelLink | None:
     """Make the link of a rate, 0 for none."""
-    return Bucket(rate) if rate > 0 else None
+    return link_of(rate) if rate > 0 else None

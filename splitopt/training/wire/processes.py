@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from splitopt.errors import SplitoptError
+from splitopt.training.wire.namespaces import Namespaces
 from splitopt.training.wire.tokens import TOKEN_VARIABLE, Token
 
 GRACE_S = 5.0
@@ -37,15 +38,23 @@ class Processes:
     names
         Of the ranks.
     port
-        Where rank 0 listens, on the loopback interface.
+        Where rank 0 listens, on the loopback interface or in the namespace of rank 0.
     token
         That all share; it is in the environment, which only this user can read.
     join_s
         For how long they try to join.
+    places
+        Namespaces of all ranks, 0 included; the loopback interface for all of them if None.
     """
 
     def __init__(
-        self, job: Path, names: Sequence[str], port: int, token: Token, join_s: float
+        self,
+        job: Path,
+        names: Sequence[str],
+        port: int,
+        token: Token,
+        join_s: float,
+        places: Namespaces | None = None,
     ) -> None:
         self.names, self._logs = tuple(names), []
         self.started: list[subprocess.Popen[bytes]] = []
@@ -65,6 +74,7 @@ class Processes:
                             [
                                 *(sys.executable, "-m", "splitopt.training.wire"),
                                 *(str(job), str(rank), str(port), str(join_s), str(os.getpid())),
+                                *_place(places, rank),
                             ],
                             env=environment,
                             stdin=subprocess.DEVNULL,
@@ -123,6 +133,13 @@ class Processes:
         if kind is None:
             self.wait()
         self.kill()
+
+
+def _place(places: Namespaces | None, rank: int) -> tuple[str, ...]:
+    """Say where rank 0 is, and what address and namespace of a rank are, for its command line."""
+    if places is None:
+        return ()
+    return places.address(0), places.address(rank), str(places.path(rank))
 
 
 def die_with(parent: int) -> None:

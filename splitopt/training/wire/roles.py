@@ -83,15 +83,24 @@ class Roles(NamedTuple):
         ``MODULE:FUNCTION`` of all others, called with what is prepared, the own rank, the
         connection to rank 0 and the setting, of which only token and host count; it returns when
         rank 0 ends the run.
+    rates
+        ``MODULE:FUNCTION`` that gives, for a program and a time scale, the byte/s of each link as
+        (sender, receiver) -> rate; see `splitopt.training.wire.link_rates`.
     """
 
     parties: Callable[[Program], tuple[str, ...]]
     lead: str
     follow: str
+    rates: str
 
     def leader(self, prepared: Prepared, crew: Crew, setting: Setting) -> Leader:
         """Be rank 0."""
         found: Leader = _function(self.lead)(prepared, crew, setting)
+        return found
+
+    def link_rates(self, program: Program, time_scale: float) -> dict[tuple[int, int], float]:
+        """Give the rates of the plan's links."""
+        found: dict[tuple[int, int], float] = _function(self.rates)(program, time_scale)
         return found
 
     def run(self, prepared: Prepared, rank: int, channel: Channel, setting: Setting) -> None:
@@ -115,16 +124,19 @@ ROLES: dict[str, Roles] = {
         _devices,
         "splitopt.training.wire.splitfed:lead",
         "splitopt.training.wire.device:follow",
+        "splitopt.training.wire.link_rates:of_devices",
     ),
     "clustered": Roles(
         _devices,
         "splitopt.training.wire.clusters:lead",
         "splitopt.training.wire.device:follow",
+        "splitopt.training.wire.link_rates:of_devices",
     ),
     "multihop": Roles(
         _owners_and_nodes,
         "splitopt.training.wire.pipeline:lead",
         "splitopt.training.wire.parties:follow",
+        "splitopt.training.wire.link_rates:of_pipeline",
     ),
 }
 """Scheme -> its ranks."""

@@ -14,7 +14,8 @@ from splitopt.training.parts import Part, Pass
 from splitopt.training.wire.compute import COMPUTE
 from splitopt.training.wire.errors import ChannelError, FrameError
 from splitopt.training.wire.frames import Message
-from splitopt.training.wire.pacing import Bucket, pad_until
+from splitopt.training.wire.links import link_of
+from splitopt.training.wire.pacing import pad_until
 from splitopt.training.wire.pipeline_messages import ASK, GO, expect_kind, whole_number
 from splitopt.training.wire.pipeline_timing import ACTIVATIONS, GRADIENTS, Leg
 from splitopt.training.wire.travelling_streams import STREAM, StreamLink, take_stream
@@ -183,7 +184,7 @@ class Walker:
             elif leg.ends:
                 end = leg.ends[0]
                 stack.enter_context(self.node.stations[end.resource].turn(end.lane))
-            bucket = Bucket(leg.rate_bytes_per_s)
+            bucket = link_of(leg.rate_bytes_per_s)
             channel.send(leg.phase, fields, {"values": values}, bucket=bucket)
 
     def _next(self, kind: str) -> Message:
