@@ -207,6 +207,7 @@ def run_rank(
             port = rank.find_port(join_s)
             follow(prepared, rank.rank, rank.host, port, setting, join_s=join_s)
             return None
+        rank.check_listening(setting.host)
         made = schedule_of(prepared, rounds=rounds, **schedule)
         scale = scale_for(prepared, time_scale, any_speed)
         if at_scale is not None:

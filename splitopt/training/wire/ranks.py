@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -53,6 +55,21 @@ class Rank:
         if not 0 <= self.rank < self.world_size:
             raise InputError.at(
                 "rank", f"is {self.rank}, it must be from 0 to {self.world_size - 1}"
+            )
+
+    def check_listening(self, host: str | None) -> None:
+        """See that others can connect to rank 0 where it listens; None is the loopback interface.
+
+        Raises
+        ------
+        InputError
+            They are told another address, and it listens on the loopback interface only.
+        """
+        if host is None and not _is_loopback(self.host):
+            raise InputError.at(
+                "listen",
+                f"rank 0 is to be found at {self.host}, but it listens on the loopback interface "
+                "only; give --listen with its address, or 0.0.0.0 for all of them",
             )
 
     def publish(self, port: int, timeout_s: float) -> None:
@@ -139,6 +156,14 @@ def _number(name: str, text: str | None) -> int:
     if not text.isascii() or not text.isdigit():
         raise InputError.at(name, f"is {text!r}, it must be a whole number >= 0")
     return int(text)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        address = socket.getaddrinfo(host, None)[0][4][0]
+    except OSError:
+        return False
+    return ipaddress.ip_address(str(address).partition("%")[0]).is_loopback
 
 
 def _store(rank: Rank, timeout_s: float):  # type: ignore[no-untyped-def]

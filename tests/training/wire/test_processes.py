@@ -1,0 +1,349 @@
+"""Real processes: started, killed, stopped, interrupted, and what is learned all the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+
+import splitopt  # noqa: E402
+from splitopt.plans import Plan  # noqa: E402
+from splitopt.scenario import Scenario  # noqa: E402
+from splitopt.training import checkpoint  # noqa: E402
+from splitopt.training.options import Options  # noqa: E402
+from splitopt.training.planned_bytes import planned_bytes  # noqa: E402
+from splitopt.training.wire import launch  # noqa: E402
+from splitopt.training.wire.errors import RefusedError  # noqa: E402
+from splitopt.training.wire.processes import ProcessError, Processes  # noqa: E402
+from splitopt.training.wire.ranks import Rank  # noqa: E402
+from splitopt.training.wire.roles import Setting  # noqa: E402
+from splitopt.training.wire.tokens import Token  # noqa: E402
+
+pytestmark = pytest.mark.train
+
+NET = '''
+from collections import OrderedDict
+import torch
+from torch import nn
+
+class Block(nn.Module):
+    """A layer of the shipped network, with dropout behind its activation."""
+
+    def __init__(self, layer, dropout=0.0):
+        super().__init__()
+        self.layer, self.dropout = layer, nn.Dropout(dropout)
+
+    def forward(self, x):
+        if isinstance(self.layer, nn.Linear):
+            x = torch.flatten(x, 1)
+        return self.dropout(torch.relu_(self.layer(x)))
+
+def net():
+    """The shipped network, with dropout on both sides of its cuts."""
+    return nn.Sequential(OrderedDict(
+        conv1=Block(nn.Conv2d(1, 8, 3, padding=1), 0.2),
+        pool1=nn.MaxPool2d(2),
+        conv2=Block(nn.Conv2d(8, 16, 3, padding=1)),
+        pool2=nn.MaxPool2d(2),
+        fc1=Block(nn.Linear(64, 64), 0.2),
+        fc2=nn.Linear(64, 10),
+    ))
+'''
+OPTIONS = Options(momentum=0.9, optimizer_state="keep")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Make a folder with a network of the user's, and plans of three devices."""
+    place = tmp_path_factory.mktemp("run")
+    (place / "net.py").write_text(NET)
+    splitfed = Scenario.load("digits-splitfed").to_dict()
+    far = splitfed["devices"][-1] | {"samples": 96, "compute": "40 MFLOP/s"}
+    fast = splitfed["devices"][0] | {"samples": 48, "count": 2}
+    splitfed |= {"devices": [fast, far], "training": {"epochs": 1, "rounds": 3}}
+    clusters = Scenario.load("digits-clusters").to_dict()
+    near, other = clusters["devices"][0], clusters["devices"][-1]
+    clusters["devices"] = [near | {"count": 1, "samples": 32}, other | {"count": 2, "samples": 48}]
+    clusters |= {"clusters": {"sizes": [2, 1], "cut": "pool1"}}
+    clusters |= {"training": {"epochs": 2, "rounds": 3}}
+    few = splitfed | {"devices": [fast | {"count": 1}, far]}
+    for name, document in (("splitfed", splitfed), ("few", few), ("clusters", clusters)):
+        splitopt.plan(Scenario.from_dict(document)).save(place / f"{name}.json")
+    cuts = json.loads((place / "splitfed.json").read_text())["decision"]["cut"]
+    assert cuts[0] != cuts[2], "the devices are to have different cuts"
+    return place
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Every group of processes that a run starts."""
+    found = []
+
+    class Known(Processes):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            found.append(self)
+
+    monkeypatch.setattr(launch, "Processes", Known)
+    yield found
+    assert all(process.poll() is not None for group in found for process in group.started)
+
+
+def model_of(folder):
+    return f"{folder / 'net.py'}:net"
+
+
+def one_process(folder, name, **changes):
+    """Train as one process does."""
+    plan = Plan.load(folder / f"{name}.json")
+    return splitopt.train(plan, model_of(folder), options=OPTIONS, **changes)
+
+
+def assert_same_weights(found, wanted):
+    for name, value in wanted.state_dict().items():
+        assert torch.equal(found.state_dict()[name], value), name
+
+
+@pytest.mark.parametrize("name", ["clusters", pytest.param("splitfed", marks=pytest.mark.slow)])
+def test_processes_learn_what_one_process_learns(folder, name, started):
+    """The user's network with dropout, momentum, devices with cuts of their own."""
+    plan = Plan.load(folder / f"{name}.json")
+    run = launch.run_wire(
+        plan, model_of(folder), options=OPTIONS, rounds=2, time_scale=1e-3, any_speed=True
+    )
+    wanted = one_process(folder, name, rounds=2)
+    assert_same_weights(run.model, wanted.model)
+    assert run.history == wanted.history
+    assert run.dropped == ()
+    predicted = planned_bytes(run.program)
+    assert run.sent_bytes["smashed"] == 2 * predicted["smashed"]
+    assert run.sent_bytes["gradient"] == 2 * predicted["gradient"]
+    assert run.sent_bytes["model"] == 2 * (predicted["model_down"] + predicted["model_up"])
+    tasks = {(t.resource, t.phase, t.owner, t.batch) for t in run.timelines[1]}
+    assert tasks == {
+        (t.resource, t.phase, t.owner, t.batch) for t in run.program.replay_of(1).timeline
+    }
+
+
+def test_a_killed_and_a_stopped_device_are_dropped(folder, started):
+    """The round in which it happens goes on with the third one, and so do those that follow."""
+    plan = Plan.load(folder / "splitfed.json")
+    place = folder / "faults"
+
+    def hurt():
+        time.sleep(0.7)  # a round takes three seconds: this is in the middle of the second one
+        started[0].started[0].send_signal(signal.SIGKILL)
+        started[0].started[1].send_signal(signal.SIGSTOP)
+
+    def after(row, rounds):
+        if row.round == 1:
+            threading.Thread(target=hurt).start()
+
+    run = launch.run_wire(
+        plan,
+        model_of(folder),
+        options=OPTIONS,
+        rounds=3,
+        time_scale=3.0 / run_seconds(plan),
+        any_speed=True,
+        deadline="2 s",
+        checkpoint=place,
+        callback=after,
+    )
+    assert [row.dropped for row in run.history] == [(), ("fast-1", "fast-2"), ()]
+    assert sorted(text.split(" in ")[0] for text in run.dropped) == ["fast-1", "fast-2"]
+    wanted = one_process(folder, "splitfed", rounds=1)
+    scheme, alone = wanted.scheme, wanted.scheme.clients[2:]
+    for _ in range(2):
+        tally = splitopt.training.schemes.Round()
+        scheme.begin(alone, tally)
+        scheme._train_alone(alone[0], tally)
+        scheme.end(alone, tally)
+    assert_same_weights(run.model, scheme.model)
+    kept = checkpoint.load(place, None).history
+    assert kept == run.history
+
+
+def run_seconds(plan):
+    from splitopt.planning.replaying import simulate
+
+    return simulate(plan).simulated_s
+
+
+def lead(folder, name, place, *more):
+    """Start the command line as a user does, in a process that leads."""
+    arguments = [
+        *("train", str(folder / f"{name}.json"), "--wire", "--model", model_of(folder)),
+        *("--momentum", "0.9", "--optimizer-state", "keep", "--any-speed", "--rounds", "3"),
+        *("--checkpoint", str(place), *more),
+    ]
+    return subprocess.Popen(
+        [sys.executable, "-m", "splitopt", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def wait_for_round(place, rounds, process):
+    """Wait until a checkpoint holds so many rounds, and give the leader's children."""
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and process.poll() is None:
+        path = place / checkpoint.FILE
+        if path.exists() and len(json.loads(path.read_text())["history"]["rounds"]) >= rounds:
+            return psutil.Process(process.pid).children(recursive=True)
+        time.sleep(0.02)
+    raise AssertionError(process.stderr.read().decode())
+
+
+def assert_gone(children):
+    gone, alive = psutil.wait_procs(children, timeout=20)
+    assert len(gone) >= 2
+    assert not alive
+
+
+def test_interrupted_and_killed_runs_go_on_from_their_checkpoints(folder):
+    """Ctrl-C in the second round, SIGKILL in the third one: no process is left behind either time.
+
+    The end is made by one process, and all three together learn what an uninterrupted one learns.
+    """
+    place, slow = folder / "restarts", ("--time-scale", "0.5")
+    first = lead(folder, "few", place, *slow)
+    children = wait_for_round(place, 1, first)
+    first.send_signal(signal.SIGINT)
+    _, said = first.communicate(timeout=60)
+    assert first.returncode == 130
+    assert b"--resume goes on from there" in said
+    assert b"Traceback" not in said
+    assert_gone(children)
+    second = lead(folder, "few", place, "--resume", *slow)
+    children = wait_for_round(place, 2, second)
+    children[-1].suspend()  # one that cannot even notice
+    second.kill()
+    second.communicate(timeout=60)
+    assert_gone(children)
+    done = len(checkpoint.load(place, None).history)
+    assert done in (1, 2)
+    run = one_process(folder, "few", rounds=3, checkpoint=place, resume=True)
+    wanted = one_process(folder, "few", rounds=3)
+    assert_same_weights(run.model, wanted.model)
+    assert run.history == wanted.history
+
+
+def test_a_process_that_does_not_come_up_ends_the_run(tmp_path):
+    """The message has its last words."""
+    with Processes(tmp_path / "job.json", ["far"], 1, Token.new(), 5.0) as group:
+        group.started[0].wait(60)
+        with pytest.raises(ProcessError, match=r"far \(rank 1\) ended with code 2.*no such file"):
+            group.check()
+
+
+def test_who_was_started_otherwise_is_refused(folder):
+    """Another seed, another token, a port in use: one sentence each."""
+    from splitopt.training.wire.channel import connect
+    from splitopt.training.wire.crew import Crew, JoinError, join
+    from splitopt.training.wire.listener import listen
+
+    token = Token.new()
+    with Crew(listen(None, 0, token), ["a", "b"], {"seed": 0}) as crew:
+        port = crew.listener.port
+        with pytest.raises(
+            splitopt.InputError, match=r"seed: is 1 for rank 1 \(a\) and 0 for rank 0"
+        ):
+            join("127.0.0.1", port, token, 1, {"seed": 1}, 10.0)
+        with pytest.raises(splitopt.InputError, match="rank 3 is not from 1 to 2"):
+            join("127.0.0.1", port, token, 3, {"seed": 0}, 10.0)
+        with join("127.0.0.1", port, token, 1, {"seed": 0}, 10.0):
+            with pytest.raises(splitopt.InputError, match="rank 1 is taken"):
+                join("127.0.0.1", port, token, 1, {"seed": 0}, 10.0)
+            with pytest.raises(JoinError, match=r"rank 2 \(b\) has not joined within 0.1 s"):
+                crew.wait(0.1)
+        with pytest.raises(RefusedError, match="the same token"):
+            connect("127.0.0.1", port, Token.new(), 10.0)
+        with pytest.raises(splitopt.InputError, match="in use"):
+            listen(None, port, token)
+
+
+@pytest.mark.parametrize(
+    ("rank", "words"),
+    [
+        (Rank(0, 3, "127.0.0.1", 1), "world_size: is 3, this plan needs 4 processes: rank 0 to"),
+        (Rank(4, 4, "127.0.0.1", 1), "rank: is 4, it must be from 0 to 3"),
+    ],
+)
+def test_wrong_numbers_of_processes(folder, rank, words):
+    """The right number is in the message."""
+    plan = Plan.load(folder / "splitfed.json")
+    arguments = {"partition": "iid", "samples": "plan", "seed": 0, "match_by": "structure"}
+    job = launch.Job(plan, None, "digits", None, arguments)
+    with pytest.raises(splitopt.InputError, match=words):
+        launch.run_rank(job, rank, Setting(Token.new()))
+
+
+@pytest.mark.slow
+def test_torchrun_starts_the_same_command(folder):
+    """As its users expect: one command for all ranks, which it numbers."""
+    place = folder / "torchrun.csv"
+    arguments = [
+        *("-m", "torch.distributed.run", "--nproc-per-node", "3", "--standalone"),
+        *("-m", "splitopt", "train", str(folder / "few.json"), "--wire", "--csv", str(place)),
+        *("--model", model_of(folder), "--rounds", "2", "--time-scale", "0.01", "--any-speed"),
+        *("--momentum", "0.9", "--optimizer-state", "keep"),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "SPLITOPT_TOKEN": Token.new().secret}
+    done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    assert place.read_text() == one_process(folder, "few", rounds=2).history.to_csv()
+
+
+@pytest.mark.slow
+def test_ranks_may_be_started_one_by_one(folder):
+    """With arguments, as on several machines; a rank with another seed is told so, exit code 2."""
+    secret = folder / "token"
+    secret.write_text(Token.new().secret)
+    secret.chmod(0o600)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def start(rank, *more):
+        arguments = [
+            *("train", str(folder / "few.json"), "--wire", "--any-speed", "--time-scale", "0.01"),
+            *("--rank", str(rank), "--world-size", "3", "--master", f"127.0.0.1:{port}"),
+            *("--token-file", str(secret), "--rounds", "1", *more),
+        ]
+        return subprocess.Popen(
+            [sys.executable, "-m", "splitopt", *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+    ranks = [start(0), start(1), start(2, "--seed", "1")]
+    _, said = ranks[2].communicate(timeout=120)
+    assert ranks[2].returncode == 2
+    assert b"started otherwise" not in said
+    assert b"rank 2 (far)" in said
+    ranks[2] = start(2)
+    for process in ranks:
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 0, said.decode()
+
+
+def test_rank_0_of_another_machine_listens_where_it_is_told(folder):
+    """On the loopback interface nobody there could connect."""
+    plan = Plan.load(folder / "few.json")
+    arguments = {"partition": "iid", "samples": "plan", "seed": 0, "match_by": "structure"}
+    job = launch.Job(plan, None, "digits", None, arguments)
+    with pytest.raises(splitopt.InputError, match=r"listen: .*203.0.113.7.*--listen"):
+        launch.run_rank(job, Rank(0, 3, "203.0.113.7", 1), Setting(Token.new()))
