@@ -100,10 +100,15 @@ class ParallelCopies(Scheme):
         stack.scatter()
 
     def _groups(self, clients: Sequence[Client]) -> list[list[Client]]:
-        """Clients that train together: each by itself, or those that are alike."""
+        """Clients that train together: each by itself, or those that are alike, in given order."""
         if not self.options.batched:
             return [[client] for client in clients]
-        return alike([self._likeness(client) for client in clients], clients)
+        here = {client.name for client in clients}
+        some = [client for client in self.clients if client.name in here]
+        groups = alike([self._likeness(client) for client in some], some)
+        names = {tuple(client.name for client in group) for group in groups}
+        self._stacks = {key: stack for key, stack in self._stacks.items() if key in names}
+        return groups
 
     def _likeness(self, client: Client) -> object:
         """Give what is the same for clients that can be stacked."""
