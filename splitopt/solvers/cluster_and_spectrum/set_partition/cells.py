@@ -15,13 +15,96 @@ cluster, whose true reduced cost bounds the search from above.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cluster_and_spectrum.loops import exact, gather
 from splitopt.problems.compiling import compiled
+
+
+class Asked(NamedTuple):
+    """What is asked of the clusters of one size, by a search or a listing.
+
+    Parameters
+    ----------
+    terms
+        Shape (N, 6), without the server's part.
+    fixed, spectral, weights
+        Shapes (D, N), (D, N), (D,): the phases that count, and how often each does.
+    levels, starts
+        The sorted levels of phase p are ``levels[starts[p] : starts[p + 1]]``.
+    prices, order
+        Shape (N,), and the devices by falling price.
+    subcarriers, inner_phases
+        Of a cluster.
+    """
+
+    terms: FloatArray
+    fixed: FloatArray
+    spectral: FloatArray
+    weights: FloatArray
+    levels: FloatArray
+    starts: IntArray
+    prices: FloatArray
+    order: IntArray
+    subcarriers: int
+    inner_phases: int
+
+
+class Room(NamedTuple):
+    """What the best choices of K devices are worked out in: ``needs`` (N,), ``chosen`` (K,)."""
+
+    needs: IntArray
+    items: IntArray
+    first: IntArray
+    top: FloatArray
+    value: FloatArray
+    taken: Any  # of int8
+    chosen: IntArray
+    x: IntArray
+    work: IntArray
+    cluster: FloatArray
+
+
+@compiled
+def room_for(asked: Asked, size: int) -> Room:
+    """Make room for choices of `size` devices."""
+    devices, most = len(asked.prices), asked.subcarriers - size + 1
+    needs, items = np.empty(devices, np.int64), np.empty(devices, np.int64)
+    first, top = np.empty(most + 2, np.int64), np.empty(size)
+    value = np.empty((size + 1, most))
+    taken = np.zeros((min(devices, size * most), size + 1, most), np.int8)
+    chosen, x = np.empty(size, np.int64), np.empty(size, np.int64)
+    work, cluster = np.empty((6 + asked.subcarriers, size), np.int64), np.empty((6, size))
+    return Room(needs, items, first, top, value, taken, chosen, x, work, cluster)
+
+
+@compiled
+def best_choice(asked: Asked, thresholds: FloatArray, room: Room) -> float:
+    """Choose the K devices of the largest sum of prices that meet thresholds (D,) together.
+
+    Returns
+    -------
+    That sum, ``-inf`` if none do; ``room`` has what each device needs, and the choice.
+    """
+    size = len(room.chosen)
+    most = asked.subcarriers - size + 1
+    fill_needs(asked.fixed, asked.spectral, thresholds, most, room.needs)
+    kept = undominated(
+        room.needs, asked.order, asked.prices, size, most, room.items, room.first, room.top
+    )
+    return knapsack(
+        room.items, kept, room.needs, asked.prices, most - 1, room.value, room.taken, room.chosen
+    )
+
+
+@compiled
+def seconds_of_choice(asked: Asked, room: Room) -> float:
+    """Give the seconds of the chosen devices with their best subcarriers, ``room.x``."""
+    gather(asked.terms, room.chosen, room.cluster)
+    return exact(room.cluster, asked.subcarriers, asked.inner_phases, 0.0, room.x, room.work)
 
 
 @compiled
@@ -270,33 +353,12 @@ def keep(found: IntArray, reduced: FloatArray, count: int, cluster: IntArray, va
 
 @compiled
 def search_cells(
-    terms: FloatArray,
-    fixed: FloatArray,
-    spectral: FloatArray,
-    weights: FloatArray,
-    levels: FloatArray,
-    starts: IntArray,
-    prices: FloatArray,
-    order: IntArray,
-    subcarriers: int,
-    inner_phases: int,
-    cutoff: float,
-    max_cells: int,
-    found: IntArray,
-    reduced: FloatArray,
+    asked: Asked, cutoff: float, max_cells: int, found: IntArray, reduced: FloatArray
 ) -> tuple[float, int, int]:
     """Search the clusters of K devices for reduced costs below `cutoff`.
 
     Parameters
     ----------
-    terms
-        Shape (N, 6), without the server's part.
-    fixed, spectral, weights
-        Shapes (D, N), (D, N), (D,): the phases that count, and how often each does.
-    levels, starts
-        The sorted levels of phase p are ``levels[starts[p] : starts[p + 1]]``.
-    prices, order
-        Shape (N,), and the devices by falling price.
     max_cells
         Stop after so many cells; the bound is then weaker but valid.
     found, reduced
@@ -308,18 +370,10 @@ def search_cells(
         A lower bound on ``min(cutoff, least reduced cost)``; the number of clusters in `found`;
         the number of cells that were split.
     """
-    size, phases, devices = found.shape[1], len(weights), len(prices)
-    spare, most = subcarriers - size, subcarriers - size + 1
-    needs, items = np.empty(devices, np.int64), np.empty(devices, np.int64)
-    first, top = np.empty(most + 2, np.int64), np.empty(size)
-    table = np.empty((size + 1, spare + 1))
-    taken = np.zeros((min(devices, size * most), size + 1, spare + 1), np.int8)
-    chosen, x = np.empty(size, np.int64), np.empty(size, np.int64)
-    work, cluster = np.empty((6 + subcarriers, size), np.int64), np.empty((6, size))
-    room = 1024
-    bound, gain = np.empty(room), np.empty(room)
-    low, high = np.empty((room, phases), np.int64), np.empty((room, phases), np.int64)
-    heap = np.empty(room, np.int64)
+    weights, levels, starts, phases = asked.weights, asked.levels, asked.starts, len(asked.weights)
+    room = room_for(asked, found.shape[1])
+    bound, gain, heap = np.empty(1024), np.empty(1024), np.empty(1024, np.int64)
+    low, high = np.empty((1024, phases), np.int64), np.empty((1024, phases), np.int64)
     for p in range(phases):
         low[0, p], high[0, p] = starts[p], starts[p + 1] - 1
     bound[0], gain[0], heap[0] = -np.inf, -np.inf, 0
@@ -337,16 +391,13 @@ def search_cells(
         for p in range(phases):
             upper[p] = middle if p == phase else high[slot, p]
             thresholds[p] = levels[upper[p]]
-        fill_needs(fixed, spectral, thresholds, most, needs)
-        kept = undominated(needs, order, prices, size, most, items, first, top)
-        value = knapsack(items, kept, needs, prices, spare, table, taken, chosen)
+        value = best_choice(asked, thresholds, room)
         lower = corner(levels, weights, low, slot)
         new = slots if phase >= 0 else slot
         if value > -np.inf and lower - value < limit:
-            gather(terms, chosen, cluster)
-            cost = exact(cluster, subcarriers, inner_phases, 0.0, x, work) - value
+            cost = seconds_of_choice(asked, room) - value
             if cost < cutoff:
-                count = keep(found, reduced, count, chosen, cost)
+                count = keep(found, reduced, count, room.chosen, cost)
                 limit = min(limit, cost)
             if lower - value < limit:
                 if slots == len(heap):

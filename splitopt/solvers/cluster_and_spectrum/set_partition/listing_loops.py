@@ -11,15 +11,15 @@ from __future__ import annotations
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.cluster_and_spectrum.loops import exact, gather
 from splitopt.problems.compiling import compiled
 from splitopt.solvers.cluster_and_spectrum.set_partition.cells import (
+    Asked,
+    best_choice,
     corner,
-    fill_needs,
-    knapsack,
+    room_for,
+    seconds_of_choice,
     split,
     twice_rows,
-    undominated,
 )
 
 _NARROW = 2.0
@@ -27,22 +27,14 @@ _NARROW = 2.0
 
 
 @compiled
-def in_cell(
-    fixed: FloatArray,
-    spectral: FloatArray,
-    levels: FloatArray,
-    low: IntArray,
-    high: IntArray,
-    cluster: IntArray,
-    x: IntArray,
-) -> bool:
+def in_cell(asked: Asked, low: IntArray, high: IntArray, cluster: IntArray, x: IntArray) -> bool:
     """Whether the phases of a cluster with subcarriers x are within the cell."""
     for phase in range(len(low)):
         top = 0.0
         for k in range(len(cluster)):
             n = cluster[k]
-            top = max(top, fixed[phase, n] + spectral[phase, n] / x[k])
-        if top < levels[low[phase]] or top > levels[high[phase]]:
+            top = max(top, asked.fixed[phase, n] + asked.spectral[phase, n] / x[k])
+        if top < asked.levels[low[phase]] or top > asked.levels[high[phase]]:
             return False
     return True
 
@@ -145,27 +137,11 @@ def next_choice(
 
 
 @compiled
-def list_cells(
-    terms: FloatArray,
-    fixed: FloatArray,
-    spectral: FloatArray,
-    weights: FloatArray,
-    levels: FloatArray,
-    starts: IntArray,
-    prices: FloatArray,
-    order: IntArray,
-    subcarriers: int,
-    inner_phases: int,
-    limit: float,
-    found: IntArray,
-    seconds: FloatArray,
-) -> int:
+def list_cells(asked: Asked, limit: float, found: IntArray, seconds: FloatArray) -> int:
     """List the clusters of K devices whose seconds less prices are at most `limit`.
 
     Parameters
     ----------
-    terms, fixed, spectral, weights, levels, starts, prices, order, subcarriers, inner_phases
-        As in `cells.search_cells`.
     found, seconds
         Room for the clusters, shape (F, K), members ascending, and their seconds.
 
@@ -173,17 +149,12 @@ def list_cells(
     -------
     How many there are, or -1 if there are more than F.
     """
-    size, phases, devices = found.shape[1], len(weights), len(prices)
-    spare, most = subcarriers - size, subcarriers - size + 1
-    needs, items = np.empty(devices, np.int64), np.empty(devices, np.int64)
-    first, top = np.empty(most + 2, np.int64), np.empty(size)
-    table = np.empty((size + 1, spare + 1))
-    taken = np.zeros((min(devices, size * most), size + 1, spare + 1), np.int8)
-    chosen, place = np.empty(size, np.int64), np.empty(size, np.int64)
-    x, cluster = np.empty(size, np.int64), np.empty((6, size))
-    work = np.empty((6 + subcarriers, size), np.int64)
+    size, weights, levels, starts = found.shape[1], asked.weights, asked.levels, asked.starts
+    prices, phases, spare = asked.prices, len(weights), asked.subcarriers - size
+    room, place = room_for(asked, size), np.empty(size, np.int64)
+    needs, items, chosen = room.needs, room.items, room.chosen
     low, high = np.empty((256, phases), np.int64), np.empty((256, phases), np.int64)
-    thresholds, rest = np.empty(phases), np.empty((devices + 1, size + 1, spare + 1))
+    thresholds, rest = np.empty(phases), np.empty((len(prices) + 1, size + 1, spare + 1))
     for p in range(phases):
         low[0, p], high[0, p] = starts[p], starts[p + 1] - 1
     waiting, count = 1, 0
@@ -192,9 +163,7 @@ def list_cells(
         cell = waiting
         for p in range(phases):
             thresholds[p] = levels[high[cell, p]]
-        fill_needs(fixed, spectral, thresholds, most, needs)
-        kept = undominated(needs, order, prices, size, most, items, first, top)
-        value = knapsack(items, kept, needs, prices, spare, table, taken, chosen)
+        value = best_choice(asked, thresholds, room)
         target = corner(levels, weights, low, cell) - limit
         if value == -np.inf or value < target:
             continue
@@ -210,8 +179,8 @@ def list_cells(
                 waiting += 2
                 continue
         total = 0
-        for n in order:
-            if needs[n] <= most:
+        for n in asked.order:
+            if needs[n] <= spare + 1:
                 items[total] = n
                 total += 1
         fill_rest(items, total, needs, prices, rest)
@@ -226,11 +195,8 @@ def list_cells(
             for k in range(size):
                 worth += prices[items[place[k]]]
                 insert(chosen, k, items[place[k]])
-            gather(terms, chosen, cluster)
-            cost = exact(cluster, subcarriers, inner_phases, 0.0, x, work)
-            if cost - worth > limit:
-                continue
-            if not in_cell(fixed, spectral, levels, low[cell], high[cell], chosen, x):
+            cost = seconds_of_choice(asked, room)
+            if cost - worth > limit or not in_cell(asked, low[cell], high[cell], chosen, room.x):
                 continue
             if count == len(found):
                 return -1

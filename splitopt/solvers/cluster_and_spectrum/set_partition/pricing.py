@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
 from splitopt.problems.cluster_and_spectrum.subcarriers import allocate_flat
+
+if TYPE_CHECKING:
+    from splitopt.solvers.cluster_and_spectrum.set_partition.cells import Asked
 
 ROUNDING = 1e-13
 """What a sum of prices and seconds may be wrong by, relative to the sizes of its numbers."""
@@ -84,25 +88,10 @@ class Pricer:
         """Search the clusters of a size for reduced costs (seconds less prices) below a cutoff."""
         from splitopt.solvers.cluster_and_spectrum.set_partition.cells import search_cells
 
-        levels, starts = self.levels(size)
-        y = np.ascontiguousarray(prices, dtype=np.float64)
         found = np.empty((max_found, size), dtype=np.int64)
         reduced = np.empty(max_found)
         bound, count, cells = search_cells(
-            self.terms,
-            self.fixed,
-            self.spectral,
-            self.weights,
-            levels,
-            starts,
-            y,
-            np.argsort(-y, kind="stable"),
-            self.problem.subcarriers,
-            self.problem.inner_phases,
-            float(cutoff),
-            max_cells,
-            found,
-            reduced,
+            self._asked(prices, size), float(cutoff), max_cells, found, reduced
         )
         found = np.sort(found[:count], axis=1)
         return Priced(float(bound), found, reduced[:count], int(cells))
@@ -116,26 +105,18 @@ class Pricer:
         """
         from splitopt.solvers.cluster_and_spectrum.set_partition.listing_loops import list_cells
 
-        levels, starts = self.levels(size)
-        y = np.ascontiguousarray(prices, dtype=np.float64)
         found = np.empty((max_listed, size), dtype=np.int64)
         seconds = np.empty(max_listed)
-        count = list_cells(
-            self.terms,
-            self.fixed,
-            self.spectral,
-            self.weights,
-            levels,
-            starts,
-            y,
-            np.argsort(-y, kind="stable"),
-            self.problem.subcarriers,
-            self.problem.inner_phases,
-            float(limit),
-            found,
-            seconds,
-        )
+        count = list_cells(self._asked(prices, size), float(limit), found, seconds)
         return None if count < 0 else (found[:count].copy(), seconds[:count].copy())
+
+    def _asked(self, prices: FloatArray, size: int) -> Asked:
+        from splitopt.solvers.cluster_and_spectrum.set_partition.cells import Asked
+
+        tables = (self.terms, self.fixed, self.spectral, self.weights, *self.levels(size))
+        y = np.ascontiguousarray(prices, dtype=np.float64)
+        order = np.argsort(-y, kind="stable")
+        return Asked(*tables, y, order, self.problem.subcarriers, self.problem.inner_phases)
 
     def seconds(self, clusters: IntArray) -> FloatArray:
         """Seconds, without the server's part, of clusters of one size, shape (F, K)."""
