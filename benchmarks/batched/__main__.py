@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.tables import markdown
 from splitopt.bench.machine import describe_machine
 from splitopt.files import write_atomic
 
@@ -91,12 +92,6 @@ def rows(clients: Sequence[int], rounds: int, device: str) -> Iterator[list[str]
             yield row(name, count, rounds, device)
 
 
-def markdown(note: str, found: Sequence[Sequence[str]]) -> str:
-    """Write a table in Markdown under a note."""
-    lines = [HEAD, [":---", *["---:"] * (len(HEAD) - 1)], *found]
-    return note + "\n\n" + "".join("| " + " | ".join(line) + " |\n" for line in lines)
-
-
 def main(arguments: Sequence[str]) -> int:
     """Measure, print every row, and write the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.batched", description=__doc__)
@@ -122,7 +117,7 @@ def main(arguments: Sequence[str]) -> int:
         found.append(line)
         print("  ".join(line), flush=True)
     options.output.mkdir(parents=True, exist_ok=True)
-    write_atomic(options.output / f"speed-{options.device}.md", markdown(note, found))
+    write_atomic(options.output / f"speed-{options.device}.md", markdown([HEAD, *found], note))
     return 0
 
 

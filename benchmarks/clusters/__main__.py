@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.papers.tables import Table
+from benchmarks.tables import output_folder
 from splitopt import ClusterAndSpectrum, solve
 from splitopt.bench.families_cluster_and_spectrum import cells
 from splitopt.bench.machine import describe_machine
@@ -126,11 +127,8 @@ def _reference(problem: ClusterAndSpectrum) -> tuple[float, str]:
 
 def main(arguments: list[str]) -> int:
     """Write all tables into a folder, `RESULTS` by default."""
-    if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
-        print("usage: python -m benchmarks.clusters [FOLDER]", file=sys.stderr)
+    if (folder := output_folder(arguments, "benchmarks.clusters", RESULTS)) is None:
         return 2
-    folder = Path(arguments[0]) if arguments else RESULTS
-    folder.mkdir(parents=True, exist_ok=True)
     machine = describe_machine()
     print(f"{machine['processor']}, one thread, Python {machine['python']}\n")
     for make in (subcarriers_table, iterations_table, quality_table, gaps_table):

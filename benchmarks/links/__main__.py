@@ -6,26 +6,17 @@ import sys
 from pathlib import Path
 
 from benchmarks.links import ignoring, speed
+from benchmarks.tables import markdown, output_folder
 from splitopt.bench.machine import describe_machine
 from splitopt.files import write_atomic
 
 RESULTS = Path(__file__).parent / "results"
 
 
-def markdown(rows: list[list[str]], note: str) -> str:
-    """Write a table in Markdown under a note."""
-    head, *body = rows
-    lines = [head, ["---:"] * len(head), *body]
-    return note + "\n\n" + "".join("| " + " | ".join(line) + " |\n" for line in lines)
-
-
 def main(arguments: list[str]) -> int:
     """Write both tables into a folder, `RESULTS` by default, and print them."""
-    if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
-        print("usage: python -m benchmarks.links [FOLDER]", file=sys.stderr)
+    if (folder := output_folder(arguments, "benchmarks.links", RESULTS)) is None:
         return 2
-    folder = Path(arguments[0]) if arguments else RESULTS
-    folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / "ignoring.md", text := markdown(ignoring.table(), ignoring.NOTE))
     print(text)
     machine = describe_machine()

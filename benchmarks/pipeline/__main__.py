@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks.pipeline import cases
+from benchmarks.tables import cells, write_rows
 from splitopt.bench.machine import describe_machine
-from splitopt.files import write_atomic
 
 RESULTS = Path(__file__).parent / "results"
 CASE = {
@@ -53,19 +50,19 @@ def main(arguments: Sequence[str]) -> int:
         rows = []
         for case in cases.SPEED:
             rows.append(cases.speed_row(case, seeds, options.repeats))
-            print("  ".join(_cells(rows[-1], SPEED)), flush=True)
-        _write(options.output / "speed", rows, SPEED, note + warm)
+            print("  ".join(cells(rows[-1], SPEED)), flush=True)
+        write_rows(options.output / "speed", rows, SPEED, note + warm)
     if "beside" in options.tables:
         rows = []
         for case in cases.BESIDE:
             rows.append(cases.beside_row(case, options.repeats, options.limit))
-            print("  ".join(_cells(rows[-1], BESIDE)), flush=True)
+            print("  ".join(cells(rows[-1], BESIDE)), flush=True)
         words = (
             f"{note}Seed 0; every run with a limit of {options.limit:g} s, models included. A back "
             f"end proves by its own tolerances (gap at most {cases.TOLERANCE:g}); a time at the "
             "limit is no proof. An empty place: the licence does not take the size."
         )
-        _write(options.output / "beside", rows, BESIDE, words)
+        write_rows(options.output / "beside", rows, BESIDE, words)
     return 0
 
 
@@ -78,32 +75,6 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--limit", type=float, default=60.0, help="s for a back end")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
     return parser.parse_args(arguments)
-
-
-def _cells(row: dict[str, Any], columns: dict[str, tuple[str, str]]) -> list[str]:
-    return [
-        "–" if row.get(name) is None else text.format(row[name])
-        for name, (_, text) in columns.items()
-    ]
-
-
-def _write(
-    path: Path, rows: list[dict[str, Any]], columns: dict[str, tuple[str, str]], note: str
-) -> None:
-    table = io.StringIO()
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(table, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomic(path.with_suffix(".csv"), table.getvalue())
-    lines = [
-        note,
-        "",
-        "| " + " | ".join(title for title, _ in columns.values()) + " |",
-        "|" + " ---: |" * len(columns),
-        *("| " + " | ".join(_cells(row, columns)) + " |" for row in rows),
-    ]
-    write_atomic(path.with_suffix(".md"), "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

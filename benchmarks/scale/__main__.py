@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -12,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.scale import ladder
+from benchmarks.tables import cells, write_rows
 from splitopt.bench.machine import describe_machine
-from splitopt.files import write_atomic
 
 RESULTS = Path(__file__).parent / "results"
 COLUMNS = {
@@ -62,10 +60,10 @@ def main(arguments: Sequence[str]) -> int:
         *_shown(ladder.growing(options.last_sizes, options.families[:1], environment), COLUMNS),
         *_shown(ladder.from_files(options.table_sizes, environment), COLUMNS),
     ]
-    _write(options.output / "scale", rows, COLUMNS, note + compiled)
+    write_rows(options.output / "scale", rows, COLUMNS, note + compiled)
     if not options.no_scip:
         rows = list(_shown(ladder.beside_scip(environment), SCIP_COLUMNS))
-        _write(options.output / "scip", rows, SCIP_COLUMNS, note + "The same sum problems.")
+        write_rows(options.output / "scip", rows, SCIP_COLUMNS, note + "The same sum problems.")
     return 0
 
 
@@ -99,34 +97,8 @@ def _shown(
 ) -> Iterable[dict[str, Any]]:
     """Pass rows on and print them as they come."""
     for row in rows:
-        print("  ".join(_cells(row, columns)), flush=True)
+        print("  ".join(cells(row, columns)), flush=True)
         yield row
-
-
-def _cells(row: dict[str, Any], columns: dict[str, tuple[str, str]]) -> list[str]:
-    return [
-        "–" if row.get(name) is None else text.format(row[name])
-        for name, (_, text) in columns.items()
-    ]
-
-
-def _write(
-    path: Path, rows: list[dict[str, Any]], columns: dict[str, tuple[str, str]], note: str
-) -> None:
-    table = io.StringIO()
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(table, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomic(path.with_suffix(".csv"), table.getvalue())
-    lines = [
-        note,
-        "",
-        "| " + " | ".join(title for title, _ in columns.values()) + " |",
-        "|" + " ---: |" * len(columns),
-        *("| " + " | ".join(_cells(row, columns)) + " |" for row in rows),
-    ]
-    write_atomic(path.with_suffix(".md"), "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

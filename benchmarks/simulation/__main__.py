@@ -6,18 +6,12 @@ import sys
 from pathlib import Path
 
 from benchmarks.simulation import errors, speed
+from benchmarks.tables import markdown, output_folder
 from splitopt.bench.machine import describe_machine
 from splitopt.files import write_atomic
 
 RESULTS = Path(__file__).parent / "results"
 SYSTEMS, SEED = 250, 0
-
-
-def markdown(rows: list[list[str]], note: str) -> str:
-    """Write a table in Markdown under a note."""
-    head, *body = rows
-    lines = [head, ["---:"] * len(head), *body]
-    return note + "\n\n" + "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
 def errors_text(harsh: bool) -> str:
@@ -36,11 +30,8 @@ def errors_text(harsh: bool) -> str:
 
 def main(arguments: list[str]) -> int:
     """Write all tables into a folder, `RESULTS` by default, and print them."""
-    if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
-        print("usage: python -m benchmarks.simulation [FOLDER]", file=sys.stderr)
+    if (folder := output_folder(arguments, "benchmarks.simulation", RESULTS)) is None:
         return 2
-    folder = Path(arguments[0]) if arguments else RESULTS
-    folder.mkdir(parents=True, exist_ok=True)
     machine = describe_machine()
     timed = f"{machine['processor']}, one thread, Python {machine['python']}; medians, warm."
     texts = {

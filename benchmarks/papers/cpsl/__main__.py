@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.papers.cpsl import clustering, headline
 from benchmarks.papers.tables import Table
+from benchmarks.tables import output_folder
 
 RESULTS = Path(__file__).parent / "results"
 TABLES: tuple[Callable[[], Table], ...] = (
@@ -22,11 +23,8 @@ TABLES: tuple[Callable[[], Table], ...] = (
 
 def main(arguments: list[str]) -> int:
     """Write all tables into a folder, `RESULTS` by default."""
-    if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
-        print("usage: python -m benchmarks.papers.cpsl [FOLDER]", file=sys.stderr)
+    if (folder := output_folder(arguments, "benchmarks.papers.cpsl", RESULTS)) is None:
         return 2
-    folder = Path(arguments[0]) if arguments else RESULTS
-    folder.mkdir(parents=True, exist_ok=True)
     for make in TABLES:
         table = make()
         table.save(folder)

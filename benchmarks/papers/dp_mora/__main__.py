@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from benchmarks.papers.dp_mora.rebuild import RESULTS, rebuild
+from benchmarks.tables import output_folder
 
 
 def main(arguments: list[str]) -> int:
     """Write all tables and figures into a folder, `RESULTS` by default."""
-    if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
-        print("usage: python -m benchmarks.papers.dp_mora [FOLDER]", file=sys.stderr)
+    if (folder := output_folder(arguments, "benchmarks.papers.dp_mora", RESULTS)) is None:
         return 2
-    folder = Path(arguments[0]) if arguments else RESULTS
-    folder.mkdir(parents=True, exist_ok=True)
     for path in rebuild(folder):
         print(path)
     return 0

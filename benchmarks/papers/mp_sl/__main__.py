@@ -13,6 +13,7 @@ from benchmarks.papers.mp_sl.machines import (
 from benchmarks.papers.mp_sl.memory import memory_table
 from benchmarks.papers.mp_sl.owners import model_table, owners_table
 from benchmarks.papers.mp_sl.splits import hop_table, split_table
+from benchmarks.tables import output_folder
 
 RESULTS = Path(__file__).parent / "results"
 TABLES = (
@@ -29,11 +30,8 @@ TABLES = (
 
 def main(arguments: list[str]) -> int:
     """Write all tables into a folder, `RESULTS` by default."""
-    if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
-        print("usage: python -m benchmarks.papers.mp_sl [FOLDER]", file=sys.stderr)
+    if (folder := output_folder(arguments, "benchmarks.papers.mp_sl", RESULTS)) is None:
         return 2
-    folder = Path(arguments[0]) if arguments else RESULTS
-    folder.mkdir(parents=True, exist_ok=True)
     for make in TABLES:
         table = make()
         table.save(folder)
