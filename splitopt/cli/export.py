@@ -59,12 +59,7 @@ def command(
             "the names of layers alone, for plans from published tables.",
         ),
     ] = "structure",
-    stages: Annotated[
-        str | None,
-        typer.Option(
-            "--stages", metavar="A,B,...", help="The stages that the model was profiled with."
-        ),
-    ] = None,
+    stages: shared.Stages = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
     as_json: shared.AsJson = False,
 ) -> int:
@@ -94,7 +89,7 @@ def command(
             classes=classes,
             weights=weights,
             match=match,
-            stages=None if stages is None else [item.strip() for item in stages.split(",")],
+            stages=shared.stage_names(stages),
             force=force,
             source=str(plan),
         )

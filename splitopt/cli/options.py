@@ -47,6 +47,12 @@ CheckpointFolder = Annotated[
         "--checkpoint", metavar="DIR", help="Keep what is done there, and go on from there."
     ),
 ]
+Stages = Annotated[
+    str | None,
+    typer.Option(
+        "--stages", metavar="A,B,...", help="The stages that the model was profiled with."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 DEFAULT_TIME_LIMIT_S = 60.0
@@ -64,6 +70,11 @@ def solver_options(pairs: list[str] | None) -> dict[str, Any]:
         except ValueError:
             found[key] = text
     return found
+
+
+def stage_names(text: str | None) -> list[str] | None:
+    """Turn ``"stem,body,head"`` into the names of the stages, None into None."""
+    return None if text is None else [item.strip() for item in text.split(",")]
 
 
 def placement(engine: str | None, workers: int | None, checkpoint: Path | None) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def command(
         module,
         made(size, input_dtype or dtype, device=device),
         name=name or short,
-        stages=None if stages is None else [item.strip() for item in stages.split(",")],
+        stages=shared.stage_names(stages),
         method=method,
         keep_all=keep_all,
     )

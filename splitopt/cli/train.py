@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 def command(
     plan: Annotated[Path, typer.Argument(metavar="PLAN.json", help="A plan file.")],
     model: given.Model = None,
+    stages: shared.Stages = None,
     data: given.Data = "digits",
     partition: given.Partition = "iid",
     samples: given.SampleCounts = "plan",
@@ -118,6 +119,7 @@ def command(
     common: dict[str, Any] = {
         "partition": partition,
         "samples": samples,
+        "stages": shared.stage_names(stages),
         "rounds": rounds,
         "seed": seed,
         "match": match,

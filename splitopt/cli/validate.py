@@ -16,6 +16,7 @@ from splitopt.cli import wire_options as wired
 def command(
     plan: Annotated[Path, typer.Argument(metavar="PLAN.json", help="A plan file.")],
     model: given.Model = None,
+    stages: shared.Stages = None,
     data: given.Data = "digits",
     partition: given.Partition = "iid",
     samples: given.SampleCounts = "plan",
@@ -58,6 +59,7 @@ def command(
             data,
             partition=partition,
             samples=samples,
+            stages=shared.stage_names(stages),
             match=match,
             rounds=rounds,
             time_scale=time_scale,

@@ -153,7 +153,7 @@ class WireFlags:
             raise InputError.at(
                 "--namespaces", "is for processes of one machine that are started together"
             )
-        arguments = {name: given.pop(name) for name in ("partition", "samples", "seed")}
+        arguments = {name: given.pop(name) for name in ("partition", "samples", "seed", "stages")}
         arguments["match_by"] = given.pop("match")
         job = Job(plan, model, data, options, arguments, given.pop("source"))
         setting = Setting(shared_token(self.token_file), deadline=deadline, host=self.listen)

@@ -20,6 +20,7 @@ from splitopt.errors import CapabilityError, InputError
 from splitopt.models import build, model_names
 from splitopt.plans import Plan
 from splitopt.profiles.tracing.example import resized
+from splitopt.profiles.tracing.finding import Stages
 from splitopt.profiles.tracing.quiet import reason, undisturbed
 from splitopt.profiles.tracing.source import open_model
 from splitopt.profiles.tracing.split import SplitModel
@@ -82,6 +83,7 @@ def prepare(
     options: Options | None = None,
     seed: int = 0,
     match_by: By = "structure",
+    stages: Stages | None = None,
     device: str = "cpu",
     source: str = "plan",
 ) -> Prepared:
@@ -108,7 +110,7 @@ def prepare(
     loaded = load_data(data, seed=seed)
     module = make_model(model, program, loaded, seed)
     example = loaded.train_inputs[:2]
-    split = match(module, example, program.profile, match_by)
+    split = match(module, example, program.profile, match_by, stages)
     _check_outputs(module, example, loaded)
     clients = make_clients(program, loaded, partition, seed, samples=samples, device=place)
     own = copy.deepcopy(module).to(place)

@@ -16,6 +16,7 @@ from splitopt.training.history import History
 if TYPE_CHECKING:
     from torch import nn
 
+    from splitopt.profiles.tracing.finding import Stages
     from splitopt.training.data.partition import Samples
     from splitopt.training.loop import Callback, Schedule, Stopped
     from splitopt.training.matching import By
@@ -82,6 +83,7 @@ def train(
     rounds: int | None = None,
     seed: int = 0,
     match: By = "structure",
+    stages: Stages | None = None,
     device: str = "cpu",
     evaluate_every: int = 1,
     target_accuracy: float | None = None,
@@ -119,6 +121,9 @@ def train(
     match
         ``"structure"``: the model must be the one of the plan's table to the byte; ``"names"``:
         cuts are taken by the names of layers.
+    stages
+        The stages that the model was profiled with, where they were declared: names of submodules,
+        layers or functions.
     device
         ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"auto"``.
     evaluate_every
@@ -163,6 +168,7 @@ def train(
         options=options,
         seed=seed,
         match_by=match,
+        stages=stages,
         device=device,
         source=source,
     )

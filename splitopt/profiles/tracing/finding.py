@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import io
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
 from typing import Any
 
 import torch
@@ -99,7 +101,8 @@ def by_export(module: nn.Module, inputs: Inputs) -> GraphChain:
     module.train()
     batches = resized(inputs, FEW), resized(inputs, MANY)
     free = tuple({0: torch.export.Dim.AUTO} for _ in inputs)
-    exported = torch.export.export(module, fresh(batches[0]), dynamic_shapes=free).module()
+    with redirect_stderr(io.StringIO()):  # where it fails, it prints the graph so far there
+        exported = torch.export.export(module, fresh(batches[0]), dynamic_shapes=free).module()
     for node in list(exported.graph.nodes):
         if node.op == "call_module" and node.target == "_guards_fn":
             exported.graph.erase_node(node)

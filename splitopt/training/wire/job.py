@@ -17,7 +17,7 @@ from splitopt.training.prepare import Prepared, prepare
 if TYPE_CHECKING:
     from torch import nn
 
-_ARGUMENTS = ("partition", "samples", "seed", "match_by")
+_ARGUMENTS = ("partition", "samples", "seed", "match_by", "stages")
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,13 +76,17 @@ class Job:
         Raises
         ------
         InputError
-            The model is an object, which other processes cannot build.
+            The model or one of its stages is an object, which other processes cannot build.
         """
         if self.model is not None and not isinstance(self.model, str):
             raise InputError.at(
                 "model",
                 "is an object, but every process builds its own; name it as MODULE:FACTORY or "
                 "FILE.py:FACTORY",
+            )
+        if not all(isinstance(stage, str) for stage in self.arguments.get("stages") or ()):
+            raise InputError.at(
+                "stages", "holds objects, but every process builds its own model; name submodules"
             )
         data = self.data
         if not isinstance(data, str):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -100,6 +100,7 @@ def run_wire(
     samples: str = "plan",
     seed: int = 0,
     match: str = "structure",
+    stages: Sequence[str] | None = None,
     **schedule: Any,
 ) -> WireRun:
     """Train a plan with a process for each of its parties, all on this machine.
@@ -110,6 +111,8 @@ def run_wire(
         As for `splitopt.train`.
     model
         As for `splitopt.train`, but not an object: each process builds its own.
+    stages
+        Names of submodules, where the model was profiled with declared stages.
     time_scale
         Seconds of the wall for each planned one; by default such that a round takes a few seconds
         and this host keeps the pace.
@@ -143,7 +146,13 @@ def run_wire(
     CapabilityError
         Namespaces are not allowed here, or the plan's links have not one rate each.
     """
-    arguments = {"partition": partition, "samples": samples, "seed": seed, "match_by": match}
+    arguments = {
+        "partition": partition,
+        "samples": samples,
+        "seed": seed,
+        "match_by": match,
+        "stages": stages,
+    }
     job = Job(plan, model, data, options, arguments, source)
     limit = Deadline.read(deadline) if isinstance(deadline, str) else deadline or Deadline()
     with _one_thread(), tempfile.TemporaryDirectory(prefix="splitopt-") as place:
