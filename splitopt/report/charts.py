@@ -56,7 +56,10 @@ class Curve:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes with its curves; a range of None follows the data."""
+    """One pair of axes with its curves; a range of None follows the data.
+
+    ``whole_x`` writes whole numbers alone on the horizontal axis.
+    """
 
     title: str
     x_label: str
@@ -64,6 +67,7 @@ class Panel:
     curves: tuple[Curve, ...]
     log_x: bool = True
     log_y: bool = False
+    whole_x: bool = False
     x_range: tuple[float, float] | None = None
     y_range: tuple[float, float] | None = None
 
@@ -118,6 +122,10 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
     if panel.log_y:
         axes.set_yscale("log")
         _mark_decades(axes.yaxis)
+    if panel.whole_x:
+        from matplotlib.ticker import MaxNLocator
+
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     for curve in panel.curves:
         _draw(axes, curve)
     if panel.x_range is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,7 @@ def training_figure(runs: Mapping[str, History]) -> Any:
         axes.append(("predicted time in s", lambda row: row.clock_s))
     shown = []
     for label, place in axes:
+        panel = partial(Panel, "", label, log_x=False, whole_x=label == "round")
         accuracy = [
             _curve(history, place, lambda row: row.accuracy, styles[name], f"accuracy {index}")
             for index, (name, history) in enumerate(runs.items())
@@ -128,8 +130,8 @@ def training_figure(runs: Mapping[str, History]) -> Any:
             dashed = Style(styles[name].colour, _TEST, styles[name].marker)
             tested = _curve(runs[name], place, lambda row: row.test_loss, dashed, "test loss")
             loss.append(tested)
-        shown.append(Panel("", label, "test accuracy", tuple(accuracy), log_x=False))
-        shown.append(Panel("", label, "loss", tuple(loss), log_x=False))
+        shown.append(panel("test accuracy", tuple(accuracy)))
+        shown.append(panel("loss", tuple(loss)))
     return panels_figure(shown, 3.1, columns=2, legend=_legend(runs, styles))
 
 

@@ -7,7 +7,12 @@ from dataclasses import replace
 import pytest
 
 from splitopt import InputError
-from splitopt.report.training import save_plot, summarize_training, training_to_html
+from splitopt.report.training import (
+    save_plot,
+    summarize_training,
+    training_figure,
+    training_to_html,
+)
 from splitopt.training.history import History, RoundRow
 
 ORIGIN = {
@@ -51,6 +56,16 @@ def test_one_training():
     assert "6 rounds are left out" in rounds.caption
     assert phases.rows[0] == {"phase": "upload", "seconds": "45.000", "part": "75"}
     assert [row["kind"] for row in sent.rows] == ["smashed data", "models from the devices"]
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 4, 30])
+def test_the_axis_counts_whole_rounds(rounds):
+    """No tick lies between two rounds."""
+    figure = training_figure({"": history(rounds)})
+    figure.canvas.draw()
+    for axes in figure.axes[:2]:
+        assert axes.get_xlabel() == "round"
+        assert all(float(tick).is_integer() for tick in axes.get_xticks())
 
 
 def test_without_a_clock_there_is_no_time():
