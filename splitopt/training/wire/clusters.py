@@ -6,7 +6,7 @@ them at once, and sends each its gradient; a device that is dropped leaves the c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from torch import Tensor
 
@@ -31,18 +31,18 @@ class ClusterServer(Server):
         """Give the client's copy of the device's part."""
         return self.scheme.copies()[1 + n]
 
-    def play(self, present: Sequence[int]) -> Round:
+    def play(self, present: Sequence[int]) -> tuple[Round, Collection[int]]:
         """All clusters in turn, of the devices that are there."""
-        tally, finished = Round(), 0
+        tally, finished = Round(), set[int]()
         place = {client.name: n for n, client in enumerate(self.scheme.clients)}
         self.scheme.start_round()
         for group in self.scheme.groups(self.number):
             steps = max(self.scheme.options.steps(c.batches.per_epoch) for c in group)
             members = [place[c.name] for c in group if place[c.name] in present]
-            finished += len(self._cluster(members, steps, tally))
+            finished |= set(self._cluster(members, steps, tally))
         if not finished:
             self.fail()
-        return tally
+        return tally, finished
 
     def _cluster(self, members: list[int], steps: int, tally: Round) -> list[int]:
         """Train one cluster, and give those who came to the end."""

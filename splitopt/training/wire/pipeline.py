@@ -110,7 +110,7 @@ class Pipeline:
             A loss is not a finite number.
         """
         self.number = number
-        before, tally, rows = len(self.dropped), Round(), list[Row]()
+        tally, rows = Round(), list[Row]()
         for rank in range(self.owners + 1, self.owners + self.nodes + 1):
             self._channel(rank)
         present = [n for n in range(self.owners) if self.crew.channel(n + 1) is not None]
@@ -126,7 +126,9 @@ class Pipeline:
             self._fail()
         self._finish(done, messages, tally, rows)
         self.scheme.end(self._clients(done), tally)
-        tally.dropped = tuple(item.client for item in self.dropped[before:])
+        tally.dropped = tuple(
+            client.name for n, client in enumerate(self.scheme.clients) if n not in done
+        )
         self.timelines.append(
             measured_timeline(
                 rows,

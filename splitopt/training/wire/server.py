@@ -11,7 +11,7 @@ import copy
 import queue
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
@@ -145,12 +145,13 @@ class Server:
             A loss is not a finite number, here or on a device.
         """
         self.number, self.planned = number, self.timing.round(number)
-        before = len(self.dropped)
         present = [n for n in range(len(self.scheme.clients)) if self.crew.channel(n + 1)]
         if not present:
             self.fail()
-        tally = self.play(present)
-        tally.dropped = tuple(item.client for item in self.dropped[before:])
+        tally, finished = self.play(present)
+        tally.dropped = tuple(
+            client.name for n, client in enumerate(self.scheme.clients) if n not in finished
+        )
         self.timelines.append(
             measured_timeline(
                 self.recorder.take(),
@@ -161,8 +162,8 @@ class Server:
         )
         return tally
 
-    def play(self, present: Sequence[int]) -> Round:
-        """Orchestrate a round of these clients."""
+    def play(self, present: Sequence[int]) -> tuple[Round, Collection[int]]:
+        """Orchestrate a round of these clients, and give its sums and who finished it."""
         raise NotImplementedError
 
     def each(self, indices: Sequence[int], work: Callable[[int], Found]) -> dict[int, Found]:

@@ -5,7 +5,7 @@ The clients' shares of links and server are their own all the time, so nobody wa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from splitopt.training.copies import Copy, tensor_bytes
@@ -36,7 +36,7 @@ class SplitFedServer(Server):
         """Give the client's copy of the whole model."""
         return self.scheme.copies()[n]
 
-    def play(self, present: Sequence[int]) -> Round:
+    def play(self, present: Sequence[int]) -> tuple[Round, Collection[int]]:
         """Serve all at once, and average those who come to the end."""
         tally = Round()
         back = {n: self.keep(n) for n in present}
@@ -58,7 +58,7 @@ class SplitFedServer(Server):
             tally.traffic.gradient += one.traffic.gradient
             tally.traffic.label += one.traffic.label
         self.scheme.end(self.clients(sorted(served)), tally)
-        return tally
+        return tally, served
 
     def _serve(self, n: int) -> _Served:
         """One client's round."""
