@@ -7,6 +7,7 @@ often, changes who computes and what is sent, but not one bit of what is learned
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -25,14 +26,21 @@ class ParallelCopies(Scheme):
 
     can_batch: ClassVar[bool] = True
 
-    def prepare(self) -> None:
-        """Copy and cut the model for every client."""
-        self._copies = {
+    @cached_property
+    def _copies(self) -> dict[str, Copy]:
+        """Copy and cut the model for every client, once a round needs it.
+
+        A process that is one client of many has all of them in its scheme, and no use for copies.
+        """
+        return {
             client.name: Copy.of(
                 self.model, client.cuts, self.roles_of(client), self.split, self.options
             )
             for client in self.clients
         }
+
+    def prepare(self) -> None:
+        """See that clients can train together, if they are to."""
         self._stacks: dict[tuple[str, ...], Stack] = {}
         if self.options.batched:
             self._refuse_unless_batched()
