@@ -31,6 +31,7 @@ pytestmark = pytest.mark.train
 SIZES, BATCH, CUTS = (10, 16, 7), 5, (2, 4, 6)
 UP = DOWN = np.array([4 * 64, 4 * 16, 4 * 16]) * 4.0 * BATCH  # bytes of a batch at the cuts
 MS = 1e-3
+SENT_BY_D0 = SIZES[0] * 256 * 4  # activations: nobody else sends as many bytes
 COMPUTED = ("forward", "backward")
 
 
@@ -70,18 +71,21 @@ class Threads:
         self.errors = {}
         count = len(planned.owner_names) + len(planned.node_names)
 
-        def follow(rank):
+        def follow(rank, scheme_for=scheme_for):
             try:
                 with join("127.0.0.1", port, token, rank, {}, 20.0) as channel:
                     take_part(scheme_for(rank), rank, channel, lambda s: timing(planned, s), token)
             except Exception as error:
                 self.errors[rank] = error
 
-        self.threads = [
-            threading.Thread(target=follow, args=(rank,)) for rank in range(1, count + 1)
-        ]
-        for thread in self.threads:
-            thread.start()
+        self.follow, self.threads = follow, []
+        for rank in range(1, count + 1):
+            self.start(rank)
+
+    def start(self, *arguments):
+        thread = threading.Thread(target=self.follow, args=arguments)
+        self.threads.append(thread)
+        thread.start()
 
     def join(self):
         for thread in self.threads:
@@ -89,10 +93,11 @@ class Threads:
             assert not thread.is_alive()
 
 
-def run(make, options, planned, rounds=2, scale=1.0, cuts=CUTS, criteria=None, **model):
+def run(make, options, planned, rounds=2, scale=1.0, cuts=CUTS, criteria=None, again=(), **model):
     """Train over connections; give the scheme, the leader and the tallies.
 
-    ``criteria`` are losses of single ranks, which then may end as they like.
+    ``criteria`` are losses of single ranks, which then may end as they like; the ranks ``again``
+    are started anew, and without such a loss, after the first round.
     """
     token, criteria = Token.new(), criteria or {}
     listener = listen(None, 0, token)
@@ -101,7 +106,7 @@ def run(make, options, planned, rounds=2, scale=1.0, cuts=CUTS, criteria=None, *
     def scheme_for(rank):
         usual = nn.functional.cross_entropy
         other_weights = model | {"seed": 9}
-        return scheme_of(make, options, cuts, criteria.get(rank, usual), **other_weights)
+        return scheme_of(make, options, cuts, criteria.get(rank) or usual, **other_weights)
 
     threads = Threads(scheme_for, planned, listener.port, token)
     scheme = scheme_of(make, options, cuts, **model)
@@ -110,7 +115,13 @@ def run(make, options, planned, rounds=2, scale=1.0, cuts=CUTS, criteria=None, *
             crew.wait(20)
             deadline = Deadline(None, 20.0)
             leader = Pipeline(scheme, timing(planned, scale), crew, deadline)
-            tallies = [leader.round(number) for number in range(rounds)]
+            tallies = []
+            for number in range(rounds):
+                tallies.append(leader.round(number))
+                for rank in again if number == 0 else ():
+                    threads.start(rank, lambda _: scheme_of(make, options, cuts, **model))
+                if again:
+                    crew.wait(20)
     finally:
         threads.join()
     assert threads.errors.keys() <= criteria.keys()
@@ -252,6 +263,50 @@ def test_an_owner_that_dies_is_dropped_and_the_others_are_averaged(make):
     for name, value in alone.model.state_dict().items():
         assert torch.equal(scheme.model.state_dict()[name], value), name
     assert tallies[1].loss_sum == tally.loss_sum
+
+
+def test_an_owner_that_is_started_again_takes_part_in_the_next_round(make):
+    dying = {2: failing_at(2, RuntimeError("a device dies"))}
+    scheme, _, tallies = run(make, Options(), system(), 2, criteria=dying, again=[2], dropout=0.3)
+    assert [tally.dropped for tally in tallies] == [("d1",), ()]
+    assert [tally.samples for tally in tallies] == [SIZES[0] + SIZES[2], sum(SIZES)]
+    alone = scheme_of(make, Options(), dropout=0.3)
+    for clients in ([alone.clients[0], alone.clients[2]], alone.clients):
+        tally = Round()
+        alone.begin(clients, tally)
+        for client in clients:
+            alone._train_alone(client, tally)
+        alone.end(clients, tally)
+    assert_same_state(scheme, alone)
+
+
+def test_a_node_that_cannot_go_on_ends_the_run_with_its_name(make, monkeypatch):
+    """It tells why; the coordinator's sentence has it."""
+    from splitopt.training.wire.walker import Walker
+
+    def broken(self, part, values):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(Walker, "_backward", broken)
+    with pytest.raises(TrainingError, match=r"^two cannot go on: RuntimeError: out of memory$"):
+        run(make, Options(), system(), rounds=1)
+
+
+@pytest.mark.parametrize("what", ["losses", "held.model.0.weight", "batches.next", "stream.state"])
+def test_an_owner_whose_state_makes_no_sense_is_dropped(make, monkeypatch, what):
+    from splitopt.training.wire.channel import Channel
+
+    usual = Channel.send
+
+    def send(self, kind, fields=None, tensors=None, **rest):
+        if kind == "state" and what in tensors and fields["sent"].get("activations") == SENT_BY_D0:
+            tensors = {**tensors, what: torch.zeros(1, 1, 1, 1, 1)}
+        return usual(self, kind, fields or {}, tensors or {}, **rest)
+
+    monkeypatch.setattr(Channel, "send", send)
+    _, leader, tallies = run(make, Options(), system(), rounds=1, criteria={1: None})
+    assert tallies[0].dropped == ("d0",)
+    assert "it sent" in leader.dropped[0].reason
 
 
 def test_a_loss_that_is_no_number_ends_the_run_and_names_the_owner(make):

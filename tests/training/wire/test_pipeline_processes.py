@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 import splitopt  # noqa: E402
 from splitopt.scenario import Scenario  # noqa: E402
 from splitopt.training import checkpoint  # noqa: E402
+from splitopt.training.program import program_of  # noqa: E402
 from splitopt.training.schemes import TrainingError  # noqa: E402
 from splitopt.training.wire import launch  # noqa: E402
 
@@ -91,6 +92,14 @@ def test_learns_bit_by_bit_the_same_and_goes_on_without_an_owner(tmp_path, monke
     for name, value in expected.items():
         assert torch.equal(one.state[name], value), name
     assert rows[0].loss == alone.history.rows[0].loss
+
+    program = program_of(plan)
+    at = [program.profile.layers.index(name) for name in program.clients[0].cuts]
+    planned = {
+        "smashed": 128 * program.profile.smashed_bytes[at].sum(),
+        "gradient": 128 * program.profile.gradient_bytes[at].sum(),
+    }
+    assert rows[0].traffic_bytes.items() >= planned.items()  # as they were counted on the wire
 
     owners = list(ranks)[:2]
     assert rows[0].dropped == ()
