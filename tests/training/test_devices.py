@@ -80,6 +80,20 @@ def test_all_that_is_trained_stays_on_its_device(make, name, options):
 
 
 @pytest.mark.usefixtures("no_values")
+def test_stacked_clients_stay_on_their_device(make, monkeypatch):
+    """The two that are alike, and the one that trains alone beside them."""
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda self: self)  # as losses are read in one go
+    for optimizer in ("sgd", "adam"):
+        options = Options(optimizer=optimizer, optimizer_state="keep", batched=True)
+        scheme = build(make, "splitfed_v1", "meta", options, batch_norm=True)
+        for number in range(2):
+            scheme.round(number)
+        assert set(scheme._stacks) == {("d0", "d1")}
+        on_cpu = places(scheme.state_dict())["cpu"]
+        assert all(n.endswith(":step") or n.startswith("client.") for n in on_cpu), on_cpu
+
+
+@pytest.mark.usefixtures("no_values")
 @pytest.mark.parametrize("name", ["cnn", "resnet18", "gpt"])
 def test_parts_of_a_shipped_network_stay_on_its_device(name):
     """Those of a traced graph too, in which constants could have stayed behind."""
