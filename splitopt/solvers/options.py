@@ -33,3 +33,11 @@ def check_choice(name: str, value: Any, known: tuple[str, ...]) -> None:
     """Check that a hyper-parameter is one of the known words."""
     if value not in known:
         raise InputError.at(name, f"is {value!r}, it must be one of {', '.join(known)}")
+
+
+def too_many(count: int, what: str, option: str, most: int) -> str | None:
+    """Refuse to enumerate more than an option allows, with the price; None where it allows it."""
+    if count <= most:
+        return None
+    size = f"{count:,}" if count < 10**15 else f"about 10^{int(math.log10(count))}"
+    return f"would have to try {size} {what}, more than its limit of {option} = {most:,}"

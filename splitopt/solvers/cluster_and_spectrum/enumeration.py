@@ -13,7 +13,7 @@ from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
 from splitopt.problems.cluster_and_spectrum.subcarriers import allocate_clusters
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
-from splitopt.solvers.options import check_whole
+from splitopt.solvers.options import check_whole, too_many
 
 Cluster = tuple[int, ...]
 
@@ -45,17 +45,8 @@ class Enumerate(Solver[ClusterAndSpectrum]):
         """Refuse what would take too long, with the price."""
         sizes = problem.cluster_sizes.tolist()
         digits = _log_count(sizes) / math.log(10)
-        if digits < 15:
-            count = partition_count(sizes)
-            if count <= self.max_partitions:
-                return None
-            size = f"{count:,}"
-        else:
-            size = f"about 10^{int(digits)}"
-        return (
-            f"would have to try {size} partitions, more than its limit of "
-            f"max_partitions = {self.max_partitions:,}"
-        )
+        count = partition_count(sizes) if digits < 15 else 10 ** int(digits)
+        return too_many(count, "partitions", "max_partitions", self.max_partitions)
 
     def run(self, problem: ClusterAndSpectrum, search: Search) -> StopReason:
         """Price all clusters, then walk through all partitions and propose every improvement."""

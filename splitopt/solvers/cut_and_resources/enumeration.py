@@ -15,7 +15,7 @@ from splitopt.problems.cut_and_resources import CutAndResources
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cut_and_resources.cut_vectors import CutVectors, Evaluations, Stopped
-from splitopt.solvers.options import check_whole
+from splitopt.solvers.options import check_whole, too_many
 
 _BLOCK = 2**16
 """Cuts made at once."""
@@ -45,13 +45,8 @@ class Enumerate(Solver[CutAndResources]):
         """Refuse what would take too long, with the price."""
         choices = np.maximum(problem.allowed.sum(axis=1), 1)
         digits = float(np.log10(choices).sum())
-        if digits < 15 and (vectors := math.prod(choices.tolist())) <= self.max_vectors:
-            return None
-        size = f"{vectors:,}" if digits < 15 else f"about 10^{int(digits)}"
-        return (
-            f"would have to try {size} vectors of cuts, more than its limit of "
-            f"max_vectors = {self.max_vectors:,}"
-        )
+        count = math.prod(choices.tolist()) if digits < 15 else 10 ** int(digits)
+        return too_many(count, "vectors of cuts", "max_vectors", self.max_vectors)
 
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
         """Walk through all vectors in blocks and propose every improvement."""

@@ -15,7 +15,7 @@ from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cluster_and_spectrum.enumeration import partition_count
 from splitopt.solvers.cut_under_uncertainty.inner import Inner
-from splitopt.solvers.options import check_whole
+from splitopt.solvers.options import check_whole, too_many
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,7 @@ class Enumerate(Solver[CutUnderUncertainty]):
         """Refuse what would take too long, with the price."""
         sizes = problem.block(0, 0).cluster_sizes.tolist()
         count = partition_count(sizes) * problem.samples * len(problem.cuts)
-        if count <= self.max_partitions:
-            return None
-        size = f"{count:,}" if count < 10**15 else f"about 10^{len(str(count)) - 1}"
-        return (
-            f"would have to try {size} partitions, more than its limit of "
-            f"max_partitions = {self.max_partitions:,}"
-        )
+        return too_many(count, "partitions", "max_partitions", self.max_partitions)
 
     def run(self, problem: CutUnderUncertainty, search: Search) -> StopReason:
         """Answer all samples under one cut after the other and propose each cut."""

@@ -24,7 +24,7 @@ from splitopt.problems.base import BoolArray, FloatArray, IntArray
 from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
-from splitopt.solvers.options import check_whole
+from splitopt.solvers.options import check_whole, too_many
 
 _BLOCK = 2**15
 """Placements of boundaries looked at together."""
@@ -55,13 +55,7 @@ class Enumerate(Solver[PipelinePartition]):
     def refusal(self, problem: PipelinePartition) -> str | None:
         """Refuse what would take too long, with the price."""
         count = count_partitions(problem)
-        if count <= self.max_partitions:
-            return None
-        size = f"{count:,}" if count < 10**15 else f"about 10^{len(str(count)) - 1}"
-        return (
-            f"would have to try {size} partitions, more than its limit of "
-            f"max_partitions = {self.max_partitions:,}"
-        )
+        return too_many(count, "partitions", "max_partitions", self.max_partitions)
 
     def run(self, problem: PipelinePartition, search: Search) -> StopReason:
         """Walk through all chains of nodes and propose the best partition at the end."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 
+import numpy as np
 import pytest
 
 from splitopt import solve
 from splitopt.errors import CapabilityError, InputError
-from splitopt.problems.pipeline_partition import PipelinePartitionDecision
+from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
 from splitopt.solvers.pipeline_partition.enumeration import Enumerate, count_partitions
 
 OBJECTIVES = ("period", "paper", "epoch")
@@ -64,6 +65,13 @@ def test_it_refuses_what_would_take_too_long(pipeline):
         solve(pipeline(0, 3, 9), Enumerate(max_partitions=10))
     with pytest.raises(InputError, match="max_partitions: is 0"):
         Enumerate(max_partitions=0)
+
+
+def test_numbers_too_long_to_write_are_still_refused_with_their_size():
+    """2,000 layers on as many nodes: 2,000! orders, a number of 5,736 digits."""
+    ones = np.ones((2000, 2000))
+    vast = PipelinePartition(ones, ones, np.ones(2000), np.full(2000, 9.0), 1)
+    assert "about 10^5735 partitions" in (Enumerate().refusal(vast) or "")
 
 
 def test_without_time_it_still_answers(pipeline):
