@@ -134,7 +134,11 @@ class WireFlags:
         from splitopt.training.wire.roles import Setting
 
         rank = read_rank(self.rank, self.world_size, self.master)
-        deadline = Deadline() if self.deadline is None else Deadline.read(self.deadline)
+        deadline = (
+            Deadline.default(self.any_speed)
+            if self.deadline is None
+            else Deadline.read(self.deadline)
+        )
         given |= {
             "time_scale": self.time_scale,
             "any_speed": self.any_speed,

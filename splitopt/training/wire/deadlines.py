@@ -33,6 +33,11 @@ class Deadline:
             raise InputError.at("deadline", f"is {self.seconds:g} s, it must be above 0")
 
     @classmethod
+    def default(cls, any_speed: bool) -> Deadline:
+        """Give three times what is planned, or a minute more on a host that may be slower."""
+        return cls(None, 60.0) if any_speed else cls()
+
+    @classmethod
     def read(cls, text: str) -> Deadline:
         """Read ``3x`` as a factor and ``10 s`` as seconds.
 

@@ -117,8 +117,8 @@ def run_wire(
         Seconds of the wall for each planned one; by default such that a round takes a few seconds
         and this host keeps the pace.
     deadline
-        How long to wait for a device: ``"3x"`` for three times what is planned (the default), or
-        ``"10 s"`` for so many seconds more.
+        How long to wait for a device: ``"3x"`` for three times what is planned (the default; with
+        ``any_speed`` a minute more than planned), or ``"10 s"`` for so many seconds more.
     any_speed
         Train even if this host is slower than the plan at this time scale.
     namespaces
@@ -154,7 +154,8 @@ def run_wire(
         "stages": stages,
     }
     job = Job(plan, model, data, options, arguments, source)
-    limit = Deadline.read(deadline) if isinstance(deadline, str) else deadline or Deadline()
+    limit = Deadline.read(deadline) if isinstance(deadline, str) else deadline
+    limit = limit or Deadline.default(any_speed)
     with _one_thread(), tempfile.TemporaryDirectory(prefix="splitopt-") as place:
         prepared = job.prepare()
         roles = roles_of(prepared.program)

@@ -18,6 +18,7 @@ from splitopt.training.copies import Copy  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402
 from splitopt.training.randomness import Stream  # noqa: E402
 from splitopt.training.schemes import SCHEMES, Client  # noqa: E402
+from splitopt.training.setup import set_groups  # noqa: E402
 from splitopt.training.wire.clusters import ClusterServer  # noqa: E402
 from splitopt.training.wire.crew import Crew, join  # noqa: E402
 from splitopt.training.wire.deadlines import Deadline  # noqa: E402
@@ -145,8 +146,9 @@ class Wired:
         deadline=None,
         time_scale=1e-4,
         between=lambda crew, number: None,
+        program=None,
     ):
-        token, program = Token.new(), self.programs[name]
+        token, program = Token.new(), program or self.programs[name]
         self.token = token
         listener = listen(None, 0, token)
         self.scheme = scheme or scheme_of(name, options)
@@ -164,6 +166,7 @@ class Wired:
                     self.scheme, Timing(program), crew, time_scale, deadline or Deadline(None, 20.0)
                 )
                 for number in range(first, first + rounds):
+                    set_groups(self.scheme, program, number)
                     self.tallies.append(self.server.round(number))
                     between(crew, number)
         finally:

@@ -6,8 +6,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
+from splitopt import plan  # noqa: E402
+from splitopt.scenario import Scenario  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.planned_bytes import planned_bytes  # noqa: E402
+from splitopt.training.program import program_of  # noqa: E402
+from splitopt.training.setup import set_groups  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -100,3 +104,30 @@ def test_bytes_are_those_of_the_tally(wired, name):
     assert traffic.model_down + traffic.model_up == 2 * (parameters + buffers)
     assert set(sent) <= {"begin", "model", "labels", "smashed", "stream", "gradient", "state"}
     assert planned_bytes(wired.programs[name])["smashed"] == sent["smashed"]
+
+
+def test_rounds_of_an_uncertain_plan_have_their_own_clusters(wired):
+    """Clusters and pace are those of the round's sample."""
+    document = Scenario.load("digits-clusters").to_dict()
+    document["devices"] = [
+        {"name": f"d{k}", "compute": "6 MFLOP/s", "samples": 16, "batch_size": 5, "snr_db": snr}
+        for k, snr in enumerate((5, 10, 20))
+    ]
+    document["distributions"] = {"snr": {"kind": "normal", "std_db": 9}, "samples": 4}
+    document |= {"clusters": {"sizes": [2, 1], "cut": "pool1"}, "training": {"epochs": 2}}
+    made = plan(Scenario.from_dict(document), solver="saa", time_limit_s=5.0)
+    program = program_of(made)
+    cuts = {client.cuts for client in program.clients}
+    assert cuts == {("pool1",)}, "the cut of the test's clients"
+    different = next(n for n in range(1, 4) if program.groups_of(n) != program.groups_of(0))
+    options, wanted = Options(local_steps=2), wired.scheme_of("clustered", Options(local_steps=2))
+    for number in range(different + 1):
+        set_groups(wanted, program, number)
+        wanted.round(number)
+    wired.train("clustered", options, rounds=different + 1, program=program, time_scale=1e-3)
+    wired.assert_same_state(wired.scheme, wanted)
+    for number in (0, different):
+        timeline = wired.server.timelines[number]
+        served = [task.owner for task in timeline if task.phase == "server"]
+        firsts = [program.clients[group[0]].name for group in program.groups_of(number)]
+        assert served == [name for name in firsts for _ in range(2)]
