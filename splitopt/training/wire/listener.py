@@ -155,6 +155,17 @@ def listen(host: str | None, port: int, token: Token, limits: Limits = USUAL_LIM
     return Listener(sock, token, limits)
 
 
+def is_of_this_machine(host: str) -> bool:
+    """Say whether an address is one of this machine's own: whether one may listen on it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((host, 0))
+    except OSError:
+        return False
+    return True
+
+
 def _why_not(host: str, port: int, error: OSError) -> str:
     code = error.errno
     if code == errno.EADDRINUSE:

@@ -11,6 +11,7 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 
 from torch import Tensor
 
@@ -259,7 +260,8 @@ class Node:
     def fail(self, error: Exception) -> None:
         """Tell the coordinator that this node cannot go on."""
         why = f"{self.timing.nodes[self.index]} cannot go on: {type(error).__name__}: {error}"
-        self.control.send("failed", {"message": why[:_LONGEST_TEXT]})
+        with suppress(ChannelError):  # nobody is left to be told
+            self.control.send("failed", {"message": why[:_LONGEST_TEXT]})
 
 
 def _owners_in(message: Message, owners: int) -> list[int]:

@@ -26,6 +26,7 @@ from splitopt.training.wire.errors import ChannelError, ChannelTimeoutError, Fra
 from splitopt.training.wire.frames import Message
 from splitopt.training.wire.held import check_held, load_held, parts_of, state_of
 from splitopt.training.wire.inbox import Inbox
+from splitopt.training.wire.listener import LOOPBACK, is_of_this_machine
 from splitopt.training.wire.pipeline_messages import values_in
 from splitopt.training.wire.pipeline_timing import (
     ACTIVATIONS,
@@ -149,10 +150,7 @@ class Pipeline:
             if ranks is nodes:
                 listening = self._gather(new, "listening", "beginning", PREPARE_S)
                 for rank, message in listening.items():
-                    host = message.fields.get("host")
-                    if host in _WILDCARDS:  # all of its interfaces: that by which it came
-                        host = self._known[rank].peer.rpartition(":")[0].strip("[]")
-                    self._addresses[rank] = [host, message.fields.get("port")]
+                    self._addresses[rank] = self._address(rank, message)
             fields = {"nodes": [self._addresses[rank] for rank in nodes]}
             for rank in new:
                 self._send(rank, "peers", fields)
@@ -167,6 +165,21 @@ class Pipeline:
         self._known[rank] = channel
         self._inbox.watch((rank, channel), channel)
         return True
+
+    def _address(self, rank: int, message: Message) -> list[Any]:
+        """Say where the others find a node."""
+        host, port = message.fields.get("host"), message.fields.get("port")
+        seen = self._known[rank].peer.rpartition(":")[0].strip("[]")
+        if host in _WILDCARDS:  # all of its interfaces: that by which it came
+            host = seen
+        if host == LOOPBACK and not is_of_this_machine(seen):
+            self._drop(
+                rank,
+                "beginning",
+                f"it runs on {seen} but listens on its loopback interface, where nobody else can "
+                "connect; start it with --listen 0.0.0.0",
+            )
+        return [host, port]
 
     def _begin(self, present: Sequence[int]) -> list[int]:
         """Give everybody the state to begin from; say who has it."""

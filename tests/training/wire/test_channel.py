@@ -22,7 +22,7 @@ from splitopt.training.wire.errors import (  # noqa: E402
 )
 from splitopt.training.wire.frames import DTYPES, MAGIC, PREFIX, Limits  # noqa: E402
 from splitopt.training.wire.handshake import GREETING, NONCE_BYTES  # noqa: E402
-from splitopt.training.wire.listener import LOOPBACK, listen  # noqa: E402
+from splitopt.training.wire.listener import LOOPBACK, is_of_this_machine, listen  # noqa: E402
 from splitopt.training.wire.pacing import Bucket  # noqa: E402
 from splitopt.training.wire.tokens import Token, read_token  # noqa: E402
 
@@ -411,6 +411,10 @@ class TestListening:
     def test_an_address_that_is_none(self, host, port, why):
         with pytest.raises(InputError, match=why):
             listen(host, port, TOKEN)
+
+    def test_which_addresses_are_of_this_machine(self):
+        assert is_of_this_machine("127.0.0.1")
+        assert not is_of_this_machine("192.0.2.1")  # kept for documentation (RFC 5737)
 
     def test_nobody_listens(self):
         with socket.create_server((LOOPBACK, 0)) as server:

@@ -319,3 +319,12 @@ def test_nobody_is_left(make):
     dying = {rank: failing_at(1, RuntimeError("a device dies")) for rank in (1, 2, 3)}
     with pytest.raises(TrainingError, match=r"no owner is left to train with: dropped were d0 in"):
         run(make, Options(), system(), rounds=1, criteria=dying)
+
+
+def test_a_node_on_another_machine_that_only_listens_to_itself(make, monkeypatch):
+    """It is refused at once: owners would look for it on their own machines."""
+    from splitopt.training.wire import pipeline
+
+    monkeypatch.setattr(pipeline, "is_of_this_machine", lambda host: host != "127.0.0.1")
+    with pytest.raises(TrainingError, match=r"one failed \(beginning: it runs on 127.0.0.1 but"):
+        run(make, Options(), system(), rounds=1)
