@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 AtScale = Callable[[float, float], object]
+
+_LOG = logging.getLogger(__name__)
 
 JOIN_S = 120.0
 """For so long rank 0 waits for the others, and they for rank 0."""
@@ -278,7 +281,13 @@ def _lead(
     with Crew(listener, roles.parties(prepared.program), prepared.identity) as crew:
         crew.wait(join_s, None if processes is None else processes.check)
         leader = roles.leader(prepared, crew, setting)
-        history, stopped = run_rounds(prepared, schedule, do_round=leader.round, callback=callback)
+        try:
+            history, stopped = run_rounds(
+                prepared, schedule, do_round=leader.round, callback=callback
+            )
+        finally:
+            for text in [] if processes is None else processes.obituaries():
+                _LOG.warning("%s", text)
     return WireRun(
         history,
         prepared.scheme.model,

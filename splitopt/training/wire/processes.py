@@ -107,6 +107,15 @@ class Processes:
         lines = self._logs[rank - 1].read_text(errors="replace").strip().splitlines()
         return lines[-1].removeprefix("splitopt: error: ") if lines else "it said nothing"
 
+    def obituaries(self) -> list[str]:
+        """Say of each process that has ended with an error how it did, for whoever asks why."""
+        return [
+            f"the process of {self.names[rank - 1]} (rank {rank}) ended with code "
+            f"{process.returncode}: {self.last_words(rank)}"
+            for rank, process in enumerate(self.started, start=1)
+            if process.poll() not in (None, 0)
+        ]
+
     def wait(self, timeout_s: float = GRACE_S) -> None:
         """Give them time to end by themselves."""
         deadline_s = time.monotonic() + timeout_s

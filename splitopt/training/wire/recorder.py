@@ -12,6 +12,7 @@ from splitopt.errors import InputError
 from splitopt.timeline import Resource, Timeline
 
 _TEXTS, _NUMBERS = 4, 4
+_LARGEST = 2.0**53
 
 
 class Row(NamedTuple):
@@ -90,12 +91,16 @@ def read_rows(values: Any, offset_s: float = 0.0, source: str = "rows") -> list[
             and len(value) == _TEXTS + _NUMBERS
             and all(isinstance(item, str) for item in value[:_TEXTS])
             and all(
-                isinstance(item, int | float) and not isinstance(item, bool)
+                isinstance(item, int | float)
+                and not isinstance(item, bool)
+                and abs(item) < _LARGEST
                 for item in value[_TEXTS:]
             )
+            and isinstance(value[_TEXTS], int)
+            and value[_TEXTS] >= 0
         )
         if not fine:
-            raise InputError.at(f"{source}[{index}]", "must be 4 texts and 4 numbers")
+            raise InputError.at(f"{source}[{index}]", "must be 4 texts, a count and 3 numbers")
         row = Row(*value)
         found.append(row._replace(start_s=row.start_s - offset_s, end_s=row.end_s - offset_s))
     return found

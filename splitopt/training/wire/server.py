@@ -8,12 +8,14 @@ copy, so that averages, the options' policies and the state between rounds are t
 from __future__ import annotations
 
 import copy
+import logging
 import queue
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
 import torch
@@ -50,6 +52,9 @@ from splitopt.training.wire.travelling import (
 )
 
 Found = TypeVar("Found")
+
+
+_LOG = logging.getLogger(__name__)
 
 
 class DevicesGoneError(TrainingError):
@@ -348,6 +353,7 @@ class Server:
         self.crew.drop(n + 1)
         name = self.scheme.clients[n].name
         self.dropped.append(Dropped(name, self.number + 1, error.phase, error.reason))
+        _LOG.warning("dropped %s", self.dropped[-1])
 
     def _channel(self, n: int) -> Channel:
         channel = self.crew.channel(n + 1)
@@ -394,7 +400,7 @@ def _read_losses(values: Any) -> list[tuple[float, int]]:
     found = []
     for value in values:
         match value:
-            case [int() | float() as loss, int() as samples] if samples > 0:
+            case [int() | float() as loss, int() as samples] if samples > 0 and isfinite(loss):
                 found.append((float(loss), samples))
             case _:
                 raise FrameError("losses that are no numbers")

@@ -193,3 +193,39 @@ def test_wrong_deadlines(text):
     """One sentence that names the flag."""
     with pytest.raises(InputError, match="deadline"):
         Deadline.read(text)
+
+
+class Lying(Device):
+    """Its record of what it did, or the losses that it reports, are no such thing."""
+
+    false = None
+
+    def round(self, begin):
+        send = self.channel.send
+
+        def changed(kind, fields=None, *others, **named):
+            fields = {**fields, **self.false} if kind == "state" else fields
+            return send(kind, fields or {}, *others, **named)
+
+        self.channel.send = changed
+        super().round(begin)
+
+
+@pytest.mark.parametrize(
+    "false",
+    [
+        {"rows": 3},
+        {"rows": [["d2", "device", "x", "d2", 0.5, 0.0, 1.0, 1.0]]},
+        {"rows": [["d2", "device", "x", "d2", 0, 1e300, 1.0, 1.0]]},
+        {"losses": [[1.0, 0]]},
+        {"losses": [["1", 1]]},
+        {"losses": None},
+    ],
+)
+def test_reports_that_make_no_sense_drop_a_device(wired, false):
+    """Nothing of them enters the history or the timeline."""
+    kind = type("Lying", (Lying,), {"false": false})
+    wired.train("splitfed_v1", KEEP, rounds=1, devices={2: kind})
+    assert wired.tallies[0].dropped == ("d2",)
+    assert "it sent" in wired.server.dropped[0].reason
+    assert {t.phase for t in wired.server.timelines[0] if t.owner == "d2"} == {"model download"}
