@@ -164,10 +164,10 @@ def make_model(
     Raises
     ------
     InputError
-        There is no such model, or none by default.
+        There is no such model, or none by default, or it has no values.
     """
     if isinstance(model, nn.Module):
-        return model
+        return _on_cpu(model)
     if model is None:
         model = default_model(program.profile.name)
     with torch.random.fork_rng(devices=[]):
@@ -176,6 +176,14 @@ def make_model(
             built: nn.Module = build(model, data.shape, data.classes)
             return built
         return open_model(model, data.shape)[0]
+
+
+def _on_cpu(model: nn.Module) -> nn.Module:
+    """Give the model, or a copy where it is not on the CPU, on which it is examined and cut."""
+    places = {tensor.device.type for tensor in (*model.parameters(), *model.buffers())}
+    if "meta" in places:
+        raise InputError.at("model", "has tensors without values, on meta; build it on a device")
+    return model if places <= {"cpu"} else copy.deepcopy(model).cpu()
 
 
 def default_model(profile: str) -> str:

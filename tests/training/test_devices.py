@@ -11,6 +11,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
+import splitopt  # noqa: E402
+from splitopt.models import build as build_model  # noqa: E402
+from splitopt.models import is_token_model  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.randomness import Stream  # noqa: E402
 from splitopt.training.schemes import SCHEMES  # noqa: E402
@@ -97,8 +100,6 @@ def test_stacked_clients_stay_on_their_device(make, monkeypatch):
 @pytest.mark.parametrize("name", ["cnn", "resnet18", "gpt"])
 def test_parts_of_a_shipped_network_stay_on_its_device(name):
     """Those of a traced graph too, in which constants could have stayed behind."""
-    from splitopt.models import build as build_model
-    from splitopt.models import is_token_model
     from splitopt.profiles.tracing import find_cuts
     from splitopt.training.batches import Batches
     from splitopt.training.schemes import Client
@@ -199,3 +200,29 @@ def test_side_by_side_on_a_gpu_is_one_by_one(make):
         states.append(scheme.state_dict())
     for key, value in states[0].items():
         torch.testing.assert_close(states[1][key], value, rtol=0, atol=1e-10)
+
+
+def test_a_model_without_values_is_refused(plan_of):
+    """There would be nothing to train."""
+    model = build_model("cnn", (1, 8, 8), device="meta")
+    with pytest.raises(splitopt.InputError, match="model: has tensors without values"):
+        splitopt.train(plan_of("digits-splitfed"), model, rounds=1)
+
+
+@needs_cuda
+def test_a_plan_is_trained_on_a_gpu(plan_of):
+    """Whatever the model was on; the one that was given stays there, and as it was."""
+    plan, runs = plan_of("digits-splitfed"), []
+    for given, device in (("cpu", "cpu"), ("cuda", "cuda"), ("cuda", "cpu"), ("cpu", "auto")):
+        torch.manual_seed(0)
+        model = build_model("cnn", (1, 8, 8)).to(given)
+        before = model.fc1.linear.weight.clone()
+        runs.append(splitopt.train(plan, model, rounds=2, device=device))
+        assert next(model.parameters()).device.type == given
+        assert torch.equal(model.fc1.linear.weight, before)
+        wanted = "cuda" if device == "auto" else device
+        assert next(runs[-1].model.parameters()).device.type == wanted
+    for run in runs[1:]:
+        for row, first in zip(run.history.rows, runs[0].history.rows, strict=True):
+            assert row.loss == pytest.approx(first.loss, rel=1e-3)
+            assert row.traffic_bytes == first.traffic_bytes

@@ -81,7 +81,7 @@ class DataSet:
             self.test_inputs,
             self.test_targets,
         ):
-            values = np.ascontiguousarray(tensor.numpy())
+            values = np.ascontiguousarray(tensor.cpu().numpy())
             found.update(f"{values.dtype.str} {values.shape}".encode())
             found.update(values.data)
         return found.hexdigest()

@@ -128,9 +128,9 @@ def _save_data(folder: Path, prepared: Prepared) -> Path:
     with path.open("wb") as stream:
         np.savez(
             stream,
-            x_train=data.train_inputs.numpy(),
-            y_train=data.train_targets.numpy(),
-            x_test=data.test_inputs.numpy(),
-            y_test=data.test_targets.numpy(),
+            x_train=data.train_inputs.cpu().numpy(),
+            y_train=data.train_targets.cpu().numpy(),
+            x_test=data.test_inputs.cpu().numpy(),
+            y_test=data.test_targets.cpu().numpy(),
         )
     return path
