@@ -141,9 +141,8 @@ def _verdict(found: Measured) -> str:
     if not steps.count:
         return f"{text}; no step was measured whole."
     return (
-        f"{text}; the median step of {steps.count:,} took {seconds(steps.measured_s)} s where "
-        f"{seconds(steps.predicted_s)} s were predicted (median error "
-        f"{_error(steps.relative_error)})."
+        f"{text}; of {steps.count:,} steps the median one is off by {_error(steps.relative_error)}, "
+        f"half of them by {_range(steps.stretch.low - 1, steps.stretch.high - 1)}."
     )
 
 

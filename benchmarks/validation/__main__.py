@@ -1,0 +1,87 @@
+"""``python -m benchmarks.validation``: shipped plans over real connections, against what they say.
+
+It ends with exit code 1 if the bytes or the order of a plan are not as predicted, or the median
+step of a plan is off by more than 15 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.validation import runs
+from splitopt.bench.machine import describe_machine
+from splitopt.files import write_atomic
+
+RESULTS = Path(__file__).parent / "results"
+SCALES = (0.2, 0.1, 0.05, 0.025)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run, print every row, write rows and tables, and say what is not as predicted."""
+    options = _options(arguments)
+    options.output.mkdir(parents=True, exist_ok=True)
+    machine = describe_machine()
+    host = (
+        f"{machine['processor']}, {machine['cores']} cores, a process for each party with PyTorch "
+        f"on one thread, Python {machine['python']}; load is the load average before the run"
+    )
+    rows = []
+    if "runs" in options.tables:
+        for scenario in options.scenarios:
+            plan = runs.plan_of(scenario)
+            scale = options.time_scale or runs.scales_of(plan)[1]
+            for _ in range(options.repeats):
+                rows.append(runs.run(scenario, plan, scale, options.rounds))
+                print(json.dumps(rows[-1]), flush=True)
+        note = f"{options.repeats} runs of {options.rounds} round(s) of each plan; {host}:"
+        _write(options.output / "runs", rows, runs.table(rows), note)
+    if "scales" in options.tables:
+        scaled = []
+        for scenario in options.scenarios:
+            plan = runs.plan_of(scenario)
+            least, _ = runs.scales_of(plan)
+            for scale in SCALES:
+                row = runs.run(scenario, plan, scale, options.rounds, any_speed=True)
+                scaled.append({**row, "least_time_scale": least})
+                print(json.dumps(scaled[-1]), flush=True)
+        note = f"One run of each plan at each time scale, with `--any-speed`; {host}:"
+        _write(options.output / "scales", scaled, runs.scale_table(scaled), note)
+    failures = runs.failures(rows)
+    for failure in failures:
+        print(f"not as predicted: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def markdown(rows: list[list[str]], note: str) -> str:
+    """Write a table in Markdown under a note."""
+    head, *body = rows
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
+    return note + "\n\n" + "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def _write(path: Path, rows: Sequence[runs.Row], table: list[list[str]], note: str) -> None:
+    text = markdown(table, note)
+    write_atomic(path.with_suffix(".jsonl"), "".join(json.dumps(row) + "\n" for row in rows))
+    write_atomic(path.with_suffix(".md"), text)
+    print(text)
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m benchmarks.validation", description=__doc__)
+    parser.add_argument("output", nargs="?", type=Path, default=RESULTS, help="folder")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--time-scale", type=float, help="by default, a round takes 5 s")
+    parser.add_argument(
+        "--scenarios", nargs="+", choices=list(runs.SYSTEMS), default=list(runs.SYSTEMS)
+    )
+    parser.add_argument("--tables", nargs="+", choices=("runs", "scales"), default=["runs"])
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
