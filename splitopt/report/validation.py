@@ -141,8 +141,9 @@ def _verdict(found: Measured) -> str:
     if not steps.count:
         return f"{text}; no step was measured whole."
     return (
-        f"{text}; of {steps.count:,} steps the median one is off by {_error(steps.relative_error)}, "
-        f"half of them by {_range(steps.stretch.low - 1, steps.stretch.high - 1)}."
+        f"{text}; of {steps.count:,} steps the median one is off by "
+        f"{_error(steps.relative_error)}, half of them by "
+        f"{_range(steps.stretch.low - 1, steps.stretch.high - 1)}."
     )
 
 

@@ -1,0 +1,84 @@
+"""The committed measurements say what the page says, and the benchmark's check can fail."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import splitopt
+from splitopt.training.measured import BytesRow, Measured
+from splitopt.training.validation import compare
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def part():
+    """Give the function that loads a module of the benchmark, as from the root."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT))
+        yield lambda name: importlib.import_module(f"benchmarks.validation.{name}")
+
+
+def committed(part, name):
+    text = (part("__main__").RESULTS / f"{name}.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_committed_runs_are_as_predicted(part):
+    """Three runs of every plan: bytes and order exactly, the median step within 15 %."""
+    runs, rows = part("runs"), committed(part, "runs")
+    assert runs.failures(rows) == []
+    for scenario in runs.SYSTEMS:
+        assert sum(row["scenario"] == scenario for row in rows) == 3
+    text = (part("__main__").RESULTS / "runs.md").read_text()
+    for line in runs.table(rows):
+        assert "| " + " | ".join(line) + " |" in text
+
+
+def test_committed_scales_are_those_of_their_rows(part):
+    """The table is made of the rows, and bytes are right at any speed."""
+    runs, rows = part("runs"), committed(part, "scales")
+    text = (part("__main__").RESULTS / "scales.md").read_text()
+    for line in runs.scale_table(rows):
+        assert "| " + " | ".join(line) + " |" in text
+    assert all(row["bytes_error"] == row["out_of_order"] == row["unmatched"] == 0 for row in rows)
+
+
+def test_a_run_that_is_not_as_predicted_is_found(part):
+    """A slower step, a byte too much, a missing task, another order: each is said."""
+    runs = part("runs")
+    good = committed(part, "runs")[0]
+    for change, words in (
+        ({"step_error": 0.2}, r"off by \+20.0 %"),
+        ({"step_error": -0.16}, r"off by -16.0 %"),
+        ({"step_error": float("nan")}, "off by"),
+        ({"bytes_error": 0.01}, "bytes differ by up to 1 %"),
+        ({"unmatched": 3}, "3 tasks that were only"),
+        ({"incomplete": 2}, "2 steps that were not"),
+        ({"out_of_order": 1}, "another order"),
+    ):
+        (failure,) = runs.failures([good | change])
+        assert re.search(words, failure)
+    assert runs.failures([good, good, good | {"step_error": 0.2}]) == []  # the median of three
+
+
+def test_a_row_is_what_was_measured(part):
+    """From a plan and its simulation under noise, without any process."""
+    plan = splitopt.plan(splitopt.Scenario.load("digits-pipeline"))
+    predicted = splitopt.simulate(plan).timeline
+    measured = splitopt.simulate(plan, noise=0.1, seed=1).timeline
+    traffic = (BytesRow("smashed", 100.0, 110.0), BytesRow("label", None, 5.0))
+    validation = compare(predicted, measured)
+    found = Measured("x", plan.problem, predicted, measured, validation, 0.5, 1, traffic)
+    row = part("runs").row_of(found)
+    assert row["bytes"] == 110
+    assert row["bytes_error"] == pytest.approx(0.1)
+    assert row["whole_measured_s"] == measured.makespan_s
+    assert row["steps"] == len(np.unique(1000 * predicted.owner + predicted.batch))
+    json.dumps(row, allow_nan=False)
