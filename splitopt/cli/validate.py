@@ -26,6 +26,7 @@ def command(
     ] = 1,
     time_scale: wired.TimeScale = None,
     any_speed: wired.AnySpeed = False,
+    namespaces: wired.InNamespaces = False,
     deadline: wired.DeadlineText = None,
     seed: shared.Seed = 0,
     report: Annotated[
@@ -64,6 +65,7 @@ def command(
             rounds=rounds,
             time_scale=time_scale,
             any_speed=any_speed,
+            namespaces=namespaces,
             deadline=deadline,
             seed=seed,
             at_scale=None if as_json else wired.say_scale,
