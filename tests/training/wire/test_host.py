@@ -21,6 +21,7 @@ from splitopt.training.wire.host import (  # noqa: E402
     host_seconds,
     measure_host,
     measure_loopback,
+    usual_mean,
 )
 from splitopt.training.wire.speed import check_speed, least_time_scale, proposed_time_scale  # noqa: E402
 
@@ -134,6 +135,12 @@ def test_real_parts_are_measured_and_left_as_they_are(programs):
         assert torch.equal(torch.get_rng_state(), drawn)
         assert proposed_time_scale(line, found) > least_time_scale(line, found) > 0
         check_speed(line, found, proposed_time_scale(line, found))
+
+
+def test_a_moment_of_somebody_else_does_not_count():
+    """The largest tenth is left out of the mean, and nothing of a few values."""
+    assert usual_mean([*[1.0] * 18, 50.0, 90.0]) == 1.0
+    assert usual_mean([1.0, 2.0, 6.0]) == 3.0
 
 
 def test_loopback_moves_and_waits():
