@@ -257,11 +257,11 @@ class Node:
             raise ChannelClosedError(f"there is no way on for {self.clients[owner].name}")
         return found
 
-    def fail(self, error: Exception) -> None:
-        """Tell the coordinator that this node cannot go on."""
-        why = f"{self.timing.nodes[self.index]} cannot go on: {type(error).__name__}: {error}"
+    def refuse(self, owner: int, number: int, why: str) -> None:
+        """Tell the coordinator that an owner cannot be served in a round, and why."""
+        fields = {"owner": owner, "round": number, "message": why[:_LONGEST_TEXT]}
         with suppress(ChannelError):  # nobody is left to be told
-            self.control.send("failed", {"message": why[:_LONGEST_TEXT]})
+            self.control.send("refused", fields)
 
 
 def _owners_in(message: Message, owners: int) -> list[int]:

@@ -27,7 +27,7 @@ from splitopt.training.wire.frames import Message
 from splitopt.training.wire.held import check_held, load_held, parts_of, state_of
 from splitopt.training.wire.inbox import Inbox
 from splitopt.training.wire.listener import LOOPBACK, is_of_this_machine
-from splitopt.training.wire.pipeline_messages import values_in
+from splitopt.training.wire.pipeline_messages import values_in, whole_number
 from splitopt.training.wire.pipeline_timing import (
     ACTIVATIONS,
     GRADIENTS,
@@ -272,10 +272,13 @@ class Pipeline:
             (rank, channel), message = arrival.sender, arrival.message
             if self.crew.channel(rank) is not channel:
                 continue  # of a connection that was dropped
-            if message is None:
+            if message is None and rank not in waiting and rank <= self.owners:
+                self.crew.drop(rank)  # it has done its round; the next one is without it
+            elif message is None:
                 self._drop(rank, phase, str(arrival.error))
-            elif message.kind == "failed":
-                raise TrainingError(str(message.fields.get("message"))[:500])
+            elif message.kind == "refused" and rank > self.owners:
+                waiting.discard(self._refused(rank, phase, message))
+                continue
             elif rank not in waiting or message.kind != kind:
                 self._drop(rank, phase, f"it sent {message.kind[:80]!r} where {kind!r} was due")
             elif kind == "state" and (why := self._wrong(rank, message)):
@@ -284,6 +287,15 @@ class Pipeline:
                 found[rank] = message
             waiting.discard(rank)
         return {rank: found[rank] for rank in ranks if rank in found}
+
+    def _refused(self, rank: int, phase: str, message: Message) -> int:
+        """Drop an owner that a node cannot serve, and give its rank."""
+        name, fields = self.timing.nodes[rank - self.owners - 1], message.fields
+        owner = whole_number(fields, "owner", 0, self.owners)
+        is_of_now = fields.get("round") == self.number
+        if is_of_now and self.crew.channel(owner + 1) is not None:
+            self._drop(owner + 1, phase, f"{name} says {str(fields.get('message'))[:500]}")
+        return owner + 1
 
     def _drop(self, rank: int, phase: str, reason: str) -> None:
         """Go on without an owner; without a node nothing goes on."""

@@ -87,11 +87,17 @@ class Walker:
                     continue
                 try:
                     self._serve(event)
+                except FrameError as error:
+                    self._give_up(f"it was sent {error}")
                 except (_DroppedError, ChannelError):
                     self._pass, self._is_dropped = None, True
-                except Exception as error:  # a thread that ended silently would stop the run
-                    self._is_dropped = True
-                    self.node.fail(error)
+                except Exception as error:  # layers raise what they like at values not for them
+                    self._give_up(f"it cannot take a batch: {type(error).__name__}: {error}")
+
+    def _give_up(self, why: str) -> None:
+        """Go on without the owner, and tell the coordinator."""
+        self._pass, self._is_dropped = None, True
+        self.node.refuse(self.owner, self._round, why)
 
     def _serve(self, event: _Event) -> None:
         """Do what the next thing that came asks for."""
@@ -166,6 +172,9 @@ class Walker:
         held, self._pass = self._pass, None
         if held is None:
             raise FrameError("gradients without a batch")
+        wanted, found = held.result, values
+        if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
+            raise FrameError("gradients of another shape or type than what they are of")
         held.backward(values)
         part.step()
         return held.gradient

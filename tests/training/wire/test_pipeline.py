@@ -6,6 +6,7 @@ They learn what one process does, bit by bit, go the simulator's way, and send t
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 
 import numpy as np
@@ -25,6 +26,7 @@ from splitopt.training.wire.parties import take_part  # noqa: E402
 from splitopt.training.wire.pipeline import Pipeline  # noqa: E402
 from splitopt.training.wire.pipeline_timing import timing_of  # noqa: E402
 from splitopt.training.wire.tokens import Token  # noqa: E402
+from splitopt.training.wire.walker import Walker  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -280,16 +282,28 @@ def test_an_owner_that_is_started_again_takes_part_in_the_next_round(make):
     assert_same_state(scheme, alone)
 
 
-def test_a_node_that_cannot_go_on_ends_the_run_with_its_name(make, monkeypatch):
-    """It tells why; the coordinator's sentence has it."""
-    from splitopt.training.wire.walker import Walker
+@pytest.mark.parametrize(
+    ("method", "why"),
+    [
+        ("_forward", r"two says it cannot take a batch: RuntimeError: out of memory"),
+        ("_backward", r"two says it was sent gradients of another shape or type"),
+    ],
+)
+def test_an_owner_that_a_node_cannot_serve_is_dropped(make, monkeypatch, method, why):
+    """What it sent is not for these layers; the others are served."""
+    usual = getattr(Walker, method)
 
     def broken(self, part, values):
-        raise RuntimeError("out of memory")
+        if self.owner == 1 and self.node.index == 1:
+            if method == "_forward":
+                raise RuntimeError("out of memory")
+            values = values[:, :1]
+        return usual(self, part, values)
 
-    monkeypatch.setattr(Walker, "_backward", broken)
-    with pytest.raises(TrainingError, match=r"^two cannot go on: RuntimeError: out of memory$"):
-        run(make, Options(), system(), rounds=1)
+    monkeypatch.setattr(Walker, method, broken)
+    _, leader, tallies = run(make, Options(), system(), rounds=1, criteria={2: None})
+    assert tallies[0].dropped == ("d1",)
+    assert re.search(why, leader.dropped[0].reason)
 
 
 @pytest.mark.parametrize("what", ["losses", "held.model.0.weight", "batches.next", "stream.state"])
