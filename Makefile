@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT := out
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint docs bench-smoke clean
+.PHONY: help demo demo-train test test-slow lint docs bench-smoke clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
@@ -31,6 +31,14 @@ demo: $(VENV)/.core  ## set up, plan two real fleets and a pipeline
 	$(BIN)/splitopt plan examples/pipeline-vgg19.yaml -o $(OUT)/pipeline-vgg19.json --report $(OUT)/pipeline-vgg19.html
 	$(BIN)/splitopt simulate $(OUT)/pipeline-vgg19.json --gantt $(OUT)/pipeline-vgg19-timeline.html
 	@echo "The plans and their pages are in $(OUT)/"
+
+demo-train: $(VENV)/.dev  ## set up with PyTorch, plan a small fleet, train it, hold the plan against real processes, export it
+	mkdir -p $(OUT)
+	$(BIN)/splitopt plan digits-splitfed -o $(OUT)/digits-splitfed.json --report $(OUT)/digits-splitfed.html
+	$(BIN)/splitopt train $(OUT)/digits-splitfed.json --lr 0.1 --momentum 0.9 --plot $(OUT)/digits-splitfed-training.html
+	$(BIN)/splitopt validate $(OUT)/digits-splitfed.json --report $(OUT)/digits-splitfed-validation.html
+	$(BIN)/splitopt export $(OUT)/digits-splitfed.json --to torch -o $(OUT)/digits-splitfed-parts --force
+	@echo "The plan, its pages and its parts are in $(OUT)/"
 
 test: $(VENV)/.dev  ## set up and run the tests
 	$(BIN)/python -m pytest -n 2
