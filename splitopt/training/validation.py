@@ -2,8 +2,8 @@
 
 Tasks are the same if resource, phase, owner and batch are. A step is one batch of one owner: all
 of its tasks, from the first start to the last end. What the whole took is explained along the
-predicted critical path, whose tasks and gaps add up to the predicted end exactly, and with the
-measured times of the same tasks to the measured one.
+predicted critical path: what its tasks took more or less, and what the rest of the time, in which
+somebody waits, is longer or shorter.
 """
 
 from __future__ import annotations
@@ -20,9 +20,6 @@ from splitopt.simulation.tracks import batches_of, one_after_the_other
 from splitopt.timeline import FloatArray, IntArray, Timeline
 from splitopt.training.critical_path import ROUNDING as _ROUNDING
 from splitopt.training.critical_path import WAITING, critical_path
-
-OTHER_PATH = "another path"
-"""The row of what was measured behind the last task of the predicted critical path."""
 
 
 @dataclass(frozen=True)
@@ -132,10 +129,8 @@ class Validation:
         In the order of the predicted timeline; phases without tasks are left out.
     steps
         The comparison of steps.
-    path_waiting_s
-        Predicted and measured seconds between the tasks of the predicted critical path.
-    path_end_s
-        When the last task of that path ended, measured.
+    waiting_s
+        Predicted and measured seconds that the tasks of the predicted critical path leave over.
     missing, extra
         Tasks that were predicted and not measured (such as those of a device that was dropped), and
         the reverse, by owner.
@@ -145,8 +140,7 @@ class Validation:
     measured_s: float
     phases: tuple[PhaseComparison, ...]
     steps: StepComparison
-    path_waiting_s: tuple[float, float]
-    path_end_s: float
+    waiting_s: tuple[float, float]
     missing: tuple[Unmatched, ...] = ()
     extra: tuple[Unmatched, ...] = ()
 
@@ -159,10 +153,8 @@ class Validation:
     def gains(self) -> tuple[Gain, ...]:
         """What made the whole longer than predicted, by phase; the sum is the whole difference."""
         rows = [Gain(row.phase, row.path_measured_s - row.path_predicted_s) for row in self.phases]
-        before, after = self.path_waiting_s
-        rows.append(Gain(WAITING, after - before))
-        rows.append(Gain(OTHER_PATH, self.measured_s - self.path_end_s))
-        return tuple(rows)
+        before, after = self.waiting_s
+        return (*rows, Gain(WAITING, after - before))
 
     @property
     def culprit(self) -> Gain | None:
@@ -233,22 +225,16 @@ def compare(predicted: Timeline, measured: Timeline) -> Validation:
     place = np.full(len(predicted), -1)
     place[there] = here
     on_path = path[place[path] >= 0]
-    begun = predicted.start_s[on_path], measured.start_s[place[on_path]]
-    over = predicted.end_s[on_path], measured.end_s[place[on_path]]
-    waited = [
-        float(start[0] + (start[1:] - end[:-1]).sum()) if start.size else 0.0
-        for start, end in zip(begun, over, strict=True)
-    ]
-    # A path of which tasks are missing may end early: what follows is waiting for nothing measured.
-    rest = predicted.makespan_s - (float(over[0][-1]) if on_path.size else 0.0)
-    path_end = float(over[1][-1]) if on_path.size else 0.0
+    phases = tuple(_phases(predicted, measured, there, here, on_path))
     return Validation(
         predicted_s=predicted.makespan_s,
         measured_s=measured.makespan_s,
-        phases=tuple(_phases(predicted, measured, there, here, on_path)),
+        phases=phases,
         steps=_steps(predicted, measured, place),
-        path_waiting_s=(waited[0] + rest, waited[1]),
-        path_end_s=path_end,
+        waiting_s=(
+            predicted.makespan_s - sum(row.path_predicted_s for row in phases),
+            measured.makespan_s - sum(row.path_measured_s for row in phases),
+        ),
         missing=_unmatched(predicted, there),
         extra=_unmatched(measured, here),
     )
