@@ -10,6 +10,8 @@ from __future__ import annotations
 import threading
 import time
 
+import torch
+
 from splitopt.training.wire.pacing import pad_until
 
 COMPUTE = threading.Lock()
@@ -20,3 +22,11 @@ def padded(deadline_s: float) -> float:
     """Wait for the end of a planned computation, and say when it is over by the clock."""
     pad_until(deadline_s)
     return time.monotonic()
+
+
+def warm_up() -> None:
+    """Take a step of an optimizer, before anybody waits for one: PyTorch's first takes a second."""
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    weight.sum().backward()  # type: ignore[no-untyped-call]
+    optimizer.step()

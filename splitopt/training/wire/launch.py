@@ -20,6 +20,7 @@ from splitopt.training.loop import Callback, Schedule, run_rounds
 from splitopt.training.options import Options
 from splitopt.training.prepare import Prepared
 from splitopt.training.runner import Run, schedule_of
+from splitopt.training.wire.compute import warm_up
 from splitopt.training.wire.crew import Crew, join
 from splitopt.training.wire.deadlines import Deadline
 from splitopt.training.wire.job import Job
@@ -239,6 +240,7 @@ def follow(
     """Be a rank other than 0 until the end of the run."""
     torch.set_num_threads(1)
     roles = roles_of(prepared.program)
+    warm_up()
     with join(host, port, setting.token, rank, prepared.identity, join_s) as channel:
         roles.run(prepared, rank, channel, setting)
 
@@ -278,6 +280,7 @@ def _lead(
 ) -> WireRun:
     """Be rank 0."""
     roles = roles_of(prepared.program)
+    warm_up()
     with Crew(listener, roles.parties(prepared.program), prepared.identity) as crew:
         crew.wait(join_s, None if processes is None else processes.check)
         leader = roles.leader(prepared, crew, setting)

@@ -157,7 +157,7 @@ def test_a_killed_and_a_stopped_device_are_dropped(folder, started, monkeypatch)
         rounds=3,
         time_scale=1e-3,
         any_speed=True,
-        deadline="5 s",
+        deadline="8 s",
         checkpoint=place,
     )
     gone = ("fast-1", "fast-2")
