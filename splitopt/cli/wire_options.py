@@ -105,7 +105,7 @@ class WireFlags:
         """
         if not self.wire:
             for name, value in vars(self).items():
-                if value not in (None, False):
+                if value is not None and value is not False:
                     raise InputError.at(f"--{name.replace('_', '-')}", "needs --wire; add it")
             return
         for name, given in (

@@ -1,0 +1,98 @@
+"""``splitopt train --wire``: its flags, and what it says of wrong ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+
+import splitopt  # noqa: E402
+from splitopt import Scenario  # noqa: E402
+from splitopt.cli.entry import run  # noqa: E402
+
+pytestmark = pytest.mark.train
+
+
+@pytest.fixture(autouse=True)
+def strict_floats():
+    """PyTorch does its own arithmetic."""
+    with np.errstate(all="warn"):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def no_ranks(monkeypatch):
+    """Nothing outside says which rank this is."""
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "SPLITOPT_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def plan_file(tmp_path_factory):
+    """Give the file of a plan with a server and four devices."""
+    path = tmp_path_factory.mktemp("plan") / "plan.json"
+    splitopt.plan(Scenario.load("digits-splitfed")).save(path)
+    return path
+
+
+RANK = ("--rank", 1, "--world-size", 5, "--master", "127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--time-scale", 1), "--time-scale: needs --wire"),
+        (("--rank", 0), "--rank: needs --wire"),
+        (("--any-speed",), "--any-speed: needs --wire"),
+        (("--timeline", "t.json"), "--timeline: needs --wire"),
+        (("--wire", "--scheme", "federated"), "--scheme: is for training in one process"),
+        (("--wire", "--device", "cuda"), "--device: is for training in one process"),
+        (("--wire", "--batched"), "--batched: is for training in one process"),
+        (("--wire", "--deadline", "3"), "deadline: "),
+        (("--wire", "--time-scale", 0), "time_scale: is 0.0, it must be above 0"),
+        (("--wire", "--listen", "0.0.0.0"), "--listen: is for processes started one by one"),
+        (("--wire", "--world-size", 5), "rank: is missing"),
+        (("--wire", "--rank", 0), "WORLD_SIZE: is not set"),
+        (("--wire", "--rank", 0, "--world-size", 5), "MASTER_PORT: is not set"),
+        (("--wire", "--rank", 0, "--world-size", 5, "--master", "x"), "master: is"),
+        (("--wire", *RANK), "token: is missing"),
+        (("--wire", *RANK, "--token-file", "none"), "there is no such file"),
+    ],
+)
+def test_wrong_flags(capsys, plan_file, flags, words):
+    """One sentence that names the flag, and exit code 2."""
+    code = run(["train", str(plan_file), *map(str, flags)])
+    said = capsys.readouterr().err
+    assert code == 2, said
+    assert words in said
+    assert said.count("\n") == 1
+
+
+def test_a_host_that_is_too_slow_is_refused_with_the_factor(capsys, plan_file):
+    """Before any process is started."""
+    code = run(["train", str(plan_file), "--wire", "--time-scale", "0.00001"])
+    said = capsys.readouterr().err
+    assert code == 1
+    assert "this host is too slow for the plan at time scale 1e-05, by a factor of" in said
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"RANK": "one"}, "RANK: is 'one', it must be a whole number"),
+        ({"RANK": "0"}, "WORLD_SIZE: is not set"),
+        ({"RANK": "0", "WORLD_SIZE": "4", "MASTER_PORT": "1"}, "MASTER_ADDR: is not set"),
+        (
+            {"RANK": "0", "WORLD_SIZE": "4", "MASTER_PORT": "1", "MASTER_ADDR": "127.0.0.1"},
+            "world_size: is 4, this plan needs 5 processes",
+        ),
+    ],
+)
+def test_the_environment_says_which_rank_this_is(capsys, monkeypatch, plan_file, variables, words):
+    """As torchrun sets it."""
+    monkeypatch.setenv("SPLITOPT_TOKEN", "0123456789abcdef")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert run(["train", str(plan_file), "--wire"]) == 2
+    assert words in capsys.readouterr().err
