@@ -72,6 +72,7 @@ def command(
     master: wired.Master = None,
     listen: wired.Listen = None,
     token_file: wired.TokenFile = None,
+    join_within: wired.JoinWithin = None,
     timeline: wired.TimelineFile = None,
     as_json: shared.AsJson = False,
 ) -> int:
@@ -99,6 +100,7 @@ def command(
         master,
         listen,
         token_file,
+        join_within,
         timeline,
     )
     flags.check(scheme=scheme, device=device, batched=batched)

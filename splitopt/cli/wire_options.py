@@ -73,6 +73,12 @@ TokenFile = Annotated[
         help="The secret that all processes share; or SPLITOPT_TOKEN.",
     ),
 ]
+JoinWithin = Annotated[
+    float | None,
+    typer.Option(
+        "--join-within", metavar="S", help="For how long ranks wait for each other, 120 s."
+    ),
+]
 TimelineFile = Annotated[
     Path | None,
     typer.Option("--timeline", metavar="FILE", help="Write what was measured: .json or .csv."),
@@ -93,6 +99,7 @@ class WireFlags:
     master: str | None
     listen: str | None
     token_file: Path | None
+    join_within: float | None
     timeline: Path | None
 
     def check(self, *, scheme: str | None, device: str, batched: bool) -> None:
@@ -144,6 +151,10 @@ class WireFlags:
             "any_speed": self.any_speed,
             "at_scale": None if silent else say_scale,
         }
+        if self.join_within is not None:
+            if not 0 < self.join_within < float("inf"):
+                raise InputError.at("--join-within", f"is {self.join_within:g}, it must be above 0")
+            given["join_s"] = self.join_within
         if rank is None:
             for name in ("listen", "token_file"):
                 if getattr(self, name) is not None:

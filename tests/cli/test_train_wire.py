@@ -50,6 +50,7 @@ RANK = ("--rank", 1, "--world-size", 5, "--master", "127.0.0.1:1")
         (("--wire", "--device", "cuda"), "--device: is for training in one process"),
         (("--wire", "--batched"), "--batched: is for training in one process"),
         (("--wire", "--deadline", "3"), "deadline: "),
+        (("--wire", "--join-within", 0), "--join-within: is 0, it must be above 0"),
         (("--wire", "--time-scale", 0), "time_scale: is 0.0, it must be above 0"),
         (("--wire", "--listen", "0.0.0.0"), "--listen: is for processes started one by one"),
         (("--wire", "--world-size", 5), "rank: is missing"),
