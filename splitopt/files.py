@@ -109,9 +109,13 @@ def expect_format(document: Any, source: str, name: str, version: int) -> Mappin
 def check_writable(path: str | Path) -> None:
     """Raise `InputError` if `path` cannot be written, before any work is done."""
     target = Path(path)
-    folder = target.parent
+    folder = Path(os.path.realpath(target)).parent
     if target.is_dir():
         raise InputError(f"{path}: cannot be written, it is a folder")
+    if _is_stream(target):
+        if not os.access(target, os.W_OK):
+            raise InputError(f"{path}: cannot be written (Permission denied)")
+        return
     if not folder.is_dir():
         raise InputError(f"{path}: cannot be written, the folder {str(folder)!r} does not exist")
     try:
@@ -123,10 +127,20 @@ def check_writable(path: str | Path) -> None:
 
 
 def write_atomic(path: str | Path, content: str | bytes) -> None:
-    """Write a file so that a crash leaves either the old content or the new, never a part."""
+    """Write a file so that a crash leaves either the old content or the new, never a part.
+
+    A link stays a link to what is written. Devices and pipes, such as ``/dev/stdout``, are written
+    into: they cannot be replaced.
+    """
     data = content.encode() if isinstance(content, str) else content
-    target = Path(path)
-    check_writable(target)
+    check_writable(path)
+    if _is_stream(Path(path)):
+        try:
+            Path(path).write_bytes(data)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({_reason(error)})") from None
+        return
+    target = Path(os.path.realpath(path))
     handle, name = tempfile.mkstemp(prefix=".splitopt-", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -140,6 +154,11 @@ def write_atomic(path: str | Path, content: str | bytes) -> None:
         if isinstance(error, OSError):
             raise InputError(f"{path}: cannot be written ({_reason(error)})") from None
         raise
+
+
+def _is_stream(target: Path) -> bool:
+    """Say whether a path is there and neither file nor folder: a device, a pipe, a socket."""
+    return target.exists() and not target.is_file() and not target.is_dir()
 
 
 def _mode(target: Path) -> int:

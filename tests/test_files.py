@@ -70,6 +70,23 @@ def test_write_is_atomic(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["plan.json"]
 
 
+def test_what_cannot_be_replaced_is_written_into(tmp_path):
+    """Devices and pipes stay what they are, and a link goes on pointing to its file."""
+    target, link, pipe = (tmp_path / name for name in ("real.json", "link.json", "pipe"))
+    link.symlink_to(target)
+    files.write_atomic(link, "text")
+    assert link.is_symlink()
+    assert target.read_text() == "text"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        files.write_atomic(pipe, "text")
+        assert os.read(reader, 9) == b"text"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+
+
 def test_unwritable_paths_are_refused_early(tmp_path):
     """A folder, or a path in a folder that does not exist, cannot be written."""
     with pytest.raises(InputError, match="it is a folder"):

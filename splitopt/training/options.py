@@ -93,11 +93,20 @@ class Options:
                 raise InputError.at(
                     name, f"is {value!r}, it must be one of {', '.join(get_args(known))}"
                 )
-        rates = (self.learning_rate, self.server_learning_rate or self.learning_rate)
-        if not all(0 < rate < float("inf") for rate in rates):
-            raise InputError.at("learning_rate", f"is {min(rates)!r}, it must be above 0")
-        if not (self.momentum >= 0 and self.weight_decay >= 0):
-            raise InputError.at("momentum, weight_decay", "must be >= 0")
+        for name in ("learning_rate", "server_learning_rate"):
+            rate = getattr(self, name)
+            if rate is not None and not 0 < rate < float("inf"):
+                raise InputError.at(name, f"is {rate!r}, it must be above 0 and finite")
+        if not 0 <= self.momentum < 1:
+            raise InputError.at("momentum", f"is {self.momentum!r}, it must be from 0 to below 1")
+        if self.momentum and self.optimizer != "sgd":
+            raise InputError.at(
+                "momentum", f"is for sgd, {self.optimizer} has moments of its own; leave it out"
+            )
+        if not 0 <= self.weight_decay < float("inf"):
+            raise InputError.at(
+                "weight_decay", f"is {self.weight_decay!r}, it must be >= 0 and finite"
+            )
         for name in ("local_epochs", "local_steps"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):

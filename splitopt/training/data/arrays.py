@@ -48,7 +48,7 @@ def from_arrays(arrays: Sequence[Any], name: str, seed: int) -> DataSet:
             scaled |= image
             tensors.append(inputs)
     classes = 1 + max((int(t.max()) for t in tensors[1::2] if len(t)), default=0)
-    for inputs, targets, field in zip(tensors[::2], tensors[1::2], names[::2], strict=True):
+    for inputs, targets, field in zip(tensors[::2], tensors[1::2], names[1::2], strict=True):
         if len(inputs) != len(targets):
             raise InputError.at(
                 f"{name}, {field}",
