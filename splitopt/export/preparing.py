@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any, get_args
 
-import torch
 from torch import nn
 
 from splitopt.errors import InputError
@@ -15,15 +13,13 @@ from splitopt.export.job import Job, Origin
 from splitopt.export.weights import read_weights
 from splitopt.planning.planner import open_plan
 from splitopt.plans import Plan
-from splitopt.profiles import ModelProfile
 from splitopt.profiles.tracing.example import inputs_of, made
 from splitopt.profiles.tracing.finding import Stages
 from splitopt.profiles.tracing.source import open_model
+from splitopt.training.fitting import traced_sample
 from splitopt.training.matching import By, cut_numbers, fingerprint, match, rows_of
 from splitopt.training.prepare import default_model
 from splitopt.training.program import program_of
-
-_TRACED = re.compile(r"input (\d+(?: x \d+)*) (\w+) per sample")
 
 
 def prepare(
@@ -44,8 +40,9 @@ def prepare(
         raise InputError.at("match", f"is {by!r}, it must be one of {', '.join(get_args(By))}")
     program = program_of(plan, source)
     chains = chains_of(program, open_plan(plan, source), source)
-    traced_shape, traced_dtype = _as_traced(program.profile)
-    shape = shape or traced_shape
+    traced = traced_sample(program.profile)
+    if shape is None and traced is not None:
+        shape = traced.shape
     if isinstance(model, nn.Module):
         if shape is None and example is None:
             raise InputError.at("input_shape", "is missing; give the shape of one sample")
@@ -56,7 +53,7 @@ def prepare(
         module, _, shape, own_type = open_model(target, shape, classes)
     if example is None:
         assert shape is not None
-        example = made(shape, dtype or traced_dtype or own_type)
+        example = made(shape, dtype or (own_type if traced is None else traced.type_name))
     split = match(module, example, program.profile, by_name, stages)
     split.spans(())  # refuses cuts of torch.export, whose names mean little
     for cuts in dict.fromkeys(chain.cuts for chain in chains):
@@ -71,11 +68,3 @@ def prepare(
         origin,
         None if weights is None else read_weights(weights, module),
     )
-
-
-def _as_traced(profile: ModelProfile) -> tuple[tuple[int, ...] | None, str | None]:
-    """Give shape and type of a sample that the profile says it was traced with, if it does."""
-    found = _TRACED.search(profile.provenance.source)
-    if found is None or not hasattr(torch, found[2]):
-        return None, None
-    return tuple(int(side) for side in found[1].split(" x ")), found[2]

@@ -10,6 +10,7 @@ import copy
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,13 +20,12 @@ from torch import Tensor, nn
 from splitopt.errors import CapabilityError, InputError
 from splitopt.models import build, model_names
 from splitopt.plans import Plan
-from splitopt.profiles.tracing.example import resized
 from splitopt.profiles.tracing.finding import Stages
-from splitopt.profiles.tracing.quiet import reason, undisturbed
 from splitopt.profiles.tracing.source import open_model
 from splitopt.profiles.tracing.split import SplitModel
 from splitopt.training.data import DataSet, load_data
 from splitopt.training.data.partition import Samples
+from splitopt.training.fitting import check_batches, check_outputs, explained, in_type_of
 from splitopt.training.matching import By, match
 from splitopt.training.options import Options
 from splitopt.training.program import Program, program_of
@@ -103,19 +103,26 @@ def prepare(
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise InputError.at("seed", f"is {seed!r}, it must be a whole number >= 0")
+    if not isinstance(plan, Plan):
+        raise InputError.at("plan", f"is of type {type(plan).__name__}; Plan.load reads a file")
+    if not isinstance(options, Options | None):
+        raise InputError.at("options", f"is of type {type(options).__name__}, it must be Options")
     place = find_device(device)
     program = program_of(plan, source)
     if scheme is not None:
         program = program.trained_by(scheme)
     loaded = load_data(data, seed=seed)
-    module = make_model(model, program, loaded, seed)
-    example = loaded.train_inputs[:2]
-    split = match(module, example, program.profile, match_by, stages)
-    _check_outputs(module, example, loaded)
+    strictly = explained(program.profile, loaded, built_here=is_shipped(model))
+    with strictly if match_by == "structure" else nullcontext():
+        module = make_model(model, program, loaded, seed)
+        loaded = in_type_of(module, loaded)
+        check_outputs(module, loaded)
+        example = loaded.train_inputs[:2]
+        split = match(module, example, program.profile, match_by, stages)
     clients = make_clients(program, loaded, partition, seed, samples=samples, device=place)
     own = copy.deepcopy(module).to(place)
     built = build_scheme(program, split, clients, options, seed, model=own)
-    _check_batches(module, built, example)
+    check_batches(module, built, example)
     identity = {
         "plan": program.plan_digest,
         "scheme": program.scheme,
@@ -168,6 +175,10 @@ def make_model(
     """
     if isinstance(model, nn.Module):
         return _on_cpu(model)
+    if not isinstance(model, str | None):
+        raise InputError.at(
+            "model", f"is {model!r}, it must be a module, the name of one, or MODULE:FACTORY"
+        )
     if model is None:
         model = default_model(program.profile.name)
     with torch.random.fork_rng(devices=[]):
@@ -184,6 +195,11 @@ def _on_cpu(model: nn.Module) -> nn.Module:
     if "meta" in places:
         raise InputError.at("model", "has tensors without values, on meta; build it on a device")
     return model if places <= {"cpu"} else copy.deepcopy(model).cpu()
+
+
+def is_shipped(model: nn.Module | str | None) -> bool:
+    """Say whether `make_model` would make a shipped network."""
+    return model is None or (isinstance(model, str) and model in model_names())
 
 
 def default_model(profile: str) -> str:
@@ -220,43 +236,3 @@ def _clients_digest(clients: Sequence[Client]) -> str:
         for tensor in (client.batches.inputs, client.batches.targets):
             found.update(tensor.cpu().contiguous().numpy().tobytes())
     return found.hexdigest()
-
-
-def _check_outputs(model: nn.Module, example: Tensor, data: DataSet) -> None:
-    """See that the model tells as many classes apart as the data has."""
-    with undisturbed(model), torch.no_grad():
-        model.eval()
-        outputs = model(example)
-    if not isinstance(outputs, Tensor) or outputs.dim() != 2 or outputs.shape[1] < data.classes:
-        shape = tuple(outputs.shape[1:]) if isinstance(outputs, Tensor) else type(outputs).__name__
-        raise InputError.at(
-            "model",
-            f"gives {shape} for a sample, but {data.name} has {data.classes} classes; a model to "
-            f"train gives a number for each class, shape ({data.classes},)",
-        )
-
-
-def _check_batches(model: nn.Module, scheme: Scheme, example: Tensor) -> None:
-    """See that the model can be trained with the smallest mini-batch that a client will have.
-
-    Batch normalisation cannot take a single value per channel. In a cluster the server's part gets
-    the batches of several devices at once, so that nothing follows from a single one.
-    """
-    if scheme.name == "clustered":
-        return
-    smallest = {
-        client.name: min(client.batches.sizes(client.batches.per_epoch))
-        for client in scheme.clients
-    }
-    name = min(smallest, key=lambda client: smallest[client])
-    with undisturbed(model), torch.no_grad():
-        model.train()
-        try:
-            model(*resized((example,), smallest[name]))
-        except (RuntimeError, ValueError) as error:
-            raise InputError.at(
-                "batch_size",
-                f"client {name} has a mini-batch of {smallest[name]}, the rest of its samples, "
-                f"which the model cannot be trained with ({reason(error)}); plan with another "
-                "batch size or number of samples",
-            ) from None

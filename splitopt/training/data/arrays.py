@@ -177,9 +177,15 @@ def _targets(value: Any, place: str) -> Tensor:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        raise InputError.at(place, f"has shape {array.shape}; labels have shape (n,)")
+        raise InputError.at(
+            place,
+            f"has shape {array.shape}; a label for each sample is needed, shape (n,), of one-hot "
+            "rows argmax(axis=1); what has no classes, or several labels a sample, is not trained",
+        )
     if array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.round(array))).all():
-        raise InputError.at(place, "holds a label that is not a whole number; labels are 0, 1, ...")
+        raise InputError.at(
+            place, "holds a label that is not a whole number; labels are classes, 0, 1, ..."
+        )
     if array.size and not (np.abs(array.astype(np.float64)) < 2**31).all():
         raise InputError.at(place, "holds a label beyond 2^31; labels are 0, 1, ...")
     return torch.from_numpy(array.astype(np.int64))
