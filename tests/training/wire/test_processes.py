@@ -78,8 +78,11 @@ def folder(tmp_path_factory):
     clusters["devices"] = [near | {"count": 1, "samples": 32}, other | {"count": 2, "samples": 48}]
     clusters |= {"clusters": {"sizes": [2, 1], "cut": "pool1"}}
     clusters |= {"training": {"epochs": 2, "rounds": 3}}
+    pair = clusters | {"clusters": {"size": 2, "cut": "pool1"}}
+    pair["devices"] = [near | {"count": 1, "samples": 32}, other | {"count": 1, "samples": 48}]
     few = splitfed | {"devices": [fast | {"count": 1}, far]}
-    for name, document in (("splitfed", splitfed), ("few", few), ("clusters", clusters)):
+    scenarios = {"splitfed": splitfed, "few": few, "clusters": clusters, "pair": pair}
+    for name, document in scenarios.items():
         splitopt.plan(Scenario.from_dict(document)).save(place / f"{name}.json")
     cuts = json.loads((place / "splitfed.json").read_text())["decision"]["cut"]
     assert cuts[0] != cuts[2], "the devices are to have different cuts"
@@ -116,7 +119,8 @@ def assert_same_weights(found, wanted):
         assert torch.equal(found.state_dict()[name], value), name
 
 
-@pytest.mark.parametrize("name", ["clusters", pytest.param("splitfed", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["clusters", "splitfed"])
 def test_processes_learn_what_one_process_learns(folder, name, started):
     """The user's network with dropout, momentum, devices with cuts of their own."""
     plan = Plan.load(folder / f"{name}.json")
@@ -211,8 +215,8 @@ def test_interrupted_and_killed_runs_go_on_from_their_checkpoints(folder):
 
     The end is made by one process, and all three together learn what an uninterrupted one learns.
     """
-    place, slow = folder / "restarts", ("--time-scale", "0.5")
-    first = lead(folder, "few", place, *slow)
+    place, slow = folder / "restarts", ("--time-scale", "3")
+    first = lead(folder, "pair", place, *slow)
     children = wait_for_round(place, 1, first)
     first.send_signal(signal.SIGINT)
     _, said = first.communicate(timeout=60)
@@ -220,7 +224,7 @@ def test_interrupted_and_killed_runs_go_on_from_their_checkpoints(folder):
     assert b"--resume goes on from there" in said
     assert b"Traceback" not in said
     assert_gone(children)
-    second = lead(folder, "few", place, "--resume", *slow)
+    second = lead(folder, "pair", place, "--resume", *slow)
     children = wait_for_round(place, 2, second)
     children[-1].suspend()  # one that cannot even notice
     second.kill()
@@ -228,8 +232,8 @@ def test_interrupted_and_killed_runs_go_on_from_their_checkpoints(folder):
     assert_gone(children)
     done = len(checkpoint.load(place, None).history)
     assert done >= 2
-    run = one_process(folder, "few", rounds=3, checkpoint=place, resume=True)
-    wanted = one_process(folder, "few", rounds=3)
+    run = one_process(folder, "pair", rounds=3, checkpoint=place, resume=True)
+    wanted = one_process(folder, "pair", rounds=3)
     assert_same_weights(run.model, wanted.model)
     assert run.history == wanted.history
 
