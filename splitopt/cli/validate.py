@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from splitopt.cli import options as shared
 from splitopt.cli import training_options as given
 from splitopt.cli import wire_options as wired
+from splitopt.cli.entry import INTERRUPTED
+
+if TYPE_CHECKING:
+    from splitopt.training.wire.launch import AtScale
 
 
 def command(
@@ -53,7 +59,7 @@ def command(
 
     shared.check_outputs(plan, report, output, csv)
     read = Plan.load(plan)
-    with shared.waiting("running the plan", silent=as_json):
+    with _told(silent=as_json) as at_scale:
         found = validate(
             read,
             model,
@@ -68,7 +74,7 @@ def command(
             namespaces=namespaces,
             deadline=deadline,
             seed=seed,
-            at_scale=None if as_json else wired.say_scale,
+            at_scale=at_scale,
             source=str(plan),
         )
     if output is not None:
@@ -85,4 +91,24 @@ def command(
         from splitopt.report.validation import measured_to_terminal
 
         shared.console().print(measured_to_terminal(found))
-    return 0
+    return INTERRUPTED if found.stopped == "interrupted" else 0
+
+
+@contextmanager
+def _told(silent: bool) -> Iterator[AtScale | None]:
+    """Say what is going on and how long a round takes; on a terminal in one line that goes away."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if silent or not console.is_terminal:
+        yield None if silent else wired.say_scale
+        return
+    with console.status("reading the plan, and measuring this host ...") as status:
+
+        def tell(scale: float, round_s: float) -> None:
+            status.update(
+                f"starting processes; then a round of {round_s:.4g} s takes "
+                f"{scale * round_s:.3g} s (time scale {scale:g}) ..."
+            )
+
+        yield tell

@@ -160,7 +160,7 @@ def _phase_table(validation: Validation) -> Table:
         for row in validation.phases
     ]
     whole = {
-        "phase": "the whole, as they overlap",
+        "phase": "the whole",
         "tasks": "",
         "predicted": seconds(validation.predicted_s),
         "measured": seconds(validation.measured_s),

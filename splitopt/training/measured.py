@@ -36,6 +36,8 @@ class Measured:
         Measured s for each s of the plan.
     rounds
         How many rounds were run.
+    stopped
+        Why the run ended: ``"rounds"``, or ``"interrupted"`` by Ctrl-C.
     traffic
         Bytes by kind.
     facts
@@ -51,6 +53,7 @@ class Measured:
     rounds: int
     traffic: tuple[BytesRow, ...] = ()
     facts: tuple[tuple[str, str], ...] = field(default=())
+    stopped: str = "rounds"
 
     def to_dict(self) -> dict[str, Any]:
         """Give the summary as JSON-ready data, without the tasks."""
@@ -59,6 +62,7 @@ class Measured:
             "problem": self.problem,
             "time_scale": self.time_scale,
             "rounds": self.rounds,
+            "stopped": self.stopped,
             **self.validation.to_dict(),
             "bytes": [
                 {"kind": row.kind, "predicted": row.predicted, "measured": row.measured}

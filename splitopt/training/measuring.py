@@ -69,7 +69,6 @@ def validate(
         scale, with the factor that it lacks.
     """
     need_torch("validation")
-    from splitopt.training.schemes import TrainingError
     from splitopt.training.wire.launch import run_wire
 
     run = run_wire(
@@ -82,8 +81,8 @@ def validate(
         evaluate_every=max(rounds, 1),
         **arguments,
     )
-    if not run.timelines:
-        raise TrainingError("the run was stopped before a round was over: nothing was measured")
+    if not run.timelines:  # by Ctrl-C in the first round
+        raise KeyboardInterrupt
     return measured_of(run)
 
 
@@ -107,9 +106,9 @@ def measured_of(run: WireRun) -> Measured:
         facts=(
             ("Scheme", program.scheme),
             ("Seconds on the wall", f"{measured.makespan_s * run.time_scale:.3g}"),
-            ("Stopped by", run.stopped),
             *dropped,
         ),
+        stopped=run.stopped,
     )
 
 

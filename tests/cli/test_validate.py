@@ -77,20 +77,21 @@ def test_processes_do_what_the_plan_says(capsys, tmp_path, plan_file, data_file)
     assert "predicted" in files["page.html"].read_text()
 
 
-def no_processes(monkeypatch, timelines):
+def no_processes(monkeypatch, timelines, stopped="rounds"):
     """Put made-up timelines in the place of a run."""
 
     def fake(plan, model, data, **arguments):
         from splitopt.training.program import program_of
 
-        arguments["at_scale"](0.5, 1.0)
+        if arguments["at_scale"] is not None:
+            arguments["at_scale"](0.5, 1.0)
         return SimpleNamespace(
             program=program_of(plan),
             timelines=timelines(program_of(plan)),
             time_scale=0.5,
             sent_bytes={"smashed": 7, "labels": 3, "begin": 5},
             dropped=("b in round 1 (upload: nothing came)",),
-            stopped="rounds",
+            stopped=stopped,
         )
 
     monkeypatch.setattr(launch, "run_wire", fake)
@@ -120,12 +121,20 @@ def test_prints_tables(capsys, monkeypatch, plan_file):
     assert "states and commands" in out
 
 
-def test_a_run_that_was_stopped_at_once_is_an_error(capsys, monkeypatch, plan_file):
-    """Nothing was measured: exit code 1."""
-    no_processes(monkeypatch, lambda program: ())
-    code, out, err = call(capsys, plan_file)
-    assert (code, out) == (1, "")
-    assert "nothing was measured" in err
+def test_a_run_that_was_interrupted_shows_what_it_has(capsys, monkeypatch, plan_file):
+    """Whole rounds are compared, and the exit code is that of Ctrl-C; without any it is all."""
+
+    def one(program):
+        document = program.replay.timeline.to_dict() | {"origin": {"round": 0}}
+        return (Timeline.from_dict(document),)
+
+    no_processes(monkeypatch, one, "interrupted")
+    code, out, _ = call(capsys, plan_file, "--rounds", 5, "--json")
+    assert code == 130
+    assert (json.loads(out)["rounds"], json.loads(out)["stopped"]) == (1, "interrupted")
+    no_processes(monkeypatch, lambda program: (), "interrupted")
+    code, out, _ = call(capsys, plan_file)
+    assert (code, out) == (130, "")
 
 
 def test_a_host_that_is_too_slow_is_refused_before_anything_starts(
