@@ -136,7 +136,8 @@ def write_atomic(path: str | Path, content: str | bytes) -> None:
     check_writable(path)
     if _is_stream(Path(path)):
         try:
-            Path(path).write_bytes(data)
+            with Path(path).open("ab") as stream:
+                stream.write(data)
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({_reason(error)})") from None
         return
@@ -157,8 +158,9 @@ def write_atomic(path: str | Path, content: str | bytes) -> None:
 
 
 def _is_stream(target: Path) -> bool:
-    """Say whether a path is there and neither file nor folder: a device, a pipe, a socket."""
-    return target.exists() and not target.is_file() and not target.is_dir()
+    """Say whether a path is there and no file to replace: a device, a pipe, an open file."""
+    is_open = target.parts[:2] in (("/", "dev"), ("/", "proc"))  # /dev/stdout may be any file
+    return target.exists() and not target.is_dir() and (is_open or not target.is_file())
 
 
 def _mode(target: Path) -> int:

@@ -171,7 +171,7 @@ def test_a_loss_that_is_not_finite_names_round_and_client(plan_of):
         ({"resume": True}, "resume"),
         ({"model": "vgg11"}, "too small for vgg11"),
         ({"model": "no-such"}, "no shipped model"),
-        ({"data": ([[0.0] * 64] * 9, [0, 1, 11] * 3)}, "input shape|takes"),
+        ({"data": ([[0.0] * 64] * 9, [0, 1, 11] * 3)}, "samples of 64 float32"),
         ({"match": "luck"}, "match"),
     ],
 )
