@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from splitopt.cli import (
     bench,
@@ -22,8 +23,21 @@ from splitopt.cli import (
     validate,
 )
 
+
+class _Verbs(TyperGroup):
+    """The verbs; Typer itself would end them at Ctrl-C without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a verb."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Abort from None
+
+
 app = typer.Typer(
     name="splitopt",
+    cls=_Verbs,
     help="Plan split learning: where to cut the model, who gets what, and how far from the best.",
     no_args_is_help=True,
     add_completion=False,

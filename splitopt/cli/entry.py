@@ -16,12 +16,12 @@ INTERRUPTED = 130
 
 def run(arguments: list[str] | None = None) -> int:
     """Run one command and give its exit code; errors are one sentence on standard error."""
-    from splitopt.cli.app import app
-
     with warnings.catch_warnings():
         warnings.simplefilter("always", UnitWarning)
         warnings.showwarning = _one_line_warning
         try:
+            from splitopt.cli.app import app  # here, as Ctrl-C may come meanwhile
+
             code = app(arguments, prog_name="splitopt", standalone_mode=False)
             return code if isinstance(code, int) else 0
         except SplitoptError as error:

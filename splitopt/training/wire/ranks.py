@@ -126,9 +126,10 @@ def read_rank(
             raise InputError.at("MASTER_ADDR", "is not set; give --master HOST:PORT")
     else:
         host, _, text = master.rpartition(":")
-        host, port = host.strip("[]"), _number("master", text)
-        if not host:
+        host = host.strip("[]")
+        if not (host and text.isascii() and text.isdigit()):
             raise InputError.at("master", f"is {master!r}, it must be HOST:PORT")
+        port = int(text)
     return Rank(rank, world_size, host, port, has_store)
 
 
