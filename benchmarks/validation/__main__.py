@@ -1,7 +1,7 @@
 """``python -m benchmarks.validation``: shipped plans over real connections, against what they say.
 
-It ends with exit code 1 if the bytes or the order of a plan are not as predicted, or the median
-step of a plan is off by more than 15 %.
+It ends with exit code 1 if the bytes or the order of a plan are not as predicted, or its median
+step or its round is off by more than 15 %.
 """
 
 from __future__ import annotations

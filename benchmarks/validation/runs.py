@@ -18,7 +18,7 @@ SYSTEMS = {
 }
 """Shipped scenario -> what its plan decides."""
 WITHIN = 0.15
-"""By so much at most the median step may differ from the plan."""
+"""By so much at most the median step, and the round, may differ from the plan."""
 
 Row = Mapping[str, Any]
 
@@ -84,7 +84,7 @@ def row_of(found: Measured) -> dict[str, Any]:
 
 
 def failures(rows: Iterable[Row]) -> list[str]:
-    """Say what of the rows is not as predicted: bytes, order, and the median step."""
+    """Say what of the rows is not as predicted: bytes, order, the median step and the round."""
     found = []
     by_scenario: dict[str, list[Row]] = {}
     for row in rows:
@@ -94,9 +94,10 @@ def failures(rows: Iterable[Row]) -> list[str]:
             found.append(f"{name}: bytes differ by up to {100 * row['bytes_error']:.3g} %")
         found += [f"{name}: {row[key]} {what}" for key, what in _MUST_BE_NONE.items() if row[key]]
     for name, own in by_scenario.items():
-        error = median(row["step_error"] for row in own)
-        if not abs(error) <= WITHIN:
-            found.append(f"{name}: the median step is off by {100 * error:+.1f} %")
+        for key, what in (("step_error", "the median step"), ("whole_error", "the round")):
+            error = median(row[key] for row in own)
+            if not abs(error) <= WITHIN:
+                found.append(f"{name}: {what} is off by {100 * error:+.1f} %")
     return found
 
 

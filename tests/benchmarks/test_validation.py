@@ -31,7 +31,7 @@ def committed(part, name):
 
 
 def test_committed_runs_are_as_predicted(part):
-    """Three runs of every plan: bytes and order exactly, the median step within 15 %."""
+    """Three runs of every plan: bytes and order exactly, median step and round within 15 %."""
     runs, rows = part("runs"), committed(part, "runs")
     assert runs.failures(rows) == []
     for scenario in runs.SYSTEMS:
@@ -58,6 +58,7 @@ def test_a_run_that_is_not_as_predicted_is_found(part):
         ({"step_error": 0.2}, r"off by \+20.0 %"),
         ({"step_error": -0.16}, r"off by -16.0 %"),
         ({"step_error": float("nan")}, "off by"),
+        ({"whole_error": 0.5}, r"the round is off by \+50.0 %"),
         ({"bytes_error": 0.01}, "bytes differ by up to 1 %"),
         ({"unmatched": 3}, "3 tasks that were only"),
         ({"incomplete": 2}, "2 steps that were not"),
