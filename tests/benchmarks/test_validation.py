@@ -48,6 +48,9 @@ def test_committed_scales_are_those_of_their_rows(part):
     for line in runs.scale_table(rows):
         assert "| " + " | ".join(line) + " |" in text
     assert all(row["bytes_error"] == row["out_of_order"] == row["unmatched"] == 0 for row in rows)
+    allowed = [row for row in rows if row["time_scale"] >= row["least_time_scale"]]
+    assert {row["scenario"] for row in allowed} == set(runs.SYSTEMS)
+    assert all(abs(row["step_error"]) <= runs.WITHIN for row in allowed)
 
 
 def test_a_run_that_is_not_as_predicted_is_found(part):
