@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -155,6 +155,12 @@ def write_atomic(path: str | Path, content: str | bytes) -> None:
         if isinstance(error, OSError):
             raise InputError(f"{path}: cannot be written ({_reason(error)})") from None
         raise
+
+
+def write_rows(path: str | Path, document: Any, table: Callable[[], str]) -> None:
+    """Write what has rows as JSON, or as the CSV that `table` gives when the path ends so."""
+    is_csv = Path(path).suffix == ".csv"
+    write_atomic(path, table() if is_csv else json.dumps(document, allow_nan=False) + "\n")
 
 
 def _is_stream(target: Path) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from splitopt.errors import InputError
-from splitopt.files import expect_format, parse_json, read_text, write_atomic
+from splitopt.files import expect_format, parse_json, read_text, write_rows
 
 FORMAT = "splitopt-timeline"
 VERSION = 1
@@ -269,10 +268,7 @@ class Timeline:
 
     def save(self, path: str | Path) -> None:
         """Write the timeline as JSON, or as CSV with a row per task when the path ends so."""
-        if Path(path).suffix == ".csv":
-            write_atomic(path, self.to_csv())
-        else:
-            write_atomic(path, json.dumps(self.to_dict(), allow_nan=False) + "\n")
+        write_rows(path, self.to_dict(), self.to_csv)
 
     @classmethod
     def load(cls, path: str | Path) -> Timeline:

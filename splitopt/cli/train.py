@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -83,12 +84,10 @@ def command(
     Example: splitopt train plan.json --data digits --rounds 20 --csv rounds.csv --plot rounds.html
     """
     from splitopt.plans import Plan
-    from splitopt.report.training import check_plot_path
     from splitopt.training.runner import train
 
-    shared.check_outputs(plan, csv, plot, save_model, timeline)
-    if plot is not None:
-        check_plot_path(plot)
+    outputs = _Outputs(csv, plot, save_model)
+    outputs.check(plan, timeline)
     flags = wired.WireFlags(
         wire,
         time_scale,
@@ -145,13 +144,11 @@ def command(
                 )
     except TrainingError as error:
         if error.history:
-            write_history(error.history, csv, plot, "failed")
+            outputs.write(error.history, "failed")
         raise
     if run is None:  # another process leads, and has the results
         return 0
-    write_history(run.history, csv, plot, run.stopped)
-    if save_model is not None:
-        run.save_model(save_model)
+    outputs.write(run.history, run.stopped, run)
     flags.save(run)
     if as_json:
         typer.echo(json.dumps(run.to_dict(), allow_nan=False))
@@ -167,16 +164,34 @@ def command(
     return INTERRUPTED
 
 
-def write_history(history: History, csv: Path | None, plot: Path | None, stopped: str) -> None:
-    """Write the rounds as the user asked."""
-    if csv is not None:
-        from splitopt.files import write_atomic
+@dataclass(frozen=True)
+class _Outputs:
+    """The files that were asked for, None for those that were not."""
 
-        write_atomic(csv, history.to_csv())
-    if plot is not None:
-        from splitopt.report.training import save_plot
+    csv: Path | None
+    plot: Path | None
+    model: Path | None
 
-        save_plot({"": history}, plot, stopped)
+    def check(self, source: Path, *others: Path | None) -> None:
+        """Refuse, before any work, what cannot be written, or two outputs in one file."""
+        from splitopt.report.training import check_plot_path
+
+        shared.check_outputs(source, self.csv, self.plot, self.model, *others)
+        if self.plot is not None:
+            check_plot_path(self.plot)
+
+    def write(self, history: History, stopped: str, run: Run | None = None) -> None:
+        """Write the weights of a run that did not fail, the rounds, and the plot."""
+        if self.model is not None and run is not None:
+            run.save_model(self.model)
+        if self.csv is not None:
+            from splitopt.files import write_atomic
+
+            write_atomic(self.csv, history.to_csv())
+        if self.plot is not None:
+            from splitopt.report.training import save_plot
+
+            save_plot({"": history}, self.plot, stopped)
 
 
 @contextmanager

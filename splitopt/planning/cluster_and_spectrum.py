@@ -76,7 +76,7 @@ def _waits(
 ) -> float:
     """Seconds that a device waits for the others of its cluster, over all phases."""
     server = size * problem.server_s_per_device
-    idle = phases - np.array([server, server, 0.0]) - own
+    idle = np.maximum(0.0, phases - np.array([server, server, 0.0]) - own)  # but for rounding
     return float(idle @ np.array([1, problem.inner_phases, 1]))
 
 

@@ -101,7 +101,7 @@ def summarize_training(runs: Mapping[str, History], stopped: str) -> PlanSummary
         title="{}: {} trained by {} on {}".format(*words),
         verdict=_verdict(history, stopped),
         facts=tuple(_facts(history)),
-        tables=(_rounds(history), *_phases(history), _traffic(history)),
+        tables=(_rounds(history), *_phases(history), _traffic(history)) if history.rows else (),
         figures=(
             Figure("Accuracy and loss", lambda: svg_text(training_figure(runs)), _caption(runs)),
         ),

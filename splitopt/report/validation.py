@@ -16,6 +16,7 @@ from splitopt.report.numbers import seconds
 from splitopt.report.page import template
 from splitopt.report.summary import PlanSummary
 from splitopt.report.terminal import table_in_terminal
+from splitopt.report.training import KINDS
 from splitopt.timeline import Timeline
 from splitopt.training.measured import Measured
 from splitopt.training.validation import Unmatched, Validation
@@ -23,9 +24,7 @@ from splitopt.training.validation import Unmatched, Validation
 WITHIN = 0.15
 """A median step that is off by less than this is called as predicted."""
 _KINDS = {
-    "smashed": "smashed data",
-    "gradient": "its gradients",
-    "label": "labels",
+    **KINDS,
     "model": "device parts of the model",
     "control": "states and commands, which no plan pays for",
 }

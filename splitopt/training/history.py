@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from splitopt.errors import InputError
-from splitopt.files import expect_format, parse_json, read_text, write_atomic
+from splitopt.files import expect_format, parse_json, read_text, write_rows
 
 FORMAT = "splitopt-history"
 VERSION = 1
@@ -139,10 +138,7 @@ class History:
 
     def save(self, path: str | Path) -> None:
         """Write the history as JSON, or as CSV with a row per round when the path ends so."""
-        if Path(path).suffix == ".csv":
-            write_atomic(path, self.to_csv())
-        else:
-            write_atomic(path, json.dumps(self.to_dict(), allow_nan=False) + "\n")
+        write_rows(path, self.to_dict(), self.to_csv)
 
     @classmethod
     def load(cls, path: str | Path) -> History:

@@ -78,6 +78,8 @@ class Schedule:
         if self.checkpoint is None:
             if self.resume:
                 raise InputError.at("resume", "needs the folder of a checkpoint; name it")
+            if self.checkpoint_every != 1:
+                raise InputError.at("checkpoint_every", "needs the folder of a checkpoint; name it")
         elif not self.resume and checkpoint.exists(self.checkpoint):
             raise InputError(
                 f"{self.checkpoint}: holds a checkpoint already; resume it, or take another folder"

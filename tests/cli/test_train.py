@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
+import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from safetensors.torch import load_file  # noqa: E402
 import splitopt  # noqa: E402
 from splitopt import Scenario  # noqa: E402
 from splitopt.cli.entry import run  # noqa: E402
+from splitopt.training import checkpoint  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -157,3 +161,43 @@ def test_without_pytorch(capsys, monkeypatch, plan_file):
     assert code == 1
     assert "training needs PyTorch, which is not installed" in err
     assert sys.modules["torch"] is torch
+
+
+def test_outputs_that_get_in_each_other_s_way(capsys, tmp_path, monkeypatch, plan_file):
+    """One file for two outputs, and settings of a checkpoint without one."""
+    monkeypatch.chdir(tmp_path)
+    for arguments, words in (
+        (("--csv", "a.html", "--plot", "./a.html"), "is named for two outputs"),
+        (("--checkpoint-every", 3), "checkpoint_every: needs the folder"),
+    ):
+        code, _, err = call(capsys, plan_file, "--rounds", 1, *arguments)
+        assert code == 2
+        assert words in err
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
+
+
+def test_signals_end_a_run_with_a_checkpoint(tmp_path, plan_file):
+    """SIGTERM is taken as Ctrl-C: the rounds that are done are shown, and can be gone on from."""
+    state = tmp_path / "state"
+    arguments = [plan_file, "--rounds", 100_000, "--checkpoint", state]
+    started = subprocess.Popen(
+        [sys.executable, "-m", "splitopt", "train", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        for _ in range(600):
+            if checkpoint.exists(state):
+                written = json.loads((state / checkpoint.FILE).read_text())
+                if written["history"]["rounds"]:
+                    break
+            time.sleep(0.1)
+        started.send_signal(signal.SIGTERM)
+        out, err = started.communicate(timeout=60)
+    finally:
+        started.kill()
+    assert started.returncode == 130
+    assert "Interrupted after" in out
+    assert err == "--resume goes on from there.\n"
+    assert f"Interrupted after {checkpoint.load(state).rounds} whole rounds" in out

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -16,6 +18,17 @@ from splitopt.training.wire.pacing import pad_until
 
 COMPUTE = threading.Lock()
 """Held by whoever runs layers, takes a loss or steps an optimizer."""
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let PyTorch work on one thread: the processes share the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def padded(deadline_s: float) -> float:

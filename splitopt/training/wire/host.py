@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from queue import Queue
 
@@ -20,6 +19,7 @@ from splitopt.training.program import Program
 from splitopt.training.randomness import Stream
 from splitopt.training.schemes.base import Criterion, Scheme
 from splitopt.training.wire.channel import Channel, connect
+from splitopt.training.wire.compute import one_thread
 from splitopt.training.wire.listener import listen
 from splitopt.training.wire.pacing import Bucket, pad_until
 from splitopt.training.wire.speed import HostSeconds, usable_cores
@@ -103,7 +103,7 @@ def measure_host(program: Program, scheme: Scheme, timeline: Timeline) -> HostSe
     """
     chains: dict[tuple[tuple[int, ...], int], ChainSeconds] = {}
     by_owner: dict[str, ChainSeconds] = {}
-    with _one_thread():
+    with one_thread():
         for client in scheme.clients:
             size = client.batches.size
             key = (client.cuts, size)
@@ -280,14 +280,3 @@ def usual_mean(values: Sequence[float]) -> float:
 
 def _bytes_of(module: nn.Module) -> float:
     return float(sum(tensor_bytes(t) for t in (*module.parameters(), *module.buffers())))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let PyTorch work on one thread, as every process of the wire mode does."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -20,7 +20,7 @@ from splitopt.training.loop import Callback, Schedule, run_rounds
 from splitopt.training.options import Options
 from splitopt.training.prepare import Prepared
 from splitopt.training.runner import Run, schedule_of
-from splitopt.training.wire.compute import warm_up
+from splitopt.training.wire.compute import one_thread, warm_up
 from splitopt.training.wire.crew import Crew, join
 from splitopt.training.wire.deadlines import Deadline
 from splitopt.training.wire.job import Job
@@ -160,7 +160,7 @@ def run_wire(
     job = Job(plan, model, data, options, arguments, source)
     limit = Deadline.read(deadline) if isinstance(deadline, str) else deadline
     limit = limit or Deadline.default(any_speed)
-    with _one_thread(), tempfile.TemporaryDirectory(prefix="splitopt-") as place:
+    with one_thread(), tempfile.TemporaryDirectory(prefix="splitopt-") as place:
         prepared = job.prepare()
         roles = roles_of(prepared.program)
         made = schedule_of(prepared, rounds=rounds, **schedule)
@@ -213,7 +213,7 @@ def run_rank(
     InputError
         Also if the number of ranks is not what the plan needs, or rank 0 was started otherwise.
     """
-    with _one_thread():
+    with one_thread():
         prepared = job.prepare()
         parties = roles_of(prepared.program).parties(prepared.program)
         rank.check(parties)
@@ -327,14 +327,3 @@ def _closing(listener: Listener) -> Iterator[Listener]:
         yield listener
     finally:
         listener.close()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let PyTorch work on one thread: the processes share the cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
