@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from splitopt.errors import InfeasibleError
 from splitopt.extras import need_torch
 from splitopt.plans import Plan
 from splitopt.training.measured import BytesRow, Measured
@@ -66,11 +69,13 @@ def validate(
     ------
     InputError, InfeasibleError, TrainingError, CapabilityError
         As `splitopt.train`; InfeasibleError also if this host is slower than the plan at this time
-        scale, with the factor that it lacks.
+        scale, with the factor that it lacks, or if the prediction does not show single batches.
     """
     need_torch("validation")
+    from splitopt.training.program import program_of
     from splitopt.training.wire.launch import run_wire
 
+    check_detail(program_of(plan, source), source)
     run = run_wire(
         plan,
         model,
@@ -84,6 +89,31 @@ def validate(
     if not run.timelines:  # by Ctrl-C in the first round
         raise KeyboardInterrupt
     return measured_of(run)
+
+
+def check_detail(program: Program, source: str) -> None:
+    """Refuse a plan with so many batches that its prediction shows many of them as one.
+
+    Raises
+    ------
+    InfeasibleError
+        Steps cannot be compared.
+    """
+    if program.local_steps is not None:
+        return
+    timeline = program.replay.timeline
+    last = np.zeros(len(timeline.owners), dtype=np.int64)
+    np.maximum.at(last, timeline.owner, timeline.batch + 1)
+    shown = dict(zip(timeline.owners, last.tolist(), strict=True))
+    for client in program.clients:
+        size = client.batch_size or client.samples
+        batches = program.local_epochs * -(-client.samples // size)
+        if shown.get(client.name, 0) != batches:
+            raise InfeasibleError(
+                f"{source}: a round of {client.name} has {batches:,} batches, and the prediction "
+                "shows many of them as one, so that steps cannot be compared; validate a plan of "
+                "the same devices with fewer samples or larger batches"
+            )
 
 
 def measured_of(run: WireRun) -> Measured:

@@ -157,6 +157,18 @@ def test_a_host_that_is_too_slow_is_refused_before_anything_starts(
     assert not page.exists()
 
 
+def test_a_plan_whose_prediction_is_coarse_is_refused(capsys, monkeypatch, tmp_path):
+    """Where many batches are shown as one, steps cannot be compared: exit code 1, at once."""
+    from splitopt.simulation import cut_and_resources
+
+    path = tmp_path / "many.json"
+    splitopt.plan(Scenario.load("digits-splitfed")).save(path)
+    monkeypatch.setattr(cut_and_resources, "MOST_TASKS", 100)
+    code, out, err = call(capsys, path)
+    assert (code, out) == (1, "")
+    assert "a round of fast-1 has 20 batches, and the prediction shows many of them as one" in err
+
+
 def test_bad_input_is_one_sentence(capsys, tmp_path, plan_file):
     """Exit code 2: a scale that is none, another model, an output over the plan."""
     assert call(capsys, plan_file, "--time-scale", "-1")[0] == 2
