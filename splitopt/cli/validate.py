@@ -30,6 +30,12 @@ def command(
     rounds: Annotated[
         int, typer.Option("--rounds", metavar="N", min=1, help="How many rounds to run.")
     ] = 1,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            "--steps", metavar="N", min=1, help="At most so many mini-batches of each device."
+        ),
+    ] = None,
     time_scale: wired.TimeScale = None,
     any_speed: wired.AnySpeed = False,
     namespaces: wired.InNamespaces = False,
@@ -69,6 +75,7 @@ def command(
             stages=shared.stage_names(stages),
             match=match,
             rounds=rounds,
+            steps=steps,
             time_scale=time_scale,
             any_speed=any_speed,
             namespaces=namespaces,

@@ -34,6 +34,7 @@ def validate(
     data: Any = "digits",
     *,
     rounds: int = 1,
+    steps: int | None = None,
     time_scale: float | None = None,
     source: str = "plan",
     **arguments: Any,
@@ -51,6 +52,9 @@ def validate(
         As for `splitopt.training.data.load_data`.
     rounds
         How many to run.
+    steps
+        Run at most so many mini-batches of each device in a round, see
+        `splitopt.training.shortening.first_steps`; whole rounds if None.
     time_scale
         Seconds of the wall for each planned one; by default such that a round takes a few seconds
         and this host keeps the pace.
@@ -73,8 +77,11 @@ def validate(
     """
     need_torch("validation")
     from splitopt.training.program import program_of
+    from splitopt.training.shortening import first_steps
     from splitopt.training.wire.launch import run_wire
 
+    if steps is not None:
+        plan = first_steps(plan, steps, source)
     check_detail(program_of(plan, source), source)
     run = run_wire(
         plan,
@@ -111,8 +118,8 @@ def check_detail(program: Program, source: str) -> None:
         if shown.get(client.name, 0) != batches:
             raise InfeasibleError(
                 f"{source}: a round of {client.name} has {batches:,} batches, and the prediction "
-                "shows many of them as one, so that steps cannot be compared; validate a plan of "
-                "the same devices with fewer samples or larger batches"
+                "shows many of them as one, so that steps cannot be compared; validate its "
+                "first steps (steps, --steps)"
             )
 
 

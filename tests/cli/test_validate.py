@@ -60,13 +60,14 @@ def test_processes_do_what_the_plan_says(capsys, tmp_path, plan_file, data_file)
     code, out, err = call(
         capsys,
         *(plan_file, "--data", data_file, "--time-scale", 0.05, "--any-speed", "--json"),
+        *("--steps", 2),
         *("--report", files["page.html"], "-o", files["tasks.json"], "--csv", files["tasks.csv"]),
     )
     assert (code, err) == (0, "")
     found = json.loads(out)
     assert (found["missing"], found["extra"]) == ([], [])
     assert found["steps"]["incomplete"] == found["steps"]["out_of_order"] == 0
-    assert found["steps"]["count"] == 2 * 4
+    assert found["steps"]["count"] == 2 * 3  # a gradient counts for the step after
     by_kind = {row["kind"]: row for row in found["bytes"]}
     for kind in ("smashed", "gradient", "model"):
         assert by_kind[kind]["measured"] == by_kind[kind]["predicted"] > 0
@@ -167,6 +168,7 @@ def test_a_plan_whose_prediction_is_coarse_is_refused(capsys, monkeypatch, tmp_p
     code, out, err = call(capsys, path)
     assert (code, out) == (1, "")
     assert "a round of fast-1 has 20 batches, and the prediction shows many of them as one" in err
+    assert "--steps" in err
 
 
 def test_bad_input_is_one_sentence(capsys, tmp_path, plan_file):

@@ -1,0 +1,69 @@
+"""A plan of which only the first mini-batches of every device are run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from splitopt.errors import InfeasibleError, InputError
+from splitopt.planning.planner import open_plan
+from splitopt.plans import Plan
+from splitopt.problems.registry import problem_class
+
+_STEPS_ARE_EPOCHS = ("cluster_and_spectrum", "cut_under_uncertainty")
+
+
+def first_steps(plan: Plan, steps: int, source: str = "plan") -> Plan:
+    """Give the same decision for a round of at most so many mini-batches of each device.
+
+    Where a round is epochs, it becomes one epoch of a part of the device's samples; in clusters,
+    where a local epoch is a mini-batch, it has fewer of them. Everything else is as it was: the
+    device part of the model still goes down before and up after the round. What the plan promises
+    for whole rounds is no longer in it.
+
+    Parameters
+    ----------
+    plan
+        With a decision.
+    steps
+        At least 1.
+    source
+        How messages call the plan.
+
+    Raises
+    ------
+    InputError
+        The number is not a whole one above 0, or the plan cannot be read.
+    InfeasibleError
+        The plan has no decision.
+    """
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise InputError.at("steps", f"is {steps!r}, it must be a whole number >= 1")
+    opened = open_plan(plan, source)
+    if opened.decision is None or plan.decision is None:
+        reason = plan.result.get("message") or "no feasible decision was found"
+        raise InfeasibleError(f"{source}: there is nothing to run: {reason}")
+    scenario = opened.scenario
+    if plan.problem in _STEPS_ARE_EPOCHS:
+        epochs = min(steps, scenario.training.epochs)
+    else:
+        epochs = 1
+        devices = tuple(
+            device.model_copy(
+                update={"samples": min(device.samples, steps * device.batch_size)}
+                if device.batch_size
+                else {}
+            )
+            for device in scenario.devices
+        )
+        scenario = scenario.model_copy(update={"devices": devices})
+    training = scenario.training.model_copy(update={"epochs": epochs})
+    scenario = scenario.model_copy(update={"training": training})
+    kind = problem_class(plan.problem, source)
+    problem = kind.from_scenario(scenario, opened.profile, plan.objective)
+    objective = problem.evaluate(problem.decode(plan.decision, f"{source}: decision"))
+    return replace(
+        plan,
+        scenario=scenario.to_dict(),
+        prediction={},
+        result={**plan.result, "objective": objective, "bound": None, "gap": None},
+    )
