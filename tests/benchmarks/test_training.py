@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "benchmarks" / "training"
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +85,36 @@ def test_predicted_rounds_are_near_the_published_ones(part):
     seconds = part("figures").round_seconds()
     assert seconds["cpsl"] == pytest.approx(3.78, rel=0.01)
     assert seconds["sl"] == pytest.approx(13.90, rel=0.02)
+
+
+def test_committed_results_are_current(part):
+    """Tables, checks and picture follow from the committed runs, which are complete."""
+    runs = part("runs").Runs.load(FOLDER / "results" / "runs.csv")
+    for setting in part("settings").SETTINGS:
+        for case in setting.cases:
+            assert all(runs.has(setting, case, seed) for seed in setting.seeds), case.name
+    figures, checks = part("figures"), part("checks")
+    tables = [
+        figures.figure_5(runs),
+        figures.figure_6(runs),
+        figures.figure_5_lenet(runs),
+        part("splitfed").table_5(runs),
+        checks.checks_table(checks.checks(runs)),
+    ]
+    for table in tables:
+        path = FOLDER / "results" / f"{table.name}.md"
+        assert path.read_text() == table.markdown(), f"{table.name}: run it again"
+
+
+def test_runs_are_what_the_command_trains(part):
+    """One committed run, trained again for some rounds: the same accuracies to the last image."""
+    settings, runs = part("settings"), part("runs")
+    setting = settings.TABLE_5_DIGITS
+    committed = runs.Runs.load(FOLDER / "results" / "runs.csv")
+    case = next(case for case in setting.cases if case.name == "sflv2")
+    data = runs.load_data(setting.data, seed=0)
+    short = replace(setting, rounds=4)
+    found = [point.test_accuracy for point in runs.train_case(short, case, data, 0)]
+    known = [p.test_accuracy for p in committed.points[setting.name, "sflv2", 0][:4]]
+    # Another machine may add in another order: an image or two may come out otherwise.
+    assert found == pytest.approx(known, abs=0.02)
