@@ -97,6 +97,8 @@ def test_what_does_not_fit_is_named(plan_for, numbers):
         ({"data": (x, x)}, "what has no classes, or several labels a sample, is not trained"),
         ({"data": (x, y / 2)}, "not a whole number"),
         ({"data": (x, y - 1)}, "data, y: a label is below 0"),
+        ({"data": (np.where(x == x[70, 2], np.nan, x), y)}, "data: sample 70 holds a value"),
+        ({"data": ""}, "data: '' is neither digits"),
         ({"model": dense(torch.float16)}, "cannot take the samples of data, 4 float32"),
         ({"model": nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 3))}, "fingerprint"),
         ({"model": nn.Linear}, "must be a module"),

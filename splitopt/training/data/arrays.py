@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from splitopt.errors import InputError
-from splitopt.training.data.dataset import DataSet, split_off_test
+from splitopt.training.data.dataset import DataSet, check_finite, split_off_test
 
 ARRAY_LIMIT_BYTES = 2**33
 """The largest array that is read from a file."""
@@ -57,6 +57,7 @@ def from_arrays(arrays: Sequence[Any], name: str, seed: int) -> DataSet:
         if targets.numel() and int(targets.min()) < 0:
             raise InputError.at(f"{name}, {field}", "a label is below 0; labels count from 0")
     if len(tensors) == 2:
+        check_finite(name, "sample", tensors[0])  # before rows get other numbers
         tensors = list(split_off_test(tensors[0], tensors[1], seed, name))
     words = "8-bit values / 255" if scaled else "as given"
     return DataSet(name, tensors[0], tensors[1], tensors[2], tensors[3], classes, words)

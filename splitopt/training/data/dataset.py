@@ -116,6 +116,15 @@ def split_off_test(
     return inputs[~chosen], targets[~chosen], inputs[chosen], targets[chosen]
 
 
+def check_finite(name: str, what: str, inputs: Tensor) -> None:
+    """Refuse inputs with a value that is not finite, and name the first row that has one."""
+    if inputs.is_floating_point() and not torch.isfinite(inputs).all():
+        row = int(torch.nonzero(~torch.isfinite(inputs).reshape(len(inputs), -1).all(dim=1))[0])
+        raise InputError.at(
+            name, f"{what} {row} holds a value that is not finite; remove or fill it"
+        )
+
+
 def _check_part(name: str, kind: str, inputs: Tensor, targets: Tensor, classes: int) -> None:
     if inputs.dim() < 1 or targets.dim() != 1 or len(inputs) != len(targets) or not len(targets):
         raise InputError.at(
@@ -123,11 +132,7 @@ def _check_part(name: str, kind: str, inputs: Tensor, targets: Tensor, classes: 
             f"the {kind} inputs have shape {tuple(inputs.shape)} and the targets "
             f"{tuple(targets.shape)}; n >= 1 inputs need n targets, shape (n,)",
         )
-    if inputs.is_floating_point() and not torch.isfinite(inputs).all():
-        row = int(torch.nonzero(~torch.isfinite(inputs).reshape(len(inputs), -1).all(dim=1))[0])
-        raise InputError.at(
-            name, f"{kind} sample {row} holds a value that is not finite; remove or fill it"
-        )
+    check_finite(name, f"{kind} sample", inputs)
     outside = (targets < 0) | (targets >= classes)
     if outside.any():
         row = int(torch.nonzero(outside)[0])

@@ -69,7 +69,7 @@ def _by_name(source: str, seed: int) -> DataSet:
     name, colon, folder = source.partition(":")
     if colon and name in KNOWN:
         return KNOWN[name].load(Path(folder))
-    if source.endswith(".npz") or Path(source).exists():
+    if source.endswith(".npz") or (source and Path(source).exists()):
         return _by_path(Path(source), seed)
     raise InputError.at(
         "data",

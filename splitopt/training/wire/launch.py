@@ -174,7 +174,10 @@ def run_wire(
             _closing(_listen(setting, places)) as listener,
             Processes(path, names, listener.port, setting.token, join_s, places) as processes,
         ):
-            return _lead(prepared, made, setting, listener, join_s, callback, processes)
+            run = _lead(prepared, made, setting, listener, join_s, callback, processes)
+            if run.stopped == "interrupted":  # in the middle of a round, whose end nobody awaits
+                processes.kill()
+            return run
 
 
 def run_rank(
