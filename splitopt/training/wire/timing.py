@@ -57,10 +57,6 @@ class Piece:
         """Seconds of a mini-batch of this many samples."""
         return self.seconds * samples / self.samples
 
-    def bytes_for(self, samples: float) -> float:
-        """Bytes that a mini-batch of this many samples sends."""
-        return self.payload_bytes * samples / self.samples
-
     @property
     def rate_bytes_per_s(self) -> float:
         """Planned bytes over planned seconds; infinite where the plan takes no time for them."""

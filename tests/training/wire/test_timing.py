@@ -49,7 +49,10 @@ def test_rates_of_shares_are_the_shares_of_the_links():
                 assert pieces[phase].rate_bytes_per_s == pytest.approx(share[n] * rate / 8)
         work = opened.profile.device_forward_flop[row] / device.compute
         assert pieces[FORWARD].seconds_for(16) == pytest.approx(16 * work)
-        assert pieces[UPLOAD].bytes_for(16) == 16 * opened.profile.smashed_bytes[row]
+        assert (
+            pieces[UPLOAD].payload_bytes
+            == pieces[UPLOAD].samples * opened.profile.smashed_bytes[row]
+        )
 
 
 @pytest.mark.parametrize("epochs", [1, 400_000])
