@@ -10,7 +10,15 @@ import numpy as np
 from benchmarks.papers.cpsl.cells import published
 from benchmarks.papers.tables import Table
 from benchmarks.training.runs import Runs
-from benchmarks.training.settings import FIGURE_5, FIGURE_5_LENET, FIGURE_6, Case, Setting, cell
+from benchmarks.training.settings import (
+    FIGURE_5,
+    FIGURE_5_LENET,
+    FIGURE_5_LENET_LONG,
+    FIGURE_6,
+    Case,
+    Setting,
+    cell,
+)
 from splitopt.planning.comparison.comparing import compare_schemes
 
 TARGET = 0.80
@@ -126,9 +134,13 @@ def figure_5_lenet(runs: Runs) -> Table:
             rounds, accuracy = runs.accuracy(setting.name, case.name)
             cells += [f"{accuracy[0, np.searchsorted(rounds, mark)]:.3f}" for mark in marks]
         rows.append([case.label, *cells])
+    goes_on = FIGURE_5_LENET_LONG
+    _, accuracy = runs.accuracy(goes_on.name, goes_on.cases[0].name)
+    for case, row in zip(FIGURE_5_LENET.cases, rows, strict=True):
+        row.insert(1 + len(marks), f"{accuracy[0, -1]:.3f}" if case in goes_on.cases else None)
     head = (
         "scheme",
-        *(f"12 layers, round {mark}" for mark in marks),
+        *(f"12 layers, round {mark}" for mark in (*marks, goes_on.rounds)),
         *(f"small, round {mark}" for mark in marks),
     )
     note = (
