@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from splitopt.results import Result as Result
     from splitopt.scenario import Scenario as Scenario
     from splitopt.timeline import Timeline as Timeline
-    from splitopt.training.measuring import validate as validate
     from splitopt.training.runner import train as train
+    from splitopt.training.validation.measuring import validate as validate
 
 _HOMES = {
     "CapabilityError": "splitopt.errors",
@@ -58,7 +58,7 @@ _HOMES = {
     "simulate": "splitopt.planning.replaying",
     "solve": "splitopt.driver",
     "train": "splitopt.training.runner",
-    "validate": "splitopt.training.measuring",
+    "validate": "splitopt.training.validation.measuring",
 }
 
 __all__ = [*sorted(_HOMES)]

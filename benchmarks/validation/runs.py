@@ -9,7 +9,7 @@ from typing import Any
 
 import splitopt
 from splitopt.plans import Plan
-from splitopt.training.measured import Measured
+from splitopt.training.validation.measured import Measured
 
 SYSTEMS = {
     "digits-splitfed": "DP-MORA: a cut and shares per device",

@@ -61,7 +61,7 @@ def command(
     """
     from splitopt.files import write_atomic
     from splitopt.plans import Plan
-    from splitopt.training.measuring import validate
+    from splitopt.training.validation.measuring import validate
 
     shared.check_outputs(plan, report, output, csv)
     read = Plan.load(plan)

@@ -138,7 +138,7 @@ class WireFlags:
         from splitopt.training.wire.job import Job
         from splitopt.training.wire.launch import run_rank, run_wire
         from splitopt.training.wire.ranks import read_rank, shared_token
-        from splitopt.training.wire.roles import Setting
+        from splitopt.training.wire.setting import Setting
 
         rank = read_rank(self.rank, self.world_size, self.master)
         deadline = (

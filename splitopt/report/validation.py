@@ -18,8 +18,8 @@ from splitopt.report.summary import PlanSummary
 from splitopt.report.terminal import table_in_terminal
 from splitopt.report.training import KINDS
 from splitopt.timeline import Timeline
-from splitopt.training.measured import Measured
-from splitopt.training.validation import Unmatched, Validation
+from splitopt.training.validation.comparing import Unmatched, Validation
+from splitopt.training.validation.measured import Measured
 
 WITHIN = 0.15
 """A median step that is off by less than this is called as predicted."""
@@ -249,7 +249,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _relative(predicted: float, measured: float) -> float:
-    from splitopt.training.validation import relative
+    from splitopt.training.validation.comparing import relative
 
     return relative(predicted, measured)
 

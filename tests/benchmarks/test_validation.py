@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import splitopt
-from splitopt.training.measured import BytesRow, Measured
-from splitopt.training.validation import compare
+from splitopt.training.validation.comparing import compare
+from splitopt.training.validation.measured import BytesRow, Measured
 
 ROOT = Path(__file__).parents[2]
 

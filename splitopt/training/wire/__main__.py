@@ -7,8 +7,8 @@ import sys
 from contextlib import nullcontext
 
 from splitopt.errors import SplitoptError
-from splitopt.training.wire.namespaces import enter
 from splitopt.training.wire.processes import die_with
+from splitopt.training.wire.transport.namespaces import enter
 
 
 def main() -> int:
@@ -22,10 +22,10 @@ def main() -> int:
 
     from splitopt.training.wire.job import Job
     from splitopt.training.wire.launch import follow
-    from splitopt.training.wire.links import paced_by_kernel
-    from splitopt.training.wire.listener import LOOPBACK
     from splitopt.training.wire.ranks import shared_token
-    from splitopt.training.wire.roles import Setting
+    from splitopt.training.wire.setting import Setting
+    from splitopt.training.wire.transport.links import paced_by_kernel
+    from splitopt.training.wire.transport.listener import LOOPBACK
 
     try:
         prepared = Job.load(job).prepare()

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import torch
 
-from splitopt.training.wire.pacing import pad_until
+from splitopt.training.wire.transport.pacing import pad_until
 
 COMPUTE = threading.Lock()
 """Held by whoever runs layers, takes a loss or steps an optimizer."""

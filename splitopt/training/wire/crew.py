@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from splitopt.errors import InputError, SplitoptError
-from splitopt.training.wire.channel import Channel, connect
-from splitopt.training.wire.errors import ChannelError, ChannelTimeoutError
-from splitopt.training.wire.listener import Listener
-from splitopt.training.wire.tokens import Token
+from splitopt.training.wire.transport.channel import Channel, connect
+from splitopt.training.wire.transport.errors import ChannelError, ChannelTimeoutError
+from splitopt.training.wire.transport.listener import Listener
+from splitopt.training.wire.transport.tokens import Token
 
 HELLO_S = 30.0
 """Within this time a peer that has connected must say who it is."""

@@ -18,12 +18,12 @@ from splitopt.training.copies import Copy, tensor_bytes
 from splitopt.training.program import Program
 from splitopt.training.randomness import Stream
 from splitopt.training.schemes.base import Criterion, Scheme
-from splitopt.training.wire.channel import Channel, connect
 from splitopt.training.wire.compute import one_thread
-from splitopt.training.wire.listener import listen
-from splitopt.training.wire.pacing import Bucket, pad_until
 from splitopt.training.wire.speed import HostSeconds, usable_cores
-from splitopt.training.wire.tokens import Token
+from splitopt.training.wire.transport.channel import Channel, connect
+from splitopt.training.wire.transport.listener import listen
+from splitopt.training.wire.transport.pacing import Bucket, pad_until
+from splitopt.training.wire.transport.tokens import Token
 
 REPEATS = 7
 _COUNT, _LARGE_COUNT = 30, 6

@@ -24,14 +24,15 @@ from splitopt.training.wire.compute import one_thread, warm_up
 from splitopt.training.wire.crew import Crew, join
 from splitopt.training.wire.deadlines import Deadline
 from splitopt.training.wire.job import Job
-from splitopt.training.wire.links import paced_by_kernel
-from splitopt.training.wire.listener import Listener, listen
-from splitopt.training.wire.namespaces import Namespaces, inside
 from splitopt.training.wire.processes import Processes
 from splitopt.training.wire.ranks import Rank
-from splitopt.training.wire.roles import Setting, roles_of
+from splitopt.training.wire.roles import roles_of
+from splitopt.training.wire.setting import Setting
 from splitopt.training.wire.speed import check_speed, proposed_time_scale
-from splitopt.training.wire.tokens import Token
+from splitopt.training.wire.transport.links import paced_by_kernel
+from splitopt.training.wire.transport.listener import Listener, listen
+from splitopt.training.wire.transport.namespaces import Namespaces, inside
+from splitopt.training.wire.transport.tokens import Token
 
 if TYPE_CHECKING:
     from torch import nn
@@ -127,7 +128,7 @@ def run_wire(
         Train even if this host is slower than the plan at this time scale.
     namespaces
         Give each process a network namespace of its own, with links that ``tc`` shapes to the
-        plan's rates, see `splitopt.training.wire.namespaces`; for root on Linux.
+        plan's rates, see `splitopt.training.wire.transport.namespaces`; for root on Linux.
     at_scale
         Called with the time scale and the planned seconds of a round before the first one.
     join_s

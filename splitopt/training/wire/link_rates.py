@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from splitopt.errors import CapabilityError
-from splitopt.training.wire.pipeline_timing import PipelineTiming, pipeline_timing
-from splitopt.training.wire.timing import GRADIENT, MODEL_UP, UPLOAD, Timing
+from splitopt.training.wire.pipeline.timing import PipelineTiming, pipeline_timing
+from splitopt.training.wire.star.timing import GRADIENT, MODEL_UP, UPLOAD, Timing
 
 if TYPE_CHECKING:
     from splitopt.training.program import Program

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 
 from splitopt.errors import SplitoptError
-from splitopt.training.wire.namespaces import Namespaces
-from splitopt.training.wire.tokens import TOKEN_VARIABLE, Token
+from splitopt.training.wire.transport.namespaces import Namespaces
+from splitopt.training.wire.transport.tokens import TOKEN_VARIABLE, Token
 
 GRACE_S = 5.0
 """For so long processes may take to end by themselves."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from splitopt.errors import InputError
-from splitopt.training.wire.tokens import FILE_VARIABLE, TOKEN_VARIABLE, Token, read_token
+from splitopt.training.wire.transport.tokens import FILE_VARIABLE, TOKEN_VARIABLE, Token, read_token
 
 _STORE_KEY = "splitopt-port"
 

@@ -8,43 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from splitopt.errors import InputError
-from splitopt.training.wire.deadlines import Deadline
 
 if TYPE_CHECKING:
     from splitopt.timeline import Timeline
     from splitopt.training.prepare import Prepared
     from splitopt.training.program import Program
     from splitopt.training.schemes import Round
-    from splitopt.training.wire.channel import Channel
     from splitopt.training.wire.crew import Crew
-    from splitopt.training.wire.tokens import Token
-
-
-@dataclass(frozen=True)
-class Setting:
-    """How a run over connections is run.
-
-    Parameters
-    ----------
-    token
-        What all parties know.
-    time_scale
-        Seconds of the wall for each planned one.
-    deadline
-        How long to wait for a party.
-    host
-        Where parties that others connect to listen; None for the loopback interface.
-    """
-
-    token: Token
-    time_scale: float = 1.0
-    deadline: Deadline = field(default_factory=Deadline)
-    host: str | None = None
+    from splitopt.training.wire.setting import Setting
+    from splitopt.training.wire.transport.channel import Channel
 
 
 class Leader(Protocol):
@@ -113,7 +89,7 @@ def _devices(program: Program) -> tuple[str, ...]:
 
 
 def _owners_and_nodes(program: Program) -> tuple[str, ...]:
-    from splitopt.training.wire.pipeline_timing import pipeline_of
+    from splitopt.training.wire.pipeline.timing import pipeline_of
 
     system = pipeline_of(program.opened)
     return (*system.owner_names, *system.node_names)
@@ -122,20 +98,20 @@ def _owners_and_nodes(program: Program) -> tuple[str, ...]:
 ROLES: dict[str, Roles] = {
     "splitfed_v1": Roles(
         _devices,
-        "splitopt.training.wire.splitfed:lead",
-        "splitopt.training.wire.device:follow",
+        "splitopt.training.wire.star.splitfed:lead",
+        "splitopt.training.wire.star.device:follow",
         "splitopt.training.wire.link_rates:of_devices",
     ),
     "clustered": Roles(
         _devices,
-        "splitopt.training.wire.clusters:lead",
-        "splitopt.training.wire.device:follow",
+        "splitopt.training.wire.star.clusters:lead",
+        "splitopt.training.wire.star.device:follow",
         "splitopt.training.wire.link_rates:of_devices",
     ),
     "multihop": Roles(
         _owners_and_nodes,
-        "splitopt.training.wire.pipeline:lead",
-        "splitopt.training.wire.parties:follow",
+        "splitopt.training.wire.pipeline.coordinator:lead",
+        "splitopt.training.wire.pipeline.parties:follow",
         "splitopt.training.wire.link_rates:of_pipeline",
     ),
 }

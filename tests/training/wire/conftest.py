@@ -19,14 +19,14 @@ from splitopt.training.program import program_of  # noqa: E402
 from splitopt.training.randomness import Stream  # noqa: E402
 from splitopt.training.schemes import SCHEMES, Client  # noqa: E402
 from splitopt.training.setup import set_groups  # noqa: E402
-from splitopt.training.wire.clusters import ClusterServer  # noqa: E402
 from splitopt.training.wire.crew import Crew, join  # noqa: E402
 from splitopt.training.wire.deadlines import Deadline  # noqa: E402
-from splitopt.training.wire.device import Device  # noqa: E402
-from splitopt.training.wire.listener import listen  # noqa: E402
-from splitopt.training.wire.splitfed import SplitFedServer  # noqa: E402
-from splitopt.training.wire.timing import Timing  # noqa: E402
-from splitopt.training.wire.tokens import Token  # noqa: E402
+from splitopt.training.wire.star.clusters import ClusterServer  # noqa: E402
+from splitopt.training.wire.star.device import Device  # noqa: E402
+from splitopt.training.wire.star.splitfed import SplitFedServer  # noqa: E402
+from splitopt.training.wire.star.timing import Timing  # noqa: E402
+from splitopt.training.wire.transport.listener import listen  # noqa: E402
+from splitopt.training.wire.transport.tokens import Token  # noqa: E402
 
 SIZES, BATCH = (10, 16, 7), 5
 SERVERS = {"splitfed_v1": SplitFedServer, "clustered": ClusterServer}

@@ -20,16 +20,16 @@ from splitopt.plans import Plan  # noqa: E402
 from splitopt.scenario import Scenario  # noqa: E402
 from splitopt.training import checkpoint  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
-from splitopt.training.planned_bytes import planned_bytes  # noqa: E402
 from splitopt.training.schemes import Round  # noqa: E402
+from splitopt.training.validation.planned_bytes import planned_bytes  # noqa: E402
 from splitopt.training.wire import launch  # noqa: E402
-from splitopt.training.wire.errors import RefusedError  # noqa: E402
 from splitopt.training.wire.processes import ProcessError, Processes  # noqa: E402
 from splitopt.training.wire.ranks import Rank  # noqa: E402
-from splitopt.training.wire.roles import Setting  # noqa: E402
-from splitopt.training.wire.server import Server  # noqa: E402
-from splitopt.training.wire.splitfed import SplitFedServer  # noqa: E402
-from splitopt.training.wire.tokens import Token  # noqa: E402
+from splitopt.training.wire.setting import Setting  # noqa: E402
+from splitopt.training.wire.star.server import Server  # noqa: E402
+from splitopt.training.wire.star.splitfed import SplitFedServer  # noqa: E402
+from splitopt.training.wire.transport.errors import RefusedError  # noqa: E402
+from splitopt.training.wire.transport.tokens import Token  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -248,9 +248,9 @@ def test_a_process_that_does_not_come_up_ends_the_run(tmp_path):
 
 def test_who_was_started_otherwise_is_refused(folder):
     """Another seed, another token, a port in use: one sentence each."""
-    from splitopt.training.wire.channel import connect
     from splitopt.training.wire.crew import Crew, JoinError, join
-    from splitopt.training.wire.listener import listen
+    from splitopt.training.wire.transport.channel import connect
+    from splitopt.training.wire.transport.listener import listen
 
     token = Token.new()
     with Crew(listen(None, 0, token), ["a", "b"], {"seed": 0}) as crew:

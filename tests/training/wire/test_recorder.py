@@ -11,12 +11,12 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from splitopt.errors import InputError
 from splitopt.timeline import Resource
-from splitopt.training.wire.clocks import Offset, answer, measure
 from splitopt.training.wire.recorder import (
     Recorder,
     measured_timeline,
     read_rows,
 )
+from splitopt.training.wire.transport.clocks import Offset, answer, measure
 
 pytestmark = pytest.mark.train
 

@@ -1,0 +1,1 @@
+"""Whether a plan holds: predicted and measured timelines, task by task."""

@@ -1,0 +1,74 @@
+"""A plan's round as it was measured over real connections, beside what was predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from splitopt.results import finite_or_none
+from splitopt.timeline import Timeline
+from splitopt.training.validation.comparing import Validation
+
+
+@dataclass(frozen=True)
+class BytesRow:
+    """Bytes of one kind over all rounds; `predicted` is None for what no table has."""
+
+    kind: str
+    predicted: float | None
+    measured: float
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a run over real connections says of a plan.
+
+    Parameters
+    ----------
+    name, problem
+        Of the plan's scenario, and the problem that it answers.
+    predicted, measured
+        Both in the plan's seconds.
+    validation
+        The comparison of the two.
+    time_scale
+        Measured s for each s of the plan.
+    rounds
+        How many rounds were run.
+    stopped
+        Why the run ended: ``"rounds"``, or ``"interrupted"`` by Ctrl-C.
+    traffic
+        Bytes by kind.
+    facts
+        Further words for people, label and text.
+    """
+
+    name: str
+    problem: str
+    predicted: Timeline
+    measured: Timeline
+    validation: Validation
+    time_scale: float
+    rounds: int
+    traffic: tuple[BytesRow, ...] = ()
+    facts: tuple[tuple[str, str], ...] = field(default=())
+    stopped: str = "rounds"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the summary as JSON-ready data, without the tasks."""
+        document: Mapping[str, Any] = {
+            "name": self.name,
+            "problem": self.problem,
+            "time_scale": self.time_scale,
+            "rounds": self.rounds,
+            "stopped": self.stopped,
+            **self.validation.to_dict(),
+            "bytes": [
+                {"kind": row.kind, "predicted": row.predicted, "measured": row.measured}
+                for row in self.traffic
+            ],
+            "facts": dict(self.facts),
+        }
+        finite: dict[str, Any] = finite_or_none(document)
+        return finite

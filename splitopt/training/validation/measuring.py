@@ -1,0 +1,170 @@
+"""`validate`: a plan run with real processes and real bytes, beside what was predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from splitopt.errors import InfeasibleError
+from splitopt.extras import need_torch
+from splitopt.plans import Plan
+from splitopt.training.validation.comparing import compare, over_rounds
+from splitopt.training.validation.measured import BytesRow, Measured
+from splitopt.training.validation.planned_bytes import planned_bytes
+
+if TYPE_CHECKING:
+    from splitopt.training.program import Program
+    from splitopt.training.wire.launch import WireRun
+
+_MESSAGES = {
+    "smashed": ("smashed", "activations"),
+    "gradient": ("gradient", "gradients"),
+    "model": ("model",),
+    "label": ("labels",),
+}
+"""What travels -> the kinds of messages that carry it; all others are control."""
+CONTROL = "control"
+
+
+def validate(
+    plan: Plan,
+    model: str | None = None,
+    data: Any = "digits",
+    *,
+    rounds: int = 1,
+    steps: int | None = None,
+    time_scale: float | None = None,
+    source: str = "plan",
+    **arguments: Any,
+) -> Measured:
+    """Run some rounds of a plan with a process for each party, and compare them with the plan.
+
+    Parameters
+    ----------
+    plan
+        A plan with a decision.
+    model
+        The name of a shipped network or ``MODULE:FACTORY``; by default the shipped network that
+        the plan's profile is named after.
+    data
+        As for `splitopt.training.data.load_data`.
+    rounds
+        How many to run.
+    steps
+        Run at most so many mini-batches of each device in a round, see
+        `splitopt.training.validation.shortening.first_steps`; whole rounds if None.
+    time_scale
+        Seconds of the wall for each planned one; by default such that a round takes a few seconds
+        and this host keeps the pace.
+    source
+        How messages call the plan.
+    **arguments
+        Further ones of `splitopt.training.wire.launch.run_wire`, such as ``partition``,
+        ``options``, ``seed`` and ``deadline``.
+
+    Returns
+    -------
+    Measured
+        Both timelines in the plan's seconds, their comparison, and bytes by kind.
+
+    Raises
+    ------
+    InputError, InfeasibleError, TrainingError, CapabilityError
+        As `splitopt.train`; InfeasibleError also if this host is slower than the plan at this time
+        scale, with the factor that it lacks, or if the prediction does not show single batches.
+    """
+    need_torch("validation")
+    from splitopt.training.program import program_of
+    from splitopt.training.validation.shortening import first_steps
+    from splitopt.training.wire.launch import run_wire
+
+    if steps is not None:
+        plan = first_steps(plan, steps, source)
+    check_detail(program_of(plan, source), source)
+    run = run_wire(
+        plan,
+        model,
+        data,
+        rounds=rounds,
+        time_scale=time_scale,
+        source=source,
+        evaluate_every=max(rounds, 1),
+        **arguments,
+    )
+    if not run.timelines:  # by Ctrl-C in the first round
+        raise KeyboardInterrupt
+    return measured_of(run)
+
+
+def check_detail(program: Program, source: str) -> None:
+    """Refuse a plan with so many batches that its prediction shows many of them as one.
+
+    Raises
+    ------
+    InfeasibleError
+        Steps cannot be compared.
+    """
+    if program.local_steps is not None:
+        return
+    timeline = program.replay.timeline
+    last = np.zeros(len(timeline.owners), dtype=np.int64)
+    np.maximum.at(last, timeline.owner, timeline.batch + 1)
+    shown = dict(zip(timeline.owners, last.tolist(), strict=True))
+    for client in program.clients:
+        size = client.batch_size or client.samples
+        batches = program.local_epochs * -(-client.samples // size)
+        if shown.get(client.name, 0) != batches:
+            raise InfeasibleError(
+                f"{source}: a round of {client.name} has {batches:,} batches, and the prediction "
+                "shows many of them as one, so that steps cannot be compared; validate its "
+                "first steps (steps, --steps)"
+            )
+
+
+def measured_of(run: WireRun) -> Measured:
+    """Set what a run measured beside what its plan predicted."""
+    program: Program = run.program
+    rounds = [int(timeline.origin["round"]) for timeline in run.timelines]
+    predicted, measured = over_rounds(
+        [program.replay_of(number).timeline for number in rounds], run.timelines
+    )
+    dropped = tuple(("Dropped", text) for text in run.dropped)
+    return Measured(
+        name=program.scenario.name,
+        problem=program.problem,
+        predicted=predicted,
+        measured=measured,
+        validation=compare(predicted, measured),
+        time_scale=run.time_scale,
+        rounds=len(rounds),
+        traffic=_traffic(program, run.sent_bytes, len(rounds)),
+        facts=(
+            ("Scheme", program.scheme),
+            ("Seconds on the wall", f"{measured.makespan_s * run.time_scale:.3g}"),
+            *dropped,
+        ),
+        stopped=run.stopped,
+    )
+
+
+def _traffic(program: Program, sent: Mapping[str, int], rounds: int) -> tuple[BytesRow, ...]:
+    """Give bytes by what they are; a kind that nobody sends or plans is left out."""
+    planned = planned_bytes(program)
+    expected = {
+        "smashed": planned["smashed"],
+        "gradient": planned["gradient"],
+        "model": planned["model_down"] + planned["model_up"],
+    }
+    rows, counted = [], set()
+    for kind, messages in _MESSAGES.items():
+        found = [sent[message] for message in messages if message in sent]
+        counted |= set(messages)
+        if found:
+            wanted = rounds * expected[kind] if kind in expected else None
+            rows.append(BytesRow(kind, wanted, float(sum(found))))
+    control = sum(size for kind, size in sent.items() if kind not in counted)
+    if control:
+        rows.append(BytesRow(CONTROL, None, float(control)))
+    return tuple(rows)

@@ -1,0 +1,1 @@
+"""Plans with owners and a chain of compute nodes over connections: MP-SL."""

@@ -1,0 +1,396 @@
+"""Rank 0 of a pipeline: it begins the rounds, averages what comes back, and keeps the state.
+
+It holds the scheme as one process would, with every owner's copy. In a round the copies travel to
+the owners and nodes (which no plan pays for), are trained there, and come back, so that averages,
+the options' policies and the state between rounds are the scheme's own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from splitopt.timeline import Timeline
+from splitopt.training.copies import Copy, tensor_bytes
+from splitopt.training.schemes.base import Client, Round, TrainingError, under
+from splitopt.training.schemes.multihop import Multihop
+from splitopt.training.wire.crew import Crew
+from splitopt.training.wire.deadlines import Deadline
+from splitopt.training.wire.pipeline.held import check_held, load_held, parts_of, state_of
+from splitopt.training.wire.pipeline.messages import values_in, whole_number
+from splitopt.training.wire.pipeline.timing import (
+    ACTIVATIONS,
+    GRADIENTS,
+    PipelineTiming,
+    pipeline_timing,
+)
+from splitopt.training.wire.recorder import Row, measured_timeline, read_rows
+from splitopt.training.wire.star.server import DevicesGoneError, Dropped
+from splitopt.training.wire.star.travelling import check_batches, expect_like
+from splitopt.training.wire.transport.channel import Channel
+from splitopt.training.wire.transport.errors import ChannelError, ChannelTimeoutError, FrameError
+from splitopt.training.wire.transport.frames import Message
+from splitopt.training.wire.transport.inbox import Inbox
+from splitopt.training.wire.transport.listener import LOOPBACK, is_of_this_machine
+
+if TYPE_CHECKING:
+    from splitopt.training.prepare import Prepared
+    from splitopt.training.wire.setting import Setting
+
+PREPARE_S = 60.0
+"""For so long a party may take to connect, which no plan pays for."""
+SLOWEST = 10e6
+"""Byte/s at which a state, which no plan pays for either, is given out and taken back at least."""
+
+_WILDCARDS = ("0.0.0.0", "::")
+_SOON_S = 0.05  # a round begins so long after everybody has been told
+
+
+class NodeGoneError(TrainingError):
+    """A compute node has died: no owner's batch can pass the chain any more."""
+
+
+class Pipeline:
+    """Rank 0; `round` is that of the scheme, over connections.
+
+    Parameters
+    ----------
+    scheme
+        As `splitopt.training.setup.build_scheme` makes it for one process.
+    timing
+        What the plan's tasks and transfers take.
+    crew
+        The owners as ranks 1, 2, ... in the order of the clients, then the nodes in that of the
+        chain.
+    deadline
+        How long to wait for the owners of a round; three times what is planned by default.
+
+    Attributes
+    ----------
+    timelines
+        What was measured, one for each round, in planned seconds from its first task.
+    dropped
+        Owners that rounds went on without.
+    sent_bytes
+        Bytes of activations and gradients on the wire.
+    """
+
+    def __init__(
+        self,
+        scheme: Multihop,
+        timing: PipelineTiming,
+        crew: Crew,
+        deadline: Deadline | None = None,
+    ) -> None:
+        self.scheme, self.timing, self.crew = scheme, timing, crew
+        self.deadline = deadline or Deadline()
+        self.timelines: list[Timeline] = []
+        self.dropped: list[Dropped] = []
+        self.sent_bytes: Counter[str] = Counter()
+        self.number = 0
+        self.owners, self.nodes = len(timing.owners), len(timing.nodes)
+        self._inbox: Inbox[tuple[int, Channel]] = Inbox()
+        self._known: dict[int, Channel] = {}
+        self._addresses: dict[int, list[Any]] = {}
+
+    def round(self, number: int) -> Round:
+        """Train one round with the owners that are there.
+
+        Raises
+        ------
+        NodeGoneError
+            A node is not there, or no longer.
+        DevicesGoneError
+            No owner is there, or none is left.
+        TrainingError
+            A loss is not a finite number.
+        """
+        self.number = number
+        tally, rows = Round(), list[Row]()
+        for rank in range(self.owners + 1, self.owners + self.nodes + 1):
+            self._channel(rank)
+        present = [n for n in range(self.owners) if self.crew.channel(n + 1) is not None]
+        present = self._introduce(present)
+        back = {n: self._keep(n) for n in present}
+        self.scheme.begin(self._clients(present), tally)
+        set_out = self._begin(present)
+        messages = self._play(set_out)
+        done = sorted(messages)
+        for n in set(present) - set(done):
+            back[n]()
+        if not done:
+            self._fail()
+        self._finish(done, messages, tally, rows)
+        self.scheme.end(self._clients(done), tally)
+        tally.dropped = tuple(
+            client.name for n, client in enumerate(self.scheme.clients) if n not in done
+        )
+        self.timelines.append(
+            measured_timeline(
+                rows,
+                self.timing.time_scale,
+                {"problem": "pipeline_partition", "round": number},
+                like=self.timing.predicted,
+            )
+        )
+        return tally
+
+    def _introduce(self, present: Sequence[int]) -> list[int]:
+        """Tell those who are new where the nodes are, and wait until they have connected."""
+        nodes = [self.owners + 1 + j for j in range(self.nodes)]
+        for ranks in (nodes, [n + 1 for n in present]):  # owners connect to nodes that are at work
+            new = [rank for rank in ranks if self._is_new(rank)]
+            for rank in new:
+                self._send(rank, "pace", {"time_scale": self.timing.time_scale})
+            if ranks is nodes:
+                listening = self._gather(new, "listening", "beginning", PREPARE_S)
+                for rank, message in listening.items():
+                    self._addresses[rank] = self._address(rank, message)
+            fields = {"nodes": [self._addresses[rank] for rank in nodes]}
+            for rank in new:
+                self._send(rank, "peers", fields)
+            self._gather(new, "connected", "connecting", PREPARE_S)
+        return [n for n in present if self.crew.channel(n + 1) is not None]
+
+    def _is_new(self, rank: int) -> bool:
+        """Say whether a rank has joined since it was last looked for; listen to it from now on."""
+        channel = self.crew.channel(rank)
+        if channel is None or self._known.get(rank) is channel:
+            return False
+        self._known[rank] = channel
+        self._inbox.watch((rank, channel), channel)
+        return True
+
+    def _address(self, rank: int, message: Message) -> list[Any]:
+        """Say where the others find a node."""
+        host, port = message.fields.get("host"), message.fields.get("port")
+        seen = self._known[rank].peer.rpartition(":")[0].strip("[]")
+        if host in _WILDCARDS:  # all of its interfaces: that by which it came
+            host = seen
+        if host == LOOPBACK and not is_of_this_machine(seen):
+            self._drop(
+                rank,
+                "beginning",
+                f"it runs on {seen} but listens on its loopback interface, where nobody else can "
+                "connect; start it with --listen 0.0.0.0",
+            )
+        return [host, port]
+
+    def _begin(self, present: Sequence[int]) -> list[int]:
+        """Give everybody the state to begin from; say who has it."""
+        for n in present:
+            client = self.scheme.clients[n]
+            tensors = {
+                **values_in("held.", state_of(self._part(n, (0, -1)))),
+                **values_in("batches.", client.batches.state_dict()),
+                **values_in("stream.", client.stream.state_dict()),
+            }
+            steps = self.scheme.options.steps(client.batches.per_epoch)
+            self._send(n + 1, "begin", {"round": self.number, "steps": steps}, tensors)
+        for j in range(self.nodes):
+            tensors = {}
+            for n in present:
+                state = values_in("held.", state_of(self._part(n, (j + 1,))))
+                state |= values_in("stream.", self.scheme.clients[n].stream.state_dict())
+                tensors |= values_in(f"{n}.", state)
+            fields = {"round": self.number, "owners": list(present)}
+            self._send(self.owners + 1 + j, "begin", fields, tensors)
+        ranks = [*(n + 1 for n in present), *(self.owners + 1 + j for j in range(self.nodes))]
+        ready = self._gather(ranks, "set", "beginning", self._state_s(present))
+        return [n for n in present if n + 1 in ready]
+
+    def _play(self, present: Sequence[int]) -> dict[int, Message]:
+        """Let the owners begin at the same moment, and give what those send who finish."""
+        start_s = time.monotonic() + _SOON_S
+        for n in present:
+            self._send(n + 1, "go", {"start_s": start_s})
+        planned_s = self.timing.round_s * self.timing.time_scale
+        wait_s = _SOON_S + self.deadline.wait_s(planned_s) + self._state_s(present)
+        found = self._gather([n + 1 for n in present], "state", "training", wait_s)
+        return {rank - 1: message for rank, message in found.items()}
+
+    def _finish(
+        self, done: list[int], messages: dict[int, Message], tally: Round, rows: list[Row]
+    ) -> None:
+        """Collect the state of those who came to the end, from the nodes as well."""
+        nodes = [self.owners + 1 + j for j in range(self.nodes)]
+        for rank in nodes:
+            self._send(rank, "finish", {"owners": done})
+        states = self._gather(nodes, "state", "ending", self._state_s(done))
+        losses: dict[str, Any] = {}
+        for n in done:
+            client, tensors = self.scheme.clients[n], dict(messages[n].tensors)
+            losses[client.name] = tensors["losses"]
+            load_held(self._part(n, (0, -1)), under(tensors, "held."))
+            client.batches.load_state_dict(under(tensors, "batches."))
+            client.stream.load_state_dict(under(tensors, "stream."))
+            for j, rank in enumerate(nodes):
+                load_held(self._part(n, (j + 1,)), under(dict(states[rank].tensors), f"{n}."))
+        for rank, message in [*((n + 1, messages[n]) for n in done), *states.items()]:
+            rows += read_rows(message.fields.get("rows"), self._known[rank].offset.seconds)
+            for kind, size in _sent(message).items():
+                self.sent_bytes[kind] += size
+                if kind == ACTIVATIONS:
+                    tally.traffic.smashed += size
+                else:
+                    tally.traffic.gradient += size
+        for client in self.scheme.order(self.number):  # sums as they are in one process
+            for loss, samples in losses.get(client.name, torch.empty(0, 2)).tolist():
+                value = torch.tensor(loss, dtype=torch.float64)
+                self.scheme.note_loss(value, int(samples), client, tally)
+
+    def _state_s(self, indices: Sequence[int]) -> float:
+        """Say for how long to wait for the state of these owners' copies on its way."""
+        copies = [self.scheme.copies()[n] for n in indices]
+        size = sum(tensor_bytes(value) for own in copies for value in own.state().values())
+        return self.deadline.wait_s(0.0) + size / SLOWEST
+
+    def _gather(
+        self, ranks: Sequence[int], kind: str, phase: str, wait_s: float
+    ) -> dict[int, Message]:
+        """Wait for one message of each of these ranks.
+
+        An owner that is gone, late or talks nonsense is dropped; a node ends the run.
+        """
+        deadline_s = time.monotonic() + wait_s
+        waiting, found = set(ranks), dict[int, Message]()
+        for rank in ranks:
+            if self.crew.channel(rank) is None:  # it went while it was sent to
+                waiting.discard(rank)
+        while waiting:
+            try:
+                arrival = self._inbox.next(deadline_s)
+            except ChannelTimeoutError:
+                for rank in sorted(waiting):
+                    self._drop(rank, phase, f"nothing came within {wait_s:.3g} s")
+                break
+            (rank, channel), message = arrival.sender, arrival.message
+            if self.crew.channel(rank) is not channel:
+                continue  # of a connection that was dropped
+            if message is None and rank not in waiting and rank <= self.owners:
+                self.crew.drop(rank)  # it has done its round; the next one is without it
+            elif message is None:
+                self._drop(rank, phase, str(arrival.error))
+            elif message.kind == "refused" and rank > self.owners:
+                waiting.discard(self._refused(rank, phase, message))
+                continue
+            elif rank not in waiting or message.kind != kind:
+                self._drop(rank, phase, f"it sent {message.kind[:80]!r} where {kind!r} was due")
+            elif kind == "state" and (why := self._wrong(rank, message)):
+                self._drop(rank, phase, f"it sent {why}")
+            else:
+                found[rank] = message
+            waiting.discard(rank)
+        return {rank: found[rank] for rank in ranks if rank in found}
+
+    def _refused(self, rank: int, phase: str, message: Message) -> int:
+        """Drop an owner that a node cannot serve, and give its rank."""
+        name, fields = self.timing.nodes[rank - self.owners - 1], message.fields
+        owner = whole_number(fields, "owner", 0, self.owners)
+        is_of_now = fields.get("round") == self.number
+        if is_of_now and self.crew.channel(owner + 1) is not None:
+            self._drop(owner + 1, phase, f"{name} says {str(fields.get('message'))[:500]}")
+        return owner + 1
+
+    def _drop(self, rank: int, phase: str, reason: str) -> None:
+        """Go on without an owner; without a node nothing goes on."""
+        self.crew.drop(rank)
+        if rank > self.owners:
+            name = self.timing.nodes[rank - self.owners - 1]
+            raise NodeGoneError(
+                f"the compute node {name} failed ({phase}: {reason}); start the run again with "
+                "--resume to go on from the last checkpoint"
+            )
+        name = self.scheme.clients[rank - 1].name
+        self.dropped.append(Dropped(name, self.number + 1, phase, reason))
+        for j in range(self.nodes):
+            if self.owners + 1 + j in self._known:
+                self._send(self.owners + 1 + j, "drop", {"owner": rank - 1})
+
+    def _send(
+        self,
+        rank: int,
+        kind: str,
+        fields: Mapping[str, Any],
+        tensors: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        channel = self.crew.channel(rank)
+        if channel is None:
+            return  # it was dropped a moment ago
+        try:
+            channel.send(kind, fields, tensors or {}, stall_s=self.deadline.wait_s(0.0))
+        except ChannelError as error:
+            self._drop(rank, kind, str(error))
+
+    def _channel(self, rank: int) -> Channel:
+        channel = self.crew.channel(rank)
+        if channel is None:
+            self._drop(rank, "beginning", "it is not there")
+        assert channel is not None  # a node that is not there ends the run
+        return channel
+
+    def _part(self, n: int, places: tuple[int, ...]) -> Copy:
+        own = self.scheme.copies()[n]
+        return parts_of(own, places)
+
+    def _clients(self, indices: Sequence[int]) -> list[Client]:
+        return [self.scheme.clients[n] for n in indices]
+
+    def _keep(self, n: int) -> Callable[[], None]:
+        """Remember an owner's copy, and give what brings it back if the owner is dropped."""
+        own = self.scheme.copies()[n]
+        state, moments = own.state(), {k: v.clone() for k, v in own.moments().items()}
+
+        def bring_back() -> None:
+            own.model.load_state_dict(state)
+            own.load_moments(moments)
+
+        return bring_back
+
+    def _wrong(self, rank: int, message: Message) -> str | None:
+        """Say what is wrong with a state that a party has sent, None if it can be used."""
+        try:
+            read_rows(message.fields.get("rows"))
+            _sent(message)
+            if rank <= self.owners:
+                self._check_owner(rank - 1, dict(message.tensors))
+        except (ValueError, ChannelError) as error:
+            return str(error)
+        return None
+
+    def _check_owner(self, n: int, tensors: dict[str, Tensor]) -> None:
+        client, losses = self.scheme.clients[n], tensors.get("losses")
+        if losses is None or losses.dtype != torch.float64 or losses.shape[1:] != (2,):
+            raise FrameError("losses that are no numbers")
+        check_held(self._part(n, (0, -1)), under(tensors, "held."))
+        check_batches(under(tensors, "batches."), client)
+        stream = under(tensors, "stream.")
+        expect_like(stream, client.stream.state_dict(), "the random state")
+
+    def _fail(self) -> None:
+        last = {item.client: item for item in self.dropped}
+        why = "; ".join(f"dropped were {item}" for item in last.values()) or "none is connected"
+        raise DevicesGoneError(f"no owner is left to train with: {why}")
+
+
+def _sent(message: Message) -> dict[str, int]:
+    """Read how many bytes of activations and gradients a party has sent."""
+    found = message.fields.get("sent")
+    if not isinstance(found, dict) or not all(
+        kind in (ACTIVATIONS, GRADIENTS) and type(size) is int and size >= 0
+        for kind, size in found.items()
+    ):
+        raise FrameError("counts of bytes that are none")
+    return found
+
+
+def lead(prepared: Prepared, crew: Crew, setting: Setting) -> Pipeline:
+    """Be rank 0 of a pipeline."""
+    assert isinstance(prepared.scheme, Multihop)  # the scheme of these plans
+    timing = pipeline_timing(prepared.program.opened, setting.time_scale)
+    return Pipeline(prepared.scheme, timing, crew, setting.deadline)

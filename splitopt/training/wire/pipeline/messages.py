@@ -1,0 +1,74 @@
+"""What the parties of a pipeline say to each other, and the checks of what they are told."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from splitopt.training.wire.pipeline.timing import ACTIVATIONS, GRADIENTS
+from splitopt.training.wire.transport.channel import Channel
+from splitopt.training.wire.transport.errors import FrameError
+from splitopt.training.wire.transport.frames import Message
+
+FIRST, LAST = "first", "last"
+"""At which end of the chain an owner's connection is."""
+
+ASK, GO = "ask", "go"
+"""The right node asks for a link that carries one direction at a time; the left one grants it."""
+
+
+def expect_kind(message: Message, *kinds: str) -> Message:
+    """Refuse a message of another kind."""
+    if message.kind not in kinds:
+        raise FrameError(f"a message {message.kind[:80]!r} where {' or '.join(kinds)} was due")
+    return message
+
+
+def whole_number(
+    fields: Mapping[str, Any], name: str, least: int = 0, below: float = math.inf
+) -> int:
+    """Read a whole number from a message."""
+    value = fields.get(name)
+    if type(value) is not int or not least <= value < below:
+        raise FrameError(f"a message whose {name} is {str(value)[:80]}")
+    return value
+
+
+def begin_moment(fields: Mapping[str, Any]) -> float:
+    """Read when a round begins, by the sender's clock."""
+    value = fields.get("start_s")
+    if not isinstance(value, float) or not math.isfinite(value):
+        raise FrameError("a round without a moment at which it begins")
+    return value
+
+
+def addresses_of(fields: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Read where the nodes listen, in the order of the chain."""
+    nodes = fields.get("nodes")
+    if not isinstance(nodes, list) or not nodes:
+        raise FrameError("a message without the nodes' addresses")
+    found = []
+    for node in nodes:
+        match node:
+            case [str() as host, int() as port] if 0 < port < 2**16:
+                found.append((host, port))
+            case _:
+                raise FrameError("a message with an address that is none")
+    return found
+
+
+def values_in(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Put a prefix before the names of tensors."""
+    return {f"{prefix}{name}": value for name, value in state.items()}
+
+
+def payloads(channels: Iterable[Channel]) -> Counter[str]:
+    """Count the bytes of activations and gradients that were sent over connections so far."""
+    total: Counter[str] = Counter()
+    for channel in channels:
+        total += Counter({kind: channel.sent_bytes[kind] for kind in (ACTIVATIONS, GRADIENTS)})
+    return total

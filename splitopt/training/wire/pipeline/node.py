@@ -1,0 +1,274 @@
+"""The compute node of a pipeline: it serves the owners' batches in the order in which they arrive.
+
+A node has the copies of its part of all owners. For every owner there is a thread, which goes with
+the owner's one batch through the node: it waits for the interface, for the node and for the way out
+as the plan has them, so that order and contention are those of the simulator's event loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+
+from torch import Tensor
+
+from splitopt.training.copies import Copy
+from splitopt.training.schemes.base import Client, under
+from splitopt.training.wire.pipeline.held import load_held, state_of
+from splitopt.training.wire.pipeline.messages import (
+    ASK,
+    FIRST,
+    GO,
+    LAST,
+    addresses_of,
+    expect_kind,
+    payloads,
+    values_in,
+    whole_number,
+)
+from splitopt.training.wire.pipeline.stations import Station
+from splitopt.training.wire.pipeline.streams import STREAM
+from splitopt.training.wire.pipeline.timing import ACTIVATIONS, GRADIENTS, PipelineTiming
+from splitopt.training.wire.pipeline.walker import Walker
+from splitopt.training.wire.recorder import Recorder
+from splitopt.training.wire.transport.channel import Channel, connect
+from splitopt.training.wire.transport.errors import ChannelClosedError, ChannelError, FrameError
+from splitopt.training.wire.transport.frames import Message
+from splitopt.training.wire.transport.inbox import listen_to
+from splitopt.training.wire.transport.listener import Listener
+from splitopt.training.wire.transport.tokens import Token
+
+_LOG = logging.getLogger(__name__)
+_LEFT, _RIGHT = "left", "right"
+_LONGEST_TEXT = 500
+
+
+class Node:
+    """One node of the chain in a process of its own.
+
+    Parameters
+    ----------
+    clients
+        All owners; of their streams only.
+    held
+        For each owner its copy of this node's part.
+    control
+        The connection to the coordinator.
+    listener
+        Where the owners and the node before connect.
+    timing
+        Of the plan.
+    index
+        Of the node in the chain.
+    token
+        Which the next node asks for.
+    timeout_s
+        For how long to wait for that node when connecting.
+    """
+
+    def __init__(
+        self,
+        clients: Sequence[Client],
+        held: Sequence[Copy],
+        control: Channel,
+        listener: Listener,
+        timing: PipelineTiming,
+        index: int,
+        token: Token,
+        timeout_s: float = 30.0,
+    ) -> None:
+        self.clients, self.held = list(clients), list(held)
+        self.control, self.listener = control, listener
+        self.timing, self.index, self.token = timing, index, token
+        self.timeout_s = timeout_s
+        self.recorder = Recorder()
+        self.stations: defaultdict[str, Station] = defaultdict(Station)
+        self._neighbours: dict[str, Channel] = {}
+        self._ends: dict[tuple[int, str], Channel] = {}
+        self._lock = threading.Condition()
+        self._sent = payloads(())
+        self.walkers = [Walker(self, owner) for owner in range(len(self.clients))]
+
+    def run(self) -> None:
+        """Serve in the rounds that the coordinator begins, until it ends the run.
+
+        Raises
+        ------
+        ChannelError
+            The coordinator has ended the connection.
+        """
+        threading.Thread(target=self._reception, name="reception", daemon=True).start()
+        self.control.send("listening", {"host": self.listener.host, "port": self.listener.port})
+        try:
+            while (message := self.control.receive()).kind != "end":
+                self._obey(message)
+        finally:
+            for walker in self.walkers:
+                walker.stop()
+            for channel in (*self._neighbours.values(), *self._ends.values()):
+                channel.close()
+            self.listener.close()
+
+    def _obey(self, message: Message) -> None:
+        """Do what the coordinator says."""
+        if message.kind == "peers":
+            self._connect(message)
+        elif message.kind == "begin":
+            self._begin(message)
+        elif message.kind == "drop":
+            owner = whole_number(message.fields, "owner", 0, len(self.clients))
+            self._forget(owner)
+        else:
+            expect_kind(message, "finish")
+            self._finish(message)
+
+    def _connect(self, message: Message) -> None:
+        """Connect to the next node, once the one before may do so too."""
+        nodes = addresses_of(message.fields)
+        if self.index + 1 < len(self.timing.nodes):
+            channel = connect(*nodes[self.index + 1], self.token, self.timeout_s)
+            channel.send("hello", {"node": self.index})
+            expect_kind(channel.receive(self.timeout_s), "welcome")
+            self._add_neighbour(_RIGHT, channel)
+        if self.index > 0:
+            with self._lock:
+                if not self._lock.wait_for(lambda: _LEFT in self._neighbours, self.timeout_s):
+                    raise ChannelClosedError(
+                        f"{self.timing.nodes[self.index - 1]} has not connected to "
+                        f"{self.timing.nodes[self.index]}"
+                    )
+        self.control.send("connected")
+
+    def _begin(self, message: Message) -> None:
+        """Take over the state of a round's owners."""
+        number = whole_number(message.fields, "round")
+        for owner in _owners_in(message, len(self.clients)):
+            tensors = under(dict(message.tensors), f"{owner}.")
+            load_held(self.held[owner], under(tensors, "held."))
+            self.clients[owner].stream.load_state_dict(under(tensors, "stream."))
+            self.walkers[owner].begin(number)
+        self.recorder.take()
+        self._sent = payloads(self._channels())
+        self.control.send("set")
+
+    def _finish(self, message: Message) -> None:
+        """Give the state of those owners who came to the end of the round."""
+        tensors: dict[str, Tensor] = {}
+        for owner in _owners_in(message, len(self.clients)):
+            tensors |= values_in(f"{owner}.", state_of(self.held[owner]))
+        rows = [list(row) for row in self.recorder.take()]
+        sent = payloads(self._channels()) - self._sent
+        self.control.send("state", {"rows": rows, "sent": sent}, tensors)
+
+    def _reception(self) -> None:
+        """Let owners and the node before connect, as often as they come."""
+        while True:
+            try:
+                channel = self.listener.accept()
+            except ChannelClosedError:
+                return
+            try:
+                self._admit(channel, expect_kind(channel.receive(self.timeout_s), "hello"))
+            except ChannelError as error:
+                _LOG.warning("%s", error)
+                channel.close()
+
+    def _admit(self, channel: Channel, hello: Message) -> None:
+        if "node" in hello.fields:
+            if self.index == 0 or hello.fields["node"] != self.index - 1:
+                raise FrameError("a node that is not the one before")
+            channel.send("welcome")
+            self._add_neighbour(_LEFT, channel)
+            return
+        owner = whole_number(hello.fields, "owner", 0, len(self.clients))
+        end = hello.fields.get("end")
+        ends = {FIRST: 0, LAST: len(self.timing.nodes) - 1}
+        if end not in ends or ends[end] != self.index:
+            raise FrameError("an owner that is at no end of the chain")
+        channel.send("welcome")
+        with self._lock:
+            old = self._ends.pop((owner, end), None)
+            self._ends[owner, end] = channel
+        if old is not None:
+            old.close()
+        self._listen(channel, owner)
+
+    def _add_neighbour(self, side: str, channel: Channel) -> None:
+        with self._lock:
+            self._neighbours[side] = channel
+            self._lock.notify_all()
+        self._listen(channel, None)
+
+    def _listen(self, channel: Channel, owner: int | None) -> None:
+        """Hand what comes over a connection to the thread of the owner whom it is for."""
+
+        def walker_for(message: Message) -> Walker:
+            found = whole_number(message.fields, "owner", 0, len(self.clients))
+            if owner not in (None, found):
+                raise FrameError("a message for another owner")
+            return self.walkers[found]
+
+        def heard(message: Message) -> None:
+            expect_kind(message, ACTIVATIONS, GRADIENTS, STREAM, ASK, GO)
+            walker_for(message).put(message, True)
+
+        def begun(message: Message) -> None:
+            if message.kind in (ACTIVATIONS, GRADIENTS):
+                walker_for(message).put(message, False)
+
+        def ended(error: ChannelError) -> None:
+            if owner is None:
+                _LOG.info("%s: %s", self.timing.nodes[self.index], error)
+            else:
+                self.walkers[owner].drop()
+
+        listen_to(channel, heard, ended, begun)
+
+    def _forget(self, owner: int) -> None:
+        with self._lock:
+            gone = [self._ends.pop((owner, end), None) for end in (FIRST, LAST)]
+        for channel in gone:
+            if channel is not None:
+                channel.close()
+        self.walkers[owner].drop()
+
+    def _channels(self) -> list[Channel]:
+        with self._lock:
+            return [*self._neighbours.values(), *self._ends.values()]
+
+    def channel(self, owner: int, is_outward: bool) -> Channel:
+        """Give the connection to the next party on an owner's way forward, or to the one before.
+
+        Raises
+        ------
+        ChannelClosedError
+            It is gone.
+        """
+        at_end = self.index == (len(self.timing.nodes) - 1 if is_outward else 0)
+        with self._lock:
+            if at_end:
+                found = self._ends.get((owner, LAST if is_outward else FIRST))
+            else:
+                found = self._neighbours.get(_RIGHT if is_outward else _LEFT)
+        if found is None:
+            raise ChannelClosedError(f"there is no way on for {self.clients[owner].name}")
+        return found
+
+    def refuse(self, owner: int, number: int, why: str) -> None:
+        """Tell the coordinator that an owner cannot be served in a round, and why."""
+        fields = {"owner": owner, "round": number, "message": why[:_LONGEST_TEXT]}
+        with suppress(ChannelError):  # nobody is left to be told
+            self.control.send("refused", fields)
+
+
+def _owners_in(message: Message, owners: int) -> list[int]:
+    """Read for which owners a message is."""
+    found = message.fields.get("owners")
+    if not isinstance(found, list) or not all(
+        type(owner) is int and 0 <= owner < owners for owner in found
+    ):
+        raise FrameError("a message for owners that are none")
+    return found

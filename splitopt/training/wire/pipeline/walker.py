@@ -1,0 +1,219 @@
+"""The thread that goes with one owner's batch through a node of a pipeline."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple
+
+from torch import Tensor
+
+from splitopt.training.parts import Part, Pass
+from splitopt.training.wire.compute import COMPUTE
+from splitopt.training.wire.pipeline.messages import ASK, GO, expect_kind, whole_number
+from splitopt.training.wire.pipeline.streams import STREAM, StreamLink, take_stream
+from splitopt.training.wire.pipeline.timing import ACTIVATIONS, GRADIENTS, Leg
+from splitopt.training.wire.transport.errors import ChannelError, FrameError
+from splitopt.training.wire.transport.frames import Message
+from splitopt.training.wire.transport.links import link_of
+from splitopt.training.wire.transport.pacing import pad_until
+
+if TYPE_CHECKING:
+    from splitopt.training.wire.pipeline.node import Node
+
+
+class _DroppedError(Exception):
+    """The owner is gone; its batch is forgotten."""
+
+
+class _Event(NamedTuple):
+    """A message for the owner: only announced, or complete."""
+
+    message: Message
+    is_complete: bool
+
+
+class Walker:
+    """Takes one owner's batches through a node: the way in, the computing, and the way out."""
+
+    def __init__(self, node: Node, owner: int) -> None:
+        self.node, self.owner = node, owner
+        self.way = node.timing.ways[owner]
+        self.client = node.clients[owner]
+        self._box: queue.SimpleQueue[_Event | None] = queue.SimpleQueue()
+        self._links: dict[bool, StreamLink] = {}
+        self._pass: Pass | None = None
+        self._is_dropped, self._is_stopped = True, False
+        self._round = -1
+        self._serving = threading.Lock()
+        threading.Thread(target=self._walk, name=self.client.name, daemon=True).start()
+
+    def put(self, message: Message, is_complete: bool) -> None:
+        """Hand over a message for the owner, or say that one is coming."""
+        if message.fields.get("round") == self._round:  # or it is of a batch that was given up
+            self._box.put(_Event(message, is_complete))
+
+    def begin(self, number: int) -> None:
+        """Begin a round, from the state of the owner's stream."""
+        self._round = number
+        with self._serving:  # what is left of an owner that was dropped comes to its end
+            while not self._box.empty():
+                self._box.get()
+            self._links = {
+                is_outward: StreamLink(self.client.stream) for is_outward in (True, False)
+            }
+            self._pass, self._is_dropped = None, False
+
+    def drop(self) -> None:
+        """Forget the owner until a round begins with it again."""
+        self._is_dropped = True
+        self._box.put(None)
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._is_stopped = True
+        self.drop()
+
+    def _walk(self) -> None:
+        while True:
+            event = self._box.get()
+            if self._is_stopped:
+                return
+            with self._serving:
+                if event is None or self._is_dropped:
+                    self._pass = None
+                    continue
+                try:
+                    self._serve(event)
+                except FrameError as error:
+                    self._give_up(f"it was sent {error}")
+                except (_DroppedError, ChannelError):
+                    self._pass, self._is_dropped = None, True
+                except Exception as error:  # layers raise what they like at values not for them
+                    self._give_up(f"it cannot take a batch: {type(error).__name__}: {error}")
+
+    def _give_up(self, why: str) -> None:
+        """Go on without the owner, and tell the coordinator."""
+        self._pass, self._is_dropped = None, True
+        self.node.refuse(self.owner, self._round, why)
+
+    def _serve(self, event: _Event) -> None:
+        """Do what the next thing that came asks for."""
+        message, kind = event.message, event.message.kind
+        if kind == STREAM:
+            take_stream(message, self.client.stream)
+            return
+        if kind == ASK:
+            kind = str(message.fields.get("for"))
+        if kind not in (ACTIVATIONS, GRADIENTS):
+            raise FrameError(f"a message {kind[:80]!r} at a wrong time")
+        is_outward = kind == ACTIVATIONS
+        node = self.node.index
+        task = self.way.forward(node) if is_outward else self.way.backward(node)
+        leg = self.way.legs[task - 1]
+        if message.kind == ASK:
+            whole = self._grant(leg)
+        elif not event.is_complete:
+            if leg.receiver is None:
+                return  # nothing is to be done before it is there
+            whole = self._through_interface(leg, message)
+        else:
+            whole = self._checked(message)
+            self._note(leg, 0, whole, whole.transfer.start_s, whole.transfer.end_s)
+        pad_until(whole.transfer.end_s + leg.delay_s)
+        result = self._work(task, whole, is_outward)
+        self._send(self.way.legs[task], is_outward, whole.fields["batch"], result)
+
+    def _through_interface(self, leg: Leg, begun: Message) -> Message:
+        """Wait for the node's interface, and let a message that has begun come through it."""
+        port, transfer = leg.receiver, begun.transfer
+        assert port is not None  # the caller looked
+        pad_until(leg.wanted_s(transfer.start_s, transfer.payload_bytes))
+        with self.node.stations[port.resource].turn(port.lane):
+            start_s = time.monotonic()
+            whole = self._next(leg.phase)
+            own_end_s = start_s + leg.seconds(1, transfer.payload_bytes)
+            pad_until(max(own_end_s, whole.transfer.end_s + leg.delay_s))
+            end_s = time.monotonic()
+        self._note(leg, 0, whole, whole.transfer.start_s, whole.transfer.end_s)
+        self._note(leg, 1, whole, start_s, end_s)
+        return whole
+
+    def _grant(self, leg: Leg) -> Message:
+        """Let the node after this one use the link that both share, for one message."""
+        link = leg.ends[0]
+        with self.node.stations[link.resource].turn(link.lane):
+            self.node.channel(self.owner, True).send(GO, self._fields(-1))
+            whole = self._next(leg.phase)
+        self._note(leg, 0, whole, whole.transfer.start_s, whole.transfer.end_s)
+        return whole
+
+    def _work(self, task: int, message: Message, is_outward: bool) -> Tensor:
+        """Wait for the node, compute, and let the rest of the planned time pass."""
+        what = self.way.tasks[task]
+        (part,) = self.node.held[self.owner].parts
+        with self.node.stations[what.resource].turn(what.lane):
+            start_s = time.monotonic()
+            values = message.tensors["values"]
+            with COMPUTE:
+                result = self._forward(part, values) if is_outward else self._backward(part, values)
+            pad_until(start_s + what.seconds)
+            end_s = time.monotonic()
+        what.note(self.node.recorder, self.client.name, message.fields["batch"], start_s, end_s)
+        return result
+
+    def _forward(self, part: Part, values: Tensor) -> Tensor:
+        self._pass = part.forward(values, self.client.stream)
+        return self._pass.sent
+
+    def _backward(self, part: Part, values: Tensor) -> Tensor:
+        held, self._pass = self._pass, None
+        if held is None:
+            raise FrameError("gradients without a batch")
+        wanted, found = held.result, values
+        if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
+            raise FrameError("gradients of another shape or type than what they are of")
+        held.backward(values)
+        part.step()
+        return held.gradient
+
+    def _fields(self, batch: int) -> dict[str, int]:
+        return {"owner": self.owner, "round": self._round, "batch": batch}
+
+    def _send(self, leg: Leg, is_outward: bool, batch: int, values: Tensor) -> None:
+        """Wait for the way out, and send at its pace."""
+        channel, fields = self.node.channel(self.owner, is_outward), self._fields(batch)
+        self._links[is_outward].send(channel, fields)
+        with ExitStack() as stack:
+            if leg.is_shared and not is_outward:
+                channel.send(ASK, {**fields, "for": leg.phase})
+                self._next(GO)
+            elif leg.ends:
+                end = leg.ends[0]
+                stack.enter_context(self.node.stations[end.resource].turn(end.lane))
+            bucket = link_of(leg.rate_bytes_per_s)
+            channel.send(leg.phase, fields, {"values": values}, bucket=bucket)
+
+    def _next(self, kind: str) -> Message:
+        """Wait for a complete message of a kind."""
+        while True:
+            event = self._box.get()
+            if event is None:
+                raise _DroppedError
+            if event.is_complete:
+                return self._checked(expect_kind(event.message, kind))
+
+    def _checked(self, message: Message) -> Message:
+        if message.kind in (ACTIVATIONS, GRADIENTS):
+            whole_number(message.fields, "batch")
+            if list(message.tensors) != ["values"]:
+                raise FrameError("a batch without values")
+        return message
+
+    def _note(self, leg: Leg, end: int, message: Message, start_s: float, end_s: float) -> None:
+        if leg.ends:
+            leg.ends[end].note(
+                self.node.recorder, self.client.name, message.fields["batch"], start_s, end_s
+            )

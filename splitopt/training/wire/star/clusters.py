@@ -1,0 +1,99 @@
+"""CPSL over connections: clusters one after the other, the devices of one side by side.
+
+In every step the server waits for the smashed data of all devices of the cluster, trains on all of
+them at once, and sends each its gradient; a device that is dropped leaves the cluster smaller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from torch import Tensor
+
+from splitopt.training.copies import Copy
+from splitopt.training.prepare import Prepared
+from splitopt.training.schemes.base import Round
+from splitopt.training.schemes.clustered import Clustered
+from splitopt.training.wire.compute import COMPUTE
+from splitopt.training.wire.crew import Crew
+from splitopt.training.wire.setting import Setting
+from splitopt.training.wire.star.server import Arrived, Server
+from splitopt.training.wire.star.timing import Timing
+
+
+class ClusterServer(Server):
+    """One cluster at a time."""
+
+    scheme: Clustered
+    shift = 1
+
+    def copy(self, n: int) -> Copy:
+        """Give the client's copy of the device's part."""
+        return self.scheme.copies()[1 + n]
+
+    def play(self, present: Sequence[int]) -> tuple[Round, Collection[int]]:
+        """All clusters in turn, of the devices that are there."""
+        tally, finished = Round(), set[int]()
+        place = {client.name: n for n, client in enumerate(self.scheme.clients)}
+        self.scheme.start_round()
+        for group in self.scheme.groups(self.number):
+            steps = max(self.scheme.options.steps(c.batches.per_epoch) for c in group)
+            members = [place[c.name] for c in group if place[c.name] in present]
+            finished |= set(self._cluster(members, steps, tally))
+        if not finished:
+            self.fail()
+        return tally, finished
+
+    def _cluster(self, members: list[int], steps: int, tally: Round) -> list[int]:
+        """Train one cluster, and give those who came to the end."""
+        if not members:
+            return []
+        back = {n: self.keep(n) for n in members}
+        self.scheme.hand_out(self.clients(members), tally)
+        there = self.each(members, lambda n: self._start(n, steps))
+        for batch in range(steps):
+            if there:
+                there = self._step(there, batch, steps, tally)
+        for n in set(members) - set(there):
+            back[n]()
+        if there:
+            self.scheme.collect(self.clients(list(there)), tally)
+        return list(there)
+
+    def _start(self, n: int, steps: int) -> Arrived:
+        """Give a device its part, and wait for its first mini-batch."""
+        self.begin(n, steps)
+        return self.take(n, 0)
+
+    def _step(
+        self, there: Mapping[int, Arrived], batch: int, steps: int, tally: Round
+    ) -> dict[int, Arrived]:
+        """One local epoch: the server's update, and the devices' on the way to the next one."""
+        before = {n: self.scheme.clients[n].stream.state for n in there}
+        gradients = self._serve(there, batch, tally)
+
+        def go_on(n: int) -> Arrived:
+            self.give(n, gradients[n], before[n], batch)
+            if batch + 1 < steps:
+                return self.take(n, batch + 1)
+            self.finish(n, steps)
+            return there[n]
+
+        return self.each(list(there), go_on)
+
+    def _serve(self, there: Mapping[int, Arrived], batch: int, tally: Round) -> dict[int, Tensor]:
+        """Train the server's part on what all have sent, for its planned time."""
+        smashed = [one.smashed for one in there.values()]
+        targets = [one.targets for one in there.values()]
+        with COMPUTE:
+            gradients = self.scheme.serve(self.clients(list(there)), smashed, targets, tally)
+        first, samples = next(iter(there)), sum(map(len, targets))
+        last_s = max(one.moment_s for one in there.values())
+        self.compute_until(first, batch, last_s, samples)
+        return dict(zip(there, gradients, strict=True))
+
+
+def lead(prepared: Prepared, crew: Crew, setting: Setting) -> ClusterServer:
+    """Be rank 0."""
+    timing = Timing(prepared.program)
+    return ClusterServer(prepared.scheme, timing, crew, setting.time_scale, setting.deadline)

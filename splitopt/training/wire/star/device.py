@@ -1,0 +1,211 @@
+"""The device of a plan with a server: one loop for all schemes.
+
+In a round it takes its part of the model, and for every mini-batch computes forward, sends the
+smashed data with the labels, waits for the gradient and computes backward; at the end it gives its
+part back. Who else trains at the same time, and on what, is the server's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from splitopt.errors import SplitoptError
+from splitopt.training.copies import Copy
+from splitopt.training.prepare import Prepared
+from splitopt.training.schemes.base import Client, Criterion, TrainingError, finite_loss
+from splitopt.training.wire.compute import COMPUTE, padded
+from splitopt.training.wire.recorder import Recorder
+from splitopt.training.wire.setting import Setting
+from splitopt.training.wire.star.pace import DevicePace, bucket_of
+from splitopt.training.wire.star.timing import BACKWARD, FORWARD, MODEL_UP, UPLOAD, Timing
+from splitopt.training.wire.star.travelling import (
+    control_of,
+    load_control,
+    load_model,
+    parameters_of,
+)
+from splitopt.training.wire.transport.channel import Channel
+from splitopt.training.wire.transport.errors import ChannelClosedError, FrameError
+from splitopt.training.wire.transport.frames import Message, Transfer
+
+
+class GoneError(SplitoptError):
+    """The server has ended the connection before the end of the run."""
+
+
+class Device:
+    """One client in a process (or thread) of its own.
+
+    Parameters
+    ----------
+    client
+        With its data.
+    own
+        A copy of its part of the model: one part, or all of it if nothing is cut.
+    criterion
+        The mean loss of a batch, for devices that have the whole model.
+    channel
+        To the server.
+    timing
+        For the names under which tasks are recorded.
+    index
+        Of the client in the plan.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        own: Copy,
+        criterion: Criterion,
+        channel: Channel,
+        timing: Timing,
+        index: int,
+    ) -> None:
+        self.client, self.own, self.criterion = client, own, criterion
+        self.channel, self.timing, self.index = channel, timing, index
+        self.recorder = Recorder()
+
+    @property
+    def is_whole(self) -> bool:
+        """The device has all layers, and takes the loss itself."""
+        return not self.client.cuts
+
+    def run(self) -> None:
+        """Train in the rounds that the server begins, until it ends the run.
+
+        Raises
+        ------
+        GoneError
+            The server has ended the connection.
+        TrainingError
+            The loss is not a finite number; the server has been told.
+        """
+        try:
+            while (message := self._receive("begin", "end")).kind != "end":
+                self.round(message)
+        except TrainingError as error:
+            self.channel.send("failed", {"message": str(error)})
+            raise
+        except ChannelClosedError as error:
+            raise GoneError(
+                f"{self.client.name}: the server has ended the connection before the end of the "
+                f"run ({error}); its messages say why, such as a deadline that was missed"
+            ) from None
+
+    def round(self, begin: Message) -> None:
+        """Train in one round, from the message with which the server begins it."""
+        steps, shift = begin.fields.get("steps"), begin.fields.get("shift")
+        if not isinstance(steps, int) or not isinstance(shift, int) or steps < 1:
+            raise FrameError("a round without a number of steps")
+        self._pace, self._shift = DevicePace.read(begin.fields.get("pace")), shift
+        load_control(begin.tensors, self.client, self.own)
+        model = self._receive("model")
+        load_model(model.tensors, self.own)
+        moment = model.transfer.end_s
+        losses: list[list[float]] = []
+        for batch in range(steps):
+            if self.is_whole:
+                moment = self._train_alone(batch, moment, losses)
+            else:
+                moment = self._train(batch, moment)
+        sent = self._send("model", parameters_of(self.own), self._pace.model_upload)
+        self._note(MODEL_UP, steps - 1 + shift, sent.start_s, sent.end_s)
+        rows = [list(row) for row in self.recorder.take()]
+        fields = {"rows": rows, "losses": losses}
+        self.channel.send("state", fields, control_of(self.client, self.own))
+
+    def _train(self, batch: int, start_s: float) -> float:
+        """Train on one mini-batch with the server, and say when the device is done with it."""
+        part, before = self.own.parts[0], self.client.stream.state
+        inputs, targets = self.client.batches.draw()
+        with COMPUTE:
+            held = part.forward(inputs, self.client.stream, first=True)
+        done_s = padded(start_s + len(targets) * self._pace.forward_s)
+        self._note(FORWARD, batch, start_s, done_s)
+        labels = {"targets": targets, **changed(before, self.client.stream.state)}
+        self.channel.send("labels", {"batch": batch}, labels)
+        sent = self._send("smashed", {"smashed": held.sent}, self._pace.upload)
+        self._note(UPLOAD, batch, sent.start_s, sent.end_s)
+        message = self._receive("stream", "gradient")
+        if message.kind == "stream":
+            take_stream(message.tensors, self.client)
+            message = self._receive("gradient")
+        gradient = message.tensors.get("gradient")
+        with COMPUTE:
+            if gradient is not None:
+                held.backward(gradient.to(held.result.device))
+            part.step()
+        start_s = message.transfer.end_s
+        done_s = padded(start_s + len(targets) * self._pace.backward_s)
+        self._note(BACKWARD, batch + self._shift, start_s, done_s)
+        return done_s
+
+    def _train_alone(self, batch: int, start_s: float, losses: list[list[float]]) -> float:
+        """Train on one mini-batch where the whole model is on the device."""
+        part = self.own.parts[0]
+        inputs, targets = self.client.batches.draw()
+        with COMPUTE:
+            held = part.forward(inputs, self.client.stream, first=True)
+            loss = self.criterion(held.result, targets)
+            losses.append([finite_loss(loss, self.client), len(targets)])
+        middle_s = padded(start_s + len(targets) * self._pace.forward_s)
+        self._note(FORWARD, batch, start_s, middle_s)
+        with COMPUTE:
+            loss.backward()  # type: ignore[no-untyped-call]
+            part.step()
+        done_s = padded(middle_s + len(targets) * self._pace.backward_s)
+        self._note(BACKWARD, batch + self._shift, middle_s, done_s)
+        return done_s
+
+    def _receive(self, *kinds: str) -> Message:
+        """Wait for a message of one of these kinds; the server may always end the run."""
+        message = self.channel.receive()
+        if message.kind == "end" and (why := message.fields.get("error")):
+            raise GoneError(f"{self.client.name}: the server has ended the run: {why}")
+        return expect_kind(message, *kinds)
+
+    def _send(self, kind: str, tensors: Mapping[str, Tensor], rate: float) -> Transfer:
+        return self.channel.send(kind, {}, tensors, bucket=bucket_of(rate))
+
+    def _note(self, phase: str, batch: int, start_s: float, end_s: float) -> None:
+        resource = self.timing.resource(phase, self.index)
+        self.recorder.add(
+            resource.name, resource.kind, phase, self.client.name, batch, start_s, end_s
+        )
+
+
+def follow(prepared: Prepared, rank: int, channel: Channel, setting: Setting) -> None:  # noqa: ARG001
+    """Be the client of a rank, from 1 on, until the end of the run."""
+    scheme = prepared.scheme
+    client = scheme.clients[rank - 1]
+    part = scheme.split(scheme.model, client.cuts)[0] if client.cuts else scheme.model
+    own = Copy.of(part, (), ("device",), scheme.split, scheme.options)
+    timing = Timing(prepared.program)
+    Device(client, own, scheme.criterion, channel, timing, rank - 1).run()
+
+
+def expect_kind(message: Message, *kinds: str) -> Message:
+    """Refuse a message of another kind."""
+    if message.kind not in kinds:
+        raise FrameError(f"a message {message.kind!r} where {' or '.join(kinds)} was due")
+    return message
+
+
+def changed(before: Tensor, after: Tensor) -> dict[str, Tensor]:
+    """Give a random state that has to travel with its batch, because layers drew from it."""
+    return {} if torch.equal(before, after) else {"stream": after}
+
+
+def take_stream(tensors: Mapping[str, Any], client: Client) -> None:
+    """Go on with a random state that came with a batch, if one did."""
+    if "stream" not in tensors:
+        return
+    state = tensors["stream"]
+    own = client.stream.state
+    if state.dtype != own.dtype or state.shape != own.shape:
+        raise FrameError("a random state of another shape or type than here")
+    client.stream.state = state

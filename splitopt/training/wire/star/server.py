@@ -1,0 +1,407 @@
+"""The server of a plan with devices: what its orchestrations share.
+
+The server holds the scheme as one process would, with every client's copy; a round replaces the
+devices' parts of the work by connections. What a device sends back is written into its client's
+copy, so that averages, the options' policies and the state between rounds are the scheme's own.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import queue
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
+
+import torch
+from torch import Tensor
+
+from splitopt.errors import InputError
+from splitopt.timeline import Timeline
+from splitopt.training.copies import Copy, tensor_bytes
+from splitopt.training.schemes.base import Client, Round, Scheme, TrainingError
+from splitopt.training.wire.compute import COMPUTE, padded
+from splitopt.training.wire.crew import Crew
+from splitopt.training.wire.deadlines import Deadline
+from splitopt.training.wire.recorder import Recorder, measured_timeline, read_rows
+from splitopt.training.wire.star.device import changed, expect_kind, take_stream
+from splitopt.training.wire.star.pace import DevicePace, bucket_of, scaled_rate
+from splitopt.training.wire.star.timing import (
+    BACKWARD,
+    FORWARD,
+    GRADIENT,
+    MODEL_UP,
+    SERVER,
+    UPLOAD,
+    RoundTiming,
+    Timing,
+)
+from splitopt.training.wire.star.travelling import (
+    control_of,
+    load_control,
+    load_model,
+    parameters_of,
+)
+from splitopt.training.wire.transport.channel import Channel
+from splitopt.training.wire.transport.errors import ChannelError, ChannelTimeoutError, FrameError
+from splitopt.training.wire.transport.frames import Message
+
+Found = TypeVar("Found")
+
+
+_LOG = logging.getLogger(__name__)
+
+
+class DevicesGoneError(TrainingError):
+    """No device is left that could finish a round."""
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A device that a round (1, 2, ...) went on without."""
+
+    client: str
+    round: int
+    phase: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.client} in round {self.round} ({self.phase}: {self.reason})"
+
+
+class LateError(Exception):
+    """A device is gone, late or talks nonsense; the phase is what was waited for."""
+
+    def __init__(self, phase: str, reason: str) -> None:
+        super().__init__(reason)
+        self.phase, self.reason = phase, reason
+
+
+class Arrived(NamedTuple):
+    """A mini-batch of a device at the server: smashed data, labels, and since when."""
+
+    smashed: Tensor
+    targets: Tensor
+    moment_s: float
+
+
+class Server:
+    """Rank 0 of a plan with a server and devices; `round` is that of the scheme, over connections.
+
+    Parameters
+    ----------
+    scheme
+        As `splitopt.training.setup.build_scheme` makes it for one process.
+    timing
+        What the plan's phases take.
+    crew
+        The devices, as ranks 1, 2, ... in the order of the clients.
+    time_scale
+        Seconds of the wall for each planned one.
+    deadline
+        How long to wait for a device; three times what is planned by default.
+
+    Attributes
+    ----------
+    timelines
+        What was measured, one for each round, in planned seconds from its first task.
+    dropped
+        Devices that rounds went on without.
+    sent_bytes
+        Bytes of tensors on the wire, both ways, by the kind of message.
+    """
+
+    shift: ClassVar[int] = 0
+    """By how much the simulator numbers a gradient's batch later than that of its smashed data."""
+
+    def __init__(
+        self,
+        scheme: Scheme,
+        timing: Timing,
+        crew: Crew,
+        time_scale: float,
+        deadline: Deadline | None = None,
+    ) -> None:
+        self.scheme, self.timing, self.crew = scheme, timing, crew
+        self.time_scale, self.deadline = time_scale, deadline or Deadline()
+        self.recorder = Recorder()
+        self.timelines: list[Timeline] = []
+        self.dropped: list[Dropped] = []
+        self.sent_bytes: Counter[str] = Counter()
+        self._counting = threading.Lock()
+        self._examples: dict[int, Tensor] = {}
+        self._highest = max(int(client.batches.targets.max()) for client in scheme.clients)
+        self.number = 0
+        self.planned: RoundTiming = timing.round(0)
+
+    def round(self, number: int) -> Round:
+        """Train one round with the devices that are there.
+
+        Raises
+        ------
+        DevicesGoneError
+            None is there, or none is left.
+        TrainingError
+            A loss is not a finite number, here or on a device.
+        """
+        self.number, self.planned = number, self.timing.round(number)
+        present = [n for n in range(len(self.scheme.clients)) if self.crew.channel(n + 1)]
+        if not present:
+            self.fail()
+        tally, finished = self.play(present)
+        tally.dropped = tuple(
+            client.name for n, client in enumerate(self.scheme.clients) if n not in finished
+        )
+        self.timelines.append(
+            measured_timeline(
+                self.recorder.take(),
+                self.time_scale,
+                {"problem": self.timing.program.problem, "round": number},
+                like=self.planned.predicted,
+            )
+        )
+        return tally
+
+    def play(self, present: Sequence[int]) -> tuple[Round, Collection[int]]:
+        """Orchestrate a round of these clients, and give its sums and who finished it."""
+        raise NotImplementedError
+
+    def each(self, indices: Sequence[int], work: Callable[[int], Found]) -> dict[int, Found]:
+        """Work with several devices at the same time; those that fail are dropped.
+
+        Returns
+        -------
+        By index of those who did not fail, in the order given.
+        """
+        answers: queue.SimpleQueue[tuple[int, Found | BaseException]] = queue.SimpleQueue()
+
+        def run(n: int) -> None:
+            try:
+                answers.put((n, work(n)))
+            except BaseException as error:
+                answers.put((n, error))
+
+        for n in indices:  # daemons: an interruption waits for nobody's planned seconds
+            threading.Thread(target=run, args=(n,), daemon=True).start()
+        found: dict[int, Found] = {}
+        try:
+            for _ in indices:
+                n, answer = answers.get()
+                if isinstance(answer, LateError):
+                    self._drop(n, answer)
+                elif isinstance(answer, BaseException):
+                    raise answer
+                else:
+                    found[n] = answer
+        except BaseException:
+            self.crew.hang_up()  # the threads wait on connections, and so end
+            raise
+        return {n: found[n] for n in indices if n in found}
+
+    def begin(self, n: int, steps: int) -> None:
+        """Give a device what it needs for the round, its part of the model last."""
+        client, own, pieces = self.scheme.clients[n], self.copy(n), self.planned.pieces[n]
+        fields = {
+            "round": self.number,
+            "steps": steps,
+            "shift": self.shift,
+            "pace": DevicePace.of(pieces, self.time_scale).fields(),
+        }
+        down = self.timing.model_down
+        self.send(n, "begin", down, fields, control_of(client, own))
+        self.send(n, "model", down, {}, parameters_of(own), batch=0)
+
+    def take(self, n: int, batch: int) -> Arrived:
+        """Wait for a device's smashed data and their labels."""
+        client, pieces = self.scheme.clients[n], self.planned.pieces[n]
+        size = client.batches.size
+        phases = (FORWARD, UPLOAD) if batch == 0 else (BACKWARD, FORWARD, UPLOAD)
+        planned_s = sum(pieces[phase].seconds_for(size) for phase in phases)
+        labels = self.receive(n, "labels", FORWARD, planned_s)
+        smashed = self.receive(n, "smashed", UPLOAD, planned_s)
+        with talking(UPLOAD):
+            take_stream(labels.tensors, client)
+            sent, targets = smashed.tensors["smashed"], labels.tensors["targets"]
+            self._check(n, sent, targets)
+        return Arrived(sent, targets, smashed.transfer.end_s)
+
+    def give(self, n: int, gradient: Tensor, before: Tensor, batch: int) -> None:
+        """Send a device the gradient of what it sent, and the random state if it has changed."""
+        stream = changed(before, self.scheme.clients[n].stream.state)
+        if stream:
+            self.send(n, "stream", GRADIENT, {}, stream)
+        learns = any(p.requires_grad for p in self.copy(n).parts[0].module.parameters())
+        tensors = {"gradient": gradient} if learns else {}
+        self.send(n, "gradient", GRADIENT, {}, tensors, batch=batch + self.shift)
+
+    def finish(self, n: int, steps: int) -> list[Any]:
+        """Take a device's part and state at the end of a round; give the losses it has taken."""
+        client, own, pieces = self.scheme.clients[n], self.copy(n), self.planned.pieces[n]
+        size = client.batches.size
+        waits_s = pieces[BACKWARD].seconds_for(size) + pieces[MODEL_UP].seconds
+        if not client.cuts:
+            waits_s += steps * (
+                pieces[FORWARD].seconds_for(size) + pieces[BACKWARD].seconds_for(size)
+            )
+        model = self.receive(n, "model", MODEL_UP, waits_s)
+        state = self.receive(n, "state", MODEL_UP, 0.0)
+        channel = self.crew.channel(n + 1)
+        with talking(MODEL_UP):
+            load_model(model.tensors, own)
+            load_control(state.tensors, client, own)
+            offset_s = channel.offset.seconds if channel is not None else 0.0
+            rows = read_rows(state.fields.get("rows"), offset_s)
+            losses = _read_losses(state.fields.get("losses"))
+        for row in rows:
+            share = pieces[row.phase].share if row.phase in pieces else 1.0
+            self.recorder.add(*row[:-1], share)
+        return losses
+
+    def compute_until(self, n: int, batch: int, arrival_s: float, samples: int) -> None:
+        """Let the server's planned time since an arrival pass, and record it for a client."""
+        planned_s = self.planned.pieces[n][SERVER].seconds_for(samples)
+        done_s = padded(arrival_s + planned_s * self.time_scale)
+        self._note(SERVER, n, batch, arrival_s, done_s)
+
+    def send(
+        self,
+        n: int,
+        kind: str,
+        phase: str,
+        fields: Mapping[str, Any],
+        tensors: Mapping[str, Tensor],
+        batch: int | None = None,
+    ) -> None:
+        """Send to a device; with a batch, at the pace of the phase and recorded under its name."""
+        piece = self.planned.pieces[n][phase]
+        bucket = bucket_of(scaled_rate(piece, self.time_scale)) if batch is not None else None
+        size = sum(map(tensor_bytes, tensors.values()))
+        with talking(phase):
+            sent = self._channel(n).send(
+                kind, fields, tensors, bucket=bucket, stall_s=self.deadline.wait_s(0.0)
+            )
+        self._count(kind, size)
+        if batch is not None:
+            self._note(phase, n, batch, sent.start_s, sent.end_s)
+
+    def receive(self, n: int, kind: str, phase: str, planned_s: float) -> Message:
+        """Wait for a message of a device within the deadline."""
+        wait_s = self.deadline.wait_s(planned_s * self.time_scale)
+        with talking(phase, wait_s):
+            message = self._channel(n).receive(wait_s)
+            if message.kind == "failed":
+                raise TrainingError(str(message.fields.get("message"))[:500])
+            expect_kind(message, kind)
+        self._count(kind, message.transfer.payload_bytes)
+        return message
+
+    def copy(self, n: int) -> Copy:
+        """Give the client's copy, whose first part is the device's."""
+        raise NotImplementedError
+
+    def keep(self, n: int) -> Callable[[], None]:
+        """Remember a client's state, and give what brings it back if the client is dropped."""
+        own = self.copy(n)
+        state, moments = own.state(), {k: v.clone() for k, v in own.moments().items()}
+        stream = self.scheme.clients[n].stream.state_dict()
+
+        def bring_back() -> None:
+            own.model.load_state_dict(state)
+            own.load_moments(moments)
+            self.scheme.clients[n].stream.load_state_dict(stream)
+
+        return bring_back
+
+    def fail(self) -> NoReturn:
+        """End the run, because nobody is left.
+
+        Raises
+        ------
+        DevicesGoneError
+            Always; the message says why the devices are gone.
+        """
+        last = {item.client: item for item in self.dropped}
+        why = "; ".join(f"dropped were {item}" for item in last.values()) or "none is connected"
+        raise DevicesGoneError(f"no device is left to train with: {why}")
+
+    def clients(self, indices: Sequence[int]) -> list[Client]:
+        """Give the clients of these indices."""
+        return [self.scheme.clients[n] for n in indices]
+
+    def _check(self, n: int, sent: Tensor, targets: Tensor) -> None:
+        """Refuse smashed data and labels that the server's part cannot take."""
+        if n not in self._examples:
+            with COMPUTE, torch.no_grad():
+                part = copy.deepcopy(self.copy(n).parts[0].module).eval()
+                self._examples[n] = part(self.scheme.clients[n].batches.inputs[:1])
+        example, known = self._examples[n], self.scheme.clients[n].batches.targets
+        like = (example.shape[1:], example.dtype, known.shape[1:], known.dtype)
+        found = (sent.shape[1:], sent.dtype, targets.shape[1:], targets.dtype)
+        if found != like or not 0 < len(sent) == len(targets):
+            raise FrameError("smashed data or labels of another shape or type than its part makes")
+        if not targets.is_floating_point() and not (
+            0 <= int(targets.min()) <= int(targets.max()) <= self._highest
+        ):
+            raise FrameError("labels that are no classes of this data")
+
+    def _drop(self, n: int, error: LateError) -> None:
+        self.crew.drop(n + 1)
+        name = self.scheme.clients[n].name
+        self.dropped.append(Dropped(name, self.number + 1, error.phase, error.reason))
+        _LOG.warning("dropped %s", self.dropped[-1])
+
+    def _channel(self, n: int) -> Channel:
+        channel = self.crew.channel(n + 1)
+        if channel is None:
+            raise ChannelError("it has left")
+        return channel
+
+    def _count(self, kind: str, size: int) -> None:
+        with self._counting:
+            self.sent_bytes[kind] += size
+
+    def _note(self, phase: str, n: int, batch: int, start_s: float, end_s: float) -> None:
+        resource, piece = self.timing.resource(phase, n), self.planned.pieces[n][phase]
+        self.recorder.add(
+            resource.name,
+            resource.kind,
+            phase,
+            self.scheme.clients[n].name,
+            batch,
+            start_s,
+            end_s,
+            piece.share,
+        )
+
+
+@contextmanager
+def talking(phase: str, wait_s: float | None = None) -> Iterator[None]:
+    """Turn what can go wrong with a device in a phase into the reason for which it is dropped."""
+    try:
+        yield
+    except ChannelTimeoutError:
+        waited = "" if wait_s is None else f" within {wait_s:.3g} s"
+        raise LateError(phase, f"nothing came{waited}") from None
+    except (FrameError, InputError, KeyError) as error:
+        raise LateError(phase, f"it sent {error}") from None
+    except ChannelError as error:
+        raise LateError(phase, str(error)) from None
+
+
+def _read_losses(values: Any) -> list[tuple[float, int]]:
+    """Read mean losses and numbers of samples that a device has noted."""
+    if not isinstance(values, list):
+        raise FrameError("losses that are no list")
+    found = []
+    for value in values:
+        match value:
+            case [int() | float() as loss, int() as samples] if samples > 0 and isfinite(loss):
+                found.append((float(loss), samples))
+            case _:
+                raise FrameError("losses that are no numbers")
+    return found

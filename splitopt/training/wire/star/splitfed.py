@@ -1,0 +1,97 @@
+"""SplitFedV1 over connections: every client and its copy of the server's part, side by side.
+
+The clients' shares of links and server are their own all the time, so nobody waits for anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from splitopt.training.copies import Copy, tensor_bytes
+from splitopt.training.prepare import Prepared
+from splitopt.training.schemes.base import Round, Traffic, finite_loss
+from splitopt.training.schemes.parallel_copies import ParallelCopies
+from splitopt.training.wire.compute import COMPUTE
+from splitopt.training.wire.crew import Crew
+from splitopt.training.wire.setting import Setting
+from splitopt.training.wire.star.server import Server
+from splitopt.training.wire.star.timing import Timing
+
+
+@dataclass
+class _Served:
+    """What serving one client came to: mean losses with numbers of samples, and bytes."""
+
+    losses: list[tuple[float, int]] = field(default_factory=list)
+    traffic: Traffic = field(default_factory=Traffic)
+
+
+class SplitFedServer(Server):
+    """A thread for each client; its real work takes turns, its planned times overlap."""
+
+    scheme: ParallelCopies
+
+    def copy(self, n: int) -> Copy:
+        """Give the client's copy of the whole model."""
+        return self.scheme.copies()[n]
+
+    def play(self, present: Sequence[int]) -> tuple[Round, Collection[int]]:
+        """Serve all at once, and average those who come to the end."""
+        tally = Round()
+        back = {n: self.keep(n) for n in present}
+        self.scheme.begin(self.clients(present), tally)
+        served = self.each(present, self._serve)
+        for n in set(present) - set(served):
+            back[n]()
+        if not served:
+            self.fail()
+        place = {client.name: n for n, client in enumerate(self.scheme.clients)}
+        for client in self.scheme.order(self.number):  # sums as they are in one process
+            one = served.get(place[client.name])
+            if one is None:
+                continue
+            for loss, samples in one.losses:
+                tally.loss_sum += loss * samples
+                tally.samples += samples
+            tally.traffic.smashed += one.traffic.smashed
+            tally.traffic.gradient += one.traffic.gradient
+            tally.traffic.label += one.traffic.label
+        self.scheme.end(self.clients(sorted(served)), tally)
+        return tally, served
+
+    def _serve(self, n: int) -> _Served:
+        """One client's round."""
+        client, found = self.scheme.clients[n], _Served()
+        steps = self.scheme.options.steps(client.batches.per_epoch)
+        self.begin(n, steps)
+        for batch in range(steps if client.cuts else 0):
+            self._step(n, batch, found)
+        noted = self.finish(n, steps)
+        if not client.cuts:
+            found.losses = noted
+        return found
+
+    def _step(self, n: int, batch: int, found: _Served) -> None:
+        """One mini-batch of one client."""
+        client, part = self.scheme.clients[n], self.copy(n).parts[1]
+        sent, targets, arrival_s = self.take(n, batch)
+        before = client.stream.state
+        with COMPUTE:
+            held = part.forward(sent, client.stream)
+            loss = self.scheme.criterion(held.result, targets)
+            found.losses.append((finite_loss(loss, client), len(targets)))
+            loss.backward()  # type: ignore[no-untyped-call]
+            gradient = held.gradient
+            part.step()
+        self.compute_until(n, batch, arrival_s, len(targets))
+        self.give(n, gradient, before, batch)
+        found.traffic.smashed += tensor_bytes(sent)
+        found.traffic.gradient += tensor_bytes(gradient)
+        found.traffic.label += tensor_bytes(targets)
+
+
+def lead(prepared: Prepared, crew: Crew, setting: Setting) -> SplitFedServer:
+    """Be rank 0."""
+    timing = Timing(prepared.program)
+    return SplitFedServer(prepared.scheme, timing, crew, setting.time_scale, setting.deadline)

@@ -1,0 +1,133 @@
+"""What of a client's state lives on its device, goes there before a round and comes back after it.
+
+The parameters of the device's part are the model, which a plan pays for. All else is control: where
+the client's walk through its data is, its random numbers, the moments of its optimizer and the
+statistics of its layers. The server keeps all of it between rounds, so that a checkpoint is whole
+and a device may be a new process in every round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from splitopt.training.averaging import load_state
+from splitopt.training.copies import Copy
+from splitopt.training.schemes.base import Client, under
+from splitopt.training.wire.transport.errors import FrameError
+
+Tensors = Mapping[str, Tensor]
+
+
+def parameters_of(own: Copy) -> dict[str, Tensor]:
+    """Give the parameters of the device's part."""
+    return {name: value.detach() for name, value in own.parts[0].module.named_parameters()}
+
+
+def buffers_of(own: Copy) -> dict[str, Tensor]:
+    """Give the buffers of the device's part that belong to its state."""
+    parameters = parameters_of(own)
+    state = own.parts[0].module.state_dict()
+    return {name: value for name, value in state.items() if name not in parameters}
+
+
+def control_of(client: Client, own: Copy) -> dict[str, Tensor]:
+    """Give everything else that the next round of a client depends on."""
+    device, _ = _moments(own)
+    return {
+        **_prefixed("batches.", client.batches.state_dict()),
+        **_prefixed("stream.", client.stream.state_dict()),
+        **_prefixed("buffers.", buffers_of(own)),
+        **_prefixed("moments.", device),
+    }
+
+
+def load_model(tensors: Tensors, own: Copy) -> None:
+    """Take over the parameters of the device's part.
+
+    Raises
+    ------
+    FrameError
+        They are not those of this part.
+    """
+    expect_like(tensors, parameters_of(own), "the model")
+    load_state(own.parts[0].module, tensors)
+
+
+def load_control(tensors: Tensors, client: Client, own: Copy) -> None:
+    """Take over what `control_of` gave elsewhere.
+
+    Raises
+    ------
+    FrameError
+        It does not belong to this client.
+    """
+    found = {kind: under(dict(tensors), f"{kind}.") for kind in _KINDS}
+    if sum(map(len, found.values())) != len(tensors):
+        raise FrameError("a state with entries that are unknown")
+    check_batches(found["batches"], client)
+    expect_like(found["stream"], client.stream.state_dict(), "the random state")
+    expect_like(found["buffers"], buffers_of(own), "the buffers")
+    _check_moments(found["moments"], own)
+    client.batches.load_state_dict(found["batches"])
+    client.stream.load_state_dict(found["stream"])
+    load_state(own.parts[0].module, found["buffers"])
+    _, others = _moments(own)
+    own.load_moments({**others, **found["moments"]})
+
+
+def expect_like(tensors: Tensors, wanted: Tensors, what: str) -> None:
+    """Refuse tensors whose names, shapes or types are not those that are wanted."""
+    if tensors.keys() != wanted.keys():
+        raise FrameError(f"{what} with other entries than it has here")
+    for name, value in wanted.items():
+        if tensors[name].shape != value.shape or tensors[name].dtype != value.dtype:
+            raise FrameError(f"{what} whose entry {name!r} has another shape or type than here")
+
+
+_KINDS = ("batches", "stream", "buffers", "moments")
+
+
+def _prefixed(prefix: str, state: Tensors) -> dict[str, Tensor]:
+    return {f"{prefix}{name}": value for name, value in state.items()}
+
+
+def _moments(own: Copy) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Moments of the optimizer of the device's part, and those of the other parts."""
+    names = set(parameters_of(own))
+    device: dict[str, Tensor] = {}
+    others: dict[str, Tensor] = {}
+    for key, value in own.moments().items():
+        (device if key.rpartition(":")[0] in names else others)[key] = value
+    return device, others
+
+
+def check_batches(state: Tensors, client: Client) -> None:
+    """Raise `FrameError` if tensors are not where a client's walk through its data can be."""
+    own = client.batches.state_dict()
+    if state.keys() != own.keys():
+        raise FrameError("a walk through the data with other entries than it has here")
+    order, place = state["order"], state["next"]
+    fine = (
+        state["generator"].shape == own["generator"].shape
+        and state["generator"].dtype == torch.uint8
+        and order.dtype == place.dtype == torch.int64
+        and order.shape in ((0,), (client.samples,))
+        and place.dim() == 0
+        and (not len(order) or 0 <= int(order.min()) <= int(order.max()) < client.samples)
+        and int(place) >= 0
+    )
+    if not fine:
+        raise FrameError("a walk through the data that is none of this client's")
+
+
+def _check_moments(moments: Tensors, own: Copy) -> None:
+    shapes: Mapping[str, Iterable[int]] = {
+        name: value.shape for name, value in parameters_of(own).items()
+    }
+    for key, value in moments.items():
+        name = key.rpartition(":")[0]
+        if name not in shapes or value.shape not in ((), shapes[name]):
+            raise FrameError(f"moments whose entry {key!r} belongs to no parameter here")

@@ -1,0 +1,1 @@
+"""Authenticated connections that carry tensors, at the pace of planned links."""

@@ -1,0 +1,346 @@
+"""Rounds of a pipeline over real connections, with its parties as threads.
+
+They learn what one process does, bit by bit, go the simulator's way, and send the cuts' bytes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import threading
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+from torch import nn  # noqa: E402
+
+from splitopt.latency.pipeline import Hops, OwnerParts, Stages  # noqa: E402
+from splitopt.simulation.pipeline import PipelineSystem, Ports  # noqa: E402
+from splitopt.training.options import Options  # noqa: E402
+from splitopt.training.schemes import Multihop, Round, TrainingError  # noqa: E402
+from splitopt.training.wire.crew import Crew, join  # noqa: E402
+from splitopt.training.wire.deadlines import Deadline  # noqa: E402
+from splitopt.training.wire.pipeline.coordinator import Pipeline  # noqa: E402
+from splitopt.training.wire.pipeline.parties import take_part  # noqa: E402
+from splitopt.training.wire.pipeline.timing import timing_of  # noqa: E402
+from splitopt.training.wire.pipeline.walker import Walker  # noqa: E402
+from splitopt.training.wire.transport.listener import listen  # noqa: E402
+from splitopt.training.wire.transport.tokens import Token  # noqa: E402
+
+pytestmark = pytest.mark.train
+
+SIZES, BATCH, CUTS = (10, 16, 7), 5, (2, 4, 6)
+UP = DOWN = np.array([4 * 64, 4 * 16, 4 * 16]) * 4.0 * BATCH  # bytes of a batch at the cuts
+MS = 1e-3
+SENT_BY_D0 = SIZES[0] * 256 * 4  # activations: nobody else sends as many bytes
+COMPUTED = ("forward", "backward")
+
+
+def timing(planned, scale=1.0):
+    """Say what a pipeline takes, with as many sizes as it has boundaries."""
+    count = len(planned.node_names) + 1
+    return timing_of(planned, np.resize(UP, count), np.resize(DOWN, count), scale)
+
+
+def system(links="uniform", duplex="full", nodes=2):
+    """Make a pipeline of three owners whose every task takes a few milliseconds."""
+    hops = ports = None
+    if links != "none":
+        hops = Hops(*(np.full(nodes - 1, value * MS) for value in (3, 2, 1, 1)))
+    if links in ("nic", "serial"):
+        # 5 ms for the largest message, so that the owners' links are sometimes the slower ones.
+        bandwidth = np.full(nodes, UP[0] / (5 * MS))
+        ports = Ports(UP[: nodes + 1], DOWN[: nodes + 1], bandwidth, links == "serial")
+    owners = OwnerParts(*(np.array([1, 2, 3]) * value * MS for value in (1, 1, 1, 2, 1, 1, 2, 1)))
+    stages = Stages(np.array([2, 3, 2][:nodes]) * MS, np.array([3, 2, 3][:nodes]) * MS)
+    batches = np.array([-(-size // BATCH) for size in SIZES])
+    names = tuple(f"d{k}" for k in range(len(SIZES)))
+    return PipelineSystem(
+        stages, owners, batches, hops, ports, duplex, ("one", "two", "three")[:nodes], names
+    )
+
+
+def scheme_of(make, options, cuts=CUTS, criterion=nn.functional.cross_entropy, **model):
+    clients = make.clients(SIZES, cuts, BATCH)
+    return Multihop(make.cnn(**model), clients, options, make.split, criterion)
+
+
+class Threads:
+    """All parties but rank 0, each with a scheme of its own; errors are kept."""
+
+    def __init__(self, scheme_for, planned, port, token):
+        self.errors = {}
+        count = len(planned.owner_names) + len(planned.node_names)
+
+        def follow(rank, scheme_for=scheme_for):
+            try:
+                with join("127.0.0.1", port, token, rank, {}, 20.0) as channel:
+                    take_part(scheme_for(rank), rank, channel, lambda s: timing(planned, s), token)
+            except Exception as error:
+                self.errors[rank] = error
+
+        self.follow, self.threads = follow, []
+        for rank in range(1, count + 1):
+            self.start(rank)
+
+    def start(self, *arguments):
+        thread = threading.Thread(target=self.follow, args=arguments)
+        self.threads.append(thread)
+        thread.start()
+
+    def join(self):
+        for thread in self.threads:
+            thread.join(30)
+            assert not thread.is_alive()
+
+
+def run(make, options, planned, rounds=2, scale=1.0, cuts=CUTS, criteria=None, again=(), **model):
+    """Train over connections; give the scheme, the leader and the tallies.
+
+    ``criteria`` are losses of single ranks, which then may end as they like; the ranks ``again``
+    are started anew, and without such a loss, after the first round.
+    """
+    token, criteria = Token.new(), criteria or {}
+    listener = listen(None, 0, token)
+    names = (*planned.owner_names, *planned.node_names)
+
+    def scheme_for(rank):
+        usual = nn.functional.cross_entropy
+        other_weights = model | {"seed": 9}
+        return scheme_of(make, options, cuts, criteria.get(rank) or usual, **other_weights)
+
+    threads = Threads(scheme_for, planned, listener.port, token)
+    scheme = scheme_of(make, options, cuts, **model)
+    try:
+        with Crew(listener, names, {}) as crew:
+            crew.wait(20)
+            deadline = Deadline(None, 20.0)
+            leader = Pipeline(scheme, timing(planned, scale), crew, deadline)
+            tallies = []
+            for number in range(rounds):
+                tallies.append(leader.round(number))
+                for rank in again if number == 0 else ():
+                    threads.start(rank, lambda _: scheme_of(make, options, cuts, **model))
+                if again:
+                    crew.wait(20)
+    finally:
+        threads.join()
+    assert threads.errors.keys() <= criteria.keys()
+    return scheme, leader, tallies
+
+
+def assert_same_state(one, other):
+    first, second = one.state_dict(), other.state_dict()
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+
+
+@pytest.mark.parametrize(
+    ("options", "model"),
+    [
+        (Options(), {}),
+        (Options(momentum=0.9, optimizer_state="keep", local_epochs=2), {"dropout": 0.4}),
+        (
+            Options(optimizer="adam", optimizer_state="average", batch_norm="local"),
+            {"batch_norm": True, "dropout": 0.4},
+        ),
+        (Options(weights="uniform", order="shuffled", local_steps=3), {"batch_norm": True}),
+    ],
+    ids=["sgd", "momentum", "adam", "shuffled"],
+)
+def test_as_in_one_process_bit_by_bit(make, options, model):
+    scheme, _, tallies = run(make, options, system(), **model)
+    alone = scheme_of(make, options, **model)
+    expected = [alone.round(number) for number in range(2)]
+    assert_same_state(scheme, alone)
+    for tally, wanted in zip(tallies, expected, strict=True):
+        assert (tally.loss_sum, tally.samples) == (wanted.loss_sum, wanted.samples)
+        assert tally.traffic == wanted.traffic
+
+
+@pytest.mark.parametrize("duplex", ["full", "half"])
+@pytest.mark.parametrize("links", ["none", "uniform", "nic", "serial"])
+def test_the_route_is_the_simulators(make, links, duplex):
+    """Each owner's batch takes the same steps on the same resources, nodes one at a time."""
+    if links == "none" and duplex == "half":
+        pytest.skip("links that cost nothing have no duplex")
+    planned = system(links, duplex)
+    _, leader, _ = run(make, Options(), planned, rounds=1)
+    measured, predicted = leader.timelines[0], leader.timing.predicted
+    assert len(measured) == len(predicted)
+    for name in planned.owner_names:
+        for batch in range(max(planned.batches_per_owner)):
+            steps = [
+                [
+                    (t.resource, t.phase, t.share)
+                    for t in line
+                    if (t.owner, t.batch) == (name, batch)
+                ]
+                for line in (measured, predicted)
+            ]
+            assert sorted(steps[0]) == sorted(steps[1])
+    kinds = {item.name: item.kind for item in predicted.resources}
+    assert {item.name: item.kind for item in measured.resources} == kinds
+    for node in planned.node_names:
+        computed = [t for t in measured if t.resource == node and t.phase in COMPUTED]
+        assert len(computed) == 2 * planned.batches_per_owner.sum()
+        for one, after in itertools.pairwise(computed):
+            assert after.start_s >= one.end_s
+
+
+def test_one_node_and_three(make):
+    for cuts, nodes in (((2, 5), 1), ((1, 3, 5, 6), 3)):
+        planned = system("none", nodes=nodes)
+        scheme, leader, _ = run(make, Options(), planned, cuts=cuts, rounds=1)
+        alone = scheme_of(make, Options(), cuts)
+        alone.round(0)
+        assert_same_state(scheme, alone)
+        assert len(leader.timelines[0]) == len(leader.timing.predicted)
+
+
+def test_the_bytes_are_those_of_the_cuts(make):
+    _, leader, tallies = run(make, Options(), system(), rounds=1)
+    samples = sum(SIZES)
+    width = (UP / BATCH).sum()
+    assert leader.sent_bytes == {"activations": samples * width, "gradients": samples * width}
+    assert tallies[0].traffic.smashed == samples * width
+
+
+def test_a_time_scale_shrinks_everything():
+    one, tenth = (timing(system("nic"), scale) for scale in (1.0, 0.1))
+    for way, small in zip(one.ways, tenth.ways, strict=True):
+        assert [task.seconds / 10 for task in way.tasks] == pytest.approx(
+            [task.seconds for task in small.tasks]
+        )
+        for leg, less in zip(way.legs, small.legs, strict=True):
+            assert less.delay_s == pytest.approx(leg.delay_s / 10)
+            assert less.rate_bytes_per_s == pytest.approx(leg.rate_bytes_per_s * 10)
+            assert [end.seconds / 10 for end in leg.ends] == pytest.approx(
+                [end.seconds for end in less.ends]
+            )
+
+
+def test_what_a_message_occupies():
+    """The receiver's interface begins as early as it can without ending before the sender's."""
+    leg = timing(system("nic")).ways[0].legs[0]
+    assert [end.resource for end in leg.ends] == ["d0 link", "one in"]
+    assert leg.planned_bytes == UP[0]
+    assert leg.seconds(0, UP[0]) == pytest.approx(2 * MS)
+    assert leg.seconds(1, UP[0] / 2) == pytest.approx(2.5 * MS)
+    assert leg.wanted_s(10.0, UP[0]) == pytest.approx(10 + leg.delay_s)
+    slow = timing(system("nic")).ways[2].legs[0]  # 6 ms against 5 ms
+    assert slow.wanted_s(10.0, UP[0]) == pytest.approx(10 + 1 * MS + slow.delay_s)
+
+
+def failing_at(number, value):
+    """Make a loss that at its call of this number raises an error, or is times a value."""
+    calls = itertools.count(1)
+
+    def criterion(outputs, targets):
+        if next(calls) == number:
+            if isinstance(value, Exception):
+                raise value
+            return nn.functional.cross_entropy(outputs, targets) * value
+        return nn.functional.cross_entropy(outputs, targets)
+
+    return criterion
+
+
+def test_an_owner_that_dies_is_dropped_and_the_others_are_averaged(make):
+    dying = {2: failing_at(3, RuntimeError("a device dies"))}  # 4 batches, in the first round
+    options = Options(momentum=0.9, optimizer_state="keep")
+    scheme, leader, tallies = run(make, options, system("nic"), 2, criteria=dying, dropout=0.3)
+    assert [tally.dropped for tally in tallies] == [("d1",), ("d1",)]
+    assert [item.client for item in leader.dropped] == ["d1"]
+    alone = scheme_of(make, options, dropout=0.3)
+    others = [alone.clients[0], alone.clients[2]]
+    for _ in range(2):
+        tally = Round()
+        alone.begin(others, tally)
+        for client in others:
+            alone._train_alone(client, tally)
+        alone.end(others, tally)
+    for name, value in alone.model.state_dict().items():
+        assert torch.equal(scheme.model.state_dict()[name], value), name
+    assert tallies[1].loss_sum == tally.loss_sum
+
+
+def test_an_owner_that_is_started_again_takes_part_in_the_next_round(make):
+    dying = {2: failing_at(2, RuntimeError("a device dies"))}
+    scheme, _, tallies = run(make, Options(), system(), 2, criteria=dying, again=[2], dropout=0.3)
+    assert [tally.dropped for tally in tallies] == [("d1",), ()]
+    assert [tally.samples for tally in tallies] == [SIZES[0] + SIZES[2], sum(SIZES)]
+    alone = scheme_of(make, Options(), dropout=0.3)
+    for clients in ([alone.clients[0], alone.clients[2]], alone.clients):
+        tally = Round()
+        alone.begin(clients, tally)
+        for client in clients:
+            alone._train_alone(client, tally)
+        alone.end(clients, tally)
+    assert_same_state(scheme, alone)
+
+
+@pytest.mark.parametrize(
+    ("method", "why"),
+    [
+        ("_forward", r"two says it cannot take a batch: RuntimeError: out of memory"),
+        ("_backward", r"two says it was sent gradients of another shape or type"),
+    ],
+)
+def test_an_owner_that_a_node_cannot_serve_is_dropped(make, monkeypatch, method, why):
+    """What it sent is not for these layers; the others are served."""
+    usual = getattr(Walker, method)
+
+    def broken(self, part, values):
+        if self.owner == 1 and self.node.index == 1:
+            if method == "_forward":
+                raise RuntimeError("out of memory")
+            values = values[:, :1]
+        return usual(self, part, values)
+
+    monkeypatch.setattr(Walker, method, broken)
+    _, leader, tallies = run(make, Options(), system(), rounds=1, criteria={2: None})
+    assert tallies[0].dropped == ("d1",)
+    assert re.search(why, leader.dropped[0].reason)
+
+
+@pytest.mark.parametrize("what", ["losses", "held.model.0.weight", "batches.next", "stream.state"])
+def test_an_owner_whose_state_makes_no_sense_is_dropped(make, monkeypatch, what):
+    from splitopt.training.wire.transport.channel import Channel
+
+    usual = Channel.send
+
+    def send(self, kind, fields=None, tensors=None, **rest):
+        if kind == "state" and what in tensors and fields["sent"].get("activations") == SENT_BY_D0:
+            tensors = {**tensors, what: torch.zeros(1, 1, 1, 1, 1)}
+        return usual(self, kind, fields or {}, tensors or {}, **rest)
+
+    monkeypatch.setattr(Channel, "send", send)
+    _, leader, tallies = run(make, Options(), system(), rounds=1, criteria={1: None})
+    assert tallies[0].dropped == ("d0",)
+    assert "it sent" in leader.dropped[0].reason
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_names_the_owner(make):
+    criteria = {3: failing_at(1, float("nan"))}
+    with pytest.raises(TrainingError, match="the loss of client d2 is nan"):
+        run(make, Options(), system(), rounds=1, criteria=criteria)
+
+
+def test_nobody_is_left(make):
+    dying = {rank: failing_at(1, RuntimeError("a device dies")) for rank in (1, 2, 3)}
+    with pytest.raises(
+        TrainingError, match=r"no owner is left to train with: dropped were d[012] in"
+    ):
+        run(make, Options(), system(), rounds=1, criteria=dying)
+
+
+def test_a_node_on_another_machine_that_only_listens_to_itself(make, monkeypatch):
+    """It is refused at once: owners would look for it on their own machines."""
+    from splitopt.training.wire.pipeline import coordinator as pipeline
+
+    monkeypatch.setattr(pipeline, "is_of_this_machine", lambda host: host != "127.0.0.1")
+    with pytest.raises(TrainingError, match=r"one failed \(beginning: it runs on 127.0.0.1 but"):
+        run(make, Options(), system(), rounds=1)
