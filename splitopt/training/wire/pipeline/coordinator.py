@@ -21,6 +21,7 @@ from splitopt.training.schemes.base import Client, Round, TrainingError, under
 from splitopt.training.schemes.multihop import Multihop
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.deadlines import Deadline
+from splitopt.training.wire.dropping import DevicesGoneError, Dropped
 from splitopt.training.wire.pipeline.held import check_held, load_held, parts_of, state_of
 from splitopt.training.wire.pipeline.messages import values_in, whole_number
 from splitopt.training.wire.pipeline.timing import (
@@ -30,7 +31,6 @@ from splitopt.training.wire.pipeline.timing import (
     pipeline_timing,
 )
 from splitopt.training.wire.recorder import Row, measured_timeline, read_rows
-from splitopt.training.wire.star.server import DevicesGoneError, Dropped
 from splitopt.training.wire.star.travelling import check_batches, expect_like
 from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.errors import ChannelError, ChannelTimeoutError, FrameError

@@ -12,20 +12,12 @@ from torch import Tensor
 from splitopt.training.wire.pipeline.timing import ACTIVATIONS, GRADIENTS
 from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.errors import FrameError
-from splitopt.training.wire.transport.frames import Message
 
 FIRST, LAST = "first", "last"
 """At which end of the chain an owner's connection is."""
 
 ASK, GO = "ask", "go"
 """The right node asks for a link that carries one direction at a time; the left one grants it."""
-
-
-def expect_kind(message: Message, *kinds: str) -> Message:
-    """Refuse a message of another kind."""
-    if message.kind not in kinds:
-        raise FrameError(f"a message {message.kind[:80]!r} where {' or '.join(kinds)} was due")
-    return message
 
 
 def whole_number(

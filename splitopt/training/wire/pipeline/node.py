@@ -24,7 +24,6 @@ from splitopt.training.wire.pipeline.messages import (
     GO,
     LAST,
     addresses_of,
-    expect_kind,
     payloads,
     values_in,
     whole_number,
@@ -36,7 +35,7 @@ from splitopt.training.wire.pipeline.walker import Walker
 from splitopt.training.wire.recorder import Recorder
 from splitopt.training.wire.transport.channel import Channel, connect
 from splitopt.training.wire.transport.errors import ChannelClosedError, ChannelError, FrameError
-from splitopt.training.wire.transport.frames import Message
+from splitopt.training.wire.transport.frames import Message, expect_kind
 from splitopt.training.wire.transport.inbox import listen_to
 from splitopt.training.wire.transport.listener import Listener
 from splitopt.training.wire.transport.tokens import Token

@@ -20,7 +20,6 @@ from splitopt.training.wire.pipeline.messages import (
     LAST,
     addresses_of,
     begin_moment,
-    expect_kind,
     payloads,
     values_in,
     whole_number,
@@ -30,7 +29,7 @@ from splitopt.training.wire.pipeline.timing import ACTIVATIONS, GRADIENTS, Leg, 
 from splitopt.training.wire.recorder import Recorder
 from splitopt.training.wire.transport.channel import Channel, connect
 from splitopt.training.wire.transport.errors import ChannelClosedError, ChannelError, FrameError
-from splitopt.training.wire.transport.frames import Message
+from splitopt.training.wire.transport.frames import Message, expect_kind
 from splitopt.training.wire.transport.links import link_of
 from splitopt.training.wire.transport.pacing import pad_until
 from splitopt.training.wire.transport.tokens import Token

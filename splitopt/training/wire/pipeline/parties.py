@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from splitopt.training.schemes.multihop import Multihop
 from splitopt.training.wire.pipeline.held import forget_others, parts_of
-from splitopt.training.wire.pipeline.messages import expect_kind
 from splitopt.training.wire.pipeline.node import Node
 from splitopt.training.wire.pipeline.owner import Owner
 from splitopt.training.wire.pipeline.timing import PipelineTiming, pipeline_timing
 from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.errors import FrameError
+from splitopt.training.wire.transport.frames import expect_kind
 from splitopt.training.wire.transport.listener import listen
 from splitopt.training.wire.transport.tokens import Token
 

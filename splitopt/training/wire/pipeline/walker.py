@@ -12,11 +12,11 @@ from torch import Tensor
 
 from splitopt.training.parts import Part, Pass
 from splitopt.training.wire.compute import COMPUTE
-from splitopt.training.wire.pipeline.messages import ASK, GO, expect_kind, whole_number
+from splitopt.training.wire.pipeline.messages import ASK, GO, whole_number
 from splitopt.training.wire.pipeline.streams import STREAM, StreamLink, take_stream
 from splitopt.training.wire.pipeline.timing import ACTIVATIONS, GRADIENTS, Leg
 from splitopt.training.wire.transport.errors import ChannelError, FrameError
-from splitopt.training.wire.transport.frames import Message
+from splitopt.training.wire.transport.frames import Message, expect_kind
 from splitopt.training.wire.transport.links import link_of
 from splitopt.training.wire.transport.pacing import pad_until
 

@@ -30,7 +30,7 @@ from splitopt.training.wire.star.travelling import (
 )
 from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.errors import ChannelClosedError, FrameError
-from splitopt.training.wire.transport.frames import Message, Transfer
+from splitopt.training.wire.transport.frames import Message, Transfer, expect_kind
 
 
 class GoneError(SplitoptError):
@@ -186,13 +186,6 @@ def follow(prepared: Prepared, rank: int, channel: Channel, setting: Setting) ->
     own = Copy.of(part, (), ("device",), scheme.split, scheme.options)
     timing = Timing(prepared.program)
     Device(client, own, scheme.criterion, channel, timing, rank - 1).run()
-
-
-def expect_kind(message: Message, *kinds: str) -> Message:
-    """Refuse a message of another kind."""
-    if message.kind not in kinds:
-        raise FrameError(f"a message {message.kind!r} where {' or '.join(kinds)} was due")
-    return message
 
 
 def changed(before: Tensor, after: Tensor) -> dict[str, Tensor]:

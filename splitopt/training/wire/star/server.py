@@ -12,24 +12,22 @@ import logging
 import queue
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import isfinite
 from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
 import torch
 from torch import Tensor
 
-from splitopt.errors import InputError
 from splitopt.timeline import Timeline
 from splitopt.training.copies import Copy, tensor_bytes
 from splitopt.training.schemes.base import Client, Round, Scheme, TrainingError
 from splitopt.training.wire.compute import COMPUTE, padded
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.deadlines import Deadline
+from splitopt.training.wire.dropping import DevicesGoneError, Dropped, LateError, talking
 from splitopt.training.wire.recorder import Recorder, measured_timeline, read_rows
-from splitopt.training.wire.star.device import changed, expect_kind, take_stream
+from splitopt.training.wire.star.device import changed, take_stream
 from splitopt.training.wire.star.pace import DevicePace, bucket_of, scaled_rate
 from splitopt.training.wire.star.timing import (
     BACKWARD,
@@ -48,38 +46,13 @@ from splitopt.training.wire.star.travelling import (
     parameters_of,
 )
 from splitopt.training.wire.transport.channel import Channel
-from splitopt.training.wire.transport.errors import ChannelError, ChannelTimeoutError, FrameError
-from splitopt.training.wire.transport.frames import Message
+from splitopt.training.wire.transport.errors import ChannelError, FrameError
+from splitopt.training.wire.transport.frames import Message, expect_kind
 
 Found = TypeVar("Found")
 
 
 _LOG = logging.getLogger(__name__)
-
-
-class DevicesGoneError(TrainingError):
-    """No device is left that could finish a round."""
-
-
-@dataclass(frozen=True)
-class Dropped:
-    """A device that a round (1, 2, ...) went on without."""
-
-    client: str
-    round: int
-    phase: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.client} in round {self.round} ({self.phase}: {self.reason})"
-
-
-class LateError(Exception):
-    """A device is gone, late or talks nonsense; the phase is what was waited for."""
-
-    def __init__(self, phase: str, reason: str) -> None:
-        super().__init__(reason)
-        self.phase, self.reason = phase, reason
 
 
 class Arrived(NamedTuple):
@@ -377,20 +350,6 @@ class Server:
             end_s,
             piece.share,
         )
-
-
-@contextmanager
-def talking(phase: str, wait_s: float | None = None) -> Iterator[None]:
-    """Turn what can go wrong with a device in a phase into the reason for which it is dropped."""
-    try:
-        yield
-    except ChannelTimeoutError:
-        waited = "" if wait_s is None else f" within {wait_s:.3g} s"
-        raise LateError(phase, f"nothing came{waited}") from None
-    except (FrameError, InputError, KeyError) as error:
-        raise LateError(phase, f"it sent {error}") from None
-    except ChannelError as error:
-        raise LateError(phase, str(error)) from None
 
 
 def _read_losses(values: Any) -> list[tuple[float, int]]:

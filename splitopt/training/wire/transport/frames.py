@@ -257,3 +257,10 @@ def _tensor(entry: Any, payload: int) -> tuple[str, Room]:
     if not fine or sorted(order) != list(range(len(shape))):
         raise FrameError(f"a frame with a tensor whose dimensions lie as {str(order)[:80]}")
     return name, Room(DTYPES[dtype], tuple(shape), tuple(order))
+
+
+def expect_kind(message: Message, *kinds: str) -> Message:
+    """Give the message if it is of one of the kinds that were due; raise `FrameError` if not."""
+    if message.kind not in kinds:
+        raise FrameError(f"a message {message.kind[:80]!r} where {' or '.join(kinds)} was due")
+    return message

@@ -12,8 +12,8 @@ from splitopt.errors import InputError, TrainingError  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.schemes import Round  # noqa: E402
 from splitopt.training.wire.deadlines import LEAST_S, Deadline  # noqa: E402
+from splitopt.training.wire.dropping import DevicesGoneError  # noqa: E402
 from splitopt.training.wire.star.device import Device, GoneError  # noqa: E402
-from splitopt.training.wire.star.server import DevicesGoneError  # noqa: E402
 from splitopt.training.wire.transport.errors import ChannelClosedError  # noqa: E402
 
 pytestmark = pytest.mark.train
