@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -17,8 +18,14 @@ hypothesis.settings.load_profile("splitopt")
 
 
 def pytest_configure(config):
-    """Let PyTorch work on one thread: sums keep their order, and test processes share the cores."""
+    """Make tests independent of how they are started.
+
+    PyTorch works on one thread: sums keep their order, and test processes share the cores. What a
+    script starts in the background ignores Ctrl-C, and so would the processes that tests interrupt.
+    """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 DATA = Path(__file__).parent / "data"

@@ -24,5 +24,7 @@ def test_a_small_run_writes_all_rows(tmp_path, capsys):
     for line in table:
         _, clients, alone, together, ratio, far = line.strip("| ").split(" | ")
         assert clients == "2"
-        assert min(float(alone), float(together), float(ratio)) > 0
+        assert (
+            min(float(alone), float(together), float(ratio)) >= 0
+        )  # a stalled host may round to 0
         assert float(far) < 1e-5
