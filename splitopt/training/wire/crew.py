@@ -149,13 +149,17 @@ class Crew:
                 return
             rank = int(hello.fields["rank"])
             with self._lock:
-                taken = self._closed or rank in self._channels
-                if not taken:
+                if self._closed:
+                    late = "the run is over"
+                elif rank in self._channels:
+                    late = f"rank {rank} is taken; give each its own"
+                else:
+                    late = None
                     channel.send("welcome")
                     self._channels[rank] = channel
                     self._lock.notify_all()
-            if taken:
-                channel.send("refused", {"message": f"rank {rank} is taken; give each its own"})
+            if late is not None:
+                channel.send("refused", {"message": late})
                 channel.close()
         except ChannelError as error:
             _LOG.warning("%s", error)

@@ -272,6 +272,26 @@ def test_who_was_started_otherwise_is_refused(folder):
             listen(None, port, token)
 
 
+def test_who_comes_when_the_run_is_over_is_told_so():
+    """A device that was started again too late learns why it cannot take part."""
+    from splitopt.training.wire.crew import Crew
+    from splitopt.training.wire.transport.channel import connect
+    from splitopt.training.wire.transport.listener import listen
+
+    token = Token.new()
+    with Crew(listen(None, 0, token), ["a"], {}) as crew:
+        pass
+    with (
+        listen(None, 0, token) as listener,
+        connect("127.0.0.1", listener.port, token) as late,
+        listener.accept(10.0) as door,
+    ):
+        late.send("hello", {"rank": 1, "agreement": {}})
+        crew._admit(door)
+        answer = late.receive(10.0)
+        assert (answer.kind, answer.fields) == ("refused", {"message": "the run is over"})
+
+
 @pytest.mark.parametrize(
     ("rank", "words"),
     [
