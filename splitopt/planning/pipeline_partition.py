@@ -126,12 +126,6 @@ def predict(
     }
 
 
-def own_seconds(problem: PipelinePartition, scenario: Scenario, profile: ModelProfile) -> float:
-    """Give what the owners' own parts take of a batch in s, the mean over all owners."""
-    parts = owner_parts(problem, scenario, profile, stated_cuts(scenario, profile))
-    return float(np.average(parts.compute_s, weights=[d.count for d in scenario.devices]))
-
-
 def _node_rows(
     problem: PipelinePartition,
     load: Load,

@@ -121,11 +121,6 @@ class Search:
         """Relative gap between the best objective and the bound so far."""
         return relative_gap(self.objective, self.bound)
 
-    @property
-    def target_objective(self) -> float:
-        """A bound at or above this closes the gap that the user asked for."""
-        return self.objective - self.rel_gap * abs(self.objective)
-
     def propose(self, decision: Decision) -> float:
         """Offer a decision; give its objective, infinite if it is not feasible.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from splitopt.latency.pipeline import epoch_time
 from splitopt.problems.base import FloatArray
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def cheap_bound(problem: PipelinePartition) -> float:
     if problem.objective == "epoch":
         assert problem.batches is not None
         trip = math.fsum(both.min(axis=0).tolist()) + problem.owner_transfers_s
-        return trip + (problem.batches - 1) * period
+        return float(epoch_time(trip, period, problem.batches))
     return period
 
 

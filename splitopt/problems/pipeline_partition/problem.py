@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from splitopt.errors import InputError
+from splitopt.latency.pipeline import epoch_time
 from splitopt.problems.arrays import number_table, whole_number
 from splitopt.problems.base import (
     FEASIBILITY_TOLERANCE,
@@ -238,7 +239,7 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
             return load.paper_s
         if self.objective == "epoch":
             assert self.batches is not None  # the constructor saw to it
-            return load.latency_s + (self.batches - 1) * load.period_s
+            return float(epoch_time(load.latency_s, load.period_s, self.batches))
         return load.period_s
 
     def violations(self, decision: PipelinePartitionDecision) -> dict[str, float]:

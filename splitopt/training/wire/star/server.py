@@ -11,6 +11,7 @@ import copy
 import logging
 import queue
 import threading
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from math import isfinite
@@ -63,7 +64,7 @@ class Arrived(NamedTuple):
     moment_s: float
 
 
-class Server:
+class Server(ABC):
     """Rank 0 of a plan with a server and devices; `round` is that of the scheme, over connections.
 
     Parameters
@@ -140,9 +141,9 @@ class Server:
         )
         return tally
 
+    @abstractmethod
     def play(self, present: Sequence[int]) -> tuple[Round, Collection[int]]:
         """Orchestrate a round of these clients, and give its sums and who finished it."""
-        raise NotImplementedError
 
     def each(self, indices: Sequence[int], work: Callable[[int], Found]) -> dict[int, Found]:
         """Work with several devices at the same time; those that fail are dropped.
@@ -273,9 +274,9 @@ class Server:
         self._count(kind, message.transfer.payload_bytes)
         return message
 
+    @abstractmethod
     def copy(self, n: int) -> Copy:
         """Give the client's copy, whose first part is the device's."""
-        raise NotImplementedError
 
     def keep(self, n: int) -> Callable[[], None]:
         """Remember a client's state, and give what brings it back if the client is dropped."""
