@@ -123,7 +123,7 @@ def _dirichlet(
     present = np.flatnonzero([len(pool) for pool in pools])
     prior = np.array([len(pools[c]) for c in present]) / len(labels)
     left = np.array([len(pools[c]) for c in present])
-    rows: Rows = []
+    taken = []
     for size in sizes:
         shares = rng.dirichlet(alpha * len(present) * prior)
         counts = np.zeros(len(present), dtype=np.int64)
@@ -133,9 +133,9 @@ def _dirichlet(
                 open_shares = (left - counts).astype(np.float64)
             drawn = rng.multinomial(missing, open_shares / open_shares.sum())
             counts += np.minimum(drawn, left - counts)
-        rows.append(_take(pools, left, present, counts))
+        taken.append(counts)
         left = left - counts
-    return rows
+    return _dealt(pools, present, taken)
 
 
 def _by_classes(
@@ -161,12 +161,7 @@ def _by_classes(
         taken = _draw_classes(full, shares, rng, greedy=True)
     if taken is None:
         _too_few_rows(len(labels), sizes, f" in {count} classes for each client")
-    left = full.copy()
-    rows: Rows = []
-    for counts in taken:
-        rows.append(_take(pools, left, present, counts))
-        left = left - counts
-    return rows
+    return _dealt(pools, present, taken)
 
 
 def _draw_classes(
@@ -336,18 +331,20 @@ def _pools(labels: Labels, rng: np.random.Generator) -> Rows:
     ]
 
 
-def _take(
-    pools: Rows,
-    left: np.ndarray[Any, Any],
-    present: np.ndarray[Any, Any],
-    counts: np.ndarray[Any, Any],
-) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Take the next rows of each class; what is `left` of a class stands at its end."""
-    pieces = [
-        pools[label][len(pools[label]) - rest :][:count]
-        for label, rest, count in zip(present, left, counts, strict=True)
+def _dealt(
+    pools: Rows, present: np.ndarray[Any, Any], taken: Sequence[np.ndarray[Any, Any]]
+) -> Rows:
+    """Give each client in turn the next rows of each class, as many as it takes of it."""
+    ends = np.cumsum(taken, axis=0)
+    return [
+        np.concatenate(
+            [
+                pools[label][end - count : end]
+                for label, end, count in zip(present, upto, own, strict=True)
+            ]
+        )
+        for upto, own in zip(ends, taken, strict=True)
     ]
-    return np.concatenate(pieces)
 
 
 def _equal(size: int, count: int) -> list[int]:
