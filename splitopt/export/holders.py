@@ -47,7 +47,7 @@ class Chain:
     allocation: Mapping[str, Any] = field(default_factory=dict)
 
 
-def chains_of(program: Program, opened: OpenedPlan, source: str = "plan") -> tuple[Chain, ...]:
+def chains_of(program: Program, source: str = "plan") -> tuple[Chain, ...]:
     """Give the chain of every client of a plan with a decision.
 
     Raises
@@ -55,9 +55,9 @@ def chains_of(program: Program, opened: OpenedPlan, source: str = "plan") -> tup
     InputError
         A client and a server or node have the same name.
     """
-    others = _others(opened)
+    others = _others(program.opened)
     role = "device" if program.problem != "pipeline_partition" else "owner"
-    allocations = _ALLOCATIONS.get(program.problem, _nothing)(opened.decision, program)
+    allocations = _ALLOCATIONS.get(program.problem, _nothing)(program.opened.decision, program)
     chains = []
     for client, allocation in zip(program.clients, allocations, strict=True):
         if client.name in {party.name for party in others}:

@@ -11,11 +11,11 @@ from splitopt.errors import InputError
 from splitopt.export.holders import chains_of
 from splitopt.export.job import Job, Origin
 from splitopt.export.weights import read_weights
-from splitopt.planning.planner import open_plan
 from splitopt.plans import Plan
 from splitopt.profiles.tracing.example import inputs_of, made
 from splitopt.profiles.tracing.finding import Stages
 from splitopt.profiles.tracing.source import open_model
+from splitopt.solvers.options import check_choice
 from splitopt.training.fitting import traced_sample
 from splitopt.training.matching import By, cut_numbers, fingerprint, match, rows_of
 from splitopt.training.prepare import default_model
@@ -36,10 +36,9 @@ def prepare(
 ) -> Job:
     """Open the model of a plan and split it; see `splitopt.export.export_plan`."""
     by_name: By = "names" if by == "names" else "structure"
-    if by not in get_args(By):
-        raise InputError.at("match", f"is {by!r}, it must be one of {', '.join(get_args(By))}")
+    check_choice("match", by, get_args(By))
     program = program_of(plan, source)
-    chains = chains_of(program, open_plan(plan, source), source)
+    chains = chains_of(program, source)
     traced = traced_sample(program.profile)
     if shape is None and traced is not None:
         shape = traced.shape

@@ -9,7 +9,8 @@ from splitopt.export.job import Job
 from splitopt.export.manifest import WEIGHTS, json_text, manifest_of
 from splitopt.export.readme import parts_readme
 from splitopt.export.standalone import network_source
-from splitopt.export.weights import safetensors_bytes
+from splitopt.export.weights import need_safetensors
+from splitopt.training.averaging import state_bytes
 
 _TITLE = '''"""The parts of a model by a plan, and what finds, checks and loads them.
 
@@ -38,7 +39,8 @@ def files(job: Job) -> dict[str, bytes]:
         found["model.py"] = model_source(job)
     content = {name: text.encode() for name, text in found.items()}
     if job.weights is not None:
-        content[WEIGHTS] = safetensors_bytes(job.weights)
+        need_safetensors("writing weights")
+        content[WEIGHTS] = state_bytes(job.weights)
     return content
 
 

@@ -59,17 +59,6 @@ def _stored(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: is no readable safetensors file ({error})") from None
 
 
-def safetensors_bytes(weights: dict[str, Tensor]) -> bytes:
-    """Give the content of a safetensors file."""
-    need_safetensors("writing weights")
-    from safetensors.torch import save
-
-    # Tied tensors share storage, which the format does not have.
-    return save(
-        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}
-    )
-
-
 def need_safetensors(purpose: str) -> None:
     """Raise `CapabilityError` that says how to install safetensors, if it is absent."""
     if importlib.util.find_spec("safetensors") is None:

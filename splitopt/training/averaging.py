@@ -53,6 +53,14 @@ def load_state(model: nn.Module, state: State) -> None:
             own[name].copy_(value)
 
 
+def state_bytes(state: State) -> bytes:
+    """Give entries as the content of a safetensors file."""
+    from safetensors.torch import save
+
+    # Tied tensors share storage, which the format does not have.
+    return save({name: value.detach().cpu().contiguous().clone() for name, value in state.items()})
+
+
 def statistics_of(model: nn.Module) -> list[str]:
     """Names of the running statistics of batch normalisation."""
     return [

@@ -20,6 +20,7 @@ from torch import Tensor
 from splitopt.errors import InputError
 from splitopt.files import expect_format, parse_json, read_text, write_atomic
 from splitopt.plans import digest
+from splitopt.training.averaging import state_bytes
 from splitopt.training.history import History
 
 FORMAT = "splitopt-checkpoint"
@@ -70,14 +71,12 @@ def save(
     InputError
         The folder cannot be written.
     """
-    from safetensors.torch import save as to_bytes
-
     place = Path(folder)
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be made ({error.strerror})") from None
-    content = to_bytes({name: value.cpu().contiguous() for name, value in state.items()})
+    content = state_bytes(state)
     mark = sha256(content).hexdigest()
     file = _TENSORS.format(mark[:16])
     document: dict[str, Any] = {

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from splitopt.training.averaging import copy_state
+from splitopt.training.averaging import State
 from splitopt.training.schemes import Scheme, TrainingError
 from splitopt.training.schemes.base import Criterion
 
@@ -66,7 +66,7 @@ def check_finite(scheme: Scheme) -> None:
     TrainingError
         With the tensor, and the first client whose own copy has such a number.
     """
-    bad = _first_bad(copy_state(scheme.model))
+    bad = _first_bad(scheme.model.state_dict())
     if bad is None:
         return
     copies = scheme.copies()[-len(scheme.clients) :]
@@ -74,7 +74,7 @@ def check_finite(scheme: Scheme) -> None:
         (
             client.name
             for client, own in zip(scheme.clients, copies, strict=True)
-            if _first_bad(own.state()) is not None
+            if _first_bad(own.model.state_dict()) is not None
         ),
         None,
     )
@@ -84,7 +84,7 @@ def check_finite(scheme: Scheme) -> None:
     )
 
 
-def _first_bad(state: dict[str, Tensor]) -> str | None:
+def _first_bad(state: State) -> str | None:
     for name, value in state.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             return name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,6 +26,11 @@ from splitopt.training.setup import set_groups
 Stopped = Literal["rounds", "target", "patience", "interrupted"]
 DoRound = Callable[[int], Round]
 Callback = Callable[[RoundRow, int], object]
+
+_MOMENT = re.compile(r"copy\.\d+\.moments\.")
+_ON_CUDA = re.compile(r"client\.\d+\.stream\.cuda_state")
+_WALK = re.compile(r"client\.\d+\.batches\.order")
+"""What the entries of a scheme's state are, by the beginning of their names."""
 
 
 @dataclass(frozen=True)
@@ -250,7 +256,7 @@ def restore(scheme: Scheme, found: Checkpoint, source: str) -> None:
         A tensor is missing, unknown or of another shape.
     """
     wanted = scheme.state_dict()
-    fixed = {name for name in wanted if ".moments." not in name and not name.endswith("cuda_state")}
+    fixed = {name for name in wanted if not (_MOMENT.match(name) or _ON_CUDA.fullmatch(name))}
     parameters = {
         f"copy.{index}.moments.{name}": value
         for index, own in enumerate(scheme.copies())
@@ -258,13 +264,11 @@ def restore(scheme: Scheme, found: Checkpoint, source: str) -> None:
     }
     for name in sorted(fixed | set(found.state)):
         value = found.state.get(name)
-        if name.endswith(".batches.order") and value is not None:
-            continue  # as long as the walk that it is of
-        if ".moments." in name:
+        if _ON_CUDA.fullmatch(name) or (_WALK.fullmatch(name) and value is not None):
+            continue  # may be missing, and as long as the walk that it is of
+        if _MOMENT.match(name):
             like = parameters.get(name.rpartition(":")[0])
             fits = like is not None and value is not None and value.shape in ((), like.shape)
-        elif name.endswith("cuda_state"):
-            continue
         else:
             fits = (
                 name in fixed

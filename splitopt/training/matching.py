@@ -22,6 +22,7 @@ from splitopt.profiles.tracing.example import fresh, inputs_of, resized
 from splitopt.profiles.tracing.finding import FEW, Stages
 from splitopt.profiles.tracing.quiet import undisturbed
 from splitopt.profiles.tracing.split import SplitModel
+from splitopt.solvers.options import check_choice
 from splitopt.training.copies import tensor_bytes
 
 By = Literal["structure", "names"]
@@ -58,8 +59,7 @@ def match(
     InputError
         The model is another one; or it cannot be cut at all.
     """
-    if by not in get_args(By):
-        raise InputError.at("match", f"is {by!r}, it must be one of {', '.join(get_args(By))}")
+    check_choice("match", by, get_args(By))
     split = find_cuts(model, example, stages=stages)
     if by == "structure":
         _compare(split, example, profile)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from splitopt.errors import InputError
+from splitopt.solvers.options import check_choice
 from splitopt.training.parts import MakeOptimizer
 
 Role = Literal["device", "server"]
@@ -88,11 +89,7 @@ class Options:
             ("weights", Weights),
             ("order", Order),
         ):
-            value = getattr(self, name)
-            if value not in get_args(known):
-                raise InputError.at(
-                    name, f"is {value!r}, it must be one of {', '.join(get_args(known))}"
-                )
+            check_choice(name, getattr(self, name), get_args(known))
         for name in ("learning_rate", "server_learning_rate"):
             rate = getattr(self, name)
             if rate is not None and not 0 < rate < float("inf"):

@@ -86,8 +86,6 @@ class Program:
         The scheme that the plan was made for; `scheme` may be another one, to compare with.
     opened
         The problem that the plan answers and its decision, beside these.
-    rounds_known
-        How many different rounds can be predicted: 1, or those that the plan has sampled.
     """
 
     problem: str
@@ -101,7 +99,6 @@ class Program:
     profile: ModelProfile
     plan_digest: str
     planned_scheme: str
-    rounds_known: int
     opened: OpenedPlan
     _predict: Callable[[int], Replay]
 
@@ -113,6 +110,11 @@ class Program:
     def replay_of(self, number: int) -> Replay:
         """Predict a round (0, 1, ...) of the scheme that the plan was made for."""
         return self._predict(number % self.rounds_known)
+
+    @property
+    def rounds_known(self) -> int:
+        """How many different rounds can be predicted: 1, or those that the plan has sampled."""
+        return max(1, len(self.groups))
 
     def groups_of(self, number: int) -> Groups:
         """Give the clusters of a round (0, 1, ...)."""
@@ -229,7 +231,6 @@ def _program(opened: OpenedPlan, scheme: str, plan_digest: str, **fields: Any) -
         "local_steps": None,
         "rounds": training.rounds,
         "groups": (),
-        "rounds_known": 1,
     }
     if "_predict" not in fields:
         fields["_predict"] = _same_each_round(opened)
@@ -307,7 +308,6 @@ def _cut_under_uncertainty(opened: OpenedPlan, plan_digest: str, source: str) ->
         local_epochs=1,
         local_steps=scenario.training.epochs,
         groups=tuple(_groups(answer) for answer in decision.recourse),
-        rounds_known=len(decision.recourse),
         _predict=predict,
     )
 

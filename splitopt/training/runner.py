@@ -49,12 +49,10 @@ class Run:
 
     def save_model(self, path: str | Path) -> None:
         """Write the weights as a safetensors file, atomically, under the model's own names."""
-        from safetensors.torch import save as to_bytes
-
         from splitopt.files import write_atomic
+        from splitopt.training.averaging import state_bytes
 
-        state = {name: value.cpu().contiguous() for name, value in self.model.state_dict().items()}
-        write_atomic(path, to_bytes(state))
+        write_atomic(path, state_bytes(self.model.state_dict()))
 
     def to_dict(self) -> dict[str, Any]:
         """Give the history and why it ended as JSON-ready data."""

@@ -10,7 +10,6 @@ import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import IntEnum
-from typing import get_args
 
 import torch
 from torch import nn
@@ -74,10 +73,6 @@ def make_clients(
     InputError
         Too little data, or a partition that cannot be made of it.
     """
-    if samples not in get_args(Samples):
-        raise InputError.at(
-            "samples", f"is {samples!r}, it must be one of {', '.join(get_args(Samples))}"
-        )
     rows = partition_rows(
         data.train_targets,
         [client.samples for client in program.clients],

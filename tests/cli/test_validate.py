@@ -91,7 +91,7 @@ def no_processes(monkeypatch, timelines, stopped="rounds"):
             timelines=timelines(program_of(plan)),
             time_scale=0.5,
             sent_bytes={"smashed": 7, "labels": 3, "begin": 5},
-            dropped=("b in round 1 (upload: nothing came)",),
+            dropped=("b in round 1 (upload: nothing came)", "a in round 2 (server: late)"),
             stopped=stopped,
         )
 
@@ -120,6 +120,9 @@ def test_prints_tables(capsys, monkeypatch, plan_file):
     for words in ("+50.00 %", "All 2 rounds took", "model broadcast", "Dropped: b in round 1"):
         assert words in out
     assert "states and commands" in out
+    code, out, err = call(capsys, plan_file, "--rounds", 2, "--json")
+    told = json.loads(out)["facts"]["Dropped"]
+    assert told == "b in round 1 (upload: nothing came); a in round 2 (server: late)"
 
 
 def test_a_run_that_was_interrupted_shows_what_it_has(capsys, monkeypatch, plan_file):

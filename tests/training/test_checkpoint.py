@@ -13,6 +13,7 @@ from collections import OrderedDict
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+from safetensors.torch import load_file  # noqa: E402
 from torch import nn  # noqa: E402
 
 import splitopt  # noqa: E402
@@ -76,6 +77,29 @@ def test_going_on_gives_the_same_bits(plan_of, tmp_path, name, options):
     assert_same(train(plan, 4, options=options, checkpoint=tmp_path / "state", resume=True), whole)
     # What is done is done: nothing is trained again.
     assert_same(train(plan, 4, options=options, checkpoint=tmp_path / "state", resume=True), whole)
+
+
+def test_any_name_and_shared_weights_can_be_kept(plan_of, tmp_path):
+    """A layer may be called as a part of the state is, and stand under two names."""
+    inner, shared = nn.Conv2d(1, 8, 3, padding=1), nn.Linear(10, 10)
+    net = nn.Sequential(
+        OrderedDict(
+            conv1=nn.Sequential(OrderedDict(moments=inner, cuda_state=nn.BatchNorm2d(8))),
+            pool1=nn.MaxPool2d(2),
+            flat=nn.Flatten(),
+            fc=nn.Linear(128, 10),
+            ends=nn.Sequential(shared, nn.ReLU(), shared),
+        )
+    )
+    options = Options(momentum=0.9, optimizer_state="keep")
+    given = {"match": "names", "options": options, "scheme": "federated"}
+    plan, place = plan_of("few-splitfed"), tmp_path / "state"
+    splitopt.train(plan, net, rounds=1, checkpoint=place, **given)
+    run = splitopt.train(plan, net, rounds=2, checkpoint=place, resume=True, **given)
+    assert_same(run, splitopt.train(plan, net, rounds=2, **given))
+    run.save_model(tmp_path / "net.safetensors")
+    saved = load_file(tmp_path / "net.safetensors")
+    assert all(torch.equal(saved[name], value) for name, value in run.model.state_dict().items())
 
 
 def test_two_files_that_fit_each_other(plan_of, tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -72,8 +71,8 @@ class DataSet:
         """Shape of one sample."""
         return tuple(self.train_inputs.shape[1:])
 
-    @cached_property
-    def _digest(self) -> str:
+    def digest(self) -> str:
+        """SHA-256 of all samples, labels and shapes, in hexadecimal; the name does not count."""
         found = hashlib.sha256(f"splitopt data {self.classes}".encode())
         for tensor in (
             self.train_inputs,
@@ -85,10 +84,6 @@ class DataSet:
             found.update(f"{values.dtype.str} {values.shape}".encode())
             found.update(values.data)
         return found.hexdigest()
-
-    def digest(self) -> str:
-        """SHA-256 of all samples, labels and shapes, in hexadecimal; the name does not count."""
-        return self._digest
 
 
 def split_off_test(

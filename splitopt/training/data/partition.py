@@ -12,6 +12,7 @@ from torch import Tensor
 
 from splitopt.errors import InputError
 from splitopt.files import parse_json, read_text, write_atomic
+from splitopt.solvers.options import check_choice
 
 Samples = Literal["plan", "data"]
 Rows = list[np.ndarray[Any, np.dtype[np.int64]]]
@@ -64,10 +65,7 @@ def partition(
         Fewer samples than asked for, a client without any, labels outside the classes, a form or
         a file that cannot be read.
     """
-    if samples not in get_args(Samples):
-        raise InputError.at(
-            "samples", f"is {samples!r}, it must be one of {', '.join(get_args(Samples))}"
-        )
+    check_choice("samples", samples, get_args(Samples))
     labels = _check_labels(targets, classes)
     wanted = _check_sizes(sizes)
     form, _, value = how.partition(":")

@@ -47,11 +47,6 @@ class Traffic:
     model_down: int = 0
     model_up: int = 0
 
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return self.smashed + self.gradient + self.label + self.model_down + self.model_up
-
 
 @dataclass
 class Round:
@@ -135,6 +130,10 @@ class Scheme(ABC):
             return self.clients
         rng = np.random.default_rng(seed_of(self.seed, number))
         return [self.clients[i] for i in rng.permutation(len(self.clients))]
+
+    def steps(self, client: Client) -> int:
+        """Mini-batches of a client in a round."""
+        return self.options.steps(client.batches.per_epoch)
 
     def weight(self, client: Client) -> float:
         """By what the client's copy counts in averages."""

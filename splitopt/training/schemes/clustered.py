@@ -39,7 +39,7 @@ class Clustered(SharedServer):
         self.start_round()
         for group in self.groups(number):
             self.hand_out(group, tally)
-            steps = max(self.options.steps(client.batches.per_epoch) for client in group)
+            steps = max(self.steps(client) for client in group)
             for _ in range(steps):
                 self._step(group, tally)
             self.collect(group, tally)

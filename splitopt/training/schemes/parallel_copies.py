@@ -78,12 +78,9 @@ class ParallelCopies(Scheme):
         load_state(self.model, average([own.state() for own in copies], weights))
         tally.traffic.model_up += sum(own.bytes_on("device") for own in copies)
 
-    def _steps(self, client: Client) -> int:
-        return self.options.steps(client.batches.per_epoch)
-
     def _train_alone(self, client: Client, tally: Round) -> None:
         parts = self._copies[client.name].parts
-        for batch in client.batches.take(self._steps(client)):
+        for batch in client.batches.take(self.steps(client)):
             self.train_batch(parts, batch, client, tally)
 
     def _train_together(self, clients: Sequence[Client], tally: Round) -> None:
@@ -94,7 +91,7 @@ class ParallelCopies(Scheme):
             self._stacks[names] = Stack(copies, clients[0].cuts, self.split, self.options)
         stack = self._stacks[names]
         stack.gather()
-        for _ in range(self._steps(clients[0])):
+        for _ in range(self.steps(clients[0])):
             drawn = [client.batches.draw() for client in clients]
             inputs, targets = (torch.stack(each) for each in zip(*drawn, strict=True))
             passes = forward_chain(stack.together.parts, inputs, None)
@@ -125,7 +122,7 @@ class ParallelCopies(Scheme):
             for key, value in self._copies[client.name].moments().items()
         }
         inputs = client.batches.inputs.shape[1:]
-        sizes = client.batches.sizes(self._steps(client))
+        sizes = client.batches.sizes(self.steps(client))
         return client.cuts, inputs, sizes, tuple(sorted(counts.items()))
 
     def _refuse_unless_batched(self) -> None:

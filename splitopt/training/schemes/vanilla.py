@@ -36,7 +36,7 @@ class SplitFedV2(SharedServer):
         self.hand_out(self.clients, tally)
         for client in self.order(number):
             chain = [self.device(client), self.server]
-            for batch in client.batches.take(self.options.steps(client.batches.per_epoch)):
+            for batch in client.batches.take(self.steps(client)):
                 self.train_batch(chain, batch, client, tally)
         self.collect(self.clients, tally)
         return tally

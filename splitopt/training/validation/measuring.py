@@ -130,7 +130,7 @@ def measured_of(run: WireRun) -> Measured:
     predicted, measured = over_rounds(
         [program.replay_of(number).timeline for number in rounds], run.timelines
     )
-    dropped = tuple(("Dropped", text) for text in run.dropped)
+    dropped = (("Dropped", "; ".join(run.dropped)),) if run.dropped else ()
     return Measured(
         name=program.scenario.name,
         problem=program.problem,

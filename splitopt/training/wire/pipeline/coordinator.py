@@ -190,7 +190,7 @@ class Pipeline:
                 **values_in("batches.", client.batches.state_dict()),
                 **values_in("stream.", client.stream.state_dict()),
             }
-            steps = self.scheme.options.steps(client.batches.per_epoch)
+            steps = self.scheme.steps(client)
             self._send(n + 1, "begin", {"round": self.number, "steps": steps}, tensors)
         for j in range(self.nodes):
             tensors = {}

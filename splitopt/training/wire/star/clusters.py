@@ -37,7 +37,7 @@ class ClusterServer(Server):
         place = {client.name: n for n, client in enumerate(self.scheme.clients)}
         self.scheme.start_round()
         for group in self.scheme.groups(self.number):
-            steps = max(self.scheme.options.steps(c.batches.per_epoch) for c in group)
+            steps = max(self.scheme.steps(c) for c in group)
             members = [place[c.name] for c in group if place[c.name] in present]
             finished |= set(self._cluster(members, steps, tally))
         if not finished:

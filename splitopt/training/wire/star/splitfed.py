@@ -63,7 +63,7 @@ class SplitFedServer(Server):
     def _serve(self, n: int) -> _Served:
         """One client's round."""
         client, found = self.scheme.clients[n], _Served()
-        steps = self.scheme.options.steps(client.batches.per_epoch)
+        steps = self.scheme.steps(client)
         self.begin(n, steps)
         for batch in range(steps if client.cuts else 0):
             self._step(n, batch, found)
