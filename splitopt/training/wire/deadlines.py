@@ -47,19 +47,19 @@ class Deadline:
             It is neither.
         """
         plain = text.strip()
-        if plain.endswith("x"):
-            try:
-                return cls(float(plain[:-1]))
-            except ValueError as error:
-                if isinstance(error, InputError):
-                    raise
-                raise InputError.at(
-                    "deadline", f"is {text!r}, it must be a factor such as 3x, or 10 s"
-                ) from None
+        factor = seconds = None
         try:
-            return cls(None, units.parse(plain, "time"))
+            if plain.endswith("x"):
+                factor = float(plain[:-1])
+            else:
+                seconds = units.parse(plain, "time")
         except InputError as error:
             raise InputError.at("deadline", str(error)) from None
+        except ValueError:
+            raise InputError.at(
+                "deadline", f"is {text!r}, it must be a factor such as 3x, or 10 s"
+            ) from None
+        return cls(factor, seconds)
 
     def wait_s(self, planned_s: float) -> float:
         """Give the seconds of the wall to wait for what is planned to take so many."""

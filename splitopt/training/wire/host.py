@@ -225,24 +225,15 @@ def measure_chain(
 def measure_loopback() -> Loopback:
     """Send large and paced messages to oneself over an authenticated channel, and wait."""
     token = Token.new()
-    listener = listen("127.0.0.1", 0, token)
-    received: list[Channel] = []
-
-    def accept() -> None:
-        received.append(listener.accept(timeout_s=10.0))
-
-    thread = threading.Thread(target=accept, daemon=True)
-    thread.start()
     small, large = torch.zeros(_SMALL_BYTES // 4), torch.zeros(_LARGE_BYTES // 4)
-    try:
-        with connect("127.0.0.1", listener.port, token, 10.0) as sender:
-            thread.join(10.0)
-            with received[0] as receiver:
-                moving = _trips(sender, receiver, large, None, _LARGE_COUNT)
-                pace = Bucket(_SMALL_BYTES / _WAIT_S)
-                handing = _trips(sender, receiver, small, pace, _COUNT) - _WAIT_S
-    finally:
-        listener.close()
+    with (
+        listen("127.0.0.1", 0, token) as listener,
+        connect("127.0.0.1", listener.port, token, 10.0) as sender,
+        listener.accept(10.0) as receiver,
+    ):
+        moving = _trips(sender, receiver, large, None, _LARGE_COUNT)
+        pace = Bucket(_SMALL_BYTES / _WAIT_S)
+        handing = _trips(sender, receiver, small, pace, _COUNT) - _WAIT_S
     waking = usual_mean([pad_until(time.monotonic() + _WAIT_S) for _ in range(_COUNT)])
     return Loopback(_LARGE_BYTES / moving, max(handing, 0.0), max(waking, 0.0))
 

@@ -172,7 +172,7 @@ def run_wire(
         names = roles.parties(prepared.program)
         with (
             _places(prepared, setting.time_scale) if namespaces else nullcontext() as places,
-            _closing(_listen(setting, places)) as listener,
+            _listen(setting, places) as listener,
             Processes(path, names, listener.port, setting.token, join_s, places) as processes,
         ):
             run = _lead(prepared, made, setting, listener, join_s, callback, processes)
@@ -230,9 +230,7 @@ def run_rank(
         scale = scale_for(prepared, time_scale, any_speed)
         if at_scale is not None:
             at_scale(scale, prepared.program.replay.simulated_s)
-        with _closing(
-            listen(setting.host, 0 if rank.has_store else rank.port, setting.token)
-        ) as listener:
+        with listen(setting.host, 0 if rank.has_store else rank.port, setting.token) as listener:
             rank.publish(listener.port, join_s)
             own = replace(setting, time_scale=scale)
             return _lead(prepared, made, own, listener, join_s, callback)
@@ -323,11 +321,3 @@ def _listen(setting: Setting, places: Namespaces | None) -> Listener:
         return listen(None, 0, setting.token)
     with inside(places.path(0)):
         return listen(places.address(0), 0, setting.token)
-
-
-@contextmanager
-def _closing(listener: Listener) -> Iterator[Listener]:
-    try:
-        yield listener
-    finally:
-        listener.close()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from splitopt.errors import InputError
+from splitopt.training.wire.transport.errors import ChannelTimeoutError
 from splitopt.training.wire.transport.tokens import FILE_VARIABLE, TOKEN_VARIABLE, Token, read_token
 
 _STORE_KEY = "splitopt-port"
@@ -75,13 +78,15 @@ class Rank:
     def publish(self, port: int, timeout_s: float) -> None:
         """Leave the port of rank 0 in torchrun's store, if there is one."""
         if self.has_store:
-            _store(self, timeout_s).set(_STORE_KEY, str(port))
+            with _store(self, timeout_s) as store:
+                store.set(_STORE_KEY, str(port))
 
     def find_port(self, timeout_s: float) -> int:
         """Give the port on which rank 0 listens."""
         if not self.has_store:
             return self.port
-        return int(_store(self, timeout_s).get(_STORE_KEY))
+        with _store(self, timeout_s) as store:
+            return int(store.get(_STORE_KEY))
 
 
 def read_rank(
@@ -167,7 +172,16 @@ def _is_loopback(host: str) -> bool:
     return ipaddress.ip_address(str(address).partition("%")[0]).is_loopback
 
 
-def _store(rank: Rank, timeout_s: float):  # type: ignore[no-untyped-def]
-    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+@contextmanager
+def _store(rank: Rank, timeout_s: float) -> Iterator[Any]:
+    """Open torchrun's store; what it raises is turned into what a run says."""
+    from torch.distributed import DistError, TCPStore  # type: ignore[attr-defined]
 
-    return TCPStore(rank.host, rank.port, is_master=False, timeout=timedelta(seconds=timeout_s))
+    wait = timedelta(seconds=timeout_s)
+    try:
+        yield TCPStore(rank.host, rank.port, is_master=False, timeout=wait)
+    except DistError as error:
+        raise ChannelTimeoutError(
+            f"torchrun's store on {rank.host}:{rank.port} does not say where rank 0 listens "
+            f"({str(error).splitlines()[0]})"
+        ) from None

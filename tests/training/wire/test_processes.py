@@ -308,6 +308,34 @@ def test_wrong_numbers_of_processes(folder, rank, words):
         launch.run_rank(job, rank, Setting(Token.new()))
 
 
+def test_a_store_that_is_not_there_is_said():
+    """Torchrun's store goes with rank 0; what PyTorch raises then is no internal error."""
+    from splitopt.training.wire.transport.errors import ChannelTimeoutError
+    from splitopt.training.wire.transport.listener import listen
+
+    with listen(None, 0, Token.new()) as listener:
+        port = listener.port  # nobody's, once it is closed
+    with pytest.raises(ChannelTimeoutError, match=f"store on 127.0.0.1:{port} does not say where"):
+        Rank(1, 3, "127.0.0.1", port, has_store=True).find_port(1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("0 s", "deadline: is 0 s, it must be above 0"),
+        ("0.5x", "deadline: is 0.5x, a factor must be at least 1"),
+        ("twicex", "deadline: is 'twicex', it must be a factor such as 3x, or 10 s"),
+    ],
+)
+def test_a_deadline_is_refused_in_one_sentence(text, words):
+    """The field stands there once."""
+    from splitopt.training.wire.deadlines import Deadline
+
+    with pytest.raises(splitopt.InputError) as caught:
+        Deadline.read(text)
+    assert str(caught.value) == words
+
+
 @pytest.mark.slow
 def test_torchrun_starts_the_same_command(folder):
     """As its users expect: one command for all ranks, which it numbers."""

@@ -277,7 +277,8 @@ class Pipeline:
             elif message is None:
                 self._drop(rank, phase, str(arrival.error))
             elif message.kind == "refused" and rank > self.owners:
-                waiting.discard(self._refused(rank, phase, message))
+                if message.fields.get("round") == self.number:  # or it is of a batch given up
+                    waiting.discard(self._refused(rank, phase, message))
                 continue
             elif rank not in waiting or message.kind != kind:
                 self._drop(rank, phase, f"it sent {message.kind[:80]!r} where {kind!r} was due")
@@ -292,8 +293,7 @@ class Pipeline:
         """Drop an owner that a node cannot serve, and give its rank."""
         name, fields = self.timing.nodes[rank - self.owners - 1], message.fields
         owner = whole_number(fields, "owner", 0, self.owners)
-        is_of_now = fields.get("round") == self.number
-        if is_of_now and self.crew.channel(owner + 1) is not None:
+        if self.crew.channel(owner + 1) is not None:
             self._drop(owner + 1, phase, f"{name} says {str(fields.get('message'))[:500]}")
         return owner + 1
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from splitopt.training.copies import Copy
 from splitopt.training.schemes.base import Client, under
-from splitopt.training.wire.pipeline.held import load_held, state_of
+from splitopt.training.wire.pipeline.held import state_of
 from splitopt.training.wire.pipeline.messages import (
     ASK,
     FIRST,
@@ -145,10 +145,7 @@ class Node:
         """Take over the state of a round's owners."""
         number = whole_number(message.fields, "round")
         for owner in _owners_in(message, len(self.clients)):
-            tensors = under(dict(message.tensors), f"{owner}.")
-            load_held(self.held[owner], under(tensors, "held."))
-            self.clients[owner].stream.load_state_dict(under(tensors, "stream."))
-            self.walkers[owner].begin(number)
+            self.walkers[owner].begin(number, under(dict(message.tensors), f"{owner}."))
         self.recorder.take()
         self._sent = payloads(self._channels())
         self.control.send("set")

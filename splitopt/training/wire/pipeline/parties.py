@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 from splitopt.training.schemes.multihop import Multihop
@@ -82,5 +81,5 @@ def take_part(
         client = scheme.clients[rank - 1]
         Owner(client, held[0], scheme.criterion, control, timing, rank - 1, token).run()
         return
-    with closing(listen(host, 0, token)) as listener:
+    with listen(host, 0, token) as listener:
         Node(scheme.clients, held, control, listener, timing, index, token).run()

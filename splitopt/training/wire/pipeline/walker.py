@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from torch import Tensor
 
 from splitopt.training.parts import Part, Pass
+from splitopt.training.schemes.base import under
 from splitopt.training.wire.compute import COMPUTE
+from splitopt.training.wire.pipeline.held import load_held
 from splitopt.training.wire.pipeline.messages import ASK, GO, whole_number
 from splitopt.training.wire.pipeline.streams import STREAM, StreamLink, take_stream
 from splitopt.training.wire.pipeline.timing import ACTIVATIONS, GRADIENTS, Leg
@@ -55,10 +57,12 @@ class Walker:
         if message.fields.get("round") == self._round:  # or it is of a batch that was given up
             self._box.put(_Event(message, is_complete))
 
-    def begin(self, number: int) -> None:
-        """Begin a round, from the state of the owner's stream."""
-        self._round = number
-        with self._serving:  # what is left of an owner that was dropped comes to its end
+    def begin(self, number: int, tensors: dict[str, Tensor]) -> None:
+        """Begin a round, from the states of the owner's part and stream."""
+        with self._serving:  # what is left of an owner that was dropped comes to its end first
+            self._round = number
+            load_held(self.node.held[self.owner], under(tensors, "held."))
+            self.client.stream.load_state_dict(under(tensors, "stream."))
             while not self._box.empty():
                 self._box.get()
             self._links = {

@@ -109,11 +109,6 @@ class Timing:
         self.model_down = MODEL_DOWN[program.problem]
         self._round = lru_cache(maxsize=4)(self._read)
 
-    @property
-    def phases(self) -> tuple[str, ...]:
-        """Names of the phases in the order in which a client goes through them."""
-        return (self.model_down, *_BATCHED, MODEL_UP)
-
     def round(self, number: int) -> RoundTiming:
         """Give what a round (0, 1, ...) takes."""
         return self._round(number % self.program.rounds_known)

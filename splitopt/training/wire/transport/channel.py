@@ -211,6 +211,8 @@ class Channel:
             raise ChannelClosedError(f"{self.peer} has taken nothing for {stall_s:g} s") from None
         except OSError as error:
             raise self._gone(error) from None
+        except ValueError:  # it was closed here meanwhile: a closed socket has no number
+            raise self._gone(None) from None
 
     def _read(self, room: memoryview, deadline_s: float | None) -> int:
         """Read some bytes into a place."""
