@@ -90,9 +90,12 @@ def test_predicted_rounds_are_near_the_published_ones(part):
 def test_committed_results_are_current(part):
     """Tables, checks and picture follow from the committed runs, which are complete."""
     runs = part("runs").Runs.load(FOLDER / "results" / "runs.csv")
+    known = set()
     for setting in part("settings").SETTINGS:
         for case in setting.cases:
             assert all(runs.has(setting, case, seed) for seed in setting.seeds), case.name
+            known |= {(setting.name, case.name, seed) for seed in setting.seeds}
+    assert runs.points.keys() == known  # others would be in the means
     figures, checks = part("figures"), part("checks")
     tables = [
         figures.figure_5(runs),
@@ -104,6 +107,7 @@ def test_committed_results_are_current(part):
     for table in tables:
         path = FOLDER / "results" / f"{table.name}.md"
         assert path.read_text() == table.markdown(), f"{table.name}: run it again"
+        assert path.with_suffix(".csv").read_text() == table.csv(), f"{table.name}: run it again"
 
 
 def test_runs_are_what_the_command_trains(part):

@@ -30,23 +30,26 @@ def committed(part, name):
     return [json.loads(line) for line in text.splitlines()]
 
 
+def assert_table(part, name, table):
+    """Below its note, the page has the lines of the table and no others."""
+    main = part("__main__")
+    text = (main.RESULTS / f"{name}.md").read_text()
+    assert text == main.markdown(table, text.partition("\n\n")[0])
+
+
 def test_committed_runs_are_as_predicted(part):
     """Three runs of every plan: bytes and order exactly, median step and round within 15 %."""
     runs, rows = part("runs"), committed(part, "runs")
     assert runs.failures(rows) == []
     for scenario in runs.SYSTEMS:
         assert sum(row["scenario"] == scenario for row in rows) == 3
-    text = (part("__main__").RESULTS / "runs.md").read_text()
-    for line in runs.table(rows):
-        assert "| " + " | ".join(line) + " |" in text
+    assert_table(part, "runs", runs.table(rows))
 
 
 def test_committed_scales_are_those_of_their_rows(part):
     """The table is made of the rows, and bytes are right at any speed."""
     runs, rows = part("runs"), committed(part, "scales")
-    text = (part("__main__").RESULTS / "scales.md").read_text()
-    for line in runs.scale_table(rows):
-        assert "| " + " | ".join(line) + " |" in text
+    assert_table(part, "scales", runs.scale_table(rows))
     assert all(row["bytes_error"] == row["out_of_order"] == row["unmatched"] == 0 for row in rows)
     allowed = [row for row in rows if row["time_scale"] >= row["least_time_scale"]]
     assert {row["scenario"] for row in allowed} == set(runs.SYSTEMS)

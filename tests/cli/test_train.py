@@ -187,7 +187,7 @@ def test_signals_end_a_run_with_a_checkpoint(tmp_path, plan_file):
         text=True,
     )
     try:
-        for _ in range(600):
+        while started.poll() is None:
             if checkpoint.exists(state):
                 written = json.loads((state / checkpoint.FILE).read_text())
                 if written["history"]["rounds"]:
@@ -197,7 +197,6 @@ def test_signals_end_a_run_with_a_checkpoint(tmp_path, plan_file):
         out, err = started.communicate(timeout=60)
     finally:
         started.kill()
-    assert started.returncode == 130
-    assert "Interrupted after" in out
+    assert started.returncode == 130, err
     assert err == "--resume goes on from there.\n"
     assert f"Interrupted after {checkpoint.load(state).rounds} whole rounds" in out

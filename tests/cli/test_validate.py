@@ -175,11 +175,17 @@ def test_a_plan_whose_prediction_is_coarse_is_refused(capsys, monkeypatch, tmp_p
 
 
 def test_bad_input_is_one_sentence(capsys, tmp_path, plan_file):
-    """Exit code 2: a scale that is none, another model, an output over the plan."""
-    assert call(capsys, plan_file, "--time-scale", "-1")[0] == 2
-    code, _, err = call(capsys, plan_file, "--model", "lenet")
-    assert code == 2
-    assert "model" in err
-    code, _, err = call(capsys, plan_file, "-o", plan_file)
-    assert (code, "is the input" in err) == (2, True)
-    assert call(capsys, tmp_path / "none.json")[0] == 2
+    """Exit code 2: a scale that is none, no or another model, an output over the plan, no plan."""
+    before = plan_file.read_bytes()
+    for arguments, words in (
+        ((plan_file, "--time-scale", "-1"), "time_scale: is -1.0, it must be above 0"),
+        ((plan_file, "--model", "lenet"), "there is no shipped model 'lenet'"),
+        ((plan_file, "--model", "lenet12"), "is not the one that the plan was made for"),
+        ((plan_file, "-o", plan_file), "is the input"),
+        ((tmp_path / "none.json",), "none.json: there is no such file"),
+    ):
+        code, out, err = call(capsys, *arguments)
+        assert (code, out) == (2, "")
+        assert words in err
+        assert err.count("\n") == 1
+    assert plan_file.read_bytes() == before

@@ -183,7 +183,7 @@ def torchrun(folder, processes, *arguments, timeout=150):
     blocked = folder / "blocked"
     for name in ALONE:  # in front of what is installed
         (blocked / name).mkdir(parents=True, exist_ok=True)
-        (blocked / name / "__init__.py").write_text("raise ImportError('must not be needed')\\n")
+        (blocked / name / "__init__.py").write_text("raise ImportError('must not be needed')\n")
     environment = {
         **os.environ,
         "GLOO_SOCKET_IFNAME": "lo",
@@ -206,7 +206,7 @@ def torchrun(folder, processes, *arguments, timeout=150):
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             out, _ = process.communicate()
-            pytest.fail(f"torchrun hangs:\\n{out}")
+            pytest.fail(f"torchrun hangs:\n{out}")
     return process.returncode, out
 
 

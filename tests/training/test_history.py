@@ -54,13 +54,13 @@ def test_files(tmp_path):
         ("accuracy", "high", "accuracy: is 'high'"),
         ("round", 7, "round: is 7, it must be 1"),
         ("samples", 1.5, "samples: is 1.5"),
-        ("traffic_bytes", {"smashed": True}, "object of numbers"),
-        ("dropped", [1], "list of texts"),
+        ("traffic_bytes", {"smashed": True}, "traffic_bytes: must be an object of numbers"),
+        ("dropped", [1], "dropped: must be a list of texts"),
     ],
 )
 def test_rows_that_are_none_are_refused(field, value, words):
     """With their place."""
     document = HISTORY.to_dict()
     document["rounds"][0][field] = value
-    with pytest.raises(InputError, match=rf"h: rounds\[0\]\.\w*:? ?.*{words.split(': ')[-1]}"):
+    with pytest.raises(InputError, match=rf"^h: rounds\[0\]\.{words}"):
         History.from_dict(document, "h")

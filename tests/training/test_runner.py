@@ -163,16 +163,16 @@ def test_a_loss_that_is_not_finite_names_round_and_client(plan_of):
     [
         ({"rounds": 0}, "rounds: is 0"),
         ({"scheme": "vanilla"}, "choose one of splitfed_v1"),
-        ({"seed": -1}, "seed"),
+        ({"seed": -1}, "seed: is -1, it must be a whole number"),
         ({"device": "tpu"}, "device: is 'tpu'"),
-        ({"samples": "all"}, "samples"),
+        ({"samples": "all"}, "samples: is 'all', it must be one of plan, data"),
         ({"options": Options(local_steps=3)}, "local_steps: is 3, the plan says None"),
-        ({"target_accuracy": 2.0}, "target_accuracy"),
-        ({"resume": True}, "resume"),
+        ({"target_accuracy": 2.0}, "target_accuracy: is 2.0, it must be above 0"),
+        ({"resume": True}, "resume: needs the folder of a checkpoint"),
         ({"model": "vgg11"}, "too small for vgg11"),
         ({"model": "no-such"}, "no shipped model"),
         ({"data": ([[0.0] * 64] * 9, [0, 1, 11] * 3)}, "samples of 64 float32"),
-        ({"match": "luck"}, "match"),
+        ({"match": "luck"}, "match: is 'luck', it must be one of structure"),
     ],
 )
 def test_wrong_arguments_are_refused(plan_of, arguments, words):

@@ -114,15 +114,15 @@ def test_nobody_overtakes_and_only_ways_in_and_out_overlap():
     third = Visit(station, EXCLUSIVE)
     fourth = Visit(station, RECEIVE)
     first.end()
-    assert not third.is_in.is_set()  # one way is still busy
-    assert not fourth.is_in.is_set()  # its way is free, but somebody came before
+    assert not third.is_in.wait(0.1)  # one way is still busy
+    assert not fourth.is_in.wait(0.1)  # its way is free, but somebody came before
     second.end()
     assert third.is_in.wait(20)
-    assert not fourth.is_in.is_set()
+    assert not fourth.is_in.wait(0.1)
     third.end()
     assert fourth.is_in.wait(20)
     fifth = Visit(station, RECEIVE)
-    assert not fifth.is_in.is_set()
+    assert not fifth.is_in.wait(0.1)
     fourth.end()
     assert fifth.is_in.wait(20)
     fifth.end()

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 import splitopt  # noqa: E402
 from splitopt.errors import CapabilityError  # noqa: E402
+from splitopt.scenario import Scenario  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402
 from splitopt.training.wire.link_rates import of_devices, of_pipeline  # noqa: E402
 from splitopt.training.wire.transport import links, namespaces  # noqa: E402
@@ -134,12 +135,13 @@ def test_the_rates_of_a_pipelines_links(plan_of):
 
 
 def test_the_rates_of_devices(plan_of):
-    program = program_of(plan_of("digits-splitfed"))
-    rates = of_devices(program, 1.0)
-    assert rates.keys() <= {(n + 1, 0) for n in range(len(program.clients))} | {
-        (0, n + 1) for n in range(len(program.clients))
-    }
-    assert all(0 < rate < 1e9 for rate in rates.values())
+    """Each has its shares of its own links, on a clock of half the speed."""
+    plan, scenario, expected = plan_of("digits-splitfed"), Scenario.load("digits-splitfed"), {}
+    for n, device in enumerate(scenario.fleet()):
+        for pair, way in (((n + 1, 0), "upload"), ((0, n + 1), "download")):
+            link = scenario.link(device, f"{way[:-4]}link").rate
+            expected[pair] = plan.decision[f"{way}_share"][n] * link / 8 / 2
+    assert of_devices(program_of(plan), 2.0) == pytest.approx(expected)
 
 
 def test_a_link_with_more_than_one_rate_is_refused(plan_of):
