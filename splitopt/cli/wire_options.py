@@ -191,6 +191,8 @@ def say_scale(scale: float, round_s: float) -> None:
 
 def report_measured(run: Run) -> None:
     """Say what was measured, if anything was."""
+    from statistics import median
+
     from splitopt.report.numbers import seconds
     from splitopt.training.wire.launch import WireRun
 
@@ -198,10 +200,13 @@ def report_measured(run: Run) -> None:
         return
     for text in run.dropped:
         typer.echo(f"Dropped: {text}")
-    measured = sorted(timeline.makespan_s for timeline in run.timelines)
-    if measured:
-        predicted = [run.program.replay_of(r.origin["round"]).simulated_s for r in run.timelines]
+    if run.timelines:
+        measured = median(timeline.makespan_s for timeline in run.timelines)
+        predicted = median(
+            run.program.replay_of(timeline.origin["round"]).simulated_s
+            for timeline in run.timelines
+        )
         typer.echo(
-            f"Median round: measured {seconds(measured[len(measured) // 2])} s, predicted "
-            f"{seconds(sorted(predicted)[len(predicted) // 2])} s (time scale {run.time_scale:g})"
+            f"Median round: measured {seconds(measured)} s, predicted {seconds(predicted)} s "
+            f"(time scale {run.time_scale:g})"
         )

@@ -22,7 +22,7 @@ EXPORTERS = {
     "torch": "splitopt.export.torch_parts",
     "torch-pipelining": "splitopt.export.torch_pipelining",
 }
-"""Format -> the module that writes it, with ``SUMMARY`` and ``files(job)``."""
+"""Format -> the module that writes it, with ``files(job)``."""
 
 
 def exporter(name: str) -> Any:

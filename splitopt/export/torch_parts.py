@@ -19,8 +19,6 @@ of a client. Written by splitopt; ``parts.json`` says for which plan. It needs P
 """
 '''
 
-SUMMARY = "the parts as modules in plain PyTorch, with a loader"
-
 
 def files(job: Job) -> dict[str, bytes]:
     """Give the files of the folder, by name.

@@ -17,7 +17,6 @@ from splitopt.export.job import Job
 from splitopt.export.manifest import json_text
 from splitopt.export.readme import pipeline_readme
 
-SUMMARY = "the parts, and a script that runs them as a pipeline with torchrun"
 FORMAT = "splitopt-torch-pipelining"
 VERSION = 1
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
+from splitopt.errors import InputError
+from splitopt.files import write_atomic
 from splitopt.report.numbers import plain
 
 COLOURS = ("#4477aa", "#228833", "#ccbb44", "#ee6677", "#66ccee", "#aa3377", "#bbbbbb")
@@ -15,6 +18,9 @@ COLOURS = ("#4477aa", "#228833", "#ccbb44", "#ee6677", "#66ccee", "#aa3377", "#b
 _DASHES: tuple[tuple[float, ...], ...] = ((), (5.0, 1.8), (1.2, 1.4), (6.0, 1.5, 1.2, 1.5))
 _MARKERS = ("o", "s", "^", "D")
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+
+SUFFIXES = (".html", ".svg", ".png")
+"""What a chart is written as: in a page, or alone."""
 
 
 @dataclass(frozen=True)
@@ -203,3 +209,19 @@ def svg_text(figure: Any) -> str:
         figure.savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
     text = buffer.getvalue()
     return text[text.index("<svg") :]
+
+
+def check_suffix(path: Path, what: str) -> None:
+    """Refuse a file whose suffix names no format that a chart is written in."""
+    if path.suffix not in SUFFIXES:
+        raise InputError(f"{path}: {what} ends in {', '.join(SUFFIXES)}")
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a figure as .svg or .png."""
+    if path.suffix == ".svg":
+        write_atomic(path, svg_text(figure))
+        return
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    write_atomic(path, buffer.getvalue())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 
 from splitopt.errors import InputError
 from splitopt.files import write_atomic
-from splitopt.report.charts import COLOURS, svg_text
+from splitopt.report.charts import COLOURS, check_suffix, save_figure, svg_text
 from splitopt.report.numbers import percent, seconds
 from splitopt.report.page import template
 from splitopt.timeline import FloatArray, Timeline, Usage
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 MOST_TASKS = 1500
 MOST_ROWS = 40
 SHARED_KINDS = ("node", "link", "interface", "server")
-SUFFIXES = (".html", ".svg", ".png")
 _BINS = 240
 _EDGED = 700
 _NUMBERED = 0.012
@@ -34,8 +32,7 @@ Span = tuple[float, float]
 
 def check_gantt_path(path: Path) -> None:
     """Refuse a file whose suffix names no format."""
-    if path.suffix not in SUFFIXES:
-        raise InputError(f"{path}: a Gantt chart ends in {', '.join(SUFFIXES)}")
+    check_suffix(path, "a Gantt chart")
 
 
 def save_gantt(
@@ -46,12 +43,8 @@ def save_gantt(
     span = chosen_span(replay.timeline, start_s, end_s)
     if path.suffix == ".html":
         write_atomic(path, replay_to_html(replay, span))
-    elif path.suffix == ".svg":
-        write_atomic(path, svg_text(gantt_figure(replay.timeline, span)))
     else:
-        buffer = io.BytesIO()
-        gantt_figure(replay.timeline, span).savefig(buffer, format="png", dpi=130)
-        write_atomic(path, buffer.getvalue())
+        save_figure(gantt_figure(replay.timeline, span), path)
 
 
 def chosen_span(

@@ -5,7 +5,6 @@ Free of PyTorch: everything is in the history.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,9 +13,17 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from splitopt.errors import InputError
 from splitopt.files import write_atomic
-from splitopt.report.charts import Curve, Panel, Style, line_styles, panels_figure, svg_text
+from splitopt.report.charts import (
+    Curve,
+    Panel,
+    Style,
+    check_suffix,
+    line_styles,
+    panels_figure,
+    save_figure,
+    svg_text,
+)
 from splitopt.report.content import Column, Figure, Table
 from splitopt.report.numbers import percent, seconds
 from splitopt.report.page import template
@@ -25,7 +32,6 @@ from splitopt.report.terminal import table_in_terminal
 from splitopt.training.history import TRAFFIC, History, RoundRow
 from splitopt.units import readable_bytes
 
-SUFFIXES = (".html", ".svg", ".png")
 MOST_ROWS = 24
 KINDS = {
     "smashed": "smashed data",
@@ -40,15 +46,14 @@ ENDINGS = {
     "target": "The accuracy that was wanted was reached after {} rounds",
     "patience": "Stopped after {} rounds, as the accuracy rose no more",
     "interrupted": "Interrupted after {} whole rounds",
-    "failed": "Stopped after {} rounds by a number that is not finite",
+    "failed": "Stopped by an error after {} rounds",
 }
 _TEST = (5.0, 1.8)
 
 
 def check_plot_path(path: Path) -> None:
     """Refuse a file whose suffix names no format."""
-    if path.suffix not in SUFFIXES:
-        raise InputError(f"{path}: a plot ends in {', '.join(SUFFIXES)}")
+    check_suffix(path, "a plot")
 
 
 def save_plot(runs: Mapping[str, History], path: Path, stopped: str = "rounds") -> None:
@@ -66,12 +71,8 @@ def save_plot(runs: Mapping[str, History], path: Path, stopped: str = "rounds") 
     check_plot_path(path)
     if path.suffix == ".html":
         write_atomic(path, training_to_html(runs, stopped))
-    elif path.suffix == ".svg":
-        write_atomic(path, svg_text(training_figure(runs)))
     else:
-        buffer = io.BytesIO()
-        training_figure(runs).savefig(buffer, format="png", dpi=130)
-        write_atomic(path, buffer.getvalue())
+        save_figure(training_figure(runs), path)
 
 
 def training_to_terminal(history: History, stopped: str) -> RenderableType:
