@@ -104,13 +104,16 @@ class Link(Part):
 
 
 class Links(Part):
-    """The shared downlink and uplink; a device may override fields of its own link.
+    """The downlink and uplink between devices and servers or nodes; a device may override its own.
 
+    ``shared`` is true where all devices share one downlink and one uplink, such as a radio cell or
+    one access point; false where every device has a downlink and an uplink of its own at that rate.
     ``nodes`` is about the links between compute nodes.
     """
 
     downlink: Link
     uplink: Link
+    shared: bool = True
     nodes: NodeLinks | None = None
 
 
