@@ -20,15 +20,22 @@ def messages_table() -> Table:
         for name in ("price_consensus", "dp_mora"):
             options: dict[str, Any] = {"clip": True} if name == "dp_mora" else {}
             result = solve(problem, name, **options)
-            counts = [f"{number:,}" for number in _counts(result.details)]
+            counts = [_shown(number) for number in _counts(result.details)]
             above = f"{100 * (result.objective / best - 1):.4f}"
             rows.append([f"{title}, `{name}`", *counts, above, result.outcome])
     head = ["model, solver", "rounds", "messages", "bytes", "% above the optimum", "outcome"]
     note = (
         "Sum of latencies at the settings of Tables 2 and 3. A round of `price_consensus` is a "
-        "question to all devices, one of `dp_mora` a pass over the four blocks of Algorithm 1."
+        "question to all devices, one of `dp_mora` a pass over the four blocks of Algorithm 1. "
+        "How many steps its flow takes hangs on the last bits of a machine's arithmetic, so that "
+        "its counts are to two digits."
     )
     return Table("messages", head, rows, note)
+
+
+def _shown(number: int) -> str:
+    """Write a count: exactly, or to two digits where it depends on the machine."""
+    return f"about {float(f'{number:.2g}'):,.0f}" if number >= 1e6 else f"{number:,}"
 
 
 def _counts(details: Mapping[str, Any]) -> tuple[int, int, int]:

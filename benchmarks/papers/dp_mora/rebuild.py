@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.papers.dp_mora.bars import draw_figure_2
 from benchmarks.papers.dp_mora.comparison import objectives_table, reductions_table
 from benchmarks.papers.dp_mora.contradictions import contradictions
 from benchmarks.papers.dp_mora.figures import draw
+from benchmarks.papers.dp_mora.lemmas import convexity, lemmas_table
 from benchmarks.papers.dp_mora.messages import messages_table
 from benchmarks.papers.dp_mora.published import MODELS, published
+from benchmarks.papers.dp_mora.regressions import regressions_table
 from benchmarks.papers.dp_mora.schemes import Planned, ours, problem_at
 from benchmarks.papers.dp_mora.sweeps import Point, rounds_table, sweep, text_table
 from benchmarks.papers.dp_mora.waiting import waiting_table
@@ -27,7 +30,11 @@ def rebuild(folder: Path) -> Iterator[Path]:
     for model in MODELS:
         for table in default_tables(model, problems[model], plans[model]):
             yield from _save(table, folder)
-    yield from _save(messages_table(), folder)
+    yield draw_figure_2(problems, plans, folder)
+    for table in (regressions_table(), lemmas_table(), messages_table()):
+        yield from _save(table, folder)
+    write_atomic(folder / "convexity.md", convexity())
+    yield folder / "convexity.md"
     points = {figure: sweep(figure) for figure in published()["sweeps"]}
     for figure, found in points.items():
         yield from _save(rounds_table(figure, found), folder)
