@@ -30,7 +30,8 @@ from splitopt.profiles.provenance import Provenance
 from splitopt.profiles.uncounted import (
     Uncounted,
     check_uncounted,
-    expect_counted,
+    expect_work,
+    has_work,
     read_uncounted,
 )
 
@@ -382,14 +383,14 @@ class ModelProfile:
             np.diff(self.device_backward_flop, prepend=0.0),
         )
 
+    @property
+    def has_work(self) -> bool:
+        """Whether work was counted, but for a trifle at most."""
+        return has_work(self)
+
     def expect_work(self) -> None:
         """Raise `InputError` if work was not counted, or more than a trifle of it was not."""
-        if self.work_unit == "none":
-            raise InputError(
-                f"profile {self.name!r} has no work, only measured times; name a machine "
-                f"({', '.join(self.machines)}) instead of a speed, and no fill by FLOP"
-            )
-        expect_counted(self)
+        expect_work(self)
 
     def _times(self, machine: str) -> MachineTimes:
         if machine not in self.machines:

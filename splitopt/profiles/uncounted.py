@@ -140,8 +140,18 @@ def more_than_a_trifle(profile: ModelProfile) -> tuple[Uncounted, ...]:
     return tuple(found)
 
 
-def expect_counted(profile: ModelProfile) -> None:
-    """Raise `InputError` if more than a trifle of the work was not counted."""
+def has_work(profile: ModelProfile) -> bool:
+    """Return whether the work of a profile was counted, but for a trifle at most."""
+    return profile.work_unit != "none" and not more_than_a_trifle(profile)
+
+
+def expect_work(profile: ModelProfile) -> None:
+    """Raise `InputError` if no work was counted, or more than a trifle of it was not."""
+    if profile.work_unit == "none":
+        raise InputError(
+            f"profile {profile.name!r} has no work, only measured times; name a machine "
+            f"({', '.join(profile.machines)}) instead of a speed, and no fill by FLOP"
+        )
     if not (missing := more_than_a_trifle(profile)):
         return
     names = list(_by_operator(missing))
@@ -150,7 +160,7 @@ def expect_counted(profile: ModelProfile) -> None:
     where = f"layer {layers[0]}" if len(layers) == 1 else f"{len(layers)} layers, {layers[0]} first"
     machines = f" (it has {', '.join(profile.machines)})" if profile.machines else ""
     raise InputError(
-        f"profile {profile.name!r} lacks work: {shown} ran in {where} and has no formula, so "
+        f"profile {profile.name!r} lacks work: there is no formula for {shown} in {where}, so "
         "seconds do not follow from a speed ('compute'); profile the model with --measure MACHINE "
         f"and plan with 'machine' instead{machines}, or declare the work with "
         "--flop OPERATOR=FILE.py:FUNCTION (flop_formulas in profiles.trace)"
