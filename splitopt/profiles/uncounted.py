@@ -155,7 +155,9 @@ def expect_work(profile: ModelProfile) -> None:
     if not (missing := more_than_a_trifle(profile)):
         return
     names = list(_by_operator(missing))
-    shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if names[_SHOWN:] else "")
+    shown = ", ".join(names[:_SHOWN]) + (
+        f" and {len(names) - _SHOWN} more" if names[_SHOWN:] else ""
+    )
     layers = list(dict.fromkeys(item.layer for item in missing))
     where = f"layer {layers[0]}" if len(layers) == 1 else f"{len(layers)} layers, {layers[0]} first"
     machines = f" (it has {', '.join(profile.machines)})" if profile.machines else ""

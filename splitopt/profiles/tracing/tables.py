@@ -169,9 +169,7 @@ def _checked(split: SplitModel) -> str:
     return f"Outputs and gradients of the module split at all cuts and of the whole {same}."
 
 
-def _uncounted(
-    split: SplitModel, counts: Counts, runs: Sequence[range]
-) -> tuple[Uncounted, ...]:
+def _uncounted(split: SplitModel, counts: Counts, runs: Sequence[range]) -> tuple[Uncounted, ...]:
     """List the operators without known work by layer of the profile and phase, per sample."""
     found = []
     for run in runs:

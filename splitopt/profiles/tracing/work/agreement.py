@@ -173,7 +173,9 @@ def _recurrent(part: Any, given: Any, out: Any) -> Expected | None:  # noqa: ARG
         wanted = layer > 0 or _trained(data)
         back += directions * (into * (1 + wanted) + (2 * steps - sequences) * own + 2 * projected)
     every = [_trained(weight) for weight in part.parameters()]
-    return Expected(forward, back if all(every) else 0 if not (any(every) or _trained(data)) else None)
+    return Expected(
+        forward, back if all(every) else 0 if not (any(every) or _trained(data)) else None
+    )
 
 
 _RULES: dict[type[nn.Module], Callable[[Any, Any, Any], Expected | None]] = {

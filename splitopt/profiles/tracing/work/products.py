@@ -97,9 +97,7 @@ def _trilinear(call: Call) -> float:
     """
     expanded = [set(call[f"expand{number}"]) for number in (1, 2, 3)]
     rank = len(call["i1"].shape) + len(expanded[0])
-    sizes = [
-        _expanded(call.size(f"i{number}"), expanded[number - 1], rank) for number in (1, 2, 3)
-    ]
+    sizes = [_expanded(call.size(f"i{number}"), expanded[number - 1], rank) for number in (1, 2, 3)]
     summed = set(call["sumdim"])
     first = summed & expanded[2]
     pair = _broadcast(sizes[0], sizes[1])

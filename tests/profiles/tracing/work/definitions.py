@@ -93,7 +93,9 @@ def convolution(x, weight, stride=1, padding=0, dilation=1, groups=1):
         total = Number(0)
         for index in np.ndindex(per_group, *kernel):
             source, *offset = index
-            position = [a * stride - padding + o * dilation for a, o in zip(at, offset, strict=True)]
+            position = [
+                a * stride - padding + o * dilation for a, o in zip(at, offset, strict=True)
+            ]
             inside = all(0 <= p < side for p, side in zip(position, x.shape[2:], strict=True))
             group = channel // made_per_group
             number = x[(sample, group * per_group + source, *position)] if inside else padded
@@ -116,7 +118,9 @@ def transposed_convolution(x, weight, stride=1, padding=0, dilation=1, groups=1)
         for index in np.ndindex(weight.shape[1:]):
             made, *offset = index
             sent = x[place] * weight[(channel, *index)]
-            position = [a * stride - padding + o * dilation for a, o in zip(at, offset, strict=True)]
+            position = [
+                a * stride - padding + o * dilation for a, o in zip(at, offset, strict=True)
+            ]
             if all(0 <= p < side for p, side in zip(position, sizes, strict=True)):
                 to = (sample, channel // per_group * weight.shape[1] + made, *position)
                 found[to] = found[to] + sent

@@ -123,18 +123,16 @@ def test_recurrent_layers(definitions, counted, kind, options, wanted, dtype):
     layer = getattr(nn, kind)(3, 4, **options).to(dtype)
     x = torch.randn(5, 2, 3, dtype=dtype, requires_grad=wanted)
     expected = tensor_numbers(definitions, x)
-    named = {
-        name: tensor_numbers(definitions, item) for name, item in layer.named_parameters()
-    }
+    named = {name: tensor_numbers(definitions, item) for name, item in layer.named_parameters()}
     for level in range(layer.num_layers):
         directions = []
         for reverse in range(1 + layer.bidirectional):
             end = f"l{level}{'_reverse' * reverse}"
-            own = [named[f"{part}_{end}"] for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+            own = [
+                named[f"{part}_{end}"] for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            ]
             own += [named[f"weight_hr_{end}"]] if layer.proj_size else []
-            directions.append(
-                definitions.recurrent(kind, expected, own, 4, reverse=bool(reverse))
-            )
+            directions.append(definitions.recurrent(kind, expected, own, 4, reverse=bool(reverse)))
         expected = np.concatenate(directions, axis=2)
     compare(definitions, counted(layer, x), expected)
 
