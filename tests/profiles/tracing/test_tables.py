@@ -28,7 +28,8 @@ def resnet18():
 
 
 # Multiply-accumulates of a forward pass as torchvision prints them in its table of pre-trained
-# weights (the column GFLOPS holds GMAC); MobileNetV2 is the 300 M of Sandler et al. (2018), Table 4.
+# weights (the column GFLOPS holds GMAC); MobileNetV2 has the 300 M of Sandler et al. (2018),
+# Table 4.
 PRINTED_GMAC = {
     "resnet18": 1.81,
     "resnet34": 3.66,
@@ -39,16 +40,12 @@ PRINTED_GMAC = {
     "vgg19": 19.63,
     "mobilenetv2": 0.30,
 }
+LARGE = ("resnet34", "resnet50", "resnet101")
 
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(
-            name, marks=[pytest.mark.slow] * (name in ("resnet34", "resnet50", "resnet101"))
-        )
-        for name in PRINTED_GMAC
-    ],
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in PRINTED_GMAC],
 )
 def test_work_of_shipped_networks_is_what_is_printed(name):
     """At 224 x 224; backward costs twice forward, but for the gradient of the image.
@@ -96,7 +93,7 @@ def test_mobilenet_for_small_images_by_hand():
 
 
 def test_gpt_by_hand():
-    """Per position 12 d^2 in each block and the head; 2 T d in attention, backward half as much more.
+    """Per position 12 d^2 in each block, 2 T d in its attention, and the head.
 
     Kaplan et al. (2020), Table 1, without the embedding, in multiply-accumulates. On shapes alone
     attention is not fused, so that backward costs twice forward.

@@ -143,19 +143,19 @@ def _linear(part: Any, given: Tensor, out: Tensor) -> Expected:
 
 
 def _convolution(part: Any, given: Tensor, out: Tensor) -> Expected:
-    """Every value out takes one kernel over the channels of its group."""
+    """Take one kernel over the channels of its group for every value out."""
     taken = part.in_channels // part.groups * math.prod(part.kernel_size)
     return _both_ways(out.numel() * taken, given, part.weight)
 
 
 def _transposed(part: Any, given: Tensor, out: Tensor) -> Expected:  # noqa: ARG001
-    """Every value in gives one kernel over the channels of its group."""
+    """Send one kernel over the channels of its group for every value in."""
     sent = part.out_channels // part.groups * math.prod(part.kernel_size)
     return _both_ways(given.numel() * sent, given, part.weight)
 
 
 def _recurrent(part: Any, given: Any, out: Any) -> Expected | None:  # noqa: ARG001
-    """Steps times gates times widths, by layer; the first state is zero and needs no gradient."""
+    """Return steps times gates times widths; the first state is zero and needs no gradient."""
     gates = {"LSTM": 4, "GRU": 3}.get(part.mode, 1)
     if isinstance(given, PackedSequence):
         data, steps, sequences = given.data, given.data.shape[0], int(given.batch_sizes[0])
@@ -173,9 +173,9 @@ def _recurrent(part: Any, given: Any, out: Any) -> Expected | None:  # noqa: ARG
         wanted = layer > 0 or _trained(data)
         back += directions * (into * (1 + wanted) + (2 * steps - sequences) * own + 2 * projected)
     every = [_trained(weight) for weight in part.parameters()]
-    return Expected(
-        forward, back if all(every) else 0 if not (any(every) or _trained(data)) else None
-    )
+    if all(every):
+        return Expected(forward, back)
+    return Expected(forward, None if any(every) or _trained(data) else 0)
 
 
 _RULES: dict[type[nn.Module], Callable[[Any, Any, Any], Expected | None]] = {

@@ -91,7 +91,7 @@ def broadcast_product(name: str, args: Any, out: Any) -> int:
 
 
 def declared_flop(formula: Declared, args: Any, kwargs: Mapping[str, Any], out: Any) -> Any:
-    """Call a declared formula on shapes, as PyTorch's counter does; ``out_shape`` if it takes it."""
+    """Call a declared formula on shapes as PyTorch's counter does; ``out_shape`` is optional."""
     if getattr(formula, "_get_raw", False):
         return formula(*args, **kwargs, out_val=out)
     shapes, named = _shapes(tuple(args)), {key: _shapes(value) for key, value in kwargs.items()}

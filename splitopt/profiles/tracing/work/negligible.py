@@ -115,7 +115,8 @@ _RESAMPLING = """
     fractional_max_pool3d fractional_max_pool3d_backward grid_sampler_2d grid_sampler_2d_backward
     grid_sampler_3d grid_sampler_3d_backward max_pool2d_with_indices
     max_pool2d_with_indices_backward max_pool3d_with_indices max_pool3d_with_indices_backward
-    max_pool2d_backward max_unpool2d max_unpool3d mkldnn_max_pool2d mkldnn_max_pool2d_backward mkldnn_max_pool3d
+    max_pool2d_backward max_unpool2d max_unpool3d mkldnn_max_pool2d mkldnn_max_pool2d_backward
+    mkldnn_max_pool3d
     mkldnn_max_pool3d_backward mkldnn_adaptive_avg_pool2d mkldnn_adaptive_avg_pool2d_backward
     upsample_bicubic2d upsample_bicubic2d_backward upsample_bilinear2d
     upsample_bilinear2d_backward upsample_linear1d upsample_linear1d_backward upsample_nearest1d

@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def definitions():
-    """The layers from their definitions, on numbers that count."""
+    """Return the layers from their definitions, on numbers that count."""
     spec = importlib.util.spec_from_file_location(
         "definitions", Path(__file__).with_name("definitions.py")
     )
@@ -21,7 +21,7 @@ def definitions():
 
 @pytest.fixture(scope="session")
 def counted():
-    """A function that runs something forward and backward and returns the two counts in FLOP.
+    """Return a function that runs something forward and backward and counts both in FLOP.
 
     The backward pass starts at the first tensor returned, and all operators must have a formula.
     """

@@ -73,13 +73,17 @@ def contraction(left, right, inner):
 
 
 def linear(x, weight):
-    """(..., inputs) to (..., outputs)."""
+    """Map (..., inputs) to (..., outputs)."""
     flat = x.reshape(-1, x.shape[-1])
     return contraction(flat, weight.T, x.shape[-1]).reshape(*x.shape[:-1], -1)
 
 
+def _position(at, offset, stride, padding, dilation):
+    return [a * stride - padding + o * dilation for a, o in zip(at, offset, strict=True)]
+
+
 def convolution(x, weight, stride=1, padding=0, dilation=1, groups=1):
-    """(samples, channels, *size) with weights (out, channels / groups, *kernel)."""
+    """Convolve (samples, channels, *size) with weights (out, channels / groups, *kernel)."""
     kernel = weight.shape[2:]
     sizes = [
         (side + 2 * padding - dilation * (k - 1) - 1) // stride + 1
@@ -93,9 +97,7 @@ def convolution(x, weight, stride=1, padding=0, dilation=1, groups=1):
         total = Number(0)
         for index in np.ndindex(per_group, *kernel):
             source, *offset = index
-            position = [
-                a * stride - padding + o * dilation for a, o in zip(at, offset, strict=True)
-            ]
+            position = _position(at, offset, stride, padding, dilation)
             inside = all(0 <= p < side for p, side in zip(position, x.shape[2:], strict=True))
             group = channel // made_per_group
             number = x[(sample, group * per_group + source, *position)] if inside else padded
@@ -105,7 +107,7 @@ def convolution(x, weight, stride=1, padding=0, dilation=1, groups=1):
 
 
 def transposed_convolution(x, weight, stride=1, padding=0, dilation=1, groups=1):
-    """(samples, channels, *size) with weights (channels, out / groups, *kernel)."""
+    """Spread (samples, channels, *size) by weights (channels, out / groups, *kernel)."""
     kernel = weight.shape[2:]
     sizes = [
         (side - 1) * stride - 2 * padding + dilation * (k - 1) + 1
@@ -118,9 +120,7 @@ def transposed_convolution(x, weight, stride=1, padding=0, dilation=1, groups=1)
         for index in np.ndindex(weight.shape[1:]):
             made, *offset = index
             sent = x[place] * weight[(channel, *index)]
-            position = [
-                a * stride - padding + o * dilation for a, o in zip(at, offset, strict=True)
-            ]
+            position = _position(at, offset, stride, padding, dilation)
             if all(0 <= p < side for p, side in zip(position, sizes, strict=True)):
                 to = (sample, channel // per_group * weight.shape[1] + made, *position)
                 found[to] = found[to] + sent
@@ -170,7 +170,7 @@ def recurrent(kind, x, weights, hidden, *, reverse=False):
 
 
 def attention(query, key, value):
-    """(heads, positions, width) each; every head of the keys serves as many of the queries."""
+    """Attend over (heads, positions, width) each; a head of keys serves several of queries."""
     serves = query.shape[0] // key.shape[0]
     found = []
     for head in range(query.shape[0]):
@@ -185,7 +185,7 @@ def attention(query, key, value):
 
 
 def distances(one, two):
-    """(rows, width) each to Euclidean distances: a square for each pair and coordinate."""
+    """Map (rows, width) each to Euclidean distances: a square for each pair and coordinate."""
     found = np.empty((len(one), len(two)), dtype=object)
     for i, j in np.ndindex(found.shape):
         total = Number(0)
@@ -197,7 +197,7 @@ def distances(one, two):
 
 
 def bilinear(one, two, weight):
-    """(samples, m), (samples, n), (outputs, m, n): first with the first input, then the other."""
+    """Take (samples, m), (samples, n), (outputs, m, n): one input first, then the other."""
     found = np.empty((len(one), len(weight)), dtype=object)
     for sample, made in np.ndindex(found.shape):
         half = contraction(one[sample : sample + 1], weight[made], one.shape[1])

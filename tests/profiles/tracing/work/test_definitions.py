@@ -100,6 +100,7 @@ def test_a_frozen_convolution_costs_the_gradient_of_its_input(
     compare(definitions, counted(layer, x), expected)
 
 
+_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 RECURRENT = [
     ("LSTM", {}),
     ("LSTM", {"num_layers": 2}),

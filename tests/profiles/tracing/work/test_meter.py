@@ -27,7 +27,7 @@ def library():
     found.impl("gelu", torch.nn.functional.gelu, "CPU")
     found.impl("composed", lambda x, w: torch.matmul(x, w), "CompositeImplicitAutograd")
 
-    def setup(ctx, inputs, output):  # noqa: ARG001
+    def setup(ctx, inputs, output):
         ctx.save_for_backward(*inputs)
 
     def backward(ctx, grad):
@@ -95,7 +95,7 @@ def test_declared_work_is_counted(library, by_name):
     formulas = {
         "workmeter::scan" if by_name else library.scan: lambda x, w: 2 * x[0] * x[1] * w[1],
         "workmeter.scan_backward" if by_name else library.scan_backward.default: (
-            lambda g, x, w, out_shape: 4 * g[0] * w[0] * out_shape[1][1]  # noqa: ARG005
+            lambda g, x, w, out_shape: 4 * g[0] * w[0] * out_shape[1][1]
         ),
     }
     profile = trace(Scan(), torch.randn(4, 4), flop_formulas=formulas).profile
@@ -115,7 +115,7 @@ def test_what_is_registered_with_torch_is_used_and_nothing_is_registered(library
     assert flop_counter.flop_registry == before
     try:
         flop_counter.register_flop_formula(library.scan)(
-            lambda x, w, out_shape=None, **_: 2 * x[0] * x[1] * w[1]  # noqa: ARG005
+            lambda x, w, out_shape=None, **_: 2 * x[0] * x[1] * w[1]
         )
         profile = trace(Scan(), torch.randn(4, 4)).profile
     finally:
