@@ -53,18 +53,21 @@ class Watch:
     wrong: str | None = None
     starts: list[tuple[float, float]] = field(default_factory=list)
 
-    def check(self, forward: float, backward: float) -> None:
+    def check(self, meters: Mapping[str, WorkMeter]) -> None:
         """Raise `InputError` if the counts of a whole pass contradict the definitions.
 
         Less backward work than expected is no contradiction: an output may be left unused.
         """
         if self.wrong is not None:
             raise InputError(self.wrong)
-        if not self.complete or not _close(forward, _FLOP_PER_MAC * self.forward):
-            return  # other operators did work as well, which no definition covers
+        forward, backward = meters["forward"], meters["backward"]
+        others = forward.unknown or backward.unknown or forward.owed
+        if others or not self.complete or not _close(forward.flop, _FLOP_PER_MAC * self.forward):
+            return  # other operators do work as well, which no definition covers
         most = _FLOP_PER_MAC * self.backward
-        if backward > most * (1 + _TOLERANCE):
-            raise InputError(_words("its backward pass", "the layers'", backward, most))
+        if backward.flop > most * (1 + _TOLERANCE):
+            what = "the backward pass of this model"
+            raise InputError(_words(what, "the layers'", backward.flop, most))
 
 
 @contextmanager
