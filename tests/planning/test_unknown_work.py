@@ -68,7 +68,9 @@ def test_varying_speeds_are_refused_where_work_is_lacking(profiled):
 def test_speeds_are_refused_where_no_work_was_counted(profiled, name):
     """A profile of times alone; its arrays of work are zeros and mean nothing."""
     zero = [0.0] * load_profile("cnn-digits").layer_count
-    flops = [f"{side}_{way}_flop" for side in ("device", "server") for way in ("forward", "backward")]
+    flops = [
+        f"{side}_{way}_flop" for side in ("device", "server") for way in ("forward", "backward")
+    ]
     model = profiled(work_unit="none", uncounted=[], **dict.fromkeys(flops, zero))
     with pytest.raises(InputError, match=r"has no work, only measured times; name a machine .here"):
         plan(scenario_of(name, model, measured=False))
@@ -92,7 +94,9 @@ def test_times_are_planned_with_and_the_note_is_in_plan_and_page(profiled, name)
     made = plan(scenario_of(name, profiled(), measured=True))
     assert made.is_feasible
     (note,) = [text for text in made.notes if "mylib::scan" in text]
-    assert note.startswith("Not counted in the work, since its cost is not known: mylib::scan (once")
+    assert note.startswith(
+        "Not counted in the work, since its cost is not known: mylib::scan (once"
+    )
     assert "mylib::scan (once in a pass, 100 numbers per sample)" in plan_to_html(made)
 
 
