@@ -26,6 +26,7 @@ def command(
     stages: given.Stages = None,
     keep_all: given.KeepAll = False,
     shapes_only: given.ShapesOnly = False,
+    flop: given.Formulas = None,
     name: given.Name = None,
     output: given.Output = None,
     measure: given.Measure = None,
@@ -45,6 +46,7 @@ def command(
     from splitopt.profiles import trace
     from splitopt.profiles.tracing.example import made
     from splitopt.profiles.tracing.source import open_model, read_shape
+    from splitopt.profiles.tracing.work.declared import read_formulas
 
     _check(target, output, measure, shapes_only, times)
     shape = None if input_shape is None else read_shape(input_shape)
@@ -57,16 +59,16 @@ def command(
         stages=shared.stage_names(stages),
         method=method,
         keep_all=keep_all,
+        flop_formulas=read_formulas(flop or ()),
     )
     profile, sentences = found.profile, []
     if measure is not None:
-        from splitopt.profiles.speed import flop_model
         from splitopt.profiles.times import write_times
         from splitopt.profiles.tracing import measure as take_times
 
         how = {"batch": batch, "repeats": repeats, "threads": threads}
         profile = take_times(found, measure, **how).profile
-        sentences.append(f"{flop_model(profile, measure).sentence()}.")
+        sentences.append(_speed(profile, measure))
         if times is not None:
             sentences.append(f"Times in {write_times(profile, measure, times, batch)}.")
     if output is not None:
@@ -94,13 +96,25 @@ def _check(
         )
 
 
+def _speed(profile: ModelProfile, machine: str) -> str:
+    """Say how fast the machine is, or why no speed follows; the times are there either way."""
+    from splitopt.profiles.speed import flop_model
+
+    try:
+        return f"{flop_model(profile, machine).sentence()}."
+    except InputError as error:
+        return f"No speed follows from the times of {machine}: {error}."
+
+
 def _show(
     found: TracedModel, profile: ModelProfile, sentences: list[str], output: Path | None
 ) -> None:
+    from splitopt.profiles.uncounted import work_notes
+
     console = shared.console()
     console.print(f"{profile.name}: {profile.provenance.source}")
     console.print(_table(profile))
-    for note in profile.provenance.notes:
+    for note in (*profile.provenance.notes, *work_notes(profile)):
         console.print(f"* {note}", highlight=False)
     if found.dominated:
         console.print(

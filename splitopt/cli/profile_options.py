@@ -37,6 +37,14 @@ KeepAll = Annotated[bool, typer.Option("--all", help="Keep cuts that another one
 ShapesOnly = Annotated[
     bool, typer.Option("--shapes-only", help="Count on shapes: nothing is computed or compared.")
 ]
+Formulas = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--flop",
+        metavar="OPERATOR=FILE.py:FUNCTION",
+        help="Declare the work of an operator; may be given several times.",
+    ),
+]
 Name = Annotated[
     str | None, typer.Option("--name", metavar="NAME", help="The name of the profile.")
 ]

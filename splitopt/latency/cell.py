@@ -137,6 +137,7 @@ def _work(
     rows: dict[float | str, tuple[float, Any, Any]] = {}
     for speed in {device.speed for device in fleet}:
         if not isinstance(speed, str):
+            profile.expect_work()
             flop = (profile.device_forward_flop[cut - 1], profile.device_backward_flop[cut - 1])
             rows[speed] = (speed, *flop)
             continue

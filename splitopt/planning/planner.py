@@ -19,6 +19,7 @@ from splitopt.plans import Plan
 from splitopt.problems.base import Problem
 from splitopt.problems.registry import problem_class
 from splitopt.profiles import ModelProfile
+from splitopt.profiles.uncounted import work_notes
 from splitopt.results import Decision, Result
 from splitopt.scenario import Scenario
 from splitopt.solvers.base import Progress, Solver
@@ -139,7 +140,7 @@ def _envelope(
         decision=None if decision is None else decision.to_dict(),
         prediction=prediction,
         result=summary,
-        notes=(*said, *explainer.notes(scenario, profile)),
+        notes=(*said, *work_notes(profile), *explainer.notes(scenario, profile)),
     )
 
 

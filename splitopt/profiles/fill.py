@@ -48,7 +48,7 @@ def filled(
     machine: str,
     how: Fill,
     layers: Sequence[str],
-    work: LayerWork,
+    work: LayerWork | None,
 ) -> tuple[MachineTimes, str]:
     """Fill the unmeasured layers of one machine.
 
@@ -59,7 +59,7 @@ def filled(
     how
         One of the ways that `ModelProfile.with_fill` describes.
     layers, work
-        Names and work of the layers.
+        Names of the layers, and their work, which ``"flop_ratio"`` needs.
 
     Returns
     -------
@@ -76,6 +76,7 @@ def filled(
         values = {name: getattr(times, name) for name in COLUMNS}
         sentence = f"{machine}: {rows} filled with zero"
     elif how == "flop_ratio":
+        assert work is not None  # the caller has it for this way
         values = {name: _by_work(times, name, work.of(name), machine) for name in COLUMNS}
         sentence = (
             f"{machine}: {rows} filled with the layer's FLOP times seconds per FLOP of the "

@@ -27,6 +27,13 @@ from splitopt.profiles.fields import (
 from splitopt.profiles.fill import Fill, LayerWork, check_fill, filled
 from splitopt.profiles.machines import MachineTimes, describe_rows
 from splitopt.profiles.provenance import Provenance
+from splitopt.profiles.uncounted import (
+    Uncounted,
+    check_uncounted,
+    expect_work,
+    has_work,
+    read_uncounted,
+)
 
 FORMAT, VERSION = "splitopt-profile", 1
 UNITS = ("MAC", "FLOP", "none")
@@ -91,6 +98,8 @@ class ModelProfile:
         elsewhere. Their sum over a run of layers on one machine is therefore an upper bound of
         what it keeps; `device_memory_per_sample_bytes` counts such a tensor once. None when
         unknown.
+    uncounted
+        Operators that ran and whose work is in none of the arrays, since it is not known.
 
     Raises
     ------
@@ -118,6 +127,7 @@ class ModelProfile:
     layer_parameter_bytes: Array | None = None
     layer_output_bytes: Array | None = None
     layer_saved_bytes: Array | None = None
+    uncounted: tuple[Uncounted, ...] = ()
 
     REQUIRED: ClassVar[tuple[str, ...]] = (
         "device_forward_flop",
@@ -164,6 +174,7 @@ class ModelProfile:
             raise InputError.at(
                 "leakage", f"entry {at + 1} is {self.leakage[at]}; give a fraction from 0 to 1"
             )
+        object.__setattr__(self, "uncounted", check_uncounted(self.uncounted, layers))
         self._check_wholes()
         self._freeze_mappings()
 
@@ -274,7 +285,8 @@ class ModelProfile:
         check_fill(how)
         if self._times(machine).measured.all():
             return self
-        times, sentence = filled(self.machines, machine, how, self.layers, self.layer_work())
+        work = self.layer_work() if how == "flop_ratio" else None
+        times, sentence = filled(self.machines, machine, how, self.layers, work)
         return replace(
             self,
             machines={**self.machines, machine: times},
@@ -297,6 +309,8 @@ class ModelProfile:
             document["machines"] = {name: item.to_dict() for name, item in self.machines.items()}
         if self.curves is not None:
             document["curves"] = {name: item.to_dict() for name, item in self.curves.items()}
+        if self.uncounted:
+            document["uncounted"] = [item.to_dict() for item in self.uncounted]
         document["provenance"] = self.provenance.to_dict()
         return document
 
@@ -318,12 +332,14 @@ class ModelProfile:
         """
         found = expect_format(document, source, FORMAT, VERSION)
         required = ("format", "version", "name", "layers", "work_unit", *cls.REQUIRED, "provenance")
-        optional = (*cls.OPTIONAL, "machines", "curves")
+        optional = (*cls.OPTIONAL, "machines", "curves", "uncounted")
         expect_keys(found, source, required, optional)
         values = {key: found[key] for key in required[2:]}
         values |= {key: found[key] for key in optional if found.get(key) is not None}
         try:
             values["provenance"] = Provenance.from_dict(found["provenance"])
+            if "uncounted" in values:
+                values["uncounted"] = read_uncounted(values["uncounted"])
             for key, kind in (("machines", MachineTimes), ("curves", Curve)):
                 if key in values:
                     values[key] = {
@@ -359,7 +375,7 @@ class ModelProfile:
         Raises
         ------
         InputError
-            The profile has no work.
+            The profile has no work, or lacks some.
         """
         self.expect_work()
         return LayerWork(
@@ -367,13 +383,14 @@ class ModelProfile:
             np.diff(self.device_backward_flop, prepend=0.0),
         )
 
+    @property
+    def has_work(self) -> bool:
+        """Whether work was counted, but for a trifle at most."""
+        return has_work(self)
+
     def expect_work(self) -> None:
-        """Raise `InputError` if work was not counted."""
-        if self.work_unit == "none":
-            raise InputError(
-                f"profile {self.name!r} has no work, only measured times; name a machine "
-                f"({', '.join(self.machines)}) instead of a speed, and no fill by FLOP"
-            )
+        """Raise `InputError` if work was not counted, or more than a trifle of it was not."""
+        expect_work(self)
 
     def _times(self, machine: str) -> MachineTimes:
         if machine not in self.machines:

@@ -56,13 +56,14 @@ def flop_model(profile: ModelProfile, machine: str) -> FlopModel:
     Raises
     ------
     InputError
-        No such machine, nothing measured on it, or a profile without work.
+        No such machine, nothing measured on it, or a profile that has no work or lacks some.
     """
     if machine not in profile.machines:
         known = ", ".join(profile.machines) or "none"
         raise InputError(
             f"profile {profile.name!r} has no machine {machine!r}; its machines: {known}"
         )
+    profile.expect_work()
     times = profile.machines[machine]
     measured = np.where(times.measured, times.forward_s + times.backward_s, np.nan)
     device = profile.device_forward_flop + profile.device_backward_flop

@@ -150,6 +150,7 @@ def _row(
     batch = np.array([device.batch_size for device in scenario.fleet()], dtype=np.float64)
     passed, cuts = scenario.training.epochs * batch, np.full(problem.devices, cut)
     largest = max(float(batch[cluster].sum()) for cluster in decision.clusters)
+    work = work_per_sample(profile)
     return SchemeRow(
         scheme="cpsl",
         status="feasible",
@@ -158,7 +159,7 @@ def _row(
         gap=gap,
         round_s=seconds,
         traffic_bytes=_traffic(scenario, profile, cut, batch, len(decision.clusters)),
-        device_flop=float((passed * work_per_sample(profile)[cut - 1]).max()),
+        device_flop=None if work is None else float((passed * work[cut - 1]).max()),
         device_memory_bytes=device_memory(scenario, profile, cuts),
         server_memory_bytes=shared_memory(profile, cut, largest),
         leakage=None if profile.leakage is None else float(profile.leakage[cut - 1]),

@@ -23,6 +23,7 @@ from splitopt.planning.comparison.server_schemes import (
     federated,
 )
 from splitopt.profiles import ModelProfile
+from splitopt.profiles.uncounted import work_notes
 from splitopt.scenario import Scenario, Server
 
 _SAME = 1e-9
@@ -54,10 +55,13 @@ def compare_schemes(
     Raises
     ------
     InputError
-        The model cannot be loaded, or `rounds` is not what it should be.
+        The model cannot be loaded or lacks the work that the devices' speeds need, or `rounds` is
+        not what it should be.
     """
     checked = {} if rounds is None else check_rounds(rounds, "rounds")
     profile = scenario.load_model()
+    if any(device.compute is not None for device in scenario.devices):
+        profile.expect_work()  # every scheme computes on the devices
     share = None if time_limit_s is None else time_limit_s / len(SOLVED)
     served, notes = _with_server(scenario)
     ground = _attempt(lambda: Ground.of(served, profile))
@@ -152,7 +156,7 @@ def _ranked(
     rest = [row for row in timed if row.status != "feasible"]
     rest.sort(key=lambda row: row.status == "not_comparable")
     ranked = (*marked, *rest)
-    said = list(notes)
+    said = [*notes, *work_notes(profile)]
     if by_accuracy and (missing := [row.label for row in marked if row.accuracy_s is None]):
         said.append(f"no rounds are given for {', '.join(missing)}: ranked last, by their round")
     if scenario.spectrum is not None and scenario.spectrum.fading != "awgn":

@@ -20,7 +20,7 @@ GRADIENT_COPIES = 2
 
 def device_loads(scenario: Scenario, profile: ModelProfile, cuts: IntArray) -> dict[str, Any]:
     """Give the fields of a row that follow from a cut per device (N,), all samples passed."""
-    fleet, at = scenario.fleet(), cuts - 1
+    fleet, at, work = scenario.fleet(), cuts - 1, work_per_sample(profile)
     samples = np.array([device.samples for device in fleet], dtype=np.float64)
     passes = scenario.training.epochs * samples
     bits = sum(
@@ -31,14 +31,16 @@ def device_loads(scenario: Scenario, profile: ModelProfile, cuts: IntArray) -> d
     )
     return {
         "traffic_bytes": float(np.sum(bits)) / 8,
-        "device_flop": float((passes * work_per_sample(profile)[at]).max()),
+        "device_flop": None if work is None else float((passes * work[at]).max()),
         "device_memory_bytes": device_memory(scenario, profile, cuts),
         "leakage": None if profile.leakage is None else float(profile.leakage[at].max()),
     }
 
 
-def work_per_sample(profile: ModelProfile) -> FloatArray:
-    """Shape (L,): FLOP of the device part, forward and backward."""
+def work_per_sample(profile: ModelProfile) -> FloatArray | None:
+    """Shape (L,): FLOP of the device part, forward and backward; None if it was not counted."""
+    if not profile.has_work:
+        return None
     return np.asarray(profile.device_forward_flop + profile.device_backward_flop)
 
 

@@ -116,9 +116,10 @@ def _between_nodes(profile: ModelProfile, found: Mapping[str, Any], cuts: Cuts) 
     return float(found["batches"] * (up + down)[behind].sum())
 
 
-def _work(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> float:
-    """FLOP of the owner with most batches: its first and its last part."""
-    work = work_per_sample(profile)
+def _work(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> float | None:
+    """FLOP of the owner with most batches: its first and its last part; None if not counted."""
+    if (work := work_per_sample(profile)) is None:
+        return None
     own = work[cuts.first - 1] + work[-1] - work[cuts.last - 1]
     most = max(scenario.training.epochs * device.samples for device in scenario.devices)
     return float(most * own)

@@ -99,10 +99,13 @@ def federated(scenario: Scenario, profile: ModelProfile) -> SchemeRow:
 
 def without_server(scenario: Scenario) -> Scenario:
     """Give the scenario of federated learning: nothing for a server to do, nothing that leaks."""
+    # It has nothing to compute. A speed would need work, which a profile of times may not have.
+    measured = next((d.machine for d in scenario.devices if d.machine is not None), None)
+    speed = {"compute": 1.0} if measured is None else {"machine": measured}
     open_devices = tuple(d.model_copy(update={"leakage_limit": None}) for d in scenario.devices)
     return scenario.model_copy(
         update={
-            "servers": (Server(name="averaging", compute=1.0),),  # it has nothing to compute
+            "servers": (Server(name="averaging", **speed),),
             "privacy": Privacy(),  # no activation leaves a device
             "devices": open_devices,
         }

@@ -10,7 +10,7 @@ The modules beside this one import torch; this one does not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from splitopt.extras import need_torch
@@ -78,6 +78,7 @@ def trace(
     method: str = "auto",
     verify: bool = True,
     keep_all: bool = False,
+    flop_formulas: Mapping[Any, Callable[..., Any]] | None = None,
 ) -> TracedModel:
     """Make the profile of a module: where it can be cut and what each cut costs.
 
@@ -90,6 +91,12 @@ def trace(
     keep_all
         Keep cuts that a later one beats: no more bytes cross there, the device works no more,
         and nothing more leaks. Their parameters and memory are not compared.
+    flop_formulas
+        The work of operators that have no formula, or a better one: an operator,
+        ``torch.ops.mylib.scan`` or ``"mylib::scan"``, -> a function of its arguments, with shapes
+        in place of tensors, that returns FLOP. It takes what
+        ``torch.utils.flop_counter.register_flop_formula`` takes; what is registered there is used
+        as well. Shapes are those of a batch.
 
     Returns
     -------
@@ -99,15 +106,16 @@ def trace(
     Raises
     ------
     InputError, CapabilityError
-        As `find_cuts`.
+        As `find_cuts`; and for formulas that fail, or whose operator did not run.
     """
     need_torch("tracing a module")
     from splitopt.profiles.tracing.example import inputs_of
     from splitopt.profiles.tracing.result import traced
+    from splitopt.profiles.tracing.work.declared import checked_formulas
 
-    inputs = inputs_of(example)
+    inputs, formulas = inputs_of(example), checked_formulas(flop_formulas)
     split = find_cuts(module, example, stages=stages, method=method, verify=verify)
-    return traced(split, inputs, name or type(module).__name__.lower(), keep_all)
+    return traced(split, inputs, name or type(module).__name__.lower(), keep_all, formulas)
 
 
 def segments(

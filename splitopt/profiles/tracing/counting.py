@@ -1,27 +1,29 @@
-"""What the layers between the cuts cost: work by FlopCounterMode, bytes, saved tensors."""
+"""What the layers between the cuts cost: work by formulas, bytes, saved tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import (
-    FlopCounterMode,
-    sdpa_backward_flop_count,
-    sdpa_flop_count,
-)
 
 from splitopt.errors import InputError
 from splitopt.profiles.tracing.example import Inputs, fresh, resized
 from splitopt.profiles.tracing.finding import FEW, MANY
-from splitopt.profiles.tracing.passes import Meter, split_pass, whole_pass
+from splitopt.profiles.tracing.passes import split_pass, whole_pass
 from splitopt.profiles.tracing.quiet import SEED, undisturbed
 from splitopt.profiles.tracing.split import SplitModel, parts_between
+from splitopt.profiles.tracing.work.agreement import watched
+from splitopt.profiles.tracing.work.declared import check_applied
+from splitopt.profiles.tracing.work.formulas import Declared
+from splitopt.profiles.tracing.work.meter import Runs, WorkMeter
+
+PHASES = ("forward", "backward")
 
 Storages = Mapping[int, int]
 """The key of a storage -> its bytes."""
@@ -43,6 +45,8 @@ class Counts:
         The parameters of the layer that no layer before it has, by name.
     saved
         What the layer keeps for the backward pass, for batches of `FEW` and of `MANY` samples.
+    unknown
+        Phase -> operator -> its runs, for a batch of `FEW` samples: what is in no count of work.
     """
 
     forward_flop: tuple[float, ...]
@@ -51,65 +55,92 @@ class Counts:
     needs_gradient: tuple[bool, ...]
     parameters: tuple[Mapping[str, nn.Parameter], ...]
     saved: tuple[tuple[Storages, Storages], ...]
+    unknown: tuple[Mapping[str, Mapping[str, Runs]], ...]
 
 
-def count(split: SplitModel, inputs: Inputs) -> Counts:
+def count(
+    split: SplitModel, inputs: Inputs, declared: Mapping[str, Declared] | None = None
+) -> Counts:
     """Run a split model forward and backward and count.
+
+    Parameters
+    ----------
+    split, inputs
+        The model and an example.
+    declared
+        Formulas of the user for the work of operators, by the operator's name.
 
     Raises
     ------
     InputError
-        The work of the layers does not add up to that of the whole model.
+        The work of the layers does not add up to that of the whole model, that of a module of
+        PyTorch is not what its definition says, or a declared formula fails or was not used.
     """
     module = split.module
     with undisturbed(module):
         module.train()
-        forward, backward = _work(split, resized(inputs, FEW))
+        work = _work(split, resized(inputs, FEW), declared or {})
         few = _saved(split, resized(inputs, FEW))
         many = _saved(split, resized(inputs, MANY))
+    check_applied(declared or {}, work.applied, work.unknown)
     saved = tuple((one.storages, two.storages) for one, two in zip(few, many, strict=True))
     return Counts(
-        tuple(value / FEW for value in forward),
-        tuple(value / FEW for value in backward),
+        tuple(value / FEW for value in work.forward),
+        tuple(value / FEW for value in work.backward),
         tuple(item.output_bytes / FEW for item in few),
         tuple(item.needs_gradient for item in few),
         _parameters(split),
         saved,
+        work.unknown,
     )
 
 
-@contextmanager
-def counted(into: list[int], index: int) -> Iterator[None]:
-    """Add the work that is done inside to an entry of a list."""
-    with FlopCounterMode(display=False, custom_mapping=_ATTENTION_ON_CPU) as counter:
-        yield
-    into[index] += counter.get_total_flops()
+@dataclass(frozen=True)
+class _Passes:
+    """What a forward and a backward pass through some parts counted; an entry for each part."""
+
+    forward: tuple[float, ...]
+    backward: tuple[float, ...]
+    unknown: tuple[Mapping[str, Mapping[str, Runs]], ...]
+    applied: frozenset[str]
 
 
-def _meter(size: int) -> tuple[dict[str, list[int]], Meter]:
-    found = {"forward": [0] * size, "backward": [0] * size}
+class _Meters:
+    """A meter for each phase of each part."""
 
-    def around(part: int, phase: str) -> AbstractContextManager[Any]:
-        return counted(found[phase], part)
+    def __init__(self, size: int, declared: Mapping[str, Declared]) -> None:
+        self.of = [{phase: WorkMeter(declared) for phase in PHASES} for _ in range(size)]
 
-    return found, around
+    def __call__(self, part: int, phase: str) -> AbstractContextManager[Any]:
+        return self.of[part][phase]
+
+    def read(self) -> _Passes:
+        return _Passes(
+            tuple(one["forward"].flop for one in self.of),
+            tuple(one["backward"].flop + one["forward"].owed for one in self.of),
+            tuple({phase: one[phase].unknown for phase in PHASES} for one in self.of),
+            frozenset(name for one in self.of for meter in one.values() for name in meter.applied),
+        )
 
 
-def _work(split: SplitModel, batch: Inputs) -> tuple[list[int], list[int]]:
-    """Count the layers, and the whole to compare with."""
+def _work(split: SplitModel, batch: Inputs, declared: Mapping[str, Declared]) -> _Passes:
+    """Count the layers; check them against the whole, and the whole against its modules."""
     parts = parts_between(split.chain, split.structure, split.structure.values[:-1])
-    layers, meter = _meter(len(parts))
-    split_pass(parts, batch, split.module, meter)
-    whole, meter = _meter(1)
-    whole_pass(split.module, batch, meter)
-    for phase in ("forward", "backward"):
-        if sum(layers[phase]) != whole[phase][0]:
+    meters, whole = _Meters(len(parts), declared), _Meters(1, declared)
+    split_pass(parts, batch, split.module, meters)
+    with watched(split.module, whole.of[0]) as watch:
+        whole_pass(split.module, batch, whole)
+    layers, together = meters.read(), whole.read()
+    watch.check(whole.of[0])
+    for phase in PHASES:
+        parted, once = sum(getattr(layers, phase)), getattr(together, phase)[0]
+        if not math.isclose(parted, once, rel_tol=1e-12):
             raise InputError(
-                f"the {phase} work of the layers adds up to {sum(layers[phase])} FLOP, but the "
-                f"whole model counts {whole[phase][0]}: it computes otherwise when it is split; "
-                "cut it with other stages"
+                f"the {phase} work of the layers adds up to {parted:.0f} FLOP, but the whole model "
+                f"counts {once:.0f}: it computes otherwise when it is split; cut it with other "
+                "stages"
             )
-    return layers["forward"], layers["backward"]
+    return layers
 
 
 @dataclass(frozen=True)
@@ -168,19 +199,3 @@ def union(layers: Sequence[Storages]) -> int:
     for storages in layers:
         together |= storages
     return sum(together.values())
-
-
-def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    return int(sdpa_flop_count(query, key, value))  # type: ignore[no-untyped-call]
-
-
-def _attention_backward(grad: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    work = sdpa_backward_flop_count(grad, query, key, value)  # type: ignore[no-untyped-call]
-    return int(work)
-
-
-# The counter knows the fused attention of GPUs, but not that of CPUs, which it would count as 0.
-_ATTENTION_ON_CPU: Any = {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
-}

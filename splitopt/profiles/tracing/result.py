@@ -13,6 +13,7 @@ from splitopt.profiles.tracing.counting import Counts, count
 from splitopt.profiles.tracing.example import Inputs
 from splitopt.profiles.tracing.split import SplitModel
 from splitopt.profiles.tracing.tables import columns_of, dominated, profile_of
+from splitopt.profiles.tracing.work.formulas import Declared
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,9 +72,15 @@ class TracedModel:
         return self.profile.layers[cut - 1]
 
 
-def traced(split: SplitModel, inputs: Inputs, name: str, keep_all: bool) -> TracedModel:
-    """Count a split model and make its profile."""
-    counts = count(split, inputs)
+def traced(
+    split: SplitModel,
+    inputs: Inputs,
+    name: str,
+    keep_all: bool,
+    formulas: Mapping[str, Declared] | None = None,
+) -> TracedModel:
+    """Count a split model and make its profile; `formulas` declare the work of operators."""
+    counts = count(split, inputs, formulas)
     beaten = {} if keep_all else dominated(columns_of(counts))
     kept = [index for index in range(len(split.layers)) if index not in beaten]
     shapes = " and ".join(

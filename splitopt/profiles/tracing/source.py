@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
@@ -69,6 +69,15 @@ def open_model(
     place, _, attribute = target.rpartition(":")
     found = _called(_attribute(_imported(place), attribute, target), target)
     return found.to(device), attribute.rpartition(".")[2].lower(), tuple(shape), "float32"
+
+
+def open_function(target: str) -> Callable[..., Any]:
+    """Import ``FILE.py:FUNCTION`` or ``MODULE:FUNCTION``; the user's code is run, not called."""
+    place, _, attribute = target.rpartition(":")
+    found = _attribute(_imported(place), attribute, target)
+    if not callable(found):
+        raise InputError(f"{target!r} is a {type(found).__name__}; name a function")
+    return cast("Callable[..., Any]", found)
 
 
 def _imported(place: str) -> ModuleType:

@@ -11,9 +11,11 @@ from torch import nn
 from splitopt.profiles.fields import Array
 from splitopt.profiles.model import ModelProfile
 from splitopt.profiles.provenance import Provenance
-from splitopt.profiles.tracing.counting import Counts, union
+from splitopt.profiles.tracing.counting import PHASES, Counts, union
 from splitopt.profiles.tracing.finding import FEW, MANY
 from splitopt.profiles.tracing.split import SplitModel
+from splitopt.profiles.tracing.work.meter import Runs
+from splitopt.profiles.uncounted import Uncounted
 
 _HOW = {
     "sequential": "the layers of an nn.Sequential",
@@ -25,12 +27,16 @@ _HOW = {
 
 @dataclass(frozen=True)
 class Columns:
-    """The table over all cuts, cumulative from the input; arrays of shape (layers,)."""
+    """The table over all cuts, cumulative from the input; arrays of shape (layers,).
+
+    `unknown` counts the operators without known work.
+    """
 
     forward: Array
     backward: Array
     smashed: Array
     gradient: Array
+    unknown: Array
 
 
 def columns_of(counts: Counts) -> Columns:
@@ -42,7 +48,12 @@ def columns_of(counts: Counts) -> Columns:
         np.cumsum(counts.backward_flop),
         smashed,
         np.where(counts.needs_gradient, smashed, 0.0),
+        np.cumsum([_runs(layer) for layer in counts.unknown]),
     )
+
+
+def _runs(layer: Mapping[str, Mapping[str, Runs]]) -> float:
+    return float(sum(item.runs for phase in layer.values() for item in phase.values()))
 
 
 def dominated(table: Columns) -> dict[int, int]:
@@ -59,6 +70,7 @@ def dominated(table: Columns) -> dict[int, int]:
             if (
                 table.forward[late] <= table.forward[early]
                 and table.backward[late] <= table.backward[early]
+                and table.unknown[late] <= table.unknown[early]
                 and table.smashed[late] <= table.smashed[early]
                 and table.gradient[late] <= table.gradient[early]
             ):
@@ -98,6 +110,7 @@ def profile_of(
         layer_output_bytes=output if output.all() else None,
         layer_saved_bytes=alone,
         work_unit="FLOP",
+        uncounted=_uncounted(split, counts, runs),
         provenance=Provenance(
             kind="computed",
             source=f"traced by {_HOW[split.method]}, {example}",
@@ -120,9 +133,10 @@ def _bytes(parameters: Iterable[nn.Parameter]) -> float:
 
 def _notes(split: SplitModel, counts: Counts, constant: float) -> tuple[str, ...]:
     notes = [
-        "Work is counted by FlopCounterMode: convolutions, matrix products and attention, 2 FLOP "
-        "per multiply-accumulate, nothing for element-wise operations, normalisation and pooling; "
-        "the backward pass of the first layer needs no gradient of its input.",
+        "Work is counted by operator: convolutions, matrix products, recurrent layers and "
+        "attention, 2 FLOP per multiply-accumulate, nothing for element-wise operations, "
+        "normalisation and pooling; the backward pass of the first layer needs no gradient of its "
+        "input.",
         "Memory per sample holds the storages that autograd saves, each once; the fixed memory "
         "holds parameters and gradients, no optimizer state.",
         _checked(split),
@@ -137,8 +151,6 @@ def _notes(split: SplitModel, counts: Counts, constant: float) -> tuple[str, ...
             f"Behind {_some(split.copying)} the next part works in place, and is given a copy."
         )
     notes += [f"{name} is no cut: {why}." for name, why in list(split.refused.items())[:8]]
-    if idle := _uncounted(split, counts):
-        notes.append(f"No work is counted in {_some(idle)}, although it has matrices of weights.")
     used = {name for own in counts.parameters for name in own}
     unused = [name for name, _ in split.module.named_parameters() if name not in used]
     if unused:
@@ -157,20 +169,27 @@ def _checked(split: SplitModel) -> str:
     return f"Outputs and gradients of the module split at all cuts and of the whole {same}."
 
 
-def _uncounted(split: SplitModel, counts: Counts) -> list[str]:
-    """Name layers with matrices but without counted work; looking up embeddings is no work."""
-    embeddings = {
-        id(p)
-        for module in split.module.modules()
-        if isinstance(module, nn.Embedding | nn.EmbeddingBag)
-        for p in module.parameters()
-    }
-    return [
-        split.layers[index]
-        for index, own in enumerate(counts.parameters)
-        if counts.forward_flop[index] == 0
-        and any(p.dim() > 1 and id(p) not in embeddings for p in own.values())
-    ]
+def _uncounted(split: SplitModel, counts: Counts, runs: Sequence[range]) -> tuple[Uncounted, ...]:
+    """List the operators without known work by layer of the profile and phase, per sample."""
+    found = []
+    for run in runs:
+        for phase in PHASES:
+            together: dict[str, Runs] = {}
+            for index in run:
+                for name, item in counts.unknown[index][phase].items():
+                    together[name] = together.get(name, Runs()) + item
+            found += [
+                Uncounted(
+                    name,
+                    split.layers[run[-1]],
+                    phase,
+                    item.runs,
+                    item.elements / FEW,
+                    item.at_most / FEW,
+                )
+                for name, item in together.items()
+            ]
+    return tuple(found)
 
 
 def _some(names: Sequence[str] | Mapping[str, object], limit: int = 6) -> str:

@@ -1,0 +1,181 @@
+"""Work that a profile does not hold: operators that ran and whose work nobody knows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from splitopt.errors import InputError
+from splitopt.profiles.fields import expect_keys, expect_text
+
+if TYPE_CHECKING:
+    from splitopt.profiles.model import ModelProfile
+
+TRIFLE = 0.01
+"""Uncounted work that may be left out, as a share of the counted work of the same layer."""
+_PHASES = ("forward", "backward")
+_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Uncounted:
+    """An operator without a formula in one layer of a profile.
+
+    Parameters
+    ----------
+    operator
+        Its name, such as ``mylib::scan``.
+    layer
+        The layer of the profile that it ran in.
+    phase
+        ``forward`` or ``backward``.
+    runs
+        How often it runs in one pass over a batch.
+    elements
+        Numbers that go in and come out in all runs, per sample.
+    at_most_flop
+        An upper estimate of its work per sample: one multiply-accumulate for every pair of a
+        number that goes in and one that comes out.
+    """
+
+    operator: str
+    layer: str
+    phase: str
+    runs: int
+    elements: float
+    at_most_flop: float
+
+    FIELDS: ClassVar[tuple[str, ...]] = (
+        "operator",
+        "layer",
+        "phase",
+        "runs",
+        "elements",
+        "at_most_flop",
+    )
+
+    def __post_init__(self) -> None:
+        expect_text(self.operator, "operator")
+        expect_text(self.layer, "layer")
+        if self.phase not in _PHASES:
+            raise InputError.at("phase", f"is {self.phase!r}; choose forward or backward")
+        if isinstance(self.runs, bool) or not isinstance(self.runs, int) or self.runs < 1:
+            raise InputError.at("runs", f"is {self.runs!r}; give a whole number >= 1")
+        for name in ("elements", "at_most_flop"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise InputError.at(name, f"is {value!r}; give a number")
+            if not math.isfinite(value) or value < 0:
+                raise InputError.at(name, f"is {value}; give a finite number >= 0")
+            object.__setattr__(self, name, float(value))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, document: Any, field: str) -> Uncounted:
+        """Read what `to_dict` wrote; raise `InputError` that starts with `field` otherwise."""
+        found = expect_keys(document, field, cls.FIELDS)
+        try:
+            return cls(**found)
+        except InputError as error:
+            raise InputError(f"{field}.{error}") from None
+
+
+def read_uncounted(document: Any, field: str = "uncounted") -> tuple[Uncounted, ...]:
+    """Read the list in a profile file."""
+    if not isinstance(document, list):
+        raise InputError.at(field, f"must be a list, found {type(document).__name__}")
+    return tuple(
+        Uncounted.from_dict(item, f"{field}[{index}]") for index, item in enumerate(document)
+    )
+
+
+def check_uncounted(entries: Any, layers: Sequence[str]) -> tuple[Uncounted, ...]:
+    """Check the entries of a profile with these layers and return them as a tuple."""
+    checked = tuple(entries)
+    for index, item in enumerate(checked):
+        if not isinstance(item, Uncounted):
+            raise InputError.at(f"uncounted[{index}]", f"is {item!r}; give an Uncounted")
+        if item.layer not in layers:
+            raise InputError.at(
+                f"uncounted[{index}].layer", f"{item.layer!r} is not one of the layers"
+            )
+    return checked
+
+
+def uncounted_note(entries: Sequence[Uncounted]) -> str:
+    """Return the sentence that names all operators, how often they ran and on how much."""
+    lines = [
+        f"{name} ({_times(runs)} in a pass, {elements:,.0f} numbers per sample)"
+        for name, (runs, elements) in _by_operator(entries).items()
+    ]
+    return f"Not counted in the work, since its cost is not known: {'; '.join(lines)}."
+
+
+def work_notes(profile: ModelProfile) -> tuple[str, ...]:
+    """Return what a plan says about work that its profile does not hold."""
+    return (uncounted_note(profile.uncounted),) if profile.uncounted else ()
+
+
+def more_than_a_trifle(profile: ModelProfile) -> tuple[Uncounted, ...]:
+    """Return the entries that may matter: those of layers with too much of them.
+
+    In every other layer, forward and backward alike, the upper estimates add up to at most
+    `TRIFLE` of the counted work. So they do in any run of such layers, which is what a device, a
+    server or a node has.
+    """
+    found: list[Uncounted] = []
+    for phase in _PHASES:
+        work = np.diff(getattr(profile, f"device_{phase}_flop"), prepend=0.0)
+        for layer, counted in zip(profile.layers, work, strict=True):
+            here = [e for e in profile.uncounted if e.layer == layer and e.phase == phase]
+            if sum(item.at_most_flop for item in here) > TRIFLE * max(float(counted), 0.0):
+                found += here
+    return tuple(found)
+
+
+def has_work(profile: ModelProfile) -> bool:
+    """Return whether the work of a profile was counted, but for a trifle at most."""
+    return profile.work_unit != "none" and not more_than_a_trifle(profile)
+
+
+def expect_work(profile: ModelProfile) -> None:
+    """Raise `InputError` if no work was counted, or more than a trifle of it was not."""
+    if profile.work_unit == "none":
+        raise InputError(
+            f"profile {profile.name!r} has no work, only measured times; name a machine "
+            f"({', '.join(profile.machines)}) instead of a speed, and no fill by FLOP"
+        )
+    if not (missing := more_than_a_trifle(profile)):
+        return
+    names = list(_by_operator(missing))
+    shown = ", ".join(names[:_SHOWN]) + (
+        f" and {len(names) - _SHOWN} more" if names[_SHOWN:] else ""
+    )
+    layers = list(dict.fromkeys(item.layer for item in missing))
+    where = f"layer {layers[0]}" if len(layers) == 1 else f"{len(layers)} layers, {layers[0]} first"
+    machines = f" (it has {', '.join(profile.machines)})" if profile.machines else ""
+    raise InputError(
+        f"profile {profile.name!r} lacks work: there is no formula for {shown} in {where}, so "
+        "seconds do not follow from a speed ('compute'); profile the model with --measure MACHINE "
+        f"and plan with 'machine' instead{machines}, or declare the work with "
+        "--flop OPERATOR=FILE.py:FUNCTION (flop_formulas in profiles.trace)"
+    )
+
+
+def _by_operator(entries: Iterable[Uncounted]) -> Mapping[str, tuple[int, float]]:
+    found: dict[str, tuple[int, float]] = {}
+    for item in entries:
+        runs, elements = found.get(item.operator, (0, 0.0))
+        found[item.operator] = (runs + item.runs, elements + item.elements)
+    return found
+
+
+def _times(runs: int) -> str:
+    return "once" if runs == 1 else f"{runs} times"
