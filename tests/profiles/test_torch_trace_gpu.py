@@ -34,7 +34,7 @@ def kernel(ts, dur, stream=7, **args):
 
 
 def by_correlation():
-    """Return layers a, b, c: kernels of 40 + 10, 200 and 30 us; backward, from thread 2, 90, 400, 70.
+    """Return layers a, b, c: kernels of 40 + 10, 200, 30 us; backward, from thread 2, 90, 400, 70.
 
     Everything is launched within 70 us of the host and runs much later; what belongs to no layer
     (a loss of 1000 us, launched at 45) counts nowhere.
