@@ -26,6 +26,7 @@ from splitopt.profiles.fields import (
 )
 from splitopt.profiles.fill import Fill, LayerWork, check_fill, filled
 from splitopt.profiles.machines import MachineTimes, describe_rows
+from splitopt.profiles.operator_counts import OperatorCounts
 from splitopt.profiles.provenance import Provenance
 
 FORMAT, VERSION = "splitopt-profile", 1
@@ -91,6 +92,9 @@ class ModelProfile:
         elsewhere. Their sum over a run of layers on one machine is therefore an upper bound of
         what it keeps; `device_memory_per_sample_bytes` counts such a tensor once. None when
         unknown.
+    operators
+        What the operators of each layer by itself do, which a machine model turns into seconds;
+        None when unknown.
 
     Raises
     ------
@@ -118,6 +122,7 @@ class ModelProfile:
     layer_parameter_bytes: Array | None = None
     layer_output_bytes: Array | None = None
     layer_saved_bytes: Array | None = None
+    operators: OperatorCounts | None = None
 
     REQUIRED: ClassVar[tuple[str, ...]] = (
         "device_forward_flop",
@@ -182,7 +187,12 @@ class ModelProfile:
                 )
 
     def _freeze_mappings(self) -> None:
-        """Copy and check `machines` and `curves`."""
+        """Copy and check `machines` and `curves`, and check `operators`."""
+        if self.operators is not None and len(self.operators) != self.layer_count:
+            raise InputError.at(
+                "operators",
+                f"has {len(self.operators)} rows, but there are {self.layer_count} layers",
+            )
         for name, times in self.machines.items():
             expect_text(name, "machines: a machine's name")
             if len(times.measured) != self.layer_count:
@@ -297,6 +307,8 @@ class ModelProfile:
             document["machines"] = {name: item.to_dict() for name, item in self.machines.items()}
         if self.curves is not None:
             document["curves"] = {name: item.to_dict() for name, item in self.curves.items()}
+        if self.operators is not None:
+            document["operators"] = self.operators.to_dict()
         document["provenance"] = self.provenance.to_dict()
         return document
 
@@ -318,7 +330,7 @@ class ModelProfile:
         """
         found = expect_format(document, source, FORMAT, VERSION)
         required = ("format", "version", "name", "layers", "work_unit", *cls.REQUIRED, "provenance")
-        optional = (*cls.OPTIONAL, "machines", "curves")
+        optional = (*cls.OPTIONAL, "machines", "curves", "operators")
         expect_keys(found, source, required, optional)
         values = {key: found[key] for key in required[2:]}
         values |= {key: found[key] for key in optional if found.get(key) is not None}
@@ -330,6 +342,11 @@ class ModelProfile:
                         name: kind.from_dict(item, f"{key}.{name}")
                         for name, item in expect_mapping(values[key], key).items()
                     }
+            if "operators" in values:
+                count = len(expect_texts(values["layers"], "layers"))
+                values["operators"] = OperatorCounts.from_dict(
+                    values["operators"], "operators", count
+                )
             return cls(**values)
         except InputError as error:
             raise InputError(f"{source}: {error}") from None
@@ -366,6 +383,16 @@ class ModelProfile:
             np.diff(self.device_forward_flop, prepend=0.0),
             np.diff(self.device_backward_flop, prepend=0.0),
         )
+
+    def operator_counts(self, machine: str) -> OperatorCounts:
+        """Return what the operators do; raise `InputError` that names `machine` if unknown."""
+        if self.operators is None:
+            raise InputError(
+                f"profile {self.name!r} does not say what its operators do, which the machine model "
+                f"{machine!r} needs; trace the model anew with 'splitopt profile', or give "
+                "'compute' or 'machine' instead of 'machine_model'"
+            )
+        return self.operators
 
     def expect_work(self) -> None:
         """Raise `InputError` if work was not counted."""

@@ -88,7 +88,8 @@ def with_torch_trace(
         )
     found = _seconds(events, marks, profile.layers, str(path))
     forward_s, backward_s = found.forward / 1e6 / batch, found.backward / 1e6 / batch
-    times = MachineTimes(forward_s, backward_s, np.zeros(profile.layer_count), found.measured)
+    none = np.zeros(profile.layer_count)
+    times = MachineTimes(forward_s, backward_s, none, found.measured, batch=batch)
     note = (
         f"Times of {machine} are {found.whose} in the torch.profiler trace {Path(path).name}, for "
         f"batches of {batch}, without weight updates."

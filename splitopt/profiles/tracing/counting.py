@@ -17,8 +17,10 @@ from torch.utils.flop_counter import (
 )
 
 from splitopt.errors import InputError
+from splitopt.profiles.operator_counts import OperatorCounts
 from splitopt.profiles.tracing.example import Inputs, fresh, resized
 from splitopt.profiles.tracing.finding import FEW, MANY
+from splitopt.profiles.tracing.operating import operators_of
 from splitopt.profiles.tracing.passes import Meter, split_pass, whole_pass
 from splitopt.profiles.tracing.quiet import SEED, undisturbed
 from splitopt.profiles.tracing.split import SplitModel, parts_between
@@ -43,6 +45,8 @@ class Counts:
         The parameters of the layer that no layer before it has, by name.
     saved
         What the layer keeps for the backward pass, for batches of `FEW` and of `MANY` samples.
+    operators
+        What the operators of the layer do.
     """
 
     forward_flop: tuple[float, ...]
@@ -51,6 +55,7 @@ class Counts:
     needs_gradient: tuple[bool, ...]
     parameters: tuple[Mapping[str, nn.Parameter], ...]
     saved: tuple[tuple[Storages, Storages], ...]
+    operators: OperatorCounts
 
 
 def count(split: SplitModel, inputs: Inputs) -> Counts:
@@ -67,6 +72,7 @@ def count(split: SplitModel, inputs: Inputs) -> Counts:
         forward, backward = _work(split, resized(inputs, FEW))
         few = _saved(split, resized(inputs, FEW))
         many = _saved(split, resized(inputs, MANY))
+        operators = operators_of(split, inputs)
     saved = tuple((one.storages, two.storages) for one, two in zip(few, many, strict=True))
     return Counts(
         tuple(value / FEW for value in forward),
@@ -75,6 +81,7 @@ def count(split: SplitModel, inputs: Inputs) -> Counts:
         tuple(item.needs_gradient for item in few),
         _parameters(split),
         saved,
+        operators,
     )
 
 
