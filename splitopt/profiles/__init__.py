@@ -5,8 +5,8 @@ from splitopt.profiles.catalog import profile_names as profile_names
 from splitopt.profiles.curves import Curve as Curve
 from splitopt.profiles.fill import Fill as Fill
 from splitopt.profiles.graphs import read_graph as read_graph
-from splitopt.profiles.layer_csv import write_layer_csv as write_layer_csv
 from splitopt.profiles.interval import Interval as Interval
+from splitopt.profiles.layer_csv import write_layer_csv as write_layer_csv
 from splitopt.profiles.machine_fit import fit_machine as fit_machine
 from splitopt.profiles.machine_model import MachineModel as MachineModel
 from splitopt.profiles.machines import MachineTimes as MachineTimes

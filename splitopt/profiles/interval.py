@@ -53,9 +53,7 @@ class Interval:
         expect_text(self.method, "method")
 
     @classmethod
-    def of_ratios(
-        cls, ratios: Sequence[Array], method: str, level: float = 0.9
-    ) -> Interval:
+    def of_ratios(cls, ratios: Sequence[Array], method: str, level: float = 0.9) -> Interval:
         """Take the quantiles of real over stated seconds, every group of ratios weighing the same.
 
         The quantiles are those of the weighted step distribution, without interpolation: the least

@@ -13,12 +13,11 @@ from splitopt.profiles.interval import Interval
 from splitopt.profiles.machine_model import MachineModel
 from splitopt.profiles.model import ModelProfile
 from splitopt.profiles.operator_counts import FEATURES
+from splitopt.profiles.relative_fit import relative_nnls
 
 LEAST_FOR_INTERVAL = 3
 """Networks, so that each is predicted from two others at least."""
 _LEAST_PART = 0.05  # parts shorter than this fraction of the whole do not decide a cut
-_FLOOR = 0.02  # relative errors below count alike, so that none draws the fit to itself
-_ROUNDS = 30
 _WORK = ("convolution_flop", "depthwise_flop", "matrix_flop")
 
 
@@ -99,9 +98,9 @@ def fit_machine(
 ) -> MachineModel:
     """Fit a machine model to measured networks, with an interval from leaving each out in turn.
 
-    The seconds per unit are those >= 0 with the least sum of absolute relative errors, every network
-    weighing the same (non-negative least squares, reweighted). The interval holds 90 % of the
-    ratios of measured to predicted seconds of networks that the fit has not seen.
+    The seconds per unit are those >= 0 with the least sum of absolute relative errors, every
+    network weighing the same (non-negative least squares, reweighted). The interval holds 90 % of
+    the ratios of measured to predicted seconds of networks that the fit has not seen.
 
     Parameters
     ----------
@@ -167,20 +166,12 @@ def left_out(observations: Sequence[Observation]) -> list[tuple[str, Array]]:
 
 def _coefficients(observations: Sequence[Observation]) -> tuple[Array, dict[str, str]]:
     """Fit the seconds per unit (6,), and name the kinds of work that nothing was seen of."""
-    from scipy.optimize import nnls
-
-    design = np.concatenate([item.counts / item.seconds[:, None] for item in observations])
+    design = np.concatenate([item.counts for item in observations])
+    seconds = np.concatenate([item.seconds for item in observations])
     weight = np.concatenate([np.full(len(o.seconds), 1 / len(o.seconds)) for o in observations])
-    scale = design.max(axis=0)
-    seen = scale > 0
-    scaled = design[:, seen] / scale[seen]
-    current = weight.copy()
-    for _ in range(_ROUNDS):
-        root = np.sqrt(current)
-        solution, _ = nnls(scaled * root[:, None], root)
-        current = weight / np.maximum(np.abs(scaled @ solution - 1.0), _FLOOR)
+    seen = design.max(axis=0) > 0
     found = np.zeros(len(FEATURES))
-    found[seen] = solution / scale[seen]
+    found[seen] = relative_nnls(design[:, seen], seconds, weight)
     missing = [name for name in _WORK if not seen[FEATURES.index(name)]]
     known = [name for name in _WORK if name not in missing]
     stand_in = {name: known[0] for name in missing if known}

@@ -388,8 +388,8 @@ class ModelProfile:
         """Return what the operators do; raise `InputError` that names `machine` if unknown."""
         if self.operators is None:
             raise InputError(
-                f"profile {self.name!r} does not say what its operators do, which the machine model "
-                f"{machine!r} needs; trace the model anew with 'splitopt profile', or give "
+                f"profile {self.name!r} does not say what its operators do, which the machine "
+                f"model {machine!r} needs; trace the model anew with 'splitopt profile', or give "
                 "'compute' or 'machine' instead of 'machine_model'"
             )
         return self.operators

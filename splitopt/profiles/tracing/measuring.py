@@ -145,7 +145,9 @@ def _interval(seconds: Array) -> Interval | None:
     if len(seconds) < 2:
         return None
     whole = seconds.sum(axis=(1, 2)) / np.median(seconds, axis=0).sum()
-    return Interval.of_ratios([whole], f"quantiles of {len(seconds)} timed passes of the whole model")
+    return Interval.of_ratios(
+        [whole], f"quantiles of {len(seconds)} timed passes of the whole model"
+    )
 
 
 @contextmanager
