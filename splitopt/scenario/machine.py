@@ -22,9 +22,7 @@ class Part(BaseModel):
 
 
 class Machine(Part):
-    """Something that computes: at a speed, as a machine that the model was measured on, or as a
-    machine model says.
-    """
+    """Something that computes: at a speed, as a measured machine, or as a machine model says."""
 
     name: Name
     compute: Speed | None = None

@@ -21,9 +21,9 @@ AUTO = "auto"
 class Node(Machine):
     """A compute node, or a group of ``count`` alike ones that are named NAME-1 to NAME-count.
 
-    ``slowdown`` multiplies the seconds of a measured machine or of a machine model: 2 is a node that
-    takes twice as long. ``price_per_hour`` is in any currency. ``rate`` is that of the node's own interface, for
-    the link models ``nic`` and ``serial``.
+    ``slowdown`` multiplies the seconds of a measured machine or of a machine model: 2 is a node
+    that takes twice as long. ``price_per_hour`` is in any currency. ``rate`` is that of the node's
+    own interface, for the link models ``nic`` and ``serial``.
     """
 
     count: Count = 1

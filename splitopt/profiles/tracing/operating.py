@@ -131,7 +131,7 @@ def _forward(weight: Tensor, outputs: int, transposed: bool, inputs: int | None 
 
 
 def _class_of(weight: Tensor, transposed: bool, groups: int) -> int:
-    """A convolution is depthwise if every group has one input channel."""
+    """Return the class of a convolution: depthwise if every group has one input channel."""
     per_group = weight.shape[0] // groups if transposed else weight.shape[1]
     return _DEPTHWISE if groups > 1 and per_group == 1 else _CONVOLUTION
 
