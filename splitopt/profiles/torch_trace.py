@@ -152,7 +152,8 @@ def _on_device(
     spans = [(Place(mark.get("tid"), _span(mark)[0]), _span(mark)[1]) for mark in marks]
     passes = [e for e in events if e["name"].startswith(_BACKWARD) and _sequence(e) in owner]
     inside = within(places, [(Place(e.get("tid"), _span(e)[0]), _span(e)[1]) for e in passes])
-    back = [None if k is None else owner[_sequence(passes[k]) or 0] for k in inside]
+    numbers = [None if k is None else _sequence(passes[k]) for k in inside]
+    back = [None if number is None else owner[number] for number in numbers]
     fore = [
         None if later is not None else at
         for at, later in zip(within(places, spans), back, strict=True)

@@ -24,7 +24,7 @@ _ALLOCATES = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_st
 _CONVOLUTION, _DEPTHWISE, _MATRIX, _BYTES, _OPERATORS = range(5)
 
 
-class OperatorMeter(TorchDispatchMode):
+class OperatorMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Add up what the operators do that run inside.
 
     ``totals`` has the shape (5,): FLOP of convolutions, of depthwise convolutions and of matrix
@@ -33,7 +33,7 @@ class OperatorMeter(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.totals = np.zeros(5)
 
     def __torch_dispatch__(
