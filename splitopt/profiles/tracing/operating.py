@@ -111,23 +111,22 @@ def _work(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any)
     """
     packet = func._overloadpacket
     if packet in (torch.ops.aten.convolution, torch.ops.aten._convolution):
-        weight, outputs = args[1], out.numel()
-        return _class_of(weight, args[6], args[8]), _forward(weight, outputs, args[6])
+        weight = args[1]
+        work = _forward(weight, args[0], out, args[6])
+        return _class_of(weight, args[6], args[8]), work
     if packet is torch.ops.aten.convolution_backward:
         weight, mask = args[2], args[10]
-        work = _forward(weight, args[0].numel(), args[7], args[1].numel())
+        work = _forward(weight, args[1], args[0], args[7])
         return _class_of(weight, args[7], args[9]), work * (int(mask[0]) + int(mask[1]))
     if packet in flop_registry:
         return _MATRIX, int(flop_registry[packet](*args, **kwargs, out_val=out))
     return _MATRIX, 0
 
 
-def _forward(weight: Tensor, outputs: int, transposed: bool, inputs: int | None = None) -> int:
-    """FLOP of a convolution; a transposed one multiplies each input with its weights."""
-    if transposed:
-        assert inputs is not None
-        return 2 * inputs * prod(weight.shape[1:])
-    return 2 * outputs * prod(weight.shape[1:])
+def _forward(weight: Tensor, inputs: Tensor, outputs: Tensor, transposed: bool) -> int:
+    """FLOP of a convolution; a transposed one multiplies each input, not each output."""
+    values = inputs if transposed else outputs
+    return 2 * values.numel() * prod(weight.shape[1:])
 
 
 def _class_of(weight: Tensor, transposed: bool, groups: int) -> int:
