@@ -47,7 +47,8 @@ SPLITS_NOTE = (
 )
 HERE_NOTE = (
     "A training pass with one thread, each network predicted from the others: predicted over "
-    "measured seconds, and the interval that the model states for that ratio. Medians of"
+    "measured seconds, and the interval that the model states for that ratio. The quickest of four "
+    "tries in turn, each the medians of"
 )
 
 
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--here", action="store_true", help="measure networks on this machine")
     parser.add_argument("--networks", default=",".join(here.NETWORKS), help="with --here")
-    parser.add_argument("--repeats", type=int, default=15, help="timed passes, with --here")
+    parser.add_argument("--repeats", type=int, default=5, help="timed passes, with --here")
     parser.add_argument("--output", type=Path, default=RESULTS)
     asked = parser.parse_args(arguments)
     if asked.data is None and not asked.here:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,7 @@ def _case(name: str, table: Array) -> Case:
     return Case(name, front, counts.sum(axis=0) - front, sent[split - 1], table[:, 1:])
 
 
+@cache
 def count_blocks(name: str) -> tuple[Array, Array]:
     """Count the forward pass of each block for a batch: shape (blocks, 6), and the bytes it sends.
 
