@@ -12,6 +12,7 @@ from splitopt.cli import (
     compare,
     control,
     export,
+    machine,
     plan,
     profile,
     report,
@@ -51,6 +52,7 @@ app.command("solvers")(solvers.command)
 app.command("bench")(bench.command)
 app.command("control")(control.command)
 app.command("profile")(profile.command)
+app.add_typer(machine.app, name="machine")
 app.command("report")(report.command)
 app.command("simulate")(simulate.command)
 app.command("export")(export.command)

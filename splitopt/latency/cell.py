@@ -9,9 +9,10 @@ import numpy as np
 
 from splitopt.errors import InputError
 from splitopt.latency.clustered import CutCosts, DeviceSeconds, device_seconds
+from splitopt.latency.layer_seconds import SpeedSource, layer_seconds, message_seconds
 from splitopt.latency.radio import subcarrier_rate
 from splitopt.latency.split_federated import server_seconds_per_sample, single_server
-from splitopt.profiles import ModelProfile
+from splitopt.profiles import MachineModel, ModelProfile
 from splitopt.scenario import Clusters, Device, Scenario, Spectrum
 
 
@@ -133,19 +134,30 @@ def _batch_sizes(fleet: list[Device]) -> Any:
 def _work(
     fleet: list[Device], profile: ModelProfile, cut: int, measured: bool
 ) -> tuple[Any, Any, Any]:
-    """Shape (N,) each: speeds, and forward and backward work; seconds at speed 1 if measured."""
-    rows: dict[float | str, tuple[float, Any, Any]] = {}
+    """Shape (N,) each: speeds, and forward and backward work.
+
+    Seconds at speed 1 of a measured machine and of a machine model, with a message in each pass.
+    """
+    rows: dict[SpeedSource, tuple[float, Any, Any]] = {}
     for speed in {device.speed for device in fleet}:
-        if not isinstance(speed, str):
+        if isinstance(speed, int | float):
             profile.expect_work()
             flop = (profile.device_forward_flop[cut - 1], profile.device_backward_flop[cut - 1])
             rows[speed] = (speed, *flop)
             continue
         if not measured:
-            raise InputError(
-                f"devices: {speed!r} is a measured machine, whose speed does not vary; give "
-                "'compute' instead"
+            what = (
+                f"{speed!r} is a measured machine"
+                if isinstance(speed, str)
+                else f"{speed.name!r} is a machine model"
             )
+            raise InputError(f"devices: {what}, whose speed does not vary; give 'compute' instead")
+        if isinstance(speed, MachineModel):
+            layers, message = layer_seconds(profile, speed), message_seconds(profile, speed)
+            passes = (layers.forward[:cut].sum(), layers.backward[:cut].sum())
+            forward, backward = (seconds + message[cut - 1] for seconds in passes)
+            rows[speed] = (1.0, forward, backward)
+            continue
         profile.device_seconds(speed)  # refuses what was not measured
         times = profile.machines[speed]
         back = times.backward_s + times.update_s

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from splitopt.errors import InputError
+from splitopt.latency.layer_seconds import SpeedSource, layer_seconds, message_seconds
 from splitopt.latency.radio import shannon_rate
-from splitopt.profiles import Curve, ModelProfile
+from splitopt.profiles import Curve, MachineModel, ModelProfile
 from splitopt.profiles.curves import family_size
 from splitopt.scenario import Device, Link, Scenario, Server
 
@@ -199,20 +200,33 @@ def single_server(scenario: Scenario) -> Server:
     return scenario.servers[0]
 
 
-def device_seconds_per_sample(profile: ModelProfile, speed: float | str) -> FloatArray:
+def device_seconds_per_sample(profile: ModelProfile, speed: SpeedSource) -> FloatArray:
     """Shape (L,): seconds of the device's part, forward and backward, for one sample (Eq. 3, 9).
 
-    `speed` is FLOP/s or the name of a machine that the profile was measured on.
+    `speed` is FLOP/s, the name of a machine that the profile was measured on, or a machine model,
+    with which every batch costs a message sent and one received as well.
     """
     if isinstance(speed, str):
         return profile.device_seconds(speed)
+    if isinstance(speed, MachineModel):
+        layers = layer_seconds(profile, speed)
+        messages = 2 * message_seconds(profile, speed)
+        return np.cumsum(layers.forward + layers.backward) + messages
     profile.expect_work()
     return (profile.device_forward_flop + profile.device_backward_flop) / speed
 
 
-def server_seconds_per_sample(profile: ModelProfile, speed: float | str) -> FloatArray:
-    """Shape (L,): seconds of the server's part for one sample at its full speed (Eq. 6, 7)."""
+def server_seconds_per_sample(profile: ModelProfile, speed: SpeedSource) -> FloatArray:
+    """Shape (L,): seconds of the server's part for one sample at its full speed (Eq. 6, 7).
+
+    `speed` as in `device_seconds_per_sample`.
+    """
     if isinstance(speed, str):
         return profile.server_seconds(speed)
+    if isinstance(speed, MachineModel):
+        layers = layer_seconds(profile, speed)
+        total = layers.forward + layers.backward
+        behind = np.append(np.cumsum(total[:0:-1])[::-1], 0.0)
+        return behind + 2 * message_seconds(profile, speed)
     profile.expect_work()
     return (profile.server_forward_flop + profile.server_backward_flop) / speed

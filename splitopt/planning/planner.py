@@ -15,6 +15,7 @@ from splitopt.planning import (
     cut_under_uncertainty,
     pipeline_partition,
 )
+from splitopt.planning.uncertainty import machine_notes, round_interval
 from splitopt.plans import Plan
 from splitopt.problems.base import Problem
 from splitopt.problems.registry import problem_class
@@ -130,6 +131,15 @@ def _envelope(
     prediction = (
         None if decision is None else explainer.predict(question, decision, scenario, profile)
     )
+    if prediction is not None and decision is not None:
+        kept = decision
+
+        def predict(other: Scenario, table: ModelProfile) -> Any:
+            kind = problem_class(result.problem)
+            asked = kind.from_scenario(other, table, result.objective_name)
+            return explainer.predict(asked, kept, other, table)
+
+        prediction["round_interval"] = round_interval(scenario, profile, predict)
     if prediction is not None and "confidence" in result.details:
         prediction["confidence"] = summary["details"]["confidence"]
     return Plan(
@@ -140,7 +150,12 @@ def _envelope(
         decision=None if decision is None else decision.to_dict(),
         prediction=prediction,
         result=summary,
-        notes=(*said, *work_notes(profile), *explainer.notes(scenario, profile)),
+        notes=(
+            *said,
+            *work_notes(profile),
+            *explainer.notes(scenario, profile),
+            *machine_notes(scenario, profile),
+        ),
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from splitopt.errors import InputError
 from splitopt.profiles.fields import Array, Mask, expect_keys, frozen_array, frozen_mask
+from splitopt.profiles.interval import Interval
 
 COLUMNS = ("forward_s", "backward_s", "update_s")
 
@@ -27,6 +28,10 @@ class MachineTimes:
         Booleans of shape ``(L,)``: where it is false the layer was not measured and its times
         are 0 without meaning anything. A layer that was filled counts as measured; the
         ``fills`` of the profile's provenance say so.
+    interval
+        How far the seconds of a batch may lie from these; None where that is unknown.
+    batch
+        Samples in the batches that were timed; None where that is unknown.
 
     Raises
     ------
@@ -38,6 +43,8 @@ class MachineTimes:
     backward_s: Array
     update_s: Array
     measured: Mask
+    interval: Interval | None = None
+    batch: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "measured", frozen_mask(self.measured, "measured"))
@@ -47,10 +54,12 @@ class MachineTimes:
             if np.any(array[~self.measured]):
                 row = int(np.flatnonzero((array > 0) & ~self.measured)[0]) + 1
                 raise InputError.at(name, f"entry {row} has a time but is not marked as measured")
+        if self.batch is not None and (type(self.batch) is not int or self.batch < 1):
+            raise InputError.at("batch", f"is {self.batch!r}; give a whole number >= 1")
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Pickling forgets that an array is read-only; building anew restores it.
-        return MachineTimes, (self.forward_s, self.backward_s, self.update_s, self.measured)
+        return MachineTimes, tuple(getattr(self, item.name) for item in fields(self))
 
     @property
     def total_s(self) -> Array:
@@ -60,12 +69,25 @@ class MachineTimes:
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
         document: dict[str, Any] = {name: getattr(self, name).tolist() for name in COLUMNS}
-        return {**document, "measured": self.measured.tolist()}
+        document["measured"] = self.measured.tolist()
+        if self.interval is not None:
+            document["interval"] = self.interval.to_dict()
+        if self.batch is not None:
+            document["batch"] = self.batch
+        return document
+
+    def scaled(self, factor: float) -> MachineTimes:
+        """Return the times of a machine that takes `factor` times as long, without an interval."""
+        return MachineTimes(
+            factor * self.forward_s, factor * self.backward_s, factor * self.update_s, self.measured
+        )
 
     @classmethod
     def from_dict(cls, document: Any, field: str) -> MachineTimes:
         """Read what `to_dict` wrote; raise `InputError` that starts with `field` otherwise."""
-        found = expect_keys(document, field, (*COLUMNS, "measured"))
+        found = dict(expect_keys(document, field, (*COLUMNS, "measured"), ("interval", "batch")))
+        if found.get("interval") is not None:
+            found["interval"] = Interval.from_dict(found["interval"], f"{field}.interval")
         try:
             return cls(**found)
         except InputError as error:

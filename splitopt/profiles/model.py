@@ -26,6 +26,7 @@ from splitopt.profiles.fields import (
 )
 from splitopt.profiles.fill import Fill, LayerWork, check_fill, filled
 from splitopt.profiles.machines import MachineTimes, describe_rows
+from splitopt.profiles.operator_counts import OperatorCounts
 from splitopt.profiles.provenance import Provenance
 from splitopt.profiles.uncounted import (
     Uncounted,
@@ -100,6 +101,9 @@ class ModelProfile:
         unknown.
     uncounted
         Operators that ran and whose work is in none of the arrays, since it is not known.
+    operators
+        What the operators of each layer by itself do, which a machine model turns into seconds;
+        None when unknown.
 
     Raises
     ------
@@ -128,6 +132,7 @@ class ModelProfile:
     layer_output_bytes: Array | None = None
     layer_saved_bytes: Array | None = None
     uncounted: tuple[Uncounted, ...] = ()
+    operators: OperatorCounts | None = None
 
     REQUIRED: ClassVar[tuple[str, ...]] = (
         "device_forward_flop",
@@ -193,7 +198,12 @@ class ModelProfile:
                 )
 
     def _freeze_mappings(self) -> None:
-        """Copy and check `machines` and `curves`."""
+        """Copy and check `machines` and `curves`, and check `operators`."""
+        if self.operators is not None and len(self.operators) != self.layer_count:
+            raise InputError.at(
+                "operators",
+                f"has {len(self.operators)} rows, but there are {self.layer_count} layers",
+            )
         for name, times in self.machines.items():
             expect_text(name, "machines: a machine's name")
             if len(times.measured) != self.layer_count:
@@ -311,6 +321,8 @@ class ModelProfile:
             document["curves"] = {name: item.to_dict() for name, item in self.curves.items()}
         if self.uncounted:
             document["uncounted"] = [item.to_dict() for item in self.uncounted]
+        if self.operators is not None:
+            document["operators"] = self.operators.to_dict()
         document["provenance"] = self.provenance.to_dict()
         return document
 
@@ -332,7 +344,7 @@ class ModelProfile:
         """
         found = expect_format(document, source, FORMAT, VERSION)
         required = ("format", "version", "name", "layers", "work_unit", *cls.REQUIRED, "provenance")
-        optional = (*cls.OPTIONAL, "machines", "curves", "uncounted")
+        optional = (*cls.OPTIONAL, "machines", "curves", "uncounted", "operators")
         expect_keys(found, source, required, optional)
         values = {key: found[key] for key in required[2:]}
         values |= {key: found[key] for key in optional if found.get(key) is not None}
@@ -346,6 +358,11 @@ class ModelProfile:
                         name: kind.from_dict(item, f"{key}.{name}")
                         for name, item in expect_mapping(values[key], key).items()
                     }
+            if "operators" in values:
+                count = len(expect_texts(values["layers"], "layers"))
+                values["operators"] = OperatorCounts.from_dict(
+                    values["operators"], "operators", count
+                )
             return cls(**values)
         except InputError as error:
             raise InputError(f"{source}: {error}") from None
@@ -387,6 +404,16 @@ class ModelProfile:
     def has_work(self) -> bool:
         """Whether work was counted, but for a trifle at most."""
         return has_work(self)
+
+    def operator_counts(self, machine: str) -> OperatorCounts:
+        """Return what the operators do; raise `InputError` that names `machine` if unknown."""
+        if self.operators is None:
+            raise InputError(
+                f"profile {self.name!r} does not say what its operators do, which the machine "
+                f"model {machine!r} needs; trace the model anew with 'splitopt profile', or give "
+                "'compute' or 'machine' instead of 'machine_model'"
+            )
+        return self.operators
 
     def expect_work(self) -> None:
         """Raise `InputError` if work was not counted, or more than a trifle of it was not."""

@@ -72,7 +72,8 @@ def with_times(
             "one row per layer is needed"
         )
     forward, backward, update = (rows / 1e3 / batch).T
-    times = MachineTimes(forward, backward, update, (forward > 0) | (backward > 0))
+    measured = (forward > 0) | (backward > 0)
+    times = MachineTimes(forward, backward, update, measured, batch=batch)
     note = f"Times of {name} were read from {Path(path).name}, for batches of {batch}."
     provenance = replace(profile.provenance, notes=(*profile.provenance.notes, note))
     machines = {**profile.machines, name: times}

@@ -9,7 +9,7 @@ from typing import Any
 
 from splitopt.plans import Plan
 from splitopt.report.content import Content, Figure, Table
-from splitopt.report.numbers import gap
+from splitopt.report.numbers import gap, seconds
 
 REPORTS = {
     "cut_and_resources": "splitopt.report.cut_and_resources",
@@ -44,11 +44,24 @@ def summarize(plan: Plan) -> PlanSummary:
     return PlanSummary(
         title,
         _verdict(plan.result, prediction["objective_unit"]),
-        content.facts,
+        (*content.facts, *_interval(prediction)),
         content.tables,
         content.figures,
         plan.notes if plan.result["message"] is None else (plan.result["message"], *plan.notes),
     )
+
+
+def _interval(prediction: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """State between which ends the real round lies, or why that is unknown."""
+    interval = prediction.get("round_interval")
+    if interval is None:  # a plan of an earlier version
+        return ()
+    if "unknown" in interval:
+        return (("How far a real round may be from that", f"unknown: {interval['unknown']}"),)
+    low, high = (seconds(interval[end]) for end in ("low_s", "high_s"))
+    level = f"{100 * interval['level']:.0f} %"
+    words = f"{low} to {high} s ({level} for each machine: {interval['method']})"
+    return (("A real round", words),)
 
 
 def _content(plan: Plan, prediction: Mapping[str, Any]) -> Content:

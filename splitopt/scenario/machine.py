@@ -7,6 +7,8 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
 
 from splitopt.errors import InputError
+from splitopt.profiles.machine_model import MachineModel
+from splitopt.scenario.machine_model import StatedModel
 from splitopt.scenario.quantity import Size, Speed
 
 Name = Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
@@ -20,23 +22,30 @@ class Part(BaseModel):
 
 
 class Machine(Part):
-    """Something that computes: at a speed, or as a machine that the model was measured on."""
+    """Something that computes: at a speed, as a measured machine, or as a machine model says."""
 
     name: Name
     compute: Speed | None = None
     machine: Name | None = None
+    machine_model: StatedModel | None = None
     memory: Size | None = None
 
     @model_validator(mode="after")
     def _has_one_speed(self) -> Self:
-        if (self.compute is None) == (self.machine is None):
-            raise InputError("needs either 'compute' (a speed) or 'machine' (a measured one)")
+        stated = [self.compute, self.machine, self.machine_model]
+        if sum(one is not None for one in stated) != 1:
+            raise InputError(
+                "needs exactly one of 'compute' (a speed), 'machine' (a measured one) and "
+                "'machine_model' (a fitted one)"
+            )
         return self
 
     @property
-    def speed(self) -> float | str:
-        """Its speed in FLOP/s, or the name of the measured machine that it is."""
+    def speed(self) -> float | str | MachineModel:
+        """Its speed in FLOP/s, the name of the measured machine that it is, or its model."""
         if self.machine is not None:
             return self.machine
+        if self.machine_model is not None:
+            return self.machine_model
         assert self.compute is not None  # the validator saw to it
         return self.compute

@@ -21,9 +21,9 @@ AUTO = "auto"
 class Node(Machine):
     """A compute node, or a group of ``count`` alike ones that are named NAME-1 to NAME-count.
 
-    ``slowdown`` multiplies the seconds of a measured machine: 2 is a node that takes twice as
-    long. ``price_per_hour`` is in any currency. ``rate`` is that of the node's own interface, for
-    the link models ``nic`` and ``serial``.
+    ``slowdown`` multiplies the seconds of a measured machine or of a machine model: 2 is a node
+    that takes twice as long. ``price_per_hour`` is in any currency. ``rate`` is that of the node's
+    own interface, for the link models ``nic`` and ``serial``.
     """
 
     count: Count = 1
@@ -33,7 +33,7 @@ class Node(Machine):
 
     @model_validator(mode="after")
     def _slowdown_is_of_a_machine(self) -> Self:
-        if self.slowdown is not None and self.machine is None:
+        if self.slowdown is not None and self.compute is not None:
             raise InputError(
                 "'slowdown' is for a measured machine; state a lower 'compute' instead"
             )

@@ -20,6 +20,7 @@ from splitopt.errors import InputError
 from splitopt.files import expect_format, parse_yaml, read_text, write_atomic
 from splitopt.profiles import ModelProfile, load_profile
 from splitopt.scenario.machine import Name, Part
+from splitopt.scenario.machine_model import with_machine_files_read
 from splitopt.scenario.nodes import Node, Pipeline
 from splitopt.scenario.parts import (
     Device,
@@ -164,6 +165,7 @@ class Scenario(Part):
         document = parse_yaml(read_text(path), str(path))
         expect_format(document, str(path), FORMAT, VERSION)
         document = with_files_read(document, Path(path).parent)
+        document = with_machine_files_read(document, Path(path).parent)
         scenario = cls.from_dict(document, str(path), from_file=True)
         scenario._folder = Path(path).parent
         return scenario

@@ -53,7 +53,7 @@ def scenario_of(name, model, measured, varying=None):
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_speeds_are_refused_where_work_is_lacking(profiled, name):
     """With the operator, its layer and the ways out."""
-    with pytest.raises(InputError, match="no formula for mylib::scan in layer conv2.*--measure"):
+    with pytest.raises(InputError, match=r"no formula for mylib::scan in layer conv2.*--measure"):
         plan(scenario_of(name, profiled(), measured=False))
 
 

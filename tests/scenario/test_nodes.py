@@ -74,7 +74,7 @@ BAD = [
     (("nodes", 1, "name"), "vm-2", "nodes: the name 'vm-2' stands twice"),
     (("nodes",), [], "nodes: is empty"),
     (("nodes",), ..., "servers: this field is missing; give servers or compute nodes"),
-    (("nodes", 0, "machine"), ..., r"nodes\[0\]: needs either 'compute'"),
+    (("nodes", 0, "machine"), ..., r"nodes\[0\]: needs exactly one of 'compute'"),
     (("nodes", 0, "price_per_hour"), -1, r"nodes\[0\].price_per_hour: is -1"),
     (("nodes", 0, "slowdown"), 0, r"nodes\[0\].slowdown: is 0"),
     (("nodes", 0, "count"), 0, r"nodes\[0\].count: is 0"),

@@ -99,6 +99,7 @@ def _with_server(scenario: Scenario) -> tuple[Scenario, list[str]]:
                 name=node.name,
                 compute=node.compute,
                 machine=node.machine,
+                machine_model=node.machine_model,
                 memory=node.memory,
                 price_per_hour=node.price_per_hour,
             )

@@ -102,7 +102,8 @@ def _speeds(scenario: Scenario) -> Any:
         if device.compute is None:
             raise InputError.at(
                 f"devices[{index}] ({device.name})",
-                "is a measured machine, whose speed does not vary; give 'compute' instead",
+                "is a measured machine or a machine model, whose speed does not vary; give "
+                "'compute' instead",
             )
         found.append(device.compute)
     return np.array(found)

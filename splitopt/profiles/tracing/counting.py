@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from splitopt.errors import InputError
+from splitopt.profiles.operator_counts import OperatorCounts
 from splitopt.profiles.tracing.example import Inputs, fresh, resized
 from splitopt.profiles.tracing.finding import FEW, MANY
+from splitopt.profiles.tracing.operating import operators_of
 from splitopt.profiles.tracing.passes import split_pass, whole_pass
 from splitopt.profiles.tracing.quiet import SEED, undisturbed
 from splitopt.profiles.tracing.split import SplitModel, parts_between
@@ -47,6 +49,8 @@ class Counts:
         What the layer keeps for the backward pass, for batches of `FEW` and of `MANY` samples.
     unknown
         Phase -> operator -> its runs, for a batch of `FEW` samples: what is in no count of work.
+    operators
+        What the operators of the layer do.
     """
 
     forward_flop: tuple[float, ...]
@@ -56,6 +60,7 @@ class Counts:
     parameters: tuple[Mapping[str, nn.Parameter], ...]
     saved: tuple[tuple[Storages, Storages], ...]
     unknown: tuple[Mapping[str, Mapping[str, Runs]], ...]
+    operators: OperatorCounts
 
 
 def count(
@@ -82,6 +87,7 @@ def count(
         work = _work(split, resized(inputs, FEW), declared or {})
         few = _saved(split, resized(inputs, FEW))
         many = _saved(split, resized(inputs, MANY))
+        operators = operators_of(split, inputs)
     check_applied(declared or {}, work.applied, work.unknown)
     saved = tuple((one.storages, two.storages) for one, two in zip(few, many, strict=True))
     return Counts(
@@ -92,6 +98,7 @@ def count(
         _parameters(split),
         saved,
         work.unknown,
+        operators,
     )
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from splitopt.errors import InputError
 from splitopt.profiles.fields import Array
+from splitopt.profiles.interval import Interval
 from splitopt.profiles.machines import MachineTimes
 from splitopt.profiles.model import ModelProfile
 from splitopt.profiles.tracing.example import Inputs, resized
@@ -120,7 +121,9 @@ def measure(
         float(_spread(seconds.sum(axis=(1, 2))[:, None])[0]),
     )
     forward, backward, update = middle.T
-    times = MachineTimes(forward, backward, update, np.ones(len(ends), dtype=np.bool_))
+    times = MachineTimes(
+        forward, backward, update, np.ones(len(ends), dtype=np.bool_), _interval(seconds), batch
+    )
     provenance = traced.profile.provenance
     profile = replace(
         traced.profile,
@@ -132,6 +135,19 @@ def measure(
         ),
     )
     return replace(found, profile=profile)
+
+
+def _interval(seconds: Array) -> Interval | None:
+    """Compute how far the time of one pass lies from the sum of the medians that stand for it.
+
+    None for a single run, which says nothing about others.
+    """
+    if len(seconds) < 2:
+        return None
+    whole = seconds.sum(axis=(1, 2)) / np.median(seconds, axis=0).sum()
+    return Interval.of_ratios(
+        [whole], f"quantiles of {len(seconds)} timed passes of the whole model"
+    )
 
 
 @contextmanager

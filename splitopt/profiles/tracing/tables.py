@@ -109,6 +109,7 @@ def profile_of(
         layer_parameter_bytes=np.array(parameters),
         layer_output_bytes=output if output.all() else None,
         layer_saved_bytes=alone,
+        operators=counts.operators.merged(runs),
         work_unit="FLOP",
         uncounted=_uncounted(split, counts, runs),
         provenance=Provenance(

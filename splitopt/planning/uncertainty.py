@@ -1,0 +1,135 @@
+"""How far the real round may lie from the predicted one, from what is known of the machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from splitopt.profiles import Interval, ModelProfile
+from splitopt.scenario import Scenario
+from splitopt.scenario.machine import Machine
+
+SECTIONS = ("devices", "servers", "nodes")
+METHOD = (
+    "the decision kept, the seconds of every machine at the low and at the high end of its "
+    "interval; a round is never shorter when a machine takes longer; transfers as stated"
+)
+
+Predict = Callable[[Scenario, ModelProfile], dict[str, Any]]
+
+
+def round_interval(scenario: Scenario, profile: ModelProfile, predict: Predict) -> dict[str, Any]:
+    """Carry the intervals of the machines through to the round.
+
+    Latency is monotone in the seconds of every machine, so that the round lies between the rounds
+    with all of them at their ends, however their errors depend on each other.
+
+    Parameters
+    ----------
+    scenario, profile
+        What was planned.
+    predict
+        Gives the prediction of the decision for another scenario and profile; ``round_s`` counts.
+
+    Returns
+    -------
+    dict
+        ``low_s`` and ``high_s`` with the ``level`` at which each machine's interval holds and the
+        ``method``; or ``unknown`` with the reason.
+    """
+    known: dict[str, Interval] = {}
+    for section, index, machine in _machines(scenario):
+        found = _interval(machine, profile)
+        if isinstance(found, str):
+            return {"unknown": f"{section}[{index}] ({machine.name}) {found}"}
+        known[machine.name] = found
+    ends = [predict(*_scaled(scenario, profile, end))["round_s"] for end in ("low", "high")]
+    return {
+        "low_s": min(ends),
+        "high_s": max(ends),
+        "level": min(interval.level for interval in known.values()),
+        "method": METHOD,
+    }
+
+
+def machine_notes(scenario: Scenario, profile: ModelProfile) -> list[str]:
+    """Collect what a reader should know about the machine models of a plan."""
+    found: list[str] = []
+    for section, index, machine in _machines(scenario):
+        model = machine.machine_model
+        if model is None:
+            continue
+        place = f"{section}[{index}] ({machine.name})"
+        size = getattr(machine, "batch_size", None)
+        if size is not None and size != model.batch:
+            found.append(
+                f"{place} trains batches of {size}, but its machine model is for batches of "
+                f"{model.batch}; state 'machine_model: {{file: ..., batch: {size}}}'"
+            )
+        if scenario.nodes and model.message_s > 0:
+            found.append(
+                f"{place}: the {model.message_s:g} s per message of its machine model are not in a "
+                "pipeline's plan; state them as links.nodes.latency"
+            )
+        works = profile.operator_counts(model.name)
+        total = works.forward.sum(axis=0) + works.backward.sum(axis=0)
+        if total[1] > 0:
+            found += [f"{place}: {note}" for note in model.notes if "depthwise" in note]
+    return found
+
+
+def _machines(scenario: Scenario) -> list[tuple[str, int, Machine]]:
+    return [
+        (section, index, machine)
+        for section in SECTIONS
+        for index, machine in enumerate(getattr(scenario, section))
+    ]
+
+
+def _interval(machine: Machine, profile: ModelProfile) -> Interval | str:
+    """Return a machine's interval, or why there is none."""
+    if machine.machine_model is not None:
+        if machine.machine_model.interval is not None:
+            return machine.machine_model.interval
+        return "has a machine model without an interval: fit it on more networks"
+    if machine.machine is not None:
+        times = profile.machines[machine.machine]
+        if times.interval is not None:
+            return times.interval
+        return (
+            f"is {machine.machine!r}, whose times in {profile.name} have no interval: measure them "
+            "anew with 'splitopt profile --measure'"
+        )
+    source = (
+        f", and the work of {profile.name} is a publication's"
+        if profile.provenance.kind == "published"
+        else ""
+    )
+    return (
+        "states a speed, and how far work over that speed is from real seconds was never "
+        f"measured{source}; state 'machine' or 'machine_model'"
+    )
+
+
+def _scaled(scenario: Scenario, profile: ModelProfile, end: str) -> tuple[Scenario, ModelProfile]:
+    """Put the seconds of every machine at one end of its interval."""
+
+    def at_end(machine: Machine) -> Machine:
+        model = machine.machine_model
+        if model is None:
+            return machine
+        assert model.interval is not None  # round_interval() saw to it
+        return machine.model_copy(
+            update={"machine_model": model.scaled(getattr(model.interval, end))}
+        )
+
+    parts = {
+        section: tuple(at_end(machine) for machine in getattr(scenario, section))
+        for section in SECTIONS
+    }
+    machines = {
+        name: times if times.interval is None else times.scaled(getattr(times.interval, end))
+        for name, times in profile.machines.items()
+    }
+    return scenario.model_copy(update=parts), replace(profile, machines=machines)
