@@ -57,7 +57,7 @@ def command(
         stages=shared.stage_names(stages),
         method=method,
         keep_all=keep_all,
-    )
+    ).named(target, classes)
     profile, sentences = found.profile, []
     if measure is not None:
         from splitopt.profiles.speed import flop_model

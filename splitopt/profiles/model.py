@@ -27,6 +27,7 @@ from splitopt.profiles.fields import (
 from splitopt.profiles.fill import Fill, LayerWork, check_fill, filled
 from splitopt.profiles.machines import MachineTimes, describe_rows
 from splitopt.profiles.provenance import Provenance
+from splitopt.profiles.trace_record import TraceRecord
 
 FORMAT, VERSION = "splitopt-profile", 1
 UNITS = ("MAC", "FLOP", "none")
@@ -91,6 +92,8 @@ class ModelProfile:
         elsewhere. Their sum over a run of layers on one machine is therefore an upper bound of
         what it keeps; `device_memory_per_sample_bytes` counts such a tensor once. None when
         unknown.
+    trace
+        How the profile was traced from a module; None if it was not.
 
     Raises
     ------
@@ -118,6 +121,7 @@ class ModelProfile:
     layer_parameter_bytes: Array | None = None
     layer_output_bytes: Array | None = None
     layer_saved_bytes: Array | None = None
+    trace: TraceRecord | None = None
 
     REQUIRED: ClassVar[tuple[str, ...]] = (
         "device_forward_flop",
@@ -297,6 +301,8 @@ class ModelProfile:
             document["machines"] = {name: item.to_dict() for name, item in self.machines.items()}
         if self.curves is not None:
             document["curves"] = {name: item.to_dict() for name, item in self.curves.items()}
+        if self.trace is not None:
+            document["trace"] = self.trace.to_dict()
         document["provenance"] = self.provenance.to_dict()
         return document
 
@@ -318,7 +324,7 @@ class ModelProfile:
         """
         found = expect_format(document, source, FORMAT, VERSION)
         required = ("format", "version", "name", "layers", "work_unit", *cls.REQUIRED, "provenance")
-        optional = (*cls.OPTIONAL, "machines", "curves")
+        optional = (*cls.OPTIONAL, "machines", "curves", "trace")
         expect_keys(found, source, required, optional)
         values = {key: found[key] for key in required[2:]}
         values |= {key: found[key] for key in optional if found.get(key) is not None}
@@ -330,6 +336,8 @@ class ModelProfile:
                         name: kind.from_dict(item, f"{key}.{name}")
                         for name, item in expect_mapping(values[key], key).items()
                     }
+            if "trace" in values:
+                values["trace"] = TraceRecord.from_dict(values["trace"])
             return cls(**values)
         except InputError as error:
             raise InputError(f"{source}: {error}") from None

@@ -44,6 +44,10 @@ class Sample(NamedTuple):
 
 def traced_sample(profile: ModelProfile) -> Sample | None:
     """Give the sample that a profile says it was traced with, if it does."""
+    record = profile.trace
+    if record is not None and record.input_shape is not None:
+        kind = getattr(torch, record.input_dtype or "float32", None)
+        return Sample(record.input_shape, kind) if isinstance(kind, torch.dtype) else None
     found = _TRACED.search(profile.provenance.source)
     dtype = getattr(torch, found[2], None) if found is not None else None
     if found is None or not isinstance(dtype, torch.dtype):

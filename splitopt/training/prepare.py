@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from splitopt.errors import CapabilityError, InputError
 from splitopt.models import build, model_names
 from splitopt.plans import Plan
+from splitopt.profiles import ModelProfile
 from splitopt.profiles.tracing.finding import Stages
 from splitopt.profiles.tracing.source import open_model
 from splitopt.profiles.tracing.split import SplitModel
@@ -180,7 +182,7 @@ def make_model(
             "model", f"is {model!r}, it must be a module, the name of one, or MODULE:FACTORY"
         )
     if model is None:
-        model = default_model(program.profile.name)
+        model = default_model(program.profile)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(seed, Draw.WEIGHTS))
         if model in model_names():
@@ -202,22 +204,36 @@ def is_shipped(model: nn.Module | str | None) -> bool:
     return model is None or (isinstance(model, str) and model in model_names())
 
 
-def default_model(profile: str) -> str:
-    """Name the shipped network that a profile is of, by how its name begins.
+def default_model(profile: ModelProfile) -> str:
+    """Name the shipped network that a profile is of: as it says, or by how its name begins.
+
+    A model in the user's code is never taken by default, since that would run a file that nobody
+    named; it is proposed.
 
     Raises
     ------
     InputError
         It begins with no such name.
     """
+    known = None if profile.trace is None else profile.trace.model
+    if known in model_names():
+        return str(known)
+    if known is not None:
+        raise InputError.at(
+            "model",
+            f"is missing; {profile.name} was profiled from {known}, name it again "
+            f"(--model {shlex.quote(known)}, or model={known!r} in Python)",
+        )
     named = [
-        name for name in model_names() if re.match(rf"{re.escape(name)}(?![A-Za-z0-9])", profile)
+        name
+        for name in model_names()
+        if re.match(rf"{re.escape(name)}(?![A-Za-z0-9])", profile.name)
     ]
     if not named:
         raise InputError.at(
             "model",
-            f"the plan's profile {profile!r} is named after no shipped network; name the model "
-            f"that was profiled, MODULE:FACTORY or one of {', '.join(model_names())}",
+            f"the plan's profile {profile.name!r} is named after no shipped network; name the "
+            f"model that was profiled, MODULE:FACTORY or one of {', '.join(model_names())}",
         )
     return max(named, key=len)
 

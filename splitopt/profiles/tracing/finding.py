@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.fx import Graph
 
 from splitopt.errors import InputError
+from splitopt.profiles.trace_record import METHODS
 from splitopt.profiles.tracing.chain import Chain, StepChain
 from splitopt.profiles.tracing.containers import can_be_entered, encoder_layers
 from splitopt.profiles.tracing.example import Inputs, fresh, resized, tensors_in
@@ -22,7 +23,6 @@ from splitopt.profiles.tracing.snapshot import Snapshot
 from splitopt.profiles.tracing.state import State
 from splitopt.profiles.tracing.tracer import NO_GRAD, StateTracer
 
-METHODS = ("sequential", "fx", "export", "stages")
 STAGES_METHOD = "split_stages"
 FEW, MANY = 2, 3
 """Sizes of the batches that tell what grows with the batch; one sample is too few for a batch
