@@ -18,6 +18,8 @@ from torch.fx.proxy import Scope, ScopeContextManager
 from torch.nn import functional
 from torch.nn.modules import transformer
 
+from splitopt.profiles.tracing.rewriting import STATES
+
 _RECURRENT = {"LSTM": "lstm", "GRU": "gru", "RNN_TANH": "rnn_tanh", "RNN_RELU": "rnn_relu"}
 """The mode of a recurrent layer -> the function of torch that computes it."""
 
@@ -157,8 +159,11 @@ def _recurrent(tracer: Tracer, module: nn.RNNBase, path: str) -> Callable[..., A
                     output = _call(
                         tracer, functional.dropout, output, module.dropout, module.training
                     )
-        hidden = _call(tracer, torch.cat, states[0])
-        return output, (hidden, _call(tracer, torch.cat, states[1])) if cells else hidden
+        joined = []
+        for own in states[: 2 if cells else 1]:
+            joined.append(_call(tracer, torch.cat, own))
+            joined[-1].node.meta[STATES] = directions
+        return output, tuple(joined) if cells else joined[0]
 
     return forward
 

@@ -15,6 +15,7 @@ from splitopt.profiles.tracing.chain import Chain, attach, is_kept
 from splitopt.profiles.tracing.example import Inputs, fresh
 from splitopt.profiles.tracing.liveness import Flow, analyse, follow_writes
 from splitopt.profiles.tracing.names import value_names
+from splitopt.profiles.tracing.rewriting import rewrite
 from splitopt.profiles.tracing.writing import mark, source_of
 
 
@@ -73,6 +74,8 @@ class Traced:
         with_effects: bool = True,
     ) -> Traced:
         """Run a graph on two batches and find its cuts; without effects it serves to count only."""
+        if with_effects:
+            rewrite(graph)
         follow_writes(graph, root)
         runs = []
         for batch in batches:
