@@ -13,7 +13,6 @@ from splitopt.training.options import Options, Role
 from splitopt.training.parts import Part
 
 
-
 @dataclass(frozen=True)
 class Split:
     """Cuts a model after the given numbers of layers into modules that share its tensors.

@@ -12,7 +12,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -52,6 +52,8 @@ class Prepared:
         Clients and the model that the rounds change.
     identity
         JSON-ready data that names the run: two runs with the same one learn the same.
+    named
+        How model and data were named, where they were named and not given.
     """
 
     program: Program
@@ -59,6 +61,7 @@ class Prepared:
     split: SplitModel
     scheme: Scheme
     identity: Mapping[str, Any]
+    named: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -70,6 +73,7 @@ class Prepared:
             "planned_scheme": program.planned_scheme,
             "profile": program.profile.name,
             "data_name": self.data.name,
+            **{f"{what}_source": text for what, text in self.named.items()},
             **{name: self.identity[name] for name in ("plan", "scheme", "partition", "seed")},
         }
 
@@ -135,7 +139,9 @@ def prepare(
         "data": loaded.digest(),
         "clients": _clients_digest(clients),
     }
-    return Prepared(program, loaded, split, built, identity)
+    named = {"model": model, "data": data}
+    texts = {what: text for what, text in named.items() if isinstance(text, str)}
+    return Prepared(program, loaded, split, built, identity, texts)
 
 
 def find_device(name: str) -> torch.device:

@@ -22,19 +22,20 @@ from splitopt.profiles.tracing.rewriting import STATES
 
 _RECURRENT = {"LSTM": "lstm", "GRU": "gru", "RNN_TANH": "rnn_tanh", "RNN_RELU": "rnn_relu"}
 """The mode of a recurrent layer -> the function of torch that computes it."""
+_KINDS: tuple[type[nn.Module], ...] = (
+    nn.TransformerEncoder, nn.TransformerDecoder, nn.LSTM, nn.GRU, nn.RNN,
+)  # fmt: skip
 
 
 def can_be_entered(module: nn.Module) -> bool:
     """Whether a module is such a container, as torch.nn has it, with several layers."""
     if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
         return False
-    for kind in (nn.TransformerEncoder, nn.TransformerDecoder):
-        if isinstance(module, kind):
-            return type(module).forward is kind.forward and len(module.layers) > 1
-    for kind in (nn.LSTM, nn.GRU, nn.RNN):
-        if isinstance(module, kind):
-            return type(module).forward is kind.forward and module.num_layers > 1
-    return False
+    known = next((kind for kind in _KINDS if isinstance(module, kind)), None)
+    if known is None or type(module).forward is not known.forward:
+        return False
+    count = module.num_layers if isinstance(module, nn.RNNBase) else len(module.layers)  # type: ignore[arg-type]
+    return count > 1
 
 
 def encoder_layers(module: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -147,7 +148,7 @@ def _recurrent(tracer: Tracer, module: nn.RNNBase, path: str) -> Callable[..., A
                     for own in module._all_weights[layer * directions : (layer + 1) * directions]
                     for name in own
                 ]
-                found = _call(
+                found: Any = _call(
                     tracer, function, output, given, weights, module.bias, 1, 0.0,
                     module.training, module.bidirectional, module.batch_first,
                 )  # fmt: skip

@@ -268,9 +268,7 @@ def _tied(parts: Sequence[nn.Module], module: nn.Module) -> dict[int, str]:
     return refused
 
 
-def _written_elsewhere(
-    parts: Sequence[nn.Module], written: Mapping[str, Tensor]
-) -> dict[int, str]:
+def _written_elsewhere(parts: Sequence[nn.Module], written: Mapping[str, Tensor]) -> dict[int, str]:
     """Refuse the values that have a buffer on both sides which forward writes."""
     refused: dict[int, str] = {}
     for name, tensor in written.items():

@@ -330,8 +330,9 @@ class Piece:
         place = self._place[node]
         if self.start is not None and place <= self._place[self.start]:
             return False
-        last = self.end is None or self.end is _single(self.traced.flow.result)
-        return last or place <= self._place[self.end]
+        if self.end is None or self.end is _single(self.traced.flow.result):
+            return True
+        return place <= self._place[self.end]
 
     def _asks_outside(self, node: Node) -> bool:
         """Whether a size is asked of a value that the piece does not have."""

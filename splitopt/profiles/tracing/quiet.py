@@ -31,7 +31,9 @@ def undisturbed(module: nn.Module) -> Iterator[Snapshot]:
     disabled = logging.root.manager.disable
     # What torch logs of a module that it cannot export is in the error that is raised.
     logging.disable(logging.CRITICAL)
-    default, others = torch.get_default_dtype(), (random.getstate(), np.random.get_state())
+    default = torch.get_default_dtype()
+    # A module may draw from the global generators of Python and numpy.
+    others = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
         with (
             torch.random.fork_rng(devices),
@@ -46,7 +48,7 @@ def undisturbed(module: nn.Module) -> Iterator[Snapshot]:
         before.restore()
         torch.set_default_dtype(default)
         random.setstate(others[0])
-        np.random.set_state(others[1])
+        np.random.set_state(others[1])  # noqa: NPY002
 
 
 def reason(error: BaseException, limit: int = 200) -> str:

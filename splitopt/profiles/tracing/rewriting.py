@@ -6,6 +6,7 @@ recurrent layers is that of the last layer: neither needs to cross a cut beside 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -45,7 +46,7 @@ def _like(graph: Graph, node: Node) -> Node | None:
     make = _LIKE.get(node.target)
     if make is None or not node.args or not isinstance(node.args[0], Node):
         return None
-    source, *size = node.args
+    source, size = node.args[0], node.args[1:]
     if node.op == "call_function" and size:
         return None
     kinds = {
@@ -72,4 +73,4 @@ def _state(graph: Graph, node: Node) -> Node | None:
     layers, each = joined.args[0], joined.meta[STATES]
     assert isinstance(layers, list | tuple)
     place = index % (len(layers) * each)
-    return graph.call_function(node.target, (layers[place // each], place % each))
+    return graph.call_function(operator.getitem, (layers[place // each], place % each))

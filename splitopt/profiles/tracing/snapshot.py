@@ -122,9 +122,9 @@ class Snapshot:
         old = self._content_of(before["_buffers"])
         for name, tensor in part._buffers.items():
             was = old.get(name)
-            if was is None or name in part._non_persistent_buffers_set:
-                if tensor is not was or (tensor is not None and self._has_changed(tensor)):
-                    yield name
+            changed = tensor is not was or (tensor is not None and self._has_changed(tensor))
+            if changed and (was is None or name in part._non_persistent_buffers_set):
+                yield name
 
     def _content_of(self, container: Any) -> Any:
         return self._contents[id(container)][1]

@@ -24,7 +24,7 @@ from splitopt.profiles.tracing.finding import (
     declares_stages,
     run_once,
 )
-from splitopt.profiles.tracing.hints import mend_of, refuse_compiled
+from splitopt.profiles.tracing.hints import mend_of, refuse_compiled, told
 from splitopt.profiles.tracing.quiet import reason, undisturbed
 from splitopt.profiles.tracing.snapshot import Snapshot
 from splitopt.profiles.tracing.state import State, state_of
@@ -199,7 +199,8 @@ def find(
             f"the {what} do not work ({tried[0].partition(': ')[2]}); they must be the layers or "
             "functions that the module runs through in order, each from one tensor to one"
         )
-    raise InputError(f"no cut was found; {mend_of(module, tried)}. Tried: {'; '.join(tried)}")
+    said = "; ".join(told(tried)) or "no method applies"
+    raise InputError(f"no cut was found; {mend_of(module, tried)} (tried: {said})")
 
 
 def _found(
@@ -253,7 +254,11 @@ def spans_between(chain: Chain, found: Structure, cuts: Sequence[int]) -> list[S
 
 def _why_none(found: Structure) -> str:
     if not found.refused:
-        return "no value lies between input and output that all else runs through"
+        return (
+            "no value lies between input and output that all else runs through; what many layers "
+            "read beside it, such as a table or a mask made from the numbers of the input, must be "
+            "made anew in each of them, or be a buffer"
+        )
     reasons = list(dict.fromkeys(found.refused.values()))
     return f"none of {len(found.refused)} values can be cut at: {'; '.join(reasons[:2])}"
 
