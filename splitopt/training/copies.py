@@ -12,20 +12,23 @@ from splitopt.training.averaging import STATISTICS, copy_state, load_state, stat
 from splitopt.training.options import Options, Role
 from splitopt.training.parts import Part
 
+Cut = Callable[[nn.Module, tuple[int, ...]], list[nn.Module]]
+"""Cuts a model after the given numbers of layers into modules that share its tensors."""
+
 
 @dataclass(frozen=True)
 class Split:
-    """Cuts a model after the given numbers of layers into modules that share its tensors.
+    """How a model is cut, and what of it is written while it runs.
 
     Parameters
     ----------
     cut
-        Does it.
+        Cuts it.
     written
         Names of the model's buffers that forward writes.
     """
 
-    cut: Callable[[nn.Module, tuple[int, ...]], list[nn.Module]]
+    cut: Cut
     written: frozenset[str] = frozenset()
 
     def __call__(self, model: nn.Module, cuts: tuple[int, ...]) -> list[nn.Module]:
@@ -52,7 +55,7 @@ class Copy:
         model: nn.Module,
         cuts: tuple[int, ...],
         roles: Sequence[Role],
-        split: Split,
+        split: Split | Cut,
         options: Options,
         shared: bool = False,
     ) -> Copy:
@@ -63,7 +66,8 @@ class Copy:
         if options.batch_norm == "frozen":
             _freeze_statistics(own)
         parts = [Part(m, options.maker(role)) for m, role in zip(modules, roles, strict=True)]
-        statistics = split.written | frozenset(statistics_of(own))
+        written = split.written if isinstance(split, Split) else frozenset()
+        statistics = written | frozenset(statistics_of(own))
         return cls(own, parts, tuple(roles), statistics)
 
     def load(self, state: Mapping[str, Tensor], options: Options) -> None:

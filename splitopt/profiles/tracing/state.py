@@ -66,9 +66,8 @@ def state_of(module: nn.Module, inputs: Inputs, before: Snapshot, samples: int) 
     written, replaced = before.buffers()
     changed = before.attributes()
     _begin(module, before)
-    suspects = [name for name in changed if name not in written]
-    if suspects and batch[0].device.type != "meta":
-        _expect_whole(module, variants(batch), before, suspects)
+    if changed and batch[0].device.type != "meta":
+        _expect_whole(module, variants(batch), before, list(changed))
     module.train()
     return State(written, replaced, tuple(name for name, plain in changed.items() if plain))
 
