@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr
 from typing import Any
 
@@ -214,9 +214,28 @@ def _steps(module: nn.Module, prefix: str) -> list[tuple[str, Callable[..., Any]
 def _traced_by_fx(
     module: nn.Module, batches: tuple[Inputs, Inputs], state: State, entering: bool
 ) -> Traced:
+    written = state.tensors(module)
+    try:
+        return _traced_with(module, batches, written, state.replaced, entering)
+    except Exception:
+        # A buffer may be asked for what only a value of the graph can do: ``expand(x.size(0))``.
+        everything = written | dict(module.named_buffers())
+        if len(everything) == len(written):
+            raise
+        return _traced_with(module, batches, everything, state.replaced, entering)
+
+
+def _traced_with(
+    module: nn.Module,
+    batches: tuple[Inputs, Inputs],
+    values: Mapping[str, Tensor],
+    replaced: frozenset[str],
+    entering: bool,
+) -> Traced:
+    """Trace a module with some of its buffers as values of the graph."""
     before = Snapshot(module)
     known = set(vars(module))
-    tracer = StateTracer(state.tensors(module), state.replaced, entering)
+    tracer = StateTracer(values, replaced, entering)
     try:
         graph = tracer.trace(module, _defaults(module, len(batches[0])))
         # The tracer puts tensors that it meets on the way into the module.
