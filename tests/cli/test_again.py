@@ -15,7 +15,7 @@ from splitopt.cli.entry import run  # noqa: E402
 
 pytestmark = pytest.mark.train
 
-LAYERS = '''
+LAYERS = """
 from torch import nn
 
 
@@ -24,7 +24,7 @@ class Layers(nn.Module):
         super().__init__()
         self.flat = nn.Flatten()
         self.one, self.two, self.three = nn.Linear(64, 32), nn.Linear(32, 32), nn.Linear(32, 10)
-'''
+"""
 NET = '''
 from layers import Layers
 

@@ -81,9 +81,7 @@ def test_training_in_one_process_and_in_several(capsys, given):
         [row["loss"] for row in json.loads(text)["history"]["rounds"]] for text in (out, wired)
     ]
     assert losses[0] == losses[1]
-    code, out, _ = call(
-        capsys, "validate", *given, "--any-speed", "--time-scale", 1e-3, "--json"
-    )
+    code, out, _ = call(capsys, "validate", *given, "--any-speed", "--time-scale", 1e-3, "--json")
     assert code == 0
     assert json.loads(out)["rounds"] == 1
 

@@ -204,7 +204,7 @@ def test_testing_leaves_the_buffers(tmp_path, wide):
     assert int(model.passes) == 0
 
 
-NET = '''
+NET = """
 import importlib.util
 
 import torch
@@ -219,7 +219,7 @@ def net():
     model = stateful.{kind}()
     model.c = nn.Linear(8, 10)
     return model
-'''
+"""
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from splitopt.profiles.tracing.chain import Chain, StepChain
 from splitopt.profiles.tracing.containers import can_be_entered, encoder_layers
 from splitopt.profiles.tracing.example import Inputs, fresh, resized, tensors_in
 from splitopt.profiles.tracing.graph import GraphChain, Traced
-from splitopt.profiles.tracing.quiet import reason
+from splitopt.profiles.tracing.quiet import materialise, reason, undisturbed
 from splitopt.profiles.tracing.snapshot import Snapshot
 from splitopt.profiles.tracing.state import State
 from splitopt.profiles.tracing.tracer import NO_GRAD, StateTracer
@@ -43,7 +43,9 @@ class NotApplicableError(Exception):
 def run_once(module: nn.Module, inputs: Inputs) -> Any:
     """Run a module forward; a failure is the user's, in one sentence."""
     try:
-        with torch.no_grad():
+        materialise(module, *fresh(inputs))
+        with undisturbed(module), torch.no_grad():
+            module.train()
             result = module(*fresh(inputs))
     except Exception as error:
         shapes = ", ".join(f"{tuple(item.shape)} of {_type(item)}" for item in inputs)

@@ -173,11 +173,8 @@ def find(
 ) -> SplitModel:
     """Find the cuts of a module by the first method that applies; see the package."""
     refuse_compiled(module)
+    run_once(module, resized(inputs, FEW))
     with undisturbed(module) as before:
-        module.train()
-        run_once(module, resized(inputs, FEW))
-        before.restore()
-        before.drop_gradients()
         state = state_of(module, inputs, before, FEW)
         tried: list[str] = []
         chosen = candidates(module, inputs, stages, method, state)

@@ -19,6 +19,11 @@ from splitopt.profiles.tracing.quiet import SEED
 from splitopt.profiles.tracing.snapshot import Snapshot
 
 
+_FURTHER = (*range(1, 13), 99, 999, 10**6 - 1)
+"""How far a counter is set on to see whether anything depends on it: every few passes, every
+hundred or thousand, and beyond a warm-up."""
+
+
 @dataclass(frozen=True)
 class State:
     """What the forward pass of a module writes.
@@ -61,13 +66,16 @@ def state_of(module: nn.Module, inputs: Inputs, before: Snapshot, samples: int) 
     batch = resized(inputs, samples)
     for training in (True, False):
         module.train(training)
-        with torch.no_grad():
+        with torch.set_grad_enabled(training):
             module(*fresh(batch))
     written, replaced = before.buffers()
     changed = before.attributes()
     _begin(module, before)
     if changed and batch[0].device.type != "meta":
         _expect_whole(module, variants(batch), before, list(changed))
+        _expect_no_schedule(
+            module, batch, before, [name for name, plain in changed.items() if plain]
+        )
     module.train()
     return State(written, replaced, tuple(name for name, plain in changed.items() if plain))
 
@@ -111,6 +119,38 @@ def _expect_whole(
             "copy, checkpoint or other machine has it; make it a buffer: in __init__, "
             f'self.register_buffer("{suspects[0].rpartition(".")[2]}", ...) with its first value'
         )
+
+
+def _expect_no_schedule(
+    module: nn.Module, batch: Inputs, before: Snapshot, numbers: Sequence[str]
+) -> None:
+    """Refuse a module whose results depend on a number that it counts up as an attribute."""
+
+    def outcome(name: str, further: int) -> list[Tensor]:
+        _begin(module, before)
+        path, _, leaf = name.rpartition(".")
+        owner = module.get_submodule(path)
+        own = vars(owner).get(leaf)
+        if isinstance(own, int | float) and not isinstance(own, bool):
+            setattr(owner, leaf, own + further)
+        torch.manual_seed(SEED)
+        with torch.no_grad():
+            found = [item.detach().clone() for item in tensors_in(module(*fresh(batch)))]
+        found += values_of(module).values()
+        _begin(module, before)
+        return found
+
+    for name in numbers:
+        first = outcome(name, 0)
+        if not _equal(first, outcome(name, 0)):
+            return  # it draws what no seed sets
+        if not all(_equal(first, outcome(name, further)) for further in _FURTHER):
+            raise InputError(
+                f"the model goes by {name}, a number that it changes in forward and keeps outside "
+                "its state dict, where no copy, checkpoint or other machine has it; make it a "
+                f'buffer: in __init__, self.register_buffer("{name.rpartition(".")[2]}", '
+                "torch.zeros((), dtype=torch.long)), and decide by tensors (torch.where)"
+            )
 
 
 def _results(

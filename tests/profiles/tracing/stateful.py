@@ -165,6 +165,29 @@ class Hidden(Mean):
         self.register_buffer("mean", torch.zeros(12), persistent=False)
 
 
+class Every(Layers):
+    """Does something else at every tenth pass, by a counter that is a plain number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = 0
+
+    def between(self, x: Tensor) -> Tensor:
+        self.steps += 1
+        return 2 * x if self.steps % 10 == 0 else x
+
+
+class Lazy(nn.Module):
+    """Learns its sizes from the first batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.norm, self.c = nn.LazyLinear(12), nn.LazyBatchNorm1d(), nn.LazyLinear(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.c(self.norm(self.a(x.flatten(1))).relu())
+
+
 class Noting(Layers):
     """Leaves notes of all kinds on itself, none of which its results depend on."""
 
@@ -178,6 +201,3 @@ class Noting(Layers):
         self.notes.append(x)
         self.table["b"] = x
         return x
-
-
-

@@ -158,6 +158,21 @@ def test_state_outside_the_state_dict_is_refused(nets, kind):
         find_cuts(sequence, batches()[0])
 
 
+def test_a_schedule_by_a_plain_counter_is_refused(nets):
+    """Three passes do not show it; a counter that is set on does."""
+    with pytest.raises(InputError, match="goes by steps, a number that it changes in forward"):
+        find_cuts(nets.Every(), batches()[0])
+
+
+def test_sizes_that_the_first_batch_tells(nets):
+    """They are known afterwards, and the parts are those of any other model."""
+    model = nets.Lazy()
+    split = find_cuts(model, batches()[0])
+    assert split.difference == 0
+    assert tuple(model.a.weight.shape) == (12, 64)
+    assert split.cuts == ("flatten", "a", "norm", "relu")
+
+
 def test_notes_that_nothing_depends_on_are_no_state(nets):
     """They are said in the profile and left out of the module."""
     model = nets.Noting()
