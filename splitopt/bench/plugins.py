@@ -18,6 +18,7 @@ from typing import Any
 from splitopt.errors import InputError, SplitoptError
 from splitopt.solvers.base import Solver
 from splitopt.solvers.registry import solver_class, solver_names, with_options
+from splitopt.user_code import beside
 
 _ATTRIBUTES = ("name", "problem", "objectives", "kind")
 
@@ -184,7 +185,8 @@ def _load(path: Path, changed_ns: int) -> tuple[type[Solver[Any]], ...]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up there
     try:
-        spec.loader.exec_module(module)
+        with beside(path):
+            spec.loader.exec_module(module)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a file may also call sys.exit

@@ -21,7 +21,9 @@ def run(arguments: list[str] | None = None) -> int:
         warnings.showwarning = _one_line_warning
         try:
             from splitopt.cli.app import app  # here, as Ctrl-C may come meanwhile
+            from splitopt.cli.asked import ARGUMENTS
 
+            ARGUMENTS.set(tuple(sys.argv[1:] if arguments is None else arguments))
             code = app(arguments, prog_name="splitopt", standalone_mode=False)
             return code if isinstance(code, int) else 0
         except SplitoptError as error:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from splitopt.cli import options as shared
+from splitopt.cli.asked import expect_model
 from splitopt.export.exporting import EXPORTERS
 
 
@@ -78,6 +79,7 @@ def command(
 
         shape = read_shape(input_shape)
     saved = Plan.load(plan)
+    expect_model(saved, model)
     with shared.waiting("splitting the model", silent=as_json):
         written = export_plan(
             saved,

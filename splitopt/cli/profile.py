@@ -60,7 +60,7 @@ def command(
         method=method,
         keep_all=keep_all,
         flop_formulas=read_formulas(flop or ()),
-    )
+    ).named(target, classes)
     profile, sentences = found.profile, []
     if measure is not None:
         from splitopt.profiles.times import write_times

@@ -14,6 +14,7 @@ import typer
 from splitopt.cli import options as shared
 from splitopt.cli import training_options as given
 from splitopt.cli import wire_options as wired
+from splitopt.cli.asked import expect_data, expect_model
 from splitopt.cli.entry import INTERRUPTED
 from splitopt.errors import TrainingError
 
@@ -117,6 +118,8 @@ def command(
         batched=batched,
     )
     read = Plan.load(plan)
+    expect_model(read, model)
+    expect_data(checkpoint if resume else None)
     common: dict[str, Any] = {
         "partition": partition,
         "samples": samples,

@@ -13,6 +13,7 @@ import typer
 from splitopt.cli import options as shared
 from splitopt.cli import training_options as given
 from splitopt.cli import wire_options as wired
+from splitopt.cli.asked import expect_model
 from splitopt.cli.entry import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def command(
 
     shared.check_outputs(plan, report, output, csv)
     read = Plan.load(plan)
+    expect_model(read, model)
     with _told(silent=as_json) as at_scale:
         found = validate(
             read,

@@ -25,6 +25,7 @@ from splitopt.errors import CapabilityError
 from splitopt.profiles.tracing.chain import StepChain
 from splitopt.profiles.tracing.graph import GraphChain, PieceCode
 from splitopt.profiles.tracing.split import Span, SplitModel
+from splitopt.profiles.tracing.writing import source_of
 
 INDENT = "    "
 _MOST_NUMBERS = 1024
@@ -135,10 +136,10 @@ def _graph_code(codes: Mapping[bool, PieceCode]) -> PartCode:
                     f"the model makes the tensor {name!r} anew in each mode, which an export "
                     "cannot tell apart; register it as a buffer"
                 )
-        written = code.graph.python_code("self")
-        text = written.src[written.src.index("def forward(") :]
+        written, names = source_of(code.graph)
+        text = written[written.index("def forward(") :]
         methods[training] = text
-        imports |= _imports(text, written.globals)
+        imports |= _imports(text, names)
     made = [_constant(name, value) for name, value in constants.items()]
     if len(methods) == 1:
         body = _indented(methods[True])

@@ -47,7 +47,7 @@ def prepare(
             raise InputError.at("input_shape", "is missing; give the shape of one sample")
         module, origin, own_type = model, Origin(None), "float32"
     else:
-        target = model or default_model(program.profile.name)
+        target = model or default_model(program.profile)
         origin = Origin(target, ":" not in target, classes)
         module, _, shape, own_type = open_model(target, shape, classes)
     if example is None:

@@ -33,8 +33,8 @@ def parts_readme(job: Job) -> str:
     ]
     if job.weights is not None:
         sections.append(
-            f'`load_parts(..., weights="{WEIGHTS}")` reads the weights of these parts alone; '
-            "nothing in the file is executed."
+            f'`load_parts(..., weights="{WEIGHTS}")` reads the weights of these parts alone, from '
+            "beside `parts.py` wherever Python is run; nothing in the file is executed."
         )
     return "\n\n".join(sections) + "\n"
 

@@ -28,6 +28,7 @@ from splitopt.profiles.fill import Fill, LayerWork, check_fill, filled
 from splitopt.profiles.machines import MachineTimes, describe_rows
 from splitopt.profiles.operator_counts import OperatorCounts
 from splitopt.profiles.provenance import Provenance
+from splitopt.profiles.trace_record import TraceRecord
 from splitopt.profiles.uncounted import (
     Uncounted,
     check_uncounted,
@@ -104,6 +105,8 @@ class ModelProfile:
     operators
         What the operators of each layer by itself do, which a machine model turns into seconds;
         None when unknown.
+    trace
+        How the profile was traced from a module; None if it was not.
 
     Raises
     ------
@@ -133,6 +136,7 @@ class ModelProfile:
     layer_saved_bytes: Array | None = None
     uncounted: tuple[Uncounted, ...] = ()
     operators: OperatorCounts | None = None
+    trace: TraceRecord | None = None
 
     REQUIRED: ClassVar[tuple[str, ...]] = (
         "device_forward_flop",
@@ -323,6 +327,8 @@ class ModelProfile:
             document["uncounted"] = [item.to_dict() for item in self.uncounted]
         if self.operators is not None:
             document["operators"] = self.operators.to_dict()
+        if self.trace is not None:
+            document["trace"] = self.trace.to_dict()
         document["provenance"] = self.provenance.to_dict()
         return document
 
@@ -344,7 +350,7 @@ class ModelProfile:
         """
         found = expect_format(document, source, FORMAT, VERSION)
         required = ("format", "version", "name", "layers", "work_unit", *cls.REQUIRED, "provenance")
-        optional = (*cls.OPTIONAL, "machines", "curves", "uncounted", "operators")
+        optional = (*cls.OPTIONAL, "machines", "curves", "uncounted", "operators", "trace")
         expect_keys(found, source, required, optional)
         values = {key: found[key] for key in required[2:]}
         values |= {key: found[key] for key in optional if found.get(key) is not None}
@@ -363,6 +369,8 @@ class ModelProfile:
                 values["operators"] = OperatorCounts.from_dict(
                     values["operators"], "operators", count
                 )
+            if "trace" in values:
+                values["trace"] = TraceRecord.from_dict(values["trace"])
             return cls(**values)
         except InputError as error:
             raise InputError(f"{source}: {error}") from None

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 State = Mapping[str, Tensor]
 
-_STATISTICS = (nn.modules.batchnorm._BatchNorm,)
+STATISTICS = (nn.modules.batchnorm._NormBase,)
+"""Layers with running statistics: batch normalisation, and instance normalisation that tracks."""
 
 
 def average(states: Sequence[State], weights: Sequence[float]) -> dict[str, Tensor]:
@@ -62,10 +63,10 @@ def state_bytes(state: State) -> bytes:
 
 
 def statistics_of(model: nn.Module) -> list[str]:
-    """Names of the running statistics of batch normalisation."""
+    """Names of the running statistics of normalisations."""
     return [
         f"{prefix}.{name}" if prefix else name
         for prefix, module in model.named_modules()
-        if isinstance(module, _STATISTICS)
+        if isinstance(module, STATISTICS)
         for name, _ in module.named_buffers(recurse=False)
     ]

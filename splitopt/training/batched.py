@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from splitopt.errors import InputError
-from splitopt.training.copies import Copy, Split
+from splitopt.training.copies import Copy, Cut, Split
 from splitopt.training.options import Options
 from splitopt.training.parts import Part
 
@@ -58,7 +58,7 @@ class Stack:
     """
 
     def __init__(
-        self, copies: Sequence[Copy], cuts: tuple[int, ...], split: Split, options: Options
+        self, copies: Sequence[Copy], cuts: tuple[int, ...], split: Split | Cut, options: Options
     ) -> None:
         self.copies = copies
         self.options = options

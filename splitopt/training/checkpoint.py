@@ -120,7 +120,7 @@ def load(folder: str | Path, identity: Mapping[str, Any] | None = None) -> Check
     if set(found) != set(_KEYS) or found["digest"] != digest(rest):
         raise InputError(f"{path}: does not match its digest; the file was changed or damaged")
     if identity is not None:
-        _same_run(found["identity"], identity, str(folder))
+        _same_run(found, identity, str(folder))
     tensors = found["tensors"]
     if not isinstance(tensors, Mapping) or not all(
         isinstance(tensors.get(key), kind) for key, kind in _TENSOR_KEYS.items()
@@ -143,17 +143,43 @@ def load(folder: str | Path, identity: Mapping[str, Any] | None = None) -> Check
     return Checkpoint(found["identity"], history, state)
 
 
-def _same_run(there: Any, here: Mapping[str, Any], folder: str) -> None:
+def sources_of(folder: str | Path) -> dict[str, str]:
+    """Give how ``model`` and ``data`` of the run of a checkpoint were named, where they were.
+
+    Nothing is checked: a folder without a checkpoint that can be read has none.
+    """
+    try:
+        found = parse_json(read_text(Path(folder) / FILE), str(folder))
+    except InputError:
+        return {}
+    return _sources(found) if isinstance(found, Mapping) else {}
+
+
+def _sources(document: Mapping[str, Any]) -> dict[str, str]:
+    history = document.get("history")
+    origin = history.get("origin") if isinstance(history, Mapping) else None
+    if not isinstance(origin, Mapping):
+        return {}
+    texts = {what: origin.get(f"{what}_source") for what in ("model", "data")}
+    return {what: text for what, text in texts.items() if isinstance(text, str)}
+
+
+def _same_run(document: Mapping[str, Any], here: Mapping[str, Any], folder: str) -> None:
     """Refuse a checkpoint of another run, and name the first thing in which they differ."""
     # As JSON has it; what causes a difference stands before what follows from it.
-    saved, wanted = _flat(there), _flat(json.loads(json.dumps(here)))
+    saved, wanted = _flat(document["identity"]), _flat(json.loads(json.dumps(here)))
+    named = _sources(document)
     for name in (*wanted, *saved):
         if saved.get(name) != wanted.get(name):
             raise InputError(
                 f"{folder}: the checkpoint is of another run: {name} is "
                 f"{_short(saved.get(name))} there and {_short(wanted.get(name))} here; go on with "
-                "what it was begun with, or take another folder"
+                f"what it was begun with{_proposed(named.get(name))}, or take another folder"
             )
+
+
+def _proposed(named: str | None) -> str:
+    return "" if named is None else f", {named}"
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

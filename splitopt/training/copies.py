@@ -8,19 +8,40 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from splitopt.training.averaging import copy_state, load_state, statistics_of
+from splitopt.training.averaging import STATISTICS, copy_state, load_state, statistics_of
 from splitopt.training.options import Options, Role
 from splitopt.training.parts import Part
 
-Split = Callable[[nn.Module, tuple[int, ...]], list[nn.Module]]
+Cut = Callable[[nn.Module, tuple[int, ...]], list[nn.Module]]
 """Cuts a model after the given numbers of layers into modules that share its tensors."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """How a model is cut, and what of it is written while it runs.
+
+    Parameters
+    ----------
+    cut
+        Cuts it.
+    written
+        Names of the model's buffers that forward writes.
+    """
+
+    cut: Cut
+    written: frozenset[str] = frozenset()
+
+    def __call__(self, model: nn.Module, cuts: tuple[int, ...]) -> list[nn.Module]:
+        """Cut a model."""
+        return self.cut(model, cuts)
 
 
 @dataclass
 class Copy:
     """A model and its parts from the input to the output.
 
-    ``roles`` says for each part whether a device or a server holds it.
+    ``roles`` says for each part whether a device or a server holds it, ``statistics`` names the
+    buffers that forward writes.
     """
 
     model: nn.Module
@@ -34,7 +55,7 @@ class Copy:
         model: nn.Module,
         cuts: tuple[int, ...],
         roles: Sequence[Role],
-        split: Split,
+        split: Split | Cut,
         options: Options,
         shared: bool = False,
     ) -> Copy:
@@ -45,7 +66,9 @@ class Copy:
         if options.batch_norm == "frozen":
             _freeze_statistics(own)
         parts = [Part(m, options.maker(role)) for m, role in zip(modules, roles, strict=True)]
-        return cls(own, parts, tuple(roles), frozenset(statistics_of(own)))
+        written = split.written if isinstance(split, Split) else frozenset()
+        statistics = written | frozenset(statistics_of(own))
+        return cls(own, parts, tuple(roles), statistics)
 
     def load(self, state: Mapping[str, Tensor], options: Options) -> None:
         """Begin a round from the common state, by the policies of the options."""
@@ -106,5 +129,5 @@ def tensor_bytes(tensor: Tensor) -> int:
 def _freeze_statistics(model: nn.Module) -> None:
     """Make batch normalisation use its running statistics and leave them as they are."""
     for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        if isinstance(module, STATISTICS):
             module.eval()

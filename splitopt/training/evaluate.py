@@ -28,7 +28,7 @@ def evaluate(
     criterion: Criterion = nn.functional.cross_entropy,
     batch: int = BATCH,
 ) -> Score:
-    """Test a model in evaluation mode; its modes are as before afterwards.
+    """Test a model in evaluation mode; its modes and buffers are as before afterwards.
 
     Parameters
     ----------
@@ -42,6 +42,8 @@ def evaluate(
         Samples at once.
     """
     modes = [(part, part.training) for part in model.modules()]
+    buffers = [(part, dict(part._buffers)) for part in model.modules()]
+    values = [(tensor, tensor.detach().clone()) for tensor in model.buffers()]
     place = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
     loss, right = 0.0, 0
     try:
@@ -55,6 +57,10 @@ def evaluate(
     finally:
         for part, mode in modes:
             part.training = mode
+        for part, own in buffers:
+            part._buffers.update(own)
+        for tensor, before in values:
+            tensor.data.copy_(before)
     return Score(loss / len(targets), right / len(targets))
 
 

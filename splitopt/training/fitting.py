@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from splitopt.errors import InputError
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.tracing.example import fresh, resized
-from splitopt.profiles.tracing.quiet import reason, undisturbed
+from splitopt.profiles.tracing.quiet import materialise, reason, undisturbed
 from splitopt.training.data import DataSet
 from splitopt.training.schemes import Scheme
 
@@ -44,6 +44,10 @@ class Sample(NamedTuple):
 
 def traced_sample(profile: ModelProfile) -> Sample | None:
     """Give the sample that a profile says it was traced with, if it does."""
+    record = profile.trace
+    if record is not None and record.input_shape is not None:
+        kind = getattr(torch, record.input_dtype or "float32", None)
+        return Sample(record.input_shape, kind) if isinstance(kind, torch.dtype) else None
     found = _TRACED.search(profile.provenance.source)
     dtype = getattr(torch, found[2], None) if found is not None else None
     if found is None or not isinstance(dtype, torch.dtype):
@@ -100,16 +104,17 @@ def check_outputs(model: nn.Module, data: DataSet) -> None:
         It does not.
     """
     example = data.train_inputs[:2]
-    with undisturbed(model), torch.no_grad():
-        model.eval()
-        try:
+    try:
+        materialise(model, example)
+        with undisturbed(model), torch.no_grad():
+            model.eval()
             outputs = model(*fresh((example,)))
-        except Exception as error:
-            raise InputError.at(
-                "model",
-                f"cannot take the samples of {data.name}, {Sample(data.shape, example.dtype)} "
-                f"({reason(error)}); take other data, or a model for them",
-            ) from None
+    except Exception as error:
+        raise InputError.at(
+            "model",
+            f"cannot take the samples of {data.name}, {Sample(data.shape, example.dtype)} "
+            f"({reason(error)}); take other data, or a model for them",
+        ) from None
     if not isinstance(outputs, Tensor) or outputs.dim() != 2 or outputs.shape[1] < data.classes:
         shape = tuple(outputs.shape[1:]) if isinstance(outputs, Tensor) else type(outputs).__name__
         raise InputError.at(

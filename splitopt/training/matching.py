@@ -19,7 +19,7 @@ from splitopt.errors import InputError
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.tracing import find_cuts
 from splitopt.profiles.tracing.example import fresh, inputs_of, resized
-from splitopt.profiles.tracing.finding import FEW, Stages
+from splitopt.profiles.tracing.finding import FEW, STAGES_METHOD, Stages, declares_stages
 from splitopt.profiles.tracing.quiet import undisturbed
 from splitopt.profiles.tracing.split import SplitModel
 from splitopt.solvers.options import check_choice
@@ -60,10 +60,34 @@ def match(
         The model is another one; or it cannot be cut at all.
     """
     check_choice("match", by, get_args(By))
-    split = find_cuts(model, example, stages=stages)
+    split = cut_again(model, example, profile, stages)
     if by == "structure":
         _compare(split, example, profile)
     return split
+
+
+def cut_again(
+    model: nn.Module, example: Any, profile: ModelProfile, stages: Stages | None = None
+) -> SplitModel:
+    """Find the cuts of a model as they were found for a profile, unless stages are given.
+
+    Raises
+    ------
+    InputError
+        The model cannot be cut so.
+    """
+    record = profile.trace
+    if stages is not None or record is None or record.method == "export":
+        # What torch.export found cannot be trained; the model may declare stages by now.
+        return find_cuts(model, example, stages=stages)
+    if record.method == "stages" and record.stages is None and not declares_stages(model):
+        raise InputError.at(
+            "stages",
+            f"of {profile.name} were declared when it was profiled, and are functions or the "
+            f"model's own {STAGES_METHOD}(), which this model has not; give the same again, "
+            "stages=[...] in Python, or name the model that was profiled",
+        )
+    return find_cuts(model, example, stages=record.stages, method=record.method)
 
 
 def cut_numbers(split: SplitModel, names: Sequence[str]) -> tuple[int, ...]:

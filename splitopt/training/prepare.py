@@ -9,9 +9,10 @@ from __future__ import annotations
 import copy
 import hashlib
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from splitopt.errors import CapabilityError, InputError
 from splitopt.models import build, model_names
 from splitopt.plans import Plan
+from splitopt.profiles import ModelProfile
 from splitopt.profiles.tracing.finding import Stages
 from splitopt.profiles.tracing.source import open_model
 from splitopt.profiles.tracing.split import SplitModel
@@ -50,6 +52,8 @@ class Prepared:
         Clients and the model that the rounds change.
     identity
         JSON-ready data that names the run: two runs with the same one learn the same.
+    named
+        How model and data were named, where they were named and not given.
     """
 
     program: Program
@@ -57,6 +61,7 @@ class Prepared:
     split: SplitModel
     scheme: Scheme
     identity: Mapping[str, Any]
+    named: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -68,6 +73,7 @@ class Prepared:
             "planned_scheme": program.planned_scheme,
             "profile": program.profile.name,
             "data_name": self.data.name,
+            **{f"{what}_source": text for what, text in self.named.items()},
             **{name: self.identity[name] for name in ("plan", "scheme", "partition", "seed")},
         }
 
@@ -133,7 +139,9 @@ def prepare(
         "data": loaded.digest(),
         "clients": _clients_digest(clients),
     }
-    return Prepared(program, loaded, split, built, identity)
+    named = {"model": model, "data": data}
+    texts = {what: text for what, text in named.items() if isinstance(text, str)}
+    return Prepared(program, loaded, split, built, identity, texts)
 
 
 def find_device(name: str) -> torch.device:
@@ -180,7 +188,7 @@ def make_model(
             "model", f"is {model!r}, it must be a module, the name of one, or MODULE:FACTORY"
         )
     if model is None:
-        model = default_model(program.profile.name)
+        model = default_model(program.profile)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(seed, Draw.WEIGHTS))
         if model in model_names():
@@ -202,22 +210,36 @@ def is_shipped(model: nn.Module | str | None) -> bool:
     return model is None or (isinstance(model, str) and model in model_names())
 
 
-def default_model(profile: str) -> str:
-    """Name the shipped network that a profile is of, by how its name begins.
+def default_model(profile: ModelProfile) -> str:
+    """Name the shipped network that a profile is of: as it says, or by how its name begins.
+
+    A model in the user's code is never taken by default, since that would run a file that nobody
+    named; it is proposed.
 
     Raises
     ------
     InputError
         It begins with no such name.
     """
+    known = None if profile.trace is None else profile.trace.model
+    if known in model_names():
+        return str(known)
+    if known is not None:
+        raise InputError.at(
+            "model",
+            f"is missing; {profile.name} was profiled from {known}, name it again "
+            f"(--model {shlex.quote(known)}, or model={known!r} in Python)",
+        )
     named = [
-        name for name in model_names() if re.match(rf"{re.escape(name)}(?![A-Za-z0-9])", profile)
+        name
+        for name in model_names()
+        if re.match(rf"{re.escape(name)}(?![A-Za-z0-9])", profile.name)
     ]
     if not named:
         raise InputError.at(
             "model",
-            f"the plan's profile {profile!r} is named after no shipped network; name the model "
-            f"that was profiled, MODULE:FACTORY or one of {', '.join(model_names())}",
+            f"the plan's profile {profile.name!r} is named after no shipped network; name the "
+            f"model that was profiled, MODULE:FACTORY or one of {', '.join(model_names())}",
         )
     return max(named, key=len)
 

@@ -17,6 +17,7 @@ from torch import nn
 from splitopt.errors import InputError
 from splitopt.profiles.tracing.split import SplitModel
 from splitopt.training.batches import Batches
+from splitopt.training.copies import Split
 from splitopt.training.data import DataSet
 from splitopt.training.data.partition import Samples
 from splitopt.training.data.partition import partition as partition_rows
@@ -128,6 +129,7 @@ def build_scheme(
     InputError
         A cut that the model does not have, or options that contradict the plan.
     """
+    _check_state(split, options or Options())
     model = copy.deepcopy(split.module) if model is None else model
     if program.scheme == "centralized":
         cuts: list[tuple[int, ...]] = [()] * len(clients)
@@ -138,11 +140,36 @@ def build_scheme(
         model,
         [replace(client, cuts=own) for client, own in zip(clients, cuts, strict=True)],
         round_options(program, options),
-        split.split,
+        Split(split.split, split.state.written),
         seed=seed_of(seed, Draw.ORDER),
     )
     set_groups(scheme, program, 0)
     return scheme
+
+
+def _check_state(split: SplitModel, options: Options) -> None:
+    """Raise `InputError` for what cannot be done with buffers that forward writes."""
+    if options.batched and split.state.replaced:
+        name = min(split.state.replaced)
+        raise InputError.at(
+            "batched",
+            f"the model makes {name} another tensor in forward, which cannot be done for several "
+            "clients at once; write it in place (copy_), or train without",
+        )
+    if options.batch_norm == "frozen":
+        others = [name for name in sorted(split.state.written) if _is_own(split.module, name)]
+        if others:
+            raise InputError.at(
+                "batch_norm",
+                f"is 'frozen', but forward also writes {others[0]}, no statistic of a "
+                "normalisation of torch.nn, which goes on; choose average or local",
+            )
+
+
+def _is_own(module: nn.Module, name: str) -> bool:
+    """Whether a buffer is that of a module outside torch.nn."""
+    owner = type(module.get_submodule(name.rpartition(".")[0]))
+    return not owner.__module__.startswith("torch.nn")
 
 
 def round_options(program: Program, options: Options | None = None) -> Options:

@@ -47,7 +47,8 @@ def load_parts(
         where all of them have the same parts; a device or owner holds its own.
     weights
         A safetensors file, or a folder with one for each part, named after it; what the parts hold
-        is read into the model.
+        is read into the model. A name that is not there from where Python runs is looked for
+        beside this file.
 
     Raises
     ------
@@ -211,8 +212,10 @@ def _built(model: nn.Module, names: Any, weights: str | Path | None) -> list[nn.
     """Build parts by the names of their classes."""
     parts: list[nn.Module] = [globals()[name](model) for name in names]
     if weights is not None:
+        path = Path(weights)
+        if not path.exists() and (HERE / path).exists():
+            path = HERE / path
         for name, part in zip(names, parts, strict=True):
-            path = Path(weights)
             _read_into(part, path / f"{name}.safetensors" if path.is_dir() else path)
     return parts
 

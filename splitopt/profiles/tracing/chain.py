@@ -53,7 +53,14 @@ class Chain(ABC):
         return len(self.names)
 
 
-def attach(root: nn.Module, name: str, value: Any) -> None:
+def is_kept(module: nn.Module, name: str) -> bool:
+    """Whether a dotted name is that of a buffer in the state dict of a module."""
+    path, _, leaf = name.rpartition(".")
+    owner = module.get_submodule(path)
+    return leaf in owner._buffers and leaf not in owner._non_persistent_buffers_set
+
+
+def attach(root: nn.Module, name: str, value: Any, *, persistent: bool = False) -> None:
     """Put a module, parameter, buffer or tensor under a dotted name, with empty modules between."""
     *path, leaf = name.split(".")
     for step in path:
@@ -69,7 +76,7 @@ def attach(root: nn.Module, name: str, value: Any) -> None:
     elif isinstance(value, nn.Parameter):
         root.register_parameter(leaf, value)
     elif isinstance(value, Tensor):
-        root.register_buffer(leaf, value, persistent=False)
+        root.register_buffer(leaf, value, persistent=persistent)
     else:
         setattr(root, leaf, value)
 

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import inspect
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr
 from typing import Any
 
 import torch
-from torch import nn
-from torch.fx import Graph, Tracer
+from torch import Tensor, nn
+from torch.fx import Graph
 
 from splitopt.errors import InputError
+from splitopt.profiles.trace_record import METHODS
 from splitopt.profiles.tracing.chain import Chain, StepChain
+from splitopt.profiles.tracing.containers import can_be_entered, encoder_layers
 from splitopt.profiles.tracing.example import Inputs, fresh, resized, tensors_in
 from splitopt.profiles.tracing.graph import GraphChain, Traced
-from splitopt.profiles.tracing.quiet import reason
+from splitopt.profiles.tracing.quiet import materialise, reason, undisturbed
+from splitopt.profiles.tracing.snapshot import Snapshot
+from splitopt.profiles.tracing.state import State
+from splitopt.profiles.tracing.tracer import NO_GRAD, StateTracer
 
-METHODS = ("sequential", "fx", "export", "stages")
 STAGES_METHOD = "split_stages"
 FEW, MANY = 2, 3
 """Sizes of the batches that tell what grows with the batch; one sample is too few for a batch
@@ -39,7 +43,9 @@ class NotApplicableError(Exception):
 def run_once(module: nn.Module, inputs: Inputs) -> Any:
     """Run a module forward; a failure is the user's, in one sentence."""
     try:
-        with torch.no_grad():
+        materialise(module, *fresh(inputs))
+        with undisturbed(module), torch.no_grad():
+            module.train()
             result = module(*fresh(inputs))
     except Exception as error:
         shapes = ", ".join(f"{tuple(item.shape)} of {_type(item)}" for item in inputs)
@@ -61,20 +67,37 @@ def run_once(module: nn.Module, inputs: Inputs) -> Any:
 
 
 def candidates(
-    module: nn.Module, inputs: Inputs, stages: Stages | None, method: str
+    module: nn.Module,
+    inputs: Inputs,
+    stages: Stages | None,
+    method: str,
+    state: State,
 ) -> list[tuple[str, Callable[[], Chain]]]:
-    """List the methods to try, in order, each as a function that finds the chain or raises."""
+    """List the methods to try, in order, each as a function that finds the chain or raises.
+
+    What the user declares is all that is tried where it is there. torch.fx first looks into the
+    containers of torch.nn, and takes them whole where that does not work.
+    """
     if stages is not None:
         return [("stages", lambda: declared(module, stages))]
-    ways: dict[str, Callable[[], Chain]] = {
-        "sequential": lambda: sequential(module, inputs),
-        "fx": lambda: by_fx(module, inputs),
-        "export": lambda: by_export(module, inputs),
-        "stages": lambda: own_stages(module),
-    }
-    if method != "auto" and method not in ways:
+    ways: list[tuple[str, Callable[[], Chain]]] = [
+        ("stages", lambda: own_stages(module)),
+        ("sequential", lambda: sequential(module, inputs)),
+        ("fx", lambda: by_fx(module, inputs, state, entering=True)),
+        ("export", lambda: by_export(module, inputs)),
+    ]
+    if any(can_be_entered(part) for part in module.modules()):
+        ways.insert(3, ("fx", lambda: by_fx(module, inputs, state, entering=False)))
+    if method != "auto" and method not in METHODS:
         raise InputError.at("method", f"is {method!r}; choose one of auto, {', '.join(METHODS)}")
-    return [(name, find) for name, find in ways.items() if method in ("auto", name)]
+    if method == "auto":
+        method = "stages" if declares_stages(module) else "auto"
+    return [(name, find) for name, find in ways if method in ("auto", name)]
+
+
+def declares_stages(module: nn.Module) -> bool:
+    """Whether a module has a method that gives its stages."""
+    return callable(getattr(module, STAGES_METHOD, None))
 
 
 def sequential(module: nn.Module, inputs: Inputs) -> StepChain:
@@ -84,13 +107,13 @@ def sequential(module: nn.Module, inputs: Inputs) -> StepChain:
     return StepChain("sequential", list(_steps(module, "")))
 
 
-def by_fx(module: nn.Module, inputs: Inputs) -> GraphChain:
+def by_fx(module: nn.Module, inputs: Inputs, state: State, *, entering: bool) -> GraphChain:
     """Trace the module symbolically in both modes."""
     batches = resized(inputs, FEW), resized(inputs, MANY)
     module.train()
-    train = _traced_by_fx(module, batches)
+    train = _traced_by_fx(module, batches, state, entering)
     module.eval()
-    evaluation = _traced_by_fx(module, batches)
+    evaluation = _traced_by_fx(module, batches, state, entering)
     module.train()
     same = _code(train.graph) == _code(evaluation.graph)
     return GraphChain("fx", module, train, train if same else evaluation)
@@ -106,7 +129,7 @@ def by_export(module: nn.Module, inputs: Inputs) -> GraphChain:
     for node in list(exported.graph.nodes):
         if node.op == "call_module" and node.target == "_guards_fn":
             exported.graph.erase_node(node)
-    traced = Traced.of(exported.graph, exported, batches, {})
+    traced = Traced.of(exported.graph, exported, batches, {}, with_effects=False)
     note = (
         "The cuts were found by torch.export, whose graph is fixed in training mode: it counts, "
         "but training needs declared stages."
@@ -183,21 +206,48 @@ def _steps(module: nn.Module, prefix: str) -> list[tuple[str, Callable[..., Any]
         path = f"{prefix}{name}"
         if _is_sequential(child):
             found += _steps(child, f"{path}.")
+        elif isinstance(child, nn.TransformerEncoder) and can_be_entered(child):
+            found += [(f"{path}.{name}", layer) for name, layer in encoder_layers(child)]
         else:
             found.append((path, child))
     return found
 
 
-def _traced_by_fx(module: nn.Module, batches: tuple[Inputs, Inputs]) -> Traced:
-    before = set(vars(module))
+def _traced_by_fx(
+    module: nn.Module, batches: tuple[Inputs, Inputs], state: State, entering: bool
+) -> Traced:
+    written = state.tensors(module)
     try:
-        graph = Tracer().trace(module, _defaults(module, len(batches[0])))
-    finally:
+        return _traced_with(module, batches, written, state.replaced, entering)
+    except Exception:
+        # A buffer may be asked for what only a value of the graph can do: ``expand(x.size(0))``.
+        everything = written | dict(module.named_buffers())
+        if len(everything) == len(written):
+            raise
+        return _traced_with(module, batches, everything, state.replaced, entering)
+
+
+def _traced_with(
+    module: nn.Module,
+    batches: tuple[Inputs, Inputs],
+    values: Mapping[str, Tensor],
+    replaced: frozenset[str],
+    entering: bool,
+) -> Traced:
+    """Trace a module with some of its buffers as values of the graph."""
+    before = Snapshot(module)
+    known = set(vars(module))
+    tracer = StateTracer(values, replaced, entering)
+    try:
+        graph = tracer.trace(module, _defaults(module, len(batches[0])))
         # The tracer puts tensors that it meets on the way into the module.
-        constants = {name: vars(module)[name] for name in set(vars(module)) - before}
+        added = {name: vars(module)[name] for name in set(vars(module)) - known}
+        constants = {name: value for name, value in added.items() if isinstance(value, Tensor)}
+    finally:
+        before.restore()
+    vars(module).update(constants)
     found = Traced.of(graph, module, batches, constants)
-    for name in constants:
-        delattr(module, name)
+    before.restore()
     return found
 
 
@@ -212,7 +262,9 @@ def _defaults(module: nn.Module, given: int) -> dict[str, Any]:
 
 
 def _code(graph: Graph) -> str:
-    return graph.python_code("self").src
+    # Where gradients are off is in the meta data, not in the code.
+    off = [node.name for node in graph.nodes if node.meta.get(NO_GRAD, False)]
+    return graph.python_code("self").src + ", ".join(off)
 
 
 def _type(item: torch.Tensor) -> str:

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.fx import Graph, Interpreter, Node
 
-from splitopt.profiles.tracing.chain import Chain, attach
+from splitopt.profiles.tracing.chain import Chain, attach, is_kept
 from splitopt.profiles.tracing.example import Inputs, fresh
 from splitopt.profiles.tracing.liveness import Flow, analyse, follow_writes
 from splitopt.profiles.tracing.names import value_names
+from splitopt.profiles.tracing.rewriting import rewrite
+from splitopt.profiles.tracing.writing import mark, source_of
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,12 @@ class Traced:
         root: nn.Module,
         batches: tuple[Inputs, Inputs],
         constants: Mapping[str, Any],
+        *,
+        with_effects: bool = True,
     ) -> Traced:
-        """Run a graph on two batches and find its cuts."""
+        """Run a graph on two batches and find its cuts; without effects it serves to count only."""
+        if with_effects:
+            rewrite(graph)
         follow_writes(graph, root)
         runs = []
         for batch in batches:
@@ -80,7 +86,8 @@ class Traced:
         small, large = runs
         seen = {node: Seen(small[node], large[node]) for node in graph.nodes if node in small}
         samples = batches[0][0].shape[0], batches[1][0].shape[0]
-        return cls(graph, analyse(graph), seen, samples, len(batches[0]), constants)
+        flow = analyse(graph, root, with_effects=with_effects)
+        return cls(graph, flow, seen, samples, len(batches[0]), constants)
 
     def cuts(self) -> list[Node]:
         """Give the values to cut at: tensors that grow with the batch, from which all goes on."""
@@ -175,7 +182,8 @@ class GraphChain(Chain):
         part = GraphPart()
         for mode, code in self.codes(first, last, copy=copy).items():
             for target, value in code.targets.items():
-                attach(part, target, value)
+                kept = target not in code.constants and is_kept(self._module, target)
+                attach(part, target, value, persistent=kept)
             part.set_code(mode, code.graph)
         return part
 
@@ -233,9 +241,9 @@ class GraphPart(nn.Module):
 
     def set_code(self, training: bool, graph: Graph) -> None:
         """Compile a graph as the forward pass of a mode."""
-        code = graph.python_code("self")
-        space: dict[str, Any] = dict(code.globals)
-        exec(compile(code.src, "<part of a traced module>", "exec"), space)
+        text, names = source_of(graph)
+        space: dict[str, Any] = dict(names)
+        exec(compile(text, "<part of a traced module>", "exec"), space)
         self._codes[training] = space["forward"]
 
     def forward(self, *inputs: Any) -> Any:
@@ -278,15 +286,18 @@ class Piece:
             entry = graph.placeholder(node.name)
             # What asks for sizes asks the value that came in, everything else works on the copy.
             new[node] = graph.call_method("clone", (entry,)) if self.copy else entry
+        gradients = True
         for node in flow.order:
             if node not in needed or node in new:
                 continue
+            gradients = mark(graph, gradients, node)
             if node in flow.sizes and self._asks_outside(node):
                 new[node] = self._restated(node, graph, new)
                 continue
             new[node] = graph.node_copy(node, lambda item: new[item])
             if node.op in ("call_module", "get_attr"):
                 self.targets.append(str(node.target))
+        mark(graph, gradients)
         graph.output(torch.fx.map_arg(self._returned(), lambda item: new[item]))
         return graph
 
@@ -298,9 +309,12 @@ class Piece:
         return single if single is not None else result.args[0]
 
     def _needed(self) -> set[Node]:
-        """Nodes that the end needs, back to the start; sizes of earlier values are restated."""
+        """Nodes that the end or an effect on the way needs, back to the start.
+
+        Sizes of earlier values are restated.
+        """
         seen: set[Node] = set()
-        waiting: list[Node] = []
+        waiting = [node for node in self.traced.flow.effects if self._is_on_the_way(node)]
         torch.fx.map_arg(self._returned(), waiting.append)
         while waiting:
             node = waiting.pop()
@@ -310,6 +324,15 @@ class Piece:
             if not (node in self.traced.flow.sizes and self._asks_outside(node)):
                 waiting += node.all_input_nodes
         return seen
+
+    def _is_on_the_way(self, node: Node) -> bool:
+        """Whether a node runs behind the start, and not behind the end unless that is the last."""
+        place = self._place[node]
+        if self.start is not None and place <= self._place[self.start]:
+            return False
+        if self.end is None or self.end is _single(self.traced.flow.result):
+            return True
+        return place <= self._place[self.end]
 
     def _asks_outside(self, node: Node) -> bool:
         """Whether a size is asked of a value that the piece does not have."""

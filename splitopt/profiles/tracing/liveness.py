@@ -10,6 +10,10 @@ are told apart:
 
 Sizes and constants are computed anew in each part that needs them, so they do not stand in the way
 of a cut.
+
+*Effects* are nodes that run for what they do and not for what they give: they write a buffer, draw
+random numbers, or call a module that nobody reads. Each of them runs exactly once, in the part that
+it lies in; what is written, or drawn, is data.
 """
 
 from __future__ import annotations
@@ -21,7 +25,23 @@ from torch.fx import Graph, Node
 
 _SIZE_METHODS = frozenset({"size", "dim", "ndimension", "numel", "element_size", "__len__"})
 _SIZE_ATTRIBUTES = frozenset({"shape", "ndim", "dtype", "device"})
-_SIZE_FUNCTIONS = frozenset({"sym_size.int", "sym_size", "sym_numel.default", "len"})
+_SIZE_FUNCTIONS = frozenset(
+    {"sym_size.int", "sym_size", "sym_numel.default", "len", "_get_seq_len"}
+)
+_VIEWS = frozenset(
+    {
+        "getitem", "getattr", "detach", "view", "view_as", "reshape", "flatten", "unflatten",
+        "squeeze", "unsqueeze", "transpose", "permute", "t", "select", "narrow", "expand",
+        "expand_as", "chunk", "split", "unbind", "diagonal",
+    }
+)  # fmt: skip
+"""What may give the memory of its first argument under another shape."""
+_RANDOM = (
+    "dropout", "alpha_dropout", "feature_alpha_dropout", "feature_dropout", "rand", "randn",
+    "randint", "randperm", "rand_like", "randn_like", "randint_like", "bernoulli", "multinomial",
+    "normal", "poisson", "uniform", "exponential", "cauchy", "log_normal", "geometric", "random",
+    "gumbel_softmax", "rrelu", "dropout1d", "dropout2d", "dropout3d",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,9 +51,12 @@ class Flow:
     Parameters
     ----------
     order
-        The nodes that the output needs, in the order in which they run, without the output.
+        The nodes that the output or an effect needs, in the order in which they run, without the
+        output.
     data, sizes
         Those that depend on the numbers and on the shape of the input.
+    effects
+        Nodes that run although the output does not need them.
     cuts
         The values that can be cut at, in order; the last one is what the module returns, if
         that is a single value.
@@ -44,6 +67,7 @@ class Flow:
     order: tuple[Node, ...]
     data: frozenset[Node]
     sizes: frozenset[Node]
+    effects: frozenset[Node]
     cuts: tuple[Node, ...]
     result: Node
 
@@ -77,22 +101,67 @@ def written(node: Node, root: nn.Module) -> Node | None:
     return node.args[0] if by_name or by_option or by_module else None
 
 
-def analyse(graph: Graph) -> Flow:
-    """Sort the nodes of a graph into data, sizes and constants, and find the cuts."""
+def analyse(graph: Graph, root: nn.Module, *, with_effects: bool = True) -> Flow:
+    """Sort the nodes of a graph into data, sizes and constants, and find the cuts.
+
+    `root` holds the modules that are called. Without effects only what the output needs is kept.
+    """
     result = next(node for node in graph.nodes if node.op == "output")
-    needed = _reaching(result)
+    writes = {node for node in graph.nodes if _writes_state(node, root)} if with_effects else set()
+    effects = {
+        node
+        for node in graph.nodes
+        if with_effects
+        and (
+            node in writes
+            or node.op == "call_module"
+            or _draws(node)
+            or written(node, root) is not None
+        )
+    }
+    needed = _reaching([result, *effects])
     order = tuple(node for node in graph.nodes if node in needed and node is not result)
     data: set[Node] = set()
     sizes: set[Node] = set()
     for node in order:
         inputs = node.all_input_nodes
-        if node.op == "placeholder":
+        acts = with_effects and (node in writes or _draws(node) or _has_state(node, root))
+        if node.op == "placeholder" or acts:
             data.add(node)
         elif any(item in data for item in inputs):
             (sizes if _asks_size(node) else data).add(node)
         elif any(item in sizes for item in inputs):
             sizes.add(node)
-    return Flow(order, frozenset(data), frozenset(sizes), _dominators(order, data, result), result)
+    cuts = _dominators(order, data, result)
+    return Flow(order, frozenset(data), frozenset(sizes), frozenset(effects), cuts, result)
+
+
+def _writes_state(node: Node, root: nn.Module) -> bool:
+    """Whether a node writes into a buffer, or a view of one."""
+    target = written(node, root)
+    while target is not None and target.op != "get_attr":
+        again = written(target, root)
+        if again is None and target.op != "call_module" and _base(_name(target)) in _VIEWS:
+            first = target.args[0] if target.args else None
+            again = first if isinstance(first, Node) else None
+        target = again
+    return target is not None
+
+
+def _has_state(node: Node, root: nn.Module) -> bool:
+    """Whether a node calls a module that has buffers or draws, so that a second call counts."""
+    if node.op != "call_module":
+        return False
+    module = root.get_submodule(str(node.target))
+    drawing = nn.modules.dropout._DropoutNd
+    return any(True for _ in module.buffers()) or any(
+        isinstance(part, drawing) for part in module.modules()
+    )
+
+
+def _draws(node: Node) -> bool:
+    """Whether a node draws random numbers."""
+    return node.op in ("call_function", "call_method") and _base(_name(node)).rstrip("_") in _RANDOM
 
 
 def _dominators(order: tuple[Node, ...], data: set[Node], result: Node) -> tuple[Node, ...]:
@@ -117,10 +186,10 @@ def _dominators(order: tuple[Node, ...], data: set[Node], result: Node) -> tuple
     return tuple(found)
 
 
-def _reaching(result: Node) -> set[Node]:
-    """Give all nodes that the output needs."""
+def _reaching(ends: list[Node]) -> set[Node]:
+    """Give all nodes that some nodes need, and these."""
     seen: set[Node] = set()
-    waiting = [result]
+    waiting = list(ends)
     while waiting:
         node = waiting.pop()
         if node in seen:
@@ -145,7 +214,11 @@ def _name(node: Node) -> str:
     return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
 
 
+def _base(name: str) -> str:
+    return name.partition(".")[0]
+
+
 def _ends_in_place(name: str) -> bool:
-    base = name.partition(".")[0]
+    base = _base(name)
     in_operator = base in ("iadd", "isub", "imul", "itruediv", "imatmul", "ipow", "ifloordiv")
     return in_operator or (base.endswith("_") and not base.endswith("__"))

@@ -22,6 +22,7 @@ def value_names(values: Sequence[Node], order: Sequence[Node], root: nn.Module) 
     for index, node in enumerate(order):
         for path in _stack(node):
             last[path] = index
+    modules = dict(root.named_modules())
     place = {node: index for index, node in enumerate(order)}
     found: list[str] = []
     for value in values:
@@ -31,7 +32,7 @@ def value_names(values: Sequence[Node], order: Sequence[Node], root: nn.Module) 
             if path
             and last[path] == place[value]
             and path not in repeated
-            and type(root.get_submodule(path)) not in _CONTAINERS
+            and type(modules.get(path)) not in _CONTAINERS
         ]
         name = ended[0] if ended else _operation(value)
         count = sum(1 for other in found if other == name or other.startswith(f"{name}#"))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import nn
 
 from splitopt.errors import InputError
 from splitopt.profiles.model import ModelProfile
+from splitopt.profiles.trace_record import TraceRecord
+from splitopt.profiles.tracing.chain import StepChain
 from splitopt.profiles.tracing.counting import Counts, count
 from splitopt.profiles.tracing.example import Inputs
+from splitopt.profiles.tracing.finding import declares_stages
 from splitopt.profiles.tracing.split import SplitModel
 from splitopt.profiles.tracing.tables import columns_of, dominated, profile_of
 from splitopt.profiles.tracing.work.formulas import Declared
@@ -56,6 +60,13 @@ class TracedModel:
         """Take the module apart as `SplitModel.segments`; numbers are the profile's cuts."""
         return self.split.segments([self._name(cut) for cut in cuts], module)
 
+    def named(self, model: str, classes: int | None = None) -> TracedModel:
+        """Note in the profile how a command line named the model, to be proposed later."""
+        record = self.profile.trace
+        assert record is not None
+        noted = replace(record, model=model, classes=classes)
+        return replace(self, profile=replace(self.profile, trace=noted))
+
     def all_parts(self) -> list[nn.Module]:
         """Give the layers of the profile as modules, in order."""
         return self.segments(self.cuts)
@@ -87,6 +98,29 @@ def traced(
         f"{' x '.join(map(str, item.shape[1:])) or 'one'} {str(item.dtype).removeprefix('torch.')}"
         for item in inputs
     )
-    profile = profile_of(split, counts, kept, name, f"input {shapes} per sample")
+    record = TraceRecord(split.method, stages=_stage_names(split), **_sample(inputs))
+    profile = profile_of(split, counts, kept, name, f"input {shapes} per sample", record)
     names = {split.layers[early]: split.layers[late] for early, late in beaten.items()}
     return TracedModel(split, profile, counts, names, inputs)
+
+
+def _stage_names(split: SplitModel) -> tuple[str, ...] | None:
+    """Give declared stages by name, if all are submodules and the model does not know them."""
+    if not isinstance(split.chain, StepChain) or split.method != "stages":
+        return None
+    named = dict(split.module.named_modules(remove_duplicate=False))
+    steps = split.chain.steps(0, split.chain.length)
+    if declares_stages(split.module) or any(named.get(name) is not step for name, step in steps):
+        return None
+    return tuple(name for name, _ in steps)
+
+
+def _sample(inputs: Inputs) -> dict[str, Any]:
+    """Give shape and type of a sample, if it is one tensor."""
+    if len(inputs) != 1:
+        return {}
+    shape = tuple(inputs[0].shape[1:])
+    return {
+        "input_shape": shape or None,
+        "input_dtype": str(inputs[0].dtype).removeprefix("torch."),
+    }

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -15,6 +15,7 @@ from torch import nn
 from splitopt.errors import InputError
 from splitopt.models import build, default_shape, is_token_model, model_names
 from splitopt.profiles.tracing.quiet import reason
+from splitopt.user_code import beside, import_file
 
 
 def read_shape(text: str) -> tuple[int, ...]:
@@ -67,7 +68,8 @@ def open_model(
             "--input-shape is missing; give the shape of one sample, such as --input-shape 3,32,32"
         )
     place, _, attribute = target.rpartition(":")
-    found = _called(_attribute(_imported(place), attribute, target), target)
+    with beside(place) if place.endswith(".py") else nullcontext():
+        found = _called(_attribute(_imported(place), attribute, target), target)
     return found.to(device), attribute.rpartition(".")[2].lower(), tuple(shape), "float32"
 
 
@@ -86,13 +88,7 @@ def _imported(place: str) -> ModuleType:
         if place.endswith(".py"):
             if not Path(place).is_file():
                 raise InputError(f"{place}: there is no such file")
-            spec = importlib.util.spec_from_file_location(Path(place).stem, place)
-            assert spec is not None
-            assert spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            sys.modules.setdefault(Path(place).stem, module)
-            spec.loader.exec_module(module)
-            return module
+            return import_file(place)
         here = str(Path.cwd())
         if here not in sys.path:
             sys.path.insert(0, here)  # as `python -m` does

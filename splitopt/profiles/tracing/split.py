@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
@@ -17,12 +17,17 @@ from splitopt.profiles.tracing.example import Inputs, resized
 from splitopt.profiles.tracing.finding import (
     FEW,
     HOW_TO_DECLARE,
+    STAGES_METHOD,
     NotApplicableError,
     Stages,
     candidates,
+    declares_stages,
     run_once,
 )
+from splitopt.profiles.tracing.hints import mend_of, refuse_compiled, told
 from splitopt.profiles.tracing.quiet import reason, undisturbed
+from splitopt.profiles.tracing.snapshot import Snapshot
+from splitopt.profiles.tracing.state import State, state_of
 
 
 class Span(NamedTuple):
@@ -52,6 +57,8 @@ class SplitModel:
     difference
         The largest relative difference between split and whole in outputs and gradients; 0 means
         bit for bit the same, None that they were not compared.
+    state
+        What the forward pass writes.
     """
 
     module: nn.Module
@@ -59,6 +66,7 @@ class SplitModel:
     structure: Structure
     tried: tuple[str, ...] = ()
     difference: float | None = None
+    state: State = field(default_factory=State)
 
     @property
     def method(self) -> str:
@@ -164,40 +172,65 @@ def find(
     verify: bool = True,
 ) -> SplitModel:
     """Find the cuts of a module by the first method that applies; see the package."""
-    with undisturbed(module):
-        module.train()
-        run_once(module, resized(inputs, FEW))
+    refuse_compiled(module)
+    run_once(module, resized(inputs, FEW))
+    with undisturbed(module) as before:
+        state = state_of(module, inputs, before, FEW)
         tried: list[str] = []
-        chosen = candidates(module, inputs, stages, method)
+        chosen = candidates(module, inputs, stages, method, state)
         for name, search in chosen:
+            module.train()
             try:
-                chain = search()
-                found = structure(chain, module, inputs)
-                if len(found.values) == 1:
-                    raise NotApplicableError(_why_none(found))
-                difference = None
-                if verify and not _is_meta(inputs):
-                    found, difference = check(
-                        module,
-                        partial(parts_between, chain, found),
-                        found,
-                        inputs,
-                        evaluate=chain.trainable,
-                    )
-                return SplitModel(module, chain, found, tuple(tried), difference)
+                return _found(module, inputs, search(), state, before, tuple(tried), verify)
             except InputError:
                 raise
             except (NotApplicableError, DifferentError) as error:
                 tried.append(f"{name}: {error}")
             except Exception as error:
                 tried.append(f"{name}: {_explained(error)}")
-            module.train()
-    if stages is not None:
+            before.restore()
+            before.drop_gradients()
+    if stages is not None or (len(chosen) == 1 and declares_stages(module)):
+        what = "declared stages" if stages is not None else f"stages of {STAGES_METHOD}()"
         raise InputError(
-            f"the declared stages do not work ({tried[0].partition(': ')[2]}); they must be the "
-            "layers or functions that the module runs through in order, each from one tensor to one"
+            f"the {what} do not work ({tried[0].partition(': ')[2]}); they must be the layers or "
+            "functions that the module runs through in order, each from one tensor to one"
         )
-    raise InputError(f"no cut was found ({'; '.join(tried)}); {HOW_TO_DECLARE}")
+    said = "; ".join(told(tried)) or "no method applies"
+    raise InputError(f"no cut was found; {mend_of(module, tried)} (tried: {said})")
+
+
+def _found(
+    module: nn.Module,
+    inputs: Inputs,
+    chain: Chain,
+    state: State,
+    before: Snapshot,
+    tried: tuple[str, ...],
+    verify: bool,
+) -> SplitModel:
+    """See where a chain can be cut, and compare split and whole.
+
+    Raises
+    ------
+    NotApplicableError, DifferentError
+        Nowhere.
+    """
+    found = structure(chain, module, inputs, state)
+    if len(found.values) == 1:
+        raise NotApplicableError(_why_none(found))
+    difference = None
+    if verify and not _is_meta(inputs):
+        found, difference = check(
+            module,
+            partial(parts_between, chain, found),
+            found,
+            inputs,
+            before,
+            state,
+            evaluate=chain.trainable,
+        )
+    return SplitModel(module, chain, found, tried, difference, state)
 
 
 def parts_between(chain: Chain, found: Structure, cuts: Sequence[int]) -> list[nn.Module]:
@@ -218,7 +251,11 @@ def spans_between(chain: Chain, found: Structure, cuts: Sequence[int]) -> list[S
 
 def _why_none(found: Structure) -> str:
     if not found.refused:
-        return "no value lies between input and output that all else runs through"
+        return (
+            "no value lies between input and output that all else runs through; what many layers "
+            "read beside it, such as a table or a mask made from the numbers of the input, must be "
+            "made anew in each of them, or be a buffer"
+        )
     reasons = list(dict.fromkeys(found.refused.values()))
     return f"none of {len(found.refused)} values can be cut at: {'; '.join(reasons[:2])}"
 

@@ -11,6 +11,7 @@ from torch import nn
 from splitopt.profiles.fields import Array
 from splitopt.profiles.model import ModelProfile
 from splitopt.profiles.provenance import Provenance
+from splitopt.profiles.trace_record import TraceRecord
 from splitopt.profiles.tracing.counting import PHASES, Counts, union
 from splitopt.profiles.tracing.finding import FEW, MANY
 from splitopt.profiles.tracing.split import SplitModel
@@ -80,7 +81,12 @@ def dominated(table: Columns) -> dict[int, int]:
 
 
 def profile_of(
-    split: SplitModel, counts: Counts, kept: Sequence[int], name: str, example: str
+    split: SplitModel,
+    counts: Counts,
+    kept: Sequence[int],
+    name: str,
+    example: str,
+    record: TraceRecord,
 ) -> ModelProfile:
     """Build the profile over the layers that end with the entries `kept` (0-based)."""
     table, at = columns_of(counts), np.array(kept)
@@ -117,6 +123,7 @@ def profile_of(
             source=f"traced by {_HOW[split.method]}, {example}",
             notes=_notes(split, counts, float(constant[-1])),
         ),
+        trace=record,
     )
 
 
@@ -151,6 +158,11 @@ def _notes(split: SplitModel, counts: Counts, constant: float) -> tuple[str, ...
         notes.append(
             f"Behind {_some(split.copying)} the next part works in place, and is given a copy."
         )
+    if split.state.others:
+        notes.append(
+            f"Forward changes {_some(split.state.others)}, no buffer of the model: what it comes "
+            "to is in no copy of the model, and nothing that was compared depends on it."
+        )
     notes += [f"{name} is no cut: {why}." for name, why in list(split.refused.items())[:8]]
     used = {name for own in counts.parameters for name in own}
     unused = [name for name, _ in split.module.named_parameters() if name not in used]
@@ -167,7 +179,8 @@ def _checked(split: SplitModel) -> str:
         if split.difference == 0
         else (f"differ by at most {split.difference:.1e} of the largest entry")
     )
-    return f"Outputs and gradients of the module split at all cuts and of the whole {same}."
+    what = "Outputs, gradients and buffers" if split.state.written else "Outputs and gradients"
+    return f"{what} of the module split at all cuts and of the whole {same}."
 
 
 def _uncounted(split: SplitModel, counts: Counts, runs: Sequence[range]) -> tuple[Uncounted, ...]:

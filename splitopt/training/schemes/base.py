@@ -14,7 +14,7 @@ from splitopt.errors import InputError
 from splitopt.errors import TrainingError as TrainingError
 from splitopt.training.averaging import average
 from splitopt.training.batches import Batches
-from splitopt.training.copies import Copy, Split, tensor_bytes
+from splitopt.training.copies import Copy, Cut, Split, tensor_bytes
 from splitopt.training.options import Options, Role
 from splitopt.training.parts import Part, Pass, backward_chain, forward_chain
 from splitopt.training.randomness import Stream, seed_of
@@ -75,7 +75,8 @@ class Scheme(ABC):
     options
         Optimizers and policies.
     split
-        Cuts a model into modules that share its tensors.
+        Cuts a model into modules that share its tensors; a function where forward writes no
+        buffer but the statistics of normalisations.
     criterion
         The mean loss of a batch, from outputs and targets.
     seed
@@ -91,7 +92,7 @@ class Scheme(ABC):
         model: nn.Module,
         clients: Sequence[Client],
         options: Options,
-        split: Split,
+        split: Split | Cut,
         criterion: Criterion = nn.functional.cross_entropy,
         seed: int = 0,
     ) -> None:
