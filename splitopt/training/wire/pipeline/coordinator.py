@@ -97,6 +97,7 @@ class Pipeline:
         self._inbox: Inbox[tuple[int, Channel]] = Inbox()
         self._known: dict[int, Channel] = {}
         self._addresses: dict[int, list[Any]] = {}
+        self._set_up: dict[tuple[int, int], Channel] = {}
 
     def round(self, number: int) -> Round:
         """Train one round with the owners that are there.
@@ -186,7 +187,7 @@ class Pipeline:
         for n in present:
             client = self.scheme.clients[n]
             tensors = {
-                **values_in("held.", state_of(self._part(n, (0, -1)))),
+                **values_in("held.", self._state(n + 1, n, (0, -1))),
                 **values_in("batches.", client.batches.state_dict()),
                 **values_in("stream.", client.stream.state_dict()),
             }
@@ -195,7 +196,8 @@ class Pipeline:
         for j in range(self.nodes):
             tensors = {}
             for n in present:
-                state = values_in("held.", state_of(self._part(n, (j + 1,))))
+                rank = self.owners + 1 + j
+                state = values_in("held.", self._state(rank, n, (j + 1,)))
                 state |= values_in("stream.", self.scheme.clients[n].stream.state_dict())
                 tensors |= values_in(f"{n}.", state)
             fields = {"round": self.number, "owners": list(present)}
@@ -333,6 +335,12 @@ class Pipeline:
             self._drop(rank, "beginning", "it is not there")
         assert channel is not None  # a node that is not there ends the run
         return channel
+
+    def _state(self, rank: int, n: int, places: tuple[int, ...]) -> dict[str, Tensor]:
+        """Give what a rank needs of an owner's copy: the first time all, then what can change."""
+        channel, known = self._known[rank], self._set_up.get((rank, n))
+        self._set_up[rank, n] = channel
+        return state_of(self._part(n, places), whole=known is not channel)
 
     def _part(self, n: int, places: tuple[int, ...]) -> Copy:
         own = self.scheme.copies()[n]

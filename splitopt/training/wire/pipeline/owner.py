@@ -19,7 +19,9 @@ from splitopt.training.wire.pipeline.messages import (
     FIRST,
     LAST,
     addresses_of,
+    as_tensors,
     begin_moment,
+    crossing,
     payloads,
     values_in,
     whole_number,
@@ -156,6 +158,8 @@ class Owner:
         self._work(0, batch, start_s)
         self._send(FIRST, way.legs[0], batch, held.sent)
         entered, start_s = self._receive(LAST, ACTIVATIONS, way.legs[way.nodes], batch)
+        if entered is None:
+            raise FrameError(f"{ACTIVATIONS} without values")
         with COMPUTE:
             ending = last.forward(entered, stream)
             loss = self.criterion(ending.result, targets)
@@ -165,6 +169,8 @@ class Owner:
         self._work(way.last_part, batch, start_s)
         self._send(LAST, way.legs[way.last_part], batch, gradient)
         gradient, start_s = self._receive(FIRST, GRADIENTS, way.legs[-1], batch)
+        if gradient is None and held.result.requires_grad:
+            raise FrameError(f"{GRADIENTS} without values, and layers here are trained")
         with COMPUTE:
             held.backward(gradient)
             first.step()
@@ -177,13 +183,13 @@ class Owner:
         pad_until(start_s + what.seconds)
         what.note(self.recorder, self.client.name, batch, start_s, time.monotonic())
 
-    def _send(self, end: str, leg: Leg, batch: int, values: Tensor) -> None:
+    def _send(self, end: str, leg: Leg, batch: int, values: Tensor | None) -> None:
         fields = {"owner": self.index, "round": self._round, "batch": batch}
         self._links[end].send(self._ends[end], fields)
         link = link_of(leg.rate_bytes_per_s)
-        self._ends[end].send(leg.phase, fields, {"values": values}, bucket=link)
+        self._ends[end].send(leg.phase, fields, as_tensors(values), bucket=link)
 
-    def _receive(self, end: str, kind: str, leg: Leg, batch: int) -> tuple[Tensor, float]:
+    def _receive(self, end: str, kind: str, leg: Leg, batch: int) -> tuple[Tensor | None, float]:
         """Wait for what a node sends; give it, and since when it is there."""
         message = self._ends[end].receive()
         if message.kind == STREAM:
@@ -191,8 +197,9 @@ class Owner:
             message = self._ends[end].receive()
         expect_kind(message, kind)
         due = {"owner": self.index, "round": self._round, "batch": batch}
-        if message.fields != due or list(message.tensors) != ["values"]:
+        if message.fields != due:
             raise FrameError(f"{kind} of another batch than {batch}")
+        values = crossing(message.tensors)
         sent = message.transfer
         there_s = sent.end_s + leg.delay_s
         self._note(leg, 0, batch, sent.start_s, sent.end_s)
@@ -201,7 +208,7 @@ class Owner:
             there_s = max(there_s, wanted_s + leg.seconds(1, sent.payload_bytes))
             self._note(leg, 1, batch, wanted_s, there_s)
         pad_until(there_s)
-        return message.tensors["values"], time.monotonic()
+        return values, time.monotonic()
 
     def _note(self, leg: Leg, end: int, batch: int, start_s: float, end_s: float) -> None:
         if leg.ends:

@@ -14,7 +14,7 @@ from splitopt.training.parts import Part, Pass
 from splitopt.training.schemes.base import under
 from splitopt.training.wire.compute import COMPUTE
 from splitopt.training.wire.pipeline.held import load_held
-from splitopt.training.wire.pipeline.messages import ASK, GO, whole_number
+from splitopt.training.wire.pipeline.messages import ASK, GO, as_tensors, crossing, whole_number
 from splitopt.training.wire.pipeline.streams import STREAM, StreamLink, take_stream
 from splitopt.training.wire.pipeline.timing import ACTIVATIONS, GRADIENTS, Leg
 from splitopt.training.wire.transport.errors import ChannelError, FrameError
@@ -154,13 +154,13 @@ class Walker:
         self._note(leg, 0, whole, whole.transfer.start_s, whole.transfer.end_s)
         return whole
 
-    def _work(self, task: int, message: Message, is_outward: bool) -> Tensor:
+    def _work(self, task: int, message: Message, is_outward: bool) -> Tensor | None:
         """Wait for the node, compute, and let the rest of the planned time pass."""
         what = self.way.tasks[task]
         (part,) = self.node.held[self.owner].parts
         with self.node.stations[what.resource].turn(what.lane):
             start_s = time.monotonic()
-            values = message.tensors["values"]
+            values = crossing(message.tensors)
             with COMPUTE:
                 result = self._forward(part, values) if is_outward else self._backward(part, values)
             pad_until(start_s + what.seconds)
@@ -168,16 +168,20 @@ class Walker:
         what.note(self.node.recorder, self.client.name, message.fields["batch"], start_s, end_s)
         return result
 
-    def _forward(self, part: Part, values: Tensor) -> Tensor:
+    def _forward(self, part: Part, values: Tensor | None) -> Tensor:
+        if values is None:
+            raise FrameError("a batch without values")
         self._pass = part.forward(values, self.client.stream)
         return self._pass.sent
 
-    def _backward(self, part: Part, values: Tensor) -> Tensor:
+    def _backward(self, part: Part, values: Tensor | None) -> Tensor | None:
         held, self._pass = self._pass, None
         if held is None:
             raise FrameError("gradients without a batch")
-        wanted, found = held.result, values
-        if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
+        wanted = held.result
+        if values is None and not wanted.requires_grad:
+            return None  # nothing up to here is trained: only the word goes on
+        if values is None or (values.shape, values.dtype) != (wanted.shape, wanted.dtype):
             raise FrameError("gradients of another shape or type than what they are of")
         held.backward(values)
         part.step()
@@ -186,7 +190,7 @@ class Walker:
     def _fields(self, batch: int) -> dict[str, int]:
         return {"owner": self.owner, "round": self._round, "batch": batch}
 
-    def _send(self, leg: Leg, is_outward: bool, batch: int, values: Tensor) -> None:
+    def _send(self, leg: Leg, is_outward: bool, batch: int, values: Tensor | None) -> None:
         """Wait for the way out, and send at its pace."""
         channel, fields = self.node.channel(self.owner, is_outward), self._fields(batch)
         self._links[is_outward].send(channel, fields)
@@ -198,7 +202,7 @@ class Walker:
                 end = leg.ends[0]
                 stack.enter_context(self.node.stations[end.resource].turn(end.lane))
             bucket = link_of(leg.rate_bytes_per_s)
-            channel.send(leg.phase, fields, {"values": values}, bucket=bucket)
+            channel.send(leg.phase, fields, as_tensors(values), bucket=bucket)
 
     def _next(self, kind: str) -> Message:
         """Wait for a complete message of a kind."""
@@ -212,8 +216,7 @@ class Walker:
     def _checked(self, message: Message) -> Message:
         if message.kind in (ACTIVATIONS, GRADIENTS):
             whole_number(message.fields, "batch")
-            if list(message.tensors) != ["values"]:
-                raise FrameError("a batch without values")
+            crossing(message.tensors)
         return message
 
     def _note(self, leg: Leg, end: int, message: Message, start_s: float, end_s: float) -> None:

@@ -73,7 +73,7 @@ class ClusterServer(Server):
         gradients = self._serve(there, batch, tally)
 
         def go_on(n: int) -> Arrived:
-            self.give(n, gradients[n], before[n], batch)
+            self.give(n, gradients.get(n), before[n], batch)
             if batch + 1 < steps:
                 return self.take(n, batch + 1)
             self.finish(n, steps)
@@ -90,7 +90,7 @@ class ClusterServer(Server):
         first, samples = next(iter(there)), sum(map(len, targets))
         last_s = max(one.moment_s for one in there.values())
         self.compute_until(first, batch, last_s, samples)
-        return dict(zip(there, gradients, strict=True))
+        return dict(zip(there, gradients, strict=False))  # none where no device needs one
 
 
 def lead(prepared: Prepared, crew: Crew, setting: Setting) -> ClusterServer:

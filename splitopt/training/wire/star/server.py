@@ -42,6 +42,7 @@ from splitopt.training.wire.star.timing import (
 )
 from splitopt.training.wire.star.travelling import (
     control_of,
+    fixed_of,
     load_control,
     load_model,
     parameters_of,
@@ -109,6 +110,7 @@ class Server(ABC):
         self.sent_bytes: Counter[str] = Counter()
         self._counting = threading.Lock()
         self._examples: dict[int, Tensor] = {}
+        self._set_up: dict[int, Channel] = {}
         self._highest = max(int(client.batches.targets.max()) for client in scheme.clients)
         self.number = 0
         self.planned: RoundTiming = timing.round(0)
@@ -186,9 +188,13 @@ class Server(ABC):
             "shift": self.shift,
             "pace": DevicePace.of(pieces, self.time_scale).fields(),
         }
-        down = self.timing.model_down
+        down, channel, parameters = self.timing.model_down, self._channel(n), parameters_of(own)
+        if self._set_up.get(n) is not channel:  # it has joined, or has come back
+            if fixed := fixed_of(own):
+                self.send(n, "setup", down, {}, fixed)
+            self._set_up[n] = channel
         self.send(n, "begin", down, fields, control_of(client, own))
-        self.send(n, "model", down, {}, parameters_of(own), batch=0)
+        self.send(n, "model", down, {}, parameters, batch=0 if parameters else None)
 
     def take(self, n: int, batch: int) -> Arrived:
         """Wait for a device's smashed data and their labels."""
@@ -204,14 +210,19 @@ class Server(ABC):
             self._check(n, sent, targets)
         return Arrived(sent, targets, smashed.transfer.end_s)
 
-    def give(self, n: int, gradient: Tensor, before: Tensor, batch: int) -> None:
-        """Send a device the gradient of what it sent, and the random state if it has changed."""
+    def give(self, n: int, gradient: Tensor | None, before: Tensor, batch: int) -> None:
+        """Send a device the gradient of what it sent, and the random state if it has changed.
+
+        Where nothing of its part is trained it gets no gradient, only the word to go on.
+        """
         stream = changed(before, self.scheme.clients[n].stream.state)
         if stream:
             self.send(n, "stream", GRADIENT, {}, stream)
-        learns = any(p.requires_grad for p in self.copy(n).parts[0].module.parameters())
-        tensors = {"gradient": gradient} if learns else {}
-        self.send(n, "gradient", GRADIENT, {}, tensors, batch=batch + self.shift)
+        if gradient is None:
+            self.send(n, "gradient", GRADIENT, {}, {})
+        else:
+            tensors = {"gradient": gradient}
+            self.send(n, "gradient", GRADIENT, {}, tensors, batch=batch + self.shift)
 
     def finish(self, n: int, steps: int) -> list[Any]:
         """Take a device's part and state at the end of a round; give the losses it has taken."""

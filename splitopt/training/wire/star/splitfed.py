@@ -87,7 +87,7 @@ class SplitFedServer(Server):
         self.compute_until(n, batch, arrival_s, len(targets))
         self.give(n, gradient, before, batch)
         found.traffic.smashed += tensor_bytes(sent)
-        found.traffic.gradient += tensor_bytes(gradient)
+        found.traffic.gradient += 0 if gradient is None else tensor_bytes(gradient)
         found.traffic.label += tensor_bytes(targets)
 
 
