@@ -147,8 +147,11 @@ def assert_same_state(one, other):
             {"batch_norm": True, "dropout": 0.4},
         ),
         (Options(weights="uniform", order="shuffled", local_steps=3), {"batch_norm": True}),
+        (Options(momentum=0.9), {"frozen": (0, 1), "batch_norm": True}),
+        (Options(optimizer="adam"), {"frozen": (0,), "adapter": 2, "dropout": 0.4}),
+        (Options(batch_norm="frozen"), {"frozen": (7,), "batch_norm": True}),
     ],
-    ids=["sgd", "momentum", "adam", "shuffled"],
+    ids=["sgd", "momentum", "adam", "shuffled", "first frozen", "adapter", "last frozen"],
 )
 def test_as_in_one_process_bit_by_bit(make, options, model):
     scheme, _, tallies = run(make, options, system(), **model)
