@@ -85,11 +85,10 @@ class ClusterServer(Server):
         """Train the server's part on what all have sent, for its planned time."""
         smashed = [one.smashed for one in there.values()]
         targets = [one.targets for one in there.values()]
-        with COMPUTE:
-            gradients = self.scheme.serve(self.clients(list(there)), smashed, targets, tally)
         first, samples = next(iter(there)), sum(map(len, targets))
         last_s = max(one.moment_s for one in there.values())
-        self.compute_until(first, batch, last_s, samples)
+        with self.computing(first, batch, last_s, samples), COMPUTE:
+            gradients = self.scheme.serve(self.clients(list(there)), smashed, targets, tally)
         return dict(zip(there, gradients, strict=False))  # none where no device needs one
 
 

@@ -13,7 +13,8 @@ import queue
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import isfinite
 from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
@@ -23,13 +24,14 @@ from torch import Tensor
 from splitopt.timeline import Timeline
 from splitopt.training.copies import Copy, tensor_bytes
 from splitopt.training.schemes.base import Client, Round, Scheme, TrainingError
-from splitopt.training.wire.compute import COMPUTE, padded
+from splitopt.training.wire.compute import COMPUTE
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.deadlines import Deadline
 from splitopt.training.wire.dropping import DevicesGoneError, Dropped, LateError, talking
 from splitopt.training.wire.recorder import Recorder, measured_timeline, read_rows
 from splitopt.training.wire.star.device import changed, take_stream
-from splitopt.training.wire.star.pace import DevicePace, bucket_of, scaled_rate
+from splitopt.training.wire.star.pace import DevicePace
+from splitopt.training.wire.star.resources import Resources
 from splitopt.training.wire.star.timing import (
     BACKWARD,
     FORWARD,
@@ -53,6 +55,8 @@ from splitopt.training.wire.transport.frames import Message, expect_kind
 
 Found = TypeVar("Found")
 
+_PACED = ("smashed", "model")
+"""Messages of a device that a plan pays for; all others are control."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -104,6 +108,7 @@ class Server(ABC):
     ) -> None:
         self.scheme, self.timing, self.crew = scheme, timing, crew
         self.time_scale, self.deadline = time_scale, deadline or Deadline()
+        self.resources = Resources(timing, time_scale)
         self.recorder = Recorder()
         self.timelines: list[Timeline] = []
         self.dropped: list[Dropped] = []
@@ -111,6 +116,7 @@ class Server(ABC):
         self._counting = threading.Lock()
         self._examples: dict[int, Tensor] = {}
         self._set_up: dict[int, Channel] = {}
+        self._arrived: dict[tuple[int, str, int], float] = {}
         self._highest = max(int(client.batches.targets.max()) for client in scheme.clients)
         self.number = 0
         self.planned: RoundTiming = timing.round(0)
@@ -204,6 +210,7 @@ class Server(ABC):
         planned_s = sum(pieces[phase].seconds_for(size) for phase in phases)
         labels = self.receive(n, "labels", FORWARD, planned_s)
         smashed = self.receive(n, "smashed", UPLOAD, planned_s)
+        self._arrived[n, UPLOAD, batch] = smashed.transfer.end_s
         with talking(UPLOAD):
             take_stream(labels.tensors, client)
             sent, targets = smashed.tensors["smashed"], labels.tensors["targets"]
@@ -234,6 +241,7 @@ class Server(ABC):
                 pieces[FORWARD].seconds_for(size) + pieces[BACKWARD].seconds_for(size)
             )
         model = self.receive(n, "model", MODEL_UP, waits_s)
+        self._arrived[n, MODEL_UP, steps - 1 + self.shift] = model.transfer.end_s
         state = self.receive(n, "state", MODEL_UP, 0.0)
         channel = self.crew.channel(n + 1)
         with talking(MODEL_UP):
@@ -244,13 +252,22 @@ class Server(ABC):
             losses = _read_losses(state.fields.get("losses"))
         for row in rows:
             share = pieces[row.phase].share if row.phase in pieces else 1.0
-            self.recorder.add(*row[:-1], share)
+            there_s = self._arrived.pop((n, row.phase, row.batch), row.end_s)
+            row = row._replace(end_s=max(row.end_s, there_s), share=share)  # a shared link lets go
+            self.recorder.add(*row)
         return losses
 
-    def compute_until(self, n: int, batch: int, arrival_s: float, samples: int) -> None:
-        """Let the server's planned time since an arrival pass, and record it for a client."""
-        planned_s = self.planned.pieces[n][SERVER].seconds_for(samples)
-        done_s = padded(arrival_s + planned_s * self.time_scale)
+    @contextmanager
+    def computing(self, n: int, batch: int, arrival_s: float, samples: int) -> Iterator[None]:
+        """Let the server's planned time since an arrival pass, and record it for a client.
+
+        The block computes; the time is over when the client's share of the server has done as much
+        as planned, or when the block ends if that is later.
+        """
+        piece = self.planned.pieces[n][SERVER]
+        with self.resources.computing(piece, arrival_s) as use:
+            yield
+            done_s = use.wait(piece.seconds_for(samples) * self.time_scale)
         self._note(SERVER, n, batch, arrival_s, done_s)
 
     def send(
@@ -264,7 +281,7 @@ class Server(ABC):
     ) -> None:
         """Send to a device; with a batch, at the pace of the phase and recorded under its name."""
         piece = self.planned.pieces[n][phase]
-        bucket = bucket_of(scaled_rate(piece, self.time_scale)) if batch is not None else None
+        bucket = self.resources.bucket(phase, piece) if batch is not None else None
         size = sum(map(tensor_bytes, tensors.values()))
         with talking(phase):
             sent = self._channel(n).send(
@@ -278,7 +295,11 @@ class Server(ABC):
         """Wait for a message of a device within the deadline."""
         wait_s = self.deadline.wait_s(planned_s * self.time_scale)
         with talking(phase, wait_s):
-            message = self._channel(n).receive(wait_s)
+            if kind in _PACED:
+                piece = self.planned.pieces[n][phase]
+                message = self.resources.receive(self._channel(n), phase, piece, wait_s)
+            else:
+                message = self._channel(n).receive(wait_s)
             if message.kind == "failed":
                 raise TrainingError(str(message.fields.get("message"))[:500])
             expect_kind(message, kind)

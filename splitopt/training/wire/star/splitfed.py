@@ -77,14 +77,13 @@ class SplitFedServer(Server):
         client, part = self.scheme.clients[n], self.copy(n).parts[1]
         sent, targets, arrival_s = self.take(n, batch)
         before = client.stream.state
-        with COMPUTE:
+        with self.computing(n, batch, arrival_s, len(targets)), COMPUTE:
             held = part.forward(sent, client.stream)
             loss = self.scheme.criterion(held.result, targets)
             found.losses.append((finite_loss(loss, client), len(targets)))
             loss.backward()  # type: ignore[no-untyped-call]
             gradient = held.gradient
             part.step()
-        self.compute_until(n, batch, arrival_s, len(targets))
         self.give(n, gradient, before, batch)
         found.traffic.smashed += tensor_bytes(sent)
         found.traffic.gradient += 0 if gradient is None else tensor_bytes(gradient)
