@@ -7,6 +7,7 @@ them at once, and sends each its gradient; a device that is dropped leaves the c
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 
 from torch import Tensor
 
@@ -50,10 +51,13 @@ class ClusterServer(Server):
             return []
         back = {n: self.keep(n) for n in members}
         self.scheme.hand_out(self.clients(members), tally)
-        there = self.each(members, lambda n: self._start(n, steps))
-        for batch in range(steps):
-            if there:
-                there = self._step(there, batch, steps, tally)
+        with ExitStack() as stack:
+            for n in members:
+                stack.enter_context(self.resources.reserved(self.planned.pieces[n]))
+            there = self.each(members, lambda n: self._start(n, steps))
+            for batch in range(steps):
+                if there:
+                    there = self._step(there, batch, steps, tally)
         for n in set(members) - set(there):
             back[n]()
         if there:

@@ -69,8 +69,6 @@ def scaled_rate(piece: Piece, time_scale: float) -> float:
     return rate / time_scale if math.isfinite(rate) else 0.0
 
 
-def bucket_of(
-    rate: float, resource: SharedResource | None = None, share: float = 1.0
-) -> Bucket | KernelLink | None:
-    """Make the link of a rate, 0 for none; for ``resource`` and ``share`` see `link_of`."""
-    return link_of(rate, resource, share) if rate > 0 else None
+def bucket_of(rate: float, resource: SharedResource | None = None) -> Bucket | KernelLink | None:
+    """Make the link of a rate, 0 for none; for ``resource`` see `link_of`."""
+    return link_of(rate, resource) if rate > 0 else None

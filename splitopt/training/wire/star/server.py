@@ -265,9 +265,9 @@ class Server(ABC):
         as planned, or when the block ends if that is later.
         """
         piece = self.planned.pieces[n][SERVER]
-        with self.resources.computing(piece, arrival_s) as use:
-            yield
-            done_s = use.wait(piece.seconds_for(samples) * self.time_scale)
+        use = self.resources.begin(SERVER, arrival_s)
+        yield
+        done_s = use.wait(piece.seconds_for(samples) * self.time_scale)
         self._note(SERVER, n, batch, arrival_s, done_s)
 
     def send(

@@ -64,10 +64,11 @@ class SplitFedServer(Server):
         """One client's round."""
         client, found = self.scheme.clients[n], _Served()
         steps = self.scheme.steps(client)
-        self.begin(n, steps)
-        for batch in range(steps if client.cuts else 0):
-            self._step(n, batch, found)
-        noted = self.finish(n, steps)
+        with self.resources.reserved(self.planned.pieces[n]):
+            self.begin(n, steps)
+            for batch in range(steps if client.cuts else 0):
+                self._step(n, batch, found)
+            noted = self.finish(n, steps)
         if not client.cuts:
             found.losses = noted
         return found

@@ -8,7 +8,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
-from contextlib import ExitStack
 from typing import Any
 
 from torch import Tensor
@@ -126,8 +125,8 @@ class Channel:
                 raise InputError.at(kind, f"has {length} bytes, a message may have {limit}")
         kernel = bucket if isinstance(bucket, KernelLink) else None
         own = bucket.shared if isinstance(bucket, KernelLink) else bucket
-        with self._sending, ExitStack() as stack:
-            lease = stack.enter_context(own.leased(size)) if own is not None and size else None
+        with self._sending:
+            lease = own.lease(size) if own is not None and size else None
             if own is not None and lease is not None:
                 own.wait_until(lease.start_s)
             start_s = time.monotonic()

@@ -80,15 +80,15 @@ class KernelLink:
 
 
 def link_of(
-    rate_bytes_per_s: float, resource: SharedResource | None = None, share: float = 1.0
+    rate_bytes_per_s: float, resource: SharedResource | None = None
 ) -> Bucket | KernelLink | None:
     """Make a link of a rate; None, as fast as can be, for an infinite one.
 
-    ``resource`` is what it takes a share of, if others use it at the same time.
+    ``resource`` is what it is a share of, if others have shares at the same time.
     """
     if rate_bytes_per_s == math.inf:
         return None
-    shared = None if resource is None else SharedLink(rate_bytes_per_s, resource, share)
+    shared = None if resource is None else SharedLink(rate_bytes_per_s, resource)
     if _by_kernel:
         return KernelLink(rate_bytes_per_s, shared)
     return shared or Bucket(rate_bytes_per_s)

@@ -10,7 +10,6 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from splitopt.errors import InputError
@@ -105,11 +104,6 @@ class Bucket:
             lease = Lease(max(self._free_s, self.now()), self.rate, size)
             self._free_s = lease.end_s
         return lease
-
-    @contextmanager
-    def leased(self, size: int) -> Iterator[Lease]:
-        """Have the link for a message of so many bytes until the end of the block."""
-        yield self.lease(size)
 
     def wait_until(self, moment_s: float) -> None:
         """Sleep until a moment of the bucket's clock."""

@@ -1,14 +1,14 @@
-"""Resources that several share at the same time: one clock and one load for each.
+"""Resources that several share at the same time: one clock for each.
 
-What a plan gives its devices of a link or a server are weights: a device with the share w of a
-resource works at w times its full rate for as long as the shares in use add up to 1 at most. Where
-they add up to more, all are slowed in proportion, which is generalized processor sharing (Parekh
-and Gallager 1993) with a rate of its own as everybody's ceiling: nobody gets more than planned, so
-that a plan whose shares fit comes out as planned, whoever is idle.
+What a plan gives its devices of a link or a server are reservations: a device with the share w has
+w times the full rate, whether others use theirs or not, as long as the shares that are reserved add
+up to 1 at most. Where they add up to more, all are slowed in proportion. This is generalized
+processor sharing (Parekh and Gallager 1993) whose sessions are the reservations and where nobody
+gets more than was planned, so that a plan whose shares fit comes out as planned, whoever is idle.
 
-All users of a resource are slowed by the same factor, so that one clock does for all of them. The
-clock of a resource runs at 1 / max(1, sum of the shares in use) seconds a second; what would take s
-seconds at its planned rate is done when the clock has run for s seconds.
+All are slowed by the same factor, so that one clock does for all of them. The clock of a resource
+runs at 1 / max(1, sum of the shares) seconds a second; what would take s seconds at its planned
+rate is done when the clock has run for s seconds.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class SharedClock:
 
     @property
     def slowness(self) -> float:
-        """By what everybody is slower than planned: 1, or the sum of the shares in use."""
+        """By what everybody is slower than planned: 1, or the sum of the shares."""
         return max(1.0, sum(self._shares.values()))
 
     def shown_s(self, moment_s: float) -> float:
@@ -52,14 +52,14 @@ class SharedClock:
         return self._moment_s + (shown_s - self._shown_s) * self.slowness
 
     def enter(self, moment_s: float, share: float) -> int:
-        """Begin to use a share; give the number by which the user leaves."""
+        """Reserve a share; give the number by which it is given back."""
         self._move(moment_s)
         self._next += 1
         self._shares[self._next] = share
         return self._next
 
     def leave(self, moment_s: float, number: int) -> None:
-        """Use it no longer."""
+        """Give a share back."""
         self._move(moment_s)
         self._shares.pop(number, None)
 
@@ -69,7 +69,7 @@ class SharedClock:
 
 
 class Use:
-    """Somebody's use of a share of a resource, from `SharedResource.use`.
+    """Something that is done at a share of a resource, from `SharedResource.begin`.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class Use:
 
 
 class SharedResource:
-    """A link or server that threads use by shares.
+    """A link or server of which threads have shares.
 
     Parameters
     ----------
@@ -100,15 +100,8 @@ class SharedResource:
         self._changed = threading.Condition()
 
     @contextmanager
-    def use(self, share: float, since_s: float | None = None) -> Iterator[Use]:
-        """Use a share until the end of the block.
-
-        Parameters
-        ----------
-        share
-            Above 0; 1 is the whole resource.
-        since_s
-            When the use began, if that is a moment ago; now by default.
+    def reserved(self, share: float) -> Iterator[None]:
+        """Have a share, above 0, until the end of the block; 1 is the whole resource.
 
         Raises
         ------
@@ -118,17 +111,20 @@ class SharedResource:
         if not share > 0:
             raise InputError.at("share", f"is {share!r}, it must be above 0")
         with self._changed:
-            now = self._now()
-            number = self._clock.enter(now, share)
-            late_s = 0.0 if since_s is None else max(0.0, now - since_s)
-            start_s = self._clock.shown_s(now - late_s)
+            number = self._clock.enter(self._now(), share)
             self._changed.notify_all()
         try:
-            yield Use(self, start_s)
+            yield
         finally:
             with self._changed:
                 self._clock.leave(self._now(), number)
                 self._changed.notify_all()
+
+    def begin(self, since_s: float | None = None) -> Use:
+        """Begin something, now or a moment ago, whose planned time is that of its share."""
+        with self._changed:
+            now = self._now()
+            return Use(self, self._clock.shown_s(now if since_s is None else min(since_s, now)))
 
     def wait_until(self, shown_s: float) -> float:
         """Wait until the resource's clock shows so much; give the moment of the wall."""
@@ -139,27 +135,23 @@ class SharedResource:
 
 
 class SharedLink(Bucket):
-    """The link of one message over a resource that others use at the same time.
+    """The link of one message at the sender's share of a resource.
 
     Parameters
     ----------
     rate_bytes_per_s
-        At the share, if the shares in use fit.
+        At the share, if the shares that are reserved fit.
     resource
-        What is shared.
-    share
-        Of this message.
+        What is shared; its share is reserved by somebody.
     """
 
-    def __init__(self, rate_bytes_per_s: float, resource: SharedResource, share: float) -> None:
+    def __init__(self, rate_bytes_per_s: float, resource: SharedResource) -> None:
         super().__init__(rate_bytes_per_s)
-        self.resource, self.share = resource, share
+        self.resource = resource
 
-    @contextmanager
-    def leased(self, size: int) -> Iterator[Lease]:
-        """Use the resource for a message; the seconds of the lease are those of its clock."""
-        with self.resource.use(self.share) as use:
-            yield Lease(use.start_s, self.rate, size)
+    def lease(self, size: int) -> Lease:
+        """Begin with a message; the seconds of the lease are those of the resource's clock."""
+        return Lease(self.resource.begin().start_s, self.rate, size)
 
     def wait_until(self, moment_s: float) -> None:
         """Sleep until the resource's clock shows so much."""
