@@ -10,6 +10,7 @@ if something before the cut is trained.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import torch
@@ -23,6 +24,8 @@ from splitopt.training.averaging import statistics_of
 
 Split = Callable[[nn.Module, tuple[int, ...]], list[nn.Module]]
 """Cuts a model after the given numbers of layers into modules that share its tensors."""
+
+_ONE_AT_A_TIME = threading.Lock()  # what is left undisturbed belongs to the whole process
 
 
 class Examined:
@@ -64,7 +67,7 @@ class Examined:
         """Say for each cut whether a gradient has to come back over it."""
         if cuts not in self._wanted:
             found = []
-            with undisturbed(self._model), torch.enable_grad():
+            with _ONE_AT_A_TIME, undisturbed(self._model), torch.enable_grad():
                 self._model.train()
                 value: tuple[Tensor, ...] = fresh(self._example)
                 for part in self._split(self._model, cuts)[:-1] if cuts else []:
@@ -86,7 +89,7 @@ class Examined:
             for name, value in _state(model).items()
             if not (value.requires_grad or name in written)
         }
-        with undisturbed(model), torch.no_grad():
+        with _ONE_AT_A_TIME, undisturbed(model), torch.no_grad():
             model.train()
             model(*fresh(self._example))
             after = _state(model)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from splitopt.training.wire.transport.pacing import Bucket, pad_until
+from splitopt.training.wire.transport.pacing import Bucket, Granted, pad_until
 from splitopt.training.wire.transport.sharing import SharedLink, SharedResource
 
 PACKET, PAYLOAD = 1514, 1448
@@ -92,6 +92,16 @@ def link_of(
     if _by_kernel:
         return KernelLink(rate_bytes_per_s, shared)
     return shared or Bucket(rate_bytes_per_s)
+
+
+def link_from(rate_bytes_per_s: float, start_s: float) -> Bucket | KernelLink | None:
+    """Make a link of a rate for one message that may begin at a moment; wait for it if need be."""
+    if rate_bytes_per_s == math.inf:
+        return None
+    if _by_kernel:
+        pad_until(start_s)
+        return KernelLink(rate_bytes_per_s)
+    return Granted(rate_bytes_per_s, start_s)
 
 
 @contextmanager
