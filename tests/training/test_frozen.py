@@ -1,4 +1,4 @@
-"""Frozen layers: what travels is what training changes, and what is learned is what PyTorch learns."""
+"""Frozen layers: only what training changes travels, and what is learned is what PyTorch learns."""
 
 from __future__ import annotations
 
@@ -77,9 +77,7 @@ def test_bytes_by_arithmetic(make, name, cuts, model, wanted):
     assert traffic.statistics == 0
 
 
-@pytest.mark.parametrize(
-    ("policy", "ways"), [("average", 2), ("local", 1), ("frozen", 0)], ids=str
-)
+@pytest.mark.parametrize(("policy", "ways"), [("average", 2), ("local", 1), ("frozen", 0)], ids=str)
 def test_statistics_travel_apart(make, policy, ways):
     """Batch normalisation of 4 channels: mean and variance, and a count of 8 B.
 
@@ -169,8 +167,9 @@ def test_profile_plan_and_training_count_the_same(tmp_path):
     assert list(profile.smashed_bytes[:4]) == [4 * 8 * 64, 4 * 8 * 16, 4 * 16 * 16, 4 * 16 * 4]
     assert list(profile.device_backward_flop[:2]) == [0, 0]
     # the second layer's weights have a gradient, its input has none: one product instead of two
-    assert profile.device_backward_flop[2] == profile.device_forward_flop[2] - (
-        profile.device_forward_flop[1]
+    assert (
+        profile.device_backward_flop[2]
+        == profile.device_forward_flop[2] - (profile.device_forward_flop[1])
     )
     assert profile.device_memory_fixed_bytes[0] == first
     assert profile.device_memory_fixed_bytes[2] == first + 2 * second

@@ -262,10 +262,8 @@ class Pipeline:
         An owner that is gone, late or talks nonsense is dropped; a node ends the run.
         """
         deadline_s = time.monotonic() + wait_s
-        waiting, found = set(ranks), dict[int, Message]()
-        for rank in ranks:
-            if self.crew.channel(rank) is None:  # it went while it was sent to
-                waiting.discard(rank)
+        found = dict[int, Message]()  # whoever is not there went while it was sent to
+        waiting = {rank for rank in ranks if self.crew.channel(rank) is not None}
         while waiting:
             try:
                 arrival = self._inbox.next(deadline_s)
@@ -281,8 +279,9 @@ class Pipeline:
             elif message is None:
                 self._drop(rank, phase, str(arrival.error))
             elif message.kind == RESERVE:
-                if self._reserve(rank, phase, message):
-                    continue
+                if not self._reserve(rank, phase, message):
+                    waiting.discard(rank)
+                continue
             elif message.kind == "refused" and rank > self.owners:
                 if message.fields.get("round") == self.number:  # or it is of a batch given up
                     waiting.discard(self._refused(rank, phase, message))
