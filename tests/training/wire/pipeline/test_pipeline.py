@@ -258,7 +258,7 @@ def test_channels_of_all_owners_carry_one_message_at_a_time(make, links):
         assert sum(late) <= len(late) / 5  # only where this host was late with the one before
         # of whole batches: the last one of an owner is smaller
         whole = float(((SIZES / np.array(BATCH)) * moved).sum())
-        assert sum(end - start for start, end in tasks) == pytest.approx(whole, rel=0.35)
+        assert sum(end - start for start, end in tasks) >= 0.95 * whole
         assert measured.makespan_s >= whole
 
 
