@@ -51,12 +51,17 @@ def traced_sample(profile: ModelProfile) -> Sample | None:
     return Sample(tuple(int(side) for side in found[1].split(" x ")), dtype)
 
 
+def type_of(model: nn.Module) -> torch.dtype | None:
+    """Give the floating-point type of a model's parameters; None if they have several, or none."""
+    kinds = {tensor.dtype for tensor in model.parameters() if tensor.is_floating_point()}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
 def in_type_of(model: nn.Module, data: DataSet) -> DataSet:
     """Give the data in the type of the model's numbers; as they are if it has several, or none."""
-    kinds = {tensor.dtype for tensor in model.parameters() if tensor.is_floating_point()}
-    if len(kinds) != 1 or not data.train_inputs.is_floating_point():
+    kind = type_of(model)
+    if kind is None or not data.train_inputs.is_floating_point():
         return data
-    (kind,) = kinds
     if data.train_inputs.dtype == kind:
         return data
     return replace(

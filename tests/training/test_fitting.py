@@ -67,6 +67,7 @@ def test_token_ids_are_trained_with(plan_for):
     rng = np.random.default_rng(0)
     y = np.arange(90) % 3
     x = rng.integers(0, 6, (90, 5)) + 6 * y[:, None]
+    torch.manual_seed(0)
     model = Tokens()
     plan = plan_for(model, torch.from_numpy(x[:2]))
     run = splitopt.train(plan, model, (x, y), rounds=12, options=Options(learning_rate=0.5))
@@ -86,6 +87,15 @@ def test_models_get_data_of_their_type(plan_for, numbers, kind):
     assert row.traffic_bytes["smashed"] == sum(sent)
     whole = 4 * 6 + 6 + 6 * 3 + 3
     assert profile.device_model_bytes[-1] == kind.itemsize * whole
+
+
+def test_an_export_has_the_same_rule(plan_for, tmp_path):
+    """The type is the reason, and the names of layers are a way out there too."""
+    plan = plan_for(dense(), torch.zeros(2, 4))
+    with pytest.raises(InputError, match=r"is of float64, .* in another type, .*--match names"):
+        splitopt.export_plan(plan, tmp_path / "one", model=dense(torch.float64))
+    splitopt.export_plan(plan, tmp_path / "two", model=dense(torch.float64), match="names")
+    assert (tmp_path / "two").is_dir()
 
 
 def test_a_model_of_another_type_can_be_cut_by_names(plan_for, numbers):
