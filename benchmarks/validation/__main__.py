@@ -1,7 +1,7 @@
 """``python -m benchmarks.validation``: shipped plans over real connections, against what they say.
 
 It ends with exit code 1 if the bytes or the order of a plan are not as predicted, or its median
-step or its round is off by more than 15 %.
+step or its round is off by more than 15 %; or if a plan whose shares do not fit is not refuted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.validation import runs
+from benchmarks.validation import oversubscribed, runs
 from splitopt.bench.machine import describe_machine
 from splitopt.files import write_atomic
 
@@ -50,7 +50,17 @@ def main(arguments: Sequence[str]) -> int:
                 print(json.dumps(scaled[-1]), flush=True)
         note = f"One run of each plan at each time scale, with `--any-speed`; {host}:"
         _write(options.output / "scales", scaled, runs.scale_table(scaled), note)
-    failures = runs.failures(rows)
+    shared = []
+    if "shares" in options.tables:
+        for row in oversubscribed.rows_of(oversubscribed.FACTORS, options.rounds):
+            shared.append(row)
+            print(json.dumps(row), flush=True)
+        note = (
+            f"One run of the plan of `{oversubscribed.SCENARIO}`, as it is and with several times "
+            f"its shares, 1 at most each; {host}:"
+        )
+        _write(options.output / "shares", shared, oversubscribed.table(shared), note)
+    failures = runs.failures(rows) + oversubscribed.failures(shared)
     for failure in failures:
         print(f"not as predicted: {failure}", file=sys.stderr)
     return 1 if failures else 0
@@ -79,7 +89,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--scenarios", nargs="+", choices=list(runs.SYSTEMS), default=list(runs.SYSTEMS)
     )
-    parser.add_argument("--tables", nargs="+", choices=("runs", "scales"), default=["runs"])
+    tables = ("runs", "shares", "scales")
+    parser.add_argument("--tables", nargs="+", choices=tables, default=["runs", "shares"])
     return parser.parse_args(arguments)
 
 

@@ -42,6 +42,15 @@ def command(
     namespaces: wired.InNamespaces = False,
     deadline: wired.DeadlineText = None,
     seed: shared.Seed = 0,
+    within: Annotated[
+        float | None,
+        typer.Option(
+            "--within",
+            metavar="PERCENT",
+            min=0.0,
+            help="End with exit code 1 if the median step or the round is off by more.",
+        ),
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option("--report", metavar="PAGE.html", help="Write a page with both Gantt charts."),
@@ -60,6 +69,7 @@ def command(
 
     Example: splitopt validate plan.json --report measured.html
     """
+    from splitopt.errors import InfeasibleError
     from splitopt.files import write_atomic
     from splitopt.plans import Plan
     from splitopt.training.validation.measuring import validate
@@ -100,7 +110,13 @@ def command(
         from splitopt.report.validation import measured_to_terminal
 
         shared.console().print(measured_to_terminal(found))
-    return INTERRUPTED if found.stopped == "interrupted" else 0
+    if found.stopped == "interrupted":
+        return INTERRUPTED
+    if within is not None and (why := found.refuted(within / 100)):
+        raise InfeasibleError(
+            f"{plan}: the plan does not hold within {within:g} %: {'; '.join(why)}"
+        )
+    return 0
 
 
 @contextmanager

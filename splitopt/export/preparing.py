@@ -16,7 +16,7 @@ from splitopt.profiles.tracing.example import inputs_of, made
 from splitopt.profiles.tracing.finding import Stages
 from splitopt.profiles.tracing.source import open_model
 from splitopt.solvers.options import check_choice
-from splitopt.training.fitting import traced_sample
+from splitopt.training.fitting import traced_sample, type_of
 from splitopt.training.matching import By, cut_numbers, fingerprint, match, rows_of
 from splitopt.training.prepare import default_model
 from splitopt.training.program import program_of
@@ -53,6 +53,9 @@ def prepare(
     if example is None:
         assert shape is not None
         example = made(shape, dtype or (own_type if traced is None else traced.type_name))
+        own = type_of(module)
+        if dtype is None and own is not None and example.is_floating_point():
+            example = example.to(own)  # `match` says whether it is the plan's
     split = match(module, example, program.profile, by_name, stages)
     split.spans(())  # refuses cuts of torch.export, whose names mean little
     for cuts in dict.fromkeys(chain.cuts for chain in chains):

@@ -17,7 +17,7 @@ from splitopt.profiles.model import ModelProfile
 from splitopt.profiles.provenance import Provenance
 
 REQUIRED = ("layer", "forward_flop", "backward_flop", "output_bytes", "parameter_bytes")
-OPTIONAL = ("gradient_bytes", "saved_bytes", "leakage")
+OPTIONAL = ("trained_bytes", "gradient_bytes", "saved_bytes", "leakage")
 
 
 def is_layer_csv(text: str) -> bool:
@@ -30,8 +30,9 @@ def read_layer_csv(path: str | Path, name: str | None = None) -> ModelProfile:
     """Read a profile from a CSV file with a header.
 
     Columns, per sample: ``layer``, ``forward_flop``, ``backward_flop`` (1 MAC = 2 FLOP),
-    ``output_bytes`` and ``parameter_bytes``; optional are ``gradient_bytes`` (that of the output,
-    as large as the output by default), ``saved_bytes`` (kept for the backward pass), ``leakage``
+    ``output_bytes`` and ``parameter_bytes``; optional are ``trained_bytes`` (of the parameters that
+    training changes, all by default), ``gradient_bytes`` (that of the output, as large as the
+    output by default), ``saved_bytes`` (kept for the backward pass), ``leakage``
     (of a cut behind the layer), and for machines ``MACHINE:forward_s``, ``MACHINE:backward_s`` and
     ``MACHINE:update_s``, where three empty cells mean that the layer was not measured.
 
@@ -61,6 +62,13 @@ def read_layer_csv(path: str | Path, name: str | None = None) -> ModelProfile:
     gradient = column.get("gradient_bytes", smashed).copy()
     smashed[-1] = gradient[-1] = 0.0
     parameters = column["parameter_bytes"]
+    trained = column.get("trained_bytes", parameters)
+    if (trained > parameters).any():
+        at = int(np.flatnonzero(trained > parameters)[0])
+        raise InputError(
+            f"{source}: trained_bytes in line {at + 2} is {trained[at]:g}, more than the "
+            f"{parameters[at]:g} of parameter_bytes, of which it is a part"
+        )
     saved = column.get("saved_bytes")
     try:
         return ModelProfile(
@@ -72,12 +80,13 @@ def read_layer_csv(path: str | Path, name: str | None = None) -> ModelProfile:
             server_backward_flop=backward[-1] - backward,
             smashed_bytes=smashed,
             gradient_bytes=gradient,
-            device_model_bytes=np.cumsum(parameters),
-            device_memory_fixed_bytes=None if saved is None else 2 * np.cumsum(parameters),
+            device_model_bytes=np.cumsum(trained),
+            device_memory_fixed_bytes=None if saved is None else np.cumsum(parameters + trained),
             device_memory_per_sample_bytes=None if saved is None else np.cumsum(saved),
             layer_parameter_bytes=parameters,
             layer_output_bytes=column["output_bytes"],
             layer_saved_bytes=saved,
+            layer_trained_bytes=column.get("trained_bytes"),
             leakage=column.get("leakage"),
             work_unit="FLOP",
             provenance=Provenance(kind="user", source=f"read from {Path(path).name}"),
@@ -100,7 +109,10 @@ def write_layer_csv(profile: ModelProfile, path: str | Path) -> None:
     output = profile.layer_output_bytes
     put("output_bytes", profile.smashed_bytes if output is None else output)
     put("gradient_bytes", profile.gradient_bytes)
-    put("parameter_bytes", np.diff(profile.device_model_bytes, prepend=0.0))
+    frozen = profile.layer_trained_bytes is not None
+    trained = np.diff(profile.device_model_bytes, prepend=0.0)
+    put("parameter_bytes", profile.layer_parameter_bytes if frozen else trained)
+    put("trained_bytes", trained if frozen else None)
     kept = profile.device_memory_per_sample_bytes
     put("saved_bytes", None if kept is None else np.diff(kept, prepend=0.0))
     put("leakage", profile.leakage)

@@ -23,6 +23,10 @@ class MemoryFormula:
         The array of the profile that is held for every sample of the batch.
     words
         What is counted, for people.
+
+    Notes
+    -----
+    Frozen parameters have neither gradients nor optimizer state: only themselves are held.
     """
 
     copies: int
@@ -88,7 +92,8 @@ def layer_memory_bytes(
             f"profile {profile.name!r} has no {chosen.tensors}, which the memory formula "
             f"{formula!r} needs; {mend}"
         )
-    found: Array = chosen.copies * layer_parameters(profile) + batch_size * tensors
+    held = layer_parameters(profile) + (chosen.copies - 1) * layer_trained(profile)
+    found: Array = held + batch_size * tensors
     return found
 
 
@@ -111,3 +116,16 @@ def layer_parameters(profile: ModelProfile) -> Array:
             "layer_parameter_bytes to the profile"
         )
     return found
+
+
+def layer_trained(profile: ModelProfile) -> Array:
+    """Give the bytes of each layer's parameters that training changes, shape ``(L,)``.
+
+    Raises
+    ------
+    InputError
+        As `layer_parameters` does.
+    """
+    if profile.layer_trained_bytes is not None:
+        return profile.layer_trained_bytes
+    return layer_parameters(profile)

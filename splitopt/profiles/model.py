@@ -43,6 +43,7 @@ UNITS = ("MAC", "FLOP", "none")
 # What all layers by themselves cannot fall short of: the cumulative array at the last cut.
 _WHOLES = (
     ("layer_parameter_bytes", "device_model_bytes"),
+    ("layer_trained_bytes", "device_model_bytes"),
     ("layer_saved_bytes", "device_memory_per_sample_bytes"),
 )
 # Nothing is left for the server and nothing crosses once all layers stay on the device.
@@ -70,7 +71,9 @@ class ModelProfile:
     smashed_bytes, gradient_bytes
         Activations sent up at the cut and their gradient sent down; 0 at cut L.
     device_model_bytes
-        Parameters of the whole device part (not per sample).
+        Parameters of the whole device part that training changes (not per sample): what goes to
+        the device before a round and back after it. Frozen parameters go there once, before the
+        first round, and are in no round.
     work_unit
         ``MAC`` or ``FLOP``: how the source counted work. The arrays are FLOP in either case.
         ``none``: work was not counted, the arrays of work are 0 and mean nothing.
@@ -91,7 +94,7 @@ class ModelProfile:
         name of the array, in the unit of that array and without clipping; None if there are none.
     layer_parameter_bytes
         Parameters of each layer by itself (not per sample); entry ``l - 1`` is layer ``l`` here
-        and in the next two. None: the differences of `device_model_bytes`.
+        and in the next three. None: the differences of `device_model_bytes`.
     layer_output_bytes
         What each layer puts out, the last one included; None when unknown.
     layer_saved_bytes
@@ -107,6 +110,9 @@ class ModelProfile:
         None when unknown.
     trace
         How the profile was traced from a module; None if it was not.
+    layer_trained_bytes
+        Those of each layer's parameters that training changes, which have gradients, moments of
+        an optimizer, and travel. None: all of them.
 
     Raises
     ------
@@ -137,6 +143,7 @@ class ModelProfile:
     uncounted: tuple[Uncounted, ...] = ()
     operators: OperatorCounts | None = None
     trace: TraceRecord | None = None
+    layer_trained_bytes: Array | None = None
 
     REQUIRED: ClassVar[tuple[str, ...]] = (
         "device_forward_flop",
@@ -154,6 +161,7 @@ class ModelProfile:
         "layer_parameter_bytes",
         "layer_output_bytes",
         "layer_saved_bytes",
+        "layer_trained_bytes",
     )
 
     def __post_init__(self) -> None:

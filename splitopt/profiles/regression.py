@@ -215,7 +215,8 @@ def _evaluated(profile: ModelProfile) -> ModelProfile:
         columns[name] = column
     note = "The table was evaluated from the curves and clipped at zero; the last cut was kept."
     provenance = replace(profile.provenance, notes=(*profile.provenance.notes, note))
-    columns["layer_parameter_bytes"] = None  # they no longer add up to the column
+    for name in ("layer_parameter_bytes", "layer_trained_bytes"):
+        columns[name] = None  # they no longer add up to the column
     return replace(profile, **columns, provenance=provenance)
 
 

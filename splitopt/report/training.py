@@ -39,6 +39,7 @@ KINDS = {
     "label": "labels",
     "model_down": "models to the devices",
     "model_up": "models from the devices",
+    "statistics": "running statistics, both ways",
 }
 """Kind of traffic -> what people call it."""
 ENDINGS = {

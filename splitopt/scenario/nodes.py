@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from splitopt.errors import InputError
 from splitopt.scenario.machine import Count, Machine, Part
-from splitopt.scenario.quantity import Rate, Time
+from splitopt.scenario.quantity import Delay, Rate
 
 LinkModel: TypeAlias = Literal["none", "uniform", "pairwise", "nic", "serial"]
 Price = Annotated[float, Field(ge=0)]
@@ -57,7 +57,7 @@ class NodeLinks(Part):
     model: LinkModel
     rate: Rate | None = None
     rates: tuple[tuple[Rate | None, ...], ...] | None = None
-    latency: Time | None = None
+    latency: Delay | None = None
     duplex: Literal["full", "half"] = "full"
 
     @model_validator(mode="before")

@@ -15,9 +15,13 @@ from splitopt.errors import InputError
 
 @dataclass(frozen=True)
 class Quantity:
-    """Marks a float field as a positive quantity of one kind, a key of `splitopt.units.KINDS`."""
+    """Marks a float field as a quantity of one kind, a key of `splitopt.units.KINDS`.
+
+    It is above 0, or at least 0 where ``zero`` says that nothing is a sensible amount of it.
+    """
 
     kind: str
+    zero: bool = False
 
     def read(self, value: Any, info: ValidationInfo) -> float:
         """Turn a text with a unit into an SI number; in a file, a bare number is refused."""
@@ -26,8 +30,9 @@ class Quantity:
             number = float(value)
         else:
             number = units.parse(value, self.kind)
-        if not math.isfinite(number) or number <= 0:
-            raise InputError(f"{value!r} is not possible for a {self.kind}, it must be above 0")
+        if not math.isfinite(number) or number < 0 or (number == 0 and not self.zero):
+            least = "0 or more" if self.zero else "above 0"
+            raise InputError(f"{value!r} is not possible for a {self.kind}, it must be {least}")
         return number
 
     def __get_pydantic_core_schema__(
@@ -56,6 +61,7 @@ Rate = Annotated[float, Quantity("rate")]
 Size = Annotated[float, Quantity("size")]
 Speed = Annotated[float, Quantity("compute speed")]
 Time = Annotated[float, Quantity("time")]
+Delay = Annotated[float, Quantity("time", zero=True)]
 Power = Annotated[float, Quantity("power")]
 Bandwidth = Annotated[float, Quantity("bandwidth")]
 NoiseDensity = Annotated[float, Quantity("noise density")]

@@ -69,10 +69,10 @@ class Stack:
                 tensor.data = torch.stack([value for _, value in each])
         modules = split(model, cuts) if cuts else [model]
         parts = [
-            Part(Stacked(module), options.maker(role))
-            for module, role in zip(modules, first.roles, strict=True)
+            Part(Stacked(module), options.maker(role), part.wanted)
+            for module, role, part in zip(modules, first.roles, first.parts, strict=True)
         ]
-        self.together = Copy(model, parts, first.roles, first.statistics)
+        self.together = Copy(model, parts, first.roles, first.statistics, first.fixed)
 
     def _rows(self, model: nn.Module) -> Iterator[tuple[tuple[str, Tensor], ...]]:
         return zip(_tensors(model), *(_tensors(own.model) for own in self.copies), strict=True)

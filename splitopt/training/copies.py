@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from splitopt.training.averaging import STATISTICS, copy_state, load_state, statistics_of
+from splitopt.training.changing import Cut as Cut
+from splitopt.training.changing import Examined
 from splitopt.training.options import Options, Role
 from splitopt.training.parts import Part
-
-Cut = Callable[[nn.Module, tuple[int, ...]], list[nn.Module]]
-"""Cuts a model after the given numbers of layers into modules that share its tensors."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +40,15 @@ class Copy:
     """A model and its parts from the input to the output.
 
     ``roles`` says for each part whether a device or a server holds it, ``statistics`` names the
-    buffers that forward writes.
+    buffers that forward writes, and ``fixed`` the entries of the state that training does not
+    change.
     """
 
     model: nn.Module
     parts: list[Part]
     roles: tuple[Role, ...]
     statistics: frozenset[str]
+    fixed: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -58,17 +59,34 @@ class Copy:
         split: Split | Cut,
         options: Options,
         shared: bool = False,
+        about: Examined | None = None,
     ) -> Copy:
-        """Copy a model (or take it itself, if `shared`) and cut it into parts."""
+        """Copy a model (or take it itself, if `shared`) and cut it into parts.
+
+        ``about`` is what is known of the model, or of the whole that it is a part of; without it
+        everything but frozen parameters can change, and all gradients are wanted.
+        """
+        state = model.state_dict(keep_vars=True)
+        fixed = {
+            name
+            for name, value in state.items()
+            if (id(value) in about.fixed if about else _is_frozen(value))
+        }
+        wanted = (True, *(about.wanted(cuts) if about else [True] * len(cuts)))
         own = model if shared else copy.deepcopy(model)
         own.train()
         modules = split(own, cuts) if cuts else [own]
         if options.batch_norm == "frozen":
             _freeze_statistics(own)
-        parts = [Part(m, options.maker(role)) for m, role in zip(modules, roles, strict=True)]
+        parts = [
+            Part(module, options.maker(role), needed)
+            for module, role, needed in zip(modules, roles, wanted, strict=True)
+        ]
+        batch_norm = frozenset(statistics_of(own))
+        if options.batch_norm == "frozen":
+            fixed |= batch_norm & state.keys()
         written = split.written if isinstance(split, Split) else frozenset()
-        statistics = written | frozenset(statistics_of(own))
-        return cls(own, parts, tuple(roles), statistics)
+        return cls(own, parts, tuple(roles), written | batch_norm, frozenset(fixed))
 
     def load(self, state: Mapping[str, Tensor], options: Options) -> None:
         """Begin a round from the common state, by the policies of the options."""
@@ -82,6 +100,10 @@ class Copy:
     def state(self) -> dict[str, Tensor]:
         """Copy all parameters and buffers."""
         return copy_state(self.model)
+
+    def changed(self) -> dict[str, Tensor]:
+        """Copy what training can change: what there is to average."""
+        return {name: value for name, value in self.state().items() if name not in self.fixed}
 
     def moments(self) -> dict[str, Tensor]:
         """Give momentum and moments of the optimizers: ``PARAMETER:NAME`` -> tensor."""
@@ -114,16 +136,37 @@ class Copy:
             holders[parameter].state[parameter][slot] = value.to(place).clone()
 
     def bytes_on(self, role: Role) -> int:
-        """Bytes of the parameters and buffers that parties of a role hold."""
-        held = [
-            part.module for part, own in zip(self.parts, self.roles, strict=True) if own == role
-        ]
-        return sum(tensor_bytes(t) for m in held for t in (*m.parameters(), *m.buffers()))
+        """Bytes of the trained parameters that parties of a role hold: their part of the model."""
+        return sum(tensor_bytes(value) for value in self._held_by(role) if value.requires_grad)
+
+    def statistics_on(self, role: Role) -> int:
+        """Bytes of what forward passes write there, which goes with the model and apart."""
+        state = self.model.state_dict(keep_vars=True)
+        fixed = {id(state[name]) for name in self.fixed}
+        return sum(
+            tensor_bytes(value)
+            for value in self._held_by(role)
+            if not value.requires_grad and id(value) not in fixed
+        )
+
+    def _held_by(self, role: Role) -> list[Tensor]:
+        """Tensors of the state of the parties of a role, each once."""
+        held = {
+            id(value): value
+            for part, own in zip(self.parts, self.roles, strict=True)
+            if own == role
+            for value in part.module.state_dict(keep_vars=True).values()
+        }
+        return list(held.values())
 
 
 def tensor_bytes(tensor: Tensor) -> int:
     """Bytes of a tensor's values."""
     return tensor.numel() * tensor.element_size()
+
+
+def _is_frozen(value: Tensor) -> bool:
+    return isinstance(value, nn.Parameter) and not value.requires_grad
 
 
 def _freeze_statistics(model: nn.Module) -> None:

@@ -55,13 +55,21 @@ def traced_sample(profile: ModelProfile) -> Sample | None:
     return Sample(tuple(int(side) for side in found[1].split(" x ")), dtype)
 
 
-def in_type_of(model: nn.Module, data: DataSet) -> DataSet:
-    """Give the data in float64 where that is the type of the model, else as they are."""
+def type_of(model: nn.Module) -> torch.dtype | None:
+    """Give the floating-point type of a model's parameters; None if they have several, or none."""
     kinds = {tensor.dtype for tensor in model.parameters() if tensor.is_floating_point()}
-    if kinds != {torch.float64} or not data.train_inputs.is_floating_point():
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def in_type_of(model: nn.Module, data: DataSet) -> DataSet:
+    """Give the data in the type of the model's numbers; as they are if it has several, or none."""
+    kind = type_of(model)
+    if kind is None or not data.train_inputs.is_floating_point():
+        return data
+    if data.train_inputs.dtype == kind:
         return data
     return replace(
-        data, train_inputs=data.train_inputs.double(), test_inputs=data.test_inputs.double()
+        data, train_inputs=data.train_inputs.to(kind), test_inputs=data.test_inputs.to(kind)
     )
 
 

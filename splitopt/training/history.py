@@ -19,7 +19,7 @@ from splitopt.files import expect_format, parse_json, read_text, write_rows
 
 FORMAT = "splitopt-history"
 VERSION = 1
-TRAFFIC = ("smashed", "gradient", "label", "model_down", "model_up")
+TRAFFIC = ("smashed", "gradient", "label", "model_down", "model_up", "statistics")
 """What is counted in bytes; see `splitopt.training.schemes.base.Traffic`."""
 
 

@@ -1,8 +1,8 @@
 """Whether a model is the one that a plan was made for.
 
 A plan holds a table, not a network. The model to train is cut where the table is cut, and the two
-are compared by their *fingerprints*: the names of the layers, the bytes of the parameters before
-each cut and the bytes that cross it.
+are compared by their *fingerprints*: the names of the layers, the bytes of the trained parameters
+before each cut and the bytes that cross it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from splitopt.training.copies import tensor_bytes
 
 By = Literal["structure", "names"]
 Row = tuple[float, float]
-"""Bytes of the parameters up to a layer, and bytes of its output for one sample."""
+"""Bytes of the trained parameters up to a layer, and bytes of its output for one sample."""
+
+_SIZES = {2.0, 4.0, 8.0}  # of the floating-point types, in bytes
 
 
 def match(
@@ -138,7 +140,7 @@ def measured_rows(split: SplitModel, example: Any) -> dict[str, Row | None]:
         for name, part in zip(split.layers, split.segments(split.cuts), strict=True):
             value = part(*value) if isinstance(value, tuple) else part(value)
             for parameter in part.parameters():
-                if id(parameter) not in seen:
+                if parameter.requires_grad and id(parameter) not in seen:
                     seen.add(id(parameter))
                     held += tensor_bytes(parameter)
             crossing = tensor_bytes(value) / FEW if isinstance(value, Tensor) else 0.0
@@ -152,6 +154,14 @@ def _compare(split: SplitModel, example: Any, profile: ModelProfile) -> None:
     found = {name: there.get(name) for name in wanted}
     if found == wanted:
         return
+    if type_name := _other_type(split.module, wanted, found):
+        raise InputError.at(
+            "model",
+            f"is of {type_name}, and the plan's profile {profile.name} is of the same layers in "
+            "another type, so that its bytes are not this model's; profile this model and plan "
+            "anew, or train it in the type that was profiled (--match names takes the cuts alone, "
+            "with bytes and times that are not the plan's)",
+        )
     name = next(name for name in wanted if found[name] != wanted[name])
     first = _difference(name, wanted, found)
     raise InputError.at(
@@ -170,11 +180,30 @@ def _difference(
     assert planned is not None
     if own is None:
         return f"the first difference is layer {name!r}, which this model cannot be cut behind"
-    what, index = ("parameters up to", 0) if planned[0] != own[0] else ("the output of", 1)
+    what, index = ("trained parameters up to", 0) if planned[0] != own[0] else ("the output of", 1)
     return (
         f"the first difference is in {what} layer {name!r}, {planned[index]:,.0f} B in the plan "
         f"and {own[index]:,.0f} B here"
     )
+
+
+def _other_type(
+    module: nn.Module, wanted: Mapping[str, Row | None], found: Mapping[str, Row | None]
+) -> str | None:
+    """Give the type of a model's numbers if it is all that differs: every size by one factor."""
+    kinds = {tensor.dtype for tensor in module.parameters() if tensor.is_floating_point()}
+    pairs = [
+        pair
+        for name, planned in wanted.items()
+        for pair in zip(planned or (1.0,), found[name] or (0.0,), strict=False)
+        if pair != (0.0, 0.0)
+    ]
+    if len(kinds) != 1 or any(planned == 0.0 for planned, _ in pairs):
+        return None
+    (kind,), scales = kinds, {own / planned for planned, own in pairs}
+    if len(scales) != 1 or kind.itemsize / max(scales.pop(), 1e-9) not in _SIZES - {kind.itemsize}:
+        return None
+    return str(kind).removeprefix("torch.")
 
 
 def _listed(names: Sequence[str], limit: int = 12) -> str:

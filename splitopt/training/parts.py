@@ -37,18 +37,21 @@ class Pass:
         return self.result.detach()
 
     @property
-    def gradient(self) -> Tensor:
-        """The gradient of the loss at the entry, after the backward of this part."""
-        found = self.entry.grad
-        assert found is not None  # only floating point crosses a cut, splitting saw to it
-        return found
+    def gradient(self) -> Tensor | None:
+        """The gradient of the loss at the entry, after the backward of this part.
 
-    def backward(self, gradient: Tensor) -> None:
+        None where nothing before the entry is trained, so that nobody needs it.
+        """
+        return self.entry.grad
+
+    def backward(self, gradient: Tensor | None) -> None:
         """Go back through the part with the gradient of the loss with respect to ``result``.
 
-        Where nothing in the part learns and data came in, there is nowhere to go back to.
+        Where nothing up to the end of the part is trained, there is nowhere to go back to and no
+        gradient comes.
         """
         if self.result.requires_grad:
+            assert gradient is not None  # who is behind knows that it is wanted
             self.result.backward(gradient)  # type: ignore[no-untyped-call]
 
 
@@ -61,9 +64,14 @@ class Part:
         The layers.
     make_optimizer
         Called with the parameters; a part without any has no optimizer.
+    wanted
+        Whether the part before needs the gradient of what it sends here.
     """
 
-    def __init__(self, module: nn.Module, make_optimizer: MakeOptimizer) -> None:
+    def __init__(
+        self, module: nn.Module, make_optimizer: MakeOptimizer, wanted: bool = True
+    ) -> None:
+        self.wanted = wanted
         self.module = module
         self.make_optimizer = make_optimizer
         self.optimizer: torch.optim.Optimizer | None = None
@@ -89,7 +97,7 @@ class Part:
             Whether the batch is data, whose gradient nobody needs.
         """
         entry = batch.detach()
-        if not first and entry.is_floating_point():
+        if self.wanted and not first:
             entry.requires_grad_()
         inside = entry.clone() if self._writes_in_place and entry.requires_grad else entry
         with stream.active() if stream is not None else nullcontext():
@@ -116,11 +124,13 @@ def backward_chain(passes: Sequence[Pass], loss: Tensor) -> list[Tensor]:
 
     Returns
     -------
-    The gradients that crossed the cuts, in the order of the cuts.
+    The gradients that crossed the cuts, in the order of the cuts, without those that nobody needs.
     """
     loss.backward()  # type: ignore[no-untyped-call]
     crossed = []
     for after, held in zip(passes[:0:-1], passes[-2::-1], strict=True):
-        crossed.append(after.gradient)
-        held.backward(after.gradient)
+        gradient = after.gradient
+        held.backward(gradient)
+        if gradient is not None:
+            crossed.append(gradient)
     return crossed[::-1]

@@ -26,6 +26,7 @@ from splitopt.profiles.tracing.finding import Stages
 from splitopt.profiles.tracing.source import open_model
 from splitopt.profiles.tracing.split import SplitModel
 from splitopt.training.data import DataSet, load_data
+from splitopt.training.data.dataset import as_array
 from splitopt.training.data.partition import Samples
 from splitopt.training.fitting import check_batches, check_outputs, explained, in_type_of
 from splitopt.training.matching import By, match
@@ -256,5 +257,5 @@ def _clients_digest(clients: Sequence[Client]) -> str:
     for client in clients:
         found.update(f"{client.name} {client.batches.size} {client.samples}".encode())
         for tensor in (client.batches.inputs, client.batches.targets):
-            found.update(tensor.cpu().contiguous().numpy().tobytes())
+            found.update(as_array(tensor).tobytes())
     return found.hexdigest()

@@ -89,3 +89,49 @@ def test_a_row_is_what_was_measured(part):
     assert row["whole_measured_s"] == measured.makespan_s
     assert row["steps"] == len(np.unique(1000 * predicted.owner + predicted.batch))
     json.dumps(row, allow_nan=False)
+
+
+def test_committed_shares_refute_what_does_not_fit(part):
+    """Shares of f in all slow what they pace by f; the right plan holds."""
+    module, rows = part("oversubscribed"), committed(part, "shares")
+    assert [row["factor"] for row in rows] == [1, 1.5, 3]
+    assert module.failures(rows) == []
+    assert_table(part, "shares", module.table(rows))
+    for row in rows:
+        for phase, name in (("server", "server_share"), ("gradient download", "download_share")):
+            assert 1 + row["phase_errors"][phase] == pytest.approx(row["shares"][name], rel=0.1)
+
+
+def test_a_plan_that_is_judged_wrongly_is_found(part):
+    module, rows = part("oversubscribed"), committed(part, "shares")
+    right, _, wrong = rows
+    (failure,) = module.failures([right | {"step_error": 0.2}, wrong])
+    assert failure == "digits-splitfed with 1 times its shares does not hold"
+    (failure,) = module.failures([right, wrong | {"step_error": 0.01, "whole_error": 0.01}])
+    assert failure == "digits-splitfed with 3 times its shares holds"
+
+
+def test_shares_that_do_not_fit_are_refused_unless_unchecked(part):
+    """The check is there, is lifted for a block, and comes back."""
+    module = part("oversubscribed")
+    plan = module.oversubscribed(part("runs").plan_of("digits-splitfed"), 3.0)
+    assert max(module.sums_of(plan).values()) == pytest.approx(3.0)
+    for _ in range(2):
+        with pytest.raises(splitopt.InputError, match="the decision is not feasible"):
+            splitopt.simulate(plan)
+        with module.unchecked():
+            assert splitopt.simulate(plan).simulated_s > 0
+
+
+@pytest.mark.slow
+@pytest.mark.train
+def test_a_plan_with_three_times_its_shares_is_refuted(part):
+    """With real processes: 3 devices' worth of every resource slows its phases three times."""
+    pytest.importorskip("torch", reason="needs the extra 'train'")
+    module = part("oversubscribed")
+    right, wrong = module.rows_of((1.0, 3.0))
+    assert module.failures([right, wrong]) == []
+    for phase in ("model download", "upload", "server", "gradient download"):
+        assert wrong["phase_errors"][phase] > 1.5
+    assert right["bytes_error"] == wrong["bytes_error"] == 0
+    assert right["unmatched"] == wrong["unmatched"] == wrong["out_of_order"] == 0

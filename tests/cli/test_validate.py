@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,9 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 import splitopt  # noqa: E402
 from splitopt import Scenario, Timeline  # noqa: E402
 from splitopt.cli.entry import run  # noqa: E402
+from splitopt.training.validation import measuring  # noqa: E402
+from splitopt.training.validation.comparing import compare  # noqa: E402
+from splitopt.training.validation.measured import BytesRow, Measured  # noqa: E402
 from splitopt.training.wire import launch  # noqa: E402
 from splitopt.training.wire.speed import HostSeconds  # noqa: E402
 
@@ -189,3 +193,26 @@ def test_bad_input_is_one_sentence(capsys, tmp_path, plan_file):
         assert words in err
         assert err.count("\n") == 1
     assert plan_file.read_bytes() == before
+
+
+def test_a_plan_that_does_not_hold_ends_with_code_1(capsys, monkeypatch, plan_file):
+    """``--within`` says by how much; what was measured here is a simulation under noise."""
+    plan = splitopt.Plan.load(plan_file)
+    predicted = splitopt.simulate(plan).timeline
+    slower = replace(predicted, start_s=1.2 * predicted.start_s, end_s=1.2 * predicted.end_s)
+    found = Measured(
+        *("x", plan.problem, predicted, slower, compare(predicted, slower), 1.0, 1),
+        traffic=(BytesRow("smashed", 100.0, 100.0), BytesRow("label", None, 5.0)),
+    )
+    monkeypatch.setattr(measuring, "validate", lambda *_, **__: found)
+    assert call(capsys, plan_file)[0] == 0
+    assert call(capsys, plan_file, "--within", 21)[0] == 0
+    code, out, err = call(capsys, plan_file, "--within", 19)
+    assert code == 1
+    assert "predicted and measured" in out
+    assert "does not hold within 19 %: the median step is off by +20 %; the round is off by" in err
+    wrong = replace(found, traffic=(BytesRow("smashed", 100.0, 101.0),))
+    monkeypatch.setattr(measuring, "validate", lambda *_, **__: wrong)
+    code, _, err = call(capsys, plan_file, "--within", 21)
+    assert code == 1
+    assert "bytes (smashed) are 101 where 100 were predicted" in err

@@ -135,3 +135,19 @@ def test_layer_arrays_survive_a_file_and_old_files_still_load(make_profile, tmp_
     old = make_profile().to_dict()
     assert not [key for key in old if key.startswith("layer_")]
     assert ModelProfile.from_dict(old, "old").layer_saved_bytes is None
+
+
+def test_frozen_parameters_have_neither_gradients_nor_moments(make_profile):
+    """Of 100, 50 and 150 B, 0, 20 and 150 are trained: Adam holds three more of these."""
+    frozen = replace(
+        make_profile(**LAYERS),
+        device_model_bytes=np.array([0.0, 20.0, 170.0]),
+        layer_parameter_bytes=np.array([100.0, 50.0, 150.0]),
+        layer_trained_bytes=np.array([0.0, 20.0, 150.0]),
+    )
+    held = layer_memory_bytes(frozen, 1, "adam") - LAYERS["layer_saved_bytes"]
+    np.testing.assert_allclose(held, [100, 50 + 3 * 20, 150 + 3 * 150])
+    plain = layer_memory_bytes(frozen, 1, "saved") - LAYERS["layer_saved_bytes"]
+    np.testing.assert_allclose(plain, [100, 50, 150])
+    with pytest.raises(InputError, match="layer_trained_bytes: adds up to 160, less than the 170"):
+        replace(frozen, layer_trained_bytes=np.array([0.0, 10.0, 150.0]))

@@ -72,6 +72,26 @@ def test_a_csv_of_layers_by_hand(tmp_path, make_profile, board):
     assert found.machines["pi"].to_dict() == board.to_dict()
 
 
+def test_frozen_parameters_in_a_csv(tmp_path):
+    """Of 4000, 36000 and 2000 B, 0, 600 and 2000 are trained; written and read it is the same."""
+    path, back = tmp_path / "frozen.csv", tmp_path / "back.csv"
+    path.write_text(
+        "layer,forward_flop,backward_flop,output_bytes,parameter_bytes,trained_bytes,saved_bytes\n"
+        "conv,2e6,0,8192,4000,0,0\nblock,4e6,4e6,2048,36000,600,512\nhead,1e6,2e6,40,2000,2000,64\n"
+    )
+    found = read(path)
+    assert found.device_model_bytes.tolist() == [0, 600, 2600]
+    assert found.layer_parameter_bytes.tolist() == [4000, 36000, 2000]
+    assert found.device_memory_fixed_bytes.tolist() == [4000, 40600, 44600]
+    write_layer_csv(found, back)
+    again = read(back)
+    for column in ("device_model_bytes", "layer_parameter_bytes", "layer_trained_bytes"):
+        assert getattr(again, column).tolist() == getattr(found, column).tolist()
+    path.write_text(path.read_text().replace(",36000,600,", ",36000,36001,"))
+    with pytest.raises(InputError, match="trained_bytes in line 3 is 36001, more than the 36000"):
+        read(path)
+
+
 @pytest.mark.parametrize("name", ["resnet18-imagenet", "vgg19-cifar"])
 def test_a_written_csv_is_read_again(tmp_path, name):
     """What a CSV can hold comes back: table, memory and machines."""

@@ -63,6 +63,20 @@ def test_a_round_trip_keeps_everything(tmp_path, pipeline_document):
     assert not {"nodes", "pipeline"} & set(plain)
 
 
+def test_links_between_nodes_may_have_no_latency(tmp_path, pipeline_document):
+    """0 ms is read, kept and written; less than that is refused."""
+    document = copy.deepcopy(pipeline_document)
+    document["links"]["nodes"] = {"model": "uniform", "rate": "1 Gbit/s", "latency": "0 ms"}
+    scenario = load(tmp_path, document)
+    assert scenario.links.nodes.latency == 0.0
+    again = Scenario.from_dict(yaml.safe_load(scenario.to_yaml()), from_file=True)
+    assert again == scenario
+    jsonschema.Draft202012Validator(scenario_schema()).validate(scenario.to_dict())
+    document["links"]["nodes"]["latency"] = "-1 ms"
+    with pytest.raises(InputError, match="latency"):
+        load(tmp_path, document)
+
+
 def test_the_memory_formulas_are_those_of_the_profile():
     """A scenario takes exactly the formulas that there are, with the same default."""
     assert Pipeline().memory == DEFAULT_FORMULA

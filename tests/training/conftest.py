@@ -34,11 +34,28 @@ def strict_floats():
         yield
 
 
-def cnn(seed=0, dropout=0.0, batch_norm=False, dtype=torch.float32):
-    """Eight layers on 1 x 8 x 8 images; in-place activations, as they are usual."""
+class Adapted(nn.Module):
+    """A frozen linear layer with a small trained part beside it, and a constant buffer."""
+
+    def __init__(self, base, rank):
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.down = nn.Linear(base.in_features, rank, bias=False)
+        self.up = nn.Linear(rank, base.out_features, bias=False)
+        self.register_buffer("scale", torch.tensor([0.5]))
+
+    def forward(self, value):
+        return self.base(value) + self.scale * self.up(self.down(value))
+
+
+def cnn(seed=0, dropout=0.0, batch_norm=False, dtype=torch.float32, frozen=(), adapter=None):
+    """Eight layers on 1 x 8 x 8 images; in-place activations, as they are usual.
+
+    ``frozen`` are numbers of layers, ``adapter`` is the rank of one at the first linear layer.
+    """
     torch.manual_seed(seed)
     middle = nn.BatchNorm2d(4) if batch_norm else nn.Identity()
-    return nn.Sequential(
+    model = nn.Sequential(
         nn.Conv2d(1, 4, 3, padding=1),
         middle,
         nn.ReLU(inplace=True),
@@ -47,7 +64,12 @@ def cnn(seed=0, dropout=0.0, batch_norm=False, dtype=torch.float32):
         nn.Dropout(dropout),
         nn.Linear(64, 16),
         nn.Sequential(nn.ReLU(inplace=True), nn.Linear(16, 3)),
-    ).to(dtype)
+    )
+    if adapter is not None:
+        model[6] = Adapted(model[6], adapter)
+    for index in frozen:
+        model[index].requires_grad_(False)
+    return model.to(dtype)
 
 
 def split_sequential(model, cuts):

@@ -67,22 +67,47 @@ def test_token_ids_are_trained_with(plan_for):
     rng = np.random.default_rng(0)
     y = np.arange(90) % 3
     x = rng.integers(0, 6, (90, 5)) + 6 * y[:, None]
+    torch.manual_seed(0)
     model = Tokens()
     plan = plan_for(model, torch.from_numpy(x[:2]))
     run = splitopt.train(plan, model, (x, y), rounds=12, options=Options(learning_rate=0.5))
     assert run.history.best.accuracy > 0.9
 
 
-def test_models_of_float64_get_data_of_float64(plan_for, numbers):
-    """Smashed data are of 8 B a number, as the profile counts them."""
-    model = dense(torch.float64)
-    plan = plan_for(model, torch.zeros(2, 4, dtype=torch.float64))
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16, torch.float16], ids=str)
+def test_models_get_data_of_their_type(plan_for, numbers, kind):
+    """Smashed data are of 8 or 2 B a number, as the profile counts them."""
+    model = dense(kind)
+    plan = plan_for(model, torch.zeros(2, 4, dtype=kind))
     run = splitopt.train(plan, model, numbers, rounds=3, options=Options(learning_rate=0.2))
-    assert {value.dtype for value in run.model.state_dict().values()} == {torch.float64}
+    assert {value.dtype for value in run.model.state_dict().values()} == {kind}
     (row, *_), profile = run.history, splitopt.profiles.ModelProfile.from_dict(plan.profile, "x")
     cuts = [client.cuts for client in splitopt.training.program.program_of(plan).clients]
     sent = [20 * profile.smashed_bytes[profile.layers.index(cut)] for own in cuts for cut in own]
     assert row.traffic_bytes["smashed"] == sum(sent)
+    whole = 4 * 6 + 6 + 6 * 3 + 3
+    assert profile.device_model_bytes[-1] == kind.itemsize * whole
+
+
+def test_an_export_has_the_same_rule(plan_for, tmp_path):
+    """The type is the reason, and the names of layers are a way out there too."""
+    plan = plan_for(dense(), torch.zeros(2, 4))
+    with pytest.raises(InputError, match=r"is of float64, .* in another type, .*--match names"):
+        splitopt.export_plan(plan, tmp_path / "one", model=dense(torch.float64))
+    splitopt.export_plan(plan, tmp_path / "two", model=dense(torch.float64), match="names")
+    assert (tmp_path / "two").is_dir()
+
+
+def test_a_model_of_another_type_can_be_cut_by_names(plan_for, numbers):
+    """The way out that the refusal names: its own bytes are counted, 8 instead of 4 a number."""
+    plan = plan_for(dense(), torch.zeros(2, 4))
+    found = [
+        splitopt.train(plan, dense(kind), numbers, rounds=1, match=by).history.rows[0]
+        for kind, by in ((torch.float32, "structure"), (torch.float64, "names"))
+    ]
+    one, two = (row.traffic_bytes for row in found)
+    for name in ("smashed", "gradient", "model_down", "model_up"):
+        assert two[name] == 2 * one[name]
 
 
 def test_what_does_not_fit_is_named(plan_for, numbers):
@@ -99,7 +124,8 @@ def test_what_does_not_fit_is_named(plan_for, numbers):
         ({"data": (x, y - 1)}, "data, y: a label is below 0"),
         ({"data": (np.where(x == x[70, 2], np.nan, x), y)}, "data: sample 70 holds a value"),
         ({"data": ""}, "data: '' is neither digits"),
-        ({"model": dense(torch.float16)}, "cannot take the samples of data, 4 float32"),
+        ({"model": dense(torch.float16)}, r"is of float16, .* in another type, .*profile this"),
+        ({"model": dense(torch.float64)}, r"is of float64, .* in another type, .*--match names"),
         ({"model": nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 3))}, "fingerprint"),
         ({"model": nn.Linear}, "must be a module"),
         ({"plan": "plan.json"}, "Plan.load reads a file"),

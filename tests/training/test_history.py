@@ -32,7 +32,8 @@ def test_what_it_says():
     assert HISTORY.first_reaching(0.8) is None
     assert (HISTORY.clock_s, History().clock_s, History().best) == (8.0, 0.0, None)
     sums = HISTORY.traffic_bytes()
-    assert sums == {"smashed": 5, "gradient": 0, "label": 1, "model_down": 0, "model_up": 0}
+    unsent = {"gradient": 0, "model_down": 0, "model_up": 0, "statistics": 0}
+    assert sums == {"smashed": 5, "label": 1, **unsent}
     assert len(HISTORY.with_row(row(5))) == len(HISTORY) + 1 == 5
 
 

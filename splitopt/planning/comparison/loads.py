@@ -11,7 +11,7 @@ from splitopt.latency.pipeline import rent
 from splitopt.latency.split_federated import traffic_bits
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.profiles import ModelProfile
-from splitopt.profiles.memory import layer_parameters
+from splitopt.profiles.memory import layer_parameters, layer_trained
 from splitopt.scenario import Scenario
 
 GRADIENT_COPIES = 2
@@ -59,17 +59,25 @@ def device_memory(scenario: Scenario, profile: ModelProfile, cuts: IntArray) -> 
     return float((fixed[cuts - 1] + sizes * per_sample[cuts - 1]).max())
 
 
+def model_bytes(profile: ModelProfile) -> float:
+    """Bytes of all parameters of the model, those that are frozen included."""
+    if profile.layer_trained_bytes is None:
+        return float(profile.device_model_bytes[-1])
+    return float(layer_parameters(profile).sum())
+
+
 def server_parts(profile: ModelProfile) -> tuple[FloatArray, FloatArray] | None:
     """Shape (L,) each: fixed bytes of the server's part, and bytes per sample; None if unknown."""
     if profile.layer_saved_bytes is None:
         return None
     try:
-        parameters = layer_parameters(profile)
+        parameters, trained = layer_parameters(profile), layer_trained(profile)
     except InputError:
         return None
+    fixed = parameters + (GRADIENT_COPIES - 1) * trained
     behind = [
         np.append(np.cumsum(layers[:0:-1])[::-1], 0.0)
-        for layers in (GRADIENT_COPIES * parameters, profile.layer_saved_bytes)
+        for layers in (fixed, profile.layer_saved_bytes)
     ]
     return behind[0], behind[1]
 

@@ -14,6 +14,7 @@ from splitopt.planning.comparison.loads import (
     copies_memory,
     cut_words,
     device_loads,
+    model_bytes,
     server_rent,
     shared_memory,
 )
@@ -89,7 +90,7 @@ def federated(scenario: Scenario, profile: ModelProfile) -> SchemeRow:
         proved=True,
         gap=0.0,
         round_s=float(phases.sum(axis=1).max()),
-        server_memory_bytes=float(profile.device_model_bytes[-1]),
+        server_memory_bytes=model_bytes(profile),
         energy_j=ground.energy(cuts),
         round_cost=0.0 if priced else None,
         limit=_slowest(phases, [d.name for d in scenario.fleet()]),

@@ -109,13 +109,14 @@ def profile_of(
         server_backward_flop=table.backward[-1] - table.backward[at],
         smashed_bytes=table.smashed[at],
         gradient_bytes=table.gradient[at],
-        device_model_bytes=np.cumsum(parameters),
+        device_model_bytes=np.cumsum(trained),
         device_memory_fixed_bytes=np.cumsum(parameters) + np.cumsum(trained),
         device_memory_per_sample_bytes=cumulative,
         layer_parameter_bytes=np.array(parameters),
         layer_output_bytes=output if output.all() else None,
         layer_saved_bytes=alone,
         operators=counts.operators.merged(runs),
+        layer_trained_bytes=np.array(trained) if trained != parameters else None,
         work_unit="FLOP",
         uncounted=_uncounted(split, counts, runs),
         provenance=Provenance(
@@ -153,6 +154,13 @@ def _notes(split: SplitModel, counts: Counts, constant: float) -> tuple[str, ...
     if constant > 0:
         notes.append(
             f"Further {constant:.0f} B are saved whatever the batch; they are in no column."
+        )
+    if frozen := _bytes(
+        p for own in counts.parameters for p in own.values() if not p.requires_grad
+    ):
+        notes.append(
+            f"Frozen parameters ({frozen:.0f} B) travel once, before the first round, and are not "
+            "in device_model_bytes."
         )
     if split.copying:
         notes.append(

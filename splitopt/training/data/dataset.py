@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,10 +81,16 @@ class DataSet:
             self.test_inputs,
             self.test_targets,
         ):
-            values = np.ascontiguousarray(tensor.cpu().numpy())
+            values = as_array(tensor)
             found.update(f"{values.dtype.str} {values.shape}".encode())
             found.update(values.data)
         return found.hexdigest()
+
+
+def as_array(tensor: Tensor) -> np.ndarray[Any, Any]:
+    """Give a tensor's values as an array; those of bfloat16, which NumPy lacks, as float32."""
+    plain = tensor.cpu()
+    return np.ascontiguousarray((plain.float() if plain.dtype == torch.bfloat16 else plain).numpy())
 
 
 def split_off_test(

@@ -14,6 +14,7 @@ from splitopt.errors import InputError
 from splitopt.errors import TrainingError as TrainingError
 from splitopt.training.averaging import average
 from splitopt.training.batches import Batches
+from splitopt.training.changing import Examined
 from splitopt.training.copies import Copy, Cut, Split, tensor_bytes
 from splitopt.training.options import Options, Role
 from splitopt.training.parts import Part, Pass, backward_chain, forward_chain
@@ -39,13 +40,18 @@ class Client:
 
 @dataclass
 class Traffic:
-    """Bytes that were sent in a round, by what they are."""
+    """Bytes that were sent in a round, by what they are.
+
+    The model is its trained parameters; ``statistics`` are what layers write and goes with them,
+    down and up together.
+    """
 
     smashed: int = 0
     gradient: int = 0
     label: int = 0
     model_down: int = 0
     model_up: int = 0
+    statistics: int = 0
 
 
 @dataclass
@@ -102,6 +108,7 @@ class Scheme(ABC):
         self.split = split
         self.criterion = criterion
         self.seed = seed
+        self.about = Examined(model, self.clients[0].batches.inputs, split)
         if options.batched and not self.can_batch:
             raise InputError.at(
                 "batched",
@@ -147,6 +154,16 @@ class Scheme(ABC):
             mean = average(moments, [self.weight(client) for client in clients])
             for own in copies:
                 own.load_moments(mean)
+
+    def note_model(self, copies: Sequence[Copy], tally: Round, *, down: bool) -> None:
+        """Count the devices' parts of the model on their way, and what goes with them."""
+        size = sum(own.bytes_on("device") for own in copies)
+        if down:
+            tally.traffic.model_down += size
+        else:
+            tally.traffic.model_up += size
+        if not (down and self.options.batch_norm == "local"):  # these stay where they are
+            tally.traffic.statistics += sum(own.statistics_on("device") for own in copies)
 
     def train_batch(
         self, parts: Sequence[Part], batch: tuple[Tensor, Tensor], client: Client, tally: Round

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import ClassVar
 
 import torch
@@ -60,7 +61,7 @@ class Clustered(SharedServer):
             held.append(self.device(client).forward(inputs, client.stream, first=True))
             targets.append(target)
         gradients = self.serve(group, [one.sent for one in held], targets, tally)
-        for client, one, gradient in zip(group, held, gradients, strict=True):
+        for client, one, gradient in zip_longest(group, held, gradients):
             one.backward(gradient)
             self.device(client).step()
 
@@ -75,7 +76,8 @@ class Clustered(SharedServer):
 
         Returns
         -------
-        The gradient that each device takes on with, as the options scale it.
+        The gradient that each device takes on with, as the options scale it; none where nothing
+        of the devices' part is trained.
         """
         sizes = [len(target) for target in targets]
         together = self.server.forward(torch.cat(list(smashed)), group[0].stream)
@@ -83,14 +85,16 @@ class Clustered(SharedServer):
         self._note(loss, together.result, targets, group, tally)
         loss.backward()  # type: ignore[no-untyped-call]
         self.server.step()
-        gradients = torch.split(together.gradient, sizes)
-        if self.options.cut_gradient == "rescaled":
-            gradients = tuple(part * (sum(sizes) / len(part)) for part in gradients)
-        for sent, target, gradient in zip(smashed, targets, gradients, strict=True):
+        for sent, target in zip(smashed, targets, strict=True):
             tally.traffic.label += tensor_bytes(target)
             tally.traffic.smashed += tensor_bytes(sent)
-            tally.traffic.gradient += tensor_bytes(gradient)
-        return list(gradients)
+        if together.gradient is None:
+            return []
+        gradients = list(torch.split(together.gradient, sizes))
+        if self.options.cut_gradient == "rescaled":
+            gradients = [part * (sum(sizes) / len(part)) for part in gradients]
+        tally.traffic.gradient += sum(map(tensor_bytes, gradients))
+        return gradients
 
     def _note(
         self,

@@ -34,7 +34,12 @@ class ParallelCopies(Scheme):
         """
         return {
             client.name: Copy.of(
-                self.model, client.cuts, self.roles_of(client), self.split, self.options
+                self.model,
+                client.cuts,
+                self.roles_of(client),
+                self.split,
+                self.options,
+                about=self.about,
             )
             for client in self.clients
         }
@@ -69,14 +74,14 @@ class ParallelCopies(Scheme):
         begin = copy_state(self.model)
         for own in copies:
             own.load(begin, self.options)
-            tally.traffic.model_down += own.bytes_on("device")
+        self.note_model(copies, tally, down=True)
 
     def end(self, clients: Sequence[Client], tally: Round) -> None:
         """Make the average of the copies of those who finished a round the common weights."""
         copies = [self._copies[client.name] for client in clients]
         weights = [self.weight(client) for client in clients]
-        load_state(self.model, average([own.state() for own in copies], weights))
-        tally.traffic.model_up += sum(own.bytes_on("device") for own in copies)
+        load_state(self.model, average([own.changed() for own in copies], weights))
+        self.note_model(copies, tally, down=False)
 
     def _train_alone(self, client: Client, tally: Round) -> None:
         parts = self._copies[client.name].parts

@@ -27,11 +27,17 @@ class SharedServer(Scheme):
                 "for every client"
             )
         self.common = Copy.of(
-            self.model, next(iter(cuts)), self.roles, self.split, self.options, shared=True
+            self.model,
+            next(iter(cuts)),
+            self.roles,
+            self.split,
+            self.options,
+            shared=True,
+            about=self.about,
         )
         first = self.common.parts[0].module
         self._copies = {
-            client.name: Copy.of(first, (), ("device",), self.split, self.options)
+            client.name: Copy.of(first, (), ("device",), self.split, self.options, about=self.about)
             for client in self.clients
         }
 
@@ -53,16 +59,18 @@ class SharedServer(Scheme):
         begin = copy_state(self.common.parts[0].module)
         if self.options.optimizer_state == "average":
             self.average_moments([self._copies[client.name] for client in clients], clients)
-        for client in clients:
-            self._copies[client.name].load(begin, self.options)
-            tally.traffic.model_down += self.common.bytes_on("device")
+        copies = [self._copies[client.name] for client in clients]
+        for own in copies:
+            own.load(begin, self.options)
+        self.note_model(copies, tally, down=True)
 
     def collect(self, clients: Sequence[Client], tally: Round) -> None:
         """Average the clients' device parts into the common one."""
-        states = [self._copies[client.name].state() for client in clients]
+        copies = [self._copies[client.name] for client in clients]
         weights = [self.weight(client) for client in clients]
-        load_state(self.common.parts[0].module, average(states, weights))
-        tally.traffic.model_up += len(clients) * self.common.bytes_on("device")
+        mean = average([own.changed() for own in copies], weights)
+        load_state(self.common.parts[0].module, mean)
+        self.note_model(copies, tally, down=False)
 
     def start_round(self) -> None:
         """Begin the server's optimizer anew, if the options say so."""

@@ -55,6 +55,28 @@ class Measured:
     facts: tuple[tuple[str, str], ...] = field(default=())
     stopped: str = "rounds"
 
+    def refuted(self, within: float) -> list[str]:
+        """Say what is off by more than a fraction of the prediction, the median step or the whole.
+
+        Bytes that are not as predicted, and tasks that were never measured, refute a plan too.
+        """
+        validation = self.validation
+        found = [
+            f"{what} is off by {100 * error:+.3g} %"
+            for what, error in (
+                ("the median step", validation.steps.relative_error),
+                ("the round" if self.rounds == 1 else "the whole", validation.relative_error),
+            )
+            if not abs(error) <= within
+        ]
+        found += [
+            f"bytes ({row.kind}) are {row.measured:,.0f} where {row.predicted:,.0f} were predicted"
+            for row in self.traffic
+            if row.predicted is not None and row.measured != row.predicted
+        ]
+        missing = sum(one.tasks for one in validation.missing)
+        return found + ([f"{missing} tasks were never measured"] if missing else [])
+
     def to_dict(self) -> dict[str, Any]:
         """Give the summary as JSON-ready data, without the tasks."""
         document: Mapping[str, Any] = {

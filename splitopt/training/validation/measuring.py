@@ -23,6 +23,7 @@ _MESSAGES = {
     "gradient": ("gradient", "gradients"),
     "model": ("model",),
     "label": ("labels",),
+    "setup": ("setup",),
 }
 """What travels -> the kinds of messages that carry it; all others are control."""
 CONTROL = "control"

@@ -10,7 +10,7 @@ from queue import Queue
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from splitopt.errors import InputError
 from splitopt.timeline import FloatArray, Timeline
@@ -114,6 +114,7 @@ def measure_host(program: Program, scheme: Scheme, timeline: Timeline) -> HostSe
                     scheme.roles_of(client),
                     scheme.split,
                     scheme.options,
+                    about=scheme.about,
                 )
                 batch = client.batches.inputs[:size], client.batches.targets[:size]
                 chains[key] = measure_chain(own, batch, scheme.criterion)
@@ -210,7 +211,7 @@ def measure_chain(
         gradient: Tensor | None = None
         for index in reversed(range(len(own.parts))):
             begin = time.perf_counter()
-            if gradient is None:
+            if index == len(own.parts) - 1:
                 criterion(held[index].result, targets).backward()  # type: ignore[no-untyped-call]
             else:
                 held[index].backward(gradient)
@@ -219,7 +220,7 @@ def measure_chain(
             if index:
                 gradient = held[index].gradient
     forward, backward = np.median(taken[1:], axis=0)
-    return ChainSeconds(forward, backward, sizes, _bytes_of(own.parts[0].module))
+    return ChainSeconds(forward, backward, sizes, float(own.bytes_on("device")))
 
 
 def measure_loopback() -> Loopback:
@@ -267,7 +268,3 @@ def usual_mean(values: Sequence[float]) -> float:
     """
     kept = np.sort(values)[: len(values) - len(values) // 10]
     return float(kept.mean())
-
-
-def _bytes_of(module: nn.Module) -> float:
-    return float(sum(tensor_bytes(t) for t in (*module.parameters(), *module.buffers())))

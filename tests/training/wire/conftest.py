@@ -34,10 +34,13 @@ CUTS = {"splitfed_v1": (("conv1",), ("fc1",), ()), "clustered": (("pool1",),) * 
 GROUPS = ((0, 2), (1,))
 
 
-def network(seed=0):
-    """Build the layers of the profile `cnn-digits`, with dropout and statistics on both sides."""
+def network(seed=0, frozen=()):
+    """Build the layers of the profile `cnn-digits`, with dropout and statistics on both sides.
+
+    ``frozen`` are numbers of layers.
+    """
     torch.manual_seed(seed)
-    return nn.Sequential(
+    model = nn.Sequential(
         nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2)),
         nn.MaxPool2d(2),
         nn.Sequential(nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(inplace=True), nn.Dropout(0.2)),
@@ -45,6 +48,9 @@ def network(seed=0):
         nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU()),
         nn.Sequential(nn.Dropout(0.3), nn.Linear(64, 10)),
     )
+    for index in frozen:
+        model[index].requires_grad_(False)
+    return model
 
 
 LAYERS = ("conv1", "pool1", "conv2", "pool2", "fc1", "fc2")
@@ -96,19 +102,20 @@ def programs():
     return found
 
 
-def scheme_of(name, options, keep=(0, 1, 2), groups=GROUPS):
+def scheme_of(name, options, keep=(0, 1, 2), groups=GROUPS, frozen=()):
     """Build the scheme of one process, of some of the clients."""
     clients = [clients_of(CUTS[name])[k] for k in keep]
-    scheme = SCHEMES[name](network(), clients, options, split)
+    scheme = SCHEMES[name](network(frozen=frozen), clients, options, split)
     if name == "clustered":
         scheme.cluster(groups)
     return scheme
 
 
-def follow(name, options, program, port, token, index, kind, errors):
+def follow(name, options, program, port, token, index, kind, errors, frozen=()):
     """Do what the process of a device does, in a thread."""
     client = clients_of(CUTS[name])[index]
-    part = split(network(seed=99), client.cuts)[0] if client.cuts else network(seed=99)
+    model = network(seed=99, frozen=frozen)
+    part = split(model, client.cuts)[0] if client.cuts else model
     own = Copy.of(part, (), ("device",), split, options)
     try:
         with join("127.0.0.1", port, token, index + 1, {}, 20.0) as channel:
@@ -147,16 +154,18 @@ class Wired:
         time_scale=1e-4,
         between=lambda crew, number: None,
         program=None,
+        frozen=(),
     ):
         token, program = Token.new(), program or self.programs[name]
         self.token = token
         listener = listen(None, 0, token)
-        self.scheme = scheme or scheme_of(name, options)
+        self.scheme = scheme or scheme_of(name, options, frozen=frozen)
         self.errors, self.tallies = {}, []
         threads = []
         for k in range(len(SIZES)):
             kind = (devices or {}).get(k, Device)
-            arguments = (name, options, program, listener.port, token, k, kind, self.errors)
+            arguments = (name, options, program, listener.port, token, k, kind)
+            arguments += (self.errors, frozen)
             threads.append(threading.Thread(target=follow, args=arguments))
             threads[-1].start()
         try:

@@ -22,16 +22,16 @@ from splitopt.training.schemes.multihop import Multihop
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.deadlines import Deadline
 from splitopt.training.wire.dropping import DevicesGoneError, Dropped
-from splitopt.training.wire.pipeline.held import check_held, load_held, parts_of, state_of
+from splitopt.training.wire.pipeline.answers import bytes_sent, check_owner
+from splitopt.training.wire.pipeline.channels import RESERVE, RESERVED, Channels
+from splitopt.training.wire.pipeline.held import load_held, parts_of, state_of
 from splitopt.training.wire.pipeline.messages import values_in, whole_number
 from splitopt.training.wire.pipeline.timing import (
     ACTIVATIONS,
-    GRADIENTS,
     PipelineTiming,
     pipeline_timing,
 )
 from splitopt.training.wire.recorder import Row, measured_timeline, read_rows
-from splitopt.training.wire.star.travelling import check_batches, expect_like
 from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.errors import ChannelError, ChannelTimeoutError, FrameError
 from splitopt.training.wire.transport.frames import Message
@@ -97,6 +97,8 @@ class Pipeline:
         self._inbox: Inbox[tuple[int, Channel]] = Inbox()
         self._known: dict[int, Channel] = {}
         self._addresses: dict[int, list[Any]] = {}
+        self._channels = Channels(timing)
+        self._set_up: dict[tuple[int, int], Channel] = {}
 
     def round(self, number: int) -> Round:
         """Train one round with the owners that are there.
@@ -186,7 +188,7 @@ class Pipeline:
         for n in present:
             client = self.scheme.clients[n]
             tensors = {
-                **values_in("held.", state_of(self._part(n, (0, -1)))),
+                **values_in("held.", self._state(n + 1, n, (0, -1))),
                 **values_in("batches.", client.batches.state_dict()),
                 **values_in("stream.", client.stream.state_dict()),
             }
@@ -195,7 +197,8 @@ class Pipeline:
         for j in range(self.nodes):
             tensors = {}
             for n in present:
-                state = values_in("held.", state_of(self._part(n, (j + 1,))))
+                rank = self.owners + 1 + j
+                state = values_in("held.", self._state(rank, n, (j + 1,)))
                 state |= values_in("stream.", self.scheme.clients[n].stream.state_dict())
                 tensors |= values_in(f"{n}.", state)
             fields = {"round": self.number, "owners": list(present)}
@@ -207,6 +210,7 @@ class Pipeline:
     def _play(self, present: Sequence[int]) -> dict[int, Message]:
         """Let the owners begin at the same moment, and give what those send who finish."""
         start_s = time.monotonic() + _SOON_S
+        self._channels.clear()
         for n in present:
             self._send(n + 1, "go", {"start_s": start_s})
         planned_s = self.timing.round_s * self.timing.time_scale
@@ -233,7 +237,7 @@ class Pipeline:
                 load_held(self._part(n, (j + 1,)), under(dict(states[rank].tensors), f"{n}."))
         for rank, message in [*((n + 1, messages[n]) for n in done), *states.items()]:
             rows += read_rows(message.fields.get("rows"), self._known[rank].offset.seconds)
-            for kind, size in _sent(message).items():
+            for kind, size in bytes_sent(message).items():
                 self.sent_bytes[kind] += size
                 if kind == ACTIVATIONS:
                     tally.traffic.smashed += size
@@ -258,10 +262,8 @@ class Pipeline:
         An owner that is gone, late or talks nonsense is dropped; a node ends the run.
         """
         deadline_s = time.monotonic() + wait_s
-        waiting, found = set(ranks), dict[int, Message]()
-        for rank in ranks:
-            if self.crew.channel(rank) is None:  # it went while it was sent to
-                waiting.discard(rank)
+        found = dict[int, Message]()  # whoever is not there went while it was sent to
+        waiting = {rank for rank in ranks if self.crew.channel(rank) is not None}
         while waiting:
             try:
                 arrival = self._inbox.next(deadline_s)
@@ -276,6 +278,10 @@ class Pipeline:
                 self.crew.drop(rank)  # it has done its round; the next one is without it
             elif message is None:
                 self._drop(rank, phase, str(arrival.error))
+            elif message.kind == RESERVE:
+                if not self._reserve(rank, phase, message):
+                    waiting.discard(rank)
+                continue
             elif message.kind == "refused" and rank > self.owners:
                 if message.fields.get("round") == self.number:  # or it is of a batch given up
                     waiting.discard(self._refused(rank, phase, message))
@@ -288,6 +294,17 @@ class Pipeline:
                 found[rank] = message
             waiting.discard(rank)
         return {rank: found[rank] for rank in ranks if rank in found}
+
+    def _reserve(self, rank: int, phase: str, message: Message) -> bool:
+        """Say when a party may send over a channel of all owners; drop it if it asks nonsense."""
+        offset = self._known[rank].offset
+        try:
+            owner, start_s = self._channels.reserve(message.fields, time.monotonic(), offset)
+        except FrameError as error:
+            self._drop(rank, phase, f"it sent {error}")
+            return False
+        self._send(rank, RESERVED, {"owner": owner, "start_s": start_s})
+        return True
 
     def _refused(self, rank: int, phase: str, message: Message) -> int:
         """Drop an owner that a node cannot serve, and give its rank."""
@@ -334,6 +351,12 @@ class Pipeline:
         assert channel is not None  # a node that is not there ends the run
         return channel
 
+    def _state(self, rank: int, n: int, places: tuple[int, ...]) -> dict[str, Tensor]:
+        """Give what a rank needs of an owner's copy: the first time all, then what can change."""
+        channel, known = self._known[rank], self._set_up.get((rank, n))
+        self._set_up[rank, n] = channel
+        return state_of(self._part(n, places), whole=known is not channel)
+
     def _part(self, n: int, places: tuple[int, ...]) -> Copy:
         own = self.scheme.copies()[n]
         return parts_of(own, places)
@@ -356,37 +379,18 @@ class Pipeline:
         """Say what is wrong with a state that a party has sent, None if it can be used."""
         try:
             read_rows(message.fields.get("rows"))
-            _sent(message)
+            bytes_sent(message)
             if rank <= self.owners:
-                self._check_owner(rank - 1, dict(message.tensors))
+                part = self._part(rank - 1, (0, -1))
+                check_owner(part, self.scheme.clients[rank - 1], dict(message.tensors))
         except (ValueError, ChannelError) as error:
             return str(error)
         return None
-
-    def _check_owner(self, n: int, tensors: dict[str, Tensor]) -> None:
-        client, losses = self.scheme.clients[n], tensors.get("losses")
-        if losses is None or losses.dtype != torch.float64 or losses.shape[1:] != (2,):
-            raise FrameError("losses that are no numbers")
-        check_held(self._part(n, (0, -1)), under(tensors, "held."))
-        check_batches(under(tensors, "batches."), client)
-        stream = under(tensors, "stream.")
-        expect_like(stream, client.stream.state_dict(), "the random state")
 
     def _fail(self) -> None:
         last = {item.client: item for item in self.dropped}
         why = "; ".join(f"dropped were {item}" for item in last.values()) or "none is connected"
         raise DevicesGoneError(f"no owner is left to train with: {why}")
-
-
-def _sent(message: Message) -> dict[str, int]:
-    """Read how many bytes of activations and gradients a party has sent."""
-    found = message.fields.get("sent")
-    if not isinstance(found, dict) or not all(
-        kind in (ACTIVATIONS, GRADIENTS) and type(size) is int and size >= 0
-        for kind, size in found.items()
-    ):
-        raise FrameError("counts of bytes that are none")
-    return found
 
 
 def lead(prepared: Prepared, crew: Crew, setting: Setting) -> Pipeline:

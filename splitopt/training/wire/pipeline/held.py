@@ -43,10 +43,13 @@ def forget_others(held: Copy) -> None:
             value.data = value.data.new_empty(0)
 
 
-def state_of(held: Copy) -> dict[str, Tensor]:
-    """Give parameters, buffers and moments of the parts, as tensors that can be sent."""
-    state = held.model.state_dict()
-    found = {f"{_MODEL}{name}": state[name] for name in names_in(held)}
+def state_of(held: Copy, whole: bool = False) -> dict[str, Tensor]:
+    """Give parameters, buffers and moments of the parts, as tensors that can be sent.
+
+    ``whole`` says whether what training does not change is among them, as whoever has joined needs.
+    """
+    state, fixed = held.model.state_dict(), frozenset() if whole else held.fixed
+    found = {f"{_MODEL}{name}": state[name] for name in names_in(held) if name not in fixed}
     return found | {f"{_MOMENTS}{name}": value for name, value in held.moments().items()}
 
 
@@ -67,8 +70,12 @@ def check_held(held: Copy, tensors: Mapping[str, Tensor]) -> None:
     """Raise `FrameError` if tensors are not the state of these parts."""
     state, moments = under(dict(tensors), _MODEL), under(dict(tensors), _MOMENTS)
     own = held.model.state_dict()
-    names = names_in(held)
-    if set(state) != set(names) or len(state) + len(moments) != len(tensors):
+    names = set(names_in(held))
+    if (
+        not names - held.fixed <= set(state) <= names
+        or set(state) & held.fixed not in (set(), names & held.fixed)
+        or len(state) + len(moments) != len(tensors)
+    ):
         raise FrameError("the state of other parts than are held here")
     for name, value in state.items():
         if value.shape != own[name].shape or value.dtype != own[name].dtype:

@@ -53,6 +53,26 @@ def addresses_of(fields: Mapping[str, Any]) -> list[tuple[str, int]]:
     return found
 
 
+def crossing(tensors: Mapping[str, Tensor]) -> Tensor | None:
+    """Read what crosses a cut; None for gradients that nobody before the cut needs.
+
+    Raises
+    ------
+    FrameError
+        It is something else.
+    """
+    if not tensors:
+        return None
+    if list(tensors) != ["values"]:
+        raise FrameError("a batch without values")
+    return tensors["values"]
+
+
+def as_tensors(values: Tensor | None) -> dict[str, Tensor]:
+    """Put what crosses a cut into a message, nothing for gradients that nobody needs."""
+    return {} if values is None else {"values": values}
+
+
 def values_in(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Put a prefix before the names of tensors."""
     return {f"{prefix}{name}": value for name, value in state.items()}

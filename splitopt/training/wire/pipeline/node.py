@@ -17,6 +17,7 @@ from torch import Tensor
 
 from splitopt.training.copies import Copy
 from splitopt.training.schemes.base import Client, under
+from splitopt.training.wire.pipeline.channels import RESERVED, granted
 from splitopt.training.wire.pipeline.held import state_of
 from splitopt.training.wire.pipeline.messages import (
     ASK,
@@ -120,6 +121,9 @@ class Node:
         elif message.kind == "drop":
             owner = whole_number(message.fields, "owner", 0, len(self.clients))
             self._forget(owner)
+        elif message.kind == RESERVED:
+            owner = whole_number(message.fields, "owner", 0, len(self.clients))
+            self.walkers[owner].tell(granted(message.kind, message.fields, self.control))
         else:
             expect_kind(message, "finish")
             self._finish(message)

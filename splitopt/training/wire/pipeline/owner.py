@@ -11,15 +11,18 @@ import time
 import torch
 from torch import Tensor
 
-from splitopt.training.copies import Copy
+from splitopt.training.copies import Copy, tensor_bytes
 from splitopt.training.schemes.base import Client, Criterion, under
 from splitopt.training.wire.compute import COMPUTE
+from splitopt.training.wire.pipeline.channels import RESERVE, answer, channel_end, request
 from splitopt.training.wire.pipeline.held import load_held, state_of
 from splitopt.training.wire.pipeline.messages import (
     FIRST,
     LAST,
     addresses_of,
+    as_tensors,
     begin_moment,
+    crossing,
     payloads,
     values_in,
     whole_number,
@@ -30,7 +33,7 @@ from splitopt.training.wire.recorder import Recorder
 from splitopt.training.wire.transport.channel import Channel, connect
 from splitopt.training.wire.transport.errors import ChannelClosedError, ChannelError, FrameError
 from splitopt.training.wire.transport.frames import Message, expect_kind
-from splitopt.training.wire.transport.links import link_of
+from splitopt.training.wire.transport.links import link_from, link_of
 from splitopt.training.wire.transport.pacing import pad_until
 from splitopt.training.wire.transport.tokens import Token
 
@@ -154,8 +157,10 @@ class Owner:
         with COMPUTE:
             held = first.forward(inputs, stream, first=True)
         self._work(0, batch, start_s)
-        self._send(FIRST, way.legs[0], batch, held.sent)
-        entered, start_s = self._receive(LAST, ACTIVATIONS, way.legs[way.nodes], batch)
+        self._send(FIRST, 0, batch, held.sent)
+        entered, start_s = self._receive(LAST, ACTIVATIONS, way.nodes, batch)
+        if entered is None:
+            raise FrameError(f"{ACTIVATIONS} without values")
         with COMPUTE:
             ending = last.forward(entered, stream)
             loss = self.criterion(ending.result, targets)
@@ -163,8 +168,10 @@ class Owner:
             gradient = ending.gradient
             last.step()
         self._work(way.last_part, batch, start_s)
-        self._send(LAST, way.legs[way.last_part], batch, gradient)
-        gradient, start_s = self._receive(FIRST, GRADIENTS, way.legs[-1], batch)
+        self._send(LAST, way.last_part, batch, gradient)
+        gradient, start_s = self._receive(FIRST, GRADIENTS, len(way.legs) - 1, batch)
+        if gradient is None and held.result.requires_grad:
+            raise FrameError(f"{GRADIENTS} without values, and layers here are trained")
         with COMPUTE:
             held.backward(gradient)
             first.step()
@@ -177,31 +184,50 @@ class Owner:
         pad_until(start_s + what.seconds)
         what.note(self.recorder, self.client.name, batch, start_s, time.monotonic())
 
-    def _send(self, end: str, leg: Leg, batch: int, values: Tensor) -> None:
+    def _send(self, end: str, number: int, batch: int, values: Tensor | None) -> None:
+        leg = self.way.legs[number]
         fields = {"owner": self.index, "round": self._round, "batch": batch}
         self._links[end].send(self._ends[end], fields)
-        link = link_of(leg.rate_bytes_per_s)
-        self._ends[end].send(leg.phase, fields, {"values": values}, bucket=link)
+        if channel_end(leg) == 0:
+            self._ask(number, 0 if values is None else tensor_bytes(values), time.monotonic())
+            link = link_from(leg.rate_bytes_per_s, answer(self.control))
+        else:
+            link = link_of(leg.rate_bytes_per_s)
+        self._ends[end].send(leg.phase, fields, as_tensors(values), bucket=link)
 
-    def _receive(self, end: str, kind: str, leg: Leg, batch: int) -> tuple[Tensor, float]:
+    def _ask(self, number: int, size: int, wanted_s: float) -> None:
+        """Ask rank 0 for a channel that all owners share; its answer is waited for elsewhere."""
+        self.control.send(RESERVE, request(self.index, number, size, wanted_s))
+
+    def _receive(self, end: str, kind: str, number: int, batch: int) -> tuple[Tensor | None, float]:
         """Wait for what a node sends; give it, and since when it is there."""
-        message = self._ends[end].receive()
+        leg, asked = self.way.legs[number], list[bool]()
+
+        def begun(message: Message) -> None:
+            if message.kind == kind and channel_end(leg) == 1:
+                size = message.transfer.payload_bytes
+                self._ask(number, size, leg.wanted_s(message.transfer.start_s, size))
+                asked.append(True)
+
+        message = self._ends[end].receive(begun=begun)
         if message.kind == STREAM:
             take_stream(message, self.client.stream)
-            message = self._ends[end].receive()
+            message = self._ends[end].receive(begun=begun)
+        granted_s = answer(self.control) if asked else None
         expect_kind(message, kind)
         due = {"owner": self.index, "round": self._round, "batch": batch}
-        if message.fields != due or list(message.tensors) != ["values"]:
+        if message.fields != due:
             raise FrameError(f"{kind} of another batch than {batch}")
+        values = crossing(message.tensors)
         sent = message.transfer
         there_s = sent.end_s + leg.delay_s
         self._note(leg, 0, batch, sent.start_s, sent.end_s)
         if leg.receiver is not None:
-            wanted_s = leg.wanted_s(sent.start_s, sent.payload_bytes)
+            wanted_s = granted_s or leg.wanted_s(sent.start_s, sent.payload_bytes)
             there_s = max(there_s, wanted_s + leg.seconds(1, sent.payload_bytes))
             self._note(leg, 1, batch, wanted_s, there_s)
         pad_until(there_s)
-        return message.tensors["values"], time.monotonic()
+        return values, time.monotonic()
 
     def _note(self, leg: Leg, end: int, batch: int, start_s: float, end_s: float) -> None:
         if leg.ends:

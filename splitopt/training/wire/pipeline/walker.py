@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
 
+from splitopt.training.copies import tensor_bytes
 from splitopt.training.parts import Part, Pass
 from splitopt.training.schemes.base import under
 from splitopt.training.wire.compute import COMPUTE
+from splitopt.training.wire.pipeline.channels import RESERVE, channel_end, request
 from splitopt.training.wire.pipeline.held import load_held
-from splitopt.training.wire.pipeline.messages import ASK, GO, whole_number
+from splitopt.training.wire.pipeline.messages import ASK, GO, as_tensors, crossing, whole_number
 from splitopt.training.wire.pipeline.streams import STREAM, StreamLink, take_stream
 from splitopt.training.wire.pipeline.timing import ACTIVATIONS, GRADIENTS, Leg
 from splitopt.training.wire.transport.errors import ChannelError, FrameError
 from splitopt.training.wire.transport.frames import Message, expect_kind
-from splitopt.training.wire.transport.links import link_of
+from splitopt.training.wire.transport.links import link_from, link_of
 from splitopt.training.wire.transport.pacing import pad_until
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class Walker:
         self.way = node.timing.ways[owner]
         self.client = node.clients[owner]
         self._box: queue.SimpleQueue[_Event | None] = queue.SimpleQueue()
+        self._told: queue.SimpleQueue[float | None] = queue.SimpleQueue()
         self._links: dict[bool, StreamLink] = {}
         self._pass: Pass | None = None
         self._is_dropped, self._is_stopped = True, False
@@ -57,14 +60,19 @@ class Walker:
         if message.fields.get("round") == self._round:  # or it is of a batch that was given up
             self._box.put(_Event(message, is_complete))
 
+    def tell(self, start_s: float) -> None:
+        """Say when a message may begin for which a channel was asked."""
+        self._told.put(start_s)
+
     def begin(self, number: int, tensors: dict[str, Tensor]) -> None:
         """Begin a round, from the states of the owner's part and stream."""
         with self._serving:  # what is left of an owner that was dropped comes to its end first
             self._round = number
             load_held(self.node.held[self.owner], under(tensors, "held."))
             self.client.stream.load_state_dict(under(tensors, "stream."))
-            while not self._box.empty():
-                self._box.get()
+            for box in (self._box, self._told):
+                while not box.empty():
+                    box.get()
             self._links = {
                 is_outward: StreamLink(self.client.stream) for is_outward in (True, False)
             }
@@ -74,6 +82,7 @@ class Walker:
         """Forget the owner until a round begins with it again."""
         self._is_dropped = True
         self._box.put(None)
+        self._told.put(None)
 
     def stop(self) -> None:
         """End the thread."""
@@ -128,7 +137,7 @@ class Walker:
             self._note(leg, 0, whole, whole.transfer.start_s, whole.transfer.end_s)
         pad_until(whole.transfer.end_s + leg.delay_s)
         result = self._work(task, whole, is_outward)
-        self._send(self.way.legs[task], is_outward, whole.fields["batch"], result)
+        self._send(task, is_outward, whole.fields["batch"], result)
 
     def _through_interface(self, leg: Leg, begun: Message) -> Message:
         """Wait for the node's interface, and let a message that has begun come through it."""
@@ -154,13 +163,13 @@ class Walker:
         self._note(leg, 0, whole, whole.transfer.start_s, whole.transfer.end_s)
         return whole
 
-    def _work(self, task: int, message: Message, is_outward: bool) -> Tensor:
+    def _work(self, task: int, message: Message, is_outward: bool) -> Tensor | None:
         """Wait for the node, compute, and let the rest of the planned time pass."""
         what = self.way.tasks[task]
         (part,) = self.node.held[self.owner].parts
         with self.node.stations[what.resource].turn(what.lane):
             start_s = time.monotonic()
-            values = message.tensors["values"]
+            values = crossing(message.tensors)
             with COMPUTE:
                 result = self._forward(part, values) if is_outward else self._backward(part, values)
             pad_until(start_s + what.seconds)
@@ -168,16 +177,20 @@ class Walker:
         what.note(self.node.recorder, self.client.name, message.fields["batch"], start_s, end_s)
         return result
 
-    def _forward(self, part: Part, values: Tensor) -> Tensor:
+    def _forward(self, part: Part, values: Tensor | None) -> Tensor:
+        if values is None:
+            raise FrameError("a batch without values")
         self._pass = part.forward(values, self.client.stream)
         return self._pass.sent
 
-    def _backward(self, part: Part, values: Tensor) -> Tensor:
+    def _backward(self, part: Part, values: Tensor | None) -> Tensor | None:
         held, self._pass = self._pass, None
         if held is None:
             raise FrameError("gradients without a batch")
-        wanted, found = held.result, values
-        if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
+        wanted = held.result
+        if values is None and not wanted.requires_grad:
+            return None  # nothing up to here is trained: only the word goes on
+        if values is None or (values.shape, values.dtype) != (wanted.shape, wanted.dtype):
             raise FrameError("gradients of another shape or type than what they are of")
         held.backward(values)
         part.step()
@@ -186,19 +199,32 @@ class Walker:
     def _fields(self, batch: int) -> dict[str, int]:
         return {"owner": self.owner, "round": self._round, "batch": batch}
 
-    def _send(self, leg: Leg, is_outward: bool, batch: int, values: Tensor) -> None:
+    def _send(self, number: int, is_outward: bool, batch: int, values: Tensor | None) -> None:
         """Wait for the way out, and send at its pace."""
+        leg = self.way.legs[number]
         channel, fields = self.node.channel(self.owner, is_outward), self._fields(batch)
         self._links[is_outward].send(channel, fields)
+        bucket = link_of(leg.rate_bytes_per_s)
         with ExitStack() as stack:
             if leg.is_shared and not is_outward:
                 channel.send(ASK, {**fields, "for": leg.phase})
                 self._next(GO)
+            elif channel_end(leg) == 0:
+                size = 0 if values is None else tensor_bytes(values)
+                bucket = link_from(leg.rate_bytes_per_s, self._reserved(number, size))
             elif leg.ends:
                 end = leg.ends[0]
                 stack.enter_context(self.node.stations[end.resource].turn(end.lane))
-            bucket = link_of(leg.rate_bytes_per_s)
-            channel.send(leg.phase, fields, {"values": values}, bucket=bucket)
+            channel.send(leg.phase, fields, as_tensors(values), bucket=bucket)
+
+    def _reserved(self, number: int, size: int) -> float:
+        """Ask rank 0 for a channel that all owners share; give when the message may begin."""
+        fields = request(self.owner, number, size, time.monotonic())
+        self.node.control.send(RESERVE, fields)
+        start_s = self._told.get()
+        if start_s is None:
+            raise _DroppedError
+        return start_s
 
     def _next(self, kind: str) -> Message:
         """Wait for a complete message of a kind."""
@@ -212,8 +238,7 @@ class Walker:
     def _checked(self, message: Message) -> Message:
         if message.kind in (ACTIVATIONS, GRADIENTS):
             whole_number(message.fields, "batch")
-            if list(message.tensors) != ["values"]:
-                raise FrameError("a batch without values")
+            crossing(message.tensors)
         return message
 
     def _note(self, leg: Leg, end: int, message: Message, start_s: float, end_s: float) -> None:

@@ -7,6 +7,7 @@ them at once, and sends each its gradient; a device that is dropped leaves the c
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 
 from torch import Tensor
 
@@ -50,10 +51,13 @@ class ClusterServer(Server):
             return []
         back = {n: self.keep(n) for n in members}
         self.scheme.hand_out(self.clients(members), tally)
-        there = self.each(members, lambda n: self._start(n, steps))
-        for batch in range(steps):
-            if there:
-                there = self._step(there, batch, steps, tally)
+        with ExitStack() as stack:
+            for n in members:
+                stack.enter_context(self.resources.reserved(self.planned.pieces[n]))
+            there = self.each(members, lambda n: self._start(n, steps))
+            for batch in range(steps):
+                if there:
+                    there = self._step(there, batch, steps, tally)
         for n in set(members) - set(there):
             back[n]()
         if there:
@@ -73,7 +77,7 @@ class ClusterServer(Server):
         gradients = self._serve(there, batch, tally)
 
         def go_on(n: int) -> Arrived:
-            self.give(n, gradients[n], before[n], batch)
+            self.give(n, gradients.get(n), before[n], batch)
             if batch + 1 < steps:
                 return self.take(n, batch + 1)
             self.finish(n, steps)
@@ -85,12 +89,11 @@ class ClusterServer(Server):
         """Train the server's part on what all have sent, for its planned time."""
         smashed = [one.smashed for one in there.values()]
         targets = [one.targets for one in there.values()]
-        with COMPUTE:
-            gradients = self.scheme.serve(self.clients(list(there)), smashed, targets, tally)
         first, samples = next(iter(there)), sum(map(len, targets))
         last_s = max(one.moment_s for one in there.values())
-        self.compute_until(first, batch, last_s, samples)
-        return dict(zip(there, gradients, strict=True))
+        with self.computing(first, batch, last_s, samples), COMPUTE:
+            gradients = self.scheme.serve(self.clients(list(there)), smashed, targets, tally)
+        return dict(zip(there, gradients, strict=False))  # none where no device needs one
 
 
 def lead(prepared: Prepared, crew: Crew, setting: Setting) -> ClusterServer:

@@ -25,6 +25,7 @@ from splitopt.training.wire.star.timing import BACKWARD, FORWARD, MODEL_UP, UPLO
 from splitopt.training.wire.star.travelling import (
     control_of,
     load_control,
+    load_fixed,
     load_model,
     parameters_of,
 )
@@ -85,8 +86,11 @@ class Device:
             The loss is not a finite number; the server has been told.
         """
         try:
-            while (message := self._receive("begin", "end")).kind != "end":
-                self.round(message)
+            while (message := self._receive("setup", "begin", "end")).kind != "end":
+                if message.kind == "setup":
+                    load_fixed(message.tensors, self.own)
+                else:
+                    self.round(message)
         except TrainingError as error:
             self.channel.send("failed", {"message": str(error)})
             raise
@@ -112,8 +116,10 @@ class Device:
                 moment = self._train_alone(batch, moment, losses)
             else:
                 moment = self._train(batch, moment)
-        sent = self._send("model", parameters_of(self.own), self._pace.model_upload)
-        self._note(MODEL_UP, steps - 1 + shift, sent.start_s, sent.end_s)
+        parameters = parameters_of(self.own)
+        sent = self._send("model", parameters, self._pace.model_upload)
+        if parameters:
+            self._note(MODEL_UP, steps - 1 + shift, sent.start_s, sent.end_s)
         rows = [list(row) for row in self.recorder.take()]
         fields = {"rows": rows, "losses": losses}
         self.channel.send("state", fields, control_of(self.client, self.own))
@@ -134,12 +140,14 @@ class Device:
         if message.kind == "stream":
             take_stream(message.tensors, self.client)
             message = self._receive("gradient")
-        gradient = message.tensors.get("gradient")
-        with COMPUTE:
-            if gradient is not None:
-                held.backward(gradient.to(held.result.device))
-            part.step()
         start_s = message.transfer.end_s
+        if not held.result.requires_grad:  # nothing here is trained: the server's word to go on
+            return start_s
+        if "gradient" not in message.tensors:
+            raise FrameError("no gradient, and layers here are trained")
+        with COMPUTE:
+            held.backward(message.tensors["gradient"].to(held.result.device))
+            part.step()
         done_s = padded(start_s + len(targets) * self._pace.backward_s)
         self._note(BACKWARD, batch + self._shift, start_s, done_s)
         return done_s
@@ -183,7 +191,7 @@ def follow(prepared: Prepared, rank: int, channel: Channel, setting: Setting) ->
     scheme = prepared.scheme
     client = scheme.clients[rank - 1]
     part = scheme.split(scheme.model, client.cuts)[0] if client.cuts else scheme.model
-    own = Copy.of(part, (), ("device",), scheme.split, scheme.options)
+    own = Copy.of(part, (), ("device",), scheme.split, scheme.options, about=scheme.about)
     timing = Timing(prepared.program)
     Device(client, own, scheme.criterion, channel, timing, rank - 1).run()
 

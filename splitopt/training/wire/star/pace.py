@@ -11,6 +11,7 @@ from splitopt.training.wire.star.timing import BACKWARD, FORWARD, MODEL_UP, UPLO
 from splitopt.training.wire.transport.errors import FrameError
 from splitopt.training.wire.transport.links import KernelLink, link_of
 from splitopt.training.wire.transport.pacing import Bucket
+from splitopt.training.wire.transport.sharing import SharedResource
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,6 @@ def scaled_rate(piece: Piece, time_scale: float) -> float:
     return rate / time_scale if math.isfinite(rate) else 0.0
 
 
-def bucket_of(rate: float) -> Bucket | KernelLink | None:
-    """Make the link of a rate, 0 for none."""
-    return link_of(rate) if rate > 0 else None
+def bucket_of(rate: float, resource: SharedResource | None = None) -> Bucket | KernelLink | None:
+    """Make the link of a rate, 0 for none; for ``resource`` see `link_of`."""
+    return link_of(rate, resource) if rate > 0 else None

@@ -13,7 +13,8 @@ import queue
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import isfinite
 from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
@@ -23,13 +24,14 @@ from torch import Tensor
 from splitopt.timeline import Timeline
 from splitopt.training.copies import Copy, tensor_bytes
 from splitopt.training.schemes.base import Client, Round, Scheme, TrainingError
-from splitopt.training.wire.compute import COMPUTE, padded
+from splitopt.training.wire.compute import COMPUTE
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.deadlines import Deadline
 from splitopt.training.wire.dropping import DevicesGoneError, Dropped, LateError, talking
 from splitopt.training.wire.recorder import Recorder, measured_timeline, read_rows
 from splitopt.training.wire.star.device import changed, take_stream
-from splitopt.training.wire.star.pace import DevicePace, bucket_of, scaled_rate
+from splitopt.training.wire.star.pace import DevicePace
+from splitopt.training.wire.star.resources import Resources
 from splitopt.training.wire.star.timing import (
     BACKWARD,
     FORWARD,
@@ -42,6 +44,7 @@ from splitopt.training.wire.star.timing import (
 )
 from splitopt.training.wire.star.travelling import (
     control_of,
+    fixed_of,
     load_control,
     load_model,
     parameters_of,
@@ -52,6 +55,8 @@ from splitopt.training.wire.transport.frames import Message, expect_kind
 
 Found = TypeVar("Found")
 
+_PACED = ("smashed", "model")
+"""Messages of a device that a plan pays for; all others are control."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -103,12 +108,15 @@ class Server(ABC):
     ) -> None:
         self.scheme, self.timing, self.crew = scheme, timing, crew
         self.time_scale, self.deadline = time_scale, deadline or Deadline()
+        self.resources = Resources(timing, time_scale)
         self.recorder = Recorder()
         self.timelines: list[Timeline] = []
         self.dropped: list[Dropped] = []
         self.sent_bytes: Counter[str] = Counter()
         self._counting = threading.Lock()
         self._examples: dict[int, Tensor] = {}
+        self._set_up: dict[int, Channel] = {}
+        self._arrived: dict[tuple[int, str, int], float] = {}
         self._highest = max(int(client.batches.targets.max()) for client in scheme.clients)
         self.number = 0
         self.planned: RoundTiming = timing.round(0)
@@ -186,9 +194,13 @@ class Server(ABC):
             "shift": self.shift,
             "pace": DevicePace.of(pieces, self.time_scale).fields(),
         }
-        down = self.timing.model_down
+        down, channel, parameters = self.timing.model_down, self._channel(n), parameters_of(own)
+        if self._set_up.get(n) is not channel:  # it has joined, or has come back
+            if fixed := fixed_of(own):
+                self.send(n, "setup", down, {}, fixed)
+            self._set_up[n] = channel
         self.send(n, "begin", down, fields, control_of(client, own))
-        self.send(n, "model", down, {}, parameters_of(own), batch=0)
+        self.send(n, "model", down, {}, parameters, batch=0 if parameters else None)
 
     def take(self, n: int, batch: int) -> Arrived:
         """Wait for a device's smashed data and their labels."""
@@ -198,20 +210,26 @@ class Server(ABC):
         planned_s = sum(pieces[phase].seconds_for(size) for phase in phases)
         labels = self.receive(n, "labels", FORWARD, planned_s)
         smashed = self.receive(n, "smashed", UPLOAD, planned_s)
+        self._arrived[n, UPLOAD, batch] = smashed.transfer.end_s
         with talking(UPLOAD):
             take_stream(labels.tensors, client)
             sent, targets = smashed.tensors["smashed"], labels.tensors["targets"]
             self._check(n, sent, targets)
         return Arrived(sent, targets, smashed.transfer.end_s)
 
-    def give(self, n: int, gradient: Tensor, before: Tensor, batch: int) -> None:
-        """Send a device the gradient of what it sent, and the random state if it has changed."""
+    def give(self, n: int, gradient: Tensor | None, before: Tensor, batch: int) -> None:
+        """Send a device the gradient of what it sent, and the random state if it has changed.
+
+        Where nothing of its part is trained it gets no gradient, only the word to go on.
+        """
         stream = changed(before, self.scheme.clients[n].stream.state)
         if stream:
             self.send(n, "stream", GRADIENT, {}, stream)
-        learns = any(p.requires_grad for p in self.copy(n).parts[0].module.parameters())
-        tensors = {"gradient": gradient} if learns else {}
-        self.send(n, "gradient", GRADIENT, {}, tensors, batch=batch + self.shift)
+        if gradient is None:
+            self.send(n, "gradient", GRADIENT, {}, {})
+        else:
+            tensors = {"gradient": gradient}
+            self.send(n, "gradient", GRADIENT, {}, tensors, batch=batch + self.shift)
 
     def finish(self, n: int, steps: int) -> list[Any]:
         """Take a device's part and state at the end of a round; give the losses it has taken."""
@@ -223,6 +241,7 @@ class Server(ABC):
                 pieces[FORWARD].seconds_for(size) + pieces[BACKWARD].seconds_for(size)
             )
         model = self.receive(n, "model", MODEL_UP, waits_s)
+        self._arrived[n, MODEL_UP, steps - 1 + self.shift] = model.transfer.end_s
         state = self.receive(n, "state", MODEL_UP, 0.0)
         channel = self.crew.channel(n + 1)
         with talking(MODEL_UP):
@@ -233,13 +252,22 @@ class Server(ABC):
             losses = _read_losses(state.fields.get("losses"))
         for row in rows:
             share = pieces[row.phase].share if row.phase in pieces else 1.0
-            self.recorder.add(*row[:-1], share)
+            there_s = self._arrived.pop((n, row.phase, row.batch), row.end_s)
+            row = row._replace(end_s=max(row.end_s, there_s), share=share)  # a shared link lets go
+            self.recorder.add(*row)
         return losses
 
-    def compute_until(self, n: int, batch: int, arrival_s: float, samples: int) -> None:
-        """Let the server's planned time since an arrival pass, and record it for a client."""
-        planned_s = self.planned.pieces[n][SERVER].seconds_for(samples)
-        done_s = padded(arrival_s + planned_s * self.time_scale)
+    @contextmanager
+    def computing(self, n: int, batch: int, arrival_s: float, samples: int) -> Iterator[None]:
+        """Let the server's planned time since an arrival pass, and record it for a client.
+
+        The block computes; the time is over when the client's share of the server has done as much
+        as planned, or when the block ends if that is later.
+        """
+        piece = self.planned.pieces[n][SERVER]
+        use = self.resources.begin(SERVER, arrival_s)
+        yield
+        done_s = use.wait(piece.seconds_for(samples) * self.time_scale)
         self._note(SERVER, n, batch, arrival_s, done_s)
 
     def send(
@@ -253,7 +281,7 @@ class Server(ABC):
     ) -> None:
         """Send to a device; with a batch, at the pace of the phase and recorded under its name."""
         piece = self.planned.pieces[n][phase]
-        bucket = bucket_of(scaled_rate(piece, self.time_scale)) if batch is not None else None
+        bucket = self.resources.bucket(phase, piece) if batch is not None else None
         size = sum(map(tensor_bytes, tensors.values()))
         with talking(phase):
             sent = self._channel(n).send(
@@ -267,7 +295,11 @@ class Server(ABC):
         """Wait for a message of a device within the deadline."""
         wait_s = self.deadline.wait_s(planned_s * self.time_scale)
         with talking(phase, wait_s):
-            message = self._channel(n).receive(wait_s)
+            if kind in _PACED:
+                piece = self.planned.pieces[n][phase]
+                message = self.resources.receive(self._channel(n), phase, piece, wait_s)
+            else:
+                message = self._channel(n).receive(wait_s)
             if message.kind == "failed":
                 raise TrainingError(str(message.fields.get("message"))[:500])
             expect_kind(message, kind)

@@ -64,10 +64,11 @@ class SplitFedServer(Server):
         """One client's round."""
         client, found = self.scheme.clients[n], _Served()
         steps = self.scheme.steps(client)
-        self.begin(n, steps)
-        for batch in range(steps if client.cuts else 0):
-            self._step(n, batch, found)
-        noted = self.finish(n, steps)
+        with self.resources.reserved(self.planned.pieces[n]):
+            self.begin(n, steps)
+            for batch in range(steps if client.cuts else 0):
+                self._step(n, batch, found)
+            noted = self.finish(n, steps)
         if not client.cuts:
             found.losses = noted
         return found
@@ -77,17 +78,16 @@ class SplitFedServer(Server):
         client, part = self.scheme.clients[n], self.copy(n).parts[1]
         sent, targets, arrival_s = self.take(n, batch)
         before = client.stream.state
-        with COMPUTE:
+        with self.computing(n, batch, arrival_s, len(targets)), COMPUTE:
             held = part.forward(sent, client.stream)
             loss = self.scheme.criterion(held.result, targets)
             found.losses.append((finite_loss(loss, client), len(targets)))
             loss.backward()  # type: ignore[no-untyped-call]
             gradient = held.gradient
             part.step()
-        self.compute_until(n, batch, arrival_s, len(targets))
         self.give(n, gradient, before, batch)
         found.traffic.smashed += tensor_bytes(sent)
-        found.traffic.gradient += tensor_bytes(gradient)
+        found.traffic.gradient += 0 if gradient is None else tensor_bytes(gradient)
         found.traffic.label += tensor_bytes(targets)
 
 

@@ -28,6 +28,9 @@ MODEL_DOWN = {
 }
 """Problem -> its simulator's name for the device part on its way down."""
 
+PHASES = (FORWARD, UPLOAD, SERVER, GRADIENT, BACKWARD, MODEL_UP)
+"""Of all problems; the model's way down has a name in each."""
+
 _BATCHED = (FORWARD, UPLOAD, SERVER, GRADIENT, BACKWARD)
 """Phases that every mini-batch goes through; the others are once in a round."""
 
@@ -122,9 +125,27 @@ class Timing:
                 return Resource("uplink", "link")
             if phase in (GRADIENT, self.model_down):
                 return Resource("downlink", "link")
-        elif phase in (UPLOAD, GRADIENT, MODEL_UP):
+        elif phase in (UPLOAD, GRADIENT) or (phase == MODEL_UP and not self._over_full_band):
             return Resource("spectrum", "link")
         return Resource(self.program.clients[client].name, "device")
+
+    def shared(self, phase: str) -> str | None:
+        """Name the resource of which a phase takes a share while others may take theirs.
+
+        None where a device has it for itself: what it computes, what it is sent with others by a
+        broadcast, and links that are its own (``links.shared`` of the scenario is false).
+        """
+        where = self.resource(phase, 0)
+        own_links = where.name != "spectrum" and not self.program.scenario.links.shared
+        if where.kind == "device" or (where.kind == "link" and own_links):
+            return None
+        return where.name
+
+    @property
+    def _over_full_band(self) -> bool:
+        """Devices send their models one at a time over all of the spectrum."""
+        spectrum = self.program.scenario.spectrum
+        return spectrum is not None and spectrum.device_model_over_full_band
 
     def _read(self, number: int) -> RoundTiming:
         timeline = self.program.replay_of(number).timeline

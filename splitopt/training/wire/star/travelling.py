@@ -1,9 +1,10 @@
 """What of a client's state lives on its device, goes there before a round and comes back after it.
 
-The parameters of the device's part are the model, which a plan pays for. All else is control: where
-the client's walk through its data is, its random numbers, the moments of its optimizer and the
-statistics of its layers. The server keeps all of it between rounds, so that a checkpoint is whole
-and a device may be a new process in every round.
+The trained parameters of the device's part are the model, which a plan pays for. All else is
+control: where the client's walk through its data is, its random numbers, the moments of its
+optimizer and the statistics of its layers. The server keeps all of it between rounds, so that a
+checkpoint is whole and a device may be a new process in every round. What training does not change,
+frozen parameters above all, goes to a device once, when it has joined.
 """
 
 from __future__ import annotations
@@ -22,15 +23,25 @@ Tensors = Mapping[str, Tensor]
 
 
 def parameters_of(own: Copy) -> dict[str, Tensor]:
-    """Give the parameters of the device's part."""
-    return {name: value.detach() for name, value in own.parts[0].module.named_parameters()}
+    """Give the trained parameters of the device's part."""
+    named = own.parts[0].module.named_parameters()
+    return {name: value.detach() for name, value in named if value.requires_grad}
 
 
 def buffers_of(own: Copy) -> dict[str, Tensor]:
-    """Give the buffers of the device's part that belong to its state."""
-    parameters = parameters_of(own)
+    """Give what the layers of the device's part write besides, such as running statistics."""
+    state = own.parts[0].module.state_dict(keep_vars=True)
+    return {
+        name: value.detach()
+        for name, value in state.items()
+        if not (value.requires_grad or name in own.fixed)
+    }
+
+
+def fixed_of(own: Copy) -> dict[str, Tensor]:
+    """Give what of the device's part training does not change."""
     state = own.parts[0].module.state_dict()
-    return {name: value for name, value in state.items() if name not in parameters}
+    return {name: value for name, value in state.items() if name in own.fixed}
 
 
 def control_of(client: Client, own: Copy) -> dict[str, Tensor]:
@@ -53,6 +64,18 @@ def load_model(tensors: Tensors, own: Copy) -> None:
         They are not those of this part.
     """
     expect_like(tensors, parameters_of(own), "the model")
+    load_state(own.parts[0].module, tensors)
+
+
+def load_fixed(tensors: Tensors, own: Copy) -> None:
+    """Take over what of the device's part training does not change.
+
+    Raises
+    ------
+    FrameError
+        It is not that of this part.
+    """
+    expect_like(tensors, fixed_of(own), "what is frozen")
     load_state(own.parts[0].module, tensors)
 
 

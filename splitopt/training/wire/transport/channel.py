@@ -123,19 +123,20 @@ class Channel:
         ):
             if length > limit:
                 raise InputError.at(kind, f"has {length} bytes, a message may have {limit}")
+        kernel = bucket if isinstance(bucket, KernelLink) else None
+        own = bucket.shared if isinstance(bucket, KernelLink) else bucket
         with self._sending:
-            own = bucket if isinstance(bucket, Bucket) and size else None
-            lease = None if own is None else own.lease(size)
+            lease = own.lease(size) if own is not None and size else None
             if own is not None and lease is not None:
                 own.wait_until(lease.start_s)
             start_s = time.monotonic()
             self._write(PREFIX.pack(MAGIC, len(header), size, start_s) + header, stall_s)
-            if isinstance(bucket, KernelLink):
-                bucket.hold(start_s, size)
-            for piece in _paced(parts, own, lease):
+            if kernel is not None:
+                kernel.hold(start_s, size)
+            for piece in _paced(parts, own, lease, passes_on=kernel is not None):
                 self._write(piece, stall_s)
-            if isinstance(bucket, KernelLink) and size:
-                self._drain(bucket, stall_s)
+            if kernel is not None and size:
+                self._drain(kernel, stall_s)
             end_s = time.monotonic()
             self.sent_bytes[kind] += size
             self.overhead_bytes += PREFIX.size + len(header)
@@ -328,16 +329,19 @@ def address_of(sock: socket.socket) -> str:
 
 
 def _paced(
-    parts: list[memoryview], bucket: Bucket | None, lease: Lease | None
+    parts: list[memoryview], bucket: Bucket | None, lease: Lease | None, passes_on: bool = False
 ) -> Generator[memoryview, None, None]:
-    """Give pieces of the parts, each when it has passed the link."""
+    """Give pieces of the parts, each when it has passed the link.
+
+    With ``passes_on`` a piece is given when it may begin: the kernel's link takes the time.
+    """
     if bucket is None or lease is None:
         yield from parts
         return
     waiting = iter(parts)
     part = memoryview(b"")
     for first, last in lease.chunks():
-        bucket.wait_until(lease.due_s(last))
+        bucket.wait_until(lease.due_s(first if passes_on else last))
         left = last - first
         while left:
             while not part:

@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from splitopt.training.wire.transport.pacing import Bucket, pad_until
+from splitopt.training.wire.transport.pacing import Bucket, Granted, pad_until
+from splitopt.training.wire.transport.sharing import SharedLink, SharedResource
 
 PACKET, PAYLOAD = 1514, 1448
 """Bytes of a full Ethernet frame, and of TCP's payload in it."""
@@ -40,10 +41,12 @@ class KernelLink:
     ----------
     rate_bytes_per_s
         Of the payload.
+    shared
+        What others use at the same time: a message is handed over as that lets it through.
     """
 
-    def __init__(self, rate_bytes_per_s: float) -> None:
-        self.rate = rate_bytes_per_s
+    def __init__(self, rate_bytes_per_s: float, shared: SharedLink | None = None) -> None:
+        self.rate, self.shared = rate_bytes_per_s, shared
         self._ahead = 2 * PAYLOAD * segments_at_once(rate_bytes_per_s)
 
     def hold(self, start_s: float, size: int) -> None:
@@ -76,11 +79,29 @@ class KernelLink:
             time.sleep(min(max(wait_s, _SHORTEST_S), _LONGEST_S))
 
 
-def link_of(rate_bytes_per_s: float) -> Bucket | KernelLink | None:
-    """Make a link of a rate; None, as fast as can be, for an infinite one."""
+def link_of(
+    rate_bytes_per_s: float, resource: SharedResource | None = None
+) -> Bucket | KernelLink | None:
+    """Make a link of a rate; None, as fast as can be, for an infinite one.
+
+    ``resource`` is what it is a share of, if others have shares at the same time.
+    """
     if rate_bytes_per_s == math.inf:
         return None
-    return KernelLink(rate_bytes_per_s) if _by_kernel else Bucket(rate_bytes_per_s)
+    shared = None if resource is None else SharedLink(rate_bytes_per_s, resource)
+    if _by_kernel:
+        return KernelLink(rate_bytes_per_s, shared)
+    return shared or Bucket(rate_bytes_per_s)
+
+
+def link_from(rate_bytes_per_s: float, start_s: float) -> Bucket | KernelLink | None:
+    """Make a link of a rate for one message that may begin at a moment; wait for it if need be."""
+    if rate_bytes_per_s == math.inf:
+        return None
+    if _by_kernel:
+        pad_until(start_s)
+        return KernelLink(rate_bytes_per_s)
+    return Granted(rate_bytes_per_s, start_s)
 
 
 @contextmanager

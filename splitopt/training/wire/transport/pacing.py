@@ -108,3 +108,15 @@ class Bucket:
     def wait_until(self, moment_s: float) -> None:
         """Sleep until a moment of the bucket's clock."""
         pad_until(moment_s, self.now, self.sleep)
+
+
+class Granted(Bucket):
+    """A link for one message that may begin at a moment, which somebody else has settled."""
+
+    def __init__(self, rate_bytes_per_s: float, start_s: float) -> None:
+        super().__init__(rate_bytes_per_s)
+        self.start_s = start_s
+
+    def lease(self, size: int) -> Lease:
+        """Take the link from that moment on, even if it is just over."""
+        return Lease(self.start_s, self.rate, size)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,14 +70,14 @@ def scheme_of(make, options, cuts=CUTS, criterion=nn.functional.cross_entropy, *
 class Threads:
     """All parties but rank 0, each with a scheme of its own; errors are kept."""
 
-    def __init__(self, scheme_for, planned, port, token):
+    def __init__(self, scheme_for, planned, port, token, timed=timing):
         self.errors = {}
         count = len(planned.owner_names) + len(planned.node_names)
 
         def follow(rank, scheme_for=scheme_for):
             try:
                 with join("127.0.0.1", port, token, rank, {}, 20.0) as channel:
-                    take_part(scheme_for(rank), rank, channel, lambda s: timing(planned, s), token)
+                    take_part(scheme_for(rank), rank, channel, lambda s: timed(planned, s), token)
             except Exception as error:
                 self.errors[rank] = error
 
@@ -95,8 +96,41 @@ class Threads:
             assert not thread.is_alive()
 
 
-def run(make, options, planned, rounds=2, scale=1.0, cuts=CUTS, criteria=None, again=(), **model):
+def with_channels(found):
+    """Let all owners share one uplink and one downlink, instead of a link for each."""
+
+    def shared(number, leg, way):
+        outward = number in (0, way.last_part)
+        ends = tuple(
+            replace(end, resource="uplink" if outward else "downlink", kind="channel")
+            if end.kind == "owner link"
+            else end
+            for end in leg.ends
+        )
+        return replace(leg, ends=ends)
+
+    ways = tuple(
+        replace(way, legs=tuple(shared(number, leg, way) for number, leg in enumerate(way.legs)))
+        for way in found.ways
+    )
+    return replace(found, ways=ways)
+
+
+def run(
+    make,
+    options,
+    planned,
+    rounds=2,
+    scale=1.0,
+    cuts=CUTS,
+    criteria=None,
+    again=(),
+    timed=timing,
+    **model,
+):
     """Train over connections; give the scheme, the leader and the tallies.
+
+    ``timed`` says what the pipeline takes at a scale.
 
     ``criteria`` are losses of single ranks, which then may end as they like; the ranks ``again``
     are started anew, and without such a loss, after the first round.
@@ -110,13 +144,13 @@ def run(make, options, planned, rounds=2, scale=1.0, cuts=CUTS, criteria=None, a
         other_weights = model | {"seed": 9}
         return scheme_of(make, options, cuts, criteria.get(rank) or usual, **other_weights)
 
-    threads = Threads(scheme_for, planned, listener.port, token)
+    threads = Threads(scheme_for, planned, listener.port, token, timed)
     scheme = scheme_of(make, options, cuts, **model)
     try:
         with Crew(listener, names, {}) as crew:
             crew.wait(20)
             deadline = Deadline(None, 20.0)
-            leader = Pipeline(scheme, timing(planned, scale), crew, deadline)
+            leader = Pipeline(scheme, timed(planned, scale), crew, deadline)
             tallies = []
             for number in range(rounds):
                 tallies.append(leader.round(number))
@@ -147,8 +181,11 @@ def assert_same_state(one, other):
             {"batch_norm": True, "dropout": 0.4},
         ),
         (Options(weights="uniform", order="shuffled", local_steps=3), {"batch_norm": True}),
+        (Options(momentum=0.9), {"frozen": (0, 1), "batch_norm": True}),
+        (Options(optimizer="adam"), {"frozen": (0,), "adapter": 2, "dropout": 0.4}),
+        (Options(batch_norm="frozen"), {"frozen": (7,), "batch_norm": True}),
     ],
-    ids=["sgd", "momentum", "adam", "shuffled"],
+    ids=["sgd", "momentum", "adam", "shuffled", "first frozen", "adapter", "last frozen"],
 )
 def test_as_in_one_process_bit_by_bit(make, options, model):
     scheme, _, tallies = run(make, options, system(), **model)
@@ -188,6 +225,41 @@ def test_the_route_is_the_simulators(make, links, duplex):
         assert len(computed) == 2 * planned.batches_per_owner.sum()
         for one, after in itertools.pairwise(computed):
             assert after.start_s >= one.end_s
+
+
+@pytest.mark.parametrize("links", ["uniform", "nic", "serial"])
+def test_channels_of_all_owners_carry_one_message_at_a_time(make, links):
+    """First come, first served: no two messages overlap, and each takes its planned time.
+
+    What is learned is the same, and so are the tasks, with the channels instead of the links.
+    """
+    planned, options = system(links), Options(momentum=0.9)
+    scheme, leader, _ = run(
+        make,
+        options,
+        planned,
+        rounds=1,
+        scale=3.0,
+        timed=lambda p, s=1.0: with_channels(timing(p, s)),
+    )
+    alone = scheme_of(make, options)
+    alone.round(0)
+    assert_same_state(scheme, alone)
+    measured, batches = leader.timelines[0], planned.batches_per_owner
+    assert len(measured) == len(leader.timing.predicted)
+    assert not any(task.resource.endswith(" link") for task in measured)
+    for name, moved in (
+        ("uplink", planned.owners.to_first_s + planned.owners.to_last_s),
+        ("downlink", planned.owners.from_last_s + planned.owners.from_first_s),
+    ):
+        tasks = sorted((t.start_s, t.end_s) for t in measured if t.resource == name)
+        assert len(tasks) == 2 * batches.sum()
+        late = [one[1] - after[0] > 1 * MS for one, after in itertools.pairwise(tasks)]
+        assert sum(late) <= len(late) / 5  # only where this host was late with the one before
+        # of whole batches: the last one of an owner is smaller
+        whole = float(((SIZES / np.array(BATCH)) * moved).sum())
+        assert sum(end - start for start, end in tasks) >= 0.95 * whole
+        assert measured.makespan_s >= whole
 
 
 def test_one_node_and_three(make):

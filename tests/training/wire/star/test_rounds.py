@@ -101,9 +101,41 @@ def test_bytes_are_those_of_the_tally(wired, name):
     parameters = sum(p.numel() * 4 for module in own for p in module.parameters())
     buffers = sum(b.numel() * b.element_size() for module in own for b in module.buffers())
     assert sent["model"] == 2 * parameters
-    assert traffic.model_down + traffic.model_up == 2 * (parameters + buffers)
+    assert traffic.model_down + traffic.model_up == 2 * parameters
+    assert traffic.statistics == 2 * buffers
     assert set(sent) <= {"begin", "model", "labels", "smashed", "stream", "gradient", "state"}
     assert planned_bytes(wired.programs[name])["smashed"] == sent["smashed"]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=IDS)
+@pytest.mark.parametrize("frozen", [(0,), (0, 2), (4, 5)], ids=["first", "two", "server"])
+@pytest.mark.parametrize("name", ["splitfed_v1", "clustered"])
+def test_frozen_layers_are_those_of_one_process(wired, name, frozen, options):
+    """They come from the server, once, and nothing of them travels in a round.
+
+    By shapes: the first layer has 8 x (9 + 1) weights and 2 x 8 of batch normalisation, of 4 B.
+    """
+    wanted = wired.scheme_of(name, options, frozen=frozen)
+    tallies = [wanted.round(number) for number in range(2)]
+    wired.train(name, options, frozen=frozen)
+    assert wired.errors == {}
+    wired.assert_same_state(wired.scheme, wanted)
+    assert wired.tallies == tallies
+    sent = wired.server.sent_bytes
+    first = 4 * (8 * 10 + 16)
+    own = [wired.server.copy(n).parts[0].module for n in range(3)]
+    trained = sum(4 * p.numel() for m in own for p in m.parameters() if p.requires_grad)
+    assert sent["model"] == 2 * 2 * trained
+    if name == "clustered":
+        assert trained == (0 if 0 in frozen else 3 * first)
+        if 0 in frozen:
+            assert sent["gradient"] == 0
+            phases = {task.phase for task in wired.server.timelines[0]}
+            gone = {"gradient download", "device backward", "model broadcast", "model upload"}
+            assert not phases & gone
+    fixed = sum(4 * p.numel() for m in own for p in m.parameters() if not p.requires_grad)
+    statistics = 4 * 16 + 8 if options.batch_norm == "frozen" else 0
+    assert sent["setup"] == fixed + 3 * statistics
 
 
 def test_rounds_of_an_uncertain_plan_have_their_own_clusters(wired):

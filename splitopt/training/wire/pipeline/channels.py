@@ -1,0 +1,110 @@
+"""The uplink and the downlink that all owners of a pipeline share: one message at a time on each.
+
+Senders are processes of their own, so that rank 0 holds both channels. Whoever has a message for
+one asks rank 0 for it, and is told when it may begin: first come, first served, each message at the
+full rate. A message ends as planned once it has begun, so that nobody need give a channel back, and
+a sender that dies in the middle of one keeps nobody waiting for longer than that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from splitopt.training.wire.pipeline.messages import whole_number
+from splitopt.training.wire.pipeline.timing import Leg, PipelineTiming
+from splitopt.training.wire.transport.channel import Channel
+from splitopt.training.wire.transport.clocks import SAME_CLOCK, Offset
+from splitopt.training.wire.transport.errors import ChannelClosedError, FrameError
+
+RESERVE, RESERVED = "reserve", "reserved"
+
+
+def channel_end(leg: Leg) -> int | None:
+    """Say at which end of a leg there is a channel of all owners, 0 the sender's; None at none."""
+    ends = [end for end, occupied in enumerate(leg.ends) if occupied.kind == "channel"]
+    return ends[0] if ends else None
+
+
+class Channels:
+    """What rank 0 knows of both channels in a round.
+
+    Parameters
+    ----------
+    timing
+        Of the plan.
+    """
+
+    def __init__(self, timing: PipelineTiming) -> None:
+        self._timing = timing
+        self._free_s: dict[str, float] = {}
+
+    def clear(self) -> None:
+        """Forget the messages of an earlier round."""
+        self._free_s.clear()
+
+    def reserve(
+        self, fields: Mapping[str, Any], now_s: float, offset: Offset = SAME_CLOCK
+    ) -> tuple[int, float]:
+        """Give the owner whose message is meant, and when it may begin.
+
+        Parameters
+        ----------
+        fields
+            Of a `request`.
+        now_s
+            By the clock of rank 0; nobody wants a channel for later than a message takes from now.
+        offset
+            Of the clock of whoever asks.
+
+        Raises
+        ------
+        FrameError
+            There is no such message.
+        """
+        owner = whole_number(fields, "owner", 0, len(self._timing.ways))
+        legs = self._timing.ways[owner].legs
+        leg = legs[whole_number(fields, "leg", 0, len(legs))]
+        end, size = channel_end(leg), whole_number(fields, "bytes")
+        wanted_s = fields.get("wanted_s")
+        if end is None or size > leg.planned_bytes:
+            raise FrameError("a message for a channel that the plan does not have")
+        taken_s = leg.seconds(end, size)
+        whole_s = sum(occupied.seconds for occupied in leg.ends) + leg.delay_s
+        if not isinstance(wanted_s, float) or not math.isfinite(wanted_s):
+            raise FrameError("a channel that is wanted at no moment")
+        name = leg.ends[end].resource
+        free_s = self._free_s.get(name, -math.inf)
+        start_s = max(free_s, min(offset.own(wanted_s), now_s + whole_s))
+        self._free_s[name] = start_s + taken_s
+        return owner, start_s
+
+
+def request(owner: int, leg: int, size: int, wanted_s: float) -> dict[str, Any]:
+    """Give the fields of a message that asks for a channel, by one's own clock."""
+    return {"owner": owner, "leg": leg, "bytes": size, "wanted_s": wanted_s}
+
+
+def answer(control: Channel) -> float:
+    """Wait for the answer of rank 0; give when the message may begin, by one's own clock.
+
+    Raises
+    ------
+    ChannelClosedError
+        The run has ended.
+    FrameError
+        It is no answer.
+    """
+    message = control.receive()
+    if message.kind == "end":
+        raise ChannelClosedError("the run has ended")
+    return granted(message.kind, message.fields, control)
+
+
+def granted(kind: str, fields: Mapping[str, Any], control: Channel) -> float:
+    """Read an answer of rank 0; for result and errors see `answer`."""
+    start_s = fields.get("start_s")
+    if kind != RESERVED or not isinstance(start_s, float) or not math.isfinite(start_s):
+        raise FrameError(f"a message {kind[:80]!r} where the word for a channel was due")
+    return control.offset.own(start_s)
