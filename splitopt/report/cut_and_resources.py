@@ -49,7 +49,9 @@ def content(plan: Plan) -> Content:
         rows=tuple(_worth(row, unit) for row in prediction["worth"]),
         main=False,
     )
-    return Content(tuple(_facts(prediction)), (devices, worth), (_chart(prediction["devices"]),))
+    return Content(
+        tuple(_facts(prediction, unit)), (devices, worth), (_chart(prediction["devices"]),)
+    )
 
 
 def _chart(devices: list[Any]) -> Figure:
@@ -74,7 +76,7 @@ def _row(device: Any) -> dict[str, str]:
     }
 
 
-def _facts(prediction: Any) -> list[tuple[str, str]]:
+def _facts(prediction: Any, unit: str) -> list[tuple[str, str]]:
     narrow = prediction["bottleneck"]
     energy = prediction.get("energy_j")
     spent = [] if energy is None else [("Energy of the devices", f"{seconds(energy)} J a round")]
@@ -82,13 +84,32 @@ def _facts(prediction: Any) -> list[tuple[str, str]]:
         ("Round time (slowest device)", f"{seconds(prediction['round_s'])} s"),
         ("Sum over devices", f"{seconds(prediction['total_s'])} s"),
         ("Whole training", f"{seconds(prediction['training_s'])} s"),
-        (
-            "Bottleneck",
-            f"{narrow['device']}, {narrow['phase']}: {seconds(narrow['phase_s'])} s, "
-            f"{percent(narrow['fraction_of_round'])} % of its round",
-        ),
+        ("Bottleneck", _bottleneck(narrow, unit)),
+        ("Slowest device", _slowest(narrow, len(prediction["devices"]))),
         *spent,
     ]
+
+
+def _bottleneck(narrow: Any, unit: str) -> str:
+    """Say what would help most, as the table of what more is worth has it."""
+    if "helps_most" not in narrow:  # a plan of an older version
+        return f"{narrow['device']}, {narrow['phase']}"
+    if narrow["helps_most"] is None:
+        return "none, no resource is in use"
+    return (
+        f"{narrow['helps_most']}: 1 % more saves {seconds(narrow['saved_per_percent'])} {unit}, "
+        "more than of anything else"
+    )
+
+
+def _slowest(narrow: Any, devices: int) -> str:
+    together = narrow.get("slowest_devices", 1)
+    if together > 1:
+        return f"{together} of {devices} end together, as divided shares let them"
+    return (
+        f"{narrow['device']}; its longest part is {narrow['phase']}, "
+        f"{seconds(narrow['phase_s'])} s, {percent(narrow['fraction_of_round'])} % of its round"
+    )
 
 
 def _worth(row: Any, saved: str) -> dict[str, str]:

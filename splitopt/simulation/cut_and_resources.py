@@ -3,6 +3,7 @@
 A device downloads its part of the model; for every batch it computes forward, uploads the smashed
 data, waits for its share of the server, downloads the gradient and computes backward; at the end it
 uploads its part of the model. Shares are its own all the time, so that nobody waits for anybody.
+Links that no two devices share are resources of their own, and taken as a whole.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ PHASES = (
     "device backward",
     "model upload",
 )
+_SAME = 1e-9
+"""Relative difference up to which two devices end together."""
 MOST_TASKS = 200_000
 """Above this, the batches of a device are shown as one per epoch, or as one in all."""
 
@@ -42,19 +45,19 @@ def replay(problem: CutAndResources, decision: CutAndResourcesDecision, setting:
     )
     seconds = _by_task_kind(problem, decision, setting, phases)
     rounds, detail = _batches(setting, devices)
-    shared = ("downlink", "uplink", "server")
-    place = {name: devices + index for index, name in enumerate(shared)}
+    resources = [Resource(name, "device") for name in names]
+    if problem.shared_links:
+        resources += [Resource("downlink", "link"), Resource("uplink", "link")]
+    else:
+        resources += [link_of(way, name) for name in names for way in ("downlink", "uplink")]
+    server = len(resources)
+    resources.append(Resource("server", "server"))
     rows, taken = [], []
     for n in range(devices):
-        where = (
-            (place["downlink"], decision.download_share[n]),
-            (n, 1.0),
-            (place["uplink"], decision.upload_share[n]),
-            (place["server"], decision.server_share[n]),
-            (place["downlink"], decision.download_share[n]),
-            (n, 1.0),
-            (place["uplink"], decision.upload_share[n]),
-        )
+        down, up = (devices, decision.download_share[n]), (devices + 1, decision.upload_share[n])
+        if not problem.shared_links:
+            down, up = (devices + 2 * n, 1.0), (devices + 2 * n + 1, 1.0)
+        where = (down, (n, 1.0), up, (server, decision.server_share[n]), down, (n, 1.0), up)
         weights, last = rounds[n], len(rounds[n]) - 1
         for batch, weight in enumerate(weights):
             for phase, (resource, share) in enumerate(where):
@@ -67,7 +70,7 @@ def replay(problem: CutAndResources, decision: CutAndResourcesDecision, setting:
     factors = drawn(len(rows), setting.noise, setting.seed)
     start, end = side_by_side(rows, durations, factors)
     timeline = make_timeline(
-        [*(Resource(name, "device") for name in names), *_shared_resources()],
+        resources,
         PHASES,
         names,
         rows,
@@ -76,19 +79,22 @@ def replay(problem: CutAndResources, decision: CutAndResourcesDecision, setting:
         {"problem": problem.name, "noise": setting.noise, "seed": setting.seed},
     )
     latencies = phases.sum(axis=1)
-    slowest = int(latencies.argmax())
-    longest = int(phases[slowest].argmax())
+    last = np.flatnonzero(latencies >= latencies.max() * (1 - _SAME))
+    longest = MODEL_PHASES[int(phases[last[0]].argmax())]
     return Replay(
         timeline=timeline,
         span="a round",
         forecasts=(Forecast("the plan's model (DP-MORA Eq. 12)", float(latencies.max())),),
-        binding=f"{names[slowest]}, {MODEL_PHASES[longest]}",
+        binding=f"{names[last[0]]}, {longest}"
+        if len(last) == 1
+        else f"{len(last)} of {devices} devices, which end together",
         facts=(("Shown", detail),),
     )
 
 
-def _shared_resources() -> list[Resource]:
-    return [Resource("downlink", "link"), Resource("uplink", "link"), Resource("server", "server")]
+def link_of(way: str, device: str) -> Resource:
+    """Return the downlink or uplink that is a device's own."""
+    return Resource(f"{way} of {device}", f"own {way}")
 
 
 def _by_task_kind(
