@@ -8,6 +8,7 @@ import numpy as np
 
 from splitopt.latency.split_federated import link_rate, single_server
 from splitopt.planning.links import describe_links
+from splitopt.problems.base import IntArray
 from splitopt.problems.cut_and_resources import (
     PHASES,
     CutAndResources,
@@ -59,8 +60,8 @@ def predict(
         for n, name in enumerate(names)
     ]
     phase = int(phases[slowest].argmax())
-    worth = _worth(problem, decision, scenario)
-    most = max(worth, key=lambda row: float(row["per_percent"]))
+    worth = worth_rows(problem, decision.cut, scenario)
+    most = _largest(worth)
     energy = {}
     if problem.device_w is not None and problem.radio_w is not None:
         joule = problem.energy(decision)
@@ -89,8 +90,17 @@ def predict(
     }
 
 
-def _worth(
-    problem: CutAndResources, decision: CutAndResourcesDecision, scenario: Scenario
+def most_worth(problem: CutAndResources, cuts: IntArray, scenario: Scenario) -> dict[str, Any]:
+    """Return the row of `worth_rows` that saves most."""
+    return _largest(worth_rows(problem, cuts, scenario))
+
+
+def _largest(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return max(rows, key=lambda row: float(row["per_percent"]))
+
+
+def worth_rows(
+    problem: CutAndResources, cuts: IntArray, scenario: Scenario
 ) -> list[dict[str, Any]]:
     """Say what one more unit of each resource saves of the objective, shares chosen anew.
 
@@ -100,7 +110,7 @@ def _worth(
     of a group all devices are meant, each with so much more.
     """
     server, groups = single_server(scenario), scenario.devices
-    saved = marginal_values(problem, decision.cut)
+    saved = marginal_values(problem, cuts)
     edges = np.cumsum([0, *(group.count for group in groups)])[:-1]
     found = []
     for i, way in enumerate(_WAYS):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from splitopt.latency.split_federated import traffic_bits
+from splitopt.latency.split_federated import task_fractions
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources import PHASES as MODEL_PHASES
 from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
@@ -105,23 +105,11 @@ def _by_task_kind(
 ) -> FloatArray:
     """Shape (N, 7): seconds of a whole round by `PHASES`; they add up to those of the problem."""
     download, device, upload, server = phases.T
-    model_down, model_up, forward = (np.zeros(problem.devices) for _ in range(3))
+    model_down = model_up = forward = np.zeros(problem.devices)
     if setting.scenario is not None and setting.profile is not None:
-        profile, at = setting.profile, decision.cut - 1
-        samples = np.array([d.samples for d in setting.scenario.fleet()], dtype=np.float64)
-        epochs = setting.scenario.training.epochs
-        model = profile.device_model_bytes[at]
-        alone = traffic_bits(model, 0.0, samples, epochs)
-        for part, crossing in (
-            (model_down, profile.gradient_bytes),
-            (model_up, profile.smashed_bytes),
-        ):
-            whole = traffic_bits(model, crossing[at], samples, epochs)
-            part[:] = np.divide(alone, whole, out=np.zeros_like(whole), where=whole > 0)
-        there, back = profile.device_forward_flop[at], profile.device_backward_flop[at]
-        forward[:] = np.divide(
-            there, there + back, out=np.zeros_like(there), where=there + back > 0
-        )
+        columns = (decision.cut - 1)[:, None]
+        parts = task_fractions(setting.scenario, setting.profile, columns)
+        model_down, model_up, forward = (part[:, 0] for part in parts)
     return np.stack(
         (
             download * model_down,

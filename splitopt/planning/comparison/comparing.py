@@ -17,11 +17,11 @@ from splitopt.planning.comparison.pipelines import pipeline
 from splitopt.planning.comparison.rows import LABELS, Comparison, SchemeRow, none
 from splitopt.planning.comparison.server_schemes import (
     COMMON_CUT,
-    Ground,
     common_cut,
     dp_mora,
     federated,
 )
+from splitopt.planning.comparison.star_rounds import Ground
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario, Server
 

@@ -57,7 +57,10 @@ class SchemeRow:
     round_cost
         Rent of the server or the nodes for a round.
     limit
-        What takes most of the round.
+        What takes most of the round, where nobody knows what would help most.
+    helps_most, saved_per_percent_s
+        The resource of which more saves most, and s for 1 % more of it: of the round, in
+        ``dp_mora_sum`` of the sum of the devices' rounds.
     rounds, accuracy_s
         Rounds to the accuracy that is wanted, as given, and the seconds they take.
     pareto
@@ -80,6 +83,8 @@ class SchemeRow:
     energy_j: float | None = None
     round_cost: float | None = None
     limit: str | None = None
+    helps_most: str | None = None
+    saved_per_percent_s: float | None = None
     rounds: float | None = None
     accuracy_s: float | None = None
     pareto: bool = False

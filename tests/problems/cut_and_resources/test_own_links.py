@@ -7,7 +7,16 @@ import itertools
 import numpy as np
 import pytest
 
-from splitopt import CutAndResources, InputError, Scenario, load_problem, plan, simulate, solve
+from splitopt import (
+    CapabilityError,
+    CutAndResources,
+    InputError,
+    Scenario,
+    load_problem,
+    plan,
+    simulate,
+    solve,
+)
 from splitopt.solvers import SOLVERS
 
 OBJECTIVES = ("sum", "makespan", "energy", "latency_energy")
@@ -102,9 +111,8 @@ def test_every_solver_sees_the_same_problem(own, name, objective):
     expected = brute_force(problem)
     try:
         result = solve(problem, name, time_limit_s=4.0)
-    except Exception as error:  # a solver that cannot take the problem says so
-        assert type(error).__name__ == "CapabilityError", error
-        return
+    except CapabilityError:  # such as one whose licence is not there
+        pytest.skip("not usable here")
     assert result.is_feasible, result.message
     assert result.objective >= expected * (1 - 1e-7)
     assert result.bound <= expected * (1 + 1e-7)
@@ -249,7 +257,7 @@ def test_worth_is_the_derivative(objective):
 
 
 def test_the_curves_follow():
-    """At a whole cut, the relaxed device curve of own links is that of device and links together."""
+    """The relaxed device curve of own links is that of device and links together."""
     asked = Scenario.load("dp-mora-resnet18")
     own_ = asked.model_copy(update={"links": asked.links.model_copy(update={"shared": False})})
     shared, plain = (CutAndResources.from_scenario(s).plain for s in (asked, own_))
