@@ -156,6 +156,18 @@ def readable_rate(value: float) -> str:
     return f"{value:.4g} bit/s"
 
 
+def readable_work(value: float) -> str:
+    """Write an amount of work in FLOP for people: four digits and a unit that keeps it short.
+
+    >>> readable_work(8.746e13), readable_work(512.0)
+    ('87.46 TFLOP', '512 FLOP')
+    """
+    for unit, size in (("PFLOP", 1e15), ("TFLOP", 1e12), ("GFLOP", 1e9), ("MFLOP", 1e6)):
+        if value >= size:
+            return f"{value / size:.4g} {unit}"
+    return f"{value:.4g} FLOP"
+
+
 @cache
 def _registry() -> Any:
     """Build the registry at first use: nothing is imported or parsed before."""

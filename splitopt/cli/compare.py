@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from splitopt.cli import options as shared
+from splitopt.errors import InputError
 
 
 def command(
@@ -29,11 +31,12 @@ def command(
         ),
     ] = None,
     sweep: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--sweep",
             metavar="FIELD=V1,V2,...",
-            help="Compare for each value of a field, such as links.uplink or devices.*.count.",
+            help="Compare for each value of a field, such as links.uplink or devices.*.count; "
+            "given twice, for each pair of values of two fields.",
         ),
     ] = None,
     time_limit: shared.TimeLimit = shared.DEFAULT_TIME_LIMIT_S,
@@ -45,20 +48,27 @@ def command(
     Example: splitopt compare fleet.yaml --sweep "links.uplink=10 Mbit/s,100 Mbit/s"
     """
     from splitopt.planning.comparison.comparing import compare_schemes, load_rounds
-    from splitopt.planning.comparison.sweeping import read_sweep, sweep_field
+    from splitopt.planning.comparison.grid import Grid, sweep_grid
+    from splitopt.planning.comparison.sweeping import Sweep, read_sweep, sweep_field
     from splitopt.scenario import Scenario
 
     shared.check_outputs(scenario, output, report)
     given = Scenario.load(scenario)
     wanted = None if rounds is None else load_rounds(rounds)
-    field, values = read_sweep(sweep) if sweep else ("", [])
+    fields = [read_sweep(text) for text in sweep or []]
+    if len(fields) > 2:
+        raise InputError(f"--sweep is given {len(fields)} times; two fields at once are the most")
     limits: dict[str, Any] = {"rounds": wanted, "time_limit_s": time_limit, "seed": seed}
-    swept = None
+    swept: Sweep | Grid | None = None
     with shared.waiting("comparing schemes", silent=as_json):
         found = compare_schemes(given, **limits)
-    if sweep:
-        with shared.waiting(f"comparing schemes for {len(values)} values", silent=as_json):
-            swept = sweep_field(given, field, values, **limits)
+    if fields:
+        points = math.prod(len(values) for _, values in fields)
+        with shared.waiting(f"comparing schemes at {points} points", silent=as_json):
+            if len(fields) == 1:
+                swept = sweep_field(given, *fields[0], **limits)
+            else:
+                swept = sweep_grid(given, *fields, **limits)
     document = {"format": "splitopt-comparison", "version": 1, **found.to_dict()}
     if swept is not None:
         document["sweep"] = swept.to_dict()

@@ -7,7 +7,7 @@ from typing import Any
 from splitopt.plans import Plan
 from splitopt.report.charts import stacked_bars
 from splitopt.report.content import Column, Content, Figure, Table
-from splitopt.report.numbers import percent, seconds
+from splitopt.report.numbers import duration, percent, seconds
 
 PHASES = ("download_s", "device_s", "upload_s", "server_s")
 _MOST_BARS = 60
@@ -81,9 +81,9 @@ def _facts(prediction: Any, unit: str) -> list[tuple[str, str]]:
     energy = prediction.get("energy_j")
     spent = [] if energy is None else [("Energy of the devices", f"{seconds(energy)} J a round")]
     return [
-        ("Round time (slowest device)", f"{seconds(prediction['round_s'])} s"),
-        ("Sum over devices", f"{seconds(prediction['total_s'])} s"),
-        ("Whole training", f"{seconds(prediction['training_s'])} s"),
+        ("Round time (slowest device)", duration(prediction["round_s"])),
+        ("Sum over devices", duration(prediction["total_s"])),
+        ("Whole training", duration(prediction["training_s"])),
         ("Bottleneck", _bottleneck(narrow, unit)),
         ("Slowest device", _slowest(narrow, len(prediction["devices"]))),
         *spent,

@@ -11,10 +11,10 @@ import numpy as np
 
 from splitopt.errors import CapabilityError, InfeasibleError, InputError, SolveError
 from splitopt.files import parse_yaml, read_text
-from splitopt.planning.comparison.advice import advise
+from splitopt.planning.comparison.advice import advise, unequal_rounds
 from splitopt.planning.comparison.clusters import clustered
 from splitopt.planning.comparison.pipelines import pipeline
-from splitopt.planning.comparison.rows import LABELS, Comparison, SchemeRow, none
+from splitopt.planning.comparison.rows import LABELS, LEARNS_AS, Comparison, SchemeRow, none
 from splitopt.planning.comparison.server_schemes import (
     COMMON_CUT,
     common_cut,
@@ -22,6 +22,7 @@ from splitopt.planning.comparison.server_schemes import (
     federated,
 )
 from splitopt.planning.comparison.star_rounds import Ground
+from splitopt.planning.links import describe_links, unused_in_clusters
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario, Server
 
@@ -45,7 +46,8 @@ def compare_schemes(
     scenario
         The fleet; schemes that need more than it says are listed with what they need.
     rounds
-        Scheme, a key of `LABELS` -> rounds to the accuracy that is wanted.
+        Scheme, a key of `LABELS` -> rounds to the accuracy that is wanted. What is given for a
+        scheme holds for those that learn the same bit for bit, unless they have other numbers.
     time_limit_s
         For all solvers together.
     seed
@@ -57,9 +59,12 @@ def compare_schemes(
         The model cannot be loaded, or `rounds` is not what it should be.
     """
     checked = {} if rounds is None else check_rounds(rounds, "rounds")
+    told = unequal_rounds(checked)
+    checked = _for_all(checked)
     profile = scenario.load_model()
     share = None if time_limit_s is None else time_limit_s / len(SOLVED)
     served, notes = _with_server(scenario)
+    notes = [describe_links(scenario), *told, *notes]
     ground = _attempt(lambda: Ground.of(served, profile))
 
     def with_ground(scheme: str, act: Callable[[Ground], SchemeRow]) -> SchemeRow:
@@ -75,6 +80,16 @@ def compare_schemes(
     ]
     rows.append(_row("mp_sl", lambda: pipeline(scenario, profile, share, seed)))
     return _ranked(scenario, profile, rows, checked, notes)
+
+
+def _for_all(rounds: Mapping[str, float]) -> dict[str, float]:
+    """Add the schemes that learn as others whose rounds are known and equal."""
+    found = dict(rounds)
+    for scheme in LABELS:
+        alike = {value for other, value in rounds.items() if LEARNS_AS[other] == LEARNS_AS[scheme]}
+        if len(alike) == 1:
+            found.setdefault(scheme, *alike)
+    return found
 
 
 def _common(scheme: str) -> Callable[[Ground], SchemeRow]:
@@ -155,6 +170,8 @@ def _ranked(
     said = list(notes)
     if by_accuracy and (missing := [row.label for row in marked if row.accuracy_s is None]):
         said.append(f"no rounds are given for {', '.join(missing)}: ranked last, by their round")
+    if scenario.clusters is not None:
+        said += unused_in_clusters(scenario)
     if scenario.spectrum is not None and scenario.spectrum.fading != "awgn":
         said.append(
             "only CPSL's subcarriers fade here; the other schemes take the mean signal-to-noise "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -17,6 +17,15 @@ LABELS = {
     "mp_sl": "MP-SL",
 }
 """Scheme -> what people call it, in the order in which they are tried."""
+
+CLOSE = 1.02
+"""Within 2 % is called a tie everywhere: the models are not better than that."""
+
+LEARNS_AS = {scheme: scheme for scheme in LABELS} | dict.fromkeys(
+    ("fl", "sflv1", "dp_mora_sum", "dp_mora_makespan", "mp_sl"), "fl"
+)
+"""Scheme -> the one whose rounds it equals bit for bit: all of these train copies of the whole
+model and average them, and where a copy is cut changes nothing of what is learned."""
 
 Status = Literal["feasible", "infeasible", "no_solution", "not_comparable"]
 
@@ -95,6 +104,11 @@ class SchemeRow:
         return LABELS[self.scheme]
 
     @property
+    def learns_as(self) -> str:
+        """The scheme whose rounds bring the same progress, bit for bit; see `LEARNS_AS`."""
+        return LEARNS_AS[self.scheme]
+
+    @property
     def ranked_by(self) -> float:
         """Seconds to the accuracy where rounds are given, else seconds of a round."""
         found = self.round_s if self.accuracy_s is None else self.accuracy_s
@@ -144,6 +158,21 @@ class Comparison:
             "advice": self.advice,
             "notes": list(self.notes),
         }
+
+
+def tied(ranked: Sequence[SchemeRow]) -> tuple[SchemeRow, ...]:
+    """Return the rows that tie with the first of some ranked ones, which is not among them."""
+    return tuple(row for row in _alike(ranked) if row.ranked_by < CLOSE * ranked[0].ranked_by)
+
+
+def behind(ranked: Sequence[SchemeRow]) -> tuple[SchemeRow, ...]:
+    """Return the rows that are clearly behind the first of some ranked ones."""
+    return tuple(row for row in _alike(ranked) if row.ranked_by >= CLOSE * ranked[0].ranked_by)
+
+
+def _alike(ranked: Sequence[SchemeRow]) -> list[SchemeRow]:
+    """Return the rows after the first that are ranked by the same as it."""
+    return [r for r in ranked[1:] if (r.accuracy_s is None) == (ranked[0].accuracy_s is None)]
 
 
 def unsolved(scheme: str, result: Mapping[str, Any]) -> SchemeRow:
