@@ -21,6 +21,7 @@ from splitopt.problems.cut_and_resources.tables import (
 )
 from splitopt.problems.cut_and_resources.tradeoffs import marginal_values
 from splitopt.profiles import ModelProfile
+from splitopt.profiles.provenance import GUESS
 from splitopt.scenario import Device, Scenario
 
 _WAYS: tuple[Literal["downlink", "uplink"], ...] = ("downlink", "uplink")
@@ -75,6 +76,7 @@ def predict(
         "total_s": float(latencies.sum()),
         "training_s": float(latencies[slowest] * scenario.training.rounds),
         **energy,
+        **leakage_of(problem, decision, scenario, profile),
         "bottleneck": {
             "device": names[slowest],
             "phase": PHASES[phase],
@@ -87,6 +89,33 @@ def predict(
             "saved_per_percent": most["per_percent"],
         },
         "worth": worth,
+    }
+
+
+def leakage_of(
+    problem: CutAndResources,
+    decision: CutAndResourcesDecision,
+    scenario: Scenario,
+    profile: ModelProfile,
+) -> dict[str, Any]:
+    """Return what the cuts leak, how that is known, and which devices the limit binds.
+
+    A limit binds a device whose next shallower cut it alone rules out. Empty without a leakage.
+    """
+    if profile.leakage is None:
+        return {}
+    at, limits, fleet = decision.cut - 1, leakage_limits(scenario), scenario.fleet()
+    fits = allowed_by_memory(fleet, profile)
+    above = np.maximum(at - 1, 0)
+    bound = (at > 0) & (profile.leakage[above] > limits) & fits[np.arange(problem.devices), above]
+    strictest = float(limits.min())
+    return {
+        "leakage": {
+            "largest": float(profile.leakage[at].max()),
+            "state": profile.state_of("leakage"),
+            "limit": strictest if np.isfinite(strictest) else None,
+            "bound_devices": [fleet[n].name for n in np.flatnonzero(bound)],
+        }
     }
 
 
@@ -168,7 +197,7 @@ def explain_infeasible(
         return (
             f"no cut of {profile.name} meets the leakage limit {limits.min():g} (devices {names}); "
             f"the lowest that can be reached is {profile.leakage[cut]:.6g} at cut {cut + 1} "
-            f"({profile.layers[cut]}): raise the limit to that"
+            f"({profile.layers[cut]}){_guess(profile)}: raise the limit to that"
         )
     fits = allowed_by_memory(fleet, profile)
     if stuck.size and not (fits[stuck] & within).any():
@@ -184,6 +213,10 @@ def explain_infeasible(
             f"{first.name} would need {least / 2**20:,.1f} MiB at batch size {first.batch_size}"
         )
     return None
+
+
+def _guess(profile: ModelProfile) -> str:
+    return ", which is a guess" if profile.state_of("leakage") == GUESS else ""
 
 
 def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:

@@ -15,6 +15,7 @@ from splitopt.planning import (
     cut_under_uncertainty,
     pipeline_partition,
 )
+from splitopt.planning.guesses import guess_notes
 from splitopt.plans import Plan
 from splitopt.problems.base import Problem
 from splitopt.problems.registry import problem_class
@@ -139,7 +140,11 @@ def _envelope(
         decision=None if decision is None else decision.to_dict(),
         prediction=prediction,
         result=summary,
-        notes=(*said, *explainer.notes(scenario, profile)),
+        notes=(
+            *said,
+            *explainer.notes(scenario, profile),
+            *guess_notes(scenario, profile, prediction),
+        ),
     )
 
 

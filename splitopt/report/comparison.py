@@ -50,7 +50,11 @@ def ranked_table(comparison: Comparison) -> Table:
     rows = comparison.feasible
     fields = [field for field in _FIELDS if any(getattr(r, field[0]) is not None for r in rows)]
     columns = [Column("rank", "#"), Column("label", "Scheme", text=True)]
-    columns += [Column(name, heading) for name, heading, _ in fields]
+    guessed = set(comparison.guesses)
+    columns += [
+        Column(name, f"{heading} (guess)" if name in guessed else heading)
+        for name, heading, _ in fields
+    ]
     columns += [] if all(row.proved for row in rows) else [Column("gap", "Gap")]
     columns.append(Column("cut", "Cut", text=True))
     shown = [

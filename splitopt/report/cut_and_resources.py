@@ -87,7 +87,19 @@ def _facts(prediction: Any, unit: str) -> list[tuple[str, str]]:
         ("Bottleneck", _bottleneck(narrow, unit)),
         ("Slowest device", _slowest(narrow, len(prediction["devices"]))),
         *spent,
+        *_leakage(prediction.get("leakage")),
     ]
+
+
+def _leakage(found: Any) -> list[tuple[str, str]]:
+    """Say what the cuts leak where a limit is set, and that it is a guess where it is one."""
+    if found is None or found["limit"] is None:
+        return []
+    guess = " (a guess)" if found["state"] == "guess" else ""
+    bound = len(found["bound_devices"])
+    binds = f"binds {bound} of the devices" if bound else "binds none of the devices"
+    text = f"at most {found['largest']:.3f}{guess}; the limit of {found['limit']:g} {binds}"
+    return [("Leakage", text)]
 
 
 def _bottleneck(narrow: Any, unit: str) -> str:

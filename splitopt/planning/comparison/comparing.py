@@ -22,6 +22,7 @@ from splitopt.planning.comparison.server_schemes import (
     federated,
 )
 from splitopt.planning.comparison.star_rounds import Ground
+from splitopt.planning.guesses import guess_notes, guessed_numbers
 from splitopt.planning.links import describe_links, unused_in_clusters
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario, Server
@@ -177,8 +178,20 @@ def _ranked(
             "only CPSL's subcarriers fade here; the other schemes take the mean signal-to-noise "
             "ratio of the whole band"
         )
+    guesses = tuple(
+        name
+        for name in guessed_numbers(scenario, profile)
+        if any(getattr(row, name) is not None for row in feasible)
+    )
+    said += guess_notes(scenario, profile, leakage_is_shown="leakage" in guesses)
     return Comparison(
-        scenario.name, profile.name, ranked, by_accuracy, advise(ranked, by_accuracy), tuple(said)
+        scenario.name,
+        profile.name,
+        ranked,
+        by_accuracy,
+        advise(ranked, by_accuracy),
+        tuple(said),
+        guesses,
     )
 
 

@@ -129,7 +129,8 @@ class Comparison:
     """All schemes on one scenario, the best first, those without a plan last.
 
     ``by_accuracy`` says whether they are ranked by the time to the accuracy that is wanted; schemes
-    without a number of rounds then stand behind those with one.
+    without a number of rounds then stand behind those with one. ``guesses`` are the fields of rows
+    that rest on a guess.
     """
 
     scenario: str
@@ -138,6 +139,7 @@ class Comparison:
     by_accuracy: bool
     advice: str
     notes: tuple[str, ...] = ()
+    guesses: tuple[str, ...] = ()
 
     @property
     def feasible(self) -> tuple[SchemeRow, ...]:
@@ -156,6 +158,7 @@ class Comparison:
             "ranked_by": "accuracy_s" if self.by_accuracy else "round_s",
             "schemes": [{"label": row.label, **asdict(row)} for row in self.rows],
             "advice": self.advice,
+            "guesses": list(self.guesses),
             "notes": list(self.notes),
         }
 
