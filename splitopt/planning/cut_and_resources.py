@@ -67,8 +67,7 @@ def predict(
     if problem.device_w is not None and problem.radio_w is not None:
         joule = problem.energy(decision)
         energy["energy_j"] = float(joule.sum())
-        for row, spent in zip(rows, joule, strict=True):
-            row["energy_j"] = float(spent)
+        rows = [row | {"energy_j": float(j)} for row, j in zip(rows, joule, strict=True)]
     return {
         "objective_unit": objective_unit(problem.objective),
         "devices": rows,

@@ -79,15 +79,15 @@ def replay(problem: CutAndResources, decision: CutAndResourcesDecision, setting:
         {"problem": problem.name, "noise": setting.noise, "seed": setting.seed},
     )
     latencies = phases.sum(axis=1)
-    last = np.flatnonzero(latencies >= latencies.max() * (1 - _SAME))
-    longest = MODEL_PHASES[int(phases[last[0]].argmax())]
+    latest = np.flatnonzero(latencies >= latencies.max() * (1 - _SAME))
+    longest = MODEL_PHASES[int(phases[latest[0]].argmax())]
     return Replay(
         timeline=timeline,
         span="a round",
         forecasts=(Forecast("the plan's model (DP-MORA Eq. 12)", float(latencies.max())),),
-        binding=f"{names[last[0]]}, {longest}"
-        if len(last) == 1
-        else f"{len(last)} of {devices} devices, which end together",
+        binding=f"{names[latest[0]]}, {longest}"
+        if len(latest) == 1
+        else f"{len(latest)} of {devices} devices, which end together",
         facts=(("Shown", detail),),
     )
 
