@@ -214,6 +214,21 @@ def explain_infeasible(
     return None
 
 
+def energy_notes(scenario: Scenario) -> list[str]:
+    """Return a note where powers are stated and energy is not known, since others are missing."""
+    missing = {
+        "compute_power": [d.name for d in scenario.devices if d.compute_power is None],
+        "transmit_power": [
+            d.name for d in scenario.devices if scenario.link(d, "uplink").transmit_power is None
+        ],
+    }
+    lacking = [f"{field} of {', '.join(names)}" for field, names in missing.items() if names]
+    stated = len(missing["compute_power"]) < len(scenario.devices)
+    if not stated or not lacking:
+        return []
+    return [f"energy is not shown: it needs every device's powers, there is no {lacking[0]}"]
+
+
 def _guess(profile: ModelProfile) -> str:
     return ", which is a guess" if profile.state_of("leakage") == GUESS else ""
 
@@ -227,6 +242,7 @@ def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:
     limited = [device.name for device in scenario.devices if device.memory is not None]
     if limited and not known:
         found.append(f"memory limits are not checked: {profile.name} has no memory table")
+    found += energy_notes(scenario)
     unsized = [d.name for d in scenario.devices if d.memory is not None and d.batch_size is None]
     if known and unsized:
         found.append(f"memory is not checked without a batch size: {', '.join(unsized)}")

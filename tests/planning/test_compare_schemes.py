@@ -229,6 +229,34 @@ def test_mp_sl_counts_shared_channels_and_averaging():
     assert found.round_s == pytest.approx(made.prediction["round_s"], rel=1e-3)
 
 
+def test_mp_sl_with_links_of_their_own():
+    """Then a round is the plan's, and each owner's models go up and down beside the others'."""
+    scenario = with_field(Scenario.load("examples/pipeline-vgg19.yaml"), "links.shared", False)
+    found = compare_schemes(scenario, time_limit_s=20)
+    made = plan(scenario, problem="pipeline_partition", objective="epoch")
+    p = scenario.load_model()
+    own = p.device_model_bytes[1] + p.device_model_bytes[-1] - p.device_model_bytes[22]
+    assert found.row("mp_sl").round_s == pytest.approx(
+        made.prediction["round_s"] + 8 * own * 2 / 40e6, rel=1e-9
+    )
+    assert any("every device has a downlink of its own of 40 Mbit/s" in n for n in found.notes)
+
+
+def test_powers_that_do_not_give_an_energy_are_noted():
+    """What is stated and cannot be used is said, with what is missing."""
+    document = fleet().to_dict()
+    del document["devices"][0]["transmit_power"]
+    lacking = Scenario.from_dict(document, from_file=True)
+    words = "energy is not shown: it needs every device's powers, there is no transmit_power of pi"
+    assert words in plan(lacking).notes
+    assert words in compare_schemes(lacking).notes
+    assert not any("energy" in note for note in plan(fleet()).notes)
+    del document["devices"][0]["compute_power"]
+    assert not any(
+        "energy" in note for note in plan(Scenario.from_dict(document, from_file=True)).notes
+    )
+
+
 def test_reasons_for_having_no_plan():
     """A leakage limit stops what splits, a small memory stops federated learning."""
     strict = with_field(Scenario.load("dp-mora-resnet18"), "privacy.leakage_limit", 0.0)

@@ -22,6 +22,7 @@ from splitopt.planning.comparison.server_schemes import (
     federated,
 )
 from splitopt.planning.comparison.star_rounds import Ground
+from splitopt.planning.cut_and_resources import energy_notes
 from splitopt.planning.guesses import guess_notes, guessed_numbers
 from splitopt.planning.links import describe_links, unused_in_clusters
 from splitopt.profiles import ModelProfile
@@ -65,7 +66,7 @@ def compare_schemes(
     profile = scenario.load_model()
     share = None if time_limit_s is None else time_limit_s / len(SOLVED)
     served, notes = _with_server(scenario)
-    notes = [describe_links(scenario), *told, *notes]
+    notes = [describe_links(scenario), *energy_notes(scenario), *told, *notes]
     ground = _attempt(lambda: Ground.of(served, profile))
 
     def with_ground(scheme: str, act: Callable[[Ground], SchemeRow]) -> SchemeRow:
