@@ -92,7 +92,7 @@ def _facts(prediction: Any, unit: str) -> list[tuple[str, str]]:
 
 
 def _leakage(found: Any) -> list[tuple[str, str]]:
-    """Say what the cuts leak where a limit is set, and that it is a guess where it is one."""
+    """Return what the cuts leak where a limit is set, and that it is a guess where it is one."""
     if found is None or found["limit"] is None:
         return []
     guess = " (a guess)" if found["state"] == "guess" else ""
@@ -103,21 +103,21 @@ def _leakage(found: Any) -> list[tuple[str, str]]:
 
 
 def _bottleneck(narrow: Any, unit: str) -> str:
-    """Say what would help most, as the table of what more is worth has it."""
+    """Return what would help most, as the table of what more is worth has it."""
     if "helps_most" not in narrow:  # a plan of an older version
         return f"{narrow['device']}, {narrow['phase']}"
     if narrow["helps_most"] is None:
         return "none, no resource is in use"
     return (
-        f"{narrow['helps_most']}: 1 % more saves {seconds(narrow['saved_per_percent'])} {unit}, "
-        "more than of anything else"
+        f"{narrow['helps_most']}: 1 % more saves {seconds(narrow['saved_per_percent'])} {unit} "
+        "of the objective, more than of anything else"
     )
 
 
 def _slowest(narrow: Any, devices: int) -> str:
     together = narrow.get("slowest_devices", 1)
     if together > 1:
-        return f"{together} of {devices} end together, as divided shares let them"
+        return f"none by itself, {together} of {devices} end together"
     return (
         f"{narrow['device']}; its longest part is {narrow['phase']}, "
         f"{seconds(narrow['phase_s'])} s, {percent(narrow['fraction_of_round'])} % of its round"

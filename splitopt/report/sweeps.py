@@ -22,7 +22,7 @@ _DECADES = 30
 
 
 def sweep_table(sweep: Sweep) -> Table:
-    """Give the best scheme, its time, what ties with it and the next one for each value."""
+    """Return the best scheme, its time, what ties with it and the next one for each value."""
     columns = (
         Column("value", sweep.field, text=True),
         Column("best", "Best", text=True),
@@ -48,7 +48,7 @@ def sweep_table(sweep: Sweep) -> Table:
 
 
 def change_lines(sweep: Sweep) -> list[str]:
-    """Say between which values the best scheme changes."""
+    """Report between which values the best scheme changes."""
     found = [
         f"Between {a} and {b} the best scheme changes from {_label(one)} to {_label(other)}"
         for a, b, one, other in sweep.changes
@@ -61,7 +61,7 @@ def _label(scheme: str | None) -> str:
 
 
 def grid_table(grid: Grid) -> Table:
-    """Give the best scheme and its time for each pair of values; + where others tie with it."""
+    """Return the best scheme and its time for each pair of values; + where others tie with it."""
     rows_of, columns_of = grid.fields
     columns = (
         Column("value", rows_of, text=True),
@@ -107,14 +107,14 @@ def sweep_chart(sweep: Sweep, styles: dict[str, Any]) -> str | None:
 
 
 def wide(curves: Sequence[Curve]) -> tuple[bool, bool]:
-    """Say for each axis whether its numbers span decades, so that it should be logarithmic."""
+    """Return for each axis whether its numbers span decades, so that it should be logarithmic."""
     axes = [[v for c in curves for v in c.x], [v for c in curves for v in c.y]]
     x, y = (bool(axis) and min(axis) > 0 and max(axis) >= _DECADES * min(axis) for axis in axes)
     return x, y
 
 
 def _numbers(values: Sequence[Any]) -> tuple[list[float], str] | None:
-    """Give values such as 4 or '50 Mbit/s' in the unit of the first one, None if they have none."""
+    """Return values such as 4 or '50 Mbit/s' in the unit of the first, None if they have none."""
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         return [float(value) for value in values], ""
     for kind in KINDS:

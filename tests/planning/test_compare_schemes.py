@@ -339,7 +339,7 @@ def test_what_learns_the_same_has_the_same_rounds():
 
 
 def row(scheme, seconds, **fields):
-    """Give a feasible row of a scheme."""
+    """Return a feasible row of a scheme."""
     return SchemeRow(scheme, "feasible", proved=True, round_s=seconds, **fields)
 
 
@@ -358,7 +358,7 @@ def test_advice_weighs_no_rounds_of_what_learns_the_same():
 
 
 def swept(*times):
-    """Give a sweep over 0, 1, ... of comparisons with these seconds by scheme."""
+    """Return a sweep over 0, 1, ... of comparisons with these seconds by scheme."""
     comparisons = tuple(
         Comparison(
             "s",
@@ -426,7 +426,7 @@ def test_what_would_help_most_is_found_by_solving_again():
 
 
 def more_of(scenario, path):
-    """Give 1e-5 (relative) more of a rate or speed as a file writes it."""
+    """Return 1e-5 (relative) more of a rate or speed as a file writes it."""
     number = {
         "links.downlink": scenario.links.downlink.rate,
         "links.uplink": scenario.links.uplink.rate,

@@ -23,7 +23,7 @@ def text_of(renderable):
 
 
 def fleet(**changes):
-    """Give two devices at a server, with powers."""
+    """Return two devices at a server, with powers."""
     device = {"samples": 100, "batch_size": 10, "compute_power": "5 W", "transmit_power": "1 W"}
     document = {
         "model": "resnet18-imagenet",

@@ -68,7 +68,7 @@ def star(seed):
 
 
 def star_by_hand(scenario, decision):
-    """Give every device's round from rates, bytes and work alone (DP-MORA Eq. 1-12)."""
+    """Return every device's round from rates, bytes and work alone (DP-MORA Eq. 1-12)."""
     profile, found = scenario.load_model(), []
     for n, device in enumerate(scenario.fleet()):
         at, passes = decision["cut"][n] - 1, scenario.training.epochs * device.samples
@@ -184,7 +184,7 @@ def cell(seed):
 
 
 def cell_by_hand(scenario, decision):
-    """Give the round of CPSL from rates, bytes and work alone (Eq. 14-25)."""
+    """Return the round of CPSL from rates, bytes and work alone (Eq. 14-25)."""
     profile, at = scenario.load_model(), scenario.clusters.cut - 1
     epochs, spectrum, fleet = scenario.training.epochs, scenario.spectrum, scenario.fleet()
     model = 8 * profile.device_model_bytes[at]

@@ -69,7 +69,7 @@ def _next(ranked: Sequence[SchemeRow], by_accuracy: bool) -> list[str]:
 
 
 def _help(best: SchemeRow) -> str:
-    """Say what would help most, or what its longest part is where that is not known."""
+    """Return what would help most, or what its longest part is where that is not known."""
     if best.helps_most is not None and best.saved_per_percent_s is not None:
         of = " of the sum over devices" if best.scheme == "dp_mora_sum" else ""
         saved = _seconds(best.saved_per_percent_s)

@@ -175,5 +175,5 @@ def _server_memory(scheme: str, ground: Ground, cut: int) -> float | None:
 
 
 def _helps(resource: str | None, seconds: float) -> dict[str, Any]:
-    """Give the fields of a row about what would save most."""
+    """Return the fields of a row about what would save most."""
     return {} if resource is None else {"helps_most": resource, "saved_per_percent_s": seconds}

@@ -50,7 +50,7 @@ class Ground:
         return float(self.problem.energy(self.problem.complete(cuts)).sum()) if known else None
 
     def everyone(self, cut: int) -> IntArray:
-        """Give the same cut to all devices."""
+        """Return the same cut for all devices, shape (N,)."""
         return np.full(self.problem.devices, cut, dtype=np.int64)
 
 

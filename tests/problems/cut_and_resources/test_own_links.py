@@ -24,7 +24,7 @@ OBJECTIVES = ("sum", "makespan", "energy", "latency_energy")
 
 @pytest.fixture
 def own(random_problem):
-    """Give a function that draws a problem whose links nobody shares, with all other fields."""
+    """Return a function that draws a problem whose links nobody shares, with all other fields."""
 
     def draw(seed, objective, devices=3, layers=3, plain=False):
         rng = np.random.default_rng(500 + seed)
@@ -49,7 +49,7 @@ def own(random_problem):
 
 
 def value_of_cuts(problem, cuts):
-    """Give the best value for 0-based cuts: only the server is divided, so that it is elementary.
+    """Return the best value for 0-based cuts: only the server is divided, so that it is elementary.
 
     The sum is (sum of the roots of weighted server seconds) squared; the makespan T solves
     sum of w c / (T - w (a + b + d)) = 1, found by bisection.
@@ -81,7 +81,7 @@ def value_of_cuts(problem, cuts):
 
 
 def brute_force(problem):
-    """Give the least value over all vectors of allowed cuts."""
+    """Return the least value over all vectors of allowed cuts."""
     allowed = [np.flatnonzero(row) for row in problem.allowed]
     return min(value_of_cuts(problem, np.array(cuts)) for cuts in itertools.product(*allowed))
 
@@ -157,7 +157,7 @@ def test_files_keep_it_and_old_ones_share(own, tmp_path, random_problem):
 
 
 def scenario(shared, **links):
-    """Give three unlike devices that share one server."""
+    """Return three unlike devices that share one server."""
     return Scenario.from_dict(
         {
             "model": {"profile": "resnet18-imagenet"},
