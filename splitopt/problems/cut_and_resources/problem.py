@@ -252,7 +252,7 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         return tradeoffs.plain_problem(self) or self
 
     def lift(self, decision: CutAndResourcesDecision) -> CutAndResourcesDecision:
-        """Return shares where the plain problem has nothing to share, none of links of one's own."""
+        """Return shares where the plain problem has nothing to share, none of own links."""
         if self.objective == "energy":
             return self.complete(decision.cut)
         if self.shared_links:
