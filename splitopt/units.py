@@ -144,6 +144,30 @@ def readable_bytes(value: float) -> str:
     return f"{value:.4g} byte"
 
 
+def readable_rate(value: float) -> str:
+    """Write a rate in bit/s for people: four digits and a unit that keeps it short.
+
+    >>> readable_rate(1e8), readable_rate(2.5e9)
+    ('100 Mbit/s', '2.5 Gbit/s')
+    """
+    for unit, size in (("Gbit/s", 1e9), ("Mbit/s", 1e6), ("kbit/s", 1e3)):
+        if value >= size:
+            return f"{value / size:.4g} {unit}"
+    return f"{value:.4g} bit/s"
+
+
+def readable_work(value: float) -> str:
+    """Write an amount of work in FLOP for people: four digits and a unit that keeps it short.
+
+    >>> readable_work(8.746e13), readable_work(512.0)
+    ('87.46 TFLOP', '512 FLOP')
+    """
+    for unit, size in (("PFLOP", 1e15), ("TFLOP", 1e12), ("GFLOP", 1e9), ("MFLOP", 1e6)):
+        if value >= size:
+            return f"{value / size:.4g} {unit}"
+    return f"{value:.4g} FLOP"
+
+
 @cache
 def _registry() -> Any:
     """Build the registry at first use: nothing is imported or parsed before."""

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from splitopt.cli import options as shared
+from splitopt.errors import InputError
+
+if TYPE_CHECKING:
+    from splitopt.planning.comparison.grid import Grid
+    from splitopt.planning.comparison.sweeping import Sweep
+    from splitopt.scenario import Scenario
 
 
 def command(
@@ -29,11 +36,12 @@ def command(
         ),
     ] = None,
     sweep: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--sweep",
             metavar="FIELD=V1,V2,...",
-            help="Compare for each value of a field, such as links.uplink or devices.*.count.",
+            help="Compare for each value of a field, such as links.uplink or devices.*.count; "
+            "given twice, for each pair of values of two fields.",
         ),
     ] = None,
     time_limit: shared.TimeLimit = shared.DEFAULT_TIME_LIMIT_S,
@@ -44,33 +52,32 @@ def command(
 
     Example: splitopt compare fleet.yaml --sweep "links.uplink=10 Mbit/s,100 Mbit/s"
     """
+    from splitopt.files import write_atomic
     from splitopt.planning.comparison.comparing import compare_schemes, load_rounds
-    from splitopt.planning.comparison.sweeping import read_sweep, sweep_field
+    from splitopt.planning.comparison.sweeping import read_sweep
     from splitopt.scenario import Scenario
 
     shared.check_outputs(scenario, output, report)
     given = Scenario.load(scenario)
     wanted = None if rounds is None else load_rounds(rounds)
-    field, values = read_sweep(sweep) if sweep else ("", [])
+    fields = [read_sweep(text) for text in sweep or []]
     limits: dict[str, Any] = {"rounds": wanted, "time_limit_s": time_limit, "seed": seed}
-    swept = None
+    if len(fields) > 2:
+        raise InputError(f"--sweep is given {len(fields)} times; two fields at once are the most")
     with shared.waiting("comparing schemes", silent=as_json):
         found = compare_schemes(given, **limits)
-    if sweep:
-        with shared.waiting(f"comparing schemes for {len(values)} values", silent=as_json):
-            swept = sweep_field(given, field, values, **limits)
+    points = math.prod(len(values) for _, values in fields)
+    with shared.waiting(f"comparing schemes at {points} points", silent=as_json or not fields):
+        swept = _swept(given, fields, limits)
     document = {"format": "splitopt-comparison", "version": 1, **found.to_dict()}
     if swept is not None:
         document["sweep"] = swept.to_dict()
-    if output is not None or report is not None:
-        from splitopt.files import write_atomic
+    if output is not None:
+        write_atomic(output, json.dumps(document, indent=1, allow_nan=False) + "\n")
+    if report is not None:
+        from splitopt.report.comparison import comparison_to_html
 
-        if output is not None:
-            write_atomic(output, json.dumps(document, indent=1, allow_nan=False) + "\n")
-        if report is not None:
-            from splitopt.report.comparison import comparison_to_html
-
-            write_atomic(report, comparison_to_html(found, swept))
+        write_atomic(report, comparison_to_html(found, swept))
     if as_json:
         typer.echo(json.dumps(document, allow_nan=False))
     else:
@@ -78,3 +85,17 @@ def command(
 
         shared.console().print(comparison_to_terminal(found, swept))
     return 0 if found.feasible else 1
+
+
+def _swept(
+    given: Scenario, fields: list[tuple[str, list[Any]]], limits: dict[str, Any]
+) -> Sweep | Grid | None:
+    """Compare for each value of one field, for each pair of values of two, or not at all."""
+    from splitopt.planning.comparison.grid import sweep_grid
+    from splitopt.planning.comparison.sweeping import sweep_field
+
+    if not fields:
+        return None
+    if len(fields) == 1:
+        return sweep_field(given, *fields[0], **limits)
+    return sweep_grid(given, *fields, **limits)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from splitopt.errors import InputError
 from splitopt.planning.planner import OpenedPlan
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrumDecision
@@ -95,10 +97,13 @@ def _nothing(decision: Any, program: Program) -> list[dict[str, Any]]:  # noqa: 
 
 
 def _shares(decision: CutAndResourcesDecision, program: Program) -> list[dict[str, Any]]:
-    names = ("download_share", "upload_share", "server_share")
+    shared = program.scenario.links.shared  # of a link of its own a device has all
+    server = decision.server_share
+    down = decision.download_share if shared else np.ones_like(server)
+    up = decision.upload_share if shared else np.ones_like(server)
     return [
-        {name: float(getattr(decision, name)[n]) for name in names}
-        for n in range(len(program.clients))
+        {"download_share": float(a), "upload_share": float(b), "server_share": float(c)}
+        for a, b, c in zip(down, up, server, strict=True)
     ]
 
 

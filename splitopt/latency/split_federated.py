@@ -9,7 +9,7 @@ The batch size cancels: an epoch has samples / batch size batches of batch size 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -95,6 +95,47 @@ def full_resource_seconds(
         epochs * samples * server_s,
         epochs * samples * device_s,
     )
+
+
+class TaskFractions(NamedTuple):
+    """Which part of a phase's seconds belongs to which of its tasks, arrays that broadcast.
+
+    ``model_down`` and ``model_up``: the model's part of all that is downloaded and uploaded;
+    ``forward``: the forward passes' part of all that the device computes.
+    """
+
+    model_down: FloatArray
+    model_up: FloatArray
+    forward: FloatArray
+
+
+def task_fractions(scenario: Scenario, profile: ModelProfile, columns: Any) -> TaskFractions:
+    """Divide the phases of `full_resource_seconds` among their tasks.
+
+    Parameters
+    ----------
+    columns
+        0-based cuts, shape (K,): the fractions have shape (N, K). Shape (N, 1), a cut of its own
+        for each device: the fractions have that shape.
+
+    Notes
+    -----
+    Device seconds are divided like the device's work; measured ones alike.
+    """
+    samples = np.array([device.samples for device in scenario.fleet()], dtype=np.float64)[:, None]
+    epochs, model = scenario.training.epochs, profile.device_model_bytes[columns]
+    alone = traffic_bits(model, 0.0, samples, epochs) * np.ones_like(samples)
+    down, up = (
+        traffic_bits(model, crossing[columns], samples, epochs)
+        for crossing in (profile.gradient_bytes, profile.smashed_bytes)
+    )
+    there, back = profile.device_forward_flop[columns], profile.device_backward_flop[columns]
+    return TaskFractions(_ratio(alone, down), _ratio(alone, up), _ratio(there, there + back))
+
+
+def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
+    """Divide where there is something, else 0."""
+    return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
 
 
 def round_latency(seconds: Any, shares: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from splitopt.planning.links import unused_in_clusters
 from splitopt.problems.cluster_and_spectrum import (
     PHASES,
     ClusterAndSpectrum,
@@ -102,4 +103,4 @@ def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:
         found.append("gradients have the size of one sample's, as CPSL prints Eq. 20")
     if scenario.spectrum is not None and scenario.spectrum.device_model_over_full_band:
         found.append("device-side models go up over all subcarriers")
-    return found
+    return found + unused_in_clusters(scenario)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from splitopt.latency.split_federated import link_rate, single_server
+from splitopt.planning.links import describe_links
+from splitopt.problems.base import IntArray
 from splitopt.problems.cut_and_resources import (
     PHASES,
     CutAndResources,
@@ -19,7 +21,12 @@ from splitopt.problems.cut_and_resources.tables import (
 )
 from splitopt.problems.cut_and_resources.tradeoffs import marginal_values
 from splitopt.profiles import ModelProfile
-from splitopt.scenario import Scenario
+from splitopt.profiles.provenance import GUESS
+from splitopt.scenario import Device, Scenario
+
+_WAYS: tuple[Literal["downlink", "uplink"], ...] = ("downlink", "uplink")
+_SAME = 1e-9
+"""Relative difference up to which two devices end together."""
 
 
 def predict(
@@ -32,7 +39,9 @@ def predict(
 
     ``devices`` has a row per device with its cut, shares, seconds per phase and, where its powers
     are known, energy; ``round_s`` is the slowest device's round, ``total_s`` the sum over devices,
-    ``training_s`` all rounds.
+    ``training_s`` all rounds. Of a link that is its own a device has the share 1.
+    ``bottleneck`` is the slowest device with its longest phase, how many others end with it, and
+    the row of ``worth`` that would save most.
     """
     phases = problem.phases(decision)
     latencies = phases.sum(axis=1)
@@ -43,8 +52,8 @@ def predict(
             "name": name,
             "cut": int(decision.cut[n]),
             "cut_layer": profile.layers[decision.cut[n] - 1],
-            "download_share": float(decision.download_share[n]),
-            "upload_share": float(decision.upload_share[n]),
+            "download_share": float(decision.download_share[n]) if problem.shared_links else 1.0,
+            "upload_share": float(decision.upload_share[n]) if problem.shared_links else 1.0,
             "server_share": float(decision.server_share[n]),
             **{f"{phase}_s": float(phases[n, i]) for i, phase in enumerate(PHASES)},
             "round_s": float(latencies[n]),
@@ -52,12 +61,13 @@ def predict(
         for n, name in enumerate(names)
     ]
     phase = int(phases[slowest].argmax())
+    worth = worth_rows(problem, decision.cut, scenario)
+    most = _largest(worth)
     energy = {}
     if problem.device_w is not None and problem.radio_w is not None:
         joule = problem.energy(decision)
         energy["energy_j"] = float(joule.sum())
-        for row, spent in zip(rows, joule, strict=True):
-            row["energy_j"] = float(spent)
+        rows = [row | {"energy_j": float(j)} for row, j in zip(rows, joule, strict=True)]
     return {
         "objective_unit": objective_unit(problem.objective),
         "devices": rows,
@@ -65,6 +75,7 @@ def predict(
         "total_s": float(latencies.sum()),
         "training_s": float(latencies[slowest] * scenario.training.rounds),
         **energy,
+        **leakage_of(problem, decision, scenario, profile),
         "bottleneck": {
             "device": names[slowest],
             "phase": PHASES[phase],
@@ -72,39 +83,85 @@ def predict(
             "fraction_of_round": float(phases[slowest, phase] / latencies[slowest])
             if latencies[slowest] > 0
             else 0.0,
+            "slowest_devices": int((latencies >= latencies[slowest] * (1 - _SAME)).sum()),
+            "helps_most": most["resource"] if most["per_percent"] > 0 else None,
+            "saved_per_percent": most["per_percent"],
         },
-        "worth": _worth(problem, decision, scenario),
+        "worth": worth,
     }
 
 
-def _worth(
-    problem: CutAndResources, decision: CutAndResourcesDecision, scenario: Scenario
+def leakage_of(
+    problem: CutAndResources,
+    decision: CutAndResourcesDecision,
+    scenario: Scenario,
+    profile: ModelProfile,
+) -> dict[str, Any]:
+    """Return what the cuts leak, how that is known, and which devices the limit binds.
+
+    A limit binds a device whose next shallower cut it alone rules out. Empty without a leakage.
+    """
+    if profile.leakage is None:
+        return {}
+    at, limits, fleet = decision.cut - 1, leakage_limits(scenario), scenario.fleet()
+    fits = allowed_by_memory(fleet, profile)
+    above = np.maximum(at - 1, 0)
+    bound = (at > 0) & (profile.leakage[above] > limits) & fits[np.arange(problem.devices), above]
+    strictest = float(limits.min())
+    return {
+        "leakage": {
+            "largest": float(profile.leakage[at].max()),
+            "state": profile.state_of("leakage"),
+            "limit": strictest if np.isfinite(strictest) else None,
+            "bound_devices": [fleet[n].name for n in np.flatnonzero(bound)],
+        }
+    }
+
+
+def most_worth(problem: CutAndResources, cuts: IntArray, scenario: Scenario) -> dict[str, Any]:
+    """Return the row of `worth_rows` that saves most."""
+    return _largest(worth_rows(problem, cuts, scenario))
+
+
+def _largest(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return max(rows, key=lambda row: float(row["per_percent"]))
+
+
+def worth_rows(
+    problem: CutAndResources, cuts: IntArray, scenario: Scenario
 ) -> list[dict[str, Any]]:
     """Say what one more unit of each resource saves of the objective, shares chosen anew.
 
     Exact derivatives of the optimal value for these cuts, in the objective's unit. ``per_percent``
-    is always there; ``unit`` and ``per_unit`` only where all devices share one capacity.
+    is always there; ``unit`` and ``per_unit`` only where all devices share one capacity. Of the
+    devices, and of links that are their own, there is the entry of the scenario that is worth most;
+    of a group all devices are meant, each with so much more.
     """
-    server = single_server(scenario)
-    fleet = scenario.fleet()
-    rates = {
-        "downlink": {link_rate(scenario.link(device, "downlink")) for device in fleet},
-        "uplink": {link_rate(scenario.link(device, "uplink")) for device in fleet},
-    }
-    capacities = [
-        ("downlink", _only(rates["downlink"]), 1e6, "Mbit/s"),
-        ("uplink", _only(rates["uplink"]), 1e6, "Mbit/s"),
-        ("server", server.compute, 1e9, "GFLOP/s"),
-    ]
-    saved = marginal_values(problem, decision.cut)
-    found = [
-        _worth_row(name, float(worth), capacity, step, unit)
-        for (name, capacity, step, unit), worth in zip(capacities, saved.resources, strict=True)
-    ]
-    best = int(saved.own.argmax())
-    label = f"device {fleet[best].name}"
-    own = _worth_row(label, float(saved.own[best]), fleet[best].compute, 1e9, "GFLOP/s")
+    server, groups = single_server(scenario), scenario.devices
+    saved = marginal_values(problem, cuts)
+    edges = np.cumsum([0, *(group.count for group in groups)])[:-1]
+    found = []
+    for i, way in enumerate(_WAYS):
+        rates = [link_rate(scenario.link(group, way)) for group in groups]
+        if problem.shared_links:
+            same = _only(set(rates))
+            found.append(_worth_row(way, float(saved.resources[i]), same, 1e6, "Mbit/s"))
+            continue
+        by_group = np.add.reduceat(saved.links[:, i], edges)
+        best = int(by_group.argmax())
+        label = f"{way} of {_members(groups[best])}"
+        found.append(_worth_row(label, float(by_group[best]), rates[best], 1e6, "Mbit/s"))
+    found.append(_worth_row("server", float(saved.resources[2]), server.compute, 1e9, "GFLOP/s"))
+    by_group = np.add.reduceat(saved.own, edges)
+    best = int(by_group.argmax())
+    label = f"device{'s' if groups[best].count > 1 else ''} {_members(groups[best])}"
+    own = _worth_row(label, float(by_group[best]), groups[best].compute, 1e9, "GFLOP/s")
     return [*found, own]
+
+
+def _members(group: Device) -> str:
+    """Name a device, or a group with how many it has."""
+    return group.name if group.count == 1 else f"{group.name} ({group.count})"
 
 
 def _worth_row(
@@ -139,7 +196,7 @@ def explain_infeasible(
         return (
             f"no cut of {profile.name} meets the leakage limit {limits.min():g} (devices {names}); "
             f"the lowest that can be reached is {profile.leakage[cut]:.6g} at cut {cut + 1} "
-            f"({profile.layers[cut]}): raise the limit to that"
+            f"({profile.layers[cut]}){_guess(profile)}: raise the limit to that"
         )
     fits = allowed_by_memory(fleet, profile)
     if stuck.size and not (fits[stuck] & within).any():
@@ -157,14 +214,35 @@ def explain_infeasible(
     return None
 
 
+def energy_notes(scenario: Scenario) -> list[str]:
+    """Return a note where powers are stated and energy is not known, since others are missing."""
+    missing = {
+        "compute_power": [d.name for d in scenario.devices if d.compute_power is None],
+        "transmit_power": [
+            d.name for d in scenario.devices if scenario.link(d, "uplink").transmit_power is None
+        ],
+    }
+    lacking = [f"{field} of {', '.join(names)}" for field, names in missing.items() if names]
+    stated = len(missing["compute_power"]) < len(scenario.devices)
+    if not stated or not lacking:
+        return []
+    return [f"energy is not shown: it needs every device's powers, there is no {lacking[0]}"]
+
+
+def _guess(profile: ModelProfile) -> str:
+    return ", which is a guess" if profile.state_of("leakage") == GUESS else ""
+
+
 def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:
     """Say what a reader of the plan should know about its inputs."""
     used = {machine.machine for machine in (*scenario.devices, *scenario.servers)}
     found = [fill for fill in profile.provenance.fills if fill.partition(":")[0] in used]
+    found.insert(0, describe_links(scenario))
     known = profile.device_memory_fixed_bytes is not None
     limited = [device.name for device in scenario.devices if device.memory is not None]
     if limited and not known:
         found.append(f"memory limits are not checked: {profile.name} has no memory table")
+    found += energy_notes(scenario)
     unsized = [d.name for d in scenario.devices if d.memory is not None and d.batch_size is None]
     if known and unsized:
         found.append(f"memory is not checked without a batch size: {', '.join(unsized)}")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from splitopt.planning.links import unused_in_clusters
 from splitopt.problems.cut_under_uncertainty import (
     CutUnderUncertainty,
     CutUnderUncertaintyDecision,
@@ -56,4 +57,4 @@ def explain_infeasible(
 
 def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:  # noqa: ARG001
     """Say what a reader of the plan should know about its inputs."""
-    return []
+    return unused_in_clusters(scenario)

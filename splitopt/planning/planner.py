@@ -15,6 +15,7 @@ from splitopt.planning import (
     cut_under_uncertainty,
     pipeline_partition,
 )
+from splitopt.planning.guesses import guess_notes
 from splitopt.planning.uncertainty import machine_notes, round_interval
 from splitopt.plans import Plan
 from splitopt.problems.base import Problem
@@ -155,6 +156,7 @@ def _envelope(
             *work_notes(profile),
             *explainer.notes(scenario, profile),
             *machine_notes(scenario, profile),
+            *guess_notes(scenario, profile, prediction),
         ),
     )
 

@@ -27,7 +27,7 @@ from splitopt.profiles.fields import (
 from splitopt.profiles.fill import Fill, LayerWork, check_fill, filled
 from splitopt.profiles.machines import MachineTimes, describe_rows
 from splitopt.profiles.operator_counts import OperatorCounts
-from splitopt.profiles.provenance import Provenance
+from splitopt.profiles.provenance import GUESS, Provenance
 from splitopt.profiles.trace_record import TraceRecord
 from splitopt.profiles.uncounted import (
     Uncounted,
@@ -194,6 +194,11 @@ class ModelProfile:
         object.__setattr__(self, "uncounted", check_uncounted(self.uncounted, layers))
         self._check_wholes()
         self._freeze_mappings()
+        for name in self.provenance.columns:
+            if getattr(self, name, None) is None or name not in (*self.REQUIRED, *self.OPTIONAL):
+                raise InputError.at(
+                    f"provenance.columns.{name}", "is no column that the profile has; remove it"
+                )
 
     def _check_wholes(self) -> None:
         """Refuse layers that together have less than the whole model."""
@@ -250,6 +255,14 @@ class ModelProfile:
     def __reduce__(self) -> tuple[Any, ...]:
         # Pickling forgets that an array is read-only; building anew restores it.
         return ModelProfile, tuple(getattr(self, item.name) for item in fields(self))
+
+    def state_of(self, column: str) -> str | None:
+        """Return how the numbers of a column are known, such as ``guess``; None if nobody says."""
+        return self.provenance.columns.get(column)
+
+    def guesses(self) -> tuple[str, ...]:
+        """Return the columns whose numbers are guesses."""
+        return tuple(name for name, state in self.provenance.columns.items() if state == GUESS)
 
     @property
     def layer_count(self) -> int:

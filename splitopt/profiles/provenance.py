@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from splitopt.errors import InputError
-from splitopt.profiles.fields import expect_keys, expect_text, expect_texts
+from splitopt.profiles.fields import expect_keys, expect_mapping, expect_text, expect_texts
+
+GUESS = "guess"
+STATES = (GUESS, "published", "computed", "measured")
+"""How the numbers of one column of a profile are known."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,9 @@ class Provenance:
         What a careful reader has to know: conventions, oddities of the source, guesses.
     fills
         One sentence for every gap that `ModelProfile.with_fill` filled.
+    columns
+        Column of the profile -> how its numbers are known, one of `STATES`; what is not in it is
+        not known.
     """
 
     kind: str
@@ -34,6 +42,7 @@ class Provenance:
     license: str | None = None
     notes: tuple[str, ...] = ()
     fills: tuple[str, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     KINDS: ClassVar[tuple[str, ...]] = ("published", "computed", "measured", "user")
 
@@ -49,6 +58,13 @@ class Provenance:
         for name in ("notes", "fills"):
             texts = expect_texts(getattr(self, name), f"provenance.{name}")
             object.__setattr__(self, name, texts)
+        for name, state in expect_mapping(self.columns, "provenance.columns").items():
+            if state not in STATES:
+                raise InputError.at(
+                    f"provenance.columns.{name}",
+                    f"is {state!r}; choose one of {', '.join(STATES)}",
+                )
+        object.__setattr__(self, "columns", dict(self.columns))
 
     def with_fill(self, sentence: str) -> Provenance:
         """Return a copy that records one more fill."""
@@ -63,11 +79,13 @@ class Provenance:
         for name in ("notes", "fills"):
             if getattr(self, name):
                 document[name] = list(getattr(self, name))
+        if self.columns:
+            document["columns"] = dict(self.columns)
         return document
 
     @classmethod
     def from_dict(cls, document: Any) -> Provenance:
         """Read what `to_dict` wrote; raise `InputError` for anything else."""
-        optional = ("url", "license", "notes", "fills")
+        optional = ("url", "license", "notes", "fills", "columns")
         found = expect_keys(document, "provenance", ("kind", "source"), optional)
         return cls(**found)

@@ -7,7 +7,7 @@ from typing import Any
 from splitopt.plans import Plan
 from splitopt.report.charts import stacked_bars
 from splitopt.report.content import Column, Content, Figure, Table
-from splitopt.report.numbers import percent, seconds
+from splitopt.report.numbers import duration, percent, seconds
 
 
 def content(plan: Plan) -> Content:
@@ -18,8 +18,8 @@ def content(plan: Plan) -> Content:
     phases = list(clusters[0]["held_up_by"])
     narrow = prediction["bottleneck"]
     facts = (
-        ("Round", f"{seconds(prediction['round_s'])} s"),
-        ("Whole training", f"{seconds(prediction['training_s'])} s"),
+        ("Round", duration(prediction["round_s"])),
+        ("Whole training", duration(prediction["training_s"])),
         (
             "Slowest cluster",
             f"number {narrow['cluster'] + 1}: {seconds(narrow['seconds'])} s, "

@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from splitopt.errors import InputError
+from splitopt.planning.comparison.grid import Grid
 from splitopt.planning.comparison.rows import LABELS, Comparison, SchemeRow
 from splitopt.planning.comparison.sweeping import Sweep
 from splitopt.report.content import Column, Table
-from splitopt.report.numbers import gap, plain, seconds
+from splitopt.report.numbers import gap, seconds
 from splitopt.report.page import template
+from splitopt.report.sweeps import change_lines, grid_table, sweep_chart, sweep_table, wide
 from splitopt.report.terminal import table_in_terminal
-from splitopt.units import KINDS, parse, readable_bytes
+from splitopt.units import readable_bytes, readable_work
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from splitopt.report.charts import Curve
-
 _UNKNOWN = "-"
-_TIE = 1.0005
-_DECADES = 30
-"""Shorter ranges are drawn on a linear axis, which has more numbers on it."""
 _STATUS = {
     "infeasible": "not possible",
     "no_solution": "no plan found",
@@ -39,7 +35,7 @@ _FIELDS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("accuracy_s", "To accuracy, s", seconds),
     ("round_s", "Round, s", seconds),
     ("traffic_bytes", "Traffic", readable_bytes),
-    ("device_flop", "FLOP", lambda value: plain(float(f"{value:.3g}"))),
+    ("device_flop", "Device work", readable_work),
     ("device_memory_bytes", "Device mem", readable_bytes),
     ("server_memory_bytes", "Server mem", readable_bytes),
     ("leakage", "Leakage", lambda value: f"{value:.3f}"),
@@ -54,7 +50,11 @@ def ranked_table(comparison: Comparison) -> Table:
     rows = comparison.feasible
     fields = [field for field in _FIELDS if any(getattr(r, field[0]) is not None for r in rows)]
     columns = [Column("rank", "#"), Column("label", "Scheme", text=True)]
-    columns += [Column(name, heading) for name, heading, _ in fields]
+    guessed = set(comparison.guesses)
+    columns += [
+        Column(name, f"{heading} (guess)" if name in guessed else heading)
+        for name, heading, _ in fields
+    ]
     columns += [] if all(row.proved for row in rows) else [Column("gap", "Gap")]
     columns.append(Column("cut", "Cut", text=True))
     shown = [
@@ -83,45 +83,9 @@ def reasons(comparison: Comparison) -> list[tuple[str, str, str]]:
     ]
 
 
-def sweep_table(sweep: Sweep) -> Table:
-    """Give the best scheme, its time and the next one for each value."""
-    columns = (
-        Column("value", sweep.field, text=True),
-        Column("best", "Best", text=True),
-        Column("time", "Seconds"),
-        Column("next", "Next", text=True),
-        Column("ratio", "Times as long"),
-    )
-    rows = []
-    for value, comparison in zip(sweep.values, sweep.comparisons, strict=True):
-        ranked = comparison.feasible
-        row = {"value": str(value), "best": "none", "time": _UNKNOWN}
-        row |= {"next": _UNKNOWN, "ratio": _UNKNOWN}
-        if ranked:
-            row |= {"best": ranked[0].label, "time": seconds(ranked[0].ranked_by)}
-        behind = [r for r in ranked if r.ranked_by > _TIE * ranked[0].ranked_by > 0]
-        if behind:
-            ratio = behind[0].ranked_by / ranked[0].ranked_by
-            row |= {"next": behind[0].label, "ratio": f"{ratio:.4g}"}
-        rows.append(row)
-    caption = f"The best scheme as {sweep.field} changes"
-    return Table("Where the best scheme changes", caption, columns, tuple(rows), "values")
-
-
-def change_lines(sweep: Sweep) -> list[str]:
-    """Say between which values the best scheme changes."""
-    found = [
-        f"Between {a} and {b} the best scheme changes from {_label(one)} to {_label(other)}"
-        for a, b, one, other in sweep.changes
-    ]
-    return found or ["The best scheme is the same for all values"]
-
-
-def _label(scheme: str | None) -> str:
-    return "none" if scheme is None else LABELS[scheme]
-
-
-def comparison_to_terminal(comparison: Comparison, sweep: Sweep | None = None) -> RenderableType:
+def comparison_to_terminal(
+    comparison: Comparison, sweep: Sweep | Grid | None = None
+) -> RenderableType:
     """Lay out the ranked table, why others are not in it, the advice, and the sweep."""
     from rich.console import Group
     from rich.text import Text
@@ -134,13 +98,13 @@ def comparison_to_terminal(comparison: Comparison, sweep: Sweep | None = None) -
     parts += [Text(f"{label}: {what}: {why}") for label, what, why in reasons(comparison)]
     parts.append(Text(comparison.advice, style="bold green" if comparison.feasible else "bold red"))
     if sweep is not None:
-        parts += table_in_terminal(sweep_table(sweep))
-        parts += [Text(f"{line}.") for line in change_lines(sweep)]
+        parts += table_in_terminal(_swept_table(sweep))
+        parts += [Text(f"{line}.") for line in _lines(sweep)]
     parts += [Text(f"Note: {note}", style="yellow") for note in comparison.notes]
     return Group(*parts)
 
 
-def comparison_to_html(comparison: Comparison, sweep: Sweep | None = None) -> str:
+def comparison_to_html(comparison: Comparison, sweep: Sweep | Grid | None = None) -> str:
     """Give one self-contained page: advice, Pareto plot, table, reasons, sweep."""
     from splitopt.report.charts import line_styles
 
@@ -157,11 +121,19 @@ def comparison_to_html(comparison: Comparison, sweep: Sweep | None = None) -> st
             legend=legend,
             reasons=reasons(comparison),
             sweep=sweep,
-            sweep_table=None if sweep is None else sweep_table(sweep),
-            sweep_lines=[] if sweep is None else change_lines(sweep),
-            sweep_chart=None if sweep is None else _sweep_chart(sweep, styles),
+            sweep_table=None if sweep is None else _swept_table(sweep),
+            sweep_lines=[] if sweep is None else _lines(sweep),
+            sweep_chart=sweep_chart(sweep, styles) if isinstance(sweep, Sweep) else None,
         )
     )
+
+
+def _swept_table(sweep: Sweep | Grid) -> Table:
+    return sweep_table(sweep) if isinstance(sweep, Sweep) else grid_table(sweep)
+
+
+def _lines(sweep: Sweep | Grid) -> list[str]:
+    return change_lines(sweep) if isinstance(sweep, Sweep) else []
 
 
 def _pareto(rows: Sequence[SchemeRow], styles: dict[str, Any]) -> str:
@@ -187,50 +159,5 @@ def _pareto(rows: Sequence[SchemeRow], styles: dict[str, Any]) -> str:
             for row in shown
             if row.measures[at] > 0
         )
-        drawn.append(Panel(title, f"time {span}, s", y_label, curves, *_wide(curves)))
+        drawn.append(Panel(title, f"time {span}, s", y_label, curves, *wide(curves)))
     return panels(drawn, height=4.0)
-
-
-def _sweep_chart(sweep: Sweep, styles: dict[str, Any]) -> str | None:
-    """Draw seconds of every scheme over the values, if these are numbers of one unit."""
-    from splitopt.report.charts import Curve, Panel, panels
-
-    read = _numbers(sweep.values)
-    if read is None:
-        return None
-    numbers, unit = read
-    curves = []
-    for scheme in LABELS:
-        points = [
-            (x, row.ranked_by)
-            for x, comparison in zip(numbers, sweep.comparisons, strict=True)
-            for row in comparison.feasible
-            if row.scheme == scheme
-        ]
-        if points:
-            x, y = zip(*sorted(points), strict=True)
-            curves.append(Curve(x, y, styles[scheme], f"sweep-{scheme}"))
-    x_label = f"{sweep.field}{', ' + unit if unit else ''}"
-    return panels([Panel("", x_label, "seconds", tuple(curves), *_wide(curves))])
-
-
-def _wide(curves: Sequence[Curve]) -> tuple[bool, bool]:
-    """Say for each axis whether its numbers span decades, so that it should be logarithmic."""
-    axes = [[v for c in curves for v in c.x], [v for c in curves for v in c.y]]
-    x, y = (bool(axis) and min(axis) > 0 and max(axis) >= _DECADES * min(axis) for axis in axes)
-    return x, y
-
-
-def _numbers(values: Sequence[Any]) -> tuple[list[float], str] | None:
-    """Give values such as 4 or '50 Mbit/s' in the unit of the first one, None if they have none."""
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        return [float(value) for value in values], ""
-    for kind in KINDS:
-        try:
-            found = [parse(value, kind) for value in values]
-        except InputError:
-            continue
-        unit = values[0].strip().lstrip("+-.0123456789eE").strip()
-        one = parse(f"1 {unit}", kind)
-        return [value / one for value in found], unit
-    return None

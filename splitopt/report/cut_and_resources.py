@@ -7,7 +7,7 @@ from typing import Any
 from splitopt.plans import Plan
 from splitopt.report.charts import stacked_bars
 from splitopt.report.content import Column, Content, Figure, Table
-from splitopt.report.numbers import percent, seconds
+from splitopt.report.numbers import duration, percent, seconds
 
 PHASES = ("download_s", "device_s", "upload_s", "server_s")
 _MOST_BARS = 60
@@ -49,7 +49,9 @@ def content(plan: Plan) -> Content:
         rows=tuple(_worth(row, unit) for row in prediction["worth"]),
         main=False,
     )
-    return Content(tuple(_facts(prediction)), (devices, worth), (_chart(prediction["devices"]),))
+    return Content(
+        tuple(_facts(prediction, unit)), (devices, worth), (_chart(prediction["devices"]),)
+    )
 
 
 def _chart(devices: list[Any]) -> Figure:
@@ -74,21 +76,52 @@ def _row(device: Any) -> dict[str, str]:
     }
 
 
-def _facts(prediction: Any) -> list[tuple[str, str]]:
+def _facts(prediction: Any, unit: str) -> list[tuple[str, str]]:
     narrow = prediction["bottleneck"]
     energy = prediction.get("energy_j")
     spent = [] if energy is None else [("Energy of the devices", f"{seconds(energy)} J a round")]
     return [
-        ("Round time (slowest device)", f"{seconds(prediction['round_s'])} s"),
-        ("Sum over devices", f"{seconds(prediction['total_s'])} s"),
-        ("Whole training", f"{seconds(prediction['training_s'])} s"),
-        (
-            "Bottleneck",
-            f"{narrow['device']}, {narrow['phase']}: {seconds(narrow['phase_s'])} s, "
-            f"{percent(narrow['fraction_of_round'])} % of its round",
-        ),
+        ("Round time (slowest device)", duration(prediction["round_s"])),
+        ("Sum over devices", duration(prediction["total_s"])),
+        ("Whole training", duration(prediction["training_s"])),
+        ("Bottleneck", _bottleneck(narrow, unit)),
+        ("Slowest device", _slowest(narrow, len(prediction["devices"]))),
         *spent,
+        *_leakage(prediction.get("leakage")),
     ]
+
+
+def _leakage(found: Any) -> list[tuple[str, str]]:
+    """Return what the cuts leak where a limit is set, and that it is a guess where it is one."""
+    if found is None or found["limit"] is None:
+        return []
+    guess = " (a guess)" if found["state"] == "guess" else ""
+    bound = len(found["bound_devices"])
+    binds = f"binds {bound} of the devices" if bound else "binds none of the devices"
+    text = f"at most {found['largest']:.3f}{guess}; the limit of {found['limit']:g} {binds}"
+    return [("Leakage", text)]
+
+
+def _bottleneck(narrow: Any, unit: str) -> str:
+    """Return what would help most, as the table of what more is worth has it."""
+    if "helps_most" not in narrow:  # a plan of an older version
+        return f"{narrow['device']}, {narrow['phase']}"
+    if narrow["helps_most"] is None:
+        return "none, no resource is in use"
+    return (
+        f"{narrow['helps_most']}: 1 % more saves {seconds(narrow['saved_per_percent'])} {unit} "
+        "of the objective, more than of anything else"
+    )
+
+
+def _slowest(narrow: Any, devices: int) -> str:
+    together = narrow.get("slowest_devices", 1)
+    if together > 1:
+        return f"none by itself, {together} of {devices} end together"
+    return (
+        f"{narrow['device']}; its longest part is {narrow['phase']}, "
+        f"{seconds(narrow['phase_s'])} s, {percent(narrow['fraction_of_round'])} % of its round"
+    )
 
 
 def _worth(row: Any, saved: str) -> dict[str, str]:

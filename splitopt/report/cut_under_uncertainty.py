@@ -6,7 +6,7 @@ from typing import Any
 
 from splitopt.plans import Plan
 from splitopt.report.content import Column, Content, Table
-from splitopt.report.numbers import percent, seconds
+from splitopt.report.numbers import duration, percent, seconds
 
 _CUTS = (
     Column("cut", "Cut", text=True),
@@ -32,7 +32,7 @@ def content(plan: Plan) -> Content:
             f"Worst {percent(1 - rounds['cvar_level'])} % of the rounds, mean (CVaR)",
             f"{seconds(rounds['cvar_s'])} s",
         ),
-        ("Whole training, expected", f"{seconds(prediction['training_s'])} s"),
+        ("Whole training, expected", duration(prediction["training_s"])),
     ]
     found = prediction.get("confidence")
     if found is None:

@@ -23,6 +23,20 @@ def seconds(value: float) -> str:
     return f"{value:.4g}"
 
 
+def duration(value: float) -> str:
+    """Write a time in s, from two minutes on in minutes, hours or days as well.
+
+    >>> duration(74852.0), duration(748.5), duration(100.0), duration(9e6)
+    ('74,852 s (20.8 h)', '748.5 s (12.5 min)', '100.0 s', '9,000,000 s (104.2 days)')
+    """
+    text = f"{seconds(value)} s"
+    for unit, size in (("days", 172_800.0), ("h", 7200.0), ("min", 120.0)):
+        if value >= size:
+            one = {"days": 86_400.0, "h": 3600.0, "min": 60.0}[unit]
+            return f"{text} ({value / one:,.1f} {unit})"
+    return text
+
+
 def plain(value: float) -> str:
     """Write a number with up to six digits, an exponent without a leading zero.
 

@@ -68,6 +68,7 @@ def summarize_measured(found: Measured) -> PlanSummary:
         title=f"{found.name}: predicted and measured",
         verdict=_verdict(found),
         facts=(
+            *_promise(found),
             ("Time scale", f"{found.time_scale:g}"),
             ("Rounds", str(found.rounds)),
             *found.facts,
@@ -145,6 +146,23 @@ def _verdict(found: Measured) -> str:
         f"{_error(steps.relative_error)}, half of them by "
         f"{_range(steps.stretch.low - 1, steps.stretch.high - 1)}."
     )
+
+
+def _promise(found: Measured) -> list[tuple[str, str]]:
+    """Set the plan's own promise beside the simulated and the measured seconds."""
+    if found.promised_s is None:
+        return []
+    validation, promised = found.validation, found.promised_s
+    simulated, measured = (
+        f"{seconds(value)} s ({_error(_relative(promised, value))})"
+        for value in (validation.predicted_s, validation.measured_s)
+    )
+    return [
+        (
+            "Promised by the plan",
+            f"{seconds(promised)} s; simulated {simulated}, measured {measured}",
+        )
+    ]
 
 
 def _phase_table(validation: Validation) -> Table:

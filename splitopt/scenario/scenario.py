@@ -19,6 +19,7 @@ from pydantic import (
 from splitopt.errors import InputError
 from splitopt.files import expect_format, parse_yaml, read_text, write_atomic
 from splitopt.profiles import ModelProfile, load_profile
+from splitopt.scenario.guesses import check_guesses
 from splitopt.scenario.machine import Name, Part
 from splitopt.scenario.machine_model import with_machine_files_read
 from splitopt.scenario.nodes import Node, Pipeline
@@ -53,7 +54,8 @@ def scenario_names() -> list[str]:
 class Scenario(Part):
     """A fleet, its links, its servers or compute nodes, and the model it trains.
 
-    All in SI units, and immutable. A fleet has servers, compute nodes, or both.
+    All in SI units, and immutable. A fleet has servers, compute nodes, or both. ``guesses`` are
+    dotted paths to numbers in it that are guesses, which plans and comparisons then say.
 
     Build it with `load` (YAML), `from_dict`, `generate`, or from its parts. Wrong input raises
     `InputError` from the first three: one sentence with field, value and mend.
@@ -63,6 +65,7 @@ class Scenario(Part):
     version: Literal[1] = 1
     name: Name = "scenario"
     note: str | None = None
+    guesses: tuple[Name, ...] = ()
     model: Model
     devices: Annotated[tuple[Device, ...], Field(min_length=1)]
     links: Links
@@ -105,6 +108,8 @@ class Scenario(Part):
                 "servers: this field is missing; give servers or compute nodes (nodes)"
             )
         self._check_pipeline()
+        if self.guesses:
+            check_guesses(self.to_dict(), self.guesses)
         if self.clusters is not None:
             self.clusters.all_sizes(sum(device.count for device in self.devices))
             if self.spectrum is None:
@@ -141,7 +146,7 @@ class Scenario(Part):
         return {
             key: value
             for key, value in document.items()
-            if value or key not in ("servers", "nodes")
+            if value or key not in ("servers", "nodes", "guesses")
         }
 
     @classmethod

@@ -3,13 +3,14 @@
 A device downloads its part of the model; for every batch it computes forward, uploads the smashed
 data, waits for its share of the server, downloads the gradient and computes backward; at the end it
 uploads its part of the model. Shares are its own all the time, so that nobody waits for anybody.
+Links that no two devices share are resources of their own, and taken as a whole.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from splitopt.latency.split_federated import traffic_bits
+from splitopt.latency.split_federated import task_fractions
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources import PHASES as MODEL_PHASES
 from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
@@ -26,6 +27,8 @@ PHASES = (
     "device backward",
     "model upload",
 )
+_SAME = 1e-9
+"""Relative difference up to which two devices end together."""
 MOST_TASKS = 200_000
 """Above this, the batches of a device are shown as one per epoch, or as one in all."""
 
@@ -42,19 +45,19 @@ def replay(problem: CutAndResources, decision: CutAndResourcesDecision, setting:
     )
     seconds = _by_task_kind(problem, decision, setting, phases)
     rounds, detail = _batches(setting, devices)
-    shared = ("downlink", "uplink", "server")
-    place = {name: devices + index for index, name in enumerate(shared)}
+    resources = [Resource(name, "device") for name in names]
+    if problem.shared_links:
+        resources += [Resource("downlink", "link"), Resource("uplink", "link")]
+    else:
+        resources += [link_of(way, name) for name in names for way in ("downlink", "uplink")]
+    server = len(resources)
+    resources.append(Resource("server", "server"))
     rows, taken = [], []
     for n in range(devices):
-        where = (
-            (place["downlink"], decision.download_share[n]),
-            (n, 1.0),
-            (place["uplink"], decision.upload_share[n]),
-            (place["server"], decision.server_share[n]),
-            (place["downlink"], decision.download_share[n]),
-            (n, 1.0),
-            (place["uplink"], decision.upload_share[n]),
-        )
+        down, up = (devices, decision.download_share[n]), (devices + 1, decision.upload_share[n])
+        if not problem.shared_links:
+            down, up = (devices + 2 * n, 1.0), (devices + 2 * n + 1, 1.0)
+        where = (down, (n, 1.0), up, (server, decision.server_share[n]), down, (n, 1.0), up)
         weights, last = rounds[n], len(rounds[n]) - 1
         for batch, weight in enumerate(weights):
             for phase, (resource, share) in enumerate(where):
@@ -67,7 +70,7 @@ def replay(problem: CutAndResources, decision: CutAndResourcesDecision, setting:
     factors = drawn(len(rows), setting.noise, setting.seed)
     start, end = side_by_side(rows, durations, factors)
     timeline = make_timeline(
-        [*(Resource(name, "device") for name in names), *_shared_resources()],
+        resources,
         PHASES,
         names,
         rows,
@@ -76,19 +79,22 @@ def replay(problem: CutAndResources, decision: CutAndResourcesDecision, setting:
         {"problem": problem.name, "noise": setting.noise, "seed": setting.seed},
     )
     latencies = phases.sum(axis=1)
-    slowest = int(latencies.argmax())
-    longest = int(phases[slowest].argmax())
+    latest = np.flatnonzero(latencies >= latencies.max() * (1 - _SAME))
+    longest = MODEL_PHASES[int(phases[latest[0]].argmax())]
     return Replay(
         timeline=timeline,
         span="a round",
         forecasts=(Forecast("the plan's model (DP-MORA Eq. 12)", float(latencies.max())),),
-        binding=f"{names[slowest]}, {MODEL_PHASES[longest]}",
+        binding=f"{names[latest[0]]}, {longest}"
+        if len(latest) == 1
+        else f"{len(latest)} of {devices} devices, which end together",
         facts=(("Shown", detail),),
     )
 
 
-def _shared_resources() -> list[Resource]:
-    return [Resource("downlink", "link"), Resource("uplink", "link"), Resource("server", "server")]
+def link_of(way: str, device: str) -> Resource:
+    """Return the downlink or uplink that is a device's own."""
+    return Resource(f"{way} of {device}", f"own {way}")
 
 
 def _by_task_kind(
@@ -99,23 +105,11 @@ def _by_task_kind(
 ) -> FloatArray:
     """Shape (N, 7): seconds of a whole round by `PHASES`; they add up to those of the problem."""
     download, device, upload, server = phases.T
-    model_down, model_up, forward = (np.zeros(problem.devices) for _ in range(3))
+    model_down = model_up = forward = np.zeros(problem.devices)
     if setting.scenario is not None and setting.profile is not None:
-        profile, at = setting.profile, decision.cut - 1
-        samples = np.array([d.samples for d in setting.scenario.fleet()], dtype=np.float64)
-        epochs = setting.scenario.training.epochs
-        model = profile.device_model_bytes[at]
-        alone = traffic_bits(model, 0.0, samples, epochs)
-        for part, crossing in (
-            (model_down, profile.gradient_bytes),
-            (model_up, profile.smashed_bytes),
-        ):
-            whole = traffic_bits(model, crossing[at], samples, epochs)
-            part[:] = np.divide(alone, whole, out=np.zeros_like(whole), where=whole > 0)
-        there, back = profile.device_forward_flop[at], profile.device_backward_flop[at]
-        forward[:] = np.divide(
-            there, there + back, out=np.zeros_like(there), where=there + back > 0
-        )
+        columns = (decision.cut - 1)[:, None]
+        parts = task_fractions(setting.scenario, setting.profile, columns)
+        model_down, model_up, forward = (part[:, 0] for part in parts)
     return np.stack(
         (
             download * model_down,

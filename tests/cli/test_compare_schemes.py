@@ -62,6 +62,28 @@ def test_table_page_and_file(capsys, tmp_path, scenario_file):
     assert [point["value"] for point in found["sweep"]["points"]] == ["4 Mbit/s", "400 Mbit/s"]
 
 
+def test_two_sweeps_are_a_grid(capsys, tmp_path, scenario_file):
+    """Table, page and file have every pair of values; none is dropped."""
+    page = tmp_path / "grid.html"
+    sweeps = ("--sweep", "links.uplink=4 Mbit/s,400 Mbit/s", "--sweep", "devices.pi.count=1,2,5")
+    code, out, err = call(capsys, "compare", scenario_file, *sweeps, "--report", page)
+    assert (code, err) == (0, "")
+    assert "The best scheme over links.uplink (down) and devices.pi.count (across)" in out
+    assert "Where the best scheme changes" in page.read_text()
+    code, out, _ = call(capsys, "compare", scenario_file, *sweeps, "--json")
+    points = json.loads(out)["sweep"]["points"]
+    assert [point["values"] for point in points] == [
+        [rate, count] for rate in ("4 Mbit/s", "400 Mbit/s") for count in (1, 2, 5)
+    ]
+    changed = FLEET | {
+        "links": {"downlink": "80 Mbit/s", "uplink": "400 Mbit/s"},
+        "devices": [FLEET["devices"][0] | {"count": 5}],
+    }
+    scenario_file.write_text(yaml.safe_dump(changed))
+    _, out, _ = call(capsys, "compare", scenario_file, "--json")
+    assert json.loads(out)["schemes"] == points[-1]["comparison"]["schemes"]
+
+
 def test_rounds_to_accuracy(capsys, tmp_path, scenario_file):
     """A scheme that needs a thousand times the rounds of another one is not the best."""
     rounds = tmp_path / "rounds.yaml"
@@ -93,6 +115,8 @@ def test_no_scheme_is_exit_1(capsys, tmp_path):
     [
         (["--sweep", "links.uplink"], "must be FIELD=V1,V2"),
         (["--sweep", "links.uplinc=1 Mbit/s"], "uplinc"),
+        (["--sweep", "a=1", "--sweep", "b=1", "--sweep", "c=1"], "two fields at once"),
+        (["--sweep", "name=a", "--sweep", "name=b"], "is given twice"),
         (["--sweep", "servers.edge.compute=-3 GFLOP/s"], "above 0"),
         (["--rounds-to-accuracy", "absent.yaml"], "no such file"),
         (["--rounds-to-accuracy", "wrong.yaml"], "no scheme 'sfl'"),

@@ -72,6 +72,9 @@ def test_processes_do_what_the_plan_says(capsys, tmp_path, plan_file, data_file)
     assert (found["missing"], found["extra"]) == ([], [])
     assert found["steps"]["incomplete"] == found["steps"]["out_of_order"] == 0
     assert found["steps"]["count"] == 2 * 3  # a gradient counts for the step after
+    assert found["promised_s"] == pytest.approx(found["predicted_s"])  # a cell has a closed form
+    assert found["promise_relative_error"] == pytest.approx(found["relative_error"])
+    assert "Promised by the plan" in files["page.html"].read_text()
     by_kind = {row["kind"]: row for row in found["bytes"]}
     for kind in ("smashed", "gradient", "model"):
         assert by_kind[kind]["measured"] == by_kind[kind]["predicted"] > 0

@@ -18,9 +18,14 @@ from splitopt import (
 )
 from splitopt.latency.splitfed_costs import UniformSetting, printed_time
 from splitopt.planning.comparison import comparing
+from splitopt.planning.comparison.advice import advise
+from splitopt.planning.comparison.at_cut import round_at_cut
 from splitopt.planning.comparison.comparing import check_rounds
-from splitopt.planning.comparison.rows import LABELS
-from splitopt.planning.comparison.sweeping import read_sweep, sweep_field, with_field
+from splitopt.planning.comparison.rows import LABELS, Comparison, SchemeRow
+from splitopt.planning.comparison.server_schemes import without_server
+from splitopt.planning.comparison.star_rounds import Ground, helps_most
+from splitopt.planning.comparison.sweeping import Sweep, read_sweep, sweep_field, with_field
+from splitopt.report.sweeps import sweep_table
 
 
 def fleet(**changes):
@@ -59,6 +64,25 @@ def hand_seconds(cut, devices=4):
     return down, up, own, server
 
 
+def client_by_client(cut):
+    """Seconds of SplitFedV2: four alike clients in turn, each with two epochs of ten batches."""
+    p, at = load_profile("resnet18-imagenet"), cut - 1
+    model_down, model_up = (8 * p.device_model_bytes[at] / rate for rate in (80e6, 40e6))
+    gradient = 10 * 8 * p.gradient_bytes[at] / 80e6
+    upload = 10 * 8 * p.smashed_bytes[at] / 40e6
+    forward, backward = (
+        10 * p.device_forward_flop[at] / 20e9,
+        10 * p.device_backward_flop[at] / 20e9,
+    )
+    server = 10 * (p.server_forward_flop[at] + p.server_backward_flop[at]) / 1e12
+    step = gradient + backward + forward + upload + server
+    # All models are on the downlink before the first gradient.
+    time = max(model_down + forward + upload + server, 4 * model_down) + 19 * step
+    for _ in range(3):  # the next first batch is ready; its gradient waits for the last one
+        time += max(upload + server, gradient) + 19 * step
+    return time + gradient + backward + 4 * model_up
+
+
 def test_federated_learning_by_hand():
     """Four alike devices share both links: four models through each, and the own work once."""
     row = compare_schemes(fleet()).row("fl")
@@ -81,10 +105,17 @@ def test_common_cut_schemes_by_hand():
     shared = min(4 * down + 4 * up + own + 4 * server for down, up, own, server in phases)
     assert found.row("sl").round_s == pytest.approx(in_turn, rel=1e-9)
     assert found.row("sflv1").round_s == pytest.approx(shared, rel=1e-9)
-    assert found.row("sflv2").round_s == pytest.approx(shared, rel=1e-9)
+    assert found.row("sflv2").round_s == pytest.approx(
+        min(client_by_client(cut) for cut in range(1, 10)), rel=1e-9
+    )
     assert found.row("sflv1").round_cost == pytest.approx(shared * 0.36 / 3600, rel=1e-9)
-    one, copies = found.row("sflv2"), found.row("sflv1")
-    assert copies.server_memory_bytes == pytest.approx(4 * one.server_memory_bytes)
+    p = load_profile("resnet18-imagenet")
+    for scheme, copies in (("sflv1", 4), ("sflv2", 1)):
+        row = found.row(scheme)
+        cut = int(row.cut.split()[0])
+        fixed = 2 * (p.device_model_bytes[-1] - p.device_model_bytes[cut - 1])
+        held = fixed + 10 * p.layer_saved_bytes[cut:].sum()
+        assert row.server_memory_bytes == pytest.approx(copies * held)
 
 
 def test_vanilla_split_learning_is_splitfeds_row():
@@ -120,7 +151,7 @@ def test_orders_that_must_hold(seed):
     assert time["dp_mora_makespan"] <= time["sflv1"] * slack
     assert time["dp_mora_makespan"] <= time["dp_mora_sum"] * slack
     assert time["dp_mora_makespan"] <= time["fl"] * slack
-    assert time["sflv1"] <= time["sflv2"] * slack
+    assert time["sflv2"] <= time["sl"] * slack  # the same turns, with work beside them
     assert [row.round_s for row in found.feasible] == pytest.approx(sorted(time.values()))
     profile = scenario.load_model()
     alone = np.zeros(profile.layer_count - 1)
@@ -198,6 +229,34 @@ def test_mp_sl_counts_shared_channels_and_averaging():
     assert found.round_s == pytest.approx(made.prediction["round_s"], rel=1e-3)
 
 
+def test_mp_sl_with_links_of_their_own():
+    """Then a round is the plan's, and each owner's models go up and down beside the others'."""
+    scenario = with_field(Scenario.load("examples/pipeline-vgg19.yaml"), "links.shared", False)
+    found = compare_schemes(scenario, time_limit_s=20)
+    made = plan(scenario, problem="pipeline_partition", objective="epoch")
+    p = scenario.load_model()
+    own = p.device_model_bytes[1] + p.device_model_bytes[-1] - p.device_model_bytes[22]
+    assert found.row("mp_sl").round_s == pytest.approx(
+        made.prediction["round_s"] + 8 * own * 2 / 40e6, rel=1e-9
+    )
+    assert any("every device has a downlink of its own of 40 Mbit/s" in n for n in found.notes)
+
+
+def test_powers_that_do_not_give_an_energy_are_noted():
+    """What is stated and cannot be used is said, with what is missing."""
+    document = fleet().to_dict()
+    del document["devices"][0]["transmit_power"]
+    lacking = Scenario.from_dict(document, from_file=True)
+    words = "energy is not shown: it needs every device's powers, there is no transmit_power of pi"
+    assert words in plan(lacking).notes
+    assert words in compare_schemes(lacking).notes
+    assert not any("energy" in note for note in plan(fleet()).notes)
+    del document["devices"][0]["compute_power"]
+    assert not any(
+        "energy" in note for note in plan(Scenario.from_dict(document, from_file=True)).notes
+    )
+
+
 def test_reasons_for_having_no_plan():
     """A leakage limit stops what splits, a small memory stops federated learning."""
     strict = with_field(Scenario.load("dp-mora-resnet18"), "privacy.leakage_limit", 0.0)
@@ -263,6 +322,121 @@ def test_rounds_turn_into_time_to_accuracy():
     for wrong in ({}, {"sfl": 3}, {"fl": 0}, {"fl": "many"}, {"fl": True}, [1]):
         with pytest.raises(InputError, match="rounds"):
             check_rounds(wrong, "rounds")
+
+
+def test_what_learns_the_same_has_the_same_rounds():
+    """A number for FL holds for all that average whole copies; other numbers give a note."""
+    scenario = fleet()
+    times = {row.scheme: row.round_s for row in compare_schemes(scenario).feasible}
+    found = compare_schemes(scenario, rounds={"fl": 7, "sl": 5})
+    for scheme in ("fl", "sflv1", "dp_mora_sum", "dp_mora_makespan"):
+        assert found.row(scheme).accuracy_s == pytest.approx(7 * times[scheme])
+    assert found.row("sflv2").accuracy_s is None
+    assert not any("bit for bit" in note for note in found.notes)
+    other = compare_schemes(scenario, rounds={"fl": 7, "sflv1": 9})
+    assert other.row("dp_mora_sum").accuracy_s is None
+    assert any("FL (7) and SplitFedV1 (9) learn the same" in note for note in other.notes)
+
+
+def row(scheme, seconds, **fields):
+    """Return a feasible row of a scheme."""
+    return SchemeRow(scheme, "feasible", proved=True, round_s=seconds, **fields)
+
+
+def test_advice_weighs_no_rounds_of_what_learns_the_same():
+    """Rounds are weighed against the first scheme behind that learns otherwise, if there is one."""
+    same = [row("dp_mora_makespan", 100.0), row("dp_mora_sum", 110.0), row("fl", 150.0)]
+    said = advise(same, by_accuracy=False)
+    assert "Next is DP-MORA (sum), which takes 1.1 times as long and learns the same" in said
+    assert "equal progress" not in said
+    said = advise([*same, row("sflv2", 200.0), row("sl", 400.0)], by_accuracy=False)
+    assert "SplitFedV2 is ahead once it needs less than 50 % of the rounds of DP-MORA" in said
+    assert "DP-MORA (sum) is ahead" not in said
+    said = advise([row("sl", 100.0), *[row("fl", 160.0)]], by_accuracy=False)
+    assert "Next is FL, which takes 1.6 times as long. " in said
+    assert "FL is ahead once it needs less than 62.5 % of the rounds of vanilla SL" in said
+
+
+def swept(*times):
+    """Return a sweep over 0, 1, ... of comparisons with these seconds by scheme."""
+    comparisons = tuple(
+        Comparison(
+            "s",
+            "p",
+            tuple(row(k, v) for k, v in sorted(one.items(), key=lambda item: item[1])),
+            False,
+            "",
+        )
+        for one in times
+    )
+    return Sweep("field", tuple(range(len(times))), comparisons)
+
+
+def test_ties_of_a_sweep_are_those_of_the_advice():
+    """Within 2 % is a tie, also exactly; who ties has not lost, and next is clearly behind."""
+    found = swept(
+        {"fl": 100.0, "dp_mora_makespan": 100.0, "sl": 115.0},
+        {"dp_mora_makespan": 100.0, "fl": 101.9, "sl": 130.0},
+        {"dp_mora_makespan": 100.0, "fl": 102.1, "sl": 150.0},
+    )
+    assert found.best == ("fl", "dp_mora_makespan", "dp_mora_makespan")
+    assert found.ties == (("dp_mora_makespan",), ("fl",), ())
+    assert found.changes == ((1, 2, "fl", "dp_mora_makespan"),)
+    shown = sweep_table(found).rows
+    assert [r["ties"] for r in shown] == ["DP-MORA (makespan)", "FL", "-"]
+    assert [(r["next"], r["ratio"]) for r in shown] == [
+        ("vanilla SL", "1.15"),
+        ("vanilla SL", "1.3"),
+        ("FL", "1.021"),
+    ]
+
+
+def test_what_would_help_most_is_found_by_solving_again():
+    """1 % more of what a row names saves more than of anything else, and as much as it says."""
+    document = fleet().to_dict()
+    document["devices"] = [
+        {"name": "fast", "count": 2, "compute": "900 GFLOP/s", "samples": 300, "batch_size": 10},
+        {"name": "slow", "count": 3, "compute": "30 GFLOP/s", "samples": 100, "batch_size": 10},
+    ]
+    paths = {
+        "downlink": "links.downlink",
+        "uplink": "links.uplink",
+        "server": "servers.edge.compute",
+        "devices fast (2)": "devices.fast.compute",
+        "devices slow (3)": "devices.slow.compute",
+    }
+    seen = set()
+    for uplink in ("40 Mbit/s", "4 Gbit/s"):
+        document["links"] = {"downlink": {"rate": "8 Gbit/s"}, "uplink": {"rate": uplink}}
+        base = Scenario.from_dict(document, from_file=True)
+        profile = base.load_model()
+        for scheme, cut in (("fl", 10), ("sflv1", 4)):
+            cuts = None if scheme == "fl" else cut
+            before = sum(round_at_cut(scheme, base, profile, cuts).values())
+            saved = {}
+            for name, path in paths.items():
+                more = with_field(base, path, more_of(base, path))
+                saved[name] = before - sum(round_at_cut(scheme, more, profile, cuts).values())
+            ground = Ground.of(without_server(base) if scheme == "fl" else base, profile)
+            named, seconds = helps_most(scheme, ground, cut)
+            assert named == max(saved, key=saved.__getitem__)
+            assert seconds == pytest.approx(1e5 * saved[named] / 100, rel=1e-3)
+            seen.add(named)
+    assert len(seen) > 1
+
+
+def more_of(scenario, path):
+    """Return 1e-5 (relative) more of a rate or speed as a file writes it."""
+    number = {
+        "links.downlink": scenario.links.downlink.rate,
+        "links.uplink": scenario.links.uplink.rate,
+        "servers.edge.compute": scenario.servers[0].compute,
+        "devices.fast.compute": scenario.devices[0].compute,
+        "devices.slow.compute": scenario.devices[1].compute,
+    }[path]
+    factor = 1 + 1e-5
+    unit = "bit/s" if path.startswith("links") else "FLOP/s"
+    return f"{number * factor!r} {unit}"
 
 
 def test_pareto_by_definition():

@@ -164,8 +164,9 @@ def test_fills_are_in_the_plan():
         }
     )
     made = plan(scenario)
-    assert len(made.notes) == 1
-    assert made.notes[0].startswith("VM: rows 36-37")
+    links, fill = made.notes
+    assert links.startswith("devices share one downlink")
+    assert fill.startswith("VM: rows 36-37")
 
 
 def test_unmeasured_rows_are_refused():

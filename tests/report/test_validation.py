@@ -48,6 +48,24 @@ def text_of(run):
     return console.export_text()
 
 
+def test_the_promise_of_the_plan_stands_beside_both(run):
+    """Simulated and measured seconds are held against what the plan file says, in all outputs."""
+    simulated, measured = run.predicted.makespan_s, run.measured.makespan_s
+    promising = replace(run, promised_s=0.8 * simulated)
+    assert measured == pytest.approx(1.06 * simulated, rel=0.05)
+    off = 100 * (measured / (0.8 * simulated) - 1)
+    for text in (text_of(promising), measured_to_html(promising)):
+        assert "Promised by the plan" in text
+        assert f"{0.8 * simulated:.3f} s" in text
+        assert "+25.00 %" in text
+        assert f"+{off:.2f} %" in text
+    found = promising.to_dict()
+    assert found["promised_s"] == pytest.approx(0.8 * simulated)
+    assert found["promise_relative_error"] == pytest.approx(off / 100)
+    assert run.to_dict()["promise_relative_error"] is None
+    assert "Promised" not in text_of(run)
+
+
 def test_terminal_and_page_hold_every_number(run):
     """Phases with their errors, the whole, the steps, the bytes; names are escaped on the page."""
     text, page = text_of(run), measured_to_html(run)

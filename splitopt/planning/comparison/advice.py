@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from splitopt.planning.comparison.rows import SchemeRow
-from splitopt.units import readable_bytes
-
-_CLOSE = 1.02
-"""Within 2 % is called a tie: the models are not better than that."""
+from splitopt.planning.comparison.rows import (
+    CLOSE,
+    LABELS,
+    LEARNS_AS,
+    SchemeRow,
+    behind,
+    tied,
+)
+from splitopt.units import readable_bytes, readable_work
 
 
 def advise(rows: Sequence[SchemeRow], by_accuracy: bool) -> str:
@@ -28,8 +32,7 @@ def advise(rows: Sequence[SchemeRow], by_accuracy: bool) -> str:
         return f"No scheme can run on this fleet. {reasons}."
     best = ranked[0]
     what = "reaches the accuracy first" if best.accuracy_s is not None else "has the shortest round"
-    limit = f"; its longest part is {best.limit}" if best.limit else ""
-    said = [f"{best.label} {what}, {_seconds(best.ranked_by)}{limit}."]
+    said = [f"{best.label} {what}, {_seconds(best.ranked_by)}{_help(best)}."]
     said += _next(ranked, by_accuracy)
     said += _others(ranked)
     if not best.proved:
@@ -42,25 +45,51 @@ def advise(rows: Sequence[SchemeRow], by_accuracy: bool) -> str:
 
 def _next(ranked: Sequence[SchemeRow], by_accuracy: bool) -> list[str]:
     """Name the schemes that tie with the best, and compare it with the next one behind them."""
-    best = ranked[0]
-    alike = [row for row in ranked[1:] if (row.accuracy_s is None) == (best.accuracy_s is None)]
-    ties = [row.label for row in alike if row.ranked_by < _CLOSE * best.ranked_by]
-    behind = [row for row in alike if row.ranked_by >= _CLOSE * best.ranked_by]
+    best, ties = ranked[0], [row.label for row in tied(ranked)]
     found = []
     if ties:
         verb = "is" if len(ties) == 1 else "are"
         found.append(f"Within 2 %, which is a tie, {verb} {_listed(ties)}.")
         found += _lightest(ranked[: 1 + len(ties)])
-    if not behind:
+    if not (rest := behind(ranked)):
         return found
-    second, ratio = behind[0], behind[0].ranked_by / best.ranked_by
-    found.append(f"Next is {second.label}, which takes {ratio:.3g} times as long.")
-    if not by_accuracy:
+    second, ratio = rest[0], rest[0].ranked_by / best.ranked_by
+    same = second.learns_as == best.learns_as
+    equal = " and learns the same in a round, bit for bit" if same else ""
+    found.append(f"Next is {second.label}, which takes {ratio:.3g} times as long{equal}.")
+    others = [row for row in rest if row.learns_as != best.learns_as]
+    if not by_accuracy and others:
+        other, ratio = others[0], others[0].ranked_by / best.ranked_by
         found.append(
-            "Rounds of different schemes do not bring equal progress: "
-            f"{second.label} is ahead once it needs less than {100 / ratio:.3g} % of the rounds "
+            f"Rounds of {other.label} and {best.label} do not bring equal progress: "
+            f"{other.label} is ahead once it needs less than {100 / ratio:.3g} % of the rounds "
             f"of {best.label}."
         )
+    return found
+
+
+def _help(best: SchemeRow) -> str:
+    """Return what would help most, or what its longest part is where that is not known."""
+    if best.helps_most is not None and best.saved_per_percent_s is not None:
+        of = " of the sum over devices" if best.scheme == "dp_mora_sum" else ""
+        saved = _seconds(best.saved_per_percent_s)
+        return f"; what would help most: {best.helps_most} (1 % more saves {saved}{of})"
+    return f"; its longest part is {best.limit}" if best.limit else ""
+
+
+def unequal_rounds(rounds: Mapping[str, float]) -> list[str]:
+    """Return a note for each pair of schemes that learn the same and were given other rounds."""
+    found = []
+    groups: dict[str, list[str]] = {}
+    for scheme in rounds:
+        groups.setdefault(LEARNS_AS[scheme], []).append(scheme)
+    for schemes in groups.values():
+        if len({rounds[scheme] for scheme in schemes}) > 1:
+            given = _listed([f"{LABELS[scheme]} ({rounds[scheme]:g})" for scheme in schemes])
+            found.append(
+                f"{given} learn the same in a round here, bit for bit: different rounds for them "
+                "come from chance or from another implementation"
+            )
     return found
 
 
@@ -71,7 +100,7 @@ def _lightest(tied: Sequence[SchemeRow]) -> list[str]:
         return []
     least, row = min(known, key=lambda pair: pair[0])
     most = max(size for size, _ in known)
-    if most <= _CLOSE * least:
+    if most <= CLOSE * least:
         return []
     return [
         f"Of these, {row.label} takes least memory on the server's side, {readable_bytes(least)} "
@@ -90,7 +119,7 @@ def _others(ranked: Sequence[SchemeRow]) -> list[str]:
         tuple[str, Callable[[SchemeRow], float | None], Callable[[float], str]], ...
     ] = (
         ("least traffic in a round", lambda row: row.traffic_bytes, readable_bytes),
-        ("least work for a device in a round", lambda row: row.device_flop, _flop),
+        ("least work for a device in a round", lambda row: row.device_flop, readable_work),
         ("least memory on the server's side", lambda row: row.server_memory_bytes, readable_bytes),
         ("least energy of the devices", lambda row: row.energy_j, lambda j: f"{j:,.4g} J"),
     )
@@ -100,7 +129,7 @@ def _others(ranked: Sequence[SchemeRow]) -> list[str]:
         if own is None or not known:
             continue
         value, row = min(known, key=lambda pair: pair[0])
-        if value * _CLOSE < own:
+        if value * CLOSE < own:
             found.append(f"{row.label} has the {words} ({shown(value)} against {shown(own)})")
     return [f"{'; '.join(found)}."] if found else ["It is also best, or tied, in all else."]
 
@@ -109,10 +138,3 @@ def _seconds(value: float) -> str:
     if value >= 7200:
         return f"{value / 3600:,.1f} h"
     return f"{value / 60:,.1f} min" if value >= 600 else f"{value:.4g} s"
-
-
-def _flop(value: float) -> str:
-    for unit, size in (("PFLOP", 1e15), ("TFLOP", 1e12), ("GFLOP", 1e9), ("MFLOP", 1e6)):
-        if value >= size:
-            return f"{value / size:.4g} {unit}"
-    return f"{value:.4g} FLOP"

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-
-import numpy as np
-
-from splitopt.planning.comparison.server_schemes import Ground, without_server
-from splitopt.problems.base import FloatArray
+from splitopt.planning.comparison.server_schemes import without_server
+from splitopt.planning.comparison.star_rounds import Ground, round_phases
 from splitopt.problems.cut_and_resources import PHASES
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
@@ -47,7 +42,7 @@ def round_at_cut(
     if scheme == "fl":
         scenario, cut = without_server(scenario), profile.layer_count
     assert cut is not None
-    seconds = _ROUNDS[scheme](Ground.of(scenario, profile), cut)
+    seconds = round_phases(scheme, Ground.of(scenario, profile), [cut])[0]
     return {name: float(value) for name, value in zip(PHASES, seconds, strict=True) if value > 0}
 
 
@@ -59,31 +54,3 @@ def _with_steps(scenario: Scenario, steps: int) -> Scenario:
     )
     training = scenario.training.model_copy(update={"epochs": 1})
     return scenario.model_copy(update={"devices": devices, "training": training})
-
-
-def _in_turn(ground: Ground, cut: int) -> FloatArray:
-    """Each device alone, with all of the links and the server."""
-    download, upload, server, device = ground.problem.chosen(ground.everyone(cut)).sum(axis=1)
-    return np.array([download, device, upload, server])  # as `PHASES`
-
-
-def _side_by_side(ground: Ground, cut: int) -> FloatArray:
-    phases = ground.problem.phases(ground.problem.complete(ground.everyone(cut)))
-    return np.asarray(phases[phases.sum(axis=1).argmax()])
-
-
-def _one_server_model(ground: Ground, cut: int) -> FloatArray:
-    """Devices and links side by side, then the server takes one device after the other."""
-    server = ground.problem.server_s
-    devices = replace(ground, problem=replace(ground.problem, server_s=np.zeros_like(server)))
-    found = _side_by_side(devices, cut)
-    found[PHASES.index("server")] += server[:, cut - 1].sum()
-    return found
-
-
-_ROUNDS: dict[str, Callable[[Ground, int], FloatArray]] = {
-    "fl": _side_by_side,
-    "sl": _in_turn,
-    "sflv1": _side_by_side,
-    "sflv2": _one_server_model,
-}

@@ -11,17 +11,20 @@ import numpy as np
 
 from splitopt.errors import CapabilityError, InfeasibleError, InputError, SolveError
 from splitopt.files import parse_yaml, read_text
-from splitopt.planning.comparison.advice import advise
+from splitopt.planning.comparison.advice import advise, unequal_rounds
 from splitopt.planning.comparison.clusters import clustered
 from splitopt.planning.comparison.pipelines import pipeline
-from splitopt.planning.comparison.rows import LABELS, Comparison, SchemeRow, none
+from splitopt.planning.comparison.rows import LABELS, LEARNS_AS, Comparison, SchemeRow, none
 from splitopt.planning.comparison.server_schemes import (
     COMMON_CUT,
-    Ground,
     common_cut,
     dp_mora,
     federated,
 )
+from splitopt.planning.comparison.star_rounds import Ground
+from splitopt.planning.cut_and_resources import energy_notes
+from splitopt.planning.guesses import guess_notes, guessed_numbers
+from splitopt.planning.links import describe_links, unused_in_clusters
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.uncounted import work_notes
 from splitopt.scenario import Scenario, Server
@@ -46,7 +49,8 @@ def compare_schemes(
     scenario
         The fleet; schemes that need more than it says are listed with what they need.
     rounds
-        Scheme, a key of `LABELS` -> rounds to the accuracy that is wanted.
+        Scheme, a key of `LABELS` -> rounds to the accuracy that is wanted. What is given for a
+        scheme holds for those that learn the same bit for bit, unless they have other numbers.
     time_limit_s
         For all solvers together.
     seed
@@ -59,11 +63,14 @@ def compare_schemes(
         not what it should be.
     """
     checked = {} if rounds is None else check_rounds(rounds, "rounds")
+    told = unequal_rounds(checked)
+    checked = _for_all(checked)
     profile = scenario.load_model()
     if any(device.compute is not None for device in scenario.devices):
         profile.expect_work()  # every scheme computes on the devices
     share = None if time_limit_s is None else time_limit_s / len(SOLVED)
     served, notes = _with_server(scenario)
+    notes = [describe_links(scenario), *energy_notes(scenario), *told, *notes]
     ground = _attempt(lambda: Ground.of(served, profile))
 
     def with_ground(scheme: str, act: Callable[[Ground], SchemeRow]) -> SchemeRow:
@@ -79,6 +86,16 @@ def compare_schemes(
     ]
     rows.append(_row("mp_sl", lambda: pipeline(scenario, profile, share, seed)))
     return _ranked(scenario, profile, rows, checked, notes)
+
+
+def _for_all(rounds: Mapping[str, float]) -> dict[str, float]:
+    """Add the schemes that learn as others whose rounds are known and equal."""
+    found = dict(rounds)
+    for scheme in LABELS:
+        alike = {value for other, value in rounds.items() if LEARNS_AS[other] == LEARNS_AS[scheme]}
+        if len(alike) == 1:
+            found.setdefault(scheme, *alike)
+    return found
 
 
 def _common(scheme: str) -> Callable[[Ground], SchemeRow]:
@@ -160,13 +177,27 @@ def _ranked(
     said = [*notes, *work_notes(profile)]
     if by_accuracy and (missing := [row.label for row in marked if row.accuracy_s is None]):
         said.append(f"no rounds are given for {', '.join(missing)}: ranked last, by their round")
+    if scenario.clusters is not None:
+        said += unused_in_clusters(scenario)
     if scenario.spectrum is not None and scenario.spectrum.fading != "awgn":
         said.append(
             "only CPSL's subcarriers fade here; the other schemes take the mean signal-to-noise "
             "ratio of the whole band"
         )
+    guesses = tuple(
+        name
+        for name in guessed_numbers(scenario, profile)
+        if any(getattr(row, name) is not None for row in feasible)
+    )
+    said += guess_notes(scenario, profile, leakage_is_shown="leakage" in guesses)
     return Comparison(
-        scenario.name, profile.name, ranked, by_accuracy, advise(ranked, by_accuracy), tuple(said)
+        scenario.name,
+        profile.name,
+        ranked,
+        by_accuracy,
+        advise(ranked, by_accuracy),
+        tuple(said),
+        guesses,
     )
 
 

@@ -32,9 +32,9 @@ def pipeline(
 ) -> SchemeRow:
     """MP-SL's best pipeline: the answer of `splitopt.plan`, then the owners' parts are averaged.
 
-    The closed form gives every owner a link of its own. Here the channels are shared, so that a
-    round takes at least what each of them needs for all owners; and the owners' parts of the model
-    go up and down once.
+    The closed form gives every owner a link of its own. Where the channels are shared, a round
+    takes at least what each of them needs for all owners; and the owners' parts of the model go up
+    and down once.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def pipeline(
 
 
 class _Channels:
-    """What the owners' shared uplink and downlink carry in a round."""
+    """What the owners' uplink and downlink carry in a round; nobody waits for one of its own."""
 
     def __init__(self, scenario: Scenario, profile: ModelProfile, cuts: Cuts):
         counts = np.array([device.count for device in scenario.devices], dtype=np.float64)
@@ -96,7 +96,10 @@ class _Channels:
         self.busy_s = tuple(float(load @ way.sum(axis=1)) for way in (sent, received))
         own = layer_trained(profile)
         part = float(own[: cuts.first].sum() + own[cuts.last :].sum())
-        self.averaging_s = 8 * part * float((counts / _rates(scenario)).sum())
+        ways = 8 * part / _rates(scenario)
+        self.averaging_s = float((counts * ways).sum())
+        if not scenario.links.shared:
+            self.busy_s, self.averaging_s = (0.0, 0.0), float(ways.sum(axis=0).max())
         up, down = boundary_bytes(profile, int(scenario.devices[0].batch_size or 0))
         crossing = float((up + down)[list(cuts)].sum())
         self.traffic_bytes = float(load.sum()) * crossing + 2 * part * float(counts.sum())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -17,6 +17,15 @@ LABELS = {
     "mp_sl": "MP-SL",
 }
 """Scheme -> what people call it, in the order in which they are tried."""
+
+CLOSE = 1.02
+"""Within 2 % is called a tie everywhere: the models are not better than that."""
+
+LEARNS_AS = {scheme: scheme for scheme in LABELS} | dict.fromkeys(
+    ("fl", "sflv1", "dp_mora_sum", "dp_mora_makespan", "mp_sl"), "fl"
+)
+"""Scheme -> the one whose rounds it equals bit for bit: all of these train copies of the whole
+model and average them, and where a copy is cut changes nothing of what is learned."""
 
 Status = Literal["feasible", "infeasible", "no_solution", "not_comparable"]
 
@@ -57,7 +66,10 @@ class SchemeRow:
     round_cost
         Rent of the server or the nodes for a round.
     limit
-        What takes most of the round.
+        What takes most of the round, where nobody knows what would help most.
+    helps_most, saved_per_percent_s
+        The resource of which more saves most, and s for 1 % more of it: of the round, in
+        ``dp_mora_sum`` of the sum of the devices' rounds.
     rounds, accuracy_s
         Rounds to the accuracy that is wanted, as given, and the seconds they take.
     pareto
@@ -80,6 +92,8 @@ class SchemeRow:
     energy_j: float | None = None
     round_cost: float | None = None
     limit: str | None = None
+    helps_most: str | None = None
+    saved_per_percent_s: float | None = None
     rounds: float | None = None
     accuracy_s: float | None = None
     pareto: bool = False
@@ -88,6 +102,11 @@ class SchemeRow:
     def label(self) -> str:
         """What people call the scheme."""
         return LABELS[self.scheme]
+
+    @property
+    def learns_as(self) -> str:
+        """The scheme whose rounds bring the same progress, bit for bit; see `LEARNS_AS`."""
+        return LEARNS_AS[self.scheme]
 
     @property
     def ranked_by(self) -> float:
@@ -110,7 +129,8 @@ class Comparison:
     """All schemes on one scenario, the best first, those without a plan last.
 
     ``by_accuracy`` says whether they are ranked by the time to the accuracy that is wanted; schemes
-    without a number of rounds then stand behind those with one.
+    without a number of rounds then stand behind those with one. ``guesses`` are the fields of rows
+    that rest on a guess.
     """
 
     scenario: str
@@ -119,6 +139,7 @@ class Comparison:
     by_accuracy: bool
     advice: str
     notes: tuple[str, ...] = ()
+    guesses: tuple[str, ...] = ()
 
     @property
     def feasible(self) -> tuple[SchemeRow, ...]:
@@ -137,8 +158,24 @@ class Comparison:
             "ranked_by": "accuracy_s" if self.by_accuracy else "round_s",
             "schemes": [{"label": row.label, **asdict(row)} for row in self.rows],
             "advice": self.advice,
+            "guesses": list(self.guesses),
             "notes": list(self.notes),
         }
+
+
+def tied(ranked: Sequence[SchemeRow]) -> tuple[SchemeRow, ...]:
+    """Return the rows that tie with the first of some ranked ones, which is not among them."""
+    return tuple(row for row in _alike(ranked) if row.ranked_by < CLOSE * ranked[0].ranked_by)
+
+
+def behind(ranked: Sequence[SchemeRow]) -> tuple[SchemeRow, ...]:
+    """Return the rows that are clearly behind the first of some ranked ones."""
+    return tuple(row for row in _alike(ranked) if row.ranked_by >= CLOSE * ranked[0].ranked_by)
+
+
+def _alike(ranked: Sequence[SchemeRow]) -> list[SchemeRow]:
+    """Return the rows after the first that are ranked by the same as it."""
+    return [r for r in ranked[1:] if (r.accuracy_s is None) == (ranked[0].accuracy_s is None)]
 
 
 def unsolved(scheme: str, result: Mapping[str, Any]) -> SchemeRow:

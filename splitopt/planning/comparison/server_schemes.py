@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from splitopt.latency.sequential import device_round
-from splitopt.latency.split_federated import PhaseSeconds
 from splitopt.planning.comparison.loads import (
     batch_sizes,
     copies_memory,
@@ -19,50 +16,15 @@ from splitopt.planning.comparison.loads import (
     shared_memory,
 )
 from splitopt.planning.comparison.rows import SchemeRow, none, unsolved
+from splitopt.planning.comparison.star_rounds import Ground, helps_most, round_phases
 from splitopt.planning.planner import plan
-from splitopt.problems.base import BoolArray, FloatArray, IntArray
-from splitopt.problems.cut_and_resources import PHASES, CutAndResources
-from splitopt.problems.cut_and_resources.tables import (
-    allowed_by_leakage,
-    allowed_by_memory,
-    tables_from_scenario,
-)
+from splitopt.problems.base import BoolArray
+from splitopt.problems.cut_and_resources.tables import allowed_by_leakage, allowed_by_memory
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario, Server
 from splitopt.scenario.parts import Privacy
 
 COMMON_CUT = ("sl", "sflv1", "sflv2")
-_WORDS = {
-    "download": "the download of {}",
-    "device": "the computing of {}",
-    "upload": "the upload of {}",
-    "server": "the server's work for {}",
-}
-
-
-@dataclass(frozen=True)
-class Ground:
-    """A scenario with its one server, and the seconds of every device and cut."""
-
-    scenario: Scenario
-    profile: ModelProfile
-    problem: CutAndResources
-
-    @classmethod
-    def of(cls, scenario: Scenario, profile: ModelProfile) -> Ground:
-        """Build the tables; priorities do not count, rounds are compared in plain seconds."""
-        tables = tables_from_scenario(scenario, profile)
-        plain = {"curves": None, "priority": None, "seconds_per_joule": None}
-        return cls(scenario, profile, CutAndResources(**tables | plain, objective="makespan"))
-
-    def energy(self, cuts: IntArray) -> float | None:
-        """Joule of all devices in a round, None if their powers are unknown."""
-        known = self.problem.device_w is not None and self.problem.radio_w is not None
-        return float(self.problem.energy(self.problem.complete(cuts)).sum()) if known else None
-
-    def everyone(self, cut: int) -> IntArray:
-        """Give the same cut to all devices."""
-        return np.full(self.problem.devices, cut, dtype=np.int64)
 
 
 def federated(scenario: Scenario, profile: ModelProfile) -> SchemeRow:
@@ -80,7 +42,6 @@ def federated(scenario: Scenario, profile: ModelProfile) -> SchemeRow:
             "infeasible",
             f"the whole model does not fit into the memory of {device}{others}",
         )
-    phases = ground.problem.phases(ground.problem.complete(cuts))
     loads = device_loads(bare, profile, cuts) | {"leakage": None}
     priced = bool(scenario.servers) and scenario.servers[0].price_per_hour is not None
     return SchemeRow(
@@ -89,11 +50,11 @@ def federated(scenario: Scenario, profile: ModelProfile) -> SchemeRow:
         cut="none",
         proved=True,
         gap=0.0,
-        round_s=float(phases.sum(axis=1).max()),
+        round_s=float(round_phases("fl", ground, [profile.layer_count]).sum()),
         server_memory_bytes=model_bytes(profile),
         energy_j=ground.energy(cuts),
         round_cost=0.0 if priced else None,
-        limit=_slowest(phases, [d.name for d in scenario.fleet()]),
+        **_helps(*helps_most("fl", ground, profile.layer_count)),
         **loads,
     )
 
@@ -118,10 +79,9 @@ def common_cut(scheme: str, ground: Ground) -> SchemeRow:
     possible = _possible(scheme, ground)
     if isinstance(possible, str):
         return none(scheme, "infeasible", possible)
-    measure = _ROUNDS[scheme]
-    rounds = {int(c) + 1: measure(ground, int(c) + 1) for c in np.flatnonzero(possible)}
-    cut = min(rounds, key=lambda c: rounds[c][0])
-    seconds, limit = rounds[cut]
+    columns = np.flatnonzero(possible) + 1
+    rounds = round_phases(scheme, ground, columns.tolist()).sum(axis=1)
+    cut, seconds = int(columns[rounds.argmin()]), float(rounds.min())
     cuts = ground.everyone(cut)
     return SchemeRow(
         scheme=scheme,
@@ -133,7 +93,7 @@ def common_cut(scheme: str, ground: Ground) -> SchemeRow:
         server_memory_bytes=_server_memory(scheme, ground, cut),
         energy_j=ground.energy(cuts),
         round_cost=server_rent(ground.scenario, seconds),
-        limit=limit,
+        **_helps(*helps_most(scheme, ground, cut)),
         **device_loads(ground.scenario, ground.profile, cuts),
     )
 
@@ -162,7 +122,7 @@ def dp_mora(ground: Ground, objective: str, time_limit_s: float | None, seed: in
         server_memory_bytes=copies_memory(ground.scenario, ground.profile, cuts),
         energy_j=made.prediction.get("energy_j"),
         round_cost=server_rent(ground.scenario, seconds),
-        limit=_WORDS[worst["phase"]].format(worst["device"]),
+        **_helps(worst["helps_most"], worst["saved_per_percent"]),
         **device_loads(ground.scenario, ground.profile, cuts),
     )
 
@@ -218,42 +178,6 @@ def _server_memory(scheme: str, ground: Ground, cut: int) -> float | None:
     return shared_memory(ground.profile, cut, None if sizes is None else float(sizes.max()))
 
 
-def _in_turn(ground: Ground, cut: int) -> tuple[float, str]:
-    """Vanilla SL: each device alone, with all of the links and the server."""
-    problem, cuts = ground.problem, ground.everyone(cut)
-    seconds = PhaseSeconds(problem.download_s, problem.upload_s, problem.server_s, problem.device_s)
-    total = problem.chosen(cuts).sum(axis=1)
-    words = ("downloads", "uploads", "the server's work", "computing")[int(total.argmax())]
-    return float(device_round(seconds, cuts).sum()), f"{words}, one device after the other"
-
-
-def _side_by_side(ground: Ground, cut: int) -> tuple[float, str]:
-    """SplitFedV1: all at once, links and server divided for the shortest round."""
-    phases = ground.problem.phases(ground.problem.complete(ground.everyone(cut)))
-    names = [device.name for device in ground.scenario.fleet()]
-    return float(phases.sum(axis=1).max()), _slowest(phases, names)
-
-
-def _one_server_model(ground: Ground, cut: int) -> tuple[float, str]:
-    """SplitFedV2: devices and links side by side, then the server takes one after the other."""
-    cuts = ground.everyone(cut)
-    queue = float(ground.problem.server_s[:, cut - 1].sum())
-    devices = replace(ground.problem, server_s=np.zeros_like(ground.problem.server_s))
-    phases = devices.phases(devices.complete(cuts))
-    longest = float(phases.sum(axis=1).max())
-    names = [device.name for device in ground.scenario.fleet()]
-    limit = "the server's queue" if queue > phases.max() else _slowest(phases, names)
-    return longest + queue, limit
-
-
-_ROUNDS: dict[str, Callable[[Ground, int], tuple[float, str]]] = {
-    "sl": _in_turn,
-    "sflv1": _side_by_side,
-    "sflv2": _one_server_model,
-}
-
-
-def _slowest(phases: FloatArray, names: list[str]) -> str:
-    """Name the longest phase of the slowest device, given phases (N, 4)."""
-    slowest = int(phases.sum(axis=1).argmax())
-    return _WORDS[PHASES[int(phases[slowest].argmax())]].format(names[slowest])
+def _helps(resource: str | None, seconds: float) -> dict[str, Any]:
+    """Return the fields of a row about what would save most."""
+    return {} if resource is None else {"helps_most": resource, "saved_per_percent_s": seconds}

@@ -10,7 +10,7 @@ from typing import Any
 from splitopt.errors import InputError
 from splitopt.files import parse_yaml
 from splitopt.planning.comparison.comparing import compare_schemes
-from splitopt.planning.comparison.rows import Comparison
+from splitopt.planning.comparison.rows import Comparison, tied
 from splitopt.scenario import Scenario
 
 EVERY = "*"
@@ -32,18 +32,39 @@ class Sweep:
 
     @property
     def changes(self) -> tuple[tuple[Any, Any, str | None, str | None], ...]:
-        """Neighbouring values between which the best scheme changes, and both schemes."""
-        pairs = zip(self.values, self.values[1:], self.best, self.best[1:], strict=False)
-        return tuple(pair for pair in pairs if pair[2] != pair[3])
+        """Neighbouring values between which the best scheme changes, and both schemes.
+
+        A scheme that ties with the best one stays what it was.
+        """
+        held, found = self.best[0] if self.best else None, []
+        steps = zip(self.values, self.values[1:], self.best[1:], self.ties[1:], strict=False)
+        for a, b, best, ties in steps:
+            if held != best and held not in ties:
+                found.append((a, b, held, best))
+                held = best
+        return tuple(found)
+
+    @property
+    def ties(self) -> tuple[tuple[str, ...], ...]:
+        """The schemes that tie with the best one at each value."""
+        return tuple(
+            tuple(row.scheme for row in tied(c.feasible)) if c.feasible else ()
+            for c in self.comparisons
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain data."""
-        points = zip(self.values, self.best, self.comparisons, strict=True)
+        points = zip(self.values, self.best, self.ties, self.comparisons, strict=True)
         return {
             "field": self.field,
             "points": [
-                {"value": value, "best": best, "comparison": comparison.to_dict()}
-                for value, best, comparison in points
+                {
+                    "value": value,
+                    "best": best,
+                    "ties": list(ties),
+                    "comparison": comparison.to_dict(),
+                }
+                for value, best, ties, comparison in points
             ],
             "changes": [
                 dict(zip(("from_value", "to_value", "from_scheme", "to_scheme"), pair, strict=True))

@@ -69,9 +69,8 @@ class FactoredCutAndResources(CutAndResources):
 
     def data(self) -> dict[str, Any]:
         """Give the data of the instance file."""
-        optional = {field: getattr(self, field) for field in FIELDS}
-        kept = {field: value for field, value in optional.items() if value is not None}
-        return {"factors": self.factors.data()} | kept
+        weights = {} if self.weights is None else {"weights": self.weights}
+        return {"factors": self.factors.data()} | weights | tradeoffs.stated_fields(self)
 
     def with_objective(self, objective: str) -> FactoredCutAndResources:
         """Give the same problem under another objective; the data are shared."""
@@ -141,13 +140,16 @@ class FactoredCutAndResources(CutAndResources):
     @cached_property
     def plain(self) -> FactoredCutAndResources:
         """The problem of plain seconds with the same decisions and values, see `tradeoffs`."""
-        if self.objective not in tradeoffs.PRICED and self.priority is None:
+        priced = self.objective in tradeoffs.PRICED
+        if not priced and self.priority is None and self.shared_links:
             return self
         factors = self.factors.expanded()
         one = np.ones(factors.classes)
         factor = one if self.priority is None else self.priority
-        if self.objective not in tradeoffs.PRICED:
-            terms = {part: [(part, factor)] for part in range(4)}
+        terms = {part: [(part, factor)] for part in (range(4) if self.shared_links else (2, 3))}
+        if not self.shared_links:
+            terms[3] += [(0, factor), (1, factor)]
+        if not priced:
             return type(self)(factors.combined(terms), self.objective, weights=self.weights)
         assert self.device_w is not None  # read_fields() saw to it
         assert self.radio_w is not None
@@ -156,6 +158,6 @@ class FactoredCutAndResources(CutAndResources):
         if self.objective == "energy":
             terms = {3: [(3, self.device_w), (1, self.radio_w)]}
         else:
-            terms = {part: [(part, factor)] for part in range(3)}
-            terms[3] = [(3, factor + price * self.device_w), (1, price * self.radio_w)]
+            terms[3][0] = (3, factor + price * self.device_w)
+            terms[3].append((1, price * self.radio_w))
         return type(self)(factors.combined(terms), "sum", weights=self.weights)

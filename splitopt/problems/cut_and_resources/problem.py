@@ -73,6 +73,10 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         Shape (N,), optional: power in W while a device computes, and while it sends.
     seconds_per_joule
         Optional: how many seconds of latency one joule is worth, for ``"latency_energy"``.
+    shared_links
+        False where every device has a downlink and an uplink of its own: no share divides its
+        ``download_s`` and ``upload_s``, and its round takes
+        ``download + upload + server/share + device`` seconds.
 
     Raises
     ------
@@ -95,6 +99,7 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
     device_w: FloatArray | None = None
     radio_w: FloatArray | None = None
     seconds_per_joule: float | None = None
+    shared_links: bool | None = None
 
     def __post_init__(self) -> None:
         check_objective(self.objective, (*self.objectives, *tradeoffs.PRICED), "")
@@ -178,8 +183,9 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
     def data(self) -> dict[str, Any]:
         """Give the arrays of the instance file."""
         fields = {field: getattr(self, field) for field in (*TIMES, "allowed")}
-        optional = {field: getattr(self, field) for field in OPTIONAL}
-        return fields | {field: value for field, value in optional.items() if value is not None}
+        optional = {field: getattr(self, field) for field in ("weights", "curves")}
+        kept = {field: value for field, value in optional.items() if value is not None}
+        return fields | kept | tradeoffs.stated_fields(self)
 
     @property
     def devices(self) -> int:
@@ -212,8 +218,9 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
     def phases(self, decision: CutAndResourcesDecision) -> FloatArray:
         """Shape (N, 4): seconds by `PHASES`, infinite where a needed share is missing."""
         download, upload, server, device = self.chosen(decision.cut)
-        download = _over_share(download, decision.download_share)
-        upload = _over_share(upload, decision.upload_share)
+        if self.shared_links:
+            download = _over_share(download, decision.download_share)
+            upload = _over_share(upload, decision.upload_share)
         server = _over_share(server, decision.server_share)
         return np.stack((download, device, upload, server), axis=1)
 
@@ -245,8 +252,13 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         return tradeoffs.plain_problem(self) or self
 
     def lift(self, decision: CutAndResourcesDecision) -> CutAndResourcesDecision:
-        """Give everybody a share where the plain problem has nothing to share."""
-        return self.complete(decision.cut) if self.objective == "energy" else decision
+        """Return shares where the plain problem has nothing to share, none of own links."""
+        if self.objective == "energy":
+            return self.complete(decision.cut)
+        if self.shared_links:
+            return decision
+        none = np.zeros(self.devices)
+        return replace(decision, download_share=none, upload_share=none)
 
     def violations(self, decision: CutAndResourcesDecision) -> dict[str, float]:
         """Excess over each budget (fractions), and counts of devices for the other constraints."""
@@ -299,6 +311,8 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         """Best shares for these cuts; for ``"energy"``, those of the smallest sum of latencies."""
         plain = self if self.objective == "energy" else self.plain
         seconds = plain.chosen(cuts)
+        if not plain.shared_links:
+            seconds[:2] = 0.0
         alpha = np.sqrt(seconds[:3]).T.copy()
         if plain.objective == "makespan":
             return allocate_for_makespan(alpha, seconds[3])

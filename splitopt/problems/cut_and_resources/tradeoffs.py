@@ -1,9 +1,12 @@
-"""More than latency: priorities and energy, each turned into a plain problem of seconds.
+"""More than latency: priorities, energy and links that nobody shares, each made plain seconds.
 
 A device that computes for d seconds and sends for b seconds at its full rate spends
 ``device_w * d + radio_w * b`` joule: a share of the channel's time stretches the wait, not the
 time on air. Energy therefore depends on the cut alone, and every objective here equals the sum or
 the makespan of a problem with other tables, so that every solver takes it.
+
+Where every device has a downlink and an uplink of its own, nobody's share divides their seconds:
+they are a part of what the device does by itself, and nothing is left on the shared links.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from splitopt.problems.base import FloatArray, IntArray
 if TYPE_CHECKING:
     from splitopt.problems.cut_and_resources.problem import CutAndResources
 
-FIELDS = ("priority", "device_w", "radio_w", "seconds_per_joule")
+FIELDS = ("priority", "device_w", "radio_w", "seconds_per_joule", "shared_links")
 _IN_SCENARIO = {
     "device_w": "compute_power of every device",
     "radio_w": "transmit_power of every device",
@@ -49,7 +52,14 @@ def read_fields(problem: CutAndResources) -> dict[str, Any]:
         if not number or not 0 <= price < np.inf:
             raise InputError.at("seconds_per_joule", f"is {price!r}, it must be finite and >= 0")
         found["seconds_per_joule"] = float(price)
-    needed = {"energy": FIELDS[1:3], "latency_energy": FIELDS[1:]}.get(problem.objective, ())
+    shared = problem.shared_links
+    if shared is None:  # not stated
+        found["shared_links"] = True
+    elif not isinstance(shared, bool | np.bool_):
+        raise InputError.at("shared_links", f"is {shared!r}, it must be true or false")
+    else:
+        found["shared_links"] = bool(shared)
+    needed = {"energy": FIELDS[1:3], "latency_energy": FIELDS[1:4]}.get(problem.objective, ())
     for name in needed:
         if name not in found:
             raise InputError.at(
@@ -58,6 +68,14 @@ def read_fields(problem: CutAndResources) -> dict[str, Any]:
                 f"(in a scenario: {_IN_SCENARIO[name]})",
             )
     return found
+
+
+def stated_fields(problem: CutAndResources) -> dict[str, Any]:
+    """Return the fields that say more than what holds without them."""
+    found = {name: getattr(problem, name) for name in FIELDS}
+    if problem.shared_links:
+        del found["shared_links"]
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def energy_table(problem: CutAndResources) -> FloatArray:
@@ -80,9 +98,10 @@ def plain_problem(problem: CutAndResources) -> CutAndResources | None:
     """Give the plain problem with the same decisions and values, None if it is plain already.
 
     Multiplying a device's tables by its priority multiplies its latency. Energy adds to the part
-    that no share divides. Pure energy has nothing that is shared.
+    that no share divides, and so do transfers over links that are the device's own. Pure energy
+    has nothing that is shared.
     """
-    if problem.objective not in PRICED and problem.priority is None:
+    if problem.objective not in PRICED and problem.priority is None and problem.shared_links:
         return None
     if problem.objective == "energy":
         nothing = np.zeros_like(problem.device_s)
@@ -107,6 +126,12 @@ def plain_problem(problem: CutAndResources) -> CutAndResources | None:
             curves[family][:, 3] += price * (
                 problem.device_w[:, None] * own[:, 3] + problem.radio_w[:, None] * own[:, 1]
             )
+    if not problem.shared_links:
+        tables[3] = tables[3] + tables[0] + tables[1]
+        tables[:2] = np.zeros_like(tables[0]), np.zeros_like(tables[1])
+        for own in curves.values():
+            own[:, 3] += own[:, 0] + own[:, 1]
+            own[:, :2] = 0.0
     return _rebuilt(problem, objective, tuple(tables), curves or None)
 
 
@@ -114,30 +139,39 @@ class Marginal(NamedTuple):
     """Exact derivatives of the optimal value for given cuts, with the opposite sign.
 
     ``resources`` (3,) by the logarithms of downlink, uplink and server, ``own`` (N,) by that of
-    each device's speed: 1 % more of one saves about a hundredth of the number.
+    each device's speed: 1 % more of one saves about a hundredth of the number. ``links`` (N, 2) by
+    those of each device's own downlink and uplink, where links are not shared; ``resources`` is 0
+    for them then.
     """
 
     resources: FloatArray
     own: FloatArray
+    links: FloatArray
 
 
 def marginal_values(problem: CutAndResources, cuts: IntArray) -> Marginal:
     """Say what more of each resource would save of the objective, shares chosen anew."""
-    rows = np.arange(problem.devices)
-    own_s = problem.device_s[rows, cuts - 1]
-    saved, own = np.zeros(3), np.zeros(problem.devices)
+    download, upload, _, own_s = problem.chosen(cuts)
+    saved, own, links = np.zeros(3), np.zeros(problem.devices), np.zeros((problem.devices, 2))
     price = 1.0 if problem.objective == "energy" else problem.seconds_per_joule
     if problem.objective in PRICED:
         assert price is not None  # read_fields() saw to it
         assert problem.device_w is not None
         assert problem.radio_w is not None
-        saved[1] = price * (problem.radio_w * problem.upload_s[rows, cuts - 1]).sum()
+        sending = price * problem.radio_w * upload
+        if problem.shared_links:
+            saved[1] = sending.sum()
+        else:
+            links[:, 1] = sending
         own += price * problem.device_w * own_s
     if problem.objective != "energy":
         allocation = problem.allocate(cuts)
         saved += allocation.worth
-        own += allocation.weight * own_s * (1.0 if problem.priority is None else problem.priority)
-    return Marginal(saved, own)
+        weight = allocation.weight * (1.0 if problem.priority is None else problem.priority)
+        own += weight * own_s
+        if not problem.shared_links:
+            links += weight[:, None] * np.stack((download, upload), axis=1)
+    return Marginal(saved, own, links)
 
 
 def _rebuilt(

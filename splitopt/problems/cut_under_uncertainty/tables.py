@@ -89,9 +89,11 @@ def _cuts(scenario: Scenario, profile: ModelProfile, cut: int | str) -> list[int
     allowed = [cut for cut in every if profile.leakage[cut - 1] <= limit]
     if not allowed:
         least = int(profile.leakage.argmin())
+        guess = ", which is a guess" if "leakage" in profile.guesses() else ""
         raise InfeasibleError(
             f"no cut of {profile.name} meets the leakage limit {limit:g}; the lowest that can be "
-            f"reached is {profile.leakage[least]:.6g} at cut {least + 1}: raise the limit to that"
+            f"reached is {profile.leakage[least]:.6g} at cut {least + 1}{guess}: raise the "
+            "limit to that"
         )
     return allowed
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from splitopt.results import finite_or_none
 from splitopt.timeline import Timeline
-from splitopt.training.validation.comparing import Validation
+from splitopt.training.validation.comparing import Validation, relative
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,9 @@ class Measured:
         Bytes by kind.
     facts
         Further words for people, label and text.
+    promised_s
+        What the plan itself promises for these rounds (``prediction.round_s`` of its file, for a
+        cut under uncertainty the mean over samples); None for a plan that promises nothing.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Measured:
     traffic: tuple[BytesRow, ...] = ()
     facts: tuple[tuple[str, str], ...] = field(default=())
     stopped: str = "rounds"
+    promised_s: float | None = None
 
     def refuted(self, within: float) -> list[str]:
         """Say what is off by more than a fraction of the prediction, the median step or the whole.
@@ -86,6 +90,10 @@ class Measured:
             "rounds": self.rounds,
             "stopped": self.stopped,
             **self.validation.to_dict(),
+            "promised_s": self.promised_s,
+            "promise_relative_error": None
+            if self.promised_s is None
+            else relative(self.promised_s, self.validation.measured_s),
             "bytes": [
                 {"kind": row.kind, "predicted": row.predicted, "measured": row.measured}
                 for row in self.traffic

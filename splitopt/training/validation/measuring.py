@@ -96,7 +96,13 @@ def validate(
     )
     if not run.timelines:  # by Ctrl-C in the first round
         raise KeyboardInterrupt
-    return measured_of(run)
+    return measured_of(run, promised_round_s(plan))
+
+
+def promised_round_s(plan: Plan) -> float | None:
+    """Return what a plan promises for a round in s, None if it promises nothing."""
+    promised = (plan.prediction or {}).get("round_s")
+    return float(promised) if isinstance(promised, int | float) else None
 
 
 def check_detail(program: Program, source: str) -> None:
@@ -124,8 +130,8 @@ def check_detail(program: Program, source: str) -> None:
             )
 
 
-def measured_of(run: WireRun) -> Measured:
-    """Set what a run measured beside what its plan predicted."""
+def measured_of(run: WireRun, round_s: float | None = None) -> Measured:
+    """Set what a run measured beside what simulation predicts and the plan promises for a round."""
     program: Program = run.program
     rounds = [int(timeline.origin["round"]) for timeline in run.timelines]
     predicted, measured = over_rounds(
@@ -147,6 +153,7 @@ def measured_of(run: WireRun) -> Measured:
             *dropped,
         ),
         stopped=run.stopped,
+        promised_s=None if round_s is None else len(rounds) * round_s,
     )
 
 

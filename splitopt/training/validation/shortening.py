@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from splitopt.errors import InfeasibleError, InputError
-from splitopt.planning.planner import open_plan
+from splitopt.planning.planner import EXPLAINERS, open_plan
 from splitopt.plans import Plan
 from splitopt.problems.registry import problem_class
 
@@ -17,8 +17,8 @@ def first_steps(plan: Plan, steps: int, source: str = "plan") -> Plan:
 
     Where a round is epochs, it becomes one epoch of a part of the device's samples; in clusters,
     where a local epoch is a mini-batch, it has fewer of them. Everything else is as it was: the
-    device part of the model still goes down before and up after the round. What the plan promises
-    for whole rounds is no longer in it.
+    device part of the model still goes down before and up after the round. What it promises is
+    what the plan's own model says of the shorter round, and that alone.
 
     Parameters
     ----------
@@ -60,10 +60,12 @@ def first_steps(plan: Plan, steps: int, source: str = "plan") -> Plan:
     scenario = scenario.model_copy(update={"training": training})
     kind = problem_class(plan.problem, source)
     problem = kind.from_scenario(scenario, opened.profile, plan.objective)
-    objective = problem.evaluate(problem.decode(plan.decision, f"{source}: decision"))
+    decision = problem.decode(plan.decision, f"{source}: decision")
+    objective = problem.evaluate(decision)
+    promised = EXPLAINERS[plan.problem].predict(problem, decision, scenario, opened.profile)
     return replace(
         plan,
         scenario=scenario.to_dict(),
-        prediction={},
+        prediction={"round_s": promised["round_s"]},
         result={**plan.result, "objective": objective, "bound": None, "gap": None},
     )

@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from splitopt.errors import InputError
+from splitopt.simulation.cut_and_resources import link_of
 from splitopt.timeline import Resource, Timeline
 from splitopt.training.program import Program
 
@@ -121,10 +122,11 @@ class Timing:
         if phase == SERVER:
             return Resource("server", "server")
         if self.program.problem == "cut_and_resources":
-            if phase in (UPLOAD, MODEL_UP):
-                return Resource("uplink", "link")
-            if phase in (GRADIENT, self.model_down):
-                return Resource("downlink", "link")
+            way = {UPLOAD: "uplink", MODEL_UP: "uplink"}.get(phase, "downlink")
+            if phase in (UPLOAD, MODEL_UP, GRADIENT, self.model_down):
+                if self.program.scenario.links.shared:
+                    return Resource(way, "link")
+                return link_of(way, self.program.clients[client].name)
         elif phase in (UPLOAD, GRADIENT) or (phase == MODEL_UP and not self._over_full_band):
             return Resource("spectrum", "link")
         return Resource(self.program.clients[client].name, "device")

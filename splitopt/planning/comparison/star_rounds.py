@@ -1,0 +1,132 @@
+"""The round of the schemes with one server at a cut that all devices share, phase by phase.
+
+One place for it: the rows of a comparison, the training clock and what would help most are all read
+from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from splitopt.latency.served_in_turn import ClientSeconds, served_in_turn
+from splitopt.latency.split_federated import task_fractions
+from splitopt.planning.cut_and_resources import most_worth
+from splitopt.problems.base import FloatArray, IntArray
+from splitopt.problems.cut_and_resources import PHASES, CutAndResources
+from splitopt.problems.cut_and_resources.tables import tables_from_scenario
+from splitopt.profiles import ModelProfile
+from splitopt.scenario import Scenario
+
+_RESOURCES = {
+    "download": "the downlink",
+    "device": "the devices",
+    "upload": "the uplink",
+    "server": "the server",
+}
+"""Phase -> what takes its seconds."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A scenario with its one server, and the seconds of every device and cut."""
+
+    scenario: Scenario
+    profile: ModelProfile
+    problem: CutAndResources
+
+    @classmethod
+    def of(cls, scenario: Scenario, profile: ModelProfile) -> Ground:
+        """Build the tables; priorities do not count, rounds are compared in plain seconds."""
+        tables = tables_from_scenario(scenario, profile)
+        plain = {"curves": None, "priority": None, "seconds_per_joule": None}
+        return cls(scenario, profile, CutAndResources(**tables | plain, objective="makespan"))
+
+    def energy(self, cuts: IntArray) -> float | None:
+        """Joule of all devices in a round, None if their powers are unknown."""
+        known = self.problem.device_w is not None and self.problem.radio_w is not None
+        return float(self.problem.energy(self.problem.complete(cuts)).sum()) if known else None
+
+    def everyone(self, cut: int) -> IntArray:
+        """Return the same cut for all devices, shape (N,)."""
+        return np.full(self.problem.devices, cut, dtype=np.int64)
+
+
+def round_phases(scheme: str, ground: Ground, cuts: Sequence[int]) -> FloatArray:
+    """Compute the round of a scheme at some common cuts.
+
+    Parameters
+    ----------
+    scheme
+        ``fl``, ``sl``, ``sflv1`` or ``sflv2``.
+    cuts
+        K of them, 1..L.
+
+    Returns
+    -------
+    Shape (K, 4): seconds by `PHASES`, which add up to the round. Where devices work side by side,
+    links and server are divided for the shortest round, and the phases are the slowest device's.
+    """
+    return _ROUNDS[scheme](ground, np.asarray(cuts, dtype=np.int64))
+
+
+def helps_most(scheme: str, ground: Ground, cut: int) -> tuple[str, float]:
+    """Return the resource of which more saves most of the round at a cut, and s for 1 % more."""
+    if _ROUNDS[scheme] is _side_by_side:
+        best = most_worth(ground.problem, ground.everyone(cut), ground.scenario)
+        return best["resource"], best["per_percent"]
+    # Every second of these rounds is on one chain of tasks, and 1 % more takes 1 % of its seconds.
+    phases = round_phases(scheme, ground, [cut])[0]
+    longest = int(phases.argmax())
+    return _RESOURCES[PHASES[longest]], float(phases[longest]) / 100
+
+
+def _side_by_side(ground: Ground, cuts: IntArray) -> FloatArray:
+    """FL and SplitFedV1: all at once, links and server divided for the shortest round."""
+    found = []
+    for cut in cuts:
+        phases = ground.problem.phases(ground.problem.complete(ground.everyone(int(cut))))
+        found.append(phases[phases.sum(axis=1).argmax()])
+    return np.array(found)
+
+
+def _in_turn(ground: Ground, cuts: IntArray) -> FloatArray:
+    """Vanilla SL: each device alone, with all of the links and the server."""
+    problem = ground.problem
+    tables = (problem.download_s, problem.device_s, problem.upload_s, problem.server_s)
+    return np.stack([table[:, cuts - 1].sum(axis=0) for table in tables], axis=1)
+
+
+def _client_by_client(ground: Ground, cuts: IntArray) -> FloatArray:
+    """SplitFedV2: one server part serves client after client."""
+    problem, at = ground.problem, cuts - 1
+    part = task_fractions(ground.scenario, ground.profile, at)
+    down, up = problem.download_s[:, at], problem.upload_s[:, at]
+    fleet, epochs = ground.scenario.fleet(), ground.scenario.training.epochs
+    sizes = [(d.samples, d.batch_size or d.samples) for d in fleet]
+    first = [size / (epochs * samples) for samples, size in sizes]
+    last = [(samples % size or size) / (epochs * samples) for samples, size in sizes]
+    return served_in_turn(
+        ClientSeconds(
+            model_down=down * part.model_down,
+            forward=problem.device_s[:, at] * part.forward,
+            upload=up * (1 - part.model_up),
+            server=problem.server_s[:, at],
+            gradient=down * (1 - part.model_down),
+            backward=problem.device_s[:, at] * (1 - part.forward),
+            model_up=up * part.model_up,
+            first=np.array(first)[:, None],
+            last=np.array(last)[:, None],
+        ),
+        bool(problem.shared_links),
+    )
+
+
+_ROUNDS: dict[str, Callable[[Ground, IntArray], FloatArray]] = {
+    "fl": _side_by_side,
+    "sl": _in_turn,
+    "sflv1": _side_by_side,
+    "sflv2": _client_by_client,
+}

@@ -1,0 +1,93 @@
+"""Guesses are called guesses: notes about numbers that nobody measured, counted or published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from splitopt.profiles import ModelProfile
+from splitopt.scenario import Scenario
+from splitopt.scenario.guesses import guessed_values
+
+_MEMORY = ("device_memory_fixed_bytes", "device_memory_per_sample_bytes")
+_MEMORY_OF_SERVER = ("layer_parameter_bytes", "layer_saved_bytes")
+_ROWS = {
+    "leakage": (("leakage",), ()),
+    "traffic_bytes": (("smashed_bytes", "gradient_bytes", "device_model_bytes"), ()),
+    "device_flop": (("device_forward_flop", "device_backward_flop"), ()),
+    "device_memory_bytes": (_MEMORY, ()),
+    "server_memory_bytes": (_MEMORY_OF_SERVER, ()),
+    "energy_j": ((), ("compute_power", "transmit_power")),
+    "round_cost": ((), ("price_per_hour",)),
+}
+"""Number of a comparison -> columns of the profile and fields of the scenario that it rests on."""
+
+
+def guess_notes(
+    scenario: Scenario,
+    profile: ModelProfile,
+    prediction: Mapping[str, Any] | None = None,
+    leakage_is_shown: bool = False,
+) -> list[str]:
+    """Return a sentence for each sort of guess that a plan or comparison rests on.
+
+    Parameters
+    ----------
+    scenario, profile
+        What was planned.
+    prediction
+        Of the plan; its ``leakage`` says which devices the limit binds.
+    leakage_is_shown
+        Whether the leakage of cuts is printed, although no limit may be set.
+    """
+    found = []
+    limited = scenario.privacy.leakage_limit is not None or any(
+        device.leakage_limit is not None for device in scenario.devices
+    )
+    used = {*profile.REQUIRED, *(_MEMORY if any(d.memory for d in scenario.devices) else ())}
+    if guessed := [name for name in profile.guesses() if name in used]:
+        found.append(f"guesses of the profile {profile.name}: {', '.join(guessed)}")
+    if "leakage" in profile.guesses() and (limited or leakage_is_shown):
+        found.append(_leakage_note(profile, (prediction or {}).get("leakage"), limited))
+    if scenario.guesses:
+        document = scenario.to_dict()
+        stated = [f"{path} ({_values(document, path)})" for path in scenario.guesses]
+        found.append(f"guesses of the scenario: {', '.join(stated)}")
+    return found
+
+
+def guessed_numbers(scenario: Scenario, profile: ModelProfile) -> tuple[str, ...]:
+    """Return the fields of a comparison's rows that rest on a guess."""
+    guessed = set(profile.guesses())
+    fields = {path.rpartition(".")[2] for path in scenario.guesses}
+    return tuple(
+        name
+        for name, (columns, stated) in _ROWS.items()
+        if guessed & set(columns) or fields & set(stated)
+    )
+
+
+def _leakage_note(profile: ModelProfile, found: Mapping[str, Any] | None, limited: bool) -> str:
+    text = f"the leakage of {profile.name} is a guess"
+    if not limited:
+        return text
+    if found is None:
+        return f"{text}, and the leakage limit rests on it"
+    bound = found["bound_devices"]
+    if not bound:
+        return f"{text}; the leakage limit does not bind here"
+    names = ", ".join(bound[:4]) + (", ..." if len(bound) > 4 else "")
+    return f"{text}, and the leakage limit, which binds {names}, rests on it"
+
+
+def _values(document: Mapping[str, Any], path: str) -> str:
+    """Write what a path leads to; of several values each once."""
+    found = list(dict.fromkeys(_written(value) for value in guessed_values(document, path)))
+    return ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
+
+
+def _written(value: Any) -> str:
+    """Write a quantity; of a link its rate, of another section its name or only that it is one."""
+    if isinstance(value, Mapping):
+        return str(value.get("rate", value.get("name", "all of it")))
+    return str(value)
