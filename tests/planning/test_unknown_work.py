@@ -18,6 +18,7 @@ LACKING = {
     "elements": 100.0,
     "at_most_flop": 1e9,
 }
+SIDES = ("device", "server")
 SCENARIOS = ("digits-splitfed", "digits-clusters", "digits-pipeline")
 
 
@@ -68,10 +69,8 @@ def test_varying_speeds_are_refused_where_work_is_lacking(profiled):
 def test_speeds_are_refused_where_no_work_was_counted(profiled, name):
     """A profile of times alone; its arrays of work are zeros and mean nothing."""
     zero = [0.0] * load_profile("cnn-digits").layer_count
-    flops = [
-        f"{side}_{way}_flop" for side in ("device", "server") for way in ("forward", "backward")
-    ]
-    model = profiled(work_unit="none", uncounted=[], **dict.fromkeys(flops, zero))
+    columns = [f"{side}_{way}_flop" for side in SIDES for way in ("forward", "backward")]
+    model = profiled(work_unit="none", uncounted=[], **dict.fromkeys(columns, zero))
     with pytest.raises(InputError, match=r"has no work, only measured times; name a machine .here"):
         plan(scenario_of(name, model, measured=False))
     assert plan(scenario_of(name, model, measured=True)).is_feasible

@@ -39,8 +39,8 @@ def _transform(call: Call) -> float:
     given, out = call["self"], call.out
     whole = given if given.numel() >= out.numel() else out
     points = math.prod(whole.shape[axis] for axis in call["dim"])
-    real = not (given.is_complex() and out.is_complex())
-    return (2.5 if real else 5.0) * whole.numel() * math.log2(max(points, 1))
+    per_value = 5.0 if given.is_complex() and out.is_complex() else 2.5
+    return per_value * int(whole.numel()) * math.log2(max(points, 1))
 
 
 _FLOP = {f"aten::_fft_{kind}": _transform for kind in ("r2c", "c2r", "c2c")}

@@ -59,7 +59,7 @@ class Runs:
         self.at_most += float(FLOP_PER_MAC) * max(given, 1) * max(made, 1)
 
 
-class WorkMeter(TorchDispatchMode):
+class WorkMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Count the work of what PyTorch runs inside a ``with`` block, below autograd.
 
     Parameters
@@ -71,7 +71,7 @@ class WorkMeter(TorchDispatchMode):
     supports_higher_order_operators = True
 
     def __init__(self, declared: Mapping[str, Declared]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.declared = declared
         self.flop = 0.0
         """What was counted."""

@@ -156,7 +156,7 @@ def is_negligible(operator: Any) -> bool:
         return True
     if operator.namespace != "aten":
         return False
-    name = operator._schema.name.partition("::")[2]
+    name = str(operator._schema.name).partition("::")[2]
     if name.startswith(("_nested_", "_foreach_")):
         return name != "_foreach_mm"
-    return name in _NAMES or operator.is_view or any(tag in operator.tags for tag in _TAGS)
+    return name in _NAMES or bool(operator.is_view) or any(tag in operator.tags for tag in _TAGS)

@@ -66,12 +66,14 @@ def _convolution_backward(call: Call) -> float:
     """
     positions = call.size("input") if call["transposed"] else call.size("grad_output")
     forward = positions[0] * math.prod(positions[2:]) * math.prod(call.size("weight"))
-    return forward * sum(bool(wanted) for wanted in call["output_mask"][:2])
+    wanted: int = sum(bool(one) for one in call["output_mask"][:2])
+    return forward * wanted
 
 
 def _distances(call: Call) -> float:
     """Return those of all distances between two sets: one per pair and coordinate."""
-    return math.prod(call.out.shape) * call.size("x1")[-1]
+    pairs: int = call.out.numel()
+    return pairs * call.size("x1")[-1]
 
 
 def _distances_backward(call: Call) -> float:

@@ -41,8 +41,8 @@ def _one_layer(call: Call) -> float:
 
 def _one_layer_backward(call: Call) -> float:
     steps, sequences = _steps(call)
-    into, state = call["weight1"].numel(), call["weight2"].numel()
-    work = steps * into * (call.needs("input") + call.needs("weight1"))
+    into, state = math.prod(call.size("weight1")), math.prod(call.size("weight2"))
+    work: int = steps * into * (call.needs("input") + call.needs("weight1"))
     if call.needs("weight2"):
         work += steps * state
     return work + (steps if call.needs("hx_") else steps - sequences) * state
