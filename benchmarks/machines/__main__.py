@@ -46,9 +46,9 @@ SPLITS_NOTE = (
     "pools the errors and has the mean of the regrets."
 )
 HERE_NOTE = (
-    "A training pass with one thread, each network predicted from the others: predicted over "
-    "measured seconds, and the interval that the model states for that ratio. The quickest of four "
-    "tries in turn, each the medians of"
+    "Processor seconds of a training pass with one thread, each network predicted from the others: "
+    "predicted over measured seconds, and the interval that the model states for that ratio. The "
+    "quickest of four tries in turn, each the medians of"
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ def _traced(name: str) -> TracedModel:
 def _timed(traced: TracedModel, repeats: int) -> Observation:
     from splitopt.profiles import measure
 
-    how = {"batch": BATCH, "repeats": repeats, "threads": 1}
+    how = {"batch": BATCH, "repeats": repeats, "threads": 1, "clock": time.process_time}
     return observed(measure(traced, MACHINE, **how).profile, MACHINE)
 
 

@@ -91,7 +91,8 @@ def filled(
             f"{machine}: {rows} filled with the times of {how['machine']}, scaled by the sums "
             "over the layers that both have"
         )
-    return MachineTimes(**values, measured=np.ones_like(times.measured)), sentence
+    found = MachineTimes(**values, measured=np.ones_like(times.measured), batch=times.batch)
+    return found, sentence
 
 
 def _by_work(times: MachineTimes, column: str, work: Array, machine: str) -> Array:

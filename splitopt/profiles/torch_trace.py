@@ -197,7 +197,7 @@ def _backward(events: Sequence[Event], owner: Mapping[int, int], count: int) -> 
     found = [0.0] * count
     for event in events:
         number = _sequence(event)
-        if number in owner and event["name"].startswith(_BACKWARD):
+        if number is not None and number in owner and event["name"].startswith(_BACKWARD):
             found[owner[number]] += float(event["dur"])
     return found
 

@@ -148,7 +148,8 @@ def measure(traced: TracedModel, machine: str = "here", **how: Any) -> Measureme
     """Time the layers of a traced model on this machine.
 
     See `splitopt.profiles.tracing.measuring.measure` for the options ``batch``, ``repeats``,
-    ``warmup`` and ``threads``; the result's ``profile`` has the times under the machine's name.
+    ``warmup``, ``threads`` and ``clock``; the result's ``profile`` has the times under the
+    machine's name.
     """
     from splitopt.profiles.tracing import measuring
 
