@@ -33,7 +33,7 @@ def command(
             "--objective",
             metavar="NAME",
             help="Of cut_and_resources: sum (default), makespan, energy, latency_energy; of "
-            "pipeline_partition: period (default), epoch, paper.",
+            "pipeline_partition: round (default), period, epoch, paper.",
         ),
     ] = None,
     pareto: Annotated[

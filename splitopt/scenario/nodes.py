@@ -126,7 +126,7 @@ class Pipeline(Part):
     first_cut: Cut = AUTO
     last_cut: Cut = AUTO
     order: Literal["free", "given"] = "free"
-    use_all_nodes: bool = True
+    use_all_nodes: bool = False
     memory: Literal["outputs", "saved", "gradients", "momentum", "adam"] = "momentum"
 
 

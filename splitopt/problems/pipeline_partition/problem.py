@@ -286,8 +286,16 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
         return self.load(decision).latency_s
 
     def binding(self, decision: PipelinePartitionDecision) -> dict[str, Any]:
-        """Name the node, link or interface that sets the period, see `Load.binding`."""
-        return self.load(decision).binding()
+        """Name what sets the period, see `Load.binding`; the owners' shared channels are part of it.
+
+        A channel is ``{"kind": "channel", "name": "uplink" | "downlink", "busy_s": seconds}``.
+        """
+        load = self.load(decision)
+        channels = {} if self.owner_groups is None else self.owner_groups.channel_s
+        name = max(channels, key=lambda way: channels[way], default="")
+        if name and channels[name] > load.period_s:
+            return {"kind": "channel", "name": name, "busy_s": channels[name]}
+        return load.binding()
 
     def evaluate(self, decision: PipelinePartitionDecision) -> float:
         """Objective value in s, infinite where a node's layers are not contiguous."""

@@ -180,7 +180,7 @@ def pipeline_timing(opened: OpenedPlan, time_scale: float = 1.0) -> PipelineTimi
 
 def pipeline_of(opened: OpenedPlan) -> PipelineSystem:
     """Give the pipeline of a plan as the simulator takes it; for errors see `pipeline_timing`."""
-    return system_of(*_solved(opened), opened.scenario, opened.profile)
+    return system_of(*_solved(opened), opened.scenario)
 
 
 def _solved(opened: OpenedPlan) -> tuple[PipelinePartition, PipelinePartitionDecision]:
