@@ -159,7 +159,7 @@ def _worth_row(row: Any) -> dict[str, str]:
         "resource": row["resource"],
         "change": row["change"],
         "objective": f"{seconds(row['objective'])} s",
-        "saves": f"{seconds(row['saves'])} s" if row["saves"] >= 0 else f"-{seconds(-row['saves'])} s",
+        "saves": f"{seconds(row['saves'])} s",
     }
 
 
