@@ -59,9 +59,7 @@ def _prefixes(graph: Operators, rule: int) -> list[int]:
     return found
 
 
-def least_period(
-    graph: Operators, listed: Sequence[int], bandwidth: float, machines: int
-) -> float:
+def least_period(graph: Operators, listed: Sequence[int], bandwidth: float, machines: int) -> float:
     """Return the least seconds from one batch to the next, over up to so many equal machines."""
     size = len(graph.seconds)
     held = np.array([[state >> n & 1 for n in range(size)] for state in listed], dtype=np.bool_)

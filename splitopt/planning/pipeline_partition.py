@@ -128,9 +128,7 @@ def predict(
     }
 
 
-def _simulated(
-    problem: PipelinePartition, decision: PipelinePartitionDecision
-) -> float | None:
+def _simulated(problem: PipelinePartition, decision: PipelinePartitionDecision) -> float | None:
     """Return the round event by event in s, None where there are more than `MOST_TASKS`."""
     system = system_of(problem, decision)
     if int(system.batches_per_owner.sum()) * len(system.route.phase) > MOST_TASKS:

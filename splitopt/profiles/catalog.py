@@ -71,9 +71,7 @@ def load_profile(
     return profile
 
 
-def _find(
-    name_or_path: str | Path, boundaries: str, chain: EqualChain | None
-) -> ModelProfile:
+def _find(name_or_path: str | Path, boundaries: str, chain: EqualChain | None) -> ModelProfile:
     text = os.fspath(name_or_path)
     is_path = isinstance(name_or_path, Path) or text.endswith(".json")
     if is_path or "/" in text or os.sep in text:
@@ -90,9 +88,7 @@ def _find(
 
 
 @cache
-def _shipped(
-    name: str, boundaries: str = "cuts", chain: EqualChain | None = None
-) -> ModelProfile:
+def _shipped(name: str, boundaries: str = "cuts", chain: EqualChain | None = None) -> ModelProfile:
     """Build a shipped profile once; profiles are immutable, so it can be shared."""
     if name in RESNETS:
         return imagenet_resnet(name)

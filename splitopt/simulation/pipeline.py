@@ -107,13 +107,13 @@ class PipelineSystem:
         `hops` must then be those over the slower interface.
     duplex
         ``"full"``, or ``"half"``: both directions of a link or an interface exclude each other.
+    node_names, owner_names
+        M and K names; numbers from 0 by default.
     shared
         Whether all owners share one uplink and one downlink, which carry one message at a time;
         otherwise each has a link of its own, and its messages take turns anyway.
     aggregation
         What ends a global epoch; None if nothing is averaged.
-    node_names, owner_names
-        M and K names; numbers from 0 by default.
     """
 
     stages: Stages
@@ -122,10 +122,10 @@ class PipelineSystem:
     hops: Hops | None = None
     ports: Ports | None = None
     duplex: str = "full"
-    shared: bool = False
-    aggregation: Aggregation | None = None
     node_names: tuple[str, ...] = ()
     owner_names: tuple[str, ...] = ()
+    shared: bool = False
+    aggregation: Aggregation | None = None
 
     def __post_init__(self) -> None:
         forward = _finite(self.stages.forward_s, "forward_s", (-1,))

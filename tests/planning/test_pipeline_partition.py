@@ -126,9 +126,7 @@ def test_the_binding_link_is_named():
     uniform = plan(scenario(links={**slow, "nodes": {"model": "uniform", "rate": 4e6}}))
     assert uniform.prediction["binding"]["kind"] == "link"
     assert "the link between" in text_of(uniform)
-    nic = plan(
-        scenario(links={**slow, "nodes": {"model": "nic", "rate": 4e7}}), objective="period"
-    )
+    nic = plan(scenario(links={**slow, "nodes": {"model": "nic", "rate": 4e7}}), objective="period")
     assert nic.prediction["binding"]["kind"] == "interface"
     assert "the network interface of" in plan_to_html(nic)
     worth = {row["resource"]: row["saves"] for row in nic.prediction["worth"]}
@@ -158,7 +156,9 @@ def test_a_shared_uplink_is_named_and_counts():
     assert "the uplink that all owners share" in shown
     assert "all owners share one downlink of 40 Mbit/s and one uplink of 4 Mbit/s" in shown
     private = " ".join(text_of(plan(scenario())).split())
-    assert "every owner has a downlink of 40 Mbit/s and an uplink of 40 Mbit/s of its own" in private
+    assert (
+        "every owner has a downlink of 40 Mbit/s and an uplink of 40 Mbit/s of its own" in private
+    )
     worth = {row["resource"]: row["saves"] for row in found["worth"]}
     faster = document()
     faster["links"] = {**links, "uplink": {"rate": 4.4e6}}

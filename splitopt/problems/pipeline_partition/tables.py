@@ -235,7 +235,9 @@ def owner_groups(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> dict[
         "count": [device.count for device in devices],
         "batches": [batches_of(scenario, group) for group in range(len(devices))],
         "first_forward_s": [batch * item.forward[first].sum() for item in seconds],
-        "last_s": [batch * (item.forward[last].sum() + item.backward[last].sum()) for item in seconds],
+        "last_s": [
+            batch * (item.forward[last].sum() + item.backward[last].sum()) for item in seconds
+        ],
         "first_backward_s": [batch * item.backward[first].sum() for item in seconds],
         "to_first_s": sent[:, 0],
         "from_last_s": received[:, 1],
@@ -283,7 +285,10 @@ def owner_transfers(
     up, down = (array[list(cuts)] for array in boundary_bytes(profile, batch_size(scenario)))
     rates = np.array(
         [
-            [link_rate(scenario.link(device, "uplink")), link_rate(scenario.link(device, "downlink"))]
+            [
+                link_rate(scenario.link(device, "uplink")),
+                link_rate(scenario.link(device, "downlink")),
+            ]
             for device in scenario.devices
         ]
     )

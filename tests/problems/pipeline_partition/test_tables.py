@@ -184,9 +184,7 @@ def test_unmeasured_layers_count_only_where_they_are_needed(document, profile):
     with pytest.raises(InputError, match=r"'board' was not measured in row 3 \(c\); fill them"):
         tables_from_scenario(changed(document, nodes=nodes), profile)
     phone = document["devices"][1:]
-    beside = changed(
-        document, nodes=nodes, devices=phone, pipeline={"first_cut": 3, "last_cut": 4}
-    )
+    beside = changed(document, nodes=nodes, devices=phone, pipeline={"first_cut": 3, "last_cut": 4})
     assert tables_from_scenario(beside, profile)["forward_s"] == pytest.approx(10.0)
     filled = profile.with_fill("board", "flop_ratio")
     assert tables_from_scenario(changed(document, nodes=nodes), filled)

@@ -95,7 +95,7 @@ def round_of(data, chain, ends):
             if not own_card:
                 busy.append(sum(moved) if half else max(moved))
     owners = data["owner_groups"]
-    slow = {key: 0.0 for key in MOVES}
+    slow = dict.fromkeys(MOVES, 0.0)
     if own_card:
         first, last = band[chain[0]], band[chain[-1]]
         slow = {
@@ -157,7 +157,9 @@ def test_the_round_is_the_best_of_all_partitions(model, seed):
 def test_the_round_is_the_best_of_all_partitions_of_many(model):
     for seed in range(150):
         rng = np.random.default_rng([7, seed, MODELS.index(model)])
-        check(draw(rng, model, layers=int(rng.integers(3, 8)), nodes=int(rng.integers(1, 5))), "auto")
+        check(
+            draw(rng, model, layers=int(rng.integers(3, 8)), nodes=int(rng.integers(1, 5))), "auto"
+        )
 
 
 @pytest.mark.parametrize("model", ["nic", "serial"])

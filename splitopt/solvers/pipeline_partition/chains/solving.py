@@ -116,7 +116,9 @@ class _Run:
                 if not self._walk(chains, goal, least, other):
                     return self._reason("stopped")
         except TooLargeError as error:
-            self.search.message = f"at this size the {self.problem.objective} is not settled: {error}"
+            self.search.message = (
+                f"at this size the {self.problem.objective} is not settled: {error}"
+            )
             return "converged"
         self.search.prove(self.value)
         return "proved"

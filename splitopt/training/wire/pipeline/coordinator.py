@@ -2,7 +2,9 @@
 
 It holds the scheme as one process would, with every owner's copy. In a round the copies travel to
 the owners and nodes (which no plan pays for), are trained there, and come back, so that averages,
-the options' policies and the state between rounds are the scheme's own.
+the options' policies and the state between rounds are the scheme's own. What the plan pays for is
+the exchange at the end of a round: what an owner sends when it is done takes as long as its parts
+of the model are planned to, and the average goes to one owner after the other at that pace.
 """
 
 from __future__ import annotations
@@ -22,11 +24,17 @@ from splitopt.training.schemes.multihop import Multihop
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.deadlines import Deadline
 from splitopt.training.wire.dropping import DevicesGoneError, Dropped
-from splitopt.training.wire.pipeline.held import check_held, load_held, parts_of, state_of
-from splitopt.training.wire.pipeline.messages import values_in, whole_number
+from splitopt.training.wire.pipeline.exchange import Link, give_back
+from splitopt.training.wire.pipeline.held import (
+    check_held,
+    load_held,
+    names_in,
+    parts_of,
+    state_of,
+)
+from splitopt.training.wire.pipeline.messages import sent_bytes, values_in, whole_number
 from splitopt.training.wire.pipeline.timing import (
     ACTIVATIONS,
-    GRADIENTS,
     PipelineTiming,
     pipeline_timing,
 )
@@ -127,6 +135,7 @@ class Pipeline:
             self._fail()
         self._finish(done, messages, tally, rows)
         self.scheme.end(self._clients(done), tally)
+        rows += self._exchange(done, messages)
         tally.dropped = tuple(
             client.name for n, client in enumerate(self.scheme.clients) if n not in done
         )
@@ -233,7 +242,7 @@ class Pipeline:
                 load_held(self._part(n, (j + 1,)), under(dict(states[rank].tensors), f"{n}."))
         for rank, message in [*((n + 1, messages[n]) for n in done), *states.items()]:
             rows += read_rows(message.fields.get("rows"), self._known[rank].offset.seconds)
-            for kind, size in _sent(message).items():
+            for kind, size in sent_bytes(message).items():
                 self.sent_bytes[kind] += size
                 if kind == ACTIVATIONS:
                     tally.traffic.smashed += size
@@ -243,6 +252,17 @@ class Pipeline:
             for loss, samples in losses.get(client.name, torch.empty(0, 2)).tolist():
                 value = torch.tensor(loss, dtype=torch.float64)
                 self.scheme.note_loss(value, int(samples), client, tally)
+
+    def _exchange(self, done: Sequence[int], messages: Mapping[int, Message]) -> Sequence[Row]:
+        """Give the owners their parts of the average, and return how long both ways took."""
+        state = self.scheme.model.state_dict()
+        return give_back(
+            self.timing,
+            {n: self.scheme.steps(self.scheme.clients[n]) for n in done},
+            {n: messages[n].transfer for n in done},
+            lambda n: {name: state[name] for name in names_in(self._part(n, (0, -1)))},
+            lambda n, average, link: self._send(n + 1, "average", {}, average, link),
+        )
 
     def _state_s(self, indices: Sequence[int]) -> float:
         """Say for how long to wait for the state of these owners' copies on its way."""
@@ -318,12 +338,14 @@ class Pipeline:
         kind: str,
         fields: Mapping[str, Any],
         tensors: Mapping[str, Tensor] | None = None,
+        bucket: Link = None,
     ) -> None:
         channel = self.crew.channel(rank)
         if channel is None:
             return  # it was dropped a moment ago
         try:
-            channel.send(kind, fields, tensors or {}, stall_s=self.deadline.wait_s(0.0))
+            stall_s = self.deadline.wait_s(0.0)
+            channel.send(kind, fields, tensors or {}, bucket=bucket, stall_s=stall_s)
         except ChannelError as error:
             self._drop(rank, kind, str(error))
 
@@ -356,7 +378,7 @@ class Pipeline:
         """Say what is wrong with a state that a party has sent, None if it can be used."""
         try:
             read_rows(message.fields.get("rows"))
-            _sent(message)
+            sent_bytes(message)
             if rank <= self.owners:
                 self._check_owner(rank - 1, dict(message.tensors))
         except (ValueError, ChannelError) as error:
@@ -376,17 +398,6 @@ class Pipeline:
         last = {item.client: item for item in self.dropped}
         why = "; ".join(f"dropped were {item}" for item in last.values()) or "none is connected"
         raise DevicesGoneError(f"no owner is left to train with: {why}")
-
-
-def _sent(message: Message) -> dict[str, int]:
-    """Read how many bytes of activations and gradients a party has sent."""
-    found = message.fields.get("sent")
-    if not isinstance(found, dict) or not all(
-        kind in (ACTIVATIONS, GRADIENTS) and type(size) is int and size >= 0
-        for kind, size in found.items()
-    ):
-        raise FrameError("counts of bytes that are none")
-    return found
 
 
 def lead(prepared: Prepared, crew: Crew, setting: Setting) -> Pipeline:

@@ -14,7 +14,8 @@ from torch import Tensor
 from splitopt.training.copies import Copy
 from splitopt.training.schemes.base import Client, Criterion, under
 from splitopt.training.wire.compute import COMPUTE
-from splitopt.training.wire.pipeline.held import load_held, state_of
+from splitopt.training.wire.pipeline.exchange import link_for
+from splitopt.training.wire.pipeline.held import load_held, load_values, state_of
 from splitopt.training.wire.pipeline.messages import (
     FIRST,
     LAST,
@@ -91,6 +92,8 @@ class Owner:
             while (message := self.control.receive()).kind != "end":
                 if message.kind == "peers":
                     self._connect(message)
+                elif message.kind == "average":
+                    load_values(self.held, dict(message.tensors))
                 else:
                     self.round(expect_kind(message, "begin"))
         except ChannelClosedError:
@@ -125,7 +128,9 @@ class Owner:
             **values_in("batches.", self.client.batches.state_dict()),
             **values_in("stream.", self.client.stream.state_dict()),
         }
-        self.control.send("state", {"rows": rows, "sent": sent}, state)
+        plans = self.timing.exchanges
+        link = link_for(state, plans[self.index].upload.seconds) if plans else None
+        self.control.send("state", {"rows": rows, "sent": sent}, state, bucket=link)
 
     def _connect(self, message: Message) -> None:
         """Connect to the node at each end of the chain."""
