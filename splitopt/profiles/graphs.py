@@ -39,7 +39,7 @@ _INPUT = re.compile(r"Input\d*$")
 
 @dataclass(frozen=True)
 class GraphNode:
-    """An operator of the graph: seconds and bytes of a whole batch; `row` is its place in the file."""
+    """An operator of the graph: seconds and bytes of a whole batch; `row`: place in the file."""
 
     number: int
     operator: str

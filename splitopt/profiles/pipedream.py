@@ -36,7 +36,7 @@ def pipedream_names() -> tuple[str, ...]:
 def pipedream_profile(
     name: str, boundaries: str = "cuts", chain: EqualChain | None = None
 ) -> ModelProfile:
-    """Read one of `pipedream_names`; for `boundaries` and `chain` see `splitopt.profiles.read_graph`."""
+    """Read one of `pipedream_names`; for the rest see `splitopt.profiles.read_graph`."""
     model = name.removeprefix(PREFIX)
     if name not in pipedream_names():
         raise InputError(f"there is no profile {name!r}; choose {', '.join(pipedream_names())}")

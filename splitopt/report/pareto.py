@@ -48,7 +48,7 @@ def summarize_pareto(found: ParetoSet, scenario: Scenario) -> PlanSummary:
     """Put the set into a title, a verdict, a table and a plot."""
     table = Table(
         heading="Mixes that no other beats",
-        caption="Seconds (closed form) and rent of a round, and how much slower and cheaper that is "
+        caption="Seconds (closed form) and rent of a round, and how much slower and cheaper it is "
         "than with the fastest mix",
         columns=_COLUMNS,
         rows=tuple(_row(point, found, scenario) for point in found.points),

@@ -337,13 +337,13 @@ def _averaged(
     tasks: list[tuple[Any, ...]] = []
     if found.aggregate_s > 0:
         place = len(route.resources) - 1
-        row = (place, AVERAGING, slowest, cycles[slowest], begin, begin + averaged, 1.0)
+        row = (place, AVERAGING, slowest, cycles[slowest] - 1, begin, begin + averaged, 1.0)
         tasks.append(row)
     taken = found.download_s[owners] * scale[1 + owners]
     ends = begin + averaged + np.cumsum(taken) + delay
     for owner, end, seconds in zip(owners, ends, taken, strict=True):
         place = route.channels[1, owner]
-        tasks.append((place, DOWNLOAD, owner, cycles[owner], end - seconds, end, 1.0))
+        tasks.append((place, DOWNLOAD, owner, cycles[owner] - 1, end - seconds, end, 1.0))
     return tasks
 
 

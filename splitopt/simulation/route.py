@@ -70,15 +70,14 @@ class Route:
             Tasks beside the cycles: resource, phase, owner, batch, start, end, share.
         """
         shape = start_s.shape
-        done, number = np.ones(shape, dtype=np.bool_), np.broadcast_to(batch[:, None], shape)
-        if final := self.steps.final:  # they follow the last batch
+        done = np.ones(shape, dtype=np.bool_)
+        if final := self.steps.final:  # they belong to the last batch
             done[~np.append(np.diff(owner) > 0, True), -final:] = False
-            number = number + (np.arange(shape[1]) >= shape[1] - final)
         columns = {
             "resource": self.resource[owner],
             "phase": np.broadcast_to(self.phase, shape),
             "owner": np.broadcast_to(owner[:, None], shape),
-            "batch": number,
+            "batch": np.broadcast_to(batch[:, None], shape),
             "start_s": start_s,
             "end_s": end_s,
             "share": np.broadcast_to(self.share, shape),

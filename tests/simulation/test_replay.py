@@ -214,9 +214,9 @@ def test_pipeline_of_a_scenario(pipeline_plan):
     assert timeline.owners == tuple(
         [f"near-{i}" for i in range(1, 6)] + [f"far-{i}" for i in range(1, 4)]
     )
-    # 10 batches and 3 (two of 128 and a rest), twice, and then the parts of the model
+    # 10 batches and 3 (two of 128 and a rest), twice
     counts = [len(np.unique(timeline.batch[timeline.owner == k])) for k in range(8)]
-    assert counts == [21] * 5 + [7] * 3
+    assert counts == [20] * 5 + [6] * 3
     assert replay.simulated_s == prediction["simulated_s"]
     assert replay.forecasts[0].seconds == pytest.approx(prediction["round_s"])
     assert dict(replay.facts)["Load"].startswith(f"{prediction['load']:.3g}")

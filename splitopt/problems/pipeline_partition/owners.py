@@ -139,6 +139,12 @@ class OwnerGroups:
         }
 
     @property
+    def busiest_channel(self) -> dict[str, Any] | None:
+        """Name the busier of the shared channels; None where there are none."""
+        name = max(self.channel_s, key=self.channel_s.__getitem__, default=None)
+        return name and {"kind": "channel", "name": name, "busy_s": self.channel_s[name]}
+
+    @property
     def aggregates(self) -> bool:
         """Whether anything is sent or computed at the end of a round."""
         return bool(self.upload_s.any() or self.download_s.any() or self.aggregate_s)
@@ -198,6 +204,38 @@ class OwnerGroups:
         """Return how many times over the owners could fill the pipeline."""
         trips_s = chain_s + own_s
         return float(pipeline_load(trips_s, self.period_s(period_s), count=self.count))
+
+
+def checked_owners(
+    value: Any, owners: int, batches: Any, *, needed: bool
+) -> tuple[OwnerGroups | None, Any]:
+    """Read the groups of a problem and hold them against its numbers of owners and batches.
+
+    Returns
+    -------
+    groups, batches
+        The number of batches is that of the groups where the problem states none.
+
+    Raises
+    ------
+    InputError
+        Groups that cannot be read, are missing, or are of other owners or batches.
+    """
+    groups = OwnerGroups.read(value)
+    if groups is None:
+        if needed:
+            raise InputError.at(
+                "owner_groups", "is missing, the objective 'round' needs what the owners add to it"
+            )
+        return None, batches
+    found = groups.all_batches if batches is None else batches
+    for field, stated, there in (
+        ("owners", owners, groups.owners),
+        ("batches", found, groups.all_batches),
+    ):
+        if stated != there:
+            raise InputError.at(field, f"is {stated!r}, but owner_groups have {there}")
+    return groups, found
 
 
 def _whole(value: Any, source: str, shape: tuple[int, ...]) -> IntArray:

@@ -32,7 +32,7 @@ from splitopt.problems.pipeline_partition.bounds import cheap_bound
 from splitopt.problems.pipeline_partition.decision import PipelinePartitionDecision
 from splitopt.problems.pipeline_partition.links import Links
 from splitopt.problems.pipeline_partition.load import Load, load_of
-from splitopt.problems.pipeline_partition.owners import OwnerGroups
+from splitopt.problems.pipeline_partition.owners import OwnerGroups, checked_owners
 from splitopt.problems.pipeline_partition.reasons import obvious_reason
 
 if TYPE_CHECKING:
@@ -145,7 +145,11 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
                 "use_all_nodes", f"is {self.use_all_nodes!r}, it must be true or false"
             )
         object.__setattr__(self, "use_all_nodes", bool(self.use_all_nodes))
-        self._check_owners()
+        groups, batches = checked_owners(
+            self.owner_groups, self.owners, self.batches, needed=self.objective == "round"
+        )
+        object.__setattr__(self, "owner_groups", groups)
+        object.__setattr__(self, "batches", batches)
         if self.batches is not None:
             object.__setattr__(self, "batches", whole_number(self.batches, "batches", 1))
         elif self.objective == "epoch":
@@ -158,24 +162,6 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
                 f"is 'paper', which knows no links (links.model is {self.links.model!r}); "
                 "take 'period' or 'epoch', or drop the links",
             )
-
-    def _check_owners(self) -> None:
-        groups = OwnerGroups.read(self.owner_groups)
-        object.__setattr__(self, "owner_groups", groups)
-        if groups is None:
-            if self.objective == "round":
-                raise InputError.at(
-                    "owner_groups",
-                    "is missing, the objective 'round' needs what the owners add to it",
-                )
-            return
-        if self.batches is None:
-            object.__setattr__(self, "batches", groups.all_batches)
-        for field, there in (("owners", groups.owners), ("batches", groups.all_batches)):
-            if getattr(self, field) != there:
-                raise InputError.at(
-                    field, f"is {getattr(self, field)!r}, but owner_groups have {there}"
-                )
 
     @classmethod
     def from_data(
@@ -286,15 +272,14 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
         return self.load(decision).latency_s
 
     def binding(self, decision: PipelinePartitionDecision) -> dict[str, Any]:
-        """Name what sets the period, see `Load.binding`; the owners' shared channels are part of it.
+        """Name what sets the period, see `Load.binding`, or a channel that all owners share.
 
-        A channel is ``{"kind": "channel", "name": "uplink" | "downlink", "busy_s": seconds}``.
+        That is ``{"kind": "channel", "name": "uplink" | "downlink", "busy_s": seconds}``.
         """
         load = self.load(decision)
-        channels = {} if self.owner_groups is None else self.owner_groups.channel_s
-        name = max(channels, key=lambda way: channels[way], default="")
-        if name and channels[name] > load.period_s:
-            return {"kind": "channel", "name": name, "busy_s": channels[name]}
+        channel = None if self.owner_groups is None else self.owner_groups.busiest_channel
+        if channel is not None and channel["busy_s"] > load.period_s:
+            return channel
         return load.binding()
 
     def evaluate(self, decision: PipelinePartitionDecision) -> float:

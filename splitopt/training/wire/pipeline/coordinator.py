@@ -258,7 +258,7 @@ class Pipeline:
         state = self.scheme.model.state_dict()
         return give_back(
             self.timing,
-            {n: self.scheme.steps(self.scheme.clients[n]) for n in done},
+            {n: self.scheme.steps(self.scheme.clients[n]) - 1 for n in done},
             {n: messages[n].transfer for n in done},
             lambda n: {name: state[name] for name in names_in(self._part(n, (0, -1)))},
             lambda n, average, link: self._send(n + 1, "average", {}, average, link),

@@ -41,7 +41,7 @@ def give_back(
     Parameters
     ----------
     batches
-        Of each owner that has done its round, how many there were.
+        The last batch of each owner that has done its round.
     arrived
         When the parts of these owners came.
     average_of
