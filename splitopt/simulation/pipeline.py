@@ -340,7 +340,7 @@ def _averaged(
         row = (place, AVERAGING, slowest, cycles[slowest] - 1, begin, begin + averaged, 1.0)
         tasks.append(row)
     taken = found.download_s[owners] * scale[1 + owners]
-    ends = begin + averaged + np.cumsum(taken) + delay
+    ends = begin + averaged + np.cumsum(taken) + delay.max()
     for owner, end, seconds in zip(owners, ends, taken, strict=True):
         place = route.channels[1, owner]
         tasks.append((place, DOWNLOAD, owner, cycles[owner] - 1, end - seconds, end, 1.0))
