@@ -8,18 +8,32 @@ could host one and a half times its even share, as far as that is more than its 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from splitopt.bench.families import Benchmark, LibraryEntry, Recipe
+from splitopt.latency.pipeline import OwnerParts
 from splitopt.problems.base import FloatArray
-from splitopt.problems.pipeline_partition import PipelinePartition
+from splitopt.problems.pipeline_partition import OwnerGroups, PipelinePartition
 
 NODES = 5
 OWNERS = 10
 _BATCHES = 320
 _SPEEDS = (1.0, 0.5, 0.25)
+UNLINKED = (
+    "uniform",
+    "types",
+    "speeds",
+    "unrelated",
+    "decades",
+    "whole",
+    "memory",
+    "idle",
+    "given",
+)
+UNLINKED += ("infeasible",)
 LINKED = ("links_uniform", "links_pairwise", "links_nic", "links_serial")
 
 
@@ -118,10 +132,33 @@ def links_serial(seed: int, layers: int, nodes: int = NODES) -> PipelinePartitio
     return _linked(rng, layers, np.resize(_SPEEDS, nodes), links)
 
 
+def owners_none(seed: int, layers: int, nodes: int = NODES) -> PipelinePartition:
+    """Three types of nodes and two groups of owners whose own trips and models count."""
+    return _with_owners(types(seed, layers, nodes), seed)
+
+
+def owners_nic(seed: int, layers: int, nodes: int = NODES) -> PipelinePartition:
+    """Nodes with interfaces of their own rates, which may be slower than the owners' links."""
+    return _with_owners(links_nic(seed, layers, nodes), seed, shared=True)
+
+
 def infeasible(seed: int, layers: int, nodes: int = NODES) -> PipelinePartition:
     """Like `types`, with half of the memory that is needed."""
     rng = np.random.default_rng(seed)
     return _instance(rng, *_layers(rng, layers), np.resize(_SPEEDS, nodes), room=0.5)
+
+
+def _with_owners(problem: PipelinePartition, seed: int, shared: bool = False) -> PipelinePartition:
+    """Add two groups of owners that could about fill the pipeline, the second half as fast."""
+    rng = np.random.default_rng([seed, 1])
+    scale = 10.0 ** rng.uniform(-1.0, 1.0) * (problem.forward_s + problem.backward_s).mean()
+    count = np.array([OWNERS - OWNERS // 3, OWNERS // 3])
+    parts = {
+        field: _rounded(scale * rng.uniform(0.2, 1.0) * np.array([1.0, 2.0]))
+        for field in (*OwnerParts._fields[:-1], "upload_s", "download_s")
+    }
+    groups = {"count": count, "batches": np.full(2, _BATCHES // OWNERS), "shared": shared}
+    return replace(problem, owner_groups=OwnerGroups.read(groups | parts), use_all_nodes=False)
 
 
 def _layers(rng: np.random.Generator, layers: int) -> tuple[FloatArray, FloatArray]:
@@ -207,6 +244,8 @@ BENCHMARK = Benchmark(
             links_pairwise,
             links_nic,
             links_serial,
+            owners_none,
+            owners_nic,
             infeasible,
         )
     },
@@ -233,10 +272,16 @@ BENCHMARK = Benchmark(
         _of("links_pairwise", 6, 3),
         _of("links_nic", 6, 3),
         _of("links_serial", 6, 3),
+        _of("owners_none", 6, 3),
+        _of("owners_nic", 6, 3),
     ),
     infeasible=_of("infeasible", 6, 3),
     reference="enumerate",
     provers=("subset_dp", "enumerate"),
     library=_library,
-    family_objectives=dict.fromkeys(LINKED, ("period", "epoch")),
+    family_objectives={
+        **dict.fromkeys(UNLINKED, ("period", "paper", "epoch")),
+        **dict.fromkeys(LINKED, ("period", "epoch")),
+        "owners_nic": ("round", "period", "epoch"),
+    },
 )

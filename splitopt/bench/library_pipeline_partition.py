@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -32,8 +33,13 @@ def by_hand() -> PipelinePartition:
     )
 
 
-def measured(profile: str, cuts: tuple[int, int], nodes: list[dict[str, Any]]) -> PipelinePartition:
-    """Build a measured model on nodes for 50 owners with 32 batches each."""
+def measured(
+    profile: str, cuts: tuple[int, int], nodes: list[dict[str, Any]], with_owners: bool = False
+) -> PipelinePartition:
+    """Build a measured model on nodes for 50 owners with 32 batches each.
+
+    ``with_owners`` adds what these, Raspberry Pi 4 with links of their own, add to a round.
+    """
     document = {
         "format": "splitopt-scenario",
         "version": 1,
@@ -42,12 +48,13 @@ def measured(profile: str, cuts: tuple[int, int], nodes: list[dict[str, Any]]) -
         "devices": [
             {"name": "pi4", "count": 50, "machine": "d1", "samples": 2048, "batch_size": 128}
         ],
-        "links": {"downlink": {"rate": 40e6}, "uplink": {"rate": 40e6}},
+        "links": {"downlink": {"rate": 40e6}, "uplink": {"rate": 40e6}, "shared": False},
         "nodes": nodes,
-        "pipeline": {"first_cut": cuts[0], "last_cut": cuts[1]},
+        "pipeline": {"first_cut": cuts[0], "last_cut": cuts[1], "use_all_nodes": not with_owners},
         "training": {"epochs": 2},
     }
-    return PipelinePartition.from_scenario(Scenario.from_dict(document, profile))
+    problem = PipelinePartition.from_scenario(Scenario.from_dict(document, profile))
+    return problem if with_owners else replace(problem, objective="period", owner_groups=None)
 
 
 def entries() -> Iterator[LibraryEntry]:
@@ -76,6 +83,9 @@ def _measured_entries() -> Iterator[LibraryEntry]:
             make: Callable[[], PipelinePartition] = partial(measured, profile, cuts, nodes)
             source = MEASURED.format(network=network, nodes=words)
             yield LibraryEntry(f"measured-{profile}-{kind}", "small", "realistic", source, make)
+            whole = partial(measured, profile, cuts, nodes, with_owners=True)
+            more = f"{source}; with the owners' own parts, links and models, nodes may idle"
+            yield LibraryEntry(f"round-{profile}-{kind}", "small", "realistic", more, whole)
 
 
 _SPREAD = ("uniform", "types", "speeds", "unrelated", "decades", "whole", "memory", "idle", "given")

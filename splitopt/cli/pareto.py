@@ -16,7 +16,7 @@ from splitopt.files import write_atomic
 from splitopt.scenario import Scenario
 
 _HEAD = {"format": "splitopt-pareto", "version": 1}
-PROBLEM, OBJECTIVE = "pipeline_partition", "epoch"
+PROBLEM, OBJECTIVE = "pipeline_partition", "round"
 
 
 def show(

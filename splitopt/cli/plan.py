@@ -33,7 +33,7 @@ def command(
             "--objective",
             metavar="NAME",
             help="Of cut_and_resources: sum (default), makespan, energy, latency_energy; of "
-            "pipeline_partition: period (default), epoch, paper.",
+            "pipeline_partition: round (default), period, epoch, paper.",
         ),
     ] = None,
     pareto: Annotated[
@@ -43,6 +43,15 @@ def command(
             help="Of the compute nodes, every mix that no other beats in both delay and cost.",
         ),
     ] = False,
+    boundaries: Annotated[
+        str | None,
+        typer.Option(
+            "--boundaries",
+            metavar="KIND",
+            help="Where a pipeline may cut a model that was measured as a graph: prefixes (behind "
+            "every operator, default) or cuts (where one tensor crosses).",
+        ),
+    ] = None,
     solver: shared.SolverName = "auto",
     option: shared.SolverOptions = None,
     time_limit: shared.TimeLimit = shared.DEFAULT_TIME_LIMIT_S,
@@ -62,6 +71,8 @@ def command(
 
     shared.check_outputs(scenario, output, report)
     given = Scenario.load(scenario)
+    if boundaries is not None:
+        given = given.with_boundaries(boundaries)
     if pareto:
         from splitopt.cli.pareto import show
 

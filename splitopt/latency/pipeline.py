@@ -30,6 +30,9 @@ PHASES = (
 )
 """What happens to a batch; activations and gradients are transfers, the rest is computing."""
 
+AGGREGATION = ("parts upload", "averaging", "parts download")
+"""What happens at the end of a global epoch: the owners' parts of the model are averaged."""
+
 
 class Stages(NamedTuple):
     """What the M nodes of a chain compute for one batch, shape (..., M) in s, in chain order."""
@@ -168,7 +171,39 @@ def trips(stages: Stages, owners: OwnerParts, hops: Hops | None = None, xp: Any 
     return xp.asarray(chain_latency(stages, hops, xp))[..., None] + own
 
 
-def training_time(trips_s: Any, period_s: Any, batches_per_owner: Any, xp: Any = np) -> Any:
+def behind_interfaces(
+    owners: OwnerParts,
+    to_first_s: Any,
+    from_first_s: Any,
+    from_last_s: Any,
+    to_last_s: Any,
+    xp: Any = np,
+) -> OwnerParts:
+    """Return the owners' parts where the nodes at both ends have interfaces of their own.
+
+    A message between owner and node takes as long as the slower of the owner's link and the node's
+    interface.
+
+    Parameters
+    ----------
+    owners
+        What the owners' links take.
+    to_first_s, from_first_s
+        What the interface of the first node takes to receive activations and to send gradients.
+    from_last_s, to_last_s
+        What that of the last node takes to send activations and to receive gradients.
+    """
+    return owners._replace(
+        to_first_s=xp.maximum(owners.to_first_s, to_first_s),
+        from_first_s=xp.maximum(owners.from_first_s, from_first_s),
+        from_last_s=xp.maximum(owners.from_last_s, from_last_s),
+        to_last_s=xp.maximum(owners.to_last_s, to_last_s),
+    )
+
+
+def training_time(
+    trips_s: Any, period_s: Any, batches_per_owner: Any, xp: Any = np, count: Any = 1
+) -> Any:
     """Shape (...): s of all batches in closed form.
 
     ``max(mean(trip) + (n - 1) period, max_k n_k trip_k)``: either the pipeline is full, or the
@@ -183,9 +218,11 @@ def training_time(trips_s: Any, period_s: Any, batches_per_owner: Any, xp: Any =
         Shape (...): busy seconds per batch of the busiest node, link or interface.
     batches_per_owner
         n_k = r B of each owner, scalar or shape (..., K).
+    count
+        How many owners each of the K entries stands for, scalar or shape (K,).
     """
     own = batches_per_owner + xp.zeros_like(trips_s)
-    full = trips_s.mean(axis=-1) + (own.sum(axis=-1) - 1) * period_s
+    full = _weighted(trips_s, count, xp) + ((count * own).sum(axis=-1) - 1) * period_s
     return xp.maximum(full, (own * trips_s).max(axis=-1))
 
 
@@ -197,15 +234,26 @@ def epoch_time(latency_s: Any, period_s: Any, batches: Any) -> Any:
     return latency_s + (batches - 1) * period_s
 
 
-def pipeline_load(trips_s: Any, period_s: Any) -> Any:
+def pipeline_load(trips_s: Any, period_s: Any, xp: Any = np, count: Any = 1) -> Any:
     """Shape (...): K period / mean trip, how many times over the owners could fill the pipeline.
 
-    Above 1 nodes or links are the limit, below it the owners' own trips are.
+    Above 1 nodes or links are the limit, below it the owners' own trips are. Each of the entries
+    stands for `count` owners.
     """
-    return trips_s.shape[-1] * period_s / trips_s.mean(axis=-1)
+    owners = (count + xp.zeros_like(trips_s)).sum(axis=-1)
+    return owners * period_s / _weighted(trips_s, count, xp)
 
 
-def aggregation_time(upload_s: Any, aggregate_s: Any, download_s: Any, xp: Any = np) -> Any:
+def aggregation_time(
+    upload_s: Any,
+    aggregate_s: Any,
+    download_s: Any,
+    xp: Any = np,
+    *,
+    count: Any = 1,
+    latency_s: Any = 0.0,
+    shared: bool = False,
+) -> Any:
     """Shape (...): s from the last batch to the next global epoch, T_aggr (section 4.2).
 
     Parameters
@@ -217,8 +265,18 @@ def aggregation_time(upload_s: Any, aggregate_s: Any, download_s: Any, xp: Any =
         Averaging at the aggregator.
     download_s
         Shape (..., K): the new parts to each owner, one owner after the other.
+    count
+        How many owners each of the K entries stands for, scalar or shape (K,).
+    latency_s
+        Propagation delay of the last upload and of the last download (not in the paper).
+    shared
+        The owners share one uplink: then their uploads follow one another too, and all of them
+        count, as if they all ended their last batch together (not in the paper).
     """
-    return _mean(upload_s, xp) + aggregate_s + xp.atleast_1d(download_s).sum(axis=-1)
+    sent = xp.atleast_1d(xp.asarray(upload_s))
+    upload = (count * sent).sum(axis=-1) if shared else _weighted(sent, count, xp)
+    download = (count * xp.atleast_1d(xp.asarray(download_s))).sum(axis=-1)
+    return upload + aggregate_s + download + 2 * latency_s
 
 
 def global_epoch(training_s: Any, aggregation_s: Any) -> Any:
@@ -237,6 +295,12 @@ def rent(seconds: Any, price_per_hour: Any, xp: Any = np) -> Any:
         Shape (..., N): price of each machine, per hour, in any currency.
     """
     return seconds / SECONDS_PER_HOUR * xp.asarray(price_per_hour).sum(axis=-1)
+
+
+def _weighted(values: Any, count: Any, xp: Any) -> Any:
+    """Average over the last axis, in which each entry stands for `count` ones."""
+    weight = count + xp.zeros_like(values)
+    return (weight * values).sum(axis=-1) / weight.sum(axis=-1)
 
 
 def _mean(values: Any, xp: Any) -> Any:

@@ -47,3 +47,16 @@ def interface_seconds(
     sent = up_bytes[..., 1:] + down_bytes[..., :-1]
     volume = received + sent if duplex == "half" else xp.maximum(received, sent)
     return volume / rate_bytes_per_s
+
+
+def channel_seconds(moved_s: Any, batches: Any, xp: ModuleType = np) -> Any:
+    """Busy seconds per batch of a channel that all owners share, shape (...).
+
+    Parameters
+    ----------
+    moved_s
+        Shape (..., K): what a batch of each owner occupies it for.
+    batches
+        Shape (..., K): how many batches the owners have, by which their seconds are averaged.
+    """
+    return (batches * xp.asarray(moved_s)).sum(axis=-1) / batches.sum(axis=-1)

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from splitopt.driver import solve
 from splitopt.errors import InfeasibleError
-from splitopt.latency.pipeline import (
-    Hops,
-    OwnerParts,
-    Stages,
-    paper_period,
-    pipeline_load,
-    rent,
-    training_time,
-    trips,
-)
-from splitopt.planning.pipeline_worth import worth
-from splitopt.planning.pipelines.owners import owner_parts
+from splitopt.latency.pipeline import rent
+from splitopt.planning.pipeline_worth import MOST_NODES, worth
 from splitopt.planning.pipelines.round_cuts import choose_round_cuts
 from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
 from splitopt.problems.pipeline_partition.load import Load
@@ -26,7 +18,6 @@ from splitopt.problems.pipeline_partition.reasons import nodes_needed
 from splitopt.problems.pipeline_partition.tables import (
     Cuts,
     batch_size,
-    batches_of,
     owner_memory,
     stated_cuts,
 )
@@ -34,7 +25,14 @@ from splitopt.profiles import ModelProfile
 from splitopt.profiles.memory import FORMULAS
 from splitopt.scenario import Scenario
 from splitopt.scenario.nodes import AUTO
+from splitopt.simulation.pipeline import run_pipeline
+from splitopt.simulation.pipeline_partition import system_of
 from splitopt.units import readable_bytes
+
+MOST_TASKS = 300_000
+"""Longer rounds are not simulated along with a plan."""
+FORCED = 1.2
+"""How many times the objective of a plan with idle nodes is worth a note."""
 
 
 def prepare(
@@ -88,20 +86,20 @@ def predict(
     of the time it is busy in a full pipeline, and its memory; ``idle`` names the nodes that host
     nothing. ``hops`` are the transfers between neighbours. ``period_s`` is the steady time from
     one batch to the next, ``latency_s`` the trip of one batch through the nodes, ``trip_s`` the
-    mean trip with the owners' own parts, ``round_s`` all batches of a round in closed form,
-    ``training_s`` all rounds. ``load`` is how many times over the owners could fill the pipeline:
-    below 1 they are the limit, not the nodes. ``binding`` is the resource that sets the period.
+    mean trip with the owners' own parts, ``round_s`` a round in closed form, of which
+    ``aggregation_s`` is the aggregation at its end, ``simulated_s`` the same round event by event
+    (None where that would take long), ``training_s`` all rounds. ``load`` is how many times over
+    the owners could fill the pipeline: below 1 they are the limit, not the nodes. ``binding`` is
+    the resource that sets the period, ``forced`` what the plan saves if nodes may stay idle, where
+    all must host something and that costs much.
     """
     cuts, load = stated_cuts(scenario, profile), problem.load(decision)
     names = [node.name for node in scenario.node_list()]
-    stages = Stages(load.forward_s, load.backward_s)
-    hops = Hops(load.up_s, load.down_s, load.delay_s / 2, load.delay_s / 2)
-    batches = np.array([batches_of(scenario, g) for g in range(len(scenario.devices))])
-    owner = np.repeat(np.arange(len(scenario.devices)), [d.count for d in scenario.devices])
-    parts = owner_parts(problem, scenario, profile, cuts)
-    trip = trips(stages, OwnerParts(*(field[owner] for field in parts)), hops)
-    seconds = float(training_time(trip, load.period_s, batches[owner]))
-    idle = [name for n, name in enumerate(names) if n not in load.nodes]
+    owners = problem.owner_groups
+    assert owners is not None  # a scenario has its devices
+    own = problem.own_s(int(load.nodes[0]), int(load.nodes[-1]))
+    period_s = float(owners.period_s(load.period_s))
+    seconds = problem.round_time(load)
     return {
         "objective_unit": "s",
         "first_cut": cuts.first,
@@ -109,20 +107,51 @@ def predict(
         "owner_layers": [*profile.layers[: cuts.first], *profile.layers[cuts.last :]],
         "batch_size": batch_size(scenario),
         "owners": problem.owners,
-        "batches": int(batches[owner].sum()),
+        "batches": owners.all_batches,
         "nodes": _node_rows(problem, load, names, scenario, profile, cuts),
-        "idle": idle,
+        "idle": [name for n, name in enumerate(names) if n not in load.nodes],
         "hops": _hop_rows(load, names, profile, cuts),
-        "period_s": load.period_s,
-        "paper_period_s": float(paper_period(stages)),
+        "period_s": period_s,
+        "paper_period_s": load.paper_s,
         "latency_s": load.latency_s,
-        "trip_s": float(trip.mean()),
-        "load": float(pipeline_load(trip, load.period_s)),
+        "trip_s": load.chain_s + float(np.average(own, weights=owners.count)),
+        "load": owners.load(own, load.chain_s, load.period_s),
+        "channels": owners.channel_s,
+        "aggregation_s": owners.aggregation_s,
         "round_s": seconds,
+        "simulated_s": _simulated(problem, decision),
         "training_s": seconds * scenario.training.rounds,
         **_cost(scenario, load, seconds),
         "binding": _binding(problem, decision, names),
+        "forced": _forced(problem, decision, names),
         "worth": worth(problem, decision, scenario, profile),
+    }
+
+
+def _simulated(problem: PipelinePartition, decision: PipelinePartitionDecision) -> float | None:
+    """Return the round event by event in s, None where there are more than `MOST_TASKS`."""
+    system = system_of(problem, decision)
+    if int(system.batches_per_owner.sum()) * len(system.route.phase) > MOST_TASKS:
+        return None
+    return run_pipeline(system).makespan_s
+
+
+def _forced(
+    problem: PipelinePartition, decision: PipelinePartitionDecision, names: list[str]
+) -> dict[str, Any] | None:
+    """Return the plan with nodes that may idle, where forcing them costs more than `FORCED`."""
+    chain = decision.chain.nodes
+    if not problem.use_all_nodes or len(chain) < 2 or len(chain) > MOST_NODES:
+        return None
+    result = solve(replace(problem, use_all_nodes=False), time_limit_s=10.0)
+    forced, free = problem.evaluate(decision), result.decision
+    if not isinstance(free, PipelinePartitionDecision) or forced <= FORCED * result.objective:
+        return None
+    used = set(free.chain.nodes.tolist())
+    return {
+        "objective": result.objective,
+        "now": forced,
+        "idle": [name for n, name in enumerate(names) if n not in used],
     }
 
 
@@ -135,6 +164,8 @@ def _node_rows(
     cuts: Cuts,
 ) -> list[dict[str, Any]]:
     limits = [node.memory for node in scenario.node_list()]
+    assert problem.owner_groups is not None  # a scenario has its devices
+    period_s = float(problem.owner_groups.period_s(load.period_s))
     rows = []
     for m, n in enumerate(load.nodes.tolist()):
         start, end = (int(c) for c in load.boundaries[m : m + 2])
@@ -146,7 +177,7 @@ def _node_rows(
                 "last_layer": profile.layers[cuts.first + end - 1],
                 "forward_s": float(load.forward_s[m]),
                 "backward_s": float(load.backward_s[m]),
-                "busy": float(load.node_s[m] / load.period_s) if load.period_s > 0 else 0.0,
+                "busy": float(load.node_s[m] / period_s) if period_s > 0 else 0.0,
                 "memory_bytes": problem.owners * float(problem.layer_memory_bytes[start:end].sum()),
                 "memory_limit_bytes": limits[n],
             }
@@ -183,6 +214,8 @@ def _binding(
 ) -> dict[str, Any]:
     """Name the binding resource in the scenario's words."""
     found = problem.binding(decision)
+    if found["kind"] == "channel":
+        return found
     if found["kind"] == "link":
         return {
             "kind": "link",
@@ -219,6 +252,19 @@ def explain_infeasible(
             f"{nodes_needed(problem, largest)} nodes with {readable_bytes(largest)} would do"
         )
     return None
+
+
+def remarks(prediction: dict[str, Any]) -> list[str]:
+    """Say what a reader should know about this very plan."""
+    forced = prediction["forced"]
+    if forced is None:
+        return []
+    idle = ", ".join(forced["idle"])
+    return [
+        f"every node must host a layer (use_all_nodes: true), which costs "
+        f"{forced['now']:.4g} s instead of {forced['objective']:.4g} s with {idle} idle; state "
+        "pipeline.use_all_nodes: false"
+    ]
 
 
 def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from splitopt.driver import solve
 from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
@@ -27,13 +28,17 @@ def worth(
     Returns
     -------
     A row per resource with ``resource``, ``change``, the new ``objective`` and what it ``saves`` in
-    s; only changes whose new optimum is proved. Empty for large problems.
+    s, below 0 where it makes the plan worse (one more node that must be used can); only changes
+    whose new optimum is proved. Empty for large problems.
     """
     if problem.nodes > MOST_NODES or problem.layers > MOST_LAYERS:
         return []
     now = problem.evaluate(decision)
     rows = []
-    for resource, change, other in _changes(scenario):
+    changes = _changes(scenario)
+    if problem.objective == "round":
+        changes = itertools.chain(changes, _owner_changes(scenario))
+    for resource, change, other in changes:
         question = PipelinePartition.from_scenario(other, profile, problem.objective)
         result = solve(question)
         if result.outcome == "optimal":
@@ -42,7 +47,7 @@ def worth(
                     "resource": resource,
                     "change": change,
                     "objective": result.objective,
-                    "saves": max(0.0, now - result.objective),
+                    "saves": now - result.objective,
                 }
             )
     return rows
@@ -61,6 +66,33 @@ def _changes(scenario: Scenario) -> Iterator[tuple[str, str, Scenario]]:
     for index, node in enumerate(scenario.nodes):
         more = node.model_copy(update={"count": node.count + 1})
         yield node.name, "one more node", _with_node(scenario, index, more)
+
+
+def _owner_changes(scenario: Scenario) -> Iterator[tuple[str, str, Scenario]]:
+    """Give what can be done at the owners: their computing where it is stated, their links."""
+    devices = scenario.devices
+    if len(devices) <= MOST_GROUPS:
+        for index, device in enumerate(devices):
+            if device.compute is not None:
+                quick = device.model_copy(update={"compute": STEP * device.compute})
+                changed = (*devices[:index], quick, *devices[index + 1 :])
+                label = device.name if device.count == 1 else f"{device.name} (all {device.count})"
+                yield label, "10 % faster", scenario.model_copy(update={"devices": changed})
+    ways: tuple[Literal["uplink", "downlink"], ...] = ("uplink", "downlink")
+    for way in ways:
+        if all(scenario.link(device, way).rate is not None for device in devices):
+            label = f"the shared {way}" if scenario.links.shared else f"owners' {way}s"
+            yield label, "10 % more rate", _with_faster_channel(scenario, way)
+
+
+def _with_faster_channel(scenario: Scenario, way: Literal["uplink", "downlink"]) -> Scenario:
+    devices = []
+    for device in scenario.devices:
+        link = scenario.link(device, way)
+        assert link.rate is not None  # the caller saw to it
+        faster = link.model_copy(update={"rate": STEP * link.rate})
+        devices.append(device.model_copy(update={way: faster}))
+    return scenario.model_copy(update={"devices": tuple(devices)})
 
 
 def _faster(node: Node) -> Node:

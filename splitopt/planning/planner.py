@@ -35,7 +35,7 @@ EXPLAINERS: dict[str, Any] = {
 """Problem -> module with ``predict``, ``explain_infeasible`` and ``notes``.
 
 It may have ``prepare(scenario, profile, objective)``, which gives the scenario with the choices
-made that it leaves to the plan, and notes about them."""
+made that it leaves to the plan, and notes about them, and ``remarks(prediction)``, more notes."""
 
 
 def plan(
@@ -143,6 +143,8 @@ def _envelope(
         prediction["round_interval"] = round_interval(scenario, profile, predict)
     if prediction is not None and "confidence" in result.details:
         prediction["confidence"] = summary["details"]["confidence"]
+    if prediction is not None and hasattr(explainer, "remarks"):
+        said = [*said, *explainer.remarks(prediction)]
     return Plan(
         problem=result.problem,
         objective=result.objective_name,

@@ -11,6 +11,7 @@ from pathlib import Path
 from splitopt.errors import InputError
 from splitopt.profiles.computed import LENETS, RESNETS, cpsl_lenet, imagenet_resnet
 from splitopt.profiles.fill import Fill, check_fill
+from splitopt.profiles.graph_order import EqualChain
 from splitopt.profiles.measured import measured_names, measured_profile
 from splitopt.profiles.model import ModelProfile
 from splitopt.profiles.pipedream import pipedream_names, pipedream_profile
@@ -25,8 +26,16 @@ def profile_names() -> tuple[str, ...]:
     return (*published_names(), *cpsl_names(), *RESNETS, *LENETS, *measured, *traced_names())
 
 
+def is_graph(name: str) -> bool:
+    """Whether a shipped profile was measured as a graph, of which boundaries can be chosen."""
+    return name in pipedream_names()
+
+
 def load_profile(
-    name_or_path: str | Path, fill: str | Mapping[str, Fill] | None = None
+    name_or_path: str | Path,
+    fill: str | Mapping[str, Fill] | None = None,
+    boundaries: str = "cuts",
+    chain: EqualChain | None = None,
 ) -> ModelProfile:
     """Load a shipped profile by its name, or one of your own from a JSON file.
 
@@ -39,13 +48,16 @@ def load_profile(
         How to fill layers that were not measured. A text applies to every machine that has
         measured layers and others; a mapping names the way for each machine. The ways are those
         of `ModelProfile.with_fill`.
+    boundaries, chain
+        Of a shipped profile that is a graph, where it can be cut: ``"cuts"`` or ``"prefixes"``, and
+        the machines that its order of execution shall suit, see `splitopt.profiles.read_graph`.
 
     Raises
     ------
     InputError
         No such name, a file that cannot be read as a profile, or a fill that is not possible.
     """
-    profile = _find(name_or_path)
+    profile = _find(name_or_path, boundaries, chain)
     if fill is None:
         return profile
     if isinstance(fill, Mapping):
@@ -59,7 +71,7 @@ def load_profile(
     return profile
 
 
-def _find(name_or_path: str | Path) -> ModelProfile:
+def _find(name_or_path: str | Path, boundaries: str, chain: EqualChain | None) -> ModelProfile:
     text = os.fspath(name_or_path)
     is_path = isinstance(name_or_path, Path) or text.endswith(".json")
     if is_path or "/" in text or os.sep in text:
@@ -72,11 +84,11 @@ def _find(name_or_path: str | Path) -> ModelProfile:
             f"there is no profile {text!r}; {hint}The shipped ones are {', '.join(names)}; "
             "a file of your own is named by a path that ends in .json"
         )
-    return _shipped(text)
+    return _shipped(text, boundaries, chain) if is_graph(text) else _shipped(text)
 
 
 @cache
-def _shipped(name: str) -> ModelProfile:
+def _shipped(name: str, boundaries: str = "cuts", chain: EqualChain | None = None) -> ModelProfile:
     """Build a shipped profile once; profiles are immutable, so it can be shared."""
     if name in RESNETS:
         return imagenet_resnet(name)
@@ -87,7 +99,7 @@ def _shipped(name: str) -> ModelProfile:
     if name in published_names():
         return published_profile(name)
     if name in pipedream_names():
-        return pipedream_profile(name)
+        return pipedream_profile(name, boundaries, chain)
     if name in traced_names():
         return traced_profile(name)
     return measured_profile(name)

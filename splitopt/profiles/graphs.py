@@ -23,6 +23,7 @@ import numpy as np
 from splitopt.errors import InputError
 from splitopt.files import read_text
 from splitopt.profiles.fields import Array
+from splitopt.profiles.graph_order import EqualChain, chain_order
 from splitopt.profiles.machines import MachineTimes
 from splitopt.profiles.model import ModelProfile
 from splitopt.profiles.operators import Operators
@@ -38,7 +39,7 @@ _INPUT = re.compile(r"Input\d*$")
 
 @dataclass(frozen=True)
 class GraphNode:
-    """An operator of the graph: seconds and bytes of a whole batch."""
+    """An operator of the graph: seconds and bytes of a whole batch; `row`: place in the file."""
 
     number: int
     operator: str
@@ -46,6 +47,7 @@ class GraphNode:
     backward_s: float
     activation_bytes: float
     parameter_bytes: float
+    row: int = 0
 
     @property
     def is_input(self) -> bool:
@@ -80,6 +82,15 @@ class Graph:
     nodes: tuple[GraphNode, ...]
     feeds: tuple[tuple[int, ...], ...]
     inputs: tuple[float | None, ...]
+
+    def reordered(self, order: Sequence[int]) -> Graph:
+        """Return the graph with its nodes in another topological order, given as places."""
+        place = {old: new for new, old in enumerate(order)}
+        return Graph(
+            tuple(self.nodes[old] for old in order),
+            tuple(tuple(place[feed] for feed in self.feeds[old]) for old in order),
+            tuple(self.inputs[old] for old in order),
+        )
 
     @property
     def last_uses(self) -> list[int]:
@@ -138,6 +149,7 @@ def read_graph(
     name: str | None = None,
     machine: str = "gpu",
     boundaries: str = "cuts",
+    chain: EqualChain | None = None,
     provenance: Provenance | None = None,
 ) -> ModelProfile:
     """Read a ``graph.txt`` file as a profile.
@@ -155,6 +167,9 @@ def read_graph(
     boundaries
         ``"cuts"``: behind the nodes through which all data flows. ``"prefixes"``: behind every
         node in the order of execution; then all tensors cross that are needed later.
+    chain
+        Of prefixes, the machines that the order of execution shall suit, see
+        `splitopt.profiles.graph_order`; by default nodes with small numbers come first.
     provenance
         Where the file comes from.
 
@@ -165,7 +180,7 @@ def read_graph(
         can be cut nowhere.
     """
     source = str(path)
-    graph = parse_graph(read_text(path), source)
+    graph = arranged(parse_graph(read_text(path), source), boundaries, chain)
     return profile_of_graph(
         graph,
         batch_size,
@@ -174,6 +189,13 @@ def read_graph(
         boundaries,
         provenance or Provenance(kind="measured", source=f"the graph file {Path(path).name}"),
     )
+
+
+def arranged(graph: Graph, boundaries: str, chain: EqualChain | None) -> Graph:
+    """Return the graph in the order of execution that suits a chain, if its prefixes are asked."""
+    if chain is None or boundaries != "prefixes":
+        return graph
+    return graph.reordered(chain_order(graph, chain))
 
 
 def parse_graph(text: str, source: str = "graph") -> Graph:
@@ -185,7 +207,7 @@ def parse_graph(text: str, source: str = "graph") -> Graph:
         if edge := _EDGE.match(line):
             edges.append((int(edge[1]), int(edge[2]), number))
         elif node := _NODE.match(line):
-            found = _node(int(node[1]), node[2], node[3], place)
+            found = _node(int(node[1]), node[2], node[3], place, len(nodes))
             if found.number in nodes:
                 raise InputError.at(place, f"node{found.number} stands twice")
             nodes[found.number] = found
@@ -200,7 +222,7 @@ def parse_graph(text: str, source: str = "graph") -> Graph:
     return _ordered(nodes, [(start, end) for start, end, _ in edges], source)
 
 
-def _node(number: int, operator: str, values: str, place: str) -> GraphNode:
+def _node(number: int, operator: str, values: str, place: str, row: int) -> GraphNode:
     found = dict(_VALUE.findall(values))
     read = []
     for key in _KEYS:
@@ -214,7 +236,7 @@ def _node(number: int, operator: str, values: str, place: str) -> GraphNode:
         if not total >= 0 or min(parts) < 0:
             raise InputError.at(place, f"{key} is {found[key]!r}, it must be finite and >= 0")
         read.append(total)
-    return GraphNode(number, operator.strip(), read[0] / 1e3, read[1] / 1e3, read[2], read[3])
+    return GraphNode(number, operator.strip(), read[0] / 1e3, read[1] / 1e3, *read[2:], row)
 
 
 def _ordered(nodes: dict[int, GraphNode], edges: Sequence[tuple[int, int]], source: str) -> Graph:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib import resources
 
 from splitopt.errors import InputError
-from splitopt.profiles.graphs import parse_graph, profile_of_graph
+from splitopt.profiles.graph_order import EqualChain
+from splitopt.profiles.graphs import arranged, parse_graph, profile_of_graph
 from splitopt.profiles.model import ModelProfile
 from splitopt.profiles.provenance import Provenance
 
@@ -32,13 +33,15 @@ def pipedream_names() -> tuple[str, ...]:
     return tuple(PREFIX + model for model in BATCHES)
 
 
-def pipedream_profile(name: str, boundaries: str = "cuts") -> ModelProfile:
-    """Read one of `pipedream_names`; `boundaries` are those of `splitopt.profiles.graphs`."""
+def pipedream_profile(
+    name: str, boundaries: str = "cuts", chain: EqualChain | None = None
+) -> ModelProfile:
+    """Read one of `pipedream_names`; for the rest see `splitopt.profiles.read_graph`."""
     model = name.removeprefix(PREFIX)
     if name not in pipedream_names():
         raise InputError(f"there is no profile {name!r}; choose {', '.join(pipedream_names())}")
     file = f"{model}.graph.txt"
-    text = resources.files("splitopt.profiles") / "data" / "pipedream" / file
+    where = resources.files("splitopt.profiles") / "data" / "pipedream" / file
     provenance = Provenance(
         kind="measured",
         source=f"the profiler of PipeDream, {file}, batch size {BATCHES[model]}",
@@ -46,5 +49,6 @@ def pipedream_profile(name: str, boundaries: str = "cuts") -> ModelProfile:
         license="MIT",
         notes=(*_NOTES, *_ODDITIES.get(model, ())),
     )
-    graph = parse_graph(text.read_text(encoding="utf-8"), file)
+    text = where.read_text(encoding="utf-8")
+    graph = arranged(parse_graph(text, file), boundaries, chain)
     return profile_of_graph(graph, BATCHES[model], name, MACHINE, boundaries, provenance)

@@ -48,8 +48,8 @@ def summarize_pareto(found: ParetoSet, scenario: Scenario) -> PlanSummary:
     """Put the set into a title, a verdict, a table and a plot."""
     table = Table(
         heading="Mixes that no other beats",
-        caption="Seconds and rent of a round of owners who keep the pipeline full, and how much "
-        "slower and cheaper that is than with the fastest mix",
+        caption="Seconds (closed form) and rent of a round, and how much slower and cheaper it is "
+        "than with the fastest mix",
         columns=_COLUMNS,
         rows=tuple(_row(point, found, scenario) for point in found.points),
         things="mixes",

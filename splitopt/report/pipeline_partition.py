@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
+from splitopt.latency.split_federated import link_rate
 from splitopt.plans import Plan
 from splitopt.report.charts import stacked_bars
 from splitopt.report.content import Column, Content, Figure, Table
 from splitopt.report.numbers import percent, seconds
+from splitopt.scenario import Scenario
 from splitopt.units import readable_bytes
 
 _NODES = (
@@ -94,11 +96,17 @@ def _facts(prediction: Any, plan: Plan) -> list[tuple[str, str]]:
         ("Trip with the owners' own parts", f"{seconds(prediction['trip_s'])} s on average"),
         ("Load", f"{load:.3g}: {limit}"),
         (
-            "Round",
+            "Round (closed form)",
             f"{seconds(prediction['round_s'])} s for {prediction['batches']:,} batches of "
-            f"{prediction['owners']:,} owners",
+            f"{prediction['owners']:,} owners, of which {seconds(prediction['aggregation_s'])} s "
+            "for averaging their parts",
         ),
-        ("Whole training", f"{seconds(prediction['training_s'])} s, {rounds} rounds"),
+        ("Round (simulated)", _simulated(prediction)),
+        ("Owners' links", _channels(plan)),
+        (
+            "Whole training (closed form)",
+            f"{seconds(prediction['training_s'])} s, {rounds} rounds",
+        ),
         ("Owners keep", f"the first {first} and the last {behind} of {total} layers"),
     ]
     if "round_cost" in prediction:
@@ -114,9 +122,31 @@ def _facts(prediction: Any, plan: Plan) -> list[tuple[str, str]]:
     return facts
 
 
+def _simulated(prediction: Any) -> str:
+    if prediction["simulated_s"] is None:
+        return "not done here, since it is long; splitopt simulate does it"
+    return f"{seconds(prediction['simulated_s'])} s, event by event"
+
+
+def _channels(plan: Plan) -> str:
+    """Say whose the downlink and the uplink are, and how fast."""
+    scenario = Scenario.from_dict(plan.scenario, "plan: scenario", from_file=True)
+    found = []
+    ways: tuple[Literal["downlink", "uplink"], ...] = ("downlink", "uplink")
+    for way in ways:
+        rates = sorted({link_rate(scenario.link(device, way)) for device in scenario.devices})
+        ends = dict.fromkeys((rates[0], rates[-1]))
+        found.append(f"{way} of {' to '.join(f'{rate / 1e6:.4g}' for rate in ends)} Mbit/s")
+    if scenario.links.shared:
+        return f"all owners share one {found[0]} and one {found[1]} (links.shared: true)"
+    return f"every owner has a {found[0]} and an {found[1]} of its own (links.shared: false)"
+
+
 def binding(found: Any) -> str:
     """Say which resource sets the period."""
     busy = f"{seconds(found['busy_s'])} s a batch"
+    if found["kind"] == "channel":
+        return f"the {found['name']} that all owners share, {busy}"
     if found["kind"] == "link":
         return f"the link between {' and '.join(found['between'])}, {busy}"
     if found["kind"] == "interface":

@@ -55,7 +55,8 @@ def draw_pipeline(seed: int, devices: int, nodes: int, profile: str) -> dict[str
 
     The devices are those of `draw`, all with batches of 32 samples. Speeds of the nodes are
     log-uniform between 50 and 400 GMAC/s and their prices follow them, each holds half or one GiB
-    for every device, and their interfaces have 1 or 10 Gbit/s. The cuts are left to the plan.
+    for every device, and their interfaces have 1 or 10 Gbit/s. Every device has a downlink and an
+    uplink of its own. The cuts are left to the plan.
     """
     if isinstance(nodes, bool) or not isinstance(nodes, int) or nodes < 1:
         raise InputError.at("nodes", f"is {nodes!r}, a pipeline has at least one node")
@@ -80,7 +81,7 @@ def draw_pipeline(seed: int, devices: int, nodes: int, profile: str) -> dict[str
         **drawn,
         "name": f"generated-{devices}-nodes-{nodes}-seed-{seed}",
         "devices": [{**device, "batch_size": 32} for device in drawn["devices"]],
-        "links": {**drawn["links"], "nodes": {"model": "nic"}},
+        "links": {**drawn["links"], "shared": False, "nodes": {"model": "nic"}},
         "nodes": machines,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -16,6 +17,9 @@ Price = Annotated[float, Field(ge=0)]
 
 AUTO = "auto"
 """A cut that the plan chooses."""
+
+DEFAULT_BOUNDARIES = "prefixes"
+"""Where a model that was measured as a graph can be cut, if there are nodes to host it."""
 
 
 class Node(Machine):
@@ -98,6 +102,21 @@ class NodeLinks(Part):
                     )
 
 
+def mean_bytes_per_s(links: NodeLinks | None, nodes: Sequence[Node]) -> float:
+    """Return what crosses a link between nodes forward, per second that it takes both ways.
+
+    With rates that differ it is their mean; infinite where transfers cost nothing.
+    """
+    if links is None or links.model == "none":
+        return math.inf
+    if links.rates is not None:
+        rates = [rate for row in links.rates for rate in row if rate]
+    else:
+        rates = [rate for node in nodes for rate in node.count * [node.rate or links.rate] if rate]
+    mean = sum(rates) / len(rates) / 8 if rates else math.inf
+    return mean / 2 if links.duplex == "half" else mean
+
+
 def _read_cut(value: Any) -> Any:
     """Take a whole number from 1, the name of a layer, or ``auto``."""
     whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
@@ -119,14 +138,17 @@ class Pipeline(Part):
 
     The owners keep the layers up to ``first_cut`` and those behind ``last_cut``, each a number of
     layers from the input or the name of the layer before the cut; ``auto`` leaves the choice to the
-    plan. ``order``: nodes in any order along the chain, or as they are listed. ``memory``: what
-    counts as the memory of a layer, see the page on profiles.
+    plan. ``order``: nodes in any order along the chain, or as they are listed. ``use_all_nodes``:
+    whether every node must host a layer. ``boundaries``, for a model that was measured as a graph:
+    behind which operators it can be cut, ``prefixes`` (all of them, the default) or ``cuts`` (where
+    one tensor crosses). ``memory``: what counts as the memory of a layer, see the page on profiles.
     """
 
     first_cut: Cut = AUTO
     last_cut: Cut = AUTO
     order: Literal["free", "given"] = "free"
-    use_all_nodes: bool = True
+    use_all_nodes: bool = False
+    boundaries: Literal["cuts", "prefixes"] | None = None
     memory: Literal["outputs", "saved", "gradients", "momentum", "adam"] = "momentum"
 
 

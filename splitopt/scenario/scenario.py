@@ -19,10 +19,13 @@ from pydantic import (
 from splitopt.errors import InputError
 from splitopt.files import expect_format, parse_yaml, read_text, write_atomic
 from splitopt.profiles import ModelProfile, load_profile
+from splitopt.profiles.catalog import is_graph
+from splitopt.profiles.graph_order import EqualChain
+from splitopt.profiles.graphs import BOUNDARIES
 from splitopt.scenario.guesses import check_guesses
 from splitopt.scenario.machine import Name, Part
 from splitopt.scenario.machine_model import with_machine_files_read
-from splitopt.scenario.nodes import Node, Pipeline
+from splitopt.scenario.nodes import DEFAULT_BOUNDARIES, Node, Pipeline, mean_bytes_per_s
 from splitopt.scenario.parts import (
     Device,
     Link,
@@ -217,12 +220,45 @@ class Scenario(Part):
         write_atomic(path, text)
 
     def load_model(self) -> ModelProfile:
-        """Load the model profile that the scenario names; a file is relative to the scenario."""
-        name = self.model.profile
+        """Load the model profile that the scenario names; a file is relative to the scenario.
+
+        A graph is cut behind every operator, in an order of execution that suits the nodes, if
+        there are any, unless ``pipeline.boundaries`` says otherwise; else where one tensor crosses.
+        """
+        name, stated = self.model.profile, self.pipeline.boundaries
         if name is None:
             assert self.model.file is not None  # the validator saw to it
             name = str(self._folder / self.model.file)
-        return load_profile(name, fill=self.model.fill)
+        if stated is not None and not is_graph(name):
+            raise InputError.at(
+                "pipeline.boundaries",
+                f"is {stated!r}, but the profile {name!r} is no graph whose boundaries could be "
+                "chosen; drop it",
+            )
+        boundaries = stated or (DEFAULT_BOUNDARIES if self.nodes else "cuts")
+        return load_profile(name, self.model.fill, boundaries, self.equal_chain())
+
+    def equal_chain(self) -> EqualChain | None:
+        """Return as many equal machines as there are nodes, with links as fast as on average."""
+        if not self.nodes:
+            return None
+        return EqualChain(len(self.node_list()), mean_bytes_per_s(self.links.nodes, self.nodes))
+
+    def with_boundaries(self, boundaries: str) -> Scenario:
+        """Return the scenario with ``pipeline.boundaries``, see `Pipeline`.
+
+        Raises
+        ------
+        InputError
+            There are no nodes, or the boundaries are of no such kind.
+        """
+        if not self.nodes:
+            raise InputError.at("boundaries", "are for a pipeline, and the scenario has no nodes")
+        if boundaries not in BOUNDARIES:
+            kinds = " or ".join(map(repr, BOUNDARIES))
+            raise InputError.at("boundaries", f"is {boundaries!r}, it must be {kinds}")
+        pipeline = self.pipeline.model_copy(update={"boundaries": boundaries})
+        return self.model_copy(update={"pipeline": pipeline})
 
     def fleet(self) -> list[Device]:
         """Give every single device, groups expanded, with unique names."""

@@ -46,6 +46,8 @@ class Steps(NamedTuple):
         Shape (K, S): s that no noise changes, on the way to the next step.
     factor
         Shape (S,): number of the step's noise factor; steps of one transfer share one.
+    final
+        How many of the steps, the last ones, belong to a walker's last cycle only.
     """
 
     station: IntArray
@@ -54,6 +56,7 @@ class Steps(NamedTuple):
     carry: FloatArray
     delay: FloatArray
     factor: IntArray
+    final: int = 0
 
 
 def serve(
@@ -80,7 +83,7 @@ def serve(
     -------
     start, end
         Shape (sum of cycles, S) in s, walker by walker. All start at 0; whoever arrives at the same
-        moment is served in the order of the walkers.
+        moment is served in the order of the walkers. Steps that a cycle does not have stay 0.
     """
     count = int(cycles.sum())
     shape = (count, steps.station.size)
@@ -106,12 +109,12 @@ def serve(
     )
     width = columns if factors is not None else 0
     if compiled:
-        _compiled()(*arrays, width)
+        _compiled()(*arrays, width, steps.final)
         start, end = arrays[9:11]
     else:
         lists: list[Any] = [array.tolist() for array in arrays]  # in Python, lists are faster
         walk: Callable[..., None] = _walk
-        walk(*lists, width)
+        walk(*lists, width, steps.final)
         start, end = map(np.array, lists[9:11])
     return start.reshape(shape), end.reshape(shape)
 
@@ -143,11 +146,12 @@ def _walk(
     until: Any,
     last: Any,
     width: int,
+    final: int,
 ) -> None:
     """Fill `start` and `end`, flat; the arguments are flat arrays or lists (see `serve`).
 
     `until` has three entries per station: when its lanes are free again; `last` is when it started
-    its latest task. `width` is 0 where all cycles share one row of factors.
+    its latest task. `width` is 0 where all cycles share one row of factors, `final` as in `Steps`.
     """
     steps = len(station)
     step = [0 for _ in range(len(cycles))]
@@ -175,7 +179,8 @@ def _walk(
         end[row * steps + now] = begin + taken
         then = begin + carry[entry] * stretch + delay[entry]
         step[walker] = now + 1
-        if step[walker] == steps:
+        whole = steps if cycle[walker] + 1 == cycles[walker] else steps - final
+        if step[walker] == whole:
             step[walker] = 0
             cycle[walker] += 1
             if cycle[walker] == cycles[walker]:

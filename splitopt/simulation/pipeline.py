@@ -1,5 +1,10 @@
 """The pipeline of MP-SL, event by event: owners, their links, nodes, and the links between nodes.
 
+At the end of a global epoch the owners' parts of the model are averaged (section 4.2). An owner
+sends its parts when its last batch is done: side by side with the others over a link of its own, in
+turn over a shared uplink. When all have come they are averaged, and the result goes to one owner
+after the other.
+
 Every owner has one batch in flight. A node is a single server that takes forward and backward tasks
 in the order in which they arrive; so are one direction of a full-duplex link, a half-duplex link,
 and an interface. A message between two interfaces occupies each of them for its own time, at the
@@ -20,6 +25,9 @@ from splitopt.latency.pipeline import (
     Hops,
     OwnerParts,
     Stages,
+    aggregation_time,
+    behind_interfaces,
+    global_epoch,
     node_period,
     paper_training_time,
     pipeline_load,
@@ -27,13 +35,15 @@ from splitopt.latency.pipeline import (
     trips,
 )
 from splitopt.latency.pipeline_resources import (
+    channel_seconds,
     interface_seconds,
     link_seconds,
     transfer_seconds,
 )
+from splitopt.problems.arrays import number
 from splitopt.simulation.fifo import serve
 from splitopt.simulation.noise import check_noise, noise_factors
-from splitopt.simulation.route import Route, pipeline_route
+from splitopt.simulation.route import AVERAGING, DOWNLOAD, Route, pipeline_route
 from splitopt.timeline import FloatArray, IntArray, Timeline
 
 
@@ -62,6 +72,22 @@ class Ports(NamedTuple):
         return float(transfer_seconds(size, self.bandwidth[node]))
 
 
+class Aggregation(NamedTuple):
+    """How the owners' parts of the model are averaged, in s.
+
+    Parameters
+    ----------
+    upload_s, download_s
+        Shape (K,): the parts of each owner to the aggregator, and the average back.
+    aggregate_s
+        Averaging.
+    """
+
+    upload_s: Any
+    download_s: Any
+    aggregate_s: float = 0.0
+
+
 @dataclass(frozen=True, eq=False)
 class PipelineSystem:
     """A chain of M nodes that serves K owners, with all times given.
@@ -71,7 +97,7 @@ class PipelineSystem:
     stages
         Shape (M,): forward and backward seconds of a batch on each node, in chain order.
     owners
-        Scalars or shape (K,), see `OwnerParts`; each owner's link is its own.
+        Scalars or shape (K,), see `OwnerParts`.
     batches_per_owner
         Shape (K,), whole numbers >= 0: batches times local epochs of each owner (r B).
     hops
@@ -83,6 +109,11 @@ class PipelineSystem:
         ``"full"``, or ``"half"``: both directions of a link or an interface exclude each other.
     node_names, owner_names
         M and K names; numbers from 0 by default.
+    shared
+        Whether all owners share one uplink and one downlink, which carry one message at a time;
+        otherwise each has a link of its own, and its messages take turns anyway.
+    aggregation
+        What ends a global epoch; None if nothing is averaged.
     """
 
     stages: Stages
@@ -93,6 +124,8 @@ class PipelineSystem:
     duplex: str = "full"
     node_names: tuple[str, ...] = ()
     owner_names: tuple[str, ...] = ()
+    shared: bool = False
+    aggregation: Aggregation | None = None
 
     def __post_init__(self) -> None:
         forward = _finite(self.stages.forward_s, "forward_s", (-1,))
@@ -121,6 +154,17 @@ class PipelineSystem:
                 for field, size in shapes.items()
             }
             object.__setattr__(self, "ports", self.ports._replace(**checked))
+        if self.aggregation is not None:
+            spread = {
+                field: _finite(
+                    np.broadcast_to(getattr(self.aggregation, field), batches.shape),
+                    f"aggregation.{field}",
+                    batches.shape,
+                )
+                for field in ("upload_s", "download_s")
+            }
+            aggregate_s = number(self.aggregation.aggregate_s, "aggregation.aggregate_s", "s")
+            object.__setattr__(self, "aggregation", Aggregation(**spread, aggregate_s=aggregate_s))
         for field, size, label in (
             ("node_names", nodes, "node"),
             ("owner_names", batches.size, "owner"),
@@ -137,10 +181,24 @@ class PipelineSystem:
 
     @cached_property
     def busy_s(self) -> dict[str, float]:
-        """Seconds per batch of every node, link and interface, by the names of the timeline.
+        """Seconds per batch of every node, link, interface and channel, by the timeline's names.
 
         Both directions of a full-duplex link or interface stand here as one entry.
         """
+        return self._inner_busy_s | self._channel_s
+
+    @property
+    def _channel_s(self) -> dict[str, float]:
+        if not self.shared:
+            return {}
+        owners, batches = self.owners, self.batches_per_owner
+        return {
+            "uplink": float(channel_seconds(owners.to_first_s + owners.to_last_s, batches)),
+            "downlink": float(channel_seconds(owners.from_last_s + owners.from_first_s, batches)),
+        }
+
+    @property
+    def _inner_busy_s(self) -> dict[str, float]:
         compute = self.stages.forward_s + self.stages.backward_s
         names = self.node_names
         if self.ports is not None:
@@ -157,7 +215,7 @@ class PipelineSystem:
 
     @property
     def period_s(self) -> float:
-        """Seconds per batch of the busiest node, link or interface."""
+        """Seconds per batch of the busiest node, link, interface or channel."""
         return max(self.busy_s.values())
 
     @property
@@ -168,20 +226,15 @@ class PipelineSystem:
     @cached_property
     def trips_s(self) -> FloatArray:
         """Shape (K,): s of one batch of each owner while all else is idle."""
-        owners = self.owners
-        if self.ports is not None:  # the node's interface may be slower than the owner's link
-            last = len(self.node_names)
-            ends = {
-                "to_first_s": (0, 0, True),
-                "from_first_s": (0, 0, False),
-                "from_last_s": (last, last - 1, True),
-                "to_last_s": (last, last - 1, False),
-            }
-            slower = {
-                field: np.maximum(getattr(owners, field), self.ports.seconds(*where))
-                for field, where in ends.items()
-            }
-            owners = owners._replace(**slower)
+        owners, last = self.owners, len(self.node_names)
+        if (ports := self.ports) is not None:
+            owners = behind_interfaces(
+                owners,
+                ports.seconds(0, 0, True),
+                ports.seconds(0, 0, False),
+                ports.seconds(last, last - 1, True),
+                ports.seconds(last, last - 1, False),
+            )
         return np.asarray(trips(self.stages, owners, self.hops))
 
     @property
@@ -190,27 +243,47 @@ class PipelineSystem:
         return float(pipeline_load(self.trips_s, self.period_s))
 
     @property
+    def aggregation_s(self) -> float:
+        """Predicted s from the last batch to the next global epoch, T_aggr."""
+        if (found := self.aggregation) is None:
+            return 0.0
+        delay = float(self.owners.latency_s.max())
+        return float(
+            aggregation_time(
+                found.upload_s,
+                found.aggregate_s,
+                found.download_s,
+                latency_s=delay,
+                shared=self.shared,
+            )
+        )
+
+    @property
     def closed_form_s(self) -> float:
-        """Predicted s of all batches by the closed form, `training_time`."""
-        return float(training_time(self.trips_s, self.period_s, self.batches_per_owner))
+        """Predicted s of a global epoch by the closed form, `training_time` and aggregation."""
+        return self._epoch(self.period_s)
 
     @property
     def nodes_only_s(self) -> float:
         """The closed form with a period of the nodes alone, as if links were never busy."""
-        period = node_period(self.stages)
-        return float(training_time(self.trips_s, period, self.batches_per_owner))
+        return self._epoch(float(node_period(self.stages)))
 
     @property
     def paper_s(self) -> float:
-        """Predicted s of all batches by MP-SL's Eq. 4."""
+        """Predicted s of a global epoch by MP-SL's Eq. 4 and 5."""
         total = int(self.batches_per_owner.sum())
-        return float(paper_training_time(self.stages, self.owners, total))
+        training_s = paper_training_time(self.stages, self.owners, total)
+        return float(global_epoch(training_s, self.aggregation_s))
+
+    def _epoch(self, period_s: float) -> float:
+        training_s = training_time(self.trips_s, period_s, self.batches_per_owner)
+        return float(global_epoch(training_s, self.aggregation_s))
 
 
 def run_pipeline(
     system: PipelineSystem, *, noise: float = 0.0, seed: int = 0, compiled: bool | None = None
 ) -> Timeline:
-    """Simulate all batches of all owners.
+    """Simulate a global epoch: all batches of all owners, and the aggregation.
 
     Parameters
     ----------
@@ -228,13 +301,50 @@ def run_pipeline(
     """
     route, cycles = system.route, system.batches_per_owner
     columns = int(route.steps.factor.max(initial=-1)) + 1
-    factors = noise_factors((int(cycles.sum()), columns), check_noise(noise), seed)
+    count = int(cycles.sum()) * columns
+    drawn = noise_factors((count + 1 + cycles.size,), check_noise(noise), seed)
+    factors = None if drawn is None else drawn[:count].reshape(-1, columns)
     start, end = serve(route.steps, cycles, factors, compiled)
     owner = np.repeat(np.arange(cycles.size), cycles)
     batch = np.concatenate([np.arange(count) for count in cycles])
-    return route.timeline(
-        system.owner_names, owner, batch, start, end, {"noise": float(noise), "seed": seed}
-    )
+    last = np.cumsum(cycles)[cycles > 0] - 1
+    after = _averaged(system, end[last, -1], None if drawn is None else drawn[count:])
+    origin = {"noise": float(noise), "seed": seed}
+    return route.timeline(system.owner_names, owner, batch, start, end, origin, after)
+
+
+def _averaged(
+    system: PipelineSystem, sent_s: FloatArray, factors: FloatArray | None
+) -> list[tuple[Any, ...]]:
+    """Return the tasks from the last upload on, see `Route.timeline`.
+
+    Parameters
+    ----------
+    sent_s
+        When the uploads end, of the owners that have any batches.
+    factors
+        Shape (1 + K,): of averaging and of the downloads.
+    """
+    found, cycles, route = system.aggregation, system.batches_per_owner, system.route
+    if found is None or not sent_s.size:
+        return []
+    owners = np.flatnonzero(cycles > 0)
+    scale = np.ones(1 + cycles.size) if factors is None else factors
+    delay = system.owners.latency_s[owners]
+    arrived = sent_s + delay
+    slowest = int(owners[int(arrived.argmax())])
+    begin, averaged = float(arrived.max()), found.aggregate_s * float(scale[0])
+    tasks: list[tuple[Any, ...]] = []
+    if found.aggregate_s > 0:
+        place = len(route.resources) - 1
+        row = (place, AVERAGING, slowest, cycles[slowest] - 1, begin, begin + averaged, 1.0)
+        tasks.append(row)
+    taken = found.download_s[owners] * scale[1 + owners]
+    ends = begin + averaged + np.cumsum(taken) + delay.max()
+    for owner, end, seconds in zip(owners, ends, taken, strict=True):
+        place = route.channels[1, owner]
+        tasks.append((place, DOWNLOAD, owner, cycles[owner] - 1, end - seconds, end, 1.0))
+    return tasks
 
 
 def _finite(value: Any, name: str, shape: tuple[int, ...]) -> FloatArray:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from splitopt.latency.pipeline import PHASES
+from splitopt.latency.pipeline import AGGREGATION, PHASES
 from splitopt.simulation.fifo import EXCLUSIVE, RECEIVE, SEND, Steps
 from splitopt.timeline import FloatArray, IntArray, Resource, Timeline
 
 if TYPE_CHECKING:
     from splitopt.simulation.pipeline import PipelineSystem
+
+
+EVERY_PHASE = (*PHASES, *AGGREGATION)
+UPLOAD, AVERAGING, DOWNLOAD = range(len(PHASES), len(EVERY_PHASE))
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +34,11 @@ class Route:
     resource
         Shape (K, S): the resource of each step of each owner.
     phase
-        Shape (S,): index into `PHASES`.
+        Shape (S,): index into `EVERY_PHASE`.
     share
         Shape (S,): the fraction of the resource that the step takes.
+    channels
+        Shape (2, K): the resources that each owner sends and receives over.
     """
 
     steps: Steps
@@ -40,6 +46,7 @@ class Route:
     resource: IntArray
     phase: IntArray
     share: FloatArray
+    channels: IntArray
 
     def timeline(
         self,
@@ -49,9 +56,23 @@ class Route:
         start_s: FloatArray,
         end_s: FloatArray,
         origin: Mapping[str, Any],
+        more: Sequence[tuple[Any, ...]] = (),
     ) -> Timeline:
-        """Give the table of tasks by start, from starts and ends of shape (cycles, S)."""
+        """Return the table of tasks by start.
+
+        Parameters
+        ----------
+        owner, batch
+            Shape (cycles,).
+        start_s, end_s
+            Shape (cycles, S).
+        more
+            Tasks beside the cycles: resource, phase, owner, batch, start, end, share.
+        """
         shape = start_s.shape
+        done = np.ones(shape, dtype=np.bool_)
+        if final := self.steps.final:  # they belong to the last batch
+            done[~np.append(np.diff(owner) > 0, True), -final:] = False
         columns = {
             "resource": self.resource[owner],
             "phase": np.broadcast_to(self.phase, shape),
@@ -61,12 +82,14 @@ class Route:
             "end_s": end_s,
             "share": np.broadcast_to(self.share, shape),
         }
-        flat = {name: column.ravel() for name, column in columns.items()}
+        flat = {name: column[done] for name, column in columns.items()}
+        for name, added in zip(flat, zip(*more, strict=True), strict=False):
+            flat[name] = np.concatenate((flat[name], np.array(added, dtype=flat[name].dtype)))
         order = np.lexsort((flat["resource"], flat["start_s"]))
         ordered: dict[str, Any] = {name: column[order] for name, column in flat.items()}
         return Timeline(
             self.resources,
-            PHASES,
+            EVERY_PHASE,
             owners,
             **ordered,
             origin={"source": "simulation", "problem": "pipeline_partition", **origin},
@@ -113,9 +136,9 @@ class _Builder:
         self.factors += 1
 
     def _add(self, port: _Port, carry: Any, delay: Any, phase: str) -> None:
-        self.rows.append((port, carry, delay, PHASES.index(phase), self.factors))
+        self.rows.append((port, carry, delay, EVERY_PHASE.index(phase), self.factors))
 
-    def route(self, resources: list[Resource]) -> Route:
+    def route(self, resources: list[Resource], channels: IntArray, final: int) -> Route:
         """Put the steps into arrays."""
         ports = [row[0] for row in self.rows]
 
@@ -131,32 +154,45 @@ class _Builder:
             carry=wide([row[1] for row in self.rows]),
             delay=wide([row[2] for row in self.rows]),
             factor=np.array([row[4] for row in self.rows], dtype=np.int64),
+            final=final,
         )
         first = np.array([port.own if port.station < 0 else port.station for port in ports])
         private = (steps.station < 0).astype(np.int64)
         resource = first + private * np.arange(self.owners)[:, None]
         phase = np.array([row[3] for row in self.rows], dtype=np.int64)
         share = np.where(lane == EXCLUSIVE, 1.0, 0.5)
-        return Route(steps, tuple(resources), resource, phase, share)
+        return Route(steps, tuple(resources), resource, phase, share, channels)
 
 
 def pipeline_route(system: PipelineSystem) -> Route:
-    """Lay out the steps of a batch: forward through the chain, the last part, and back."""
+    """Lay out the steps of a batch: forward through the chain, the last part, and back.
+
+    Behind its last batch an owner sends its parts of the model, if they are averaged.
+    """
     nodes, owners = system.node_names, system.owner_names
     shared, ports = _shared_resources(system)
+    cells = len(shared)
+    if system.shared:
+        shared += [Resource(name, "channel") for name in ("uplink", "downlink")]
     own = len(shared)
-    resources = [
-        *shared,
-        *(Resource(name, "owner") for name in owners),
-        *(Resource(f"{name} link", "owner link") for name in owners),
-    ]
+    resources = [*shared, *(Resource(name, "owner") for name in owners)]
+    every = np.arange(len(owners))
+    if system.shared:
+        channels = np.repeat([[cells], [cells + 1]], len(owners), axis=1)
+    else:
+        resources += [Resource(f"{name} link", "owner link") for name in owners]
+        channels = np.tile(own + len(owners) + every, (2, 1))
+    if system.aggregation is not None and system.aggregation.aggregate_s > 0:
+        resources.append(Resource("aggregator", "aggregator"))
     parts, last = system.owners, len(nodes) - 1
     builder = _Builder(len(owners))
 
     def at_owner(seconds: Any) -> _Port:
         return _Port(-1, EXCLUSIVE, seconds, own)
 
-    def over(seconds: Any) -> _Port:
+    def over(seconds: Any, outward: bool) -> _Port:
+        if system.shared:
+            return _Port(cells + outward, EXCLUSIVE, seconds)
         return _Port(-1, EXCLUSIVE, seconds, own + len(owners))
 
     def hop(boundary: int, forward: bool) -> None:
@@ -177,9 +213,9 @@ def pipeline_route(system: PipelineSystem) -> Route:
         builder.transfer(ends, delay[boundary], phase)
 
     def fringe(node: int, outward: bool, seconds: Any, forward: bool) -> None:
-        """Add a transfer between the owner and a node at the end of the chain."""
+        """Add a transfer between the owner and a node; `outward` is from the node to the owner."""
         phase = "activations" if forward else "gradients"
-        ends = [over(seconds)]
+        ends = [over(seconds, outward)]
         if system.ports is not None:
             boundary = 0 if forward != outward else last + 1
             port = ports.end(node, SEND if outward else RECEIVE, boundary, forward)
@@ -201,7 +237,9 @@ def pipeline_route(system: PipelineSystem) -> Route:
             hop(node - 1, False)
     fringe(0, True, parts.from_first_s, False)
     builder.task(at_owner(parts.first_backward_s), "first part backward")
-    return builder.route(resources)
+    if system.aggregation is not None:
+        builder.task(over(system.aggregation.upload_s, False), AGGREGATION[0])
+    return builder.route(resources, channels, final=int(system.aggregation is not None))
 
 
 class _Ports(NamedTuple):

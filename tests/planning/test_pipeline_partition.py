@@ -27,12 +27,17 @@ def document(**changes):
         "devices": [
             {"name": "pi", "count": 12, "machine": "d1", "samples": 2048, "batch_size": 128}
         ],
-        "links": {"downlink": {"rate": 4e7}, "uplink": {"rate": 4e7}, "nodes": {"model": "none"}},
+        "links": {
+            "downlink": {"rate": 4e7},
+            "uplink": {"rate": 4e7},
+            "shared": False,
+            "nodes": {"model": "none"},
+        },
         "nodes": [
             {"name": "vm", "count": 2, "machine": "VM", "memory": 16 * GIB, "price_per_hour": 0.2},
             {"name": "slow", "machine": "VM", "slowdown": 2.0, "price_per_hour": 0.1},
         ],
-        "pipeline": {"first_cut": 2, "last_cut": 23},
+        "pipeline": {"first_cut": 2, "last_cut": 23, "use_all_nodes": True},
         "training": {"epochs": 2, "rounds": 3},
     }
     return copy.deepcopy({**found, **changes})
@@ -52,14 +57,15 @@ def text_of(made):
 
 def test_prediction_adds_up():
     """Rows are the decision's, the period the busiest node, the round the closed form."""
-    made = plan(scenario())
+    given = scenario()
+    made = plan(given)
     found = made.prediction
     assert made.problem == "pipeline_partition"
-    assert made.objective == "period"
+    assert made.objective == "round"
     assert made.result["outcome"] == "optimal"
     busy = [row["forward_s"] + row["backward_s"] for row in found["nodes"]]
     assert found["period_s"] == pytest.approx(max(busy))
-    assert made.result["objective"] == found["period_s"]
+    assert made.result["objective"] == found["round_s"]
     assert max(row["busy"] for row in found["nodes"]) == pytest.approx(1.0)
     assert found["latency_s"] > sum(busy)
     assert sum(row["layers"] for row in found["nodes"]) == 21
@@ -68,11 +74,16 @@ def test_prediction_adds_up():
     assert found["nodes"][-1]["last_layer"] == "fc6"
     assert found["owner_layers"] == ["conv1_1", "conv1_2", "fc7", "fc8"]
     assert found["batches"] == 12 * 2 * 16
+    # an owner's two parts over 40 Mbit/s: one upload, and twelve downloads one after the other
+    parts = given.load_model().device_model_bytes
+    part_s = 8 * float(parts[1] + parts[-1] - parts[22]) / 40e6
+    assert found["aggregation_s"] == pytest.approx(13 * part_s)
     assert found["round_s"] == pytest.approx(
         max(
             found["trip_s"] + (found["batches"] - 1) * found["period_s"],
             32 * found["trip_s"],
         )
+        + 13 * part_s
     )
     assert found["load"] == pytest.approx(12 * found["period_s"] / found["trip_s"])
     assert found["training_s"] == 3 * found["round_s"]
@@ -115,14 +126,71 @@ def test_the_binding_link_is_named():
     uniform = plan(scenario(links={**slow, "nodes": {"model": "uniform", "rate": 4e6}}))
     assert uniform.prediction["binding"]["kind"] == "link"
     assert "the link between" in text_of(uniform)
-    nic = plan(scenario(links={**slow, "nodes": {"model": "nic", "rate": 4e7}}))
+    nic = plan(scenario(links={**slow, "nodes": {"model": "nic", "rate": 4e7}}), objective="period")
     assert nic.prediction["binding"]["kind"] == "interface"
     assert "the network interface of" in plan_to_html(nic)
     worth = {row["resource"]: row["saves"] for row in nic.prediction["worth"]}
     assert worth["links between nodes"] > 0.1
 
 
-@pytest.mark.parametrize("objective", ["period", "paper", "epoch"])
+def test_a_shared_uplink_is_named_and_counts():
+    """Twelve owners over one uplink of 4 Mbit/s: their bytes are what a round is made of."""
+    links = {**document()["links"], "shared": True, "uplink": {"rate": 4e6}}
+    given = scenario(links=links)
+    made = plan(given)
+    found, profile = made.prediction, given.load_model()
+    batch_s = 8 * 128 * (profile.smashed_bytes[1] + profile.gradient_bytes[22]) / 4e6
+    assert found["binding"] == {
+        "kind": "channel",
+        "name": "uplink",
+        "busy_s": pytest.approx(batch_s),
+    }
+    assert found["period_s"] == pytest.approx(batch_s)
+    parts = profile.device_model_bytes
+    part = 8 * float(parts[1] + parts[-1] - parts[22])
+    aggregation_s = 12 * part * (1 / 4e6 + 1 / 40e6)
+    assert found["aggregation_s"] == pytest.approx(aggregation_s)
+    whole = found["trip_s"] + (found["batches"] - 1) * batch_s + aggregation_s
+    assert found["round_s"] == pytest.approx(whole)
+    shown = " ".join(text_of(made).split())
+    assert "the uplink that all owners share" in shown
+    assert "all owners share one downlink of 40 Mbit/s and one uplink of 4 Mbit/s" in shown
+    private = " ".join(text_of(plan(scenario())).split())
+    assert (
+        "every owner has a downlink of 40 Mbit/s and an uplink of 40 Mbit/s of its own" in private
+    )
+    worth = {row["resource"]: row["saves"] for row in found["worth"]}
+    faster = document()
+    faster["links"] = {**links, "uplink": {"rate": 4.4e6}}
+    again = plan(Scenario.from_dict(faster)).result["objective"]
+    assert worth["the shared uplink"] == pytest.approx(made.result["objective"] - again)
+
+
+def test_nodes_that_cost_more_than_they_bring_are_noted():
+    """A node behind a slow link, which must host a layer: the note says what idling it saves."""
+    nodes = [{"name": "vm", "machine": "VM"}, {"name": "far", "machine": "VM"}]
+    links = {**document()["links"], "nodes": {"model": "uniform", "rate": 1e6}}
+    forced = plan(scenario(nodes=nodes, links=links))
+    pipeline = {"first_cut": 2, "last_cut": 23}
+    free = plan(scenario(nodes=nodes, links=links, pipeline=pipeline))
+    assert free.prediction["idle"]
+    assert forced.result["objective"] > 1.2 * free.result["objective"]
+    now, then = (f"{made.result['objective']:.4g} s" for made in (forced, free))
+    (note,) = [note for note in forced.notes if "use_all_nodes" in note]
+    assert f"costs {now} instead of {then} with" in note
+    assert not [note for note in plan(scenario()).notes if "use_all_nodes" in note]
+
+
+def test_a_node_that_must_work_can_be_worth_less_than_nothing():
+    """One more node behind slow links lengthens the round, and the table says by how much."""
+    links = {**document()["links"], "nodes": {"model": "uniform", "rate": 1e6}}
+    made = plan(scenario(links=links))
+    rows = [row for row in made.prediction["worth"] if row["change"] == "one more node"]
+    assert min(row["saves"] for row in rows) < 0
+    assert any("-" in line.split()[-2] for line in text_of(made).splitlines() if "one more" in line)
+
+
+@pytest.mark.parametrize("objective", ["round", "period", "paper", "epoch"])
 def test_every_objective_is_planned_and_opened_again(tmp_path, objective):
     """A plan needs no other file, and is checked when it is opened."""
     path = tmp_path / "plan.json"
@@ -145,8 +213,8 @@ def test_a_tampered_decision_is_refused():
 def test_idle_nodes_are_named_and_cost_nothing():
     """A node that would only slow the chain down stays idle where it may."""
     nodes = [*document()["nodes"], {"name": "snail", "machine": "VM", "slowdown": 1e4}]
-    pipeline = {"first_cut": 2, "last_cut": 23, "use_all_nodes": False}
-    made = plan(scenario(nodes=nodes, pipeline=pipeline))
+    pipeline = {"first_cut": 2, "last_cut": 23}
+    made = plan(scenario(nodes=nodes, pipeline=pipeline), objective="period")
     assert made.prediction["idle"] == ["snail"]
     assert made.prediction["round_cost"] > 0
     assert "Idle nodes: snail" in text_of(made)
@@ -165,7 +233,10 @@ def test_idle_nodes_are_named_and_cost_nothing():
             r"all nodes together have 17.18 GB, .* GB too little; 2 nodes with 17.18 GB would do",
         ),
         (
-            {"nodes": [{"name": "vm", "count": 22, "machine": "VM"}]},
+            {
+                "nodes": [{"name": "vm", "count": 22, "machine": "VM"}],
+                "pipeline": {"first_cut": 2, "last_cut": 23, "use_all_nodes": True},
+            },
             "22 nodes must host at least one layer each, but there are only 21 layers",
         ),
         (
@@ -246,7 +317,7 @@ def test_the_plan_is_the_problems_optimum():
 @pytest.mark.parametrize(
     ("fixed", "free"), [({"last_cut": 23}, "first_cut"), ({"first_cut": 2}, "last_cut")]
 )
-@pytest.mark.parametrize("objective", ["period", "epoch"])
+@pytest.mark.parametrize("objective", ["round", "period", "epoch"])
 def test_a_cut_left_to_the_plan_gives_the_shortest_round(fixed, free, objective):
     """Against a plan for every cut that could have been stated, within the owners' memory."""
     devices = [{**document()["devices"][0], "memory": 1.2 * GIB}]

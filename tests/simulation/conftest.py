@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from splitopt.latency.pipeline import Hops, OwnerParts, Stages
-from splitopt.simulation.pipeline import PipelineSystem, Ports
+from splitopt.simulation.pipeline import Aggregation, PipelineSystem, Ports
 
 
 class Clock:
@@ -70,6 +70,7 @@ def simulate_by_processes(system):
     serial = ports is not None and ports.blocks_compute
     node = [Server(clock, two_way=serial and not half) for _ in range(nodes)]
     line = [[Server(clock)] * 2 if half else [Server(clock), Server(clock)] for _ in range(nodes)]
+    cell = {True: Server(clock), False: Server(clock)} if system.shared else {}
     finished = np.zeros(len(system.batches_per_owner))
 
     def interface(i, way):
@@ -113,7 +114,7 @@ def simulate_by_processes(system):
         return message(k, ends, delay, then)
 
     def own_link(k, i, to_node, size, seconds, then):
-        ends = [(None, "", seconds)]
+        ends = [(cell.get(to_node), "any", seconds)]
         if ports is not None:
             port = (*interface(i, "receive" if to_node else "send"), size / ports.bandwidth[i])
             ends = [*ends, port] if to_node else [port, *ends]
@@ -152,6 +153,9 @@ def simulate_by_processes(system):
         def steps():
             for _ in range(system.batches_per_owner[k]):
                 yield from batch(k)
+            if system.aggregation is not None and system.batches_per_owner[k]:
+                end = (cell.get(True), "any", system.aggregation.upload_s[k])
+                yield lambda then: message(k, [end], 0.0, then)
 
         walk = steps()
 
@@ -166,6 +170,13 @@ def simulate_by_processes(system):
     for k in range(len(finished)):
         clock.at(0.0, k, owner(k))
     clock.run()
+    if system.aggregation is None:
+        return finished
+    there = system.batches_per_owner > 0
+    now = (finished + owners.latency_s)[there].max() + system.aggregation.aggregate_s
+    for k in np.flatnonzero(there):
+        now += system.aggregation.download_s[k]
+        finished[k] = now + owners.latency_s[there].max()
     return finished
 
 
@@ -187,7 +198,11 @@ def draw_system(rng, model="none", duplex="full", owners=None, nodes=None, batch
         ports = Ports(up, down, bandwidth, blocks_compute=model == "serial")
     counts = rng.integers(0, batches + 1, owners)
     counts[int(rng.integers(owners))] = batches
-    return PipelineSystem(stages, parts, counts, hops, ports, duplex)
+    more = {"shared": bool(rng.integers(2)), "aggregation": None}
+    if rng.integers(2):
+        sent, back = rng.uniform(0.05, 2.0, (2, owners))
+        more["aggregation"] = Aggregation(sent, back, float(rng.integers(2)))
+    return PipelineSystem(stages, parts, counts, hops, ports, duplex, **more)
 
 
 @pytest.fixture(scope="session")

@@ -58,7 +58,11 @@ def test_nothing_overlaps_and_nothing_is_lost(random_system, model, duplex):
         assert timeline.overloads() == {}
         batches = int(system.batches_per_owner.sum())
         steps = len(system.route.phase)
-        assert len(timeline) == batches * steps
+        owners, parts = int((system.batches_per_owner > 0).sum()), system.aggregation
+        more = 0 if parts is None else 2 * owners + (parts.aggregate_s > 0)
+        assert len(timeline) == batches * (steps - (parts is not None)) + more
+        if system.shared:  # every batch crosses it four times, and the parts twice
+            assert {"uplink", "downlink"} <= {usage.resource.name for usage in timeline.usage}
         used = {usage.resource.name: usage for usage in timeline.usage}
         for m, name in enumerate(system.node_names):
             if model == "serial":
@@ -97,6 +101,9 @@ def test_one_owner_takes_its_trips(random_system, model, duplex):
     for _ in range(20):
         system = random_system(rng, model, duplex, owners=1)
         expected = float(system.trips_s[0] * system.batches_per_owner[0])
+        if (parts := system.aggregation) is not None:
+            expected += parts.upload_s[0] + parts.aggregate_s + parts.download_s[0]
+            expected += 2 * system.owners.latency_s[0]
         assert run_pipeline(system).makespan_s == pytest.approx(expected)
 
 

@@ -217,6 +217,7 @@ def test_pipeline_of_a_scenario(pipeline_plan):
     # 10 batches and 3 (two of 128 and a rest), twice
     counts = [len(np.unique(timeline.batch[timeline.owner == k])) for k in range(8)]
     assert counts == [20] * 5 + [6] * 3
+    assert replay.simulated_s == prediction["simulated_s"]
     assert replay.forecasts[0].seconds == pytest.approx(prediction["round_s"])
     assert dict(replay.facts)["Load"].startswith(f"{prediction['load']:.3g}")
     assert timeline.overloads() == {}

@@ -1,4 +1,4 @@
-"""MP-SL on a fleet: the best pipeline, with what the other schemes' rounds count too."""
+"""MP-SL on a fleet: the best pipeline, whose round counts what the other schemes' rounds do."""
 
 from __future__ import annotations
 
@@ -9,32 +9,26 @@ import numpy as np
 
 from splitopt.errors import InputError
 from splitopt.latency.layer_seconds import layer_seconds
-from splitopt.latency.split_federated import link_rate
 from splitopt.planning.comparison.loads import work_per_sample
 from splitopt.planning.comparison.rows import SchemeRow, none, unsolved
 from splitopt.planning.planner import plan
-from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources.tables import leakage_limits
 from splitopt.problems.pipeline_partition.tables import (
     Cuts,
     batches_of,
     boundary_bytes,
+    own_part_bytes,
     owner_memory,
     owner_transfers,
 )
 from splitopt.profiles import ModelProfile
-from splitopt.profiles.memory import layer_trained
 from splitopt.scenario import Scenario
 
 
 def pipeline(
     scenario: Scenario, profile: ModelProfile, time_limit_s: float | None, seed: int
 ) -> SchemeRow:
-    """MP-SL's best pipeline: the answer of `splitopt.plan`, then the owners' parts are averaged.
-
-    The closed form gives every owner a link of its own. Where the channels are shared, a round
-    takes at least what each of them needs for all owners; and the owners' parts of the model go up
-    and down once.
+    """MP-SL's best pipeline: the answer of `splitopt.plan`, whose round is in closed form.
 
     Raises
     ------
@@ -46,7 +40,6 @@ def pipeline(
     made = plan(
         scenario,
         problem="pipeline_partition",
-        objective="epoch",
         time_limit_s=time_limit_s,
         seed=seed,
     )
@@ -56,60 +49,40 @@ def pipeline(
     cuts = Cuts(found["first_cut"], found["last_cut"])
     if reason := _leaks(scenario, profile, cuts):
         return none("mp_sl", "infeasible", reason)
-    channels = _Channels(scenario, profile, cuts)
-    batches = float(max(found["round_s"], *channels.busy_s))
-    seconds = batches + channels.averaging_s
     binding = found["binding"]
-    limit = f"{binding['kind']} {binding.get('name') or ' - '.join(binding.get('between', []))}"
-    if batches > found["round_s"]:
-        limit = "the owners' shared " + ("uplink", "downlink")[int(np.argmax(channels.busy_s))]
-    elif found["load"] < 1:
+    if found["load"] < 1:
         limit = "the owners' own work and links"
+    elif binding["kind"] == "channel":
+        limit = f"the owners' shared {binding['name']}"
+    else:
+        limit = f"{binding['kind']} {binding.get('name') or ' - '.join(binding['between'])}"
     return SchemeRow(
         scheme="mp_sl",
         status="feasible",
         cut=f"{cuts.first} and {cuts.last}",
         proved=made.result["outcome"] == "optimal",
         gap=made.result["gap"],
-        round_s=seconds,
-        traffic_bytes=channels.traffic_bytes + _between_nodes(profile, found, cuts),
+        round_s=found["round_s"],
+        traffic_bytes=_owner_bytes(scenario, profile, found, cuts)
+        + _between_nodes(profile, found, cuts),
         device_flop=_work(scenario, profile, cuts),
         device_memory_bytes=owner_memory(scenario, profile, cuts) or None,
         server_memory_bytes=sum(row["memory_bytes"] for row in found["nodes"]) or None,
         leakage=None if profile.leakage is None else float(profile.leakage[cuts.first - 1]),
         energy_j=_energy(scenario, profile, cuts),
-        round_cost=found["round_cost"] * seconds / found["round_s"]
-        if "round_cost" in found
-        else None,
+        round_cost=found.get("round_cost"),
         limit=limit,
     )
 
 
-class _Channels:
-    """What the owners' uplink and downlink carry in a round; nobody waits for one of its own."""
-
-    def __init__(self, scenario: Scenario, profile: ModelProfile, cuts: Cuts):
-        counts = np.array([device.count for device in scenario.devices], dtype=np.float64)
-        batches = np.array([batches_of(scenario, g) for g in range(len(counts))])
-        sent, received = owner_transfers(scenario, profile, cuts)
-        load = counts * batches
-        self.busy_s = tuple(float(load @ way.sum(axis=1)) for way in (sent, received))
-        own = layer_trained(profile)
-        part = float(own[: cuts.first].sum() + own[cuts.last :].sum())
-        ways = 8 * part / _rates(scenario)
-        self.averaging_s = float((counts * ways).sum())
-        if not scenario.links.shared:
-            self.busy_s, self.averaging_s = (0.0, 0.0), float(ways.sum(axis=0).max())
-        up, down = boundary_bytes(profile, int(scenario.devices[0].batch_size or 0))
-        crossing = float((up + down)[list(cuts)].sum())
-        self.traffic_bytes = float(load.sum()) * crossing + 2 * part * float(counts.sum())
-
-
-def _rates(scenario: Scenario) -> FloatArray:
-    """Shape (2, G): uplink and downlink of each group of devices in bit/s."""
-    ways: tuple[Any, ...] = ("uplink", "downlink")
-    found = [[link_rate(scenario.link(d, way)) for d in scenario.devices] for way in ways]
-    return np.array(found)
+def _owner_bytes(
+    scenario: Scenario, profile: ModelProfile, found: Mapping[str, Any], cuts: Cuts
+) -> float:
+    """Bytes of a round between owners and nodes, and of the owners' parts of the model."""
+    up, down = boundary_bytes(profile, found["batch_size"])
+    crossing = float((up + down)[list(cuts)].sum())
+    owners = sum(device.count for device in scenario.devices)
+    return found["batches"] * crossing + 2 * owners * own_part_bytes(profile, cuts)
 
 
 def _between_nodes(profile: ModelProfile, found: Mapping[str, Any], cuts: Cuts) -> float:

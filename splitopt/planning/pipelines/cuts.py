@@ -103,8 +103,8 @@ def choose_cuts(
     waiting = []
     for pair in pairs:
         candidate = build(pair)
-        if candidate.problem.objective == "paper":
-            raise InputError.at("objective", "is 'paper'; cuts are chosen by 'period' or 'epoch'")
+        if (asked := candidate.problem.objective) not in ("period", "epoch"):
+            raise InputError.at("objective", f"is {asked!r}; take 'period' or 'epoch' here")
         bound = candidate.problem.bound() + _added(candidate)
         waiting.append((bound, pair, candidate))
     waiting.sort(key=lambda entry: (entry[0], entry[1]))
@@ -203,23 +203,28 @@ def best_cuts(
     return choose_cuts(pairs, build, solver=solver, time_limit_s=time_limit_s)
 
 
-def between(problem: PipelinePartition, pair: Pair) -> PipelinePartition:
-    """Give the problem of the layers between two cuts."""
+def between(problem: PipelinePartition, pair: Pair, **changes: Any) -> PipelinePartition:
+    """Return the problem of the layers between two cuts, with some fields replaced.
+
+    Owners have other parts with other cuts: give their ``owner_groups`` if the objective needs
+    them.
+    """
     inner, ends = slice(pair.first, pair.last), slice(pair.first, pair.last + 1)
-    return PipelinePartition(
-        forward_s=problem.forward_s[:, inner],
-        backward_s=problem.backward_s[:, inner],
-        layer_memory_bytes=problem.layer_memory_bytes[inner],
-        node_memory_bytes=problem.node_memory_bytes,
-        owners=problem.owners,
-        objective=problem.objective,
-        cut_up_bytes=problem.cut_up_bytes[ends],
-        cut_down_bytes=problem.cut_down_bytes[ends],
-        links=problem.links,
-        order=problem.order,
-        use_all_nodes=problem.use_all_nodes,
-        batches=problem.batches,
-    )
+    fields: dict[str, Any] = {
+        "forward_s": problem.forward_s[:, inner],
+        "backward_s": problem.backward_s[:, inner],
+        "layer_memory_bytes": problem.layer_memory_bytes[inner],
+        "node_memory_bytes": problem.node_memory_bytes,
+        "owners": problem.owners,
+        "objective": problem.objective,
+        "cut_up_bytes": problem.cut_up_bytes[ends],
+        "cut_down_bytes": problem.cut_down_bytes[ends],
+        "links": problem.links,
+        "order": problem.order,
+        "use_all_nodes": problem.use_all_nodes,
+        "batches": problem.batches,
+    }
+    return PipelinePartition(**fields | changes)
 
 
 def _added(candidate: Candidate) -> float:

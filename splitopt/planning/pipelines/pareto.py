@@ -3,10 +3,11 @@
 MP-SL (section 6.2, Fig. 14) rents compute nodes by the hour and computes delay and cost of an epoch
 for some mixes of machine types. Here every mix of the machines on offer is settled:
 
-    delay(mix) = least epoch of a pipeline of exactly these nodes (+ what owners add)
+    delay(mix) = least round of a pipeline of exactly these nodes
     cost(mix)  = delay(mix) / 3600 * sum of their prices per hour
 
-For a mix the prices are fixed, so that the shortest epoch is also the cheapest. Alike machines
+Where nothing is known of the owners, the delay is the least epoch, and what they add is a constant.
+For a mix the prices are fixed, so that the shortest round is also the cheapest. Alike machines
 count by their number. A mix is skipped only where a lower bound of its delay, and the cost that
 goes with it, are no better than those of a mix that is known: the points are all that there are.
 """
@@ -24,12 +25,10 @@ import numpy.typing as npt
 
 from splitopt.errors import InfeasibleError, InputError
 from splitopt.latency.pipeline import rent
-from splitopt.planning.pipelines.owners import owner_parts
 from splitopt.planning.pipelines.proving import proved
 from splitopt.problems.arrays import number, number_table, whole_number
 from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
 from splitopt.problems.pipeline_partition.restrict import alike_nodes, restricted
-from splitopt.problems.pipeline_partition.tables import stated_cuts
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
 from splitopt.solvers.base import Solver
@@ -50,7 +49,7 @@ class ParetoPoint:
     decision
         Which of them hosts each layer, as indices of all machines on offer.
     delay_s
-        The epoch in s.
+        The round, or the epoch, in s.
     cost
         Their rent for that time, in the currency of the prices.
     period_s, latency_s
@@ -122,18 +121,19 @@ def delay_cost_pareto(
     Parameters
     ----------
     problem
-        All machines that could be rented, each as a node of its own, with the number of ``batches``
-        of an epoch. Its objective and ``use_all_nodes`` are not used: all machines of a mix work.
+        All machines that could be rented, each as a node of its own, with ``owner_groups``, or with
+        the number of ``batches`` of an epoch. Its objective and ``use_all_nodes`` are not used: all
+        machines of a mix work.
     price_per_hour
         Shape (N,): in any currency.
     nodes
         Take mixes of exactly so many machines; None for any number.
     other_s
-        Seconds that every epoch lasts beside the pipeline (the owners' own parts, aggregation).
+        Seconds that every round lasts beside what the problem knows of.
     names
         Name of each machine; ``"node 0"``, ... by default.
     solver
-        A solver that proves the epoch of a pipeline.
+        A solver that proves the round, or the epoch, of a pipeline.
     progress
         Called with the number of mixes done and of all.
 
@@ -152,6 +152,8 @@ def delay_cost_pareto(
         raise InputError.at("batches", "is missing, a delay needs the batches of an epoch")
     if nodes is not None and not 1 <= whole_number(nodes, "nodes", 1) <= problem.nodes:
         raise InputError.at("nodes", f"is {nodes}, there are {problem.nodes} machines on offer")
+    objective = "epoch" if problem.owner_groups is None else "round"
+    problem = problem.with_objective(objective)
     kinds = _kinds(problem, prices)
     _check_number(kinds)
     bounds = [
@@ -164,7 +166,7 @@ def delay_cost_pareto(
             progress(done, len(bounds))
         if math.isinf(bound.delay_s) or front.beats(bound.delay_s, bound.cost):
             continue
-        some = restricted(problem, bound.mix, objective="epoch", use_all_nodes=True)
+        some = restricted(problem, bound.mix, use_all_nodes=True)
         result, decision = proved(some, solver)
         solved += 1
         if decision is None:
@@ -201,14 +203,13 @@ def scenario_pareto(
     """Find the delay-cost Pareto set of the compute nodes of a scenario, see `delay_cost_pareto`.
 
     A node group with a ``count`` says how many machines of a type there are; all need a
-    ``price_per_hour``. The owners' own parts count with their mean over owners, as in MP-SL's
-    Eq. 4.
+    ``price_per_hour``. A delay is the round that `splitopt.plan` predicts with these nodes.
     """
     from splitopt.planning.pipeline_partition import prepare
 
     found = profile or scenario.load_model()
-    scenario, _ = prepare(scenario, found, "epoch")
-    problem = PipelinePartition.from_scenario(scenario, found, "epoch")
+    scenario, _ = prepare(scenario, found, "round")
+    problem = PipelinePartition.from_scenario(scenario, found)
     listed, prices = scenario.node_list(), []
     for node in listed:
         if node.price_per_hour is None:
@@ -216,13 +217,10 @@ def scenario_pareto(
                 f"nodes[{node.name}].price_per_hour", "is missing, the cost of a mix needs it"
             )
         prices.append(node.price_per_hour)
-    parts = owner_parts(problem, scenario, found, stated_cuts(scenario, found))
-    own = np.average(parts.compute_s, weights=[device.count for device in scenario.devices])
     return delay_cost_pareto(
         problem,
         prices,
         nodes=nodes,
-        other_s=float(own),
         names=tuple(node.name for node in listed),
         solver=solver,
         progress=progress,
@@ -303,7 +301,7 @@ def _lower_bound(
     """Bound delay and cost of a mix from below, infinite if it plainly has no answer."""
     if len(mix) > problem.layers:
         return math.inf, math.inf
-    some = restricted(problem, mix, objective="epoch", use_all_nodes=True)
+    some = restricted(problem, mix, use_all_nodes=True)
     if some.infeasibility() is not None:
         return math.inf, math.inf
     delay_s = some.bound() * (1 - _SAME) + other_s

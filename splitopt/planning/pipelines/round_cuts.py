@@ -2,30 +2,24 @@
 
 The objective of a pipeline is about the nodes. Cuts are also about the owners: deeper parts there
 make any pipeline faster and every trip slower. Pairs of cuts are therefore compared by what a plan
-predicts for a round, ``max(mean trip + (n - 1) period, max_k n_k trip_k)``, with the pipeline that
-is optimal for the objective asked. `splitopt.planning.pipelines.cuts` compares them by the
-objective alone.
+predicts for a round, with the pipeline that is optimal for the objective asked: with the objective
+``round`` cuts and pipeline are optimal together. `splitopt.planning.pipelines.cuts` compares pairs
+by the objective alone.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from splitopt.errors import InfeasibleError
-from splitopt.latency.pipeline import OwnerParts, training_time
 from splitopt.planning.pipelines.cuts import Pair, between
-from splitopt.planning.pipelines.owners import owner_parts
 from splitopt.planning.pipelines.proving import proved
-from splitopt.problems.base import FloatArray
-from splitopt.problems.pipeline_partition import Links, PipelinePartition
+from splitopt.problems.pipeline_partition import PipelinePartition
 from splitopt.problems.pipeline_partition.tables import (
     Cuts,
-    batches_of,
     links_of,
+    owner_groups,
     owner_memory,
     stated_cut,
     tables_from_scenario,
@@ -62,43 +56,33 @@ def choose_round_cuts(scenario: Scenario, profile: ModelProfile, objective: str)
         **tables_from_scenario(scenario, profile, Cuts(0, profile.layer_count)),
         objective="period",
     )
-    groups = range(len(scenario.devices))
-    batches = np.array([batches_of(scenario, group) for group in groups])
-    owner = np.repeat(np.array(groups), [device.count for device in scenario.devices])
     waiting = []
     for cuts in _pairs(scenario, profile):
-        problem = replace(
-            between(whole, Pair(*cuts)),
-            links=Links.read(links_of(scenario, profile, cuts), whole.nodes),
+        problem = between(
+            whole,
+            Pair(*cuts),
+            objective="round",
+            links=links_of(scenario, profile, cuts),
+            owner_groups=owner_groups(scenario, profile, cuts),
         )
-        own = _own_seconds(owner_parts(problem, scenario, profile, cuts))[owner]
-        quickest = (problem.forward_s + problem.backward_s).min(axis=0)
-        least = training_time(own + math.fsum(quickest.tolist()), problem.bound(), batches[owner])
-        waiting.append((float(least), cuts, problem, own))
+        waiting.append((problem.bound() * (1 - 1e-12), cuts, problem))
     waiting.sort(key=lambda entry: entry[:2])
     best: tuple[float, Cuts] | None = None
     reason, solved = None, 0
-    for least, cuts, problem, own in waiting:
+    for least, cuts, problem in waiting:
         if best is not None and least >= best[0]:
             break
-        question = replace(problem, objective=objective)
-        result, decision = proved(question)
+        result, decision = proved(replace(problem, objective=objective))
         solved += 1
         if decision is None:
             reason = result.message
             continue
-        load = question.load(decision)
-        trip = own + (load.latency_s - load.owner_s)
-        found = float(training_time(trip, load.period_s, batches[owner]))
+        found = problem.evaluate(decision)
         if best is None or found < best[0]:
             best = (found, cuts)
     if best is None:
         raise InfeasibleError(f"no pair of cuts has a pipeline; for the last one, {reason}")
     return RoundCuts(best[1], best[0], len(waiting), solved)
-
-
-def _own_seconds(parts: OwnerParts) -> FloatArray:
-    return np.asarray(parts.compute_s + parts.transfer_s)
 
 
 def _pairs(scenario: Scenario, profile: ModelProfile) -> Iterator[Cuts]:

@@ -5,4 +5,5 @@ from splitopt.problems.pipeline_partition.decision import (
     PipelinePartitionDecision as PipelinePartitionDecision,
 )
 from splitopt.problems.pipeline_partition.links import Links as Links
+from splitopt.problems.pipeline_partition.owners import OwnerGroups as OwnerGroups
 from splitopt.problems.pipeline_partition.problem import PipelinePartition as PipelinePartition

@@ -32,6 +32,10 @@ def cheap_bound(problem: PipelinePartition) -> float:
     if problem.objective == "paper":
         apart = _busiest(forward, problem.use_all_nodes) + _busiest(backward, problem.use_all_nodes)
         return max(period, apart)
+    if problem.objective == "round":
+        assert problem.owner_groups is not None
+        chain = math.fsum(both.min(axis=0).tolist())
+        return float(problem.owner_groups.round_time(problem.least_own_s, chain, period))
     if problem.objective == "epoch":
         assert problem.batches is not None
         trip = math.fsum(both.min(axis=0).tolist()) + problem.owner_transfers_s

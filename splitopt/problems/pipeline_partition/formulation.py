@@ -3,7 +3,7 @@
 x[i, j] is 1 where node i hosts layer j; pairs whose memory cannot do are left out. start[i, j] and
 end[i, j] are 1 where the run of node i begins or ends with layer j.
 
-    minimise    period                      (or fill_forward + fill_backward, or the epoch)
+    minimise    period      (or fill_forward + fill_backward, the epoch, or round, see `round_rows`)
     subject to  sum_i x[i, j] = 1                                           one_node[j]   (Eq. 6)
                 sum_j x[i, j] >= 1                                          used[i]       (Eq. 6)
                 K sum_j d_j x[i, j] <= mem_i                                memory[i]     (Eq. 8)
@@ -137,6 +137,32 @@ class Numbers:
                 found |= self._starts_at(boundary, trip)
         return found
 
+    def round_rows(self) -> tuple[list[Terms], list[float], list[float], float]:
+        """Give what a round is at least, in units of time.
+
+        Returns
+        -------
+        rows, constants
+            ``round >= row + constant``: a full pipeline, then the batches of an owner of each
+            group one after the other. All interfaces are alike, so that it does not matter to the
+            owners which nodes are at the ends.
+        channels
+            Busy times per batch of the channels that owners share, which the period is at least.
+        aggregation
+            What is added to the round.
+        """
+        owners, unit = self.problem.owner_groups, self.unit_s
+        assert owners is not None  # the objective needs them
+        own, trip = self.problem.own_s(0, 0), self.latency()
+        mean = float(np.average(own, weights=owners.count))
+        rows: list[Terms] = [{**trip, ("period",): owners.all_batches - 1.0}]
+        constants = [mean / unit]
+        for batches, seconds in zip(owners.batches.tolist(), own.tolist(), strict=True):
+            rows.append({key: batches * value for key, value in trip.items()})
+            constants.append(batches * seconds / unit)
+        channels = [seconds / unit for seconds in owners.channel_s.values()]
+        return rows, constants, channels, owners.aggregation_s / unit
+
     @property
     def owner_time(self) -> float:
         """The owners' transfers of a batch."""
@@ -174,12 +200,12 @@ def no_form(problem: PipelinePartition) -> str | None:
     links = problem.links
     if links.model == "pairwise":
         return "has no form for links of the model 'pairwise'; the solver 'subset_dp' takes them"
-    if problem.objective == "epoch" and links.has_interfaces:
+    if problem.objective in ("epoch", "round") and links.has_interfaces:
         rates = links.interface_rates
         if rates is not None and np.ptp(rates) > 0:
             return (
-                "has no form for the objective 'epoch' with interfaces of different rates; the "
-                "solver 'subset_dp' takes them"
+                f"has no form for the objective {problem.objective!r} with interfaces of different "
+                "rates; the solver 'subset_dp' takes them"
             )
     return None
 

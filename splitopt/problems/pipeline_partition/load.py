@@ -72,8 +72,17 @@ class Load:
     @cached_property
     def latency_s(self) -> float:
         """Seconds of one batch through an empty pipeline, from owner to owner."""
+        return math.fsum([self.owner_s, *self._stops])
+
+    @cached_property
+    def chain_s(self) -> float:
+        """Seconds of one batch over nodes and the links between them, without the owners."""
+        return math.fsum(self._stops)
+
+    @property
+    def _stops(self) -> list[float]:
         parts = (self.forward_s, self.backward_s, self.up_s, self.down_s, self.delay_s)
-        return math.fsum([self.owner_s, *(value for part in parts for value in part.tolist())])
+        return [value for part in parts for value in part.tolist()]
 
     def binding(self) -> dict[str, Any]:
         """Name the resource that sets the period, the first one of several.

@@ -32,6 +32,7 @@ from splitopt.problems.pipeline_partition.bounds import cheap_bound
 from splitopt.problems.pipeline_partition.decision import PipelinePartitionDecision
 from splitopt.problems.pipeline_partition.links import Links
 from splitopt.problems.pipeline_partition.load import Load, load_of
+from splitopt.problems.pipeline_partition.owners import OwnerGroups, checked_owners
 from splitopt.problems.pipeline_partition.reasons import obvious_reason
 
 if TYPE_CHECKING:
@@ -39,7 +40,15 @@ if TYPE_CHECKING:
     from splitopt.scenario import Scenario
 
 REQUIRED = ("forward_s", "backward_s", "layer_memory_bytes", "node_memory_bytes", "owners")
-OPTIONAL = ("cut_up_bytes", "cut_down_bytes", "links", "order", "use_all_nodes", "batches")
+OPTIONAL = (
+    "cut_up_bytes",
+    "cut_down_bytes",
+    "links",
+    "order",
+    "use_all_nodes",
+    "batches",
+    "owner_groups",
+)
 ORDERS = ("free", "given")
 _NO_CHAIN = frozenset({"assignment_length", "assignment_outside_nodes", "scattered_layers"})
 """Violations that leave nothing to evaluate."""
@@ -65,7 +74,8 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
     objective
         ``"period"``: seconds from one batch to the next in a full pipeline, that is the busiest
         resource; ``"paper"``: largest forward plus largest backward time (Eq. 3), without links;
-        ``"epoch"``: seconds of ``batches`` batches, latency + (batches - 1) period.
+        ``"epoch"``: seconds of ``batches`` batches, latency + (batches - 1) period; ``"round"``:
+        seconds of a round of the ``owner_groups``, with their own trips and the aggregation.
     cut_up_bytes, cut_down_bytes
         Shape (S + 1,): bytes per batch over each boundary, forward (activations) and backward
         (gradients). Boundary c is before layer c: 0 is between the owner and the first node, S
@@ -77,7 +87,10 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
     use_all_nodes
         Whether every node must host a layer (MP-SL Eq. 6).
     batches
-        Batches of all owners in an epoch (r B K in MP-SL), for ``"epoch"``.
+        Batches of all owners in an epoch (r B K in MP-SL), for ``"epoch"``; by default those of
+        the ``owner_groups``.
+    owner_groups
+        An `OwnerGroups` or its plain data, for ``"round"``; None where nothing is known of owners.
 
     Raises
     ------
@@ -86,7 +99,7 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
     """
 
     name: ClassVar[str] = "pipeline_partition"
-    objectives: ClassVar[tuple[str, ...]] = ("period", "paper", "epoch")
+    objectives: ClassVar[tuple[str, ...]] = ("round", "period", "paper", "epoch")
 
     forward_s: FloatArray
     backward_s: FloatArray
@@ -100,6 +113,7 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
     order: str = "free"
     use_all_nodes: bool = True
     batches: int | None = None
+    owner_groups: OwnerGroups | None = None
 
     def __post_init__(self) -> None:
         check_objective(self.objective, self.objectives, "")
@@ -131,6 +145,11 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
                 "use_all_nodes", f"is {self.use_all_nodes!r}, it must be true or false"
             )
         object.__setattr__(self, "use_all_nodes", bool(self.use_all_nodes))
+        groups, batches = checked_owners(
+            self.owner_groups, self.owners, self.batches, needed=self.objective == "round"
+        )
+        object.__setattr__(self, "owner_groups", groups)
+        object.__setattr__(self, "batches", batches)
         if self.batches is not None:
             object.__setattr__(self, "batches", whole_number(self.batches, "batches", 1))
         elif self.objective == "epoch":
@@ -158,13 +177,13 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
 
     @classmethod
     def from_scenario(
-        cls, scenario: Scenario, profile: ModelProfile | None = None, objective: str = "period"
+        cls, scenario: Scenario, profile: ModelProfile | None = None, objective: str = "round"
     ) -> PipelinePartition:
         """Build the problem from a scenario, see `splitopt.problems.pipeline_partition.tables`."""
         from splitopt.problems.pipeline_partition.tables import tables_from_scenario
 
         tables = tables_from_scenario(scenario, profile or scenario.load_model())
-        return cls(**tables, objective=objective or "period")
+        return cls(**tables, objective=objective or "round")
 
     def data(self) -> dict[str, Any]:
         """Give the data of the instance file; optional fields stand there if they say anything."""
@@ -181,13 +200,16 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
             found["use_all_nodes"] = False
         if self.batches is not None:
             found["batches"] = self.batches
+        if self.owner_groups is not None:
+            found["owner_groups"] = self.owner_groups.to_dict()
         return found
 
     @property
     def askable(self) -> tuple[str, ...]:
-        """The objectives that the data allows: Eq. 3 has no links, an epoch has batches."""
+        """The objectives that the data allows: Eq. 3 has no links, a round has owners."""
         without = {"paper"} if not self.links.costs_nothing else set()
         without |= {"epoch"} if self.batches is None else set()
+        without |= {"round"} if self.owner_groups is None else set()
         return tuple(name for name in self.objectives if name not in without)
 
     @property
@@ -222,13 +244,43 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
             raise InputError("the layers of a node are not contiguous, so there is no pipeline")
         return load_of(self, chain)
 
+    def own_s(self, first: int, last: int) -> FloatArray:
+        """Shape (G,): what owners add to a trip through a chain from node `first` to `last`."""
+        assert self.owner_groups is not None  # the objective needs them
+        rates, up, down = self.links.interface_rates, self.cut_up_bytes, self.cut_down_bytes
+        if rates is None:
+            return np.asarray(self.owner_groups.own_s())
+        into = up[0] / rates[first], down[0] / rates[first]
+        out = up[-1] / rates[last], down[-1] / rates[last]
+        return np.asarray(self.owner_groups.own_s(into, out))
+
+    @cached_property
+    def least_own_s(self) -> FloatArray:
+        """Shape (G,): what owners add to a trip at least, whichever nodes are at the ends."""
+        rates = self.links.interface_rates
+        fastest = 0 if rates is None else int(rates.argmax())
+        return self.own_s(fastest, fastest)
+
+    def round_time(self, load: Load) -> float:
+        """Seconds of a round in closed form, with the owners' trips and the aggregation."""
+        assert self.owner_groups is not None  # the objective needs them
+        own = self.own_s(int(load.nodes[0]), int(load.nodes[-1]))
+        return float(self.owner_groups.round_time(own, load.chain_s, load.period_s))
+
     def latency(self, decision: PipelinePartitionDecision) -> float:
         """Seconds of one batch through an empty pipeline, from owner to owner."""
         return self.load(decision).latency_s
 
     def binding(self, decision: PipelinePartitionDecision) -> dict[str, Any]:
-        """Name the node, link or interface that sets the period, see `Load.binding`."""
-        return self.load(decision).binding()
+        """Name what sets the period, see `Load.binding`, or a channel that all owners share.
+
+        That is ``{"kind": "channel", "name": "uplink" | "downlink", "busy_s": seconds}``.
+        """
+        load = self.load(decision)
+        channel = None if self.owner_groups is None else self.owner_groups.busiest_channel
+        if channel is not None and channel["busy_s"] > load.period_s:
+            return channel
+        return load.binding()
 
     def evaluate(self, decision: PipelinePartitionDecision) -> float:
         """Objective value in s, infinite where a node's layers are not contiguous."""
@@ -237,6 +289,8 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
         load = self.load(decision)
         if self.objective == "paper":
             return load.paper_s
+        if self.objective == "round":
+            return self.round_time(load)
         if self.objective == "epoch":
             assert self.batches is not None  # the constructor saw to it
             return float(epoch_time(load.latency_s, load.period_s, self.batches))

@@ -20,9 +20,11 @@ def partition_program(problem: PipelinePartition, contiguity: str, unit_s: float
     """State the program.
 
     Its variables are ``x[i, j]``, ``start[i, j]`` (linear contiguity), ``end[i, j]`` (interfaces)
-    and ``period`` or, for the objective ``"paper"``, ``fill_forward`` and ``fill_backward``. Its
+    and ``period`` (with ``round`` for that objective) or, for the objective ``"paper"``,
+    ``fill_forward`` and ``fill_backward``. Its
     rows are those of the formulation and, for busy times, ``node_time[i]``, ``link_time[c]``,
-    ``interface_time[i]``, ``receive_time[i]`` and ``send_time[i]``.
+    ``interface_time[i]``, ``receive_time[i]`` and ``send_time[i]``; for a round ``round_time[k]``
+    and ``channel_time[k]``.
     """
     check_contiguity(problem, contiguity)
     numbers = Numbers.of(problem, unit_s)
@@ -94,7 +96,7 @@ def _add_order(program: LinearProgram, numbers: Numbers) -> None:
 
 
 def _add_objective(program: LinearProgram, numbers: Numbers) -> None:
-    """Minimise the period, Eq. 3, or the epoch."""
+    """Minimise the period, Eq. 3, the epoch, or the round."""
     problem = numbers.problem
     if problem.objective == "paper":
         for name, table in (("forward", problem.forward_s), ("backward", problem.backward_s)):
@@ -108,7 +110,20 @@ def _add_objective(program: LinearProgram, numbers: Numbers) -> None:
     for kind, index, busy in numbers.busy():
         program.at_most(kind, (index,), plus(busy, {period: -1.0}), 0.0)
     program.objective = {period: 1.0}
+    if problem.objective == "round":
+        _add_round(program, numbers, period)
     if problem.objective == "epoch":
         assert problem.batches is not None  # the problem saw to it
         program.objective = numbers.latency() | {period: problem.batches - 1.0}
         program.constant = numbers.owner_time
+
+
+def _add_round(program: LinearProgram, numbers: Numbers, period: Variable) -> None:
+    """Minimise the round: the larger of a full pipeline and each owner's own batches."""
+    rows, constants, channels, aggregation = numbers.round_rows()
+    whole = program.add_real(("round",))
+    for index, (terms, constant) in enumerate(zip(rows, constants, strict=True)):
+        program.at_most("round_time", (index,), plus(terms, {whole: -1.0}), -constant)
+    for index, busy in enumerate(channels):
+        program.at_most("channel_time", (index,), {period: -1.0}, -busy)
+    program.objective, program.constant = {whole: 1.0}, aggregation

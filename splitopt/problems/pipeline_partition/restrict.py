@@ -37,7 +37,10 @@ def restricted(
         "order": problem.order,
         "use_all_nodes": problem.use_all_nodes,
         "batches": problem.batches,
+        "owner_groups": problem.owner_groups,
     }
+    if not {"owners", "batches"}.isdisjoint(changes):
+        fields["owner_groups"] = None  # those of other owners
     return PipelinePartition(**fields | changes)
 
 

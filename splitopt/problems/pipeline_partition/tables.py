@@ -68,9 +68,7 @@ def tables_from_scenario(
         "links": links_of(scenario, profile, Cuts(first, last)),
         "order": scenario.pipeline.order,
         "use_all_nodes": scenario.pipeline.use_all_nodes,
-        "batches": sum(
-            device.count * batches_of(scenario, n) for n, device in enumerate(scenario.devices)
-        ),
+        "owner_groups": owner_groups(scenario, profile, Cuts(first, last)),
     }
 
 
@@ -219,6 +217,45 @@ def links_of(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> dict[str,
     return {**found, "bandwidth_bytes_per_s": np.array(own, dtype=np.float64) / BITS}
 
 
+def owner_groups(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> dict[str, Any]:
+    """Return what the devices add to a round, in the form of `OwnerGroups.read`.
+
+    A message between owner and pipeline is delayed as one between nodes.
+
+    Averaging the parts of the model is taken to cost nothing: a scenario does not say who does it.
+    """
+    batch, devices, links = batch_size(scenario), scenario.devices, scenario.links
+    own = np.ones(profile.layer_count, dtype=np.bool_)
+    own[cuts.first : cuts.last] = False
+    seconds = [layer_seconds(profile, device.speed, needed=own) for device in devices]
+    sent, received = owner_transfers(scenario, profile, cuts)
+    size = BITS * own_part_bytes(profile, cuts)
+    first, last = slice(None, cuts.first), slice(cuts.last, None)
+    return {
+        "count": [device.count for device in devices],
+        "batches": [batches_of(scenario, group) for group in range(len(devices))],
+        "first_forward_s": [batch * item.forward[first].sum() for item in seconds],
+        "last_s": [
+            batch * (item.forward[last].sum() + item.backward[last].sum()) for item in seconds
+        ],
+        "first_backward_s": [batch * item.backward[first].sum() for item in seconds],
+        "to_first_s": sent[:, 0],
+        "from_last_s": received[:, 1],
+        "to_last_s": sent[:, 1],
+        "from_first_s": received[:, 0],
+        "latency_s": (links.nodes and links.nodes.latency) or 0.0,
+        "upload_s": [size / link_rate(scenario.link(device, "uplink")) for device in devices],
+        "download_s": [size / link_rate(scenario.link(device, "downlink")) for device in devices],
+        "shared": links.shared,
+    }
+
+
+def own_part_bytes(profile: ModelProfile, cuts: Cuts) -> float:
+    """Bytes of an owner's first and last part of the model, which are averaged after a round."""
+    held = np.append(0.0, profile.device_model_bytes)
+    return float(held[cuts.first] + max(0.0, held[-1] - held[cuts.last]))
+
+
 def owner_bandwidth(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> float | None:
     """Byte/s of a link that serves both directions as owners' uplinks and downlinks do on average.
 
@@ -248,7 +285,10 @@ def owner_transfers(
     up, down = (array[list(cuts)] for array in boundary_bytes(profile, batch_size(scenario)))
     rates = np.array(
         [
-            [link_rate(device.link(way, scenario.links)) for way in ("uplink", "downlink")]
+            [
+                link_rate(scenario.link(device, "uplink")),
+                link_rate(scenario.link(device, "downlink")),
+            ]
             for device in scenario.devices
         ]
     )

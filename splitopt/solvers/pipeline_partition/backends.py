@@ -54,7 +54,9 @@ class _Partition(LinearBackEnd[PipelinePartition]):
         kinds = 2 if problem.links.has_interfaces else 1
         rows += kinds * (pairs + nodes) + nodes
         rows += layers if problem.links.model == "uniform" else nodes
-        return Counted((1 + kinds) * pairs + 2, rows)
+        if problem.objective == "round" and problem.owner_groups is not None:
+            rows += 3 + len(problem.owner_groups.count)
+        return Counted((1 + kinds) * pairs + 3, rows)
 
     def unit_s(self, problem: PipelinePartition) -> float:
         """Give a unit of time in s that brings the period near one."""

@@ -166,9 +166,9 @@ class _Segments:
         elif not links.costs_nothing:
             busy = link_seconds(up, down, links.duplex)
             period = np.concatenate((period, busy), axis=1)
-        latency = (forward + backward).sum(axis=1) + (up + down).sum(axis=1)
-        latency = latency + (delays + problem.owner_transfers_s)
-        value = self._objective(forward, backward, period.max(axis=1), latency)
+        latency = (forward + backward).sum(axis=1) + (up + down).sum(axis=1) + delays
+        value = self._objective(chain, forward, backward, period.max(axis=1), latency)
+        latency = latency + problem.owner_transfers_s
         value = np.where(fits, value, np.inf)
         least = float(value.min())
         if not math.isfinite(least):
@@ -178,13 +178,24 @@ class _Segments:
         return (float(value[row]), float(latency[row])), row
 
     def _objective(
-        self, forward: FloatArray, backward: FloatArray, period: FloatArray, latency: FloatArray
+        self,
+        chain: IntArray,
+        forward: FloatArray,
+        backward: FloatArray,
+        period: FloatArray,
+        trip: FloatArray,
     ) -> FloatArray:
-        if self.problem.objective == "paper":
+        """Shape (K,), from the trips over nodes and links."""
+        problem = self.problem
+        if problem.objective == "paper":
             return np.asarray(forward.max(axis=1) + backward.max(axis=1))
-        if self.problem.objective == "epoch":
-            assert self.problem.batches is not None
-            return latency + (self.problem.batches - 1) * period
+        if problem.objective == "epoch":
+            assert problem.batches is not None
+            return trip + problem.owner_transfers_s + (problem.batches - 1) * period
+        if problem.objective == "round":
+            assert problem.owner_groups is not None
+            own = problem.own_s(int(chain[0]), int(chain[-1]))
+            return np.asarray(problem.owner_groups.round_time(own, trip, period))
         return period
 
 

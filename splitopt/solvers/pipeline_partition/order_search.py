@@ -40,7 +40,7 @@ class OrderSearch(Solver[PipelinePartition]):
 
     name: ClassVar[str] = "order_search"
     problem: ClassVar[str] = "pipeline_partition"
-    objectives: ClassVar[frozenset[str]] = frozenset({"period", "epoch"})
+    objectives: ClassVar[frozenset[str]] = frozenset({"round", "period", "epoch"})
     kind: ClassVar[Kind] = "heuristic"
 
     patience: int = 20
@@ -97,6 +97,7 @@ def merge_nodes(problem: PipelinePartition, most_states: int) -> PipelinePartiti
         _merged_links(problem.links, group),
         use_all_nodes=problem.use_all_nodes,
         batches=problem.batches,
+        owner_groups=problem.owner_groups,
     )
 
 

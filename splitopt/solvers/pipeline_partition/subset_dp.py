@@ -19,7 +19,8 @@ class SubsetDp(Solver[PipelinePartition]):
     """Exact: a search over caps, each tested by dynamic programming over the sets of used nodes.
 
     Of several partitions with the best objective it gives the quickest one, that is the one with
-    the least latency. Where transfers cost nothing, `plain` does the work, otherwise `chains`.
+    the least latency. Where transfers cost nothing, `plain` does the work, otherwise, and for the
+    objective ``"round"``, `chains`.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ class SubsetDp(Solver[PipelinePartition]):
 
     def refusal(self, problem: PipelinePartition) -> str | None:
         """Refuse what would take too much memory, with the price."""
-        if not problem.links.costs_nothing:
+        if not _is_plain(problem):
             return refusal_of(problem, self.max_states)
         count = count_states(problem)
         if count <= self.max_states:
@@ -53,6 +54,10 @@ class SubsetDp(Solver[PipelinePartition]):
 
     def run(self, problem: PipelinePartition, search: Search) -> StopReason:
         """Search, propose the decision and prove its value."""
-        if problem.links.costs_nothing:
+        if _is_plain(problem):
             return solve_plain(problem, search)
         return solve_chains(problem, search)
+
+
+def _is_plain(problem: PipelinePartition) -> bool:
+    return problem.links.costs_nothing and problem.objective != "round"

@@ -149,12 +149,23 @@ def measured_of(run: WireRun, round_s: float | None = None) -> Measured:
         traffic=_traffic(program, run.sent_bytes, len(rounds)),
         facts=(
             ("Scheme", program.scheme),
+            *_promised(program),
             ("Seconds on the wall", f"{measured.makespan_s * run.time_scale:.3g}"),
             *dropped,
         ),
         stopped=run.stopped,
         promised_s=None if round_s is None else len(rounds) * round_s,
     )
+
+
+def _promised(program: Program) -> tuple[tuple[str, str], ...]:
+    """Name the model that the plan was made by, where it is not what was simulated."""
+    replay = program.replay_of(0)
+    own = replay.forecasts[0]
+    if abs(own.seconds - replay.simulated_s) <= 1e-9 * replay.simulated_s:
+        return ()
+    text = f"{own.seconds:.5g} s a round, {replay.simulated_s:.5g} s simulated"
+    return ((f"The plan's {own.model}", text),)
 
 
 def _traffic(program: Program, sent: Mapping[str, int], rounds: int) -> tuple[BytesRow, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from splitopt.problems.pipeline_partition.tables import Cuts, own_part_bytes
 from splitopt.training.program import ClientPlan, Program
 
 KINDS = ("smashed", "gradient", "model_down", "model_up")
@@ -25,9 +26,10 @@ def planned_bytes(program: Program) -> dict[str, float]:
         seen = _samples(program, client)
         found["smashed"] += seen * float(profile.smashed_bytes[at].sum())
         found["gradient"] += seen * float(profile.gradient_bytes[at].sum())
-        held = float(profile.device_model_bytes[at[0]]) if at else whole
         if program.scheme in ("multihop", "u_shaped"):
-            held += whole - float(profile.device_model_bytes[at[-1]])
+            held = own_part_bytes(profile, Cuts(at[0] + 1, at[-1] + 1))
+        else:
+            held = float(profile.device_model_bytes[at[0]]) if at else whole
         found["model_down"] += held
         found["model_up"] += held
     return found

@@ -97,9 +97,40 @@ def test_seconds_bytes_and_memory(document, profile):
     np.testing.assert_allclose(tables["layer_memory_bytes"], memory)
     assert tables["owners"] == 3
     np.testing.assert_allclose(tables["node_memory_bytes"], [1e6, 1e6] + [3 * sum(memory)] * 2)
-    assert tables["batches"] == 2 * (3 + 3 + 3)
     problem = PipelinePartition.from_scenario(Scenario.from_dict(document), profile)
-    assert (problem.objective, problem.nodes, problem.layers) == ("period", 4, 3)
+    assert (problem.objective, problem.nodes, problem.layers) == ("round", 4, 3)
+    assert problem.batches == 2 * (3 + 3 + 3)
+
+
+def test_what_owners_add_to_a_round(document, profile):
+    """Layers a and e on a board that takes a second each way, and on a phone of 1 MFLOP/s."""
+    document["links"] |= {"shared": False, "nodes": {"model": "uniform", "rate": 8e6, "latency": 2}}
+    groups = PipelinePartition.from_scenario(Scenario.from_dict(document), profile).owner_groups
+    assert groups.count.tolist() == [2, 1]
+    assert groups.batches.tolist() == [6, 6]
+    parts = groups.parts
+    np.testing.assert_allclose(parts.first_forward_s, [10, 10])
+    np.testing.assert_allclose(parts.last_s, [20, 150])
+    np.testing.assert_allclose(parts.first_backward_s, [10, 20])
+    np.testing.assert_allclose(parts.to_first_s, [8.0, 4.0])
+    np.testing.assert_allclose(parts.from_last_s, [0.25, 0.25])
+    np.testing.assert_allclose(parts.to_last_s, [0.5, 0.25])
+    np.testing.assert_allclose(parts.from_first_s, [1.0, 1.0])
+    assert parts.latency_s == 2.0
+    # 10 bytes of layer a and 50 of layer e, at 8 and 16 kbit/s up and 32 kbit/s down
+    np.testing.assert_allclose(groups.upload_s, [0.06, 0.03])
+    np.testing.assert_allclose(groups.download_s, [0.015, 0.015])
+    assert groups.channel_s == {}
+    assert groups.aggregation_s == pytest.approx(0.05 + 3 * 0.015 + 2 * 2.0)
+
+
+def test_shared_channels_are_busy_with_every_batch(document, profile):
+    """Two boards and a phone, six batches each: the mean of what a batch moves each way."""
+    groups = PipelinePartition.from_scenario(Scenario.from_dict(document), profile).owner_groups
+    assert groups.channel_s["uplink"] == pytest.approx((2 * 8.5 + 4.25) / 3)
+    assert groups.channel_s["downlink"] == pytest.approx(1.25)
+    # without links between nodes nothing is delayed; one upload after the other
+    assert groups.aggregation_s == pytest.approx(2 * 0.06 + 0.03 + 3 * 0.015)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +183,8 @@ def test_unmeasured_layers_count_only_where_they_are_needed(document, profile):
     nodes = [{"name": "board", "machine": "board"}]
     with pytest.raises(InputError, match=r"'board' was not measured in row 3 \(c\); fill them"):
         tables_from_scenario(changed(document, nodes=nodes), profile)
-    beside = changed(document, nodes=nodes, pipeline={"first_cut": 3, "last_cut": 4})
+    phone = document["devices"][1:]
+    beside = changed(document, nodes=nodes, devices=phone, pipeline={"first_cut": 3, "last_cut": 4})
     assert tables_from_scenario(beside, profile)["forward_s"] == pytest.approx(10.0)
     filled = profile.with_fill("board", "flop_ratio")
     assert tables_from_scenario(changed(document, nodes=nodes), filled)

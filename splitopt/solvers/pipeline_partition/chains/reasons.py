@@ -51,7 +51,7 @@ def _most_owners(problem: PipelinePartition) -> int:
     low, high = 0, problem.owners
     while high - low > 1:
         middle = (low + high) // 2
-        if _feasible(replace(problem, owners=middle)):
+        if _feasible(replace(problem, objective="period", owners=middle, owner_groups=None)):
             low = middle
         else:
             high = middle

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -84,6 +85,34 @@ class ChainSearch:
         if not self.problem.links.has_interfaces or self.kinds.classes == 1:
             return self.chains
         return chains_of(self.problem, self.kinds, self._loops(1), with_trips=True)
+
+    @property
+    def class_nodes(self) -> list[int]:
+        """A node of each link class of `trip_chains`, K of them."""
+        classes = self.kinds.link_class.tolist()
+        return [int(self.kinds.first[classes.index(klass)]) for klass in range(self.kinds.classes)]
+
+    def with_ends(self, first: Sequence[int], last: Sequence[int]) -> ChainSearch:
+        """Return the search among the chains whose ends are of some link classes.
+
+        It answers `least_trip` only. A chain cannot begin with another class, since there is no
+        link from the owner to it, and is not accepted where it ends with another one.
+        """
+        chains = self.trip_chains
+        classes = np.arange(self.kinds.classes)
+        closed = np.full((1, chains.busy_s.shape[1]), np.inf)
+        row = chains.row.copy()
+        row[-1, ~np.isin(classes, first)] = len(chains.busy_s)
+        found = copy(self)
+        found.__dict__.pop("_trip_windows", None)
+        found.__dict__["trip_chains"] = chains._replace(
+            row=row,
+            busy_s=np.concatenate((chains.busy_s, closed)),
+            trip_s=np.concatenate((chains.trip_s, closed)),
+            accept=chains.accept & np.isin(chains.vertex_class, last),
+        )
+        found.tests = 0
+        return found
 
     def least_period(
         self,

@@ -9,6 +9,7 @@ from splitopt.errors import InfeasibleError
 from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
 from splitopt.results import OPTIMAL_GAP, StopReason
 from splitopt.solvers.base import Search
+from splitopt.solvers.pipeline_partition.chains.goals import Goal, goals_of
 from splitopt.solvers.pipeline_partition.chains.reasons import why_none
 from splitopt.solvers.pipeline_partition.chains.search import (
     SAME,
@@ -23,7 +24,7 @@ MOST_ENTRIES = 2**26
 
 
 def solve_chains(problem: PipelinePartition, search: Search) -> StopReason:
-    """Solve a problem for its period or its epoch; propose the decision and prove its value.
+    """Solve a problem for its period, epoch or round; propose the decision and prove its value.
 
     Of several decisions with the least period it proposes one with the least latency. Nothing is
     proposed before the end, since a search keeps the first of several with the same objective.
@@ -36,9 +37,9 @@ def solve_chains(problem: PipelinePartition, search: Search) -> StopReason:
     with search.building():
         run = _Run(problem, search)
     try:
-        return run.epoch() if problem.objective == "epoch" else run.period()
+        return run.period() if problem.objective == "period" else run.frontier()
     finally:
-        search.iterations += run.chains.tests
+        search.iterations += run.tests
         if run.best is not None:
             search.propose(run.best)
 
@@ -68,8 +69,16 @@ class _Run:
         self.search = search
         self.chains = ChainSearch(problem)
         _ = self.chains.trip_chains  # laid out here, since it counts as building
+        self.goals = [] if problem.objective == "period" else goals_of(problem, self.chains)
         self.best: PipelinePartitionDecision | None = None
         self.value = math.inf
+
+    @property
+    def tests(self) -> int:
+        """Return how many caps were tested."""
+        return self.chains.tests + sum(
+            chains.tests for chains, _ in self.goals if chains is not self.chains
+        )
 
     def period(self) -> StopReason:
         """Prove the least period, then look for the least latency that goes with it."""
@@ -85,46 +94,67 @@ class _Run:
                 self.best = found.decision
         return "proved"
 
-    def epoch(self) -> StopReason:
-        """Walk along the frontier of period and latency.
+    def frontier(self) -> StopReason:
+        """Prove the least value of an objective that rises in both latency and period.
 
-        Under a cap of the period, no latency is below the least one. So the least latency under a
-        cap rules out every period from that of its own chain to the cap; what is left has a period
-        of at most (value - latency) / (batches - 1), the next cap.
+        Goals are taken in the order of a lower bound, until that is no better than the best value.
         """
-        others, owners_s = (self.problem.batches or 1) - 1, self.problem.owner_transfers_s
         latency = self.chains.least_latency_s
         ending = self._least_period(
-            lambda low: self.search.prove(latency + others * low + owners_s)
+            lambda low: self.search.prove(min(g.value(latency, low) for _, g in self.goals))
         )
         if ending != "proved" or self.best is None:
             return self._reason(ending)
         least = self.problem.load(self.best).period_s
-        cap = least * (1 + SAME)
+        waiting = [(goal.value(latency, least), chains, goal) for chains, goal in self.goals]
+        waiting.sort(key=lambda entry: entry[0])
+        after = [*(entry[0] for entry in waiting[1:]), math.inf]
         try:
-            self._walk_to(cap)
-            cap = self.chains.largest_period_s
-            while True:
-                value = self.value - owners_s
-                if others:
-                    cap = min(cap, (value - latency) / others)
-                if cap <= least * (1 + SAME) or latency + others * least >= value * (1 - SAME):
+            for (bound, chains, goal), other in zip(waiting, after, strict=True):
+                if bound >= self.value * (1 - SAME):
                     break
-                if self._halted():
+                if not self._walk(chains, goal, least, other):
                     return self._reason("stopped")
-                found = self._walk_to(cap)
-                if found is None:  # rounding alone can bring this about
-                    break
-                latency, cap = found.latency_s, found.period_s * (1 - SAME)
-                self.search.prove(min(self.value, latency + others * least + owners_s))
         except TooLargeError as error:
-            self.search.message = f"at this size the epoch is not settled: {error}"
+            self.search.message = (
+                f"at this size the {self.problem.objective} is not settled: {error}"
+            )
             return "converged"
         self.search.prove(self.value)
         return "proved"
 
-    def _walk_to(self, cap_s: float) -> Found | None:
-        found = self.chains.least_trip(cap_s)
+    def _walk(self, chains: ChainSearch, goal: Goal, least: float, other: float) -> bool:
+        """Walk along the frontier of period and latency; False if stopped on the way.
+
+        Under a cap of the period, no latency is below the least one. So the least latency under a
+        cap rules out every period from that of its own chain to the cap, as the objective falls in
+        neither; of what is left, the periods that could be better give the next cap.
+
+        Parameters
+        ----------
+        least
+            The least period of any chain, in s.
+        other
+            A lower bound of all other goals that are not settled.
+        """
+        latency = chains.least_latency_s
+        self._walk_to(chains, least * (1 + SAME))
+        cap = chains.largest_period_s
+        while True:
+            cap = min(cap, goal.cap(self.value, latency))
+            bound = goal.value(latency, least)
+            if cap <= least * (1 + SAME) or bound >= self.value * (1 - SAME):
+                return True
+            if self._halted():
+                return False
+            found = self._walk_to(chains, cap)
+            if found is None:  # no such ends, or rounding alone
+                return True
+            latency, cap = found.latency_s, found.period_s * (1 - SAME)
+            self.search.prove(min(self.value, goal.value(latency, least), other))
+
+    def _walk_to(self, chains: ChainSearch, cap_s: float) -> Found | None:
+        found = chains.least_trip(cap_s)
         if found is not None:
             self._offer(found.decision)
         return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from splitopt.training.wire.pipeline.messages import whole_number
 from splitopt.training.wire.pipeline.timing import Leg, PipelineTiming
@@ -19,11 +19,19 @@ from splitopt.training.wire.transport.clocks import SAME_CLOCK, Offset
 from splitopt.training.wire.transport.errors import ChannelClosedError, FrameError
 
 RESERVE, RESERVED = "reserve", "reserved"
+CHANNEL = "channel"
+"""The kind of a resource that all owners share."""
+
+
+class _Wanted(NamedTuple):
+    channel: str
+    taken_s: float
+    whole_s: float
 
 
 def channel_end(leg: Leg) -> int | None:
     """Say at which end of a leg there is a channel of all owners, 0 the sender's; None at none."""
-    ends = [end for end, occupied in enumerate(leg.ends) if occupied.kind == "channel"]
+    ends = [end for end, occupied in enumerate(leg.ends) if occupied.kind == CHANNEL]
     return ends[0] if ends else None
 
 
@@ -64,25 +72,35 @@ class Channels:
             There is no such message.
         """
         owner = whole_number(fields, "owner", 0, len(self._timing.ways))
-        legs = self._timing.ways[owner].legs
-        leg = legs[whole_number(fields, "leg", 0, len(legs))]
-        end, size = channel_end(leg), whole_number(fields, "bytes")
+        wanted = self._wanted(owner, fields)
         wanted_s = fields.get("wanted_s")
-        if end is None or size > leg.planned_bytes:
-            raise FrameError("a message for a channel that the plan does not have")
-        taken_s = leg.seconds(end, size)
-        whole_s = sum(occupied.seconds for occupied in leg.ends) + leg.delay_s
         if not isinstance(wanted_s, float) or not math.isfinite(wanted_s):
             raise FrameError("a channel that is wanted at no moment")
-        name = leg.ends[end].resource
-        free_s = self._free_s.get(name, -math.inf)
-        start_s = max(free_s, min(offset.own(wanted_s), now_s + whole_s))
-        self._free_s[name] = start_s + taken_s
+        free_s = self._free_s.get(wanted.channel, -math.inf)
+        start_s = max(free_s, min(offset.own(wanted_s), now_s + wanted.whole_s))
+        self._free_s[wanted.channel] = start_s + wanted.taken_s
         return owner, start_s
+
+    def _wanted(self, owner: int, fields: Mapping[str, Any]) -> _Wanted:
+        """Read for which channel and how long a message is; see `reserve` for errors."""
+        legs, size = self._timing.ways[owner].legs, whole_number(fields, "bytes")
+        number = whole_number(fields, "leg", 0, len(legs) + bool(self._timing.exchanges))
+        if number == len(legs):
+            exchange = self._timing.exchanges[owner]
+            parts = exchange.upload
+            if parts.kind == CHANNEL:
+                return _Wanted(parts.resource, parts.seconds, parts.seconds + exchange.delay_s)
+        elif (end := channel_end(leg := legs[number])) is not None and size <= leg.planned_bytes:
+            whole_s = sum(occupied.seconds for occupied in leg.ends) + leg.delay_s
+            return _Wanted(leg.ends[end].resource, leg.seconds(end, size), whole_s)
+        raise FrameError("a message for a channel that the plan does not have")
 
 
 def request(owner: int, leg: int, size: int, wanted_s: float) -> dict[str, Any]:
-    """Give the fields of a message that asks for a channel, by one's own clock."""
+    """Give the fields of a message that asks for a channel, by one's own clock.
+
+    The leg behind the last one is that of an owner's parts at the end of a round.
+    """
     return {"owner": owner, "leg": leg, "bytes": size, "wanted_s": wanted_s}
 
 

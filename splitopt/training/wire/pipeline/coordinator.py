@@ -2,7 +2,9 @@
 
 It holds the scheme as one process would, with every owner's copy. In a round the copies travel to
 the owners and nodes (which no plan pays for), are trained there, and come back, so that averages,
-the options' policies and the state between rounds are the scheme's own.
+the options' policies and the state between rounds are the scheme's own. What the plan pays for is
+the exchange at the end of a round: what an owner sends when it is done takes as long as its parts
+of the model are planned to, and the average goes to one owner after the other at that pace.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from splitopt.training.wire.deadlines import Deadline
 from splitopt.training.wire.dropping import DevicesGoneError, Dropped
 from splitopt.training.wire.pipeline.answers import bytes_sent, check_owner
 from splitopt.training.wire.pipeline.channels import RESERVE, RESERVED, Channels
-from splitopt.training.wire.pipeline.held import load_held, parts_of, state_of
+from splitopt.training.wire.pipeline.exchange import Link, give_back
+from splitopt.training.wire.pipeline.held import load_held, names_in, parts_of, state_of
 from splitopt.training.wire.pipeline.messages import values_in, whole_number
 from splitopt.training.wire.pipeline.timing import (
     ACTIVATIONS,
@@ -129,6 +132,7 @@ class Pipeline:
             self._fail()
         self._finish(done, messages, tally, rows)
         self.scheme.end(self._clients(done), tally)
+        rows += self._exchange(done, messages)
         tally.dropped = tuple(
             client.name for n, client in enumerate(self.scheme.clients) if n not in done
         )
@@ -248,6 +252,22 @@ class Pipeline:
                 value = torch.tensor(loss, dtype=torch.float64)
                 self.scheme.note_loss(value, int(samples), client, tally)
 
+    def _exchange(self, done: Sequence[int], messages: Mapping[int, Message]) -> Sequence[Row]:
+        """Give the owners their parts of the average, and return how long both ways took."""
+        state = self.scheme.model.state_dict()
+        return give_back(
+            self.timing,
+            {n: self.scheme.steps(self.scheme.clients[n]) - 1 for n in done},
+            {n: messages[n].transfer for n in done},
+            lambda n: {
+                name: state[name]
+                for part in (self._part(n, (0, -1)),)
+                for name in names_in(part)
+                if name not in part.fixed
+            },
+            lambda n, average, link: self._send(n + 1, "average", {}, average, link),
+        )
+
     def _state_s(self, indices: Sequence[int]) -> float:
         """Say for how long to wait for the state of these owners' copies on its way."""
         copies = [self.scheme.copies()[n] for n in indices]
@@ -335,12 +355,14 @@ class Pipeline:
         kind: str,
         fields: Mapping[str, Any],
         tensors: Mapping[str, Tensor] | None = None,
+        bucket: Link = None,
     ) -> None:
         channel = self.crew.channel(rank)
         if channel is None:
             return  # it was dropped a moment ago
         try:
-            channel.send(kind, fields, tensors or {}, stall_s=self.deadline.wait_s(0.0))
+            stall_s = self.deadline.wait_s(0.0)
+            channel.send(kind, fields, tensors or {}, bucket=bucket, stall_s=stall_s)
         except ChannelError as error:
             self._drop(rank, kind, str(error))
 

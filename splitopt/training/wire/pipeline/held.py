@@ -53,6 +53,19 @@ def state_of(held: Copy, whole: bool = False) -> dict[str, Tensor]:
     return found | {f"{_MOMENTS}{name}": value for name, value in held.moments().items()}
 
 
+def load_values(held: Copy, tensors: Mapping[str, Tensor]) -> None:
+    """Take over parameters and buffers of the same parts by their names; moments stay.
+
+    Raises
+    ------
+    FrameError
+        They are not those of these parts.
+    """
+    values = {f"{_MODEL}{name}": value for name, value in tensors.items()}
+    check_held(held, values)
+    load_state(held.model, dict(tensors))
+
+
 def load_held(held: Copy, tensors: Mapping[str, Tensor]) -> None:
     """Take over what `state_of` the same parts gave elsewhere.
 

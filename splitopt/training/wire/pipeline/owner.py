@@ -7,6 +7,7 @@ last part, and the gradient back the same way.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -14,8 +15,15 @@ from torch import Tensor
 from splitopt.training.copies import Copy, tensor_bytes
 from splitopt.training.schemes.base import Client, Criterion, under
 from splitopt.training.wire.compute import COMPUTE
-from splitopt.training.wire.pipeline.channels import RESERVE, answer, channel_end, request
-from splitopt.training.wire.pipeline.held import load_held, state_of
+from splitopt.training.wire.pipeline.channels import (
+    CHANNEL,
+    RESERVE,
+    answer,
+    channel_end,
+    request,
+)
+from splitopt.training.wire.pipeline.exchange import Link, link_for
+from splitopt.training.wire.pipeline.held import load_held, load_values, state_of
 from splitopt.training.wire.pipeline.messages import (
     FIRST,
     LAST,
@@ -94,6 +102,8 @@ class Owner:
             while (message := self.control.receive()).kind != "end":
                 if message.kind == "peers":
                     self._connect(message)
+                elif message.kind == "average":
+                    load_values(self.held, dict(message.tensors))
                 else:
                     self.round(expect_kind(message, "begin"))
         except ChannelClosedError:
@@ -128,7 +138,16 @@ class Owner:
             **values_in("batches.", self.client.batches.state_dict()),
             **values_in("stream.", self.client.stream.state_dict()),
         }
-        self.control.send("state", {"rows": rows, "sent": sent}, state)
+        link = self._upload(state) if self.timing.exchanges else None
+        self.control.send("state", {"rows": rows, "sent": sent}, state, bucket=link)
+
+    def _upload(self, state: Mapping[str, Tensor]) -> Link:
+        """Wait for the uplink if all owners share it; return the link for the parts' upload."""
+        planned = self.timing.exchanges[self.index].upload
+        if planned.kind == CHANNEL:
+            self._ask(len(self.way.legs), 0, time.monotonic())
+            pad_until(answer(self.control))
+        return link_for(state, planned.seconds)
 
     def _connect(self, message: Message) -> None:
         """Connect to the node at each end of the chain."""

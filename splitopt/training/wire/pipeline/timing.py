@@ -10,9 +10,10 @@ import math
 from dataclasses import dataclass
 
 from splitopt.errors import InfeasibleError, InputError
-from splitopt.latency.pipeline import PHASES
+from splitopt.latency.pipeline import AGGREGATION, PHASES
 from splitopt.planning.planner import OpenedPlan
 from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
+from splitopt.simulation.fifo import EXCLUSIVE
 from splitopt.simulation.pipeline import PipelineSystem, run_pipeline
 from splitopt.simulation.pipeline_partition import system_of
 from splitopt.simulation.route import Route
@@ -127,6 +128,23 @@ class OwnerWay:
         return self.nodes + 1
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """What an owner's parts of the model occupy behind its last batch, and their average.
+
+    Parameters
+    ----------
+    upload, download
+        To rank 0, side by side with other owners, and back, one owner after the other.
+    delay_s
+        How long either is under way besides, in s of the wall.
+    """
+
+    upload: Occupied
+    download: Occupied
+    delay_s: float
+
+
 @dataclass(frozen=True, eq=False)
 class PipelineTiming:
     """A planned pipeline in seconds of the wall.
@@ -137,6 +155,8 @@ class PipelineTiming:
         Names, the nodes in the order of the chain.
     ways
         Of each owner's batches.
+    exchanges
+        Of each owner's parts of the model at the end of a round; none if the plan has none.
     predicted
         The simulated timeline of a round, in planned seconds.
     time_scale
@@ -148,6 +168,7 @@ class PipelineTiming:
     ways: tuple[OwnerWay, ...]
     predicted: Timeline
     time_scale: float
+    exchanges: tuple[Exchange, ...] = ()
 
     @property
     def round_s(self) -> float:
@@ -180,7 +201,7 @@ def pipeline_timing(opened: OpenedPlan, time_scale: float = 1.0) -> PipelineTimi
 
 def pipeline_of(opened: OpenedPlan) -> PipelineSystem:
     """Give the pipeline of a plan as the simulator takes it; for errors see `pipeline_timing`."""
-    return system_of(*_solved(opened), opened.scenario, opened.profile)
+    return system_of(*_solved(opened), opened.scenario)
 
 
 def _solved(opened: OpenedPlan) -> tuple[PipelinePartition, PipelinePartitionDecision]:
@@ -223,7 +244,31 @@ def timing_of(
         for owner in range(len(system.owner_names))
     )
     return PipelineTiming(
-        system.owner_names, system.node_names, ways, run_pipeline(system), float(time_scale)
+        system.owner_names,
+        system.node_names,
+        ways,
+        run_pipeline(system),
+        float(time_scale),
+        _exchanges(system, float(time_scale)),
+    )
+
+
+def _exchanges(system: PipelineSystem, scale: float) -> tuple[Exchange, ...]:
+    if (found := system.aggregation) is None:
+        return ()
+    sent, _, received = AGGREGATION
+
+    def occupied(owner: int, way: int, phase: str, seconds: float) -> Occupied:
+        resource = system.route.resources[system.route.channels[way, owner]]
+        return Occupied(resource.name, resource.kind, phase, EXCLUSIVE, 1.0, seconds * scale)
+
+    return tuple(
+        Exchange(
+            occupied(owner, 0, sent, float(found.upload_s[owner])),
+            occupied(owner, 1, received, float(found.download_s[owner])),
+            float(system.owners.latency_s[owner]) * scale,
+        )
+        for owner in range(len(system.owner_names))
     )
 
 
@@ -234,9 +279,7 @@ def _way(
     tasks: list[Occupied] = []
     ends: list[list[Occupied]] = [[] for _ in sizes]
     delays = [0.0 for _ in sizes]
-    for step, number in enumerate(route.phase):
-        if number >= len(PHASES):
-            continue  # what ends a round and not a batch
+    for step, number in enumerate(route.phase[: len(route.phase) - route.steps.final]):
         phase = PHASES[number]
         resource = route.resources[route.resource[owner, step]]
         found = Occupied(

@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from torch import nn  # noqa: E402
 
 from splitopt.latency.pipeline import Hops, OwnerParts, Stages  # noqa: E402
-from splitopt.simulation.pipeline import PipelineSystem, Ports  # noqa: E402
+from splitopt.simulation.pipeline import Aggregation, PipelineSystem, Ports  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.schemes import Multihop, Round, TrainingError  # noqa: E402
 from splitopt.training.wire.crew import Crew, join  # noqa: E402
@@ -34,6 +34,7 @@ pytestmark = pytest.mark.train
 SIZES, BATCH, CUTS = (10, 16, 7), 5, (2, 4, 6)
 UP = DOWN = np.array([4 * 64, 4 * 16, 4 * 16]) * 4.0 * BATCH  # bytes of a batch at the cuts
 MS = 1e-3
+EXCHANGE = Aggregation(np.array([40, 20, 30]) * MS, np.array([20, 10, 30]) * MS)
 SENT_BY_D0 = SIZES[0] * 256 * 4  # activations: nobody else sends as many bytes
 COMPUTED = ("forward", "backward")
 
@@ -65,6 +66,31 @@ def system(links="uniform", duplex="full", nodes=2):
 def scheme_of(make, options, cuts=CUTS, criterion=nn.functional.cross_entropy, **model):
     clients = make.clients(SIZES, cuts, BATCH)
     return Multihop(make.cnn(**model), clients, options, make.split, criterion)
+
+
+def test_the_parts_are_exchanged_at_the_end_of_a_round(make):
+    """Uploads side by side when owners are done, downloads in turn, each as long as planned."""
+    planned = replace(system(), aggregation=EXCHANGE)
+    _, leader, _ = run(make, Options(), planned, rounds=1)
+    (measured,), predicted = leader.timelines, leader.timing.predicted
+    assert measured.phases == predicted.phases
+    for line in (predicted, measured):
+        phases = np.array(line.phases)[line.phase]
+        up, down = (line.select(phases == name) for name in ("parts upload", "parts download"))
+        batches = line.select(~np.isin(phases, ["parts upload", "parts download"]))
+        for k, planned_ms in enumerate((40, 20, 30)):
+            (row,) = [task for task in up if task.owner == f"d{k}"]
+            done = batches.end_s[batches.owner == k].max()
+            assert row.start_s == pytest.approx(done, abs=0.05)
+            assert planned_ms * MS <= row.end_s - row.start_s + 1e-9 < planned_ms * MS + 0.1
+            assert row.resource == f"d{k} link"
+        downs = sorted(down, key=lambda task: task.start_s)
+        assert [task.owner for task in downs] == ["d0", "d1", "d2"]
+        assert min(task.start_s for task in downs) >= max(task.end_s for task in up)
+        for task, planned_ms in zip(downs, (20, 10, 30), strict=True):
+            assert planned_ms * MS <= task.end_s - task.start_s + 1e-9 < planned_ms * MS + 0.1
+        for before, after in itertools.pairwise(downs):
+            assert after.start_s >= before.end_s - 1e-9 - 0.004  # less the delay, which differs
 
 
 class Threads:
@@ -187,8 +213,10 @@ def assert_same_state(one, other):
     ],
     ids=["sgd", "momentum", "adam", "shuffled", "first frozen", "adapter", "last frozen"],
 )
-def test_as_in_one_process_bit_by_bit(make, options, model):
-    scheme, _, tallies = run(make, options, system(), **model)
+@pytest.mark.parametrize("averaged", [False, True])
+def test_as_in_one_process_bit_by_bit(make, options, model, averaged):
+    planned = replace(system(), aggregation=EXCHANGE) if averaged else system()
+    scheme, _, tallies = run(make, options, planned, **model)
     alone = scheme_of(make, options, **model)
     expected = [alone.round(number) for number in range(2)]
     assert_same_state(scheme, alone)
