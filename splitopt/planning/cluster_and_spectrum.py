@@ -11,6 +11,7 @@ from splitopt.problems.cluster_and_spectrum import (
     ClusterAndSpectrum,
     ClusterAndSpectrumDecision,
 )
+from splitopt.problems.limits import unchecked
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
 
@@ -102,4 +103,4 @@ def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:
         found.append("gradients have the size of one sample's, as CPSL prints Eq. 20")
     if scenario.spectrum is not None and scenario.spectrum.device_model_over_full_band:
         found.append("device-side models go up over all subcarriers")
-    return found
+    return found + unchecked(scenario, profile)

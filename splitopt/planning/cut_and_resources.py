@@ -12,12 +12,14 @@ from splitopt.problems.cut_and_resources import (
     CutAndResources,
     CutAndResourcesDecision,
 )
-from splitopt.problems.cut_and_resources.tables import (
+from splitopt.problems.cut_and_resources.tradeoffs import marginal_values
+from splitopt.problems.limits import (
     allowed_by_leakage,
     allowed_by_memory,
+    device_memory_bytes,
     leakage_limits,
+    unchecked,
 )
-from splitopt.problems.cut_and_resources.tradeoffs import marginal_values
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
 
@@ -143,12 +145,9 @@ def explain_infeasible(
         )
     fits = allowed_by_memory(fleet, profile)
     if stuck.size and not (fits[stuck] & within).any():
-        assert profile.device_memory_fixed_bytes is not None
-        assert profile.device_memory_per_sample_bytes is not None
         first = fleet[stuck[0]]
-        need = profile.device_memory_fixed_bytes + (
-            (first.batch_size or 0) * profile.device_memory_per_sample_bytes
-        )
+        need = device_memory_bytes(first, profile)
+        assert need is not None  # or nothing would be ruled out
         least = float(need[within[0]].min())
         return (
             f"no allowed cut of {profile.name} fits into the memory of devices {names}; "
@@ -161,11 +160,4 @@ def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:
     """Say what a reader of the plan should know about its inputs."""
     used = {machine.machine for machine in (*scenario.devices, *scenario.servers)}
     found = [fill for fill in profile.provenance.fills if fill.partition(":")[0] in used]
-    known = profile.device_memory_fixed_bytes is not None
-    limited = [device.name for device in scenario.devices if device.memory is not None]
-    if limited and not known:
-        found.append(f"memory limits are not checked: {profile.name} has no memory table")
-    unsized = [d.name for d in scenario.devices if d.memory is not None and d.batch_size is None]
-    if known and unsized:
-        found.append(f"memory is not checked without a batch size: {', '.join(unsized)}")
-    return found
+    return found + unchecked(scenario, profile)

@@ -11,6 +11,7 @@ from splitopt.problems.cut_under_uncertainty import (
     CutUnderUncertaintyDecision,
 )
 from splitopt.problems.cut_under_uncertainty.risk import cvar
+from splitopt.problems.limits import unchecked
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
 
@@ -54,6 +55,6 @@ def explain_infeasible(
     return None
 
 
-def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:  # noqa: ARG001
+def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:
     """Say what a reader of the plan should know about its inputs."""
-    return []
+    return unchecked(scenario, profile)

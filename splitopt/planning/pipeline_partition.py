@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from splitopt.errors import InfeasibleError
 from splitopt.latency.pipeline import (
     Hops,
     OwnerParts,
@@ -27,7 +26,6 @@ from splitopt.problems.pipeline_partition.tables import (
     Cuts,
     batch_size,
     batches_of,
-    owner_memory,
     stated_cuts,
 )
 from splitopt.profiles import ModelProfile
@@ -40,18 +38,16 @@ from splitopt.units import readable_bytes
 def prepare(
     scenario: Scenario, profile: ModelProfile, objective: str
 ) -> tuple[Scenario, list[str]]:
-    """Give the scenario with its cuts chosen, and notes; see that the owners can hold their parts.
+    """Give the scenario with its cuts chosen, and notes.
 
     Raises
     ------
     InfeasibleError
-        An owner's memory is too small for its parts, or no choice of cuts has a pipeline.
+        No choice of cuts is within the owners' limits, or none has a pipeline.
     """
     pipeline = scenario.pipeline
     if not scenario.nodes or AUTO not in (pipeline.first_cut, pipeline.last_cut):
-        if scenario.nodes:
-            _check_owners(scenario, profile, stated_cuts(scenario, profile))
-        return scenario, []
+        return scenario, []  # the problem itself checks stated cuts against the owners' limits
     found = choose_round_cuts(scenario, profile, objective)
     chosen = pipeline.model_copy(
         update={"first_cut": found.cuts.first, "last_cut": found.cuts.last}
@@ -61,19 +57,6 @@ def prepare(
         f"the owners can hold; {found.solved:,} had to be solved"
     )
     return scenario.model_copy(update={"pipeline": chosen}), [note]
-
-
-def _check_owners(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> None:
-    need = owner_memory(scenario, profile, cuts)
-    short = [d for d in scenario.devices if d.memory is not None and d.memory < need]
-    if short:
-        least = min(short, key=lambda device: device.memory or 0.0)
-        raise InfeasibleError(
-            f"an owner's layers, the first {cuts.first} and the last "
-            f"{profile.layer_count - cuts.last}, need {readable_bytes(need)} and {least.name} has "
-            f"{readable_bytes(least.memory or 0.0)}; take an earlier first_cut, a later last_cut, "
-            "smaller batches or more memory"
-        )
 
 
 def predict(

@@ -111,3 +111,26 @@ def layer_parameters(profile: ModelProfile) -> Array:
             "layer_parameter_bytes to the profile"
         )
     return found
+
+
+GRADIENT_COPIES = 2
+"""Parameters and their gradients, as a profile's device memory counts them."""
+
+
+def server_parts(profile: ModelProfile) -> tuple[Array, Array] | None:
+    """Give what a server's part takes while it trains, shape ``(L,)`` each; None if unknown.
+
+    Fixed bytes, which are the parameters behind the cut and their gradients, and bytes per sample,
+    which are the tensors that those layers save.
+    """
+    if profile.layer_saved_bytes is None:
+        return None
+    try:
+        parameters = layer_parameters(profile)
+    except InputError:
+        return None
+    behind = [
+        np.append(np.cumsum(layers[:0:-1])[::-1], 0.0)
+        for layers in (GRADIENT_COPIES * parameters, profile.layer_saved_bytes)
+    ]
+    return behind[0], behind[1]

@@ -22,6 +22,7 @@ from splitopt.planning.comparison.server_schemes import (
     dp_mora,
     federated,
 )
+from splitopt.problems.limits import unchecked
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario, Server
 
@@ -60,6 +61,7 @@ def compare_schemes(
     profile = scenario.load_model()
     share = None if time_limit_s is None else time_limit_s / len(SOLVED)
     served, notes = _with_server(scenario)
+    notes += unchecked(served, profile)
     ground = _attempt(lambda: Ground.of(served, profile))
 
     def with_ground(scheme: str, act: Callable[[Ground], SchemeRow]) -> SchemeRow:
