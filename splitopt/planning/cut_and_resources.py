@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from splitopt.latency.split_federated import link_rate, single_server
+from splitopt.planning.budget_worth import budget_rows
 from splitopt.problems.cut_and_resources import (
     PHASES,
     CutAndResources,
@@ -14,14 +13,17 @@ from splitopt.problems.cut_and_resources import (
 )
 from splitopt.problems.cut_and_resources.tradeoffs import marginal_values
 from splitopt.problems.limits import (
+    SERVER_MEMORY,
     allowed_by_leakage,
     allowed_by_memory,
     device_memory_bytes,
     leakage_limits,
+    memory_words,
     unchecked,
 )
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
+from splitopt.units import readable_bytes
 
 
 def predict(
@@ -34,7 +36,7 @@ def predict(
 
     ``devices`` has a row per device with its cut, shares, seconds per phase and, where its powers
     are known, energy; ``round_s`` is the slowest device's round, ``total_s`` the sum over devices,
-    ``training_s`` all rounds.
+    ``training_s`` all rounds. ``budgets``, where there are any, is as `budget_rows` gives it.
     """
     phases = problem.phases(decision)
     latencies = phases.sum(axis=1)
@@ -60,6 +62,7 @@ def predict(
         energy["energy_j"] = float(joule.sum())
         for row, spent in zip(rows, joule, strict=True):
             row["energy_j"] = float(spent)
+    budgets = budget_rows(problem, decision)
     return {
         "objective_unit": objective_unit(problem.objective),
         "devices": rows,
@@ -76,6 +79,7 @@ def predict(
             else 0.0,
         },
         "worth": _worth(problem, decision, scenario),
+        **({"budgets": budgets} if budgets else {}),
     }
 
 
@@ -130,9 +134,11 @@ def _only(values: set[float]) -> float | None:
 def explain_infeasible(
     problem: CutAndResources, scenario: Scenario, profile: ModelProfile
 ) -> str | None:
-    """Name the devices without an allowed cut and what would have to change for them."""
+    """Name the devices without an allowed cut, or the server, and what would have to change."""
     fleet = scenario.fleet()
-    stuck = np.flatnonzero(~problem.allowed.any(axis=1))
+    if not problem.stuck().size:
+        return _server_too_small(problem, scenario, profile)
+    stuck = problem.stuck()
     names = ", ".join(fleet[n].name for n in stuck[:8]) + (", ..." if stuck.size > 8 else "")
     limits = leakage_limits(scenario)[stuck]
     within = allowed_by_leakage(scenario, profile)[stuck]
@@ -154,6 +160,22 @@ def explain_infeasible(
             f"{first.name} would need {least / 2**20:,.1f} MiB at batch size {first.batch_size}"
         )
     return None
+
+
+def _server_too_small(
+    problem: CutAndResources, scenario: Scenario, profile: ModelProfile
+) -> str | None:
+    """Say how much memory the server would need at the cuts that need least."""
+    if problem.budgets is None or SERVER_MEMORY not in problem.budgets.names:
+        return None
+    place = problem.budgets.names.index(SERVER_MEMORY)
+    least = float(problem.budgets.least(problem.allowed)[place])
+    server = single_server(scenario)
+    return (
+        f"{server.name} holds a copy of its part of {profile.name} for each of the "
+        f"{problem.devices} devices, and its memory is "
+        f"{readable_bytes(server.memory or 0.0)}; {memory_words(least)} would do"
+    )
 
 
 def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:

@@ -154,12 +154,12 @@ def check_leakage(scenario: Scenario, profile: ModelProfile, cut: int, place: st
     if within[:, cut - 1].all():
         return
     assert profile.leakage is not None  # allowed_by_leakage() saw to it
-    limits = leakage_limits(scenario)
+    limits, fine = leakage_limits(scenario), np.asarray(within.all(axis=0))
     strict = int(limits.argmin())
     raise InfeasibleError(
         f"{place} is {cut} ({profile.layers[cut - 1]}), which leaks "
         f"{profile.leakage[cut - 1]:.6g}, and the limit of {scenario.fleet()[strict].name} is "
-        f"{limits[strict]:g}; {_others(profile, within.all(axis=0), 'leakage', 'raise the limit')}"
+        f"{limits[strict]:g}; {_others(profile, fine, 'leakage', 'raise the limit')}"
     )
 
 

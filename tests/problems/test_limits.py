@@ -166,7 +166,6 @@ def test_the_servers_memory_in_clusters_by_hand():
     profile = load_profile("resnet18-imagenet")
     behind = 2 * (profile.device_model_bytes[-1] - profile.device_model_bytes[2])
     need = behind + 20 * profile.layer_saved_bytes[3:].sum()
-    server = {"servers": [{"name": "edge", "compute": "1 TFLOP/s", "memory": need - 1e3}]}
     with pytest.raises(InfeasibleError, match=r"edge needs .* GiB .* for its largest cluster"):
         ClusterAndSpectrum.from_scenario(_with_memory(scenario(SPLIT), need - 1e3))
     ClusterAndSpectrum.from_scenario(_with_memory(scenario(SPLIT), need + 1e3))

@@ -47,9 +47,12 @@ class Ground:
 
     @classmethod
     def of(cls, scenario: Scenario, profile: ModelProfile) -> Ground:
-        """Build the tables; priorities do not count, rounds are compared in plain seconds."""
+        """Build the tables; priorities do not count, rounds are compared in plain seconds.
+
+        The server's memory is no budget here: what it holds depends on the scheme.
+        """
         tables = tables_from_scenario(scenario, profile)
-        plain = {"curves": None, "priority": None, "seconds_per_joule": None}
+        plain = dict.fromkeys(("curves", "priority", "seconds_per_joule", "budgets"))
         return cls(scenario, profile, CutAndResources(**tables | plain, objective="makespan"))
 
     def energy(self, cuts: IntArray) -> float | None:

@@ -108,7 +108,7 @@ def _within_leakage(
     """Keep the pairs whose first cut, where activations leave an owner, every device allows."""
     if stated is not None:
         check_leakage(scenario, profile, stated, "pipeline.first_cut")
-    within = allowed_by_leakage(scenario, profile).all(axis=0)
+    within = np.asarray(allowed_by_leakage(scenario, profile).all(axis=0))
     kept = [cuts for cuts in every if within[cuts.first - 1]]
     if every and not kept:
         check_leakage(scenario, profile, every[-1].first, "pipeline.first_cut at its latest")

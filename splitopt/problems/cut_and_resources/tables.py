@@ -10,7 +10,7 @@ import numpy as np
 from splitopt.latency.split_federated import phase_curves, phase_seconds
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources.factors import Factors
-from splitopt.problems.limits import allowed_by_leakage, allowed_by_memory
+from splitopt.problems.limits import allowed_by_leakage, allowed_by_memory, server_budget
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
 
@@ -23,7 +23,8 @@ def tables_from_scenario(scenario: Scenario, profile: ModelProfile) -> dict[str,
 
     The ``weights``, shape (N,), are the batch sizes, where every device states one; the same goes
     for the powers. The ``curves`` are those of the profile through the latency model, where it has
-    them for all its columns. A ``priority`` that is not stated is 1.
+    them for all its columns. A ``priority`` that is not stated is 1. The memory of the server is a
+    budget: it holds a copy of its part for every device.
     """
     seconds = phase_seconds(scenario, profile)
     fleet = scenario.fleet()
@@ -42,6 +43,7 @@ def tables_from_scenario(scenario: Scenario, profile: ModelProfile) -> dict[str,
         "device_w": _if_all([device.compute_power for device in fleet]),
         "radio_w": _if_all([scenario.link(device, "uplink").transmit_power for device in fleet]),
         "seconds_per_joule": scenario.tradeoff.seconds_per_joule,
+        "budgets": None if (budget := server_budget(scenario, profile)) is None else [budget],
     }
 
 
@@ -58,11 +60,11 @@ def factors_from_scenario(
     tables.pop("curves")
     four = tuple(tables.pop(name) for name in ("download_s", "upload_s", "server_s", "device_s"))
     factors = Factors.of_tables(four, tables.pop("allowed"), count)
-    price = tables.pop("seconds_per_joule")
+    price, budgets = tables.pop("seconds_per_joule"), tables.pop("budgets")
     optional = {
         name: None if value is None else np.repeat(value, count) for name, value in tables.items()
     }
-    return factors, optional | {"seconds_per_joule": price}
+    return factors, optional | {"seconds_per_joule": price, "budgets": budgets}
 
 
 def _if_all(values: Sequence[float | None]) -> FloatArray | None:

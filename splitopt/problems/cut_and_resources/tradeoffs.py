@@ -156,4 +156,5 @@ def _rebuilt(
         objective=objective,
         weights=problem.weights,
         curves=curves,
+        budgets=problem.budgets,
     )
