@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from splitopt.planning.fields import leakage_fields, model_fields, signal_fields
 from splitopt.problems.cluster_and_spectrum import (
     PHASES,
     ClusterAndSpectrum,
@@ -104,3 +105,19 @@ def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:
     if scenario.spectrum is not None and scenario.spectrum.device_model_over_full_band:
         found.append("device-side models go up over all subcarriers")
     return found + unchecked(scenario, profile)
+
+
+def used(scenario: Scenario, profile: ModelProfile, objective: str, solver: str) -> set[str]:  # noqa: ARG001
+    """Name the fields of a scenario that the plan follows from."""
+    devices = ("count", "batch_size", "compute", "machine", "memory")
+    return {
+        *model_fields(scenario, profile),
+        "training",
+        "spectrum",
+        "clusters",
+        "links.shared",
+        *(f"devices[].{name}" for name in devices),
+        *(f"servers[].{name}" for name in ("compute", "machine", "memory")),
+        *signal_fields(scenario),
+        *leakage_fields(scenario),
+    }

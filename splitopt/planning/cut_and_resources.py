@@ -6,6 +6,7 @@ from typing import Any
 
 from splitopt.latency.split_federated import link_rate, single_server
 from splitopt.planning.budget_worth import budget_rows
+from splitopt.planning.fields import leakage_fields, model_fields, power_fields, rate_fields
 from splitopt.problems.cut_and_resources import (
     PHASES,
     CutAndResources,
@@ -19,6 +20,7 @@ from splitopt.problems.limits import (
     device_memory_bytes,
     leakage_limits,
     memory_words,
+    server_budget,
     unchecked,
 )
 from splitopt.profiles import ModelProfile
@@ -183,3 +185,33 @@ def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:
     used = {machine.machine for machine in (*scenario.devices, *scenario.servers)}
     found = [fill for fill in profile.provenance.fills if fill.partition(":")[0] in used]
     return found + unchecked(scenario, profile)
+
+
+_BY_WEIGHT = ("proportional_share", "fspf", "sf3pf")
+
+
+def used(scenario: Scenario, profile: ModelProfile, objective: str, solver: str) -> set[str]:
+    """Name the fields of a scenario that the plan follows from."""
+    found = {
+        *model_fields(scenario, profile),
+        "training",
+        "links.shared",
+        *(f"devices[].{name}" for name in ("count", "samples", "compute", "machine", "memory")),
+        *(f"servers[].{name}" for name in ("compute", "machine", "memory")),
+        *rate_fields(scenario),
+        *power_fields(scenario),
+        *leakage_fields(scenario),
+    }
+    if "spectrum.bandwidth" in found:
+        found.add("spectrum.subcarriers")
+    held = profile.device_memory_per_sample_bytes is not None and any(
+        device.memory is not None for device in scenario.devices
+    )
+    served = server_budget(scenario, profile) is not None
+    if held or served or solver in _BY_WEIGHT:
+        found.add("devices[].batch_size")
+    if objective != "energy":
+        found.add("devices[].priority")
+    if objective == "latency_energy":
+        found.add("tradeoff")
+    return found

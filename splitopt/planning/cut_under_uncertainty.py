@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from splitopt.planning import cluster_and_spectrum
 from splitopt.problems.cut_under_uncertainty import (
     CutUnderUncertainty,
     CutUnderUncertaintyDecision,
@@ -58,3 +59,8 @@ def explain_infeasible(
 def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:
     """Say what a reader of the plan should know about its inputs."""
     return unchecked(scenario, profile)
+
+
+def used(scenario: Scenario, profile: ModelProfile, objective: str, solver: str) -> set[str]:
+    """Name the fields that the plan follows from: those of a round, and what varies."""
+    return {*cluster_and_spectrum.used(scenario, profile, objective, solver), "distributions"}

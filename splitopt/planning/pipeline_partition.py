@@ -16,6 +16,7 @@ from splitopt.latency.pipeline import (
     training_time,
     trips,
 )
+from splitopt.planning.fields import leakage_fields, model_fields, rate_fields
 from splitopt.planning.pipeline_worth import worth
 from splitopt.planning.pipelines.owners import owner_parts
 from splitopt.planning.pipelines.round_cuts import choose_round_cuts
@@ -222,4 +223,28 @@ def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:
             "memory is counted as MP-SL does, parameters and outputs; training needs more, see "
             "pipeline.memory"
         )
+    return found
+
+
+def used(scenario: Scenario, profile: ModelProfile, objective: str, solver: str) -> set[str]:  # noqa: ARG001
+    """Name the fields of a scenario that the plan follows from."""
+    devices = ("count", "samples", "batch_size", "compute", "machine", "memory")
+    nodes = ("count", "compute", "machine", "slowdown", "memory")
+    links = scenario.links.nodes
+    found = {
+        *model_fields(scenario, profile),
+        "training",
+        "pipeline",
+        "links.shared",
+        "links.nodes",
+        *(f"devices[].{name}" for name in devices),
+        *(f"nodes[].{name}" for name in nodes),
+        *rate_fields(scenario),
+        *leakage_fields(scenario),
+    }
+    if links is not None and links.model in ("nic", "serial"):
+        found.add("nodes[].rate")
+    priced = all(node.price_per_hour is not None for node in scenario.nodes)
+    if priced or not scenario.pipeline.use_all_nodes:  # who hosts something has a price, or may
+        found.add("nodes[].price_per_hour")
     return found

@@ -15,6 +15,7 @@ from splitopt.planning import (
     cut_under_uncertainty,
     pipeline_partition,
 )
+from splitopt.planning.fields import unused_note
 from splitopt.plans import Plan
 from splitopt.problems.base import Problem
 from splitopt.problems.registry import problem_class
@@ -29,7 +30,7 @@ EXPLAINERS: dict[str, Any] = {
     "cut_under_uncertainty": cut_under_uncertainty,
     "pipeline_partition": pipeline_partition,
 }
-"""Problem -> module with ``predict``, ``explain_infeasible`` and ``notes``.
+"""Problem -> module with ``predict``, ``explain_infeasible``, ``notes`` and ``used``.
 
 It may have ``prepare(scenario, profile, objective)``, which gives the scenario with the choices
 made that it leaves to the plan, and notes about them."""
@@ -139,7 +140,14 @@ def _envelope(
         decision=None if decision is None else decision.to_dict(),
         prediction=prediction,
         result=summary,
-        notes=(*said, *explainer.notes(scenario, profile)),
+        notes=(
+            *said,
+            *explainer.notes(scenario, profile),
+            *unused_note(
+                scenario,
+                explainer.used(scenario, profile, result.objective_name, result.solver),
+            ),
+        ),
     )
 
 
