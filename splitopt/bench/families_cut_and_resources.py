@@ -100,6 +100,46 @@ def single_cut(seed: int, devices: int, layers: int = LAYERS) -> CutAndResources
     return _instance(rng, tables, allowed)
 
 
+def server_memory(seed: int, devices: int, layers: int = LAYERS) -> CutAndResources:
+    """Like `bounded`, with a server that can hold half of what the plan without limit needs.
+
+    Its copies take the parameters behind the cut, and the saved tensors of the device's batch.
+    """
+    rng = np.random.default_rng(seed)
+    free = _instance(rng, _fleet(rng, _speeds(rng, devices), layers))
+    behind = [np.append(np.cumsum(rng.uniform(0.0, 1.0, layers - 1))[::-1], 0.0) for _ in range(2)]
+    assert free.weights is not None
+    use = _rounded(behind[0] + free.weights[:, None] / 50.0 * behind[1])
+    cuts = free.roots.sum(axis=2) ** 2 + free.device_s  # a plan that any machine finds alike
+    limit = 0.5 * float(use[np.arange(devices), cuts.argmin(axis=1)].sum())
+    return _limited(free, {"server memory": (use, limit)})
+
+
+def two_budgets(seed: int, devices: int, layers: int = LAYERS) -> CutAndResources:
+    """Like `bounded`, with two budgets of whole numbers, half used up at the least: many ties."""
+    rng = np.random.default_rng(seed)
+    free = _instance(rng, _fleet(rng, _speeds(rng, devices), layers))
+    found = {}
+    for name in ("a", "b"):
+        use = rng.integers(0, 4, (devices, layers)).astype(np.float64)
+        found[name] = use, float(2 * use.min(axis=1).sum() + devices)
+    return _limited(free, found)
+
+
+def _limited(
+    free: CutAndResources, budgets: Mapping[str, tuple[FloatArray, float]]
+) -> CutAndResources:
+    listed = [
+        {"name": name, "use": use, "limit": float(_rounded(np.array(limit)))}
+        for name, (use, limit) in budgets.items()
+    ]
+    return CutAndResources.from_data(free.data() | {"budgets": listed}, free.objective)
+
+
+def _rounded(table: FloatArray) -> FloatArray:
+    return np.asarray(table.astype(np.float32).astype(np.float64))
+
+
 def _speeds(rng: np.random.Generator, devices: int) -> FloatArray:
     """Log-uniform speeds between 1/10 and 1."""
     return np.asarray(np.exp(rng.uniform(np.log(0.1), 0.0, devices)))
@@ -144,7 +184,7 @@ def _instance(
     allowed: np.ndarray[Any, Any] | None = None,
     batch: FloatArray | None = None,
 ) -> CutAndResources:
-    rounded = tables.astype(np.float32).astype(np.float64)
+    rounded = _rounded(tables)
     shape = rounded.shape[1:]
     return CutAndResources(
         download_s=rounded[0],
@@ -185,6 +225,8 @@ BENCHMARK = Benchmark(
             identical,
             infeasible,
             single_cut,
+            server_memory,
+            two_budgets,
         )
     },
     size=_size,
@@ -208,6 +250,8 @@ BENCHMARK = Benchmark(
         _small("near_ties", 4, 3),
         _small("identical", 4, 3),
         _small("single_cut", 3, 4),
+        _small("server_memory", 4, 5),
+        _small("two_budgets", 4, 4),
     ),
     infeasible=_small("infeasible", 3, 4),
     reference="enumerate",

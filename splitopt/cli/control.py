@@ -101,5 +101,7 @@ def _print(report: ControlReport) -> None:
     median = report.to_dict()["plan_median_s"]
     if median is not None:
         typer.echo(f"planning a round took {1000 * median:.1f} ms (median)")
+    for note in report.notes:
+        typer.echo(f"note: {note}")
     if report.interrupted:
         typer.echo("interrupted: these are the rounds that were done")

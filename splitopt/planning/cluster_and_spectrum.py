@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from splitopt.planning.fields import leakage_fields, model_fields, signal_fields
 from splitopt.planning.links import unused_in_clusters
 from splitopt.problems.cluster_and_spectrum import (
     PHASES,
     ClusterAndSpectrum,
     ClusterAndSpectrumDecision,
 )
+from splitopt.problems.limits import unchecked
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
 
@@ -103,4 +105,21 @@ def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:
         found.append("gradients have the size of one sample's, as CPSL prints Eq. 20")
     if scenario.spectrum is not None and scenario.spectrum.device_model_over_full_band:
         found.append("device-side models go up over all subcarriers")
-    return found + unused_in_clusters(scenario)
+    return found + unchecked(scenario, profile) + unused_in_clusters(scenario)
+
+
+def used(scenario: Scenario, profile: ModelProfile, objective: str, solver: str) -> set[str]:  # noqa: ARG001
+    """Name the fields of a scenario that the plan follows from."""
+    devices = ("count", "batch_size", "compute", "machine", "machine_model", "memory")
+    servers = ("compute", "machine", "machine_model", "memory")
+    return {
+        *model_fields(scenario, profile),
+        "training",
+        "spectrum",
+        "clusters",
+        "links.shared",
+        *(f"devices[].{name}" for name in devices),
+        *(f"servers[].{name}" for name in servers),
+        *signal_fields(scenario),
+        *leakage_fields(scenario),
+    }

@@ -22,6 +22,7 @@ from splitopt.errors import InfeasibleError, InputError
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum, ClusterAndSpectrumDecision
 from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty, Generator
+from splitopt.problems.limits import check_cluster_cut, unchecked
 from splitopt.results import Result
 from splitopt.scenario import Scenario
 from splitopt.scenario.varying import COMPUTE, SNR
@@ -59,6 +60,7 @@ class ControlReport:
     rounds: tuple[RoundReport, ...]
     confidence: Mapping[str, Any] | None = None
     interrupted: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def policies(self) -> tuple[str, ...]:
@@ -106,6 +108,7 @@ class ControlReport:
             "plan_median_s": float(np.median(plans)) if plans else None,
             "confidence": self.confidence,
             "interrupted": self.interrupted,
+            "notes": list(self.notes),
         }
 
 
@@ -125,6 +128,8 @@ class Controller:
         Of the swaps; the same seed and measurements give the same plans.
     confidence
         What `saa` said about the cut.
+    notes
+        What a reader of its reports should know, such as limits that cannot be checked.
     """
 
     problem: CutUnderUncertainty
@@ -132,6 +137,7 @@ class Controller:
     swaps: int = 3000
     seed: int = 0
     confidence: Mapping[str, Any] | None = None
+    notes: tuple[str, ...] = ()
     _last: ClusterAndSpectrumDecision | None = field(default=None, repr=False)
     _round: int = field(default=0, repr=False)
 
@@ -157,21 +163,25 @@ class Controller:
         InputError
             The scenario cannot be used, or has no such cut.
         InfeasibleError
-            No plan is possible.
+            No plan is possible, or a limit of leakage or memory does not allow the cut.
         """
-        problem = CutUnderUncertainty.from_scenario(scenario)
+        profile = scenario.load_model()
+        problem = CutUnderUncertainty.from_scenario(scenario, profile)
         if (reason := problem.infeasibility()) is not None:
             raise InfeasibleError(reason)
+        notes = tuple(unchecked(scenario, profile))
         if cut is not None:
             if cut not in problem.cuts:
+                if cut in profile.layers:
+                    check_cluster_cut(scenario, profile, profile.layers.index(cut) + 1)
                 raise InputError.at("cut", f"is {cut!r}, known are {', '.join(problem.cuts)}")
-            return cls(problem, problem.cuts.index(cut), swaps, seed)
+            return cls(problem, problem.cuts.index(cut), swaps, seed, notes=notes)
         result: Result = solve(problem, "saa", time_limit_s=time_limit_s, seed=seed, **options)
         if not result.is_feasible:
             raise InfeasibleError(result.message or "saa found no cut")
         chosen = result.decision.to_dict()["cut"]  # type: ignore[union-attr]
         confidence = result.to_dict()["details"].get("confidence")
-        return cls(problem, chosen, swaps, seed, confidence)
+        return cls(problem, chosen, swaps, seed, confidence, notes)
 
     def replan(self, measured: Measured) -> ClusterAndSpectrumDecision:
         """Plan the next round for these measurements, from the last plan.
@@ -236,7 +246,7 @@ class Controller:
         except KeyboardInterrupt:
             interrupted = True
         cut = self.problem.cuts[self.cut]
-        return ControlReport(cut, tuple(done), self.confidence, interrupted)
+        return ControlReport(cut, tuple(done), self.confidence, interrupted, self.notes)
 
     def _warm_up(self) -> None:
         """Let compiling be paid for before a round waits for it."""

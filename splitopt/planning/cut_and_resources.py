@@ -7,6 +7,8 @@ from typing import Any, Literal
 import numpy as np
 
 from splitopt.latency.split_federated import link_rate, single_server
+from splitopt.planning.budget_worth import budget_rows
+from splitopt.planning.fields import leakage_fields, model_fields, power_fields, rate_fields
 from splitopt.planning.links import describe_links
 from splitopt.problems.base import IntArray
 from splitopt.problems.cut_and_resources import (
@@ -14,15 +16,21 @@ from splitopt.problems.cut_and_resources import (
     CutAndResources,
     CutAndResourcesDecision,
 )
-from splitopt.problems.cut_and_resources.tables import (
+from splitopt.problems.cut_and_resources.tradeoffs import marginal_values
+from splitopt.problems.limits import (
+    SERVER_MEMORY,
     allowed_by_leakage,
     allowed_by_memory,
+    device_memory_bytes,
     leakage_limits,
+    memory_words,
+    server_budget,
+    unchecked,
 )
-from splitopt.problems.cut_and_resources.tradeoffs import marginal_values
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.provenance import GUESS
 from splitopt.scenario import Device, Scenario
+from splitopt.units import readable_bytes
 
 _WAYS: tuple[Literal["downlink", "uplink"], ...] = ("downlink", "uplink")
 _SAME = 1e-9
@@ -41,7 +49,8 @@ def predict(
     are known, energy; ``round_s`` is the slowest device's round, ``total_s`` the sum over devices,
     ``training_s`` all rounds. Of a link that is its own a device has the share 1.
     ``bottleneck`` is the slowest device with its longest phase, how many others end with it, and
-    the row of ``worth`` that would save most.
+    the row of ``worth`` that would save most. ``budgets``, where there are any, is as `budget_rows`
+    gives it.
     """
     phases = problem.phases(decision)
     latencies = phases.sum(axis=1)
@@ -68,6 +77,7 @@ def predict(
         joule = problem.energy(decision)
         energy["energy_j"] = float(joule.sum())
         rows = [row | {"energy_j": float(j)} for row, j in zip(rows, joule, strict=True)]
+    budgets = budget_rows(problem, decision)
     return {
         "objective_unit": objective_unit(problem.objective),
         "devices": rows,
@@ -88,6 +98,7 @@ def predict(
             "saved_per_percent": most["per_percent"],
         },
         "worth": worth,
+        **({"budgets": budgets} if budgets else {}),
     }
 
 
@@ -185,9 +196,11 @@ def _only(values: set[float]) -> float | None:
 def explain_infeasible(
     problem: CutAndResources, scenario: Scenario, profile: ModelProfile
 ) -> str | None:
-    """Name the devices without an allowed cut and what would have to change for them."""
+    """Name the devices without an allowed cut, or the server, and what would have to change."""
     fleet = scenario.fleet()
-    stuck = np.flatnonzero(~problem.allowed.any(axis=1))
+    if not problem.stuck().size:
+        return _server_too_small(problem, scenario, profile)
+    stuck = problem.stuck()
     names = ", ".join(fleet[n].name for n in stuck[:8]) + (", ..." if stuck.size > 8 else "")
     limits = leakage_limits(scenario)[stuck]
     within = allowed_by_leakage(scenario, profile)[stuck]
@@ -200,12 +213,9 @@ def explain_infeasible(
         )
     fits = allowed_by_memory(fleet, profile)
     if stuck.size and not (fits[stuck] & within).any():
-        assert profile.device_memory_fixed_bytes is not None
-        assert profile.device_memory_per_sample_bytes is not None
         first = fleet[stuck[0]]
-        need = profile.device_memory_fixed_bytes + (
-            (first.batch_size or 0) * profile.device_memory_per_sample_bytes
-        )
+        need = device_memory_bytes(first, profile)
+        assert need is not None  # or nothing would be ruled out
         least = float(need[within[0]].min())
         return (
             f"no allowed cut of {profile.name} fits into the memory of devices {names}; "
@@ -233,17 +243,57 @@ def _guess(profile: ModelProfile) -> str:
     return ", which is a guess" if profile.state_of("leakage") == GUESS else ""
 
 
+def _server_too_small(
+    problem: CutAndResources, scenario: Scenario, profile: ModelProfile
+) -> str | None:
+    """Say how much memory the server would need at the cuts that need least."""
+    if problem.budgets is None or SERVER_MEMORY not in problem.budgets.names:
+        return None
+    place = problem.budgets.names.index(SERVER_MEMORY)
+    least = float(problem.budgets.least(problem.allowed)[place])
+    server = single_server(scenario)
+    return (
+        f"{server.name} holds a copy of its part of {profile.name} for each of the "
+        f"{problem.devices} devices, and its memory is "
+        f"{readable_bytes(server.memory or 0.0)}; {memory_words(least)} would do"
+    )
+
+
 def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:
     """Say what a reader of the plan should know about its inputs."""
     used = {machine.machine for machine in (*scenario.devices, *scenario.servers)}
     found = [fill for fill in profile.provenance.fills if fill.partition(":")[0] in used]
     found.insert(0, describe_links(scenario))
-    known = profile.device_memory_fixed_bytes is not None
-    limited = [device.name for device in scenario.devices if device.memory is not None]
-    if limited and not known:
-        found.append(f"memory limits are not checked: {profile.name} has no memory table")
     found += energy_notes(scenario)
-    unsized = [d.name for d in scenario.devices if d.memory is not None and d.batch_size is None]
-    if known and unsized:
-        found.append(f"memory is not checked without a batch size: {', '.join(unsized)}")
+    return found + unchecked(scenario, profile)
+
+
+_BY_WEIGHT = ("proportional_share", "fspf", "sf3pf")
+_SPEED = ("compute", "machine", "machine_model")
+
+
+def used(scenario: Scenario, profile: ModelProfile, objective: str, solver: str) -> set[str]:
+    """Name the fields of a scenario that the plan follows from."""
+    found = {
+        *model_fields(scenario, profile),
+        "training",
+        "links.shared",
+        *(f"devices[].{name}" for name in ("count", "samples", "memory", *_SPEED)),
+        *(f"servers[].{name}" for name in ("memory", *_SPEED)),
+        *rate_fields(scenario),
+        *power_fields(scenario),
+        *leakage_fields(scenario),
+    }
+    if "spectrum.bandwidth" in found:
+        found.add("spectrum.subcarriers")
+    held = profile.device_memory_per_sample_bytes is not None and any(
+        device.memory is not None for device in scenario.devices
+    )
+    served = server_budget(scenario, profile) is not None
+    if held or served or solver in _BY_WEIGHT:
+        found.add("devices[].batch_size")
+    if objective != "energy":
+        found.add("devices[].priority")
+    if objective == "latency_energy":
+        found.add("tradeoff")
     return found

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from splitopt.planning import cluster_and_spectrum
 from splitopt.planning.links import unused_in_clusters
 from splitopt.problems.cut_under_uncertainty import (
     CutUnderUncertainty,
     CutUnderUncertaintyDecision,
 )
 from splitopt.problems.cut_under_uncertainty.risk import cvar
+from splitopt.problems.limits import unchecked
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
 
@@ -55,6 +57,11 @@ def explain_infeasible(
     return None
 
 
-def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:  # noqa: ARG001
+def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:
     """Say what a reader of the plan should know about its inputs."""
-    return unused_in_clusters(scenario)
+    return unchecked(scenario, profile) + unused_in_clusters(scenario)
+
+
+def used(scenario: Scenario, profile: ModelProfile, objective: str, solver: str) -> set[str]:
+    """Name the fields that the plan follows from: those of a round, and what varies."""
+    return {*cluster_and_spectrum.used(scenario, profile, objective, solver), "distributions"}

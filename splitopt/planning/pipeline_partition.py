@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from splitopt.driver import solve
-from splitopt.errors import InfeasibleError
 from splitopt.latency.pipeline import rent
+from splitopt.planning.fields import leakage_fields, model_fields, rate_fields
 from splitopt.planning.pipeline_worth import MOST_NODES, worth
 from splitopt.planning.pipelines.round_cuts import choose_round_cuts
 from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
@@ -18,7 +18,6 @@ from splitopt.problems.pipeline_partition.reasons import nodes_needed
 from splitopt.problems.pipeline_partition.tables import (
     Cuts,
     batch_size,
-    owner_memory,
     stated_cuts,
 )
 from splitopt.profiles import ModelProfile
@@ -38,18 +37,16 @@ FORCED = 1.2
 def prepare(
     scenario: Scenario, profile: ModelProfile, objective: str
 ) -> tuple[Scenario, list[str]]:
-    """Give the scenario with its cuts chosen, and notes; see that the owners can hold their parts.
+    """Give the scenario with its cuts chosen, and notes.
 
     Raises
     ------
     InfeasibleError
-        An owner's memory is too small for its parts, or no choice of cuts has a pipeline.
+        No choice of cuts is within the owners' limits, or none has a pipeline.
     """
     pipeline = scenario.pipeline
     if not scenario.nodes or AUTO not in (pipeline.first_cut, pipeline.last_cut):
-        if scenario.nodes:
-            _check_owners(scenario, profile, stated_cuts(scenario, profile))
-        return scenario, []
+        return scenario, []  # the problem itself checks stated cuts against the owners' limits
     found = choose_round_cuts(scenario, profile, objective)
     chosen = pipeline.model_copy(
         update={"first_cut": found.cuts.first, "last_cut": found.cuts.last}
@@ -59,19 +56,6 @@ def prepare(
         f"the owners can hold; {found.solved:,} had to be solved"
     )
     return scenario.model_copy(update={"pipeline": chosen}), [note]
-
-
-def _check_owners(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> None:
-    need = owner_memory(scenario, profile, cuts)
-    short = [d for d in scenario.devices if d.memory is not None and d.memory < need]
-    if short:
-        least = min(short, key=lambda device: device.memory or 0.0)
-        raise InfeasibleError(
-            f"an owner's layers, the first {cuts.first} and the last "
-            f"{profile.layer_count - cuts.last}, need {readable_bytes(need)} and {least.name} has "
-            f"{readable_bytes(least.memory or 0.0)}; take an earlier first_cut, a later last_cut, "
-            "smaller batches or more memory"
-        )
 
 
 def predict(
@@ -285,4 +269,28 @@ def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:
             "memory is counted as MP-SL does, parameters and outputs; training needs more, see "
             "pipeline.memory"
         )
+    return found
+
+
+def used(scenario: Scenario, profile: ModelProfile, objective: str, solver: str) -> set[str]:  # noqa: ARG001
+    """Name the fields of a scenario that the plan follows from."""
+    devices = ("count", "samples", "batch_size", "compute", "machine", "memory")
+    nodes = ("count", "compute", "machine", "slowdown", "memory")
+    links = scenario.links.nodes
+    found = {
+        *model_fields(scenario, profile),
+        "training",
+        "pipeline",
+        "links.shared",
+        "links.nodes",
+        *(f"devices[].{name}" for name in devices),
+        *(f"nodes[].{name}" for name in nodes),
+        *rate_fields(scenario),
+        *leakage_fields(scenario),
+    }
+    if links is not None and links.model in ("nic", "serial"):
+        found.add("nodes[].rate")
+    priced = all(node.price_per_hour is not None for node in scenario.nodes)
+    if priced or not scenario.pipeline.use_all_nodes:  # who hosts something has a price, or may
+        found.add("nodes[].price_per_hour")
     return found

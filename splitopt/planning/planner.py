@@ -15,6 +15,7 @@ from splitopt.planning import (
     cut_under_uncertainty,
     pipeline_partition,
 )
+from splitopt.planning.fields import unused_note
 from splitopt.planning.guesses import guess_notes
 from splitopt.planning.uncertainty import machine_notes, round_interval
 from splitopt.plans import Plan
@@ -32,7 +33,7 @@ EXPLAINERS: dict[str, Any] = {
     "cut_under_uncertainty": cut_under_uncertainty,
     "pipeline_partition": pipeline_partition,
 }
-"""Problem -> module with ``predict``, ``explain_infeasible`` and ``notes``.
+"""Problem -> module with ``predict``, ``explain_infeasible``, ``notes`` and ``used``.
 
 It may have ``prepare(scenario, profile, objective)``, which gives the scenario with the choices
 made that it leaves to the plan, and notes about them, and ``remarks(prediction)``, more notes."""
@@ -159,6 +160,10 @@ def _envelope(
             *explainer.notes(scenario, profile),
             *machine_notes(scenario, profile),
             *guess_notes(scenario, profile, prediction),
+            *unused_note(
+                scenario,
+                explainer.used(scenario, profile, result.objective_name, result.solver),
+            ),
         ),
     )
 

@@ -134,13 +134,25 @@ def _plain(value: Any) -> Any:
     """Copy data with every array turned into lists."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
+    if holds_mappings(value):
+        return [_plain(item) for item in value]
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
+def holds_mappings(value: Any) -> bool:
+    """Tell whether an entry of a problem's data is a list of mappings, such as budgets."""
+    return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
+
+
 def _flat(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Name the entries of inner mappings ``OUTER.INNER``, as an archive of arrays has one level."""
+    """Name the entries of inner mappings ``OUTER.INNER``, as an archive of arrays has one level.
+
+    Those of a list of mappings are named by their number: ``OUTER.0.INNER``.
+    """
     found: dict[str, Any] = {}
     for key, value in content.items():
+        if holds_mappings(value):
+            value = {str(index): item for index, item in enumerate(value)}
         if isinstance(value, Mapping):
             found |= {f"{key}.{inner}": item for inner, item in _flat(value).items()}
         else:

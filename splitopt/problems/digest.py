@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from splitopt.problems.base import Problem
+from splitopt.problems.base import Problem, holds_mappings
 
 
 def instance_digest(problem: Problem[Any]) -> str:
@@ -29,8 +29,10 @@ def instance_digest(problem: Problem[Any]) -> str:
 
 
 def _named(data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Give the entries by name, those of inner mappings as ``OUTER.INNER``."""
+    """Give the entries by name, those of inner mappings as ``OUTER.INNER``, lists by number."""
     for name, value in sorted(data.items()):
+        if holds_mappings(value):
+            value = {str(index): item for index, item in enumerate(value)}
         if isinstance(value, Mapping):
             yield from ((f"{name}.{inner}", item) for inner, item in _named(value))
         else:

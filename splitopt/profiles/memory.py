@@ -129,3 +129,27 @@ def layer_trained(profile: ModelProfile) -> Array:
     if profile.layer_trained_bytes is not None:
         return profile.layer_trained_bytes
     return layer_parameters(profile)
+
+
+GRADIENT_COPIES = 2
+"""Parameters and their gradients, as a profile's device memory counts them."""
+
+
+def server_parts(profile: ModelProfile) -> tuple[Array, Array] | None:
+    """Give what a server's part takes while it trains, shape ``(L,)`` each; None if unknown.
+
+    Fixed bytes, which are the parameters behind the cut and the gradients of those that are
+    trained, and bytes per sample, which are the tensors that those layers save.
+    """
+    if profile.layer_saved_bytes is None:
+        return None
+    try:
+        parameters, trained = layer_parameters(profile), layer_trained(profile)
+    except InputError:
+        return None
+    fixed = parameters + (GRADIENT_COPIES - 1) * trained
+    behind = [
+        np.append(np.cumsum(layers[:0:-1])[::-1], 0.0)
+        for layers in (fixed, profile.layer_saved_bytes)
+    ]
+    return behind[0], behind[1]

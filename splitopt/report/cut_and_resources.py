@@ -8,6 +8,7 @@ from splitopt.plans import Plan
 from splitopt.report.charts import stacked_bars
 from splitopt.report.content import Column, Content, Figure, Table
 from splitopt.report.numbers import duration, percent, seconds
+from splitopt.units import readable_bytes
 
 PHASES = ("download_s", "device_s", "upload_s", "server_s")
 _MOST_BARS = 60
@@ -88,6 +89,7 @@ def _facts(prediction: Any, unit: str) -> list[tuple[str, str]]:
         ("Slowest device", _slowest(narrow, len(prediction["devices"]))),
         *spent,
         *_leakage(prediction.get("leakage")),
+        *(_budget(row, prediction["objective_unit"]) for row in prediction.get("budgets", [])),
     ]
 
 
@@ -122,6 +124,20 @@ def _slowest(narrow: Any, devices: int) -> str:
         f"{narrow['device']}; its longest part is {narrow['phase']}, "
         f"{seconds(narrow['phase_s'])} s, {percent(narrow['fraction_of_round'])} % of its round"
     )
+
+
+def _budget(row: Any, unit: str) -> tuple[str, str]:
+    """Set a budget's use against its limit, and say what more of it is worth."""
+    more = row["without"]
+    words = f"{readable_bytes(row['used'])} of {readable_bytes(row['limit'])}"
+    if more["saves"] > 0:
+        words += (
+            f"; 1 % more saves about {seconds(row['per_percent'])} {unit}, all that is of use "
+            f"({readable_bytes(more['used'])}) saves {seconds(more['saves'])} {unit}"
+        )
+    else:
+        words += "; more saves nothing"
+    return row["name"].capitalize(), words
 
 
 def _worth(row: Any, saved: str) -> dict[str, str]:

@@ -81,5 +81,5 @@ def test_notes_say_what_was_read_in_which_way():
     assert "over all subcarriers" in text
     plain = cell(spectrum={"subcarriers": 9, "bandwidth": "1 MHz"})
     same = plan(plain, problem="cluster_and_spectrum", objective="round")
-    assert same.notes == ()
+    assert same.notes == ("not used here: devices[].samples",)
     assert np.isfinite(same.prediction["round_s"])

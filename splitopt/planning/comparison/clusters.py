@@ -17,14 +17,13 @@ from splitopt.planning.comparison.loads import (
     work_per_sample,
 )
 from splitopt.planning.comparison.rows import SchemeRow, none
-from splitopt.planning.comparison.server_schemes import why_no_common_cut
 from splitopt.problems.base import IntArray
 from splitopt.problems.cluster_and_spectrum import (
     PHASES,
     ClusterAndSpectrum,
     ClusterAndSpectrumDecision,
 )
-from splitopt.problems.cut_and_resources.tables import allowed_by_leakage, allowed_by_memory
+from splitopt.problems.limits import check_cluster_cut, cluster_cuts
 from splitopt.profiles import ModelProfile
 from splitopt.results import Result
 from splitopt.scenario import Scenario
@@ -46,6 +45,8 @@ def clustered(
     ------
     InputError
         A batch size or a signal is missing.
+    InfeasibleError
+        A limit of leakage or memory allows no cut, or not the one that is named.
     """
     if scenario.spectrum is None or scenario.clusters is None:
         return none(
@@ -54,8 +55,6 @@ def clustered(
             "needs the sections 'spectrum' and 'clusters', from which subcarriers get their rates",
         )
     cuts = _possible(scenario, profile)
-    if isinstance(cuts, str):
-        return none("cpsl", "infeasible", cuts)
     whole = _with_passes(scenario)
     problems = {
         cut: ClusterAndSpectrum.from_seconds(cell_seconds(whole, profile, cut), whole)
@@ -71,24 +70,14 @@ def clustered(
     return _row(whole, profile, problems[cut], cut, result, lowest)
 
 
-def _possible(scenario: Scenario, profile: ModelProfile) -> list[int] | str:
-    """Give the cuts that all devices can take, or why there are none."""
+def _possible(scenario: Scenario, profile: ModelProfile) -> list[int]:
+    """Give the cuts that all devices and the server can take; raise where there are none."""
     assert scenario.clusters is not None  # clustered() saw to it
-    within, fits = (
-        allowed_by_leakage(scenario, profile),
-        allowed_by_memory(scenario.fleet(), profile),
-    )
-    allowed = np.array((within & fits).all(axis=0))
-    if scenario.clusters.cut != "auto":
-        cut = cut_index(profile, scenario.clusters.cut)
-        if allowed[cut - 1]:
-            return [cut]
-        what = "meet the leakage limit" if not within[:, cut - 1].all() else "fit all devices"
-        return f"clusters.cut {scenario.clusters.cut} does not {what}; choose another, or 'auto'"
-    allowed[-1] = False  # nothing would be split
-    if not allowed.any():
-        return why_no_common_cut(scenario, profile)
-    return [int(cut) + 1 for cut in np.flatnonzero(allowed)]
+    if scenario.clusters.cut == "auto":
+        return cluster_cuts(scenario, profile, last=False)
+    cut = cut_index(profile, scenario.clusters.cut)
+    check_cluster_cut(scenario, profile, cut)
+    return [cut]
 
 
 def _with_passes(scenario: Scenario) -> Scenario:

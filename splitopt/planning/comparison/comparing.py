@@ -25,6 +25,7 @@ from splitopt.planning.comparison.star_rounds import Ground
 from splitopt.planning.cut_and_resources import energy_notes
 from splitopt.planning.guesses import guess_notes, guessed_numbers
 from splitopt.planning.links import describe_links, unused_in_clusters
+from splitopt.problems.limits import unchecked
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.uncounted import work_notes
 from splitopt.scenario import Scenario, Server
@@ -71,6 +72,7 @@ def compare_schemes(
     share = None if time_limit_s is None else time_limit_s / len(SOLVED)
     served, notes = _with_server(scenario)
     notes = [describe_links(scenario), *energy_notes(scenario), *told, *notes]
+    notes += unchecked(served, profile)
     ground = _attempt(lambda: Ground.of(served, profile))
 
     def with_ground(scheme: str, act: Callable[[Ground], SchemeRow]) -> SchemeRow:

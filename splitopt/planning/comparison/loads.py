@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from splitopt.errors import InputError
 from splitopt.latency.pipeline import rent
 from splitopt.latency.split_federated import traffic_bits
 from splitopt.problems.base import FloatArray, IntArray
+from splitopt.problems.limits import (
+    device_memory_bytes,
+    server_copies_bytes,
+    server_shared_bytes,
+)
 from splitopt.profiles import ModelProfile
-from splitopt.profiles.memory import layer_parameters, layer_trained
+from splitopt.profiles.memory import layer_parameters
 from splitopt.scenario import Scenario
-
-GRADIENT_COPIES = 2
-"""Parameters and their gradients, as a profile's device memory counts them."""
 
 
 def device_loads(scenario: Scenario, profile: ModelProfile, cuts: IntArray) -> dict[str, Any]:
@@ -52,11 +53,12 @@ def batch_sizes(scenario: Scenario) -> FloatArray | None:
 
 def device_memory(scenario: Scenario, profile: ModelProfile, cuts: IntArray) -> float | None:
     """Bytes of the device that needs most."""
-    sizes = batch_sizes(scenario)
-    fixed, per_sample = profile.device_memory_fixed_bytes, profile.device_memory_per_sample_bytes
-    if fixed is None or per_sample is None or sizes is None:
-        return None
-    return float((fixed[cuts - 1] + sizes * per_sample[cuts - 1]).max())
+    found = []
+    for device, cut in zip(scenario.fleet(), cuts, strict=True):
+        if (need := device_memory_bytes(device, profile)) is None:
+            return None
+        found.append(float(need[cut - 1]))
+    return max(found)
 
 
 def model_bytes(profile: ModelProfile) -> float:
@@ -66,36 +68,16 @@ def model_bytes(profile: ModelProfile) -> float:
     return float(layer_parameters(profile).sum())
 
 
-def server_parts(profile: ModelProfile) -> tuple[FloatArray, FloatArray] | None:
-    """Shape (L,) each: fixed bytes of the server's part, and bytes per sample; None if unknown."""
-    if profile.layer_saved_bytes is None:
-        return None
-    try:
-        parameters, trained = layer_parameters(profile), layer_trained(profile)
-    except InputError:
-        return None
-    fixed = parameters + (GRADIENT_COPIES - 1) * trained
-    behind = [
-        np.append(np.cumsum(layers[:0:-1])[::-1], 0.0)
-        for layers in (fixed, profile.layer_saved_bytes)
-    ]
-    return behind[0], behind[1]
-
-
 def copies_memory(scenario: Scenario, profile: ModelProfile, cuts: IntArray) -> float | None:
     """Bytes of a server that has a copy of its part for every device, at its own cut (N,)."""
-    parts, sizes = server_parts(profile), batch_sizes(scenario)
-    if parts is None or sizes is None:
-        return None
-    return float((parts[0][cuts - 1] + sizes * parts[1][cuts - 1]).sum())
+    need = server_copies_bytes(scenario, profile)
+    return None if need is None else float(need[np.arange(len(cuts)), cuts - 1].sum())
 
 
 def shared_memory(profile: ModelProfile, cut: int, samples: float | None) -> float | None:
     """Bytes of a server with one copy that works on so many samples at once."""
-    parts = server_parts(profile)
-    if parts is None or samples is None:
-        return None
-    return float(parts[0][cut - 1] + samples * parts[1][cut - 1])
+    need = None if samples is None else server_shared_bytes(profile, samples)
+    return None if need is None else float(need[cut - 1])
 
 
 def server_rent(scenario: Scenario, seconds: float) -> float | None:

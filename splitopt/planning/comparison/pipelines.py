@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from splitopt.errors import InputError
 from splitopt.latency.layer_seconds import layer_seconds
 from splitopt.planning.comparison.loads import work_per_sample
 from splitopt.planning.comparison.rows import SchemeRow, none, unsolved
 from splitopt.planning.planner import plan
-from splitopt.problems.cut_and_resources.tables import leakage_limits
 from splitopt.problems.pipeline_partition.tables import (
     Cuts,
     batches_of,
@@ -47,8 +45,6 @@ def pipeline(
         return unsolved("mp_sl", made.result)
     found = made.prediction
     cuts = Cuts(found["first_cut"], found["last_cut"])
-    if reason := _leaks(scenario, profile, cuts):
-        return none("mp_sl", "infeasible", reason)
     binding = found["binding"]
     if found["load"] < 1:
         limit = "the owners' own work and links"
@@ -119,19 +115,3 @@ def _energy(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> float | No
         batch = (compute[g] or 0.0) * computing + (radio[g] or 0.0) * float(sent[g])
         total += device.count * batches_of(scenario, g) * batch
     return total
-
-
-def _leaks(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> str | None:
-    """Say so where the first cut leaks more than a device allows."""
-    limit = float(leakage_limits(scenario).min())
-    if np.isinf(limit):
-        return None
-    if profile.leakage is None:
-        raise InputError(f"leakage_limit is {limit:g}, but {profile.name} has no leakage table")
-    leakage = float(profile.leakage[cuts.first - 1])
-    if leakage <= limit:
-        return None
-    return (
-        f"its first cut, behind layer {cuts.first}, leaks {leakage:.4g} and the limit is "
-        f"{limit:g}; state a later pipeline.first_cut, or raise the limit"
-    )

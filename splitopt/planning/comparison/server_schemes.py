@@ -19,10 +19,11 @@ from splitopt.planning.comparison.rows import SchemeRow, none, unsolved
 from splitopt.planning.comparison.star_rounds import Ground, helps_most, round_phases
 from splitopt.planning.planner import plan
 from splitopt.problems.base import BoolArray
-from splitopt.problems.cut_and_resources.tables import allowed_by_leakage, allowed_by_memory
+from splitopt.problems.limits import memory_words, why_no_common_cut
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario, Server
 from splitopt.scenario.parts import Privacy
+from splitopt.units import readable_bytes
 
 COMMON_CUT = ("sl", "sflv1", "sflv2")
 
@@ -42,6 +43,14 @@ def federated(scenario: Scenario, profile: ModelProfile) -> SchemeRow:
             "infeasible",
             f"the whole model does not fit into the memory of {device}{others}",
         )
+    model = model_bytes(profile)
+    memory = scenario.servers[0].memory if scenario.servers else None
+    if memory is not None and model > memory:
+        reason = (
+            f"the server needs {memory_words(model)} for the model that it averages, and its "
+            f"memory is {readable_bytes(memory)}"
+        )
+        return none("fl", "infeasible", reason)
     loads = device_loads(bare, profile, cuts) | {"leakage": None}
     priced = bool(scenario.servers) and scenario.servers[0].price_per_hour is not None
     return SchemeRow(
@@ -51,7 +60,7 @@ def federated(scenario: Scenario, profile: ModelProfile) -> SchemeRow:
         proved=True,
         gap=0.0,
         round_s=float(round_phases("fl", ground, [profile.layer_count]).sum()),
-        server_memory_bytes=model_bytes(profile),
+        server_memory_bytes=model,
         energy_j=ground.energy(cuts),
         round_cost=0.0 if priced else None,
         **_helps(*helps_most("fl", ground, profile.layer_count)),
@@ -142,33 +151,10 @@ def _possible(scheme: str, ground: Ground) -> BoolArray | str:
     if not (possible & fits).any():
         least = min(need[cut] or 0.0 for cut in np.flatnonzero(possible))
         return (
-            f"the server needs {least / 2**30:,.2f} GiB at the cut that needs least, it has "
-            f"{memory / 2**30:,.2f} GiB"
+            f"the server needs {memory_words(least)} at the cut that needs least, and its memory "
+            f"is {readable_bytes(memory)}"
         )
     return np.array(possible & fits)
-
-
-def why_no_common_cut(scenario: Scenario, profile: ModelProfile) -> str:
-    """Say why no cut before the last layer is one that all devices can take."""
-    fleet = scenario.fleet()
-    within = allowed_by_leakage(scenario, profile)[:, :-1]
-    fits = allowed_by_memory(fleet, profile)[:, :-1]
-    if not within.size:
-        return f"{profile.name} has one layer and cannot be split"
-    if not within.all(axis=0).any():
-        strict = int(within.sum(axis=1).argmin())
-        return (
-            f"no cut before the last layer meets the leakage limit of {fleet[strict].name}; raise "
-            "the limit"
-        )
-    if not fits.all(axis=0).any():
-        small = int(fits.sum(axis=1).argmin())
-        return f"not even the first part of the model fits into the memory of {fleet[small].name}"
-    deep, short = int(within.sum(axis=1).argmin()), int(fits.sum(axis=1).argmin())
-    return (
-        f"the cuts that the leakage limit allows ({fleet[deep].name}) are too deep for the memory "
-        f"of {fleet[short].name}; raise the limit or the memory"
-    )
 
 
 def _server_memory(scheme: str, ground: Ground, cut: int) -> float | None:

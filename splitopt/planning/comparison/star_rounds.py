@@ -41,7 +41,7 @@ class Ground:
     def of(cls, scenario: Scenario, profile: ModelProfile) -> Ground:
         """Build the tables; priorities do not count, rounds are compared in plain seconds."""
         tables = tables_from_scenario(scenario, profile)
-        plain = {"curves": None, "priority": None, "seconds_per_joule": None}
+        plain = dict.fromkeys(("curves", "priority", "seconds_per_joule", "budgets"))
         return cls(scenario, profile, CutAndResources(**tables | plain, objective="makespan"))
 
     def energy(self, cuts: IntArray) -> float | None:

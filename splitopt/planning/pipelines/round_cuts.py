@@ -12,9 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from splitopt.errors import InfeasibleError
 from splitopt.planning.pipelines.cuts import Pair, between
 from splitopt.planning.pipelines.proving import proved
+from splitopt.problems.limits import allowed_by_leakage, check_leakage
 from splitopt.problems.pipeline_partition import PipelinePartition
 from splitopt.problems.pipeline_partition.tables import (
     Cuts,
@@ -48,7 +51,7 @@ def choose_round_cuts(scenario: Scenario, profile: ModelProfile, objective: str)
     Raises
     ------
     InfeasibleError
-        No pair fits into the owners' memory, or none has a feasible pipeline.
+        No pair is within the owners' limits, or none has a feasible pipeline.
     SolveError
         The solver ended without a proof.
     """
@@ -85,6 +88,19 @@ def choose_round_cuts(scenario: Scenario, profile: ModelProfile, objective: str)
     return RoundCuts(best[1], best[0], len(waiting), solved)
 
 
+def _within_leakage(
+    scenario: Scenario, profile: ModelProfile, every: list[Cuts], stated: int | None
+) -> list[Cuts]:
+    """Keep the pairs whose first cut, where activations leave an owner, every device allows."""
+    if stated is not None:
+        check_leakage(scenario, profile, stated, "pipeline.first_cut")
+    within = np.asarray(allowed_by_leakage(scenario, profile).all(axis=0))
+    kept = [cuts for cuts in every if within[cuts.first - 1]]
+    if every and not kept:
+        check_leakage(scenario, profile, every[-1].first, "pipeline.first_cut at its latest")
+    return kept
+
+
 def _pairs(scenario: Scenario, profile: ModelProfile) -> Iterator[Cuts]:
     """Give the pairs that the scenario allows and the owners can hold."""
     total = profile.layer_count
@@ -93,6 +109,7 @@ def _pairs(scenario: Scenario, profile: ModelProfile) -> Iterator[Cuts]:
     lasts = range(2, total) if last is None else [last]
     every = [Cuts(a, b) for a in firsts for b in lasts if a < b]
     limits = [device.memory for device in scenario.devices if device.memory is not None]
+    every = _within_leakage(scenario, profile, every, first)
     if not every:
         raise InfeasibleError(
             "no pair of cuts leaves a layer to the nodes; take an earlier first_cut or a later "

@@ -143,12 +143,23 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
     def from_scenario(
         cls, scenario: Scenario, profile: ModelProfile | None = None, objective: str = "round"
     ) -> ClusterAndSpectrum:
-        """Build the problem of a scenario with ``spectrum`` and ``clusters``, at its cut."""
+        """Build the problem of a scenario with ``spectrum`` and ``clusters``, at its cut.
+
+        Raises
+        ------
+        InputError
+            Something is missing, or the cut is left open.
+        InfeasibleError
+            A limit of leakage or memory does not allow the cut.
+        """
         from splitopt.latency.cell import cell_of, cell_seconds, cut_index
+        from splitopt.problems.limits import check_cluster_cut
 
         profile = profile or scenario.load_model()
         _, clusters = cell_of(scenario)
-        seconds = cell_seconds(scenario, profile, cut_index(profile, clusters.cut))
+        cut = cut_index(profile, clusters.cut)
+        seconds = cell_seconds(scenario, profile, cut)
+        check_cluster_cut(scenario, profile, cut)
         return cls.from_seconds(seconds, scenario, objective)
 
     @classmethod

@@ -35,8 +35,9 @@ class CvxpyModel(Formulation):
     objective
         ``cvxpy.Minimize``.
     constraints
-        ``one_cut`` and, where some cuts are not, ``allowed``; ``"miqp"`` adds ``total_roots`` and
-        ``squares``; ``"misocp"`` adds ``service``, ``budget`` and, for the makespan, ``deadline``.
+        ``one_cut`` and, where some cuts are not, ``allowed``; ``side_budget NAME`` for each budget
+        of the problem; ``"miqp"`` adds ``total_roots`` and ``squares``; ``"misocp"`` adds
+        ``service``, ``budget`` and, for the makespan, ``deadline``.
     relaxed
         Whether a device may mix its cuts.
     total
@@ -90,6 +91,12 @@ def build_cvxpy(
     constraints = {"one_cut": cp.sum(x, axis=1) == 1}
     if not problem.allowed.all():
         constraints["allowed"] = x[~problem.allowed] == 0
+    if (budgets := problem.budgets) is not None:
+        use, limit = budgets.table() / budgets.scale, budgets.limit / budgets.scale
+        rows = [cp.sum(cp.multiply(use[:, :, b], x)) <= limit[b] for b in range(len(budgets))]
+        constraints |= {
+            f"side_budget {name}": row for name, row in zip(budgets.names, rows, strict=True)
+        }
     on_device = cp.sum(cp.multiply(numbers.device, x), axis=1)
     roots = [cp.sum(cp.multiply(numbers.roots[:, :, r], x), axis=1) for r in range(3)]
     if chosen == "miqp":
@@ -145,6 +152,7 @@ def cvxpy_size(problem: CutAndResources, formulation: str | None = None) -> Size
     problem = problem.plain
     n, pairs = problem.devices, problem.devices * problem.layers
     banned = int((~problem.allowed).sum())
+    banned += 0 if problem.budgets is None else len(problem.budgets)
     if choose_formulation(problem, formulation) == "miqp":
         return Size(pairs + 4 + 5, n + banned + 3 + 5, 1, True)
     cones, makespan = 3 * n, problem.objective == "makespan"

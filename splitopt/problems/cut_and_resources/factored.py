@@ -12,10 +12,11 @@ from splitopt.errors import InputError
 from splitopt.problems.arrays import number_table
 from splitopt.problems.base import BoolArray, FloatArray, IntArray, check_keys, check_objective
 from splitopt.problems.cut_and_resources import tradeoffs
+from splitopt.problems.cut_and_resources.budgets import Budgets, read_budgets
 from splitopt.problems.cut_and_resources.factors import Factors
 from splitopt.problems.cut_and_resources.problem import TIMES, CutAndResources
 
-FIELDS = ("weights", *tradeoffs.FIELDS)
+FIELDS = ("weights", *tradeoffs.FIELDS, "budgets")
 
 
 class FactoredCutAndResources(CutAndResources):
@@ -31,7 +32,8 @@ class FactoredCutAndResources(CutAndResources):
     factors
         The data, see `Factors`.
     objective, **optional
-        As for `CutAndResources`; arrays have shape (N,). There are no ``curves``.
+        As for `CutAndResources`; arrays have shape (N,), and the ``use`` of ``budgets`` has a row
+        for each class, shape (C, L). There are no ``curves``.
     """
 
     def __init__(self, factors: Factors, objective: str = "sum", **optional: Any) -> None:
@@ -46,6 +48,11 @@ class FactoredCutAndResources(CutAndResources):
             object.__setattr__(self, "weights", weights)
         for field, value in tradeoffs.read_fields(self).items():
             object.__setattr__(self, field, value)
+        shape, member = (
+            (factors.classes, factors.layers),
+            None if factors.single else factors.member,
+        )
+        object.__setattr__(self, "budgets", read_budgets(self.budgets, "budgets", shape, member))
 
     factors: Factors
 
@@ -69,13 +76,19 @@ class FactoredCutAndResources(CutAndResources):
 
     def data(self) -> dict[str, Any]:
         """Give the data of the instance file."""
-        weights = {} if self.weights is None else {"weights": self.weights}
-        return {"factors": self.factors.data()} | weights | tradeoffs.stated_fields(self)
+        optional = {"weights": self.weights, "budgets": self.budgets and self.budgets.data()}
+        kept = {field: value for field, value in optional.items() if value is not None}
+        return {"factors": self.factors.data()} | kept | tradeoffs.stated_fields(self)
 
     def with_objective(self, objective: str) -> FactoredCutAndResources:
         """Give the same problem under another objective; the data are shared."""
         optional = {field: getattr(self, field) for field in FIELDS}
         return type(self)(self.factors, objective, **optional)
+
+    def with_budgets(self, budgets: Budgets | None) -> FactoredCutAndResources:
+        """Give the same problem with other budgets, or none."""
+        optional = {field: getattr(self, field) for field in FIELDS} | {"budgets": budgets}
+        return type(self)(self.factors, self.objective, **optional)
 
     @property
     def devices(self) -> int:
@@ -135,6 +148,8 @@ class FactoredCutAndResources(CutAndResources):
         """Give the same problem, as tables, with other allowed cuts (N, L)."""
         tables = {name: getattr(self, name) for name in TIMES}
         optional = {name: getattr(self, name) for name in FIELDS}
+        if self.budgets is not None:
+            optional["budgets"] = self.budgets.expanded()
         return CutAndResources(**tables, allowed=allowed, objective=self.objective, **optional)
 
     @cached_property
@@ -146,11 +161,12 @@ class FactoredCutAndResources(CutAndResources):
         factors = self.factors.expanded()
         one = np.ones(factors.classes)
         factor = one if self.priority is None else self.priority
+        kept = {"weights": self.weights, "budgets": self.budgets and self.budgets.expanded()}
         terms = {part: [(part, factor)] for part in (range(4) if self.shared_links else (2, 3))}
         if not self.shared_links:
             terms[3] += [(0, factor), (1, factor)]
         if not priced:
-            return type(self)(factors.combined(terms), self.objective, weights=self.weights)
+            return type(self)(factors.combined(terms), self.objective, **kept)
         assert self.device_w is not None  # read_fields() saw to it
         assert self.radio_w is not None
         price = 1.0 if self.objective == "energy" else self.seconds_per_joule
@@ -160,4 +176,4 @@ class FactoredCutAndResources(CutAndResources):
         else:
             terms[3][0] = (3, factor + price * self.device_w)
             terms[3].append((1, price * self.radio_w))
-        return type(self)(factors.combined(terms), "sum", weights=self.weights)
+        return type(self)(factors.combined(terms), "sum", **kept)

@@ -28,12 +28,19 @@ class Fleet:
         Shape (C,): how many devices are in each class.
     member
         Shape (N,): the class of each device.
+    use
+        Shape (C, L, B): what a device uses of B budgets, as a part of what they allow in all; None
+        if there are none that could be exceeded.
+    budgets
+        The names of these budgets.
     """
 
     roots: FloatArray
     device_s: FloatArray
     count: IntArray
     member: IntArray
+    use: FloatArray | None = None
+    budgets: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, problem: CutAndResources) -> Fleet:
@@ -42,26 +49,21 @@ class Fleet:
         The square roots stand for the seconds: two times so close that their roots round to the
         same number are told apart by no formula here.
         """
+        if problem.budgets is not None:
+            from splitopt.problems.cut_and_resources.budget_fleet import budget_fleet
+
+            return budget_fleet(problem)
         shape = (problem.devices, problem.layers)
         rows = np.empty((*shape, 4))
         rows[:, :, :3] = problem.roots
         rows[:, :, 3] = problem.device_s
-        rows += 0.0  # a negative zero becomes zero, so that equal numbers are equal bytes
         rows[~problem.allowed] = (0.0, 0.0, 0.0, np.inf)
-        flat = rows.reshape(shape[0], -1)
-        keys = flat.view(np.dtype((np.void, flat.itemsize * flat.shape[1]))).ravel()
-        _, first, member, count = np.unique(
-            keys, return_index=True, return_inverse=True, return_counts=True
-        )
-        order = np.argsort(first, kind="stable")
-        rank = np.empty_like(order)
-        rank[order] = np.arange(len(order))
-        kept = rows if len(first) == shape[0] else rows[first[order]]
+        kept, count, member = merged(rows)
         return cls(
             np.ascontiguousarray(kept[:, :, :3]),
             np.ascontiguousarray(kept[:, :, 3]),
-            np.asarray(count[order], dtype=np.int64),
-            np.asarray(rank[member], dtype=np.int64),
+            count,
+            member,
         )
 
     @property
@@ -93,7 +95,12 @@ class Fleet:
     def part(self, classes: IntArray) -> Fleet:
         """Give some classes as a fleet of their own, whose devices have no order."""
         return Fleet(
-            self.roots[classes], self.device_s[classes], self.count[classes], self.member[:0]
+            self.roots[classes],
+            self.device_s[classes],
+            self.count[classes],
+            self.member[:0],
+            None if self.use is None else self.use[classes],
+            self.budgets,
         )
 
     def cuts(self, counts: IntArray) -> IntArray:
@@ -104,3 +111,27 @@ class Fleet:
         cuts = np.empty(len(self.member), dtype=np.int64)
         cuts[np.argsort(self.member, kind="stable")] = listed
         return cuts
+
+
+def merged(rows: FloatArray) -> tuple[FloatArray, IntArray, IntArray]:
+    """Count the devices whose rows (N, L, K) are equal, in the order in which they come.
+
+    Returns
+    -------
+    The rows of the classes (C, L, K), the devices of each (C,), and the class of each device (N,).
+    """
+    rows += 0.0  # a negative zero becomes zero, so that equal numbers are equal bytes
+    flat = rows.reshape(len(rows), -1)
+    keys = flat.view(np.dtype((np.void, flat.itemsize * flat.shape[1]))).ravel()
+    _, first, member, count = np.unique(
+        keys, return_index=True, return_inverse=True, return_counts=True
+    )
+    order = np.argsort(first, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    kept = rows if len(first) == len(rows) else rows[first[order]]
+    return (
+        kept,
+        np.asarray(count[order], dtype=np.int64),
+        np.asarray(rank[member], dtype=np.int64),
+    )

@@ -23,6 +23,10 @@ rotated cone share * seconds >= (sum_l alpha x)^2, the perspective of the quotie
                 latency[n] <= round_time                          deadline (makespan)
 
 The factor N only keeps all numbers near one: shares are about 1/N.
+
+Both have one linear row per side budget b of the problem, in units of its limit:
+
+                sum_nl use[n, l, b] x[n, l] <= limit[b]           side_budget
 """
 
 from __future__ import annotations
@@ -60,12 +64,16 @@ class Coefficients:
         The (device, cut) pairs that are allowed: device from 0, cut from 1.
     served
         The (device, resource) pairs for which some allowed cut needs the resource.
+    side
+        Side budget -> use by pair, as a part of its limit where that is above 0, and the limit, 1
+        or 0, in the same unit.
     """
 
     roots: FloatArray
     device: FloatArray
     pairs: list[tuple[int, int]]
     served: list[tuple[int, str]]
+    side: dict[str, tuple[dict[tuple[int, int], float], float]]
 
     @classmethod
     def of(cls, problem: CutAndResources, unit_s: float) -> Coefficients:
@@ -77,7 +85,7 @@ class Coefficients:
         allowed = problem.allowed
         roots = np.where(allowed[:, :, None], problem.roots / math.sqrt(unit_s), 0.0)
         device = np.where(allowed, problem.device_s / unit_s, 0.0)
-        return cls(roots, device, _pairs(problem), _served(problem))
+        return cls(roots, device, _pairs(problem), _served(problem), _side(problem))
 
     @property
     def used(self) -> list[str]:
@@ -214,12 +222,13 @@ def model_size(problem: CutAndResources, formulation: str | None = None) -> Size
     chosen = choose_formulation(problem, formulation)
     pairs, served = int(problem.allowed.sum()), _served(problem)
     used = len({resource for _, resource in served})
+    side = 0 if problem.budgets is None else len(problem.budgets)
     if chosen == "miqp":
-        return Size(pairs + used, problem.devices + used, 0, used > 0)
+        return Size(pairs + used, problem.devices + used + side, 0, used > 0)
     deadlines = problem.devices if problem.objective == "makespan" else 0
     return Size(
         pairs + 3 * len(served) + (deadlines > 0),
-        problem.devices + len(served) + used + deadlines,
+        problem.devices + len(served) + used + deadlines + side,
         len(served),
         bool(served),
     )
@@ -227,6 +236,22 @@ def model_size(problem: CutAndResources, formulation: str | None = None) -> Size
 
 def _pairs(problem: CutAndResources) -> list[tuple[int, int]]:
     return [(int(n), int(column) + 1) for n, column in np.argwhere(problem.allowed)]
+
+
+def _side(
+    problem: CutAndResources,
+) -> dict[str, tuple[dict[tuple[int, int], float], float]]:
+    budgets = problem.budgets
+    if budgets is None:
+        return {}
+    use, pairs = budgets.table() / budgets.scale, _pairs(problem)
+    return {
+        name: (
+            {(n, cut): float(use[n, cut - 1, b]) for n, cut in pairs},
+            float(budgets.limit[b] / budgets.scale[b]),
+        )
+        for b, name in enumerate(budgets.names)
+    }
 
 
 def _served(problem: CutAndResources) -> list[tuple[int, str]]:

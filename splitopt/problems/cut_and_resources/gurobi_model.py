@@ -89,6 +89,9 @@ def build_gurobi(
     x = dict(model.addVars(numbers.pairs, vtype=gurobipy.GRB.BINARY, name="x"))
     for n, cuts in numbers.cuts_of().items():
         model.addConstr(gurobipy.quicksum(x[n, cut] for cut in cuts) == 1, name=f"one_cut[{n}]")
+    for name, (use, limit) in numbers.side.items():
+        used = gurobipy.quicksum(part * x[pair] for pair, part in use.items())
+        model.addConstr(used <= limit, name=f"side_budget[{name}]")
     if chosen == "miqp":
         parts = _add_totals(model, x, numbers)
     else:

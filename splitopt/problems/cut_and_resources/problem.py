@@ -22,6 +22,7 @@ from splitopt.problems.base import (
     check_objective,
 )
 from splitopt.problems.cut_and_resources import tradeoffs
+from splitopt.problems.cut_and_resources.budgets import Budgets, read_budgets, why_over_budget
 from splitopt.problems.cut_and_resources.curves import read_curves
 from splitopt.problems.cut_and_resources.decision import SHARES, CutAndResourcesDecision
 from splitopt.problems.cut_and_resources.shares import (
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from splitopt.scenario import Scenario
 
 TIMES = ("download_s", "upload_s", "server_s", "device_s")
-OPTIONAL = ("weights", "curves", *tradeoffs.FIELDS)
+OPTIONAL = ("weights", "curves", *tradeoffs.FIELDS, "budgets")
 PHASES = ("download", "device", "upload", "server")
 
 
@@ -77,6 +78,9 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         False where every device has a downlink and an uplink of its own: no share divides its
         ``download_s`` and ``upload_s``, and its round takes
         ``download + upload + server/share + device`` seconds.
+    budgets
+        Optional: a list of mappings with ``name``, ``use``, shape (N, L), and ``limit``: what all
+        devices' cuts use together is at most the limit. Kept as `Budgets`.
 
     Raises
     ------
@@ -100,6 +104,7 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
     radio_w: FloatArray | None = None
     seconds_per_joule: float | None = None
     shared_links: bool | None = None
+    budgets: Budgets | None = None
 
     def __post_init__(self) -> None:
         check_objective(self.objective, (*self.objectives, *tradeoffs.PRICED), "")
@@ -114,6 +119,8 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
             object.__setattr__(self, "weights", weights)
         if self.curves is not None:
             object.__setattr__(self, "curves", read_curves(self.curves, "curves", *shape))
+        sizes = (shape[0], shape[1])
+        object.__setattr__(self, "budgets", read_budgets(self.budgets, "budgets", sizes))
         for field, value in tradeoffs.read_fields(self).items():
             object.__setattr__(self, field, value)
 
@@ -184,6 +191,7 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         """Give the arrays of the instance file."""
         fields = {field: getattr(self, field) for field in (*TIMES, "allowed")}
         optional = {field: getattr(self, field) for field in ("weights", "curves")}
+        optional["budgets"] = self.budgets and self.budgets.data()
         kept = {field: value for field, value in optional.items() if value is not None}
         return fields | kept | tradeoffs.stated_fields(self)
 
@@ -277,6 +285,8 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
             return found
         if banned := int(np.sum(~self.permits(decision.cut))):
             found["cut_not_allowed"] = float(banned)
+        if self.budgets is not None:
+            found |= self.budgets.violations(decision.cut)
         if starved := int(np.sum(~np.isfinite(self.latencies(decision)))):
             found["device_without_a_needed_share"] = float(starved)
         return found
@@ -285,11 +295,15 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         """Give the same problem, as tables, with other allowed cuts (N, L)."""
         return replace(self, allowed=allowed)
 
+    def with_budgets(self, budgets: Budgets | None) -> CutAndResources:
+        """Give the same problem with other budgets, or none."""
+        return replace(self, budgets=budgets)
+
     def infeasibility(self) -> str | None:
-        """Name the devices that may use no cut at all."""
+        """Name the devices that may use no cut at all, or a budget that no cuts can keep."""
         stuck = self.stuck()
         if stuck.size == 0:
-            return None
+            return why_over_budget(self)
         shown = ", ".join(str(n) for n in stuck[:8]) + (", ..." if stuck.size > 8 else "")
         return (
             f"{stuck.size} of {self.devices} devices have no allowed cut (index {shown}); "

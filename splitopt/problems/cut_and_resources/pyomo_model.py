@@ -52,7 +52,8 @@ class PyomoModel(Formulation):
     ----------
     model
         All formulations have the binaries ``x[n, l]`` (devices from 0, cuts from 1, allowed pairs
-        only), ``device_time[n]``, ``one_cut[n]`` and ``objective``. ``"miqp"`` has ``total[r]`` and
+        only), ``device_time[n]``, ``one_cut[n]``, ``objective`` and, with budgets,
+        ``side_budget[name]``. ``"miqp"`` has ``total[r]`` and
         ``total_roots[r]``; ``"misocp"`` has ``share[n, r]``, ``seconds[n, r]``, ``root[n, r]``,
         ``roots[n, r]``, ``service[n, r]``, ``budget[r]``, ``latency[n]`` and, for the makespan,
         ``round_time`` and ``deadline[n]``. Resources r are ``"download"``, ``"upload"`` and
@@ -101,7 +102,19 @@ def _model_of_cuts(numbers: Coefficients) -> Any:
     model.device_time = pyo.Expression(
         cuts, rule=lambda m, n: sum(numbers.device_time(n, cut) * m.x[n, cut] for cut in cuts[n])
     )
+    if numbers.side:
+        model.side_budget = pyo.Constraint(
+            list(numbers.side), rule=lambda m, name: _side_row(m, *numbers.side[name])
+        )
     return model
+
+
+def _side_row(model: Any, use: dict[tuple[int, int], float], limit: float) -> Any:
+    """Give the row of a side budget; one that uses nothing is always kept."""
+    import pyomo.environ as pyo
+
+    used = [part * model.x[pair] for pair, part in use.items() if part]
+    return sum(used) <= limit if used else pyo.Constraint.Skip
 
 
 def _add_totals(model: Any, numbers: Coefficients) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from splitopt.errors import InfeasibleError
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources.fleet import Fleet
 from splitopt.problems.cut_and_resources.measures import principal
@@ -29,6 +30,11 @@ def root_bound(problem: CutAndResources) -> float:
         return float("inf")
     from splitopt.problems.cut_and_resources.bulk import LARGE, Bulk
 
+    if problem.budgets is not None:
+        try:
+            return solve_root(problem.objective, Fleet.of(problem)).bound
+        except InfeasibleError:
+            return float("inf")
     if problem.devices * problem.layers <= LARGE:
         return solve_root(problem.objective, Fleet.of(problem)).bound
     return bulk_bound(problem.objective, Bulk.of(problem))
@@ -63,8 +69,13 @@ def solve_root(
     watch
         Told the best bound so far after every pass; it stops the work by returning True.
     prices
-        Shape (3,): prices to start from, as `prices_of` gives them for a similar problem.
+        Shape (3,): prices to start from, as `prices_of` gives them for a similar problem. Not used
+        with budgets.
     """
+    if fleet.use is not None:
+        from splitopt.problems.cut_and_resources.relaxation_budget import budget_root
+
+        return budget_root(objective, fleet, watch)
     if objective == "sum":
         return sum_root(fleet, watch, prices)
     return makespan_root(fleet, watch, prices)
@@ -79,4 +90,4 @@ def prices_of(objective: str, fleet: Fleet, root: Root) -> FloatArray:
     """
     if objective == "sum":
         return root.price[:3]
-    return max(root.bound - fleet.earliest(), 0.0) * principal(root.price) ** 2
+    return max(root.bound - fleet.earliest(), 0.0) * principal(root.price[:6]) ** 2

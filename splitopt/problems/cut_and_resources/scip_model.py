@@ -78,6 +78,10 @@ def build_scip(problem: CutAndResources, formulation: str | None, unit_s: float)
     x = {(n, cut): model.addVar(f"x[{n},{cut}]", vtype="B") for n, cut in numbers.pairs}
     for n, cuts in numbers.cuts_of().items():
         model.addCons(pyscipopt.quicksum(x[n, cut] for cut in cuts) == 1, f"one_cut[{n}]")
+    for name, (use, limit) in numbers.side.items():
+        used = [part * x[pair] for pair, part in use.items() if part]
+        if used:
+            model.addCons(pyscipopt.quicksum(used) <= limit, f"side_budget[{name}]")
     cost = model.addVar("cost", lb=0.0)
     model.setObjective(cost, "minimize")
     if chosen == "miqp":

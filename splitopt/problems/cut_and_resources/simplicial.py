@@ -54,13 +54,15 @@ class Root:
         A valid lower bound on the objective.
     price
         The prices that prove it: shape (4,), (p, 1), for the sum; shape (6,), a packed matrix, for
-        the makespan.
+        the makespan; and behind these one for each budget of the fleet.
     columns
         Vectors of cuts (C,), 0-based, one per class, whose mixture solves the relaxed problem.
     weights
         The mixture, one weight per column.
     passes
         Passes over the devices.
+    weight
+        Shape (B,): the weights of the budgets in the measure that was minimised.
     """
 
     bound: float
@@ -68,6 +70,7 @@ class Root:
     columns: list[IntArray]
     weights: FloatArray
     passes: int
+    weight: FloatArray | None = None
 
 
 def minimise(

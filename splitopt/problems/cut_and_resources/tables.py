@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from splitopt.errors import InputError
 from splitopt.latency.split_federated import phase_curves, phase_seconds
-from splitopt.problems.base import BoolArray, FloatArray
+from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources.factors import Factors
+from splitopt.problems.limits import allowed_by_leakage, allowed_by_memory, server_budget
 from splitopt.profiles import ModelProfile
-from splitopt.scenario import Device, Scenario
+from splitopt.scenario import Scenario
 
 GROUPED = 100_000
 """From this many devices on, the groups of a scenario are kept as classes with a count."""
@@ -24,7 +24,8 @@ def tables_from_scenario(scenario: Scenario, profile: ModelProfile) -> dict[str,
     The ``weights``, shape (N,), are the batch sizes, where every device states one; the same goes
     for the powers. The ``curves`` are those of the profile through the latency model, where it has
     them for all its columns. A ``priority`` that is not stated is 1; ``shared_links`` is
-    ``links.shared``.
+    ``links.shared``. The memory of the server is a budget: it holds a copy of its part for every
+    device.
     """
     seconds = phase_seconds(scenario, profile)
     fleet = scenario.fleet()
@@ -44,6 +45,7 @@ def tables_from_scenario(scenario: Scenario, profile: ModelProfile) -> dict[str,
         "radio_w": _if_all([scenario.link(device, "uplink").transmit_power for device in fleet]),
         "seconds_per_joule": scenario.tradeoff.seconds_per_joule,
         "shared_links": scenario.links.shared,
+        "budgets": None if (budget := server_budget(scenario, profile)) is None else [budget],
     }
 
 
@@ -60,7 +62,7 @@ def factors_from_scenario(
     tables.pop("curves")
     four = tuple(tables.pop(name) for name in ("download_s", "upload_s", "server_s", "device_s"))
     factors = Factors.of_tables(four, tables.pop("allowed"), count)
-    whole = {name: tables.pop(name) for name in ("seconds_per_joule", "shared_links")}
+    whole = {name: tables.pop(name) for name in ("seconds_per_joule", "shared_links", "budgets")}
     optional = {
         name: None if value is None else np.repeat(value, count) for name, value in tables.items()
     }
@@ -70,42 +72,3 @@ def factors_from_scenario(
 def _if_all(values: Sequence[float | None]) -> FloatArray | None:
     """Give the values as an array, None if one is missing."""
     return None if None in values else np.array(values, dtype=np.float64)
-
-
-def leakage_limits(scenario: Scenario) -> FloatArray:
-    """Shape (N,): every device's own limit, else the scenario's, else infinity."""
-    shared = scenario.privacy.leakage_limit
-    limits = [
-        shared if device.leakage_limit is None else device.leakage_limit
-        for device in scenario.fleet()
-    ]
-    return np.array([np.inf if limit is None else limit for limit in limits])
-
-
-def allowed_by_leakage(scenario: Scenario, profile: ModelProfile) -> BoolArray:
-    """Shape (N, L): the cuts whose leakage is within the limit (DP-MORA C1); all without one."""
-    limits = leakage_limits(scenario)
-    if np.isinf(limits).all():
-        return np.ones((limits.size, profile.layer_count), dtype=np.bool_)
-    if profile.leakage is None:
-        raise InputError(
-            f"leakage_limit is {limits.min():g}, but the profile {profile.name!r} has no leakage "
-            "for its cuts; take another profile, add 'leakage' to it, or drop the limit"
-        )
-    return np.asarray(profile.leakage <= limits[:, None])
-
-
-def allowed_by_memory(fleet: list[Device], profile: ModelProfile) -> BoolArray:
-    """Shape (N, L): the cuts whose device part fits into the device's memory while it trains.
-
-    Known only where the device states its memory and batch size and the profile has a memory
-    table; elsewhere every cut is allowed.
-    """
-    allowed = np.ones((len(fleet), profile.layer_count), dtype=np.bool_)
-    fixed, per_sample = profile.device_memory_fixed_bytes, profile.device_memory_per_sample_bytes
-    if fixed is None or per_sample is None:
-        return allowed
-    for row, device in zip(allowed, fleet, strict=True):
-        if device.memory is not None and device.batch_size is not None:
-            row[:] = fixed + device.batch_size * per_sample <= device.memory
-    return allowed

@@ -190,4 +190,5 @@ def _rebuilt(
         objective=objective,
         weights=problem.weights,
         curves=curves,
+        budgets=problem.budgets,
     )

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from splitopt.distributions import Trace
-from splitopt.errors import InfeasibleError, InputError
+from splitopt.errors import InputError
 from splitopt.latency.cell import cell_of, cell_seconds, cut_index, signal_ratios
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
 from splitopt.problems.cluster_and_spectrum.problem import TIMES
 from splitopt.problems.cut_under_uncertainty.blocks import SHARED, Blocks
 from splitopt.problems.cut_under_uncertainty.drawn import Generator
+from splitopt.problems.limits import check_cluster_cut, cluster_cuts
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
 from splitopt.scenario.varying import COMPUTE, SNR
@@ -23,15 +24,15 @@ def source_from_scenario(
 ) -> tuple[tuple[str, ...], Generator]:
     """Give the names of the cuts and the generator of their rounds.
 
-    The cuts are all of the model that meet the leakage limit, or the one that ``clusters.cut``
-    names.
+    The cuts are all of the model that meet the limits of leakage and memory, or the one that
+    ``clusters.cut`` names.
 
     Raises
     ------
     InputError
         A section is missing, or a device has no speed or signal that could vary.
     InfeasibleError
-        No cut meets the leakage limit.
+        No cut meets the limits, or not the one that is named.
     """
     spectrum, clusters = cell_of(scenario)
     varying = scenario.distributions
@@ -80,22 +81,11 @@ def source_from_scenario(
 
 
 def _cuts(scenario: Scenario, profile: ModelProfile, cut: int | str) -> list[int]:
-    if cut != "auto":
-        return [cut_index(profile, cut)]
-    limit = scenario.privacy.leakage_limit
-    every = list(range(1, profile.layer_count + 1))
-    if limit is None or profile.leakage is None:
-        return every
-    allowed = [cut for cut in every if profile.leakage[cut - 1] <= limit]
-    if not allowed:
-        least = int(profile.leakage.argmin())
-        guess = ", which is a guess" if "leakage" in profile.guesses() else ""
-        raise InfeasibleError(
-            f"no cut of {profile.name} meets the leakage limit {limit:g}; the lowest that can be "
-            f"reached is {profile.leakage[least]:.6g} at cut {least + 1}{guess}: raise the "
-            "limit to that"
-        )
-    return allowed
+    if cut == "auto":
+        return cluster_cuts(scenario, profile, last=True)
+    named = cut_index(profile, cut)
+    check_cluster_cut(scenario, profile, named)
+    return [named]
 
 
 def _speeds(scenario: Scenario) -> Any:

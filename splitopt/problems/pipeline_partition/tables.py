@@ -11,13 +11,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from splitopt.errors import InputError
+from splitopt.errors import InfeasibleError, InputError
 from splitopt.latency.layer_seconds import LayerSeconds, layer_seconds
 from splitopt.latency.split_federated import link_rate
 from splitopt.problems.base import FloatArray
+from splitopt.problems.limits import check_leakage
 from splitopt.profiles import ModelProfile, layer_memory_bytes
 from splitopt.scenario import Scenario
 from splitopt.scenario.nodes import AUTO
+from splitopt.units import readable_bytes
 
 BITS = 8.0
 
@@ -48,10 +50,15 @@ def tables_from_scenario(
     InputError
         No compute nodes, cuts that are not stated or out of range, devices with different batch
         sizes, a machine with unmeasured layers, or a memory formula that the profile cannot serve.
+    InfeasibleError
+        The stated cuts are above a limit of leakage or memory of an owner.
     """
     if not scenario.nodes:
         raise InputError("nodes: there are none, and this problem asks who of them hosts what")
-    first, last = cuts or stated_cuts(scenario, profile)
+    if cuts is None:
+        cuts = stated_cuts(scenario, profile)
+        check_owners(scenario, profile, cuts)
+    first, last = cuts
     batch = batch_size(scenario)
     seconds = node_seconds(scenario, profile, Cuts(first, last))
     memory = _memory(scenario, profile)[first:last]
@@ -192,6 +199,21 @@ def owner_memory(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> float
     """Bytes that an owner's first and last part take."""
     memory = _memory(scenario, profile)
     return math.fsum([*memory[: cuts.first].tolist(), *memory[cuts.last :].tolist()])
+
+
+def check_owners(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> None:
+    """Raise `InfeasibleError` where a limit of an owner does not allow the stated cuts."""
+    check_leakage(scenario, profile, cuts.first, "pipeline.first_cut")
+    need = owner_memory(scenario, profile, cuts)
+    short = [d for d in scenario.devices if d.memory is not None and d.memory < need]
+    if short:
+        least = min(short, key=lambda device: device.memory or 0.0)
+        raise InfeasibleError(
+            f"an owner's layers, the first {cuts.first} and the last "
+            f"{profile.layer_count - cuts.last}, need {readable_bytes(need)} and {least.name} has "
+            f"{readable_bytes(least.memory or 0.0)}; take an earlier first_cut, a later last_cut, "
+            "smaller batches or more memory"
+        )
 
 
 def links_of(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> dict[str, Any]:

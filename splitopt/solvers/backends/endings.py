@@ -88,7 +88,17 @@ class NoDecisionError(BackEndError):
     """A back end says that its model has no solution at all."""
 
 
-_NO_SOLUTION = frozenset({"infeasible", "INFEASIBLE", "provenInfeasible"})
+_NO_SOLUTION = frozenset(
+    {
+        "infeasible",
+        "INFEASIBLE",
+        "provenInfeasible",
+        "inforunbd",
+        "INF_OR_UNBD",
+        "infeasibleOrUnbounded",
+    }
+)
+"""No model here is unbounded: it minimises times, which are not negative."""
 
 
 def conclude(

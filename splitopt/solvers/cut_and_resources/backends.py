@@ -8,13 +8,17 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from splitopt.errors import InfeasibleError
 from splitopt.problems.cut_and_resources import CutAndResources
+from splitopt.problems.cut_and_resources.budget_fleet import over_all_budgets
+from splitopt.problems.cut_and_resources.budgets import repaired
 from splitopt.problems.cut_and_resources.cvxpy_model import cvxpy_size
 from splitopt.problems.cut_and_resources.decision import CutAndResourcesDecision
 from splitopt.problems.cut_and_resources.formulation import Formulation, model_size
 from splitopt.problems.gurobi_environment import silent_environment
 from splitopt.results import StopReason
 from splitopt.solvers.backends.cvxpy import run_cvxpy
+from splitopt.solvers.backends.endings import NoDecisionError
 from splitopt.solvers.backends.gurobi import run_gurobi
 from splitopt.solvers.backends.licence import licence_problem, size_refusal
 from splitopt.solvers.backends.pyomo import run_pyomo
@@ -31,8 +35,11 @@ def prepared(problem: CutAndResources) -> tuple[CutAndResources, float]:
     """
     alone = problem.download_s + problem.upload_s + problem.server_s + problem.device_s
     alone = np.where(problem.allowed, alone, np.inf)
-    reached = problem.evaluate(problem.complete(alone.argmin(axis=1) + 1))
-    kept = problem.allowed & (alone <= reached * (1 + 1e-9))
+    cuts = repaired(problem, alone.argmin(axis=1) + 1, alone)
+    reached = problem.evaluate(problem.complete(alone.argmin(axis=1) + 1 if cuts is None else cuts))
+    kept = problem.allowed
+    if cuts is not None:  # a plan within all budgets: no cut is needed that is slower alone
+        kept = kept & (alone <= reached * (1 + 1e-9))
     unit = reached / problem.devices if problem.objective == "sum" else reached
     return problem.restricted(kept), unit or 1.0
 
@@ -46,10 +53,21 @@ class _BackEnd(Solver[CutAndResources]):
     kind: ClassVar[Kind] = "exact"
 
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
-        """Build the model, let the back end solve it, and complete its cuts."""
+        """Build the model, let the back end solve it, and complete its cuts.
+
+        Raises
+        ------
+        InfeasibleError
+            The back end says that no cuts keep all budgets together.
+        """
         if (reason := search.stop()) is not None:
             return reason
-        return self._solve(*prepared(problem), search)
+        try:
+            return self._solve(*prepared(problem), search)
+        except NoDecisionError:
+            if problem.budgets is None:
+                raise
+            raise InfeasibleError(over_all_budgets(problem)) from None
 
     @abstractmethod
     def _solve(self, problem: CutAndResources, unit_s: float, search: Search) -> StopReason:

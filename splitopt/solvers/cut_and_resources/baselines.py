@@ -49,6 +49,13 @@ class _Baseline(Solver[CutAndResources]):
         lacking = without_weights(problem) if self.proportional else None
         return lacking or self._no_cuts(problem)
 
+    @staticmethod
+    def _over(problem: CutAndResources, cuts: IntArray) -> str | None:
+        """Name the budgets that prescribed cuts (N,) exceed, None if they keep all."""
+        if problem.budgets is None or not (over := problem.budgets.violations(cuts)):
+            return None
+        return f"prescribes cuts that exceed {' and '.join(over)}"
+
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
         """Propose the one plan of the rule."""
         cuts = self._cuts(problem, search)
@@ -74,7 +81,7 @@ class _FullModel(_Baseline):
     def _no_cuts(self, problem: CutAndResources) -> str | None:
         stuck = np.flatnonzero(~problem.allowed[:, -1])
         if not stuck.size:
-            return None
+            return self._over(problem, np.full(problem.devices, problem.layers))
         return (
             f"needs the last cut to be allowed for every device; device {stuck[0]} may not use it"
         )
@@ -84,15 +91,25 @@ class _FullModel(_Baseline):
 
 
 class _OneCut(_Baseline):
-    """FederSplit: the shallowest cut that is allowed for all devices."""
+    """FederSplit: the shallowest cut that is allowed for all devices and keeps all budgets."""
 
     def _no_cuts(self, problem: CutAndResources) -> str | None:
-        common = problem.allowed.all(axis=0)
-        return None if common.any() else "needs a cut that is allowed for every device"
+        if not problem.allowed.all(axis=0).any():
+            return "needs a cut that is allowed for every device"
+        common = self._common(problem)
+        return None if common.size else "needs one cut for all devices that keeps all budgets"
 
     def _cuts(self, problem: CutAndResources, search: Search) -> IntArray:  # noqa: ARG002
-        first = int(problem.allowed.all(axis=0).argmax()) + 1
-        return np.full(problem.devices, first, dtype=np.int64)
+        return np.full(problem.devices, self._common(problem)[0], dtype=np.int64)
+
+    @staticmethod
+    def _common(problem: CutAndResources) -> IntArray:
+        """Give the cuts, 1..L, that all devices can take together."""
+        cuts = np.flatnonzero(problem.allowed.all(axis=0)) + 1
+        if problem.budgets is None:
+            return cuts
+        every = np.repeat(cuts[:, None], problem.devices, axis=1)
+        return np.asarray(cuts[problem.budgets.excess(every) == 0])
 
 
 @dataclass(frozen=True)
@@ -130,7 +147,7 @@ class _OptimizedCuts(_Baseline):
             return f"has {len(self.cuts)} cuts for {problem.devices} devices"
         if not all(1 <= cut <= problem.layers for cut in self.cuts):
             return f"has cuts outside 1..{problem.layers}"
-        return None
+        return self._over(problem, np.array(self.cuts, dtype=np.int64))
 
     def _cuts(self, problem: CutAndResources, search: Search) -> IntArray | None:
         if not isinstance(self.cuts, str):

@@ -6,7 +6,7 @@ The shares of a vector of cuts are never searched: `CutAndResources.complete` kn
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -80,12 +80,20 @@ class Evaluations:
         What to evaluate, and the run to report to.
     limit
         Most vectors to evaluate; None for no limit.
+
+    A vector that exceeds a budget is worth more than any that keeps them all, and the more the
+    further it exceeds them, so that searches find their way back.
     """
 
     problem: CutAndResources
     search: Search
     limit: int | None = None
     best: float = math.inf
+    worst: float = field(init=False, default=math.inf)
+
+    def __post_init__(self) -> None:
+        if self.problem.budgets is not None:
+            self.worst = _most(self.problem)
 
     def __call__(self, cuts: IntArray) -> FloatArray:
         """Give the objective, shape (K,), of vectors of cuts (K, N) under their best shares.
@@ -123,11 +131,21 @@ class Evaluations:
     def _evaluate(self, cuts: IntArray) -> FloatArray:
         values = optimal_values(self.problem, cuts)
         self.search.iterations += len(cuts)
+        if self.problem.budgets is not None:
+            excess = self.problem.budgets.excess(cuts)
+            values = np.where(excess > 0, self.worst * (2 + excess), values)
         first = int(values.argmin())
-        if values[first] < self.best:
+        if values[first] < min(self.best, 2 * self.worst):
             self.best = float(values[first])
             self.search.propose(self.problem.complete(cuts[first]))
         return values
+
+
+def _most(problem: CutAndResources) -> float:
+    """Give a value that no vector of cuts exceeds, above 0."""
+    roots = np.where(problem.allowed[:, :, None], problem.roots, 0.0).max(axis=1).sum(axis=0)
+    device = np.where(problem.allowed, problem.device_s, 0.0).max(axis=1)
+    return float(roots @ roots + device.sum()) * (1 + 1e-9) or 1.0
 
 
 def optimal_values(problem: CutAndResources, cuts: IntArray) -> FloatArray:

@@ -10,8 +10,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from splitopt.errors import InfeasibleError
 from splitopt.problems.base import IntArray
 from splitopt.problems.cut_and_resources import CutAndResources
+from splitopt.problems.cut_and_resources.budget_fleet import over_all_budgets
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cut_and_resources.cut_vectors import CutVectors, Evaluations, Stopped
@@ -49,13 +51,21 @@ class Enumerate(Solver[CutAndResources]):
         return too_many(count, "vectors of cuts", "max_vectors", self.max_vectors)
 
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
-        """Walk through all vectors in blocks and propose every improvement."""
+        """Walk through all vectors in blocks and propose every improvement.
+
+        Raises
+        ------
+        InfeasibleError
+            No cuts keep all budgets together.
+        """
         evaluate = Evaluations(problem, search)
         try:
             for cuts in _blocks(CutVectors.of(problem)):
                 evaluate(cuts)
         except Stopped as stopped:
             return stopped.reason
+        if problem.budgets is not None and search.best is None:
+            raise InfeasibleError(over_all_budgets(problem))
         search.prove(search.objective)
         return "proved"
 

@@ -8,11 +8,19 @@ from typing import ClassVar
 
 import numpy as np
 
+from splitopt.errors import InfeasibleError
+from splitopt.problems.base import IntArray
 from splitopt.problems.cut_and_resources import CutAndResources
+from splitopt.problems.cut_and_resources.budget_fleet import over_all_budgets
+from splitopt.problems.cut_and_resources.fleet import Fleet
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cut_and_resources.cut_vectors import CutVectors, Evaluations, Stopped
+from splitopt.solvers.cut_and_resources.exact.feasible import within_budgets
 from splitopt.solvers.options import check_whole
+
+_LISTED = 16_384
+"""A node of the search for a first vector with at most so many plans is gone through."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +43,25 @@ class Metaheuristic(Solver[CutAndResources]):
         check_whole("max_evaluations", self.max_evaluations, 1)
 
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
-        """Propose a random vector of cuts, prove the bound, and search."""
+        """Propose a random vector of cuts, prove the bound, and search.
+
+        With budgets the first vector is one that keeps them, near the random one.
+
+        Raises
+        ------
+        InfeasibleError
+            No cuts keep all budgets together.
+        """
         vectors = CutVectors.of(problem)
         evaluate = Evaluations(problem, search, self.max_evaluations)
         try:
-            evaluate(vectors.cuts(vectors.draw(search.rng, 1)))
+            first = vectors.cuts(vectors.draw(search.rng, 1))
+            if problem.budgets is not None:
+                kept = _within(problem, first[0], search)
+                if kept is None:
+                    return search.stop() or "converged"
+                first = kept[None]
+            evaluate(first)
             if len(vectors.free) == 0:
                 search.prove(search.objective)
                 return "proved"
@@ -56,3 +78,13 @@ class Metaheuristic(Solver[CutAndResources]):
         self, vectors: CutVectors, evaluate: Evaluations, rng: np.random.Generator
     ) -> None:
         """Evaluate better and better vectors until `evaluate` raises `Stopped` or none is left."""
+
+
+def _within(problem: CutAndResources, cuts: IntArray, search: Search) -> IntArray | None:
+    """Give cuts (N,) that keep all budgets, None if the run is stopped before they are found."""
+    found = within_budgets(
+        problem, Fleet.of(problem), cuts, _LISTED, lambda: search.stop() is not None
+    )
+    if found is None and search.stop() is None:
+        raise InfeasibleError(over_all_budgets(problem))
+    return found

@@ -14,6 +14,7 @@ import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources import CutAndResources
+from splitopt.problems.cut_and_resources.budgets import repaired
 from splitopt.problems.cut_and_resources.problem import decision_from_shares
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
@@ -44,14 +45,18 @@ def fastest_cuts(problem: CutAndResources, shares: FloatArray) -> IntArray:
     """Give every device's fastest allowed cut (N,), 1..L, for its shares (N, 3) of the resources.
 
     A device without a share of a resource cannot use the cuts that need it; of two equally fast
-    cuts the shallower is taken.
+    cuts the shallower is taken. Where they exceed a budget, devices move to other cuts, those first
+    that lose least for what they free, see `repaired`.
     """
     latency = problem.device_s.copy()
     for i, seconds in enumerate((problem.download_s, problem.upload_s, problem.server_s)):
         share = np.broadcast_to(shares[:, i, None], seconds.shape)
         slow = np.divide(seconds, share, out=np.full_like(seconds, np.inf), where=share > 0)
         latency += np.where(seconds > 0, slow, 0.0)
-    return np.asarray(np.where(problem.allowed, latency, np.inf).argmin(axis=1) + 1)
+    latency = np.where(problem.allowed, latency, np.inf)
+    cuts = np.asarray(latency.argmin(axis=1) + 1)
+    kept = repaired(problem, cuts, latency)
+    return cuts if kept is None else kept
 
 
 def propose_rule(

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
+from splitopt.errors import InfeasibleError
 from splitopt.problems.arrays import number_table
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
+from splitopt.problems.cut_and_resources.budget_fleet import SLACK, over_all_budgets
+from splitopt.problems.cut_and_resources.budget_measure import BudgetMeasure
+from splitopt.problems.cut_and_resources.budgets import repaired
 from splitopt.problems.cut_and_resources.bulk import LARGE, Bulk
 from splitopt.problems.cut_and_resources.fleet import Fleet
 from splitopt.problems.cut_and_resources.measures import EigenvalueMeasure, Measure, SumMeasure
 from splitopt.problems.cut_and_resources.relaxation import prices_of, solve_root
+from splitopt.problems.cut_and_resources.relaxation_makespan import deadline_costs, quadratic
+from splitopt.problems.cut_and_resources.relaxation_sum import sum_costs
 from splitopt.problems.cut_and_resources.simplicial import Root
 from splitopt.results import OPTIMAL_GAP, StopReason
 from splitopt.solvers.base import Kind, Search, Solver
+from splitopt.solvers.cut_and_resources.exact.feasible import within_budgets
 from splitopt.solvers.cut_and_resources.exact.large import solve_large
 from splitopt.solvers.cut_and_resources.exact.local import improve, rounded
 from splitopt.solvers.cut_and_resources.exact.space import Space, undecided
@@ -78,8 +85,28 @@ class Exact(Solver[CutAndResources]):
         """Give the prices as an array (3,)."""
         return None if self.prices is None else np.array(self.prices, dtype=np.float64)
 
+    def refusal(self, problem: CutAndResources) -> str | None:
+        """Refuse budgets of more classes and cuts than fit into tables."""
+        if problem.budgets is None:
+            return None
+        classes = len(problem.budgets.use)
+        if classes * problem.layers <= _MOST_HELD:
+            return None
+        return (
+            f"cannot take budgets of {classes:,} classes times {problem.layers} cuts, at most "
+            f"{_MOST_HELD:,} in all: it holds them in tables; count equal devices in 'factors'"
+        )
+
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
-        """Prove the optimum, or stop when asked to."""
+        """Prove the optimum, or stop when asked to.
+
+        Raises
+        ------
+        InfeasibleError
+            No cuts keep all budgets together.
+        """
+        if problem.budgets is not None:
+            return _Run(self, problem, search, Fleet.of(problem)).run()
         if problem.devices * problem.layers <= self.chunk_above:
             return _Run(self, problem, search, Fleet.of(problem)).run()
         bulk = Bulk.of(problem)
@@ -110,10 +137,12 @@ class _Run:
         self.is_sum = problem.objective == "sum"
         self.measure: Measure = SumMeasure() if self.is_sum else EigenvalueMeasure()
         self.nodes = 0
+        self.cost: FloatArray | None = None
+        """What each class (C, L) pays for a cut beside the budgets: by it plans are repaired."""
 
     def run(self) -> StopReason:
         search, fleet = self.search, self.fleet
-        self._offer(_one_each(fleet, fleet.fastest_alone()))
+        self._begin()
         search.details["nodes"] = 0
         if (reason := search.stop()) is not None:
             return reason
@@ -121,9 +150,12 @@ class _Run:
         search.iterations += root.passes
         search.details["prices"] = prices_of(self.problem.objective, fleet, root).tolist()
         search.prove(root.bound)
+        if root.weight is not None:
+            self._price_budgets(root, root.weight)
         for column in root.columns:
-            self._offer(_one_each(fleet, column))
-        self._offer(rounded(root.columns, root.weights, fleet.count, fleet.device_s.shape[1]))
+            self._offer(_one_each(fleet, column), repair=True)
+        mixed = rounded(root.columns, root.weights, fleet.count, fleet.device_s.shape[1])
+        self._offer(mixed, repair=True)
         search.details["root_gap"] = search.gap
         while True:
             if (reason := search.stop()) is not None:
@@ -164,10 +196,51 @@ class _Run:
     def _halted(self) -> bool:
         return self.search.stop() is not None
 
-    def _offer(self, counts: IntArray) -> bool:
-        """Propose counts (C, L) and tell whether they are the best so far."""
-        before = self.search.objective
-        self.search.propose(self.problem.complete(self.fleet.cuts(counts)))
+    def _begin(self) -> None:
+        """Propose a first plan; raise if no cuts keep all budgets."""
+        fleet, problem = self.fleet, self.problem
+        first = _one_each(fleet, fleet.fastest_alone())
+        if fleet.use is None:
+            self._offer(first)
+            return
+        listed = self.solver.max_listed
+        cuts = within_budgets(problem, fleet, fleet.cuts(first), listed, self._halted)
+        if cuts is not None:
+            self.search.propose(problem.complete(cuts))
+        elif self.search.stop() is None:
+            raise InfeasibleError(over_all_budgets(problem))
+
+    def _price_budgets(self, root: Root, weight: FloatArray) -> None:
+        """Take the budgets into the measure, and report what one more unit of each is worth."""
+        fleet, budgets = self.fleet, self.problem.budgets
+        assert fleet.use is not None
+        assert budgets is not None
+        self.measure = BudgetMeasure(self.measure, weight)
+        bare = replace(fleet, use=None)
+        if self.is_sum:
+            self.cost = sum_costs(bare, root.price[:4])
+            rooms = dict(zip(budgets.names, budgets.room, strict=True))
+            self.search.details["budget_prices"] = {
+                name: float(price / rooms[name])
+                for name, price in zip(fleet.budgets, root.price[4:], strict=True)
+            }
+        else:
+            service, usable = bare.service(max(root.bound, bare.earliest()) * (1 + 1e-9))
+            self.cost = deadline_costs(quadratic(bare.roots, root.price[:6]), service, usable)
+
+    def _offer(self, counts: IntArray, repair: bool = False) -> bool:
+        """Propose counts (C, L) and tell whether they are the best so far.
+
+        Counts that exceed a budget are not proposed, or first repaired.
+        """
+        before, cuts = self.search.objective, self.fleet.cuts(counts)
+        used = 0.0 if self.fleet.use is None else np.einsum("cl,clb->b", counts, self.fleet.use)
+        if np.all(used <= 1 + SLACK):
+            self.search.propose(self.problem.complete(cuts))
+        elif repair and self.cost is not None:
+            kept = repaired(self.problem, cuts, self.cost[self.fleet.member])
+            if kept is not None:
+                self.search.propose(self.problem.complete(kept))
         return self.search.objective < before
 
     def _offer_used(self, used: IntArray) -> bool:
@@ -190,7 +263,7 @@ class _Run:
             if space is None:
                 return None
             used = space.used(self._incumbent())
-            self._offer(space.counts(self._improved(space, used, root, _LONG)))
+            self._offer(space.counts(self._improved(space, used, root, _LONG)), repair=True)
             if not self.search.objective < before * (1 - 1e-12):
                 break
         return space

@@ -34,9 +34,11 @@ def best_of_all(
     for row, choices in enumerate(options):
         totals = (totals[:, None] + choices @ space.vector[row]).reshape(-1, totals.shape[1])
     index, value = measure.smallest(totals)
-    place = np.unravel_index(index, [len(choices) for choices in options])
-    used = np.array([choices[i] for choices, i in zip(options, place, strict=True)])
-    return used.reshape(space.shape), value
+    used = []
+    for choices in reversed(options):  # by hand: numpy has no more than 64 dimensions
+        index, i = divmod(index, len(choices))
+        used.append(choices[i])
+    return np.array(used[::-1]).reshape(space.shape), value
 
 
 def _sizes(space: Space, limits: Limits) -> list[int]:

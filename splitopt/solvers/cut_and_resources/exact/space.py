@@ -9,6 +9,7 @@ import numpy as np
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
 from splitopt.problems.cut_and_resources.fleet import Fleet
 from splitopt.problems.cut_and_resources.measures import EPS, dyad
+from splitopt.problems.cut_and_resources.relaxation_budget import use_costs
 from splitopt.problems.cut_and_resources.relaxation_makespan import deadline_costs, quadratic
 from splitopt.problems.cut_and_resources.relaxation_sum import sum_costs
 
@@ -91,11 +92,15 @@ def vectors(fleet: Fleet, deadline: float | None) -> tuple[FloatArray, BoolArray
     if deadline is None:
         usable = np.isfinite(fleet.device_s)
         device = np.where(usable, fleet.device_s, 0.0)
-        return np.concatenate((fleet.roots, device[:, :, None]), axis=2), usable
+        return _with_use(fleet, np.concatenate((fleet.roots, device[:, :, None]), axis=2)), usable
     service, usable = fleet.service(deadline)
     scaled = dyad(fleet.roots) / np.where(service > 0, service, 1.0)[:, :, None]
     scaled[~usable] = 0.0
-    return scaled, usable
+    return _with_use(fleet, scaled), usable
+
+
+def _with_use(fleet: Fleet, vector: FloatArray) -> FloatArray:
+    return vector if fleet.use is None else np.concatenate((vector, fleet.use), axis=2)
 
 
 def undecided(
@@ -153,16 +158,19 @@ def _fixed_total(
     cuts = decided.argmax(axis=1)[:, None, None]
     alpha = np.take_along_axis(settled.roots, cuts, axis=1)
     device = np.take_along_axis(settled.device_s, cuts[:, :, 0], axis=1)
-    chosen = Fleet(alpha, device, settled.count, settled.member)
+    use = None if settled.use is None else np.take_along_axis(settled.use, cuts, axis=1)
+    chosen = Fleet(alpha, device, settled.count, settled.member, use)
     return np.asarray(settled.count @ vectors(chosen, deadline)[0][:, 0])
 
 
 def _costs(fleet: Fleet, deadline: float | None, price: FloatArray) -> tuple[FloatArray, BoolArray]:
     """Give the cost (C, L) of each cut at the prices, and whether it can be used."""
     if deadline is None:
-        return sum_costs(fleet, price), np.isfinite(fleet.device_s)
-    service, usable = fleet.service(deadline)
-    return deadline_costs(quadratic(fleet.roots, price), service, usable), usable
+        cost, usable = sum_costs(fleet, price), np.isfinite(fleet.device_s)
+    else:
+        service, usable = fleet.service(deadline)
+        cost = deadline_costs(quadratic(fleet.roots, price[:6]), service, usable)
+    return cost if fleet.use is None else cost + use_costs(fleet, price), usable
 
 
 def _groups(cut: IntArray, high: IntArray, vector: FloatArray) -> list[IntArray]:

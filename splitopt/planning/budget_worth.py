@@ -1,0 +1,53 @@
+"""What a plan of `CutAndResources` uses of its budgets, and what more of them would be worth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from splitopt.driver import solve
+from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
+
+_MORE = 0.01
+"""By how much a budget is raised, relatively, to see what that is worth."""
+_LOOK_S = 5.0
+"""How long at most to look for the best plan without budgets."""
+
+
+def budget_rows(
+    problem: CutAndResources, decision: CutAndResourcesDecision
+) -> list[dict[str, Any]]:
+    """Give a row per budget: ``used`` and ``limit``, and what a larger limit would save.
+
+    ``per_percent`` is what 1 % more saves of the relaxed objective, in which devices may mix their
+    cuts: one plan or another needs a certain amount at once. ``without`` is the best plan without
+    any budget: what it uses of this one, and what it saves of the objective.
+    """
+    budgets = problem.budgets
+    if budgets is None:
+        return []
+    used = budgets.used(decision.cut)
+    value = problem.evaluate(decision)
+    free = solve(problem.with_budgets(None), "exact", time_limit_s=_LOOK_S)
+    best = free.decision if isinstance(free.decision, CutAndResourcesDecision) else None
+    # a plan without budgets that is no better than this one needs no more than this one
+    at_will = decision if best is None or not free.objective < value else best
+    least = problem.plain.bound()
+    rows = []
+    for b, name in enumerate(budgets.names):
+        limit = budgets.limit.copy()
+        limit[b] *= 1 + _MORE
+        raised = problem.with_budgets(replace(budgets, limit=limit)).plain
+        rows.append(
+            {
+                "name": name,
+                "used": float(used[b]),
+                "limit": float(budgets.limit[b]),
+                "per_percent": max(0.0, least - raised.bound()),
+                "without": {
+                    "used": float(budgets.used(at_will.cut)[b]),
+                    "saves": max(0.0, value - problem.evaluate(at_will)),
+                },
+            }
+        )
+    return rows

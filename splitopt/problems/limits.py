@@ -1,0 +1,343 @@
+"""The limits that a scenario states, on leakage and memory, and the cuts that they leave.
+
+Every problem takes its limits from here, so that one scenario means the same in all of them. A
+limit binds (the cut is not allowed, or refused by name), or `unchecked` says why it cannot be
+checked with what is known.
+
+* A device's own ``leakage_limit`` counts before that of ``privacy``. Where all devices cut at the
+  same layer, the cut must be within the limit of every one of them (DP-MORA C1, CPSL Eq. 26).
+* A device holds its part of the model for one mini-batch while it trains.
+* A server that has a copy of its part for every device, as in SplitFedV1 and DP-MORA, holds the
+  parameters behind the device's cut, their gradients and the device's saved tensors, for all
+  devices at once; one with a single copy holds the saved tensors of the samples it works on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from splitopt.errors import InfeasibleError, InputError
+from splitopt.problems.base import BoolArray, FloatArray
+from splitopt.profiles import ModelProfile
+from splitopt.profiles.memory import server_parts
+from splitopt.profiles.provenance import GUESS
+from splitopt.scenario import Device, Scenario
+from splitopt.units import readable_bytes
+
+SERVER_MEMORY = "server memory"
+"""Name of the budget that the memory of a server with copies is."""
+
+
+def leakage_limits(scenario: Scenario) -> FloatArray:
+    """Shape (N,): every device's own limit, else the scenario's, else infinity."""
+    shared = scenario.privacy.leakage_limit
+    limits = [
+        shared if device.leakage_limit is None else device.leakage_limit
+        for device in scenario.fleet()
+    ]
+    return np.array([np.inf if limit is None else limit for limit in limits])
+
+
+def allowed_by_leakage(scenario: Scenario, profile: ModelProfile) -> BoolArray:
+    """Shape (N, L): the cuts whose leakage is within the limit (DP-MORA C1); all without one.
+
+    Raises
+    ------
+    InputError
+        There is a limit, and the profile has no leakage to compare it with.
+    """
+    limits = leakage_limits(scenario)
+    if np.isinf(limits).all():
+        return np.ones((limits.size, profile.layer_count), dtype=np.bool_)
+    if profile.leakage is None:
+        raise InputError(
+            f"leakage_limit is {limits.min():g}, but the profile {profile.name!r} has no leakage "
+            "for its cuts; take another profile, add 'leakage' to it, or drop the limit"
+        )
+    return np.asarray(profile.leakage <= limits[:, None])
+
+
+def device_memory_bytes(device: Device, profile: ModelProfile) -> FloatArray | None:
+    """Shape (L,): bytes of the device's part while it trains a mini-batch; None if unknown."""
+    fixed, per_sample = profile.device_memory_fixed_bytes, profile.device_memory_per_sample_bytes
+    if fixed is None or per_sample is None or device.batch_size is None:
+        return None
+    return np.asarray(fixed + device.batch_size * per_sample)
+
+
+def allowed_by_memory(fleet: Sequence[Device], profile: ModelProfile) -> BoolArray:
+    """Shape (N, L): the cuts whose device part fits into the device's memory while it trains.
+
+    Where that is not known every cut is allowed, see `unchecked`.
+    """
+    allowed = np.ones((len(fleet), profile.layer_count), dtype=np.bool_)
+    for row, device in zip(allowed, fleet, strict=True):
+        if device.memory is None:
+            continue
+        if (need := device_memory_bytes(device, profile)) is not None:
+            row[:] = need <= device.memory
+    return allowed
+
+
+def server_copies_bytes(scenario: Scenario, profile: ModelProfile) -> FloatArray | None:
+    """Shape (N, L): bytes that a server's copy for each device takes by cut; None if unknown."""
+    parts = server_parts(profile)
+    sizes = [device.batch_size for device in scenario.fleet()]
+    if parts is None or None in sizes:
+        return None
+    return np.asarray(parts[0] + np.array(sizes, dtype=np.float64)[:, None] * parts[1])
+
+
+def server_shared_bytes(profile: ModelProfile, samples: float) -> FloatArray | None:
+    """Shape (L,): bytes of a server with one copy that works on so many samples at once."""
+    parts = server_parts(profile)
+    return None if parts is None else np.asarray(parts[0] + samples * parts[1])
+
+
+def server_budget(scenario: Scenario, profile: ModelProfile) -> dict[str, Any] | None:
+    """Give the memory of the one server as a budget over the devices' cuts, None without one."""
+    memory = scenario.servers[0].memory if len(scenario.servers) == 1 else None
+    if memory is None or (use := server_copies_bytes(scenario, profile)) is None:
+        return None
+    return {"name": SERVER_MEMORY, "use": use, "limit": memory}
+
+
+def unchecked(scenario: Scenario, profile: ModelProfile) -> list[str]:
+    """Name the memory limits of devices and servers that cannot be checked, and why."""
+    found = []
+    known = profile.device_memory_fixed_bytes is not None
+    known = known and profile.device_memory_per_sample_bytes is not None
+    limited = [device for device in scenario.devices if device.memory is not None]
+    if limited and not known:
+        found.append(f"memory limits are not checked: {profile.name} has no memory table")
+    unsized = [device.name for device in limited if device.batch_size is None]
+    if known and unsized:
+        found.append(f"memory is not checked without a batch size: {', '.join(unsized)}")
+    servers = ", ".join(server.name for server in scenario.servers if server.memory is not None)
+    if not servers:
+        return found
+    unsized = [device.name for device in scenario.devices if device.batch_size is None]
+    if server_parts(profile) is None:
+        found.append(
+            f"the memory of {servers} is not checked: {profile.name} does not say what its layers "
+            "save (layer_saved_bytes)"
+        )
+    elif unsized:
+        found.append(
+            f"the memory of {servers} is not checked without a batch size: {', '.join(unsized)}"
+        )
+    return found
+
+
+def common_cuts(scenario: Scenario, profile: ModelProfile) -> BoolArray:
+    """Shape (L,): the cuts that every device may use, by leakage and memory."""
+    within, fits = (
+        allowed_by_leakage(scenario, profile),
+        allowed_by_memory(scenario.fleet(), profile),
+    )
+    return np.asarray((within & fits).all(axis=0))
+
+
+def check_leakage(scenario: Scenario, profile: ModelProfile, cut: int, place: str) -> None:
+    """Raise `InfeasibleError` where a cut that all devices take leaks more than one allows.
+
+    Parameters
+    ----------
+    cut
+        1..L.
+    place
+        The field that states the cut, for the message.
+    """
+    within = allowed_by_leakage(scenario, profile)
+    if within[:, cut - 1].all():
+        return
+    assert profile.leakage is not None  # allowed_by_leakage() saw to it
+    limits, fine = leakage_limits(scenario), np.asarray(within.all(axis=0))
+    strict = int(limits.argmin())
+    raise InfeasibleError(
+        f"{place} is {cut} ({profile.layers[cut - 1]}), which leaks "
+        f"{profile.leakage[cut - 1]:.6g}{_guess(profile)}, and the limit of "
+        f"{scenario.fleet()[strict].name} is "
+        f"{limits[strict]:g}; {_others(profile, fine, 'leakage', 'raise the limit')}"
+    )
+
+
+def check_common_cut(scenario: Scenario, profile: ModelProfile, cut: int, place: str) -> None:
+    """Raise `InfeasibleError` where a cut is not one that every device may use.
+
+    Parameters
+    ----------
+    cut
+        1..L.
+    place
+        The field that states the cut, for the message.
+    """
+    check_leakage(scenario, profile, cut, place)
+    fleet = scenario.fleet()
+    fits = allowed_by_memory(fleet, profile)
+    if fits[:, cut - 1].all():
+        return
+    needs = [device_memory_bytes(device, profile) for device in fleet]
+    over = [
+        (need[cut - 1] - device.memory, n)
+        for n, (device, need) in enumerate(zip(fleet, needs, strict=True))
+        if need is not None and device.memory is not None
+    ]
+    worst = max(over)[1]
+    need, memory = needs[worst], fleet[worst].memory
+    assert need is not None
+    assert memory is not None
+    raise InfeasibleError(
+        f"{place} is {cut} ({profile.layers[cut - 1]}), whose part needs "
+        f"{readable_bytes(float(need[cut - 1]))} on {fleet[worst].name}, and its memory is "
+        f"{readable_bytes(memory)}; "
+        f"{_others(profile, common_cuts(scenario, profile), 'memory', 'give it more')}"
+    )
+
+
+def why_no_common_cut(scenario: Scenario, profile: ModelProfile, last: bool = False) -> str:
+    """Say why no cut is one that all devices can take.
+
+    Parameters
+    ----------
+    last
+        Whether the last cut, behind which nothing is left for a server, counts too.
+    """
+    fleet, end = scenario.fleet(), profile.layer_count - (not last)
+    within = allowed_by_leakage(scenario, profile)[:, :end]
+    fits = allowed_by_memory(fleet, profile)[:, :end]
+    if not within.size:
+        return f"{profile.name} has one layer and cannot be split"
+    if not within.all(axis=0).any():
+        assert profile.leakage is not None  # allowed_by_leakage() saw to it
+        limits = leakage_limits(scenario)
+        strict, least = int(limits.argmin()), int(profile.leakage[:end].argmin())
+        before = "" if last else " before the last layer"
+        return (
+            f"no cut of {profile.name}{before} meets the leakage limit {limits[strict]:g} of "
+            f"{fleet[strict].name}; the lowest that can be reached is "
+            f"{profile.leakage[least]:.6g} at cut {least + 1}{_guess(profile)}: raise the limit to "
+            "that"
+        )
+    if not fits.all(axis=0).any():
+        small = int(fits.sum(axis=1).argmin())
+        return f"not even the first part of the model fits into the memory of {fleet[small].name}"
+    deep, short = int(within.sum(axis=1).argmin()), int(fits.sum(axis=1).argmin())
+    return (
+        f"the cuts that the leakage limit allows ({fleet[deep].name}) are too deep for the memory "
+        f"of {fleet[short].name}; raise the limit or the memory"
+    )
+
+
+def _guess(profile: ModelProfile) -> str:
+    return ", which is a guess" if profile.state_of("leakage") == GUESS else ""
+
+
+def _others(profile: ModelProfile, fine: BoolArray, what: str, mend: str) -> str:
+    """Say which cuts would do instead."""
+    if fine.any():
+        names = ", ".join(f"{c + 1} ({profile.layers[c]})" for c in np.flatnonzero(fine))
+        return f"cuts that would do: {names}"
+    if what == "leakage":
+        assert profile.leakage is not None
+        least = int(profile.leakage.argmin())
+        return f"no cut would do: {mend} to {profile.leakage[least]:.6g} (cut {least + 1})"
+    return f"no cut would do: {mend}"
+
+
+def check_cluster_cut(scenario: Scenario, profile: ModelProfile, cut: int) -> None:
+    """Raise where ``clusters.cut``, 1..L, is above a limit of a device or the server.
+
+    The server has one copy of its part and works on the mini-batches of one cluster at a time.
+
+    Raises
+    ------
+    InfeasibleError
+        A limit of leakage or memory does not allow the cut.
+    InputError
+        Whether the server's memory does depends on who is in which cluster.
+    """
+    check_common_cut(scenario, profile, cut, "clusters.cut")
+    sizes = _cluster_server_bytes(scenario, profile)
+    if sizes is None:
+        return
+    least, most, memory = sizes[0][cut - 1], sizes[1][cut - 1], sizes[2]
+    if most <= memory:
+        return
+    place = f"clusters.cut is {cut} ({profile.layers[cut - 1]})"
+    server = scenario.servers[0].name
+    if least <= memory:
+        raise InputError(
+            f"{place}: whether a cluster fits into the {readable_bytes(memory)} of {server} "
+            f"depends on who is in it, which is no constraint here; give {server} "
+            f"{memory_words(float(most))}, or all devices the same batch_size"
+        )
+    fine = common_cuts(scenario, profile) & (sizes[1] <= memory)
+    raise InfeasibleError(
+        f"{place}, at which {server} needs {memory_words(float(most))} for its largest cluster, "
+        f"and its memory is {readable_bytes(memory)}; "
+        f"{_others(profile, fine, 'memory', 'give it more')}"
+    )
+
+
+def cluster_cuts(scenario: Scenario, profile: ModelProfile, last: bool) -> list[int]:
+    """Give the cuts, 1..L, that all devices and the server can take in clusters.
+
+    Parameters
+    ----------
+    last
+        Whether the last cut, behind which nothing is left for a server, counts too.
+
+    Raises
+    ------
+    InfeasibleError
+        There is none.
+    InputError
+        Whether the server's memory allows a cut depends on who is in which cluster.
+    """
+    allowed = common_cuts(scenario, profile)
+    allowed[-1] &= last
+    if not allowed.any():
+        raise InfeasibleError(why_no_common_cut(scenario, profile, last))
+    sizes = _cluster_server_bytes(scenario, profile)
+    if sizes is None:
+        return [int(cut) + 1 for cut in np.flatnonzero(allowed)]
+    least, most, memory = sizes
+    for cut in np.flatnonzero(allowed & (least <= memory) & (most > memory)):
+        check_cluster_cut(scenario, profile, int(cut) + 1)
+    if not (allowed & (most <= memory)).any():
+        raise InfeasibleError(
+            f"{scenario.servers[0].name} needs {memory_words(float(most[allowed].min()))} for its "
+            f"largest cluster at the cut that needs least, and its memory is "
+            f"{readable_bytes(memory)}"
+        )
+    return [int(cut) + 1 for cut in np.flatnonzero(allowed & (most <= memory))]
+
+
+def _cluster_server_bytes(
+    scenario: Scenario, profile: ModelProfile
+) -> tuple[FloatArray, FloatArray, float] | None:
+    """Give the least and most bytes, (L,) each, that the largest cluster can take, and the memory.
+
+    Any partition has a cluster with at least the mean of all samples per cluster, and one with at
+    least as many as the smallest mini-batches that fill the largest cluster.
+    """
+    memory = scenario.servers[0].memory if len(scenario.servers) == 1 else None
+    batches = [device.batch_size for device in scenario.fleet()]
+    if memory is None or scenario.clusters is None or None in batches:
+        return None
+    sizes = scenario.clusters.all_sizes(len(batches))
+    ordered = np.sort(np.array(batches, dtype=np.float64))
+    largest = max(sizes)
+    few = max(float(ordered[:largest].sum()), float(ordered.sum()) / len(sizes), float(ordered[-1]))
+    most = server_shared_bytes(profile, float(ordered[-largest:].sum()))
+    least = server_shared_bytes(profile, few)
+    return None if least is None or most is None else (least, most, memory)
+
+
+def memory_words(size: float) -> str:
+    """Write a need for memory in GiB and in decimal units."""
+    return f"{size / 2**30:,.4g} GiB ({readable_bytes(size)})"

@@ -1,0 +1,318 @@
+"""Every field of a scenario changes the plan, or is named as not used, or is refused."""
+
+from __future__ import annotations
+
+import copy
+import re
+import typing
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pydantic import BaseModel
+
+from splitopt import InfeasibleError, InputError, Scenario, load_profile, plan
+from splitopt.planning.fields import stated_fields, unused_note
+
+KINDS = ("cut_and_resources", "cluster_and_spectrum", "cut_under_uncertainty", "pipeline_partition")
+MODEL = "resnet18-imagenet"
+
+
+def document(kind):
+    """Give a scenario with every section, whose links suit the problem."""
+    own = {"samples": 40, "batch_size": 10, "memory": "4 GiB", "leakage_limit": 0.9}
+    cell = kind in ("cluster_and_spectrum", "cut_under_uncertainty")
+    signal = {"snr_db": 20} if cell else {}
+    return {
+        "format": "splitopt-scenario",
+        "version": 1,
+        "name": "all",
+        "model": {"profile": MODEL},
+        "devices": [
+            {"name": "pi", "count": 3, "compute": "2 GFLOP/s", **own, **signal},
+            {"name": "nano", "compute": "9 GFLOP/s", **own, **signal} | {"leakage_limit": None},
+        ],
+        "links": {
+            "downlink": {} if cell else {"rate": "90 Mbit/s"},
+            "uplink": {} if cell else {"rate": "70 Mbit/s"},
+            "nodes": {"model": "uniform", "rate": "30 Mbit/s"},
+        },
+        "servers": [{"name": "edge", "compute": "1 TFLOP/s", "memory": "6 GiB"}],
+        "nodes": [
+            {"name": "slow", "compute": "20 GFLOP/s", "memory": "4 GiB"},
+            {"name": "fast", "compute": "90 GFLOP/s", "memory": "4 GiB"},
+        ],
+        "pipeline": {"first_cut": 2, "last_cut": 9},
+        "training": {"epochs": 2, "rounds": 3},
+        "privacy": {"leakage_limit": 0.9},
+        "tradeoff": {"seconds_per_joule": 0.1},
+        "spectrum": {"subcarriers": 8, "bandwidth": "1 MHz"},
+        "clusters": {"size": 2, "cut": 3},
+        "distributions": {
+            "samples": 4,
+            "compute": {"kind": "normal", "std_relative": 0.2, "low": "0.5 GFLOP/s"},
+            "snr": {"kind": "normal", "std_db": 2},
+        },
+    }
+
+
+TRACE = {"devices": ["pi-1", "pi-2", "pi-3", "nano"]}
+SPEEDS = [[2e9, 3e9, 4e9, 5e9], [3e9, 3e9, 4e9, 9e9]]
+RATIOS = [[10, 12, 14, 20], [12, 9, 15, 22]]
+RADIO = {"transmit_power_dbm": 20, "channel_gain_db": -90, "noise_density_dbm_per_hz": -174}
+LINK = {
+    "rate": "7 Mbit/s",
+    "bandwidth": "3 MHz",
+    "transmit_power": "0.4 W",
+    "channel_gain": 1e-9,
+    "noise_density": "1e-20 W/Hz",
+    "snr": 31.0,
+}
+NORMAL = {"kind": "normal", "std_relative": 0.2, "low": "0.5 GFLOP/s"}
+NIC = {"model": "nic", "rate": "30 Mbit/s"}
+PAIRS = [["9 Mbit/s", "8 Mbit/s"], ["7 Mbit/s", "9 Mbit/s"]]
+ABSENT = object()
+
+CHANGES = {
+    "format": {"format": "other"},
+    "version": {"version": 2},
+    "model.profile": {"model": "vgg19-cifar"},
+    "model.file": {"model": {"file": "absent.json"}},
+    "model.fill": {"model.fill": "zero"},
+    "devices[].compute": {"devices.0.compute": "1 GFLOP/s"},
+    "devices[].machine": {"devices.0.machine": "d1", "devices.0.compute": None},
+    "devices[].memory": {"devices.0.memory": "3 MB"},
+    "devices[].count": {"devices.0.count": 5},
+    "devices[].samples": {"devices.0.samples": 90},
+    "devices[].batch_size": {"devices.0.batch_size": 20, "devices.1.batch_size": 20},
+    "devices[].compute_power": {"devices.0.compute_power": "3 W"},
+    "devices[].transmit_power": {"devices.0.transmit_power": "0.3 W"},
+    "devices[].channel_gain": {"devices.0.channel_gain": 1e-9},
+    "devices[].snr": {"devices.0.snr": 9.0, "devices.0.snr_db": ABSENT},
+    **{f"devices[].downlink.{k}": {f"devices.0.downlink.{k}": v} for k, v in LINK.items()},
+    **{f"devices[].uplink.{k}": {f"devices.0.uplink.{k}": v} for k, v in LINK.items()},
+    "devices[].priority": {"devices.0.priority": 5.0},
+    "devices[].leakage_limit": {"devices.1.leakage_limit": 0.1},
+    **{f"links.downlink.{k}": {f"links.downlink.{k}": v} for k, v in LINK.items()},
+    **{f"links.uplink.{k}": {f"links.uplink.{k}": v} for k, v in LINK.items()},
+    "links.nodes.model": {"links.nodes.model": "serial"},
+    "links.nodes.rate": {"links.nodes.rate": "3 Mbit/s"},
+    "links.nodes.rates": {"links.nodes": {"model": "pairwise", "rates": PAIRS}},
+    "links.nodes.latency": {"links.nodes.latency": "3 s"},
+    "links.nodes.duplex": {"links.nodes.duplex": "half"},
+    "servers[].compute": {"servers.0.compute": "20 GFLOP/s"},
+    "servers[].machine": {"servers.0.machine": "VM", "servers.0.compute": None},
+    "servers[].memory": {"servers.0.memory": "1 MB"},
+    "servers[].price_per_hour": {"servers.0.price_per_hour": 3.0},
+    "nodes[].compute": {"nodes.0.compute": "50 GFLOP/s"},
+    "nodes[].machine": {"nodes.0.machine": "VM", "nodes.0.compute": None},
+    "nodes[].memory": {"nodes.1.memory": "70 MB"},
+    "nodes[].count": {"nodes.0.count": 2},
+    "nodes[].slowdown": {"nodes.0.slowdown": 2.0},
+    "nodes[].price_per_hour": {"nodes.0.price_per_hour": 1.0},
+    "nodes[].rate": {"nodes.0.rate": "1 Mbit/s"},
+    "pipeline.first_cut": {"pipeline.first_cut": 3},
+    "pipeline.last_cut": {"pipeline.last_cut": 7},
+    "pipeline.order": {"pipeline.order": "given"},
+    "pipeline.use_all_nodes": {"pipeline.use_all_nodes": False, "nodes.0.compute": "1 MFLOP/s"},
+    "pipeline.memory": {"pipeline.memory": "adam"},
+    "training.epochs": {"training.epochs": 5},
+    "training.rounds": {"training.rounds": 9},
+    "privacy.leakage_limit": {"privacy.leakage_limit": 0.1},
+    "tradeoff.seconds_per_joule": {"tradeoff.seconds_per_joule": 7.0},
+    "spectrum.subcarriers": {"spectrum.subcarriers": 11},
+    "spectrum.bandwidth": {"spectrum.bandwidth": "2 MHz"},
+    "spectrum.fading": {"spectrum.fading": "rayleigh"},
+    "spectrum.device_model_over_full_band": {"spectrum.device_model_over_full_band": True},
+    "clusters.size": {"clusters.size": 4},
+    "clusters.sizes": {"clusters.sizes": [1, 3], "clusters.size": None},
+    "clusters.cut": {"clusters.cut": 5},
+    "clusters.gradient_batch_factor": {"clusters.gradient_batch_factor": "literal"},
+    "distributions.samples": {"distributions.samples": 7},
+    "distributions.seed": {"distributions.seed": 5},
+    "distributions.compute.kind": {
+        "distributions.compute": {"kind": "lognormal", "std_relative": 0.2}
+    },
+    "distributions.compute.mean": {"distributions.compute.mean": "3 GFLOP/s"},
+    "distributions.compute.std": {
+        "distributions.compute": {"kind": "normal", "std": "0.1 GFLOP/s", "low": "0.5 GFLOP/s"}
+    },
+    "distributions.compute.std_relative": {"distributions.compute.std_relative": 0.1},
+    "distributions.compute.low": {"distributions.compute.low": "1.9 GFLOP/s"},
+    "distributions.compute.high": {"distributions.compute.high": "9.1 GFLOP/s"},
+    "distributions.compute.outside": {
+        "distributions.compute.outside": "clip",
+        "distributions.compute.low": "1.9 GFLOP/s",
+    },
+    "distributions.compute.values": {
+        "distributions.compute": {"kind": "empirical", "values": ["1 GFLOP/s", "2 GFLOP/s"]}
+    },
+    "distributions.snr.kind": {"distributions.snr": {"kind": "uniform", "low_db": 3, "high_db": 9}},
+    "distributions.snr.mean_db": {"distributions.snr.mean_db": 11},
+    "distributions.snr.std_db": {"distributions.snr.std_db": 4},
+    "distributions.snr.low_db": {"distributions.snr.low_db": 19},
+    "distributions.snr.high_db": {"distributions.snr.high_db": 21},
+    "distributions.snr.outside": {
+        "distributions.snr.outside": "clip",
+        "distributions.snr.low_db": 19,
+    },
+    "distributions.snr.values_db": {
+        "distributions.snr": {"kind": "empirical", "values_db": [10, 20]}
+    },
+    "distributions.trace.devices": {
+        "distributions": {"trace": {"devices": ["other"], "compute_flop_per_s": [[2e9]]}}
+    },
+    "distributions.trace.compute_flop_per_s": {
+        "distributions": {"samples": 4, "trace": {**TRACE, "compute_flop_per_s": SPEEDS}}
+    },
+    "distributions.trace.snr_db": {
+        "distributions": {"samples": 4, "trace": {**TRACE, "snr_db": RATIOS}}
+    },
+    "generators": {"generators": {"seed": 1}},
+}
+"""Field -> what to change, by dotted places; ABSENT takes a field away."""
+
+LABELS = {"name", "note"}
+"""Words for people."""
+
+ELSEWHERE = {"links.shared"}
+"""Whether channels are shared is a matter of the latency models, and never said to be unused."""
+
+
+def fields(part=Scenario, place=""):
+    """Walk the schema: every leaf field, with [] for entries of lists."""
+    for name, field in part.model_fields.items():
+        inner, listed = _model_in(field.annotation)
+        path = f"{place}{name}" + ("[]" if listed else "")
+        if inner is None:
+            yield path
+        else:
+            yield from fields(inner, f"{path}.")
+
+
+def _model_in(annotation):
+    """Give the part that an annotation holds, and whether in a tuple."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, False
+    for argument in typing.get_args(annotation):
+        inner, listed = _model_in(argument)
+        if inner is not None:
+            return inner, listed or typing.get_origin(annotation) is tuple
+    return None, False
+
+
+def changed(kind, changes):
+    """Give the scenario's document with changes at dotted places."""
+    found = document(kind)
+    for place, value in changes.items():
+        *outer, last = place.split(".")
+        part = found
+        for step in outer:
+            part = part[int(step)] if isinstance(part, list) else part.setdefault(step, {})
+        if value is ABSENT:
+            part.pop(last, None)
+        else:
+            part[last] = copy.deepcopy(value)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def leaky(monkeypatch):
+    """Let the shipped model have a leakage, so that a limit is no mistake."""
+    load = Scenario.load_model
+
+    def with_leakage(self):
+        profile = load(self)
+        if profile.name != MODEL:
+            return profile
+        return replace(profile, leakage=np.linspace(0.8, 0.0, 10))
+
+    monkeypatch.setattr(Scenario, "load_model", with_leakage)
+
+
+def answer(kind, given):
+    """Give what a plan decides and predicts, and its notes."""
+    made = plan(Scenario.from_dict(given, from_file=True), problem=kind, time_limit_s=10)
+    return (made.decision, made.prediction, made.result["outcome"]), made.notes
+
+
+def named(field, notes):
+    """Whether a note says that a field, or a whole section with it, is not used."""
+    listed = [
+        entry
+        for note in notes
+        if note.startswith("not used here: ")
+        for entry in note.removeprefix("not used here: ").split(", ")
+    ]
+    return any(re.match(rf"{re.escape(entry)}([.\[]|$)", field) for entry in listed)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind if kind == KINDS[0] else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],
+)
+def test_every_field_counts_or_is_named_or_refused(kind):
+    """No field is accepted and then without an effect that is not said; none is named wrongly."""
+    base, _ = answer(kind, document(kind))
+    silent, wrong, seen = [], [], 0
+    for field, changes in CHANGES.items():
+        try:
+            found, notes = answer(kind, changed(kind, changes))
+        except (InputError, InfeasibleError):
+            continue
+        seen += 1
+        if found == base and not named(field, notes):
+            silent.append(field)
+        if found != base and len(changes) == 1 and named(field, notes):
+            wrong.append(field)
+    assert silent == []
+    assert wrong == []
+    assert seen > 60  # most changes make a scenario that is planned
+
+
+def test_a_new_field_cannot_be_forgotten():
+    """The table has every field of the schema but labels, and no other."""
+    every = set(fields())
+    assert len(every) > 100
+    labels = {field for field in every if field.split(".")[-1] in LABELS}
+    assert set(CHANGES) == every - labels - ELSEWHERE
+
+
+def test_shared_links_are_never_named():
+    """Other parts of the product read them."""
+    for kind in KINDS:
+        _, notes = answer(kind, changed(kind, {"links.shared": False}))
+        assert not named("links.shared", notes)
+
+
+def test_powers_without_energy_are_named():
+    """compute_power alone gives no energy; with transmit_power it does and is used."""
+    alone = changed("cut_and_resources", {f"devices.{i}.compute_power": "3 W" for i in (0, 1)})
+    (_, prediction, _), notes = answer("cut_and_resources", alone)
+    assert "energy_j" not in prediction
+    assert named("devices[].compute_power", notes)
+    both = {f"devices.{i}.{name}_power": "3 W" for i in (0, 1) for name in ("compute", "transmit")}
+    (_, prediction, _), notes = answer("cut_and_resources", changed("cut_and_resources", both))
+    assert "energy_j" in prediction
+    assert not named("devices[].compute_power", notes)
+    assert not named("devices[].transmit_power", notes)
+
+
+def test_notes_by_hand():
+    """Only what is stated is named, and sections as a whole; defaults are not."""
+    given = Scenario.from_dict(document("cut_and_resources"), from_file=True)
+    made = plan(given, problem="cut_and_resources")
+    (note,) = [note for note in made.notes if note.startswith("not used here")]
+    assert note == (
+        "not used here: links.nodes.model, links.nodes.rate, nodes, pipeline, tradeoff, spectrum, "
+        "clusters, distributions"
+    )
+    assert "training.epochs" in stated_fields(given)
+    plain = document("cut_and_resources")
+    for section in ("nodes", "pipeline", "tradeoff", "spectrum", "clusters", "distributions"):
+        del plain[section]
+    del plain["links"]["nodes"]
+    bare = Scenario.from_dict(plain, from_file=True)
+    assert not any("not used" in note for note in plan(bare).notes)
+    assert unused_note(bare, stated_fields(bare)) == []
+    assert load_profile(MODEL).leakage is None
