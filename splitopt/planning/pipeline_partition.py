@@ -274,8 +274,8 @@ def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:
 
 def used(scenario: Scenario, profile: ModelProfile, objective: str, solver: str) -> set[str]:  # noqa: ARG001
     """Name the fields of a scenario that the plan follows from."""
-    devices = ("count", "samples", "batch_size", "compute", "machine", "memory")
-    nodes = ("count", "compute", "machine", "slowdown", "memory")
+    devices = ("count", "samples", "batch_size", "compute", "machine", "machine_model", "memory")
+    nodes = ("count", "compute", "machine", "machine_model", "slowdown", "memory")
     links = scenario.links.nodes
     found = {
         *model_fields(scenario, profile),
