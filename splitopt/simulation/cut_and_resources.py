@@ -7,12 +7,16 @@ uploads its part of the model. Shares are its own all the time, so that nobody w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from splitopt.latency.split_federated import traffic_bits
-from splitopt.problems.base import FloatArray
+from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources import PHASES as MODEL_PHASES
 from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
+from splitopt.profiles import ModelProfile
+from splitopt.scenario import Device
 from splitopt.simulation.replay import Forecast, Replay, Setting
 from splitopt.simulation.tracks import Row, drawn, make_timeline, side_by_side
 from splitopt.timeline import Resource
@@ -112,7 +116,7 @@ def _by_task_kind(
         ):
             whole = traffic_bits(model, crossing[at], samples, epochs)
             part[:] = np.divide(alone, whole, out=np.zeros_like(whole), where=whole > 0)
-        there, back = profile.device_forward_flop[at], profile.device_backward_flop[at]
+        there, back = _both_ways(profile, setting.scenario.fleet(), at)
         forward[:] = np.divide(
             there, there + back, out=np.zeros_like(there), where=there + back > 0
         )
@@ -128,6 +132,22 @@ def _by_task_kind(
         ),
         axis=1,
     )
+
+
+def _both_ways(
+    profile: ModelProfile, fleet: Sequence[Device], at: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """Shape (N,) each: forward and backward of the devices' parts, in FLOP or measured seconds."""
+    found = []
+    for device, cut in zip(fleet, at, strict=True):
+        if device.machine is None:
+            found.append((profile.device_forward_flop[cut], profile.device_backward_flop[cut]))
+            continue
+        times = profile.machine_times(device.machine)
+        back = times.backward_s + times.update_s
+        found.append((times.forward_s[: cut + 1].sum(), back[: cut + 1].sum()))
+    there, back_again = np.array(found, dtype=np.float64).T
+    return there, back_again
 
 
 def _batches(setting: Setting, devices: int) -> tuple[list[FloatArray], str]:
