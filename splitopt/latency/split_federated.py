@@ -120,7 +120,8 @@ def task_fractions(scenario: Scenario, profile: ModelProfile, columns: Any) -> T
 
     Notes
     -----
-    Device seconds are divided like the device's work; measured ones alike.
+    Device seconds are divided like the device's work, or like its own seconds where they are
+    measured or follow from a machine model.
     """
     samples = np.array([device.samples for device in scenario.fleet()], dtype=np.float64)[:, None]
     epochs, model = scenario.training.epochs, profile.device_model_bytes[columns]
@@ -129,8 +130,24 @@ def task_fractions(scenario: Scenario, profile: ModelProfile, columns: Any) -> T
         traffic_bits(model, crossing[columns], samples, epochs)
         for crossing in (profile.gradient_bytes, profile.smashed_bytes)
     )
-    there, back = profile.device_forward_flop[columns], profile.device_backward_flop[columns]
-    return TaskFractions(_ratio(alone, down), _ratio(alone, up), _ratio(there, there + back))
+    forward = _forward_fractions(scenario, profile)
+    rows = np.arange(len(forward))[:, None]
+    return TaskFractions(_ratio(alone, down), _ratio(alone, up), forward[rows, columns])
+
+
+def _forward_fractions(scenario: Scenario, profile: ModelProfile) -> FloatArray:
+    """Shape (N, L): which part of a device's seconds at a cut is the forward pass."""
+    speeds = [device.speed for device in scenario.fleet()]
+    found: dict[SpeedSource, FloatArray] = {}
+    for speed in set(speeds):
+        if isinstance(speed, int | float):
+            there, back = profile.device_forward_flop, profile.device_backward_flop
+        else:
+            layers, message = layer_seconds(profile, speed), message_seconds(profile, speed)
+            there = np.cumsum(layers.forward) + message
+            back = np.cumsum(layers.backward) + message
+        found[speed] = _ratio(there, there + back)
+    return np.stack([found[speed] for speed in speeds])
 
 
 def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:

@@ -21,3 +21,4 @@ from splitopt.profiles.times import with_times as with_times
 from splitopt.profiles.times import write_times as write_times
 from splitopt.profiles.tracing import measure as measure
 from splitopt.profiles.tracing import trace as trace
+from splitopt.profiles.uncounted import Uncounted as Uncounted

@@ -56,6 +56,26 @@ def test_cut_and_resources_has_every_batch(saved_plan):
         assert int((forward & (timeline.owner == index)).sum()) == expected
 
 
+def test_measured_devices_compute_forward_as_long_as_was_measured():
+    """A measured machine is split by its own times: work need not be known for it."""
+    document = Scenario.load("digits-splitfed").to_dict()
+    document["model"] = {"profile": "vgg19-cifar", "fill": "flop_ratio"}
+    for section, machine in (("devices", "d1"), ("servers", "VM")):
+        for item in document[section]:
+            item.pop("compute")
+            item["machine"] = machine
+    scenario = Scenario.from_dict(document)
+    made = splitopt.plan(scenario)
+    timeline = splitopt.simulate(made).timeline
+    times = scenario.load_model().machines["d1"]
+    kind = timeline.phase == cut_and_resources.PHASES.index("device forward")
+    length = timeline.end_s - timeline.start_s
+    for index, device in enumerate(scenario.fleet()):
+        cut = made.decision["cut"][index]
+        expected = device.samples * times.forward_s[:cut].sum()
+        assert length[kind & (timeline.owner == index)].sum() == pytest.approx(expected)
+
+
 def test_cut_and_resources_without_a_scenario(random_problem):
     """From arrays alone, a device's round is four tasks."""
     problem = random_problem(seed=2)

@@ -124,10 +124,19 @@ class _Meters:
     def read(self) -> _Passes:
         return _Passes(
             tuple(one["forward"].flop for one in self.of),
-            tuple(one["backward"].flop + one["forward"].owed for one in self.of),
+            tuple(one["backward"].flop + _owed(one) for one in self.of),
             tuple({phase: one[phase].unknown for phase in PHASES} for one in self.of),
             frozenset(name for one in self.of for meter in one.values() for name in meter.applied),
         )
+
+
+def _owed(meters: Mapping[str, WorkMeter]) -> float:
+    """Return the backward work of broadcast products of a part.
+
+    A checkpoint runs them again in the backward pass, where they owe the same once more, and
+    perhaps without autograd in the forward pass, where they owe nothing.
+    """
+    return max(meters[phase].owed for phase in PHASES)
 
 
 def _work(split: SplitModel, batch: Inputs, declared: Mapping[str, Declared]) -> _Passes:

@@ -215,6 +215,30 @@ def test_a_checkpoint_runs_its_layers_again():
     assert profile.device_backward_flop[-1] == 2 * (32 + 32) + 4 * (64 + 16)
 
 
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_an_outer_product_in_a_checkpoint_owes_its_gradient_once(reentrant):
+    """4 x 3 entries, for the weight alone or for both operands; the product runs twice."""
+    from torch.utils.checkpoint import checkpoint
+
+    from splitopt.profiles import trace
+
+    class Outer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(3))
+
+        def product(self, x):
+            return (x[:, :, None] * self.weight).relu().flatten(1)
+
+        def forward(self, x):
+            return checkpoint(self.product, x, use_reentrant=reentrant)
+
+    model = nn.Sequential(nn.Linear(2, 4), Outer(), nn.Linear(12, 2))
+    profile = trace(model, torch.randn(2, 2)).profile
+    assert profile.device_forward_flop[-1] == 2 * (8 + 12 + 24)
+    assert profile.device_backward_flop[-1] == 2 * 8 + (2 * 12 + 4 * 12) + 4 * 24
+
+
 def test_work_that_contradicts_the_definition_of_a_module_is_refused(monkeypatch):
     """The count of PyTorch 2.13, which takes the weight gradient of a convolution groups times."""
     from splitopt.profiles import trace
