@@ -138,7 +138,7 @@ def _envelope(
             asked = kind.from_scenario(other, table, result.objective_name)
             return explainer.predict(asked, kept, other, table)
 
-        prediction["round_interval"] = round_interval(scenario, profile, predict)
+        prediction["round_interval"] = round_interval(result.problem, scenario, profile, predict)
     if prediction is not None and "confidence" in result.details:
         prediction["confidence"] = summary["details"]["confidence"]
     return Plan(
@@ -152,7 +152,7 @@ def _envelope(
         notes=(
             *said,
             *explainer.notes(scenario, profile),
-            *machine_notes(scenario, profile),
+            *machine_notes(result.problem, scenario, profile),
         ),
     )
 
