@@ -141,7 +141,7 @@ def _envelope(
             asked = kind.from_scenario(other, table, result.objective_name)
             return explainer.predict(asked, kept, other, table)
 
-        prediction["round_interval"] = round_interval(scenario, profile, predict)
+        prediction["round_interval"] = round_interval(result.problem, scenario, profile, predict)
     if prediction is not None and "confidence" in result.details:
         prediction["confidence"] = summary["details"]["confidence"]
     if prediction is not None and hasattr(explainer, "remarks"):
@@ -158,7 +158,7 @@ def _envelope(
             *said,
             *work_notes(profile),
             *explainer.notes(scenario, profile),
-            *machine_notes(scenario, profile),
+            *machine_notes(result.problem, scenario, profile),
             *guess_notes(scenario, profile, prediction),
             *unused_note(
                 scenario,

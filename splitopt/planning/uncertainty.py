@@ -10,7 +10,10 @@ from splitopt.profiles import Interval, ModelProfile
 from splitopt.scenario import Scenario
 from splitopt.scenario.machine import Machine
 
-SECTIONS = ("devices", "servers", "nodes")
+PIPELINE = "pipeline_partition"
+_WORK = ("convolutions", "depthwise convolutions", "matrix products")
+"""How notes name the first columns of `FEATURES`."""
+
 METHOD = (
     "the decision kept, the seconds of every machine at the low and at the high end of its "
     "interval; a round is never shorter when a machine takes longer; transfers as stated"
@@ -19,7 +22,9 @@ METHOD = (
 Predict = Callable[[Scenario, ModelProfile], dict[str, Any]]
 
 
-def round_interval(scenario: Scenario, profile: ModelProfile, predict: Predict) -> dict[str, Any]:
+def round_interval(
+    problem: str, scenario: Scenario, profile: ModelProfile, predict: Predict
+) -> dict[str, Any]:
     """Carry the intervals of the machines through to the round.
 
     Latency is monotone in the seconds of every machine, so that the round lies between the rounds
@@ -27,8 +32,8 @@ def round_interval(scenario: Scenario, profile: ModelProfile, predict: Predict) 
 
     Parameters
     ----------
-    scenario, profile
-        What was planned.
+    problem, scenario, profile
+        What was planned; machines that the problem does not use do not count.
     predict
         Gives the prediction of the decision for another scenario and profile; ``round_s`` counts.
 
@@ -39,7 +44,7 @@ def round_interval(scenario: Scenario, profile: ModelProfile, predict: Predict) 
         ``method``; or ``unknown`` with the reason.
     """
     known: dict[str, Interval] = {}
-    for section, index, machine in _machines(scenario):
+    for section, index, machine in _machines(problem, scenario):
         found = _interval(machine, profile)
         if isinstance(found, str):
             return {"unknown": f"{section}[{index}] ({machine.name}) {found}"}
@@ -53,10 +58,10 @@ def round_interval(scenario: Scenario, profile: ModelProfile, predict: Predict) 
     }
 
 
-def machine_notes(scenario: Scenario, profile: ModelProfile) -> list[str]:
+def machine_notes(problem: str, scenario: Scenario, profile: ModelProfile) -> list[str]:
     """Collect what a reader should know about the machine models of a plan."""
     found: list[str] = []
-    for section, index, machine in _machines(scenario):
+    for section, index, machine in _machines(problem, scenario):
         model = machine.machine_model
         if model is None:
             continue
@@ -67,22 +72,25 @@ def machine_notes(scenario: Scenario, profile: ModelProfile) -> list[str]:
                 f"{place} trains batches of {size}, but its machine model is for batches of "
                 f"{model.batch}; state 'machine_model: {{file: ..., batch: {size}}}'"
             )
-        if scenario.nodes and model.message_s > 0:
+        if problem == PIPELINE and model.message_s > 0:
             found.append(
                 f"{place}: the {model.message_s:g} s per message of its machine model are not in a "
                 "pipeline's plan; state them as links.nodes.latency"
             )
         works = profile.operator_counts(model.name)
         total = works.forward.sum(axis=0) + works.backward.sum(axis=0)
-        if total[1] > 0:
-            found += [f"{place}: {note}" for note in model.notes if "depthwise" in note]
+        for work, name in zip(total, _WORK, strict=False):
+            guess = f"No network that it was fitted to has {name}:"
+            if work > 0:
+                found += [f"{place}: {note}" for note in model.notes if note.startswith(guess)]
     return found
 
 
-def _machines(scenario: Scenario) -> list[tuple[str, int, Machine]]:
+def _machines(problem: str, scenario: Scenario) -> list[tuple[str, int, Machine]]:
+    """List the machines that compute in a problem: devices, and a server or the nodes."""
     return [
         (section, index, machine)
-        for section in SECTIONS
+        for section in ("devices", "nodes" if problem == PIPELINE else "servers")
         for index, machine in enumerate(getattr(scenario, section))
     ]
 
@@ -117,16 +125,15 @@ def _scaled(scenario: Scenario, profile: ModelProfile, end: str) -> tuple[Scenar
 
     def at_end(machine: Machine) -> Machine:
         model = machine.machine_model
-        if model is None:
+        if model is None or model.interval is None:  # one that the problem does not use
             return machine
-        assert model.interval is not None  # round_interval() saw to it
         return machine.model_copy(
             update={"machine_model": model.scaled(getattr(model.interval, end))}
         )
 
     parts = {
         section: tuple(at_end(machine) for machine in getattr(scenario, section))
-        for section in SECTIONS
+        for section in ("devices", "servers", "nodes")
     }
     machines = {
         name: times if times.interval is None else times.scaled(getattr(times.interval, end))

@@ -118,7 +118,7 @@ def test_a_pipeline_has_an_interval_too(tmp_path):
     """Nodes and owners at both ends; a cost per message is noted, as it is not in the plan."""
     nodes = [{"name": "n", "count": 2, **of_model(MODEL)}]
     described = document(of_model(MODEL), {"compute": "1 TFLOP/s"}, nodes=nodes)
-    del described["servers"]
+    # the server of another problem is of no matter, whatever is known of it
     for device in described["devices"]:
         device["batch_size"] = 16
     made = plan(Scenario.from_dict(described))
@@ -128,6 +128,21 @@ def test_a_pipeline_has_an_interval_too(tmp_path):
     assert any("trains batches of 16, but its machine model is for" in note for note in made.notes)
     made.save(tmp_path / "plan.json")
     assert Plan.load(tmp_path / "plan.json").prediction["round_interval"] == found
+
+
+def test_a_guess_is_noted_where_it_matters():
+    """The network has convolutions and no depthwise ones: only the first guess is of interest."""
+    guesses = tuple(
+        f"No network that it was fitted to has {words}: they count as others do, which is a guess."
+        for words in ("convolutions", "depthwise convolutions")
+    )
+    made = plan(
+        Scenario.from_dict(document(of_model(replace(MODEL, notes=guesses)), of_model(SERVER)))
+    )
+    assert [note for note in made.notes if "guess" in note] == [
+        f"devices[0] (a): {guesses[0]}",
+        f"devices[1] (b): {guesses[0]}",
+    ]
 
 
 def test_a_plan_of_an_earlier_version_is_shown():
