@@ -10,27 +10,8 @@ from torch import Tensor
 from splitopt.training.copies import Copy
 from splitopt.training.schemes.base import Client, under
 from splitopt.training.wire.pipeline.held import check_held
-from splitopt.training.wire.pipeline.timing import ACTIVATIONS, GRADIENTS
 from splitopt.training.wire.star.travelling import check_batches, expect_like
 from splitopt.training.wire.transport.errors import FrameError
-from splitopt.training.wire.transport.frames import Message
-
-
-def bytes_sent(message: Message) -> dict[str, int]:
-    """Read how many bytes of activations and gradients a party has sent.
-
-    Raises
-    ------
-    FrameError
-        They are no counts.
-    """
-    found = message.fields.get("sent")
-    if not isinstance(found, dict) or not all(
-        kind in (ACTIVATIONS, GRADIENTS) and type(size) is int and size >= 0
-        for kind, size in found.items()
-    ):
-        raise FrameError("counts of bytes that are none")
-    return found
 
 
 def check_owner(part: Copy, client: Client, tensors: Mapping[str, Tensor]) -> None:

@@ -24,11 +24,11 @@ from splitopt.training.schemes.multihop import Multihop
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.deadlines import Deadline
 from splitopt.training.wire.dropping import DevicesGoneError, Dropped
-from splitopt.training.wire.pipeline.answers import bytes_sent, check_owner
+from splitopt.training.wire.pipeline.answers import check_owner
 from splitopt.training.wire.pipeline.channels import RESERVE, RESERVED, Channels
 from splitopt.training.wire.pipeline.exchange import Link, give_back
 from splitopt.training.wire.pipeline.held import load_held, names_in, parts_of, state_of
-from splitopt.training.wire.pipeline.messages import values_in, whole_number
+from splitopt.training.wire.pipeline.messages import sent_bytes, values_in, whole_number
 from splitopt.training.wire.pipeline.timing import (
     ACTIVATIONS,
     PipelineTiming,
@@ -241,7 +241,7 @@ class Pipeline:
                 load_held(self._part(n, (j + 1,)), under(dict(states[rank].tensors), f"{n}."))
         for rank, message in [*((n + 1, messages[n]) for n in done), *states.items()]:
             rows += read_rows(message.fields.get("rows"), self._known[rank].offset.seconds)
-            for kind, size in bytes_sent(message).items():
+            for kind, size in sent_bytes(message).items():
                 self.sent_bytes[kind] += size
                 if kind == ACTIVATIONS:
                     tally.traffic.smashed += size
@@ -401,7 +401,7 @@ class Pipeline:
         """Say what is wrong with a state that a party has sent, None if it can be used."""
         try:
             read_rows(message.fields.get("rows"))
-            bytes_sent(message)
+            sent_bytes(message)
             if rank <= self.owners:
                 part = self._part(rank - 1, (0, -1))
                 check_owner(part, self.scheme.clients[rank - 1], dict(message.tensors))

@@ -12,6 +12,7 @@ from torch import Tensor
 from splitopt.training.wire.pipeline.timing import ACTIVATIONS, GRADIENTS
 from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.errors import FrameError
+from splitopt.training.wire.transport.frames import Message
 
 FIRST, LAST = "first", "last"
 """At which end of the chain an owner's connection is."""
@@ -84,3 +85,14 @@ def payloads(channels: Iterable[Channel]) -> Counter[str]:
     for channel in channels:
         total += Counter({kind: channel.sent_bytes[kind] for kind in (ACTIVATIONS, GRADIENTS)})
     return total
+
+
+def sent_bytes(message: Message) -> dict[str, int]:
+    """Read how many bytes of activations and gradients a party has sent."""
+    found = message.fields.get("sent")
+    if not isinstance(found, dict) or not all(
+        kind in (ACTIVATIONS, GRADIENTS) and type(size) is int and size >= 0
+        for kind, size in found.items()
+    ):
+        raise FrameError("counts of bytes that are none")
+    return found
