@@ -148,6 +148,11 @@ def infeasible(seed: int, layers: int, nodes: int = NODES) -> PipelinePartition:
     return _instance(rng, *_layers(rng, layers), np.resize(_SPEEDS, nodes), room=0.5)
 
 
+def owners_infeasible(seed: int, layers: int, nodes: int = NODES) -> PipelinePartition:
+    """Like `owners_none`, with half of the memory that is needed."""
+    return _with_owners(infeasible(seed, layers, nodes), seed)
+
+
 def _with_owners(problem: PipelinePartition, seed: int, shared: bool = False) -> PipelinePartition:
     """Add two groups of owners that could about fill the pipeline, the second half as fast."""
     rng = np.random.default_rng([seed, 1])
@@ -247,6 +252,7 @@ BENCHMARK = Benchmark(
             owners_none,
             owners_nic,
             infeasible,
+            owners_infeasible,
         )
     },
     size=_size,
@@ -257,7 +263,7 @@ BENCHMARK = Benchmark(
         for layers in (25, 37, 100, 300, 1000)
         for family in ("types", "speeds", "unrelated")
     ),
-    tiny=_of("types", 4, 2),
+    tiny=_of("owners_none", 4, 2),
     conformance=(
         _of("uniform", 1, 1),
         _of("uniform", 6, 3),
@@ -275,7 +281,7 @@ BENCHMARK = Benchmark(
         _of("owners_none", 6, 3),
         _of("owners_nic", 6, 3),
     ),
-    infeasible=_of("infeasible", 6, 3),
+    infeasible=_of("owners_infeasible", 6, 3),
     reference="enumerate",
     provers=("subset_dp", "enumerate"),
     library=_library,

@@ -60,7 +60,7 @@ def test_memory_binds_in_the_family_that_is_named_after_it():
 
 @pytest.mark.parametrize("family", [*BENCHMARK.families])
 def test_every_other_family_has_an_answer(family):
-    if family == "infeasible":
+    if "infeasible" in family:
         return
     for seed in range(3):
         assert solve(draw(family, seed=seed)).outcome == "optimal"
