@@ -17,7 +17,7 @@ from splitopt.scenario import Device, Scenario
 Direction = Literal["downlink", "uplink"]
 DIRECTIONS: tuple[Direction, ...] = ("downlink", "uplink")
 
-_LABELS = ("name", "note", "format", "version")
+_LABELS = ("name", "note", "format", "version", "guesses")
 _WHOLE = ("servers", "nodes", "pipeline", "spectrum", "clusters", "distributions", "tradeoff")
 """Sections that are named as a whole where nothing of them is used."""
 _OWN = ("channel_gain", "snr")

@@ -100,24 +100,14 @@ def _interval(machine: Machine, profile: ModelProfile) -> Interval | str:
     if machine.machine_model is not None:
         if machine.machine_model.interval is not None:
             return machine.machine_model.interval
-        return "has a machine model without an interval: fit it on more networks"
+        return "has a machine model without an interval; fit it on more networks"
     if machine.machine is not None:
         times = profile.machines[machine.machine]
         if times.interval is not None:
             return times.interval
-        return (
-            f"is {machine.machine!r}, whose times in {profile.name} have no interval: measure them "
-            "anew with 'splitopt profile --measure'"
-        )
-    source = (
-        f", and the work of {profile.name} is a publication's"
-        if profile.provenance.kind == "published"
-        else ""
-    )
-    return (
-        "states a speed, and how far work over that speed is from real seconds was never "
-        f"measured{source}; state 'machine' or 'machine_model'"
-    )
+        return f"is {machine.machine!r}, whose times in {profile.name} have no interval"
+    work = " and published work" if profile.provenance.kind == "published" else ""
+    return f"has a stated speed{work}, held against no measurement"
 
 
 def _scaled(scenario: Scenario, profile: ModelProfile, end: str) -> tuple[Scenario, ModelProfile]:

@@ -57,11 +57,10 @@ def _interval(prediction: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     if interval is None:  # a plan of an earlier version
         return ()
     if "unknown" in interval:
-        return (("How far a real round may be from that", f"unknown: {interval['unknown']}"),)
+        return (("A real round", f"unknown, as {interval['unknown']}"),)
     low, high = (seconds(interval[end]) for end in ("low_s", "high_s"))
     level = f"{100 * interval['level']:.0f} %"
-    words = f"{low} to {high} s ({level} for each machine: {interval['method']})"
-    return (("A real round", words),)
+    return (("A real round", f"{low} to {high} s with every machine within its {level} interval"),)
 
 
 def _content(plan: Plan, prediction: Mapping[str, Any]) -> Content:
