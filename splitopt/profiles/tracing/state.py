@@ -18,7 +18,6 @@ from splitopt.profiles.tracing.example import Inputs, fresh, resized, tensors_in
 from splitopt.profiles.tracing.quiet import SEED
 from splitopt.profiles.tracing.snapshot import Snapshot
 
-
 _FURTHER = (*range(1, 13), 99, 999, 10**6 - 1)
 """How far a counter is set on to see whether anything depends on it: every few passes, every
 hundred or thousand, and beyond a warm-up."""
