@@ -23,7 +23,7 @@ from splitopt.problems.pipeline_partition.tables import (
     owner_transfers,
 )
 from splitopt.profiles import ModelProfile
-from splitopt.profiles.memory import layer_trained
+from splitopt.profiles.memory import layer_parameters
 from splitopt.scenario import Scenario
 
 
@@ -94,7 +94,7 @@ class _Channels:
         sent, received = owner_transfers(scenario, profile, cuts)
         load = counts * batches
         self.busy_s = tuple(float(load @ way.sum(axis=1)) for way in (sent, received))
-        own = layer_trained(profile)
+        own = layer_parameters(profile)
         part = float(own[: cuts.first].sum() + own[cuts.last :].sum())
         self.averaging_s = 8 * part * float((counts / _rates(scenario)).sum())
         up, down = boundary_bytes(profile, int(scenario.devices[0].batch_size or 0))

@@ -235,8 +235,6 @@ def _way(
     ends: list[list[Occupied]] = [[] for _ in sizes]
     delays = [0.0 for _ in sizes]
     for step, number in enumerate(route.phase):
-        if number >= len(PHASES):
-            continue  # what ends a round and not a batch
         phase = PHASES[number]
         resource = route.resources[route.resource[owner, step]]
         found = Occupied(
