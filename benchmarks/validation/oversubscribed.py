@@ -24,7 +24,7 @@ SHARES = ("download_share", "upload_share", "server_share")
 
 @contextmanager
 def unchecked() -> Iterator[None]:
-    """Take plans whose shares do not fit, in this process and in those that it starts."""
+    """Open plans whose shares do not fit, in this process and in those that it starts."""
     unbound: Any = CutAndResources
     own = unbound.violations
     unbound.violations = lambda _problem, _decision: {}
@@ -37,7 +37,7 @@ def unchecked() -> Iterator[None]:
 
 
 def oversubscribed(plan: Plan, factor: float) -> Plan:
-    """Give a plan with `factor` times its shares, 1 at most each, and the latency they promise."""
+    """Return a plan with `factor` times its shares, 1 at most each, and their latency."""
     assert plan.decision is not None
     decision = {
         **plan.decision,
@@ -61,7 +61,7 @@ def rows_of(factors: Sequence[float], rounds: int = 1) -> Iterator[Row]:
 
 
 def failures(rows: Iterable[Row]) -> list[str]:
-    """Say which plan was judged wrongly: a right one refuted, or one held that does not fit."""
+    """Report which plan was judged wrongly: a right one refuted, or one held that does not fit."""
     found = []
     for row in rows:
         holds = max(abs(row["step_error"]), abs(row["whole_error"])) <= WITHIN

@@ -119,7 +119,7 @@ def layer_parameters(profile: ModelProfile) -> Array:
 
 
 def layer_trained(profile: ModelProfile) -> Array:
-    """Give the bytes of each layer's parameters that training changes, shape ``(L,)``.
+    """Return the bytes of each layer's parameters that training changes, shape ``(L,)``.
 
     Raises
     ------

@@ -64,7 +64,7 @@ class Examined:
         self.fixed = frozenset(id(tensor) for tensor in self._never_written())
 
     def wanted(self, cuts: tuple[int, ...]) -> tuple[bool, ...]:
-        """Say for each cut whether a gradient has to come back over it."""
+        """Return for each cut whether a gradient has to come back over it."""
         if cuts not in self._wanted:
             found = []
             with _ONE_AT_A_TIME, undisturbed(self._model), torch.enable_grad():
@@ -77,7 +77,7 @@ class Examined:
         return self._wanted[cuts]
 
     def _never_written(self) -> list[Tensor]:
-        """Give the tensors of the state that are neither trained nor written by a forward pass.
+        """Return the tensors of the state that are neither trained nor written by a forward pass.
 
         Batch normalisation writes its statistics without a trace in their versions, and may write
         the values that were there; so values are compared too, and its statistics are known.

@@ -56,13 +56,13 @@ def traced_sample(profile: ModelProfile) -> Sample | None:
 
 
 def type_of(model: nn.Module) -> torch.dtype | None:
-    """Give the floating-point type of a model's parameters; None if they have several, or none."""
+    """Return the floating-point type of a model's parameters; None if there is not one."""
     kinds = {tensor.dtype for tensor in model.parameters() if tensor.is_floating_point()}
     return kinds.pop() if len(kinds) == 1 else None
 
 
 def in_type_of(model: nn.Module, data: DataSet) -> DataSet:
-    """Give the data in the type of the model's numbers; as they are if it has several, or none."""
+    """Convert the data to the type of the model's numbers, if there is one."""
     kind = type_of(model)
     if kind is None or not data.train_inputs.is_floating_point():
         return data

@@ -190,7 +190,7 @@ def _difference(
 def _other_type(
     module: nn.Module, wanted: Mapping[str, Row | None], found: Mapping[str, Row | None]
 ) -> str | None:
-    """Give the type of a model's numbers if it is all that differs: every size by one factor."""
+    """Return the type of a model's numbers if it is all that differs: every size by one factor."""
     kinds = {tensor.dtype for tensor in module.parameters() if tensor.is_floating_point()}
     pairs = [
         pair

@@ -40,8 +40,11 @@ class Pass:
     def gradient(self) -> Tensor | None:
         """The gradient of the loss at the entry, after the backward of this part.
 
-        None where nothing before the entry is trained, so that nobody needs it.
+        None where nothing before the entry is trained, so that nobody needs it; zeros where the
+        loss does not depend on the entry.
         """
+        if self.entry.requires_grad and self.entry.grad is None:
+            return torch.zeros_like(self.entry)
         return self.entry.grad
 
     def backward(self, gradient: Tensor | None) -> None:

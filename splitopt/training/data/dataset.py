@@ -88,7 +88,7 @@ class DataSet:
 
 
 def as_array(tensor: Tensor) -> np.ndarray[Any, Any]:
-    """Give a tensor's values as an array; those of bfloat16, which NumPy lacks, as float32."""
+    """Return a tensor's values as an array; those of bfloat16, which NumPy lacks, as float32."""
     plain = tensor.cpu()
     return np.ascontiguousarray((plain.float() if plain.dtype == torch.bfloat16 else plain).numpy())
 

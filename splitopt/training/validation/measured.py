@@ -60,7 +60,7 @@ class Measured:
     promised_s: float | None = None
 
     def refuted(self, within: float) -> list[str]:
-        """Say what is off by more than a fraction of the prediction, the median step or the whole.
+        """Report what is off by more than a fraction: the median step, or the whole.
 
         Bytes that are not as predicted, and tasks that were never measured, refute a plan too.
         """

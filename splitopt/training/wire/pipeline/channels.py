@@ -30,7 +30,7 @@ class _Wanted(NamedTuple):
 
 
 def channel_end(leg: Leg) -> int | None:
-    """Say at which end of a leg there is a channel of all owners, 0 the sender's; None at none."""
+    """Return the end of a leg with a channel of all owners, 0 the sender's; None at neither."""
     ends = [end for end, occupied in enumerate(leg.ends) if occupied.kind == CHANNEL]
     return ends[0] if ends else None
 
@@ -55,7 +55,7 @@ class Channels:
     def reserve(
         self, fields: Mapping[str, Any], now_s: float, offset: Offset = SAME_CLOCK
     ) -> tuple[int, float]:
-        """Give the owner whose message is meant, and when it may begin.
+        """Return the owner whose message is meant, and when it may begin.
 
         Parameters
         ----------
@@ -97,7 +97,7 @@ class Channels:
 
 
 def request(owner: int, leg: int, size: int, wanted_s: float) -> dict[str, Any]:
-    """Give the fields of a message that asks for a channel, by one's own clock.
+    """Return the fields of a message that asks for a channel, by one's own clock.
 
     The leg behind the last one is that of an owner's parts at the end of a round.
     """

@@ -316,7 +316,7 @@ class Pipeline:
         return {rank: found[rank] for rank in ranks if rank in found}
 
     def _reserve(self, rank: int, phase: str, message: Message) -> bool:
-        """Say when a party may send over a channel of all owners; drop it if it asks nonsense."""
+        """Schedule a party's message over a channel of all owners; drop it if it asks nonsense."""
         offset = self._known[rank].offset
         try:
             owner, start_s = self._channels.reserve(message.fields, time.monotonic(), offset)
@@ -374,7 +374,7 @@ class Pipeline:
         return channel
 
     def _state(self, rank: int, n: int, places: tuple[int, ...]) -> dict[str, Tensor]:
-        """Give what a rank needs of an owner's copy: the first time all, then what can change."""
+        """Return what a rank needs of an owner's copy: the first time all, then what can change."""
         channel, known = self._known[rank], self._set_up.get((rank, n))
         self._set_up[rank, n] = channel
         return state_of(self._part(n, places), whole=known is not channel)

@@ -44,7 +44,7 @@ def forget_others(held: Copy) -> None:
 
 
 def state_of(held: Copy, whole: bool = False) -> dict[str, Tensor]:
-    """Give parameters, buffers and moments of the parts, as tensors that can be sent.
+    """Return parameters, buffers and moments of the parts, as tensors that can be sent.
 
     ``whole`` says whether what training does not change is among them, as whoever has joined needs.
     """

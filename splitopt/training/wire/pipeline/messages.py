@@ -70,7 +70,7 @@ def crossing(tensors: Mapping[str, Tensor]) -> Tensor | None:
 
 
 def as_tensors(values: Tensor | None) -> dict[str, Tensor]:
-    """Put what crosses a cut into a message, nothing for gradients that nobody needs."""
+    """Pack what crosses a cut into a message, nothing for gradients that nobody needs."""
     return {} if values is None else {"values": values}
 
 

@@ -61,7 +61,7 @@ class Walker:
             self._box.put(_Event(message, is_complete))
 
     def tell(self, start_s: float) -> None:
-        """Say when a message may begin for which a channel was asked."""
+        """Announce when a message may begin for which a channel was asked."""
         self._told.put(start_s)
 
     def begin(self, number: int, tensors: dict[str, Tensor]) -> None:

@@ -40,7 +40,7 @@ class Resources:
 
     @contextmanager
     def reserved(self, pieces: Mapping[str, Piece]) -> Iterator[None]:
-        """Have a device's shares of what it uses, until the end of the block."""
+        """Reserve a device's shares of what it uses, until the end of the block."""
         shares: dict[str, float] = {}
         for phase, piece in pieces.items():
             if (name := self._name_of[phase]) in self._reserved and piece.seconds > 0:

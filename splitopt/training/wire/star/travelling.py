@@ -23,13 +23,13 @@ Tensors = Mapping[str, Tensor]
 
 
 def parameters_of(own: Copy) -> dict[str, Tensor]:
-    """Give the trained parameters of the device's part."""
+    """Return the trained parameters of the device's part."""
     named = own.parts[0].module.named_parameters()
     return {name: value.detach() for name, value in named if value.requires_grad}
 
 
 def buffers_of(own: Copy) -> dict[str, Tensor]:
-    """Give what the layers of the device's part write besides, such as running statistics."""
+    """Return what the layers of the device's part write besides, such as running statistics."""
     state = own.parts[0].module.state_dict(keep_vars=True)
     return {
         name: value.detach()
@@ -39,7 +39,7 @@ def buffers_of(own: Copy) -> dict[str, Tensor]:
 
 
 def fixed_of(own: Copy) -> dict[str, Tensor]:
-    """Give what of the device's part training does not change."""
+    """Return what of the device's part training does not change."""
     state = own.parts[0].module.state_dict()
     return {name: value for name, value in state.items() if name in own.fixed}
 
@@ -68,7 +68,7 @@ def load_model(tensors: Tensors, own: Copy) -> None:
 
 
 def load_fixed(tensors: Tensors, own: Copy) -> None:
-    """Take over what of the device's part training does not change.
+    """Load what of the device's part training does not change.
 
     Raises
     ------

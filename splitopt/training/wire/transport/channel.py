@@ -331,7 +331,7 @@ def address_of(sock: socket.socket) -> str:
 def _paced(
     parts: list[memoryview], bucket: Bucket | None, lease: Lease | None, passes_on: bool = False
 ) -> Generator[memoryview, None, None]:
-    """Give pieces of the parts, each when it has passed the link.
+    """Yield pieces of the parts, each when it has passed the link.
 
     With ``passes_on`` a piece is given when it may begin: the kernel's link takes the time.
     """

@@ -118,5 +118,5 @@ class Granted(Bucket):
         self.start_s = start_s
 
     def lease(self, size: int) -> Lease:
-        """Take the link from that moment on, even if it is just over."""
+        """Lease the link from that moment on, even if it is just over."""
         return Lease(self.start_s, self.rate, size)

@@ -44,11 +44,11 @@ class SharedClock:
         return max(1.0, sum(self._shares.values()))
 
     def shown_s(self, moment_s: float) -> float:
-        """Give what the clock shows at a moment, if nobody comes or goes until then."""
+        """Return what the clock shows at a moment, if nobody comes or goes until then."""
         return self._shown_s + (moment_s - self._moment_s) / self.slowness
 
     def moment_s(self, shown_s: float) -> float:
-        """Give when the clock shows so much, if nobody comes or goes until then."""
+        """Return when the clock shows so much, if nobody comes or goes until then."""
         return self._moment_s + (shown_s - self._shown_s) * self.slowness
 
     def enter(self, moment_s: float, share: float) -> int:
@@ -59,7 +59,7 @@ class SharedClock:
         return self._next
 
     def leave(self, moment_s: float, number: int) -> None:
-        """Give a share back."""
+        """Release a share."""
         self._move(moment_s)
         self._shares.pop(number, None)
 
@@ -101,7 +101,7 @@ class SharedResource:
 
     @contextmanager
     def reserved(self, share: float) -> Iterator[None]:
-        """Have a share, above 0, until the end of the block; 1 is the whole resource.
+        """Reserve a share, above 0, until the end of the block; 1 is the whole resource.
 
         Raises
         ------

@@ -123,7 +123,7 @@ class Threads:
 
 
 def with_channels(found):
-    """Let all owners share one uplink and one downlink, instead of a link for each."""
+    """Return a timing whose owners share one uplink and one downlink."""
 
     def shared(number, leg, way):
         outward = number in (0, way.last_part)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.train
 
 
 def finish_times(flows):
-    """Let flows (begin, share, planned s) use one resource until they are done; give the ends."""
+    """Return when flows (begin, share, planned s) on one resource are done."""
     clock, active, ends = SharedClock(0.0), {}, {}
     waiting = sorted(range(len(flows)), key=lambda k: flows[k][0])
     moment = 0.0
