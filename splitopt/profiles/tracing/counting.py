@@ -47,6 +47,8 @@ class Counts:
         What the layer keeps for the backward pass, for batches of `FEW` and of `MANY` samples.
     unknown
         Phase -> operator -> its runs, for a batch of `FEW` samples: what is in no count of work.
+    flop_per_batch
+        Work of all layers that does not grow with the batch, such as on weights alone.
     """
 
     forward_flop: tuple[float, ...]
@@ -56,6 +58,7 @@ class Counts:
     parameters: tuple[Mapping[str, nn.Parameter], ...]
     saved: tuple[tuple[Storages, Storages], ...]
     unknown: tuple[Mapping[str, Mapping[str, Runs]], ...]
+    flop_per_batch: float
 
 
 def count(
@@ -80,18 +83,20 @@ def count(
     with undisturbed(module):
         module.train()
         work = _work(split, resized(inputs, FEW), declared or {})
+        more = _parts_work(split, resized(inputs, MANY), declared or {})
         few = _saved(split, resized(inputs, FEW))
         many = _saved(split, resized(inputs, MANY))
     check_applied(declared or {}, work.applied, work.unknown)
     saved = tuple((one.storages, two.storages) for one, two in zip(few, many, strict=True))
     return Counts(
-        tuple(value / FEW for value in work.forward),
-        tuple(value / FEW for value in work.backward),
+        tuple(map(_per_sample, work.forward, more.forward)),
+        tuple(map(_per_sample, work.backward, more.backward)),
         tuple(item.output_bytes / FEW for item in few),
         tuple(item.needs_gradient for item in few),
         _parameters(split),
         saved,
         work.unknown,
+        sum(map(_per_batch, (*work.forward, *work.backward), (*more.forward, *more.backward))),
     )
 
 
@@ -132,14 +137,33 @@ def _owed(meters: Mapping[str, WorkMeter]) -> float:
     return max(meters[phase].owed for phase in PHASES)
 
 
+def _per_sample(few: float, many: float) -> float:
+    """Return the work that a further sample adds, from batches of `FEW` and of `MANY` samples.
+
+    Where work grows faster than the batch, as that of all pairs of its samples, or at random, it
+    is the work of the smaller batch over its samples.
+    """
+    return min(max(many - few, 0.0) / (MANY - FEW), few / FEW)
+
+
+def _per_batch(few: float, many: float) -> float:
+    return few - FEW * _per_sample(few, many)
+
+
+def _parts_work(split: SplitModel, batch: Inputs, declared: Mapping[str, Declared]) -> _Passes:
+    """Count the layers between all cuts."""
+    parts = parts_between(split.chain, split.structure, split.structure.values[:-1])
+    meters = _Meters(len(parts), declared)
+    split_pass(parts, batch, split.module, meters)
+    return meters.read()
+
+
 def _work(split: SplitModel, batch: Inputs, declared: Mapping[str, Declared]) -> _Passes:
     """Count the layers; check them against the whole, and the whole against its modules."""
-    parts = parts_between(split.chain, split.structure, split.structure.values[:-1])
-    meters, whole = _Meters(len(parts), declared), _Meters(1, declared)
-    split_pass(parts, batch, split.module, meters)
+    layers, whole = _parts_work(split, batch, declared), _Meters(1, declared)
     with watched(split.module, whole.of[0]) as watch:
         whole_pass(split.module, batch, whole)
-    layers, together = meters.read(), whole.read()
+    together = whole.read()
     watch.check(whole.of[0])
     for phase in PHASES:
         parted, once = sum(getattr(layers, phase)), getattr(together, phase)[0]
@@ -165,7 +189,8 @@ def _saved(split: SplitModel, batch: Inputs) -> list[_Kept]:
     Nothing is copied at the cuts, so that this is what the device's part keeps wherever it ends.
     """
     module = split.module
-    own = {t.untyped_storage()._cdata for t in (*module.parameters(), *module.buffers())}
+    held = (*module.parameters(), *module.buffers())
+    own = {piece.untyped_storage()._cdata for tensor in held for piece in _dense(tensor)}
     bounds = [0, *split.structure.values]
     alive: list[Any] = []  # a freed storage's key could be given to another
     found: list[_Kept] = []
@@ -175,10 +200,11 @@ def _saved(split: SplitModel, batch: Inputs) -> list[_Kept]:
         storages: dict[int, int] = {}
 
         def pack(tensor: Tensor, into: dict[int, int] = storages) -> Tensor:
-            storage = tensor.untyped_storage()
-            if storage._cdata not in own:
-                alive.append(storage)
-                into[storage._cdata] = storage.nbytes()
+            for piece in _dense(tensor):
+                storage = piece.untyped_storage()
+                if storage._cdata not in own:
+                    alive.append(storage)
+                    into[storage._cdata] = storage.nbytes()
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
@@ -188,6 +214,17 @@ def _saved(split: SplitModel, batch: Inputs) -> list[_Kept]:
         found.append(_Kept(storages, size, bool(single and result.requires_grad)))
         given = (result,)
     return found
+
+
+def _dense(tensor: Tensor) -> tuple[Tensor, ...]:
+    """Return the tensors that hold the numbers of one: itself, or those of a sparse one."""
+    if tensor.layout is torch.sparse_coo:
+        return (tensor._indices(), tensor._values())
+    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return (tensor.crow_indices(), tensor.col_indices(), tensor.values())
+    if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        return (tensor.ccol_indices(), tensor.row_indices(), tensor.values())
+    return (tensor,)
 
 
 def _parameters(split: SplitModel) -> tuple[Mapping[str, nn.Parameter], ...]:

@@ -146,6 +146,11 @@ def _notes(split: SplitModel, counts: Counts, constant: float) -> tuple[str, ...
         notes.append(
             f"Further {constant:.0f} B are saved whatever the batch; they are in no column."
         )
+    if counts.flop_per_batch > 0:
+        notes.append(
+            f"Further {counts.flop_per_batch:.0f} FLOP are done once for a batch of any size; they "
+            "are in no column."
+        )
     if split.copying:
         notes.append(
             f"Behind {_some(split.copying)} the next part works in place, and is given a copy."
