@@ -83,20 +83,20 @@ def count(
     with undisturbed(module):
         module.train()
         work = _work(split, resized(inputs, FEW), declared or {})
-        more = _parts_work(split, resized(inputs, MANY), declared or {})
+        twice = _parts_work(split, resized(inputs, 2 * FEW), declared or {})
         few = _saved(split, resized(inputs, FEW))
         many = _saved(split, resized(inputs, MANY))
     check_applied(declared or {}, work.applied, work.unknown)
     saved = tuple((one.storages, two.storages) for one, two in zip(few, many, strict=True))
     return Counts(
-        tuple(map(_per_sample, work.forward, more.forward)),
-        tuple(map(_per_sample, work.backward, more.backward)),
+        tuple(map(_per_sample, work.forward, twice.forward)),
+        tuple(map(_per_sample, work.backward, twice.backward)),
         tuple(item.output_bytes / FEW for item in few),
         tuple(item.needs_gradient for item in few),
         _parameters(split),
         saved,
         work.unknown,
-        sum(map(_per_batch, (*work.forward, *work.backward), (*more.forward, *more.backward))),
+        sum(map(_per_batch, (*work.forward, *work.backward), (*twice.forward, *twice.backward))),
     )
 
 
@@ -137,17 +137,17 @@ def _owed(meters: Mapping[str, WorkMeter]) -> float:
     return max(meters[phase].owed for phase in PHASES)
 
 
-def _per_sample(few: float, many: float) -> float:
-    """Return the work that a further sample adds, from batches of `FEW` and of `MANY` samples.
+def _per_sample(once: float, twice: float) -> float:
+    """Return the work of a sample, from a batch of `FEW` and one that has each sample twice.
 
-    Where work grows faster than the batch, as that of all pairs of its samples, or at random, it
-    is the work of the smaller batch over its samples.
+    Where work grows faster than the batch, as that of all pairs of its samples, it is the work of
+    the smaller batch over its samples.
     """
-    return min(max(many - few, 0.0) / (MANY - FEW), few / FEW)
+    return min(max(twice - once, 0.0), once) / FEW
 
 
-def _per_batch(few: float, many: float) -> float:
-    return few - FEW * _per_sample(few, many)
+def _per_batch(once: float, twice: float) -> float:
+    return once - FEW * _per_sample(once, twice)
 
 
 def _parts_work(split: SplitModel, batch: Inputs, declared: Mapping[str, Declared]) -> _Passes:

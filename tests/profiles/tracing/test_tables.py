@@ -230,6 +230,25 @@ def test_work_on_pairs_of_samples_is_that_of_the_small_batch():
     assert not any("done once for a batch" in text for text in profile.provenance.notes)
 
 
+def test_samples_may_cost_differently():
+    """Every second sample passes the layer: half of its products for a sample on average."""
+
+    class Gated(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(4, 4)
+
+        def forward(self, x):
+            chosen = x[:, 0] > 0
+            return x.masked_scatter(chosen[:, None], self.layer(x[chosen]))
+
+    x = torch.tensor([[-1.0, 1, 1, 1], [1.0, 1, 1, 1]])
+    gated = torch.nn.Sequential(torch.nn.Flatten(), Gated(), torch.nn.Linear(4, 2))
+    profile = trace(gated, x).profile
+    assert profile.device_forward_flop[-1] == 2 * (16 / 2 + 8)
+    assert not any("done once for a batch" in text for text in profile.provenance.notes)
+
+
 def test_sparse_buffers_are_named_and_not_counted():
     """A product with a sparse matrix has no formula, forward or backward."""
 
