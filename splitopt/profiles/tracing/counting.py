@@ -51,6 +51,8 @@ class Counts:
         Phase -> operator -> its runs, for a batch of `FEW` samples: what is in no count of work.
     operators
         What the operators of the layer do.
+    flop_per_batch
+        Work of all layers that does not grow with the batch, such as on weights alone.
     """
 
     forward_flop: tuple[float, ...]
@@ -61,6 +63,7 @@ class Counts:
     saved: tuple[tuple[Storages, Storages], ...]
     unknown: tuple[Mapping[str, Mapping[str, Runs]], ...]
     operators: OperatorCounts
+    flop_per_batch: float
 
 
 def count(
@@ -85,20 +88,22 @@ def count(
     with undisturbed(module):
         module.train()
         work = _work(split, resized(inputs, FEW), declared or {})
+        twice = _parts_work(split, resized(inputs, 2 * FEW), declared or {})
         few = _saved(split, resized(inputs, FEW))
         many = _saved(split, resized(inputs, MANY))
         operators = operators_of(split, inputs)
     check_applied(declared or {}, work.applied, work.unknown)
     saved = tuple((one.storages, two.storages) for one, two in zip(few, many, strict=True))
     return Counts(
-        tuple(value / FEW for value in work.forward),
-        tuple(value / FEW for value in work.backward),
+        tuple(map(_per_sample, work.forward, twice.forward)),
+        tuple(map(_per_sample, work.backward, twice.backward)),
         tuple(item.output_bytes / FEW for item in few),
         tuple(item.needs_gradient for item in few),
         _parameters(split),
         saved,
         work.unknown,
         operators,
+        sum(map(_per_batch, (*work.forward, *work.backward), (*twice.forward, *twice.backward))),
     )
 
 
@@ -139,14 +144,33 @@ def _owed(meters: Mapping[str, WorkMeter]) -> float:
     return max(meters[phase].owed for phase in PHASES)
 
 
+def _per_sample(once: float, twice: float) -> float:
+    """Return the work of a sample, from a batch of `FEW` and one that has each sample twice.
+
+    Where work grows faster than the batch, as that of all pairs of its samples, it is the work of
+    the smaller batch over its samples.
+    """
+    return min(max(twice - once, 0.0), once) / FEW
+
+
+def _per_batch(once: float, twice: float) -> float:
+    return once - FEW * _per_sample(once, twice)
+
+
+def _parts_work(split: SplitModel, batch: Inputs, declared: Mapping[str, Declared]) -> _Passes:
+    """Count the layers between all cuts."""
+    parts = parts_between(split.chain, split.structure, split.structure.values[:-1])
+    meters = _Meters(len(parts), declared)
+    split_pass(parts, batch, split.module, meters)
+    return meters.read()
+
+
 def _work(split: SplitModel, batch: Inputs, declared: Mapping[str, Declared]) -> _Passes:
     """Count the layers; check them against the whole, and the whole against its modules."""
-    parts = parts_between(split.chain, split.structure, split.structure.values[:-1])
-    meters, whole = _Meters(len(parts), declared), _Meters(1, declared)
-    split_pass(parts, batch, split.module, meters)
+    layers, whole = _parts_work(split, batch, declared), _Meters(1, declared)
     with watched(split.module, whole.of[0]) as watch:
         whole_pass(split.module, batch, whole)
-    layers, together = meters.read(), whole.read()
+    together = whole.read()
     watch.check(whole.of[0])
     for phase in PHASES:
         parted, once = sum(getattr(layers, phase)), getattr(together, phase)[0]
@@ -172,7 +196,8 @@ def _saved(split: SplitModel, batch: Inputs) -> list[_Kept]:
     Nothing is copied at the cuts, so that this is what the device's part keeps wherever it ends.
     """
     module = split.module
-    own = {t.untyped_storage()._cdata for t in (*module.parameters(), *module.buffers())}
+    held = (*module.parameters(), *module.buffers())
+    own = {piece.untyped_storage()._cdata for tensor in held for piece in _dense(tensor)}
     bounds = [0, *split.structure.values]
     alive: list[Any] = []  # a freed storage's key could be given to another
     found: list[_Kept] = []
@@ -182,10 +207,11 @@ def _saved(split: SplitModel, batch: Inputs) -> list[_Kept]:
         storages: dict[int, int] = {}
 
         def pack(tensor: Tensor, into: dict[int, int] = storages) -> Tensor:
-            storage = tensor.untyped_storage()
-            if storage._cdata not in own:
-                alive.append(storage)
-                into[storage._cdata] = storage.nbytes()
+            for piece in _dense(tensor):
+                storage = piece.untyped_storage()
+                if storage._cdata not in own:
+                    alive.append(storage)
+                    into[storage._cdata] = storage.nbytes()
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
@@ -195,6 +221,17 @@ def _saved(split: SplitModel, batch: Inputs) -> list[_Kept]:
         found.append(_Kept(storages, size, bool(single and result.requires_grad)))
         given = (result,)
     return found
+
+
+def _dense(tensor: Tensor) -> tuple[Tensor, ...]:
+    """Return the tensors that hold the numbers of one: itself, or those of a sparse one."""
+    if tensor.layout is torch.sparse_coo:
+        return (tensor._indices(), tensor._values())
+    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return (tensor.crow_indices(), tensor.col_indices(), tensor.values())
+    if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        return (tensor.ccol_indices(), tensor.row_indices(), tensor.values())
+    return (tensor,)
 
 
 def _parameters(split: SplitModel) -> tuple[Mapping[str, nn.Parameter], ...]:

@@ -162,6 +162,11 @@ def _notes(split: SplitModel, counts: Counts, constant: float) -> tuple[str, ...
             f"Frozen parameters ({frozen:.0f} B) travel once, before the first round, and are not "
             "in device_model_bytes."
         )
+    if counts.flop_per_batch > 0:
+        notes.append(
+            f"Further {counts.flop_per_batch:.0f} FLOP are done once for a batch of any size; they "
+            "are in no column."
+        )
     if split.copying:
         notes.append(
             f"Behind {_some(split.copying)} the next part works in place, and is given a copy."

@@ -192,6 +192,81 @@ def test_dominated_cuts_are_left_out_and_kept_on_demand(resnet18):
         assert every.smashed_bytes[i] >= every.smashed_bytes[j]
 
 
+class Factored(torch.nn.Module):
+    """A linear layer whose weight is the product of two others."""
+
+    def __init__(self):
+        super().__init__()
+        self.down = torch.nn.Parameter(torch.ones(2, 6))
+        self.up = torch.nn.Parameter(torch.ones(4, 2))
+
+    def forward(self, x):
+        return x @ (self.up @ self.down).T
+
+
+class Alike(torch.nn.Module):
+    """Weighs the samples of a batch by how alike they are: all pairs are compared."""
+
+    def forward(self, x):
+        return (x @ x.T).softmax(1) @ x
+
+
+def test_work_on_weights_is_done_once_for_a_batch():
+    """4 x 2 x 6 products for the weight, twice that for its gradients, in no sample's share."""
+    profile = trace(
+        torch.nn.Sequential(Factored(), torch.nn.Linear(4, 2)), torch.randn(2, 6)
+    ).profile
+    assert profile.device_forward_flop[-1] == 2 * (24 + 8)
+    assert profile.device_backward_flop[-1] == 2 * (24 + 2 * 8)
+    (note,) = [text for text in profile.provenance.notes if "done once for a batch" in text]
+    assert note.startswith(f"Further {2 * 3 * 48} FLOP are done once for a batch of any size")
+
+
+def test_work_on_pairs_of_samples_is_that_of_the_small_batch():
+    """2 samples of 4 values: two products with 2 others each, and no work left over."""
+    model = torch.nn.Sequential(torch.nn.Linear(6, 4), Alike(), torch.nn.Linear(4, 2))
+    profile = trace(model, torch.randn(2, 6)).profile
+    assert profile.device_forward_flop[-1] == 2 * (24 + 2 * 2 * 4 + 8)
+    assert not any("done once for a batch" in text for text in profile.provenance.notes)
+
+
+def test_samples_may_cost_differently():
+    """Every second sample passes the layer: half of its products for a sample on average."""
+
+    class Gated(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(4, 4)
+
+        def forward(self, x):
+            chosen = x[:, 0] > 0
+            return x.masked_scatter(chosen[:, None], self.layer(x[chosen]))
+
+    x = torch.tensor([[-1.0, 1, 1, 1], [1.0, 1, 1, 1]])
+    gated = torch.nn.Sequential(torch.nn.Flatten(), Gated(), torch.nn.Linear(4, 2))
+    profile = trace(gated, x).profile
+    assert profile.device_forward_flop[-1] == 2 * (16 / 2 + 8)
+    assert not any("done once for a batch" in text for text in profile.provenance.notes)
+
+
+def test_sparse_buffers_are_named_and_not_counted():
+    """A product with a sparse matrix has no formula, forward or backward."""
+
+    class Mixed(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mix", torch.eye(3).to_sparse())
+
+        def forward(self, x):
+            return torch.stack([torch.sparse.mm(self.mix, item) for item in x])
+
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), Mixed(), torch.nn.Linear(4, 2))
+    profile = trace(model, torch.randn(2, 3, 4)).profile
+    found = [(item.operator, item.phase, item.runs) for item in profile.uncounted]
+    assert found == [("aten::_sparse_addmm", "forward", 2), ("aten::mm", "backward", 2)]
+    assert profile.device_forward_flop[-1] == 2 * 3 * (16 + 8)
+
+
 def test_frozen_layers_need_no_gradient():
     """A device whose layers are not trained gets no gradient and holds none."""
     model = torch.nn.Sequential(*(torch.nn.Linear(8, 8) for _ in range(3)))
