@@ -44,9 +44,11 @@ class Options:
         of that device's own mean loss. ``"mean"`` leaves it so, as the paper has it;
         ``"rescaled"`` multiplies it by the number of all samples over the device's own.
     batch_norm
-        What happens to running statistics where copies are averaged: ``"average"`` them too,
+        What happens to running statistics, and to other buffers that forward writes, where copies
+        are averaged: ``"average"`` them too,
         keep them ``"local"`` (each client goes on with its own; the common model holds their
-        average), or ``"frozen"``: never updated, batches are normalised with what they are.
+        average), or ``"frozen"``: those of normalisations of torch.nn are
+        never updated, batches are normalised with what they are; others cannot be frozen.
     optimizer_state
         At the start of a round: ``"reset"`` momentum and moments, ``"keep"`` every copy's own, or
         ``"average"`` them like the weights.

@@ -170,3 +170,18 @@ def test_a_name_takes_part_where_it_is_known():
     with pytest.raises(InputError, match="solver 'nobody' is unknown for cut_and_resources"):
         parse_all_entrants(problems, ["exact", "nobody"])
     assert parse_all_entrants([], ["exact"]) == {}
+
+
+def test_a_file_finds_what_stands_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From any folder, and each file its own neighbour of one name."""
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "near_solver_name.py").write_text(f"NAME = 'mine_{name}'\n")
+        text = CLASS.format(name="x").replace("'x'", "NAME")
+        write(folder, f"from near_solver_name import NAME\n{HEAD}{text}")
+    monkeypatch.chdir(tmp_path)
+    found = [load_solver_file(Path(name) / "mine.py")[0].name for name in ("one", "two")]
+    assert found == ["mine_one", "mine_two"]

@@ -1,9 +1,10 @@
 """Where any PyTorch module can be cut, and the parts between the cuts.
 
 A *cut* is a value after which it is the only one that depends on the input and is still needed.
-Cuts are found as the layers of an ``nn.Sequential``, by ``torch.fx``, by ``torch.export`` (to count
-only) or from stages that the user declares, in this order; the result says by which, and each cut
-is checked by comparing the gradients of the split module with those of the whole.
+Stages that the user declares come first; otherwise cuts are found as the layers of an
+``nn.Sequential``, by ``torch.fx`` or by ``torch.export`` (to count only), in this order. The result
+says by which, and each cut is checked by comparing outputs, gradients and buffers of the split
+module with those of the whole.
 
 The modules beside this one import torch; this one does not.
 """

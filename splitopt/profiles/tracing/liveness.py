@@ -107,26 +107,25 @@ def analyse(graph: Graph, root: nn.Module, *, with_effects: bool = True) -> Flow
     `root` holds the modules that are called. Without effects only what the output needs is kept.
     """
     result = next(node for node in graph.nodes if node.op == "output")
-    writes = {node for node in graph.nodes if _writes_state(node, root)} if with_effects else set()
-    effects = {
+    # What writes state or draws is data, and so has one place; the rest of what acts runs for the
+    # output's sake, or is read by nobody and runs where it lies.
+    acting = {node for node in graph.nodes if with_effects and _acts(node, root)}
+    for_output = _reaching([result])
+    unread = {
         node
         for node in graph.nodes
         if with_effects
-        and (
-            node in writes
-            or node.op == "call_module"
-            or _draws(node)
-            or written(node, root) is not None
-        )
+        and node not in for_output
+        and (node.op == "call_module" or written(node, root) is not None)
     }
+    effects = acting | unread
     needed = _reaching([result, *effects])
     order = tuple(node for node in graph.nodes if node in needed and node is not result)
     data: set[Node] = set()
     sizes: set[Node] = set()
     for node in order:
         inputs = node.all_input_nodes
-        acts = with_effects and (node in writes or _draws(node) or _has_state(node, root))
-        if node.op == "placeholder" or acts:
+        if node.op == "placeholder" or node in acting:
             data.add(node)
         elif any(item in data for item in inputs):
             (sizes if _asks_size(node) else data).add(node)
@@ -134,6 +133,11 @@ def analyse(graph: Graph, root: nn.Module, *, with_effects: bool = True) -> Flow
             sizes.add(node)
     cuts = _dominators(order, data, result)
     return Flow(order, frozenset(data), frozenset(sizes), frozenset(effects), cuts, result)
+
+
+def _acts(node: Node, root: nn.Module) -> bool:
+    """Whether running a node a second time makes a difference."""
+    return _writes_state(node, root) or _draws(node) or _has_state(node, root)
 
 
 def _writes_state(node: Node, root: nn.Module) -> bool:

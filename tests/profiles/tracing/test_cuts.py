@@ -220,7 +220,7 @@ def test_control_flow_by_data_is_said(torch, networks):
     for words in (
         "no cut was found",
         "export: the control flow depends on the numbers of the input",
-        "stages: the module has no method split_stages()",
+        "give the module a method split_stages()",
         "--stages a,b,c",
     ):
         assert words in str(caught.value)

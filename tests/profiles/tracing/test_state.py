@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import itertools
 import random
 from pathlib import Path
 
@@ -171,6 +172,29 @@ def test_sizes_that_the_first_batch_tells(nets):
     assert split.difference == 0
     assert tuple(model.a.weight.shape) == (12, 64)
     assert split.cuts == ("flatten", "a", "norm", "relu")
+
+
+def test_what_needs_no_data_runs_where_it_is_used():
+    """A table that is looked up before the cut and added behind it is held behind it alone."""
+
+    class Late(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.a, self.b = torch.nn.Embedding(4, 4), *_two(64, 4, 3)
+
+        def forward(self, x):
+            places = self.table(torch.arange(4, device=x.device))
+            x = self.a(x.flatten(1)).relu()
+            return self.b(x + places.mean(0))
+
+    def _two(*sizes):
+        return [torch.nn.Linear(one, two) for one, two in itertools.pairwise(sizes)]
+
+    split = find_cuts(Late(), batches()[0])
+    assert split.cuts == ("flatten", "a", "relu", "add")
+    first, second = split.segments(["relu"])
+    assert [name for name, _ in first.named_parameters()] == ["a.weight", "a.bias"]
+    assert "table.weight" in dict(second.named_parameters())
 
 
 def test_notes_that_nothing_depends_on_are_no_state(nets):
