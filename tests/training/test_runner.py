@@ -67,6 +67,7 @@ def test_training_learns_and_counts_what_the_profile_says(plan_of, name):
             "label": label,
             "model_down": model,
             "model_up": model,
+            "statistics": 0,  # the network has none
         }
         assert row.round_s == pytest.approx(program.replay.simulated_s)
     assert rows[-1].clock_s == pytest.approx(8 * rows[0].round_s)

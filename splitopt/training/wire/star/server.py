@@ -259,7 +259,7 @@ class Server(ABC):
 
     @contextmanager
     def computing(self, n: int, batch: int, arrival_s: float, samples: int) -> Iterator[None]:
-        """Pass the server's planned time since an arrival pass, and record it for a client.
+        """Wait for the server's planned time since an arrival, and record it for a client.
 
         The block computes; the time is over when the client's share of the server has done as much
         as planned, or when the block ends if that is later.
