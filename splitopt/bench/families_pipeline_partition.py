@@ -22,7 +22,17 @@ NODES = 5
 OWNERS = 10
 _BATCHES = 320
 _SPEEDS = (1.0, 0.5, 0.25)
-UNLINKED = ("uniform", "types", "speeds", "unrelated", "decades", "whole", "memory", "idle", "given")
+UNLINKED = (
+    "uniform",
+    "types",
+    "speeds",
+    "unrelated",
+    "decades",
+    "whole",
+    "memory",
+    "idle",
+    "given",
+)
 UNLINKED += ("infeasible",)
 LINKED = ("links_uniform", "links_pairwise", "links_nic", "links_serial")
 
@@ -143,9 +153,7 @@ def owners_infeasible(seed: int, layers: int, nodes: int = NODES) -> PipelinePar
     return _with_owners(infeasible(seed, layers, nodes), seed)
 
 
-def _with_owners(
-    problem: PipelinePartition, seed: int, shared: bool = False
-) -> PipelinePartition:
+def _with_owners(problem: PipelinePartition, seed: int, shared: bool = False) -> PipelinePartition:
     """Add two groups of owners that could about fill the pipeline, the second half as fast."""
     rng = np.random.default_rng([seed, 1])
     scale = 10.0 ** rng.uniform(-1.0, 1.0) * (problem.forward_s + problem.backward_s).mean()

@@ -46,7 +46,9 @@ def test_the_reference_by_brute_force(part):
                     for a, b in itertools.pairwise(ends)
                 ]
                 sends = [
-                    2 / bandwidth * sum(
+                    2
+                    / bandwidth
+                    * sum(
                         size
                         for n, size in enumerate(sizes)
                         if state >> n & 1 and graph.after[n] & ~state

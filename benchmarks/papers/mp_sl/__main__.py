@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks.papers.mp_sl.machines import (
     comparison_table,
+    exchange_table,
     memory_count_table,
     pareto_table,
 )
@@ -23,6 +24,7 @@ TABLES = (
     model_table,
     owners_table,
     comparison_table,
+    exchange_table,
     pareto_table,
     memory_count_table,
 )

@@ -9,14 +9,23 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
-from benchmarks.papers.mp_sl.settings import BATCHES, LOCAL_EPOCHS, MACHINES, pipeline
+from benchmarks.papers.mp_sl.settings import (
+    BATCHES,
+    LOCAL_EPOCHS,
+    MACHINES,
+    middle_bytes,
+    pipeline,
+)
 from benchmarks.papers.tables import Cell, Table
 from splitopt import solve
+from splitopt.latency.horizontal import horizontal_aggregation_time
 from splitopt.latency.pipeline import rent
 
 OWNERS = 150
 CUTS = {"resnet101": (2, 35), "vgg19": (2, 23)}
 PAPER = {("resnet101", 5): 1.4, ("vgg19", 5): 1.62}
+EXCHANGE_RATES = (5e6, 12.5e6, 125e6)
+"""Of a node's link to the aggregator, byte/s; the paper prints none."""
 PER_OWNER = BATCHES * LOCAL_EPOCHS
 
 
@@ -109,11 +118,52 @@ def comparison_table() -> Table:
     most = 5 * max(memory for _, _, memory in MACHINES.values()) / 1e9
     note = (
         f"Fig. 14: epoch of horizontal scaling over that of the optimal pipeline, {OWNERS} owners, "
-        "every mix of the machines of Table 2, by division of the owners. Memory is not limited: "
+        "every mix of the machines of Table 2, by division of the owners, without the exchange of "
+        "the middle parts that horizontal scaling needs. Memory is not limited: "
         f"by the paper's own count the middle part of VGG-19 takes {need:.1f} GB for all owners, "
         f"more than the {most:.0f} GB of the largest mix."
     )
     return Table("figure-14", head, rows, note, 3)
+
+
+def exchange_s(model: str, nodes: int, bytes_per_s: float) -> float:
+    """Give the s in which horizontal scaling averages the middle parts (section 4.3).
+
+    With one pipeline every middle part is at one node, and nothing is sent.
+    """
+    moved = np.full(nodes, middle_bytes(model, CUTS[model]) / bytes_per_s)
+    return float(horizontal_aggregation_time(0.0, moved, 0.0, 0.0, moved))
+
+
+def exchange_table() -> Table:
+    """Say from which rate between the nodes on a pipeline is the faster scheme."""
+    rows: list[list[Cell]] = []
+    for model in CUTS:
+        for nodes in (4, 5):
+            found, paper = mixes(model, nodes), PAPER.get((model, nodes))
+            moved = exchange_s(model, nodes, 1.0)  # byte: seconds at one byte a second
+            limits = [moved / (mix.pipeline_s - mix.exact_s) / 1e6 for mix in found]
+            row: list[Cell] = [f"{model}, N = {nodes}", moved / 1e6]
+            for rate in EXCHANGE_RATES:
+                added = exchange_s(model, nodes, rate)
+                ratios = [(mix.exact_s + added) / mix.pipeline_s for mix in found]
+                wins = sum(ratio > 1 for ratio in ratios)
+                row += [max(ratios), f"{wins} of {len(found)}"]
+            row += [min(limits), max(limits), paper]
+            alike = [moved / (paper * m.pipeline_s - m.exact_s) for m in found] if paper else []
+            rows.append([*row, max(alike) / 1e6 if alike else None])
+    shown = [f"{rate / 1e6:g} MB/s" for rate in EXCHANGE_RATES]
+    head = ["setting", "exchanged MB"]
+    head += [text for rate in shown for text in (f"{rate}: largest", f"{rate}: pipeline faster")]
+    head += ["all below MB/s", "some below MB/s", "paper: largest", "its MB/s"]
+    note = (
+        "Fig. 14 with the exchange of section 4.3: nodes that scale horizontally send their middle "
+        "parts to the aggregator and receive the average, one after the other. Epoch of horizontal "
+        "scaling (exact division) over that of the pipeline by the rate of the nodes; the rates "
+        "below which the pipeline is faster in all mixes and in some; and the rate at which the "
+        "largest ratio is the paper's."
+    )
+    return Table("figure-14-exchange", head, rows, note, 3)
 
 
 def pareto_table() -> Table:

@@ -25,6 +25,7 @@ def part():
         ("splits", "hop_table"),
         ("memory", "memory_table"),
         ("machines", "comparison_table"),
+        ("machines", "exchange_table"),
         ("machines", "memory_count_table"),
         ("machines", "pareto_table"),
     ],
@@ -68,3 +69,18 @@ def test_owners_are_divided_as_well_as_they_can_be(part):
             )
             assert machines.exact_division(times) == pytest.approx(machines.PER_OWNER * best)
             assert machines.proportional(times).sum() == 9
+
+
+def test_the_exchange_of_middle_parts_by_hand(part):
+    """Five nodes with VGG-19's middle part, 491.0 MB: one upload and five downloads."""
+    machines = part("machines")
+    assert machines.exchange_s("vgg19", 5, 5e6) == pytest.approx(6 * 491.0e6 / 5e6, rel=1e-4)
+    rows = {row[0]: row for row in machines.exchange_table().rows}
+    head = machines.exchange_table().head
+    row = dict(zip(head, rows["vgg19, N = 5"], strict=True))
+    # at the rate below which some mix is faster, the largest ratio is one
+    added = machines.exchange_s("vgg19", 5, row["some below MB/s"] * 1e6)
+    found = machines.mixes("vgg19", 5)
+    assert max((m.exact_s + added) / m.pipeline_s for m in found) == pytest.approx(1.0)
+    added = machines.exchange_s("vgg19", 5, row["its MB/s"] * 1e6)
+    assert max((m.exact_s + added) / m.pipeline_s for m in found) == pytest.approx(1.62)
