@@ -35,7 +35,7 @@ def problem(model: str, form: tuple[str, str], rate: float) -> PipelinePartition
     """Build the pipeline of a measured model under a link model."""
     profile, machine, cuts = MODELS[model]
     batch = 128
-    document = {
+    document: dict[str, Any] = {
         "format": "splitopt-scenario",
         "version": 1,
         "name": profile,
@@ -55,9 +55,12 @@ def problem(model: str, form: tuple[str, str], rate: float) -> PipelinePartition
             "nodes": {"model": form[0], "duplex": form[1], "rate": f"{rate:g} bit/s"},
         },
         "nodes": [{"name": "node", "count": NODES, **machine}],
-        "pipeline": {"first_cut": cuts[0], "last_cut": cuts[1]},
+        "pipeline": {"first_cut": cuts[0], "last_cut": cuts[1], "use_all_nodes": True},
     }
-    return PipelinePartition.from_scenario(Scenario.from_dict(document, profile))
+    if profile.startswith("pipedream-"):
+        document["pipeline"]["boundaries"] = "cuts"
+    scenario = Scenario.from_dict(document, profile)
+    return PipelinePartition.from_scenario(scenario, objective="period")
 
 
 def blind_plans(problem: PipelinePartition) -> list[PipelinePartitionDecision]:

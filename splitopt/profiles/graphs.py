@@ -236,7 +236,8 @@ def _node(number: int, operator: str, values: str, place: str, row: int) -> Grap
         if not total >= 0 or min(parts) < 0:
             raise InputError.at(place, f"{key} is {found[key]!r}, it must be finite and >= 0")
         read.append(total)
-    return GraphNode(number, operator.strip(), read[0] / 1e3, read[1] / 1e3, *read[2:], row)
+    forward_s, backward_s = read[0] / 1e3, read[1] / 1e3
+    return GraphNode(number, operator.strip(), forward_s, backward_s, read[2], read[3], row)
 
 
 def _ordered(nodes: dict[int, GraphNode], edges: Sequence[tuple[int, int]], source: str) -> Graph:

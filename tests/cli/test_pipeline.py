@@ -64,10 +64,10 @@ def test_pareto(tmp_path, capsys):
     assert delays == sorted(delays)
     assert costs == sorted(costs, reverse=True)
     assert len(delays) >= 2
-    assert "2 x large, 2 x small" in shown
+    assert "2 x large, 1 x small" in shown
     text = page.read_text()
     assert "<svg" in text
-    assert "2 x large, 2 x small" in text
+    assert "2 x large, 1 x small" in text
     assert run(["plan", str(EXAMPLE), "--pareto", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["points"] == found["points"]
 
@@ -92,7 +92,7 @@ def test_no_mix_is_exit_1_and_written(changed, tmp_path, capsys):
         ({"model": "vgg19-cifar"}, [], "machine 'VM' was not measured in row 21 (pool5); fill"),
         ({"pipeline": {"first_cut": 9, "last_cut": 3}}, [], "nothing is left for the nodes"),
         ({}, ["--objective", "paper"], "takes no links|knows no links"),
-        ({}, ["--pareto", "--objective", "period"], "--pareto is about 'epoch'"),
+        ({}, ["--pareto", "--objective", "period"], "--pareto is about 'round'"),
         ({}, ["--pareto", "--problem", "cut_and_resources"], "is about 'pipeline_partition'"),
         ({}, ["--problem", "cut_and_resources"], "servers: there is none"),
         (
@@ -122,3 +122,27 @@ def test_infeasible_is_exit_1_and_written(changed, tmp_path, capsys):
     assert "would do" in json.loads(out.read_text())["result"]["message"]
     assert "No plan (infeasible)" in capsys.readouterr().out
     assert run(["report", str(out)]) == 1
+
+
+def test_boundaries_of_a_graph_are_chosen(changed, tmp_path, capsys):
+    """Every operator by default, single tensors on request; a chain has no such choice."""
+    graph = {
+        "model": "pipedream-squeezenet1_0",
+        "nodes": [{"name": "gpu", "count": 2, "machine": "gpu"}],
+        "devices": [{"name": "owner", "machine": "gpu", "samples": 256, "batch_size": 256}],
+        "pipeline": {},
+    }
+    layers = {}
+    for kind in (None, "prefixes", "cuts"):
+        out = tmp_path / f"{kind}.json"
+        more = [] if kind is None else ["--boundaries", kind]
+        assert run(["plan", changed(**graph), "-o", str(out), *more]) == 0
+        layers[kind] = len(json.loads(out.read_text())["profile"]["layers"])
+    # 68 nodes in the file, of which one is the data; 34 are passed by all data
+    assert layers == {None: 67, "prefixes": 67, "cuts": 34}
+    capsys.readouterr()
+    assert run(["plan", changed(**graph), "--boundaries", "all"]) == 2
+    assert "it must be 'cuts' or 'prefixes'" in capsys.readouterr().err
+    assert run(["plan", changed(), "--boundaries", "cuts"]) == 2
+    said = capsys.readouterr().err
+    assert "the profile 'vgg19-cifar' is no graph whose boundaries could be chosen" in said
