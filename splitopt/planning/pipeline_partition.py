@@ -39,7 +39,7 @@ from splitopt.units import readable_bytes
 def prepare(
     scenario: Scenario, profile: ModelProfile, objective: str
 ) -> tuple[Scenario, list[str]]:
-    """Give the scenario with its cuts chosen, and notes.
+    """Return the scenario with its cuts chosen, and notes.
 
     Raises
     ------
