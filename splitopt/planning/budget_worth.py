@@ -17,7 +17,7 @@ _LOOK_S = 5.0
 def budget_rows(
     problem: CutAndResources, decision: CutAndResourcesDecision
 ) -> list[dict[str, Any]]:
-    """Give a row per budget: ``used`` and ``limit``, and what a larger limit would save.
+    """Return a row per budget: ``used`` and ``limit``, and what a larger limit would save.
 
     ``per_percent`` is what 1 % more saves of the relaxed objective, in which devices may mix their
     cuts: one plan or another needs a certain amount at once. ``without`` is the best plan without

@@ -173,7 +173,7 @@ class Controller:
         if cut is not None:
             if cut not in problem.cuts:
                 if cut in profile.layers:
-                    check_cluster_cut(scenario, profile, profile.layers.index(cut) + 1)
+                    check_cluster_cut(scenario, profile, profile.layers.index(cut) + 1, "cut")
                 raise InputError.at("cut", f"is {cut!r}, known are {', '.join(problem.cuts)}")
             return cls(problem, problem.cuts.index(cut), swaps, seed, notes=notes)
         result: Result = solve(problem, "saa", time_limit_s=time_limit_s, seed=seed, **options)

@@ -246,7 +246,7 @@ def _guess(profile: ModelProfile) -> str:
 def _server_too_small(
     problem: CutAndResources, scenario: Scenario, profile: ModelProfile
 ) -> str | None:
-    """Say how much memory the server would need at the cuts that need least."""
+    """Report how much memory the server would need at the cuts that need least."""
     if problem.budgets is None or SERVER_MEMORY not in problem.budgets.names:
         return None
     place = problem.budgets.names.index(SERVER_MEMORY)

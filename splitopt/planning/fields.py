@@ -33,7 +33,7 @@ def stated_fields(scenario: Scenario) -> list[str]:
 
 
 def unused_note(scenario: Scenario, used: Iterable[str]) -> list[str]:
-    """Give a note that names the stated fields that are not used, none where all are.
+    """Return a note that names the stated fields that are not used, none where all are.
 
     Parameters
     ----------

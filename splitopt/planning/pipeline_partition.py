@@ -37,7 +37,7 @@ FORCED = 1.2
 def prepare(
     scenario: Scenario, profile: ModelProfile, objective: str
 ) -> tuple[Scenario, list[str]]:
-    """Give the scenario with its cuts chosen, and notes.
+    """Return the scenario with its cuts chosen, and notes.
 
     Raises
     ------

@@ -140,7 +140,7 @@ def _plain(value: Any) -> Any:
 
 
 def holds_mappings(value: Any) -> bool:
-    """Tell whether an entry of a problem's data is a list of mappings, such as budgets."""
+    """Report whether an entry of a problem's data is a list of mappings, such as budgets."""
     return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
 
 

@@ -29,7 +29,7 @@ def instance_digest(problem: Problem[Any]) -> str:
 
 
 def _named(data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Give the entries by name, those of inner mappings as ``OUTER.INNER``, lists by number."""
+    """Return the entries by name, those of inner mappings as ``OUTER.INNER``, lists by number."""
     for name, value in sorted(data.items()):
         if holds_mappings(value):
             value = {str(index): item for index, item in enumerate(value)}

@@ -98,7 +98,7 @@ def server_shared_bytes(profile: ModelProfile, samples: float) -> FloatArray | N
 
 
 def server_budget(scenario: Scenario, profile: ModelProfile) -> dict[str, Any] | None:
-    """Give the memory of the one server as a budget over the devices' cuts, None without one."""
+    """Return the memory of the one server as a budget over the devices' cuts, None without one."""
     memory = scenario.servers[0].memory if len(scenario.servers) == 1 else None
     if memory is None or (use := server_copies_bytes(scenario, profile)) is None:
         return None
@@ -199,7 +199,7 @@ def check_common_cut(scenario: Scenario, profile: ModelProfile, cut: int, place:
 
 
 def why_no_common_cut(scenario: Scenario, profile: ModelProfile, last: bool = False) -> str:
-    """Say why no cut is one that all devices can take.
+    """Report why no cut is one that all devices can take.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ def _guess(profile: ModelProfile) -> str:
 
 
 def _others(profile: ModelProfile, fine: BoolArray, what: str, mend: str) -> str:
-    """Say which cuts would do instead."""
+    """Report which cuts would do instead."""
     if fine.any():
         names = ", ".join(f"{c + 1} ({profile.layers[c]})" for c in np.flatnonzero(fine))
         return f"cuts that would do: {names}"
@@ -248,10 +248,13 @@ def _others(profile: ModelProfile, fine: BoolArray, what: str, mend: str) -> str
     return f"no cut would do: {mend}"
 
 
-def check_cluster_cut(scenario: Scenario, profile: ModelProfile, cut: int) -> None:
-    """Raise where ``clusters.cut``, 1..L, is above a limit of a device or the server.
+def check_cluster_cut(
+    scenario: Scenario, profile: ModelProfile, cut: int, place: str = "clusters.cut"
+) -> None:
+    """Raise where a cut of clusters, 1..L, is above a limit of a device or the server.
 
     The server has one copy of its part and works on the mini-batches of one cluster at a time.
+    `place` names what states the cut.
 
     Raises
     ------
@@ -260,14 +263,14 @@ def check_cluster_cut(scenario: Scenario, profile: ModelProfile, cut: int) -> No
     InputError
         Whether the server's memory does depends on who is in which cluster.
     """
-    check_common_cut(scenario, profile, cut, "clusters.cut")
+    check_common_cut(scenario, profile, cut, place)
     sizes = _cluster_server_bytes(scenario, profile)
     if sizes is None:
         return
     least, most, memory = sizes[0][cut - 1], sizes[1][cut - 1], sizes[2]
     if most <= memory:
         return
-    place = f"clusters.cut is {cut} ({profile.layers[cut - 1]})"
+    place = f"{place} is {cut} ({profile.layers[cut - 1]})"
     server = scenario.servers[0].name
     if least <= memory:
         raise InputError(
@@ -284,7 +287,7 @@ def check_cluster_cut(scenario: Scenario, profile: ModelProfile, cut: int) -> No
 
 
 def cluster_cuts(scenario: Scenario, profile: ModelProfile, last: bool) -> list[int]:
-    """Give the cuts, 1..L, that all devices and the server can take in clusters.
+    """Return the cuts, 1..L, that all devices and the server can take in clusters.
 
     Parameters
     ----------
@@ -320,7 +323,7 @@ def cluster_cuts(scenario: Scenario, profile: ModelProfile, last: bool) -> list[
 def _cluster_server_bytes(
     scenario: Scenario, profile: ModelProfile
 ) -> tuple[FloatArray, FloatArray, float] | None:
-    """Give the least and most bytes, (L,) each, that the largest cluster can take, and the memory.
+    """Return the least and most bytes, (L,) each, that the largest cluster takes, and the memory.
 
     Any partition has a cluster with at least the mean of all samples per cluster, and one with at
     least as many as the smallest mini-batches that fill the largest cluster.

@@ -136,7 +136,7 @@ GRADIENT_COPIES = 2
 
 
 def server_parts(profile: ModelProfile) -> tuple[Array, Array] | None:
-    """Give what a server's part takes while it trains, shape ``(L,)`` each; None if unknown.
+    """Return what a server's part takes while it trains, shape ``(L,)`` each; None if unknown.
 
     Fixed bytes, which are the parameters behind the cut and the gradients of those that are
     trained, and bytes per sample, which are the tensors that those layers save.

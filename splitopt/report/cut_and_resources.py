@@ -127,7 +127,7 @@ def _slowest(narrow: Any, devices: int) -> str:
 
 
 def _budget(row: Any, unit: str) -> tuple[str, str]:
-    """Set a budget's use against its limit, and say what more of it is worth."""
+    """Format the use of a budget against its limit, and what more of it is worth."""
     more = row["without"]
     words = f"{readable_bytes(row['used'])} of {readable_bytes(row['limit'])}"
     if more["saves"] > 0:

@@ -15,7 +15,7 @@ from splitopt.report import plan_to_html, plan_to_terminal
 
 
 def fleet(memory=None, device_memory=None):
-    """Give three kinds of devices on a fast link, whose plan without limits needs a server."""
+    """Return three kinds of devices on a fast link, whose plan without limits needs a server."""
     server = {"name": "edge", "compute": "2 TFLOP/s"} | ({"memory": memory} if memory else {})
     kinds = [
         ("slow", 2, "5 GFLOP/s", 16),

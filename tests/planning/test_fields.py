@@ -19,7 +19,7 @@ MODEL = "resnet18-imagenet"
 
 
 def document(kind):
-    """Give a scenario with every section, whose links suit the problem."""
+    """Return a scenario with every section, whose links suit the problem."""
     own = {"samples": 40, "batch_size": 10, "memory": "4 GiB", "leakage_limit": 0.9}
     cell = kind in ("cluster_and_spectrum", "cut_under_uncertainty")
     signal = {"snr_db": 20} if cell else {}
@@ -191,7 +191,7 @@ def fields(part=Scenario, place=""):
 
 
 def _model_in(annotation):
-    """Give the part that an annotation holds, and whether in a tuple."""
+    """Return the part that an annotation holds, and whether in a tuple."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation, False
     for argument in typing.get_args(annotation):
@@ -202,7 +202,7 @@ def _model_in(annotation):
 
 
 def changed(kind, changes):
-    """Give the scenario's document with changes at dotted places."""
+    """Return the scenario's document with changes at dotted places."""
     found = document(kind)
     for place, value in changes.items():
         *outer, last = place.split(".")
@@ -218,7 +218,7 @@ def changed(kind, changes):
 
 @pytest.fixture(autouse=True)
 def leaky(monkeypatch):
-    """Let the shipped model have a leakage, so that a limit is no mistake."""
+    """Provide the shipped model with a leakage, so that a limit is no mistake."""
     load = Scenario.load_model
 
     def with_leakage(self):
@@ -231,13 +231,13 @@ def leaky(monkeypatch):
 
 
 def answer(kind, given):
-    """Give what a plan decides and predicts, and its notes."""
+    """Return what a plan decides and predicts, and its notes."""
     made = plan(Scenario.from_dict(given, from_file=True), problem=kind, time_limit_s=10)
     return (made.decision, made.prediction, made.result["outcome"]), made.notes
 
 
 def named(field, notes):
-    """Whether a note says that a field, or a whole section with it, is not used."""
+    """Report whether a note says that a field, or a whole section with it, is not used."""
     listed = [
         entry
         for note in notes

@@ -41,7 +41,7 @@ NODES = {
 
 
 def scenario(*sections, devices=None, **changes):
-    """Give four devices, one of them strict, and a server, with more sections."""
+    """Return four devices, one of them strict, and a server, with more sections."""
     own = {"compute": "20 GFLOP/s", "samples": 40, "batch_size": 10, "snr_db": 20}
     document = {
         "format": "splitopt-scenario",
@@ -64,7 +64,7 @@ def scenario(*sections, devices=None, **changes):
 
 @pytest.fixture(autouse=True)
 def leaky(monkeypatch):
-    """Let the shipped model have a leakage that these tests know."""
+    """Provide the shipped model with a leakage that these tests know."""
     profile = replace(load_profile("resnet18-imagenet"), leakage=np.array(LEAKAGE))
     monkeypatch.setattr(Scenario, "load_model", lambda self: profile)
     return profile
@@ -144,7 +144,7 @@ def test_a_named_cut_under_uncertainty_and_in_control_is_refused():
         CutUnderUncertainty.from_scenario(scenario(SPLIT, VARYING, devices=STRICT))
     free = scenario(SPLIT, VARYING, {"clusters": {"size": 2}}, devices=STRICT)
     name = load_profile("resnet18-imagenet").layers[2]
-    with pytest.raises(InfeasibleError, match=r"is 3 .* limit of nano is 0\.3"):
+    with pytest.raises(InfeasibleError, match=r"^cut is 3 .* limit of nano is 0\.3"):
         Controller.start(free, cut=name)
     fine = load_profile("resnet18-imagenet").layers[3]
     assert Controller.start(free, cut=fine, swaps=2).problem.cuts[0] == fine
@@ -176,7 +176,7 @@ def test_the_servers_memory_in_clusters_by_hand():
 
 
 def test_unequal_batches_are_not_decided_by_guess():
-    """Whether {20, 20} work together is a matter of clusters: neither allowed nor forbidden."""
+    """Two batches of 20 together or apart is a matter of clusters: refused with both sizes."""
     profile = load_profile("resnet18-imagenet")
     mixed = scenario(SPLIT, devices={"pi": {"batch_size": 4}, "nano": {"batch_size": 40}})
     two = server_shared_bytes(profile, 8 + 2)[2], server_shared_bytes(profile, 44)[2]
@@ -193,7 +193,7 @@ def test_unequal_batches_are_not_decided_by_guess():
 
 
 def _with_memory(given, memory):
-    """Give a scenario whose one server has so many bytes."""
+    """Return a scenario whose one server has so many bytes."""
     server = given.servers[0].model_copy(update={"memory": float(memory)})
     return given.model_copy(update={"servers": (server,)})
 

@@ -71,7 +71,7 @@ def clustered(
 
 
 def _possible(scenario: Scenario, profile: ModelProfile) -> list[int]:
-    """Give the cuts that all devices and the server can take; raise where there are none."""
+    """Return the cuts that all devices and the server can take; raise where there are none."""
     assert scenario.clusters is not None  # clustered() saw to it
     if scenario.clusters.cut == "auto":
         return cluster_cuts(scenario, profile, last=False)

@@ -62,7 +62,7 @@ def budget_fleet(problem: CutAndResources) -> Fleet:
 
 
 def over_all_budgets(problem: CutAndResources) -> str:
-    """Say that no cuts keep all budgets together, with what each takes at least by itself."""
+    """Report that no cuts keep all budgets together, with what each takes at least by itself."""
     budgets = problem.budgets
     assert budgets is not None
     least = budgets.least(problem.allowed)
@@ -76,7 +76,7 @@ def over_all_budgets(problem: CutAndResources) -> str:
 def _classes(
     problem: CutAndResources, budgets: Budgets
 ) -> tuple[tuple[FloatArray, ...], BoolArray, FloatArray, IntArray, IntArray]:
-    """Give the four tables, what is allowed, the use, the counts, and the class of each device."""
+    """Return the four tables, what is allowed, the use, the counts, and each device's class."""
     if isinstance(problem, FactoredCutAndResources):
         factors = problem.factors
         one = replace(factors, count=np.ones(factors.classes, dtype=np.int64))

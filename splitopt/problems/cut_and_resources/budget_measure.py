@@ -22,23 +22,23 @@ class NoMeasure:
     """Nothing but the budgets: the measure of totals (M, 0) is 0."""
 
     def values(self, totals: FloatArray) -> FloatArray:
-        """Give zeros (M,)."""
+        """Return zeros (M,)."""
         return np.zeros(len(totals))
 
     def smallest(self, totals: FloatArray, sure: bool = True) -> tuple[int, float]:  # noqa: ARG002
-        """Give the first of the totals (M, 0)."""
+        """Return the first of the totals (M, 0)."""
         return 0, 0.0
 
     def soft_value(self, total: FloatArray, softness: float) -> float:  # noqa: ARG002
-        """Give zero."""
+        """Return zero."""
         return 0.0
 
     def model(self, total: FloatArray, softness: float) -> Model:  # noqa: ARG002
-        """Give zero without derivatives."""
+        """Return zero without derivatives."""
         return Model(0.0, np.zeros(0), np.zeros((0, 0)))
 
     def constant(self, price: FloatArray) -> float:  # noqa: ARG002
-        """Give zero."""
+        """Return zero."""
         return 0.0
 
 
@@ -66,12 +66,12 @@ class BudgetMeasure:
         return np.asarray((self._parts(totals)[1] <= SLACK).all(axis=1))
 
     def values(self, totals: FloatArray) -> FloatArray:
-        """Give the exact values of totals (M, K + B)."""
+        """Return the exact values of totals (M, K + B)."""
         times, over = self._parts(totals)
         return np.asarray(self.inner.values(times) + np.maximum(over - SLACK, 0.0) @ self.weight)
 
     def smallest(self, totals: FloatArray, sure: bool = True) -> tuple[int, float]:
-        """Give the index and the value of the smallest among totals (M, K + B).
+        """Return the index and the value of the smallest among totals (M, K + B).
 
         If `sure`, it is the smallest within the budgets, of infinite value if there is none;
         otherwise what exceeds them counts as in `values`.
@@ -87,13 +87,13 @@ class BudgetMeasure:
         return first, float(values[first])
 
     def soft_value(self, total: FloatArray, softness: float) -> float:
-        """Give the value at a total (K + B,), kinks rounded off."""
+        """Return the value at a total (K + B,), kinks rounded off."""
         times, over = self._parts(total)
         soft = softness * np.logaddexp(0.0, self.weight * over / softness)
         return float(self.inner.soft_value(times, softness) + soft.sum())
 
     def model(self, total: FloatArray, softness: float) -> Model:
-        """Give the soft value, its gradient, which is a valid price, and its Hessian."""
+        """Return the soft value, its gradient, which is a valid price, and its Hessian."""
         times, over = self._parts(total)
         inner = self.inner.model(times, softness)
         at = np.clip(self.weight * over / softness, -700.0, 700.0)
@@ -108,6 +108,6 @@ class BudgetMeasure:
         return Model(float(inner.value + soft.sum()), gradient, hessian)
 
     def constant(self, price: FloatArray) -> float:
-        """Give what to add to the cheapest total: that of the times, less the budgets' prices."""
+        """Return what to add to the cheapest total: that of the times, less the budgets' prices."""
         size = len(price) - len(self.weight)
         return self.inner.constant(price[:size]) - float(price[size:].sum())

@@ -52,7 +52,7 @@ class Budgets:
     member: IntArray | None = None
 
     def __len__(self) -> int:
-        """Give the number of budgets B."""
+        """Return the number of budgets B."""
         return len(self.names)
 
     @cached_property
@@ -72,7 +72,7 @@ class Budgets:
         return self.use if self.member is None else self.use[self.member]
 
     def expanded(self) -> Budgets:
-        """Give the same budgets with a class for every device."""
+        """Return the same budgets with a class for every device."""
         return self if self.member is None else replace(self, use=self.table(), member=None)
 
     def used(self, cuts: IntArray) -> FloatArray:
@@ -90,7 +90,7 @@ class Budgets:
         return np.asarray((over / self.scale).sum(axis=-1))
 
     def violations(self, cuts: IntArray) -> dict[str, float]:
-        """Give by how much cuts (N,) exceed each budget that they do not keep."""
+        """Return by how much cuts (N,) exceed each budget that they do not keep."""
         used = self.used(cuts)
         return {
             f"budget {name}": float(used[b] - self.limit[b])
@@ -104,7 +104,7 @@ class Budgets:
         return np.asarray(use.min(axis=1).sum(axis=0))
 
     def data(self) -> list[dict[str, Any]]:
-        """Give the entry ``budgets`` of an instance's data."""
+        """Return the entry ``budgets`` of an instance's data."""
         return [
             {"name": name, "use": np.ascontiguousarray(self.use[:, :, b]), "limit": limit}
             for b, (name, limit) in enumerate(zip(self.names, self.limit.tolist(), strict=True))
@@ -155,7 +155,7 @@ def _checked(value: Budgets, source: str, shape: tuple[int, int]) -> Budgets:
 
 
 def why_over_budget(problem: CutAndResources) -> str | None:
-    """Say which budget is too small for any cuts at all, None if none is by itself."""
+    """Report which budget is too small for any cuts at all, None if none is by itself."""
     budgets = problem.budgets
     if budgets is None:
         return None

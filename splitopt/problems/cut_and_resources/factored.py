@@ -86,7 +86,7 @@ class FactoredCutAndResources(CutAndResources):
         return type(self)(self.factors, objective, **optional)
 
     def with_budgets(self, budgets: Budgets | None) -> FactoredCutAndResources:
-        """Give the same problem with other budgets, or none."""
+        """Return the same problem with other budgets, or none."""
         optional = {field: getattr(self, field) for field in FIELDS} | {"budgets": budgets}
         return type(self)(self.factors, self.objective, **optional)
 

@@ -296,7 +296,7 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         return replace(self, allowed=allowed)
 
     def with_budgets(self, budgets: Budgets | None) -> CutAndResources:
-        """Give the same problem with other budgets, or none."""
+        """Return the same problem with other budgets, or none."""
         return replace(self, budgets=budgets)
 
     def infeasibility(self) -> str | None:

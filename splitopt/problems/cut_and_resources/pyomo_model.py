@@ -110,7 +110,7 @@ def _model_of_cuts(numbers: Coefficients) -> Any:
 
 
 def _side_row(model: Any, use: dict[tuple[int, int], float], limit: float) -> Any:
-    """Give the row of a side budget; one that uses nothing is always kept."""
+    """Return the row of a side budget; one that uses nothing is always kept."""
     import pyomo.environ as pyo
 
     used = [part * model.x[pair] for pair, part in use.items() if part]

@@ -69,13 +69,12 @@ def solve_root(
     watch
         Told the best bound so far after every pass; it stops the work by returning True.
     prices
-        Shape (3,): prices to start from, as `prices_of` gives them for a similar problem. Not used
-        with budgets.
+        Shape (3,): prices to start from, as `prices_of` gives them for a similar problem.
     """
     if fleet.use is not None:
         from splitopt.problems.cut_and_resources.relaxation_budget import budget_root
 
-        return budget_root(objective, fleet, watch)
+        return budget_root(objective, fleet, watch, prices)
     if objective == "sum":
         return sum_root(fleet, watch, prices)
     return makespan_root(fleet, watch, prices)

@@ -41,7 +41,9 @@ _SAFE = 1 - 64 * EPS
 Watch = Callable[[float], bool]
 
 
-def budget_root(objective: str, fleet: Fleet, watch: Watch | None = None) -> Root:
+def budget_root(
+    objective: str, fleet: Fleet, watch: Watch | None = None, prices: FloatArray | None = None
+) -> Root:
     """Solve the relaxed problem of a fleet with budgets.
 
     Parameters
@@ -52,24 +54,28 @@ def budget_root(objective: str, fleet: Fleet, watch: Watch | None = None) -> Roo
         The devices, with a `use`.
     watch
         Told the best bound so far after every pass; it stops the work by returning True.
+    prices
+        Shape (3,): prices of the resources to start from, as for the problem without budgets.
     """
     assert fleet.use is not None
     halt = watch or (lambda _: False)
-    return _sum_root(fleet, halt) if objective == "sum" else _MakespanRoot(fleet, halt).run()
+    if objective == "sum":
+        return _sum_root(fleet, halt, prices)
+    return _MakespanRoot(fleet, halt, prices).run()
 
 
 def use_costs(fleet: Fleet, price: FloatArray) -> FloatArray:
-    """Give mu . use (C, L) at prices whose last entries are those of the budgets."""
+    """Return mu . use (C, L) at prices whose last entries are those of the budgets."""
     assert fleet.use is not None
     return np.asarray(fleet.use @ price[-fleet.use.shape[2] :])
 
 
 def inner_measure(objective: str) -> Measure:
-    """Give the measure of the times for an objective."""
+    """Return the measure of the times for an objective."""
     return SumMeasure() if objective == "sum" else EigenvalueMeasure()
 
 
-def _sum_root(fleet: Fleet, halt: Watch) -> Root:
+def _sum_root(fleet: Fleet, halt: Watch, prices: FloatArray | None) -> Root:
     assert fleet.use is not None
     rows, size = np.arange(fleet.classes), fleet.use.shape[2]
 
@@ -89,7 +95,8 @@ def _sum_root(fleet: Fleet, halt: Watch) -> Root:
     first = total(fleet.fastest_alone())
     value = float(SumMeasure().values(first[None, :4])[0])
     weight = np.full(size, _FIRST * (value or 1.0))
-    price = np.concatenate((2 * first[:3], [1.0], np.zeros(size)))
+    start = 2 * first[:3] if prices is None else prices
+    price = np.concatenate((start, [1.0], np.zeros(size)))
     columns: tuple[FloatArray, list[IntArray]] | None = None
     best, passes = -np.inf, 0
     root: Root | None = None
@@ -117,7 +124,7 @@ def _sum_root(fleet: Fleet, halt: Watch) -> Root:
 class _MakespanRoot:
     """Prices, deadline and weights improved in turn, as in `makespan_root`."""
 
-    def __init__(self, fleet: Fleet, halt: Watch) -> None:
+    def __init__(self, fleet: Fleet, halt: Watch, prices: FloatArray | None) -> None:
         assert fleet.use is not None
         self.fleet = fleet
         self.halt = halt
@@ -126,6 +133,8 @@ class _MakespanRoot:
         self.columns: list[IntArray] = [fleet.fastest_alone()]
         self.weights = np.ones(1)
         u = fleet.count @ fleet.roots[self.rows, self.columns[0]]
+        if prices is not None and prices.any():
+            u = np.sqrt(prices)
         start = dyad(u / np.linalg.norm(u) if u.any() else np.sqrt(np.full(3, 1 / 3)))
         self.price = np.concatenate((start, np.zeros(len(self.weight))))
         # With everything for itself and no budget no device is faster than this.
@@ -190,7 +199,7 @@ class _MakespanRoot:
         )
 
     def _too_short(self, deadline: float, scaled: bool) -> tuple[float, FloatArray]:
-        """Give a deadline, at least the given one, that prices prove too short, and these prices.
+        """Return a deadline, at least the given one, that prices prove too short, and these prices.
 
         At fixed prices of the resources the costs fall as the deadline grows. The prices of the
         budgets, which are in the same unit, may be scaled with them. A Newton step for a fixed
@@ -242,7 +251,7 @@ class _Costs:
     deadline: float
 
     def busy_at(self, deadline: float) -> float:
-        """Give what the chosen cuts cost of the shared resources at another deadline."""
+        """Return what the chosen cuts cost of the shared resources at another deadline."""
         return float((self.need / (deadline - self.device)).sum())
 
     @property

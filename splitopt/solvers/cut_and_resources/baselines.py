@@ -104,7 +104,7 @@ class _OneCut(_Baseline):
 
     @staticmethod
     def _common(problem: CutAndResources) -> IntArray:
-        """Give the cuts, 1..L, that all devices can take together."""
+        """Return the cuts, 1..L, that all devices can take together."""
         cuts = np.flatnonzero(problem.allowed.all(axis=0)) + 1
         if problem.budgets is None:
             return cuts

@@ -142,7 +142,7 @@ class Evaluations:
 
 
 def _most(problem: CutAndResources) -> float:
-    """Give a value that no vector of cuts exceeds, above 0."""
+    """Return a value that no vector of cuts exceeds, above 0."""
     roots = np.where(problem.allowed[:, :, None], problem.roots, 0.0).max(axis=1).sum(axis=0)
     device = np.where(problem.allowed, problem.device_s, 0.0).max(axis=1)
     return float(roots @ roots + device.sum()) * (1 + 1e-9) or 1.0

@@ -81,7 +81,7 @@ class Metaheuristic(Solver[CutAndResources]):
 
 
 def _within(problem: CutAndResources, cuts: IntArray, search: Search) -> IntArray | None:
-    """Give cuts (N,) that keep all budgets, None if the run is stopped before they are found."""
+    """Return cuts (N,) that keep all budgets, None if the run is stopped before they are found."""
     found = within_budgets(
         problem, Fleet.of(problem), cuts, _LISTED, lambda: search.stop() is not None
     )

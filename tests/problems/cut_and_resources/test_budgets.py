@@ -17,7 +17,7 @@ USE = np.array([[3.0, 1.0], [2.0, 0.0], [5.0, 4.0]])
 
 
 def problem(*budgets, **changes):
-    """Give three devices with two cuts each."""
+    """Return three devices with two cuts each."""
     tables = np.arange(1.0, 25.0).reshape(4, 3, 2)
     allowed = np.ones((3, 2), dtype=bool)
     return CutAndResources(*tables, allowed, **changes, budgets=list(budgets) or None)

@@ -59,7 +59,7 @@ def _vectors(devices, layers):
 
 
 def brute_force(problem):
-    """Give the least value over all vectors of cuts within the budgets, inf if there are none.
+    """Return the least value over all vectors of cuts within the budgets, inf if there are none.
 
     The sum is (sum of roots)^2 per resource (Cauchy-Schwarz). A deadline T can be met if the
     largest eigenvalue of sum alpha alpha^T / (T - d) is at most 1: bisection for all at once.
@@ -312,3 +312,16 @@ def test_the_price_of_a_budget_by_hand():
     # 2.5 devices at 1 s and 1.5 at 3 s: 7 s, and 4 units of use save 2 s
     assert problem.bound() == pytest.approx(7.0, rel=1e-6)
     assert result.details["budget_prices"]["memory"] == pytest.approx(0.5, rel=1e-6)
+
+
+@pytest.mark.parametrize("objective", ["sum", "makespan"])
+def test_prices_of_a_similar_problem_start_the_search(objective):
+    """The answer is the same, and the prices are those of the resources alone."""
+    from splitopt.bench.families_cut_and_resources import server_memory
+
+    problem = server_memory(3, 12).with_objective(objective)
+    first = solve(problem)
+    again = solve(problem, prices=tuple(first.details["prices"]))
+    assert again.outcome == first.outcome == "optimal"
+    assert again.objective == pytest.approx(first.objective, rel=2e-9)
+    assert len(first.details["prices"]) == 3

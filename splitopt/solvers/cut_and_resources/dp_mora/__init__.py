@@ -115,7 +115,7 @@ class DpMora(Solver[CutAndResources]):
                 raise InputError.at(name, f"is {getattr(self, name)!r}, it must be true or false")
 
     def refusal(self, problem: CutAndResources) -> str | None:
-        """Refuse budgets, and a fleet with too many pairs; a bad graph is an `InputError`."""
+        """Reject budgets, and a fleet with too many pairs; a bad graph is an `InputError`."""
         if problem.budgets is not None:
             return f"cannot take budgets ({', '.join(problem.budgets.names)}): P1 has none"
         if (pairs := pairs_visited(self.graph, problem.devices)) > MAX_PAIRS:

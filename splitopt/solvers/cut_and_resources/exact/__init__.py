@@ -86,7 +86,7 @@ class Exact(Solver[CutAndResources]):
         return None if self.prices is None else np.array(self.prices, dtype=np.float64)
 
     def refusal(self, problem: CutAndResources) -> str | None:
-        """Refuse budgets of more classes and cuts than fit into tables."""
+        """Reject budgets of more classes and cuts than fit into tables."""
         if problem.budgets is None:
             return None
         classes = len(problem.budgets.use)
@@ -211,7 +211,7 @@ class _Run:
             raise InfeasibleError(over_all_budgets(problem))
 
     def _price_budgets(self, root: Root, weight: FloatArray) -> None:
-        """Take the budgets into the measure, and report what one more unit of each is worth."""
+        """Add the budgets to the measure, and report what one more unit of each is worth."""
         fleet, budgets = self.fleet, self.problem.budgets
         assert fleet.use is not None
         assert budgets is not None
@@ -324,7 +324,7 @@ class _Run:
 
         For the makespan the bound h is the least cost at the deadline T. At an earlier t every
         cost w / (t - d) is at least (1 + (T - t) / T) times as large, so that t is too early while
-        (1 + (T - t) / T) h > 1.
+        (1 + (T - t) / T) h > 1. Prices of budgets, which may be any, grow by the same factor.
         """
         if self.is_sum:
             return bound

@@ -25,7 +25,7 @@ def within_budgets(
     max_listed: int,
     halt: Callable[[], bool],
 ) -> IntArray | None:
-    """Give cuts (N,), 1..L, that keep all budgets, near some cuts where that is easy.
+    """Return cuts (N,), 1..L, that keep all budgets, near some cuts where that is easy.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def within_budgets(
 
 
 def _everything(fleet: Fleet, use: FloatArray) -> Space:
-    """Give the space in which nothing is decided and only the use of budgets counts."""
+    """Return the space in which nothing is decided and only the use of budgets counts."""
     usable = np.isfinite(fleet.device_s)
     width = int(usable.sum(axis=1).max())
     cut = np.argsort(~usable, axis=1, kind="stable")[:, :width]

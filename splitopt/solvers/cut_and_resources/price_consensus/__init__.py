@@ -71,7 +71,7 @@ class PriceConsensus(Solver[CutAndResources]):
             raise InputError.at("branching", f"is {self.branching!r}, it must be true or false")
 
     def refusal(self, problem: CutAndResources) -> str | None:
-        """Refuse budgets, a single device, whose sum hides nothing, and sums that do not fit."""
+        """Reject budgets, a single device, whose sum hides nothing, and sums that do not fit."""
         if problem.budgets is not None:
             return f"cannot take budgets ({', '.join(problem.budgets.names)}): it sums no use"
         if problem.infeasibility() is not None:
