@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from splitopt.planning.fields import leakage_fields, model_fields, signal_fields
-from splitopt.planning.links import unused_in_clusters
 from splitopt.problems.cluster_and_spectrum import (
     PHASES,
     ClusterAndSpectrum,
@@ -105,7 +104,7 @@ def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:
         found.append("gradients have the size of one sample's, as CPSL prints Eq. 20")
     if scenario.spectrum is not None and scenario.spectrum.device_model_over_full_band:
         found.append("device-side models go up over all subcarriers")
-    return found + unchecked(scenario, profile) + unused_in_clusters(scenario)
+    return found + unchecked(scenario, profile)
 
 
 def used(scenario: Scenario, profile: ModelProfile, objective: str, solver: str) -> set[str]:  # noqa: ARG001
@@ -117,7 +116,6 @@ def used(scenario: Scenario, profile: ModelProfile, objective: str, solver: str)
         "training",
         "spectrum",
         "clusters",
-        "links.shared",
         *(f"devices[].{name}" for name in devices),
         *(f"servers[].{name}" for name in servers),
         *signal_fields(scenario),

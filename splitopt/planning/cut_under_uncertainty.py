@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from splitopt.planning import cluster_and_spectrum
-from splitopt.planning.links import unused_in_clusters
 from splitopt.problems.cut_under_uncertainty import (
     CutUnderUncertainty,
     CutUnderUncertaintyDecision,
@@ -59,7 +58,7 @@ def explain_infeasible(
 
 def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:
     """Say what a reader of the plan should know about its inputs."""
-    return unchecked(scenario, profile) + unused_in_clusters(scenario)
+    return unchecked(scenario, profile)
 
 
 def used(scenario: Scenario, profile: ModelProfile, objective: str, solver: str) -> set[str]:

@@ -68,6 +68,13 @@ LINK = {
     "noise_density": "1e-20 W/Hz",
     "snr": 31.0,
 }
+MACHINE = {
+    "format": "splitopt-machine",
+    "version": 1,
+    "name": "fitted",
+    "batch": 10,
+    "seconds_per": {"matrix_flop": 1e-9},
+}
 NORMAL = {"kind": "normal", "std_relative": 0.2, "low": "0.5 GFLOP/s"}
 NIC = {"model": "nic", "rate": "30 Mbit/s"}
 PAIRS = [["9 Mbit/s", "8 Mbit/s"], ["7 Mbit/s", "9 Mbit/s"]]
@@ -81,6 +88,7 @@ CHANGES = {
     "model.fill": {"model.fill": "zero"},
     "devices[].compute": {"devices.0.compute": "1 GFLOP/s"},
     "devices[].machine": {"devices.0.machine": "d1", "devices.0.compute": None},
+    "devices[].machine_model": {"devices.0.machine_model": MACHINE, "devices.0.compute": None},
     "devices[].memory": {"devices.0.memory": "3 MB"},
     "devices[].count": {"devices.0.count": 5},
     "devices[].samples": {"devices.0.samples": 90},
@@ -95,6 +103,7 @@ CHANGES = {
     "devices[].leakage_limit": {"devices.1.leakage_limit": 0.1},
     **{f"links.downlink.{k}": {f"links.downlink.{k}": v} for k, v in LINK.items()},
     **{f"links.uplink.{k}": {f"links.uplink.{k}": v} for k, v in LINK.items()},
+    "links.shared": {"links.shared": False},
     "links.nodes.model": {"links.nodes.model": "serial"},
     "links.nodes.rate": {"links.nodes.rate": "3 Mbit/s"},
     "links.nodes.rates": {"links.nodes": {"model": "pairwise", "rates": PAIRS}},
@@ -102,10 +111,12 @@ CHANGES = {
     "links.nodes.duplex": {"links.nodes.duplex": "half"},
     "servers[].compute": {"servers.0.compute": "20 GFLOP/s"},
     "servers[].machine": {"servers.0.machine": "VM", "servers.0.compute": None},
+    "servers[].machine_model": {"servers.0.machine_model": MACHINE, "servers.0.compute": None},
     "servers[].memory": {"servers.0.memory": "1 MB"},
     "servers[].price_per_hour": {"servers.0.price_per_hour": 3.0},
     "nodes[].compute": {"nodes.0.compute": "50 GFLOP/s"},
     "nodes[].machine": {"nodes.0.machine": "VM", "nodes.0.compute": None},
+    "nodes[].machine_model": {"nodes.0.machine_model": MACHINE, "nodes.0.compute": None},
     "nodes[].memory": {"nodes.1.memory": "70 MB"},
     "nodes[].count": {"nodes.0.count": 2},
     "nodes[].slowdown": {"nodes.0.slowdown": 2.0},
@@ -116,6 +127,7 @@ CHANGES = {
     "pipeline.order": {"pipeline.order": "given"},
     "pipeline.use_all_nodes": {"pipeline.use_all_nodes": False, "nodes.0.compute": "1 MFLOP/s"},
     "pipeline.memory": {"pipeline.memory": "adam"},
+    "pipeline.boundaries": {"pipeline.boundaries": "cuts"},
     "training.epochs": {"training.epochs": 5},
     "training.rounds": {"training.rounds": 9},
     "privacy.leakage_limit": {"privacy.leakage_limit": 0.1},
@@ -175,8 +187,8 @@ CHANGES = {
 LABELS = {"name", "note"}
 """Words for people."""
 
-ELSEWHERE = {"links.shared"}
-"""Whether channels are shared is a matter of the latency models, and never said to be unused."""
+ELSEWHERE = {"guesses"}
+"""Which numbers are guesses is said of them, and changes none."""
 
 
 def fields(part=Scenario, place=""):
@@ -278,11 +290,14 @@ def test_a_new_field_cannot_be_forgotten():
     assert set(CHANGES) == every - labels - ELSEWHERE
 
 
-def test_shared_links_are_never_named():
-    """Other parts of the product read them."""
+def test_own_links_count_where_links_are_used():
+    """Devices of a cluster share subcarriers, whatever the links are; elsewhere it matters."""
     for kind in KINDS:
-        _, notes = answer(kind, changed(kind, {"links.shared": False}))
-        assert not named("links.shared", notes)
+        cell = kind in ("cluster_and_spectrum", "cut_under_uncertainty")
+        base, _ = answer(kind, document(kind))
+        found, notes = answer(kind, changed(kind, {"links.shared": False}))
+        assert named("links.shared", notes) == cell
+        assert (found == base) == cell
 
 
 def test_powers_without_energy_are_named():
