@@ -97,7 +97,7 @@ def _check(
 
 
 def _speed(profile: ModelProfile, machine: str) -> str:
-    """Say how fast the machine is, or why no speed follows; the times are there either way."""
+    """Report how fast the machine is, or why no speed follows; the times are kept either way."""
     from splitopt.profiles.speed import flop_model
 
     try:

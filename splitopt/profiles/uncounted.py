@@ -131,6 +131,8 @@ def more_than_a_trifle(profile: ModelProfile) -> tuple[Uncounted, ...]:
     server or a node has.
     """
     found: list[Uncounted] = []
+    if not profile.uncounted:  # asked for each device of a fleet
+        return ()
     for phase in _PHASES:
         work = np.diff(getattr(profile, f"device_{phase}_flop"), prepend=0.0)
         for layer, counted in zip(profile.layers, work, strict=True):
@@ -155,9 +157,8 @@ def expect_work(profile: ModelProfile) -> None:
     if not (missing := more_than_a_trifle(profile)):
         return
     names = list(_by_operator(missing))
-    shown = ", ".join(names[:_SHOWN]) + (
-        f" and {len(names) - _SHOWN} more" if names[_SHOWN:] else ""
-    )
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    shown = ", ".join(names[:_SHOWN]) + more
     layers = list(dict.fromkeys(item.layer for item in missing))
     where = f"layer {layers[0]}" if len(layers) == 1 else f"{len(layers)} layers, {layers[0]} first"
     machines = f" (it has {', '.join(profile.machines)})" if profile.machines else ""

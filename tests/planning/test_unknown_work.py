@@ -39,7 +39,7 @@ def profiled(tmp_path):
 
 
 def scenario_of(name, model, measured, varying=None):
-    """Take a shipped scenario with another model, its machines by speed or by times."""
+    """Return a shipped scenario with another model, its machines by speed or by times."""
     document = Scenario.load(name).to_dict() | {"model": model}
     for section in ("devices", "servers", "nodes"):
         for machine in document.get(section) or ():

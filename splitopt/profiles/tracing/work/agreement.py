@@ -146,7 +146,7 @@ def _linear(part: Any, given: Tensor, out: Tensor) -> Expected:
 
 
 def _convolution(part: Any, given: Tensor, out: Tensor) -> Expected:
-    """Take one kernel over the channels of its group for every value out."""
+    """Apply one kernel over the channels of its group for every value out."""
     taken = part.in_channels // part.groups * math.prod(part.kernel_size)
     return _both_ways(out.numel() * taken, given, part.weight)
 

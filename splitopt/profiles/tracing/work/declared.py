@@ -64,7 +64,7 @@ def check_applied(
     applied: Iterable[str],
     unknown: Iterable[Mapping[str, Mapping[str, object]]],
 ) -> None:
-    """Refuse declared work of operators that did not run."""
+    """Reject declared work of operators that did not run."""
     used = set(applied)
     if not (idle := [name for name in declared if name not in used]):
         return

@@ -197,7 +197,7 @@ def distances(one, two):
 
 
 def bilinear(one, two, weight):
-    """Take (samples, m), (samples, n), (outputs, m, n): one input first, then the other."""
+    """Contract (samples, m), (samples, n), (outputs, m, n): one input first, then the other."""
     found = np.empty((len(one), len(weight)), dtype=object)
     for sample, made in np.ndindex(found.shape):
         half = contraction(one[sample : sample + 1], weight[made], one.shape[1])
