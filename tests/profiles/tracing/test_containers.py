@@ -239,5 +239,5 @@ def test_what_is_declared_comes_first():
     with pytest.raises(InputError, match=r"the stages of split_stages\(\) do not work"):
         find_cuts(model, x)
     assert find_cuts(model, x, method="fx").method == "fx"
-    with pytest.raises(InputError, match="no cut was found; declare stages: .*tried: sequential"):
+    with pytest.raises(InputError, match=r"no cut was found; declare stages: .*tried: sequential"):
         find_cuts(model, x, method="sequential")
