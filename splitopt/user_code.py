@@ -24,7 +24,7 @@ _BESIDE: dict[Path, dict[str, ModuleType]] = {}
 
 @contextmanager
 def beside(file: str | Path) -> Iterator[None]:
-    """Let imports find what stands beside a file, and what was imported from there before."""
+    """Make imports find what stands beside a file, and what was imported from there before."""
     folder = Path(file).resolve().parent
     set_aside = {
         name: module for name, module in sys.modules.items() if _is_anothers(name, module, folder)
@@ -110,7 +110,7 @@ def _file_of(module: ModuleType) -> str:
 
 @cache
 def _installed() -> tuple[str, ...]:
-    """Give where the standard library, installed packages and splitopt are."""
+    """Return where the standard library, installed packages and splitopt are."""
     names = ("stdlib", "platstdlib", "purelib", "platlib")
     given = {sysconfig.get_paths()[name] for name in names} | {str(Path(__file__).parent)}
     return tuple(f"{path}{os.sep}" for own in given for path in {own, os.path.realpath(own)})

@@ -52,5 +52,5 @@ def expect_data(checkpoint: Path | None) -> None:
 
 
 def again(*further: str) -> str:
-    """Write the command that runs with further arguments."""
+    """Return the command that runs, with further arguments."""
     return shlex.join(["splitopt", *ARGUMENTS.get(), *further])

@@ -144,7 +144,7 @@ def load(folder: str | Path, identity: Mapping[str, Any] | None = None) -> Check
 
 
 def sources_of(folder: str | Path) -> dict[str, str]:
-    """Give how ``model`` and ``data`` of the run of a checkpoint were named, where they were.
+    """Return how ``model`` and ``data`` of the run of a checkpoint were named, where they were.
 
     Nothing is checked: a folder without a checkpoint that can be read has none.
     """

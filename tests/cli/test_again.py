@@ -54,7 +54,7 @@ def loose_floats():
 
 @pytest.fixture
 def call(capsys, tmp_path, monkeypatch):
-    """Give the function that runs a command in a folder with the model's files in another."""
+    """Return the function that runs a command in a folder with the model's files in another."""
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "layers.py").write_text(LAYERS)
     (tmp_path / "code" / "net.py").write_text(NET)

@@ -84,8 +84,8 @@ def test_writes_a_folder(capsys, tmp_path, saved):
     assert not (out / "model.py").exists()
 
 
-def test_declared_stages_are_declared_again(capsys, tmp_path, saved):
-    """A model that was profiled with --stages is exported with the same."""
+def test_declared_stages_are_used_again(capsys, tmp_path, saved):
+    """A model that was profiled with --stages is exported with the same, named again or not."""
     target, profile = f"{saved}/net.py:Gated", tmp_path / "gated.json"
     declared = ["--stages", "one,two,three"]
     traced = ["profile", target, "--input-shape", "8", *declared, "--all", "-o", str(profile)]
@@ -96,11 +96,9 @@ def test_declared_stages_are_declared_again(capsys, tmp_path, saved):
     plan(Scenario.from_dict(document, from_file=True)).save(tmp_path / "plan.json")
     capsys.readouterr()
     arguments = ["export", str(tmp_path / "plan.json"), "--model", target, "--to", "torch"]
-    arguments += ["-o", str(tmp_path / "out")]
-    assert run(arguments) == 1
-    assert "torch.export" in capsys.readouterr().err
-    assert run([*arguments, *declared]) == 0
-    assert "x = self.two(x)" in (tmp_path / "out" / "parts.py").read_text()
+    for folder, further in (("out", []), ("named", declared)):
+        assert run([*arguments, "-o", str(tmp_path / folder), *further]) == 0
+        assert "x = self.two(x)" in (tmp_path / folder / "parts.py").read_text()
 
 
 def test_help_names_the_formats(capsys):

@@ -34,7 +34,7 @@ ROUNDS = 3
 
 @pytest.fixture(scope="module")
 def nets():
-    """Give the networks, which import torch."""
+    """Return the networks, which import torch."""
     spec = importlib.util.spec_from_file_location("stateful", NETS)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -171,7 +171,7 @@ def plan_for(tmp_path, model, **fields):
 
 @pytest.fixture
 def wide(nets):
-    """Give the class of a network by name, with an output for each digit."""
+    """Return the class of a network by name, with an output for each digit."""
 
     def make(kind):
         torch.manual_seed(0)

@@ -39,7 +39,7 @@ def can_be_entered(module: nn.Module) -> bool:
 
 
 def encoder_layers(module: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Give layers and norm of an encoder that is called with its input alone, by name.
+    """Return layers and norm of an encoder that is called with its input alone, by name.
 
     Without masks it makes no nested tensors, and is what its layers are one after the other.
     """
@@ -49,7 +49,7 @@ def encoder_layers(module: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 def enter(tracer: Tracer, module: nn.Module, path: str) -> Callable[..., Any] | None:
-    """Give the forward pass of a container in terms of its layers, None for other modules."""
+    """Return the forward pass of a container in terms of its layers, None for other modules."""
     if not can_be_entered(module):
         return None
     if isinstance(module, nn.TransformerEncoder):
@@ -115,7 +115,7 @@ def _decoder(tracer: Tracer, module: nn.TransformerDecoder) -> Callable[..., Any
 
 
 def _causal(tracer: Tracer, module: Any, source: Any, mask: Any, given: Any) -> Any:
-    """Ask whether a mask is the causal one, as the containers do, in the graph."""
+    """Check in the graph whether a mask is the causal one, as the containers do."""
     if mask is None:
         return given is True
     length = _call(tracer, transformer._get_seq_len, source, module.layers[0].self_attn.batch_first)
@@ -178,7 +178,7 @@ def _initial(
     first: int,
     count: int,
 ) -> Any:
-    """Give the states that a layer begins with: its own of those given, or zeros."""
+    """Return the states that a layer begins with: its own of those given, or zeros."""
     rows = slice(first, first + count)
     if hx is not None:
         return (hx[0][rows], hx[1][rows]) if module.mode == "LSTM" else hx[rows]
@@ -195,7 +195,7 @@ def _initial(
 
 @contextmanager
 def _scope(tracer: Tracer, path: str, module: nn.Module) -> Iterator[None]:
-    """Let nodes be known as those of a layer that is no module of its own."""
+    """Mark nodes as those of a layer that is no module of its own."""
     with ScopeContextManager(tracer.scope, Scope(path, type(module))):
         tracer.module_stack[path] = (path, type(module))
         try:

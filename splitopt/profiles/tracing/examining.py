@@ -179,7 +179,7 @@ def _set_mode(module: nn.Module, parts: Sequence[nn.Module], *, training: bool) 
 def _expect_homes(
     module: nn.Module, parts: Sequence[nn.Module], whole: Outcome, state: State
 ) -> None:
-    """Refuse a chain of which no part holds a weight that learns, or a buffer that is written."""
+    """Reject a chain of which no part holds a weight that learns, or a buffer that is written."""
     held = {id(p) for part in parts for p in (*part.parameters(), *part.buffers())}
     trained = {n: p for n, p in module.named_parameters() if id(p) in whole.gradients}
     for name, tensor in {**trained, **state.tensors(module)}.items():
@@ -269,7 +269,7 @@ def _tied(parts: Sequence[nn.Module], module: nn.Module) -> dict[int, str]:
 
 
 def _written_elsewhere(parts: Sequence[nn.Module], written: Mapping[str, Tensor]) -> dict[int, str]:
-    """Refuse the values that have a buffer on both sides which forward writes."""
+    """Reject the values that have a buffer on both sides which forward writes."""
     refused: dict[int, str] = {}
     for name, tensor in written.items():
         users = [

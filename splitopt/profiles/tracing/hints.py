@@ -30,13 +30,13 @@ def refuse_compiled(module: nn.Module) -> None:
 
 
 def told(tried: Sequence[str]) -> list[str]:
-    """Leave out what says only that a model is of another kind, where others say more."""
+    """Drop what says only that a model is of another kind, where others say more."""
     trivial = ("stages: the module has no", "sequential: the module is not")
     return list(dict.fromkeys(item for item in tried if not item.startswith(trivial))) or [*tried]
 
 
 def mend_of(module: nn.Module, tried: Sequence[str]) -> str:
-    """Say what to do about a module in which no cut was found."""
+    """Describe what to do about a module in which no cut was found."""
     said = " ".join(tried)
     if _caches(module):
         return (

@@ -191,7 +191,7 @@ def _dominators(order: tuple[Node, ...], data: set[Node], result: Node) -> tuple
 
 
 def _reaching(ends: list[Node]) -> set[Node]:
-    """Give all nodes that some nodes need, and these."""
+    """Return all nodes that some nodes need, and these."""
     seen: set[Node] = set()
     waiting = list(ends)
     while waiting:

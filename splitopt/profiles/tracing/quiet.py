@@ -19,7 +19,7 @@ SEED = 20240229
 
 @contextmanager
 def undisturbed(module: nn.Module) -> Iterator[Snapshot]:
-    """Leave a module and the process as they were: modes, tensors, attributes, random states.
+    """Restore a module and the process at the end: modes, tensors, attributes, random states.
 
     Yields
     ------

@@ -105,7 +105,7 @@ def traced(
 
 
 def _stage_names(split: SplitModel) -> tuple[str, ...] | None:
-    """Give declared stages by name, if all are submodules and the model does not know them."""
+    """Return declared stages by name, if all are submodules and the model does not know them."""
     if not isinstance(split.chain, StepChain) or split.method != "stages":
         return None
     named = dict(split.module.named_modules(remove_duplicate=False))
@@ -116,7 +116,7 @@ def _stage_names(split: SplitModel) -> tuple[str, ...] | None:
 
 
 def _sample(inputs: Inputs) -> dict[str, Any]:
-    """Give shape and type of a sample, if it is one tensor."""
+    """Return shape and type of a sample, if it is one tensor."""
     if len(inputs) != 1:
         return {}
     shape = tuple(inputs[0].shape[1:])

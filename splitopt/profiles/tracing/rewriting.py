@@ -25,7 +25,7 @@ _LIKE: dict[Any, Callable[..., Any]] = {
 
 
 def rewrite(graph: Graph) -> None:
-    """Ask values for shape, type and place where nothing else of them is needed."""
+    """Restate by shape, type and place what needs nothing else of a value."""
     for node in list(graph.nodes):
         with graph.inserting_before(node):
             new = _like(graph, node) or _state(graph, node)
@@ -64,7 +64,7 @@ def _asked(graph: Graph, value: Node, name: str) -> Node:
 
 
 def _state(graph: Graph, node: Node) -> Node | None:
-    """Take one state from the layer that has it, and not from the states of all."""
+    """Read one state from the layer that has it, and not from the states of all."""
     if node.op != "call_function" or getattr(node.target, "__name__", "") != "getitem":
         return None
     joined, index = node.args

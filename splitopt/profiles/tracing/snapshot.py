@@ -56,7 +56,7 @@ class Snapshot:
                 self._keep(item)
 
     def restore(self) -> None:
-        """Put attributes, contents, values, flags and gradients back, in place."""
+        """Restore attributes, contents, values, flags and gradients in place."""
         for _, part, attributes in self._attributes:
             own = vars(part)
             own.clear()
@@ -70,7 +70,7 @@ class Snapshot:
             held.restore()
 
     def drop_gradients(self) -> None:
-        """Let no parameter have a gradient; `restore` gives them back."""
+        """Remove the gradients of all parameters; `restore` brings them back."""
         for parameter in self.module.parameters():
             parameter.grad = None
 
@@ -118,7 +118,7 @@ class Snapshot:
         return found
 
     def _unkept(self, part: nn.Module, before: dict[str, Any]) -> Iterator[str]:
-        """Give the changed buffers that are not persistent, or had no value."""
+        """Yield the changed buffers that are not persistent, or had no value."""
         old = self._content_of(before["_buffers"])
         for name, tensor in part._buffers.items():
             was = old.get(name)

@@ -190,7 +190,7 @@ def find(
                 tried.append(f"{name}: {_explained(error)}")
             before.restore()
             before.drop_gradients()
-    if stages is not None or (len(chosen) == 1 and declares_stages(module)):
+    if stages is not None or (chosen[0][0] == "stages" and declares_stages(module)):
         what = "declared stages" if stages is not None else f"stages of {STAGES_METHOD}()"
         raise InputError(
             f"the {what} do not work ({tried[0].partition(': ')[2]}); they must be the layers or "

@@ -43,7 +43,7 @@ class State:
     others: tuple[str, ...] = ()
 
     def tensors(self, module: nn.Module) -> dict[str, Tensor]:
-        """Give what is written, by name."""
+        """Return what is written, by name."""
         return {name: tensor for name, tensor in _state(module) if name in self.written}
 
 
@@ -107,7 +107,7 @@ def _begin(module: nn.Module, before: Snapshot) -> None:
 def _expect_whole(
     module: nn.Module, batches: Sequence[Inputs], before: Snapshot, suspects: Sequence[str]
 ) -> None:
-    """Refuse a module that goes on otherwise where only its state dict is carried on."""
+    """Reject a module that goes on otherwise where only its state dict is carried on."""
     kept, again, carried = (_results(module, batches, before, how) for how in (False, False, True))
     if not _equal(kept, again):
         return  # it draws what no seed sets, so that nothing can be told
@@ -123,7 +123,7 @@ def _expect_whole(
 def _expect_no_schedule(
     module: nn.Module, batch: Inputs, before: Snapshot, numbers: Sequence[str]
 ) -> None:
-    """Refuse a module whose results depend on a number that it counts up as an attribute."""
+    """Reject a module whose results depend on a number that it counts up as an attribute."""
 
     def outcome(name: str, further: int) -> list[Tensor]:
         _begin(module, before)

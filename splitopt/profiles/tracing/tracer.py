@@ -91,7 +91,7 @@ class StateTracer(Tracer):
         return self._buffers[name]
 
     def _value(self, name: str) -> Proxy:
-        """Give what a buffer is now: where it will be replaced, a copy that stays as it is."""
+        """Return what a buffer is now: where it will be replaced, a copy that stays as it is."""
         if name not in self._values:
             own = self._buffer(name)
             self._values[name] = own.clone() if name in self._replaced else own
@@ -104,7 +104,7 @@ class StateTracer(Tracer):
 
     @contextmanager
     def _writing_what_is_set(self) -> Iterator[None]:
-        """Let modules be given proxies as buffers, which torch.nn would refuse."""
+        """Allow modules to be given proxies as buffers, which torch.nn would reject."""
         original = nn.Module.__setattr__
         tracer = self
 

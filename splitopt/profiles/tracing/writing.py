@@ -30,7 +30,7 @@ def mark(graph: Graph, gradients: bool, node: Node | None = None) -> bool:
 
 
 def source_of(graph: Graph) -> tuple[str, Mapping[str, Any]]:
-    """Write a graph as a function ``forward(self, ...)``; give its text and the names it uses."""
+    """Return a graph as the text of a function ``forward(self, ...)``, and the names it uses."""
     code = graph.python_code("self")
     if _SWITCH not in code.src:
         return code.src, code.globals

@@ -77,7 +77,7 @@ class Recurrent(nn.Module):
 
 
 def gradients(model, x):
-    """Give output and gradients of the whole by plain PyTorch."""
+    """Compute output and gradients of the whole by plain PyTorch."""
     own = copy.deepcopy(model)
     torch.manual_seed(7)
     found = own(x)
@@ -86,7 +86,7 @@ def gradients(model, x):
 
 
 def split_gradients(model, cuts, split, x):
-    """Give the same of the parts."""
+    """Compute the same by the parts."""
     own = copy.deepcopy(model)
     parts = split.segments(cuts, own)
     torch.manual_seed(7)
@@ -239,3 +239,5 @@ def test_what_is_declared_comes_first():
     with pytest.raises(InputError, match=r"the stages of split_stages\(\) do not work"):
         find_cuts(model, x)
     assert find_cuts(model, x, method="fx").method == "fx"
+    with pytest.raises(InputError, match=r"no cut was found; declare stages: .*tried: sequential"):
+        find_cuts(model, x, method="sequential")

@@ -34,7 +34,7 @@ def strict_floats():
 
 @pytest.fixture
 def nets():
-    """Give the networks, which import torch."""
+    """Return the networks, which import torch."""
     path = Path(__file__).with_name("stateful.py")
     spec = importlib.util.spec_from_file_location("stateful", path)
     module = importlib.util.module_from_spec(spec)
@@ -206,7 +206,7 @@ def test_notes_that_nothing_depends_on_are_no_state(nets):
 
 
 def process():
-    """Give the random states of the process, and whether gradients are on."""
+    """Return the random states of the process, and whether gradients are on."""
     numbers = np.random.get_state()[1].tolist()  # noqa: NPY002
     states = random.getstate(), numbers, torch.get_rng_state().tolist()
     return *states, torch.is_grad_enabled()
