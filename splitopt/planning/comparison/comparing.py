@@ -160,6 +160,11 @@ def _ranked(
             "only CPSL's subcarriers fade here; the other schemes take the mean signal-to-noise "
             "ratio of the whole band"
         )
+    if any(row.scheme == "mp_sl" for row in feasible):
+        said.append(
+            "MP-SL's round is the closed form of its plan; splitopt simulate replays it event by "
+            "event, with the waiting that the closed form leaves out"
+        )
     return Comparison(
         scenario.name, profile.name, ranked, by_accuracy, advise(ranked, by_accuracy), tuple(said)
     )
