@@ -255,7 +255,7 @@ def explain_infeasible(
 
 
 def remarks(prediction: dict[str, Any]) -> list[str]:
-    """Say what a reader should know about this very plan."""
+    """List what a reader should know about this very plan."""
     forced = prediction["forced"]
     if forced is None:
         return []

@@ -127,7 +127,7 @@ def comparison_table() -> Table:
 
 
 def exchange_s(model: str, nodes: int, bytes_per_s: float) -> float:
-    """Give the s in which horizontal scaling averages the middle parts (section 4.3).
+    """Return the s in which horizontal scaling averages the middle parts (section 4.3).
 
     With one pipeline every middle part is at one node, and nothing is sent.
     """
@@ -136,7 +136,7 @@ def exchange_s(model: str, nodes: int, bytes_per_s: float) -> float:
 
 
 def exchange_table() -> Table:
-    """Say from which rate between the nodes on a pipeline is the faster scheme."""
+    """Report from which rate between the nodes on a pipeline is the faster scheme."""
     rows: list[list[Cell]] = []
     for model in CUTS:
         for nodes in (4, 5):

@@ -98,6 +98,6 @@ def owner_model_bytes(model: str, cuts: tuple[int, int]) -> float:
 
 
 def middle_bytes(model: str, cuts: tuple[int, int]) -> float:
-    """Give the bytes of the part between the cuts, which horizontal scaling averages too."""
+    """Return the bytes of the part between the cuts, which horizontal scaling averages too."""
     size = profile(model).device_model_bytes
     return float(size[cuts[1] - 1] - size[cuts[0] - 1])
