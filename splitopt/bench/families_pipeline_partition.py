@@ -32,8 +32,8 @@ UNLINKED = (
     "memory",
     "idle",
     "given",
+    "infeasible",
 )
-UNLINKED += ("infeasible",)
 LINKED = ("links_uniform", "links_pairwise", "links_nic", "links_serial")
 
 

@@ -239,7 +239,7 @@ def explain_infeasible(
 
 
 def remarks(prediction: dict[str, Any]) -> list[str]:
-    """Say what a reader should know about this very plan."""
+    """List what a reader should know about this very plan."""
     forced = prediction["forced"]
     if forced is None:
         return []

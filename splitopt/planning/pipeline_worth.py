@@ -69,7 +69,7 @@ def _changes(scenario: Scenario) -> Iterator[tuple[str, str, Scenario]]:
 
 
 def _owner_changes(scenario: Scenario) -> Iterator[tuple[str, str, Scenario]]:
-    """Give what can be done at the owners: their computing where it is stated, their links."""
+    """Yield what can be done at the owners: their computing where it is stated, their links."""
     devices = scenario.devices
     if len(devices) <= MOST_GROUPS:
         for index, device in enumerate(devices):

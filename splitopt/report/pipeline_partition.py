@@ -87,7 +87,7 @@ def _facts(prediction: Any, plan: Plan) -> list[tuple[str, str]]:
     first, total = prediction["first_cut"], len(plan.profile["layers"])
     behind = total - prediction["last_cut"]
     rounds = plan.scenario["training"]["rounds"]
-    load = prediction["load"]
+    load, averaging_s = prediction["load"], prediction.get("aggregation_s", 0.0)
     limit = "the pipeline is the limit" if load >= 1 else "the owners' own trips are the limit"
     facts = [
         ("Period (one batch to the next)", f"{seconds(prediction['period_s'])} s"),
@@ -98,8 +98,8 @@ def _facts(prediction: Any, plan: Plan) -> list[tuple[str, str]]:
         (
             "Round (closed form)",
             f"{seconds(prediction['round_s'])} s for {prediction['batches']:,} batches of "
-            f"{prediction['owners']:,} owners, of which {seconds(prediction['aggregation_s'])} s "
-            "for averaging their parts",
+            f"{prediction['owners']:,} owners, of which {seconds(averaging_s)} s for averaging "
+            "their parts",
         ),
         ("Round (simulated)", _simulated(prediction)),
         ("Owners' links", _channels(plan)),
@@ -123,13 +123,13 @@ def _facts(prediction: Any, plan: Plan) -> list[tuple[str, str]]:
 
 
 def _simulated(prediction: Any) -> str:
-    if prediction["simulated_s"] is None:
+    if prediction.get("simulated_s") is None:  # or the plan is of an earlier version
         return "not done here, since it is long; splitopt simulate does it"
     return f"{seconds(prediction['simulated_s'])} s, event by event"
 
 
 def _channels(plan: Plan) -> str:
-    """Say whose the downlink and the uplink are, and how fast."""
+    """Report whose the downlink and the uplink are, and how fast."""
     scenario = Scenario.from_dict(plan.scenario, "plan: scenario", from_file=True)
     found = []
     ways: tuple[Literal["downlink", "uplink"], ...] = ("downlink", "uplink")

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def part(monkeypatch):
-    """Give a function that imports a module of the benchmark."""
+    """Return a function that imports a module of the benchmark."""
     monkeypatch.syspath_prepend(str(ROOT))
 
     def load(name):

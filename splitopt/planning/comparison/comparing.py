@@ -192,6 +192,11 @@ def _ranked(
         if any(getattr(row, name) is not None for row in feasible)
     )
     said += guess_notes(scenario, profile, leakage_is_shown="leakage" in guesses)
+    if any(row.scheme == "mp_sl" for row in feasible):
+        said.append(
+            "MP-SL's round is the closed form of its plan; splitopt simulate replays it event by "
+            "event, with the waiting that the closed form leaves out"
+        )
     return Comparison(
         scenario.name,
         profile.name,

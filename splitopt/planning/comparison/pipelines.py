@@ -78,7 +78,7 @@ def _owner_bytes(
     up, down = boundary_bytes(profile, found["batch_size"])
     crossing = float((up + down)[list(cuts)].sum())
     owners = sum(device.count for device in scenario.devices)
-    return found["batches"] * crossing + 2 * owners * own_part_bytes(profile, cuts)
+    return float(found["batches"] * crossing + 2 * owners * own_part_bytes(profile, cuts))
 
 
 def _between_nodes(profile: ModelProfile, found: Mapping[str, Any], cuts: Cuts) -> float:

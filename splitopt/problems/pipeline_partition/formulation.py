@@ -138,7 +138,7 @@ class Numbers:
         return found
 
     def round_rows(self) -> tuple[list[Terms], list[float], list[float], float]:
-        """Give what a round is at least, in units of time.
+        """Return what a round is at least, in units of time.
 
         Returns
         -------

@@ -141,8 +141,10 @@ class OwnerGroups:
     @property
     def busiest_channel(self) -> dict[str, Any] | None:
         """Name the busier of the shared channels; None where there are none."""
-        name = max(self.channel_s, key=self.channel_s.__getitem__, default=None)
-        return name and {"kind": "channel", "name": name, "busy_s": self.channel_s[name]}
+        if not self.channel_s:
+            return None
+        name = max(self.channel_s, key=self.channel_s.__getitem__)
+        return {"kind": "channel", "name": name, "busy_s": self.channel_s[name]}
 
     @property
     def aggregates(self) -> bool:

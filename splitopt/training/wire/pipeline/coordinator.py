@@ -253,7 +253,7 @@ class Pipeline:
                 self.scheme.note_loss(value, int(samples), client, tally)
 
     def _exchange(self, done: Sequence[int], messages: Mapping[int, Message]) -> Sequence[Row]:
-        """Give the owners their parts of the average, and return how long both ways took."""
+        """Send the owners their parts of the average, and return how long both ways took."""
         state = self.scheme.model.state_dict()
         return give_back(
             self.timing,

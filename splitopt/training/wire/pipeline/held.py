@@ -54,7 +54,7 @@ def state_of(held: Copy, whole: bool = False) -> dict[str, Tensor]:
 
 
 def load_values(held: Copy, tensors: Mapping[str, Tensor]) -> None:
-    """Take over parameters and buffers of the same parts by their names; moments stay.
+    """Load parameters and buffers of the same parts by their names; moments stay.
 
     Raises
     ------
