@@ -26,22 +26,21 @@ from splitopt.training.wire.deadlines import Deadline
 from splitopt.training.wire.dropping import DevicesGoneError, Dropped
 from splitopt.training.wire.pipeline.exchange import Link, give_back
 from splitopt.training.wire.pipeline.held import (
-    check_held,
     load_held,
     names_in,
     parts_of,
     state_of,
 )
 from splitopt.training.wire.pipeline.messages import sent_bytes, values_in, whole_number
+from splitopt.training.wire.pipeline.states import wrong_state
 from splitopt.training.wire.pipeline.timing import (
     ACTIVATIONS,
     PipelineTiming,
     pipeline_timing,
 )
 from splitopt.training.wire.recorder import Row, measured_timeline, read_rows
-from splitopt.training.wire.star.travelling import check_batches, expect_like
 from splitopt.training.wire.transport.channel import Channel
-from splitopt.training.wire.transport.errors import ChannelError, ChannelTimeoutError, FrameError
+from splitopt.training.wire.transport.errors import ChannelError, ChannelTimeoutError
 from splitopt.training.wire.transport.frames import Message
 from splitopt.training.wire.transport.inbox import Inbox
 from splitopt.training.wire.transport.listener import LOOPBACK, is_of_this_machine
@@ -375,24 +374,9 @@ class Pipeline:
         return bring_back
 
     def _wrong(self, rank: int, message: Message) -> str | None:
-        """Say what is wrong with a state that a party has sent, None if it can be used."""
-        try:
-            read_rows(message.fields.get("rows"))
-            sent_bytes(message)
-            if rank <= self.owners:
-                self._check_owner(rank - 1, dict(message.tensors))
-        except (ValueError, ChannelError) as error:
-            return str(error)
-        return None
-
-    def _check_owner(self, n: int, tensors: dict[str, Tensor]) -> None:
-        client, losses = self.scheme.clients[n], tensors.get("losses")
-        if losses is None or losses.dtype != torch.float64 or losses.shape[1:] != (2,):
-            raise FrameError("losses that are no numbers")
-        check_held(self._part(n, (0, -1)), under(tensors, "held."))
-        check_batches(under(tensors, "batches."), client)
-        stream = under(tensors, "stream.")
-        expect_like(stream, client.stream.state_dict(), "the random state")
+        n = rank - 1
+        owner = (self.scheme.clients[n], self._part(n, (0, -1))) if n < self.owners else None
+        return wrong_state(message, owner)
 
     def _fail(self) -> None:
         last = {item.client: item for item in self.dropped}
