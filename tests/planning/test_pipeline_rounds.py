@@ -167,3 +167,15 @@ def test_the_aggregation_of_the_paper():
     part_s = (profile.layer_parameter_bytes[[0, 1, 23, 24]].sum()) / 5e6
     assert problem.owner_groups.aggregation_s == pytest.approx(part_s + 150 * part_s)
     assert problem.owner_groups.aggregation_s == pytest.approx(2037, abs=1)
+
+
+def test_a_long_round_is_left_to_the_simulator(monkeypatch):
+    """A plan of more tasks than it may simulate says so, and simulate still does it."""
+    from splitopt.planning import pipeline_partition
+    from splitopt.report import plan_to_html
+
+    monkeypatch.setattr(pipeline_partition, "MOST_TASKS", 10)
+    made = plan(Scenario.load("digits-pipeline"))
+    assert made.prediction["simulated_s"] is None
+    assert "splitopt simulate does it" in plan_to_html(made)
+    assert splitopt.simulate(made).simulated_s > made.prediction["trip_s"]

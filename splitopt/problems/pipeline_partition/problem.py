@@ -87,8 +87,7 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
     use_all_nodes
         Whether every node must host a layer (MP-SL Eq. 6).
     batches
-        Batches of all owners in an epoch (r B K in MP-SL), for ``"epoch"``; by default those of
-        the ``owner_groups``.
+        Batches of all owners (r B K in MP-SL), for ``"epoch"``; by default the ``owner_groups``'.
     owner_groups
         An `OwnerGroups` or its plain data, for ``"round"``; None where nothing is known of owners.
 
@@ -272,10 +271,7 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
         return self.load(decision).latency_s
 
     def binding(self, decision: PipelinePartitionDecision) -> dict[str, Any]:
-        """Name what sets the period, see `Load.binding`, or a channel that all owners share.
-
-        That is ``{"kind": "channel", "name": "uplink" | "downlink", "busy_s": seconds}``.
-        """
+        """Name what sets the period, see `Load.binding` and `OwnerGroups.busiest_channel`."""
         load = self.load(decision)
         channel = None if self.owner_groups is None else self.owner_groups.busiest_channel
         if channel is not None and channel["busy_s"] > load.period_s:
