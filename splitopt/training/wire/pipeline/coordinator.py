@@ -24,7 +24,7 @@ from splitopt.training.schemes.multihop import Multihop
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.deadlines import Deadline
 from splitopt.training.wire.dropping import DevicesGoneError, Dropped
-from splitopt.training.wire.pipeline.answers import check_owner
+from splitopt.training.wire.pipeline.answers import wrong_state
 from splitopt.training.wire.pipeline.channels import RESERVE, RESERVED, Channels
 from splitopt.training.wire.pipeline.exchange import Link, give_back
 from splitopt.training.wire.pipeline.held import load_held, names_in, parts_of, state_of
@@ -36,7 +36,7 @@ from splitopt.training.wire.pipeline.timing import (
 )
 from splitopt.training.wire.recorder import Row, measured_timeline, read_rows
 from splitopt.training.wire.transport.channel import Channel
-from splitopt.training.wire.transport.errors import ChannelError, ChannelTimeoutError
+from splitopt.training.wire.transport.errors import ChannelTimeoutError, FrameError
 from splitopt.training.wire.transport.frames import Message
 from splitopt.training.wire.transport.inbox import Inbox
 from splitopt.training.wire.transport.listener import LOOPBACK, is_of_this_machine
@@ -398,16 +398,10 @@ class Pipeline:
         return bring_back
 
     def _wrong(self, rank: int, message: Message) -> str | None:
-        """Say what is wrong with a state that a party has sent, None if it can be used."""
-        try:
-            read_rows(message.fields.get("rows"))
-            sent_bytes(message)
-            if rank <= self.owners:
-                part = self._part(rank - 1, (0, -1))
-                check_owner(part, self.scheme.clients[rank - 1], dict(message.tensors))
-        except (ValueError, ChannelError) as error:
-            return str(error)
-        return None
+        """Report what is wrong with a state that a party has sent, None if it can be used."""
+        n = rank - 1
+        owner = (self.scheme.clients[n], self._part(n, (0, -1))) if n < self.owners else None
+        return wrong_state(message, owner)
 
     def _fail(self) -> None:
         last = {item.client: item for item in self.dropped}
