@@ -36,7 +36,11 @@ from splitopt.training.wire.pipeline.timing import (
 )
 from splitopt.training.wire.recorder import Row, measured_timeline, read_rows
 from splitopt.training.wire.transport.channel import Channel
-from splitopt.training.wire.transport.errors import ChannelTimeoutError, FrameError
+from splitopt.training.wire.transport.errors import (
+    ChannelError,
+    ChannelTimeoutError,
+    FrameError,
+)
 from splitopt.training.wire.transport.frames import Message
 from splitopt.training.wire.transport.inbox import Inbox
 from splitopt.training.wire.transport.listener import LOOPBACK, is_of_this_machine
