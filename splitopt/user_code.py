@@ -27,7 +27,9 @@ def beside(file: str | Path) -> Iterator[None]:
     """Make imports find what stands beside a file, and what was imported from there before."""
     folder = Path(file).resolve().parent
     set_aside = {
-        name: module for name, module in sys.modules.items() if _is_anothers(name, module, folder)
+        name: module  # in a list: looking at a module may import another
+        for name, module in list(sys.modules.items())
+        if _is_anothers(name, module, folder)
     }
     for name in set_aside:
         del sys.modules[name]
@@ -40,11 +42,10 @@ def beside(file: str | Path) -> Iterator[None]:
     finally:
         sys.path.remove(place)
         if place not in sys.path:
-            sys.path.append(
-                place
-            )  # for what functions import when they are called, behind all else
+            # For what functions import when they are called, behind all else.
+            sys.path.append(place)
         _BESIDE[folder] = {
-            name: module for name, module in sys.modules.items() if _stands_in(module, folder)
+            name: module for name, module in list(sys.modules.items()) if _stands_in(module, folder)
         }
         for name, module in set_aside.items():
             # What the user's own program has imported stays; what other files have is kept there.

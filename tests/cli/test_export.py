@@ -121,7 +121,7 @@ def test_help_names_the_formats(capsys):
         ),
         (2, ["splitfed.json", "--model", "lenet12"], "first difference"),
         (2, ["splitfed.json", "--input-shape", "1,28,28"], "in the output of layer 'conv1'"),
-        (2, ["splitfed.json", "--classes", "7"], "in parameters up to layer 'fc2'"),
+        (2, ["splitfed.json", "--classes", "7"], "in trained parameters up to layer 'fc2'"),
         (2, ["splitfed.json", "--match", "luck"], "must be one of structure, names"),
         (1, ["splitfed.json", "--model", "NET:Net", "--match", "names"], "found by torch.export"),
         (2, ["splitfed.json", "--weights", "no.safetensors"], "there is no such file"),

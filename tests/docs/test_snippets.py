@@ -34,6 +34,7 @@ def run_console(block, capsys):
         words = shlex.split(command)
         if words[0] != "splitopt":
             continue
+        capsys.readouterr()  # what Python snippets printed before
         code = run(words[1:])
         captured = capsys.readouterr()
         if not shown.strip():

@@ -15,7 +15,7 @@ from splitopt.profiles.tracing.example import Inputs, fresh, resized, tensors_in
 from splitopt.profiles.tracing.finding import FEW, MANY
 from splitopt.profiles.tracing.passes import Outcome, split_pass
 from splitopt.profiles.tracing.quiet import SEED, reason
-from splitopt.profiles.tracing.snapshot import Snapshot
+from splitopt.profiles.tracing.snapshot import Snapshot, strided
 from splitopt.profiles.tracing.state import State, values_of, variants
 
 _TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.02}
@@ -240,6 +240,7 @@ def _apart(one: Outcome, two: Outcome) -> float:
     for a, b in pairs:
         if a.shape != b.shape:
             return float("inf")
+        a, b = strided(a), strided(b)
         if a.numel() and not torch.equal(a, b):
             a, b = a.double(), b.double()
             scale = float(a.abs().max()) or 1.0

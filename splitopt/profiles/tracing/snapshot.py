@@ -195,10 +195,16 @@ def _fill(container: Any, content: Any) -> None:
         container.update(content)
 
 
+def strided(tensor: Tensor) -> Tensor:
+    """Return a tensor with all of its entries; for sparse ones not even equality is defined."""
+    return tensor if tensor.layout == torch.strided else tensor.to_dense()
+
+
 def _same(one: Tensor, two: Tensor) -> bool:
     """Whether two tensors are equal bit for bit, not-a-numbers included."""
-    if one.shape != two.shape or one.dtype != two.dtype:
+    if one.shape != two.shape or one.dtype != two.dtype or one.layout != two.layout:
         return False
+    one, two = strided(one), strided(two)
     if torch.equal(one, two):
         return True
     if not one.is_floating_point():
