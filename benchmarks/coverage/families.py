@@ -7,7 +7,7 @@ with mean 0.45 and standard deviation 0.15, half of its variance common to all c
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -169,7 +169,6 @@ class Drawn:
 
     family: Family
     seed: int
-    answers: int = field(default=0, init=False)
 
     @property
     def cuts(self) -> int:
@@ -185,25 +184,24 @@ class Drawn:
         return np.asarray(LOOSE * self.family.ends[1])
 
     def draw(self, stream: int, count: int, cut: int | None = None) -> Cheap:
-        """Draw a block; what its exact latencies are stays with it."""
+        """Draw a block."""
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(stream,)))
         lower = self.family.lower(rng.random((count, self.cuts + DEVICES + 1)))
         if cut is not None:
             lower = lower[cut : cut + 1]
-        return Cheap(stream, lower, LOOSE * lower, rng)
+        return Cheap(stream, lower, LOOSE * lower)
 
     def answer(self, requests: Sequence[Request]) -> list[FloatArray]:
         """Compute D; B belongs to the round, not to when it is asked for."""
         found = []
+        drawn: dict[int, FloatArray] = {}
         for request in requests:
-            cheap = request.cheap
-            count = cheap.lower.shape[1]
-            rng = np.random.default_rng(
-                np.random.SeedSequence(self.seed, spawn_key=(cheap.stream, 1))
-            )
-            common, own = rng.random(count), rng.random((self.cuts, count))[request.cut]
+            cheap, rows = request.cheap, request.rows
+            if cheap.stream not in drawn:
+                key = (cheap.stream, 1)
+                rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
+                drawn[cheap.stream] = rng.random((cheap.lower.shape[1], self.cuts + 1))
+            common, own = drawn[cheap.stream][rows, -1], drawn[cheap.stream][rows, request.cut]
             share = _MIDDLE + _REACH * (common + own - 1)
-            latencies = cheap.lower[request.cut] * (1 + share / 2)
-            found.append(latencies[request.rows])
-            self.answers += len(request.rows)
+            found.append(cheap.lower[request.cut, rows] * (1 + share / 2))
         return found

@@ -11,11 +11,11 @@ from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty, Generat
 from splitopt.problems.cut_under_uncertainty.blocks import Blocks, FixedPlan, fixed_plan
 from splitopt.problems.cut_under_uncertainty.problem import clusters_by_latency
 from splitopt.problems.cut_under_uncertainty.drawn import EVERY
-from splitopt.solvers.cut_under_uncertainty.ledger import SAMPLES, Ledger, Piece
+from splitopt.solvers.cut_under_uncertainty.ledger import FINITE, SAMPLES, Ledger, Piece
 from splitopt.solvers.cut_under_uncertainty.rounds import Cheap, Request
 
-_DRAWN, _FINITE = 2**23, 2**22
-"""Streams of answers from here on are of rounds that are drawn in blocks, and of a finite list."""
+_DRAWN = 2**23
+"""Streams of answers from here on are of rounds that are drawn in blocks."""
 
 _AT_ONCE = 250_000
 """Devices x cuts x rounds whose bounds are computed together: memory, not the result."""
@@ -74,7 +74,7 @@ class FiniteRounds:
         else:
             assert isinstance(problem.source, Generator)
             lower, upper = _bounds(problem.source, listed, self._plan, ledger)
-            self.all = Cheap(_FINITE, lower, upper, listed)
+            self.all = Cheap(FINITE, lower, upper, listed)
 
     def least(self) -> FloatArray:
         """Shape (V,): the smallest lower bound, in s."""

@@ -7,7 +7,7 @@ import numpy as np
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_under_uncertainty.risk import EXPECTED, statistic
 from splitopt.solvers.cut_under_uncertainty.rounds import Cheap, Request, Rounds, answered
-from splitopt.solvers.cut_under_uncertainty.verdict import Settings, Value, Verdict
+from splitopt.solvers.cut_under_uncertainty.verdict import Settings, Value, Verdict, relative_to
 
 _PARTS, _LEAST = 16, 8
 """So many batches, of so many rounds at least, answer all rounds of a cut."""
@@ -115,7 +115,7 @@ class FiniteChoice:
             cut=cut,
             rivals=tuple(rivals),
             gap_s=gap,
-            relative=gap / scale if scale > 0 else 0.0,
+            relative=relative_to(gap, scale),
             value=Value(estimate, float(low[cut]), float(high[cut])),
             above=above,
             cheap=self._low.shape[1],

@@ -10,7 +10,7 @@ import numpy as np
 from splitopt.engine import Session
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrumDecision
-from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty
+from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty, Generator
 from splitopt.problems.cut_under_uncertainty.blocks import Blocks
 from splitopt.results import StopReason
 from splitopt.solvers.base import Search
@@ -29,8 +29,8 @@ BATCH = 4
 AVERAGED = 2**31
 """The number that the averaged round has in place of a stream."""
 
-SAMPLES = 0
-"""The stream of the problem's samples."""
+SAMPLES, FINITE = 0, 2**22
+"""The streams of the problem's samples, and of all rounds of a trace or of few combinations."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,8 @@ class Ledger:
         batches = []
         for piece in pieces:
             key = (piece.cut, piece.stream)
-            missing = [n for n in piece.numbers if (*key, n) not in self._answers]
+            wanted = dict.fromkeys(piece.numbers)  # each once: samples may repeat a round
+            missing = [n for n in wanted if (*key, n) not in self._answers]
             for first in range(0, len(missing), BATCH):
                 batches.append(self._batch(piece, missing[first : first + BATCH]))
         if batches:
@@ -123,10 +124,21 @@ class Ledger:
     def samples_of(self, cut: int, samples: Sequence[int]) -> Piece:
         """Return the piece of samples of the problem."""
 
-        def blocks(numbers: Sequence[int]) -> Blocks:
-            return Blocks.stack([self.problem.source.sample(n)[cut] for n in numbers])
+        source = self.problem.source
+        first = {self._place(sample)[1]: sample for sample in samples}
 
-        return Piece(cut, SAMPLES, samples, blocks)
+        def blocks(numbers: Sequence[int]) -> Blocks:
+            return Blocks.stack([source.sample(first[n])[cut] for n in numbers])
+
+        stream = self._place(0)[0]
+        return Piece(cut, stream, [self._place(sample)[1] for sample in samples], blocks)
+
+    def _place(self, sample: int) -> tuple[int, int]:
+        """Return stream and number of a sample: of a trace it is the measured round's own."""
+        source = self.problem.source
+        if isinstance(source, Generator) and source.trace is not None:
+            return FINITE, source.trace_row(sample)
+        return SAMPLES, sample
 
     def averaged(self, cut: int) -> float:
         """Answer the round in which everything has its mean value; give its seconds."""
@@ -135,7 +147,7 @@ class Ledger:
 
     def find(self, cut: int, sample: int) -> Solved | None:
         """Give what is known of one of the problem's samples under a cut."""
-        return self._answers.get((cut, SAMPLES, sample))
+        return self._answers.get((cut, *self._place(sample)))
 
     def __len__(self) -> int:
         return len(self._answers)

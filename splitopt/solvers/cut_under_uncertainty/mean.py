@@ -27,6 +27,7 @@ from splitopt.solvers.cut_under_uncertainty.verdict import (
     Value,
     Verdict,
     log_goal,
+    relative_to,
     scale_of,
 )
 
@@ -249,15 +250,15 @@ class MeanChoice:
         gaps = {v: self._gap(v) for v in rivals}
         gap = max(gaps.values(), default=0.0)
         scale = self._eps / self.settings.tolerance if self.settings.tolerance > 0 else 0.0
-        if scale <= 0 and self._blocks:
-            scale = scale_of(self._blocks[0].cheap.lower)
+        if scale <= 0:
+            scale = scale_of(self._blocks[0].cheap.lower if self._blocks else self._least[:, None])
         others = [v for v in range(self.rounds.cuts) if v != self.cut]
         return Verdict(
             status="settled" if self.settled or self.rounds.cuts == 1 else "open",
             cut=self.cut,
             rivals=tuple(rivals),
             gap_s=gap,
-            relative=gap / scale if scale > 0 else 0.0,
+            relative=relative_to(gap, scale),
             value=self._value(),
             above={v: self._above(v) for v in others} if self._blocks else {},
             cheap=BLOCK * len(self._blocks) + (VALUE_BLOCK if self._own is not None else 0),

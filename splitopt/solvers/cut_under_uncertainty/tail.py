@@ -19,7 +19,13 @@ from splitopt.solvers.cut_under_uncertainty.tail_value import (
     gain,
     rejected_in_all,
 )
-from splitopt.solvers.cut_under_uncertainty.verdict import Settings, Value, Verdict, log_goal
+from splitopt.solvers.cut_under_uncertainty.verdict import (
+    Settings,
+    Value,
+    Verdict,
+    log_goal,
+    relative_to,
+)
 
 PILOT, CHEAP_BLOCK, CHEAP_BLOCKS = 16_384, 2048, 8
 """Rounds of bounds that fix thresholds and caps; blocks that are bet on by bounds alone."""
@@ -31,8 +37,9 @@ GROWTH, PARTS = 1.4, 4
 """From look to look so many times the rounds, in so many blocks."""
 
 _EXCESS_STREAM, _EXCESS_BLOCK, _MOST_EXCESS = 2**24, 16_384, 2**20
-_EXCESS_SHARE = 0.1
-"""Of the chance of an error, for what the cap leaves out; it should cost this much of the slack."""
+_EXCESS_SHARE, _MOST_SHARE, _EXCESS_STAKE = 0.1, 0.5, 0.9
+"""What a cap leaves out has this share of the chance of an error, and should cost this share of the
+tolerance; the most that it may cost; and the stake of the bet on it."""
 
 _PLANNED = 800
 
@@ -220,11 +227,12 @@ class TailChoice:
         if at < most and self._eps > 0:
             goal = math.log(10 * self.rounds.cuts / (1 - self.settings.level))
             reach = (most - at) / (1 - self.level)
-            wanted = reach * goal / (0.9 * _EXCESS_SHARE * self._eps)
-            blocks = math.ceil(min(max(wanted, 1), _MOST_EXCESS) / _EXCESS_BLOCK)
-            excess = self._excess(cut, at, blocks, goal)
-            if excess <= 0.5 * self._eps:
-                found = Cap(at, excess)
+            least = reach * goal / (_EXCESS_STAKE * self._eps)  # if no round is beyond the cap
+            if least <= _MOST_SHARE * _MOST_EXCESS:
+                wanted = min(least / _EXCESS_SHARE, _MOST_EXCESS)
+                excess = self._excess(cut, at, math.ceil(wanted / _EXCESS_BLOCK), goal)
+                if excess <= _MOST_SHARE * self._eps:
+                    found = Cap(at, excess)
         self._caps[cut] = found
         return found
 
@@ -234,7 +242,7 @@ class TailChoice:
         exp(-s z - (-log(1 - s) - s) z^2) <= 1 - s z for 0 <= z <= 1, as in `mean_interval`.
         """
         total = squares = 0.0
-        reach, share = float(self._most[cut]) - at, 0.9
+        reach, share = float(self._most[cut]) - at, _EXCESS_STAKE
         for number in range(blocks):
             cheap = self.rounds.draw(_EXCESS_STREAM + number, _EXCESS_BLOCK, cut)
             over = np.maximum(cheap.upper[0] - at, 0.0) / reach
@@ -285,7 +293,8 @@ class TailChoice:
         """Return what is known now."""
         self._caps.setdefault(self.cut, Cap(float(self._most[self.cut])))  # a run that was stopped
         rivals = sorted(self._alive - {self.cut})
-        gaps = {v: self._gap(v) for v in rivals} if self._blocks else {}
+        gaps = {v: self._gap(v) for v in rivals}
+        scale = self._scale or float(self._least.min())
         gap = max(gaps.values(), default=0.0)
         others = [v for v in range(self.rounds.cuts) if v != self.cut] if self._blocks else []
         return Verdict(
@@ -293,7 +302,7 @@ class TailChoice:
             cut=self.cut,
             rivals=tuple(rivals),
             gap_s=gap,
-            relative=gap / self._scale if self._scale > 0 else 0.0,
+            relative=relative_to(gap, scale),
             value=self._value(),
             above={v: self._above(v) for v in others},
             cheap=self._drawn,
@@ -307,6 +316,8 @@ class TailChoice:
     def _gap(self, rival: int) -> float:
         """Return an upper bound on how far the chosen cut's CVaR is above the rival's."""
         most = max(self._sure_lead(rival), 0.0)
+        if not self._blocks:
+            return most
         return max(0.0, -self._pair_bound(rival, self._goal, -most, 0.0))
 
     def _above(self, rival: int) -> Value:

@@ -11,6 +11,7 @@ import numpy as np
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_under_uncertainty.risk import shortfall
 from splitopt.solvers.cut_under_uncertainty.betting import (
+    PRODUCT,
     SHARE,
     Wealth,
     check_lowest,
@@ -23,9 +24,6 @@ _FINE = 0.01
 """Width of the tolerance that cells are made for where there is none, relative to the value."""
 
 _TINY, _SMALL = 1e-300, 1e-3
-
-_PRODUCT = 32
-"""Factors, of 1/4 and more each, that are multiplied before a logarithm is taken."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ def gain(values: FloatArray, share: FloatArray, mean: float) -> FloatArray:
         What is doubted.
     """
     factors = 1.0 + share[:, None] * (values - mean)
-    starts = np.arange(0, factors.shape[1], _PRODUCT)
+    starts = np.arange(0, factors.shape[1], PRODUCT)
     return np.asarray(np.log(np.multiply.reduceat(factors, starts, axis=1)).sum(axis=1))
 
 

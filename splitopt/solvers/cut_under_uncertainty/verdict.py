@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -120,7 +121,7 @@ class Verdict:
             return self._exact(chosen, others, len(names), finite)
         sure = f"{100 * self.settings.level:g} %"
         goal = f"{100 * self.settings.tolerance:g} %"
-        given = (
+        given = finite if self.samples is not None else (
             f"for the stated distribution, whose longest round under {chosen} is "
             f"{self.worst_s:.4g} s"
         )
@@ -144,7 +145,7 @@ class Verdict:
 
     @property
     def _scale(self) -> float:
-        return self.gap_s / self.relative if self.relative > 0 else max(self.value.low, 1e-300)
+        return max(self.value.low, 1e-300)
 
     def _open(self, chosen: str, names: Sequence[str], sure: str, goal: str, given: str) -> str:
         percent = 100 * self.relative
@@ -154,12 +155,12 @@ class Verdict:
             seen = f"{self.answered:,} answered rounds"
         if self.answered and self.settings.tolerance > 0:
             factor = (self.relative / self.settings.tolerance) ** 2
-            if factor < 1e6:
+            if factor < 1e6 and self.samples is None:
                 more = f"about {round(self.answered * factor):,} would decide at {goal}, and "
         return (
             f"open: after {seen} {chosen} may still be "
-            f"{percent:.2g} % above the best cut{nearest} ({sure} confidence, {given}); {more}"
-            f"a tolerance of {percent:.2g} % would settle it now"
+            f"{percent:.3g} % above the best cut{nearest} ({sure} confidence, {given}); {more}"
+            f"a tolerance of {percent:.3g} % would settle it now"
         )
 
     def _exact(self, chosen: str, others: str, count: int, finite: str) -> str:
@@ -173,9 +174,14 @@ class Verdict:
 
 def log_goal(errors: float, level: float, share: float = 1.0) -> float:
     """Return log(errors / (share delta)), the wealth that rejects; `errors` ways to be wrong."""
-    import math
-
     return math.log(max(errors, 1.0) / (share * (1.0 - level)))
+
+
+def relative_to(gap: float, scale: float) -> float:
+    """Return a gap as a part of a scale; infinite where nothing is known of the scale."""
+    if gap <= 0:
+        return 0.0
+    return gap / scale if scale > 0 else math.inf
 
 
 def scale_of(lower: FloatArray) -> float:
