@@ -104,7 +104,7 @@ def _lognormal_speed(u: FloatArray) -> FloatArray:
 
 
 def rare(name: str, gaps: Sequence[float], slow: int = 1, often: float = 0.02) -> Family:
-    """Let 2 % of the rounds be 30 times slower under one cut, which is the fastest otherwise."""
+    """Make 2 % of the rounds 30 times slower under one cut, which is the fastest otherwise."""
     above, times = np.array(gaps), 30.0
     base = 1 + above
     base[slow] /= 1 - often + often * times
@@ -128,7 +128,7 @@ def rare(name: str, gaps: Sequence[float], slow: int = 1, often: float = 0.02) -
 
 
 def near(name: str, gaps: Sequence[float], reach: float = 0.45) -> Family:
-    """Let every cut have independent noise."""
+    """Draw independent noise for every cut."""
     above = np.array(gaps)
 
     def lower(u: FloatArray) -> FloatArray:

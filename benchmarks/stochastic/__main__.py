@@ -123,7 +123,7 @@ def page(rounds: int) -> str:
             f"Both bounds of a round under one cut, in blocks of {BLOCK:,} rounds; `saa` draws "
             f"{PER_ANSWER} of them for each exact answer.",
             "",
-            f"| devices | cuts | cheap, us | exact answer, ms | {PER_ANSWER} cheap over one exact, % |",
+            f"| devices | cuts | cheap, us | exact answer, ms | {PER_ANSWER} cheap, % of it |",
             "|---|---|---|---|---|",
             *(cheap_rounds(devices) for devices in (10, 30, 100)),
             "",

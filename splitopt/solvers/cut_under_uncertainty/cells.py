@@ -67,9 +67,7 @@ class Cells:
         return np.asarray(low + np.maximum(latencies - high, 0.0) / (1.0 - self.level))
 
     def _shortfall(self, threshold: float, latencies: FloatArray) -> FloatArray:
-        return np.asarray(
-            threshold + np.maximum(latencies - threshold, 0.0) / (1.0 - self.level)
-        )
+        return np.asarray(threshold + np.maximum(latencies - threshold, 0.0) / (1.0 - self.level))
 
 
 def make_cells(

@@ -1,4 +1,4 @@
-"""The rounds of a problem as the procedures want them: bounds in blocks, answers from the ledger."""
+"""Rounds of a problem for the procedures: bounds in blocks, answers from the ledger."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty, Generator
 from splitopt.problems.cut_under_uncertainty.blocks import Blocks, FixedPlan, fixed_plan
-from splitopt.problems.cut_under_uncertainty.problem import clusters_by_latency
 from splitopt.problems.cut_under_uncertainty.drawn import EVERY
+from splitopt.problems.cut_under_uncertainty.problem import clusters_by_latency
 from splitopt.solvers.cut_under_uncertainty.ledger import FINITE, SAMPLES, Ledger, Piece
 from splitopt.solvers.cut_under_uncertainty.rounds import Cheap, Request
 
@@ -85,7 +85,7 @@ class FiniteRounds:
         return np.asarray(self.all.upper.max(axis=1))
 
     def draw(self, stream: int, count: int, cut: int | None = None) -> Cheap:
-        """Refuse: there is nothing to draw."""
+        """Raise RuntimeError: there is nothing to draw."""
         raise RuntimeError(f"all rounds are there, none is drawn ({stream}, {count}, {cut})")
 
     def answer(self, requests: Sequence[Request]) -> list[FloatArray]:

@@ -98,13 +98,15 @@ class Ledger:
         Stopped
             Time is up, or the run was asked to stop; what was answered until then is kept.
         """
-        batches = []
+        batches: list[Batch] = []
         for piece in pieces:
             key = (piece.cut, piece.stream)
             wanted = dict.fromkeys(piece.numbers)  # each once: samples may repeat a round
             missing = [n for n in wanted if (*key, n) not in self._answers]
-            for first in range(0, len(missing), BATCH):
-                batches.append(self._batch(piece, missing[first : first + BATCH]))
+            batches += [
+                self._batch(piece, missing[first : first + BATCH])
+                for first in range(0, len(missing), BATCH)
+            ]
         if batches:
             self.check()
         for _, result in self._session.as_completed(solve_batch, batches):
@@ -118,12 +120,11 @@ class Ledger:
         ]
 
     def answer(self, cut: int, samples: Sequence[int]) -> FloatArray:
-        """Do `answer_all` for samples of the problem under one cut."""
+        """Return `answer_all` of samples of the problem under one cut."""
         return self.answer_all([self.samples_of(cut, samples)])[0]
 
     def samples_of(self, cut: int, samples: Sequence[int]) -> Piece:
         """Return the piece of samples of the problem."""
-
         source = self.problem.source
         first = {self._place(sample)[1]: sample for sample in samples}
 

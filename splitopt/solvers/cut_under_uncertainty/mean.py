@@ -21,7 +21,7 @@ from splitopt.solvers.cut_under_uncertainty.betting import (
     interval_stake,
     stake,
 )
-from splitopt.solvers.cut_under_uncertainty.rounds import Checked, Cheap, Request, Rounds
+from splitopt.solvers.cut_under_uncertainty.rounds import Cheap, Checked, Request, Rounds
 from splitopt.solvers.cut_under_uncertainty.verdict import (
     Settings,
     Value,
@@ -151,9 +151,13 @@ class MeanChoice:
             drawn.append(cheap)
             chances.append(chance)
             asked.append(np.flatnonzero(coin < chance))
-        requests = [Request(c, v, rows) for c, rows in zip(drawn, asked, strict=True) for v in alive]
-        values = self.rounds.answer([r for r in requests if len(r.rows)])
-        exact = iter(values)
+        requests = [
+            Request(cheap, v, rows)
+            for cheap, rows in zip(drawn, asked, strict=True)
+            for v in alive
+            if len(rows)
+        ]
+        exact = iter(self.rounds.answer(requests))
         for cheap, chance, rows in zip(drawn, chances, asked, strict=True):
             found = {v: next(exact) for v in alive} if len(rows) else {}
             self._enter(cheap, chance, rows, found, weight, pilot)
@@ -195,8 +199,7 @@ class MeanChoice:
                 self._alive.discard(v)
         rivals = sorted(self._alive - {self.cut})
         self.settled = all(
-            self._sure_lead(v) <= self._eps
-            or self._pair(v).wealth.reached(-self._eps, self._goal)
+            self._sure_lead(v) <= self._eps or self._pair(v).wealth.reached(-self._eps, self._goal)
             for v in rivals
         )
 
@@ -298,7 +301,8 @@ class MeanChoice:
         down, up, estimates = Wealth(), Wealth(), []
         planned = PLANNED * PER_ANSWER
         for block in blocks:
-            assert block.values is not None and block.guess is not None
+            assert block.values is not None
+            assert block.guess is not None
             estimates.append(block.values[a])
             if block.pilot:
                 continue

@@ -199,9 +199,7 @@ class _Study:
                 self.over = f"the {count:,} samples of the problem"
             elif source.trace is None:  # type: ignore[union-attr]
                 self.over = f"the {count:,} combinations of the devices' values"
-            return FiniteChoice(
-                rounds, rounds.all, problem.objective, problem.cvar_level, settings
-            )
+            return FiniteChoice(rounds, rounds.all, problem.objective, problem.cvar_level, settings)
         drawn = DrawnRounds(problem, self.ledger)
         if problem.objective == EXPECTED or problem.cvar_level == 0:
             return MeanChoice(drawn, settings)

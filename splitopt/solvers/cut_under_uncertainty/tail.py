@@ -11,7 +11,7 @@ from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_under_uncertainty.risk import shortfall
 from splitopt.solvers.cut_under_uncertainty.betting import Moments, check_lowest, stake
 from splitopt.solvers.cut_under_uncertainty.cells import Cells, make_cells
-from splitopt.solvers.cut_under_uncertainty.rounds import Checked, Cheap, Request, Rounds
+from splitopt.solvers.cut_under_uncertainty.rounds import Cheap, Checked, Request, Rounds
 from splitopt.solvers.cut_under_uncertainty.tail_value import (
     Cap,
     TailValue,
@@ -149,9 +149,7 @@ class TailChoice:
         for _ in range(CHEAP_BLOCKS):
             cheap = self._draw(CHEAP_BLOCK)
             alive = frozenset(range(self.rounds.cuts))
-            self._blocks.append(
-                _Block(cheap.lower, cheap.upper, self._start, alive, exact=False)
-            )
+            self._blocks.append(_Block(cheap.lower, cheap.upper, self._start, alive, exact=False))
             self._look()
             rivals = [v for v in self._alive if v != self.cut]
             moments = [self._pair(v).moments[False] for v in rivals]

@@ -104,27 +104,41 @@ def _intervals(
     if population.level is None:
         return None
     low, high, pilot = population.least, population.most, population.pilot
-    assert low is not None and high is not None and pilot is not None
+    assert low is not None
+    assert high is not None
+    assert pilot is not None
     same = {"low": 0.0, "high": 0.0}
     if population.objective == EXPECTED:
         level = population.level
-        vss = _mean(other - own, level, pilot.lower[naive] - pilot.lower[cut],
-                    low[naive] - high[cut], high[naive] - low[cut])
-        evpi = _mean(own - least, level, pilot.upper[cut] - pilot.lower.min(axis=0),
-                     0.0, high[cut] - low.min())
+        vss = _mean(
+            other - own,
+            level,
+            pilot.lower[naive] - pilot.lower[cut],
+            low[naive] - high[cut],
+            high[naive] - low[cut],
+        )
+        evpi = _mean(
+            own - least,
+            level,
+            pilot.upper[cut] - pilot.lower.min(axis=0),
+            0.0,
+            high[cut] - low.min(),
+        )
     else:
         # Two intervals at half the chance of an error make one of the difference.
         level = (1 + population.level) / 2
 
-        def tail(values: FloatArray, lower: FloatArray, upper: FloatArray,
-                 ends: tuple[float, float]) -> tuple[float, float]:
+        def tail(
+            values: FloatArray, lower: FloatArray, upper: FloatArray, ends: tuple[float, float]
+        ) -> tuple[float, float]:
             found = TailValue.of_pilot(lower, upper, population.cvar_level, ends)
             return found.interval(values, level)
 
         mine = tail(own, pilot.lower[cut], pilot.upper[cut], (low[cut], high[cut]))
         theirs = tail(other, pilot.lower[naive], pilot.upper[naive], (low[naive], high[naive]))
-        best = tail(least, pilot.lower.min(axis=0), pilot.upper.min(axis=0),
-                    (low.min(), high.min()))
+        best = tail(
+            least, pilot.lower.min(axis=0), pilot.upper.min(axis=0), (low.min(), high.min())
+        )
         vss = (theirs[0] - mine[1], theirs[1] - mine[0])
         evpi = (max(0.0, mine[0] - best[1]), mine[1] - best[0])
     return {

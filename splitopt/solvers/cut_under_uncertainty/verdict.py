@@ -114,16 +114,20 @@ class Verdict:
         return found
 
     def message(self, names: Sequence[str], finite: str = "the rounds") -> str:
-        """Say it in a sentence or two; `finite` names the rounds of an exact verdict."""
+        """Return it in a sentence or two; `finite` names the rounds of an exact verdict."""
         chosen = names[self.cut]
         others = _listed([names[v] for v in self.rivals])
         if self.status == "exact":
             return self._exact(chosen, others, len(names), finite)
         sure = f"{100 * self.settings.level:g} %"
         goal = f"{100 * self.settings.tolerance:g} %"
-        given = finite if self.samples is not None else (
-            f"for the stated distribution, whose longest round under {chosen} is "
-            f"{self.worst_s:.4g} s"
+        given = (
+            finite
+            if self.samples is not None
+            else (
+                f"for the stated distribution, whose longest round under {chosen} is "
+                f"{self.worst_s:.4g} s"
+            )
         )
         if len(names) == 1:
             return f"{chosen} is the only candidate; there is nothing to choose ({given})"
@@ -185,7 +189,7 @@ def relative_to(gap: float, scale: float) -> float:
 
 
 def scale_of(lower: FloatArray) -> float:
-    """Return a mean latency in s that no cut's mean is likely to be below, from lower bounds (V, n).
+    """Return a mean latency in s that hardly any cut's mean is below, from lower bounds (V, n).
 
     Two standard errors below the smallest mean; the tolerance is a part of it.
     """

@@ -29,7 +29,7 @@ def test_a_wealth_by_hand():
 
 
 def test_stakes_come_from_the_moments_and_stay_below_ruin():
-    """d / (s^2 + d^2) with mean 1, variance 1 and slack 1: 2 / 5; at most 0.75 / b."""
+    """The share is d / (s^2 + d^2) with mean 1, variance 1 and slack 1: 2 / 5; at most 0.75 / b."""
     seen = Moments()
     seen.add(np.array([0.0, 2.0]))
     assert (float(seen.mean), float(seen.variance)) == (1.0, 1.0)
