@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrumDecision
 from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty, Generator
-from splitopt.problems.cut_under_uncertainty.blocks import Blocks, FixedPlan, fixed_plan
+from splitopt.problems.cut_under_uncertainty.blocks import FixedPlan, fixed_plan
 from splitopt.solvers.cut_under_uncertainty.betting import mean_interval
 
 LEVEL = 0.95
@@ -91,13 +89,12 @@ class ReplayMeans:
 
     def _many(self, plan: FixedPlan, cut: int) -> tuple[FloatArray, FloatArray]:
         """Shape (n,) each: lower bounds on many rounds under a cut, and what a plan takes."""
-        drawn = self._source.draw_many(_STREAM, _CHEAP)
+        source = self._source.of_cut(cut)
+        drawn = source.draw_many(_STREAM, _CHEAP)
         lower, upper = [], []
         for first in range(0, _CHEAP, _AT_ONCE):
-            rows: Mapping[str, FloatArray] = {
-                name: table[first : first + _AT_ONCE] for name, table in drawn.items()
-            }
-            part: Blocks = self._source.at(**rows, cuts=slice(cut, cut + 1))
+            rows = {name: table[first : first + _AT_ONCE] for name, table in drawn.items()}
+            part = source.at(**rows)
             lower.append(part.bounds()[:, 0])
             upper.append(part.seconds(plan)[:, 0])
         return np.concatenate(lower), np.concatenate(upper)

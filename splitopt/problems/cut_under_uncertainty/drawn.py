@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,9 +36,6 @@ _OPTIONAL = (
 )
 _COMPUTE, _CHANNEL, _ROUND = range(3)
 """Numbers of the quantities in the key of a draw."""
-
-EVERY = slice(None)
-"""All cuts."""
 
 _MANY = 2**26
 """Streams from here on are drawn many rounds at once."""
@@ -243,15 +240,14 @@ class Generator:
             }
         )
 
-    def at(
-        self,
-        compute: FloatArray | None = None,
-        snr_db: FloatArray | None = None,
-        cuts: slice = EVERY,
-    ) -> Blocks:
+    def of_cut(self, cut: int) -> Generator:
+        """Return the same rounds under one cut alone."""
+        return replace(self, nominal=self.nominal[cut : cut + 1])
+
+    def at(self, compute: FloatArray | None = None, snr_db: FloatArray | None = None) -> Blocks:
         """Give the round, a block per cut, of these speeds and signal-to-noise ratios (N,).
 
-        Of many rounds, shape (R, N), the answer has the axes round and cut; `cuts` leaves cuts out.
+        Of many rounds, shape (R, N), the answer has the axes round and cut.
         """
         factors: dict[str, Any] = {}
         if compute is not None:
@@ -265,7 +261,7 @@ class Generator:
             down = self._rate(self.nominal_snr_db + offset) / self._rate(snr_db + offset)
             factors |= dict.fromkeys(("upload_smashed_s", "upload_model_s"), up)
             factors |= dict.fromkeys(("broadcast_s", "download_gradient_s"), down)
-        return self.nominal[cuts].scaled(factors)
+        return self.nominal.scaled(factors)
 
     def block(
         self, cut: int, compute: FloatArray | None = None, snr_db: FloatArray | None = None

@@ -9,7 +9,6 @@ import numpy as np
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty, Generator
 from splitopt.problems.cut_under_uncertainty.blocks import Blocks, FixedPlan, fixed_plan
-from splitopt.problems.cut_under_uncertainty.drawn import EVERY
 from splitopt.problems.cut_under_uncertainty.problem import clusters_by_latency
 from splitopt.solvers.cut_under_uncertainty.ledger import FINITE, SAMPLES, Ledger, Piece
 from splitopt.solvers.cut_under_uncertainty.rounds import Cheap, Request
@@ -117,16 +116,15 @@ def _bounds(
     """Shape (V, n) each, or (1, n) of one cut: bounds on drawn rounds, some at a time."""
     count = len(next(iter(drawn.values())))
     cuts, devices = source.nominal.times["forward_s"].shape
-    chosen = EVERY
     if cut is not None:
-        cuts, chosen = 1, slice(cut, cut + 1)
-        plan = FixedPlan(plan.subcarriers[chosen], plan.clusters[chosen], plan.sizes)
+        cuts, source = 1, source.of_cut(cut)
+        own = slice(cut, cut + 1)
+        plan = FixedPlan(plan.subcarriers[own], plan.clusters[own], plan.sizes)
     step = max(1, _AT_ONCE // (cuts * devices))
     lower, upper = [], []
     for first in range(0, count, step):
         ledger.check()
-        rows = {name: table[first : first + step] for name, table in drawn.items()}
-        part = source.at(**rows, cuts=chosen)
+        part = source.at(**{name: table[first : first + step] for name, table in drawn.items()})
         low = part.bounds()
         lower.append(low)
         # Rounding may put a bound that is reached a little above a plan that reaches it.

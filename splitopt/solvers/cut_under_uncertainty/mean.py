@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from splitopt.distributions import generator
-from splitopt.problems.base import FloatArray
+from splitopt.problems.base import FloatArray, IntArray
 from splitopt.solvers.cut_under_uncertainty.betting import (
     Moments,
     Wealth,
@@ -141,12 +141,16 @@ class MeanChoice:
         alive = sorted(self._alive)
         widths = [self._widest(block.cheap, alive) for block in self._blocks]
         weight = PER_ANSWER * float(np.concatenate(widths).mean())
-        drawn, chances, asked = [], [], []
+        drawn: list[Cheap] = []
+        chances: list[FloatArray] = []
+        asked: list[IntArray] = []
         for _ in range(blocks):
             number = len(self._blocks) + len(drawn)
             cheap = self.rounds.draw(number, BLOCK)
             widest = self._widest(cheap, alive)
-            chance = np.minimum(1.0, widest / weight) if weight > 0 else 1.0 * (widest > 0)
+            chance = np.asarray(widest > 0, dtype=np.float64)
+            if weight > 0:
+                chance = np.minimum(1.0, widest / weight)
             coin = generator(self.settings.seed, _COIN, number).random(BLOCK)
             drawn.append(cheap)
             chances.append(chance)
@@ -166,7 +170,7 @@ class MeanChoice:
         self,
         cheap: Cheap,
         chance: FloatArray,
-        rows: FloatArray,
+        rows: IntArray,
         exact: dict[int, FloatArray],
         weight: float,
         pilot: bool,

@@ -197,7 +197,7 @@ class _Study:
             self.over = f"the {count:,} rounds of the trace"
             if samples:
                 self.over = f"the {count:,} samples of the problem"
-            elif source.trace is None:  # type: ignore[union-attr]
+            elif isinstance(source, Generator) and source.trace is None:
                 self.over = f"the {count:,} combinations of the devices' values"
             return FiniteChoice(rounds, rounds.all, problem.objective, problem.cvar_level, settings)
         drawn = DrawnRounds(problem, self.ledger)

@@ -169,23 +169,22 @@ class TailChoice:
         for cheap in drawn:
             table = np.full(cheap.lower.shape, np.nan)
             table[alive] = cheap.lower[alive]  # what is not asked for lies below all thresholds
-            some = np.zeros(cheap.lower.shape[1], dtype=bool)
             for v in alive:
                 rows = np.flatnonzero(cheap.upper[v] >= self._cells[v].known_below)
                 table[v, rows] = next(exact)
-                some[rows] = True
                 self.answers += len(rows)
             self._blocks.append(
                 _Block(table, table, self._next_thresholds(), frozenset(alive), True, pilot)
             )
-            self.answered += table.shape[1]
+            self.answered += cheap.lower.shape[1]
 
     def _next_thresholds(self) -> FloatArray:
         """Return t of every cut from the answered blocks so far, at first from bounds."""
         tables = [block.lower for block in self._blocks if block.exact]
         if not tables:
             return self._start
-        found = np.quantile(np.concatenate(tables, axis=1), self.level, axis=1)
+        seen = np.concatenate(tables, axis=1)
+        found = np.asarray(np.quantile(seen, self.level, axis=1))
         found = np.maximum(found, [c.known_below for c in self._cells])
         return np.where(np.isnan(found), self._start, found)
 

@@ -116,7 +116,7 @@ def test_many_rounds_are_each_the_round_of_their_draw():
     best, worst = problem.source.ends()
     assert (best.bounds() <= blocks.bounds().min(axis=0)).all()
     assert (worst.bounds() >= blocks.bounds().max(axis=0)).all()
-    some = problem.source.at(**drawn, cuts=slice(1, 2))
+    some = problem.source.of_cut(1).at(**drawn)
     np.testing.assert_array_equal(some.bounds()[:, 0], blocks.bounds()[:, 1])
 
 

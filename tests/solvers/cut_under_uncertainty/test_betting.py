@@ -24,7 +24,7 @@ def test_a_wealth_by_hand():
     assert wealth.log(0.0) == pytest.approx(math.log(1.5 * 0.75))
     # (1.5 - m / 2) (0.75 - m / 2) = 2 has the root m = -0.6065 where both factors are above 0
     root = 2.25 - math.sqrt(2.25**2 - 4 * (1.5 * 0.75 - 2.0))
-    assert wealth.lower_bound(math.log(2.0), -5.0, 1.0) == pytest.approx(root, abs=1e-9)
+    assert wealth.lower_bound(math.log(2.0), -5.0, 1.0) == pytest.approx(root, abs=1e-8)
     assert Wealth().lower_bound(3.0, -7.0, 1.0) == -7.0
 
 
