@@ -205,7 +205,10 @@ class Generator:
             count *= len(column)
             if count > most:
                 return None
-        table = np.stack([axis.ravel() for axis in np.meshgrid(*columns, indexing="ij")], axis=1)
+        table, left = np.empty((count, len(columns))), np.arange(count)
+        for place, column in enumerate(columns):  # the digits of a round's number
+            table[:, place] = column[left % len(column)]
+            left = left // len(column)
         return {name: table[:, i * devices : (i + 1) * devices] for i, name in enumerate(names)}
 
     def ends(self) -> tuple[Blocks, Blocks]:

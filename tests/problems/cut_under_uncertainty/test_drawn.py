@@ -100,6 +100,9 @@ def test_few_combinations_are_all_listed():
     assert len({tuple(row) for row in found}) == 16 == len(found)
     assert set(found.ravel()) == {1.0, 2.0}
     assert problem.source.finite(15) is None
+    mixed = [{"kind": "constant", "value": 1.0}] * 3 + [{"kind": "empirical", "values": [1, 3]}]
+    found = build(compute=mixed).source.finite(2)["compute"]
+    np.testing.assert_array_equal(found, [[1, 1, 1, 1], [1, 1, 1, 3]])
     assert build().source.finite(10**9) is None
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from splitopt import CapabilityError, InputError, solve
+from splitopt.solvers.cut_under_uncertainty.ledger import Ledger, Stopped
 from tests.solvers.cut_under_uncertainty.cases import fleet, single
 
 MEAN_1_F = math.log(3.0)  # f uniform on (0.5, 1.5)
@@ -210,6 +211,29 @@ def test_a_cvar_of_all_rounds_is_the_mean():
     value = confidence(result)["value"]
     assert result.decision.cut == 1
     assert value["low"] <= 3 * MEAN_1_F <= value["high"]
+
+
+@pytest.mark.parametrize("objective", ["expected", "cvar"])
+@pytest.mark.parametrize("calls", [0, 1, 3, 10, 40])
+def test_a_run_that_is_stopped_says_what_it_knows(monkeypatch, objective, calls):
+    """Whenever time is up, there is a plan, and all that is said is about its cut."""
+    left = iter(range(calls))
+    real = Ledger.check
+
+    def check(ledger):
+        if next(left, None) is None:
+            raise Stopped("time")
+        real(ledger)
+
+    monkeypatch.setattr(Ledger, "check", check)
+    problem = fleet(0, cuts=3, close=0.02, objective=objective)
+    result = solve(problem, "saa", tolerance=1e-4, engine="sequential")
+    assert (result.outcome, result.stop_reason) == ("feasible", "time")
+    found = confidence(result)
+    assert (found["status"], found["cut"]) == ("open", problem.cuts[result.decision.cut])
+    assert found["gap"]["bound_s"] > 0
+    assert f" {found['cut']} may still be " in result.message
+    json.dumps(result.to_dict(), allow_nan=False)
 
 
 def test_a_time_limit_of_zero_still_gives_a_plan():
