@@ -1,4 +1,4 @@
-"""Measure re-planning of a round, and rounds evaluated per second by NumPy and JAX.
+"""Measure re-planning of a round, and what rounds cost of which only the bounds are computed.
 
 ``python -m benchmarks.stochastic [-o FILE]`` prints a page of tables in Markdown. Numbers depend
 on the machine; the ratios hold within one run.
@@ -15,12 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from splitopt import Scenario
+from splitopt.engine import Engine
 from splitopt.files import write_atomic
-from splitopt.latency.clustered import padded_clusters
-from splitopt.latency.precision import double_precision
-from splitopt.latency.sampled import compiled_rounds, sampled_round_seconds
 from splitopt.planning.controller import Controller
 from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty
+from splitopt.solvers.base import Search
+from splitopt.solvers.cut_under_uncertainty.drawing import DrawnRounds
+from splitopt.solvers.cut_under_uncertainty.inner import automatic_inner
+from splitopt.solvers.cut_under_uncertainty.ledger import Ledger
+from splitopt.solvers.cut_under_uncertainty.mean import BLOCK, PER_ANSWER
 
 REPLAN_GOAL_MS = 50.0
 
@@ -71,28 +74,20 @@ def replanning(devices: int, rounds: int) -> list[str]:
     return lines
 
 
-def throughput(devices: int, samples: int, repeats: int = 5) -> str:
-    """Count the rounds per second of NumPy and JAX for given decisions."""
-    import jax
-
-    problem = CutUnderUncertainty.from_scenario(cell(devices))
-    terms = np.stack([problem.source.sample(j)[0].terms for j in range(samples)])
-    decision = problem.block(0, 0).complete(
-        np.split(np.arange(devices), np.cumsum(problem.block(0, 0).cluster_sizes)[:-1])
-    )
-    sizes = problem.block(0, 0).cluster_sizes
-    server = float(problem.block(0, 0).server_s_per_device)
-    rest = (decision.subcarriers, padded_clusters(decision.clusters), sizes, server)
-    compiled = compiled_rounds(1)
-    plain = _seconds(lambda: sampled_round_seconds(terms, *rest, 1), repeats)
-    copied = _seconds(lambda: compiled(terms, *rest), repeats)
-    with double_precision():
-        there = jax.device_put(terms)
-    kept = _seconds(lambda: compiled(there, *rest), repeats)
-    rates = [samples / seconds for seconds in (plain, copied, kept)]
+def cheap_rounds(devices: int, repeats: int = 5) -> str:
+    """Time a round of which only the bounds are computed, against one exact answer."""
+    problem = CutUnderUncertainty.from_scenario(cell(devices, "auto"))
+    inner = automatic_inner(problem, "auto", {}, 0)
+    with Engine("sequential").session() as session:
+        ledger = Ledger(problem, Search(problem, None, 1e-9, 0), inner, session)
+        rounds = DrawnRounds(problem, ledger)
+        bounds = _seconds(lambda: rounds.draw(0, BLOCK), repeats)
+    block = problem.block(0, 0)
+    answer = _seconds(lambda: inner.solve(block, 0, 0), repeats)
+    each = bounds / BLOCK / rounds.cuts
     return (
-        f"| {devices} | {samples:,} | {rates[0]:,.0f} | {rates[1]:,.0f} | {rates[2]:,.0f} | "
-        f"{rates[2] / rates[0]:.1f} |"
+        f"| {devices} | {rounds.cuts} | {1e6 * each:.1f} | {1000 * answer:.1f} | "
+        f"{100 * PER_ANSWER * each / answer:.1f} |"
     )
 
 
@@ -106,17 +101,13 @@ def _seconds(call: Callable[[], object], repeats: int) -> float:
     return float(np.median(taken))
 
 
-def page(rounds: int, samples: int) -> str:
+def page(rounds: int) -> str:
     """Give the tables."""
-    import jax
-
-    device = jax.devices()[0]
     return "\n".join(
         [
-            "# Re-planning and sampled rounds",
+            "# Re-planning and cheap rounds",
             "",
-            f"Measured by `python -m benchmarks.stochastic` on {platform.machine()}, "
-            f"JAX on {device.platform} ({device.device_kind}).",
+            f"Measured by `python -m benchmarks.stochastic` on {platform.machine()}.",
             "",
             f"## Re-planning a round, warm ({rounds} rounds; goal: 50 ms at 30 devices)",
             "",
@@ -127,11 +118,14 @@ def page(rounds: int, samples: int) -> str:
             *replanning(30, rounds),
             *replanning(100, rounds),
             "",
-            "## Rounds per second for given decisions",
+            "## What a cheap round costs",
             "",
-            "| devices | samples | NumPy | JAX | JAX, data on its device | that over NumPy |",
-            "|---|---|---|---|---|---|",
-            *(throughput(devices, samples) for devices in (30, 100)),
+            f"Both bounds of a round under one cut, in blocks of {BLOCK:,} rounds; `saa` draws "
+            f"{PER_ANSWER} of them for each exact answer.",
+            "",
+            f"| devices | cuts | cheap, us | exact answer, ms | {PER_ANSWER} cheap, % of it |",
+            "|---|---|---|---|---|",
+            *(cheap_rounds(devices) for devices in (10, 30, 100)),
             "",
         ]
     )
@@ -141,10 +135,9 @@ def main() -> None:
     """Read the options and print the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stochastic", description=__doc__)
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--samples", type=int, default=10_000)
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    text = page(options.rounds, options.samples)
+    text = page(options.rounds)
     if options.output is not None:
         write_atomic(options.output, text)
     print(text)

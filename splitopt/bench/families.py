@@ -92,6 +92,8 @@ class Benchmark:
         Solvers that the library's best known values come from, the strongest first.
     library
         What ``splitopt bench --make-library`` writes.
+    prover_options
+        Prover -> options, where its own are for another question than the instance's.
     family_objectives
         The objectives of families whose instances do not take all of the problem's.
     """
@@ -108,6 +110,7 @@ class Benchmark:
     provers: tuple[str, ...]
     library: Callable[[], Iterable[LibraryEntry]]
     family_objectives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    prover_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def objectives_of(self, family: str) -> tuple[str, ...]:
         """Give the objectives that instances of a family take."""

@@ -195,5 +195,6 @@ BENCHMARK = Benchmark(
     infeasible=Recipe("infeasible", {"devices": 3}),
     reference="enumerate",
     provers=("enumerate", "saa"),
+    prover_options={"saa": {"over": "samples"}},
     library=_library,
 )

@@ -142,7 +142,8 @@ def certify(
     value, bound = math.inf, -math.inf
     words = []
     for prover in benchmark.provers:
-        solver = solver_class(problem.name, prover)()
+        options = benchmark.prover_options.get(prover, {})
+        solver = solver_class(problem.name, prover)(**options)
         if why_not(solver, problem) is not None:
             continue
         result = solve(problem, solver, time_limit_s=time_limit_s)

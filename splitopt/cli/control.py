@@ -26,6 +26,10 @@ def command(
     cut: Annotated[
         str | None, typer.Option("--cut", metavar="LAYER", help="A fixed cut instead of saa's.")
     ] = None,
+    objective: Annotated[
+        str,
+        typer.Option("--objective", metavar="NAME", help="expected, or cvar: the worst tenth."),
+    ] = "expected",
     policies: Annotated[
         str,
         typer.Option("--policies", metavar="NAME,...", help="What to compare with."),
@@ -68,6 +72,7 @@ def command(
     controller = Controller.start(
         given,
         cut=cut,
+        objective=objective,
         swaps=swaps,
         seed=seed,
         time_limit_s=time_limit,
@@ -75,7 +80,9 @@ def command(
         **shared.solver_options(option),
     )
     names = [name for name in policies.split(",") if name]
-    report = controller.replay(measured or controller.draw_rounds(rounds or 20), names, delay)
+    drawn = measured is None
+    chosen = controller.draw_rounds(rounds or 20) if measured is None else measured
+    report = controller.replay(chosen, names, delay, drawn=drawn)
     if output is not None:
         write_atomic(output, report.to_csv())
     if plot is not None:
@@ -94,8 +101,17 @@ def _print(report: ControlReport) -> None:
 
     typer.echo(f"cut {report.cut}, {len(report.rounds)} rounds")
     for name, row in report.summary().items():
+        sure = ""
+        if "mean_low_s" in row:
+            low, high = seconds(row["mean_low_s"]), seconds(row["mean_high_s"])
+            sure = f" (of all rounds {low} to {high} s, 95 % confidence)"
+        tail = ""
+        if report.objective == "cvar":
+            worst = f"{100 * (1 - report.cvar_level):g}"
+            tail = f"worst {worst} % {seconds(row['cvar_s'])} s, "
         typer.echo(
-            f"{name:<12} mean {seconds(row['mean_s'])} s, most {seconds(row['most_s'])} s, "
+            f"{name:<12} mean {seconds(row['mean_s'])} s{sure}, {tail}"
+            f"most {seconds(row['most_s'])} s, "
             f"{100 * (row['relative'] - 1):+.2f} % against the controller"
         )
     median = report.to_dict()["plan_median_s"]

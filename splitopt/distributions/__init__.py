@@ -12,6 +12,8 @@ from splitopt.distributions.kinds import Uniform as Uniform
 from splitopt.distributions.mixed import Mixed as Mixed
 from splitopt.distributions.registry import KINDS as KINDS
 from splitopt.distributions.registry import distribution_from_data as distribution_from_data
+from splitopt.distributions.sampling import LEAST as LEAST
+from splitopt.distributions.sampling import MOST as MOST
 from splitopt.distributions.sampling import generator as generator
 from splitopt.distributions.sampling import uniforms as uniforms
 from splitopt.distributions.traces import Trace as Trace

@@ -38,6 +38,22 @@ class Distribution(ABC):
     def reaches_zero(self) -> BoolArray:
         """Say where 1/x has no finite mean because values come too close to 0, or below it."""
 
+    def ends(self, devices: int) -> tuple[FloatArray, FloatArray]:
+        """Return the least and the largest values that can be drawn, shape (N,) each.
+
+        Without limits of its own a normal quantity has the ends of the uniform numbers that it is
+        drawn from, about 8 standard deviations from its mean.
+        """
+        from splitopt.distributions.sampling import LEAST, MOST
+
+        shape = (devices,)
+        return self.quantile(np.full(shape, LEAST)), self.quantile(np.full(shape, MOST))
+
+    def atoms(self, devices: int) -> list[FloatArray] | None:
+        """Return the equally likely values of every device, or None where there is no such list."""
+        del devices
+        return None
+
     @property
     def devices(self) -> int | None:
         """Length of the parameters, None where all devices share them."""

@@ -38,6 +38,10 @@ class Constant(Distribution):
         """Give the value."""
         return np.asarray(self.value)
 
+    def atoms(self, devices: int) -> list[FloatArray]:
+        """Return the one value of every device."""
+        return [np.array([value]) for value in np.broadcast_to(self.value, devices)]
+
     def reaches_zero(self) -> BoolArray:
         """Whether the value is not above 0."""
         return np.asarray(self.value <= 0)
@@ -182,6 +186,11 @@ class Empirical(Distribution):
     def expectation(self) -> FloatArray:
         """Give the average."""
         return np.asarray(self.values.mean(axis=0))
+
+    def atoms(self, devices: int) -> list[FloatArray]:
+        """Return the values of every device."""
+        table = self.values if self.values.ndim == 2 else self.values[:, None]
+        return list(np.broadcast_to(table, (len(table), devices)).T)
 
     def reaches_zero(self) -> BoolArray:
         """Whether a value is not above 0."""

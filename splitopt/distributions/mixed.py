@@ -42,6 +42,12 @@ class Mixed(Distribution):
         """Give the mean value of every part, shape (N,)."""
         return np.array([float(part.expectation()) for part in self.parts])
 
+    def atoms(self, devices: int) -> list[FloatArray] | None:
+        """Ask every part for its one device."""
+        del devices
+        found = [part.atoms(1) for part in self.parts]
+        return None if None in found else [values[0] for values in found if values is not None]
+
     def reaches_zero(self) -> BoolArray:
         """Ask every part, shape (N,)."""
         return np.array([bool(part.reaches_zero()) for part in self.parts])

@@ -17,8 +17,13 @@ def generator(seed: int, *key: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
-def uniforms(seed: int, key: tuple[int, ...], count: int) -> FloatArray:
-    """Draw `count` uniform numbers strictly between 0 and 1."""
+LEAST, MOST = 2.0**-54, 1.0 - 2.0**-53
+"""No uniform number lies outside: the ends of every quantity that is drawn."""
+
+
+def uniforms(seed: int, key: tuple[int, ...], count: int | tuple[int, ...]) -> FloatArray:
+    """Draw `count` uniform numbers strictly between 0 and 1, or an array of that shape."""
     # 53 random bits moved by half a step: neither end is possible, so no quantile is infinite.
+    # The largest one would round to 1.
     bits = generator(seed, *key).integers(0, 2**53, count, dtype=np.int64)
-    return np.asarray((bits + 0.5) * 2.0**-53)
+    return np.asarray(np.minimum((bits + 0.5) * 2.0**-53, MOST))

@@ -11,7 +11,7 @@ import csv
 import io
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,15 @@ import numpy as np
 from splitopt.distributions import Trace, generator
 from splitopt.driver import solve
 from splitopt.errors import InfeasibleError, InputError
+from splitopt.planning.replay_means import ReplayMeans
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum, ClusterAndSpectrumDecision
 from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty, Generator
+from splitopt.problems.cut_under_uncertainty.problem import (
+    DEFAULT_CVAR_LEVEL,
+    clusters_by_latency,
+)
+from splitopt.problems.cut_under_uncertainty.risk import EXPECTED, cvar
 from splitopt.problems.limits import check_cluster_cut, unchecked
 from splitopt.results import Result
 from splitopt.scenario import Scenario
@@ -61,6 +67,10 @@ class ControlReport:
     confidence: Mapping[str, Any] | None = None
     interrupted: bool = False
     notes: tuple[str, ...] = ()
+    objective: str = EXPECTED
+    cvar_level: float = DEFAULT_CVAR_LEVEL
+    intervals: Mapping[str, tuple[float, float]] | None = None
+    """Of every policy's mean over all rounds of the distribution; None where rounds were given."""
 
     @property
     def policies(self) -> tuple[str, ...]:
@@ -72,7 +82,10 @@ class ControlReport:
         return np.array([report.latency_s[policy] for report in self.rounds])
 
     def summary(self) -> dict[str, dict[str, float]]:
-        """Give mean, median and largest latency of every policy, and its mean over ours."""
+        """Give mean, median, CVaR and largest latency of every policy, and its mean over ours.
+
+        ``mean_low_s`` and ``mean_high_s`` hold the mean over all rounds at 95 % confidence.
+        """
         own = float(self.latencies("controller").mean()) if self.rounds else 0.0
         found = {}
         for policy in self.policies:
@@ -80,9 +93,13 @@ class ControlReport:
             found[policy] = {
                 "mean_s": float(values.mean()),
                 "median_s": float(np.median(values)),
+                "cvar_s": float(cvar(values, self.cvar_level)),
                 "most_s": float(values.max()),
                 "relative": float(values.mean()) / own if own > 0 else 1.0,
             }
+            if self.intervals is not None:
+                low, high = self.intervals[policy]
+                found[policy] |= {"mean_low_s": low, "mean_high_s": high}
         return found
 
     def to_csv(self) -> str:
@@ -100,6 +117,8 @@ class ControlReport:
         plans = [report.plan_s for report in self.rounds]
         return {
             "cut": self.cut,
+            "objective": self.objective,
+            "cvar_level": self.cvar_level,
             "rounds": [
                 {"round": r.number, "latency_s": dict(r.latency_s), "plan_s": r.plan_s}
                 for r in self.rounds
@@ -140,6 +159,7 @@ class Controller:
     notes: tuple[str, ...] = ()
     _last: ClusterAndSpectrumDecision | None = field(default=None, repr=False)
     _round: int = field(default=0, repr=False)
+    _fixed: list[ClusterAndSpectrumDecision] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_whole("swaps", self.swaps, 1)
@@ -151,12 +171,16 @@ class Controller:
         scenario: Scenario,
         *,
         cut: str | None = None,
+        objective: str = EXPECTED,
         swaps: int = 3000,
         seed: int = 0,
         time_limit_s: float | None = None,
         **options: Any,
     ) -> Controller:
         """Fix the cut of a scenario, by `saa` with these options unless it is given.
+
+        The objective is ``"expected"`` or ``"cvar"``. It decides the cut; the best plan of a round
+        is the shortest one for both, since both grow with every round's latency.
 
         Raises
         ------
@@ -166,7 +190,7 @@ class Controller:
             No plan is possible, or a limit of leakage or memory does not allow the cut.
         """
         profile = scenario.load_model()
-        problem = CutUnderUncertainty.from_scenario(scenario, profile)
+        problem = CutUnderUncertainty.from_scenario(scenario, profile, objective)
         if (reason := problem.infeasibility()) is not None:
             raise InfeasibleError(reason)
         notes = tuple(unchecked(scenario, profile))
@@ -186,14 +210,25 @@ class Controller:
     def replan(self, measured: Measured) -> ClusterAndSpectrumDecision:
         """Plan the next round for these measurements, from the last plan.
 
-        The first call starts from the sort by capability.
+        The first call starts from the sort by capability. Where the plan for mean values is better
+        for these measurements, it is taken.
         """
         block = _generator(self.problem).block(self.cut, **measured)
         rng = generator(self.seed, _SWAP_STREAM, self._round)
         members = by_capability(block) if self._last is None else self._last.members
         self._last = _improve(block, members, self.swaps, rng)
+        fallback = self._fallback()[self.cut]
+        if block.evaluate(fallback) < block.evaluate(self._last):
+            self._last = fallback
         self._round += 1
         return self._last
+
+    def _fallback(self) -> list[ClusterAndSpectrumDecision]:
+        """Return a plan for mean values under every cut."""
+        if self._fixed is None:
+            blocks = [self.problem.expected_block(v) for v in range(len(self.problem.cuts))]
+            self._fixed = [block.complete(clusters_by_latency(block)) for block in blocks]
+        return self._fixed
 
     def draw_rounds(self, rounds: int) -> list[Measured]:
         """Draw rounds that `saa` has not seen."""
@@ -207,6 +242,7 @@ class Controller:
         policies: Sequence[str] = POLICIES,
         delay: int = 0,
         progress: Callable[[int], object] | None = None,
+        drawn: bool = False,
     ) -> ControlReport:
         """Plan and time every round of a trace, and what other policies would have taken.
 
@@ -221,6 +257,9 @@ class Controller:
         progress
             Called with the number of each round that is done. Ctrl-C ends the replay with the
             rounds that are done.
+        drawn
+            The rounds are from `draw_rounds`: then the report says what they tell about all rounds
+            of the distribution. Measured rounds tell about themselves only.
         """
         for name in policies:
             if name not in POLICIES:
@@ -245,8 +284,36 @@ class Controller:
                     progress(index + 1)
         except KeyboardInterrupt:
             interrupted = True
-        cut = self.problem.cuts[self.cut]
-        return ControlReport(cut, tuple(done), self.confidence, interrupted, self.notes)
+        report = ControlReport(
+            self.problem.cuts[self.cut],
+            tuple(done),
+            self.confidence,
+            interrupted,
+            objective=self.problem.objective,
+            cvar_level=self.problem.cvar_level,
+            notes=self.notes,
+        )
+        # A replay that was cut short by hand did not end at a number of rounds fixed before.
+        if drawn and done and not interrupted and source.trace is None:
+            report = replace(report, intervals=self._intervals(report, delay))
+        return report
+
+    def _intervals(self, report: ControlReport, delay: int) -> dict[str, tuple[float, float]]:
+        means = ReplayMeans(self.problem, self.cut, self._fallback())
+        found = {}
+        for name in report.policies:
+            values = report.latencies(name)
+            if name == "static":
+                found[name] = means.of_fixed(self._static())
+            elif name == "clairvoyant" or (name == "controller" and delay == 0):
+                found[name] = means.of_bounded(values, name == "clairvoyant")
+            else:
+                found[name] = means.of_any(values)
+        return found
+
+    def _static(self) -> ClusterAndSpectrumDecision:
+        """Return the plan for mean values that takes its time."""
+        return self._thorough().solve(self.problem.expected_block(self.cut), 0, 0).decision
 
     def _warm_up(self) -> None:
         """Let compiling be paid for before a round waits for it."""
@@ -256,19 +323,19 @@ class Controller:
     def _policy(self, name: str) -> Callable[[int, Measured, Measured], float]:
         source, cut = _generator(self.problem), self.cut
         if name == "static":
-            block = source.expected()[cut].single()
-            fixed = self._thorough().solve(block, 0, 0).decision
+            fixed = self._static()
             return lambda _, truth, __: source.block(cut, **truth).evaluate(fixed)
         if name == "random":
             return self._random
-        inner = self._thorough()
+        inner, fallback = self._thorough(), self._fallback()
 
         def clairvoyant(index: int, truth: Measured, _: Measured) -> float:
             rounds, least = source.at(**truth), np.inf
             floors = rounds.bounds()
             for other in np.argsort(floors, kind="stable").tolist():
                 if floors[other] < least:
-                    least = min(least, inner.solve(rounds[other].single(), 0, index).value)
+                    block = rounds[other].single()
+                    least = min(least, inner.solve(block, 0, index, fallback[other]).value)
             return float(least)
 
         return clairvoyant

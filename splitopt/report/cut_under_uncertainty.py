@@ -10,11 +10,9 @@ from splitopt.report.numbers import duration, percent, seconds
 
 _CUTS = (
     Column("cut", "Cut", text=True),
-    Column("mean", "Mean"),
-    Column("low", "from"),
-    Column("high", "to"),
-    Column("difference", "Above the chosen"),
-    Column("between", "between", text=True),
+    Column("what", "Against the chosen", text=True),
+    Column("mean", "Seconds more, estimate"),
+    Column("low", "at least"),
 )
 
 
@@ -35,18 +33,28 @@ def content(plan: Plan) -> Content:
         ("Whole training, expected", duration(prediction["training_s"])),
     ]
     found = prediction.get("confidence")
-    if found is None:
+    if found is None or "value" not in found:  # none, or a plan of an older version
         return Content(tuple(facts), ())
-    if found["gap"] is not None:
-        bound = f"{seconds(found['gap']['bound_s'])} s"
-        facts.append((f"Above the best cut, at {percent(found['level'])} % confidence", bound))
-    if found["left_out"]:
-        facts.append(("Left out, cannot win", ", ".join(found["left_out"])))
+    value = found["value"]
+    between = f"{seconds(value['low'])} to {seconds(value['high'])} s"
+    sure = f"{percent(found['level'])} %"
+    if found["status"] == "exact":
+        facts.append((f"Choice over {found['over']}", "exact"))
+        facts.append(("Objective of the cut, over these rounds", between))
+    else:
+        if len(prediction["confidence"]["differences"]):
+            bound = f"{seconds(found['gap']['bound_s'])} s"
+            facts.append((f"Above the best cut at most, at {sure} confidence", bound))
+        facts.append((f"Objective of the cut, at {sure} confidence", between))
+        facts.append(("Longest round of the distribution", f"{seconds(found['worst_round_s'])} s"))
+    if not found["differences"]:
+        return Content(tuple(facts), ())
+    rounds_seen = found["rounds"]
     table = Table(
-        heading="The cuts on the same samples",
+        heading="The cuts on the same rounds",
         caption=(
-            f"Seconds of a round on {found['samples']} samples, with intervals at "
-            f"{percent(found['level'])} % confidence"
+            f"{rounds_seen['cheap']:,} rounds with bounds, {rounds_seen['answered']:,} of them "
+            f"answered exactly; of {found['over']}"
         ),
         columns=_CUTS,
         rows=tuple(_rows(found)),
@@ -56,24 +64,16 @@ def content(plan: Plan) -> Content:
 
 
 def _rows(found: Any) -> list[dict[str, str]]:
-    differences = {row["cut"]: row for row in found["differences"]}
-    rows = []
-    for cut in sorted(found["cuts"], key=lambda row: float(row["mean"])):
-        against = differences.get(cut["cut"])
+    rows = [{"cut": found["cut"], "what": "chosen", "mean": "", "low": ""}]
+    for other in sorted(found["differences"], key=lambda row: float(row["low"])):
+        near = other["cut"] in found["as_good_as"]
+        word = "not told apart" if found["status"] == "open" else "as good as it"
         rows.append(
             {
-                "cut": cut["cut"],
-                "mean": seconds(cut["mean"]),
-                "low": _limit(cut["low"]),
-                "high": _limit(cut["high"]),
-                "difference": "" if against is None else seconds(against["mean"]),
-                "between": ""
-                if against is None
-                else f"{_limit(against['low'])} and {_limit(against['high'])}",
+                "cut": other["cut"],
+                "what": word if near else "worse",
+                "mean": "bounds were enough" if other["mean"] is None else seconds(other["mean"]),
+                "low": seconds(other["low"]),
             }
         )
     return rows
-
-
-def _limit(value: float | None) -> str:
-    return "unknown" if value is None else seconds(value)

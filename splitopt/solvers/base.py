@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Generic, Literal, TypeVar
@@ -32,6 +32,8 @@ class Solver(ABC, Generic[P]):
     kind: ClassVar[Kind]
     requires: ClassVar[tuple[str, ...]] = ()
     """Importable modules that must be installed."""
+    removed: ClassVar[Mapping[str, str]] = {}
+    """Options that were there once -> what to do instead."""
 
     @abstractmethod
     def run(self, problem: P, search: Search) -> StopReason:

@@ -132,6 +132,10 @@ def with_options(solver: type[Solver[Any]], options: Mapping[str, Any]) -> Solve
     """Make a solver with these hyper-parameters; an unknown one is an `InputError`."""
     known = {field.name for field in dataclasses.fields(solver)}  # type: ignore[arg-type]
     for key in options:
+        if key in solver.removed:
+            raise InputError(
+                f"solver {solver.name!r} has no option {key!r} any more: {solver.removed[key]}"
+            )
         if key not in known:
             names = ", ".join(sorted(known)) or "none"
             raise InputError(f"solver {solver.name!r} has no option {key!r}; it has {names}")

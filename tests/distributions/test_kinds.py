@@ -130,3 +130,27 @@ def test_what_cannot_be_read_is_refused(data, words):
     """One sentence with field, value and mend."""
     with pytest.raises(InputError, match=words):
         distribution_from_data(data, "x")
+
+
+def test_ends_are_the_limits_or_about_eight_deviations():
+    """Nothing that is drawn lies outside."""
+    low, high = Normal(10.0, 1.0, low=9.0).ends(2)
+    assert low.tolist() == [9.0, 9.0]
+    assert 18.0 < high[0] < 18.5
+    low, high = Uniform([1.0, 2.0], [3.0, 4.0]).ends(2)
+    np.testing.assert_allclose([low, high], [[1.0, 2.0], [3.0, 4.0]])
+    low, high = Empirical([3.0, 1.0, 2.0]).ends(1)
+    assert (low[0], high[0]) == (1.0, 3.0)
+    low, high = Mixed([Constant(5.0), Normal(0.0, 1.0, -2.0, 2.0)]).ends(2)
+    np.testing.assert_allclose([low, high], [[5.0, -2.0], [5.0, 2.0]])
+
+
+def test_atoms_are_the_equally_likely_values_of_each_device():
+    """Columns of a table, one value of a constant, none of a density."""
+    table = Empirical([[1.0, 5.0], [2.0, 4.0]]).atoms(2)
+    assert [sorted(values.tolist()) for values in table] == [[1.0, 2.0], [4.0, 5.0]]
+    assert [v.tolist() for v in Constant(3.0).atoms(2)] == [[3.0], [3.0]]
+    mixed = Mixed([Constant(3.0), Empirical([1.0, 2.0])]).atoms(2)
+    assert [v.tolist() for v in mixed] == [[3.0], [1.0, 2.0]]
+    assert Mixed([Constant(3.0), Uniform(1.0, 2.0)]).atoms(2) is None
+    assert Normal(1.0, 1.0).atoms(3) is None

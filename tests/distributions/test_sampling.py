@@ -31,3 +31,17 @@ def test_a_draw_is_what_it_was():
 
 
 PINNED = [0.5651317655614634, 0.9354331369766711, 0.4798745470825391]
+
+
+def test_the_ends_of_the_uniform_numbers_are_never_passed(monkeypatch):
+    """Not even by the largest and the smallest bits: no quantile is infinite."""
+    from splitopt.distributions import LEAST, MOST, sampling
+
+    class Extreme:
+        def integers(self, low, high, count, dtype):
+            return np.array([low, high - 1], dtype=dtype)
+
+    monkeypatch.setattr(sampling, "generator", lambda *_: Extreme())
+    found = sampling.uniforms(0, (0,), 2)
+    assert found.tolist() == [LEAST, MOST]
+    assert 0 < LEAST < MOST < 1

@@ -103,6 +103,40 @@ def test_old_measurements_cost_something():
     assert then.mean() > now.mean()
 
 
+def test_a_cautious_controller_takes_the_cut_of_the_shorter_tail():
+    """The objective reaches saa, the report and its words; the CVaR is the mean of the worst."""
+    controller = Controller.start(cell(), objective="cvar")
+    assert controller.problem.objective == "cvar"
+    report = controller.replay(controller.draw_rounds(10), ["random"])
+    assert report.to_dict()["objective"] == "cvar"
+    worst = report.latencies("random").max()  # one of ten rounds is the worst tenth
+    assert report.summary()["random"]["cvar_s"] == pytest.approx(worst)
+    assert "mean_low_s" not in report.summary()["random"]
+    with pytest.raises(InputError, match="objective"):
+        Controller.start(cell(), objective="luck")
+
+
+def test_means_of_drawn_rounds_have_intervals_that_hold():
+    """Five replays of 10 rounds against the mean of 150 other rounds of each policy."""
+    controller = Controller.start(cell(6, 3), cut="CONV1-POOL1", swaps=300)
+    rounds = controller.draw_rounds(200)
+    long = controller.replay(rounds[50:])
+    truth = {name: long.latencies(name) for name in long.policies}
+    for part in range(5):
+        report = controller.replay(rounds[10 * part : 10 * part + 10], drawn=True)
+        assert set(report.intervals) == set(truth)
+        for name, (low, high) in report.intervals.items():
+            error = 4 * truth[name].std() / np.sqrt(150)
+            assert low - error <= truth[name].mean() <= high + error
+            assert low < high
+    # what never exceeds a fixed plan, and a fixed plan itself, are known from many rounds
+    widths = {name: high - low for name, (low, high) in report.intervals.items()}
+    assert widths["static"] < widths["controller"] < widths["random"]
+    late = controller.replay(rounds[:10], ["controller"], delay=1, drawn=True)
+    low, high = late.intervals["controller"]
+    assert high - low > widths["controller"]
+
+
 def test_ctrl_c_keeps_the_rounds_that_are_done():
     """The report says that it was interrupted."""
     controller = Controller.start(cell(), cut="CONV1-POOL1")
@@ -141,7 +175,14 @@ def test_the_command_replays_a_trace(tmp_path, capsys):
     assert float(rows[1]["clairvoyant_s"]) == found["rounds"][1]["latency_s"]["clairvoyant"]
     assert (tmp_path / "out.svg").read_text().startswith("<svg")
     assert run([*call, "--policies", "static"]) == 0
-    assert "against the controller" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "against the controller" in said
+    assert "of all rounds" not in said  # measured rounds tell about themselves
+    drawn = [*call[:2], "--rounds", "3", "--objective", "cvar", "--policies", "static"]
+    assert run([*drawn, "--cut", "CONV1-POOL1"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("95 % confidence") == 2
+    assert "worst 10 %" in said
     lines = path.read_text().splitlines()
     lines[5] = lines[5].rsplit(",", 1)[0] + ","
     path.write_text("\n".join(lines) + "\n")

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from splitopt.errors import InputError
+from splitopt.latency import clustered
 from splitopt.problems.arrays import number_table
 from splitopt.problems.base import FloatArray, IntArray, check_keys
-from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
+from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum, ClusterAndSpectrumDecision
 from splitopt.problems.cluster_and_spectrum.bounds import phase_bound
 from splitopt.problems.cluster_and_spectrum.problem import SCALARS, TIMES
 from splitopt.problems.cluster_and_spectrum.terms import phase_terms
@@ -21,6 +22,29 @@ SHARED = ("local_epochs", "subcarriers", "cluster_sizes", BAND)
 """What all cuts and samples of a problem have in common."""
 
 FIELDS = (*TIMES, *SCALARS, "cluster_sizes")
+
+
+@dataclass(frozen=True, eq=False)
+class FixedPlan:
+    """Clusters and subcarriers for many rounds, see `fixed_plan`.
+
+    ``subcarriers`` has shape (..., N), ``clusters`` (..., M, K) as of
+    `splitopt.latency.clustered.padded_clusters`, ``sizes`` (M,).
+    """
+
+    subcarriers: IntArray
+    clusters: IntArray
+    sizes: IntArray
+
+
+def fixed_plan(decisions: Sequence[ClusterAndSpectrumDecision]) -> FixedPlan:
+    """Stack one decision per cut."""
+    ordered = [sorted(decision.clusters, key=len, reverse=True) for decision in decisions]
+    return FixedPlan(
+        np.stack([decision.subcarriers for decision in decisions]),
+        np.stack([clustered.padded_clusters(clusters) for clusters in ordered]),
+        np.array([len(cluster) for cluster in ordered[0]]),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,12 +128,43 @@ class Blocks:
         return np.asarray(total)
 
     def scaled(self, factors: Mapping[str, FloatArray]) -> Blocks:
-        """Multiply some fields by factors per device, shape (N,)."""
+        """Multiply some fields by factors per device, shape (N,).
+
+        Factors of shape (R, N) put an axis of rounds before all axes that there are.
+        """
+        rounds = max((factor.shape[:-1] for factor in factors.values()), default=(), key=len)
+        shape = (*rounds, *self.server_s_per_device.shape, self.devices)
+
+        def spread(factor: FloatArray) -> FloatArray:
+            return factor.reshape(*rounds, *(1,) * self.server_s_per_device.ndim, self.devices)
+
         times = {
-            field: table * factors[field] if field in factors else table
+            field: np.broadcast_to(
+                table * spread(factors[field]) if field in factors else table, shape
+            )
             for field, table in self.times.items()
         }
-        return replace(self, times=times)
+        server = np.broadcast_to(self.server_s_per_device, shape[:-1])
+        return replace(self, times=times, server_s_per_device=server)
+
+    def seconds(self, plan: FixedPlan) -> FloatArray:
+        """Return what rounds take under a fixed plan, shape (...): an upper bound on the best.
+
+        Parameters
+        ----------
+        plan
+            Its arrays have the last of the leading axes, such as the cuts, or none.
+        """
+        return np.asarray(
+            clustered.round_seconds(
+                self.terms,
+                np.broadcast_to(plan.subcarriers, self.times["forward_s"].shape),
+                plan.clusters,
+                plan.sizes,
+                self.server_s_per_device,
+                self.local_epochs,
+            )
+        )
 
     def mean(self) -> Blocks:
         """Average over the first axis."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from splitopt.distributions import (
     POSITIVE,
     Distribution,
     distribution_from_data,
+    generator,
     require_finite_mean_latency,
     uniforms,
 )
@@ -35,6 +36,9 @@ _OPTIONAL = (
 )
 _COMPUTE, _CHANNEL, _ROUND = range(3)
 """Numbers of the quantities in the key of a draw."""
+
+_MANY = 2**26
+"""Streams from here on are drawn many rounds at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +65,8 @@ class Generator:
         ``"awgn"`` or ``"rayleigh"``, see `splitopt.latency.radio.subcarrier_rate`.
     trace
         Instead of distributions: ``compute`` and ``snr_db``, shape (R, N), of R measured rounds,
-        which are drawn as a whole, so that what belongs together stays together.
+        which are taken as a whole, so that what belongs together stays together. The samples of
+        stream 0 repeat none before all were there: R of them are the trace itself.
 
     Raises
     ------
@@ -145,8 +150,7 @@ class Generator:
     def draw(self, index: int, stream: int = 0) -> dict[str, FloatArray]:
         """Draw ``compute`` and ``snr_db`` of one sample, shape (N,), where they vary."""
         if self.trace is not None:
-            rounds = len(next(iter(self.trace.values())))
-            row = int(uniforms(self.seed, (stream, index, _ROUND), 1)[0] * rounds)
+            row = self.trace_row(index, stream)
             return {name: table[row] for name, table in self.trace.items()}
         found = {}
         for number, name in ((_COMPUTE, "compute"), (_CHANNEL, "snr_db")):
@@ -155,6 +159,71 @@ class Generator:
                 u = uniforms(self.seed, (stream, index, number), self.nominal.devices)
                 found[name] = distribution.quantile(u)
         return found
+
+    def trace_row(self, index: int, stream: int = 0) -> int:
+        """Return which measured round a sample is."""
+        assert self.trace is not None
+        rounds = len(next(iter(self.trace.values())))
+        if stream:
+            return int(uniforms(self.seed, (stream, index, _ROUND), 1)[0] * rounds)
+        return int(generator(self.seed, 0, _ROUND).permutation(rounds)[index % rounds])
+
+    def draw_many(self, stream: int, count: int) -> dict[str, FloatArray]:
+        """Draw ``compute`` and ``snr_db`` of many rounds at once, shape (count, N).
+
+        They depend on the seed, the stream and their number only, and are not the samples of any
+        stream.
+        """
+        assert self.trace is None
+        found = {}
+        for number, name in ((_COMPUTE, "compute"), (_CHANNEL, "snr_db")):
+            distribution: Distribution | None = getattr(self, name)
+            if distribution is not None:
+                key = (_MANY + stream, number)
+                u = uniforms(self.seed, key, (count, self.nominal.devices))
+                found[name] = distribution.quantile(u)
+        return found
+
+    def finite(self, most: int) -> dict[str, FloatArray] | None:
+        """Return all rounds that there are, equally likely, as arrays of shape (R, N).
+
+        The rounds of a trace, or every combination of the devices' values where they are finitely
+        many; None where there are more than `most` combinations, or infinitely many.
+        """
+        if self.trace is not None:
+            return dict(self.trace)
+        devices = self.nominal.devices
+        columns: list[FloatArray] = []
+        names = [n for n in ("compute", "snr_db") if getattr(self, n) is not None]
+        for name in names:
+            atoms = getattr(self, name).atoms(devices)
+            if atoms is None:
+                return None
+            columns += atoms
+        count = 1
+        for column in columns:
+            count *= len(column)
+            if count > most:
+                return None
+        table, left = np.empty((count, len(columns))), np.arange(count)
+        for place, column in enumerate(columns):  # the digits of a round's number
+            table[:, place] = column[left % len(column)]
+            left = left // len(column)
+        return {name: table[:, i * devices : (i + 1) * devices] for i, name in enumerate(names)}
+
+    def ends(self) -> tuple[Blocks, Blocks]:
+        """Return the round with every device at its best, and that with every one at its worst.
+
+        Latency falls with every speed and every ratio, so that no round that can be drawn is
+        shorter than the first or longer than the second.
+        """
+        assert self.trace is None
+        best, worst = {}, {}
+        for name in ("compute", "snr_db"):
+            distribution: Distribution | None = getattr(self, name)
+            if distribution is not None:
+                worst[name], best[name] = distribution.ends(self.nominal.devices)
+        return self.at(**best), self.at(**worst)
 
     def sample(self, index: int, stream: int = 0) -> Blocks:
         """Give one sample, a block per cut."""
@@ -174,8 +243,15 @@ class Generator:
             }
         )
 
+    def of_cut(self, cut: int) -> Generator:
+        """Return the same rounds under one cut alone."""
+        return replace(self, nominal=self.nominal[cut : cut + 1])
+
     def at(self, compute: FloatArray | None = None, snr_db: FloatArray | None = None) -> Blocks:
-        """Give the round, a block per cut, of these speeds and signal-to-noise ratios (N,)."""
+        """Give the round, a block per cut, of these speeds and signal-to-noise ratios (N,).
+
+        Of many rounds, shape (R, N), the answer has the axes round and cut.
+        """
         factors: dict[str, Any] = {}
         if compute is not None:
             assert self.nominal_compute is not None

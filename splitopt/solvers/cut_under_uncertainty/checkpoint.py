@@ -16,7 +16,7 @@ from splitopt.files import expect_format, parse_json, read_text, write_atomic
 from splitopt.solvers.cut_under_uncertainty.inner import BatchResult
 
 FORMAT = "splitopt-checkpoint"
-VERSION = 1
+VERSION = 2
 _HEAD = "checkpoint.json"
 _ARRAYS = ("samples", "value", "bound", "members", "sizes", "subcarriers")
 

@@ -58,8 +58,24 @@ class Inner:
         except SplitoptError as error:
             raise type(error)(f"the inner {error}") from None
 
-    def solve(self, block: ClusterAndSpectrum, stream: int, sample: int) -> Solved:
-        """Answer one round; the draws depend on its numbers only, and are the same for all cuts."""
+    def solve(
+        self,
+        block: ClusterAndSpectrum,
+        stream: int,
+        sample: int,
+        start: ClusterAndSpectrumDecision | None = None,
+    ) -> Solved:
+        """Answer one round; the draws depend on its numbers only, and are the same for all cuts.
+
+        The answer is never worse than `start`, whose latency is what the statistics take as an
+        upper bound.
+        """
+        found = self._solve(block, stream, sample)
+        if start is not None and (value := block.evaluate(start)) < found.value:
+            return Solved(value, min(found.bound, value), start)
+        return found
+
+    def _solve(self, block: ClusterAndSpectrum, stream: int, sample: int) -> Solved:
         if self.solver == QUICK:
             decision = block.complete(clusters_by_latency(block))
             value = block.evaluate(decision)
@@ -121,6 +137,8 @@ class Batch:
     samples: IntArray
     blocks: Blocks
     """With the leading axis of `samples`."""
+    start: ClusterAndSpectrumDecision | None = None
+    """An answer that is there already, see `Inner.solve`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +168,7 @@ class BatchResult:
 def solve_batch(batch: Batch) -> BatchResult:
     """Answer all samples of a batch."""
     found = [
-        batch.inner.solve(batch.blocks[row].single(), batch.stream, int(sample))
+        batch.inner.solve(batch.blocks[row].single(), batch.stream, int(sample), batch.start)
         for row, sample in enumerate(batch.samples)
     ]
     return BatchResult(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from splitopt.engine import Session
-from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty
+from splitopt.problems.base import FloatArray
+from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrumDecision
+from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty, Generator
 from splitopt.problems.cut_under_uncertainty.blocks import Blocks
 from splitopt.results import StopReason
 from splitopt.solvers.base import Search
@@ -27,8 +29,28 @@ BATCH = 4
 AVERAGED = 2**31
 """The number that the averaged round has in place of a stream."""
 
-Place = tuple[int, int]
-"""A stream and a sample."""
+SAMPLES, FINITE = 0, 2**22
+"""The streams of the problem's samples, and of all rounds of a trace or of few combinations."""
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Rounds of one stream that are wanted under one cut.
+
+    Parameters
+    ----------
+    cut, stream
+        0-based, and what the rounds' numbers count in.
+    numbers
+        Of the rounds.
+    blocks
+        Numbers -> their data under this cut, with one leading axis.
+    """
+
+    cut: int
+    stream: int
+    numbers: Sequence[int]
+    blocks: Callable[[Sequence[int]], Blocks]
 
 
 class Stopped(Exception):  # noqa: N818 - a way out of the work, not an error
@@ -53,71 +75,100 @@ class Ledger:
         self.problem, self.search = problem, search
         self._inner, self._session, self._checkpoint = inner, session, checkpoint
         self._answers: dict[tuple[int, int, int], Solved] = {}
-        self._bounds: dict[Place, FloatArray] = {}
+        self._floors: FloatArray | None = None
+        self.starts: Sequence[ClusterAndSpectrumDecision | None] = [None] * len(problem.cuts)
         if checkpoint is not None:
             for result in checkpoint.load():
                 self._enter(result)
         self.resumed = len(self._answers)
 
-    def bounds(self, places: Iterable[Place]) -> FloatArray:
-        """Shape (V, ...): cheap lower bounds of all cuts on samples."""
-        found = []
-        for stream, sample in places:
-            if (stream, sample) not in self._bounds:
-                block = self.problem.source.sample(sample, stream)
-                self._bounds[stream, sample] = block.bounds()
-            found.append(self._bounds[stream, sample])
-        return np.stack(found, axis=1)
+    def floors(self) -> FloatArray:
+        """Shape (V, J): cheap lower bounds of all cuts on the problem's samples, in s."""
+        if self._floors is None:
+            self._floors = self.problem.bounds()
+        return self._floors
 
-    def answer(self, cut: int, places: Sequence[Place]) -> FloatArray:
-        """Get samples answered under a cut, here or on workers; give the values, in their order.
+    def answer_all(self, pieces: Sequence[Piece]) -> list[FloatArray]:
+        """Get rounds answered, here or on workers; return the values of each piece in its order.
+
+        All that is missing is one set of work, so that workers wait for each other once.
 
         Raises
         ------
         Stopped
             Time is up, or the run was asked to stop; what was answered until then is kept.
         """
-        missing: dict[int, list[int]] = {}
-        for stream, sample in places:
-            if (cut, stream, sample) not in self._answers:
-                missing.setdefault(stream, []).append(sample)
-        batches = [
-            self._batch(cut, stream, samples[first : first + BATCH])
-            for stream, samples in missing.items()
-            for first in range(0, len(samples), BATCH)
-        ]
+        batches: list[Batch] = []
+        for piece in pieces:
+            key = (piece.cut, piece.stream)
+            wanted = dict.fromkeys(piece.numbers)  # each once: samples may repeat a round
+            missing = [n for n in wanted if (*key, n) not in self._answers]
+            batches += [
+                self._batch(piece, missing[first : first + BATCH])
+                for first in range(0, len(missing), BATCH)
+            ]
         if batches:
-            self._check()
+            self.check()
         for _, result in self._session.as_completed(solve_batch, batches):
             self._enter(result)
             if self._checkpoint is not None:
                 self._checkpoint.keep(result)
             self.search.iterations += len(result.samples)
-            self._check()
-        return np.array([self._answers[cut, stream, sample].value for stream, sample in places])
+            self.check()
+        return [
+            np.array([self._answers[p.cut, p.stream, n].value for n in p.numbers]) for p in pieces
+        ]
+
+    def answer(self, cut: int, samples: Sequence[int]) -> FloatArray:
+        """Return `answer_all` of samples of the problem under one cut."""
+        return self.answer_all([self.samples_of(cut, samples)])[0]
+
+    def samples_of(self, cut: int, samples: Sequence[int]) -> Piece:
+        """Return the piece of samples of the problem."""
+        source = self.problem.source
+        first = {self._place(sample)[1]: sample for sample in samples}
+
+        def blocks(numbers: Sequence[int]) -> Blocks:
+            return Blocks.stack([source.sample(first[n])[cut] for n in numbers])
+
+        stream = self._place(0)[0]
+        return Piece(cut, stream, [self._place(sample)[1] for sample in samples], blocks)
+
+    def _place(self, sample: int) -> tuple[int, int]:
+        """Return stream and number of a sample: of a trace it is the measured round's own."""
+        source = self.problem.source
+        if isinstance(source, Generator) and source.trace is not None:
+            return FINITE, source.trace_row(sample)
+        return SAMPLES, sample
 
     def averaged(self, cut: int) -> float:
         """Answer the round in which everything has its mean value; give its seconds."""
-        self._check()
+        self.check()
         return self._inner.solve(self.problem.expected_block(cut), AVERAGED, 0).value
 
-    def find(self, cut: int, stream: int, sample: int) -> Solved | None:
-        """Give what is known of a sample under a cut."""
-        return self._answers.get((cut, stream, sample))
+    def find(self, cut: int, sample: int) -> Solved | None:
+        """Give what is known of one of the problem's samples under a cut."""
+        return self._answers.get((cut, *self._place(sample)))
 
     def __len__(self) -> int:
         return len(self._answers)
 
-    def _batch(self, cut: int, stream: int, samples: list[int]) -> Batch:
-        rows = [self.problem.source.sample(sample, stream)[cut] for sample in samples]
-        numbers: IntArray = np.array(samples, dtype=np.int64)
-        return Batch(self._inner, stream, cut, numbers, Blocks.stack(rows))
+    def _batch(self, piece: Piece, missing: Sequence[int]) -> Batch:
+        return Batch(
+            self._inner,
+            piece.stream,
+            piece.cut,
+            np.array(missing, dtype=np.int64),
+            piece.blocks(missing),
+            self.starts[piece.cut],
+        )
 
     def _enter(self, result: BatchResult) -> None:
         for row, sample in enumerate(result.samples):
             self._answers[result.cut, result.stream, int(sample)] = result.solved(row)
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise `Stopped` where the run must end."""
         # A closed gap of the sampled problem does not say how good the samples are: go on.
         if self.search.asked_to_stop:
             raise Stopped("interrupted")

@@ -1,66 +1,71 @@
-"""`saa`: sample average approximation of the cut (CPSL Alg. 2), with a bound on its own error."""
+"""`saa`: choosing a cut for uncertain rounds (CPSL Alg. 2), with statements that hold."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from splitopt.engine import Engine
-from splitopt.errors import CapabilityError
-from splitopt.problems.base import FloatArray
+from splitopt.errors import CapabilityError, InputError
+from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_under_uncertainty import (
     CutUnderUncertainty,
     CutUnderUncertaintyDecision,
+    Generator,
 )
 from splitopt.problems.cut_under_uncertainty.problem import clusters_by_latency
-from splitopt.problems.cut_under_uncertainty.risk import CVAR, shortfall, value_at_risk
+from splitopt.problems.cut_under_uncertainty.risk import EXPECTED
 from splitopt.problems.digest import instance_digest
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cut_under_uncertainty.checkpoint import Checkpoint
-from splitopt.solvers.cut_under_uncertainty.choosing import Choice, choose, replicated_gaps
+from splitopt.solvers.cut_under_uncertainty.drawing import DrawnRounds, FiniteRounds
+from splitopt.solvers.cut_under_uncertainty.finite import FiniteChoice
 from splitopt.solvers.cut_under_uncertainty.inner import Inner, automatic_inner
-from splitopt.solvers.cut_under_uncertainty.intervals import (
-    GapBound,
-    gap_bound,
-    mean_interval,
-    paired,
-)
-from splitopt.solvers.cut_under_uncertainty.ledger import Ledger, Place, Stopped
-from splitopt.solvers.cut_under_uncertainty.values import value_of_uncertainty
-from splitopt.solvers.options import check_number, check_positive, check_whole
+from splitopt.solvers.cut_under_uncertainty.ledger import Ledger, Stopped
+from splitopt.solvers.cut_under_uncertainty.mean import BLOCK, MeanChoice
+from splitopt.solvers.cut_under_uncertainty.rounds import Request
+from splitopt.solvers.cut_under_uncertainty.tail import TailChoice
+from splitopt.solvers.cut_under_uncertainty.values import Population, value_of_uncertainty
+from splitopt.solvers.cut_under_uncertainty.verdict import Settings
+from splitopt.solvers.options import check_choice, check_number, check_positive, check_whole
+
+FEW = 10_000
+"""Up to so many combinations of the devices' values are compared one by one, exactly."""
+
+Choice = MeanChoice | TailChoice | FiniteChoice
 
 
 @dataclass(frozen=True)
 class Saa(Solver[CutUnderUncertainty]):
-    """Compare all cuts on the same samples; take more until the choice is settled, or call a tie.
+    """Compare cuts on bounds of many rounds and exact answers to few, until the choice is settled.
 
     Parameters
     ----------
     inner, inner_options
-        The solver of `ClusterAndSpectrum` that answers every sample, and its options; ``"auto"``
+        The solver of `ClusterAndSpectrum` that answers rounds, and its options; ``"auto"``
         enumerates where that is cheap and anneals otherwise, ``"quick"`` groups devices of similar
         latency.
-    first_samples
-        How many samples are compared at first; they double until the problem's are used up.
-    adaptive
-        Stop early. Without it all samples are compared at once, as in Alg. 2.
+    over
+        What the choice is for: the ``"distribution"`` (or the trace, or the list), or the
+        problem's ``"samples"`` alone, as in Alg. 2.
     tolerance
-        The choice is settled when it is at most this much above the best, relatively, with
-        confidence ``level``.
+        The choice is settled when it is at most this much above the best cut, relatively, with
+        confidence ``level``; None is 0.01, for the CVaR 0.02.
     level
-        Of the intervals and of the gap bound.
-    replications
-        R, how many independent groups of samples the gap bound comes from; 0 leaves it out.
+        Of all statements.
+    pilot
+        Rounds that are answered before anything is concluded from answers.
+    max_rounds
+        Answered rounds after which the question stays open.
     values
         Also find the value of the stochastic solution and of perfect information, which takes
-        answers under cuts that could be left out otherwise.
+        answers under other cuts.
     engine, workers, address
-        Where samples are answered, see `splitopt.engine.Engine`; the answer is always the same.
+        Where rounds are answered, see `splitopt.engine.Engine`; the answer is always the same.
     checkpoint
         A folder in which answers are kept; the same run goes on from there.
     """
@@ -69,14 +74,19 @@ class Saa(Solver[CutUnderUncertainty]):
     problem: ClassVar[str] = "cut_under_uncertainty"
     objectives: ClassVar[frozenset[str]] = frozenset(CutUnderUncertainty.objectives)
     kind: ClassVar[Kind] = "heuristic"
+    removed: ClassVar[Mapping[str, str]] = {
+        "first_samples": "rounds are drawn as needed; 'pilot' says how many are answered at first",
+        "adaptive": "over='samples' compares all cuts on the problem's samples",
+        "replications": "confidence no longer comes from groups of samples; leave it out",
+    }
 
     inner: str = "auto"
     inner_options: Mapping[str, Any] = field(default_factory=dict)
-    first_samples: int = 20
-    adaptive: bool = True
-    tolerance: float = 0.01
+    over: Literal["distribution", "samples"] = "distribution"
+    tolerance: float | None = None
     level: float = 0.95
-    replications: int = 10
+    pilot: int = 32
+    max_rounds: int = 2000
     values: bool = False
     engine: str = "loky"
     workers: int = 1
@@ -84,10 +94,20 @@ class Saa(Solver[CutUnderUncertainty]):
     checkpoint: str | None = None
 
     def __post_init__(self) -> None:
-        check_whole("first_samples", self.first_samples, 1)
-        check_whole("replications", self.replications, 0)
-        check_number("tolerance", self.tolerance, 0.0, 1e6)
+        if not isinstance(self.inner_options, Mapping):
+            raise InputError.at(
+                "inner_options", f"is {self.inner_options!r}, it must map options to values"
+            )
+        if not isinstance(self.values, bool):
+            raise InputError.at("values", f"is {self.values!r}, it must be true or false")
+        if self.checkpoint is not None and not isinstance(self.checkpoint, str):
+            raise InputError.at("checkpoint", f"is {self.checkpoint!r}, it must be a folder's name")
+        check_choice("over", self.over, ("distribution", "samples"))
+        if self.tolerance is not None:
+            check_number("tolerance", self.tolerance, 0.0, 1e6)
         check_positive("level", self.level, 1.0 - 1e-9)
+        check_whole("pilot", self.pilot, 2)
+        check_whole("max_rounds", self.max_rounds, self.pilot)
         Engine(self.engine, self.workers, self.address)  # refuses what is not installed
 
     def refusal(self, problem: CutUnderUncertainty) -> str | None:
@@ -98,13 +118,22 @@ class Saa(Solver[CutUnderUncertainty]):
             return f"cannot have the rounds answered: {error}"
         return None
 
+    def settings(self, problem: CutUnderUncertainty, seed: int = 0) -> Settings:
+        """Return how sure and how near the choice must be."""
+        default = 0.01 if problem.objective == EXPECTED else 0.02
+        tolerance = default if self.tolerance is None else float(self.tolerance)
+        return Settings(tolerance, float(self.level), self.pilot, self.max_rounds, seed)
+
     def run(self, problem: CutUnderUncertainty, search: Search) -> StopReason:
-        """Grow the samples until the choice is settled, then answer them all under it."""
+        """Choose the cut, then answer all samples under it.
+
+        One decision is proposed, at the end: the chosen cut is what all statements are about, also
+        where another one happens to be shorter on the problem's samples.
+        """
         inner = automatic_inner(problem, self.inner, self.inner_options, search.seed)
-        floors = problem.bounds()
-        search.propose(problem.complete(int(problem.statistic(floors).argmin())))
-        search.prove(float(problem.statistic(floors).min()))
+        search.prove(problem.bound())
         if search.remaining_s <= 0:
+            search.propose(problem.complete(int(problem.statistic(problem.bounds()).argmin())))
             return search.stop() or "time"
         kept = None
         if self.checkpoint is not None:
@@ -112,140 +141,115 @@ class Saa(Solver[CutUnderUncertainty]):
         engine = Engine(self.engine, self.workers, self.address)
         with engine.session() as session:
             ledger = Ledger(problem, search, inner, session, kept)
+            study = _Study(self, problem, search, ledger)
+            reason: StopReason
+            note = ""
             try:
-                return self._study(ledger)
+                study.work()
+                reason = "converged" if study.decided else "iterations"
             except Stopped as stopped:
-                _take_what_is_done(ledger)
-                return stopped.reason
+                reason = stopped.reason
             except KeyboardInterrupt:
-                _take_what_is_done(ledger)
-                search.message = "interrupted; the answers so far are kept"
-                return "interrupted"
-            finally:
-                search.details["answered"] = len(ledger)
-                search.details["resumed"] = ledger.resumed
+                reason, note = "interrupted", "interrupted; the answers so far are kept; "
+            study.conclude(note)
+            return search.stop() or reason if not note else reason
 
-    def _study(self, ledger: Ledger) -> StopReason:
-        problem, search = ledger.problem, ledger.search
-        most = problem.samples if problem.source.endless else max(1, problem.samples // 2)
-        count = min(self.first_samples, most) if self.adaptive else most
-        while True:
-            choice = choose(ledger, [(0, j) for j in range(count)])
-            gap = self._assess(ledger, choice, count)
-            settled = self._settled(choice, gap, problem)
-            if settled or count == most or not self.adaptive:
-                break
-            count = min(2 * count, most)
-        if not problem.source.endless and count == most:
-            # The listed samples are all there are: the best on all of them is the answer.
-            whole = choose(ledger, [(0, j) for j in range(problem.samples)])
-            settled = settled and whole.cut == choice.cut
-            choice = whole
-        ledger.answer(choice.cut, [(0, j) for j in range(problem.samples)])
-        _propose(ledger, choice.cut)
-        _prove(ledger)
-        self._report(ledger, choice, gap, settled)
-        if self.values:
-            search.details["values"] = value_of_uncertainty(ledger, choice.cut)
-            _prove(ledger)
-        return search.stop() or ("converged" if settled else "iterations")
 
-    def _assess(self, ledger: Ledger, choice: Choice, count: int) -> GapBound | None:
-        groups = self._groups(ledger.problem, count)
-        if groups is None:
-            return None
-        problem, upper = ledger.problem, []
-        for group in groups:
-            values = ledger.answer(choice.cut, group)
-            if problem.objective == CVAR:
-                threshold = value_at_risk(choice.best, problem.cvar_level)
-                values = shortfall(values, threshold, problem.cvar_level)
-            upper.append(float(values.mean()))
-        return gap_bound(replicated_gaps(ledger, choice.cut, groups, np.array(upper)), self.level)
+class _Study:
+    """One run: the choice, and what is reported of it."""
 
-    def _groups(self, problem: CutUnderUncertainty, count: int) -> list[list[Place]] | None:
-        """Give R groups of samples, together about `count`, that the choice has not seen."""
-        size = math.ceil(count / self.replications) if self.replications > 1 else 0
-        if size == 0:
-            return None
-        if problem.source.endless:
-            return [[(r + 1, j) for j in range(size)] for r in range(self.replications)]
-        fresh = range(problem.samples // 2, problem.samples)
-        size = min(size, len(fresh) // self.replications)
-        if size == 0:
-            return None
-        return [[(0, fresh[r * size + i]) for i in range(size)] for r in range(self.replications)]
+    def __init__(self, solver: Saa, problem: CutUnderUncertainty, search: Search, ledger: Ledger):
+        self.solver, self.problem, self.search, self.ledger = solver, problem, search, ledger
+        self.choice: Choice | None = None
+        self.over = ""
 
-    def _settled(self, choice: Choice, gap: GapBound | None, problem: CutUnderUncertainty) -> bool:
-        scale = abs(float(problem.statistic(choice.best)))
-        return gap is not None and gap.bound <= self.tolerance * scale
+    @property
+    def decided(self) -> bool:
+        """Whether the choice is settled."""
+        return self.choice is not None and (self.choice.settled or len(self.problem.cuts) == 1)
 
-    def _report(self, ledger: Ledger, choice: Choice, gap: GapBound | None, settled: bool) -> None:
-        problem, search = ledger.problem, ledger.search
-        scale = abs(float(problem.statistic(choice.best)))
-        names, count = problem.cuts, len(choice.best)
-        floors = ledger.bounds([(0, j) for j in range(count)])  # of those that were left out
-        near = [
-            name
-            for cut, name in enumerate(names)
-            if cut != choice.cut
-            and paired(choice.values.get(cut, floors[cut]), choice.best, self.level).low
-            <= self.tolerance * scale
-        ]
-        relative = None if gap is None else gap.bound / max(scale, 1e-300)
-        status = "settled" if settled else "tie" if gap is not None else "not assessed"
-        percent = f"{100 * self.level:g} % confidence"
-        chosen = names[choice.cut]
-        if gap is None:
-            search.message = (
-                f"{chosen} is best on {count} samples; there are too few of them to say how far "
-                "it may be from the best cut"
-            )
-        elif settled:
-            assert relative is not None
-            most = f"at most {100 * relative:.2g} %" if relative > 0 else "not seen to be"
-            search.message = f"{chosen} is {most} above the best cut ({percent}, {count} samples)"
+    def work(self) -> None:
+        """Choose, answer the samples of the chosen cut, and find the values that were asked for."""
+        problem, ledger = self.problem, self.ledger
+        self.choice = choice = self._choice()
+        choice.run()
+        values = ledger.answer(choice.cut, range(problem.samples))
+        if isinstance(choice, FiniteChoice):
+            if choice.cheap.drawn is None or self.solver.values:
+                choice.answer({choice.cut: np.arange(choice.cheap.lower.shape[1])})
         else:
-            assert relative is not None
-            others = " and ".join(near) if near else "the others"
-            search.message = (
-                f"tie: {chosen} and {others} cannot be told apart within "
-                f"{100 * self.tolerance:g} % by {count} samples (it may be "
-                f"{100 * relative:.2g} % above the best, {percent})"
+            choice.keep(values)
+        if self.solver.values:
+            averaged = [ledger.averaged(v) for v in range(len(problem.cuts))]
+            found = value_of_uncertainty(
+                self._population(choice), problem.cuts, choice.cut, int(np.argmin(averaged))
             )
-        search.details["confidence"] = {
-            "status": status,
-            "level": self.level,
-            "cut": chosen,
-            "samples": count,
-            "tied_with": near if status == "tie" else [],
-            "gap": None
-            if gap is None
-            else {
-                "mean_s": gap.mean,
-                "bound_s": gap.bound,
-                "relative": relative,
-                "tolerance": self.tolerance,
-                "replications": gap.replications,
-            },
-            "cuts": [
-                {"cut": names[cut], **_interval(problem, values, self.level)}
-                for cut, values in choice.values.items()
-            ],
-            "differences": [
-                {"cut": names[cut], **paired(values, choice.best, self.level).to_dict()}
-                for cut, values in choice.values.items()
-                if cut != choice.cut
-            ],
-            "left_out": [name for v, name in enumerate(names) if v not in choice.values],
-        }
+            self.search.details["values"] = found
 
+    def _choice(self) -> Choice:
+        problem, source = self.problem, self.problem.source
+        settings = self.solver.settings(problem, self.search.seed)
+        finite = source.finite(FEW) if isinstance(source, Generator) else None
+        samples = self.solver.over == "samples" or not isinstance(source, Generator)
+        if samples or finite is not None:
+            rounds = FiniteRounds(problem, self.ledger, None if samples else finite)
+            count = rounds.all.lower.shape[1]
+            self.over = f"the {count:,} rounds of the trace"
+            if samples:
+                self.over = f"the {count:,} samples of the problem"
+            elif isinstance(source, Generator) and source.trace is None:
+                self.over = f"the {count:,} combinations of the devices' values"
+            return FiniteChoice(rounds, rounds.all, problem.objective, problem.cvar_level, settings)
+        drawn = DrawnRounds(problem, self.ledger)
+        if problem.objective == EXPECTED or problem.cvar_level == 0:
+            return MeanChoice(drawn, settings)
+        return TailChoice(drawn, problem.cvar_level, settings)
 
-def _interval(problem: CutUnderUncertainty, values: FloatArray, level: float) -> dict[str, Any]:
-    if problem.objective == CVAR:
-        threshold = value_at_risk(values, problem.cvar_level)
-        values = shortfall(values, threshold, problem.cvar_level)
-    return mean_interval(values, level).to_dict()
+    def _population(self, choice: Choice) -> Population:
+        problem = self.problem
+        common = (problem.objective, problem.cvar_level)
+        if isinstance(choice, FiniteChoice):
+            cheap = choice.cheap
+
+            def exact(cut: int, rows: IntArray) -> FloatArray:
+                return choice.rounds.answer([Request(cheap, cut, rows)])[0]
+
+            return Population(cheap.lower, exact, *common)
+
+        def drawn(cut: int, rows: IntArray) -> FloatArray:
+            return self.ledger.answer(cut, rows.tolist())
+
+        rounds = choice.rounds
+        return Population(
+            self.ledger.floors(),
+            drawn,
+            EXPECTED if problem.cvar_level == 0 else problem.objective,
+            problem.cvar_level,
+            self.solver.level,
+            rounds.draw(0, BLOCK),
+            rounds.least,
+            rounds.most,
+        )
+
+    def conclude(self, note: str) -> None:
+        """Propose the one cut that is chosen, and say how sure that is."""
+        problem, search, names = self.problem, self.search, self.problem.cuts
+        cut = int(problem.statistic(self.ledger.floors()).argmin())
+        if self.choice is not None:
+            verdict = self.choice.verdict()
+            cut = verdict.cut
+            search.details["confidence"] = {
+                **verdict.to_dict(names),
+                "over": self.over or "the distribution",
+                "samples": problem.samples,
+            }
+            search.message = note + verdict.message(names, self.over)
+        elif note:
+            search.message = note.rstrip("; ")
+        _propose(self.ledger, cut)
+        _prove(self.ledger)
+        search.details["answered"] = len(self.ledger)
+        search.details["resumed"] = self.ledger.resumed
 
 
 def _work(problem: CutUnderUncertainty, inner: Inner) -> dict[str, Any]:
@@ -262,7 +266,7 @@ def _propose(ledger: Ledger, cut: int) -> None:
     """Propose a cut with the answers there are, and quick ones where there are none."""
     problem, answers = ledger.problem, []
     for sample in range(problem.samples):
-        found = ledger.find(cut, 0, sample)
+        found = ledger.find(cut, sample)
         if found is not None:
             answers.append(found.decision)
         else:
@@ -274,20 +278,9 @@ def _propose(ledger: Ledger, cut: int) -> None:
 def _prove(ledger: Ledger) -> None:
     """Prove the smallest statistic over cuts of the best bounds of all samples."""
     problem = ledger.problem
-    floors = ledger.bounds([(0, j) for j in range(problem.samples)]).copy()
+    floors = ledger.floors().copy()
     for cut in range(len(problem.cuts)):
         for sample in range(problem.samples):
-            if (found := ledger.find(cut, 0, sample)) is not None:
+            if (found := ledger.find(cut, sample)) is not None:
                 floors[cut, sample] = max(float(floors[cut, sample]), found.bound)
     ledger.search.prove(float(problem.statistic(floors).min()))
-
-
-def _take_what_is_done(ledger: Ledger) -> None:
-    for cut in _touched(ledger, range(len(ledger.problem.cuts))):
-        _propose(ledger, cut)
-    _prove(ledger)
-
-
-def _touched(ledger: Ledger, cuts: Sequence[int]) -> list[int]:
-    samples = range(ledger.problem.samples)
-    return [v for v in cuts if any(ledger.find(v, 0, j) is not None for j in samples)]

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from splitopt import CutUnderUncertainty, InputError, load_problem
+from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrumDecision
+from splitopt.problems.cut_under_uncertainty.blocks import fixed_plan
 
 
 def data(**changes):
@@ -79,6 +81,71 @@ def test_a_trace_is_drawn_round_by_round():
     problem = build(compute=None, trace={"compute": table.tolist()}, samples=50)
     rows = {tuple(problem.source.draw(j)["compute"]) for j in range(50)}
     assert rows == {tuple(row) for row in table}
+
+
+def test_the_samples_of_a_trace_repeat_none_before_all_were_there():
+    """As many samples as rounds are the trace itself, in some order."""
+    table = np.arange(1.0, 21.0).reshape(5, 4)
+    problem = build(compute=None, trace={"compute": table.tolist()}, samples=10)
+    first = [tuple(problem.source.draw(j)["compute"]) for j in range(5)]
+    assert sorted(first) == [tuple(row) for row in table]
+    assert [tuple(problem.source.draw(j)["compute"]) for j in range(5, 10)] == first
+    np.testing.assert_array_equal(problem.source.finite(1)["compute"], table)
+
+
+def test_few_combinations_are_all_listed():
+    """Two values of each of four devices: 16 rounds, each once; a limit, and what is endless."""
+    problem = build(compute={"kind": "empirical", "values": [1.0, 2.0]})
+    found = problem.source.finite(16)["compute"]
+    assert len({tuple(row) for row in found}) == 16 == len(found)
+    assert set(found.ravel()) == {1.0, 2.0}
+    assert problem.source.finite(15) is None
+    mixed = [{"kind": "constant", "value": 1.0}] * 3 + [{"kind": "empirical", "values": [1, 3]}]
+    found = build(compute=mixed).source.finite(2)["compute"]
+    np.testing.assert_array_equal(found, [[1, 1, 1, 1], [1, 1, 1, 3]])
+    assert build().source.finite(10**9) is None
+
+
+def test_many_rounds_are_each_the_round_of_their_draw():
+    """Blocks with the axes round and cut; the ends are shorter and longer than all of them."""
+    problem = build()
+    drawn = problem.source.draw_many(3, 50)
+    blocks = problem.source.at(**drawn)
+    one = problem.source.block(1, compute=drawn["compute"][7])
+    np.testing.assert_array_equal(blocks[7, 1].single().terms, one.terms)
+    again = problem.source.draw_many(3, 50)["compute"]
+    np.testing.assert_array_equal(again, drawn["compute"])
+    assert not np.array_equal(problem.source.draw_many(4, 50)["compute"], drawn["compute"])
+    best, worst = problem.source.ends()
+    assert (best.bounds() <= blocks.bounds().min(axis=0)).all()
+    assert (worst.bounds() >= blocks.bounds().max(axis=0)).all()
+    some = problem.source.of_cut(1).at(**drawn)
+    np.testing.assert_array_equal(some.bounds()[:, 0], blocks.bounds()[:, 1])
+
+
+def test_a_fixed_plan_takes_what_the_problem_says():
+    """Many rounds and cuts at once, uneven clusters in any order, against each problem's own."""
+    problem = CutUnderUncertainty.from_data(
+        {
+            **data(),
+            "generator": {
+                **data()["generator"],
+                "nominal": {**data()["generator"]["nominal"], "cluster_sizes": [1, 3]},
+            },
+        },
+        "expected",
+    )
+    rng = np.random.default_rng(5)
+    decisions = [
+        ClusterAndSpectrumDecision((order[:1], order[1:]), rng.integers(1, 3, 4))
+        for order in (rng.permutation(4) for _ in range(2))
+    ]
+    drawn = problem.source.draw_many(0, 6)
+    found = problem.source.at(**drawn).seconds(fixed_plan(decisions))
+    for row in range(6):
+        for cut in range(2):
+            block = problem.source.block(cut, compute=drawn["compute"][row])
+            assert found[row, cut] == pytest.approx(block.evaluate(decisions[cut]), rel=1e-13)
 
 
 @pytest.mark.parametrize("suffix", [".json", ".npz"])

@@ -169,7 +169,7 @@ def test_the_command_line_says_where_it_works(tmp_path, capsys):
     assert made["prediction"]["confidence"] == made["result"]["details"]["confidence"]
     assert (tmp_path / "kept" / "checkpoint.json").exists()
     assert run([*call, "--report", str(tmp_path / "page.html")]) == 0
-    assert "The cuts on the same samples" in (tmp_path / "page.html").read_text()
+    assert "The cuts on the same rounds" in (tmp_path / "page.html").read_text()
     capsys.readouterr()
     for engine, words in (
         ("abacus", "engine: is 'abacus'"),

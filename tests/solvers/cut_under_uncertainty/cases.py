@@ -8,10 +8,12 @@ from splitopt import CutUnderUncertainty
 from splitopt.problems.cluster_and_spectrum.problem import TIMES
 
 
-def single(works, fixed, samples=200, seed=0, low=0.5, high=1.5, objective="expected", **more):
+def single(
+    works, fixed, samples=200, seed=0, low=0.5, high=1.5, objective="expected", changes=None, **more
+):
     """Give one device alone: D(v) = fixed[v] + works[v] / f, and f uniform.
 
-    E[1 / f] = log(high / low) / (high - low) is known.
+    E[1 / f] = log(high / low) / (high - low) is known. `changes` are of the generator.
     """
     zeros = np.zeros((len(works), 1))
     nominal = dict.fromkeys(TIMES, zeros)
@@ -29,7 +31,7 @@ def single(works, fixed, samples=200, seed=0, low=0.5, high=1.5, objective="expe
         "nominal": nominal,
         "nominal_compute": [1.0],
         "compute": {"kind": "uniform", "low": low, "high": high},
-    }
+    } | (changes or {})
     data = {"cuts": [f"cut-{v}" for v in range(len(works))], "generator": generator, **more}
     return CutUnderUncertainty.from_data(data, objective, "case")
 
