@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.papers.cpsl import clustering, headline
+from benchmarks.papers.cpsl import clustering, convergence, cuts, headline
 from benchmarks.papers.tables import Table
 from benchmarks.tables import output_folder
 
@@ -15,20 +15,29 @@ TABLES: tuple[Callable[[], Table], ...] = (
     headline.headline_table,
     headline.cluster_size_table,
     clustering.greedy_table,
-    clustering.figure_7,
+    cuts.figure_1,
+    cuts.figure_7,
     clustering.figure_8,
+    convergence.figure_8a,
     clustering.delta_table,
+)
+FIGURES: tuple[Callable[[Path], Path], ...] = (
+    cuts.draw_figure_7,
+    clustering.draw_figure_8,
+    convergence.draw_figure_8a,
 )
 
 
 def main(arguments: list[str]) -> int:
-    """Write all tables into a folder, `RESULTS` by default."""
+    """Write all tables and figures into a folder, `RESULTS` by default."""
     if (folder := output_folder(arguments, "benchmarks.papers.cpsl", RESULTS)) is None:
         return 2
     for make in TABLES:
         table = make()
         table.save(folder)
         print(table.markdown())
+    for draw in FIGURES:
+        print(draw(folder))
     return 0
 
 

@@ -50,13 +50,24 @@ def rmse(error: FloatArray) -> float:
     return float(np.sqrt(np.mean(error**2)))
 
 
+def fitted(model: str, function: str) -> FloatArray:
+    """Compute the coefficients of a function's curve by least squares."""
+    column = measured(model)[function]
+    x = (
+        np.arange(len(column), dtype=np.float64)
+        + published()["regressions"][model][function]["first"]
+    )
+    return np.asarray(np.linalg.lstsq(basis(function, x), column)[0])
+
+
 def regressions_table() -> Table:
     """Return Table 1 beside the same fits made here, with the errors of both."""
     rows: list[list[Cell]] = []
     for model, title in MODELS.items():
         columns = measured(model)
         for function, entry in published()["regressions"][model].items():
-            rows.append([f"{title}, {function}", *_row(function, entry, columns[function])])
+            curve = fitted(model, function)
+            rows.append([f"{title}, {function}", *_row(function, entry, curve, columns[function])])
     head = ["function", "printed curve", "fitted here", "printed RMSE"]
     head += ["RMSE of the fit", "RMSE of the printed curve at the cuts"]
     note = (
@@ -68,17 +79,15 @@ def regressions_table() -> Table:
     return Table("table-1", head, rows, note, digits=3)
 
 
-def _row(function: str, entry: dict[str, Any], column: FloatArray) -> list[Cell]:
+def _row(function: str, entry: dict[str, Any], curve: FloatArray, column: FloatArray) -> list[Cell]:
     cuts = np.arange(1, len(column) + 1, dtype=np.float64)
-    x = cuts - 1 + entry["first"]
-    terms = basis(function, x)
-    fitted = np.linalg.lstsq(terms, column)[0]
+    own = basis(function, cuts - 1 + entry["first"]) @ curve
     used = basis(function, cuts) @ np.array(entry["curve"])
     return [
         _formula(entry["curve"], function),
-        _formula(fitted, function),
+        _formula(curve, function),
         entry["rmse"],
-        rmse(terms @ fitted - column),
+        rmse(own - column),
         rmse(used - column),
     ]
 
