@@ -43,14 +43,15 @@ def command(
     deadline: wired.DeadlineText = None,
     seed: shared.Seed = 0,
     within: Annotated[
-        float | None,
+        float,
         typer.Option(
             "--within",
             metavar="PERCENT",
             min=0.0,
-            help="End with exit code 1 if the median step or the round is off by more.",
+            help="End with exit code 1 if the median step or the round is off by more, or bytes "
+            "differ; 'inf' ends with 0 whatever is measured.",
         ),
-    ] = None,
+    ] = 25.0,
     report: Annotated[
         Path | None,
         typer.Option("--report", metavar="PAGE.html", help="Write a page with both Gantt charts."),
@@ -112,7 +113,7 @@ def command(
         shared.console().print(measured_to_terminal(found))
     if found.stopped == "interrupted":
         return INTERRUPTED
-    if within is not None and (why := found.refuted(within / 100)):
+    if within < float("inf") and (why := found.refuted(within / 100)):
         raise InfeasibleError(
             f"{plan}: the plan does not hold within {within:g} %: {'; '.join(why)}"
         )
