@@ -121,13 +121,13 @@ def test_prints_tables(capsys, monkeypatch, plan_file):
         return (later, Timeline.from_dict(later.to_dict() | {"origin": {"round": 1}}))
 
     no_processes(monkeypatch, stretched)
-    code, out, err = call(capsys, plan_file, "--rounds", 2)
+    code, out, err = call(capsys, plan_file, "--rounds", 2, "--within", "inf")
     assert code == 0
     assert "Time scale 0.5" in err
     for words in ("+50.00 %", "All 2 rounds took", "model broadcast", "Dropped: b in round 1"):
         assert words in out
     assert "states and commands" in out
-    code, out, err = call(capsys, plan_file, "--rounds", 2, "--json")
+    code, out, err = call(capsys, plan_file, "--rounds", 2, "--within", "inf", "--json")
     told = json.loads(out)["facts"]["Dropped"]
     assert told == "b in round 1 (upload: nothing came); a in round 2 (server: late)"
 
