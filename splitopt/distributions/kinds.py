@@ -242,7 +242,8 @@ def _truncated_mean(owner: Normal) -> FloatArray:
 
     def density(z: FloatArray) -> FloatArray:
         finite = np.clip(z, -40, 40)
-        return np.asarray(np.exp(-(finite**2) / 2) / np.sqrt(2 * np.pi))
+        with np.errstate(under="ignore"):  # far out the density is 0
+            return np.asarray(np.exp(-(finite**2) / 2) / np.sqrt(2 * np.pi))
 
     mirrored = low > 0
     a, b = np.where(mirrored, -high, low), np.where(mirrored, -low, high)
