@@ -14,7 +14,7 @@ from benchmarks.papers.mp_sl.machines import (
 )
 from benchmarks.papers.mp_sl.memory import memory_table
 from benchmarks.papers.mp_sl.mixed import machines_table, network_table
-from benchmarks.papers.mp_sl.owners import model_table, owners_table
+from benchmarks.papers.mp_sl.owners import aggregation_table, model_table, owners_table
 from benchmarks.papers.mp_sl.shares import node_table, owner_table, solver_table
 from benchmarks.papers.mp_sl.splits import hop_table, split_table
 from benchmarks.tables import output_folder
@@ -31,6 +31,7 @@ TABLES = (
     memory_table,
     model_table,
     owners_table,
+    aggregation_table,
     comparison_table,
     exchange_table,
     costs_table,

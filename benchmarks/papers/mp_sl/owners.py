@@ -14,7 +14,7 @@ from benchmarks.papers.mp_sl.settings import (
 )
 from benchmarks.papers.tables import Cell, Table
 from splitopt import solve
-from splitopt.latency.pipeline import Stages
+from splitopt.latency.pipeline import Stages, aggregation_time
 from splitopt.latency.split_nn import split_nn_time
 from splitopt.problems.pipeline_partition.load import load_of
 from splitopt.simulation.pipeline import PipelineSystem, run_pipeline
@@ -81,3 +81,21 @@ def owners_table() -> Table:
         "the sums over the layers that both have."
     )
     return Table("figure-13a", head, rows, note, 2)
+
+
+def aggregation_table() -> Table:
+    """Return T_aggr of Eq. 5 as printed, beside the training of the epoch that it ends."""
+    rows: list[list[Cell]] = []
+    owners = 150
+    for model, cuts in CUTS.items():
+        part = owner_model_bytes(model, cuts)
+        each = np.full(owners, part / OWNER_BYTES_PER_S)
+        training = run_pipeline(system(model, 3, ["d1"] * owners)).makespan_s
+        spent = float(aggregation_time(each, 0.0, each))
+        rows.append([f"{model}, cuts {cuts}", part / 1e6, spent, training])
+    head = ["setting", "parts of an owner, MB", "T_aggr, s", "training with N = 3, simulated, s"]
+    note = (
+        f"Eq. 5 for {owners} owners d1 with links of {OWNER_BYTES_PER_S / 1e6:g} MB/s (a choice): "
+        "one average upload, and the average to one owner after the other, as section 4.2 has it."
+    )
+    return Table("aggregation", head, rows, note, 1)

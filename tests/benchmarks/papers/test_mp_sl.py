@@ -27,6 +27,7 @@ def part():
         ("shares", "owner_table"),
         ("shares", "node_table"),
         ("mixed", "machines_table"),
+        ("owners", "aggregation_table"),
         ("machines", "comparison_table"),
         ("exchange", "exchange_table"),
         ("costs", "costs_table"),
