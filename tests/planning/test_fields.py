@@ -42,7 +42,7 @@ def document(kind):
             {"name": "slow", "compute": "20 GFLOP/s", "memory": "4 GiB"},
             {"name": "fast", "compute": "90 GFLOP/s", "memory": "4 GiB"},
         ],
-        "pipeline": {"first_cut": 2, "last_cut": 9},
+        "pipeline": {"first_cut": 2, "last_cut": 9, "use_all_nodes": True},
         "training": {"epochs": 2, "rounds": 3},
         "privacy": {"leakage_limit": 0.9},
         "tradeoff": {"seconds_per_joule": 0.1},
