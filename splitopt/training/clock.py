@@ -2,8 +2,8 @@
 
 A round takes what the simulator says of the plan's round, and its seconds are divided among the
 phases of the critical path, so that they add up. Where another scheme than the plan's trains, to
-compare with, its round is that of `splitopt.planning.comparison`, and SplitNN's its closed form; one
-that nobody can predict has no time.
+compare with, its round is that of `splitopt.planning.comparison`, and SplitNN's its closed form;
+one that nobody can predict has no time.
 """
 
 from __future__ import annotations

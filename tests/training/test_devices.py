@@ -31,6 +31,7 @@ CUTS = {
     "vanilla": (3,),
     "clustered": (3,),
     "multihop": (2, 7),
+    "split_nn": (2, 7),
 }
 
 
