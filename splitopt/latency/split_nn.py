@@ -70,8 +70,9 @@ def split_nn_phases(
         DELAYS: 4 * owners.latency_s,
     }
     per_turn = {upload: upload_s, download: download_s, DELAYS: 2 * owners.latency_s}
-    size = owners.compute_s + owners.transfer_s + batches_per_owner + upload_s + download_s
-    zeros = xp.zeros_like(xp.asarray(size) + per_batch[forward])
+    # Scalars count for every owner, and so must have the shape of all arrays before the sum.
+    everything = owners.compute_s + owners.transfer_s + batches_per_owner + upload_s + download_s
+    zeros = xp.zeros_like(xp.asarray(everything) + per_batch[forward])
     return {
         name: (
             batches_per_owner * (per_batch.get(name, 0.0) + zeros) + per_turn.get(name, 0.0)
