@@ -2,8 +2,8 @@
 
 A round takes what the simulator says of the plan's round, and its seconds are divided among the
 phases of the critical path, so that they add up. Where another scheme than the plan's trains, to
-compare with, its round is that of `splitopt.planning.comparison`; one that nobody can predict has
-no time.
+compare with, its round is that of `splitopt.planning.comparison`, and SplitNN's its closed form;
+one that nobody can predict has no time.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from splitopt.errors import InputError
 from splitopt.planning.comparison.at_cut import round_at_cut
+from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
+from splitopt.problems.pipeline_partition.split_nn import split_nn_round
 from splitopt.training.critical_path import seconds_by_phase
 from splitopt.training.program import Program
 
@@ -55,6 +57,8 @@ class VirtualClock:
 
     def _compared(self) -> RoundTime | None:
         program = self.program
+        if program.scheme == "split_nn":
+            return self._in_turn()
         scheme = _COMPARED.get(program.scheme)
         if scheme is None:
             return None
@@ -70,3 +74,11 @@ class VirtualClock:
         except InputError:
             return None
         return RoundTime(sum(phases.values()), phases)
+
+    def _in_turn(self) -> RoundTime | None:
+        """Return SplitNN's round with the fastest of the plan's nodes that can host the middle."""
+        problem, decision = self.program.opened.problem, self.program.opened.decision
+        assert isinstance(problem, PipelinePartition)  # no other plan serves the scheme
+        assert isinstance(decision, PipelinePartitionDecision)
+        found = split_nn_round(problem, decision.chain.nodes)
+        return None if found is None else RoundTime(found.seconds, found.phases)

@@ -32,6 +32,8 @@ WHOLE = ("centralized", "federated")
 """Schemes that cut nothing; they can train any plan's model and clients, to compare with."""
 SHARED_SERVER = ("vanilla", "splitfed_v2")
 """Schemes with one server part and one cut that all clients share."""
+THREE_PARTS = ("u_shaped", "split_nn")
+"""Schemes of owners with the first and the last part of a pipeline, and one node between them."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ class Program:
         cuts = {client.cuts for client in self.clients}
         found = [self.planned_scheme]
         if self.problem == "pipeline_partition":
-            found += ["u_shaped"] if self.planned_scheme == "multihop" else []
+            found += THREE_PARTS
         else:
             found.append("splitfed_v1")
             if len(cuts) == 1 and len(next(iter(cuts))) == 1:
@@ -150,7 +152,7 @@ class Program:
         clients = self.clients
         if scheme in WHOLE:
             clients = tuple(replace(client, cuts=()) for client in clients)
-        elif scheme == "u_shaped":
+        elif scheme in THREE_PARTS:
             clients = tuple(
                 replace(client, cuts=(client.cuts[0], client.cuts[-1])) for client in clients
             )

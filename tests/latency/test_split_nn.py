@@ -15,7 +15,7 @@ from splitopt.latency.horizontal import (
 )
 from splitopt.latency.pipeline import OwnerParts, Stages
 from splitopt.latency.precision import double_precision
-from splitopt.latency.split_nn import paper_split_nn_time, split_nn_time
+from splitopt.latency.split_nn import paper_split_nn_time, split_nn_phases, split_nn_time
 
 OWNERS = OwnerParts(
     first_forward_s=np.array([1.0, 3.0, 2.0]),
@@ -36,6 +36,28 @@ def test_split_nn_by_hand():
     assert found == pytest.approx(sum(4 * (30 + t + 1.1875) for t in own) + 6)
     printed = paper_split_nn_time(node, OWNERS, 4, np.array([1.0, 2.0, 3.0]))
     assert printed == pytest.approx(sum(4 * (30 + t + 2.0) for t in own) + 6)
+
+
+def test_phases_of_split_nn_by_hand():
+    """Two nodes, owners with 4, 5 and 6 batches; each phase alone, and their sum."""
+    nodes = Stages(np.array([10.0, 1.0]), np.array([20.0, 2.0]))
+    owners, batches = OWNERS._replace(latency_s=0.5), np.array([4, 5, 6])
+    upload, download = np.array([1.0, 2.0, 3.0]), 0.25
+    found = split_nn_phases(nodes, owners, batches, upload, download)
+    assert found == {
+        "first part forward": 4 * 1 + 5 * 3 + 6 * 2,
+        "activations": 15 * 0.375,
+        "forward": 15 * 11,
+        "last part": 15 * 0.5,
+        "gradients": 15 * 0.8125,
+        "backward": 15 * 22,
+        "first part backward": 4 * 2 + 5 * 4 + 6 * 2.5,
+        "waiting": 15 * 4 * 0.5 + 3 * 2 * 0.5,
+        "parts upload": 6,
+        "parts download": 0.75,
+    }
+    hand_over = upload + download + 2 * 0.5
+    assert sum(found.values()) == split_nn_time(nodes, owners, batches, hand_over)
 
 
 def test_printed_split_nn_holds_for_equal_cuts():

@@ -7,6 +7,8 @@ compared.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
@@ -31,6 +33,7 @@ CUTS = {
     "vanilla": (3,),
     "clustered": (3,),
     "multihop": (2, 7),
+    "split_nn": (2, 7),
 }
 
 
@@ -42,6 +45,8 @@ def build(make, name, device, options, seed=0, dtype=torch.float64, **keywords):
         client.batches.targets = client.batches.targets.to(device)
         client.stream = Stream(seed + index, device)
     model = make.cnn(dtype=dtype, **keywords).to(device)
+    if name == "split_nn":  # has no copies to keep apart or average
+        options = replace(options, optimizer_state="keep", batch_norm="average")
     scheme = SCHEMES[name](model, clients, options, make.split)
     if name == "clustered":
         scheme.cluster([[0, 2], [1]])

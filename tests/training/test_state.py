@@ -75,6 +75,7 @@ def run(name, model, split, clients, options=None):
         ("vanilla", (2,)),
         ("multihop", (2, 3, 4)),
         ("u_shaped", (2, -1)),
+        ("split_nn", (2, -1)),
     ],
 )
 @pytest.mark.parametrize("kind", KINDS)

@@ -10,6 +10,7 @@ from splitopt.training.schemes.federated import Centralized as Centralized
 from splitopt.training.schemes.federated import Federated as Federated
 from splitopt.training.schemes.multihop import Multihop as Multihop
 from splitopt.training.schemes.multihop import UShaped as UShaped
+from splitopt.training.schemes.split_nn import SplitNN as SplitNN
 from splitopt.training.schemes.splitfed_v1 import SplitFedV1 as SplitFedV1
 from splitopt.training.schemes.vanilla import SplitFedV2 as SplitFedV2
 from splitopt.training.schemes.vanilla import Vanilla as Vanilla
@@ -25,5 +26,6 @@ SCHEMES: dict[str, type[Scheme]] = {
         Clustered,
         Multihop,
         UShaped,
+        SplitNN,
     )
 }
