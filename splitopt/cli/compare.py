@@ -44,6 +44,14 @@ def command(
             "given twice, for each pair of values of two fields.",
         ),
     ] = None,
+    baselines: Annotated[
+        bool,
+        typer.Option(
+            "--baselines",
+            help="Compare the sequential baselines of the papers too: DP-MORA's SF1 and SF2, "
+            "MP-SL's SplitNN.",
+        ),
+    ] = False,
     time_limit: shared.TimeLimit = shared.DEFAULT_TIME_LIMIT_S,
     seed: shared.Seed = 0,
     as_json: shared.AsJson = False,
@@ -62,6 +70,7 @@ def command(
     wanted = None if rounds is None else load_rounds(rounds)
     fields = [read_sweep(text) for text in sweep or []]
     limits: dict[str, Any] = {"rounds": wanted, "time_limit_s": time_limit, "seed": seed}
+    limits["baselines"] = baselines
     if len(fields) > 2:
         raise InputError(f"--sweep is given {len(fields)} times; two fields at once are the most")
     with shared.waiting("comparing schemes", silent=as_json):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from splitopt.planning.comparison.grid import Grid
-from splitopt.planning.comparison.rows import LABELS, Comparison, SchemeRow
+from splitopt.planning.comparison.rows import NAMES, Comparison, SchemeRow
 from splitopt.planning.comparison.sweeping import Sweep
 from splitopt.report.content import Column, Table
 from splitopt.report.numbers import gap, seconds
@@ -108,7 +108,7 @@ def comparison_to_html(comparison: Comparison, sweep: Sweep | Grid | None = None
     """Give one self-contained page: advice, Pareto plot, table, reasons, sweep."""
     from splitopt.report.charts import line_styles
 
-    styles = line_styles(LABELS)
+    styles = line_styles(NAMES)
     legend = [
         (row.label, styles[row.scheme].colour, _MARKERS[styles[row.scheme].marker])
         for row in comparison.feasible

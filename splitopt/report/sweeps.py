@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from splitopt.errors import InputError
 from splitopt.planning.comparison.grid import Grid
-from splitopt.planning.comparison.rows import LABELS, behind, tied
+from splitopt.planning.comparison.rows import NAMES, behind, tied
 from splitopt.planning.comparison.sweeping import Sweep
 from splitopt.report.content import Column, Table
 from splitopt.report.numbers import seconds
@@ -57,7 +57,7 @@ def change_lines(sweep: Sweep) -> list[str]:
 
 
 def _label(scheme: str | None) -> str:
-    return "none" if scheme is None else LABELS[scheme]
+    return "none" if scheme is None else NAMES[scheme]
 
 
 def grid_table(grid: Grid) -> Table:
@@ -92,7 +92,7 @@ def sweep_chart(sweep: Sweep, styles: dict[str, Any]) -> str | None:
         return None
     numbers, unit = read
     curves = []
-    for scheme in LABELS:
+    for scheme in NAMES:
         points = [
             (x, row.ranked_by)
             for x, comparison in zip(numbers, sweep.comparisons, strict=True)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from splitopt.planning.comparison.rows import (
     CLOSE,
-    LABELS,
     LEARNS_AS,
+    NAMES,
     SchemeRow,
     behind,
     tied,
@@ -85,7 +85,7 @@ def unequal_rounds(rounds: Mapping[str, float]) -> list[str]:
         groups.setdefault(LEARNS_AS[scheme], []).append(scheme)
     for schemes in groups.values():
         if len({rounds[scheme] for scheme in schemes}) > 1:
-            given = _listed([f"{LABELS[scheme]} ({rounds[scheme]:g})" for scheme in schemes])
+            given = _listed([f"{NAMES[scheme]} ({rounds[scheme]:g})" for scheme in schemes])
             found.append(
                 f"{given} learn the same in a round here, bit for bit: different rounds for them "
                 "come from chance or from another implementation"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,17 +15,28 @@ from splitopt.files import parse_yaml, read_text
 from splitopt.planning.comparison.advice import advise, unequal_rounds
 from splitopt.planning.comparison.clusters import clustered
 from splitopt.planning.comparison.pipelines import pipeline
-from splitopt.planning.comparison.rows import LABELS, LEARNS_AS, Comparison, SchemeRow, none
+from splitopt.planning.comparison.rows import (
+    LABELS,
+    LEARNS_AS,
+    NAMES,
+    Comparison,
+    SchemeRow,
+    none,
+)
+from splitopt.planning.comparison.sequential import SEQUENTIAL, sequential
 from splitopt.planning.comparison.server_schemes import (
     COMMON_CUT,
     common_cut,
     dp_mora,
+    dp_mora_plan,
     federated,
 )
+from splitopt.planning.comparison.split_nn import split_nn
 from splitopt.planning.comparison.star_rounds import Ground
 from splitopt.planning.cut_and_resources import energy_notes
 from splitopt.planning.guesses import guess_notes, guessed_numbers
 from splitopt.planning.links import describe_links, unused_in_clusters
+from splitopt.plans import Plan
 from splitopt.problems.limits import unchecked
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.uncounted import work_notes
@@ -34,6 +46,10 @@ _SAME = 1e-9
 """Relative difference up to which two numbers are the same."""
 SOLVED = ("dp_mora_sum", "dp_mora_makespan", "cpsl", "mp_sl")
 """The schemes whose plan takes a search; each gets an equal part of the time limit."""
+_ONE_MODEL = (
+    "SF1, SF2 and SplitNN hand one model from device to device, as vanilla SL does: with plain SGD "
+    "a round of each learns the same; an optimizer that keeps a state may make them differ"
+)
 
 
 def compare_schemes(
@@ -42,6 +58,7 @@ def compare_schemes(
     rounds: Mapping[str, float] | None = None,
     time_limit_s: float | None = None,
     seed: int = 0,
+    baselines: bool = False,
 ) -> Comparison:
     """Set every scheme on a fleet side by side.
 
@@ -50,12 +67,15 @@ def compare_schemes(
     scenario
         The fleet; schemes that need more than it says are listed with what they need.
     rounds
-        Scheme, a key of `LABELS` -> rounds to the accuracy that is wanted. What is given for a
-        scheme holds for those that learn the same bit for bit, unless they have other numbers.
+        Scheme, a key of `LABELS`, or with `baselines` of `NAMES` -> rounds to the accuracy that is
+        wanted. What is given for a scheme holds for those that learn the same bit for bit, unless
+        they have other numbers.
     time_limit_s
         For all solvers together.
     seed
         Of the solvers.
+    baselines
+        Whether the sequential baselines of the papers are compared too, see `BASELINES`.
 
     Raises
     ------
@@ -63,7 +83,7 @@ def compare_schemes(
         The model cannot be loaded or lacks the work that the devices' speeds need, or `rounds` is
         not what it should be.
     """
-    checked = {} if rounds is None else check_rounds(rounds, "rounds")
+    checked = {} if rounds is None else check_rounds(rounds, "rounds", baselines=baselines)
     told = unequal_rounds(checked)
     checked = _for_all(checked)
     profile = scenario.load_model()
@@ -83,17 +103,27 @@ def compare_schemes(
     rows = [_row("fl", lambda: federated(scenario, profile))]
     rows += [with_ground(scheme, _common(scheme)) for scheme in COMMON_CUT]
     rows.append(_row("cpsl", lambda: clustered(served, profile, share, seed)))
+
+    @functools.cache  # SF2 takes the plan for the sum: nothing is solved twice
+    def planned(goal: str) -> Plan:
+        assert isinstance(ground, Ground)  # with_ground() saw to it
+        return dp_mora_plan(ground, goal, share, seed)
+
     rows += [
-        with_ground(f"dp_mora_{goal}", _dp_mora(goal, share, seed)) for goal in ("sum", "makespan")
+        with_ground(f"dp_mora_{goal}", _dp_mora(goal, planned)) for goal in ("sum", "makespan")
     ]
     rows.append(_row("mp_sl", lambda: pipeline(scenario, profile, share, seed)))
+    if baselines:
+        rows += [with_ground(scheme, _sequential(scheme, planned)) for scheme in SEQUENTIAL]
+        rows.append(_row("split_nn", lambda: split_nn(scenario, profile)))
+        notes.append(_ONE_MODEL)
     return _ranked(scenario, profile, rows, checked, notes)
 
 
 def _for_all(rounds: Mapping[str, float]) -> dict[str, float]:
     """Add the schemes that learn as others whose rounds are known and equal."""
     found = dict(rounds)
-    for scheme in LABELS:
+    for scheme in NAMES:
         alike = {value for other, value in rounds.items() if LEARNS_AS[other] == LEARNS_AS[scheme]}
         if len(alike) == 1:
             found.setdefault(scheme, *alike)
@@ -104,8 +134,12 @@ def _common(scheme: str) -> Callable[[Ground], SchemeRow]:
     return lambda ground: common_cut(scheme, ground)
 
 
-def _dp_mora(goal: str, share: float | None, seed: int) -> Callable[[Ground], SchemeRow]:
-    return lambda ground: dp_mora(ground, goal, share, seed)
+def _dp_mora(goal: str, planned: Callable[[str], Plan]) -> Callable[[Ground], SchemeRow]:
+    return lambda ground: dp_mora(ground, goal, planned(goal))
+
+
+def _sequential(scheme: str, planned: Callable[[str], Plan]) -> Callable[[Ground], SchemeRow]:
+    return lambda ground: sequential(scheme, ground, lambda: planned("sum"))
 
 
 def _with_server(scenario: Scenario) -> tuple[Scenario, list[str]]:
@@ -169,7 +203,7 @@ def _ranked(
         replace(row, pareto=_counts(row, by_accuracy) and not _beaten(row, feasible))
         for row in feasible
     ]
-    # Equal numbers come from different computations: ties stay in the order of LABELS.
+    # Equal numbers come from different computations: ties stay in the order of NAMES.
     marked.sort(
         key=lambda row: (by_accuracy and row.accuracy_s is None, float(f"{row.ranked_by:.9e}"))
     )
@@ -227,14 +261,20 @@ def load_rounds(path: str | Path) -> dict[str, float]:
     return check_rounds(parse_yaml(read_text(path), str(path)), str(path))
 
 
-def check_rounds(given: Any, source: str) -> dict[str, float]:
-    """Check that rounds are numbers above 0 of known schemes, at least one."""
+def check_rounds(given: Any, source: str, *, baselines: bool = True) -> dict[str, float]:
+    """Check that rounds are numbers above 0 of schemes that are compared, at least one."""
+    known = NAMES if baselines else LABELS
     if not isinstance(given, Mapping) or not given:
         raise InputError(f"{source}: must map schemes to rounds, such as 'fl: 120'")
     for scheme, value in given.items():
-        if scheme not in LABELS:
+        if scheme in NAMES and scheme not in known:
             raise InputError(
-                f"{source}: there is no scheme {scheme!r}; choose from {', '.join(LABELS)}"
+                f"{source}: {scheme} is a baseline, which is compared only on request; add "
+                "--baselines (in Python baselines=True), or drop it"
+            )
+        if scheme not in known:
+            raise InputError(
+                f"{source}: there is no scheme {scheme!r}; choose from {', '.join(known)}"
             )
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not 0 < value < float("inf"):

@@ -59,22 +59,25 @@ def pipeline(
         proved=made.result["outcome"] == "optimal",
         gap=made.result["gap"],
         round_s=found["round_s"],
-        traffic_bytes=_owner_bytes(scenario, profile, found, cuts)
+        traffic_bytes=owner_bytes(scenario, profile, found, cuts)
         + _between_nodes(profile, found, cuts),
-        device_flop=_work(scenario, profile, cuts),
+        device_flop=owner_work(scenario, profile, cuts),
         device_memory_bytes=owner_memory(scenario, profile, cuts) or None,
         server_memory_bytes=sum(row["memory_bytes"] for row in found["nodes"]) or None,
         leakage=None if profile.leakage is None else float(profile.leakage[cuts.first - 1]),
-        energy_j=_energy(scenario, profile, cuts),
+        energy_j=owner_energy(scenario, profile, cuts),
         round_cost=found.get("round_cost"),
         limit=limit,
     )
 
 
-def _owner_bytes(
+def owner_bytes(
     scenario: Scenario, profile: ModelProfile, found: Mapping[str, Any], cuts: Cuts
 ) -> float:
-    """Bytes of a round between owners and nodes, and of the owners' parts of the model."""
+    """Bytes of a round between owners and nodes, and of the owners' parts of the model.
+
+    Every owner's parts go over a link twice: up, and down to it or to another owner.
+    """
     up, down = boundary_bytes(profile, found["batch_size"])
     crossing = float((up + down)[list(cuts)].sum())
     owners = sum(device.count for device in scenario.devices)
@@ -88,7 +91,7 @@ def _between_nodes(profile: ModelProfile, found: Mapping[str, Any], cuts: Cuts) 
     return float(found["batches"] * (up + down)[behind].sum())
 
 
-def _work(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> float | None:
+def owner_work(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> float | None:
     """FLOP of the owner with most batches: its first and its last part; None if not counted."""
     if (work := work_per_sample(profile)) is None:
         return None
@@ -97,7 +100,7 @@ def _work(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> float | None
     return float(most * own)
 
 
-def _energy(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> float | None:
+def owner_energy(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> float | None:
     """Joule of all owners: computing their own parts, and sending over the first and last cut."""
     compute = [device.compute_power for device in scenario.devices]
     radio = [scenario.link(device, "uplink").transmit_power for device in scenario.devices]

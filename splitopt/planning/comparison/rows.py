@@ -18,14 +18,34 @@ LABELS = {
 }
 """Scheme -> what people call it, in the order in which they are tried."""
 
+BASELINES = {
+    "sf1_af": "SF1AF",
+    "sf1_pf": "SF1PF",
+    "sf2": "SF2 (each alone)",
+    "sf2_af": "SF2AF",
+    "sf2_pf": "SF2PF",
+    "split_nn": "SplitNN",
+}
+"""The sequential schemes that the papers compare theirs with, which are compared on request.
+
+SF1 and SF2 are of DP-MORA (section 7.1), SplitNN with three parts of MP-SL (section 4.3). SF1 in
+which each device has everything while it runs is vanilla SL, there at its best cut.
+"""
+
+NAMES = LABELS | BASELINES
+"""Every scheme that can be compared -> what people call it."""
+
 CLOSE = 1.02
 """Within 2 % is called a tie everywhere: the models are not better than that."""
 
-LEARNS_AS = {scheme: scheme for scheme in LABELS} | dict.fromkeys(
-    ("fl", "sflv1", "dp_mora_sum", "dp_mora_makespan", "mp_sl"), "fl"
+LEARNS_AS = (
+    {scheme: scheme for scheme in LABELS}
+    | dict.fromkeys(("fl", "sflv1", "dp_mora_sum", "dp_mora_makespan", "mp_sl"), "fl")
+    | dict.fromkeys(BASELINES, "sl")
 )
-"""Scheme -> the one whose rounds it equals bit for bit: all of these train copies of the whole
-model and average them, and where a copy is cut changes nothing of what is learned."""
+"""Scheme -> the one whose rounds it equals bit for bit: those that learn as FL train copies of the
+whole model and average them, those that learn as vanilla SL hand one model from device to device;
+where it is cut changes nothing of what is learned."""
 
 Status = Literal["feasible", "infeasible", "no_solution", "not_comparable"]
 
@@ -37,7 +57,7 @@ class SchemeRow:
     Parameters
     ----------
     scheme
-        A key of `LABELS`.
+        A key of `NAMES`.
     status
         ``infeasible``: a plan cannot exist; ``no_solution``: none was found in time;
         ``not_comparable``: the scenario lacks what the scheme needs.
@@ -101,7 +121,7 @@ class SchemeRow:
     @property
     def label(self) -> str:
         """What people call the scheme."""
-        return LABELS[self.scheme]
+        return NAMES[self.scheme]
 
     @property
     def learns_as(self) -> str:

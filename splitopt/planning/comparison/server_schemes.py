@@ -18,6 +18,7 @@ from splitopt.planning.comparison.loads import (
 from splitopt.planning.comparison.rows import SchemeRow, none, unsolved
 from splitopt.planning.comparison.star_rounds import Ground, helps_most, round_phases
 from splitopt.planning.planner import plan
+from splitopt.plans import Plan
 from splitopt.problems.base import BoolArray
 from splitopt.problems.limits import memory_words, why_no_common_cut
 from splitopt.profiles import ModelProfile
@@ -63,7 +64,7 @@ def federated(scenario: Scenario, profile: ModelProfile) -> SchemeRow:
         server_memory_bytes=model,
         energy_j=ground.energy(cuts),
         round_cost=0.0 if priced else None,
-        **_helps(*helps_most("fl", ground, profile.layer_count)),
+        **help_fields(*helps_most("fl", ground, profile.layer_count)),
         **loads,
     )
 
@@ -85,7 +86,7 @@ def without_server(scenario: Scenario) -> Scenario:
 
 def common_cut(scheme: str, ground: Ground) -> SchemeRow:
     """Vanilla SL, SplitFedV1 or SplitFedV2 at the best cut that all devices can share."""
-    possible = _possible(scheme, ground)
+    possible = possible_cuts(scheme, ground)
     if isinstance(possible, str):
         return none(scheme, "infeasible", possible)
     columns = np.flatnonzero(possible) + 1
@@ -102,21 +103,25 @@ def common_cut(scheme: str, ground: Ground) -> SchemeRow:
         server_memory_bytes=_server_memory(scheme, ground, cut),
         energy_j=ground.energy(cuts),
         round_cost=server_rent(ground.scenario, seconds),
-        **_helps(*helps_most(scheme, ground, cut)),
+        **help_fields(*helps_most(scheme, ground, cut)),
         **device_loads(ground.scenario, ground.profile, cuts),
     )
 
 
-def dp_mora(ground: Ground, objective: str, time_limit_s: float | None, seed: int) -> SchemeRow:
-    """DP-MORA's plan with a cut and shares per device: the answer of `splitopt.plan`."""
-    scheme = f"dp_mora_{objective}"
-    made = plan(
+def dp_mora_plan(ground: Ground, objective: str, time_limit_s: float | None, seed: int) -> Plan:
+    """Return DP-MORA's plan with a cut and shares per device: the answer of `splitopt.plan`."""
+    return plan(
         ground.scenario,
         problem="cut_and_resources",
         objective=objective,
         time_limit_s=time_limit_s,
         seed=seed,
     )
+
+
+def dp_mora(ground: Ground, objective: str, made: Plan) -> SchemeRow:
+    """Return the row of a plan of `dp_mora_plan`."""
+    scheme = f"dp_mora_{objective}"
     if made.decision is None or made.prediction is None:
         return unsolved(scheme, made.result)
     cuts = np.array(made.decision["cut"], dtype=np.int64)
@@ -131,12 +136,12 @@ def dp_mora(ground: Ground, objective: str, time_limit_s: float | None, seed: in
         server_memory_bytes=copies_memory(ground.scenario, ground.profile, cuts),
         energy_j=made.prediction.get("energy_j"),
         round_cost=server_rent(ground.scenario, seconds),
-        **_helps(worst["helps_most"], worst["saved_per_percent"]),
+        **help_fields(worst["helps_most"], worst["saved_per_percent"]),
         **device_loads(ground.scenario, ground.profile, cuts),
     )
 
 
-def _possible(scheme: str, ground: Ground) -> BoolArray | str:
+def possible_cuts(scheme: str, ground: Ground) -> BoolArray | str:
     """Shape (L,): the cuts that all devices and the server can take, or why there are none."""
     scenario, profile, problem = ground.scenario, ground.profile, ground.problem
     possible = np.array(problem.allowed.all(axis=0))
@@ -164,6 +169,6 @@ def _server_memory(scheme: str, ground: Ground, cut: int) -> float | None:
     return shared_memory(ground.profile, cut, None if sizes is None else float(sizes.max()))
 
 
-def _helps(resource: str | None, seconds: float) -> dict[str, Any]:
+def help_fields(resource: str | None, seconds: float) -> dict[str, Any]:
     """Return the fields of a row about what would save most."""
     return {} if resource is None else {"helps_most": resource, "saved_per_percent_s": seconds}

@@ -77,8 +77,14 @@ def helps_most(scheme: str, ground: Ground, cut: int) -> tuple[str, float]:
     if _ROUNDS[scheme] is _side_by_side:
         best = most_worth(ground.problem, ground.everyone(cut), ground.scenario)
         return best["resource"], best["per_percent"]
-    # Every second of these rounds is on one chain of tasks, and 1 % more takes 1 % of its seconds.
-    phases = round_phases(scheme, ground, [cut])[0]
+    return longest_phase(round_phases(scheme, ground, [cut])[0])
+
+
+def longest_phase(phases: FloatArray) -> tuple[str, float]:
+    """Return the resource of the longest phase, shape (4,) in s by `PHASES`, and s for 1 % more.
+
+    For rounds all of whose seconds are on one chain of tasks: 1 % more takes 1 % of its seconds.
+    """
     longest = int(phases.argmax())
     return _RESOURCES[PHASES[longest]], float(phases[longest]) / 100
 

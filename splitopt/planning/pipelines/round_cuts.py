@@ -60,7 +60,7 @@ def choose_round_cuts(scenario: Scenario, profile: ModelProfile, objective: str)
         objective="period",
     )
     waiting = []
-    for cuts in _pairs(scenario, profile):
+    for cuts in owner_pairs(scenario, profile):
         problem = between(
             whole,
             Pair(*cuts),
@@ -101,7 +101,7 @@ def _within_leakage(
     return kept
 
 
-def _pairs(scenario: Scenario, profile: ModelProfile) -> Iterator[Cuts]:
+def owner_pairs(scenario: Scenario, profile: ModelProfile) -> Iterator[Cuts]:
     """Give the pairs that the scenario allows and the owners can hold."""
     total = profile.layer_count
     first, last = (stated_cut(scenario, profile, field) for field in ("first_cut", "last_cut"))

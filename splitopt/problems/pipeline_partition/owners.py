@@ -167,19 +167,18 @@ class OwnerGroups:
             )
         )
 
-    def own_s(self, first: tuple[float, float] = (0, 0), last: tuple[float, float] = (0, 0)) -> Any:
-        """Return what an owner of each group adds to a trip, shape (G,) in s.
+    def parts_at(self, first: tuple[float, float], last: tuple[float, float]) -> OwnerParts:
+        """Return what an owner of each group adds to a batch at nodes that have interfaces.
 
         Parameters
         ----------
         first
             What the interface of the first node takes for a batch's activations in and for its
-            gradients out; zeros where there is none.
+            gradients out, in s.
         last
             What that of the last node takes for its activations out and for its gradients in.
         """
-        parts = behind_interfaces(self.parts, *first, *last)
-        return parts.compute_s + parts.transfer_s
+        return behind_interfaces(self.parts, *first, *last)
 
     def period_s(self, period_s: Any) -> Any:
         """Return the period of a pipeline whose nodes and links have this one."""
@@ -191,7 +190,7 @@ class OwnerGroups:
         Parameters
         ----------
         own_s
-            Shape (G,), see `own_s`.
+            Shape (G,): what an owner of each group adds to a trip.
         chain_s, period_s
             Shape (...): a batch over nodes and links alone, and the period that they have.
         """

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from splitopt.errors import InputError
-from splitopt.latency.pipeline import epoch_time
+from splitopt.latency.pipeline import OwnerParts, epoch_time
 from splitopt.problems.arrays import number_table, whole_number
 from splitopt.problems.base import (
     FEASIBILITY_TOLERANCE,
@@ -245,13 +245,18 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
 
     def own_s(self, first: int, last: int) -> FloatArray:
         """Shape (G,): what owners add to a trip through a chain from node `first` to `last`."""
+        parts = self.own_parts(first, last)
+        return np.asarray(parts.compute_s + parts.transfer_s)
+
+    def own_parts(self, first: int, last: int) -> OwnerParts:
+        """Return what owners add to a batch of a chain from node `first` to `last`."""
         assert self.owner_groups is not None  # the objective needs them
         rates, up, down = self.links.interface_rates, self.cut_up_bytes, self.cut_down_bytes
         if rates is None:
-            return np.asarray(self.owner_groups.own_s())
+            return self.owner_groups.parts
         into = up[0] / rates[first], down[0] / rates[first]
         out = up[-1] / rates[last], down[-1] / rates[last]
-        return np.asarray(self.owner_groups.own_s(into, out))
+        return self.owner_groups.parts_at(into, out)
 
     @cached_property
     def least_own_s(self) -> FloatArray:

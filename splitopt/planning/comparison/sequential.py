@@ -1,0 +1,106 @@
+"""DP-MORA's sequential baselines SF1 and SF2 (section 7.1): split devices one after the other.
+
+SF1 cuts every device at the shallowest layer that all may cut at, SF2 as DP-MORA's plan for the sum
+does. In ``_af`` and ``_pf`` devices keep their shares of the resources while others run, as in the
+paper's numbers: equal ones, or by batch size. In ``sf2`` each has everything while it runs; SF1 in
+that reading is vanilla SL, which is compared at its best cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from splitopt.latency.sequential import sequential_round
+from splitopt.latency.split_federated import PhaseSeconds
+from splitopt.planning.comparison.loads import (
+    batch_sizes,
+    cut_words,
+    device_loads,
+    server_rent,
+    shared_memory,
+)
+from splitopt.planning.comparison.rows import SchemeRow, none, unsolved
+from splitopt.planning.comparison.server_schemes import help_fields, possible_cuts
+from splitopt.planning.comparison.star_rounds import Ground, longest_phase
+from splitopt.plans import Plan
+from splitopt.problems.base import FloatArray, IntArray
+from splitopt.problems.cut_and_resources.problem import decision_from_shares
+
+SEQUENTIAL = ("sf1_af", "sf1_pf", "sf2", "sf2_af", "sf2_pf")
+
+
+def sequential(scheme: str, ground: Ground, dp_mora: Callable[[], Plan]) -> SchemeRow:
+    """Return the row of a sequential baseline.
+
+    Parameters
+    ----------
+    scheme
+        One of `SEQUENTIAL`.
+    dp_mora
+        Makes DP-MORA's plan for the sum; SF2 alone calls it.
+    """
+    shares = _shares(scheme, ground)
+    if isinstance(shares, str):
+        return none(scheme, "not_comparable", shares)
+    proved, gap = True, 0.0
+    if scheme.startswith("sf1"):
+        possible = possible_cuts("sl", ground)
+        if isinstance(possible, str):
+            return none(scheme, "infeasible", possible)
+        cuts = ground.everyone(int(possible.argmax()) + 1)
+    else:
+        made = dp_mora()
+        if made.decision is None:
+            return unsolved(scheme, made.result)
+        cuts = np.array(made.decision["cut"], dtype=np.int64)
+        proved, gap = made.result["outcome"] == "optimal", made.result["gap"]
+    problem = ground.problem
+    tables = (problem.download_s, problem.upload_s, problem.server_s, problem.device_s)
+    seconds = float(sequential_round(PhaseSeconds(*tables), cuts, shares).round_s)
+    phases = problem.phases(decision_from_shares(cuts, shares)).sum(axis=0)
+    return SchemeRow(
+        scheme=scheme,
+        status="feasible",
+        cut=cut_words(ground.profile, cuts),
+        proved=proved,
+        gap=gap,
+        round_s=seconds,
+        server_memory_bytes=_server_memory(ground, cuts),
+        energy_j=ground.energy(cuts),
+        round_cost=server_rent(ground.scenario, seconds),
+        **help_fields(*longest_phase(phases)),
+        **device_loads(ground.scenario, ground.profile, cuts),
+    )
+
+
+def _shares(scheme: str, ground: Ground) -> FloatArray | str:
+    """Shape (N, 3): shares of downlink, uplink and server, or why there are none."""
+    devices = ground.problem.devices
+    kept = np.ones(devices)
+    if scheme.endswith("_af"):
+        kept = np.full(devices, 1 / devices)
+    elif scheme.endswith("_pf"):
+        sizes = batch_sizes(ground.scenario)
+        if sizes is None:
+            return "needs a batch_size of every device, by which the shares are divided"
+        if np.ptp(sizes) == 0:
+            other = scheme.replace("_pf", "_af").replace("_", "").upper()
+            return f"all devices have the same batch_size, so that it is {other}"
+        kept = sizes / sizes.sum()
+    # Links of their own are not divided: only the server is shared then.
+    links = kept if ground.problem.shared_links else np.ones(devices)
+    return np.stack((links, links, kept), axis=1)
+
+
+def _server_memory(ground: Ground, cuts: IntArray) -> float | None:
+    """Bytes of a server with one copy at a time, for the device that needs most; cuts (N,)."""
+    if (sizes := batch_sizes(ground.scenario)) is None:
+        return None
+    found = []
+    for cut, size in set(zip(cuts.tolist(), sizes.tolist(), strict=True)):
+        if (need := shared_memory(ground.profile, cut, size)) is None:
+            return None
+        found.append(need)
+    return max(found)
