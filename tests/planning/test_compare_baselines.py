@@ -113,13 +113,13 @@ def test_sf1_takes_the_shallowest_cut_within_limits():
     found = compare_schemes(strict, baselines=True)
     assert found.row("sf1_af").status == "infeasible"
     assert "leakage limit" in found.row("sf1_af").reason
-    held = with_field(fleet(), "servers.edge.memory", "1200 MB")
+    held = with_field(fleet(), "servers.edge.memory", "400 MB")
     need = [
         2 * (P.device_model_bytes[-1] - P.device_model_bytes[c - 1])
         + 30 * P.layer_saved_bytes[c:].sum()
         for c in range(1, 10)
     ]
-    shallowest = 1 + next(i for i, size in enumerate(need) if size <= 1200e6)
+    shallowest = 1 + next(i for i, size in enumerate(need) if size <= 400e6)
     assert shallowest > 1
     row = compare_schemes(held, baselines=True).row("sf1_pf")
     assert int(row.cut.split()[0]) == shallowest
@@ -261,3 +261,12 @@ def test_split_nn_needs_nodes():
     """Without compute nodes the row says what is missing."""
     row = compare_schemes(fleet(), baselines=True).row("split_nn")
     assert (row.status, "'nodes'" in row.reason) == ("not_comparable", True)
+
+
+def test_sf2_without_cuts_says_whose_are_missing():
+    """A server without room for DP-MORA's copies leaves SF2 without cuts."""
+    held = with_field(fleet(), "servers.edge.memory", "100 MB")
+    held = with_field(held, "devices.*.memory", "100 MiB")
+    row = compare_schemes(held, baselines=True).row("sf2_af")
+    assert row.status == "infeasible"
+    assert row.reason.startswith("DP-MORA (sum), whose cuts it takes, has none: ")
