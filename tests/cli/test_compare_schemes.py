@@ -96,6 +96,33 @@ def test_rounds_to_accuracy(capsys, tmp_path, scenario_file):
     assert found["schemes"][0]["accuracy_s"] == found["schemes"][0]["round_s"]
 
 
+def test_baselines_are_in_table_page_and_file(capsys, tmp_path, scenario_file):
+    """One option adds them everywhere, at each point of a sweep too."""
+    page = tmp_path / "page.html"
+    code, out, err = call(
+        capsys, "compare", scenario_file, "--baselines", "--report", page,
+        "--sweep", "links.uplink=4 Mbit/s,400 Mbit/s",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert "SF1AF" in out
+    assert "SplitNN: not compared: needs the section 'nodes'" in out
+    assert "SF2 (each alone)" in page.read_text()
+    code, out, _ = call(
+        capsys,
+        "compare",
+        scenario_file,
+        "--baselines",
+        "--json",
+        "--sweep",
+        "links.uplink=4 Mbit/s",
+    )
+    found = json.loads(out)
+    schemes = {row["scheme"] for row in found["schemes"]}
+    assert {"sf1_af", "sf1_pf", "sf2", "sf2_af", "sf2_pf", "split_nn"} < schemes
+    points = found["sweep"]["points"][0]["comparison"]["schemes"]
+    assert {row["scheme"] for row in points} == schemes
+
+
 def test_no_scheme_is_exit_1(capsys, tmp_path):
     """Devices that hold nothing: every scheme says why, and the file is still written."""
     path, saved = tmp_path / "tiny.yaml", tmp_path / "all.json"
@@ -120,6 +147,7 @@ def test_no_scheme_is_exit_1(capsys, tmp_path):
         (["--sweep", "servers.edge.compute=-3 GFLOP/s"], "above 0"),
         (["--rounds-to-accuracy", "absent.yaml"], "no such file"),
         (["--rounds-to-accuracy", "wrong.yaml"], "no scheme 'sfl'"),
+        (["--rounds-to-accuracy", "baseline.yaml"], "add --baselines"),
         (["-o", "lab.yaml"], "is the input"),
     ],
 )
@@ -127,6 +155,7 @@ def test_bad_input_is_exit_2(capsys, tmp_path, monkeypatch, scenario_file, argum
     """One sentence, and nothing is written."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "wrong.yaml").write_text("sfl: 3\n")
+    (tmp_path / "baseline.yaml").write_text("sf2: 3\n")
     before = scenario_file.read_text()
     code, _, err = call(capsys, "compare", "lab.yaml", *arguments)
     assert code == 2

@@ -93,6 +93,28 @@ def compare_schemes(
     served, notes = _with_server(scenario)
     notes = [describe_links(scenario), *energy_notes(scenario), *told, *notes]
     notes += unchecked(served, profile)
+    if baselines:
+        notes.append(_ONE_MODEL)
+    rows = _rows(scenario, served, profile, (share, seed), baselines)
+    return _ranked(scenario, profile, rows, checked, notes)
+
+
+def _rows(
+    scenario: Scenario,
+    served: Scenario,
+    profile: ModelProfile,
+    limits: tuple[float | None, int],
+    baselines: bool,
+) -> list[SchemeRow]:
+    """Return the row of every scheme, unranked.
+
+    Parameters
+    ----------
+    served
+        The scenario with a server, where there is one to take.
+    limits
+        Of each search: its time in s, and its seed.
+    """
     ground = _attempt(lambda: Ground.of(served, profile))
 
     def with_ground(scheme: str, act: Callable[[Ground], SchemeRow]) -> SchemeRow:
@@ -102,22 +124,21 @@ def compare_schemes(
 
     rows = [_row("fl", lambda: federated(scenario, profile))]
     rows += [with_ground(scheme, _common(scheme)) for scheme in COMMON_CUT]
-    rows.append(_row("cpsl", lambda: clustered(served, profile, share, seed)))
+    rows.append(_row("cpsl", lambda: clustered(served, profile, *limits)))
 
     @functools.cache  # SF2 takes the plan for the sum: nothing is solved twice
     def planned(goal: str) -> Plan:
         assert isinstance(ground, Ground)  # with_ground() saw to it
-        return dp_mora_plan(ground, goal, share, seed)
+        return dp_mora_plan(ground, goal, *limits)
 
     rows += [
         with_ground(f"dp_mora_{goal}", _dp_mora(goal, planned)) for goal in ("sum", "makespan")
     ]
-    rows.append(_row("mp_sl", lambda: pipeline(scenario, profile, share, seed)))
+    rows.append(_row("mp_sl", lambda: pipeline(scenario, profile, *limits)))
     if baselines:
         rows += [with_ground(scheme, _sequential(scheme, planned)) for scheme in SEQUENTIAL]
         rows.append(_row("split_nn", lambda: split_nn(scenario, profile)))
-        notes.append(_ONE_MODEL)
-    return _ranked(scenario, profile, rows, checked, notes)
+    return rows
 
 
 def _for_all(rounds: Mapping[str, float]) -> dict[str, float]:

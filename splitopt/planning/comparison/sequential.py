@@ -9,6 +9,7 @@ that reading is vanilla SL, which is compared at its best cut.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def sequential(scheme: str, ground: Ground, dp_mora: Callable[[], Plan]) -> Sche
     scheme
         One of `SEQUENTIAL`.
     dp_mora
-        Makes DP-MORA's plan for the sum; SF2 alone calls it.
+        Returns DP-MORA's plan for the sum; SF2 alone calls it.
     """
     shares = _shares(scheme, ground)
     if isinstance(shares, str):
@@ -53,7 +54,10 @@ def sequential(scheme: str, ground: Ground, dp_mora: Callable[[], Plan]) -> Sche
     else:
         made = dp_mora()
         if made.decision is None:
-            return unsolved(scheme, made.result)
+            row = unsolved(scheme, made.result)
+            return replace(
+                row, reason=f"DP-MORA (sum), whose cuts it takes, has none: {row.reason}"
+            )
         cuts = np.array(made.decision["cut"], dtype=np.int64)
         proved, gap = made.result["outcome"] == "optimal", made.result["gap"]
     problem = ground.problem
