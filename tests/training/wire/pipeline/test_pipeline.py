@@ -267,7 +267,7 @@ def test_channels_of_all_owners_carry_one_message_at_a_time(make, links):
         options,
         planned,
         rounds=1,
-        scale=3.0,
+        scale=9.0,  # so that what the host is late by is little beside a message
         timed=lambda p, s=1.0: with_channels(timing(p, s)),
     )
     alone = scheme_of(make, options)
