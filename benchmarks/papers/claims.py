@@ -107,4 +107,4 @@ def claims_table(paper: str, claims: Sequence[Claim]) -> Table:
         [claim.where, claim.text, claim.published, claim.here, claim.best, claim.verdict]
         for claim in claims
     ]
-    return Table(f"claims-{paper}", head, rows)
+    return Table(f"claims-{paper}", head, rows, text=(0, 1, 3, 5))

@@ -29,6 +29,8 @@ class Table:
         Markdown that stands above the table.
     digits
         Decimals of the numbers.
+    text
+        The columns of text, which stand at the left.
     """
 
     name: str
@@ -36,10 +38,12 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     note: str = ""
     digits: int = 2
+    text: Sequence[int] = (0,)
 
     def markdown(self) -> str:
         """Write the note and the table in Markdown."""
-        lines = [_line(self.head), _line(["---"] + ["---:"] * (len(self.head) - 1))]
+        marks = ["---" if column in self.text else "---:" for column in range(len(self.head))]
+        lines = [_line(self.head), _line(marks)]
         lines += [_line([self._text(cell) or "–" for cell in row]) for row in self.rows]
         above = f"{self.note.strip()}\n\n" if self.note else ""
         return above + "\n".join(lines) + "\n"
