@@ -75,11 +75,6 @@ class TraceRecord:
                 "trace.classes", f"is {self.classes!r}, it must be a whole number >= 1"
             )
 
-    @property
-    def is_own_code(self) -> bool:
-        """Whether the model is named as a factory in the user's code."""
-        return self.model is not None and ":" in self.model
-
     def to_dict(self) -> dict[str, Any]:
         """Return plain data; what is unknown is left out."""
         document: dict[str, Any] = {"method": self.method}

@@ -16,8 +16,6 @@ def test_plain_data_gives_back_the_record():
     for item in (short, full):
         assert TraceRecord.from_dict(json.loads(json.dumps(item.to_dict()))) == item
     assert short.to_dict() == {"method": "fx"}
-    assert full.is_own_code
-    assert not TraceRecord("sequential", "lenet12").is_own_code
 
 
 @pytest.mark.parametrize(

@@ -16,20 +16,30 @@ _LEFT_OUT = ("the device-side model", "the device-side model", "the server's for
 
 
 def printed_share(model: str) -> FloatArray:
-    """Compute the printed second derivative over that of the model (N, 3), for DP-MORA's cuts.
+    """Compute the printed second derivative over the objective's (3, N), for DP-MORA's cuts.
 
-    A latency is w / share for each resource, so its second derivative is 2 w / share^3, and the
-    quotient is that of the work which an equation has over all of w. Eq. 34 and 35 have the
-    activations and gradients of all epochs, Eq. 36 the server's backward pass.
+    Eq. 34 and 35 have the gradients and activations of all epochs, Eq. 36 the server's backward
+    pass: each prints 2 w / share^3 for the seconds w that its part of the work takes alone.
     """
     scenario = scenario_at(model)
     profile, fleet = scenario.load_model(), scenario.fleet()
-    at = np.array(recovered_cuts(model, len(fleet))) - 1
+    decision = problem_at(model).complete(recovered_cuts(model, len(fleet)))
+    at = decision.cut - 1
     times = scenario.training.epochs * np.array([device.samples for device in fleet])
-    moved = [times * getattr(profile, name)[at] for name in ("gradient_bytes", "smashed_bytes")]
-    whole = profile.server_forward_flop + profile.server_backward_flop
-    backward = profile.server_backward_flop[at] / whole[at]
-    return np.stack([*(part / (part + profile.device_model_bytes[at]) for part in moved), backward])
+    down, up = (
+        np.array([scenario.link(device, way).rate for device in fleet], float)
+        for way in ("downlink", "uplink")
+    )
+    compute = scenario.servers[0].compute
+    assert compute is not None
+    seconds = (
+        8 * times * profile.gradient_bytes[at] / down,
+        8 * times * profile.smashed_bytes[at] / up,
+        times * profile.server_backward_flop[at] / compute,
+    )
+    shares = (decision.download_share, decision.upload_share, decision.server_share)
+    printed = np.stack([2 * w / share**3 for w, share in zip(seconds, shares, strict=True)])
+    return np.asarray(printed / second_derivatives(model))
 
 
 def second_derivatives(model: str) -> FloatArray:

@@ -17,7 +17,6 @@ from splitopt.problems.cut_and_resources.fleet import Fleet
 from splitopt.problems.cut_and_resources.measures import (
     EPS,
     EigenvalueMeasure,
-    Measure,
     SumMeasure,
     dyad,
     pack,
@@ -68,11 +67,6 @@ def use_costs(fleet: Fleet, price: FloatArray) -> FloatArray:
     """Return mu . use (C, L) at prices whose last entries are those of the budgets."""
     assert fleet.use is not None
     return np.asarray(fleet.use @ price[-fleet.use.shape[2] :])
-
-
-def inner_measure(objective: str) -> Measure:
-    """Return the measure of the times for an objective."""
-    return SumMeasure() if objective == "sum" else EigenvalueMeasure()
 
 
 def _sum_root(fleet: Fleet, halt: Watch, prices: FloatArray | None) -> Root:
