@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any
+
+MOST_OF_A_VALUE = 200
+"""Characters of one value that a message shows."""
+MOST_OF_A_MESSAGE = 1000
+"""Characters of a message; whoever needs more of the input has the input."""
+
+
+def shown(value: Any, most: int = MOST_OF_A_VALUE) -> str:
+    """Return how a value is shown in a message: its ``repr``, at most `most` characters long.
+
+    What holds itself a million times over costs no more than what is shown of it.
+    """
+    return _cut(_Shown(most).repr(value), most)
 
 
 class SplitoptError(Exception):
-    """Base of all errors that splitopt raises on purpose."""
+    """Base of all errors that splitopt raises on purpose; long messages lose their middle."""
 
     exit_code = 1
+
+    def __init__(self, message: str = "", *rest: Any):
+        super().__init__(_cut(str(message), MOST_OF_A_MESSAGE), *rest)
 
 
 class InputError(SplitoptError, ValueError):
@@ -55,6 +72,30 @@ class TrainingError(SplitoptError):
     """
 
     history: Any = None
+
+
+class _Shown(reprlib.Repr):
+    """The short ``repr`` of Python's library, with room for one value."""
+
+    def __init__(self, most: int):
+        super().__init__()
+        self.maxlevel = 3
+        self.maxdict = self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = 8
+        self.maxstring = self.maxother = self.maxlong = most
+
+    def repr_int(self, value: int, level: int) -> str:  # noqa: ARG002 - the library's signature
+        """Return the digits, or how many there are: Python refuses to write out thousands."""
+        if value.bit_length() < 3000:
+            return repr(value)
+        return f"a whole number of about {value.bit_length() * 30103 // 100000 + 1} digits"
+
+
+def _cut(text: str, most: int) -> str:
+    """Return a text of at most `most` characters: its beginning and its end."""
+    if len(text) <= most:
+        return text
+    end = most // 3
+    return f"{text[: most - end - 5]} ... {text[-end:]}"
 
 
 class UnitWarning(UserWarning):

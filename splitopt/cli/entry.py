@@ -52,7 +52,10 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _say(kind: str, message: str) -> None:
-    typer.echo(f"splitopt: {kind}: {' '.join(message.split())}", err=True)
+    line = " ".join(message.split())
+    # What a file calls its things must not steer the terminal: no escapes, no reversed text.
+    tame = "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
+    typer.echo(f"splitopt: {kind}: {tame}", err=True)
 
 
 def _one_line_warning(
