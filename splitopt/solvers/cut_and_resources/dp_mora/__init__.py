@@ -30,6 +30,7 @@ from splitopt.solvers.cut_and_resources.dp_mora.graphs import (
     check_graph,
     pairs_visited,
 )
+from splitopt.solvers.cut_and_resources.dp_mora.messages import audit
 from splitopt.solvers.options import check_choice, check_positive, check_whole
 
 UNITS = ("scaled", "printed")
@@ -208,7 +209,7 @@ def _report(network: Network, journey: Journey) -> dict[str, Any]:
         "step_halvings": journey.halvings,
         "messages": network.audit.messages,
         "message_bytes": network.audit.bytes,
-        "audit": network.audit.to_dict(),
+        "audit": audit(network.audit),
     }
 
 

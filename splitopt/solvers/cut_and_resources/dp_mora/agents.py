@@ -24,8 +24,9 @@ from splitopt.solvers.cut_and_resources.dp_mora.flow import (
     SHARE_FLOOR,
 )
 from splitopt.solvers.cut_and_resources.dp_mora.graphs import Graph
-from splitopt.solvers.cut_and_resources.dp_mora.masking import masked, unmasked_total
-from splitopt.solvers.cut_and_resources.dp_mora.messages import SERVER, Audit, Message
+from splitopt.solvers.cut_and_resources.dp_mora.messages import CODE, KINDS
+from splitopt.solvers.cut_and_resources.messaging.log import CENTRE, Message, MessageLog
+from splitopt.solvers.cut_and_resources.messaging.secure_sum import Masks
 
 Price = tuple[float, float]
 """A node's lambda and z."""
@@ -124,17 +125,17 @@ class DeviceAgent(Node):
 
     def masked_root(self, label: str) -> int:
         """Give the root of its need behind masks."""
-        return masked(math.sqrt(self._need), self.index, self._keys, label)
+        return self._masked(math.sqrt(self._need), label)
 
     def masked_latency(self, label: str, clip: bool) -> int:
         """Give its latency at the relaxed cut behind masks."""
         at = np.array([self._relaxed])
         latency = float(latency_at(self._columns, at, self._shares, clip=clip)[0])
-        return masked(latency, self.index, self._keys, label)
+        return self._masked(latency, label)
 
     def masked_share(self, resource: int, label: str) -> int:
         """Give its share behind masks."""
-        return masked(float(self._shares[0, resource]), self.index, self._keys, label)
+        return self._masked(float(self._shares[0, resource]), label)
 
     def start_flow(self, scale: float) -> None:
         """Begin Algorithm 2 for the resource whose need it worked out last."""
@@ -176,6 +177,10 @@ class DeviceAgent(Node):
         self._columns = {TABLE: self._own.table}
         self._alpha = self._cut / self._layers
 
+    def _masked(self, value: float, label: str) -> int:
+        masks = Masks(CODE, self.index, self._keys)
+        return masks.hide([CODE.encode(value)], label.encode())[0]
+
     def hand_over(self) -> tuple[int, float, FloatArray]:
         """Give cut, relaxed cut and shares to whoever carries out the plan."""
         return self._cut, self._relaxed, self._shares[0].copy()
@@ -208,9 +213,9 @@ class Relay:
     def receive(self, message: Message) -> None:
         """Take a price or a vote."""
         if message.kind == "price":
-            self._prices[message.sender] = (message.values["lambda"], message.values["z"])
+            self._prices[message.sender] = (message.fields["lambda"], message.fields["z"])
         else:
-            self._votes[message.sender] = message.values["settled"]
+            self._votes[message.sender] = message.fields["settled"]
 
     def settled(self, part: float) -> bool:
         """Say whether all votes, and its own in the star, are in favour of stopping."""
@@ -236,7 +241,9 @@ class AgentNetwork:
     def __init__(
         self, data: PrivateData, graph: Graph, rng: np.random.Generator, keep: bool = False
     ) -> None:
-        self.audit, self.graph = Audit(keep), graph
+        self.transcript: list[Message] = []
+        listener = self.transcript.append if keep else None
+        self.audit, self.graph = MessageLog(KINDS, listener=listener), graph
         self._agents = [
             DeviceAgent(
                 n,
@@ -266,7 +273,7 @@ class AgentNetwork:
         """Let every agent work out its need."""
         found = [a.index for a in self._agents if a.has_negative_need(resource, clip)]
         for index in found:
-            self._send("alarm", index, SERVER, {"negative": True})
+            self._send("alarm", index, CENTRE, {"negative": True})
         return found
 
     def root_total(self, resource: int) -> float:  # noqa: ARG002 - the need of `alarms`
@@ -293,7 +300,7 @@ class AgentNetwork:
             for agent in self._agents:
                 price, memory = agent.step_flow(step)
                 values = {"lambda": price, "z": memory}
-                self._relay.receive(self._send("price", agent.index, SERVER, values))
+                self._relay.receive(self._send("price", agent.index, CENTRE, values))
             self._relay.step(step)
             taken += 1
             ending = DIVERGED if self._relay.sees_divergence() else RUNNING
@@ -340,11 +347,11 @@ class AgentNetwork:
             heard = []
             for origin, (price, memory) in self._relay.heard_by(agent.index):
                 values = {"lambda": price, "z": memory}
-                sent = self._send("relayed_price", SERVER, agent.index, values, origin)
-                heard.append((sent.values["lambda"], sent.values["z"]))
+                sent = self._send("relayed_price", CENTRE, agent.index, values, origin)
+                heard.append((sent.fields["lambda"], sent.fields["z"]))
             vote, changed = agent.respond(heard, part)
             if changed:
-                self._relay.receive(self._send("vote", agent.index, SERVER, {"settled": vote}))
+                self._relay.receive(self._send("vote", agent.index, CENTRE, {"settled": vote}))
 
     def _next_sum(self) -> str:
         self._sums += 1
@@ -353,15 +360,15 @@ class AgentNetwork:
 
     def _sum(self, values: list[int]) -> float:
         for agent, value in zip(self._agents, values, strict=True):
-            self._send("masked", agent.index, SERVER, {"masked_value": value})
-        total = unmasked_total(values)
+            self._send("masked", agent.index, CENTRE, {"masked_value": value})
+        total = CODE.decode(CODE.add(values, signed=True))
         for agent in self._agents:
-            self._send("total", SERVER, agent.index, {"total": total})
+            self._send("total", CENTRE, agent.index, {"total": total})
         return total
 
     def _command(self, command: str, value: float = 0.0) -> None:
         for agent in self._agents:
-            self._send("command", SERVER, agent.index, {"command": command, "value": value})
+            self._send("command", CENTRE, agent.index, {"command": command, "value": value})
 
     def _send(
         self,

@@ -15,8 +15,8 @@ from splitopt.problems.cut_and_resources.problem import TIMES
 from splitopt.solvers.cut_and_resources.dp_mora.cut_step import CutRule, descend
 from splitopt.solvers.cut_and_resources.dp_mora.flow import compiled
 from splitopt.solvers.cut_and_resources.dp_mora.graphs import Graph
-from splitopt.solvers.cut_and_resources.dp_mora.masking import exact_total
-from splitopt.solvers.cut_and_resources.dp_mora.messages import Audit
+from splitopt.solvers.cut_and_resources.dp_mora.messages import CODE, KINDS
+from splitopt.solvers.cut_and_resources.messaging.log import MessageLog
 
 
 class FlowRun(NamedTuple):
@@ -37,7 +37,7 @@ class Gathered(NamedTuple):
 class Network(Protocol):
     """Devices and a server that exchange messages; the resources are 0, 1, 2 as in `TIMES`."""
 
-    audit: Audit
+    audit: MessageLog
     graph: Graph
 
     def improve_cuts(self, rule: CutRule) -> int:
@@ -142,7 +142,7 @@ class FleetNetwork:
 
     def __init__(self, data: PrivateData, graph: Graph) -> None:
         n = data.devices
-        self.audit, self.graph, self._data = Audit(), graph, data
+        self.audit, self.graph, self._data = MessageLog(KINDS), graph, data
         self._columns = data.columns
         self._alpha = np.clip(0.5, data.low / data.layers, data.high / data.layers)
         self._cuts = data.rounded(self._alpha * data.layers)
@@ -244,4 +244,5 @@ class FleetNetwork:
         self._command()
         self.audit.count("masked", self._data.devices)
         self.audit.count("total", self._data.devices)
-        return exact_total(values.tolist())
+        # The masks would cancel: what is left is the exact sum of the rounded values.
+        return CODE.decode(CODE.add(map(CODE.encode, values.tolist()), signed=True))

@@ -15,11 +15,11 @@ from splitopt.problems.cut_and_resources.problem import decision_from_shares
 from splitopt.problems.cut_and_resources.simplicial import Mixture
 from splitopt.results import OPTIMAL_GAP, StopReason
 from splitopt.solvers.base import Kind, Search, Solver
+from splitopt.solvers.cut_and_resources.messaging.log import Message
+from splitopt.solvers.cut_and_resources.messaging.secure_sum import FixedPoint, Masks, ring_keys
 from splitopt.solvers.cut_and_resources.price_consensus.coordinator import Coordinator, Plan
 from splitopt.solvers.cut_and_resources.price_consensus.device import ROOT, Device
-from splitopt.solvers.cut_and_resources.price_consensus.fixed_point import BITS, largest
-from splitopt.solvers.cut_and_resources.price_consensus.masks import Masks
-from splitopt.solvers.cut_and_resources.price_consensus.messages import Channel, Message
+from splitopt.solvers.cut_and_resources.price_consensus.messages import BITS, Channel
 from splitopt.solvers.cut_and_resources.price_consensus.tree import Tree
 from splitopt.solvers.options import check_whole
 
@@ -81,13 +81,18 @@ class PriceConsensus(Solver[CutAndResources]):
         allowed = problem.allowed
         worst = float(np.where(allowed, problem.device_s, 0.0).max(axis=1).sum())
         roots = np.where(allowed[:, :, None], problem.roots, 0.0).max(axis=1).sum(axis=0)
-        room = largest(self.fraction_bits) / 2
+        room = self.code.limit / 2
         if max(worst, float(roots.max())) < room:
             return None
         return (
             f"cannot mask sums of {room:.3g} or more with {self.fraction_bits} of 128 bits behind "
             "the point; give the times in a larger unit or take fewer fraction_bits"
         )
+
+    @property
+    def code(self) -> FixedPoint:
+        """How masked numbers are written."""
+        return FixedPoint(BITS, self.fraction_bits)
 
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
         """Find and prove the best plan, or stop when asked to."""
@@ -115,22 +120,22 @@ class Consensus:
         self.solver = solver
         self.search = search
         self.tolerance = 0.99 * min(max(search.rel_gap, _FLOATING), OPTIMAL_GAP)
-        count = problem.devices
+        count, code = problem.devices, solver.code
         devices = [
             Device(
                 n,
                 problem.roots[n],
                 problem.device_s[n],
                 problem.allowed[n],
-                Masks(search.seed, n, count, solver.neighbours),
-                solver.fraction_bits,
+                Masks(code, n, ring_keys(search.seed, n, count, solver.neighbours)),
+                code,
             )
             for n in range(count)
         ]
         self._server = _Server(count)
         self._tap = tap
         self.channel = Channel(devices, self._overhear)
-        self.coordinator = Coordinator(self.channel, count, solver.fraction_bits)
+        self.coordinator = Coordinator(self.channel, count, code)
         self._adopted: Plan | None = None
 
     def run(self) -> StopReason:
@@ -210,11 +215,11 @@ class Consensus:
     def _report(self) -> None:
         self.search.details |= {
             "rounds": self.coordinator.turn,
-            "messages": self.channel.messages.total(),
-            "message_bytes": self.channel.size,
-            "messages_by_kind": dict(sorted(self.channel.messages.items())),
-            "coordinator_saw": self.channel.seen_by("coordinator"),
-            "server_saw": self.channel.seen_by("server"),
+            "messages": self.channel.log.messages,
+            "message_bytes": self.channel.log.bytes,
+            "messages_by_kind": dict(sorted(self.channel.log.counts.items())),
+            "coordinator_saw": self.channel.log.seen_by("coordinator"),
+            "server_saw": self.channel.log.seen_by("server"),
         }
 
 
@@ -227,5 +232,5 @@ class _Server:
 
     def grant(self, message: Message) -> None:
         """Note what a device needs."""
-        self.cuts[message.device] = message.fields["cut"]
-        self.shares[message.device] = message.fields["shares"]
+        self.cuts[message.sender] = message.fields["cut"]
+        self.shares[message.sender] = message.fields["shares"]

@@ -10,7 +10,7 @@ import numpy as np
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources.measures import SumMeasure
 from splitopt.problems.cut_and_resources.simplicial import Mixture, minimise
-from splitopt.solvers.cut_and_resources.price_consensus.fixed_point import MODULUS, decode
+from splitopt.solvers.cut_and_resources.messaging.secure_sum import FixedPoint
 from splitopt.solvers.cut_and_resources.price_consensus.messages import Channel
 
 _GOLDEN = 0.6180339887498949
@@ -38,14 +38,14 @@ class Coordinator:
         The only way to the devices.
     devices
         Number of devices N.
-    fraction_bits
-        Binary digits behind the point of the masked numbers.
+    code
+        How the masked numbers are written.
     """
 
-    def __init__(self, channel: Channel, devices: int, fraction_bits: int) -> None:
+    def __init__(self, channel: Channel, devices: int, code: FixedPoint) -> None:
         self.channel = channel
         self.devices = devices
-        self.fraction_bits = fraction_bits
+        self.code = code
         self.turn = 0
         self.best: Plan | None = None
         self._measure = SumMeasure()
@@ -124,9 +124,9 @@ class Coordinator:
         self.turn += 1
         replies = self.channel.ask_all(kind, {"round": self.turn, **fields})
         masked = [reply.fields["masked"] for reply in replies]
-        sums = [sum(column) % MODULUS for column in zip(*masked, strict=True)]
-        least = np.array([decode(value, self.fraction_bits) for value in sums])
-        most = np.array([decode(value + self.devices, self.fraction_bits) for value in sums])
+        sums = [self.code.add(column) for column in zip(*masked, strict=True)]
+        least = np.array([self.code.decode(value) for value in sums])
+        most = np.array([self.code.decode(value + self.devices) for value in sums])
         value = float(self._measure.values(most[None])[0])
         if value < self.value:
             self.best = Plan(self.turn, most, value)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray
-from splitopt.solvers.cut_and_resources.price_consensus.fixed_point import encode
-from splitopt.solvers.cut_and_resources.price_consensus.masks import Masks
-from splitopt.solvers.cut_and_resources.price_consensus.messages import Message
+from splitopt.solvers.cut_and_resources.messaging.log import CENTRE, Message
+from splitopt.solvers.cut_and_resources.messaging.secure_sum import FixedPoint, Masks
 
 _GOLDEN = 0.6180339887498949
 ROOT = 0
@@ -29,8 +28,8 @@ class Device:
         Shape (L,): the cuts that it may use, at least one.
     masks
         What hides its numbers.
-    fraction_bits
-        Binary digits behind the point of the masked numbers.
+    code
+        How the masked numbers are written.
     """
 
     def __init__(
@@ -40,13 +39,13 @@ class Device:
         device_s: FloatArray,
         allowed: BoolArray,
         masks: Masks,
-        fraction_bits: int,
+        code: FixedPoint,
     ) -> None:
         self.index = index
         self._roots = np.ascontiguousarray(roots)
         self._device_s = device_s
         self._masks = masks
-        self._fraction_bits = fraction_bits
+        self._code = code
         self._closed = {ROOT: np.where(allowed, 0.0, np.inf)}
         self._choice: dict[int, int] = {}
 
@@ -70,7 +69,7 @@ class Device:
                 return None
             case "reveal":
                 cuts = tuple(self._choice[known] + 1 for known in fields["rounds"])
-                return Message("cuts", self.index, {"cut": cuts})
+                return self._reply("cuts", cut=cuts)
             case "adopt":
                 return self._plan(message)
         raise ValueError(f"a device does not understand {message.kind!r}")
@@ -83,8 +82,9 @@ class Device:
         """Note the cut of a round and give its roots and seconds, rounded down and masked."""
         self._choice[turn] = choice
         values = (*self._roots[choice].tolist(), float(self._device_s[choice]))
-        plain = [encode(value, self._fraction_bits) for value in values]
-        return Message("answer", self.index, {"masked": self._masks.hide(plain, turn)})
+        codes = [self._code.encode(value) for value in values]
+        hidden = self._masks.hide(codes, turn.to_bytes(8, "big"))
+        return self._reply("answer", masked=hidden)
 
     def _mixed(self, message: Message) -> int:
         """Choose among the cuts of some rounds in proportion to weights, evenly over devices."""
@@ -104,7 +104,7 @@ class Device:
         else:
             closed[cut] = np.inf
         self._closed[fields["node"]] = closed
-        return Message("left", self.index, {"left": bool(np.isfinite(closed).any())})
+        return self._reply("left", left=bool(np.isfinite(closed).any()))
 
     def _fix(self, message: Message) -> None:
         """Exclude the cuts that cost so much more than the best that no better plan has them."""
@@ -118,4 +118,7 @@ class Device:
         """Tell the server the cut of a round and what the device needs, given the totals."""
         choice = self._choice[message.fields["round"]]
         shares = tuple((self._roots[choice] / np.array(message.fields["totals"])).tolist())
-        return Message("plan", self.index, {"cut": choice + 1, "shares": shares})
+        return self._reply("plan", cut=choice + 1, shares=shares)
+
+    def _reply(self, kind: str, **fields: object) -> Message:
+        return Message(kind, self.index, CENTRE, fields)

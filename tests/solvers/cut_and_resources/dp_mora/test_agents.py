@@ -7,7 +7,8 @@ import pytest
 
 from splitopt import CutAndResources, solve
 from splitopt.solvers.cut_and_resources.dp_mora.flow import SETTLED
-from splitopt.solvers.cut_and_resources.dp_mora.messages import FIELDS, SERVER, Audit, Message
+from splitopt.solvers.cut_and_resources.dp_mora.messages import KINDS
+from splitopt.solvers.cut_and_resources.messaging.log import CENTRE, Message, MessageLog
 
 GRAPHS = ["complete", "ring", "star", "erdos_renyi", ((0, 1), (1, 2), (1, 3), (3, 4))]
 
@@ -23,8 +24,8 @@ def prices(network, receiver=None, sender=None):
     """Give (origin, lambda, z) of the prices that one device was sent, or sent itself."""
     kind = "relayed_price" if sender is None else "price"
     return [
-        (m.origin, m.values["lambda"], m.values["z"])
-        for m in network.audit.transcript
+        (m.origin, m.fields["lambda"], m.fields["z"])
+        for m in network.transcript
         if m.kind == kind and (m.receiver == receiver or m.sender == sender)
     ]
 
@@ -56,13 +57,15 @@ def test_messages_are_counted_by_the_graph(make_network, share_out, random_probl
         assert run.ending == SETTLED
         assert network.audit.counts["price"] == 5 * run.steps
         assert network.audit.counts["relayed_price"] == per_round * (run.steps + 1)
-        assert network.audit.messages == len(network.audit.transcript)
+        assert network.audit.messages == len(network.transcript)
 
 
 def test_a_message_cannot_carry_another_field():
-    """The audit refuses a field that the kind of message does not have."""
-    with pytest.raises(ValueError, match="may not carry"):
-        Audit().record(Message("price", 0, SERVER, {"lambda": 0.0, "z": 0.0, "share": 0.1}))
+    """The log refuses a field that the kind of message does not have."""
+    with pytest.raises(ValueError, match="has the fields"):
+        MessageLog(KINDS).record(
+            Message("price", 0, CENTRE, {"lambda": 0.0, "z": 0.0, "share": 0.1})
+        )
 
 
 def test_only_prices_votes_and_masked_values_leave_a_device(
@@ -74,17 +77,17 @@ def test_only_prices_votes_and_masked_values_leave_a_device(
     share_out(network)
     network.latency_total(clip=False)
     network.share_total(0)
-    left = [m for m in network.audit.transcript if m.sender != SERVER]
+    left = [m for m in network.transcript if m.sender != CENTRE]
     assert {m.kind for m in left} == {"price", "vote", "masked", "mask_key"}
-    assert {field for m in left for field in m.values} == {
+    assert {field for m in left for field in m.fields} == {
         "lambda", "z", "settled", "masked_value", "key",
     }  # fmt: skip
-    assert all(set(m.values) == set(FIELDS[m.kind]) for m in network.audit.transcript)
+    assert all(set(m.fields) == set(KINDS[m.kind].fields) for m in network.transcript)
     tables = [problem.download_s, problem.upload_s, problem.server_s, problem.device_s]
     private = np.concatenate([np.ravel([t, np.sqrt(t)]) for t in tables])
     private = np.concatenate((private[private > 0], network.gather().shares[:, 0]))
-    sent = np.array([m.values["lambda"] for m in left if m.kind == "price"])
-    sent = np.concatenate((sent, [m.values["z"] for m in left if m.kind == "price"]))
+    sent = np.array([m.fields["lambda"] for m in left if m.kind == "price"])
+    sent = np.concatenate((sent, [m.fields["z"] for m in left if m.kind == "price"]))
     apart = np.abs(np.abs(sent)[:, None] - private) / private
     assert apart.min() > 1e-9
 
@@ -95,7 +98,7 @@ def test_masked_values_are_other_numbers_every_time(make_network, share_out, ran
     for keys in (0, 1):
         network = make_network(problem, keys=keys)
         scale, run = share_out(network, tolerance=1e-6)
-        values = [m.values["masked_value"] for m in network.audit.transcript if m.kind == "masked"]
+        values = [m.fields["masked_value"] for m in network.transcript if m.kind == "masked"]
         seen.append((scale, run, values))
     assert seen[0][:2] == seen[1][:2]
     assert not set(seen[0][2]) & set(seen[1][2])
@@ -107,7 +110,7 @@ def test_the_server_receives_what_the_devices_send_and_no_more(
     """What reaches the server are prices, votes and masked values; keys pass between devices."""
     network = make_network(random_problem(1, devices=4))
     share_out(network, tolerance=1e-6)
-    kinds = {m.kind for m in network.audit.transcript if m.receiver == SERVER}
+    kinds = {m.kind for m in network.transcript if m.receiver == CENTRE}
     assert kinds == {"price", "vote", "masked"}
 
 

@@ -11,11 +11,10 @@ from splitopt import CapabilityError, CutAndResources, InputError, Scenario, sol
 from splitopt.solvers.base import Search
 from splitopt.solvers.cut_and_resources.price_consensus import Consensus, PriceConsensus
 from splitopt.solvers.cut_and_resources.price_consensus.coordinator import Coordinator
-from splitopt.solvers.cut_and_resources.price_consensus.fixed_point import encode
 
 
 def overheard(problem, **options):
-    """Run with a tap on all messages."""
+    """Run with a listener to all messages."""
     heard = []
     search = Search(problem, None, 1e-9, 0)
     run = Consensus(PriceConsensus(**options), problem, search, heard.append)
@@ -72,10 +71,13 @@ def test_private_numbers_are_never_seen_in_the_clear(random_problem):
     run, search, heard = overheard(problem)
     assert search.gap <= 1e-9
     assert search.details["nodes"] > 0
-    to_coordinator = [m for m in heard if m.kind in run.channel.seen_by("coordinator")]
+    to_coordinator = [m for m in heard if m.kind in run.channel.log.seen_by("coordinator")]
     assert {name for m in to_coordinator for name in m.fields} == {"masked", "cut", "left"}
     masked = {value for m in to_coordinator for value in m.fields.get("masked", ())}
-    secrets = {encode(float(v), 64) for v in (*problem.roots.ravel(), *problem.device_s.ravel())}
+    secrets = {
+        run.solver.code.encode(float(v))
+        for v in (*problem.roots.ravel(), *problem.device_s.ravel())
+    }
     assert len(masked) == 4 * sum(m.kind == "answer" for m in to_coordinator)
     assert not masked & secrets
     clear = [value for m in to_coordinator for value in np.ravel(m.fields.get("cut", ()))]
@@ -88,7 +90,7 @@ def test_the_coordinator_reaches_devices_through_the_channel_only(random_problem
     run, _, _ = overheard(random_problem(0, 3, 4))
     assert isinstance(run.coordinator, Coordinator)
     kinds = {type(value).__name__ for value in vars(run.coordinator).values()}
-    assert kinds == {"Channel", "int", "Plan", "SumMeasure"}
+    assert kinds == {"Channel", "FixedPoint", "int", "Plan", "SumMeasure"}
     with pytest.raises(ValueError, match="has the fields"):
         run.channel.ask(0, "reveal", {"rounds": (1,), "roots": ()})
     with pytest.raises(KeyError):

@@ -1,0 +1,1 @@
+"""What decentralised solvers share: masked sums, and a log of every message."""
