@@ -33,7 +33,10 @@ def split_nn_time(
     hand_over_s
         Scalar or shape (..., K): each owner's parts of the model to the next one.
     """
-    return _in_turn(stages, owners, owners.transfer_s, batches_per_owner, hand_over_s, xp)
+    served = xp.asarray(stages.forward_s + stages.backward_s).sum(axis=-1)[..., None]
+    parts = (served + owners.compute_s, owners.transfer_s, batches_per_owner, hand_over_s)
+    computed, moved, count, hand_over = xp.broadcast_arrays(*map(xp.asarray, parts))
+    return (count * (computed + moved) + hand_over).sum(axis=-1)
 
 
 def split_nn_phases(
@@ -79,23 +82,3 @@ def split_nn_phases(
         ).sum(axis=-1)
         for name in per_batch | per_turn
     }
-
-
-def paper_split_nn_time(
-    stages: Stages, owners: OwnerParts, batches_per_owner: Any, hand_over_s: Any, xp: Any = np
-) -> Any:
-    """Shape (...): s of an epoch with the communication as printed, 2 B (commT^fwd + commT^back).
-
-    It takes the tensors of the last cut to be as large as those of the first.
-    """
-    printed = 2 * (owners.to_first_s + owners.from_first_s + 2 * owners.latency_s)
-    return _in_turn(stages, owners, printed, batches_per_owner, hand_over_s, xp)
-
-
-def _in_turn(
-    stages: Stages, owners: OwnerParts, transfer_s: Any, batches: Any, hand_over_s: Any, xp: Any
-) -> Any:
-    served = xp.asarray(stages.forward_s + stages.backward_s).sum(axis=-1)[..., None]
-    parts = (served + owners.compute_s, transfer_s, batches, hand_over_s)
-    computed, moved, count, hand_over = xp.broadcast_arrays(*map(xp.asarray, parts))
-    return (count * (computed + moved) + hand_over).sum(axis=-1)

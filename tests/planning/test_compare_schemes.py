@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.papers.splitfed.costs import UniformSetting, printed_time
 from splitopt import (
     CapabilityError,
     CutAndResources,
@@ -16,7 +17,6 @@ from splitopt import (
     load_profile,
     plan,
 )
-from splitopt.latency.splitfed_costs import UniformSetting, printed_time
 from splitopt.planning.comparison import comparing
 from splitopt.planning.comparison.advice import advise
 from splitopt.planning.comparison.at_cut import round_at_cut

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.papers.mp_sl.horizontal import horizontal_aggregation_time
 from benchmarks.papers.mp_sl.machines import CUTS, PAPER, Mix, mixes
 from benchmarks.papers.mp_sl.settings import profile
 from benchmarks.papers.tables import Cell, Table
-from splitopt.latency.horizontal import horizontal_aggregation_time
 
 RATES = (1.25e6, 5e6, 12.5e6, 125e6)
 """Rates in byte/s of the links between the nodes and the aggregator; the paper prints none."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from splitopt.latency.precision import double_precision
-from splitopt.latency.splitfed_costs import (
+from benchmarks.papers.splitfed.costs import (
     Conditions,
     FourSchemes,
     UniformSetting,
@@ -18,6 +17,7 @@ from splitopt.latency.splitfed_costs import (
     printed_time,
     total_communication,
 )
+from splitopt.latency.precision import double_precision
 
 HAND = UniformSetting(
     clients=5,

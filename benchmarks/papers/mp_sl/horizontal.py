@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from splitopt.latency.pipeline import OwnerParts, Stages, aggregation_time
+from splitopt.latency.split_nn import split_nn_time
 
 
 def paper_node_times(
@@ -70,3 +71,14 @@ def horizontal_aggregation_time(
     """
     owners = aggregation_time(owner_upload_s, aggregate_s, owner_download_s, xp)
     return owners + aggregation_time(node_upload_s, 0.0, node_download_s, xp)
+
+
+def paper_split_nn_time(
+    stages: Stages, owners: OwnerParts, batches_per_owner: Any, hand_over_s: Any, xp: Any = np
+) -> Any:
+    """Shape (...): s of an epoch with the communication as printed, 2 B (commT^fwd + commT^back).
+
+    It takes the tensors of the last cut to be as large as those of the first.
+    """
+    printed = owners._replace(from_last_s=owners.to_first_s, to_last_s=owners.from_first_s)
+    return split_nn_time(stages, printed, batches_per_owner, hand_over_s, xp)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from splitopt.latency.serial_traffic import device_epoch_traffic, total_traffic
+from benchmarks.papers.iotsl.traffic import device_epoch_traffic, total_traffic
 
 # VGG-16 cut behind its first pool on 28 x 28 images: two convolutions with batch normalisation.
 SMASHED, SAMPLES = 64 * 14 * 14, 12_000
