@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from splitopt.latency.pipeline import Hops, OwnerParts, Stages
-from splitopt.simulation.pipeline import PipelineSystem, run_pipeline
+from splitopt.simulation.pipeline import run_pipeline
+from splitopt.simulation.system import PipelineSystem
 
 EDGES = (0.0, 0.25, 0.5, 0.8, 1.0, 1.2, 2.0, np.inf)
 MODELS = ("MP-SL Eq. 4", "closed form, nodes alone", "closed form")

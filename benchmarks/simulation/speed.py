@@ -8,7 +8,8 @@ import time
 import numpy as np
 
 from splitopt.latency.pipeline import Hops, OwnerParts, Stages
-from splitopt.simulation.pipeline import PipelineSystem, run_pipeline
+from splitopt.simulation.pipeline import run_pipeline
+from splitopt.simulation.system import PipelineSystem
 
 SIZES = ((10, 3), (100, 5), (300, 5), (1000, 10))
 REPEATS = 5

@@ -1,5 +1,7 @@
 """How a device's speed and channel vary from round to round, and sampling them by a seed."""
 
+from splitopt.distributions.base import LEAST as LEAST
+from splitopt.distributions.base import MOST as MOST
 from splitopt.distributions.base import Distribution as Distribution
 from splitopt.distributions.finite import LEVEL as LEVEL
 from splitopt.distributions.finite import POSITIVE as POSITIVE
@@ -12,8 +14,6 @@ from splitopt.distributions.kinds import Uniform as Uniform
 from splitopt.distributions.mixed import Mixed as Mixed
 from splitopt.distributions.registry import KINDS as KINDS
 from splitopt.distributions.registry import distribution_from_data as distribution_from_data
-from splitopt.distributions.sampling import LEAST as LEAST
-from splitopt.distributions.sampling import MOST as MOST
 from splitopt.distributions.sampling import generator as generator
 from splitopt.distributions.sampling import uniforms as uniforms
 from splitopt.distributions.traces import Trace as Trace

@@ -14,6 +14,9 @@ from splitopt.errors import InputError
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
+LEAST, MOST = 2.0**-54, 1.0 - 2.0**-53
+"""No uniform number lies outside: the ends of every quantity that is drawn."""
+
 
 class Distribution(ABC):
     """One quantity of N devices, each with parameters of its own or all with the same.
@@ -44,8 +47,6 @@ class Distribution(ABC):
         Without limits of its own a normal quantity has the ends of the uniform numbers that it is
         drawn from, about 8 standard deviations from its mean.
         """
-        from splitopt.distributions.sampling import LEAST, MOST
-
         shape = (devices,)
         return self.quantile(np.full(shape, LEAST)), self.quantile(np.full(shape, MOST))
 

@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from splitopt.distributions.base import FloatArray
+from splitopt.distributions.base import MOST, FloatArray
 
 
 def generator(seed: int, *key: int) -> np.random.Generator:
     """Give the generator of one place, such as (stream, sample, quantity)."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
-
-
-LEAST, MOST = 2.0**-54, 1.0 - 2.0**-53
-"""No uniform number lies outside: the ends of every quantity that is drawn."""
 
 
 def uniforms(seed: int, key: tuple[int, ...], count: int | tuple[int, ...]) -> FloatArray:

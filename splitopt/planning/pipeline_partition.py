@@ -26,6 +26,7 @@ from splitopt.scenario import Scenario
 from splitopt.scenario.nodes import AUTO
 from splitopt.simulation.pipeline import run_pipeline
 from splitopt.simulation.pipeline_partition import system_of
+from splitopt.simulation.route import pipeline_route
 from splitopt.units import readable_bytes
 
 MOST_TASKS = 300_000
@@ -115,7 +116,7 @@ def predict(
 def _simulated(problem: PipelinePartition, decision: PipelinePartitionDecision) -> float | None:
     """Return the round event by event in s, None where there are more than `MOST_TASKS`."""
     system = system_of(problem, decision)
-    if int(system.batches_per_owner.sum()) * len(system.route.phase) > MOST_TASKS:
+    if int(system.batches_per_owner.sum()) * len(pipeline_route(system).phase) > MOST_TASKS:
         return None
     return run_pipeline(system).makespan_s
 

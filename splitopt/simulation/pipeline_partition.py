@@ -13,8 +13,9 @@ from splitopt.problems.pipeline_partition import (
     PipelinePartitionDecision,
 )
 from splitopt.scenario import Scenario
-from splitopt.simulation.pipeline import Aggregation, PipelineSystem, Ports, run_pipeline
+from splitopt.simulation.pipeline import run_pipeline
 from splitopt.simulation.replay import Forecast, Replay, Setting
+from splitopt.simulation.system import Aggregation, PipelineSystem, Ports
 
 BATCHES = 16
 """Batches of an owner where nothing says how many there are."""

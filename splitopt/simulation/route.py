@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from splitopt.latency.pipeline import AGGREGATION, PHASES
 from splitopt.simulation.fifo import EXCLUSIVE, RECEIVE, SEND, Steps
+from splitopt.simulation.system import PipelineSystem
 from splitopt.timeline import FloatArray, IntArray, Resource, Timeline
-
-if TYPE_CHECKING:
-    from splitopt.simulation.pipeline import PipelineSystem
-
 
 EVERY_PHASE = (*PHASES, *AGGREGATION)
 UPLOAD, AVERAGING, DOWNLOAD = range(len(PHASES), len(EVERY_PHASE))

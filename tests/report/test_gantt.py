@@ -15,8 +15,9 @@ from splitopt.report.gantt import (
     save_gantt,
     usage_rows,
 )
-from splitopt.simulation.pipeline import PipelineSystem, run_pipeline
+from splitopt.simulation.pipeline import run_pipeline
 from splitopt.simulation.replay import Forecast, Replay
+from splitopt.simulation.system import PipelineSystem
 
 
 @pytest.fixture(scope="module")

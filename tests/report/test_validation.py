@@ -12,7 +12,8 @@ from rich.console import Console
 
 from splitopt.latency.pipeline import Hops, OwnerParts, Stages
 from splitopt.report.validation import as_predicted, measured_to_html, measured_to_terminal
-from splitopt.simulation.pipeline import PipelineSystem, run_pipeline
+from splitopt.simulation.pipeline import run_pipeline
+from splitopt.simulation.system import PipelineSystem
 from splitopt.training.validation.comparing import compare
 from splitopt.training.validation.measured import BytesRow, Measured
 

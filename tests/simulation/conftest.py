@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from splitopt.latency.pipeline import Hops, OwnerParts, Stages
-from splitopt.simulation.pipeline import Aggregation, PipelineSystem, Ports
+from splitopt.simulation.system import Aggregation, PipelineSystem, Ports
 
 
 class Clock:

@@ -7,7 +7,9 @@ import pytest
 
 from splitopt import InputError
 from splitopt.latency.pipeline import Hops, OwnerParts, Stages
-from splitopt.simulation.pipeline import PipelineSystem, Ports, run_pipeline
+from splitopt.simulation.pipeline import run_pipeline
+from splitopt.simulation.route import pipeline_route
+from splitopt.simulation.system import PipelineSystem, Ports
 
 MODELS = [
     ("none", "full"),
@@ -57,7 +59,7 @@ def test_nothing_overlaps_and_nothing_is_lost(random_system, model, duplex):
         timeline = run_pipeline(system)
         assert timeline.overloads() == {}
         batches = int(system.batches_per_owner.sum())
-        steps = len(system.route.phase)
+        steps = len(pipeline_route(system).phase)
         owners, parts = int((system.batches_per_owner > 0).sum()), system.aggregation
         more = 0 if parts is None else 2 * owners + (parts.aggregate_s > 0)
         assert len(timeline) == batches * (steps - (parts is not None)) + more
@@ -80,13 +82,13 @@ def test_first_come_first_served(random_system, noise):
     """On each node, tasks start in the order in which the tasks before them ended."""
     system = random_system(np.random.default_rng(2), owners=8, nodes=3, batches=6)
     timeline = run_pipeline(system, noise=noise, seed=4)
-    steps = len(system.route.phase)
+    steps = len(pipeline_route(system).phase)
     order = np.lexsort((timeline.end_s, timeline.start_s, timeline.batch, timeline.owner))
     start, end = (column[order].reshape(-1, steps) for column in (timeline.start_s, timeline.end_s))
     arrival = np.zeros_like(start)
     arrival[:, 1:] = end[:, :-1]
     # The cycle of three nodes, with what arrives a delay of the owner's link later.
-    cycle = system.route.steps
+    cycle = pipeline_route(system).steps
     arrival[:, 1:] += cycle.delay[timeline.owner[order].reshape(-1, steps)[:, 0], :-1]
     for node in range(3):
         columns = np.flatnonzero(cycle.station == node)

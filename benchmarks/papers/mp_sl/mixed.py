@@ -18,7 +18,8 @@ from splitopt import solve
 from splitopt.latency.pipeline import OwnerParts, Stages
 from splitopt.latency.split_nn import split_nn_time
 from splitopt.problems.pipeline_partition.load import load_of
-from splitopt.simulation.pipeline import PipelineSystem, run_pipeline
+from splitopt.simulation.pipeline import run_pipeline
+from splitopt.simulation.system import PipelineSystem
 
 SLOWER, SLOW = 8, 0.7
 TRANSFERS = ("to_first_s", "from_first_s", "to_last_s", "from_last_s")

@@ -17,7 +17,8 @@ from splitopt import solve
 from splitopt.latency.pipeline import Stages, aggregation_time
 from splitopt.latency.split_nn import split_nn_time
 from splitopt.problems.pipeline_partition.load import load_of
-from splitopt.simulation.pipeline import PipelineSystem, run_pipeline
+from splitopt.simulation.pipeline import run_pipeline
+from splitopt.simulation.system import PipelineSystem
 
 CUTS = {"resnet101": (2, 35), "vgg19": (2, 23)}
 PAPER_ERROR = {"resnet101": 3.14, "vgg19": 3.86}

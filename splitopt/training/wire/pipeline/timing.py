@@ -14,9 +14,10 @@ from splitopt.latency.pipeline import AGGREGATION, PHASES
 from splitopt.planning.planner import OpenedPlan
 from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
 from splitopt.simulation.fifo import EXCLUSIVE
-from splitopt.simulation.pipeline import PipelineSystem, run_pipeline
+from splitopt.simulation.pipeline import run_pipeline
 from splitopt.simulation.pipeline_partition import system_of
-from splitopt.simulation.route import Route
+from splitopt.simulation.route import Route, pipeline_route
+from splitopt.simulation.system import PipelineSystem
 from splitopt.timeline import FloatArray, Timeline
 from splitopt.training.wire.recorder import Recorder
 
@@ -239,9 +240,9 @@ def timing_of(
     is_shared = system.duplex == "half" and system.ports is None and system.hops is not None
     last = len(sizes) - 1
     shared = [is_shared and min(leg, last - leg) in inner for leg in range(len(sizes))]
+    route = pipeline_route(system)
     ways = tuple(
-        _way(system.route, owner, sizes, shared, time_scale)
-        for owner in range(len(system.owner_names))
+        _way(route, owner, sizes, shared, time_scale) for owner in range(len(system.owner_names))
     )
     return PipelineTiming(
         system.owner_names,
@@ -249,17 +250,17 @@ def timing_of(
         ways,
         run_pipeline(system),
         float(time_scale),
-        _exchanges(system, float(time_scale)),
+        _exchanges(system, route, float(time_scale)),
     )
 
 
-def _exchanges(system: PipelineSystem, scale: float) -> tuple[Exchange, ...]:
+def _exchanges(system: PipelineSystem, route: Route, scale: float) -> tuple[Exchange, ...]:
     if (found := system.aggregation) is None:
         return ()
     sent, _, received = AGGREGATION
 
     def occupied(owner: int, way: int, phase: str, seconds: float) -> Occupied:
-        resource = system.route.resources[system.route.channels[way, owner]]
+        resource = route.resources[route.channels[way, owner]]
         return Occupied(resource.name, resource.kind, phase, EXCLUSIVE, 1.0, seconds * scale)
 
     return tuple(

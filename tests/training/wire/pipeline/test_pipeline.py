@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from torch import nn  # noqa: E402
 
 from splitopt.latency.pipeline import Hops, OwnerParts, Stages  # noqa: E402
-from splitopt.simulation.pipeline import Aggregation, PipelineSystem, Ports  # noqa: E402
+from splitopt.simulation.system import Aggregation, PipelineSystem, Ports  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.schemes import Multihop, Round, TrainingError  # noqa: E402
 from splitopt.training.wire.crew import Crew, join  # noqa: E402
