@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from splitopt.errors import InputError, shown
 from splitopt.training.wire.transport.errors import ChannelTimeoutError
-from splitopt.training.wire.transport.listener import is_loopback
+from splitopt.training.wire.transport.listener import SAFER, is_loopback
 from splitopt.training.wire.transport.tls import LEADER
 from splitopt.training.wire.transport.tokens import FILE_VARIABLE, TOKEN_VARIABLE, Token, read_token
 
@@ -102,13 +102,13 @@ class Rank:
                     f"a party of the plan is called {LEADER}, as certificates call rank 0; give "
                     "it another name",
                 )
-        elif self.rank and not setting.no_tls and _is_elsewhere(self.host):
-            raise InputError.at(
-                "master",
-                f"rank 0 is on another machine, {self.host}; give --tls-cert, --tls-key and "
-                "--tls-ca ('splitopt certificates' makes a set), or --no-tls on a network that "
-                "you trust",
-            )
+        elif not setting.no_tls:
+            if setting.host is not None and _is_elsewhere(setting.host):
+                raise InputError.at(
+                    "listen", f"{setting.host} can be reached from other machines; {SAFER}"
+                )
+            if self.rank and _is_elsewhere(self.host):
+                raise InputError.at("master", f"rank 0 may be elsewhere, at {self.host}; {SAFER}")
 
     def publish(self, port: int, timeout_s: float) -> None:
         """Leave the port of rank 0 in torchrun's store, if there is one."""

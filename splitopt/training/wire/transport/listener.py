@@ -34,7 +34,7 @@ from splitopt.training.wire.transport.tokens import Token
 LOOPBACK = "127.0.0.1"
 _BACKLOG = 1024
 _POLL_S = 0.2
-_SAFER = (
+SAFER = (
     "give --tls-cert, --tls-key and --tls-ca ('splitopt certificates' makes a set), or --no-tls "
     "on a network that you trust"
 )
@@ -98,8 +98,7 @@ class Listener:
         self._thread.join()
         self._sock.close()
         self.refusals.close()
-        while not self._welcome.empty():
-            self._welcome.get().close()
+        self._send_home()
 
     def __enter__(self) -> Listener:
         return self
@@ -144,10 +143,15 @@ class Listener:
             else:
                 self.refusals.add(line.peer, str(error))
             return
+        self._welcome.put(channel)
         if self._closed.is_set():
-            channel.close()
-        else:
-            self._welcome.put(channel)
+            self._send_home()
+
+    def _send_home(self) -> None:
+        """End the connections that nobody has taken."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._welcome.get_nowait().close()
 
 
 def _send_away(sock: socket.socket) -> None:
@@ -200,7 +204,7 @@ def listen(
             place, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         if tls is None and not no_tls and not is_loopback(str(address[0])):
-            raise InputError.at("listen", f"{place} can be reached from other machines; {_SAFER}")
+            raise InputError.at("listen", f"{place} can be reached from other machines; {SAFER}")
         sock = socket.socket(family, kind, protocol)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
