@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import math
+import random
 import socket
 import threading
 
@@ -405,6 +406,34 @@ class TestToken:
         token = Token.new()
         assert token.secret not in repr(token)
         assert Token.new() != token
+
+    @pytest.mark.parametrize(
+        "secret",
+        [
+            "a" * 16,
+            "a" * 1000,
+            "aaaaaaaaaaaaaaab",
+            "abababababababab",
+            "0123456789abcdef",
+            "1234567812345678",
+            "passwordpassword",
+            "zyxwvutsrqponmlkji",
+            "11111111222222223333333344444444",
+        ],
+    )
+    def test_what_is_easy_to_guess_is_refused(self, secret):
+        with pytest.raises(
+            InputError, match=r"^token: is easy to guess: .*secrets.token_hex"
+        ) as why:
+            Token(secret)
+        assert secret not in str(why.value)
+
+    def test_what_is_drawn_at_random_is_taken(self):
+        rng = random.Random(1)
+        for _ in range(2000):
+            Token(rng.randbytes(8).hex())  # the shortest ones
+            Token(rng.randbytes(32).hex())
+            Token("".join(rng.choices("ABCDEFGHJKLMNPQRSTUVWXYZ23456789", k=20)))
 
 
 class TestListening:
