@@ -19,7 +19,7 @@ def test_the_parties_of_plans(tmp_path, capsys):
     owners = [f"owner-{n}" for n in (1, 2, 3, 4)]
     for name, parties in (
         ("digits-splitfed", ["fast-1", "fast-2", "slow", "far"]),
-        ("digits-pipeline", [*owners, "small", "large"]),
+        ("digits-pipeline", [*owners, "large", "small"]),
     ):
         path, folder = tmp_path / f"{name}.json", tmp_path / name
         splitopt.plan(Scenario.load(name)).save(path)

@@ -34,6 +34,9 @@ class Line:
 
     def __init__(self, sock: socket.socket) -> None:
         self.peer = address_of(sock)
+        with contextlib.suppress(OSError):  # of one who is gone already, as the first read tells
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._in = self._out = sock
 
     @property
@@ -43,8 +46,6 @@ class Line:
 
     def split(self) -> None:
         """Make a socket object of each direction, so that their time limits are their own."""
-        self._in.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._in.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._out = self._in.dup()
 
     def send(self, data: memoryview, timeout_s: float) -> int:
