@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from splitopt.errors import InputError, SplitoptError, shown
-from splitopt.training.wire.transport.channel import Channel, connect
+from splitopt.training.wire.transport.channel import Channel
+from splitopt.training.wire.transport.connecting import connect
 from splitopt.training.wire.transport.errors import ChannelError, ChannelTimeoutError
 from splitopt.training.wire.transport.listener import Listener
 from splitopt.training.wire.transport.tls import LEADER, Tls

@@ -35,7 +35,8 @@ from splitopt.training.wire.pipeline.streams import STREAM
 from splitopt.training.wire.pipeline.timing import ACTIVATIONS, GRADIENTS, PipelineTiming
 from splitopt.training.wire.pipeline.walker import Walker
 from splitopt.training.wire.recorder import Recorder
-from splitopt.training.wire.transport.channel import Channel, connect
+from splitopt.training.wire.transport.channel import Channel
+from splitopt.training.wire.transport.connecting import connect
 from splitopt.training.wire.transport.errors import ChannelClosedError, ChannelError, FrameError
 from splitopt.training.wire.transport.frames import Message, expect_kind
 from splitopt.training.wire.transport.inbox import listen_to

@@ -38,7 +38,8 @@ from splitopt.training.wire.pipeline.messages import (
 from splitopt.training.wire.pipeline.streams import STREAM, StreamLink, take_stream
 from splitopt.training.wire.pipeline.timing import ACTIVATIONS, GRADIENTS, Leg, PipelineTiming
 from splitopt.training.wire.recorder import Recorder
-from splitopt.training.wire.transport.channel import Channel, connect
+from splitopt.training.wire.transport.channel import Channel
+from splitopt.training.wire.transport.connecting import connect
 from splitopt.training.wire.transport.errors import ChannelClosedError, ChannelError, FrameError
 from splitopt.training.wire.transport.frames import Message, expect_kind
 from splitopt.training.wire.transport.links import link_from, link_of

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from splitopt.errors import CapabilityError, InputError, shown
-from splitopt.files import check_writable
 from splitopt.training.wire.transport.tls import LEADER
 from splitopt.training.wire.transport.tokens import Token
 
@@ -112,8 +111,8 @@ def write_certificates(
     files = make_certificates((LEADER, *parties), days)
     files[TOKEN] = f"{Token.new().secret}\n".encode()
     place = Path(folder)
-    paths = [place / name for name in files]
-    for path in paths:
+    targets = {place / name: content for name, content in files.items()}
+    for path in targets:
         if path.is_symlink() or path.exists():
             if not force:
                 raise InputError(f"{path}: is there already; take another folder, or --force")
@@ -123,10 +122,8 @@ def write_certificates(
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be made a folder ({error.strerror})") from None
-    check_writable(paths[0])
-    for path, content in zip(paths, files.values(), strict=True):
-        _write(path, content, secret=path.suffix != ".pem")
-    return tuple(paths)
+    _write(targets)
+    return tuple(targets)
 
 
 def _check(names: Sequence[str], days: int) -> None:
@@ -193,20 +190,26 @@ def _usage(is_authority: bool) -> x509.KeyUsage:
     )
 
 
-def _write(path: Path, content: bytes, secret: bool) -> None:
-    """Write a file at once; a secret one is never there for others, not even for a moment."""
-    handle, name = tempfile.mkstemp(prefix=".splitopt-", dir=path.parent)  # for this user alone
+def _write(files: Mapping[Path, bytes]) -> None:
+    """Write files, all of them or none; what is secret is never there for others to read."""
+    written: dict[Path, str] = {}
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        if not secret:
-            os.chmod(name, 0o644)
-        os.replace(name, path)
+        for path, content in files.items():
+            handle, name = tempfile.mkstemp(prefix=".splitopt-", dir=path.parent)  # for this user
+            written[path] = name
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            if path.suffix == ".pem":
+                os.chmod(name, 0o644)
+        for path, name in written.items():
+            os.replace(name, path)
     except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
+        for name in written.values():
+            with contextlib.suppress(OSError):  # it has its place already
+                os.unlink(name)
         if isinstance(error, OSError):
-            raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+            place = next(iter(files)).parent
+            raise InputError(f"{place}: cannot be written to ({error.strerror})") from None
         raise

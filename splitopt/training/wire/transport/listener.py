@@ -11,7 +11,8 @@ import threading
 import time
 
 from splitopt.errors import InputError
-from splitopt.training.wire.transport.channel import Channel, check_port
+from splitopt.training.wire.transport.channel import Channel
+from splitopt.training.wire.transport.connecting import check_port
 from splitopt.training.wire.transport.errors import (
     ChannelClosedError,
     ChannelTimeoutError,

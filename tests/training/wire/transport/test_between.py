@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
-from splitopt.training.wire.transport.channel import connect  # noqa: E402
+from splitopt.training.wire.transport.connecting import connect  # noqa: E402
 from splitopt.training.wire.transport.errors import (  # noqa: E402
     ChannelClosedError,
     ChannelError,

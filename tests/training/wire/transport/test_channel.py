@@ -15,8 +15,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from splitopt.errors import InputError, SplitoptError  # noqa: E402
-from splitopt.training.wire.transport.channel import Channel, connect  # noqa: E402
+from splitopt.training.wire.transport.channel import Channel  # noqa: E402
 from splitopt.training.wire.transport.clocks import Offset  # noqa: E402
+from splitopt.training.wire.transport.connecting import connect  # noqa: E402
 from splitopt.training.wire.transport.errors import (  # noqa: E402
     ChannelClosedError,
     ChannelTimeoutError,

@@ -17,7 +17,7 @@ from splitopt.scenario import Scenario  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402
 from splitopt.training.wire.link_rates import of_devices, of_pipeline  # noqa: E402
 from splitopt.training.wire.transport import links, namespaces  # noqa: E402
-from splitopt.training.wire.transport.channel import connect  # noqa: E402
+from splitopt.training.wire.transport.connecting import connect  # noqa: E402
 from splitopt.training.wire.transport.errors import ChannelTimeoutError  # noqa: E402
 from splitopt.training.wire.transport.links import KernelLink, link_of, paced_by_kernel  # noqa: E402
 from splitopt.training.wire.transport.listener import listen  # noqa: E402

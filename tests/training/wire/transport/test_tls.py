@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import stat
 import threading
@@ -21,7 +22,7 @@ from splitopt.training.wire.transport.certificates import (  # noqa: E402
     make_certificates,
     write_certificates,
 )
-from splitopt.training.wire.transport.channel import connect  # noqa: E402
+from splitopt.training.wire.transport.connecting import connect  # noqa: E402
 from splitopt.training.wire.transport.errors import (  # noqa: E402
     ChannelClosedError,
     ChannelTimeoutError,
@@ -376,6 +377,21 @@ class TestMaking:
         with pytest.raises(InputError, match=words):
             write_certificates(tmp_path / "set", names, days)
         assert not (tmp_path / "set").exists()
+
+    def test_a_disk_that_fills_leaves_nothing(self, tmp_path, monkeypatch):
+        from splitopt.training.wire.transport import certificates
+
+        synced = []
+
+        def fsync(handle):
+            synced.append(handle)
+            if len(synced) == 4:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(certificates.os, "fsync", fsync)
+        with pytest.raises(InputError, match=r"cannot be written to \(No space left"):
+            write_certificates(tmp_path, ["a"])
+        assert list(tmp_path.iterdir()) == []
 
     def test_without_the_package(self, tmp_path, monkeypatch):
         from splitopt.errors import CapabilityError
