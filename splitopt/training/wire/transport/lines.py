@@ -140,7 +140,7 @@ class TlsLine(Line):
         """
         is_first = True
         while not self._is_agreed(deadline_s):
-            piece = self._read_raw(max(1e-3, deadline_s - time.monotonic()))
+            piece = self._read_raw(_left_s(deadline_s))
             if not piece:
                 raise BusyError(ENDED)
             if is_first:
@@ -179,7 +179,7 @@ class TlsLine(Line):
 
     def receive(self, room: memoryview, timeout_s: float) -> int:
         """Read and decrypt some bytes into a place; see `Line.receive`."""
-        deadline_s = time.monotonic() + timeout_s
+        deadline_s, left_s = time.monotonic() + timeout_s, timeout_s
         while True:
             with self._lock:
                 try:
@@ -191,12 +191,13 @@ class TlsLine(Line):
                     return 0
                 except ssl.SSLError as error:
                     raise meaning(error) from None
-            piece = self._read_raw(max(1e-6, deadline_s - time.monotonic()))
+            piece = self._read_raw(left_s)
             with self._lock:
                 if piece:
                     self._incoming.write(piece)
                 else:
                     self._incoming.write_eof()
+            left_s = _left_s(deadline_s)
 
     def _read_raw(self, timeout_s: float) -> bytes:
         self._in.settimeout(timeout_s)
@@ -205,8 +206,16 @@ class TlsLine(Line):
     def _flush(self, deadline_s: float) -> None:
         """Send what the record layer has to say."""
         if self._outgoing.pending:
-            self._out.settimeout(max(1e-3, deadline_s - time.monotonic()))
+            self._out.settimeout(_left_s(deadline_s))
             self._out.sendall(self._outgoing.read())
+
+
+def _left_s(deadline_s: float) -> float:
+    """Return how long is left; raise `TimeoutError` if nothing is, whatever else may come."""
+    left = deadline_s - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("it took too long")
+    return left
 
 
 def shut(sock: socket.socket) -> None:

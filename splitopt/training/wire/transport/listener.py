@@ -99,6 +99,8 @@ class Listener:
         self._thread.join()
         self._sock.close()
         self.refusals.close()
+        for guest in self._slots.clear():
+            shut(guest)
         self._send_home()
 
     def __enter__(self) -> Listener:
@@ -139,6 +141,8 @@ class Listener:
             channel = Channel(line, agreed, self._limits)
         except (RefusedError, OSError) as error:
             line.close()
+            if self._closed.is_set():
+                return
             if is_stranger and not self._slots.leave(number):
                 self.refusals.add(line.peer, "it had not said who it is when too many others came")
             else:
@@ -158,7 +162,7 @@ class Listener:
 def _send_away(sock: socket.socket) -> None:
     """Make somebody go who has not said who it is; its thread does the rest."""
     with contextlib.suppress(OSError, ValueError):  # it has gone already, or takes no more
-        sock.send(FULL, socket.MSG_DONTWAIT)
+        sock.send(FULL, getattr(socket, "MSG_DONTWAIT", 0))
     shut(sock)
 
 

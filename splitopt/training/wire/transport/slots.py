@@ -47,6 +47,13 @@ class Slots(Generic[Guest]):
         with self._lock:
             return self._guests.pop(number, None) is not None
 
+    def clear(self) -> tuple[Guest, ...]:
+        """Take out everybody, and return them."""
+        with self._lock:
+            gone = tuple(guest for _, guest in self._guests.values())
+            self._guests.clear()
+        return gone
+
     def _make_room(self) -> Guest:
         """Take out the oldest one of the address that has most."""
         held = Counter(address for address, _ in self._guests.values())

@@ -15,7 +15,7 @@ import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.files import read_text
 from splitopt.training.wire.transport.errors import RefusedError
 from splitopt.training.wire.transport.lines import common_name, meaning
@@ -83,8 +83,8 @@ class Tls:
         if self.name != name:
             raise InputError.at(
                 "--tls-cert",
-                f"is for {self.name!r}, this rank is {name!r}; give the certificate that has "
-                "this as its common name",
+                f"is for {shown(self.name)}, this rank is {shown(name)}; give the certificate "
+                "that has this as its common name",
             )
         return self
 
@@ -101,7 +101,7 @@ def _expect(option: str, path: str | Path, kind: str) -> None:
         text = read_text(path)
     except InputError as error:
         raise InputError.at(option, str(error)) from None
-    if "ENCRYPTED" in text:
+    if kind == "PRIVATE KEY" and "ENCRYPTED" in text:
         raise InputError.at(option, f"{path}: is locked with a password; give one without")
     if f"{kind}-----" not in text:
         raise InputError.at(option, f"{path}: has no {kind.lower()} in PEM form")
@@ -120,8 +120,13 @@ def _context(
     _load_authority(context, "--tls-ca", authority)
     try:
         context.load_cert_chain(certificate, key)
-    except ssl.SSLError as error:
-        if "MISMATCH" in (error.reason or ""):
+    except OSError as error:  # those of `ssl` are such
+        reason = getattr(error, "reason", None) or ""
+        if "TOO_SMALL" in reason or "TOO_WEAK" in reason:
+            raise InputError.at(
+                "--tls-cert", f"{certificate}: its key or signature is too weak for TLS"
+            ) from None
+        if "MISMATCH" in reason:
             raise InputError.at(
                 "--tls-key", f"{key}: does not belong to the certificate in {certificate}"
             ) from None
@@ -133,7 +138,7 @@ def _context(
 def _load_authority(context: ssl.SSLContext, option: str, path: str | Path) -> None:
     try:
         context.load_verify_locations(path)
-    except ssl.SSLError:
+    except OSError:  # those of `ssl` are such
         raise InputError.at(option, f"{path}: cannot be read as a certificate") from None
 
 

@@ -6,7 +6,8 @@ import errno
 import socket
 import stat
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -162,17 +163,35 @@ def test_nobody_on_the_way_reads_or_changes_anything(tls):
         thread.join(SOON)
 
 
+def test_a_slow_stranger_cannot_draw_out_the_handshake(tls, monkeypatch):
+    """Byte by byte of a ClientHello, always before the next one is overdue."""
+    from splitopt.training.wire.transport import listener as listening
+
+    monkeypatch.setattr(listening, "HANDSHAKE_S", 0.3)
+    with (
+        listen(None, 0, TOKEN, tls=tls[0]) as listener,
+        socket.create_connection((LOOPBACK, listener.port)) as slow,
+    ):
+        begun = time.monotonic()
+        hello = iter(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100_000))
+        with suppress(ConnectionError):
+            while listener.refusals.count == 0 and time.monotonic() < begun + SOON:
+                slow.sendall(bytes([next(hello)]))
+                time.sleep(0.0005)
+        assert time.monotonic() - begun < SOON / 2
+
+
 class TestWhoIsNotLetIn:
     """The connector's sentence; the listener's is in its count of refusals."""
 
-    def refused(self, listening, tls, words, party=LEADER, why=None):
-        with (
-            listen(None, 0, TOKEN, tls=listening) as listener,
-            pytest.raises(RefusedError, match=words),
-        ):
-            connect(LOOPBACK, listener.port, TOKEN, SOON, tls=tls, party=party)
-        if why is not None:
-            assert listener.refusals.count == 1
+    def refused(self, listening, tls, words, party=LEADER):
+        with listen(None, 0, TOKEN, tls=listening) as listener:
+            with pytest.raises(RefusedError, match=words):
+                connect(LOOPBACK, listener.port, TOKEN, SOON, tls=tls, party=party)
+            deadline_s = time.monotonic() + SOON
+            while listener.refusals.count < 1 and time.monotonic() < deadline_s:
+                time.sleep(0.01)
+        assert listener.refusals.count == 1
 
     def test_a_plain_connector(self, tls):
         self.refused(
@@ -255,6 +274,24 @@ def load_unchecked(place):
     return Tls("phone", *contexts)
 
 
+def weak():
+    """Make a certificate with a key of 1024 bits, signed by itself."""
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key, now = rsa.generate_private_key(65537, 1024), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "phone")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1)
+    builder = builder.not_valid_before(now).not_valid_after(now + timedelta(days=1))
+    pem = serialization.Encoding.PEM
+    return {
+        "weak.pem": builder.sign(key, hashes.SHA256()).public_bytes(pem),
+        "weak.key": key.private_bytes(
+            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ),
+    }
+
+
 class TestFiles:
     @pytest.mark.parametrize(
         ("certificate", "key", "authority", "words"),
@@ -274,6 +311,7 @@ class TestFiles:
             ("old/rank-1.pem", "old/rank-1.key", "old/ca.pem", "--tls-cert: .*has expired"),
             ("early/rank-1.pem", "early/rank-1.key", "early/ca.pem", "is not in force yet"),
             ("run/ca.der", "run/rank-1.key", "run/ca.pem", "--tls-cert: .*is not UTF-8 text"),
+            ("weak.pem", "weak.key", "weak.pem", "--tls-cert: .*too weak for TLS"),
         ],
     )
     def test_that_cannot_be_used(self, folder, certificate, key, authority, words):
@@ -288,6 +326,9 @@ class TestFiles:
         from cryptography.hazmat.primitives.serialization import Encoding
 
         (run / "ca.der").write_bytes(pem.public_bytes(Encoding.DER))
+        for name, content in weak().items():
+            (folder / name).write_bytes(content)
+            (folder / name).chmod(0o600)
         with pytest.raises(InputError, match=words) as caught:
             Tls.load(folder / certificate, folder / key, folder / authority)
         assert "\n" not in str(caught.value)
