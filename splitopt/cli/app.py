@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from splitopt.cli import (
     bench,
+    certificates,
     compare,
     control,
     export,
@@ -58,6 +59,7 @@ app.command("simulate")(simulate.command)
 app.command("export")(export.command)
 app.command("train")(train.command)
 app.command("validate")(validate.command)
+app.command("certificates")(certificates.command)
 app.command("schema")(schema.command)
 
 

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from splitopt.training.options import Options
     from splitopt.training.runner import Run
     from splitopt.training.wire.launch import WireRun
+    from splitopt.training.wire.transport.tls import Tls
+
+_SEVERAL = ("listen", "token_file", "tls_cert", "tls_key", "tls_ca", "no_tls")
+"""What counts for processes that are started one by one."""
+_TOGETHER = "is missing; --tls-cert, --tls-key and --tls-ca go together"
 
 Wire = Annotated[
     bool,
@@ -73,6 +78,32 @@ TokenFile = Annotated[
         help="The secret that all processes share; or SPLITOPT_TOKEN.",
     ),
 ]
+TlsCertificate = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-cert",
+        metavar="FILE",
+        help="This rank's certificate in PEM form, for TLS; 'splitopt certificates' makes a set.",
+    ),
+]
+TlsKey = Annotated[
+    Path | None,
+    typer.Option("--tls-key", metavar="FILE", help="The key of this rank's certificate."),
+]
+TlsAuthority = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-ca",
+        metavar="FILE",
+        help="The certificate of the authority that has signed those of all ranks.",
+    ),
+]
+NoTls = Annotated[
+    bool,
+    typer.Option(
+        "--no-tls", help="Connect to other machines without TLS, on a network that you trust."
+    ),
+]
 JoinWithin = Annotated[
     float | None,
     typer.Option(
@@ -99,6 +130,10 @@ class WireFlags:
     master: str | None
     listen: str | None
     token_file: Path | None
+    tls_cert: Path | None
+    tls_key: Path | None
+    tls_ca: Path | None
+    no_tls: bool
     join_within: float | None
     timeline: Path | None
 
@@ -156,8 +191,8 @@ class WireFlags:
                 raise InputError.at("--join-within", f"is {self.join_within:g}, it must be above 0")
             given["join_s"] = self.join_within
         if rank is None:
-            for name in ("listen", "token_file"):
-                if getattr(self, name) is not None:
+            for name in _SEVERAL:
+                if getattr(self, name) not in (None, False):
                     raise InputError.at(
                         f"--{name.replace('_', '-')}",
                         "is for processes started one by one; give --rank, or leave it out",
@@ -171,8 +206,31 @@ class WireFlags:
         arguments = {name: given.pop(name) for name in ("partition", "samples", "seed", "stages")}
         arguments["match_by"] = given.pop("match")
         job = Job(plan, model, data, options, arguments, given.pop("source"))
-        setting = Setting(shared_token(self.token_file), deadline=deadline, host=self.listen)
+        setting = Setting(
+            shared_token(self.token_file),
+            deadline=deadline,
+            host=self.listen,
+            tls=self._tls(),
+            no_tls=self.no_tls,
+        )
         return run_rank(job, rank, setting, **given)
+
+    def _tls(self) -> Tls | None:
+        """Read this rank's certificate, if it is given one."""
+        from splitopt.training.wire.transport.tls import Tls
+
+        certificate, key, authority = self.tls_cert, self.tls_key, self.tls_ca
+        if certificate is None and key is None and authority is None:
+            return None
+        if self.no_tls:
+            raise InputError.at("--no-tls", "does not go together with certificates; leave one out")
+        if certificate is None:
+            raise InputError.at("--tls-cert", _TOGETHER)
+        if key is None:
+            raise InputError.at("--tls-key", _TOGETHER)
+        if authority is None:
+            raise InputError.at("--tls-ca", _TOGETHER)
+        return Tls.load(certificate, key, authority)
 
     def save(self, run: Run) -> None:
         """Write what was measured, if it is to be written."""

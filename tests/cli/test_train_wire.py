@@ -57,6 +57,10 @@ RANK = ("--rank", 1, "--world-size", 5, "--master", "127.0.0.1:1")
         (("--wire", "--rank", 0), "WORLD_SIZE: is not set"),
         (("--wire", "--rank", 0, "--world-size", 5), "MASTER_PORT: is not set"),
         (("--wire", "--rank", 0, "--world-size", 5, "--master", "x"), "master: is"),
+        (("--tls-cert", "a.pem"), "--tls-cert: needs --wire"),
+        (("--no-tls",), "--no-tls: needs --wire"),
+        (("--wire", "--no-tls"), "--no-tls: is for processes started one by one"),
+        (("--wire", "--tls-key", "a.key"), "--tls-key: is for processes started one by one"),
         (("--wire", *RANK), "token: is missing"),
         (("--wire", *RANK, "--token-file", "none"), "there is no such file"),
     ],
@@ -68,6 +72,44 @@ def test_wrong_flags(capsys, plan_file, flags, words):
     assert code == 2, said
     assert words in said
     assert said.count("\n") == 1
+
+
+GOOD = "2c1f0a9e8d7b6543e1f2a3b4c5d6e7f8"
+FAR = ("--rank", 1, "--world-size", 5, "--master", "192.0.2.1:1")
+ZERO = ("--rank", 0, "--world-size", 5, "--master", "127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("secret", "flags", "words"),
+    [
+        ("aaaaaaaaaaaaaaaa", RANK, "token: is easy to guess"),
+        ("short", RANK, "token: has 5 characters, it must have 16 or more; draw one with"),
+        (GOOD, (*RANK, "--tls-cert", "a"), "--tls-key: is missing; --tls-cert, --tls-key and"),
+        (GOOD, (*RANK, "--tls-cert", "a", "--tls-key", "b"), "--tls-ca: is missing"),
+        (GOOD, (*RANK, "--tls-ca", "a", "--tls-key", "b"), "--tls-cert: is missing"),
+        (GOOD, (*RANK, "--tls-ca", "a", "--no-tls"), "--no-tls: does not go together with"),
+        (
+            GOOD,
+            (*RANK, "--tls-cert", "no.pem", "--tls-key", "b", "--tls-ca", "no.ca"),
+            "--tls-ca: no.ca: there is no such file",
+        ),
+        (
+            GOOD,
+            (*ZERO, "--listen", "0.0.0.0"),
+            "listen: 0.0.0.0 can be reached from other machines",
+        ),
+        (GOOD, FAR, "master: rank 0 may be elsewhere, at 192.0.2.1; give --tls-cert"),
+    ],
+)
+def test_tokens_and_certificates(capsys, monkeypatch, plan_file, secret, flags, words):
+    """Refused before anybody connects, in one sentence."""
+    monkeypatch.setenv("SPLITOPT_TOKEN", secret)
+    code = run(["train", str(plan_file), "--wire", *map(str, flags)])
+    said = capsys.readouterr().err
+    assert code == 2, said
+    assert words in said
+    assert said.count("\n") == 1
+    assert secret not in said
 
 
 def test_a_host_that_is_too_slow_is_refused_with_the_factor(capsys, plan_file):
@@ -92,7 +134,7 @@ def test_a_host_that_is_too_slow_is_refused_with_the_factor(capsys, plan_file):
 )
 def test_the_environment_says_which_rank_this_is(capsys, monkeypatch, plan_file, variables, words):
     """As torchrun sets it."""
-    monkeypatch.setenv("SPLITOPT_TOKEN", "0123456789abcdef")
+    monkeypatch.setenv("SPLITOPT_TOKEN", GOOD)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert run(["train", str(plan_file), "--wire"]) == 2

@@ -29,7 +29,8 @@ def main() -> int:
 
     try:
         prepared = Job.load(job).prepare()
-        setting = Setting(shared_token(), host=own)
+        # In a namespace others have addresses, which nothing outside of it can reach.
+        setting = Setting(shared_token(), host=own, no_tls=namespace is not None)
         at = leader or LOOPBACK
         with nullcontext() if namespace is None else paced_by_kernel():
             follow(prepared, int(rank), at, int(port), setting, join_s=float(join_s))

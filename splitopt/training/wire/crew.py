@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from splitopt.errors import InputError, SplitoptError
-from splitopt.training.wire.transport.channel import Channel, connect
+from splitopt.errors import InputError, SplitoptError, shown
+from splitopt.training.wire.transport.channel import Channel
+from splitopt.training.wire.transport.connecting import connect
 from splitopt.training.wire.transport.errors import ChannelError, ChannelTimeoutError
 from splitopt.training.wire.transport.listener import Listener
+from splitopt.training.wire.transport.tls import LEADER, Tls
 from splitopt.training.wire.transport.tokens import Token
 
 HELLO_S = 30.0
 """Within this time a peer that has connected must say who it is."""
 _POLL_S = 0.2
 _LONGEST_TEXT = 2000
-
-_LOG = logging.getLogger(__name__)
 
 
 class JoinError(SplitoptError):
@@ -141,9 +140,9 @@ class Crew:
     def _admit(self, channel: Channel) -> None:
         try:
             hello = channel.receive(HELLO_S)
-            why = self._refusal(hello.kind, hello.fields)
+            why = self._refusal(hello.kind, hello.fields, channel.name)
             if why is not None:
-                _LOG.warning("%s cannot take part: %s", channel.peer, why)
+                self.listener.refusals.add(channel.peer, why)
                 channel.send("refused", {"message": why})
                 channel.close()
                 return
@@ -162,16 +161,23 @@ class Crew:
                 channel.send("refused", {"message": late})
                 channel.close()
         except ChannelError as error:
-            _LOG.warning("%s", error)
+            self.listener.refusals.add(channel.peer, str(error))
             channel.close()
 
-    def _refusal(self, kind: str, fields: Mapping[str, Any]) -> str | None:
-        """Say why somebody cannot take part, None if it can."""
+    def _refusal(
+        self, kind: str, fields: Mapping[str, Any], certified: str | None = None
+    ) -> str | None:
+        """Say why somebody cannot take part, None if it can; `certified` is its certificate's."""
         rank, agreement = fields.get("rank"), fields.get("agreement")
         if kind != "hello" or not isinstance(agreement, dict) or isinstance(rank, bool):
             return "it does not say who it is"
         if not isinstance(rank, int) or not 1 <= rank <= len(self.names):
-            return f"rank {rank!r} is not from 1 to {len(self.names)}"
+            return f"rank {shown(rank)} is not from 1 to {len(self.names)}"
+        if certified not in (None, self.names[rank - 1]):
+            return (
+                f"rank {rank} is {shown(self.names[rank - 1])}, and its certificate is for "
+                f"{shown(certified)}; give each rank its own"
+            )
         for name, value in self.agreement.items():
             if agreement.get(name) != value:
                 own = str(agreement.get(name))[:80]
@@ -189,6 +195,7 @@ def join(
     rank: int,
     agreement: Mapping[str, Any],
     timeout_s: float,
+    tls: Tls | None = None,
 ) -> Channel:
     """Join the run that rank 0 leads.
 
@@ -200,15 +207,17 @@ def join(
         As rank 0 has it.
     timeout_s
         For how long to wait for rank 0.
+    tls
+        One's own certificate; None to connect without TLS.
 
     Raises
     ------
     InputError
         Rank 0 has been started otherwise; the message says in what.
     ChannelError
-        Rank 0 is not there, or has another token.
+        Rank 0 is not there, or has another token or certificate.
     """
-    channel = connect(host, port, token, timeout_s)
+    channel = connect(host, port, token, timeout_s, tls=tls, party=LEADER)
     channel.send("hello", {"rank": rank, "agreement": dict(agreement)})
     answer = channel.receive(max(timeout_s, HELLO_S))
     if answer.kind != "welcome":

@@ -20,7 +20,8 @@ from splitopt.training.randomness import Stream
 from splitopt.training.schemes.base import Criterion, Scheme
 from splitopt.training.wire.compute import one_thread
 from splitopt.training.wire.speed import HostSeconds, usable_cores
-from splitopt.training.wire.transport.channel import Channel, connect
+from splitopt.training.wire.transport.channel import Channel
+from splitopt.training.wire.transport.connecting import connect
 from splitopt.training.wire.transport.listener import listen
 from splitopt.training.wire.transport.pacing import Bucket, pad_until
 from splitopt.training.wire.transport.tokens import Token

@@ -203,8 +203,8 @@ def run_rank(
     rank
         Which one this is, and where rank 0 listens.
     setting
-        The shared token, the deadline, and where to listen (by default on the loopback interface,
-        which other machines cannot reach). Its time scale does not count.
+        The shared token, the certificate, the deadline, and where to listen (by default on the
+        loopback interface, which other machines cannot reach). Its time scale does not count.
     rounds, time_scale, any_speed, callback, at_scale, join_s, **schedule
         As for `run_wire`; they count for rank 0 alone.
 
@@ -215,12 +215,14 @@ def run_rank(
     Raises
     ------
     InputError
-        Also if the number of ranks is not what the plan needs, or rank 0 was started otherwise.
+        Also if the number of ranks is not what the plan needs, rank 0 was started otherwise, or
+        other machines take part and there is neither a certificate nor ``no_tls``.
     """
     with one_thread():
         prepared = job.prepare()
         parties = roles_of(prepared.program).parties(prepared.program)
         rank.check(parties)
+        rank.check_protected(setting, parties)
         if rank.rank:
             port = rank.find_port(join_s)
             follow(prepared, rank.rank, rank.host, port, setting, join_s=join_s)
@@ -230,7 +232,10 @@ def run_rank(
         scale = scale_for(prepared, time_scale, any_speed)
         if at_scale is not None:
             at_scale(scale, prepared.program.replay.simulated_s)
-        with listen(setting.host, 0 if rank.has_store else rank.port, setting.token) as listener:
+        port = 0 if rank.has_store else rank.port
+        with listen(
+            setting.host, port, setting.token, tls=setting.tls, no_tls=setting.no_tls
+        ) as listener:
             rank.publish(listener.port, join_s)
             own = replace(setting, time_scale=scale)
             return _lead(prepared, made, own, listener, join_s, callback)
@@ -243,7 +248,7 @@ def follow(
     torch.set_num_threads(1)
     roles = roles_of(prepared.program)
     warm_up()
-    with join(host, port, setting.token, rank, prepared.identity, join_s) as channel:
+    with join(host, port, setting.token, rank, prepared.identity, join_s, setting.tls) as channel:
         roles.run(prepared, rank, channel, setting)
 
 
@@ -320,4 +325,5 @@ def _listen(setting: Setting, places: Namespaces | None) -> Listener:
     if places is None:
         return listen(None, 0, setting.token)
     with inside(places.path(0)):
-        return listen(places.address(0), 0, setting.token)
+        # Nothing outside of the namespaces reaches this address, so that it needs no TLS.
+        return listen(places.address(0), 0, setting.token, no_tls=True)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.training.wire.transport.errors import ChannelTimeoutError
+from splitopt.training.wire.transport.listener import SAFER, is_loopback
+from splitopt.training.wire.transport.tls import LEADER
 from splitopt.training.wire.transport.tokens import FILE_VARIABLE, TOKEN_VARIABLE, Token, read_token
+
+if TYPE_CHECKING:
+    from splitopt.training.wire.setting import Setting
 
 _STORE_KEY = "splitopt-port"
 
@@ -75,6 +79,37 @@ class Rank:
                 "only; give --listen with its address, or 0.0.0.0 for all of them",
             )
 
+    def check_protected(self, setting: Setting, parties: Sequence[str]) -> None:
+        """See that what goes to other machines is protected, by a certificate of this rank.
+
+        Parameters
+        ----------
+        setting
+            With the certificate, or with the word that none is wanted.
+        parties
+            Names of ranks 1, 2, ...
+
+        Raises
+        ------
+        InputError
+            It is not, or the certificate is for another party.
+        """
+        if setting.tls is not None:
+            setting.tls.of_party((LEADER, *parties)[self.rank])
+            if LEADER in parties:
+                raise InputError.at(
+                    "--tls-cert",
+                    f"a party of the plan is called {LEADER}, as certificates call rank 0; give "
+                    "it another name",
+                )
+        elif not setting.no_tls:
+            if setting.host is not None and _is_elsewhere(setting.host):
+                raise InputError.at(
+                    "listen", f"{setting.host} can be reached from other machines; {SAFER}"
+                )
+            if self.rank and _is_elsewhere(self.host):
+                raise InputError.at("master", f"rank 0 may be elsewhere, at {self.host}; {SAFER}")
+
     def publish(self, port: int, timeout_s: float) -> None:
         """Leave the port of rank 0 in torchrun's store, if there is one."""
         if self.has_store:
@@ -133,7 +168,7 @@ def read_rank(
         host, _, text = master.rpartition(":")
         host = host.strip("[]")
         if not (host and text.isascii() and text.isdigit()):
-            raise InputError.at("master", f"is {master!r}, it must be HOST:PORT")
+            raise InputError.at("master", f"is {shown(master)}, it must be HOST:PORT")
         port = int(text)
     return Rank(rank, world_size, host, port, has_store)
 
@@ -160,16 +195,23 @@ def _number(name: str, text: str | None) -> int:
     if text is None:
         raise InputError.at(name, "is not set; give --rank, --world-size and --master HOST:PORT")
     if not text.isascii() or not text.isdigit():
-        raise InputError.at(name, f"is {text!r}, it must be a whole number >= 0")
+        raise InputError.at(name, f"is {shown(text)}, it must be a whole number >= 0")
     return int(text)
 
 
 def _is_loopback(host: str) -> bool:
     try:
-        address = socket.getaddrinfo(host, None)[0][4][0]
+        return is_loopback(str(socket.getaddrinfo(host, None)[0][4][0]))
     except OSError:
         return False
-    return ipaddress.ip_address(str(address).partition("%")[0]).is_loopback
+
+
+def _is_elsewhere(host: str) -> bool:
+    """Say whether other machines can be on the way to a host; unknown ones are for `connect`."""
+    try:
+        return not is_loopback(str(socket.getaddrinfo(host, None)[0][4][0]))
+    except OSError:
+        return False
 
 
 @contextmanager

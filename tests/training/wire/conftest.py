@@ -155,10 +155,12 @@ class Wired:
         between=lambda crew, number: None,
         program=None,
         frozen=(),
+        opened=lambda listener: None,
     ):
         token, program = Token.new(), program or self.programs[name]
         self.token = token
         listener = listen(None, 0, token)
+        opened(listener)
         self.scheme = scheme or scheme_of(name, options, frozen=frozen)
         self.errors, self.tallies = {}, []
         threads = []

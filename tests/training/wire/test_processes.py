@@ -249,7 +249,7 @@ def test_a_process_that_does_not_come_up_ends_the_run(tmp_path):
 def test_who_was_started_otherwise_is_refused(folder):
     """Another seed, another token, a port in use: one sentence each."""
     from splitopt.training.wire.crew import Crew, JoinError, join
-    from splitopt.training.wire.transport.channel import connect
+    from splitopt.training.wire.transport.connecting import connect
     from splitopt.training.wire.transport.listener import listen
 
     token = Token.new()
@@ -275,7 +275,7 @@ def test_who_was_started_otherwise_is_refused(folder):
 def test_who_comes_when_the_run_is_over_is_told_so():
     """A device that was started again too late learns why it cannot take part."""
     from splitopt.training.wire.crew import Crew
-    from splitopt.training.wire.transport.channel import connect
+    from splitopt.training.wire.transport.connecting import connect
     from splitopt.training.wire.transport.listener import listen
 
     token = Token.new()
@@ -353,11 +353,20 @@ def test_torchrun_starts_the_same_command(folder):
 
 
 @pytest.mark.slow
-def test_ranks_may_be_started_one_by_one(folder):
+@pytest.mark.parametrize("protected", [False, True], ids=["plain", "TLS"])
+def test_ranks_may_be_started_one_by_one(folder, protected):
     """With arguments, as on several machines; a rank with another seed is told so, exit code 2."""
-    secret = folder / "token"
-    secret.write_text(Token.new().secret)
-    secret.chmod(0o600)
+    place = folder / f"secrets-{protected}"
+    secret = place / "token"
+    if protected:
+        pytest.importorskip("cryptography", reason="needs the extra 'tls'")
+        from splitopt.training.wire.transport.certificates import write_certificates
+
+        write_certificates(place, ["fast", "far"])
+    else:
+        place.mkdir()
+        secret.write_text(Token.new().secret)
+        secret.chmod(0o600)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -368,6 +377,11 @@ def test_ranks_may_be_started_one_by_one(folder):
             *("--rank", str(rank), "--world-size", "3", "--master", f"127.0.0.1:{port}"),
             *("--token-file", str(secret), "--rounds", "1", *more),
         ]
+        if protected:
+            for flag, name in (("cert", f"rank-{rank}.pem"), ("key", f"rank-{rank}.key")):
+                arguments += [f"--tls-{flag}", str(place / name)]
+            arguments += ["--tls-ca", str(place / "ca.pem")]
+            arguments += ["--listen", "0.0.0.0"] if rank == 0 else []
         return subprocess.Popen(
             [sys.executable, "-m", "splitopt", *arguments],
             stdout=subprocess.DEVNULL,

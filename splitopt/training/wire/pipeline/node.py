@@ -15,6 +15,7 @@ from contextlib import suppress
 
 from torch import Tensor
 
+from splitopt.errors import shown
 from splitopt.training.copies import Copy
 from splitopt.training.schemes.base import Client, under
 from splitopt.training.wire.pipeline.channels import RESERVED, granted
@@ -34,11 +35,13 @@ from splitopt.training.wire.pipeline.streams import STREAM
 from splitopt.training.wire.pipeline.timing import ACTIVATIONS, GRADIENTS, PipelineTiming
 from splitopt.training.wire.pipeline.walker import Walker
 from splitopt.training.wire.recorder import Recorder
-from splitopt.training.wire.transport.channel import Channel, connect
+from splitopt.training.wire.transport.channel import Channel
+from splitopt.training.wire.transport.connecting import connect
 from splitopt.training.wire.transport.errors import ChannelClosedError, ChannelError, FrameError
 from splitopt.training.wire.transport.frames import Message, expect_kind
 from splitopt.training.wire.transport.inbox import listen_to
 from splitopt.training.wire.transport.listener import Listener
+from splitopt.training.wire.transport.tls import Tls
 from splitopt.training.wire.transport.tokens import Token
 
 _LOG = logging.getLogger(__name__)
@@ -67,6 +70,8 @@ class Node:
         Which the next node asks for.
     timeout_s
         For how long to wait for that node when connecting.
+    tls
+        One's own certificate; None for connections without TLS.
     """
 
     def __init__(
@@ -79,11 +84,12 @@ class Node:
         index: int,
         token: Token,
         timeout_s: float = 30.0,
+        tls: Tls | None = None,
     ) -> None:
         self.clients, self.held = list(clients), list(held)
         self.control, self.listener = control, listener
         self.timing, self.index, self.token = timing, index, token
-        self.timeout_s = timeout_s
+        self.timeout_s, self.tls = timeout_s, tls
         self.recorder = Recorder()
         self.stations: defaultdict[str, Station] = defaultdict(Station)
         self._neighbours: dict[str, Channel] = {}
@@ -131,8 +137,10 @@ class Node:
     def _connect(self, message: Message) -> None:
         """Connect to the next node, once the one before may do so too."""
         nodes = addresses_of(message.fields)
-        if self.index + 1 < len(self.timing.nodes):
-            channel = connect(*nodes[self.index + 1], self.token, self.timeout_s)
+        after = self.index + 1
+        if after < len(self.timing.nodes):
+            name = self.timing.nodes[after]
+            channel = connect(*nodes[after], self.token, self.timeout_s, tls=self.tls, party=name)
             channel.send("hello", {"node": self.index})
             expect_kind(channel.receive(self.timeout_s), "welcome")
             self._add_neighbour(_RIGHT, channel)
@@ -173,13 +181,14 @@ class Node:
             try:
                 self._admit(channel, expect_kind(channel.receive(self.timeout_s), "hello"))
             except ChannelError as error:
-                _LOG.warning("%s", error)
+                self.listener.refusals.add(channel.peer, str(error))
                 channel.close()
 
     def _admit(self, channel: Channel, hello: Message) -> None:
         if "node" in hello.fields:
             if self.index == 0 or hello.fields["node"] != self.index - 1:
                 raise FrameError("a node that is not the one before")
+            _check_certificate(channel, self.timing.nodes[self.index - 1])
             channel.send("welcome")
             self._add_neighbour(_LEFT, channel)
             return
@@ -188,6 +197,7 @@ class Node:
         ends = {FIRST: 0, LAST: len(self.timing.nodes) - 1}
         if end not in ends or ends[end] != self.index:
             raise FrameError("an owner that is at no end of the chain")
+        _check_certificate(channel, self.timing.owners[owner])
         channel.send("welcome")
         with self._lock:
             old = self._ends.pop((owner, end), None)
@@ -262,6 +272,14 @@ class Node:
         fields = {"owner": owner, "round": number, "message": why[:_LONGEST_TEXT]}
         with suppress(ChannelError):  # nobody is left to be told
             self.control.send("refused", fields)
+
+
+def _check_certificate(channel: Channel, party: str) -> None:
+    """See that a peer's certificate, if there is TLS, is for the party that it says it is."""
+    if channel.name not in (None, party):
+        raise FrameError(
+            f"that it is {shown(party)}, and its certificate is for {shown(channel.name)}"
+        )
 
 
 def _owners_in(message: Message, owners: int) -> list[int]:

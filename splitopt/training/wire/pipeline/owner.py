@@ -38,11 +38,13 @@ from splitopt.training.wire.pipeline.messages import (
 from splitopt.training.wire.pipeline.streams import STREAM, StreamLink, take_stream
 from splitopt.training.wire.pipeline.timing import ACTIVATIONS, GRADIENTS, Leg, PipelineTiming
 from splitopt.training.wire.recorder import Recorder
-from splitopt.training.wire.transport.channel import Channel, connect
+from splitopt.training.wire.transport.channel import Channel
+from splitopt.training.wire.transport.connecting import connect
 from splitopt.training.wire.transport.errors import ChannelClosedError, ChannelError, FrameError
 from splitopt.training.wire.transport.frames import Message, expect_kind
 from splitopt.training.wire.transport.links import link_from, link_of
 from splitopt.training.wire.transport.pacing import pad_until
+from splitopt.training.wire.transport.tls import Tls
 from splitopt.training.wire.transport.tokens import Token
 
 _LAST_WORD_S = 5.0
@@ -69,6 +71,8 @@ class Owner:
         Which nodes ask for.
     timeout_s
         For how long to wait for a node when connecting.
+    tls
+        One's own certificate; None for connections without TLS.
     """
 
     def __init__(
@@ -81,10 +85,11 @@ class Owner:
         index: int,
         token: Token,
         timeout_s: float = 30.0,
+        tls: Tls | None = None,
     ) -> None:
         self.client, self.held, self.criterion = client, held, criterion
         self.control, self.timing, self.index = control, timing, index
-        self.token, self.timeout_s = token, timeout_s
+        self.token, self.timeout_s, self.tls = token, timeout_s, tls
         self.way = timing.ways[index]
         self.recorder = Recorder()
         self._ends: dict[str, Channel] = {}
@@ -154,8 +159,9 @@ class Owner:
         nodes = addresses_of(message.fields)
         for channel in self._ends.values():
             channel.close()
-        for end, (host, port) in ((FIRST, nodes[0]), (LAST, nodes[-1])):
-            channel = connect(host, port, self.token, self.timeout_s)
+        names = self.timing.nodes
+        for end, place, name in ((FIRST, nodes[0], names[0]), (LAST, nodes[-1], names[-1])):
+            channel = connect(*place, self.token, self.timeout_s, tls=self.tls, party=name)
             channel.send("hello", {"owner": self.index, "end": end})
             expect_kind(channel.receive(self.timeout_s), "welcome")
             self._ends[end] = channel

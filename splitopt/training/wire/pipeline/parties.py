@@ -15,6 +15,7 @@ from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.errors import FrameError
 from splitopt.training.wire.transport.frames import expect_kind
 from splitopt.training.wire.transport.listener import listen
+from splitopt.training.wire.transport.tls import Tls
 from splitopt.training.wire.transport.tokens import Token
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def follow(prepared: Prepared, rank: int, channel: Channel, setting: Setting) ->
         lambda scale: pipeline_timing(opened, scale),
         setting.token,
         setting.host,
+        tls=setting.tls,
+        no_tls=setting.no_tls,
     )
 
 
@@ -43,6 +46,9 @@ def take_part(
     timing_at: Callable[[float], PipelineTiming],
     token: Token,
     host: str | None = None,
+    *,
+    tls: Tls | None = None,
+    no_tls: bool = False,
 ) -> None:
     """Be an owner (ranks 1, 2, ... in the order of the clients) or a node (those after them).
 
@@ -60,6 +66,10 @@ def take_part(
         What all parties know.
     host
         Where a node listens; None for the loopback interface.
+    tls
+        One's own certificate; None for connections without TLS.
+    no_tls
+        Whether a node may listen without TLS where other machines can reach it.
 
     Raises
     ------
@@ -79,7 +89,7 @@ def take_part(
         forget_others(own)
     if index < 0:
         client = scheme.clients[rank - 1]
-        Owner(client, held[0], scheme.criterion, control, timing, rank - 1, token).run()
+        Owner(client, held[0], scheme.criterion, control, timing, rank - 1, token, tls=tls).run()
         return
-    with listen(host, 0, token) as listener:
-        Node(scheme.clients, held, control, listener, timing, index, token).run()
+    with listen(host, 0, token, tls=tls, no_tls=no_tls) as listener:
+        Node(scheme.clients, held, control, listener, timing, index, token, tls=tls).run()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import threading
 import time
 from collections import Counter
@@ -13,7 +11,6 @@ from typing import Any
 from torch import Tensor
 
 from splitopt.errors import InputError
-from splitopt.training.wire.transport.clocks import SAME_CLOCK, Offset
 from splitopt.training.wire.transport.errors import (
     ChannelClosedError,
     ChannelTimeoutError,
@@ -33,15 +30,15 @@ from splitopt.training.wire.transport.frames import (
     room_for,
     values_of,
 )
-from splitopt.training.wire.transport.handshake import HANDSHAKE_S, greet
+from splitopt.training.wire.transport.handshake import Agreed
+from splitopt.training.wire.transport.lines import Line
 from splitopt.training.wire.transport.links import KernelLink
-from splitopt.training.wire.transport.pacing import Bucket, Lease, pad_until
-from splitopt.training.wire.transport.tokens import Token
+from splitopt.training.wire.transport.pacing import Bucket, Lease
+from splitopt.training.wire.transport.seals import TAG_BYTES, Seal
 
 STALL_S = 60.0
 """For so long a peer may take nothing of what is sent to it."""
 
-_RETRY_S = 0.1
 _SLICE_S = 3600.0  # a wait without end is made of these: the sockets always have a timeout
 Begun = Callable[[Message], object]
 _NOTHING: Mapping[str, Any] = {}
@@ -57,26 +54,27 @@ class Channel:
     ----------
     peer
         The peer's address as ``HOST:PORT``.
+    name
+        Of the party that the peer's certificate is for; None without TLS.
     offset
         Of the peer's clock, measured when the connection was made.
     sent_bytes, received_bytes
         Bytes of the values of tensors, by the kind of message.
     overhead_bytes
-        Bytes of prefixes and headers, both ways.
+        Bytes of prefixes, headers and tags, both ways.
     """
 
-    def __init__(
-        self, sock: socket.socket, offset: Offset = SAME_CLOCK, limits: Limits = USUAL_LIMITS
-    ) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self.peer = address_of(sock)
-        self.offset = offset
+    def __init__(self, line: Line, agreed: Agreed, limits: Limits = USUAL_LIMITS) -> None:
+        line.split()
+        self.peer, self.name = line.peer, line.name
+        self.offset = agreed.offset
         self.limits = limits
         self.sent_bytes: Counter[str] = Counter()
         self.received_bytes: Counter[str] = Counter()
         self.overhead_bytes = 0
-        self._in, self._out = sock, sock.dup()  # one object for each direction: own timeouts
+        self._line, self._keys = line, agreed.keys
+        self._sent = self._received = 0  # frames: each tag has the number of its own
+        self._seal: Seal | None = None  # of the values that are being received
         self._sending, self._receiving = threading.Lock(), threading.Lock()
         self._frame = self._read_frame()
         self._wanted = next(self._frame)
@@ -130,16 +128,23 @@ class Channel:
             if own is not None and lease is not None:
                 own.wait_until(lease.start_s)
             start_s = time.monotonic()
-            self._write(PREFIX.pack(MAGIC, len(header), size, start_s) + header, stall_s)
+            seal = Seal(self._keys.sending, self._sent)
+            self._sent += 1
+            head = PREFIX.pack(MAGIC, len(header), size, start_s) + header
+            seal.add(head)
+            self._write(head + seal.tag(), stall_s)
             if kernel is not None:
                 kernel.hold(start_s, size)
             for piece in _paced(parts, own, lease, passes_on=kernel is not None):
+                seal.add(piece)
                 self._write(piece, stall_s)
+            if size:
+                self._write(seal.tag(), stall_s)
             if kernel is not None and size:
                 self._drain(kernel, stall_s)
             end_s = time.monotonic()
             self.sent_bytes[kind] += size
-            self.overhead_bytes += PREFIX.size + len(header)
+            self.overhead_bytes += overhead(len(header), size)
         return Transfer(start_s, end_s, size)
 
     def receive(self, timeout_s: float | None = None, begun: Begun | None = None) -> Message:
@@ -172,15 +177,15 @@ class Channel:
                     if message is not None:
                         return message
                     continue
-                self._wanted = self._wanted[self._read(self._wanted, deadline_s) :]
+                count = self._read(self._wanted, deadline_s)
+                if self._seal is not None:
+                    self._seal.add(self._wanted[:count])
+                self._wanted = self._wanted[count:]
 
     def close(self) -> None:
         """End the connection; a thread that waits on it gets `ChannelClosedError`."""
         self._closed = True
-        for sock in (self._in, self._out):
-            with contextlib.suppress(OSError):  # the peer was faster
-                sock.shutdown(socket.SHUT_RDWR)
-            sock.close()
+        self._line.close()
 
     def __enter__(self) -> Channel:
         return self
@@ -193,8 +198,7 @@ class Channel:
         left = memoryview(data)
         while left:
             try:
-                self._out.settimeout(stall_s)
-                left = left[self._out.send(left) :]
+                left = left[self._line.send(left, stall_s) :]
             except TimeoutError:
                 self.close()  # half of a frame is out: nothing can follow it
                 raise ChannelClosedError(
@@ -206,7 +210,7 @@ class Channel:
     def _drain(self, link: KernelLink, stall_s: float) -> None:
         """Wait until a link that somebody else paces has taken all of it."""
         try:
-            link.drain(self._out, stall_s)
+            link.drain(self._line.out, stall_s)
         except TimeoutError:
             self.close()
             raise ChannelClosedError(f"{self.peer} has taken nothing for {stall_s:g} s") from None
@@ -219,12 +223,14 @@ class Channel:
         """Read some bytes into a place."""
         left = _SLICE_S if deadline_s is None else max(0.0, deadline_s - time.monotonic())
         try:
-            self._in.settimeout(max(left, 1e-6))
-            count = self._in.recv_into(room)
+            count = self._line.receive(room, max(left, 1e-6))
         except TimeoutError:
             if deadline_s is None:
                 return 0
             raise ChannelTimeoutError(f"nothing came from {self.peer} in time") from None
+        except (FrameError, RefusedError) as error:  # TLS says so
+            self.close()
+            raise FrameError(f"{self.peer} sent {error}") from None
         except OSError as error:
             raise self._gone(error) from None
         if not count:
@@ -258,6 +264,13 @@ class Channel:
         length, payload, sent_s = decode_prefix(prefix, self.limits)
         raw = bytearray(length)
         yield memoryview(raw)
+        seal = Seal(self._keys.receiving, self._received)
+        self._received += 1
+        seal.add(prefix)
+        seal.add(raw)
+        tag = bytearray(TAG_BYTES)
+        yield memoryview(tag)
+        seal.check(tag)
         header = decode_header(raw, payload, self.limits)
         start_s = self.offset.own(sent_s)
         if self._begun is not None:
@@ -265,67 +278,22 @@ class Channel:
                 Message(header.kind, header.fields, {}, Transfer(start_s, start_s, payload))
             )
         tensors = room_for(header)
-        for tensor in tensors.values():
-            yield values_of(tensor)
+        if payload:
+            self._seal = seal
+            for tensor in tensors.values():
+                yield values_of(tensor)
+            self._seal = None
+            yield memoryview(tag)
+            seal.check(tag)
         transfer = Transfer(start_s, time.monotonic(), payload)
         self.received_bytes[header.kind] += payload
-        self.overhead_bytes += PREFIX.size + length
+        self.overhead_bytes += overhead(length, payload)
         return Message(header.kind, header.fields, tensors, transfer)
 
 
-def connect(
-    host: str, port: int, token: Token, timeout_s: float = 30.0, limits: Limits = USUAL_LIMITS
-) -> Channel:
-    """Connect to a listener, and wait for it if it is not there yet.
-
-    Raises
-    ------
-    ChannelTimeoutError
-        There is no listener within the time.
-    RefusedError
-        It has another token, or is none of splitopt.
-    InputError
-        There is no such host.
-    """
-    check_port(port)
-    deadline_s = time.monotonic() + timeout_s
-    while True:
-        left = max(deadline_s - time.monotonic(), 1e-3)
-        try:
-            sock = socket.create_connection((host, port), timeout=left)
-            break
-        except socket.gaierror as error:
-            raise InputError.at("host", f"{host!r} is not known ({error.strerror})") from None
-        except OSError as error:
-            if time.monotonic() + _RETRY_S >= deadline_s:
-                raise ChannelTimeoutError(
-                    f"nothing listens on {host}:{port} after {timeout_s:g} s ({error})"
-                ) from None
-        pad_until(time.monotonic() + _RETRY_S)
-    try:
-        offset = greet(sock, token, min(HANDSHAKE_S, timeout_s))
-    except RefusedError as error:
-        sock.close()
-        raise RefusedError(
-            f"{host}:{port} refused the connection: {error}; both sides need the same token and "
-            "the same version of splitopt"
-        ) from None
-    return Channel(sock, offset, limits)
-
-
-def check_port(port: int) -> None:
-    """Raise `InputError` if a number is no port."""
-    if not 0 <= port < 2**16:
-        raise InputError.at("port", f"is {port}, it must be between 0 and 65535")
-
-
-def address_of(sock: socket.socket) -> str:
-    """Give the address of a socket's peer as ``HOST:PORT``."""
-    try:
-        host, port = sock.getpeername()[:2]
-    except (OSError, ValueError):  # it is gone, or has no address of this kind
-        return "a peer"
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def overhead(header: int, payload: int) -> int:
+    """Return the bytes of a frame that are no values of tensors."""
+    return PREFIX.size + header + TAG_BYTES * (2 if payload else 1)
 
 
 def _paced(

@@ -22,4 +22,8 @@ class FrameError(ChannelError):
 
 
 class RefusedError(ChannelError):
-    """The peer does not have the same token, or does not speak this protocol."""
+    """The peer has another token or certificate, or does not speak this protocol."""
+
+
+class BusyError(RefusedError):
+    """The peer could not be talked to just now; the next try may well succeed."""

@@ -1,31 +1,44 @@
-"""Where peers connect: whoever cannot prove the token is refused and logged."""
+"""Where peers connect: whoever cannot prove the token is refused, and counted in the log."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import logging
+import ipaddress
 import queue
 import socket
 import threading
 import time
 
 from splitopt.errors import InputError
-from splitopt.training.wire.transport.channel import Channel, address_of, check_port
+from splitopt.training.wire.transport.channel import Channel
+from splitopt.training.wire.transport.connecting import check_port
 from splitopt.training.wire.transport.errors import (
     ChannelClosedError,
     ChannelTimeoutError,
     RefusedError,
 )
 from splitopt.training.wire.transport.frames import USUAL_LIMITS, Limits
-from splitopt.training.wire.transport.handshake import welcome
+from splitopt.training.wire.transport.handshake import (
+    FULL,
+    HANDSHAKE_S,
+    expects_tls,
+    shake_hands,
+    welcome,
+)
+from splitopt.training.wire.transport.lines import Line, TlsLine, shut
+from splitopt.training.wire.transport.refusals import Refusals
+from splitopt.training.wire.transport.slots import MOST, Slots
+from splitopt.training.wire.transport.tls import Tls
 from splitopt.training.wire.transport.tokens import Token
 
 LOOPBACK = "127.0.0.1"
-_BACKLOG = 256
-_HANDSHAKES = 64
+_BACKLOG = 1024
 _POLL_S = 0.2
-
-_LOG = logging.getLogger(__name__)
+SAFER = (
+    "give --tls-cert, --tls-key and --tls-ca ('splitopt certificates' makes a set), or --no-tls "
+    "on a network that you trust"
+)
 
 
 class Listener:
@@ -35,16 +48,23 @@ class Listener:
     ----------
     host, port
         Where it listens.
-    refused
-        How many have been refused so far.
+    refusals
+        Who has been refused so far.
     """
 
-    def __init__(self, sock: socket.socket, token: Token, limits: Limits = USUAL_LIMITS) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        token: Token,
+        limits: Limits = USUAL_LIMITS,
+        tls: Tls | None = None,
+        slots: int = MOST,
+    ) -> None:
         self.host, self.port = sock.getsockname()[:2]
-        self.refused = 0
-        self._sock, self._token, self._limits = sock, token, limits
+        self.refusals = Refusals(f"{self.host}:{self.port}")
+        self._sock, self._token, self._limits, self._tls = sock, token, limits, tls
         self._welcome: queue.SimpleQueue[Channel] = queue.SimpleQueue()
-        self._room = threading.BoundedSemaphore(_HANDSHAKES)
+        self._slots: Slots[socket.socket] = Slots(slots)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="listener", daemon=True)
         self._thread.start()
@@ -78,8 +98,10 @@ class Listener:
         self._closed.set()
         self._thread.join()
         self._sock.close()
-        while not self._welcome.empty():
-            self._welcome.get().close()
+        self.refusals.close()
+        for guest in self._slots.clear():
+            shut(guest)
+        self._send_home()
 
     def __enter__(self) -> Listener:
         return self
@@ -91,40 +113,69 @@ class Listener:
         self._sock.settimeout(_POLL_S)
         while not self._closed.is_set():
             try:
-                sock, _ = self._sock.accept()
+                sock, address = self._sock.accept()
             except TimeoutError:
                 continue
             except OSError as error:  # such as too many open files: others may still come
-                _LOG.warning("%s:%s: cannot accept: %s", self.host, self.port, error)
+                self.refusals.add("somebody", f"cannot accept ({error.strerror or error})")
                 self._closed.wait(_POLL_S)
                 continue
-            if not self._room.acquire(blocking=False):
-                self._refuse(sock, "too many connect at once")
-                continue
-            threading.Thread(target=self._greet, args=(sock,), daemon=True).start()
+            number, gone = self._slots.enter(str(address[0]), sock)
+            if gone is not None:
+                _send_away(gone)
+            threading.Thread(target=self._greet, args=(sock, number), daemon=True).start()
 
-    def _greet(self, sock: socket.socket) -> None:
+    def _greet(self, sock: socket.socket, number: int) -> None:
+        is_stranger = True
+
+        def proved() -> None:
+            nonlocal is_stranger
+            is_stranger = False
+            self._slots.leave(number)
+
+        deadline_s, tls = time.monotonic() + HANDSHAKE_S, self._tls
+        line = Line(sock) if tls is None else TlsLine(sock, tls.listening, server_side=True)
         try:
-            offset = welcome(sock, self._token)
-            channel = Channel(sock, offset, self._limits)
+            shake_hands(line, deadline_s, expects_tls(line))
+            agreed = welcome(line, self._token, deadline_s, proved)
+            channel = Channel(line, agreed, self._limits)
         except (RefusedError, OSError) as error:
-            self._refuse(sock, str(error))
+            line.close()
+            if self._closed.is_set():
+                return
+            if is_stranger and not self._slots.leave(number):
+                self.refusals.add(line.peer, "it had not said who it is when too many others came")
+            else:
+                self.refusals.add(line.peer, str(error))
             return
-        finally:
-            self._room.release()
+        self._welcome.put(channel)
         if self._closed.is_set():
-            channel.close()
-        else:
-            self._welcome.put(channel)
+            self._send_home()
 
-    def _refuse(self, sock: socket.socket, why: str) -> None:
-        """Log and hang up, without a word to the peer."""
-        self.refused += 1
-        _LOG.warning("refused a connection from %s: %s", address_of(sock), why)
-        sock.close()
+    def _send_home(self) -> None:
+        """End the connections that nobody has taken."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._welcome.get_nowait().close()
 
 
-def listen(host: str | None, port: int, token: Token, limits: Limits = USUAL_LIMITS) -> Listener:
+def _send_away(sock: socket.socket) -> None:
+    """Make somebody go who has not said who it is; its thread does the rest."""
+    with contextlib.suppress(OSError, ValueError):  # it has gone already, or takes no more
+        sock.send(FULL, getattr(socket, "MSG_DONTWAIT", 0))
+    shut(sock)
+
+
+def listen(
+    host: str | None,
+    port: int,
+    token: Token,
+    limits: Limits = USUAL_LIMITS,
+    *,
+    tls: Tls | None = None,
+    no_tls: bool = False,
+    slots: int = MOST,
+) -> Listener:
     """Listen on a port.
 
     Parameters
@@ -135,11 +186,20 @@ def listen(host: str | None, port: int, token: Token, limits: Limits = USUAL_LIM
         0 for any that is free.
     token
         What peers must know.
+    limits
+        Of what they may send.
+    tls
+        This party's certificate; None to listen without TLS.
+    no_tls
+        Listen without TLS even where other machines can connect.
+    slots
+        So many may be about to prove who they are at a time.
 
     Raises
     ------
     InputError
-        The port is in use or not allowed, or the address is not one of this machine.
+        The port is in use or not allowed, the address is not one of this machine, or others can
+        reach it and there is neither a certificate nor ``no_tls``.
     """
     place = LOOPBACK if host is None else host
     check_port(port)
@@ -148,6 +208,8 @@ def listen(host: str | None, port: int, token: Token, limits: Limits = USUAL_LIM
         family, kind, protocol, _, address = socket.getaddrinfo(
             place, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
+        if tls is None and not no_tls and not is_loopback(str(address[0])):
+            raise InputError.at("listen", f"{place} can be reached from other machines; {SAFER}")
         sock = socket.socket(family, kind, protocol)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
@@ -156,7 +218,12 @@ def listen(host: str | None, port: int, token: Token, limits: Limits = USUAL_LIM
         if sock is not None:
             sock.close()
         raise InputError(_why_not(place, port, error)) from None
-    return Listener(sock, token, limits)
+    return Listener(sock, token, limits, tls, slots)
+
+
+def is_loopback(address: str) -> bool:
+    """Say whether nobody on another machine can reach an address, a number and no name."""
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
 def is_of_this_machine(host: str) -> bool:

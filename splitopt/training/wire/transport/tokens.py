@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import logging
+import math
 import os
 import secrets
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from splitopt.errors import InputError
 from splitopt.files import read_text
+from splitopt.training.wire.transport.tls import warn_if_others_can_read
 
 TOKEN_VARIABLE = "SPLITOPT_TOKEN"
 """Environment variable with the token itself."""
@@ -22,18 +25,23 @@ FILE_VARIABLE = "SPLITOPT_TOKEN_FILE"
 
 PROOF_BYTES = 32
 _SHORTEST = 16
-
-_LOG = logging.getLogger(__name__)
+_LEAST_BITS = 32.0
+"""Of 100,000 random tokens of 16 hexadecimal digits none has fewer by `guessing_bits`."""
+_HOW = 'draw one with: python -c "import secrets; print(secrets.token_hex(32))"'
 
 
 @dataclass(frozen=True)
 class Token:
-    """A shared secret of 16 characters or more; it is never printed and never sent.
+    """A shared secret that cannot be guessed; it is never printed and never sent.
+
+    Whoever pretends to be a listener gets a proof of it, against which guesses can be tried for as
+    long as one likes. What looks easy to guess is refused; a passphrase may still be easy, and
+    only a token that was drawn at random is safe.
 
     Raises
     ------
     InputError
-        The secret is shorter.
+        The secret is shorter than 16 characters, or looks easy to guess.
     """
 
     secret: str = field(repr=False)
@@ -42,8 +50,12 @@ class Token:
         if len(self.secret) < _SHORTEST:
             raise InputError.at(
                 "token",
-                f"has {len(self.secret)} characters, it must have {_SHORTEST} or more, such as "
-                "'openssl rand -hex 32' prints",
+                f"has {len(self.secret)} characters, it must have {_SHORTEST} or more; {_HOW}",
+            )
+        if guessing_bits(self.secret) < _LEAST_BITS:
+            raise InputError.at(
+                "token",
+                f"is easy to guess: it repeats itself or has few different characters; {_HOW}",
             )
 
     @classmethod
@@ -58,6 +70,23 @@ class Token:
     def proves(self, words: bytes, proof: bytes) -> bool:
         """Say whether a proof is that of the message, in a time that tells nothing about it."""
         return hmac.compare_digest(self.proof(words), proof)
+
+
+def guessing_bits(text: str) -> float:
+    """Return about how many bits whoever looks for patterns would have to guess.
+
+    What repeats itself counts once; then the entropy of the characters, and of the steps from
+    each to the next, by how often each occurs, whichever is less. It knows no words.
+    """
+    once = text[: (text + text).find(text, 1)]
+    steps = [ord(after) - ord(before) for before, after in pairwise(once)]
+    return min(_entropy(once), _entropy(steps))
+
+
+def _entropy(values: Sequence[object]) -> float:
+    """Return the bits of a sequence, if each value is drawn as often as it occurs in it."""
+    length = len(values)
+    return sum(count * math.log2(length / count) for count in Counter(values).values())
 
 
 def read_token(
@@ -81,7 +110,7 @@ def read_token(
     Raises
     ------
     InputError
-        The file cannot be read, or the token is too short.
+        The file cannot be read, or the token is too short or easy to guess.
     """
     known = os.environ if environment is None else environment
     if path is None:
@@ -91,6 +120,5 @@ def read_token(
     if path is None:
         return None
     secret = read_text(path).strip()
-    if os.name == "posix" and Path(path).stat().st_mode & 0o077:
-        _LOG.warning("%s: others on this machine can read the token; chmod 600 it", path)
+    warn_if_others_can_read(path, "the token")
     return Token(secret)

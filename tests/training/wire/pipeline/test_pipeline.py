@@ -9,6 +9,7 @@ import itertools
 import re
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from torch import nn  # noqa: E402
 
+from splitopt.errors import InputError  # noqa: E402
 from splitopt.latency.pipeline import Hops, OwnerParts, Stages  # noqa: E402
 from splitopt.simulation.system import Aggregation, PipelineSystem, Ports  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
@@ -23,14 +25,17 @@ from splitopt.training.schemes import Multihop, Round, TrainingError  # noqa: E4
 from splitopt.training.wire.crew import Crew, join  # noqa: E402
 from splitopt.training.wire.deadlines import Deadline  # noqa: E402
 from splitopt.training.wire.pipeline.coordinator import Pipeline  # noqa: E402
+from splitopt.training.wire.pipeline.node import _check_certificate  # noqa: E402
 from splitopt.training.wire.pipeline.parties import take_part  # noqa: E402
 from splitopt.training.wire.pipeline.timing import timing_of  # noqa: E402
 from splitopt.training.wire.pipeline.walker import Walker  # noqa: E402
+from splitopt.training.wire.transport.errors import FrameError  # noqa: E402
 from splitopt.training.wire.transport.listener import listen  # noqa: E402
 from splitopt.training.wire.transport.tokens import Token  # noqa: E402
 
 pytestmark = pytest.mark.train
 
+TOKEN = Token.new()
 SIZES, BATCH, CUTS = (10, 16, 7), 5, (2, 4, 6)
 UP = DOWN = np.array([4 * 64, 4 * 16, 4 * 16]) * 4.0 * BATCH  # bytes of a batch at the cuts
 MS = 1e-3
@@ -96,14 +101,16 @@ def test_the_parts_are_exchanged_at_the_end_of_a_round(make):
 class Threads:
     """All parties but rank 0, each with a scheme of its own; errors are kept."""
 
-    def __init__(self, scheme_for, planned, port, token, timed=timing):
+    def __init__(self, scheme_for, planned, port, token, timed=timing, tls=None):
         self.errors = {}
         count = len(planned.owner_names) + len(planned.node_names)
 
         def follow(rank, scheme_for=scheme_for):
             try:
-                with join("127.0.0.1", port, token, rank, {}, 20.0) as channel:
-                    take_part(scheme_for(rank), rank, channel, lambda s: timed(planned, s), token)
+                own = tls and tls[rank]
+                with join("127.0.0.1", port, token, rank, {}, 20.0, own) as channel:
+                    timing_at = lambda s: timed(planned, s)  # noqa: E731
+                    take_part(scheme_for(rank), rank, channel, timing_at, token, tls=own)
             except Exception as error:
                 self.errors[rank] = error
 
@@ -152,9 +159,12 @@ def run(
     criteria=None,
     again=(),
     timed=timing,
+    tls=None,
     **model,
 ):
     """Train over connections; give the scheme, the leader and the tallies.
+
+    ``tls`` are the certificates of all ranks.
 
     ``timed`` says what the pipeline takes at a scale.
 
@@ -162,7 +172,7 @@ def run(
     are started anew, and without such a loss, after the first round.
     """
     token, criteria = Token.new(), criteria or {}
-    listener = listen(None, 0, token)
+    listener = listen(None, 0, token, tls=tls and tls[0])
     names = (*planned.owner_names, *planned.node_names)
 
     def scheme_for(rank):
@@ -170,7 +180,7 @@ def run(
         other_weights = model | {"seed": 9}
         return scheme_of(make, options, cuts, criteria.get(rank) or usual, **other_weights)
 
-    threads = Threads(scheme_for, planned, listener.port, token, timed)
+    threads = Threads(scheme_for, planned, listener.port, token, timed, tls)
     scheme = scheme_of(make, options, cuts, **model)
     try:
         with Crew(listener, names, {}) as crew:
@@ -223,6 +233,35 @@ def test_as_in_one_process_bit_by_bit(make, options, model, averaged):
     for tally, wanted in zip(tallies, expected, strict=True):
         assert (tally.loss_sum, tally.samples) == (wanted.loss_sum, wanted.samples)
         assert tally.traffic == wanted.traffic
+
+
+def test_within_tls_too(make, tmp_path):
+    """Every party has a certificate of its own, nodes and owners look at each other's."""
+    pytest.importorskip("cryptography", reason="needs the extra 'tls'")
+    from splitopt.training.wire.transport.certificates import write_certificates
+    from splitopt.training.wire.transport.tls import Tls
+
+    planned, options = system(), Options(momentum=0.9, optimizer_state="keep")
+    parties = (*planned.owner_names, *planned.node_names)
+    write_certificates(tmp_path, parties)
+    files = [[tmp_path / f"rank-{rank}.{kind}" for kind in ("pem", "key")] for rank in range(6)]
+    tls = [Tls.load(*pair, tmp_path / "ca.pem") for pair in files]
+    scheme, _, _ = run(make, options, planned, tls=tls)
+    alone = scheme_of(make, options)
+    for number in range(2):
+        alone.round(number)
+    assert_same_state(scheme, alone)
+    words = "rank 4 is 'one', and its certificate is for 'two'; give each rank its own"
+    listener = listen(None, 0, TOKEN, tls=tls[0])
+    with Crew(listener, parties, {}), pytest.raises(InputError, match=words):
+        join("127.0.0.1", listener.port, TOKEN, 4, {}, 20.0, tls[5])
+
+
+def test_a_node_looks_at_the_certificate_of_who_connects():
+    _check_certificate(SimpleNamespace(name="d0"), "d0")
+    _check_certificate(SimpleNamespace(name=None), "d0")  # without TLS
+    with pytest.raises(FrameError, match="that it is 'd0', and its certificate is for 'd1'"):
+        _check_certificate(SimpleNamespace(name="d1"), "d0")
 
 
 @pytest.mark.parametrize(

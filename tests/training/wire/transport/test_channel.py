@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import math
+import random
 import socket
 import threading
 
@@ -13,7 +15,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from splitopt.errors import InputError, SplitoptError  # noqa: E402
-from splitopt.training.wire.transport.channel import Channel, connect  # noqa: E402
+from splitopt.training.wire.transport.channel import Channel  # noqa: E402
+from splitopt.training.wire.transport.clocks import Offset  # noqa: E402
+from splitopt.training.wire.transport.connecting import connect  # noqa: E402
 from splitopt.training.wire.transport.errors import (  # noqa: E402
     ChannelClosedError,
     ChannelTimeoutError,
@@ -21,14 +25,23 @@ from splitopt.training.wire.transport.errors import (  # noqa: E402
     RefusedError,
 )
 from splitopt.training.wire.transport.frames import DTYPES, MAGIC, PREFIX, Limits  # noqa: E402
-from splitopt.training.wire.transport.handshake import GREETING, NONCE_BYTES  # noqa: E402
+from splitopt.training.wire.transport.handshake import (  # noqa: E402
+    GREETING,
+    NONCE_BYTES,
+    OTHER_TOKEN,
+    PROVED,
+    Agreed,
+)
+from splitopt.training.wire.transport.lines import Line  # noqa: E402
 from splitopt.training.wire.transport.listener import LOOPBACK, is_of_this_machine, listen  # noqa: E402
 from splitopt.training.wire.transport.pacing import Bucket  # noqa: E402
+from splitopt.training.wire.transport.seals import Keys  # noqa: E402
 from splitopt.training.wire.transport.tokens import Token, read_token  # noqa: E402
 
 pytestmark = pytest.mark.train
 
 TOKEN = Token("a token for tests only")
+KEYS = Keys(b"s" * 32, b"r" * 32)
 SOON = 20.0  # s; a bound against hanging, nothing is measured
 
 
@@ -51,14 +64,19 @@ def raw():
     near = socket.create_connection(server.getsockname())
     far, _ = server.accept()
     server.close()
-    with near, Channel(far, limits=limits) as channel:
+    with near, Channel(Line(far), Agreed(Offset(), KEYS), limits) as channel:
         yield near, channel
 
 
-def frame(document, payload=b"", clock=0.0, announced=None):
+def frame(document, payload=b"", clock=0.0, announced=None, number=0):
     header = document if isinstance(document, bytes) else json.dumps(document).encode()
     length = len(payload) if announced is None else announced
-    return PREFIX.pack(MAGIC, len(header), length, clock) + header + payload
+    head = PREFIX.pack(MAGIC, len(header), length, clock) + header
+    tags = [
+        hashlib.blake2b(number.to_bytes(8, "little") + data, key=KEYS.receiving, digest_size=16)
+        for data in (head, head + payload)
+    ]
+    return head + tags[0].digest() + (payload + tags[1].digest() if length else b"")
 
 
 def values(dtype, shape):
@@ -300,14 +318,14 @@ class TestToken:
                 connect(LOOPBACK, listener.port, Token("another token of tests"), SOON)
             with pytest.raises(ChannelTimeoutError, match="nobody connected"):
                 listener.accept(0.1)
-            assert listener.refused == 1
+            assert listener.refusals.count == 1
         lines = [r.getMessage() for r in caplog.records]
         assert any(x.startswith("refused a connection from 127.0.0.1:") for x in lines)
         assert "another token" in caplog.text
         assert TOKEN.secret not in caplog.text
 
     def test_what_a_stranger_hears(self):
-        """After a wrong proof nothing but the end of the connection."""
+        """The listener's nonce for a greeting, and after a wrong proof one word that says so."""
         with listen(None, 0, TOKEN) as listener:
             with socket.create_connection((LOOPBACK, listener.port)) as stranger:
                 stranger.settimeout(SOON)
@@ -316,6 +334,7 @@ class TestToken:
                 while len(heard) < len(GREETING) + NONCE_BYTES:
                     heard += stranger.recv(1000)
                 stranger.sendall(bytes(32))
+                assert stranger.recv(1000) == OTHER_TOKEN
                 assert stranger.recv(1000) == b""
             with socket.create_connection((LOOPBACK, listener.port)) as stranger:
                 stranger.settimeout(SOON)
@@ -330,8 +349,9 @@ class TestToken:
             sock, _ = server.accept()
             with sock:
                 sock.settimeout(SOON)
-                while data := sock.recv(1000):
-                    sock.sendall(data)
+                for before in (b"", PROVED):
+                    sock.sendall(before + sock.recv(1000))
+                sock.recv(1000)
 
         thread = threading.Thread(target=mirror)
         thread.start()
@@ -388,6 +408,34 @@ class TestToken:
         assert token.secret not in repr(token)
         assert Token.new() != token
 
+    @pytest.mark.parametrize(
+        "secret",
+        [
+            "a" * 16,
+            "a" * 1000,
+            "aaaaaaaaaaaaaaab",
+            "abababababababab",
+            "0123456789abcdef",
+            "1234567812345678",
+            "passwordpassword",
+            "zyxwvutsrqponmlkji",
+            "11111111222222223333333344444444",
+        ],
+    )
+    def test_what_is_easy_to_guess_is_refused(self, secret):
+        with pytest.raises(
+            InputError, match=r"^token: is easy to guess: .*secrets.token_hex"
+        ) as why:
+            Token(secret)
+        assert secret not in str(why.value)
+
+    def test_what_is_drawn_at_random_is_taken(self):
+        rng = random.Random(1)
+        for _ in range(2000):
+            Token(rng.randbytes(8).hex())  # the shortest ones
+            Token(rng.randbytes(32).hex())
+            Token("".join(rng.choices("ABCDEFGHJKLMNPQRSTUVWXYZ23456789", k=20)))
+
 
 class TestListening:
     def test_on_loopback_unless_told(self):
@@ -410,7 +458,7 @@ class TestListening:
     )
     def test_an_address_that_is_none(self, host, port, why):
         with pytest.raises(InputError, match=why):
-            listen(host, port, TOKEN)
+            listen(host, port, TOKEN, no_tls=True)
 
     def test_which_addresses_are_of_this_machine(self):
         assert is_of_this_machine("127.0.0.1")

@@ -17,7 +17,7 @@ from splitopt.scenario import Scenario  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402
 from splitopt.training.wire.link_rates import of_devices, of_pipeline  # noqa: E402
 from splitopt.training.wire.transport import links, namespaces  # noqa: E402
-from splitopt.training.wire.transport.channel import connect  # noqa: E402
+from splitopt.training.wire.transport.connecting import connect  # noqa: E402
 from splitopt.training.wire.transport.errors import ChannelTimeoutError  # noqa: E402
 from splitopt.training.wire.transport.links import KernelLink, link_of, paced_by_kernel  # noqa: E402
 from splitopt.training.wire.transport.listener import listen  # noqa: E402
@@ -51,7 +51,7 @@ def test_a_network_of_their_own_with_the_plans_rates(permitted):
         assert float(kilobits) == pytest.approx(8e3 * 1514 / 1448, rel=1e-3)  # with headers
         assert "htb" not in shown("tc", "-n", f"{places.name}2", "class", "show", "dev", "eth0")
         with inside(places.path(0)):
-            listener = listen(places.address(0), 0, token)
+            listener = listen(places.address(0), 0, token, no_tls=True)
         with listener:
             with pytest.raises(ChannelTimeoutError):  # from outside there is no way in
                 connect(places.address(0), listener.port, token, 0.3)
