@@ -65,7 +65,7 @@ def validated(schema: type[Read], data: Any, source: str) -> Read:
         The data is not of this form; all mistakes are named, at most `MOST_MISTAKES`.
     """
     try:
-        return _checker(schema).validate_python(data)  # type: ignore[no-any-return]
+        return _checker(schema).validate_python(data)  # type: ignore[arg-type, no-any-return]
     except ValidationError as error:
         raise InputError.at(source, mistakes(error, data)) from None
     except RecursionError:

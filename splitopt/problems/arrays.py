@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.problems.base import BoolArray, FloatArray
 
 
@@ -58,8 +59,8 @@ def number(value: Any, source: str, unit: str, positive: bool = False) -> float:
         value = value.item()
     limit = "finite and above 0" if positive else "finite and >= 0"
     if not _is_number(value):
-        raise InputError.at(source, f"is {value!r}, it must be a number ({unit}, {limit})")
-    found = float(value)
+        raise InputError.at(source, f"is {shown(value)}, it must be a number ({unit}, {limit})")
+    found = as_float(value)
     if not np.isfinite(found) or found < 0 or (positive and found == 0):
         raise InputError.at(source, f"is {found:g}, it must be {limit} ({unit})")
     return found
@@ -69,8 +70,9 @@ def whole_number(value: Any, source: str, least: int) -> int:
     """Read a whole number of at least `least`, written as an integer or as a float like 2.0."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
-    if not _is_number(value) or not np.isfinite(value) or value != int(value) or value < least:
-        raise InputError.at(source, f"is {value!r}, it must be a whole number >= {least}")
+    finite = _is_number(value) and np.isfinite(as_float(value))
+    if not finite or value != int(value) or value < least:
+        raise InputError.at(source, f"is {shown(value)}, it must be a whole number >= {least}")
     return int(value)
 
 
@@ -105,7 +107,9 @@ def _plain_array(value: Any, source: str, shape: tuple[int, ...]) -> np.ndarray[
             source, f"must be a table of {_words(shape)}; {_ragged(value)}"
         ) from None
     if array.dtype.kind == "O":
-        raise InputError.at(_place(value, source), "holds something that is not a number")
+        raise InputError.at(
+            _place(value, source), "holds something that is not a number, or one beyond 2^64"
+        )
     fits = array.ndim == len(shape) and all(
         size >= 1 if want < 0 else size == want
         for size, want in zip(array.shape, shape, strict=True)
@@ -150,6 +154,14 @@ def _first_odd(value: Any) -> bool:
         _first_odd(item) if isinstance(item, list | tuple) else not _is_number(item)
         for item in value
     )
+
+
+def as_float(value: Any) -> float:
+    """Return a number as a float, infinity for a whole number beyond all floats."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _is_number(value: Any) -> bool:
