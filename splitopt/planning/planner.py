@@ -17,7 +17,8 @@ from splitopt.planning import (
 )
 from splitopt.planning.fields import unused_note
 from splitopt.planning.guesses import guess_notes
-from splitopt.planning.uncertainty import machine_notes, round_interval
+from splitopt.planning.promises import check_result, checked_prediction, promise
+from splitopt.planning.uncertainty import machine_notes
 from splitopt.plans import Plan
 from splitopt.problems.base import Problem
 from splitopt.problems.registry import problem_class
@@ -130,18 +131,9 @@ def _envelope(
         del summary[left_out]
     summary["versions"] = {"splitopt": metadata.version("splitopt"), **summary["versions"]}
     decision = result.decision if result.is_feasible else None
-    prediction = (
-        None if decision is None else explainer.predict(question, decision, scenario, profile)
-    )
-    if prediction is not None and decision is not None:
-        kept = decision
-
-        def predict(other: Scenario, table: ModelProfile) -> Any:
-            kind = problem_class(result.problem)
-            asked = kind.from_scenario(other, table, result.objective_name)
-            return explainer.predict(asked, kept, other, table)
-
-        prediction["round_interval"] = round_interval(result.problem, scenario, profile, predict)
+    prediction = None
+    if decision is not None and question is not None:
+        prediction = promise(question, decision, scenario, profile, explainer)
     if prediction is not None and "confidence" in result.details:
         prediction["confidence"] = summary["details"]["confidence"]
     if prediction is not None and hasattr(explainer, "remarks"):
@@ -172,12 +164,14 @@ class OpenedPlan(NamedTuple):
     """The live objects that a plan was made of.
 
     Without a decision there may be no problem either: nothing could be built that might have one.
+    ``plan`` is the plan with its prediction computed anew.
     """
 
     scenario: Scenario
     profile: ModelProfile
     problem: Problem[Any] | None
     decision: Decision | None
+    plan: Plan
 
 
 def open_plan(saved: Plan, source: str = "plan") -> OpenedPlan:
@@ -186,7 +180,8 @@ def open_plan(saved: Plan, source: str = "plan") -> OpenedPlan:
     Raises
     ------
     InputError
-        A part cannot be read, or the decision does not do what the plan promises.
+        A part cannot be read, or the decision does not do what the plan promises; the field is
+        named, with what it says and what the decision gives.
     """
     scenario = Scenario.from_dict(saved.scenario, f"{source}: scenario", from_file=True)
     profile = ModelProfile.from_dict(saved.profile, f"{source}: profile")
@@ -195,17 +190,16 @@ def open_plan(saved: Plan, source: str = "plan") -> OpenedPlan:
         problem = kind.from_scenario(scenario, profile, saved.objective)
     except InfeasibleError:
         if saved.decision is None:
-            return OpenedPlan(scenario, profile, None, None)
+            return OpenedPlan(scenario, profile, None, None, saved)
         raise
     if saved.decision is None:
-        return OpenedPlan(scenario, profile, problem, None)
+        return OpenedPlan(scenario, profile, problem, None, saved)
     decision = problem.decode(saved.decision, f"{source}: decision")
     if broken := problem.violations(decision):
         names = ", ".join(f"{name} by {by:.3g}" for name, by in broken.items())
         raise InputError(f"{source}: the decision is not feasible: {names}")
-    promised, found = saved.result.get("objective"), problem.evaluate(decision)
-    if not isinstance(promised, int | float) or abs(promised - found) > 1e-9 * abs(found):
-        raise InputError(
-            f"{source}: result.objective is {promised!r}, but the decision gives {found!r}"
-        )
-    return OpenedPlan(scenario, profile, problem, decision)
+    check_result(saved, problem.evaluate(decision), source)
+    prediction = checked_prediction(
+        saved, problem, decision, scenario, profile, EXPLAINERS[saved.problem], source
+    )
+    return OpenedPlan(scenario, profile, problem, decision, replace(saved, prediction=prediction))

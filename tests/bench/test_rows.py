@@ -101,7 +101,7 @@ def test_settling_twice_changes_nothing(row: Row) -> None:
         ({"total_s": -1.0}, "total_s: is -1.0; it must be 0 or more"),
         ({"instance": None, "solver": True}, "instance: is None.*; solver: is True"),
         ({"trace": [[0.0, 1.0]]}, "trace"),
-        ({"value": 10**400}, "value: is a whole number of about 401 digits"),
+        ({"value": 10**400}, "value: is 1000.*; it must be a number"),
         ({"solver": "a\x1b[2J"}, "solver: is .* take out the control character"),
     ],
 )
