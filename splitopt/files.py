@@ -1,11 +1,11 @@
-"""Reading and writing files safely: strict JSON and YAML in, atomic writes out."""
+"""Reading and writing files safely: strict JSON in, atomic writes out."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -52,43 +52,6 @@ def parse_json(text: str, source: str) -> Any:
         raise
     except ValueError as error:  # such as an integer of more digits than Python converts
         raise InputError(f"{source}: holds a number that cannot be read ({error})") from None
-
-
-def parse_yaml(text: str, source: str) -> Any:
-    """Parse YAML with the safe loader; repeated keys are refused."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """The safe loader, strict about repeated keys."""
-
-        def construct_mapping(
-            self, node: yaml.MappingNode, deep: bool = False
-        ) -> dict[Hashable, Any]:
-            seen = set()
-            for key_node, _ in node.value:
-                key = getattr(key_node, "value", None)
-                if isinstance(key, str) and key != "<<" and key in seen:
-                    line = key_node.start_mark.line + 1
-                    raise InputError(f"{source}: the key {key!r} stands twice (line {line})")
-                if isinstance(key, str):
-                    seen.add(key)
-            return super().construct_mapping(node, deep)
-
-    try:
-        return yaml.load(text, Loader=Loader)
-    except yaml.MarkedYAMLError as error:
-        where = error.problem_mark
-        place = f"line {where.line + 1}, column {where.column + 1}: " if where else ""
-        raise InputError(f"{source}: is not YAML ({place}{error.problem})") from None
-    except yaml.YAMLError as error:
-        first = str(error).splitlines()[0]
-        raise InputError(f"{source}: is not YAML ({first})") from None
-    except RecursionError:
-        raise InputError(f"{source}: is nested too deeply") from None
-    except InputError:
-        raise
-    except (ValueError, TypeError) as error:  # such as a date that does not exist
-        raise InputError(f"{source}: holds a value that cannot be read ({error})") from None
 
 
 def expect_format(document: Any, source: str, name: str, version: int) -> Mapping[str, Any]:

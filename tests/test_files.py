@@ -27,23 +27,6 @@ def test_json_is_strict(text, words):
         files.parse_json(text, "file.json")
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("a: [1, 2", "is not YAML"),
-        ("a: 1\na: 2", "stands twice"),
-        ("!!python/object/apply:os.system ['true']", "is not YAML"),
-        ("a: \t- b", "is not YAML"),
-        ("a: 2024-13-77", "cannot be read"),
-        ("a: *unknown", "is not YAML"),
-    ],
-)
-def test_yaml_is_strict_and_runs_nothing(text, words):
-    """Broken YAML, repeated keys and tags that would build objects are refused."""
-    with pytest.raises(InputError, match=words):
-        files.parse_yaml(text, "file.yaml")
-
-
 def test_missing_and_unreadable_files(tmp_path):
     """A path that cannot be read says why."""
     with pytest.raises(InputError, match="no such file"):

@@ -188,7 +188,7 @@ def open_plan(saved: Plan, source: str = "plan") -> OpenedPlan:
     InputError
         A part cannot be read, or the decision does not do what the plan promises.
     """
-    scenario = Scenario.from_dict(saved.scenario, f"{source}: scenario", from_file=True)
+    scenario = Scenario.from_dict(saved.scenario, f"{source}: scenario")
     profile = ModelProfile.from_dict(saved.profile, f"{source}: profile")
     kind = problem_class(saved.problem, source)
     try:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from splitopt.errors import CapabilityError, InfeasibleError, InputError, SolveError
-from splitopt.files import parse_yaml, read_text
+from splitopt.files import read_text
 from splitopt.planning.comparison.advice import advise, unequal_rounds
 from splitopt.planning.comparison.clusters import clustered
 from splitopt.planning.comparison.pipelines import pipeline
@@ -41,6 +41,7 @@ from splitopt.problems.limits import unchecked
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.uncounted import work_notes
 from splitopt.scenario import Scenario, Server
+from splitopt.yaml_text import parse_yaml
 
 _SAME = 1e-9
 """Relative difference up to which two numbers are the same."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from splitopt.errors import InputError
-from splitopt.files import parse_yaml
 from splitopt.planning.comparison.comparing import compare_schemes
 from splitopt.planning.comparison.rows import Comparison, tied
 from splitopt.scenario import Scenario
+from splitopt.yaml_text import parse_yaml
 
 EVERY = "*"
 """In a path: every entry of a list."""
@@ -122,7 +122,7 @@ def with_field(scenario: Scenario, field: str, value: Any) -> Scenario:
         if not isinstance(place, dict):
             raise InputError(f"--sweep {field}: there is nothing inside {path[-1]!r}")
         place[last] = value
-    changed = Scenario.from_dict(document, f"--sweep {field}={value}", from_file=True)
+    changed = Scenario.from_dict(document, f"--sweep {field}={value}")
     changed._folder = scenario._folder
     return changed
 
