@@ -62,8 +62,10 @@ def told(mistakes: Sequence[Mistake], data: Any, source: str, line: Line = no_li
         at_line = f"line {number}" if number is not None else ""
         return _joined(", ".join(filter(None, (source, at_line))), place_of(path, data), text)
     message = _joined(source, f"{len(mistakes)} mistakes:")
-    for done, (path, text) in enumerate(mistakes):
-        number = line(path)
+    lines = {path: line(path) for path, _ in mistakes}
+    ordered = sorted(mistakes, key=lambda mistake: lines[mistake.path] or 0)
+    for done, (path, text) in enumerate(ordered):
+        number = lines[path]
         at_line = f"line {number}" if number is not None else ""
         one = _joined(at_line, place_of(path, data), text)
         if done == MOST_MISTAKES or (done and len(message) + len(one) > _ROOM):
@@ -140,11 +142,12 @@ def sentence(mistake: Mapping[str, Any]) -> str:
     if kind == "too_short":
         return "is empty; it needs at least one entry"
     if kind in ("model_type", "model_attributes_type", "dict_type"):
-        message = "it must be an object, with names and values"
+        message = "it must be an object"
     elif kind in ("tuple_type", "list_type"):
         message = "it must be a list"
     elif kind == "string_type":
-        message = "it must be a text; write it in quotes"
+        written = isinstance(mistake.get("input"), int | float)
+        message = "it must be a text" + "; write it in quotes" * written
     elif kind in ("bool_type", "bool_parsing"):
         message = "it must be true or false"
     elif kind == "literal_error":

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -16,14 +17,27 @@ from pydantic import (
     model_validator,
 )
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.mistakes import Mistake, mistakes_of, told
+from splitopt.names import clean_name, clean_note
 from splitopt.profiles.machine_model import MachineModel
 from splitopt.scenario.machine_model import StatedModel
 from splitopt.scenario.quantity import WHOLE, Size, Speed
 from splitopt.suggestions import did_you_mean
 
-Name = Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
+
+def _read_name(name: str) -> str:
+    if name.strip() != name:
+        raise InputError(f"is {shown(name)}; take out the space at its ends")
+    return clean_name(name, "")
+
+
+Name = Annotated[
+    StrictStr,
+    Field(min_length=1, max_length=200, json_schema_extra={"pattern": r"^\S(.*\S)?$"}),
+    AfterValidator(_read_name),
+]
+Note = Annotated[StrictStr, AfterValidator(lambda note: clean_note(note, ""))]
 Count = Annotated[int, Field(ge=1, le=10**9), WHOLE]
 
 

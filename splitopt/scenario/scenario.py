@@ -23,7 +23,7 @@ from splitopt.profiles import ModelProfile, load_profile
 from splitopt.profiles.catalog import is_graph
 from splitopt.profiles.graph_order import EqualChain
 from splitopt.profiles.graphs import BOUNDARIES
-from splitopt.scenario.machine import Name, Part
+from splitopt.scenario.machine import Name, Note, Part
 from splitopt.scenario.machine_model import with_machine_files_read
 from splitopt.scenario.nodes import DEFAULT_BOUNDARIES, Node, Pipeline, mean_bytes_per_s
 from splitopt.scenario.parts import (
@@ -90,7 +90,7 @@ class Scenario(Part):
     format: Literal["splitopt-scenario"] = "splitopt-scenario"
     version: Literal[1] = 1
     name: Name = "scenario"
-    note: str | None = None
+    note: Note | None = None
     guesses: tuple[Name, ...] = ()
     model: Model
     devices: Annotated[tuple[Device, ...], Field(min_length=1)]

@@ -54,11 +54,11 @@ def _without_a_rate(scenario: Scenario) -> Iterator[Mistake]:
         for direction in _DIRECTIONS:
             if absent := scenario.link(device, direction).missing():
                 lacking.setdefault((direction, absent), []).append(index)
-    for (direction, absent), (first, *rest) in lacking.items():
+    for (way, absent), (first, *rest) in lacking.items():
         more = f" (the same of {len(rest)} more)" if rest else ""
         yield Mistake(
             ("devices", first),
-            f"its {direction} has no 'rate' and lacks {', '.join(map(repr, absent))}; give it in "
+            f"its {way} has no 'rate' and lacks {', '.join(map(repr, absent))}; give it in "
             f"links or here{more}",
         )
 
