@@ -18,8 +18,7 @@ from splitopt.results import Decision, Result
 from splitopt.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from splitopt.profiles import ModelProfile
-    from splitopt.scenario import Scenario
+    from splitopt.problems.inputs import ProfileLike, ScenarioLike
 
 FORMAT = "splitopt-instance"
 VERSION = 1
@@ -114,9 +113,12 @@ class Problem(ABC, Generic[D]):
     @classmethod
     @abstractmethod
     def from_scenario(
-        cls, scenario: Scenario, profile: ModelProfile | None = None, objective: str = ""
+        cls, scenario: ScenarioLike, profile: ProfileLike | None = None, objective: str = ""
     ) -> Self:
-        """Build the problem from a scenario and its model profile (the scenario's by default)."""
+        """Build the problem from a scenario and its model profile (the scenario's by default).
+
+        Either may be the object, the path of a file, a shipped name or plain data.
+        """
 
     def with_objective(self, objective: str) -> Self:
         """Give the same problem under another objective."""

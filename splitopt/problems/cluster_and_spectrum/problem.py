@@ -19,6 +19,7 @@ from splitopt.problems.cluster_and_spectrum.decision import (
     whole_numbers,
 )
 from splitopt.problems.cluster_and_spectrum.terms import phase_terms
+from splitopt.problems.inputs import as_profile, as_scenario
 from splitopt.problems.linear_program import (
     GurobiProgram,
     LinearProgram,
@@ -30,7 +31,7 @@ from splitopt.problems.linear_program import (
 
 if TYPE_CHECKING:
     from splitopt.latency.clustered import DeviceSeconds
-    from splitopt.profiles import ModelProfile
+    from splitopt.problems.inputs import ProfileLike, ScenarioLike
     from splitopt.scenario import Scenario
 
 TIMES = (
@@ -143,7 +144,7 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
 
     @classmethod
     def from_scenario(
-        cls, scenario: Scenario, profile: ModelProfile | None = None, objective: str = "round"
+        cls, scenario: ScenarioLike, profile: ProfileLike | None = None, objective: str = "round"
     ) -> ClusterAndSpectrum:
         """Build the problem of a scenario with ``spectrum`` and ``clusters``, at its cut.
 
@@ -157,7 +158,8 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
         from splitopt.latency.cell import cell_of, cell_seconds, cut_index
         from splitopt.problems.limits import check_cluster_cut
 
-        profile = profile or scenario.load_model()
+        scenario = as_scenario(scenario)
+        profile = as_profile(profile, scenario)
         _, clusters = cell_of(scenario)
         cut = cut_index(profile, clusters.cut)
         seconds = cell_seconds(scenario, profile, cut)

@@ -30,6 +30,7 @@ from splitopt.problems.cut_and_resources.shares import (
     allocate_for_makespan,
     allocate_for_sum,
 )
+from splitopt.problems.inputs import as_profile, as_scenario
 
 if TYPE_CHECKING:
     from splitopt.problems.cut_and_resources.cvxpy_model import CvxpyModel
@@ -37,8 +38,7 @@ if TYPE_CHECKING:
     from splitopt.problems.cut_and_resources.gurobi_model import GurobiModel
     from splitopt.problems.cut_and_resources.pyomo_model import PyomoModel
     from splitopt.problems.cut_and_resources.scip_model import ScipModel
-    from splitopt.profiles import ModelProfile
-    from splitopt.scenario import Scenario
+    from splitopt.problems.inputs import ProfileLike, ScenarioLike
 
 TIMES = ("download_s", "upload_s", "server_s", "device_s")
 OPTIONAL = ("weights", "curves", *tradeoffs.FIELDS, "budgets")
@@ -173,7 +173,7 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
 
     @classmethod
     def from_scenario(
-        cls, scenario: Scenario, profile: ModelProfile | None = None, objective: str = "sum"
+        cls, scenario: ScenarioLike, profile: ProfileLike | None = None, objective: str = "sum"
     ) -> CutAndResources:
         """Build the problem from a scenario, see `splitopt.problems.cut_and_resources.tables`."""
         from splitopt.problems.cut_and_resources.tables import (
@@ -182,7 +182,8 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
             tables_from_scenario,
         )
 
-        profile = profile or scenario.load_model()
+        scenario = as_scenario(scenario)
+        profile = as_profile(profile, scenario)
         if sum(device.count for device in scenario.devices) >= GROUPED:
             factors, optional = factors_from_scenario(scenario, profile)
             return cls.from_factors(factors, objective, **optional)

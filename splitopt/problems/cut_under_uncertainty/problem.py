@@ -17,6 +17,7 @@ from splitopt.problems.cut_under_uncertainty.blocks import Blocks, read_listed, 
 from splitopt.problems.cut_under_uncertainty.decision import CutUnderUncertaintyDecision
 from splitopt.problems.cut_under_uncertainty.drawn import read_generator
 from splitopt.problems.cut_under_uncertainty.risk import OBJECTIVES, statistic
+from splitopt.problems.inputs import as_profile, as_scenario
 from splitopt.problems.linear_program import (
     GurobiProgram,
     LinearProgram,
@@ -27,8 +28,7 @@ from splitopt.problems.linear_program import (
 )
 
 if TYPE_CHECKING:
-    from splitopt.profiles import ModelProfile
-    from splitopt.scenario import Scenario
+    from splitopt.problems.inputs import ProfileLike, ScenarioLike
 
 DEFAULT_CVAR_LEVEL = 0.9
 
@@ -175,12 +175,13 @@ class CutUnderUncertainty(Problem[CutUnderUncertaintyDecision]):
 
     @classmethod
     def from_scenario(
-        cls, scenario: Scenario, profile: ModelProfile | None = None, objective: str = "expected"
+        cls, scenario: ScenarioLike, profile: ProfileLike | None = None, objective: str = "expected"
     ) -> CutUnderUncertainty:
         """Build the problem from a scenario, see the module `tables` beside this one."""
         from splitopt.problems.cut_under_uncertainty.tables import source_from_scenario
 
-        cuts, source = source_from_scenario(scenario, profile or scenario.load_model())
+        scenario = as_scenario(scenario)
+        cuts, source = source_from_scenario(scenario, as_profile(profile, scenario))
         return cls(cuts, source, objective)
 
     def data(self) -> dict[str, Any]:

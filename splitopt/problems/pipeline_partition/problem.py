@@ -20,6 +20,7 @@ from splitopt.problems.base import (
     check_keys,
     check_objective,
 )
+from splitopt.problems.inputs import as_profile, as_scenario
 from splitopt.problems.linear_program import (
     GurobiProgram,
     LinearProgram,
@@ -36,8 +37,7 @@ from splitopt.problems.pipeline_partition.owners import OwnerGroups, checked_own
 from splitopt.problems.pipeline_partition.reasons import obvious_reason
 
 if TYPE_CHECKING:
-    from splitopt.profiles import ModelProfile
-    from splitopt.scenario import Scenario
+    from splitopt.problems.inputs import ProfileLike, ScenarioLike
 
 REQUIRED = ("forward_s", "backward_s", "layer_memory_bytes", "node_memory_bytes", "owners")
 OPTIONAL = (
@@ -177,12 +177,13 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
 
     @classmethod
     def from_scenario(
-        cls, scenario: Scenario, profile: ModelProfile | None = None, objective: str = "round"
+        cls, scenario: ScenarioLike, profile: ProfileLike | None = None, objective: str = "round"
     ) -> PipelinePartition:
         """Build the problem from a scenario, see `splitopt.problems.pipeline_partition.tables`."""
         from splitopt.problems.pipeline_partition.tables import tables_from_scenario
 
-        tables = tables_from_scenario(scenario, profile or scenario.load_model())
+        scenario = as_scenario(scenario)
+        tables = tables_from_scenario(scenario, as_profile(profile, scenario))
         return cls(**tables, objective=objective or "round")
 
     def data(self) -> dict[str, Any]:
