@@ -203,7 +203,8 @@ def _unknown(model: type[BaseModel] | None, path: Path) -> tuple[str, str]:
     hints: Mapping[str, str] = getattr(here, "HINTS", {})
     if name in hints:
         return f"this field is unknown; {hints[name]}", ""
-    known = [*here.model_fields, *getattr(here, "ALSO_READ", ())]
+    fields = [key for key, field in here.model_fields.items() if field.annotation is not type(None)]
+    known = [*fields, *getattr(here, "ALSO_READ", ())]
     if elsewhere := _places(model).get(name):
         places = " and ".join(elsewhere[:3])
         return f"this field is unknown here; it is a field of {places}", ""

@@ -238,6 +238,8 @@ def _example(known: Kind) -> str:
 
 def _proposal(number: Any, known: Kind) -> str:
     """Return how a number without a unit is written, for the unit that is most often meant."""
-    text = shown(number, 40)
-    text = text[1:-1] if isinstance(number, str) else text
+    size = float(number) if isinstance(number, str) or abs(number) < 1e300 else math.inf
+    if 1e5 <= size < 1e30:  # a number of SI units rather than of the usual ones
+        return f"write it with one, as in {render(size, known.name)!r}"
+    text = f"{size:g}" if size < 1e30 else "1"
     return f"write it with one, as in '{text} {known.usual[0]}'"

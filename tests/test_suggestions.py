@@ -15,6 +15,19 @@ from splitopt.suggestions import did_you_mean
         ("batchsize", ["batch_size", "samples"], "batch_size"),
         ("batch-size", ["batch_size", "samples"], "batch_size"),
         ("link", ["links", "nodes"], "links"),
+        ("up", ["downlink", "uplink"], "uplink"),
+        (
+            "resnet-18",
+            ["dp-mora-resnet18", "resnet18-imagenet", "resnet34-imagenet"],
+            "resnet18-imagenet",
+        ),
+        (
+            "ResNet 34",
+            ["dp-mora-resnet34", "resnet18-imagenet", "resnet34-imagenet"],
+            "resnet34-imagenet",
+        ),
+        ("resnet19", ["dp-mora-resnet18", "resnet18-imagenet"], "resnet18-imagenet"),
+        ("dpmora", ["cpsl-identical", "dp-mora-resnet18"], "dp-mora-resnet18"),
         ("cvxpy:gurobi", ["cvxpy:SCIP", "cvxpy:GUROBI"], "cvxpy:GUROBI"),
     ],
 )

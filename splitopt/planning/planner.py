@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import metadata
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from splitopt.driver import solve
-from splitopt.errors import InfeasibleError, InputError
+from splitopt.errors import InfeasibleError, InputError, shown
 from splitopt.planning import (
     cluster_and_spectrum,
     cut_and_resources,
@@ -18,14 +18,18 @@ from splitopt.planning import (
 from splitopt.planning.fields import unused_note
 from splitopt.planning.guesses import guess_notes
 from splitopt.planning.uncertainty import machine_notes, round_interval
-from splitopt.plans import Plan
+from splitopt.plans import Plan, PlanLike, as_plan
 from splitopt.problems.base import Problem
+from splitopt.problems.inputs import as_scenario
 from splitopt.problems.registry import problem_class
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.uncounted import work_notes
 from splitopt.results import Decision, Result
 from splitopt.scenario import Scenario
 from splitopt.solvers.base import Progress, Solver
+
+if TYPE_CHECKING:
+    from splitopt.problems.inputs import ScenarioLike
 
 EXPLAINERS: dict[str, Any] = {
     "cut_and_resources": cut_and_resources,
@@ -40,7 +44,7 @@ made that it leaves to the plan, and notes about them, and ``remarks(prediction)
 
 
 def plan(
-    scenario: Scenario,
+    scenario: ScenarioLike,
     *,
     problem: str | None = None,
     objective: str | None = None,
@@ -56,7 +60,8 @@ def plan(
     Parameters
     ----------
     scenario
-        The fleet, its links, its servers or compute nodes, and the model it trains.
+        The fleet, its links, its servers or compute nodes, and the model it trains: a `Scenario`,
+        the path of a scenario file, the name of a shipped one, or plain data.
     problem, objective
         What to ask, such as ``"cut_and_resources"`` and ``"sum"`` or ``"makespan"``; by default
         `default_problem` of the scenario, and the first objective of the problem.
@@ -76,18 +81,19 @@ def plan(
     CapabilityError
         The solver cannot take the problem.
     """
-    problem = default_problem(scenario) if problem is None else problem
+    asked = as_scenario(scenario)
+    problem = default_problem(asked) if problem is None else problem
     kind = problem_class(problem)
     objective = kind.objectives[0] if objective is None else objective
-    profile, explainer = scenario.load_model(), EXPLAINERS[problem]
+    profile, explainer = asked.load_model(), EXPLAINERS[problem]
     said: list[str] = []
     try:
         if hasattr(explainer, "prepare"):
-            scenario, said = explainer.prepare(scenario, profile, objective)
-        question = kind.from_scenario(scenario, profile, objective)
+            asked, said = explainer.prepare(asked, profile, objective)
+        question = kind.from_scenario(asked, profile, objective)
     except InfeasibleError as error:
         result = Result(problem, objective, "none", "infeasible", "proved", str(error), seed=seed)
-        return _envelope(result, scenario, profile, None, explainer, said)
+        return _envelope(result, asked, profile, None, explainer, said)
     result = solve(
         question,
         solver,
@@ -98,9 +104,9 @@ def plan(
         **options,
     )
     if result.outcome == "infeasible":
-        reason = explainer.explain_infeasible(question, scenario, profile)
+        reason = explainer.explain_infeasible(question, asked, profile)
         result = replace(result, message=reason or result.message)
-    return _envelope(result, scenario, profile, question, explainer, said)
+    return _envelope(result, asked, profile, question, explainer, said)
 
 
 def default_problem(scenario: Scenario) -> str:
@@ -180,7 +186,7 @@ class OpenedPlan(NamedTuple):
     decision: Decision | None
 
 
-def open_plan(saved: Plan, source: str = "plan") -> OpenedPlan:
+def open_plan(saved: PlanLike, source: str = "plan") -> OpenedPlan:
     """Rebuild scenario, profile, problem and decision from the plan alone, and check it.
 
     Raises
@@ -188,6 +194,7 @@ def open_plan(saved: Plan, source: str = "plan") -> OpenedPlan:
     InputError
         A part cannot be read, or the decision does not do what the plan promises.
     """
+    saved = as_plan(saved, source)
     scenario = Scenario.from_dict(saved.scenario, f"{source}: scenario")
     profile = ModelProfile.from_dict(saved.profile, f"{source}: profile")
     kind = problem_class(saved.problem, source)
@@ -206,6 +213,6 @@ def open_plan(saved: Plan, source: str = "plan") -> OpenedPlan:
     promised, found = saved.result.get("objective"), problem.evaluate(decision)
     if not isinstance(promised, int | float) or abs(promised - found) > 1e-9 * abs(found):
         raise InputError(
-            f"{source}: result.objective is {promised!r}, but the decision gives {found!r}"
+            f"{source}: result.objective is {shown(promised)}, but the decision gives {found!r}"
         )
     return OpenedPlan(scenario, profile, problem, decision)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     Field,
@@ -105,6 +106,13 @@ class Scenario(Part):
     clusters: Clusters | None = None
     distributions: Distributions | None = None
     generators: None = None
+
+    HINTS: ClassVar[Mapping[str, str]] = {
+        "objective": "it is an option of 'splitopt plan', --objective",
+        "problem": "it is an option of 'splitopt plan', --problem",
+        "solver": "it is an option of 'splitopt plan', --solver",
+        "profile": "it is a field of 'model', or write the name there: 'model: NAME'",
+    }
 
     _folder: Path = PrivateAttr(default_factory=Path)
 
