@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from splitopt.errors import InputError, shown
+from splitopt.kinds import kind_of_text, wrong_kind
 from splitopt.reading import read_bytes as read_bytes
 from splitopt.reading import read_text as read_text
 
@@ -52,6 +53,7 @@ def parse_json(text: str, source: str) -> Any:
     except json.JSONDecodeError as error:
         raise InputError(
             f"{source}: is not JSON (line {error.lineno}, column {error.colno}: {error.msg})"
+            f"{kind_of_text(text)}"
         ) from None
     except RecursionError:
         raise InputError(f"{source}: is nested too deeply") from None
@@ -79,8 +81,7 @@ def expect_format(document: Any, source: str, name: str, version: int) -> Mappin
     if not isinstance(document, Mapping):
         raise InputError(f"{source}: must be an object with the keys 'format' and 'version'")
     if document.get("format") != name:
-        found = document.get("format")
-        raise InputError(f"{source}: format is {shown(found)}, expected {name!r}")
+        raise InputError(f"{source}: {wrong_kind(document, name)}")
     found = document.get("version")
     if type(found) is not int or found != version:
         raise InputError(

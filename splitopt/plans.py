@@ -15,6 +15,7 @@ from typing import Any
 
 from splitopt.errors import InputError
 from splitopt.files import expect_format, parse_json, read_text, write_atomic
+from splitopt.kinds import refuse_scenario_name
 from splitopt.taking import take
 
 FORMAT = "splitopt-plan"
@@ -102,6 +103,7 @@ class Plan:
     @classmethod
     def load(cls, path: str | Path) -> Plan:
         """Read a plan file."""
+        refuse_scenario_name(path)
         return cls.from_dict(parse_json(read_text(path), str(path)), str(path))
 
 

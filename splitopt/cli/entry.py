@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from typing import TextIO
+from typing import Any, TextIO
 
 import typer
 
@@ -37,8 +37,7 @@ def run(arguments: list[str] | None = None) -> int:
             return 1
         except Exception as error:
             if hasattr(error, "exit_code") and hasattr(error, "format_message"):
-                hint = "; 'splitopt --help' shows the usage"
-                _say("error", error.format_message().rstrip(".") + hint)
+                _say("error", _usage(error))
                 return int(error.exit_code)
             if os.environ.get("SPLITOPT_DEBUG"):
                 raise
@@ -48,6 +47,13 @@ def run(arguments: list[str] | None = None) -> int:
                 "SPLITOPT_DEBUG=1 shows where",
             )
             return 1
+
+
+def _usage(error: Any) -> str:
+    """Say what is wrong with a command line, and which help there is: that of its verb."""
+    said = error.format_message().rstrip(".")
+    verb = getattr(getattr(error, "ctx", None), "command_path", "splitopt")
+    return f"{said}{' ' if said.endswith('?') else '; '}'{verb} --help' shows the usage"
 
 
 def _say(kind: str, message: str) -> None:

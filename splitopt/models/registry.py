@@ -126,7 +126,7 @@ def entry_of(name: str) -> Entry:
     """Give the registry's line of a shipped network; raise `InputError` if there is none."""
     if name not in _MODELS:
         raise InputError(
-            f"there is no shipped model {shown(name)}{did_you_mean(name, _MODELS)}; the shipped "
-            f"ones are {', '.join(_MODELS)}; a model of your own is named MODULE:FACTORY"
+            f"there is no shipped model {shown(name)}{did_you_mean(name, _MODELS) or '.'} The "
+            f"shipped ones are {', '.join(_MODELS)}; a model of your own is named MODULE:FACTORY"
         )
     return _MODELS[name]

@@ -79,8 +79,8 @@ def _find(name_or_path: str | Path, boundaries: str, chain: EqualChain | None) -
     names = profile_names()
     if text not in names:
         raise InputError(
-            f"there is no profile {shown(text)}{did_you_mean(text, names)}; the shipped ones are "
-            f"{', '.join(names)}; a file of your own is named by a path that ends in .json"
+            f"there is no profile {shown(text)}{did_you_mean(text, names) or '.'} The shipped ones "
+            f"are {', '.join(names)}; a file of your own is named by a path that ends in .json"
         )
     return _shipped(text, boundaries, chain) if is_graph(text) else _shipped(text)
 

@@ -73,7 +73,7 @@ def scenario_file(path: str | Path) -> Path:
         return Path(str(_SHIPPED / f"{text}.yaml"))
     raise InputError(
         f"{text}: there is no such file and no shipped scenario of this name"
-        f"{did_you_mean(text, names)}; the shipped ones are {', '.join(names)}"
+        f"{did_you_mean(text, names) or '.'} The shipped ones are {', '.join(names)}"
     )
 
 
@@ -187,6 +187,11 @@ class Scenario(Part):
         A name has no folder and no suffix; `scenario_names` lists those there are.
         """
         found, source = scenario_file(path), str(path)
+        if found.suffix == ".npz":
+            raise InputError(
+                f"{source}: is a numpy archive, such as an instance, which 'splitopt solve' takes; "
+                "here a scenario is needed"
+            )
         read = read_yaml(read_text(found), source)
         expect_format(read.document, source, FORMAT, VERSION)
         try:
