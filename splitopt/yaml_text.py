@@ -8,12 +8,14 @@ leading zeros, on which the versions differ, stays a text that no number field t
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from splitopt.errors import InputError, shown
+from splitopt.files import parse_json
 
 if TYPE_CHECKING:
     import yaml
@@ -48,11 +50,11 @@ class YamlText:
     """What a YAML text says, and where it says it."""
 
     document: Any
-    _root: yaml.Node | None
+    _compose: Callable[[], yaml.Node | None]
 
     def line(self, path: Path) -> int | None:
         """Return the line, from 1, of the deepest part of `path` that is there."""
-        node, line = self._root, None
+        node, line = self._compose(), None
         for step in path:
             found = _child(node, step)
             if found is None:
@@ -67,7 +69,7 @@ def parse_yaml(text: str, source: str) -> Any:
 
 
 def read_yaml(text: str, source: str) -> YamlText:
-    """Read one YAML document.
+    """Read one YAML document, or JSON, which is read as such: with its own texts and numbers.
 
     Raises
     ------
@@ -75,21 +77,38 @@ def read_yaml(text: str, source: str) -> YamlText:
         It is not YAML, repeats a key, would build objects, is too long or nested too deeply, or its
         aliases stand for far more than is written.
     """
-    import yaml
-
     if len(text) > MOST_CHARACTERS:
         raise InputError(
             f"{source}: has {len(text):,} characters, more than the {MOST_CHARACTERS:,} of a YAML "
             "text that is read"
         )
+    if text.lstrip()[:1] in ("{", "["):
+        with suppress(InputError):  # what is no JSON may be YAML
+            return YamlText(parse_json(text, source), cache(lambda: _nodes_of_json(text)))
+    return _read(text, source)
+
+
+def _nodes_of_json(text: str) -> yaml.Node | None:
+    """Return the nodes of a JSON text, whose tabs are all between its tokens, for their lines."""
+    import yaml
+
+    try:
+        return _loader_class()(text.replace("\t", " ")).get_single_node()
+    except (yaml.YAMLError, InputError):  # YAML reads some JSON not at all: then without lines
+        return None
+
+
+def _read(text: str, source: str) -> YamlText:
+    import yaml
+
     loader = None
     try:
         loader = _loader_class()(text)
         root = loader.get_single_node()
         if root is None:
-            return YamlText(None, None)
+            return YamlText(None, lambda: None)
         _check_size(root)
-        return YamlText(loader.construct_document(root), root)
+        return YamlText(loader.construct_document(root), lambda: root)
     except yaml.MarkedYAMLError as error:
         where = error.problem_mark or error.context_mark
         place = f"line {where.line + 1}, column {where.column + 1}: " if where else ""

@@ -114,6 +114,16 @@ def test_every_value_is_found_by_its_line():
     assert {path: read.line(path) for path in lines} == lines
 
 
+def test_json_is_read_as_json():
+    """Tabs between tokens and pairs of surrogates, which readers of YAML refuse or take apart."""
+    text = '{\n\t"name":\t"\\ud83d\\ude00",\n\t"list": [1e3,\n\t\t0.5]\n}'
+    read = read_yaml(text, "file.json")
+    assert read.document == {"name": "\U0001f600", "list": [1000.0, 0.5]}
+    assert (read.line(("name",)), read.line(("list", 1))) == (2, 4)
+    with pytest.raises(InputError, match=r"'a' stands twice \(line 2\)"):
+        read_yaml('{"a": 1,\n "a": 2}', "file.json")
+
+
 plain = st.recursive(
     st.none()
     | st.booleans()
