@@ -1,4 +1,4 @@
-"""Reading and writing files safely: strict JSON and YAML in, atomic writes out."""
+"""Reading and writing files safely: strict JSON in, atomic writes out."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 from splitopt.errors import InputError, shown
+from splitopt.kinds import kind_of_text, wrong_kind
 from splitopt.reading import read_bytes as read_bytes
 from splitopt.reading import read_text as read_text
 
@@ -52,6 +53,7 @@ def parse_json(text: str, source: str) -> Any:
     except json.JSONDecodeError as error:
         raise InputError(
             f"{source}: is not JSON (line {error.lineno}, column {error.colno}: {error.msg})"
+            f"{kind_of_text(text)}"
         ) from None
     except RecursionError:
         raise InputError(f"{source}: is nested too deeply") from None
@@ -74,50 +76,12 @@ def _beyond(digits: str, source: str) -> InputError:
     )
 
 
-def parse_yaml(text: str, source: str) -> Any:
-    """Parse YAML with the safe loader; repeated keys are refused."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """The safe loader, strict about repeated keys."""
-
-        def construct_mapping(
-            self, node: yaml.MappingNode, deep: bool = False
-        ) -> dict[Hashable, Any]:
-            seen = set()
-            for key_node, _ in node.value:
-                key = getattr(key_node, "value", None)
-                if isinstance(key, str) and key != "<<" and key in seen:
-                    line = key_node.start_mark.line + 1
-                    raise InputError(f"{source}: the key {key!r} stands twice (line {line})")
-                if isinstance(key, str):
-                    seen.add(key)
-            return super().construct_mapping(node, deep)
-
-    try:
-        return yaml.load(text, Loader=Loader)
-    except yaml.MarkedYAMLError as error:
-        where = error.problem_mark
-        place = f"line {where.line + 1}, column {where.column + 1}: " if where else ""
-        raise InputError(f"{source}: is not YAML ({place}{error.problem})") from None
-    except yaml.YAMLError as error:
-        first = str(error).splitlines()[0]
-        raise InputError(f"{source}: is not YAML ({first})") from None
-    except RecursionError:
-        raise InputError(f"{source}: is nested too deeply") from None
-    except InputError:
-        raise
-    except (ValueError, TypeError) as error:  # such as a date that does not exist
-        raise InputError(f"{source}: holds a value that cannot be read ({error})") from None
-
-
 def expect_format(document: Any, source: str, name: str, version: int) -> Mapping[str, Any]:
     """Check the ``format`` and ``version`` of a document and return it as a mapping."""
     if not isinstance(document, Mapping):
         raise InputError(f"{source}: must be an object with the keys 'format' and 'version'")
     if document.get("format") != name:
-        found = document.get("format")
-        raise InputError(f"{source}: format is {shown(found)}, expected {name!r}")
+        raise InputError(f"{source}: {wrong_kind(document, name)}")
     found = document.get("version")
     if type(found) is not int or found != version:
         raise InputError(

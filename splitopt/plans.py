@@ -15,6 +15,8 @@ from typing import Any
 
 from splitopt.errors import InputError
 from splitopt.files import expect_format, parse_json, read_text, write_atomic
+from splitopt.kinds import refuse_scenario_name
+from splitopt.taking import take
 
 FORMAT = "splitopt-plan"
 VERSION = 1
@@ -103,4 +105,26 @@ class Plan:
     @classmethod
     def load(cls, path: str | Path) -> Plan:
         """Read a plan file."""
+        refuse_scenario_name(path)
         return cls.from_dict(parse_json(read_text(path), str(path)), str(path))
+
+
+PlanLike = Plan | str | Path | Mapping[str, Any]
+"""What functions take for a plan: the object, the path of its file, or its plain data."""
+
+
+def as_plan(value: PlanLike, argument: str = "plan") -> Plan:
+    """Return a plan: as it is, of a file, or of its plain data.
+
+    Raises
+    ------
+    InputError
+        It is none of these, or cannot be read.
+    """
+    mends = {
+        "Scenario": "splitopt.plan(scenario) makes one",
+        "Result": "a result knows no scenario: splitopt.plan(scenario) makes a plan of one",
+    }
+    return take(
+        value, Plan, argument, Plan.load, lambda data: Plan.from_dict(data, argument), mends
+    )

@@ -41,13 +41,13 @@ def test_a_document_is_read():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"size": "3"}, "parts[0].size: is '3'; it must be a number"),
-        ({"size": True}, "parts[0].size: is True; it must be a number"),
-        ({"size": -1}, "parts[0].size: is -1; it must be greater than or equal to 0"),
-        ({"size": float("inf")}, "parts[0].size: is inf; it must be a finite number"),
-        ({"share": []}, "parts[0].share: is []; it must be a number"),
-        ({"weight": 1}, "parts[0].weight: this field is unknown; check its spelling"),
-        ({"name": 3}, "parts[0].name: is 3; it must be a text"),
+        ({"size": "3"}, "parts[0] (x).size: is '3'; it must be a number"),
+        ({"size": True}, "parts[0] (x).size: is True; it must be a number"),
+        ({"size": -1}, "parts[0] (x).size: is -1; it must be greater than or equal to 0"),
+        ({"size": float("inf")}, "parts[0] (x).size: is inf; it must be a finite number"),
+        ({"share": []}, "parts[0] (x).share: is []; it must be a number"),
+        ({"weight": 1}, "parts[0] (x).weight: this field is unknown; there are name, size, share"),
+        ({"name": 3}, "parts[0].name: is 3; it must be a text; write it in quotes"),
     ],
 )
 def test_a_mistake_has_its_place_its_value_and_its_mend(change, message):
@@ -71,12 +71,14 @@ def test_numbers_beyond_floats_are_refused_shortly():
 def test_all_mistakes_are_told_up_to_eight():
     """Who mends a file wants to know all of it, but not a thousand times the same."""
     assert refused(Whole, {"kind": "c", "parts": [{"name": "x"}], "extra": 1}) == (
-        "kind: is 'c'; it must be 'a' or 'b'; parts[0].size: this field is missing; "
-        "extra: this field is unknown; check its spelling"
+        "3 mistakes:\n"
+        "  kind: is 'c'; it must be 'a' or 'b'\n"
+        "  parts[0] (x).size: this field is missing\n"
+        "  extra: this field is unknown; there are kind, parts, more"
     )
     message = refused(Whole, {"kind": "a", "parts": [{"name": "x"}] * 30})
-    assert "parts[7].size" in message
-    assert message.endswith("; and 22 more")
+    assert "parts[7] (x).size" in message
+    assert message.endswith("\n  and 22 more")
 
 
 def test_of_several_types_tried_one_is_told_at_the_place_of_the_value():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from splitopt.archives import NUMBERS, TEXTS, read_archive
 from splitopt.errors import InputError, shown
 from splitopt.files import parse_json, read_text
 from splitopt.problems.base import Problem, nested, read_header
+from splitopt.suggestions import did_you_mean
+from splitopt.taking import take
 
 PROBLEMS: dict[str, str] = {
     "cut_and_resources": "splitopt.problems.cut_and_resources:CutAndResources",
@@ -30,7 +33,10 @@ def problem_class(name: Any, source: str = "") -> type[Problem[Any]]:
     """Give the class of a problem by its name."""
     if not isinstance(name, str) or name not in PROBLEMS:
         known = ", ".join(PROBLEMS)
-        raise InputError.at(source, f"problem is {shown(name)}, known are {known}")
+        raise InputError.at(
+            source,
+            f"problem is {shown(name)}, known are {known}{did_you_mean(name, PROBLEMS)}",
+        )
     module, _, attribute = PROBLEMS[name].partition(":")
     found: type[Problem[Any]] = getattr(importlib.import_module(module), attribute)
     return found
@@ -40,6 +46,34 @@ def problem_from_document(document: Any, source: str = "instance") -> Problem[An
     """Build a problem from the content of an instance file."""
     name, objective, data = read_header(document, source)
     return problem_class(name, source).from_data(data, objective, source)
+
+
+ProblemLike = Problem[Any] | str | Path | Mapping[str, Any]
+"""What functions take for a problem: the object, the path of its file, or its plain data."""
+
+
+def as_problem(value: ProblemLike, argument: str = "problem") -> Problem[Any]:
+    """Return a problem: as it is, of an instance file, or of the plain data of one.
+
+    Raises
+    ------
+    InputError
+        It is none of these, or cannot be read.
+    """
+    mends = {
+        "Scenario": "splitopt.plan(scenario) answers it, and CutAndResources.from_scenario makes "
+        "a problem of it",
+        "Plan": "the scenario of a plan is answered by splitopt.plan(plan.scenario)",
+    }
+    wanted: type[Problem[Any]] = Problem  # type: ignore[type-abstract]
+    return take(
+        value,
+        wanted,
+        argument,
+        load_problem,
+        lambda data: problem_from_document(data, argument),
+        mends,
+    )
 
 
 def load_problem(path: str | Path) -> Problem[Any]:

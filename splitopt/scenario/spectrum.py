@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from splitopt.errors import InputError
 from splitopt.scenario.machine import Count, Part
 from splitopt.scenario.nodes import AUTO, Cut
-from splitopt.scenario.quantity import Bandwidth
+from splitopt.scenario.quantity import Bandwidth, Truth
 
 
 class Spectrum(Part):
@@ -24,7 +24,7 @@ class Spectrum(Part):
     subcarriers: Count
     bandwidth: Bandwidth
     fading: Literal["awgn", "rayleigh"] = "awgn"
-    device_model_over_full_band: bool = False
+    device_model_over_full_band: Truth = False
 
 
 class Clusters(Part):
