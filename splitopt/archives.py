@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, TYPE_CHECKING, Any
 
 from splitopt.errors import InputError, shown
@@ -115,7 +116,7 @@ class Archive:
                 return found
         except InputError:
             raise
-        except (ValueError, TypeError, SyntaxError) as error:
+        except (ValueError, TypeError, SyntaxError, TokenError, RecursionError) as error:
             raise InputError.at(
                 place, f"is not an array as numpy writes it ({shown(str(error))})"
             ) from None
