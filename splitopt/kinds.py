@@ -60,7 +60,7 @@ def refuse_scenario_name(path: str | os.PathLike[str]) -> None:
     """Raise `InputError` where the name of a shipped scenario stands for the file of a plan."""
     name = os.fspath(path)
     shipped = Path(__file__).parent / "scenario" / "data" / f"{name}.yaml"
-    if name.replace("-", "").isalnum() and shipped.is_file() and not Path(name).exists():
+    if name.replace("-", "").isalnum() and os.path.isfile(shipped) and not os.path.exists(name):
         raise InputError(
             f"{name}: is a shipped scenario; here a plan is needed, which 'splitopt plan {name} -o "
             "plan.json' makes"
