@@ -247,6 +247,7 @@ def test_copies_are_checked():
     copy = scenario.model_copy(update={"training": {"epochs": 3}})
     assert copy.training == Training(epochs=3)
     assert scenario.training != copy.training
+    assert scenario.model_copy(update={"nodes": ()}) == scenario
     with pytest.raises(InputError) as caught:
         scenario.model_copy(update={"trainin": {}, "privacy": {"leakage_limit": "50%"}})
     assert str(caught.value).splitlines() == [
