@@ -96,6 +96,8 @@ def mistakes_of(
     short: set[Path] = set()
     for one in error.errors(include_url=False):
         path = _path(one["loc"], data, one["type"])
+        if one["type"] == "invalid_key":
+            path = (*_path(one["loc"][:-1], data, ""), shown(one["input"], _MOST_OF_A_VALUE))
         raised = one.get("ctx", {}).get("error")
         if isinstance(raised, MistakesError):
             for inner, text in raised.mistakes:
@@ -135,6 +137,8 @@ def sentence(mistake: Mapping[str, Any]) -> str:
     kind, message = mistake["type"], str(mistake["msg"])
     if kind in ("value_error", "assertion_error"):
         return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if kind == "invalid_key":
+        return "the name of a field is a text; write it in quotes"
     if kind == "missing":
         return "this field is missing"
     if kind == "extra_forbidden":

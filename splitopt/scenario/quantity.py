@@ -93,7 +93,7 @@ def read_number(value: Any) -> float:
         raise InputError(f"is {shown(value, 60)}; {_mend(value, 'a number')}")
     if not math.isfinite(number := _float(value)):
         raise InputError(f"is {number}; it must be a finite number")
-    return value if isinstance(value, int) else number
+    return int(value) if isinstance(value, numbers.Integral) else number
 
 
 def read_factor(value: Any) -> float:

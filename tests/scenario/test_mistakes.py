@@ -110,6 +110,7 @@ JETSON = "devices[1] (jetson)"
             "uplink: 50 Mbit/s\n  shared: no",
             ", line 14: links.shared: is 'no'; write false",
         ),
+        ("training:", "7: x\ntraining:", ", line 16: '7': the name of a field is a text; write it"),
         ("epochs: 1", "epochs: true", ", line 16: training.epochs: is True; it must be a whole"),
     ],
 )
