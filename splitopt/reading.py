@@ -5,10 +5,12 @@ A size is asked before anything is read. What has none (a device, a pipe) is rea
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 from splitopt.errors import InputError, shown
 
@@ -82,6 +84,31 @@ def read_bytes(path: str | Path, most: int = MOST_BYTES) -> bytes:
         raise
     except MemoryError:
         raise InputError(f"{path}: does not fit into the memory") from None
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from None
+
+
+def opened(path: str | Path, most: int = MOST_BYTES) -> BinaryIO:
+    """Open a file to read it in any order; a device or a pipe is read whole first.
+
+    Parameters
+    ----------
+    path
+        The file.
+    most
+        How many bytes a device or pipe may give. A file's size is left to the caller.
+
+    Raises
+    ------
+    InputError
+        As for `read_bytes`.
+    """
+    try:
+        if not Path(path).is_file():
+            return io.BytesIO(read_bytes(path, most))
+        return open(path, "rb")
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from None
 

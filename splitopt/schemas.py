@@ -71,4 +71,6 @@ def validated(schema: type[Read], data: Any, source: str) -> Read:
 
 @lru_cache(maxsize=64)
 def _checker(schema: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(schema)
+    if isinstance(schema, type) and issubclass(schema, BaseModel):
+        return TypeAdapter(schema)  # which has a configuration of its own
+    return TypeAdapter(schema, config=ConfigDict(strict=True, allow_inf_nan=False))

@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from splitopt.driver import solve
-from splitopt.errors import InfeasibleError, InputError, shown
+from splitopt.errors import InfeasibleError, InputError
 from splitopt.planning import (
     cluster_and_spectrum,
     cut_and_resources,
@@ -17,7 +17,8 @@ from splitopt.planning import (
 )
 from splitopt.planning.fields import unused_note
 from splitopt.planning.guesses import guess_notes
-from splitopt.planning.uncertainty import machine_notes, round_interval
+from splitopt.planning.promises import check_result, checked_prediction, promise
+from splitopt.planning.uncertainty import machine_notes
 from splitopt.plans import Plan, PlanLike, as_plan
 from splitopt.problems.base import Problem
 from splitopt.problems.inputs import as_scenario
@@ -136,18 +137,9 @@ def _envelope(
         del summary[left_out]
     summary["versions"] = {"splitopt": metadata.version("splitopt"), **summary["versions"]}
     decision = result.decision if result.is_feasible else None
-    prediction = (
-        None if decision is None else explainer.predict(question, decision, scenario, profile)
-    )
-    if prediction is not None and decision is not None:
-        kept = decision
-
-        def predict(other: Scenario, table: ModelProfile) -> Any:
-            kind = problem_class(result.problem)
-            asked = kind.from_scenario(other, table, result.objective_name)
-            return explainer.predict(asked, kept, other, table)
-
-        prediction["round_interval"] = round_interval(result.problem, scenario, profile, predict)
+    prediction = None
+    if decision is not None and question is not None:
+        prediction = promise(question, decision, scenario, profile, explainer)
     if prediction is not None and "confidence" in result.details:
         prediction["confidence"] = summary["details"]["confidence"]
     if prediction is not None and hasattr(explainer, "remarks"):
@@ -178,12 +170,14 @@ class OpenedPlan(NamedTuple):
     """The live objects that a plan was made of.
 
     Without a decision there may be no problem either: nothing could be built that might have one.
+    ``plan`` is the plan with its prediction computed anew.
     """
 
     scenario: Scenario
     profile: ModelProfile
     problem: Problem[Any] | None
     decision: Decision | None
+    plan: Plan
 
 
 def open_plan(saved: PlanLike, source: str = "plan") -> OpenedPlan:
@@ -192,7 +186,8 @@ def open_plan(saved: PlanLike, source: str = "plan") -> OpenedPlan:
     Raises
     ------
     InputError
-        A part cannot be read, or the decision does not do what the plan promises.
+        A part cannot be read, or the decision does not do what the plan promises; the field is
+        named, with what it says and what the decision gives.
     """
     saved = as_plan(saved, source)
     scenario = Scenario.from_dict(saved.scenario, f"{source}: scenario")
@@ -202,17 +197,16 @@ def open_plan(saved: PlanLike, source: str = "plan") -> OpenedPlan:
         problem = kind.from_scenario(scenario, profile, saved.objective)
     except InfeasibleError:
         if saved.decision is None:
-            return OpenedPlan(scenario, profile, None, None)
+            return OpenedPlan(scenario, profile, None, None, saved)
         raise
     if saved.decision is None:
-        return OpenedPlan(scenario, profile, problem, None)
+        return OpenedPlan(scenario, profile, problem, None, saved)
     decision = problem.decode(saved.decision, f"{source}: decision")
     if broken := problem.violations(decision):
         names = ", ".join(f"{name} by {by:.3g}" for name, by in broken.items())
         raise InputError(f"{source}: the decision is not feasible: {names}")
-    promised, found = saved.result.get("objective"), problem.evaluate(decision)
-    if not isinstance(promised, int | float) or abs(promised - found) > 1e-9 * abs(found):
-        raise InputError(
-            f"{source}: result.objective is {shown(promised)}, but the decision gives {found!r}"
-        )
-    return OpenedPlan(scenario, profile, problem, decision)
+    check_result(saved, problem.evaluate(decision), source)
+    prediction = checked_prediction(
+        saved, problem, decision, scenario, profile, EXPLAINERS[saved.problem], source
+    )
+    return OpenedPlan(scenario, profile, problem, decision, replace(saved, prediction=prediction))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from splitopt.archives import NUMBERS, TEXTS, read_archive
 from splitopt.errors import InputError, shown
 from splitopt.files import parse_json, read_text
 from splitopt.problems.base import Problem, nested, read_header
@@ -21,6 +23,10 @@ PROBLEMS: dict[str, str] = {
     "pipeline_partition": "splitopt.problems.pipeline_partition:PipelinePartition",
 }
 """Problem name -> ``module:class``; a new problem is one line here."""
+
+
+MOST_UNPACKED = 2**31
+"""Bytes of all arrays of an instance together."""
 
 
 def problem_class(name: Any, source: str = "") -> type[Problem[Any]]:
@@ -87,19 +93,11 @@ def load_problem(path: str | Path) -> Problem[Any]:
 
 def _read_npz(path: str | Path) -> dict[str, Any]:
     """Read the same document from numpy's archive; object arrays, that is pickles, are refused."""
-    import numpy as np
-
-    try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            entries = {key: archive[key] for key in archive.files}
-            for array in entries.values():  # read-only arrays need not be copied again
-                array.setflags(write=False)
-                if isinstance(array.base, np.ndarray):
-                    array.base.setflags(write=False)
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file") from None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, AttributeError) as error:
-        raise InputError(f"{path}: is not a numpy archive of plain arrays ({error})") from None
+    entries = read_archive(path, MOST_UNPACKED, NUMBERS + TEXTS)
+    for array in entries.values():  # read-only arrays need not be copied again
+        array.setflags(write=False)
+        if isinstance(array.base, np.ndarray):
+            array.base.setflags(write=False)
     head = ("format", "version", "problem", "objective")
     document: dict[str, Any] = {
         key: entries.pop(key).item() for key in head if key in entries and entries[key].ndim == 0

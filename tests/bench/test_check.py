@@ -142,7 +142,7 @@ def test_a_plan_is_checked_against_the_published_instance(scenario_document: Any
     [
         ([1], "must be a plan, a result or a decision"),
         ({"format": "splitopt-scenario"}, "neither a plan nor a result"),
-        ({"format": "splitopt-result", "decision": {}}, "the field 'bound' is missing"),
+        ({"format": "splitopt-result", "decision": {}}, "bound: this field is missing"),
     ],
 )
 def test_what_is_no_answer_is_refused(document: Any, words: str) -> None:

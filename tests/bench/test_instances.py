@@ -175,10 +175,18 @@ def test_the_library_is_found_by_path(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"set": "huge"}, "set is 'huge'"),
-        ({"kind": "odd"}, "kind is 'odd'"),
-        ({"digest": None, "mood": 1}, "the field 'mood' is unknown"),
-        ({"recipe": {}}, "needs either 'file' or 'recipe'"),
+        ({"set": "huge"}, "set: is 'huge'"),
+        ({"kind": "odd"}, "kind: is 'odd'"),
+        ({"digest": None, "mood": 1}, "mood: this field is unknown"),
+        (
+            {"objectives": 0, "file": True},
+            "objectives: is 0; .*; .*file: is True; it must be a text",
+        ),
+        ({"name": "a\x1b[2J"}, "name: is .* take out the control character"),
+        (
+            {"recipe": {"family": "cells", "parameters": {}, "seed": 0}},
+            "needs either 'file' or 'recipe'",
+        ),
     ],
 )
 def test_wrong_metadata_is_refused(tmp_path: Path, change: dict[str, object], words: str) -> None:
@@ -202,7 +210,7 @@ def test_the_table_survives_its_file(library: Library, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="stands twice"):
         read_best_known(path)
     path.write_text(write_best_known([dataclasses.replace(rows[0], status="perhaps")]))
-    with pytest.raises(InputError, match="status is 'perhaps'"):
+    with pytest.raises(InputError, match="line 2: status: is 'perhaps'"):
         read_best_known(path)
     path.write_text(write_best_known(rows).replace("certificate", "proof", 1))
     with pytest.raises(InputError, match="the columns must be"):

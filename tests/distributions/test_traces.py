@@ -60,13 +60,13 @@ def test_one_column(write):
         ("2e9,5", ",5", "line 3: 'compute_flop_per_s' is missing"),
         ("2e9,5", "NaN,5", "line 3: 'compute_flop_per_s' is missing"),
         ("2e9,5", "2e9,n/a", "line 3: 'snr_db' is missing"),
-        ("2e9,5", "fast,5", "line 3: 'compute_flop_per_s' is 'fast', it must be a finite number"),
+        ("2e9,5", "fast,5", "line 3: compute_flop_per_s: is 'fast'; it must be a finite number"),
         ("2e9,5", "inf,5", "line 3: .* it must be a finite number"),
         ("2,cam", ",cam", "line 4: 'round' is missing"),
         ("2,cam", "2,", "line 4: 'device' is missing"),
-        ("2,cam", "2,pi", "line 5: round 2 has 'pi' twice"),
-        ("2,pi,1.5e9,18,\n", "", "round 2 has no row of the device 'pi'"),
-        (",17,\n", "\n", "line 2: has 3 values for the 5 columns"),
+        ("2,cam", "2,pi", "line 5: round '2' has 'pi' twice"),
+        ("2,pi,1.5e9,18,\n", "", "round '2' has no row of the device 'pi'"),
+        (",17,\n", "\n", "line 2 has 3 cells, the header has 5"),
         ("round,device", "run,device", "line 1: there is no column 'round'"),
         ("snr_db", "compute_flop_per_s", "the column 'compute_flop_per_s' stands twice"),
         ("compute_flop_per_s,snr_db", "speed,level", "has none of the columns compute_flop_per_s"),
@@ -81,7 +81,7 @@ def test_gaps_are_refused(write, old, new, words):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("", "line 1: has no header"), ("round,device,snr_db\n", "has no rows below its header")],
+    [("", "line 1: has no header"), ("round,device,snr_db\n", "has a header but no rows")],
 )
 def test_empty_files_are_refused(write, text, words):
     """There must be a header and rows."""
