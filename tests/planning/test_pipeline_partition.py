@@ -297,9 +297,7 @@ def test_which_question_a_scenario_asks(scenario_document):
     assert default_problem(varying) == "cut_under_uncertainty"
     with pytest.raises(InputError, match=r"servers: there is none.*pipeline_partition"):
         plan(scenario(), problem="cut_and_resources")
-    both = Scenario.from_si(
-        {**document(), "servers": [{"name": "edge", "compute": 1e12}]}, "test"
-    )
+    both = Scenario.from_si({**document(), "servers": [{"name": "edge", "compute": 1e12}]}, "test")
     assert plan(both, problem="cut_and_resources").is_feasible
     with pytest.raises(InputError, match="nodes: there are none"):
         plan(Scenario.from_si(scenario_document), problem="pipeline_partition")
