@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from splitopt.errors import MOST_OF_A_MESSAGE, InputError, shown
@@ -96,6 +97,8 @@ def mistakes_of(
     short: set[Path] = set()
     for one in error.errors(include_url=False):
         path = _path(one["loc"], data, one["type"])
+        if one["type"] == "invalid_key":
+            path = (*_path(one["loc"][:-1], data, ""), shown(one["input"], _MOST_OF_A_VALUE))
         raised = one.get("ctx", {}).get("error")
         if isinstance(raised, MistakesError):
             for inner, text in raised.mistakes:
@@ -135,6 +138,8 @@ def sentence(mistake: Mapping[str, Any]) -> str:
     kind, message = mistake["type"], str(mistake["msg"])
     if kind in ("value_error", "assertion_error"):
         return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if kind == "invalid_key":
+        return "the name of a field is a text; write it in quotes"
     if kind == "missing":
         return "this field is missing"
     if kind == "extra_forbidden":
@@ -196,10 +201,15 @@ def _has(here: Any, step: int | str) -> bool:
 
 def _unknown(model: type[BaseModel] | None, path: Path) -> tuple[str, str]:
     """Return what to say of a name that is unknown at a place, and the name that is proposed."""
-    name = str(path[-1])
     here = _model_at(model, path[:-1])
     if here is None or model is None:
         return "this field is unknown; check its spelling", ""
+    return _unknown_in(here, str(path[-1]), model)
+
+
+@lru_cache(maxsize=1000)
+def _unknown_in(here: type[BaseModel], name: str, model: type[BaseModel]) -> tuple[str, str]:
+    """Say it of a name in a part of a document; the same is said of all parts of a long list."""
     hints: Mapping[str, str] = getattr(here, "HINTS", {})
     if name in hints:
         return f"this field is unknown; {hints[name]}", ""

@@ -44,7 +44,7 @@ def test_a_file_of_another_kind_says_what_it_is(files, load, file, words):
 
 
 def test_a_shipped_scenario_is_no_plan():
-    with pytest.raises(InputError, match="'splitopt plan digits-splitfed -o plan.json' makes"):
+    with pytest.raises(InputError, match=r"'splitopt plan digits-splitfed -o plan.json' makes"):
         Plan.load("digits-splitfed")
 
 

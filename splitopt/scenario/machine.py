@@ -72,6 +72,9 @@ class Part(BaseModel):
                 hint = did_you_mean(name, known)
                 mistakes.append(Mistake((name,), f"this field is unknown{hint}"))
                 continue
+            if isinstance(value, tuple) and value == known[name].default:
+                checked[name] = value  # as where it is not given at all
+                continue
             try:
                 checked[name] = _adapter(type(self), name).validate_python(value)
             except ValidationError as error:

@@ -93,6 +93,14 @@ def read_number(value: Any) -> float:
         raise InputError(f"is {shown(value, 60)}; {_mend(value, 'a number')}")
     if not math.isfinite(number := _float(value)):
         raise InputError(f"is {number}; it must be a finite number")
+    return int(value) if isinstance(value, numbers.Integral) else number
+
+
+def read_factor(value: Any) -> float:
+    """Take a number above 0 that changes an amount by no more than nine orders of magnitude."""
+    number = read_number(value)
+    if not 1e-9 <= number <= 1e9:
+        raise InputError(f"is {shown(value, 60)}; it must be above 0, from 1e-9 to 1e9")
     return number
 
 
@@ -161,5 +169,10 @@ Power = Annotated[float, Quantity("power")]
 Bandwidth = Annotated[float, Quantity("bandwidth")]
 NoiseDensity = Annotated[float, Quantity("noise density")]
 PowerGain = Annotated[float, Field(gt=0, allow_inf_nan=False), NUMBER]
-Factor = Annotated[float, Field(ge=1e-9, le=1e9), NUMBER]
+Factor = Annotated[
+    float,
+    Field(json_schema_extra={"minimum": 1e-9, "maximum": 1e9}),
+    BeforeValidator(read_factor),
+]
+"""What something is multiplied by."""
 Truth = Annotated[bool, BeforeValidator(read_truth)]

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.files import expect_format, read_text, write_atomic
 from splitopt.mistakes import Line, Mistake, MistakesError, mistakes_of, no_line, told
 from splitopt.profiles import ModelProfile, load_profile
@@ -258,8 +258,8 @@ class Scenario(Part):
         if stated is not None and not is_graph(name):
             raise InputError.at(
                 "pipeline.boundaries",
-                f"is {stated!r}, but the profile {name!r} is no graph whose boundaries could be "
-                "chosen; drop it",
+                f"is {stated!r}, but the profile {shown(name)} is no graph whose boundaries could "
+                "be chosen; drop it",
             )
         boundaries = stated or (DEFAULT_BOUNDARIES if self.nodes else "cuts")
         return load_profile(name, self.model.fill, boundaries, self.equal_chain())
@@ -282,7 +282,7 @@ class Scenario(Part):
             raise InputError.at("boundaries", "are for a pipeline, and the scenario has no nodes")
         if boundaries not in BOUNDARIES:
             kinds = " or ".join(map(repr, BOUNDARIES))
-            raise InputError.at("boundaries", f"is {boundaries!r}, it must be {kinds}")
+            raise InputError.at("boundaries", f"is {shown(boundaries)}, it must be {kinds}")
         pipeline = self.pipeline._with(boundaries=boundaries)
         return self._with(pipeline=pipeline)
 

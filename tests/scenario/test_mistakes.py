@@ -110,6 +110,7 @@ JETSON = "devices[1] (jetson)"
             "uplink: 50 Mbit/s\n  shared: no",
             ", line 14: links.shared: is 'no'; write false",
         ),
+        ("training:", "7: x\ntraining:", ", line 16: '7': the name of a field is a text; write it"),
         ("epochs: 1", "epochs: true", ", line 16: training.epochs: is True; it must be a whole"),
     ],
 )
@@ -247,6 +248,7 @@ def test_copies_are_checked():
     copy = scenario.model_copy(update={"training": {"epochs": 3}})
     assert copy.training == Training(epochs=3)
     assert scenario.training != copy.training
+    assert scenario.model_copy(update={"nodes": ()}) == scenario
     with pytest.raises(InputError) as caught:
         scenario.model_copy(update={"trainin": {}, "privacy": {"leakage_limit": "50%"}})
     assert str(caught.value).splitlines() == [

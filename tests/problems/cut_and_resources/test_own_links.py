@@ -158,7 +158,7 @@ def test_files_keep_it_and_old_ones_share(own, tmp_path, random_problem):
 
 def scenario(shared, **links):
     """Return three unlike devices that share one server."""
-    return Scenario.from_dict(
+    return Scenario.from_si(
         {
             "model": {"profile": "resnet18-imagenet"},
             "devices": [
