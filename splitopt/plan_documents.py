@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from splitopt.results import Outcome, StopReason
-from splitopt.schemas import Amount, Count, Document, Name, Note, Record
+from splitopt.schemas import Amount, Count, Document, Name, Note, Plain, Record
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -46,9 +46,9 @@ class ResultDocument(Record):
     iterations: Count
     trace: list[PointDocument]
     seed: int
-    options: dict[str, Any]
-    versions: dict[str, str]
-    details: dict[str, Any]
+    options: Plain
+    versions: dict[Name, Name]
+    details: Plain
 
 
 class HashesDocument(Document):

@@ -5,6 +5,7 @@ Importing this module imports pydantic: do so in the functions that need it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
@@ -38,6 +39,24 @@ Name = Annotated[str, AfterValidator(lambda name: clean_name(name, ""))]
 """A text that is shown to people, without control characters."""
 Note = Annotated[str, AfterValidator(lambda note: clean_note(note, ""))]
 """A text of several lines, without control characters."""
+
+
+def _clean(data: Any) -> Any:
+    """Check all names and texts in plain data, however deep."""
+    inside = [data]
+    while inside:
+        item = inside.pop()
+        if isinstance(item, str):
+            clean_note(item, "")
+        elif isinstance(item, Mapping):
+            inside += [*item, *item.values()]
+        elif isinstance(item, list | tuple):
+            inside += item
+    return data
+
+
+Plain = Annotated[dict[str, Any], AfterValidator(_clean)]
+"""Plain data of any form, whose texts have no control characters."""
 Count = Annotated[int, Field(ge=0)]
 Amount = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]

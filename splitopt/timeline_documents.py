@@ -5,11 +5,11 @@ Importing this module imports pydantic: do so in the functions that need it.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from splitopt.schemas import Document, Name
+from splitopt.schemas import Document, Name, Plain
 
 Index = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
@@ -38,7 +38,7 @@ class TimelineDocument(Document):
 
     format: Literal["splitopt-timeline"]
     version: Literal[1]
-    origin: dict[str, Any]
+    origin: Plain
     resources: list[ResourceDocument]
     phases: list[Name]
     owners: list[Name]

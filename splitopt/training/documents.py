@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from splitopt.schemas import Count, Document, Name
+from splitopt.schemas import Count, Document, Name, Plain
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -34,7 +34,7 @@ class HistoryDocument(Document):
 
     format: Literal["splitopt-history"]
     version: Literal[1]
-    origin: dict[str, Any]
+    origin: Plain
     rounds: list[RoundDocument]
 
 
@@ -51,7 +51,7 @@ class CheckpointDocument(Document):
 
     format: Literal["splitopt-checkpoint"]
     version: Literal[1]
-    identity: dict[str, Any]
+    identity: Plain
     history: dict[str, Any]
     tensors: TensorsDocument
     digest: Digest

@@ -98,3 +98,32 @@ def test_devices_must_match(write):
         trace.ordered(["pi", "cam", "tv"])
     with pytest.raises(InputError, match="'cam', which is not a device"):
         trace.ordered(["pi"])
+
+
+@pytest.mark.parametrize("sign", [",", ";", "\t"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_traces_of_all_spreadsheets(write, sign, mark):
+    """A byte-order mark, semicolons and tabs make no difference; decimal commas are named."""
+    first = read_trace(write(GOOD), QUANTITIES)
+    again = read_trace(write(mark + GOOD.replace(",", sign)), QUANTITIES)
+    assert again.devices == first.devices
+    for name, table in first.values.items():
+        np.testing.assert_array_equal(again.values[name], table)
+    assert read_column(write(mark + GOOD.replace(",", sign)), "snr_db") == [17, 5, 6, 18]
+    with pytest.raises(InputError, match="decimal comma, write"):
+        read_trace(write(GOOD.replace(",", ";").replace(".", ",")), QUANTITIES)
+
+
+@pytest.mark.parametrize("cell", ["1" * 131_073, "1e999", "0x1", "1_0", "1" + "0" * 400])
+def test_cells_that_are_no_numbers(write, cell):
+    """Of any length, in the header as well."""
+    with pytest.raises(InputError, match=r"line 3|field larger"):
+        read_trace(write(GOOD.replace("2e9,5", f"{cell},5", 1)), QUANTITIES)
+    with pytest.raises(InputError, match=r"line 1|none of the columns"):
+        read_trace(write(GOOD.replace("snr_db", "1" * 131_073).replace("compute", "c")), QUANTITIES)
+
+
+def test_a_device_with_a_control_character_is_refused(write):
+    """It would steer a terminal."""
+    with pytest.raises(InputError, match=r"device: is .*control character"):
+        read_trace(write(GOOD.replace("pi", "p\x1b[2Ji")), QUANTITIES)

@@ -68,3 +68,11 @@ def test_rows_that_are_none_are_refused(field, value, words):
     document["rounds"][0][field] = value
     with pytest.raises(InputError, match=rf"^h: rounds\[0\]\.{words}"):
         History.from_dict(document, "h")
+
+
+def test_texts_about_the_run_are_shown_and_so_clean():
+    """Wherever they stand in what is said of it."""
+    document = HISTORY.to_dict()
+    document["origin"] = {"plan": {"scenario": ["a\x1b[2J"]}}
+    with pytest.raises(InputError, match=r"origin: is .*control character"):
+        History.from_dict(document, "h")
