@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from splitopt.errors import InputError as InputError
     from splitopt.errors import SolveError as SolveError
     from splitopt.errors import SplitoptError as SplitoptError
-    from splitopt.errors import UnitWarning as UnitWarning
     from splitopt.export.exporting import export_plan as export_plan
     from splitopt.planning.comparison.comparing import compare_schemes as compare_schemes
     from splitopt.planning.planner import plan as plan
@@ -49,7 +48,6 @@ _HOMES = {
     "SolveError": "splitopt.errors",
     "SplitoptError": "splitopt.errors",
     "Timeline": "splitopt.timeline",
-    "UnitWarning": "splitopt.errors",
     "compare_schemes": "splitopt.planning.comparison.comparing",
     "export_plan": "splitopt.export.exporting",
     "load_problem": "splitopt.problems.registry",

@@ -9,18 +9,23 @@ from collections.abc import Callable
 from importlib import metadata
 from typing import Any, Literal
 
-from splitopt.errors import InfeasibleError, InputError, SolveError
-from splitopt.problems.base import Problem
+import numpy as np
+
+from splitopt.errors import InfeasibleError, InputError, SolveError, shown
+from splitopt.problems.registry import ProblemLike, as_problem
 from splitopt.results import OPTIMAL_GAP, Outcome, Result, StopReason, Times
 from splitopt.solvers.base import Progress, Search, Solver
+from splitopt.solvers.options import check_seed
 from splitopt.solvers.registry import make_solver
 
 _BOUND_SLACK = 1e-9
 """How far, relatively, a bound may stand above an objective by rounding before it is a lie."""
+_FLOAT_BITS = 1023
+"""A whole number of so many bits is below the largest float."""
 
 
 def solve(
-    problem: Problem[Any],
+    problem: ProblemLike,
     solver: str | Solver[Any] = "auto",
     *,
     time_limit_s: float | None = None,
@@ -35,7 +40,7 @@ def solve(
     Parameters
     ----------
     problem
-        What is asked.
+        What is asked: a problem, the path of an instance file, or the plain data of one.
     solver
         A name (``splitopt solvers`` lists them), a solver object, or ``"auto"``: the preferred one
         that can take this problem.
@@ -61,7 +66,8 @@ def solve(
     SolveError
         With ``on_failure="raise"``, when there is no feasible decision.
     """
-    _check_arguments(time_limit_s, rel_gap, seed, on_failure)
+    _check_arguments(time_limit_s, rel_gap, seed, on_failure, callback)
+    problem = as_problem(problem)
     chosen = make_solver(problem, solver, **options)
     for module in chosen.requires:
         importlib.import_module(module)  # before the clock starts: it is not the solver's work
@@ -138,16 +144,28 @@ def _conclude(
 
 
 def _check_arguments(
-    time_limit_s: float | None, rel_gap: float, seed: int, on_failure: str
+    time_limit_s: float | None, rel_gap: float, seed: int, on_failure: str, callback: object
 ) -> None:
-    if time_limit_s is not None and not time_limit_s >= 0:
-        raise InputError.at("time_limit_s", f"is {time_limit_s!r}, it must be seconds >= 0")
-    if not 0 <= rel_gap < math.inf:
-        raise InputError.at("rel_gap", f"is {rel_gap!r}, it must be a number >= 0")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InputError.at("seed", f"is {seed!r}, it must be a whole number >= 0")
+    if time_limit_s is not None and not (_is_number(time_limit_s) and time_limit_s >= 0):
+        raise InputError.at(
+            "time_limit_s", f"is {shown(time_limit_s)}, it must be seconds >= 0, or None for none"
+        )
+    if not (_is_number(rel_gap) and 0 <= rel_gap < math.inf):
+        raise InputError.at("rel_gap", f"is {shown(rel_gap)}, it must be a number >= 0")
+    check_seed(seed)
     if on_failure not in ("return", "raise"):
-        raise InputError.at("on_failure", f"is {on_failure!r}, it must be 'return' or 'raise'")
+        raise InputError.at("on_failure", f"is {shown(on_failure)}, it must be 'return' or 'raise'")
+    if callback is not None and not callable(callback):
+        raise InputError.at(
+            "callback", f"is {shown(callback)}, it must be a function of a Progress"
+        )
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        return False
+    return not isinstance(value, int) or value.bit_length() <= _FLOAT_BITS
 
 
 def _versions(solver: Solver[Any]) -> dict[str, str]:

@@ -96,7 +96,3 @@ def _cut(text: str, most: int) -> str:
         return text
     end = most // 3
     return f"{text[: most - end - 5]} ... {text[-end:]}"
-
-
-class UnitWarning(UserWarning):
-    """A unit was read as written but is probably not what was meant, such as ``mbit``."""

@@ -1,33 +1,26 @@
-"""Reading and writing files safely: strict JSON and YAML in, atomic writes out."""
+"""Reading and writing files safely: strict JSON in, atomic writes out."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
+from splitopt.kinds import kind_of_text, wrong_kind
+from splitopt.reading import read_bytes as read_bytes
+from splitopt.reading import read_text as read_text
 
-
-def read_text(path: str | Path) -> str:
-    """Read a UTF-8 text file; raise `InputError` in one sentence when that is not possible."""
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: is a folder, not a file") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: is not UTF-8 text") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({_reason(error)})") from None
+_SURE_DIGITS = 300
+"""A whole number of so many digits is within the range of floats."""
 
 
 def parse_json(text: str, source: str) -> Any:
-    """Parse strict JSON: NaN, Infinity and repeated keys are refused."""
+    """Parse strict JSON: only finite numbers within the range of floats, and no key twice."""
 
     def constant(name: str) -> NoReturn:
         raise InputError(f"{source}: {name} is not a number that JSON allows; use a finite number")
@@ -35,60 +28,52 @@ def parse_json(text: str, source: str) -> Any:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise InputError(f"{source}: the key {twice!r} stands twice in one object")
+            raise InputError(f"{source}: the key {_first_twice(pairs)} stands twice in one object")
         return found
 
+    def fraction(digits: str) -> float:
+        value = float(digits)
+        if math.isinf(value):
+            raise _beyond(digits, source)
+        return value
+
+    def whole(digits: str) -> int:
+        if len(digits) > _SURE_DIGITS and (len(digits) > 400 or math.isinf(float(digits))):
+            raise _beyond(digits, source)
+        return int(digits)
+
     try:
-        return json.loads(text, parse_constant=constant, object_pairs_hook=unique)
+        return json.loads(
+            text,
+            parse_constant=constant,
+            parse_float=fraction,
+            parse_int=whole,
+            object_pairs_hook=unique,
+        )
     except json.JSONDecodeError as error:
         raise InputError(
             f"{source}: is not JSON (line {error.lineno}, column {error.colno}: {error.msg})"
+            f"{kind_of_text(text)}"
         ) from None
     except RecursionError:
         raise InputError(f"{source}: is nested too deeply") from None
-    except InputError:
-        raise
-    except ValueError as error:  # such as an integer of more digits than Python converts
-        raise InputError(f"{source}: holds a number that cannot be read ({error})") from None
+    except MemoryError:
+        raise InputError(f"{source}: does not fit into the memory") from None
 
 
-def parse_yaml(text: str, source: str) -> Any:
-    """Parse YAML with the safe loader; repeated keys are refused."""
-    import yaml
+def _first_twice(pairs: list[tuple[str, Any]]) -> str:
+    seen = set()
+    for key, _ in pairs:
+        if key in seen:
+            return shown(key)
+        seen.add(key)
+    raise AssertionError("no key stands twice")
 
-    class Loader(yaml.SafeLoader):
-        """The safe loader, strict about repeated keys."""
 
-        def construct_mapping(
-            self, node: yaml.MappingNode, deep: bool = False
-        ) -> dict[Hashable, Any]:
-            seen = set()
-            for key_node, _ in node.value:
-                key = getattr(key_node, "value", None)
-                if isinstance(key, str) and key != "<<" and key in seen:
-                    line = key_node.start_mark.line + 1
-                    raise InputError(f"{source}: the key {key!r} stands twice (line {line})")
-                if isinstance(key, str):
-                    seen.add(key)
-            return super().construct_mapping(node, deep)
-
-    try:
-        return yaml.load(text, Loader=Loader)
-    except yaml.MarkedYAMLError as error:
-        where = error.problem_mark
-        place = f"line {where.line + 1}, column {where.column + 1}: " if where else ""
-        raise InputError(f"{source}: is not YAML ({place}{error.problem})") from None
-    except yaml.YAMLError as error:
-        first = str(error).splitlines()[0]
-        raise InputError(f"{source}: is not YAML ({first})") from None
-    except RecursionError:
-        raise InputError(f"{source}: is nested too deeply") from None
-    except InputError:
-        raise
-    except (ValueError, TypeError) as error:  # such as a date that does not exist
-        raise InputError(f"{source}: holds a value that cannot be read ({error})") from None
+def _beyond(digits: str, source: str) -> InputError:
+    return InputError(
+        f"{source}: the number {shown(digits, 60)} is beyond all floating-point numbers"
+    )
 
 
 def expect_format(document: Any, source: str, name: str, version: int) -> Mapping[str, Any]:
@@ -96,12 +81,11 @@ def expect_format(document: Any, source: str, name: str, version: int) -> Mappin
     if not isinstance(document, Mapping):
         raise InputError(f"{source}: must be an object with the keys 'format' and 'version'")
     if document.get("format") != name:
-        found = document.get("format")
-        raise InputError(f"{source}: format is {found!r}, expected {name!r}")
+        raise InputError(f"{source}: {wrong_kind(document, name)}")
     found = document.get("version")
-    if isinstance(found, bool) or found != version:
+    if type(found) is not int or found != version:
         raise InputError(
-            f"{source}: version is {found!r}, this release of splitopt reads version {version}"
+            f"{source}: version is {shown(found)}, this release of splitopt reads version {version}"
         )
     return document
 

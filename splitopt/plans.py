@@ -15,6 +15,8 @@ from typing import Any
 
 from splitopt.errors import InputError
 from splitopt.files import expect_format, parse_json, read_text, write_atomic
+from splitopt.kinds import refuse_scenario_name
+from splitopt.taking import take
 
 FORMAT = "splitopt-plan"
 VERSION = 1
@@ -25,6 +27,16 @@ def digest(data: Any) -> str:
     """SHA-256 of JSON-ready data in its canonical form: sorted keys, no spaces."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _digest_of(data: Any, place: str) -> str:
+    """Return the digest of data that was read; raise `InputError` if it can have none."""
+    try:
+        return digest(data)
+    except (ValueError, TypeError):
+        raise InputError.at(place, "holds what JSON cannot write, such as infinity") from None
+    except RecursionError:
+        raise InputError.at(place, "is nested too deeply") from None
 
 
 @dataclass(frozen=True)
@@ -69,30 +81,22 @@ class Plan:
     @classmethod
     def from_dict(cls, document: Any, source: str = "plan") -> Plan:
         """Read a plan; a part that does not match its hash is refused."""
+        from splitopt.plan_documents import PlanDocument
+        from splitopt.schemas import validated
+
         checked = dict(expect_format(document, source, FORMAT, VERSION))
-        wanted = {item.name for item in fields(cls)} | {"format", "version", "hashes"}
-        for name in sorted(wanted ^ set(checked)):
-            state = "missing" if name in wanted else "unknown"
-            raise InputError.at(source, f"the field {name!r} is {state}")
-        for name in ("problem", "objective"):
-            if not isinstance(checked[name], str):
-                raise InputError.at(f"{source}: {name}", "must be a text")
-        for name in ("scenario", "profile", "result", "hashes"):
-            if not isinstance(checked[name], Mapping):
-                raise InputError.at(f"{source}: {name}", "must be an object")
-        for name in ("decision", "prediction"):
-            if checked[name] is not None and not isinstance(checked[name], Mapping):
-                raise InputError.at(f"{source}: {name}", "must be an object or null")
-        notes = checked["notes"]
-        if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
-            raise InputError.at(f"{source}: notes", "must be a list of texts")
+        validated(PlanDocument, checked, source)
+        if (checked["decision"] is None) != (checked["prediction"] is None):
+            raise InputError.at(
+                f"{source}: prediction", "and decision belong together: both are null or neither"
+            )
         for name in _HASHED:
-            if checked["hashes"].get(name) != digest(checked[name]):
+            if checked["hashes"][name] != _digest_of(checked[name], f"{source}: {name}"):
                 raise InputError.at(
                     f"{source}: {name}", "does not match its hash; the file was changed or damaged"
                 )
         content = {item.name: checked[item.name] for item in fields(cls)}
-        return cls(**{**content, "notes": tuple(notes)})
+        return cls(**{**content, "notes": tuple(checked["notes"])})
 
     def save(self, path: str | Path) -> None:
         """Write the plan as JSON, atomically."""
@@ -101,4 +105,26 @@ class Plan:
     @classmethod
     def load(cls, path: str | Path) -> Plan:
         """Read a plan file."""
+        refuse_scenario_name(path)
         return cls.from_dict(parse_json(read_text(path), str(path)), str(path))
+
+
+PlanLike = Plan | str | Path | Mapping[str, Any]
+"""What functions take for a plan: the object, the path of its file, or its plain data."""
+
+
+def as_plan(value: PlanLike, argument: str = "plan") -> Plan:
+    """Return a plan: as it is, of a file, or of its plain data.
+
+    Raises
+    ------
+    InputError
+        It is none of these, or cannot be read.
+    """
+    mends = {
+        "Scenario": "splitopt.plan(scenario) makes one",
+        "Result": "a result knows no scenario: splitopt.plan(scenario) makes a plan of one",
+    }
+    return take(
+        value, Plan, argument, Plan.load, lambda data: Plan.from_dict(data, argument), mends
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -234,34 +234,23 @@ class Timeline:
     @classmethod
     def from_dict(cls, document: Any, source: str = "timeline") -> Timeline:
         """Read a timeline; raise `InputError` that starts with `source` where it is none."""
-        checked = expect_format(document, source, FORMAT, VERSION)
-        fields = _mapping(
-            checked,
-            ("format", "version", "origin", "resources", "phases", "owners", "tasks"),
-            source,
-        )
-        tasks = _mapping(fields["tasks"], (*_NAMES, *_NUMBERS), f"{source}: tasks")
-        if not isinstance(fields["origin"], Mapping):
-            raise InputError.at(f"{source}: origin", "must be an object")
-        resources = fields["resources"]
-        if not isinstance(resources, list):
-            raise InputError.at(f"{source}: resources", "must be a list")
-        named = []
-        for index, entry in enumerate(resources):
-            place = f"{source}: resources[{index}]"
-            item = _mapping(entry, ("name", "kind"), place)
-            _texts([item["name"], item["kind"]], place)
-            named.append(Resource(item["name"], item["kind"]))
-        columns = {
-            name: _column(tasks[name], name in _NAMES, f"{source}: tasks.{name}") for name in tasks
+        from splitopt.schemas import validated
+        from splitopt.timeline_documents import TimelineDocument
+
+        found = expect_format(document, source, FORMAT, VERSION)
+        checked = validated(TimelineDocument, found, source)
+        columns: dict[str, Any] = {
+            name: np.array(getattr(checked.tasks, name), dtype=kind)
+            for names, kind in ((_NAMES, np.int64), (_NUMBERS, np.float64))
+            for name in names
         }
         try:
             return cls(
-                tuple(named),
-                _texts(fields["phases"], f"{source}: phases"),
-                _texts(fields["owners"], f"{source}: owners"),
+                tuple(Resource(item.name, item.kind) for item in checked.resources),
+                tuple(checked.phases),
+                tuple(checked.owners),
                 **columns,
-                origin=fields["origin"],
+                origin=found["origin"],
             )
         except InputError as error:
             raise InputError(f"{source}: tasks.{error}") from None
@@ -301,29 +290,3 @@ class Timeline:
         order = np.lexsort((self.end_s, self.start_s, self.resource))
         edges = np.searchsorted(self.resource[order], np.arange(len(self.resources) + 1))
         return [order[first:last] for first, last in pairwise(edges)]
-
-
-def _mapping(value: Any, keys: Sequence[str], source: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping) or set(value) != set(keys):
-        raise InputError.at(source, f"must be an object with exactly the keys {', '.join(keys)}")
-    return value
-
-
-def _texts(value: Any, source: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise InputError.at(source, "must be a list of texts")
-    return tuple(value)
-
-
-def _column(value: Any, whole: bool, source: str) -> npt.NDArray[Any]:
-    if not isinstance(value, list):
-        raise InputError.at(source, "must be a list")
-    wanted: tuple[type, ...] = (int,) if whole else (int, float)
-    for index, item in enumerate(value):
-        if isinstance(item, bool) or not isinstance(item, wanted):
-            kind = "a whole number" if whole else "a number"
-            raise InputError.at(f"{source}[{index}]", f"is {item!r}, it must be {kind}")
-    try:
-        return np.array(value, dtype=np.int64 if whole else np.float64)
-    except OverflowError:
-        raise InputError.at(source, "holds a number that is too large") from None

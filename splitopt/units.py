@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from splitopt.errors import InputError, UnitWarning
+from splitopt.errors import InputError, shown
+from splitopt.suggestions import did_you_mean
 
 _DEFINITIONS = """
 nano- = 1e-9 = n-
@@ -46,24 +46,40 @@ bps = bit / second
 
 @dataclass(frozen=True)
 class Kind:
-    """What a quantity measures: its name, its SI unit here, an example, and prefixes to print."""
+    """What a quantity measures.
+
+    Its name, its SI unit here, an example, the units in which it is mostly stated (the first one is
+    proposed for a number without a unit), and prefixes to print.
+    """
 
     name: str
     unit: str
     example: str
+    usual: tuple[str, ...]
     prefixes: tuple[str, ...] = ("", "k", "M", "G", "T")
 
 
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("rate", "bit/s", "100 Mbit/s"),
-        Kind("size", "B", "4 GiB", ("", "Ki", "Mi", "Gi", "Ti", "k", "M", "G", "T")),
-        Kind("compute speed", "FLOP/s", "3.62 GFLOP/s"),
-        Kind("time", "s", "20 ms", ("", "m", "u")),
-        Kind("power", "W", "0.2 W", ("", "m", "k")),
-        Kind("bandwidth", "Hz", "20 MHz"),
-        Kind("noise density", "W/Hz", "4e-21 W/Hz", ("",)),
+        Kind("rate", "bit/s", "100 Mbit/s", ("Mbit/s", "kbit/s", "Gbit/s", "MB/s", "GB/s")),
+        Kind(
+            "size",
+            "B",
+            "4 GiB",
+            ("GiB", "MiB", "KiB", "GB", "MB", "kB"),
+            ("", "Ki", "Mi", "Gi", "Ti", "k", "M", "G", "T"),
+        ),
+        Kind(
+            "compute speed",
+            "FLOP/s",
+            "3.62 GFLOP/s",
+            ("GFLOP/s", "MFLOP/s", "TFLOP/s", "GMAC/s", "GFLOPS", "TFLOPS"),
+        ),
+        Kind("time", "s", "20 ms", ("ms", "s", "us", "min", "h"), ("", "m", "u")),
+        Kind("power", "W", "0.2 W", ("W", "mW", "kW"), ("", "m", "k")),
+        Kind("bandwidth", "Hz", "20 MHz", ("MHz", "kHz", "GHz")),
+        Kind("noise density", "W/Hz", "4e-21 W/Hz", ("W/Hz", "mW/Hz"), ("",)),
     )
 }
 
@@ -71,6 +87,8 @@ _TEXT = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|i
 _MILLI = re.compile(
     r"(?<![A-Za-z])m(bit|bits|bps|b|B|byte|bytes|FLOPS?|flops?|MACs?|Hz)(?![A-Za-z])"
 )
+_OPERATIONS = re.compile(r"[kMGTP]?OPS?(/s)?$", re.IGNORECASE)
+_SEPARATED = re.compile(r"[-+]?\d[\d.]*[,_' ]\d")
 
 
 def parse(value: Any, kind: str) -> float:
@@ -86,29 +104,34 @@ def parse(value: Any, kind: str) -> float:
     Raises
     ------
     InputError
-        No number, no unit, an unknown unit, a unit of another dimension, or NaN and infinity.
+        No number, no unit, an unknown unit, a unit of another dimension, a milli where nobody has
+        one (``100 mbit/s``), or NaN and infinity.
     """
     known = KINDS[kind]
-    example = f"write it as for example {known.example!r}"
     if isinstance(value, bool) or not isinstance(value, str):
         if isinstance(value, int | float) and not isinstance(value, bool):
-            raise InputError(f"{value} has no unit; {example}")
-        raise InputError(f"{value!r} is not a {known.name}; {example}")
+            raise InputError(f"{shown(value)} has no unit; {_proposal(value, known)}")
+        raise InputError(f"{shown(value)} is not a {known.name}; {_example(known)}")
     match = _TEXT.match(value) if len(value) <= 64 else None
+    if _SEPARATED.match(value.strip()):
+        raise InputError(
+            f"{shown(value)}: write the number without separators and with a point for decimals, "
+            f"as in {known.example!r}"
+        )
     if match is None:
-        raise InputError(f"{value[:64]!r} is not a number with a unit; {example}")
+        raise InputError(f"{shown(value, 70)} is not a number with a unit; {_example(known)}")
     number, unit = float(match[1]), match[2]
     if not math.isfinite(number):
-        raise InputError(f"{value!r} is not a finite number; {example}")
+        raise InputError(f"{value!r} is not a finite number; {_example(known)}")
     if not unit:
-        raise InputError(f"{value!r} has no unit; {example}")
+        raise InputError(f"{value!r} has no unit; {_proposal(match[1], known)}")
     if milli := _MILLI.search(unit):
-        meant = unit.replace("m" + milli[1], "M" + milli[1], 1)
-        warnings.warn(
-            f"{value!r} is read with m = milli (1e-3); for mega write {match[1]} {meant}",
-            UnitWarning,
-            stacklevel=2,
+        letters = ("MB", "Mb") if milli[1] == "b" else ("M" + milli[1],)
+        meant = " or ".join(
+            repr(f"{match[1]} {unit[: milli.start()]}{mega}{unit[milli.end() :]}")
+            for mega in letters
         )
+        raise InputError(f"{value!r} has m for milli (1e-3); for mega write {meant}")
     result = number * _factor(unit, kind, value)
     if not math.isfinite(result):
         raise InputError(f"{value!r} is too large for a floating-point number")
@@ -192,11 +215,31 @@ def _factor_or_reason(unit: str, kind: str) -> float | str:
     """Look a unit up once for all values that have it; a text says why there is no factor."""
     known = KINDS[kind]
     registry = _registry()
+    if _OPERATIONS.match(unit):
+        return (
+            f"{unit!r} counts integer operations at the peak, and training takes floating-point "
+            "ones; state the FLOP/s that you measure ('splitopt profile --measure') or find on the "
+            f"data sheet, such as {known.example!r}"
+        )
     try:
         found = registry.parse_units(unit)
     except Exception:
-        return f"the unit {unit!r} is unknown; write it as for example {known.example!r}"
+        hint = did_you_mean(unit, known.usual)
+        return f"the unit {unit!r} is unknown{hint or '; ' + _example(known)}"
     wanted = registry.parse_units(known.unit)
     if found.dimensionality != wanted.dimensionality:
-        return f"{unit!r} is not a unit of {known.name}; write it as for example {known.example!r}"
+        return f"{unit!r} is not a unit of {known.name}; {_example(known)}"
     return float(registry.Quantity(1.0, found).to(wanted).magnitude)
+
+
+def _example(known: Kind) -> str:
+    return f"write it as for example {known.example!r}"
+
+
+def _proposal(number: Any, known: Kind) -> str:
+    """Return how a number without a unit is written, for the unit that is most often meant."""
+    size = float(number) if isinstance(number, str) or abs(number) < 1e300 else math.inf
+    if 1e5 <= size < 1e30:  # a number of SI units rather than of the usual ones
+        return f"write it with one, as in {render(size, known.name)!r}"
+    text = f"{size:g}" if size < 1e30 else "1"
+    return f"write it with one, as in '{text} {known.usual[0]}'"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitopt.errors import InputError, UnitWarning
+from splitopt.errors import InputError
 from splitopt.units import KINDS, parse, render
 
 
@@ -56,25 +56,26 @@ def test_reads_what_people_write(text, kind, value):
         ("nan Mbit/s", "rate", "not a finite number"),
         ("inf Mbit/s", "rate", "not a finite number"),
         ("5 parsec", "rate", "unknown"),
-        ("1,000 Mbit/s", "rate", "unknown"),
+        ("1,000 Mbit/s", "rate", "without separators"),
         ("5 Mbit/s/", "rate", "unknown"),
         ("1e400 bit/s", "rate", "not a finite number"),
         ("9" * 300 + " bit/s", "rate", "not a number with a unit"),
     ],
 )
 def test_refuses_what_does_not_fit(value, kind, words):
-    """A wrong quantity is refused in one sentence with an example of a right one."""
+    """A wrong quantity is refused in one sentence with a right one or its unit."""
     with pytest.raises(InputError, match=words) as caught:
         parse(value, kind)
-    assert KINDS[kind].example in str(caught.value)
+    assert any(text in str(caught.value) for text in (KINDS[kind].example, *KINDS[kind].usual))
 
 
 @pytest.mark.parametrize("text", ["100 mbit/s", "100 mbps", "3 mFLOP/s", "20 mHz"])
-def test_milli_where_mega_is_meant_warns(text):
-    """A milli of information, work or bandwidth is read as written, with a warning."""
+def test_milli_where_mega_is_meant_is_refused(text):
+    """A milli of information, work or bandwidth is what nobody has; mega is proposed."""
     kind = {"F": "compute speed", "H": "bandwidth"}.get(text.split()[1][1], "rate")
-    with pytest.warns(UnitWarning, match="milli"):
-        assert parse(text, kind) < 1
+    with pytest.raises(InputError) as caught:
+        parse(text, kind)
+    assert f"for mega write {text.replace('m', 'M', 1)!r}" in str(caught.value)
 
 
 def test_milli_watt_and_milli_second_are_quiet():

@@ -59,7 +59,7 @@ def problem(model: str, form: tuple[str, str], rate: float) -> PipelinePartition
     }
     if profile.startswith("pipedream-"):
         document["pipeline"]["boundaries"] = "cuts"
-    scenario = Scenario.from_dict(document, profile)
+    scenario = Scenario.from_si(document, profile)
     return PipelinePartition.from_scenario(scenario, objective="period")
 
 

@@ -91,7 +91,7 @@ def period(
     **pipeline: bool,
 ) -> float | None:
     """Return the least period of a model on the machines, None if it has none."""
-    scenario = Scenario.from_dict(
+    scenario = Scenario.from_si(
         {
             "model": {"profile": "pipedream-vgg16"},
             "devices": [{"name": "owner", "machine": "gpu", "samples": 1, "batch_size": 1}],

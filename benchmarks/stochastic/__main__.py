@@ -55,7 +55,7 @@ def cell(devices: int, cut: str = "CONV1-POOL1") -> Scenario:
             "snr": {"kind": "normal", "std_db": 2},
         },
     }
-    return Scenario.from_dict(document, "cell")
+    return Scenario.from_si(document, "cell")
 
 
 def replanning(devices: int, rounds: int) -> list[str]:

@@ -43,7 +43,7 @@ def oversubscribed(plan: Plan, factor: float) -> Plan:
         **plan.decision,
         **{name: [min(1.0, factor * x) for x in plan.decision[name]] for name in SHARES},
     }
-    scenario = splitopt.Scenario.from_dict(plan.scenario, from_file=True)
+    scenario = splitopt.Scenario.from_dict(plan.scenario)
     profile = ModelProfile.from_dict(plan.profile, "plan")
     problem = CutAndResources.from_scenario(scenario, profile, plan.objective)
     found = problem.evaluate(problem.decode(decision, "plan"))

@@ -8,7 +8,7 @@ from typing import Any
 
 from splitopt.bench.instances import BestKnown, Instance
 from splitopt.bench.verify import TOLERANCE, Table, above, evaluate_decision, judge
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.problems.base import Problem
 from splitopt.results import relative_gap
 
@@ -73,14 +73,16 @@ def read_submission(document: Any, source: str) -> Submission:
         plan = Plan.from_dict(document, source)
         found = Submission(plan.objective, plan.decision, None)
     elif kind == "splitopt-result":
-        missing = {"objective_name", "outcome", "stop_reason", "objective", "bound"} - set(document)
-        if missing:
-            raise InputError(f"{source}: the field {sorted(missing)[0]!r} is missing")
-        found = Submission(document["objective_name"], document.get("decision"), document)
+        from splitopt.bench.documents import ClaimDocument
+        from splitopt.schemas import validated
+
+        validated(ClaimDocument, document, source)
+        claim = {"decision": None, **document}
+        found = Submission(claim["objective_name"], claim["decision"], claim)
     elif kind is None:
         found = Submission(None, document, None)
     else:
-        raise InputError(f"{source}: format {kind!r} is neither a plan nor a result")
+        raise InputError(f"{source}: format {shown(kind)} is neither a plan nor a result")
     if found.decision is None:
         raise InputError(f"{source}: holds no decision to check")
     return found
@@ -133,7 +135,7 @@ def check_submission(
 
 def _false_claim(problem: Problem[Any], claim: Mapping[str, Any]) -> str | None:
     if claim["outcome"] not in ("optimal", "feasible"):
-        return f"says the outcome {claim['outcome']!r}, yet holds a feasible decision"
+        return f"says the outcome {shown(claim['outcome'])}, yet holds a feasible decision"
     return judge(problem, claim).lie
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from splitopt.bench.families import (
     BENCHMARKS,
@@ -19,16 +18,16 @@ from splitopt.bench.families import (
     find_benchmark,
     instance_digest,
 )
-from splitopt.errors import InputError
+from splitopt.csv_files import number, read_table
+from splitopt.errors import InputError, shown
 from splitopt.files import expect_format, parse_json, read_text
-from splitopt.problems.base import Problem, check_keys
+from splitopt.problems.base import Problem
 from splitopt.problems.registry import load_problem
 
 FORMAT = "splitopt-benchmark-library"
 VERSION = 1
 METADATA = "metadata.json"
 BEST_KNOWN = "best_known.csv"
-_ENTRY = ("name", "set", "kind", "source", "published", "objectives", "size", "digest")
 COLUMNS = (
     "problem",
     "objective",
@@ -84,8 +83,9 @@ class Instance:
 
 def load_instance(document: Mapping[str, Any], objective: str) -> Problem[Any]:
     """Load what `Instance.to_dict` describes."""
+    file = document["file"]
     return _loaded(
-        document["problem"], document["file"], _frozen(document["recipe"])
+        document["problem"], file, _stamp(file), _frozen(document["recipe"])
     ).with_objective(objective)
 
 
@@ -108,8 +108,22 @@ def _frozen(recipe: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
     return recipe["family"], tuple(recipe["parameters"].items()), recipe["seed"]
 
 
+def _stamp(file: str | None) -> tuple[int, ...]:
+    """Return what changes when a file does."""
+    try:
+        status = Path(file).stat() if file is not None else None
+    except (OSError, ValueError):  # who reads it says so
+        return ()
+    return () if status is None else (status.st_mtime_ns, status.st_size, status.st_ino)
+
+
 @lru_cache(maxsize=4)
-def _loaded(problem: str, file: str | None, recipe: tuple[Any, ...] | None) -> Problem[Any]:
+def _loaded(
+    problem: str,
+    file: str | None,
+    stamp: tuple[int, ...],  # noqa: ARG001 - a file that has changed is read again
+    recipe: tuple[Any, ...] | None,
+) -> Problem[Any]:
     """Load an instance; the last few are kept, as several solvers run on each in turn."""
     if file is not None:
         return load_problem(file)
@@ -192,65 +206,52 @@ class Library:
 
 
 def _read_metadata(path: Path, problem: str) -> list[Instance]:
+    from splitopt.bench.documents import LibraryDocument
+    from splitopt.schemas import validated
+
     source = str(path)
     document = expect_format(parse_json(read_text(path), source), source, FORMAT, VERSION)
-    check_keys(document, ("format", "version", "problem", "instances"), ("note",), source)
-    if document["problem"] != problem or not isinstance(document["instances"], list):
-        raise InputError(f"{source}: must hold a list of instances of {problem}")
-    found = [
-        _read_entry(entry, problem, path, f"{source}: instances[{index}]")
-        for index, entry in enumerate(document["instances"])
-    ]
-    names = [instance.name for instance in found]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"{source}: the name {name!r} stands twice")
-    return found
-
-
-def _read_entry(entry: Any, problem: str, path: Path, source: str) -> Instance:
-    checked = check_keys(entry, _ENTRY, ("file", "recipe"), source)
-    if ("file" in checked) == ("recipe" in checked):
-        raise InputError(f"{source}: needs either 'file' or 'recipe'")
-    for field, allowed in (("set", get_args(InstanceSet)), ("kind", get_args(Kind))):
-        if checked[field] not in allowed:
-            raise InputError(
-                f"{source}: {field} is {checked[field]!r}, it must be one of {', '.join(allowed)}"
-            )
-    recipe = checked.get("recipe")
-    if recipe is not None:
-        check_keys(recipe, ("family", "parameters", "seed"), (), f"{source}: recipe")
-        recipe = Recipe(recipe["family"], dict(recipe["parameters"]), recipe["seed"])
-    return Instance(
-        problem=problem,
-        name=checked["name"],
-        set=checked["set"],
-        kind=checked["kind"],
-        source=checked["source"],
-        objectives=tuple(checked["objectives"]),
-        file=str(path.parent / checked["file"]) if "file" in checked else None,
-        recipe=recipe,
-        digest=checked["digest"],
-        published=bool(checked["published"]),
-    )
+    checked = validated(LibraryDocument, document, source)
+    if checked.problem != problem:
+        raise InputError.at(f"{source}: problem", f"is {shown(checked.problem)}, not {problem!r}")
+    found: dict[str, Instance] = {}
+    for entry in checked.instances:
+        if entry.name in found:
+            raise InputError(f"{source}: the name {shown(entry.name)} stands twice")
+        found[entry.name] = Instance(
+            problem=problem,
+            name=entry.name,
+            set=entry.set,
+            kind=entry.kind,
+            source=entry.source,
+            objectives=tuple(entry.objectives),
+            file=None if entry.file is None else str(path.parent / entry.file),
+            recipe=None if entry.recipe is None else Recipe(**entry.recipe.model_dump()),
+            digest=entry.digest,
+            published=entry.published,
+        )
+    return list(found.values())
 
 
 def read_best_known(path: Path) -> dict[tuple[str, str, str], BestKnown]:
     """Read the table of best known values."""
-    rows = csv.DictReader(io.StringIO(read_text(path)))
-    if tuple(rows.fieldnames or ()) != COLUMNS:
+    table = read_table(path)
+    if table.columns != COLUMNS:
         raise InputError(f"{path}: the columns must be {', '.join(COLUMNS)}")
     found: dict[tuple[str, str, str], BestKnown] = {}
-    for number, row in enumerate(rows, start=2):
-        source = f"{path}:{number}"
-        if None in row or None in row.values():
-            raise InputError(f"{source}: must have {len(COLUMNS)} columns")
+    for line in table.rows:
+        row = dict(zip(COLUMNS, line.cells, strict=True))
         if row["status"] not in ("proved", "open"):
-            raise InputError(f"{source}: status is {row['status']!r}, not 'proved' or 'open'")
-        numbers = {name: _number(row[name], f"{source}: {name}") for name in ("value", "bound")}
+            raise InputError.at(
+                table.place(line, "status"), f"is {shown(row['status'])}, not 'proved' or 'open'"
+            )
+        numbers = {
+            name: number(row[name], table.place(line, name)) if row[name] else None
+            for name in ("value", "bound")
+        }
         known = BestKnown(**{**row, **numbers})  # type: ignore[arg-type]
         if known.key in found:
-            raise InputError(f"{source}: {', '.join(known.key)} stands twice")
+            raise InputError(f"{path}: line {line.line}: {', '.join(known.key)} stands twice")
         found[known.key] = known
     return found
 
@@ -264,15 +265,3 @@ def write_best_known(rows: list[BestKnown]) -> str:
         cells = [getattr(row, column) for column in COLUMNS]
         writer.writerow([repr(cell) if isinstance(cell, float) else cell for cell in cells])
     return stream.getvalue()
-
-
-def _number(text: str, source: str) -> float | None:
-    if not text:
-        return None
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise InputError(f"{source}: is {text!r}, it must be a finite number or empty")
-    return number

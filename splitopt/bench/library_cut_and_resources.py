@@ -106,7 +106,7 @@ def _measured(profile: str, devices: list[dict[str, Any]], scale: float) -> CutA
 
 
 def _build(document: dict[str, Any]) -> CutAndResources:
-    return CutAndResources.from_scenario(Scenario.from_dict(document, str(document["name"])))
+    return CutAndResources.from_scenario(Scenario.from_si(document, str(document["name"])))
 
 
 def entries() -> Iterator[LibraryEntry]:

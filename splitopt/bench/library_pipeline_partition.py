@@ -53,7 +53,7 @@ def measured(
         "pipeline": {"first_cut": cuts[0], "last_cut": cuts[1], "use_all_nodes": not with_owners},
         "training": {"epochs": 2},
     }
-    problem = PipelinePartition.from_scenario(Scenario.from_dict(document, profile))
+    problem = PipelinePartition.from_scenario(Scenario.from_si(document, profile))
     return problem if with_owners else replace(problem, objective="period", owner_groups=None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -94,13 +94,17 @@ class Row:
 
     @classmethod
     def from_dict(cls, document: Any, source: str = "row") -> Row:
-        """Read a row; a missing or unknown field is an error."""
-        if not isinstance(document, Mapping):
-            raise InputError(f"{source}: is not an object")
-        names = {item.name for item in fields(cls)}
-        for name in sorted(names ^ set(document)):
-            state = "missing" if name in names else "unknown"
-            raise InputError(f"{source}: the field {name!r} is {state}")
+        """Read a row.
+
+        Raises
+        ------
+        InputError
+            A field is missing, unknown, or of another type; all of them are named.
+        """
+        from splitopt.bench.documents import row_document
+        from splitopt.schemas import validated
+
+        validated(row_document(), document, source)
         return cls(**document)
 
     def to_dict(self) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from typing import TextIO
+from typing import Any, TextIO
 
 import typer
 
-from splitopt.errors import SplitoptError, UnitWarning
+from splitopt.errors import SplitoptError
 
 INTERRUPTED = 130
 
@@ -17,7 +17,6 @@ INTERRUPTED = 130
 def run(arguments: list[str] | None = None) -> int:
     """Run one command and give its exit code; errors are one sentence on standard error."""
     with warnings.catch_warnings():
-        warnings.simplefilter("always", UnitWarning)
         warnings.showwarning = _one_line_warning
         try:
             from splitopt.cli.app import app  # here, as Ctrl-C may come meanwhile
@@ -38,8 +37,7 @@ def run(arguments: list[str] | None = None) -> int:
             return 1
         except Exception as error:
             if hasattr(error, "exit_code") and hasattr(error, "format_message"):
-                hint = "; 'splitopt --help' shows the usage"
-                _say("error", error.format_message().rstrip(".") + hint)
+                _say("error", _usage(error))
                 return int(error.exit_code)
             if os.environ.get("SPLITOPT_DEBUG"):
                 raise
@@ -51,11 +49,21 @@ def run(arguments: list[str] | None = None) -> int:
             return 1
 
 
+def _usage(error: Any) -> str:
+    """Say what is wrong with a command line, and which help there is: that of its verb."""
+    said = error.format_message().rstrip(".")
+    verb = getattr(getattr(error, "ctx", None), "command_path", "splitopt")
+    return f"{said}{' ' if said.endswith('?') else '; '}'{verb} --help' shows the usage"
+
+
 def _say(kind: str, message: str) -> None:
-    line = " ".join(message.split())
-    # What a file calls its things must not steer the terminal: no escapes, no reversed text.
-    tame = "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
-    typer.echo(f"splitopt: {kind}: {tame}", err=True)
+    # A list of mistakes has a line for each, begun by two spaces. No other break is one: what a
+    # file calls its things must neither look like a message of ours nor steer the terminal.
+    lines = [" ".join(line.split()) for line in message.split("\n  ")]
+    tame = (
+        "".join(char if char.isprintable() else repr(char)[1:-1] for char in line) for line in lines
+    )
+    typer.echo(f"splitopt: {kind}: " + "\n  ".join(tame), err=True)
 
 
 def _one_line_warning(

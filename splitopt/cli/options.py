@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.files import check_writable
 from splitopt.solvers.base import Callback, Progress
+from splitopt.solvers.typed import Typed
 
 SolverName = Annotated[
     str, typer.Option("--solver", metavar="NAME", help="A solver; 'splitopt solvers' lists them.")
@@ -59,16 +59,16 @@ DEFAULT_TIME_LIMIT_S = 60.0
 
 
 def solver_options(pairs: list[str] | None) -> dict[str, Any]:
-    """Turn ``["max_vectors=10"]`` into ``{"max_vectors": 10}``; values are JSON, else text."""
+    """Turn ``["max_vectors=10"]`` into ``{"max_vectors": Typed("10")}``.
+
+    The solver's class knows what a typed text stands for, see `splitopt.solvers.typed`.
+    """
     found: dict[str, Any] = {}
     for pair in pairs or []:
         key, equals, text = pair.partition("=")
         if not equals or not key.isidentifier():
-            raise InputError(f"--option {pair!r} must be KEY=VALUE")
-        try:
-            found[key] = json.loads(text)
-        except ValueError:
-            found[key] = text
+            raise InputError(f"--option {shown(pair)} must be KEY=VALUE")
+        found[key] = Typed(text)
     return found
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from splitopt.cli import options as shared
+
+if TYPE_CHECKING:
+    from splitopt.plans import Plan
 
 
 def command(
@@ -27,8 +31,7 @@ def command(
     from splitopt.plans import Plan
 
     shared.check_outputs(plan, output)
-    saved = Plan.load(plan)
-    open_plan(saved, str(plan))
+    saved = _as_claimed(open_plan(Plan.load(plan), str(plan)).plan)
     if output is not None:
         from splitopt.files import write_atomic
         from splitopt.report.page import plan_to_html
@@ -41,3 +44,14 @@ def command(
 
         shared.console().print(plan_to_terminal(saved))
     return 0 if saved.is_feasible else 1
+
+
+def _as_claimed(plan: Plan) -> Plan:
+    """Return a plan with a note that its bound, unlike all else, was not computed again."""
+    if plan.result["bound"] is None:
+        return plan
+    note = (
+        "the bound is as the file states it: the decision and all that follows from it were "
+        "computed again, a proof takes planning the scenario anew"
+    )
+    return replace(plan, notes=(*plan.notes, note))

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -86,14 +86,13 @@ def read_parameters(owner: Distribution, *names: str, unbounded: tuple[str, ...]
     lengths = set()
     for name in names:
         value = getattr(owner, name)
-        if isinstance(value, bool | str) or np.ndim(value) > 1:
-            raise InputError.at(name, f"is {value!r}, it must be a number or one per device")
         try:
+            wrong = isinstance(value, bool | str) or np.ndim(value) > 1
             array = np.array(value, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise InputError.at(
-                name, f"is {value!r}, it must be a number or one per device"
-            ) from None
+        except (TypeError, ValueError, OverflowError):
+            wrong = True
+        if wrong:
+            raise InputError.at(name, f"is {shown(value)}, it must be a number or one per device")
         if np.isnan(array).any() or (name not in unbounded and np.isinf(array).any()):
             raise InputError.at(name, "holds a number that is not finite")
         if array.ndim:

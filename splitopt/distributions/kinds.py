@@ -14,7 +14,7 @@ from splitopt.distributions.base import (
     read_parameters,
     require,
 )
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 
 OUTSIDE = ("redraw", "clip")
 
@@ -200,8 +200,8 @@ class Empirical(Distribution):
 def _check_limits(owner: Normal) -> None:
     require(owner.std >= 0, "std", owner.std, "it must be >= 0")
     require(owner.low < owner.high, "high", owner.high, "it must be above 'low'")
-    if owner.outside not in OUTSIDE:
-        raise InputError.at("outside", f"is {owner.outside!r}, it must be 'redraw' or 'clip'")
+    if not isinstance(owner.outside, str) or owner.outside not in OUTSIDE:
+        raise InputError.at("outside", f"is {shown(owner.outside)}, it must be 'redraw' or 'clip'")
     if owner.outside == "redraw":
         inside = (owner.std > 0) | ((owner.low <= owner.mean) & (owner.mean <= owner.high))
         require(inside, "mean", owner.mean, "it lies outside the limits and 'std' is 0")

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from splitopt.csv_files import Row, Table, number, read_table
 from splitopt.distributions.base import FloatArray
-from splitopt.errors import InputError
-from splitopt.files import read_text
+from splitopt.errors import InputError, shown
+from splitopt.names import clean_name
 
 MISSING = ("", "nan", "na", "n/a", "null", "none", "-")
 
@@ -76,7 +75,8 @@ def read_column(path: str | Path, column: str) -> list[float]:
     InputError
         The file or column is not there, or a value is missing or not a number; the line is named.
     """
-    return [_number(cell, path, line, column) for line, (cell,) in _rows(path, (column,))]
+    table = read_table(path)
+    return [_number(cell, table, row, column) for row, (cell,) in table.cells(column)]
 
 
 def read_trace(path: str | Path, quantities: Sequence[str]) -> Trace:
@@ -98,28 +98,33 @@ def read_trace(path: str | Path, quantities: Sequence[str]) -> Trace:
         A column, a row or a value is missing, a row stands twice, or a value is not a number; the
         line or the round is named.
     """
-    header = _header(path)
-    found = [name for name in quantities if name in header]
+    table = read_table(path)
+    found = [name for name in quantities if name in table.columns]
     if not found:
         raise InputError(f"{path}: has none of the columns {', '.join(quantities)}")
     cells: dict[str, dict[str, list[float]]] = {}
     names: dict[str, None] = {}
-    for line, (number, device, *values) in _rows(path, ("round", "device", *found)):
-        for column, cell in (("round", number), ("device", device)):
-            if cell.strip().lower() in MISSING:
-                raise InputError(f"{path}: line {line}: {column!r} is missing")
-        row = [_number(cell, path, line, name) for cell, name in zip(values, found, strict=True)]
-        measured = cells.setdefault(number.strip(), {})
-        if device.strip() in measured:
-            raise InputError(f"{path}: line {line}: round {number} has {device!r} twice")
-        measured[device.strip()] = row
-        names[device.strip()] = None
-    for number, measured in cells.items():
+    for row, (label, device, *values) in table.cells("round", "device", *found):
+        for column, cell in (("round", label), ("device", device)):
+            if cell.lower() in MISSING:
+                raise InputError(f"{path}: line {row.line}: {column!r} is missing")
+        measured = cells.setdefault(label, {})
+        if device in measured:
+            raise InputError(
+                f"{path}: line {row.line}: round {shown(label)} has {shown(device)} twice"
+            )
+        measured[device] = [
+            _number(cell, table, row, name) for cell, name in zip(values, found, strict=True)
+        ]
+        names[clean_name(device, f"{path}: line {row.line}: device")] = None
+    for label, measured in cells.items():
         for name in names:
             if name not in measured:
-                raise InputError(f"{path}: round {number} has no row of the device {name!r}")
-    table = np.array([[measured[name] for name in names] for measured in cells.values()])
-    return Trace(tuple(names), {key: table[:, :, i] for i, key in enumerate(found)})
+                raise InputError(
+                    f"{path}: round {shown(label)} has no row of the device {shown(name)}"
+                )
+    numbers = np.array([[measured[name] for name in names] for measured in cells.values()])
+    return Trace(tuple(names), {key: numbers[:, :, i] for i, key in enumerate(found)})
 
 
 def write_trace(trace: Trace) -> str:
@@ -133,54 +138,10 @@ def write_trace(trace: Trace) -> str:
     return stream.getvalue()
 
 
-def _header(path: str | Path) -> list[str]:
-    reader = csv.reader(io.StringIO(read_text(path)))
-    header = [name.strip() for name in next(reader, [])]
-    if not any(header):
-        raise InputError(f"{path}: line 1: has no header; name the columns there")
-    for name in header:
-        if header.count(name) > 1:
-            raise InputError(f"{path}: line 1: the column {name!r} stands twice")
-    return header
-
-
-def _rows(path: str | Path, columns: Sequence[str]) -> list[tuple[int, list[str]]]:
-    """Give the line number and the wanted cells of every row."""
-    header = _header(path)
-    for name in columns:
-        if name not in header:
-            raise InputError(f"{path}: line 1: there is no column {name!r}")
-    places = [header.index(name) for name in columns]
-    reader = csv.reader(io.StringIO(read_text(path)))
-    next(reader)
-    found = []
-    try:
-        for row in reader:
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise InputError(
-                    f"{path}: line {reader.line_num}: has {len(row)} values for the "
-                    f"{len(header)} columns"
-                )
-            found.append((reader.line_num, [row[place] for place in places]))
-    except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num}: is not CSV ({error})") from None
-    if not found:
-        raise InputError(f"{path}: has no rows below its header")
-    return found
-
-
-def _number(cell: Any, path: str | Path, line: int, column: str) -> float:
-    text = cell.strip()
-    if text.lower() in MISSING:
+def _number(cell: str, table: Table, row: Row, column: str) -> float:
+    if cell.lower() in MISSING:
         raise InputError(
-            f"{path}: line {line}: {column!r} is missing; fill it in or leave out the round"
+            f"{table.source}: line {row.line}: {column!r} is missing; fill it in or leave out the "
+            "round"
         )
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise InputError(f"{path}: line {line}: {column!r} is {text!r}, it must be a finite number")
-    return value
+    return number(cell, table.place(row, column))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.export.folder import check_folder, write_folder
 from splitopt.extras import need_torch
-from splitopt.plans import Plan
+from splitopt.plans import PlanLike, as_plan
+from splitopt.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,15 +34,16 @@ def exporter(name: str) -> Any:
         There is no such format.
     """
     if name not in EXPORTERS:
-        close = difflib.get_close_matches(name, EXPORTERS, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise InputError.at("to", f"{name!r} is no format; {hint}Choose {', '.join(EXPORTERS)}")
+        known = ", ".join(EXPORTERS)
+        raise InputError.at(
+            "to", f"{shown(name)} is no format, known are {known}{did_you_mean(name, EXPORTERS)}"
+        )
     need_torch(f"exporting to {name}")
     return importlib.import_module(EXPORTERS[name])
 
 
 def export_plan(
-    plan: Plan,
+    plan: PlanLike,
     folder: str | Path,
     *,
     to: str = "torch",
@@ -62,7 +63,7 @@ def export_plan(
     Parameters
     ----------
     plan
-        A plan with a decision.
+        A plan with a decision, the path of its file or its plain data.
     folder
         Where to write; it appears at once when all is written.
     to
@@ -105,6 +106,7 @@ def export_plan(
     CapabilityError
         PyTorch is not installed, or the model cannot be written as code.
     """
+    plan = as_plan(plan, source)
     writer = exporter(to)
     check_folder(folder, force)
     from splitopt.export.preparing import prepare

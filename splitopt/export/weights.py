@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 
 from torch import Tensor, nn
 
-from splitopt.errors import CapabilityError, InputError
+from splitopt.errors import CapabilityError, InputError, shown
+from splitopt.reading import read_bytes
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:
@@ -30,12 +32,12 @@ def read_weights(path: str | Path, module: nn.Module) -> dict[str, Tensor]:
     missing = [name for name in expected if name not in found]
     further = [name for name in found if name not in expected]
     if missing or further:
-        words = f"{missing[0]!r} is missing" if missing else f"{further[0]!r} is unknown"
+        words = f"{shown(missing[0])} is missing" if missing else f"{shown(further[0])} is unknown"
         raise InputError(f"{path}: the weights are of another model: {words}")
     for name, tensor in expected.items():
         if found[name].shape != tensor.shape:
             raise InputError(
-                f"{path}: the weights are of another model: {name!r} has the shape "
+                f"{path}: the weights are of another model: {shown(name)} has the shape "
                 f"{tuple(found[name].shape)} and not {tuple(tensor.shape)}"
             )
     return {name: found[name] for name in expected}
@@ -44,19 +46,22 @@ def read_weights(path: str | Path, module: nn.Module) -> dict[str, Tensor]:
 def _stored(path: Path) -> dict[str, Tensor]:
     """Give all tensors of a file, or the common model's of a checkpoint."""
     from safetensors import SafetensorError
+    from safetensors.torch import load as load_bytes
     from safetensors.torch import load_file
 
-    if path.is_dir():
+    if os.path.isdir(path):
         from splitopt.training.checkpoint import load
         from splitopt.training.schemes.base import under
 
         return under(load(path).state, "model.")
-    if not path.exists():
-        raise InputError(f"{path}: there is no such file")
     try:
-        return dict(load_file(path))
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: is no readable safetensors file ({error})") from None
+        if os.path.isfile(path):
+            return dict(load_file(path))
+        return dict(load_bytes(read_bytes(path)))  # a pipe, or what cannot be read
+    except InputError:
+        raise
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: is no readable safetensors file ({shown(str(error))})") from None
 
 
 def need_safetensors(purpose: str) -> None:

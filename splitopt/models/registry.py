@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.extras import need_torch
+from splitopt.suggestions import did_you_mean
 
 SMALL_IMAGE = 64
 """Images of at most this height get the form of a network that CIFAR is trained with."""
@@ -125,10 +125,8 @@ def build(
 def entry_of(name: str) -> Entry:
     """Give the registry's line of a shipped network; raise `InputError` if there is none."""
     if name not in _MODELS:
-        close = difflib.get_close_matches(name, _MODELS, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
         raise InputError(
-            f"there is no shipped model {name!r}; {hint}The shipped ones are "
-            f"{', '.join(_MODELS)}; a model of your own is named MODULE:FACTORY"
+            f"there is no shipped model {shown(name)}{did_you_mean(name, _MODELS) or '.'} The "
+            f"shipped ones are {', '.join(_MODELS)}; a model of your own is named MODULE:FACTORY"
         )
     return _MODELS[name]

@@ -12,7 +12,7 @@ import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from splitopt.problems.cut_under_uncertainty.problem import (
     clusters_by_latency,
 )
 from splitopt.problems.cut_under_uncertainty.risk import EXPECTED, cvar
+from splitopt.problems.inputs import as_scenario
 from splitopt.problems.limits import check_cluster_cut, unchecked
 from splitopt.results import Result
 from splitopt.scenario import Scenario
@@ -36,6 +37,9 @@ from splitopt.solvers.cluster_and_spectrum.annealing import allowances
 from splitopt.solvers.cluster_and_spectrum.swaps import Swaps, by_capability
 from splitopt.solvers.cut_under_uncertainty.inner import Inner, automatic_inner
 from splitopt.solvers.options import check_whole
+
+if TYPE_CHECKING:
+    from splitopt.problems.inputs import ScenarioLike
 
 POLICIES = ("controller", "clairvoyant", "static", "random")
 """`clairvoyant` chooses cut and clusters for each round with all the time it likes; `static` keeps
@@ -168,7 +172,7 @@ class Controller:
     @classmethod
     def start(
         cls,
-        scenario: Scenario,
+        scenario: ScenarioLike,
         *,
         cut: str | None = None,
         objective: str = EXPECTED,
@@ -189,6 +193,7 @@ class Controller:
         InfeasibleError
             No plan is possible, or a limit of leakage or memory does not allow the cut.
         """
+        scenario = as_scenario(scenario)
         profile = scenario.load_model()
         problem = CutUnderUncertainty.from_scenario(scenario, profile, objective)
         if (reason := problem.infeasibility()) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,7 @@ from splitopt.profiles import ModelProfile
 from splitopt.profiles.memory import FORMULAS
 from splitopt.scenario import Scenario
 from splitopt.scenario.nodes import AUTO
+from splitopt.schemas import Document, Name
 from splitopt.simulation.pipeline import run_pipeline
 from splitopt.simulation.pipeline_partition import system_of
 from splitopt.simulation.route import pipeline_route
@@ -33,6 +35,33 @@ MOST_TASKS = 300_000
 """Longer rounds are not simulated along with a plan."""
 FORCED = 1.2
 """How many times the objective of a plan with idle nodes is worth a note."""
+
+
+class ForcedDocument(Document):
+    """The objective with idle nodes, the present one, and the nodes that would be idle."""
+
+    objective: float
+    now: float
+    idle: list[Name]
+
+
+class WorthDocument(Document):
+    """A row of `splitopt.planning.pipeline_worth.worth`."""
+
+    resource: Name
+    change: Name
+    objective: float
+    saves: float
+
+
+class Searched(Document):
+    """The parts of a prediction that only further searches find: read, and not found again."""
+
+    forced: ForcedDocument | None
+    worth: list[WorthDocument]
+
+
+SEARCHED = Searched
 
 
 def prepare(
@@ -64,6 +93,7 @@ def predict(
     decision: PipelinePartitionDecision,
     scenario: Scenario,
     profile: ModelProfile,
+    known: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Say what the decision leads to, as plain data in s, byte and fractions.
 
@@ -76,7 +106,8 @@ def predict(
     (None where that would take long), ``training_s`` all rounds. ``load`` is how many times over
     the owners could fill the pipeline: below 1 they are the limit, not the nodes. ``binding`` is
     the resource that sets the period, ``forced`` what the plan saves if nodes may stay idle, where
-    all must host something and that costs much.
+    all must host something and that costs much. ``forced`` and ``worth`` take further searches;
+    `known` has them where they need not be found again.
     """
     cuts, load = stated_cuts(scenario, profile), problem.load(decision)
     names = [node.name for node in scenario.node_list()]
@@ -108,8 +139,8 @@ def predict(
         "training_s": seconds * scenario.training.rounds,
         **_cost(scenario, load, seconds),
         "binding": _binding(problem, decision, names),
-        "forced": _forced(problem, decision, names),
-        "worth": worth(problem, decision, scenario, profile),
+        "forced": known["forced"] if known else _forced(problem, decision, names),
+        "worth": known["worth"] if known else worth(problem, decision, scenario, profile),
     }
 
 

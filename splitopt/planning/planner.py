@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import metadata
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from splitopt.driver import solve
 from splitopt.errors import InfeasibleError, InputError
@@ -17,15 +17,20 @@ from splitopt.planning import (
 )
 from splitopt.planning.fields import unused_note
 from splitopt.planning.guesses import guess_notes
-from splitopt.planning.uncertainty import machine_notes, round_interval
-from splitopt.plans import Plan
+from splitopt.planning.promises import check_result, checked_prediction, promise
+from splitopt.planning.uncertainty import machine_notes
+from splitopt.plans import Plan, PlanLike, as_plan
 from splitopt.problems.base import Problem
+from splitopt.problems.inputs import as_scenario
 from splitopt.problems.registry import problem_class
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.uncounted import work_notes
 from splitopt.results import Decision, Result
 from splitopt.scenario import Scenario
 from splitopt.solvers.base import Progress, Solver
+
+if TYPE_CHECKING:
+    from splitopt.problems.inputs import ScenarioLike
 
 EXPLAINERS: dict[str, Any] = {
     "cut_and_resources": cut_and_resources,
@@ -40,7 +45,7 @@ made that it leaves to the plan, and notes about them, and ``remarks(prediction)
 
 
 def plan(
-    scenario: Scenario,
+    scenario: ScenarioLike,
     *,
     problem: str | None = None,
     objective: str | None = None,
@@ -56,7 +61,8 @@ def plan(
     Parameters
     ----------
     scenario
-        The fleet, its links, its servers or compute nodes, and the model it trains.
+        The fleet, its links, its servers or compute nodes, and the model it trains: a `Scenario`,
+        the path of a scenario file, the name of a shipped one, or plain data.
     problem, objective
         What to ask, such as ``"cut_and_resources"`` and ``"sum"`` or ``"makespan"``; by default
         `default_problem` of the scenario, and the first objective of the problem.
@@ -76,18 +82,19 @@ def plan(
     CapabilityError
         The solver cannot take the problem.
     """
-    problem = default_problem(scenario) if problem is None else problem
+    asked = as_scenario(scenario)
+    problem = default_problem(asked) if problem is None else problem
     kind = problem_class(problem)
     objective = kind.objectives[0] if objective is None else objective
-    profile, explainer = scenario.load_model(), EXPLAINERS[problem]
+    profile, explainer = asked.load_model(), EXPLAINERS[problem]
     said: list[str] = []
     try:
         if hasattr(explainer, "prepare"):
-            scenario, said = explainer.prepare(scenario, profile, objective)
-        question = kind.from_scenario(scenario, profile, objective)
+            asked, said = explainer.prepare(asked, profile, objective)
+        question = kind.from_scenario(asked, profile, objective)
     except InfeasibleError as error:
         result = Result(problem, objective, "none", "infeasible", "proved", str(error), seed=seed)
-        return _envelope(result, scenario, profile, None, explainer, said)
+        return _envelope(result, asked, profile, None, explainer, said)
     result = solve(
         question,
         solver,
@@ -98,9 +105,9 @@ def plan(
         **options,
     )
     if result.outcome == "infeasible":
-        reason = explainer.explain_infeasible(question, scenario, profile)
+        reason = explainer.explain_infeasible(question, asked, profile)
         result = replace(result, message=reason or result.message)
-    return _envelope(result, scenario, profile, question, explainer, said)
+    return _envelope(result, asked, profile, question, explainer, said)
 
 
 def default_problem(scenario: Scenario) -> str:
@@ -130,18 +137,9 @@ def _envelope(
         del summary[left_out]
     summary["versions"] = {"splitopt": metadata.version("splitopt"), **summary["versions"]}
     decision = result.decision if result.is_feasible else None
-    prediction = (
-        None if decision is None else explainer.predict(question, decision, scenario, profile)
-    )
-    if prediction is not None and decision is not None:
-        kept = decision
-
-        def predict(other: Scenario, table: ModelProfile) -> Any:
-            kind = problem_class(result.problem)
-            asked = kind.from_scenario(other, table, result.objective_name)
-            return explainer.predict(asked, kept, other, table)
-
-        prediction["round_interval"] = round_interval(result.problem, scenario, profile, predict)
+    prediction = None
+    if decision is not None and question is not None:
+        prediction = promise(question, decision, scenario, profile, explainer)
     if prediction is not None and "confidence" in result.details:
         prediction["confidence"] = summary["details"]["confidence"]
     if prediction is not None and hasattr(explainer, "remarks"):
@@ -172,40 +170,43 @@ class OpenedPlan(NamedTuple):
     """The live objects that a plan was made of.
 
     Without a decision there may be no problem either: nothing could be built that might have one.
+    ``plan`` is the plan with its prediction computed anew.
     """
 
     scenario: Scenario
     profile: ModelProfile
     problem: Problem[Any] | None
     decision: Decision | None
+    plan: Plan
 
 
-def open_plan(saved: Plan, source: str = "plan") -> OpenedPlan:
+def open_plan(saved: PlanLike, source: str = "plan") -> OpenedPlan:
     """Rebuild scenario, profile, problem and decision from the plan alone, and check it.
 
     Raises
     ------
     InputError
-        A part cannot be read, or the decision does not do what the plan promises.
+        A part cannot be read, or the decision does not do what the plan promises; the field is
+        named, with what it says and what the decision gives.
     """
-    scenario = Scenario.from_dict(saved.scenario, f"{source}: scenario", from_file=True)
+    saved = as_plan(saved, source)
+    scenario = Scenario.from_dict(saved.scenario, f"{source}: scenario")
     profile = ModelProfile.from_dict(saved.profile, f"{source}: profile")
     kind = problem_class(saved.problem, source)
     try:
         problem = kind.from_scenario(scenario, profile, saved.objective)
     except InfeasibleError:
         if saved.decision is None:
-            return OpenedPlan(scenario, profile, None, None)
+            return OpenedPlan(scenario, profile, None, None, saved)
         raise
     if saved.decision is None:
-        return OpenedPlan(scenario, profile, problem, None)
+        return OpenedPlan(scenario, profile, problem, None, saved)
     decision = problem.decode(saved.decision, f"{source}: decision")
     if broken := problem.violations(decision):
         names = ", ".join(f"{name} by {by:.3g}" for name, by in broken.items())
         raise InputError(f"{source}: the decision is not feasible: {names}")
-    promised, found = saved.result.get("objective"), problem.evaluate(decision)
-    if not isinstance(promised, int | float) or abs(promised - found) > 1e-9 * abs(found):
-        raise InputError(
-            f"{source}: result.objective is {promised!r}, but the decision gives {found!r}"
-        )
-    return OpenedPlan(scenario, profile, problem, decision)
+    check_result(saved, problem.evaluate(decision), source)
+    prediction = checked_prediction(
+        saved, problem, decision, scenario, profile, EXPLAINERS[saved.problem], source
+    )
+    return OpenedPlan(scenario, profile, problem, decision, replace(saved, prediction=prediction))

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from splitopt.errors import InfeasibleError
 from splitopt.planning.planner import open_plan
-from splitopt.plans import Plan
+from splitopt.plans import PlanLike, as_plan
 from splitopt.simulation.replay import Replay, simulate_decision
 
 
-def simulate(plan: Plan, *, noise: float = 0.0, seed: int = 0, source: str = "plan") -> Replay:
+def simulate(plan: PlanLike, *, noise: float = 0.0, seed: int = 0, source: str = "plan") -> Replay:
     """Replay a plan event by event.
 
     Parameters
     ----------
     plan
-        A plan with a decision; it needs no other file.
+        A plan with a decision, the path of its file or its plain data; it needs no other file.
     noise
         Standard deviation of the factor, of mean 1, by which every task is stretched.
     seed
@@ -34,6 +34,7 @@ def simulate(plan: Plan, *, noise: float = 0.0, seed: int = 0, source: str = "pl
     InfeasibleError
         The plan has no decision to replay.
     """
+    plan = as_plan(plan, source)
     opened = open_plan(plan, source)
     if opened.problem is None or opened.decision is None:
         reason = plan.result.get("message") or "no feasible decision was found"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from splitopt.errors import InputError
-from splitopt.problems.base import BoolArray, FloatArray
+from splitopt.errors import InputError, shown
+from splitopt.problems.base import BoolArray, FloatArray, IntArray
+
+MOST_WHOLE = 2**53
+"""The largest whole number taken: beyond it a float cannot tell a number from the next one."""
 
 
 def number_table(
@@ -18,7 +23,8 @@ def number_table(
     Parameters
     ----------
     value
-        Nested lists or an array; booleans, texts and ragged rows are refused.
+        Nested lists, or what numpy can read as an array (a tensor, a column of a table, a range);
+        booleans, texts and ragged rows are refused.
     source
         The name of the field, for messages.
     unit
@@ -54,12 +60,11 @@ def number(value: Any, source: str, unit: str, positive: bool = False) -> float:
     source, unit
         The name of the field and what the number is, for messages.
     """
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value.item()
+    value = _scalar(value)
     limit = "finite and above 0" if positive else "finite and >= 0"
     if not _is_number(value):
-        raise InputError.at(source, f"is {value!r}, it must be a number ({unit}, {limit})")
-    found = float(value)
+        raise InputError.at(source, f"is {shown(value)}, it must be a number ({unit}, {limit})")
+    found = _float(value)
     if not np.isfinite(found) or found < 0 or (positive and found == 0):
         raise InputError.at(source, f"is {found:g}, it must be {limit} ({unit})")
     return found
@@ -67,18 +72,74 @@ def number(value: Any, source: str, unit: str, positive: bool = False) -> float:
 
 def whole_number(value: Any, source: str, least: int) -> int:
     """Read a whole number of at least `least`, written as an integer or as a float like 2.0."""
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value.item()
-    if not _is_number(value) or not np.isfinite(value) or value != int(value) or value < least:
-        raise InputError.at(source, f"is {value!r}, it must be a whole number >= {least}")
+    value = _scalar(value)
+    if not _is_whole(value) or not least <= value <= MOST_WHOLE:
+        most = f" and <= {MOST_WHOLE}" if _is_whole(value) and value > MOST_WHOLE else ""
+        raise InputError.at(
+            source, f"is {shown(value)}, it must be a whole number >= {least}{most}"
+        )
     return int(value)
 
 
+def indices(value: Any, source: str, rule: str, least: int, most: int, length: int) -> IntArray:
+    """Read a list of whole numbers from `least` to `most`, such as the cuts of a fleet.
+
+    An array of integers costs no more than the look for its smallest and its largest entry.
+
+    Parameters
+    ----------
+    value
+        As for `number_table`, with floats like 2.0 taken for 2.
+    source
+        The name of the field, for messages.
+    rule
+        What the numbers are, for messages, such as ``"cuts count layers on the device"``.
+    length
+        How many are expected, -1 where any number of them will do.
+    """
+    found = index_array(value, source)
+    if length >= 0 and len(found) != length:
+        raise InputError.at(source, f"has {len(found)} entries, it needs {length}; {rule}")
+    if found.size and (found.min() < least or found.max() > most):
+        place = int(np.argmax((found < least) | (found > most)))
+        raise InputError.at(
+            f"{source}[{place}]", f"is {found[place]}; {rule}, from {least} to {most}"
+        )
+    return found
+
+
+def index_array(value: Any, source: str) -> IntArray:
+    """Read a list of whole numbers of any sign as integers, shape (K,), K >= 0."""
+    if isinstance(value, np.ndarray) and value.dtype == np.int64 and value.ndim == 1:
+        return value
+    given = _listed(value, source)
+    if len(given) == 0:
+        return np.empty(0, dtype=np.int64)
+    numbers = number_table(given, source, "whole numbers", (-1,), signed=True)
+    odd = (numbers != np.floor(numbers)) | (np.abs(numbers) > MOST_WHOLE)
+    if odd.any():
+        place = int(np.argmax(odd))
+        raise InputError.at(
+            f"{source}[{place}]", f"is {numbers[place]:g}, it must be a whole number"
+        )
+    return numbers.astype(np.int64)
+
+
+def share_array(value: Any, source: str) -> FloatArray:
+    """Read a list of numbers, shape (K,), that a decision holds; any of them may be NaN."""
+    if isinstance(value, np.ndarray) and value.dtype == np.float64 and value.ndim == 1:
+        return value
+    array = _plain_array(value, source, (-1,))
+    if array.dtype.kind not in "iuf":
+        raise InputError.at(_place(value, source), "must hold numbers")
+    return np.asarray(array, dtype=np.float64)
+
+
 def boolean_table(value: Any, source: str, shape: tuple[int, ...]) -> BoolArray:
-    """Read an array of true and false and make it read-only."""
+    """Read an array of true and false, or of 1 and 0, and make it read-only."""
     array = _plain_array(value, source, shape)
-    if array.dtype.kind != "b":
-        raise InputError.at(source, "must hold only true and false")
+    if array.dtype.kind != "b" and not (array.dtype.kind in "iu" and np.isin(array, (0, 1)).all()):
+        raise InputError.at(source, "must hold only true and false, or only 1 and 0")
     found = np.array(array, dtype=np.bool_, order="C")
     found.setflags(write=False)
     return found
@@ -94,8 +155,7 @@ def _frozen(array: Any) -> bool:
 
 
 def _plain_array(value: Any, source: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    if not isinstance(value, list | tuple | np.ndarray):
-        raise InputError.at(source, f"must be a list, it is {type(value).__name__}")
+    value = _listed(value, source)
     if _holds_mixed_booleans(value):
         raise InputError.at(source, "mixes numbers with true and false")
     try:
@@ -104,6 +164,8 @@ def _plain_array(value: Any, source: str, shape: tuple[int, ...]) -> np.ndarray[
         raise InputError.at(
             source, f"must be a table of {_words(shape)}; {_ragged(value)}"
         ) from None
+    if array.dtype.kind == "O":
+        array = _of_large_integers(array)
     if array.dtype.kind == "O":
         raise InputError.at(_place(value, source), "holds something that is not a number")
     fits = array.ndim == len(shape) and all(
@@ -114,6 +176,53 @@ def _plain_array(value: Any, source: str, shape: tuple[int, ...]) -> np.ndarray[
         found = " x ".join(str(size) for size in array.shape) or "a single value"
         raise InputError.at(source, f"is {found}, it must be {_words(shape)}")
     return array
+
+
+def _listed(value: Any, source: str) -> Any:
+    """Return a list, tuple or array as it is, and what can be read as one as an array."""
+    if isinstance(value, list | tuple | np.ndarray):
+        return value
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
+        return list(value)
+    if not hasattr(value, "__array__"):
+        raise InputError.at(source, f"must be a list, it is {type(value).__name__}")
+    try:
+        return np.asarray(value)
+    except Exception as error:  # whatever a foreign class raises, such as a tensor with gradients
+        raise InputError.at(
+            source, f"is {type(value).__name__}, which gives no array ({error})"
+        ) from None
+
+
+def _of_large_integers(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return integers beyond 64 bits as floats; anything else as it is."""
+    if not all(_is_number(item) for item in array.flat):
+        return array
+    try:
+        return array.astype(np.float64)
+    except OverflowError:  # beyond the largest float: the caller finds it and says where
+        return np.array([_float(item) for item in array.flat]).reshape(array.shape)
+
+
+def _float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
+
+
+def _scalar(value: Any) -> Any:
+    """Return the number in an array or a tensor of no dimension, anything else as it is."""
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        return value.item()
+    return value
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether a value is a whole number, written as an integer or as a float like 2.0."""
+    if not _is_number(value):
+        return False
+    return isinstance(value, int | np.integer) or float(value).is_integer()
 
 
 def _holds_mixed_booleans(value: Any) -> bool:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.files import expect_format, write_atomic
-from splitopt.results import Decision
+from splitopt.results import Decision, Result
+from splitopt.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from splitopt.profiles import ModelProfile
-    from splitopt.scenario import Scenario
+    from splitopt.problems.inputs import ProfileLike, ScenarioLike
 
 FORMAT = "splitopt-instance"
 VERSION = 1
@@ -36,6 +36,7 @@ class Problem(ABC, Generic[D]):
 
     name: ClassVar[str]
     objectives: ClassVar[tuple[str, ...]]
+    decision_class: ClassVar[type[Any]]
     objective: str
 
     @abstractmethod
@@ -48,6 +49,28 @@ class Problem(ABC, Generic[D]):
 
         Only violated constraints are named, so that an empty answer means feasible.
         """
+
+    def taken(self, decision: D | Mapping[str, Any]) -> D:
+        """Return a decision of this problem as it is, or the one that plain data describe.
+
+        Raises
+        ------
+        InputError
+            It is neither; the message says what it is and what makes a decision.
+        """
+        if isinstance(decision, self.decision_class):
+            found: D = decision
+            return found
+        if isinstance(decision, Mapping):
+            return self.decode(decision)
+        mend = "problem.complete(...) makes one"
+        if isinstance(decision, Result):
+            mend = "take the .decision of the result"
+        raise InputError.at(
+            "decision",
+            f"is {shown(decision, 80)} ({type(decision).__name__}), it must be a "
+            f"{self.decision_class.__name__} or its plain data; {mend}",
+        )
 
     @property
     def plain(self) -> Self:
@@ -90,9 +113,12 @@ class Problem(ABC, Generic[D]):
     @classmethod
     @abstractmethod
     def from_scenario(
-        cls, scenario: Scenario, profile: ModelProfile | None = None, objective: str = ""
+        cls, scenario: ScenarioLike, profile: ProfileLike | None = None, objective: str = ""
     ) -> Self:
-        """Build the problem from a scenario and its model profile (the scenario's by default)."""
+        """Build the problem from a scenario and its model profile (the scenario's by default).
+
+        Either may be the object, the path of a file, a shipped name or plain data.
+        """
 
     def with_objective(self, objective: str) -> Self:
         """Give the same problem under another objective."""
@@ -178,9 +204,13 @@ def nested(entries: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_objective(objective: Any, allowed: tuple[str, ...], source: str) -> str:
     """Check that an objective is one of the problem's."""
-    if objective not in allowed:
+    if not isinstance(objective, str) or objective not in allowed:
         names = " or ".join(repr(name) for name in allowed)
-        raise InputError.at(source, f"objective is {objective!r}, it must be {names}")
+        raise InputError.at(
+            source,
+            f"objective is {shown(objective)}, it must be {names}"
+            f"{did_you_mean(objective, allowed)}",
+        )
     return str(objective)
 
 
@@ -196,7 +226,11 @@ def check_keys(
     for key in data:
         if key not in required and key not in optional:
             known = ", ".join(required + optional)
-            raise InputError.at(source, f"the field {key!r} is unknown; known are {known}")
+            raise InputError.at(
+                source,
+                f"the field {shown(key)} is unknown; known are {known}"
+                f"{did_you_mean(key, required + optional)}",
+            )
     return data
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib
-import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from splitopt.errors import InputError
+import numpy as np
+
+from splitopt.archives import NUMBERS, TEXTS, read_archive
+from splitopt.errors import InputError, shown
 from splitopt.files import parse_json, read_text
 from splitopt.problems.base import Problem, nested, read_header
+from splitopt.suggestions import did_you_mean
+from splitopt.taking import take
 
 PROBLEMS: dict[str, str] = {
     "cut_and_resources": "splitopt.problems.cut_and_resources:CutAndResources",
@@ -20,11 +25,18 @@ PROBLEMS: dict[str, str] = {
 """Problem name -> ``module:class``; a new problem is one line here."""
 
 
+MOST_UNPACKED = 2**31
+"""Bytes of all arrays of an instance together."""
+
+
 def problem_class(name: Any, source: str = "") -> type[Problem[Any]]:
     """Give the class of a problem by its name."""
     if not isinstance(name, str) or name not in PROBLEMS:
         known = ", ".join(PROBLEMS)
-        raise InputError.at(source, f"problem is {name!r}, known are {known}")
+        raise InputError.at(
+            source,
+            f"problem is {shown(name)}, known are {known}{did_you_mean(name, PROBLEMS)}",
+        )
     module, _, attribute = PROBLEMS[name].partition(":")
     found: type[Problem[Any]] = getattr(importlib.import_module(module), attribute)
     return found
@@ -34,6 +46,34 @@ def problem_from_document(document: Any, source: str = "instance") -> Problem[An
     """Build a problem from the content of an instance file."""
     name, objective, data = read_header(document, source)
     return problem_class(name, source).from_data(data, objective, source)
+
+
+ProblemLike = Problem[Any] | str | Path | Mapping[str, Any]
+"""What functions take for a problem: the object, the path of its file, or its plain data."""
+
+
+def as_problem(value: ProblemLike, argument: str = "problem") -> Problem[Any]:
+    """Return a problem: as it is, of an instance file, or of the plain data of one.
+
+    Raises
+    ------
+    InputError
+        It is none of these, or cannot be read.
+    """
+    mends = {
+        "Scenario": "splitopt.plan(scenario) answers it, and CutAndResources.from_scenario makes "
+        "a problem of it",
+        "Plan": "the scenario of a plan is answered by splitopt.plan(plan.scenario)",
+    }
+    wanted: type[Problem[Any]] = Problem  # type: ignore[type-abstract]
+    return take(
+        value,
+        wanted,
+        argument,
+        load_problem,
+        lambda data: problem_from_document(data, argument),
+        mends,
+    )
 
 
 def load_problem(path: str | Path) -> Problem[Any]:
@@ -53,19 +93,11 @@ def load_problem(path: str | Path) -> Problem[Any]:
 
 def _read_npz(path: str | Path) -> dict[str, Any]:
     """Read the same document from numpy's archive; object arrays, that is pickles, are refused."""
-    import numpy as np
-
-    try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            entries = {key: archive[key] for key in archive.files}
-            for array in entries.values():  # read-only arrays need not be copied again
-                array.setflags(write=False)
-                if isinstance(array.base, np.ndarray):
-                    array.base.setflags(write=False)
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file") from None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, AttributeError) as error:
-        raise InputError(f"{path}: is not a numpy archive of plain arrays ({error})") from None
+    entries = read_archive(path, MOST_UNPACKED, NUMBERS + TEXTS)
+    for array in entries.values():  # read-only arrays need not be copied again
+        array.setflags(write=False)
+        if isinstance(array.base, np.ndarray):
+            array.base.setflags(write=False)
     head = ("format", "version", "problem", "objective")
     document: dict[str, Any] = {
         key: entries.pop(key).item() for key in head if key in entries and entries[key].ndim == 0

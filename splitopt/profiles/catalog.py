@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.profiles.computed import LENETS, RESNETS, cpsl_lenet, imagenet_resnet
 from splitopt.profiles.fill import Fill, check_fill
 from splitopt.profiles.graph_order import EqualChain
@@ -18,6 +17,7 @@ from splitopt.profiles.pipedream import pipedream_names, pipedream_profile
 from splitopt.profiles.published import published_names, published_profile
 from splitopt.profiles.published_cpsl import cpsl_names, cpsl_profile
 from splitopt.profiles.traced import traced_names, traced_profile
+from splitopt.suggestions import did_you_mean
 
 
 def profile_names() -> tuple[str, ...]:
@@ -78,11 +78,9 @@ def _find(name_or_path: str | Path, boundaries: str, chain: EqualChain | None) -
         return ModelProfile.load(text)
     names = profile_names()
     if text not in names:
-        close = difflib.get_close_matches(text, names, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
         raise InputError(
-            f"there is no profile {text!r}; {hint}The shipped ones are {', '.join(names)}; "
-            "a file of your own is named by a path that ends in .json"
+            f"there is no profile {shown(text)}{did_you_mean(text, names) or '.'} The shipped ones "
+            f"are {', '.join(names)}; a file of your own is named by a path that ends in .json"
         )
     return _shipped(text, boundaries, chain) if is_graph(text) else _shipped(text)
 

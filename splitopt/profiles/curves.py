@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from splitopt.errors import InputError
-from splitopt.profiles.fields import Array, expect_keys
+from splitopt.profiles.fields import Array, expect_keys, expect_number
 
 FAMILIES = {"linear": 2, "quadratic": 3, "reciprocal": 2, "logarithmic": 2}
 """The families of curves with a fixed form and the number of coefficients of each."""
@@ -152,12 +152,10 @@ class Curve:
             raise InputError.at(
                 "coefficients", f"a {self.family} curve has {expected or 'at least 1'} numbers"
             )
-        for value in values:
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise InputError.at("coefficients", f"{value!r} is not a number")
-            if not math.isfinite(value):
-                raise InputError.at("coefficients", f"{value} is not finite")
-        object.__setattr__(self, "coefficients", tuple(float(value) for value in values))
+        numbers = tuple(
+            expect_number(value, f"coefficients[{index}]") for index, value in enumerate(values)
+        )
+        object.__setattr__(self, "coefficients", numbers)
 
     def __call__(self, cut: npt.ArrayLike) -> Array:
         """Evaluate at one cut or many (``x > 0``); the answer has the shape of `cut`."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
+from splitopt.names import clean_name, clean_note
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
@@ -49,10 +51,10 @@ def frozen_mask(value: Any, field: str) -> Mask:
     """Copy a list or array of booleans into a read-only array of shape ``(L,)``."""
     items = value.tolist() if isinstance(value, np.ndarray) else value
     if isinstance(items, str) or not isinstance(items, Sequence):
-        raise InputError.at(field, f"must be a list of booleans, found {value!r}")
+        raise InputError.at(field, f"must be a list of booleans, found {shown(value)}")
     for index, item in enumerate(items):
         if not isinstance(item, bool | np.bool_):
-            raise InputError.at(field, f"entry {index + 1} is {item!r}; give true or false")
+            raise InputError.at(field, f"entry {index + 1} is {shown(item)}; give true or false")
     array = np.array(items, dtype=np.bool_)
     array.flags.writeable = False
     return array
@@ -69,7 +71,7 @@ def expect_keys(
     known = [*required, *optional]
     if unknown := [str(key) for key in document if key not in known]:
         raise InputError.at(
-            source, f"has the unknown key {unknown[0]!r}; the keys are {', '.join(known)}"
+            source, f"has the unknown key {shown(unknown[0])}; the keys are {', '.join(known)}"
         )
     return document
 
@@ -77,21 +79,40 @@ def expect_keys(
 def expect_mapping(value: Any, field: str) -> Mapping[str, Any]:
     """Return `value` if it is an object, whatever its keys."""
     if not isinstance(value, Mapping):
-        raise InputError.at(field, f"must be an object of names and values, found {value!r}")
+        raise InputError.at(field, f"must be an object of names and values, found {shown(value)}")
     return value
 
 
 def expect_text(value: Any, field: str) -> str:
     """Return `value` if it is a text that is not blank."""
     if not isinstance(value, str) or not value.strip():
-        raise InputError.at(field, f"must be a text that is not empty, found {value!r}")
-    return value
+        raise InputError.at(field, f"must be a text that is not empty, found {shown(value)}")
+    return clean_note(value, field)
+
+
+def expect_number(value: Any, field: str, least: float = -math.inf) -> float:
+    """Return `value` as a float if it is a finite number of at least `least`, and no boolean."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
+        raise InputError.at(field, f"is {shown(value)}, which is not a number")
+    try:
+        found = float(value)
+    except (OverflowError, TypeError):
+        found = math.inf
+    if not math.isfinite(found) or found < least:
+        wanted = "a finite number" if least == -math.inf else f"a finite number >= {least:g}"
+        raise InputError.at(field, f"is {shown(value)}; give {wanted}")
+    return found
+
+
+def expect_name(value: Any, field: str) -> str:
+    """Return `value` if it is a text of one line that is not blank."""
+    return clean_name(expect_text(value, field), field)
 
 
 def expect_texts(value: Any, field: str) -> tuple[str, ...]:
     """Return a list of texts as a tuple."""
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise InputError.at(field, f"must be a list of texts, found {value!r}")
+        raise InputError.at(field, f"must be a list of texts, found {shown(value)}")
     return tuple(expect_text(item, f"{field}[{index}]") for index, item in enumerate(value))
 
 
@@ -102,10 +123,10 @@ def _numbers(value: Any, field: str) -> Any:
             raise InputError.at(field, f"must hold numbers, found the dtype {value.dtype}")
         return value
     if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
-        raise InputError.at(field, f"must be a list of numbers, found {value!r}")
+        raise InputError.at(field, f"must be a list of numbers, found {shown(value)}")
     for index, item in enumerate(value):
         if isinstance(item, bool | np.bool_) or not isinstance(item, int | float | np.number):
-            raise InputError.at(field, f"entry {index + 1} is {item!r}, which is not a number")
+            raise InputError.at(field, f"entry {index + 1} is {shown(item)}, which is not a number")
     try:
         return [float(item) for item in value]
     except (OverflowError, TypeError):

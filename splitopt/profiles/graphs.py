@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from splitopt.errors import InputError
+from splitopt.csv_files import number as number_in
+from splitopt.errors import InputError, shown
 from splitopt.files import read_text
 from splitopt.profiles.fields import Array
 from splitopt.profiles.graph_order import EqualChain, chain_order
@@ -30,8 +31,8 @@ from splitopt.profiles.operators import Operators
 from splitopt.profiles.provenance import Provenance
 
 BOUNDARIES = ("cuts", "prefixes")
-_NODE = re.compile(r"node(\d+) -- (.*) -- (.*)$")
-_EDGE = re.compile(r"\tnode(\d+) -- node(\d+)\s*$")
+_NODE = re.compile(r"node([0-9]{1,9}) -- (.*) -- (.*)$")
+_EDGE = re.compile(r"\tnode([0-9]{1,9}) -- node([0-9]{1,9})\s*$")
 _VALUE = re.compile(r"(\w+)=(\[[^\]]*\]|[^,\s]+)")
 _KEYS = ("forward_compute_time", "backward_compute_time", "activation_size", "parameter_size")
 _INPUT = re.compile(r"Input\d*$")
@@ -181,14 +182,18 @@ def read_graph(
     """
     source = str(path)
     graph = arranged(parse_graph(read_text(path), source), boundaries, chain)
-    return profile_of_graph(
-        graph,
-        batch_size,
-        name or Path(path).name.partition(".")[0],
-        machine,
-        boundaries,
-        provenance or Provenance(kind="measured", source=f"the graph file {Path(path).name}"),
-    )
+    try:
+        return profile_of_graph(
+            graph,
+            batch_size,
+            name or Path(path).name.partition(".")[0],
+            machine,
+            boundaries,
+            provenance or Provenance(kind="measured", source=f"the graph file {Path(path).name}"),
+        )
+    except InputError as error:
+        text = str(error)
+        raise InputError(text if text.startswith(source) else f"{source}: {text}") from None
 
 
 def arranged(graph: Graph, boundaries: str, chain: EqualChain | None) -> Graph:
@@ -212,7 +217,7 @@ def parse_graph(text: str, source: str = "graph") -> Graph:
                 raise InputError.at(place, f"node{found.number} stands twice")
             nodes[found.number] = found
         elif line.strip():
-            raise InputError.at(place, f"is neither a node nor an edge: {line.strip()[:60]!r}")
+            raise InputError.at(place, f"is neither a node nor an edge: {shown(line.strip(), 60)}")
     if not nodes:
         raise InputError.at(source, "has no nodes; give a graph.txt file of PipeDream's profiler")
     for start, end, number in edges:
@@ -229,12 +234,12 @@ def _node(number: int, operator: str, values: str, place: str, row: int) -> Grap
         if key not in found:
             raise InputError.at(place, f"node{number} has no {key}")
         try:
-            parts = [float(part) for part in found[key].strip("[]").split(";")]
-        except ValueError:
-            raise InputError.at(place, f"{key} is {found[key]!r}, it must be a number") from None
-        total = math.fsum(parts) if all(map(math.isfinite, parts)) else math.nan
-        if not total >= 0 or min(parts) < 0:
-            raise InputError.at(place, f"{key} is {found[key]!r}, it must be finite and >= 0")
+            parts = [number_in(part, key, 0) for part in found[key].strip("[]").split(";")]
+            total = math.fsum(parts)
+        except (InputError, OverflowError):
+            raise InputError.at(
+                place, f"{key} is {shown(found[key])}, it must be finite and >= 0"
+            ) from None
         read.append(total)
     forward_s, backward_s = read[0] / 1e3, read[1] / 1e3
     return GraphNode(number, operator.strip(), forward_s, backward_s, read[2], read[3], row)

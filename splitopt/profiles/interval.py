@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from splitopt.errors import InputError
-from splitopt.profiles.fields import Array, expect_keys, expect_text
+from splitopt.profiles.fields import Array, expect_keys, expect_number, expect_text
 
 _KEYS = ("level", "low", "high", "method")
 
@@ -40,10 +40,7 @@ class Interval:
 
     def __post_init__(self) -> None:
         for name in _KEYS[:3]:
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise InputError.at(name, f"is {value!r}, which is not a number")
-            object.__setattr__(self, name, float(value))
+            object.__setattr__(self, name, expect_number(getattr(self, name), name))
         if not 0 < self.level < 1:
             raise InputError.at("level", f"is {self.level}; give a fraction between 0 and 1")
         if not 0 < self.low <= self.high < np.inf:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from splitopt.errors import InputError
-from splitopt.files import read_text, write_atomic
+from splitopt.csv_files import Table, number, read_table, rows_of
+from splitopt.errors import InputError, shown
+from splitopt.files import write_atomic
 from splitopt.profiles.fields import Array
 from splitopt.profiles.machines import COLUMNS, MachineTimes
 from splitopt.profiles.model import ModelProfile
@@ -22,8 +23,11 @@ OPTIONAL = ("trained_bytes", "gradient_bytes", "saved_bytes", "leakage")
 
 def is_layer_csv(text: str) -> bool:
     """Whether a text starts with the header of such a file."""
-    first = text.lstrip("\ufeff").partition("\n")[0]
-    return "layer" in [cell.strip() for cell in first.split(",")]
+    try:
+        header = rows_of(text.lstrip().partition("\n")[0], "")
+    except InputError:  # no CSV at all
+        return False
+    return bool(header) and "layer" in header[0].cells
 
 
 def read_layer_csv(path: str | Path, name: str | None = None) -> ModelProfile:
@@ -42,20 +46,10 @@ def read_layer_csv(path: str | Path, name: str | None = None) -> ModelProfile:
         A column that is missing or unknown, or a cell that is not a number >= 0.
     """
     source = str(path)
-    rows = list(csv.reader(io.StringIO(read_text(path).lstrip("\ufeff"))))
-    rows = [[cell.strip() for cell in row] for row in rows if any(cell.strip() for cell in row)]
-    header, body = rows[0], rows[1:]
-    machines = _machines(header, source)
-    if not body:
-        raise InputError(f"{source}: has a header but no layers")
-    for number, row in enumerate(body, start=2):
-        if len(row) != len(header):
-            raise InputError(
-                f"{source}: line {number} has {len(row)} cells, the header has {len(header)}"
-            )
-    table = {key: [row[k] for row in body] for k, key in enumerate(header)}
+    table = read_table(path)
+    machines = _machines(table.columns, source)
     column = {
-        key: _numbers(table[key], key, source) for key in (*REQUIRED[1:], *OPTIONAL) if key in table
+        key: _numbers(table, key) for key in (*REQUIRED[1:], *OPTIONAL) if key in table.columns
     }
     forward, backward = np.cumsum(column["forward_flop"]), np.cumsum(column["backward_flop"])
     smashed = column["output_bytes"].copy()
@@ -66,14 +60,14 @@ def read_layer_csv(path: str | Path, name: str | None = None) -> ModelProfile:
     if (trained > parameters).any():
         at = int(np.flatnonzero(trained > parameters)[0])
         raise InputError(
-            f"{source}: trained_bytes in line {at + 2} is {trained[at]:g}, more than the "
-            f"{parameters[at]:g} of parameter_bytes, of which it is a part"
+            f"{source}: trained_bytes in line {table.rows[at].line} is {trained[at]:g}, more than "
+            f"the {parameters[at]:g} of parameter_bytes, of which it is a part"
         )
     saved = column.get("saved_bytes")
     try:
         return ModelProfile(
             name=name or Path(path).stem,
-            layers=tuple(table["layer"]),
+            layers=tuple(cell for _, (cell,) in table.cells("layer")),
             device_forward_flop=forward,
             device_backward_flop=backward,
             server_forward_flop=forward[-1] - forward,
@@ -90,7 +84,7 @@ def read_layer_csv(path: str | Path, name: str | None = None) -> ModelProfile:
             leakage=column.get("leakage"),
             work_unit="FLOP",
             provenance=Provenance(kind="user", source=f"read from {Path(path).name}"),
-            machines={machine: _times(table, machine, source) for machine in machines},
+            machines={machine: _times(table, machine) for machine in machines},
         )
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
@@ -129,7 +123,7 @@ def write_layer_csv(profile: ModelProfile, path: str | Path) -> None:
     write_atomic(path, out.getvalue())
 
 
-def _machines(header: list[str], source: str) -> list[str]:
+def _machines(header: Sequence[str], source: str) -> list[str]:
     """Check the header and give the machines that it has times of."""
     for key in REQUIRED:
         if key not in header:
@@ -139,13 +133,11 @@ def _machines(header: list[str], source: str) -> list[str]:
     found: list[str] = []
     for key in header:
         machine, colon, kind = key.rpartition(":")
-        if header.count(key) > 1:
-            raise InputError(f"{source}: the column {key!r} stands there twice")
         if colon and kind in COLUMNS and machine:
             found.append(machine)
         elif key not in REQUIRED + OPTIONAL:
             raise InputError(
-                f"{source}: the column {key!r} is unknown; known are "
+                f"{source}: the column {shown(key)} is unknown; known are "
                 f"{', '.join(REQUIRED + OPTIONAL)} and MACHINE:{COLUMNS[0]} and the like"
             )
     machines = list(dict.fromkeys(found))
@@ -156,30 +148,21 @@ def _machines(header: list[str], source: str) -> list[str]:
     return machines
 
 
-def _numbers(cells: list[str], key: str, source: str) -> Array:
-    found = []
-    for number, cell in enumerate(cells, start=2):
-        try:
-            value = float(cell)
-        except ValueError:
-            value = math.nan
-        if not (math.isfinite(value) and value >= 0):
-            raise InputError(
-                f"{source}: line {number}, {key}: {cell!r} is not a number that is 0 or more"
-            )
-        found.append(value)
+def _numbers(table: Table, key: str) -> Array:
+    found = [number(cell, table.place(row, key), 0) for row, (cell,) in table.cells(key)]
     return np.array(found, dtype=np.float64)
 
 
-def _times(table: dict[str, list[str]], machine: str, source: str) -> MachineTimes:
-    cells = [table[f"{machine}:{key}"] for key in COLUMNS]
-    measured = np.array([any(row) for row in zip(*cells, strict=True)], dtype=np.bool_)
-    forward, backward, update = (
-        _numbers(
-            [cell if there else "0" for cell, there in zip(column, measured, strict=True)],
-            f"{machine}:{key}",
-            source,
+def _times(table: Table, machine: str) -> MachineTimes:
+    keys = [f"{machine}:{key}" for key in COLUMNS]
+    measured, seconds = [], []
+    for row, cells in table.cells(*keys):
+        measured.append(any(cells))
+        places = [table.place(row, key) for key in keys]
+        seconds.append(
+            [number(cell, place, 0) for cell, place in zip(cells, places, strict=True)]
+            if any(cells)
+            else [0.0] * len(keys)
         )
-        for key, column in zip(COLUMNS, cells, strict=True)
-    )
-    return MachineTimes(forward, backward, update, measured)
+    forward, backward, update = np.array(seconds, dtype=np.float64).T
+    return MachineTimes(forward, backward, update, np.array(measured, dtype=np.bool_))

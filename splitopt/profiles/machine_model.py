@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.files import expect_format, parse_json, read_text, write_atomic
 from splitopt.profiles.fields import (
     Array,
     expect_keys,
     expect_mapping,
-    expect_text,
+    expect_name,
+    expect_number,
     expect_texts,
 )
 from splitopt.profiles.interval import Interval
@@ -68,22 +68,22 @@ class MachineModel:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        expect_text(self.name, "name")
+        expect_name(self.name, "name")
         if isinstance(self.batch, bool) or not isinstance(self.batch, int) or self.batch < 1:
-            raise InputError.at("batch", f"is {self.batch!r}; give a whole number >= 1")
+            raise InputError.at("batch", f"is {shown(self.batch)}; give a whole number >= 1")
         values = tuple(self.seconds_per)
         if len(values) != len(FEATURES):
             raise InputError.at(
                 "seconds_per", f"has {len(values)} numbers; give one for each of {len(FEATURES)}"
             )
         found = [
-            _seconds(value, f"seconds_per.{name}")
+            expect_number(value, f"seconds_per.{name}", 0)
             for name, value in zip(FEATURES, values, strict=True)
         ]
         if not any(found):
             raise InputError.at("seconds_per", "is 0 throughout; a machine takes time")
         object.__setattr__(self, "seconds_per", tuple(found))
-        object.__setattr__(self, "message_s", _seconds(self.message_s, "message_s"))
+        object.__setattr__(self, "message_s", expect_number(self.message_s, "message_s", 0))
         object.__setattr__(self, "fitted_on", expect_texts(self.fitted_on, "fitted_on"))
         object.__setattr__(self, "notes", expect_texts(self.notes, "notes"))
 
@@ -185,11 +185,3 @@ class MachineModel:
             f"long in {100 * self.interval.level:.0f} % of cases"
         )
         return f"{self.name}: {', '.join(parts)}; {known}"
-
-
-def _seconds(value: Any, field: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        raise InputError.at(field, f"is {value!r}, which is not a number")
-    if not (math.isfinite(value) and value >= 0):
-        raise InputError.at(field, f"is {value}; give a finite number that is 0 or more")
-    return float(value)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.profiles.fields import Array, Mask, expect_keys, frozen_array, frozen_mask
 from splitopt.profiles.interval import Interval
 
@@ -55,7 +55,7 @@ class MachineTimes:
                 row = int(np.flatnonzero((array > 0) & ~self.measured)[0]) + 1
                 raise InputError.at(name, f"entry {row} has a time but is not marked as measured")
         if self.batch is not None and (type(self.batch) is not int or self.batch < 1):
-            raise InputError.at("batch", f"is {self.batch!r}; give a whole number >= 1")
+            raise InputError.at("batch", f"is {shown(self.batch)}; give a whole number >= 1")
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Pickling forgets that an array is read-only; building anew restores it.

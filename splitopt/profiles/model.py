@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.files import expect_format, parse_json, read_text, write_atomic
 from splitopt.profiles.consistency import check_sums
 from splitopt.profiles.curves import TABULATED, Curve
@@ -20,7 +20,7 @@ from splitopt.profiles.fields import (
     Mask,
     expect_keys,
     expect_mapping,
-    expect_text,
+    expect_name,
     expect_texts,
     frozen_array,
 )
@@ -165,14 +165,17 @@ class ModelProfile:
     )
 
     def __post_init__(self) -> None:
-        expect_text(self.name, "name")
+        expect_name(self.name, "name")
         layers = expect_texts(self.layers, "layers")
+        for index, layer in enumerate(layers):
+            expect_name(layer, f"layers[{index}]")
         if not layers:
             raise InputError.at("layers", "is empty; a model has at least one layer")
         object.__setattr__(self, "layers", layers)
         if self.work_unit not in UNITS:
             raise InputError.at(
-                "work_unit", f"is {self.work_unit!r}; choose one of {', '.join(map(repr, UNITS))}"
+                "work_unit",
+                f"is {shown(self.work_unit)}; choose one of {', '.join(map(repr, UNITS))}",
             )
         for name in (*self.REQUIRED, *self.OPTIONAL):
             value = getattr(self, name)
@@ -222,7 +225,7 @@ class ModelProfile:
                 f"has {len(self.operators)} rows, but there are {self.layer_count} layers",
             )
         for name, times in self.machines.items():
-            expect_text(name, "machines: a machine's name")
+            expect_name(name, "machines: a machine's name")
             if len(times.measured) != self.layer_count:
                 raise InputError.at(
                     f"machines.{name}",
@@ -233,7 +236,7 @@ class ModelProfile:
             for name in self.curves:
                 if name not in self.REQUIRED:
                     raise InputError.at(
-                        "curves", f"{name!r} is not one of {', '.join(self.REQUIRED)}"
+                        "curves", f"{shown(name)} is not one of {', '.join(self.REQUIRED)}"
                     )
                 curve = self.curves[name]
                 if curve.family in TABULATED and len(curve.coefficients) != self.layer_count:

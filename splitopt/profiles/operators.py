@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from splitopt.errors import InputError, shown
 from splitopt.profiles.fields import Array
 from splitopt.profiles.layers import FP32_BYTES, INT64_BYTES
 from splitopt.profiles.provenance import Provenance
@@ -128,14 +129,29 @@ def _saved(
 
 
 def _convolution(operator: str, outputs: float, taken: object) -> float:  # noqa: ARG001
-    first = operator.partition("(")[2].split(",")[0]
+    first = operator.partition("(")[2].split(",")[0].strip()
     named = dict(_ARGUMENTS.findall(operator))
-    kernel = [float(side) for side in named["kernel_size"].strip("()").split(",")]
-    return outputs * float(first) / float(named.get("groups", 1)) * kernel[0] * kernel[-1]
+    sides = named.get("kernel_size", "").strip("()").split(",")
+    kernel = [_size(operator, "kernel_size", side.strip()) for side in sides if side.strip()]
+    if not kernel:
+        raise InputError(f"{shown(operator)} has no kernel_size, so that its work is not known")
+    channels = _size(operator, "input channels", first)
+    groups = _size(operator, "groups", named.get("groups", "1"))
+    return outputs * channels / groups * kernel[0] * kernel[-1]
 
 
 def _linear(operator: str, outputs: float, taken: object) -> float:  # noqa: ARG001
-    return outputs * float(dict(_ARGUMENTS.findall(operator))["in_features"])
+    width = dict(_ARGUMENTS.findall(operator)).get("in_features", "")
+    return outputs * _size(operator, "in_features", width)
+
+
+def _size(operator: str, name: str, text: str) -> float:
+    """Return a whole number >= 1 of an operator as printed."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= 1):
+        raise InputError(
+            f"{shown(operator)}: {name} is {shown(text)}, it must be a whole number >= 1"
+        )
+    return float(text)
 
 
 def _pooling(operator: str, outputs: float, taken: Sequence[tuple[Hashable, float]]) -> float:  # noqa: ARG001

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.profiles.fields import expect_keys, expect_mapping, expect_text, expect_texts
 
 GUESS = "guess"
@@ -49,7 +49,7 @@ class Provenance:
     def __post_init__(self) -> None:
         if self.kind not in self.KINDS:
             raise InputError.at(
-                "provenance.kind", f"is {self.kind!r}; choose one of {', '.join(self.KINDS)}"
+                "provenance.kind", f"is {shown(self.kind)}; choose one of {', '.join(self.KINDS)}"
             )
         expect_text(self.source, "provenance.source")
         for name in ("url", "license"):
@@ -62,7 +62,7 @@ class Provenance:
             if state not in STATES:
                 raise InputError.at(
                     f"provenance.columns.{name}",
-                    f"is {state!r}; choose one of {', '.join(STATES)}",
+                    f"is {shown(state)}; choose one of {', '.join(STATES)}",
                 )
         object.__setattr__(self, "columns", dict(self.columns))
 

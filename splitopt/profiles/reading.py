@@ -11,6 +11,7 @@ from splitopt.profiles.layer_csv import is_layer_csv, read_layer_csv
 from splitopt.profiles.model import ModelProfile
 from splitopt.profiles.times import with_times
 from splitopt.profiles.torch_trace import is_torch_trace, with_torch_trace
+from splitopt.reading import MOST_BYTES
 
 
 def read(
@@ -44,7 +45,7 @@ def read(
     InputError
         A file that is none of these or is broken, or `onto` or `batch` that is missing.
     """
-    text = read_text(path)
+    text = read_text(path, MOST_BYTES)
     start = text.lstrip("\ufeff \t\r\n")
     if start.startswith(("{", "[")):
         if is_torch_trace(parse_json(text, str(path))):

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from splitopt.errors import InputError
-from splitopt.files import read_text
+from splitopt.csv_files import number, read_table
+from splitopt.errors import InputError, shown
 from splitopt.profiles.fields import Array
 from splitopt.profiles.machine_fit import Observation
 from splitopt.profiles.model import ModelProfile
@@ -58,19 +55,20 @@ def read_splits(
     if batch < 1:
         raise InputError.at("batch", f"is {batch}; give a whole number >= 1")
     rows: dict[str, list[tuple[Array, float]]] = {}
-    for line, row in _rows(path, SPLIT_COLUMNS):
-        name = row["network"]
+    table = read_table(path, SPLIT_COLUMNS)
+    for row, (name, split, *times) in table.cells(*SPLIT_COLUMNS):
         if name not in profiles:
             raise InputError(
-                f"{path}: line {line}: there is no profile of the network {name!r}; given are "
-                f"{', '.join(profiles)}"
+                f"{path}: line {row.line}: there is no profile of the network {shown(name)}; given "
+                f"are {', '.join(profiles)}"
             )
         profile = profiles[name]
         counts = profile.operator_counts(name)
         layers = np.sum([counts.per_sample(phase, batch) for phase in MEASURED[measured]], axis=0)
-        cut = _cut(row["split"], profile, f"{path}: line {line}")
-        for key, part in (("device_s", layers[:cut]), ("server_s", layers[cut:])):
-            seconds = _number(row[key] or "0", key, f"{path}: line {line}")
+        cut = _cut(split, profile, f"{path}: line {row.line}")
+        parts = (layers[:cut], layers[cut:])
+        for key, cell, part in zip(SPLIT_COLUMNS[2:], times, parts, strict=True):
+            seconds = number(cell or "0", table.place(row, key), 0)
             if seconds > 0:
                 rows.setdefault(name, []).append((part.sum(axis=0), seconds / batch))
     return [
@@ -99,10 +97,13 @@ def read_messages(path: str | Path) -> Messages:
         A column that is missing or unknown, a cell that is not a number above 0, fewer than two
         sizes, or seconds that do not grow with the bytes.
     """
+    found = read_table(path, MESSAGE_COLUMNS)
     cells = [
-        (_number(row["bytes"], "bytes", at), _number(row["seconds"], "seconds", at))
-        for line, row in _rows(path, MESSAGE_COLUMNS)
-        for at in [f"{path}: line {line}"]
+        [
+            number(cell, found.place(row, key), 0)
+            for key, cell in zip(MESSAGE_COLUMNS, read, strict=True)
+        ]
+        for row, read in found.cells(*MESSAGE_COLUMNS)
     ]
     table = np.array(cells, dtype=np.float64)
     if (table <= 0).any():
@@ -121,41 +122,13 @@ def fit_messages(sizes: Array, seconds: Array, source: str) -> Messages:
     return Messages(float(fixed), float(1 / per_byte))
 
 
-def _rows(path: str | Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """Read a CSV file with exactly these columns, each row with the number of its line."""
-    reader = csv.reader(io.StringIO(read_text(path).lstrip("\ufeff")))
-    lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
-    lines = [(number, row) for number, row in lines if any(row)]
-    if not lines or sorted(lines[0][1]) != sorted(columns):
-        raise InputError(f"{path}: must start with the columns {','.join(columns)}")
-    header = lines[0][1]
-    if len(lines) == 1:
-        raise InputError(f"{path}: has a header but no rows")
-    for number, row in lines[1:]:
-        if len(row) != len(header):
-            raise InputError(
-                f"{path}: line {number} has {len(row)} cells, the header has {len(header)}"
-            )
-    return [(number, dict(zip(header, row, strict=True))) for number, row in lines[1:]]
-
-
 def _cut(text: str, profile: ModelProfile, place: str) -> int:
     """Return the number of layers in front of a split."""
     if text in profile.layers:
         return profile.layers.index(text) + 1
-    if text.isdecimal() and 1 <= int(text) <= profile.layer_count:
+    if text.isdecimal() and len(text) < 10 and 1 <= int(text) <= profile.layer_count:
         return int(text)
     raise InputError(
-        f"{place}, split: {text!r} is neither a layer of {profile.name} nor a number from 1 to "
-        f"{profile.layer_count}"
+        f"{place}, split: {shown(text)} is neither a layer of {profile.name} nor a number from 1 "
+        f"to {profile.layer_count}"
     )
-
-
-def _number(text: str, key: str, place: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value >= 0):
-        raise InputError(f"{place}, {key}: {text!r} is not a number that is 0 or more")
-    return value

@@ -6,16 +6,15 @@ weight update for a batch. A layer whose forward and backward time are both zero
 
 from __future__ import annotations
 
-import csv
-import io
-import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from splitopt.errors import InputError
-from splitopt.files import read_text, write_atomic
+from splitopt.csv_files import Row, number, read_rows
+from splitopt.errors import InputError, shown
+from splitopt.files import write_atomic
 from splitopt.profiles.fields import Array
 from splitopt.profiles.machines import COLUMNS, MachineTimes
 from splitopt.profiles.model import ModelProfile
@@ -65,7 +64,7 @@ def with_times(
         raise InputError(
             f"profile {profile.name!r} has a machine {name!r} already; give another name"
         )
-    rows = read_rows(read_text(path), str(path))
+    rows = times_of(read_rows(path), str(path))
     if len(rows) != profile.layer_count:
         raise InputError(
             f"{path}: has {len(rows)} rows, but {profile.name} has {profile.layer_count} layers; "
@@ -80,25 +79,22 @@ def with_times(
     return replace(profile, machines=machines, provenance=provenance)
 
 
-def read_rows(text: str, source: str) -> Array:
-    """Read rows of three numbers >= 0, shape (rows, 3)."""
+def times_of(rows: Sequence[Row], source: str) -> Array:
+    """Return rows of three numbers >= 0 as an array of shape (rows, 3)."""
     found = []
-    for number, cells in enumerate(csv.reader(io.StringIO(text)), start=1):
-        if not cells:
-            continue
-        try:
-            values = [float(cell) for cell in cells]
-        except ValueError:
-            values = []
-        wrong = len(values) != len(COLUMNS) or not all(math.isfinite(v) and v >= 0 for v in values)
-        if wrong:
+    for line, cells in rows:
+        if len(cells) != len(COLUMNS):
             raise InputError(
-                f"{source}: line {number} is {','.join(cells)!r}; give three numbers >= 0: "
+                f"{source}: line {line} is {shown(','.join(cells))}; give three numbers >= 0: "
                 "milliseconds of forward pass, backward pass and update"
             )
+        values = [
+            number(cell, f"{source}: line {line}, column {place}", 0)
+            for place, cell in enumerate(cells, start=1)
+        ]
         if values[0] == values[1] == 0 and values[2] > 0:
             raise InputError(
-                f"{source}: line {number} has an update but neither forward nor backward time"
+                f"{source}: line {line} has an update but neither forward nor backward time"
             )
         found.append(values)
     if not found:

@@ -8,6 +8,7 @@ are those of the kernels that a layer launches, forward and backward.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from splitopt.profiles.torch_trace_gpu import (
     launch_places,
     within,
 )
+from splitopt.reading import MOST_BYTES
 
 _BACKWARD = "autograd::engine::evaluate_function"
 _SEQUENCE = "Sequence number"
@@ -72,7 +74,7 @@ def with_torch_trace(
         raise InputError(
             f"profile {profile.name!r} has a machine {machine!r} already; give another name"
         )
-    document = parse_json(read_text(path), str(path))
+    document = parse_json(read_text(path, MOST_BYTES), str(path))
     if not is_torch_trace(document):
         raise InputError(f"{path}: is no Chrome trace; it has no 'traceEvents'")
     events = [event for event in document["traceEvents"] if _is_complete(event)]
@@ -172,8 +174,17 @@ def _is_complete(event: Any) -> bool:
         isinstance(event, Mapping)
         and event.get("ph") == "X"
         and isinstance(event.get("name"), str)
-        and all(isinstance(event.get(key), int | float) for key in ("ts", "dur"))
+        and all(_is_time(event.get(key)) for key in ("ts", "dur"))
+        and isinstance(event.get("tid"), int | str | None)
     )
+
+
+def _is_time(value: Any) -> bool:
+    """Whether a value is a number of microseconds."""
+    try:
+        return not isinstance(value, bool) and math.isfinite(value)
+    except (TypeError, OverflowError):
+        return False
 
 
 def _owners(events: Sequence[Event], marks: Sequence[Event]) -> dict[int, int]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 
 Event = Mapping[str, Any]
 
@@ -90,8 +90,8 @@ def launch_places(events: Sequence[Event], device: Sequence[Event], source: str)
     if lost:
         raise InputError(
             f"{source}: {len(lost)} of {len(device)} kernels and copies of the GPU, such as "
-            f"{lost[0]!r}, are linked to no operator ('correlation' or 'External id'), so that no "
-            "layer's time is known; profile with activities ProfilerActivity.CPU and "
+            f"{shown(lost[0])}, are linked to no operator ('correlation' or 'External id'), so "
+            "that no layer's time is known; profile with activities ProfilerActivity.CPU and "
             "ProfilerActivity.CUDA over whole passes"
         )
     return found
@@ -162,6 +162,7 @@ def _union(spans: Sequence[tuple[float, float]]) -> float:
     return float(total)
 
 
-def _argument(event: Event, name: str) -> Any:
+def _argument(event: Event, name: str) -> int | str | None:
     arguments = event.get("args")
-    return arguments.get(name) if isinstance(arguments, Mapping) else None
+    found = arguments.get(name) if isinstance(arguments, Mapping) else None
+    return found if isinstance(found, int | str) else None

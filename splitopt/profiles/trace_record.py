@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.profiles.fields import expect_keys, expect_text, expect_texts
 
 METHODS = ("sequential", "fx", "export", "stages")
@@ -57,7 +57,7 @@ class TraceRecord:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise InputError.at(
-                "trace.method", f"is {self.method!r}; choose one of {', '.join(METHODS)}"
+                "trace.method", f"is {shown(self.method)}; choose one of {', '.join(METHODS)}"
             )
         for name in ("model", "input_dtype"):
             if getattr(self, name) is not None:
@@ -72,7 +72,7 @@ class TraceRecord:
             object.__setattr__(self, "input_shape", _sides(self.input_shape))
         if self.classes is not None and not _is_count(self.classes):
             raise InputError.at(
-                "trace.classes", f"is {self.classes!r}, it must be a whole number >= 1"
+                "trace.classes", f"is {shown(self.classes)}, it must be a whole number >= 1"
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class TraceRecord:
 def _sides(shape: Any) -> tuple[int, ...]:
     if not isinstance(shape, list | tuple) or not all(_is_count(side) for side in shape):
         raise InputError.at(
-            "trace.input_shape", f"is {shape!r}, it must be a list of whole numbers >= 1"
+            "trace.input_shape", f"is {shown(shape)}, it must be a list of whole numbers >= 1"
         )
     return tuple(shape)
 

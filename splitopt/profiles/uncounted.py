@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from splitopt.errors import InputError
-from splitopt.profiles.fields import expect_keys, expect_text
+from splitopt.errors import InputError, shown
+from splitopt.profiles.fields import expect_keys, expect_name, expect_number, expect_text
 
 if TYPE_CHECKING:
     from splitopt.profiles.model import ModelProfile
@@ -59,19 +58,14 @@ class Uncounted:
     )
 
     def __post_init__(self) -> None:
-        expect_text(self.operator, "operator")
+        expect_name(self.operator, "operator")
         expect_text(self.layer, "layer")
         if self.phase not in _PHASES:
-            raise InputError.at("phase", f"is {self.phase!r}; choose forward or backward")
+            raise InputError.at("phase", f"is {shown(self.phase)}; choose forward or backward")
         if isinstance(self.runs, bool) or not isinstance(self.runs, int) or self.runs < 1:
-            raise InputError.at("runs", f"is {self.runs!r}; give a whole number >= 1")
+            raise InputError.at("runs", f"is {shown(self.runs)}; give a whole number >= 1")
         for name in ("elements", "at_most_flop"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise InputError.at(name, f"is {value!r}; give a number")
-            if not math.isfinite(value) or value < 0:
-                raise InputError.at(name, f"is {value}; give a finite number >= 0")
-            object.__setattr__(self, name, float(value))
+            object.__setattr__(self, name, expect_number(getattr(self, name), name, 0))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
@@ -101,10 +95,10 @@ def check_uncounted(entries: Any, layers: Sequence[str]) -> tuple[Uncounted, ...
     checked = tuple(entries)
     for index, item in enumerate(checked):
         if not isinstance(item, Uncounted):
-            raise InputError.at(f"uncounted[{index}]", f"is {item!r}; give an Uncounted")
+            raise InputError.at(f"uncounted[{index}]", f"is {shown(item)}; give an Uncounted")
         if item.layer not in layers:
             raise InputError.at(
-                f"uncounted[{index}].layer", f"{item.layer!r} is not one of the layers"
+                f"uncounted[{index}].layer", f"{shown(item.layer)} is not one of the layers"
             )
     return checked
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from splitopt.plans import Plan
+from splitopt.plans import PlanLike, as_plan
 from splitopt.report.summary import summarize
 
 
-def plan_to_html(plan: Plan) -> str:
+def plan_to_html(plan: PlanLike) -> str:
     """Give the page: verdict, facts, figures, tables, notes."""
+    plan = as_plan(plan)
     return str(template("plan.html").render(summary=summarize(plan), plan=plan))
 
 

@@ -130,7 +130,7 @@ def _simulated(prediction: Any) -> str:
 
 def _channels(plan: Plan) -> str:
     """Report whose the downlink and the uplink are, and how fast."""
-    scenario = Scenario.from_dict(plan.scenario, "plan: scenario", from_file=True)
+    scenario = Scenario.from_dict(plan.scenario, "plan: scenario")
     found = []
     ways: tuple[Literal["downlink", "uplink"], ...] = ("downlink", "uplink")
     for way in ways:

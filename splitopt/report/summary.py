@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from splitopt.plans import Plan
+from splitopt.plans import Plan, PlanLike, as_plan
 from splitopt.report.content import Content, Figure, Table
 from splitopt.report.numbers import gap, seconds
 
@@ -32,8 +32,9 @@ class PlanSummary:
     notes: tuple[str, ...] = ()
 
 
-def summarize(plan: Plan) -> PlanSummary:
+def summarize(plan: PlanLike) -> PlanSummary:
     """Put a plan into words."""
+    plan = as_plan(plan)
     name, profile = plan.scenario["name"], plan.profile["name"]
     title = f"{name}: {profile}, objective {plan.objective}"
     prediction = plan.prediction

@@ -6,15 +6,16 @@ from rich.console import Group, RenderableType
 from rich.table import Table as Grid
 from rich.text import Text
 
-from splitopt.plans import Plan
+from splitopt.plans import PlanLike, as_plan
 from splitopt.report.content import Table
 from splitopt.report.summary import summarize
 
 _MOST_ROWS = 40
 
 
-def plan_to_terminal(plan: Plan) -> RenderableType:
+def plan_to_terminal(plan: PlanLike) -> RenderableType:
     """Lay out the plan: who does what, the verdict, the bottleneck and what more is worth."""
+    plan = as_plan(plan)
     summary = summarize(plan)
     parts: list[RenderableType] = [Text(summary.title, style="bold")]
     for table in summary.tables:

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
+from splitopt.scenario.whole import MOST_DEVICES, MOST_NODES
 
 
 def draw(
@@ -18,10 +19,9 @@ def draw(
     sizes from 16 to 128, link rates at the full resource log-uniform between 50 and 500 Mbit/s,
     and the server has 10 GMAC/s for every device. The same seed draws the same fleet.
     """
-    if isinstance(devices, bool) or not isinstance(devices, int) or devices < 1:
-        raise InputError.at("devices", f"is {devices!r}, a fleet has at least one device")
+    _check_number("devices", devices, MOST_DEVICES)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InputError.at("seed", f"is {seed!r}, it must be a whole number >= 0")
+        raise InputError.at("seed", f"is {shown(seed)}, it must be a whole number >= 0")
     rng = np.random.default_rng(seed)
     speed = 2e9 * np.exp(rng.uniform(np.log(2.0), np.log(20.0), devices))
     samples = rng.integers(1000, 8001, devices)
@@ -58,8 +58,7 @@ def draw_pipeline(seed: int, devices: int, nodes: int, profile: str) -> dict[str
     for every device, and their interfaces have 1 or 10 Gbit/s. Every device has a downlink and an
     uplink of its own. The cuts are left to the plan.
     """
-    if isinstance(nodes, bool) or not isinstance(nodes, int) or nodes < 1:
-        raise InputError.at("nodes", f"is {nodes!r}, a pipeline has at least one node")
+    _check_number("nodes", nodes, MOST_NODES)
     drawn = draw(seed, devices, profile)
     rng = np.random.default_rng([seed, nodes])
     speed = 2e9 * np.exp(rng.uniform(np.log(50.0), np.log(400.0), nodes))
@@ -84,6 +83,14 @@ def draw_pipeline(seed: int, devices: int, nodes: int, profile: str) -> dict[str
         "links": {**drawn["links"], "shared": False, "nodes": {"model": "nic"}},
         "nodes": machines,
     }
+
+
+def _check_number(what: str, number: Any, most: int) -> None:
+    whole = isinstance(number, int) and not isinstance(number, bool)
+    if not whole or not 1 <= number <= most:
+        raise InputError.at(
+            what, f"is {shown(number)}, it must be a whole number from 1 to {most:,}"
+        )
 
 
 def _rounded(value: float) -> float:

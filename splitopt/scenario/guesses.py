@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 
 EVERY = "*"
 """In a path: every entry of a list."""
@@ -21,11 +21,11 @@ def check_guesses(document: Mapping[str, Any], paths: Sequence[str]) -> None:
     """
     for index, path in enumerate(paths):
         if path in paths[:index]:
-            raise InputError(f"guesses[{index}]: {path!r} stands twice; name it once")
+            raise InputError(f"guesses[{index}]: {shown(path)} stands twice; name it once")
         if not guessed_values(document, path):
             raise InputError(
-                f"guesses[{index}]: {path!r} leads to nothing that the scenario states; name a "
-                "field such as links.uplink, servers.edge.compute or devices.*.compute_power"
+                f"guesses[{index}]: {shown(path)} leads to nothing that the scenario states; name "
+                "a field such as links.uplink, servers.edge.compute or devices.*.compute_power"
             )
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.profiles.fields import expect_keys
 from splitopt.profiles.machine_model import MachineModel
 from splitopt.profiles.operator_counts import FEATURES
@@ -29,8 +29,8 @@ class _Stated:
             return value
         if isinstance(value, str):
             raise InputError(
-                f"{value!r} names a file, which only a scenario file can; give the content of the "
-                "machine file"
+                f"{shown(value)} names a file, which only a scenario file can; give the content of "
+                "the machine file"
             )
         return MachineModel.from_dict(value, "machine model")
 
@@ -114,7 +114,7 @@ def _with_file_read(part: Any, folder: Path, place: str) -> Any:
         return part
     expect_keys(stated, place, ("file",), ("batch",))
     if not isinstance(stated["file"], str):
-        raise InputError.at(f"{place}.file", f"is {stated['file']!r}; give the name of a file")
+        raise InputError.at(f"{place}.file", f"is {shown(stated['file'])}; give the name of a file")
     model = MachineModel.load(folder / stated["file"])
     if "batch" in stated:
         try:

@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from splitopt.errors import InputError
+from splitopt import units
+from splitopt.errors import InputError, shown
 from splitopt.scenario.machine import Count, Machine, Part
-from splitopt.scenario.quantity import Delay, Rate
+from splitopt.scenario.quantity import NUMBER, Delay, Factor, Rate, Truth
 
 LinkModel: TypeAlias = Literal["none", "uniform", "pairwise", "nic", "serial"]
-Price = Annotated[float, Field(ge=0)]
+Price = Annotated[float, Field(ge=0, le=1e12), NUMBER]
 
 AUTO = "auto"
 """A cut that the plan chooses."""
@@ -31,7 +32,7 @@ class Node(Machine):
     """
 
     count: Count = 1
-    slowdown: Annotated[float, Field(gt=0)] | None = None
+    slowdown: Factor | None = None
     price_per_hour: Price | None = None
     rate: Rate | None = None
 
@@ -67,6 +68,8 @@ class NodeLinks(Part):
     @model_validator(mode="before")
     @classmethod
     def _read_short_form(cls, value: Any) -> Any:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            units.parse(value, "rate")  # says which unit is missing
         return {"model": "uniform", "rate": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
@@ -122,8 +125,8 @@ def _read_cut(value: Any) -> Any:
     whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
     if not whole and not (isinstance(value, str) and value.strip()):
         raise InputError(
-            f"is {value!r}; give the number of layers before it, the name of the last of them, or "
-            "'auto'"
+            f"is {shown(value)}; give the number of layers before it, the name of the last of "
+            "them, or 'auto'"
         )
     return value
 
@@ -147,7 +150,7 @@ class Pipeline(Part):
     first_cut: Cut = AUTO
     last_cut: Cut = AUTO
     order: Literal["free", "given"] = "free"
-    use_all_nodes: bool = False
+    use_all_nodes: Truth = False
     boundaries: Literal["cuts", "prefixes"] | None = None
     memory: Literal["outputs", "saved", "gradients", "momentum", "adam"] = "momentum"
 

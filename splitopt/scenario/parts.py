@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from splitopt import units
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.scenario.machine import Count, Machine, Name, Part
 from splitopt.scenario.nodes import NodeLinks, Price, expanded_names
-from splitopt.scenario.quantity import Bandwidth, NoiseDensity, Power, PowerGain, Rate
+from splitopt.scenario.quantity import (
+    NUMBER,
+    Bandwidth,
+    Factor,
+    NoiseDensity,
+    Power,
+    PowerGain,
+    Rate,
+    Truth,
+)
 
-Leakage = Annotated[float, Field(ge=0, le=1)]
+Leakage = Annotated[float, Field(ge=0, le=1), NUMBER]
 
 DECIBELS = {
     "transmit_power_dbm": ("transmit_power", "power", 30.0),
@@ -34,11 +44,11 @@ def linear_fields(value: dict[str, Any]) -> dict[str, Any]:
             continue
         level = linear.pop(decibels)
         if isinstance(level, bool) or not isinstance(level, int | float):
-            raise InputError(f"{decibels} is {level!r}, it must be a number in decibels")
+            raise InputError(f"{decibels} is {shown(level)}, it must be a number in decibels")
         if field in linear:
             raise InputError(f"{decibels} and {field} are both given; keep one")
         if not -1000 <= level <= 1000:
-            raise InputError(f"{decibels} is {level!r}, it must be from -1000 to 1000")
+            raise InputError(f"{decibels} is {shown(level)}, it must be from -1000 to 1000")
         number = 10.0 ** ((level - offset) / 10)
         linear[field] = units.render(number, kind) if kind else number
     return linear
@@ -61,12 +71,19 @@ class Link(Part):
     noise_density: NoiseDensity | None = None
     snr: PowerGain | None = None
 
+    ALSO_READ: ClassVar[tuple[str, ...]] = tuple(DECIBELS)
+    HINTS: ClassVar[Mapping[str, str]] = {
+        "latency": "the links of devices have none, a delay of messages belongs to 'links.nodes'"
+    }
+
     @model_validator(mode="before")
     @classmethod
     def _read_short_forms(cls, value: Any) -> Any:
         """Turn a bare text into a rate, and decibels into linear numbers."""
         if isinstance(value, str):
             return {"rate": value}
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            units.parse(value, "rate")  # says which unit is missing
         if not isinstance(value, dict):
             return value
         return linear_fields(value)
@@ -111,9 +128,15 @@ class Links(Part):
     ``nodes`` is about the links between compute nodes.
     """
 
+    HINTS: ClassVar[Mapping[str, str]] = {
+        "latency": "the links of devices have none, a delay of messages belongs to 'links.nodes'",
+        "rate": "state it as 'downlink' and 'uplink'",
+        "bandwidth": "state it in 'downlink' and 'uplink'",
+    }
+
     downlink: Link
     uplink: Link
-    shared: bool = True
+    shared: Truth = True
     nodes: NodeLinks | None = None
 
 
@@ -126,6 +149,14 @@ class Device(Machine):
     ``snr`` hold for both directions of its radio; in a file they may be given in decibels.
     """
 
+    ALSO_READ: ClassVar[tuple[str, ...]] = ("transmit_power_dbm", "channel_gain_db", "snr_db")
+    HINTS: ClassVar[Mapping[str, str]] = {
+        "latency": "the links of devices have none, a delay of messages belongs to 'links.nodes'",
+        "rate": "state it as 'downlink' and 'uplink'",
+        "bandwidth": "state it in 'downlink' and 'uplink'",
+        "speed": "state it as 'compute'",
+    }
+
     count: Count = 1
     samples: Count
     batch_size: Count | None = None
@@ -135,7 +166,7 @@ class Device(Machine):
     snr: PowerGain | None = None
     downlink: Link | None = None
     uplink: Link | None = None
-    priority: Annotated[float, Field(gt=0)] | None = None
+    priority: Factor | None = None
     leakage_limit: Leakage | None = None
 
     @model_validator(mode="before")
@@ -172,11 +203,24 @@ class Device(Machine):
 class Server(Machine):
     """An edge server; ``price_per_hour`` is its rent, in any currency."""
 
+    HINTS: ClassVar[Mapping[str, str]] = {
+        "count": "a server has no count; state several machines as 'nodes', which have one, or one "
+        "server with the speed of all",
+        "rate": "a server has no link of its own; state 'links'",
+        "speed": "state it as 'compute'",
+    }
+
     price_per_hour: Price | None = None
 
 
 class Training(Part):
     """Local epochs in a round, and rounds in the whole training."""
+
+    HINTS: ClassVar[Mapping[str, str]] = {
+        "batch_size": "state it of each device, as 'devices[].batch_size'",
+        "lr": "the learning rate is an option of 'splitopt train', --lr",
+        "learning_rate": "it is an option of 'splitopt train', --lr",
+    }
 
     epochs: Count = 1
     rounds: Count = 1
@@ -191,7 +235,7 @@ class Privacy(Part):
 class Tradeoff(Part):
     """What other goods are worth: seconds of latency that one joule of the devices is worth."""
 
-    seconds_per_joule: Annotated[float, Field(ge=0)] | None = None
+    seconds_per_joule: Annotated[float, Field(ge=0, le=1e12), NUMBER] | None = None
 
 
 class Model(Part):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     Field,
@@ -16,14 +17,14 @@ from pydantic import (
     model_validator,
 )
 
-from splitopt.errors import InputError
-from splitopt.files import expect_format, parse_yaml, read_text, write_atomic
+from splitopt.errors import InputError, shown
+from splitopt.files import expect_format, read_text, write_atomic
+from splitopt.mistakes import Line, Mistake, MistakesError, mistakes_of, no_line, told
 from splitopt.profiles import ModelProfile, load_profile
 from splitopt.profiles.catalog import is_graph
 from splitopt.profiles.graph_order import EqualChain
 from splitopt.profiles.graphs import BOUNDARIES
-from splitopt.scenario.guesses import check_guesses
-from splitopt.scenario.machine import Name, Part
+from splitopt.scenario.machine import Name, Note, Part
 from splitopt.scenario.machine_model import with_machine_files_read
 from splitopt.scenario.nodes import DEFAULT_BOUNDARIES, Node, Pipeline, mean_bytes_per_s
 from splitopt.scenario.parts import (
@@ -38,6 +39,9 @@ from splitopt.scenario.parts import (
 )
 from splitopt.scenario.spectrum import Clusters, Spectrum
 from splitopt.scenario.varying import Distributions, with_files_read
+from splitopt.scenario.whole import mistakes_between
+from splitopt.suggestions import did_you_mean
+from splitopt.yaml_text import read_yaml, write_yaml
 
 FORMAT = "splitopt-scenario"
 VERSION = 1
@@ -54,20 +58,40 @@ def scenario_names() -> list[str]:
     return sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml"))
 
 
+def scenario_file(path: str | Path) -> Path:
+    """Return the file that a path or the name of a shipped scenario leads to.
+
+    Raises
+    ------
+    InputError
+        What looks like a name is neither a file nor a shipped scenario.
+    """
+    names, text = scenario_names(), str(path)
+    if Path(path).exists() or Path(path).suffix or Path(path).name != text:
+        return Path(path)
+    if text in names:
+        return Path(str(_SHIPPED / f"{text}.yaml"))
+    raise InputError(
+        f"{text}: there is no such file and no shipped scenario of this name"
+        f"{did_you_mean(text, names) or '.'} The shipped ones are {', '.join(names)}"
+    )
+
+
 class Scenario(Part):
     """A fleet, its links, its servers or compute nodes, and the model it trains.
 
     All in SI units, and immutable. A fleet has servers, compute nodes, or both. ``guesses`` are
     dotted paths to numbers in it that are guesses, which plans and comparisons then say.
 
-    Build it with `load` (YAML), `from_dict`, `generate`, or from its parts. Wrong input raises
-    `InputError` from the first three: one sentence with field, value and mend.
+    Build it with `load` (YAML), `from_dict` (the same as plain data), `from_si` (plain data in SI
+    units), `generate`, or from its parts. Wrong input raises `InputError` from the first four: all
+    mistakes, each with field, value and mend.
     """
 
     format: Literal["splitopt-scenario"] = "splitopt-scenario"
     version: Literal[1] = 1
     name: Name = "scenario"
-    note: str | None = None
+    note: Note | None = None
     guesses: tuple[Name, ...] = ()
     model: Model
     devices: Annotated[tuple[Device, ...], Field(min_length=1)]
@@ -82,6 +106,13 @@ class Scenario(Part):
     clusters: Clusters | None = None
     distributions: Distributions | None = None
     generators: None = None
+
+    HINTS: ClassVar[Mapping[str, str]] = {
+        "objective": "it is an option of 'splitopt plan', --objective",
+        "problem": "it is an option of 'splitopt plan', --problem",
+        "solver": "it is an option of 'splitopt plan', --solver",
+        "profile": "it is a field of 'model', or write the name there: 'model: NAME'",
+    }
 
     _folder: Path = PrivateAttr(default_factory=Path)
 
@@ -103,42 +134,9 @@ class Scenario(Part):
 
     @model_validator(mode="after")
     def _check_whole(self) -> Self:
-        _check_unique([name for device in self.devices for name in device.names()], "devices")
-        _check_unique([server.name for server in self.servers], "servers")
-        _check_unique([node.name for node in self.node_list()], "nodes")
-        if not self.servers and not self.nodes:
-            raise InputError(
-                "servers: this field is missing; give servers or compute nodes (nodes)"
-            )
-        self._check_pipeline()
-        if self.guesses:
-            check_guesses(self.to_dict(), self.guesses)
-        if self.clusters is not None:
-            self.clusters.all_sizes(sum(device.count for device in self.devices))
-            if self.spectrum is None:
-                raise InputError("clusters: there is no 'spectrum' to share; add one or drop it")
-        directions: tuple[Literal["downlink", "uplink"], ...] = ("downlink", "uplink")
-        for index, device in enumerate(self.devices):
-            for direction in directions:
-                if absent := self.link(device, direction).missing():
-                    raise InputError(
-                        f"devices[{index}] ({device.name}): its {direction} has no 'rate' and "
-                        f"lacks {', '.join(map(repr, absent))}; give it in links or here"
-                    )
+        if found := list(mistakes_between(self)):
+            raise MistakesError(found)
         return self
-
-    def _check_pipeline(self) -> None:
-        """Check the sections about compute nodes against each other."""
-        if self.links.nodes is not None:
-            self.links.nodes.check(self.nodes)
-        if self.nodes:
-            return
-        for place, default, given in (
-            ("links.nodes", None, self.links.nodes),
-            ("pipeline", Pipeline(), self.pipeline),
-        ):
-            if given != default:
-                raise InputError(f"{place}: there are no compute nodes; add 'nodes' or drop it")
 
     @model_serializer(mode="wrap")
     def _leave_out_what_is_absent(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -153,14 +151,34 @@ class Scenario(Part):
         }
 
     @classmethod
-    def from_dict(
-        cls, document: Any, source: str = "scenario", *, from_file: bool = False
+    def from_dict(cls, document: Any, source: str = "scenario") -> Scenario:
+        """Build a scenario from plain data as in a file: quantities are texts with units.
+
+        `to_dict` writes such data. For data with bare numbers in SI units there is `from_si`.
+        """
+        return cls._checked(document, source, {"units": True})
+
+    @classmethod
+    def from_si(cls, document: Any, source: str = "scenario") -> Scenario:
+        """Build a scenario from plain data of a program that calculates in SI units.
+
+        A bare number is in bit/s, byte, FLOP/s, s, W, Hz or W/Hz; texts with units are read as
+        well. What comes from elsewhere belongs to `from_dict`, which refuses a number without a
+        unit: 30 is there neither 30 FLOP/s nor 30 GFLOP/s.
+        """
+        return cls._checked(document, source, {})
+
+    @classmethod
+    def _checked(
+        cls, document: Any, source: str, context: dict[str, bool], line: Line = no_line
     ) -> Scenario:
-        """Build a scenario from plain data; with `from_file`, a bare number lacks its unit."""
         try:
-            return cls.model_validate(document, context={"from_file": from_file})
+            return cls.model_validate(document, context=context)
         except ValidationError as error:
-            raise InputError(f"{source}: {_first_error(error)}") from None
+            found = mistakes_of(error, document, cls)
+            raise InputError(told(found, document, source, line)) from None
+        except RecursionError:
+            raise InputError(f"{source}: is nested too deeply") from None
 
     @classmethod
     def load(cls, path: str | Path) -> Scenario:
@@ -168,14 +186,24 @@ class Scenario(Part):
 
         A name has no folder and no suffix; `scenario_names` lists those there are.
         """
-        if str(path) in scenario_names() and not Path(path).exists():
-            path = Path(str(_SHIPPED / f"{path}.yaml"))
-        document = parse_yaml(read_text(path), str(path))
-        expect_format(document, str(path), FORMAT, VERSION)
-        document = with_files_read(document, Path(path).parent)
-        document = with_machine_files_read(document, Path(path).parent)
-        scenario = cls.from_dict(document, str(path), from_file=True)
-        scenario._folder = Path(path).parent
+        found, source = scenario_file(path), str(path)
+        if found.suffix == ".npz":
+            raise InputError(
+                f"{source}: is a numpy archive, such as an instance, which 'splitopt solve' takes; "
+                "here a scenario is needed"
+            )
+        read = read_yaml(read_text(found), source)
+        expect_format(read.document, source, FORMAT, VERSION)
+        try:
+            document = with_files_read(read.document, found.parent)
+            document = with_machine_files_read(document, found.parent)
+        except InputError as error:
+            mistake = Mistake.of(str(error))
+            if mistake.path and mistake.path[0] in read.document:  # else of the other file
+                raise InputError(told([mistake], read.document, source, read.line)) from None
+            raise
+        scenario = cls._checked(document, source, {"units": True}, read.line)
+        scenario._folder = found.parent
         return scenario
 
     @classmethod
@@ -199,9 +227,9 @@ class Scenario(Part):
             if leakage_limit is not None:
                 raise InputError.at("leakage_limit", "is not for pipelines; leave it out")
             profile = profile or "resnet18-imagenet"
-            return cls.from_dict(draw_pipeline(seed, devices, nodes, profile), "generate")
+            return cls.from_si(draw_pipeline(seed, devices, nodes, profile), "generate")
         profile = profile or "dp-mora-resnet18-recovered"
-        return cls.from_dict(draw(seed, devices, profile, leakage_limit), "generate")
+        return cls.from_si(draw(seed, devices, profile, leakage_limit), "generate")
 
     def to_dict(self) -> dict[str, Any]:
         """Give the scenario as plain data, quantities as texts with units."""
@@ -209,9 +237,7 @@ class Scenario(Part):
 
     def to_yaml(self) -> str:
         """Write the scenario as YAML that `load` reads back to an equal scenario."""
-        import yaml
-
-        return str(yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True))
+        return write_yaml(self.to_dict())
 
     def save(self, path: str | Path) -> None:
         """Write the scenario as a YAML file (JSON if the path ends so), atomically."""
@@ -232,8 +258,8 @@ class Scenario(Part):
         if stated is not None and not is_graph(name):
             raise InputError.at(
                 "pipeline.boundaries",
-                f"is {stated!r}, but the profile {name!r} is no graph whose boundaries could be "
-                "chosen; drop it",
+                f"is {stated!r}, but the profile {shown(name)} is no graph whose boundaries could "
+                "be chosen; drop it",
             )
         boundaries = stated or (DEFAULT_BOUNDARIES if self.nodes else "cuts")
         return load_profile(name, self.model.fill, boundaries, self.equal_chain())
@@ -256,16 +282,14 @@ class Scenario(Part):
             raise InputError.at("boundaries", "are for a pipeline, and the scenario has no nodes")
         if boundaries not in BOUNDARIES:
             kinds = " or ".join(map(repr, BOUNDARIES))
-            raise InputError.at("boundaries", f"is {boundaries!r}, it must be {kinds}")
-        pipeline = self.pipeline.model_copy(update={"boundaries": boundaries})
-        return self.model_copy(update={"pipeline": pipeline})
+            raise InputError.at("boundaries", f"is {shown(boundaries)}, it must be {kinds}")
+        pipeline = self.pipeline._with(boundaries=boundaries)
+        return self._with(pipeline=pipeline)
 
     def fleet(self) -> list[Device]:
         """Give every single device, groups expanded, with unique names."""
         return [
-            device.model_copy(update={"name": name, "count": 1})
-            for device in self.devices
-            for name in device.names()
+            device._with(name=name, count=1) for device in self.devices for name in device.names()
         ]
 
     def link(self, device: Device, direction: Literal["downlink", "uplink"]) -> Link:
@@ -274,44 +298,8 @@ class Scenario(Part):
         if self.spectrum is None or found.rate is not None or found.bandwidth is not None:
             return found
         whole = self.spectrum.subcarriers * self.spectrum.bandwidth
-        return found.model_copy(update={"bandwidth": whole})
+        return found._with(bandwidth=whole)
 
     def node_list(self) -> list[Node]:
         """Give every single compute node, groups expanded, with unique names."""
-        return [
-            node.model_copy(update={"name": name, "count": 1})
-            for node in self.nodes
-            for name in node.names()
-        ]
-
-
-def _check_unique(names: list[str], section: str) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise InputError(f"{section}: the name {name!r} stands twice; names must differ")
-        seen.add(name)
-
-
-def _first_error(error: ValidationError) -> str:
-    """One sentence for the first thing that is wrong."""
-    first = error.errors()[0]
-    place = ""
-    for step in first["loc"]:
-        if isinstance(step, int):
-            place += f"[{step}]"
-        elif "[" not in step and step not in ("str", "function-before"):
-            place += f".{step}" if place else step
-    message, kind, value = first["msg"], first["type"], first.get("input")
-    if kind == "value_error":
-        message = message.removeprefix("Value error, ")
-    elif kind == "missing":
-        message = "this field is missing"
-    elif kind == "extra_forbidden":
-        message = "this field is unknown; check its spelling"
-    elif kind == "too_short":
-        message = "is empty; it needs at least one entry"
-    else:
-        shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "..."
-        message = f"is {shown}; {message[:1].lower()}{message[1:]}"
-    return f"{place}: {message}" if place else message
+        return [node._with(name=name, count=1) for node in self.nodes for name in node.names()]

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from splitopt.errors import InputError
 from splitopt.scenario.machine import Count, Part
 from splitopt.scenario.nodes import AUTO, Cut
-from splitopt.scenario.quantity import Bandwidth
+from splitopt.scenario.quantity import WHOLE, Bandwidth, Truth
 
 
 class Spectrum(Part):
@@ -21,10 +21,10 @@ class Spectrum(Part):
     over all subcarriers rather than over the device's own.
     """
 
-    subcarriers: Count
+    subcarriers: Annotated[int, Field(ge=1, le=10**6), WHOLE]
     bandwidth: Bandwidth
     fading: Literal["awgn", "rayleigh"] = "awgn"
-    device_model_over_full_band: bool = False
+    device_model_over_full_band: Truth = False
 
 
 class Clusters(Part):

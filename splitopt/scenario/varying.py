@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, StrictInt, model_validator
+from pydantic import Field, model_validator
 
 from splitopt.distributions import (
     LEVEL,
@@ -24,14 +24,14 @@ from splitopt.distributions import (
 )
 from splitopt.errors import InputError
 from splitopt.scenario.machine import Count, Name, Part
-from splitopt.scenario.quantity import Speed
+from splitopt.scenario.quantity import NUMBER, WHOLE, Speed
 
 COMPUTE, SNR = "compute_flop_per_s", "snr_db"
 """Columns of a trace file."""
 
 Kind = Literal["constant", "normal", "lognormal", "uniform", "empirical"]
 Outside = Literal["redraw", "clip"]
-Decibel = Annotated[float, Field(ge=-1000, le=1000)]
+Decibel = Annotated[float, Field(ge=-1000, le=1000), NUMBER]
 
 
 class SpeedVariation(Part):
@@ -44,7 +44,7 @@ class SpeedVariation(Part):
     kind: Kind
     mean: Speed | None = None
     std: Speed | None = None
-    std_relative: Annotated[float, Field(gt=0)] | None = None
+    std_relative: Annotated[float, Field(gt=0, le=1e9), NUMBER] | None = None
     low: Speed | None = None
     high: Speed | None = None
     outside: Outside = "redraw"
@@ -104,7 +104,7 @@ class LevelVariation(Part):
 
     kind: Literal["constant", "normal", "uniform", "empirical"]
     mean_db: Decibel | None = None
-    std_db: Annotated[float, Field(gt=0, le=1000)] | None = None
+    std_db: Annotated[float, Field(gt=0, le=1000), NUMBER] | None = None
     low_db: Decibel | None = None
     high_db: Decibel | None = None
     outside: Outside = "redraw"
@@ -151,7 +151,7 @@ class MeasuredRounds(Part):
     """
 
     devices: Annotated[tuple[Name, ...], Field(min_length=1)]
-    compute_flop_per_s: tuple[tuple[Annotated[float, Field(gt=0)], ...], ...] | None = None
+    compute_flop_per_s: tuple[tuple[Annotated[float, Field(gt=0), NUMBER], ...], ...] | None = None
     snr_db: tuple[tuple[Decibel, ...], ...] | None = None
 
 
@@ -162,7 +162,7 @@ class Distributions(Part):
     """
 
     samples: Count = 100
-    seed: Annotated[StrictInt, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0), WHOLE] = 0
     compute: SpeedVariation | None = None
     snr: LevelVariation | None = None
     trace: MeasuredRounds | None = None

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from splitopt.errors import InputError
+from splitopt.problems.registry import as_problem
 from splitopt.results import Decision, finite_or_none
 from splitopt.simulation.noise import check_noise
+from splitopt.solvers.options import check_seed
 from splitopt.timeline import Timeline
 
 if TYPE_CHECKING:
-    from splitopt.problems.base import Problem
+    from splitopt.problems.registry import ProblemLike
     from splitopt.profiles import ModelProfile
     from splitopt.scenario import Scenario
 
@@ -113,8 +115,8 @@ class Replay:
 
 
 def simulate_decision(
-    problem: Problem[Any],
-    decision: Decision,
+    problem: ProblemLike,
+    decision: Decision | Mapping[str, Any],
     *,
     scenario: Scenario | None = None,
     profile: ModelProfile | None = None,
@@ -126,7 +128,7 @@ def simulate_decision(
     Parameters
     ----------
     problem, decision
-        What was asked and answered.
+        What was asked and answered: the objects or their plain data.
     scenario, profile
         What the problem was built from: they give the names, the single batches, and what the
         problem leaves out, such as the owners' own parts of a pipeline.
@@ -140,11 +142,12 @@ def simulate_decision(
     InputError
         The problem cannot be simulated, the decision is not feasible, or the noise is negative.
     """
+    problem = as_problem(problem)
     if problem.name not in REPLAYS:
         known = ", ".join(REPLAYS)
         raise InputError(f"{problem.name} cannot be simulated; the problems that can are {known}")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InputError.at("seed", f"is {seed!r}, it must be a whole number >= 0")
+    check_seed(seed)
+    decision = problem.taken(decision)
     if broken := problem.violations(decision):
         names = ", ".join(f"{name} by {by:.3g}" for name, by in broken.items())
         raise InputError(f"the decision is not feasible: {names}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import importlib.util
 from collections.abc import Iterator, Mapping
@@ -10,9 +9,11 @@ from functools import cache
 from importlib import metadata
 from typing import Any
 
-from splitopt.errors import CapabilityError, InputError
+from splitopt.errors import CapabilityError, InputError, shown
 from splitopt.problems.base import Problem
 from splitopt.solvers.base import Solver
+from splitopt.solvers.typed import checked_options
+from splitopt.suggestions import did_you_mean
 
 _CUT = "splitopt.solvers.cut_and_resources"
 _CLUSTER = "splitopt.solvers.cluster_and_spectrum"
@@ -104,10 +105,17 @@ def solver_names(problem: str) -> list[str]:
 def solver_class(problem: str, name: str) -> type[Solver[Any]]:
     """Give the class of a solver by its problem and name."""
     own = SOLVERS.get(problem, {})
+    if not isinstance(name, str):
+        raise InputError.at(
+            "solver", f"is {shown(name)}, it must be a name or an object of a solver's class"
+        )
     place = own.get(name) or installed_solvers(problem).get(name)
     if place is None:
-        names = ", ".join(solver_names(problem)) or "none"
-        raise InputError(f"solver {name!r} is unknown for {problem}; known are {names}")
+        known = solver_names(problem)
+        raise InputError(
+            f"solver {shown(name)} is unknown for {problem}; known are "
+            f"{', '.join(known) or 'none'}{did_you_mean(name, ('auto', *known))}"
+        )
     module, _, attribute = place.partition(":")
     if name in own:
         found: type[Solver[Any]] = getattr(importlib.import_module(module), attribute)
@@ -129,17 +137,19 @@ def _entry_points() -> metadata.EntryPoints:
 
 
 def with_options(solver: type[Solver[Any]], options: Mapping[str, Any]) -> Solver[Any]:
-    """Make a solver with these hyper-parameters; an unknown one is an `InputError`."""
-    known = {field.name for field in dataclasses.fields(solver)}  # type: ignore[arg-type]
+    """Return a solver with these hyper-parameters.
+
+    Raises
+    ------
+    InputError
+        The solver has no such option, its value is of another type, or is refused.
+    """
     for key in options:
         if key in solver.removed:
             raise InputError(
                 f"solver {solver.name!r} has no option {key!r} any more: {solver.removed[key]}"
             )
-        if key not in known:
-            names = ", ".join(sorted(known)) or "none"
-            raise InputError(f"solver {solver.name!r} has no option {key!r}; it has {names}")
-    return solver(**options)
+    return solver(**checked_options(solver, options))
 
 
 def make_solver(problem: Problem[Any], solver: str | Solver[Any], **options: Any) -> Solver[Any]:

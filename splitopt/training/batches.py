@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from splitopt.errors import InputError
+from splitopt.training.randomness import set_state
 
 
 class Batches:
@@ -78,7 +79,19 @@ class Batches:
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on from a state that `state_dict` gave."""
-        self.generator.set_state(state["generator"].cpu())
-        self._order = state["order"].cpu()
-        self._next = int(state["next"])
+        """Go on from a state that `state_dict` gave.
+
+        Raises
+        ------
+        InputError
+            It is no state of a generator, or no walk through this client's samples.
+        """
+        set_state(self.generator, state["generator"].cpu())
+        order, following = state["order"].cpu(), int(state["next"])
+        is_walk = order.dtype == torch.int64 and order.dim() == 1
+        if not (is_walk and following >= 0 and ((order >= 0) & (order < self.samples)).all()):
+            raise InputError(
+                f"the order of a client's batches is no walk through its {self.samples} samples; "
+                "the state was changed or damaged"
+            )
+        self._order, self._next = order, following

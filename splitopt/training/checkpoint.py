@@ -18,7 +18,7 @@ from typing import Any
 from torch import Tensor
 
 from splitopt.errors import InputError
-from splitopt.files import expect_format, parse_json, read_text, write_atomic
+from splitopt.files import expect_format, parse_json, read_bytes, read_text, write_atomic
 from splitopt.plans import digest
 from splitopt.training.averaging import state_bytes
 from splitopt.training.history import History
@@ -27,8 +27,8 @@ FORMAT = "splitopt-checkpoint"
 VERSION = 1
 FILE = "checkpoint.json"
 _TENSORS = "state-{}.safetensors"
-_TENSOR_KEYS: dict[str, type] = {"file": str, "bytes": int, "sha256": str}
-_KEYS = ("format", "version", "identity", "history", "tensors", "digest")
+MOST_STATE = 2**36
+"""Bytes of the tensors of a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -112,32 +112,32 @@ def load(folder: str | Path, identity: Mapping[str, Any] | None = None) -> Check
     from safetensors import SafetensorError
     from safetensors.torch import load as from_bytes
 
+    from splitopt.schemas import validated
+    from splitopt.training.documents import CheckpointDocument
+
     path = Path(folder) / FILE
     if not path.exists():
         raise InputError(f"{folder}: there is no checkpoint; name its folder, or begin anew")
     found = expect_format(parse_json(read_text(path), str(path)), str(path), FORMAT, VERSION)
+    checked = validated(CheckpointDocument, found, str(path))
     rest = {name: value for name, value in found.items() if name != "digest"}
-    if set(found) != set(_KEYS) or found["digest"] != digest(rest):
+    if checked.digest != digest(rest):
         raise InputError(f"{path}: does not match its digest; the file was changed or damaged")
     if identity is not None:
         _same_run(found, identity, str(folder))
-    tensors = found["tensors"]
-    if not isinstance(tensors, Mapping) or not all(
-        isinstance(tensors.get(key), kind) for key, kind in _TENSOR_KEYS.items()
-    ):
-        raise InputError.at(f"{path}: tensors", f"must be an object with {', '.join(_TENSOR_KEYS)}")
-    file = Path(folder) / Path(tensors["file"]).name
+    tensors = checked.tensors
+    file = Path(folder) / Path(tensors.file).name
     try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror}), {path} needs it") from None
-    if sha256(content).hexdigest() != tensors["sha256"]:
-        missing = tensors["bytes"] - len(content)
+        content = read_bytes(file, MOST_STATE)
+    except InputError as error:
+        raise InputError(f"{error}; {path} needs it") from None
+    if sha256(content).hexdigest() != tensors.sha256:
+        missing = tensors.bytes - len(content)
         words = f"is cut short by {missing:,} B" if missing > 0 else "was changed or damaged"
         raise InputError(f"{file}: {words}, {path} names other content")
     try:
         state = dict(from_bytes(content))
-    except SafetensorError as error:
+    except (SafetensorError, ValueError, KeyError) as error:
         raise InputError(f"{file}: is not a safetensors file ({error})") from None
     history = History.from_dict(found["history"], f"{path}: history")
     return Checkpoint(found["identity"], history, state)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +58,6 @@ class RoundRow:
     phases_s: Mapping[str, float] = field(default_factory=dict)
     traffic_bytes: Mapping[str, int] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
-
-
-_NUMBERS = ("loss", "test_loss", "accuracy", "round_s", "clock_s")
 
 
 @dataclass(frozen=True)
@@ -125,14 +121,18 @@ class History:
     @classmethod
     def from_dict(cls, document: Any, source: str = "history") -> History:
         """Read what `to_dict` wrote; raise `InputError` that starts with `source` otherwise."""
+        from splitopt.schemas import validated
+        from splitopt.training.documents import HistoryDocument
+
         found = expect_format(document, source, FORMAT, VERSION)
-        if not isinstance(found.get("origin"), Mapping):
-            raise InputError.at(f"{source}: origin", "must be an object")
-        if not isinstance(found.get("rounds"), list):
-            raise InputError.at(f"{source}: rounds", "must be a list")
+        checked = validated(HistoryDocument, found, source)
+        for index, row in enumerate(checked.rounds):
+            if row.round != index + 1:
+                raise InputError.at(
+                    f"{source}: rounds[{index}].round", f"is {row.round}, it must be {index + 1}"
+                )
         rows = tuple(
-            _row(entry, index, f"{source}: rounds[{index}]")
-            for index, entry in enumerate(found["rounds"])
+            RoundRow(**{**entry, "dropped": tuple(entry["dropped"])}) for entry in found["rounds"]
         )
         return cls(rows, found["origin"])
 
@@ -170,31 +170,3 @@ class History:
                 ]
             )
         return text.getvalue()
-
-
-def _row(entry: Any, index: int, source: str) -> RoundRow:
-    names = {item.name for item in fields(RoundRow)}
-    if not isinstance(entry, Mapping) or set(entry) != names:
-        raise InputError.at(source, f"must be an object with exactly the keys {', '.join(names)}")
-    for name in _NUMBERS:
-        value = entry[name]
-        known = value is not None or name == "loss"
-        if known and not (_is_number(value) and math.isfinite(value)):
-            raise InputError.at(f"{source}.{name}", f"is {value!r}, it must be a finite number")
-    if entry["round"] != index + 1:
-        raise InputError.at(f"{source}.round", f"is {entry['round']!r}, it must be {index + 1}")
-    samples = entry["samples"]
-    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 0:
-        raise InputError.at(f"{source}.samples", f"is {samples!r}, it must be a whole number >= 0")
-    for name in ("phases_s", "traffic_bytes"):
-        value = entry[name]
-        if not isinstance(value, Mapping) or not all(_is_number(item) for item in value.values()):
-            raise InputError.at(f"{source}.{name}", "must be an object of numbers")
-    dropped = entry["dropped"]
-    if not isinstance(dropped, list) or not all(isinstance(name, str) for name in dropped):
-        raise InputError.at(f"{source}.dropped", "must be a list of texts")
-    return RoundRow(**{**entry, "dropped": tuple(dropped)})
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

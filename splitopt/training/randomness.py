@@ -13,6 +13,18 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from splitopt.errors import InputError
+
+
+def set_state(generator: torch.Generator, state: Tensor) -> None:
+    """Set the state of a generator; raise `InputError` if it is none."""
+    try:
+        generator.set_state(state)
+    except (RuntimeError, TypeError):
+        raise InputError(
+            "a state of random numbers is none that PyTorch takes; it was changed or damaged"
+        ) from None
+
 
 class Stream:
     """The state of the random numbers that the layers draw for one client.
@@ -61,9 +73,13 @@ class Stream:
         Generators of devices of another kind are of no use to each other: a stream that moves from
         the CPU to ``cuda`` keeps the seed's state there, and one that moves back drops it.
         """
-        self.state = state["state"].cpu()
+        own = state["state"].cpu()
+        set_state(torch.Generator(), own)
         if self.cuda_state is not None and "cuda_state" in state:
-            self.cuda_state = state["cuda_state"].cpu()
+            on_cuda = state["cuda_state"].cpu()
+            set_state(torch.Generator(self.device), on_cuda)
+            self.cuda_state = on_cuda
+        self.state = own
 
 
 def seed_of(*words: int) -> int:

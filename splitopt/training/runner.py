@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from splitopt.extras import need_torch
-from splitopt.plans import Plan
+from splitopt.plans import PlanLike, as_plan
 from splitopt.training.history import History
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Run:
 
 
 def train(
-    plan: Plan,
+    plan: PlanLike,
     model: nn.Module | str | None = None,
     data: Any = "digits",
     *,
@@ -97,7 +97,7 @@ def train(
     Parameters
     ----------
     plan
-        A plan with a decision. It says who takes part with how many samples and which batches,
+        A plan with a decision, the path of its file or its plain data. It says who takes part with how many samples and which batches,
         where everybody cuts, the local work of a round, and the clusters.
     model
         A module, the name of a shipped network, or ``MODULE:FACTORY``; by default the shipped
@@ -153,6 +153,7 @@ def train(
         A loss is not a finite number; round and client are named.
     """
     need_torch("training")
+    plan = as_plan(plan, source)
     from splitopt.training.loop import run_rounds
     from splitopt.training.prepare import prepare
 

@@ -175,10 +175,18 @@ def test_the_library_is_found_by_path(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"set": "huge"}, "set is 'huge'"),
-        ({"kind": "odd"}, "kind is 'odd'"),
-        ({"digest": None, "mood": 1}, "the field 'mood' is unknown"),
-        ({"recipe": {}}, "needs either 'file' or 'recipe'"),
+        ({"set": "huge"}, "set: is 'huge'"),
+        ({"kind": "odd"}, "kind: is 'odd'"),
+        ({"digest": None, "mood": 1}, "mood: this field is unknown"),
+        (
+            {"objectives": 0, "file": True},
+            r"objectives: is 0; .*\n.*file: is True; it must be a text",
+        ),
+        ({"name": "a\x1b[2J"}, "name: is .* take out the control character"),
+        (
+            {"recipe": {"family": "cells", "parameters": {}, "seed": 0}},
+            "needs either 'file' or 'recipe'",
+        ),
     ],
 )
 def test_wrong_metadata_is_refused(tmp_path: Path, change: dict[str, object], words: str) -> None:
@@ -202,8 +210,22 @@ def test_the_table_survives_its_file(library: Library, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="stands twice"):
         read_best_known(path)
     path.write_text(write_best_known([dataclasses.replace(rows[0], status="perhaps")]))
-    with pytest.raises(InputError, match="status is 'perhaps'"):
+    with pytest.raises(InputError, match="line 2: status: is 'perhaps'"):
         read_best_known(path)
     path.write_text(write_best_known(rows).replace("certificate", "proof", 1))
     with pytest.raises(InputError, match="the columns must be"):
         read_best_known(path)
+
+
+def test_a_file_that_has_changed_is_read_again(tmp_path: Path) -> None:
+    """Within one process, under the same name."""
+    from splitopt.bench.suites import find_instance
+
+    path = tmp_path / "own.json"
+    document = json.loads((FOLDER / "pipeline_partition" / "two-nodes.json").read_text())
+    path.write_text(json.dumps(document))
+    first = find_instance(str(path)).load("period").data()["forward_s"]
+    document["data"]["forward_s"][0][0] += 1
+    path.write_text(json.dumps(document))
+    again = find_instance(str(path)).load("period").data()["forward_s"]
+    assert again[0][0] == first[0][0] + 1

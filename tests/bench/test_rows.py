@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,10 +38,10 @@ def test_a_missing_field_is_an_error(row: Row, tmp_path: Path, name: str) -> Non
     document = row.to_dict()
     del document[name]
     path.write_text(json.dumps(row.to_dict()) + "\n" + json.dumps(document) + "\n")
-    with pytest.raises(InputError, match=f"rows.jsonl:2: the field '{name}' is missing"):
+    with pytest.raises(InputError, match=f"rows.jsonl:2: {name}: this field is missing"):
         read_rows(path)
     path.write_text(json.dumps({**row.to_dict(), "mood": "good"}) + "\n")
-    with pytest.raises(InputError, match="the field 'mood' is unknown"):
+    with pytest.raises(InputError, match="mood: this field is unknown"):
         read_rows(path)
 
 
@@ -85,3 +86,26 @@ def test_settling_twice_changes_nothing(row: Row) -> None:
     ]
     assert {item.best_known for item in once} == {8.0}
     assert [item.gap_to_best_known for item in once] == [0.0, 0.2, 0.2, 0.2]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"machine": "x"}, "machine: is 'x'; it must be an object"),
+        ({"machine": {"cores": []}}, r"machine.cores: is \[\]"),
+        ({"problem": []}, r"problem: is \[\]; it must be a text"),
+        ({"objective": None}, "objective: is None; it must be a text"),
+        ({"value": {}}, "value: is {}; it must be a number"),
+        ({"options": ""}, "options: is ''; it must be an object"),
+        ({"time_limit_s": "x"}, "time_limit_s: is 'x'; it must be a number"),
+        ({"total_s": -1.0}, "total_s: is -1.0; it must be 0 or more"),
+        ({"instance": None, "solver": True}, r"instance: is None.*\n.*solver: is True"),
+        ({"trace": [[0.0, 1.0]]}, "trace"),
+        ({"value": 10**400}, "value: is 1000.*; it must be a number"),
+        ({"solver": "a\x1b[2J"}, "solver: is .* take out the control character"),
+    ],
+)
+def test_a_field_of_another_type_is_refused(row: Row, change: dict[str, Any], words: str) -> None:
+    """A report is made of rows that are rows."""
+    with pytest.raises(InputError, match=words):
+        Row.from_dict({**row.to_dict(), **change})

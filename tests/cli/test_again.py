@@ -79,7 +79,7 @@ def plan_of(call, target, *options):
     document = Scenario.load("digits-splitfed").to_dict() | {"model": {"file": "net.json"}}
     device = {"compute": "2 kFLOP/s", "samples": 20, "batch_size": 10}
     document["devices"] = [{"name": "a", **device}, {"name": "b", **device}]
-    splitopt.plan(Scenario.from_dict(document, from_file=True)).save("plan.json")
+    splitopt.plan(Scenario.from_dict(document)).save("plan.json")
 
 
 def test_declared_stages_of_the_model_are_used_everywhere(call, tmp_path):

@@ -57,9 +57,9 @@ def saved(tmp_path_factory):
         plan(Scenario.load(f"digits-{name}")).save(folder / f"{name}.json")
     document = Scenario.load("digits-clusters").to_dict()
     document["spectrum"]["subcarriers"] = 2
-    plan(Scenario.from_dict(document, from_file=True)).save(folder / "none.json")
+    plan(Scenario.from_dict(document)).save(folder / "none.json")
     other = Scenario.load("digits-splitfed").to_dict() | {"model": "dp-mora-resnet18"}
-    plan(Scenario.from_dict(other, from_file=True), time_limit_s=5).save(folder / "paper.json")
+    plan(Scenario.from_dict(other), time_limit_s=5).save(folder / "paper.json")
     (folder / "net.py").write_text(OWN)
     return folder
 
@@ -93,7 +93,7 @@ def test_declared_stages_are_used_again(capsys, tmp_path, saved):
     document = Scenario.load("digits-pipeline").to_dict() | {"model": {"file": str(profile)}}
     document["pipeline"] = {"first_cut": 1, "last_cut": 2}
     document["nodes"] = document["nodes"][:1]
-    plan(Scenario.from_dict(document, from_file=True)).save(tmp_path / "plan.json")
+    plan(Scenario.from_dict(document)).save(tmp_path / "plan.json")
     capsys.readouterr()
     arguments = ["export", str(tmp_path / "plan.json"), "--model", target, "--to", "torch"]
     for folder, further in (("out", []), ("named", declared)):
@@ -160,7 +160,7 @@ def test_a_name_of_two_parties_is_refused(capsys, tmp_path):
     """An export tells parties by their names."""
     document = Scenario.load("digits-splitfed").to_dict()
     document["servers"][0]["name"] = "slow"
-    plan(Scenario.from_dict(document, from_file=True)).save(tmp_path / "plan.json")
+    plan(Scenario.from_dict(document)).save(tmp_path / "plan.json")
     assert Plan.load(tmp_path / "plan.json").is_feasible
     assert (
         run(["export", str(tmp_path / "plan.json"), "--to", "torch", "-o", str(tmp_path / "o")])

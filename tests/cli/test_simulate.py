@@ -15,7 +15,7 @@ from splitopt.cli.entry import run
 def plan_file(tmp_path, scenario_document):
     """Give the file of a plan for three devices."""
     path = tmp_path / "plan.json"
-    splitopt.plan(Scenario.from_dict(scenario_document, from_file=True)).save(path)
+    splitopt.plan(Scenario.from_dict(scenario_document)).save(path)
     return path
 
 
@@ -73,7 +73,7 @@ def test_a_plan_without_an_answer_is_exit_code_1(capsys, tmp_path, scenario_docu
     """There is nothing to simulate, and the message says why."""
     scenario_document["privacy"] = {"leakage_limit": 0.0}
     path = tmp_path / "plan.json"
-    splitopt.plan(Scenario.from_dict(scenario_document, from_file=True)).save(path)
+    splitopt.plan(Scenario.from_dict(scenario_document)).save(path)
     code, _, err = call(capsys, path)
     assert code == 1
     assert "nothing to simulate" in err

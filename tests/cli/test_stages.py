@@ -50,7 +50,7 @@ def given(capsys, tmp_path):
     document = Scenario.load("digits-splitfed").to_dict() | {"model": {"file": str(profile)}}
     device = {"compute": "2 kFLOP/s", "samples": 20, "batch_size": 10}
     document["devices"] = [{"name": "a", **device}, {"name": "b", **device}]
-    splitopt.plan(Scenario.from_dict(document, from_file=True)).save(tmp_path / "plan.json")
+    splitopt.plan(Scenario.from_dict(document)).save(tmp_path / "plan.json")
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(60, 8)).astype(np.float32), np.arange(60) % 3
     np.savez(tmp_path / "data.npz", x=x, y=y)

@@ -94,7 +94,7 @@ def test_names_in_a_plan_are_no_code(tmp_path):
     document = Scenario.load("digits-splitfed").to_dict()
     document["name"] = nasty
     document["devices"][0]["name"] = nasty
-    made = plan(Scenario.from_dict(document, from_file=True))
+    made = plan(Scenario.from_dict(document))
     export_plan(made, tmp_path / "out", to="torch-pipelining")
     for name in ("parts.py", "model.py", "train_pipeline.py"):
         assert "pwned" not in (tmp_path / "out" / name).read_text()

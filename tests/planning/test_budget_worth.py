@@ -38,7 +38,6 @@ def fleet(memory=None, device_memory=None):
             "links": {"downlink": "1 Gbit/s", "uplink": "1 Gbit/s"},
             "servers": [server],
         },
-        from_file=True,
     )
 
 

@@ -35,7 +35,7 @@ def fleet(shared=True, sizes=SIZES):
         "servers": [{"name": "edge", "compute": "1 TFLOP/s", "price_per_hour": 0.36}],
         "training": {"epochs": 2},
     }
-    return Scenario.from_dict(document)
+    return Scenario.from_si(document)
 
 
 def phases(n, cut):
@@ -131,7 +131,7 @@ def test_rows_that_say_the_same_are_left_out():
     assert found.row("sf2_pf").reason.endswith("so that it is SF2AF")
     document = fleet().to_dict()
     del document["devices"][0]["batch_size"]
-    lacking = compare_schemes(Scenario.from_dict(document), baselines=True)
+    lacking = compare_schemes(Scenario.from_si(document), baselines=True)
     assert "batch_size of every device" in lacking.row("sf1_pf").reason
     assert lacking.row("sf1_af").status == "feasible"
 
@@ -180,7 +180,7 @@ def owners(count=(2, 1), model="none", **changes):
         "pipeline": {"first_cut": "auto", "last_cut": "auto", "memory": "gradients"},
         "training": {"epochs": 2},
     }
-    return Scenario.from_dict(document | changes)
+    return Scenario.from_si(document | changes)
 
 
 def split_nn_round(first, last, node_flops, count=(2, 1), delay=0.0, interface=np.inf):

@@ -50,7 +50,7 @@ def fleet(**changes):
         "servers": [{"name": "edge", "compute": "1 TFLOP/s", "price_per_hour": 0.36}],
         "training": {"epochs": 2},
     }
-    return Scenario.from_dict(document | changes, from_file=True)
+    return Scenario.from_dict(document | changes)
 
 
 def hand_seconds(cut, devices=4):
@@ -244,15 +244,13 @@ def test_powers_that_do_not_give_an_energy_are_noted():
     """What is stated and cannot be used is said, with what is missing."""
     document = fleet().to_dict()
     del document["devices"][0]["transmit_power"]
-    lacking = Scenario.from_dict(document, from_file=True)
+    lacking = Scenario.from_dict(document)
     words = "energy is not shown: it needs every device's powers, there is no transmit_power of pi"
     assert words in plan(lacking).notes
     assert words in compare_schemes(lacking).notes
     assert not any("energy" in note for note in plan(fleet()).notes)
     del document["devices"][0]["compute_power"]
-    assert not any(
-        "energy" in note for note in plan(Scenario.from_dict(document, from_file=True)).notes
-    )
+    assert not any("energy" in note for note in plan(Scenario.from_dict(document)).notes)
 
 
 def test_reasons_for_having_no_plan():
@@ -406,7 +404,7 @@ def test_what_would_help_most_is_found_by_solving_again():
     seen = set()
     for uplink in ("40 Mbit/s", "4 Gbit/s"):
         document["links"] = {"downlink": {"rate": "8 Gbit/s"}, "uplink": {"rate": uplink}}
-        base = Scenario.from_dict(document, from_file=True)
+        base = Scenario.from_dict(document)
         profile = base.load_model()
         for scheme, cut in (("fl", 10), ("sflv1", 4)):
             cuts = None if scheme == "fl" else cut

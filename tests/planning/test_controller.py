@@ -43,7 +43,7 @@ def cell(devices=9, size=3, **changes):
         },
     }
     document.update(changes)
-    return Scenario.from_dict(document, "cell", from_file=True)
+    return Scenario.from_dict(document, "cell")
 
 
 def test_knowing_more_is_never_worse():

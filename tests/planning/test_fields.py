@@ -244,7 +244,7 @@ def leaky(monkeypatch):
 
 def answer(kind, given):
     """Return what a plan decides and predicts, and its notes."""
-    made = plan(Scenario.from_dict(given, from_file=True), problem=kind, time_limit_s=10)
+    made = plan(Scenario.from_dict(given), problem=kind, time_limit_s=10)
     return (made.decision, made.prediction, made.result["outcome"]), made.notes
 
 
@@ -315,7 +315,7 @@ def test_powers_without_energy_are_named():
 
 def test_notes_by_hand():
     """Only what is stated is named, and sections as a whole; defaults are not."""
-    given = Scenario.from_dict(document("cut_and_resources"), from_file=True)
+    given = Scenario.from_dict(document("cut_and_resources"))
     made = plan(given, problem="cut_and_resources")
     (note,) = [note for note in made.notes if note.startswith("not used here")]
     assert note == (
@@ -327,7 +327,7 @@ def test_notes_by_hand():
     for section in ("nodes", "pipeline", "tradeoff", "spectrum", "clusters", "distributions"):
         del plain[section]
     del plain["links"]["nodes"]
-    bare = Scenario.from_dict(plain, from_file=True)
+    bare = Scenario.from_dict(plain)
     assert not any("not used" in note for note in plan(bare).notes)
     assert unused_note(bare, stated_fields(bare)) == []
     assert load_profile(MODEL).leakage is None

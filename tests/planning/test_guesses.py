@@ -34,7 +34,7 @@ def fleet(**changes):
         "links": {"downlink": "80 Mbit/s", "uplink": "40 Mbit/s"},
         "servers": [{"name": "edge", "compute": "1 TFLOP/s"}],
     }
-    return Scenario.from_dict(document | changes, from_file=True)
+    return Scenario.from_dict(document | changes)
 
 
 def test_the_leakage_of_the_papers_profiles():
@@ -62,15 +62,15 @@ def test_a_limit_that_does_not_bind():
     """With a high limit the note says so; without one a plan says nothing of leakage."""
     loose = Scenario.load("dp-mora-resnet18").to_dict()
     loose["privacy"] = {"leakage_limit": 0.99}
-    made = plan(Scenario.from_dict(loose, from_file=True))
+    made = plan(Scenario.from_dict(loose))
     assert made.prediction["leakage"]["bound_devices"] == []
     assert any(note.endswith("the leakage limit does not bind here") for note in made.notes)
     loose["privacy"] = {}
-    free = plan(Scenario.from_dict(loose, from_file=True))
+    free = plan(Scenario.from_dict(loose))
     assert not any("guess" in note for note in free.notes)
     assert "Leakage" not in text_of(plan_to_terminal(free))
     strict = dict(loose, privacy={"leakage_limit": 0.001})
-    none = plan(Scenario.from_dict(strict, from_file=True))
+    none = plan(Scenario.from_dict(strict))
     assert "which is a guess: raise the limit" in none.result["message"]
 
 
@@ -114,7 +114,7 @@ def test_guesses_of_a_scenario():
     assert compared.guesses == ("energy_j",)
     assert note in compared.notes
     assert "Energy, J (guess)" in text_of(comparison_to_terminal(compared))
-    again = Scenario.from_dict(json.loads(json.dumps(made.scenario)), from_file=True)
+    again = Scenario.from_dict(json.loads(json.dumps(made.scenario)))
     assert list(again.guesses) == guesses
     plain = compare_schemes(fleet())
     assert plain.guesses == ()
@@ -151,6 +151,6 @@ def test_guessed_columns_that_matter():
     assert note == "guesses of the profile resnet18-imagenet: smashed_bytes"
     limited = fleet().to_dict()
     limited["devices"][0]["memory"] = "4 GiB"
-    (note,) = guess_notes(Scenario.from_dict(limited, from_file=True), guessed)
+    (note,) = guess_notes(Scenario.from_dict(limited), guessed)
     assert note.endswith("smashed_bytes, device_memory_fixed_bytes")
     assert guessed_numbers(fleet(), guessed) == ("traffic_bytes", "device_memory_bytes")

@@ -64,7 +64,7 @@ def star(seed):
         "training": {"epochs": int(rng.integers(1, 4)), "rounds": 7},
         "tradeoff": {"seconds_per_joule": 0.05},
     }
-    return Scenario.from_dict(document)
+    return Scenario.from_si(document)
 
 
 def star_by_hand(scenario, decision):
@@ -150,7 +150,7 @@ def cell(seed):
     ]
     profile = str(rng.choice(("resnet18-imagenet", "cnn-digits", "dp-mora-resnet18-recovered")))
     layers = (
-        Scenario.from_dict(
+        Scenario.from_si(
             {
                 "model": profile,
                 "devices": [{"name": "a", "compute": 1.0, "samples": 1}],
@@ -161,7 +161,7 @@ def cell(seed):
         .load_model()
         .layer_count
     )
-    return Scenario.from_dict(
+    return Scenario.from_si(
         {
             "name": f"cell-{seed}",
             "model": profile,

@@ -44,7 +44,7 @@ def document(**changes):
 
 
 def scenario(**changes):
-    return Scenario.from_dict(document(**changes))
+    return Scenario.from_si(document(**changes))
 
 
 def text_of(made):
@@ -112,7 +112,7 @@ def test_worth_is_what_planning_anew_gives():
     more = scenario()
     changed = document()
     changed["nodes"][1]["count"] = 2
-    again = plan(Scenario.from_dict(changed))
+    again = plan(Scenario.from_si(changed))
     row = rows["slow", "one more node"]
     assert row["objective"] == pytest.approx(again.result["objective"])
     assert row["saves"] == pytest.approx(made.result["objective"] - again.result["objective"])
@@ -162,7 +162,7 @@ def test_a_shared_uplink_is_named_and_counts():
     worth = {row["resource"]: row["saves"] for row in found["worth"]}
     faster = document()
     faster["links"] = {**links, "uplink": {"rate": 4.4e6}}
-    again = plan(Scenario.from_dict(faster)).result["objective"]
+    again = plan(Scenario.from_si(faster)).result["objective"]
     assert worth["the shared uplink"] == pytest.approx(made.result["objective"] - again)
 
 
@@ -291,18 +291,16 @@ def test_notes_say_what_was_not_stated():
 def test_which_question_a_scenario_asks(scenario_document):
     """Compute nodes ask for a pipeline; without a server the other problem refuses."""
     assert default_problem(scenario()) == "pipeline_partition"
-    assert default_problem(Scenario.from_dict(scenario_document)) == "cut_and_resources"
+    assert default_problem(Scenario.from_si(scenario_document)) == "cut_and_resources"
     assert default_problem(Scenario.load("cpsl-identical")) == "cluster_and_spectrum"
     varying = Scenario.load(Path(__file__).parents[2] / "examples" / "cpsl-varying.yaml")
     assert default_problem(varying) == "cut_under_uncertainty"
     with pytest.raises(InputError, match=r"servers: there is none.*pipeline_partition"):
         plan(scenario(), problem="cut_and_resources")
-    both = Scenario.from_dict(
-        {**document(), "servers": [{"name": "edge", "compute": 1e12}]}, "test"
-    )
+    both = Scenario.from_si({**document(), "servers": [{"name": "edge", "compute": 1e12}]}, "test")
     assert plan(both, problem="cut_and_resources").is_feasible
     with pytest.raises(InputError, match="nodes: there are none"):
-        plan(Scenario.from_dict(scenario_document), problem="pipeline_partition")
+        plan(Scenario.from_si(scenario_document), problem="pipeline_partition")
 
 
 def test_the_plan_is_the_problems_optimum():

@@ -78,7 +78,7 @@ def test_one_batch_of_one_owner_is_the_closed_form(seed):
     """Nobody waits: the trip, the upload and the download one after the other, latency included."""
     document = draw(seed)
     one = {**document["devices"][0], "count": 1, "samples": 16}
-    scenario = Scenario.from_dict({**document, "devices": [one], "training": {"epochs": 1}})
+    scenario = Scenario.from_si({**document, "devices": [one], "training": {"epochs": 1}})
     problem = PipelinePartition.from_scenario(scenario, PROFILE)
     decision = chain(problem, seed)
     replay = simulate_decision(problem, decision, scenario=scenario, profile=PROFILE)
@@ -91,7 +91,7 @@ def test_a_round_is_no_shorter_than_its_bounds_and_near_its_closed_form():
     """No owner is quicker than its trips, no resource than its work; loads reach from .05 to 3."""
     loads = []
     for seed in range(60):
-        scenario = Scenario.from_dict(draw(seed))
+        scenario = Scenario.from_si(draw(seed))
         problem = PipelinePartition.from_scenario(scenario, PROFILE)
         decision = chain(problem, seed)
         system, owners = system_of(problem, decision, scenario), problem.owner_groups
@@ -118,7 +118,7 @@ def test_everybody_says_the_same_round(seed):
     from splitopt.training.clock import VirtualClock
     from splitopt.training.program import program_of
 
-    scenario = Scenario.from_dict(draw(seed))
+    scenario = Scenario.from_si(draw(seed))
     made = plan(scenario)
     found = made.prediction
     assert made.result["objective"] == found["round_s"]
@@ -161,7 +161,7 @@ def test_the_aggregation_of_the_paper():
         "nodes": [{"name": "vm", "count": 2, "machine": "VM"}],
         "pipeline": {"first_cut": 2, "last_cut": 23},
     }
-    scenario = Scenario.from_dict(document)
+    scenario = Scenario.from_si(document)
     profile = scenario.load_model()
     problem = PipelinePartition.from_scenario(scenario, profile)
     part_s = (profile.layer_parameter_bytes[[0, 1, 23, 24]].sum()) / 5e6

@@ -52,7 +52,7 @@ def scaled(scenario, resource, factor):
     else:
         (device,) = [d for d in document["devices"] if f"device {d['name']}" == resource]
         device["compute"] *= factor
-    return Scenario.from_dict(document)
+    return Scenario.from_si(document)
 
 
 @pytest.mark.parametrize("objective", ["sum", "makespan"])
@@ -106,7 +106,7 @@ def test_reachable_leakage_that_is_named_is_reachable():
 
 
 def memory_scenario(memory, batch_size=32):
-    return Scenario.from_dict(
+    return Scenario.from_si(
         {
             "model": "resnet18-imagenet",
             "devices": [
@@ -150,12 +150,12 @@ def test_a_limit_without_a_leakage_table_is_refused():
     document = Scenario.generate(seed=0, devices=2, leakage_limit=0.5).model_dump()
     document["model"] = {"profile": "resnet18-imagenet"}
     with pytest.raises(InputError, match="has no leakage"):
-        plan(Scenario.from_dict(document))
+        plan(Scenario.from_si(document))
 
 
 def test_fills_are_in_the_plan():
     """What was filled in for the machines in use is noted, and nothing of the others."""
-    scenario = Scenario.from_dict(
+    scenario = Scenario.from_si(
         {
             "model": {"profile": "resnet101-cifar", "fill": "flop_ratio"},
             "devices": [{"name": "pi", "machine": "d1", "samples": 100}],
@@ -171,7 +171,7 @@ def test_fills_are_in_the_plan():
 
 def test_unmeasured_rows_are_refused():
     """Without a word on how to fill them, the unmeasured rows are named."""
-    scenario = Scenario.from_dict(
+    scenario = Scenario.from_si(
         {
             "model": "resnet101-cifar",
             "devices": [{"name": "pi", "machine": "d2", "samples": 100}],

@@ -59,7 +59,7 @@ def scenario(*sections, devices=None, **changes):
         for device in document["devices"]:
             if device["name"] == name:
                 device.update(fields)
-    return Scenario.from_dict(document, from_file=True)
+    return Scenario.from_dict(document)
 
 
 @pytest.fixture(autouse=True)

@@ -32,9 +32,9 @@ def test_scaling_multiplies_the_value():
         ("cubic", (1.0, 2.0), "family: is 'cubic'"),
         ("quadratic", (1.0, 2.0), "coefficients: a quadratic curve has 3 numbers"),
         ("reciprocal", "12", "coefficients: a reciprocal curve has 2 numbers"),
-        ("reciprocal", (1.0, np.inf), "inf is not finite"),
-        ("reciprocal", (1.0, "2"), "'2' is not a number"),
-        ("reciprocal", (True, 2.0), "True is not a number"),
+        ("reciprocal", (1.0, np.inf), r"coefficients.1.: is inf; give a finite"),
+        ("reciprocal", (1.0, "2"), "is '2', which is not a number"),
+        ("reciprocal", (True, 2.0), "is True, which is not a number"),
     ],
 )
 def test_wrong_curves_are_refused(family, coefficients, message):

@@ -140,7 +140,7 @@ def test_a_table_of_splits(tmp_path, timed):
         ("network,split,device_s,server_s\n", "has a header but no rows"),
         ("network,split,device_s,server_s\nfour,1,1,1\n", "line 2: there is no profile .*'four'"),
         ("network,split,device_s,server_s\nthree,9,1,1\n", "line 2, split: '9' is neither a layer"),
-        ("network,split,device_s,server_s\nthree,1,-1,1\n", "line 2, device_s: '-1' is not"),
+        ("network,split,device_s,server_s\nthree,1,-1,1\n", "line 2: device_s: is '-1'; it must"),
         ("network,split,device_s,server_s\nthree,1,1\n", "line 2 has 3 cells, the header has 4"),
     ],
 )  # fmt: skip

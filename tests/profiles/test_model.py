@@ -128,7 +128,7 @@ def _document(make_profile, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": "splitopt-plan"}, "format is 'splitopt-plan'"),
+        ({"format": "splitopt-plan"}, "is a plan, which .*; here a model profile is needed"),
         ({"version": 2}, "version is 2"),
         ({"colour": "red"}, "unknown key 'colour'"),
         ({"layers": ["a", 2, "c"]}, r"layers\[1\]"),

@@ -51,7 +51,7 @@ def test_names_are_escaped():
     document = Scenario.generate(seed=1, devices=2).model_dump()
     document["model"] = {"profile": "dp-mora-resnet18"}
     document["devices"][0]["name"] = "<script>alert(1)</script>"
-    page = read(plan_to_html(plan(Scenario.from_dict(document))))
+    page = read(plan_to_html(plan(Scenario.from_si(document))))
     assert not [tag for tag, _ in page.tags if tag == "script"]
 
 

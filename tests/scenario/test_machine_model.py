@@ -47,12 +47,18 @@ def test_a_file_is_read_beside_the_scenario(tmp_path, model, batch):
     ("model", "words"),
     [
         ("other.json", r"other.json: "),
-        ("{file: pi.json, size: 3}", r"devices\[0\].machine_model: has the unknown key 'size'"),
-        ("{file: pi.json, batch: 0}", r"devices\[0\].machine_model.batch: is 0; give a whole"),
-        ("{file: 3}", r"devices\[0\].machine_model.file: is 3; give the name of a file"),
-        ("pi.json, compute: 1 GFLOP/s", r"devices\[0\]: needs exactly one of 'compute'"),
-        ("pi.json, machine: d1", r"devices\[0\]: needs exactly one of 'compute'"),
-        ("{name: x}", r"devices\[0\].machine_model: "),
+        (
+            "{file: pi.json, size: 3}",
+            r"devices\[0\] \(a\).machine_model: has the unknown key 'size'",
+        ),
+        (
+            "{file: pi.json, batch: 0}",
+            r"devices\[0\] \(a\).machine_model.batch: is 0; give a whole",
+        ),
+        ("{file: 3}", r"devices\[0\] \(a\).machine_model.file: is 3; give the name of a file"),
+        ("pi.json, compute: 1 GFLOP/s", r"devices\[0\] \(a\): needs exactly one of 'compute'"),
+        ("pi.json, machine: d1", r"devices\[0\] \(a\): needs exactly one of 'compute'"),
+        ("{name: x}", r"devices\[0\] \(a\).machine_model: "),
     ],
 )
 def test_wrong_machine_models_are_refused(tmp_path, model, words):

@@ -56,7 +56,7 @@ def test_a_round_trip_keeps_everything(tmp_path, pipeline_document):
     document["links"]["nodes"] = {"model": "pairwise", "rates": rates, "latency": "2 ms"}
     scenario = load(tmp_path, document)
     assert scenario.links.nodes.rates == ((1e9, None), (1e8, 2e9))
-    again = Scenario.from_dict(yaml.safe_load(scenario.to_yaml()), from_file=True)
+    again = Scenario.from_dict(yaml.safe_load(scenario.to_yaml()))
     assert again == scenario
     jsonschema.Draft202012Validator(scenario_schema()).validate(scenario.to_dict())
     plain = Scenario.generate(seed=0, devices=2).to_dict()
@@ -69,7 +69,7 @@ def test_links_between_nodes_may_have_no_latency(tmp_path, pipeline_document):
     document["links"]["nodes"] = {"model": "uniform", "rate": "1 Gbit/s", "latency": "0 ms"}
     scenario = load(tmp_path, document)
     assert scenario.links.nodes.latency == 0.0
-    again = Scenario.from_dict(yaml.safe_load(scenario.to_yaml()), from_file=True)
+    again = Scenario.from_dict(yaml.safe_load(scenario.to_yaml()))
     assert again == scenario
     jsonschema.Draft202012Validator(scenario_schema()).validate(scenario.to_dict())
     document["links"]["nodes"]["latency"] = "-1 ms"
@@ -85,15 +85,15 @@ def test_the_memory_formulas_are_those_of_the_profile():
 
 
 BAD = [
-    (("nodes", 1, "name"), "vm-2", "nodes: the name 'vm-2' stands twice"),
+    (("nodes", 1, "name"), "vm-2", r"nodes\[1\] \(vm-2\): the name 'vm-2' stands twice"),
     (("nodes",), [], "nodes: is empty"),
     (("nodes",), ..., "servers: this field is missing; give servers or compute nodes"),
-    (("nodes", 0, "machine"), ..., r"nodes\[0\]: needs exactly one of 'compute'"),
-    (("nodes", 0, "price_per_hour"), -1, r"nodes\[0\].price_per_hour: is -1"),
-    (("nodes", 0, "slowdown"), 0, r"nodes\[0\].slowdown: is 0"),
-    (("nodes", 0, "count"), 0, r"nodes\[0\].count: is 0"),
-    (("nodes", 0, "memory"), "16", r"nodes\[0\].memory.*no unit"),
-    (("nodes", 0, "colour"), "red", r"nodes\[0\].colour: this field is unknown"),
+    (("nodes", 0, "machine"), ..., r"nodes\[0\] \(vm\): needs exactly one of 'compute'"),
+    (("nodes", 0, "price_per_hour"), -1, r"nodes\[0\] \(vm\).price_per_hour: is -1"),
+    (("nodes", 0, "slowdown"), 0, r"nodes\[0\] \(vm\).slowdown: is 0"),
+    (("nodes", 0, "count"), 0, r"nodes\[0\] \(vm\).count: is 0"),
+    (("nodes", 0, "memory"), "16", r"nodes\[0\] \(vm\).memory.*no unit"),
+    (("nodes", 0, "colour"), "red", r"nodes\[0\] \(vm\).colour: this field is unknown"),
     (("nodes", 1), {"name": "x", "compute": "1 GFLOP/s", "slowdown": 2}, "state a lower 'compute'"),
     (("links", "nodes"), {"model": "uniform"}, "links.nodes: the model 'uniform' needs a 'rate'"),
     (("links", "nodes"), {"model": "mesh"}, "links.nodes.model: is 'mesh'"),
@@ -155,7 +155,7 @@ def test_generated_pipelines_can_be_planned(seed):
 
     scenario = Scenario.generate(seed=seed, devices=5 + seed, nodes=2 + seed % 3)
     assert len(scenario.node_list()) == 2 + seed % 3
-    assert Scenario.from_dict(yaml.safe_load(scenario.to_yaml()), from_file=True) == scenario
+    assert Scenario.from_dict(yaml.safe_load(scenario.to_yaml())) == scenario
     assert Scenario.generate(seed=seed, devices=5 + seed, nodes=2 + seed % 3) == scenario
     assert plan(scenario).result["outcome"] == "optimal"
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import jsonschema
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from splitopt import InputError, Scenario, UnitWarning
+from splitopt import InputError, Scenario
 from splitopt.scenario import Link, scenario_names, scenario_schema
 
 
@@ -52,16 +54,20 @@ BAD = [
     (("devices",), [], "devices: is empty"),
     (("devices",), ..., "devices: this field is missing"),
     (("devices", 1, "name"), "pi-2", "'pi-2' stands twice"),
-    (("devices", 0, "samples"), 0, r"devices\[0\].samples: is 0"),
-    (("devices", 0, "samples"), 1.5, r"devices\[0\].samples: is 1.5"),
-    (("devices", 0, "samples"), "many", r"devices\[0\].samples: is 'many'"),
-    (("devices", 0, "samples"), ..., r"devices\[0\].samples: this field is missing"),
-    (("devices", 0, "batch_size"), 5000, r"devices\[0\].*batch_size is 5000, more than the 3000"),
-    (("devices", 0, "count"), 0, r"devices\[0\].count: is 0"),
-    (("devices", 0, "compute"), "0 GFLOP/s", r"devices\[0\].compute.*above 0"),
-    (("devices", 0, "compute"), ..., r"devices\[0\]: needs exactly one of 'compute'"),
-    (("devices", 0, "machine"), "d1", r"devices\[0\]: needs exactly one of 'compute'"),
-    (("devices", 0, "speed"), "3 GFLOP/s", r"devices\[0\].speed: this field is unknown"),
+    (("devices", 0, "samples"), 0, r"devices\[0\] \(pi\).samples: is 0"),
+    (("devices", 0, "samples"), 1.5, r"devices\[0\] \(pi\).samples: is 1.5"),
+    (("devices", 0, "samples"), "many", r"devices\[0\] \(pi\).samples: is 'many'"),
+    (("devices", 0, "samples"), ..., r"devices\[0\] \(pi\).samples: this field is missing"),
+    (
+        ("devices", 0, "batch_size"),
+        5000,
+        r"devices\[0\] \(pi\).*batch_size is 5000, more than the 3000",
+    ),
+    (("devices", 0, "count"), 0, r"devices\[0\] \(pi\).count: is 0"),
+    (("devices", 0, "compute"), "0 GFLOP/s", r"devices\[0\] \(pi\).compute.*above 0"),
+    (("devices", 0, "compute"), ..., r"devices\[0\] \(pi\): needs exactly one of 'compute'"),
+    (("devices", 0, "machine"), "d1", r"devices\[0\] \(pi\): needs exactly one of 'compute'"),
+    (("devices", 0, "speed"), "3 GFLOP/s", r"devices\[0\] \(pi\).speed: this field is unknown"),
     (("servers",), [], "servers: is empty"),
     (("privacy",), {"leakage_limit": 1.5}, "privacy.leakage_limit: is 1.5"),
     (("privacy",), {"leakage_limit": float("nan")}, "privacy.leakage_limit: is nan"),
@@ -86,9 +92,9 @@ def test_bad_input_is_one_sentence(tmp_path, scenario_document, path, value, wor
     assert "pydantic" not in str(caught.value)
 
 
-def test_milli_draws_a_warning(tmp_path, scenario_document):
-    """`100 mbit/s` is read as written, but not silently."""
-    with pytest.warns(UnitWarning, match="milli"):
+def test_milli_is_refused(tmp_path, scenario_document):
+    """`100 mbit/s` is a billionth of what was meant."""
+    with pytest.raises(InputError, match=r"milli .*write '100 Mbit/s'"):
         load(tmp_path, changed(scenario_document, ("links", "uplink"), "100 mbit/s"))
 
 
@@ -100,11 +106,16 @@ def test_unknown_model_names_those_there_are(scenario_document):
 
 
 def test_python_takes_si_numbers_and_files_do_not(tmp_path, scenario_document):
-    """A bare number is SI in Python, and lacks its unit in a file."""
+    """A bare number is SI where a program says so, and lacks its unit in a file or plain data."""
     document = changed(scenario_document, ("links", "uplink"), {"rate": 5e7})
-    assert Scenario.from_dict(document).links.uplink.rate == 5e7
-    with pytest.raises(InputError, match="no unit"):
+    assert Scenario.from_si(document).links.uplink.rate == 5e7
+    assert Link(rate=5e7).rate == 5e7
+    with pytest.raises(InputError, match=r"links.uplink.rate: 50000000.0 has no unit"):
         load(tmp_path, document)
+    with pytest.raises(InputError, match=r"links.uplink.rate: 50000000.0 has no unit"):
+        Scenario.from_dict(document)
+    with pytest.raises(ValidationError, match="no unit"):
+        Scenario.model_validate_json(json.dumps(document))
 
 
 def test_decibels_are_explicit_fields():
@@ -178,14 +189,14 @@ def test_shipped_scenarios_load_by_name(name):
     """Every shipped scenario is valid, finds its model and survives a round trip."""
     scenario = Scenario.load(name)
     assert scenario.load_model().layer_count > 0
-    assert Scenario.from_dict(yaml.safe_load(scenario.to_yaml()), from_file=True) == scenario
+    assert Scenario.from_dict(yaml.safe_load(scenario.to_yaml())) == scenario
 
 
 @given(seed=st.integers(0, 10**6), devices=st.integers(1, 40))
 def test_generated_fleets_survive_a_round_trip(seed, devices):
     """Any generated fleet has the size asked for and is read back equal from its YAML."""
     scenario = Scenario.generate(seed=seed, devices=devices)
-    again = Scenario.from_dict(yaml.safe_load(scenario.to_yaml()), from_file=True)
+    again = Scenario.from_dict(yaml.safe_load(scenario.to_yaml()))
     assert again == scenario
     assert len(scenario.fleet()) == devices
     assert Scenario.generate(seed=seed, devices=devices) == scenario
@@ -220,9 +231,9 @@ def test_any_valid_device_survives_a_round_trip(compute, memory, rate, gain, cou
         "links": {"downlink": {"rate": rate}, "uplink": {"rate": 1.0}},
         "servers": [{"name": "s", "compute": compute}],
     }
-    scenario = Scenario.from_dict(document)
+    scenario = Scenario.from_si(document)
     text = scenario.to_yaml()
-    assert Scenario.from_dict(yaml.safe_load(text), from_file=True) == scenario
+    assert Scenario.from_dict(yaml.safe_load(text)) == scenario
 
 
 @pytest.mark.parametrize(("seed", "devices"), [(0, 0), (0, -1), (-1, 3), (0, 1.5), (0, True)])

@@ -48,7 +48,7 @@ def test_cut_and_resources_ends_with_the_slowest_device(saved_plan):
 
 def test_cut_and_resources_has_every_batch(saved_plan):
     """A device runs as many forward passes as it has batches in its epochs."""
-    scenario = Scenario.from_dict(saved_plan.scenario, from_file=True)
+    scenario = Scenario.from_dict(saved_plan.scenario)
     timeline = splitopt.simulate(saved_plan).timeline
     forward = timeline.phase == cut_and_resources.PHASES.index("device forward")
     for index, device in enumerate(scenario.fleet()):
@@ -224,7 +224,7 @@ def pipeline_plan():
         "training": {"epochs": 2},
     }
     document = {key: value for key, value in scenario.items() if value != []}
-    return splitopt.plan(Scenario.from_dict(document, from_file=True), problem="pipeline_partition")
+    return splitopt.plan(Scenario.from_dict(document), problem="pipeline_partition")
 
 
 def test_pipeline_of_a_scenario(pipeline_plan):
@@ -242,7 +242,7 @@ def test_pipeline_of_a_scenario(pipeline_plan):
     assert dict(replay.facts)["Load"].startswith(f"{prediction['load']:.3g}")
     assert timeline.overloads() == {}
     # The first owner's first part, by the measured machine: 2 layers of the forward pass.
-    profile = Scenario.from_dict(pipeline_plan.scenario, from_file=True).load_model()
+    profile = Scenario.from_dict(pipeline_plan.scenario).load_model()
     first = next(iter(timeline.select(timeline.owner == 0)))
     assert first.phase == "first part forward"
     expected = 128 * profile.machine_times("d1").forward_s[:2].sum()

@@ -49,7 +49,7 @@ def plan_for(tmp_path_factory):
         device = {"compute": "2 kFLOP/s", "samples": 20, "batch_size": 10}
         document = Scenario.load("digits-splitfed").to_dict() | {"model": {"file": str(profile)}}
         document["devices"] = [{"name": "a", **device}, {"name": "b", **device}]
-        return splitopt.plan(Scenario.from_dict(document, from_file=True))
+        return splitopt.plan(Scenario.from_dict(document))
 
     return make
 

@@ -183,7 +183,7 @@ def test_profile_plan_and_training_count_the_same(tmp_path):
     document = Scenario.load("digits-splitfed").to_dict() | {"model": {"file": str(file)}}
     for device in document["devices"]:
         device["samples"] = 40
-    plan = splitopt.plan(Scenario.from_dict(document, from_file=True))
+    plan = splitopt.plan(Scenario.from_dict(document))
     row = splitopt.train(plan, model, rounds=1).history.rows[0]
     planned = planned_bytes(program_of(plan))
     assert {kind: row.traffic_bytes[kind] for kind in KINDS} == planned

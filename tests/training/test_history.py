@@ -55,8 +55,11 @@ def test_files(tmp_path):
         ("accuracy", "high", "accuracy: is 'high'"),
         ("round", 7, "round: is 7, it must be 1"),
         ("samples", 1.5, "samples: is 1.5"),
-        ("traffic_bytes", {"smashed": True}, "traffic_bytes: must be an object of numbers"),
-        ("dropped", [1], "dropped: must be a list of texts"),
+        ("traffic_bytes", {"smashed": True}, "traffic_bytes.smashed: is True"),
+        ("loss", 10**400, "loss: is 1000.*must be a number"),
+        ("loss", float("nan"), "loss: is nan; it must be a finite number"),
+        ("dropped", ["a\x07"], r"dropped\[0\]: is .* control character"),
+        ("dropped", [1], r"dropped\[0\]: is 1; it must be a text"),
     ],
 )
 def test_rows_that_are_none_are_refused(field, value, words):
@@ -64,4 +67,12 @@ def test_rows_that_are_none_are_refused(field, value, words):
     document = HISTORY.to_dict()
     document["rounds"][0][field] = value
     with pytest.raises(InputError, match=rf"^h: rounds\[0\]\.{words}"):
+        History.from_dict(document, "h")
+
+
+def test_texts_about_the_run_are_shown_and_so_clean():
+    """Wherever they stand in what is said of it."""
+    document = HISTORY.to_dict()
+    document["origin"] = {"plan": {"scenario": ["a\x1b[2J"]}}
+    with pytest.raises(InputError, match=r"origin: is .*control character"):
         History.from_dict(document, "h")

@@ -155,7 +155,7 @@ MIDDLE = 2 * 16 * 8 * 9 * 16 + 2 * 64 * 64
 
 def clock(document, scheme="split_nn"):
     """Give the program and the first round's time of a plan of this scenario."""
-    program = program_of(splitopt.plan(Scenario.from_dict(document))).trained_by(scheme)
+    program = program_of(splitopt.plan(Scenario.from_si(document))).trained_by(scheme)
     return program, VirtualClock(program).round(0)
 
 

@@ -167,7 +167,7 @@ def plan_for(tmp_path, model, **fields):
     document |= {"model": {"file": str(tmp_path / "net.json")}, **fields}
     device = {"compute": "2 kFLOP/s", "samples": 40, "batch_size": 20}
     document["devices"] = [{"name": "a", **device}, {"name": "b", **device}]
-    return splitopt.plan(Scenario.from_dict(document, from_file=True))
+    return splitopt.plan(Scenario.from_dict(document))
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from splitopt.errors import CapabilityError, InfeasibleError, InputError, SolveError
-from splitopt.files import parse_yaml, read_text
+from splitopt.errors import CapabilityError, InfeasibleError, InputError, SolveError, shown
+from splitopt.files import read_text
 from splitopt.planning.comparison.advice import advise, unequal_rounds
 from splitopt.planning.comparison.clusters import clustered
 from splitopt.planning.comparison.pipelines import pipeline
@@ -37,10 +37,16 @@ from splitopt.planning.cut_and_resources import energy_notes
 from splitopt.planning.guesses import guess_notes, guessed_numbers
 from splitopt.planning.links import describe_links, unused_in_clusters
 from splitopt.plans import Plan
+from splitopt.problems.inputs import as_scenario
 from splitopt.problems.limits import unchecked
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.uncounted import work_notes
 from splitopt.scenario import Scenario, Server
+from splitopt.suggestions import did_you_mean
+from splitopt.yaml_text import parse_yaml
+
+if TYPE_CHECKING:
+    from splitopt.problems.inputs import ScenarioLike
 
 _SAME = 1e-9
 """Relative difference up to which two numbers are the same."""
@@ -53,7 +59,7 @@ _ONE_MODEL = (
 
 
 def compare_schemes(
-    scenario: Scenario,
+    scenario: ScenarioLike,
     *,
     rounds: Mapping[str, float] | None = None,
     time_limit_s: float | None = None,
@@ -65,7 +71,8 @@ def compare_schemes(
     Parameters
     ----------
     scenario
-        The fleet; schemes that need more than it says are listed with what they need.
+        The fleet, as for `splitopt.plan`; schemes that need more than it says are listed with what
+        they need.
     rounds
         Scheme, a key of `LABELS`, or with `baselines` of `NAMES` -> rounds to the accuracy that is
         wanted. What is given for a scheme holds for those that learn the same bit for bit, unless
@@ -83,6 +90,7 @@ def compare_schemes(
         The model cannot be loaded or lacks the work that the devices' speeds need, or `rounds` is
         not what it should be.
     """
+    scenario = as_scenario(scenario)
     checked = {} if rounds is None else check_rounds(rounds, "rounds", baselines=baselines)
     told = unequal_rounds(checked)
     checked = _for_all(checked)
@@ -295,9 +303,10 @@ def check_rounds(given: Any, source: str, *, baselines: bool = True) -> dict[str
             )
         if scheme not in known:
             raise InputError(
-                f"{source}: there is no scheme {scheme!r}; choose from {', '.join(known)}"
+                f"{source}: there is no scheme {shown(scheme)}; choose from {', '.join(known)}"
+                f"{did_you_mean(scheme, known)}"
             )
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not 0 < value < float("inf"):
-            raise InputError(f"{source}: {scheme} is {value!r}, rounds are a number above 0")
+            raise InputError(f"{source}: {scheme} is {shown(value)}, rounds are a number above 0")
     return {scheme: float(value) for scheme, value in given.items()}

@@ -5,13 +5,17 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from splitopt.errors import InputError
-from splitopt.files import parse_yaml
 from splitopt.planning.comparison.comparing import compare_schemes
 from splitopt.planning.comparison.rows import Comparison, tied
+from splitopt.problems.inputs import as_scenario
 from splitopt.scenario import Scenario
+from splitopt.yaml_text import parse_yaml
+
+if TYPE_CHECKING:
+    from splitopt.problems.inputs import ScenarioLike
 
 EVERY = "*"
 """In a path: every entry of a list."""
@@ -73,13 +77,13 @@ class Sweep:
         }
 
 
-def sweep_field(scenario: Scenario, field: str, values: Sequence[Any], **options: Any) -> Sweep:
+def sweep_field(scenario: ScenarioLike, field: str, values: Sequence[Any], **options: Any) -> Sweep:
     """Compare all schemes for each value of a field.
 
     Parameters
     ----------
     scenario
-        Where all else comes from.
+        Where all else comes from, as for `splitopt.plan`.
     field
         A dotted path into the scenario file, such as ``links.uplink``, ``servers.0.compute``,
         ``servers.edge.compute`` or ``devices.*.count``: entries of a list by number, by name, or
@@ -94,6 +98,7 @@ def sweep_field(scenario: Scenario, field: str, values: Sequence[Any], **options
     InputError
         There is no such field, or a value does not fit there.
     """
+    scenario = as_scenario(scenario)
     changed = [with_field(scenario, field, value) for value in values]
     return Sweep(field, tuple(values), tuple(compare_schemes(s, **options) for s in changed))
 
@@ -122,7 +127,7 @@ def with_field(scenario: Scenario, field: str, value: Any) -> Scenario:
         if not isinstance(place, dict):
             raise InputError(f"--sweep {field}: there is nothing inside {path[-1]!r}")
         place[last] = value
-    changed = Scenario.from_dict(document, f"--sweep {field}={value}", from_file=True)
+    changed = Scenario.from_dict(document, f"--sweep {field}={value}")
     changed._folder = scenario._folder
     return changed
 

@@ -18,7 +18,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +27,13 @@ from splitopt.errors import InfeasibleError, InputError
 from splitopt.latency.pipeline import rent
 from splitopt.planning.pipelines.proving import proved
 from splitopt.problems.arrays import number, number_table, whole_number
+from splitopt.problems.inputs import as_profile, as_scenario
 from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
 from splitopt.problems.pipeline_partition.restrict import alike_nodes, restricted
-from splitopt.profiles import ModelProfile
-from splitopt.scenario import Scenario
 from splitopt.solvers.base import Solver
+
+if TYPE_CHECKING:
+    from splitopt.problems.inputs import ProfileLike, ScenarioLike
 
 MOST_MIXES = 200_000
 """More mixes than this are refused."""
@@ -193,8 +195,8 @@ def delay_cost_pareto(
 
 
 def scenario_pareto(
-    scenario: Scenario,
-    profile: ModelProfile | None = None,
+    scenario: ScenarioLike,
+    profile: ProfileLike | None = None,
     *,
     nodes: int | None = None,
     solver: str | Solver[Any] = "auto",
@@ -207,7 +209,8 @@ def scenario_pareto(
     """
     from splitopt.planning.pipeline_partition import prepare
 
-    found = profile or scenario.load_model()
+    scenario = as_scenario(scenario)
+    found = as_profile(profile, scenario)
     scenario, _ = prepare(scenario, found, "round")
     problem = PipelinePartition.from_scenario(scenario, found)
     listed, prices = scenario.node_list(), []

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from splitopt.errors import InputError
-from splitopt.problems.arrays import number_table
+from splitopt.errors import InputError, shown
+from splitopt.problems.arrays import index_array, number_table
 from splitopt.problems.base import IntArray, check_keys
 
 
@@ -30,19 +30,27 @@ class ClusterAndSpectrumDecision:
     subcarriers: IntArray
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "clusters", tuple(_frozen(cluster) for cluster in self.clusters))
-        object.__setattr__(self, "subcarriers", _frozen(self.subcarriers))
+        object.__setattr__(self, "clusters", read_clusters(self.clusters, "clusters"))
+        object.__setattr__(self, "subcarriers", _frozen(self.subcarriers, "subcarriers"))
 
     @cached_property
     def members(self) -> IntArray:
         """Shape (N,): the devices, cluster after cluster."""
-        return _frozen(np.concatenate(self.clusters))
+        if not self.clusters:
+            return _frozen([], "members")
+        return _frozen(np.concatenate(self.clusters), "members")
+
+    @cached_property
+    def span(self) -> tuple[int, int]:
+        """The smallest and the largest of `members`; (0, -1) where there are none."""
+        members = self.members
+        return (int(members.min()), int(members.max())) if members.size else (0, -1)
 
     @cached_property
     def starts(self) -> IntArray:
         """Shape (M + 1,): where each cluster begins in `members`, and the end."""
         sizes = [len(cluster) for cluster in self.clusters]
-        return _frozen(np.concatenate(([0], np.cumsum(sizes))))
+        return _frozen(np.concatenate(([0], np.cumsum(sizes))).astype(np.int64), "starts")
 
     def to_dict(self) -> dict[str, Any]:
         """Give the decision as JSON-ready data."""
@@ -89,7 +97,18 @@ def clusters_of(members: IntArray, starts: IntArray) -> Iterable[IntArray]:
     return np.split(members, starts[1:-1])
 
 
-def _frozen(value: Any) -> IntArray:
-    array = np.array(value, dtype=np.int64)
+def read_clusters(value: Any, source: str) -> tuple[IntArray, ...]:
+    """Read lists of device indices, one for each cluster."""
+    try:
+        listed = list(value)
+    except TypeError:
+        raise InputError.at(
+            source, f"is {shown(value)}, it must be a list of lists of device indices"
+        ) from None
+    return tuple(_frozen(cluster, f"{source}[{m}]") for m, cluster in enumerate(listed))
+
+
+def _frozen(value: Any, source: str) -> IntArray:
+    array = np.array(index_array(value, source))
     array.setflags(write=False)
     return array

@@ -15,9 +15,11 @@ from splitopt.problems.arrays import number_table
 from splitopt.problems.base import FloatArray, IntArray, Problem, check_keys, check_objective
 from splitopt.problems.cluster_and_spectrum.decision import (
     ClusterAndSpectrumDecision,
+    read_clusters,
     whole_numbers,
 )
 from splitopt.problems.cluster_and_spectrum.terms import phase_terms
+from splitopt.problems.inputs import as_profile, as_scenario
 from splitopt.problems.linear_program import (
     GurobiProgram,
     LinearProgram,
@@ -29,7 +31,7 @@ from splitopt.problems.linear_program import (
 
 if TYPE_CHECKING:
     from splitopt.latency.clustered import DeviceSeconds
-    from splitopt.profiles import ModelProfile
+    from splitopt.problems.inputs import ProfileLike, ScenarioLike
     from splitopt.scenario import Scenario
 
 TIMES = (
@@ -85,6 +87,7 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
 
     name: ClassVar[str] = "cluster_and_spectrum"
     objectives: ClassVar[tuple[str, ...]] = ("round",)
+    decision_class: ClassVar[type[Any]] = ClusterAndSpectrumDecision
 
     broadcast_s: FloatArray
     forward_s: FloatArray
@@ -141,7 +144,7 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
 
     @classmethod
     def from_scenario(
-        cls, scenario: Scenario, profile: ModelProfile | None = None, objective: str = "round"
+        cls, scenario: ScenarioLike, profile: ProfileLike | None = None, objective: str = "round"
     ) -> ClusterAndSpectrum:
         """Build the problem of a scenario with ``spectrum`` and ``clusters``, at its cut.
 
@@ -155,7 +158,8 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
         from splitopt.latency.cell import cell_of, cell_seconds, cut_index
         from splitopt.problems.limits import check_cluster_cut
 
-        profile = profile or scenario.load_model()
+        scenario = as_scenario(scenario)
+        profile = as_profile(profile, scenario)
         _, clusters = cell_of(scenario)
         cut = cut_index(profile, clusters.cut)
         seconds = cell_seconds(scenario, profile, cut)
@@ -212,7 +216,16 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
         return found
 
     def device_phases(self, decision: ClusterAndSpectrumDecision) -> FloatArray:
-        """Shape (N, 3): seconds of every device by `PHASES`, without the server's part."""
+        """Shape (N, 3): seconds of every device by `PHASES`, without the server's part.
+
+        Raises
+        ------
+        InputError
+            The decision is not one of this problem: its class, a device index outside 0..N-1, a
+            cluster without a device, or not one number of subcarriers for each device.
+        """
+        decision = self.taken(decision)
+        self._expect_sizes(decision)
         x = np.asarray(decision.subcarriers, dtype=np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
             found = self.terms[:, 0::2] + self.terms[:, 1::2] / x[:, None]
@@ -220,6 +233,7 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
 
     def cluster_phases(self, decision: ClusterAndSpectrumDecision) -> FloatArray:
         """Shape (M, 3): seconds of every cluster by `PHASES`, with the server's part."""
+        decision = self.taken(decision)
         phases = self.device_phases(decision)[decision.members]
         found = np.maximum.reduceat(phases, decision.starts[:-1], axis=0)
         found[:, :2] += np.diff(decision.starts)[:, None] * self.server_s_per_device
@@ -234,11 +248,32 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
         return np.asarray(seconds + phases[:, 2])
 
     def evaluate(self, decision: ClusterAndSpectrumDecision) -> float:
-        """Seconds of a round, infinite where a device has no subcarrier."""
+        """Seconds of a round, infinite where a device has no subcarrier.
+
+        Errors are those of `device_phases`.
+        """
         return float(self.cluster_seconds(decision).sum())
+
+    def _expect_sizes(self, decision: ClusterAndSpectrumDecision) -> None:
+        """Raise `InputError` where a decision does not speak of this problem's devices."""
+        least, most = decision.span
+        if least < 0 or most >= self.devices or most < least:
+            odd = f"names device {least if least < 0 else most}" if least <= most else "are empty"
+            raise InputError.at(
+                "decision.clusters", f"{odd}; devices have the indices 0 to {self.devices - 1}"
+            )
+        if not all(map(len, decision.clusters)):
+            raise InputError.at("decision.clusters", "hold a cluster without a device; drop it")
+        if len(decision.subcarriers) != self.devices:
+            raise InputError.at(
+                "decision.subcarriers",
+                f"has {len(decision.subcarriers)} entries for {self.devices} devices; give one for "
+                "each",
+            )
 
     def violations(self, decision: ClusterAndSpectrumDecision) -> dict[str, float]:
         """Devices and clusters that break a rule (counts), and subcarriers over the limit."""
+        decision = self.taken(decision)
         found: dict[str, float] = {}
         members = decision.members
         if members.size == 0 or members.min() < 0 or members.max() >= self.devices:
@@ -304,7 +339,7 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
         """
         from splitopt.problems.cluster_and_spectrum.subcarriers import allocate_clusters
 
-        taken = tuple(np.asarray(cluster, dtype=np.int64) for cluster in clusters)
+        taken = read_clusters(clusters, "clusters")
         members = np.concatenate(taken) if taken else np.empty(0, dtype=np.int64)
         if not np.array_equal(np.sort(members), np.arange(self.devices)):
             raise InputError.at("clusters", f"must hold each of 0..{self.devices - 1} once")

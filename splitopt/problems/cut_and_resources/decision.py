@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from splitopt.errors import InputError
-from splitopt.problems.arrays import number_table
+from splitopt.problems.arrays import index_array, indices, number_table, share_array
 from splitopt.problems.base import FloatArray, IntArray, check_keys
 
+CUT_RULE = "cuts count layers on the device"
 SHARES = ("download_share", "upload_share", "server_share")
 
 
@@ -33,9 +34,20 @@ class CutAndResourcesDecision:
     server_share: FloatArray
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "cut", _frozen(self.cut, np.int64))
+        object.__setattr__(self, "cut", _frozen(index_array(self.cut, "cut")))
         for name in SHARES:
-            object.__setattr__(self, name, _frozen(getattr(self, name), np.float64))
+            object.__setattr__(self, name, _frozen(share_array(getattr(self, name), name)))
+
+    def of_fleet(self, devices: int) -> CutAndResourcesDecision:
+        """Return the decision itself, if it is about so many devices; else raise `InputError`."""
+        for name in ("cut", *SHARES):
+            if len(getattr(self, name)) != devices:
+                raise InputError.at(
+                    f"decision.{name}",
+                    f"has {len(getattr(self, name))} entries for a problem of {devices} devices; "
+                    "give one for each",
+                )
+        return self
 
     def to_dict(self) -> dict[str, Any]:
         """Give the decision as JSON-ready data."""
@@ -51,21 +63,15 @@ class CutAndResourcesDecision:
     ) -> CutAndResourcesDecision:
         """Read a decision for `devices` devices and a model of `layers` layers."""
         checked = check_keys(document, ("cut", *SHARES), ("problem",), source)
-        cut = number_table(checked["cut"], f"{source}.cut", "layers", (devices,))
-        for index, value in enumerate(cut):
-            if value != int(value) or not 1 <= value <= layers:
-                raise InputError.at(
-                    f"{source}.cut[{index}]",
-                    f"is {value:g}, a cut of this model is a whole number from 1 to {layers}",
-                )
+        cut = indices(checked["cut"], f"{source}.cut", CUT_RULE, 1, layers, devices)
         shares = {
             name: number_table(checked[name], f"{source}.{name}", "a fraction", (devices,))
             for name in SHARES
         }
-        return cls(cut.astype(np.int64), **shares)
+        return cls(cut, **shares)
 
 
-def _frozen(value: Any, dtype: Any) -> Any:
-    array = np.array(value, dtype=dtype)
+def _frozen(value: Any) -> Any:
+    array = np.array(value)
     array.setflags(write=False)
     return array

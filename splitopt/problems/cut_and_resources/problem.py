@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from splitopt.errors import InputError
-from splitopt.problems.arrays import boolean_table, number_table
+from splitopt.problems.arrays import boolean_table, indices, number_table
 from splitopt.problems.base import (
     FEASIBILITY_TOLERANCE,
     BoolArray,
@@ -24,12 +24,13 @@ from splitopt.problems.base import (
 from splitopt.problems.cut_and_resources import tradeoffs
 from splitopt.problems.cut_and_resources.budgets import Budgets, read_budgets, why_over_budget
 from splitopt.problems.cut_and_resources.curves import read_curves
-from splitopt.problems.cut_and_resources.decision import SHARES, CutAndResourcesDecision
+from splitopt.problems.cut_and_resources.decision import CUT_RULE, SHARES, CutAndResourcesDecision
 from splitopt.problems.cut_and_resources.shares import (
     Allocation,
     allocate_for_makespan,
     allocate_for_sum,
 )
+from splitopt.problems.inputs import as_profile, as_scenario
 
 if TYPE_CHECKING:
     from splitopt.problems.cut_and_resources.cvxpy_model import CvxpyModel
@@ -37,8 +38,7 @@ if TYPE_CHECKING:
     from splitopt.problems.cut_and_resources.gurobi_model import GurobiModel
     from splitopt.problems.cut_and_resources.pyomo_model import PyomoModel
     from splitopt.problems.cut_and_resources.scip_model import ScipModel
-    from splitopt.profiles import ModelProfile
-    from splitopt.scenario import Scenario
+    from splitopt.problems.inputs import ProfileLike, ScenarioLike
 
 TIMES = ("download_s", "upload_s", "server_s", "device_s")
 OPTIONAL = ("weights", "curves", *tradeoffs.FIELDS, "budgets")
@@ -57,7 +57,7 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
     download_s, upload_s, server_s, device_s
         Shape (N, L), seconds at the full resource; column l - 1 is cut l.
     allowed
-        Shape (N, L), the cuts a device may use (leakage limit, memory).
+        Shape (N, L), the cuts a device may use (leakage limit, memory); all by default.
     objective
         ``"sum"`` of the devices' latencies or ``"makespan"``, the largest of them; ``"energy"``
         of all devices in J, or ``"latency_energy"``, the sum of latencies plus the price of energy.
@@ -90,12 +90,13 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
 
     name: ClassVar[str] = "cut_and_resources"
     objectives: ClassVar[tuple[str, ...]] = ("sum", "makespan")
+    decision_class: ClassVar[type[Any]] = CutAndResourcesDecision
 
     download_s: FloatArray
     upload_s: FloatArray
     server_s: FloatArray
     device_s: FloatArray
-    allowed: BoolArray
+    allowed: BoolArray = None  # type: ignore[assignment]
     objective: str = "sum"
     weights: FloatArray | None = None
     curves: Mapping[str, FloatArray] | None = None
@@ -113,7 +114,8 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
             table = number_table(getattr(self, field), field, "times in s", shape)
             object.__setattr__(self, field, table)
             shape = table.shape
-        object.__setattr__(self, "allowed", boolean_table(self.allowed, "allowed", shape))
+        allowed = np.ones(shape, dtype=np.bool_) if self.allowed is None else self.allowed
+        object.__setattr__(self, "allowed", boolean_table(allowed, "allowed", shape))
         if self.weights is not None:
             weights = number_table(self.weights, "weights", "weights", shape[:1])
             object.__setattr__(self, "weights", weights)
@@ -171,7 +173,7 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
 
     @classmethod
     def from_scenario(
-        cls, scenario: Scenario, profile: ModelProfile | None = None, objective: str = "sum"
+        cls, scenario: ScenarioLike, profile: ProfileLike | None = None, objective: str = "sum"
     ) -> CutAndResources:
         """Build the problem from a scenario, see `splitopt.problems.cut_and_resources.tables`."""
         from splitopt.problems.cut_and_resources.tables import (
@@ -180,7 +182,8 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
             tables_from_scenario,
         )
 
-        profile = profile or scenario.load_model()
+        scenario = as_scenario(scenario)
+        profile = as_profile(profile, scenario)
         if sum(device.count for device in scenario.devices) >= GROUPED:
             factors, optional = factors_from_scenario(scenario, profile)
             return cls.from_factors(factors, objective, **optional)
@@ -224,7 +227,15 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         return np.flatnonzero(~self.allowed.any(axis=1))
 
     def phases(self, decision: CutAndResourcesDecision) -> FloatArray:
-        """Shape (N, 4): seconds by `PHASES`, infinite where a needed share is missing."""
+        """Shape (N, 4): seconds by `PHASES`, infinite where a needed share is missing.
+
+        Raises
+        ------
+        InputError
+            The decision is not one of this problem: its class, its sizes, or a cut outside 1..L.
+        """
+        decision = self.taken(decision)
+        self.checked_cuts(decision.cut, "decision.cut")
         download, upload, server, device = self.chosen(decision.cut)
         if self.shared_links:
             download = _over_share(download, decision.download_share)
@@ -238,10 +249,21 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
 
     def energy(self, decision: CutAndResourcesDecision) -> FloatArray:
         """Shape (N,): joule of every device in a round; needs ``device_w`` and ``radio_w``."""
-        return tradeoffs.energy_of(self, self.chosen(decision.cut))
+        cuts = self.checked_cuts(self.taken(decision).cut, "decision.cut")
+        return tradeoffs.energy_of(self, self.chosen(cuts))
+
+    def taken(
+        self, decision: CutAndResourcesDecision | Mapping[str, Any]
+    ) -> CutAndResourcesDecision:
+        """Return a decision about this many devices, given as it is or as plain data."""
+        return super().taken(decision).of_fleet(self.devices)
+
+    def checked_cuts(self, cuts: npt.ArrayLike, source: str) -> IntArray:
+        """Return cuts as an array, shape (N,), each from 1 to L; else raise `InputError`."""
+        return indices(cuts, source, CUT_RULE, 1, self.layers, self.devices)
 
     def evaluate(self, decision: CutAndResourcesDecision) -> float:
-        """Objective value: s, or J for ``"energy"``."""
+        """Objective value: s, or J for ``"energy"``; errors are those of `phases`."""
         if self.objective == "energy":
             return float(self.energy(decision).sum())
         latencies = self.latencies(decision)
@@ -270,6 +292,7 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
 
     def violations(self, decision: CutAndResourcesDecision) -> dict[str, float]:
         """Excess over each budget (fractions), and counts of devices for the other constraints."""
+        decision = self.taken(decision)
         found: dict[str, float] = {}
         for name in SHARES:
             share = getattr(decision, name)
@@ -317,8 +340,14 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         return root_bound(self.plain)
 
     def complete(self, cut: npt.ArrayLike) -> CutAndResourcesDecision:
-        """Give the decision with the best shares for these cuts (shape (N,), 1..L)."""
-        cuts = np.asarray(cut, dtype=np.int64)
+        """Return the decision with the best shares for these cuts (shape (N,), 1..L).
+
+        Raises
+        ------
+        InputError
+            There is not one cut for each device, or one is no whole number from 1 to L.
+        """
+        cuts = self.checked_cuts(cut, "cut")
         return decision_from_shares(cuts, self.allocate(cuts).shares)
 
     def allocate(self, cuts: IntArray) -> Allocation:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
+from splitopt.problems.arrays import whole_number
 from splitopt.problems.base import check_keys
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrumDecision
 
@@ -27,7 +28,14 @@ class CutUnderUncertaintyDecision:
     recourse: tuple[ClusterAndSpectrumDecision, ...]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "cut", whole_number(self.cut, "cut", 0))
         object.__setattr__(self, "recourse", tuple(self.recourse))
+        for j, answer in enumerate(self.recourse):
+            if not isinstance(answer, ClusterAndSpectrumDecision):
+                raise InputError.at(
+                    f"recourse[{j}]",
+                    f"is {shown(answer, 80)}, it must be a ClusterAndSpectrumDecision",
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Give the decision as JSON-ready data."""
@@ -53,13 +61,13 @@ class CutUnderUncertaintyDecision:
         """Read a decision for so many cuts, samples and devices."""
         checked = check_keys(document, ("cut", "recourse"), ("problem",), source)
         cut = checked["cut"]
-        if isinstance(cut, bool) or not isinstance(cut, int) or not 0 <= cut < cuts:
+        if whole_number(cut, f"{source}.cut", 0) >= cuts:
             raise InputError.at(
-                f"{source}.cut", f"is {cut!r}, it must be a whole number from 0 to {cuts - 1}"
+                f"{source}.cut", f"is {shown(cut)}, it must be a whole number from 0 to {cuts - 1}"
             )
         answers = checked["recourse"]
         if not isinstance(answers, list | tuple) or len(answers) != samples:
-            found = len(answers) if isinstance(answers, list | tuple) else repr(answers)
+            found = len(answers) if isinstance(answers, list | tuple) else shown(answers)
             raise InputError.at(
                 f"{source}.recourse", f"has {found} entries, it needs one for each of {samples}"
             )

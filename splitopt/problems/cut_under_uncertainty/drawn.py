@@ -17,7 +17,7 @@ from splitopt.distributions import (
     require_finite_mean_latency,
     uniforms,
 )
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.problems.arrays import number_table
 from splitopt.problems.base import FloatArray, check_keys
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
@@ -91,8 +91,10 @@ class Generator:
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 raise InputError.at(name, f"is {value!r}, it must be a whole number >= {least}")
             object.__setattr__(self, name, int(value))
-        if self.fading not in FADING:
-            raise InputError.at("fading", f"is {self.fading!r}, it must be {' or '.join(FADING)}")
+        if not isinstance(self.fading, str) or self.fading not in FADING:
+            raise InputError.at(
+                "fading", f"is {shown(self.fading)}, it must be {' or '.join(FADING)}"
+            )
         for name, signed in (("compute", False), ("snr_db", True)):
             self._check_quantity(name, signed)
         offset = self.downlink_offset_db

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
+from splitopt.problems.arrays import whole_number
 from splitopt.problems.base import FloatArray, Problem, check_keys, check_objective
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
 from splitopt.problems.cut_under_uncertainty.blocks import Blocks, read_listed, read_stacked
 from splitopt.problems.cut_under_uncertainty.decision import CutUnderUncertaintyDecision
 from splitopt.problems.cut_under_uncertainty.drawn import read_generator
 from splitopt.problems.cut_under_uncertainty.risk import OBJECTIVES, statistic
+from splitopt.problems.inputs import as_profile, as_scenario
 from splitopt.problems.linear_program import (
     GurobiProgram,
     LinearProgram,
@@ -26,8 +28,7 @@ from splitopt.problems.linear_program import (
 )
 
 if TYPE_CHECKING:
-    from splitopt.profiles import ModelProfile
-    from splitopt.scenario import Scenario
+    from splitopt.problems.inputs import ProfileLike, ScenarioLike
 
 DEFAULT_CVAR_LEVEL = 0.9
 
@@ -115,6 +116,7 @@ class CutUnderUncertainty(Problem[CutUnderUncertaintyDecision]):
 
     name: ClassVar[str] = "cut_under_uncertainty"
     objectives: ClassVar[tuple[str, ...]] = OBJECTIVES
+    decision_class: ClassVar[type[Any]] = CutUnderUncertaintyDecision
 
     cuts: tuple[str, ...]
     source: Source
@@ -126,7 +128,9 @@ class CutUnderUncertainty(Problem[CutUnderUncertaintyDecision]):
         object.__setattr__(self, "cuts", _read_names(self.cuts, "cuts"))
         level = self.cvar_level
         if isinstance(level, bool) or not isinstance(level, int | float) or not 0 <= level < 1:
-            raise InputError.at("cvar_level", f"is {level!r}, it must be at least 0 and below 1")
+            raise InputError.at(
+                "cvar_level", f"is {shown(level)}, it must be at least 0 and below 1"
+            )
         object.__setattr__(self, "cvar_level", float(level))
         shape = self.source.sample(0).server_s_per_device.shape
         if shape != (len(self.cuts),):
@@ -171,12 +175,13 @@ class CutUnderUncertainty(Problem[CutUnderUncertaintyDecision]):
 
     @classmethod
     def from_scenario(
-        cls, scenario: Scenario, profile: ModelProfile | None = None, objective: str = "expected"
+        cls, scenario: ScenarioLike, profile: ProfileLike | None = None, objective: str = "expected"
     ) -> CutUnderUncertainty:
         """Build the problem from a scenario, see the module `tables` beside this one."""
         from splitopt.problems.cut_under_uncertainty.tables import source_from_scenario
 
-        cuts, source = source_from_scenario(scenario, profile or scenario.load_model())
+        scenario = as_scenario(scenario)
+        cuts, source = source_from_scenario(scenario, as_profile(profile, scenario))
         return cls(cuts, source, objective)
 
     def data(self) -> dict[str, Any]:
@@ -221,7 +226,21 @@ class CutUnderUncertainty(Problem[CutUnderUncertaintyDecision]):
         return statistic(values, self.objective, self.cvar_level)
 
     def latencies(self, decision: CutUnderUncertaintyDecision) -> FloatArray:
-        """Shape (J,): seconds of the round in every sample."""
+        """Shape (J,): seconds of the round in every sample.
+
+        Raises
+        ------
+        InputError
+            The decision is not one of this problem: its class, its cut, or not one answer a sample.
+        """
+        decision = self.taken(decision)
+        self._checked_cut(decision.cut, "decision.cut")
+        if len(decision.recourse) != self.samples:
+            raise InputError.at(
+                "decision.recourse",
+                f"has {len(decision.recourse)} entries, it needs one for each of the "
+                f"{self.samples} samples",
+            )
         return np.array(
             [
                 self.block(j, decision.cut).evaluate(answer)
@@ -230,7 +249,10 @@ class CutUnderUncertainty(Problem[CutUnderUncertaintyDecision]):
         )
 
     def evaluate(self, decision: CutUnderUncertaintyDecision) -> float:
-        """Mean or CVaR of the latencies in s, infinite where a device has no subcarrier."""
+        """Mean or CVaR of the latencies in s, infinite where a device has no subcarrier.
+
+        Errors are those of `latencies`.
+        """
         latencies = self.latencies(decision)
         if not np.isfinite(latencies).all():
             return float("inf")
@@ -238,6 +260,7 @@ class CutUnderUncertainty(Problem[CutUnderUncertaintyDecision]):
 
     def violations(self, decision: CutUnderUncertaintyDecision) -> dict[str, float]:
         """Give what `ClusterAndSpectrum.violations` finds, the worst of all samples by name."""
+        decision = self.taken(decision)
         if not 0 <= decision.cut < len(self.cuts):
             return {"cut": float("inf")}
         if (missing := abs(len(decision.recourse) - self.samples)) > 0:
@@ -252,6 +275,15 @@ class CutUnderUncertainty(Problem[CutUnderUncertaintyDecision]):
     def infeasibility(self) -> str | None:
         """Say so where a cluster has more devices than there are subcarriers."""
         return self.block(0, 0).infeasibility()
+
+    def _checked_cut(self, cut: Any, source: str) -> int:
+        found = whole_number(cut, source, 0)
+        if found >= len(self.cuts):
+            raise InputError.at(
+                source,
+                f"is {found}; cuts are named by their index, from 0 to {len(self.cuts) - 1}",
+            )
+        return found
 
     def bounds(self, samples: Iterable[int] | None = None, stream: int = 0) -> FloatArray:
         """Shape (V, J): cheap lower bounds on the latency of every cut in every sample, in s."""
@@ -272,7 +304,17 @@ class CutUnderUncertainty(Problem[CutUnderUncertaintyDecision]):
         """Give the decision with the best subcarriers for this cut and these clusters per sample.
 
         Without clusters, devices of similar speed on their own work together: a quick answer.
+
+        Raises
+        ------
+        InputError
+            The cut is no index from 0 to V - 1, or there are not clusters for every sample.
         """
+        cut = self._checked_cut(cut, "cut")
+        if clusters is not None and len(clusters) != self.samples:
+            raise InputError.at(
+                "clusters", f"has {len(clusters)} entries, it needs one for each of {self.samples}"
+            )
         answers = []
         for j in range(self.samples):
             block = self.block(j, cut)
@@ -340,7 +382,7 @@ def _read_names(value: Any, source: str) -> tuple[str, ...]:
         raise InputError.at(source, "must be a list with a name for every cut")
     for index, name in enumerate(value):
         if not isinstance(name, str) or not name:
-            raise InputError.at(f"{source}[{index}]", f"is {name!r}, it must be a name")
+            raise InputError.at(f"{source}[{index}]", f"is {shown(name)}, it must be a name")
         if name in value[:index]:
             raise InputError.at(f"{source}[{index}]", f"{name!r} stands twice; names must differ")
     return tuple(value)

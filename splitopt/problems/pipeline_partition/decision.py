@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from splitopt.errors import InputError
-from splitopt.problems.arrays import number_table
+from splitopt.problems.arrays import index_array, indices
 from splitopt.problems.base import IntArray, check_keys
 
 
@@ -44,7 +44,7 @@ class PipelinePartitionDecision:
     assignment: IntArray
 
     def __post_init__(self) -> None:
-        array = np.array(self.assignment, dtype=np.int64)
+        array = np.array(index_array(self.assignment, "assignment"))
         array.setflags(write=False)
         object.__setattr__(self, "assignment", array)
 
@@ -53,7 +53,12 @@ class PipelinePartitionDecision:
         cls, nodes: Sequence[int] | npt.ArrayLike, boundaries: Sequence[int] | npt.ArrayLike
     ) -> PipelinePartitionDecision:
         """Make the decision of a chain: nodes (M,) and boundaries (M + 1,) from 0 to S."""
-        return cls(np.repeat(np.asarray(nodes, dtype=np.int64), np.diff(np.asarray(boundaries))))
+        hosts, ends = index_array(nodes, "nodes"), index_array(boundaries, "boundaries")
+        if len(ends) != len(hosts) + 1 or ends[0] != 0 or (np.diff(ends) < 0).any():
+            raise InputError.at(
+                "boundaries", f"must rise from 0 and have {len(hosts) + 1} entries for these nodes"
+            )
+        return cls(np.repeat(hosts, np.diff(ends)))
 
     @property
     def chain(self) -> Chain:
@@ -74,11 +79,5 @@ class PipelinePartitionDecision:
         """Read a decision for `layers` layers and `nodes` nodes."""
         checked = check_keys(document, ("assignment",), ("problem",), source)
         place = f"{source}.assignment"
-        found = number_table(checked["assignment"], place, "node indices", (layers,))
-        for index, value in enumerate(found):
-            if value != int(value) or value >= nodes:
-                raise InputError.at(
-                    f"{place}[{index}]",
-                    f"is {value:g}, a node index is a whole number from 0 to {nodes - 1}",
-                )
-        return cls(found.astype(np.int64))
+        rule = "every layer has the index of its node"
+        return cls(indices(checked["assignment"], place, rule, 0, nodes - 1, layers))

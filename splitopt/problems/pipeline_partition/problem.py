@@ -12,7 +12,7 @@ import numpy as np
 
 from splitopt.errors import InputError
 from splitopt.latency.pipeline import OwnerParts, epoch_time
-from splitopt.problems.arrays import number_table, whole_number
+from splitopt.problems.arrays import indices, number_table, whole_number
 from splitopt.problems.base import (
     FEASIBILITY_TOLERANCE,
     FloatArray,
@@ -20,6 +20,7 @@ from splitopt.problems.base import (
     check_keys,
     check_objective,
 )
+from splitopt.problems.inputs import as_profile, as_scenario
 from splitopt.problems.linear_program import (
     GurobiProgram,
     LinearProgram,
@@ -36,8 +37,7 @@ from splitopt.problems.pipeline_partition.owners import OwnerGroups, checked_own
 from splitopt.problems.pipeline_partition.reasons import obvious_reason
 
 if TYPE_CHECKING:
-    from splitopt.profiles import ModelProfile
-    from splitopt.scenario import Scenario
+    from splitopt.problems.inputs import ProfileLike, ScenarioLike
 
 REQUIRED = ("forward_s", "backward_s", "layer_memory_bytes", "node_memory_bytes", "owners")
 OPTIONAL = (
@@ -99,6 +99,7 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
 
     name: ClassVar[str] = "pipeline_partition"
     objectives: ClassVar[tuple[str, ...]] = ("round", "period", "paper", "epoch")
+    decision_class: ClassVar[type[Any]] = PipelinePartitionDecision
 
     forward_s: FloatArray
     backward_s: FloatArray
@@ -176,12 +177,13 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
 
     @classmethod
     def from_scenario(
-        cls, scenario: Scenario, profile: ModelProfile | None = None, objective: str = "round"
+        cls, scenario: ScenarioLike, profile: ProfileLike | None = None, objective: str = "round"
     ) -> PipelinePartition:
         """Build the problem from a scenario, see `splitopt.problems.pipeline_partition.tables`."""
         from splitopt.problems.pipeline_partition.tables import tables_from_scenario
 
-        tables = tables_from_scenario(scenario, profile or scenario.load_model())
+        scenario = as_scenario(scenario)
+        tables = tables_from_scenario(scenario, as_profile(profile, scenario))
         return cls(**tables, objective=objective or "round")
 
     def data(self) -> dict[str, Any]:
@@ -237,7 +239,14 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
         return volume / rate + 4 * self.links.owner_delay_s
 
     def load(self, decision: PipelinePartitionDecision) -> Load:
-        """Give the seconds per batch of every resource; the layers of a node must be contiguous."""
+        """Return the seconds per batch of every resource.
+
+        Raises
+        ------
+        InputError
+            The layers of a node are not contiguous, or there is no node for one of S layers.
+        """
+        decision = self._of_this_size(decision)
         chain = decision.chain
         if len(np.unique(chain.nodes)) < len(chain.nodes):
             raise InputError("the layers of a node are not contiguous, so there is no pipeline")
@@ -284,7 +293,14 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
         return load.binding()
 
     def evaluate(self, decision: PipelinePartitionDecision) -> float:
-        """Objective value in s, infinite where a node's layers are not contiguous."""
+        """Objective value in s, infinite where a node's layers are not contiguous.
+
+        Raises
+        ------
+        InputError
+            There is not one node for each of S layers, or one that does not exist.
+        """
+        decision = self._of_this_size(decision)
         if not _NO_CHAIN.isdisjoint(self._breaks(decision)):
             return math.inf
         load = self.load(decision)
@@ -306,6 +322,7 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
         neighbours against a given order;
         ``neighbours_without_link``: pairs that have bytes to exchange and no bandwidth.
         """
+        decision = self.taken(decision)
         found = self._breaks(decision)
         chain = decision.chain
         if not _NO_CHAIN.isdisjoint(found):
@@ -322,6 +339,15 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
         load = load_of(self, chain)
         if unlinked := int(np.sum(np.isinf(load.up_s) | np.isinf(load.down_s))):
             found["neighbours_without_link"] = float(unlinked)
+        return found
+
+    def _of_this_size(
+        self, decision: PipelinePartitionDecision | Mapping[str, Any]
+    ) -> PipelinePartitionDecision:
+        """Return a decision about this problem's layers and nodes; else raise `InputError`."""
+        found = self.taken(decision)
+        rule = "every layer has the index of its node"
+        indices(found.assignment, "decision.assignment", rule, 0, self.nodes - 1, self.layers)
         return found
 
     def _breaks(self, decision: PipelinePartitionDecision) -> dict[str, float]:

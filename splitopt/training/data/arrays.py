@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import math
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from splitopt.errors import InputError
+from splitopt.archives import Archive
+from splitopt.errors import InputError, shown
 from splitopt.training.data.dataset import DataSet, check_finite, split_off_test
 
 ARRAY_LIMIT_BYTES = 2**33
-"""The largest array that is read from a file."""
+"""The most bytes of arrays that are read from a file."""
+MOST_CLASSES = 100_000
+"""Classes that data may have without a sample of each: a model has an output for every one."""
 
-_DEFLATE_MOST = 1040  # deflate makes at most 1032 bytes of one
 _SETS = (("x_train", "y_train", "x_test", "y_test"), ("x", "y"))
 
 
@@ -47,7 +46,7 @@ def from_arrays(arrays: Sequence[Any], name: str, seed: int) -> DataSet:
             inputs, image = _inputs(array, place)
             scaled |= image
             tensors.append(inputs)
-    classes = 1 + max((int(t.max()) for t in tensors[1::2] if len(t)), default=0)
+    classes = _classes(tensors[1::2], name)
     for inputs, targets, field in zip(tensors[::2], tensors[1::2], names[1::2], strict=True):
         if len(inputs) != len(targets):
             raise InputError.at(
@@ -61,6 +60,19 @@ def from_arrays(arrays: Sequence[Any], name: str, seed: int) -> DataSet:
         tensors = list(split_off_test(tensors[0], tensors[1], seed, name))
     words = "8-bit values / 255" if scaled else "as given"
     return DataSet(name, tensors[0], tensors[1], tensors[2], tensors[3], classes, words)
+
+
+def _classes(labels: Sequence[Tensor], name: str) -> int:
+    """Return 1 + the largest label; the last layer of a model has an output for each."""
+    classes = 1 + max((int(t.max()) for t in labels if len(t)), default=0)
+    most = max(MOST_CLASSES, sum(len(t) for t in labels))
+    if classes > most:
+        raise InputError.at(
+            name,
+            f"has the label {classes - 1}, so there would be {classes} classes, and at most {most} "
+            "are trained; number the classes 0, 1, ...",
+        )
+    return classes
 
 
 def from_torch(sets: Sequence[Dataset[Any]], name: str, seed: int) -> DataSet:
@@ -94,58 +106,17 @@ def read_npz(path: Path, seed: int) -> DataSet:
 
     Nothing in the file is executed; what its headers claim is checked before memory is taken.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {name.removesuffix(".npy"): name for name in archive.namelist()}
-            wanted = next((names for names in _SETS if set(names) <= members.keys()), None)
-            if wanted is None:
-                raise InputError.at(
-                    str(path),
-                    f"holds {', '.join(sorted(members)) or 'nothing'}; it must hold x_train, "
-                    "y_train, x_test and y_test, or x and y",
-                )
-            arrays = [_read_member(archive, members[name], f"{path}, {name}") for name in wanted]
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
-        raise InputError(f"{path}: is not a whole .npz file ({error})") from None
+    with Archive(path, ARRAY_LIMIT_BYTES) as archive:
+        names = archive.names
+        wanted = next((found for found in _SETS if set(found) <= names.keys()), None)
+        if wanted is None:
+            raise InputError.at(
+                str(path),
+                f"holds {shown(', '.join(sorted(names)) or 'nothing')}; it must hold x_train, "
+                "y_train, x_test and y_test, or x and y",
+            )
+        arrays = [archive.read(name) for name in wanted]
     return from_arrays(arrays, path.stem, seed)
-
-
-def _read_member(archive: zipfile.ZipFile, member: str, place: str) -> np.ndarray[Any, Any]:
-    info = archive.getinfo(member)
-    try:
-        with archive.open(info) as stream:
-            shape, dtype = _read_header(stream)
-            size = int(dtype.itemsize) * math.prod(shape)
-            most = min(ARRAY_LIMIT_BYTES, info.file_size, _DEFLATE_MOST * info.compress_size)
-            if dtype.hasobject or dtype.kind not in "buif":
-                raise InputError.at(place, f"holds {dtype}; only plain numbers are read")
-            if size > most or info.file_size > size + 2**16:
-                raise InputError.at(
-                    place,
-                    f"claims {size} bytes of numbers in {info.file_size} bytes of file (at most "
-                    f"{ARRAY_LIMIT_BYTES} are read); write the file again",
-                )
-        with archive.open(info) as stream:
-            array: np.ndarray[Any, Any] = np.lib.format.read_array(stream, allow_pickle=False)
-            return array
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError.at(place, f"is not an array as numpy writes it ({error})") from None
-
-
-def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    version = np.lib.format.read_magic(stream)
-    readers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    if version not in readers:
-        raise ValueError(f"version {version} of the format")
-    shape, _, dtype = readers[version](stream)
-    return shape, dtype
 
 
 def _numbers(value: Any, place: str) -> np.ndarray[Any, Any]:
@@ -165,6 +136,8 @@ def _numbers(value: Any, place: str) -> np.ndarray[Any, Any]:
 def _inputs(value: Any, place: str) -> tuple[Tensor, bool]:
     """Give the inputs as float32 or int64, and whether they were images of 8 bits."""
     array = _numbers(value, place)
+    if not array.ndim:
+        raise InputError.at(place, "is a single number; give an array of samples, shape (n, ...)")
     image = array.dtype == np.uint8
     if image:
         return torch.from_numpy(array.astype(np.float32) / np.float32(255)), True

@@ -10,12 +10,14 @@ import numpy as np
 
 from splitopt.errors import InputError
 from splitopt.files import parse_json, read_text
+from splitopt.reading import opened
 
 SIDE = 32
 IMAGE_BYTES = 3 * SIDE * SIDE
 BATCHES = 5
 IMAGES_LIMIT = 60_000
 """The most images that are read from one file."""
+FILE_LIMIT = 2 * IMAGE_BYTES * IMAGES_LIMIT
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -71,10 +73,13 @@ def _strip(path: Path) -> tuple[Bytes, Bytes]:
     """Read a PNG file with an image of 1024 pixels in every row; it holds no labels."""
     from PIL import Image
 
+    if not path.exists():
+        raise _absent(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=["PNG"]) as picture:  # the header only
+            # the header only
+            with opened(path, FILE_LIMIT) as file, Image.open(file, formats=["PNG"]) as picture:
                 width, height = picture.size
                 if width != SIDE * SIDE or not 1 <= height <= IMAGES_LIMIT:
                     raise InputError(
@@ -82,8 +87,6 @@ def _strip(path: Path) -> tuple[Bytes, Bytes]:
                         f"{IMAGES_LIMIT} rows of {SIDE * SIDE}"
                     )
                 values = np.asarray(picture.convert("RGB"), dtype=np.uint8)
-    except FileNotFoundError:
-        raise _absent(path) from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Warning) as error:
         if isinstance(error, InputError):
             raise

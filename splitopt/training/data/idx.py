@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from splitopt.errors import InputError
+from splitopt.reading import opened
 
 LIMIT_BYTES = 2**31
 """The most values that are read from one file."""
@@ -73,14 +74,16 @@ def read_idx(path: Path, dimensions: int) -> Bytes:
     try:
         packed = path.suffix == ".gz"
         file_bytes = path.stat().st_size
-        with gzip.open(path) if packed else path.open("rb") as stream:
+        with opened(path) as file, gzip.open(file) if packed else file as stream:
             shape = _read_shape(stream.read(4 + 4 * dimensions), path, dimensions)
             values = math.prod(shape)
             most = file_bytes * _DEFLATE_MOST if packed else file_bytes
             if values > min(LIMIT_BYTES, most):
                 raise _wrong_length(path, values, "far fewer")
             content = stream.read(values + 1)
-    except (OSError, EOFError, zlib.error) as error:
+    except InputError:
+        raise
+    except (OSError, ValueError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read, or is cut short ({error})") from None
     if len(content) != values:
         raise _wrong_length(path, values, "more" if len(content) > values else str(len(content)))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.files import parse_json, read_text, write_atomic
 from splitopt.solvers.options import check_choice
 
@@ -249,10 +249,10 @@ def _share_classes(pools: Rows, chosen: Sequence[Any], sizes: list[int]) -> Rows
 
 def _read_file(path: Path, available: int, sizes: list[int], samples: Samples) -> list[Tensor]:
     """Read a list of row numbers for each client, and check it against data and plan."""
+    from splitopt.schemas import validated
+
     source = str(path)
-    lists = parse_json(read_text(path), source)
-    if not isinstance(lists, list) or not all(isinstance(own, list) for own in lists):
-        raise InputError(f"{source}: must be a list with a list of row numbers for each client")
+    lists = validated(list[list[int]], parse_json(read_text(path), source), source)
     if len(lists) != len(sizes):
         raise InputError(f"{source}: has rows for {len(lists)} clients, the plan {len(sizes)}")
     seen = np.full(available, -1, dtype=np.int64)
@@ -260,10 +260,10 @@ def _read_file(path: Path, available: int, sizes: list[int], samples: Samples) -
         if not own:
             raise InputError.at(f"{source}, client {client}", "has no row; each needs at least one")
         for row in own:
-            if isinstance(row, bool) or not isinstance(row, int) or not 0 <= row < available:
+            if not 0 <= row < available:
                 raise InputError.at(
                     f"{source}, client {client}",
-                    f"{row!r} is not a row of the data, which has rows 0 to {available - 1}",
+                    f"{shown(row)} is not a row of the data, which has rows 0 to {available - 1}",
                 )
             if seen[row] >= 0:
                 raise InputError.at(

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.training.data.arrays import from_arrays, from_torch, read_npz
 from splitopt.training.data.dataset import DataSet
 from splitopt.training.data.known import KNOWN, load_digits
@@ -69,21 +69,21 @@ def _by_name(source: str, seed: int) -> DataSet:
     name, colon, folder = source.partition(":")
     if colon and name in KNOWN:
         return KNOWN[name].load(Path(folder))
-    if source.endswith(".npz") or (source and Path(source).exists()):
+    if source.endswith(".npz") or os.path.exists(source):
         return _by_path(Path(source), seed)
     raise InputError.at(
         "data",
-        f"{source!r} is neither digits, {', '.join(KNOWN)}, one of the last {len(KNOWN)} with a "
-        "folder (NAME:FOLDER), nor the path of an .npz file",
+        f"{shown(source)} is neither digits, {', '.join(KNOWN)}, one of the last {len(KNOWN)} with "
+        "a folder (NAME:FOLDER), nor the path of an .npz file",
     )
 
 
 def _by_path(path: Path, seed: int) -> DataSet:
-    if not path.exists():
+    if not os.path.exists(path):
         raise InputError(f"{path}: there is no such file")
     if path.is_dir():
         # MNIST and Fashion-MNIST have the same file names: the folder's own name tells.
-        words = path.resolve().as_posix().lower()
+        words = os.path.realpath(path).lower()
         names = ["fashion-mnist" if "fashion" in words else "mnist", "cifar10"]
         for name in names:
             if KNOWN[name].is_here(path):

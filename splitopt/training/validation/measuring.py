@@ -9,7 +9,7 @@ import numpy as np
 
 from splitopt.errors import InfeasibleError
 from splitopt.extras import need_torch
-from splitopt.plans import Plan
+from splitopt.plans import Plan, PlanLike, as_plan
 from splitopt.training.validation.comparing import compare, over_rounds
 from splitopt.training.validation.measured import BytesRow, Measured
 from splitopt.training.validation.planned_bytes import planned_bytes
@@ -30,7 +30,7 @@ CONTROL = "control"
 
 
 def validate(
-    plan: Plan,
+    plan: PlanLike,
     model: str | None = None,
     data: Any = "digits",
     *,
@@ -45,7 +45,7 @@ def validate(
     Parameters
     ----------
     plan
-        A plan with a decision.
+        A plan with a decision, the path of its file or its plain data.
     model
         The name of a shipped network or ``MODULE:FACTORY``; by default the shipped network that
         the plan's profile is named after.
@@ -81,6 +81,7 @@ def validate(
     from splitopt.training.validation.shortening import first_steps
     from splitopt.training.wire.launch import run_wire
 
+    plan = as_plan(plan, source)
     if steps is not None:
         plan = first_steps(plan, steps, source)
     check_detail(program_of(plan, source), source)

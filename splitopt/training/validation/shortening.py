@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from splitopt.errors import InfeasibleError, InputError
 from splitopt.planning.planner import EXPLAINERS, open_plan
+from splitopt.planning.promises import promise
 from splitopt.plans import Plan
 from splitopt.problems.registry import problem_class
 
@@ -62,10 +63,11 @@ def first_steps(plan: Plan, steps: int, source: str = "plan") -> Plan:
     problem = kind.from_scenario(scenario, opened.profile, plan.objective)
     decision = problem.decode(plan.decision, f"{source}: decision")
     objective = problem.evaluate(decision)
-    promised = EXPLAINERS[plan.problem].predict(problem, decision, scenario, opened.profile)
+    promised = promise(problem, decision, scenario, opened.profile, EXPLAINERS[plan.problem])
+    outcome = {"outcome": "feasible", "objective": objective, "bound": None, "gap": None}
     return replace(
         plan,
         scenario=scenario.to_dict(),
-        prediction={"round_s": promised["round_s"]},
-        result={**plan.result, "objective": objective, "bound": None, "gap": None},
+        prediction=promised,
+        result={**plan.result, **outcome},
     )

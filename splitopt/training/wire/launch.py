@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from splitopt.errors import InputError
-from splitopt.plans import Plan
+from splitopt.plans import PlanLike, as_plan
 from splitopt.simulation.tracks import one_after_the_other
 from splitopt.timeline import Timeline
 from splitopt.training.loop import Callback, Schedule, run_rounds
@@ -87,7 +87,7 @@ class WireRun(Run):
 
 
 def run_wire(
-    plan: Plan,
+    plan: PlanLike,
     model: nn.Module | str | None = None,
     data: Any = "digits",
     *,
@@ -151,6 +151,7 @@ def run_wire(
     CapabilityError
         Namespaces are not allowed here, or the plan's links have not one rate each.
     """
+    plan = as_plan(plan, source)
     arguments = {
         "partition": partition,
         "samples": samples,

@@ -147,7 +147,7 @@ def test_another_objective_shares_the_data():
         ({"count": [2**30] * 4}, "factors.count: adds up to more than"),
         ({"mask": [0, 3, 0, 0]}, "factors.mask[1]: is 3, it must be a whole number from 0 to 2"),
         ({"mask": None}, "factors: has several 'masks', 'mask' must say whose they are"),
-        ({"masks": [[1, 0, 1]]}, "factors.masks: must hold only true and false"),
+        ({"masks": [[1, 0, 2]]}, "factors.masks: must hold only true and false"),
         ({"device_scales": [[1e300] * 4]}, "factors.device_shapes: times its scales is too large"),
     ],
 )

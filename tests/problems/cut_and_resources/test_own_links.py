@@ -158,7 +158,7 @@ def test_files_keep_it_and_old_ones_share(own, tmp_path, random_problem):
 
 def scenario(shared, **links):
     """Return three unlike devices that share one server."""
-    return Scenario.from_dict(
+    return Scenario.from_si(
         {
             "model": {"profile": "resnet18-imagenet"},
             "devices": [
@@ -234,7 +234,7 @@ def test_worth_is_the_derivative(objective):
     document = scenario(False).to_dict()
     document["tradeoff"] = {"seconds_per_joule": 0.5}
     document["devices"][0]["uplink"] = {"rate": "35 Mbit/s", "transmit_power": "0.2 W"}
-    base = Scenario.from_dict(document, from_file=True)
+    base = Scenario.from_dict(document)
     made = plan(base, objective=objective)
     cuts = np.array(made.decision["cut"])
     problem = CutAndResources.from_scenario(base, objective=objective)

@@ -140,7 +140,7 @@ def edit(document, path, value):
         (("data", "device_s", 3, 2), 10**400, "data.device_s"),
         (("data", "device_s", 3, 2), [1.0], "data.device_s"),
         (("data", "allowed", 3, 2), 1, "data.allowed: mixes"),
-        (("data", "allowed"), [[1] * 10] * 10, "data.allowed: must hold only true and false"),
+        (("data", "allowed"), [[2] * 10] * 10, "data.allowed: must hold only true and false"),
         (("data", "weights"), [1.0], "data.weights: is 1, it must be 10"),
     ],
 )
@@ -183,7 +183,7 @@ def test_infeasibility_names_the_devices(random_problem):
         ("cut", [1, 2, 5, 1], r"decision.cut\[2\]: is 5"),
         ("cut", [1, 2, 0, 1], r"decision.cut\[2\]: is 0"),
         ("cut", [1, 2, 1.5, 1], r"decision.cut\[2\]: is 1.5"),
-        ("cut", [1, 2], "decision.cut: is 2"),
+        ("cut", [1, 2], "decision.cut: has 2 entries, it needs 4"),
         ("upload_share", [0.1] * 3, "decision.upload_share: is 3"),
         ("upload_share", [0.1, 0.1, 0.1, -0.1], r"upload_share\[3\]: is -0.1"),
         ("colour", [1], "'colour' is unknown"),

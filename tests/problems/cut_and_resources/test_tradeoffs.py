@@ -167,7 +167,7 @@ def energetic(**changes):
         },
     ]
     devices[0] |= changes
-    return Scenario.from_dict(
+    return Scenario.from_si(
         {
             "model": "dp-mora-resnet18",
             "devices": devices,
@@ -196,7 +196,7 @@ def test_worth_is_the_derivative(objective):
                 for device in document["devices"]:
                     if row["resource"] == f"device {device['name']}":
                         device["compute"] *= factor
-            asked = CutAndResources.from_scenario(Scenario.from_dict(document), None, objective)
+            asked = CutAndResources.from_scenario(Scenario.from_si(document), None, objective)
             values.append(solve(asked).objective)
         slope = (values[0] - values[1]) / (2 * step)
         assert row["per_percent"] == pytest.approx(slope / 100, rel=1e-3, abs=1e-6)

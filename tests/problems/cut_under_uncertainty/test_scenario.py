@@ -55,7 +55,7 @@ def document(**changes):
 
 def read(**changes):
     """Build the scenario as a file would."""
-    return Scenario.from_dict(document(**changes), "cell.yaml", from_file=True)
+    return Scenario.from_dict(document(**changes), "cell.yaml")
 
 
 @pytest.mark.parametrize("fading", ["awgn", "rayleigh"])
@@ -104,7 +104,7 @@ def test_a_trace_file_is_read_into_the_scenario_and_the_plan(tmp_path):
     (tmp_path / "history.csv").unlink()
     opened = open_plan(Plan.load(tmp_path / "p.json"))
     assert opened.problem.evaluate(opened.decision) > 0
-    assert Scenario.from_dict(scenario.to_dict(), from_file=True) == scenario
+    assert Scenario.from_dict(scenario.to_dict()) == scenario
 
 
 def test_a_column_file_is_read_into_the_scenario(tmp_path):

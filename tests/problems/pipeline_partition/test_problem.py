@@ -90,7 +90,8 @@ def test_violations_name_each_constraint_in_its_unit():
     for odd, name in (([0, 1], "assignment_length"), ([0, 1, 1, 2, 2, 2], "assignment_outside_")):
         decision = PipelinePartitionDecision(odd)
         assert [key.startswith(name) for key in problem.violations(decision)] == [True]
-        assert problem.evaluate(decision) == math.inf
+        with pytest.raises(InputError, match=r"decision.assignment"):
+            problem.evaluate(decision)
 
 
 def test_memory_is_checked_with_the_tolerance_that_all_constraints_have():

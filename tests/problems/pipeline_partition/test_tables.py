@@ -77,7 +77,7 @@ def document():
 
 
 def changed(document, **changes):
-    return Scenario.from_dict({**document, **changes})
+    return Scenario.from_si({**document, **changes})
 
 
 def with_links(document, **links):
@@ -86,7 +86,7 @@ def with_links(document, **links):
 
 def test_seconds_bytes_and_memory(document, profile):
     """Layers b, c and d are hosted, for batches of ten samples and three owners."""
-    tables = tables_from_scenario(Scenario.from_dict(document), profile)
+    tables = tables_from_scenario(Scenario.from_si(document), profile)
     np.testing.assert_allclose(tables["forward_s"][:3], [[1.0] * 3, [1.0] * 3, [2.0] * 3])
     np.testing.assert_allclose(tables["backward_s"][:3], [[2.5] * 3, [2.5] * 3, [5.0] * 3])
     np.testing.assert_allclose(tables["forward_s"][3], [0.02, 0.03, 0.04])
@@ -97,7 +97,7 @@ def test_seconds_bytes_and_memory(document, profile):
     np.testing.assert_allclose(tables["layer_memory_bytes"], memory)
     assert tables["owners"] == 3
     np.testing.assert_allclose(tables["node_memory_bytes"], [1e6, 1e6] + [3 * sum(memory)] * 2)
-    problem = PipelinePartition.from_scenario(Scenario.from_dict(document), profile)
+    problem = PipelinePartition.from_scenario(Scenario.from_si(document), profile)
     assert (problem.objective, problem.nodes, problem.layers) == ("round", 4, 3)
     assert problem.batches == 2 * (3 + 3 + 3)
 
@@ -105,7 +105,7 @@ def test_seconds_bytes_and_memory(document, profile):
 def test_what_owners_add_to_a_round(document, profile):
     """Layers a and e on a board that takes a second each way, and on a phone of 1 MFLOP/s."""
     document["links"] |= {"shared": False, "nodes": {"model": "uniform", "rate": 8e6, "latency": 2}}
-    groups = PipelinePartition.from_scenario(Scenario.from_dict(document), profile).owner_groups
+    groups = PipelinePartition.from_scenario(Scenario.from_si(document), profile).owner_groups
     assert groups.count.tolist() == [2, 1]
     assert groups.batches.tolist() == [6, 6]
     parts = groups.parts
@@ -126,7 +126,7 @@ def test_what_owners_add_to_a_round(document, profile):
 
 def test_shared_channels_are_busy_with_every_batch(document, profile):
     """Two boards and a phone, six batches each: the mean of what a batch moves each way."""
-    groups = PipelinePartition.from_scenario(Scenario.from_dict(document), profile).owner_groups
+    groups = PipelinePartition.from_scenario(Scenario.from_si(document), profile).owner_groups
     assert groups.channel_s["uplink"] == pytest.approx((2 * 8.5 + 4.25) / 3)
     assert groups.channel_s["downlink"] == pytest.approx(1.25)
     # without links between nodes nothing is delayed; one upload after the other
@@ -151,7 +151,7 @@ def test_the_memory_formula_is_the_scenarios(document, profile, formula, factor,
 
 def test_owner_bandwidth_gives_the_mean_transfer(document, profile):
     """The owners' four transfers take on average what the problem's one number says."""
-    scenario = Scenario.from_dict(document)
+    scenario = Scenario.from_si(document)
     sent, received = owner_transfers(scenario, profile, Cuts(1, 4))
     # activations 8,000 B at the first cut and gradients 500 B at the last go up
     np.testing.assert_allclose(sent, [[8.0, 0.5], [4.0, 0.25]])
@@ -179,7 +179,7 @@ def test_links_in_byte_per_second(document, profile):
 
 def test_unmeasured_layers_count_only_where_they_are_needed(document, profile):
     """Owners keep a and e, which were measured on the board; a node of its kind lacks c."""
-    assert tables_from_scenario(Scenario.from_dict(document), profile)
+    assert tables_from_scenario(Scenario.from_si(document), profile)
     nodes = [{"name": "board", "machine": "board"}]
     with pytest.raises(InputError, match=r"'board' was not measured in row 3 \(c\); fill them"):
         tables_from_scenario(changed(document, nodes=nodes), profile)
@@ -250,4 +250,4 @@ def test_work_that_falls_is_refused(document):
 def test_a_scenario_without_nodes_is_refused(scenario_document, profile):
     """The question is who of the nodes hosts what."""
     with pytest.raises(InputError, match="nodes: there are none"):
-        tables_from_scenario(Scenario.from_dict(scenario_document), profile)
+        tables_from_scenario(Scenario.from_si(scenario_document), profile)

@@ -73,3 +73,29 @@ def test_npz(tmp_path, write):
     path = tmp_path / "data.npz"
     write(path, x=np.random.default_rng(0).normal(size=(20, 2)), y=np.arange(20) % 2)
     check(path, path, path.read_bytes())
+
+
+def test_labels_far_beyond_the_samples_are_refused(tmp_path):
+    """A model has an output for every class up to the largest label."""
+    x = np.zeros((6, 2), np.float32)
+    for label in (2**30, 100_000):
+        np.savez(tmp_path / "a.npz", x=x, y=np.array([0, 1, 0, 1, 0, label]))
+        with pytest.raises(InputError, match=f"has the label {label}, .* at most 100000"):
+            load_data(tmp_path / "a.npz")
+    np.savez(tmp_path / "a.npz", x=x, y=np.array([0, 1, 0, 1, 0, 99_999]))
+    assert load_data(tmp_path / "a.npz").classes == 100_000
+
+
+def test_a_single_number_is_no_samples(tmp_path):
+    """An array of no dimension has no length."""
+    np.savez(tmp_path / "a.npz", x=np.float32(1), y=np.array([0]))
+    with pytest.raises(InputError, match="a, x: is a single number; give an array of samples"):
+        load_data(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("name", ["x" * 140_000, "a\0b.npz", "/dev/null/x.npz"])
+def test_paths_that_are_none_are_refused(name):
+    """In one sentence of bounded length."""
+    with pytest.raises(InputError) as caught:
+        load_data(name)
+    assert len(str(caught.value)) <= 1000

@@ -171,7 +171,7 @@ def test_file_is_read_as_it_was_written(tmp_path):
         ([[0, 1], []], "has no row"),
         ([[0, 1], [2, 60]], "60 is not a row"),
         ([[0, 1], [2, -1]], "-1 is not a row"),
-        ([[0, 1], [2, True]], "True is not a row"),
+        ([[0, 1], [2, True]], r"\[1\]\[1\]: is True; it must be a whole number"),
         ([[0, 1], [2, 1]], "already client 0's"),
         ([[0, 1], [2, 3, 4]], "3 rows where the plan has 2"),
     ],

@@ -308,7 +308,7 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "data.pkl").write_bytes(b"\x80")
     for file, words in (
         ("text.npz", "not a whole .npz"),
-        ("names.npz", "holds a; it must hold"),
+        ("names.npz", "holds 'a'; it must hold"),
         ("data.pkl", "is not an .npz"),
         ("", "holds neither idx"),
     ):

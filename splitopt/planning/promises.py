@@ -1,0 +1,220 @@
+"""What a plan promises, computed from its decision, and whether a file promises the same.
+
+Whoever opens a plan shows what is computed here; the prediction in the file is only held against
+it. A field that differs is named with both values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+from splitopt.errors import InputError, shown
+from splitopt.planning.uncertainty import round_interval
+from splitopt.plans import Plan
+from splitopt.problems.base import Problem
+from splitopt.problems.registry import problem_class
+from splitopt.profiles import ModelProfile
+from splitopt.results import OPTIMAL_GAP, Decision, relative_gap
+from splitopt.scenario import Scenario
+
+SAME = 1e-6
+"""Relative difference of two numbers that count as equal: other machines and libraries round
+otherwise."""
+_OF_A_ROUND = 1e-9
+"""The same for seconds that are the small difference of large ones, as a fraction of the round."""
+_CHOSEN = ("bottleneck", "binding", "held_up_by", "worth", "bound_devices")
+"""What names one of several things that may be equally slow: rounding decides which."""
+_COUNTS_TIES = "slowest_devices"
+
+
+def promise(
+    problem: Problem[Any],
+    decision: Decision,
+    scenario: Scenario,
+    profile: ModelProfile,
+    explainer: Any,
+    known: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Compute what a decision leads to, with the interval of the real round.
+
+    Parameters
+    ----------
+    problem, decision, scenario, profile
+        What was decided about what.
+    explainer
+        The module of the problem in `splitopt.planning.planner.EXPLAINERS`.
+    known
+        What only further searches find (``SEARCHED`` of the explainer), to leave them out.
+    """
+    prediction = _predict(explainer, problem, decision, scenario, profile, known)
+    searches = getattr(explainer, "SEARCHED", None)
+    found = {name: prediction[name] for name in searches.model_fields} if searches else None
+
+    def predict(other: Scenario, table: ModelProfile) -> dict[str, Any]:
+        asked = problem_class(problem.name).from_scenario(other, table, problem.objective)
+        return _predict(explainer, asked, decision, other, table, found)
+
+    prediction["round_interval"] = round_interval(problem.name, scenario, profile, predict)
+    return prediction
+
+
+def checked_prediction(
+    saved: Plan,
+    problem: Problem[Any],
+    decision: Decision,
+    scenario: Scenario,
+    profile: ModelProfile,
+    explainer: Any,
+    source: str,
+) -> dict[str, Any]:
+    """Compute the prediction of a plan that was read, and refuse one that promises otherwise.
+
+    Raises
+    ------
+    InputError
+        A field of the stored prediction is missing, unknown, or differs by more than `SAME`. A plan
+        of another version of splitopt may lack fields and have more.
+    """
+    from splitopt.schemas import validated
+
+    place = f"{source}: prediction"
+    stored = saved.prediction
+    if stored is None:
+        raise InputError.at(place, "is null, but there is a decision")
+    known, searches = None, getattr(explainer, "SEARCHED", None)
+    if searches is not None:
+        part = {name: stored[name] for name in searches.model_fields if name in stored}
+        known = validated(searches, part, place).model_dump()
+    computed = promise(problem, decision, scenario, profile, explainer, known)
+    confidence = saved.result.get("details", {}).get("confidence")
+    if confidence is not None:
+        computed["confidence"] = confidence
+    versions = saved.result.get("versions", {})
+    other = versions.get("splitopt") != metadata.version("splitopt")
+    _Comparison(float(computed["round_s"]), other).compare(stored, computed, place)
+    return computed
+
+
+def check_result(saved: Plan, objective: float, source: str) -> None:
+    """Check that a stored result says of itself what its decision and its bound give.
+
+    A bound that is below the objective cannot be checked without solving again.
+
+    Raises
+    ------
+    InputError
+        Another objective, a bound above it, another gap, or an outcome that these rule out.
+    """
+    result, place = saved.result, f"{source}: result"
+    promised: Any = result.get("objective")
+    bound = result.get("bound")
+    if not _is_number(promised) or abs(promised - objective) > 1e-9 * abs(objective):
+        raise InputError(
+            f"{place}.objective is {shown(promised)}, but the decision gives {objective!r}"
+        )
+    outcome = result.get("outcome")
+    if outcome not in ("optimal", "feasible"):
+        raise InputError.at(f"{place}.outcome", f"is {shown(outcome)}, but there is a decision")
+    gap = relative_gap(objective, -math.inf if bound is None else bound)
+    if bound is not None and bound > objective + SAME * abs(objective):
+        raise InputError.at(
+            f"{place}.bound", f"is {bound!r}, but the decision gives {objective!r}, which is less"
+        )
+    if outcome == "optimal" and gap > OPTIMAL_GAP + SAME:
+        raise InputError.at(f"{place}.outcome", f"is 'optimal', but the gap is {gap:.3g}")
+    claimed = math.inf if result.get("gap") is None else result["gap"]
+    if claimed != gap and abs(claimed - gap) > SAME * max(1.0, gap):
+        raise InputError.at(
+            f"{place}.gap", f"is {shown(result.get('gap'))}, but objective and bound give {gap!r}"
+        )
+
+
+def _predict(
+    explainer: Any,
+    problem: Problem[Any],
+    decision: Decision,
+    scenario: Scenario,
+    profile: ModelProfile,
+    known: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    searched = {"known": known} if hasattr(explainer, "SEARCHED") else {}
+    found: dict[str, Any] = explainer.predict(problem, decision, scenario, profile, **searched)
+    return found
+
+
+class _Comparison:
+    """Holds a stored prediction against the computed one, field by field.
+
+    Parameters
+    ----------
+    round_s
+        The round, which small differences of seconds are measured by.
+    other_version
+        Whether fields may be missing or unknown.
+    """
+
+    def __init__(self, round_s: float, other_version: bool):
+        self._slack_s = _OF_A_ROUND * round_s
+        self._other_version = other_version
+
+    def compare(self, stored: Any, computed: Any, place: str, key: str = "") -> None:
+        """Raise `InputError` that names the first field in which the two differ."""
+        if stored == computed:  # as nearly always, and quick for large fleets
+            return
+        if isinstance(computed, Mapping):
+            if not isinstance(stored, Mapping):
+                raise InputError.at(place, f"is {shown(stored)}; it must be an object")
+            self._compare_fields(stored, computed, place)
+        elif isinstance(computed, list | tuple):
+            if not isinstance(stored, list | tuple) or len(stored) != len(computed):
+                raise InputError.at(
+                    place, f"is {shown(stored)}; it must be a list of {len(computed)} entries"
+                )
+            for index, (left, right) in enumerate(zip(stored, computed, strict=True)):
+                self.compare(left, right, f"{place}[{index}]", key)
+        elif not self._same(stored, computed, key):
+            raise InputError.at(
+                place, f"is {shown(stored)}, but the decision gives {shown(computed)}"
+            )
+
+    def _compare_fields(
+        self, stored: Mapping[str, Any], computed: Mapping[str, Any], place: str
+    ) -> None:
+        for name in (*computed, *stored):
+            path = f"{place}.{name}" if str(name).isidentifier() else f"{place}.{shown(name, 60)}"
+            if (name in stored) and (name in computed):
+                if name not in _CHOSEN or _texts(stored[name]) == _texts(computed[name]):
+                    self.compare(stored[name], computed[name], path, name)
+            elif not self._other_version:
+                state = "missing" if name in computed else "unknown"
+                raise InputError.at(path, f"this field is {state}")
+
+    def _same(self, stored: Any, computed: Any, key: str) -> bool:
+        if not _is_number(computed):
+            return type(stored) is type(computed) and bool(stored == computed)
+        if not _is_number(stored):
+            return False
+        if key == _COUNTS_TIES:
+            return True
+        try:
+            left, right = float(stored), float(computed)
+        except OverflowError:
+            return False
+        slack = self._slack_s if key.endswith("_s") else 0.0
+        return left == right or abs(left - right) <= slack + SAME * max(abs(left), abs(right))
+
+
+def _texts(value: Any) -> list[str]:
+    """Return all texts in plain data, in order: the names of what was chosen."""
+    if isinstance(value, Mapping):
+        return [text for item in value.values() for text in _texts(item)]
+    if isinstance(value, list | tuple):
+        return [text for item in value for text in _texts(item)]
+    return [value] if isinstance(value, str) else []
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

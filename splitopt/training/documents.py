@@ -1,0 +1,57 @@
+"""Schemas of what a training writes and reads again: its history and its checkpoint.
+
+Importing this module imports pydantic: do so in the functions that need it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from splitopt.schemas import Count, Document, Name, Plain
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class RoundDocument(Document):
+    """A row of a history, see `splitopt.training.history.RoundRow`."""
+
+    round: Count
+    loss: float
+    samples: Count
+    test_loss: float | None
+    accuracy: float | None
+    round_s: float | None
+    clock_s: float | None
+    phases_s: dict[Name, float]
+    traffic_bytes: dict[Name, int | float]
+    dropped: list[Name]
+
+
+class HistoryDocument(Document):
+    """A history; its origin is plain data of any form."""
+
+    format: Literal["splitopt-history"]
+    version: Literal[1]
+    origin: Plain
+    rounds: list[RoundDocument]
+
+
+class TensorsDocument(Document):
+    """The file beside a checkpoint that holds its tensors."""
+
+    file: Name
+    bytes: Count
+    sha256: Digest
+
+
+class CheckpointDocument(Document):
+    """A checkpoint; its history is read as one."""
+
+    format: Literal["splitopt-checkpoint"]
+    version: Literal[1]
+    identity: Plain
+    history: dict[str, Any]
+    tensors: TensorsDocument
+    digest: Digest
