@@ -48,12 +48,12 @@ def _kinds(solver: type[Any], options: Mapping[str, Any]) -> list[Any]:
                 f"solver {solver.name!r} has no option {shown(name)}; it has {names}"
                 f"{did_you_mean(name, known)}"
             )
-    hints: Mapping[str, Any] = _hints(solver)
+    hints = _hints(typing.cast(Hashable, solver))
     return [hints.get(name, Any) for name in options]
 
 
 @cache
-def _hints(solver: Hashable) -> Mapping[str, Any]:
+def _hints(solver: Any) -> Mapping[str, Any]:
     """Return the types of a class's fields; none where a foreign class states what is not there."""
     try:
         return typing.get_type_hints(solver)
