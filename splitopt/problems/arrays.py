@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from splitopt.errors import InputError, shown
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
+from splitopt.problems.ranges import MOST
 
 MOST_WHOLE = 2**53
 """The largest whole number taken: beyond it a float cannot tell a number from the next one."""
@@ -44,6 +45,12 @@ def number_table(
         place = tuple(int(i) for i in np.argwhere(bad)[0])
         where = source + "".join(f"[{i}]" for i in place)
         raise InputError.at(where, f"is {found[place]}, it must be {limit} ({unit})")
+    if found.size and max(float(found.max()), -float(found.min())) > MOST:
+        place = tuple(int(i) for i in np.argwhere(np.abs(found) > MOST)[0])
+        where = source + "".join(f"[{i}]" for i in place)
+        raise InputError.at(
+            where, f"is {found[place]:g}, it must be at most {MOST:g} ({unit}): give another unit"
+        )
     if found is value and not _frozen(found):
         found = found.copy()
     found.setflags(write=False)
@@ -67,6 +74,8 @@ def number(value: Any, source: str, unit: str, positive: bool = False) -> float:
     found = _float(value)
     if not np.isfinite(found) or found < 0 or (positive and found == 0):
         raise InputError.at(source, f"is {found:g}, it must be {limit} ({unit})")
+    if found > MOST:
+        raise InputError.at(source, f"is {found:g}, it must be at most {MOST:g} ({unit})")
     return found
 
 

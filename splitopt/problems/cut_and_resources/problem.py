@@ -31,6 +31,7 @@ from splitopt.problems.cut_and_resources.shares import (
     allocate_for_sum,
 )
 from splitopt.problems.inputs import as_profile, as_scenario
+from splitopt.problems.ranges import check_span, check_total
 
 if TYPE_CHECKING:
     from splitopt.problems.cut_and_resources.cvxpy_model import CvxpyModel
@@ -114,6 +115,9 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
             table = number_table(getattr(self, field), field, "times in s", shape)
             object.__setattr__(self, field, table)
             shape = table.shape
+        check_span({field: getattr(self, field) for field in TIMES})
+        longest = sum(float(getattr(self, field).max()) for field in TIMES)
+        check_total(float(shape[0]) ** 2 * longest, f"the times of {shape[0]} devices that share")
         allowed = np.ones(shape, dtype=np.bool_) if self.allowed is None else self.allowed
         object.__setattr__(self, "allowed", boolean_table(allowed, "allowed", shape))
         if self.weights is not None:
