@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -84,8 +85,9 @@ class Instance:
 
 def load_instance(document: Mapping[str, Any], objective: str) -> Problem[Any]:
     """Load what `Instance.to_dict` describes."""
+    file = document["file"]
     return _loaded(
-        document["problem"], document["file"], _frozen(document["recipe"])
+        document["problem"], file, _state_of(file), _frozen(document["recipe"])
     ).with_objective(objective)
 
 
@@ -108,8 +110,22 @@ def _frozen(recipe: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
     return recipe["family"], tuple(recipe["parameters"].items()), recipe["seed"]
 
 
+def _state_of(file: str | None) -> tuple[int, ...] | None:
+    """Return what changes when a file does: its time in ns, size and number; None if unknown."""
+    try:
+        found = None if file is None else os.stat(file)
+    except OSError:
+        return None  # reading it says why
+    return None if found is None else (found.st_mtime_ns, found.st_size, found.st_ino)
+
+
 @lru_cache(maxsize=4)
-def _loaded(problem: str, file: str | None, recipe: tuple[Any, ...] | None) -> Problem[Any]:
+def _loaded(
+    problem: str,
+    file: str | None,
+    state: tuple[int, ...] | None,  # noqa: ARG001 - a file that has changed is loaded again
+    recipe: tuple[Any, ...] | None,
+) -> Problem[Any]:
     """Load an instance; the last few are kept, as several solvers run on each in turn."""
     if file is not None:
         return load_problem(file)
