@@ -154,6 +154,7 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
             raise InputError(f"{source}: data.{error}") from None
 
     @classmethod
+    @np.errstate(over="ignore", invalid="ignore")  # what overflows is refused by its name
     def from_scenario(
         cls, scenario: ScenarioLike, profile: ProfileLike | None = None, objective: str = "round"
     ) -> ClusterAndSpectrum:

@@ -176,6 +176,7 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         return FactoredCutAndResources(read, objective, **optional)
 
     @classmethod
+    @np.errstate(over="ignore", invalid="ignore")  # what overflows is refused by its name
     def from_scenario(
         cls, scenario: ScenarioLike, profile: ProfileLike | None = None, objective: str = "sum"
     ) -> CutAndResources:
@@ -183,6 +184,7 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         from splitopt.problems.cut_and_resources.tables import (
             GROUPED,
             factors_from_scenario,
+            named_error,
             tables_from_scenario,
         )
 
@@ -192,7 +194,10 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
             factors, optional = factors_from_scenario(scenario, profile)
             return cls.from_factors(factors, objective, **optional)
         tables = tables_from_scenario(scenario, profile)
-        return cls(**tables, objective=objective)
+        try:
+            return cls(**tables, objective=objective)
+        except InputError as error:
+            raise named_error(error, [device.name for device in scenario.fleet()]) from None
 
     def data(self) -> dict[str, Any]:
         """Give the arrays of the instance file."""
