@@ -96,12 +96,14 @@ def _fits(value: Any, kind: Any) -> bool:
 
 
 def _fits_one(value: Any, kind: Any) -> bool:
+    if kind in (Any, object):
+        return True
     if kind in (None, type(None)):
         return value is None
     if get_origin(kind) is Literal:
         return any(value == word and type(value) is type(word) for word in get_args(kind))
     if kind is bool or isinstance(value, bool):
-        return isinstance(value, bool) and kind in (bool, Any, object)
+        return isinstance(value, bool) and kind is bool
     if kind in (int, float):
         return isinstance(value, int if kind is int else (int, float))
     base = get_origin(kind) or kind
