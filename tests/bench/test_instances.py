@@ -207,3 +207,13 @@ def test_the_table_survives_its_file(library: Library, tmp_path: Path) -> None:
     path.write_text(write_best_known(rows).replace("certificate", "proof", 1))
     with pytest.raises(InputError, match="the columns must be"):
         read_best_known(path)
+
+
+def test_a_file_that_has_changed_is_loaded_again(tmp_path: Path) -> None:
+    """The content of the first call does not outlive the file."""
+    path = tmp_path / "one.json"
+    for factor in (1.0, 2.0, 3.0):
+        tables = [[[factor, 2 * factor]] * 3] * 4
+        CutAndResources(*tables, [[True, True]] * 3).save(path)
+        loaded = find_instance(str(path)).load("sum")
+        assert loaded.data()["device_s"].tolist() == tables[0]

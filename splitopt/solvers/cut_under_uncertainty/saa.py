@@ -31,7 +31,13 @@ from splitopt.solvers.cut_under_uncertainty.rounds import Request
 from splitopt.solvers.cut_under_uncertainty.tail import TailChoice
 from splitopt.solvers.cut_under_uncertainty.values import Population, value_of_uncertainty
 from splitopt.solvers.cut_under_uncertainty.verdict import Settings
-from splitopt.solvers.options import check_choice, check_number, check_positive, check_whole
+from splitopt.solvers.options import (
+    MOST_AT_ONCE,
+    check_choice,
+    check_number,
+    check_positive,
+    check_whole,
+)
 
 FEW = 10_000
 """Up to so many combinations of the devices' values are compared one by one, exactly."""
@@ -110,7 +116,7 @@ class Saa(Solver[CutUnderUncertainty]):
         check_positive("level", self.level, 1.0 - 1e-9)
         check_whole("pilot", self.pilot, 2)
         check_whole("max_rounds", self.max_rounds, self.pilot)
-        check_whole("workers", self.workers, 1)
+        check_whole("workers", self.workers, 1, MOST_AT_ONCE)
         Engine(self.engine, self.workers, self.address)  # refuses what is not installed
 
     def refusal(self, problem: CutUnderUncertainty) -> str | None:
