@@ -40,21 +40,27 @@ def number_table(
     if array.dtype.kind not in "iuf":
         raise InputError.at(_place(value, source), f"must hold numbers ({unit}, {limit})")
     found = np.ascontiguousarray(array, dtype=np.float64)
-    bad = ~np.isfinite(found) if signed else ~np.isfinite(found) | (found < 0)
-    if bad.any():
-        place = tuple(int(i) for i in np.argwhere(bad)[0])
-        where = source + "".join(f"[{i}]" for i in place)
-        raise InputError.at(where, f"is {found[place]}, it must be {limit} ({unit})")
-    if found.size and max(float(found.max()), -float(found.min())) > MOST:
-        place = tuple(int(i) for i in np.argwhere(np.abs(found) > MOST)[0])
-        where = source + "".join(f"[{i}]" for i in place)
-        raise InputError.at(
-            where, f"is {found[place]:g}, it must be at most {MOST:g} ({unit}): give another unit"
-        )
+    if found.size and not (
+        (-MOST if signed else 0.0) <= found.min() and found.max() <= MOST
+    ):  # NaN is neither
+        raise _bad_number(found, source, f"{limit} ({unit})", signed)
     if found is value and not _frozen(found):
         found = found.copy()
     found.setflags(write=False)
     return found
+
+
+def _bad_number(found: FloatArray, source: str, rule: str, signed: bool) -> InputError:
+    """Return the error that names the first number that is not taken."""
+    bad = ~np.isfinite(found) if signed else ~np.isfinite(found) | (found < 0)
+    mend = f"it must be {rule}"
+    if not bad.any():
+        bad, mend = (
+            np.abs(found) > MOST,
+            f"it must be at most {MOST:g} and {rule}: take larger units",
+        )
+    place = tuple(int(i) for i in np.argwhere(bad)[0])
+    return InputError.at(source + "".join(f"[{i}]" for i in place), f"is {found[place]}, {mend}")
 
 
 def number(value: Any, source: str, unit: str, positive: bool = False) -> float:
