@@ -134,7 +134,7 @@ def test_a_plan_is_checked_against_the_published_instance(scenario_document: Any
     made = plan(Scenario.from_dict(scenario_document)).to_dict()
     report = check(made, find_instance("dp-mora-7.2-resnet18"), {})
     assert not report.accepted
-    assert "it must be 10 entries" in report.sentence
+    assert "it needs 10" in report.sentence
 
 
 @pytest.mark.parametrize(
