@@ -13,7 +13,8 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from splitopt.errors import InputError, WorkerError
+from splitopt.errors import InputError, WorkerError, shown
+from splitopt.suggestions import did_you_mean
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -52,9 +53,15 @@ class Engine:
 
     def __post_init__(self) -> None:
         if self.name not in ENGINES:
-            raise InputError.at("engine", f"is {self.name!r}, known are {', '.join(ENGINES)}")
+            raise InputError.at(
+                "engine",
+                f"is {shown(self.name)}, known are {', '.join(ENGINES)}"
+                f"{did_you_mean(self.name, ENGINES)}",
+            )
         if isinstance(self.workers, bool) or not isinstance(self.workers, int) or self.workers < 1:
-            raise InputError.at("workers", f"is {self.workers!r}, it must be a whole number >= 1")
+            raise InputError.at(
+                "workers", f"is {shown(self.workers)}, it must be a whole number >= 1"
+            )
         package = _PACKAGES.get(self.name)
         if package is None and self.address is not None:
             raise InputError.at("engine", f"{self.name!r} runs here, it takes no address")

@@ -16,7 +16,7 @@ from typing import Any
 from splitopt.errors import InputError
 from splitopt.files import expect_format, parse_json, read_text, write_atomic
 from splitopt.kinds import refuse_scenario_name
-from splitopt.taking import take
+from splitopt.taking import path_of, take
 
 FORMAT = "splitopt-plan"
 VERSION = 1
@@ -105,6 +105,7 @@ class Plan:
     @classmethod
     def load(cls, path: str | Path) -> Plan:
         """Read a plan file."""
+        path = path_of(path)
         refuse_scenario_name(path)
         return cls.from_dict(parse_json(read_text(path), str(path)), str(path))
 

@@ -43,10 +43,20 @@ def take(
     if isinstance(value, wanted):
         return value
     if isinstance(value, str | os.PathLike):
-        return load(value if isinstance(value, str) else Path(value))
+        return load(path_of(value, argument))
     if isinstance(value, Mapping):
         return read(value)
     raise refusal(value, wanted, argument, ", the path of its file or its plain data", mends)
+
+
+def path_of(value: Any, argument: str = "path") -> str | Path:
+    """Return the path of a file; raise `InputError` where something else stands for it."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, os.PathLike) and isinstance(os.fspath(value), str):
+        return Path(value)
+    given = "None" if value is None else f"{shown(value, 80)} ({type(value).__name__})"
+    raise InputError.at(argument, f"is {given}, it must be the path of a file")
 
 
 def expect(value: Any, wanted: type[T], argument: str, mend: str = "") -> T:

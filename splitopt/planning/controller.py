@@ -18,8 +18,10 @@ import numpy as np
 
 from splitopt.distributions import Trace, generator
 from splitopt.driver import solve
-from splitopt.errors import InfeasibleError, InputError
+from splitopt.errors import InfeasibleError, InputError, shown
+from splitopt.planning.measured import Reported, completed
 from splitopt.planning.replay_means import ReplayMeans
+from splitopt.problems.arrays import whole_number
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum, ClusterAndSpectrumDecision
 from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty, Generator
@@ -37,6 +39,7 @@ from splitopt.solvers.cluster_and_spectrum.annealing import allowances
 from splitopt.solvers.cluster_and_spectrum.swaps import Swaps, by_capability
 from splitopt.solvers.cut_under_uncertainty.inner import Inner, automatic_inner
 from splitopt.solvers.options import check_whole
+from splitopt.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from splitopt.problems.inputs import ScenarioLike
@@ -153,6 +156,8 @@ class Controller:
         What `saa` said about the cut.
     notes
         What a reader of its reports should know, such as limits that cannot be checked.
+    devices
+        Their names, in the order of the problem, so that reports may name them.
     """
 
     problem: CutUnderUncertainty
@@ -161,13 +166,25 @@ class Controller:
     seed: int = 0
     confidence: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    _seen: dict[str, FloatArray] = field(default_factory=dict, repr=False)
     _last: ClusterAndSpectrumDecision | None = field(default=None, repr=False)
     _round: int = field(default=0, repr=False)
     _fixed: list[ClusterAndSpectrumDecision] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_whole("swaps", self.swaps, 1)
+        if not isinstance(self.problem, CutUnderUncertainty):
+            raise InputError.at(
+                "problem",
+                f"is {shown(self.problem, 80)}, it must be a CutUnderUncertainty; "
+                "Controller.start(scenario) makes one",
+            )
         _generator(self.problem)
+        if whole_number(self.cut, "cut", 0) >= len(self.problem.cuts):
+            raise InputError.at(
+                "cut", f"is {self.cut}, it must be an index from 0 to {len(self.problem.cuts) - 1}"
+            )
 
     @classmethod
     def start(
@@ -199,25 +216,47 @@ class Controller:
         if (reason := problem.infeasibility()) is not None:
             raise InfeasibleError(reason)
         notes = tuple(unchecked(scenario, profile))
+        names = tuple(device.name for device in scenario.fleet())
         if cut is not None:
             if cut not in problem.cuts:
                 if cut in profile.layers:
                     check_cluster_cut(scenario, profile, profile.layers.index(cut) + 1, "cut")
-                raise InputError.at("cut", f"is {cut!r}, known are {', '.join(problem.cuts)}")
-            return cls(problem, problem.cuts.index(cut), swaps, seed, notes=notes)
+                raise InputError.at(
+                    "cut",
+                    f"is {shown(cut)}, known are {', '.join(problem.cuts)}"
+                    f"{did_you_mean(cut, problem.cuts)}",
+                )
+            return cls(problem, problem.cuts.index(cut), swaps, seed, notes=notes, devices=names)
         result: Result = solve(problem, "saa", time_limit_s=time_limit_s, seed=seed, **options)
         if not result.is_feasible:
             raise InfeasibleError(result.message or "saa found no cut")
         chosen = result.decision.to_dict()["cut"]  # type: ignore[union-attr]
         confidence = result.to_dict()["details"].get("confidence")
-        return cls(problem, chosen, swaps, seed, confidence, notes)
+        return cls(problem, chosen, swaps, seed, confidence, notes, names)
 
-    def replan(self, measured: Measured) -> ClusterAndSpectrumDecision:
+    def replan(self, measured: Reported) -> ClusterAndSpectrumDecision:
         """Plan the next round for these measurements, from the last plan.
 
         The first call starts from the sort by capability. Where the plan for mean values is better
         for these measurements, it is taken.
+
+        Parameters
+        ----------
+        measured
+            ``compute`` in FLOP/s and ``snr_db``: a number per device, shape (N,), or device name ->
+            number. What the report of a round lacks (a field, a device, a number that is NaN or
+            None) keeps the value that it had in the last report, and before any its mean.
+
+        Raises
+        ------
+        InputError
+            A field or a device that does not exist, or a number that cannot be.
         """
+        self._seen = completed(measured, self._seen, _generator(self.problem), self.devices)
+        return self._plan(self._seen)
+
+    def _plan(self, measured: Measured) -> ClusterAndSpectrumDecision:
+        """Plan the next round for what is measured; what is not has its mean value."""
         block = _generator(self.problem).block(self.cut, **measured)
         rng = generator(self.seed, _SWAP_STREAM, self._round)
         members = by_capability(block) if self._last is None else self._last.members
@@ -268,7 +307,11 @@ class Controller:
         """
         for name in policies:
             if name not in POLICIES:
-                raise InputError.at("policies", f"has {name!r}, known are {', '.join(POLICIES)}")
+                raise InputError.at(
+                    "policies",
+                    f"has {shown(name)}, known are {', '.join(POLICIES)}"
+                    f"{did_you_mean(name, POLICIES)}",
+                )
         check_whole("delay", delay, 0)
         others = {name: self._policy(name) for name in policies if name != "controller"}
         done: list[RoundReport] = []
@@ -279,7 +322,7 @@ class Controller:
             for index, truth in enumerate(rounds):
                 seen = rounds[index - delay] if index >= delay else {}
                 begin = time.perf_counter()
-                decision = self.replan(seen)
+                decision = self._plan(seen)
                 took = time.perf_counter() - begin
                 block = source.block(self.cut, **truth)
                 latency = {"controller": block.evaluate(decision)}

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from splitopt.errors import InputError, shown
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
+from splitopt.problems.ranges import MOST
 
 MOST_WHOLE = 2**53
 """The largest whole number taken: beyond it a float cannot tell a number from the next one."""
@@ -39,15 +40,27 @@ def number_table(
     if array.dtype.kind not in "iuf":
         raise InputError.at(_place(value, source), f"must hold numbers ({unit}, {limit})")
     found = np.ascontiguousarray(array, dtype=np.float64)
-    bad = ~np.isfinite(found) if signed else ~np.isfinite(found) | (found < 0)
-    if bad.any():
-        place = tuple(int(i) for i in np.argwhere(bad)[0])
-        where = source + "".join(f"[{i}]" for i in place)
-        raise InputError.at(where, f"is {found[place]}, it must be {limit} ({unit})")
+    if found.size and not (
+        (-MOST if signed else 0.0) <= found.min() and found.max() <= MOST
+    ):  # NaN is neither
+        raise _bad_number(found, source, f"{limit} ({unit})", signed)
     if found is value and not _frozen(found):
         found = found.copy()
     found.setflags(write=False)
     return found
+
+
+def _bad_number(found: FloatArray, source: str, rule: str, signed: bool) -> InputError:
+    """Return the error that names the first number that is not taken."""
+    bad = ~np.isfinite(found) if signed else ~np.isfinite(found) | (found < 0)
+    mend = f"it must be {rule}"
+    if not bad.any():
+        bad, mend = (
+            np.abs(found) > MOST,
+            f"it must be at most {MOST:g} and {rule}: take larger units",
+        )
+    place = tuple(int(i) for i in np.argwhere(bad)[0])
+    return InputError.at(source + "".join(f"[{i}]" for i in place), f"is {found[place]}, {mend}")
 
 
 def number(value: Any, source: str, unit: str, positive: bool = False) -> float:
@@ -67,6 +80,8 @@ def number(value: Any, source: str, unit: str, positive: bool = False) -> float:
     found = _float(value)
     if not np.isfinite(found) or found < 0 or (positive and found == 0):
         raise InputError.at(source, f"is {found:g}, it must be {limit} ({unit})")
+    if found > MOST:
+        raise InputError.at(source, f"is {found:g}, it must be at most {MOST:g} ({unit})")
     return found
 
 

@@ -14,7 +14,7 @@ from splitopt.errors import InputError, shown
 from splitopt.files import parse_json, read_text
 from splitopt.problems.base import Problem, nested, read_header
 from splitopt.suggestions import did_you_mean
-from splitopt.taking import take
+from splitopt.taking import path_of, take
 
 PROBLEMS: dict[str, str] = {
     "cut_and_resources": "splitopt.problems.cut_and_resources:CutAndResources",
@@ -84,6 +84,7 @@ def load_problem(path: str | Path) -> Problem[Any]:
     InputError
         The file is missing, is not what it claims to be, or is of another version.
     """
+    path = path_of(path)
     if Path(path).suffix == ".npz":
         document = _read_npz(path)
     else:

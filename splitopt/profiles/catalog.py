@@ -18,6 +18,7 @@ from splitopt.profiles.published import published_names, published_profile
 from splitopt.profiles.published_cpsl import cpsl_names, cpsl_profile
 from splitopt.profiles.traced import traced_names, traced_profile
 from splitopt.suggestions import did_you_mean
+from splitopt.taking import path_of
 
 
 def profile_names() -> tuple[str, ...]:
@@ -57,7 +58,7 @@ def load_profile(
     InputError
         No such name, a file that cannot be read as a profile, or a fill that is not possible.
     """
-    profile = _find(name_or_path, boundaries, chain)
+    profile = _find(path_of(name_or_path, "name_or_path"), boundaries, chain)
     if fill is None:
         return profile
     if isinstance(fill, Mapping):

@@ -12,18 +12,22 @@ LARGEST_WHOLE = 2**63 - 1
 """No hyper-parameter counts further; a seed may be larger."""
 
 
+MOST_AT_ONCE = 100_000
+"""Chains, members of a population or workers that are kept at once; more would fill the memory."""
+
+
 def check_seed(value: Any) -> None:
     """Check that a seed is a whole number of at least 0, of any size."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise InputError.at("seed", f"is {shown(value)}, it must be a whole number >= 0")
 
 
-def check_whole(name: str, value: Any, least: int) -> None:
-    """Check that a hyper-parameter is a whole number of at least `least`."""
+def check_whole(name: str, value: Any, least: int, most: int = LARGEST_WHOLE) -> None:
+    """Check that a hyper-parameter is a whole number from `least` to `most`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise InputError.at(name, f"is {shown(value)}, it must be an integer >= {least}")
-    if value > LARGEST_WHOLE:
-        raise InputError.at(name, f"is {shown(value)}, it must be at most {LARGEST_WHOLE}")
+    if value > most:
+        raise InputError.at(name, f"is {shown(value)}, it must be an integer <= {most}")
 
 
 def check_number(name: str, value: Any, least: float, most: float) -> None:

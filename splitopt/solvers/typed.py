@@ -48,12 +48,12 @@ def _kinds(solver: type[Any], options: Mapping[str, Any]) -> list[Any]:
                 f"solver {solver.name!r} has no option {shown(name)}; it has {names}"
                 f"{did_you_mean(name, known)}"
             )
-    hints: Mapping[str, Any] = _hints(solver)
+    hints = _hints(typing.cast(Hashable, solver))
     return [hints.get(name, Any) for name in options]
 
 
 @cache
-def _hints(solver: Hashable) -> Mapping[str, Any]:
+def _hints(solver: Any) -> Mapping[str, Any]:
     """Return the types of a class's fields; none where a foreign class states what is not there."""
     try:
         return typing.get_type_hints(solver)
@@ -96,12 +96,14 @@ def _fits(value: Any, kind: Any) -> bool:
 
 
 def _fits_one(value: Any, kind: Any) -> bool:
+    if kind in (Any, object):
+        return True
     if kind in (None, type(None)):
         return value is None
     if get_origin(kind) is Literal:
         return any(value == word and type(value) is type(word) for word in get_args(kind))
     if kind is bool or isinstance(value, bool):
-        return isinstance(value, bool) and kind in (bool, Any, object)
+        return isinstance(value, bool) and kind is bool
     if kind in (int, float):
         return isinstance(value, int if kind is int else (int, float))
     base = get_origin(kind) or kind

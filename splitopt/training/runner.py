@@ -97,8 +97,9 @@ def train(
     Parameters
     ----------
     plan
-        A plan with a decision, the path of its file or its plain data. It says who takes part with how many samples and which batches,
-        where everybody cuts, the local work of a round, and the clusters.
+        A plan with a decision, the path of its file or its plain data. It says who takes part with
+        how many samples and which batches, where everybody cuts, the local work of a round, and the
+        clusters.
     model
         A module, the name of a shipped network, or ``MODULE:FACTORY``; by default the shipped
         network that the plan's profile is named after. It is copied, not changed.

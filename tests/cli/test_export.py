@@ -111,7 +111,11 @@ def test_help_names_the_formats(capsys):
     ("code", "arguments", "words"),
     [
         (1, ["none.json"], "there is nothing to train"),
-        (2, ["splitfed.json", "--to", "torhc"], "did you mean 'torch'? Choose torch"),
+        (
+            2,
+            ["splitfed.json", "--to", "torhc"],
+            "known are torch, torch-pipelining; did you mean 'torch'?",
+        ),
         (2, ["paper.json"], "is named after no shipped network"),
         (2, ["paper.json", "--model", "cnn"], "has the fingerprint"),
         (

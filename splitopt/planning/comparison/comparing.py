@@ -39,6 +39,7 @@ from splitopt.planning.links import describe_links, unused_in_clusters
 from splitopt.plans import Plan
 from splitopt.problems.inputs import as_scenario
 from splitopt.problems.limits import unchecked
+from splitopt.problems.ranges import MOST
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.uncounted import work_notes
 from splitopt.scenario import Scenario, Server
@@ -58,6 +59,7 @@ _ONE_MODEL = (
 )
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a round that overflows is refused by its row
 def compare_schemes(
     scenario: ScenarioLike,
     *,
@@ -204,7 +206,14 @@ def _attempt(build: Callable[[], Any]) -> Any:
 def _row(scheme: str, build: Callable[[], SchemeRow]) -> SchemeRow:
     """Give the row of a scheme; one that fails does not keep the others from being compared."""
     try:
-        return build()
+        row = build()
+        if row.round_s is not None and not row.round_s <= MOST:
+            return none(
+                scheme,
+                "not_comparable",
+                f"its round would take more than {MOST:g} s; look at the slowest speed and rate",
+            )
+        return row
     except InputError as error:
         return none(scheme, "not_comparable", str(error))
     except InfeasibleError as error:

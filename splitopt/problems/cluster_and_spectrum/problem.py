@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from splitopt.errors import InputError
-from splitopt.problems.arrays import number_table
+from splitopt.problems.arrays import number, number_table, whole_number
 from splitopt.problems.base import FloatArray, IntArray, Problem, check_keys, check_objective
 from splitopt.problems.cluster_and_spectrum.decision import (
     ClusterAndSpectrumDecision,
@@ -28,6 +28,7 @@ from splitopt.problems.linear_program import (
     to_gurobi,
     to_pyomo,
 )
+from splitopt.problems.ranges import MOST, MOST_TOTAL, check_total
 
 if TYPE_CHECKING:
     from splitopt.latency.clustered import DeviceSeconds
@@ -44,6 +45,8 @@ TIMES = (
 )
 OPTIONAL = ("device_model_over_full_band",)
 SCALARS = ("server_s_per_device", "local_epochs", "subcarriers")
+MOST_SUBCARRIERS = 1_000_000
+"""More than this are refused: sharing them would take hours, and a table of them the memory."""
 PHASES = ("starting", "inner", "ending")
 
 
@@ -126,8 +129,17 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
                 "cluster_sizes",
                 f"add up to {total}, they must add up to the {self.devices} devices",
             )
+        if self.subcarriers > MOST_SUBCARRIERS:
+            raise InputError.at(
+                "subcarriers",
+                f"is {self.subcarriers}, it must be at most {MOST_SUBCARRIERS}: take wider ones",
+            )
         sizes.setflags(write=False)
         object.__setattr__(self, "cluster_sizes", sizes)
+        phases = float(self.devices) * (self.local_epochs + 1)  # six times in each, at most
+        if 7 * phases * MOST > MOST_TOTAL:
+            longest = max(float(getattr(self, field).max()) for field in TIMES)
+            check_total(phases * (6 * longest + self.server_s_per_device), "the times of a round")
 
     @classmethod
     def from_data(
@@ -143,6 +155,7 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
             raise InputError(f"{source}: data.{error}") from None
 
     @classmethod
+    @np.errstate(over="ignore", invalid="ignore")  # what overflows is refused by its name
     def from_scenario(
         cls, scenario: ScenarioLike, profile: ProfileLike | None = None, objective: str = "round"
     ) -> ClusterAndSpectrum:
@@ -403,15 +416,12 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
 
 def _seconds(value: Any) -> float:
     """Read the server's seconds."""
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not number or not 0 <= value < np.inf:
-        raise InputError.at("server_s_per_device", f"is {value!r}, it must be seconds >= 0")
-    return float(value)
+    return number(value, "server_s_per_device", "time in s")
 
 
 def _count(value: Any, field: str, what: str) -> int:
     """Read a whole number >= 1."""
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not number or not np.isfinite(value) or value != int(value) or value < 1:
-        raise InputError.at(field, f"is {value!r}, it must be a whole number >= 1 ({what})")
-    return int(value)
+    try:
+        return whole_number(value, field, 1)
+    except InputError as error:
+        raise InputError(f"{error} ({what})") from None

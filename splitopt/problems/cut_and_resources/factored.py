@@ -166,7 +166,8 @@ class FactoredCutAndResources(CutAndResources):
         if not self.shared_links:
             terms[3] += [(0, factor), (1, factor)]
         if not priced:
-            return type(self)(factors.combined(terms), self.objective, **kept)
+            with tradeoffs.priced_range():
+                return type(self)(factors.combined(terms), self.objective, **kept)
         assert self.device_w is not None  # read_fields() saw to it
         assert self.radio_w is not None
         price = 1.0 if self.objective == "energy" else self.seconds_per_joule
@@ -176,4 +177,5 @@ class FactoredCutAndResources(CutAndResources):
         else:
             terms[3][0] = (3, factor + price * self.device_w)
             terms[3].append((1, price * self.radio_w))
-        return type(self)(factors.combined(terms), "sum", **kept)
+        with tradeoffs.priced_range():
+            return type(self)(factors.combined(terms), "sum", **kept)

@@ -17,6 +17,7 @@ import numpy as np
 from splitopt.errors import InputError
 from splitopt.problems.arrays import boolean_table, number_table
 from splitopt.problems.base import BoolArray, FloatArray, IntArray, check_keys
+from splitopt.problems.ranges import MOST, check_span, check_total
 
 PARTS = ("download", "upload", "server", "device")
 REQUIRED = tuple(f"{part}_{kind}" for part in PARTS for kind in ("scales", "shapes"))
@@ -80,7 +81,29 @@ class Factors:
         count = _whole(given.get("count", one), f"{source}.count", classes, 1, _MOST_DEVICES)
         if int(count.sum()) > _MOST_DEVICES:
             raise InputError.at(f"{source}.count", f"adds up to more than {_MOST_DEVICES} devices")
-        return cls(tuple(scales), tuple(shapes), masks, mask.astype(np.int32), count)
+        found = cls(tuple(scales), tuple(shapes), masks, mask.astype(np.int32), count)
+        found.check_range(source)
+        return found
+
+    def check_range(self, source: str = "factors") -> None:
+        """Raise `InputError` where times overflow, or differ by more than floats can hold."""
+        ends = {}
+        for part, scale, shape in zip(PARTS, self.scales, self.shapes, strict=True):
+            _check_size(scale, shape, f"{source}.{part}_shapes")
+            products = [
+                least * _smallest(row)
+                for term, row in zip(scale, shape, strict=True)
+                if (least := _smallest(term)) > 0 and _smallest(row) > 0
+            ]
+            largest = float((scale.max(axis=1) * shape.max(axis=1)).sum())
+            ends[f"{source}: the shortest and the longest {part}_s"] = np.array(
+                [min(products, default=0.0), largest]
+            )
+        check_span(ends)
+        longest = sum(float(end.max()) for end in ends.values())
+        check_total(
+            float(self.devices) ** 2 * longest, f"the times of {self.devices} devices that share"
+        )
 
     @classmethod
     def of_tables(cls, tables: tuple[FloatArray, ...], allowed: BoolArray, count: Any) -> Factors:
@@ -177,14 +200,21 @@ class Factors:
             ] or [(np.zeros(self.classes), np.zeros(self.layers))]
             scales.append(np.array([scale for scale, _ in made]))
             shapes.append(np.array([shape for _, shape in made]))
-        return replace(self, scales=tuple(scales), shapes=tuple(shapes))
+        found = replace(self, scales=tuple(scales), shapes=tuple(shapes))
+        found.check_range()
+        return found
+
+
+def _smallest(numbers: FloatArray) -> float:
+    """Return the smallest number above 0, 0.0 where there is none."""
+    return float(numbers[numbers > 0].min(initial=np.inf)) if (numbers > 0).any() else 0.0
 
 
 def _check_size(scale: FloatArray, shape: FloatArray, source: str) -> None:
     """Refuse factors whose products are beyond floating point."""
     with np.errstate(over="ignore"):
         largest = float((scale.max(axis=1) * shape.max(axis=1)).sum())
-    if not np.isfinite(largest):
+    if not largest <= MOST:
         raise InputError.at(source, "times its scales is too large a number; use smaller units")
 
 

@@ -31,6 +31,7 @@ from splitopt.problems.cut_and_resources.shares import (
     allocate_for_sum,
 )
 from splitopt.problems.inputs import as_profile, as_scenario
+from splitopt.problems.ranges import check_span, check_total
 
 if TYPE_CHECKING:
     from splitopt.problems.cut_and_resources.cvxpy_model import CvxpyModel
@@ -114,6 +115,9 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
             table = number_table(getattr(self, field), field, "times in s", shape)
             object.__setattr__(self, field, table)
             shape = table.shape
+        check_span({field: getattr(self, field) for field in TIMES})
+        longest = sum(float(getattr(self, field).max()) for field in TIMES)
+        check_total(float(shape[0]) ** 2 * longest, f"the times of {shape[0]} devices that share")
         allowed = np.ones(shape, dtype=np.bool_) if self.allowed is None else self.allowed
         object.__setattr__(self, "allowed", boolean_table(allowed, "allowed", shape))
         if self.weights is not None:
@@ -172,6 +176,7 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         return FactoredCutAndResources(read, objective, **optional)
 
     @classmethod
+    @np.errstate(over="ignore", invalid="ignore")  # what overflows is refused by its name
     def from_scenario(
         cls, scenario: ScenarioLike, profile: ProfileLike | None = None, objective: str = "sum"
     ) -> CutAndResources:
@@ -179,6 +184,7 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         from splitopt.problems.cut_and_resources.tables import (
             GROUPED,
             factors_from_scenario,
+            named_error,
             tables_from_scenario,
         )
 
@@ -188,7 +194,10 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
             factors, optional = factors_from_scenario(scenario, profile)
             return cls.from_factors(factors, objective, **optional)
         tables = tables_from_scenario(scenario, profile)
-        return cls(**tables, objective=objective)
+        try:
+            return cls(**tables, objective=objective)
+        except InputError as error:
+            raise named_error(error, [device.name for device in scenario.fleet()]) from None
 
     def data(self) -> dict[str, Any]:
         """Give the arrays of the instance file."""

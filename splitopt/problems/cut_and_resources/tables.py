@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from splitopt.errors import InputError
 from splitopt.latency.split_federated import phase_curves, phase_seconds
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources.factors import Factors
@@ -72,3 +74,14 @@ def factors_from_scenario(
 def _if_all(values: Sequence[float | None]) -> FloatArray | None:
     """Give the values as an array, None if one is missing."""
     return None if None in values else np.array(values, dtype=np.float64)
+
+
+def named_error(error: InputError, names: Sequence[str]) -> InputError:
+    """Return the error of a table's row with the name of the device that it is about."""
+    row = re.match(r"[a-z_]+\[(\d+)\]", str(error))
+    if row is None or int(row[1]) >= len(names):
+        return error
+    return InputError(
+        f"{names[int(row[1])]}: {error} (row {row[1]} is this device; look at its compute, links "
+        "and priority, and at the server)"
+    )

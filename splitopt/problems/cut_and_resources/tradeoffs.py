@@ -11,13 +11,16 @@ they are a part of what the device does by itself, and nothing is left on the sh
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from splitopt.errors import InputError
-from splitopt.problems.arrays import number_table
+from splitopt.errors import InputError, shown
+from splitopt.problems.arrays import number, number_table
 from splitopt.problems.base import FloatArray, IntArray
+from splitopt.problems.ranges import check_factor
 
 if TYPE_CHECKING:
     from splitopt.problems.cut_and_resources.problem import CutAndResources
@@ -43,20 +46,19 @@ def read_fields(problem: CutAndResources) -> dict[str, Any]:
     ):
         if getattr(problem, name) is not None:
             found[name] = number_table(getattr(problem, name), name, unit, shape)
+            check_factor(found[name], name)
     if "priority" in found and not (found["priority"] > 0).all():
         place = int(np.flatnonzero(found["priority"] == 0)[0])
         raise InputError.at(f"priority[{place}]", "is 0, a priority must be above 0")
     price = problem.seconds_per_joule
     if price is not None:
-        number = isinstance(price, int | float | np.number) and not isinstance(price, bool)
-        if not number or not 0 <= price < np.inf:
-            raise InputError.at("seconds_per_joule", f"is {price!r}, it must be finite and >= 0")
-        found["seconds_per_joule"] = float(price)
+        found["seconds_per_joule"] = number(price, "seconds_per_joule", "s for 1 J")
+        check_factor(found["seconds_per_joule"], "seconds_per_joule")
     shared = problem.shared_links
     if shared is None:  # not stated
         found["shared_links"] = True
     elif not isinstance(shared, bool | np.bool_):
-        raise InputError.at("shared_links", f"is {shared!r}, it must be true or false")
+        raise InputError.at("shared_links", f"is {shown(shared)}, it must be true or false")
     else:
         found["shared_links"] = bool(shared)
     needed = {"energy": FIELDS[1:3], "latency_energy": FIELDS[1:4]}.get(problem.objective, ())
@@ -94,6 +96,7 @@ def energy_of(problem: CutAndResources, seconds: FloatArray) -> FloatArray:
     return np.asarray(problem.device_w * seconds[3] + problem.radio_w * seconds[1])
 
 
+@np.errstate(over="ignore", under="ignore")  # what overflows is refused by its name
 def plain_problem(problem: CutAndResources) -> CutAndResources | None:
     """Give the plain problem with the same decisions and values, None if it is plain already.
 
@@ -175,6 +178,28 @@ def marginal_values(problem: CutAndResources, cuts: IntArray) -> Marginal:
 
 
 def _rebuilt(
+    problem: CutAndResources,
+    objective: str,
+    tables: tuple[FloatArray, ...],
+    curves: dict[str, FloatArray] | None,
+) -> CutAndResources:
+    download, upload, server, device = tables
+    with priced_range():
+        return _plain(problem, objective, (download, upload, server, device), curves)
+
+
+@contextmanager
+def priced_range() -> Iterator[None]:
+    """Say of numbers that leave the range of a problem that factors took them there."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(
+            f"times its priority, power and price, {error}: give other units"
+        ) from None
+
+
+def _plain(
     problem: CutAndResources,
     objective: str,
     tables: tuple[FloatArray, ...],

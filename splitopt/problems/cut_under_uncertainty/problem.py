@@ -174,6 +174,7 @@ class CutUnderUncertainty(Problem[CutUnderUncertaintyDecision]):
             raise InputError(text if text.startswith(place) else f"{place}.{text}") from None
 
     @classmethod
+    @np.errstate(over="ignore", invalid="ignore")  # what overflows is refused by its name
     def from_scenario(
         cls, scenario: ScenarioLike, profile: ProfileLike | None = None, objective: str = "expected"
     ) -> CutUnderUncertainty:

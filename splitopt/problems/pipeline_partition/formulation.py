@@ -29,6 +29,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -100,6 +101,26 @@ class Numbers:
         size = float(self.problem.node_memory_bytes[node]) or 1.0
         need = self.problem.owners * self.problem.layer_memory_bytes / size
         return {("x", i, j): float(need[j]) for i, j in self.pairs if i == node}
+
+    @cached_property
+    def _runs(self) -> FloatArray:
+        """Bytes of every run of neighbouring layers, rising, with 0 in front."""
+        total = self.problem.owners * np.cumsum([0.0, *self.problem.layer_memory_bytes])
+        sums = (total - total[:, None])[np.triu_indices(len(total), 1)]
+        return np.concatenate(([0.0], np.sort(sums)))
+
+    def memory_limit(self, node: int) -> float:
+        """Return what bounds `memory`: midway from the largest run that fits to the next larger.
+
+        A node hosts one run, so that any number between the two says the same. Solvers of other
+        people take a row as kept when it is broken by 1e-6, which is a thousand times what the
+        problem allows: midway, no run is that near to the limit.
+        """
+        size = float(self.problem.node_memory_bytes[node]) or 1.0
+        fitting = int(np.searchsorted(self._runs, self.problem.capacity_bytes[node], side="right"))
+        if fitting == len(self._runs):
+            return max(1.0, float(self._runs[-1]) / size)
+        return float(self._runs[fitting - 1] / size + self._runs[fitting] / size) / 2
 
     def computing(self, node: int, table: FloatArray) -> Terms:
         """Give the seconds of a node from a table (N, S)."""

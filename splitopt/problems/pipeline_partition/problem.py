@@ -35,6 +35,7 @@ from splitopt.problems.pipeline_partition.links import Links
 from splitopt.problems.pipeline_partition.load import Load, load_of
 from splitopt.problems.pipeline_partition.owners import OwnerGroups, checked_owners
 from splitopt.problems.pipeline_partition.reasons import obvious_reason
+from splitopt.problems.ranges import check_total
 
 if TYPE_CHECKING:
     from splitopt.problems.inputs import ProfileLike, ScenarioLike
@@ -136,6 +137,27 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
         object.__setattr__(self, "owners", whole_number(self.owners, "owners", 1))
         object.__setattr__(self, "links", Links.read(self.links, nodes))
         self._check_choices()
+        self._check_total()
+
+    def _check_total(self) -> None:
+        """Refuse times whose sum over all batches, layers and links could not be represented."""
+        rates, longest = self.links.rates, max(self.cut_up_bytes.max(), self.cut_down_bytes.max())
+        known = [rates[np.isfinite(rates) & (rates > 0)].min(initial=np.inf)]
+        known += [rate for rate in (self.links.owner_bandwidth_bytes_per_s,) if rate is not None]
+        with np.errstate(over="ignore"):
+            transfers = (
+                2
+                * (self.nodes + 1)
+                * (longest / min(known) + self.links.delays_s.max() + self.links.owner_delay_s)
+            )
+            layers = self.layers * (self.forward_s.max() + self.backward_s.max())
+            check_total(
+                float((self.batches or 1) * (layers + transfers)), "the times of all batches"
+            )
+            check_total(
+                float(self.owners * self.layers * self.layer_memory_bytes.max()),
+                "the bytes of all owners' layers",
+            )
 
     def _check_choices(self) -> None:
         if not isinstance(self.order, str) or self.order not in ORDERS:
@@ -176,6 +198,7 @@ class PipelinePartition(Problem[PipelinePartitionDecision]):
             raise InputError(f"{source}: data.{error}") from None
 
     @classmethod
+    @np.errstate(over="ignore", invalid="ignore")  # what overflows is refused by its name
     def from_scenario(
         cls, scenario: ScenarioLike, profile: ProfileLike | None = None, objective: str = "round"
     ) -> PipelinePartition:

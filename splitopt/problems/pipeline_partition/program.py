@@ -52,7 +52,7 @@ def _add_use(program: LinearProgram, numbers: Numbers) -> None:
     for i, layers in numbers.layers_of().items():
         if numbers.problem.use_all_nodes:
             program.at_most("used", (i,), times(-1.0, _total("x", [(i, j) for j in layers])), -1.0)
-        program.at_most("memory", (i,), numbers.memory(i), 1.0)
+        program.at_most("memory", (i,), numbers.memory(i), numbers.memory_limit(i))
 
 
 def _add_runs(program: LinearProgram, numbers: Numbers) -> None:

@@ -7,7 +7,13 @@ from typing import Any
 
 from splitopt.problems.gurobi_environment import silent_environment
 from splitopt.results import Decision, StopReason
-from splitopt.solvers.backends.endings import GUROBI_STATUS, SCIP_STATUS, conclude
+from splitopt.solvers.backends.endings import (
+    BOUND_TOLERANCE,
+    CONE_BOUND_TOLERANCE,
+    GUROBI_STATUS,
+    SCIP_STATUS,
+    conclude,
+)
 from splitopt.solvers.backends.gurobi import gurobi_parameters, status_name
 from splitopt.solvers.backends.scip import CONE_PARAMETERS, scip_parameters
 from splitopt.solvers.base import Search
@@ -53,7 +59,9 @@ def run_cvxpy(
         if (decision := incumbent()) is not None:
             search.propose(decision)
     offset = float(inverse[-1][cp.settings.OFFSET])
-    return conclude(search, f"{solver} through CVXPY", statuses, status, bound + offset, unit)
+    rounding = CONE_BOUND_TOLERANCE if cones and solver == "GUROBI" else BOUND_TOLERANCE
+    name = f"{solver} through CVXPY"
+    return conclude(search, name, statuses, status, bound + offset, unit, rounding)
 
 
 _Reading = tuple[str, float, int, Mapping[str, StopReason]]

@@ -16,6 +16,13 @@ It is ten times and more what was seen of SCIP and Gurobi at the tolerances that
 it is taken off every bound, so that no bound is above the true optimum.
 """
 
+CONE_BOUND_TOLERANCE = 1e-5
+"""The same for cone programs as CVXPY hands them to Gurobi, whose bounds were seen 1.4e-6 too high.
+"""
+
+CONTRADICTION = 1e-4
+"""How far, relatively, a bound may stand above a value that was reached and be called rounding."""
+
 SCIP_STATUS: Mapping[str, StopReason] = {
     "optimal": "converged",
     "gaplimit": "converged",
@@ -108,12 +115,15 @@ def conclude(
     status: str,
     bound: float,
     unit: float,
+    tolerance: float = BOUND_TOLERANCE,
 ) -> StopReason:
     """Report a finished run's bound (in the model's unit) and give why it ended.
 
     The incumbent must have been proposed before. A back end that calls its answer optimal means
     within its own tolerances: that is ``"converged"``, and whether the gap is closed is decided
-    from the objective that the problem computes and from the bound less its tolerance.
+    from the objective that the problem computes and from the bound less its tolerance. A bound that
+    is still above that objective, by little, is the back end's rounding: it is left out, and the
+    decision, which the problem itself has checked, is kept.
 
     Raises
     ------
@@ -122,7 +132,14 @@ def conclude(
     """
     if status not in statuses:
         raise BackEndError(f"{back_end} ended with the status {status!r}, which is unknown here")
-    search.prove(safe_bound(bound) * unit)
+    proved = safe_bound(bound, tolerance) * unit
+    if search.objective < proved <= search.objective + CONTRADICTION * abs(search.objective):
+        search.message = (
+            f"{back_end} gave a bound that is above the value of its own decision by rounding; it "
+            "is left out"
+        )
+    else:
+        search.prove(proved)
     reason = statuses[status]
     nothing = search.best is None and not search.rejected
     if nothing and reason in ("solver_error", "converged"):
@@ -131,8 +148,8 @@ def conclude(
     return search.stop() or reason
 
 
-def safe_bound(bound: float) -> float:
+def safe_bound(bound: float, tolerance: float = BOUND_TOLERANCE) -> float:
     """Take the tolerance off a dual bound; ``-inf`` where the back end has none."""
     if not math.isfinite(bound) or abs(bound) >= 1e20:
         return -math.inf
-    return bound - BOUND_TOLERANCE * max(1.0, abs(bound))
+    return bound - tolerance * max(1.0, abs(bound))

@@ -16,7 +16,13 @@ from splitopt.problems.cluster_and_spectrum.subcarriers import RULES
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cluster_and_spectrum.swaps import Swaps, by_capability, in_portions
-from splitopt.solvers.options import check_choice, check_positive, check_whole
+from splitopt.solvers.options import (
+    LARGEST_WHOLE,
+    MOST_AT_ONCE,
+    check_choice,
+    check_positive,
+    check_whole,
+)
 
 
 @dataclass(frozen=True)
@@ -55,11 +61,12 @@ class Anneal(Solver[ClusterAndSpectrum]):
     def __post_init__(self) -> None:
         for name in ("iterations", "chains"):
             if getattr(self, name) is not None:
-                check_whole(name, getattr(self, name), 1)
+                most = MOST_AT_ONCE if name == "chains" else LARGEST_WHOLE
+                check_whole(name, getattr(self, name), 1, most)
         check_positive("hot", self.hot)
         check_positive("cold", self.cold, self.hot)
         check_choice("subcarriers", self.subcarriers, tuple(RULES))
-        check_whole("workers", self.workers, 1)
+        check_whole("workers", self.workers, 1, MOST_AT_ONCE)
 
     def run(self, problem: ClusterAndSpectrum, search: Search) -> StopReason:
         """Propose the sort by capability, then the best state of every chain."""

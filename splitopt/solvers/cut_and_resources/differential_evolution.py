@@ -11,7 +11,7 @@ from splitopt.errors import InputError
 from splitopt.problems.base import FloatArray
 from splitopt.solvers.cut_and_resources.cut_vectors import CutVectors, Evaluations
 from splitopt.solvers.cut_and_resources.metaheuristic import Metaheuristic
-from splitopt.solvers.options import check_choice, check_number, check_whole
+from splitopt.solvers.options import MOST_AT_ONCE, check_choice, check_number, check_whole
 
 STRATEGIES = tuple(
     f"{base}{crossover}"
@@ -58,7 +58,7 @@ class DifferentialEvolution(Metaheuristic):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_whole("population", self.population, _SMALLEST_POPULATION)
+        check_whole("population", self.population, _SMALLEST_POPULATION, MOST_AT_ONCE)
         check_choice("strategy", self.strategy, STRATEGIES)
         if not isinstance(self.mutation, list | tuple) or len(self.mutation) != 2:
             raise InputError.at("mutation", f"is {self.mutation!r}, it must be two numbers")

@@ -9,7 +9,7 @@ import numpy as np
 
 from splitopt.solvers.cut_and_resources.cut_vectors import CutVectors, Evaluations
 from splitopt.solvers.cut_and_resources.metaheuristic import Metaheuristic
-from splitopt.solvers.options import check_number, check_whole
+from splitopt.solvers.options import MOST_AT_ONCE, check_number, check_whole
 
 _TRIES = 10
 """How often a generation is mated anew as long as its children are all known already."""
@@ -44,7 +44,7 @@ class Genetic(Metaheuristic):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_whole("population", self.population, 2)
+        check_whole("population", self.population, 2, MOST_AT_ONCE)
         check_number("crossover_prob", self.crossover_prob, 0, 1)
         check_number("crossover_eta", self.crossover_eta, 0.1, 1000)
         check_number("mutation_eta", self.mutation_eta, 0.1, 1000)

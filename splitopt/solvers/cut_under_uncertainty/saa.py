@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from splitopt.engine import Engine
-from splitopt.errors import CapabilityError, InputError
+from splitopt.errors import CapabilityError, InputError, shown
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_under_uncertainty import (
     CutUnderUncertainty,
@@ -31,7 +31,13 @@ from splitopt.solvers.cut_under_uncertainty.rounds import Request
 from splitopt.solvers.cut_under_uncertainty.tail import TailChoice
 from splitopt.solvers.cut_under_uncertainty.values import Population, value_of_uncertainty
 from splitopt.solvers.cut_under_uncertainty.verdict import Settings
-from splitopt.solvers.options import check_choice, check_number, check_positive, check_whole
+from splitopt.solvers.options import (
+    MOST_AT_ONCE,
+    check_choice,
+    check_number,
+    check_positive,
+    check_whole,
+)
 
 FEW = 10_000
 """Up to so many combinations of the devices' values are compared one by one, exactly."""
@@ -96,18 +102,21 @@ class Saa(Solver[CutUnderUncertainty]):
     def __post_init__(self) -> None:
         if not isinstance(self.inner_options, Mapping):
             raise InputError.at(
-                "inner_options", f"is {self.inner_options!r}, it must map options to values"
+                "inner_options", f"is {shown(self.inner_options)}, it must map options to values"
             )
         if not isinstance(self.values, bool):
-            raise InputError.at("values", f"is {self.values!r}, it must be true or false")
+            raise InputError.at("values", f"is {shown(self.values)}, it must be true or false")
         if self.checkpoint is not None and not isinstance(self.checkpoint, str):
-            raise InputError.at("checkpoint", f"is {self.checkpoint!r}, it must be a folder's name")
+            raise InputError.at(
+                "checkpoint", f"is {shown(self.checkpoint)}, it must be a folder's name"
+            )
         check_choice("over", self.over, ("distribution", "samples"))
         if self.tolerance is not None:
             check_number("tolerance", self.tolerance, 0.0, 1e6)
         check_positive("level", self.level, 1.0 - 1e-9)
         check_whole("pilot", self.pilot, 2)
         check_whole("max_rounds", self.max_rounds, self.pilot)
+        check_whole("workers", self.workers, 1, MOST_AT_ONCE)
         Engine(self.engine, self.workers, self.address)  # refuses what is not installed
 
     def refusal(self, problem: CutUnderUncertainty) -> str | None:

@@ -124,7 +124,7 @@ def edit(document, path, value):
         (["data", "subcarriers"], 0, "subcarriers: is 0, it must be a whole number >= 1"),
         (["data", "subcarriers"], "30", "subcarriers: is '30', it must be a whole number"),
         (["data", "local_epochs"], 1.5, "local_epochs: is 1.5, it must be a whole number"),
-        (["data", "server_s_per_device"], -1.0, "server_s_per_device: is -1.0, it must be sec"),
+        (["data", "server_s_per_device"], -1.0, "server_s_per_device: is -1, it must be finite"),
         (["data", "forward_s", 2], -3.0, r"forward_s\[2\]: is -3.0, it must be finite and >= 0"),
         (["data", "backward_s"], [1.0, 2.0], "backward_s: is 2, it must be 5 entries"),
         (["data", "upload_model_s"], None, "the field 'upload_model_s' is missing"),

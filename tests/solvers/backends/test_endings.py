@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 
 import gurobipy
+import numpy as np
 import pytest
 from pyomo.contrib.solver.common.results import TerminationCondition
 from pyscipopt.scip import PY_SCIP_STATUS
 
+from splitopt import CutAndResources, solve
 from splitopt.solvers.backends.endings import (
     BOUND_TOLERANCE,
     GUROBI_STATUS,
@@ -72,3 +74,47 @@ def test_gurobi_statuses_are_named():
         assert status_name(model) == "LOADED"
         model.optimize()
         assert status_name(model) == "OPTIMAL"
+
+
+def test_a_bound_above_its_own_decision_by_rounding_is_left_out(random_problem):
+    """The decision was checked by the problem; a bound that is far above it stays a contradiction.
+
+    The driver then says so.
+    """
+    problem = random_problem()
+    decision = problem.complete(problem.allowed.argmax(axis=1) + 1)
+    for excess, kept in ((3e-6, False), (0.5e-6, True), (1e-2, True)):
+        search = Search(problem, None, 1e-9, 0)
+        value = search.propose(decision)
+        bound = value * (1 + excess)
+        assert conclude(search, "SCIP", SCIP_STATUS, "optimal", bound, 1.0) in ("converged", "gap")
+        assert search.best is decision
+        assert (search.bound > -math.inf) == kept
+        assert (search.message is None) == kept
+
+
+@pytest.mark.parametrize("objective", ["sum", "makespan"])
+@pytest.mark.parametrize(("devices", "cuts"), [(1, 1), (1, 2), (2, 1), (3, 3)])
+def test_gurobi_through_cvxpy_keeps_right_answers_of_the_smallest_problems(
+    devices, cuts, objective
+):
+    """One device with two cuts had its optimal plan thrown away: the cone's bound was too high."""
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        sizes = 10.0 ** rng.uniform(-3, 3, 4)
+        tables = [size * rng.random((devices, cuts)) for size in sizes]
+        problem = CutAndResources(*tables, objective=objective)
+        found = solve(problem, "cvxpy:GUROBI")
+        assert found.outcome in ("optimal", "feasible"), found.message
+        assert found.objective == pytest.approx(solve(problem, "exact").objective, rel=1e-6)
+
+
+def test_the_answer_that_was_thrown_away():
+    """The numbers at which it happened."""
+    rng = np.random.default_rng(0)
+    tables = [10.0 ** rng.uniform(-3, 3) * rng.random((1, 2)) for _ in range(4)]
+    problem = CutAndResources(*tables, objective="makespan")
+    found = solve(problem, "cvxpy:GUROBI")
+    assert (found.outcome, found.message) == ("feasible", None)
+    assert found.objective == pytest.approx(solve(problem).objective, rel=1e-9)
+    assert 0 < found.gap < 2e-5

@@ -129,3 +129,26 @@ def test_own_constraints_are_kept(pipeline):
     found = program.decision()
     assert found.assignment[0] != host
     assert problem.evaluate(found) >= free.objective
+
+
+@pytest.mark.parametrize("short", [1.0, 2.0, 100.0, 1000.0])
+@pytest.mark.parametrize("seed", [0, 2])
+def test_a_memory_that_is_a_little_short_for_a_better_chain_is_no_dead_end(short, seed):
+    """Every solver takes a byte in a gigabyte as the problem does, and no back end takes more."""
+    rng = np.random.default_rng(seed)
+    sizes, times = np.round(rng.random(6) * 1e9), rng.random((3, 6))
+    plenty = PipelinePartition(times, times, sizes, [1e12] * 3, 1, use_all_nodes=False)
+    best = solve(plenty)
+    chain = best.decision.chain
+    need = np.add.reduceat(sizes, chain.boundaries[:-1])
+    memory = np.full(3, 1e12)
+    memory[chain.nodes[need.argmax()]] = need.max() - short
+    problem = PipelinePartition(times, times, sizes, memory, 1, use_all_nodes=False)
+    wanted = solve(problem, Enumerate())
+    fits = need.max() <= (need.max() - short) * (1 + 1e-9)
+    assert (wanted.objective == best.objective) == fits
+    assert solve(problem, "subset_dp").objective == wanted.objective
+    for solver in (Highs(), Scip(), Gurobi(), PyomoGurobi()):
+        found = solve(problem, solver)
+        assert found.objective == pytest.approx(wanted.objective, rel=1e-6), solver.name
+        assert found.bound <= wanted.objective * (1 + 1e-9)

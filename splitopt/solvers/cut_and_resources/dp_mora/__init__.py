@@ -36,6 +36,9 @@ from splitopt.solvers.options import check_choice, check_positive, check_whole
 UNITS = ("scaled", "printed")
 
 
+_MOST_CUT_ITERATIONS = 1_000_000
+
+
 @dataclass(frozen=True)
 class DpMora(Solver[CutAndResources]):
     """Algorithms 1 and 2 of DP-MORA, run by agents that keep their data to themselves.
@@ -110,6 +113,12 @@ class DpMora(Solver[CutAndResources]):
             check_positive(name, getattr(self, name))
         for name in ("max_iterations", "max_cut_iterations", "max_rounds"):
             check_whole(name, getattr(self, name), 1)
+        if self.max_cut_iterations > _MOST_CUT_ITERATIONS:
+            raise InputError.at(
+                "max_cut_iterations",
+                f"is {self.max_cut_iterations}, it must be at most {_MOST_CUT_ITERATIONS}: no time "
+                "limit is looked at in between",
+            )
         check_whole("graph_seed", self.graph_seed, 0)
         for name in ("risk_fix", "reallocate", "clip", "agents"):
             if not isinstance(getattr(self, name), bool):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from splitopt.problems.base import FEASIBILITY_TOLERANCE, FloatArray
+from splitopt.problems.base import FloatArray
 from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
 
 Index = npt.NDArray[np.int32]
@@ -151,18 +151,37 @@ def _states(
 
 
 def _fits_to(problem: PipelinePartition, ones: list[int]) -> Index:
-    """Find the longest runs that fit, with half of the tolerance that the problem itself grants.
-
-    The other half is far more than the sums here are rounded by.
-    """
+    """Find the longest runs that fit, with the tolerance that the problem itself grants."""
     found = np.empty((len(ones), problem.layers + 1), dtype=np.int32)
-    room = problem.node_memory_bytes[ones] * (1 + FEASIBILITY_TOLERANCE / 2) / problem.owners
-    for row, space in zip(found, room, strict=True):
-        alone = problem.layer_memory_bytes <= space
+    for row, capacity in zip(found, problem.capacity_bytes[ones].tolist(), strict=True):
+        space = capacity / problem.owners
+        alone = problem.owners * problem.layer_memory_bytes <= capacity
         total = np.concatenate(([0.0], np.cumsum(np.where(alone, problem.layer_memory_bytes, 0.0))))
         row[:] = np.searchsorted(total, total + space, side="right") - 1
+        _settle(row, total, problem, capacity)
         row[:] = np.minimum(row, _next_false(alone))
     return found
+
+
+def _settle(row: Index, total: FloatArray, problem: PipelinePartition, capacity: float) -> None:
+    """Sum the runs anew, exactly, whose fit the rounding of running sums leaves open."""
+    layers, sizes = problem.layers, problem.layer_memory_bytes
+    rounding = (layers + 8) * np.finfo(np.float64).eps * (2 * total[-1] + capacity)
+    space = capacity / problem.owners
+    last = total[row] - total
+    more = total[np.minimum(row + 1, layers)] - total
+    unsure = (last > space - rounding) | ((row < layers) & (more <= space + rounding))
+
+    def fits(start: int, end: int) -> bool:
+        return problem.owners * math.fsum(sizes[start:end].tolist()) <= capacity
+
+    for start in np.flatnonzero(unsure).tolist():
+        end = max(int(row[start]), start)
+        while end > start and not fits(start, end):
+            end -= 1
+        while end < layers and fits(start, end + 1):
+            end += 1
+        row[start] = end
 
 
 def _next_false(flags: npt.NDArray[np.bool_]) -> Index:
