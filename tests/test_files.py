@@ -7,7 +7,7 @@ import os
 import pytest
 
 from splitopt import files
-from splitopt.errors import InputError
+from splitopt.errors import InputError, WriteError
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_write_is_atomic(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(InputError, match="No space left"):
+    with pytest.raises(WriteError, match="No space left"):
         files.write_atomic(target, "new")
     assert target.read_text() == "old"
     assert os.listdir(tmp_path) == ["plan.json"]
