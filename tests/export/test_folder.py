@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, WriteError
 from splitopt.export.folder import check_folder, write_folder
 
 FILES = {"parts.json": b"{}", "parts.py": b"x = 1\n"}
@@ -76,7 +76,7 @@ def test_a_failure_leaves_the_old_export(tmp_path, monkeypatch):
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InputError, match="No space left on device"):
+    with pytest.raises(WriteError, match="No space left on device"):
         write_folder(folder, {"parts.json": b"[]", "parts.py": b"x = 2\n"}, force=True)
     assert contents(folder) == FILES
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
