@@ -43,6 +43,15 @@ def cannot_write(
     return kind(f"{path}: cannot be {what} ({_reason(error)})")
 
 
+def working_folder_is_gone() -> str | None:
+    """Return a sentence if the folder in which the process works was removed, else None."""
+    try:
+        os.getcwd()
+    except OSError:
+        return "the working folder is not there any more"
+    return None
+
+
 def place_of(target: Path) -> Path:
     """Return what is replaced: behind all links, which must lead somewhere."""
     place = Path(os.path.realpath(target))
@@ -102,4 +111,6 @@ def mode_for(target: Path) -> int:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError) and (gone := working_folder_is_gone()):
+        return gone
     return getattr(error, "strerror", None) or str(error)

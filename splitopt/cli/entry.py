@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import sys
 import warnings
@@ -11,26 +9,19 @@ from typing import TextIO
 
 import typer
 
+from splitopt.cli.printing import discard, printing
 from splitopt.errors import SplitoptError, UnitWarning, shown
+from splitopt.outputs import working_folder_is_gone
 
 INTERRUPTED = 130
 
 
 def run(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code; errors are one sentence on standard error."""
-    _print_all_characters()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), printing():
         warnings.simplefilter("always", UnitWarning)
         warnings.showwarning = _one_line_warning
-        code = _run(arguments)
-        # Not left to the end of the interpreter, where nobody could say what went wrong.
-        failed = _flush()
-        if failed is None:
-            return code
-        if not isinstance(failed, BrokenPipeError):  # else its reader has gone, and needs no word
-            _say("error", f"standard output: cannot be written ({failed.strerror or failed})")
-        _discard(sys.stdout)
-        return code or 1
+        return _run(arguments)
 
 
 def _run(arguments: list[str] | None) -> int:
@@ -40,6 +31,8 @@ def _run(arguments: list[str] | None) -> int:
 
         ARGUMENTS.set(tuple(sys.argv[1:] if arguments is None else arguments))
         code = app(arguments, prog_name="splitopt", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # at the end of the interpreter nobody could say what went wrong
         return code if isinstance(code, int) else 0
     except SplitoptError as error:
         _say("error", str(error))
@@ -47,13 +40,13 @@ def _run(arguments: list[str] | None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         _say("error", "interrupted")
         return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone: nothing is left to say to it
+        return 1
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):
             hint = "; 'splitopt --help' shows the usage"
             _say("error", error.format_message().rstrip(".") + hint)
             return int(error.exit_code)
-        if isinstance(error, OSError) and _flush() is not None:
-            return 1  # it is of standard output, which `run` says
         if os.environ.get("SPLITOPT_DEBUG"):
             raise
         _say("error", _sentence(error))
@@ -64,6 +57,8 @@ def _sentence(error: Exception) -> str:
     """Say what went wrong; what a machine, a disk or a terminal lacks is no bug of splitopt."""
     if isinstance(error, OSError):
         return _system_says(error)
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):
+        return f"{error}: these links lead nowhere; name a file"  # Python 3.11 and 3.12
     if isinstance(error, MemoryError):
         detail = f" ({shown(str(error))})" if str(error) else ""
         return (
@@ -80,42 +75,13 @@ def _sentence(error: Exception) -> str:
 
 
 def _system_says(error: OSError) -> str:
-    try:
-        os.getcwd()
-    except OSError as gone:
-        return f"the working folder is not there any more ({gone.strerror}); change to another one"
-    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if _is_name(name)]
+    gone = working_folder_is_gone()
+    if gone is not None:
+        return f"{gone}; change to another one"
+    given = (error.filename, error.filename2)
+    names = [os.fsdecode(name) for name in given if isinstance(name, (str, bytes, os.PathLike))]
     where = " and ".join(names) or "the system"
     return f"{where}: refused what the command needs ({error.strerror or error})"
-
-
-def _is_name(name: object) -> bool:
-    return isinstance(name, (str, bytes, os.PathLike))
-
-
-def _print_all_characters() -> None:
-    """Let a console that cannot show a character show a question mark, rather than nothing."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
-            stream.reconfigure(errors="replace")
-
-
-def _flush() -> OSError | None:
-    """Write out what was printed; return what prevents it."""
-    try:
-        if sys.stdout is not None and not sys.stdout.closed:
-            sys.stdout.flush()
-    except OSError as error:
-        return error
-    return None
-
-
-def _discard(stream: TextIO) -> None:
-    """Lead a broken stream to nowhere, so that the interpreter can end without a word on it."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
 
 
 def _say(kind: str, message: str) -> None:
@@ -125,7 +91,7 @@ def _say(kind: str, message: str) -> None:
     try:
         typer.echo(f"splitopt: {kind}: {tame}", err=True)
     except OSError:  # there is nobody left to tell; the exit code still says it
-        _discard(sys.stderr)
+        discard(sys.stderr)
 
 
 def _one_line_warning(
