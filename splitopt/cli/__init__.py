@@ -5,10 +5,11 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command line and exit with 0 (feasible), 1 (no answer) or 2 (unusable input)."""
-    import signal
     import sys
 
     try:
+        import signal
+
         from splitopt.cli.entry import run
 
         # A polite request to end is one to finish what was begun, as Ctrl-C is.

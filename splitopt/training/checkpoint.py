@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -75,6 +76,7 @@ class Writer:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self._is_new = not self.folder.exists()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = Lock(folder)
@@ -118,8 +120,11 @@ class Writer:
         return [] if before is None else [self.folder / before]
 
     def close(self) -> None:
-        """Let others write."""
+        """Let others write; a folder that was made here for nothing is removed."""
         self._lock.release()
+        if self._is_new and self._last is None:
+            with suppress(OSError):
+                self.folder.rmdir()
 
     def __enter__(self) -> Writer:
         return self
