@@ -89,7 +89,7 @@ def _say(kind: str, message: str) -> None:
     # What a file calls its things must not steer the terminal: no escapes, no reversed text.
     tame = "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
     try:
-        typer.echo(f"splitopt: {kind}: {tame}", err=True)
+        print(f"splitopt: {kind}: {tame}", file=sys.stderr, flush=True)
     except OSError:  # there is nobody left to tell; the exit code still says it
         discard(sys.stderr)
 

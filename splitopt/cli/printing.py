@@ -35,6 +35,8 @@ class _Output:
             self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:
+        if name == "buffer":  # some write bytes past a console that has few characters
+            raise AttributeError(name)
         return getattr(self._stream, name)
 
 

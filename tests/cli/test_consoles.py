@@ -11,9 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
+from rich.console import Console
 
 from splitopt.cli import app as application
 from splitopt.cli.entry import run
+from splitopt.cli.printing import printing
 
 NAME = "fäßt→"
 
@@ -74,6 +77,17 @@ def test_a_console_that_cannot_show_a_name(plan, monkeypatch, capsys):
     assert b"f??t?-1" in shown["report"]
     assert b"f??t?-1" in shown["plan"]
     assert capsys.readouterr().err == ""
+
+
+def test_each_way_of_printing_knows_the_console(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    with printing():
+        typer.echo(NAME)
+        print(NAME)
+        Console().print(NAME)
+        sys.stdout.writelines([NAME])
+    assert written.getvalue() == b"f??t?\nf??t?\nf??t?\nf??t?"
 
 
 def test_an_error_about_such_a_name(plan, monkeypatch):
