@@ -76,14 +76,15 @@ def is_at(handle: int, path: str | Path) -> bool:
 
 
 class Lock:
-    """The right to write into a folder, for one caller at a time.
+    """The right to write into a folder or a file, for one caller at a time.
 
     It lasts until `release`, or until the process ends, however it ends.
 
     Parameters
     ----------
-    folder
-        A folder that is there.
+    target
+        A folder that is there, which then holds the file of the lock; or a file, which need not be
+        there, and has it beside it.
 
     Attributes
     ----------
@@ -98,8 +99,10 @@ class Lock:
         The file of the lock cannot be made.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self._folder, self._path = folder, Path(folder) / NAME
+    def __init__(self, target: str | Path) -> None:
+        place = Path(target)
+        self._target = target
+        self._path = place / NAME if place.is_dir() else place.with_name(f".{place.name}{NAME}")
         self._process = os.getpid()
         self._handle = self._take()
         if self._handle is not None:
@@ -122,7 +125,7 @@ class Lock:
                 os.close(handle)
                 self._path.unlink(missing_ok=True)
                 warnings.warn(
-                    f"{self._folder}: this file system has no locks, so see that no other run "
+                    f"{self._target}: this file system has no locks, so see that no other run "
                     "writes there meanwhile",
                     LockWarning,
                     stacklevel=4,
@@ -132,8 +135,8 @@ class Lock:
                 text = os.read(handle, _MOST_SHOWN).decode(errors="replace").strip()
                 os.close(handle)
                 raise InUseError(
-                    f"{self._folder}: is in use by {text or 'another process'}; wait for its end, "
-                    "or take another folder"
+                    f"{self._target}: is in use by {text or 'another process'}; wait for its end, "
+                    "or name another place"
                 )
             if is_at(handle, self._path):
                 return handle

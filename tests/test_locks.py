@@ -37,7 +37,7 @@ def test_another_process_is_refused_by_name_until_the_first_is_killed(tmp_path):
         assert re.fullmatch(
             rf"{re.escape(str(tmp_path))}: is in use by process {process.pid} on "
             rf"{re.escape(socket.gethostname())} since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC; "
-            r"wait for its end, or take another folder",
+            r"wait for its end, or name another place",
             str(caught.value),
         )
         assert caught.value.exit_code == 1
@@ -59,6 +59,14 @@ def test_a_second_caller_in_one_process_is_refused(tmp_path):
     first.release()
     with Lock(tmp_path):
         pass
+
+
+def test_a_file_is_locked_beside_it_and_need_not_be_there(tmp_path):
+    with Lock(tmp_path / "rows.jsonl"), Lock(tmp_path / "other.jsonl"):
+        with pytest.raises(InUseError, match=r"rows.jsonl: is in use"):
+            Lock(tmp_path / "rows.jsonl")
+        assert sorted(os.listdir(tmp_path)) == [".other.jsonl.lock", ".rows.jsonl.lock"]
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_child_does_not_keep_the_lock_beyond_its_parent(tmp_path):

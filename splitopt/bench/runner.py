@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from splitopt.bench.verify import Table, checked_row, settle, skipped_row
 from splitopt.engine import Engine
 from splitopt.errors import InputError
 from splitopt.files import check_writable
+from splitopt.locks import Lock
+from splitopt.outputs import cannot_write, is_stream
 
 Report = Callable[[Row], None]
 
@@ -96,7 +99,31 @@ def run_jobs(
     ------
     InputError
         See `resume`, and an engine that cannot be reached.
+    InUseError
+        Another benchmark writes into the same file.
+    WriteError
+        The disk is full or broken.
     """
+    with nullcontext() if output is None or is_stream(output) else _only_one(output):
+        return _run_jobs(jobs, engine, output, table, report)
+
+
+def _only_one(output: Path) -> Lock:
+    """Keep others out of a result file: each run writes the whole of it at its end."""
+    check_writable(output)
+    try:
+        return Lock(output)
+    except OSError as error:
+        raise cannot_write(output, error) from None
+
+
+def _run_jobs(
+    jobs: Sequence[Job],
+    engine: Engine,
+    output: Path | None,
+    table: Table | None,
+    report: Report | None,
+) -> list[Row]:
     remaining = resume(jobs, output)
     rows = list(remaining.done)
     wanted = {job.key for job in jobs}
