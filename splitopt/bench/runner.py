@@ -31,7 +31,7 @@ class Remaining:
 def resume(jobs: Sequence[Job], output: Path | None) -> Remaining:
     """Give the jobs that a result file has no row for, and all the rows that it has.
 
-    A last line that was torn by an interruption is removed from the file.
+    Nothing is written; a last line that was torn by an interruption counts as none.
 
     Raises
     ------
@@ -45,7 +45,6 @@ def resume(jobs: Sequence[Job], output: Path | None) -> Remaining:
     if not output.exists():
         return Remaining(list(jobs), [])
     done = read_rows(output)
-    cut_torn_line(output)
     rows = {row.key: row for row in done}
     for job in jobs:
         if job.key in rows:
@@ -125,6 +124,8 @@ def _run_jobs(
     report: Report | None,
 ) -> list[Row]:
     remaining = resume(jobs, output)
+    if output is not None and output.is_file():
+        cut_torn_line(output)  # not before the lock: the line may be another run's, being written
     rows = list(remaining.done)
     wanted = {job.key for job in jobs}
     try:

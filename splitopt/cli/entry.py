@@ -88,6 +88,8 @@ def _say(kind: str, message: str) -> None:
     line = " ".join(message.split())
     # What a file calls its things must not steer the terminal: no escapes, no reversed text.
     tame = "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
+    if sys.stderr is None:  # closed; print would take standard output instead
+        return
     try:
         print(f"splitopt: {kind}: {tame}", file=sys.stderr, flush=True)
     except OSError:  # there is nobody left to tell; the exit code still says it

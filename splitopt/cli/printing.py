@@ -57,12 +57,12 @@ def printing() -> Iterator[None]:
 
     A console that cannot show a character shows a question mark in its place.
     """
-    if sys.stdout is None:
-        yield
-        return
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
             stream.reconfigure(errors="replace")
+    if sys.stdout is None:
+        yield
+        return
     with contextlib.redirect_stdout(cast(TextIO, _Output(sys.stdout))):
         try:
             yield
