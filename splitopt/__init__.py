@@ -6,9 +6,11 @@ The public names are loaded when they are first used, so that ``import splitopt`
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # not from typing, which takes most of the time in which Ctrl-C is unguarded
 if TYPE_CHECKING:
+    from typing import Any
+
     from splitopt.driver import solve as solve
     from splitopt.errors import CapabilityError as CapabilityError
     from splitopt.errors import InfeasibleError as InfeasibleError

@@ -11,7 +11,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from splitopt.errors import InfeasibleError, InputError, SolveError, shown
+from splitopt.errors import (
+    InfeasibleError,
+    InputError,
+    InUseError,
+    SolveError,
+    WriteError,
+    shown,
+)
 from splitopt.problems.registry import ProblemLike, as_problem
 from splitopt.results import OPTIMAL_GAP, Outcome, Result, StopReason, Times
 from splitopt.solvers.base import Progress, Search, Solver
@@ -65,6 +72,10 @@ def solve(
         The solver cannot take this problem; the message names those that can.
     SolveError
         With ``on_failure="raise"``, when there is no feasible decision.
+    InUseError, WriteError
+        Another run uses the folder of a checkpoint, or the disk is full.
+    Exception
+        Whatever `callback` raises: it ends the run, in back ends as well.
     """
     _check_arguments(time_limit_s, rel_gap, seed, on_failure, callback)
     problem = as_problem(problem)
@@ -73,7 +84,7 @@ def solve(
         importlib.import_module(module)  # before the clock starts: it is not the solver's work
     chosen.load()
     search = Search(problem, time_limit_s, rel_gap, seed, callback)
-    reason: StopReason
+    reason: StopReason = "solver_error"
     message = problem.infeasibility()
     cause: BaseException | None = None
     infeasible = message is not None
@@ -86,11 +97,15 @@ def solve(
             reason, message = "interrupted", "interrupted; the best decision so far is kept"
         except InfeasibleError as error:
             reason, message, infeasible = "proved", str(error), True
-        except InputError:  # such as an engine that cannot be reached: a user's mistake
-            raise
+        except (InputError, InUseError, WriteError):
+            # Such as an engine that cannot be reached or a full disk: no fault of the solver.
+            if search.callback_error is None:
+                raise
         except Exception as error:
             reason, cause = "solver_error", error
             message = f"the solver failed with {type(error).__name__}: {error}"
+    if search.callback_error is not None:  # whatever became of it on its way through a solver
+        raise search.callback_error
     result = _conclude(chosen, search, reason, message, infeasible)
     if on_failure == "raise" and not result.is_feasible:
         text = result.message or f"{chosen.name} ended without a feasible decision"

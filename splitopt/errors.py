@@ -50,6 +50,14 @@ class InfeasibleError(SplitoptError):
     """A well-formed problem has no answer; the message says what would have to change."""
 
 
+class WriteError(SplitoptError):
+    """Something could not be written although it was well named: the disk is full or broken."""
+
+
+class InUseError(SplitoptError):
+    """Another run writes into the same folder; the message says which one."""
+
+
 class WorkerError(SplitoptError):
     """Workers of an engine died again and again on the same work."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 
 from splitopt.errors import CapabilityError
+from splitopt.outputs import working_folder_is_gone
 
 
 def need_torch(purpose: str) -> None:
@@ -20,3 +21,6 @@ def need_torch(purpose: str) -> None:
             f"{purpose} needs PyTorch, which is not installed; install it with: "
             "pip install 'splitopt[train]'"
         )
+    gone = working_folder_is_gone()
+    if gone is not None:  # its libraries would end the process
+        raise CapabilityError(f"{purpose} needs a folder to work in: {gone}")

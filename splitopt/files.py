@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from splitopt.errors import InputError, shown
+from splitopt import outputs
+from splitopt.errors import InputError, SplitoptError, shown
 from splitopt.kinds import kind_of_text, wrong_kind
+from splitopt.outputs import cannot_write
 from splitopt.reading import read_bytes as read_bytes
 from splitopt.reading import read_text as read_text
+from splitopt.temporary import temporary_file
 
 _SURE_DIGITS = 300
 """A whole number of so many digits is within the range of floats."""
@@ -91,75 +92,74 @@ def expect_format(document: Any, source: str, name: str, version: int) -> Mappin
 
 
 def check_writable(path: str | Path) -> None:
-    """Raise `InputError` if `path` cannot be written, before any work is done."""
+    """Raise an error if `path` cannot be written, before any work is done.
+
+    Raises
+    ------
+    InputError
+        It is a folder, stands in none, or may not be written.
+    WriteError
+        The disk is full or broken.
+    """
+    try:
+        _check_writable(path)
+    except (OSError, ValueError) as error:
+        if isinstance(error, SplitoptError):
+            raise
+        raise cannot_write(path, error) from None
+
+
+def _check_writable(path: str | Path) -> None:
     target = Path(path)
-    folder = Path(os.path.realpath(target)).parent
+    place = outputs.place_of(target)
     if target.is_dir():
         raise InputError(f"{path}: cannot be written, it is a folder")
-    if _is_stream(target):
-        if not os.access(target, os.W_OK):
-            raise InputError(f"{path}: cannot be written (Permission denied)")
+    if outputs.is_stream(target):
+        outputs.check_stream(target)
         return
-    if not folder.is_dir():
-        raise InputError(f"{path}: cannot be written, the folder {str(folder)!r} does not exist")
-    try:
-        handle, probe = tempfile.mkstemp(prefix=".splitopt-", dir=folder)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({_reason(error)})") from None
-    os.close(handle)
-    os.unlink(probe)
+    if not place.parent.is_dir():
+        raise InputError(
+            f"{path}: cannot be written, the folder {str(place.parent)!r} does not exist"
+        )
+    with temporary_file(place.parent):
+        pass
 
 
 def write_atomic(path: str | Path, content: str | bytes) -> None:
     """Write a file so that a crash leaves either the old content or the new, never a part.
 
-    A link stays a link to what is written. Devices and pipes, such as ``/dev/stdout``, are written
-    into: they cannot be replaced.
+    When this returns, the content is on the disk and not only on its way there. A link stays a link
+    to what is written. Devices and pipes, such as ``/dev/stdout``, are written into: they cannot be
+    replaced. A named pipe must have a reader within `outputs.READER_S` seconds.
+
+    Raises
+    ------
+    InputError
+        It is a folder, stands in none, or may not be written.
+    WriteError
+        The disk is full or broken, or nobody reads from the pipe.
     """
-    data = content.encode() if isinstance(content, str) else content
-    check_writable(path)
-    if _is_stream(Path(path)):
-        try:
-            with Path(path).open("ab") as stream:
-                stream.write(data)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written ({_reason(error)})") from None
-        return
-    target = Path(os.path.realpath(path))
-    handle, name = tempfile.mkstemp(prefix=".splitopt-", dir=target.parent)
+    # What is no character at all (half a pair from JSON) must not lose the rest.
+    data = content.encode(errors="replace") if isinstance(content, str) else content
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(name, _mode(target))
-        os.replace(name, target)
-    except BaseException as error:
-        Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise InputError(f"{path}: cannot be written ({_reason(error)})") from None
-        raise
+        _check_writable(path)
+        target = outputs.place_of(Path(path))
+        if outputs.is_stream(Path(path)):
+            outputs.write_into(path, data)
+            return
+        with temporary_file(target.parent) as made:
+            made.stream.write(data)
+            made.become(target, outputs.mode_for(target))
+    except (OSError, ValueError) as error:
+        if isinstance(error, SplitoptError):
+            raise
+        raise cannot_write(path, error) from None
 
 
 def write_rows(path: str | Path, document: Any, table: Callable[[], str]) -> None:
     """Write what has rows as JSON, or as the CSV that `table` gives when the path ends so."""
     is_csv = Path(path).suffix == ".csv"
     write_atomic(path, table() if is_csv else json.dumps(document, allow_nan=False) + "\n")
-
-
-def _is_stream(target: Path) -> bool:
-    """Say whether a path is there and no file to replace: a device, a pipe, an open file."""
-    is_open = target.parts[:2] in (("/", "dev"), ("/", "proc"))  # /dev/stdout may be any file
-    return target.exists() and not target.is_dir() and (is_open or not target.is_file())
-
-
-def _mode(target: Path) -> int:
-    """Permissions of an existing file, else what the process would give a new one."""
-    if target.exists():
-        return target.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 def _reason(error: Exception) -> str:

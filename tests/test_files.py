@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import tempfile
 
 import pytest
 
-from splitopt import files
-from splitopt.errors import InputError
+from splitopt import files, outputs
+from splitopt.errors import InputError, WriteError
 
 
 @pytest.mark.parametrize(
@@ -64,7 +67,7 @@ def test_write_is_atomic(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(InputError, match="No space left"):
+    with pytest.raises(WriteError, match="No space left"):
         files.write_atomic(target, "new")
     assert target.read_text() == "old"
     assert os.listdir(tmp_path) == ["plan.json"]
@@ -93,6 +96,70 @@ def test_unwritable_paths_are_refused_early(tmp_path):
         files.check_writable(tmp_path)
     with pytest.raises(InputError, match="does not exist"):
         files.check_writable(tmp_path / "no" / "plan.json")
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "code"),
+    [
+        (errno.ENOSPC, WriteError, 1),
+        (errno.EDQUOT, WriteError, 1),
+        (errno.EIO, WriteError, 1),
+        (errno.EFBIG, WriteError, 1),
+        (errno.EACCES, InputError, 2),
+        (errno.EROFS, InputError, 2),
+        (errno.ENAMETOOLONG, InputError, 2),
+    ],
+)
+def test_a_full_disk_is_no_mistake_of_the_users(tmp_path, monkeypatch, number, kind, code):
+    """Before any work as well as after it; only what another name would mend is an `InputError`."""
+
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(tempfile, "mkstemp", fail)
+    for write in (files.check_writable, lambda path: files.write_atomic(path, "text")):
+        with pytest.raises(kind, match=re.escape(os.strerror(number))) as caught:
+            write(tmp_path / "x.json")
+        assert type(caught.value) is kind
+        assert caught.value.exit_code == code
+
+
+def test_names_that_lead_nowhere(tmp_path):
+    """A circle of links stays as it is; too long a name and a file for a folder are refused."""
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    (tmp_path / "file").write_text("")
+    for name, words in (
+        ("a", "symbolic links"),
+        ("x" * 300, "too long"),
+        ("file/x", "Not a directory"),
+        ("null\0byte", "null"),
+    ):
+        for write in (files.check_writable, lambda path: files.write_atomic(path, "text")):
+            with pytest.raises(InputError, match=words):
+                write(tmp_path / name)
+    assert sorted(os.listdir(tmp_path)) == ["a", "b", "file"]
+
+
+def test_a_folder_that_is_gone(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(InputError, match="the working folder is not there any more"):
+        files.check_writable("x.json")
+    files.write_atomic(tmp_path / "x.json", "text")
+
+
+def test_a_pipe_without_a_reader_is_waited_for_only_so_long(tmp_path, monkeypatch):
+    monkeypatch.setattr(outputs, "READER_S", 0.1)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(WriteError, match=r"nobody has read from for 0.1 s"):
+        files.write_atomic(tmp_path / "pipe", "text")
+
+
+def test_half_a_character_does_not_lose_the_rest(tmp_path):
+    files.write_atomic(tmp_path / "page.html", "a\ud800b")
+    assert (tmp_path / "page.html").read_bytes() == b"a?b"
 
 
 @pytest.mark.parametrize(

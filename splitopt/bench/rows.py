@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -9,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from splitopt.errors import InputError
 from splitopt.files import parse_json, read_text, write_atomic
+from splitopt.outputs import cannot_write
 
 Status = Literal["ok", "skipped", "crashed", "timeout", "memory", "lied"]
 """How the run went: ``timeout`` and ``memory`` were stopped by the runner, ``lied`` reported an
@@ -128,28 +129,45 @@ def run_key(
 
 
 def append_row(path: str | Path, row: Row) -> None:
-    """Append a row in one write that is forced to disk, or leave the file as it was."""
+    """Append a row in one write that is forced to disk, or leave the file as it was.
+
+    Raises
+    ------
+    InputError
+        The file may not be written.
+    WriteError
+        The disk is full or broken.
+    """
     line = (json.dumps(row.to_dict(), allow_nan=False) + "\n").encode()
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        size = os.fstat(handle).st_size
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            written = os.write(handle, line)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror})") from None
-        if written != len(line):
-            os.ftruncate(handle, size)
-            raise InputError(f"{path}: cannot be written in full, is the disk full?")
+            _append(handle, line)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
+def _append(handle: int, line: bytes) -> None:
+    size = os.fstat(handle).st_size
+    try:
+        if os.write(handle, line) != len(line):
+            raise OSError(errno.ENOSPC, "not in full, is the disk full?")
         os.fsync(handle)
-    finally:
-        os.close(handle)
+    except OSError:
+        os.ftruncate(handle, size)
+        raise
 
 
 def cut_torn_line(path: str | Path) -> None:
     """Remove a last line without its end of line: a run that was cut off while writing."""
-    with open(path, "r+b") as stream:
-        content = stream.read()
-        stream.truncate(content.rfind(b"\n") + 1)
+    try:
+        with open(path, "r+b") as stream:
+            content = stream.read()
+            stream.truncate(content.rfind(b"\n") + 1)
+    except OSError as error:
+        raise cannot_write(path, error) from None
 
 
 def write_rows(path: str | Path, rows: Sequence[Row]) -> None:

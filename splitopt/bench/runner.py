@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from splitopt.bench.verify import Table, checked_row, settle, skipped_row
 from splitopt.engine import Engine
 from splitopt.errors import InputError
 from splitopt.files import check_writable
+from splitopt.locks import Lock
+from splitopt.outputs import cannot_write, is_stream
 
 Report = Callable[[Row], None]
 
@@ -28,7 +31,7 @@ class Remaining:
 def resume(jobs: Sequence[Job], output: Path | None) -> Remaining:
     """Give the jobs that a result file has no row for, and all the rows that it has.
 
-    A last line that was torn by an interruption is removed from the file.
+    Nothing is written; a last line that was torn by an interruption counts as none.
 
     Raises
     ------
@@ -42,7 +45,6 @@ def resume(jobs: Sequence[Job], output: Path | None) -> Remaining:
     if not output.exists():
         return Remaining(list(jobs), [])
     done = read_rows(output)
-    cut_torn_line(output)
     rows = {row.key: row for row in done}
     for job in jobs:
         if job.key in rows:
@@ -96,8 +98,34 @@ def run_jobs(
     ------
     InputError
         See `resume`, and an engine that cannot be reached.
+    InUseError
+        Another benchmark writes into the same file.
+    WriteError
+        The disk is full or broken.
     """
+    with nullcontext() if output is None or is_stream(output) else _only_one(output):
+        return _run_jobs(jobs, engine, output, table, report)
+
+
+def _only_one(output: Path) -> Lock:
+    """Keep others out of a result file: each run writes the whole of it at its end."""
+    check_writable(output)
+    try:
+        return Lock(output)
+    except OSError as error:
+        raise cannot_write(output, error) from None
+
+
+def _run_jobs(
+    jobs: Sequence[Job],
+    engine: Engine,
+    output: Path | None,
+    table: Table | None,
+    report: Report | None,
+) -> list[Row]:
     remaining = resume(jobs, output)
+    if output is not None and output.is_file():
+        cut_torn_line(output)  # not before the lock: the line may be another run's, being written
     rows = list(remaining.done)
     wanted = {job.key for job in jobs}
     try:

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from typing import Any
 
 from splitopt.bench.machine import MIB
 from splitopt.bench.rows import Status
+from splitopt.temporary import temporary_folder
 
 TICK_S = 0.02
 _CHILDREN_EVERY = 10
@@ -77,8 +77,8 @@ class Supervisor:
 
     def __call__(self, job: Mapping[str, Any]) -> RawRun | None:
         """Run a job; None if it was stopped by `stop`."""
-        with tempfile.TemporaryDirectory(prefix="splitopt-bench-") as folder:
-            out, err = Path(folder, "out"), Path(folder, "err")
+        with temporary_folder() as folder:
+            out, err = folder / "out", folder / "err"
             with out.open("wb") as stdout, err.open("wb") as stderr:
                 begin = time.perf_counter()
                 with self._lock:

@@ -9,44 +9,77 @@ from typing import Any, TextIO
 
 import typer
 
-from splitopt.errors import SplitoptError
+from splitopt.cli.printing import discard, printing
+from splitopt.errors import SplitoptError, shown
+from splitopt.outputs import working_folder_is_gone
 
 INTERRUPTED = 130
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run one command and give its exit code; errors are one sentence on standard error."""
-    with warnings.catch_warnings():
+    """Run one command and return its exit code; errors are one sentence on standard error."""
+    with warnings.catch_warnings(), printing():
         warnings.showwarning = _one_line_warning
-        try:
-            from splitopt.cli.app import app  # here, as Ctrl-C may come meanwhile
-            from splitopt.cli.asked import ARGUMENTS
+        return _run(arguments)
 
-            ARGUMENTS.set(tuple(sys.argv[1:] if arguments is None else arguments))
-            code = app(arguments, prog_name="splitopt", standalone_mode=False)
-            return code if isinstance(code, int) else 0
-        except SplitoptError as error:
-            _say("error", str(error))
-            return error.exit_code
-        except (typer.Abort, KeyboardInterrupt):
-            _say("error", "interrupted")
-            return INTERRUPTED
-        except BrokenPipeError:
-            # The reader of our output has gone: nothing is left to say to it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
-        except Exception as error:
-            if hasattr(error, "exit_code") and hasattr(error, "format_message"):
-                _say("error", _usage(error))
-                return int(error.exit_code)
-            if os.environ.get("SPLITOPT_DEBUG"):
-                raise
-            _say(
-                "error",
-                f"internal error ({type(error).__name__}: {error}); this is a bug in splitopt, "
-                "SPLITOPT_DEBUG=1 shows where",
-            )
-            return 1
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        from splitopt.cli.app import app  # here, as Ctrl-C may come meanwhile
+        from splitopt.cli.asked import ARGUMENTS
+
+        ARGUMENTS.set(tuple(sys.argv[1:] if arguments is None else arguments))
+        code = app(arguments, prog_name="splitopt", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # at the end of the interpreter nobody could say what went wrong
+        return code if isinstance(code, int) else 0
+    except SplitoptError as error:
+        _say("error", str(error))
+        return error.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        _say("error", "interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone: nothing is left to say to it
+        return 1
+    except Exception as error:
+        if hasattr(error, "exit_code") and hasattr(error, "format_message"):
+            _say("error", _usage(error))
+            return int(error.exit_code)
+        if os.environ.get("SPLITOPT_DEBUG"):
+            raise
+        _say("error", _sentence(error))
+        return 1
+
+
+def _sentence(error: Exception) -> str:
+    """Say what went wrong; what a machine, a disk or a terminal lacks is no bug of splitopt."""
+    if isinstance(error, OSError):
+        return _system_says(error)
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):
+        return f"{error}: these links lead nowhere; name a file"  # Python 3.11 and 3.12
+    if isinstance(error, MemoryError):
+        detail = f" ({shown(str(error))})" if str(error) else ""
+        return (
+            f"there is not enough memory for this{detail}; ask for less, or take a larger machine"
+        )
+    if isinstance(error, RecursionError):
+        return "something in the input is nested too deeply; use a flatter one"
+    if isinstance(error, UnicodeEncodeError):
+        return f"{shown(error.object)} cannot be written in {error.encoding}; use another name"
+    return (
+        f"internal error ({type(error).__name__}: {error}); this is a bug in splitopt, "
+        "SPLITOPT_DEBUG=1 shows where"
+    )
+
+
+def _system_says(error: OSError) -> str:
+    gone = working_folder_is_gone()
+    if gone is not None:
+        return f"{gone}; change to another one"
+    given = (error.filename, error.filename2)
+    names = [os.fsdecode(name) for name in given if isinstance(name, (str, bytes, os.PathLike))]
+    where = " and ".join(names) or "the system"
+    return f"{where}: refused what the command needs ({error.strerror or error})"
 
 
 def _usage(error: Any) -> str:
@@ -63,7 +96,12 @@ def _say(kind: str, message: str) -> None:
     tame = (
         "".join(char if char.isprintable() else repr(char)[1:-1] for char in line) for line in lines
     )
-    typer.echo(f"splitopt: {kind}: " + "\n  ".join(tame), err=True)
+    if sys.stderr is None:  # closed; print would take standard output instead
+        return
+    try:
+        print(f"splitopt: {kind}: " + "\n  ".join(tame), file=sys.stderr, flush=True)
+    except OSError:  # there is nobody left to tell; the exit code still says it
+        discard(sys.stderr)
 
 
 def _one_line_warning(

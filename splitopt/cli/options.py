@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,13 +95,14 @@ def check_outputs(source: Path, *targets: Path | None) -> None:
     """Refuse an output that cannot be written, or would overwrite what is read or another one."""
     given = [target for target in targets if target is not None]
     for target in given:
+        check_writable(target)
+    for target in given:
         if target.is_file() or not target.exists():
-            place = target.resolve()
-            if sum(place == other.resolve() for other in given) > 1:
+            place = os.path.realpath(target)
+            if sum(place == os.path.realpath(other) for other in given) > 1:
                 raise InputError(f"{target}: is named for two outputs; give each its own file")
         if target.exists() and source.exists() and target.samefile(source):
             raise InputError(f"{target}: is the input; write the output to another file")
-        check_writable(target)
 
 
 @contextmanager

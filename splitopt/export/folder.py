@@ -1,14 +1,21 @@
-"""Writing a folder so that it is there whole or not at all."""
+"""Writing a folder so that it is there whole or not at all, at every instant.
+
+Linux and macOS exchange two folders in one step. Elsewhere, and on file systems that cannot, an
+earlier folder is set aside for a moment under a name of its own (`_aside`): a process that is
+killed in between leaves it there, and the next export puts it back before it does anything else.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from splitopt.errors import InputError
+from splitopt.outputs import cannot_write
+from splitopt.swapping import exchange
+from splitopt.temporary import sync_folder, temporary_folder
 
 MANIFEST = "parts.json"
 _WRITTEN = frozenset(
@@ -27,10 +34,32 @@ _WRITTEN = frozenset(
 
 
 def check_folder(path: str | Path, force: bool) -> None:
-    """Raise `InputError` if a folder cannot be written, before any work is done."""
-    target = Path(path)
+    """Raise an error if a folder cannot be written, before any work is done.
+
+    Raises
+    ------
+    InputError
+        The target is no folder or holds something that is not to be replaced.
+    WriteError
+        The disk is full or broken.
+    """
+    try:
+        _check_folder(path, force)
+        with temporary_folder(_real(path).parent):
+            pass
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
+def _check_folder(path: str | Path, force: bool) -> None:
+    target, real = Path(path), _real(path)
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise InputError(f"{path}: cannot be written, it is not a folder")
+    if not real.parent.is_dir():
+        raise InputError(
+            f"{path}: cannot be written, the folder {str(real.parent)!r} does not exist"
+        )
+    _put_back(real)
     if target.is_dir():
         there = sorted(entry.name for entry in target.iterdir())
         if there and not force:
@@ -42,13 +71,6 @@ def check_folder(path: str | Path, force: bool) -> None:
         if there and (others or MANIFEST not in there):
             what = f"holds {others[0]!r}, which no export wrote" if others else "is no export"
             raise InputError(f"{path}: {what}, so it is not replaced; choose another folder")
-    parent = target.resolve().parent
-    if not parent.is_dir():
-        raise InputError(f"{path}: cannot be written, the folder {str(parent)!r} does not exist")
-    try:
-        os.rmdir(tempfile.mkdtemp(prefix=".splitopt-", dir=parent))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def write_folder(path: str | Path, files: Mapping[str, bytes], force: bool = False) -> None:
@@ -58,28 +80,55 @@ def write_folder(path: str | Path, files: Mapping[str, bytes], force: bool = Fal
     ------
     InputError
         The target cannot be written, or holds something and `force` is not given.
+    WriteError
+        The disk is full or broken.
     """
     check_folder(path, force)
-    target = Path(path).resolve()
-    made = Path(tempfile.mkdtemp(prefix=".splitopt-", dir=target.parent))
-    old = made / "old"
-    new = made / "new"
+    target = _real(path)
     try:
-        new.mkdir()
-        for name, content in files.items():
-            with open(new / name, "wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-        if target.exists():
-            target.rename(old)
-        try:
-            new.rename(target)
-        except OSError:
-            if old.exists():
-                old.rename(target)
-            raise
+        with temporary_folder(target.parent) as made:
+            new = made / "new"
+            new.mkdir()
+            for name, content in files.items():
+                with open(new / name, "wb") as stream:
+                    stream.write(content)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+            sync_folder(new)
+            if not target.exists():
+                new.rename(target)
+            elif not exchange(new, target):
+                _replace_in_two_steps(new, target)
+            sync_folder(target.parent)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+        raise cannot_write(path, error) from None
+
+
+def _replace_in_two_steps(new: Path, target: Path) -> None:
+    old = _aside(target)
+    target.rename(old)
+    try:
+        new.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _put_back(target: Path) -> None:
+    """Undo the first step of an export that was killed before its second one."""
+    old = _aside(target)
+    if not (old / MANIFEST).is_file():
+        return
+    if target.exists():  # both were done
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        old.rename(target)
+
+
+def _aside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.splitopt-old")
+
+
+def _real(path: str | Path) -> Path:
+    return Path(os.path.realpath(path))

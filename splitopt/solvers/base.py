@@ -97,6 +97,9 @@ class Search:
     build_s: float = 0.0
     _start: float = field(default_factory=time.perf_counter)
     _asked_to_stop: bool = False
+    callback_error: Exception | None = None
+    """What the callback raised. The driver raises it when the solver has ended, however it ended:
+    libraries in C swallow what is raised inside them."""
 
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
@@ -169,6 +172,11 @@ class Search:
     def _record(self) -> None:
         now = self.elapsed_s
         self.trace.append(TracePoint(now, self.objective, self.bound))
-        if self.callback is not None:
-            progress = Progress(now, self.objective, self.bound, self.iterations)
+        if self.callback is None or self.callback_error is not None:
+            return
+        progress = Progress(now, self.objective, self.bound, self.iterations)
+        try:
             self._asked_to_stop |= self.callback(progress) is True
+        except Exception as error:
+            self.callback_error, self._asked_to_stop = error, True
+            raise

@@ -4,21 +4,29 @@ The tensors are in a safetensors file that is named by its own digest. The JSON 
 that file, says which run it is of and what has happened so far, and ends with a digest of itself.
 The JSON is replaced last and atomically; tensors that it no longer names are removed after that, so
 that a crash at any moment leaves a whole checkpoint.
+
+One run at a time writes into a folder: it holds the folder's lock. Where the file system has no
+locks, a run gives its tensors names of their own and removes no others.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
+from types import TracebackType
 from typing import Any
 
 from torch import Tensor
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, WriteError
 from splitopt.files import expect_format, parse_json, read_bytes, read_text, write_atomic
+from splitopt.locks import Lock
+from splitopt.outputs import cannot_write
 from splitopt.plans import digest
 from splitopt.training.averaging import state_bytes
 from splitopt.training.history import History
@@ -50,6 +58,83 @@ def exists(folder: str | Path) -> bool:
     return (Path(folder) / FILE).exists()
 
 
+class Writer:
+    """The one that may write checkpoints into a folder, until `close` or the end of the process.
+
+    Parameters
+    ----------
+    folder
+        Is made if it is not there.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be made or written.
+    InUseError
+        Another run writes there; the message says which one.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self._is_new = not self.folder.exists()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = Lock(folder)
+        except OSError as error:
+            raise cannot_write(folder, error, "made a folder of checkpoints") from None
+        self._own = "" if self._lock.is_held else f"-{token_hex(4)}"
+        self._last: str | None = None
+
+    def save(
+        self, state: Mapping[str, Tensor], identity: Mapping[str, Any], history: History
+    ) -> None:
+        """Write a checkpoint in place of the one that is there; see `save`."""
+        content = state_bytes(state)
+        mark = sha256(content).hexdigest()
+        file = _TENSORS.format(mark[:16] + self._own)
+        document: dict[str, Any] = {
+            "format": FORMAT,
+            "version": VERSION,
+            "identity": dict(identity),
+            "history": history.to_dict(),
+            "tensors": {"file": file, "bytes": len(content), "sha256": mark},
+        }
+        document["digest"] = digest(document)
+        try:
+            write_atomic(self.folder / file, content)
+            write_atomic(self.folder / FILE, json.dumps(document, allow_nan=False) + "\n")
+        except InputError as error:
+            if self._last is None:
+                raise
+            raise WriteError(str(error)) from None  # it was well named when the run began
+        # Both are on the disk by now, names included: what comes next cannot overtake them.
+        before, self._last = self._last, file
+        for old in self._removable(before):
+            if old.name != file:
+                old.unlink(missing_ok=True)
+
+    def _removable(self, before: str | None) -> list[Path]:
+        """Return the tensors that no checkpoint needs once there is a new one."""
+        if self._lock.is_held:
+            return list(self.folder.glob(_TENSORS.format("*")))
+        return [] if before is None else [self.folder / before]
+
+    def close(self) -> None:
+        """Let others write; a folder that was made here for nothing is removed."""
+        self._lock.release()
+        if self._is_new and self._last is None:
+            with suppress(OSError):
+                self.folder.rmdir()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self.close()
+
+
 def save(
     folder: str | Path, state: Mapping[str, Tensor], identity: Mapping[str, Any], history: History
 ) -> None:
@@ -70,28 +155,13 @@ def save(
     ------
     InputError
         The folder cannot be written.
+    InUseError
+        A run writes there; the message says which one.
+    WriteError
+        The disk is full or broken.
     """
-    place = Path(folder)
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made ({error.strerror})") from None
-    content = state_bytes(state)
-    mark = sha256(content).hexdigest()
-    file = _TENSORS.format(mark[:16])
-    document: dict[str, Any] = {
-        "format": FORMAT,
-        "version": VERSION,
-        "identity": dict(identity),
-        "history": history.to_dict(),
-        "tensors": {"file": file, "bytes": len(content), "sha256": mark},
-    }
-    document["digest"] = digest(document)
-    write_atomic(place / file, content)
-    write_atomic(place / FILE, json.dumps(document, allow_nan=False) + "\n")
-    for old in place.glob(_TENSORS.format("*")):
-        if old.name != file:
-            old.unlink(missing_ok=True)
+    with Writer(folder) as writer:
+        writer.save(state, identity, history)
 
 
 def load(folder: str | Path, identity: Mapping[str, Any] | None = None) -> Checkpoint:

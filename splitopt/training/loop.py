@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from torch import Tensor
-
 from splitopt.errors import InputError, SplitoptError
 from splitopt.profiles.tracing.quiet import reason
-from splitopt.training import checkpoint
 from splitopt.training.averaging import copy_state, load_state
-from splitopt.training.checkpoint import Checkpoint
 from splitopt.training.clock import VirtualClock
 from splitopt.training.evaluate import check_finite, evaluate
 from splitopt.training.history import History, RoundRow
+from splitopt.training.keeper import Keeper, check_new
 from splitopt.training.prepare import Prepared
 from splitopt.training.schemes import Round, Scheme, TrainingError
 from splitopt.training.setup import set_groups
@@ -26,11 +22,6 @@ from splitopt.training.setup import set_groups
 Stopped = Literal["rounds", "target", "patience", "interrupted"]
 DoRound = Callable[[int], Round]
 Callback = Callable[[RoundRow, int], object]
-
-_MOMENT = re.compile(r"copy\.\d+\.moments\.")
-_ON_CUDA = re.compile(r"client\.\d+\.stream\.cuda_state")
-_WALK = re.compile(r"client\.\d+\.batches\.order")
-"""What the entries of a scheme's state are, by the beginning of their names."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +77,8 @@ class Schedule:
                 raise InputError.at("resume", "needs the folder of a checkpoint; name it")
             if self.checkpoint_every != 1:
                 raise InputError.at("checkpoint_every", "needs the folder of a checkpoint; name it")
-        elif not self.resume and checkpoint.exists(self.checkpoint):
-            raise InputError(
-                f"{self.checkpoint}: holds a checkpoint already; resume it, or take another folder"
-            )
+        elif not self.resume:
+            check_new(self.checkpoint)
 
 
 def run_rounds(
@@ -126,11 +115,25 @@ def run_rounds(
         A loss or a weight is not a finite number; the message names round and client, and
         ``history`` has the rounds before.
     """
+    keeper = Keeper(prepared, schedule.checkpoint, schedule.checkpoint_every, schedule.resume)
+    try:
+        return _run_rounds(
+            prepared, schedule, keeper, do_round or _guarded(prepared.scheme), callback
+        )
+    finally:
+        keeper.close()
+
+
+def _run_rounds(
+    prepared: Prepared,
+    schedule: Schedule,
+    keeper: Keeper,
+    act: DoRound,
+    callback: Callback | None,
+) -> tuple[History, Stopped]:
     scheme, program = prepared.scheme, prepared.program
-    keeper = _Keeper(prepared, schedule)
     history = keeper.begin()
     clock = VirtualClock(program)
-    act = do_round or _guarded(scheme)
     stopped = _stop(history, schedule)
     while stopped is None:
         number = len(history)
@@ -145,8 +148,6 @@ def run_rounds(
             history = history.with_row(row)
             stopped = _stop(history, schedule)
             keeper.keep(history, last=stopped is not None)
-            if callback is not None:
-                callback(row, schedule.rounds)
         except KeyboardInterrupt:
             if len(history) == number:
                 load_state(scheme.model, before)
@@ -158,7 +159,23 @@ def run_rounds(
             failed = TrainingError(f"round {number + 1}: {error}")
             failed.history = history
             raise failed from error.__cause__
+        if not _told(callback, row, schedule, keeper):
+            return history, "interrupted"
     return history, stopped
+
+
+def _told(callback: Callback | None, row: RoundRow, schedule: Schedule, keeper: Keeper) -> bool:
+    """Tell the caller of a round; False at Ctrl-C. What a callback raises is the caller's."""
+    try:
+        if callback is not None:
+            callback(row, schedule.rounds)
+    except KeyboardInterrupt:
+        keeper.end()
+        return False
+    except BaseException:
+        keeper.end()  # the round is whole
+        raise
+    return True
 
 
 def _guarded(scheme: Scheme) -> DoRound:
@@ -209,72 +226,3 @@ def _stop(history: History, schedule: Schedule) -> Stopped | None:
         if len(since) >= patience:
             return "patience"
     return "rounds" if len(history) >= schedule.rounds else None
-
-
-class _Keeper:
-    """Keeps the state of the last whole round, and writes it to the folder as the schedule says."""
-
-    def __init__(self, prepared: Prepared, schedule: Schedule) -> None:
-        self.prepared, self.schedule = prepared, schedule
-        self._kept: tuple[dict[str, Tensor], History] | None = None
-
-    def begin(self) -> History:
-        """Give the history to go on with, having loaded or written the first checkpoint."""
-        folder = self.schedule.checkpoint
-        if folder is None:
-            return History(origin=self.prepared.origin)
-        if self.schedule.resume:
-            found = checkpoint.load(folder, self.prepared.identity)
-            restore(self.prepared.scheme, found, str(folder))
-            return found.history
-        history = History(origin=self.prepared.origin)
-        checkpoint.save(folder, self.prepared.scheme.state_dict(), self.prepared.identity, history)
-        return history
-
-    def keep(self, history: History, last: bool) -> None:
-        """Remember a round that is done, and write it if it is one of those to write."""
-        if self.schedule.checkpoint is None:
-            return
-        self._kept = (self.prepared.scheme.state_dict(), history)
-        if last or len(history) % self.schedule.checkpoint_every == 0:
-            self.end()
-
-    def end(self) -> None:
-        """Write what is remembered and not written yet."""
-        if self._kept is not None and self.schedule.checkpoint is not None:
-            state, history = self._kept
-            checkpoint.save(self.schedule.checkpoint, state, self.prepared.identity, history)
-            self._kept = None
-
-
-def restore(scheme: Scheme, found: Checkpoint, source: str) -> None:
-    """Give a scheme the state of a checkpoint.
-
-    Raises
-    ------
-    InputError
-        A tensor is missing, unknown or of another shape.
-    """
-    wanted = scheme.state_dict()
-    fixed = {name for name in wanted if not (_MOMENT.match(name) or _ON_CUDA.fullmatch(name))}
-    parameters = {
-        f"copy.{index}.moments.{name}": value
-        for index, own in enumerate(scheme.copies())
-        for name, value in own.model.named_parameters()
-    }
-    for name in sorted(fixed | set(found.state)):
-        value = found.state.get(name)
-        if _ON_CUDA.fullmatch(name) or (_WALK.fullmatch(name) and value is not None):
-            continue  # may be missing, and as long as the walk that it is of
-        if _MOMENT.match(name):
-            like = parameters.get(name.rpartition(":")[0])
-            fits = like is not None and value is not None and value.shape in ((), like.shape)
-        else:
-            fits = (
-                name in fixed
-                and value is not None
-                and (value.shape, value.dtype) == (wanted[name].shape, wanted[name].dtype)
-            )
-        if not fits:
-            raise InputError(f"{source}: the checkpoint does not fit this model ({name})")
-    scheme.load_state_dict(found.state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from splitopt.bench.jobs import Job
 from splitopt.bench.rows import Row, append_row, cut_torn_line, read_rows, write_rows
 from splitopt.bench.verify import settle, skipped_row
-from splitopt.errors import InputError
+from splitopt.errors import InputError, WriteError
 
 
 @pytest.fixture
@@ -66,6 +67,28 @@ def test_a_broken_line_in_the_middle_is_an_error(row: Row, tmp_path: Path) -> No
     path.write_text(line[:40] + "\n" + line + "\n")
     with pytest.raises(InputError, match=r"rows.jsonl:1: is not JSON"):
         read_rows(path)
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "open"])
+def test_a_full_disk_leaves_the_file_as_it_was(
+    row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Also where half of the row fits: no part of it stays."""
+    path, write = tmp_path / "rows.jsonl", os.write
+    append_row(path, row)
+    before = path.read_bytes()
+
+    def full(handle: int, *arguments: Any) -> int:
+        if call == "write":
+            return write(handle, arguments[0][:9])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, call, full)
+    with pytest.raises(WriteError, match=r"rows\.jsonl: cannot be written") as caught:
+        append_row(path, row)
+    monkeypatch.undo()
+    assert caught.value.exit_code == 1
+    assert path.read_bytes() == before
 
 
 def test_settling_twice_changes_nothing(row: Row) -> None:

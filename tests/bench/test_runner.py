@@ -18,7 +18,7 @@ from splitopt.bench.jobs import Job
 from splitopt.bench.rows import MEASURED, Row, read_rows
 from splitopt.bench.runner import resume, run_jobs
 from splitopt.engine import Engine
-from splitopt.errors import InputError
+from splitopt.errors import InputError, InUseError
 
 Plan = Callable[..., list[Job]]
 MISBEHAVING = (
@@ -150,10 +150,11 @@ def test_resumed_rows_are_those_of_an_uninterrupted_run(plan: Plan, tmp_path: Pa
     lines = whole.read_text().splitlines(keepends=True)
     torn.write_text(lines[0] + lines[1][: len(lines[1]) // 2])
     assert len(resume(jobs, torn).jobs) == len(jobs) - 1
-    assert torn.read_text() == lines[0]  # the torn line is gone
+    assert torn.read_text() != lines[0]  # looking changes nothing: it may be of a run at work
     new = []
     run_jobs(jobs, Engine("sequential"), output=torn, report=new.append)
     assert len(new) == len(jobs) - 1
+    assert torn.read_text().startswith(lines[0] + json.dumps(new[0].to_dict())[:9])
     assert unmeasured(read_rows(torn)) == unmeasured(read_rows(whole))
 
 
@@ -179,6 +180,20 @@ def test_a_finished_file_starts_nothing(plan: Plan, tmp_path: Path) -> None:
     again = run_jobs(jobs, Engine("sequential"), output=output, report=refuse)
     assert output.read_bytes() == before
     assert again == read_rows(output)
+
+
+def test_a_result_file_is_one_benchmarks_at_a_time(plan: Plan, tmp_path: Path) -> None:
+    """Each writes the whole file at its end, so two at once would lose each other's rows."""
+    output, seen = tmp_path / "rows.jsonl", []
+
+    def second(row: Row) -> None:
+        with pytest.raises(InUseError, match=r"rows\.jsonl: is in use by process \d+ on "):
+            run_jobs(plan("enumerate"), Engine("sequential"), output=output)
+        seen.append(row)
+
+    run_jobs(plan("equal_share"), Engine("sequential"), output=output, report=second)
+    assert len(seen) == len(plan("equal_share"))
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
 
 
 def test_rows_of_other_data_or_limits_are_refused(plan: Plan, tmp_path: Path) -> None:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
 
+import numpy as np
 import pytest
 
-from splitopt.errors import InputError
+from splitopt import temporary
+from splitopt.errors import InputError, WriteError
+from splitopt.export import folder as exported
 from splitopt.export.folder import check_folder, write_folder
 
 FILES = {"parts.json": b"{}", "parts.py": b"x = 1\n"}
@@ -76,7 +83,68 @@ def test_a_failure_leaves_the_old_export(tmp_path, monkeypatch):
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InputError, match="No space left on device"):
+    with pytest.raises(WriteError, match="No space left on device"):
         write_folder(folder, {"parts.json": b"[]", "parts.py": b"x = 2\n"}, force=True)
     assert contents(folder) == FILES
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+FORCE = """
+import os, sys
+from splitopt.export import folder
+target, in_two_steps = sys.argv[1], sys.argv[2] == "two"
+number = 0
+for _ in sys.stdin:
+    if child := os.fork():
+        print(child, flush=True)
+        continue
+    if in_two_steps:
+        folder.exchange = lambda *_: False
+    while True:
+        number += 1
+        names = ("parts.json", "parts.py", "model.py")
+        folder.write_folder(target, {name: b"%d" % number * 9999 for name in names}, force=True)
+"""
+
+
+@pytest.mark.parametrize("steps", ["one", "two"])
+def test_an_export_that_is_killed_leaves_a_whole_folder(tmp_path, steps):
+    """At every instant where two folders can be exchanged; else once the next export begins."""
+    if steps == "one" and sys.platform not in ("linux", "darwin"):
+        pytest.skip("there is no call that exchanges two folders")
+    target = tmp_path / "out"
+    write_folder(target, {**FILES, "model.py": b""})
+    process = subprocess.Popen(
+        [sys.executable, "-c", FORCE, str(target), steps],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    for moment in np.random.default_rng(2).uniform(0.001, 0.06, 15):
+        process.stdin.write(b"next\n")
+        process.stdin.flush()
+        child = int(process.stdout.readline())
+        time.sleep(moment)
+        os.kill(child, signal.SIGKILL)
+        if steps == "two":
+            check_folder(target, force=True)
+        found = contents(target)
+        assert sorted(found) == ["model.py", "parts.json", "parts.py"]
+        assert len(set(found.values())) == 1 or found == {**FILES, "model.py": b""}
+    process.communicate()
+    temporary._SWEPT.clear()
+    write_folder(target, FILES, force=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_export_that_stopped_half_way_is_put_back(tmp_path, monkeypatch):
+    """Without a call that exchanges, the earlier folder is aside for a moment: it is not lost."""
+    folder = tmp_path / "out"
+    write_folder(folder, FILES)
+    os.rename(folder, tmp_path / ".out.splitopt-old")
+    with pytest.raises(InputError, match="is not empty"):
+        check_folder(folder, force=False)
+    assert contents(folder) == FILES
+    monkeypatch.setattr(exported, "exchange", lambda *_: False)
+    write_folder(folder, {**FILES, "model.py": b"new"}, force=True)
+    assert contents(folder)["model.py"] == b"new"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

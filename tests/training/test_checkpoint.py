@@ -10,6 +10,7 @@ import sys
 import time
 from collections import OrderedDict
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
@@ -17,7 +18,8 @@ from safetensors.torch import load_file  # noqa: E402
 from torch import nn  # noqa: E402
 
 import splitopt  # noqa: E402
-from splitopt import InputError  # noqa: E402
+from splitopt import InputError, locks, temporary  # noqa: E402
+from splitopt.errors import InUseError, WriteError  # noqa: E402
 from splitopt.plans import digest  # noqa: E402
 from splitopt.training import checkpoint  # noqa: E402
 from splitopt.training.history import History, RoundRow  # noqa: E402
@@ -143,6 +145,139 @@ def test_a_crash_while_writing_leaves_the_one_before(tmp_path, monkeypatch, fail
     found = checkpoint.load(tmp_path, {"seed": 1})
     assert (found.rounds, found.state["x"].tolist()) == (1, [1.0, 1.0, 1.0])
     assert len(list(tmp_path.iterdir())) == 2
+
+
+SAVE = """
+import os, sys, time, torch
+from splitopt.errors import InUseError
+from splitopt.training import checkpoint
+from splitopt.training.history import History
+number = 0
+for seed in map(int, sys.stdin):
+    child = os.fork()
+    if child:
+        print(child, flush=True)
+        continue
+    writer = None
+    while writer is None:
+        try:
+            writer = checkpoint.Writer(sys.argv[1])
+        except InUseError:
+            time.sleep(0.001)
+    while True:
+        number += 1
+        writer.save({"x": torch.full((2000,), seed * 1e4 + number)}, {"seed": 1}, History())
+"""
+
+
+def test_runs_that_are_killed_while_they_write(tmp_path):
+    """Two that write as fast as they can, killed at any moment: the folder is always whole."""
+    place, moments = tmp_path / "state", np.random.default_rng(1).uniform(0.001, 0.08, 10)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SAVE, str(place)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def begin(seed):
+        process.stdin.write(f"{seed}\n")
+        process.stdin.flush()
+        return int(process.stdout.readline())
+
+    written = 0
+    for seed, moment in enumerate(moments):
+        children = [begin(2 * seed), begin(2 * seed + 1)]
+        time.sleep(moment)
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+        if checkpoint.exists(place):
+            written += 1
+            value = checkpoint.load(place, {"seed": 1}).state["x"]
+            assert value.unique().numel() == 1
+    process.communicate()
+    assert written >= 8
+    checkpoint.save(place, {"x": torch.zeros(3)}, {"seed": 1}, History())
+    assert len(os.listdir(place)) == 2  # what the killed ones left is gone
+
+
+def test_a_folder_is_one_runs_at_a_time(plan_of, tmp_path):
+    """Another run in this process, and what ended there while a run prepared itself."""
+    plan, place = plan_of("digits-clusters"), tmp_path / "state"
+
+    def second(row, rounds):
+        with pytest.raises(InUseError, match=f"is in use by process {os.getpid()} on "):
+            train(plan, 2, checkpoint=place, resume=True)
+        with pytest.raises(InUseError, match="is in use by"):
+            checkpoint.save(place, {"x": torch.zeros(3)}, {"seed": 1}, History())
+
+    first = train(plan, 2, checkpoint=place, callback=second)
+    assert len(first.history) == 2
+    assert_same(train(plan, 3, checkpoint=place, resume=True), train(plan, 3))
+
+
+def test_without_locks_no_run_removes_what_is_anothers(tmp_path, monkeypatch):
+    """Two writers in turn on a file system without locks: each has its own tensors, to the end."""
+
+    def none(handle):
+        raise locks.NoLocksError
+
+    monkeypatch.setattr(locks, "try_lock", none)
+    with pytest.warns(locks.LockWarning):
+        one = checkpoint.Writer(tmp_path)
+    with pytest.warns(locks.LockWarning):
+        two = checkpoint.Writer(tmp_path)
+    for number in range(3):
+        for seed, writer in enumerate((one, two)):
+            state = {"x": torch.full((3,), float(number))}  # the same content
+            writer.save(state, {"seed": seed}, History())
+            assert checkpoint.load(tmp_path, {"seed": seed}).state["x"][0] == number
+    one.save({"x": torch.full((3,), 9.0)}, {"seed": 0}, History())
+    two.save({"x": torch.full((3,), 9.0)}, {"seed": 1}, History())
+    one.save({"x": torch.full((3,), 8.0)}, {"seed": 0}, History())
+    assert checkpoint.load(tmp_path, {"seed": 0}).state["x"][0] == 8
+    assert len(list(tmp_path.glob("*.safetensors"))) == 2
+
+
+def test_a_disk_that_fills_is_no_mistake_of_the_users(plan_of, tmp_path, monkeypatch):
+    """Before the first round and in a later one; what is there stays, and nothing is left over."""
+    plan, place = plan_of("digits-clusters"), tmp_path / "state"
+    make = temporary.tempfile.mkstemp
+    room = [0]
+
+    def full(*arguments, **named):
+        if room[0] == 0:
+            raise OSError(28, "No space left on device")
+        room[0] -= 1
+        return make(*arguments, **named)
+
+    monkeypatch.setattr(temporary.tempfile, "mkstemp", full)
+    with pytest.raises(WriteError, match="No space left on device") as caught:
+        train(plan, 3, checkpoint=place)
+    assert caught.value.exit_code == 1
+    assert not place.exists()
+    room[0] = 9  # a checkpoint makes two files, and probes each
+    with pytest.raises(WriteError, match="No space left on device"):
+        train(plan, 3, checkpoint=place)
+    assert checkpoint.load(place).rounds == 1
+    assert len(os.listdir(place)) == 2
+
+
+def test_what_a_callback_raises_keeps_the_round(plan_of, tmp_path):
+    """It reaches the caller as it is, and the round before it is written."""
+    plan, place = plan_of("digits-clusters"), tmp_path / "state"
+    for error in (ZeroDivisionError("mine"), TrainingError("mine"), RuntimeError("mine")):
+
+        def fail(row, rounds, error=error):
+            if row.round == 2:
+                raise error
+
+        with pytest.raises(type(error)) as caught:
+            train(plan, 5, checkpoint=place, checkpoint_every=4, callback=fail)
+        assert caught.value is error
+        assert checkpoint.load(place).rounds == 2
+        for path in place.iterdir():
+            path.unlink()
 
 
 @pytest.fixture(scope="module")

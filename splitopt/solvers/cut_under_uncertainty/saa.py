@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -144,11 +145,8 @@ class Saa(Solver[CutUnderUncertainty]):
         if search.remaining_s <= 0:
             search.propose(problem.complete(int(problem.statistic(problem.bounds()).argmin())))
             return search.stop() or "time"
-        kept = None
-        if self.checkpoint is not None:
-            kept = Checkpoint(self.checkpoint, _work(problem, inner))
         engine = Engine(self.engine, self.workers, self.address)
-        with engine.session() as session:
+        with self._kept(problem, inner) as kept, engine.session() as session:
             ledger = Ledger(problem, search, inner, session, kept)
             study = _Study(self, problem, search, ledger)
             reason: StopReason
@@ -162,6 +160,14 @@ class Saa(Solver[CutUnderUncertainty]):
                 reason, note = "interrupted", "interrupted; the answers so far are kept; "
             study.conclude(note)
             return search.stop() or reason if not note else reason
+
+    def _kept(
+        self, problem: CutUnderUncertainty, inner: Inner
+    ) -> AbstractContextManager[Checkpoint | None]:
+        """Open the folder in which answers are kept, if there is to be one."""
+        if self.checkpoint is None:
+            return nullcontext()
+        return Checkpoint(self.checkpoint, _work(problem, inner))
 
 
 class _Study:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +13,7 @@ import torch
 from splitopt.errors import InputError
 from splitopt.plans import PlanLike, as_plan
 from splitopt.simulation.tracks import one_after_the_other
+from splitopt.temporary import temporary_folder
 from splitopt.timeline import Timeline
 from splitopt.training.loop import Callback, Schedule, run_rounds
 from splitopt.training.options import Options
@@ -162,11 +161,11 @@ def run_wire(
     job = Job(plan, model, data, options, arguments, source)
     limit = Deadline.read(deadline) if isinstance(deadline, str) else deadline
     limit = limit or Deadline.default(any_speed)
-    with one_thread(), tempfile.TemporaryDirectory(prefix="splitopt-") as place:
+    with one_thread(), temporary_folder() as place:
         prepared = job.prepare()
         roles = roles_of(prepared.program)
         made = schedule_of(prepared, rounds=rounds, **schedule)
-        path = job.save(Path(place), prepared)
+        path = job.save(place, prepared)
         setting = Setting(Token.new(), scale_for(prepared, time_scale, any_speed), limit)
         if at_scale is not None:
             at_scale(setting.time_scale, prepared.program.replay.simulated_s)
