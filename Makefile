@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT := out
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-train test test-slow lint docs bench-smoke clean
+.PHONY: help demo demo-train test test-slow lint docs bench-smoke fuzz clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
@@ -59,6 +59,10 @@ bench-smoke: $(VENV)/.dev  ## run the quick benchmark suite
 	mkdir -p $(OUT)
 	rm -f $(OUT)/quick.jsonl
 	$(BIN)/splitopt bench --suite quick -o $(OUT)/quick.jsonl
+
+fuzz: $(VENV)/.dev  ## spoil 1,000 documents and see that each is refused well
+	rm -rf $(OUT)/fuzz
+	$(BIN)/python -m benchmarks.fuzz --cases 1000 --seed 0 --workers 2 -o $(OUT)/fuzz
 
 clean:  ## remove what the targets above made
 	rm -rf $(VENV) $(OUT) docs/_build

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.latency.pipeline import (
     OwnerParts,
     aggregation_time,
@@ -234,8 +234,9 @@ def checked_owners(
         ("owners", owners, groups.owners),
         ("batches", found, groups.all_batches),
     ):
-        if stated != there:
-            raise InputError.at(field, f"is {stated!r}, but owner_groups have {there}")
+        number = isinstance(stated, int | np.integer) and not isinstance(stated, bool)
+        if not number or stated != there:
+            raise InputError.at(field, f"is {shown(stated)}, but owner_groups have {there}")
     return groups, found
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from splitopt import InputError, PipelinePartition, Scenario
+from splitopt.problems.pipeline_partition.owners import checked_owners
 from splitopt.problems.pipeline_partition.tables import (
     Cuts,
     owner_memory,
@@ -251,3 +252,10 @@ def test_a_scenario_without_nodes_is_refused(scenario_document, profile):
     """The question is who of the nodes hosts what."""
     with pytest.raises(InputError, match="nodes: there are none"):
         tables_from_scenario(Scenario.from_si(scenario_document), profile)
+
+
+@pytest.mark.parametrize("batches", [np.array([1, 2]), "3", True, [4]])
+def test_batches_beside_groups_of_owners_are_one_number(document, profile, batches):
+    groups = PipelinePartition.from_scenario(Scenario.from_si(document), profile).owner_groups
+    with pytest.raises(InputError, match=r"^batches: is "):
+        checked_owners(groups, groups.owners, batches, needed=False)

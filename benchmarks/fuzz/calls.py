@@ -1,0 +1,163 @@
+"""Readers that are called from Python; each does what a user does next with what was read.
+
+``python -m benchmarks.fuzz.calls NAME FILE`` makes one of the calls.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+BATCH = 4
+
+
+def profile(path: Path) -> None:
+    """Read a profile, a layer CSV or a graph, and show and copy it."""
+    from splitopt.profiles import read
+
+    found = read(path, batch=BATCH)
+    type(found).from_dict(found.to_dict(), "copy")
+
+
+def layer_csv(path: Path) -> None:
+    """Read a table of layers as such."""
+    from splitopt.profiles.layer_csv import read_layer_csv
+
+    read_layer_csv(path).to_dict()
+
+
+def graph(path: Path) -> None:
+    """Read a graph, cut behind every operator."""
+    from splitopt.profiles.graphs import read_graph
+
+    read_graph(path, BATCH, boundaries="prefixes").to_dict()
+
+
+def times(path: Path) -> None:
+    """Read times onto a profile."""
+    from splitopt.profiles import read
+    from splitopt.profiles.model import ModelProfile
+
+    onto = ModelProfile.load(path.parent / "tiny.json")
+    read(path, onto, batch=BATCH, machine="other").to_dict()
+
+
+def trace(path: Path) -> None:
+    """Read the rounds of a trace."""
+    from splitopt.distributions import read_trace
+    from splitopt.distributions.traces import write_trace
+
+    write_trace(read_trace(path, ("compute_flop_per_s", "snr_db")))
+
+
+def instance(path: Path) -> None:
+    """Read an instance, and write it back."""
+    from splitopt.problems.registry import load_problem
+
+    problem = load_problem(path)
+    problem.bound()
+    problem.infeasibility()
+    problem.save(path.parent / "out" / f"copy{path.suffix}")
+
+
+def data(path: Path) -> None:
+    """Read data to train on."""
+    from splitopt.training.data import load_data
+
+    load_data(str(path)).digest()
+
+
+def folder(path: Path) -> None:
+    """Read the data of the folder that a file is in."""
+    data(path.parent)
+
+
+def weights(path: Path) -> None:
+    """Read weights for a model."""
+    from torch import nn
+
+    from splitopt.export.weights import read_weights
+
+    layers = (nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 3))
+    read_weights(path, nn.Sequential(*layers))
+
+
+def sources(path: Path) -> None:
+    """Read how the data and the model of a checkpoint were named."""
+    from splitopt.training.checkpoint import sources_of
+
+    sources_of(path.parent)
+
+
+def timeline(path: Path) -> None:
+    """Read a timeline, and use all that it has."""
+    from splitopt.timeline import Timeline
+
+    found = Timeline.load(path)
+    _ = found.usage
+    found.overloads()
+    _ = found.makespan_s
+    found.to_csv()
+
+
+def history(path: Path) -> None:
+    """Read the history of a training, and draw it."""
+    from splitopt.report.training import save_plot
+    from splitopt.training.history import History
+
+    found = History.load(path)
+    found.to_csv()
+    save_plot({"": found}, path.parent / "out" / "plot.html")
+
+
+def rows(path: Path) -> None:
+    """Read rows of the benchmark, and report them on the terminal and as a page."""
+    import io
+
+    from rich.console import Console
+
+    from splitopt.bench.report import print_report, rows_to_html
+    from splitopt.bench.rows import read_rows
+
+    found = read_rows(path)
+    if found:
+        print_report(found, Console(file=io.StringIO(), width=120))
+        rows_to_html(found)
+
+
+def machine(path: Path) -> None:
+    """Read a machine model."""
+    from splitopt.profiles.machine_model import MachineModel
+
+    found = MachineModel.load(path)
+    found.sentence()
+    found.to_dict()
+
+
+def token(path: Path) -> None:
+    """Read the token that processes share."""
+    from splitopt.training.wire.transport.tokens import read_token
+
+    read_token(path)
+
+
+def frame(path: Path) -> None:
+    """Read the header of a message between processes."""
+    from splitopt.training.wire.transport.frames import USUAL_LIMITS, decode_header, room_for
+
+    header = decode_header(path.read_bytes(), 56, USUAL_LIMITS)
+    room_for(header)
+
+
+CALLS: dict[str, Callable[[Path], None]] = {
+    call.__name__: call
+    for call in (
+        profile, layer_csv, graph, times, trace, instance, data, folder, weights, sources, timeline,
+        history, rows, machine, token, frame,
+    )
+}  # fmt: skip
+
+
+if __name__ == "__main__":
+    CALLS[sys.argv[1]](Path(sys.argv[2]))

@@ -1,0 +1,167 @@
+"""Which functions of the package read files, and which targets reach them.
+
+`found` looks for them in the source, so that a new reader cannot be forgotten: it must stand in
+`REACHED` or, with a reason, in `LEFT_OUT`. The tests hold the three against each other, and run
+every target on its valid documents to see that what stands here is really called.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import splitopt
+
+ROOT = Path(splitopt.__file__).parent
+_CALLS = {
+    "read_text", "read_bytes", "parse_json", "parse_yaml", "fromfile", "load_file", "safe_open",
+    "memmap", "read_csv", "read_table", "table_of", "read_rows", "read_archive", "Archive",
+    "read_yaml",
+}  # fmt: skip
+_OF = {
+    ("np", "load"), ("json", "load"), ("json", "loads"), ("yaml", "load"), ("csv", "reader"),
+    ("csv", "DictReader"), ("gzip", "open"), ("Image", "open"), ("zipfile", "ZipFile"),
+    ("torch", "load"), ("archive", "open"), ("os", "open"),
+}  # fmt: skip
+_STREAMS = ("rb", "r", "r+b", "r+", "rt")
+
+REACHED: dict[str, str] = {
+    "reading.read_text": "scenario",
+    "reading.read_bytes": "checkpoint",
+    "reading.opened": "instance (cut_and_resources)",
+    "archives.Archive.__init__": "instance (cut_and_resources)",
+    "archives.read_archive": "instance (cut_and_resources)",
+    "csv_files.read_table": "trace of rounds",
+    "csv_files.read_rows": "times CSV",
+    "csv_files.rows_of": "times CSV",
+    "yaml_text.parse_yaml": "rounds to accuracy",
+    "yaml_text.read_yaml": "scenario",
+    "files.parse_json": "instance (cut_and_resources)",
+    "scenario.scenario.Scenario.load": "scenario",
+    "problems.registry.load_problem": "instance (cut_and_resources)",
+    "problems.registry._read_npz": "instance (cut_and_resources)",
+    "plans.Plan.load": "plan (report)",
+    "profiles.model.ModelProfile.load": "profile",
+    "profiles.reading.read": "profile",
+    "profiles.layer_csv.read_layer_csv": "layer CSV",
+    "profiles.graphs.read_graph": "graph",
+    "profiles.times.with_times": "times CSV",
+    "profiles.torch_trace.with_torch_trace": "torch trace",
+    "profiles.machine_model.MachineModel.load": "machine model",
+    "distributions.traces.read_column": "column of values",
+    "distributions.traces.read_trace": "trace of rounds",
+    "profiles.split_table.read_splits": "split table",
+    "profiles.split_table.read_messages": "message table",
+    "cli.bench._compare": "bench rows",
+    "solvers.typed._parsed": "options",
+    "planning.comparison.comparing.load_rounds": "rounds to accuracy",
+    "training.data.arrays.read_npz": "data npz",
+    "training.data.idx.read_idx": "data idx",
+    "training.data.cifar._binary_batch": "data CIFAR binary",
+    "training.data.cifar._strip": "data CIFAR PNG",
+    "training.data.cifar._labels": "data CIFAR PNG",
+    "training.data.partition._read_file": "partition",
+    "training.checkpoint.load": "checkpoint",
+    "training.checkpoint.sources_of": "checkpoint",
+    "training.history.History.load": "history",
+    "training.wire.transport.tokens.read_token": "token",
+    "training.wire.transport.frames.decode_header": "frame",
+    "export.weights._stored": "weights",
+    "solvers.cut_under_uncertainty.checkpoint.Checkpoint.__init__": "SAA checkpoint",
+    "solvers.cut_under_uncertainty.checkpoint.Checkpoint.load": "SAA checkpoint",
+    "timeline.Timeline.load": "timeline",
+    "bench.rows.read_rows": "bench rows",
+    "bench.instances._read_metadata": "library",
+    "bench.instances.read_best_known": "library",
+    "cli.bench._check": "answer (cut_and_resources)",
+    "planning.comparison.sweeping.read_sweep": "options",
+}
+"""Function, with its module inside of the package -> the target that reaches it."""
+
+_OWN = "a file of the package itself"
+_HOST = "what the operating system says"
+_CHILD = "what a process that was started here wrote for its parent, or the other way round"
+_TEXT = "no file: a text of the command line, or plain data that is copied"
+_MESSAGE = "no file: rows of a message, whose frame is reached"
+_ALONE = "exported code, which runs where splitopt is not installed"
+LEFT_OUT: dict[str, str] = {
+    "profiles.published._document": _OWN,
+    "profiles.published_cpsl._document": _OWN,
+    "profiles.traced.traced_profile": _OWN,
+    "profiles.measured.read_table": _OWN,
+    "profiles.measured.read_times": _OWN,
+    "profiles.pipedream.pipedream_profile": _OWN,
+    "export.torch_parts._loader": _OWN,
+    "export.torch_pipelining.files": _OWN,
+    "bench.machine._processor": _HOST,
+    "bench.worker._peak_memory_mib": _HOST,
+    "training.wire.transport.namespaces.inside": _HOST,
+    "training.wire.transport.namespaces.enter": _HOST,
+    "training.wire.transport.namespaces._born": _HOST,
+    "bench.worker.main": _CHILD,
+    "bench.supervise._events": _CHILD,
+    "bench.supervise._tail": _CHILD,
+    "training.wire.job.Job.load": _CHILD,
+    "training.wire.processes.Processes.last_words": _CHILD,
+    "training.wire.pipeline.answers.wrong_state": _MESSAGE,
+    "training.wire.pipeline.coordinator.Pipeline._finish": _MESSAGE,
+    "training.wire.star.server.Server.finish": _MESSAGE,
+    "training.wire.transport.tls._expect": "PEM, for OpenSSL; making some needs an extra",
+    "bench.runner.resume": "by read_rows, which is reached; then it would start solvers",
+    "bench.jobs._Ready.of": _TEXT,
+    "training.checkpoint._same_run": _TEXT,
+    "bench.plugins._option": _TEXT,
+    "bench.plugins.Entrant.version": "a user's own code, for its digest only",
+    "bench.rows.cut_torn_line": "drops the end of a file of rows, whatever it holds",
+    "bench.rows.append_row": "writes",
+    "cli.entry.run": "writes",
+    "export.written.loader.manifest": _ALONE,
+    "export.written.loader.read_weights": _ALONE,
+    "export.written.train_pipeline.main": _ALONE,
+}
+"""Function -> why nothing is spoiled for it."""
+
+
+def found() -> Iterator[str]:
+    """Iterate over the functions of the package that read, with their modules."""
+    for path in sorted(ROOT.rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for name, function in _functions(tree):
+            if any(_reads(node) for node in ast.walk(function)):
+                yield f"{module.removesuffix('.__init__')}.{name}"
+
+
+def _functions(
+    tree: ast.AST, prefix: str = ""
+) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Iterate over functions and methods; one inside of another belongs to that."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield f"{prefix}{node.name}", node
+        elif isinstance(node, ast.ClassDef):
+            yield from _functions(node, f"{prefix}{node.name}.")
+        else:
+            yield from _functions(node, prefix)
+
+
+def _reads(node: ast.AST) -> bool:
+    """Say whether a call reads a file, or a document that was one."""
+    if not isinstance(node, ast.Call):
+        return False
+    called = node.func
+    if isinstance(called, ast.Name):
+        return called.id in _CALLS or (called.id == "open" and _is_read(node.args[1:]))
+    if not isinstance(called, ast.Attribute):
+        return False
+    if called.attr in _CALLS:
+        return True
+    if isinstance(called.value, ast.Name) and (called.value.id, called.attr) in _OF:
+        return True
+    return called.attr == "open" and _is_read(node.args)
+
+
+def _is_read(modes: list[ast.expr]) -> bool:
+    """Say whether the mode of a stream is one for reading."""
+    return bool(modes) and isinstance(modes[0], ast.Constant) and modes[0].value in _STREAMS

@@ -1,0 +1,277 @@
+"""What is read, and how: every reader of the package with the commands and calls that reach it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.fuzz.commands import COMMANDS
+from benchmarks.fuzz.corpus import PLANS
+from splitopt.problems.registry import PROBLEMS
+
+Arguments = tuple[str, ...]
+"""A command in the case's folder: `FILE` is the spoiled file, ``corpus/`` what is not spoiled."""
+FILE, CALL, ARGUMENTS = "{file}", "call", "arguments"
+OUT = "out/"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reader.
+
+    Parameters
+    ----------
+    name
+        What is read.
+    files
+        Any of them is spoiled.
+    uses
+        How it is then used, each by itself; ``("call", NAME)`` is one of `calls.CALLS`.
+    beside
+        Files that must be there, as they are.
+    seal
+        What makes a digest right again after a mutation; a name in `seals.SEALS`.
+    weight
+        How often it is chosen.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    uses: tuple[Arguments, ...]
+    beside: tuple[str, ...] = ()
+    seal: str | None = None
+    weight: int = 4
+
+
+_ONE = ("--workers", "1", "--engine", "threads")
+_SHORT = ("--time-limit", "2")
+_MODEL = ("--model", "corpus/tiny.py:make")
+_TRAIN = (*_MODEL, "--data", "corpus/data.npz", "--rounds", "1")
+
+
+def _call(name: str) -> Arguments:
+    return CALL, name
+
+
+def _plan(*further: str) -> tuple[Arguments, ...]:
+    return (
+        ("plan", FILE, "-o", f"{OUT}plan.json", *_SHORT, *further),
+        ("plan", FILE, "--report", f"{OUT}plan.html", "--json", *_SHORT, *further),
+    )
+
+
+_EXPORT = ("export", "star.json", "--to", "torch", *_MODEL, "-o", f"{OUT}parts", "--weights")
+
+SCENARIOS = (
+    Target("scenario", ("star.yaml",), _plan(), ("tiny.json",), weight=10),
+    Target("scenario (radio)", ("radio.yaml",), _plan(), weight=6),
+    Target("scenario (clusters)", ("cell.yaml",), _plan(), ("tiny.json",), weight=6),
+    Target("scenario (varying)", ("varying.yaml",), _plan(*_ONE), ("tiny.json",), weight=5),
+    Target(
+        "scenario (files)", ("measured.yaml", "column.yaml"), _plan(*_ONE),
+        ("tiny.json", "rounds.csv", "values.csv"), weight=3,
+    ),
+    Target(
+        "scenario (machine)", ("modelled.yaml",), _plan(), ("tiny.json", "machine.json"), weight=2
+    ),
+    Target(
+        "scenario (pipeline)", ("pipeline.yaml",),
+        (*_plan(), ("plan", FILE, "--pareto", "-o", f"{OUT}mixes.json")), ("tiny.json",), weight=6,
+    ),
+    Target(
+        "scenario (compare)", ("star.yaml", "cell.yaml", "pipeline.yaml"),
+        (("compare", FILE, "-o", f"{OUT}compared.json", "--report", f"{OUT}page.html", *_SHORT),),
+        ("tiny.json",), weight=3,
+    ),
+    Target(
+        "scenario (control)", ("varying.yaml",),
+        (("control", FILE, "--rounds", "2", "--swaps", "20", *_SHORT, *_ONE, "-o", f"{OUT}a.csv"),),
+        ("tiny.json",), weight=2,
+    ),
+)  # fmt: skip
+
+INSTANCES = tuple(
+    Target(
+        f"instance ({problem})",
+        (f"{problem}.json", f"{problem}.npz"),
+        (
+            ("solve", FILE, "-o", f"{OUT}result.json", *_SHORT, *own),
+            ("solve", FILE, "--json", *_SHORT, *own),
+            _call("instance"),
+        ),
+        weight=6,
+    )
+    for problem in PROBLEMS
+    for own in [_ONE if problem == "cut_under_uncertainty" else ()]
+)
+
+PLAN_FILES = tuple(f"{name}.json" for name in PLANS)
+PLAN_TARGETS = (
+    Target(
+        "plan (report)", PLAN_FILES,
+        (("report", FILE), ("report", FILE, "-o", f"{OUT}page.html"), ("report", FILE, "--json")),
+        seal="plan", weight=16,
+    ),
+    Target(
+        "plan (simulate)", PLAN_FILES,
+        (("simulate", FILE, "-o", f"{OUT}t.json", "--csv", f"{OUT}t.csv"),
+         ("simulate", FILE, "--gantt", f"{OUT}gantt.svg", "--json", "--noise", "0.1")),
+        seal="plan", weight=8,
+    ),
+    Target(
+        "plan (export)", PLAN_FILES,
+        (("export", FILE, "--to", "torch", *_MODEL, "-o", f"{OUT}parts"),), seal="plan", weight=5,
+    ),
+    Target(
+        "plan (train)", PLAN_FILES,
+        (("train", FILE, *_TRAIN, "--csv", f"{OUT}r.csv", "--plot", f"{OUT}r.html"),
+         ("train", FILE, *_TRAIN, "--json")),
+        seal="plan", weight=5,
+    ),
+    Target(
+        "plan (check)", ("star.json",),
+        (("bench", "--check", FILE, "--instance", "corpus/cut_and_resources.json"),), seal="plan",
+    ),
+)  # fmt: skip
+
+PROFILES = (
+    Target(
+        "profile", ("tiny.json",),
+        (_call("profile"), ("plan", "star.yaml", "--json", *_SHORT),
+         ("machine", "fit", "here", FILE, "--batch", "4", "--json")),
+        ("star.yaml",), weight=8,
+    ),
+    Target("layer CSV", ("layers.csv",), (_call("profile"), _call("layer_csv"))),
+    Target("graph", ("graph.txt",), (_call("profile"), _call("graph")), weight=6),
+    Target("times CSV", ("make__here.csv",), (_call("times"),), ("tiny.json",), weight=3),
+    Target("torch trace", ("trace.json",), (_call("times"),), ("tiny.json",), weight=5),
+    Target(
+        "machine model", ("machine.json",), (_call("machine"), ("plan", "modelled.yaml", "--json")),
+        ("tiny.json", "modelled.yaml"),
+    ),
+    Target(
+        "split table", ("splits.csv",),
+        (("machine", "fit", "here", "tiny.json", "--splits", FILE, "--batch", "4", "--json"),),
+        ("tiny.json",), weight=3,
+    ),
+    Target(
+        "message table", ("messages.csv",),
+        (("machine", "fit", "here", "tiny.json", "--messages", FILE, "-o", f"{OUT}m.json"),),
+        ("tiny.json",), weight=2,
+    ),
+)  # fmt: skip
+
+ROUNDS = (
+    Target(
+        "trace of rounds", ("rounds.csv",),
+        (_call("trace"), ("plan", "measured.yaml", "--json", *_SHORT, *_ONE),
+         ("control", "varying.yaml", "--trace", FILE, "--swaps", "20", *_SHORT, *_ONE, "--json")),
+        ("measured.yaml", "varying.yaml", "tiny.json"),
+    ),
+    Target(
+        "column of values", ("values.csv",), (("plan", "column.yaml", "--json", *_SHORT, *_ONE),),
+        ("column.yaml", "tiny.json"), weight=2,
+    ),
+    Target(
+        "rounds to accuracy", ("accuracy.yaml",),
+        (("compare", "star.yaml", "--rounds-to-accuracy", FILE, "--json", *_SHORT),),
+        ("star.yaml", "tiny.json"), weight=2,
+    ),
+)  # fmt: skip
+
+TRAINING = (
+    Target(
+        "data npz", ("data.npz", "whole.npz"),
+        (_call("data"), ("train", "star.json", *_MODEL, "--data", FILE, "--rounds", "1")),
+        ("star.json",), weight=8,
+    ),
+    Target(
+        "data idx", tuple(f"idx/{part}-{kind}-ubyte" for part in ("train", "t10k")
+                          for kind in ("images-idx3", "labels-idx1")),
+        (_call("folder"),), weight=3,
+    ),
+    Target(
+        "data idx.gz", tuple(f"idx-gz/{part}-{kind}-ubyte.gz" for part in ("train", "t10k")
+                             for kind in ("images-idx3", "labels-idx1")),
+        (_call("folder"),), weight=4,
+    ),
+    Target(
+        "data CIFAR binary", ("cifar-bin/data_batch_1.bin", "cifar-bin/test_batch.bin"),
+        (_call("folder"),), tuple(f"cifar-bin/data_batch_{k}.bin" for k in (2, 3, 4, 5)), weight=2,
+    ),
+    Target(
+        "data CIFAR PNG",
+        tuple(f"cifar-png/{name}" for name in
+              ("data_batch_1.png", "test_batch.png", "train_lables.json", "test_lables.json")),
+        (_call("folder"),), tuple(f"cifar-png/data_batch_{k}.png" for k in (2, 3, 4, 5)), weight=4,
+    ),
+    Target(
+        "partition", ("partition.json",),
+        (("train", "star.json", *_TRAIN, "--partition", "file:partition.json"),), ("star.json",),
+        weight=3,
+    ),
+    Target(
+        "checkpoint", ("checkpoint/checkpoint.json", "checkpoint/state-*.safetensors"),
+        (("train", "star.json", *_TRAIN, "--checkpoint", "checkpoint", "--resume"),
+         ("train", "star.json", *_TRAIN, "--checkpoint", "checkpoint", "--resume", "--rounds", "2"),
+         (*_EXPORT, "checkpoint"), _call("sources")),
+        ("star.json",), seal="checkpoint", weight=8,
+    ),
+    Target(
+        "weights", ("weights.safetensors",), (_call("weights"), (*_EXPORT, FILE)), ("star.json",),
+        weight=5,
+    ),
+    Target(
+        "SAA checkpoint", ("saa/checkpoint.json", "saa/batch-*.npz"),
+        (("plan", "varying.yaml", "--checkpoint", "saa", "--json", *_SHORT, *_ONE),),
+        ("varying.yaml", "tiny.json"), weight=5,
+    ),
+    Target("timeline", ("timeline.json",), (_call("timeline"),), weight=3),
+    Target("history", ("history.json",), (_call("history"),), weight=5),
+    Target("token", ("token.txt",), (_call("token"),), weight=1),
+    Target("frame", ("frame.json",), (_call("frame"),), weight=3),
+)  # fmt: skip
+
+_CHECK = ("bench", "--check")
+BENCH = (
+    Target(
+        "bench rows", ("rows.jsonl",),
+        (_call("rows"), ("bench", "--compare", FILE, "corpus/rows.jsonl"),
+         ("bench", "--compare", "corpus/rows.jsonl", FILE, "--json")),
+        weight=8,
+    ),
+    *(
+        Target(
+            f"answer ({problem})", (f"{problem}-result.json", f"{problem}-decision.json"),
+            ((*_CHECK, FILE, "--instance", f"corpus/{problem}.json"),
+             (*_CHECK, FILE, "--instance", f"corpus/{problem}.json", "--json")),
+            weight=3,
+        )
+        for problem in PROBLEMS
+    ),
+    Target(
+        "library", ("library/cut_and_resources/metadata.json", "library/best_known.csv",
+                    "library/cut_and_resources/one.json"),
+        ((*_CHECK, "cut_and_resources-result.json", "--instance", "cut_and_resources-one",
+          "--instances", "library"),),
+        ("cut_and_resources-result.json", "library/pipeline_partition/metadata.json",
+         "library/pipeline_partition/one.json"), weight=5,
+    ),
+)  # fmt: skip
+
+OPTIONS = (
+    Target(
+        "options", tuple(f"options/{name}.args" for name in COMMANDS),
+        ((ARGUMENTS,),),
+        ("star.yaml", "tiny.json", "star.json", "pipeline.yaml", "pipeline.json", "varying.yaml",
+         "cut_and_resources.json"), weight=14,
+    ),
+)  # fmt: skip
+
+TARGETS: tuple[Target, ...] = (
+    *SCENARIOS, *INSTANCES, *PLAN_TARGETS, *PROFILES, *ROUNDS, *TRAINING, *BENCH, *OPTIONS,
+)  # fmt: skip
+
+
+def by_name(name: str) -> Target:
+    """Return a target."""
+    return next(target for target in TARGETS if target.name == name)
