@@ -41,7 +41,7 @@ PRINTED_GMAC = {
     "vgg19": 19.63,
     "mobilenetv2": 0.30,
 }
-LARGE = ("resnet34", "resnet50", "resnet101")
+LARGE = ("resnet34", "resnet50", "resnet101", "mobilenetv2")
 
 
 @pytest.mark.parametrize(
