@@ -28,6 +28,20 @@ def pytest_configure(config):
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_runtest_setup(item):
+    """Skip what asks for Gurobi, by a mark or by name in a parameter, where no licence works."""
+    if item.get_closest_marker("unlicensed"):
+        return
+    call = getattr(item, "callspec", None)
+    values = [] if call is None else call.params.values()
+    named = any("gurobi" in str(getattr(value, "name", value)).lower() for value in values)
+    if named or item.get_closest_marker("gurobi"):
+        from splitopt.solvers.backends.licence import licence_problem
+
+        if reason := licence_problem():
+            pytest.skip(f"gurobi {reason}")
+
+
 DATA = Path(__file__).parent / "data"
 
 

@@ -12,14 +12,14 @@ from splitopt.bench.conformance import CHECKS, check_solver
 from splitopt.bench.plugins import Entrant
 from splitopt.solvers.registry import SOLVERS, solver_class
 
-
 LONG = {
     ("cluster_and_spectrum", "scip"),
     ("cut_under_uncertainty", "highs"),
+    ("cut_under_uncertainty", "saa"),
     ("cut_under_uncertainty", "scip"),
     ("pipeline_partition", "scip"),
 }
-"""Back ends that prove large programs, for seconds in all."""
+"""Those that take seconds in all, on tens of instances."""
 
 
 @pytest.mark.parametrize(
