@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -29,12 +30,18 @@ def pytest_configure(config):
 
 
 def pytest_runtest_setup(item):
-    """Skip what asks for Gurobi, by a mark or by name in a parameter, where no licence works."""
+    """Skip what needs PyTorch where it is not installed, and Gurobi where no licence works.
+
+    The marks say what a test needs; a parameter that names Gurobi says so as well.
+    """
+    if item.get_closest_marker("train") and importlib.util.find_spec("torch") is None:
+        pytest.skip("needs the extra 'train'")
     if item.get_closest_marker("unlicensed"):
         return
     call = getattr(item, "callspec", None)
     values = [] if call is None else call.params.values()
-    named = any("gurobi" in str(getattr(value, "name", value)).lower() for value in values)
+    names = [getattr(value, "name", value) for value in values]
+    named = any(isinstance(name, str) and "gurobi" in name.lower() for name in names)
     if named or item.get_closest_marker("gurobi"):
         from splitopt.solvers.backends.licence import licence_problem
 
