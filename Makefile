@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT := out
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-train test test-slow lint docs bench-smoke fuzz clean
+.PHONY: help demo demo-train test test-slow oldest bare unlicensed lint docs bench-smoke fuzz clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
@@ -15,14 +15,34 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.core: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --no-compile --editable .
 	touch $@
 
-# torch first and pinned, so that nothing else asks for another build of it
+# torch first and pinned, so that nothing else asks for another build of it; what is imported is
+# compiled then, which is a small part of what is installed
 $(VENV)/.dev: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet torch==2.13.0
-	$(BIN)/python -m pip install --quiet --editable '.[train,bench,dev]'
+	$(BIN)/python -m pip install --quiet --no-compile torch==2.13.0
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[train,bench,dev]'
 	touch $@ $(VENV)/.core
+
+$(OUT)/uv/bin/uv:
+	$(PYTHON) -m venv $(OUT)/uv
+	$(OUT)/uv/bin/python -m pip install --quiet uv
+
+# of torch the release above, as an older one would be a second download of gigabytes
+$(OUT)/oldest/.done: $(OUT)/uv/bin/uv pyproject.toml
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --no-compile --no-deps torch==2.13.0
+	$(OUT)/uv/bin/uv pip install --quiet --python $(@D)/bin/python --resolution lowest-direct \
+		--editable '.[train,bench,cluster,test]'
+	touch $@
+
+$(OUT)/bare/.done: $(OUT)/uv/bin/uv pyproject.toml
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(OUT)/uv/bin/uv pip install --quiet --python $(@D)/bin/python --editable '.[test]'
+	touch $@
 
 demo: $(VENV)/.core  ## set up, plan two real fleets and a pipeline
 	mkdir -p $(OUT)
@@ -45,6 +65,17 @@ test: $(VENV)/.dev  ## set up and run the tests
 
 test-slow: $(VENV)/.dev  ## run the tests that take longer
 	$(BIN)/python -m pytest -n 2 -m slow
+
+# newer packages warn of what older ones do, which is no fault of ours
+oldest: $(OUT)/oldest/.done  ## run the tests with the oldest releases that pyproject.toml admits
+	NUMBA_CACHE_DIR=$(CURDIR)/$(OUT)/oldest/numba $(OUT)/oldest/bin/python -m pytest -n 2 -W ignore::DeprecationWarning
+
+bare: $(OUT)/bare/.done  ## run the tests without any extra: no torch, safetensors, pymoo, ray, distributed
+	$(OUT)/bare/bin/python -c 'import importlib.util as u; found = [n for n in "torch safetensors pymoo ray distributed".split() if u.find_spec(n)]; assert not found, found'
+	$(OUT)/bare/bin/python -m pytest -n 2
+
+unlicensed: $(VENV)/.dev  ## run the tests without a Gurobi licence
+	GRB_LICENSE_FILE=/nonexistent/gurobi.lic $(BIN)/python -m pytest -n 2
 
 lint: $(VENV)/.dev  ## check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -26,6 +27,26 @@ def pytest_configure(config):
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_runtest_setup(item):
+    """Skip what needs PyTorch where it is not installed, and Gurobi where no licence works.
+
+    The marks say what a test needs; a parameter that names Gurobi says so as well.
+    """
+    if item.get_closest_marker("train") and importlib.util.find_spec("torch") is None:
+        pytest.skip("needs the extra 'train'")
+    if item.get_closest_marker("unlicensed"):
+        return
+    call = getattr(item, "callspec", None)
+    values = [] if call is None else call.params.values()
+    names = [getattr(value, "name", value) for value in values]
+    named = any(isinstance(name, str) and "gurobi" in name.lower() for name in names)
+    if named or item.get_closest_marker("gurobi"):
+        from splitopt.solvers.backends.licence import licence_problem
+
+        if reason := licence_problem():
+            pytest.skip(f"gurobi {reason}")
 
 
 DATA = Path(__file__).parent / "data"

@@ -62,9 +62,10 @@ def test_an_engine_that_is_not_there_is_refused(name, package):
         Engine(name)
 
 
-def test_a_cluster_that_does_not_answer_is_refused():
+def test_a_cluster_that_does_not_answer_is_refused(monkeypatch):
     """A dask scheduler that is not there is one sentence with its address."""
     pytest.importorskip("distributed")
+    monkeypatch.setattr("splitopt.engine._CONNECT_S", 0.2)  # nobody will answer any later
     engine = Engine.parse("dask=tcp://127.0.0.1:9", 2)
     with pytest.raises(InputError, match="cannot be reached"):
         engine.map(late_square, [1])

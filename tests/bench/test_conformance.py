@@ -12,15 +12,29 @@ from splitopt.bench.conformance import CHECKS, check_solver
 from splitopt.bench.plugins import Entrant
 from splitopt.solvers.registry import SOLVERS, solver_class
 
+LONG = {
+    ("cluster_and_spectrum", "scip"),
+    ("cut_under_uncertainty", "highs"),
+    ("cut_under_uncertainty", "saa"),
+    ("cut_under_uncertainty", "scip"),
+    ("pipeline_partition", "scip"),
+}
+"""Those that take seconds in all, on tens of instances."""
+
 
 @pytest.mark.parametrize(
-    ("problem", "name"), [(problem, name) for problem, known in SOLVERS.items() for name in known]
+    ("problem", "name"),
+    [
+        pytest.param(problem, name, marks=[pytest.mark.slow] * ((problem, name) in LONG))
+        for problem, known in SOLVERS.items()
+        for name in known
+    ],
 )
 def test_own_solvers_conform(problem: str, name: str) -> None:
     """Every registered solver that can run here passes every check."""
     found = solver_class(problem, name)
     known = {field.name for field in dataclasses.fields(found)}  # type: ignore[arg-type]
-    options = {"max_evaluations": 2000} if "max_evaluations" in known else {}
+    options = {"max_evaluations": 500} if "max_evaluations" in known else {}
     for module in found.requires:
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"needs {module}")

@@ -7,8 +7,17 @@ import csv
 import numpy as np
 import pytest
 
+pytest.importorskip("torch", reason="needs the extra 'train'")
+
 from benchmarks.machines.__main__ import main
-from benchmarks.machines.cases import BATCH, FILE, Case, count_blocks, every_second, scored
+from benchmarks.machines.cases import (
+    BATCH,
+    FILE,
+    Case,
+    count_blocks,
+    every_second,
+    scored,
+)
 from benchmarks.machines.networks import blocks, names
 
 pytestmark = pytest.mark.train

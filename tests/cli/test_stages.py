@@ -65,14 +65,22 @@ def call(capsys, verb, *arguments):
     return code, captured.out, captured.err
 
 
-def test_training_in_one_process_and_in_several(capsys, given):
-    """The same losses, bit for bit, whether the stages of the profile are named again or not."""
+def test_training_whether_the_stages_are_named_again_or_not(capsys, given):
+    """The same losses, bit for bit."""
     arguments = [*given, "--rounds", 2, "--json"]
     code, named, err = call(capsys, "train", *arguments, *STAGES)
     assert (code, err) == (0, "")
     code, out, err = call(capsys, "train", *arguments)
     assert (code, err) == (0, "")
     assert json.loads(out) == json.loads(named)
+
+
+@pytest.mark.slow
+def test_training_in_one_process_and_in_several(capsys, given):
+    """The same losses, bit for bit; and a round of processes is held against the plan."""
+    arguments = [*given, "--rounds", 2, "--json"]
+    code, out, err = call(capsys, "train", *arguments)
+    assert (code, err) == (0, "")
     code, wired, _ = call(
         capsys, "train", *arguments, "--wire", "--any-speed", "--time-scale", 1e-3
     )

@@ -176,6 +176,7 @@ def test_outputs_that_get_in_each_other_s_way(capsys, tmp_path, monkeypatch, pla
     assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
 
 
+@pytest.mark.slow
 def test_signals_end_a_run_with_a_checkpoint(tmp_path, plan_file):
     """SIGTERM is taken as Ctrl-C: the rounds that are done are shown, and can be gone on from."""
     state = tmp_path / "state"

@@ -58,6 +58,7 @@ def call(capsys, *arguments):
     return code, captured.out, captured.err
 
 
+@pytest.mark.slow
 def test_processes_do_what_the_plan_says(capsys, tmp_path, plan_file, data_file):
     """Every task is there, in the order of the plan, and every byte; the clock is left alone."""
     files = {name: tmp_path / name for name in ("page.html", "tasks.json", "tasks.csv")}

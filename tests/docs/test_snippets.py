@@ -38,14 +38,31 @@ def run_console(block, capsys):
         code = run(words[1:])
         captured = capsys.readouterr()
         if not shown.strip():
-            assert code == 0, captured.err
+            # How long things take here decides whether a plan holds; that it is held does not.
+            assert code == 0 or "the plan does not hold within" in captured.err, captured.err
             continue
         assert matches(shown, captured.out + captured.err), f"$ {command}\n{captured.out}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+# They train, validate and compare with real processes.
+LONG = ("README.md", "docs/benchmark/bring-your-own.md", "docs/benchmark/index.md")
+TRAIN = ("data", "export", "machines", "profiles-trace", "quick-start", "training", "wire")
+NEED_TORCH = ("README.md", *(f"docs/{name}.md" for name in TRAIN))
+
+
+def named(page):
+    """Give a page under its name, with the marks of what it needs."""
+    name = page.relative_to(ROOT).as_posix()
+    marks = [pytest.mark.slow] * (name in LONG) + [pytest.mark.train] * (name in NEED_TORCH)
+    marks += [pytest.mark.gurobi] * (name == "docs/modelling.md")
+    return pytest.param(page, id=name, marks=marks)
+
+
+@pytest.mark.parametrize("page", [named(page) for page in PAGES])
 def test_snippets_run(page, tmp_path, monkeypatch, capsys):
     """Files are written, Python is executed in one namespace, console calls print what is shown."""
+    if page.relative_to(ROOT).as_posix() in NEED_TORCH:
+        pytest.importorskip("torch", reason="needs the extra 'train'")
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     for name in ("results", "before", "after"):  # result files that pages take as given
         shutil.copy(ROOT / "benchmarks" / "results" / "paper.jsonl", tmp_path / f"{name}.jsonl")

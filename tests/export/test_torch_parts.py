@@ -108,12 +108,23 @@ def same(one, two):
         assert torch.equal(one[name], two[name]), name
 
 
-def test_written_networks_are_bit_identical(tmp_path, job_for, alone):
+LARGE = ("resnet18", "vgg11", "mobilenetv2")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param([name for name in NETWORKS if name not in LARGE], id="small"),
+        pytest.param(LARGE, id="large", marks=pytest.mark.slow),
+    ],
+)
+def test_written_networks_are_bit_identical(tmp_path, job_for, alone, names):
     """All shipped networks, cut at every cut and at two: values, gradients, statistics."""
     torch.set_num_threads(1)
     expected = {}
-    for name, shape in NETWORKS.items():
+    for name in names:
         torch.manual_seed(3)
+        shape = NETWORKS[name]
         model = build(name, shape)
         tokens = name == "gpt"
         x = torch.randint(0, 9, (3, *shape)) if tokens else torch.randn(3, *shape)
@@ -129,7 +140,7 @@ def test_written_networks_are_bit_identical(tmp_path, job_for, alone):
             whole = copy.deepcopy(model)
             parts = job.split.segments(own, whole)
             expected[f"{name} {client}"] = step(parts, whole, x, target)  # noqa: F821
-    (tmp_path / "names.json").write_text(json.dumps(list(NETWORKS)))
+    (tmp_path / "names.json").write_text(json.dumps(names))
     alone(STEP + RUN, tmp_path)
     results = torch.load(tmp_path / "results.pt", weights_only=True)
     assert results.keys() == expected.keys()

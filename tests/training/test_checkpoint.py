@@ -454,6 +454,7 @@ def wait_for(folder, rounds, process):
     raise AssertionError(process.communicate())
 
 
+@pytest.mark.slow
 def test_processes_that_are_killed_and_interrupted(plan_of, tmp_path):
     """A process is killed, a second one goes on and is interrupted: a third has the same bits."""
     plan, place = plan_of("digits-pipeline"), tmp_path / "state"

@@ -52,6 +52,7 @@ def test_the_readings_by_hand(part):
             assert found == pytest.approx(wanted, abs=0.005)
 
 
+@pytest.mark.slow
 def test_figure_8_is_the_reverse_of_the_paper(part):
     """On every population grouping by capability beats random clusters, and gains are small."""
     clustering = part("clustering")

@@ -108,6 +108,7 @@ def test_slow_networks_by_hand(part):
     assert times[1] / times[0] == pytest.approx(1.56)
 
 
+@pytest.mark.gurobi
 def test_gurobi_finds_the_same_optima(part):
     """Fig. 8 compares times of one and the same answer."""
     text = (part("__main__").RESULTS / "figure-8.csv").read_text()

@@ -159,7 +159,7 @@ def test_a_scenario_with_distributions_asks_for_the_cut():
     assert "needs at least 2 subcarriers" in tight.result["message"]
 
 
-def test_the_command_line_says_where_it_works(tmp_path, capsys):
+def test_the_command_line_says_where_it_works(tmp_path, capsys, monkeypatch):
     """Options of place, a checkpoint, the interval in the plan, and refusals with exit code 2."""
     read().save(tmp_path / "cell.yaml")
     call = ["plan", str(tmp_path / "cell.yaml"), "--problem", "cut_under_uncertainty"]
@@ -171,6 +171,7 @@ def test_the_command_line_says_where_it_works(tmp_path, capsys):
     assert run([*call, "--report", str(tmp_path / "page.html")]) == 0
     assert "The cuts on the same rounds" in (tmp_path / "page.html").read_text()
     capsys.readouterr()
+    monkeypatch.setattr("splitopt.engine._CONNECT_S", 0.2)  # nobody will answer any later
     for engine, words in (
         ("abacus", "engine: is 'abacus'"),
         ("dask", "needs the address"),

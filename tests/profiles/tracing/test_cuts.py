@@ -74,7 +74,13 @@ COUNTS = {
 }
 
 
-@pytest.mark.parametrize(("name", "shape"), COUNTS)
+LARGE = (("resnet18", (3, 65, 65)), ("mobilenetv2", (3, 32, 32)))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [pytest.param(*case, marks=[pytest.mark.slow] * (case in LARGE)) for case in COUNTS],
+)
 def test_counts_and_gradients_of_the_shipped_models(torch, name, shape):
     """The number of cuts is the one counted by hand; split at all, gradients are the whole's."""
     model = build(name, shape, classes=5)

@@ -9,11 +9,12 @@ from splitopt.cli.entry import run
 from splitopt.errors import InputError
 from splitopt.models import build
 from splitopt.profiles import measure, trace
-from splitopt.profiles.tracing.example import made
+
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+
+from splitopt.profiles.tracing.example import made  # noqa: E402
 
 pytestmark = pytest.mark.train
-
-torch = pytest.importorskip("torch")
 
 
 @pytest.fixture(scope="module")

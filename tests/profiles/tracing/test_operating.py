@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
 from splitopt.models import build
 from splitopt.profiles import trace
 from splitopt.profiles.operator_counts import FEATURES
+
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+
+from torch import nn  # noqa: E402
 
 pytestmark = pytest.mark.train
 

@@ -10,11 +10,12 @@ from splitopt.models import build, default_shape
 from splitopt.profiles import trace
 from splitopt.profiles.architectures import resnet
 from splitopt.profiles.layers import Tensor
-from splitopt.profiles.tracing.example import made
+
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+
+from splitopt.profiles.tracing.example import made  # noqa: E402
 
 pytestmark = pytest.mark.train
-
-torch = pytest.importorskip("torch")
 
 IMAGENET = (3, 224, 224)
 # Where a unit of the counted profile ends under another name.
@@ -40,7 +41,7 @@ PRINTED_GMAC = {
     "vgg19": 19.63,
     "mobilenetv2": 0.30,
 }
-LARGE = ("resnet34", "resnet50", "resnet101")
+LARGE = ("resnet34", "resnet50", "resnet101", "mobilenetv2")
 
 
 @pytest.mark.parametrize(

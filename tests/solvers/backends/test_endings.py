@@ -68,6 +68,7 @@ def test_the_tolerance_comes_off_the_bound():
     assert safe_bound(-50.0) == -50.0 - 50 * BOUND_TOLERANCE
 
 
+@pytest.mark.gurobi
 def test_gurobi_statuses_are_named():
     """The code of a fresh model is LOADED."""
     with gurobipy.Env(params={"OutputFlag": 0}) as env, gurobipy.Model(env=env) as model:

@@ -81,6 +81,7 @@ def test_the_deterministic_equivalent_finds_the_best_cut(solver, objective):
     check(CutUnderUncertainty.from_scenarios(["a", "b"], rows, objective, 0.5), solver)
 
 
+@pytest.mark.gurobi
 def test_what_does_not_fit_is_refused():
     """Too large for the limits, clusters that do not match, and a round without an answer."""
     problem = draw(0, [5, 5, 5, 5], 30, 1)

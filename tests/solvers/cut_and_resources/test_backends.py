@@ -32,6 +32,8 @@ GUROBI = [name for name in NAMES if "gurobi" in name.lower()]
 @pytest.fixture
 def size_limited():
     """Skip where a full Gurobi licence is installed."""
+    if reason := licence.licence_problem():
+        pytest.skip(f"gurobi {reason}")
     if not licence.is_size_limited():
         pytest.skip("the Gurobi licence here has no size limit")
 
@@ -208,6 +210,7 @@ def test_a_late_refusal_of_gurobi_is_named(random_problem, size_limited):
         run_pyomo(model.model, "gurobi_direct_minlp", search, 1.0, lambda: None)
 
 
+@pytest.mark.unlicensed
 @pytest.mark.parametrize("name", GUROBI)
 def test_no_licence_is_named(random_problem, monkeypatch, name):
     """A Gurobi that does not start is not chosen, and the message carries its reason."""

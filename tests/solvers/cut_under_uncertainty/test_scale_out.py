@@ -31,6 +31,7 @@ def test_engines_give_the_same(reference, engine, workers):
     assert answer(solve(fleet(0), "saa", seed=5, engine=engine, workers=workers)) == reference
 
 
+@pytest.mark.slow
 def test_two_dask_workers_give_the_same(reference):
     """A running dask cluster with two processes."""
     distributed = pytest.importorskip("distributed")

@@ -62,6 +62,7 @@ def test_epochs_over_equal_interfaces(pipeline, model):
         check(same_rates(pipeline(seed, 3, 5, model, batches=7)), Highs())
 
 
+@pytest.mark.gurobi
 def test_medium_instances_agree():
     """HiGHS and SCIP prove the same period, too large to enumerate."""
     rng = np.random.default_rng(5)
@@ -88,6 +89,7 @@ def test_what_the_program_cannot_state_is_refused(pipeline):
         pipeline(0, 3, 2, use_all_nodes=True).to_pyomo()
 
 
+@pytest.mark.gurobi
 def test_a_large_model_is_refused_by_the_licence():
     """37 layers on 5 nodes are too many for the quadratic form, 300 for the linear one."""
     for layers, contiguity in ((37, "quadratic"), (300, "linear")):

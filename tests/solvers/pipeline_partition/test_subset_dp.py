@@ -30,9 +30,12 @@ def alike(problem, count):
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_it_finds_the_best_and_the_quickest_of_the_best(objective, pipeline):
+@pytest.mark.parametrize(
+    "seeds", [range(300), pytest.param(range(300, 1000), marks=pytest.mark.slow)], ids=["", "more"]
+)
+def test_it_finds_the_best_and_the_quickest_of_the_best(objective, seeds, pipeline):
     infeasible = 0
-    for seed in range(700):
+    for seed in seeds:
         rng = np.random.default_rng(seed)
         nodes, layers = int(rng.integers(1, 5)), int(rng.integers(1, 8))
         problem = pipeline(seed, nodes, layers, objective=objective, whole=seed % 2 == 0)
@@ -46,7 +49,7 @@ def test_it_finds_the_best_and_the_quickest_of_the_best(objective, pipeline):
         assert found.objective == pytest.approx(known.objective, rel=1e-12, abs=0), seed
         quickest = problem.latency(known.decision)
         assert problem.latency(found.decision) <= quickest * (1 + 1e-12), seed
-    assert 100 < infeasible < 400
+    assert len(seeds) / 7 < infeasible < len(seeds) * 4 / 7
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

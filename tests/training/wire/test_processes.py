@@ -141,6 +141,7 @@ def test_processes_learn_what_one_process_learns(folder, name, started):
     }
 
 
+@pytest.mark.slow
 def test_a_killed_and_a_stopped_device_are_dropped(folder, started, monkeypatch):
     """The round in which it happens goes on with the third one, and so does the next one."""
     plan = Plan.load(folder / "splitfed.json")
@@ -210,6 +211,7 @@ def assert_gone(children):
     assert not alive
 
 
+@pytest.mark.slow
 def test_interrupted_and_killed_runs_go_on_from_their_checkpoints(folder):
     """Ctrl-C in the second round, SIGKILL in the third one: no process is left behind either time.
 

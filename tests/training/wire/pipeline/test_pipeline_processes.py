@@ -49,6 +49,7 @@ def two_owners():
     return splitopt.plan(Scenario.from_dict(document))
 
 
+@pytest.mark.slow
 def test_learns_bit_by_bit_the_same_and_goes_on_without_an_owner(tmp_path, monkeypatch):
     """Round 1 is that of one process; an owner stalls in round 2; a node dies in round 3."""
     (tmp_path / "network.py").write_text(NETWORK)
