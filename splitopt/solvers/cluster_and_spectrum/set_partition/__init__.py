@@ -78,7 +78,7 @@ class SetPartition(Solver[ClusterAndSpectrum]):
             f"most_devices = {self.most_devices:,}"
         )
 
-    def load(self) -> None:
+    def load(self, problem: ClusterAndSpectrum) -> None:  # noqa: ARG002 - any problem needs all
         """Compile the loops, or load what an earlier process compiled."""
         load_loops()
 
