@@ -41,8 +41,11 @@ class Loop(Generic[F]):
         self.__module__ = function.__module__
 
     def __call__(self, *args: Any) -> Any:
-        """Run the machine code, which is compiled or loaded at the first call."""
-        return self.machine_code(*args)
+        """Run the machine code, which is compiled or loaded at the first call.
+
+        What is part of other loops alone has no way in from Python, and is run by Python itself.
+        """
+        return self.machine_code(*args) if self._kept else plain(self)(*args)
 
     @cached_property
     def machine_code(self) -> Callable[..., Any]:

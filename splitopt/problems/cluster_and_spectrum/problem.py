@@ -200,6 +200,13 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
         """How many inner phases a cluster has: L - 1."""
         return self.local_epochs - 1
 
+    def load_loops(self) -> None:
+        """Compile the sharing of subcarriers, or load what an earlier process compiled."""
+        from splitopt.problems.cluster_and_spectrum.subcarriers import allocate_cluster
+
+        if self.devices and self.subcarriers:
+            allocate_cluster(self, [0])
+
     @cached_property
     def terms(self) -> FloatArray:
         """Shape (N, 6): fixed and spectral seconds of the starting, the inner, the ending phase.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -77,6 +78,30 @@ class Swaps:
         """Give the best visited state, or the current one, with its subcarriers."""
         members = self.best if best else self.members
         return self.problem.complete(clusters_of(members, self.starts), self.rule)
+
+
+def four_devices() -> ClusterAndSpectrum:
+    """Return the smallest problem that has a swap, to load loops with."""
+    seconds = np.arange(1.0, 5.0)
+    return ClusterAndSpectrum(
+        broadcast_s=seconds,
+        forward_s=seconds,
+        backward_s=seconds,
+        upload_smashed_s=seconds,
+        download_gradient_s=seconds,
+        upload_model_s=seconds,
+        server_s_per_device=0.0,
+        local_epochs=1,
+        subcarriers=4,
+        cluster_sizes=np.array([2, 2]),
+    )
+
+
+@cache
+def load_swaps() -> None:
+    """Call the loop of swaps once in this process, so that it is not compiled during a run."""
+    problem = four_devices()
+    Swaps(problem, by_capability(problem)).advance(np.random.default_rng(0), np.zeros(2))
 
 
 def starts_of(problem: ClusterAndSpectrum) -> IntArray:
