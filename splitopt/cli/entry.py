@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 import typer
@@ -16,7 +19,7 @@ INTERRUPTED = 130
 
 def run(arguments: list[str] | None = None) -> int:
     """Run one command and give its exit code; errors are one sentence on standard error."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _notices():
         warnings.simplefilter("always", UnitWarning)
         warnings.showwarning = _one_line_warning
         try:
@@ -49,6 +52,28 @@ def run(arguments: list[str] | None = None) -> int:
                 "SPLITOPT_DEBUG=1 shows where",
             )
             return 1
+
+
+@contextmanager
+def _notices() -> Iterator[None]:
+    """Show on standard error that loops are being compiled, which takes some seconds once."""
+    log, handler = logging.getLogger("splitopt.compiling"), _Notices()
+    level = log.level
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+
+
+class _Notices(logging.Handler):
+    """Writes records as notes."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one."""
+        _say("note", record.getMessage())
 
 
 def _say(kind: str, message: str) -> None:

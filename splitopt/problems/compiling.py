@@ -122,21 +122,21 @@ def _listen() -> None:
     from numba.core.caching import FunctionCache
 
     class Listener(event.Listener):
-        """Tells the log of the first compilation of all."""
+        """Tells the log of the first compilation in this process, which others are part of."""
+
+        told = False
 
         def on_start(self, event: Any) -> None:
             """Tell that something of ours is compiled."""
             loop = event.data["dispatcher"]
-            if loop.py_func.__module__.startswith("splitopt."):
-                _tell(isinstance(loop._cache, FunctionCache))
+            if self.told or not loop.py_func.__module__.startswith("splitopt."):
+                return
+            self.told = True
+            kept = isinstance(loop._cache, FunctionCache)
+            why = "once for this machine" if kept else "for this run, as no folder can keep it"
+            LOG.info("compiling the search %s ...", why)
 
         def on_end(self, event: Any) -> None:
             """Stay silent."""
 
     event.register("numba:compile", Listener())  # type: ignore[no-untyped-call]
-
-
-@cache
-def _tell(kept: bool) -> None:
-    why = "once for this machine" if kept else "for this run, as no folder can keep it"
-    LOG.info("compiling the search %s ...", why)
