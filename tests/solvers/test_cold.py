@@ -15,7 +15,7 @@ CODE = """
 import json, sys
 import numpy as np
 from splitopt import solve
-from splitopt.bench.families import Recipe, benchmark_of
+from splitopt.bench.families import Recipe, find_benchmark
 from numba.core import event
 
 name, solver, family, size, limit = json.loads(sys.argv[1])
@@ -32,7 +32,7 @@ def search(*args):
     event.register("numba:compile", Late())
     return Search(*args)
 driver.Search = search
-problem = benchmark_of(name).draw(Recipe(family, size, 0))
+problem = find_benchmark(name).draw(Recipe(family, size, 0))
 result = solve(problem, solver, time_limit_s=limit)
 print(json.dumps([result.outcome, result.times.total_s, late]))
 """
@@ -42,9 +42,9 @@ CASES = [
     ("pipeline_partition", "subset_dp", "links_pairwise", PIPELINE),
     ("pipeline_partition", "subset_dp", "links_nic", PIPELINE),
     ("pipeline_partition", "order_search", "links_serial", PIPELINE),
-    ("cluster_and_spectrum", "set_partition", "radio", {"devices": 12, "layers": 8}),
-    ("cluster_and_spectrum", "anneal", "radio", {"devices": 12, "layers": 8}),
-    ("cluster_and_spectrum", "gibbs", "radio", {"devices": 12, "layers": 8}),
+    ("cluster_and_spectrum", "set_partition", "uneven", {"devices": 12}),
+    ("cluster_and_spectrum", "anneal", "uneven", {"devices": 12}),
+    ("cluster_and_spectrum", "gibbs", "uneven", {"devices": 12}),
     ("cut_and_resources", "dp_mora", "uniform", {"devices": 8, "layers": 10}),
     ("cut_and_resources", "exact", "uniform", {"devices": 300_000, "layers": 10}),
 ]
