@@ -171,6 +171,8 @@ class Bulk:
     def load(self) -> None:
         """Compile the loops, or load them, on the first class; nothing where none are used."""
         if self.fast:
+            first = np.zeros(1, dtype=np.int64)
+            next(self.part(first, self.count[:1]).blocks())  # its arrays can be written
             rows, block = next(replace(self, block=1).blocks())
             count, cuts = self.count[rows], np.empty(1, dtype=self._cut_type)
             self.kernel.choose_sum(block, np.ones(3), count, cuts, np.empty(5))

@@ -8,7 +8,6 @@ the upper end to the chain's own period; when the ends meet, the optimum is prov
 from __future__ import annotations
 
 import math
-from contextlib import suppress
 from typing import Literal
 
 import numpy as np
@@ -124,13 +123,6 @@ class Bracket:
             return
         chain, period, whole = self.caps.furthest()
         self._relaxed = min(cap, period)
-        if first and not whole:  # any chain at all, in case that time is short
-            with suppress(TooLargeError):
-                found = self.caps.any_chain()
-                if found is None:
-                    self.phase = "infeasible"
-                    return
-                (chain, period), whole = found, True
         if whole and period < self.high:
             self.chain, self.high = chain, period
 

@@ -64,20 +64,20 @@ class Caps:
             On the other tables.
         """
         chains, windows, graph = self.chains, self._windows, self.chains.graph
+        cap = float(cap)
         self._caps[0], self._caps[1:] = cap, apart
         self.tests += 1
-        self.above = float(
-            self.loops.fill_spans(
-                chains.sums,
-                chains.memory_end,
-                self._caps,
-                chains.interface,
-                chains.rate,
-                chains.cut_bytes,
-                chains.link_s,
-                windows.spans,
-                windows.crossings,
-            )
+        first = 1 if apart else 0  # the cap on both directions together is none then
+        self.above = self._longest(chains.sums[first:], self._caps[first:])[1]
+        self.loops.fill_spans(
+            chains.sums,
+            cap,
+            chains.interface,
+            chains.rate,
+            chains.cut_bytes,
+            chains.link_s,
+            windows.spans,
+            windows.crossings,
         )
         return bool(
             self.loops.open_windows(
@@ -133,24 +133,14 @@ class Caps:
 
         The windows are another cap's after that.
         """
-        c, windows = self.chains, self._windows
-        sums = c.sums[table : table + 1]
-        above = self.loops.fill_spans(
-            sums,
-            c.memory_end,
-            np.array([cap]),
-            LINKS,
-            c.rate,
-            c.cut_bytes,
-            c.link_s,
-            windows.spans,
-            windows.crossings,
+        return self._longest(self.chains.sums[table : table + 1], np.array([cap]))
+
+    def _longest(self, sums: FloatArray, caps: FloatArray) -> tuple[float, float]:
+        """Find the longest runs for caps on some tables, see `spans.longest_runs`."""
+        below, above = self.loops.longest_runs(
+            sums, self.chains.memory_end, caps, self._windows.spans[0]
         )
-        high, low = sums[0]
-        ends = windows.spans[0].astype(np.int64)
-        rows, starts = np.ogrid[: ends.shape[0], : ends.shape[1]]
-        runs = (high[rows, ends] - high[rows, starts]) + (low[rows, ends] - low[rows, starts])
-        return float(runs.max()), float(above)
+        return float(below), float(above)
 
     def next_occupied(self, cap: float, upper: float) -> float:
         """Find the least value of a run with its interface between two caps, see `spans`."""

@@ -86,25 +86,19 @@ def _next_barred(allowed: BoolArray) -> Index:
 def _memory_ends(problem: PipelinePartition, first: IntArray, loops: Loops) -> Index:
     """Find where the longest run from each layer ends that fits each kind's memory, (T, S + 1).
 
-    That is what `fill_spans` finds for a table, here of one kind at a time, as memories differ.
+    That is what `longest_runs` finds for a table, here of one kind at a time, as memories differ.
     """
     layers = problem.layers
     need = (problem.owners * problem.layer_memory_bytes).reshape(1, 1, layers)
     sums = loops.running_sums(need)[None]
     anywhere = np.full((1, layers + 1), layers, dtype=np.int32)
-    spans = np.empty((3, 1, layers + 1), dtype=np.int32)
-    nothing, crossings = np.zeros((2, 0, layers + 1)), np.empty((2, 0, layers + 1), dtype=np.int32)
     found = np.empty((len(first), layers + 1), dtype=np.int32)
     known: dict[float, Index] = {}
     for kind, room in enumerate(problem.capacity_bytes[first].tolist()):
         if room not in known:
-            caps, rate = np.array([room]), np.ones(1)
-            cut_bytes = np.zeros((2, layers + 1))
-            loops.fill_spans(
-                sums, anywhere, caps, LINKS, rate, cut_bytes, nothing, spans, crossings
-            )
-            known[room] = spans[0, 0].copy()
-        found[kind] = known[room]
+            known[room] = np.empty((1, layers + 1), dtype=np.int32)
+            loops.longest_runs(sums, anywhere, np.array([room]), known[room])
+        found[kind] = known[room][0]
     return found
 
 

@@ -8,16 +8,17 @@ from typing import NamedTuple
 
 from splitopt.problems.base import BoolArray, FloatArray
 
-PATIENCE = 100_000
-"""Steps of the innermost loops that are left to Python, about 0.15 s: compiling takes longer, and
-so does loading what was compiled."""
+PATIENCE = 20_000
+"""Steps of the innermost loops that are left to Python, some hundredths of a second: compiling
+takes longer, and so does loading what was compiled."""
 
 
 class Loops(NamedTuple):
     """One version of all loops; see their modules. Both give the same numbers, bit for bit."""
 
     running_sums: Callable[..., FloatArray]
-    fill_spans: Callable[..., float]
+    longest_runs: Callable[..., tuple[float, float]]
+    fill_spans: Callable[..., None]
     next_occupied: Callable[..., float]
     open_windows: Callable[..., bool]
     furthest_chain: Callable[..., tuple[int, int]]
@@ -34,6 +35,7 @@ def compiled_loops() -> Loops:
 
     return Loops(
         spans.running_sums,
+        spans.longest_runs,
         spans.fill_spans,
         spans.next_occupied,
         windows.open_windows,

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from splitopt.problems.base import IntArray
 from splitopt.problems.pipeline_partition import PipelinePartitionDecision
 from splitopt.solvers.pipeline_partition.chains.search import SAME, ChainSearch, Ending, Found
 
@@ -54,6 +55,8 @@ class PaperSearch:
         least: list[float] = []
         for table in TABLES:
             ending = self._least(table, least)
+            if ending == "proved" and self.value == math.inf and table == TABLES[-1]:
+                ending = self._any()
             if ending != "proved":
                 return ending
         first, second = least
@@ -92,21 +95,29 @@ class PaperSearch:
             least[-1] = low
             self.prove((known + low) * (1 - SAME))
 
-        return self.chains.alone(table).least_period(self._keep, prove, self.stopped)
+        alone = self.chains.alone(table)
+        return alone.least_period(self._keep, prove, self.stopped, relaxed=True)
+
+    def _any(self) -> Ending:
+        """Find a chain that uses every node, where neither direction alone led to one."""
+        alone = self.chains.alone(TABLES[0])
+        return alone.least_period(self._keep, lambda _: None, self.stopped)
 
     def _pause(self) -> None:
         if self.stopped():
             raise StoppedError
 
-    def _within(self, forward: float, backward: float) -> Found | None:
+    def _within(self, forward: float, backward: float) -> IntArray | None:
         """Find a chain within two caps, and keep it."""
         found = self.chains.any_chain(math.inf, (forward, backward))
         if found is not None:
-            self._keep(found.decision)
+            value = self._largest(found, FORWARD) + self._largest(found, BACKWARD)
+            if value < self.value:
+                self._keep(self.chains.decision(found))
         return found
 
-    def _largest(self, found: Found, table: int) -> float:
-        return self.chains.trip_chains.largest(table, *found.chain)
+    def _largest(self, chain: IntArray, table: int) -> float:
+        return self.chains.trip_chains.largest(table, *chain)
 
     def _approach(self, first: float, second: float) -> None:
         """Find a good chain: raise both caps together from their least values."""
@@ -121,15 +132,15 @@ class PaperSearch:
 
     def _halve(self, first: float, second: float) -> None:
         """Prove the best value; collect the forward maxima that may have it."""
-        parts = [(first, self.value - second)]
+        parts = [(first, False, self.value - second)]
         while parts:
-            least = min(low for low, _ in parts)
+            least = min(low for low, _, _ in parts)
             self.prove(min(self.value, (least + second) * (1 - SAME)))
             self._pause()
-            low, high = parts.pop()
+            low, is_sum, high = parts.pop()
             goal = self._goal()
             # Between two sums of runs nothing changes: the ends move to the nearest sums inside.
-            low = self._next(FORWARD, math.nextafter(low, -math.inf))
+            low = low if is_sum else self._next(FORWARD, math.nextafter(low, -math.inf))
             high = self._last(FORWARD, min(high, goal - second))
             if low > high:
                 continue
@@ -142,8 +153,8 @@ class PaperSearch:
                 continue
             middle = low + (high - low) / 2
             middle = middle if middle < high else low
-            parts.append((math.nextafter(middle, math.inf), high))
-            parts.append((low, middle))
+            parts.append((math.nextafter(middle, math.inf), False, high))
+            parts.append((low, True, middle))
 
     def _lower(self, cap: float, low: float, high: float) -> None:
         """Find the least backward maximum, from `low` to `high`, for one cap on forward sums."""

@@ -32,15 +32,11 @@ Ending = Literal["proved", "infeasible", "stopped", "large"]
 
 @dataclass(frozen=True)
 class Found:
-    """A chain with its period and its latency (without the owners' transfers), in s.
-
-    ``chain`` has the kinds and the ends of its runs in reverse, shape (2, nodes).
-    """
+    """A chain with its period and its latency (without the owners' transfers), in s."""
 
     decision: PipelinePartitionDecision
     period_s: float
     latency_s: float
-    chain: IntArray
 
 
 class ChainSearch:
@@ -167,6 +163,7 @@ class ChainSearch:
         offer: Callable[[PipelinePartitionDecision], object],
         prove: Callable[[float], object],
         stopped: Callable[[], bool],
+        relaxed: bool = False,
     ) -> Ending:
         """Find and prove the least period.
 
@@ -176,6 +173,8 @@ class ChainSearch:
             Told every better decision, and every better lower bound in s.
         stopped
             Asked now and then whether to give up.
+        relaxed
+            Be content with the bound that holds if nodes may be left out, where links are free.
 
         Returns
         -------
@@ -190,14 +189,14 @@ class ChainSearch:
             if bracket.phase == "infeasible":
                 return "infeasible"
             if better and bracket.chain is not None:
-                decision = self._decision(bracket.chain)
+                decision = self.decision(bracket.chain)
                 offer(decision)
                 if self._chains.drowns(bracket.high):
                     bracket = self._without_slower(decision)
                     continue
             if not self._chains.drowns(bracket.low):
                 prove(bracket.low)
-            if bracket.phase == "done":
+            if bracket.phase == "done" or (relaxed and bracket.phase == "gallop"):
                 return "proved"
             if bracket.phase == "large":
                 return "large"
@@ -236,16 +235,14 @@ class ChainSearch:
         trip = self.trip_caps.least_trip()
         if trip is None:
             return None
-        return Found(self._decision(trip.chain), trip.period_s, trip.latency_s, trip.chain)
+        return Found(self.decision(trip.chain), trip.period_s, trip.latency_s)
 
-    def any_chain(self, cap_s: float, apart_s: Sequence[float]) -> Found | None:
-        """Find some chain that keeps to caps, as for `least_trip`, without links."""
+    def any_chain(self, cap_s: float, apart_s: Sequence[float]) -> IntArray | None:
+        """Find some chain that keeps to caps, as for `least_trip`: kinds and ends in reverse."""
         if not self.trip_caps.open(cap_s, apart_s):
             return None
         found = self.trip_caps.any_chain()
-        if found is None:
-            return None
-        return Found(self._decision(found[0]), found[1], np.inf, found[0])
+        return None if found is None else found[0]
 
     def is_feasible(self) -> bool:
         """Tell whether any chain meets all constraints; `TooLargeError` as in `least_trip`."""
@@ -280,9 +277,10 @@ class ChainSearch:
         kinds, width = len(self.kinds.count), self.problem.layers + 1
         classes = self.kinds.classes if self.problem.links.model == "pairwise" else 1
         groups = sizes(self.kinds.count, self.kinds.link_class, self.problem.order)[0]
+        width *= 2 if self.problem.links.has_interfaces else 1  # runs are tried one by one
         return width * (3 * kinds + 2 * classes**2) + groups * (classes**2 + 10 * kinds)
 
-    def _decision(self, chain: IntArray) -> PipelinePartitionDecision:
+    def decision(self, chain: IntArray) -> PipelinePartitionDecision:
         """Turn a chain in reverse into a decision."""
         kinds, cuts = chain[:, ::-1].tolist()
         return PipelinePartitionDecision.of_chain(self.kinds.nodes(kinds), [0, *cuts])

@@ -70,62 +70,84 @@ def occupied(
 
 
 @compiled
+def longest_runs(
+    sums: FloatArray, memory_end: Index, caps: FloatArray, ends: Index
+) -> tuple[float, float]:
+    """Fill where the longest run of each kind from each layer ends, by memory and caps.
+
+    Interfaces are left out here: with them, a longer run can be possible where a shorter one is
+    not.
+
+    Parameters
+    ----------
+    caps
+        Shape (P,): what a run's sum in each table may be.
+    ends
+        Shape (T, S + 1), written.
+
+    Returns
+    -------
+    The largest sum of the longest runs, and the least of runs that are one layer longer: no cap
+    between them changes `ends`. For one table only.
+    """
+    kinds, width = ends.shape
+    below, above = 0.0, np.inf
+    for kind in range(kinds):
+        for start in range(width):
+            ends[kind, start] = memory_end[kind, start]
+        for table in range(len(caps)):
+            # Both ends of the longest run move on only, as no sum of a run falls when it gets a
+            # layer; and the run that keeps to all caps is the shortest of those for each cap.
+            high, low, cap = sums[table, 0, kind], sums[table, 1, kind], caps[table]
+            end = 0
+            for start in range(width):
+                end = max(end, start)
+                last = ends[kind, start]
+                first, rest = high[start], low[start]
+                while end < last:
+                    value = (high[end + 1] - first) + (low[end + 1] - rest)
+                    if value > cap:
+                        above = min(above, value)
+                        break
+                    end += 1
+                end = min(end, last)
+                ends[kind, start] = end
+                below = max(below, (high[end] - first) + (low[end] - rest))
+    return below, above
+
+
+@compiled
 def fill_spans(
     sums: FloatArray,
-    memory_end: Index,
-    caps: FloatArray,
+    cap: float,
     interface: int,
     rate: FloatArray,
     cut_bytes: FloatArray,
     link_s: FloatArray,
     spans: Index,
     crossings: Index,
-) -> float:
-    """Fill what runs of layers can span, and where links can be crossed, under caps.
+) -> None:
+    """Fill what runs of layers can span, and where links can be crossed, under a cap.
 
     Parameters
     ----------
-    caps
-        Shape (P,): what a run's sum in each table may be; the first one also holds for links and
-        interfaces.
+    cap
+        What links and interfaces may be busy.
     spans
-        Shape (3, T, S + 1), written. ``ends[t, c]``: where the longest run of kind t from c ends;
-        interfaces are left out here: with them, a longer run can be possible where a shorter one
-        is not. ``far[t, c]``: the last boundary where a run that begins at c or before can end
-        (-1: none). ``near[t, c]``: the first boundary where a run that ends at c or after can
-        begin (S + 1: none).
+        Shape (3, T, S + 1). ``ends``, see `longest_runs`. ``far[t, c]``, written: the last boundary
+        where a run that begins at c or before can end (-1: none). ``near[t, c]``, written: the
+        first boundary where a run that ends at c or after can begin (S + 1: none).
     crossings
         Shape (2, R, S + 1), written, see `_cross`.
-
-    Returns
-    -------
-    The least sum in table 0 of a run that is one layer longer than the longest: no cap below it
-    changes `ends`. For one table only.
     """
     ends, far, near = spans[0], spans[1], spans[2]
     kinds, width = ends.shape
-    above = np.inf
-    for kind in range(kinds):
-        # Both ends of the longest run move on only, as no sum of a run falls when it gets a layer.
-        end = 0
-        for start in range(width):
-            end = max(end, start)
-            last = memory_end[kind, start]
-            while end < last:
-                fits = True
-                for table in range(len(caps)):
-                    fits &= computing(sums, table, kind, start, end + 1) <= caps[table]
-                if not fits:
-                    above = min(above, computing(sums, 0, kind, start, end + 1))
-                    break
-                end += 1
-            ends[kind, start] = end
     for kind in range(kinds):
         best = -1
         for start in range(width):
             end = ends[kind, start]
             if interface != LINKS:
-                while end > start and caps[0] < occupied(
+                while end > start and cap < occupied(
                     sums, interface, rate, cut_bytes, kind, start, end
                 ):
                     end -= 1
@@ -140,15 +162,14 @@ def fill_spans(
                 start -= 1
             begin = start
             if interface != LINKS:
-                while begin < end and caps[0] < occupied(
+                while begin < end and cap < occupied(
                     sums, interface, rate, cut_bytes, kind, begin, end
                 ):
                     begin += 1
             if begin < end and begin < best:
                 best = begin
             near[kind, end] = best
-    _cross(caps[0], link_s, crossings)
-    return above
+    _cross(cap, link_s, crossings)
 
 
 @helper

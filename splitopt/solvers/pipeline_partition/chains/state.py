@@ -97,7 +97,7 @@ class Windows(NamedTuple):
     """Room for what a cap allows, made once and filled for cap after cap."""
 
     spans: Index
-    """(3, T, S + 1): `ends`, `far` and `near`, see `spans.fill_spans`."""
+    """(3, T, S + 1): `ends`, `far` and `near`, see `spans`."""
     crossings: Index
     """(2, R, S + 1): nearest boundaries below and above that a link can carry."""
     reach: Index

@@ -32,8 +32,9 @@ def spans_of(loops, tables, limit, caps):
     spans = np.empty((3, kinds, width), dtype=np.int32)
     free, crossings = np.zeros((2, 1, width)), np.empty((2, 1, width), dtype=np.int32)
     ones, cuts = np.ones(kinds), np.zeros((2, width))
-    above = loops.fill_spans(sums, limit, np.array(caps), LINKS, ones, cuts, free, spans, crossings)
-    return spans, above
+    around = loops.longest_runs(sums, limit, np.array(caps), spans[0])
+    loops.fill_spans(sums, caps[0], LINKS, ones, cuts, free, spans, crossings)
+    return spans, around
 
 
 @VERSIONS
@@ -41,9 +42,9 @@ def test_spans_are_the_longest_runs_below_the_caps(loops):
     for seed in range(20):
         times, limit, caps = draw(seed)
         kinds, layers = times.shape[1:]
-        (ends, far, near), above = spans_of(loops, times[:1], limit, caps[:1])
+        (ends, far, near), (below, above) = spans_of(loops, times[:1], limit, caps[:1])
         two, _ = spans_of(loops, times, limit, caps)
-        larger = set()
+        larger, smaller = set(), {0.0}
         for k in range(kinds):
             fits = {}
             for a in range(layers + 1):
@@ -53,6 +54,7 @@ def test_spans_are_the_longest_runs_below_the_caps(loops):
                 assert two[0, k, a] == max(
                     b for b in sums if sums[b] <= caps[0] and seconds[b] <= caps[1]
                 )
+                smaller |= {value for value in sums.values() if value <= caps[0]}
                 larger |= {value for value in sums.values() if value > caps[0]}
                 fits[a] = [b for b in sums if b > a and sums[b] <= caps[0]]
             for c in range(layers + 1):
@@ -60,7 +62,7 @@ def test_spans_are_the_longest_runs_below_the_caps(loops):
                 assert far[k, c] == max(reached, default=-1)
                 begun = [a for a in fits for b in fits[a] if b >= c]
                 assert near[k, c] == min(begun, default=layers + 1)
-        assert above == min(larger, default=np.inf)
+        assert (below, above) == (max(smaller), min(larger, default=np.inf))
 
 
 @VERSIONS
