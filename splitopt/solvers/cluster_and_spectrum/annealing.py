@@ -66,9 +66,10 @@ class Anneal(Solver[ClusterAndSpectrum]):
         check_choice("subcarriers", self.subcarriers, tuple(RULES))
         check_whole("workers", self.workers, 1)
 
-    def load(self, problem: ClusterAndSpectrum) -> None:  # noqa: ARG002 - any problem needs it
+    def load(self, problem: ClusterAndSpectrum) -> None:
         """Compile the loop of swaps, or load what an earlier process compiled."""
-        load_swaps()
+        if not problem.is_small:
+            load_swaps()
 
     def run(self, problem: ClusterAndSpectrum, search: Search) -> StopReason:
         """Propose the sort by capability, then the best state of every chain."""

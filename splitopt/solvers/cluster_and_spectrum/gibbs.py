@@ -56,9 +56,10 @@ class Gibbs(Solver[ClusterAndSpectrum]):
         check_choice("keep", self.keep, ("last", "best"))
         check_choice("subcarriers", self.subcarriers, tuple(RULES))
 
-    def load(self, problem: ClusterAndSpectrum) -> None:  # noqa: ARG002 - any problem needs it
+    def load(self, problem: ClusterAndSpectrum) -> None:
         """Compile the loop of swaps, or load what an earlier process compiled."""
-        load_swaps()
+        if not problem.is_small:
+            load_swaps()
 
     def run(self, problem: ClusterAndSpectrum, search: Search) -> StopReason:
         """Sample from a random partition on and propose the state that is kept."""
