@@ -82,7 +82,8 @@ def solve(
     chosen = make_solver(problem, solver, **options)
     for module in chosen.requires:
         importlib.import_module(module)  # before the clock starts: it is not the solver's work
-    chosen.load()
+    problem.plain.load_loops()
+    chosen.load(problem.plain)
     search = Search(problem, time_limit_s, rel_gap, seed, callback)
     reason: StopReason = "solver_error"
     message = problem.infeasibility()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 import typer
@@ -18,7 +21,7 @@ INTERRUPTED = 130
 
 def run(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code; errors are one sentence on standard error."""
-    with warnings.catch_warnings(), printing():
+    with warnings.catch_warnings(), printing(), _notices():
         warnings.showwarning = _one_line_warning
         return _run(arguments)
 
@@ -87,6 +90,28 @@ def _usage(error: Any) -> str:
     said = error.format_message().rstrip(".")
     verb = getattr(getattr(error, "ctx", None), "command_path", "splitopt")
     return f"{said}{' ' if said.endswith('?') else '; '}'{verb} --help' shows the usage"
+
+
+@contextmanager
+def _notices() -> Iterator[None]:
+    """Show on standard error that loops are being compiled, which takes some seconds once."""
+    log, handler = logging.getLogger("splitopt.compiling"), _Notices()
+    level = log.level
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+
+
+class _Notices(logging.Handler):
+    """Writes records as notes."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one."""
+        _say("note", record.getMessage())
 
 
 def _say(kind: str, message: str) -> None:

@@ -77,6 +77,9 @@ class Problem(ABC, Generic[D]):
         """The same question in the form that solvers take; decisions and values are the same."""
         return self
 
+    def load_loops(self) -> None:
+        """Load and compile what scoring and bounding need; called before a clock starts."""
+
     def lift(self, decision: D) -> D:
         """Complete a decision of the plain problem where this one asks for more."""
         return decision

@@ -1,19 +1,71 @@
-"""Compile loops with numba and keep the machine code beside the module they stand in.
+"""Loops as machine code: compiled by numba where they are first called, and kept on this machine.
 
-A module of loops imports this one at its top and is itself imported only inside functions, so that
-nobody pays for numba who does not use it. The plain Python self of a loop is its ``py_func``.
+A loop costs nothing until it is called: numba is imported then. Machine code that an earlier
+process compiled is loaded from numba's cache, which is beside the module, in ``NUMBA_CACHE_DIR``,
+or in the user's cache folder; where none of these can be written, each process compiles anew.
 """
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from collections.abc import Callable
-from functools import cache
+from contextlib import suppress
+from functools import cache, cached_property
+from importlib import import_module
 from types import FunctionType
-from typing import Any, TypeVar, cast
-
-import numba
+from typing import Any, Generic, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+LOG = logging.getLogger("splitopt.compiling")
+"""Told, at level INFO and once in a process, that compiling begins."""
+
+
+class Loop(Generic[F]):
+    """A function that runs as machine code; numba can call it from other loops too.
+
+    Parameters
+    ----------
+    function
+        The function as Python would run it.
+    kept
+        Whether its machine code is kept on disk, and can be called from Python; otherwise it is
+        part of the loops that call it.
+    """
+
+    def __init__(self, function: F, kept: bool) -> None:
+        self.py_func = function
+        self._kept = kept
+        self.__doc__, self.__name__ = function.__doc__, function.__name__
+        self.__module__ = function.__module__
+
+    def __call__(self, *args: Any) -> Any:
+        """Run the machine code, which is compiled or loaded at the first call.
+
+        What is part of other loops alone has no way in from Python, and is run by Python itself.
+        """
+        return self.machine_code(*args) if self._kept else plain(self)(*args)
+
+    @cached_property
+    def machine_code(self) -> Callable[..., Any]:
+        """The function for numba, which compiles or loads what a call needs."""
+        from splitopt.problems.code_cache import CodeCache
+
+        _listen()
+        inner = {} if self._kept else {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+        found = import_module("numba").njit(error_model="numpy", **inner)(self.py_func)
+        if self._kept:
+            with suppress(RuntimeError):  # there is no folder to keep the machine code in
+                found._cache = CodeCache(self.py_func, _parts(self))
+        return cast(F, found)
+
+    @property
+    def _numba_type_(self) -> Any:
+        """What numba takes it for where another loop calls it."""
+        from numba.core import types
+
+        return types.Dispatcher(self.machine_code)
 
 
 def compiled(loop: F) -> F:
@@ -22,21 +74,69 @@ def compiled(loop: F) -> F:
     A division by zero gives infinity or NaN, as in NumPy; sums are never reordered, so that the
     numbers are those of the plain Python function.
     """
-    try:
-        return cast(F, numba.njit(cache=True, error_model="numpy")(loop))
-    except RuntimeError:  # there is no folder to keep the machine code in
-        return cast(F, numba.njit(error_model="numpy")(loop))
+    return cast(F, Loop(loop, kept=True))
+
+
+def helper(loop: F) -> F:
+    """Make a function that only compiled loops call, a part of each of them.
+
+    That takes less time than compiling it on its own, with a way in from Python.
+    """
+    return cast(F, Loop(loop, kept=False))
+
+
+def _parts(loop: Loop[Any]) -> str:
+    """Digest what is compiled into a loop: the code of the loops that it calls, and constants."""
+    digest, waiting = hashlib.sha256(), [loop]
+    for one in waiting:  # grows on the way
+        function = one.py_func
+        code = function.__code__
+        digest.update(repr((code.co_code, code.co_consts, code.co_names)).encode())
+        for name in code.co_names:
+            value = function.__globals__.get(name)
+            if isinstance(value, Loop):
+                waiting += [] if value in waiting else [value]
+            elif isinstance(value, (int, float)):
+                digest.update(repr((name, value)).encode())
+    return digest.hexdigest()
 
 
 @cache
 def plain(loop: F) -> F:
-    """Give a compiled loop as Python runs it, with everything that it calls.
+    """Return a compiled loop as Python runs it, with everything that it calls.
 
     For work so small that compiling, or loading what was compiled, would take longer.
     """
-    function = cast(FunctionType, loop.py_func)  # type: ignore[attr-defined]
+    function = cast(Loop[Any], loop).py_func
     names = dict(function.__globals__)
     for name in function.__code__.co_names:
-        if hasattr(names.get(name), "py_func"):
+        if isinstance(names.get(name), Loop):
             names[name] = plain(names[name])
     return cast(F, FunctionType(function.__code__, names, function.__name__))
+
+
+@cache
+def _listen() -> None:
+    """Have numba say when it really compiles, rather than loads."""
+    from numba.core import event
+    from numba.core.caching import FunctionCache
+
+    class Listener(event.Listener):
+        """Tells the log of the first compilation in this process, which others are part of."""
+
+        told = False
+
+        def on_start(self, event: Any) -> None:
+            """Tell that something of ours is compiled."""
+            loop = event.data["dispatcher"]
+            if self.told or not loop.py_func.__module__.startswith("splitopt."):
+                return
+            self.told = True
+            kept = isinstance(loop._cache, FunctionCache)
+            why = "once for this machine" if kept else "for this run, as no folder can keep it"
+            LOG.info("compiling the search %s ...", why)
+
+        def on_end(self, event: Any) -> None:
+            """Stay silent."""
+
+    event.register("numba:compile", Listener())  # type: ignore[no-untyped-call]

@@ -12,13 +12,13 @@ that came before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
 from heapq import heappop, heapreplace
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from splitopt.problems.compiling import compiled as compile_loop
+from splitopt.problems.compiling import plain
 from splitopt.timeline import FloatArray, IntArray
 
 COMPILED_FROM = 100_000
@@ -108,29 +108,18 @@ def serve(
         np.zeros(stations),
     )
     width = columns if factors is not None else 0
+    walk: Any = _walk
     if compiled:
-        _compiled()(*arrays, width, steps.final)
+        walk(*arrays, width, steps.final)
         start, end = arrays[9:11]
     else:
         lists: list[Any] = [array.tolist() for array in arrays]  # in Python, lists are faster
-        walk: Callable[..., None] = _walk
-        walk(*lists, width, steps.final)
+        plain(walk)(*lists, width, steps.final)
         start, end = map(np.array, lists[9:11])
     return start.reshape(shape), end.reshape(shape)
 
 
-@cache
-def _compiled() -> Callable[..., None]:
-    """Compile the loop, or load what was compiled before."""
-    import numba
-
-    try:
-        kept: Callable[..., None] = numba.njit(cache=True)(_walk)
-    except RuntimeError:  # there is no folder to keep the result in
-        kept = numba.njit(_walk)
-    return kept
-
-
+@compile_loop
 def _walk(
     station: Any,
     lane: Any,

@@ -39,8 +39,8 @@ class Solver(ABC, Generic[P]):
     def run(self, problem: P, search: Search) -> StopReason:
         """Work on `problem` until done or until ``search.stop()`` gives a reason; return why."""
 
-    def load(self) -> None:
-        """Load and compile what a run needs; called before the clock starts."""
+    def load(self, problem: P) -> None:
+        """Load and compile what a run on this problem needs; called before the clock starts."""
 
     def refusal(self, problem: P) -> str | None:  # noqa: ARG002 - for subclasses to use
         """Say why this solver cannot take this very problem (its size, missing data), or None."""

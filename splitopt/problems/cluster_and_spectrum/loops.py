@@ -11,12 +11,19 @@ from __future__ import annotations
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.compiling import compiled
+from splitopt.problems.compiling import compiled, helper
 
 GREEDY, TIE_SAFE, EXACT = 0, 1, 2
 
 
-@compiled
+@helper
+def copy(source: IntArray, target: IntArray) -> None:
+    """Copy whole numbers; numba takes ten times as long to compile ``target[:] = source``."""
+    for k in range(len(target)):
+        target[k] = source[k]
+
+
+@helper
 def gather(terms: FloatArray, members: IntArray, cluster: FloatArray) -> None:
     """Copy the rows of a cluster's members out of the terms (N, 6) into (6, K)."""
     for k in range(len(members)):
@@ -25,7 +32,7 @@ def gather(terms: FloatArray, members: IntArray, cluster: FloatArray) -> None:
             cluster[term, k] = row[term]
 
 
-@compiled
+@helper
 def level(cluster: FloatArray, phase: int, x: IntArray) -> float:
     """Length of a phase (0 starting, 1 inner, 2 ending) without the server's part."""
     fixed, spectral = cluster[2 * phase], cluster[2 * phase + 1]
@@ -37,7 +44,7 @@ def level(cluster: FloatArray, phase: int, x: IntArray) -> float:
     return top
 
 
-@compiled
+@helper
 def cost_of(cluster: FloatArray, x: IntArray, inner_phases: int, server_s: float) -> float:
     """Seconds that a cluster takes: starting, `inner_phases` inner, and ending phase."""
     cost = level(cluster, 0, x) + server_s
@@ -46,7 +53,7 @@ def cost_of(cluster: FloatArray, x: IntArray, inner_phases: int, server_s: float
     return cost + level(cluster, 2, x)
 
 
-@compiled
+@helper
 def _tied(cluster: FloatArray, phase: int, x: IntArray, marked: IntArray) -> int:
     """Mark the devices that hold up a phase and count them; 0 where more would not help them."""
     fixed, spectral = cluster[2 * phase], cluster[2 * phase + 1]
@@ -62,7 +69,7 @@ def _tied(cluster: FloatArray, phase: int, x: IntArray, marked: IntArray) -> int
     return found
 
 
-@compiled
+@helper
 def lower(cluster: FloatArray, phase: int, x: IntArray, spare: int, marked: IntArray) -> int:
     """Take a phase to its next lower level: raise ALL devices tied at the top; give what is left.
 
@@ -76,7 +83,7 @@ def lower(cluster: FloatArray, phase: int, x: IntArray, spare: int, marked: IntA
     return spare - found
 
 
-@compiled
+@helper
 def _start_and_end(
     cluster: FloatArray,
     least: IntArray,
@@ -111,7 +118,7 @@ def _start_and_end(
         if left < 0:
             break
         spare = left
-    best[:] = x
+    copy(x, best)
     found = np.inf
     while True:
         start, end = 0.0, 0.0
@@ -120,7 +127,7 @@ def _start_and_end(
             end = max(end, c[k] + d[k] / x[k])
         if start + end < found:
             found = start + end
-            best[:] = x
+            copy(x, best)
         if lowest + end >= min(found, cutoff):
             return min(found, lowest + end)
         for k in range(size):
@@ -143,7 +150,7 @@ def _start_and_end(
                     spare += 1
 
 
-@compiled
+@helper
 def exact(
     cluster: FloatArray,
     subcarriers: int,
@@ -170,11 +177,12 @@ def exact(
     if inner_phases == 0:
         _start_and_end(cluster, least, subcarriers, np.inf, trial, floor, x)
         return cost_of(cluster, x, 0, server_s)
-    candidate, marked, needs = work[3, :size], work[4, :size], work[5:, :size]
+    candidate, marked, first_need = work[3, :size], work[4, :size], 5
     spare, levels = subcarriers - size, 0
     tops = np.empty(subcarriers - size + 1)
     while spare >= 0:
-        needs[levels], tops[levels] = least, level(cluster, 1, least)
+        copy(least, work[first_need + levels, :size])
+        tops[levels] = level(cluster, 1, least)
         levels += 1
         spare = lower(cluster, 1, least, spare, marked)
     found = np.inf
@@ -186,12 +194,18 @@ def exact(
         middle = (first + last) // 2 if first >= 0 else 0
         cutoff = found - server - inner_phases * tops[last - 1]
         rest[middle] = _start_and_end(
-            cluster, needs[middle], subcarriers, cutoff, trial, floor, candidate
+            cluster,
+            work[first_need + middle, :size],
+            subcarriers,
+            cutoff,
+            trial,
+            floor,
+            candidate,
         )
         value = cost_of(cluster, candidate, inner_phases, server_s)
         if value < found:
             found = value
-            x[:] = candidate
+            copy(candidate, x)
         reached, far = level(cluster, 1, candidate), middle
         while far + 1 < levels and tops[far + 1] >= reached:
             far += 1  # the same answer is the best for these levels too
@@ -212,7 +226,7 @@ def exact(
             return found
 
 
-@compiled
+@helper
 def greedy(
     cluster: FloatArray, subcarriers: int, inner_phases: int, server_s: float, x: IntArray
 ) -> float:
@@ -232,7 +246,7 @@ def greedy(
     return cost_of(cluster, x, inner_phases, server_s)
 
 
-@compiled
+@helper
 def tie_safe_greedy(
     cluster: FloatArray,
     subcarriers: int,
@@ -266,7 +280,7 @@ def tie_safe_greedy(
                 x[k] -= marked[k]
             if (cost - value) / tied > gain:
                 gain, after, price = (cost - value) / tied, value, tied
-                chosen[:] = marked
+                copy(marked, chosen)
         if price == 0:
             return cost
         for k in range(size):

@@ -49,6 +49,9 @@ MOST_SUBCARRIERS = 1_000_000
 """More than this are refused: sharing them would take hours, and a table of them the memory."""
 PHASES = ("starting", "inner", "ending")
 
+_FEW_CLUSTERS = 64
+"""Different sets of devices, when those that are alike count once, that are left to Python."""
+
 
 @dataclass(frozen=True, eq=False)
 class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
@@ -216,6 +219,22 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
     def inner_phases(self) -> int:
         """How many inner phases a cluster has: L - 1."""
         return self.local_epochs - 1
+
+    def load_loops(self) -> None:
+        """Compile the sharing of subcarriers, or load what an earlier process compiled."""
+        from splitopt.problems.cluster_and_spectrum.subcarriers import allocate_cluster
+
+        if self.devices and self.subcarriers and not self.is_small:
+            allocate_cluster(self, [0])
+
+    @cached_property
+    def is_small(self) -> bool:
+        """Whether devices are so alike that few clusters differ: then Python tries them all.
+
+        That takes less time than compiling the loops, or loading what was compiled.
+        """
+        counts = np.unique(self.terms, axis=0, return_counts=True)[1]
+        return bool(np.prod(counts + 1.0) <= _FEW_CLUSTERS)
 
     @cached_property
     def terms(self) -> FloatArray:

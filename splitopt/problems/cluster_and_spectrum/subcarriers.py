@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from splitopt.errors import InfeasibleError, InputError
 from splitopt.problems.base import FloatArray, IntArray
+from splitopt.problems.compiling import plain
 
 if TYPE_CHECKING:
     from splitopt.problems.cluster_and_spectrum.problem import ClusterAndSpectrum
@@ -56,6 +57,7 @@ def allocate_clusters(
         local_epochs=problem.local_epochs,
         server_s_per_device=problem.server_s_per_device,
         rule=rule,
+        small=problem.is_small,
     )
 
 
@@ -68,6 +70,7 @@ def allocate_flat(
     local_epochs: int,
     server_s_per_device: float,
     rule: str = "exact",
+    small: bool = False,
 ) -> Allocation:
     """Share subcarriers in a batch of clusters that stand in two flat arrays.
 
@@ -83,6 +86,8 @@ def allocate_flat(
         As in `ClusterAndSpectrum`, the same for all clusters.
     rule
         One of `RULES`.
+    small
+        Whether Python does it, with the same numbers, as there is little to do.
 
     Raises
     ------
@@ -107,7 +112,8 @@ def allocate_flat(
         raise InputError.at("clusters", f"device indices must be from 0 to {len(terms) - 1}")
     x = np.empty(len(members), dtype=np.int64)
     seconds = np.empty(len(sizes))
-    loops.allocate_batch(
+    allocate = plain(loops.allocate_batch) if small else loops.allocate_batch
+    allocate(
         RULES[rule],
         np.ascontiguousarray(terms),
         np.ascontiguousarray(members),

@@ -168,6 +168,16 @@ class Bulk:
         merged = _merged(cls(source, count, member))
         return replace(merged, fast=merged.classes * merged.layers > LARGE)
 
+    def load(self) -> None:
+        """Compile the loops, or load them, on the first class; nothing where none are used."""
+        if self.fast:
+            first = np.zeros(1, dtype=np.int64)
+            next(self.part(first, self.count[:1]).blocks())  # its arrays can be written
+            rows, block = next(replace(self, block=1).blocks())
+            count, cuts = self.count[rows], np.empty(1, dtype=self._cut_type)
+            self.kernel.choose_sum(block, np.ones(3), count, cuts, np.empty(5))
+            self.kernel.choose_deadline(block, np.ones((3, 3)), 1.0, count, cuts, np.empty(8))
+
     @property
     def classes(self) -> int:
         """Number of classes C."""
@@ -186,7 +196,7 @@ class Bulk:
     @cached_property
     def kernel(self) -> Kernels:
         """The loops to use."""
-        return kernels.compiled() if self.fast else kernels.plain()
+        return kernels.machine_code() if self.fast else kernels.plain()
 
     def price_sum(self, price: FloatArray) -> Pass:
         """Choose the cheapest cuts at prices (3,), see `kernels.choose_sum`."""
@@ -247,9 +257,12 @@ class Bulk:
         cuts[np.argsort(self.member, kind="stable")] = listed
         return cuts
 
+    @property
+    def _cut_type(self) -> Any:
+        return np.uint8 if self.layers < 256 else np.int64
+
     def _pass(self, choose: Any, arguments: tuple[Any, ...], size: int) -> Pass:
-        small: Any = np.uint8 if self.layers < 256 else np.int64
-        cuts: IntArray = np.empty(self.classes, dtype=small)
+        cuts: IntArray = np.empty(self.classes, dtype=self._cut_type)
         blocks = -(-self.classes // self.block)
         sums = np.empty((blocks, size))
         for number, (rows, block) in enumerate(self.blocks()):

@@ -2,7 +2,7 @@
 
 A block is an array (4, L, B): square roots of download, upload and server seconds, and device
 seconds, infinite where a cut is not allowed. Both versions choose the same cuts; their sums differ
-by rounding. Numba compiles once and keeps the result beside this file.
+by rounding.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
+from splitopt.problems.compiling import compiled
 
 BLOCK = 1024
 """Devices in a block: what a block needs stays in a core's cache."""
@@ -32,17 +33,10 @@ class Kernels(NamedTuple):
 
 
 @cache
-def compiled() -> Kernels:
-    """Compile the loops, or load what was compiled before."""
-    import numba
-
+def machine_code() -> Kernels:
+    """Return the loops for numba; each compiles, or is loaded, at its first call."""
     loops = (_fill_factors, _fill_tables, _choose_sum, _choose_deadline)
-    keep = numba.njit(cache=True, error_model="numpy")
-    try:
-        return Kernels(*(keep(loop) for loop in loops))
-    except RuntimeError:  # there is no folder to keep the result in
-        forget = numba.njit(error_model="numpy")
-        return Kernels(*(forget(loop) for loop in loops))
+    return Kernels(*(compiled(loop) for loop in loops))
 
 
 def plain() -> Kernels:

@@ -342,6 +342,13 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
             "allow at least one cut for each"
         )
 
+    def load_loops(self) -> None:
+        """Compile the passes over a large fleet, or load what an earlier process compiled."""
+        from splitopt.problems.cut_and_resources.bulk import LARGE, Bulk
+
+        if self.budgets is None and self.devices * self.layers > LARGE:
+            Bulk.of(self.plain).load()
+
     def bound(self) -> float:
         """Give the largest value that the relaxed problem's dual proves, see `root_bound`."""
         from splitopt.problems.cut_and_resources.relaxation import root_bound

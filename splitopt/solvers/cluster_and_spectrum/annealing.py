@@ -15,7 +15,12 @@ from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
 from splitopt.problems.cluster_and_spectrum.subcarriers import RULES
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
-from splitopt.solvers.cluster_and_spectrum.swaps import Swaps, by_capability, in_portions
+from splitopt.solvers.cluster_and_spectrum.swaps import (
+    Swaps,
+    by_capability,
+    in_portions,
+    load_swaps,
+)
 from splitopt.solvers.options import (
     LARGEST_WHOLE,
     MOST_AT_ONCE,
@@ -67,6 +72,11 @@ class Anneal(Solver[ClusterAndSpectrum]):
         check_positive("cold", self.cold, self.hot)
         check_choice("subcarriers", self.subcarriers, tuple(RULES))
         check_whole("workers", self.workers, 1, MOST_AT_ONCE)
+
+    def load(self, problem: ClusterAndSpectrum) -> None:
+        """Compile the loop of swaps, or load what an earlier process compiled."""
+        if not problem.is_small:
+            load_swaps()
 
     def run(self, problem: ClusterAndSpectrum, search: Search) -> StopReason:
         """Propose the sort by capability, then the best state of every chain."""

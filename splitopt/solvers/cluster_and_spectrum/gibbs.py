@@ -13,7 +13,7 @@ from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
 from splitopt.problems.cluster_and_spectrum.subcarriers import RULES
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
-from splitopt.solvers.cluster_and_spectrum.swaps import Swaps, in_portions
+from splitopt.solvers.cluster_and_spectrum.swaps import Swaps, in_portions, load_swaps
 from splitopt.solvers.options import check_choice, check_positive, check_whole
 
 
@@ -55,6 +55,11 @@ class Gibbs(Solver[ClusterAndSpectrum]):
         check_choice("evaluation", self.evaluation, ("naive", "incremental"))
         check_choice("keep", self.keep, ("last", "best"))
         check_choice("subcarriers", self.subcarriers, tuple(RULES))
+
+    def load(self, problem: ClusterAndSpectrum) -> None:
+        """Compile the loop of swaps, or load what an earlier process compiled."""
+        if not problem.is_small:
+            load_swaps()
 
     def run(self, problem: ClusterAndSpectrum, search: Search) -> StopReason:
         """Sample from a random partition on and propose the state that is kept."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.cluster_and_spectrum.loops import allocate, allocate_batch, gather
+from splitopt.problems.cluster_and_spectrum.loops import allocate, allocate_batch, copy, gather
 from splitopt.problems.compiling import compiled
 
 
@@ -98,7 +98,7 @@ def swap_many(
             journal[undo] = i
             undo += 1
     if undo >= 0:
-        best[:] = members
+        copy(members, best)
         for k in range(undo - 1, -1, -1):
             p, q = moves[journal[k], 2], moves[journal[k], 3]
             best[p], best[q] = best[q], best[p]

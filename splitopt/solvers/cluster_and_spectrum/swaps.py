@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum, ClusterAndSpectrumDecision
 from splitopt.problems.cluster_and_spectrum.decision import clusters_of
 from splitopt.problems.cluster_and_spectrum.subcarriers import RULES, allocate_flat
+from splitopt.problems.compiling import plain
 
 CHUNK = 4096
 """Swaps between two looks at the clock; the random numbers are drawn in these portions."""
@@ -48,6 +50,7 @@ class Swaps:
             local_epochs=self.problem.local_epochs,
             server_s_per_device=self.problem.server_s_per_device,
             rule=self.rule,
+            small=self.problem.is_small,
         ).seconds.copy()
         self.best = self.members.copy()
         self.least = float(self.costs.sum())
@@ -57,7 +60,8 @@ class Swaps:
         from splitopt.solvers.cluster_and_spectrum.swap_loops import swap_many
 
         problem = self.problem
-        self.least = swap_many(
+        swap = plain(swap_many) if problem.is_small else swap_many
+        self.least = swap(
             RULES[self.rule],
             self.naive,
             problem.terms,
@@ -77,6 +81,30 @@ class Swaps:
         """Give the best visited state, or the current one, with its subcarriers."""
         members = self.best if best else self.members
         return self.problem.complete(clusters_of(members, self.starts), self.rule)
+
+
+def eight_devices() -> ClusterAndSpectrum:
+    """Return a small problem whose loops are compiled, to load them with."""
+    seconds = np.arange(1.0, 9.0)
+    return ClusterAndSpectrum(
+        broadcast_s=seconds,
+        forward_s=seconds,
+        backward_s=seconds,
+        upload_smashed_s=seconds,
+        download_gradient_s=seconds,
+        upload_model_s=seconds,
+        server_s_per_device=0.0,
+        local_epochs=1,
+        subcarriers=4,
+        cluster_sizes=np.array([2, 2, 2, 2]),
+    )
+
+
+@cache
+def load_swaps() -> None:
+    """Call the loop of swaps once in this process, so that it is not compiled during a run."""
+    problem = eight_devices()
+    Swaps(problem, by_capability(problem)).advance(np.random.default_rng(0), np.zeros(2))
 
 
 def starts_of(problem: ClusterAndSpectrum) -> IntArray:

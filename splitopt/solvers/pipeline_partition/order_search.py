@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -19,6 +19,9 @@ from splitopt.problems.pipeline_partition.restrict import restricted
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.options import check_whole
+from splitopt.solvers.pipeline_partition.chains.loading import loops_ready
+from splitopt.solvers.pipeline_partition.chains.loops import Loops
+from splitopt.solvers.pipeline_partition.chains.search import ChainSearch
 from splitopt.solvers.pipeline_partition.chains.solving import solve_chains
 
 
@@ -50,27 +53,38 @@ class OrderSearch(Solver[PipelinePartition]):
         check_whole("patience", self.patience, 1)
         check_whole("bound_states", self.bound_states, 16)
 
+    def load(self, problem: PipelinePartition) -> None:
+        """Compile the loops, unless Python does what there is to do sooner."""
+        self._loops(problem)
+
     def run(self, problem: PipelinePartition, search: Search) -> StopReason:
         """Bound the optimum, then try orders until none is better for a while."""
+        loops = self._loops(problem)
         if problem.order == "given":
-            return solve_chains(problem, search)
+            return solve_chains(problem, search, loops)
         merged = merge_nodes(problem, self.bound_states)
         inner = Search(merged, search.time_limit_s and search.remaining_s, 1e-9, 0)
-        solve_chains(merged, inner)  # no answer here is no answer at all
+        solve_chains(merged, inner, loops)  # no answer here is no answer at all
         search.prove(inner.bound)
         search.iterations += inner.iterations
         order = _order_of(inner.best, problem.nodes)
-        value = _try(problem, order, search)
+        value = _try(problem, order, search, loops)
         failed = 0
         while failed < self.patience * problem.nodes:
             if (reason := search.stop()) is not None:
                 return reason
             changed = _moved(order, search.rng)
-            found = _try(problem, changed, search)
+            found = _try(problem, changed, search, loops)
             failed = 0 if found < value else failed + 1
             if found <= value:
                 order, value = changed, found
         return "converged"
+
+    def _loops(self, problem: PipelinePartition) -> Loops:
+        """Choose the loops for as many searches as a run has at least."""
+        one = ChainSearch(replace(problem, order="given")).steps
+        free = problem.order == "free"
+        return loops_ready(problem, one * (self.patience * problem.nodes if free else 1))
 
 
 def merge_nodes(problem: PipelinePartition, most_states: int) -> PipelinePartition:
@@ -148,13 +162,13 @@ def _order_of(decision: object, nodes: int) -> IntArray:
     return np.concatenate((used, np.setdiff1d(np.arange(nodes), used))).astype(np.int64)
 
 
-def _try(problem: PipelinePartition, order: IntArray, search: Search) -> float:
+def _try(problem: PipelinePartition, order: IntArray, search: Search, loops: Loops) -> float:
     """Solve an order exactly, propose the answer and give its value, infinite if there is none."""
     some = restricted(problem, order.tolist(), order="given")
     inner = Search(some, None, 1e-9, 0)
     search.iterations += 1
     try:
-        solve_chains(some, inner)
+        solve_chains(some, inner, loops)
     except InfeasibleError:
         return math.inf
     if not isinstance(inner.best, PipelinePartitionDecision):

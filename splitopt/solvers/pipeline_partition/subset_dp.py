@@ -9,9 +9,8 @@ from splitopt.problems.pipeline_partition import PipelinePartition
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.options import check_whole
+from splitopt.solvers.pipeline_partition.chains.loading import loops_ready
 from splitopt.solvers.pipeline_partition.chains.solving import refusal_of, solve_chains
-from splitopt.solvers.pipeline_partition.plain.layout import count_states
-from splitopt.solvers.pipeline_partition.plain.solving import solve_plain
 
 
 @dataclass(frozen=True)
@@ -19,8 +18,7 @@ class SubsetDp(Solver[PipelinePartition]):
     """Exact: a search over caps, each tested by dynamic programming over the sets of used nodes.
 
     Of several partitions with the best objective it gives the quickest one, that is the one with
-    the least latency. Where transfers cost nothing, `plain` does the work, otherwise, and for the
-    objective ``"round"``, `chains`.
+    the least latency. The package `chains` does the work.
 
     Parameters
     ----------
@@ -42,22 +40,12 @@ class SubsetDp(Solver[PipelinePartition]):
 
     def refusal(self, problem: PipelinePartition) -> str | None:
         """Refuse what would take too much memory, with the price."""
-        if not _is_plain(problem):
-            return refusal_of(problem, self.max_states)
-        count = count_states(problem)
-        if count <= self.max_states:
-            return None
-        return (
-            f"would have to keep {count:,} sets of used nodes, more than its limit of "
-            f"max_states = {self.max_states:,}"
-        )
+        return refusal_of(problem, self.max_states)
+
+    def load(self, problem: PipelinePartition) -> None:
+        """Compile the loops, unless the problem is so small that Python does them sooner."""
+        loops_ready(problem)
 
     def run(self, problem: PipelinePartition, search: Search) -> StopReason:
         """Search, propose the decision and prove its value."""
-        if _is_plain(problem):
-            return solve_plain(problem, search)
         return solve_chains(problem, search)
-
-
-def _is_plain(problem: PipelinePartition) -> bool:
-    return problem.links.costs_nothing and problem.objective != "round"

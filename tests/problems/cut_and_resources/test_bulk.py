@@ -49,7 +49,7 @@ def test_compiled_loops_equal_the_plain_ones(form, call):
     """Numba and NumPy fill the same blocks, choose the same cuts, and add up to the same."""
     bulk = Bulk.of(draw(1, form=form))
     fast = replace(bulk, fast=True)
-    assert fast.kernel is kernels.compiled()
+    assert fast.kernel is kernels.machine_code()
     assert fast.kernel is not bulk.kernel
     for (_, plain), (_, block) in zip(bulk.blocks(), fast.blocks(), strict=True):
         np.testing.assert_array_equal(plain, block)

@@ -11,8 +11,8 @@ from splitopt import solve
 from splitopt.errors import CapabilityError, InputError
 from splitopt.problems.pipeline_partition import PipelinePartition
 from splitopt.solvers.base import Search
+from splitopt.solvers.pipeline_partition.chains import caps
 from splitopt.solvers.pipeline_partition.enumeration import Enumerate
-from splitopt.solvers.pipeline_partition.plain import reach
 from splitopt.solvers.pipeline_partition.subset_dp import SubsetDp
 
 OBJECTIVES = ("period", "paper", "epoch")
@@ -317,7 +317,7 @@ def test_it_refuses_more_states_than_it_may_keep(pipeline):
 def test_where_the_table_of_trips_is_too_large_it_says_what_stays_open(objective, monkeypatch):
     problem = draw_large(1, 5, 30, objective)
     exact = solve(problem, SubsetDp())
-    monkeypatch.setattr(reach, "LARGEST_TABLE", 1)
+    monkeypatch.setattr(caps, "MOST_PLACES", 1)
     result = solve(problem, SubsetDp())
     assert "at this size" in result.message
     assert result.bound <= exact.objective * (1 + 1e-12) <= result.objective * (1 + 2e-12)

@@ -78,9 +78,10 @@ class SetPartition(Solver[ClusterAndSpectrum]):
             f"most_devices = {self.most_devices:,}"
         )
 
-    def load(self) -> None:
+    def load(self, problem: ClusterAndSpectrum) -> None:
         """Compile the loops, or load what an earlier process compiled."""
-        load_loops()
+        if not problem.is_small:
+            load_loops()
 
     def run(self, problem: ClusterAndSpectrum, search: Search) -> StopReason:
         """Find a good partition, generate columns, and close the gap as far as time allows."""

@@ -21,7 +21,7 @@ import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cluster_and_spectrum.loops import exact, gather
-from splitopt.problems.compiling import compiled
+from splitopt.problems.compiling import compiled, helper
 
 
 class Asked(NamedTuple):
@@ -68,7 +68,7 @@ class Room(NamedTuple):
     cluster: FloatArray
 
 
-@compiled
+@helper
 def room_for(asked: Asked, size: int) -> Room:
     """Make room for choices of `size` devices."""
     devices, most = len(asked.prices), asked.subcarriers - size + 1
@@ -81,7 +81,7 @@ def room_for(asked: Asked, size: int) -> Room:
     return Room(needs, items, first, top, value, taken, chosen, x, work, cluster)
 
 
-@compiled
+@helper
 def best_choice(asked: Asked, thresholds: FloatArray, room: Room) -> float:
     """Choose the K devices of the largest sum of prices that meet thresholds (D,) together.
 
@@ -100,14 +100,14 @@ def best_choice(asked: Asked, thresholds: FloatArray, room: Room) -> float:
     )
 
 
-@compiled
+@helper
 def seconds_of_choice(asked: Asked, room: Room) -> float:
     """Give the seconds of the chosen devices with their best subcarriers, ``room.x``."""
     gather(asked.terms, room.chosen, room.cluster)
     return exact(room.cluster, asked.subcarriers, asked.inner_phases, 0.0, room.x, room.work)
 
 
-@compiled
+@helper
 def requirement(fixed: float, spectral: float, threshold: float, most: int) -> int:
     """Fewest subcarriers x with ``fixed + spectral / x <= threshold``; ``most + 1`` if over `most`.
 
@@ -126,7 +126,7 @@ def requirement(fixed: float, spectral: float, threshold: float, most: int) -> i
     return x
 
 
-@compiled
+@helper
 def fill_needs(
     fixed: FloatArray, spectral: FloatArray, thresholds: FloatArray, most: int, needs: IntArray
 ) -> None:
@@ -142,7 +142,7 @@ def fill_needs(
                 )
 
 
-@compiled
+@helper
 def undominated(
     needs: IntArray,
     order: IntArray,
@@ -196,7 +196,7 @@ def undominated(
     return kept
 
 
-@compiled
+@helper
 def knapsack(
     items: IntArray,
     count: int,
@@ -247,7 +247,7 @@ def knapsack(
     return float(best)
 
 
-@compiled
+@helper
 def push(heap: IntArray, count: int, keys: FloatArray, slot: int) -> int:
     """Add a slot to a heap of slots ordered by their keys; give the new count."""
     place = count
@@ -258,7 +258,7 @@ def push(heap: IntArray, count: int, keys: FloatArray, slot: int) -> int:
     return count + 1
 
 
-@compiled
+@helper
 def pop(heap: IntArray, count: int, keys: FloatArray) -> int:
     """Remove the slot with the smallest key; give the new count."""
     count -= 1
@@ -277,7 +277,7 @@ def pop(heap: IntArray, count: int, keys: FloatArray) -> int:
     return count
 
 
-@compiled
+@helper
 def twice(values: Any) -> Any:
     """Give an array with twice the room."""
     longer = np.empty(2 * len(values), values.dtype)
@@ -286,7 +286,7 @@ def twice(values: Any) -> Any:
     return longer
 
 
-@compiled
+@helper
 def twice_rows(values: IntArray) -> IntArray:
     """Give a table with room for twice the rows."""
     longer = np.empty((2 * values.shape[0], values.shape[1]), values.dtype)
@@ -296,7 +296,7 @@ def twice_rows(values: IntArray) -> IntArray:
     return longer
 
 
-@compiled
+@helper
 def corner(levels: FloatArray, weights: FloatArray, ends: IntArray, cell: int) -> float:
     """Seconds of a cluster whose phases are the levels at the indices ``ends[cell]`` (D,)."""
     total = 0.0
@@ -305,7 +305,7 @@ def corner(levels: FloatArray, weights: FloatArray, ends: IntArray, cell: int) -
     return total
 
 
-@compiled
+@helper
 def split(
     levels: FloatArray, weights: FloatArray, low: IntArray, high: IntArray
 ) -> tuple[int, int]:
@@ -332,7 +332,7 @@ def split(
     return phase, least
 
 
-@compiled
+@helper
 def keep(found: IntArray, reduced: FloatArray, count: int, cluster: IntArray, value: float) -> int:
     """Note a cluster and its reduced cost; where there is no more room, instead of the worst."""
     place = count

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
+from splitopt.problems.compiling import plain
 from splitopt.solvers.cluster_and_spectrum.set_partition.columns import (
     Columns,
     Duals,
@@ -105,10 +106,11 @@ def _search(
     limit, best = slack - float(share.sum()), None
     chosen = np.empty(devices, dtype=np.int64)
     table = (masks[order], costs[order], kind[order], begin.astype(np.int64))
+    cover = plain(best_cover) if pricer.problem.is_small else best_cover
     for first in range(begin[0], begin[1]):
         if stop():
             return best, False
-        found, count = best_cover(*table, first, left, limit, chosen)
+        found, count = cover(*table, first, left, limit, chosen)
         if count:
             limit = found
             best = [clusters[order[place]] for place in chosen[:count]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
+from splitopt.problems.cluster_and_spectrum.loops import copy
 from splitopt.problems.compiling import compiled
 
 
@@ -65,7 +66,7 @@ def best_cover(
         total = spent[depth] + costs[place]
         if taken == full:
             best, count = total, depth + 1
-            chosen[:count] = stack[:count]
+            copy(stack, chosen[:count])
             stack[depth] += 1
             continue
         rank = 0

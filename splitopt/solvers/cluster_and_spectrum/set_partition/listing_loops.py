@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.compiling import compiled
+from splitopt.problems.compiling import compiled, helper
 from splitopt.solvers.cluster_and_spectrum.set_partition.cells import (
     Asked,
     best_choice,
@@ -26,7 +26,7 @@ _NARROW = 2.0
 """A cell is listed when its width is at most this share of what its best choice has to spare."""
 
 
-@compiled
+@helper
 def in_cell(asked: Asked, low: IntArray, high: IntArray, cluster: IntArray, x: IntArray) -> bool:
     """Whether the phases of a cluster with subcarriers x are within the cell."""
     for phase in range(len(low)):
@@ -39,7 +39,7 @@ def in_cell(asked: Asked, low: IntArray, high: IntArray, cluster: IntArray, x: I
     return True
 
 
-@compiled
+@helper
 def insert(numbers: IntArray, count: int, number: int) -> None:
     """Insert a number into the first `count` ones, which rise."""
     while count > 0 and numbers[count - 1] > number:
@@ -48,7 +48,7 @@ def insert(numbers: IntArray, count: int, number: int) -> None:
     numbers[count] = number
 
 
-@compiled
+@helper
 def width_of(levels: FloatArray, weights: FloatArray, low: IntArray, high: IntArray) -> float:
     """How many seconds are between the corners of a cell."""
     total = 0.0
@@ -57,7 +57,7 @@ def width_of(levels: FloatArray, weights: FloatArray, low: IntArray, high: IntAr
     return total
 
 
-@compiled
+@helper
 def fill_rest(
     items: IntArray, total: int, needs: IntArray, prices: FloatArray, rest: FloatArray
 ) -> None:
@@ -71,7 +71,8 @@ def fill_rest(
     for j in range(total - 1, -1, -1):
         extra, price = needs[items[j]] - 1, prices[items[j]]
         here, after = rest[j], rest[j + 1]
-        here[0] = after[0]
+        for room in range(width):
+            here[0, room] = after[0, room]
         for k in range(1, size):
             for room in range(min(extra, width)):
                 here[k, room] = after[k, room]
@@ -79,7 +80,7 @@ def fill_rest(
                 here[k, room] = max(after[k, room], after[k - 1, room - extra] + price)
 
 
-@compiled
+@helper
 def next_choice(
     items: IntArray,
     total: int,

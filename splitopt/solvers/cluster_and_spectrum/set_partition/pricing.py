@@ -11,6 +11,7 @@ import numpy as np
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
 from splitopt.problems.cluster_and_spectrum.subcarriers import allocate_flat
+from splitopt.problems.compiling import plain
 
 if TYPE_CHECKING:
     from splitopt.solvers.cluster_and_spectrum.set_partition.cells import Asked
@@ -90,7 +91,8 @@ class Pricer:
 
         found = np.empty((max_found, size), dtype=np.int64)
         reduced = np.empty(max_found)
-        bound, count, cells = search_cells(
+        search = plain(search_cells) if self.problem.is_small else search_cells
+        bound, count, cells = search(
             self._asked(prices, size), float(cutoff), max_cells, found, reduced
         )
         found = np.sort(found[:count], axis=1)
@@ -107,7 +109,8 @@ class Pricer:
 
         found = np.empty((max_listed, size), dtype=np.int64)
         seconds = np.empty(max_listed)
-        count = list_cells(self._asked(prices, size), float(limit), found, seconds)
+        list_all = plain(list_cells) if self.problem.is_small else list_cells
+        count = list_all(self._asked(prices, size), float(limit), found, seconds)
         return None if count < 0 else (found[:count].copy(), seconds[:count].copy())
 
     def _asked(self, prices: FloatArray, size: int) -> Asked:
@@ -128,6 +131,7 @@ class Pricer:
             subcarriers=self.problem.subcarriers,
             local_epochs=self.problem.local_epochs,
             server_s_per_device=0.0,
+            small=self.problem.is_small,
         ).seconds
 
     def lagrangian(self, prices: FloatArray, least: dict[int, float]) -> float:

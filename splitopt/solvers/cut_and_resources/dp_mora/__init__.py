@@ -150,6 +150,13 @@ class DpMora(Solver[CutAndResources]):
             self.clip,
         )
 
+    def load(self, problem: CutAndResources) -> None:
+        """Compile the cut step for a fleet of this size, and the flow."""
+        from splitopt.solvers.cut_and_resources.dp_mora.loading import load_steps
+
+        data = PrivateData.of(problem, self.risk_fix)
+        load_steps(data, self.network_graph(problem.devices), self.cut_rule(), self.agents)
+
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
         """Descend on the relaxed problem, round, and report what it took."""
         graph = self.network_graph(problem.devices)

@@ -13,7 +13,7 @@ from splitopt.problems.base import BoolArray, FloatArray, IntArray
 from splitopt.problems.cut_and_resources import CutAndResources
 from splitopt.problems.cut_and_resources.problem import TIMES
 from splitopt.solvers.cut_and_resources.dp_mora.cut_step import CutRule, descend
-from splitopt.solvers.cut_and_resources.dp_mora.flow import compiled
+from splitopt.solvers.cut_and_resources.dp_mora.flow import advance
 from splitopt.solvers.cut_and_resources.dp_mora.graphs import Graph
 from splitopt.solvers.cut_and_resources.dp_mora.messages import CODE, KINDS
 from splitopt.solvers.cut_and_resources.messaging.log import MessageLog
@@ -188,7 +188,7 @@ class FleetNetwork:
         self._command()
         share = np.ascontiguousarray(self._shares[:, resource])
         graph = self.graph
-        steps, heard, votes, ending = compiled()(
+        steps, heard, votes, ending = advance(
             self._need,
             share,
             self._price,

@@ -6,9 +6,9 @@ their own are in the module `agents`, and both do the same arithmetic in the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
 from typing import Any
+
+from splitopt.problems.compiling import compiled
 
 SHARE_FLOOR = 1e-9
 """Shares stay within [this, 1]: the paper's open interval (0, 1) has no nearest point."""
@@ -18,6 +18,7 @@ RUNAWAY = 1e30
 RUNNING, SETTLED, DIVERGED = 0, 1, 2
 
 
+@compiled
 def advance(
     need: Any,
     share: Any,
@@ -94,12 +95,3 @@ def advance(
         if runaway:
             return taken + 1, heard, votes, DIVERGED
     return limit, heard, votes, RUNNING
-
-
-@cache
-def compiled() -> Callable[..., tuple[int, int, int, int]]:
-    """Give `advance` as machine code."""
-    import numba
-
-    found: Callable[..., tuple[int, int, int, int]] = numba.njit(cache=True)(advance)
-    return found

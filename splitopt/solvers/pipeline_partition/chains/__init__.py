@@ -1,6 +1,8 @@
-"""Exact search over chains of nodes with links: the machinery of `subset_dp` beyond MP-SL's case.
+"""The exact search over chains of nodes, with links or without: what `subset_dp` does.
 
-``alike`` finds nodes that can stand in for each other, ``graph`` and ``layout`` lay out the states
-of a chain as arrays, ``tables``, ``windows``, ``reach``, ``bracket`` and ``trips`` are the compiled
-loops, and ``search`` is what solvers call.
+* `state`: the arrays of a problem, and the room for what a cap allows.
+* `alike`, `graph`, `layout`: nodes that can stand in for each other, and the states of a chain.
+* `spans`, `windows`, `reach`, `trips`: the loops, compiled where that pays (`loops`, `loading`).
+* `caps`, `bracket`, `search`: tests of a cap, the least period, and the least latency under a cap.
+* `goals`, `paper`, `solving`: the search for each objective; `reasons` where there is no answer.
 """

@@ -2,35 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
-from splitopt.problems.base import BoolArray, IntArray
-
-Index = npt.NDArray[np.int32]
-
-
-class Graph(NamedTuple):
-    """G groups of V vertices and M moves.
-
-    A group is a set of used nodes; its vertices tell the link class of the last one. Vertex 0,
-    alone in group 0, is the empty chain. A move adds a node and leads to a later group.
-    """
-
-    group_first: Index
-    """(G + 1,): first vertex of each group."""
-    vertex_class: Index
-    """(V,): link class of the last node; K for the empty chain."""
-    accept: BoolArray
-    """(V,): whether the chain may end here."""
-    move_first: Index
-    """(G + 1,): first move out of each group; moves to one link class are neighbours."""
-    move_kind: Index
-    """(M,): kind of the node that is added."""
-    move_to: Index
-    """(M,): the vertex that this leads to."""
+from splitopt.problems.base import IntArray
+from splitopt.solvers.pipeline_partition.chains.state import Graph
 
 
 def sizes(count: IntArray, classes: IntArray, order: str) -> tuple[int, int]:
@@ -73,13 +49,10 @@ def free_graph(count: IntArray, classes: IntArray, use_all: bool) -> Graph:
         accept[1:] = group == groups - 1
     group_first = np.zeros(groups + 1, dtype=np.int32)
     group_first[1:] = vertex[:, -1] + 1
-    return Graph(
-        group_first=group_first,
-        vertex_class=np.concatenate(([width], klass)).astype(np.int32),
-        accept=accept,
-        move_first=np.searchsorted(source, np.arange(groups + 1)).astype(np.int32),
-        move_kind=added.astype(np.int32),
-        move_to=vertex[source + stride[added], classes[added]].astype(np.int32),
+    return _graph(
+        (group_first, np.searchsorted(source, np.arange(groups + 1))),
+        (np.concatenate(([width], klass)), accept),
+        (added, vertex[source + stride[added], classes[added]]),
     )
 
 
@@ -103,11 +76,13 @@ def given_graph(classes: IntArray, use_all: bool) -> Graph:
     accept = every > 0
     if use_all:
         accept = every == nodes
-    return Graph(
-        group_first=np.arange(nodes + 2, dtype=np.int32),
-        vertex_class=np.concatenate(([classes.max() + 1], classes)).astype(np.int32),
-        accept=accept,
-        move_first=np.searchsorted(source, np.arange(nodes + 2)).astype(np.int32),
-        move_kind=kind.astype(np.int32),
-        move_to=(kind + 1).astype(np.int32),
+    return _graph(
+        (np.arange(nodes + 2), np.searchsorted(source, np.arange(nodes + 2))),
+        (np.concatenate(([classes.max() + 1], classes)), accept),
+        (kind, kind + 1),
     )
+
+
+def _graph(*parts: tuple[npt.ArrayLike, npt.ArrayLike]) -> Graph:
+    """Stack the pairs of arrays of groups, vertices and moves."""
+    return Graph(*(np.array(pair, dtype=np.int32) for pair in parts))

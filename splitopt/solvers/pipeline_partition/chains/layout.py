@@ -1,8 +1,6 @@
-"""The arrays that the loops work on: times, memory and links of kinds of nodes, and the graph."""
+"""Laying a problem out as arrays: times, memory and links of kinds of nodes, and the graph."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -10,58 +8,24 @@ from splitopt.latency.pipeline_resources import link_seconds, transfer_seconds
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
 from splitopt.problems.pipeline_partition import Links, PipelinePartition
 from splitopt.solvers.pipeline_partition.chains.alike import Kinds
-from splitopt.solvers.pipeline_partition.chains.graph import (
+from splitopt.solvers.pipeline_partition.chains.graph import free_graph, given_graph
+from splitopt.solvers.pipeline_partition.chains.loops import Loops
+from splitopt.solvers.pipeline_partition.chains.state import (
+    LINKS,
+    NIC_FULL,
+    SERIAL_FULL,
+    Chains,
     Index,
-    free_graph,
-    given_graph,
 )
 
-if TYPE_CHECKING:
-    from splitopt.solvers.pipeline_partition.chains.loops import Loops
 
-LINKS, NIC_FULL, NIC_HALF, SERIAL_FULL, SERIAL_HALF = range(5)
-"""What a node is busy with: computing, or also its interface, beside it or in turn with it."""
-
-
-class Chains(NamedTuple):
-    """Everything that does not depend on a cap of the period, for the loops.
-
-    S layers, T kinds of nodes, K link classes, R rows of links (row 0 is free: from the owner to
-    the first node); G, V, M and the last arrays as in `Graph`.
-    """
-
-    time_high: FloatArray
-    """(T, S + 1): seconds of the layers before each; with `time_low` in twice the precision."""
-    time_low: FloatArray
-    layer_s: FloatArray
-    """(T, S): seconds of each layer."""
-    memory_end: Index
-    """(T, S + 1): where the longest run from each layer that fits the memory ends."""
-    interface: int
-    """`LINKS`, `NIC_FULL`, ..."""
-    rate: FloatArray
-    """(T,): byte/s of a node's interface."""
-    up: FloatArray
-    down: FloatArray
-    """(S + 1,): bytes over each boundary, forward and backward."""
-    kind_class: Index
-    """(T,): link class of each kind."""
-    row: Index
-    """(K + 1, K): row of the link from class to class; the last line is from the owner."""
-    busy_s: FloatArray
-    trip_s: FloatArray
-    """(R, S + 1): what a link is busy for at each boundary, and what it adds to the trip."""
-    levels: FloatArray
-    """The different busy seconds of links, rising."""
-    group_first: Index
-    vertex_class: Index
-    accept: BoolArray
-    move_first: Index
-    move_kind: Index
-    move_to: Index
-
-
-def chains_of(problem: PipelinePartition, kinds: Kinds, loops: Loops, with_trips: bool) -> Chains:
+def chains_of(
+    problem: PipelinePartition,
+    kinds: Kinds,
+    loops: Loops,
+    with_trips: bool,
+    slowest_s: float = np.inf,
+) -> Chains:
     """Lay out a problem.
 
     Parameters
@@ -75,6 +39,8 @@ def chains_of(problem: PipelinePartition, kinds: Kinds, loops: Loops, with_trips
     with_trips
         Whether trips will be asked for: where nodes share interfaces, the period needs no link
         classes, but the trip does.
+    slowest_s
+        A layer that is slower than that on a kind of node is never put there.
     """
     first, links = kinds.first, problem.links
     classes = kinds.link_class
@@ -84,29 +50,56 @@ def chains_of(problem: PipelinePartition, kinds: Kinds, loops: Loops, with_trips
         graph = given_graph(classes, problem.use_all_nodes)
     else:
         graph = free_graph(kinds.count, classes, problem.use_all_nodes)
-    forward, backward = problem.forward_s[first], problem.backward_s[first]
-    high, low = loops.running_sums(forward, backward)
-    row, busy, trip = _link_rows(problem, kinds, classes)
-    levels = busy[:, 1:-1]
+    times = np.stack((problem.forward_s[first], problem.backward_s[first]))
+    layer_s = times.sum(axis=0)
+    allowed = layer_s <= slowest_s
+    times = np.where(allowed, times, 0.0)
+    tables = [loops.running_sums(times)]
+    if problem.objective == "paper":
+        tables += [loops.running_sums(times[:1]), loops.running_sums(times[1:])]
+    row, link_s = _link_rows(problem, kinds, classes)
+    levels = link_s[0, :, 1:-1]
     rates = links.interface_rates
     return Chains(
-        high,
-        low,
-        forward + backward,
-        loops.memory_ends(
-            problem.layer_memory_bytes, float(problem.owners), problem.capacity_bytes[first]
-        ),
+        np.stack(tables),
+        np.where(allowed, layer_s, np.inf),
+        np.minimum(_memory_ends(problem, first, loops), _next_barred(allowed)),
         _interface(links),
-        np.ones(len(first)) if rates is None else rates[first],
-        problem.cut_up_bytes,
-        problem.cut_down_bytes,
+        np.array(np.ones(len(first)) if rates is None else rates[first], dtype=np.float64),
+        np.array((problem.cut_up_bytes, problem.cut_down_bytes), dtype=np.float64),
         classes.astype(np.int32),
         row,
-        busy,
-        trip,
+        link_s,
         np.unique(levels[np.isfinite(levels)]),
-        *graph,
+        graph,
     )
+
+
+def _next_barred(allowed: BoolArray) -> Index:
+    """Find the first layer at or after each that is not allowed, (T, S + 1); S if there is none."""
+    kinds, layers = allowed.shape
+    places = np.full((kinds, layers + 1), layers, dtype=np.int32)
+    places[:, :-1] = np.where(allowed, layers, np.arange(layers))
+    return np.ascontiguousarray(np.minimum.accumulate(places[:, ::-1], axis=1)[:, ::-1])
+
+
+def _memory_ends(problem: PipelinePartition, first: IntArray, loops: Loops) -> Index:
+    """Find where the longest run from each layer ends that fits each kind's memory, (T, S + 1).
+
+    That is what `longest_runs` finds for a table, here of one kind at a time, as memories differ.
+    """
+    layers = problem.layers
+    need = (problem.owners * problem.layer_memory_bytes).reshape(1, 1, layers)
+    sums = loops.running_sums(need)[None]
+    anywhere = np.full((1, layers + 1), layers, dtype=np.int32)
+    found = np.empty((len(first), layers + 1), dtype=np.int32)
+    known: dict[float, Index] = {}
+    for kind, room in enumerate(problem.capacity_bytes[first].tolist()):
+        if room not in known:
+            known[room] = np.empty((1, layers + 1), dtype=np.int32)
+            loops.longest_runs(sums, anywhere, np.array([room]), known[room])
+        found[kind] = known[room][0]
+    return found
 
 
 def _interface(links: Links) -> int:
@@ -117,7 +110,7 @@ def _interface(links: Links) -> int:
 
 def _link_rows(
     problem: PipelinePartition, kinds: Kinds, classes: IntArray
-) -> tuple[Index, FloatArray, FloatArray]:
+) -> tuple[Index, FloatArray]:
     """Give numbers to the different links between classes, with their seconds at each boundary."""
     links, width = problem.links, int(classes[-1]) + 1
     row = np.zeros((width + 1, width), dtype=np.int32)
@@ -132,9 +125,9 @@ def _link_rows(
     down = transfer_seconds(problem.cut_down_bytes, behind)
     trip = up + down + delay
     busy = np.zeros_like(trip) if links.has_interfaces else link_seconds(up, down, links.duplex)
-    for table in (busy, trip):
-        table[:, [0, -1]] = 0.0
-    return row, busy, trip
+    link_s = np.stack((busy, trip))
+    link_s[:, :, [0, -1]] = 0.0  # at both ends is the owner, whom `problem` counts apart
+    return row, link_s
 
 
 def _neighbours(

@@ -1,4 +1,4 @@
-"""The loops that `search` calls: compiled, or as Python runs them where the work is small."""
+"""The loops that the search calls: compiled, or as Python runs them where the work is small."""
 
 from __future__ import annotations
 
@@ -7,37 +7,41 @@ from functools import cache
 from typing import NamedTuple
 
 from splitopt.problems.base import BoolArray, FloatArray
-from splitopt.problems.compiling import plain
-from splitopt.solvers.pipeline_partition.chains import bracket, reach, tables, trips, windows
-from splitopt.solvers.pipeline_partition.chains.graph import Index
 
-_PATIENCE = 300_000
-"""Steps that Python does in all before the loops are compiled, or loaded; about half a second."""
+PATIENCE = 20_000
+"""Steps of the innermost loops that are left to Python, some hundredths of a second: compiling
+takes longer, and so does loading what was compiled."""
 
 
 class Loops(NamedTuple):
-    """One version of all loops; see their modules."""
+    """One version of all loops; see their modules. Both give the same numbers, bit for bit."""
 
-    running_sums: Callable[..., tuple[FloatArray, FloatArray]]
-    memory_ends: Callable[..., Index]
-    ends_of_range: Callable[..., tuple[float, float]]
-    advance: Callable[..., int]
+    running_sums: Callable[..., FloatArray]
+    longest_runs: Callable[..., tuple[float, float]]
+    fill_spans: Callable[..., None]
+    next_occupied: Callable[..., float]
     open_windows: Callable[..., bool]
-    reach: Callable[..., tuple[int, BoolArray]]
+    furthest_chain: Callable[..., tuple[int, int]]
+    reach_all: Callable[..., tuple[int, BoolArray]]
+    trace: Callable[..., tuple[int, float]]
     least_trips: Callable[..., FloatArray]
     retrace: Callable[..., tuple[int, float, float]]
 
 
 @cache
 def compiled_loops() -> Loops:
-    """Give the loops for numba; each compiles at its first call."""
+    """Return the loops for numba; each compiles at its first call, see `loading`."""
+    from splitopt.solvers.pipeline_partition.chains import reach, spans, trips, windows
+
     return Loops(
-        tables.running_sums,
-        tables.memory_ends,
-        bracket.ends_of_range,
-        bracket.advance,
+        spans.running_sums,
+        spans.longest_runs,
+        spans.fill_spans,
+        spans.next_occupied,
         windows.open_windows,
-        reach.reach,
+        windows.furthest_chain,
+        reach.reach_all,
+        reach.trace,
         trips.least_trips,
         trips.retrace,
     )
@@ -45,20 +49,12 @@ def compiled_loops() -> Loops:
 
 @cache
 def plain_loops() -> Loops:
-    """Give the loops as Python runs them."""
+    """Return the loops as Python runs them."""
+    from splitopt.problems.compiling import plain
+
     return Loops(*(plain(loop) for loop in compiled_loops()))
 
 
-class _Spent:
-    """Steps done in Python so far in this process."""
-
-    steps = 0
-
-
-def loops_for(steps: int) -> Loops:
-    """Choose the version for about so many steps; both give the same numbers, bit for bit."""
-    if _Spent.steps + steps > _PATIENCE:
-        _Spent.steps = _PATIENCE
-        return compiled_loops()
-    _Spent.steps += steps
-    return plain_loops()
+def loops_for(steps: float) -> Loops:
+    """Choose the version for about so many steps of the innermost loops."""
+    return compiled_loops() if steps > PATIENCE else plain_loops()

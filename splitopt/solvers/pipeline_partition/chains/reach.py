@@ -2,21 +2,36 @@
 
 With links that differ, "the furthest boundary is enough" is false: only some boundaries are cheap
 enough to be crossed by the next pair of nodes. So every vertex keeps the set of its boundaries.
+The arguments are the arrays of `Chains`, `Graph` and `Windows`, under their names there.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from splitopt.problems.base import BoolArray, IntArray
-from splitopt.problems.compiling import compiled
-from splitopt.solvers.pipeline_partition.chains.layout import LINKS, Chains
-from splitopt.solvers.pipeline_partition.chains.tables import occupied
-from splitopt.solvers.pipeline_partition.chains.windows import Windows
+from splitopt.problems.base import BoolArray, FloatArray, IntArray
+from splitopt.problems.compiling import compiled, helper
+from splitopt.solvers.pipeline_partition.chains.spans import occupied
+from splitopt.solvers.pipeline_partition.chains.state import LINKS, Index
 
 
 @compiled
-def reach(chains: Chains, cap: float, windows: Windows) -> tuple[int, BoolArray]:
+def reach_all(
+    sums: FloatArray,
+    cap: float,
+    interface: int,
+    rate: FloatArray,
+    cut_bytes: FloatArray,
+    kind_class: Index,
+    row: Index,
+    link_s: FloatArray,
+    groups: Index,
+    vertices: Index,
+    moves: Index,
+    spans: Index,
+    reach: Index,
+    offset: IntArray,
+) -> tuple[int, BoolArray]:
     """Find what is reached in the windows of a cap.
 
     Returns
@@ -24,86 +39,98 @@ def reach(chains: Chains, cap: float, windows: Windows) -> tuple[int, BoolArray]
     vertex
         One in which all layers are hosted and the chain may end; -1 if there is none.
     reached
-        Shape (windows.offset[-1],): whether each vertex is at each boundary of its window.
+        Shape (offset[-1],): whether each vertex is at each boundary of its window.
     """
-    layers = chains.up.shape[0] - 1
-    offset, needed, furthest = windows.offset, windows.needed, windows.furthest
+    layers = spans.shape[2] - 1
     reached = np.zeros(offset[-1], dtype=np.bool_)
     reached[0] = True  # the empty chain at boundary 0
     starts = np.zeros(layers + 1, dtype=np.bool_)
-    for group in range(chains.group_first.shape[0] - 1):
-        head, tail = chains.group_first[group], chains.group_first[group + 1]
+    for group in range(groups.shape[1] - 1):
+        head, tail = groups[0, group], groups[0, group + 1]
         if offset[tail] == offset[head]:
             continue
-        move, last = chains.move_first[group], chains.move_first[group + 1]
+        # What the windows of the group span: nothing outside can be a start.
+        lowest, highest = layers + 1, -1
+        for vertex in range(head, tail):
+            if offset[vertex + 1] > offset[vertex]:
+                lowest, highest = min(lowest, reach[1, vertex]), max(highest, reach[0, vertex])
+        move, last = groups[1, group], groups[1, group + 1]
         while move < last:
-            klass = chains.kind_class[chains.move_kind[move]]
-            lowest, highest = layers + 1, -1
-            for vertex in range(head, tail):
-                if offset[vertex + 1] > offset[vertex]:
-                    lowest = min(lowest, needed[vertex])
-                    highest = max(highest, furthest[vertex])
+            klass = kind_class[moves[0, move]]
             collected = False
-            while move < last and chains.kind_class[chains.move_kind[move]] == klass:
-                to, kind = chains.move_to[move], chains.move_kind[move]
+            while move < last and kind_class[moves[0, move]] == klass:
+                kind, to = moves[0, move], moves[1, move]
                 move += 1
                 if offset[to + 1] == offset[to]:
                     continue
                 if not collected:
-                    _collect(chains, cap, windows, reached, head, tail, klass, starts)
+                    for vertex in range(head, tail):
+                        link = row[vertices[0, vertex], klass]
+                        _start_after(cap, link_s, link, reached, reach, offset, vertex, starts)
                     collected = True
-                if chains.interface == LINKS:
-                    _run_on(windows, reached, starts, lowest, highest, kind, to)
+                if interface == LINKS:
+                    _run_on(reached, starts, lowest, highest, spans, kind, reach, offset, to)
                 else:
-                    _try_runs(chains, cap, windows, reached, starts, lowest, highest, kind, to)
+                    low, high, begin = reach[1, to], reach[0, to], offset[to]
+                    for start in range(max(lowest, spans[2, kind, low]), highest + 1):
+                        if not starts[start]:
+                            continue
+                        top = min(high, spans[0, kind, start])
+                        for end in range(max(low, start + 1), top + 1):
+                            if not reached[begin + end - low] and cap >= occupied(
+                                sums, interface, rate, cut_bytes, kind, start, end
+                            ):
+                                reached[begin + end - low] = True
             if collected:
                 starts[lowest : highest + 1] = False
-    for vertex in range(chains.accept.shape[0]):
-        if chains.accept[vertex] and offset[vertex + 1] > offset[vertex]:
-            place = offset[vertex] + layers - needed[vertex]
-            if furthest[vertex] == layers and reached[place]:
+    for vertex in range(vertices.shape[1]):
+        if vertices[1, vertex] and offset[vertex + 1] > offset[vertex]:
+            place = offset[vertex] + layers - reach[1, vertex]
+            if reach[0, vertex] == layers and reached[place]:
                 return vertex, reached
     return -1, reached
 
 
-@compiled
-def _collect(
-    chains: Chains,
+@helper
+def _start_after(
     cap: float,
-    windows: Windows,
+    link_s: FloatArray,
+    link: int,
     reached: BoolArray,
-    head: int,
-    tail: int,
-    klass: int,
+    reach: Index,
+    offset: IntArray,
+    vertex: int,
     starts: BoolArray,
 ) -> None:
-    """Mark where a node of a link class can begin after the vertices ``head`` to ``tail - 1``."""
-    for vertex in range(head, tail):
-        begin = windows.offset[vertex]
-        width = windows.offset[vertex + 1] - begin
-        low = windows.needed[vertex]
-        row = chains.row[chains.vertex_class[vertex], klass]
-        busy, trip = chains.busy_s[row], chains.trip_s[row]
-        for i in range(width):
-            can = reached[begin + i] & (busy[low + i] <= cap) & (trip[low + i] < np.inf)
-            starts[low + i] |= can
+    """Mark where a node can begin over a link from a vertex: reached, and within the cap."""
+    begin, low = offset[vertex], reach[1, vertex]
+    busy, trip = link_s[0, link], link_s[1, link]
+    for i in range(offset[vertex + 1] - begin):
+        can = reached[begin + i] & (busy[low + i] <= cap) & (trip[low + i] < np.inf)
+        starts[low + i] |= can
 
 
-@compiled
+@helper
 def _run_on(
-    windows: Windows,
     reached: BoolArray,
     starts: BoolArray,
     lowest: int,
     highest: int,
+    spans: Index,
     kind: int,
+    reach: Index,
+    offset: IntArray,
     to: int,
 ) -> None:
-    """Mark where runs of layers end that may end anywhere up to their longest."""
-    low, high, begin = windows.needed[to], windows.furthest[to], windows.offset[to]
-    ends = windows.ends[kind]
+    """Mark where runs of layers end that may end anywhere up to their longest.
+
+    One pass is enough: a boundary is an end if the longest run from any start before reaches it,
+    and ``end`` is the furthest of these.
+    """
+    low, high, begin = reach[1, to], reach[0, to], offset[to]
+    ends = spans[0, kind]
     end = -1
-    for cut in range(max(lowest, windows.near[kind, low]), high + 1):
+    for cut in range(max(lowest, spans[2, kind, low]), high + 1):
         if cut <= end and cut >= low:
             reached[begin + cut - low] = True
         if cut <= highest:
@@ -114,43 +141,31 @@ def _run_on(
 
 
 @compiled
-def _try_runs(
-    chains: Chains,
-    cap: float,
-    windows: Windows,
-    reached: BoolArray,
-    starts: BoolArray,
-    lowest: int,
-    highest: int,
-    kind: int,
-    to: int,
-) -> None:
-    """Mark where runs of layers end, trying each of them with its interface."""
-    low, high, begin = windows.needed[to], windows.furthest[to], windows.offset[to]
-    for start in range(max(lowest, windows.near[kind, low]), highest + 1):
-        if starts[start]:
-            for end in range(max(low, start + 1), min(high, windows.ends[kind, start]) + 1):
-                place = begin + end - low
-                if not reached[place] and occupied(chains, kind, start, end) <= cap:
-                    reached[place] = True
-
-
-@compiled
 def trace(
-    chains: Chains,
+    sums: FloatArray,
     cap: float,
-    windows: Windows,
+    interface: int,
+    rate: FloatArray,
+    cut_bytes: FloatArray,
+    kind_class: Index,
+    row: Index,
+    link_s: FloatArray,
+    groups: Index,
+    vertices: Index,
+    moves: Index,
+    spans: Index,
+    reach: Index,
+    offset: IntArray,
     reached: BoolArray,
     vertex: int,
-    kinds: IntArray,
-    cuts: IntArray,
+    chain: IntArray,
 ) -> tuple[int, float]:
     """Follow a chain back from a vertex at the end, by the least busy step each time.
 
     Parameters
     ----------
-    kinds, cuts
-        Room for one entry per group; filled from the front in reverse: the last node first.
+    chain
+        Shape (2, N), written: kinds and ends of runs, the last node first.
 
     Returns
     -------
@@ -159,54 +174,33 @@ def trace(
     period
         What its busiest resource needs, in s.
     """
-    end = chains.up.shape[0] - 1
+    end = spans.shape[2] - 1
     length, period = 0, 0.0
     while vertex > 0:
         best, best_vertex, best_kind, best_start = np.inf, -1, -1, -1
-        for group in range(chains.group_first.shape[0] - 1):
-            if chains.group_first[group] >= vertex:
-                break
-            for move in range(chains.move_first[group], chains.move_first[group + 1]):
-                if chains.move_to[move] != vertex:
+        for group in range(groups.shape[1] - 1):
+            if groups[0, group] >= vertex:
+                break  # moves lead to later groups only
+            for move in range(groups[1, group], groups[1, group + 1]):
+                if moves[1, move] != vertex:
                     continue
-                kind = chains.move_kind[move]
-                for before in range(chains.group_first[group], chains.group_first[group + 1]):
-                    step, start = _least_step(chains, cap, windows, reached, before, kind, end)
-                    if start >= 0 and step < best:
-                        best, best_vertex, best_kind, best_start = step, before, kind, start
-        kinds[length], cuts[length] = best_kind, end
+                kind = moves[0, move]
+                for before in range(groups[0, group], groups[0, group + 1]):
+                    link = row[vertices[0, before], kind_class[kind]]
+                    low, begin = reach[1, before], offset[before]
+                    high = min(low + offset[before + 1] - begin - 1, end - 1)
+                    for start in range(low, high + 1):
+                        if not reached[begin + start - low] or spans[0, kind, start] < end:
+                            continue
+                        busy = link_s[0, link, start]
+                        if busy > cap or link_s[1, link, start] == np.inf:
+                            continue
+                        step = occupied(sums, interface, rate, cut_bytes, kind, start, end)
+                        step = max(busy, step)
+                        if (interface == LINKS or step <= cap) and step < best:
+                            best, best_vertex, best_kind, best_start = step, before, kind, start
+        chain[0, length], chain[1, length] = best_kind, end
         length += 1
         period = max(period, best)
         vertex, end = best_vertex, best_start
     return length, period
-
-
-@compiled
-def _least_step(
-    chains: Chains,
-    cap: float,
-    windows: Windows,
-    reached: BoolArray,
-    before: int,
-    kind: int,
-    end: int,
-) -> tuple[float, int]:
-    """Find the start of the last run, after a vertex, that leaves its resources least busy."""
-    best, best_start = np.inf, -1
-    low, begin = windows.needed[before], windows.offset[before]
-    row = chains.row[chains.vertex_class[before], chains.kind_class[kind]]
-    high = min(windows.furthest[before], end - 1)
-    if windows.offset[before + 1] == begin:
-        return best, best_start
-    for start in range(low, high + 1):
-        if not reached[begin + start - low] or windows.ends[kind, start] < end:
-            continue
-        link = chains.busy_s[row, start]
-        if link > cap or chains.trip_s[row, start] == np.inf:
-            continue
-        step = max(link, occupied(chains, kind, start, end))
-        if chains.interface != LINKS and step > cap:
-            continue
-        if step < best:
-            best, best_start = step, start
-    return best, best_start

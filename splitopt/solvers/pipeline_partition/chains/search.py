@@ -1,32 +1,30 @@
-"""What solvers call: the least period, the least latency under a cap, and the shortest epoch."""
+"""What solvers call: the least period of any chain, and the least latency under caps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
 from splitopt.problems.base import IntArray
 from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
 from splitopt.solvers.pipeline_partition.chains.alike import kinds_of
+from splitopt.solvers.pipeline_partition.chains.bracket import Bracket, ends_of_range
+from splitopt.solvers.pipeline_partition.chains.caps import Caps
 from splitopt.solvers.pipeline_partition.chains.graph import sizes
-from splitopt.solvers.pipeline_partition.chains.layout import Chains, chains_of
-
-if TYPE_CHECKING:
-    from splitopt.solvers.pipeline_partition.chains.loops import Loops
-    from splitopt.solvers.pipeline_partition.chains.windows import Windows
+from splitopt.solvers.pipeline_partition.chains.layout import chains_of
+from splitopt.solvers.pipeline_partition.chains.loops import Loops, loops_for
+from splitopt.solvers.pipeline_partition.chains.state import Chains
 
 SAME = 1e-12
-"""Periods that differ by less, relatively, differ by rounding alone."""
-MOST_PLACES = 2**30
-"""Bytes of the sets of boundaries, or of the seconds to each boundary, that are held at most."""
+"""Values that differ by less, relatively, differ by rounding alone."""
 _SLICE = 3e7
 """Steps of the innermost loops after which the clock is looked at, roughly."""
-_TESTS = 30
+_TESTS = {"period": 15, "epoch": 20, "round": 25, "paper": 60}
 """Caps that a search tests, roughly."""
 
 Ending = Literal["proved", "infeasible", "stopped", "large"]
@@ -41,23 +39,33 @@ class Found:
     latency_s: float
 
 
-class TooLargeError(Exception):
-    """An answer needs more memory than `MOST_PLACES`."""
-
-
 class ChainSearch:
-    """Exact answers about the chains of one problem; its objective does not matter.
+    """Exact answers about the chains of one problem.
+
+    Its objective does not matter, but for "paper": then caps on forward and backward sums of their
+    own can be set, see `least_trip`.
 
     Parameters
     ----------
     problem
         The problem.
+    loops
+        The version of the loops to use; None for the one that suits the problem.
     """
 
-    def __init__(self, problem: PipelinePartition) -> None:
+    def __init__(self, problem: PipelinePartition, loops: Loops | None = None) -> None:
         self.problem = problem
         self.kinds = kinds_of(problem)
-        self.tests = 0
+        self.loops = loops_for(self.steps) if loops is None else loops
+        self._others: list[ChainSearch] = []
+        self._tests = 0
+
+    @property
+    def tests(self) -> int:
+        """How many caps were tested."""
+        held = [self.__dict__.get(name) for name in ("_period_caps", "trip_caps")]
+        own = self._tests + sum(caps.tests for caps in held if isinstance(caps, Caps))
+        return own + sum(other.tests for other in self._others)
 
     @property
     def vertices(self) -> int:
@@ -74,17 +82,40 @@ class ChainSearch:
             pairs = classes
         return (pairs + 1) * (self.problem.layers + 1)
 
+    @property
+    def steps(self) -> float:
+        """Steps of the innermost loops in a whole search, roughly."""
+        return self._steps * _TESTS[self.problem.objective]
+
     @cached_property
-    def chains(self) -> Chains:
+    def _chains(self) -> Chains:
         """The layout for questions about periods."""
-        return chains_of(self.problem, self.kinds, self._loops(1), with_trips=False)
+        return chains_of(self.problem, self.kinds, self.loops, with_trips=False)
 
     @cached_property
     def trip_chains(self) -> Chains:
         """The layout for questions about latencies."""
         if not self.problem.links.has_interfaces or self.kinds.classes == 1:
-            return self.chains
-        return chains_of(self.problem, self.kinds, self._loops(1), with_trips=True)
+            return self._chains
+        return chains_of(self.problem, self.kinds, self.loops, with_trips=True)
+
+    def leave_out(self, value_s: float) -> None:
+        """Put no layer where it alone is slower than a value that is reached.
+
+        Trips only need that where such layers would drown others: sums keep all their digits then.
+        """
+        if self.trip_chains.drowns(value_s):
+            self._forget("trip_chains", "trip_caps")
+            interfaces = self.problem.links.has_interfaces
+            self.__dict__["trip_chains"] = chains_of(
+                self.problem, self.kinds, self.loops, interfaces, value_s
+            )
+
+    def _forget(self, *names: str) -> None:
+        for name in names:
+            found = self.__dict__.pop(name, None)
+            if isinstance(found, Caps):
+                self._tests += found.tests
 
     @property
     def class_nodes(self) -> list[int]:
@@ -99,26 +130,40 @@ class ChainSearch:
         link from the owner to it, and is not accepted where it ends with another one.
         """
         chains = self.trip_chains
-        classes = np.arange(self.kinds.classes)
-        closed = np.full((1, chains.busy_s.shape[1]), np.inf)
+        rows = chains.link_s.shape[1]
+        closed = np.full((2, 1, chains.link_s.shape[2]), np.inf)
         row = chains.row.copy()
-        row[-1, ~np.isin(classes, first)] = len(chains.busy_s)
+        row[-1, ~np.isin(np.arange(self.kinds.classes), first)] = rows
+        vertices = chains.graph.vertices.copy()
+        vertices[1] &= np.isin(vertices[0], last)
         found = copy(self)
-        found.__dict__.pop("_trip_windows", None)
+        found._others, found._tests = [], 0
+        for name in ("_period_caps", "trip_caps"):
+            found.__dict__.pop(name, None)
         found.__dict__["trip_chains"] = chains._replace(
             row=row,
-            busy_s=np.concatenate((chains.busy_s, closed)),
-            trip_s=np.concatenate((chains.trip_s, closed)),
-            accept=chains.accept & np.isin(chains.vertex_class, last),
+            link_s=np.concatenate((chains.link_s, closed), axis=1),
+            graph=chains.graph._replace(vertices=vertices),
         )
-        found.tests = 0
         return found
+
+    def alone(self, table: Literal["forward_s", "backward_s"]) -> ChainSearch:
+        """Return the search that counts the seconds of one direction alone."""
+        nothing = np.zeros_like(self.problem.forward_s)
+        if table == "forward_s":
+            problem = replace(self.problem, objective="period", backward_s=nothing)
+        else:
+            problem = replace(self.problem, objective="period", forward_s=nothing)
+        one = ChainSearch(problem, self.loops)
+        self._others.append(one)
+        return one
 
     def least_period(
         self,
         offer: Callable[[PipelinePartitionDecision], object],
         prove: Callable[[float], object],
         stopped: Callable[[], bool],
+        relaxed: bool = False,
     ) -> Ending:
         """Find and prove the least period.
 
@@ -128,6 +173,8 @@ class ChainSearch:
             Told every better decision, and every better lower bound in s.
         stopped
             Asked now and then whether to give up.
+        relaxed
+            Be content with the bound that holds if nodes may be left out, where links are free.
 
         Returns
         -------
@@ -135,83 +182,94 @@ class ChainSearch:
             ``"proved"``, ``"infeasible"``, ``"stopped"``, or ``"large"`` where a test would need
             more memory than `MOST_PLACES`.
         """
-        from splitopt.solvers.pipeline_partition.chains import bracket
-        from splitopt.solvers.pipeline_partition.chains.windows import windows_for
-
-        loops, chains = self._loops(_TESTS), self.chains
-        windows, kinds, cuts = windows_for(chains), *self._room()
-        low, top = loops.ends_of_range(chains, self.problem.nodes)
-        state = np.array([low, np.inf, top, np.inf, bracket.FIRST_STEP, bracket.SHRINK, 0.0])
+        bracket = Bracket(self._period_caps, self.problem.nodes)
         tests = max(1, int(_SLICE / self._steps))
         while True:
-            length = loops.advance(chains, windows, state, kinds, cuts, tests, MOST_PLACES)
-            phase = state[bracket.PHASE]
-            self.tests, state[bracket.TESTS] = self.tests + int(state[bracket.TESTS]), 0.0
-            if phase == bracket.INFEASIBLE:
+            better = bracket.advance(tests)
+            if bracket.phase == "infeasible":
                 return "infeasible"
-            if length:
-                offer(self._decision(kinds, cuts, length))
-            prove(float(state[bracket.LOW]))
-            if phase == bracket.DONE:
+            if better and bracket.chain is not None:
+                decision = self.decision(bracket.chain)
+                offer(decision)
+                if self._chains.drowns(bracket.high):
+                    bracket = self._without_slower(decision)
+                    continue
+            if not self._chains.drowns(bracket.low):
+                prove(bracket.low)
+            if bracket.phase == "done" or (relaxed and bracket.phase == "gallop"):
                 return "proved"
-            if phase == bracket.TOO_LARGE:
+            if bracket.phase == "large":
                 return "large"
             if stopped():
-                if length or np.isfinite(state[bracket.HIGH]):
+                if bracket.chain is not None:
                     return "stopped"
-                # one last test, of the largest cap: any decision, or that there is none
-                state[bracket.RELAXED] = top
-                state[bracket.PHASE] = bracket.GALLOP
+                bracket.only_largest()
                 tests = 1
 
-    def least_trip(self, cap_s: float) -> Found | None:
-        """Find the chain of the least latency among those with a period of at most `cap_s`.
+    def _without_slower(self, decision: PipelinePartitionDecision) -> Bracket:
+        """Begin anew without putting layers where they alone take longer than a known period."""
+        period_s = self.problem.load(decision).period_s
+        self._forget("_chains", "_period_caps")
+        self.__dict__["_chains"] = chains_of(
+            self.problem, self.kinds, self.loops, with_trips=False, slowest_s=period_s
+        )
+        return Bracket(self._period_caps, self.problem.nodes)
+
+    def least_trip(self, cap_s: float, apart_s: Sequence[float] = ()) -> Found | None:
+        """Find the chain of the least latency among those that keep to caps.
+
+        Parameters
+        ----------
+        cap_s
+            Of the period.
+        apart_s
+            Of every node's forward and backward time, for the objective "paper".
 
         Raises
         ------
         TooLargeError
             It would need more memory than `MOST_PLACES`.
         """
-        loops, chains, windows = self._loops(3), self.trip_chains, self._trip_windows
-        self.tests += 1
-        if not loops.open_windows(chains, cap_s, windows):
+        if not self.trip_caps.open(cap_s, apart_s):
             return None
-        if windows.offset[-1] * 8 > MOST_PLACES:
-            raise TooLargeError(f"{windows.offset[-1]:,} states would have to be held")
-        least = loops.least_trips(chains, cap_s, windows)
-        kinds, cuts = self._room()
-        length, latency, period = loops.retrace(chains, cap_s, windows, least, kinds, cuts)
-        if length == 0:
+        trip = self.trip_caps.least_trip()
+        if trip is None:
             return None
-        return Found(self._decision(kinds, cuts, length), float(period), float(latency))
+        return Found(self.decision(trip.chain), trip.period_s, trip.latency_s)
+
+    def any_chain(self, cap_s: float, apart_s: Sequence[float]) -> IntArray | None:
+        """Find some chain that keeps to caps, as for `least_trip`: kinds and ends in reverse."""
+        if not self.trip_caps.open(cap_s, apart_s):
+            return None
+        found = self.trip_caps.any_chain()
+        return None if found is None else found[0]
 
     def is_feasible(self) -> bool:
         """Tell whether any chain meets all constraints; `TooLargeError` as in `least_trip`."""
-        from splitopt.solvers.pipeline_partition.chains.windows import windows_for
-
-        loops, chains, cap = self._loops(2), self.chains, self.largest_period_s
-        windows = windows_for(chains)
-        if not loops.open_windows(chains, cap, windows):
-            return False
-        if windows.offset[-1] > MOST_PLACES:
-            raise TooLargeError(f"{windows.offset[-1]:,} states would have to be held")
-        return loops.reach(chains, cap, windows)[0] >= 0
+        caps = self._period_caps
+        return caps.open(self.largest_period_s) and caps.any_chain() is not None
 
     @cached_property
     def largest_period_s(self) -> float:
         """A period that no chain exceeds, in s."""
-        return float(self._loops(1).ends_of_range(self.chains, self.problem.nodes)[1])
+        return ends_of_range(self._chains, self.problem.nodes)[1]
 
     @cached_property
     def least_latency_s(self) -> float:
         """A latency that no chain undercuts, in s: every layer on its fastest node."""
-        return float(self.chains.layer_s.min(axis=0).sum()) * (1 - SAME)
+        return float(self.trip_chains.layer_s.min(axis=0).sum()) * (1 - SAME)
 
     @cached_property
-    def _trip_windows(self) -> Windows:
-        from splitopt.solvers.pipeline_partition.chains.windows import windows_for
+    def _period_caps(self) -> Caps:
+        return self._caps(self._chains)
 
-        return windows_for(self.trip_chains)
+    @cached_property
+    def trip_caps(self) -> Caps:
+        """The tests of `least_trip`."""
+        return self._caps(self.trip_chains)
+
+    def _caps(self, chains: Chains) -> Caps:
+        return Caps(chains, self.loops, self.problem.nodes, not self.problem.use_all_nodes)
 
     @cached_property
     def _steps(self) -> int:
@@ -219,18 +277,10 @@ class ChainSearch:
         kinds, width = len(self.kinds.count), self.problem.layers + 1
         classes = self.kinds.classes if self.problem.links.model == "pairwise" else 1
         groups = sizes(self.kinds.count, self.kinds.link_class, self.problem.order)[0]
+        width *= 2 if self.problem.links.has_interfaces else 1  # runs are tried one by one
         return width * (3 * kinds + 2 * classes**2) + groups * (classes**2 + 10 * kinds)
 
-    def _loops(self, tests: int) -> Loops:
-        from splitopt.solvers.pipeline_partition.chains.loops import loops_for
-
-        return loops_for(self._steps * tests)
-
-    def _room(self) -> tuple[IntArray, IntArray]:
-        nodes = self.problem.nodes
-        return np.empty(nodes, dtype=np.int64), np.empty(nodes, dtype=np.int64)
-
-    def _decision(self, kinds: IntArray, cuts: IntArray, length: int) -> PipelinePartitionDecision:
+    def decision(self, chain: IntArray) -> PipelinePartitionDecision:
         """Turn a chain in reverse into a decision."""
-        nodes = self.kinds.nodes(kinds[:length][::-1].tolist())
-        return PipelinePartitionDecision.of_chain(nodes, [0, *cuts[:length][::-1].tolist()])
+        kinds, cuts = chain[:, ::-1].tolist()
+        return PipelinePartitionDecision.of_chain(self.kinds.nodes(kinds), [0, *cuts])

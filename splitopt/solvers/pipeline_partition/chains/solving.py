@@ -1,4 +1,4 @@
-"""The exact search of `subset_dp` where transfers count, from the problem to the proof."""
+"""The exact search of `subset_dp`, from the problem to the proof."""
 
 from __future__ import annotations
 
@@ -9,25 +9,31 @@ from splitopt.errors import InfeasibleError
 from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
 from splitopt.results import OPTIMAL_GAP, StopReason
 from splitopt.solvers.base import Search
+from splitopt.solvers.pipeline_partition.chains.caps import TooLargeError
 from splitopt.solvers.pipeline_partition.chains.goals import Goal, goals_of
+from splitopt.solvers.pipeline_partition.chains.loops import Loops
+from splitopt.solvers.pipeline_partition.chains.paper import PaperSearch, StoppedError
 from splitopt.solvers.pipeline_partition.chains.reasons import why_none
-from splitopt.solvers.pipeline_partition.chains.search import (
-    SAME,
-    ChainSearch,
-    Ending,
-    Found,
-    TooLargeError,
-)
+from splitopt.solvers.pipeline_partition.chains.search import SAME, ChainSearch, Ending, Found
 
 MOST_ENTRIES = 2**26
 """Entries of the tables of links, of which there are two, that are held at most."""
 
 
-def solve_chains(problem: PipelinePartition, search: Search) -> StopReason:
-    """Solve a problem for its period, epoch or round; propose the decision and prove its value.
+def solve_chains(
+    problem: PipelinePartition, search: Search, loops: Loops | None = None
+) -> StopReason:
+    """Solve a problem; propose the decision and prove its value.
 
-    Of several decisions with the least period it proposes one with the least latency. Nothing is
+    Of several decisions with the best value it proposes one with the least latency. Nothing is
     proposed before the end, since a search keeps the first of several with the same objective.
+
+    Parameters
+    ----------
+    problem, search
+        The problem, and the run that is told the answer.
+    loops
+        The version of the loops to use; None for the one that suits the problem.
 
     Raises
     ------
@@ -35,9 +41,11 @@ def solve_chains(problem: PipelinePartition, search: Search) -> StopReason:
         No chain of nodes meets all constraints; the message says what would do.
     """
     with search.building():
-        run = _Run(problem, search)
+        run = _Run(problem, search, loops)
     try:
-        return run.period() if problem.objective == "period" else run.frontier()
+        if problem.objective == "period":
+            return run.period()
+        return run.paper() if problem.objective == "paper" else run.frontier()
     finally:
         search.iterations += run.tests
         if run.best is not None:
@@ -48,10 +56,11 @@ def refusal_of(problem: PipelinePartition, max_states: int) -> str | None:
     """Say why a problem is too large to be laid out, None if it is not."""
     search = ChainSearch(problem)
     if search.vertices > max_states:
+        apart = search.kinds.classes > 1
+        what = "pairs of used nodes and last node" if apart else "sets of used nodes"
         return (
-            f"would have to keep {search.vertices:,} pairs of used nodes and last node, more than "
-            f"its limit of max_states = {max_states:,} (nodes that are alike count once; a given "
-            "order has few)"
+            f"would have to keep {search.vertices:,} {what}, more than its limit of max_states = "
+            f"{max_states:,} (nodes that are alike count once; a given order has few)"
         )
     if search.link_entries > MOST_ENTRIES:
         return (
@@ -64,14 +73,17 @@ def refusal_of(problem: PipelinePartition, max_states: int) -> str | None:
 class _Run:
     """The state of one run."""
 
-    def __init__(self, problem: PipelinePartition, search: Search) -> None:
+    def __init__(
+        self, problem: PipelinePartition, search: Search, loops: Loops | None = None
+    ) -> None:
         self.problem = problem
         self.search = search
-        self.chains = ChainSearch(problem)
+        self.chains = ChainSearch(problem, loops)
         _ = self.chains.trip_chains  # laid out here, since it counts as building
-        self.goals = [] if problem.objective == "period" else goals_of(problem, self.chains)
+        frontier = problem.objective in ("epoch", "round")
+        self.goals = goals_of(problem, self.chains) if frontier else []
         self.best: PipelinePartitionDecision | None = None
-        self.value = math.inf
+        self.value = self.latency = math.inf
 
     @property
     def tests(self) -> int:
@@ -85,10 +97,32 @@ class _Run:
         ending = self._least_period(self.search.prove)
         if ending != "proved":
             return self._reason(ending)
+        self.chains.leave_out(self.value)
         try:
             found = self.chains.least_trip(self.value * (1 + SAME))
         except TooLargeError as error:
-            self.search.message = f"of several best decisions this is not the quickest: {error}"
+            self._not_the_quickest(error)
+        else:
+            if found is not None:
+                self.best = found.decision
+        return "proved"
+
+    def paper(self) -> StopReason:
+        """Prove the least sum of both maxima, then look for the least latency that goes with it."""
+        paper = PaperSearch(self.chains, self._offer, self.search.prove, self._halted)
+        try:
+            ending = paper.run()
+        except TooLargeError as error:
+            self._not_settled(error)
+            return "converged"
+        if ending != "proved":
+            return self._reason(ending)
+        try:
+            found = paper.quickest()
+        except StoppedError:
+            return self._reason("stopped")
+        except TooLargeError as error:
+            self._not_the_quickest(error)
         else:
             if found is not None:
                 self.best = found.decision
@@ -106,19 +140,19 @@ class _Run:
         if ending != "proved" or self.best is None:
             return self._reason(ending)
         least = self.problem.load(self.best).period_s
+        for chains in {chains for chains, _ in self.goals}:
+            chains.leave_out(self.value)
         waiting = [(goal.value(latency, least), chains, goal) for chains, goal in self.goals]
         waiting.sort(key=lambda entry: entry[0])
         after = [*(entry[0] for entry in waiting[1:]), math.inf]
         try:
             for (bound, chains, goal), other in zip(waiting, after, strict=True):
-                if bound >= self.value * (1 - SAME):
+                if bound > self.value * (1 + SAME):
                     break
                 if not self._walk(chains, goal, least, other):
                     return self._reason("stopped")
         except TooLargeError as error:
-            self.search.message = (
-                f"at this size the {self.problem.objective} is not settled: {error}"
-            )
+            self._not_settled(error)
             return "converged"
         self.search.prove(self.value)
         return "proved"
@@ -128,7 +162,8 @@ class _Run:
 
         Under a cap of the period, no latency is below the least one. So the least latency under a
         cap rules out every period from that of its own chain to the cap, as the objective falls in
-        neither; of what is left, the periods that could be better give the next cap.
+        neither; of what is left, the periods that could be better, or as good with less latency,
+        give the next cap.
 
         Parameters
         ----------
@@ -141,9 +176,11 @@ class _Run:
         self._walk_to(chains, least * (1 + SAME))
         cap = chains.largest_period_s
         while True:
-            cap = min(cap, goal.cap(self.value, latency))
+            cap = min(cap, goal.cap(self.value * (1 + SAME), latency))
             bound = goal.value(latency, least)
-            if cap <= least * (1 + SAME) or bound >= self.value * (1 - SAME):
+            quicker = latency < self.latency * (1 - SAME)
+            limit = self.value * (1 + SAME if quicker else 1 - SAME)
+            if cap <= least * (1 + SAME) or bound >= limit:
                 return True
             if self._halted():
                 return False
@@ -156,16 +193,28 @@ class _Run:
     def _walk_to(self, chains: ChainSearch, cap_s: float) -> Found | None:
         found = chains.least_trip(cap_s)
         if found is not None:
-            self._offer(found.decision)
+            self._offer(found.decision, found.latency_s)
         return found
 
     def _least_period(self, prove: Callable[[float], object]) -> Ending:
         return self.chains.least_period(self._offer, prove, self._halted)
 
-    def _offer(self, decision: PipelinePartitionDecision) -> None:
+    def _offer(self, decision: PipelinePartitionDecision, latency_s: float = math.inf) -> float:
+        """Keep a decision that is better, or as good with less latency; return its value."""
         value = self.problem.evaluate(decision)
-        if value < self.value:
-            self.best, self.value = decision, value
+        quicker = latency_s < self.latency * (1 - SAME)
+        if value < self.value * (1 - SAME) or (quicker and value <= self.value * (1 + SAME)):
+            self.best, self.latency = decision, latency_s
+        self.value = min(self.value, value)
+        return value
+
+    def _not_the_quickest(self, error: TooLargeError) -> None:
+        self.search.message = (
+            f"at this size the quickest of several best decisions is not looked for: {error}"
+        )
+
+    def _not_settled(self, error: TooLargeError) -> None:
+        self.search.message = f"at this size the {self.problem.objective} is not settled: {error}"
 
     def _halted(self) -> bool:
         """Whether to stop: out of time, asked to, or as close as the user wants it."""

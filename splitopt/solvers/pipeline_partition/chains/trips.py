@@ -1,7 +1,8 @@
 """Compiled loops: the least latency of a chain whose period is at most a cap.
 
 The same states as for the period, with the least seconds so far in place of yes or no. A run of
-layers that may begin anywhere in an interval is a sliding-window minimum.
+layers that may begin anywhere in an interval is a sliding-window minimum. The arguments are the
+arrays of `Chains`, `Graph` and `Windows`, under their names there.
 """
 
 from __future__ import annotations
@@ -9,159 +10,171 @@ from __future__ import annotations
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.compiling import compiled
-from splitopt.solvers.pipeline_partition.chains.layout import LINKS, Chains
-from splitopt.solvers.pipeline_partition.chains.tables import computing, occupied
-from splitopt.solvers.pipeline_partition.chains.windows import Windows
+from splitopt.problems.compiling import compiled, helper
+from splitopt.solvers.pipeline_partition.chains.spans import computing, occupied
+from splitopt.solvers.pipeline_partition.chains.state import LINKS, Index
 
 
 @compiled
-def least_trips(chains: Chains, cap: float, windows: Windows) -> FloatArray:
-    """Find the least seconds to each boundary in the windows of a cap, (windows.offset[-1],)."""
-    layers = chains.up.shape[0] - 1
-    offset, needed, furthest = windows.offset, windows.needed, windows.furthest
+def least_trips(
+    sums: FloatArray,
+    cap: float,
+    interface: int,
+    rate: FloatArray,
+    cut_bytes: FloatArray,
+    kind_class: Index,
+    row: Index,
+    link_s: FloatArray,
+    groups: Index,
+    vertices: Index,
+    moves: Index,
+    spans: Index,
+    reach: Index,
+    offset: IntArray,
+    capped: FloatArray,
+) -> FloatArray:
+    """Find the least seconds to each boundary in the windows of a cap, (offset[-1],).
+
+    Parameters
+    ----------
+    capped
+        Shape (T, S + 1): running sums of the seconds of layers, none above the cap: such a layer
+        is in no run anyway, and would drown the others.
+    """
+    layers = spans.shape[2] - 1
     trips = np.full(offset[-1], np.inf)
     trips[0] = 0.0
-    sums = _capped_sums(chains, cap)
     starts = np.full(layers + 1, np.inf)
     queue = np.empty(layers + 1, dtype=np.int64)
     keys = np.empty(layers + 1)
-    for group in range(chains.group_first.shape[0] - 1):
-        head, tail = chains.group_first[group], chains.group_first[group + 1]
+    for group in range(groups.shape[1] - 1):
+        head, tail = groups[0, group], groups[0, group + 1]
         if offset[tail] == offset[head]:
             continue
+        # What the windows of the group span: nothing outside can be a start.
         lowest, highest = layers + 1, -1
         for vertex in range(head, tail):
             if offset[vertex + 1] > offset[vertex]:
-                lowest = min(lowest, needed[vertex])
-                highest = max(highest, furthest[vertex])
-        move, last = chains.move_first[group], chains.move_first[group + 1]
+                lowest, highest = min(lowest, reach[1, vertex]), max(highest, reach[0, vertex])
+        move, last = groups[1, group], groups[1, group + 1]
         while move < last:
-            klass = chains.kind_class[chains.move_kind[move]]
+            klass = kind_class[moves[0, move]]
             collected = False
-            while move < last and chains.kind_class[chains.move_kind[move]] == klass:
-                to, kind = chains.move_to[move], chains.move_kind[move]
+            while move < last and kind_class[moves[0, move]] == klass:
+                kind, to = moves[0, move], moves[1, move]
                 move += 1
                 if offset[to + 1] == offset[to]:
                     continue
                 if not collected:
                     for vertex in range(head, tail):
-                        _depart(chains, cap, windows, trips, vertex, klass, starts)
+                        link = row[vertices[0, vertex], klass]
+                        _depart(cap, link_s, link, trips, reach, offset, vertex, starts)
                     collected = True
-                if chains.interface == LINKS:
+                if interface == LINKS:
                     _slide(
-                        windows, trips, starts, sums[kind], lowest, highest, kind, to, queue, keys
-                    )
-                else:
-                    _try_runs(chains, cap, windows, trips, starts, lowest, highest, kind, to)
+                        trips, starts, lowest, highest, capped[kind], spans, kind, reach, offset,
+                        to, queue, keys,
+                    )  # fmt: skip
+                    continue
+                low, high, begin = reach[1, to], reach[0, to], offset[to]
+                for start in range(max(lowest, spans[2, kind, low]), highest + 1):
+                    if starts[start] == np.inf:
+                        continue
+                    top = min(high, spans[0, kind, start])
+                    for end in range(max(low, start + 1), top + 1):
+                        seconds = starts[start] + computing(sums, 0, kind, start, end)
+                        if seconds < trips[begin + end - low] and cap >= occupied(
+                            sums, interface, rate, cut_bytes, kind, start, end
+                        ):
+                            trips[begin + end - low] = seconds
             if collected:
                 starts[lowest : highest + 1] = np.inf
     return trips
 
 
-@compiled
-def _capped_sums(chains: Chains, cap: float) -> FloatArray:
-    """Sum the seconds of layers, none above the cap: such a layer is in no run anyway."""
-    kinds, layers = chains.layer_s.shape
-    sums = np.zeros((kinds, layers + 1))
-    for kind in range(kinds):
-        for layer in range(layers):
-            sums[kind, layer + 1] = sums[kind, layer] + min(cap, chains.layer_s[kind, layer])
-    return sums
-
-
-@compiled
+@helper
 def _depart(
-    chains: Chains,
     cap: float,
-    windows: Windows,
+    link_s: FloatArray,
+    link: int,
     trips: FloatArray,
+    reach: Index,
+    offset: IntArray,
     vertex: int,
-    klass: int,
     starts: FloatArray,
 ) -> None:
-    """Lower the seconds at which a node of a link class can begin, over the link from a vertex."""
-    begin = windows.offset[vertex]
-    width = windows.offset[vertex + 1] - begin
-    low = windows.needed[vertex]
-    row = chains.row[chains.vertex_class[vertex], klass]
-    busy, trip = chains.busy_s[row], chains.trip_s[row]
-    for i in range(width):
+    """Lower the seconds at which a node can begin, over a link from a vertex."""
+    begin, low = offset[vertex], reach[1, vertex]
+    busy, trip = link_s[0, link], link_s[1, link]
+    for i in range(offset[vertex + 1] - begin):
         seconds = trips[begin + i] + trip[low + i] if busy[low + i] <= cap else np.inf
         starts[low + i] = min(starts[low + i], seconds)
 
 
-@compiled
+@helper
 def _slide(
-    windows: Windows,
     trips: FloatArray,
     starts: FloatArray,
-    sums: FloatArray,
     lowest: int,
     highest: int,
+    capped: FloatArray,
+    spans: Index,
     kind: int,
+    reach: Index,
+    offset: IntArray,
     to: int,
     queue: IntArray,
     keys: FloatArray,
 ) -> None:
-    """Lower the seconds at the ends of runs: a minimum over a window of starts that slides."""
-    low, high, begin = windows.needed[to], windows.furthest[to], windows.offset[to]
-    ends = windows.ends[kind]
+    """Lower the seconds at the ends of runs: a minimum over a window of starts that slides.
+
+    A run from a to c takes ``capped[c] - capped[a]``, so that the best start for c is the one with
+    the least ``starts[a] - capped[a]`` among those whose longest run reaches c. As neither end of
+    that window moves back, a queue of rising keys has it at its head.
+    """
+    low, high, begin = reach[1, to], reach[0, to], offset[to]
+    ends = spans[0, kind]
     head = tail = 0
-    for cut in range(max(lowest, windows.near[kind, low]) + 1, high + 1):
+    for cut in range(max(lowest, spans[2, kind, low]) + 1, high + 1):
         start = cut - 1
         if start <= highest and starts[start] < np.inf:
-            key = starts[start] - sums[start]
+            key = starts[start] - capped[start]
             while tail > head and keys[tail - 1] >= key:
-                tail -= 1
+                tail -= 1  # it ends no later and costs no less: never the best again
             queue[tail], keys[tail] = start, key
             tail += 1
         while head < tail and ends[queue[head]] < cut:
             head += 1
         if cut >= low and head < tail:
             place = begin + cut - low
-            trips[place] = min(trips[place], keys[head] + sums[cut])
-
-
-@compiled
-def _try_runs(
-    chains: Chains,
-    cap: float,
-    windows: Windows,
-    trips: FloatArray,
-    starts: FloatArray,
-    lowest: int,
-    highest: int,
-    kind: int,
-    to: int,
-) -> None:
-    """Lower the seconds at the ends of runs, trying each of them with its interface."""
-    low, high, begin = windows.needed[to], windows.furthest[to], windows.offset[to]
-    for start in range(max(lowest, windows.near[kind, low]), highest + 1):
-        if starts[start] == np.inf:
-            continue
-        for end in range(max(low, start + 1), min(high, windows.ends[kind, start]) + 1):
-            place = begin + end - low
-            seconds = starts[start] + computing(chains, kind, start, end)
-            if seconds < trips[place] and occupied(chains, kind, start, end) <= cap:
-                trips[place] = seconds
+            trips[place] = min(trips[place], keys[head] + capped[cut])
 
 
 @compiled
 def retrace(
-    chains: Chains,
+    sums: FloatArray,
     cap: float,
-    windows: Windows,
+    interface: int,
+    rate: FloatArray,
+    cut_bytes: FloatArray,
+    kind_class: Index,
+    row: Index,
+    link_s: FloatArray,
+    groups: Index,
+    vertices: Index,
+    moves: Index,
+    spans: Index,
+    reach: Index,
+    offset: IntArray,
     trips: FloatArray,
-    kinds: IntArray,
-    cuts: IntArray,
+    chain: IntArray,
 ) -> tuple[int, float, float]:
     """Follow the chain of the least latency back from its end.
 
     Parameters
     ----------
-    kinds, cuts
-        Room for one entry per group; filled in reverse, see `reach.trace`.
+    chain
+        Shape (2, N), written: kinds and ends of runs, the last node first.
 
     Returns
     -------
@@ -170,63 +183,48 @@ def retrace(
     latency, period
         Of the chain, in s, without the transfers of owners.
     """
-    layers = chains.up.shape[0] - 1
+    layers = spans.shape[2] - 1
     vertex, least = -1, np.inf
-    for candidate in range(chains.accept.shape[0]):
-        held = windows.offset[candidate + 1] > windows.offset[candidate]
-        if held and chains.accept[candidate] and windows.furthest[candidate] == layers:
-            seconds = trips[windows.offset[candidate + 1] - 1]
+    for candidate in range(vertices.shape[1]):
+        held = offset[candidate + 1] > offset[candidate]
+        if held and vertices[1, candidate] and reach[0, candidate] == layers:
+            seconds = trips[offset[candidate + 1] - 1]
             if seconds < least:
                 vertex, least = candidate, seconds
     if vertex < 0:
         return 0, np.inf, np.inf
     end, length, latency, period = layers, 0, 0.0, 0.0
     while vertex > 0:
+        # The sums here are more exact than those of the sweep, which only has to find the order
+        # of candidates: the last step is the one that gives the least of them.
         best, best_vertex, best_kind, best_start = np.inf, -1, -1, -1
-        for group in range(chains.group_first.shape[0] - 1):
-            if chains.group_first[group] >= vertex:
-                break
-            for move in range(chains.move_first[group], chains.move_first[group + 1]):
-                if chains.move_to[move] != vertex:
+        for group in range(groups.shape[1] - 1):
+            if groups[0, group] >= vertex:
+                break  # moves lead to later groups only
+            for move in range(groups[1, group], groups[1, group + 1]):
+                if moves[1, move] != vertex:
                     continue
-                kind = chains.move_kind[move]
-                for before in range(chains.group_first[group], chains.group_first[group + 1]):
-                    seconds, start = _quickest(chains, cap, windows, trips, before, kind, end)
-                    if seconds < best:
-                        best, best_vertex, best_kind, best_start = seconds, before, kind, start
-        row = chains.row[chains.vertex_class[best_vertex], chains.kind_class[best_kind]]
-        latency += computing(chains, best_kind, best_start, end) + chains.trip_s[row, best_start]
-        period = max(period, occupied(chains, best_kind, best_start, end))
-        period = max(period, chains.busy_s[row, best_start])
-        kinds[length], cuts[length] = best_kind, end
+                kind = moves[0, move]
+                for before in range(groups[0, group], groups[0, group + 1]):
+                    link = row[vertices[0, before], kind_class[kind]]
+                    low, begin = reach[1, before], offset[before]
+                    high = min(low + offset[before + 1] - begin - 1, end - 1)
+                    for start in range(low, high + 1):
+                        if spans[0, kind, start] < end or link_s[0, link, start] > cap:
+                            continue
+                        if interface != LINKS and cap < occupied(
+                            sums, interface, rate, cut_bytes, kind, start, end
+                        ):
+                            continue
+                        seconds = trips[begin + start - low] + link_s[1, link, start]
+                        seconds += computing(sums, 0, kind, start, end)
+                        if seconds < best:
+                            best, best_vertex, best_kind, best_start = seconds, before, kind, start
+        link = row[vertices[0, best_vertex], kind_class[best_kind]]
+        latency += computing(sums, 0, best_kind, best_start, end) + link_s[1, link, best_start]
+        busy = occupied(sums, interface, rate, cut_bytes, best_kind, best_start, end)
+        period = max(period, busy, link_s[0, link, best_start])
+        chain[0, length], chain[1, length] = best_kind, end
         length += 1
         vertex, end = best_vertex, best_start
     return length, latency, period
-
-
-@compiled
-def _quickest(
-    chains: Chains,
-    cap: float,
-    windows: Windows,
-    trips: FloatArray,
-    before: int,
-    kind: int,
-    end: int,
-) -> tuple[float, int]:
-    """Find the start of the last run, after a vertex, that ends at the least seconds."""
-    best, best_start = np.inf, -1
-    low, begin = windows.needed[before], windows.offset[before]
-    if windows.offset[before + 1] == begin:
-        return best, best_start
-    row = chains.row[chains.vertex_class[before], chains.kind_class[kind]]
-    for start in range(low, min(windows.furthest[before], end - 1) + 1):
-        if windows.ends[kind, start] < end or chains.busy_s[row, start] > cap:
-            continue
-        seconds = trips[begin + start - low] + chains.trip_s[row, start]
-        if chains.interface != LINKS and occupied(chains, kind, start, end) > cap:
-            continue
-        seconds += computing(chains, kind, start, end)
-        if seconds < best:
-            best, best_start = seconds, start
-    return best, best_start

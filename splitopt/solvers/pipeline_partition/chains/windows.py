@@ -1,4 +1,4 @@
-"""Compiled loop: where each vertex can be at all under a cap, by a relaxation.
+"""Compiled loops: where each vertex can be at all under a cap, by a relaxation.
 
 The relaxation forgets which boundaries a vertex really reaches and keeps the furthest alone. From
 the end backwards it keeps the first boundary from which the rest can still be done. Between the
@@ -7,119 +7,145 @@ two lies the window of the vertex; a cap is refuted when the empty chain has non
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
-
 from splitopt.problems.base import IntArray
-from splitopt.problems.compiling import compiled
-from splitopt.solvers.pipeline_partition.chains.graph import Index
-from splitopt.solvers.pipeline_partition.chains.layout import Chains
-from splitopt.solvers.pipeline_partition.chains.tables import crossings, longest_runs, reaches
-
-
-class Windows(NamedTuple):
-    """Room for what a cap allows, made once and filled for cap after cap."""
-
-    ends: Index
-    far: Index
-    near: Index
-    """(T, S + 1), see `longest_runs` and `reaches`."""
-    below: Index
-    above: Index
-    """(R, S + 1), see `crossings`."""
-    furthest: Index
-    """(V,): last boundary that a vertex can be at."""
-    needed: Index
-    """(V,): first boundary at which it is of use."""
-    offset: IntArray
-    """(V + 1,): where its window begins when all stand in one array."""
-
-
-def windows_for(chains: Chains) -> Windows:
-    """Make room for the windows of a problem."""
-    kinds, width = chains.memory_end.shape
-    rows, vertices = chains.busy_s.shape[0], chains.accept.shape[0]
-    return Windows(
-        ends=np.empty((kinds, width), dtype=np.int32),
-        far=np.empty((kinds, width), dtype=np.int32),
-        near=np.empty((kinds, width), dtype=np.int32),
-        below=np.empty((rows, width), dtype=np.int32),
-        above=np.empty((rows, width), dtype=np.int32),
-        furthest=np.empty(vertices, dtype=np.int32),
-        needed=np.empty(vertices, dtype=np.int32),
-        offset=np.empty(vertices + 1, dtype=np.int64),
-    )
+from splitopt.problems.compiling import compiled, helper
+from splitopt.solvers.pipeline_partition.chains.state import Index
 
 
 @compiled
-def open_windows(chains: Chains, cap: float, windows: Windows) -> bool:
-    """Fill the windows for a cap in s; False if the cap is refuted."""
-    layers = chains.up.shape[0] - 1
-    longest_runs(chains, cap, windows.ends)
-    reaches(chains, cap, windows.ends, windows.far, windows.near)
-    crossings(chains, cap, windows.below, windows.above)
-    if not _forward(chains, windows, layers):
+def open_windows(
+    spans: Index,
+    crossings: Index,
+    kind_class: Index,
+    row: Index,
+    groups: Index,
+    vertices: Index,
+    moves: Index,
+    reach: Index,
+    offset: IntArray,
+) -> bool:
+    """Fill `reach` and `offset` from what a cap allows, see `Windows`; False if it is refuted."""
+    layers = spans.shape[2] - 1
+    _forward(spans[1], crossings[0], kind_class, row, groups, vertices, moves, reach[0])
+    held = False
+    for vertex in range(vertices.shape[1]):
+        if vertices[1, vertex] and reach[0, vertex] >= layers:
+            held = True
+    if not held:
         return False
-    _backward(chains, windows, layers)
-    if windows.needed[0] > 0:
+    _backward(spans[2], crossings[1], kind_class, row, groups, vertices, moves, reach)
+    if reach[1, 0] > 0:
         return False
-    _place(windows)
+    offset[0] = 0
+    for vertex in range(vertices.shape[1]):
+        width = reach[0, vertex] - reach[1, vertex] + 1
+        offset[vertex + 1] = offset[vertex] + max(0, width)
     return True
 
 
-@compiled
-def _forward(chains: Chains, windows: Windows, layers: int) -> bool:
-    furthest, far = windows.furthest, windows.far
+@helper
+def _forward(
+    far: Index,
+    below: Index,
+    kind_class: Index,
+    row: Index,
+    groups: Index,
+    vertices: Index,
+    moves: Index,
+    furthest: Index,
+) -> None:
+    """Find the last boundary that each vertex can be at: no run from an earlier one ends later."""
     furthest[:] = -1
     furthest[0] = 0
-    for group in range(chains.group_first.shape[0] - 1):
-        move, last = chains.move_first[group], chains.move_first[group + 1]
+    for group in range(groups.shape[1] - 1):
+        move, last = groups[1, group], groups[1, group + 1]
         while move < last:
-            klass = chains.kind_class[chains.move_kind[move]]
+            # All moves to one class cross the same links: where the node begins is found once.
+            klass = kind_class[moves[0, move]]
             start = -1
-            for vertex in range(chains.group_first[group], chains.group_first[group + 1]):
+            for vertex in range(groups[0, group], groups[0, group + 1]):
                 if furthest[vertex] >= 0:
-                    row = chains.row[chains.vertex_class[vertex], klass]
-                    start = max(start, windows.below[row, furthest[vertex]])
-            while move < last and chains.kind_class[chains.move_kind[move]] == klass:
+                    link = row[vertices[0, vertex], klass]
+                    start = max(start, below[link, furthest[vertex]])
+            while move < last and kind_class[moves[0, move]] == klass:
                 if start >= 0:
-                    end = far[chains.move_kind[move], start]
-                    to = chains.move_to[move]
-                    furthest[to] = max(furthest[to], end)
+                    to = moves[1, move]
+                    furthest[to] = max(furthest[to], far[moves[0, move], start])
                 move += 1
-    for vertex in range(furthest.shape[0]):
-        if chains.accept[vertex] and furthest[vertex] >= layers:
-            return True
-    return False
 
 
-@compiled
-def _backward(chains: Chains, windows: Windows, layers: int) -> None:
-    furthest, needed, near = windows.furthest, windows.needed, windows.near
+@helper
+def _backward(
+    near: Index,
+    above: Index,
+    kind_class: Index,
+    row: Index,
+    groups: Index,
+    vertices: Index,
+    moves: Index,
+    reach: Index,
+) -> None:
+    """Find the first boundary from which each vertex can still get to the end (S + 1: none)."""
+    layers = near.shape[1] - 1
+    furthest, needed = reach[0], reach[1]
     for vertex in range(needed.shape[0]):
-        needed[vertex] = layers if chains.accept[vertex] else layers + 1
-    for group in range(chains.group_first.shape[0] - 2, -1, -1):
-        move, last = chains.move_first[group], chains.move_first[group + 1]
+        needed[vertex] = layers if vertices[1, vertex] else layers + 1
+    for group in range(groups.shape[1] - 2, -1, -1):
+        move, last = groups[1, group], groups[1, group + 1]
         while move < last:
-            klass = chains.kind_class[chains.move_kind[move]]
+            klass = kind_class[moves[0, move]]
             start = layers + 1
-            while move < last and chains.kind_class[chains.move_kind[move]] == klass:
-                to = chains.move_to[move]
+            while move < last and kind_class[moves[0, move]] == klass:
+                to = moves[1, move]
                 if needed[to] <= furthest[to]:
-                    start = min(start, near[chains.move_kind[move], needed[to]])
+                    start = min(start, near[moves[0, move], needed[to]])
                 move += 1
             if start > layers:
                 continue
-            for vertex in range(chains.group_first[group], chains.group_first[group + 1]):
-                row = chains.row[chains.vertex_class[vertex], klass]
-                needed[vertex] = min(needed[vertex], windows.above[row, start])
+            for vertex in range(groups[0, group], groups[0, group + 1]):
+                link = row[vertices[0, vertex], klass]
+                needed[vertex] = min(needed[vertex], above[link, start])
 
 
 @compiled
-def _place(windows: Windows) -> None:
-    offset = windows.offset
-    offset[0] = 0
-    for vertex in range(windows.needed.shape[0]):
-        width = windows.furthest[vertex] - windows.needed[vertex] + 1
-        offset[vertex + 1] = offset[vertex] + max(0, width)
+def furthest_chain(
+    spans: Index, groups: Index, vertices: Index, moves: Index, furthest: Index, chain: IntArray
+) -> tuple[int, int]:
+    """Follow the furthest boundaries back from the end, where every link is free.
+
+    Then the relaxation is exact but for one thing: a node may be left without a layer. Vertices
+    are groups here, and each is reached from earlier ones only. A way that gives a node layers is
+    taken before one that leaves it idle.
+
+    Parameters
+    ----------
+    chain
+        Shape (2, N), written: kinds and ends of runs, the last node first.
+
+    Returns
+    -------
+    How many nodes have layers, and how many have none.
+    """
+    vertex, length, idle = 0, 0, 0
+    while not (vertices[1, vertex] and furthest[vertex] == spans.shape[2] - 1):
+        vertex += 1
+    while vertex > 0:
+        way, way_kind = -1, -1
+        for before in range(vertex - 1, -1, -1):
+            if furthest[before] < 0:
+                continue
+            for move in range(groups[1, before], groups[1, before + 1]):
+                kind = moves[0, move]
+                if moves[1, move] != vertex or spans[1, kind, furthest[before]] != furthest[vertex]:
+                    continue
+                if furthest[vertex] > furthest[before] or way < 0:
+                    way, way_kind = before, kind
+            if way >= 0 and furthest[vertex] > furthest[way]:
+                break
+        if furthest[vertex] > furthest[way]:
+            chain[0, length], chain[1, length] = way_kind, furthest[vertex]
+            length += 1
+        else:
+            idle += 1
+        vertex = way
+    return length, idle

@@ -160,7 +160,7 @@ def test_a_table_of_least_maxima_agrees(half):
 
 def test_python_and_machine_code_agree_bit_for_bit(linked, monkeypatch):
     """The loops as Python runs them, all of them, against the compiled ones."""
-    from splitopt.solvers.pipeline_partition.chains import loops
+    from splitopt.solvers.pipeline_partition.chains import loops, search
 
     rng = np.random.default_rng(11)
     for model in MODELS:
@@ -168,8 +168,9 @@ def test_python_and_machine_code_agree_bit_for_bit(linked, monkeypatch):
             problem = linked(rng, model, half, most=4, layers=7)
             answers = []
             for version in (loops.plain_loops(), loops.compiled_loops()):
-                monkeypatch.setattr(loops, "loops_for", lambda steps, v=version: v)
-                found = [run(replace(problem, objective=name)) for name in ("period", "epoch")]
+                monkeypatch.setattr(search, "loops_for", lambda steps, v=version: v)
+                names = ("period", "epoch", "paper") if model == "none" else ("period", "epoch")
+                found = [run(replace(problem, objective=name)) for name in names]
                 answers.append(
                     [
                         None if s is None else (s.objective, s.bound, s.best.assignment.tolist())
@@ -179,14 +180,17 @@ def test_python_and_machine_code_agree_bit_for_bit(linked, monkeypatch):
             assert answers[0] == answers[1]
 
 
-def test_small_work_is_left_to_python(monkeypatch):
-    """Until it adds up: then machine code takes over for good."""
+def test_small_work_is_left_to_python():
+    """What runs depends on the problem alone, and not on what the process did before."""
     from splitopt.solvers.pipeline_partition.chains import loops
 
-    monkeypatch.setattr(loops._Spent, "steps", 0)
-    assert loops.loops_for(1000) is loops.plain_loops()
-    assert loops.loops_for(10**9) is loops.compiled_loops()
-    assert loops.loops_for(1) is loops.compiled_loops()
+    for _ in range(2):
+        assert loops.loops_for(1000) is loops.plain_loops()
+        assert loops.loops_for(10**9) is loops.compiled_loops()
+        assert ChainSearch(large()).loops is loops.compiled_loops()
+        ones = np.ones((2, 5))
+        small = PipelinePartition(ones, ones, np.ones(5), np.full(2, 5.0), 1)
+        assert ChainSearch(small).loops is loops.plain_loops()
 
 
 def test_without_time_it_still_answers(monkeypatch):
@@ -250,4 +254,8 @@ def test_the_message_names_what_stands_in_the_way():
     text = why(lopsided, [9.0, 9.0, 9.0], order="given")
     assert "another order (order: free)" in text
     text = why(np.ones((3, 3)), [3.0, 3.0, 1.5], use_all_nodes=False)
-    assert "can hold the 3 layers in its memory; at most 1 owners instead of 2 would do" in text
+    words = "no partition of the 3 layers into neighbouring runs fits the memory of the 3 nodes"
+    assert words in text
+    assert text.endswith(
+        "; 1.334 times the memory of every node, or at most 1 owner instead of 2 would do"
+    )
