@@ -68,7 +68,7 @@ REACHED: dict[str, str] = {
     "training.wire.transport.tokens.read_token": "token",
     "training.wire.transport.frames.decode_header": "frame",
     "export.weights._stored": "weights",
-    "solvers.cut_under_uncertainty.checkpoint.Checkpoint.__init__": "SAA checkpoint",
+    "solvers.cut_under_uncertainty.checkpoint.Checkpoint._begin": "SAA checkpoint",
     "solvers.cut_under_uncertainty.checkpoint.Checkpoint.load": "SAA checkpoint",
     "timeline.Timeline.load": "timeline",
     "bench.rows.read_rows": "bench rows",
@@ -84,6 +84,7 @@ _HOST = "what the operating system says"
 _CHILD = "what a process that was started here wrote for its parent, or the other way round"
 _TEXT = "no file: a text of the command line, or plain data that is copied"
 _MESSAGE = "no file: rows of a message, whose frame is reached"
+_WRITES = "opens what it writes, locks or removes"
 _ALONE = "exported code, which runs where splitopt is not installed"
 LEFT_OUT: dict[str, str] = {
     "profiles.published._document": _OWN,
@@ -114,8 +115,13 @@ LEFT_OUT: dict[str, str] = {
     "bench.plugins._option": _TEXT,
     "bench.plugins.Entrant.version": "a user's own code, for its digest only",
     "bench.rows.cut_torn_line": "drops the end of a file of rows, whatever it holds",
-    "bench.rows.append_row": "writes",
-    "cli.entry.run": "writes",
+    "bench.rows.append_row": _WRITES,
+    "cli.printing.discard": _WRITES,
+    "locks.Lock._take": _WRITES,
+    "outputs._open_stream": _WRITES,
+    "temporary._remove_if_nobodys": _WRITES,
+    "temporary.sync_folder": _WRITES,
+    "temporary.temporary_folder": _WRITES,
     "export.written.loader.manifest": _ALONE,
     "export.written.loader.read_weights": _ALONE,
     "export.written.train_pipeline.main": _ALONE,

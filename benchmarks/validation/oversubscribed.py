@@ -11,6 +11,8 @@ from typing import Any
 
 import splitopt
 from benchmarks.validation.runs import WITHIN, Row, percent, plan_of, run, scales_of
+from splitopt.planning.planner import EXPLAINERS
+from splitopt.planning.promises import promise
 from splitopt.plans import Plan
 from splitopt.problems.cut_and_resources import CutAndResources
 from splitopt.profiles import ModelProfile
@@ -37,7 +39,10 @@ def unchecked() -> Iterator[None]:
 
 
 def oversubscribed(plan: Plan, factor: float) -> Plan:
-    """Return a plan with `factor` times its shares, 1 at most each, and their latency."""
+    """Return a plan with `factor` times its shares, 1 at most each, and their latency.
+
+    It says nothing of a bound: what has more than there is may be below every bound.
+    """
     assert plan.decision is not None
     decision = {
         **plan.decision,
@@ -46,8 +51,11 @@ def oversubscribed(plan: Plan, factor: float) -> Plan:
     scenario = splitopt.Scenario.from_dict(plan.scenario)
     profile = ModelProfile.from_dict(plan.profile, "plan")
     problem = CutAndResources.from_scenario(scenario, profile, plan.objective)
-    found = problem.evaluate(problem.decode(decision, "plan"))
-    return replace(plan, decision=decision, result={**plan.result, "objective": found})
+    shared_out = problem.decode(decision, "plan")
+    found = problem.evaluate(shared_out)
+    result = {**plan.result, "objective": found, "bound": None, "gap": None, "outcome": "feasible"}
+    prediction = promise(problem, shared_out, scenario, profile, EXPLAINERS[problem.name])
+    return replace(plan, decision=decision, result=result, prediction=prediction)
 
 
 def rows_of(factors: Sequence[float], rounds: int = 1) -> Iterator[Row]:

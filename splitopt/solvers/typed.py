@@ -140,6 +140,8 @@ def _words(kind: Any) -> str:
         elif get_origin(part) is tuple:
             inner = get_args(part)
             found.append(f"a list of {len(inner)}: {', '.join(_words(item) for item in inner)}")
+        elif get_origin(part) is Mapping:
+            found.append("an object of names and values")
         else:
             base = get_origin(part) or part
             found.append(_NAMES.get(part, f"of the type {getattr(base, '__name__', base)}"))

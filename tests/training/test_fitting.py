@@ -128,7 +128,7 @@ def test_what_does_not_fit_is_named(plan_for, numbers):
         ({"model": dense(torch.float64)}, r"is of float64, .* in another type, .*--match names"),
         ({"model": nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 3))}, "fingerprint"),
         ({"model": nn.Linear}, "must be a module"),
-        ({"plan": "plan.json"}, "Plan.load reads a file"),
+        ({"plan": "plan.json"}, "plan.json: there is no such file"),
         ({"options": {"learning_rate": 1}}, "must be Options"),
     ):
         with pytest.raises(InputError, match=words):

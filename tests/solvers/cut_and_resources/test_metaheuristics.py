@@ -187,7 +187,7 @@ def test_the_unit_of_time_changes_no_step(solver, objective, factor, random_prob
         ("dual_annealing", {"accept": 0}, "accept: is 0"),
         ("differential_evolution", {"population": 5}, "population: is 5.*>= 6"),
         ("differential_evolution", {"strategy": "best"}, "strategy: is 'best'.*best1bin"),
-        ("differential_evolution", {"mutation": 0.5}, r"mutation: is 0\.5.*two numbers"),
+        ("differential_evolution", {"mutation": 0.5}, r"mutation: is 0\.5.*a list of 2"),
         ("differential_evolution", {"mutation": (0.5, 2)}, "mutation: is 2"),
         ("differential_evolution", {"recombination": "x"}, "recombination: is 'x'"),
         ("differential_evolution", {"tolerance": -1}, "tolerance: is -1"),

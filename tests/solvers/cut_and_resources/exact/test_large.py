@@ -103,7 +103,7 @@ def test_no_prices_are_too_bad_to_start_from(objective, prices):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"prices": (1.0, 2.0)}, "prices: is 2, it must be 3"),
+        ({"prices": (1.0, 2.0)}, "prices: is (1.0, 2.0), it must be a list of 3"),
         ({"prices": (1.0, 2.0, -1.0)}, "prices[2]: is -1.0"),
         ({"chunk_above": -1}, "chunk_above: is -1"),
     ],
