@@ -6,8 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from splitopt.bench.instances.benchmark import (
+    FAMILIES,
+    LIBRARY,
+    Recipe,
+    find_benchmark,
+    library_entries,
+)
 from splitopt.planning.planner import EXPLAINERS
 from splitopt.problems import PROBLEMS, problem_class
+from splitopt.problems.registry import module_of
 from splitopt.solvers import SOLVERS, solver_class
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +30,19 @@ def test_every_problem_is_complete(name):
     assert list((ROOT / "tests" / "problems").glob(f"{name}/test_*.py"))
     assert (ROOT / "docs" / "problems" / f"{name}.md").exists()
     assert list((ROOT / "benchmarks" / "instances" / name).iterdir())
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_every_problem_has_its_modules_in_the_benchmark(name):
+    """Generated families and library stand in modules of the problem's name, and fit together."""
+    benchmark = find_benchmark(name)
+    assert benchmark.problem == name
+    assert module_of(FAMILIES, name).BENCHMARK is benchmark
+    assert module_of(LIBRARY, name) is not None
+    listed = list(library_entries(benchmark))
+    assert len({entry.name for entry in listed}) == len(listed) > 0
+    drawn = [entry.make for entry in listed if isinstance(entry.make, Recipe)]
+    assert {recipe.family for recipe in drawn} <= benchmark.families.keys()
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from splitopt import plan, solve
-from splitopt.bench.check import CheckReport, check_submission, read_submission
-from splitopt.bench.instances import BestKnown, Instance
-from splitopt.bench.suites import find_instance
+from splitopt.bench.checking.submissions import CheckReport, check_submission, read_submission
+from splitopt.bench.instances.best_known import BestKnown
+from splitopt.bench.instances.instance import Instance
+from splitopt.bench.instances.suites import find_instance
 from splitopt.errors import InputError
 
 

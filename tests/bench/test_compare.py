@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 from scipy.stats import ttest_1samp
 
-from splitopt.bench.compare import compare, interval
-from splitopt.bench.paired import repeat_spread
+from splitopt.bench.reporting.comparison import compare, interval
+from splitopt.bench.reporting.paired import repeat_spread
 
 
 def timed_rows(make_row, times, solver="exact", **changes):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from splitopt.bench.conformance import CHECKS, check_solver
-from splitopt.bench.plugins import Entrant
+from splitopt.bench.checking.conformance import CHECKS, check_solver
+from splitopt.bench.entrants.entrant import Entrant
 from splitopt.solvers.registry import SOLVERS, solver_class
 
 LONG = {

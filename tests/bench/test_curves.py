@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import linregress
 
-from splitopt.bench.curves import (
+from splitopt.bench.reporting.curves import (
     anytime,
     fit_points,
     fit_power_law,
@@ -21,7 +21,7 @@ from splitopt.bench.curves import (
     solving_times,
     time_range,
 )
-from splitopt.bench.groups import group_rows
+from splitopt.bench.reporting.groups import group_rows
 
 INF = math.inf
 

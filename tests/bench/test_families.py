@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from splitopt import CutAndResources, Scenario
-from splitopt.bench.families import BENCHMARKS, Recipe, find_benchmark, instance_digest
-from splitopt.bench.families_cut_and_resources import BENCHMARK
+from splitopt.bench.instances.benchmark import Recipe, benchmark_problems, find_benchmark
+from splitopt.bench.instances.families.cut_and_resources import BENCHMARK
 from splitopt.errors import InputError
+from splitopt.problems.digest import instance_digest
 from splitopt.problems.registry import PROBLEMS
 
 
@@ -21,7 +22,7 @@ def draw(family, devices=40, seed=0, **parameters):
 
 def test_every_problem_has_a_benchmark():
     """A registered problem takes part in the benchmark."""
-    assert BENCHMARKS.keys() == PROBLEMS.keys()
+    assert benchmark_problems() == tuple(PROBLEMS)
     for name in PROBLEMS:
         assert find_benchmark(name).problem == name
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from splitopt import solve
-from splitopt.bench.families import Recipe, instance_digest
-from splitopt.bench.families_pipeline_partition import BENCHMARK, LINKED
-from splitopt.bench.library_pipeline_partition import by_hand, entries
-from splitopt.bench.suites import find_instance, find_suite, suite_instances
+from splitopt.bench.instances.benchmark import Recipe
+from splitopt.bench.instances.families.pipeline_partition import BENCHMARK, LINKED
+from splitopt.bench.instances.library.pipeline_partition import by_hand, entries
+from splitopt.bench.instances.suites import find_instance, find_suite, suite_instances
+from splitopt.problems.digest import instance_digest
 
 
 def draw(family, layers=12, nodes=6, seed=0):
@@ -67,7 +68,11 @@ def test_every_other_family_has_an_answer(family):
 
 
 def test_the_library_makes_its_files_anew():
-    made = {entry.name: entry.make for entry in entries() if not isinstance(entry.make, Recipe)}
+    made = {
+        entry.name: entry.make
+        for entry in entries(BENCHMARK.families)
+        if not isinstance(entry.make, Recipe)
+    }
     assert len(made) == 9
     for name, build in made.items():
         kept = find_instance(name).load("period")

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from splitopt import InputError
-from splitopt.bench.groups import group_rows, solver_labels
+from splitopt.bench.reporting.groups import group_rows, solver_labels
 
 
 def only(groups):

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from splitopt import CutAndResources, solve
-from splitopt.bench.families import BENCHMARKS
-from splitopt.bench.instances import BEST_KNOWN, Library, read_best_known, write_best_known
-from splitopt.bench.library_cut_and_resources import published
-from splitopt.bench.suites import SUITES, find_instance, find_suite, suite_instances
+from splitopt.bench.instances.benchmark import benchmark_problems
+from splitopt.bench.instances.best_known import read_best_known, write_best_known
+from splitopt.bench.instances.library.cut_and_resources import published
+from splitopt.bench.instances.stored import BEST_KNOWN, Library
+from splitopt.bench.instances.suites import SUITES, find_instance, find_suite, suite_instances
 from splitopt.errors import InputError
 from splitopt.problems.registry import problem_from_document
 
@@ -32,7 +33,7 @@ def test_every_file_is_an_instance_with_its_digest(library: Library) -> None:
     listed = {Path(instance.file) for instance in library.instances if instance.file}
     found = {
         path
-        for problem in BENCHMARKS
+        for problem in benchmark_problems()
         for path in (FOLDER / problem).iterdir()
         if path.name != "metadata.json"
     }
@@ -167,7 +168,9 @@ def test_the_library_is_found_by_path(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(InputError, match="holds no instance library"):
         Library.find(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("splitopt.bench.instances.__file__", str(tmp_path / "a" / "b" / "c.py"))
+    monkeypatch.setattr(
+        "splitopt.bench.instances.stored.__file__", str(tmp_path / "a" / "b" / "c" / "d.py")
+    )
     with pytest.raises(InputError, match="benchmarks/instances of the source repository"):
         Library.find()
 

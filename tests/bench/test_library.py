@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from splitopt.bench import families_cut_and_resources, library
-from splitopt.bench.families import Benchmark, LibraryEntry, Recipe
-from splitopt.bench.instances import Library
+from splitopt.bench.checking import certification
+from splitopt.bench.instances.benchmark import Benchmark, LibraryEntry, Recipe, find_benchmark
+from splitopt.bench.instances.library import cut_and_resources
+from splitopt.bench.instances.stored import Library
 
 SMALL = Recipe("uniform", {"devices": 3, "layers": 3})
 NONE = Recipe("infeasible", {"devices": 3, "layers": 3})
@@ -24,11 +25,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Benchmark:
         LibraryEntry(SMALL.name, "large", "synthetic", "a test", SMALL, as_file=False),
         LibraryEntry("none", "small", "synthetic", "a test", NONE),
     )
-    benchmark = dataclasses.replace(
-        families_cut_and_resources.BENCHMARK, library=lambda: iter(entries)
-    )
-    monkeypatch.setattr(families_cut_and_resources, "BENCHMARK", benchmark)
-    return benchmark
+    monkeypatch.setattr(cut_and_resources, "entries", lambda _: iter(entries))
+    return find_benchmark("cut_and_resources")
 
 
 @pytest.mark.usefixtures("tiny")
@@ -36,7 +34,7 @@ def test_a_written_library_is_read_back(tmp_path: Path) -> None:
     """Instances come back with their digests, and values with what proves them."""
     said: list[str] = []
     place, ours = tmp_path / "new", ["cut_and_resources"]
-    table = library.make_library(place, time_limit_s=10.0, say=said.append, problems=ours)
+    table = certification.make_library(place, time_limit_s=10.0, say=said.append, problems=ours)
     found = Library.read(tmp_path / "new")
     assert [item.name for item in found.instances] == ["kept", SMALL.name, "none"]
     assert list(found.best_known.values()) == table
@@ -49,7 +47,7 @@ def test_a_written_library_is_read_back(tmp_path: Path) -> None:
     assert "enumerate proves it" in kept.certificate
     none = found.best_known["cut_and_resources", "sum", "none"]
     assert (none.value, none.bound, none.status) == (None, None, "proved")
-    again = library.make_library(place, time_limit_s=10.0, say=said.append, problems=[])
+    again = certification.make_library(place, time_limit_s=10.0, say=said.append, problems=[])
     assert again == table  # what is not written anew is kept
     assert "no answer: 1 of 3 devices have no allowed cut" in none.certificate
 
@@ -57,12 +55,12 @@ def test_a_written_library_is_read_back(tmp_path: Path) -> None:
 def test_what_nobody_proves_is_open(tiny: Benchmark) -> None:
     """A heuristic alone leaves a value with its gap, marked open."""
     weak = dataclasses.replace(tiny, provers=("equal_share",))
-    known = library.certify(weak, tiny.draw(SMALL), "kept", 10.0, "a command")
+    known = certification.certify(weak, tiny.draw(SMALL), "kept", 10.0, "a command")
     assert known.status == "open"
     assert known.certificate.startswith("gap 0.")
     assert known.value is not None
     assert known.bound is not None
     assert known.bound < known.value
     nobody = dataclasses.replace(tiny, provers=())
-    known = library.certify(nobody, tiny.draw(SMALL), "kept", 10.0, "a command")
+    known = certification.certify(nobody, tiny.draw(SMALL), "kept", 10.0, "a command")
     assert (known.value, known.status) == (None, "open")

@@ -7,12 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from splitopt.bench.plugins import (
-    Entrant,
-    load_solver_file,
-    parse_all_entrants,
-    parse_entrants,
-)
+from splitopt.bench.entrants.entrant import Entrant, parse_all_entrants, parse_entrants
+from splitopt.bench.entrants.solver_files import load_solver_file
 from splitopt.errors import InputError
 from splitopt.solvers import registry
 from splitopt.solvers.registry import SOLVERS, solver_class, solver_names

@@ -11,8 +11,9 @@ import pytest
 from rich.console import Console
 
 from splitopt import InputError
-from splitopt.bench.content import build_content
-from splitopt.bench.report import print_report, rows_to_html
+from splitopt.bench.reporting.content import build_content
+from splitopt.bench.reporting.page import rows_to_html
+from splitopt.bench.reporting.terminal import print_report
 
 VOID = {"meta", "br", "line", "path", "use", "rect", "link", "img", "input"}
 EVIL = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "[bold]$\\frac{_x$", "_a&b")

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from splitopt.bench.jobs import Job
+from splitopt.bench.checking.settling import settle
 from splitopt.bench.rows import Row, append_row, cut_torn_line, read_rows, write_rows
-from splitopt.bench.verify import settle, skipped_row
+from splitopt.bench.running.jobs import Job
+from splitopt.bench.running.recording import skipped_row
 from splitopt.errors import InputError, WriteError
 
 

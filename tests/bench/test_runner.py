@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from splitopt.bench.jobs import Job
 from splitopt.bench.rows import MEASURED, Row, read_rows
-from splitopt.bench.runner import resume, run_jobs
+from splitopt.bench.running.jobs import Job
+from splitopt.bench.running.runner import resume, run_jobs
 from splitopt.engine import Engine
 from splitopt.errors import InputError, InUseError
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from splitopt.bench.groups import group_rows
-from splitopt.bench.tables import (
+from splitopt.bench.reporting.groups import group_rows
+from splitopt.bench.reporting.tables import (
     reasons,
     shifted_geometric_mean,
     shown_columns,
