@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -16,6 +17,8 @@ from splitopt.bench.instances.benchmark import (
 from splitopt.planning.planner import EXPLAINERS
 from splitopt.problems import PROBLEMS, problem_class
 from splitopt.problems.registry import module_of
+from splitopt.report.content import Content
+from splitopt.report.summary import PROBLEM_REPORTS
 from splitopt.solvers import SOLVERS, solver_class
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +46,14 @@ def test_every_problem_has_its_modules_in_the_benchmark(name):
     assert len({entry.name for entry in listed}) == len(listed) > 0
     drawn = [entry.make for entry in listed if isinstance(entry.make, Recipe)]
     assert {recipe.family for recipe in drawn} <= benchmark.families.keys()
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_every_problem_has_its_module_in_the_report(name):
+    """What the report of a plan shows of a problem stands in the module of its name."""
+    module = module_of(PROBLEM_REPORTS, name)
+    assert callable(module.content)
+    assert get_type_hints(module.content)["return"] is Content
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from splitopt.planning.comparison.grid import Grid
 from splitopt.planning.comparison.rows import NAMES, Comparison, SchemeRow
 from splitopt.planning.comparison.sweeping import Sweep
 from splitopt.report.content import Column, Table
+from splitopt.report.grids import table_in_terminal
 from splitopt.report.numbers import gap, seconds
-from splitopt.report.page import template
 from splitopt.report.sweeps import change_lines, grid_table, sweep_chart, sweep_table, wide
-from splitopt.report.terminal import table_in_terminal
+from splitopt.report.templating import template
 from splitopt.units import readable_bytes, readable_work
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ import numpy as np
 from splitopt.errors import InputError
 from splitopt.files import write_atomic
 from splitopt.report.charts import COLOURS, check_suffix, save_figure, svg_text
+from splitopt.report.content import Column, Table
 from splitopt.report.numbers import percent, seconds
-from splitopt.report.page import template
+from splitopt.report.templating import template
 from splitopt.timeline import FloatArray, Timeline, Usage
 
 if TYPE_CHECKING:
@@ -136,22 +137,44 @@ def replay_to_html(replay: Replay, span: Span) -> str:
     ]
     page = template("timeline.html").render(
         title=f"Timeline of {timeline.origin.get('problem', 'a run')}",
-        facts=facts,
-        forecasts=[
-            {
-                "model": item.model,
-                "seconds": seconds(item.seconds),
-                "error": error_text(replay, item),
-            }
-            for item in replay.forecasts
-        ],
-        rows=usage_rows(timeline),
+        pairs=facts,
+        forecasts=_forecast_table(replay),
+        usage=_usage_table(timeline),
         chart=svg_text(gantt_figure(timeline, span)),
         span=f"{seconds(span[0])} to {seconds(span[1])} s",
         whole=span == (0.0, timeline.makespan_s),
         origin=timeline.origin,
     )
     return str(page)
+
+
+def _forecast_table(replay: Replay) -> Table:
+    columns = (
+        Column("model", "Model", text=True),
+        Column("seconds", "Seconds"),
+        Column("error", "Against the simulation"),
+    )
+    rows = tuple(
+        {
+            "model": item.model,
+            "seconds": seconds(item.seconds),
+            "error": error_text(replay, item),
+        }
+        for item in replay.forecasts
+    )
+    return Table("What the models promise", "", columns, rows, things="models")
+
+
+def _usage_table(timeline: Timeline) -> Table:
+    columns = (
+        Column("resource", "Resource", text=True),
+        Column("kind", "Kind", text=True),
+        Column("busy", "Busy, s"),
+        Column("utilisation", "Utilisation"),
+        Column("tasks", "Tasks"),
+    )
+    rows = tuple(usage_rows(timeline))
+    return Table("How busy everything is", "", columns, rows, things="resources")
 
 
 def error_text(replay: Replay, forecast: Forecast) -> str:

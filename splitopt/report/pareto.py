@@ -12,10 +12,10 @@ from rich.text import Text
 from splitopt.planning.pipelines.pareto import ParetoPoint, ParetoSet
 from splitopt.report.charts import Curve, Panel, line_styles, panels
 from splitopt.report.content import Column, Figure, Table
+from splitopt.report.grids import table_in_terminal
 from splitopt.report.numbers import seconds
-from splitopt.report.page import template
 from splitopt.report.summary import PlanSummary
-from splitopt.report.terminal import table_in_terminal
+from splitopt.report.templating import template
 from splitopt.scenario import Scenario
 
 _COLUMNS = (

@@ -25,10 +25,10 @@ from splitopt.report.charts import (
     svg_text,
 )
 from splitopt.report.content import Column, Figure, Table
+from splitopt.report.grids import table_in_terminal
 from splitopt.report.numbers import percent, seconds
-from splitopt.report.page import template
 from splitopt.report.summary import PlanSummary
-from splitopt.report.terminal import table_in_terminal
+from splitopt.report.templating import template
 from splitopt.training.history import TRAFFIC, History, RoundRow
 from splitopt.units import readable_bytes
 

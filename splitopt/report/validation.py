@@ -12,10 +12,10 @@ from rich.text import Text
 from splitopt.report.charts import svg_text
 from splitopt.report.content import Column, Figure, Table
 from splitopt.report.gantt import Span, chosen_span, draw_tasks, phase_colours, shown_rows
+from splitopt.report.grids import table_in_terminal
 from splitopt.report.numbers import seconds
-from splitopt.report.page import template
 from splitopt.report.summary import PlanSummary
-from splitopt.report.terminal import table_in_terminal
+from splitopt.report.templating import template
 from splitopt.report.training import KINDS
 from splitopt.timeline import Timeline
 from splitopt.training.validation.comparing import Unmatched, Validation

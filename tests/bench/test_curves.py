@@ -72,7 +72,7 @@ def test_solving_times_come_from_rows(make_row):
         make_row(solver="big", status="skipped", value=None, total_s=None),
     ]
     (group,) = group_rows(rows)
-    assert group.racers == ("exact", "prices")
+    assert group.started == ("exact", "prices")
     np.testing.assert_array_equal(solving_times(group), [[2.0, 4.0], [3.0, INF]])
 
 

@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from splitopt import InputError
-from splitopt.bench.reporting.content import build_content
 from splitopt.bench.reporting.page import rows_to_html
+from splitopt.bench.reporting.summary import summarize_rows
 from splitopt.bench.reporting.terminal import print_report
 
 VOID = {"meta", "br", "line", "path", "use", "rect", "link", "img", "input"}
@@ -192,7 +192,7 @@ def test_warnings_tell_what_cannot_be_compared(make_row):
             git_revision="f-dirty",
         ),
     ]
-    content = build_content(rows)
+    content = summarize_rows(rows)
     assert len(content.notes) == 4
     text = " ".join((*content.notes, *content.sections[0].notes))
     for word in ("2 machines", "threads", "2 revisions", "changes", "limits"):
@@ -202,7 +202,7 @@ def test_warnings_tell_what_cannot_be_compared(make_row):
 def test_sections_are_by_problem_and_objective(make_row):
     """Each problem and objective has a table of its own."""
     rows = [make_row(), make_row(objective="makespan"), make_row(problem="other_problem")]
-    titles = [section.title for section in build_content(rows).sections]
+    titles = [section.title for section in summarize_rows(rows).sections]
     assert titles == [
         "cut_and_resources, objective makespan",
         "cut_and_resources, objective sum",

@@ -33,7 +33,13 @@ def test_every_run_is_counted_once(make_row):
     ]
     line = lines_of(rows)["exact"]
     assert (line.proved, line.feasible, line.unanswered) == (1, 1, 1)
-    assert (line.crashed, line.timeout, line.memory, line.lied, line.skipped) == (1, 1, 1, 1, 1)
+    assert (line.crashed, line.timeout, line.memory, line.false_claims, line.skipped) == (
+        1,
+        1,
+        1,
+        1,
+        1,
+    )
     assert line.runs == 7
     assert line.within == 2
 

@@ -13,7 +13,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from splitopt.bench.reporting.content import machines
 from splitopt.bench.reporting.groups import checked_value
 from splitopt.bench.reporting.paired import (
     BROKEN,
@@ -26,6 +25,7 @@ from splitopt.bench.reporting.paired import (
     rank,
     repeat_spread,
 )
+from splitopt.bench.reporting.summary import machines
 from splitopt.bench.rows import Row
 
 VALUE_TOLERANCE = 1e-9

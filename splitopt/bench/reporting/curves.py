@@ -29,15 +29,15 @@ FEWEST_SIZES = 3
 
 
 def solving_times(group: Group) -> FloatArray:
-    """Give the times in s of the group's racers (rows) on its instances (columns).
+    """Give the times in s of the group's started solvers (rows) on its instances (columns).
 
     Each is the median over the seeds; infinite where that solver did not solve that instance to
     the tolerance, or was not run on it.
     """
     times = [
-        [group.time_s(solver, instance) for instance in group.instances] for solver in group.racers
+        [group.time_s(solver, instance) for instance in group.instances] for solver in group.started
     ]
-    return np.array(times, dtype=np.float64).reshape(len(group.racers), len(group.instances))
+    return np.array(times, dtype=np.float64).reshape(len(group.started), len(group.instances))
 
 
 def performance_ratios(times: FloatArray) -> FloatArray:
@@ -171,7 +171,7 @@ def anytime(group: Group, times: FloatArray) -> dict[str, Anytime]:
     """
     instances = [instance for instance in group.instances if instance in group.best]
     curves: dict[str, Anytime] = {}
-    for solver in group.racers if instances else ():
+    for solver in group.started if instances else ():
         gaps = np.ones((len(instances), len(times)))
         for index, instance in enumerate(instances):
             runs = group.cells.get((solver, instance), ())

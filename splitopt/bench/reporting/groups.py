@@ -109,7 +109,7 @@ class Group:
         return tuple(sorted({run.solver for run in self.runs}))
 
     @cached_property
-    def racers(self) -> tuple[str, ...]:
+    def started(self) -> tuple[str, ...]:
         """The solvers that were started at least once."""
         return tuple(sorted({solver for solver, _ in self.cells}))
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 
-from splitopt.bench.reporting.content import TAUS, GrowthLine, Section, build_content
 from splitopt.bench.reporting.curves import (
     FIT_FLOOR_S,
     anytime,
@@ -19,50 +17,20 @@ from splitopt.bench.reporting.curves import (
     time_range,
 )
 from splitopt.bench.reporting.groups import TOLERANCE
-from splitopt.bench.reporting.tables import SHIFT_S, shown_columns, write_cell
+from splitopt.bench.reporting.summary import TAUS, GrowthLine, Section, summarize_rows
+from splitopt.bench.reporting.tables import LAST, SHIFT_S, numbers_table, reason_table, solver_table
 from splitopt.bench.rows import Row
 from splitopt.report.charts import Curve, Panel, Style, line_styles, panels
+from splitopt.report.content import Figure, Table
 from splitopt.report.numbers import percent, plain, seconds
-from splitopt.report.page import template
+from splitopt.report.templating import template
 from splitopt.results import OPTIMAL_GAP
 
 _TIMES = 240
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A cell of a table: its text, and the number to sort by if the text is not one."""
-
-    text: str
-    order: float | None = None
-
-
-@dataclass(frozen=True)
-class PageTable:
-    """A sortable table: headings with their meanings, and rows of cells."""
-
-    headings: tuple[tuple[str, str], ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    text_columns: int = 1
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A chart with its heading, caption, legend (solvers) and the numbers behind it.
-
-    ``marked`` says that it has points, so that the legend shows their markers.
-    """
-
-    heading: str
-    caption: str
-    svg: str
-    legend: tuple[str, ...]
-    numbers: PageTable
-    marked: bool = False
-
-
 def rows_to_html(rows: Sequence[Row], *, tolerance: float = TOLERANCE) -> str:
-    """Give the report as a page that loads nothing from elsewhere.
+    """Return the report as a page that loads nothing from elsewhere.
 
     Parameters
     ----------
@@ -76,40 +44,26 @@ def rows_to_html(rows: Sequence[Row], *, tolerance: float = TOLERANCE) -> str:
     InputError
         The tolerance is not a number >= 0.
     """
-    content = build_content(rows, tolerance)
-    solvers = sorted({solver for section in content.sections for solver in section.group.racers})
+    summary = summarize_rows(rows, tolerance)
+    solvers = sorted({solver for section in summary.sections for solver in section.group.started})
     styles = line_styles(solvers)
     page = template("bench.html").render(
-        content=content,
+        summary=summary,
         tolerance=plain(tolerance),
         shift=f"{SHIFT_S:g}",
         styles=styles,
         marks={solver: index for index, solver in enumerate(solvers)},
         parts=[
-            (section, _lines(section), _figures(section, f"part{index}", styles))
-            for index, section in enumerate(content.sections)
+            (
+                section,
+                solver_table(section.lines),
+                reason_table(section.reasons),
+                _figures(section, f"part{index}", styles),
+            )
+            for index, section in enumerate(summary.sections)
         ],
     )
     return str(page)
-
-
-def _lines(section: Section) -> PageTable:
-    rows = []
-    shown = shown_columns(section.lines)
-    for line in section.lines:
-        values = {column.key: getattr(line, column.key) for column in shown}
-        rows.append(
-            tuple(
-                Cell(write_cell(line, key), None if key == "solver" else _order(value))
-                for key, value in values.items()
-            )
-        )
-    return PageTable(tuple((one.heading, one.meaning) for one in shown), tuple(rows))
-
-
-def _order(value: float | None) -> float:
-    """Give the number to sort by: what does not exist comes last."""
-    return 1e300 if value is None else value
 
 
 def _figures(section: Section, part: str, styles: Mapping[str, Style]) -> list[Figure]:
@@ -131,7 +85,7 @@ def _profile(
     ratios = performance_ratios(solving_times(group))
     last = max(10.0, 1.25 * float(ratios[np.isfinite(ratios)].max()))
     curves = []
-    for index, solver in enumerate(group.racers):
+    for index, solver in enumerate(group.started):
         taus, fractions = profile_steps(ratios[index], last)
         line = (taus.tolist(), (100 * fractions).tolist())
         curves.append(Curve(*line, styles[solver], f"profile-{groups[solver]}", "steps"))
@@ -144,19 +98,20 @@ def _profile(
         y_range=(-2.0, 102.0),
     )
     headings = [f"within {tau:g}x" if math.isfinite(tau) else "at all" for tau in TAUS]
-    numbers = _numbers(
+    numbers = numbers_table(
         ["Solver", *headings],
-        [[solver, *(_percent(one) for one in values)] for solver, values in section.profile],
+        [[solver, *map(percent, values)] for solver, values in section.profile],
+        order=_by_column([values for _, values in section.profile]),
     )
     return Figure(
         "Performance profile",
+        partial(panels, [panel]),
         f"Dolan and Moré (2002): the share of instances that a solver solves within a multiple of "
         f"the time of the fastest one on each. Solved: gap to the best known value at most "
         f"{plain(group.tolerance)}; unsolved is never reached. Median over seeds. "
         f"{section.conditions}.",
-        panels([panel]),
-        group.racers,
-        numbers,
+        legend=group.started,
+        numbers=numbers,
     )
 
 
@@ -198,22 +153,29 @@ def _gap_over_time(
     headings = [
         f"{name} at {seconds(time)} s" for time in section.times_s for name in ("mean", "median")
     ]
-    numbers = _numbers(
+    gaps = {
+        solver: [one for pair in zip(means, medians, strict=True) for one in pair]
+        for solver, means, medians in section.gaps
+    }
+    numbers = numbers_table(
         ["Solver", *headings],
-        [
-            [solver, *(_percent(one, " %") for pair in zip(*pairs, strict=True) for one in pair)]
-            for solver, *pairs in section.gaps
-        ],
+        [[solver, *(f"{percent(one)} %" for one in values)] for solver, values in gaps.items()],
+        order=_by_column(list(gaps.values())),
     )
     return Figure(
         "Gap over time",
+        partial(panels, shown),
         f"Relative gap of the best answer so far to the best known value; 1 before the first "
         f"answer, and where a solver was not run. Values below {plain(floor)} are drawn there. "
         f"{section.conditions}.",
-        panels(shown),
-        tuple(curves),
-        numbers,
+        legend=tuple(curves),
+        numbers=numbers,
     )
+
+
+def _by_column(fractions: Sequence[Sequence[float]]) -> dict[int, Sequence[float]]:
+    """Return the numbers to sort each column by, where the first column holds names."""
+    return dict(enumerate(zip(*fractions, strict=True), start=1))
 
 
 def _growth(
@@ -233,31 +195,36 @@ def _growth(
         if curves:
             label = f"number of {growth.size}"
             shown.append(Panel(measure, label, f"{measure} ({unit})", curves, log_y=True))
-    rows: list[list[Cell | str]] = []
-    for line in growth.lines:
-        fit = line.fit
-        rows.append(
-            [
-                line.solver,
-                line.measure,
-                Cell("–", 1e300) if fit is None else Cell(f"{fit.exponent:.3f}", fit.exponent),
-                "–" if fit is None else f"{fit.standard_error:.3f}",
-                f"{0 if fit is None else fit.points} of {len(line.points)}",
-                "–" if fit is None else f"{fit.smallest:,} to {fit.largest:,}",
-            ]
-        )
-    headings = ["Solver", "Measure", "Exponent", "Standard error", "Points used", "Sizes"]
     return Figure(
         "Growth with the size",
+        partial(panels, shown) if shown else str,
         f"One point per instance (median over seeds); lines are least-squares fits of a power law. "
         f"Rings are runs that were stopped by their time limit: they, and times below "
         f"{1000 * FIT_FLOOR_S:g} ms, enter no fit. Memory includes Python and its libraries. "
         f"{section.conditions}.",
-        panels(shown) if shown else "",
-        tuple(solver for solver in styles if any(line.solver == solver for line in growth.lines)),
-        _numbers(headings, rows, text_columns=2),
+        legend=tuple(
+            solver for solver in styles if any(line.solver == solver for line in growth.lines)
+        ),
         marked=True,
+        numbers=_growth_numbers(growth.lines),
     )
+
+
+def _growth_numbers(lines: Sequence[GrowthLine]) -> Table:
+    headings = ["Solver", "Measure", "Exponent", "Standard error", "Points used", "Sizes"]
+    rows = [
+        [
+            line.solver,
+            line.measure,
+            "–" if line.fit is None else f"{line.fit.exponent:.3f}",
+            "–" if line.fit is None else f"{line.fit.standard_error:.3f}",
+            f"{0 if line.fit is None else line.fit.points} of {len(line.points)}",
+            "–" if line.fit is None else f"{line.fit.smallest:,} to {line.fit.largest:,}",
+        ]
+        for line in lines
+    ]
+    exponents = [LAST if line.fit is None else line.fit.exponent for line in lines]
+    return numbers_table(headings, rows, text_columns=2, order={2: exponents})
 
 
 def _growth_curves(line: GrowthLine, styles: Mapping[str, Style], name: str) -> list[Curve]:
@@ -275,18 +242,3 @@ def _growth_curves(line: GrowthLine, styles: Mapping[str, Style], name: str) -> 
         fitted = [fit.factor * end**fit.exponent for end in ends]
         curves.append(Curve(ends, fitted, style, f"fit-{name}"))
     return curves
-
-
-def _percent(fraction: float, unit: str = "") -> Cell:
-    return Cell(percent(fraction) + unit, fraction)
-
-
-def _numbers(headings: Sequence[str], rows: Sequence[Any], text_columns: int = 1) -> PageTable:
-    return PageTable(
-        tuple((heading, "") for heading in headings),
-        tuple(
-            tuple(cell if isinstance(cell, Cell) else Cell(str(cell)) for cell in row)
-            for row in rows
-        ),
-        text_columns,
-    )

@@ -1,26 +1,26 @@
-"""The benchmark report in the terminal; `rows_to_html` gives the same as a page with charts."""
+"""The benchmark report in the terminal; `rows_to_html` writes the same as a page with charts."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from splitopt.bench.reporting.content import (
+from splitopt.bench.reporting.groups import TOLERANCE
+from splitopt.bench.reporting.summary import (
     MEASURES,
     TAUS,
     Growth,
     GrowthLine,
     Section,
-    build_content,
+    summarize_rows,
 )
-from splitopt.bench.reporting.groups import TOLERANCE
-from splitopt.bench.reporting.page import rows_to_html as rows_to_html
-from splitopt.bench.reporting.tables import write_cell
+from splitopt.bench.reporting.tables import numbers_table, write_cell
 from splitopt.bench.rows import Row
+from splitopt.report.content import Table
+from splitopt.report.grids import grid
 from splitopt.report.numbers import percent, plain, seconds
 
 _MOST_REASONS = 15
@@ -43,15 +43,15 @@ def print_report(rows: Sequence[Row], console: Console, *, tolerance: float = TO
     InputError
         The tolerance is not a number >= 0.
     """
-    content = build_content(rows, tolerance)
-    if not content.sections:
+    summary = summarize_rows(rows, tolerance)
+    if not summary.sections:
         console.print(Text("No runs: there is nothing to report."))
         return
-    for section in content.sections:
+    for section in summary.sections:
         console.print(_section(section))
-    for label, value in content.facts:
+    for label, value in summary.facts:
         console.print(Text.assemble((f"{label}: ", "bold"), value))
-    for note in content.notes:
+    for note in summary.notes:
         console.print(Text(f"Note: {note}", style="yellow"))
 
 
@@ -60,38 +60,23 @@ def _section(section: Section) -> RenderableType:
     parts: list[RenderableType] = [
         Text(section.title, style="bold"),
         Text(f"{section.conditions}; solved: gap to the best known <= {plain(group.tolerance)}"),
-        _lines(section),
+        grid(_lines(section), wrap=True),
     ]
     parts += _reasons(section)
     if section.profile:
         heading = "Performance profile: % of instances solved within a factor of the fastest"
-        parts += [Text(heading, style="bold"), _profile(section)]
+        parts += [Text(heading, style="bold"), grid(_profile(section), wrap=True)]
     if section.gaps:
         heading = "Gap over time: mean over the instances, in % (100 before an answer)"
-        parts += [Text(heading, style="bold"), _gaps(section)]
+        parts += [Text(heading, style="bold"), grid(_gaps(section), wrap=True)]
     if section.growth is not None:
         heading = (
             f"Growth with the number of {section.growth.size}: "
             "exponent ± standard error (points used)"
         )
-        parts += [Text(heading, style="bold"), _growth(section.growth)]
+        parts += [Text(heading, style="bold"), grid(_growth(section.growth), wrap=True)]
     parts += [Text(f"Note: {note}", style="yellow") for note in section.notes]
     return Group(*parts, Text(""))
-
-
-def _table(headings: Iterable[str]) -> Table:
-    """Make an empty table in the report's look: names on the left, then numbers."""
-    made = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for index, heading in enumerate(headings):
-        if index == 0:
-            made.add_column(Text(heading), overflow="fold")
-        else:
-            made.add_column(Text(heading), justify="right", min_width=_longest_word(heading))
-    return made
-
-
-def _longest_word(heading: str) -> int:
-    return max(len(word) for word in heading.split())
 
 
 def _lines(section: Section) -> Table:
@@ -99,23 +84,21 @@ def _lines(section: Section) -> Table:
 
     What the failures are stands in the list of reasons below it.
     """
-    made = _table(
-        (
-            "Solver",
-            "Runs",
-            "Proved,\nfeasible,\nnone",
-            "Solved",
-            "Wins",
-            "Worst\ngap %",
-            "Mean\ngap %",
-            "Time\n(s)",
-            "Failed",
-            "Skipped",
-        )
+    headings = (
+        "Solver",
+        "Runs",
+        "Proved,\nfeasible,\nnone",
+        "Solved",
+        "Wins",
+        "Worst\ngap %",
+        "Mean\ngap %",
+        "Time\n(s)",
+        "Failed",
+        "Skipped",
     )
-    for line in section.lines:
-        made.add_row(
-            Text(line.solver),
+    rows = [
+        (
+            line.solver,
             str(line.runs),
             f"{line.proved}, {line.feasible}, {line.unanswered}",
             str(line.within),
@@ -124,7 +107,9 @@ def _lines(section: Section) -> Table:
             str(line.failed),
             str(line.skipped),
         )
-    return made
+        for line in section.lines
+    ]
+    return numbers_table(headings, rows)
 
 
 def _reasons(section: Section) -> list[RenderableType]:
@@ -140,29 +125,27 @@ def _reasons(section: Section) -> list[RenderableType]:
 
 def _profile(section: Section) -> Table:
     headings = [f"x {tau:g}" if math.isfinite(tau) else "at all" for tau in TAUS]
-    made = _table(["Solver", *headings])
-    for solver, fractions in section.profile:
-        made.add_row(Text(solver), *(percent(fraction) for fraction in fractions))
-    return made
+    rows = [[solver, *map(percent, fractions)] for solver, fractions in section.profile]
+    return numbers_table(["Solver", *headings], rows)
 
 
 def _gaps(section: Section) -> Table:
-    made = _table(["Solver", *(f"{seconds(time)} s" for time in section.times_s)])
-    for solver, means, _ in section.gaps:
-        made.add_row(Text(solver), *(percent(mean) for mean in means))
-    return made
+    headings = [f"{seconds(time)} s" for time in section.times_s]
+    rows = [[solver, *map(percent, means)] for solver, means, _ in section.gaps]
+    return numbers_table(["Solver", *headings], rows)
 
 
 def _growth(growth: Growth) -> Table:
     """Show one line per solver: the exponent of each measure."""
     measures = [name for _, name, _ in MEASURES]
-    made = _table(["Solver", *measures])
-    cells: dict[str, dict[str, GrowthLine]] = {}
+    fits: dict[str, dict[str, GrowthLine]] = {}
     for line in growth.lines:
-        cells.setdefault(line.solver, {})[line.measure] = line
-    for solver, found in cells.items():
-        made.add_row(Text(solver), *(_write_fit(found.get(name)) for name in measures))
-    return made
+        fits.setdefault(line.solver, {})[line.measure] = line
+    rows = [
+        [solver, *(_write_fit(found.get(name)) for name in measures)]
+        for solver, found in fits.items()
+    ]
+    return numbers_table(["Solver", *measures], rows)
 
 
 def _write_fit(line: GrowthLine | None) -> str:

@@ -45,7 +45,5 @@ def row_document(types: Mapping[str, Any]) -> type[Document]:
         "trace": list[Point],
         "machine": dict[str, str | int | float | None],
     }
-    fields: dict[str, Any] = {
-        name: (narrower.get(name, kind), ...) for name, kind in types.items()
-    }
+    fields: dict[str, Any] = {name: (narrower.get(name, kind), ...) for name, kind in types.items()}
     return create_model("RowDocument", __base__=_Row, **fields)

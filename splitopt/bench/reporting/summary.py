@@ -1,4 +1,4 @@
-"""What a benchmark report says, once, for the terminal and for the page."""
+"""The summary of benchmark rows that the terminal and the page show."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ class Growth:
 class Section:
     """All about one problem under one objective.
 
-    ``profile`` holds each racer's fractions at `TAUS`, ``gaps`` each racer's mean and median gap
-    at ``times_s``; both are empty where there is nothing to compare.
+    Of each solver that was started, ``profile`` holds the fractions at `TAUS` and ``gaps`` the mean
+    and median gap at ``times_s``; both are empty where there is nothing to compare.
     """
 
     group: Group
@@ -89,7 +89,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Content:
+class BenchmarkSummary:
     """The whole report: facts about machine and versions, warnings, and a section per problem."""
 
     facts: tuple[tuple[str, str], ...]
@@ -97,8 +97,8 @@ class Content:
     sections: tuple[Section, ...]
 
 
-def build_content(rows: Sequence[Row], tolerance: float = TOLERANCE) -> Content:
-    """Work out the report of a set of rows; there may be none.
+def summarize_rows(rows: Sequence[Row], tolerance: float = TOLERANCE) -> BenchmarkSummary:
+    """Summarize a set of rows; there may be none.
 
     Raises
     ------
@@ -106,7 +106,9 @@ def build_content(rows: Sequence[Row], tolerance: float = TOLERANCE) -> Content:
         The tolerance is not a number >= 0.
     """
     groups = group_rows(rows, tolerance)
-    return Content(_facts(rows), _warnings(rows), tuple(_section(group) for group in groups))
+    return BenchmarkSummary(
+        _facts(rows), _warnings(rows), tuple(_section(group) for group in groups)
+    )
 
 
 def _section(group: Group) -> Section:
@@ -120,7 +122,9 @@ def _section(group: Group) -> Section:
         reasons=reasons(group),
         profile=tuple(
             (solver, tuple(profile_at(ratios[index], tau) for tau in TAUS))
-            for index, solver in sorted(enumerate(group.racers), key=lambda racer: rank[racer[1]])
+            for index, solver in sorted(
+                enumerate(group.started), key=lambda solver: rank[solver[1]]
+            )
         )
         if np.isfinite(ratios).any()
         else (),
@@ -161,7 +165,7 @@ def _growth(group: Group, rank: Mapping[str, int]) -> Growth | None:
 
 
 def conditions(rows: Iterable[Row], instances: int) -> str:
-    """Say under which conditions rows came about: instances, seeds, threads and limits.
+    """State under which conditions rows came about: instances, seeds, threads and limits.
 
     >>> conditions([], 0)
     '0 instances'
@@ -185,7 +189,7 @@ def _listed(numbers: Iterable[float]) -> str:
 
 
 def _facts(rows: Sequence[Row]) -> tuple[tuple[str, str], ...]:
-    """Say where the rows come from: machines, versions, revisions, time."""
+    """State where the rows come from: machines, versions, revisions, time."""
     if not rows:
         return ()
     solvers = sorted({f"{row.solver} {row.solver_version}".strip() for row in rows})
@@ -220,7 +224,7 @@ def _machine(row: Row) -> str:
 
 
 def _warnings(rows: Sequence[Row]) -> tuple[str, ...]:
-    """Say what makes the rows unfit to be compared with each other."""
+    """List what makes the rows unfit to be compared with each other."""
     notes = []
     if (count := len(machines(rows))) > 1:
         notes.append(f"The rows come from {count} machines: their times cannot be compared.")
@@ -239,11 +243,11 @@ def _section_notes(group: Group) -> tuple[str, ...]:
     rows = [run.row for run in group.runs if run.ran]
     if len({(row.time_limit_s, row.memory_limit_mib) for row in rows}) > 1:
         notes.append("The runs differ in their limits, so they are not on equal terms.")
-    if idle := sorted(set(group.solvers) - set(group.racers)):
+    if idle := sorted(set(group.solvers) - set(group.started)):
         notes.append(f"Never started, so in no chart: {', '.join(idle)}.")
     uneven = [
         f"{solver} ({started} of {len(group.instances)})"
-        for solver in group.racers
+        for solver in group.started
         if (started := _started(group, solver)) < len(group.instances)
     ]
     if uneven:
