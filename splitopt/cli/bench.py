@@ -143,15 +143,7 @@ def command(
     if check_solver is not None:
         return _check_solver(check_solver, _split(problems), files, time_limit, threads, as_json)
     if make_library is not None:
-        from splitopt.bench.checking.certification import make_library as write
-
-        write(
-            make_library,
-            time_limit_s=60.0 if time_limit is None else time_limit,
-            say=typer.echo,
-            problems=_split(problems),
-        )
-        return 0
+        return _make_library(make_library, time_limit, _split(problems))
     from splitopt.bench.instances.suites import find_suite, suite_instances
     from splitopt.bench.running.jobs import Settings, plan_jobs
     from splitopt.bench.running.machine import available_cores
@@ -221,7 +213,7 @@ def _run(
 
 
 def _conclude(rows: list[Row], report: Path | None, as_json: bool) -> int:
-    """Show and write the report; 1 if a run lied or crashed."""
+    """Show and write the report; 1 if a run made a false claim or crashed."""
     if report is not None:
         from splitopt.bench.reporting.page import rows_to_html
         from splitopt.files import write_atomic
@@ -234,6 +226,14 @@ def _conclude(rows: list[Row], report: Path | None, as_json: bool) -> int:
 
         print_report(rows, shared.console())
     return 1 if any(row.status in ("lied", "crashed") for row in rows) else 0
+
+
+def _make_library(folder: Path, time_limit: float | None, problems: Names) -> int:
+    from splitopt.bench.checking.certification import make_library
+
+    limit = 60.0 if time_limit is None else time_limit
+    make_library(folder, time_limit_s=limit, report=typer.echo, problems=problems)
+    return 0
 
 
 def _compare(files: tuple[Path, Path], as_json: bool) -> int:

@@ -28,7 +28,7 @@ class PlanSummary:
 
 
 def summarize(plan: PlanLike) -> PlanSummary:
-    """Put a plan into words."""
+    """Summarize a plan."""
     plan = as_plan(plan)
     name, profile = plan.scenario["name"], plan.profile["name"]
     title = f"{name}: {profile}, objective {plan.objective}"
@@ -74,7 +74,7 @@ def _content(plan: Plan, prediction: Mapping[str, Any]) -> Content:
 
 
 def _verdict(result: Any, unit: str) -> str:
-    """Say how good the answer is and how that is known."""
+    """State how good the answer is and how that is known."""
     value = f"{result['objective']:,.7g}"
     if result["outcome"] == "optimal":
         return f"Optimal by proof: no plan is below {value} {unit} ({result['solver']})."

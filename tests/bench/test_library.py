@@ -32,13 +32,13 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Benchmark:
 @pytest.mark.usefixtures("tiny")
 def test_a_written_library_is_read_back(tmp_path: Path) -> None:
     """Instances come back with their digests, and values with what proves them."""
-    said: list[str] = []
+    lines: list[str] = []
     place, ours = tmp_path / "new", ["cut_and_resources"]
-    table = certification.make_library(place, time_limit_s=10.0, say=said.append, problems=ours)
+    table = certification.make_library(place, time_limit_s=10.0, report=lines.append, problems=ours)
     found = Library.read(tmp_path / "new")
     assert [item.name for item in found.instances] == ["kept", SMALL.name, "none"]
     assert list(found.best_known.values()) == table
-    assert len(said) == len(table) == 6
+    assert len(lines) == len(table) == 6
     for instance in found.instances:
         instance.load("makespan")
     assert json.loads((place / ours[0] / "kept.json").read_text())["note"] == "in words"
@@ -47,7 +47,7 @@ def test_a_written_library_is_read_back(tmp_path: Path) -> None:
     assert "enumerate proves it" in kept.certificate
     none = found.best_known["cut_and_resources", "sum", "none"]
     assert (none.value, none.bound, none.status) == (None, None, "proved")
-    again = certification.make_library(place, time_limit_s=10.0, say=said.append, problems=[])
+    again = certification.make_library(place, time_limit_s=10.0, report=lines.append, problems=[])
     assert again == table  # what is not written anew is kept
     assert "no answer: 1 of 3 devices have no allowed cut" in none.certificate
 

@@ -27,11 +27,11 @@ from splitopt.problems.digest import instance_digest
 from splitopt.results import OPTIMAL_GAP, relative_gap
 from splitopt.solvers.registry import solver_class, why_not
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 def make_library(
-    folder: Path, *, time_limit_s: float, say: Say, problems: Sequence[str] | None = None
+    folder: Path, *, time_limit_s: float, report: Report, problems: Sequence[str] | None = None
 ) -> list[BestKnown]:
     """Write ``PROBLEM/metadata.json``, the instance files and ``best_known.csv``.
 
@@ -41,10 +41,10 @@ def make_library(
     Parameters
     ----------
     folder
-        Where to; made if it is not there.
+        Where to; it is created if it is not there.
     time_limit_s
         For every solver on every instance.
-    say
+    report
         Called with a line of progress.
     problems
         Only these; the others keep what the folder holds of them. None for all.
@@ -71,10 +71,10 @@ def make_library(
             problem = _draw(benchmark, entry)
             listed.append(_write_instance(entry, problem, benchmark, place))
             for objective in problem.askable:
-                asked = problem.with_objective(objective)
-                known = certify(benchmark, asked, entry.name, time_limit_s, command)
+                posed = problem.with_objective(objective)
+                known = certify(benchmark, posed, entry.name, time_limit_s, command)
                 table.append(known)
-                say(f"{name} {entry.name} {objective}: {known.value} {known.status}")
+                report(f"{name} {entry.name} {objective}: {known.value} {known.status}")
         document = {
             "format": FORMAT,
             "version": VERSION,
@@ -87,7 +87,7 @@ def make_library(
 
 
 def _kept(path: Path, chosen: Sequence[str]) -> list[BestKnown]:
-    """Give the values of the problems that are not written anew."""
+    """Return the values of the problems that are not written anew."""
     if set(chosen) >= set(benchmark_problems()) or not path.exists():
         return []
     return [known for known in read_best_known(path).values() if known.problem not in chosen]
@@ -122,7 +122,7 @@ def _write_instance(
 def certify(
     benchmark: Benchmark, problem: Problem[Any], name: str, time_limit_s: float, command: str
 ) -> BestKnown:
-    """Find the best value and bound of an instance and say what proves them.
+    """Find the best value and bound of an instance, and what proves them.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def certify(
     if reason is not None:
         return BestKnown(*place, None, None, f"no answer: {reason}", "proved", command)
     value, bound = math.inf, -math.inf
-    words = []
+    proofs = []
     for prover in benchmark.provers:
         options = benchmark.prover_options.get(prover, {})
         solver = solver_class(problem.name, prover)(**options)
@@ -142,19 +142,19 @@ def certify(
             continue
         result = solve(problem, solver, time_limit_s=time_limit_s)
         verdict = judge(problem, result.to_dict())
-        if verdict.lie is not None:
-            raise SolveError(f"{prover} on {name}: {verdict.lie}", result)
+        if verdict.contradiction is not None:
+            raise SolveError(f"{prover} on {name}: {verdict.contradiction}", result)
         if verdict.value is None:
             continue
         if above(bound, verdict.value) or above(result.bound, min(value, verdict.value)):
             raise SolveError(f"{prover} on {name} contradicts another solver", result)
         value, bound = min(value, verdict.value), max(bound, result.bound)
         if result.outcome == "optimal":
-            words.append(f"{prover} proves it to {OPTIMAL_GAP:g}")
+            proofs.append(f"{prover} proves it to {OPTIMAL_GAP:g}")
     if not math.isfinite(value):
         return BestKnown(*place, None, None, "no solver found an answer", "open", command)
     bound = min(bound, value)  # a bound may stand above by rounding alone
     proved = relative_gap(value, bound) <= OPTIMAL_GAP
-    certificate = "; ".join(words) if proved else f"gap {relative_gap(value, bound):.3g}"
+    certificate = "; ".join(proofs) if proved else f"gap {relative_gap(value, bound):.3g}"
     kept = bound if math.isfinite(bound) else None
     return BestKnown(*place, value, kept, certificate, "proved" if proved else "open", command)

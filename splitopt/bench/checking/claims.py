@@ -21,10 +21,10 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a claim is worth: the value as evaluated here, and the lie if there is one."""
+    """The value of a claim as evaluated here, and what contradicts the claim if anything does."""
 
     value: float | None
-    lie: str | None
+    contradiction: str | None
 
 
 def above(bound: float, value: float) -> bool:
@@ -47,9 +47,9 @@ def judge(problem: Problem[Any], claim: Mapping[str, Any]) -> Verdict:
         return Verdict(None, None)
     if claim["decision"] is None:
         return Verdict(None, f"says {outcome!r} without a decision")
-    value, lie = evaluate_decision(problem, claim["decision"])
-    if value is None or lie is not None:
-        return Verdict(None, lie)
+    value, violated = evaluate_decision(problem, claim["decision"])
+    if value is None or violated is not None:
+        return Verdict(None, violated)
     claimed = claim["objective"]
     if claimed is None or abs(claimed - value) > TOLERANCE * max(abs(value), abs(claimed)):
         return Verdict(value, f"says the objective {claimed!r}, its decision has {value!r}")

@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 
 from splitopt.bench.checking.claims import above, judge
 from splitopt.bench.entrants.entrant import Entrant
+from splitopt.bench.entrants.warming import warm_up
 from splitopt.bench.instances.benchmark import Benchmark, Recipe, find_benchmark
 from splitopt.driver import solve
 from splitopt.errors import SolveError
@@ -41,7 +42,7 @@ class Check:
     message: str = ""
 
     def to_dict(self) -> dict[str, str]:
-        """Give the check as plain data."""
+        """Return the check as plain data."""
         return dict(vars(self))
 
 
@@ -58,8 +59,8 @@ class _Case:
     time_limit_s: float
 
 
-Verdict = tuple[CheckStatus, str]
-_PASSED: Verdict = ("passed", "")
+Finding = tuple[CheckStatus, str]
+_PASSED: Finding = ("passed", "")
 
 
 def check_solver(
@@ -90,12 +91,12 @@ def check_solver(
 def iterate_checks(
     entrant: Entrant, *, time_limit_s: float = 2.0, seed: int = 0, threads: int = 1
 ) -> Iterator[Check]:
-    """Give the checks of `check_solver` one by one."""
+    """Iterate over the checks of `check_solver`."""
     benchmark = find_benchmark(entrant.problem)
     solver = entrant.make(threads)
     yield _check("options are plain data", "-", "-", _options_are_data(solver))
     for objective in sorted(solver.objectives):
-        _warm_up(solver, benchmark, objective, time_limit_s)
+        warm_up(solver, benchmark, objective, time_limit_s)
         yield from _check_infeasible(solver, benchmark, objective, time_limit_s, seed)
         for recipe in benchmark.conformance:
             problem = benchmark.draw(recipe)
@@ -114,16 +115,7 @@ def iterate_checks(
                 yield _check(name, recipe.name, objective, check(case))
 
 
-def _warm_up(
-    solver: Solver[Any], benchmark: Benchmark, objective: str, time_limit_s: float
-) -> None:
-    """Let imports and compilation be paid for, so that they are not taken for slowness."""
-    tiny = benchmark.draw(benchmark.tiny).with_objective(objective)
-    if why_not(solver, tiny) is None:
-        solve(tiny, solver, time_limit_s=time_limit_s)
-
-
-def _check(name: str, instance: str, objective: str, verdict: Verdict) -> Check:
+def _check(name: str, instance: str, objective: str, verdict: Finding) -> Check:
     return Check(name, instance, objective, *verdict)
 
 
@@ -142,11 +134,11 @@ def _optimum(problem: str, recipe: Recipe, objective: str) -> float:
     return _optimum_of(problem, recipe.name, objective)
 
 
-def _failed(condition: bool, message: str) -> Verdict:
+def _failed(condition: bool, message: str) -> Finding:
     return ("failed", message) if condition else _PASSED
 
 
-def _options_are_data(solver: Solver[Any]) -> Verdict:
+def _options_are_data(solver: Solver[Any]) -> Finding:
     try:
         json.dumps(solver.options(), allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -167,30 +159,30 @@ def _check_infeasible(
     yield _check(name, benchmark.infeasible.name, objective, verdict)
 
 
-def _finds_feasible(case: _Case) -> Verdict:
+def _finds_feasible(case: _Case) -> Finding:
     found = case.first
     what = f"the outcome is {found.outcome!r} ({found.message})"
     return _failed(not found.is_feasible, what)
 
 
-def _claims_hold(case: _Case) -> Verdict:
-    lie = judge(case.problem, case.first.to_dict()).lie
-    return _failed(lie is not None, lie or "")
+def _claims_hold(case: _Case) -> Finding:
+    contradiction = judge(case.problem, case.first.to_dict()).contradiction
+    return _failed(contradiction is not None, contradiction or "")
 
 
-def _bound_is_valid(case: _Case) -> Verdict:
+def _bound_is_valid(case: _Case) -> Finding:
     bound = case.first.bound
     wrong = math.isfinite(bound) and above(bound, case.optimum)
     return _failed(wrong, f"the bound {bound!r} is above the optimum {case.optimum!r}")
 
 
-def _not_below_optimum(case: _Case) -> Verdict:
+def _not_below_optimum(case: _Case) -> Finding:
     value = case.first.objective
     wrong = math.isfinite(value) and above(case.optimum, value)
     return _failed(wrong, f"the value {value!r} is below the optimum {case.optimum!r}")
 
 
-def _exact_is_optimal(case: _Case) -> Verdict:
+def _exact_is_optimal(case: _Case) -> Finding:
     found = case.first
     if case.solver.kind != "exact":
         return "skipped", f"is a {case.solver.kind}, not exact"
@@ -201,7 +193,7 @@ def _exact_is_optimal(case: _Case) -> Verdict:
     return _failed(missed, f"{found.objective!r} is above the optimum {case.optimum!r}")
 
 
-def _same_seed_same_answer(case: _Case) -> Verdict:
+def _same_seed_same_answer(case: _Case) -> Finding:
     first, second = case.first, case.second
     if "time" in (first.stop_reason, second.stop_reason):
         return "skipped", "was stopped by the clock; give it an iteration limit"
@@ -210,12 +202,12 @@ def _same_seed_same_answer(case: _Case) -> Verdict:
 
 
 def _answer(result: Result) -> Any:
-    """Give what must not differ between two runs."""
+    """Return what must not differ between two runs."""
     document = result.to_dict()
     return [document[name] for name in ("outcome", "objective", "bound", "decision", "iterations")]
 
 
-def _stops_at_once(case: _Case) -> Verdict:
+def _stops_at_once(case: _Case) -> Finding:
     begin = time.perf_counter()
     result = solve(case.problem, case.solver, time_limit_s=0.0)
     took = time.perf_counter() - begin
@@ -225,24 +217,24 @@ def _stops_at_once(case: _Case) -> Verdict:
     return _failed(result.outcome not in allowed, f"the outcome is {result.outcome!r}")
 
 
-def _keeps_problem(case: _Case) -> Verdict:
+def _keeps_problem(case: _Case) -> Finding:
     changed = instance_digest(case.problem) != case.digest_before
     return _failed(changed, "the instance's data are not what they were")
 
 
-def _keeps_contract(case: _Case) -> Verdict:
+def _keeps_contract(case: _Case) -> Finding:
     found = case.first
     if found.outcome not in get_args(Outcome) or found.stop_reason not in get_args(StopReason):
         return "failed", f"outcome {found.outcome!r}, stop reason {found.stop_reason!r}"
     return _failed(found.stop_reason == "solver_error", str(found.message))
 
 
-def _keeps_time(case: _Case) -> Verdict:
+def _keeps_time(case: _Case) -> Finding:
     took, limit = case.first.times.total_s, case.time_limit_s
     return _failed(took > limit + PROMPT_S, f"took {took:.2f} s with a time limit of {limit:g} s")
 
 
-CHECKS: dict[str, Callable[[_Case], Verdict]] = {
+CHECKS: dict[str, Callable[[_Case], Finding]] = {
     "finds a feasible decision": _finds_feasible,
     "objective, feasibility and gap are as claimed": _claims_hold,
     "bound is not above the optimum": _bound_is_valid,

@@ -15,12 +15,12 @@ Table = Mapping[tuple[str, str, str], BestKnown]
 
 
 def settle(rows: Iterable[Row], table: Table) -> list[Row]:
-    """Hold all rows against each other and the best known values.
+    """Check all rows against each other and the best known values.
 
-    A bound above a value that any checked decision reached is a lie, whichever run came first,
-    and so is "infeasible" where there is an answer. The best known value of an instance is the
-    better one of the table's and of what these rows reached. Rows come back sorted by their keys;
-    settling settled rows changes nothing.
+    A bound above a value that any checked decision reached is a false claim, whichever run came
+    first, and so is "infeasible" where there is an answer. The best known value of an instance is
+    the better one of the table's and of what these rows reached. Rows come back sorted by their
+    keys; settling settled rows changes nothing.
     """
     groups: dict[tuple[str, str, str, str], list[Row]] = {}
     for row in rows:

@@ -68,23 +68,23 @@ def read_submission(document: Any, source: str) -> Submission:
     """
     if not isinstance(document, Mapping):
         raise InputError(f"{source}: must be a plan, a result or a decision (an object)")
-    kind = document.get("format")
-    if kind == "splitopt-plan":
+    file_format = document.get("format")
+    if file_format == "splitopt-plan":
         from splitopt.plans import Plan
 
         plan = Plan.from_dict(document, source)
         found = Submission(plan.objective, plan.decision, None)
-    elif kind == "splitopt-result":
+    elif file_format == "splitopt-result":
         from splitopt.bench.checking.documents import ClaimDocument
         from splitopt.schemas import validated
 
         validated(ClaimDocument, document, source)
         claim = {"decision": None, **document}
         found = Submission(claim["objective_name"], claim["decision"], claim)
-    elif kind is None:
+    elif file_format is None:
         found = Submission(None, document, None)
     else:
-        raise InputError(f"{source}: format {shown(kind)} is neither a plan nor a result")
+        raise InputError(f"{source}: format {shown(file_format)} is neither a plan nor a result")
     if found.decision is None:
         raise InputError(f"{source}: holds no decision to check")
     return found
@@ -138,7 +138,7 @@ def check_submission(
 def _false_claim(problem: Problem[Any], claim: Mapping[str, Any]) -> str | None:
     if claim["outcome"] not in ("optimal", "feasible"):
         return f"says the outcome {shown(claim['outcome'])}, yet holds a feasible decision"
-    return judge(problem, claim).lie
+    return judge(problem, claim).contradiction
 
 
 def _beats_proof(value: float, known: BestKnown) -> str | None:

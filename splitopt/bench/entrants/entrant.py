@@ -27,11 +27,11 @@ class Entrant:
     file: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Give what another process needs to make the solver."""
+        """Return what another process needs to make the solver."""
         return dataclasses.asdict(self)
 
     def solver_class(self) -> type[Solver[Any]]:
-        """Give the class; raise `InputError` if there is none."""
+        """Return the class; raise `InputError` if there is none."""
         if self.file is None:
             return solver_class(self.problem, self.name)
         for found in load_solver_file(self.file):
@@ -40,7 +40,7 @@ class Entrant:
         raise InputError(f"{self.file}: has no solver {self.name!r} for {self.problem}")
 
     def make(self, threads: int = 1) -> Solver[Any]:
-        """Make the solver; one that has an option ``threads`` gets it unless it was given.
+        """Build the solver; one that has an option ``threads`` gets it unless it was given.
 
         Raises
         ------
@@ -83,7 +83,7 @@ def parse_entrants(
     *,
     skip_unknown: bool = False,
 ) -> list[Entrant]:
-    """Give who takes part for a problem.
+    """Return the solvers that take part for a problem.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def parse_entrants(
 def parse_all_entrants(
     problems: Sequence[str], names: Sequence[str] | None, files: Sequence[str | Path] = ()
 ) -> dict[str, list[Entrant]]:
-    """Give who takes part for each of several problems.
+    """Return the solvers that take part for each of several problems.
 
     A name takes part where it is known, and must be known for one of the problems; the errors
     are those of `parse_entrants`.

@@ -30,6 +30,11 @@ Families = Mapping[str, Callable[..., Problem[Any]]]
 """Family -> a function of ``seed`` and whole-number parameters that draws an instance."""
 
 
+def by_name(*families: Callable[..., Problem[Any]]) -> Families:
+    """Return families by the names of their functions."""
+    return {family.__name__: family for family in families}
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A generated instance: the same family, parameters and seed give the same numbers anywhere."""

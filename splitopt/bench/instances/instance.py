@@ -65,7 +65,7 @@ def load_instance(document: Mapping[str, Any], objective: str) -> Problem[Any]:
 
 
 def generated(problem: str, recipe: Recipe, instance_set: InstanceSet = "small") -> Instance:
-    """Make the instance of a recipe."""
+    """Return the instance of a recipe."""
     return Instance(
         problem=problem,
         name=recipe.name,
@@ -87,7 +87,7 @@ def _stamp(file: str | None) -> tuple[int, ...]:
     """Return what changes when a file does."""
     try:
         status = Path(file).stat() if file is not None else None
-    except (OSError, ValueError):  # who reads it says so
+    except (OSError, ValueError):  # reading it reports the error
         return ()
     return () if status is None else (status.st_mtime_ns, status.st_size, status.st_ino)
 

@@ -50,7 +50,7 @@ SUITES: dict[str, Suite] = {
 
 
 def find_suite(name: str) -> Suite:
-    """Give a suite by its name."""
+    """Return a suite by its name."""
     if name not in SUITES:
         raise InputError.at("suite", f"is {name!r}, known are {', '.join(SUITES)}")
     return SUITES[name]

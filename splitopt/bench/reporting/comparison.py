@@ -16,9 +16,9 @@ from rich.text import Text
 from splitopt.bench.reporting.groups import checked_value
 from splitopt.bench.reporting.paired import (
     BROKEN,
+    FALSE_CLAIM,
     FEASIBLE,
     FLOOR_S,
-    LIED,
     RANKS,
     Pair,
     pair_rows,
@@ -82,7 +82,7 @@ class SolverRatio:
 
 @dataclass(frozen=True)
 class RunChange:
-    """A run that ended better or worse than before: status, value, or a new lie."""
+    """A run that ended better or worse than before: status, value, or a new false claim."""
 
     key: str
     solver: str
@@ -110,7 +110,7 @@ class Comparison:
         return bool(self.regressions) or any(one.verdict == "slower" for one in self.ratios)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the comparison as JSON-ready data."""
+        """Return the comparison as JSON-ready data."""
         return {
             "format": "splitopt-bench-comparison",
             "version": 1,
@@ -192,7 +192,7 @@ def _pair_changes(pair: Pair) -> list[tuple[bool, RunChange]]:
     before, after = min(pair.before, key=_goodness), min(pair.after, key=_goodness)
     ranks = rank(before), rank(after)
     if ranks[0] != ranks[1]:
-        change: Change = "lie" if LIED in ranks else "status"
+        change: Change = "lie" if FALSE_CLAIM in ranks else "status"
         return [(ranks[1] < ranks[0], _change(pair, change, before, after))]
     values = checked_value(before), checked_value(after)
     if ranks[0] < FEASIBLE or values[0] is None or values[1] is None:
@@ -212,7 +212,7 @@ def _change(pair: Pair, change: Change, before: Row, after: Row) -> RunChange:
 
 
 def _state(row: Row) -> str:
-    """Say how a run ended: its status if that is a failure, else outcome and value."""
+    """Describe how a run ended: its status if that is a failure, else outcome and value."""
     if rank(row) <= BROKEN:
         return row.status
     value = checked_value(row)
@@ -259,7 +259,7 @@ def _solver_ratio(
 
 
 def _noise(pairs: Sequence[Pair]) -> float | None:
-    """Give the larger one of both files' spreads between repeats."""
+    """Return the larger one of both files' spreads between repeats."""
     sides = (
         [row for pair in pairs for row in pair.before],
         [row for pair in pairs for row in pair.after],
@@ -269,7 +269,7 @@ def _noise(pairs: Sequence[Pair]) -> float | None:
 
 
 def interval(logs: Sequence[float], level: float) -> tuple[float, float]:
-    """Give the Student-t confidence interval of the mean of at least two numbers."""
+    """Compute the Student-t confidence interval of the mean of at least two numbers."""
     from scipy.stats import t
 
     mean = statistics.fmean(logs)
@@ -281,7 +281,7 @@ def interval(logs: Sequence[float], level: float) -> tuple[float, float]:
 def _judge(
     mean: float | None, low: float | None, high: float | None, spread: float | None
 ) -> tuple[Verdict, str]:
-    """Say whether a mean log ratio is a change, all in logarithms."""
+    """Judge whether a mean log ratio is a change, all in logarithms."""
     if mean is None or low is None or high is None:
         return "too few", f"fewer than {FEWEST_INSTANCES} instances"
     if low <= 0 <= high:
@@ -323,17 +323,17 @@ _LOOKS: Mapping[Verdict, str] = {
 
 
 def _ratios(comparison: Comparison) -> Table:
-    made = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    ratios = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     for heading in ("Problem", "Solver"):
-        made.add_column(heading)
+        ratios.add_column(heading)
     for heading in ("Pairs", "Instances", "Ratio", "Interval", "Repeats"):
-        made.add_column(heading, justify="right")
-    made.add_column("Verdict")
+        ratios.add_column(heading, justify="right")
+    ratios.add_column("Verdict")
     for one in comparison.ratios:
         range_text = "–"
         if one.low is not None and one.high is not None:
             range_text = f"{one.low:.3g} to {one.high:.3g}"
-        made.add_row(
+        ratios.add_row(
             Text(f"{one.problem}, {one.objective}"),
             Text(one.solver),
             str(one.pairs),
@@ -343,7 +343,7 @@ def _ratios(comparison: Comparison) -> Table:
             "–" if one.spread is None else f"x {one.spread:.3g}",
             Text(f"{one.verdict}: {one.reason}", style=_LOOKS[one.verdict]),
         )
-    return made
+    return ratios
 
 
 def _changes(title: str, changes: Sequence[RunChange], colour: str) -> list[RenderableType]:

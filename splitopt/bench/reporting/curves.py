@@ -29,7 +29,7 @@ FEWEST_SIZES = 3
 
 
 def solving_times(group: Group) -> FloatArray:
-    """Give the times in s of the group's started solvers (rows) on its instances (columns).
+    """Return the times in s of the group's started solvers (rows) on its instances (columns).
 
     Each is the median over the seeds; infinite where that solver did not solve that instance to
     the tolerance, or was not run on it.
@@ -57,7 +57,7 @@ def performance_ratios(times: FloatArray) -> FloatArray:
     -------
     FloatArray
         Ratios >= 1 of the same shape; infinite where the time is, so on all of a column that
-        nobody solved.
+        no solver solved.
     """
     ratios = np.full(times.shape, np.inf)
     for column in range(times.shape[1]):
@@ -73,7 +73,7 @@ def profile_at(ratios: FloatArray, tau: float) -> float:
 
     :math:`\rho_s(\tau) = |\{p : r_{p,s} \le \tau\}| / n_p`: the fraction of all instances that the
     solver solves within `tau` times the time of the best solver on each (Dolan and More 2002).
-    An instance that nobody solves counts among the :math:`n_p`.
+    An instance that no solver solves counts among the :math:`n_p`.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def profile_at(ratios: FloatArray, tau: float) -> float:
 
 
 def profile_steps(ratios: FloatArray, last: float) -> tuple[FloatArray, FloatArray]:
-    """Give the corners of a performance profile from tau = 1 to `last`.
+    """Compute the corners of a performance profile from tau = 1 to `last`.
 
     Each fraction holds from its tau until the next one.
     """
@@ -98,7 +98,7 @@ def profile_steps(ratios: FloatArray, last: float) -> tuple[FloatArray, FloatArr
 
 
 def gap_over_time(run: Run, best: float, times: FloatArray) -> FloatArray:
-    r"""Give the gap of a run's best answer at some times after its start.
+    r"""Compute the gap of a run's best answer at some times after its start.
 
     This is the primal gap function of Berthold (2013), "Measuring the impact of primal
     heuristics", Operations Research Letters 41, 611-614: the gap to the best known value, and 1
@@ -183,7 +183,7 @@ def anytime(group: Group, times: FloatArray) -> dict[str, Anytime]:
 
 
 def time_range(group: Group) -> tuple[float, float] | None:
-    """Give the first and the last time in s at which any answer was found; None if none was."""
+    """Return the first and the last time in s at which any answer was found; None if none was."""
     times = [max(time, CLOCK_S) for run in group.runs if run.ran for time, _ in _answers(run)]
     return (min(times), max(times)) if times else None
 
@@ -218,7 +218,7 @@ class Fit:
 
 
 def scaling_runs(group: Group) -> tuple[str, tuple[Run, ...]] | None:
-    """Give the name of the size and the answered runs that scaling curves are drawn from.
+    """Return the name of the size and the answered runs that scaling curves are drawn from.
 
     They are those of the suite ``scaling`` where there are any, else all. None if they have fewer
     than three different sizes.
@@ -241,7 +241,7 @@ def _answered(run: Run) -> bool:
 def scaling_points(
     runs: Sequence[Run], name: str, measure: Measure
 ) -> dict[str, tuple[Point, ...]]:
-    """Give each solver's points, one per instance, in the order of their sizes."""
+    """Return each solver's points, one per instance, in the order of their sizes."""
     cells: dict[str, dict[tuple[str, str], list[Run]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
         cells[run.solver][run.instance].append(run)

@@ -39,7 +39,7 @@ class Run:
         Relative gap of the checked value to the best known one; infinite without a value.
     within
         Whether it counts as solved: the gap is within the tolerance, or the run says that the
-        instance is infeasible and nobody knows an answer.
+        instance is infeasible and no answer is known.
     """
 
     row: Row
@@ -125,12 +125,12 @@ class Group:
 
 
 def finite(value: float | None) -> float | None:
-    """Give a number that is finite, None for anything else."""
+    """Return a number that is finite, None for anything else."""
     return value if value is not None and math.isfinite(value) else None
 
 
 def checked_value(row: Row) -> float | None:
-    """Give the value of a run's checked feasible decision in the units of the objective."""
+    """Return the value of a run's checked feasible decision in the units of the objective."""
     return finite(row.value) if row.solved else None
 
 
@@ -152,7 +152,7 @@ def solver_labels(rows: Iterable[Row]) -> dict[tuple[str, str], str]:
 
 
 def options_key(row: Row) -> str:
-    """Give the options of a row as text that is the same for the same options."""
+    """Return the options of a row as text that is the same for the same options."""
     return json.dumps(dict(row.options), sort_keys=True)
 
 

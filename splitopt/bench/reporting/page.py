@@ -127,41 +127,30 @@ def _gap_over_time(
     everything = np.array([line for one in curves.values() for line in (one.mean, one.median)])
     lowest = max(float(everything.min()), OPTIMAL_GAP)
     floor = 10.0 ** math.floor(math.log10(lowest))
-    shown = []
-    for title in ("mean", "median"):
-        lines = [
-            Curve(
-                times.tolist(),
-                np.maximum(getattr(curve, title), floor).tolist(),
-                styles[solver],
-                f"{title}-{groups[solver]}",
-                "steps",
-            )
-            for solver, curve in curves.items()
-        ]
-        shown.append(
-            Panel(
-                f"{title} over the instances",
-                "time (s)",
-                "gap to the best known value",
-                tuple(lines),
-                log_y=True,
-                x_range=(first, last),
-                y_range=(0.6 * floor, 1.6),
-            )
-        )
-    headings = [
-        f"{name} at {seconds(time)} s" for time in section.times_s for name in ("mean", "median")
-    ]
-    gaps = {
-        solver: [one for pair in zip(means, medians, strict=True) for one in pair]
-        for solver, means, medians in section.gaps
-    }
-    numbers = numbers_table(
-        ["Solver", *headings],
-        [[solver, *(f"{percent(one)} %" for one in values)] for solver, values in gaps.items()],
-        order=_by_column(list(gaps.values())),
+    panel = partial(
+        Panel,
+        x_label="time (s)",
+        y_label="gap to the best known value",
+        log_y=True,
+        x_range=(first, last),
+        y_range=(0.6 * floor, 1.6),
     )
+    shown = [
+        panel(
+            title=f"{title} over the instances",
+            curves=tuple(
+                Curve(
+                    times.tolist(),
+                    np.maximum(getattr(curve, title), floor).tolist(),
+                    styles[solver],
+                    f"{title}-{groups[solver]}",
+                    "steps",
+                )
+                for solver, curve in curves.items()
+            ),
+        )
+        for title in ("mean", "median")
+    ]
     return Figure(
         "Gap over time",
         partial(panels, shown),
@@ -169,7 +158,22 @@ def _gap_over_time(
         f"answer, and where a solver was not run. Values below {plain(floor)} are drawn there. "
         f"{section.conditions}.",
         legend=tuple(curves),
-        numbers=numbers,
+        numbers=_gap_numbers(section),
+    )
+
+
+def _gap_numbers(section: Section) -> Table:
+    headings = [
+        f"{name} at {seconds(time)} s" for time in section.times_s for name in ("mean", "median")
+    ]
+    gaps = {
+        solver: [one for pair in zip(means, medians, strict=True) for one in pair]
+        for solver, means, medians in section.gaps
+    }
+    return numbers_table(
+        ["Solver", *headings],
+        [[solver, *(f"{percent(one)} %" for one in values)] for solver, values in gaps.items()],
+        order=_by_column(list(gaps.values())),
     )
 
 

@@ -79,8 +79,8 @@ def pair_rows(
     return tuple(pairs), tuple(alone[0]), tuple(alone[1])
 
 
-def run_key(row: Row) -> Key:
-    """Give what identifies a run in a comparison."""
+def pair_key(row: Row) -> Key:
+    """Return what identifies a run in a comparison."""
     return (
         row.problem,
         row.objective,
@@ -95,7 +95,7 @@ def run_key(row: Row) -> Key:
 def _by_key_and_limit(rows: Iterable[Row]) -> dict[Key, dict[float, tuple[Row, ...]]]:
     found: dict[Key, dict[float, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        found[run_key(row)][row.time_limit_s].append(row)
+        found[pair_key(row)][row.time_limit_s].append(row)
     return {
         key: {limit: tuple(same) for limit, same in limits.items()} for key, limits in found.items()
     }
@@ -110,7 +110,7 @@ def _limited(rows: Iterable[Row]) -> bool:
 
 
 def typical_time(rows: Iterable[Row]) -> float | None:
-    """Give the median total time in s of the runs that answered; None without any."""
+    """Compute the median total time in s of the runs that answered; None without any."""
     times = _answer_times(rows)
     return statistics.median(times) if times else None
 
@@ -121,15 +121,15 @@ def _answer_times(rows: Iterable[Row]) -> list[float]:
     ]
 
 
-LIED, BROKEN, UNANSWERED, FEASIBLE, PROVED = range(5)
+FALSE_CLAIM, BROKEN, UNANSWERED, FEASIBLE, PROVED = range(5)
 RANKS = ("lied", "failed or skipped", "no answer", "feasible", "proved")
 """Names of the ranks of a run, from worst to best."""
 
 
 def rank(row: Row) -> int:
-    """Rank how a run ended: 0 lied, 1 failed or skipped, 2 no answer, 3 feasible, 4 proved."""
+    """Return the rank of how a run ended, whose name stands in `RANKS`."""
     if row.status == "lied":
-        return LIED
+        return FALSE_CLAIM
     if row.status != "ok":
         return BROKEN
     if checked_value(row) is None:
@@ -159,14 +159,14 @@ def repeat_spread(rows: Iterable[Row]) -> float | None:
     seeds: dict[str, list[float]] = defaultdict(list)
     for row in timed:
         assert row.total_s is not None  # it has an answer time
-        for groups, key in ((exact, run_key(row)), (seeds, run_key(row)[:-1])):
+        for groups, key in ((exact, pair_key(row)), (seeds, pair_key(row)[:-1])):
             groups[json.dumps([*key, row.time_limit_s])].append(math.log(row.total_s))
     spread = _pooled(exact)
     return _pooled(seeds) if spread is None else spread
 
 
 def _pooled(groups: Mapping[str, Sequence[float]]) -> float | None:
-    """Give the pooled standard deviation within groups."""
+    """Compute the pooled standard deviation within groups."""
     repeated = [values for values in groups.values() if len(values) > 1]
     freedom = sum(len(values) - 1 for values in repeated)
     if not freedom:

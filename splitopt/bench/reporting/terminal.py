@@ -32,7 +32,7 @@ def print_report(rows: Sequence[Row], console: Console, *, tolerance: float = TO
     Parameters
     ----------
     rows
-        Rows of a benchmark, any number of problems; none at all is said in a sentence.
+        Rows of a benchmark, any number of problems; without any a sentence says so.
     console
         Where to print.
     tolerance

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from splitopt.schemas import Document
 
 Status = Literal["ok", "skipped", "crashed", "timeout", "memory", "lied"]
-"""How the run went: ``timeout`` and ``memory`` were stopped by the runner, ``lied`` reported an
-objective, a feasibility or a bound that the runner's own check contradicts."""
+"""How the run went: ``timeout`` and ``memory`` were stopped by the runner, ``lied`` made a false
+claim: an objective, a feasibility or a bound that the runner's own check contradicts."""
 
 MEASURED = (
     "build_s",

@@ -83,7 +83,7 @@ class Job:
         return self.instance.load(self.objective)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give what the process of the run needs."""
+        """Return what the process of the run needs."""
         return {
             "instance": self.instance.to_dict(),
             "objective": self.objective,
@@ -170,7 +170,7 @@ class _Ready:
         return cls(entrant, options, entrant.version, frozenset(solver.objectives), missing)
 
     def skip(self, objective: str) -> str | None:
-        """Say why no process needs to be started."""
+        """Return why no process needs to be started, None if one does."""
         if self.missing:
             return f"needs the package {self.missing[0]!r}, which is not installed"
         if objective not in self.objectives:

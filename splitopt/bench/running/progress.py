@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def describe(row: Row) -> str:
-    """Give a run in one line."""
+    """Describe a run in one line."""
     what = f"{row.instance} {row.objective} {row.solver} seed {row.seed}"
     if row.status == "skipped":
         return f"{what}: skipped, {row.message}"
@@ -28,7 +28,7 @@ def describe(row: Row) -> str:
 
 
 def time_left(elapsed_s: float, done: int, total: int) -> str:
-    """Say how long the rest will take if it goes on as it went so far."""
+    """Estimate how long the rest takes at the pace so far."""
     if done == 0:
         return "unknown time left"
     seconds = elapsed_s / done * (total - done)
@@ -39,7 +39,7 @@ def time_left(elapsed_s: float, done: int, total: int) -> str:
 
 @contextmanager
 def show_progress(total: int, console: Console) -> Iterator[Callable[[Row], None]]:
-    """Give a function that is called with every new row and shows how far the benchmark is."""
+    """Show how far the benchmark is; the function that is yielded takes every new row."""
     begin = time.perf_counter()
     done = 0
     if not console.is_terminal:

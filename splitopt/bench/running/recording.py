@@ -15,20 +15,20 @@ from splitopt.results import relative_gap
 
 
 def skipped_row(job: Job, reason: str) -> Row:
-    """Give the row of a run that was not started."""
+    """Return the row of a run that was not started."""
     return _row(job, RawRun("skipped", reason, 0.0, None, None, None), "skipped", reason, None, {})
 
 
 def checked_row(job: Job, raw: RawRun, problem: Problem[Any]) -> Row:
-    """Give the row of a run, its claims checked."""
+    """Return the row of a run, its claims checked."""
     if raw.result is None:
         return _row(job, raw, raw.status, raw.message, None, {})
     claim = raw.result
     verdict = judge(problem, claim)
     status: Status = "ok"
     message = claim["message"]
-    if verdict.lie is not None:
-        status, message = "lied", verdict.lie
+    if verdict.contradiction is not None:
+        status, message = "lied", verdict.contradiction
     elif claim["outcome"] == "error":
         status = "lied" if claim["decision"] is not None else "crashed"
     elif claim["stop_reason"] == "solver_error" and verdict.value is None:

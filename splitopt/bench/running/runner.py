@@ -30,7 +30,7 @@ class Remaining:
 
 
 def resume(jobs: Sequence[Job], output: Path | None) -> Remaining:
-    """Give the jobs that a result file has no row for, and all the rows that it has.
+    """Return the jobs that a result file has no row for, and all the rows that it has.
 
     Nothing is written; a last line that was torn by an interruption counts as none.
 
@@ -77,7 +77,7 @@ def run_jobs(
     table: Table | None = None,
     report: Report | None = None,
 ) -> list[Row]:
-    """Run what is missing in the result file and give all rows of the plan, settled.
+    """Run what is missing in the result file and return all rows of the plan, settled.
 
     Every run is a process of its own; its row is appended as soon as it is checked. The file is
     settled at the end, also after Ctrl-C, which kills what runs and is then raised again.
@@ -109,7 +109,7 @@ def run_jobs(
 
 
 def _only_one(output: Path) -> Lock:
-    """Keep others out of a result file: each run writes the whole of it at its end."""
+    """Lock a result file: each benchmark writes the whole of it at its end."""
     check_writable(output)
     try:
         return Lock(output)

@@ -256,7 +256,7 @@ def _events(out: Path) -> dict[str, dict[str, Any]]:
 
 
 def _tail(err: Path, most: int = 4096) -> str:
-    """Give the last line that was printed."""
+    """Return the last line that was printed."""
     with err.open("rb") as stream:
         stream.seek(max(0, err.stat().st_size - most))
         lines = stream.read().decode(errors="replace").strip().splitlines()
@@ -271,7 +271,7 @@ def _read_run(
     watch: _Watch,
     wall_s: float,
 ) -> RawRun:
-    """Tell how a run went from what it left behind."""
+    """Read how a run went from what it left behind."""
     status: Status = "crashed"
     message: str | None
     result = None

@@ -44,6 +44,8 @@ def main() -> None:
 def run_job(job: Mapping[str, Any], emit: Emit) -> None:
     """Load the instance, warm the solver up, run it once under the clock and report."""
     from splitopt.bench.entrants.entrant import Entrant
+    from splitopt.bench.entrants.warming import warm_up
+    from splitopt.bench.instances.benchmark import find_benchmark
     from splitopt.bench.instances.instance import load_instance
     from splitopt.driver import solve
     from splitopt.solvers.registry import why_not
@@ -55,24 +57,12 @@ def run_job(job: Mapping[str, Any], emit: Emit) -> None:
         emit("skipped", message=reason)
         return
     begin = time.perf_counter()
-    _warm_up(entrant, job)
+    limit = min(job["time_limit_s"], WARMUP_LIMIT_S)
+    copy = entrant.make(job["threads"])
+    warm_up(copy, find_benchmark(entrant.problem), job["objective"], limit, job["seed"])
     emit("ready", warmup_s=time.perf_counter() - begin)
     result = solve(problem, solver, time_limit_s=job["time_limit_s"], seed=job["seed"])
     emit("result", result=result.to_dict(), peak_memory_mib=_peak_memory_mib())
-
-
-def _warm_up(entrant: Any, job: Mapping[str, Any]) -> None:
-    """Let another copy of the solver solve the problem's tiny instance, if it can take it."""
-    from splitopt.bench.instances.benchmark import find_benchmark
-    from splitopt.driver import solve
-    from splitopt.solvers.registry import why_not
-
-    benchmark = find_benchmark(entrant.problem)
-    tiny = benchmark.draw(benchmark.tiny).with_objective(job["objective"])
-    copy = entrant.make(job["threads"])
-    if why_not(copy, tiny) is None:
-        limit = min(job["time_limit_s"], WARMUP_LIMIT_S)
-        solve(tiny, copy, time_limit_s=limit, seed=job["seed"])
 
 
 def _peak_memory_mib() -> float | None:

@@ -11,7 +11,7 @@ from splitopt.report.numbers import duration, percent, seconds
 
 
 def content(plan: Plan) -> Content:
-    """Put the prediction into facts, tables and a chart."""
+    """Report the prediction as facts, tables and a chart."""
     assert plan.prediction is not None  # the caller saw to it
     prediction = plan.prediction
     clusters = prediction["clusters"]

@@ -33,7 +33,7 @@ _WORTH = (
 
 
 def content(plan: Plan) -> Content:
-    """Put the prediction into facts, tables and a chart."""
+    """Report the prediction as facts, tables and a chart."""
     assert plan.prediction is not None  # the caller saw to it
     prediction, unit = plan.prediction, plan.prediction["objective_unit"]
     devices = Table(

@@ -17,7 +17,7 @@ _CUTS = (
 
 
 def content(plan: Plan) -> Content:
-    """Put the prediction into facts and a table of cuts."""
+    """Report the prediction as facts and a table of cuts."""
     assert plan.prediction is not None  # the caller saw to it
     prediction = plan.prediction
     rounds = prediction["rounds"]

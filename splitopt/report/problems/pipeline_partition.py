@@ -33,7 +33,7 @@ _WORTH = (
 
 
 def content(plan: Plan) -> Content:
-    """Put the prediction into facts, tables and a chart."""
+    """Report the prediction as facts, tables and a chart."""
     assert plan.prediction is not None  # the caller saw to it
     prediction = plan.prediction
     tables = [
@@ -143,7 +143,7 @@ def _channels(plan: Plan) -> str:
 
 
 def binding(found: Any) -> str:
-    """Say which resource sets the period."""
+    """Describe which resource sets the period."""
     busy = f"{seconds(found['busy_s'])} s a batch"
     if found["kind"] == "channel":
         return f"the {found['name']} that all owners share, {busy}"

@@ -1,8 +1,4 @@
-"""Generated families of `ClusterAndSpectrum` and the suites that are made of them.
-
-Numbers are rounded to 24 binary digits, so that a last digit that differs between two machines'
-mathematical libraries does not make another instance.
-"""
+"""Generated families of `ClusterAndSpectrum` and the suites that are made of them."""
 
 from __future__ import annotations
 
@@ -11,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from splitopt.bench.instances.benchmark import Benchmark, Recipe
+from splitopt.bench.instances.benchmark import Benchmark, Recipe, by_name
+from splitopt.bench.instances.rounding import rounded
 from splitopt.latency.clustered import CutCosts, device_seconds
 from splitopt.latency.radio import shannon_rate
 from splitopt.problems.base import FloatArray
@@ -39,9 +36,9 @@ def classes(
 ) -> ClusterAndSpectrum:
     """Draw five classes of identical devices: many partitions that are the same."""
     rng = np.random.default_rng(seed)
-    kind = rng.integers(0, _CLASSES, devices)
-    speed = rng.uniform(0.1e9, 1e9, _CLASSES)[kind]
-    level = rng.uniform(5.0, 30.0, _CLASSES)[kind]
+    member = rng.integers(0, _CLASSES, devices)
+    speed = rng.uniform(0.1e9, 1e9, _CLASSES)[member]
+    level = rng.uniform(5.0, 30.0, _CLASSES)[member]
     return _cell(speed, level, _sizes(devices, size), subcarriers, epochs)
 
 
@@ -114,10 +111,9 @@ def _sizes(devices: int, size: int) -> Any:
 def _instance(
     times: FloatArray, server: float, sizes: Any, subcarriers: int, epochs: int
 ) -> ClusterAndSpectrum:
-    rounded = times.astype(np.float32).astype(np.float64)
     return ClusterAndSpectrum(
-        **dict(zip(TIMES, rounded, strict=True)),
-        server_s_per_device=float(np.float32(server)),
+        **dict(zip(TIMES, rounded(times), strict=True)),
+        server_s_per_device=float(rounded(server)),
         local_epochs=epochs,
         subcarriers=subcarriers,
         cluster_sizes=sizes,
@@ -138,10 +134,7 @@ def _recipe(family: str, devices: int, seed: int = 0, **others: int) -> Recipe:
 
 BENCHMARK = Benchmark(
     problem="cluster_and_spectrum",
-    families={
-        family.__name__: family
-        for family in (cells, classes, identical, unstructured, uneven, infeasible)
-    },
+    families=by_name(cells, classes, identical, unstructured, uneven, infeasible),
     size=_measure,
     quick=(_recipe("cells", 9, size=3, subcarriers=9), _recipe("cells", 30)),
     scaling=tuple(

@@ -1,9 +1,7 @@
 """Generated families of `CutAndResources` and the suites that are made of them.
 
 All seconds at the full resource are divided by the number of devices, as if links and server grew
-with the fleet: a fair share then costs the same at every size, and no size is trivial. Numbers are
-rounded to 24 binary digits, so that a last digit that differs between two machines' mathematical
-libraries does not make another instance.
+with the fleet: a fair share then costs the same at every size, and no size is trivial.
 """
 
 from __future__ import annotations
@@ -13,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from splitopt.bench.instances.benchmark import Benchmark, Recipe
+from splitopt.bench.instances.benchmark import Benchmark, Recipe, by_name
+from splitopt.bench.instances.rounding import rounded
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources import CutAndResources
 
@@ -109,7 +108,7 @@ def server_memory(seed: int, devices: int, layers: int = LAYERS) -> CutAndResour
     free = _instance(rng, _fleet(rng, _speeds(rng, devices), layers))
     behind = [np.append(np.cumsum(rng.uniform(0.0, 1.0, layers - 1))[::-1], 0.0) for _ in range(2)]
     assert free.weights is not None
-    use = _rounded(behind[0] + free.weights[:, None] / 50.0 * behind[1])
+    use = rounded(behind[0] + free.weights[:, None] / 50.0 * behind[1])
     cuts = free.roots.sum(axis=2) ** 2 + free.device_s  # a plan that any machine finds alike
     limit = 0.5 * float(use[np.arange(devices), cuts.argmin(axis=1)].sum())
     return _limited(free, {"server memory": (use, limit)})
@@ -130,14 +129,10 @@ def _limited(
     free: CutAndResources, budgets: Mapping[str, tuple[FloatArray, float]]
 ) -> CutAndResources:
     listed = [
-        {"name": name, "use": use, "limit": float(_rounded(np.array(limit)))}
+        {"name": name, "use": use, "limit": float(rounded(np.array(limit)))}
         for name, (use, limit) in budgets.items()
     ]
     return CutAndResources.from_data(free.data() | {"budgets": listed}, free.objective)
-
-
-def _rounded(table: FloatArray) -> FloatArray:
-    return np.asarray(table.astype(np.float32).astype(np.float64))
 
 
 def _speeds(rng: np.random.Generator, devices: int) -> FloatArray:
@@ -184,13 +179,13 @@ def _instance(
     allowed: np.ndarray[Any, Any] | None = None,
     batch: FloatArray | None = None,
 ) -> CutAndResources:
-    rounded = _rounded(tables)
-    shape = rounded.shape[1:]
+    seconds = rounded(tables)
+    shape = seconds.shape[1:]
     return CutAndResources(
-        download_s=rounded[0],
-        upload_s=rounded[1],
-        server_s=rounded[2],
-        device_s=rounded[3],
+        download_s=seconds[0],
+        upload_s=seconds[1],
+        server_s=seconds[2],
+        device_s=seconds[3],
         allowed=np.ones(shape, dtype=np.bool_) if allowed is None else allowed,
         weights=rng.choice(_BATCHES, shape[0]).astype(np.float64) if batch is None else batch,
     )
@@ -206,23 +201,20 @@ def _small(family: str, devices: int, layers: int, seed: int = 0) -> Recipe:
 
 BENCHMARK = Benchmark(
     problem="cut_and_resources",
-    families={
-        family.__name__: family
-        for family in (
-            uniform,
-            bounded,
-            heavy_tail,
-            classes,
-            near_ties,
-            masks,
-            decades,
-            identical,
-            infeasible,
-            single_cut,
-            server_memory,
-            two_budgets,
-        )
-    },
+    families=by_name(
+        uniform,
+        bounded,
+        heavy_tail,
+        classes,
+        near_ties,
+        masks,
+        decades,
+        identical,
+        infeasible,
+        single_cut,
+        server_memory,
+        two_budgets,
+    ),
     size=_size,
     quick=(
         _small("uniform", 4, 5),

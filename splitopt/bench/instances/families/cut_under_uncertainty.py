@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from splitopt.bench.instances.benchmark import Benchmark, Recipe
+from splitopt.bench.instances.benchmark import Benchmark, Recipe, by_name
+from splitopt.bench.instances.rounding import rounded
 from splitopt.distributions import Distribution, Lognormal, Normal, Uniform
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cluster_and_spectrum.problem import TIMES
@@ -26,7 +27,7 @@ def drawn(
 ) -> CutUnderUncertainty:
     """Speeds truncated normal as in CPSL section VIII-C; cuts trade computing against sending."""
     rng = np.random.default_rng(seed)
-    speed = _rounded(rng.uniform(0.3, 1.0, devices))
+    speed = rounded(rng.uniform(0.3, 1.0, devices))
     compute = Normal(speed, 0.05, 0.05)
     return _generated(_tables(rng, devices, cuts, epochs, each), compute, speed, samples, seed)
 
@@ -38,7 +39,7 @@ def close_cuts(
     rng = np.random.default_rng(seed)
     one = _tables(rng, devices, 1, 1, each)
     wiggle = 1.0 + 0.002 * rng.uniform(-1, 1, (cuts, devices))
-    times = {field: _rounded(table * wiggle) for field, table in one.times.items()}
+    times = {field: rounded(table * wiggle) for field, table in one.times.items()}
     server = np.repeat(one.server_s_per_device, cuts)
     blocks = Blocks(times, server, 1, one.subcarriers, one.cluster_sizes)
     speed = np.ones(devices)
@@ -59,8 +60,8 @@ def listed(
     """List the samples one by one, without a distribution behind them."""
     rng = np.random.default_rng(seed)
     one = _tables(rng, devices, cuts, 1, each)
-    factor = _rounded(np.exp(rng.normal(0.0, 0.5, (samples, 1, devices))))
-    times = {field: _rounded(table * factor) for field, table in one.times.items()}
+    factor = rounded(np.exp(rng.normal(0.0, 0.5, (samples, 1, devices))))
+    times = {field: rounded(table * factor) for field, table in one.times.items()}
     server = np.tile(one.server_s_per_device, (samples, 1))
     blocks = Blocks(times, server, one.local_epochs, one.subcarriers, one.cluster_sizes)
     return CutUnderUncertainty(_names(cuts), ListedScenarios(blocks))
@@ -71,7 +72,7 @@ def identical(
 ) -> CutUnderUncertainty:
     """Alike devices and alike cuts: everything is tied."""
     rng = np.random.default_rng(seed)
-    times = {field: np.full((cuts, devices), _rounded(rng.uniform(0.5, 2.0))) for field in TIMES}
+    times = {field: np.full((cuts, devices), rounded(rng.uniform(0.5, 2.0))) for field in TIMES}
     blocks = Blocks(times, np.full(cuts, 0.125), 1, subcarriers, _sizes(devices))
     speed = np.ones(devices)
     return _generated(blocks, Uniform(1.0, 1.0), speed, samples, seed)
@@ -80,7 +81,7 @@ def identical(
 def infeasible(seed: int, devices: int) -> CutUnderUncertainty:
     """Draw a cluster with more devices than there are subcarriers."""
     rng = np.random.default_rng(seed)
-    times = {field: _rounded(rng.uniform(0.5, 2.0, (2, devices))) for field in TIMES}
+    times = {field: rounded(rng.uniform(0.5, 2.0, (2, devices))) for field in TIMES}
     blocks = Blocks(times, np.zeros(2), 1, devices - 1, np.array([devices]))
     return _generated(blocks, Uniform(0.5, 1.0), np.ones(devices), 2, seed)
 
@@ -96,14 +97,14 @@ def _tables(rng: np.random.Generator, devices: int, cuts: int, epochs: int, each
     subcarriers = each * int(sizes.max())
     return Blocks(
         {
-            "broadcast_s": _rounded(model / subcarriers),
-            "forward_s": _rounded(work),
-            "backward_s": _rounded(work * 1.5),
-            "upload_smashed_s": _rounded(smashed),
-            "download_gradient_s": _rounded(smashed * 0.5),
-            "upload_model_s": _rounded(model),
+            "broadcast_s": rounded(model / subcarriers),
+            "forward_s": rounded(work),
+            "backward_s": rounded(work * 1.5),
+            "upload_smashed_s": rounded(smashed),
+            "download_gradient_s": rounded(smashed * 0.5),
+            "upload_model_s": rounded(model),
         },
-        _rounded(0.05 * (1.2 - depth[:, 0])),
+        rounded(0.05 * (1.2 - depth[:, 0])),
         epochs,
         subcarriers,
         sizes,
@@ -128,11 +129,6 @@ def _names(cuts: int) -> tuple[str, ...]:
     return tuple(f"cut-{v + 1}" for v in range(cuts))
 
 
-def _rounded(values: Any) -> Any:
-    """Keep 24 binary digits: the last ones differ between mathematical libraries."""
-    return np.asarray(values, dtype=np.float32).astype(np.float64)
-
-
 def _size(problem: CutUnderUncertainty) -> Mapping[str, int]:
     return {"devices": problem.devices, "cuts": len(problem.cuts), "samples": problem.samples}
 
@@ -143,10 +139,7 @@ def _recipe(family: str, devices: int, cuts: int, samples: int, **more: int) -> 
 
 BENCHMARK = Benchmark(
     problem="cut_under_uncertainty",
-    families={
-        family.__name__: family
-        for family in (drawn, close_cuts, wide, listed, identical, infeasible)
-    },
+    families=by_name(drawn, close_cuts, wide, listed, identical, infeasible),
     size=_size,
     quick=(_recipe("drawn", 6, 3, 6), _recipe("drawn", 30, 4, 10)),
     scaling=tuple(_recipe("drawn", devices, 4, 10) for devices in (10, 30, 100, 300)),

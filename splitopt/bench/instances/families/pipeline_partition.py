@@ -1,8 +1,7 @@
 """Generated families of `PipelinePartition` and the suites that are made of them.
 
-Numbers are rounded to 24 binary digits, so that a last digit that differs between two machines'
-mathematical libraries does not make another instance. Where memory is not the point, every node
-could host one and a half times its even share, as far as that is more than its largest layers.
+Where memory is not the point, every node could host one and a half times its even share, as far as
+that is more than its largest layers.
 """
 
 from __future__ import annotations
@@ -13,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from splitopt.bench.instances.benchmark import Benchmark, Recipe
+from splitopt.bench.instances.benchmark import Benchmark, Recipe, by_name
+from splitopt.bench.instances.rounding import rounded
 from splitopt.latency.pipeline import OwnerParts
 from splitopt.problems.base import FloatArray
 from splitopt.problems.pipeline_partition import OwnerGroups, PipelinePartition
@@ -80,14 +80,14 @@ def memory(seed: int, layers: int, nodes: int = NODES) -> PipelinePartition:
     """Nodes with different speeds and so little memory that it decides who hosts what."""
     rng = np.random.default_rng(seed)
     forward, backward = _layers(rng, layers)
-    return _instance(rng, forward, backward, _distinct(rng, nodes), room=1.15, uneven=True)
+    return _instance(rng, forward, backward, _distinct(rng, nodes), spare=1.15, uneven=True)
 
 
 def idle(seed: int, layers: int, nodes: int = NODES) -> PipelinePartition:
     """Nodes whose speeds differ, and that need not all be used."""
     rng = np.random.default_rng(seed)
     forward, backward = _layers(rng, layers)
-    return _instance(rng, forward, backward, _distinct(rng, nodes), room=4.0, use_all_nodes=False)
+    return _instance(rng, forward, backward, _distinct(rng, nodes), spare=4.0, use_all_nodes=False)
 
 
 def given(seed: int, layers: int, nodes: int = NODES) -> PipelinePartition:
@@ -113,14 +113,14 @@ def links_pairwise(seed: int, layers: int, nodes: int = NODES) -> PipelinePartit
     """Nodes whose speeds differ with a bandwidth for every ordered pair."""
     rng = np.random.default_rng(seed)
     band = 10.0 ** rng.uniform(-0.5, 1.0, (nodes, nodes))
-    links = {"model": "pairwise", "bandwidth_bytes_per_s": _rounded(band)}
+    links = {"model": "pairwise", "bandwidth_bytes_per_s": rounded(band)}
     return _linked(rng, layers, _distinct(rng, nodes), links)
 
 
 def links_nic(seed: int, layers: int, nodes: int = NODES) -> PipelinePartition:
     """Nodes whose speeds differ, each with one full duplex interface of its own rate."""
     rng = np.random.default_rng(seed)
-    band = _rounded(rng.uniform(1.0, 4.0, nodes))
+    band = rounded(rng.uniform(1.0, 4.0, nodes))
     links = {"model": "nic", "bandwidth_bytes_per_s": band, "latency_s": 0.125}
     return _linked(rng, layers, _distinct(rng, nodes), links)
 
@@ -145,7 +145,7 @@ def owners_nic(seed: int, layers: int, nodes: int = NODES) -> PipelinePartition:
 def infeasible(seed: int, layers: int, nodes: int = NODES) -> PipelinePartition:
     """Like `types`, with half of the memory that is needed."""
     rng = np.random.default_rng(seed)
-    return _instance(rng, *_layers(rng, layers), np.resize(_SPEEDS, nodes), room=0.5)
+    return _instance(rng, *_layers(rng, layers), np.resize(_SPEEDS, nodes), spare=0.5)
 
 
 def owners_infeasible(seed: int, layers: int, nodes: int = NODES) -> PipelinePartition:
@@ -159,7 +159,7 @@ def _with_owners(problem: PipelinePartition, seed: int, shared: bool = False) ->
     scale = 10.0 ** rng.uniform(-1.0, 1.0) * (problem.forward_s + problem.backward_s).mean()
     count = np.array([OWNERS - OWNERS // 3, OWNERS // 3])
     parts = {
-        field: _rounded(scale * rng.uniform(0.2, 1.0) * np.array([1.0, 2.0]))
+        field: rounded(scale * rng.uniform(0.2, 1.0) * np.array([1.0, 2.0]))
         for field in (*OwnerParts._fields[:-1], "upload_s", "download_s")
     }
     groups = {"count": count, "batches": np.full(2, _BATCHES // OWNERS), "shared": shared}
@@ -181,7 +181,7 @@ def _linked(
 ) -> PipelinePartition:
     """Activations shrink along the model, in steps; gradients are as large."""
     forward, backward = _layers(rng, layers)
-    volume = _rounded(20.0 * 0.5 ** np.sort(rng.uniform(0.0, 5.0, layers + 1)))
+    volume = rounded(20.0 * 0.5 ** np.sort(rng.uniform(0.0, 5.0, layers + 1)))
     cuts: dict[str, Any] = {"cut_up_bytes": volume, "cut_down_bytes": volume}
     return _instance(rng, forward, backward, speed, links=links, **cuts)
 
@@ -191,30 +191,26 @@ def _instance(
     forward: FloatArray,
     backward: FloatArray,
     speed: FloatArray,
-    room: float = 1.5,
+    spare: float = 1.5,
     uneven: bool = False,
     **optional: Any,
 ) -> PipelinePartition:
-    """Make an instance; `room` is the memory of all nodes over what all layers need."""
+    """Build an instance; `spare` is the memory of all nodes over what all layers need."""
     nodes, layers = len(speed), forward.shape[1]
-    size = _rounded(rng.uniform(1.0, 2.0, (layers,)))
+    size = rounded(rng.uniform(1.0, 2.0, (layers,)))
     share = rng.uniform(0.5, 1.5, nodes) if uneven else np.ones(nodes)
-    space: FloatArray = room * size.sum() * share / share.sum()
-    if room >= 1:  # a node holds its largest layers however few there are
+    space: FloatArray = spare * size.sum() * share / share.sum()
+    if spare >= 1:  # a node holds its largest layers however few there are
         space = np.maximum(space, 2 * np.sort(size)[-min(layers, 2) :].sum())
     return PipelinePartition(
-        forward_s=_rounded(forward / speed[:, None]),
-        backward_s=_rounded(backward / speed[:, None]),
+        forward_s=rounded(forward / speed[:, None]),
+        backward_s=rounded(backward / speed[:, None]),
         layer_memory_bytes=size,
-        node_memory_bytes=_rounded(OWNERS * space),
+        node_memory_bytes=rounded(OWNERS * space),
         owners=OWNERS,
         batches=_BATCHES,
         **optional,
     )
-
-
-def _rounded(values: FloatArray) -> FloatArray:
-    return values.astype(np.float32).astype(np.float64)
 
 
 def _size(problem: PipelinePartition) -> Mapping[str, int]:
@@ -227,28 +223,25 @@ def _of(family: str, layers: int, nodes: int, seed: int = 0) -> Recipe:
 
 BENCHMARK = Benchmark(
     problem="pipeline_partition",
-    families={
-        family.__name__: family
-        for family in (
-            uniform,
-            types,
-            speeds,
-            unrelated,
-            decades,
-            whole,
-            memory,
-            idle,
-            given,
-            links_uniform,
-            links_pairwise,
-            links_nic,
-            links_serial,
-            owners_none,
-            owners_nic,
-            infeasible,
-            owners_infeasible,
-        )
-    },
+    families=by_name(
+        uniform,
+        types,
+        speeds,
+        unrelated,
+        decades,
+        whole,
+        memory,
+        idle,
+        given,
+        links_uniform,
+        links_pairwise,
+        links_nic,
+        links_serial,
+        owners_none,
+        owners_nic,
+        infeasible,
+        owners_infeasible,
+    ),
     size=_size,
     quick=(_of("types", 12, 3), _of("unrelated", 37, 5), _of("links_nic", 12, 4)),
     scaling=tuple(

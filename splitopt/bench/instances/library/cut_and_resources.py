@@ -65,7 +65,7 @@ def published(profile: str) -> CutAndResources:
 
 
 def measured_groups(profile: str, each: int) -> CutAndResources:
-    """Give `each` identical devices of every measured machine, as a lab or a class room has."""
+    """Build a fleet of `each` identical devices of every measured machine, as a lab has."""
     samples = {"d1": 1000, "jetson-cpu": 1500, "jetson-gpu": 4000, "laptop": 3000}
     devices = [
         {

@@ -81,16 +81,16 @@ def _measured_entries() -> Iterator[LibraryEntry]:
         ("vgg19-cifar", "VGG-19", (2, 23)),
     )
     for profile, network, cuts in models:
-        for kind, nodes, words in (
+        for fleet, nodes, words in (
             ("equal3", equal, "three equal nodes"),
             ("mixed5", mixed, "two nodes and three that take twice as long with half the memory"),
         ):
             make: Callable[[], PipelinePartition] = partial(measured, profile, cuts, nodes)
             source = MEASURED.format(network=network, nodes=words)
-            yield LibraryEntry(f"measured-{profile}-{kind}", "small", "realistic", source, make)
+            yield LibraryEntry(f"measured-{profile}-{fleet}", "small", "realistic", source, make)
             whole = partial(measured, profile, cuts, nodes, with_owners=True)
             more = f"{source}; with the owners' own parts, links and models, nodes may idle"
-            yield LibraryEntry(f"round-{profile}-{kind}", "small", "realistic", more, whole)
+            yield LibraryEntry(f"round-{profile}-{fleet}", "small", "realistic", more, whole)
 
 
 _SPREAD = ("uniform", "types", "speeds", "unrelated", "decades", "whole", "memory", "idle", "given")
