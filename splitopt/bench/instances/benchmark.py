@@ -1,4 +1,4 @@
-"""What the benchmark must know of a problem: its generated families, sizes and special instances.
+"""What the benchmark knows of a problem: generated families, sizes and special instances.
 
 A problem joins with two modules of its name: one in ``families`` that holds a `Benchmark` named
 ``BENCHMARK``, and one in ``library`` whose ``entries(families)`` lists what the instance library
@@ -83,12 +83,12 @@ class Benchmark:
     families
         See `Families`.
     size
-        What there is how many of, such as ``{"devices": 10, "layers": 8}``; the first number is
-        the one that scaling curves run over.
+        Counts of an instance, such as ``{"devices": 10, "layers": 8}``; scaling curves run over
+        the first one.
     quick, scaling
         The suites that need no files.
     tiny
-        What a solver is warmed up on; it must hold all optional data.
+        The instance that solvers are warmed up on; it must hold all optional data.
     conformance
         Small instances that `reference` can solve.
     infeasible
@@ -98,7 +98,7 @@ class Benchmark:
     provers
         Solvers that the library's best known values come from, the strongest first.
     prover_options
-        Prover -> options, where its own are for another question than the instance's.
+        Prover -> options, where its defaults answer another question than the instance poses.
     family_objectives
         The objectives of families whose instances do not take all of the problem's.
     """

@@ -68,13 +68,13 @@ def test_every_other_family_has_an_answer(family):
 
 
 def test_the_library_makes_its_files_anew():
-    made = {
+    built = {
         entry.name: entry.make
         for entry in entries(BENCHMARK.families)
         if not isinstance(entry.make, Recipe)
     }
-    assert len(made) == 9
-    for name, build in made.items():
+    assert len(built) == 9
+    for name, build in built.items():
         kept = find_instance(name).load("period")
         assert kept.forward_s == pytest.approx(build().forward_s, rel=1e-12)
         assert kept.node_memory_bytes == pytest.approx(build().node_memory_bytes, rel=1e-12)

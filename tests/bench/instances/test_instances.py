@@ -18,7 +18,7 @@ from splitopt.bench.instances.suites import SUITES, find_instance, find_suite, s
 from splitopt.errors import InputError
 from splitopt.problems.registry import problem_from_document
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "benchmarks" / "instances"
 
 
