@@ -100,7 +100,7 @@ def _draw(benchmark: Benchmark, entry: LibraryEntry) -> Problem[Any]:
 def _write_instance(
     entry: LibraryEntry, problem: Problem[Any], benchmark: Benchmark, place: Path
 ) -> dict[str, Any]:
-    """Write the instance's file, if it has one, and give its metadata."""
+    """Write the instance's file, if it has one, and return its metadata."""
     document: dict[str, Any] = {
         "name": entry.name,
         "set": entry.set,
