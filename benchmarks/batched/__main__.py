@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.tables import markdown
-from splitopt.bench.machine import describe_machine
+from splitopt.bench.running.machine import describe_machine
 from splitopt.files import write_atomic
 
 RESULTS = Path(__file__).parent / "results"

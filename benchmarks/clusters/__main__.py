@@ -14,8 +14,8 @@ import numpy as np
 from benchmarks.papers.tables import Table
 from benchmarks.tables import output_folder
 from splitopt import ClusterAndSpectrum, solve
-from splitopt.bench.families_cluster_and_spectrum import cells
-from splitopt.bench.machine import describe_machine
+from splitopt.bench.instances.families.cluster_and_spectrum import cells
+from splitopt.bench.running.machine import describe_machine
 from splitopt.problems.cluster_and_spectrum.subcarriers import RULES, allocate_clusters
 from splitopt.solvers.cluster_and_spectrum.swaps import Swaps, by_capability
 from splitopt.solvers.registry import solver_names

@@ -117,7 +117,8 @@ def rows(path: Path) -> None:
 
     from rich.console import Console
 
-    from splitopt.bench.report import print_report, rows_to_html
+    from splitopt.bench.reporting.page import rows_to_html
+    from splitopt.bench.reporting.terminal import print_report
     from splitopt.bench.rows import read_rows
 
     found = read_rows(path)

@@ -106,9 +106,9 @@ def _plans(folder: Path) -> None:
 
 
 def _instances(folder: Path) -> None:
-    from splitopt.bench.families import BENCHMARKS, find_benchmark
+    from splitopt.bench.instances.benchmark import benchmark_problems, find_benchmark
 
-    for name in BENCHMARKS:
+    for name in benchmark_problems():
         benchmark = find_benchmark(name)
         problem = benchmark.draw(benchmark.tiny)
         for end in ("json", "npz"):
@@ -168,8 +168,9 @@ def _training(folder: Path) -> None:
 
 
 def _bench(folder: Path) -> None:
-    from splitopt.bench.families import find_benchmark
-    from splitopt.bench.instances import BestKnown, instance_digest, write_best_known
+    from splitopt.bench.instances.benchmark import find_benchmark
+    from splitopt.bench.instances.best_known import BestKnown, write_best_known
+    from splitopt.problems.digest import instance_digest
 
     _rows(folder)
     library = folder / "library"

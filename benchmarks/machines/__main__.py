@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.machines import here
 from benchmarks.machines.cases import METHODS, Case, left_out, load, scored
 from benchmarks.tables import Columns, write_rows
-from splitopt.bench.machine import describe_machine
+from splitopt.bench.running.machine import describe_machine
 from splitopt.errors import InputError
 
 RESULTS = Path(__file__).parent / "results"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.pipeline import cases
 from benchmarks.tables import cells, write_rows
-from splitopt.bench.machine import describe_machine
+from splitopt.bench.running.machine import describe_machine
 
 RESULTS = Path(__file__).parent / "results"
 CASE = {

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from splitopt import solve
-from splitopt.bench.families import Recipe
-from splitopt.bench.families_pipeline_partition import BENCHMARK
+from splitopt.bench.instances.benchmark import Recipe
+from splitopt.bench.instances.families.pipeline_partition import BENCHMARK
 from splitopt.problems.base import Problem
 from splitopt.results import Result
 from splitopt.solvers.registry import solver_class, why_not

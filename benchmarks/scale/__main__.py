@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.scale import ladder
 from benchmarks.tables import cells, write_rows
-from splitopt.bench.machine import describe_machine
+from splitopt.bench.running.machine import describe_machine
 
 RESULTS = Path(__file__).parent / "results"
 COLUMNS = {

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.scale.fleets import draw
 from splitopt import load_problem, solve
-from splitopt.bench.machine import MIB
+from splitopt.bench.running.machine import MIB
 
 ROOT = Path(__file__).resolve().parents[2]
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")

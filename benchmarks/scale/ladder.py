@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.scale.case import measure
 from benchmarks.scale.fleets import FAMILIES, LAYERS
-from splitopt.bench.families_cut_and_resources import uniform
+from splitopt.bench.instances.families.cut_and_resources import uniform
 from splitopt.solvers.cut_and_resources.exact import Exact
 
 OBJECTIVES = ("sum", "makespan")

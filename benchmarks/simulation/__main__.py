@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.simulation import errors, speed
 from benchmarks.tables import markdown, output_folder
-from splitopt.bench.machine import describe_machine
+from splitopt.bench.running.machine import describe_machine
 from splitopt.files import write_atomic
 
 RESULTS = Path(__file__).parent / "results"

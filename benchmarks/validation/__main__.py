@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.validation import oversubscribed, runs
-from splitopt.bench.machine import describe_machine
+from splitopt.bench.running.machine import describe_machine
 from splitopt.files import write_atomic
 
 RESULTS = Path(__file__).parent / "results"

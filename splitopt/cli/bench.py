@@ -12,11 +12,11 @@ from splitopt.cli import options as shared
 from splitopt.errors import InputError
 
 if TYPE_CHECKING:
-    from splitopt.bench.conformance import Check
-    from splitopt.bench.instances import Library
-    from splitopt.bench.jobs import Job
-    from splitopt.bench.plugins import Entrant
+    from splitopt.bench.checking.conformance import Check
+    from splitopt.bench.entrants.entrant import Entrant
+    from splitopt.bench.instances.stored import Library
     from splitopt.bench.rows import Row
+    from splitopt.bench.running.jobs import Job
     from splitopt.engine import Engine
 
 Names = list[str] | None
@@ -143,19 +143,11 @@ def command(
     if check_solver is not None:
         return _check_solver(check_solver, _split(problems), files, time_limit, threads, as_json)
     if make_library is not None:
-        from splitopt.bench.library import make_library as write
-
-        write(
-            make_library,
-            time_limit_s=60.0 if time_limit is None else time_limit,
-            say=typer.echo,
-            problems=_split(problems),
-        )
-        return 0
-    from splitopt.bench.jobs import Settings, plan_jobs
-    from splitopt.bench.machine import available_cores
-    from splitopt.bench.suites import find_suite, suite_instances
-    from splitopt.bench.supervise import Limits
+        return _make_library(make_library, time_limit, _split(problems))
+    from splitopt.bench.instances.suites import find_suite, suite_instances
+    from splitopt.bench.running.jobs import Settings, plan_jobs
+    from splitopt.bench.running.machine import available_cores
+    from splitopt.bench.running.supervisor import Limits
     from splitopt.engine import Engine
     from splitopt.files import check_writable
 
@@ -193,7 +185,7 @@ def _split(texts: Names) -> Names:
 
 def _library(folder: Path | None, needed: bool) -> Library | None:
     """Read the library where the suite needs it or the user names it."""
-    from splitopt.bench.instances import Library
+    from splitopt.bench.instances.stored import Library
 
     return Library.find(folder) if needed or folder is not None else None
 
@@ -203,8 +195,8 @@ def _run(
 ) -> list[Row]:
     from rich.console import Console
 
-    from splitopt.bench.progress import show_progress
-    from splitopt.bench.runner import resume, run_jobs
+    from splitopt.bench.running.progress import show_progress
+    from splitopt.bench.running.runner import resume, run_jobs
 
     console = Console(stderr=True, quiet=silent)
     left = len(resume(plan, output).jobs)
@@ -221,23 +213,31 @@ def _run(
 
 
 def _conclude(rows: list[Row], report: Path | None, as_json: bool) -> int:
-    """Show and write the report; 1 if a run lied or crashed."""
+    """Show and write the report; 1 if a run made a false claim or crashed."""
     if report is not None:
-        from splitopt.bench.report import rows_to_html
+        from splitopt.bench.reporting.page import rows_to_html
         from splitopt.files import write_atomic
 
         write_atomic(report, rows_to_html(rows))
     if as_json:
         typer.echo(json.dumps([row.to_dict() for row in rows], allow_nan=False))
     else:
-        from splitopt.bench.report import print_report
+        from splitopt.bench.reporting.terminal import print_report
 
         print_report(rows, shared.console())
     return 1 if any(row.status in ("lied", "crashed") for row in rows) else 0
 
 
+def _make_library(folder: Path, time_limit: float | None, problems: Names) -> int:
+    from splitopt.bench.checking.certification import make_library
+
+    limit = 60.0 if time_limit is None else time_limit
+    make_library(folder, time_limit_s=limit, report=typer.echo, problems=problems)
+    return 0
+
+
 def _compare(files: tuple[Path, Path], as_json: bool) -> int:
-    from splitopt.bench.compare import compare
+    from splitopt.bench.reporting.comparison import compare
     from splitopt.bench.rows import read_rows
 
     first, second = (read_rows(path) for path in files)
@@ -252,9 +252,9 @@ def _compare(files: tuple[Path, Path], as_json: bool) -> int:
 def _check(
     path: Path, name: str | None, folder: Path | None, objectives: Names, as_json: bool
 ) -> int:
-    from splitopt.bench.check import check_submission, read_submission
-    from splitopt.bench.instances import Library
-    from splitopt.bench.suites import find_instance
+    from splitopt.bench.checking.submissions import check_submission, read_submission
+    from splitopt.bench.instances.stored import Library
+    from splitopt.bench.instances.suites import find_instance
     from splitopt.files import parse_json, read_text
 
     if name is None:
@@ -283,7 +283,7 @@ def _check_solver(
     threads: int,
     as_json: bool,
 ) -> int:
-    from splitopt.bench.conformance import iterate_checks
+    from splitopt.bench.checking.conformance import iterate_checks
 
     checks: list[Check] = []
     for entrant in _entrants(text, problems, files):
@@ -305,12 +305,12 @@ def _check_solver(
 
 def _entrants(text: str, problems: Names, files: list[Path]) -> list[Entrant]:
     """Find the solver under its name among the problems that have a benchmark."""
-    from splitopt.bench.families import BENCHMARKS
-    from splitopt.bench.plugins import parse_entrants
+    from splitopt.bench.entrants.entrant import parse_entrants
+    from splitopt.bench.instances.benchmark import benchmark_problems
 
     found: list[Entrant] = []
     errors: list[InputError] = []
-    for problem in problems or list(BENCHMARKS):
+    for problem in problems or benchmark_problems():
         try:
             found += parse_entrants(problem, [text], files)
         except InputError as error:

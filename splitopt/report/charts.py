@@ -33,7 +33,7 @@ class Style:
 
 
 def line_styles(names: Iterable[str]) -> dict[str, Style]:
-    """Give each name a style of its own: 6 colours, then the same again with other dashes.
+    """Assign each name a style of its own: 6 colours, then the same again with other dashes.
 
     The grey of the scheme is left out, as a thin grey line is lost on the grid. The styles repeat
     from the 25th name on.
@@ -191,7 +191,7 @@ def stacked_bars(labels: Sequence[str], parts: Mapping[str, Sequence[float]], x_
 
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:
-    """Make a figure without the global state of pyplot."""
+    """Create a figure without the global state of pyplot."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -212,7 +212,7 @@ def svg_text(figure: Any) -> str:
 
 
 def check_suffix(path: Path, what: str) -> None:
-    """Refuse a file whose suffix names no format that a chart is written in."""
+    """Reject a file whose suffix names no format that a chart is written in."""
     if path.suffix not in SUFFIXES:
         raise InputError(f"{path}: {what} ends in {', '.join(SUFFIXES)}")
 

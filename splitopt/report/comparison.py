@@ -9,10 +9,10 @@ from splitopt.planning.comparison.grid import Grid
 from splitopt.planning.comparison.rows import NAMES, Comparison, SchemeRow
 from splitopt.planning.comparison.sweeping import Sweep
 from splitopt.report.content import Column, Table
+from splitopt.report.grids import table_in_terminal
 from splitopt.report.numbers import gap, seconds
-from splitopt.report.page import template
 from splitopt.report.sweeps import change_lines, grid_table, sweep_chart, sweep_table, wide
-from splitopt.report.terminal import table_in_terminal
+from splitopt.report.templating import template
 from splitopt.units import readable_bytes, readable_work
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ _FIELDS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 
 
 def ranked_table(comparison: Comparison) -> Table:
-    """Give the schemes that have a plan, the best first; columns that nobody knows are left out."""
+    """Return the schemes that have a plan, the best first, without empty columns."""
     rows = comparison.feasible
     fields = [field for field in _FIELDS if any(getattr(r, field[0]) is not None for r in rows)]
     columns = [Column("rank", "#"), Column("label", "Scheme", text=True)]
@@ -75,7 +75,7 @@ def ranked_table(comparison: Comparison) -> Table:
 
 
 def reasons(comparison: Comparison) -> list[tuple[str, str, str]]:
-    """Give label, verdict and reason of the schemes without a plan."""
+    """Return label, verdict and reason of the schemes without a plan."""
     return [
         (row.label, _STATUS[row.status], row.reason or "")
         for row in comparison.rows
@@ -105,7 +105,7 @@ def comparison_to_terminal(
 
 
 def comparison_to_html(comparison: Comparison, sweep: Sweep | Grid | None = None) -> str:
-    """Give one self-contained page: advice, Pareto plot, table, reasons, sweep."""
+    """Return one self-contained page: advice, Pareto plot, table, reasons, sweep."""
     from splitopt.report.charts import line_styles
 
     styles = line_styles(NAMES)

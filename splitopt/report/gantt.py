@@ -12,8 +12,9 @@ import numpy as np
 from splitopt.errors import InputError
 from splitopt.files import write_atomic
 from splitopt.report.charts import COLOURS, check_suffix, save_figure, svg_text
+from splitopt.report.content import Column, Table
 from splitopt.report.numbers import percent, seconds
-from splitopt.report.page import template
+from splitopt.report.templating import template
 from splitopt.timeline import FloatArray, Timeline, Usage
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ Span = tuple[float, float]
 
 
 def check_gantt_path(path: Path) -> None:
-    """Refuse a file whose suffix names no format."""
+    """Reject a file whose suffix names no format."""
     check_suffix(path, "a Gantt chart")
 
 
@@ -50,7 +51,7 @@ def save_gantt(
 def chosen_span(
     timeline: Timeline, start_s: float | None = None, end_s: float | None = None
 ) -> Span:
-    """Give the part of a timeline to draw: as asked, by default as much of its start as is legible.
+    """Return the part of a timeline to draw, by default as much of its start as is legible.
 
     Raises
     ------
@@ -127,7 +128,7 @@ def draw_tasks(
 
 
 def replay_to_html(replay: Replay, span: Span) -> str:
-    """Give a self-contained page: what was simulated, beside the forecasts, and who was busy."""
+    """Return a self-contained page: what was simulated, beside the forecasts, and who was busy."""
     timeline = replay.timeline
     facts = [
         (f"Simulated, {replay.span}", f"{seconds(replay.simulated_s)} s"),
@@ -136,22 +137,44 @@ def replay_to_html(replay: Replay, span: Span) -> str:
     ]
     page = template("timeline.html").render(
         title=f"Timeline of {timeline.origin.get('problem', 'a run')}",
-        facts=facts,
-        forecasts=[
-            {
-                "model": item.model,
-                "seconds": seconds(item.seconds),
-                "error": error_text(replay, item),
-            }
-            for item in replay.forecasts
-        ],
-        rows=usage_rows(timeline),
+        pairs=facts,
+        forecasts=_forecast_table(replay),
+        usage=_usage_table(timeline),
         chart=svg_text(gantt_figure(timeline, span)),
         span=f"{seconds(span[0])} to {seconds(span[1])} s",
         whole=span == (0.0, timeline.makespan_s),
         origin=timeline.origin,
     )
     return str(page)
+
+
+def _forecast_table(replay: Replay) -> Table:
+    columns = (
+        Column("model", "Model", text=True),
+        Column("seconds", "Seconds"),
+        Column("error", "Against the simulation"),
+    )
+    rows = tuple(
+        {
+            "model": item.model,
+            "seconds": seconds(item.seconds),
+            "error": error_text(replay, item),
+        }
+        for item in replay.forecasts
+    )
+    return Table("What the models promise", "", columns, rows, things="models")
+
+
+def _usage_table(timeline: Timeline) -> Table:
+    columns = (
+        Column("resource", "Resource", text=True),
+        Column("kind", "Kind", text=True),
+        Column("busy", "Busy, s"),
+        Column("utilisation", "Utilisation"),
+        Column("tasks", "Tasks"),
+    )
+    rows = tuple(usage_rows(timeline))
+    return Table("How busy everything is", "", columns, rows, things="resources")
 
 
 def error_text(replay: Replay, forecast: Forecast) -> str:
@@ -161,7 +184,7 @@ def error_text(replay: Replay, forecast: Forecast) -> str:
 
 
 def usage_rows(timeline: Timeline) -> list[dict[str, str]]:
-    """Give a row of text per shared resource, and one for the owners or devices of each kind."""
+    """Return a row of text per shared resource, and one for the owners or devices of each kind."""
     makespan = timeline.makespan_s or 1.0
     found: list[dict[str, str]] = []
     others: dict[str, list[Usage]] = {}
@@ -196,7 +219,7 @@ def usage_rows(timeline: Timeline) -> list[dict[str, str]]:
 
 
 def phase_colours(phases: Sequence[str]) -> dict[str, str]:
-    """Give each phase a colour of its own."""
+    """Assign each phase a colour of its own."""
     return {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(phases)}
 
 
@@ -207,14 +230,14 @@ def shown_rows(timeline: Timeline) -> list[int]:
     every = [index for index in range(len(kinds)) if used[index]]
     shared = [index for index in every if kinds[index] in SHARED_KINDS]
     rest = [index for index in every if kinds[index] not in SHARED_KINDS]
-    room = max(0, MOST_ROWS - len(shared))
-    return sorted([*shared[:MOST_ROWS], *(rest if len(rest) <= room else rest[: min(room, 8)])])
+    places = max(0, MOST_ROWS - len(shared))
+    return sorted([*shared[:MOST_ROWS], *(rest if len(rest) <= places else rest[: min(places, 8)])])
 
 
 def _box(
     timeline: Timeline, task: int, place: dict[int, int], span: Span
 ) -> tuple[Sequence[tuple[float, float]], float, float]:
-    """Give the corners of a task's bar, its middle and its width within the span."""
+    """Compute the corners of a task's bar, its middle and its width within the span."""
     left = max(float(timeline.start_s[task]), span[0])
     right = min(float(timeline.end_s[task]), span[1])
     row = place[int(timeline.resource[task])]

@@ -12,10 +12,10 @@ from rich.text import Text
 from splitopt.planning.pipelines.pareto import ParetoPoint, ParetoSet
 from splitopt.report.charts import Curve, Panel, line_styles, panels
 from splitopt.report.content import Column, Figure, Table
+from splitopt.report.grids import table_in_terminal
 from splitopt.report.numbers import seconds
-from splitopt.report.page import template
 from splitopt.report.summary import PlanSummary
-from splitopt.report.terminal import table_in_terminal
+from splitopt.report.templating import template
 from splitopt.scenario import Scenario
 
 _COLUMNS = (
@@ -40,12 +40,12 @@ def pareto_to_terminal(found: ParetoSet, scenario: Scenario) -> RenderableType:
 
 
 def pareto_to_html(found: ParetoSet, scenario: Scenario) -> str:
-    """Give the page: plot and table."""
+    """Return the page: plot and table."""
     return str(template("pareto.html").render(summary=summarize_pareto(found, scenario)))
 
 
 def summarize_pareto(found: ParetoSet, scenario: Scenario) -> PlanSummary:
-    """Put the set into a title, a verdict, a table and a plot."""
+    """Summarize the set as a title, a verdict, a table and a plot."""
     table = Table(
         heading="Mixes that no other beats",
         caption="Seconds (closed form) and rent of a round, and how much slower and cheaper it is "
@@ -81,7 +81,7 @@ def _row(point: ParetoPoint, found: ParetoSet, scenario: Scenario) -> dict[str, 
 
 
 def describe_mix(nodes: Sequence[int], scenario: Scenario) -> str:
-    """Say how many machines of each group a mix has, such as ``2 x large, 1 x small``."""
+    """Describe how many machines of each group a mix has, such as ``2 x large, 1 x small``."""
     group = [node.name for node in scenario.nodes for _ in range(node.count)]
     counts = Counter(group[n] for n in nodes)
     return ", ".join(

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from splitopt.plans import Plan, PlanLike, as_plan
+from splitopt.problems.registry import PROBLEMS, module_of
 from splitopt.report.content import Content, Figure, Table
 from splitopt.report.numbers import gap, seconds
 
-REPORTS = {
-    "cut_and_resources": "splitopt.report.cut_and_resources",
-    "cluster_and_spectrum": "splitopt.report.cluster_and_spectrum",
-    "cut_under_uncertainty": "splitopt.report.cut_under_uncertainty",
-    "pipeline_partition": "splitopt.report.pipeline_partition",
-}
-"""Problem -> module with ``content(plan)``; of another problem the plain numbers are shown."""
+PROBLEM_REPORTS = "splitopt.report.problems"
+"""The package whose module of a problem's name has ``content(plan)``."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +28,7 @@ class PlanSummary:
 
 
 def summarize(plan: PlanLike) -> PlanSummary:
-    """Put a plan into words."""
+    """Summarize a plan."""
     plan = as_plan(plan)
     name, profile = plan.scenario["name"], plan.profile["name"]
     title = f"{name}: {profile}, objective {plan.objective}"
@@ -65,9 +60,10 @@ def _interval(prediction: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _content(plan: Plan, prediction: Mapping[str, Any]) -> Content:
-    """Let the module of the problem speak, or list what stands at the top of the prediction."""
-    if plan.problem in REPORTS:
-        found: Content = importlib.import_module(REPORTS[plan.problem]).content(plan)
+    """Return what the module of the problem says, or the numbers at the top of the prediction."""
+    module = module_of(PROBLEM_REPORTS, plan.problem) if plan.problem in PROBLEMS else None
+    if module is not None:
+        found: Content = module.content(plan)
         return found
     facts = [
         (name, f"{value:,.7g}" if isinstance(value, float) else str(value))
@@ -78,7 +74,7 @@ def _content(plan: Plan, prediction: Mapping[str, Any]) -> Content:
 
 
 def _verdict(result: Any, unit: str) -> str:
-    """Say how good the answer is and how that is known."""
+    """State how good the answer is and how that is known."""
     value = f"{result['objective']:,.7g}"
     if result["outcome"] == "optimal":
         return f"Optimal by proof: no plan is below {value} {unit} ({result['solver']})."

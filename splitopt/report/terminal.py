@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from rich.console import Group, RenderableType
-from rich.table import Table as Grid
 from rich.text import Text
 
 from splitopt.plans import PlanLike, as_plan
-from splitopt.report.content import Table
+from splitopt.report.grids import table_in_terminal
 from splitopt.report.summary import summarize
-
-_MOST_ROWS = 40
 
 
 def plan_to_terminal(plan: PlanLike) -> RenderableType:
@@ -28,17 +25,3 @@ def plan_to_terminal(plan: PlanLike) -> RenderableType:
             parts += table_in_terminal(table)
     parts += [Text(f"Note: {note}", style="yellow") for note in summary.notes]
     return Group(*parts)
-
-
-def table_in_terminal(table: Table) -> list[RenderableType]:
-    """Lay out one table with its caption, the first rows of many."""
-    grid = Grid(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    for column in table.columns:
-        grid.add_column(column.heading, justify="left" if column.text else "right", no_wrap=True)
-    for row in table.rows[:_MOST_ROWS]:
-        grid.add_row(*(Text(row[column.key]) for column in table.columns))
-    found: list[RenderableType] = [Text(table.caption), grid]
-    if len(table.rows) > _MOST_ROWS:
-        more = len(table.rows) - _MOST_ROWS
-        found.append(Text(f"... and {more} more {table.things}: see the plan file or the page"))
-    return found

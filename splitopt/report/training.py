@@ -25,10 +25,10 @@ from splitopt.report.charts import (
     svg_text,
 )
 from splitopt.report.content import Column, Figure, Table
+from splitopt.report.grids import table_in_terminal
 from splitopt.report.numbers import percent, seconds
-from splitopt.report.page import template
 from splitopt.report.summary import PlanSummary
-from splitopt.report.terminal import table_in_terminal
+from splitopt.report.templating import template
 from splitopt.training.history import TRAFFIC, History, RoundRow
 from splitopt.units import readable_bytes
 
@@ -53,7 +53,7 @@ _TEST = (5.0, 1.8)
 
 
 def check_plot_path(path: Path) -> None:
-    """Refuse a file whose suffix names no format."""
+    """Reject a file whose suffix names no format."""
     check_suffix(path, "a plot")
 
 
@@ -88,14 +88,14 @@ def training_to_terminal(history: History, stopped: str) -> RenderableType:
 
 
 def training_to_html(runs: Mapping[str, History], stopped: str = "rounds") -> str:
-    """Give the page: figures of all runs, facts and tables of the first."""
+    """Return the page: figures of all runs, facts and tables of the first."""
     first = next(iter(runs.values()))
     summary = summarize_training(runs, stopped)
     return str(template("training.html").render(summary=summary, origin=first.origin))
 
 
 def summarize_training(runs: Mapping[str, History], stopped: str) -> PlanSummary:
-    """Put trainings into a title, a verdict, facts, tables and figures."""
+    """Summarize trainings as a title, a verdict, facts, tables and figures."""
     history = next(iter(runs.values()))
     origin = history.origin
     words = [str(origin.get(key, "")) for key in ("scenario", "profile", "scheme", "data_name")]
@@ -188,7 +188,7 @@ def _facts(history: History) -> list[tuple[str, str]]:
 
 
 def _rounds(history: History) -> Table:
-    """Give the first and the last round, and some of those between."""
+    """Return the first and the last round, and some of those between."""
     columns = (
         Column("round", "Round"),
         Column("loss", "Loss"),
@@ -229,7 +229,7 @@ def _some(rows: Sequence[RoundRow]) -> Sequence[RoundRow]:
 
 
 def _phases(history: History) -> list[Table]:
-    """Give the seconds of all rounds by phase, nothing where no time is known."""
+    """Return the seconds of all rounds by phase, nothing where no time is known."""
     names = list(dict.fromkeys(name for row in history for name in row.phases_s))
     sums = {name: sum(row.phases_s.get(name, 0.0) for row in history) for name in names}
     whole = sum(sums.values())

@@ -12,10 +12,10 @@ from rich.text import Text
 from splitopt.report.charts import svg_text
 from splitopt.report.content import Column, Figure, Table
 from splitopt.report.gantt import Span, chosen_span, draw_tasks, phase_colours, shown_rows
+from splitopt.report.grids import table_in_terminal
 from splitopt.report.numbers import seconds
-from splitopt.report.page import template
 from splitopt.report.summary import PlanSummary
-from splitopt.report.terminal import table_in_terminal
+from splitopt.report.templating import template
 from splitopt.report.training import KINDS
 from splitopt.timeline import Timeline
 from splitopt.training.validation.comparing import Unmatched, Validation
@@ -45,7 +45,7 @@ def measured_to_terminal(found: Measured) -> RenderableType:
 
 
 def measured_to_html(found: Measured) -> str:
-    """Give a self-contained page: both charts on one axis, and the tables."""
+    """Return a self-contained page: both charts on one axis, and the tables."""
     return str(
         template("validation.html").render(
             summary=summarize_measured(found), good=as_predicted(found.validation)
@@ -59,7 +59,7 @@ def as_predicted(validation: Validation) -> bool:
 
 
 def summarize_measured(found: Measured) -> PlanSummary:
-    """Put a measured run into words, tables and a figure."""
+    """Summarize a measured run as words, tables and a figure."""
     validation = found.validation
     span = _common_span(found.predicted, found.measured)
     whole = span[1] >= max(found.predicted.makespan_s, found.measured.makespan_s)
@@ -123,7 +123,7 @@ def pair_chart(predicted: Timeline, measured: Timeline, span: Span) -> str:
 
 
 def _common_span(*timelines: Timeline) -> Span:
-    """Give a part that is legible in both; all of them if that is."""
+    """Return a part that is legible in both; all of them if that is."""
     ends = [chosen_span(timeline) for timeline in timelines if len(timeline)]
     whole = all(
         end == timeline.makespan_s for (_, end), timeline in zip(ends, timelines, strict=False)

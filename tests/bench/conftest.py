@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from splitopt.bench.families import Recipe
-from splitopt.bench.instances import Instance, generated
-from splitopt.bench.jobs import Job, Settings, plan_jobs
+from splitopt.bench.instances.benchmark import Recipe
+from splitopt.bench.instances.instance import Instance, generated
 from splitopt.bench.rows import Row
-from splitopt.bench.supervise import Limits
+from splitopt.bench.running.jobs import Job, Settings, plan_jobs
+from splitopt.bench.running.supervisor import Limits
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,7 @@ def test_check_solver(capsys):
 def test_check_an_answer(tmp_path, capsys):
     """The answer to a generated instance is accepted, a spoilt one rejected."""
     from splitopt import solve
-    from splitopt.bench.suites import find_instance
+    from splitopt.bench.instances.suites import find_instance
 
     name = "uniform-devices4-layers5-seed0"
     path = tmp_path / "mine.json"

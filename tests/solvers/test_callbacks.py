@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from splitopt import InfeasibleError, solve
-from splitopt.bench.families import find_benchmark
+from splitopt.bench.instances.benchmark import find_benchmark
 from splitopt.solvers import SOLVERS, capable
 
 

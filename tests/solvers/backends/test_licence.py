@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from splitopt import solve
-from splitopt.bench.families import find_benchmark
+from splitopt.bench.instances.benchmark import find_benchmark
 from splitopt.errors import CapabilityError
 from splitopt.solvers.backends import licence
 from splitopt.solvers.registry import SOLVERS, capable

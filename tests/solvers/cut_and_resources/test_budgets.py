@@ -271,7 +271,7 @@ def test_two_budgets_that_exclude_each_other():
 @pytest.mark.parametrize("objective", ["sum", "makespan"])
 def test_large_fleets_have_a_certified_gap(objective):
     """Ten thousand unlike devices in two seconds: bound and plan are close."""
-    from splitopt.bench.families_cut_and_resources import bounded
+    from splitopt.bench.instances.families.cut_and_resources import bounded
 
     base = bounded(1, 10_000)
     use = base.weights[:, None] * np.linspace(1, 0, base.layers)
@@ -317,7 +317,7 @@ def test_the_price_of_a_budget_by_hand():
 @pytest.mark.parametrize("objective", ["sum", "makespan"])
 def test_prices_of_a_similar_problem_start_the_search(objective):
     """The answer is the same, and the prices are those of the resources alone."""
-    from splitopt.bench.families_cut_and_resources import server_memory
+    from splitopt.bench.instances.families.cut_and_resources import server_memory
 
     problem = server_memory(3, 12).with_objective(objective)
     first = solve(problem)

@@ -1,0 +1,1 @@
+"""What the solvers are run on: generated families, the instance library, and the suites."""

@@ -1,0 +1,1 @@
+"""Generated families: a module per problem, of its name, that holds its ``BENCHMARK``."""

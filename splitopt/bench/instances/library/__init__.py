@@ -1,0 +1,1 @@
+"""What the instance library holds: a module per problem that lists its ``entries``."""

@@ -1,0 +1,1 @@
+"""Runs of solvers: planned, started in processes of their own, watched and recorded."""

@@ -1,0 +1,80 @@
+"""The conformance suite passes on splitopt's own solvers and fails on bad ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from splitopt.bench.checking.conformance import CHECKS, check_solver
+from splitopt.bench.entrants.entrant import Entrant
+from splitopt.solvers.registry import SOLVERS, solver_class
+
+LONG = {
+    ("cluster_and_spectrum", "scip"),
+    ("cut_under_uncertainty", "highs"),
+    ("cut_under_uncertainty", "saa"),
+    ("cut_under_uncertainty", "scip"),
+    ("pipeline_partition", "scip"),
+}
+"""Those that take seconds in all, on tens of instances."""
+
+
+@pytest.mark.parametrize(
+    ("problem", "name"),
+    [
+        pytest.param(problem, name, marks=[pytest.mark.slow] * ((problem, name) in LONG))
+        for problem, known in SOLVERS.items()
+        for name in known
+    ],
+)
+def test_own_solvers_conform(problem: str, name: str) -> None:
+    """Every registered solver that can run here passes every check."""
+    found = solver_class(problem, name)
+    known = {field.name for field in dataclasses.fields(found)}  # type: ignore[arg-type]
+    options = {"max_evaluations": 500} if "max_evaluations" in known else {}
+    for module in found.requires:
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"needs {module}")
+    if reason := found().licence():
+        pytest.skip(reason)
+    checks = check_solver(Entrant(problem, name, options))
+    assert [check for check in checks if check.status == "failed"] == []
+    done = {check.name for check in checks if check.status == "passed"}
+    assert done >= CHECKS.keys() - {
+        "exact solver reaches the optimum",
+        "same object and seed give the same answer",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "check", "words"),
+    [
+        ("lies_about_objective", "objective, feasibility and gap are as claimed", "objective"),
+        ("lies_about_feasibility", "objective, feasibility and gap are as claimed", "feasible"),
+        ("lies_about_bound", "bound is not above the optimum", "above the optimum"),
+        ("lies_about_infeasibility", "finds a feasible decision", "infeasible"),
+        ("raises", "keeps the result contract", "ZeroDivisionError"),
+        ("forgets_the_seed", "same object and seed give the same answer", "then"),
+        ("changes_the_problem", "leaves the problem as it was", "not what they were"),
+    ],
+)
+def test_a_bad_solver_fails_the_check_that_is_meant_for_it(
+    bad_solvers: Path, name: str, check: str, words: str
+) -> None:
+    """Each kind of fault is found under its own name."""
+    found = check_solver(Entrant("cut_and_resources", name, file=str(bad_solvers)))
+    messages = [item.message for item in found if item.name == check and item.status == "failed"]
+    assert messages
+    assert words in messages[0]
+
+
+def test_a_seeded_search_conforms(bad_solvers: Path) -> None:
+    """A solver of a user's file that keeps the contract passes all that is asked of it."""
+    entrant = Entrant("cut_and_resources", "draws_with_the_seed", file=str(bad_solvers))
+    found = check_solver(entrant)
+    assert {item.status for item in found} == {"passed", "skipped"}
+    skipped = {item.name for item in found if item.status == "skipped"}
+    assert skipped == {"exact solver reaches the optimum"}
