@@ -10,10 +10,8 @@ from typing import Any, TextIO
 import typer
 
 from splitopt.cli.printing import discard, printing
-from splitopt.errors import SplitoptError, shown
+from splitopt.errors import INTERRUPTED, SplitoptError, shown
 from splitopt.outputs import working_folder_is_gone
-
-INTERRUPTED = 130
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -15,7 +15,7 @@ from splitopt.cli import options as shared
 from splitopt.cli import training_options as given
 from splitopt.cli import wire_options as wired
 from splitopt.cli.asked import expect_model
-from splitopt.cli.entry import INTERRUPTED
+from splitopt.errors import INTERRUPTED
 
 if TYPE_CHECKING:
     from splitopt.training.wire.launch import AtScale
