@@ -91,11 +91,15 @@ def explained(profile: ModelProfile, data: DataSet, built_here: bool) -> Iterato
     except InputError as error:
         traced, own = traced_sample(profile), Sample(data.shape, data.train_inputs.dtype)
         if traced is not None and not traced.is_like(own):
+            if traced.shape == own.shape:
+                remedy = f"convert the inputs to {traced.type_name}"
+            else:
+                remedy = "take such data"
             raise InputError.at(
                 "data",
                 f"{data.name} has samples of {own}, and the plan's profile {profile.name} was "
-                f"traced with {traced}; take such data, or profile the model with the data's shape "
-                "and plan anew",
+                f"traced with {traced}; {remedy}, or profile the model with the data's shape "
+                "and type, and plan anew",
             ) from None
         if built_here:
             words = f"{error} (it was built for the {data.classes} classes of {data.name})"
