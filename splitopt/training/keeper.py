@@ -63,6 +63,8 @@ class Keeper:
             return History(origin=self.prepared.origin)
         if self.resume and not checkpoint.exists(folder):
             checkpoint.load(folder)  # says that there is none, before a folder is made
+        if not self.resume:
+            check_new(folder)
         self._writer = checkpoint.Writer(folder)
         if self.resume:
             found = checkpoint.load(folder, self.prepared.identity)
