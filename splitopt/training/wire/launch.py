@@ -313,7 +313,7 @@ def _lead(
                 prepared, schedule, do_round=leader.round, callback=callback
             )
         finally:
-            for text in [] if processes is None else processes.obituaries():
+            for text in [] if processes is None else processes.exit_reports():
                 _LOG.warning("%s", text)
     return WireRun(
         history,

@@ -107,8 +107,8 @@ class Processes:
         lines = self._logs[rank - 1].read_text(errors="replace").strip().splitlines()
         return lines[-1].removeprefix("splitopt: error: ") if lines else "it said nothing"
 
-    def obituaries(self) -> list[str]:
-        """Say of each process that has ended with an error how it did, for whoever asks why."""
+    def exit_reports(self) -> list[str]:
+        """Report of each process that has ended with an error how it ended."""
         return [
             f"the process of {self.names[rank - 1]} (rank {rank}) ended with code "
             f"{process.returncode}: {self.last_words(rank)}"

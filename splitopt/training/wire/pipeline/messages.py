@@ -1,4 +1,4 @@
-"""What the parties of a pipeline say to each other, and the checks of what they are told."""
+"""The messages between the parties of a pipeline, and the checks of what arrives."""
 
 from __future__ import annotations
 
@@ -72,11 +72,6 @@ def crossing(tensors: Mapping[str, Tensor]) -> Tensor | None:
 def as_tensors(values: Tensor | None) -> dict[str, Tensor]:
     """Pack what crosses a cut into a message, nothing for gradients that nobody needs."""
     return {} if values is None else {"values": values}
-
-
-def values_in(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Put a prefix before the names of tensors."""
-    return {f"{prefix}{name}": value for name, value in state.items()}
 
 
 def payloads(channels: Iterable[Channel]) -> Counter[str]:

@@ -18,6 +18,7 @@ from torch import Tensor
 from splitopt.errors import shown
 from splitopt.training.copies import Copy
 from splitopt.training.schemes.base import Client, under
+from splitopt.training.wire.client_state import prefixed
 from splitopt.training.wire.pipeline.channels import RESERVED, granted
 from splitopt.training.wire.pipeline.held import state_of
 from splitopt.training.wire.pipeline.messages import (
@@ -27,7 +28,6 @@ from splitopt.training.wire.pipeline.messages import (
     LAST,
     addresses_of,
     payloads,
-    values_in,
     whole_number,
 )
 from splitopt.training.wire.pipeline.stations import Station
@@ -166,7 +166,7 @@ class Node:
         """Give the state of those owners who came to the end of the round."""
         tensors: dict[str, Tensor] = {}
         for owner in _owners_in(message, len(self.clients)):
-            tensors |= values_in(f"{owner}.", state_of(self.held[owner]))
+            tensors |= prefixed(f"{owner}.", state_of(self.held[owner]))
         rows = [list(row) for row in self.recorder.take()]
         sent = payloads(self._channels()) - self._sent
         self.control.send("state", {"rows": rows, "sent": sent}, tensors)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from splitopt.training.copies import Copy, tensor_bytes
 from splitopt.training.schemes.base import Client, Criterion, under
+from splitopt.training.wire.client_state import prefixed
 from splitopt.training.wire.compute import COMPUTE
 from splitopt.training.wire.pipeline.channels import (
     CHANNEL,
@@ -32,7 +33,6 @@ from splitopt.training.wire.pipeline.messages import (
     begin_moment,
     crossing,
     payloads,
-    values_in,
     whole_number,
 )
 from splitopt.training.wire.pipeline.streams import STREAM, StreamLink, take_stream
@@ -139,9 +139,9 @@ class Owner:
         sent = payloads(self._ends.values()) - before
         state = {
             "losses": torch.tensor(losses, dtype=torch.float64),
-            **values_in("held.", state_of(self.held)),
-            **values_in("batches.", self.client.batches.state_dict()),
-            **values_in("stream.", self.client.stream.state_dict()),
+            **prefixed("held.", state_of(self.held)),
+            **prefixed("batches.", self.client.batches.state_dict()),
+            **prefixed("stream.", self.client.stream.state_dict()),
         }
         link = self._upload(state) if self.timing.exchanges else None
         self.control.send("state", {"rows": rows, "sent": sent}, state, bucket=link)
