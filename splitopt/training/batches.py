@@ -12,14 +12,14 @@ from splitopt.training.randomness import set_state
 
 
 class Batches:
-    """Walks through the samples of a client in a new random order each time.
+    """Draws the mini-batches of a client, in a new random order in each local epoch.
 
     Parameters
     ----------
     inputs, targets
         Shape (n, ...) and (n, ...), of the same length n >= 1.
     size
-        Samples in a batch; the last one of a walk may be smaller. None for all in one.
+        Samples in a batch; the last one of a local epoch may be smaller. None for all in one.
     seed
         Of the order of the samples.
     """
@@ -43,7 +43,7 @@ class Batches:
 
     @property
     def per_epoch(self) -> int:
-        """Batches in one walk through all samples."""
+        """Batches of a local epoch, in which each sample is drawn once."""
         return -(-self.samples // self.size)
 
     def draw(self) -> tuple[Tensor, Tensor]:
@@ -71,7 +71,7 @@ class Batches:
             yield self.draw()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Give where the walk is, as tensors."""
+        """Return the place in the local epoch, as tensors."""
         return {
             "generator": self.generator.get_state(),
             "order": self._order,
@@ -84,12 +84,12 @@ class Batches:
         Raises
         ------
         InputError
-            It is no state of a generator, or no walk through this client's samples.
+            It is no state of a generator, or no order of this client's samples.
         """
         set_state(self.generator, state["generator"].cpu())
         order, following = state["order"].cpu(), int(state["next"])
-        is_walk = order.dtype == torch.int64 and order.dim() == 1
-        if not (is_walk and following >= 0 and ((order >= 0) & (order < self.samples)).all()):
+        is_order = order.dtype == torch.int64 and order.dim() == 1
+        if not (is_order and following >= 0 and ((order >= 0) & (order < self.samples)).all()):
             raise InputError(
                 f"the order of a client's batches is no walk through its {self.samples} samples; "
                 "the state was changed or damaged"

@@ -16,7 +16,7 @@ from splitopt.training.schemes import Scheme
 
 _MOMENT = re.compile(r"copy\.\d+\.moments\.")
 _ON_CUDA = re.compile(r"client\.\d+\.stream\.cuda_state")
-_WALK = re.compile(r"client\.\d+\.batches\.order")
+_ORDER = re.compile(r"client\.\d+\.batches\.order")
 """What the entries of a scheme's state are, by the beginning of their names."""
 
 
@@ -116,8 +116,8 @@ def restore(scheme: Scheme, found: Checkpoint, source: str) -> None:
     }
     for name in sorted(fixed | set(found.state)):
         value = found.state.get(name)
-        if _ON_CUDA.fullmatch(name) or (_WALK.fullmatch(name) and value is not None):
-            continue  # may be missing, and as long as the walk that it is of
+        if _ON_CUDA.fullmatch(name) or (_ORDER.fullmatch(name) and value is not None):
+            continue  # may be missing, and its length is not always the same
         if _MOMENT.match(name):
             like = parameters.get(name.rpartition(":")[0])
             fits = like is not None and value is not None and value.shape in ((), like.shape)

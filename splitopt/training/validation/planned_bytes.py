@@ -40,7 +40,7 @@ def _samples(program: Program, client: ClientPlan) -> float:
     size = client.batch_size or client.samples
     if program.local_steps is None:
         return float(program.local_epochs * client.samples)
-    # Mini-batches follow one another through the data, the last one of a walk may be smaller.
-    walk = math.ceil(client.samples / size)
-    walks, rest = divmod(program.local_steps, walk)
-    return float(walks * client.samples + rest * size)
+    # Local epochs follow one another; the last mini-batch of each may be smaller.
+    batches = math.ceil(client.samples / size)
+    epochs, rest = divmod(program.local_steps, batches)
+    return float(epochs * client.samples + rest * size)

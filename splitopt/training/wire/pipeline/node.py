@@ -19,6 +19,7 @@ from splitopt.errors import shown
 from splitopt.training.copies import Copy
 from splitopt.training.schemes.base import Client, under
 from splitopt.training.wire.client_state import prefixed
+from splitopt.training.wire.pipeline.batch_worker import BatchWorker, NodeResources
 from splitopt.training.wire.pipeline.channels import RESERVED, granted
 from splitopt.training.wire.pipeline.held import state_of
 from splitopt.training.wire.pipeline.messages import (
@@ -33,7 +34,6 @@ from splitopt.training.wire.pipeline.messages import (
 from splitopt.training.wire.pipeline.stations import Station
 from splitopt.training.wire.pipeline.streams import STREAM
 from splitopt.training.wire.pipeline.timing import ACTIVATIONS, GRADIENTS, PipelineTiming
-from splitopt.training.wire.pipeline.walker import Walker
 from splitopt.training.wire.recorder import Recorder
 from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.connecting import connect
@@ -96,7 +96,13 @@ class Node:
         self._ends: dict[tuple[int, str], Channel] = {}
         self._lock = threading.Condition()
         self._sent = payloads(())
-        self.walkers = [Walker(self, owner) for owner in range(len(self.clients))]
+        own = NodeResources(index, self.stations, self.recorder, control, self.channel, self.refuse)
+        self.workers = [
+            BatchWorker(own, owner, client, part, way)
+            for owner, (client, part, way) in enumerate(
+                zip(self.clients, self.held, timing.ways, strict=True)
+            )
+        ]
 
     def run(self) -> None:
         """Serve in the rounds that the coordinator begins, until it ends the run.
@@ -112,14 +118,14 @@ class Node:
             while (message := self.control.receive()).kind != "end":
                 self._obey(message)
         finally:
-            for walker in self.walkers:
-                walker.stop()
+            for worker in self.workers:
+                worker.stop()
             for channel in (*self._neighbours.values(), *self._ends.values()):
                 channel.close()
             self.listener.close()
 
     def _obey(self, message: Message) -> None:
-        """Do what the coordinator says."""
+        """Execute a command of the coordinator."""
         if message.kind == "peers":
             self._connect(message)
         elif message.kind == "begin":
@@ -129,7 +135,7 @@ class Node:
             self._forget(owner)
         elif message.kind == RESERVED:
             owner = whole_number(message.fields, "owner", 0, len(self.clients))
-            self.walkers[owner].tell(granted(message.kind, message.fields, self.control))
+            self.workers[owner].grant(granted(message.kind, message.fields, self.control))
         else:
             expect_kind(message, "finish")
             self._finish(message)
@@ -157,13 +163,13 @@ class Node:
         """Take over the state of a round's owners."""
         number = whole_number(message.fields, "round")
         for owner in _owners_in(message, len(self.clients)):
-            self.walkers[owner].begin(number, under(dict(message.tensors), f"{owner}."))
+            self.workers[owner].begin(number, under(dict(message.tensors), f"{owner}."))
         self.recorder.take()
         self._sent = payloads(self._channels())
         self.control.send("set")
 
     def _finish(self, message: Message) -> None:
-        """Give the state of those owners who came to the end of the round."""
+        """Send the state of those owners who came to the end of the round."""
         tensors: dict[str, Tensor] = {}
         for owner in _owners_in(message, len(self.clients)):
             tensors |= prefixed(f"{owner}.", state_of(self.held[owner]))
@@ -172,7 +178,7 @@ class Node:
         self.control.send("state", {"rows": rows, "sent": sent}, tensors)
 
     def _reception(self) -> None:
-        """Let owners and the node before connect, as often as they come."""
+        """Admit owners and the node before, as often as they connect."""
         while True:
             try:
                 channel = self.listener.accept()
@@ -215,25 +221,25 @@ class Node:
     def _listen(self, channel: Channel, owner: int | None) -> None:
         """Hand what comes over a connection to the thread of the owner whom it is for."""
 
-        def walker_for(message: Message) -> Walker:
+        def worker_for(message: Message) -> BatchWorker:
             found = whole_number(message.fields, "owner", 0, len(self.clients))
             if owner not in (None, found):
                 raise FrameError("a message for another owner")
-            return self.walkers[found]
+            return self.workers[found]
 
         def heard(message: Message) -> None:
             expect_kind(message, ACTIVATIONS, GRADIENTS, STREAM, ASK, GO)
-            walker_for(message).put(message, True)
+            worker_for(message).put(message, True)
 
         def begun(message: Message) -> None:
             if message.kind in (ACTIVATIONS, GRADIENTS):
-                walker_for(message).put(message, False)
+                worker_for(message).put(message, False)
 
         def ended(error: ChannelError) -> None:
             if owner is None:
                 _LOG.info("%s: %s", self.timing.nodes[self.index], error)
             else:
-                self.walkers[owner].drop()
+                self.workers[owner].drop()
 
         listen_to(channel, heard, ended, begun)
 
@@ -243,14 +249,14 @@ class Node:
         for channel in gone:
             if channel is not None:
                 channel.close()
-        self.walkers[owner].drop()
+        self.workers[owner].drop()
 
     def _channels(self) -> list[Channel]:
         with self._lock:
             return [*self._neighbours.values(), *self._ends.values()]
 
     def channel(self, owner: int, is_outward: bool) -> Channel:
-        """Give the connection to the next party on an owner's way forward, or to the one before.
+        """Return the connection to the next party on an owner's way forward, or to the one before.
 
         Raises
         ------
@@ -275,7 +281,7 @@ class Node:
 
 
 def _check_certificate(channel: Channel, party: str) -> None:
-    """See that a peer's certificate, if there is TLS, is for the party that it says it is."""
+    """Check that a peer's certificate, if there is TLS, is for the party that it says it is."""
     if channel.name not in (None, party):
         raise FrameError(
             f"that it is {shown(party)}, and its certificate is for {shown(channel.name)}"
