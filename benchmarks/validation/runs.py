@@ -35,7 +35,7 @@ def plan_of(scenario: str) -> Plan:
 
 
 def scales_of(plan: Plan) -> tuple[float, float]:
-    """Give the smallest time scale that this host is let run at, and the one that it proposes."""
+    """Return the smallest time scale that this host may run at, and the one that it proposes."""
     from splitopt.training.job import TrainingJob
     from splitopt.training.prepare import prepare
     from splitopt.training.wire.host import measure_host

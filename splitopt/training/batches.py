@@ -47,7 +47,7 @@ class Batches:
         return -(-self.samples // self.size)
 
     def draw(self) -> tuple[Tensor, Tensor]:
-        """Give the next batch, going on where the last call ended."""
+        """Return the next batch, going on where the last call ended."""
         if self._next >= len(self._order):
             self._order = torch.randperm(self.samples, generator=self.generator)
             self._next = 0
@@ -57,7 +57,7 @@ class Batches:
         return self.inputs[rows], self.targets[rows]
 
     def sizes(self, count: int) -> tuple[int, ...]:
-        """Give how many samples each of the next `count` batches will have, and draw none."""
+        """Return how many samples each of the next `count` batches will have, and draw none."""
         left, found = max(0, len(self._order) - self._next), []
         for _ in range(count):
             left = left or self.samples
@@ -66,7 +66,7 @@ class Batches:
         return tuple(found)
 
     def take(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give the next `count` batches."""
+        """Return the next `count` batches."""
         for _ in range(count):
             yield self.draw()
 

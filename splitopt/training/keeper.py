@@ -90,7 +90,7 @@ class Keeper:
             self._kept = None
 
     def close(self) -> None:
-        """Let others write into the folder."""
+        """Unlock the folder for others."""
         if self._writer is not None:
             self._writer.close()
 
@@ -100,7 +100,7 @@ class Keeper:
 
 
 def restore(scheme: Scheme, found: Checkpoint, source: str) -> None:
-    """Give a scheme the state of a checkpoint.
+    """Load into a scheme the state of a checkpoint.
 
     Raises
     ------

@@ -123,7 +123,7 @@ def _told(callback: Callback | None, row: RoundRow, rounds: int, keeper: Keeper)
 
 
 def _guarded(scheme: Scheme) -> DoRound:
-    """Give the scheme's round, with what the model raises turned into a `TrainingError`."""
+    """Return the scheme's round, with what the model raises turned into a `TrainingError`."""
 
     def act(number: int) -> Round:
         try:

@@ -127,7 +127,7 @@ def split_off_test(
 
 
 def check_finite(name: str, what: str, inputs: Tensor) -> None:
-    """Refuse inputs with a value that is not finite, and name the first row that has one."""
+    """Reject inputs with a value that is not finite, and name the first row that has one."""
     if inputs.is_floating_point() and not torch.isfinite(inputs).all():
         row = int(torch.nonzero(~torch.isfinite(inputs).reshape(len(inputs), -1).all(dim=1))[0])
         raise InputError.at(

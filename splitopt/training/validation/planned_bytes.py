@@ -12,7 +12,7 @@ KINDS = ("smashed", "gradient", "model_down", "model_up")
 
 
 def planned_bytes(program: Program) -> dict[str, float]:
-    """Give the bytes of one round of all clients together, by kind.
+    """Return the bytes of one round of all clients together, by kind.
 
     Every sample that a client trains on sends the output of the layer at each of its cuts forward
     and as many gradients back. The client's parts of the model come down before and go up after

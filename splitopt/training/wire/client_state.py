@@ -56,7 +56,7 @@ def control_of(client: Client, own: Copy) -> dict[str, Tensor]:
 
 
 def load_model(tensors: Tensors, own: Copy) -> None:
-    """Take over the parameters of the device's part.
+    """Load the parameters of the device's part.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def load_fixed(tensors: Tensors, own: Copy) -> None:
 
 
 def load_control(tensors: Tensors, client: Client, own: Copy) -> None:
-    """Take over what `control_of` gave elsewhere.
+    """Load what `control_of` returned elsewhere.
 
     Raises
     ------

@@ -17,6 +17,9 @@ from splitopt.training.wire.transport.frames import Message
 FIRST, LAST = "first", "last"
 """At which end of the chain an owner's connection is."""
 
+CONNECT_S = 30.0
+"""For so long a party waits for a neighbour in the chain when connecting."""
+
 ASK, GO = "ask", "go"
 """The right node asks for a link that carries one direction at a time; the left one grants it."""
 

@@ -24,6 +24,7 @@ from splitopt.training.wire.pipeline.channels import RESERVED, granted
 from splitopt.training.wire.pipeline.held import state_of
 from splitopt.training.wire.pipeline.messages import (
     ASK,
+    CONNECT_S,
     FIRST,
     GO,
     LAST,
@@ -68,8 +69,6 @@ class Node:
         Of the node in the chain.
     token
         Which the next node asks for.
-    timeout_s
-        For how long to wait for that node when connecting.
     tls
         One's own certificate; None for connections without TLS.
     """
@@ -83,13 +82,12 @@ class Node:
         timing: PipelineTiming,
         index: int,
         token: Token,
-        timeout_s: float = 30.0,
         tls: Tls | None = None,
     ) -> None:
         self.clients, self.held = list(clients), list(held)
         self.control, self.listener = control, listener
-        self.timing, self.index, self.token = timing, index, token
-        self.timeout_s, self.tls = timeout_s, tls
+        self.timing, self.index = timing, index
+        self.token, self.tls = token, tls
         self.recorder = Recorder()
         self.stations: defaultdict[str, Station] = defaultdict(Station)
         self._neighbours: dict[str, Channel] = {}
@@ -146,13 +144,13 @@ class Node:
         after = self.index + 1
         if after < len(self.timing.nodes):
             name = self.timing.nodes[after]
-            channel = connect(*nodes[after], self.token, self.timeout_s, tls=self.tls, party=name)
+            channel = connect(*nodes[after], self.token, CONNECT_S, tls=self.tls, party=name)
             channel.send("hello", {"node": self.index})
-            expect_kind(channel.receive(self.timeout_s), "welcome")
+            expect_kind(channel.receive(CONNECT_S), "welcome")
             self._add_neighbour(_RIGHT, channel)
         if self.index > 0:
             with self._lock:
-                if not self._lock.wait_for(lambda: _LEFT in self._neighbours, self.timeout_s):
+                if not self._lock.wait_for(lambda: _LEFT in self._neighbours, CONNECT_S):
                     raise ChannelClosedError(
                         f"{self.timing.nodes[self.index - 1]} has not connected to "
                         f"{self.timing.nodes[self.index]}"
@@ -160,7 +158,7 @@ class Node:
         self.control.send("connected")
 
     def _begin(self, message: Message) -> None:
-        """Take over the state of a round's owners."""
+        """Load the state of a round's owners."""
         number = whole_number(message.fields, "round")
         for owner in _owners_in(message, len(self.clients)):
             self.workers[owner].begin(number, under(dict(message.tensors), f"{owner}."))
@@ -185,7 +183,7 @@ class Node:
             except ChannelClosedError:
                 return
             try:
-                self._admit(channel, expect_kind(channel.receive(self.timeout_s), "hello"))
+                self._admit(channel, expect_kind(channel.receive(CONNECT_S), "hello"))
             except ChannelError as error:
                 self.listener.refusals.add(channel.peer, str(error))
                 channel.close()

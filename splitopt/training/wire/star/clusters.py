@@ -65,7 +65,7 @@ class ClusterServer(Server):
         return list(there)
 
     def _start(self, n: int, steps: int) -> Arrived:
-        """Give a device its part, and wait for its first mini-batch."""
+        """Send a device its part, and wait for its first mini-batch."""
         self.begin(n, steps)
         return self.take(n, 0)
 

@@ -187,7 +187,7 @@ class Device:
 
 
 def follow(prepared: Prepared, rank: int, channel: Channel, setting: Setting) -> None:  # noqa: ARG001
-    """Be the client of a rank, from 1 on, until the end of the run."""
+    """Run the client of a rank, from 1 on, until the end of the run."""
     scheme = prepared.scheme
     client = scheme.clients[rank - 1]
     part = scheme.split(scheme.model, client.cuts)[0] if client.cuts else scheme.model
@@ -197,7 +197,7 @@ def follow(prepared: Prepared, rank: int, channel: Channel, setting: Setting) ->
 
 
 def changed(before: Tensor, after: Tensor) -> dict[str, Tensor]:
-    """Give a random state that has to travel with its batch, because layers drew from it."""
+    """Return a random state that has to travel with its batch, because layers drew from it."""
     return {} if torch.equal(before, after) else {"stream": after}
 
 
