@@ -5,6 +5,8 @@ from __future__ import annotations
 import reprlib
 from typing import Any
 
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C ended, as shells have it: 128 and the number of SIGINT."""
 MOST_OF_A_VALUE = 200
 """Characters of one value that a message shows."""
 MOST_OF_A_MESSAGE = 1000

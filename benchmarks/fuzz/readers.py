@@ -103,7 +103,7 @@ LEFT_OUT: dict[str, str] = {
     "bench.running.worker.main": _CHILD,
     "bench.running.supervisor._events": _CHILD,
     "bench.running.supervisor._tail": _CHILD,
-    "training.wire.job.Job.load": _CHILD,
+    "training.wire.job.load_job": _CHILD,
     "training.wire.processes.Processes.last_words": _CHILD,
     "training.wire.pipeline.answers.wrong_state": _MESSAGE,
     "training.wire.pipeline.coordinator.Pipeline._finish": _MESSAGE,

@@ -35,12 +35,13 @@ def plan_of(scenario: str) -> Plan:
 
 
 def scales_of(plan: Plan) -> tuple[float, float]:
-    """Give the smallest time scale that this host is let run at, and the one that it proposes."""
+    """Return the smallest time scale that this host may run at, and the one that it proposes."""
+    from splitopt.training.job import TrainingJob
     from splitopt.training.prepare import prepare
     from splitopt.training.wire.host import measure_host
     from splitopt.training.wire.speed import least_time_scale, proposed_time_scale
 
-    prepared = prepare(plan)
+    prepared = prepare(TrainingJob(plan))
     timeline = prepared.program.replay.timeline
     host = measure_host(prepared.program, prepared.scheme, timeline)
     return least_time_scale(timeline, host), proposed_time_scale(timeline, host)

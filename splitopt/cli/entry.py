@@ -13,10 +13,8 @@ from typing import Any, TextIO
 import typer
 
 from splitopt.cli.printing import discard, printing
-from splitopt.errors import SplitoptError, shown
+from splitopt.errors import INTERRUPTED, SplitoptError, shown
 from splitopt.outputs import working_folder_is_gone
-
-INTERRUPTED = 130
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -29,7 +27,7 @@ def run(arguments: list[str] | None = None) -> int:
 def _run(arguments: list[str] | None) -> int:
     try:
         from splitopt.cli.app import app  # here, as Ctrl-C may come meanwhile
-        from splitopt.cli.asked import ARGUMENTS
+        from splitopt.cli.invocation import ARGUMENTS
 
         ARGUMENTS.set(tuple(sys.argv[1:] if arguments is None else arguments))
         code = app(arguments, prog_name="splitopt", standalone_mode=False)

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from splitopt.cli import options as shared
-from splitopt.cli.asked import expect_model
-from splitopt.export.exporting import EXPORTERS
+from splitopt.cli.flags import with_flags
+from splitopt.cli.invocation import expect_model
+from splitopt.export.exporting import EXPORTERS, export_job
+from splitopt.export.sample import Sample
+from splitopt.extras import need_torch
+from splitopt.plans import Plan
+from splitopt.training.job import TrainingJob
 
 
-def command(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN.json", help="A plan file.")],
-    to: Annotated[
-        str, typer.Option("--to", metavar="FORMAT", help=f"One of {', '.join(EXPORTERS)}.")
-    ],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to write.")
-    ],
+@dataclass(frozen=True)
+class ModelFlags:
+    """Whose parts are written: fields of a `TrainingJob`, as an export reads them."""
+
     model: Annotated[
         str | None,
         typer.Option(
@@ -29,19 +31,63 @@ def command(
             help="MODULE:FACTORY, FILE.py:FACTORY, or a shipped network; by default the one that "
             "the plan's profile is named after.",
         ),
-    ] = None,
+    ] = None
+    match: Annotated[
+        str,
+        typer.Option(
+            "--match",
+            metavar="HOW",
+            help="structure: the model must be the plan's to the byte; names: take the cuts by "
+            "the names of layers alone, for plans from published tables.",
+        ),
+    ] = TrainingJob.match
+    stages: shared.Stages = None
+
+    def job(self, plan: Plan, source: Path) -> TrainingJob:
+        """Return the job; the plan is called by its file in messages."""
+        given: dict[str, Any] = {**vars(self), "stages": shared.stage_names(self.stages)}
+        return TrainingJob(plan, source=str(source), **given)
+
+
+@dataclass(frozen=True)
+class SampleFlags:
+    """What the model takes and gives."""
+
     input_shape: Annotated[
         str | None,
         typer.Option("--input-shape", metavar="C,H,W", help="The shape of one sample."),
-    ] = None,
+    ] = None
     input_dtype: Annotated[
         str | None,
         typer.Option("--input-dtype", metavar="TYPE", help="float32, or int64 for token ids."),
-    ] = None,
+    ] = None
     classes: Annotated[
         int | None,
         typer.Option("--classes", metavar="N", help="Outputs of a shipped network."),
-    ] = None,
+    ] = None
+
+    def sample(self) -> Sample:
+        """Return shape, type and classes as an export takes them."""
+        shape = None
+        if self.input_shape is not None:
+            need_torch("'splitopt export'")
+            from splitopt.profiles.tracing.source import read_shape
+
+            shape = tuple(read_shape(self.input_shape))
+        return Sample(None, shape, self.input_dtype, self.classes)
+
+
+@with_flags
+def command(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.json", help="A plan file.")],
+    to: Annotated[
+        str, typer.Option("--to", metavar="FORMAT", help=f"One of {', '.join(EXPORTERS)}.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to write.")
+    ],
+    model: ModelFlags,
+    inputs: SampleFlags,
     weights: Annotated[
         Path | None,
         typer.Option(
@@ -51,16 +97,6 @@ def command(
             "or a checkpoint's folder.",
         ),
     ] = None,
-    match: Annotated[
-        str,
-        typer.Option(
-            "--match",
-            metavar="HOW",
-            help="structure: the model must be the plan's to the byte; names: take the cuts by "
-            "the names of layers alone, for plans from published tables.",
-        ),
-    ] = "structure",
-    stages: shared.Stages = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
     as_json: shared.AsJson = False,
 ) -> int:
@@ -68,32 +104,12 @@ def command(
 
     Example: splitopt export plan.json --to torch -o parts
     """
-    from splitopt.export import export_plan
-    from splitopt.extras import need_torch
-    from splitopt.plans import Plan
-
-    shape = None
-    if input_shape is not None:
-        need_torch("'splitopt export'")
-        from splitopt.profiles.tracing.source import read_shape
-
-        shape = read_shape(input_shape)
+    sample = inputs.sample()
     saved = Plan.load(plan)
-    expect_model(saved, model)
+    expect_model(saved, model.model)
     with shared.waiting("splitting the model", silent=as_json):
-        written = export_plan(
-            saved,
-            output,
-            to=to,
-            model=model,
-            input_shape=shape,
-            input_dtype=input_dtype,
-            classes=classes,
-            weights=weights,
-            match=match,
-            stages=shared.stage_names(stages),
-            force=force,
-            source=str(plan),
+        written = export_job(
+            model.job(saved, plan), output, sample, to=to, weights=weights, force=force
         )
     if as_json:
         typer.echo(json.dumps(written, allow_nan=False))

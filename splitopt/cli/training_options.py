@@ -1,140 +1,185 @@
-"""The options of training, and what they turn into; shared by the verbs that train."""
+"""The flags of a training job, its optimizers and its schedule; shared by the verbs that train."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from splitopt.training.options import Options
-
-Model = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        metavar="NAME|MODULE:FACTORY",
-        help="A shipped network or your own; by default the one the plan's profile is named after.",
-    ),
-]
-Data = Annotated[
-    str,
-    typer.Option(
-        "--data",
-        metavar="NAME|PATH",
-        help="digits, mnist, fashion-mnist, cifar10, NAME:FOLDER or an .npz file.",
-    ),
-]
-Partition = Annotated[
-    str,
-    typer.Option(
-        "--partition",
-        metavar="HOW",
-        help="iid, classes:K, dirichlet:ALPHA, blocks:B or file:PATH.json.",
-    ),
-]
-SampleCounts = Annotated[
-    str,
-    typer.Option(
-        "--samples",
-        metavar="plan|data",
-        help="As many for each device as planned, or all data in these proportions.",
-    ),
-]
-SchemeName = Annotated[
-    str | None,
-    typer.Option(
-        "--scheme", metavar="NAME", help="Train the same devices by another scheme, to compare."
-    ),
-]
-Match = Annotated[
-    str,
-    typer.Option(
-        "--match",
-        metavar="structure|names",
-        help="The model must be that of the plan's table, or only have its layers by name.",
-    ),
-]
-TorchDevice = Annotated[
-    str, typer.Option("--device", metavar="NAME", help="cpu, cuda, cuda:N or auto.")
-]
-Rounds = Annotated[
-    int | None,
-    typer.Option("--rounds", metavar="N", help="At most so many; those of the plan by default."),
-]
-LearningRate = Annotated[
-    float, typer.Option("--lr", metavar="X", help="Learning rate of all parts.")
-]
-ServerLearningRate = Annotated[
-    float | None,
-    typer.Option("--server-lr", metavar="X", help="Of the parts that are not on devices."),
-]
-Optimizer = Annotated[str, typer.Option("--optimizer", metavar="NAME", help="sgd, adam or adamw.")]
-Momentum = Annotated[float, typer.Option("--momentum", metavar="X", help="Of sgd.")]
-WeightDecay = Annotated[
-    float, typer.Option("--weight-decay", metavar="X", help="Of all optimizers.")
-]
-BatchNorm = Annotated[
-    str,
-    typer.Option(
-        "--batch-norm",
-        metavar="HOW",
-        help="Running statistics of copies: average, local or frozen.",
-    ),
-]
-OptimizerState = Annotated[
-    str,
-    typer.Option(
-        "--optimizer-state",
-        metavar="HOW",
-        help="Momentum and moments at the start of a round: reset, keep or average.",
-    ),
-]
-CutGradient = Annotated[
-    str,
-    typer.Option(
-        "--cut-gradient",
-        metavar="HOW",
-        help="Of a cluster: mean, as CPSL has it, or rescaled to each device's own mean.",
-    ),
-]
-Weights = Annotated[
-    str, typer.Option("--weights", metavar="BY", help="Averages by samples, or uniform.")
-]
-Order = Annotated[
-    str, typer.Option("--order", metavar="HOW", help="Of the clients: given, or shuffled.")
-]
-Batched = Annotated[
-    bool,
-    typer.Option("--batched", help="Train clients that are alike by one call of every layer."),
-]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in that folder.")]
-StateFolder = Annotated[
-    Path | None,
-    typer.Option("--checkpoint", metavar="DIR", help="Keep the state of the training there."),
-]
-CheckpointEvery = Annotated[
-    int, typer.Option("--checkpoint-every", metavar="K", help="After every so many rounds.")
-]
-EvaluateEvery = Annotated[
-    int, typer.Option("--evaluate-every", metavar="K", help="Test after every so many rounds.")
-]
-TargetAccuracy = Annotated[
-    float | None,
-    typer.Option("--target-accuracy", metavar="X", help="Stop when a test reaches it, 0 to 1."),
-]
-Patience = Annotated[
-    int | None,
-    typer.Option("--patience", metavar="K", help="Stop after K tests without a new best one."),
-]
+from splitopt.cli import options as shared
+from splitopt.extras import need_torch
+from splitopt.plans import Plan
+from splitopt.training.job import TrainingJob
+from splitopt.training.options import Options
+from splitopt.training.schedule import Schedule
 
 
-def options_of(*, lr: float, server_lr: float | None, **others: Any) -> Options:
-    """Turn the flags of optimizers and policies into `Options`; a wrong one is an `InputError`."""
-    from splitopt.extras import need_torch
+@dataclass(frozen=True)
+class JobFlags:
+    """What is trained: the fields of a `TrainingJob`, as every verb that trains takes them."""
 
-    need_torch("training")
-    from splitopt.training.options import Options
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="NAME|MODULE:FACTORY",
+            help="A shipped network or your own; by default the one the plan's profile is named "
+            "after.",
+        ),
+    ] = None
+    stages: shared.Stages = None
+    data: Annotated[
+        str,
+        typer.Option(
+            "--data",
+            metavar="NAME|PATH",
+            help="digits, mnist, fashion-mnist, cifar10, NAME:FOLDER or an .npz file.",
+        ),
+    ] = TrainingJob.data
+    partition: Annotated[
+        str,
+        typer.Option(
+            "--partition",
+            metavar="HOW",
+            help="iid, classes:K, dirichlet:ALPHA, blocks:B or file:PATH.json.",
+        ),
+    ] = TrainingJob.partition
+    samples: Annotated[
+        str,
+        typer.Option(
+            "--samples",
+            metavar="plan|data",
+            help="As many for each device as planned, or all data in these proportions.",
+        ),
+    ] = TrainingJob.samples
+    match: Annotated[
+        str,
+        typer.Option(
+            "--match",
+            metavar="structure|names",
+            help="The model must be that of the plan's table, or only have its layers by name.",
+        ),
+    ] = TrainingJob.match
+    seed: shared.Seed = TrainingJob.seed
 
-    return Options(learning_rate=lr, server_learning_rate=server_lr, **others)
+    def job(self, plan: Plan, source: Path, options: Options | None = None) -> TrainingJob:
+        """Return the job; the plan is called by its file in messages."""
+        given: dict[str, Any] = {**vars(self), "stages": shared.stage_names(self.stages)}
+        return TrainingJob(plan, options=options, source=str(source), **given)
+
+
+@dataclass(frozen=True)
+class OwnProcessFlags(JobFlags):
+    """What is trained, by another scheme or on another device than usual as well."""
+
+    scheme: Annotated[
+        str | None,
+        typer.Option(
+            "--scheme", metavar="NAME", help="Train the same devices by another scheme, to compare."
+        ),
+    ] = None
+    device: Annotated[
+        str, typer.Option("--device", metavar="NAME", help="cpu, cuda, cuda:N or auto.")
+    ] = TrainingJob.device
+
+
+@dataclass(frozen=True)
+class OptimizerFlags:
+    """Optimizers and policies: the fields of `Options` that are not the plan's."""
+
+    lr: Annotated[float, typer.Option("--lr", metavar="X", help="Learning rate of all parts.")] = (
+        Options.learning_rate
+    )
+    server_lr: Annotated[
+        float | None,
+        typer.Option("--server-lr", metavar="X", help="Of the parts that are not on devices."),
+    ] = Options.server_learning_rate
+    optimizer: Annotated[
+        str, typer.Option("--optimizer", metavar="NAME", help="sgd, adam or adamw.")
+    ] = Options.optimizer
+    momentum: Annotated[float, typer.Option("--momentum", metavar="X", help="Of sgd.")] = (
+        Options.momentum
+    )
+    weight_decay: Annotated[
+        float, typer.Option("--weight-decay", metavar="X", help="Of all optimizers.")
+    ] = Options.weight_decay
+    batch_norm: Annotated[
+        str,
+        typer.Option(
+            "--batch-norm",
+            metavar="HOW",
+            help="Running statistics of copies: average, local or frozen.",
+        ),
+    ] = Options.batch_norm
+    optimizer_state: Annotated[
+        str,
+        typer.Option(
+            "--optimizer-state",
+            metavar="HOW",
+            help="Momentum and moments at the start of a round: reset, keep or average.",
+        ),
+    ] = Options.optimizer_state
+    cut_gradient: Annotated[
+        str,
+        typer.Option(
+            "--cut-gradient",
+            metavar="HOW",
+            help="Of a cluster: mean, as CPSL has it, or rescaled to each device's own mean.",
+        ),
+    ] = Options.cut_gradient
+    weights: Annotated[
+        str, typer.Option("--weights", metavar="BY", help="Averages by samples, or uniform.")
+    ] = Options.weights
+    order: Annotated[
+        str, typer.Option("--order", metavar="HOW", help="Of the clients: given, or shuffled.")
+    ] = Options.order
+    batched: Annotated[
+        bool,
+        typer.Option("--batched", help="Train clients that are alike by one call of every layer."),
+    ] = Options.batched
+
+    def options(self) -> Options:
+        """Return the options; a value that is none is an `InputError`."""
+        need_torch("training")
+        given: dict[str, Any] = dict(vars(self))
+        rates = {"learning_rate": given.pop("lr"), "server_learning_rate": given.pop("server_lr")}
+        return Options(**rates, **given)
+
+
+@dataclass(frozen=True)
+class ScheduleFlags:
+    """How long to train, and what to do between rounds: the fields of a `Schedule`."""
+
+    rounds: Annotated[
+        int | None,
+        typer.Option(
+            "--rounds", metavar="N", help="At most so many; those of the plan by default."
+        ),
+    ] = Schedule.rounds
+    evaluate_every: Annotated[
+        int, typer.Option("--evaluate-every", metavar="K", help="Test after every so many rounds.")
+    ] = Schedule.evaluate_every
+    target_accuracy: Annotated[
+        float | None,
+        typer.Option("--target-accuracy", metavar="X", help="Stop when a test reaches it, 0 to 1."),
+    ] = Schedule.target_accuracy
+    patience: Annotated[
+        int | None,
+        typer.Option("--patience", metavar="K", help="Stop after K tests without a new best one."),
+    ] = Schedule.patience
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option("--checkpoint", metavar="DIR", help="Keep the state of the training there."),
+    ] = None
+    checkpoint_every: Annotated[
+        int, typer.Option("--checkpoint-every", metavar="K", help="After every so many rounds.")
+    ] = Schedule.checkpoint_every
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint in that folder.")
+    ] = Schedule.resume
+
+    def schedule(self) -> Schedule:
+        """Return the schedule; a value that is none is an `InputError`."""
+        return Schedule(**vars(self))

@@ -6,46 +6,82 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from splitopt.cli import options as shared
-from splitopt.cli import training_options as given
-from splitopt.cli import wire_options as wired
-from splitopt.cli.asked import expect_model
-from splitopt.cli.entry import INTERRUPTED
+from splitopt.cli.flags import with_flags
+from splitopt.cli.invocation import expect_model
+from splitopt.cli.training_options import JobFlags
+from splitopt.cli.wire_options import PaceFlags, report_scale
+from splitopt.errors import INTERRUPTED, InfeasibleError
+from splitopt.plans import Plan
+from splitopt.training.schedule import Schedule
 
 if TYPE_CHECKING:
-    from splitopt.training.wire.launch import AtScale
+    from splitopt.training.validation.measured import Measured
+    from splitopt.training.wire.setting import AtScale
 
 HOLDS_WITHIN = 25.0
 """Per cent that the median step or the round of a plan that holds may be off on a busy host."""
 
 
-def command(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN.json", help="A plan file.")],
-    model: given.Model = None,
-    stages: shared.Stages = None,
-    data: given.Data = "digits",
-    partition: given.Partition = "iid",
-    samples: given.SampleCounts = "plan",
-    match: given.Match = "structure",
+@dataclass(frozen=True)
+class LengthFlags:
+    """How much of a plan is run."""
+
     rounds: Annotated[
         int, typer.Option("--rounds", metavar="N", min=1, help="How many rounds to run.")
-    ] = 1,
+    ] = 1
     steps: Annotated[
         int | None,
         typer.Option(
             "--steps", metavar="N", min=1, help="At most so many mini-batches of each device."
         ),
-    ] = None,
-    time_scale: wired.TimeScale = None,
-    any_speed: wired.AnySpeed = False,
-    namespaces: wired.InNamespaces = False,
-    deadline: wired.DeadlineText = None,
-    seed: shared.Seed = 0,
+    ] = None
+
+
+@dataclass(frozen=True)
+class OutputFlags:
+    """The files to write, None for those that are not wanted."""
+
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="PAGE.html", help="Write a page with both Gantt charts."),
+    ] = None
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="TIMELINE.json", help="Write what was measured."),
+    ] = None
+    csv: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE.csv", help="Write a row per measured task."),
+    ] = None
+
+    def write(self, found: Measured) -> None:
+        """Write the measured timeline, its rows, and the page."""
+        from splitopt.files import write_atomic
+
+        if self.output is not None:
+            found.measured.save(self.output)
+        if self.csv is not None:
+            write_atomic(self.csv, found.measured.to_csv())
+        if self.report is not None:
+            from splitopt.report.validation import measured_to_html
+
+            write_atomic(self.report, measured_to_html(found))
+
+
+@with_flags
+def command(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.json", help="A plan file.")],
+    job: JobFlags,
+    length: LengthFlags,
+    pace: PaceFlags,
+    outputs: OutputFlags,
     within: Annotated[
         float | None,
         typer.Option(
@@ -56,59 +92,23 @@ def command(
             "differ; 25 by default, and 'inf', whatever is measured, with --any-speed.",
         ),
     ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option("--report", metavar="PAGE.html", help="Write a page with both Gantt charts."),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="TIMELINE.json", help="Write what was measured."),
-    ] = None,
-    csv: Annotated[
-        Path | None,
-        typer.Option("--csv", metavar="FILE.csv", help="Write a row per measured task."),
-    ] = None,
     as_json: shared.AsJson = False,
 ) -> int:
     """Run a plan with a process for each party, and hold what it predicts against what happens.
 
     Example: splitopt validate plan.json --report measured.html
     """
-    from splitopt.errors import InfeasibleError
-    from splitopt.files import write_atomic
-    from splitopt.plans import Plan
-    from splitopt.training.validation.measuring import validate
+    from splitopt.training.validation.measuring import validate_job
 
-    shared.check_outputs(plan, report, output, csv)
+    shared.check_outputs(plan, outputs.report, outputs.output, outputs.csv)
     read = Plan.load(plan)
-    expect_model(read, model)
-    with _told(silent=as_json) as at_scale:
-        found = validate(
-            read,
-            model,
-            data,
-            partition=partition,
-            samples=samples,
-            stages=shared.stage_names(stages),
-            match=match,
-            rounds=rounds,
-            steps=steps,
-            time_scale=time_scale,
-            any_speed=any_speed,
-            namespaces=namespaces,
-            deadline=deadline,
-            seed=seed,
-            at_scale=at_scale,
-            source=str(plan),
+    expect_model(read, job.model)
+    schedule = Schedule(length.rounds, evaluate_every=length.rounds)
+    with _scale_reported(silent=as_json) as at_scale:
+        found = validate_job(
+            job.job(read, plan), schedule, pace.options(at_scale), steps=length.steps
         )
-    if output is not None:
-        found.measured.save(output)
-    if csv is not None:
-        write_atomic(csv, found.measured.to_csv())
-    if report is not None:
-        from splitopt.report.validation import measured_to_html
-
-        write_atomic(report, measured_to_html(found))
+    outputs.write(found)
     if as_json:
         typer.echo(json.dumps(found.to_dict(), allow_nan=False))
     else:
@@ -118,7 +118,7 @@ def command(
     if found.stopped == "interrupted":
         return INTERRUPTED
     if within is None:
-        within = math.inf if any_speed else HOLDS_WITHIN
+        within = math.inf if pace.any_speed else HOLDS_WITHIN
     if within < math.inf and (why := found.refuted(within / 100)):
         raise InfeasibleError(
             f"{plan}: the plan does not hold within {within:g} %: {'; '.join(why)}"
@@ -127,13 +127,16 @@ def command(
 
 
 @contextmanager
-def _told(silent: bool) -> Iterator[AtScale | None]:
-    """Say what is going on and how long a round takes; on a terminal in one line that goes away."""
+def _scale_reported(silent: bool) -> Iterator[AtScale | None]:
+    """Report what is going on and how long a round takes, on a terminal in a line that goes away.
+
+    The block gets the function to call with the time scale and the seconds of a round.
+    """
     from rich.console import Console
 
     console = Console(stderr=True)
     if silent or not console.is_terminal:
-        yield None if silent else wired.say_scale
+        yield None if silent else report_scale
         return
     with console.status("reading the plan, and measuring this host ...") as status:
 

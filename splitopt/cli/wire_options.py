@@ -1,4 +1,4 @@
-"""The options of training with a process for each party, and what they turn into."""
+"""The flags of a training with a process for each party, and what they turn into."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from splitopt.cli.training_options import OptimizerFlags, OwnProcessFlags
 from splitopt.errors import InputError
+from splitopt.training.wire.setting import AtScale, WireOptions
 
 if TYPE_CHECKING:
-    from splitopt.plans import Plan
-    from splitopt.training.options import Options
+    from splitopt.training.job import TrainingJob
+    from splitopt.training.loop import Callback
     from splitopt.training.runner import Run
+    from splitopt.training.schedule import Schedule
     from splitopt.training.wire.launch import WireRun
     from splitopt.training.wire.transport.tls import Tls
 
@@ -21,175 +24,157 @@ _SEVERAL = ("listen", "token_file", "tls_cert", "tls_key", "tls_ca", "no_tls")
 """What counts for processes that are started one by one."""
 _TOGETHER = "is missing; --tls-cert, --tls-key and --tls-ca go together"
 
-Wire = Annotated[
-    bool,
-    typer.Option("--wire", help="A process for each party, with real bytes at the plan's pace."),
-]
-TimeScale = Annotated[
-    float | None,
-    typer.Option(
-        "--time-scale",
-        metavar="X",
-        help="Seconds for each planned one; by default a round takes a few seconds.",
-    ),
-]
-AnySpeed = Annotated[
-    bool, typer.Option("--any-speed", help="Train even if this host is slower than the plan.")
-]
-InNamespaces = Annotated[
-    bool,
-    typer.Option(
-        "--namespaces",
-        help="Give each process a network of its own, with links that tc shapes; for root.",
-    ),
-]
-DeadlineText = Annotated[
-    str | None,
-    typer.Option(
-        "--deadline",
-        metavar="3x|10 s",
-        help="Drop a device that takes so many times as long as planned, or so much longer.",
-    ),
-]
-RankNumber = Annotated[
-    int | None,
-    typer.Option("--rank", metavar="K", help="Be one process of several, 0 leads; else RANK."),
-]
-WorldSize = Annotated[
-    int | None,
-    typer.Option("--world-size", metavar="N", help="How many processes there are."),
-]
-Master = Annotated[
-    str | None, typer.Option("--master", metavar="HOST:PORT", help="Where rank 0 listens.")
-]
-Listen = Annotated[
-    str | None,
-    typer.Option(
-        "--listen",
-        metavar="HOST",
-        help="Address to listen on, such as 0.0.0.0; by default nobody else can connect.",
-    ),
-]
-TokenFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--token-file",
-        metavar="FILE",
-        help="The secret that all processes share; or SPLITOPT_TOKEN.",
-    ),
-]
-TlsCertificate = Annotated[
-    Path | None,
-    typer.Option(
-        "--tls-cert",
-        metavar="FILE",
-        help="This rank's certificate in PEM form, for TLS; 'splitopt certificates' makes a set.",
-    ),
-]
-TlsKey = Annotated[
-    Path | None,
-    typer.Option("--tls-key", metavar="FILE", help="The key of this rank's certificate."),
-]
-TlsAuthority = Annotated[
-    Path | None,
-    typer.Option(
-        "--tls-ca",
-        metavar="FILE",
-        help="The certificate of the authority that has signed those of all ranks.",
-    ),
-]
-NoTls = Annotated[
-    bool,
-    typer.Option(
-        "--no-tls", help="Connect to other machines without TLS, on a network that you trust."
-    ),
-]
-JoinWithin = Annotated[
-    float | None,
-    typer.Option(
-        "--join-within", metavar="S", help="For how long ranks wait for each other, 120 s."
-    ),
-]
-TimelineFile = Annotated[
-    Path | None,
-    typer.Option("--timeline", metavar="FILE", help="Write what was measured: .json or .csv."),
-]
+
+@dataclass(frozen=True)
+class PaceFlags:
+    """At which pace the processes run: fields of `WireOptions`."""
+
+    time_scale: Annotated[
+        float | None,
+        typer.Option(
+            "--time-scale",
+            metavar="X",
+            help="Seconds for each planned one; by default a round takes a few seconds.",
+        ),
+    ] = WireOptions.time_scale
+    any_speed: Annotated[
+        bool, typer.Option("--any-speed", help="Train even if this host is slower than the plan.")
+    ] = WireOptions.any_speed
+    namespaces: Annotated[
+        bool,
+        typer.Option(
+            "--namespaces",
+            help="Give each process a network of its own, with links that tc shapes; for root.",
+        ),
+    ] = WireOptions.namespaces
+    deadline: Annotated[
+        str | None,
+        typer.Option(
+            "--deadline",
+            metavar="3x|10 s",
+            help="Drop a device that takes so many times as long as planned, or so much longer.",
+        ),
+    ] = None
+
+    def options(self, at_scale: AtScale | None, **others: Any) -> WireOptions:
+        """Return how the processes are to be run."""
+        return WireOptions(
+            self.time_scale,
+            self.any_speed,
+            self.deadline,
+            self.namespaces,
+            at_scale=at_scale,
+            **others,
+        )
 
 
 @dataclass(frozen=True)
-class WireFlags:
-    """What the flags of this module said."""
+class WireFlags(PaceFlags):
+    """The pace of the processes, and who they are where they are started one by one."""
 
-    wire: bool
-    time_scale: float | None
-    any_speed: bool
-    namespaces: bool
-    deadline: str | None
-    rank: int | None
-    world_size: int | None
-    master: str | None
-    listen: str | None
-    token_file: Path | None
-    tls_cert: Path | None
-    tls_key: Path | None
-    tls_ca: Path | None
-    no_tls: bool
-    join_within: float | None
-    timeline: Path | None
+    wire: Annotated[
+        bool,
+        typer.Option(
+            "--wire", help="A process for each party, with real bytes at the plan's pace."
+        ),
+    ] = False
+    rank: Annotated[
+        int | None,
+        typer.Option("--rank", metavar="K", help="Be one process of several, 0 leads; else RANK."),
+    ] = None
+    world_size: Annotated[
+        int | None,
+        typer.Option("--world-size", metavar="N", help="How many processes there are."),
+    ] = None
+    master: Annotated[
+        str | None, typer.Option("--master", metavar="HOST:PORT", help="Where rank 0 listens.")
+    ] = None
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            "--listen",
+            metavar="HOST",
+            help="Address to listen on, such as 0.0.0.0; by default nobody else can connect.",
+        ),
+    ] = None
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file",
+            metavar="FILE",
+            help="The secret that all processes share; or SPLITOPT_TOKEN.",
+        ),
+    ] = None
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(
+            "--tls-cert",
+            metavar="FILE",
+            help="This rank's certificate in PEM form, for TLS; 'splitopt certificates' makes a "
+            "set.",
+        ),
+    ] = None
+    tls_key: Annotated[
+        Path | None,
+        typer.Option("--tls-key", metavar="FILE", help="The key of this rank's certificate."),
+    ] = None
+    tls_ca: Annotated[
+        Path | None,
+        typer.Option(
+            "--tls-ca",
+            metavar="FILE",
+            help="The certificate of the authority that has signed those of all ranks.",
+        ),
+    ] = None
+    no_tls: Annotated[
+        bool,
+        typer.Option(
+            "--no-tls", help="Connect to other machines without TLS, on a network that you trust."
+        ),
+    ] = False
+    join_within: Annotated[
+        float | None,
+        typer.Option(
+            "--join-within", metavar="S", help="For how long ranks wait for each other, 120 s."
+        ),
+    ] = None
+    timeline: Annotated[
+        Path | None,
+        typer.Option("--timeline", metavar="FILE", help="Write what was measured: .json or .csv."),
+    ] = None
 
-    def check(self, *, scheme: str | None, device: str, batched: bool) -> None:
-        """Refuse flags that do not go together.
+    def check(self, job: OwnProcessFlags, optimizer: OptimizerFlags) -> None:
+        """Reject flags that do not go together.
 
         Raises
         ------
         InputError
-            A flag of this module without ``--wire``, or one of one process with it.
+            A flag of this class without ``--wire``, or one of one process with it.
         """
         if not self.wire:
             for name, value in vars(self).items():
                 if value is not None and value is not False:
                     raise InputError.at(f"--{name.replace('_', '-')}", "needs --wire; add it")
             return
-        for name, given in (
-            ("--scheme", scheme is not None),
-            ("--device", device != "cpu"),
-            ("--batched", batched),
+        for name, is_given in (
+            ("--scheme", job.scheme is not None),
+            ("--device", job.device != OwnProcessFlags.device),
+            ("--batched", optimizer.batched),
         ):
-            if given:
+            if is_given:
                 raise InputError.at(name, "is for training in one process; leave out --wire or it")
 
     def train(
-        self,
-        plan: Plan,
-        model: str | None,
-        data: str,
-        options: Options,
-        *,
-        silent: bool,
-        **given: Any,
+        self, job: TrainingJob, schedule: Schedule, callback: Callback | None, *, silent: bool
     ) -> WireRun | None:
-        """Train with the processes of this machine, or be one of them; None for ranks above 0."""
-        from splitopt.training.wire.deadlines import Deadline
-        from splitopt.training.wire.job import Job
-        from splitopt.training.wire.launch import run_rank, run_wire
+        """Train with the processes of this machine, or as one of them; None for ranks above 0."""
+        from splitopt.training.wire.launch import run_job, run_rank
         from splitopt.training.wire.ranks import read_rank, shared_token
         from splitopt.training.wire.setting import Setting
 
         rank = read_rank(self.rank, self.world_size, self.master)
-        deadline = (
-            Deadline.default(self.any_speed)
-            if self.deadline is None
-            else Deadline.read(self.deadline)
-        )
-        given |= {
-            "time_scale": self.time_scale,
-            "any_speed": self.any_speed,
-            "at_scale": None if silent else say_scale,
-        }
-        if self.join_within is not None:
-            if not 0 < self.join_within < float("inf"):
-                raise InputError.at("--join-within", f"is {self.join_within:g}, it must be above 0")
-            given["join_s"] = self.join_within
+        wanted = self.options(None if silent else report_scale, join_s=self._join_s())
+        limit = wanted.limit
         if rank is None:
             for name in _SEVERAL:
                 if getattr(self, name) not in (None, False):
@@ -197,23 +182,27 @@ class WireFlags:
                         f"--{name.replace('_', '-')}",
                         "is for processes started one by one; give --rank, or leave it out",
                     )
-            given["namespaces"] = self.namespaces
-            return run_wire(plan, model, data, options=options, deadline=deadline, **given)
+            return run_job(job, schedule, wanted, callback)
         if self.namespaces:
             raise InputError.at(
                 "--namespaces", "is for processes of one machine that are started together"
             )
-        arguments = {name: given.pop(name) for name in ("partition", "samples", "seed", "stages")}
-        arguments["match_by"] = given.pop("match")
-        job = Job(plan, model, data, options, arguments, given.pop("source"))
         setting = Setting(
             shared_token(self.token_file),
-            deadline=deadline,
+            deadline=limit,
             host=self.listen,
             tls=self._tls(),
             no_tls=self.no_tls,
         )
-        return run_rank(job, rank, setting, **given)
+        return run_rank(job, rank, setting, schedule, wanted, callback)
+
+    def _join_s(self) -> float:
+        """Return for how many seconds ranks wait for each other."""
+        if self.join_within is None:
+            return WireOptions.join_s
+        if not 0 < self.join_within < float("inf"):
+            raise InputError.at("--join-within", f"is {self.join_within:g}, it must be above 0")
+        return self.join_within
 
     def _tls(self) -> Tls | None:
         """Read this rank's certificate, if it is given one."""
@@ -240,15 +229,15 @@ class WireFlags:
             run.measured.save(self.timeline)
 
 
-def say_scale(scale: float, round_s: float) -> None:
-    """Say how long a round will take."""
+def report_scale(scale: float, round_s: float) -> None:
+    """Report how long a round will take."""
     typer.echo(
         f"Time scale {scale:g}: a round of {round_s:.4g} s takes {scale * round_s:.3g} s", err=True
     )
 
 
 def report_measured(run: Run) -> None:
-    """Say what was measured, if anything was."""
+    """Report what was measured, if anything was."""
     from statistics import median
 
     from splitopt.report.numbers import seconds

@@ -5,18 +5,21 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from splitopt.errors import InputError, shown
 from splitopt.export.folder import check_folder, write_folder
+from splitopt.export.sample import Sample
 from splitopt.extras import need_torch
 from splitopt.plans import PlanLike, as_plan
 from splitopt.suggestions import did_you_mean
+from splitopt.training.job import TrainingJob
 
 if TYPE_CHECKING:
     from torch import nn
 
     from splitopt.profiles.tracing.finding import Stages
+    from splitopt.training.matching import By
 
 EXPORTERS = {
     "torch": "splitopt.export.torch_parts",
@@ -26,7 +29,7 @@ EXPORTERS = {
 
 
 def exporter(name: str) -> Any:
-    """Give the module of a format.
+    """Return the module of a format.
 
     Raises
     ------
@@ -106,40 +109,50 @@ def export_plan(
     CapabilityError
         PyTorch is not installed, or the model cannot be written as code.
     """
-    plan = as_plan(plan, source)
+    job = TrainingJob(
+        as_plan(plan, source),
+        model,
+        match=cast("By", match),
+        stages=stages,
+        source=source,
+    )
+    shape = None if input_shape is None else tuple(input_shape)
+    sample = Sample(example, shape, input_dtype, classes)
+    return export_job(job, folder, sample, to=to, weights=weights, force=force)
+
+
+def export_job(
+    job: TrainingJob,
+    folder: str | Path,
+    sample: Sample,
+    *,
+    to: str,
+    weights: str | Path | None = None,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Write the plan and the model of a job into a folder; see `export_plan`."""
     writer = exporter(to)
     check_folder(folder, force)
     from splitopt.export.preparing import prepare
 
-    job = prepare(
-        plan,
-        model,
-        example,
-        None if input_shape is None else tuple(input_shape),
-        input_dtype,
-        classes,
-        weights,
-        match,
-        stages,
-        source,
-    )
-    files = writer.files(job)
+    export = prepare(job, sample, weights)
+    files = writer.files(export)
     write_folder(folder, files, force)
     return {
         "to": to,
         "folder": str(folder),
         "files": list(files),
-        "model": job.program.profile.name,
-        "cuts_found_by": job.split.method,
+        "model": export.program.profile.name,
+        "cuts_found_by": export.split.method,
         "clients": [
             {
                 "name": chain.name,
                 "cuts": list(chain.cuts),
                 "parts": [
                     {"part": part.name, "party": party.name}
-                    for part, party in zip(job.parts_of(chain), chain.parties, strict=True)
+                    for part, party in zip(export.parts_of(chain), chain.parties, strict=True)
                 ],
             }
-            for chain in job.chains
+            for chain in export.chains
         ],
     }

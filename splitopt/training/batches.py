@@ -12,14 +12,14 @@ from splitopt.training.randomness import set_state
 
 
 class Batches:
-    """Walks through the samples of a client in a new random order each time.
+    """Draws the mini-batches of a client, in a new random order in each local epoch.
 
     Parameters
     ----------
     inputs, targets
         Shape (n, ...) and (n, ...), of the same length n >= 1.
     size
-        Samples in a batch; the last one of a walk may be smaller. None for all in one.
+        Samples in a batch; the last one of a local epoch may be smaller. None for all in one.
     seed
         Of the order of the samples.
     """
@@ -43,11 +43,11 @@ class Batches:
 
     @property
     def per_epoch(self) -> int:
-        """Batches in one walk through all samples."""
+        """Batches of a local epoch, in which each sample is drawn once."""
         return -(-self.samples // self.size)
 
     def draw(self) -> tuple[Tensor, Tensor]:
-        """Give the next batch, going on where the last call ended."""
+        """Return the next batch, going on where the last call ended."""
         if self._next >= len(self._order):
             self._order = torch.randperm(self.samples, generator=self.generator)
             self._next = 0
@@ -57,7 +57,7 @@ class Batches:
         return self.inputs[rows], self.targets[rows]
 
     def sizes(self, count: int) -> tuple[int, ...]:
-        """Give how many samples each of the next `count` batches will have, and draw none."""
+        """Return how many samples each of the next `count` batches will have, and draw none."""
         left, found = max(0, len(self._order) - self._next), []
         for _ in range(count):
             left = left or self.samples
@@ -66,12 +66,12 @@ class Batches:
         return tuple(found)
 
     def take(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give the next `count` batches."""
+        """Return the next `count` batches."""
         for _ in range(count):
             yield self.draw()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Give where the walk is, as tensors."""
+        """Return the place in the local epoch, as tensors."""
         return {
             "generator": self.generator.get_state(),
             "order": self._order,
@@ -84,12 +84,12 @@ class Batches:
         Raises
         ------
         InputError
-            It is no state of a generator, or no walk through this client's samples.
+            It is no state of a generator, or no order of this client's samples.
         """
         set_state(self.generator, state["generator"].cpu())
         order, following = state["order"].cpu(), int(state["next"])
-        is_walk = order.dtype == torch.int64 and order.dim() == 1
-        if not (is_walk and following >= 0 and ((order >= 0) & (order < self.samples)).all()):
+        is_order = order.dtype == torch.int64 and order.dim() == 1
+        if not (is_order and following >= 0 and ((order >= 0) & (order < self.samples)).all()):
             raise InputError(
                 f"the order of a client's batches is no walk through its {self.samples} samples; "
                 "the state was changed or damaged"

@@ -28,7 +28,7 @@ class Sample(NamedTuple):
     dtype: torch.dtype
 
     def is_like(self, other: Sample) -> bool:
-        """Say whether the shapes are the same, and both are of whole or both of other numbers."""
+        """Report whether the shapes are the same, and both types are whole or both are not."""
         floating = self.dtype.is_floating_point
         return self.shape == other.shape and floating == other.dtype.is_floating_point
 
@@ -38,12 +38,12 @@ class Sample(NamedTuple):
         return str(self.dtype).removeprefix("torch.")
 
     def __str__(self) -> str:
-        """Say it in words, such as ``1 x 8 x 8 float32``."""
+        """Return it in words, such as ``1 x 8 x 8 float32``."""
         return f"{' x '.join(map(str, self.shape)) or 1} {self.type_name}"
 
 
 def traced_sample(profile: ModelProfile) -> Sample | None:
-    """Give the sample that a profile says it was traced with, if it does."""
+    """Return the sample that a profile says it was traced with, if it does."""
     record = profile.trace
     if record is not None and record.input_shape is not None:
         kind = getattr(torch, record.input_dtype or "float32", None)
@@ -75,7 +75,7 @@ def in_type_of(model: nn.Module, data: DataSet) -> DataSet:
 
 @contextmanager
 def explained(profile: ModelProfile, data: DataSet, built_here: bool) -> Iterator[None]:
-    """Say of a model that is not the plan's whether it is the data that are others than planned.
+    """Report, where a model is not the plan's, that it is the data that are not as planned.
 
     Parameters
     ----------
@@ -91,11 +91,15 @@ def explained(profile: ModelProfile, data: DataSet, built_here: bool) -> Iterato
     except InputError as error:
         traced, own = traced_sample(profile), Sample(data.shape, data.train_inputs.dtype)
         if traced is not None and not traced.is_like(own):
+            if traced.shape == own.shape:
+                remedy = f"convert the inputs to {traced.type_name}"
+            else:
+                remedy = "take such data"
             raise InputError.at(
                 "data",
                 f"{data.name} has samples of {own}, and the plan's profile {profile.name} was "
-                f"traced with {traced}; take such data, or profile the model with the data's shape "
-                "and plan anew",
+                f"traced with {traced}; {remedy}, or profile the model with the data's shape "
+                "and type, and plan anew",
             ) from None
         if built_here:
             words = f"{error} (it was built for the {data.classes} classes of {data.name})"
@@ -104,7 +108,7 @@ def explained(profile: ModelProfile, data: DataSet, built_here: bool) -> Iterato
 
 
 def check_outputs(model: nn.Module, data: DataSet) -> None:
-    """See that the model takes the samples, and tells as many classes apart as the data has.
+    """Check that the model takes the samples, and tells as many classes apart as the data has.
 
     Raises
     ------
@@ -133,7 +137,7 @@ def check_outputs(model: nn.Module, data: DataSet) -> None:
 
 
 def check_batches(model: nn.Module, scheme: Scheme, example: Tensor) -> None:
-    """See that the model can be trained with the smallest mini-batch that a client will have.
+    """Check that the model can be trained with the smallest mini-batch that a client will have.
 
     Batch normalisation cannot take a single value per channel. In a cluster the server's part gets
     the batches of several devices at once, so that nothing follows from a single one.

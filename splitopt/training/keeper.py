@@ -16,7 +16,7 @@ from splitopt.training.schemes import Scheme
 
 _MOMENT = re.compile(r"copy\.\d+\.moments\.")
 _ON_CUDA = re.compile(r"client\.\d+\.stream\.cuda_state")
-_WALK = re.compile(r"client\.\d+\.batches\.order")
+_ORDER = re.compile(r"client\.\d+\.batches\.order")
 """What the entries of a scheme's state are, by the beginning of their names."""
 
 
@@ -63,6 +63,8 @@ class Keeper:
             return History(origin=self.prepared.origin)
         if self.resume and not checkpoint.exists(folder):
             checkpoint.load(folder)  # says that there is none, before a folder is made
+        if not self.resume:
+            check_new(folder)
         self._writer = checkpoint.Writer(folder)
         if self.resume:
             found = checkpoint.load(folder, self.prepared.identity)
@@ -88,7 +90,7 @@ class Keeper:
             self._kept = None
 
     def close(self) -> None:
-        """Let others write into the folder."""
+        """Unlock the folder for others."""
         if self._writer is not None:
             self._writer.close()
 
@@ -98,7 +100,7 @@ class Keeper:
 
 
 def restore(scheme: Scheme, found: Checkpoint, source: str) -> None:
-    """Give a scheme the state of a checkpoint.
+    """Load into a scheme the state of a checkpoint.
 
     Raises
     ------
@@ -114,8 +116,8 @@ def restore(scheme: Scheme, found: Checkpoint, source: str) -> None:
     }
     for name in sorted(fixed | set(found.state)):
         value = found.state.get(name)
-        if _ON_CUDA.fullmatch(name) or (_WALK.fullmatch(name) and value is not None):
-            continue  # may be missing, and as long as the walk that it is of
+        if _ON_CUDA.fullmatch(name) or (_ORDER.fullmatch(name) and value is not None):
+            continue  # may be missing, and its length is not always the same
         if _MOMENT.match(name):
             like = parameters.get(name.rpartition(":")[0])
             fits = like is not None and value is not None and value.shape in ((), like.shape)

@@ -4,81 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import Literal
 
-from splitopt.errors import InputError, SplitoptError
+from splitopt.errors import SplitoptError
 from splitopt.profiles.tracing.quiet import reason
 from splitopt.training.averaging import copy_state, load_state
 from splitopt.training.clock import VirtualClock
 from splitopt.training.evaluate import check_finite, evaluate
 from splitopt.training.history import History, RoundRow
-from splitopt.training.keeper import Keeper, check_new
+from splitopt.training.keeper import Keeper
 from splitopt.training.prepare import Prepared
+from splitopt.training.schedule import Schedule
 from splitopt.training.schemes import Round, Scheme, TrainingError
 from splitopt.training.setup import set_groups
 
 Stopped = Literal["rounds", "target", "patience", "interrupted"]
 DoRound = Callable[[int], Round]
 Callback = Callable[[RoundRow, int], object]
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long to train, and what to do between rounds.
-
-    Parameters
-    ----------
-    rounds
-        How many at most, those of a resumed run included.
-    evaluate_every
-        Test after every so many rounds, and after the last one.
-    target_accuracy
-        Stop when a test reaches it, 0 to 1.
-    patience
-        Stop after so many tests in a row without a higher accuracy than before.
-    checkpoint
-        A folder to keep the state in.
-    checkpoint_every
-        After every so many rounds, and after the last one.
-    resume
-        Go on from the checkpoint in that folder.
-
-    Raises
-    ------
-    InputError
-        A number out of its range, `resume` without a folder, or a folder that holds a checkpoint
-        already and is not to be resumed.
-    """
-
-    rounds: int
-    evaluate_every: int = 1
-    target_accuracy: float | None = None
-    patience: int | None = None
-    checkpoint: str | Path | None = None
-    checkpoint_every: int = 1
-    resume: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("rounds", "evaluate_every", "patience", "checkpoint_every"):
-            value = getattr(self, name)
-            if value is None and name == "patience":
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError.at(name, f"is {value!r}, it must be a whole number >= 1")
-        target = self.target_accuracy
-        if target is not None and not 0 < target <= 1:
-            raise InputError.at(
-                "target_accuracy", f"is {target!r}, it must be above 0 and at most 1"
-            )
-        if self.checkpoint is None:
-            if self.resume:
-                raise InputError.at("resume", "needs the folder of a checkpoint; name it")
-            if self.checkpoint_every != 1:
-                raise InputError.at("checkpoint_every", "needs the folder of a checkpoint; name it")
-        elif not self.resume:
-            check_new(self.checkpoint)
 
 
 def run_rounds(
@@ -134,7 +77,8 @@ def _run_rounds(
     scheme, program = prepared.scheme, prepared.program
     history = keeper.begin()
     clock = VirtualClock(program)
-    stopped = _stop(history, schedule)
+    rounds = program.rounds if schedule.rounds is None else schedule.rounds
+    stopped = _stop(history, schedule, rounds)
     while stopped is None:
         number = len(history)
         before = copy_state(scheme.model)
@@ -143,10 +87,10 @@ def _run_rounds(
             tally = act(number)
             check_finite(scheme)
             row = _row(tally, number, history, clock)
-            if number + 1 == schedule.rounds or (number + 1) % schedule.evaluate_every == 0:
+            if number + 1 == rounds or (number + 1) % schedule.evaluate_every == 0:
                 row = _tested(row, prepared)
             history = history.with_row(row)
-            stopped = _stop(history, schedule)
+            stopped = _stop(history, schedule, rounds)
             keeper.keep(history, last=stopped is not None)
         except KeyboardInterrupt:
             if len(history) == number:
@@ -159,16 +103,16 @@ def _run_rounds(
             failed = TrainingError(f"round {number + 1}: {error}")
             failed.history = history
             raise failed from error.__cause__
-        if not _told(callback, row, schedule, keeper):
+        if not _told(callback, row, rounds, keeper):
             return history, "interrupted"
     return history, stopped
 
 
-def _told(callback: Callback | None, row: RoundRow, schedule: Schedule, keeper: Keeper) -> bool:
+def _told(callback: Callback | None, row: RoundRow, rounds: int, keeper: Keeper) -> bool:
     """Tell the caller of a round; False at Ctrl-C. What a callback raises is the caller's."""
     try:
         if callback is not None:
-            callback(row, schedule.rounds)
+            callback(row, rounds)
     except KeyboardInterrupt:
         keeper.end()
         return False
@@ -179,7 +123,7 @@ def _told(callback: Callback | None, row: RoundRow, schedule: Schedule, keeper: 
 
 
 def _guarded(scheme: Scheme) -> DoRound:
-    """Give the scheme's round, with what the model raises turned into a `TrainingError`."""
+    """Return the scheme's round, with what the model raises turned into a `TrainingError`."""
 
     def act(number: int) -> Round:
         try:
@@ -215,8 +159,11 @@ def _tested(row: RoundRow, prepared: Prepared) -> RoundRow:
     return replace(row, test_loss=score.loss, accuracy=score.accuracy)
 
 
-def _stop(history: History, schedule: Schedule) -> Stopped | None:
-    """Say whether a training is over, from its rounds alone: a resumed run stops where it would."""
+def _stop(history: History, schedule: Schedule, rounds: int) -> Stopped | None:
+    """Return why a training is over, None if it is not.
+
+    Its rounds alone decide, so that a resumed run stops where it would have without the break.
+    """
     target, patience = schedule.target_accuracy, schedule.patience
     if target is not None and history.first_reaching(target) is not None:
         return "target"
@@ -225,4 +172,4 @@ def _stop(history: History, schedule: Schedule) -> Stopped | None:
         since = [row for row in history.evaluated if row.round > best.round]
         if len(since) >= patience:
             return "patience"
-    return "rounds" if len(history) >= schedule.rounds else None
+    return "rounds" if len(history) >= rounds else None

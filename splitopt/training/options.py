@@ -1,17 +1,19 @@
-"""What the papers leave open, said aloud: optimizers, policies, and the order of clients."""
+"""Choices that the papers leave open: optimizers, policies, and the order of clients."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Literal, get_args
 
 from splitopt.errors import InputError
 from splitopt.solvers.options import check_choice
-from splitopt.training.parts import MakeOptimizer
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from splitopt.training.parts import MakeOptimizer
 
 Role = Literal["device", "server"]
 OptimizerName = Literal["sgd", "adam", "adamw"]
@@ -21,7 +23,8 @@ OptimizerState = Literal["reset", "keep", "average"]
 Weights = Literal["samples", "uniform"]
 Order = Literal["given", "shuffled"]
 
-_MAKERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+_CLASSES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
+"""Optimizer -> its class in ``torch.optim``."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Options:
     server_learning_rate
         Of the parts that are not on devices; None for the same.
     local_epochs
-        Walks of every client through its samples in a round.
+        Local epochs: passes of every client over its samples in a round.
     local_steps
         Mini-batches of every client in a round, instead of ``local_epochs``; None to use those.
     cut_gradient
@@ -112,17 +115,20 @@ class Options:
                 raise InputError.at(name, f"is {value!r}, it must be a whole number >= 1")
 
     def maker(self, role: Role) -> MakeOptimizer:
-        """Give the function that makes the optimizer of a part."""
+        """Return the function that makes the optimizer of a part."""
+        import torch
+
         rate = self.learning_rate
         if role == "server" and self.server_learning_rate is not None:
             rate = self.server_learning_rate
         keywords: dict[str, float] = {"lr": rate, "weight_decay": self.weight_decay}
         if self.optimizer == "sgd":
             keywords["momentum"] = self.momentum
+        kind = getattr(torch.optim, _CLASSES[self.optimizer])
 
         def make(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-            made: torch.optim.Optimizer = _MAKERS[self.optimizer](parameters, **keywords)
-            return made
+            optimizer: torch.optim.Optimizer = kind(parameters, **keywords)
+            return optimizer
 
         return make
 

@@ -20,17 +20,14 @@ from torch import Tensor, nn
 
 from splitopt.errors import CapabilityError, InputError
 from splitopt.models import build, model_names
-from splitopt.plans import Plan
 from splitopt.profiles import ModelProfile
-from splitopt.profiles.tracing.finding import Stages
 from splitopt.profiles.tracing.source import open_model
 from splitopt.profiles.tracing.split import SplitModel
 from splitopt.training.data import DataSet, load_data
 from splitopt.training.data.dataset import as_array
-from splitopt.training.data.partition import Samples
 from splitopt.training.fitting import check_batches, check_outputs, explained, in_type_of
-from splitopt.training.matching import By, match
-from splitopt.training.options import Options
+from splitopt.training.job import TrainingJob
+from splitopt.training.matching import match
 from splitopt.training.program import Program, program_of
 from splitopt.training.randomness import seed_of
 from splitopt.training.schemes import Client, Scheme
@@ -79,25 +76,8 @@ class Prepared:
         }
 
 
-def prepare(
-    plan: Plan,
-    model: nn.Module | str | None = None,
-    data: Any = "digits",
-    *,
-    partition: str = "iid",
-    samples: Samples = "plan",
-    scheme: str | None = None,
-    options: Options | None = None,
-    seed: int = 0,
-    match_by: By = "structure",
-    stages: Stages | None = None,
-    device: str = "cpu",
-    source: str = "plan",
-) -> Prepared:
-    """Read a plan, load data and model, see that they fit each other, and make the clients.
-
-    The parameters are those of `splitopt.training.runner.train`; `source` is how messages call the
-    plan.
+def prepare(job: TrainingJob) -> Prepared:
+    """Load data and model of a job, check that they fit the plan, and make the clients.
 
     Raises
     ------
@@ -108,45 +88,39 @@ def prepare(
     CapabilityError
         The device is not there.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InputError.at("seed", f"is {seed!r}, it must be a whole number >= 0")
-    if not isinstance(plan, Plan):
-        raise InputError.at("plan", f"is of type {type(plan).__name__}; Plan.load reads a file")
-    if not isinstance(options, Options | None):
-        raise InputError.at("options", f"is of type {type(options).__name__}, it must be Options")
-    place = find_device(device)
-    program = program_of(plan, source)
-    if scheme is not None:
-        program = program.trained_by(scheme)
-    loaded = load_data(data, seed=seed)
-    strictly = explained(program.profile, loaded, built_here=is_shipped(model))
-    with strictly if match_by == "structure" else nullcontext():
-        module = make_model(model, program, loaded, seed)
+    place = find_device(job.device)
+    program = program_of(job.plan, job.source)
+    if job.scheme is not None:
+        program = program.trained_by(job.scheme)
+    loaded = load_data(job.data, seed=job.seed)
+    strictly = explained(program.profile, loaded, built_here=is_shipped(job.model))
+    with strictly if job.match == "structure" else nullcontext():
+        module = make_model(job.model, program, loaded, job.seed)
         loaded = in_type_of(module, loaded)
         check_outputs(module, loaded)
         example = loaded.train_inputs[:2]
-        split = match(module, example, program.profile, match_by, stages)
-    clients = make_clients(program, loaded, partition, seed, samples=samples, device=place)
+        split = match(module, example, program.profile, job.match, job.stages)
+    clients = make_clients(
+        program, loaded, job.partition, job.seed, samples=job.samples, device=place
+    )
     own = copy.deepcopy(module).to(place)
-    built = build_scheme(program, split, clients, options, seed, model=own)
-    check_batches(module, built, example)
+    scheme = build_scheme(program, split, clients, job.options, job.seed, model=own)
+    check_batches(module, scheme, example)
     identity = {
         "plan": program.plan_digest,
         "scheme": program.scheme,
-        "seed": seed,
-        "partition": partition,
-        "options": asdict(built.options),
+        "seed": job.seed,
+        "partition": job.partition,
+        "options": asdict(scheme.options),
         "model": structure_digest(own.state_dict()),
         "data": loaded.digest(),
         "clients": _clients_digest(clients),
     }
-    named = {"model": model, "data": data}
-    texts = {what: text for what, text in named.items() if isinstance(text, str)}
-    return Prepared(program, loaded, split, built, identity, texts)
+    return Prepared(program, loaded, split, scheme, identity, job.named)
 
 
 def find_device(name: str) -> torch.device:
-    """Give the device of a name: ``cpu``, ``cuda``, ``cuda:1``, or ``auto``, a GPU if there is one.
+    """Find the device of a name: ``cpu``, ``cuda``, ``cuda:1``, or ``auto``, a GPU if there is one.
 
     Raises
     ------
@@ -169,7 +143,7 @@ def find_device(name: str) -> torch.device:
 def make_model(
     model: nn.Module | str | None, program: Program, data: DataSet, seed: int
 ) -> nn.Module:
-    """Give the model to train, with weights drawn by the seed if it is built here.
+    """Return the model to train, with weights drawn by the seed if it is built here.
 
     Parameters
     ----------
@@ -199,7 +173,7 @@ def make_model(
 
 
 def _on_cpu(model: nn.Module) -> nn.Module:
-    """Give the model, or a copy where it is not on the CPU, on which it is examined and cut."""
+    """Return the model, or a copy where it is not on the CPU, on which it is examined and cut."""
     places = {tensor.device.type for tensor in (*model.parameters(), *model.buffers())}
     if "meta" in places:
         raise InputError.at("model", "has tensors without values, on meta; build it on a device")
@@ -207,7 +181,7 @@ def _on_cpu(model: nn.Module) -> nn.Module:
 
 
 def is_shipped(model: nn.Module | str | None) -> bool:
-    """Say whether `make_model` would make a shipped network."""
+    """Report whether `make_model` would make a shipped network."""
     return model is None or (isinstance(model, str) and model in model_names())
 
 

@@ -72,7 +72,7 @@ class Program:
     clients
         In the order of the scenario's fleet.
     local_epochs
-        Walks of a client through its data in a round, where ``local_steps`` is None.
+        Local epochs: passes of a client over its data in a round, where ``local_steps`` is None.
     local_steps
         Mini-batches of a client in a round.
     rounds

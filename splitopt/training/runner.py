@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 from splitopt.extras import need_torch
 from splitopt.plans import PlanLike, as_plan
 from splitopt.training.history import History
+from splitopt.training.job import TrainingJob
+from splitopt.training.schedule import Schedule
 
 if TYPE_CHECKING:
     from torch import nn
 
     from splitopt.profiles.tracing.finding import Stages
     from splitopt.training.data.partition import Samples
-    from splitopt.training.loop import Callback, Schedule, Stopped
+    from splitopt.training.loop import Callback, Stopped
     from splitopt.training.matching import By
     from splitopt.training.options import Options
-    from splitopt.training.prepare import Prepared
     from splitopt.training.schemes import Scheme
 
 
@@ -55,7 +56,7 @@ class Run:
         write_atomic(path, state_bytes(self.model.state_dict()))
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the history and why it ended as JSON-ready data."""
+        """Return the history and why it ended as JSON-ready data."""
         last, best = self.history.rows[-1:], self.history.best
         return {
             "stopped": self.stopped,
@@ -155,10 +156,7 @@ def train(
     """
     need_torch("training")
     plan = as_plan(plan, source)
-    from splitopt.training.loop import run_rounds
-    from splitopt.training.prepare import prepare
-
-    prepared = prepare(
+    job = TrainingJob(
         plan,
         model,
         data,
@@ -167,27 +165,29 @@ def train(
         scheme=scheme,
         options=options,
         seed=seed,
-        match_by=match,
+        match=match,
         stages=stages,
         device=device,
         source=source,
     )
-    schedule = schedule_of(
-        prepared,
-        rounds=rounds,
-        evaluate_every=evaluate_every,
-        target_accuracy=target_accuracy,
-        patience=patience,
-        checkpoint=checkpoint,
-        checkpoint_every=checkpoint_every,
-        resume=resume,
+    schedule = Schedule(
+        rounds,
+        evaluate_every,
+        target_accuracy,
+        patience,
+        checkpoint,
+        checkpoint_every,
+        resume,
     )
+    return train_job(job, schedule, callback)
+
+
+def train_job(job: TrainingJob, schedule: Schedule, callback: Callback | None = None) -> Run:
+    """Train a job in this process; see `train`."""
+    need_torch("training")
+    from splitopt.training.loop import run_rounds
+    from splitopt.training.prepare import prepare
+
+    prepared = prepare(job)
     history, stopped = run_rounds(prepared, schedule, callback=callback)
     return Run(history, prepared.scheme.model, prepared.scheme, stopped)
-
-
-def schedule_of(prepared: Prepared, *, rounds: int | None = None, **fields: Any) -> Schedule:
-    """Give the schedule of a training; its rounds are those of the plan if none are asked for."""
-    from splitopt.training.loop import Schedule
-
-    return Schedule(prepared.program.rounds if rounds is None else rounds, **fields)

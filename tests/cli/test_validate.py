@@ -89,21 +89,21 @@ def test_processes_do_what_the_plan_says(capsys, tmp_path, plan_file, data_file)
 def no_processes(monkeypatch, timelines, stopped="rounds"):
     """Put made-up timelines in the place of a run."""
 
-    def fake(plan, model, data, **arguments):
+    def fake(job, schedule, wanted, callback):
         from splitopt.training.program import program_of
 
-        if arguments["at_scale"] is not None:
-            arguments["at_scale"](0.5, 1.0)
+        if wanted.at_scale is not None:
+            wanted.at_scale(0.5, 1.0)
         return SimpleNamespace(
-            program=program_of(plan),
-            timelines=timelines(program_of(plan)),
+            program=program_of(job.plan),
+            timelines=timelines(program_of(job.plan)),
             time_scale=0.5,
             sent_bytes={"smashed": 7, "labels": 3, "begin": 5},
             dropped=("b in round 1 (upload: nothing came)", "a in round 2 (server: late)"),
             stopped=stopped,
         )
 
-    monkeypatch.setattr(launch, "run_wire", fake)
+    monkeypatch.setattr(launch, "run_job", fake)
 
 
 def test_prints_tables(capsys, monkeypatch, plan_file):
@@ -208,7 +208,7 @@ def test_a_plan_that_does_not_hold_ends_with_code_1(capsys, monkeypatch, plan_fi
         *("x", plan.problem, predicted, slower, compare(predicted, slower), 1.0, 1),
         traffic=(BytesRow("smashed", 100.0, 100.0), BytesRow("label", None, 5.0)),
     )
-    monkeypatch.setattr(measuring, "validate", lambda *_, **__: found)
+    monkeypatch.setattr(measuring, "validate_job", lambda *_, **__: found)
     assert call(capsys, plan_file)[0] == 0  # 25 % by default
     assert call(capsys, plan_file, "--within", 21)[0] == 0
     assert call(capsys, plan_file, "--within", "inf")[0] == 0
@@ -217,7 +217,7 @@ def test_a_plan_that_does_not_hold_ends_with_code_1(capsys, monkeypatch, plan_fi
     assert "predicted and measured" in out
     assert "does not hold within 19 %: the median step is off by +20 %; the round is off by" in err
     wrong = replace(found, traffic=(BytesRow("smashed", 100.0, 101.0),))
-    monkeypatch.setattr(measuring, "validate", lambda *_, **__: wrong)
+    monkeypatch.setattr(measuring, "validate_job", lambda *_, **__: wrong)
     assert call(capsys, plan_file, "--within", "inf")[0] == 0
     code, _, err = call(capsys, plan_file)
     assert code == 1

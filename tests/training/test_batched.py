@@ -239,7 +239,12 @@ def test_a_plan_is_trained_side_by_side(plan_of):
 
 def test_processes_of_their_own_are_refused(plan_of):
     """On the wire there is nothing to stack."""
-    from splitopt.training.wire.job import Job
+    from splitopt.training.job import TrainingJob
+    from splitopt.training.wire.job import check_job
 
+    job = TrainingJob(plan_of("digits-splitfed"), options=Options(batched=True))
     with pytest.raises(InputError, match="batched: every device is a process"):
-        Job(plan_of("digits-splitfed"), None, "digits", Options(batched=True), {})
+        check_job(job)
+    for given in ({"scheme": "split_nn"}, {"device": "auto"}):
+        with pytest.raises(InputError, match="is for training in one process"):
+            check_job(replace(job, options=None, **given))

@@ -419,10 +419,12 @@ def test_what_is_not_finite_leaves_the_last_good_round(plan_of, tmp_path):
             with torch.no_grad():
                 scheme_model[0].fc.weight.fill_(float("nan"))
 
-    from splitopt.training.loop import Schedule, run_rounds
+    from splitopt.training.job import TrainingJob
+    from splitopt.training.loop import run_rounds
     from splitopt.training.prepare import prepare
+    from splitopt.training.schedule import Schedule
 
-    prepared = prepare(plan, broken, options=options, match_by="names")
+    prepared = prepare(TrainingJob(plan, broken, options=options, match="names"))
     scheme_model = [prepared.scheme.model]
     with pytest.raises(TrainingError, match=r"round 3: the loss of client \S+ is nan") as caught:
         run_rounds(prepared, Schedule(5, checkpoint=place), callback=spoil)

@@ -117,7 +117,8 @@ def test_what_does_not_fit_is_named(plan_for, numbers):
     plan = plan_for(model, torch.zeros(2, 4))
     for given, words in (
         ({"data": (x[:, :3], y)}, "samples of 3 float32, and .* was traced with 4 float32"),
-        ({"data": (x.astype(int), y)}, "samples of 4 int64"),
+        ({"data": (x.astype(int), y)}, "samples of 4 int64, .*; convert the inputs to float32"),
+        ({"data": (x, y, x.astype(int), y)}, "training inputs are float32 and test inputs int64"),
         ({"data": (x, y + 2)}, r"gives \(3,\) for a sample, but data has 5 classes"),
         ({"data": (x, x)}, "what has no classes, or several labels a sample, is not trained"),
         ({"data": (x, y / 2)}, "not a whole number"),
@@ -129,6 +130,7 @@ def test_what_does_not_fit_is_named(plan_for, numbers):
         ({"model": nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 3))}, "fingerprint"),
         ({"model": nn.Linear}, "must be a module"),
         ({"plan": "plan.json"}, "plan.json: there is no such file"),
+        ({"plan": 3}, "it must be a Plan, the path of its file or its plain data"),
         ({"options": {"learning_rate": 1}}, "must be Options"),
     ):
         with pytest.raises(InputError, match=words):

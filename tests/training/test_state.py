@@ -21,6 +21,7 @@ from splitopt.errors import InputError  # noqa: E402
 from splitopt.profiles import trace  # noqa: E402
 from splitopt.profiles.tracing import find_cuts  # noqa: E402
 from splitopt.training.copies import Split  # noqa: E402
+from splitopt.training.job import TrainingJob  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.prepare import prepare  # noqa: E402
 from splitopt.training.schemes import SCHEMES  # noqa: E402
@@ -187,10 +188,10 @@ def test_what_cannot_be_done_with_written_buffers_is_refused(tmp_path, wide):
     """Freezing them, and replacing them for several copies at once."""
     plan = plan_for(tmp_path, wide("Mean"))
     with pytest.raises(InputError, match="batch_norm: is 'frozen', but forward also writes mean"):
-        prepare(plan, wide("Mean"), options=Options(batch_norm="frozen"))
+        prepare(TrainingJob(plan, wide("Mean"), options=Options(batch_norm="frozen")))
     plan = plan_for(tmp_path, wide("Replaced"))
     with pytest.raises(InputError, match="batched: the model makes mean another tensor"):
-        prepare(plan, wide("Replaced"), options=Options(batched=True))
+        prepare(TrainingJob(plan, wide("Replaced"), options=Options(batched=True)))
 
 
 def test_testing_leaves_the_buffers(tmp_path, wide):

@@ -37,8 +37,8 @@ class DataSet:
     Raises
     ------
     InputError
-        Lengths or shapes that contradict each other, values that are not finite, labels outside
-        the classes.
+        Lengths, shapes or types that contradict each other, values that are not finite, labels
+        outside the classes.
     """
 
     name: str
@@ -65,6 +65,14 @@ class DataSet:
                 self.name,
                 f"training samples are {_words(train)} and test samples {_words(test)}; they must "
                 "have the same shape",
+            )
+        kinds = (self.train_inputs.dtype, self.test_inputs.dtype)
+        if kinds[0].is_floating_point != kinds[1].is_floating_point:
+            own, other = (str(kind).removeprefix("torch.") for kind in kinds)
+            raise InputError.at(
+                self.name,
+                f"training inputs are {own} and test inputs {other}; convert them to one type, "
+                "that which the model takes",
             )
 
     @property
@@ -119,7 +127,7 @@ def split_off_test(
 
 
 def check_finite(name: str, what: str, inputs: Tensor) -> None:
-    """Refuse inputs with a value that is not finite, and name the first row that has one."""
+    """Reject inputs with a value that is not finite, and name the first row that has one."""
     if inputs.is_floating_point() and not torch.isfinite(inputs).all():
         row = int(torch.nonzero(~torch.isfinite(inputs).reshape(len(inputs), -1).all(dim=1))[0])
         raise InputError.at(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,12 +11,20 @@ import numpy as np
 from splitopt.errors import InfeasibleError
 from splitopt.extras import need_torch
 from splitopt.plans import Plan, PlanLike, as_plan
+from splitopt.training.job import TrainingJob
+from splitopt.training.schedule import Schedule
 from splitopt.training.validation.comparing import compare, over_rounds
 from splitopt.training.validation.measured import BytesRow, Measured
 from splitopt.training.validation.planned_bytes import planned_bytes
+from splitopt.training.wire.setting import JOIN_S, AtScale, WireOptions
 
 if TYPE_CHECKING:
+    from splitopt.training.data.partition import Samples
+    from splitopt.training.loop import Callback
+    from splitopt.training.matching import By
+    from splitopt.training.options import Options
     from splitopt.training.program import Program
+    from splitopt.training.wire.deadlines import Deadline
     from splitopt.training.wire.launch import WireRun
 
 _MESSAGES = {
@@ -36,9 +45,21 @@ def validate(
     *,
     rounds: int = 1,
     steps: int | None = None,
+    partition: str = "iid",
+    samples: Samples = "plan",
+    options: Options | None = None,
+    seed: int = 0,
+    match: By = "structure",
+    stages: Sequence[str] | None = None,
     time_scale: float | None = None,
+    deadline: Deadline | str | None = None,
+    any_speed: bool = False,
+    namespaces: bool = False,
+    callback: Callback | None = None,
+    at_scale: AtScale | None = None,
+    join_s: float = JOIN_S,
     source: str = "plan",
-    **arguments: Any,
+    **schedule: Any,
 ) -> Measured:
     """Run some rounds of a plan with a process for each party, and compare them with the plan.
 
@@ -61,9 +82,10 @@ def validate(
         and this host keeps the pace.
     source
         How messages call the plan.
-    **arguments
-        Further ones of `splitopt.training.wire.launch.run_wire`, such as ``partition``,
-        ``options``, ``seed`` and ``deadline``.
+    partition, samples, options, seed, match, stages
+        As for `splitopt.training.wire.launch.run_wire`.
+    deadline, any_speed, namespaces, callback, at_scale, join_s, **schedule
+        As for `splitopt.training.wire.launch.run_wire`.
 
     Returns
     -------
@@ -77,27 +99,44 @@ def validate(
         scale, with the factor that it lacks, or if the prediction does not show single batches.
     """
     need_torch("validation")
-    from splitopt.training.program import program_of
-    from splitopt.training.validation.shortening import first_steps
-    from splitopt.training.wire.launch import run_wire
-
-    plan = as_plan(plan, source)
-    if steps is not None:
-        plan = first_steps(plan, steps, source)
-    check_detail(program_of(plan, source), source)
-    run = run_wire(
-        plan,
+    job = TrainingJob(
+        as_plan(plan, source),
         model,
         data,
-        rounds=rounds,
-        time_scale=time_scale,
+        partition=partition,
+        samples=samples,
+        options=options,
+        seed=seed,
+        match=match,
+        stages=stages,
         source=source,
-        evaluate_every=max(rounds, 1),
-        **arguments,
     )
+    wanted = WireOptions(time_scale, any_speed, deadline, namespaces, join_s, at_scale)
+    planned = Schedule(rounds, evaluate_every=max(rounds, 1), **schedule)
+    return validate_job(job, planned, wanted, steps=steps, callback=callback)
+
+
+def validate_job(
+    job: TrainingJob,
+    schedule: Schedule,
+    wanted: WireOptions,
+    *,
+    steps: int | None = None,
+    callback: Callback | None = None,
+) -> Measured:
+    """Run a job with a process for each party, and compare it with its plan; see `validate`."""
+    need_torch("validation")
+    from splitopt.training.program import program_of
+    from splitopt.training.validation.shortening import first_steps
+    from splitopt.training.wire.launch import run_job
+
+    if steps is not None:
+        job = replace(job, plan=first_steps(job.plan, steps, job.source))
+    check_detail(program_of(job.plan, job.source), job.source)
+    run = run_job(job, schedule, wanted, callback)
     if not run.timelines:  # by Ctrl-C in the first round
         raise KeyboardInterrupt
-    return measured_of(run, promised_round_s(plan))
+    return measured_of(run, promised_round_s(job.plan))
 
 
 def promised_round_s(plan: Plan) -> float | None:
@@ -107,7 +146,7 @@ def promised_round_s(plan: Plan) -> float | None:
 
 
 def check_detail(program: Program, source: str) -> None:
-    """Refuse a plan with so many batches that its prediction shows many of them as one.
+    """Reject a plan with so many batches that its prediction shows many of them as one.
 
     Raises
     ------
@@ -170,7 +209,7 @@ def _promised(program: Program) -> tuple[tuple[str, str], ...]:
 
 
 def _traffic(program: Program, sent: Mapping[str, int], rounds: int) -> tuple[BytesRow, ...]:
-    """Give bytes by what they are; a kind that nobody sends or plans is left out."""
+    """Return bytes by what they are; a kind that nobody sends or plans is left out."""
     planned = planned_bytes(program)
     expected = {
         "smashed": planned["smashed"],

@@ -12,7 +12,7 @@ KINDS = ("smashed", "gradient", "model_down", "model_up")
 
 
 def planned_bytes(program: Program) -> dict[str, float]:
-    """Give the bytes of one round of all clients together, by kind.
+    """Return the bytes of one round of all clients together, by kind.
 
     Every sample that a client trains on sends the output of the layer at each of its cuts forward
     and as many gradients back. The client's parts of the model come down before and go up after
@@ -40,7 +40,7 @@ def _samples(program: Program, client: ClientPlan) -> float:
     size = client.batch_size or client.samples
     if program.local_steps is None:
         return float(program.local_epochs * client.samples)
-    # Mini-batches follow one another through the data, the last one of a walk may be smaller.
-    walk = math.ceil(client.samples / size)
-    walks, rest = divmod(program.local_steps, walk)
-    return float(walks * client.samples + rest * size)
+    # Local epochs follow one another; the last mini-batch of each may be smaller.
+    batches = math.ceil(client.samples / size)
+    epochs, rest = divmod(program.local_steps, batches)
+    return float(epochs * client.samples + rest * size)

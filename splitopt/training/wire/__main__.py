@@ -12,7 +12,7 @@ from splitopt.training.wire.transport.namespaces import enter
 
 
 def main() -> int:
-    """Take part as the rank that the arguments say, and give the exit code."""
+    """Run as the rank that the arguments name, and return the exit code."""
     job, rank, port, join_s, parent, *place = sys.argv[1:]
     die_with(int(parent))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that leads
@@ -20,7 +20,8 @@ def main() -> int:
     if namespace is not None:
         enter(namespace)  # before there are other threads, which would stay outside
 
-    from splitopt.training.wire.job import Job
+    from splitopt.training.prepare import prepare
+    from splitopt.training.wire.job import load_job
     from splitopt.training.wire.launch import follow
     from splitopt.training.wire.ranks import shared_token
     from splitopt.training.wire.setting import Setting
@@ -28,7 +29,7 @@ def main() -> int:
     from splitopt.training.wire.transport.listener import LOOPBACK
 
     try:
-        prepared = Job.load(job).prepare()
+        prepared = prepare(load_job(job))
         # In a namespace others have addresses, which nothing outside of it can reach.
         setting = Setting(shared_token(), host=own, no_tls=namespace is not None)
         at = leader or LOOPBACK

@@ -28,7 +28,7 @@ class Dropped:
 
 
 class LateError(Exception):
-    """A device is gone, late or talks nonsense; the phase is what was waited for."""
+    """A device is gone, late or sends what cannot be used; the phase is what was waited for."""
 
     def __init__(self, phase: str, reason: str) -> None:
         super().__init__(reason)
@@ -36,8 +36,8 @@ class LateError(Exception):
 
 
 @contextmanager
-def talking(phase: str, wait_s: float | None = None) -> Iterator[None]:
-    """Turn what can go wrong with a device in a phase into the reason for which it is dropped."""
+def late_on_failure(phase: str, wait_s: float | None = None) -> Iterator[None]:
+    """Raise `LateError` for whatever goes wrong with a device in a phase: it is then dropped."""
     try:
         yield
     except ChannelTimeoutError:

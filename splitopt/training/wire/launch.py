@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -15,18 +15,21 @@ from splitopt.plans import PlanLike, as_plan
 from splitopt.simulation.tracks import one_after_the_other
 from splitopt.temporary import temporary_folder
 from splitopt.timeline import Timeline
-from splitopt.training.loop import Callback, Schedule, run_rounds
+from splitopt.training.job import TrainingJob
+from splitopt.training.keeper import check_new
+from splitopt.training.loop import Callback, run_rounds
 from splitopt.training.options import Options
-from splitopt.training.prepare import Prepared
-from splitopt.training.runner import Run, schedule_of
+from splitopt.training.prepare import Prepared, prepare
+from splitopt.training.runner import Run
+from splitopt.training.schedule import Schedule
 from splitopt.training.wire.compute import one_thread, warm_up
 from splitopt.training.wire.crew import Crew, join
 from splitopt.training.wire.deadlines import Deadline
-from splitopt.training.wire.job import Job
+from splitopt.training.wire.job import check_job, save_job
 from splitopt.training.wire.processes import Processes
 from splitopt.training.wire.ranks import Rank
 from splitopt.training.wire.roles import roles_of
-from splitopt.training.wire.setting import Setting
+from splitopt.training.wire.setting import JOIN_S, AtScale, Setting, WireOptions
 from splitopt.training.wire.speed import check_speed, proposed_time_scale
 from splitopt.training.wire.transport.links import paced_by_kernel
 from splitopt.training.wire.transport.listener import Listener, listen
@@ -36,12 +39,10 @@ from splitopt.training.wire.transport.tokens import Token
 if TYPE_CHECKING:
     from torch import nn
 
-AtScale = Callable[[float, float], object]
+    from splitopt.training.data.partition import Samples
+    from splitopt.training.matching import By
 
 _LOG = logging.getLogger(__name__)
-
-JOIN_S = 120.0
-"""For so long rank 0 waits for the others, and they for rank 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +76,7 @@ class WireRun(Run):
         return one_after_the_other(self.timelines, origin)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as JSON-ready data, without the tasks."""
+        """Return it as JSON-ready data, without the tasks."""
         return {
             **super().to_dict(),
             "time_scale": self.time_scale,
@@ -101,9 +102,9 @@ def run_wire(
     join_s: float = JOIN_S,
     source: str = "plan",
     partition: str = "iid",
-    samples: str = "plan",
+    samples: Samples = "plan",
     seed: int = 0,
-    match: str = "structure",
+    match: By = "structure",
     stages: Sequence[str] | None = None,
     **schedule: Any,
 ) -> WireRun:
@@ -150,51 +151,56 @@ def run_wire(
     CapabilityError
         Namespaces are not allowed here, or the plan's links have not one rate each.
     """
-    plan = as_plan(plan, source)
-    arguments = {
-        "partition": partition,
-        "samples": samples,
-        "seed": seed,
-        "match_by": match,
-        "stages": stages,
-    }
-    job = Job(plan, model, data, options, arguments, source)
-    limit = Deadline.read(deadline) if isinstance(deadline, str) else deadline
-    limit = limit or Deadline.default(any_speed)
+    job = TrainingJob(
+        as_plan(plan, source),
+        model,
+        data,
+        partition=partition,
+        samples=samples,
+        options=options,
+        seed=seed,
+        match=match,
+        stages=stages,
+        source=source,
+    )
+    wanted = WireOptions(time_scale, any_speed, deadline, namespaces, join_s, at_scale)
+    return run_job(job, Schedule(rounds, **schedule), wanted, callback)
+
+
+def run_job(
+    job: TrainingJob, schedule: Schedule, wanted: WireOptions, callback: Callback | None = None
+) -> WireRun:
+    """Train a job with a process for each party, all on this machine; see `run_wire`."""
+    check_job(job)
+    limit = wanted.limit
     with one_thread(), temporary_folder() as place:
-        prepared = job.prepare()
+        prepared = prepare(job)
         roles = roles_of(prepared.program)
-        made = schedule_of(prepared, rounds=rounds, **schedule)
-        path = job.save(place, prepared)
-        setting = Setting(Token.new(), scale_for(prepared, time_scale, any_speed), limit)
-        if at_scale is not None:
-            at_scale(setting.time_scale, prepared.program.replay.simulated_s)
-        names = roles.parties(prepared.program)
+        _check_folder(schedule)
+        path = save_job(job, place, prepared)
+        scale = _scale_for(prepared, wanted)
+        setting = Setting(Token.new(), scale, limit)
+        names, join_s = roles.parties(prepared.program), wanted.join_s
         with (
-            _places(prepared, setting.time_scale) if namespaces else nullcontext() as places,
+            _places(prepared, scale) if wanted.namespaces else nullcontext() as places,
             _listen(setting, places) as listener,
             Processes(path, names, listener.port, setting.token, join_s, places) as processes,
         ):
-            run = _lead(prepared, made, setting, listener, join_s, callback, processes)
+            run = _lead(prepared, schedule, setting, listener, join_s, callback, processes)
             if run.stopped == "interrupted":  # in the middle of a round, whose end nobody awaits
                 processes.kill()
             return run
 
 
 def run_rank(
-    job: Job,
+    job: TrainingJob,
     rank: Rank,
     setting: Setting,
-    *,
-    rounds: int | None = None,
-    time_scale: float | None = None,
-    any_speed: bool = False,
+    schedule: Schedule | None = None,
+    wanted: WireOptions | None = None,
     callback: Callback | None = None,
-    at_scale: AtScale | None = None,
-    join_s: float = JOIN_S,
-    **schedule: Any,
 ) -> WireRun | None:
-    """Be one rank of a run whose processes were started one by one, on one machine or several.
+    """Run one rank of a run whose processes were started one by one, on one machine or several.
 
     Parameters
     ----------
@@ -205,8 +211,10 @@ def run_rank(
     setting
         The shared token, the certificate, the deadline, and where to listen (by default on the
         loopback interface, which other machines cannot reach). Its time scale does not count.
-    rounds, time_scale, any_speed, callback, at_scale, join_s, **schedule
-        As for `run_wire`; they count for rank 0 alone.
+    schedule, wanted, callback
+        How long to train, at which pace, and what is called after every round; of these only for
+        how long to wait for each other counts for ranks other than 0. The deadline is that of
+        `setting`.
 
     Returns
     -------
@@ -218,33 +226,39 @@ def run_rank(
         Also if the number of ranks is not what the plan needs, rank 0 was started otherwise, or
         other machines take part and there is neither a certificate nor ``no_tls``.
     """
+    check_job(job)
+    schedule, wanted = schedule or Schedule(), wanted or WireOptions()
     with one_thread():
-        prepared = job.prepare()
+        prepared = prepare(job)
         parties = roles_of(prepared.program).parties(prepared.program)
         rank.check(parties)
         rank.check_protected(setting, parties)
         if rank.rank:
-            port = rank.find_port(join_s)
-            follow(prepared, rank.rank, rank.host, port, setting, join_s=join_s)
+            port = rank.find_port(wanted.join_s)
+            follow(prepared, rank.rank, rank.host, port, setting, join_s=wanted.join_s)
             return None
         rank.check_listening(setting.host)
-        made = schedule_of(prepared, rounds=rounds, **schedule)
-        scale = scale_for(prepared, time_scale, any_speed)
-        if at_scale is not None:
-            at_scale(scale, prepared.program.replay.simulated_s)
+        _check_folder(schedule)
+        scale = _scale_for(prepared, wanted)
         port = 0 if rank.has_store else rank.port
         with listen(
             setting.host, port, setting.token, tls=setting.tls, no_tls=setting.no_tls
         ) as listener:
-            rank.publish(listener.port, join_s)
+            rank.publish(listener.port, wanted.join_s)
             own = replace(setting, time_scale=scale)
-            return _lead(prepared, made, own, listener, join_s, callback)
+            return _lead(prepared, schedule, own, listener, wanted.join_s, callback)
+
+
+def _check_folder(schedule: Schedule) -> None:
+    """Raise an error if a run would replace a checkpoint, before any process is started for it."""
+    if schedule.checkpoint is not None and not schedule.resume:
+        check_new(schedule.checkpoint)
 
 
 def follow(
     prepared: Prepared, rank: int, host: str, port: int, setting: Setting, *, join_s: float
 ) -> None:
-    """Be a rank other than 0 until the end of the run."""
+    """Run a rank other than 0 until the end of the run."""
     torch.set_num_threads(1)
     roles = roles_of(prepared.program)
     warm_up()
@@ -252,8 +266,8 @@ def follow(
         roles.run(prepared, rank, channel, setting)
 
 
-def scale_for(prepared: Prepared, time_scale: float | None, any_speed: bool) -> float:
-    """Give the time scale to run at, and see that this host can keep it.
+def _scale_for(prepared: Prepared, wanted: WireOptions) -> float:
+    """Return the time scale to run at, and report it, if this host can keep it.
 
     Raises
     ------
@@ -262,18 +276,21 @@ def scale_for(prepared: Prepared, time_scale: float | None, any_speed: bool) -> 
     InfeasibleError
         This host is too slow for it.
     """
-    if time_scale is not None and not 0 < time_scale < float("inf"):
-        raise InputError.at("time_scale", f"is {time_scale!r}, it must be above 0")
-    if time_scale is not None and any_speed:
-        return time_scale
-    from splitopt.training.wire.host import measure_host
+    scale = wanted.time_scale
+    if scale is not None and not 0 < scale < float("inf"):
+        raise InputError.at("time_scale", f"is {scale!r}, it must be above 0")
+    if scale is None or not wanted.any_speed:
+        from splitopt.training.wire.host import measure_host
 
-    timeline = prepared.program.replay.timeline
-    host = measure_host(prepared.program, prepared.scheme, timeline)
-    if time_scale is None:
-        return proposed_time_scale(timeline, host)
-    check_speed(timeline, host, time_scale)
-    return time_scale
+        timeline = prepared.program.replay.timeline
+        host = measure_host(prepared.program, prepared.scheme, timeline)
+        if scale is None:
+            scale = proposed_time_scale(timeline, host)
+        else:
+            check_speed(timeline, host, scale)
+    if wanted.at_scale is not None:
+        wanted.at_scale(scale, prepared.program.replay.simulated_s)
+    return scale
 
 
 def _lead(
@@ -285,7 +302,7 @@ def _lead(
     callback: Callback | None,
     processes: Processes | None = None,
 ) -> WireRun:
-    """Be rank 0."""
+    """Run rank 0."""
     roles = roles_of(prepared.program)
     warm_up()
     with Crew(listener, roles.parties(prepared.program), prepared.identity) as crew:
@@ -296,7 +313,7 @@ def _lead(
                 prepared, schedule, do_round=leader.round, callback=callback
             )
         finally:
-            for text in [] if processes is None else processes.obituaries():
+            for text in [] if processes is None else processes.exit_reports():
                 _LOG.warning("%s", text)
     return WireRun(
         history,

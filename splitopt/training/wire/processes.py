@@ -88,7 +88,7 @@ class Processes:
             raise
 
     def check(self) -> None:
-        """See that all are still there.
+        """Check that all still run.
 
         Raises
         ------
@@ -103,12 +103,12 @@ class Processes:
                 )
 
     def last_words(self, rank: int) -> str:
-        """Give the last line that a process has written to its standard error."""
+        """Return the last line that a process has written to its standard error."""
         lines = self._logs[rank - 1].read_text(errors="replace").strip().splitlines()
         return lines[-1].removeprefix("splitopt: error: ") if lines else "it said nothing"
 
-    def obituaries(self) -> list[str]:
-        """Say of each process that has ended with an error how it did, for whoever asks why."""
+    def exit_reports(self) -> list[str]:
+        """Report of each process that has ended with an error how it ended."""
         return [
             f"the process of {self.names[rank - 1]} (rank {rank}) ended with code "
             f"{process.returncode}: {self.last_words(rank)}"
@@ -117,7 +117,7 @@ class Processes:
         ]
 
     def wait(self, timeout_s: float = GRACE_S) -> None:
-        """Give them time to end by themselves."""
+        """Wait for them to end by themselves."""
         deadline_s = time.monotonic() + timeout_s
         for process in self.started:
             try:

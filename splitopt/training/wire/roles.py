@@ -1,4 +1,4 @@
-"""Who there is in a run over connections, by the scheme of the plan.
+"""The ranks of a run over connections, by the scheme of the plan.
 
 Rank 0 leads: it holds the scheme, evaluates, writes history and checkpoint. A new scheme that can
 be run over connections is one line here.
@@ -6,43 +6,19 @@ be run over connections is one line here.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from splitopt.errors import InputError
 
 if TYPE_CHECKING:
-    from splitopt.timeline import Timeline
     from splitopt.training.prepare import Prepared
     from splitopt.training.program import Program
-    from splitopt.training.schemes import Round
     from splitopt.training.wire.crew import Crew
+    from splitopt.training.wire.leader import Leader
     from splitopt.training.wire.setting import Setting
     from splitopt.training.wire.transport.channel import Channel
-
-
-class Leader(Protocol):
-    """What rank 0 of every scheme gives.
-
-    Attributes
-    ----------
-    timelines
-        What was measured, one for each round, in planned seconds.
-    dropped
-        Parties that rounds went on without, with a text for each.
-    sent_bytes
-        Bytes of tensors on the wire by the kind of message.
-    """
-
-    timelines: list[Timeline]
-    dropped: Sequence[object]
-    sent_bytes: Counter[str]
-
-    def round(self, number: int) -> Round:
-        """Train a round (0, 1, ...) and leave the scheme as its own method would."""
-        ...
 
 
 class Roles(NamedTuple):
@@ -54,7 +30,7 @@ class Roles(NamedTuple):
         Names of ranks 1, 2, ... of a program.
     lead
         ``MODULE:FUNCTION`` of rank 0, called with what is prepared, the crew and the setting; it
-        gives a `Leader`.
+        returns a `Leader`.
     follow
         ``MODULE:FUNCTION`` of all others, called with what is prepared, the own rank, the
         connection to rank 0 and the setting, of which only token and host count; it returns when
@@ -70,17 +46,17 @@ class Roles(NamedTuple):
     rates: str
 
     def leader(self, prepared: Prepared, crew: Crew, setting: Setting) -> Leader:
-        """Be rank 0."""
+        """Return rank 0."""
         found: Leader = _function(self.lead)(prepared, crew, setting)
         return found
 
     def link_rates(self, program: Program, time_scale: float) -> dict[tuple[int, int], float]:
-        """Give the rates of the plan's links."""
+        """Return the rates of the plan's links."""
         found: dict[tuple[int, int], float] = _function(self.rates)(program, time_scale)
         return found
 
     def run(self, prepared: Prepared, rank: int, channel: Channel, setting: Setting) -> None:
-        """Be another rank until the end of the run."""
+        """Run another rank until the end of the run."""
         _function(self.follow)(prepared, rank, channel, setting)
 
 
@@ -119,7 +95,7 @@ ROLES: dict[str, Roles] = {
 
 
 def roles_of(program: Program) -> Roles:
-    """Give the ranks of a program.
+    """Return the ranks of a program.
 
     Raises
     ------

@@ -251,6 +251,8 @@ def bad_arrays():
         ((x, np.full(20, 2**40)), "beyond 2"),
         ((x[:0], y[:0], x, y), "n >= 1"),
         ((x, y, x[:, :2], y), "same shape"),
+        ((x, y, x.astype(int), y), "float32 and test inputs int64; convert them to one type"),
+        ((x.astype(int), y, x, y), "int64 and test inputs float32; convert them to one type"),
         (3, "of type int"),
         ((), "of type tuple"),
         ("nowhere", "neither digits"),

@@ -19,6 +19,7 @@ import splitopt  # noqa: E402
 from splitopt.plans import Plan  # noqa: E402
 from splitopt.scenario import Scenario  # noqa: E402
 from splitopt.training import checkpoint  # noqa: E402
+from splitopt.training.job import TrainingJob  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.schemes import Round  # noqa: E402
 from splitopt.training.validation.planned_bytes import planned_bytes  # noqa: E402
@@ -304,8 +305,7 @@ def test_who_comes_when_the_run_is_over_is_told_so():
 def test_wrong_numbers_of_processes(folder, rank, words):
     """The right number is in the message."""
     plan = Plan.load(folder / "splitfed.json")
-    arguments = {"partition": "iid", "samples": "plan", "seed": 0, "match_by": "structure"}
-    job = launch.Job(plan, None, "digits", None, arguments)
+    job = TrainingJob(plan)
     with pytest.raises(splitopt.InputError, match=words):
         launch.run_rank(job, rank, Setting(Token.new()))
 
@@ -405,7 +405,6 @@ def test_ranks_may_be_started_one_by_one(folder, protected):
 def test_rank_0_of_another_machine_listens_where_it_is_told(folder):
     """On the loopback interface nobody there could connect."""
     plan = Plan.load(folder / "few.json")
-    arguments = {"partition": "iid", "samples": "plan", "seed": 0, "match_by": "structure"}
-    job = launch.Job(plan, None, "digits", None, arguments)
+    job = TrainingJob(plan)
     with pytest.raises(splitopt.InputError, match=r"listen: .*203.0.113.7.*--listen"):
         launch.run_rank(job, Rank(0, 3, "203.0.113.7", 1), Setting(Token.new()))

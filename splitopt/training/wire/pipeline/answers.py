@@ -9,10 +9,10 @@ from torch import Tensor
 
 from splitopt.training.copies import Copy
 from splitopt.training.schemes.base import Client, under
+from splitopt.training.wire.client_state import check_batches, expect_like
 from splitopt.training.wire.pipeline.held import check_held
 from splitopt.training.wire.pipeline.messages import sent_bytes
 from splitopt.training.wire.recorder import read_rows
-from splitopt.training.wire.star.travelling import check_batches, expect_like
 from splitopt.training.wire.transport.errors import ChannelError, FrameError
 from splitopt.training.wire.transport.frames import Message
 

@@ -1,40 +1,39 @@
 """Rank 0 of a pipeline: it begins the rounds, averages what comes back, and keeps the state.
 
-It holds the scheme as one process would, with every owner's copy. In a round the copies travel to
-the owners and nodes (which no plan pays for), are trained there, and come back, so that averages,
-the options' policies and the state between rounds are the scheme's own. What the plan pays for is
-the exchange at the end of a round: what an owner sends when it is done takes as long as its parts
-of the model are planned to, and the average goes to one owner after the other at that pace.
+In a round the owners' copies travel to the owners and nodes (which no plan pays for), are trained
+there, and come back, so that averages, the options' policies and the state between rounds are the
+scheme's own. What the plan pays for is the exchange at the end of a round: what an owner sends when
+it is done takes as long as its parts of the model are planned to, and the average goes to one owner
+after the other at that pace.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from splitopt.timeline import Timeline
 from splitopt.training.copies import Copy, tensor_bytes
-from splitopt.training.schemes.base import Client, Round, TrainingError, under
+from splitopt.training.schemes.base import Round, TrainingError, under
 from splitopt.training.schemes.multihop import Multihop
+from splitopt.training.wire.client_state import prefixed
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.deadlines import Deadline
-from splitopt.training.wire.dropping import DevicesGoneError, Dropped
+from splitopt.training.wire.leader import Leader, RoundOutcome
 from splitopt.training.wire.pipeline.answers import wrong_state
 from splitopt.training.wire.pipeline.channels import RESERVE, RESERVED, Channels
 from splitopt.training.wire.pipeline.exchange import Link, give_back
 from splitopt.training.wire.pipeline.held import load_held, names_in, parts_of, state_of
-from splitopt.training.wire.pipeline.messages import sent_bytes, values_in, whole_number
+from splitopt.training.wire.pipeline.messages import sent_bytes, whole_number
 from splitopt.training.wire.pipeline.timing import (
     ACTIVATIONS,
     PipelineTiming,
     pipeline_timing,
 )
-from splitopt.training.wire.recorder import Row, measured_timeline, read_rows
+from splitopt.training.wire.recorder import Row, read_rows
 from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.errors import (
     ChannelError,
@@ -62,30 +61,22 @@ class NodeGoneError(TrainingError):
     """A compute node has died: no owner's batch can pass the chain any more."""
 
 
-class Pipeline:
-    """Rank 0; `round` is that of the scheme, over connections.
+class Pipeline(Leader):
+    """Rank 0 of a pipeline.
 
     Parameters
     ----------
-    scheme
-        As `splitopt.training.setup.build_scheme` makes it for one process.
+    scheme, deadline
+        As for `Leader`.
     timing
         What the plan's tasks and transfers take.
     crew
         The owners as ranks 1, 2, ... in the order of the clients, then the nodes in that of the
         chain.
-    deadline
-        How long to wait for the owners of a round; three times what is planned by default.
-
-    Attributes
-    ----------
-    timelines
-        What was measured, one for each round, in planned seconds from its first task.
-    dropped
-        Owners that rounds went on without.
-    sent_bytes
-        Bytes of activations and gradients on the wire.
     """
+
+    scheme: Multihop
+    client_word = "owner"
 
     def __init__(
         self,
@@ -94,12 +85,8 @@ class Pipeline:
         crew: Crew,
         deadline: Deadline | None = None,
     ) -> None:
-        self.scheme, self.timing, self.crew = scheme, timing, crew
-        self.deadline = deadline or Deadline()
-        self.timelines: list[Timeline] = []
-        self.dropped: list[Dropped] = []
-        self.sent_bytes: Counter[str] = Counter()
-        self.number = 0
+        super().__init__(scheme, crew, "pipeline_partition", timing.time_scale, deadline)
+        self.timing = timing
         self.owners, self.nodes = len(timing.owners), len(timing.nodes)
         self._inbox: Inbox[tuple[int, Channel]] = Inbox()
         self._known: dict[int, Channel] = {}
@@ -107,52 +94,44 @@ class Pipeline:
         self._channels = Channels(timing)
         self._set_up: dict[tuple[int, int], Channel] = {}
 
-    def round(self, number: int) -> Round:
-        """Train one round with the owners that are there.
+    def copy(self, n: int) -> Copy:
+        """Return the owner's copy of the whole model."""
+        return self.scheme.copies()[n]
+
+    def train_round(self) -> RoundOutcome:
+        """Train with the owners that are there.
 
         Raises
         ------
         NodeGoneError
             A node is not there, or no longer.
-        DevicesGoneError
-            No owner is there, or none is left.
-        TrainingError
-            A loss is not a finite number.
         """
-        self.number = number
         tally, rows = Round(), list[Row]()
-        for rank in range(self.owners + 1, self.owners + self.nodes + 1):
+        for rank in self._node_ranks:
             self._channel(rank)
-        present = [n for n in range(self.owners) if self.crew.channel(n + 1) is not None]
-        present = self._introduce(present)
-        back = {n: self._keep(n) for n in present}
-        self.scheme.begin(self._clients(present), tally)
-        set_out = self._begin(present)
-        messages = self._play(set_out)
+        present = self._introduce(self.present())
+        back = {n: self.keep(n) for n in present}
+        self.scheme.begin(self.clients(present), tally)
+        ready = self._begin(present)
+        messages = self._play(ready)
         done = sorted(messages)
         for n in set(present) - set(done):
             back[n]()
         if not done:
-            self._fail()
+            self.fail()
         self._finish(done, messages, tally, rows)
-        self.scheme.end(self._clients(done), tally)
+        self.scheme.end(self.clients(done), tally)
         rows += self._exchange(done, messages)
-        tally.dropped = tuple(
-            client.name for n, client in enumerate(self.scheme.clients) if n not in done
-        )
-        self.timelines.append(
-            measured_timeline(
-                rows,
-                self.timing.time_scale,
-                {"problem": "pipeline_partition", "round": number},
-                like=self.timing.predicted,
-            )
-        )
-        return tally
+        return RoundOutcome(tally, done, rows, self.timing.predicted)
+
+    @property
+    def _node_ranks(self) -> range:
+        """The ranks of the nodes, in the order of the chain."""
+        return range(self.owners + 1, self.owners + self.nodes + 1)
 
     def _introduce(self, present: Sequence[int]) -> list[int]:
         """Tell those who are new where the nodes are, and wait until they have connected."""
-        nodes = [self.owners + 1 + j for j in range(self.nodes)]
+        nodes: Sequence[int] = self._node_ranks
         for ranks in (nodes, [n + 1 for n in present]):  # owners connect to nodes that are at work
             new = [rank for rank in ranks if self._is_new(rank)]
             for rank in new:
@@ -168,7 +147,7 @@ class Pipeline:
         return [n for n in present if self.crew.channel(n + 1) is not None]
 
     def _is_new(self, rank: int) -> bool:
-        """Say whether a rank has joined since it was last looked for; listen to it from now on."""
+        """Report whether a rank has joined since the last look; listen to it from now on."""
         channel = self.crew.channel(rank)
         if channel is None or self._known.get(rank) is channel:
             return False
@@ -177,7 +156,7 @@ class Pipeline:
         return True
 
     def _address(self, rank: int, message: Message) -> list[Any]:
-        """Say where the others find a node."""
+        """Return where the others find a node."""
         host, port = message.fields.get("host"), message.fields.get("port")
         seen = self._known[rank].peer.rpartition(":")[0].strip("[]")
         if host in _WILDCARDS:  # all of its interfaces: that by which it came
@@ -192,31 +171,30 @@ class Pipeline:
         return [host, port]
 
     def _begin(self, present: Sequence[int]) -> list[int]:
-        """Give everybody the state to begin from; say who has it."""
+        """Send everybody the state to begin from; return who has it."""
         for n in present:
             client = self.scheme.clients[n]
             tensors = {
-                **values_in("held.", self._state(n + 1, n, (0, -1))),
-                **values_in("batches.", client.batches.state_dict()),
-                **values_in("stream.", client.stream.state_dict()),
+                **prefixed("held.", self._state(n + 1, n, (0, -1))),
+                **prefixed("batches.", client.batches.state_dict()),
+                **prefixed("stream.", client.stream.state_dict()),
             }
             steps = self.scheme.steps(client)
             self._send(n + 1, "begin", {"round": self.number, "steps": steps}, tensors)
-        for j in range(self.nodes):
+        for j, rank in enumerate(self._node_ranks):
             tensors = {}
             for n in present:
-                rank = self.owners + 1 + j
-                state = values_in("held.", self._state(rank, n, (j + 1,)))
-                state |= values_in("stream.", self.scheme.clients[n].stream.state_dict())
-                tensors |= values_in(f"{n}.", state)
+                state = prefixed("held.", self._state(rank, n, (j + 1,)))
+                state |= prefixed("stream.", self.scheme.clients[n].stream.state_dict())
+                tensors |= prefixed(f"{n}.", state)
             fields = {"round": self.number, "owners": list(present)}
-            self._send(self.owners + 1 + j, "begin", fields, tensors)
-        ranks = [*(n + 1 for n in present), *(self.owners + 1 + j for j in range(self.nodes))]
+            self._send(rank, "begin", fields, tensors)
+        ranks = [*(n + 1 for n in present), *self._node_ranks]
         ready = self._gather(ranks, "set", "beginning", self._state_s(present))
         return [n for n in present if n + 1 in ready]
 
     def _play(self, present: Sequence[int]) -> dict[int, Message]:
-        """Let the owners begin at the same moment, and give what those send who finish."""
+        """Start the owners at the same moment, and return what those send who finish."""
         start_s = time.monotonic() + _SOON_S
         self._channels.clear()
         for n in present:
@@ -230,7 +208,7 @@ class Pipeline:
         self, done: list[int], messages: dict[int, Message], tally: Round, rows: list[Row]
     ) -> None:
         """Collect the state of those who came to the end, from the nodes as well."""
-        nodes = [self.owners + 1 + j for j in range(self.nodes)]
+        nodes = self._node_ranks
         for rank in nodes:
             self._send(rank, "finish", {"owners": done})
         states = self._gather(nodes, "state", "ending", self._state_s(done))
@@ -273,8 +251,8 @@ class Pipeline:
         )
 
     def _state_s(self, indices: Sequence[int]) -> float:
-        """Say for how long to wait for the state of these owners' copies on its way."""
-        copies = [self.scheme.copies()[n] for n in indices]
+        """Return for how long to wait for the state of these owners' copies on its way."""
+        copies = [self.copy(n) for n in indices]
         size = sum(tensor_bytes(value) for own in copies for value in own.state().values())
         return self.deadline.wait_s(0.0) + size / SLOWEST
 
@@ -283,7 +261,7 @@ class Pipeline:
     ) -> dict[int, Message]:
         """Wait for one message of each of these ranks.
 
-        An owner that is gone, late or talks nonsense is dropped; a node ends the run.
+        An owner that is gone, late or sends what cannot be used is dropped; a node ends the run.
         """
         deadline_s = time.monotonic() + wait_s
         found = dict[int, Message]()  # whoever is not there went while it was sent to
@@ -320,7 +298,7 @@ class Pipeline:
         return {rank: found[rank] for rank in ranks if rank in found}
 
     def _reserve(self, rank: int, phase: str, message: Message) -> bool:
-        """Schedule a party's message over a channel of all owners; drop it if it asks nonsense."""
+        """Schedule a party's message over a channel of all owners; drop it if it asks for none."""
         offset = self._known[rank].offset
         try:
             owner, start_s = self._channels.reserve(message.fields, time.monotonic(), offset)
@@ -331,7 +309,7 @@ class Pipeline:
         return True
 
     def _refused(self, rank: int, phase: str, message: Message) -> int:
-        """Drop an owner that a node cannot serve, and give its rank."""
+        """Drop an owner that a node cannot serve, and return its rank."""
         name, fields = self.timing.nodes[rank - self.owners - 1], message.fields
         owner = whole_number(fields, "owner", 0, self.owners)
         if self.crew.channel(owner + 1) is not None:
@@ -340,18 +318,17 @@ class Pipeline:
 
     def _drop(self, rank: int, phase: str, reason: str) -> None:
         """Go on without an owner; without a node nothing goes on."""
-        self.crew.drop(rank)
         if rank > self.owners:
+            self.crew.drop(rank)
             name = self.timing.nodes[rank - self.owners - 1]
             raise NodeGoneError(
                 f"the compute node {name} failed ({phase}: {reason}); start the run again with "
                 "--resume to go on from the last checkpoint"
             )
-        name = self.scheme.clients[rank - 1].name
-        self.dropped.append(Dropped(name, self.number + 1, phase, reason))
-        for j in range(self.nodes):
-            if self.owners + 1 + j in self._known:
-                self._send(self.owners + 1 + j, "drop", {"owner": rank - 1})
+        self.drop(rank - 1, phase, reason)
+        for node in self._node_ranks:
+            if node in self._known:
+                self._send(node, "drop", {"owner": rank - 1})
 
     def _send(
         self,
@@ -384,22 +361,7 @@ class Pipeline:
         return state_of(self._part(n, places), whole=known is not channel)
 
     def _part(self, n: int, places: tuple[int, ...]) -> Copy:
-        own = self.scheme.copies()[n]
-        return parts_of(own, places)
-
-    def _clients(self, indices: Sequence[int]) -> list[Client]:
-        return [self.scheme.clients[n] for n in indices]
-
-    def _keep(self, n: int) -> Callable[[], None]:
-        """Remember an owner's copy, and give what brings it back if the owner is dropped."""
-        own = self.scheme.copies()[n]
-        state, moments = own.state(), {k: v.clone() for k, v in own.moments().items()}
-
-        def bring_back() -> None:
-            own.model.load_state_dict(state)
-            own.load_moments(moments)
-
-        return bring_back
+        return parts_of(self.copy(n), places)
 
     def _wrong(self, rank: int, message: Message) -> str | None:
         """Report what is wrong with a state that a party has sent, None if it can be used."""
@@ -407,14 +369,9 @@ class Pipeline:
         owner = (self.scheme.clients[n], self._part(n, (0, -1))) if n < self.owners else None
         return wrong_state(message, owner)
 
-    def _fail(self) -> None:
-        last = {item.client: item for item in self.dropped}
-        why = "; ".join(f"dropped were {item}" for item in last.values()) or "none is connected"
-        raise DevicesGoneError(f"no owner is left to train with: {why}")
-
 
 def lead(prepared: Prepared, crew: Crew, setting: Setting) -> Pipeline:
-    """Be rank 0 of a pipeline."""
+    """Return rank 0 of a pipeline."""
     assert isinstance(prepared.scheme, Multihop)  # the scheme of these plans
     timing = pipeline_timing(prepared.program.opened, setting.time_scale)
     return Pipeline(prepared.scheme, timing, crew, setting.deadline)

@@ -1,4 +1,4 @@
-"""What the parties of a pipeline say to each other, and the checks of what they are told."""
+"""The messages between the parties of a pipeline, and the checks of what arrives."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from splitopt.training.wire.transport.frames import Message
 
 FIRST, LAST = "first", "last"
 """At which end of the chain an owner's connection is."""
+
+CONNECT_S = 30.0
+"""For so long a party waits for a neighbour in the chain when connecting."""
 
 ASK, GO = "ask", "go"
 """The right node asks for a link that carries one direction at a time; the left one grants it."""
@@ -72,11 +75,6 @@ def crossing(tensors: Mapping[str, Tensor]) -> Tensor | None:
 def as_tensors(values: Tensor | None) -> dict[str, Tensor]:
     """Pack what crosses a cut into a message, nothing for gradients that nobody needs."""
     return {} if values is None else {"values": values}
-
-
-def values_in(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Put a prefix before the names of tensors."""
-    return {f"{prefix}{name}": value for name, value in state.items()}
 
 
 def payloads(channels: Iterable[Channel]) -> Counter[str]:

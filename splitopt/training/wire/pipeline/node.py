@@ -18,22 +18,23 @@ from torch import Tensor
 from splitopt.errors import shown
 from splitopt.training.copies import Copy
 from splitopt.training.schemes.base import Client, under
+from splitopt.training.wire.client_state import prefixed
+from splitopt.training.wire.pipeline.batch_worker import BatchWorker, NodeResources
 from splitopt.training.wire.pipeline.channels import RESERVED, granted
 from splitopt.training.wire.pipeline.held import state_of
 from splitopt.training.wire.pipeline.messages import (
     ASK,
+    CONNECT_S,
     FIRST,
     GO,
     LAST,
     addresses_of,
     payloads,
-    values_in,
     whole_number,
 )
 from splitopt.training.wire.pipeline.stations import Station
 from splitopt.training.wire.pipeline.streams import STREAM
 from splitopt.training.wire.pipeline.timing import ACTIVATIONS, GRADIENTS, PipelineTiming
-from splitopt.training.wire.pipeline.walker import Walker
 from splitopt.training.wire.recorder import Recorder
 from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.connecting import connect
@@ -68,8 +69,6 @@ class Node:
         Of the node in the chain.
     token
         Which the next node asks for.
-    timeout_s
-        For how long to wait for that node when connecting.
     tls
         One's own certificate; None for connections without TLS.
     """
@@ -83,20 +82,25 @@ class Node:
         timing: PipelineTiming,
         index: int,
         token: Token,
-        timeout_s: float = 30.0,
         tls: Tls | None = None,
     ) -> None:
         self.clients, self.held = list(clients), list(held)
         self.control, self.listener = control, listener
-        self.timing, self.index, self.token = timing, index, token
-        self.timeout_s, self.tls = timeout_s, tls
+        self.timing, self.index = timing, index
+        self.token, self.tls = token, tls
         self.recorder = Recorder()
         self.stations: defaultdict[str, Station] = defaultdict(Station)
         self._neighbours: dict[str, Channel] = {}
         self._ends: dict[tuple[int, str], Channel] = {}
         self._lock = threading.Condition()
         self._sent = payloads(())
-        self.walkers = [Walker(self, owner) for owner in range(len(self.clients))]
+        own = NodeResources(index, self.stations, self.recorder, control, self.channel, self.refuse)
+        self.workers = [
+            BatchWorker(own, owner, client, part, way)
+            for owner, (client, part, way) in enumerate(
+                zip(self.clients, self.held, timing.ways, strict=True)
+            )
+        ]
 
     def run(self) -> None:
         """Serve in the rounds that the coordinator begins, until it ends the run.
@@ -112,14 +116,14 @@ class Node:
             while (message := self.control.receive()).kind != "end":
                 self._obey(message)
         finally:
-            for walker in self.walkers:
-                walker.stop()
+            for worker in self.workers:
+                worker.stop()
             for channel in (*self._neighbours.values(), *self._ends.values()):
                 channel.close()
             self.listener.close()
 
     def _obey(self, message: Message) -> None:
-        """Do what the coordinator says."""
+        """Execute a command of the coordinator."""
         if message.kind == "peers":
             self._connect(message)
         elif message.kind == "begin":
@@ -129,7 +133,7 @@ class Node:
             self._forget(owner)
         elif message.kind == RESERVED:
             owner = whole_number(message.fields, "owner", 0, len(self.clients))
-            self.walkers[owner].tell(granted(message.kind, message.fields, self.control))
+            self.workers[owner].grant(granted(message.kind, message.fields, self.control))
         else:
             expect_kind(message, "finish")
             self._finish(message)
@@ -140,13 +144,13 @@ class Node:
         after = self.index + 1
         if after < len(self.timing.nodes):
             name = self.timing.nodes[after]
-            channel = connect(*nodes[after], self.token, self.timeout_s, tls=self.tls, party=name)
+            channel = connect(*nodes[after], self.token, CONNECT_S, tls=self.tls, party=name)
             channel.send("hello", {"node": self.index})
-            expect_kind(channel.receive(self.timeout_s), "welcome")
+            expect_kind(channel.receive(CONNECT_S), "welcome")
             self._add_neighbour(_RIGHT, channel)
         if self.index > 0:
             with self._lock:
-                if not self._lock.wait_for(lambda: _LEFT in self._neighbours, self.timeout_s):
+                if not self._lock.wait_for(lambda: _LEFT in self._neighbours, CONNECT_S):
                     raise ChannelClosedError(
                         f"{self.timing.nodes[self.index - 1]} has not connected to "
                         f"{self.timing.nodes[self.index]}"
@@ -154,32 +158,32 @@ class Node:
         self.control.send("connected")
 
     def _begin(self, message: Message) -> None:
-        """Take over the state of a round's owners."""
+        """Load the state of a round's owners."""
         number = whole_number(message.fields, "round")
         for owner in _owners_in(message, len(self.clients)):
-            self.walkers[owner].begin(number, under(dict(message.tensors), f"{owner}."))
+            self.workers[owner].begin(number, under(dict(message.tensors), f"{owner}."))
         self.recorder.take()
         self._sent = payloads(self._channels())
         self.control.send("set")
 
     def _finish(self, message: Message) -> None:
-        """Give the state of those owners who came to the end of the round."""
+        """Send the state of those owners who came to the end of the round."""
         tensors: dict[str, Tensor] = {}
         for owner in _owners_in(message, len(self.clients)):
-            tensors |= values_in(f"{owner}.", state_of(self.held[owner]))
+            tensors |= prefixed(f"{owner}.", state_of(self.held[owner]))
         rows = [list(row) for row in self.recorder.take()]
         sent = payloads(self._channels()) - self._sent
         self.control.send("state", {"rows": rows, "sent": sent}, tensors)
 
     def _reception(self) -> None:
-        """Let owners and the node before connect, as often as they come."""
+        """Admit owners and the node before, as often as they connect."""
         while True:
             try:
                 channel = self.listener.accept()
             except ChannelClosedError:
                 return
             try:
-                self._admit(channel, expect_kind(channel.receive(self.timeout_s), "hello"))
+                self._admit(channel, expect_kind(channel.receive(CONNECT_S), "hello"))
             except ChannelError as error:
                 self.listener.refusals.add(channel.peer, str(error))
                 channel.close()
@@ -215,25 +219,25 @@ class Node:
     def _listen(self, channel: Channel, owner: int | None) -> None:
         """Hand what comes over a connection to the thread of the owner whom it is for."""
 
-        def walker_for(message: Message) -> Walker:
+        def worker_for(message: Message) -> BatchWorker:
             found = whole_number(message.fields, "owner", 0, len(self.clients))
             if owner not in (None, found):
                 raise FrameError("a message for another owner")
-            return self.walkers[found]
+            return self.workers[found]
 
         def heard(message: Message) -> None:
             expect_kind(message, ACTIVATIONS, GRADIENTS, STREAM, ASK, GO)
-            walker_for(message).put(message, True)
+            worker_for(message).put(message, True)
 
         def begun(message: Message) -> None:
             if message.kind in (ACTIVATIONS, GRADIENTS):
-                walker_for(message).put(message, False)
+                worker_for(message).put(message, False)
 
         def ended(error: ChannelError) -> None:
             if owner is None:
                 _LOG.info("%s: %s", self.timing.nodes[self.index], error)
             else:
-                self.walkers[owner].drop()
+                self.workers[owner].drop()
 
         listen_to(channel, heard, ended, begun)
 
@@ -243,14 +247,14 @@ class Node:
         for channel in gone:
             if channel is not None:
                 channel.close()
-        self.walkers[owner].drop()
+        self.workers[owner].drop()
 
     def _channels(self) -> list[Channel]:
         with self._lock:
             return [*self._neighbours.values(), *self._ends.values()]
 
     def channel(self, owner: int, is_outward: bool) -> Channel:
-        """Give the connection to the next party on an owner's way forward, or to the one before.
+        """Return the connection to the next party on an owner's way forward, or to the one before.
 
         Raises
         ------
@@ -275,7 +279,7 @@ class Node:
 
 
 def _check_certificate(channel: Channel, party: str) -> None:
-    """See that a peer's certificate, if there is TLS, is for the party that it says it is."""
+    """Check that a peer's certificate, if there is TLS, is for the party that it says it is."""
     if channel.name not in (None, party):
         raise FrameError(
             f"that it is {shown(party)}, and its certificate is for {shown(channel.name)}"

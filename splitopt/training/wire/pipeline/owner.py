@@ -14,6 +14,7 @@ from torch import Tensor
 
 from splitopt.training.copies import Copy, tensor_bytes
 from splitopt.training.schemes.base import Client, Criterion, under
+from splitopt.training.wire.client_state import prefixed
 from splitopt.training.wire.compute import COMPUTE
 from splitopt.training.wire.pipeline.channels import (
     CHANNEL,
@@ -25,6 +26,7 @@ from splitopt.training.wire.pipeline.channels import (
 from splitopt.training.wire.pipeline.exchange import Link, link_for
 from splitopt.training.wire.pipeline.held import load_held, load_values, state_of
 from splitopt.training.wire.pipeline.messages import (
+    CONNECT_S,
     FIRST,
     LAST,
     addresses_of,
@@ -32,7 +34,6 @@ from splitopt.training.wire.pipeline.messages import (
     begin_moment,
     crossing,
     payloads,
-    values_in,
     whole_number,
 )
 from splitopt.training.wire.pipeline.streams import STREAM, StreamLink, take_stream
@@ -69,8 +70,6 @@ class Owner:
         Of the owner in the plan.
     token
         Which nodes ask for.
-    timeout_s
-        For how long to wait for a node when connecting.
     tls
         One's own certificate; None for connections without TLS.
     """
@@ -84,12 +83,11 @@ class Owner:
         timing: PipelineTiming,
         index: int,
         token: Token,
-        timeout_s: float = 30.0,
         tls: Tls | None = None,
     ) -> None:
         self.client, self.held, self.criterion = client, held, criterion
         self.control, self.timing, self.index = control, timing, index
-        self.token, self.timeout_s, self.tls = token, timeout_s, tls
+        self.token, self.tls = token, tls
         self.way = timing.ways[index]
         self.recorder = Recorder()
         self._ends: dict[str, Channel] = {}
@@ -139,9 +137,9 @@ class Owner:
         sent = payloads(self._ends.values()) - before
         state = {
             "losses": torch.tensor(losses, dtype=torch.float64),
-            **values_in("held.", state_of(self.held)),
-            **values_in("batches.", self.client.batches.state_dict()),
-            **values_in("stream.", self.client.stream.state_dict()),
+            **prefixed("held.", state_of(self.held)),
+            **prefixed("batches.", self.client.batches.state_dict()),
+            **prefixed("stream.", self.client.stream.state_dict()),
         }
         link = self._upload(state) if self.timing.exchanges else None
         self.control.send("state", {"rows": rows, "sent": sent}, state, bucket=link)
@@ -161,14 +159,14 @@ class Owner:
             channel.close()
         names = self.timing.nodes
         for end, place, name in ((FIRST, nodes[0], names[0]), (LAST, nodes[-1], names[-1])):
-            channel = connect(*place, self.token, self.timeout_s, tls=self.tls, party=name)
+            channel = connect(*place, self.token, CONNECT_S, tls=self.tls, party=name)
             channel.send("hello", {"owner": self.index, "end": end})
-            expect_kind(channel.receive(self.timeout_s), "welcome")
+            expect_kind(channel.receive(CONNECT_S), "welcome")
             self._ends[end] = channel
         self.control.send("connected")
 
     def _is_over(self) -> bool:
-        """Say whether a connection ended because the coordinator has ended the run."""
+        """Report whether a connection ended because the coordinator has ended the run."""
         try:
             return self.control.receive(_LAST_WORD_S).kind == "end"
         except ChannelError:
@@ -204,7 +202,7 @@ class Owner:
         return [float(loss.detach()), float(len(targets))]
 
     def _work(self, task: int, batch: int, start_s: float) -> None:
-        """Let the rest of a task's planned time pass, and record it."""
+        """Wait until a task's planned time is over, and record it."""
         what = self.way.tasks[task]
         pad_until(start_s + what.seconds)
         what.note(self.recorder, self.client.name, batch, start_s, time.monotonic())

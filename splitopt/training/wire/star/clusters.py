@@ -29,7 +29,7 @@ class ClusterServer(Server):
     shift = 1
 
     def copy(self, n: int) -> Copy:
-        """Give the client's copy of the device's part."""
+        """Return the client's copy of the device's part."""
         return self.scheme.copies()[1 + n]
 
     def play(self, present: Sequence[int]) -> tuple[Round, Collection[int]]:
@@ -65,7 +65,7 @@ class ClusterServer(Server):
         return list(there)
 
     def _start(self, n: int, steps: int) -> Arrived:
-        """Give a device its part, and wait for its first mini-batch."""
+        """Send a device its part, and wait for its first mini-batch."""
         self.begin(n, steps)
         return self.take(n, 0)
 
@@ -97,6 +97,6 @@ class ClusterServer(Server):
 
 
 def lead(prepared: Prepared, crew: Crew, setting: Setting) -> ClusterServer:
-    """Be rank 0."""
+    """Return rank 0."""
     timing = Timing(prepared.program)
     return ClusterServer(prepared.scheme, timing, crew, setting.time_scale, setting.deadline)

@@ -17,18 +17,18 @@ from splitopt.errors import SplitoptError
 from splitopt.training.copies import Copy
 from splitopt.training.prepare import Prepared
 from splitopt.training.schemes.base import Client, Criterion, TrainingError, finite_loss
-from splitopt.training.wire.compute import COMPUTE, padded
-from splitopt.training.wire.recorder import Recorder
-from splitopt.training.wire.setting import Setting
-from splitopt.training.wire.star.pace import DevicePace, bucket_of
-from splitopt.training.wire.star.timing import BACKWARD, FORWARD, MODEL_UP, UPLOAD, Timing
-from splitopt.training.wire.star.travelling import (
+from splitopt.training.wire.client_state import (
     control_of,
     load_control,
     load_fixed,
     load_model,
     parameters_of,
 )
+from splitopt.training.wire.compute import COMPUTE, padded
+from splitopt.training.wire.recorder import Recorder
+from splitopt.training.wire.setting import Setting
+from splitopt.training.wire.star.pace import DevicePace, bucket_of
+from splitopt.training.wire.star.timing import BACKWARD, FORWARD, MODEL_UP, UPLOAD, Timing
 from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.errors import ChannelClosedError, FrameError
 from splitopt.training.wire.transport.frames import Message, Transfer, expect_kind
@@ -187,7 +187,7 @@ class Device:
 
 
 def follow(prepared: Prepared, rank: int, channel: Channel, setting: Setting) -> None:  # noqa: ARG001
-    """Be the client of a rank, from 1 on, until the end of the run."""
+    """Run the client of a rank, from 1 on, until the end of the run."""
     scheme = prepared.scheme
     client = scheme.clients[rank - 1]
     part = scheme.split(scheme.model, client.cuts)[0] if client.cuts else scheme.model
@@ -197,7 +197,7 @@ def follow(prepared: Prepared, rank: int, channel: Channel, setting: Setting) ->
 
 
 def changed(before: Tensor, after: Tensor) -> dict[str, Tensor]:
-    """Give a random state that has to travel with its batch, because layers drew from it."""
+    """Return a random state that has to travel with its batch, because layers drew from it."""
     return {} if torch.equal(before, after) else {"stream": after}
 
 

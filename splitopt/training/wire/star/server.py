@@ -1,8 +1,7 @@
 """The server of a plan with devices: what its orchestrations share.
 
-The server holds the scheme as one process would, with every client's copy; a round replaces the
-devices' parts of the work by connections. What a device sends back is written into its client's
-copy, so that averages, the options' policies and the state between rounds are the scheme's own.
+What a device sends back is written into its client's copy, so that averages, the options' policies
+and the state between rounds are the scheme's own.
 """
 
 from __future__ import annotations
@@ -11,24 +10,30 @@ import copy
 import logging
 import queue
 import threading
-from abc import ABC, abstractmethod
-from collections import Counter
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import isfinite
-from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
-from splitopt.timeline import Timeline
-from splitopt.training.copies import Copy, tensor_bytes
-from splitopt.training.schemes.base import Client, Round, Scheme, TrainingError
+from splitopt.training.copies import tensor_bytes
+from splitopt.training.schemes.base import Round, Scheme, TrainingError
+from splitopt.training.wire.client_state import (
+    control_of,
+    fixed_of,
+    load_control,
+    load_model,
+    parameters_of,
+)
 from splitopt.training.wire.compute import COMPUTE
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.deadlines import Deadline
-from splitopt.training.wire.dropping import DevicesGoneError, Dropped, LateError, talking
-from splitopt.training.wire.recorder import Recorder, measured_timeline, read_rows
+from splitopt.training.wire.dropping import LateError, late_on_failure
+from splitopt.training.wire.leader import Leader, RoundOutcome
+from splitopt.training.wire.recorder import Recorder, read_rows
 from splitopt.training.wire.star.device import changed, take_stream
 from splitopt.training.wire.star.pace import DevicePace
 from splitopt.training.wire.star.resources import Resources
@@ -41,13 +46,6 @@ from splitopt.training.wire.star.timing import (
     UPLOAD,
     RoundTiming,
     Timing,
-)
-from splitopt.training.wire.star.travelling import (
-    control_of,
-    fixed_of,
-    load_control,
-    load_model,
-    parameters_of,
 )
 from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.errors import ChannelError, FrameError
@@ -69,30 +67,17 @@ class Arrived(NamedTuple):
     moment_s: float
 
 
-class Server(ABC):
-    """Rank 0 of a plan with a server and devices; `round` is that of the scheme, over connections.
+class Server(Leader):
+    """Rank 0 of a plan with a server and devices.
 
     Parameters
     ----------
-    scheme
-        As `splitopt.training.setup.build_scheme` makes it for one process.
+    scheme, time_scale, deadline
+        As for `Leader`.
     timing
         What the plan's phases take.
     crew
         The devices, as ranks 1, 2, ... in the order of the clients.
-    time_scale
-        Seconds of the wall for each planned one.
-    deadline
-        How long to wait for a device; three times what is planned by default.
-
-    Attributes
-    ----------
-    timelines
-        What was measured, one for each round, in planned seconds from its first task.
-    dropped
-        Devices that rounds went on without.
-    sent_bytes
-        Bytes of tensors on the wire, both ways, by the kind of message.
     """
 
     shift: ClassVar[int] = 0
@@ -106,52 +91,29 @@ class Server(ABC):
         time_scale: float,
         deadline: Deadline | None = None,
     ) -> None:
-        self.scheme, self.timing, self.crew = scheme, timing, crew
-        self.time_scale, self.deadline = time_scale, deadline or Deadline()
+        super().__init__(scheme, crew, timing.program.problem, time_scale, deadline)
+        self.timing = timing
         self.resources = Resources(timing, time_scale)
         self.recorder = Recorder()
-        self.timelines: list[Timeline] = []
-        self.dropped: list[Dropped] = []
-        self.sent_bytes: Counter[str] = Counter()
         self._counting = threading.Lock()
         self._examples: dict[int, Tensor] = {}
         self._set_up: dict[int, Channel] = {}
         self._arrived: dict[tuple[int, str, int], float] = {}
         self._highest = max(int(client.batches.targets.max()) for client in scheme.clients)
-        self.number = 0
         self.planned: RoundTiming = timing.round(0)
 
-    def round(self, number: int) -> Round:
-        """Train one round with the devices that are there.
-
-        Raises
-        ------
-        DevicesGoneError
-            None is there, or none is left.
-        TrainingError
-            A loss is not a finite number, here or on a device.
-        """
-        self.number, self.planned = number, self.timing.round(number)
-        present = [n for n in range(len(self.scheme.clients)) if self.crew.channel(n + 1)]
+    def train_round(self) -> RoundOutcome:
+        """Train with the devices that are there."""
+        self.planned = self.timing.round(self.number)
+        present = self.present()
         if not present:
             self.fail()
         tally, finished = self.play(present)
-        tally.dropped = tuple(
-            client.name for n, client in enumerate(self.scheme.clients) if n not in finished
-        )
-        self.timelines.append(
-            measured_timeline(
-                self.recorder.take(),
-                self.time_scale,
-                {"problem": self.timing.program.problem, "round": number},
-                like=self.planned.predicted,
-            )
-        )
-        return tally
+        return RoundOutcome(tally, finished, self.recorder.take(), self.planned.predicted)
 
     @abstractmethod
     def play(self, present: Sequence[int]) -> tuple[Round, Collection[int]]:
-        """Orchestrate a round of these clients, and give its sums and who finished it."""
+        """Orchestrate a round of these clients, and return its sums and who finished it."""
 
     def each(self, indices: Sequence[int], work: Callable[[int], Found]) -> dict[int, Found]:
         """Work with several devices at the same time; those that fail are dropped.
@@ -186,7 +148,7 @@ class Server(ABC):
         return {n: found[n] for n in indices if n in found}
 
     def begin(self, n: int, steps: int) -> None:
-        """Give a device what it needs for the round, its part of the model last."""
+        """Send a device what it needs for the round, its part of the model last."""
         client, own, pieces = self.scheme.clients[n], self.copy(n), self.planned.pieces[n]
         fields = {
             "round": self.number,
@@ -211,7 +173,7 @@ class Server(ABC):
         labels = self.receive(n, "labels", FORWARD, planned_s)
         smashed = self.receive(n, "smashed", UPLOAD, planned_s)
         self._arrived[n, UPLOAD, batch] = smashed.transfer.end_s
-        with talking(UPLOAD):
+        with late_on_failure(UPLOAD):
             take_stream(labels.tensors, client)
             sent, targets = smashed.tensors["smashed"], labels.tensors["targets"]
             self._check(n, sent, targets)
@@ -232,7 +194,7 @@ class Server(ABC):
             self.send(n, "gradient", GRADIENT, {}, tensors, batch=batch + self.shift)
 
     def finish(self, n: int, steps: int) -> list[Any]:
-        """Take a device's part and state at the end of a round; give the losses it has taken."""
+        """Receive a device's part and state at the end of a round; return the losses it noted."""
         client, own, pieces = self.scheme.clients[n], self.copy(n), self.planned.pieces[n]
         size = client.batches.size
         waits_s = pieces[BACKWARD].seconds_for(size) + pieces[MODEL_UP].seconds
@@ -244,7 +206,7 @@ class Server(ABC):
         self._arrived[n, MODEL_UP, steps - 1 + self.shift] = model.transfer.end_s
         state = self.receive(n, "state", MODEL_UP, 0.0)
         channel = self.crew.channel(n + 1)
-        with talking(MODEL_UP):
+        with late_on_failure(MODEL_UP):
             load_model(model.tensors, own)
             load_control(state.tensors, client, own)
             offset_s = channel.offset.seconds if channel is not None else 0.0
@@ -283,7 +245,7 @@ class Server(ABC):
         piece = self.planned.pieces[n][phase]
         bucket = self.resources.bucket(phase, piece) if batch is not None else None
         size = sum(map(tensor_bytes, tensors.values()))
-        with talking(phase):
+        with late_on_failure(phase):
             sent = self._channel(n).send(
                 kind, fields, tensors, bucket=bucket, stall_s=self.deadline.wait_s(0.0)
             )
@@ -294,7 +256,7 @@ class Server(ABC):
     def receive(self, n: int, kind: str, phase: str, planned_s: float) -> Message:
         """Wait for a message of a device within the deadline."""
         wait_s = self.deadline.wait_s(planned_s * self.time_scale)
-        with talking(phase, wait_s):
+        with late_on_failure(phase, wait_s):
             if kind in _PACED:
                 piece = self.planned.pieces[n][phase]
                 message = self.resources.receive(self._channel(n), phase, piece, wait_s)
@@ -306,41 +268,8 @@ class Server(ABC):
         self._count(kind, message.transfer.payload_bytes)
         return message
 
-    @abstractmethod
-    def copy(self, n: int) -> Copy:
-        """Give the client's copy, whose first part is the device's."""
-
-    def keep(self, n: int) -> Callable[[], None]:
-        """Remember a client's state, and give what brings it back if the client is dropped."""
-        own = self.copy(n)
-        state, moments = own.state(), {k: v.clone() for k, v in own.moments().items()}
-        stream = self.scheme.clients[n].stream.state_dict()
-
-        def bring_back() -> None:
-            own.model.load_state_dict(state)
-            own.load_moments(moments)
-            self.scheme.clients[n].stream.load_state_dict(stream)
-
-        return bring_back
-
-    def fail(self) -> NoReturn:
-        """End the run, because nobody is left.
-
-        Raises
-        ------
-        DevicesGoneError
-            Always; the message says why the devices are gone.
-        """
-        last = {item.client: item for item in self.dropped}
-        why = "; ".join(f"dropped were {item}" for item in last.values()) or "none is connected"
-        raise DevicesGoneError(f"no device is left to train with: {why}")
-
-    def clients(self, indices: Sequence[int]) -> list[Client]:
-        """Give the clients of these indices."""
-        return [self.scheme.clients[n] for n in indices]
-
     def _check(self, n: int, sent: Tensor, targets: Tensor) -> None:
-        """Refuse smashed data and labels that the server's part cannot take."""
+        """Reject smashed data and labels that the server's part cannot take."""
         if n not in self._examples:
             with COMPUTE, torch.no_grad():
                 part = copy.deepcopy(self.copy(n).parts[0].module).eval()
@@ -356,10 +285,7 @@ class Server(ABC):
             raise FrameError("labels that are no classes of this data")
 
     def _drop(self, n: int, error: LateError) -> None:
-        self.crew.drop(n + 1)
-        name = self.scheme.clients[n].name
-        self.dropped.append(Dropped(name, self.number + 1, error.phase, error.reason))
-        _LOG.warning("dropped %s", self.dropped[-1])
+        _LOG.warning("dropped %s", self.drop(n, error.phase, error.reason))
 
     def _channel(self, n: int) -> Channel:
         channel = self.crew.channel(n + 1)

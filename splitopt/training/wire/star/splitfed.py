@@ -33,7 +33,7 @@ class SplitFedServer(Server):
     scheme: ParallelCopies
 
     def copy(self, n: int) -> Copy:
-        """Give the client's copy of the whole model."""
+        """Return the client's copy of the whole model."""
         return self.scheme.copies()[n]
 
     def play(self, present: Sequence[int]) -> tuple[Round, Collection[int]]:
@@ -92,6 +92,6 @@ class SplitFedServer(Server):
 
 
 def lead(prepared: Prepared, crew: Crew, setting: Setting) -> SplitFedServer:
-    """Be rank 0."""
+    """Return rank 0."""
     timing = Timing(prepared.program)
     return SplitFedServer(prepared.scheme, timing, crew, setting.time_scale, setting.deadline)

@@ -1,12 +1,12 @@
-"""How two processes prove to each other that they have the token, before anything else is said.
+"""How two processes prove to each other that they have the token, before any other message.
 
 Whoever connects greets with a nonce, the listener answers with one, the connector proves the token
 over both, and only then does the listener prove it too. The proofs say whose they are, so that none
-can be sent back as the other's. Everything that a listener says begins with a word of 16 bytes, so
+can be sent back as the other's. Everything that a listener sends begins with a word of 16 bytes, so
 that one who is refused hears why. It hears no more than that: nothing follows a wrong proof.
 
-The keys of the frames that follow are made of the token and of all that was said until then, so
-that what was changed on the way is found out with the first frame at the latest.
+The keys of the frames that follow are derived from the token and all bytes that went either way
+until then, so that what was changed on the way is found out with the first frame at the latest.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class _Talk:
 
     def __init__(self, line: Line, deadline_s: float) -> None:
         self.line, self.deadline_s = line, deadline_s
-        self.said, self.heard = hashlib.sha256(), hashlib.sha256()
+        self.sent, self.received = hashlib.sha256(), hashlib.sha256()
 
     def receive(self, size: int) -> bytes:
         """Read exactly so many bytes."""
@@ -80,7 +80,7 @@ class _Talk:
             if not count:
                 raise BusyError(ENDED)
             left = left[count:]
-        self.heard.update(room)
+        self.received.update(room)
         return bytes(room)
 
     def send(self, data: bytes) -> None:
@@ -88,11 +88,11 @@ class _Talk:
         left = memoryview(data)
         while left:
             left = left[self.line.send(left, self._left_s()) :]
-        self.said.update(data)
+        self.sent.update(data)
 
     def keys(self, token: Token, connector: bool) -> Keys:
-        """Derive the keys of the frames from the token and all that was said."""
-        both = (self.said, self.heard) if connector else (self.heard, self.said)
+        """Derive the keys of the frames from the token and all bytes so far."""
+        both = (self.sent, self.received) if connector else (self.received, self.sent)
         words = b"".join(one.digest() for one in both)
         forth, back = (token.proof(way + words)[:KEY_BYTES] for way in (b"frames to", b"frames of"))
         return Keys(forth, back) if connector else Keys(back, forth)

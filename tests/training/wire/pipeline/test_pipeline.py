@@ -24,11 +24,11 @@ from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.schemes import Multihop, Round, TrainingError  # noqa: E402
 from splitopt.training.wire.crew import Crew, join  # noqa: E402
 from splitopt.training.wire.deadlines import Deadline  # noqa: E402
+from splitopt.training.wire.pipeline.batch_worker import BatchWorker  # noqa: E402
 from splitopt.training.wire.pipeline.coordinator import Pipeline  # noqa: E402
 from splitopt.training.wire.pipeline.node import _check_certificate  # noqa: E402
 from splitopt.training.wire.pipeline.parties import take_part  # noqa: E402
 from splitopt.training.wire.pipeline.timing import timing_of  # noqa: E402
-from splitopt.training.wire.pipeline.walker import Walker  # noqa: E402
 from splitopt.training.wire.transport.errors import FrameError  # noqa: E402
 from splitopt.training.wire.transport.listener import listen  # noqa: E402
 from splitopt.training.wire.transport.tokens import Token  # noqa: E402
@@ -430,7 +430,7 @@ def test_an_owner_that_is_started_again_takes_part_in_the_next_round(make):
 )
 def test_an_owner_that_a_node_cannot_serve_is_dropped(make, monkeypatch, method, why):
     """What it sent is not for these layers; the others are served."""
-    usual = getattr(Walker, method)
+    usual = getattr(BatchWorker, method)
 
     def broken(self, part, values):
         if self.owner == 1 and self.node.index == 1:
@@ -439,7 +439,7 @@ def test_an_owner_that_a_node_cannot_serve_is_dropped(make, monkeypatch, method,
             values = values[:, :1]
         return usual(self, part, values)
 
-    monkeypatch.setattr(Walker, method, broken)
+    monkeypatch.setattr(BatchWorker, method, broken)
     _, leader, tallies = run(make, Options(), system(), rounds=1, criteria={2: None})
     assert tallies[0].dropped == ("d1",)
     assert re.search(why, leader.dropped[0].reason)

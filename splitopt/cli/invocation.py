@@ -1,4 +1,4 @@
-"""What was asked on the command line, to propose it again with what it lacks."""
+"""The command line that runs, to propose it again with what it lacks."""
 
 from __future__ import annotations
 

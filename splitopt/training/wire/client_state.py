@@ -1,7 +1,7 @@
-"""What of a client's state lives on its device, goes there before a round and comes back after it.
+"""The state of a client on the wire: to its device before a round, and back after it.
 
 The trained parameters of the device's part are the model, which a plan pays for. All else is
-control: where the client's walk through its data is, its random numbers, the moments of its
+control: how far the client is in its local epoch, its random numbers, the moments of its
 optimizer and the statistics of its layers. The server keeps all of it between rounds, so that a
 checkpoint is whole and a device may be a new process in every round. What training does not change,
 frozen parameters above all, goes to a device once, when it has joined.
@@ -45,18 +45,18 @@ def fixed_of(own: Copy) -> dict[str, Tensor]:
 
 
 def control_of(client: Client, own: Copy) -> dict[str, Tensor]:
-    """Give everything else that the next round of a client depends on."""
+    """Return everything else that the next round of a client depends on."""
     device, _ = _moments(own)
     return {
-        **_prefixed("batches.", client.batches.state_dict()),
-        **_prefixed("stream.", client.stream.state_dict()),
-        **_prefixed("buffers.", buffers_of(own)),
-        **_prefixed("moments.", device),
+        **prefixed("batches.", client.batches.state_dict()),
+        **prefixed("stream.", client.stream.state_dict()),
+        **prefixed("buffers.", buffers_of(own)),
+        **prefixed("moments.", device),
     }
 
 
 def load_model(tensors: Tensors, own: Copy) -> None:
-    """Take over the parameters of the device's part.
+    """Load the parameters of the device's part.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def load_fixed(tensors: Tensors, own: Copy) -> None:
 
 
 def load_control(tensors: Tensors, client: Client, own: Copy) -> None:
-    """Take over what `control_of` gave elsewhere.
+    """Load what `control_of` returned elsewhere.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def load_control(tensors: Tensors, client: Client, own: Copy) -> None:
 
 
 def expect_like(tensors: Tensors, wanted: Tensors, what: str) -> None:
-    """Refuse tensors whose names, shapes or types are not those that are wanted."""
+    """Reject tensors whose names, shapes or types are not those that are wanted."""
     if tensors.keys() != wanted.keys():
         raise FrameError(f"{what} with other entries than it has here")
     for name, value in wanted.items():
@@ -113,7 +113,8 @@ def expect_like(tensors: Tensors, wanted: Tensors, what: str) -> None:
 _KINDS = ("batches", "stream", "buffers", "moments")
 
 
-def _prefixed(prefix: str, state: Tensors) -> dict[str, Tensor]:
+def prefixed(prefix: str, state: Tensors) -> dict[str, Tensor]:
+    """Return tensors with a prefix before their names, which `under` takes away."""
     return {f"{prefix}{name}": value for name, value in state.items()}
 
 
@@ -128,7 +129,7 @@ def _moments(own: Copy) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 
 
 def check_batches(state: Tensors, client: Client) -> None:
-    """Raise `FrameError` if tensors are not where a client's walk through its data can be."""
+    """Raise `FrameError` if tensors are no place in a local epoch of a client."""
     own = client.batches.state_dict()
     if state.keys() != own.keys():
         raise FrameError("a walk through the data with other entries than it has here")

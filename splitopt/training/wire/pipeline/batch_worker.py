@@ -5,27 +5,29 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Callable, MutableMapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
-from splitopt.training.copies import tensor_bytes
+from splitopt.training.copies import Copy, tensor_bytes
 from splitopt.training.parts import Part, Pass
-from splitopt.training.schemes.base import under
+from splitopt.training.schemes.base import Client, under
 from splitopt.training.wire.compute import COMPUTE
 from splitopt.training.wire.pipeline.channels import RESERVE, channel_end, request
 from splitopt.training.wire.pipeline.held import load_held
 from splitopt.training.wire.pipeline.messages import ASK, GO, as_tensors, crossing, whole_number
+from splitopt.training.wire.pipeline.stations import Station
 from splitopt.training.wire.pipeline.streams import STREAM, StreamLink, take_stream
-from splitopt.training.wire.pipeline.timing import ACTIVATIONS, GRADIENTS, Leg
+from splitopt.training.wire.pipeline.timing import ACTIVATIONS, GRADIENTS, Leg, OwnerWay
+from splitopt.training.wire.recorder import Recorder
+from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.errors import ChannelError, FrameError
 from splitopt.training.wire.transport.frames import Message, expect_kind
 from splitopt.training.wire.transport.links import link_from, link_of
 from splitopt.training.wire.transport.pacing import pad_until
-
-if TYPE_CHECKING:
-    from splitopt.training.wire.pipeline.node import Node
 
 
 class _DroppedError(Exception):
@@ -39,38 +41,80 @@ class _Event(NamedTuple):
     is_complete: bool
 
 
-class Walker:
-    """Takes one owner's batches through a node: the way in, the computing, and the way out."""
+@dataclass(frozen=True, eq=False)
+class NodeResources:
+    """What the workers of a node share.
 
-    def __init__(self, node: Node, owner: int) -> None:
-        self.node, self.owner = node, owner
-        self.way = node.timing.ways[owner]
-        self.client = node.clients[owner]
+    Parameters
+    ----------
+    index
+        Of the node in the chain.
+    stations
+        The queues for the node and its interfaces, by resource.
+    recorder
+        Of what is done when.
+    control
+        The connection to the coordinator.
+    channel
+        Returns the connection to the next party on an owner's way: that forward, or that back.
+    refuse
+        Reports to the coordinator that an owner cannot be served in a round, and why.
+    """
+
+    index: int
+    stations: MutableMapping[str, Station]
+    recorder: Recorder
+    control: Channel
+    channel: Callable[[int, bool], Channel]
+    refuse: Callable[[int, int, str], None]
+
+
+class BatchWorker:
+    """Takes one owner's batches through a node: the way in, the computing, and the way out.
+
+    Parameters
+    ----------
+    node
+        What it shares with the workers of the other owners.
+    owner
+        The owner's place among all.
+    client
+        Of whom only the random numbers count.
+    held
+        The owner's copy of the node's part.
+    way
+        The owner's way through the chain, as planned.
+    """
+
+    def __init__(
+        self, node: NodeResources, owner: int, client: Client, held: Copy, way: OwnerWay
+    ) -> None:
+        self.node, self.owner, self.client, self.held, self.way = node, owner, client, held, way
         self._box: queue.SimpleQueue[_Event | None] = queue.SimpleQueue()
-        self._told: queue.SimpleQueue[float | None] = queue.SimpleQueue()
+        self._granted: queue.SimpleQueue[float | None] = queue.SimpleQueue()
         self._links: dict[bool, StreamLink] = {}
         self._pass: Pass | None = None
         self._is_dropped, self._is_stopped = True, False
         self._round = -1
         self._serving = threading.Lock()
-        threading.Thread(target=self._walk, name=self.client.name, daemon=True).start()
+        threading.Thread(target=self._work_off, name=self.client.name, daemon=True).start()
 
     def put(self, message: Message, is_complete: bool) -> None:
-        """Hand over a message for the owner, or say that one is coming."""
+        """Hand over a message for the owner, or announce that one is coming."""
         if message.fields.get("round") == self._round:  # or it is of a batch that was given up
             self._box.put(_Event(message, is_complete))
 
-    def tell(self, start_s: float) -> None:
+    def grant(self, start_s: float) -> None:
         """Announce when a message may begin for which a channel was asked."""
-        self._told.put(start_s)
+        self._granted.put(start_s)
 
     def begin(self, number: int, tensors: dict[str, Tensor]) -> None:
         """Begin a round, from the states of the owner's part and stream."""
         with self._serving:  # what is left of an owner that was dropped comes to its end first
             self._round = number
-            load_held(self.node.held[self.owner], under(tensors, "held."))
+            load_held(self.held, under(tensors, "held."))
             self.client.stream.load_state_dict(under(tensors, "stream."))
-            for box in (self._box, self._told):
+            for box in (self._box, self._granted):
                 while not box.empty():
                     box.get()
             self._links = {
@@ -82,14 +126,14 @@ class Walker:
         """Forget the owner until a round begins with it again."""
         self._is_dropped = True
         self._box.put(None)
-        self._told.put(None)
+        self._granted.put(None)
 
     def stop(self) -> None:
         """End the thread."""
         self._is_stopped = True
         self.drop()
 
-    def _walk(self) -> None:
+    def _work_off(self) -> None:
         while True:
             event = self._box.get()
             if self._is_stopped:
@@ -155,7 +199,7 @@ class Walker:
         return whole
 
     def _grant(self, leg: Leg) -> Message:
-        """Let the node after this one use the link that both share, for one message."""
+        """Grant the node after this one the link that both share, for one message."""
         link = leg.ends[0]
         with self.node.stations[link.resource].turn(link.lane):
             self.node.channel(self.owner, True).send(GO, self._fields(-1))
@@ -164,9 +208,9 @@ class Walker:
         return whole
 
     def _work(self, task: int, message: Message, is_outward: bool) -> Tensor | None:
-        """Wait for the node, compute, and let the rest of the planned time pass."""
+        """Wait for the node, compute, and wait until the planned time is over."""
         what = self.way.tasks[task]
-        (part,) = self.node.held[self.owner].parts
+        (part,) = self.held.parts
         with self.node.stations[what.resource].turn(what.lane):
             start_s = time.monotonic()
             values = crossing(message.tensors)
@@ -218,10 +262,10 @@ class Walker:
             channel.send(leg.phase, fields, as_tensors(values), bucket=bucket)
 
     def _reserved(self, number: int, size: int) -> float:
-        """Ask rank 0 for a channel that all owners share; give when the message may begin."""
+        """Ask rank 0 for a channel that all owners share; return when the message may begin."""
         fields = request(self.owner, number, size, time.monotonic())
         self.node.control.send(RESERVE, fields)
-        start_s = self._told.get()
+        start_s = self._granted.get()
         if start_s is None:
             raise _DroppedError
         return start_s

@@ -1,0 +1,26 @@
+"""What a model is cut with: an example of what it takes, or what it is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """An example of what a model takes, or shape and type of one.
+
+    Parameters
+    ----------
+    example
+        A batch as the model takes it, a tensor or a tuple of some, instead of shape and type.
+    shape, dtype
+        Of one sample; by default as the profile was traced, else as the shipped network takes it.
+    classes
+        The width of a shipped network's output.
+    """
+
+    example: Any = None
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
+    classes: int | None = None

@@ -1,0 +1,62 @@
+"""How long a training lasts, and what is done between its rounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from splitopt.errors import InputError
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long to train, and what to do between rounds.
+
+    Parameters
+    ----------
+    rounds
+        How many at most, those of a resumed run included; those of the plan if None.
+    evaluate_every
+        Test after every so many rounds, and after the last one.
+    target_accuracy
+        Stop when a test reaches it, 0 to 1.
+    patience
+        Stop after so many tests in a row without a higher accuracy than before.
+    checkpoint
+        A folder to keep the state in.
+    checkpoint_every
+        After every so many rounds, and after the last one.
+    resume
+        Go on from the checkpoint in that folder.
+
+    Raises
+    ------
+    InputError
+        A number out of its range, or `resume` without a folder.
+    """
+
+    rounds: int | None = None
+    evaluate_every: int = 1
+    target_accuracy: float | None = None
+    patience: int | None = None
+    checkpoint: str | Path | None = None
+    checkpoint_every: int = 1
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("rounds", "evaluate_every", "patience", "checkpoint_every"):
+            value = getattr(self, name)
+            if value is None and name in ("rounds", "patience"):
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError.at(name, f"is {value!r}, it must be a whole number >= 1")
+        target = self.target_accuracy
+        if target is not None and not 0 < target <= 1:
+            raise InputError.at(
+                "target_accuracy", f"is {target!r}, it must be above 0 and at most 1"
+            )
+        if self.checkpoint is None:
+            if self.resume:
+                raise InputError.at("resume", "needs the folder of a checkpoint; name it")
+            if self.checkpoint_every != 1:
+                raise InputError.at("checkpoint_every", "needs the folder of a checkpoint; name it")

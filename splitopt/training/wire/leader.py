@@ -1,0 +1,158 @@
+"""Rank 0 of a run over connections: what the server of a star and a pipeline's coordinator share.
+
+Rank 0 holds the scheme as one process would, with the copy of every client. A round replaces the
+work of the other parties by connections; what they send back is written into the copies.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import ClassVar, NamedTuple, NoReturn
+
+from splitopt.timeline import Timeline
+from splitopt.training.copies import Copy
+from splitopt.training.schemes.base import Client, Round, Scheme
+from splitopt.training.wire.crew import Crew
+from splitopt.training.wire.deadlines import Deadline
+from splitopt.training.wire.dropping import DevicesGoneError, Dropped
+from splitopt.training.wire.recorder import Row, measured_timeline
+
+
+class RoundOutcome(NamedTuple):
+    """A round over connections.
+
+    Parameters
+    ----------
+    tally
+        Its sums.
+    finished
+        Indices of the clients who came to its end.
+    rows
+        What was done when, by the clock of rank 0.
+    predicted
+        The timeline that the plan predicts for it.
+    """
+
+    tally: Round
+    finished: Collection[int]
+    rows: Sequence[Row]
+    predicted: Timeline
+
+
+class Leader(ABC):
+    """Rank 0; `round` is that of the scheme, over connections.
+
+    Parameters
+    ----------
+    scheme
+        As `splitopt.training.setup.build_scheme` makes it for one process.
+    crew
+        The other ranks: the clients as ranks 1, 2, ... in the order of the scheme come first.
+    problem
+        Of the plan.
+    time_scale
+        Seconds of the wall for each planned one.
+    deadline
+        How long to wait for a client; three times what is planned by default.
+
+    Attributes
+    ----------
+    timelines
+        What was measured, one for each round, in planned seconds from its first task.
+    dropped
+        Clients that rounds went on without.
+    sent_bytes
+        Bytes of tensors on the wire by the kind of message.
+    number
+        The round that runs, 0 for the first.
+    """
+
+    client_word: ClassVar[str] = "device"
+    """How messages call a client."""
+
+    def __init__(
+        self,
+        scheme: Scheme,
+        crew: Crew,
+        problem: str,
+        time_scale: float,
+        deadline: Deadline | None = None,
+    ) -> None:
+        self.scheme, self.crew, self.problem = scheme, crew, problem
+        self.time_scale, self.deadline = time_scale, deadline or Deadline()
+        self.timelines: list[Timeline] = []
+        self.dropped: list[Dropped] = []
+        self.sent_bytes: Counter[str] = Counter()
+        self.number = 0
+
+    def round(self, number: int) -> Round:
+        """Train a round (0, 1, ...) with the clients that are there.
+
+        Raises
+        ------
+        DevicesGoneError
+            None is there, or none is left.
+        TrainingError
+            A loss is not a finite number, here or elsewhere, or a party that nothing goes on
+            without is gone.
+        """
+        self.number = number
+        outcome = self.train_round()
+        tally, origin = outcome.tally, {"problem": self.problem, "round": number}
+        tally.dropped = tuple(
+            client.name for n, client in enumerate(self.scheme.clients) if n not in outcome.finished
+        )
+        self.timelines.append(
+            measured_timeline(outcome.rows, self.time_scale, origin, like=outcome.predicted)
+        )
+        return tally
+
+    @abstractmethod
+    def train_round(self) -> RoundOutcome:
+        """Orchestrate the round `number`, and leave the scheme as its own method would."""
+
+    @abstractmethod
+    def copy(self, n: int) -> Copy:
+        """Return the copy of a client."""
+
+    def present(self) -> list[int]:
+        """Return the indices of the clients that are connected."""
+        return [n for n in range(len(self.scheme.clients)) if self.crew.channel(n + 1) is not None]
+
+    def clients(self, indices: Iterable[int]) -> list[Client]:
+        """Return the clients of these indices."""
+        return [self.scheme.clients[n] for n in indices]
+
+    def keep(self, n: int) -> Callable[[], None]:
+        """Remember a client's state, and return what brings it back if the client is dropped."""
+        own, stream = self.copy(n), self.scheme.clients[n].stream
+        state, moments = own.state(), {k: v.clone() for k, v in own.moments().items()}
+        drawn = stream.state_dict()
+
+        def bring_back() -> None:
+            own.model.load_state_dict(state)
+            own.load_moments(moments)
+            stream.load_state_dict(drawn)
+
+        return bring_back
+
+    def drop(self, n: int, phase: str, reason: str) -> Dropped:
+        """Go on without a client, which may join again for a later round."""
+        self.crew.drop(n + 1)
+        dropped = Dropped(self.scheme.clients[n].name, self.number + 1, phase, reason)
+        self.dropped.append(dropped)
+        return dropped
+
+    def fail(self) -> NoReturn:
+        """End the run, because no client is left.
+
+        Raises
+        ------
+        DevicesGoneError
+            Always; the message says why the clients are gone.
+        """
+        last = {item.client: item for item in self.dropped}
+        why = "; ".join(f"dropped were {item}" for item in last.values()) or "none is connected"
+        raise DevicesGoneError(f"no {self.client_word} is left to train with: {why}")
