@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,10 @@ PROBLEMS: dict[str, str] = {
     "cut_under_uncertainty": "splitopt.problems.cut_under_uncertainty:CutUnderUncertainty",
     "pipeline_partition": "splitopt.problems.pipeline_partition:PipelinePartition",
 }
-"""Problem name -> ``module:class``; a new problem is one line here."""
+"""Problem name -> ``module:class``; a new problem is one line here.
+
+What other packages have to say of a problem stands in their module of the problem's name, which
+`module_of` imports: no other table lists the problems."""
 
 
 MOST_UNPACKED = 2**31
@@ -30,16 +35,44 @@ MOST_UNPACKED = 2**31
 
 
 def problem_class(name: Any, source: str = "") -> type[Problem[Any]]:
-    """Give the class of a problem by its name."""
-    if not isinstance(name, str) or name not in PROBLEMS:
-        known = ", ".join(PROBLEMS)
-        raise InputError.at(
-            source,
-            f"problem is {shown(name)}, known are {known}{did_you_mean(name, PROBLEMS)}",
-        )
-    module, _, attribute = PROBLEMS[name].partition(":")
+    """Return the class of a problem by its name."""
+    module, _, attribute = PROBLEMS[_registered(name, source)].partition(":")
     found: type[Problem[Any]] = getattr(importlib.import_module(module), attribute)
     return found
+
+
+def module_of(package: str, problem: Any, source: str = "") -> ModuleType | None:
+    """Import the module that has a problem's name in a package, such as ``splitopt.simulation``.
+
+    Returns
+    -------
+    ModuleType or None
+        ``None`` where the package has no such module.
+
+    Raises
+    ------
+    InputError
+        No problem of this name is registered.
+    """
+    path = f"{package}.{_registered(problem, source)}"
+    return None if importlib.util.find_spec(path) is None else importlib.import_module(path)
+
+
+def problems_in(package: str) -> tuple[str, ...]:
+    """Return the registered problems that have a module of their name in a package, in order."""
+    return tuple(
+        name for name in PROBLEMS if importlib.util.find_spec(f"{package}.{name}") is not None
+    )
+
+
+def _registered(name: Any, source: str) -> str:
+    """Return the name of a problem, or raise `InputError` that lists those there are."""
+    if isinstance(name, str) and name in PROBLEMS:
+        return name
+    known = ", ".join(PROBLEMS)
+    raise InputError.at(
+        source, f"problem is {shown(name)}, known are {known}{did_you_mean(name, PROBLEMS)}"
+    )
 
 
 def problem_from_document(document: Any, source: str = "instance") -> Problem[Any]:
