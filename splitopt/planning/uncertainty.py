@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
+from splitopt.planning.predictions import RoundInterval
 from splitopt.profiles import Interval, ModelProfile
 from splitopt.scenario import Scenario
 from splitopt.scenario.machine import Machine
@@ -19,12 +19,12 @@ METHOD = (
     "interval; a round is never shorter when a machine takes longer; transfers as stated"
 )
 
-Predict = Callable[[Scenario, ModelProfile], dict[str, Any]]
+RoundSeconds = Callable[[Scenario, ModelProfile], float]
 
 
 def round_interval(
-    problem: str, scenario: Scenario, profile: ModelProfile, predict: Predict
-) -> dict[str, Any]:
+    problem: str, scenario: Scenario, profile: ModelProfile, round_s: RoundSeconds
+) -> RoundInterval:
     """Carry the intervals of the machines through to the round.
 
     Latency is monotone in the seconds of every machine, so that the round lies between the rounds
@@ -34,28 +34,27 @@ def round_interval(
     ----------
     problem, scenario, profile
         What was planned; machines that the problem does not use do not count.
-    predict
-        Gives the prediction of the decision for another scenario and profile; ``round_s`` counts.
+    round_s
+        Predicts the round of the decision, in s, for another scenario and profile.
 
     Returns
     -------
-    dict
-        ``low_s`` and ``high_s`` with the ``level`` at which each machine's interval holds and the
-        ``method``; or ``unknown`` with the reason.
+    RoundInterval
+        Its ends, with the least level of the machines' intervals; or the reason why it is unknown.
     """
     known: dict[str, Interval] = {}
     for section, index, machine in _machines(problem, scenario):
         found = _interval(machine, profile)
         if isinstance(found, str):
-            return {"unknown": f"{section}[{index}] ({machine.name}) {found}"}
+            return RoundInterval(unknown=f"{section}[{index}] ({machine.name}) {found}")
         known[machine.name] = found
-    ends = [predict(*_scaled(scenario, profile, end))["round_s"] for end in ("low", "high")]
-    return {
-        "low_s": min(ends),
-        "high_s": max(ends),
-        "level": min(interval.level for interval in known.values()),
-        "method": METHOD,
-    }
+    ends = [round_s(*_scaled(scenario, profile, end)) for end in ("low", "high")]
+    return RoundInterval(
+        low_s=min(ends),
+        high_s=max(ends),
+        level=min(interval.level for interval in known.values()),
+        method=METHOD,
+    )
 
 
 def machine_notes(problem: str, scenario: Scenario, profile: ModelProfile) -> list[str]:

@@ -25,5 +25,5 @@ def test_a_package_may_have_no_module_of_a_problem():
 @pytest.mark.parametrize("name", ["replay", "cut_and_resource", 7, None])
 def test_only_registered_names_are_imported(name):
     """A module of the package that is no problem is not found by its name."""
-    with pytest.raises(InputError, match="file: problem is .*, known are cut_and_resources, "):
+    with pytest.raises(InputError, match=r"file: problem is .*, known are cut_and_resources, "):
         module_of("splitopt.simulation", name, "file")

@@ -18,6 +18,7 @@ from splitopt.planning.comparison.loads import (
 from splitopt.planning.comparison.rows import SchemeRow, none, unsolved
 from splitopt.planning.comparison.star_rounds import Ground, helps_most, round_phases
 from splitopt.planning.planner import plan
+from splitopt.planning.predictions.cut_and_resources import CutAndResourcesPrediction
 from splitopt.plans import Plan
 from splitopt.problems.base import BoolArray
 from splitopt.problems.limits import memory_words, why_no_common_cut
@@ -125,18 +126,18 @@ def dp_mora(ground: Ground, objective: str, made: Plan) -> SchemeRow:
     if made.decision is None or made.prediction is None:
         return unsolved(scheme, made.result)
     cuts = np.array(made.decision["cut"], dtype=np.int64)
-    seconds, worst = made.prediction["round_s"], made.prediction["bottleneck"]
+    found = CutAndResourcesPrediction.from_dict(made.prediction)
     return SchemeRow(
         scheme=scheme,
         status="feasible",
         cut=cut_words(ground.profile, cuts),
         proved=made.result["outcome"] == "optimal",
         gap=made.result["gap"],
-        round_s=seconds,
+        round_s=found.round_s,
         server_memory_bytes=copies_memory(ground.scenario, ground.profile, cuts),
-        energy_j=made.prediction.get("energy_j"),
-        round_cost=server_rent(ground.scenario, seconds),
-        **help_fields(worst["helps_most"], worst["saved_per_percent"]),
+        energy_j=found.energy_j,
+        round_cost=server_rent(ground.scenario, found.round_s),
+        **help_fields(found.bottleneck.helps_most, found.bottleneck.saved_per_percent),
         **device_loads(ground.scenario, ground.profile, cuts),
     )
 

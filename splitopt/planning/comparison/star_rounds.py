@@ -13,7 +13,7 @@ import numpy as np
 
 from splitopt.latency.served_in_turn import ClientSeconds, served_in_turn
 from splitopt.latency.split_federated import task_fractions
-from splitopt.planning.cut_and_resources import most_worth
+from splitopt.planning.resource_worth import most_worth
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources import PHASES, CutAndResources
 from splitopt.problems.cut_and_resources.tables import tables_from_scenario
@@ -76,7 +76,7 @@ def helps_most(scheme: str, ground: Ground, cut: int) -> tuple[str, float]:
     """Return the resource of which more saves most of the round at a cut, and s for 1 % more."""
     if _ROUNDS[scheme] is _side_by_side:
         best = most_worth(ground.problem, ground.everyone(cut), ground.scenario)
-        return best["resource"], best["per_percent"]
+        return best.resource, best.per_percent
     return longest_phase(round_phases(scheme, ground, [cut])[0])
 
 

@@ -207,11 +207,11 @@ def scenario_pareto(
     A node group with a ``count`` says how many machines of a type there are; all need a
     ``price_per_hour``. A delay is the round that `splitopt.plan` predicts with these nodes.
     """
-    from splitopt.planning.pipeline_partition import prepare
+    from splitopt.planning.pipelines.round_cuts import with_round_cuts
 
     scenario = as_scenario(scenario)
     found = as_profile(profile, scenario)
-    scenario, _ = prepare(scenario, found, "round")
+    scenario, _ = with_round_cuts(scenario, found, "round")
     problem = PipelinePartition.from_scenario(scenario, found)
     listed, prices = scenario.node_list(), []
     for node in listed:
