@@ -32,6 +32,7 @@ class ClusterAndSpectrumExplainer(
     """Explains plans of `ClusterAndSpectrum`."""
 
     problem = "cluster_and_spectrum"
+    section = "clusters"
 
     def predict(
         self, problem: ClusterAndSpectrum, decision: ClusterAndSpectrumDecision

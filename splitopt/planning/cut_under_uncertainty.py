@@ -24,6 +24,7 @@ class CutUnderUncertaintyExplainer(
     """Explains plans of `CutUnderUncertainty`."""
 
     problem = "cut_under_uncertainty"
+    section = "distributions"
 
     def predict(
         self, problem: CutUnderUncertainty, decision: CutUnderUncertaintyDecision

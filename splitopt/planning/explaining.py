@@ -37,6 +37,12 @@ class Explainer(ABC, Generic[ProblemT, DecisionT, PredictionT]):
 
     problem: ClassVar[str]
     """The name of the problem."""
+    section: ClassVar[str | None] = None
+    """The section of a scenario that asks for this problem where the caller names none."""
+    machines: ClassVar[tuple[str, ...]] = ("devices", "servers")
+    """The sections of a scenario whose machines compute in this problem."""
+    counts_messages: ClassVar[bool] = True
+    """Whether its seconds include those that a machine model states per message."""
     searches: ClassVar[type[Document] | None] = None
     """The parts of a prediction that only `search` finds."""
     solver_fields: ClassVar[Mapping[str, Set[str]]] = {}
@@ -93,6 +99,11 @@ class Explainer(ABC, Generic[ProblemT, DecisionT, PredictionT]):
 AnyExplainer = Explainer[Any, Any, Any]
 
 
+def explained_problems() -> tuple[str, ...]:
+    """Return the problems that start from scenarios, in the order of the registry."""
+    return problems_in(_PACKAGE)
+
+
 def explainer_of(problem: str, source: str = "") -> type[AnyExplainer]:
     """Return the ``EXPLAINER`` of the module that has a problem's name in this package.
 
@@ -103,7 +114,7 @@ def explainer_of(problem: str, source: str = "") -> type[AnyExplainer]:
     """
     module = module_of(_PACKAGE, problem, source)
     if module is None:
-        known = ", ".join(problems_in(_PACKAGE))
+        known = ", ".join(explained_problems())
         raise InputError.at(
             source, f"{problem} cannot be planned; the problems that can are {known}"
         )

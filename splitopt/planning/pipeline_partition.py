@@ -47,6 +47,9 @@ class PipelinePartitionExplainer(
     """Explains plans of `PipelinePartition`."""
 
     problem = "pipeline_partition"
+    section = "nodes"
+    machines = ("devices", "nodes")
+    counts_messages = False
     searches = Searched
 
     def prepare(self) -> tuple[Self, list[str]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from splitopt.driver import solve
 from splitopt.errors import InfeasibleError, InputError
-from splitopt.planning.explaining import AnyExplainer, explainer_of
+from splitopt.planning.explaining import AnyExplainer, explained_problems, explainer_of
 from splitopt.planning.fields import unused_note
 from splitopt.planning.guesses import guess_notes
 from splitopt.planning.predictions import Prediction
@@ -94,16 +94,18 @@ def plan(
 
 
 def default_problem(scenario: Scenario) -> str:
-    """Return the problem of a scenario: that of the section which no other problem uses.
+    """Return the problem that a section of a scenario asks for, the first of all without one.
 
     With compute nodes it is ``pipeline_partition``, with distributions ``cut_under_uncertainty``,
-    with clusters alone ``cluster_and_spectrum``, otherwise ``cut_and_resources``.
+    with clusters alone ``cluster_and_spectrum``, otherwise ``cut_and_resources``: of several the
+    last in the registry, because a problem builds on the sections of those before it.
     """
-    if scenario.nodes:
-        return "pipeline_partition"
-    if scenario.distributions is not None:
-        return "cut_under_uncertainty"
-    return "cut_and_resources" if scenario.clusters is None else "cluster_and_spectrum"
+    planned = explained_problems()
+    for problem in reversed(planned):
+        section = explainer_of(problem).section
+        if section is not None and getattr(scenario, section):
+            return problem
+    return planned[0]
 
 
 def _plan_of(
@@ -138,7 +140,7 @@ def _plan_of(
             *(() if prediction is None else prediction.remarks()),
             *work_notes(profile),
             *explainer.notes(),
-            *machine_notes(result.problem, scenario, profile),
+            *machine_notes(explainer.machines, explainer.counts_messages, scenario, profile),
             *guess_notes(scenario, profile, bound),
             *unused_note(scenario, explainer.used_with(result.solver)),
         ),
