@@ -36,6 +36,15 @@ class PhaseSeconds:
     server: FloatArray
     device: FloatArray
 
+    def at(self, columns: Any) -> PhaseSeconds:
+        """Return the seconds at some cuts, 0-based, shape (K,), as arrays of shape (N, K)."""
+        return PhaseSeconds(
+            self.download[:, columns],
+            self.upload[:, columns],
+            self.server[:, columns],
+            self.device[:, columns],
+        )
+
 
 def link_rate(link: Link) -> float:
     """Rate of a link in bit/s at the full resource: as given, or by Shannon."""
@@ -107,6 +116,36 @@ class TaskFractions(NamedTuple):
     model_down: FloatArray
     model_up: FloatArray
     forward: FloatArray
+
+
+class TaskSeconds(NamedTuple):
+    """Seconds of a round's tasks in the order in which a batch goes through them.
+
+    The device part of the model goes down, the device computes forward, uploads the smashed data,
+    the server computes, the gradient comes down, the device computes backward, and at the end of
+    the round the device part goes up.
+    """
+
+    model_down: FloatArray
+    forward: FloatArray
+    upload: FloatArray
+    server: FloatArray
+    gradient: FloatArray
+    backward: FloatArray
+    model_up: FloatArray
+
+
+def task_seconds(phases: PhaseSeconds, part: TaskFractions) -> TaskSeconds:
+    """Divide the seconds of phases among their tasks; arrays that broadcast."""
+    return TaskSeconds(
+        model_down=phases.download * part.model_down,
+        forward=phases.device * part.forward,
+        upload=phases.upload * (1 - part.model_up),
+        server=phases.server,
+        gradient=phases.download * (1 - part.model_down),
+        backward=phases.device * (1 - part.forward),
+        model_up=phases.upload * part.model_up,
+    )
 
 
 def task_fractions(scenario: Scenario, profile: ModelProfile, columns: Any) -> TaskFractions:

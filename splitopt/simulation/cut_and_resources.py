@@ -10,7 +10,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from splitopt.latency.split_federated import task_fractions
+from splitopt.latency.split_federated import (
+    PhaseSeconds,
+    TaskFractions,
+    task_fractions,
+    task_seconds,
+)
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources import PHASES as MODEL_PHASES
 from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
@@ -105,23 +110,13 @@ def _by_task_kind(
 ) -> FloatArray:
     """Shape (N, 7): seconds of a whole round by `PHASES`; they add up to those of the problem."""
     download, device, upload, server = phases.T
-    model_down = model_up = forward = np.zeros(problem.devices)
+    none = np.zeros(problem.devices)
+    fractions = TaskFractions(model_down=none, model_up=none, forward=none)
     if setting.scenario is not None and setting.profile is not None:
         columns = (decision.cut - 1)[:, None]
         parts = task_fractions(setting.scenario, setting.profile, columns)
-        model_down, model_up, forward = (part[:, 0] for part in parts)
-    return np.stack(
-        (
-            download * model_down,
-            device * forward,
-            upload * (1 - model_up),
-            server,
-            download * (1 - model_down),
-            device * (1 - forward),
-            upload * model_up,
-        ),
-        axis=1,
-    )
+        fractions = TaskFractions(*(part[:, 0] for part in parts))
+    return np.stack(task_seconds(PhaseSeconds(download, upload, server, device), fractions), axis=1)
 
 
 def _batches(setting: Setting, devices: int) -> tuple[list[FloatArray], str]:

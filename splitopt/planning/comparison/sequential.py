@@ -14,7 +14,6 @@ from dataclasses import replace
 import numpy as np
 
 from splitopt.latency.sequential import sequential_round
-from splitopt.latency.split_federated import PhaseSeconds
 from splitopt.planning.comparison.loads import (
     batch_sizes,
     cut_words,
@@ -60,10 +59,8 @@ def sequential(scheme: str, ground: Ground, dp_mora: Callable[[], Plan]) -> Sche
             )
         cuts = np.array(made.decision["cut"], dtype=np.int64)
         proved, gap = made.result["outcome"] == "optimal", made.result["gap"]
-    problem = ground.problem
-    tables = (problem.download_s, problem.upload_s, problem.server_s, problem.device_s)
-    seconds = float(sequential_round(PhaseSeconds(*tables), cuts, shares).round_s)
-    phases = problem.phases(decision_from_shares(cuts, shares)).sum(axis=0)
+    seconds = float(sequential_round(ground.seconds, cuts, shares).round_s)
+    phases = ground.problem.phases(decision_from_shares(cuts, shares)).sum(axis=0)
     return SchemeRow(
         scheme=scheme,
         status="feasible",

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from splitopt.latency.served_in_turn import ClientSeconds, served_in_turn
-from splitopt.latency.split_federated import task_fractions
+from splitopt.latency.sequential import phases_in_turn
+from splitopt.latency.served_in_turn import client_seconds, served_in_turn
+from splitopt.latency.split_federated import PhaseSeconds
 from splitopt.planning.resource_worth import most_worth
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources import PHASES, CutAndResources
@@ -43,6 +44,14 @@ class Ground:
         tables = tables_from_scenario(scenario, profile)
         plain = dict.fromkeys(("curves", "priority", "seconds_per_joule", "budgets"))
         return cls(scenario, profile, CutAndResources(**tables | plain, objective="makespan"))
+
+    @property
+    def seconds(self) -> PhaseSeconds:
+        """Seconds of every device and cut at the full resource."""
+        problem = self.problem
+        return PhaseSeconds(
+            problem.download_s, problem.upload_s, problem.server_s, problem.device_s
+        )
 
     def energy(self, cuts: IntArray) -> float | None:
         """Joule of all devices in a round, None if their powers are unknown."""
@@ -100,34 +109,14 @@ def _side_by_side(ground: Ground, cuts: IntArray) -> FloatArray:
 
 def _in_turn(ground: Ground, cuts: IntArray) -> FloatArray:
     """Vanilla SL: each device alone, with all of the links and the server."""
-    problem = ground.problem
-    tables = (problem.download_s, problem.device_s, problem.upload_s, problem.server_s)
-    return np.stack([table[:, cuts - 1].sum(axis=0) for table in tables], axis=1)
+    found: FloatArray = phases_in_turn(ground.seconds, cuts)
+    return found
 
 
 def _client_by_client(ground: Ground, cuts: IntArray) -> FloatArray:
     """SplitFedV2: one server part serves client after client."""
-    problem, at = ground.problem, cuts - 1
-    part = task_fractions(ground.scenario, ground.profile, at)
-    down, up = problem.download_s[:, at], problem.upload_s[:, at]
-    fleet, epochs = ground.scenario.fleet(), ground.scenario.training.epochs
-    sizes = [(d.samples, d.batch_size or d.samples) for d in fleet]
-    first = [size / (epochs * samples) for samples, size in sizes]
-    last = [(samples % size or size) / (epochs * samples) for samples, size in sizes]
-    return served_in_turn(
-        ClientSeconds(
-            model_down=down * part.model_down,
-            forward=problem.device_s[:, at] * part.forward,
-            upload=up * (1 - part.model_up),
-            server=problem.server_s[:, at],
-            gradient=down * (1 - part.model_down),
-            backward=problem.device_s[:, at] * (1 - part.forward),
-            model_up=up * part.model_up,
-            first=np.array(first)[:, None],
-            last=np.array(last)[:, None],
-        ),
-        bool(problem.shared_links),
-    )
+    clients = client_seconds(ground.scenario, ground.profile, ground.seconds, cuts - 1)
+    return served_in_turn(clients, bool(ground.problem.shared_links))
 
 
 _ROUNDS: dict[str, Callable[[Ground, IntArray], FloatArray]] = {
