@@ -232,7 +232,7 @@ def phase_seconds(scenario: Scenario, profile: ModelProfile) -> PhaseSeconds:
 
 
 def phase_curves(scenario: Scenario, profile: ModelProfile) -> dict[str, FloatArray] | None:
-    """Give the curves of the four phases over a cut that need not be an integer.
+    """Return the curves of the four phases over a cut that need not be an integer.
 
     Returns
     -------
@@ -272,7 +272,7 @@ def _coefficients(curve: Curve, family: str, size: int) -> FloatArray:
 
 
 def _round_setting(scenario: Scenario, fleet: list[Device]) -> dict[str, Any]:
-    """Give the keywords of `full_resource_seconds`, a column (N, 1) where devices differ."""
+    """Return the keywords of `full_resource_seconds`, a column (N, 1) where devices differ."""
     down = [link_rate(scenario.link(device, "downlink")) for device in fleet]
     up = [link_rate(scenario.link(device, "uplink")) for device in fleet]
     return {
@@ -284,7 +284,7 @@ def _round_setting(scenario: Scenario, fleet: list[Device]) -> dict[str, Any]:
 
 
 def single_server(scenario: Scenario) -> Server:
-    """Give the one server whose compute is shared; refuse a scenario with several."""
+    """Return the one server whose compute is shared; raise `InputError` for several."""
     if not scenario.servers:
         raise InputError(
             "servers: there is none, only compute nodes, and this problem shares a server; add one "

@@ -114,7 +114,7 @@ def _plan_of(
     problem: Problem[Any] | None,
     notes: Sequence[str],
 ) -> Plan:
-    """Put a result with all that it was made from into a plan."""
+    """Build the plan of a result, with all that it was made from."""
     summary = result.to_dict()
     for left_out in ("format", "version", "problem", "objective_name", "decision"):
         del summary[left_out]

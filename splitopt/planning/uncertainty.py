@@ -121,7 +121,7 @@ def _interval(machine: Machine, profile: ModelProfile) -> Interval | str:
 
 
 def _scaled(scenario: Scenario, profile: ModelProfile, end: str) -> tuple[Scenario, ModelProfile]:
-    """Put the seconds of every machine at one end of its interval."""
+    """Scale the seconds of every machine to one end of its interval."""
 
     def at_end(machine: Machine) -> Machine:
         model = machine.machine_model

@@ -120,7 +120,7 @@ def _by_task_kind(
 
 
 def _batches(setting: Setting, devices: int) -> tuple[list[FloatArray], str]:
-    """Give each device's batches as fractions of its work in a round, and say how fine they are."""
+    """Return each device's batches as fractions of its round, and in words how fine they are."""
     if setting.scenario is None:
         return [np.ones(1)] * devices, "a device's round as one batch"
     fleet, epochs = setting.scenario.fleet(), setting.scenario.training.epochs

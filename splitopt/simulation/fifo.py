@@ -65,7 +65,7 @@ def serve(
     factors: FloatArray | None = None,
     compiled: bool | None = None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Let every walker go round its cycle and give the starts and ends of all tasks.
+    """Simulate walkers that go round their cycles, and return the starts and ends of all tasks.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ def replay(
 
 
 def _binding(system: PipelineSystem) -> str:
-    """Say whether the slowest owner or the busiest resource sets the time of the epoch."""
+    """State whether the slowest owner or the busiest resource sets the time of the epoch."""
     alone = system.batches_per_owner * system.trips_s
     slowest = int(alone.argmax())
     if alone[slowest] >= system.closed_form_s - system.aggregation_s:

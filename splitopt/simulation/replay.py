@@ -75,7 +75,7 @@ class Replay:
         return (forecast.seconds - self.simulated_s) / self.simulated_s
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the summary as JSON-ready data, without the tasks."""
+        """Return the summary as JSON-ready data, without the tasks."""
         timeline, makespan = self.timeline, self.simulated_s or 1.0
         document: Mapping[str, Any] = {
             "span": self.span,

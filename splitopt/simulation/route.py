@@ -136,7 +136,7 @@ class _Builder:
         self.rows.append((port, carry, delay, EVERY_PHASE.index(phase), self.factors))
 
     def route(self, resources: list[Resource], channels: IntArray, final: int) -> Route:
-        """Put the steps into arrays."""
+        """Build the arrays of the steps."""
         ports = [row[0] for row in self.rows]
 
         def wide(values: list[Any]) -> FloatArray:
@@ -246,13 +246,13 @@ class _Ports(NamedTuple):
     first: int
 
     def link(self, boundary: int, forward: bool, seconds: Any) -> _Port:
-        """Give the link over an inner boundary in one direction."""
+        """Return the link over an inner boundary in one direction."""
         if self.system.duplex == "half":
             return _Port(self.first + boundary, EXCLUSIVE, seconds)
         return _Port(self.first + 2 * boundary + (not forward), EXCLUSIVE, seconds)
 
     def end(self, node: int, lane: int, boundary: int, forward: bool) -> _Port:
-        """Give the interface of a node for a message over a boundary (0..M)."""
+        """Return the interface of a node for a message over a boundary (0..M)."""
         assert self.system.ports is not None  # the caller asks for interfaces only then
         seconds = self.system.ports.seconds(boundary, node, forward)
         half = self.system.duplex == "half"

@@ -34,15 +34,15 @@ def pipeline(
     """
     if not scenario.nodes:
         return none("mp_sl", "not_comparable", "needs the section 'nodes' with compute nodes")
-    made = plan(
+    planned = plan(
         scenario,
         problem="pipeline_partition",
         time_limit_s=time_limit_s,
         seed=seed,
     )
-    if made.decision is None or made.prediction is None:
-        return unsolved("mp_sl", made.result)
-    found = PipelinePartitionPrediction.from_dict(made.prediction)
+    if planned.decision is None or planned.prediction is None:
+        return unsolved("mp_sl", planned.result)
+    found = PipelinePartitionPrediction.from_dict(planned.prediction)
     cuts, binding = Cuts(found.first_cut, found.last_cut), found.binding
     if found.load < 1:
         limit = "the owners' own work and links"
@@ -54,8 +54,8 @@ def pipeline(
         scheme="mp_sl",
         status="feasible",
         cut=f"{cuts.first} and {cuts.last}",
-        proved=made.result["outcome"] == "optimal",
-        gap=made.result["gap"],
+        proved=planned.result["outcome"] == "optimal",
+        gap=planned.result["gap"],
         round_s=found.round_s,
         traffic_bytes=owner_bytes(scenario, profile, cuts, found.batches)
         + _between_nodes(profile, found),

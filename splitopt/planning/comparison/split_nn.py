@@ -76,7 +76,7 @@ def split_nn(scenario: Scenario, profile: ModelProfile) -> SchemeRow:
 
 
 def _cuts(scenario: Scenario, profile: ModelProfile) -> Iterator[Cuts]:
-    """Give the pairs of cuts that the scenario allows; those that it states are checked by name."""
+    """Yield the pairs of cuts that the scenario allows; those that it states are checked."""
     if AUTO in (scenario.pipeline.first_cut, scenario.pipeline.last_cut):
         yield from owner_pairs(scenario, profile)
         return

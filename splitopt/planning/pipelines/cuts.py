@@ -103,8 +103,8 @@ def choose_cuts(
     waiting = []
     for pair in pairs:
         candidate = build(pair)
-        if (asked := candidate.problem.objective) not in ("period", "epoch"):
-            raise InputError.at("objective", f"is {asked!r}; take 'period' or 'epoch' here")
+        if (stated := candidate.problem.objective) not in ("period", "epoch"):
+            raise InputError.at("objective", f"is {stated!r}; take 'period' or 'epoch' here")
         bound = candidate.problem.bound() + _added(candidate)
         waiting.append((bound, pair, candidate))
     waiting.sort(key=lambda entry: (entry[0], entry[1]))
@@ -228,7 +228,7 @@ def between(problem: PipelinePartition, pair: Pair, **changes: Any) -> PipelineP
 
 
 def _added(candidate: Candidate) -> float:
-    """Give what the owners' parts add to the objective."""
+    """Return what the owners' parts add to the objective."""
     return candidate.own_s if candidate.problem.objective == "epoch" else 0.0
 
 

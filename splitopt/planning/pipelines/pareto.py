@@ -66,7 +66,7 @@ class ParetoPoint:
     latency_s: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the point as JSON-ready data."""
+        """Return the point as JSON-ready data."""
         return {
             "nodes": list(self.nodes),
             "assignment": self.decision.assignment.tolist(),
@@ -97,7 +97,7 @@ class ParetoSet:
     solved: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the set as JSON-ready data."""
+        """Return the set as JSON-ready data."""
         return {
             "format": "splitopt-pareto",
             "version": 1,
@@ -253,7 +253,7 @@ class _Front:
         )
 
     def add(self, new: ParetoPoint) -> None:
-        """Take a point unless one beats it, and drop those that it beats."""
+        """Add a point unless one beats it, and drop those that it beats."""
         if self.beats(new.delay_s, new.cost):
             return
         self.points = [
@@ -264,7 +264,7 @@ class _Front:
         self.points.append(new)
 
     def sorted(self) -> tuple[ParetoPoint, ...]:
-        """Give the points, the fastest first."""
+        """Return the points, the fastest first."""
         return tuple(sorted(self.points, key=lambda point: point.delay_s))
 
 
@@ -287,7 +287,7 @@ def _check_number(kinds: list[list[int]]) -> None:
 
 
 def _mixes(kinds: list[list[int]], nodes: int | None) -> Iterator[tuple[int, ...]]:
-    """Give every mix as its lowest indices, rising."""
+    """Yield every mix as its lowest indices, rising."""
     for counts in itertools.product(*(range(len(members) + 1) for members in kinds)):
         size = sum(counts)
         if size and nodes in (None, size):

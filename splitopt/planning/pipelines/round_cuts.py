@@ -127,7 +127,7 @@ def _within_leakage(
 
 
 def owner_pairs(scenario: Scenario, profile: ModelProfile) -> Iterator[Cuts]:
-    """Give the pairs that the scenario allows and the owners can hold."""
+    """Yield the pairs that the scenario allows and the owners can hold."""
     total = profile.layer_count
     first, last = (stated_cut(scenario, profile, field) for field in ("first_cut", "last_cut"))
     firsts = range(1, total - 1) if first is None else [first]
