@@ -31,6 +31,16 @@ class Setting(NamedTuple):
     noise: float = 0.0
     seed: int = 0
 
+    def device_names(self, devices: int) -> tuple[str, ...]:
+        """Return the names of the scenario's devices, numbers from 0 where there is none."""
+        if self.scenario is None:
+            return tuple(f"device {n}" for n in range(devices))
+        return tuple(device.name for device in self.scenario.fleet())
+
+    def origin(self, problem: str) -> dict[str, Any]:
+        """Return what a timeline states of where it is from."""
+        return {"problem": problem, "noise": self.noise, "seed": self.seed}
+
 
 class Forecast(NamedTuple):
     """What a model says that the simulated span takes, in s."""
