@@ -69,7 +69,7 @@ class Controller:
     seed
         Of the swaps; the same seed and measurements give the same plans.
     confidence
-        What `saa` said about the cut.
+        What `saa` proved about the cut.
     notes
         What a reader of its reports should know, such as limits that cannot be checked.
     devices
@@ -221,29 +221,18 @@ class Controller:
             The rounds are from `draw_rounds`: then the report says what they tell about all rounds
             of the distribution. Measured rounds tell about themselves only.
         """
-        for name in policies:
-            if name not in POLICIES:
-                raise InputError.at(
-                    "policies",
-                    f"has {shown(name)}, known are {', '.join(POLICIES)}"
-                    f"{did_you_mean(name, POLICIES)}",
-                )
+        _check_policies(policies)
         check_whole("delay", delay, 0)
         others = {name: self._policy(name) for name in policies if name != "controller"}
         done: list[RoundReport] = []
-        source = _generator(self.problem)
         interrupted = False
         try:
             self._warm_up()
             for index, truth in enumerate(rounds):
                 seen = rounds[index - delay] if index >= delay else {}
-                begin = time.perf_counter()
-                decision = self._plan(seen)
-                took = time.perf_counter() - begin
-                block = source.block(self.cut, **truth)
-                latency = {"controller": block.evaluate(decision)}
-                latency |= {name: policy(index, truth, seen) for name, policy in others.items()}
-                done.append(RoundReport(index + 1, latency, took))
+                own_s, took = self._timed_round(truth, seen)
+                latency = {name: policy(index, truth, seen) for name, policy in others.items()}
+                done.append(RoundReport(index + 1, {"controller": own_s, **latency}, took))
                 if progress is not None:
                     progress(index + 1)
         except KeyboardInterrupt:
@@ -258,9 +247,16 @@ class Controller:
             notes=self.notes,
         )
         # A replay that was cut short by hand did not end at a number of rounds fixed before.
-        if drawn and done and not interrupted and source.trace is None:
+        if drawn and done and not interrupted and _generator(self.problem).trace is None:
             report = replace(report, intervals=self._intervals(report, delay))
         return report
+
+    def _timed_round(self, truth: Measured, seen: Measured) -> tuple[float, float]:
+        """Plan a round for what is seen; return its seconds for what is true, and of planning."""
+        begin = time.perf_counter()
+        decision = self._plan(seen)
+        took = time.perf_counter() - begin
+        return _generator(self.problem).block(self.cut, **truth).evaluate(decision), took
 
     def _intervals(self, report: ControlReport, delay: int) -> dict[str, tuple[float, float]]:
         means = ReplayMeans(self.problem, self.cut, self._fallback())
@@ -335,6 +331,15 @@ def measured_rounds(trace: Trace, scenario: Scenario) -> list[Measured]:
     ]
 
 
+def _check_policies(policies: Sequence[str]) -> None:
+    for name in policies:
+        if name not in POLICIES:
+            raise InputError.at(
+                "policies",
+                f"has {shown(name)}, known are {', '.join(POLICIES)}{did_you_mean(name, POLICIES)}",
+            )
+
+
 def _generator(problem: CutUnderUncertainty) -> Generator:
     if not isinstance(problem.source, Generator):
         raise InputError("the controller needs rounds by a generator, not listed samples")
@@ -344,7 +349,7 @@ def _generator(problem: CutUnderUncertainty) -> Generator:
 def _improve(
     block: ClusterAndSpectrum, members: Any, swaps: int, rng: np.random.Generator
 ) -> ClusterAndSpectrumDecision:
-    """Anneal briefly from a partition; give the best that was visited."""
+    """Anneal briefly from a partition; return the best that was visited."""
     state = Swaps(block, members)
     if len(block.cluster_sizes) > 1:
         unit = state.least / len(block.cluster_sizes)

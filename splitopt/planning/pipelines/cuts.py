@@ -111,6 +111,7 @@ def choose_cuts(
     best: CutChoice | None = None
     reason, solved = None, 0
     for bound, pair, candidate in waiting:
+        # No later pair has a lower bound: none can have a lower value than the best.
         if best is not None and bound > best.value * (1 + 1e-12):
             break
         result, decision = proved(candidate.problem, solver, time_limit_s)

@@ -156,16 +156,13 @@ def delay_cost_pareto(
         raise InputError.at("nodes", f"is {nodes}, there are {problem.nodes} machines on offer")
     objective = "epoch" if problem.owner_groups is None else "round"
     problem = problem.with_objective(objective)
-    kinds = _kinds(problem, prices)
-    _check_number(kinds)
-    bounds = [
-        _Bound(*_lower_bound(problem, prices, mix, other_s), mix) for mix in _mixes(kinds, nodes)
-    ]
-    bounds.sort(key=lambda bound: (bound.delay_s, bound.cost))
+    bounds = _bounds(problem, prices, nodes, other_s)
     front, solved, reason = _Front(), 0, None
+    # By rising bounds, so that early points are fast ones, which rule out many of the rest.
     for done, bound in enumerate(bounds):
         if progress is not None:
             progress(done, len(bounds))
+        # A point that is no worse than the bounds is no worse than the mix itself.
         if math.isinf(bound.delay_s) or front.beats(bound.delay_s, bound.cost):
             continue
         some = restricted(problem, bound.mix, use_all_nodes=True)
@@ -268,6 +265,21 @@ class _Front:
         return tuple(sorted(self.points, key=lambda point: point.delay_s))
 
 
+def _bounds(
+    problem: PipelinePartition,
+    prices: npt.NDArray[np.float64],
+    nodes: int | None,
+    other_s: float,
+) -> list[_Bound]:
+    """Return every mix with lower bounds of its delay and cost, the lowest delays first."""
+    kinds = _kinds(problem, prices)
+    _check_number(kinds)
+    found = [
+        _Bound(*_lower_bound(problem, prices, mix, other_s), mix) for mix in _mixes(kinds, nodes)
+    ]
+    return sorted(found, key=lambda bound: (bound.delay_s, bound.cost))
+
+
 def _kinds(problem: PipelinePartition, prices: npt.NDArray[np.float64]) -> list[list[int]]:
     """Group machines that can stand in for each other at the same price."""
     groups: dict[tuple[int, float], list[int]] = {}
@@ -301,7 +313,7 @@ def _lower_bound(
     mix: tuple[int, ...],
     other_s: float,
 ) -> tuple[float, float]:
-    """Bound delay and cost of a mix from below, infinite if it plainly has no answer."""
+    """Bound delay and cost of a mix from below, infinite if it clearly has no answer."""
     if len(mix) > problem.layers:
         return math.inf, math.inf
     some = restricted(problem, mix, use_all_nodes=True)
