@@ -72,7 +72,7 @@ class Plan:
         return self.decision is not None
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the plan as JSON-ready data, with the hash of each part."""
+        """Return the plan as JSON-ready data, with the hash of each part."""
         content = {item.name: getattr(self, item.name) for item in fields(self)}
         content["notes"] = list(self.notes)
         hashes = {name: digest(content[name]) for name in _HASHED}

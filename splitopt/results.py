@@ -26,7 +26,7 @@ class Decision(Protocol):
     """What every problem's decision can do: be written as plain data."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the decision as JSON-ready data with the field ``problem``."""
+        """Return the decision as JSON-ready data with the field ``problem``."""
         ...
 
 
@@ -97,7 +97,7 @@ class Result:
         return self.decision is not None and self.outcome in ("optimal", "feasible")
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the result as JSON-ready data; a number that is not finite is None."""
+        """Return the result as JSON-ready data; a number that is not finite is None."""
         document = {
             "format": "splitopt-result",
             "version": 1,

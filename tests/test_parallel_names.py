@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from splitopt.planning.planner import EXPLAINERS
+from splitopt.planning.explaining import explainer_of
 from splitopt.problems import PROBLEMS, problem_class
 from splitopt.solvers import SOLVERS, solver_class
 
@@ -18,7 +18,7 @@ def test_every_problem_is_complete(name):
     """A registered problem has solvers, tests, a page, instances and an explainer."""
     assert problem_class(name).name == name
     assert SOLVERS[name]
-    assert name in EXPLAINERS
+    assert explainer_of(name).problem == name
     assert list((ROOT / "tests" / "problems").glob(f"{name}/test_*.py"))
     assert (ROOT / "docs" / "problems" / f"{name}.md").exists()
     assert list((ROOT / "benchmarks" / "instances" / name).iterdir())

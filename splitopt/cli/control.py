@@ -11,7 +11,7 @@ import typer
 from splitopt.cli import options as shared
 
 if TYPE_CHECKING:
-    from splitopt.planning.controller import ControlReport
+    from splitopt.planning.control.report import ControlReport
 
 
 def command(

@@ -30,8 +30,8 @@ def show(
     as_json: bool,
 ) -> int:
     """Find the delay-cost set of a scenario's compute nodes, and write and show it."""
-    from splitopt.planning.pipeline_partition import prepare
     from splitopt.planning.pipelines.pareto import ParetoSet, scenario_pareto
+    from splitopt.planning.pipelines.round_cuts import with_round_cuts
     from splitopt.report.pareto import pareto_to_html, pareto_to_terminal
     from splitopt.solvers.registry import solver_class, with_options
 
@@ -50,7 +50,7 @@ def show(
     found: ParetoSet | None = None
     answer: dict[str, Any] = {"outcome": "optimal", "message": None}
     try:
-        scenario, _ = prepare(scenario, profile, OBJECTIVE)
+        scenario, _ = with_round_cuts(scenario, profile, OBJECTIVE)
         with _progress(silent=as_json) as progress:
             found = scenario_pareto(scenario, profile, solver=chosen, progress=progress)
         answer |= found.to_dict()

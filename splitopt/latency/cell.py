@@ -17,7 +17,7 @@ from splitopt.scenario import Clusters, Device, Scenario, Spectrum
 
 
 def cell_of(scenario: Scenario) -> tuple[Spectrum, Clusters]:
-    """Give the sections that training in clusters needs.
+    """Return the sections that training in clusters needs.
 
     Raises
     ------

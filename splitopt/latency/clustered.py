@@ -111,7 +111,7 @@ def phase_terms(
     device_model_over_full_band: bool = False,
     xp: ModuleType = np,
 ) -> Any:
-    """Give fixed and spectral seconds of the three phases (Eq. 19, 22, 24 without the server).
+    """Return fixed and spectral seconds of the three phases (Eq. 19, 22, 24 without the server).
 
     Parameters
     ----------

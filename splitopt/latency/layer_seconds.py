@@ -30,7 +30,7 @@ def layer_seconds(
     slowdown: float = 1.0,
     needed: Mask | None = None,
 ) -> LayerSeconds:
-    """Give the seconds of each layer's forward and backward pass for one sample.
+    """Return the seconds of each layer's forward and backward pass for one sample.
 
     Parameters
     ----------

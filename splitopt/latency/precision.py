@@ -7,7 +7,7 @@ from typing import Any
 
 
 def double_precision() -> AbstractContextManager[Any]:
-    """Let JAX trace and compute in float64 inside ``with double_precision():`` and only there.
+    """Switch JAX to float64 inside ``with double_precision():`` and only there.
 
     The setting holds for the current thread and is undone at the end, so that the precision of the
     user's own JAX code never changes. Arrays that leave the block keep their float64.

@@ -42,7 +42,7 @@ def subcarrier_rate(bandwidth: Any, snr: Any, fading: Fading = "awgn", xp: Modul
 
 
 def scaled_exponential_integral(x: Any, xp: ModuleType = np) -> Any:
-    """Give exp(x) E1(x) for x > 0 to about 1e-15 relative.
+    """Return exp(x) E1(x) for x > 0 to about 1e-15 relative.
 
     A power series up to 1 and a continued fraction, evaluated from its end, beyond: both are plain
     arithmetic, so that every array namespace has the same numbers and derivatives.

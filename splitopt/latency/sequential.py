@@ -90,6 +90,16 @@ def sequential_round(
     return SequentialRound(finish - latency, finish)
 
 
+def phases_in_turn(seconds: PhaseSeconds, cuts: Any) -> Any:
+    """Shape (K, 4): s of a round by phase at K common cuts, each device alone with all resources.
+
+    The phases are download, device, upload and server; they add up to the round.
+    """
+    at = seconds.at(np.asarray(cuts) - 1)
+    tables = (at.download, at.device, at.upload, at.server)
+    return np.stack([table.sum(axis=0) for table in tables], axis=1)
+
+
 def device_round(seconds: PhaseSeconds, cut: Any, share: Any = None, xp: ModuleType = np) -> Any:
     """Shape (N,): seconds of each device's round at its cut and share (Eq. 12), as above.
 

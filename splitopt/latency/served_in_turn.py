@@ -24,7 +24,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from splitopt.latency.split_federated import PhaseSeconds, task_fractions, task_seconds
+from splitopt.profiles import ModelProfile
+from splitopt.scenario import Scenario
+
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 PHASES = ("download", "device", "upload", "server")
 """What the seconds of a round are divided among, in this order."""
@@ -47,6 +52,27 @@ class ClientSeconds(NamedTuple):
     model_up: FloatArray
     first: FloatArray
     last: FloatArray
+
+
+def client_seconds(
+    scenario: Scenario, profile: ModelProfile, phases: PhaseSeconds, columns: IntArray
+) -> ClientSeconds:
+    """Compute the seconds of every client at common cuts, from those of its phases.
+
+    Parameters
+    ----------
+    phases
+        Shape (N, L): seconds by device and cut at the full resource.
+    columns
+        0-based cuts, shape (K,): the seconds have shape (N, K).
+    """
+    tasks = task_seconds(phases.at(columns), task_fractions(scenario, profile, columns))
+    epochs, fleet = scenario.training.epochs, scenario.fleet()
+    sizes = [(device.samples, device.batch_size or device.samples) for device in fleet]
+    # Of all epochs' samples; an epoch's last batch is a whole one if nothing remains.
+    first = [size / (epochs * samples) for samples, size in sizes]
+    last = [(samples % size or size) / (epochs * samples) for samples, size in sizes]
+    return ClientSeconds(*tasks, first=np.array(first)[:, None], last=np.array(last)[:, None])
 
 
 def served_in_turn(clients: ClientSeconds, shared_links: bool = True) -> FloatArray:

@@ -36,6 +36,15 @@ class PhaseSeconds:
     server: FloatArray
     device: FloatArray
 
+    def at(self, columns: Any) -> PhaseSeconds:
+        """Return the seconds at some cuts, 0-based, shape (K,), as arrays of shape (N, K)."""
+        return PhaseSeconds(
+            self.download[:, columns],
+            self.upload[:, columns],
+            self.server[:, columns],
+            self.device[:, columns],
+        )
+
 
 def link_rate(link: Link) -> float:
     """Rate of a link in bit/s at the full resource: as given, or by Shannon."""
@@ -107,6 +116,36 @@ class TaskFractions(NamedTuple):
     model_down: FloatArray
     model_up: FloatArray
     forward: FloatArray
+
+
+class TaskSeconds(NamedTuple):
+    """Seconds of a round's tasks in the order in which a batch goes through them.
+
+    The device part of the model goes down, the device computes forward, uploads the smashed data,
+    the server computes, the gradient comes down, the device computes backward, and at the end of
+    the round the device part goes up.
+    """
+
+    model_down: FloatArray
+    forward: FloatArray
+    upload: FloatArray
+    server: FloatArray
+    gradient: FloatArray
+    backward: FloatArray
+    model_up: FloatArray
+
+
+def task_seconds(phases: PhaseSeconds, part: TaskFractions) -> TaskSeconds:
+    """Divide the seconds of phases among their tasks; arrays that broadcast."""
+    return TaskSeconds(
+        model_down=phases.download * part.model_down,
+        forward=phases.device * part.forward,
+        upload=phases.upload * (1 - part.model_up),
+        server=phases.server,
+        gradient=phases.download * (1 - part.model_down),
+        backward=phases.device * (1 - part.forward),
+        model_up=phases.upload * part.model_up,
+    )
 
 
 def task_fractions(scenario: Scenario, profile: ModelProfile, columns: Any) -> TaskFractions:
@@ -193,7 +232,7 @@ def phase_seconds(scenario: Scenario, profile: ModelProfile) -> PhaseSeconds:
 
 
 def phase_curves(scenario: Scenario, profile: ModelProfile) -> dict[str, FloatArray] | None:
-    """Give the curves of the four phases over a cut that need not be an integer.
+    """Return the curves of the four phases over a cut that need not be an integer.
 
     Returns
     -------
@@ -233,7 +272,7 @@ def _coefficients(curve: Curve, family: str, size: int) -> FloatArray:
 
 
 def _round_setting(scenario: Scenario, fleet: list[Device]) -> dict[str, Any]:
-    """Give the keywords of `full_resource_seconds`, a column (N, 1) where devices differ."""
+    """Return the keywords of `full_resource_seconds`, a column (N, 1) where devices differ."""
     down = [link_rate(scenario.link(device, "downlink")) for device in fleet]
     up = [link_rate(scenario.link(device, "uplink")) for device in fleet]
     return {
@@ -245,7 +284,7 @@ def _round_setting(scenario: Scenario, fleet: list[Device]) -> dict[str, Any]:
 
 
 def single_server(scenario: Scenario) -> Server:
-    """Give the one server whose compute is shared; refuse a scenario with several."""
+    """Return the one server whose compute is shared; raise `InputError` for several."""
     if not scenario.servers:
         raise InputError(
             "servers: there is none, only compute nodes, and this problem shares a server; add one "

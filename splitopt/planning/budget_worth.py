@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from splitopt.driver import solve
+from splitopt.planning.predictions.cut_and_resources import BudgetUse, WithoutBudgets
 from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
 
 _MORE = 0.01
@@ -14,9 +14,7 @@ _LOOK_S = 5.0
 """How long at most to look for the best plan without budgets."""
 
 
-def budget_rows(
-    problem: CutAndResources, decision: CutAndResourcesDecision
-) -> list[dict[str, Any]]:
+def budget_rows(problem: CutAndResources, decision: CutAndResourcesDecision) -> list[BudgetUse]:
     """Return a row per budget: ``used`` and ``limit``, and what a larger limit would save.
 
     ``per_percent`` is what 1 % more saves of the relaxed objective, in which devices may mix their
@@ -39,15 +37,15 @@ def budget_rows(
         limit[b] *= 1 + _MORE
         raised = problem.with_budgets(replace(budgets, limit=limit)).plain
         rows.append(
-            {
-                "name": name,
-                "used": float(used[b]),
-                "limit": float(budgets.limit[b]),
-                "per_percent": max(0.0, least - raised.bound()),
-                "without": {
-                    "used": float(budgets.used(at_will.cut)[b]),
-                    "saves": max(0.0, value - problem.evaluate(at_will)),
-                },
-            }
+            BudgetUse(
+                name=name,
+                used=float(used[b]),
+                limit=float(budgets.limit[b]),
+                per_percent=max(0.0, least - raised.bound()),
+                without=WithoutBudgets(
+                    used=float(budgets.used(at_will.cut)[b]),
+                    saves=max(0.0, value - problem.evaluate(at_will)),
+                ),
+            )
         )
     return rows

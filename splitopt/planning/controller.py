@@ -7,8 +7,6 @@ a trace of rounds compares that with knowing everything, with never changing, an
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,17 +17,17 @@ import numpy as np
 from splitopt.distributions import Trace, generator
 from splitopt.driver import solve
 from splitopt.errors import InfeasibleError, InputError, shown
-from splitopt.planning.measured import Reported, completed
-from splitopt.planning.replay_means import ReplayMeans
+from splitopt.planning.control.measured import Reported, completed
+from splitopt.planning.control.replay_means import ReplayMeans
+from splitopt.planning.control.report import ControlReport, RoundReport
 from splitopt.problems.arrays import whole_number
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum, ClusterAndSpectrumDecision
 from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty, Generator
 from splitopt.problems.cut_under_uncertainty.problem import (
-    DEFAULT_CVAR_LEVEL,
     clusters_by_latency,
 )
-from splitopt.problems.cut_under_uncertainty.risk import EXPECTED, cvar
+from splitopt.problems.cut_under_uncertainty.risk import EXPECTED
 from splitopt.problems.inputs import as_scenario
 from splitopt.problems.limits import check_cluster_cut, unchecked
 from splitopt.results import Result
@@ -56,88 +54,6 @@ Measured = Mapping[str, FloatArray]
 """``compute`` in FLOP/s and ``snr_db``, shape (N,), as far as they vary."""
 
 
-@dataclass(frozen=True)
-class RoundReport:
-    """One round: latency in s by policy, and how long the controller took to plan it."""
-
-    number: int
-    latency_s: Mapping[str, float]
-    plan_s: float
-
-
-@dataclass(frozen=True)
-class ControlReport:
-    """A replayed trace."""
-
-    cut: str
-    rounds: tuple[RoundReport, ...]
-    confidence: Mapping[str, Any] | None = None
-    interrupted: bool = False
-    notes: tuple[str, ...] = ()
-    objective: str = EXPECTED
-    cvar_level: float = DEFAULT_CVAR_LEVEL
-    intervals: Mapping[str, tuple[float, float]] | None = None
-    """Of every policy's mean over all rounds of the distribution; None where rounds were given."""
-
-    @property
-    def policies(self) -> tuple[str, ...]:
-        """Policies that were compared."""
-        return tuple(self.rounds[0].latency_s) if self.rounds else ()
-
-    def latencies(self, policy: str) -> FloatArray:
-        """Shape (R,): seconds of every round under a policy."""
-        return np.array([report.latency_s[policy] for report in self.rounds])
-
-    def summary(self) -> dict[str, dict[str, float]]:
-        """Give mean, median, CVaR and largest latency of every policy, and its mean over ours.
-
-        ``mean_low_s`` and ``mean_high_s`` hold the mean over all rounds at 95 % confidence.
-        """
-        own = float(self.latencies("controller").mean()) if self.rounds else 0.0
-        found = {}
-        for policy in self.policies:
-            values = self.latencies(policy)
-            found[policy] = {
-                "mean_s": float(values.mean()),
-                "median_s": float(np.median(values)),
-                "cvar_s": float(cvar(values, self.cvar_level)),
-                "most_s": float(values.max()),
-                "relative": float(values.mean()) / own if own > 0 else 1.0,
-            }
-            if self.intervals is not None:
-                low, high = self.intervals[policy]
-                found[policy] |= {"mean_low_s": low, "mean_high_s": high}
-        return found
-
-    def to_csv(self) -> str:
-        """Give a row per round."""
-        stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["round", *(f"{name}_s" for name in self.policies), "plan_s"])
-        for report in self.rounds:
-            values = (report.latency_s[name] for name in self.policies)
-            writer.writerow([report.number, *values, report.plan_s])
-        return stream.getvalue()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the report as JSON-ready data."""
-        plans = [report.plan_s for report in self.rounds]
-        return {
-            "cut": self.cut,
-            "objective": self.objective,
-            "cvar_level": self.cvar_level,
-            "rounds": [
-                {"round": r.number, "latency_s": dict(r.latency_s), "plan_s": r.plan_s}
-                for r in self.rounds
-            ],
-            "summary": self.summary(),
-            "plan_median_s": float(np.median(plans)) if plans else None,
-            "confidence": self.confidence,
-            "interrupted": self.interrupted,
-            "notes": list(self.notes),
-        }
-
-
 @dataclass
 class Controller:
     """Plans round after round under a cut that stays.
@@ -153,7 +69,7 @@ class Controller:
     seed
         Of the swaps; the same seed and measurements give the same plans.
     confidence
-        What `saa` said about the cut.
+        What `saa` proved about the cut.
     notes
         What a reader of its reports should know, such as limits that cannot be checked.
     devices
@@ -305,29 +221,18 @@ class Controller:
             The rounds are from `draw_rounds`: then the report says what they tell about all rounds
             of the distribution. Measured rounds tell about themselves only.
         """
-        for name in policies:
-            if name not in POLICIES:
-                raise InputError.at(
-                    "policies",
-                    f"has {shown(name)}, known are {', '.join(POLICIES)}"
-                    f"{did_you_mean(name, POLICIES)}",
-                )
+        _check_policies(policies)
         check_whole("delay", delay, 0)
         others = {name: self._policy(name) for name in policies if name != "controller"}
         done: list[RoundReport] = []
-        source = _generator(self.problem)
         interrupted = False
         try:
             self._warm_up()
             for index, truth in enumerate(rounds):
                 seen = rounds[index - delay] if index >= delay else {}
-                begin = time.perf_counter()
-                decision = self._plan(seen)
-                took = time.perf_counter() - begin
-                block = source.block(self.cut, **truth)
-                latency = {"controller": block.evaluate(decision)}
-                latency |= {name: policy(index, truth, seen) for name, policy in others.items()}
-                done.append(RoundReport(index + 1, latency, took))
+                own_s, took = self._timed_round(truth, seen)
+                latency = {name: policy(index, truth, seen) for name, policy in others.items()}
+                done.append(RoundReport(index + 1, {"controller": own_s, **latency}, took))
                 if progress is not None:
                     progress(index + 1)
         except KeyboardInterrupt:
@@ -342,9 +247,16 @@ class Controller:
             notes=self.notes,
         )
         # A replay that was cut short by hand did not end at a number of rounds fixed before.
-        if drawn and done and not interrupted and source.trace is None:
+        if drawn and done and not interrupted and _generator(self.problem).trace is None:
             report = replace(report, intervals=self._intervals(report, delay))
         return report
+
+    def _timed_round(self, truth: Measured, seen: Measured) -> tuple[float, float]:
+        """Plan a round for what is seen; return its seconds for what is true, and of planning."""
+        begin = time.perf_counter()
+        decision = self._plan(seen)
+        took = time.perf_counter() - begin
+        return _generator(self.problem).block(self.cut, **truth).evaluate(decision), took
 
     def _intervals(self, report: ControlReport, delay: int) -> dict[str, tuple[float, float]]:
         means = ReplayMeans(self.problem, self.cut, self._fallback())
@@ -364,7 +276,7 @@ class Controller:
         return self._thorough().solve(self.problem.expected_block(self.cut), 0, 0).decision
 
     def _warm_up(self) -> None:
-        """Let compiling be paid for before a round waits for it."""
+        """Compile the swaps before a round waits for them."""
         block = _generator(self.problem).expected()[self.cut].single()
         _improve(block, by_capability(block), 1, generator(0))
 
@@ -396,7 +308,7 @@ class Controller:
         return source.block(self.cut, **truth).evaluate(planned.complete(clusters))
 
     def _thorough(self) -> Inner:
-        """Give a solver that takes its time: every partition, or long chains."""
+        """Return a solver that takes its time: every partition, or long chains."""
         found = automatic_inner(self.problem, "auto", {}, self.seed)
         return found if found.solver == "enumerate" else Inner("anneal", {}, self.seed)
 
@@ -419,6 +331,15 @@ def measured_rounds(trace: Trace, scenario: Scenario) -> list[Measured]:
     ]
 
 
+def _check_policies(policies: Sequence[str]) -> None:
+    for name in policies:
+        if name not in POLICIES:
+            raise InputError.at(
+                "policies",
+                f"has {shown(name)}, known are {', '.join(POLICIES)}{did_you_mean(name, POLICIES)}",
+            )
+
+
 def _generator(problem: CutUnderUncertainty) -> Generator:
     if not isinstance(problem.source, Generator):
         raise InputError("the controller needs rounds by a generator, not listed samples")
@@ -428,7 +349,7 @@ def _generator(problem: CutUnderUncertainty) -> Generator:
 def _improve(
     block: ClusterAndSpectrum, members: Any, swaps: int, rng: np.random.Generator
 ) -> ClusterAndSpectrumDecision:
-    """Anneal briefly from a partition; give the best that was visited."""
+    """Anneal briefly from a partition; return the best that was visited."""
     state = Swaps(block, members)
     if len(block.cluster_sizes) > 1:
         unit = state.least / len(block.cluster_sizes)

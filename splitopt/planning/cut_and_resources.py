@@ -1,22 +1,31 @@
-"""What a plan of `CutAndResources` promises, what limits it, and what more would be worth."""
+"""What a plan of `CutAndResources` promises, and what limits it."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import ClassVar
 
 import numpy as np
 
-from splitopt.latency.split_federated import link_rate, single_server
+from splitopt.latency.split_federated import single_server
 from splitopt.planning.budget_worth import budget_rows
+from splitopt.planning.explaining import Explainer
 from splitopt.planning.fields import leakage_fields, model_fields, power_fields, rate_fields
+from splitopt.planning.guesses import fill_notes
 from splitopt.planning.links import describe_links
-from splitopt.problems.base import IntArray
+from splitopt.planning.predictions.cut_and_resources import (
+    Bottleneck,
+    CutAndResourcesPrediction,
+    DeviceRound,
+    Leakage,
+    ResourceWorth,
+)
+from splitopt.planning.resource_worth import largest, worth_rows
+from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources import (
     PHASES,
     CutAndResources,
     CutAndResourcesDecision,
 )
-from splitopt.problems.cut_and_resources.tradeoffs import marginal_values
 from splitopt.problems.limits import (
     SERVER_MEMORY,
     allowed_by_leakage,
@@ -29,77 +38,174 @@ from splitopt.problems.limits import (
 )
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.provenance import GUESS
-from splitopt.scenario import Device, Scenario
+from splitopt.scenario import Scenario
 from splitopt.units import readable_bytes
 
-_WAYS: tuple[Literal["downlink", "uplink"], ...] = ("downlink", "uplink")
 _SAME = 1e-9
 """Relative difference up to which two devices end together."""
+_BY_WEIGHT = ("proportional_share", "fspf", "sf3pf")
+"""Solvers that divide resources by batch size."""
+_SPEED = ("compute", "machine", "machine_model")
 
 
-def predict(
+class CutAndResourcesExplainer(
+    Explainer[CutAndResources, CutAndResourcesDecision, CutAndResourcesPrediction]
+):
+    """Explains plans of `CutAndResources`."""
+
+    problem = "cut_and_resources"
+    solver_fields: ClassVar = dict.fromkeys(_BY_WEIGHT, frozenset({"devices[].batch_size"}))
+
+    def predict(
+        self, problem: CutAndResources, decision: CutAndResourcesDecision
+    ) -> CutAndResourcesPrediction:
+        """Compute the seconds by device and phase, what limits them, and what more is worth."""
+        phases, scenario = problem.phases(decision), self.scenario
+        latencies = phases.sum(axis=1)
+        slowest = int(latencies.argmax())
+        worth = worth_rows(problem, decision.cut, scenario)
+        energy = energy_of(problem, decision)
+        return CutAndResourcesPrediction(
+            objective_unit="J" if problem.objective == "energy" else "s",
+            devices=device_rows(problem, decision, scenario, self.profile),
+            round_s=float(latencies[slowest]),
+            total_s=float(latencies.sum()),
+            training_s=float(latencies[slowest] * scenario.training.rounds),
+            energy_j=None if energy is None else float(energy.sum()),
+            leakage=leakage_of(problem, decision, scenario, self.profile),
+            bottleneck=bottleneck(phases, scenario, largest(worth)),
+            worth=worth,
+            budgets=budget_rows(problem, decision),
+        )
+
+    def explain_infeasible(self, problem: CutAndResources) -> str | None:
+        """Name the devices without an allowed cut, or the server, and what would have to change."""
+        scenario, profile = self.scenario, self.profile
+        fleet, stuck = scenario.fleet(), problem.stuck()
+        if not stuck.size:
+            return _server_too_small(problem, scenario, profile)
+        names = ", ".join(fleet[n].name for n in stuck[:8]) + (", ..." if stuck.size > 8 else "")
+        limits = leakage_limits(scenario)[stuck]
+        within = allowed_by_leakage(scenario, profile)[stuck]
+        if profile.leakage is not None and not within.any():
+            cut = int(profile.leakage.argmin())
+            return (
+                f"no cut of {profile.name} meets the leakage limit {limits.min():g} "
+                f"(devices {names}); the lowest that can be reached is {profile.leakage[cut]:.6g} "
+                f"at cut {cut + 1} ({profile.layers[cut]}){_guess(profile)}: raise the limit to "
+                "that"
+            )
+        fits = allowed_by_memory(fleet, profile)
+        if not (fits[stuck] & within).any():
+            first = fleet[stuck[0]]
+            need = device_memory_bytes(first, profile)
+            assert need is not None  # or nothing would be ruled out
+            least = float(need[within[0]].min())
+            return (
+                f"no allowed cut of {profile.name} fits into the memory of devices {names}; "
+                f"{first.name} would need {least / 2**20:,.1f} MiB at batch size {first.batch_size}"
+            )
+        return None
+
+    def notes(self) -> list[str]:
+        """Return notes about links, filled counts, powers, and limits that cannot be checked."""
+        scenario, profile = self.scenario, self.profile
+        return [
+            describe_links(scenario),
+            *fill_notes(profile, (*scenario.devices, *scenario.servers)),
+            *energy_notes(scenario),
+            *unchecked(scenario, profile),
+        ]
+
+    def used(self) -> set[str]:
+        """Name the fields that a plan follows from, whatever its solver."""
+        scenario, profile = self.scenario, self.profile
+        found = {
+            *model_fields(scenario, profile),
+            "training",
+            "links.shared",
+            *(f"devices[].{name}" for name in ("count", "samples", "memory", *_SPEED)),
+            *(f"servers[].{name}" for name in ("memory", *_SPEED)),
+            *rate_fields(scenario),
+            *power_fields(scenario),
+            *leakage_fields(scenario),
+        }
+        if "spectrum.bandwidth" in found:
+            found.add("spectrum.subcarriers")
+        held = profile.device_memory_per_sample_bytes is not None and any(
+            device.memory is not None for device in scenario.devices
+        )
+        served = server_budget(scenario, profile) is not None
+        if held or served:
+            found.add("devices[].batch_size")
+        if self.objective != "energy":
+            found.add("devices[].priority")
+        if self.objective == "latency_energy":
+            found.add("tradeoff")
+        return found
+
+
+EXPLAINER = CutAndResourcesExplainer
+
+
+def device_rows(
     problem: CutAndResources,
     decision: CutAndResourcesDecision,
     scenario: Scenario,
     profile: ModelProfile,
-) -> dict[str, Any]:
-    """Say what the decision leads to, as plain data in s and fractions.
+) -> list[DeviceRound]:
+    """Return a row per device; of a link that is its own a device has the share 1."""
+    phases, energy = problem.phases(decision), energy_of(problem, decision)
+    seconds, own = phases.sum(axis=1), np.ones(problem.devices)
+    down = decision.download_share if problem.shared_links else own
+    up = decision.upload_share if problem.shared_links else own
+    return [
+        DeviceRound(
+            name=device.name,
+            cut=int(decision.cut[n]),
+            cut_layer=profile.layers[decision.cut[n] - 1],
+            download_share=float(down[n]),
+            upload_share=float(up[n]),
+            server_share=float(decision.server_share[n]),
+            download_s=float(phases[n, 0]),
+            device_s=float(phases[n, 1]),
+            upload_s=float(phases[n, 2]),
+            server_s=float(phases[n, 3]),
+            round_s=float(seconds[n]),
+            energy_j=None if energy is None else float(energy[n]),
+        )
+        for n, device in enumerate(scenario.fleet())
+    ]
 
-    ``devices`` has a row per device with its cut, shares, seconds per phase and, where its powers
-    are known, energy; ``round_s`` is the slowest device's round, ``total_s`` the sum over devices,
-    ``training_s`` all rounds. Of a link that is its own a device has the share 1.
-    ``bottleneck`` is the slowest device with its longest phase, how many others end with it, and
-    the row of ``worth`` that would save most. ``budgets``, where there are any, is as `budget_rows`
-    gives it.
+
+def energy_of(problem: CutAndResources, decision: CutAndResourcesDecision) -> FloatArray | None:
+    """Shape (N,): Joule of every device in a round, None where powers are not known."""
+    known = problem.device_w is not None and problem.radio_w is not None
+    return problem.energy(decision) if known else None
+
+
+def bottleneck(phases: FloatArray, scenario: Scenario, most: ResourceWorth) -> Bottleneck:
+    """Return the slowest device, how many end with it, and what would help most.
+
+    Parameters
+    ----------
+    phases
+        Shape (N, 4): seconds by `PHASES`.
+    most
+        The resource of which more saves most.
     """
-    phases = problem.phases(decision)
     latencies = phases.sum(axis=1)
     slowest = int(latencies.argmax())
-    names = [device.name for device in scenario.fleet()]
-    rows = [
-        {
-            "name": name,
-            "cut": int(decision.cut[n]),
-            "cut_layer": profile.layers[decision.cut[n] - 1],
-            "download_share": float(decision.download_share[n]) if problem.shared_links else 1.0,
-            "upload_share": float(decision.upload_share[n]) if problem.shared_links else 1.0,
-            "server_share": float(decision.server_share[n]),
-            **{f"{phase}_s": float(phases[n, i]) for i, phase in enumerate(PHASES)},
-            "round_s": float(latencies[n]),
-        }
-        for n, name in enumerate(names)
-    ]
-    phase = int(phases[slowest].argmax())
-    worth = worth_rows(problem, decision.cut, scenario)
-    most = _largest(worth)
-    energy = {}
-    if problem.device_w is not None and problem.radio_w is not None:
-        joule = problem.energy(decision)
-        energy["energy_j"] = float(joule.sum())
-        rows = [row | {"energy_j": float(j)} for row, j in zip(rows, joule, strict=True)]
-    budgets = budget_rows(problem, decision)
-    return {
-        "objective_unit": objective_unit(problem.objective),
-        "devices": rows,
-        "round_s": float(latencies[slowest]),
-        "total_s": float(latencies.sum()),
-        "training_s": float(latencies[slowest] * scenario.training.rounds),
-        **energy,
-        **leakage_of(problem, decision, scenario, profile),
-        "bottleneck": {
-            "device": names[slowest],
-            "phase": PHASES[phase],
-            "phase_s": float(phases[slowest, phase]),
-            "fraction_of_round": float(phases[slowest, phase] / latencies[slowest])
-            if latencies[slowest] > 0
-            else 0.0,
-            "slowest_devices": int((latencies >= latencies[slowest] * (1 - _SAME)).sum()),
-            "helps_most": most["resource"] if most["per_percent"] > 0 else None,
-            "saved_per_percent": most["per_percent"],
-        },
-        "worth": worth,
-        **({"budgets": budgets} if budgets else {}),
-    }
+    round_s, phase = float(latencies[slowest]), int(phases[slowest].argmax())
+    return Bottleneck(
+        device=scenario.fleet()[slowest].name,
+        phase=PHASES[phase],
+        phase_s=float(phases[slowest, phase]),
+        fraction_of_round=float(phases[slowest, phase] / round_s) if round_s > 0 else 0.0,
+        slowest_devices=int((latencies >= round_s * (1 - _SAME)).sum()),
+        helps_most=most.resource if most.per_percent > 0 else None,
+        saved_per_percent=most.per_percent,
+    )
 
 
 def leakage_of(
@@ -107,121 +213,24 @@ def leakage_of(
     decision: CutAndResourcesDecision,
     scenario: Scenario,
     profile: ModelProfile,
-) -> dict[str, Any]:
+) -> Leakage | None:
     """Return what the cuts leak, how that is known, and which devices the limit binds.
 
-    A limit binds a device whose next shallower cut it alone rules out. Empty without a leakage.
+    A limit binds a device whose next shallower cut it alone rules out. None without a leakage.
     """
     if profile.leakage is None:
-        return {}
+        return None
     at, limits, fleet = decision.cut - 1, leakage_limits(scenario), scenario.fleet()
     fits = allowed_by_memory(fleet, profile)
     above = np.maximum(at - 1, 0)
     bound = (at > 0) & (profile.leakage[above] > limits) & fits[np.arange(problem.devices), above]
     strictest = float(limits.min())
-    return {
-        "leakage": {
-            "largest": float(profile.leakage[at].max()),
-            "state": profile.state_of("leakage"),
-            "limit": strictest if np.isfinite(strictest) else None,
-            "bound_devices": [fleet[n].name for n in np.flatnonzero(bound)],
-        }
-    }
-
-
-def most_worth(problem: CutAndResources, cuts: IntArray, scenario: Scenario) -> dict[str, Any]:
-    """Return the row of `worth_rows` that saves most."""
-    return _largest(worth_rows(problem, cuts, scenario))
-
-
-def _largest(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    return max(rows, key=lambda row: float(row["per_percent"]))
-
-
-def worth_rows(
-    problem: CutAndResources, cuts: IntArray, scenario: Scenario
-) -> list[dict[str, Any]]:
-    """Say what one more unit of each resource saves of the objective, shares chosen anew.
-
-    Exact derivatives of the optimal value for these cuts, in the objective's unit. ``per_percent``
-    is always there; ``unit`` and ``per_unit`` only where all devices share one capacity. Of the
-    devices, and of links that are their own, there is the entry of the scenario that is worth most;
-    of a group all devices are meant, each with so much more.
-    """
-    server, groups = single_server(scenario), scenario.devices
-    saved = marginal_values(problem, cuts)
-    edges = np.cumsum([0, *(group.count for group in groups)])[:-1]
-    found = []
-    for i, way in enumerate(_WAYS):
-        rates = [link_rate(scenario.link(group, way)) for group in groups]
-        if problem.shared_links:
-            same = _only(set(rates))
-            found.append(_worth_row(way, float(saved.resources[i]), same, 1e6, "Mbit/s"))
-            continue
-        by_group = np.add.reduceat(saved.links[:, i], edges)
-        best = int(by_group.argmax())
-        label = f"{way} of {_members(groups[best])}"
-        found.append(_worth_row(label, float(by_group[best]), rates[best], 1e6, "Mbit/s"))
-    found.append(_worth_row("server", float(saved.resources[2]), server.compute, 1e9, "GFLOP/s"))
-    by_group = np.add.reduceat(saved.own, edges)
-    best = int(by_group.argmax())
-    label = f"device{'s' if groups[best].count > 1 else ''} {_members(groups[best])}"
-    own = _worth_row(label, float(by_group[best]), groups[best].compute, 1e9, "GFLOP/s")
-    return [*found, own]
-
-
-def _members(group: Device) -> str:
-    """Name a device, or a group with how many it has."""
-    return group.name if group.count == 1 else f"{group.name} ({group.count})"
-
-
-def _worth_row(
-    name: str, worth: float, capacity: float | None, step: float, unit: str
-) -> dict[str, Any]:
-    row: dict[str, Any] = {"resource": name, "per_percent": worth / 100}
-    if capacity is not None:
-        row |= {"capacity": capacity / step, "unit": unit, "per_unit": worth * step / capacity}
-    return row
-
-
-def objective_unit(objective: str) -> str:
-    """Give the unit of an objective's value."""
-    return "J" if objective == "energy" else "s"
-
-
-def _only(values: set[float]) -> float | None:
-    return next(iter(values)) if len(values) == 1 else None
-
-
-def explain_infeasible(
-    problem: CutAndResources, scenario: Scenario, profile: ModelProfile
-) -> str | None:
-    """Name the devices without an allowed cut, or the server, and what would have to change."""
-    fleet = scenario.fleet()
-    if not problem.stuck().size:
-        return _server_too_small(problem, scenario, profile)
-    stuck = problem.stuck()
-    names = ", ".join(fleet[n].name for n in stuck[:8]) + (", ..." if stuck.size > 8 else "")
-    limits = leakage_limits(scenario)[stuck]
-    within = allowed_by_leakage(scenario, profile)[stuck]
-    if profile.leakage is not None and not within.any():
-        cut = int(profile.leakage.argmin())
-        return (
-            f"no cut of {profile.name} meets the leakage limit {limits.min():g} (devices {names}); "
-            f"the lowest that can be reached is {profile.leakage[cut]:.6g} at cut {cut + 1} "
-            f"({profile.layers[cut]}){_guess(profile)}: raise the limit to that"
-        )
-    fits = allowed_by_memory(fleet, profile)
-    if stuck.size and not (fits[stuck] & within).any():
-        first = fleet[stuck[0]]
-        need = device_memory_bytes(first, profile)
-        assert need is not None  # or nothing would be ruled out
-        least = float(need[within[0]].min())
-        return (
-            f"no allowed cut of {profile.name} fits into the memory of devices {names}; "
-            f"{first.name} would need {least / 2**20:,.1f} MiB at batch size {first.batch_size}"
-        )
-    return None
+    return Leakage(
+        largest=float(profile.leakage[at].max()),
+        state=profile.state_of("leakage"),
+        limit=strictest if np.isfinite(strictest) else None,
+        bound_devices=[fleet[n].name for n in np.flatnonzero(bound)],
+    )
 
 
 def energy_notes(scenario: Scenario) -> list[str]:
@@ -257,43 +266,3 @@ def _server_too_small(
         f"{problem.devices} devices, and its memory is "
         f"{readable_bytes(server.memory or 0.0)}; {memory_words(least)} would do"
     )
-
-
-def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:
-    """Say what a reader of the plan should know about its inputs."""
-    used = {machine.machine for machine in (*scenario.devices, *scenario.servers)}
-    found = [fill for fill in profile.provenance.fills if fill.partition(":")[0] in used]
-    found.insert(0, describe_links(scenario))
-    found += energy_notes(scenario)
-    return found + unchecked(scenario, profile)
-
-
-_BY_WEIGHT = ("proportional_share", "fspf", "sf3pf")
-_SPEED = ("compute", "machine", "machine_model")
-
-
-def used(scenario: Scenario, profile: ModelProfile, objective: str, solver: str) -> set[str]:
-    """Name the fields of a scenario that the plan follows from."""
-    found = {
-        *model_fields(scenario, profile),
-        "training",
-        "links.shared",
-        *(f"devices[].{name}" for name in ("count", "samples", "memory", *_SPEED)),
-        *(f"servers[].{name}" for name in ("memory", *_SPEED)),
-        *rate_fields(scenario),
-        *power_fields(scenario),
-        *leakage_fields(scenario),
-    }
-    if "spectrum.bandwidth" in found:
-        found.add("spectrum.subcarriers")
-    held = profile.device_memory_per_sample_bytes is not None and any(
-        device.memory is not None for device in scenario.devices
-    )
-    served = server_budget(scenario, profile) is not None
-    if held or served or solver in _BY_WEIGHT:
-        found.add("devices[].batch_size")
-    if objective != "energy":
-        found.add("devices[].priority")
-    if objective == "latency_energy":
-        found.add("tradeoff")
-    return found

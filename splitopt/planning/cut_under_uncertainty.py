@@ -2,65 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from splitopt.planning import cluster_and_spectrum
+from splitopt.planning.cluster_and_spectrum import round_fields
+from splitopt.planning.explaining import Explainer
+from splitopt.planning.predictions.cut_under_uncertainty import (
+    CutUnderUncertaintyPrediction,
+    RoundSpread,
+)
 from splitopt.problems.cut_under_uncertainty import (
     CutUnderUncertainty,
     CutUnderUncertaintyDecision,
 )
 from splitopt.problems.cut_under_uncertainty.risk import cvar
 from splitopt.problems.limits import unchecked
-from splitopt.profiles import ModelProfile
-from splitopt.scenario import Scenario
 
 
-def predict(
-    problem: CutUnderUncertainty,
-    decision: CutUnderUncertaintyDecision,
-    scenario: Scenario,
-    profile: ModelProfile,  # noqa: ARG001 - every explainer takes it
-) -> dict[str, Any]:
-    """Say what the decision leads to, as plain data in s.
+class CutUnderUncertaintyExplainer(
+    Explainer[CutUnderUncertainty, CutUnderUncertaintyDecision, CutUnderUncertaintyPrediction]
+):
+    """Explains plans of `CutUnderUncertainty`."""
 
-    ``round_s`` is the mean over the samples, ``rounds`` how they spread, ``training_s`` the
-    expected time of all rounds.
-    """
-    latencies = problem.latencies(decision)
-    mean = float(latencies.mean())
-    return {
-        "objective_unit": "s",
-        "cut": problem.cuts[decision.cut],
-        "samples": problem.samples,
-        "round_s": mean,
-        "rounds": {
-            "least_s": float(latencies.min()),
-            "median_s": float(np.median(latencies)),
-            "p95_s": float(np.quantile(latencies, 0.95)),
-            "most_s": float(latencies.max()),
-            "cvar_s": float(cvar(latencies, problem.cvar_level)),
-            "cvar_level": problem.cvar_level,
-        },
-        "training_s": mean * scenario.training.rounds,
-    }
+    problem = "cut_under_uncertainty"
+    section = "distributions"
 
+    def predict(
+        self, problem: CutUnderUncertainty, decision: CutUnderUncertaintyDecision
+    ) -> CutUnderUncertaintyPrediction:
+        """Compute the mean and the spread of the sampled rounds."""
+        latencies = problem.latencies(decision)
+        mean = float(latencies.mean())
+        return CutUnderUncertaintyPrediction(
+            objective_unit="s",
+            cut=problem.cuts[decision.cut],
+            samples=problem.samples,
+            round_s=mean,
+            rounds=RoundSpread(
+                least_s=float(latencies.min()),
+                median_s=float(np.median(latencies)),
+                p95_s=float(np.quantile(latencies, 0.95)),
+                most_s=float(latencies.max()),
+                cvar_s=float(cvar(latencies, problem.cvar_level)),
+                cvar_level=problem.cvar_level,
+            ),
+            training_s=mean * self.scenario.training.rounds,
+        )
 
-def explain_infeasible(
-    problem: CutUnderUncertainty,  # noqa: ARG001 - every explainer takes it
-    scenario: Scenario,  # noqa: ARG001
-    profile: ModelProfile,  # noqa: ARG001
-) -> str | None:
-    """Leave it to the problem's own words."""
-    return None
+    def notes(self) -> list[str]:
+        """Return the limits that cannot be checked."""
+        return unchecked(self.scenario, self.profile)
 
-
-def notes(scenario: Scenario, profile: ModelProfile) -> list[str]:
-    """Say what a reader of the plan should know about its inputs."""
-    return unchecked(scenario, profile)
+    def used(self) -> set[str]:
+        """Name the fields that a plan follows from: those of a round, and what varies."""
+        return {*round_fields(self.scenario, self.profile), "distributions"}
 
 
-def used(scenario: Scenario, profile: ModelProfile, objective: str, solver: str) -> set[str]:
-    """Name the fields that the plan follows from: those of a round, and what varies."""
-    return {*cluster_and_spectrum.used(scenario, profile, objective, solver), "distributions"}
+EXPLAINER = CutUnderUncertaintyExplainer

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
 from splitopt.scenario.guesses import guessed_values
+from splitopt.scenario.machine import Machine
 
 _MEMORY = ("device_memory_fixed_bytes", "device_memory_per_sample_bytes")
 _MEMORY_OF_SERVER = ("layer_parameter_bytes", "layer_saved_bytes")
@@ -26,7 +27,7 @@ _ROWS = {
 def guess_notes(
     scenario: Scenario,
     profile: ModelProfile,
-    prediction: Mapping[str, Any] | None = None,
+    bound_devices: Sequence[str] | None = None,
     leakage_is_shown: bool = False,
 ) -> list[str]:
     """Return a sentence for each sort of guess that a plan or comparison rests on.
@@ -35,8 +36,8 @@ def guess_notes(
     ----------
     scenario, profile
         What was planned.
-    prediction
-        Of the plan; its ``leakage`` says which devices the limit binds.
+    bound_devices
+        The devices that the leakage limit binds, where that is known.
     leakage_is_shown
         Whether the leakage of cuts is printed, although no limit may be set.
     """
@@ -48,12 +49,18 @@ def guess_notes(
     if guessed := [name for name in profile.guesses() if name in used]:
         found.append(f"guesses of the profile {profile.name}: {', '.join(guessed)}")
     if "leakage" in profile.guesses() and (limited or leakage_is_shown):
-        found.append(_leakage_note(profile, (prediction or {}).get("leakage"), limited))
+        found.append(_leakage_note(profile, bound_devices, limited))
     if scenario.guesses:
         document = scenario.to_dict()
         stated = [f"{path} ({_values(document, path)})" for path in scenario.guesses]
         found.append(f"guesses of the scenario: {', '.join(stated)}")
     return found
+
+
+def fill_notes(profile: ModelProfile, machines: Iterable[Machine]) -> list[str]:
+    """Return how the counts of the machines in use were filled, where the profile says so."""
+    used = {machine.machine for machine in machines}
+    return [fill for fill in profile.provenance.fills if fill.partition(":")[0] in used]
 
 
 def guessed_numbers(scenario: Scenario, profile: ModelProfile) -> tuple[str, ...]:
@@ -67,13 +74,12 @@ def guessed_numbers(scenario: Scenario, profile: ModelProfile) -> tuple[str, ...
     )
 
 
-def _leakage_note(profile: ModelProfile, found: Mapping[str, Any] | None, limited: bool) -> str:
+def _leakage_note(profile: ModelProfile, bound: Sequence[str] | None, limited: bool) -> str:
     text = f"the leakage of {profile.name} is a guess"
     if not limited:
         return text
-    if found is None:
+    if bound is None:
         return f"{text}, and the leakage limit rests on it"
-    bound = found["bound_devices"]
     if not bound:
         return f"{text}; the leakage limit does not bind here"
     names = ", ".join(bound[:4]) + (", ..." if len(bound) > 4 else "")

@@ -1,16 +1,20 @@
-"""What relieving a resource of a pipeline is worth: the question asked of another scenario."""
+"""What relieving a resource of a pipeline is worth: the problem solved for another scenario."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Literal
 
 from splitopt.driver import solve
+from splitopt.planning.predictions.pipeline_partition import Forced, ResourceWorth
 from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Node, Scenario
 
+FORCED = 1.2
+"""How many times the objective of a plan with idle nodes is worth a note."""
 STEP = 1.1
 """How much more of a resource is tried."""
 MOST_NODES, MOST_LAYERS, MOST_GROUPS = 10, 200, 6
@@ -22,8 +26,8 @@ def worth(
     decision: PipelinePartitionDecision,
     scenario: Scenario,
     profile: ModelProfile,
-) -> list[dict[str, Any]]:
-    """Plan anew with a little more of each resource, and say what that saves of the objective.
+) -> list[ResourceWorth]:
+    """Plan anew with a little more of each resource, and return what that saves of the objective.
 
     Returns
     -------
@@ -39,22 +43,40 @@ def worth(
     if problem.objective == "round":
         changes = itertools.chain(changes, _owner_changes(scenario))
     for resource, change, other in changes:
-        question = PipelinePartition.from_scenario(other, profile, problem.objective)
-        result = solve(question)
+        result = solve(PipelinePartition.from_scenario(other, profile, problem.objective))
         if result.outcome == "optimal":
             rows.append(
-                {
-                    "resource": resource,
-                    "change": change,
-                    "objective": result.objective,
-                    "saves": now - result.objective,
-                }
+                ResourceWorth(
+                    resource=resource,
+                    change=change,
+                    objective=result.objective,
+                    saves=now - result.objective,
+                )
             )
     return rows
 
 
+def forced_nodes(
+    problem: PipelinePartition, decision: PipelinePartitionDecision, names: list[str]
+) -> Forced | None:
+    """Return what a plan with idle nodes gains, where forcing all to work costs over `FORCED`."""
+    chain = decision.chain.nodes
+    if not problem.use_all_nodes or len(chain) < 2 or len(chain) > MOST_NODES:
+        return None
+    result = solve(replace(problem, use_all_nodes=False), time_limit_s=10.0)
+    forced, free = problem.evaluate(decision), result.decision
+    if not isinstance(free, PipelinePartitionDecision) or forced <= FORCED * result.objective:
+        return None
+    used = set(free.chain.nodes.tolist())
+    return Forced(
+        objective=result.objective,
+        now=forced,
+        idle=[name for n, name in enumerate(names) if n not in used],
+    )
+
+
 def _changes(scenario: Scenario) -> Iterator[tuple[str, str, Scenario]]:
-    """Give the resource, what is done to it, and the scenario in which that is done."""
+    """Yield the resource, what is done to it, and the scenario in which that is done."""
     if len(scenario.nodes) > MOST_GROUPS:
         return
     for index, node in enumerate(scenario.nodes):

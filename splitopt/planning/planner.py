@@ -9,14 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from splitopt.driver import solve
 from splitopt.errors import InfeasibleError, InputError
-from splitopt.planning import (
-    cluster_and_spectrum,
-    cut_and_resources,
-    cut_under_uncertainty,
-    pipeline_partition,
-)
+from splitopt.planning.explaining import AnyExplainer, explained_problems, explainer_of
 from splitopt.planning.fields import unused_note
 from splitopt.planning.guesses import guess_notes
+from splitopt.planning.predictions import Prediction
 from splitopt.planning.promises import check_result, checked_prediction, promise
 from splitopt.planning.uncertainty import machine_notes
 from splitopt.plans import Plan, PlanLike, as_plan
@@ -31,17 +27,6 @@ from splitopt.solvers.base import Progress, Solver
 
 if TYPE_CHECKING:
     from splitopt.problems.inputs import ScenarioLike
-
-EXPLAINERS: dict[str, Any] = {
-    "cut_and_resources": cut_and_resources,
-    "cluster_and_spectrum": cluster_and_spectrum,
-    "cut_under_uncertainty": cut_under_uncertainty,
-    "pipeline_partition": pipeline_partition,
-}
-"""Problem -> module with ``predict``, ``explain_infeasible``, ``notes`` and ``used``.
-
-It may have ``prepare(scenario, profile, objective)``, which gives the scenario with the choices
-made that it leaves to the plan, and notes about them, and ``remarks(prediction)``, more notes."""
 
 
 def plan(
@@ -82,21 +67,19 @@ def plan(
     CapabilityError
         The solver cannot take the problem.
     """
-    asked = as_scenario(scenario)
-    problem = default_problem(asked) if problem is None else problem
-    kind = problem_class(problem)
-    objective = kind.objectives[0] if objective is None else objective
-    profile, explainer = asked.load_model(), EXPLAINERS[problem]
-    said: list[str] = []
+    scenario = as_scenario(scenario)
+    problem = default_problem(scenario) if problem is None else problem
+    objective = problem_class(problem).objectives[0] if objective is None else objective
+    explainer = explainer_of(problem)(scenario, scenario.load_model(), objective)
+    notes: list[str] = []
     try:
-        if hasattr(explainer, "prepare"):
-            asked, said = explainer.prepare(asked, profile, objective)
-        question = kind.from_scenario(asked, profile, objective)
+        explainer, notes = explainer.prepare()
+        posed = explainer.pose()
     except InfeasibleError as error:
         result = Result(problem, objective, "none", "infeasible", "proved", str(error), seed=seed)
-        return _envelope(result, asked, profile, None, explainer, said)
+        return _plan_of(result, explainer, None, notes)
     result = solve(
-        question,
+        posed,
         solver,
         time_limit_s=time_limit_s,
         rel_gap=rel_gap,
@@ -105,63 +88,61 @@ def plan(
         **options,
     )
     if result.outcome == "infeasible":
-        reason = explainer.explain_infeasible(question, asked, profile)
+        reason = explainer.explain_infeasible(posed)
         result = replace(result, message=reason or result.message)
-    return _envelope(result, asked, profile, question, explainer, said)
+    return _plan_of(result, explainer, posed, notes)
 
 
 def default_problem(scenario: Scenario) -> str:
-    """Say which problem a scenario asks: that of the section which no other problem uses.
+    """Return the problem that a section of a scenario asks for, the first of all without one.
 
     With compute nodes it is ``pipeline_partition``, with distributions ``cut_under_uncertainty``,
-    with clusters alone ``cluster_and_spectrum``, otherwise ``cut_and_resources``.
+    with clusters alone ``cluster_and_spectrum``, otherwise ``cut_and_resources``: of several the
+    last in the registry, because a problem builds on the sections of those before it.
     """
-    if scenario.nodes:
-        return "pipeline_partition"
-    if scenario.distributions is not None:
-        return "cut_under_uncertainty"
-    return "cut_and_resources" if scenario.clusters is None else "cluster_and_spectrum"
+    planned = explained_problems()
+    for problem in reversed(planned):
+        section = explainer_of(problem).section
+        if section is not None and getattr(scenario, section):
+            return problem
+    return planned[0]
 
 
-def _envelope(
+def _plan_of(
     result: Result,
-    scenario: Scenario,
-    profile: ModelProfile,
-    question: Problem[Any] | None,
-    explainer: Any,
-    said: Sequence[str],
+    explainer: AnyExplainer,
+    problem: Problem[Any] | None,
+    notes: Sequence[str],
 ) -> Plan:
-    """Put a result with all that it was made from into a plan."""
+    """Build the plan of a result, with all that it was made from."""
     summary = result.to_dict()
     for left_out in ("format", "version", "problem", "objective_name", "decision"):
         del summary[left_out]
     summary["versions"] = {"splitopt": metadata.version("splitopt"), **summary["versions"]}
     decision = result.decision if result.is_feasible else None
-    prediction = None
-    if decision is not None and question is not None:
-        prediction = promise(question, decision, scenario, profile, explainer)
-    if prediction is not None and "confidence" in result.details:
-        prediction["confidence"] = summary["details"]["confidence"]
-    if prediction is not None and hasattr(explainer, "remarks"):
-        said = [*said, *explainer.remarks(prediction)]
+    prediction: Prediction | None = None
+    if decision is not None and problem is not None:
+        computed: Prediction = promise(explainer, problem, decision)
+        confidence = summary["details"].get("confidence")
+        prediction = computed.model_copy(update={"confidence": confidence})
+    bound = None if prediction is None else prediction.bound_by_leakage()
+    scenario, profile = explainer.scenario, explainer.profile
     return Plan(
         problem=result.problem,
         objective=result.objective_name,
         scenario=scenario.to_dict(),
         profile=profile.to_dict(),
         decision=None if decision is None else decision.to_dict(),
-        prediction=prediction,
+        prediction=None if prediction is None else prediction.to_dict(),
         result=summary,
         notes=(
-            *said,
+            *notes,
+            *(() if prediction is None else prediction.remarks()),
             *work_notes(profile),
-            *explainer.notes(scenario, profile),
-            *machine_notes(result.problem, scenario, profile),
-            *guess_notes(scenario, profile, prediction),
-            *unused_note(
-                scenario,
-                explainer.used(scenario, profile, result.objective_name, result.solver),
-            ),
+            *explainer.notes(),
+            *machine_notes(explainer.machines, explainer.counts_messages, scenario, profile),
+            *guess_notes(scenario, profile, bound),
+            *unused_note(scenario, explainer.used_with(result.solver)),
         ),
     )
 
@@ -170,7 +151,7 @@ class OpenedPlan(NamedTuple):
     """The live objects that a plan was made of.
 
     Without a decision there may be no problem either: nothing could be built that might have one.
-    ``plan`` is the plan with its prediction computed anew.
+    ``plan`` is the plan with its prediction computed anew, ``prediction`` the same as a value.
     """
 
     scenario: Scenario
@@ -178,6 +159,7 @@ class OpenedPlan(NamedTuple):
     problem: Problem[Any] | None
     decision: Decision | None
     plan: Plan
+    prediction: Prediction | None = None
 
 
 def open_plan(saved: PlanLike, source: str = "plan") -> OpenedPlan:
@@ -192,9 +174,9 @@ def open_plan(saved: PlanLike, source: str = "plan") -> OpenedPlan:
     saved = as_plan(saved, source)
     scenario = Scenario.from_dict(saved.scenario, f"{source}: scenario")
     profile = ModelProfile.from_dict(saved.profile, f"{source}: profile")
-    kind = problem_class(saved.problem, source)
+    explainer = explainer_of(saved.problem, source)(scenario, profile, saved.objective)
     try:
-        problem = kind.from_scenario(scenario, profile, saved.objective)
+        problem = explainer.pose()
     except InfeasibleError:
         if saved.decision is None:
             return OpenedPlan(scenario, profile, None, None, saved)
@@ -206,7 +188,6 @@ def open_plan(saved: PlanLike, source: str = "plan") -> OpenedPlan:
         names = ", ".join(f"{name} by {by:.3g}" for name, by in broken.items())
         raise InputError(f"{source}: the decision is not feasible: {names}")
     check_result(saved, problem.evaluate(decision), source)
-    prediction = checked_prediction(
-        saved, problem, decision, scenario, profile, EXPLAINERS[saved.problem], source
-    )
-    return OpenedPlan(scenario, profile, problem, decision, replace(saved, prediction=prediction))
+    prediction: Prediction = checked_prediction(saved, explainer, problem, decision, source)
+    shown = replace(saved, prediction=prediction.to_dict())
+    return OpenedPlan(scenario, profile, problem, decision, shown, prediction)

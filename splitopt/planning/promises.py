@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import metadata
 from typing import Any
 
 from splitopt.errors import InputError, shown
+from splitopt.planning.explaining import DecisionT, Explainer, PredictionT, ProblemT
 from splitopt.planning.uncertainty import round_interval
 from splitopt.plans import Plan
-from splitopt.problems.base import Problem
-from splitopt.problems.registry import problem_class
 from splitopt.profiles import ModelProfile
-from splitopt.results import OPTIMAL_GAP, Decision, relative_gap
+from splitopt.results import OPTIMAL_GAP, relative_gap
 from splitopt.scenario import Scenario
+from splitopt.schemas import Document, validated
 
 SAME = 1e-6
 """Relative difference of two numbers that count as equal: other machines and libraries round
@@ -31,46 +32,42 @@ _COUNTS_TIES = "slowest_devices"
 
 
 def promise(
-    problem: Problem[Any],
-    decision: Decision,
-    scenario: Scenario,
-    profile: ModelProfile,
-    explainer: Any,
-    known: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+    explainer: Explainer[ProblemT, DecisionT, PredictionT],
+    problem: ProblemT,
+    decision: DecisionT,
+    known: Document | None = None,
+) -> PredictionT:
     """Compute what a decision leads to, with the interval of the real round.
 
     Parameters
     ----------
-    problem, decision, scenario, profile
-        What was decided about what.
     explainer
-        The module of the problem in `splitopt.planning.planner.EXPLAINERS`.
+        Of the scenario that is planned.
+    problem, decision
+        The problem of that scenario, and its answer.
     known
-        What only further searches find (``SEARCHED`` of the explainer), to leave them out.
+        What only further searches find (``searches`` of the explainer), to leave them out.
     """
-    prediction = _predict(explainer, problem, decision, scenario, profile, known)
-    searches = getattr(explainer, "SEARCHED", None)
-    found = {name: prediction[name] for name in searches.model_fields} if searches else None
 
-    def predict(other: Scenario, table: ModelProfile) -> dict[str, Any]:
-        asked = problem_class(problem.name).from_scenario(other, table, problem.objective)
-        return _predict(explainer, asked, decision, other, table, found)
+    def round_s(scenario: Scenario, profile: ModelProfile) -> float:
+        other = replace(explainer, scenario=scenario, profile=profile)
+        return other.predict(other.pose(), decision).round_s
 
-    prediction["round_interval"] = round_interval(problem.name, scenario, profile, predict)
-    return prediction
+    found = explainer.search(problem, decision) if known is None else known
+    parts = {} if found is None else dict(found)
+    interval = round_interval(explainer.machines, explainer.scenario, explainer.profile, round_s)
+    prediction = explainer.predict(problem, decision)
+    return prediction.model_copy(update={**parts, "round_interval": interval})
 
 
 def checked_prediction(
     saved: Plan,
-    problem: Problem[Any],
-    decision: Decision,
-    scenario: Scenario,
-    profile: ModelProfile,
-    explainer: Any,
+    explainer: Explainer[ProblemT, DecisionT, PredictionT],
+    problem: ProblemT,
+    decision: DecisionT,
     source: str,
-) -> dict[str, Any]:
-    """Compute the prediction of a plan that was read, and refuse one that promises otherwise.
+) -> PredictionT:
+    """Compute the prediction of a plan that was read, and reject one that promises otherwise.
 
     Raises
     ------
@@ -78,23 +75,20 @@ def checked_prediction(
         A field of the stored prediction is missing, unknown, or differs by more than `SAME`. A plan
         of another version of splitopt may lack fields and have more.
     """
-    from splitopt.schemas import validated
-
     place = f"{source}: prediction"
     stored = saved.prediction
     if stored is None:
         raise InputError.at(place, "is null, but there is a decision")
-    known, searches = None, getattr(explainer, "SEARCHED", None)
-    if searches is not None:
+    known = None
+    if (searches := explainer.searches) is not None:
         part = {name: stored[name] for name in searches.model_fields if name in stored}
-        known = validated(searches, part, place).model_dump()
-    computed = promise(problem, decision, scenario, profile, explainer, known)
+        known = validated(searches, part, place)
+    computed = promise(explainer, problem, decision, known)
     confidence = saved.result.get("details", {}).get("confidence")
-    if confidence is not None:
-        computed["confidence"] = confidence
+    computed = computed.model_copy(update={"confidence": confidence})
     versions = saved.result.get("versions", {})
     other = versions.get("splitopt") != metadata.version("splitopt")
-    _Comparison(float(computed["round_s"]), other).compare(stored, computed, place)
+    _Comparison(computed.round_s, other).compare(stored, computed.to_dict(), place)
     return computed
 
 
@@ -132,21 +126,8 @@ def check_result(saved: Plan, objective: float, source: str) -> None:
         )
 
 
-def _predict(
-    explainer: Any,
-    problem: Problem[Any],
-    decision: Decision,
-    scenario: Scenario,
-    profile: ModelProfile,
-    known: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    searched = {"known": known} if hasattr(explainer, "SEARCHED") else {}
-    found: dict[str, Any] = explainer.predict(problem, decision, scenario, profile, **searched)
-    return found
-
-
 class _Comparison:
-    """Holds a stored prediction against the computed one, field by field.
+    """Comparison of a stored prediction with the computed one, field by field.
 
     Parameters
     ----------

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
+from splitopt.planning.predictions import RoundInterval
 from splitopt.profiles import Interval, ModelProfile
 from splitopt.scenario import Scenario
 from splitopt.scenario.machine import Machine
 
-PIPELINE = "pipeline_partition"
 _WORK = ("convolutions", "depthwise convolutions", "matrix products")
 """How notes name the first columns of `FEATURES`."""
 
@@ -19,12 +18,12 @@ METHOD = (
     "interval; a round is never shorter when a machine takes longer; transfers as stated"
 )
 
-Predict = Callable[[Scenario, ModelProfile], dict[str, Any]]
+RoundSeconds = Callable[[Scenario, ModelProfile], float]
 
 
 def round_interval(
-    problem: str, scenario: Scenario, profile: ModelProfile, predict: Predict
-) -> dict[str, Any]:
+    sections: Sequence[str], scenario: Scenario, profile: ModelProfile, round_s: RoundSeconds
+) -> RoundInterval:
     """Carry the intervals of the machines through to the round.
 
     Latency is monotone in the seconds of every machine, so that the round lies between the rounds
@@ -32,36 +31,47 @@ def round_interval(
 
     Parameters
     ----------
-    problem, scenario, profile
-        What was planned; machines that the problem does not use do not count.
-    predict
-        Gives the prediction of the decision for another scenario and profile; ``round_s`` counts.
+    sections
+        Those of the scenario whose machines compute in the problem, such as ``devices``.
+    scenario, profile
+        What was planned.
+    round_s
+        Predicts the round of the decision, in s, for another scenario and profile.
 
     Returns
     -------
-    dict
-        ``low_s`` and ``high_s`` with the ``level`` at which each machine's interval holds and the
-        ``method``; or ``unknown`` with the reason.
+    RoundInterval
+        Its ends, with the least level of the machines' intervals; or the reason why it is unknown.
     """
     known: dict[str, Interval] = {}
-    for section, index, machine in _machines(problem, scenario):
+    for section, index, machine in _machines(sections, scenario):
         found = _interval(machine, profile)
         if isinstance(found, str):
-            return {"unknown": f"{section}[{index}] ({machine.name}) {found}"}
+            return RoundInterval(unknown=f"{section}[{index}] ({machine.name}) {found}")
         known[machine.name] = found
-    ends = [predict(*_scaled(scenario, profile, end))["round_s"] for end in ("low", "high")]
-    return {
-        "low_s": min(ends),
-        "high_s": max(ends),
-        "level": min(interval.level for interval in known.values()),
-        "method": METHOD,
-    }
+    ends = [round_s(*_scaled(scenario, profile, end)) for end in ("low", "high")]
+    return RoundInterval(
+        low_s=min(ends),
+        high_s=max(ends),
+        level=min(interval.level for interval in known.values()),
+        method=METHOD,
+    )
 
 
-def machine_notes(problem: str, scenario: Scenario, profile: ModelProfile) -> list[str]:
-    """Collect what a reader should know about the machine models of a plan."""
+def machine_notes(
+    sections: Sequence[str], counts_messages: bool, scenario: Scenario, profile: ModelProfile
+) -> list[str]:
+    """Collect what a reader should know about the machine models of a plan.
+
+    Parameters
+    ----------
+    sections, scenario, profile
+        As for `round_interval`.
+    counts_messages
+        Whether the plan's seconds include those that a machine model states per message.
+    """
     found: list[str] = []
-    for section, index, machine in _machines(problem, scenario):
+    for section, index, machine in _machines(sections, scenario):
         model = machine.machine_model
         if model is None:
             continue
@@ -72,7 +82,7 @@ def machine_notes(problem: str, scenario: Scenario, profile: ModelProfile) -> li
                 f"{place} trains batches of {size}, but its machine model is for batches of "
                 f"{model.batch}; state 'machine_model: {{file: ..., batch: {size}}}'"
             )
-        if problem == PIPELINE and model.message_s > 0:
+        if not counts_messages and model.message_s > 0:
             found.append(
                 f"{place}: the {model.message_s:g} s per message of its machine model are not in a "
                 "pipeline's plan; state them as links.nodes.latency"
@@ -86,11 +96,11 @@ def machine_notes(problem: str, scenario: Scenario, profile: ModelProfile) -> li
     return found
 
 
-def _machines(problem: str, scenario: Scenario) -> list[tuple[str, int, Machine]]:
-    """List the machines that compute in a problem: devices, and a server or the nodes."""
+def _machines(sections: Sequence[str], scenario: Scenario) -> list[tuple[str, int, Machine]]:
+    """List the machines of some sections with their places."""
     return [
         (section, index, machine)
-        for section in ("devices", "nodes" if problem == PIPELINE else "servers")
+        for section in sections
         for index, machine in enumerate(getattr(scenario, section))
     ]
 
@@ -111,7 +121,7 @@ def _interval(machine: Machine, profile: ModelProfile) -> Interval | str:
 
 
 def _scaled(scenario: Scenario, profile: ModelProfile, end: str) -> tuple[Scenario, ModelProfile]:
-    """Put the seconds of every machine at one end of its interval."""
+    """Scale the seconds of every machine to one end of its interval."""
 
     def at_end(machine: Machine) -> Machine:
         model = machine.machine_model

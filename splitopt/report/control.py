@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from splitopt.planning.controller import ControlReport
+from splitopt.planning.control.report import ControlReport
 from splitopt.report.charts import line_styles, svg_text
 
 

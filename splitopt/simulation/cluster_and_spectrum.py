@@ -12,7 +12,7 @@ import numpy as np
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum, ClusterAndSpectrumDecision
 from splitopt.simulation.replay import Forecast, Replay, Setting
 from splitopt.simulation.tracks import Row, drawn, make_timeline, side_by_side
-from splitopt.timeline import FloatArray, Resource
+from splitopt.timeline import FloatArray, IntArray, Resource
 
 PHASES = (
     "model broadcast",
@@ -32,42 +32,46 @@ def replay(
     problem: ClusterAndSpectrum, decision: ClusterAndSpectrumDecision, setting: Setting
 ) -> Replay:
     """Simulate a round."""
-    names = (
-        tuple(device.name for device in setting.scenario.fleet())
-        if setting.scenario is not None
-        else tuple(f"device {n}" for n in range(problem.devices))
+    names = setting.device_names(problem.devices)
+    rows, start, end = _tasks(problem, decision, setting)
+    resources = [
+        *(Resource(name, "device") for name in names),
+        Resource("spectrum", "link"),
+        Resource("server", "server"),
+    ]
+    by_cluster = problem.cluster_seconds(decision)
+    slowest = int(by_cluster.argmax())
+    return Replay(
+        timeline=make_timeline(
+            resources, PHASES, names, rows, start, end, setting.origin(problem.name)
+        ),
+        span="a round",
+        forecasts=(Forecast("the plan's model (CPSL Eq. 25)", float(by_cluster.sum())),),
+        binding=f"cluster {slowest} takes the longest, {by_cluster[slowest]:.4g} s",
     )
-    spectrum, server = problem.devices, problem.devices + 1
+
+
+def _tasks(
+    problem: ClusterAndSpectrum, decision: ClusterAndSpectrumDecision, setting: Setting
+) -> tuple[list[Row], FloatArray, FloatArray]:
+    """Return all tasks of a round with their starts and ends (T,)."""
+    server, own = problem.devices + 1, _seconds(problem, decision)
     share = np.asarray(decision.subcarriers) / problem.subcarriers
-    own = _seconds(problem, decision)
-    shares_band = {"upload", "gradient download", "model upload"}
-    if problem.device_model_over_full_band:
-        shares_band.remove("model upload")
-    phases = [(_STARTING, True), *[(_INNER, True)] * problem.inner_phases, (_ENDING, False)]
-    count = sum(len(tasks) for tasks, _ in phases) * problem.devices
-    count += (len(phases) - 1) * len(decision.clusters)
+    epochs = [(_STARTING, True), *[(_INNER, True)] * problem.inner_phases, (_ENDING, False)]
+    count = sum(len(tasks) for tasks, _ in epochs) * problem.devices
+    count += (len(epochs) - 1) * len(decision.clusters)
     factors = drawn(count, setting.noise, setting.seed)
     rows: list[Row] = []
     starts: list[FloatArray] = []
     ends: list[FloatArray] = []
     clock = 0.0
     for cluster in decision.clusters:
-        for epoch, (tasks, served) in enumerate(phases):
-            new = [
-                Row(
-                    spectrum if task in shares_band else int(n),
-                    PHASES.index(task),
-                    int(n),
-                    epoch,
-                    float(share[n]) if task in shares_band else 1.0,
-                )
-                for n in cluster
-                for task in tasks
-            ]
+        for epoch, (tasks, served) in enumerate(epochs):
+            new = _rows(problem, share, cluster, epoch, tasks)
             seconds = np.array([own[row.phase][row.owner] for row in new])
             used = None if factors is None else factors[len(rows) : len(rows) + len(new)]
             start, end = side_by_side(new, seconds, used, clock)
-            clock = float(end.max())
+            clock = float(end.max())  # all wait for the last device of the cluster
             rows += new
             starts.append(start)
             ends.append(end)
@@ -78,27 +82,32 @@ def replay(
                 starts.append(np.array([clock]))
                 clock += work
                 ends.append(np.array([clock]))
-    timeline = make_timeline(
-        [
-            *(Resource(name, "device") for name in names),
-            Resource("spectrum", "link"),
-            Resource("server", "server"),
-        ],
-        PHASES,
-        names,
-        rows,
-        np.concatenate(starts),
-        np.concatenate(ends),
-        {"problem": problem.name, "noise": setting.noise, "seed": setting.seed},
-    )
-    by_cluster = problem.cluster_seconds(decision)
-    slowest = int(by_cluster.argmax())
-    return Replay(
-        timeline=timeline,
-        span="a round",
-        forecasts=(Forecast("the plan's model (CPSL Eq. 25)", float(by_cluster.sum())),),
-        binding=f"cluster {slowest} takes the longest, {by_cluster[slowest]:.4g} s",
-    )
+    return rows, np.concatenate(starts), np.concatenate(ends)
+
+
+def _rows(
+    problem: ClusterAndSpectrum,
+    share: FloatArray,
+    cluster: IntArray,
+    epoch: int,
+    tasks: tuple[str, ...],
+) -> list[Row]:
+    """Return the tasks of a cluster's devices in one epoch; `share` (N,) is of the spectrum."""
+    shares_band = {"upload", "gradient download", "model upload"}
+    if problem.device_model_over_full_band:
+        shares_band.remove("model upload")
+    spectrum = problem.devices
+    return [
+        Row(
+            spectrum if task in shares_band else int(n),
+            PHASES.index(task),
+            int(n),
+            epoch,
+            float(share[n]) if task in shares_band else 1.0,
+        )
+        for n in cluster
+        for task in tasks
+    ]
 
 
 def _seconds(

@@ -10,7 +10,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from splitopt.latency.split_federated import task_fractions
+from splitopt.latency.split_federated import (
+    PhaseSeconds,
+    TaskFractions,
+    task_fractions,
+    task_seconds,
+)
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources import PHASES as MODEL_PHASES
 from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
@@ -36,60 +41,76 @@ MOST_TASKS = 200_000
 def replay(problem: CutAndResources, decision: CutAndResourcesDecision, setting: Setting) -> Replay:
     """Simulate a round; without a scenario a device's whole round is a single batch."""
     phases = problem.phases(decision)
-    devices = problem.devices
-    scenario = setting.scenario
-    names = (
-        tuple(device.name for device in scenario.fleet())
-        if scenario is not None
-        else tuple(f"device {n}" for n in range(devices))
-    )
+    names = setting.device_names(problem.devices)
+    batches, detail = _batches(setting, problem.devices)
     seconds = _by_task_kind(problem, decision, setting, phases)
-    rounds, detail = _batches(setting, devices)
-    resources = [Resource(name, "device") for name in names]
+    rows, durations = _tasks(problem, decision, seconds, batches)
+    start, end = side_by_side(rows, durations, drawn(len(rows), setting.noise, setting.seed))
+    latencies = phases.sum(axis=1)
+    latest = np.flatnonzero(latencies >= latencies.max() * (1 - _SAME))
+    longest = MODEL_PHASES[int(phases[latest[0]].argmax())]
+    return Replay(
+        timeline=make_timeline(
+            _resources(problem, names),
+            PHASES,
+            names,
+            rows,
+            start,
+            end,
+            setting.origin(problem.name),
+        ),
+        span="a round",
+        forecasts=(Forecast("the plan's model (DP-MORA Eq. 12)", float(latencies.max())),),
+        binding=f"{names[latest[0]]}, {longest}"
+        if len(latest) == 1
+        else f"{len(latest)} of {problem.devices} devices, which end together",
+        facts=(("Shown", detail),),
+    )
+
+
+def _resources(problem: CutAndResources, names: tuple[str, ...]) -> list[Resource]:
+    """Return the devices, then the links, then the server."""
+    devices = [Resource(name, "device") for name in names]
     if problem.shared_links:
-        resources += [Resource("downlink", "link"), Resource("uplink", "link")]
+        links = [Resource("downlink", "link"), Resource("uplink", "link")]
     else:
-        resources += [link_of(way, name) for name in names for way in ("downlink", "uplink")]
-    server = len(resources)
-    resources.append(Resource("server", "server"))
+        links = [link_of(way, name) for name in names for way in ("downlink", "uplink")]
+    return [*devices, *links, Resource("server", "server")]
+
+
+def _tasks(
+    problem: CutAndResources,
+    decision: CutAndResourcesDecision,
+    seconds: FloatArray,
+    batches: list[FloatArray],
+) -> tuple[list[Row], FloatArray]:
+    """Return the tasks of a round with their seconds (T,).
+
+    Parameters
+    ----------
+    seconds
+        Shape (N, 7): of a whole round by `PHASES`.
+    batches
+        Of each device: its batches as fractions of its round.
+    """
+    devices = problem.devices
+    server = devices + (2 if problem.shared_links else 2 * devices)
     rows, taken = [], []
     for n in range(devices):
         down, up = (devices, decision.download_share[n]), (devices + 1, decision.upload_share[n])
         if not problem.shared_links:
             down, up = (devices + 2 * n, 1.0), (devices + 2 * n + 1, 1.0)
         where = (down, (n, 1.0), up, (server, decision.server_share[n]), down, (n, 1.0), up)
-        weights, last = rounds[n], len(rounds[n]) - 1
-        for batch, weight in enumerate(weights):
+        last = len(batches[n]) - 1
+        for batch, weight in enumerate(batches[n]):
             for phase, (resource, share) in enumerate(where):
+                # The model goes down before the first batch and up after the last one.
                 once = phase in (0, 6)
                 if once and batch != (0 if phase == 0 else last):
                     continue
                 rows.append(Row(resource, phase, n, batch, float(share)))
                 taken.append(seconds[n, phase] * (1.0 if once else weight))
-    durations = np.array(taken)
-    factors = drawn(len(rows), setting.noise, setting.seed)
-    start, end = side_by_side(rows, durations, factors)
-    timeline = make_timeline(
-        resources,
-        PHASES,
-        names,
-        rows,
-        start,
-        end,
-        {"problem": problem.name, "noise": setting.noise, "seed": setting.seed},
-    )
-    latencies = phases.sum(axis=1)
-    latest = np.flatnonzero(latencies >= latencies.max() * (1 - _SAME))
-    longest = MODEL_PHASES[int(phases[latest[0]].argmax())]
-    return Replay(
-        timeline=timeline,
-        span="a round",
-        forecasts=(Forecast("the plan's model (DP-MORA Eq. 12)", float(latencies.max())),),
-        binding=f"{names[latest[0]]}, {longest}"
-        if len(latest) == 1
-        else f"{len(latest)} of {devices} devices, which end together",
-        facts=(("Shown", detail),),
-    )
+    return rows, np.array(taken)
 
 
 def link_of(way: str, device: str) -> Resource:
@@ -105,27 +126,17 @@ def _by_task_kind(
 ) -> FloatArray:
     """Shape (N, 7): seconds of a whole round by `PHASES`; they add up to those of the problem."""
     download, device, upload, server = phases.T
-    model_down = model_up = forward = np.zeros(problem.devices)
+    none = np.zeros(problem.devices)
+    fractions = TaskFractions(model_down=none, model_up=none, forward=none)
     if setting.scenario is not None and setting.profile is not None:
         columns = (decision.cut - 1)[:, None]
         parts = task_fractions(setting.scenario, setting.profile, columns)
-        model_down, model_up, forward = (part[:, 0] for part in parts)
-    return np.stack(
-        (
-            download * model_down,
-            device * forward,
-            upload * (1 - model_up),
-            server,
-            download * (1 - model_down),
-            device * (1 - forward),
-            upload * model_up,
-        ),
-        axis=1,
-    )
+        fractions = TaskFractions(*(part[:, 0] for part in parts))
+    return np.stack(task_seconds(PhaseSeconds(download, upload, server, device), fractions), axis=1)
 
 
 def _batches(setting: Setting, devices: int) -> tuple[list[FloatArray], str]:
-    """Give each device's batches as fractions of its work in a round, and say how fine they are."""
+    """Return each device's batches as fractions of its round, and in words how fine they are."""
     if setting.scenario is None:
         return [np.ones(1)] * devices, "a device's round as one batch"
     fleet, epochs = setting.scenario.fleet(), setting.scenario.training.epochs

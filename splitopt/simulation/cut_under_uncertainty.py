@@ -29,12 +29,13 @@ def replay(
         )
         for sample in range(count)
     ]
-    origin = {"problem": problem.name, "noise": setting.noise, "seed": setting.seed}
     lengths = np.array([item.simulated_s for item in rounds])
     expected = sum(item.forecasts[0].seconds for item in rounds)
     longest = int(lengths.argmax())
     return Replay(
-        timeline=one_after_the_other([item.timeline for item in rounds], origin),
+        timeline=one_after_the_other(
+            [item.timeline for item in rounds], setting.origin(problem.name)
+        ),
         span=f"{count} sampled rounds, one after the other",
         forecasts=(Forecast("the plan's model (CPSL Eq. 25)", expected),),
         binding=f"round {longest} is the longest, {lengths[longest]:.4g} s",

@@ -65,7 +65,7 @@ def serve(
     factors: FloatArray | None = None,
     compiled: bool | None = None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Let every walker go round its cycle and give the starts and ends of all tasks.
+    """Simulate walkers that go round their cycles, and return the starts and ends of all tasks.
 
     Parameters
     ----------
@@ -92,56 +92,79 @@ def serve(
     stations = int(steps.station.max(initial=-1)) + 1
     columns = int(steps.factor.max(initial=-1)) + 1
     scale = np.ones((1, columns)) if factors is None else factors
-    arrays: tuple[Any, ...] = (
+    cycle = _Cycle(
         steps.station,
         steps.lane,
         steps.seconds.ravel(),
         steps.carry.ravel(),
         steps.delay.ravel(),
         steps.factor,
-        cycles,
-        np.concatenate(([0], np.cumsum(cycles)[:-1])),
-        scale.ravel(),
-        np.zeros(shape).ravel(),
-        np.zeros(shape).ravel(),
-        np.zeros(3 * stations),
-        np.zeros(stations),
     )
+    before = np.concatenate(([0], np.cumsum(cycles)[:-1]))
+    walks = _Walks(cycles, before, scale.ravel())
+    served = _Served(np.zeros(shape).ravel(), np.zeros(shape).ravel())
+    free = _Free(np.zeros(3 * stations), np.zeros(stations))
     width = columns if factors is not None else 0
-    walk: Any = _walk
     if compiled:
-        walk(*arrays, width, steps.final)
-        start, end = arrays[9:11]
-    else:
-        lists: list[Any] = [array.tolist() for array in arrays]  # in Python, lists are faster
-        plain(walk)(*lists, width, steps.final)
-        start, end = map(np.array, lists[9:11])
+        _walk(cycle, walks, served, free, width, steps.final)
+    else:  # in Python, lists are faster
+        cycle, walks, served, free = (_as_lists(part) for part in (cycle, walks, served, free))
+        plain(_walk)(cycle, walks, served, free, width, steps.final)
+    start, end = np.asarray(served.start), np.asarray(served.end)
     return start.reshape(shape), end.reshape(shape)
+
+
+class _Cycle(NamedTuple):
+    """The fields of `Steps`, flat arrays or lists."""
+
+    station: Any
+    lane: Any
+    seconds: Any
+    carry: Any
+    delay: Any
+    factor: Any
+
+
+class _Walks(NamedTuple):
+    """By walker: how many cycles it goes, and how many all before it go; the flat factors."""
+
+    cycles: Any
+    before: Any
+    scale: Any
+
+
+class _Served(NamedTuple):
+    """Starts and ends of all tasks in s, flat."""
+
+    start: Any
+    end: Any
+
+
+class _Free(NamedTuple):
+    """When the stations are free: three lanes of each, and the start of its latest task."""
+
+    until: Any
+    last: Any
+
+
+def _as_lists(part: Any) -> Any:
+    return type(part)(*(array.tolist() for array in part))
 
 
 @compile_loop
 def _walk(
-    station: Any,
-    lane: Any,
-    seconds: Any,
-    carry: Any,
-    delay: Any,
-    factor: Any,
-    cycles: Any,
-    offset: Any,
-    scale: Any,
-    start: Any,
-    end: Any,
-    until: Any,
-    last: Any,
-    width: int,
-    final: int,
+    cycle_of: _Cycle, walks: _Walks, served: _Served, free: _Free, width: int, final: int
 ) -> None:
-    """Fill `start` and `end`, flat; the arguments are flat arrays or lists (see `serve`).
+    """Fill `served`, the next arrival first.
 
-    `until` has three entries per station: when its lanes are free again; `last` is when it started
-    its latest task. `width` is 0 where all cycles share one row of factors, `final` as in `Steps`.
+    `width` is 0 where all cycles share one row of factors, `final` as in `Steps`. The state of a
+    walker is its next step and its cycle; that of a station is `free`. The queue holds the arrival
+    of every walker that is not done, so that its least entry is the next event of all.
     """
+    station, lane, seconds, carry, delay, factor = cycle_of
+    cycles, before, scale = walks
+    start, end = served
+    until, last = free
     steps = len(station)
     step = [0 for _ in range(len(cycles))]
     cycle = [0 for _ in range(len(cycles))]
@@ -150,13 +173,14 @@ def _walk(
         begin, walker = queue[0]
         now = step[walker]
         entry = walker * steps + now
-        row = offset[walker] + cycle[walker]
+        row = before[walker] + cycle[walker]
         stretch = scale[row * width + factor[now]]
         taken = seconds[entry] * stretch
         place = station[now]
         if place >= 0:
             way = lane[now]
             first = 3 * place
+            # Nobody overtakes (last), and nothing runs beside an exclusive task (until[first]).
             begin = max(begin, until[first], last[place])
             if way == 0:
                 begin = max(begin, until[first + 1], until[first + 2])
@@ -166,8 +190,10 @@ def _walk(
             last[place] = begin
         start[row * steps + now] = begin
         end[row * steps + now] = begin + taken
+        # Noise stretches what is carried, never the delay; the next step's arrival is then.
         then = begin + carry[entry] * stretch + delay[entry]
         step[walker] = now + 1
+        # The last `final` steps belong to a walker's last cycle only.
         whole = steps if cycle[walker] + 1 == cycles[walker] else steps - final
         if step[walker] == whole:
             step[walker] = 0

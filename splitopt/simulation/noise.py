@@ -11,7 +11,7 @@ from splitopt.timeline import FloatArray
 
 
 def check_noise(noise: float) -> float:
-    """Refuse a noise that is no coefficient of variation."""
+    """Reject a noise that is no coefficient of variation."""
     if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0 <= noise < math.inf:
         raise InputError.at("noise", f"is {noise!r}, it must be a number >= 0")
     return float(noise)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from splitopt.latency.pipeline import PHASES, Hops, OwnerParts, Stages
+from splitopt.latency.pipeline_resources import transfer_seconds
 from splitopt.problems.pipeline_partition import (
     OwnerGroups,
     PipelinePartition,
@@ -61,7 +62,7 @@ def replay(
 
 
 def _binding(system: PipelineSystem) -> str:
-    """Say whether the slowest owner or the busiest resource sets the time of the epoch."""
+    """State whether the slowest owner or the busiest resource sets the time of the epoch."""
     alone = system.batches_per_owner * system.trips_s
     slowest = int(alone.argmax())
     if alone[slowest] >= system.closed_form_s - system.aggregation_s:
@@ -120,7 +121,8 @@ def _plain_owners(problem: PipelinePartition) -> dict[str, Any]:
     rate, links = problem.links.owner_bandwidth_bytes_per_s, problem.links
     if rate is None:
         return {"owners": OwnerParts(0.0, 0.0, 0.0), "batches_per_owner": batches}
-    up, down = problem.cut_up_bytes / rate, problem.cut_down_bytes / rate
+    up = transfer_seconds(problem.cut_up_bytes, rate)
+    down = transfer_seconds(problem.cut_down_bytes, rate)
     owners = OwnerParts(
         first_forward_s=0.0,
         last_s=0.0,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from splitopt.errors import InputError
-from splitopt.problems.registry import as_problem
+from splitopt.problems.registry import as_problem, module_of, problems_in
 from splitopt.results import Decision, finite_or_none
 from splitopt.simulation.noise import check_noise
 from splitopt.solvers.options import check_seed
@@ -19,13 +18,9 @@ if TYPE_CHECKING:
     from splitopt.profiles import ModelProfile
     from splitopt.scenario import Scenario
 
-REPLAYS: dict[str, str] = {
-    "cut_and_resources": "splitopt.simulation.cut_and_resources",
-    "cluster_and_spectrum": "splitopt.simulation.cluster_and_spectrum",
-    "cut_under_uncertainty": "splitopt.simulation.cut_under_uncertainty",
-    "pipeline_partition": "splitopt.simulation.pipeline_partition",
-}
-"""Problem -> module with ``replay(problem, decision, setting)``; a new problem is one line here."""
+
+_PACKAGE = "splitopt.simulation"
+"""Its modules with the name of a problem have ``replay(problem, decision, setting)``."""
 
 
 class Setting(NamedTuple):
@@ -35,6 +30,16 @@ class Setting(NamedTuple):
     profile: ModelProfile | None = None
     noise: float = 0.0
     seed: int = 0
+
+    def device_names(self, devices: int) -> tuple[str, ...]:
+        """Return the names of the scenario's devices, numbers from 0 where there is none."""
+        if self.scenario is None:
+            return tuple(f"device {n}" for n in range(devices))
+        return tuple(device.name for device in self.scenario.fleet())
+
+    def origin(self, problem: str) -> dict[str, Any]:
+        """Return what a timeline states of where it is from."""
+        return {"problem": problem, "noise": self.noise, "seed": self.seed}
 
 
 class Forecast(NamedTuple):
@@ -80,7 +85,7 @@ class Replay:
         return (forecast.seconds - self.simulated_s) / self.simulated_s
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the summary as JSON-ready data, without the tasks."""
+        """Return the summary as JSON-ready data, without the tasks."""
         timeline, makespan = self.timeline, self.simulated_s or 1.0
         document: Mapping[str, Any] = {
             "span": self.span,
@@ -143,15 +148,15 @@ def simulate_decision(
         The problem cannot be simulated, the decision is not feasible, or the noise is negative.
     """
     problem = as_problem(problem)
-    if problem.name not in REPLAYS:
-        known = ", ".join(REPLAYS)
+    module = module_of(_PACKAGE, problem.name)
+    if module is None:
+        known = ", ".join(problems_in(_PACKAGE))
         raise InputError(f"{problem.name} cannot be simulated; the problems that can are {known}")
     check_seed(seed)
     decision = problem.taken(decision)
     if broken := problem.violations(decision):
         names = ", ".join(f"{name} by {by:.3g}" for name, by in broken.items())
         raise InputError(f"the decision is not feasible: {names}")
-    module = importlib.import_module(REPLAYS[problem.name])
     setting = Setting(scenario, profile, check_noise(noise), seed)
     found: Replay = module.replay(problem, decision, setting)
     return found

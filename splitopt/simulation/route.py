@@ -104,7 +104,7 @@ class _Port(NamedTuple):
 
 
 class _Builder:
-    """Collects the steps of a cycle in order."""
+    """The steps of a cycle, collected in order."""
 
     def __init__(self, owners: int) -> None:
         self.owners = owners
@@ -136,7 +136,7 @@ class _Builder:
         self.rows.append((port, carry, delay, EVERY_PHASE.index(phase), self.factors))
 
     def route(self, resources: list[Resource], channels: IntArray, final: int) -> Route:
-        """Put the steps into arrays."""
+        """Build the arrays of the steps."""
         ports = [row[0] for row in self.rows]
 
         def wide(values: list[Any]) -> FloatArray:
@@ -166,114 +166,131 @@ def pipeline_route(system: PipelineSystem) -> Route:
 
     Behind its last batch an owner sends its parts of the model, if they are averaged.
     """
-    nodes, owners = system.node_names, system.owner_names
-    shared, ports = _shared_resources(system)
-    cells = len(shared)
-    if system.shared:
-        shared += [Resource(name, "channel") for name in ("uplink", "downlink")]
-    own = len(shared)
-    resources = [*shared, *(Resource(name, "owner") for name in owners)]
-    every = np.arange(len(owners))
-    if system.shared:
-        channels = np.repeat([[cells], [cells + 1]], len(owners), axis=1)
-    else:
-        resources += [Resource(f"{name} link", "owner link") for name in owners]
-        channels = np.tile(own + len(owners) + every, (2, 1))
-    if system.aggregation is not None and system.aggregation.aggregate_s > 0:
-        resources.append(Resource("aggregator", "aggregator"))
-    parts, last = system.owners, len(nodes) - 1
-    builder = _Builder(len(owners))
-
-    def at_owner(seconds: Any) -> _Port:
-        return _Port(-1, EXCLUSIVE, seconds, own)
-
-    def over(seconds: Any, outward: bool) -> _Port:
-        if system.shared:
-            return _Port(cells + outward, EXCLUSIVE, seconds)
-        return _Port(-1, EXCLUSIVE, seconds, own + len(owners))
+    places, builder = _Places(system), _Builder(len(system.owner_names))
+    parts, last = system.owners, len(system.node_names) - 1
 
     def hop(boundary: int, forward: bool) -> None:
-        phase = "activations" if forward else "gradients"
-        if system.hops is None:
-            return
-        taken = system.hops.up_s if forward else system.hops.down_s
-        delay = system.hops.up_delay_s if forward else system.hops.down_delay_s
-        left, right = boundary, boundary + 1
-        sender, receiver = (left, right) if forward else (right, left)
-        if system.ports is None:
-            ends = [ports.link(boundary, forward, taken[boundary])]
-        else:
-            ends = [
-                ports.end(sender, SEND, right, forward),
-                ports.end(receiver, RECEIVE, right, forward),
-            ]
-        builder.transfer(ends, delay[boundary], phase)
+        """Add a transfer over an inner boundary, where transfers cost anything."""
+        if system.hops is not None:
+            delays = system.hops.up_delay_s if forward else system.hops.down_delay_s
+            ends = places.between_nodes(boundary, forward)
+            builder.transfer(ends, delays[boundary], _moved(forward))
 
     def fringe(node: int, outward: bool, seconds: Any, forward: bool) -> None:
         """Add a transfer between the owner and a node; `outward` is from the node to the owner."""
-        phase = "activations" if forward else "gradients"
-        ends = [over(seconds, outward)]
-        if system.ports is not None:
-            boundary = 0 if forward != outward else last + 1
-            port = ports.end(node, SEND if outward else RECEIVE, boundary, forward)
-            ends = [port, *ends] if outward else [*ends, port]
-        builder.transfer(ends, parts.latency_s, phase)
+        ends = places.at_fringe(node, outward, seconds, forward)
+        builder.transfer(ends, parts.latency_s, _moved(forward))
 
-    builder.task(at_owner(parts.first_forward_s), "first part forward")
+    builder.task(places.owner(parts.first_forward_s), "first part forward")
     fringe(0, False, parts.to_first_s, True)
-    for node in range(len(nodes)):
+    for node in range(last + 1):
         builder.task(_Port(node, EXCLUSIVE, system.stages.forward_s[node]), "forward")
         if node < last:
             hop(node, True)
     fringe(last, True, parts.from_last_s, True)
-    builder.task(at_owner(parts.last_s), "last part")
+    builder.task(places.owner(parts.last_s), "last part")
     fringe(last, False, parts.to_last_s, False)
-    for node in reversed(range(len(nodes))):
+    for node in reversed(range(last + 1)):
         builder.task(_Port(node, EXCLUSIVE, system.stages.backward_s[node]), "backward")
         if node > 0:
             hop(node - 1, False)
     fringe(0, True, parts.from_first_s, False)
-    builder.task(at_owner(parts.first_backward_s), "first part backward")
+    builder.task(places.owner(parts.first_backward_s), "first part backward")
     if system.aggregation is not None:
-        builder.task(over(system.aggregation.upload_s, False), AGGREGATION[0])
-    return builder.route(resources, channels, final=int(system.aggregation is not None))
+        builder.task(places.channel(system.aggregation.upload_s, False), AGGREGATION[0])
+    final = int(system.aggregation is not None)
+    return builder.route(places.resources, places.channels, final)
 
 
-class _Ports(NamedTuple):
-    """Which station each link or interface is."""
+def _moved(forward: bool) -> str:
+    return "activations" if forward else "gradients"
 
-    system: PipelineSystem
-    first: int
 
-    def link(self, boundary: int, forward: bool, seconds: Any) -> _Port:
-        """Give the link over an inner boundary in one direction."""
-        if self.system.duplex == "half":
-            return _Port(self.first + boundary, EXCLUSIVE, seconds)
-        return _Port(self.first + 2 * boundary + (not forward), EXCLUSIVE, seconds)
+class _Places:
+    """Which station each node, link, interface and owner is.
 
-    def end(self, node: int, lane: int, boundary: int, forward: bool) -> _Port:
-        """Give the interface of a node for a message over a boundary (0..M)."""
-        assert self.system.ports is not None  # the caller asks for interfaces only then
-        seconds = self.system.ports.seconds(boundary, node, forward)
+    Attributes
+    ----------
+    resources
+        Nodes, what is between them, shared channels, owners, their links, the aggregator.
+    channels
+        Shape (2, K): the resources that each owner sends and receives over.
+    """
+
+    def __init__(self, system: PipelineSystem) -> None:
+        owners = system.owner_names
+        self.system = system
+        self.resources = [*(Resource(name, "node") for name in system.node_names), *_inner(system)]
+        self._cells = len(self.resources)
+        if system.shared:
+            self.resources += [Resource(name, "channel") for name in ("uplink", "downlink")]
+        self._own = len(self.resources)
+        self.resources += [Resource(name, "owner") for name in owners]
+        if system.shared:
+            self.channels = np.repeat([[self._cells], [self._cells + 1]], len(owners), axis=1)
+        else:
+            self.resources += [Resource(f"{name} link", "owner link") for name in owners]
+            links = self._own + len(owners) + np.arange(len(owners))
+            self.channels = np.tile(links, (2, 1))
+        if system.aggregation is not None and system.aggregation.aggregate_s > 0:
+            self.resources.append(Resource("aggregator", "aggregator"))
+
+    def owner(self, seconds: Any) -> _Port:
+        """Return the owner itself."""
+        return _Port(-1, EXCLUSIVE, seconds, self._own)
+
+    def channel(self, seconds: Any, outward: bool) -> _Port:
+        """Return the owner's link, or the shared channel to the owner (`outward`) or from it."""
+        if self.system.shared:
+            return _Port(self._cells + outward, EXCLUSIVE, seconds)
+        return _Port(-1, EXCLUSIVE, seconds, self._own + len(self.system.owner_names))
+
+    def between_nodes(self, boundary: int, forward: bool) -> list[_Port]:
+        """Return what a message over an inner boundary occupies: a link, or two interfaces."""
+        hops, nodes = self.system.hops, len(self.system.node_names)
+        assert hops is not None  # the caller asks only then
+        if self.system.ports is None:
+            seconds = (hops.up_s if forward else hops.down_s)[boundary]
+            if self.system.duplex == "half":
+                return [_Port(nodes + boundary, EXCLUSIVE, seconds)]
+            return [_Port(nodes + 2 * boundary + (not forward), EXCLUSIVE, seconds)]
+        left, right = boundary, boundary + 1
+        sender, receiver = (left, right) if forward else (right, left)
+        return [
+            self._interface(sender, SEND, right, forward),
+            self._interface(receiver, RECEIVE, right, forward),
+        ]
+
+    def at_fringe(self, node: int, outward: bool, seconds: Any, forward: bool) -> list[_Port]:
+        """Return what a message between a node and the owner occupies, the sender first."""
+        ends = [self.channel(seconds, outward)]
+        if self.system.ports is None:
+            return ends
+        boundary = 0 if forward != outward else len(self.system.node_names)
+        port = self._interface(node, SEND if outward else RECEIVE, boundary, forward)
+        return [port, *ends] if outward else [*ends, port]
+
+    def _interface(self, node: int, lane: int, boundary: int, forward: bool) -> _Port:
+        """Return the interface of a node for a message over a boundary (0..M)."""
+        ports, nodes = self.system.ports, len(self.system.node_names)
+        assert ports is not None  # the callers ask for interfaces only then
+        seconds = ports.seconds(boundary, node, forward)
         half = self.system.duplex == "half"
-        if self.system.ports.blocks_compute:
+        if ports.blocks_compute:
             return _Port(node, EXCLUSIVE if half else lane, seconds)
-        station = self.first + node if half else self.first + 2 * node + (lane == SEND)
+        station = nodes + node if half else nodes + 2 * node + (lane == SEND)
         return _Port(station, EXCLUSIVE, seconds)
 
 
-def _shared_resources(system: PipelineSystem) -> tuple[list[Resource], _Ports]:
-    """Name the nodes and what is between them, and say where the latter starts."""
-    names = system.node_names
-    found = [Resource(name, "node") for name in names]
-    ports = _Ports(system, len(found))
+def _inner(system: PipelineSystem) -> list[Resource]:
+    """Return the interfaces of the nodes or the links between them, where there are any."""
+    names, half = system.node_names, system.duplex == "half"
     if system.ports is not None:
         if system.ports.blocks_compute:
-            return found, ports
-        ways = ("interface",) if system.duplex == "half" else ("in", "out")
-        found += [Resource(f"{name} {way}", "interface") for name in names for way in ways]
-    elif system.hops is not None:
-        arrows = ("{0} <-> {1}",) if system.duplex == "half" else ("{0} -> {1}", "{1} -> {0}")
-        pairs = pairwise(names)
-        found += [Resource(arrow.format(*pair), "link") for pair in pairs for arrow in arrows]
-    return found, ports
+            return []
+        ways = ("interface",) if half else ("in", "out")
+        return [Resource(f"{name} {way}", "interface") for name in names for way in ways]
+    if system.hops is None:
+        return []
+    arrows = ("{0} <-> {1}",) if half else ("{0} -> {1}", "{1} -> {0}")
+    return [Resource(arrow.format(*pair), "link") for pair in pairwise(names) for arrow in arrows]

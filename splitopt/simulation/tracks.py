@@ -25,7 +25,7 @@ class Row(NamedTuple):
 def side_by_side(
     rows: Sequence[Row], seconds: FloatArray, factors: FloatArray | None, start_s: float = 0.0
 ) -> tuple[FloatArray, FloatArray]:
-    """Give starts and ends (T,) of tasks of which each owner's follow one another without a gap."""
+    """Return starts and ends (T,) of tasks; each owner's follow one another without a gap."""
     taken = seconds if factors is None else seconds * factors
     owner = np.array([row.owner for row in rows], dtype=np.int64)
     end = np.empty_like(taken)
@@ -46,7 +46,7 @@ def make_timeline(
     end_s: FloatArray,
     origin: dict[str, Any],
 ) -> Timeline:
-    """Put tasks into a timeline, by start; tasks of no time are left out."""
+    """Build the timeline of tasks, by start; tasks of no time are left out."""
     table = np.array([row[:4] for row in rows], dtype=np.int64).reshape(-1, 4)
     share = np.array([row.share for row in rows])
     order: IntArray = np.lexsort((table[:, 0], start_s))

@@ -8,7 +8,10 @@ from itertools import count
 import numpy as np
 import pytest
 
-from splitopt.latency.served_in_turn import ClientSeconds, served_in_turn
+from splitopt import Scenario
+from splitopt.latency.sequential import phases_in_turn
+from splitopt.latency.served_in_turn import ClientSeconds, client_seconds, served_in_turn
+from splitopt.latency.split_federated import phase_seconds
 
 
 class Simulator:
@@ -140,3 +143,36 @@ def test_cuts_side_by_side():
     found = served_in_turn(stacked)
     np.testing.assert_allclose(found[0], served_in_turn(clients))
     np.testing.assert_allclose(found[1], 2 * found[0])
+
+
+def test_the_clients_of_a_scenario_by_hand():
+    """Seconds at a cut from rates, bytes and work alone; first and last batches are of 4 and 2."""
+    scenario = Scenario.from_si(
+        {
+            "model": "cnn-digits",
+            "devices": [{"name": "d", "compute": 1e9, "samples": 10, "batch_size": 4}],
+            "links": {"downlink": {"rate": 2e6}, "uplink": {"rate": 1e6}},
+            "servers": [{"name": "s", "compute": 1e10}],
+            "training": {"epochs": 3},
+        }
+    )
+    profile = scenario.load_model()
+    found = client_seconds(scenario, profile, phase_seconds(scenario, profile), np.array([1]))
+    server = profile.server_forward_flop[1] + profile.server_backward_flop[1]
+    by_hand = ClientSeconds(
+        model_down=8 * profile.device_model_bytes[1] / 2e6,
+        forward=30 * profile.device_forward_flop[1] / 1e9,
+        upload=8 * 30 * profile.smashed_bytes[1] / 1e6,
+        server=30 * server / 1e10,
+        gradient=8 * 30 * profile.gradient_bytes[1] / 2e6,
+        backward=30 * profile.device_backward_flop[1] / 1e9,
+        model_up=8 * profile.device_model_bytes[1] / 1e6,
+        first=4 / 30,
+        last=2 / 30,
+    )
+    for seconds, expected in zip(found, by_hand, strict=True):
+        assert seconds.shape == (1, 1)
+        assert seconds.item() == pytest.approx(expected)
+    seconds = phase_seconds(scenario, profile)
+    (round_s,) = phases_in_turn(seconds, [2]).sum(axis=1)
+    assert round_s == pytest.approx(sum(by_hand[:7]))

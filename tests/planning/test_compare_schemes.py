@@ -23,7 +23,7 @@ from splitopt.planning.comparison.at_cut import round_at_cut
 from splitopt.planning.comparison.comparing import check_rounds
 from splitopt.planning.comparison.rows import LABELS, Comparison, SchemeRow
 from splitopt.planning.comparison.server_schemes import without_server
-from splitopt.planning.comparison.star_rounds import Ground, helps_most
+from splitopt.planning.comparison.star_rounds import ServerContext, helps_most
 from splitopt.planning.comparison.sweeping import Sweep, read_sweep, sweep_field, with_field
 from splitopt.report.sweeps import sweep_table
 
@@ -413,8 +413,8 @@ def test_what_would_help_most_is_found_by_solving_again():
             for name, path in paths.items():
                 more = with_field(base, path, more_of(base, path))
                 saved[name] = before - sum(round_at_cut(scheme, more, profile, cuts).values())
-            ground = Ground.of(without_server(base) if scheme == "fl" else base, profile)
-            named, seconds = helps_most(scheme, ground, cut)
+            context = ServerContext.of(without_server(base) if scheme == "fl" else base, profile)
+            named, seconds = helps_most(scheme, context, cut)
             assert named == max(saved, key=saved.__getitem__)
             assert seconds == pytest.approx(1e5 * saved[named] / 100, rel=1e-3)
             seen.add(named)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from splitopt import InputError, Scenario
+from splitopt.planning.control.measured import completed
 from splitopt.planning.controller import Controller
-from splitopt.planning.measured import completed
 
 SCENARIO = Scenario.load("examples/cpsl-varying.yaml")
 

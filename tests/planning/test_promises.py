@@ -91,6 +91,28 @@ def test_an_honest_plan_is_opened(made):
     assert json.loads(json.dumps(opened.plan.prediction)) == made["prediction"]
 
 
+def test_a_prediction_is_a_value_and_plain_data(made):
+    """The value writes the file's text, fields in the same order, and is read from it."""
+    opened = open_plan(forged(copy.deepcopy(made)))
+    assert opened.prediction is not None
+    assert json.dumps(opened.prediction.to_dict()) == json.dumps(made["prediction"])
+    read = type(opened.prediction).from_dict(made["prediction"], "p.json")
+    assert read == opened.prediction
+    assert read.round_s == made["prediction"]["round_s"]
+    with pytest.raises(ValueError, match="frozen"):
+        read.round_s = 0.0
+
+
+@pytest.mark.parametrize("name", ["round_s", "unheard_of"])
+def test_a_prediction_of_another_form_is_not_read(made, name):
+    """A field that is missing or unknown is named."""
+    opened = open_plan(forged(copy.deepcopy(made)))
+    data = {key: value for key, value in made["prediction"].items() if key != name}
+    data |= {} if name == "round_s" else {name: 1.0}
+    with pytest.raises(InputError, match=f"p.json.*{name}"):
+        type(opened.prediction).from_dict(data, "p.json")
+
+
 def test_every_number_of_a_prediction_is_computed_again(made):
     """A number that is 1 % larger is found, wherever it stands."""
     checked = 0

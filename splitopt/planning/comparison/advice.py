@@ -16,7 +16,7 @@ from splitopt.units import readable_bytes, readable_work
 
 
 def advise(rows: Sequence[SchemeRow], by_accuracy: bool) -> str:
-    """Say which scheme to run, how sure that is, and what speaks for another.
+    """Recommend a scheme: which to run, how sure that is, and what speaks for another.
 
     Parameters
     ----------
@@ -32,15 +32,15 @@ def advise(rows: Sequence[SchemeRow], by_accuracy: bool) -> str:
         return f"No scheme can run on this fleet. {reasons}."
     best = ranked[0]
     what = "reaches the accuracy first" if best.accuracy_s is not None else "has the shortest round"
-    said = [f"{best.label} {what}, {_seconds(best.ranked_by)}{_help(best)}."]
-    said += _next(ranked, by_accuracy)
-    said += _others(ranked)
+    sentences = [f"{best.label} {what}, {_seconds(best.ranked_by)}{_help(best)}."]
+    sentences += _next(ranked, by_accuracy)
+    sentences += _others(ranked)
     if not best.proved:
         gap = "an unknown amount" if best.gap is None else f"up to {100 * best.gap:.2g} %"
-        said.append(f"Its plan is not proved to be the best: {gap} may still be gained.")
+        sentences.append(f"Its plan is not proved to be the best: {gap} may still be gained.")
     if without:
-        said.append(f"Not possible: {', '.join(row.label for row in without)}.")
-    return " ".join(said)
+        sentences.append(f"Not possible: {', '.join(row.label for row in without)}.")
+    return " ".join(sentences)
 
 
 def _next(ranked: Sequence[SchemeRow], by_accuracy: bool) -> list[str]:

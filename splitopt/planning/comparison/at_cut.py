@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from splitopt.planning.comparison.server_schemes import without_server
-from splitopt.planning.comparison.star_rounds import Ground, round_phases
+from splitopt.planning.comparison.star_rounds import ServerContext, round_phases
 from splitopt.problems.cut_and_resources import PHASES
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
@@ -16,7 +16,7 @@ def round_at_cut(
     cut: int | None = None,
     local_steps: int | None = None,
 ) -> dict[str, float]:
-    """Give the seconds of a round by phase; they add up to the round.
+    """Return the seconds of a round by phase; they add up to the round.
 
     Parameters
     ----------
@@ -42,12 +42,12 @@ def round_at_cut(
     if scheme == "fl":
         scenario, cut = without_server(scenario), profile.layer_count
     assert cut is not None
-    seconds = round_phases(scheme, Ground.of(scenario, profile), [cut])[0]
+    seconds = round_phases(scheme, ServerContext.of(scenario, profile), [cut])[0]
     return {name: float(value) for name, value in zip(PHASES, seconds, strict=True) if value > 0}
 
 
 def _with_steps(scenario: Scenario, steps: int) -> Scenario:
-    """Give a scenario whose round is so many mini-batches: that of one epoch of as many samples."""
+    """Return a scenario whose round is so many mini-batches: one epoch of as many samples."""
     devices = tuple(
         device.model_copy(update={"samples": steps * (device.batch_size or device.samples)})
         for device in scenario.devices

@@ -81,7 +81,7 @@ def _possible(scenario: Scenario, profile: ModelProfile) -> list[int]:
 
 
 def _with_passes(scenario: Scenario) -> Scenario:
-    """Give the scenario whose local epochs are the mini-batches of a round."""
+    """Return the scenario whose local epochs are the mini-batches of a round."""
     batches = []
     for index, device in enumerate(scenario.devices):
         if device.batch_size is None:
@@ -98,7 +98,7 @@ def _with_passes(scenario: Scenario) -> Scenario:
 def _search(
     problems: dict[int, ClusterAndSpectrum], time_limit_s: float | None, seed: int
 ) -> tuple[tuple[int, Result] | None, float]:
-    """Give the best cut with its result, and a lower bound over all cuts.
+    """Return the best cut with its result, and a lower bound over all cuts.
 
     Cuts are tried in the order of their cheap bounds; one whose bound is no better than the best
     value so far need not be solved.

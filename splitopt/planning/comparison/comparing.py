@@ -32,7 +32,7 @@ from splitopt.planning.comparison.server_schemes import (
     federated,
 )
 from splitopt.planning.comparison.split_nn import split_nn
-from splitopt.planning.comparison.star_rounds import Ground
+from splitopt.planning.comparison.star_rounds import ServerContext
 from splitopt.planning.cut_and_resources import energy_notes
 from splitopt.planning.guesses import guess_notes, guessed_numbers
 from splitopt.planning.links import describe_links, unused_in_clusters
@@ -53,6 +53,10 @@ _SAME = 1e-9
 """Relative difference up to which two numbers are the same."""
 SOLVED = ("dp_mora_sum", "dp_mora_makespan", "cpsl", "mp_sl")
 """The schemes whose plan takes a search; each gets an equal part of the time limit."""
+_CLOSED_FORM = (
+    "MP-SL's round is the closed form of its plan; splitopt simulate replays it event by event, "
+    "with the waiting that the closed form leaves out"
+)
 _ONE_MODEL = (
     "SF1, SF2 and SplitNN hand one model from device to device, as vanilla SL does: with plain SGD "
     "a round of each learns the same; an optimizer that keeps a state may make them differ"
@@ -125,28 +129,28 @@ def _rows(
     limits
         Of each search: its time in s, and its seed.
     """
-    ground = _attempt(lambda: Ground.of(served, profile))
+    context = _attempt(lambda: ServerContext.of(served, profile))
 
-    def with_ground(scheme: str, act: Callable[[Ground], SchemeRow]) -> SchemeRow:
-        if isinstance(ground, str):
-            return none(scheme, "not_comparable", ground)
-        return _row(scheme, lambda: act(ground))
+    def with_context(scheme: str, act: Callable[[ServerContext], SchemeRow]) -> SchemeRow:
+        if isinstance(context, str):
+            return none(scheme, "not_comparable", context)
+        return _row(scheme, lambda: act(context))
 
     rows = [_row("fl", lambda: federated(scenario, profile))]
-    rows += [with_ground(scheme, _common(scheme)) for scheme in COMMON_CUT]
+    rows += [with_context(scheme, _common(scheme)) for scheme in COMMON_CUT]
     rows.append(_row("cpsl", lambda: clustered(served, profile, *limits)))
 
     @functools.cache  # SF2 takes the plan for the sum: nothing is solved twice
     def planned(goal: str) -> Plan:
-        assert isinstance(ground, Ground)  # with_ground() saw to it
-        return dp_mora_plan(ground, goal, *limits)
+        assert isinstance(context, ServerContext)  # with_context() saw to it
+        return dp_mora_plan(context, goal, *limits)
 
     rows += [
-        with_ground(f"dp_mora_{goal}", _dp_mora(goal, planned)) for goal in ("sum", "makespan")
+        with_context(f"dp_mora_{goal}", _dp_mora(goal, planned)) for goal in ("sum", "makespan")
     ]
     rows.append(_row("mp_sl", lambda: pipeline(scenario, profile, *limits)))
     if baselines:
-        rows += [with_ground(scheme, _sequential(scheme, planned)) for scheme in SEQUENTIAL]
+        rows += [with_context(scheme, _sequential(scheme, planned)) for scheme in SEQUENTIAL]
         rows.append(_row("split_nn", lambda: split_nn(scenario, profile)))
     return rows
 
@@ -161,20 +165,22 @@ def _for_all(rounds: Mapping[str, float]) -> dict[str, float]:
     return found
 
 
-def _common(scheme: str) -> Callable[[Ground], SchemeRow]:
-    return lambda ground: common_cut(scheme, ground)
+def _common(scheme: str) -> Callable[[ServerContext], SchemeRow]:
+    return lambda context: common_cut(scheme, context)
 
 
-def _dp_mora(goal: str, planned: Callable[[str], Plan]) -> Callable[[Ground], SchemeRow]:
-    return lambda ground: dp_mora(ground, goal, planned(goal))
+def _dp_mora(goal: str, planned: Callable[[str], Plan]) -> Callable[[ServerContext], SchemeRow]:
+    return lambda context: dp_mora(context, goal, planned(goal))
 
 
-def _sequential(scheme: str, planned: Callable[[str], Plan]) -> Callable[[Ground], SchemeRow]:
-    return lambda ground: sequential(scheme, ground, lambda: planned("sum"))
+def _sequential(
+    scheme: str, planned: Callable[[str], Plan]
+) -> Callable[[ServerContext], SchemeRow]:
+    return lambda context: sequential(scheme, context, lambda: planned("sum"))
 
 
 def _with_server(scenario: Scenario) -> tuple[Scenario, list[str]]:
-    """Let a compute node be the server where there is none, and say so."""
+    """Make a compute node the server where there is none, with a note about it."""
     if scenario.servers:
         return scenario, []
     for node in scenario.nodes:
@@ -196,7 +202,7 @@ def _with_server(scenario: Scenario) -> tuple[Scenario, list[str]]:
 
 
 def _attempt(build: Callable[[], Any]) -> Any:
-    """Give what is built, or the sentence that says why it cannot be."""
+    """Return what is built, or the sentence why it cannot be."""
     try:
         return build()
     except InputError as error:
@@ -204,7 +210,7 @@ def _attempt(build: Callable[[], Any]) -> Any:
 
 
 def _row(scheme: str, build: Callable[[], SchemeRow]) -> SchemeRow:
-    """Give the row of a scheme; one that fails does not keep the others from being compared."""
+    """Return the row of a scheme; one that fails does not keep the others from being compared."""
     try:
         row = build()
         if row.round_s is not None and not row.round_s <= MOST:
@@ -248,36 +254,44 @@ def _ranked(
     rest = [row for row in timed if row.status != "feasible"]
     rest.sort(key=lambda row: row.status == "not_comparable")
     ranked = (*marked, *rest)
-    said = [*notes, *work_notes(profile)]
-    if by_accuracy and (missing := [row.label for row in marked if row.accuracy_s is None]):
-        said.append(f"no rounds are given for {', '.join(missing)}: ranked last, by their round")
-    if scenario.clusters is not None:
-        said += unused_in_clusters(scenario)
-    if scenario.spectrum is not None and scenario.spectrum.fading != "awgn":
-        said.append(
-            "only CPSL's subcarriers fade here; the other schemes take the mean signal-to-noise "
-            "ratio of the whole band"
-        )
     guesses = tuple(
         name
         for name in guessed_numbers(scenario, profile)
         if any(getattr(row, name) is not None for row in feasible)
     )
-    said += guess_notes(scenario, profile, leakage_is_shown="leakage" in guesses)
-    if any(row.scheme == "mp_sl" for row in feasible):
-        said.append(
-            "MP-SL's round is the closed form of its plan; splitopt simulate replays it event by "
-            "event, with the waiting that the closed form leaves out"
-        )
     return Comparison(
         scenario.name,
         profile.name,
         ranked,
         by_accuracy,
         advise(ranked, by_accuracy),
-        tuple(said),
+        (
+            *notes,
+            *work_notes(profile),
+            *_notes_of_rows(scenario, marked, by_accuracy),
+            *guess_notes(scenario, profile, leakage_is_shown="leakage" in guesses),
+            *(() if all(row.scheme != "mp_sl" for row in feasible) else (_CLOSED_FORM,)),
+        ),
         guesses,
     )
+
+
+def _notes_of_rows(
+    scenario: Scenario, feasible: Sequence[SchemeRow], by_accuracy: bool
+) -> list[str]:
+    """Return what a reader should know about the rounds that are compared."""
+    found = []
+    if by_accuracy and (missing := [row.label for row in feasible if row.accuracy_s is None]):
+        labels = ", ".join(missing)
+        found.append(f"no rounds are given for {labels}: ranked last, by their round")
+    if scenario.clusters is not None:
+        found += unused_in_clusters(scenario)
+    if scenario.spectrum is not None and scenario.spectrum.fading != "awgn":
+        found.append(
+            "only CPSL's subcarriers fade here; the other schemes take the mean signal-to-noise "
+            "ratio of the whole band"
+        )
+    return found
 
 
 def _counts(row: SchemeRow, by_accuracy: bool) -> bool:

@@ -20,7 +20,7 @@ from splitopt.scenario import Scenario
 
 
 def device_loads(scenario: Scenario, profile: ModelProfile, cuts: IntArray) -> dict[str, Any]:
-    """Give the fields of a row that follow from a cut per device (N,), all samples passed."""
+    """Return the fields of a row that follow from a cut per device (N,), all samples passed."""
     fleet, at, work = scenario.fleet(), cuts - 1, work_per_sample(profile)
     samples = np.array([device.samples for device in fleet], dtype=np.float64)
     passes = scenario.training.epochs * samples
@@ -81,13 +81,13 @@ def shared_memory(profile: ModelProfile, cut: int, samples: float | None) -> flo
 
 
 def server_rent(scenario: Scenario, seconds: float) -> float | None:
-    """Give the rent of the one server for so long, None if it has no price."""
+    """Return the rent of the one server for so long, None if it has no price."""
     price = scenario.servers[0].price_per_hour
     return None if price is None else float(rent(seconds, np.array([price])))
 
 
 def cut_words(profile: ModelProfile, cuts: IntArray) -> str:
-    """Say where devices cut."""
+    """Write where devices cut."""
     first, last = int(cuts.min()), int(cuts.max())
     if first == last:
         return f"{first} ({profile.layers[first - 1]})"

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from splitopt.latency.layer_seconds import layer_seconds
 from splitopt.planning.comparison.loads import work_per_sample
 from splitopt.planning.comparison.rows import SchemeRow, none, unsolved
 from splitopt.planning.planner import plan
+from splitopt.planning.predictions.pipeline_partition import PipelinePartitionPrediction
 from splitopt.problems.pipeline_partition.tables import (
     Cuts,
+    batch_size,
     batches_of,
     boundary_bytes,
     own_part_bytes,
@@ -35,60 +34,57 @@ def pipeline(
     """
     if not scenario.nodes:
         return none("mp_sl", "not_comparable", "needs the section 'nodes' with compute nodes")
-    made = plan(
+    planned = plan(
         scenario,
         problem="pipeline_partition",
         time_limit_s=time_limit_s,
         seed=seed,
     )
-    if made.decision is None or made.prediction is None:
-        return unsolved("mp_sl", made.result)
-    found = made.prediction
-    cuts = Cuts(found["first_cut"], found["last_cut"])
-    binding = found["binding"]
-    if found["load"] < 1:
+    if planned.decision is None or planned.prediction is None:
+        return unsolved("mp_sl", planned.result)
+    found = PipelinePartitionPrediction.from_dict(planned.prediction)
+    cuts, binding = Cuts(found.first_cut, found.last_cut), found.binding
+    if found.load < 1:
         limit = "the owners' own work and links"
-    elif binding["kind"] == "channel":
-        limit = f"the owners' shared {binding['name']}"
+    elif binding.kind == "channel":
+        limit = f"the owners' shared {binding.name}"
     else:
-        limit = f"{binding['kind']} {binding.get('name') or ' - '.join(binding['between'])}"
+        limit = f"{binding.kind} {binding.name or ' - '.join(binding.between or ())}"
     return SchemeRow(
         scheme="mp_sl",
         status="feasible",
         cut=f"{cuts.first} and {cuts.last}",
-        proved=made.result["outcome"] == "optimal",
-        gap=made.result["gap"],
-        round_s=found["round_s"],
-        traffic_bytes=owner_bytes(scenario, profile, found, cuts)
-        + _between_nodes(profile, found, cuts),
+        proved=planned.result["outcome"] == "optimal",
+        gap=planned.result["gap"],
+        round_s=found.round_s,
+        traffic_bytes=owner_bytes(scenario, profile, cuts, found.batches)
+        + _between_nodes(profile, found),
         device_flop=owner_work(scenario, profile, cuts),
         device_memory_bytes=owner_memory(scenario, profile, cuts) or None,
-        server_memory_bytes=sum(row["memory_bytes"] for row in found["nodes"]) or None,
+        server_memory_bytes=sum(node.memory_bytes for node in found.nodes) or None,
         leakage=None if profile.leakage is None else float(profile.leakage[cuts.first - 1]),
         energy_j=owner_energy(scenario, profile, cuts),
-        round_cost=found.get("round_cost"),
+        round_cost=found.round_cost,
         limit=limit,
     )
 
 
-def owner_bytes(
-    scenario: Scenario, profile: ModelProfile, found: Mapping[str, Any], cuts: Cuts
-) -> float:
-    """Bytes of a round between owners and nodes, and of the owners' parts of the model.
+def owner_bytes(scenario: Scenario, profile: ModelProfile, cuts: Cuts, batches: int) -> float:
+    """Bytes of a round of so many batches between owners and nodes, the owners' parts included.
 
     Every owner's parts go over a link twice: up, and down to it or to another owner.
     """
-    up, down = boundary_bytes(profile, found["batch_size"])
+    up, down = boundary_bytes(profile, batch_size(scenario))
     crossing = float((up + down)[list(cuts)].sum())
     owners = sum(device.count for device in scenario.devices)
-    return float(found["batches"] * crossing + 2 * owners * own_part_bytes(profile, cuts))
+    return float(batches * crossing + 2 * owners * own_part_bytes(profile, cuts))
 
 
-def _between_nodes(profile: ModelProfile, found: Mapping[str, Any], cuts: Cuts) -> float:
+def _between_nodes(profile: ModelProfile, found: PipelinePartitionPrediction) -> float:
     """Bytes of a round that go from node to node."""
-    behind = cuts.first + np.cumsum([row["layers"] for row in found["nodes"]])[:-1]
-    up, down = boundary_bytes(profile, found["batch_size"])
-    return float(found["batches"] * (up + down)[behind].sum())
+    behind = found.first_cut + np.cumsum([node.layers for node in found.nodes])[:-1]
+    up, down = boundary_bytes(profile, found.batch_size)
+    return float(found.batches * (up + down)[behind].sum())
 
 
 def owner_work(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> float | None:

@@ -167,11 +167,11 @@ class Comparison:
         return tuple(row for row in self.rows if row.status == "feasible")
 
     def row(self, scheme: str) -> SchemeRow:
-        """Give the row of a scheme by its key."""
+        """Return the row of a scheme by its key."""
         return next(row for row in self.rows if row.scheme == scheme)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain data in SI units."""
+        """Return plain data in SI units."""
         return {
             "scenario": self.scenario,
             "profile": self.profile,

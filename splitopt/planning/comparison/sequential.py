@@ -14,7 +14,6 @@ from dataclasses import replace
 import numpy as np
 
 from splitopt.latency.sequential import sequential_round
-from splitopt.latency.split_federated import PhaseSeconds
 from splitopt.planning.comparison.loads import (
     batch_sizes,
     cut_words,
@@ -24,7 +23,7 @@ from splitopt.planning.comparison.loads import (
 )
 from splitopt.planning.comparison.rows import SchemeRow, none, unsolved
 from splitopt.planning.comparison.server_schemes import help_fields, possible_cuts
-from splitopt.planning.comparison.star_rounds import Ground, longest_phase
+from splitopt.planning.comparison.star_rounds import ServerContext, longest_phase
 from splitopt.plans import Plan
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources.problem import decision_from_shares
@@ -32,7 +31,7 @@ from splitopt.problems.cut_and_resources.problem import decision_from_shares
 SEQUENTIAL = ("sf1_af", "sf1_pf", "sf2", "sf2_af", "sf2_pf")
 
 
-def sequential(scheme: str, ground: Ground, dp_mora: Callable[[], Plan]) -> SchemeRow:
+def sequential(scheme: str, context: ServerContext, dp_mora: Callable[[], Plan]) -> SchemeRow:
     """Return the row of a sequential baseline.
 
     Parameters
@@ -42,51 +41,49 @@ def sequential(scheme: str, ground: Ground, dp_mora: Callable[[], Plan]) -> Sche
     dp_mora
         Returns DP-MORA's plan for the sum; SF2 alone calls it.
     """
-    shares = _shares(scheme, ground)
+    shares = _shares(scheme, context)
     if isinstance(shares, str):
         return none(scheme, "not_comparable", shares)
     proved, gap = True, 0.0
     if scheme.startswith("sf1"):
-        possible = possible_cuts("sl", ground)
+        possible = possible_cuts("sl", context)
         if isinstance(possible, str):
             return none(scheme, "infeasible", possible)
-        cuts = ground.everyone(int(possible.argmax()) + 1)
+        cuts = context.everyone(int(possible.argmax()) + 1)
     else:
-        made = dp_mora()
-        if made.decision is None:
-            row = unsolved(scheme, made.result)
+        planned = dp_mora()
+        if planned.decision is None:
+            row = unsolved(scheme, planned.result)
             return replace(
                 row, reason=f"DP-MORA (sum), whose cuts it takes, has none: {row.reason}"
             )
-        cuts = np.array(made.decision["cut"], dtype=np.int64)
-        proved, gap = made.result["outcome"] == "optimal", made.result["gap"]
-    problem = ground.problem
-    tables = (problem.download_s, problem.upload_s, problem.server_s, problem.device_s)
-    seconds = float(sequential_round(PhaseSeconds(*tables), cuts, shares).round_s)
-    phases = problem.phases(decision_from_shares(cuts, shares)).sum(axis=0)
+        cuts = np.array(planned.decision["cut"], dtype=np.int64)
+        proved, gap = planned.result["outcome"] == "optimal", planned.result["gap"]
+    seconds = float(sequential_round(context.seconds, cuts, shares).round_s)
+    phases = context.problem.phases(decision_from_shares(cuts, shares)).sum(axis=0)
     return SchemeRow(
         scheme=scheme,
         status="feasible",
-        cut=cut_words(ground.profile, cuts),
+        cut=cut_words(context.profile, cuts),
         proved=proved,
         gap=gap,
         round_s=seconds,
-        server_memory_bytes=_server_memory(ground, cuts),
-        energy_j=ground.energy(cuts),
-        round_cost=server_rent(ground.scenario, seconds),
+        server_memory_bytes=_server_memory(context, cuts),
+        energy_j=context.energy(cuts),
+        round_cost=server_rent(context.scenario, seconds),
         **help_fields(*longest_phase(phases)),
-        **device_loads(ground.scenario, ground.profile, cuts),
+        **device_loads(context.scenario, context.profile, cuts),
     )
 
 
-def _shares(scheme: str, ground: Ground) -> FloatArray | str:
+def _shares(scheme: str, context: ServerContext) -> FloatArray | str:
     """Shape (N, 3): shares of downlink, uplink and server, or why there are none."""
-    devices = ground.problem.devices
+    devices = context.problem.devices
     kept = np.ones(devices)
     if scheme.endswith("_af"):
         kept = np.full(devices, 1 / devices)
     elif scheme.endswith("_pf"):
-        sizes = batch_sizes(ground.scenario)
+        sizes = batch_sizes(context.scenario)
         if sizes is None:
             return "needs a batch_size of every device, by which the shares are divided"
         if np.ptp(sizes) == 0:
@@ -94,17 +91,17 @@ def _shares(scheme: str, ground: Ground) -> FloatArray | str:
             return f"all devices have the same batch_size, so that it is {other}"
         kept = sizes / sizes.sum()
     # Links of their own are not divided: only the server is shared then.
-    links = kept if ground.problem.shared_links else np.ones(devices)
+    links = kept if context.problem.shared_links else np.ones(devices)
     return np.stack((links, links, kept), axis=1)
 
 
-def _server_memory(ground: Ground, cuts: IntArray) -> float | None:
+def _server_memory(context: ServerContext, cuts: IntArray) -> float | None:
     """Bytes of a server with one copy at a time, for the device that needs most; cuts (N,)."""
-    if (sizes := batch_sizes(ground.scenario)) is None:
+    if (sizes := batch_sizes(context.scenario)) is None:
         return None
     found = []
     for cut, size in set(zip(cuts.tolist(), sizes.tolist(), strict=True)):
-        if (need := shared_memory(ground.profile, cut, size)) is None:
+        if (need := shared_memory(context.profile, cut, size)) is None:
             return None
         found.append(need)
     return max(found)

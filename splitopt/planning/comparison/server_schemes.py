@@ -16,8 +16,9 @@ from splitopt.planning.comparison.loads import (
     shared_memory,
 )
 from splitopt.planning.comparison.rows import SchemeRow, none, unsolved
-from splitopt.planning.comparison.star_rounds import Ground, helps_most, round_phases
+from splitopt.planning.comparison.star_rounds import ServerContext, helps_most, round_phases
 from splitopt.planning.planner import plan
+from splitopt.planning.predictions.cut_and_resources import CutAndResourcesPrediction
 from splitopt.plans import Plan
 from splitopt.problems.base import BoolArray
 from splitopt.problems.limits import memory_words, why_no_common_cut
@@ -32,9 +33,9 @@ COMMON_CUT = ("sl", "sflv1", "sflv2")
 def federated(scenario: Scenario, profile: ModelProfile) -> SchemeRow:
     """Federated learning: everything on the devices, links divided for the shortest round."""
     bare = without_server(scenario)
-    ground = Ground.of(bare, profile)
-    cuts = ground.everyone(profile.layer_count)
-    stuck = np.flatnonzero(~ground.problem.permits(cuts))
+    context = ServerContext.of(bare, profile)
+    cuts = context.everyone(profile.layer_count)
+    stuck = np.flatnonzero(~context.problem.permits(cuts))
     if stuck.size:
         names = scenario.fleet()
         device = names[stuck[0]].name
@@ -60,17 +61,17 @@ def federated(scenario: Scenario, profile: ModelProfile) -> SchemeRow:
         cut="none",
         proved=True,
         gap=0.0,
-        round_s=float(round_phases("fl", ground, [profile.layer_count]).sum()),
+        round_s=float(round_phases("fl", context, [profile.layer_count]).sum()),
         server_memory_bytes=model,
-        energy_j=ground.energy(cuts),
+        energy_j=context.energy(cuts),
         round_cost=0.0 if priced else None,
-        **help_fields(*helps_most("fl", ground, profile.layer_count)),
+        **help_fields(*helps_most("fl", context, profile.layer_count)),
         **loads,
     )
 
 
 def without_server(scenario: Scenario) -> Scenario:
-    """Give the scenario of federated learning: nothing for a server to do, nothing that leaks."""
+    """Return the scenario of federated learning: nothing for a server to do, nothing that leaks."""
     # It has nothing to compute. A speed would need work, which a profile of times may not have.
     measured = next((d.machine for d in scenario.devices if d.machine is not None), None)
     speed = {"compute": 1.0} if measured is None else {"machine": measured}
@@ -84,34 +85,36 @@ def without_server(scenario: Scenario) -> Scenario:
     )
 
 
-def common_cut(scheme: str, ground: Ground) -> SchemeRow:
+def common_cut(scheme: str, context: ServerContext) -> SchemeRow:
     """Vanilla SL, SplitFedV1 or SplitFedV2 at the best cut that all devices can share."""
-    possible = possible_cuts(scheme, ground)
+    possible = possible_cuts(scheme, context)
     if isinstance(possible, str):
         return none(scheme, "infeasible", possible)
     columns = np.flatnonzero(possible) + 1
-    rounds = round_phases(scheme, ground, columns.tolist()).sum(axis=1)
+    rounds = round_phases(scheme, context, columns.tolist()).sum(axis=1)
     cut, seconds = int(columns[rounds.argmin()]), float(rounds.min())
-    cuts = ground.everyone(cut)
+    cuts = context.everyone(cut)
     return SchemeRow(
         scheme=scheme,
         status="feasible",
-        cut=cut_words(ground.profile, cuts),
+        cut=cut_words(context.profile, cuts),
         proved=True,
         gap=0.0,
         round_s=seconds,
-        server_memory_bytes=_server_memory(scheme, ground, cut),
-        energy_j=ground.energy(cuts),
-        round_cost=server_rent(ground.scenario, seconds),
-        **help_fields(*helps_most(scheme, ground, cut)),
-        **device_loads(ground.scenario, ground.profile, cuts),
+        server_memory_bytes=_server_memory(scheme, context, cut),
+        energy_j=context.energy(cuts),
+        round_cost=server_rent(context.scenario, seconds),
+        **help_fields(*helps_most(scheme, context, cut)),
+        **device_loads(context.scenario, context.profile, cuts),
     )
 
 
-def dp_mora_plan(ground: Ground, objective: str, time_limit_s: float | None, seed: int) -> Plan:
+def dp_mora_plan(
+    context: ServerContext, objective: str, time_limit_s: float | None, seed: int
+) -> Plan:
     """Return DP-MORA's plan with a cut and shares per device: the answer of `splitopt.plan`."""
     return plan(
-        ground.scenario,
+        context.scenario,
         problem="cut_and_resources",
         objective=objective,
         time_limit_s=time_limit_s,
@@ -119,31 +122,31 @@ def dp_mora_plan(ground: Ground, objective: str, time_limit_s: float | None, see
     )
 
 
-def dp_mora(ground: Ground, objective: str, made: Plan) -> SchemeRow:
+def dp_mora(context: ServerContext, objective: str, planned: Plan) -> SchemeRow:
     """Return the row of a plan of `dp_mora_plan`."""
     scheme = f"dp_mora_{objective}"
-    if made.decision is None or made.prediction is None:
-        return unsolved(scheme, made.result)
-    cuts = np.array(made.decision["cut"], dtype=np.int64)
-    seconds, worst = made.prediction["round_s"], made.prediction["bottleneck"]
+    if planned.decision is None or planned.prediction is None:
+        return unsolved(scheme, planned.result)
+    cuts = np.array(planned.decision["cut"], dtype=np.int64)
+    found = CutAndResourcesPrediction.from_dict(planned.prediction)
     return SchemeRow(
         scheme=scheme,
         status="feasible",
-        cut=cut_words(ground.profile, cuts),
-        proved=made.result["outcome"] == "optimal",
-        gap=made.result["gap"],
-        round_s=seconds,
-        server_memory_bytes=copies_memory(ground.scenario, ground.profile, cuts),
-        energy_j=made.prediction.get("energy_j"),
-        round_cost=server_rent(ground.scenario, seconds),
-        **help_fields(worst["helps_most"], worst["saved_per_percent"]),
-        **device_loads(ground.scenario, ground.profile, cuts),
+        cut=cut_words(context.profile, cuts),
+        proved=planned.result["outcome"] == "optimal",
+        gap=planned.result["gap"],
+        round_s=found.round_s,
+        server_memory_bytes=copies_memory(context.scenario, context.profile, cuts),
+        energy_j=found.energy_j,
+        round_cost=server_rent(context.scenario, found.round_s),
+        **help_fields(found.bottleneck.helps_most, found.bottleneck.saved_per_percent),
+        **device_loads(context.scenario, context.profile, cuts),
     )
 
 
-def possible_cuts(scheme: str, ground: Ground) -> BoolArray | str:
+def possible_cuts(scheme: str, context: ServerContext) -> BoolArray | str:
     """Shape (L,): the cuts that all devices and the server can take, or why there are none."""
-    scenario, profile, problem = ground.scenario, ground.profile, ground.problem
+    scenario, profile, problem = context.scenario, context.profile, context.problem
     possible = np.array(problem.allowed.all(axis=0))
     possible[-1] = False  # nothing would be split
     if not possible.any():
@@ -151,7 +154,7 @@ def possible_cuts(scheme: str, ground: Ground) -> BoolArray | str:
     memory = scenario.servers[0].memory
     if memory is None:
         return possible
-    need = [_server_memory(scheme, ground, cut + 1) for cut in range(profile.layer_count)]
+    need = [_server_memory(scheme, context, cut + 1) for cut in range(profile.layer_count)]
     fits = np.array([size is None or size <= memory for size in need])
     if not (possible & fits).any():
         least = min(need[cut] or 0.0 for cut in np.flatnonzero(possible))
@@ -162,11 +165,11 @@ def possible_cuts(scheme: str, ground: Ground) -> BoolArray | str:
     return np.array(possible & fits)
 
 
-def _server_memory(scheme: str, ground: Ground, cut: int) -> float | None:
+def _server_memory(scheme: str, context: ServerContext, cut: int) -> float | None:
     if scheme == "sflv1":
-        return copies_memory(ground.scenario, ground.profile, ground.everyone(cut))
-    sizes = batch_sizes(ground.scenario)
-    return shared_memory(ground.profile, cut, None if sizes is None else float(sizes.max()))
+        return copies_memory(context.scenario, context.profile, context.everyone(cut))
+    sizes = batch_sizes(context.scenario)
+    return shared_memory(context.profile, cut, None if sizes is None else float(sizes.max()))
 
 
 def help_fields(resource: str | None, seconds: float) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from splitopt.problems.pipeline_partition import PipelinePartition
 from splitopt.problems.pipeline_partition.split_nn import SplitNNRound, split_nn_round
 from splitopt.problems.pipeline_partition.tables import (
     Cuts,
-    batch_size,
     check_owners,
     owner_memory,
     stated_cuts,
@@ -77,7 +76,7 @@ def split_nn(scenario: Scenario, profile: ModelProfile) -> SchemeRow:
 
 
 def _cuts(scenario: Scenario, profile: ModelProfile) -> Iterator[Cuts]:
-    """Give the pairs of cuts that the scenario allows; those that it states are checked by name."""
+    """Yield the pairs of cuts that the scenario allows; those that it states are checked."""
     if AUTO in (scenario.pipeline.first_cut, scenario.pipeline.last_cut):
         yield from owner_pairs(scenario, profile)
         return
@@ -98,7 +97,6 @@ def _row(scenario: Scenario, profile: ModelProfile, best: _Served) -> SchemeRow:
     seconds, part_s = best.round.seconds, _by_resource(best.round.phases)
     names = {"node": node.name, "owners": "the owners", "links": "the owners' links"}
     longest = max(part_s, key=part_s.__getitem__)
-    batch = {"batches": best.batches, "batch_size": batch_size(scenario)}
     price = node.price_per_hour
     return SchemeRow(
         scheme="split_nn",
@@ -107,7 +105,7 @@ def _row(scenario: Scenario, profile: ModelProfile, best: _Served) -> SchemeRow:
         proved=True,
         gap=0.0,
         round_s=seconds,
-        traffic_bytes=owner_bytes(scenario, profile, batch, cuts),
+        traffic_bytes=owner_bytes(scenario, profile, cuts, best.batches),
         device_flop=owner_work(scenario, profile, cuts),
         device_memory_bytes=owner_memory(scenario, profile, cuts) or None,
         server_memory_bytes=best.memory_bytes or None,

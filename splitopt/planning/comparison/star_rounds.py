@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from splitopt.latency.served_in_turn import ClientSeconds, served_in_turn
-from splitopt.latency.split_federated import task_fractions
-from splitopt.planning.cut_and_resources import most_worth
+from splitopt.latency.sequential import phases_in_turn
+from splitopt.latency.served_in_turn import client_seconds, served_in_turn
+from splitopt.latency.split_federated import PhaseSeconds
+from splitopt.planning.resource_worth import most_worth
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources import PHASES, CutAndResources
 from splitopt.problems.cut_and_resources.tables import tables_from_scenario
@@ -30,7 +31,7 @@ _RESOURCES = {
 
 
 @dataclass(frozen=True)
-class Ground:
+class ServerContext:
     """A scenario with its one server, and the seconds of every device and cut."""
 
     scenario: Scenario
@@ -38,11 +39,19 @@ class Ground:
     problem: CutAndResources
 
     @classmethod
-    def of(cls, scenario: Scenario, profile: ModelProfile) -> Ground:
+    def of(cls, scenario: Scenario, profile: ModelProfile) -> ServerContext:
         """Build the tables; priorities do not count, rounds are compared in plain seconds."""
         tables = tables_from_scenario(scenario, profile)
-        plain = dict.fromkeys(("curves", "priority", "seconds_per_joule", "budgets"))
-        return cls(scenario, profile, CutAndResources(**tables | plain, objective="makespan"))
+        dropped = dict.fromkeys(("curves", "priority", "seconds_per_joule", "budgets"))
+        return cls(scenario, profile, CutAndResources(**tables | dropped, objective="makespan"))
+
+    @property
+    def seconds(self) -> PhaseSeconds:
+        """Seconds of every device and cut at the full resource."""
+        problem = self.problem
+        return PhaseSeconds(
+            problem.download_s, problem.upload_s, problem.server_s, problem.device_s
+        )
 
     def energy(self, cuts: IntArray) -> float | None:
         """Joule of all devices in a round, None if their powers are unknown."""
@@ -54,7 +63,7 @@ class Ground:
         return np.full(self.problem.devices, cut, dtype=np.int64)
 
 
-def round_phases(scheme: str, ground: Ground, cuts: Sequence[int]) -> FloatArray:
+def round_phases(scheme: str, context: ServerContext, cuts: Sequence[int]) -> FloatArray:
     """Compute the round of a scheme at some common cuts.
 
     Parameters
@@ -69,15 +78,15 @@ def round_phases(scheme: str, ground: Ground, cuts: Sequence[int]) -> FloatArray
     Shape (K, 4): seconds by `PHASES`, which add up to the round. Where devices work side by side,
     links and server are divided for the shortest round, and the phases are the slowest device's.
     """
-    return _ROUNDS[scheme](ground, np.asarray(cuts, dtype=np.int64))
+    return _ROUNDS[scheme](context, np.asarray(cuts, dtype=np.int64))
 
 
-def helps_most(scheme: str, ground: Ground, cut: int) -> tuple[str, float]:
+def helps_most(scheme: str, context: ServerContext, cut: int) -> tuple[str, float]:
     """Return the resource of which more saves most of the round at a cut, and s for 1 % more."""
     if _ROUNDS[scheme] is _side_by_side:
-        best = most_worth(ground.problem, ground.everyone(cut), ground.scenario)
-        return best["resource"], best["per_percent"]
-    return longest_phase(round_phases(scheme, ground, [cut])[0])
+        best = most_worth(context.problem, context.everyone(cut), context.scenario)
+        return best.resource, best.per_percent
+    return longest_phase(round_phases(scheme, context, [cut])[0])
 
 
 def longest_phase(phases: FloatArray) -> tuple[str, float]:
@@ -89,48 +98,28 @@ def longest_phase(phases: FloatArray) -> tuple[str, float]:
     return _RESOURCES[PHASES[longest]], float(phases[longest]) / 100
 
 
-def _side_by_side(ground: Ground, cuts: IntArray) -> FloatArray:
+def _side_by_side(context: ServerContext, cuts: IntArray) -> FloatArray:
     """FL and SplitFedV1: all at once, links and server divided for the shortest round."""
     found = []
     for cut in cuts:
-        phases = ground.problem.phases(ground.problem.complete(ground.everyone(int(cut))))
+        phases = context.problem.phases(context.problem.complete(context.everyone(int(cut))))
         found.append(phases[phases.sum(axis=1).argmax()])
     return np.array(found)
 
 
-def _in_turn(ground: Ground, cuts: IntArray) -> FloatArray:
+def _in_turn(context: ServerContext, cuts: IntArray) -> FloatArray:
     """Vanilla SL: each device alone, with all of the links and the server."""
-    problem = ground.problem
-    tables = (problem.download_s, problem.device_s, problem.upload_s, problem.server_s)
-    return np.stack([table[:, cuts - 1].sum(axis=0) for table in tables], axis=1)
+    found: FloatArray = phases_in_turn(context.seconds, cuts)
+    return found
 
 
-def _client_by_client(ground: Ground, cuts: IntArray) -> FloatArray:
+def _client_by_client(context: ServerContext, cuts: IntArray) -> FloatArray:
     """SplitFedV2: one server part serves client after client."""
-    problem, at = ground.problem, cuts - 1
-    part = task_fractions(ground.scenario, ground.profile, at)
-    down, up = problem.download_s[:, at], problem.upload_s[:, at]
-    fleet, epochs = ground.scenario.fleet(), ground.scenario.training.epochs
-    sizes = [(d.samples, d.batch_size or d.samples) for d in fleet]
-    first = [size / (epochs * samples) for samples, size in sizes]
-    last = [(samples % size or size) / (epochs * samples) for samples, size in sizes]
-    return served_in_turn(
-        ClientSeconds(
-            model_down=down * part.model_down,
-            forward=problem.device_s[:, at] * part.forward,
-            upload=up * (1 - part.model_up),
-            server=problem.server_s[:, at],
-            gradient=down * (1 - part.model_down),
-            backward=problem.device_s[:, at] * (1 - part.forward),
-            model_up=up * part.model_up,
-            first=np.array(first)[:, None],
-            last=np.array(last)[:, None],
-        ),
-        bool(problem.shared_links),
-    )
+    clients = client_seconds(context.scenario, context.profile, context.seconds, cuts - 1)
+    return served_in_turn(clients, bool(context.problem.shared_links))
 
 
-_ROUNDS: dict[str, Callable[[Ground, IntArray], FloatArray]] = {
+_ROUNDS: dict[str, Callable[[ServerContext, IntArray], FloatArray]] = {
     "fl": _side_by_side,
     "sl": _in_turn,
     "sflv1": _side_by_side,

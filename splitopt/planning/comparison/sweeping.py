@@ -57,7 +57,7 @@ class Sweep:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain data."""
+        """Return plain data."""
         points = zip(self.values, self.best, self.ties, self.comparisons, strict=True)
         return {
             "field": self.field,
@@ -104,7 +104,7 @@ def sweep_field(scenario: ScenarioLike, field: str, values: Sequence[Any], **opt
 
 
 def read_sweep(text: str) -> tuple[str, list[Any]]:
-    """Take ``FIELD=V1,V2,...`` apart; values are read as YAML."""
+    """Split ``FIELD=V1,V2,...`` into its parts; values are read as YAML."""
     field, equals, listed = text.partition("=")
     parts = [part.strip() for part in listed.split(",")]
     if not equals or not field.strip() or "" in parts:
@@ -113,7 +113,7 @@ def read_sweep(text: str) -> tuple[str, list[Any]]:
 
 
 def with_field(scenario: Scenario, field: str, value: Any) -> Scenario:
-    """Give the scenario with another value at a dotted path."""
+    """Return the scenario with another value at a dotted path."""
     document = copy.deepcopy(scenario.to_dict())
     *path, last = field.split(".")
     places: list[Any] = [document]
@@ -133,7 +133,7 @@ def with_field(scenario: Scenario, field: str, value: Any) -> Scenario:
 
 
 def _inside(place: Any, step: str, field: str) -> list[Any]:
-    """Give what a step of a path leads to."""
+    """Return what a step of a path leads to."""
     if isinstance(place, list):
         if step == EVERY:
             return place

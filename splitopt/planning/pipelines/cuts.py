@@ -103,14 +103,15 @@ def choose_cuts(
     waiting = []
     for pair in pairs:
         candidate = build(pair)
-        if (asked := candidate.problem.objective) not in ("period", "epoch"):
-            raise InputError.at("objective", f"is {asked!r}; take 'period' or 'epoch' here")
+        if (stated := candidate.problem.objective) not in ("period", "epoch"):
+            raise InputError.at("objective", f"is {stated!r}; take 'period' or 'epoch' here")
         bound = candidate.problem.bound() + _added(candidate)
         waiting.append((bound, pair, candidate))
     waiting.sort(key=lambda entry: (entry[0], entry[1]))
     best: CutChoice | None = None
     reason, solved = None, 0
     for bound, pair, candidate in waiting:
+        # No later pair has a lower bound: none can have a lower value than the best.
         if best is not None and bound > best.value * (1 + 1e-12):
             break
         result, decision = proved(candidate.problem, solver, time_limit_s)
@@ -228,7 +229,7 @@ def between(problem: PipelinePartition, pair: Pair, **changes: Any) -> PipelineP
 
 
 def _added(candidate: Candidate) -> float:
-    """Give what the owners' parts add to the objective."""
+    """Return what the owners' parts add to the objective."""
     return candidate.own_s if candidate.problem.objective == "epoch" else 0.0
 
 

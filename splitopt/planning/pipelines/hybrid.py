@@ -63,7 +63,7 @@ class OwnerGroup:
     epoch_s: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the group as JSON-ready data."""
+        """Return the group as JSON-ready data."""
         return {
             "nodes": list(self.nodes),
             "owners": self.owners,
@@ -95,7 +95,7 @@ class Hybrid:
     horizontal_s: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the answer as JSON-ready data; None where a pure scheme has no answer."""
+        """Return the answer as JSON-ready data; None where a pure scheme has no answer."""
 
         def finite(value: float) -> float | None:
             return value if math.isfinite(value) else None
@@ -201,7 +201,7 @@ class _Search:
         return self._result(mask, owners).objective
 
     def group(self, mask: int, owners: int) -> OwnerGroup:
-        """Give the group with its plan in terms of all nodes."""
+        """Return the group with its plan in terms of all nodes."""
         result = self._result(mask, owners)
         assert isinstance(result.decision, PipelinePartitionDecision)
         names = self._names(mask)
@@ -212,7 +212,7 @@ class _Search:
         """Solve a group once for all groups of alike nodes."""
         same = self._same(mask)
         if (same, owners) not in self.solved:
-            question = restricted(
+            problem = restricted(
                 self.problem,
                 _nodes(same),
                 owners=owners,
@@ -220,7 +220,7 @@ class _Search:
                 batches=owners * self.batches_per_owner,
                 use_all_nodes=True,
             )
-            result = solve(question, self.solver)
+            result = solve(problem, self.solver)
             if result.outcome not in ("optimal", "infeasible"):
                 raise SolveError(
                     f"{result.solver} ended without a proof ({result.message})", result
@@ -229,7 +229,7 @@ class _Search:
         return self.solved[same, owners]
 
     def _same(self, mask: int) -> int:
-        """Give the first of all sets that have as many nodes of each kind."""
+        """Return the first of all sets that have as many nodes of each kind."""
         if mask not in self.canonical:
             wanted = [self.alike[node] for node in _nodes(mask)]
             taken = 0
@@ -240,7 +240,7 @@ class _Search:
         return self.canonical[mask]
 
     def _names(self, mask: int) -> list[int]:
-        """Give the nodes of a set in the order of the alike nodes of its canonical set."""
+        """Return the nodes of a set in the order of the alike nodes of its canonical set."""
         rest = _nodes(mask)
         names = []
         for node in _nodes(self._same(mask)):
@@ -290,7 +290,7 @@ class _Search:
         return max(self.seconds(mask, owners) for mask, owners in shares.items())
 
     def _serve(self, groups: list[int], deadline_s: float) -> Shares | None:
-        """Give groups that serve all owners by the deadline, None where none do."""
+        """Return groups that serve all owners by the deadline, None where none do."""
         firsts = {self._same(mask) for mask in groups}
         most = {first: self.cap(first, deadline_s) for first in firsts}
         caps = {mask: most[self._same(mask)] for mask in groups}
@@ -320,7 +320,7 @@ def _nodes(mask: int) -> list[int]:
 
 
 def _parts_with(whole: int, lowest: int) -> Iterator[int]:
-    """Give all subsets of a set that hold its lowest node."""
+    """Yield all subsets of a set that hold its lowest node."""
     rest = whole ^ lowest
     part = rest
     while True:

@@ -66,7 +66,7 @@ class ParetoPoint:
     latency_s: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the point as JSON-ready data."""
+        """Return the point as JSON-ready data."""
         return {
             "nodes": list(self.nodes),
             "assignment": self.decision.assignment.tolist(),
@@ -97,7 +97,7 @@ class ParetoSet:
     solved: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the set as JSON-ready data."""
+        """Return the set as JSON-ready data."""
         return {
             "format": "splitopt-pareto",
             "version": 1,
@@ -156,16 +156,13 @@ def delay_cost_pareto(
         raise InputError.at("nodes", f"is {nodes}, there are {problem.nodes} machines on offer")
     objective = "epoch" if problem.owner_groups is None else "round"
     problem = problem.with_objective(objective)
-    kinds = _kinds(problem, prices)
-    _check_number(kinds)
-    bounds = [
-        _Bound(*_lower_bound(problem, prices, mix, other_s), mix) for mix in _mixes(kinds, nodes)
-    ]
-    bounds.sort(key=lambda bound: (bound.delay_s, bound.cost))
+    bounds = _bounds(problem, prices, nodes, other_s)
     front, solved, reason = _Front(), 0, None
+    # By rising bounds, so that early points are fast ones, which rule out many of the rest.
     for done, bound in enumerate(bounds):
         if progress is not None:
             progress(done, len(bounds))
+        # A point that is no worse than the bounds is no worse than the mix itself.
         if math.isinf(bound.delay_s) or front.beats(bound.delay_s, bound.cost):
             continue
         some = restricted(problem, bound.mix, use_all_nodes=True)
@@ -207,11 +204,11 @@ def scenario_pareto(
     A node group with a ``count`` says how many machines of a type there are; all need a
     ``price_per_hour``. A delay is the round that `splitopt.plan` predicts with these nodes.
     """
-    from splitopt.planning.pipeline_partition import prepare
+    from splitopt.planning.pipelines.round_cuts import with_round_cuts
 
     scenario = as_scenario(scenario)
     found = as_profile(profile, scenario)
-    scenario, _ = prepare(scenario, found, "round")
+    scenario, _ = with_round_cuts(scenario, found, "round")
     problem = PipelinePartition.from_scenario(scenario, found)
     listed, prices = scenario.node_list(), []
     for node in listed:
@@ -253,7 +250,7 @@ class _Front:
         )
 
     def add(self, new: ParetoPoint) -> None:
-        """Take a point unless one beats it, and drop those that it beats."""
+        """Add a point unless one beats it, and drop those that it beats."""
         if self.beats(new.delay_s, new.cost):
             return
         self.points = [
@@ -264,8 +261,23 @@ class _Front:
         self.points.append(new)
 
     def sorted(self) -> tuple[ParetoPoint, ...]:
-        """Give the points, the fastest first."""
+        """Return the points, the fastest first."""
         return tuple(sorted(self.points, key=lambda point: point.delay_s))
+
+
+def _bounds(
+    problem: PipelinePartition,
+    prices: npt.NDArray[np.float64],
+    nodes: int | None,
+    other_s: float,
+) -> list[_Bound]:
+    """Return every mix with lower bounds of its delay and cost, the lowest delays first."""
+    kinds = _kinds(problem, prices)
+    _check_number(kinds)
+    found = [
+        _Bound(*_lower_bound(problem, prices, mix, other_s), mix) for mix in _mixes(kinds, nodes)
+    ]
+    return sorted(found, key=lambda bound: (bound.delay_s, bound.cost))
 
 
 def _kinds(problem: PipelinePartition, prices: npt.NDArray[np.float64]) -> list[list[int]]:
@@ -287,7 +299,7 @@ def _check_number(kinds: list[list[int]]) -> None:
 
 
 def _mixes(kinds: list[list[int]], nodes: int | None) -> Iterator[tuple[int, ...]]:
-    """Give every mix as its lowest indices, rising."""
+    """Yield every mix as its lowest indices, rising."""
     for counts in itertools.product(*(range(len(members) + 1) for members in kinds)):
         size = sum(counts)
         if size and nodes in (None, size):
@@ -301,7 +313,7 @@ def _lower_bound(
     mix: tuple[int, ...],
     other_s: float,
 ) -> tuple[float, float]:
-    """Bound delay and cost of a mix from below, infinite if it plainly has no answer."""
+    """Bound delay and cost of a mix from below, infinite if it clearly has no answer."""
     if len(mix) > problem.layers:
         return math.inf, math.inf
     some = restricted(problem, mix, use_all_nodes=True)

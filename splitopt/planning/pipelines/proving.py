@@ -16,7 +16,7 @@ def proved(
     solver: str | Solver[Any] = "auto",
     time_limit_s: float | None = None,
 ) -> tuple[Result, PipelinePartitionDecision | None]:
-    """Give the answer that is proved best, with its decision; None where it is proved to be none.
+    """Return the answer that is proved best, with its decision; None where it is proved to be none.
 
     Raises
     ------

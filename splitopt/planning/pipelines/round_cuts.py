@@ -29,6 +29,7 @@ from splitopt.problems.pipeline_partition.tables import (
 )
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
+from splitopt.scenario.nodes import AUTO
 from splitopt.units import readable_bytes
 
 
@@ -40,6 +41,30 @@ class RoundCuts:
     round_s: float
     pairs: int
     solved: int
+
+
+def with_round_cuts(
+    scenario: Scenario, profile: ModelProfile, objective: str
+) -> tuple[Scenario, list[str]]:
+    """Return a scenario with the cuts chosen that it leaves open, and a note about the choice.
+
+    Raises
+    ------
+    InfeasibleError
+        No pair is within the owners' limits, or none has a feasible pipeline.
+    """
+    pipeline = scenario.pipeline
+    if not scenario.nodes or AUTO not in (pipeline.first_cut, pipeline.last_cut):
+        return scenario, []  # the problem itself checks stated cuts against the owners' limits
+    found = choose_round_cuts(scenario, profile, objective)
+    chosen = pipeline.model_copy(
+        update={"first_cut": found.cuts.first, "last_cut": found.cuts.last}
+    )
+    note = (
+        f"first and last cut were chosen for the shortest round among {found.pairs:,} pairs that "
+        f"the owners can hold; {found.solved:,} had to be solved"
+    )
+    return scenario.model_copy(update={"pipeline": chosen}), [note]
 
 
 def choose_round_cuts(scenario: Scenario, profile: ModelProfile, objective: str) -> RoundCuts:
@@ -102,7 +127,7 @@ def _within_leakage(
 
 
 def owner_pairs(scenario: Scenario, profile: ModelProfile) -> Iterator[Cuts]:
-    """Give the pairs that the scenario allows and the owners can hold."""
+    """Yield the pairs that the scenario allows and the owners can hold."""
     total = profile.layer_count
     first, last = (stated_cut(scenario, profile, field) for field in ("first_cut", "last_cut"))
     firsts = range(1, total - 1) if first is None else [first]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from splitopt.latency.pipeline import OwnerParts, Stages, behind_interfaces
+from splitopt.latency.pipeline import OwnerParts, Stages
 from splitopt.latency.split_nn import split_nn_phases, split_nn_time
 from splitopt.problems.pipeline_partition.owners import OwnerGroups
 from splitopt.problems.pipeline_partition.problem import PipelinePartition
@@ -41,7 +41,7 @@ def _round_on(problem: PipelinePartition, groups: OwnerGroups, node: int) -> Spl
     stages = Stages(
         problem.forward_s[node].sum(keepdims=True), problem.backward_s[node].sum(keepdims=True)
     )
-    parts, member = _at_node(problem, groups.parts, node), groups.member
+    parts, member = problem.own_parts(node, node), groups.member
     owners = OwnerParts(*(np.broadcast_to(value, groups.count.shape)[member] for value in parts))
     batches = groups.batches[member]
     upload_s, download_s = groups.upload_s[member], groups.download_s[member]
@@ -52,12 +52,3 @@ def _round_on(problem: PipelinePartition, groups: OwnerGroups, node: int) -> Spl
         float(split_nn_time(stages, owners, batches, hand_over_s)),
         {name: float(seconds) for name, seconds in phases.items() if seconds > 0},
     )
-
-
-def _at_node(problem: PipelinePartition, parts: OwnerParts, node: int) -> OwnerParts:
-    """Return the owners' parts where a node at both ends may have an interface of its own."""
-    rates, up, down = problem.links.interface_rates, problem.cut_up_bytes, problem.cut_down_bytes
-    if rates is None:
-        return parts
-    volumes = (up[0], down[0], up[-1], down[-1])
-    return behind_interfaces(parts, *(volume / rates[node] for volume in volumes))

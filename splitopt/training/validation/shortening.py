@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from splitopt.errors import InfeasibleError, InputError
-from splitopt.planning.planner import EXPLAINERS, open_plan
+from splitopt.planning.explaining import explainer_of
+from splitopt.planning.planner import open_plan
 from splitopt.planning.promises import promise
 from splitopt.plans import Plan
-from splitopt.problems.registry import problem_class
 
 _STEPS_ARE_EPOCHS = ("cluster_and_spectrum", "cut_under_uncertainty")
 
@@ -59,11 +59,11 @@ def first_steps(plan: Plan, steps: int, source: str = "plan") -> Plan:
         scenario = scenario.model_copy(update={"devices": devices})
     training = scenario.training.model_copy(update={"epochs": epochs})
     scenario = scenario.model_copy(update={"training": training})
-    kind = problem_class(plan.problem, source)
-    problem = kind.from_scenario(scenario, opened.profile, plan.objective)
+    explainer = explainer_of(plan.problem, source)(scenario, opened.profile, plan.objective)
+    problem = explainer.pose()
     decision = problem.decode(plan.decision, f"{source}: decision")
     objective = problem.evaluate(decision)
-    promised = promise(problem, decision, scenario, opened.profile, EXPLAINERS[plan.problem])
+    promised = promise(explainer, problem, decision).to_dict()
     outcome = {"outcome": "feasible", "objective": objective, "bound": None, "gap": None}
     return replace(
         plan,
