@@ -13,6 +13,7 @@ from splitopt.problems.arrays import number_table
 from splitopt.problems.base import BoolArray, FloatArray, IntArray, check_keys, check_objective
 from splitopt.problems.cut_and_resources import tradeoffs
 from splitopt.problems.cut_and_resources.budgets import Budgets, read_budgets
+from splitopt.problems.cut_and_resources.classes import DeviceClasses
 from splitopt.problems.cut_and_resources.factors import Factors
 from splitopt.problems.cut_and_resources.problem import TIMES, CutAndResources
 
@@ -99,6 +100,17 @@ class FactoredCutAndResources(CutAndResources):
     def layers(self) -> int:
         """Number of layers L, which is also the last cut."""
         return self.factors.layers
+
+    @property
+    def classes(self) -> int:
+        """Number of classes C."""
+        return self.factors.classes
+
+    def device_classes(self, rows: slice = slice(None)) -> DeviceClasses:
+        """Return the tables of some classes of devices, by default of all."""
+        factors = self.factors
+        seconds = np.stack([factors.class_table(part, rows) for part in range(4)])
+        return DeviceClasses(seconds, factors.masks[factors.mask[rows]], factors.count[rows])
 
     @cached_property
     def download_s(self) -> FloatArray:

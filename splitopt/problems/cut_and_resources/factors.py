@@ -161,11 +161,16 @@ class Factors:
             total += scale[classes] * shape[columns]
         return total
 
-    def table(self, part: int) -> FloatArray:
-        """Shape (N, L): one table, built anew."""
-        total = np.zeros((self.classes, self.layers))
+    def class_table(self, part: int, rows: slice = slice(None)) -> FloatArray:
+        """Shape (C, L): one table, built anew, with a row for each of some classes."""
+        total = np.zeros((len(self.count[rows]), self.layers))
         for scale, shape in zip(self.scales[part], self.shapes[part], strict=True):
-            total += scale[:, None] * shape
+            total += scale[rows, None] * shape
+        return total
+
+    def table(self, part: int) -> FloatArray:
+        """Shape (N, L): one table, built anew, with a row for each device."""
+        total = self.class_table(part)
         return total if self.single else np.repeat(total, self.count, axis=0)
 
     def expanded(self) -> Factors:

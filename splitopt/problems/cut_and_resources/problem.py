@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,7 +22,9 @@ from splitopt.problems.base import (
     check_objective,
 )
 from splitopt.problems.cut_and_resources import tradeoffs
+from splitopt.problems.cut_and_resources.bounds import cheap_bound
 from splitopt.problems.cut_and_resources.budgets import Budgets, read_budgets, why_over_budget
+from splitopt.problems.cut_and_resources.classes import DeviceClasses
 from splitopt.problems.cut_and_resources.curves import read_curves
 from splitopt.problems.cut_and_resources.decision import CUT_RULE, SHARES, CutAndResourcesDecision
 from splitopt.problems.cut_and_resources.shares import (
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 TIMES = ("download_s", "upload_s", "server_s", "device_s")
 OPTIONAL = ("weights", "curves", *tradeoffs.FIELDS, "budgets")
 PHASES = ("download", "device", "upload", "server")
+_BLOCK = 8192
+"""Classes of devices in a block."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,6 +226,22 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         """Shape (N, L, 3): square roots of the download, upload and server seconds."""
         return np.sqrt(np.stack((self.download_s, self.upload_s, self.server_s), axis=2))
 
+    @property
+    def classes(self) -> int:
+        """Number of classes of devices that the data tell apart: every device is one here."""
+        return self.devices
+
+    def device_classes(self, rows: slice = slice(None)) -> DeviceClasses:
+        """Return the tables of some classes of devices, by default of all."""
+        seconds = np.stack([getattr(self, field)[rows] for field in TIMES])
+        allowed = self.allowed[rows]
+        return DeviceClasses(seconds, allowed, np.ones(len(allowed), dtype=np.int64))
+
+    def class_blocks(self) -> Iterator[DeviceClasses]:
+        """Yield the classes of devices in blocks, whose tables need little memory."""
+        for start in range(0, self.classes, _BLOCK):
+            yield self.device_classes(slice(start, start + _BLOCK))
+
     def chosen(self, cuts: IntArray) -> FloatArray:
         """Shape (4, N): download, upload, server and device seconds at these cuts (N,)."""
         rows, columns = np.arange(self.devices), cuts - 1
@@ -335,7 +355,7 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         """Name the devices that may use no cut at all, or a budget that no cuts can keep."""
         stuck = self.stuck()
         if stuck.size == 0:
-            return why_over_budget(self)
+            return None if self.budgets is None else why_over_budget(self.budgets, self.allowed)
         shown = ", ".join(str(n) for n in stuck[:8]) + (", ..." if stuck.size > 8 else "")
         return (
             f"{stuck.size} of {self.devices} devices have no allowed cut (index {shown}); "
@@ -343,10 +363,14 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         )
 
     def bound(self) -> float:
-        """Give the largest value that the relaxed problem's dual proves, see `root_bound`."""
-        from splitopt.problems.cut_and_resources.relaxation import root_bound
+        """Return a lower bound in closed form, infinite where no cuts are feasible; see `bounds`.
 
-        return root_bound(self.plain)
+        `splitopt.solvers.cut_and_resources.relaxation.root_bound` computes a larger one.
+        """
+        if self.infeasibility() is not None:
+            return float("inf")
+        plain = self.plain
+        return cheap_bound(plain.objective, plain.class_blocks)
 
     def complete(self, cut: npt.ArrayLike) -> CutAndResourcesDecision:
         """Return the decision with the best shares for these cuts (shape (N,), 1..L).

@@ -10,8 +10,7 @@ import numpy as np
 
 from splitopt.errors import InfeasibleError
 from splitopt.problems.cut_and_resources import CutAndResources
-from splitopt.problems.cut_and_resources.budget_fleet import over_all_budgets
-from splitopt.problems.cut_and_resources.budgets import repaired
+from splitopt.problems.cut_and_resources.budgets import no_cuts_within
 from splitopt.problems.cut_and_resources.cvxpy_model import cvxpy_size
 from splitopt.problems.cut_and_resources.decision import CutAndResourcesDecision
 from splitopt.problems.cut_and_resources.formulation import Formulation, model_size
@@ -24,6 +23,7 @@ from splitopt.solvers.backends.licence import licence_problem, size_refusal
 from splitopt.solvers.backends.pyomo import run_pyomo
 from splitopt.solvers.backends.scip import run_scip
 from splitopt.solvers.base import Kind, Search, Solver
+from splitopt.solvers.cut_and_resources.repair import repaired
 
 
 def prepared(problem: CutAndResources) -> tuple[CutAndResources, float]:
@@ -67,7 +67,7 @@ class _BackEnd(Solver[CutAndResources]):
         except NoDecisionError:
             if problem.budgets is None:
                 raise
-            raise InfeasibleError(over_all_budgets(problem)) from None
+            raise InfeasibleError(no_cuts_within(problem.budgets, problem.allowed)) from None
 
     @abstractmethod
     def _solve(self, problem: CutAndResources, unit_s: float, search: Search) -> StopReason:

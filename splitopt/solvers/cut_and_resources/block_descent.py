@@ -11,6 +11,7 @@ from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
+from splitopt.solvers.cut_and_resources.relaxation import root_bound
 from splitopt.solvers.cut_and_resources.rules import fastest_cuts
 from splitopt.solvers.options import check_whole
 
@@ -57,7 +58,7 @@ class BlockDescent(Solver[CutAndResources]):
             settled &= self._descend(problem, shares, search)
             if (reason := search.stop()) is not None:
                 return reason
-        search.prove(problem.bound())
+        search.prove(root_bound(problem))
         return "converged" if settled else "iterations"
 
     def _descend(self, problem: CutAndResources, shares: FloatArray, search: Search) -> bool:

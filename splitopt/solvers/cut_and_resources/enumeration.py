@@ -13,7 +13,7 @@ import numpy as np
 from splitopt.errors import InfeasibleError
 from splitopt.problems.base import IntArray
 from splitopt.problems.cut_and_resources import CutAndResources
-from splitopt.problems.cut_and_resources.budget_fleet import over_all_budgets
+from splitopt.problems.cut_and_resources.budgets import no_cuts_within
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cut_and_resources.cut_vectors import CutVectors, Evaluations, Stopped
@@ -65,7 +65,7 @@ class Enumerate(Solver[CutAndResources]):
         except Stopped as stopped:
             return stopped.reason
         if problem.budgets is not None and search.best is None:
-            raise InfeasibleError(over_all_budgets(problem))
+            raise InfeasibleError(no_cuts_within(problem.budgets, problem.allowed))
         search.prove(search.objective)
         return "proved"
 

@@ -14,10 +14,11 @@ import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources import CutAndResources
-from splitopt.problems.cut_and_resources.budgets import repaired
 from splitopt.problems.cut_and_resources.problem import decision_from_shares
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
+from splitopt.solvers.cut_and_resources.relaxation import root_bound
+from splitopt.solvers.cut_and_resources.repair import repaired
 
 
 def equal_shares(problem: CutAndResources) -> FloatArray:
@@ -65,7 +66,7 @@ def propose_rule(
     """Propose cuts (N,) with a share (N,) of everything, and prove the problem's cheap bound."""
     search.iterations = 1
     search.propose(decision_from_shares(cuts, np.repeat(share[:, None], 3, axis=1)))
-    search.prove(problem.bound())
+    search.prove(root_bound(problem))
     return "converged"
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from splitopt import CutAndResources, InfeasibleError, InputError, load_problem
-from splitopt.problems.cut_and_resources.budget_fleet import budget_fleet
-from splitopt.problems.cut_and_resources.budget_measure import BudgetMeasure
-from splitopt.problems.cut_and_resources.budgets import repaired
-from splitopt.problems.cut_and_resources.measures import EigenvalueMeasure, SumMeasure
+from splitopt.solvers.cut_and_resources.relaxation.budget_measure import BudgetMeasure
+from splitopt.solvers.cut_and_resources.relaxation.grouping import budget_fleet
+from splitopt.solvers.cut_and_resources.relaxation.measures import EigenvalueMeasure, SumMeasure
+from splitopt.solvers.cut_and_resources.repair import repaired
 
 USE = np.array([[3.0, 1.0], [2.0, 0.0], [5.0, 4.0]])
 

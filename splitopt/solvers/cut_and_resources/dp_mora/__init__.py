@@ -31,6 +31,7 @@ from splitopt.solvers.cut_and_resources.dp_mora.graphs import (
     pairs_visited,
 )
 from splitopt.solvers.cut_and_resources.dp_mora.messages import audit
+from splitopt.solvers.cut_and_resources.relaxation import root_bound
 from splitopt.solvers.options import check_choice, check_positive, check_whole
 
 UNITS = ("scaled", "printed")
@@ -164,7 +165,7 @@ class DpMora(Solver[CutAndResources]):
             return reason
         journey = descend_in_blocks(network, self, search.stop)
         self._round(problem, search, network, journey)
-        search.prove(problem.bound())
+        search.prove(root_bound(problem))
         search.iterations = sum(journey.flow_steps)
         search.details |= _report(network, journey)
         search.details["above_bound"] = relative_gap(search.objective, search.bound)

@@ -11,16 +11,7 @@ from splitopt.errors import InfeasibleError
 from splitopt.problems.arrays import number_table
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
-from splitopt.problems.cut_and_resources.budget_fleet import SLACK, over_all_budgets
-from splitopt.problems.cut_and_resources.budget_measure import BudgetMeasure
-from splitopt.problems.cut_and_resources.budgets import repaired
-from splitopt.problems.cut_and_resources.bulk import LARGE, Bulk
-from splitopt.problems.cut_and_resources.fleet import Fleet
-from splitopt.problems.cut_and_resources.measures import EigenvalueMeasure, Measure, SumMeasure
-from splitopt.problems.cut_and_resources.relaxation import prices_of, solve_root
-from splitopt.problems.cut_and_resources.relaxation_makespan import deadline_costs, quadratic
-from splitopt.problems.cut_and_resources.relaxation_sum import sum_costs
-from splitopt.problems.cut_and_resources.simplicial import Root
+from splitopt.problems.cut_and_resources.budgets import no_cuts_within
 from splitopt.results import OPTIMAL_GAP, StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cut_and_resources.exact.feasible import within_budgets
@@ -28,6 +19,20 @@ from splitopt.solvers.cut_and_resources.exact.large import solve_large
 from splitopt.solvers.cut_and_resources.exact.local import improve, rounded
 from splitopt.solvers.cut_and_resources.exact.space import Space, undecided
 from splitopt.solvers.cut_and_resources.exact.tree import Tree
+from splitopt.solvers.cut_and_resources.relaxation.budget_measure import BudgetMeasure
+from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
+from splitopt.solvers.cut_and_resources.relaxation.grouping import SLACK, fleet_of
+from splitopt.solvers.cut_and_resources.relaxation.large_fleet import LARGE, LargeFleet
+from splitopt.solvers.cut_and_resources.relaxation.makespan_dual import deadline_costs, quadratic
+from splitopt.solvers.cut_and_resources.relaxation.measures import (
+    EigenvalueMeasure,
+    Measure,
+    SumMeasure,
+)
+from splitopt.solvers.cut_and_resources.relaxation.root import prices_of, solve_root
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import Root
+from splitopt.solvers.cut_and_resources.relaxation.sum_dual import sum_costs
+from splitopt.solvers.cut_and_resources.repair import repaired
 from splitopt.solvers.options import check_whole
 
 _RESTART = 64
@@ -106,21 +111,21 @@ class Exact(Solver[CutAndResources]):
             No cuts keep all budgets together.
         """
         if problem.budgets is not None:
-            return _Run(self, problem, search, Fleet.of(problem)).run()
+            return _Run(self, problem, search, fleet_of(problem)).run()
         if problem.devices * problem.layers <= self.chunk_above:
-            return _Run(self, problem, search, Fleet.of(problem)).run()
-        bulk = Bulk.of(problem)
-        if bulk.classes * bulk.layers > self.chunk_above:
+            return _Run(self, problem, search, fleet_of(problem)).run()
+        large = LargeFleet.of(problem)
+        if large.classes * large.layers > self.chunk_above:
             tolerance = min(max(search.rel_gap, _FINEST), OPTIMAL_GAP)
-            reason = solve_large(problem, bulk, search, tolerance, self.start())
+            reason = solve_large(problem, large, search, tolerance, self.start())
             if reason is not None:
                 return reason
-            if bulk.classes * bulk.layers > _MOST_HELD:
+            if large.classes * large.layers > _MOST_HELD:
                 search.message = (
                     "the gap of the relaxation is left: the tree would need much memory"
                 )
                 return "converged"
-        return _Run(self, problem, search, bulk.fleet()).run()
+        return _Run(self, problem, search, large.fleet()).run()
 
 
 class _Run:
@@ -208,7 +213,7 @@ class _Run:
         if cuts is not None:
             self.search.propose(problem.complete(cuts))
         elif self.search.stop() is None:
-            raise InfeasibleError(over_all_budgets(problem))
+            raise InfeasibleError(no_cuts_within(problem.budgets, problem.allowed))
 
     def _price_budgets(self, root: Root, weight: FloatArray) -> None:
         """Add the budgets to the measure, and report what one more unit of each is worth."""

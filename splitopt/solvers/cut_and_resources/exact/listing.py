@@ -8,9 +8,9 @@ import math
 import numpy as np
 
 from splitopt.problems.base import IntArray
-from splitopt.problems.cut_and_resources.measures import Measure
 from splitopt.solvers.cut_and_resources.exact.pricing import Limits
 from splitopt.solvers.cut_and_resources.exact.space import Space
+from splitopt.solvers.cut_and_resources.relaxation.measures import Measure
 
 _OPTIONS = 4096
 """A row with more possible counts than this is not listed."""

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.cut_and_resources.measures import Measure
 from splitopt.solvers.cut_and_resources.exact.space import Space
+from splitopt.solvers.cut_and_resources.relaxation.measures import Measure
 
 _GOLDEN = 0.6180339887498949
 _TURNS = 5

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
-from splitopt.problems.cut_and_resources.fleet import Fleet
-from splitopt.problems.cut_and_resources.measures import EPS, dyad
-from splitopt.problems.cut_and_resources.relaxation_budget import use_costs
-from splitopt.problems.cut_and_resources.relaxation_makespan import deadline_costs, quadratic
-from splitopt.problems.cut_and_resources.relaxation_sum import sum_costs
+from splitopt.solvers.cut_and_resources.relaxation.budget_dual import use_costs
+from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
+from splitopt.solvers.cut_and_resources.relaxation.makespan_dual import deadline_costs, quadratic
+from splitopt.solvers.cut_and_resources.relaxation.measures import EPS, dyad
+from splitopt.solvers.cut_and_resources.relaxation.sum_dual import sum_costs
 
 _NEAR = 1e-3
 """Classes whose numbers differ relatively by less than this are counted together."""

@@ -12,7 +12,6 @@ from splitopt.errors import InputError
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources import CutAndResources
 from splitopt.problems.cut_and_resources.problem import decision_from_shares
-from splitopt.problems.cut_and_resources.simplicial import Mixture
 from splitopt.results import OPTIMAL_GAP, StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cut_and_resources.messaging.log import Message
@@ -21,6 +20,7 @@ from splitopt.solvers.cut_and_resources.price_consensus.coordinator import Coord
 from splitopt.solvers.cut_and_resources.price_consensus.device import ROOT, Device
 from splitopt.solvers.cut_and_resources.price_consensus.messages import BITS, Channel
 from splitopt.solvers.cut_and_resources.price_consensus.tree import Tree
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import Mixture
 from splitopt.solvers.options import check_whole
 
 _FLOATING = 1e-12

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.cut_and_resources.measures import SumMeasure
-from splitopt.problems.cut_and_resources.simplicial import Mixture, minimise
 from splitopt.solvers.cut_and_resources.messaging.secure_sum import FixedPoint
 from splitopt.solvers.cut_and_resources.price_consensus.messages import Channel
+from splitopt.solvers.cut_and_resources.relaxation.measures import SumMeasure
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import Mixture, minimise
 
 _GOLDEN = 0.6180339887498949
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
-from splitopt.problems.cut_and_resources.measures import EPS
-from splitopt.problems.cut_and_resources.simplicial import Mixture
 from splitopt.solvers.cut_and_resources.price_consensus.coordinator import Coordinator
+from splitopt.solvers.cut_and_resources.relaxation.measures import EPS
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import Mixture
 
 _WHOLE = 1e-9
 """A fraction nearer than this to 0 or 1 counts as decided."""

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.cut_and_resources.fleet import Fleet
-from splitopt.problems.cut_and_resources.measures import SumMeasure
-from splitopt.problems.cut_and_resources.simplicial import Root, minimise
+from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
+from splitopt.solvers.cut_and_resources.relaxation.measures import SumMeasure
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import Root, minimise
 
 
 def sum_root(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
-from splitopt.problems.cut_and_resources.measures import EPS, Measure
+from splitopt.solvers.cut_and_resources.relaxation.measures import EPS, Measure
 
 Price = Callable[[FloatArray], tuple[FloatArray, Any]]
 """Prices (K,) -> the cheapest total (K,) at them and whatever describes its choice."""

@@ -7,49 +7,49 @@ find its best cut, and any prices at all give a valid bound.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from splitopt.errors import InfeasibleError
 from splitopt.problems.base import FloatArray
-from splitopt.problems.cut_and_resources.fleet import Fleet
-from splitopt.problems.cut_and_resources.measures import principal
-from splitopt.problems.cut_and_resources.relaxation_makespan import makespan_root
-from splitopt.problems.cut_and_resources.relaxation_sum import sum_root
-from splitopt.problems.cut_and_resources.simplicial import Root
+from splitopt.problems.cut_and_resources import CutAndResources
+from splitopt.solvers.cut_and_resources.relaxation import large_fleet
+from splitopt.solvers.cut_and_resources.relaxation.budget_dual import budget_root
+from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
+from splitopt.solvers.cut_and_resources.relaxation.grouping import fleet_of
+from splitopt.solvers.cut_and_resources.relaxation.large_fleet import LargeFleet
+from splitopt.solvers.cut_and_resources.relaxation.large_makespan import large_makespan_root
+from splitopt.solvers.cut_and_resources.relaxation.large_sum import large_sum_root
+from splitopt.solvers.cut_and_resources.relaxation.makespan_dual import makespan_root
+from splitopt.solvers.cut_and_resources.relaxation.measures import principal
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import Root
+from splitopt.solvers.cut_and_resources.relaxation.sum_dual import sum_root
 
-if TYPE_CHECKING:
-    from splitopt.problems.cut_and_resources.bulk import Bulk
-    from splitopt.problems.cut_and_resources.problem import CutAndResources
-
-_BULK_GAP = 1e-10
+_LARGE_GAP = 1e-10
 
 
 def root_bound(problem: CutAndResources) -> float:
-    """Give the best lower bound that prices alone can prove; infinite without a feasible cut."""
+    """Return the best lower bound that prices alone can prove; infinite without a feasible cut.
+
+    It is a bound on the objective of the problem itself, whose plain form is what is relaxed.
+    """
     if problem.infeasibility() is not None:
         return float("inf")
-    from splitopt.problems.cut_and_resources.bulk import LARGE, Bulk
-
-    if problem.budgets is not None:
+    plain = problem.plain
+    if plain.budgets is not None:
         try:
-            return solve_root(problem.objective, Fleet.of(problem)).bound
+            return solve_root(plain.objective, fleet_of(plain)).bound
         except InfeasibleError:
             return float("inf")
-    if problem.devices * problem.layers <= LARGE:
-        return solve_root(problem.objective, Fleet.of(problem)).bound
-    return bulk_bound(problem.objective, Bulk.of(problem))
+    if plain.devices * plain.layers <= large_fleet.LARGE:
+        return solve_root(plain.objective, fleet_of(plain)).bound
+    return large_bound(plain.objective, LargeFleet.of(plain))
 
 
-def bulk_bound(objective: str, bulk: Bulk) -> float:
-    """Give the bound of a large fleet, to about 1e-9, without tables if they would be large."""
-    from splitopt.problems.cut_and_resources.bulk import LARGE
-    from splitopt.problems.cut_and_resources.bulk_makespan import bulk_makespan_root
-    from splitopt.problems.cut_and_resources.bulk_sum import bulk_sum_root
-
-    if bulk.classes * bulk.layers <= LARGE:
-        return solve_root(objective, bulk.fleet()).bound
-    solve = bulk_sum_root if objective == "sum" else bulk_makespan_root
-    return solve(bulk, _BULK_GAP, lambda *_: False).bound
+def large_bound(objective: str, large: LargeFleet) -> float:
+    """Return the bound of a large fleet, to about 1e-9, without tables if they would be large."""
+    if large.classes * large.layers <= large_fleet.LARGE:
+        return solve_root(objective, large.fleet()).bound
+    solve = large_sum_root if objective == "sum" else large_makespan_root
+    return solve(large, _LARGE_GAP, lambda *_: False).bound
 
 
 def solve_root(
@@ -72,8 +72,6 @@ def solve_root(
         Shape (3,): prices to start from, as `prices_of` gives them for a similar problem.
     """
     if fleet.use is not None:
-        from splitopt.problems.cut_and_resources.relaxation_budget import budget_root
-
         return budget_root(objective, fleet, watch, prices)
     if objective == "sum":
         return sum_root(fleet, watch, prices)

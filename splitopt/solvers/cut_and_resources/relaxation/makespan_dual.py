@@ -13,15 +13,15 @@ from collections.abc import Callable
 import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
-from splitopt.problems.cut_and_resources.fleet import Fleet
-from splitopt.problems.cut_and_resources.measures import (
+from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
+from splitopt.solvers.cut_and_resources.relaxation.measures import (
     EPS,
     EigenvalueMeasure,
     dyad,
     pack,
     unpack,
 )
-from splitopt.problems.cut_and_resources.simplicial import Mixture, Root, minimise
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import Mixture, Root, minimise
 
 _CERTAIN = 1 + 64 * EPS
 """Costs must exceed the budget by more than their rounding error to prove anything."""

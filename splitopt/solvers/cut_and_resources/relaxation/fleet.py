@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
-from splitopt.problems.cut_and_resources.measures import EPS
-
-if TYPE_CHECKING:
-    from splitopt.problems.cut_and_resources.problem import CutAndResources
+from splitopt.solvers.cut_and_resources.relaxation.measures import EPS
 
 
 @dataclass(frozen=True)
@@ -41,30 +37,6 @@ class Fleet:
     member: IntArray
     use: FloatArray | None = None
     budgets: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, problem: CutAndResources) -> Fleet:
-        """Group the devices whose allowed cuts cost exactly the same.
-
-        The square roots stand for the seconds: two times so close that their roots round to the
-        same number are told apart by no formula here.
-        """
-        if problem.budgets is not None:
-            from splitopt.problems.cut_and_resources.budget_fleet import budget_fleet
-
-            return budget_fleet(problem)
-        shape = (problem.devices, problem.layers)
-        rows = np.empty((*shape, 4))
-        rows[:, :, :3] = problem.roots
-        rows[:, :, 3] = problem.device_s
-        rows[~problem.allowed] = (0.0, 0.0, 0.0, np.inf)
-        kept, count, member = merged(rows)
-        return cls(
-            np.ascontiguousarray(kept[:, :, :3]),
-            np.ascontiguousarray(kept[:, :, 3]),
-            count,
-            member,
-        )
 
     @property
     def classes(self) -> int:
@@ -111,27 +83,3 @@ class Fleet:
         cuts = np.empty(len(self.member), dtype=np.int64)
         cuts[np.argsort(self.member, kind="stable")] = listed
         return cuts
-
-
-def merged(rows: FloatArray) -> tuple[FloatArray, IntArray, IntArray]:
-    """Count the devices whose rows (N, L, K) are equal, in the order in which they come.
-
-    Returns
-    -------
-    The rows of the classes (C, L, K), the devices of each (C,), and the class of each device (N,).
-    """
-    rows += 0.0  # a negative zero becomes zero, so that equal numbers are equal bytes
-    flat = rows.reshape(len(rows), -1)
-    keys = flat.view(np.dtype((np.void, flat.itemsize * flat.shape[1]))).ravel()
-    _, first, member, count = np.unique(
-        keys, return_index=True, return_inverse=True, return_counts=True
-    )
-    order = np.argsort(first, kind="stable")
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    kept = rows if len(first) == len(rows) else rows[first[order]]
-    return (
-        kept,
-        np.asarray(count[order], dtype=np.int64),
-        np.asarray(rank[member], dtype=np.int64),
-    )

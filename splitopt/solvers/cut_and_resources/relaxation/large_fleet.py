@@ -11,13 +11,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
-from splitopt.problems.cut_and_resources import kernels
 from splitopt.problems.cut_and_resources.factored import FactoredCutAndResources
 from splitopt.problems.cut_and_resources.factors import Factors
-from splitopt.problems.cut_and_resources.fleet import Fleet
-from splitopt.problems.cut_and_resources.kernels import BLOCK, Kernels
-from splitopt.problems.cut_and_resources.measures import EPS
 from splitopt.problems.cut_and_resources.problem import CutAndResources
+from splitopt.solvers.cut_and_resources.relaxation import kernels
+from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
+from splitopt.solvers.cut_and_resources.relaxation.kernels import BLOCK, Kernels
+from splitopt.solvers.cut_and_resources.relaxation.measures import EPS
 
 ROUNDING = (BLOCK + 128) * EPS
 """Relative error allowed for a sum over all devices: within a block the terms, which are not
@@ -130,7 +130,7 @@ class Pass(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Bulk:
+class LargeFleet:
     """A large fleet.
 
     Parameters
@@ -154,7 +154,7 @@ class Bulk:
     block: int = BLOCK
 
     @classmethod
-    def of(cls, problem: CutAndResources) -> Bulk:
+    def of(cls, problem: CutAndResources) -> LargeFleet:
         """Take a plain problem; identical devices are counted where that makes it smaller."""
         source: Source
         if isinstance(problem, FactoredCutAndResources):
@@ -224,9 +224,9 @@ class Bulk:
                 sums[place] += [part @ product for product in products]
         return sums, usable
 
-    def part(self, classes: IntArray, count: IntArray) -> Bulk:
+    def part(self, classes: IntArray, count: IntArray) -> LargeFleet:
         """Give some classes with other counts."""
-        return Bulk(self.source.part(classes), count, None, self.fast, self.block)
+        return LargeFleet(self.source.part(classes), count, None, self.fast, self.block)
 
     def fleet(self) -> Fleet:
         """Give the same devices as a `Fleet`, which holds all its numbers."""
@@ -266,23 +266,23 @@ _LOOK = 20_000
 """Classes that are looked at to see whether there are duplicates."""
 
 
-def _merged(bulk: Bulk) -> Bulk:
+def _merged(large: LargeFleet) -> LargeFleet:
     """Merge classes that are exactly equal, unless a look at some of them finds few that are."""
-    size = bulk.classes
+    size = large.classes
     look = np.unique(np.linspace(0, size - 1, min(size, _LOOK)).astype(np.int64))
     spread = np.random.default_rng(0).integers(0, size, len(look))
     if size > _LOOK:
         look = np.unique(spread)
-    if len(np.unique(_hash(bulk.source, look))) > 0.9 * len(look):
-        return bulk
-    hashes = _hash(bulk.source, slice(None))
+    if len(np.unique(_hash(large.source, look))) > 0.9 * len(look):
+        return large
+    hashes = _hash(large.source, slice(None))
     _, first, member = np.unique(hashes, return_index=True, return_inverse=True)
-    for key in bulk.source.keys(slice(None)):
+    for key in large.source.keys(slice(None)):
         if not np.array_equal(key, key[first][member]):
-            return bulk  # two different classes with one hash: nothing is merged
-    count = np.bincount(member, weights=bulk.count, minlength=len(first)).astype(np.int64)
-    whole = member if bulk.member is None else member[bulk.member]
-    return replace(bulk, source=bulk.source.part(first), count=count, member=whole)
+            return large  # two different classes with one hash: nothing is merged
+    count = np.bincount(member, weights=large.count, minlength=len(first)).astype(np.int64)
+    whole = member if large.member is None else member[large.member]
+    return replace(large, source=large.source.part(first), count=count, member=whole)
 
 
 def _hash(source: Source, classes: IntArray | slice) -> np.ndarray[Any, np.dtype[np.uint64]]:
