@@ -6,8 +6,9 @@ import io
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,8 @@ class Problem(ABC, Generic[D]):
     name: ClassVar[str]
     objectives: ClassVar[tuple[str, ...]]
     decision_class: ClassVar[type[Any]]
+    stated: ClassVar[tuple[str, ...]] = ()
+    """Fields with a default that the data of an instance file must state all the same."""
     objective: str
 
     @abstractmethod
@@ -106,9 +109,34 @@ class Problem(ABC, Generic[D]):
         """Give the data of the instance file: numpy arrays, scalars, lists, mappings of these."""
 
     @classmethod
-    @abstractmethod
-    def from_data(cls, data: Mapping[str, Any], objective: str, source: str) -> Self:
-        """Build the problem from the ``data`` of an instance file."""
+    def from_data(cls, data: Mapping[str, Any], objective: str, source: str = "instance") -> Self:
+        """Build the problem from the ``data`` of an instance file.
+
+        The entries are the fields of the problem's dataclass: those without a default, and those
+        in ``stated``, must be there.
+
+        Raises
+        ------
+        InputError
+            An unknown objective, a missing, unknown or wrong entry; the message names it.
+        """
+        check_objective(objective, cls.known_objectives(), source)
+        build = cast(Any, cls)
+        entries = [entry for entry in fields(build) if entry.name != "objective"]
+        required = tuple(
+            entry.name for entry in entries if entry.default is MISSING or entry.name in cls.stated
+        )
+        optional = tuple(entry.name for entry in entries if entry.name not in required)
+        checked = check_keys(data, required, optional, f"{source}: data")
+        try:
+            return cast(Self, build(**checked, objective=objective))
+        except InputError as error:
+            raise InputError(f"{source}: data.{error}") from None
+
+    @classmethod
+    def known_objectives(cls) -> tuple[str, ...]:
+        """Return all objectives that some data can be asked for."""
+        return cls.objectives
 
     @classmethod
     @abstractmethod

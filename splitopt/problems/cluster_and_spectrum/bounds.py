@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from splitopt.problems.cluster_and_spectrum.problem import ClusterAndSpectrum
+from splitopt.problems.cluster_and_spectrum.data import ClusterAndSpectrumData
 
 
-def cheap_bound(problem: ClusterAndSpectrum) -> float:
+def cheap_bound(problem: ClusterAndSpectrumData) -> float:
     """Add up `phase_bound` of the three phases and the server's work, which no decision changes."""
     if problem.infeasibility() is not None:
         return float(np.inf)

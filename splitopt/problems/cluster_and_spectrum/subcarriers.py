@@ -7,17 +7,19 @@ gives every spare subcarrier to the first device where several hold up a phase t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from splitopt.errors import InfeasibleError, InputError
 from splitopt.problems.base import FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from splitopt.problems.cluster_and_spectrum.problem import ClusterAndSpectrum
+from splitopt.problems.cluster_and_spectrum.data import ClusterAndSpectrumData
+from splitopt.problems.cluster_and_spectrum.decision import (
+    ClusterAndSpectrumDecision,
+    read_clusters,
+)
 
 RULES = {"greedy": 0, "tie_safe": 1, "exact": 2}
 """Names of the rules and their numbers in `loops`."""
@@ -31,7 +33,7 @@ class Allocation(NamedTuple):
 
 
 def allocate_cluster(
-    problem: ClusterAndSpectrum, cluster: npt.ArrayLike, rule: str = "exact"
+    problem: ClusterAndSpectrumData, cluster: npt.ArrayLike, rule: str = "exact"
 ) -> tuple[float, IntArray]:
     """Give the seconds of one cluster (device indices, shape (K,)) and the subcarriers (K,).
 
@@ -42,7 +44,7 @@ def allocate_cluster(
 
 
 def allocate_clusters(
-    problem: ClusterAndSpectrum, clusters: Sequence[npt.ArrayLike], rule: str = "exact"
+    problem: ClusterAndSpectrumData, clusters: Sequence[npt.ArrayLike], rule: str = "exact"
 ) -> Allocation:
     """Do `allocate_cluster` for any clusters; they may overlap and differ in size."""
     arrays = [np.asarray(cluster, dtype=np.int64) for cluster in clusters]
@@ -57,6 +59,19 @@ def allocate_clusters(
         server_s_per_device=problem.server_s_per_device,
         rule=rule,
     )
+
+
+def complete_clusters(
+    problem: ClusterAndSpectrumData, clusters: Iterable[npt.ArrayLike], rule: str = "exact"
+) -> ClusterAndSpectrumDecision:
+    """Do what `ClusterAndSpectrum.complete` describes."""
+    taken = read_clusters(clusters, "clusters")
+    members = np.concatenate(taken) if taken else np.empty(0, dtype=np.int64)
+    if not np.array_equal(np.sort(members), np.arange(problem.devices)):
+        raise InputError.at("clusters", f"must hold each of 0..{problem.devices - 1} once")
+    x = np.empty(problem.devices, dtype=np.int64)
+    x[members] = allocate_clusters(problem, taken, rule).subcarriers
+    return ClusterAndSpectrumDecision(taken, x)
 
 
 def allocate_flat(

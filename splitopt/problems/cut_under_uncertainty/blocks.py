@@ -14,7 +14,7 @@ from splitopt.problems.arrays import number_table
 from splitopt.problems.base import FloatArray, IntArray, check_keys
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum, ClusterAndSpectrumDecision
 from splitopt.problems.cluster_and_spectrum.bounds import phase_bound
-from splitopt.problems.cluster_and_spectrum.problem import SCALARS, TIMES
+from splitopt.problems.cluster_and_spectrum.data import SCALARS, TIMES
 from splitopt.problems.cluster_and_spectrum.terms import phase_terms
 
 BAND = "device_model_over_full_band"

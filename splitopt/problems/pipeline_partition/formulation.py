@@ -30,7 +30,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -38,10 +37,8 @@ from splitopt.errors import InfeasibleError, InputError
 from splitopt.latency.pipeline_resources import link_seconds
 from splitopt.problems.base import FloatArray
 from splitopt.problems.linear_program import Terms, Values, Variable
+from splitopt.problems.pipeline_partition.data import PipelinePartitionData
 from splitopt.problems.pipeline_partition.decision import PipelinePartitionDecision
-
-if TYPE_CHECKING:
-    from splitopt.problems.pipeline_partition.problem import PipelinePartition
 
 CONTIGUITY = ("linear", "quadratic")
 
@@ -60,12 +57,12 @@ class Numbers:
         The (node, layer) pairs whose memory fits.
     """
 
-    problem: PipelinePartition
+    problem: PipelinePartitionData
     unit_s: float
     pairs: list[tuple[int, int]]
 
     @classmethod
-    def of(cls, problem: PipelinePartition, unit_s: float) -> Numbers:
+    def of(cls, problem: PipelinePartitionData, unit_s: float) -> Numbers:
         """Scale the numbers; raise where there is no answer, no form, or no unit of time."""
         if not 0 < unit_s < math.inf:
             raise InputError.at("unit_s", f"is {unit_s!r}, it must be a number of seconds above 0")
@@ -216,7 +213,7 @@ class Numbers:
             yield "interface_time", {key: received[key] + sent[key] for key in received}
 
 
-def no_form(problem: PipelinePartition) -> str | None:
+def no_form(problem: PipelinePartitionData) -> str | None:
     """Say why the integer program cannot state a problem, or None if it can."""
     links = problem.links
     if links.model == "pairwise":
@@ -231,7 +228,7 @@ def no_form(problem: PipelinePartition) -> str | None:
     return None
 
 
-def check_contiguity(problem: PipelinePartition, contiguity: str) -> str:
+def check_contiguity(problem: PipelinePartitionData, contiguity: str) -> str:
     """Check the name of a form of contiguity, and that it can state the problem."""
     if contiguity not in CONTIGUITY:
         names = " or ".join(map(repr, CONTIGUITY))
@@ -249,7 +246,7 @@ def later_pairs(layers: list[int]) -> Iterator[tuple[int, int]]:
                 yield before + 1, j
 
 
-def read_assignment(problem: PipelinePartition, values: Values) -> PipelinePartitionDecision:
+def read_assignment(problem: PipelinePartitionData, values: Values) -> PipelinePartitionDecision:
     """Read the decision from values of x that are binary within a tolerance.
 
     Raises
