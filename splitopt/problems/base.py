@@ -38,7 +38,7 @@ class Problem(ABC, Generic[D]):
     name: ClassVar[str]
     objectives: ClassVar[tuple[str, ...]]
     decision_class: ClassVar[type[Any]]
-    stated: ClassVar[tuple[str, ...]] = ()
+    required_data: ClassVar[tuple[str, ...]] = ()
     """Fields with a default that the data of an instance file must state all the same."""
     objective: str
 
@@ -113,7 +113,7 @@ class Problem(ABC, Generic[D]):
         """Build the problem from the ``data`` of an instance file.
 
         The entries are the fields of the problem's dataclass: those without a default, and those
-        in ``stated``, must be there.
+        in ``required_data``, must be there.
 
         Raises
         ------
@@ -124,7 +124,9 @@ class Problem(ABC, Generic[D]):
         build = cast(Any, cls)
         entries = [entry for entry in fields(build) if entry.name != "objective"]
         required = tuple(
-            entry.name for entry in entries if entry.default is MISSING or entry.name in cls.stated
+            entry.name
+            for entry in entries
+            if entry.default is MISSING or entry.name in cls.required_data
         )
         optional = tuple(entry.name for entry in entries if entry.name not in required)
         checked = check_keys(data, required, optional, f"{source}: data")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from splitopt.problems.base import FloatArray
+from splitopt.problems.cut_and_resources.completion import complete_cuts
+from splitopt.problems.cut_and_resources.data import CutAndResourcesData
 from splitopt.problems.cut_and_resources.decision import CutAndResourcesDecision
 from splitopt.problems.cut_and_resources.formulation import (
     Coefficients,
@@ -17,9 +19,6 @@ from splitopt.problems.cut_and_resources.formulation import (
     table,
 )
 from splitopt.problems.gurobi_environment import silent_environment
-
-if TYPE_CHECKING:
-    from splitopt.problems.cut_and_resources.problem import CutAndResources
 
 
 @dataclass(frozen=True)
@@ -72,11 +71,11 @@ class GurobiModel(Formulation):
         """Give the decision of the new solution, inside Gurobi's callback ``MIPSOL``."""
         values = inside.cbGetSolution(list(self.x.values()))
         use = table(self.problem, dict(zip(self.x, values, strict=True)))
-        return self.problem.complete(read_cuts(use))
+        return complete_cuts(self.problem, read_cuts(use))
 
 
 def build_gurobi(
-    problem: CutAndResources, env: Any, formulation: str | None, unit_s: float
+    problem: CutAndResourcesData, env: Any, formulation: str | None, unit_s: float
 ) -> GurobiModel:
     """Build the model; the documented entry is `CutAndResources.to_gurobi`."""
     import gurobipy
@@ -114,7 +113,7 @@ def _add_totals(model: Any, x: dict[tuple[int, int], Any], numbers: Coefficients
 
 
 def _add_shares(
-    model: Any, x: dict[tuple[int, int], Any], numbers: Coefficients, problem: CutAndResources
+    model: Any, x: dict[tuple[int, int], Any], numbers: Coefficients, problem: CutAndResourcesData
 ) -> dict[str, Any]:
     """Add shares, the time that each of them takes, and the objective over latencies."""
     from gurobipy import quicksum

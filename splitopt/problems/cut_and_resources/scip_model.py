@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from splitopt.problems.base import FloatArray
+from splitopt.problems.cut_and_resources.data import CutAndResourcesData
 from splitopt.problems.cut_and_resources.formulation import (
     Coefficients,
     Formulation,
@@ -14,9 +15,6 @@ from splitopt.problems.cut_and_resources.formulation import (
     share_table,
     table,
 )
-
-if TYPE_CHECKING:
-    from splitopt.problems.cut_and_resources.problem import CutAndResources
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class ScipModel(Formulation):
         return share_table(self.problem, values)
 
 
-def build_scip(problem: CutAndResources, formulation: str | None, unit_s: float) -> ScipModel:
+def build_scip(problem: CutAndResourcesData, formulation: str | None, unit_s: float) -> ScipModel:
     """Build the model; the documented entry is `CutAndResources.to_scip`."""
     import pyscipopt
 
@@ -113,7 +111,7 @@ def _add_shares(
     cost: Any,
     x: dict[tuple[int, int], Any],
     numbers: Coefficients,
-    problem: CutAndResources,
+    problem: CutAndResourcesData,
 ) -> dict[str, Any]:
     """Add shares, the time that each of them takes, and the objective over latencies."""
     from pyscipopt import quicksum

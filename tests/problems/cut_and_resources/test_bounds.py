@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from splitopt import CutAndResources
-from splitopt.problems.cut_and_resources import problem as problem_module
+from splitopt.problems.cut_and_resources import data as data_module
 from splitopt.solvers.cut_and_resources.relaxation import root_bound
 
 OBJECTIVES = ("sum", "makespan")
@@ -96,7 +96,7 @@ def test_classes_and_blocks_change_nothing(objective, monkeypatch):
     single = CutAndResources(*tables, objective=objective)
     assert counted.bound() == pytest.approx(single.bound(), rel=1e-11)
     assert "download_s" not in vars(counted)
-    monkeypatch.setattr(problem_module, "_BLOCK", 3)
+    monkeypatch.setattr(data_module, "_BLOCK", 3)
     assert single.bound() == pytest.approx(counted.bound(), rel=1e-11)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from splitopt import CutAndResources, InputError, Scenario, load_problem, solve
 from splitopt.problems.cut_and_resources import tables as tables_module
-from splitopt.problems.cut_and_resources.factored import FactoredCutAndResources
+from splitopt.problems.cut_and_resources.problem import FactoredCutAndResources
 from splitopt.solvers.cut_and_resources.relaxation import large_fleet as large_module
 from splitopt.solvers.cut_and_resources.relaxation import root_bound
 from splitopt.solvers.cut_and_resources.relaxation.grouping import fleet_of

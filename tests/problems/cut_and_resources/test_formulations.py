@@ -15,7 +15,7 @@ from splitopt import CutAndResources, InputError
 from splitopt.errors import InfeasibleError
 from splitopt.problems.cut_and_resources.cvxpy_model import cvxpy_size
 from splitopt.problems.cut_and_resources.formulation import model_size
-from splitopt.problems.cut_and_resources.tradeoffs import PRICED
+from splitopt.problems.cut_and_resources.tradeoff_fields import PRICED
 from splitopt.solvers.backends.licence import licence_problem
 from splitopt.solvers.cut_and_resources.relaxation import root_bound
 

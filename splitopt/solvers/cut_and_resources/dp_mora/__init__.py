@@ -11,8 +11,7 @@ import numpy as np
 from splitopt.errors import InputError
 from splitopt.problems.base import FEASIBILITY_TOLERANCE, FloatArray
 from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
-from splitopt.problems.cut_and_resources.decision import SHARES
-from splitopt.problems.cut_and_resources.problem import decision_from_shares
+from splitopt.problems.cut_and_resources.decision import SHARES, decision_from_shares
 from splitopt.results import StopReason, relative_gap
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cut_and_resources.dp_mora.agents import AgentNetwork

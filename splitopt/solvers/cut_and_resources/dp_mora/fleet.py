@@ -11,7 +11,7 @@ import numpy as np
 from splitopt.latency.relaxed import TABLE, latency_at, values_at
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
 from splitopt.problems.cut_and_resources import CutAndResources
-from splitopt.problems.cut_and_resources.problem import TIMES
+from splitopt.problems.cut_and_resources.data import TIMES
 from splitopt.solvers.cut_and_resources.dp_mora.cut_step import CutRule, descend
 from splitopt.solvers.cut_and_resources.dp_mora.flow import compiled
 from splitopt.solvers.cut_and_resources.dp_mora.graphs import Graph

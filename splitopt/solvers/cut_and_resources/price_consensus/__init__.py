@@ -11,7 +11,7 @@ import numpy as np
 from splitopt.errors import InputError
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources import CutAndResources
-from splitopt.problems.cut_and_resources.problem import decision_from_shares
+from splitopt.problems.cut_and_resources.decision import decision_from_shares
 from splitopt.results import OPTIMAL_GAP, StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cut_and_resources.messaging.log import Message

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
-from splitopt.problems.cut_and_resources.factored import FactoredCutAndResources
 from splitopt.problems.cut_and_resources.factors import Factors
-from splitopt.problems.cut_and_resources.problem import CutAndResources
+from splitopt.problems.cut_and_resources.problem import CutAndResources, FactoredCutAndResources
 from splitopt.solvers.cut_and_resources.relaxation import kernels
 from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
 from splitopt.solvers.cut_and_resources.relaxation.kernels import BLOCK, Kernels
