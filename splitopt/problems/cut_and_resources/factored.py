@@ -1,4 +1,4 @@
-"""`CutAndResources` for large fleets: the same problem, its tables given as factors."""
+"""The data of `CutAndResources` for large fleets: tables given as factors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FIELDS = ("weights", *TRADEOFFS, "budgets")
 
 
 class FactoredData(CutAndResourcesData):
-    """The data of `Self`, which documents its fields."""
+    """The data of `FactoredCutAndResources`, which documents its fields."""
 
     def __init__(self, factors: Factors, objective: str = "sum", **optional: Any) -> None:
         check_objective(objective, self.known_objectives(), "")

@@ -126,26 +126,17 @@ def _rebuilt(
     tables: tuple[FloatArray, ...],
     curves: dict[str, FloatArray] | None,
 ) -> P:
+    """Return the plain problem with these four tables and the same cuts, weights and budgets."""
     download, upload, server, device = tables
     with priced_range():
-        return _plain(problem, objective, (download, upload, server, device), curves)
-
-
-def _plain(
-    problem: P,
-    objective: str,
-    tables: tuple[FloatArray, ...],
-    curves: dict[str, FloatArray] | None,
-) -> P:
-    download, upload, server, device = tables
-    return type(problem)(
-        download_s=download,
-        upload_s=upload,
-        server_s=server,
-        device_s=device,
-        allowed=problem.allowed,
-        objective=objective,
-        weights=problem.weights,
-        curves=curves,
-        budgets=problem.budgets,
-    )
+        return type(problem)(
+            download_s=download,
+            upload_s=upload,
+            server_s=server,
+            device_s=device,
+            allowed=problem.allowed,
+            objective=objective,
+            weights=problem.weights,
+            curves=curves,
+            budgets=problem.budgets,
+        )
