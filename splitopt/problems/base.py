@@ -94,11 +94,11 @@ class Problem(ABC, Generic[D]):
 
     @abstractmethod
     def infeasibility(self) -> str | None:
-        """Say why no decision can be feasible and what would have to change, None if one can."""
+        """Report why no decision can be feasible and what would have to change, None if one can."""
 
     @abstractmethod
     def bound(self) -> float:
-        """Give a valid lower bound on the objective that is cheap, ``-inf`` if there is none."""
+        """Return a valid lower bound on the objective that is cheap, ``-inf`` if there is none."""
 
     @abstractmethod
     def decode(self, document: Mapping[str, Any], source: str = "decision") -> D:
@@ -106,7 +106,7 @@ class Problem(ABC, Generic[D]):
 
     @abstractmethod
     def data(self) -> dict[str, Any]:
-        """Give the data of the instance file: numpy arrays, scalars, lists, mappings of these."""
+        """Return the data of the instance file: numpy arrays, scalars, lists, mappings of these."""
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any], objective: str, source: str = "instance") -> Self:
@@ -151,11 +151,11 @@ class Problem(ABC, Generic[D]):
         """
 
     def with_objective(self, objective: str) -> Self:
-        """Give the same problem under another objective."""
+        """Return the same problem under another objective."""
         return type(self).from_data(self.data(), objective, self.name)
 
     def to_document(self) -> dict[str, Any]:
-        """Give the instance as JSON-ready data."""
+        """Return the instance as JSON-ready data."""
         return {
             "format": FORMAT,
             "version": VERSION,

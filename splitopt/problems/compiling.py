@@ -30,7 +30,7 @@ def compiled(loop: F) -> F:
 
 @cache
 def plain(loop: F) -> F:
-    """Give a compiled loop as Python runs it, with everything that it calls.
+    """Return a compiled loop as Python runs it, with everything that it calls.
 
     For work so small that compiling, or loading what was compiled, would take longer.
     """

@@ -30,7 +30,7 @@ MOST_UNPACKED = 2**31
 
 
 def problem_class(name: Any, source: str = "") -> type[Problem[Any]]:
-    """Give the class of a problem by its name."""
+    """Return the class of a problem by its name."""
     if not isinstance(name, str) or name not in PROBLEMS:
         known = ", ".join(PROBLEMS)
         raise InputError.at(

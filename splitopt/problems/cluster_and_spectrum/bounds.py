@@ -27,7 +27,7 @@ def cheap_bound(problem: ClusterAndSpectrumData) -> float:
 def phase_bound(
     fixed: FloatArray, spectral: FloatArray, sizes: IntArray, subcarriers: int
 ) -> FloatArray:
-    """Give a lower bound on the lengths of one phase, added up over the clusters.
+    """Return a lower bound on the lengths of one phase, added up over the clusters.
 
     The seconds have shape (..., N); the answer has what stands before the devices.
 

@@ -157,7 +157,7 @@ def _order(
     tag: Variable,
     use: dict[tuple[int, int], dict[int, Variable]],
 ) -> None:
-    """Let clusters of the same size be numbered by their first device."""
+    """Order clusters of the same size by their first device."""
     devices = 1 + max(k for k, _ in use)
     for m, size in enumerate(sizes):
         before = [other for other in range(m) if sizes[other] == size]
@@ -173,7 +173,7 @@ def _order(
 def _fixed(
     problem: ClusterAndSpectrumData, clusters: Iterable[npt.ArrayLike] | None
 ) -> list[int] | None:
-    """Give the cluster of each device, in the order of sizes of the problem."""
+    """Return the cluster of each device, in the order of sizes of the problem."""
     if clusters is None:
         return None
     taken = [np.asarray(cluster, dtype=np.int64).tolist() for cluster in clusters]

@@ -207,7 +207,7 @@ class ClusterAndSpectrum(ClusterAndSpectrumData):
         return found
 
     def infeasibility(self) -> str | None:
-        """Say so where a cluster has more devices than there are subcarriers."""
+        """Report where a cluster has more devices than there are subcarriers."""
         largest = int(self.cluster_sizes.max())
         if largest <= self.subcarriers:
             return None
@@ -218,13 +218,13 @@ class ClusterAndSpectrum(ClusterAndSpectrumData):
         )
 
     def bound(self) -> float:
-        """Give the sum of what each phase costs at least, see `bounds.phase_bound`."""
+        """Return the sum of what each phase costs at least, see `bounds.phase_bound`."""
         return cheap_bound(self)
 
     def complete(
         self, clusters: Iterable[npt.ArrayLike], rule: str = "exact"
     ) -> ClusterAndSpectrumDecision:
-        """Give the decision with the best subcarriers for these clusters.
+        """Return the decision with the best subcarriers for these clusters.
 
         Parameters
         ----------
@@ -248,7 +248,7 @@ class ClusterAndSpectrum(ClusterAndSpectrumData):
         unit_s: float = 1.0,
         keep_subcarriers: bool = False,
     ) -> PyomoProgram[ClusterAndSpectrumDecision]:
-        """Give the problem as a Pyomo model, see the module `formulation`.
+        """Return the problem as a Pyomo model, see the module `formulation`.
 
         Parameters
         ----------
@@ -277,7 +277,7 @@ class ClusterAndSpectrum(ClusterAndSpectrumData):
         unit_s: float = 1.0,
         keep_subcarriers: bool = False,
     ) -> GurobiProgram[ClusterAndSpectrumDecision]:
-        """Give the problem as a gurobipy model; as `to_pyomo`, in an own environment by default."""
+        """Return the problem as a gurobipy model, by default in an environment of its own."""
         program, read = self._program(clusters, unit_s, keep_subcarriers)
         return to_gurobi(program, read, env)
 

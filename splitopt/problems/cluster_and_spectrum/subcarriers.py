@@ -35,7 +35,7 @@ class Allocation(NamedTuple):
 def allocate_cluster(
     problem: ClusterAndSpectrumData, cluster: npt.ArrayLike, rule: str = "exact"
 ) -> tuple[float, IntArray]:
-    """Give the seconds of one cluster (device indices, shape (K,)) and the subcarriers (K,).
+    """Return the seconds of one cluster (device indices, shape (K,)) and the subcarriers (K,).
 
     The seconds are those of `ClusterAndSpectrum.evaluate` for this cluster, to the last bit.
     """
@@ -46,7 +46,7 @@ def allocate_cluster(
 def allocate_clusters(
     problem: ClusterAndSpectrumData, clusters: Sequence[npt.ArrayLike], rule: str = "exact"
 ) -> Allocation:
-    """Do `allocate_cluster` for any clusters; they may overlap and differ in size."""
+    """Compute `allocate_cluster` for any clusters; they may overlap and differ in size."""
     arrays = [np.asarray(cluster, dtype=np.int64) for cluster in clusters]
     starts = np.concatenate(([0], np.cumsum([len(array) for array in arrays]))).astype(np.int64)
     members = np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int64)
@@ -64,7 +64,7 @@ def allocate_clusters(
 def complete_clusters(
     problem: ClusterAndSpectrumData, clusters: Iterable[npt.ArrayLike], rule: str = "exact"
 ) -> ClusterAndSpectrumDecision:
-    """Do what `ClusterAndSpectrum.complete` describes."""
+    """Return the decision that `ClusterAndSpectrum.complete` describes."""
     taken = read_clusters(clusters, "clusters")
     members = np.concatenate(taken) if taken else np.empty(0, dtype=np.int64)
     if not np.array_equal(np.sort(members), np.arange(problem.devices)):

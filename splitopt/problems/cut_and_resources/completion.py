@@ -34,6 +34,6 @@ def best_allocation(problem: CutAndResourcesData, cuts: IntArray) -> Allocation:
 
 
 def complete_cuts(problem: CutAndResourcesData, cut: npt.ArrayLike) -> CutAndResourcesDecision:
-    """Do what `CutAndResources.complete` describes."""
+    """Return the decision that `CutAndResources.complete` describes."""
     cuts = problem.checked_cuts(cut, "cut")
     return decision_from_shares(cuts, best_allocation(problem, cuts).shares)

@@ -50,7 +50,7 @@ class CutAndResourcesDecision:
         return self
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the decision as JSON-ready data."""
+        """Return the decision as JSON-ready data."""
         return {
             "problem": "cut_and_resources",
             "cut": self.cut.tolist(),

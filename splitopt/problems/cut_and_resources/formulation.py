@@ -91,15 +91,15 @@ class Coefficients:
         return [name for name in RESOURCES if any(name == other for _, other in self.served)]
 
     def root(self, device: int, cut: int, resource: str) -> float:
-        """Give alpha for a device (from 0), a cut (from 1) and a resource."""
+        """Return alpha for a device (from 0), a cut (from 1) and a resource."""
         return float(self.roots[device, cut - 1, RESOURCES.index(resource)])
 
     def device_time(self, device: int, cut: int) -> float:
-        """Give the time on the device itself in units of ``unit_s``."""
+        """Return the time on the device itself in units of ``unit_s``."""
         return float(self.device[device, cut - 1])
 
     def cuts_of(self) -> dict[int, list[int]]:
-        """Give the allowed cuts (from 1) of each device."""
+        """Return the allowed cuts (from 1) of each device."""
         found: dict[int, list[int]] = {}
         for device, cut in self.pairs:
             found.setdefault(device, []).append(cut)
@@ -160,7 +160,7 @@ class Formulation(ABC):
         return read_cuts(use)
 
     def decision(self, keep_shares: bool = False) -> CutAndResourcesDecision:
-        """Give the incumbent's decision.
+        """Return the incumbent's decision.
 
         Parameters
         ----------
@@ -196,7 +196,7 @@ def read_cuts(use: FloatArray) -> IntArray:
 
 
 def choose_formulation(problem: CutAndResourcesData, formulation: str | None) -> str:
-    """Give the formulation to build: by default the smallest one that takes the objective.
+    """Return the formulation to build: by default the smallest one that takes the objective.
 
     The objective that counts is that of the plain problem: energy is a sum.
     """

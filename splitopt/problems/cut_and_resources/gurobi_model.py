@@ -73,7 +73,7 @@ class GurobiModel(Formulation):
         return share_table(self.problem, {key: v.X for key, v in self.share.items()})
 
     def decision_in_callback(self, inside: Any) -> CutAndResourcesDecision:
-        """Give the decision of the new solution, inside Gurobi's callback ``MIPSOL``."""
+        """Return the decision of the new solution, inside Gurobi's callback ``MIPSOL``."""
         values = inside.cbGetSolution(list(self.x.values()))
         use = table(self.problem, dict(zip(self.x, values, strict=True)))
         return complete_cuts(self.problem, read_cuts(use))

@@ -218,7 +218,7 @@ class CutAndResources(CutAndResourcesData):
         return found
 
     def restricted(self, allowed: BoolArray) -> CutAndResources:
-        """Give the same problem, as tables, with other allowed cuts (N, L)."""
+        """Return the same problem, as tables, with other allowed cuts (N, L)."""
         return replace(self, allowed=allowed)
 
     def infeasibility(self) -> str | None:
@@ -259,7 +259,7 @@ class CutAndResources(CutAndResourcesData):
     def to_cvxpy(
         self, relaxed: bool = False, formulation: str | None = "misocp", unit_s: float = 1.0
     ) -> CvxpyModel:
-        """Give a CVXPY model, by default the one with shares.
+        """Return a CVXPY model, by default the one with shares.
 
         Parameters
         ----------
@@ -283,7 +283,7 @@ class CutAndResources(CutAndResourcesData):
         return build_cvxpy(self, relaxed, formulation, unit_s)
 
     def to_pyomo(self, formulation: str | None = None, unit_s: float = 1.0) -> PyomoModel:
-        """Give a Pyomo model, by default the smallest that takes the objective.
+        """Return a Pyomo model, by default the smallest that takes the objective.
 
         Parameters and errors are those of `to_cvxpy`; there is one more formulation, ``"minlp"``:
         DP-MORA Eq. 19 with the problem's curves, see the module `pyomo_model`.
@@ -295,7 +295,7 @@ class CutAndResources(CutAndResourcesData):
     def to_gurobi(
         self, env: Any = None, formulation: str | None = None, unit_s: float = 1.0
     ) -> GurobiModel:
-        """Give a gurobipy model in the environment `env`, by default a silent one.
+        """Return a gurobipy model in the environment `env`, by default a silent one.
 
         The other parameters and the errors are those of `to_cvxpy`; by default the model is the
         smallest that takes the objective.
@@ -305,7 +305,7 @@ class CutAndResources(CutAndResourcesData):
         return build_gurobi(self, env, formulation, unit_s)
 
     def to_scip(self, formulation: str | None = None, unit_s: float = 1.0) -> ScipModel:
-        """Give a PySCIPOpt model, by default the smallest that takes the objective.
+        """Return a PySCIPOpt model, by default the smallest that takes the objective.
 
         Parameters and errors are those of `to_cvxpy`.
         """
@@ -347,7 +347,7 @@ class FactoredCutAndResources(FactoredData, CutAndResources):
 
 
 def _over_share(seconds: FloatArray, share: FloatArray) -> FloatArray:
-    """Give seconds / share, 0 where nothing is needed and inf where a needed share is missing."""
+    """Return seconds / share, 0 where nothing is needed and inf where a needed share is missing."""
     full = np.full_like(seconds, np.inf)
     slow = np.divide(seconds, share, out=full, where=share > 0)
     return np.where(seconds > 0, slow, 0.0)

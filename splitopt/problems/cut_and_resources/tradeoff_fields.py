@@ -109,7 +109,7 @@ def stated_fields(problem: Priced) -> dict[str, Any]:
 
 @contextmanager
 def priced_range() -> Iterator[None]:
-    """Say of numbers that leave the range of a problem that factors took them there."""
+    """Reword the errors of numbers that leave a problem's range by priority, power and price."""
     try:
         yield
     except InputError as error:

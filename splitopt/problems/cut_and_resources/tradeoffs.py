@@ -41,7 +41,7 @@ def energy_of(problem: CutAndResourcesData, seconds: FloatArray) -> FloatArray:
 
 @np.errstate(over="ignore", under="ignore")  # what overflows is refused by its name
 def plain_problem(problem: P) -> P | None:
-    """Give the plain problem with the same decisions and values, None if it is plain already.
+    """Return the plain problem with the same decisions and values, None if it is plain already.
 
     Multiplying a device's tables by its priority multiplies its latency. Energy adds to the part
     that no share divides, and so do transfers over links that are the device's own. Pure energy
@@ -96,7 +96,7 @@ class Marginal(NamedTuple):
 
 
 def marginal_values(problem: CutAndResourcesData, cuts: IntArray) -> Marginal:
-    """Say what more of each resource would save of the objective, shares chosen anew."""
+    """Report what more of each resource would save of the objective, shares chosen anew."""
     download, upload, _, own_s = problem.chosen(cuts)
     saved, own, links = np.zeros(3), np.zeros(problem.devices), np.zeros((problem.devices, 2))
     price = 1.0 if problem.objective == "energy" else problem.seconds_per_joule

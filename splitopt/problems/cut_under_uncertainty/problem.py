@@ -122,7 +122,7 @@ class CutUnderUncertainty(CutUnderUncertaintyData):
         return float(self.statistic(latencies))
 
     def violations(self, decision: CutUnderUncertaintyDecision) -> dict[str, float]:
-        """Give what `ClusterAndSpectrum.violations` finds, the worst of all samples by name."""
+        """Return what `ClusterAndSpectrum.violations` finds, the worst of all samples by name."""
         decision = self.taken(decision)
         if not 0 <= decision.cut < len(self.cuts):
             return {"cut": float("inf")}
@@ -136,7 +136,7 @@ class CutUnderUncertainty(CutUnderUncertaintyData):
         return found
 
     def infeasibility(self) -> str | None:
-        """Say so where a cluster has more devices than there are subcarriers."""
+        """Report where a cluster has more devices than there are subcarriers."""
         return self.block(0, 0).infeasibility()
 
     def _checked_cut(self, cut: Any, source: str) -> int:
@@ -154,7 +154,7 @@ class CutUnderUncertainty(CutUnderUncertaintyData):
         return np.stack([self.source.sample(j, stream).bounds() for j in chosen], axis=1)
 
     def bound(self) -> float:
-        """Give the smallest statistic over cuts of the cheap bounds of all samples.
+        """Return the smallest statistic over cuts of the cheap bounds of all samples.
 
         The recourse of a sample touches no other sample, and both objectives grow with every
         latency, so that bounds of the samples make a bound of the whole.
@@ -164,7 +164,7 @@ class CutUnderUncertainty(CutUnderUncertaintyData):
     def complete(
         self, cut: int, clusters: Sequence[Iterable[npt.ArrayLike]] | None = None
     ) -> CutUnderUncertaintyDecision:
-        """Give the decision with the best subcarriers for this cut and these clusters per sample.
+        """Return the decision with the best subcarriers for this cut and these clusters per sample.
 
         Without clusters, devices of similar speed on their own work together: a quick answer.
 
@@ -186,7 +186,7 @@ class CutUnderUncertainty(CutUnderUncertaintyData):
         return CutUnderUncertaintyDecision(cut, tuple(answers))
 
     def to_pyomo(self, unit_s: float = 1.0) -> PyomoProgram[CutUnderUncertaintyDecision]:
-        """Give the deterministic equivalent as a Pyomo model, see the module `formulation`.
+        """Return the deterministic equivalent as a Pyomo model, see the module `formulation`.
 
         Parameters
         ----------
@@ -206,7 +206,7 @@ class CutUnderUncertainty(CutUnderUncertaintyData):
     def to_gurobi(
         self, env: Any = None, unit_s: float = 1.0
     ) -> GurobiProgram[CutUnderUncertaintyDecision]:
-        """Give the deterministic equivalent as a gurobipy model; as `to_pyomo`."""
+        """Return the deterministic equivalent as a gurobipy model; as `to_pyomo`."""
         program, read = self._program(unit_s)
         return to_gurobi(program, read, env)
 

@@ -22,7 +22,7 @@ from splitopt.scenario.varying import COMPUTE, SNR
 def source_from_scenario(
     scenario: Scenario, profile: ModelProfile
 ) -> tuple[tuple[str, ...], Generator]:
-    """Give the names of the cuts and the generator of their rounds.
+    """Return the names of the cuts and the generator of their rounds.
 
     The cuts are all of the model that meet the limits of leakage and memory, or the one that
     ``clusters.cut`` names.
@@ -102,7 +102,7 @@ def _speeds(scenario: Scenario) -> Any:
 
 
 def _ordered(scenario: Scenario) -> Trace | None:
-    """Give the measured rounds with the fleet's devices as columns."""
+    """Return the measured rounds with the fleet's devices as columns."""
     assert scenario.distributions is not None
     rounds = scenario.distributions.trace
     if rounds is None:

@@ -80,21 +80,21 @@ class Numbers:
         return self.problem.links.has_interfaces
 
     def layers_of(self) -> dict[int, list[int]]:
-        """Give the layers that fit each node."""
+        """Return the layers that fit each node."""
         found: dict[int, list[int]] = {i: [] for i in range(self.problem.nodes)}
         for i, j in self.pairs:
             found[i].append(j)
         return found
 
     def nodes_of(self) -> dict[int, list[int]]:
-        """Give the nodes that each layer fits."""
+        """Return the nodes that each layer fits."""
         found: dict[int, list[int]] = {j: [] for j in range(self.problem.layers)}
         for i, j in self.pairs:
             found[j].append(i)
         return found
 
     def memory(self, node: int) -> Terms:
-        """Give the memory that a node spends, as fractions of what it has."""
+        """Return the memory that a node spends, as fractions of what it has."""
         size = float(self.problem.node_memory_bytes[node]) or 1.0
         need = self.problem.owners * self.problem.layer_memory_bytes / size
         return {("x", i, j): float(need[j]) for i, j in self.pairs if i == node}
@@ -120,11 +120,11 @@ class Numbers:
         return float(self._runs[fitting - 1] / size + self._runs[fitting] / size) / 2
 
     def computing(self, node: int, table: FloatArray) -> Terms:
-        """Give the seconds of a node from a table (N, S)."""
+        """Return the seconds of a node from a table (N, S)."""
         return {("x", i, j): float(table[i, j] / self.unit_s) for i, j in self.pairs if i == node}
 
     def busy(self) -> Iterator[tuple[str, int, Terms]]:
-        """Give (kind, index, terms) of everything that the period is at least."""
+        """Return (kind, index, terms) of everything that the period is at least."""
         problem = self.problem
         both = problem.forward_s + problem.backward_s
         for i in range(problem.nodes):
@@ -143,7 +143,7 @@ class Numbers:
                 yield "link_time", boundary, self._starts_at(boundary, float(seconds[boundary - 1]))
 
     def latency(self) -> dict[Variable, float]:
-        """Give the trip of one batch, without the owners' transfers."""
+        """Return the trip of one batch, without the owners' transfers."""
         problem = self.problem
         both = (problem.forward_s + problem.backward_s) / self.unit_s
         found: dict[Variable, float] = {("x", i, j): float(both[i, j]) for i, j in self.pairs}
@@ -195,7 +195,7 @@ class Numbers:
         return {("start", i, j): value for i, j in self.pairs if j == boundary}
 
     def _interface(self, node: int) -> Iterator[tuple[str, Terms]]:
-        """Give what a node's interface receives and sends, together if it is half duplex."""
+        """Return what a node's interface receives and sends, together if it is half duplex."""
         problem = self.problem
         assert problem.links.interface_rates is not None
         rate = float(problem.links.interface_rates[node]) * self.unit_s
@@ -214,7 +214,7 @@ class Numbers:
 
 
 def no_form(problem: PipelinePartitionData) -> str | None:
-    """Say why the integer program cannot state a problem, or None if it can."""
+    """Report why the integer program cannot state a problem, or None if it can."""
     links = problem.links
     if links.model == "pairwise":
         return "has no form for links of the model 'pairwise'; the solver 'subset_dp' takes them"
@@ -239,7 +239,7 @@ def check_contiguity(problem: PipelinePartitionData, contiguity: str) -> str:
 
 
 def later_pairs(layers: list[int]) -> Iterator[tuple[int, int]]:
-    """Give (k, j) with k - 1 and j among a node's layers and k < j, for the quadratic form."""
+    """Return (k, j) with k - 1 and j among a node's layers and k < j, for the quadratic form."""
     for j in layers:
         for before in layers:
             if before + 1 < j:

@@ -206,13 +206,13 @@ class PipelinePartition(PipelinePartitionData):
         return obvious_reason(self)
 
     def bound(self) -> float:
-        """Give the larger of a few lower bounds in s, see `cheap_bound`."""
+        """Return the larger of a few lower bounds in s, see `cheap_bound`."""
         return cheap_bound(self)
 
     def to_pyomo(
         self, contiguity: str = "linear", unit_s: float = 1.0
     ) -> PyomoProgram[PipelinePartitionDecision]:
-        """Give MP-SL's integer program as a Pyomo model, see the module `formulation`.
+        """Return MP-SL's integer program as a Pyomo model, see the module `formulation`.
 
         Parameters
         ----------
@@ -233,7 +233,7 @@ class PipelinePartition(PipelinePartitionData):
     def to_gurobi(
         self, env: Any = None, contiguity: str = "linear", unit_s: float = 1.0
     ) -> GurobiProgram[PipelinePartitionDecision]:
-        """Give MP-SL's integer program as a gurobipy model.
+        """Return MP-SL's integer program as a gurobipy model.
 
         Parameters
         ----------

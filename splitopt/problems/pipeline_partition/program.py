@@ -84,7 +84,7 @@ def _add_products(program: LinearProgram, numbers: Numbers) -> None:
 
 
 def _add_order(program: LinearProgram, numbers: Numbers) -> None:
-    """Let nodes follow each other by rising index."""
+    """Add rows that order the nodes of the chain by index."""
     hosts = numbers.nodes_of()
     for i in range(numbers.problem.nodes - 1):
         for j in range(numbers.problem.layers - 1):

@@ -12,7 +12,7 @@ from splitopt.units import readable_bytes as _bytes
 
 
 def obvious_reason(problem: PipelinePartitionData) -> str | None:
-    """Say what makes every partition infeasible and what would do, None if nothing obvious does."""
+    """Report what makes every partition infeasible and what would do, if it is obvious."""
     return (
         _too_few_layers(problem)
         or _layer_that_fits_nowhere(problem)
@@ -78,7 +78,7 @@ def _too_little_memory(problem: PipelinePartitionData) -> str | None:
 
 
 def nodes_needed(problem: PipelinePartitionData, memory_bytes: float) -> int:
-    """Give the least number of nodes with this memory that hold all layers, each of which fits.
+    """Return the least number of nodes with this memory that hold all layers, each of which fits.
 
     Filling one node after the other is optimal for nodes of the same size.
     """

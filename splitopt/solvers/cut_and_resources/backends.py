@@ -27,7 +27,7 @@ from splitopt.solvers.cut_and_resources.repair import repaired
 
 
 def prepared(problem: CutAndResources) -> tuple[CutAndResources, float]:
-    """Give the problem without its hopeless cuts, and a unit of time in s for its model.
+    """Return the problem without its hopeless cuts, and a unit of time in s for its model.
 
     A device with the whole of every resource is as fast as it can be, so a cut that is slower even
     then than the objective of some plan is in no optimal plan, and its large numbers would only
@@ -78,11 +78,11 @@ class _OnGurobi(_BackEnd):
     """What all ways to Gurobi share: its licence, and the size that the licence may limit."""
 
     def licence(self) -> str | None:
-        """Say why Gurobi does not start, or None when it does."""
+        """Report why Gurobi does not start, or None when it does."""
         return licence_problem()
 
     def refusal(self, problem: CutAndResources) -> str | None:
-        """Refuse a model over the size limit of the licence before it is built."""
+        """Reject a model over the size limit of the licence before it is built."""
         return size_refusal(model_size(prepared(problem)[0]))
 
 
@@ -160,7 +160,7 @@ class CvxpyGurobi(_OnGurobi, _Cvxpy):
     back_end: ClassVar[str] = "GUROBI"
 
     def refusal(self, problem: CutAndResources) -> str | None:
-        """Refuse a model over the size limit; CVXPY adds a variable for every row of a cone."""
+        """Reject a model over the size limit; CVXPY adds a variable for every row of a cone."""
         return size_refusal(cvxpy_size(prepared(problem)[0]))
 
 

@@ -43,7 +43,7 @@ class _Baseline(Solver[CutAndResources]):
     proportional: ClassVar[bool] = False
 
     def refusal(self, problem: CutAndResources) -> str | None:
-        """Refuse what lacks weights to share by, or a cut that the rule prescribes."""
+        """Reject what lacks weights to share by, or a cut that the rule prescribes."""
         if problem.infeasibility() is not None:
             return None
         lacking = without_weights(problem) if self.proportional else None
@@ -67,12 +67,12 @@ class _Baseline(Solver[CutAndResources]):
         return proportional_shares(problem) if self.proportional else equal_shares(problem)
 
     def _no_cuts(self, problem: CutAndResources) -> str | None:  # noqa: ARG002 - for subclasses
-        """Say why the rule has no cuts for this problem."""
+        """Report why the rule has no cuts for this problem."""
         return None
 
     @abstractmethod
     def _cuts(self, problem: CutAndResources, search: Search) -> IntArray | None:
-        """Give the cuts (N,), 1..L."""
+        """Return the cuts (N,), 1..L."""
 
 
 class _FullModel(_Baseline):

@@ -77,5 +77,5 @@ class BlockDescent(Solver[CutAndResources]):
 
 
 def _shares(decision: CutAndResourcesDecision) -> FloatArray:
-    """Give the shares (N, 3): download, upload, server."""
+    """Return the shares (N, 3): download, upload, server."""
     return np.stack((decision.download_share, decision.upload_share, decision.server_share), axis=1)

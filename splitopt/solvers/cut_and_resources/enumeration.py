@@ -44,7 +44,7 @@ class Enumerate(Solver[CutAndResources]):
         check_whole("max_vectors", self.max_vectors, 1)
 
     def refusal(self, problem: CutAndResources) -> str | None:
-        """Refuse what would take too long, with the price."""
+        """Reject what would take too long, with the price."""
         choices = np.maximum(problem.allowed.sum(axis=1), 1)
         digits = float(np.log10(choices).sum())
         count = math.prod(choices.tolist()) if digits < 15 else 10 ** int(digits)
@@ -71,7 +71,7 @@ class Enumerate(Solver[CutAndResources]):
 
 
 def _blocks(vectors: CutVectors) -> Iterator[IntArray]:
-    """Give all vectors of cuts in blocks of shape (K, N) that are no larger than `_BLOCK`."""
+    """Return all vectors of cuts in blocks of shape (K, N) that are no larger than `_BLOCK`."""
     size = max(1, _BLOCK // len(vectors.table))
     if len(vectors.free) == 0:
         yield vectors.table[None, :, 0]

@@ -192,7 +192,7 @@ def _first_step(network: Network, rules: Rules) -> float:
 
 
 def _stable(network: Network, rules: Rules) -> float:
-    """Give a smaller step: 1/N keeps the consensus on any graph stable, shares may need less."""
+    """Return a smaller step: 1/N keeps the consensus on any graph stable, shares may need less."""
     return min(_first_step(network, rules), 1 / network.graph.devices)
 
 

@@ -30,7 +30,7 @@ def advance(
     tolerance: float,
     limit: int,
 ) -> tuple[int, int, int, int]:
-    """Take up to `limit` steps of the flow; the state arrays are changed in place.
+    """Run up to `limit` steps of the flow; the state arrays are changed in place.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def advance(
 
 @cache
 def compiled() -> Callable[..., tuple[int, int, int, int]]:
-    """Give `advance` as machine code."""
+    """Return `advance` as machine code."""
     import numba
 
     found: Callable[..., tuple[int, int, int, int]] = numba.njit(cache=True)(advance)

@@ -230,6 +230,6 @@ def _offer(search: Search, network: Network) -> float:
 
 
 def _capped(shares: FloatArray) -> FloatArray:
-    """Take off rounding errors above 1."""
+    """Scale down shares whose sum is above 1 by rounding."""
     total = shares.sum(axis=0)
     return np.asarray(shares / np.where(total > 1, total * (1 + 1e-15), 1.0))

@@ -21,7 +21,7 @@ def solve_large(
     tolerance: float,
     prices: FloatArray | None,
 ) -> StopReason | None:
-    """Prove a bound and propose a plan; give the reason to stop, None if a gap is left.
+    """Prove a bound and propose a plan; return the reason to stop, None if a gap is left.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def _alike(large: LargeFleet, table: IntArray) -> IntArray:
 
 
 def _fastest(large: LargeFleet) -> IntArray:
-    """Give every device the cut (N,) that is fastest for it alone."""
+    """Return every device the cut (N,) that is fastest for it alone."""
     cuts = np.empty(large.classes, dtype=np.int64)
     for rows, block in large.blocks():
         alone = block[0] ** 2 + block[1] ** 2 + block[2] ** 2 + block[3]

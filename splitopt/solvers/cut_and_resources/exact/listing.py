@@ -19,7 +19,7 @@ _OPTIONS = 4096
 def best_of_all(
     space: Space, limits: Limits, measure: Measure, most: int
 ) -> tuple[IntArray, float] | None:
-    """Give the counts (T, W) of the smallest measure within the rows' limits, and its value.
+    """Return the counts (T, W) of the smallest measure within the rows' limits, and its value.
 
     None if there are more than `most` vectors of counts. Limits on groups are ignored, which can
     only find something better.

@@ -87,7 +87,7 @@ class Exact(Solver[CutAndResources]):
             number_table(self.prices, "prices", "prices", (3,))
 
     def start(self) -> FloatArray | None:
-        """Give the prices as an array (3,)."""
+        """Return the prices as an array (3,)."""
         return None if self.prices is None else np.array(self.prices, dtype=np.float64)
 
     def refusal(self, problem: CutAndResources) -> str | None:
@@ -284,7 +284,7 @@ class _Run:
             self._offer_used(used)
 
     def _incumbent(self) -> IntArray:
-        """Give the counts (C, L) of the best decision so far."""
+        """Return the counts (C, L) of the best decision so far."""
         counts = np.zeros(self.fleet.device_s.shape, dtype=np.int64)
         best = self.search.best
         if isinstance(best, CutAndResourcesDecision):
@@ -339,7 +339,7 @@ class _Run:
 
 
 def _one_each(fleet: Fleet, cuts: IntArray) -> IntArray:
-    """Give the counts (C, L) in which all devices of a class use the same cut."""
+    """Return the counts (C, L) in which all devices of a class use the same cut."""
     counts = np.zeros(fleet.device_s.shape, dtype=np.int64)
     counts[np.arange(fleet.classes), cuts] = fleet.count
     return counts

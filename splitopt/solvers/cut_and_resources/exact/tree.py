@@ -175,7 +175,7 @@ class Tree:
         return self.halt() or (missing > 0 and (close or mixture.passes >= _PASSES))
 
     def _price(self, prices: FloatArray, limits: Limits) -> tuple[FloatArray, IntArray]:
-        """Give the cheapest total within the limits and its counts."""
+        """Return the cheapest total within the limits and its counts."""
         space = self.space
         flat = space.vector.reshape(-1, space.vector.shape[2])
         cost = (flat @ prices).reshape(space.shape)

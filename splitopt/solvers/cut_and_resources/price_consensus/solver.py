@@ -183,7 +183,7 @@ class Consensus:
         return "proved" if tree.stuck == np.inf else "converged"
 
     def _limit(self) -> float:
-        """Give what a plan must beat to be worth finding."""
+        """Return what a plan must beat to be worth finding."""
         return self.coordinator.value * (1 - self.tolerance)
 
     def _watch(self, mixture: Mixture) -> bool:
@@ -198,7 +198,7 @@ class Consensus:
         return self.search.stop()
 
     def _adopt(self) -> None:
-        """Let the server grant the coordinator's best plan, if it is a new one."""
+        """Send the coordinator's best plan to the server, if it is a new one."""
         plan = self.coordinator.best
         if plan is None or plan is self._adopted:
             return

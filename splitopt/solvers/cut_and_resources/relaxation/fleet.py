@@ -44,7 +44,7 @@ class Fleet:
         return len(self.count)
 
     def service(self, deadline: float) -> tuple[FloatArray, BoolArray]:
-        """Give the time left for shared service (C, L) and whether it is enough to use a cut.
+        """Return the time left for shared service (C, L) and whether it is enough to use a cut.
 
         A cut that needs no shared resource may use the whole time; any other must leave some.
         """
@@ -53,7 +53,7 @@ class Fleet:
         return left, (left > 0) | (idle & (left == 0))
 
     def earliest(self) -> float:
-        """Give the earliest deadline, up to rounding, at which every device can use some cut."""
+        """Return the earliest deadline, up to rounding, at which every device can use some cut."""
         return float(self.device_s.min(axis=1).max()) * (1 + 4 * EPS)
 
     def alone(self) -> FloatArray:
@@ -61,11 +61,11 @@ class Fleet:
         return np.asarray(np.einsum("cli,cli->cl", self.roots, self.roots) + self.device_s)
 
     def fastest_alone(self) -> IntArray:
-        """Give each class the cut, shape (C,), 0-based, that is fastest for a device alone."""
+        """Return each class the cut, shape (C,), 0-based, that is fastest for a device alone."""
         return np.asarray(self.alone().argmin(axis=1))
 
     def part(self, classes: IntArray) -> Fleet:
-        """Give some classes as a fleet of their own, whose devices have no order."""
+        """Return some classes as a fleet of their own, whose devices have no order."""
         return Fleet(
             self.roots[classes],
             self.device_s[classes],

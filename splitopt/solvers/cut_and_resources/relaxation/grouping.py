@@ -5,6 +5,8 @@ With budgets, the cuts that no plan within them can have are left out.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from splitopt.errors import InfeasibleError
@@ -12,6 +14,7 @@ from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources import CutAndResources
 from splitopt.problems.cut_and_resources.budgets import no_cuts_within
 from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
+from splitopt.solvers.cut_and_resources.relaxation.sources import Source
 
 SLACK = 1e-12
 """How much more than its room a budget may seem to be used by rounding; the room itself is 1e-9
@@ -117,3 +120,40 @@ def merged(rows: FloatArray, count: IntArray) -> tuple[FloatArray, IntArray, Int
     devices = np.zeros(len(first), dtype=np.int64)
     np.add.at(devices, place, count)
     return kept, devices, np.repeat(place.astype(np.int64), count)
+
+
+_LOOK = 20_000
+"""Classes that are looked at to see whether there are duplicates."""
+
+
+def merged_source(
+    source: Source, count: IntArray, member: IntArray | None
+) -> tuple[Source, IntArray, IntArray | None]:
+    """Merge classes that are exactly equal, unless a look at some of them finds few that are.
+
+    Other than `merged` it needs no table of all classes; parameters and what is returned are
+    as `source_of` returns them.
+    """
+    size = source.classes
+    look = np.unique(np.linspace(0, size - 1, min(size, _LOOK)).astype(np.int64))
+    spread = np.random.default_rng(0).integers(0, size, len(look))
+    if size > _LOOK:
+        look = np.unique(spread)
+    if len(np.unique(_hash(source, look))) > 0.9 * len(look):
+        return source, count, member
+    hashes = _hash(source, slice(None))
+    _, first, place = np.unique(hashes, return_index=True, return_inverse=True)
+    for key in source.keys(slice(None)):
+        if not np.array_equal(key, key[first][place]):
+            return source, count, member  # two different classes with one hash: nothing is merged
+    devices = np.bincount(place, weights=count, minlength=len(first)).astype(np.int64)
+    return source.part(first), devices, place if member is None else place[member]
+
+
+def _hash(source: Source, classes: IntArray | slice) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """Mix the bits of each class's numbers into one."""
+    mixed: Any = np.uint64(0)
+    for key in source.keys(classes):
+        mixed = (mixed ^ (key + 0.0).view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    return np.asarray(mixed)

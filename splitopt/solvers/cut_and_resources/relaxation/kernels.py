@@ -46,7 +46,7 @@ def compiled() -> Kernels:
 
 
 def plain() -> Kernels:
-    """Give the NumPy versions."""
+    """Return the NumPy versions."""
     return Kernels(fill_factors, fill_tables, choose_sum, choose_deadline)
 
 

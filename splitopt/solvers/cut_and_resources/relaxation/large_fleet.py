@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
-from splitopt.problems.cut_and_resources.factors import Factors
-from splitopt.problems.cut_and_resources.problem import CutAndResources, FactoredCutAndResources
+from splitopt.problems.cut_and_resources import CutAndResources
 from splitopt.solvers.cut_and_resources.relaxation import kernels
 from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
+from splitopt.solvers.cut_and_resources.relaxation.grouping import merged_source
 from splitopt.solvers.cut_and_resources.relaxation.kernels import BLOCK, Kernels
 from splitopt.solvers.cut_and_resources.relaxation.measures import EPS
+from splitopt.solvers.cut_and_resources.relaxation.sources import Source, source_of
 
 ROUNDING = (BLOCK + 128) * EPS
 """Relative error allowed for a sum over all devices: within a block the terms, which are not
@@ -24,101 +25,6 @@ negative, are added one by one; the sums of the blocks are added exactly."""
 
 LARGE = 2_000_000
 """Devices times cuts above which a fleet is worth working on block by block, in compiled loops."""
-
-
-class Source(Protocol):
-    """Where the numbers of C classes come from."""
-
-    @property
-    def classes(self) -> int:
-        """Number of classes C."""
-        ...
-
-    @property
-    def layers(self) -> int:
-        """Number of cuts L."""
-        ...
-
-    def fill(self, kernel: Kernels, start: int, block: FloatArray) -> None:
-        """Fill a block (4, L, B) with the classes from `start` on, see `kernels`."""
-        ...
-
-    def part(self, classes: IntArray) -> Source:
-        """Give some classes alone."""
-        ...
-
-    def keys(self, classes: IntArray | slice) -> Iterator[FloatArray]:
-        """Give one array (C,) after the other that tell classes apart."""
-        ...
-
-
-@dataclass(frozen=True)
-class FactorSource:
-    """Classes given by factors."""
-
-    factors: Factors
-
-    @property
-    def classes(self) -> int:
-        """Number of classes C."""
-        return self.factors.classes
-
-    @property
-    def layers(self) -> int:
-        """Number of cuts L."""
-        return self.factors.layers
-
-    def fill(self, kernel: Kernels, start: int, block: FloatArray) -> None:
-        """Fill a block (4, L, B) with the classes from `start` on."""
-        f = self.factors
-        kernel.fill_factors(f.scales, f.shapes, f.barriers, f.mask, start, block)
-
-    def part(self, classes: IntArray) -> FactorSource:
-        """Give some classes alone."""
-        return FactorSource(self.factors.part(classes, self.factors.count[classes]))
-
-    def keys(self, classes: IntArray | slice) -> Iterator[FloatArray]:
-        """Give the scales, and the number of the set of allowed cuts."""
-        for scale in self.factors.scales:
-            for term in scale:
-                yield term[classes]
-        if len(self.factors.masks) > 1:
-            yield self.factors.mask[classes].astype(np.float64)
-
-
-@dataclass(frozen=True)
-class TableSource:
-    """Devices given by tables (N, L): download, upload, server, device seconds, and allowed."""
-
-    tables: tuple[FloatArray, FloatArray, FloatArray, FloatArray]
-    allowed: BoolArray
-
-    @property
-    def classes(self) -> int:
-        """Number of devices N."""
-        return len(self.allowed)
-
-    @property
-    def layers(self) -> int:
-        """Number of cuts L."""
-        return int(self.allowed.shape[1])
-
-    def fill(self, kernel: Kernels, start: int, block: FloatArray) -> None:
-        """Fill a block (4, L, B) with the devices from `start` on."""
-        kernel.fill_tables(*self.tables, self.allowed, start, block)
-
-    def part(self, classes: IntArray) -> TableSource:
-        """Give some devices alone."""
-        a, b, c, d = (table[classes] for table in self.tables)
-        return TableSource((a, b, c, d), self.allowed[classes])
-
-    def keys(self, classes: IntArray | slice) -> Iterator[FloatArray]:
-        """Give the columns of the tables, zero where not allowed, and of what is allowed."""
-        for column in range(self.layers):
-            allowed = self.allowed[classes, column]
-            for table in self.tables:
-                yield np.where(allowed, table[classes, column], 0.0)
-            yield allowed.astype(np.float64)
 
 
 class Pass(NamedTuple):
@@ -154,18 +60,10 @@ class LargeFleet:
 
     @classmethod
     def of(cls, problem: CutAndResources) -> LargeFleet:
-        """Take a plain problem; identical devices are counted where that makes it smaller."""
-        source: Source
-        if isinstance(problem, FactoredCutAndResources):
-            factors = problem.factors
-            source, count = FactorSource(factors), factors.count
-            member = None if factors.single else factors.member
-        else:
-            tables = (problem.download_s, problem.upload_s, problem.server_s, problem.device_s)
-            source, count = TableSource(tables, problem.allowed), _ones(problem.devices)
-            member = None
-        merged = _merged(cls(source, count, member))
-        return replace(merged, fast=merged.classes * merged.layers > LARGE)
+        """Return the devices of a plain problem, identical ones counted if that makes fewer."""
+        source, count, member = merged_source(*source_of(problem))
+        fast = source.classes * source.layers > LARGE
+        return cls(source, count, member, fast)
 
     @property
     def classes(self) -> int:
@@ -196,7 +94,7 @@ class LargeFleet:
         return self._pass(self.kernel.choose_deadline, (price, deadline), 8)
 
     def blocks(self) -> Iterator[tuple[slice, FloatArray]]:
-        """Give the classes of one block after the other; the arrays are reused."""
+        """Return the classes of one block after the other; the arrays are reused."""
         buffer = np.empty(4 * self.layers * self.block)
         for start in range(0, self.classes, self.block):
             size = min(self.block, self.classes - start)
@@ -205,7 +103,7 @@ class LargeFleet:
             yield slice(start, start + size), block
 
     def totals(self, choices: list[IntArray], deadline: float) -> tuple[FloatArray, BoolArray]:
-        """Give sum alpha alpha^T / (T - d) of vectors of cuts, `kernels.PACKED`, (M, 6).
+        """Return sum alpha alpha^T / (T - d) of vectors of cuts, `kernels.PACKED`, (M, 6).
 
         Also whether each of them can meet the deadline T at all.
         """
@@ -224,11 +122,11 @@ class LargeFleet:
         return sums, usable
 
     def part(self, classes: IntArray, count: IntArray) -> LargeFleet:
-        """Give some classes with other counts."""
+        """Return some classes with other counts."""
         return LargeFleet(self.source.part(classes), count, None, self.fast, self.block)
 
     def fleet(self) -> Fleet:
-        """Give the same devices as a `Fleet`, which holds all its numbers."""
+        """Return the same devices as a `Fleet`, which holds all its numbers."""
         roots = np.empty((self.classes, self.layers, 3))
         device_s = np.empty((self.classes, self.layers))
         for rows, block in self.blocks():
@@ -238,7 +136,7 @@ class LargeFleet:
         return Fleet(roots, device_s, self.count, member)
 
     def expand(self, columns: list[IntArray], parts: IntArray) -> IntArray:
-        """Give each device a cut (N,) in 1..L, from how many (M, C) use each of M vectors."""
+        """Return each device a cut (N,) in 1..L, from how many (M, C) use each of M vectors."""
         listed = np.repeat(np.array(columns).T.ravel(), parts.T.ravel()).astype(np.int64) + 1
         if self.member is None:
             return listed
@@ -255,39 +153,3 @@ class LargeFleet:
             choose(block, *arguments, self.count[rows], cuts[rows], sums[number])
         found = np.array([math.fsum(column) for column in sums.T])
         return Pass(found, cuts)
-
-
-def _ones(size: int) -> IntArray:
-    return np.ones(size, dtype=np.int64)
-
-
-_LOOK = 20_000
-"""Classes that are looked at to see whether there are duplicates."""
-
-
-def _merged(large: LargeFleet) -> LargeFleet:
-    """Merge classes that are exactly equal, unless a look at some of them finds few that are."""
-    size = large.classes
-    look = np.unique(np.linspace(0, size - 1, min(size, _LOOK)).astype(np.int64))
-    spread = np.random.default_rng(0).integers(0, size, len(look))
-    if size > _LOOK:
-        look = np.unique(spread)
-    if len(np.unique(_hash(large.source, look))) > 0.9 * len(look):
-        return large
-    hashes = _hash(large.source, slice(None))
-    _, first, member = np.unique(hashes, return_index=True, return_inverse=True)
-    for key in large.source.keys(slice(None)):
-        if not np.array_equal(key, key[first][member]):
-            return large  # two different classes with one hash: nothing is merged
-    count = np.bincount(member, weights=large.count, minlength=len(first)).astype(np.int64)
-    whole = member if large.member is None else member[large.member]
-    return replace(large, source=large.source.part(first), count=count, member=whole)
-
-
-def _hash(source: Source, classes: IntArray | slice) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    """Mix the bits of each class's numbers into one."""
-    mixed: Any = np.uint64(0)
-    for key in source.keys(classes):
-        mixed = (mixed ^ (key + 0.0).view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
-        mixed ^= mixed >> np.uint64(29)
-    return np.asarray(mixed)

@@ -71,7 +71,7 @@ class _Search:
         self.result: LargeRoot
 
     def prices(self, deadline: float, u: FloatArray) -> FloatArray:
-        """Give the prices (3,) that stand for a deadline and a vector u, |u| = 1."""
+        """Return the prices (3,) that stand for a deadline and a vector u, |u| = 1."""
         return max(deadline - self.earliest, 0.0) * u**2
 
     def newton(
@@ -108,7 +108,7 @@ class _Search:
     def _residual(
         self, large: LargeFleet, at: FloatArray
     ) -> tuple[FloatArray, Pass, float, FloatArray]:
-        """Give the logarithms of the resources' use, and the pass, deadline and u behind them."""
+        """Return the logarithms of the resources' use, and the pass, deadline and u behind them."""
         point = np.exp(at)
         over = float(point.sum())
         u = np.sqrt(point / over)
@@ -195,7 +195,7 @@ class _Search:
         )
 
     def _deadline_for(self, deadline: float) -> float:
-        """Give the largest deadline that the present prices prove too short."""
+        """Return the largest deadline that the present prices prove too short."""
         root = _square_root(self.price)
         best = 0.0
         for _ in range(20):
@@ -211,7 +211,7 @@ class _Search:
 
 
 def proven(cost: float, deadline: float) -> float:
-    """Give a bound on the makespan from the least cost h of serving all by a deadline T.
+    """Return a bound on the makespan from the least cost h of serving all by a deadline T.
 
     T is too short if h > 1. At t < T every cost w / (T - d) is at least 1 + (T - t) / T times as
     large, so that t is too short if t < T (2 - 1 / h).
@@ -229,7 +229,7 @@ def _rank_one(u: FloatArray) -> FloatArray:
 
 
 def _square_root(price: FloatArray) -> FloatArray:
-    """Give V with V^T V = U for a packed price matrix U; a smaller U is a valid price too."""
+    """Return V with V^T V = U for a packed price matrix U; a smaller U is a valid price too."""
     values, vectors = np.linalg.eigh(unpack(price))
     values = np.where(values > EPS**2, values, 0.0)
     return np.ascontiguousarray((np.sqrt(values) * vectors).T[::-1])

@@ -90,7 +90,7 @@ class QuasiNewton:
     def by_differences(
         cls, function: Callable[[FloatArray], FloatArray], at: FloatArray, step: FloatArray
     ) -> QuasiNewton:
-        """Take the Jacobian (3, 3) from central differences."""
+        """Compute the Jacobian (3, 3) by central differences."""
         columns = []
         for i in range(len(at)):
             shift = np.zeros(len(at))
@@ -101,7 +101,7 @@ class QuasiNewton:
         return cls(np.array(columns).T)
 
     def step(self, at: FloatArray, value: FloatArray) -> FloatArray | None:
-        """Give the next step, None if the value stopped falling or there is no way to go on."""
+        """Return the next step, None if the value stopped falling or there is no way to go on."""
         size = float(np.abs(value).max())
         self._sizes.append(size)
         if not np.isfinite(size) or (len(self._sizes) > 3 and size > 0.3 * self._sizes[-4]):

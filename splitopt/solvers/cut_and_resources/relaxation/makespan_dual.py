@@ -93,7 +93,7 @@ def _at_deadline(
 
 
 def deadline_for(fleet: Fleet, price: FloatArray, low: float = 0.0) -> float:
-    """Give the largest deadline that these prices, shape (6,) packed, prove too short.
+    """Return the largest deadline that these prices, shape (6,) packed, prove too short.
 
     For a fixed choice of cuts the deadline at which the costs equal the budget is an upper bound
     on the one for the cheapest choice; choosing again there lowers it until nothing changes.
@@ -127,7 +127,7 @@ def deadline_for(fleet: Fleet, price: FloatArray, low: float = 0.0) -> float:
 
 
 def quadratic(roots: FloatArray, price: FloatArray) -> FloatArray:
-    """Give alpha^T U alpha (C, L) for roots (C, L, 3) and a packed price matrix U."""
+    """Return alpha^T U alpha (C, L) for roots (C, L, 3) and a packed price matrix U."""
     values, vectors = np.linalg.eigh(unpack(price))
     flat = roots.reshape(-1, 3)
     work = values[2] * (flat @ vectors[:, 2]) ** 2
@@ -138,7 +138,7 @@ def quadratic(roots: FloatArray, price: FloatArray) -> FloatArray:
 
 
 def deadline_costs(work: FloatArray, service: FloatArray, usable: BoolArray) -> FloatArray:
-    """Give work / service (C, L), infinite where a cut cannot be used, 0 for no work."""
+    """Return work / service (C, L), infinite where a cut cannot be used, 0 for no work."""
     costs = np.full_like(work, np.inf)
     np.divide(work, service, out=costs, where=usable & (service > 0))
     costs[usable & (work == 0)] = 0.0
@@ -161,7 +161,7 @@ def _choose(fleet: Fleet, work: FloatArray, deadline: float) -> tuple[IntArray, 
 
 
 def _deadline_of_choice(fleet: Fleet, work: FloatArray, cuts: IntArray) -> float:
-    """Give the deadline at which given cuts cost the budget, or can just all be used.
+    """Return the deadline at which given cuts cost the budget, or can just all be used.
 
     The reciprocal of the cost is concave and increasing in the deadline, so that Newton's method
     from the left never overshoots.

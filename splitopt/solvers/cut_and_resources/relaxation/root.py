@@ -79,7 +79,7 @@ def solve_root(
 
 
 def prices_of(objective: str, fleet: Fleet, root: Root) -> FloatArray:
-    """Give three prices from which a similar problem is solved sooner.
+    """Return three prices from which a similar problem is solved sooner.
 
     For the sum they are the p of `sum_root`. For the makespan they are (T - E) u^2: T the bound, E
     the earliest deadline that every device can meet if it needs nobody, and u u^T nearest to the

@@ -157,7 +157,7 @@ def minimise(
 def lower_bound(
     measure: Measure, price: FloatArray, total: FloatArray, rounding: float = _ROUNDING
 ) -> float:
-    """Give the value that prices and their cheapest total prove, less the rounding error."""
+    """Return the value that prices and their cheapest total prove, less the rounding error."""
     constant = measure.constant(price)
     size = float(np.abs(price) @ np.abs(total)) + abs(constant)
     return float(price @ total) + constant - rounding * size

@@ -46,7 +46,7 @@ def sum_root(
 
 
 def sum_costs(fleet: Fleet, price: FloatArray) -> FloatArray:
-    """Give d + p . alpha (C, L) at prices (p, 1), infinite where a cut is not allowed."""
+    """Return d + p . alpha (C, L) at prices (p, 1), infinite where a cut is not allowed."""
     costs = (fleet.roots.reshape(-1, 3) @ price[:3]).reshape(fleet.device_s.shape)
     costs += fleet.device_s
     return costs
