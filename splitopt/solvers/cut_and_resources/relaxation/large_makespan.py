@@ -109,11 +109,13 @@ class _Search:
         self, large: LargeFleet, at: FloatArray
     ) -> tuple[FloatArray, Pass, float, FloatArray]:
         """Return the logarithms of the resources' use, and the pass, deadline and u behind them."""
+        # The three numbers (T - E) u^2 stand for both unknowns: their sum is T - E, as |u| = 1.
         point = np.exp(at)
         over = float(point.sum())
         u = np.sqrt(point / over)
         deadline = self.earliest + over
         found = large.price_deadline(_rank_one(u), deadline)
+        # M(T) u = u at the optimum, M = sum alpha alpha^T / (T - d): each ratio is then 1.
         used = unpack(found.sums[2:] * _SQRT) @ u / u
         with np.errstate(divide="ignore", invalid="ignore"):
             residual = np.log(used)
@@ -127,6 +129,7 @@ class _Search:
             cost = float(found.sums[0])
             if abs(cost - 1) <= 0.1 * tolerance:
                 break
+            # Newton's step on 1 / cost - 1: for fixed cuts sums[1] is minus the derivative of cost.
             deadline += (cost - 1) * cost / float(found.sums[1])
             found = self.large.price_deadline(_rank_one(u), deadline)
             self._note(found, deadline, u)
@@ -139,6 +142,7 @@ class _Search:
         self.result = LargeRoot(self.bound, self.prices(self.bound, u), [cuts], np.ones(1))
 
     def _note(self, found: Pass, deadline: float, u: FloatArray) -> None:
+        # Any prices and any deadline prove a bound, also those far from the optimum.
         bound = proven(float(found.sums[0]), deadline)
         self.columns = [*self.columns[1 - _KEPT :], found.cuts]
         if bound > self.bound or len(self.columns) == 1:
@@ -152,6 +156,7 @@ class _Search:
             probe = max(self.bound, self.earliest)
             found = self._at_deadline(measure, probe, columns, tolerance)
             columns, weights, self.price = found.choices, found.weights, found.price
+            # No prices make the deadline cost more than there is: it cannot be proved too short.
             stop = self.watch(self.bound, 0)
             if stop or found.bound <= 1 + ROUNDING:
                 break
@@ -203,6 +208,7 @@ class _Search:
             self.watch(self.bound, 1)
             cost = float(sums[0])
             best = max(best, proven(cost, deadline))
+            # Newton's step on 1 / cost - 1, as in `_adjust`; every deadline on the way proves one.
             step = (cost - 1) * cost / float(sums[1]) if np.isfinite(cost) and cost else 0.0
             if abs(step) <= 1e-12 * deadline:
                 break

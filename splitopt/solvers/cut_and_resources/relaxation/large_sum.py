@@ -63,7 +63,7 @@ class _Search:
         )
         while True:
             sums, cuts = self.large.price_sum(price)
-            residual = sums[1:4] - price / 2
+            residual = sums[1:4] - price / 2  # the gradient of g: A(p) - p / 2
             self._note(price, sums, cuts)
             if self.watch(self.bound, 1) or self.value - self.bound <= tolerance * self.value:
                 return True
@@ -73,8 +73,9 @@ class _Search:
             price = np.maximum(price + change, 0.0)
 
     def _note(self, price: FloatArray, sums: FloatArray, cuts: IntArray) -> None:
-        size = float(price @ price) / 4
+        size = float(price @ price) / 4  # g(p) = cheapest costs - |p|^2 / 4, less their rounding
         bound = float(sums[0]) - size - ROUNDING * (float(sums[0]) + size)
+        # the cheapest cuts are a plan: |A|^2 + D with the best shares (Cauchy-Schwarz)
         value = float(sums[1:4] @ sums[1:4] + sums[4])
         self.totals = [*self.totals[1 - _KEPT :], sums[1:]]
         self.columns = [*self.columns[1 - _KEPT :], cuts]

@@ -45,8 +45,9 @@ def makespan_root(
     if prices is not None and prices.any():
         u = np.sqrt(prices)
     price = dyad(u / np.linalg.norm(u) if u.any() else np.sqrt(np.full(3, 1 / 3)))
-    lonely = float(fleet.alone().min(axis=1).max()) * _SAFE
-    deadline, passes = deadline_for(fleet, price, lonely), 1
+    # Nobody is faster than with everything for itself, so the slowest alone bounds the makespan.
+    slowest_alone = float(fleet.alone().min(axis=1).max()) * _SAFE
+    deadline, passes = deadline_for(fleet, price, slowest_alone), 1
     for _ in range(60):
         if watch is not None and watch(deadline):
             break
@@ -54,7 +55,7 @@ def makespan_root(
         found = _at_deadline(fleet, probe, price, columns)
         passes += found.passes
         columns, weights, price = found.choices, found.weights, found.price
-        if found.bound <= _CERTAIN:
+        if found.bound <= _CERTAIN:  # no prices cost more than there is at this deadline
             break
         better = deadline_for(fleet, price, probe)
         if better <= deadline * (1 + 4 * EPS):
@@ -111,6 +112,8 @@ def deadline_for(fleet: Fleet, price: FloatArray, low: float = 0.0) -> float:
     if not np.isfinite(cost):
         cuts = (fleet.device_s + work).argmin(axis=1)
     last = np.inf
+    # t falls from one choice to the next; where the cheapest choice at t is the last one, the
+    # deadline at which it costs exactly the budget is the largest that is too short.
     for _ in range(100):
         t = _deadline_of_choice(fleet, work, cuts)
         if t >= last * _SAFE:
@@ -176,7 +179,7 @@ def _deadline_of_choice(fleet: Fleet, work: FloatArray, cuts: IntArray) -> float
     t = max(float((device + need).max()), float(np.nextafter(device.max(), np.inf)))
     for _ in range(100):
         costs = need / (t - device)
-        cost = float(costs.sum())
+        cost = float(costs.sum())  # h(t); Newton's step on 1 / h - 1 = 0
         step = (cost - 1) * cost / float((costs / (t - device)).sum())
         if step <= 2 * EPS * t:
             break
