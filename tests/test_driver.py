@@ -18,7 +18,7 @@ from splitopt import (
     SolveError,
     solve,
 )
-from splitopt.problems.cut_and_resources.problem import decision_from_shares
+from splitopt.problems.cut_and_resources.decision import decision_from_shares
 from splitopt.results import relative_gap
 from splitopt.solvers import Solver, capable
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from splitopt.driver import solve
 from splitopt.planning.predictions.cut_and_resources import BudgetUse, WithoutBudgets
 from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
+from splitopt.solvers.cut_and_resources.relaxation import root_bound
 
 _MORE = 0.01
 """By how much a budget is raised, relatively, to see what that is worth."""
@@ -30,7 +31,7 @@ def budget_rows(problem: CutAndResources, decision: CutAndResourcesDecision) -> 
     best = free.decision if isinstance(free.decision, CutAndResourcesDecision) else None
     # a plan without budgets that is no better than this one needs no more than this one
     at_will = decision if best is None or not free.objective < value else best
-    least = problem.plain.bound()
+    least = root_bound(problem)
     rows = []
     for b, name in enumerate(budgets.names):
         limit = budgets.limit.copy()
@@ -41,7 +42,7 @@ def budget_rows(problem: CutAndResources, decision: CutAndResourcesDecision) -> 
                 name=name,
                 used=float(used[b]),
                 limit=float(budgets.limit[b]),
-                per_percent=max(0.0, least - raised.bound()),
+                per_percent=max(0.0, least - root_bound(raised)),
                 without=WithoutBudgets(
                     used=float(budgets.used(at_will.cut)[b]),
                     saves=max(0.0, value - problem.evaluate(at_will)),

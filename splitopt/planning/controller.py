@@ -24,9 +24,7 @@ from splitopt.problems.arrays import whole_number
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum, ClusterAndSpectrumDecision
 from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty, Generator
-from splitopt.problems.cut_under_uncertainty.problem import (
-    clusters_by_latency,
-)
+from splitopt.problems.cut_under_uncertainty.problem import clusters_by_latency
 from splitopt.problems.cut_under_uncertainty.risk import EXPECTED
 from splitopt.problems.inputs import as_scenario
 from splitopt.problems.limits import check_cluster_cut, unchecked

@@ -6,8 +6,9 @@ import io
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,8 @@ class Problem(ABC, Generic[D]):
     name: ClassVar[str]
     objectives: ClassVar[tuple[str, ...]]
     decision_class: ClassVar[type[Any]]
+    required_data: ClassVar[tuple[str, ...]] = ()
+    """Fields with a default that the data of an instance file must state all the same."""
     objective: str
 
     @abstractmethod
@@ -94,11 +97,11 @@ class Problem(ABC, Generic[D]):
 
     @abstractmethod
     def infeasibility(self) -> str | None:
-        """Say why no decision can be feasible and what would have to change, None if one can."""
+        """Report why no decision can be feasible and what would have to change, None if one can."""
 
     @abstractmethod
     def bound(self) -> float:
-        """Give a valid lower bound on the objective that is cheap, ``-inf`` if there is none."""
+        """Return a valid lower bound on the objective that is cheap, ``-inf`` if there is none."""
 
     @abstractmethod
     def decode(self, document: Mapping[str, Any], source: str = "decision") -> D:
@@ -106,12 +109,39 @@ class Problem(ABC, Generic[D]):
 
     @abstractmethod
     def data(self) -> dict[str, Any]:
-        """Give the data of the instance file: numpy arrays, scalars, lists, mappings of these."""
+        """Return the data of the instance file: numpy arrays, scalars, lists, mappings of these."""
 
     @classmethod
-    @abstractmethod
-    def from_data(cls, data: Mapping[str, Any], objective: str, source: str) -> Self:
-        """Build the problem from the ``data`` of an instance file."""
+    def from_data(cls, data: Mapping[str, Any], objective: str, source: str = "instance") -> Self:
+        """Build the problem from the ``data`` of an instance file.
+
+        The entries are the fields of the problem's dataclass: those without a default, and those
+        in ``required_data``, must be there.
+
+        Raises
+        ------
+        InputError
+            An unknown objective, a missing, unknown or wrong entry; the message names it.
+        """
+        check_objective(objective, cls.known_objectives(), source)
+        build = cast(Any, cls)
+        entries = [entry for entry in fields(build) if entry.name != "objective"]
+        required = tuple(
+            entry.name
+            for entry in entries
+            if entry.default is MISSING or entry.name in cls.required_data
+        )
+        optional = tuple(entry.name for entry in entries if entry.name not in required)
+        checked = check_keys(data, required, optional, f"{source}: data")
+        try:
+            return cast(Self, build(**checked, objective=objective))
+        except InputError as error:
+            raise InputError(f"{source}: data.{error}") from None
+
+    @classmethod
+    def known_objectives(cls) -> tuple[str, ...]:
+        """Return all objectives that some data can be asked for."""
+        return cls.objectives
 
     @classmethod
     @abstractmethod
@@ -124,11 +154,11 @@ class Problem(ABC, Generic[D]):
         """
 
     def with_objective(self, objective: str) -> Self:
-        """Give the same problem under another objective."""
+        """Return the same problem under another objective."""
         return type(self).from_data(self.data(), objective, self.name)
 
     def to_document(self) -> dict[str, Any]:
-        """Give the instance as JSON-ready data."""
+        """Return the instance as JSON-ready data."""
         return {
             "format": FORMAT,
             "version": VERSION,

@@ -155,30 +155,24 @@ def check_leakage(scenario: Scenario, profile: ModelProfile, cut: int, place: st
     if within[:, cut - 1].all():
         return
     assert profile.leakage is not None  # allowed_by_leakage() saw to it
-    limits, fine = leakage_limits(scenario), np.asarray(within.all(axis=0))
+    limits = leakage_limits(scenario)
     strict = int(limits.argmin())
-    raise InfeasibleError(
-        f"{place} is {cut} ({profile.layers[cut - 1]}), which leaks "
-        f"{profile.leakage[cut - 1]:.6g}{_guess(profile)}, and the limit of "
-        f"{scenario.fleet()[strict].name} is "
-        f"{limits[strict]:g}; {_others(profile, fine, 'leakage', 'raise the limit')}"
+    raise _not_allowed(
+        profile,
+        (cut, place),
+        f"which leaks {profile.leakage[cut - 1]:.6g}{_guess(profile)}, and the limit of "
+        f"{scenario.fleet()[strict].name} is {limits[strict]:g}",
+        _others(profile, np.asarray(within.all(axis=0)), "leakage", "raise the limit"),
     )
 
 
-def check_common_cut(scenario: Scenario, profile: ModelProfile, cut: int, place: str) -> None:
-    """Raise `InfeasibleError` where a cut is not one that every device may use.
+def check_device_memory(scenario: Scenario, profile: ModelProfile, cut: int, place: str) -> None:
+    """Raise `InfeasibleError` where a device has not the memory for a cut that all devices take.
 
-    Parameters
-    ----------
-    cut
-        1..L.
-    place
-        The field that states the cut, for the message.
+    Parameters are those of `check_leakage`.
     """
-    check_leakage(scenario, profile, cut, place)
     fleet = scenario.fleet()
-    fits = allowed_by_memory(fleet, profile)
-    if fits[:, cut - 1].all():
+    if allowed_by_memory(fleet, profile)[:, cut - 1].all():
         return
     needs = [device_memory_bytes(device, profile) for device in fleet]
     over = [
@@ -190,12 +184,30 @@ def check_common_cut(scenario: Scenario, profile: ModelProfile, cut: int, place:
     need, memory = needs[worst], fleet[worst].memory
     assert need is not None
     assert memory is not None
-    raise InfeasibleError(
-        f"{place} is {cut} ({profile.layers[cut - 1]}), whose part needs "
-        f"{readable_bytes(float(need[cut - 1]))} on {fleet[worst].name}, and its memory is "
-        f"{readable_bytes(memory)}; "
-        f"{_others(profile, common_cuts(scenario, profile), 'memory', 'give it more')}"
+    raise _not_allowed(
+        profile,
+        (cut, place),
+        f"whose part needs {readable_bytes(float(need[cut - 1]))} on {fleet[worst].name}, and its "
+        f"memory is {readable_bytes(memory)}",
+        _others(profile, common_cuts(scenario, profile), "memory", "give it more"),
     )
+
+
+def check_common_cut(scenario: Scenario, profile: ModelProfile, cut: int, place: str) -> None:
+    """Raise `InfeasibleError` where a cut is not one that every device may use.
+
+    Parameters are those of `check_leakage`.
+    """
+    check_leakage(scenario, profile, cut, place)
+    check_device_memory(scenario, profile, cut, place)
+
+
+def _not_allowed(
+    profile: ModelProfile, stated: tuple[int, str], why: str, others: str
+) -> InfeasibleError:
+    """Return the error of a cut, stated with its place, that a limit does not allow."""
+    cut, place = stated
+    return InfeasibleError(f"{place} is {cut} ({profile.layers[cut - 1]}), {why}; {others}")
 
 
 def why_no_common_cut(scenario: Scenario, profile: ModelProfile, last: bool = False) -> str:
@@ -270,19 +282,21 @@ def check_cluster_cut(
     least, most, memory = sizes[0][cut - 1], sizes[1][cut - 1], sizes[2]
     if most <= memory:
         return
-    place = f"{place} is {cut} ({profile.layers[cut - 1]})"
     server = scenario.servers[0].name
     if least <= memory:
         raise InputError(
-            f"{place}: whether a cluster fits into the {readable_bytes(memory)} of {server} "
+            f"{place} is {cut} ({profile.layers[cut - 1]}): whether a cluster fits into the "
+            f"{readable_bytes(memory)} of {server} "
             f"depends on who is in it, which is no constraint here; give {server} "
             f"{memory_words(float(most))}, or all devices the same batch_size"
         )
     fine = common_cuts(scenario, profile) & (sizes[1] <= memory)
-    raise InfeasibleError(
-        f"{place}, at which {server} needs {memory_words(float(most))} for its largest cluster, "
-        f"and its memory is {readable_bytes(memory)}; "
-        f"{_others(profile, fine, 'memory', 'give it more')}"
+    raise _not_allowed(
+        profile,
+        (cut, place),
+        f"at which {server} needs {memory_words(float(most))} for its largest cluster, and its "
+        f"memory is {readable_bytes(memory)}",
+        _others(profile, fine, "memory", "give it more"),
     )
 
 

@@ -102,7 +102,7 @@ class PyomoProgram(Generic[D]):
     read: Callable[[Values], D]
 
     def decision(self) -> D | None:
-        """Give the decision of the values that a solver loaded last, None where it loaded none."""
+        """Return the decision of the values that a solver loaded last, None if it loaded none."""
         found = {name: self.variables[name] for name in self.program.binary}
         if any(variable.value is None or variable.stale for variable in found.values()):
             return None
@@ -132,13 +132,13 @@ class GurobiProgram(Generic[D]):
     read: Callable[[Values], D]
 
     def decision(self) -> D | None:
-        """Give the decision of the incumbent, None where there is none."""
+        """Return the decision of the incumbent, None where there is none."""
         if self.model.SolCount == 0:
             return None
         return self.read({name: self.variables[name].X for name in self.program.binary})
 
     def decision_in_callback(self, inside: Any) -> D:
-        """Give the decision of the new solution, inside Gurobi's callback ``MIPSOL``."""
+        """Return the decision of the new solution, inside Gurobi's callback ``MIPSOL``."""
         names = self.program.binary
         values = inside.cbGetSolution([self.variables[name] for name in names])
         return self.read(dict(zip(names, values, strict=True)))

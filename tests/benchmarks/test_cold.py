@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from splitopt.bench.families import Recipe, find_benchmark
+
 from splitopt.solvers.base import Solver
 from splitopt.solvers.registry import SOLVERS, make_solver, solver_class, solver_names
 

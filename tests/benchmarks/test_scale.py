@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.scale.__main__ import main
 from benchmarks.scale.fleets import CLASSES, FAMILIES, draw
-from splitopt.problems.cut_and_resources.bulk import Bulk
+from splitopt.solvers.cut_and_resources.relaxation.large_fleet import LargeFleet
 
 
 def test_a_small_run_writes_all_rows(tmp_path):
@@ -41,5 +41,5 @@ def test_families_are_drawn_from_their_seed(family):
 
 def test_classes_are_few_and_near_classes_are_not():
     """Fifteen classes are found where there are fifteen, and noise keeps all devices apart."""
-    assert Bulk.of(draw("classes", "sum", 2000, 1)).classes == CLASSES
-    assert Bulk.of(draw("near_classes", "sum", 2000, 1)).classes == 2000
+    assert LargeFleet.of(draw("classes", "sum", 2000, 1)).classes == CLASSES
+    assert LargeFleet.of(draw("near_classes", "sum", 2000, 1)).classes == 2000

@@ -26,7 +26,7 @@ from splitopt.planning.comparison.server_schemes import help_fields, possible_cu
 from splitopt.planning.comparison.star_rounds import ServerContext, longest_phase
 from splitopt.plans import Plan
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.cut_and_resources.problem import decision_from_shares
+from splitopt.problems.cut_and_resources.decision import decision_from_shares
 
 SEQUENTIAL = ("sf1_af", "sf1_pf", "sf2", "sf2_af", "sf2_pf")
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from splitopt.problems.base import FloatArray
-from splitopt.problems.cut_under_uncertainty.problem import DEFAULT_CVAR_LEVEL
+from splitopt.problems.cut_under_uncertainty.data import DEFAULT_CVAR_LEVEL
 from splitopt.problems.cut_under_uncertainty.risk import EXPECTED, cvar
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from splitopt.problems.cluster_and_spectrum.problem import ClusterAndSpectrum
+from splitopt.problems.cluster_and_spectrum.data import ClusterAndSpectrumData
 
 
-def cheap_bound(problem: ClusterAndSpectrum) -> float:
+def cheap_bound(problem: ClusterAndSpectrumData) -> float:
     """Add up `phase_bound` of the three phases and the server's work, which no decision changes."""
     if problem.infeasibility() is not None:
         return float(np.inf)
@@ -31,7 +27,7 @@ def cheap_bound(problem: ClusterAndSpectrum) -> float:
 def phase_bound(
     fixed: FloatArray, spectral: FloatArray, sizes: IntArray, subcarriers: int
 ) -> FloatArray:
-    """Give a lower bound on the lengths of one phase, added up over the clusters.
+    """Return a lower bound on the lengths of one phase, added up over the clusters.
 
     The seconds have shape (..., N); the answer has what stands before the devices.
 

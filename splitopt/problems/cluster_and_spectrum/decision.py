@@ -53,7 +53,7 @@ class ClusterAndSpectrumDecision:
         return _frozen(np.concatenate(([0], np.cumsum(sizes))).astype(np.int64), "starts")
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the decision as JSON-ready data."""
+        """Return the decision as JSON-ready data."""
         return {
             "problem": "cluster_and_spectrum",
             "clusters": [cluster.tolist() for cluster in self.clusters],

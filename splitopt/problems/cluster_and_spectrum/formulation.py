@@ -22,23 +22,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from splitopt.errors import InfeasibleError, InputError
+from splitopt.problems.cluster_and_spectrum.data import ClusterAndSpectrumData
 from splitopt.problems.cluster_and_spectrum.decision import ClusterAndSpectrumDecision
+from splitopt.problems.cluster_and_spectrum.subcarriers import complete_clusters
 from splitopt.problems.linear_program import LinearProgram, Values, Variable
-
-if TYPE_CHECKING:
-    from splitopt.problems.cluster_and_spectrum.problem import ClusterAndSpectrum
 
 PHASE_NAMES = ("starting", "inner", "ending")
 
 
 def round_program(
-    problem: ClusterAndSpectrum,
+    problem: ClusterAndSpectrumData,
     clusters: Iterable[npt.ArrayLike] | None,
     unit_s: float,
 ) -> LinearProgram:
@@ -68,7 +66,7 @@ def check_unit(unit_s: float) -> None:
 
 def add_round(
     program: LinearProgram,
-    problem: ClusterAndSpectrum,
+    problem: ClusterAndSpectrumData,
     unit_s: float,
     tag: Variable = (),
     on: Variable | None = None,
@@ -117,7 +115,7 @@ def add_round(
 
 def _phases(
     program: LinearProgram,
-    problem: ClusterAndSpectrum,
+    problem: ClusterAndSpectrumData,
     unit_s: float,
     tag: Variable,
     cluster: int,
@@ -159,7 +157,7 @@ def _order(
     tag: Variable,
     use: dict[tuple[int, int], dict[int, Variable]],
 ) -> None:
-    """Let clusters of the same size be numbered by their first device."""
+    """Order clusters of the same size by their first device."""
     devices = 1 + max(k for k, _ in use)
     for m, size in enumerate(sizes):
         before = [other for other in range(m) if sizes[other] == size]
@@ -173,9 +171,9 @@ def _order(
 
 
 def _fixed(
-    problem: ClusterAndSpectrum, clusters: Iterable[npt.ArrayLike] | None
+    problem: ClusterAndSpectrumData, clusters: Iterable[npt.ArrayLike] | None
 ) -> list[int] | None:
-    """Give the cluster of each device, in the order of sizes of the problem."""
+    """Return the cluster of each device, in the order of sizes of the problem."""
     if clusters is None:
         return None
     taken = [np.asarray(cluster, dtype=np.int64).tolist() for cluster in clusters]
@@ -199,7 +197,7 @@ def _fixed(
 
 
 def read_round(
-    problem: ClusterAndSpectrum, values: Values, tag: Variable = (), keep: bool = False
+    problem: ClusterAndSpectrumData, values: Values, tag: Variable = (), keep: bool = False
 ) -> ClusterAndSpectrumDecision:
     """Read the decision of a round from values that are binary within a tolerance.
 
@@ -221,4 +219,4 @@ def read_round(
         raise InputError("the model's solution does not put every device into one cluster")
     if keep:
         return ClusterAndSpectrumDecision(tuple(np.array(c) for c in clusters), x)
-    return problem.complete(clusters)
+    return complete_clusters(problem, clusters)

@@ -71,7 +71,7 @@ def _tied(cluster: FloatArray, phase: int, x: IntArray, marked: IntArray) -> int
 
 @helper
 def lower(cluster: FloatArray, phase: int, x: IntArray, spare: int, marked: IntArray) -> int:
-    """Take a phase to its next lower level: raise ALL devices tied at the top; give what is left.
+    """Lower a phase to its next level: raise ALL devices tied at the top; give what is left.
 
     -1 where that takes more than `spare`, or where the level cannot fall; `x` stays then.
     """
@@ -159,7 +159,7 @@ def exact(
     x: IntArray,
     work: IntArray,
 ) -> float:
-    """Give the best subcarriers in `x` (K,) and the seconds they lead to.
+    """Return the best subcarriers in `x` (K,) and the seconds they lead to.
 
     Without inner phases that is one call of `_start_and_end`. With them, branch and bound over the
     levels that the inner phase can have: a range of levels costs at least its lowest inner phase
@@ -298,7 +298,7 @@ def allocate(
     x: IntArray,
     work: IntArray,
 ) -> float:
-    """Share subcarriers by a rule (`GREEDY`, `TIE_SAFE`, `EXACT`); give the cluster's seconds.
+    """Share subcarriers by a rule (`GREEDY`, `TIE_SAFE`, `EXACT`); return the cluster's seconds.
 
     `server_s` is what the server computes for the whole cluster in a phase.
     """
@@ -321,7 +321,7 @@ def allocate_batch(
     x: IntArray,
     costs: FloatArray,
 ) -> None:
-    """Do `allocate` for clusters ``members[starts[i] : starts[i + 1]]`` of any sizes."""
+    """Run `allocate` for clusters ``members[starts[i] : starts[i + 1]]`` of any sizes."""
     largest = 0
     for i in range(len(starts) - 1):
         largest = max(largest, starts[i + 1] - starts[i])

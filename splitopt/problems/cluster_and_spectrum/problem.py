@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from splitopt.errors import InputError
-from splitopt.problems.arrays import number, number_table, whole_number
-from splitopt.problems.base import FloatArray, IntArray, Problem, check_keys, check_objective
+from splitopt.problems.base import FloatArray
+from splitopt.problems.cluster_and_spectrum.bounds import cheap_bound
+from splitopt.problems.cluster_and_spectrum.data import TIMES, ClusterAndSpectrumData
 from splitopt.problems.cluster_and_spectrum.decision import (
     ClusterAndSpectrumDecision,
-    read_clusters,
-    whole_numbers,
 )
-from splitopt.problems.cluster_and_spectrum.terms import phase_terms
+from splitopt.problems.cluster_and_spectrum.formulation import read_round, round_program
+from splitopt.problems.cluster_and_spectrum.subcarriers import allocate_cluster, complete_clusters
 from splitopt.problems.inputs import as_profile, as_scenario
 from splitopt.problems.linear_program import (
     GurobiProgram,
@@ -28,33 +27,15 @@ from splitopt.problems.linear_program import (
     to_gurobi,
     to_pyomo,
 )
-from splitopt.problems.ranges import MOST, MOST_TOTAL, check_total
 
 if TYPE_CHECKING:
     from splitopt.latency.clustered import DeviceSeconds
     from splitopt.problems.inputs import ProfileLike, ScenarioLike
     from splitopt.scenario import Scenario
 
-TIMES = (
-    "broadcast_s",
-    "forward_s",
-    "backward_s",
-    "upload_smashed_s",
-    "download_gradient_s",
-    "upload_model_s",
-)
-OPTIONAL = ("device_model_over_full_band",)
-SCALARS = ("server_s_per_device", "local_epochs", "subcarriers")
-MOST_SUBCARRIERS = 1_000_000
-"""More than this are refused: sharing them would take hours, and a table of them the memory."""
-PHASES = ("starting", "inner", "ending")
-
-_FEW_CLUSTERS = 64
-"""Different sets of devices, when those that are alike count once, that are left to Python."""
-
 
 @dataclass(frozen=True, eq=False)
-class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
+class ClusterAndSpectrum(ClusterAndSpectrumData):
     """Partition devices into clusters and share subcarriers, so that a round is short.
 
     The clusters work one after the other, the devices of a cluster side by side. With K devices
@@ -90,72 +71,6 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
     InputError
         A shape, sign, type or value that does not fit; the message names the entry.
     """
-
-    name: ClassVar[str] = "cluster_and_spectrum"
-    objectives: ClassVar[tuple[str, ...]] = ("round",)
-    decision_class: ClassVar[type[Any]] = ClusterAndSpectrumDecision
-
-    broadcast_s: FloatArray
-    forward_s: FloatArray
-    backward_s: FloatArray
-    upload_smashed_s: FloatArray
-    download_gradient_s: FloatArray
-    upload_model_s: FloatArray
-    server_s_per_device: float
-    local_epochs: int
-    subcarriers: int
-    cluster_sizes: IntArray
-    objective: str = "round"
-    device_model_over_full_band: bool = False
-
-    def __post_init__(self) -> None:
-        check_objective(self.objective, self.objectives, self.name)
-        shape: tuple[int, ...] = (-1,)
-        for field in TIMES:
-            times = number_table(getattr(self, field), field, "times in s", shape)
-            shape = times.shape
-            object.__setattr__(self, field, times)
-        object.__setattr__(self, "server_s_per_device", _seconds(self.server_s_per_device))
-        for field, what in (("local_epochs", "local epochs"), ("subcarriers", "subcarriers")):
-            object.__setattr__(self, field, _count(getattr(self, field), field, what))
-        if not isinstance(self.device_model_over_full_band, bool | np.bool_):
-            raise InputError.at("device_model_over_full_band", "must be true or false")
-        object.__setattr__(
-            self, "device_model_over_full_band", bool(self.device_model_over_full_band)
-        )
-        sizes = whole_numbers(self.cluster_sizes, "cluster_sizes", "devices")
-        if (sizes < 1).any():
-            place = int((sizes < 1).argmax())
-            raise InputError.at(f"cluster_sizes[{place}]", "is 0, a cluster has at least 1 device")
-        if (total := int(sizes.sum())) != self.devices:
-            raise InputError.at(
-                "cluster_sizes",
-                f"add up to {total}, they must add up to the {self.devices} devices",
-            )
-        if self.subcarriers > MOST_SUBCARRIERS:
-            raise InputError.at(
-                "subcarriers",
-                f"is {self.subcarriers}, it must be at most {MOST_SUBCARRIERS}: take wider ones",
-            )
-        sizes.setflags(write=False)
-        object.__setattr__(self, "cluster_sizes", sizes)
-        phases = float(self.devices) * (self.local_epochs + 1)  # six times in each, at most
-        if 7 * phases * MOST > MOST_TOTAL:
-            longest = max(float(getattr(self, field).max()) for field in TIMES)
-            check_total(phases * (6 * longest + self.server_s_per_device), "the times of a round")
-
-    @classmethod
-    def from_data(
-        cls, data: Mapping[str, Any], objective: str, source: str = "instance"
-    ) -> ClusterAndSpectrum:
-        """Build the problem from the ``data`` of an instance file."""
-        check_objective(objective, cls.objectives, source)
-        required = (*TIMES, *SCALARS, "cluster_sizes")
-        checked = check_keys(data, required, OPTIONAL, f"{source}: data")
-        try:
-            return cls(**checked, objective=objective)
-        except InputError as error:
-            raise InputError(f"{source}: data.{error}") from None
 
     @classmethod
     @np.errstate(over="ignore", invalid="ignore")  # what overflows is refused by its name
@@ -204,48 +119,6 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
         for field, value in zip(TIMES, seconds, strict=False):  # the last one is the server's
             fields[field] = np.array(np.broadcast_to(value, devices), dtype=np.float64)
         return cls(**fields, objective=objective)
-
-    def data(self) -> dict[str, Any]:
-        """Give the arrays and scalars of the instance file."""
-        found = {field: getattr(self, field) for field in (*TIMES, *SCALARS, "cluster_sizes")}
-        return found | {field: True for field in OPTIONAL if getattr(self, field)}
-
-    @property
-    def devices(self) -> int:
-        """Number of devices N."""
-        return len(self.broadcast_s)
-
-    @property
-    def inner_phases(self) -> int:
-        """How many inner phases a cluster has: L - 1."""
-        return self.local_epochs - 1
-
-    def load_loops(self) -> None:
-        """Compile the sharing of subcarriers, or load what an earlier process compiled."""
-        from splitopt.problems.cluster_and_spectrum.subcarriers import allocate_cluster
-
-        if self.devices and self.subcarriers and not self.is_small:
-            allocate_cluster(self, [0])
-
-    @cached_property
-    def is_small(self) -> bool:
-        """Whether devices are so alike that few clusters differ: then Python tries them all.
-
-        That takes less time than compiling the loops, or loading what was compiled.
-        """
-        counts = np.unique(self.terms, axis=0, return_counts=True)[1]
-        return bool(np.prod(counts + 1.0) <= _FEW_CLUSTERS)
-
-    @cached_property
-    def terms(self) -> FloatArray:
-        """Shape (N, 6): fixed and spectral seconds of the starting, the inner, the ending phase.
-
-        A device with x subcarriers takes ``terms[:, 2 p] + terms[:, 2 p + 1] / x`` in phase p.
-        """
-        times = {field: getattr(self, field) for field in TIMES}
-        found = phase_terms(times, self.subcarriers, self.device_model_over_full_band)
-        found.setflags(write=False)
-        return found
 
     def device_phases(self, decision: ClusterAndSpectrumDecision) -> FloatArray:
         """Shape (N, 3): seconds of every device by `PHASES`, without the server's part.
@@ -333,8 +206,13 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
                 found["subcarriers"] = float(excess)
         return found
 
+    def load_loops(self) -> None:
+        """Compile the sharing of subcarriers, or load what an earlier process compiled."""
+        if self.devices and self.subcarriers and not self.is_small:
+            allocate_cluster(self, [0])
+
     def infeasibility(self) -> str | None:
-        """Say so where a cluster has more devices than there are subcarriers."""
+        """Report where a cluster has more devices than there are subcarriers."""
         largest = int(self.cluster_sizes.max())
         if largest <= self.subcarriers:
             return None
@@ -345,15 +223,13 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
         )
 
     def bound(self) -> float:
-        """Give the sum of what each phase costs at least, see `bounds.phase_bound`."""
-        from splitopt.problems.cluster_and_spectrum.bounds import cheap_bound
-
+        """Return the sum of what each phase costs at least, see `bounds.phase_bound`."""
         return cheap_bound(self)
 
     def complete(
         self, clusters: Iterable[npt.ArrayLike], rule: str = "exact"
     ) -> ClusterAndSpectrumDecision:
-        """Give the decision with the best subcarriers for these clusters.
+        """Return the decision with the best subcarriers for these clusters.
 
         Parameters
         ----------
@@ -369,15 +245,7 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
         InfeasibleError
             A cluster has more devices than there are subcarriers.
         """
-        from splitopt.problems.cluster_and_spectrum.subcarriers import allocate_clusters
-
-        taken = read_clusters(clusters, "clusters")
-        members = np.concatenate(taken) if taken else np.empty(0, dtype=np.int64)
-        if not np.array_equal(np.sort(members), np.arange(self.devices)):
-            raise InputError.at("clusters", f"must hold each of 0..{self.devices - 1} once")
-        x = np.empty(self.devices, dtype=np.int64)
-        x[members] = allocate_clusters(self, taken, rule).subcarriers
-        return ClusterAndSpectrumDecision(taken, x)
+        return complete_clusters(self, clusters, rule)
 
     def to_pyomo(
         self,
@@ -385,7 +253,7 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
         unit_s: float = 1.0,
         keep_subcarriers: bool = False,
     ) -> PyomoProgram[ClusterAndSpectrumDecision]:
-        """Give the problem as a Pyomo model, see the module `formulation`.
+        """Return the problem as a Pyomo model, see the module `formulation`.
 
         Parameters
         ----------
@@ -414,15 +282,13 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
         unit_s: float = 1.0,
         keep_subcarriers: bool = False,
     ) -> GurobiProgram[ClusterAndSpectrumDecision]:
-        """Give the problem as a gurobipy model; as `to_pyomo`, in an own environment by default."""
+        """Return the problem as a gurobipy model, by default in an environment of its own."""
         program, read = self._program(clusters, unit_s, keep_subcarriers)
         return to_gurobi(program, read, env)
 
     def _program(
         self, clusters: Iterable[npt.ArrayLike] | None, unit_s: float, keep: bool
     ) -> tuple[LinearProgram, Callable[[Values], ClusterAndSpectrumDecision]]:
-        from splitopt.problems.cluster_and_spectrum.formulation import read_round, round_program
-
         program = round_program(self, clusters, unit_s)
         return program, lambda values: read_round(self, values, keep=keep)
 
@@ -431,16 +297,3 @@ class ClusterAndSpectrum(Problem[ClusterAndSpectrumDecision]):
     ) -> ClusterAndSpectrumDecision:
         """Read a decision from plain data."""
         return ClusterAndSpectrumDecision.from_dict(document, self.devices, source)
-
-
-def _seconds(value: Any) -> float:
-    """Read the server's seconds."""
-    return number(value, "server_s_per_device", "time in s")
-
-
-def _count(value: Any, field: str, what: str) -> int:
-    """Read a whole number >= 1."""
-    try:
-        return whole_number(value, field, 1)
-    except InputError as error:
-        raise InputError(f"{error} ({what})") from None

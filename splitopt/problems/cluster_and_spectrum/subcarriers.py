@@ -7,18 +7,20 @@ gives every spare subcarrier to the first device where several hold up a phase t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from splitopt.errors import InfeasibleError, InputError
 from splitopt.problems.base import FloatArray, IntArray
+from splitopt.problems.cluster_and_spectrum.data import ClusterAndSpectrumData
+from splitopt.problems.cluster_and_spectrum.decision import (
+    ClusterAndSpectrumDecision,
+    read_clusters,
+)
 from splitopt.problems.compiling import plain
-
-if TYPE_CHECKING:
-    from splitopt.problems.cluster_and_spectrum.problem import ClusterAndSpectrum
 
 RULES = {"greedy": 0, "tie_safe": 1, "exact": 2}
 """Names of the rules and their numbers in `loops`."""
@@ -32,9 +34,9 @@ class Allocation(NamedTuple):
 
 
 def allocate_cluster(
-    problem: ClusterAndSpectrum, cluster: npt.ArrayLike, rule: str = "exact"
+    problem: ClusterAndSpectrumData, cluster: npt.ArrayLike, rule: str = "exact"
 ) -> tuple[float, IntArray]:
-    """Give the seconds of one cluster (device indices, shape (K,)) and the subcarriers (K,).
+    """Return the seconds of one cluster (device indices, shape (K,)) and the subcarriers (K,).
 
     The seconds are those of `ClusterAndSpectrum.evaluate` for this cluster, to the last bit.
     """
@@ -43,9 +45,9 @@ def allocate_cluster(
 
 
 def allocate_clusters(
-    problem: ClusterAndSpectrum, clusters: Sequence[npt.ArrayLike], rule: str = "exact"
+    problem: ClusterAndSpectrumData, clusters: Sequence[npt.ArrayLike], rule: str = "exact"
 ) -> Allocation:
-    """Do `allocate_cluster` for any clusters; they may overlap and differ in size."""
+    """Compute `allocate_cluster` for any clusters; they may overlap and differ in size."""
     arrays = [np.asarray(cluster, dtype=np.int64) for cluster in clusters]
     starts = np.concatenate(([0], np.cumsum([len(array) for array in arrays]))).astype(np.int64)
     members = np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int64)
@@ -59,6 +61,19 @@ def allocate_clusters(
         rule=rule,
         small=problem.is_small,
     )
+
+
+def complete_clusters(
+    problem: ClusterAndSpectrumData, clusters: Iterable[npt.ArrayLike], rule: str = "exact"
+) -> ClusterAndSpectrumDecision:
+    """Return the decision that `ClusterAndSpectrum.complete` describes."""
+    taken = read_clusters(clusters, "clusters")
+    members = np.concatenate(taken) if taken else np.empty(0, dtype=np.int64)
+    if not np.array_equal(np.sort(members), np.arange(problem.devices)):
+        raise InputError.at("clusters", f"must hold each of 0..{problem.devices - 1} once")
+    x = np.empty(problem.devices, dtype=np.int64)
+    x[members] = allocate_clusters(problem, taken, rule).subcarriers
+    return ClusterAndSpectrumDecision(taken, x)
 
 
 def allocate_flat(

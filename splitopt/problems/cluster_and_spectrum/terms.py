@@ -24,7 +24,7 @@ def phase_terms(
     subcarriers: int | None = None,
     device_model_over_full_band: bool = False,
 ) -> FloatArray:
-    """Give fixed and spectral seconds of the starting, the inner and the ending phase.
+    """Return fixed and spectral seconds of the starting, the inner and the ending phase.
 
     A device with x subcarriers takes ``terms[..., 2 p] + terms[..., 2 p + 1] / x`` in phase p.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +23,6 @@ from splitopt.problems.base import (
     IntArray,
     check_keys,
 )
-
-if TYPE_CHECKING:
-    from splitopt.problems.cut_and_resources.problem import CutAndResources
 
 KEYS = ("name", "use", "limit")
 
@@ -154,12 +151,17 @@ def _checked(value: Budgets, source: str, shape: tuple[int, int]) -> Budgets:
     return value if value.use.shape[:2] == shape else value.expanded()
 
 
-def why_over_budget(problem: CutAndResources) -> str | None:
-    """Report which budget is too small for any cuts at all, None if none is by itself."""
-    budgets = problem.budgets
-    if budgets is None:
-        return None
-    least = budgets.least(problem.allowed)
+def why_over_budget(budgets: Budgets, allowed: BoolArray) -> str | None:
+    """Report which budget is too small for any cuts at all, None if none is by itself.
+
+    Parameters
+    ----------
+    budgets
+        The budgets.
+    allowed
+        Shape (N, L): the cuts that each device may use, one at least.
+    """
+    least = budgets.least(allowed)
     for name, need, room, limit in zip(
         budgets.names, least, budgets.room, budgets.limit, strict=True
     ):
@@ -171,48 +173,12 @@ def why_over_budget(problem: CutAndResources) -> str | None:
     return None
 
 
-def repaired(problem: CutAndResources, cuts: IntArray, cost: FloatArray) -> IntArray | None:
-    """Move devices to other cuts until all budgets are kept, the cheapest relief first.
-
-    With one budget this ends with cuts that keep it whenever there are any: as long as it is
-    exceeded, some device has a cut that takes less. With several it may fail.
-
-    Parameters
-    ----------
-    cuts
-        Shape (N,), 1..L, allowed.
-    cost
-        Shape (N, L): what a cut costs its device, in any unit; infinite is worse than the others.
-
-    Returns
-    -------
-    Cuts (N,), None where none were found.
-    """
-    budgets = problem.budgets
-    if budgets is None:
-        return cuts
-    table, rows, cuts = budgets.table(), np.arange(len(cuts)), cuts.copy()
-    finite = np.isfinite(cost)
-    cost = np.where(finite, cost, 1e3 * cost.max(initial=1.0, where=finite))
-    for _ in range(8 * problem.layers + 32):
-        used = budgets.used(cuts)
-        over = used > budgets.room
-        if not over.any():
-            return cuts
-        weight = np.where(over, 1 / budgets.scale, 0.0)
-        size = table @ weight
-        relief = size[rows, cuts - 1][:, None] - size
-        price = np.maximum(cost - cost[rows, cuts - 1][:, None], 0.0)
-        usable = problem.allowed & (relief > 0)
-        ratio = np.divide(price, relief, out=np.full_like(price, np.inf), where=usable)
-        best = ratio.argmin(axis=1)
-        ratio, relief = ratio[rows, best], relief[rows, best]
-        order = np.argsort(ratio, kind="stable")
-        order = order[np.isfinite(ratio[order])]
-        if not order.size:
-            return None
-        missing = float(((used - budgets.room) * weight).sum())
-        enough = int(np.searchsorted(np.cumsum(relief[order]), missing)) + 1
-        chosen = order[:enough]
-        cuts[chosen] = best[chosen] + 1
-    return None
+def no_cuts_within(budgets: Budgets | None, allowed: BoolArray) -> str:
+    """Report that no allowed cuts (N, L) keep all budgets, with what each takes at least."""
+    assert budgets is not None  # without budgets there is nothing to exceed
+    least = budgets.least(allowed)
+    each = ", ".join(
+        f"{name!r} takes at least {need:.10g} of {limit:.10g}"
+        for name, need, limit in zip(budgets.names, least, budgets.limit, strict=True)
+    )
+    return f"no cuts keep all budgets together ({each}, each by itself); raise a limit"

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from splitopt.problems.base import FloatArray
+from splitopt.problems.cut_and_resources.data import CutAndResourcesData
 from splitopt.problems.cut_and_resources.formulation import (
     Coefficients,
     Formulation,
     Size,
     choose_formulation,
 )
-
-if TYPE_CHECKING:
-    from splitopt.problems.cut_and_resources.problem import CutAndResources
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ class CvxpyModel(Formulation):
 
 
 def build_cvxpy(
-    problem: CutAndResources, relaxed: bool, formulation: str | None, unit_s: float
+    problem: CutAndResourcesData, relaxed: bool, formulation: str | None, unit_s: float
 ) -> CvxpyModel:
     """Build the model; the documented entry is `CutAndResources.to_cvxpy`."""
     import cvxpy
@@ -126,7 +124,7 @@ def _with_shares(
     constraints: dict[str, Any],
     roots: list[Any],
     on_device: Any,
-    problem: CutAndResources,
+    problem: CutAndResourcesData,
 ) -> tuple[Any, dict[str, Any]]:
     """Add shares, the time that each of them takes, and the objective over latencies."""
     devices = problem.devices
@@ -147,7 +145,7 @@ def _with_shares(
     return round_time, {**parts, "round_time": round_time}
 
 
-def cvxpy_size(problem: CutAndResources, formulation: str | None = None) -> Size:
+def cvxpy_size(problem: CutAndResourcesData, formulation: str | None = None) -> Size:
     """Count what CVXPY hands to a conic solver: every cone gets a variable for each of its rows."""
     problem = problem.plain
     n, pairs = problem.devices, problem.devices * problem.layers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +50,7 @@ class CutAndResourcesDecision:
         return self
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the decision as JSON-ready data."""
+        """Return the decision as JSON-ready data."""
         return {
             "problem": "cut_and_resources",
             "cut": self.cut.tolist(),
@@ -69,6 +69,15 @@ class CutAndResourcesDecision:
             for name in SHARES
         }
         return cls(cut, **shares)
+
+
+def decision_from_shares(
+    cuts: Sequence[int] | IntArray, shares: FloatArray
+) -> CutAndResourcesDecision:
+    """Make a decision of cuts (N,) and shares (N, 3): download, upload, server."""
+    return CutAndResourcesDecision(
+        np.asarray(cuts, dtype=np.int64), shares[:, 0], shares[:, 1], shares[:, 2]
+    )
 
 
 def _frozen(value: Any) -> Any:

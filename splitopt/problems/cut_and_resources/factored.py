@@ -1,43 +1,36 @@
-"""`CutAndResources` for large fleets: the same problem, its tables given as factors."""
+"""The data of `CutAndResources` for large fleets: tables given as factors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from splitopt.errors import InputError
 from splitopt.problems.arrays import number_table
 from splitopt.problems.base import BoolArray, FloatArray, IntArray, check_keys, check_objective
-from splitopt.problems.cut_and_resources import tradeoffs
 from splitopt.problems.cut_and_resources.budgets import Budgets, read_budgets
+from splitopt.problems.cut_and_resources.classes import DeviceClasses
+from splitopt.problems.cut_and_resources.data import CutAndResourcesData
 from splitopt.problems.cut_and_resources.factors import Factors
-from splitopt.problems.cut_and_resources.problem import TIMES, CutAndResources
+from splitopt.problems.cut_and_resources.tradeoff_fields import FIELDS as TRADEOFFS
+from splitopt.problems.cut_and_resources.tradeoff_fields import (
+    PRICED,
+    priced_range,
+    read_fields,
+    stated_fields,
+)
 
-FIELDS = ("weights", *tradeoffs.FIELDS, "budgets")
+FIELDS = ("weights", *TRADEOFFS, "budgets")
 
 
-class FactoredCutAndResources(CutAndResources):
-    """A `CutAndResources` that keeps `Factors` instead of tables.
-
-    A decision is about every single device, N of them: the devices of class 0 first, then those
-    of class 1, and so on. The tables ``download_s``, ``upload_s``, ``server_s``, ``device_s`` and
-    ``allowed``, shape (N, L), are built when something asks for them; to evaluate, complete and
-    check decisions nothing does.
-
-    Parameters
-    ----------
-    factors
-        The data, see `Factors`.
-    objective, **optional
-        As for `CutAndResources`; arrays have shape (N,), and the ``use`` of ``budgets`` has a row
-        for each class, shape (C, L). There are no ``curves``.
-    """
+class FactoredData(CutAndResourcesData):
+    """The data of `FactoredCutAndResources`, which documents its fields."""
 
     def __init__(self, factors: Factors, objective: str = "sum", **optional: Any) -> None:
-        check_objective(objective, (*self.objectives, *tradeoffs.PRICED), "")
+        check_objective(objective, self.known_objectives(), "")
         given = check_keys(optional, (), FIELDS, "factors")
         state: dict[str, Any] = dict.fromkeys((*FIELDS, "curves")) | dict(given)
         state |= {"factors": factors, "objective": objective}
@@ -46,7 +39,7 @@ class FactoredCutAndResources(CutAndResources):
         if self.weights is not None:
             weights = number_table(self.weights, "weights", "weights", (self.devices,))
             object.__setattr__(self, "weights", weights)
-        for field, value in tradeoffs.read_fields(self).items():
+        for field, value in read_fields(self).items():
             object.__setattr__(self, field, value)
         shape, member = (
             (factors.classes, factors.layers),
@@ -57,11 +50,9 @@ class FactoredCutAndResources(CutAndResources):
     factors: Factors
 
     @classmethod
-    def from_data(
-        cls, data: Mapping[str, Any], objective: str, source: str = "instance"
-    ) -> FactoredCutAndResources:
+    def from_data(cls, data: Mapping[str, Any], objective: str, source: str = "instance") -> Self:
         """Build the problem from the ``data`` of an instance file."""
-        check_objective(objective, (*cls.objectives, *tradeoffs.PRICED), source)
+        check_objective(objective, cls.known_objectives(), source)
         given = dict(check_keys(data, ("factors",), FIELDS, f"{source}: data"))
         factors = given.pop("factors")
         try:
@@ -75,17 +66,17 @@ class FactoredCutAndResources(CutAndResources):
         return f"{type(self).__name__}({sizes}, objective={self.objective!r})"
 
     def data(self) -> dict[str, Any]:
-        """Give the data of the instance file."""
+        """Return the data of the instance file."""
         optional = {"weights": self.weights, "budgets": self.budgets and self.budgets.data()}
         kept = {field: value for field, value in optional.items() if value is not None}
-        return {"factors": self.factors.data()} | kept | tradeoffs.stated_fields(self)
+        return {"factors": self.factors.data()} | kept | stated_fields(self)
 
-    def with_objective(self, objective: str) -> FactoredCutAndResources:
-        """Give the same problem under another objective; the data are shared."""
+    def with_objective(self, objective: str) -> Self:
+        """Return the same problem under another objective; the data are shared."""
         optional = {field: getattr(self, field) for field in FIELDS}
         return type(self)(self.factors, objective, **optional)
 
-    def with_budgets(self, budgets: Budgets | None) -> FactoredCutAndResources:
+    def with_budgets(self, budgets: Budgets | None) -> Self:
         """Return the same problem with other budgets, or none."""
         optional = {field: getattr(self, field) for field in FIELDS} | {"budgets": budgets}
         return type(self)(self.factors, self.objective, **optional)
@@ -99,6 +90,17 @@ class FactoredCutAndResources(CutAndResources):
     def layers(self) -> int:
         """Number of layers L, which is also the last cut."""
         return self.factors.layers
+
+    @property
+    def classes(self) -> int:
+        """Number of classes C."""
+        return self.factors.classes
+
+    def device_classes(self, rows: slice = slice(None)) -> DeviceClasses:
+        """Return the tables of some classes of devices, by default of all."""
+        factors = self.factors
+        seconds = np.stack([factors.class_table(part, rows) for part in range(4)])
+        return DeviceClasses(seconds, factors.masks[factors.mask[rows]], factors.count[rows])
 
     @cached_property
     def download_s(self) -> FloatArray:
@@ -139,23 +141,15 @@ class FactoredCutAndResources(CutAndResources):
         return np.asarray(factors.masks[mask, cuts - 1])
 
     def stuck(self) -> IntArray:
-        """Give the indices of devices that may use no cut at all."""
+        """Return the indices of devices that may use no cut at all."""
         factors = self.factors
         bad = np.take(~np.any(factors.masks, axis=1), factors.mask)
         return np.flatnonzero(bad if factors.single else np.repeat(bad, factors.count))
 
-    def restricted(self, allowed: BoolArray) -> CutAndResources:
-        """Give the same problem, as tables, with other allowed cuts (N, L)."""
-        tables = {name: getattr(self, name) for name in TIMES}
-        optional = {name: getattr(self, name) for name in FIELDS}
-        if self.budgets is not None:
-            optional["budgets"] = self.budgets.expanded()
-        return CutAndResources(**tables, allowed=allowed, objective=self.objective, **optional)
-
     @cached_property
-    def plain(self) -> FactoredCutAndResources:
+    def plain(self) -> Self:
         """The problem of plain seconds with the same decisions and values, see `tradeoffs`."""
-        priced = self.objective in tradeoffs.PRICED
+        priced = self.objective in PRICED
         if not priced and self.priority is None and self.shared_links:
             return self
         factors = self.factors.expanded()
@@ -166,7 +160,7 @@ class FactoredCutAndResources(CutAndResources):
         if not self.shared_links:
             terms[3] += [(0, factor), (1, factor)]
         if not priced:
-            with tradeoffs.priced_range():
+            with priced_range():
                 return type(self)(factors.combined(terms), self.objective, **kept)
         assert self.device_w is not None  # read_fields() saw to it
         assert self.radio_w is not None
@@ -177,5 +171,5 @@ class FactoredCutAndResources(CutAndResources):
         else:
             terms[3][0] = (3, factor + price * self.device_w)
             terms[3].append((1, price * self.radio_w))
-        with tradeoffs.priced_range():
+        with priced_range():
             return type(self)(factors.combined(terms), "sum", **kept)

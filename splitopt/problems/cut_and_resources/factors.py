@@ -107,7 +107,7 @@ class Factors:
 
     @classmethod
     def of_tables(cls, tables: tuple[FloatArray, ...], allowed: BoolArray, count: Any) -> Factors:
-        """Give classes with tables of their own: four of shape (C, L) and what is allowed."""
+        """Return classes with tables of their own: four of shape (C, L) and what is allowed."""
         layers = allowed.shape[1]
         masks, mask = np.unique(allowed, axis=0, return_inverse=True)
         entries: dict[str, Any] = {"masks": masks, "mask": mask.reshape(-1), "count": count}
@@ -116,7 +116,7 @@ class Factors:
         return cls.read(entries)
 
     def data(self) -> dict[str, Any]:
-        """Give the entry ``factors`` of an instance's data."""
+        """Return the entry ``factors`` of an instance's data."""
         found: dict[str, Any] = {}
         for part, scale, shape in zip(PARTS, self.scales, self.shapes, strict=True):
             found |= {f"{part}_scales": scale, f"{part}_shapes": shape}
@@ -161,15 +161,20 @@ class Factors:
             total += scale[classes] * shape[columns]
         return total
 
-    def table(self, part: int) -> FloatArray:
-        """Shape (N, L): one table, built anew."""
-        total = np.zeros((self.classes, self.layers))
+    def class_table(self, part: int, rows: slice = slice(None)) -> FloatArray:
+        """Shape (C, L): one table, built anew, with a row for each of some classes."""
+        total = np.zeros((len(self.count[rows]), self.layers))
         for scale, shape in zip(self.scales[part], self.shapes[part], strict=True):
-            total += scale[:, None] * shape
+            total += scale[rows, None] * shape
+        return total
+
+    def table(self, part: int) -> FloatArray:
+        """Shape (N, L): one table, built anew, with a row for each device."""
+        total = self.class_table(part)
         return total if self.single else np.repeat(total, self.count, axis=0)
 
     def expanded(self) -> Factors:
-        """Give the same devices in classes of one."""
+        """Return the same devices in classes of one."""
         if self.single:
             return self
         member = self.member
@@ -181,7 +186,7 @@ class Factors:
         )
 
     def part(self, classes: IntArray, count: IntArray) -> Factors:
-        """Give some classes with other counts."""
+        """Return some classes with other counts."""
         return replace(
             self,
             scales=tuple(np.ascontiguousarray(scale[:, classes]) for scale in self.scales),
@@ -190,7 +195,7 @@ class Factors:
         )
 
     def combined(self, terms: Mapping[int, list[tuple[int, FloatArray]]]) -> Factors:
-        """Give factors whose table i is the sum of old tables j, each row times a factor (C,)."""
+        """Return factors whose table i is the sum of old tables j, each row times a factor (C,)."""
         scales, shapes = [], []
         for part in range(len(PARTS)):
             made = [
@@ -211,7 +216,7 @@ def _smallest(numbers: FloatArray) -> float:
 
 
 def _check_size(scale: FloatArray, shape: FloatArray, source: str) -> None:
-    """Refuse factors whose products are beyond floating point."""
+    """Reject factors whose products are beyond floating point."""
     with np.errstate(over="ignore"):
         largest = float((scale.max(axis=1) * shape.max(axis=1)).sum())
     if not largest <= MOST:

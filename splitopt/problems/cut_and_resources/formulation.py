@@ -34,16 +34,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from splitopt.errors import InfeasibleError, InputError
 from splitopt.problems.base import FloatArray, IntArray
+from splitopt.problems.cut_and_resources.completion import complete_cuts
+from splitopt.problems.cut_and_resources.data import CutAndResourcesData
 from splitopt.problems.cut_and_resources.decision import CutAndResourcesDecision
-
-if TYPE_CHECKING:
-    from splitopt.problems.cut_and_resources.problem import CutAndResources
 
 FORMULATIONS = ("miqp", "misocp")
 RESOURCES = ("download", "upload", "server")
@@ -76,7 +74,7 @@ class Coefficients:
     side: dict[str, tuple[dict[tuple[int, int], float], float]]
 
     @classmethod
-    def of(cls, problem: CutAndResources, unit_s: float) -> Coefficients:
+    def of(cls, problem: CutAndResourcesData, unit_s: float) -> Coefficients:
         """Scale the numbers of a plain problem; raise without an answer or a unit of time."""
         if not 0 < unit_s < math.inf:
             raise InputError.at("unit_s", f"is {unit_s!r}, it must be a number of seconds above 0")
@@ -93,15 +91,15 @@ class Coefficients:
         return [name for name in RESOURCES if any(name == other for _, other in self.served)]
 
     def root(self, device: int, cut: int, resource: str) -> float:
-        """Give alpha for a device (from 0), a cut (from 1) and a resource."""
+        """Return alpha for a device (from 0), a cut (from 1) and a resource."""
         return float(self.roots[device, cut - 1, RESOURCES.index(resource)])
 
     def device_time(self, device: int, cut: int) -> float:
-        """Give the time on the device itself in units of ``unit_s``."""
+        """Return the time on the device itself in units of ``unit_s``."""
         return float(self.device[device, cut - 1])
 
     def cuts_of(self) -> dict[int, list[int]]:
-        """Give the allowed cuts (from 1) of each device."""
+        """Return the allowed cuts (from 1) of each device."""
         found: dict[int, list[int]] = {}
         for device, cut in self.pairs:
             found.setdefault(device, []).append(cut)
@@ -136,7 +134,7 @@ class Formulation(ABC):
         Its name, see the module.
     """
 
-    problem: CutAndResources
+    problem: CutAndResourcesData
     unit_s: float
     formulation: str
 
@@ -162,7 +160,7 @@ class Formulation(ABC):
         return read_cuts(use)
 
     def decision(self, keep_shares: bool = False) -> CutAndResourcesDecision:
-        """Give the incumbent's decision.
+        """Return the incumbent's decision.
 
         Parameters
         ----------
@@ -173,7 +171,7 @@ class Formulation(ABC):
         """
         cuts = self.cuts()
         if not keep_shares:
-            return self.problem.complete(cuts)
+            return complete_cuts(self.problem, cuts)
         shares = self.share_values()
         if shares is None:
             raise InputError.at(
@@ -197,8 +195,8 @@ def read_cuts(use: FloatArray) -> IntArray:
     return np.asarray(chosen.argmax(axis=1) + 1, dtype=np.int64)
 
 
-def choose_formulation(problem: CutAndResources, formulation: str | None) -> str:
-    """Give the formulation to build: by default the smallest one that takes the objective.
+def choose_formulation(problem: CutAndResourcesData, formulation: str | None) -> str:
+    """Return the formulation to build: by default the smallest one that takes the objective.
 
     The objective that counts is that of the plain problem: energy is a sum.
     """
@@ -216,7 +214,7 @@ def choose_formulation(problem: CutAndResources, formulation: str | None) -> str
     return formulation
 
 
-def model_size(problem: CutAndResources, formulation: str | None = None) -> Size:
+def model_size(problem: CutAndResourcesData, formulation: str | None = None) -> Size:
     """Count what `to_gurobi` and `to_pyomo` would build, without building it."""
     problem = problem.plain
     chosen = choose_formulation(problem, formulation)
@@ -234,12 +232,12 @@ def model_size(problem: CutAndResources, formulation: str | None = None) -> Size
     )
 
 
-def _pairs(problem: CutAndResources) -> list[tuple[int, int]]:
+def _pairs(problem: CutAndResourcesData) -> list[tuple[int, int]]:
     return [(int(n), int(column) + 1) for n, column in np.argwhere(problem.allowed)]
 
 
 def _side(
-    problem: CutAndResources,
+    problem: CutAndResourcesData,
 ) -> dict[str, tuple[dict[tuple[int, int], float], float]]:
     budgets = problem.budgets
     if budgets is None:
@@ -254,12 +252,12 @@ def _side(
     }
 
 
-def _served(problem: CutAndResources) -> list[tuple[int, str]]:
+def _served(problem: CutAndResourcesData) -> list[tuple[int, str]]:
     needs = ((problem.roots > 0) & problem.allowed[:, :, None]).any(axis=1)
     return [(int(n), RESOURCES[r]) for n, r in np.argwhere(needs)]
 
 
-def table(problem: CutAndResources, values: dict[tuple[int, int], float]) -> FloatArray:
+def table(problem: CutAndResourcesData, values: dict[tuple[int, int], float]) -> FloatArray:
     """Spread values by (device, cut) over an array (N, L) of zeros."""
     found = np.zeros((problem.devices, problem.layers))
     for (device, cut), value in values.items():
@@ -267,7 +265,7 @@ def table(problem: CutAndResources, values: dict[tuple[int, int], float]) -> Flo
     return found
 
 
-def share_table(problem: CutAndResources, values: dict[tuple[int, str], float]) -> FloatArray:
+def share_table(problem: CutAndResourcesData, values: dict[tuple[int, str], float]) -> FloatArray:
     """Spread values by (device, resource) over an array (N, 3) of zeros."""
     found = np.zeros((problem.devices, len(RESOURCES)))
     for (device, resource), value in values.items():

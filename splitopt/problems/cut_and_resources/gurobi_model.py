@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from splitopt.problems.base import FloatArray
+from splitopt.problems.cut_and_resources.algebraic_model import (
+    add_cuts,
+    add_shares,
+    add_totals,
+)
+from splitopt.problems.cut_and_resources.completion import complete_cuts
+from splitopt.problems.cut_and_resources.data import CutAndResourcesData
 from splitopt.problems.cut_and_resources.decision import CutAndResourcesDecision
 from splitopt.problems.cut_and_resources.formulation import (
     Coefficients,
@@ -17,9 +24,6 @@ from splitopt.problems.cut_and_resources.formulation import (
     table,
 )
 from splitopt.problems.gurobi_environment import silent_environment
-
-if TYPE_CHECKING:
-    from splitopt.problems.cut_and_resources.problem import CutAndResources
 
 
 @dataclass(frozen=True)
@@ -69,82 +73,62 @@ class GurobiModel(Formulation):
         return share_table(self.problem, {key: v.X for key, v in self.share.items()})
 
     def decision_in_callback(self, inside: Any) -> CutAndResourcesDecision:
-        """Give the decision of the new solution, inside Gurobi's callback ``MIPSOL``."""
+        """Return the decision of the new solution, inside Gurobi's callback ``MIPSOL``."""
         values = inside.cbGetSolution(list(self.x.values()))
         use = table(self.problem, dict(zip(self.x, values, strict=True)))
-        return self.problem.complete(read_cuts(use))
+        return complete_cuts(self.problem, read_cuts(use))
+
+
+class _Gurobi:
+    """The language of `algebraic_model` in gurobipy."""
+
+    def __init__(self, env: Any) -> None:
+        import gurobipy
+
+        self.model = gurobipy.Model("cut_and_resources", env=env)
+        self.round_time: Any = None
+        self.total: Callable[..., Any] = gurobipy.quicksum
+        self._binary = gurobipy.GRB.BINARY
+
+    def binary(self, name: str) -> Any:
+        """Add a variable that is 0 or 1."""
+        return self.model.addVar(vtype=self._binary, name=name)
+
+    def real(self, name: str, most: float | None = None) -> Any:
+        """Add a variable of at least 0."""
+        if most is None:
+            return self.model.addVar(name=name)
+        return self.model.addVar(ub=most, name=name)
+
+    def row(self, relation: Any, name: str) -> None:
+        """Add a constraint."""
+        self.model.addConstr(relation, name=name)
+
+    def minimise(self, expression: Any) -> None:
+        """Set the objective."""
+        self.model.setObjective(expression)
+
+    def minimised(self) -> Any:
+        """Add the round time and make it the objective."""
+        self.round_time = self.model.addVar(name="round_time")
+        self.model.setObjective(self.round_time)
+        return self.round_time
 
 
 def build_gurobi(
-    problem: CutAndResources, env: Any, formulation: str | None, unit_s: float
+    problem: CutAndResourcesData, env: Any, formulation: str | None, unit_s: float
 ) -> GurobiModel:
     """Build the model; the documented entry is `CutAndResources.to_gurobi`."""
-    import gurobipy
-
     chosen = choose_formulation(problem, formulation)
     numbers = Coefficients.of(problem.plain, unit_s)
     if env is None:
         env = silent_environment()
-    model = gurobipy.Model("cut_and_resources", env=env)
-    x = dict(model.addVars(numbers.pairs, vtype=gurobipy.GRB.BINARY, name="x"))
-    for n, cuts in numbers.cuts_of().items():
-        model.addConstr(gurobipy.quicksum(x[n, cut] for cut in cuts) == 1, name=f"one_cut[{n}]")
-    for name, (use, limit) in numbers.side.items():
-        used = gurobipy.quicksum(part * x[pair] for pair, part in use.items())
-        model.addConstr(used <= limit, name=f"side_budget[{name}]")
+    language = _Gurobi(env)
+    x = add_cuts(language, numbers)
     if chosen == "miqp":
-        parts = _add_totals(model, x, numbers)
+        parts = add_totals(language, x, numbers)
     else:
-        parts = _add_shares(model, x, numbers, problem.plain)
-    model.update()
-    return GurobiModel(problem, unit_s, chosen, model, env, x, **parts)
-
-
-def _add_totals(model: Any, x: dict[tuple[int, int], Any], numbers: Coefficients) -> dict[str, Any]:
-    """Add the sums of roots, whose squares are what the best shares cost."""
-    from gurobipy import quicksum
-
-    total = dict(model.addVars(numbers.used, name="total"))
-    for r, variable in total.items():
-        roots = quicksum(numbers.root(*pair, r) * use for pair, use in x.items())
-        model.addConstr(variable == roots, name=f"total_roots[{r}]")
-    on_devices = quicksum(numbers.device_time(*pair) * use for pair, use in x.items())
-    model.setObjective(quicksum(v * v for v in total.values()) + on_devices)
-    return {"total": total}
-
-
-def _add_shares(
-    model: Any, x: dict[tuple[int, int], Any], numbers: Coefficients, problem: CutAndResources
-) -> dict[str, Any]:
-    """Add shares, the time that each of them takes, and the objective over latencies."""
-    from gurobipy import quicksum
-
-    cuts, served, devices = numbers.cuts_of(), numbers.served, problem.devices
-    scale = math.sqrt(devices)
-    share = dict(model.addVars(served, ub=1.0, name="share"))
-    seconds = dict(model.addVars(served, name="seconds"))
-    root = dict(model.addVars(served, name="root"))
-    latency = {
-        n: quicksum(numbers.device_time(n, cut) * x[n, cut] for cut in of_n)
-        for n, of_n in cuts.items()
-    }
-    for n, r in served:
-        roots = quicksum(scale * numbers.root(n, cut, r) * x[n, cut] for cut in cuts[n])
-        model.addConstr(root[n, r] == roots, name=f"roots[{n},{r}]")
-        model.addQConstr(
-            root[n, r] * root[n, r] <= devices * share[n, r] * seconds[n, r],
-            name=f"service[{n},{r}]",
-        )
-        latency[n] += seconds[n, r]
-    for resource in numbers.used:
-        spent = quicksum(share[n, r] for n, r in served if r == resource)
-        model.addConstr(spent <= 1, name=f"budget[{resource}]")
-    parts = {"share": share, "seconds": seconds, "latency": latency}
-    if problem.objective == "sum":
-        model.setObjective(quicksum(latency.values()))
-        return parts
-    round_time = model.addVar(name="round_time")
-    for n, value in latency.items():
-        model.addConstr(value <= round_time, name=f"deadline[{n}]")
-    model.setObjective(round_time)
-    return {**parts, "round_time": round_time}
+        parts = add_shares(language, x, numbers, problem.plain.objective)
+    parts["round_time"] = language.round_time
+    language.model.update()
+    return GurobiModel(problem, unit_s, chosen, language.model, env, x, **parts)

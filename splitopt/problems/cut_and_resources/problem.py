@@ -2,52 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from splitopt.errors import InputError
-from splitopt.problems.arrays import boolean_table, indices, number_table
-from splitopt.problems.base import (
-    FEASIBILITY_TOLERANCE,
-    BoolArray,
-    FloatArray,
-    IntArray,
-    Problem,
-    check_keys,
-    check_objective,
-)
+from splitopt.problems.base import FEASIBILITY_TOLERANCE, BoolArray, FloatArray, IntArray
 from splitopt.problems.cut_and_resources import tradeoffs
-from splitopt.problems.cut_and_resources.budgets import Budgets, read_budgets, why_over_budget
-from splitopt.problems.cut_and_resources.curves import read_curves
-from splitopt.problems.cut_and_resources.decision import CUT_RULE, SHARES, CutAndResourcesDecision
-from splitopt.problems.cut_and_resources.shares import (
-    Allocation,
-    allocate_for_makespan,
-    allocate_for_sum,
-)
+from splitopt.problems.cut_and_resources.bounds import cheap_bound
+from splitopt.problems.cut_and_resources.budgets import why_over_budget
+from splitopt.problems.cut_and_resources.completion import best_allocation, complete_cuts
+from splitopt.problems.cut_and_resources.data import TIMES, CutAndResourcesData
+from splitopt.problems.cut_and_resources.decision import SHARES, CutAndResourcesDecision
+from splitopt.problems.cut_and_resources.factored import FIELDS, FactoredData
+from splitopt.problems.cut_and_resources.factors import Factors
+from splitopt.problems.cut_and_resources.shares import Allocation
 from splitopt.problems.inputs import as_profile, as_scenario
-from splitopt.problems.ranges import check_span, check_total
 
 if TYPE_CHECKING:
     from splitopt.problems.cut_and_resources.cvxpy_model import CvxpyModel
-    from splitopt.problems.cut_and_resources.factors import Factors
     from splitopt.problems.cut_and_resources.gurobi_model import GurobiModel
     from splitopt.problems.cut_and_resources.pyomo_model import PyomoModel
     from splitopt.problems.cut_and_resources.scip_model import ScipModel
     from splitopt.problems.inputs import ProfileLike, ScenarioLike
 
-TIMES = ("download_s", "upload_s", "server_s", "device_s")
-OPTIONAL = ("weights", "curves", *tradeoffs.FIELDS, "budgets")
-PHASES = ("download", "device", "upload", "server")
-
 
 @dataclass(frozen=True, eq=False)
-class CutAndResources(Problem[CutAndResourcesDecision]):
+class CutAndResources(CutAndResourcesData):
     """Joint choice of cuts and resource shares (DP-MORA Eq. 19).
 
     With l layers on device n, its round takes
@@ -89,62 +74,14 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         A shape, sign, type or value that does not fit; the message names the entry.
     """
 
-    name: ClassVar[str] = "cut_and_resources"
-    objectives: ClassVar[tuple[str, ...]] = ("sum", "makespan")
-    decision_class: ClassVar[type[Any]] = CutAndResourcesDecision
-
-    download_s: FloatArray
-    upload_s: FloatArray
-    server_s: FloatArray
-    device_s: FloatArray
-    allowed: BoolArray = None  # type: ignore[assignment]
-    objective: str = "sum"
-    weights: FloatArray | None = None
-    curves: Mapping[str, FloatArray] | None = None
-    priority: FloatArray | None = None
-    device_w: FloatArray | None = None
-    radio_w: FloatArray | None = None
-    seconds_per_joule: float | None = None
-    shared_links: bool | None = None
-    budgets: Budgets | None = None
-
-    def __post_init__(self) -> None:
-        check_objective(self.objective, (*self.objectives, *tradeoffs.PRICED), "")
-        shape: tuple[int, ...] = (-1, -1)
-        for field in TIMES:
-            table = number_table(getattr(self, field), field, "times in s", shape)
-            object.__setattr__(self, field, table)
-            shape = table.shape
-        check_span({field: getattr(self, field) for field in TIMES})
-        longest = sum(float(getattr(self, field).max()) for field in TIMES)
-        check_total(float(shape[0]) ** 2 * longest, f"the times of {shape[0]} devices that share")
-        allowed = np.ones(shape, dtype=np.bool_) if self.allowed is None else self.allowed
-        object.__setattr__(self, "allowed", boolean_table(allowed, "allowed", shape))
-        if self.weights is not None:
-            weights = number_table(self.weights, "weights", "weights", shape[:1])
-            object.__setattr__(self, "weights", weights)
-        if self.curves is not None:
-            object.__setattr__(self, "curves", read_curves(self.curves, "curves", *shape))
-        sizes = (shape[0], shape[1])
-        object.__setattr__(self, "budgets", read_budgets(self.budgets, "budgets", sizes))
-        for field, value in tradeoffs.read_fields(self).items():
-            object.__setattr__(self, field, value)
-
     @classmethod
     def from_data(
         cls, data: Mapping[str, Any], objective: str, source: str = "instance"
     ) -> CutAndResources:
         """Build the problem from the ``data`` of an instance file: four tables, or ``factors``."""
         if isinstance(data, Mapping) and "factors" in data:
-            from splitopt.problems.cut_and_resources.factored import FactoredCutAndResources
-
             return FactoredCutAndResources.from_data(data, objective, source)
-        check_objective(objective, (*cls.objectives, *tradeoffs.PRICED), source)
-        checked = check_keys(data, (*TIMES, "allowed"), OPTIONAL, f"{source}: data")
-        try:
-            return cls(**checked, objective=objective)
-        except InputError as error:
-            raise InputError(f"{source}: data.{error}") from None
+        return super().from_data(data, objective, source)
 
     @classmethod
     def from_factors(
@@ -169,9 +106,6 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         InputError
             A shape, sign, type or value that does not fit; the message names the entry.
         """
-        from splitopt.problems.cut_and_resources.factored import FactoredCutAndResources
-        from splitopt.problems.cut_and_resources.factors import Factors
-
         read = factors if isinstance(factors, Factors) else Factors.read(factors)
         return FactoredCutAndResources(read, objective, **optional)
 
@@ -198,42 +132,6 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
             return cls(**tables, objective=objective)
         except InputError as error:
             raise named_error(error, [device.name for device in scenario.fleet()]) from None
-
-    def data(self) -> dict[str, Any]:
-        """Give the arrays of the instance file."""
-        fields = {field: getattr(self, field) for field in (*TIMES, "allowed")}
-        optional = {field: getattr(self, field) for field in ("weights", "curves")}
-        optional["budgets"] = self.budgets and self.budgets.data()
-        kept = {field: value for field, value in optional.items() if value is not None}
-        return fields | kept | tradeoffs.stated_fields(self)
-
-    @property
-    def devices(self) -> int:
-        """Number of devices N."""
-        return int(self.device_s.shape[0])
-
-    @property
-    def layers(self) -> int:
-        """Number of layers L, which is also the last cut."""
-        return int(self.device_s.shape[1])
-
-    @cached_property
-    def roots(self) -> FloatArray:
-        """Shape (N, L, 3): square roots of the download, upload and server seconds."""
-        return np.sqrt(np.stack((self.download_s, self.upload_s, self.server_s), axis=2))
-
-    def chosen(self, cuts: IntArray) -> FloatArray:
-        """Shape (4, N): download, upload, server and device seconds at these cuts (N,)."""
-        rows, columns = np.arange(self.devices), cuts - 1
-        return np.stack([getattr(self, table)[rows, columns] for table in TIMES])
-
-    def permits(self, cuts: IntArray) -> BoolArray:
-        """Shape (N,): whether each device may use its cut."""
-        return self.allowed[np.arange(self.devices), cuts - 1]
-
-    def stuck(self) -> IntArray:
-        """Give the indices of devices that may use no cut at all."""
-        return np.flatnonzero(~self.allowed.any(axis=1))
 
     def phases(self, decision: CutAndResourcesDecision) -> FloatArray:
         """Shape (N, 4): seconds by `PHASES`, infinite where a needed share is missing.
@@ -266,10 +164,6 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
     ) -> CutAndResourcesDecision:
         """Return a decision about this many devices, given as it is or as plain data."""
         return super().taken(decision).of_fleet(self.devices)
-
-    def checked_cuts(self, cuts: npt.ArrayLike, source: str) -> IntArray:
-        """Return cuts as an array, shape (N,), each from 1 to L; else raise `InputError`."""
-        return indices(cuts, source, CUT_RULE, 1, self.layers, self.devices)
 
     def evaluate(self, decision: CutAndResourcesDecision) -> float:
         """Objective value: s, or J for ``"energy"``; errors are those of `phases`."""
@@ -324,18 +218,14 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         return found
 
     def restricted(self, allowed: BoolArray) -> CutAndResources:
-        """Give the same problem, as tables, with other allowed cuts (N, L)."""
+        """Return the same problem, as tables, with other allowed cuts (N, L)."""
         return replace(self, allowed=allowed)
-
-    def with_budgets(self, budgets: Budgets | None) -> CutAndResources:
-        """Return the same problem with other budgets, or none."""
-        return replace(self, budgets=budgets)
 
     def infeasibility(self) -> str | None:
         """Name the devices that may use no cut at all, or a budget that no cuts can keep."""
         stuck = self.stuck()
         if stuck.size == 0:
-            return why_over_budget(self)
+            return None if self.budgets is None else why_over_budget(self.budgets, self.allowed)
         shown = ", ".join(str(n) for n in stuck[:8]) + (", ..." if stuck.size > 8 else "")
         return (
             f"{stuck.size} of {self.devices} devices have no allowed cut (index {shown}); "
@@ -350,10 +240,14 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
             Bulk.of(self.plain).load()
 
     def bound(self) -> float:
-        """Give the largest value that the relaxed problem's dual proves, see `root_bound`."""
-        from splitopt.problems.cut_and_resources.relaxation import root_bound
+        """Return a lower bound in closed form, infinite where no cuts are feasible; see `bounds`.
 
-        return root_bound(self.plain)
+        `splitopt.solvers.cut_and_resources.relaxation.root_bound` computes a larger one.
+        """
+        if self.infeasibility() is not None:
+            return float("inf")
+        plain = self.plain
+        return cheap_bound(plain.objective, plain.class_blocks)
 
     def complete(self, cut: npt.ArrayLike) -> CutAndResourcesDecision:
         """Return the decision with the best shares for these cuts (shape (N,), 1..L).
@@ -363,24 +257,16 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         InputError
             There is not one cut for each device, or one is no whole number from 1 to L.
         """
-        cuts = self.checked_cuts(cut, "cut")
-        return decision_from_shares(cuts, self.allocate(cuts).shares)
+        return complete_cuts(self, cut)
 
     def allocate(self, cuts: IntArray) -> Allocation:
         """Best shares for these cuts; for ``"energy"``, those of the smallest sum of latencies."""
-        plain = self if self.objective == "energy" else self.plain
-        seconds = plain.chosen(cuts)
-        if not plain.shared_links:
-            seconds[:2] = 0.0
-        alpha = np.sqrt(seconds[:3]).T.copy()
-        if plain.objective == "makespan":
-            return allocate_for_makespan(alpha, seconds[3])
-        return allocate_for_sum(alpha)
+        return best_allocation(self, cuts)
 
     def to_cvxpy(
         self, relaxed: bool = False, formulation: str | None = "misocp", unit_s: float = 1.0
     ) -> CvxpyModel:
-        """Give a CVXPY model, by default the one with shares.
+        """Return a CVXPY model, by default the one with shares.
 
         Parameters
         ----------
@@ -404,7 +290,7 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         return build_cvxpy(self, relaxed, formulation, unit_s)
 
     def to_pyomo(self, formulation: str | None = None, unit_s: float = 1.0) -> PyomoModel:
-        """Give a Pyomo model, by default the smallest that takes the objective.
+        """Return a Pyomo model, by default the smallest that takes the objective.
 
         Parameters and errors are those of `to_cvxpy`; there is one more formulation, ``"minlp"``:
         DP-MORA Eq. 19 with the problem's curves, see the module `pyomo_model`.
@@ -416,7 +302,7 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
     def to_gurobi(
         self, env: Any = None, formulation: str | None = None, unit_s: float = 1.0
     ) -> GurobiModel:
-        """Give a gurobipy model in the environment `env`, by default a silent one.
+        """Return a gurobipy model in the environment `env`, by default a silent one.
 
         The other parameters and the errors are those of `to_cvxpy`; by default the model is the
         smallest that takes the objective.
@@ -426,7 +312,7 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         return build_gurobi(self, env, formulation, unit_s)
 
     def to_scip(self, formulation: str | None = None, unit_s: float = 1.0) -> ScipModel:
-        """Give a PySCIPOpt model, by default the smallest that takes the objective.
+        """Return a PySCIPOpt model, by default the smallest that takes the objective.
 
         Parameters and errors are those of `to_cvxpy`.
         """
@@ -441,17 +327,34 @@ class CutAndResources(Problem[CutAndResourcesDecision]):
         return CutAndResourcesDecision.from_dict(document, self.devices, self.layers, source)
 
 
-def decision_from_shares(
-    cuts: Sequence[int] | IntArray, shares: FloatArray
-) -> CutAndResourcesDecision:
-    """Make a decision of cuts (N,) and shares (N, 3): download, upload, server."""
-    return CutAndResourcesDecision(
-        np.asarray(cuts, dtype=np.int64), shares[:, 0], shares[:, 1], shares[:, 2]
-    )
+class FactoredCutAndResources(FactoredData, CutAndResources):
+    """A `CutAndResources` that keeps `Factors` instead of tables.
+
+    A decision is about every single device, N of them: the devices of class 0 first, then those
+    of class 1, and so on. The tables ``download_s``, ``upload_s``, ``server_s``, ``device_s`` and
+    ``allowed``, shape (N, L), are built when something asks for them; to evaluate, complete and
+    check decisions nothing does.
+
+    Parameters
+    ----------
+    factors
+        The data, see `Factors`.
+    objective, **optional
+        As for `CutAndResources`; arrays have shape (N,), and the ``use`` of ``budgets`` has a row
+        for each class, shape (C, L). There are no ``curves``.
+    """
+
+    def restricted(self, allowed: BoolArray) -> CutAndResources:
+        """Return the same problem, as tables, with other allowed cuts (N, L)."""
+        tables = {name: getattr(self, name) for name in TIMES}
+        optional = {name: getattr(self, name) for name in FIELDS}
+        if self.budgets is not None:
+            optional["budgets"] = self.budgets.expanded()
+        return CutAndResources(**tables, allowed=allowed, objective=self.objective, **optional)
 
 
 def _over_share(seconds: FloatArray, share: FloatArray) -> FloatArray:
-    """Give seconds / share, 0 where nothing is needed and inf where a needed share is missing."""
+    """Return seconds / share, 0 where nothing is needed and inf where a needed share is missing."""
     full = np.full_like(seconds, np.inf)
     slow = np.divide(seconds, share, out=full, where=share > 0)
     return np.where(seconds > 0, slow, 0.0)

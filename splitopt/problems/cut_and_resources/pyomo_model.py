@@ -20,10 +20,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from splitopt.errors import InputError
 from splitopt.problems.base import FloatArray
+from splitopt.problems.cut_and_resources.data import CutAndResourcesData
 from splitopt.problems.cut_and_resources.formulation import (
     RESOURCES,
     Coefficients,
@@ -33,10 +34,6 @@ from splitopt.problems.cut_and_resources.formulation import (
     table,
 )
 from splitopt.profiles.curves import TABULATED, curve_value
-
-if TYPE_CHECKING:
-    from splitopt.problems.cut_and_resources.problem import CutAndResources
-
 
 MINLP = "minlp"
 """The formulation that only Pyomo has."""
@@ -76,7 +73,7 @@ class PyomoModel(Formulation):
         return share_table(self.problem, {key: v.value for key, v in self.model.share.items()})
 
 
-def build_pyomo(problem: CutAndResources, formulation: str | None, unit_s: float) -> PyomoModel:
+def build_pyomo(problem: CutAndResourcesData, formulation: str | None, unit_s: float) -> PyomoModel:
     """Build the model; the documented entry is `CutAndResources.to_pyomo`."""
     plain = problem.plain
     chosen = MINLP if formulation == MINLP else choose_formulation(problem, formulation)
@@ -134,7 +131,7 @@ def _add_totals(model: Any, numbers: Coefficients) -> None:
     )
 
 
-def _add_shares(model: Any, numbers: Coefficients, problem: CutAndResources) -> None:
+def _add_shares(model: Any, numbers: Coefficients, problem: CutAndResourcesData) -> None:
     """Add shares, the time that each of them takes, and the objective over latencies."""
     import pyomo.environ as pyo
 
@@ -165,7 +162,9 @@ def _add_shares(model: Any, numbers: Coefficients, problem: CutAndResources) -> 
     _add_objective(model, problem.objective)
 
 
-def _add_curves(model: Any, numbers: Coefficients, problem: CutAndResources, unit_s: float) -> None:
+def _add_curves(
+    model: Any, numbers: Coefficients, problem: CutAndResourcesData, unit_s: float
+) -> None:
     """Add the cut as a number, needs as functions of it, shares, and the objective."""
     import pyomo.environ as pyo
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from splitopt.problems.base import FloatArray
+from splitopt.problems.cut_and_resources.algebraic_model import (
+    add_cuts,
+    add_shares,
+    add_totals,
+)
+from splitopt.problems.cut_and_resources.data import CutAndResourcesData
 from splitopt.problems.cut_and_resources.formulation import (
     Coefficients,
     Formulation,
@@ -14,9 +20,6 @@ from splitopt.problems.cut_and_resources.formulation import (
     share_table,
     table,
 )
-
-if TYPE_CHECKING:
-    from splitopt.problems.cut_and_resources.problem import CutAndResources
 
 
 @dataclass(frozen=True)
@@ -67,77 +70,54 @@ class ScipModel(Formulation):
         return share_table(self.problem, values)
 
 
-def build_scip(problem: CutAndResources, formulation: str | None, unit_s: float) -> ScipModel:
-    """Build the model; the documented entry is `CutAndResources.to_scip`."""
-    import pyscipopt
+class _Scip:
+    """The language of `algebraic_model` in PySCIPOpt, whose objectives are linear: a cost."""
 
+    def __init__(self) -> None:
+        import pyscipopt
+
+        self.model = pyscipopt.Model("cut_and_resources")
+        self.model.hideOutput()
+        self.cost: Any = None
+        self.total: Callable[..., Any] = pyscipopt.quicksum
+
+    def binary(self, name: str) -> Any:
+        """Add a variable that is 0 or 1."""
+        return self.model.addVar(name, vtype="B")
+
+    def real(self, name: str, most: float | None = None) -> Any:
+        """Add a variable of at least 0."""
+        return self.model.addVar(name, lb=0.0, ub=most)
+
+    def row(self, relation: Any, name: str) -> None:
+        """Add a constraint."""
+        self.model.addCons(relation, name)
+
+    def add_cost(self) -> None:
+        """Add the variable that is minimised."""
+        self.cost = self.model.addVar("cost", lb=0.0)
+        self.model.setObjective(self.cost, "minimize")
+
+    def minimise(self, expression: Any) -> None:
+        """Bound the cost by an expression from below."""
+        self.model.addCons(expression <= self.cost, "objective")
+
+    def minimised(self) -> Any:
+        """Return the cost."""
+        return self.cost
+
+
+def build_scip(problem: CutAndResourcesData, formulation: str | None, unit_s: float) -> ScipModel:
+    """Build the model; the documented entry is `CutAndResources.to_scip`."""
     chosen = choose_formulation(problem, formulation)
     numbers = Coefficients.of(problem.plain, unit_s)
-    model = pyscipopt.Model("cut_and_resources")
-    model.hideOutput()
-    x = {(n, cut): model.addVar(f"x[{n},{cut}]", vtype="B") for n, cut in numbers.pairs}
-    for n, cuts in numbers.cuts_of().items():
-        model.addCons(pyscipopt.quicksum(x[n, cut] for cut in cuts) == 1, f"one_cut[{n}]")
-    for name, (use, limit) in numbers.side.items():
-        used = [part * x[pair] for pair, part in use.items() if part]
-        if used:
-            model.addCons(pyscipopt.quicksum(used) <= limit, f"side_budget[{name}]")
-    cost = model.addVar("cost", lb=0.0)
-    model.setObjective(cost, "minimize")
+    language = _Scip()
+    x = add_cuts(language, numbers)
+    language.add_cost()
     if chosen == "miqp":
-        parts = _add_totals(model, cost, x, numbers)
+        parts = add_totals(language, x, numbers)
     else:
         # a cone whose variables presolve substitutes is no longer recognised as convex
-        model.setParams({"presolving/donotaggr": True, "presolving/donotmultaggr": True})
-        parts = _add_shares(model, cost, x, numbers, problem.plain)
-    return ScipModel(problem, unit_s, chosen, model, cost, x, **parts)
-
-
-def _add_totals(
-    model: Any, cost: Any, x: dict[tuple[int, int], Any], numbers: Coefficients
-) -> dict[str, Any]:
-    """Add the sums of roots, whose squares are what the best shares cost."""
-    from pyscipopt import quicksum
-
-    total = {r: model.addVar(f"total[{r}]", lb=0.0) for r in numbers.used}
-    for r, variable in total.items():
-        roots = quicksum(numbers.root(*pair, r) * use for pair, use in x.items())
-        model.addCons(variable == roots, f"total_roots[{r}]")
-    on_devices = quicksum(numbers.device_time(*pair) * use for pair, use in x.items())
-    model.addCons(quicksum(v * v for v in total.values()) + on_devices <= cost, "objective")
-    return {"total": total}
-
-
-def _add_shares(
-    model: Any,
-    cost: Any,
-    x: dict[tuple[int, int], Any],
-    numbers: Coefficients,
-    problem: CutAndResources,
-) -> dict[str, Any]:
-    """Add shares, the time that each of them takes, and the objective over latencies."""
-    from pyscipopt import quicksum
-
-    cuts, served, devices = numbers.cuts_of(), numbers.served, problem.devices
-    scale = math.sqrt(devices)
-    share = {(n, r): model.addVar(f"share[{n},{r}]", lb=0.0, ub=1.0) for n, r in served}
-    seconds = {(n, r): model.addVar(f"seconds[{n},{r}]", lb=0.0) for n, r in served}
-    latency = {
-        n: quicksum(numbers.device_time(n, cut) * x[n, cut] for cut in of_n)
-        for n, of_n in cuts.items()
-    }
-    for n, r in served:
-        root = model.addVar(f"root[{n},{r}]", lb=0.0)
-        roots = quicksum(scale * numbers.root(n, cut, r) * x[n, cut] for cut in cuts[n])
-        model.addCons(root == roots, f"roots[{n},{r}]")
-        model.addCons(root * root <= devices * share[n, r] * seconds[n, r], f"service[{n},{r}]")
-        latency[n] = latency[n] + seconds[n, r]
-    for resource in numbers.used:
-        spent = quicksum(share[n, r] for n, r in served if r == resource)
-        model.addCons(spent <= 1, f"budget[{resource}]")
-    if problem.objective == "sum":
-        model.addCons(quicksum(latency.values()) <= cost, "objective")
-    else:
-        for n, value in latency.items():
-            model.addCons(value <= cost, f"deadline[{n}]")
-    return {"share": share, "seconds": seconds, "latency": latency}
+        language.model.setParams({"presolving/donotaggr": True, "presolving/donotmultaggr": True})
+        parts = add_shares(language, x, numbers, problem.plain.objective)
+    return ScipModel(problem, unit_s, chosen, language.model, language.cost, x, **parts)

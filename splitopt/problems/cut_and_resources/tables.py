@@ -21,7 +21,7 @@ GROUPED = 100_000
 
 
 def tables_from_scenario(scenario: Scenario, profile: ModelProfile) -> dict[str, Any]:
-    """Give the arguments of `CutAndResources`, tables of shape (N, L) and the optional fields.
+    """Return the arguments of `CutAndResources`, tables of shape (N, L) and the optional fields.
 
     The ``weights``, shape (N,), are the batch sizes, where every device states one; the same goes
     for the powers. The ``curves`` are those of the profile through the latency model, where it has
@@ -54,7 +54,7 @@ def tables_from_scenario(scenario: Scenario, profile: ModelProfile) -> dict[str,
 def factors_from_scenario(
     scenario: Scenario, profile: ModelProfile
 ) -> tuple[Factors, dict[str, Any]]:
-    """Give the factors of a large fleet, a class per group of devices, and the optional fields.
+    """Return the factors of a large fleet, a class per group of devices, and the optional fields.
 
     The ``curves`` of the profile are left out.
     """
@@ -72,7 +72,7 @@ def factors_from_scenario(
 
 
 def _if_all(values: Sequence[float | None]) -> FloatArray | None:
-    """Give the values as an array, None if one is missing."""
+    """Return the values as an array, None if one is missing."""
     return None if None in values else np.array(values, dtype=np.float64)
 
 

@@ -11,76 +11,19 @@ they are a part of what the device does by itself, and nothing is left on the sh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from splitopt.errors import InputError, shown
-from splitopt.problems.arrays import number, number_table
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.ranges import check_factor
+from splitopt.problems.cut_and_resources.completion import best_allocation
+from splitopt.problems.cut_and_resources.data import CutAndResourcesData
+from splitopt.problems.cut_and_resources.tradeoff_fields import PRICED, priced_range
 
-if TYPE_CHECKING:
-    from splitopt.problems.cut_and_resources.problem import CutAndResources
-
-FIELDS = ("priority", "device_w", "radio_w", "seconds_per_joule", "shared_links")
-_IN_SCENARIO = {
-    "device_w": "compute_power of every device",
-    "radio_w": "transmit_power of every device",
-    "seconds_per_joule": "tradeoff.seconds_per_joule",
-}
-PRICED = ("energy", "latency_energy")
-"""Objectives that need ``device_w`` and ``radio_w``."""
+P = TypeVar("P", bound=CutAndResourcesData)
 
 
-def read_fields(problem: CutAndResources) -> dict[str, Any]:
-    """Check the fields of priorities and energy and give them as arrays and a number."""
-    found: dict[str, Any] = {}
-    shape = (problem.devices,)
-    for name, unit in (
-        ("priority", "factors above 0"),
-        ("device_w", "power in W"),
-        ("radio_w", "power in W"),
-    ):
-        if getattr(problem, name) is not None:
-            found[name] = number_table(getattr(problem, name), name, unit, shape)
-            check_factor(found[name], name)
-    if "priority" in found and not (found["priority"] > 0).all():
-        place = int(np.flatnonzero(found["priority"] == 0)[0])
-        raise InputError.at(f"priority[{place}]", "is 0, a priority must be above 0")
-    price = problem.seconds_per_joule
-    if price is not None:
-        found["seconds_per_joule"] = number(price, "seconds_per_joule", "s for 1 J")
-        check_factor(found["seconds_per_joule"], "seconds_per_joule")
-    shared = problem.shared_links
-    if shared is None:  # not stated
-        found["shared_links"] = True
-    elif not isinstance(shared, bool | np.bool_):
-        raise InputError.at("shared_links", f"is {shown(shared)}, it must be true or false")
-    else:
-        found["shared_links"] = bool(shared)
-    needed = {"energy": FIELDS[1:3], "latency_energy": FIELDS[1:4]}.get(problem.objective, ())
-    for name in needed:
-        if name not in found:
-            raise InputError.at(
-                name,
-                f"is missing, the objective {problem.objective!r} needs it "
-                f"(in a scenario: {_IN_SCENARIO[name]})",
-            )
-    return found
-
-
-def stated_fields(problem: CutAndResources) -> dict[str, Any]:
-    """Return the fields that say more than what holds without them."""
-    found = {name: getattr(problem, name) for name in FIELDS}
-    if problem.shared_links:
-        del found["shared_links"]
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def energy_table(problem: CutAndResources) -> FloatArray:
+def energy_table(problem: CutAndResourcesData) -> FloatArray:
     """Shape (N, L): joule that a round costs the device at each cut."""
     assert problem.device_w is not None  # read_fields() saw to it
     assert problem.radio_w is not None
@@ -89,7 +32,7 @@ def energy_table(problem: CutAndResources) -> FloatArray:
     )
 
 
-def energy_of(problem: CutAndResources, seconds: FloatArray) -> FloatArray:
+def energy_of(problem: CutAndResourcesData, seconds: FloatArray) -> FloatArray:
     """Shape (N,): joule of a round whose download, upload, server and device take these (4, N)."""
     assert problem.device_w is not None  # read_fields() saw to it
     assert problem.radio_w is not None
@@ -97,8 +40,8 @@ def energy_of(problem: CutAndResources, seconds: FloatArray) -> FloatArray:
 
 
 @np.errstate(over="ignore", under="ignore")  # what overflows is refused by its name
-def plain_problem(problem: CutAndResources) -> CutAndResources | None:
-    """Give the plain problem with the same decisions and values, None if it is plain already.
+def plain_problem(problem: P) -> P | None:
+    """Return the plain problem with the same decisions and values, None if it is plain already.
 
     Multiplying a device's tables by its priority multiplies its latency. Energy adds to the part
     that no share divides, and so do transfers over links that are the device's own. Pure energy
@@ -152,8 +95,8 @@ class Marginal(NamedTuple):
     links: FloatArray
 
 
-def marginal_values(problem: CutAndResources, cuts: IntArray) -> Marginal:
-    """Say what more of each resource would save of the objective, shares chosen anew."""
+def marginal_values(problem: CutAndResourcesData, cuts: IntArray) -> Marginal:
+    """Report what more of each resource would save of the objective, shares chosen anew."""
     download, upload, _, own_s = problem.chosen(cuts)
     saved, own, links = np.zeros(3), np.zeros(problem.devices), np.zeros((problem.devices, 2))
     price = 1.0 if problem.objective == "energy" else problem.seconds_per_joule
@@ -168,7 +111,7 @@ def marginal_values(problem: CutAndResources, cuts: IntArray) -> Marginal:
             links[:, 1] = sending
         own += price * problem.device_w * own_s
     if problem.objective != "energy":
-        allocation = problem.allocate(cuts)
+        allocation = best_allocation(problem, cuts)
         saved += allocation.worth
         weight = allocation.weight * (1.0 if problem.priority is None else problem.priority)
         own += weight * own_s
@@ -178,42 +121,22 @@ def marginal_values(problem: CutAndResources, cuts: IntArray) -> Marginal:
 
 
 def _rebuilt(
-    problem: CutAndResources,
+    problem: P,
     objective: str,
     tables: tuple[FloatArray, ...],
     curves: dict[str, FloatArray] | None,
-) -> CutAndResources:
+) -> P:
+    """Return the plain problem with these four tables and the same cuts, weights and budgets."""
     download, upload, server, device = tables
     with priced_range():
-        return _plain(problem, objective, (download, upload, server, device), curves)
-
-
-@contextmanager
-def priced_range() -> Iterator[None]:
-    """Say of numbers that leave the range of a problem that factors took them there."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(
-            f"times its priority, power and price, {error}: give other units"
-        ) from None
-
-
-def _plain(
-    problem: CutAndResources,
-    objective: str,
-    tables: tuple[FloatArray, ...],
-    curves: dict[str, FloatArray] | None,
-) -> CutAndResources:
-    download, upload, server, device = tables
-    return type(problem)(
-        download_s=download,
-        upload_s=upload,
-        server_s=server,
-        device_s=device,
-        allowed=problem.allowed,
-        objective=objective,
-        weights=problem.weights,
-        curves=curves,
-        budgets=problem.budgets,
-    )
+        return type(problem)(
+            download_s=download,
+            upload_s=upload,
+            server_s=server,
+            device_s=device,
+            allowed=problem.allowed,
+            objective=objective,
+            weights=problem.weights,
+            curves=curves,
+            budgets=problem.budgets,
+        )

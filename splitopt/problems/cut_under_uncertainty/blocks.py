@@ -14,7 +14,7 @@ from splitopt.problems.arrays import number_table
 from splitopt.problems.base import FloatArray, IntArray, check_keys
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum, ClusterAndSpectrumDecision
 from splitopt.problems.cluster_and_spectrum.bounds import phase_bound
-from splitopt.problems.cluster_and_spectrum.problem import SCALARS, TIMES
+from splitopt.problems.cluster_and_spectrum.data import SCALARS, TIMES
 from splitopt.problems.cluster_and_spectrum.terms import phase_terms
 
 BAND = "device_model_over_full_band"
@@ -74,7 +74,7 @@ class Blocks:
         return int(self.times["forward_s"].shape[-1])
 
     def __getitem__(self, index: Any) -> Blocks:
-        """Take part of the leading axes."""
+        """Return a part of the leading axes."""
         times = {field: table[index] for field, table in self.times.items()}
         return replace(self, times=times, server_s_per_device=self.server_s_per_device[index])
 
@@ -89,7 +89,7 @@ class Blocks:
         )
 
     def single(self) -> ClusterAndSpectrum:
-        """Give the problem, where no leading axis is left."""
+        """Return the problem, where no leading axis is left."""
         return ClusterAndSpectrum(
             **dict(self.times),  # type: ignore[arg-type]
             server_s_per_device=float(self.server_s_per_device),
@@ -100,7 +100,7 @@ class Blocks:
         )
 
     def data(self) -> dict[str, Any]:
-        """Give all fields by name."""
+        """Return all fields by name."""
         shared = {field: getattr(self, field) for field in SHARED}
         if not shared[BAND]:
             del shared[BAND]
@@ -112,7 +112,7 @@ class Blocks:
         return phase_terms(self.times, self.subcarriers, self.device_model_over_full_band)
 
     def bounds(self) -> FloatArray:
-        """Give a cheap lower bound on every round, shape (...), see `bounds.phase_bound`.
+        """Return a cheap lower bound on every round, shape (...), see `bounds.phase_bound`.
 
         Infinite where a cluster has more devices than there are subcarriers.
         """

@@ -38,7 +38,7 @@ class CutUnderUncertaintyDecision:
                 )
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the decision as JSON-ready data."""
+        """Return the decision as JSON-ready data."""
         answers = [answer.to_dict() for answer in self.recourse]
         return {
             "problem": "cut_under_uncertainty",

@@ -228,11 +228,11 @@ class Generator:
         return self.at(**best), self.at(**worst)
 
     def sample(self, index: int, stream: int = 0) -> Blocks:
-        """Give one sample, a block per cut."""
+        """Return one sample, a block per cut."""
         return self.at(**self.draw(index, stream))
 
     def expected(self) -> Blocks:
-        """Give the round in which speeds and decibels have their mean values."""
+        """Return the round in which speeds and decibels have their mean values."""
         if self.trace is not None:
             return self.at(**{name: table.mean(axis=0) for name, table in self.trace.items()})
         drawn = {"compute": self.compute, "snr_db": self.snr_db}
@@ -250,7 +250,7 @@ class Generator:
         return replace(self, nominal=self.nominal[cut : cut + 1])
 
     def at(self, compute: FloatArray | None = None, snr_db: FloatArray | None = None) -> Blocks:
-        """Give the round, a block per cut, of these speeds and signal-to-noise ratios (N,).
+        """Return the round, a block per cut, of these speeds and signal-to-noise ratios (N,).
 
         Of many rounds, shape (R, N), the answer has the axes round and cut.
         """
@@ -271,7 +271,7 @@ class Generator:
     def block(
         self, cut: int, compute: FloatArray | None = None, snr_db: FloatArray | None = None
     ) -> ClusterAndSpectrum:
-        """Give the round of measured speeds and ratios under one cut."""
+        """Return the round of measured speeds and ratios under one cut."""
         return self.at(compute, snr_db)[cut].single()
 
     def _rate(self, snr_db: FloatArray) -> FloatArray:
@@ -280,7 +280,7 @@ class Generator:
         return np.asarray(subcarrier_rate(1.0, 10.0 ** (snr_db / 10.0), self.fading))  # type: ignore[arg-type]
 
     def data(self) -> dict[str, Any]:
-        """Give the part of the instance file."""
+        """Return the part of the instance file."""
         found: dict[str, Any] = {
             "samples": self.samples,
             "seed": self.seed,

@@ -16,18 +16,15 @@ It grows with samples times cuts times devices times clusters times subcarriers:
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from splitopt.errors import InfeasibleError
 from splitopt.problems.cluster_and_spectrum.formulation import add_round, check_unit, read_round
+from splitopt.problems.cut_under_uncertainty.data import CutUnderUncertaintyData
 from splitopt.problems.cut_under_uncertainty.decision import CutUnderUncertaintyDecision
 from splitopt.problems.linear_program import LinearProgram, Values, Variable, plus, times
 
-if TYPE_CHECKING:
-    from splitopt.problems.cut_under_uncertainty.problem import CutUnderUncertainty
 
-
-def equivalent_program(problem: CutUnderUncertainty, unit_s: float) -> LinearProgram:
+def equivalent_program(problem: CutUnderUncertaintyData, unit_s: float) -> LinearProgram:
     """State the deterministic equivalent over the problem's own samples.
 
     Raises
@@ -64,7 +61,9 @@ def equivalent_program(problem: CutUnderUncertainty, unit_s: float) -> LinearPro
     return program
 
 
-def read_equivalent(problem: CutUnderUncertainty, values: Values) -> CutUnderUncertaintyDecision:
+def read_equivalent(
+    problem: CutUnderUncertaintyData, values: Values
+) -> CutUnderUncertaintyDecision:
     """Read the cut and the recourse of every sample, with the best subcarriers."""
     cut = max(range(len(problem.cuts)), key=lambda v: values["cut", v])
     answers = [read_round(problem.block(j, cut), values, (j, cut)) for j in range(problem.samples)]

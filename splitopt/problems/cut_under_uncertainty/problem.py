@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from splitopt.errors import InputError, shown
+from splitopt.errors import InputError
 from splitopt.problems.arrays import whole_number
-from splitopt.problems.base import FloatArray, Problem, check_keys, check_objective
+from splitopt.problems.base import FloatArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
-from splitopt.problems.cut_under_uncertainty.blocks import Blocks, read_listed, read_stacked
+from splitopt.problems.cut_under_uncertainty.blocks import read_listed
+from splitopt.problems.cut_under_uncertainty.data import (
+    DEFAULT_CVAR_LEVEL,
+    CutUnderUncertaintyData,
+    ListedScenarios,
+)
 from splitopt.problems.cut_under_uncertainty.decision import CutUnderUncertaintyDecision
-from splitopt.problems.cut_under_uncertainty.drawn import read_generator
-from splitopt.problems.cut_under_uncertainty.risk import OBJECTIVES, statistic
+from splitopt.problems.cut_under_uncertainty.formulation import (
+    equivalent_program,
+    read_equivalent,
+)
 from splitopt.problems.inputs import as_profile, as_scenario
 from splitopt.problems.linear_program import (
     GurobiProgram,
@@ -30,67 +37,9 @@ from splitopt.problems.linear_program import (
 if TYPE_CHECKING:
     from splitopt.problems.inputs import ProfileLike, ScenarioLike
 
-DEFAULT_CVAR_LEVEL = 0.9
-
-
-class Source(Protocol):
-    """Where samples come from."""
-
-    @property
-    def samples(self) -> int:
-        """How many samples the problem has."""
-        ...
-
-    @property
-    def endless(self) -> bool:
-        """Whether streams other than 0 give further, independent samples."""
-        ...
-
-    def sample(self, index: int, stream: int = 0) -> Blocks:
-        """Give one sample, a block per cut (V)."""
-        ...
-
-    def expected(self) -> Blocks:
-        """Give the sample in which everything that varies has its mean value."""
-        ...
-
-    def data(self) -> dict[str, Any]:
-        """Give the part of the instance file."""
-        ...
-
 
 @dataclass(frozen=True, eq=False)
-class ListedScenarios:
-    """Samples that are given one by one: blocks with the axes sample and cut."""
-
-    blocks: Blocks
-
-    @property
-    def samples(self) -> int:
-        """Number of samples J."""
-        return int(self.blocks.server_s_per_device.shape[0])
-
-    @property
-    def endless(self) -> bool:
-        """There are no more samples than these."""
-        return False
-
-    def sample(self, index: int, stream: int = 0) -> Blocks:
-        """Give one sample; there is only stream 0."""
-        assert stream == 0
-        return self.blocks[index]
-
-    def expected(self) -> Blocks:
-        """Average the tables."""
-        return self.blocks.mean()
-
-    def data(self) -> dict[str, Any]:
-        """Give the stacked arrays under ``scenarios``."""
-        return {"scenarios": self.blocks.data()}
-
-
-@dataclass(frozen=True, eq=False)
-class CutUnderUncertainty(Problem[CutUnderUncertaintyDecision]):
+class CutUnderUncertainty(CutUnderUncertaintyData):
     """Choose one cut so that rounds are short although speeds and channels vary.
 
     Clusters and subcarriers are chosen anew in every round, when its speeds and channels are known
@@ -114,30 +63,6 @@ class CutUnderUncertainty(Problem[CutUnderUncertaintyDecision]):
         A shape, sign, type or value that does not fit; the message names the entry.
     """
 
-    name: ClassVar[str] = "cut_under_uncertainty"
-    objectives: ClassVar[tuple[str, ...]] = OBJECTIVES
-    decision_class: ClassVar[type[Any]] = CutUnderUncertaintyDecision
-
-    cuts: tuple[str, ...]
-    source: Source
-    objective: str = "expected"
-    cvar_level: float = DEFAULT_CVAR_LEVEL
-
-    def __post_init__(self) -> None:
-        check_objective(self.objective, self.objectives, self.name)
-        object.__setattr__(self, "cuts", _read_names(self.cuts, "cuts"))
-        level = self.cvar_level
-        if isinstance(level, bool) or not isinstance(level, int | float) or not 0 <= level < 1:
-            raise InputError.at(
-                "cvar_level", f"is {shown(level)}, it must be at least 0 and below 1"
-            )
-        object.__setattr__(self, "cvar_level", float(level))
-        shape = self.source.sample(0).server_s_per_device.shape
-        if shape != (len(self.cuts),):
-            raise InputError.at(
-                "cuts", f"has {len(self.cuts)} names for the {shape[0]} cuts of a sample"
-            )
-
     @classmethod
     def from_scenarios(
         cls,
@@ -152,28 +77,6 @@ class CutUnderUncertainty(Problem[CutUnderUncertaintyDecision]):
         return cls(tuple(cuts), source, objective, cvar_level)
 
     @classmethod
-    def from_data(
-        cls, data: Mapping[str, Any], objective: str, source: str = "instance"
-    ) -> CutUnderUncertainty:
-        """Build the problem from the ``data`` of an instance file.
-
-        ``scenarios`` is a list over samples of lists over cuts of `cluster_and_spectrum` data, or
-        these stacked: an object with the same fields, arrays with the axes sample, cut, device.
-        """
-        check_objective(objective, cls.objectives, source)
-        place = f"{source}: data"
-        checked = check_keys(data, ("cuts",), ("scenarios", "generator", "cvar_level"), place)
-        if ("scenarios" in checked) == ("generator" in checked):
-            raise InputError.at(place, "needs either 'scenarios' or 'generator'")
-        cuts = _read_names(checked["cuts"], f"{place}.cuts")
-        level = checked.get("cvar_level", DEFAULT_CVAR_LEVEL)
-        try:
-            return cls(cuts, _read_source(checked, len(cuts), place), objective, level)
-        except InputError as error:
-            text = str(error)
-            raise InputError(text if text.startswith(place) else f"{place}.{text}") from None
-
-    @classmethod
     @np.errstate(over="ignore", invalid="ignore")  # what overflows is refused by its name
     def from_scenario(
         cls, scenario: ScenarioLike, profile: ProfileLike | None = None, objective: str = "expected"
@@ -184,47 +87,6 @@ class CutUnderUncertainty(Problem[CutUnderUncertaintyDecision]):
         scenario = as_scenario(scenario)
         cuts, source = source_from_scenario(scenario, as_profile(profile, scenario))
         return cls(cuts, source, objective)
-
-    def data(self) -> dict[str, Any]:
-        """Give the data of the instance file, with samples stacked into arrays."""
-        return {"cuts": list(self.cuts), "cvar_level": self.cvar_level, **self.source.data()}
-
-    def to_document(self) -> dict[str, Any]:
-        """Give the instance as JSON-ready data; listed samples stand there one by one."""
-        document = super().to_document()
-        if isinstance(self.source, ListedScenarios):
-            document["data"]["scenarios"] = [
-                [_listed(self.block(j, v)) for v in range(len(self.cuts))]
-                for j in range(self.samples)
-            ]
-        return document
-
-    @property
-    def samples(self) -> int:
-        """Number of samples J."""
-        return self.source.samples
-
-    @property
-    def devices(self) -> int:
-        """Number of devices N."""
-        return self.source.sample(0).devices
-
-    def block(self, sample: int, cut: int, stream: int = 0) -> ClusterAndSpectrum:
-        """Give the round of one sample under one cut.
-
-        Stream 0 holds the J samples of the problem; where the source is endless, other streams
-        hold further ones, independent of these and of each other.
-        """
-        return self.source.sample(sample, stream)[cut].single()
-
-    def expected_block(self, cut: int) -> ClusterAndSpectrum:
-        """Give the round in which everything that varies has its mean value."""
-        return self.source.expected()[cut].single()
-
-    def statistic(self, latencies: npt.ArrayLike) -> FloatArray:
-        """Give the objective's value of latencies, samples along the last axis."""
-        values = np.asarray(latencies, dtype=np.float64)
-        return statistic(values, self.objective, self.cvar_level)
 
     def latencies(self, decision: CutUnderUncertaintyDecision) -> FloatArray:
         """Shape (J,): seconds of the round in every sample.
@@ -260,7 +122,7 @@ class CutUnderUncertainty(Problem[CutUnderUncertaintyDecision]):
         return float(self.statistic(latencies))
 
     def violations(self, decision: CutUnderUncertaintyDecision) -> dict[str, float]:
-        """Give what `ClusterAndSpectrum.violations` finds, the worst of all samples by name."""
+        """Return what `ClusterAndSpectrum.violations` finds, the worst of all samples by name."""
         decision = self.taken(decision)
         if not 0 <= decision.cut < len(self.cuts):
             return {"cut": float("inf")}
@@ -274,7 +136,7 @@ class CutUnderUncertainty(Problem[CutUnderUncertaintyDecision]):
         return found
 
     def infeasibility(self) -> str | None:
-        """Say so where a cluster has more devices than there are subcarriers."""
+        """Report where a cluster has more devices than there are subcarriers."""
         return self.block(0, 0).infeasibility()
 
     def _checked_cut(self, cut: Any, source: str) -> int:
@@ -292,7 +154,7 @@ class CutUnderUncertainty(Problem[CutUnderUncertaintyDecision]):
         return np.stack([self.source.sample(j, stream).bounds() for j in chosen], axis=1)
 
     def bound(self) -> float:
-        """Give the smallest statistic over cuts of the cheap bounds of all samples.
+        """Return the smallest statistic over cuts of the cheap bounds of all samples.
 
         The recourse of a sample touches no other sample, and both objectives grow with every
         latency, so that bounds of the samples make a bound of the whole.
@@ -302,7 +164,7 @@ class CutUnderUncertainty(Problem[CutUnderUncertaintyDecision]):
     def complete(
         self, cut: int, clusters: Sequence[Iterable[npt.ArrayLike]] | None = None
     ) -> CutUnderUncertaintyDecision:
-        """Give the decision with the best subcarriers for this cut and these clusters per sample.
+        """Return the decision with the best subcarriers for this cut and these clusters per sample.
 
         Without clusters, devices of similar speed on their own work together: a quick answer.
 
@@ -324,7 +186,7 @@ class CutUnderUncertainty(Problem[CutUnderUncertaintyDecision]):
         return CutUnderUncertaintyDecision(cut, tuple(answers))
 
     def to_pyomo(self, unit_s: float = 1.0) -> PyomoProgram[CutUnderUncertaintyDecision]:
-        """Give the deterministic equivalent as a Pyomo model, see the module `formulation`.
+        """Return the deterministic equivalent as a Pyomo model, see the module `formulation`.
 
         Parameters
         ----------
@@ -344,18 +206,13 @@ class CutUnderUncertainty(Problem[CutUnderUncertaintyDecision]):
     def to_gurobi(
         self, env: Any = None, unit_s: float = 1.0
     ) -> GurobiProgram[CutUnderUncertaintyDecision]:
-        """Give the deterministic equivalent as a gurobipy model; as `to_pyomo`."""
+        """Return the deterministic equivalent as a gurobipy model; as `to_pyomo`."""
         program, read = self._program(unit_s)
         return to_gurobi(program, read, env)
 
     def _program(
         self, unit_s: float
     ) -> tuple[LinearProgram, Callable[[Values], CutUnderUncertaintyDecision]]:
-        from splitopt.problems.cut_under_uncertainty.formulation import (
-            equivalent_program,
-            read_equivalent,
-        )
-
         program = equivalent_program(self, unit_s)
         return program, lambda values: read_equivalent(self, values)
 
@@ -374,36 +231,3 @@ def clusters_by_latency(block: ClusterAndSpectrum) -> list[npt.NDArray[np.int64]
     times = block.terms[:, 0::2] + block.terms[:, 1::2] / share
     order = np.argsort(times @ np.array([1.0, block.inner_phases, 1.0]), kind="stable")
     return np.split(order, np.cumsum(block.cluster_sizes)[:-1])
-
-
-def _read_names(value: Any, source: str) -> tuple[str, ...]:
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if not isinstance(value, list | tuple) or not value:
-        raise InputError.at(source, "must be a list with a name for every cut")
-    for index, name in enumerate(value):
-        if not isinstance(name, str) or not name:
-            raise InputError.at(f"{source}[{index}]", f"is {shown(name)}, it must be a name")
-        if name in value[:index]:
-            raise InputError.at(f"{source}[{index}]", f"{name!r} stands twice; names must differ")
-    return tuple(value)
-
-
-def _read_source(checked: Mapping[str, Any], cuts: int, place: str) -> Source:
-    if "generator" in checked:
-        return read_generator(checked["generator"], cuts, f"{place}.generator")
-    scenarios = checked["scenarios"]
-    if isinstance(scenarios, Mapping):
-        blocks = read_stacked(scenarios, (-1, cuts), ("sample", "cut"), f"{place}.scenarios")
-    elif isinstance(scenarios, list | tuple):
-        blocks = read_listed(scenarios, cuts, f"{place}.scenarios")
-    else:
-        raise InputError.at(f"{place}.scenarios", "must be a list over samples, or stacked arrays")
-    return ListedScenarios(blocks)
-
-
-def _listed(block: ClusterAndSpectrum) -> dict[str, Any]:
-    return {
-        key: value.tolist() if isinstance(value, np.ndarray) else value
-        for key, value in block.data().items()
-    }

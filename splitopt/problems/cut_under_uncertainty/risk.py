@@ -23,18 +23,18 @@ def cvar(values: FloatArray, level: float) -> FloatArray:
 
 
 def value_at_risk(values: FloatArray, level: float) -> float:
-    """Give a t that attains the minimum in `cvar`: the smallest of the worst samples."""
+    """Return a t that attains the minimum in `cvar`: the smallest of the worst samples."""
     ordered = np.sort(values)[::-1]
     return float(ordered[np.flatnonzero(_tail_weights(len(ordered), level))[-1]])
 
 
 def shortfall(values: FloatArray, threshold: float, level: float) -> FloatArray:
-    """Give t + max(x - t, 0) / (1 - level): for any t its mean is not below the CVaR."""
+    """Return t + max(x - t, 0) / (1 - level): for any t its mean is not below the CVaR."""
     return np.asarray(threshold + np.maximum(values - threshold, 0.0) / (1.0 - level))
 
 
 def statistic(values: FloatArray, objective: str, level: float) -> FloatArray:
-    """Give the objective's value of samples along the last axis."""
+    """Return the objective's value of samples along the last axis."""
     if objective == CVAR:
         return cvar(values, level)
     return np.asarray(values.mean(axis=-1))

@@ -10,7 +10,7 @@ from splitopt.distributions import Trace
 from splitopt.errors import InputError
 from splitopt.latency.cell import cell_of, cell_seconds, cut_index, signal_ratios
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
-from splitopt.problems.cluster_and_spectrum.problem import TIMES
+from splitopt.problems.cluster_and_spectrum.data import TIMES
 from splitopt.problems.cut_under_uncertainty.blocks import SHARED, Blocks
 from splitopt.problems.cut_under_uncertainty.drawn import Generator
 from splitopt.problems.limits import check_cluster_cut, cluster_cuts
@@ -22,7 +22,7 @@ from splitopt.scenario.varying import COMPUTE, SNR
 def source_from_scenario(
     scenario: Scenario, profile: ModelProfile
 ) -> tuple[tuple[str, ...], Generator]:
-    """Give the names of the cuts and the generator of their rounds.
+    """Return the names of the cuts and the generator of their rounds.
 
     The cuts are all of the model that meet the limits of leakage and memory, or the one that
     ``clusters.cut`` names.
@@ -102,7 +102,7 @@ def _speeds(scenario: Scenario) -> Any:
 
 
 def _ordered(scenario: Scenario) -> Trace | None:
-    """Give the measured rounds with the fleet's devices as columns."""
+    """Return the measured rounds with the fleet's devices as columns."""
     assert scenario.distributions is not None
     rounds = scenario.distributions.trace
     if rounds is None:

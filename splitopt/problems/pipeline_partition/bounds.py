@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from splitopt.latency.pipeline import epoch_time
 from splitopt.problems.base import FloatArray
-
-if TYPE_CHECKING:
-    from splitopt.problems.pipeline_partition.problem import PipelinePartition
+from splitopt.problems.pipeline_partition.data import PipelinePartitionData
 
 
-def cheap_bound(problem: PipelinePartition) -> float:
+def cheap_bound(problem: PipelinePartitionData) -> float:
     """Bound the objective from the nodes' computing alone; ``-inf`` if a layer fits no node.
 
     The period is at least what the worst layer takes on its best node, what a node that must be

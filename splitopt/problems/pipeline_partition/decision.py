@@ -69,7 +69,7 @@ class PipelinePartitionDecision:
         return Chain(self.assignment[starts], ends)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the decision as JSON-ready data."""
+        """Return the decision as JSON-ready data."""
         return {"problem": "pipeline_partition", "assignment": self.assignment.tolist()}
 
     @classmethod

@@ -30,7 +30,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -38,10 +37,8 @@ from splitopt.errors import InfeasibleError, InputError
 from splitopt.latency.pipeline_resources import link_seconds
 from splitopt.problems.base import FloatArray
 from splitopt.problems.linear_program import Terms, Values, Variable
+from splitopt.problems.pipeline_partition.data import PipelinePartitionData
 from splitopt.problems.pipeline_partition.decision import PipelinePartitionDecision
-
-if TYPE_CHECKING:
-    from splitopt.problems.pipeline_partition.problem import PipelinePartition
 
 CONTIGUITY = ("linear", "quadratic")
 
@@ -60,12 +57,12 @@ class Numbers:
         The (node, layer) pairs whose memory fits.
     """
 
-    problem: PipelinePartition
+    problem: PipelinePartitionData
     unit_s: float
     pairs: list[tuple[int, int]]
 
     @classmethod
-    def of(cls, problem: PipelinePartition, unit_s: float) -> Numbers:
+    def of(cls, problem: PipelinePartitionData, unit_s: float) -> Numbers:
         """Scale the numbers; raise where there is no answer, no form, or no unit of time."""
         if not 0 < unit_s < math.inf:
             raise InputError.at("unit_s", f"is {unit_s!r}, it must be a number of seconds above 0")
@@ -83,21 +80,21 @@ class Numbers:
         return self.problem.links.has_interfaces
 
     def layers_of(self) -> dict[int, list[int]]:
-        """Give the layers that fit each node."""
+        """Return the layers that fit each node."""
         found: dict[int, list[int]] = {i: [] for i in range(self.problem.nodes)}
         for i, j in self.pairs:
             found[i].append(j)
         return found
 
     def nodes_of(self) -> dict[int, list[int]]:
-        """Give the nodes that each layer fits."""
+        """Return the nodes that each layer fits."""
         found: dict[int, list[int]] = {j: [] for j in range(self.problem.layers)}
         for i, j in self.pairs:
             found[j].append(i)
         return found
 
     def memory(self, node: int) -> Terms:
-        """Give the memory that a node spends, as fractions of what it has."""
+        """Return the memory that a node spends, as fractions of what it has."""
         size = float(self.problem.node_memory_bytes[node]) or 1.0
         need = self.problem.owners * self.problem.layer_memory_bytes / size
         return {("x", i, j): float(need[j]) for i, j in self.pairs if i == node}
@@ -123,11 +120,11 @@ class Numbers:
         return float(self._runs[fitting - 1] / size + self._runs[fitting] / size) / 2
 
     def computing(self, node: int, table: FloatArray) -> Terms:
-        """Give the seconds of a node from a table (N, S)."""
+        """Return the seconds of a node from a table (N, S)."""
         return {("x", i, j): float(table[i, j] / self.unit_s) for i, j in self.pairs if i == node}
 
     def busy(self) -> Iterator[tuple[str, int, Terms]]:
-        """Give (kind, index, terms) of everything that the period is at least."""
+        """Return (kind, index, terms) of everything that the period is at least."""
         problem = self.problem
         both = problem.forward_s + problem.backward_s
         for i in range(problem.nodes):
@@ -146,7 +143,7 @@ class Numbers:
                 yield "link_time", boundary, self._starts_at(boundary, float(seconds[boundary - 1]))
 
     def latency(self) -> dict[Variable, float]:
-        """Give the trip of one batch, without the owners' transfers."""
+        """Return the trip of one batch, without the owners' transfers."""
         problem = self.problem
         both = (problem.forward_s + problem.backward_s) / self.unit_s
         found: dict[Variable, float] = {("x", i, j): float(both[i, j]) for i, j in self.pairs}
@@ -198,7 +195,7 @@ class Numbers:
         return {("start", i, j): value for i, j in self.pairs if j == boundary}
 
     def _interface(self, node: int) -> Iterator[tuple[str, Terms]]:
-        """Give what a node's interface receives and sends, together if it is half duplex."""
+        """Return what a node's interface receives and sends, together if it is half duplex."""
         problem = self.problem
         assert problem.links.interface_rates is not None
         rate = float(problem.links.interface_rates[node]) * self.unit_s
@@ -216,8 +213,8 @@ class Numbers:
             yield "interface_time", {key: received[key] + sent[key] for key in received}
 
 
-def no_form(problem: PipelinePartition) -> str | None:
-    """Say why the integer program cannot state a problem, or None if it can."""
+def no_form(problem: PipelinePartitionData) -> str | None:
+    """Report why the integer program cannot state a problem, or None if it can."""
     links = problem.links
     if links.model == "pairwise":
         return "has no form for links of the model 'pairwise'; the solver 'subset_dp' takes them"
@@ -231,7 +228,7 @@ def no_form(problem: PipelinePartition) -> str | None:
     return None
 
 
-def check_contiguity(problem: PipelinePartition, contiguity: str) -> str:
+def check_contiguity(problem: PipelinePartitionData, contiguity: str) -> str:
     """Check the name of a form of contiguity, and that it can state the problem."""
     if contiguity not in CONTIGUITY:
         names = " or ".join(map(repr, CONTIGUITY))
@@ -242,14 +239,14 @@ def check_contiguity(problem: PipelinePartition, contiguity: str) -> str:
 
 
 def later_pairs(layers: list[int]) -> Iterator[tuple[int, int]]:
-    """Give (k, j) with k - 1 and j among a node's layers and k < j, for the quadratic form."""
+    """Return (k, j) with k - 1 and j among a node's layers and k < j, for the quadratic form."""
     for j in layers:
         for before in layers:
             if before + 1 < j:
                 yield before + 1, j
 
 
-def read_assignment(problem: PipelinePartition, values: Values) -> PipelinePartitionDecision:
+def read_assignment(problem: PipelinePartitionData, values: Values) -> PipelinePartitionDecision:
     """Read the decision from values of x that are binary within a tolerance.
 
     Raises

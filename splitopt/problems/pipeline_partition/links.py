@@ -84,7 +84,7 @@ class Links:
         return cls(nodes, model, bandwidth, latency, duplex, owner)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the links as data of an instance file: scalars and arrays."""
+        """Return the links as data of an instance file: scalars and arrays."""
         found: dict[str, Any] = {"model": self.model}
         for key in ("bandwidth_bytes_per_s", "latency_s"):
             value = getattr(self, key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,10 +15,8 @@ from splitopt.latency.pipeline_resources import (
     transfer_seconds,
 )
 from splitopt.problems.base import FloatArray, IntArray
+from splitopt.problems.pipeline_partition.data import PipelinePartitionData
 from splitopt.problems.pipeline_partition.decision import Chain
-
-if TYPE_CHECKING:
-    from splitopt.problems.pipeline_partition.problem import PipelinePartition
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +110,7 @@ class Load:
         return self.node_s, self.link_s, self.interface_s
 
 
-def load_of(problem: PipelinePartition, chain: Chain) -> Load:
+def load_of(problem: PipelinePartitionData, chain: Chain) -> Load:
     """Work out the seconds of a chain; sums of times are rounded once."""
     nodes, ends, links = chain.nodes, chain.boundaries, problem.links
     forward = _sums(problem.forward_s, chain)

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from splitopt.problems.linear_program import LinearProgram, Variable, plus, times
+from splitopt.problems.pipeline_partition.data import PipelinePartitionData
 from splitopt.problems.pipeline_partition.formulation import (
     Numbers,
     check_contiguity,
     later_pairs,
 )
 
-if TYPE_CHECKING:
-    from splitopt.problems.pipeline_partition.problem import PipelinePartition
 
-
-def partition_program(problem: PipelinePartition, contiguity: str, unit_s: float) -> LinearProgram:
+def partition_program(
+    problem: PipelinePartitionData, contiguity: str, unit_s: float
+) -> LinearProgram:
     """State the program.
 
     Its variables are ``x[i, j]``, ``start[i, j]`` (linear contiguity), ``end[i, j]`` (interfaces)
@@ -85,7 +84,7 @@ def _add_products(program: LinearProgram, numbers: Numbers) -> None:
 
 
 def _add_order(program: LinearProgram, numbers: Numbers) -> None:
-    """Let nodes follow each other by rising index."""
+    """Add rows that order the nodes of the chain by index."""
     hosts = numbers.nodes_of()
     for i in range(numbers.problem.nodes - 1):
         for j in range(numbers.problem.layers - 1):

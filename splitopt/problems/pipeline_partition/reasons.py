@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from splitopt.problems.base import FEASIBILITY_TOLERANCE, IntArray
+from splitopt.problems.pipeline_partition.data import PipelinePartitionData
 from splitopt.units import readable_bytes as _bytes
 
-if TYPE_CHECKING:
-    from splitopt.problems.pipeline_partition.problem import PipelinePartition
 
-
-def obvious_reason(problem: PipelinePartition) -> str | None:
-    """Say what makes every partition infeasible and what would do, None if nothing obvious does."""
+def obvious_reason(problem: PipelinePartitionData) -> str | None:
+    """Report what makes every partition infeasible and what would do, if it is obvious."""
     return (
         _too_few_layers(problem)
         or _layer_that_fits_nowhere(problem)
@@ -24,7 +21,7 @@ def obvious_reason(problem: PipelinePartition) -> str | None:
     )
 
 
-def _too_few_layers(problem: PipelinePartition) -> str | None:
+def _too_few_layers(problem: PipelinePartitionData) -> str | None:
     if not problem.use_all_nodes or problem.layers >= problem.nodes:
         return None
     return (
@@ -34,7 +31,7 @@ def _too_few_layers(problem: PipelinePartition) -> str | None:
     )
 
 
-def _layer_that_fits_nowhere(problem: PipelinePartition) -> str | None:
+def _layer_that_fits_nowhere(problem: PipelinePartitionData) -> str | None:
     need = problem.owners * problem.layer_memory_bytes
     largest = float(problem.node_memory_bytes.max())
     stuck = np.flatnonzero(need > problem.capacity_bytes.max())
@@ -52,7 +49,7 @@ def _layer_that_fits_nowhere(problem: PipelinePartition) -> str | None:
     )
 
 
-def _node_that_fits_nothing(problem: PipelinePartition) -> str | None:
+def _node_that_fits_nothing(problem: PipelinePartitionData) -> str | None:
     if not problem.use_all_nodes:
         return None
     least = problem.owners * float(problem.layer_memory_bytes.min())
@@ -66,7 +63,7 @@ def _node_that_fits_nothing(problem: PipelinePartition) -> str | None:
     )
 
 
-def _too_little_memory(problem: PipelinePartition) -> str | None:
+def _too_little_memory(problem: PipelinePartitionData) -> str | None:
     need = problem.owners * math.fsum(problem.layer_memory_bytes.tolist())
     there = math.fsum(problem.node_memory_bytes.tolist())
     if need <= math.fsum(problem.capacity_bytes.tolist()):
@@ -80,8 +77,8 @@ def _too_little_memory(problem: PipelinePartition) -> str | None:
     )
 
 
-def nodes_needed(problem: PipelinePartition, memory_bytes: float) -> int:
-    """Give the least number of nodes with this memory that hold all layers, each of which fits.
+def nodes_needed(problem: PipelinePartitionData, memory_bytes: float) -> int:
+    """Return the least number of nodes with this memory that hold all layers, each of which fits.
 
     Filling one node after the other is optimal for nodes of the same size.
     """

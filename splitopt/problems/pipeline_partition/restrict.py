@@ -14,7 +14,7 @@ from splitopt.problems.pipeline_partition.problem import PipelinePartition
 def restricted(
     problem: PipelinePartition, nodes: Sequence[int], **changes: Any
 ) -> PipelinePartition:
-    """Give the problem on some of its nodes.
+    """Return the problem on some of its nodes.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def restricted(
 
 
 def links_among(links: Links, nodes: Sequence[int]) -> Links:
-    """Give the links between some of the nodes."""
+    """Return the links between some of the nodes."""
     found = links.to_dict()
     for key in ("bandwidth_bytes_per_s", "latency_s"):
         value = np.asarray(found.get(key, 0.0))
@@ -55,7 +55,7 @@ def links_among(links: Links, nodes: Sequence[int]) -> Links:
 
 
 def alike_nodes(problem: PipelinePartition) -> list[int]:
-    """Give for each node the first one that can stand in for it in any plan.
+    """Return for each node the first one that can stand in for it in any plan.
 
     Two nodes are alike if their times, memory and interface are the same, and if exchanging them
     changes no entry of a matrix of links. In a given order no two nodes are alike.

@@ -34,7 +34,7 @@ class Cuts(NamedTuple):
 def tables_from_scenario(
     scenario: Scenario, profile: ModelProfile, cuts: Cuts | None = None
 ) -> dict[str, Any]:
-    """Give the arguments of `PipelinePartition`.
+    """Return the arguments of `PipelinePartition`.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def tables_from_scenario(
 
 
 def stated_cuts(scenario: Scenario, profile: ModelProfile) -> Cuts:
-    """Give the cuts that the scenario states, as numbers of layers.
+    """Return the cuts that the scenario states, as numbers of layers.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def stated_cuts(scenario: Scenario, profile: ModelProfile) -> Cuts:
 
 
 def stated_cut(scenario: Scenario, profile: ModelProfile, field: str) -> int | None:
-    """Give ``first_cut`` or ``last_cut`` as a number of layers, None if the plan chooses it."""
+    """Return ``first_cut`` or ``last_cut`` as a number of layers, None if the plan chooses it."""
     stated: int | str = getattr(scenario.pipeline, field)
     place = f"pipeline.{field}"
     if stated == AUTO:
@@ -129,7 +129,7 @@ def stated_cut(scenario: Scenario, profile: ModelProfile, field: str) -> int | N
 
 
 def batch_size(scenario: Scenario) -> int:
-    """Give the samples of a batch, which all owners of a pipeline share.
+    """Return the samples of a batch, which all owners of a pipeline share.
 
     Raises
     ------
@@ -152,14 +152,14 @@ def batch_size(scenario: Scenario) -> int:
 
 
 def batches_of(scenario: Scenario, index: int) -> int:
-    """Give the batches in a round of an owner of the group `index`: epochs x those of its data."""
+    """Return the batches of an owner of group `index` in a round: epochs x those of its data."""
     device = scenario.devices[index]
     assert device.batch_size is not None  # batch_size() saw to it
     return scenario.training.epochs * -(-device.samples // device.batch_size)
 
 
 def node_seconds(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> list[LayerSeconds]:
-    """Give the seconds per sample of every layer on each of the N nodes, known between the cuts."""
+    """Return the seconds per sample of every layer on each of N nodes, known between the cuts."""
     needed = np.zeros(profile.layer_count, dtype=np.bool_)
     needed[cuts.first : cuts.last] = True
     known = [
@@ -217,7 +217,7 @@ def check_owners(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> None:
 
 
 def links_of(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> dict[str, Any]:
-    """Give the links in the form of `Links.read`: byte/s and s."""
+    """Return the links in the form of `Links.read`: byte/s and s."""
     stated, nodes = scenario.links.nodes, scenario.node_list()
     found: dict[str, Any] = {"model": "none" if stated is None else stated.model}
     if (owner := owner_bandwidth(scenario, profile, cuts)) is not None:

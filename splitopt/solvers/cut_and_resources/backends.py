@@ -10,8 +10,7 @@ import numpy as np
 
 from splitopt.errors import InfeasibleError
 from splitopt.problems.cut_and_resources import CutAndResources
-from splitopt.problems.cut_and_resources.budget_fleet import over_all_budgets
-from splitopt.problems.cut_and_resources.budgets import repaired
+from splitopt.problems.cut_and_resources.budgets import no_cuts_within
 from splitopt.problems.cut_and_resources.cvxpy_model import cvxpy_size
 from splitopt.problems.cut_and_resources.decision import CutAndResourcesDecision
 from splitopt.problems.cut_and_resources.formulation import Formulation, model_size
@@ -24,10 +23,11 @@ from splitopt.solvers.backends.licence import licence_problem, size_refusal
 from splitopt.solvers.backends.pyomo import run_pyomo
 from splitopt.solvers.backends.scip import run_scip
 from splitopt.solvers.base import Kind, Search, Solver
+from splitopt.solvers.cut_and_resources.repair import repaired
 
 
 def prepared(problem: CutAndResources) -> tuple[CutAndResources, float]:
-    """Give the problem without its hopeless cuts, and a unit of time in s for its model.
+    """Return the problem without its hopeless cuts, and a unit of time in s for its model.
 
     A device with the whole of every resource is as fast as it can be, so a cut that is slower even
     then than the objective of some plan is in no optimal plan, and its large numbers would only
@@ -67,7 +67,7 @@ class _BackEnd(Solver[CutAndResources]):
         except NoDecisionError:
             if problem.budgets is None:
                 raise
-            raise InfeasibleError(over_all_budgets(problem)) from None
+            raise InfeasibleError(no_cuts_within(problem.budgets, problem.allowed)) from None
 
     @abstractmethod
     def _solve(self, problem: CutAndResources, unit_s: float, search: Search) -> StopReason:
@@ -78,11 +78,11 @@ class _OnGurobi(_BackEnd):
     """What all ways to Gurobi share: its licence, and the size that the licence may limit."""
 
     def licence(self) -> str | None:
-        """Say why Gurobi does not start, or None when it does."""
+        """Report why Gurobi does not start, or None when it does."""
         return licence_problem()
 
     def refusal(self, problem: CutAndResources) -> str | None:
-        """Refuse a model over the size limit of the licence before it is built."""
+        """Reject a model over the size limit of the licence before it is built."""
         return size_refusal(model_size(prepared(problem)[0]))
 
 
@@ -160,7 +160,7 @@ class CvxpyGurobi(_OnGurobi, _Cvxpy):
     back_end: ClassVar[str] = "GUROBI"
 
     def refusal(self, problem: CutAndResources) -> str | None:
-        """Refuse a model over the size limit; CVXPY adds a variable for every row of a cone."""
+        """Reject a model over the size limit; CVXPY adds a variable for every row of a cone."""
         return size_refusal(cvxpy_size(prepared(problem)[0]))
 
 

@@ -25,6 +25,7 @@ from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
+from splitopt.solvers.cut_and_resources.relaxation import load_loops
 from splitopt.solvers.cut_and_resources.rules import (
     equal_shares,
     proportional_shares,
@@ -43,7 +44,7 @@ class _Baseline(Solver[CutAndResources]):
     proportional: ClassVar[bool] = False
 
     def refusal(self, problem: CutAndResources) -> str | None:
-        """Refuse what lacks weights to share by, or a cut that the rule prescribes."""
+        """Reject what lacks weights to share by, or a cut that the rule prescribes."""
         if problem.infeasibility() is not None:
             return None
         lacking = without_weights(problem) if self.proportional else None
@@ -56,6 +57,10 @@ class _Baseline(Solver[CutAndResources]):
             return None
         return f"prescribes cuts that exceed {' and '.join(over)}"
 
+    def load(self, problem: CutAndResources) -> None:
+        """Compile the passes over a large fleet, or load what an earlier process compiled."""
+        load_loops(problem)
+
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
         """Propose the one plan of the rule."""
         cuts = self._cuts(problem, search)
@@ -67,12 +72,12 @@ class _Baseline(Solver[CutAndResources]):
         return proportional_shares(problem) if self.proportional else equal_shares(problem)
 
     def _no_cuts(self, problem: CutAndResources) -> str | None:  # noqa: ARG002 - for subclasses
-        """Say why the rule has no cuts for this problem."""
+        """Report why the rule has no cuts for this problem."""
         return None
 
     @abstractmethod
     def _cuts(self, problem: CutAndResources, search: Search) -> IntArray | None:
-        """Give the cuts (N,), 1..L."""
+        """Return the cuts (N,), 1..L."""
 
 
 class _FullModel(_Baseline):

@@ -11,6 +11,7 @@ from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
+from splitopt.solvers.cut_and_resources.relaxation import load_loops, root_bound
 from splitopt.solvers.cut_and_resources.rules import fastest_cuts
 from splitopt.solvers.options import check_whole
 
@@ -47,6 +48,10 @@ class BlockDescent(Solver[CutAndResources]):
         for name in ("starts", "max_steps"):
             check_whole(name, getattr(self, name), 1)
 
+    def load(self, problem: CutAndResources) -> None:
+        """Compile the passes over a large fleet, or load what an earlier process compiled."""
+        load_loops(problem)
+
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
         """Descend from every start and prove the cheap bound."""
         shares = np.full((problem.devices, 3), 1.0 / problem.devices)
@@ -57,7 +62,7 @@ class BlockDescent(Solver[CutAndResources]):
             settled &= self._descend(problem, shares, search)
             if (reason := search.stop()) is not None:
                 return reason
-        search.prove(problem.bound())
+        search.prove(root_bound(problem))
         return "converged" if settled else "iterations"
 
     def _descend(self, problem: CutAndResources, shares: FloatArray, search: Search) -> bool:
@@ -76,5 +81,5 @@ class BlockDescent(Solver[CutAndResources]):
 
 
 def _shares(decision: CutAndResourcesDecision) -> FloatArray:
-    """Give the shares (N, 3): download, upload, server."""
+    """Return the shares (N, 3): download, upload, server."""
     return np.stack((decision.download_share, decision.upload_share, decision.server_share), axis=1)

@@ -41,7 +41,7 @@ class CutVectors:
 
     @classmethod
     def of(cls, problem: CutAndResources) -> CutVectors:
-        """Give the vectors of a problem in which every device has an allowed cut."""
+        """Return the vectors of a problem in which every device has an allowed cut."""
         counts = problem.allowed.sum(axis=1)
         table = np.argsort(~problem.allowed, axis=1, kind="stable") + 1
         free = np.flatnonzero(counts > 1)
@@ -52,11 +52,11 @@ class CutVectors:
         return rng.integers(0, self.counts, size=(vectors, len(self.free)))
 
     def nearest(self, points: npt.NDArray[Any]) -> IntArray:
-        """Give the choices of points in the unit cube, shape (K, F): equal slices in cut order."""
+        """Return the choices of points (K, F) in the unit cube: equal slices in cut order."""
         return np.minimum((points * self.counts).astype(np.int64), self.counts - 1)
 
     def cuts(self, choices: IntArray) -> IntArray:
-        """Give the vectors of cuts, shape (K, N), of choices of shape (K, F)."""
+        """Return the vectors of cuts, shape (K, N), of choices of shape (K, F)."""
         cuts = np.tile(self.table[:, 0], (len(choices), 1))
         cuts[:, self.free] = self.table[self.free, choices]
         return cuts
@@ -96,7 +96,7 @@ class Evaluations:
             self.worst = _most(self.problem)
 
     def __call__(self, cuts: IntArray) -> FloatArray:
-        """Give the objective, shape (K,), of vectors of cuts (K, N) under their best shares.
+        """Return the objective, shape (K,), of vectors of cuts (K, N) under their best shares.
 
         The very first vectors are evaluated whatever the clock says.
 
@@ -149,7 +149,7 @@ def _most(problem: CutAndResources) -> float:
 
 
 def optimal_values(problem: CutAndResources, cuts: IntArray) -> FloatArray:
-    """Give the objective, shape (K,), of cuts (K, N) under their best shares.
+    """Return the objective, shape (K,), of cuts (K, N) under their best shares.
 
     The sum has a closed form for all vectors at once, see `allocate_for_sum`.
     """

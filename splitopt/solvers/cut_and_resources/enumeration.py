@@ -13,7 +13,7 @@ import numpy as np
 from splitopt.errors import InfeasibleError
 from splitopt.problems.base import IntArray
 from splitopt.problems.cut_and_resources import CutAndResources
-from splitopt.problems.cut_and_resources.budget_fleet import over_all_budgets
+from splitopt.problems.cut_and_resources.budgets import no_cuts_within
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cut_and_resources.cut_vectors import CutVectors, Evaluations, Stopped
@@ -44,7 +44,7 @@ class Enumerate(Solver[CutAndResources]):
         check_whole("max_vectors", self.max_vectors, 1)
 
     def refusal(self, problem: CutAndResources) -> str | None:
-        """Refuse what would take too long, with the price."""
+        """Reject what would take too long, with the price."""
         choices = np.maximum(problem.allowed.sum(axis=1), 1)
         digits = float(np.log10(choices).sum())
         count = math.prod(choices.tolist()) if digits < 15 else 10 ** int(digits)
@@ -65,13 +65,13 @@ class Enumerate(Solver[CutAndResources]):
         except Stopped as stopped:
             return stopped.reason
         if problem.budgets is not None and search.best is None:
-            raise InfeasibleError(over_all_budgets(problem))
+            raise InfeasibleError(no_cuts_within(problem.budgets, problem.allowed))
         search.prove(search.objective)
         return "proved"
 
 
 def _blocks(vectors: CutVectors) -> Iterator[IntArray]:
-    """Give all vectors of cuts in blocks of shape (K, N) that are no larger than `_BLOCK`."""
+    """Return all vectors of cuts in blocks of shape (K, N) that are no larger than `_BLOCK`."""
     size = max(1, _BLOCK // len(vectors.table))
     if len(vectors.free) == 0:
         yield vectors.table[None, :, 0]

@@ -11,12 +11,13 @@ import numpy as np
 from splitopt.errors import InfeasibleError
 from splitopt.problems.base import IntArray
 from splitopt.problems.cut_and_resources import CutAndResources
-from splitopt.problems.cut_and_resources.budget_fleet import over_all_budgets
-from splitopt.problems.cut_and_resources.fleet import Fleet
+from splitopt.problems.cut_and_resources.budgets import no_cuts_within
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cut_and_resources.cut_vectors import CutVectors, Evaluations, Stopped
 from splitopt.solvers.cut_and_resources.exact.feasible import within_budgets
+from splitopt.solvers.cut_and_resources.relaxation import load_loops, root_bound
+from splitopt.solvers.cut_and_resources.relaxation.grouping import fleet_of
 from splitopt.solvers.options import check_whole
 
 _LISTED = 16_384
@@ -41,6 +42,10 @@ class Metaheuristic(Solver[CutAndResources]):
 
     def __post_init__(self) -> None:
         check_whole("max_evaluations", self.max_evaluations, 1)
+
+    def load(self, problem: CutAndResources) -> None:
+        """Compile the passes over a large fleet, or load what an earlier process compiled."""
+        load_loops(problem)
 
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
         """Propose a random vector of cuts, prove the bound, and search.
@@ -67,7 +72,7 @@ class Metaheuristic(Solver[CutAndResources]):
                 return "proved"
             if (reason := search.stop()) is not None:
                 return reason
-            search.prove(problem.bound())
+            search.prove(root_bound(problem))
             self._explore(vectors, evaluate, search.rng)
         except Stopped as stopped:
             return stopped.reason
@@ -83,8 +88,8 @@ class Metaheuristic(Solver[CutAndResources]):
 def _within(problem: CutAndResources, cuts: IntArray, search: Search) -> IntArray | None:
     """Return cuts (N,) that keep all budgets, None if the run is stopped before they are found."""
     found = within_budgets(
-        problem, Fleet.of(problem), cuts, _LISTED, lambda: search.stop() is not None
+        problem, fleet_of(problem), cuts, _LISTED, lambda: search.stop() is not None
     )
     if found is None and search.stop() is None:
-        raise InfeasibleError(over_all_budgets(problem))
+        raise InfeasibleError(no_cuts_within(problem.budgets, problem.allowed))
     return found

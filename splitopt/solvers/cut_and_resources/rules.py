@@ -14,26 +14,27 @@ import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources import CutAndResources
-from splitopt.problems.cut_and_resources.budgets import repaired
-from splitopt.problems.cut_and_resources.problem import decision_from_shares
+from splitopt.problems.cut_and_resources.decision import decision_from_shares
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
+from splitopt.solvers.cut_and_resources.relaxation import load_loops, root_bound
+from splitopt.solvers.cut_and_resources.repair import repaired
 
 
 def equal_shares(problem: CutAndResources) -> FloatArray:
-    """Give 1/N of everything to everybody, shape (N,)."""
+    """Return 1/N of everything to everybody, shape (N,)."""
     return np.full(problem.devices, 1.0 / problem.devices)
 
 
 def proportional_shares(problem: CutAndResources) -> FloatArray:
-    """Give everybody a share proportional to its weight, shape (N,)."""
+    """Return everybody a share proportional to its weight, shape (N,)."""
     assert problem.weights is not None  # without_weights() comes first
     relative = problem.weights / problem.weights.max()
     return np.asarray(relative / relative.sum())
 
 
 def without_weights(problem: CutAndResources) -> str | None:
-    """Say what keeps a problem's weights from giving everybody a share, None if nothing does."""
+    """Report what keeps a problem's weights from giving everybody a share, None if nothing does."""
     if problem.weights is None:
         return "needs 'weights' (batch sizes) in the data to be proportional to"
     if not (problem.weights > 0).all():
@@ -42,7 +43,7 @@ def without_weights(problem: CutAndResources) -> str | None:
 
 
 def fastest_cuts(problem: CutAndResources, shares: FloatArray) -> IntArray:
-    """Give every device's fastest allowed cut (N,), 1..L, for its shares (N, 3) of the resources.
+    """Return every device's fastest allowed cut (N,), 1..L, for its shares (N, 3) of the resources.
 
     A device without a share of a resource cannot use the cuts that need it; of two equally fast
     cuts the shallower is taken. Where they exceed a budget, devices move to other cuts, those first
@@ -65,7 +66,7 @@ def propose_rule(
     """Propose cuts (N,) with a share (N,) of everything, and prove the problem's cheap bound."""
     search.iterations = 1
     search.propose(decision_from_shares(cuts, np.repeat(share[:, None], 3, axis=1)))
-    search.prove(problem.bound())
+    search.prove(root_bound(problem))
     return "converged"
 
 
@@ -78,8 +79,12 @@ class EqualShare(Solver[CutAndResources]):
     objectives: ClassVar[frozenset[str]] = frozenset(CutAndResources.objectives)
     kind: ClassVar[Kind] = "rule"
 
+    def load(self, problem: CutAndResources) -> None:
+        """Compile the passes over a large fleet, or load what an earlier process compiled."""
+        load_loops(problem)
+
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
-        """Give equal shares and the best cut under them."""
+        """Return equal shares and the best cut under them."""
         share = equal_shares(problem)
         cuts = fastest_cuts(problem, np.repeat(share[:, None], 3, axis=1))
         return propose_rule(problem, search, cuts, share)
@@ -95,11 +100,15 @@ class ProportionalShare(Solver[CutAndResources]):
     kind: ClassVar[Kind] = "rule"
 
     def refusal(self, problem: CutAndResources) -> str | None:
-        """Refuse a problem without weights, or with weights that give nobody anything."""
+        """Reject a problem without weights, or with weights that give nobody anything."""
         return without_weights(problem)
 
+    def load(self, problem: CutAndResources) -> None:
+        """Compile the passes over a large fleet, or load what an earlier process compiled."""
+        load_loops(problem)
+
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
-        """Give proportional shares and the best cut under them."""
+        """Return proportional shares and the best cut under them."""
         share = proportional_shares(problem)
         cuts = fastest_cuts(problem, np.repeat(share[:, None], 3, axis=1))
         return propose_rule(problem, search, cuts, share)

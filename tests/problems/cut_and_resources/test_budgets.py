@@ -7,11 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from splitopt import CutAndResources, InfeasibleError, InputError, load_problem
-from splitopt.problems.cut_and_resources.budget_fleet import budget_fleet
-from splitopt.problems.cut_and_resources.budget_measure import BudgetMeasure
-from splitopt.problems.cut_and_resources.budgets import repaired
-from splitopt.problems.cut_and_resources.measures import EigenvalueMeasure, SumMeasure
+from splitopt import CutAndResources, InputError, load_problem
 
 USE = np.array([[3.0, 1.0], [2.0, 0.0], [5.0, 4.0]])
 
@@ -94,58 +90,3 @@ def test_what_does_not_fit_is_refused(value, message):
     data = problem().data() | {"budgets": value}
     with pytest.raises(InputError, match=message):
         CutAndResources.from_data(data, "sum")
-
-
-def test_repair_moves_the_cheapest_relief_first():
-    """Device 1 frees 2 for 1 s, device 0 frees 2 for 5 s, device 2 frees 1 for 9 s."""
-    asked = problem(memory(8.0))
-    cost = np.array([[0.0, 5.0], [0.0, 1.0], [0.0, 9.0]])
-    start = np.array([1, 1, 1])  # uses 10
-    assert repaired(asked, start, cost).tolist() == [1, 2, 1]
-    assert repaired(problem(memory(5.0)), start, cost).tolist() == [2, 2, 2]
-    assert repaired(problem(memory(4.0)), start, cost) is None
-    assert repaired(problem(memory(10.0)), start, cost).tolist() == [1, 1, 1]
-
-
-def test_cuts_that_no_plan_can_have_are_dropped():
-    """With everybody else at the least, 5 units, device 0 cannot take 2 more of 6.5."""
-    fleet = budget_fleet(problem(memory(6.5)))
-    assert np.isfinite(fleet.device_s).tolist() == [[False, True], [False, True], [True, True]]
-    assert fleet.use is None  # what is left cannot exceed it
-    loose = budget_fleet(problem(memory(8.0), memory(1000.0, name="free")))
-    assert loose.budgets == ("memory",)
-    np.testing.assert_allclose(loose.use[:, :, 0], USE / 8.0, rtol=1e-8)
-    opposed = problem(memory(5.0), memory(5.0, USE[:, ::-1].copy(), "other"))
-    with pytest.raises(InfeasibleError, match="no cuts keep all budgets together"):
-        budget_fleet(opposed)
-
-
-@pytest.mark.parametrize("inner", [SumMeasure(), EigenvalueMeasure()])
-def test_the_gradient_of_the_measure_by_differences(inner):
-    """Value, gradient and Hessian of the soft measure agree with central differences."""
-    rng = np.random.default_rng(0)
-    size = 4 if isinstance(inner, SumMeasure) else 6
-    measure = BudgetMeasure(inner, np.array([3.0, 20.0]))
-    total = np.concatenate((rng.uniform(0.5, 1, size), [0.98, 1.01]))
-    model = measure.model(total, 0.1)
-    assert model.value == pytest.approx(measure.soft_value(total, 0.1))
-    step = 1e-6
-    for i in range(len(total)):
-        ahead, back = total.copy(), total.copy()
-        ahead[i] += step
-        back[i] -= step
-        slope = (measure.soft_value(ahead, 0.1) - measure.soft_value(back, 0.1)) / (2 * step)
-        assert model.gradient[i] == pytest.approx(slope, rel=1e-5, abs=1e-7)
-        bend = (measure.model(ahead, 0.1).gradient - measure.model(back, 0.1).gradient) / (2 * step)
-        np.testing.assert_allclose(model.hessian[i], bend, rtol=1e-4, atol=1e-5)
-
-
-def test_the_measure_counts_what_exceeds():
-    """Half of a budget too much costs half its weight; sure answers keep the budgets."""
-    measure = BudgetMeasure(SumMeasure(), np.array([10.0]))
-    totals = np.array([[1.0, 0, 0, 2.0, 1.5], [2.0, 0, 0, 0.0, 1.0], [3.0, 0, 0, 0.0, 0.2]])
-    assert measure.values(totals).tolist() == [pytest.approx(3 + 5), 4.0, 9.0]
-    assert measure.smallest(totals) == (1, 4.0)
-    assert measure.smallest(totals[:1])[1] == np.inf
-    price = np.array([4.0, 0, 0, 1.0, 7.0])
-    assert measure.constant(price) == -16 / 4 - 7

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from splitopt import CutAndResources, InputError, Scenario, load_problem, solve
-from splitopt.problems.cut_and_resources import bulk as bulk_module
 from splitopt.problems.cut_and_resources import tables as tables_module
-from splitopt.problems.cut_and_resources.factored import FactoredCutAndResources
-from splitopt.problems.cut_and_resources.fleet import Fleet
-from splitopt.problems.cut_and_resources.relaxation import solve_root
+from splitopt.problems.cut_and_resources.problem import FactoredCutAndResources
+from splitopt.solvers.cut_and_resources.relaxation import large_fleet as large_module
+from splitopt.solvers.cut_and_resources.relaxation import root_bound
+from splitopt.solvers.cut_and_resources.relaxation.grouping import fleet_of
+from splitopt.solvers.cut_and_resources.relaxation.root import solve_root
 
 
 def draw_factors(seed=0, classes=4, layers=3, masked=True, counted=True):
@@ -195,16 +196,16 @@ def test_groups_of_a_scenario_stay_classes(monkeypatch):
 
 def test_the_bound_of_a_large_fleet_needs_no_tables(monkeypatch):
     """`bound` works block by block, and counts what is identical, with the bound of the tables."""
-    monkeypatch.setattr(bulk_module, "LARGE", 100)
+    monkeypatch.setattr(large_module, "LARGE", 100)
     for count in (None, np.full(60, 3)):
         factors = draw_factors(9, classes=60, counted=False) | (
             {} if count is None else {"count": count}
         )
         for objective in ("sum", "makespan"):
             problem = CutAndResources.from_factors(factors, objective)
-            bound = problem.bound()
+            bound = root_bound(problem)
             assert "download_s" not in vars(problem)
-            fleet = Fleet.of(as_tables(factors, objective))
+            fleet = fleet_of(as_tables(factors, objective))
             assert bound == pytest.approx(solve_root(objective, fleet).bound, rel=1e-9)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from splitopt import ClusterAndSpectrum, CutUnderUncertainty
-from splitopt.problems.cluster_and_spectrum.problem import TIMES
+from splitopt.problems.cluster_and_spectrum.data import TIMES
 
 
 def draw_listed(seed=0, samples=4, cuts=3, sizes=(2, 2), subcarriers=5, epochs=2, **options):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from splitopt import CapabilityError, CutAndResources, solve
+from splitopt.solvers.cut_and_resources.relaxation import root_bound
 from splitopt.solvers.registry import SOLVERS, capable, solver_class, why_not
 
 KINDS = ("plain", "ties", "zeros", "identical", "scales", "banned", "one_device")
@@ -310,7 +311,7 @@ def test_the_price_of_a_budget_by_hand():
     result = solve(problem, "exact")
     assert result.objective == pytest.approx(2 * 1 + 2 * 3)  # two fit, 10 / 4 of them in halves
     # 2.5 devices at 1 s and 1.5 at 3 s: 7 s, and 4 units of use save 2 s
-    assert problem.bound() == pytest.approx(7.0, rel=1e-6)
+    assert root_bound(problem) == pytest.approx(7.0, rel=1e-6)
     assert result.details["budget_prices"]["memory"] == pytest.approx(0.5, rel=1e-6)
 
 

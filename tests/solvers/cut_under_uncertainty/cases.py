@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from splitopt import CutUnderUncertainty
-from splitopt.problems.cluster_and_spectrum.problem import TIMES
+from splitopt.problems.cluster_and_spectrum.data import TIMES
 
 
 def single(

@@ -7,7 +7,7 @@ import pytest
 
 from splitopt import CapabilityError, CutUnderUncertainty, solve
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
-from splitopt.problems.cluster_and_spectrum.problem import TIMES
+from splitopt.problems.cluster_and_spectrum.data import TIMES
 
 
 def draw(seed, samples=3, cuts=3, objective="expected"):

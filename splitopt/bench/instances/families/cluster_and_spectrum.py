@@ -13,7 +13,7 @@ from splitopt.latency.clustered import CutCosts, device_seconds
 from splitopt.latency.radio import shannon_rate
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
-from splitopt.problems.cluster_and_spectrum.problem import TIMES
+from splitopt.problems.cluster_and_spectrum.data import TIMES
 from splitopt.profiles import load_profile
 
 SIZE = 5

@@ -11,10 +11,10 @@ from splitopt.bench.instances.benchmark import Benchmark, Recipe, by_name
 from splitopt.bench.instances.rounding import rounded
 from splitopt.distributions import Distribution, Lognormal, Normal, Uniform
 from splitopt.problems.base import FloatArray
-from splitopt.problems.cluster_and_spectrum.problem import TIMES
+from splitopt.problems.cluster_and_spectrum.data import TIMES
 from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty, Generator
 from splitopt.problems.cut_under_uncertainty.blocks import Blocks
-from splitopt.problems.cut_under_uncertainty.problem import ListedScenarios
+from splitopt.problems.cut_under_uncertainty.data import ListedScenarios
 
 CLUSTER = 5
 """Devices in a cluster of the larger families, as in CPSL."""

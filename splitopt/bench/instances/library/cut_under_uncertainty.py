@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from splitopt.bench.instances.benchmark import Families, InstanceSet, LibraryEntry, Recipe
-from splitopt.problems.cluster_and_spectrum.problem import TIMES
+from splitopt.problems.cluster_and_spectrum.data import TIMES
 from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty
 from splitopt.problems.cut_under_uncertainty.blocks import Blocks
-from splitopt.problems.cut_under_uncertainty.problem import ListedScenarios
+from splitopt.problems.cut_under_uncertainty.data import ListedScenarios
 
 
 def taking_turns() -> CutUnderUncertainty:

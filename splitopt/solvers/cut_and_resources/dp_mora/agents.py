@@ -44,7 +44,7 @@ class Node:
         self.price = self.memory = 0.0
 
     def hear(self, prices: list[Price], surplus: float) -> float:
-        """Take the neighbours' prices and give the squared gradients of lambda and z.
+        """Read the neighbours' prices and return the squared gradients of lambda and z.
 
         `surplus` is 1/N minus the share, and zero for the server, which has no share.
         """
@@ -109,7 +109,7 @@ class DeviceAgent(Node):
         self._keys[other] = key
 
     def improve_cut(self, rule: CutRule) -> int:
-        """Descend on the relaxed cut (Eq. 21); give the number of steps."""
+        """Descend on the relaxed cut (Eq. 21); return the number of steps."""
         layers = self._layers
         low, high = self._own.low / layers, self._own.high / layers
         start = np.array([self._alpha])
@@ -124,17 +124,17 @@ class DeviceAgent(Node):
         return self._need < 0
 
     def masked_root(self, label: str) -> int:
-        """Give the root of its need behind masks."""
+        """Return the root of its need behind masks."""
         return self._masked(math.sqrt(self._need), label)
 
     def masked_latency(self, label: str, clip: bool) -> int:
-        """Give its latency at the relaxed cut behind masks."""
+        """Return its latency at the relaxed cut behind masks."""
         at = np.array([self._relaxed])
         latency = float(latency_at(self._columns, at, self._shares, clip=clip)[0])
         return self._masked(latency, label)
 
     def masked_share(self, resource: int, label: str) -> int:
-        """Give its share behind masks."""
+        """Return its share behind masks."""
         return self._masked(float(self._shares[0, resource]), label)
 
     def start_flow(self, scale: float) -> None:
@@ -154,17 +154,17 @@ class DeviceAgent(Node):
         return vote, changed
 
     def step_flow(self, step: float) -> Price:
-        """Make one Euler step (Eq. 31-33) and give the price to send."""
+        """Make one Euler step (Eq. 31-33) and return the price to send."""
         self._share += step * self._share_velocity
         self.move(step)
         return self.price, self.memory
 
     def end_flow(self, resource: int) -> None:
-        """Take the share that the flow has reached."""
+        """Set the share that the flow has reached."""
         self._shares[0, resource] = self._share
 
     def undo(self) -> None:
-        """Take back the shares from before the flow."""
+        """Restore the shares from before the flow."""
         self._shares = self._before.copy()
 
     def shrink(self, resource: int, total: float) -> None:
@@ -182,7 +182,7 @@ class DeviceAgent(Node):
         return masks.hide([CODE.encode(value)], label.encode())[0]
 
     def hand_over(self) -> tuple[int, float, FloatArray]:
-        """Give cut, relaxed cut and shares to whoever carries out the plan."""
+        """Return cut, relaxed cut and shares to whoever carries out the plan."""
         return self._cut, self._relaxed, self._shares[0].copy()
 
 
@@ -207,18 +207,18 @@ class Relay:
             self._hub.start()
 
     def heard_by(self, device: int) -> list[tuple[int, Price]]:
-        """Give the prices that a device hears, with the nodes they are from."""
+        """Return the prices that a device hears, with the nodes they are from."""
         return [(m, self._prices[m]) for m in self._graph.of(device).tolist()]
 
     def receive(self, message: Message) -> None:
-        """Take a price or a vote."""
+        """Receive a price or a vote."""
         if message.kind == "price":
             self._prices[message.sender] = (message.fields["lambda"], message.fields["z"])
         else:
             self._votes[message.sender] = message.fields["settled"]
 
     def settled(self, part: float) -> bool:
-        """Say whether all votes, and its own in the star, are in favour of stopping."""
+        """Report whether all votes, and its own in the star, are in favour of stopping."""
         if self._hub is not None:
             heard = [price for _, price in self.heard_by(self._graph.devices)]
             self._hub_vote = self._hub.hear(heard, 0.0) <= part
@@ -231,7 +231,7 @@ class Relay:
             self._prices[-1] = (self._hub.price, self._hub.memory)
 
     def sees_divergence(self) -> bool:
-        """Say whether a price has run away."""
+        """Report whether a price has run away."""
         return any(not abs(price) + abs(memory) <= RUNAWAY for price, memory in self._prices)
 
 
@@ -265,12 +265,12 @@ class AgentNetwork:
                 other.agree_on_key(agent.index, key)
 
     def improve_cuts(self, rule: CutRule) -> int:
-        """Let every agent descend on its own."""
+        """Run the cut step of every agent."""
         self._command("improve_cut")
         return max(agent.improve_cut(rule) for agent in self._agents)
 
     def alarms(self, resource: int, clip: bool) -> list[int]:
-        """Let every agent work out its need."""
+        """Compute the need of every agent."""
         found = [a.index for a in self._agents if a.has_negative_need(resource, clip)]
         for index in found:
             self._send("alarm", index, CENTRE, {"negative": True})
@@ -309,7 +309,7 @@ class AgentNetwork:
         return FlowRun(taken, ending)
 
     def undo(self, resource: int) -> None:  # noqa: ARG002 - the other shares are unchanged
-        """Let every agent take back its share."""
+        """Restore the share of every agent."""
         self._command("undo")
         for agent in self._agents:
             agent.undo()
@@ -325,13 +325,13 @@ class AgentNetwork:
         return self._sum([agent.masked_share(resource, label) for agent in self._agents])
 
     def shrink(self, resource: int, total: float) -> None:
-        """Let every agent divide its share."""
+        """Divide the share of every agent."""
         self._command("shrink", total)
         for agent in self._agents:
             agent.shrink(resource, total)
 
     def round_cuts(self) -> None:
-        """Let every agent round its cut."""
+        """Round the cut of every agent."""
         self._command("round_cut")
         for agent in self._agents:
             agent.round_cut()
@@ -342,7 +342,7 @@ class AgentNetwork:
         return Gathered(np.array(cuts, dtype=np.int64), np.array(relaxed), np.stack(shares))
 
     def _exchange(self, part: float) -> None:
-        """Let every device hear its neighbours, and the relay the votes that changed."""
+        """Deliver the neighbours' prices to every device, and changed votes to the relay."""
         for agent in self._agents:
             heard = []
             for origin, (price, memory) in self._relay.heard_by(agent.index):

@@ -76,7 +76,7 @@ def descend(
 
 @cache
 def _compiled(layers: int, clip: bool) -> Any:
-    """Give the descent of all devices, vectorised and compiled."""
+    """Return the descent of all devices, vectorised and compiled."""
     import jax
 
     one = partial(_descend_one, layers=layers, clip=clip)

@@ -11,7 +11,7 @@ import numpy as np
 from splitopt.latency.relaxed import TABLE, latency_at, values_at
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
 from splitopt.problems.cut_and_resources import CutAndResources
-from splitopt.problems.cut_and_resources.problem import TIMES
+from splitopt.problems.cut_and_resources.data import TIMES
 from splitopt.solvers.cut_and_resources.dp_mora.cut_step import CutRule, descend
 from splitopt.solvers.cut_and_resources.dp_mora.flow import advance
 from splitopt.solvers.cut_and_resources.dp_mora.graphs import Graph
@@ -41,7 +41,7 @@ class Network(Protocol):
     graph: Graph
 
     def improve_cuts(self, rule: CutRule) -> int:
-        """Let every device descend on its relaxed cut; give the steps of the slowest."""
+        """Run the cut step of every device; return the steps of the slowest."""
         ...
 
     def alarms(self, resource: int, clip: bool) -> list[int]:
@@ -53,15 +53,15 @@ class Network(Protocol):
         ...
 
     def start_flow(self, resource: int, scale: float) -> None:
-        """Let every device begin Algorithm 2 anew, in units of `scale` seconds."""
+        """Start Algorithm 2 anew for every device, in units of `scale` seconds."""
         ...
 
     def flow(self, resource: int, step: float, tolerance: float, limit: int) -> FlowRun:
-        """Take up to `limit` steps of the flow."""
+        """Run up to `limit` steps of the flow."""
         ...
 
     def undo(self, resource: int) -> None:
-        """Let every device take back the share that it had before the flow began."""
+        """Restore the share that every device had before the flow began."""
         ...
 
     def latency_total(self, clip: bool) -> float:
@@ -73,11 +73,11 @@ class Network(Protocol):
         ...
 
     def shrink(self, resource: int, total: float) -> None:
-        """Let every device divide its share by the total."""
+        """Divide the share of every device by the total."""
         ...
 
     def round_cuts(self) -> None:
-        """Let every device round its cut (Algorithm 1, line 12) and go by its table from now on."""
+        """Round the cut of every device (Algorithm 1, line 12) and go by its table from now on."""
         ...
 
     def gather(self) -> Gathered:
@@ -109,7 +109,7 @@ class PrivateData:
 
     @classmethod
     def of(cls, problem: CutAndResources, risk_fix: bool) -> PrivateData:
-        """Take the curves of a problem, or its tables with lines between the cuts."""
+        """Read the curves of a problem, or its tables with lines between the cuts."""
         table = np.stack([getattr(problem, name) for name in TIMES], axis=1)
         columns = {TABLE: table} if problem.curves is None else dict(problem.curves)
         choices = problem.allowed if risk_fix else np.ones_like(problem.allowed)
@@ -128,7 +128,7 @@ class PrivateData:
         return int(self.table.shape[2])
 
     def rounded(self, relaxed: FloatArray) -> IntArray:
-        """Give the nearest choice of each relaxed cut (N,), the lower one of two that are as near.
+        """Return the nearest choice to each relaxed cut (N,), the lower one of two as near.
 
         A distance that differs by rounding error alone counts as equal.
         """

@@ -31,7 +31,7 @@ def advance(
     tolerance: float,
     limit: int,
 ) -> tuple[int, int, int, int]:
-    """Take up to `limit` steps of the flow; the state arrays are changed in place.
+    """Run up to `limit` steps of the flow; the state arrays are changed in place.
 
     Parameters
     ----------

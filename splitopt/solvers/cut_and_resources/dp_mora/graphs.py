@@ -41,7 +41,7 @@ class Graph:
         return int(self.starts[self.devices])
 
     def of(self, node: int) -> IntArray:
-        """Give the neighbours of a node."""
+        """Return the neighbours of a node."""
         return self.neighbours[self.starts[node] : self.starts[node + 1]]
 
 

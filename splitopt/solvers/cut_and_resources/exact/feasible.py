@@ -8,11 +8,11 @@ import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources import CutAndResources
-from splitopt.problems.cut_and_resources.budget_measure import BudgetMeasure, NoMeasure
-from splitopt.problems.cut_and_resources.budgets import repaired
-from splitopt.problems.cut_and_resources.fleet import Fleet
 from splitopt.solvers.cut_and_resources.exact.space import Space
 from splitopt.solvers.cut_and_resources.exact.tree import Tree
+from splitopt.solvers.cut_and_resources.relaxation.budget_measure import BudgetMeasure, NoMeasure
+from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
+from splitopt.solvers.cut_and_resources.repair import repaired
 
 _WITHIN = 1e-11
 """An excess over budgets, relative to them, that is more than rounding."""

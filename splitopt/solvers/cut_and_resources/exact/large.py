@@ -6,26 +6,26 @@ import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources import CutAndResources
-from splitopt.problems.cut_and_resources.bulk import Bulk
-from splitopt.problems.cut_and_resources.bulk_makespan import bulk_makespan_root
-from splitopt.problems.cut_and_resources.bulk_root import BulkRoot
-from splitopt.problems.cut_and_resources.bulk_sum import bulk_sum_root
 from splitopt.results import StopReason
 from splitopt.solvers.base import Search
+from splitopt.solvers.cut_and_resources.relaxation.large_fleet import LargeFleet
+from splitopt.solvers.cut_and_resources.relaxation.large_makespan import large_makespan_root
+from splitopt.solvers.cut_and_resources.relaxation.large_root import LargeRoot
+from splitopt.solvers.cut_and_resources.relaxation.large_sum import large_sum_root
 
 
 def solve_large(
     problem: CutAndResources,
-    bulk: Bulk,
+    large: LargeFleet,
     search: Search,
     tolerance: float,
     prices: FloatArray | None,
 ) -> StopReason | None:
-    """Prove a bound and propose a plan; give the reason to stop, None if a gap is left.
+    """Prove a bound and propose a plan; return the reason to stop, None if a gap is left.
 
     Parameters
     ----------
-    problem, bulk
+    problem, large
         The plain problem, and its devices.
     search
         Takes bounds and plans.
@@ -41,19 +41,19 @@ def solve_large(
         return search.stop() is not None
 
     if search.stop() is not None:
-        search.propose(problem.complete(_fastest(bulk)))
+        search.propose(problem.complete(_fastest(large)))
         return search.stop()
-    solve = bulk_sum_root if problem.objective == "sum" else bulk_makespan_root
-    root = solve(bulk, 0.3 * tolerance, watch, prices)
+    solve = large_sum_root if problem.objective == "sum" else large_makespan_root
+    root = solve(large, 0.3 * tolerance, watch, prices)
     search.prove(root.bound)
     search.details["prices"] = root.prices.tolist()
     search.details["nodes"] = 0
-    search.propose(problem.complete(bulk.expand(root.columns, rounded(bulk, root))))
+    search.propose(problem.complete(large.expand(root.columns, rounded(large, root))))
     search.details["root_gap"] = search.gap
     return search.stop()
 
 
-def rounded(bulk: Bulk, root: BulkRoot) -> IntArray:
+def rounded(large: LargeFleet, root: LargeRoot) -> IntArray:
     """Round a mixture: how many devices (M, C) of each class use each of M vectors of cuts.
 
     Along a list of the classes, those that choose between the same cuts and resemble each other
@@ -61,12 +61,12 @@ def rounded(bulk: Bulk, root: BulkRoot) -> IntArray:
     stay near the mean.
     """
     columns, weights = root.columns, root.weights
-    parts = np.zeros((len(columns), bulk.classes), dtype=np.int64)
-    parts[0] = bulk.count
+    parts = np.zeros((len(columns), large.classes), dtype=np.int64)
+    parts[0] = large.count
     if len(columns) == 1:
         return parts
-    order = _alike(bulk, np.array(columns))
-    left = bulk.count[order]
+    order = _alike(large, np.array(columns))
+    left = large.count[order]
     for place in range(len(columns) - 1):
         due = np.cumsum(left * (weights[place] / weights[place:].sum()))
         given = np.diff(np.floor(due + 0.5), prepend=0.0).astype(np.int64)
@@ -76,20 +76,20 @@ def rounded(bulk: Bulk, root: BulkRoot) -> IntArray:
     return parts
 
 
-def _alike(bulk: Bulk, table: IntArray) -> IntArray:
+def _alike(large: LargeFleet, table: IntArray) -> IntArray:
     """List the classes whose cuts (M, C) are mixed, those that resemble each other together."""
     mixed = np.flatnonzero((table != table[0]).any(axis=0))
-    size = np.empty(bulk.classes)
-    for rows, block in bulk.blocks():
+    size = np.empty(large.classes)
+    for rows, block in large.blocks():
         index = np.arange(block.shape[2])
         size[rows] = block[:3, table[0, rows], index].sum(axis=0)
     return np.asarray(mixed[np.lexsort((size[mixed], *table[:, mixed]))])
 
 
-def _fastest(bulk: Bulk) -> IntArray:
-    """Give every device the cut (N,) that is fastest for it alone."""
-    cuts = np.empty(bulk.classes, dtype=np.int64)
-    for rows, block in bulk.blocks():
+def _fastest(large: LargeFleet) -> IntArray:
+    """Return every device the cut (N,) that is fastest for it alone."""
+    cuts = np.empty(large.classes, dtype=np.int64)
+    for rows, block in large.blocks():
         alone = block[0] ** 2 + block[1] ** 2 + block[2] ** 2 + block[3]
         cuts[rows] = alone.argmin(axis=0)
-    return bulk.expand([cuts], bulk.count[None])
+    return large.expand([cuts], large.count[None])

@@ -8,9 +8,9 @@ import math
 import numpy as np
 
 from splitopt.problems.base import IntArray
-from splitopt.problems.cut_and_resources.measures import Measure
 from splitopt.solvers.cut_and_resources.exact.pricing import Limits
 from splitopt.solvers.cut_and_resources.exact.space import Space
+from splitopt.solvers.cut_and_resources.relaxation.measures import Measure
 
 _OPTIONS = 4096
 """A row with more possible counts than this is not listed."""
@@ -19,7 +19,7 @@ _OPTIONS = 4096
 def best_of_all(
     space: Space, limits: Limits, measure: Measure, most: int
 ) -> tuple[IntArray, float] | None:
-    """Give the counts (T, W) of the smallest measure within the rows' limits, and its value.
+    """Return the counts (T, W) of the smallest measure within the rows' limits, and its value.
 
     None if there are more than `most` vectors of counts. Limits on groups are ignored, which can
     only find something better.

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.cut_and_resources.measures import Measure
 from splitopt.solvers.cut_and_resources.exact.space import Space
+from splitopt.solvers.cut_and_resources.relaxation.measures import Measure
 
 _GOLDEN = 0.6180339887498949
 _TURNS = 5
@@ -105,7 +105,7 @@ def _best_step(
     a: IntArray,
     b: IntArray,
 ) -> tuple[list[int], float]:
-    """Give the best move or pair of moves, as places in the list, and the value it reaches."""
+    """Return the best move or pair of moves, as places in the list, and the value it reaches."""
     change = space.vector[row, b] - space.vector[row, a]
     single, reached = measure.smallest(total + change, sure=False)
     i, j = np.triu_indices(len(row), 1)
@@ -125,7 +125,7 @@ def _candidates(
     moves: int,
     turn: int,
 ) -> tuple[IntArray, IntArray, IntArray]:
-    """Give moves (row, from column, to column): a third by each table of costs, a third mixed.
+    """Return moves (row, from column, to column): a third by each table of costs, a third mixed.
 
     At the dual prices no move gains, and those that cost least are likely part of a better plan;
     at the gradient of the present plan some moves gain. A pair is often one of each. Where prices

@@ -30,7 +30,7 @@ def tighten(low: IntArray, high: IntArray, count: IntArray) -> bool:
 
 
 def cheapest(cost: FloatArray, limits: Limits, count: IntArray) -> IntArray:
-    """Give the counts (T, W) of least cost under the rows' limits: the cheap cuts are filled up."""
+    """Return the counts (T, W) of least cost under the rows' limits: fill up the cheap cuts."""
     order = np.argsort(cost, axis=1, kind="stable")
     room = np.take_along_axis(limits.high - limits.low, order, axis=1)
     before = np.cumsum(room, axis=1) - room

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
-from splitopt.problems.cut_and_resources.fleet import Fleet
-from splitopt.problems.cut_and_resources.measures import EPS, dyad
-from splitopt.problems.cut_and_resources.relaxation_budget import use_costs
-from splitopt.problems.cut_and_resources.relaxation_makespan import deadline_costs, quadratic
-from splitopt.problems.cut_and_resources.relaxation_sum import sum_costs
+from splitopt.solvers.cut_and_resources.relaxation.budget_dual import use_costs
+from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
+from splitopt.solvers.cut_and_resources.relaxation.makespan_dual import deadline_costs, quadratic
+from splitopt.solvers.cut_and_resources.relaxation.measures import EPS, dyad
+from splitopt.solvers.cut_and_resources.relaxation.sum_dual import sum_costs
 
 _NEAR = 1e-3
 """Classes whose numbers differ relatively by less than this are counted together."""
@@ -57,17 +57,17 @@ class Space:
         return self.high.shape[0], self.high.shape[1]
 
     def total(self, used: IntArray) -> FloatArray:
-        """Give the total of all devices for counts (T, W)."""
+        """Return the total of all devices for counts (T, W)."""
         return np.asarray(self.fixed + np.einsum("tw,twk->k", used, self.vector))
 
     def counts(self, used: IntArray) -> IntArray:
-        """Give the devices per class and cut (C, L) for counts (T, W)."""
+        """Return the devices per class and cut (C, L) for counts (T, W)."""
         counts = self.decided.copy()
         np.add.at(counts, (self.owner[:, None], self.cut), used)
         return counts
 
     def used(self, counts: IntArray) -> IntArray:
-        """Give the counts (T, W) nearest to counts (C, L) that no longer use what is ruled out."""
+        """Return the counts (T, W) nearest to counts (C, L) without what is ruled out."""
         found = np.minimum(counts[self.owner[:, None], self.cut], self.high)
         missing = self.count - found.sum(axis=1)
         for column in range(self.shape[1]):
@@ -77,7 +77,7 @@ class Space:
         return found
 
     def at(self, fleet: Fleet, deadline: float) -> Space:
-        """Give the same rows at another deadline."""
+        """Return the same rows at another deadline."""
         rows = np.arange(len(self.owner))[:, None]
         small = fleet.part(self.owner)
         vector, usable = vectors(small, deadline)
@@ -88,7 +88,7 @@ class Space:
 
 
 def vectors(fleet: Fleet, deadline: float | None) -> tuple[FloatArray, BoolArray]:
-    """Give what each class and cut adds to the total, (C, L, K), and whether it can be used."""
+    """Return what each class and cut adds to the total, (C, L, K), and whether it can be used."""
     if deadline is None:
         usable = np.isfinite(fleet.device_s)
         device = np.where(usable, fleet.device_s, 0.0)
@@ -164,7 +164,7 @@ def _fixed_total(
 
 
 def _costs(fleet: Fleet, deadline: float | None, price: FloatArray) -> tuple[FloatArray, BoolArray]:
-    """Give the cost (C, L) of each cut at the prices, and whether it can be used."""
+    """Return the cost (C, L) of each cut at the prices, and whether it can be used."""
     if deadline is None:
         cost, usable = sum_costs(fleet, price), np.isfinite(fleet.device_s)
     else:

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.cut_and_resources.measures import Measure
-from splitopt.problems.cut_and_resources.simplicial import Mixture, minimise
 from splitopt.solvers.cut_and_resources.exact.listing import best_of_all
 from splitopt.solvers.cut_and_resources.exact.pricing import Limits, cheapest, enforce, tighten
 from splitopt.solvers.cut_and_resources.exact.space import Space
+from splitopt.solvers.cut_and_resources.relaxation.measures import Measure
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import Mixture, minimise
 
 _WHOLE = 1e-6
 """A mixed count this close to an integer is not branched on."""
@@ -175,7 +175,7 @@ class Tree:
         return self.halt() or (missing > 0 and (close or mixture.passes >= _PASSES))
 
     def _price(self, prices: FloatArray, limits: Limits) -> tuple[FloatArray, IntArray]:
-        """Give the cheapest total within the limits and its counts."""
+        """Return the cheapest total within the limits and its counts."""
         space = self.space
         flat = space.vector.reshape(-1, space.vector.shape[2])
         cost = (flat @ prices).reshape(space.shape)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.cut_and_resources.measures import SumMeasure
-from splitopt.problems.cut_and_resources.simplicial import Mixture, minimise
 from splitopt.solvers.cut_and_resources.messaging.secure_sum import FixedPoint
 from splitopt.solvers.cut_and_resources.price_consensus.messages import Channel
+from splitopt.solvers.cut_and_resources.relaxation.measures import SumMeasure
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import Mixture, minimise
 
 _GOLDEN = 0.6180339887498949
 
@@ -56,7 +56,7 @@ class Coordinator:
         return np.inf if self.best is None else self.best.value
 
     def start(self) -> FloatArray:
-        """Let every device choose as if it were alone; give the prices (4,) of the total."""
+        """Ask every device for the cut that is best alone; return the prices (4,) of the total."""
         totals, _ = self._collect("start", {})
         return np.append(2 * totals[:3], 1.0)
 
@@ -82,7 +82,7 @@ class Coordinator:
         return minimise(self._measure, price, start, target=target, watch=watch, columns=columns)
 
     def round_off(self, mixture: Mixture, times: int) -> None:
-        """Let the devices choose among the rounds of a mixture in proportion to its weights.
+        """Ask the devices to choose among the rounds of a mixture in proportion to its weights.
 
         Each device takes its cut of one of these rounds, picked by its number, so that the totals
         stay near the mixed ones.
@@ -102,7 +102,7 @@ class Coordinator:
         return bool(reply.fields["left"])
 
     def fix(self, node: int, mixture: Mixture, slack: float) -> None:
-        """Let the devices exclude what costs more than the slack at the best prices of a node."""
+        """Ask the devices to exclude cuts that cost more than the slack at a node's best prices."""
         prices = tuple(mixture.price[:3].tolist())
         self.channel.ask_all("fix", {"node": node, "prices": prices, "slack": slack})
 
@@ -112,7 +112,7 @@ class Coordinator:
         return np.array([reply.fields["cut"] for reply in replies], dtype=np.int64).T
 
     def adopt(self, plan: Plan) -> None:
-        """Let the devices tell the server the cuts and shares of a plan."""
+        """Ask the devices to tell the server the cuts and shares of a plan."""
         totals = tuple(plan.totals[:3].tolist())
         self.channel.ask_all("adopt", {"round": plan.turn, "totals": totals})
 

@@ -50,7 +50,7 @@ class Device:
         self._choice: dict[int, int] = {}
 
     def receive(self, message: Message) -> Message | None:
-        """Take a message from the coordinator and give the reply, if it has one."""
+        """Receive a message of the coordinator and return the reply, if it has one."""
         fields = message.fields
         match message.kind:
             case "start":
@@ -75,7 +75,7 @@ class Device:
         raise ValueError(f"a device does not understand {message.kind!r}")
 
     def _cost(self, prices: tuple[float, ...]) -> FloatArray:
-        """Give what each cut costs at the prices, shape (L,)."""
+        """Return what each cut costs at the prices, shape (L,)."""
         return np.asarray(self._roots @ np.array(prices) + self._device_s)
 
     def _answer(self, turn: int, choice: int) -> Message:

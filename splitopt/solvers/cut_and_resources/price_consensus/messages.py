@@ -30,7 +30,7 @@ class Peer(Protocol):
     """What the channel needs of a device."""
 
     def receive(self, message: Message) -> Message | None:
-        """Take a message and return the reply to it, if it has one."""
+        """Receive a message and return the reply to it, if it has one."""
         ...
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
-from splitopt.problems.cut_and_resources.measures import EPS
-from splitopt.problems.cut_and_resources.simplicial import Mixture
 from splitopt.solvers.cut_and_resources.price_consensus.coordinator import Coordinator
+from splitopt.solvers.cut_and_resources.relaxation.measures import EPS
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import Mixture
 
 _WHOLE = 1e-9
 """A fraction nearer than this to 0 or 1 counts as decided."""
@@ -49,7 +49,7 @@ class Tree:
 
     @property
     def bound(self) -> float:
-        """Give a lower bound on every plan: what open nodes may hold, and what was given up."""
+        """Return a lower bound on every plan: what open nodes may hold, and what was given up."""
         lowest = self.heap[0].bound if self.heap else np.inf
         return min(lowest, self.stuck, self.limit())
 
@@ -100,7 +100,7 @@ class Tree:
 
 
 def _most_fractional(cuts: IntArray, weights: FloatArray) -> tuple[int, int]:
-    """Give the device and cut (1..L) whose weight is nearest to one half, (-1, 0) without one."""
+    """Return the device and cut (1..L) whose weight is nearest to one half, (-1, 0) without one."""
     best, found = _WHOLE, (-1, 0)
     mixed = np.flatnonzero((cuts != cuts[0]).any(axis=0))
     for device in mixed:

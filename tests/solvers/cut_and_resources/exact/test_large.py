@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from splitopt import CutAndResources, InputError, solve
-from splitopt.problems.cut_and_resources.bulk import Bulk
-from splitopt.problems.cut_and_resources.bulk_root import BulkRoot
 from splitopt.solvers.cut_and_resources.exact.large import rounded
+from splitopt.solvers.cut_and_resources.relaxation.large_fleet import LargeFleet
+from splitopt.solvers.cut_and_resources.relaxation.large_root import LargeRoot
 
 OBJECTIVES = ("sum", "makespan")
 ROOT = Path(__file__).parents[4]
@@ -126,14 +126,14 @@ def test_no_time_still_gives_a_plan(objective):
 def test_rounding_keeps_the_mean():
     """The devices that use each vector of cuts are as many as its weight says."""
     problem = draw(8, 5000, kinds=40)
-    bulk = Bulk.of(problem)
-    columns = [np.full(bulk.classes, cut) for cut in (3, 4, 5)]
+    large = LargeFleet.of(problem)
+    columns = [np.full(large.classes, cut) for cut in (3, 4, 5)]
     weights = np.array([0.5, 0.3, 0.2])
-    parts = rounded(bulk, BulkRoot(0.0, np.ones(3), columns, weights))
-    np.testing.assert_array_equal(parts.sum(axis=0), bulk.count)
-    assert np.abs(parts - weights[:, None] * bulk.count).max() < 2
+    parts = rounded(large, LargeRoot(0.0, np.ones(3), columns, weights))
+    np.testing.assert_array_equal(parts.sum(axis=0), large.count)
+    assert np.abs(parts - weights[:, None] * large.count).max() < 2
     np.testing.assert_allclose(parts.sum(axis=1), 5000 * weights, atol=2)
-    cuts = bulk.expand(columns, parts)
+    cuts = large.expand(columns, parts)
     np.testing.assert_array_equal(np.bincount(cuts)[4:7], parts.sum(axis=1))
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from splitopt import CutAndResources
-from splitopt.problems.cut_and_resources.fleet import Fleet
-from splitopt.problems.cut_and_resources.measures import EigenvalueMeasure, dyad
 from splitopt.solvers.cut_and_resources.exact.space import undecided
 from splitopt.solvers.cut_and_resources.exact.tree import Tree
+from splitopt.solvers.cut_and_resources.relaxation.grouping import fleet_of
+from splitopt.solvers.cut_and_resources.relaxation.measures import EigenvalueMeasure, dyad
 
 
 @pytest.mark.parametrize("max_listed", [1, 100])
@@ -23,7 +23,7 @@ def test_least_cost_at_a_deadline_is_not_the_earliest_deadline(max_listed):
     device = np.array([[0.0, 90.0, 0.0]])
     zero = np.zeros((1, 3))
     problem = CutAndResources(shared, zero, zero, device, zero == 0, "makespan")
-    fleet = Fleet.of(problem)
+    fleet = fleet_of(problem)
     plans = []
 
     def offer(used):

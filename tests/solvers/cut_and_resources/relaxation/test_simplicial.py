@@ -6,8 +6,12 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
-from splitopt.problems.cut_and_resources.measures import EigenvalueMeasure, SumMeasure, dyad
-from splitopt.problems.cut_and_resources.simplicial import minimise, simplex_qp
+from splitopt.solvers.cut_and_resources.relaxation.measures import (
+    EigenvalueMeasure,
+    SumMeasure,
+    dyad,
+)
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import minimise, simplex_qp
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -41,26 +41,26 @@ class Measure(Protocol):
     """A convex function of the total S, shape (K,)."""
 
     def values(self, totals: FloatArray) -> FloatArray:
-        """Give the exact values of totals (M, K)."""
+        """Return the exact values of totals (M, K)."""
         ...
 
     def smallest(self, totals: FloatArray, sure: bool = True) -> tuple[int, float]:
-        """Give the index and the exact value of the smallest among totals (M, K), M >= 1.
+        """Return the index and the exact value of the smallest among totals (M, K), M >= 1.
 
         If not `sure`, it may be one whose value is larger by about 1e-8, relatively.
         """
         ...
 
     def soft_value(self, total: FloatArray, softness: float) -> float:
-        """Give the value at a total (K,), kinks rounded off by `softness`."""
+        """Return the value at a total (K,), kinks rounded off by `softness`."""
         ...
 
     def model(self, total: FloatArray, softness: float) -> Model:
-        """Give the soft value, its gradient and its Hessian at a total."""
+        """Return the soft value, its gradient and its Hessian at a total."""
         ...
 
     def constant(self, price: FloatArray) -> float:
-        """Give what to add to the cheapest total at these prices to get a lower bound."""
+        """Return what to add to the cheapest total at these prices to get a lower bound."""
         ...
 
 
@@ -68,26 +68,26 @@ class SumMeasure:
     """|S_123|^2 + S_4. A price is (p, 1); its bound is -|p|^2 / 4 plus the cheapest total."""
 
     def values(self, totals: FloatArray) -> FloatArray:
-        """Give the exact values of totals (M, 4)."""
+        """Return the exact values of totals (M, 4)."""
         return np.asarray((totals[:, :3] ** 2).sum(axis=1) + totals[:, 3])
 
     def smallest(self, totals: FloatArray, sure: bool = True) -> tuple[int, float]:  # noqa: ARG002
-        """Give the index and the value of the smallest among totals (M, 4), which is sure."""
+        """Return the index and the value of the smallest among totals (M, 4), which is sure."""
         values = self.values(totals)
         first = int(values.argmin())
         return first, float(values[first])
 
     def soft_value(self, total: FloatArray, softness: float) -> float:  # noqa: ARG002 - no kinks
-        """Give the value at a total (4,)."""
+        """Return the value at a total (4,)."""
         return float(total[:3] @ total[:3] + total[3])
 
     def model(self, total: FloatArray, softness: float) -> Model:
-        """Give value, gradient and Hessian at a total."""
+        """Return value, gradient and Hessian at a total."""
         gradient = np.append(2 * total[:3], 1.0)
         return Model(self.soft_value(total, softness), gradient, _SUM_HESSIAN)
 
     def constant(self, price: FloatArray) -> float:
-        """Give minus the conjugate: -|p|^2 / 4."""
+        """Return minus the conjugate: -|p|^2 / 4."""
         return -float(price[:3] @ price[:3]) / 4
 
 
@@ -99,11 +99,11 @@ class EigenvalueMeasure:
     """
 
     def values(self, totals: FloatArray) -> FloatArray:
-        """Give the largest eigenvalues of totals (M, 6)."""
+        """Return the largest eigenvalues of totals (M, 6)."""
         return np.asarray(np.linalg.eigvalsh(unpack(totals))[:, -1])
 
     def smallest(self, totals: FloatArray, sure: bool = True) -> tuple[int, float]:
-        """Give the index and the value of the smallest among totals (M, 6).
+        """Return the index and the value of the smallest among totals (M, 6).
 
         The roots of the characteristic polynomial select those whose eigenvalues are computed.
         """
@@ -118,12 +118,12 @@ class EigenvalueMeasure:
         return int(kept[first]), float(values[first])
 
     def soft_value(self, total: FloatArray, softness: float) -> float:
-        """Give softness * log trace exp(S / softness), at most softness * log 3 too much."""
+        """Return softness * log trace exp(S / softness), at most softness * log 3 too much."""
         values = np.linalg.eigvalsh(unpack(total))
         return float(values[2] + softness * np.log(np.exp((values - values[2]) / softness).sum()))
 
     def model(self, total: FloatArray, softness: float) -> Model:
-        """Give the soft value, its gradient, which is a valid price, and its Hessian."""
+        """Return the soft value, its gradient, which is a valid price, and its Hessian."""
         values, vectors = np.linalg.eigh(unpack(total))
         share = np.exp((values - values[2]) / softness)
         whole = float(share.sum())
@@ -144,7 +144,7 @@ class EigenvalueMeasure:
         return Model(float(values[2] + softness * np.log(whole)), share @ dyads, hessian)
 
     def constant(self, price: FloatArray) -> float:  # noqa: ARG002 - the same for every price
-        """Give zero."""
+        """Return zero."""
         return 0.0
 
 
@@ -163,7 +163,7 @@ def unpack(vector: FloatArray) -> FloatArray:
 
 
 def principal(price: FloatArray) -> FloatArray:
-    """Give the vector u >= 0, |u| = 1, whose u u^T is nearest to a packed price matrix."""
+    """Return the vector u >= 0, |u| = 1, whose u u^T is nearest to a packed price matrix."""
     u: FloatArray = np.abs(np.linalg.eigh(unpack(price))[1][:, 2])
     return u
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from splitopt.problems.cut_and_resources.measures import (
+from splitopt.solvers.cut_and_resources.relaxation.measures import (
     EigenvalueMeasure,
     SumMeasure,
     dyad,

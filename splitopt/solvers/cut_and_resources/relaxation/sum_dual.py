@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.cut_and_resources.fleet import Fleet
-from splitopt.problems.cut_and_resources.measures import SumMeasure
-from splitopt.problems.cut_and_resources.simplicial import Root, minimise
+from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
+from splitopt.solvers.cut_and_resources.relaxation.measures import SumMeasure
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import Root, minimise
 
 
 def sum_root(
@@ -46,7 +46,7 @@ def sum_root(
 
 
 def sum_costs(fleet: Fleet, price: FloatArray) -> FloatArray:
-    """Give d + p . alpha (C, L) at prices (p, 1), infinite where a cut is not allowed."""
+    """Return d + p . alpha (C, L) at prices (p, 1), infinite where a cut is not allowed."""
     costs = (fleet.roots.reshape(-1, 3) @ price[:3]).reshape(fleet.device_s.shape)
     costs += fleet.device_s
     return costs

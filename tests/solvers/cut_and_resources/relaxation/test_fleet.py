@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from splitopt import CutAndResources
-from splitopt.problems.cut_and_resources.fleet import Fleet
+from splitopt.solvers.cut_and_resources.relaxation.grouping import fleet_of
 
 
 def build(kinds, member):
@@ -20,7 +20,7 @@ def build(kinds, member):
 def test_identical_devices_form_classes_in_order():
     """Classes are numbered by their first device and count their members."""
     member = np.array([2, 0, 2, 1, 1, 2])
-    fleet = Fleet.of(build(3, member))
+    fleet = fleet_of(build(3, member))
     assert fleet.member.tolist() == [0, 1, 0, 2, 2, 0]
     assert fleet.count.tolist() == [3, 1, 2]
 
@@ -31,13 +31,13 @@ def test_what_is_not_allowed_does_not_tell_devices_apart():
     other = np.array([[1.0, 2], [1, 3]])
     zero = np.array([[0.0, 0], [-0.0, 0]])
     allowed = np.array([[True, False], [True, False]])
-    assert Fleet.of(CutAndResources(ones, other, zero, ones, allowed)).classes == 1
+    assert fleet_of(CutAndResources(ones, other, zero, ones, allowed)).classes == 1
 
 
 def test_numbers_are_those_of_the_devices():
     """Expanding the classes gives the devices' own roots and times back."""
     problem = build(4, np.random.default_rng(1).integers(4, size=20))
-    fleet = Fleet.of(problem)
+    fleet = fleet_of(problem)
     expected = np.where(problem.allowed, problem.device_s, np.inf)
     np.testing.assert_array_equal(fleet.device_s[fleet.member], expected)
     roots = np.where(problem.allowed[:, :, None], problem.roots, 0.0)
@@ -47,7 +47,7 @@ def test_numbers_are_those_of_the_devices():
 def test_counts_become_cuts():
     """Each class gets as many devices per cut as asked for."""
     problem = build(3, np.array([0, 1, 0, 2, 0, 1]))
-    fleet = Fleet.of(problem)
+    fleet = fleet_of(problem)
     counts = np.array([[1, 2, 0], [0, 0, 2], [0, 1, 0]])
     cuts = fleet.cuts(counts)
     for index in range(3):

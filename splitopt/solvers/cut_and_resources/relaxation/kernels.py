@@ -40,7 +40,7 @@ def machine_code() -> Kernels:
 
 
 def plain() -> Kernels:
-    """Give the NumPy versions."""
+    """Return the NumPy versions."""
     return Kernels(fill_factors, fill_tables, choose_sum, choose_deadline)
 
 
@@ -139,6 +139,8 @@ def _choose_sum(
     p, q, r = price[0], price[1], price[2]
     best = np.full(size, np.inf)
     choice = np.zeros(size, dtype=np.int64)
+    # Cut by cut over all devices, so that the inner loop runs along memory and vectorises; a cut
+    # that is not allowed has d infinite and never wins. Of equal cuts the first is kept.
     for cut in range(layers):
         a, b, c, d = block[0, cut], block[1, cut], block[2, cut], block[3, cut]
         for i in range(size):
@@ -191,7 +193,7 @@ def _choose_deadline(
     layers, size = block.shape[1], block.shape[2]
     best = np.full(size, np.inf)
     choice = np.zeros(size, dtype=np.int64)
-    ranks = 1 if (price[1:] == 0.0).all() else 3
+    ranks = 1 if (price[1:] == 0.0).all() else 3  # rows of V that are not zero
     work = np.empty(size)
     for cut in range(layers):
         a, b, c, d = block[0, cut], block[1, cut], block[2, cut], block[3, cut]
@@ -201,6 +203,7 @@ def _choose_deadline(
             for i in range(size):
                 root = (p * a[i] + q * b[i]) + r * c[i]
                 work[i] += root * root
+        # work is |V alpha|^2; a cut needs time left for it, or no work and exactly none left
         for i in range(size):
             left = deadline - d[i]
             cost = work[i] / left if left > 0 else np.inf

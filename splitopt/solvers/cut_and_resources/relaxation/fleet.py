@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
-from splitopt.problems.cut_and_resources.measures import EPS
-
-if TYPE_CHECKING:
-    from splitopt.problems.cut_and_resources.problem import CutAndResources
+from splitopt.solvers.cut_and_resources.relaxation.measures import EPS
 
 
 @dataclass(frozen=True)
@@ -42,37 +38,13 @@ class Fleet:
     use: FloatArray | None = None
     budgets: tuple[str, ...] = ()
 
-    @classmethod
-    def of(cls, problem: CutAndResources) -> Fleet:
-        """Group the devices whose allowed cuts cost exactly the same.
-
-        The square roots stand for the seconds: two times so close that their roots round to the
-        same number are told apart by no formula here.
-        """
-        if problem.budgets is not None:
-            from splitopt.problems.cut_and_resources.budget_fleet import budget_fleet
-
-            return budget_fleet(problem)
-        shape = (problem.devices, problem.layers)
-        rows = np.empty((*shape, 4))
-        rows[:, :, :3] = problem.roots
-        rows[:, :, 3] = problem.device_s
-        rows[~problem.allowed] = (0.0, 0.0, 0.0, np.inf)
-        kept, count, member = merged(rows)
-        return cls(
-            np.ascontiguousarray(kept[:, :, :3]),
-            np.ascontiguousarray(kept[:, :, 3]),
-            count,
-            member,
-        )
-
     @property
     def classes(self) -> int:
         """Number of classes C."""
         return len(self.count)
 
     def service(self, deadline: float) -> tuple[FloatArray, BoolArray]:
-        """Give the time left for shared service (C, L) and whether it is enough to use a cut.
+        """Return the time left for shared service (C, L) and whether it is enough to use a cut.
 
         A cut that needs no shared resource may use the whole time; any other must leave some.
         """
@@ -81,7 +53,7 @@ class Fleet:
         return left, (left > 0) | (idle & (left == 0))
 
     def earliest(self) -> float:
-        """Give the earliest deadline, up to rounding, at which every device can use some cut."""
+        """Return the earliest deadline, up to rounding, at which every device can use some cut."""
         return float(self.device_s.min(axis=1).max()) * (1 + 4 * EPS)
 
     def alone(self) -> FloatArray:
@@ -89,11 +61,11 @@ class Fleet:
         return np.asarray(np.einsum("cli,cli->cl", self.roots, self.roots) + self.device_s)
 
     def fastest_alone(self) -> IntArray:
-        """Give each class the cut, shape (C,), 0-based, that is fastest for a device alone."""
+        """Return each class the cut, shape (C,), 0-based, that is fastest for a device alone."""
         return np.asarray(self.alone().argmin(axis=1))
 
     def part(self, classes: IntArray) -> Fleet:
-        """Give some classes as a fleet of their own, whose devices have no order."""
+        """Return some classes as a fleet of their own, whose devices have no order."""
         return Fleet(
             self.roots[classes],
             self.device_s[classes],
@@ -111,27 +83,3 @@ class Fleet:
         cuts = np.empty(len(self.member), dtype=np.int64)
         cuts[np.argsort(self.member, kind="stable")] = listed
         return cuts
-
-
-def merged(rows: FloatArray) -> tuple[FloatArray, IntArray, IntArray]:
-    """Count the devices whose rows (N, L, K) are equal, in the order in which they come.
-
-    Returns
-    -------
-    The rows of the classes (C, L, K), the devices of each (C,), and the class of each device (N,).
-    """
-    rows += 0.0  # a negative zero becomes zero, so that equal numbers are equal bytes
-    flat = rows.reshape(len(rows), -1)
-    keys = flat.view(np.dtype((np.void, flat.itemsize * flat.shape[1]))).ravel()
-    _, first, member, count = np.unique(
-        keys, return_index=True, return_inverse=True, return_counts=True
-    )
-    order = np.argsort(first, kind="stable")
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    kept = rows if len(first) == len(rows) else rows[first[order]]
-    return (
-        kept,
-        np.asarray(count[order], dtype=np.int64),
-        np.asarray(rank[member], dtype=np.int64),
-    )

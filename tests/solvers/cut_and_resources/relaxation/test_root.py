@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from splitopt import CutAndResources
-from splitopt.problems.cut_and_resources.fleet import Fleet
-from splitopt.problems.cut_and_resources.measures import dyad
-from splitopt.problems.cut_and_resources.relaxation import root_bound, solve_root
-from splitopt.problems.cut_and_resources.relaxation_makespan import deadline_for
+from splitopt.solvers.cut_and_resources.relaxation.grouping import fleet_of
+from splitopt.solvers.cut_and_resources.relaxation.makespan_dual import deadline_for
+from splitopt.solvers.cut_and_resources.relaxation.measures import dyad
+from splitopt.solvers.cut_and_resources.relaxation.root import root_bound, solve_root
 
 OBJECTIVES = ("sum", "makespan")
 
@@ -68,7 +68,7 @@ def relaxed_makespan(problem):
 def test_never_above_the_optimum(objective, decades, seed):
     """The bound is valid to within rounding."""
     problem = draw(seed, 3, 4, objective, decades)
-    assert 0 < problem.bound() <= optimum(problem) * (1 + 1e-12)
+    assert 0 < root_bound(problem) <= optimum(problem) * (1 + 1e-12)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -78,17 +78,17 @@ def test_never_above_the_optimum(objective, decades, seed):
 def test_as_good_as_the_relaxed_optimum(objective, relaxed, seed):
     """Strong duality: the bound is the optimum over mixed cuts that a conic solver finds."""
     problem = draw(seed, 4, 4, objective)
-    assert problem.bound() == pytest.approx(relaxed(problem), rel=2e-6)
+    assert root_bound(problem) == pytest.approx(relaxed(problem), rel=2e-6)
 
 
 @pytest.mark.parametrize("seed", range(30))
 def test_any_prices_prove_a_deadline(seed):
     """At random prices the deadline is below the optimum, and the solved prices are better."""
     problem = draw(seed, 3, 4, "makespan")
-    fleet = Fleet.of(problem)
+    fleet = fleet_of(problem)
     u = np.abs(np.random.default_rng(seed).normal(size=3))
     proved = deadline_for(fleet, dyad(u / np.linalg.norm(u)))
-    assert proved <= problem.bound() * (1 + 1e-12)
+    assert proved <= root_bound(problem) * (1 + 1e-12)
     assert proved <= optimum(problem)
 
 
@@ -98,7 +98,7 @@ def test_deadline_is_where_the_costs_are_the_budget(seed):
     problem = draw(seed, 6, 5, "makespan", decades=6.0)
     u = np.abs(np.random.default_rng(seed).normal(size=3))
     u /= np.linalg.norm(u)
-    deadline = deadline_for(Fleet.of(problem), dyad(u))
+    deadline = deadline_for(fleet_of(problem), dyad(u))
 
     def cost(t):
         left = np.where(problem.allowed & (problem.device_s < t), t - problem.device_s, np.nan)
@@ -113,10 +113,10 @@ def test_deadline_is_where_the_costs_are_the_budget(seed):
 def test_gap_falls_with_the_number_of_devices(objective):
     """With hundreds of devices, the best of the columns is close to the bound."""
     problem = draw(0, 400, 8, objective)
-    root = solve_root(objective, Fleet.of(problem))
-    fleet = Fleet.of(problem)
+    root = solve_root(objective, fleet_of(problem))
+    fleet = fleet_of(problem)
     best = min(problem.evaluate(problem.complete(c[fleet.member] + 1)) for c in root.columns)
-    assert root.bound == problem.bound()
+    assert root.bound == root_bound(problem)
     assert best <= root.bound * (1 + 1e-3)
     assert root.weights.sum() == pytest.approx(1)
 
@@ -128,8 +128,8 @@ def test_device_time_alone(objective):
     zero = np.zeros_like(device)
     problem = CutAndResources(zero, zero, zero, device, np.ones((3, 2), dtype=bool), objective)
     best = 8.0 if objective == "sum" else 5.0
-    assert problem.bound() == pytest.approx(best, rel=1e-12)
-    assert problem.bound() <= best
+    assert root_bound(problem) == pytest.approx(best, rel=1e-12)
+    assert root_bound(problem) <= best
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -142,9 +142,9 @@ def test_watching_stops_the_work(objective):
         seen.append(bound)
         return True
 
-    root = solve_root(objective, Fleet.of(problem), watch)
+    root = solve_root(objective, fleet_of(problem), watch)
     assert len(seen) == 1
-    assert root.bound <= problem.bound()
+    assert root.bound <= root_bound(problem)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

@@ -5,24 +5,24 @@ from __future__ import annotations
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.cut_and_resources.bulk import ROUNDING, Bulk, Pass
-from splitopt.problems.cut_and_resources.bulk_root import (
-    BulkRoot,
+from splitopt.solvers.cut_and_resources.relaxation.large_fleet import ROUNDING, LargeFleet, Pass
+from splitopt.solvers.cut_and_resources.relaxation.large_root import (
+    LargeRoot,
     QuasiNewton,
     Slowest,
     Watch,
     sample,
     slowest,
 )
-from splitopt.problems.cut_and_resources.measures import (
+from splitopt.solvers.cut_and_resources.relaxation.makespan_dual import makespan_root
+from splitopt.solvers.cut_and_resources.relaxation.measures import (
     EPS,
     EigenvalueMeasure,
     dyad,
     principal,
     unpack,
 )
-from splitopt.problems.cut_and_resources.relaxation_makespan import makespan_root
-from splitopt.problems.cut_and_resources.simplicial import Mixture, minimise
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import Mixture, minimise
 
 _STEP = 0.02
 """Step of the differences that give the Jacobian, in logarithms."""
@@ -34,9 +34,9 @@ _KEPT = 4
 _SQRT = np.array([1.0, 1.0, 1.0, *[np.sqrt(2.0)] * 3])
 
 
-def bulk_makespan_root(
-    bulk: Bulk, tolerance: float, watch: Watch, prices: FloatArray | None = None
-) -> BulkRoot:
+def large_makespan_root(
+    large: LargeFleet, tolerance: float, watch: Watch, prices: FloatArray | None = None
+) -> LargeRoot:
     """Find the largest deadline T that prices prove too short.
 
     At the best prices u^2, |u| = 1, and T every resource that has a price is used up:
@@ -44,10 +44,10 @@ def bulk_makespan_root(
     given and reported are (T - E) u^2, where E is the earliest deadline that every device can meet
     if it needs nobody.
     """
-    facts = slowest(bulk)
-    part = sample(bulk, facts.alone)
+    facts = slowest(large)
+    part = sample(large, facts.alone)
     watch(-np.inf, 1)
-    search = _Search(bulk, watch, facts)
+    search = _Search(large, watch, facts)
     known = prices is not None and search.newton(part, prices, tolerance, _FAR)
     if not known and not search.done:
         root = makespan_root(part.fleet())
@@ -60,21 +60,23 @@ def bulk_makespan_root(
 class _Search:
     """The best bound, the prices that prove it, and plans that were seen on the way."""
 
-    def __init__(self, bulk: Bulk, watch: Watch, facts: Slowest) -> None:
-        self.bulk = bulk
+    def __init__(self, large: LargeFleet, watch: Watch, facts: Slowest) -> None:
+        self.large = large
         self.watch = watch
         self.earliest = facts.earliest * (1 + 4 * EPS)
         self.bound = float(facts.alone.max()) * (1 - 64 * EPS)
         self.price = dyad(np.sqrt(np.full(3, 1 / 3)))
         self.columns: list[IntArray] = []
         self.done = False
-        self.result: BulkRoot
+        self.result: LargeRoot
 
     def prices(self, deadline: float, u: FloatArray) -> FloatArray:
-        """Give the prices (3,) that stand for a deadline and a vector u, |u| = 1."""
+        """Return the prices (3,) that stand for a deadline and a vector u, |u| = 1."""
         return max(deadline - self.earliest, 0.0) * u**2
 
-    def newton(self, part: Bulk, prices: FloatArray, tolerance: float, far: float = np.inf) -> bool:
+    def newton(
+        self, part: LargeFleet, prices: FloatArray, tolerance: float, far: float = np.inf
+    ) -> bool:
         """Solve the three conditions in the logarithms of the prices.
 
         False if they are further than `far` from being met at the start.
@@ -89,7 +91,7 @@ class _Search:
         )
         first = True
         while True:
-            residual, found, deadline, u = self._residual(self.bulk, at)
+            residual, found, deadline, u = self._residual(self.large, at)
             self._note(found, deadline, u)
             size = float(np.abs(residual).max())
             if self.watch(self.bound, 1):
@@ -103,13 +105,17 @@ class _Search:
                 return True
             at, first = at + np.clip(change, -1.0, 1.0), False
 
-    def _residual(self, bulk: Bulk, at: FloatArray) -> tuple[FloatArray, Pass, float, FloatArray]:
-        """Give the logarithms of the resources' use, and the pass, deadline and u behind them."""
+    def _residual(
+        self, large: LargeFleet, at: FloatArray
+    ) -> tuple[FloatArray, Pass, float, FloatArray]:
+        """Return the logarithms of the resources' use, and the pass, deadline and u behind them."""
+        # The three numbers (T - E) u^2 stand for both unknowns: their sum is T - E, as |u| = 1.
         point = np.exp(at)
         over = float(point.sum())
         u = np.sqrt(point / over)
         deadline = self.earliest + over
-        found = bulk.price_deadline(_rank_one(u), deadline)
+        found = large.price_deadline(_rank_one(u), deadline)
+        # M(T) u = u at the optimum, M = sum alpha alpha^T / (T - d): each ratio is then 1.
         used = unpack(found.sums[2:] * _SQRT) @ u / u
         with np.errstate(divide="ignore", invalid="ignore"):
             residual = np.log(used)
@@ -123,8 +129,9 @@ class _Search:
             cost = float(found.sums[0])
             if abs(cost - 1) <= 0.1 * tolerance:
                 break
+            # Newton's step on 1 / cost - 1: for fixed cuts sums[1] is minus the derivative of cost.
             deadline += (cost - 1) * cost / float(found.sums[1])
-            found = self.bulk.price_deadline(_rank_one(u), deadline)
+            found = self.large.price_deadline(_rank_one(u), deadline)
             self._note(found, deadline, u)
             if self.watch(self.bound, 1):
                 break
@@ -132,9 +139,10 @@ class _Search:
 
     def _finish(self, cuts: IntArray, u: FloatArray) -> None:
         self.done = True
-        self.result = BulkRoot(self.bound, self.prices(self.bound, u), [cuts], np.ones(1))
+        self.result = LargeRoot(self.bound, self.prices(self.bound, u), [cuts], np.ones(1))
 
     def _note(self, found: Pass, deadline: float, u: FloatArray) -> None:
+        # Any prices and any deadline prove a bound, also those far from the optimum.
         bound = proven(float(found.sums[0]), deadline)
         self.columns = [*self.columns[1 - _KEPT :], found.cuts]
         if bound > self.bound or len(self.columns) == 1:
@@ -148,6 +156,7 @@ class _Search:
             probe = max(self.bound, self.earliest)
             found = self._at_deadline(measure, probe, columns, tolerance)
             columns, weights, self.price = found.choices, found.weights, found.price
+            # No prices make the deadline cost more than there is: it cannot be proved too short.
             stop = self.watch(self.bound, 0)
             if stop or found.bound <= 1 + ROUNDING:
                 break
@@ -156,7 +165,7 @@ class _Search:
             if self.watch(self.bound, 0) or better <= cut * (1 + 0.1 * tolerance):
                 break
         prices = self.prices(self.bound, principal(self.price))
-        self.result = BulkRoot(self.bound, prices, columns, weights)
+        self.result = LargeRoot(self.bound, prices, columns, weights)
 
     def _at_deadline(
         self,
@@ -169,7 +178,7 @@ class _Search:
         passes = 0
 
         def oracle(price: FloatArray) -> tuple[FloatArray, IntArray]:
-            sums, cuts = self.bulk.price_deadline(_square_root(price), deadline)
+            sums, cuts = self.large.price_deadline(_square_root(price), deadline)
             return sums[2:] * _SQRT, cuts
 
         def watch(mixture: Mixture) -> bool:
@@ -178,7 +187,7 @@ class _Search:
             gained = mixture.bound - 1 >= 0.5 * (mixture.value - 1) > 0
             return self.watch(self.bound, new) or gained
 
-        totals, usable = self.bulk.totals(columns, deadline)
+        totals, usable = self.large.totals(columns, deadline)
         known = [cuts for cuts, good in zip(columns, usable, strict=True) if good]
         return minimise(
             measure,
@@ -191,14 +200,15 @@ class _Search:
         )
 
     def _deadline_for(self, deadline: float) -> float:
-        """Give the largest deadline that the present prices prove too short."""
+        """Return the largest deadline that the present prices prove too short."""
         root = _square_root(self.price)
         best = 0.0
         for _ in range(20):
-            sums = self.bulk.price_deadline(root, deadline).sums
+            sums = self.large.price_deadline(root, deadline).sums
             self.watch(self.bound, 1)
             cost = float(sums[0])
             best = max(best, proven(cost, deadline))
+            # Newton's step on 1 / cost - 1, as in `_adjust`; every deadline on the way proves one.
             step = (cost - 1) * cost / float(sums[1]) if np.isfinite(cost) and cost else 0.0
             if abs(step) <= 1e-12 * deadline:
                 break
@@ -207,7 +217,7 @@ class _Search:
 
 
 def proven(cost: float, deadline: float) -> float:
-    """Give a bound on the makespan from the least cost h of serving all by a deadline T.
+    """Return a bound on the makespan from the least cost h of serving all by a deadline T.
 
     T is too short if h > 1. At t < T every cost w / (T - d) is at least 1 + (T - t) / T times as
     large, so that t is too short if t < T (2 - 1 / h).
@@ -225,7 +235,7 @@ def _rank_one(u: FloatArray) -> FloatArray:
 
 
 def _square_root(price: FloatArray) -> FloatArray:
-    """Give V with V^T V = U for a packed price matrix U; a smaller U is a valid price too."""
+    """Return V with V^T V = U for a packed price matrix U; a smaller U is a valid price too."""
     values, vectors = np.linalg.eigh(unpack(price))
     values = np.where(values > EPS**2, values, 0.0)
     return np.ascontiguousarray((np.sqrt(values) * vectors).T[::-1])

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray
-from splitopt.problems.cut_and_resources.budget_fleet import SLACK
-from splitopt.problems.cut_and_resources.measures import Measure, Model
+from splitopt.solvers.cut_and_resources.relaxation.grouping import SLACK
+from splitopt.solvers.cut_and_resources.relaxation.measures import Measure, Model
 
 
 class NoMeasure:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
-from splitopt.problems.cut_and_resources.measures import EPS, Measure
+from splitopt.solvers.cut_and_resources.relaxation.measures import EPS, Measure
 
 Price = Callable[[FloatArray], tuple[FloatArray, Any]]
 """Prices (K,) -> the cheapest total (K,) at them and whatever describes its choice."""
@@ -157,7 +157,7 @@ def minimise(
 def lower_bound(
     measure: Measure, price: FloatArray, total: FloatArray, rounding: float = _ROUNDING
 ) -> float:
-    """Give the value that prices and their cheapest total prove, less the rounding error."""
+    """Return the value that prices and their cheapest total prove, less the rounding error."""
     constant = measure.constant(price)
     size = float(np.abs(price) @ np.abs(total)) + abs(constant)
     return float(price @ total) + constant - rounding * size

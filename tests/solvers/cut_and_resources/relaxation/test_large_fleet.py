@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from splitopt import CutAndResources
-from splitopt.problems.cut_and_resources import bulk_makespan, bulk_sum, kernels
-from splitopt.problems.cut_and_resources.bulk import Bulk
-from splitopt.problems.cut_and_resources.bulk_makespan import bulk_makespan_root, proven
-from splitopt.problems.cut_and_resources.bulk_root import sample, slowest
-from splitopt.problems.cut_and_resources.bulk_sum import bulk_sum_root
-from splitopt.problems.cut_and_resources.fleet import Fleet
-from splitopt.problems.cut_and_resources.relaxation import solve_root
+from splitopt.solvers.cut_and_resources.relaxation import kernels, large_makespan, large_sum
+from splitopt.solvers.cut_and_resources.relaxation.grouping import fleet_of
+from splitopt.solvers.cut_and_resources.relaxation.large_fleet import LargeFleet
+from splitopt.solvers.cut_and_resources.relaxation.large_makespan import large_makespan_root, proven
+from splitopt.solvers.cut_and_resources.relaxation.large_root import sample, slowest
+from splitopt.solvers.cut_and_resources.relaxation.large_sum import large_sum_root
+from splitopt.solvers.cut_and_resources.relaxation.root import solve_root
 
 PRICE = np.array([0.7, 0.2, 1.3])
 MATRIX = np.array([[0.9, 0.3, 0.2], [0.1, -0.2, 0.1], [0.0, 0.05, -0.1]])
@@ -47,15 +47,15 @@ def tabled(problem):
 @pytest.mark.parametrize("call", ["price_sum", "price_deadline"])
 def test_compiled_loops_equal_the_plain_ones(form, call):
     """Numba and NumPy fill the same blocks, choose the same cuts, and add up to the same."""
-    bulk = Bulk.of(draw(1, form=form))
-    fast = replace(bulk, fast=True)
+    large = LargeFleet.of(draw(1, form=form))
+    fast = replace(large, fast=True)
     assert fast.kernel is kernels.machine_code()
-    assert fast.kernel is not bulk.kernel
-    for (_, plain), (_, block) in zip(bulk.blocks(), fast.blocks(), strict=True):
+    assert fast.kernel is not large.kernel
+    for (_, plain), (_, block) in zip(large.blocks(), fast.blocks(), strict=True):
         np.testing.assert_array_equal(plain, block)
     for price, deadline in ((MATRIX, 9.0), (MATRIX * [[1], [0], [0]], 6.0), (MATRIX, 1.0)):
         arguments = (PRICE,) if call == "price_sum" else (price, deadline)
-        found, expected = (getattr(one, call)(*arguments) for one in (fast, bulk))
+        found, expected = (getattr(one, call)(*arguments) for one in (fast, large))
         np.testing.assert_array_equal(found.cuts, expected.cuts)
         np.testing.assert_allclose(found.sums, expected.sums, rtol=1e-13)
 
@@ -63,10 +63,10 @@ def test_compiled_loops_equal_the_plain_ones(form, call):
 @pytest.mark.parametrize("block", [1, 7, 300, 4096])
 def test_the_size_of_blocks_does_not_matter(block):
     """Any number of devices at a time gives the same cuts and sums."""
-    bulk = Bulk.of(draw(2))
-    other = replace(bulk, block=block)
+    large = LargeFleet.of(draw(2))
+    other = replace(large, block=block)
     for call, arguments in (("price_sum", (PRICE,)), ("price_deadline", (MATRIX, 9.0))):
-        found, expected = getattr(other, call)(*arguments), getattr(bulk, call)(*arguments)
+        found, expected = getattr(other, call)(*arguments), getattr(large, call)(*arguments)
         np.testing.assert_array_equal(found.cuts, expected.cuts)
         np.testing.assert_allclose(found.sums, expected.sums, rtol=1e-13)
 
@@ -75,18 +75,18 @@ def test_the_size_of_blocks_does_not_matter(block):
 def test_a_pass_finds_the_cheapest_cuts(form):
     """Cuts and costs are those of all cuts tried one by one, by the definition."""
     problem = draw(3, devices=40, form=form)
-    bulk = Bulk.of(problem)
+    large = LargeFleet.of(problem)
     seconds = np.stack((problem.download_s, problem.upload_s, problem.server_s))
     roots = np.sqrt(seconds)
     costs = np.where(problem.allowed, problem.device_s + np.tensordot(PRICE, roots, 1), np.inf)
-    found = bulk.price_sum(PRICE)
+    found = large.price_sum(PRICE)
     assert (found.cuts == costs.argmin(axis=1)).all()
     assert found.sums[0] == pytest.approx(costs.min(axis=1).sum())
     deadline = 20.0
     work = (np.tensordot(MATRIX, roots, 1) ** 2).sum(axis=0)
     usable = problem.allowed & (problem.device_s < deadline)
     costs = np.where(usable, work / np.where(usable, deadline - problem.device_s, 1.0), np.inf)
-    found = bulk.price_deadline(MATRIX, deadline)
+    found = large.price_deadline(MATRIX, deadline)
     assert (found.cuts == costs.argmin(axis=1)).all()
     assert found.sums[0] == pytest.approx(costs.min(axis=1).sum())
 
@@ -95,12 +95,12 @@ def test_a_pass_finds_the_cheapest_cuts(form):
 def test_duplicates_are_counted_once(form):
     """Equal devices become a class, in any order, and the sums stay the same."""
     problem = draw(4, devices=500, kinds=7, form=form)
-    bulk = Bulk.of(problem)
-    kinds = Fleet.of(tabled(problem)).classes
-    assert bulk.classes == kinds <= 7
-    assert bulk.count.sum() == 500
-    whole = Bulk(replace(bulk).source, bulk.count, bulk.member)
-    cuts = bulk.expand([bulk.price_sum(PRICE).cuts], bulk.count[None])
+    large = LargeFleet.of(problem)
+    kinds = fleet_of(tabled(problem)).classes
+    assert large.classes == kinds <= 7
+    assert large.count.sum() == 500
+    whole = LargeFleet(replace(large).source, large.count, large.member)
+    cuts = large.expand([large.price_sum(PRICE).cuts], large.count[None])
     chosen = problem.chosen(cuts)
     sums = whole.price_sum(PRICE).sums
     np.testing.assert_allclose(sums[1:4], np.sqrt(chosen[:3]).sum(axis=1), rtol=1e-12)
@@ -112,9 +112,9 @@ def test_classes_with_counts_are_merged_too():
     problem = draw(5, devices=4, kinds=2)
     factors = problem.factors.data() | {"count": np.array([3, 1, 2, 5])}
     counted = CutAndResources.from_factors(factors)
-    bulk = Bulk.of(counted)
-    fleet, expected = bulk.fleet(), Fleet.of(tabled(counted))
-    assert sorted(bulk.count) == sorted(expected.count)
+    large = LargeFleet.of(counted)
+    fleet, expected = large.fleet(), fleet_of(tabled(counted))
+    assert sorted(large.count) == sorted(expected.count)
     np.testing.assert_array_equal(fleet.roots[fleet.member], expected.roots[expected.member])
     np.testing.assert_array_equal(fleet.device_s[fleet.member], expected.device_s[expected.member])
 
@@ -124,26 +124,26 @@ def test_nearly_equal_devices_stay_apart():
     problem = draw(6, devices=60, kinds=3)
     factors = dict(problem.factors.data())
     scales = np.array(factors["device_scales"])
-    before = Bulk.of(problem).classes
+    before = LargeFleet.of(problem).classes
     scales[0, 0] = np.nextafter(scales[0, 0], 9.0)
-    assert Bulk.of(CutAndResources.from_factors(factors | {"device_scales": scales})).classes == (
-        before + 1
-    )
+    assert LargeFleet.of(
+        CutAndResources.from_factors(factors | {"device_scales": scales})
+    ).classes == (before + 1)
 
 
-@pytest.mark.parametrize("root", [bulk_sum_root, bulk_makespan_root])
+@pytest.mark.parametrize("root", [large_sum_root, large_makespan_root])
 @pytest.mark.parametrize("seed", range(12))
 def test_no_plan_is_better_than_the_bound(root, seed):
     """Trying all plans of a few devices finds none below the bound, wherever the search stops."""
     problem = draw(seed, devices=5, layers=3)
-    objective = "sum" if root is bulk_sum_root else "makespan"
+    objective = "sum" if root is large_sum_root else "makespan"
     problem = problem.with_objective(objective)
     best = min(
         problem.evaluate(problem.complete(cuts))
         for cuts in product((1, 2, 3), repeat=5)
         if problem.permits(np.array(cuts)).all()
     )
-    bulk = Bulk.of(problem)
+    large = LargeFleet.of(problem)
     for passes in (1, 2, 4, 1000):
         left = passes
 
@@ -155,7 +155,7 @@ def test_no_plan_is_better_than_the_bound(root, seed):
 
         for prices in (None, np.array([3.0, 1.0, 0.5]), np.array([1e-3, 10.0, 1.0])):
             left = passes
-            assert root(bulk, 1e-10, watch, prices).bound <= best * (1 + 1e-12)
+            assert root(large, 1e-10, watch, prices).bound <= best * (1 + 1e-12)
 
 
 @pytest.mark.parametrize("objective", ["sum", "makespan"])
@@ -163,22 +163,22 @@ def test_no_plan_is_better_than_the_bound(root, seed):
 def test_roots_agree_with_those_of_small_fleets(objective, kinds):
     """Block by block the relaxed problem has the same optimum as with all tables at hand."""
     problem = draw(7, devices=2000, kinds=kinds).with_objective(objective)
-    root = bulk_sum_root if objective == "sum" else bulk_makespan_root
-    found = root(Bulk.of(problem), 1e-12, lambda bound, passes: False)
-    expected = solve_root(objective, Fleet.of(tabled(problem)))
+    root = large_sum_root if objective == "sum" else large_makespan_root
+    found = root(LargeFleet.of(problem), 1e-12, lambda bound, passes: False)
+    expected = solve_root(objective, fleet_of(tabled(problem)))
     assert found.bound == pytest.approx(expected.bound, rel=1e-9)
 
 
-@pytest.mark.parametrize("module", [bulk_sum, bulk_makespan])
+@pytest.mark.parametrize("module", [large_sum, large_makespan])
 @pytest.mark.parametrize("kinds", [None, 9])
 def test_mixing_alone_gets_there(module, kinds, monkeypatch):
     """Simplicial decomposition proves the same bound where the quasi-Newton method gives up."""
     monkeypatch.setattr(module._Search, "newton", lambda *_: False)
     problem = draw(8, devices=2000, kinds=kinds)
-    objective = "sum" if module is bulk_sum else "makespan"
-    root = bulk_sum_root if objective == "sum" else bulk_makespan_root
-    found = root(Bulk.of(problem), 1e-10, lambda bound, passes: False)
-    expected = solve_root(objective, Fleet.of(tabled(problem)))
+    objective = "sum" if module is large_sum else "makespan"
+    root = large_sum_root if objective == "sum" else large_makespan_root
+    found = root(LargeFleet.of(problem), 1e-10, lambda bound, passes: False)
+    expected = solve_root(objective, fleet_of(tabled(problem)))
     assert found.bound == pytest.approx(expected.bound, rel=1e-9)
     assert found.weights.sum() == pytest.approx(1)
 
@@ -191,10 +191,10 @@ def test_a_sample_holds_the_slowest():
     slow = rng.pareto(1.0, devices)[None] + 1
     factors = {f"{part}_shapes": one for part in ("download", "upload", "server", "device")}
     factors |= {f"{part}_scales": slow for part in ("download", "upload", "server", "device")}
-    bulk = Bulk.of(CutAndResources.from_factors(factors))
-    alone = slowest(bulk).alone
+    large = LargeFleet.of(CutAndResources.from_factors(factors))
+    alone = slowest(large).alone
     np.testing.assert_allclose(alone, 4 * slow[0])
-    part = sample(bulk, alone)
+    part = sample(large, alone)
     assert slowest(part).alone.max() == alone.max()
     assert part.count[slowest(part).alone.argmax()] == 1
     assert part.count.sum() == pytest.approx(devices, rel=0.2)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.cut_and_resources.bulk import Bulk
+from splitopt.solvers.cut_and_resources.relaxation.large_fleet import LargeFleet
 
 Watch = Callable[[float, int], bool]
 """Told the best bound so far and the passes since the last call; returns True to stop."""
@@ -34,7 +34,7 @@ class Slowest(NamedTuple):
 
 
 @dataclass(frozen=True)
-class BulkRoot:
+class LargeRoot:
     """What the relaxation of a large fleet gives.
 
     Parameters
@@ -42,7 +42,7 @@ class BulkRoot:
     bound
         A valid lower bound on the objective.
     prices
-        Shape (3,): prices from which a similar problem is solved sooner, see `solve_bulk`.
+        Shape (3,): prices from which a similar problem is solved sooner, see `solve_large`.
     columns
         Vectors of cuts (C,), 0-based, one per class, whose mixture solves the relaxed problem.
     weights
@@ -55,27 +55,27 @@ class BulkRoot:
     weights: FloatArray
 
 
-def slowest(bulk: Bulk) -> Slowest:
+def slowest(large: LargeFleet) -> Slowest:
     """Pass over the devices once to see how slow each is with everything for itself."""
-    alone = np.empty(bulk.classes)
+    alone = np.empty(large.classes)
     earliest = 0.0
-    for rows, block in bulk.blocks():
+    for rows, block in large.blocks():
         alone[rows] = (block[0] ** 2 + block[1] ** 2 + block[2] ** 2 + block[3]).min(axis=0)
         earliest = max(earliest, float(block[3].min(axis=0).max()))
     return Slowest(alone, earliest)
 
 
-def sample(bulk: Bulk, alone: FloatArray) -> Bulk:
+def sample(large: LargeFleet, alone: FloatArray) -> LargeFleet:
     """Draw some classes that stand for all, and take those that are slowest as they are."""
-    size = bulk.classes
+    size = large.classes
     if size <= 2 * SAMPLE:
-        return bulk
+        return large
     slow = np.argpartition(alone, size - STRAGGLERS)[size - STRAGGLERS :]
     drawn = np.unique(np.random.default_rng(0).integers(0, size, SAMPLE))
     drawn = np.setdiff1d(drawn, slow)
     each = round((size - STRAGGLERS) / len(drawn))
-    count = np.concatenate((bulk.count[slow], bulk.count[drawn] * each))
-    return bulk.part(np.concatenate((slow, drawn)), count)
+    count = np.concatenate((large.count[slow], large.count[drawn] * each))
+    return large.part(np.concatenate((slow, drawn)), count)
 
 
 class QuasiNewton:
@@ -90,7 +90,7 @@ class QuasiNewton:
     def by_differences(
         cls, function: Callable[[FloatArray], FloatArray], at: FloatArray, step: FloatArray
     ) -> QuasiNewton:
-        """Take the Jacobian (3, 3) from central differences."""
+        """Compute the Jacobian (3, 3) by central differences."""
         columns = []
         for i in range(len(at)):
             shift = np.zeros(len(at))
@@ -101,7 +101,7 @@ class QuasiNewton:
         return cls(np.array(columns).T)
 
     def step(self, at: FloatArray, value: FloatArray) -> FloatArray | None:
-        """Give the next step, None if the value stopped falling or there is no way to go on."""
+        """Return the next step, None if the value stopped falling or there is no way to go on."""
         size = float(np.abs(value).max())
         self._sizes.append(size)
         if not np.isfinite(size) or (len(self._sizes) > 3 and size > 0.3 * self._sizes[-4]):

@@ -13,15 +13,15 @@ from collections.abc import Callable
 import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
-from splitopt.problems.cut_and_resources.fleet import Fleet
-from splitopt.problems.cut_and_resources.measures import (
+from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
+from splitopt.solvers.cut_and_resources.relaxation.measures import (
     EPS,
     EigenvalueMeasure,
     dyad,
     pack,
     unpack,
 )
-from splitopt.problems.cut_and_resources.simplicial import Mixture, Root, minimise
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import Mixture, Root, minimise
 
 _CERTAIN = 1 + 64 * EPS
 """Costs must exceed the budget by more than their rounding error to prove anything."""
@@ -45,8 +45,9 @@ def makespan_root(
     if prices is not None and prices.any():
         u = np.sqrt(prices)
     price = dyad(u / np.linalg.norm(u) if u.any() else np.sqrt(np.full(3, 1 / 3)))
-    lonely = float(fleet.alone().min(axis=1).max()) * _SAFE
-    deadline, passes = deadline_for(fleet, price, lonely), 1
+    # Nobody is faster than with everything for itself, so the slowest alone bounds the makespan.
+    slowest_alone = float(fleet.alone().min(axis=1).max()) * _SAFE
+    deadline, passes = deadline_for(fleet, price, slowest_alone), 1
     for _ in range(60):
         if watch is not None and watch(deadline):
             break
@@ -54,7 +55,7 @@ def makespan_root(
         found = _at_deadline(fleet, probe, price, columns)
         passes += found.passes
         columns, weights, price = found.choices, found.weights, found.price
-        if found.bound <= _CERTAIN:
+        if found.bound <= _CERTAIN:  # no prices cost more than there is at this deadline
             break
         better = deadline_for(fleet, price, probe)
         if better <= deadline * (1 + 4 * EPS):
@@ -93,7 +94,7 @@ def _at_deadline(
 
 
 def deadline_for(fleet: Fleet, price: FloatArray, low: float = 0.0) -> float:
-    """Give the largest deadline that these prices, shape (6,) packed, prove too short.
+    """Return the largest deadline that these prices, shape (6,) packed, prove too short.
 
     For a fixed choice of cuts the deadline at which the costs equal the budget is an upper bound
     on the one for the cheapest choice; choosing again there lowers it until nothing changes.
@@ -111,6 +112,8 @@ def deadline_for(fleet: Fleet, price: FloatArray, low: float = 0.0) -> float:
     if not np.isfinite(cost):
         cuts = (fleet.device_s + work).argmin(axis=1)
     last = np.inf
+    # t falls from one choice to the next; where the cheapest choice at t is the last one, the
+    # deadline at which it costs exactly the budget is the largest that is too short.
     for _ in range(100):
         t = _deadline_of_choice(fleet, work, cuts)
         if t >= last * _SAFE:
@@ -127,7 +130,7 @@ def deadline_for(fleet: Fleet, price: FloatArray, low: float = 0.0) -> float:
 
 
 def quadratic(roots: FloatArray, price: FloatArray) -> FloatArray:
-    """Give alpha^T U alpha (C, L) for roots (C, L, 3) and a packed price matrix U."""
+    """Return alpha^T U alpha (C, L) for roots (C, L, 3) and a packed price matrix U."""
     values, vectors = np.linalg.eigh(unpack(price))
     flat = roots.reshape(-1, 3)
     work = values[2] * (flat @ vectors[:, 2]) ** 2
@@ -138,7 +141,7 @@ def quadratic(roots: FloatArray, price: FloatArray) -> FloatArray:
 
 
 def deadline_costs(work: FloatArray, service: FloatArray, usable: BoolArray) -> FloatArray:
-    """Give work / service (C, L), infinite where a cut cannot be used, 0 for no work."""
+    """Return work / service (C, L), infinite where a cut cannot be used, 0 for no work."""
     costs = np.full_like(work, np.inf)
     np.divide(work, service, out=costs, where=usable & (service > 0))
     costs[usable & (work == 0)] = 0.0
@@ -161,7 +164,7 @@ def _choose(fleet: Fleet, work: FloatArray, deadline: float) -> tuple[IntArray, 
 
 
 def _deadline_of_choice(fleet: Fleet, work: FloatArray, cuts: IntArray) -> float:
-    """Give the deadline at which given cuts cost the budget, or can just all be used.
+    """Return the deadline at which given cuts cost the budget, or can just all be used.
 
     The reciprocal of the cost is concave and increasing in the deadline, so that Newton's method
     from the left never overshoots.
@@ -176,7 +179,7 @@ def _deadline_of_choice(fleet: Fleet, work: FloatArray, cuts: IntArray) -> float
     t = max(float((device + need).max()), float(np.nextafter(device.max(), np.inf)))
     for _ in range(100):
         costs = need / (t - device)
-        cost = float(costs.sum())
+        cost = float(costs.sum())  # h(t); Newton's step on 1 / h - 1 = 0
         step = (cost - 1) * cost / float((costs / (t - device)).sum())
         if step <= 2 * EPS * t:
             break

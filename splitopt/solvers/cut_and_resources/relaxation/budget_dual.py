@@ -12,18 +12,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.cut_and_resources.budget_measure import BudgetMeasure
-from splitopt.problems.cut_and_resources.fleet import Fleet
-from splitopt.problems.cut_and_resources.measures import (
+from splitopt.solvers.cut_and_resources.relaxation.budget_measure import BudgetMeasure
+from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
+from splitopt.solvers.cut_and_resources.relaxation.makespan_dual import deadline_costs, quadratic
+from splitopt.solvers.cut_and_resources.relaxation.measures import (
     EPS,
     EigenvalueMeasure,
     SumMeasure,
     dyad,
     pack,
 )
-from splitopt.problems.cut_and_resources.relaxation_makespan import deadline_costs, quadratic
-from splitopt.problems.cut_and_resources.relaxation_sum import sum_costs
-from splitopt.problems.cut_and_resources.simplicial import Mixture, Root, minimise
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import Mixture, Root, minimise
+from splitopt.solvers.cut_and_resources.relaxation.sum_dual import sum_costs
 
 _KEPT = 1e-9
 """A mixture that exceeds a budget by less, relatively, keeps it."""

@@ -1,0 +1,96 @@
+"""The relaxed problem, in which a device may mix its cuts: its dual proves lower bounds.
+
+Both duals have one price per shared resource, so that a device only needs to know three numbers to
+find its best cut, and any prices at all give a valid bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from splitopt.errors import InfeasibleError
+from splitopt.problems.base import FloatArray
+from splitopt.problems.cut_and_resources import CutAndResources
+from splitopt.solvers.cut_and_resources.relaxation import large_fleet
+from splitopt.solvers.cut_and_resources.relaxation.budget_dual import budget_root
+from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
+from splitopt.solvers.cut_and_resources.relaxation.grouping import fleet_of
+from splitopt.solvers.cut_and_resources.relaxation.large_fleet import LargeFleet
+from splitopt.solvers.cut_and_resources.relaxation.large_makespan import large_makespan_root
+from splitopt.solvers.cut_and_resources.relaxation.large_sum import large_sum_root
+from splitopt.solvers.cut_and_resources.relaxation.makespan_dual import makespan_root
+from splitopt.solvers.cut_and_resources.relaxation.measures import principal
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import Root
+from splitopt.solvers.cut_and_resources.relaxation.sum_dual import sum_root
+
+_LARGE_GAP = 1e-10
+
+
+def root_bound(problem: CutAndResources) -> float:
+    """Return the best lower bound that prices alone can prove; infinite without a feasible cut.
+
+    It is a bound on the objective of the problem itself, whose plain form is what is relaxed.
+    """
+    if problem.infeasibility() is not None:
+        return float("inf")
+    plain = problem.plain
+    if plain.budgets is not None:
+        try:
+            return solve_root(plain.objective, fleet_of(plain)).bound
+        except InfeasibleError:
+            return float("inf")
+    if plain.devices * plain.layers <= large_fleet.LARGE:
+        return solve_root(plain.objective, fleet_of(plain)).bound
+    return large_bound(plain.objective, LargeFleet.of(plain))
+
+
+def load_loops(problem: CutAndResources) -> None:
+    """Compile the passes over a large fleet, or load what an earlier process compiled."""
+    if problem.budgets is None and problem.devices * problem.layers > large_fleet.LARGE:
+        LargeFleet.of(problem.plain).load()
+
+
+def large_bound(objective: str, large: LargeFleet) -> float:
+    """Return the bound of a large fleet, to about 1e-9, without tables if they would be large."""
+    if large.classes * large.layers <= large_fleet.LARGE:
+        return solve_root(objective, large.fleet()).bound
+    solve = large_sum_root if objective == "sum" else large_makespan_root
+    return solve(large, _LARGE_GAP, lambda *_: False).bound
+
+
+def solve_root(
+    objective: str,
+    fleet: Fleet,
+    watch: Callable[[float], bool] | None = None,
+    prices: FloatArray | None = None,
+) -> Root:
+    """Solve the relaxed problem for the sum or the makespan.
+
+    Parameters
+    ----------
+    objective
+        ``"sum"`` or ``"makespan"``.
+    fleet
+        The devices; each needs a cut that is allowed.
+    watch
+        Told the best bound so far after every pass; it stops the work by returning True.
+    prices
+        Shape (3,): prices to start from, as `prices_of` gives them for a similar problem.
+    """
+    if fleet.use is not None:
+        return budget_root(objective, fleet, watch, prices)
+    if objective == "sum":
+        return sum_root(fleet, watch, prices)
+    return makespan_root(fleet, watch, prices)
+
+
+def prices_of(objective: str, fleet: Fleet, root: Root) -> FloatArray:
+    """Return three prices from which a similar problem is solved sooner.
+
+    For the sum they are the p of `sum_root`. For the makespan they are (T - E) u^2: T the bound, E
+    the earliest deadline that every device can meet if it needs nobody, and u u^T nearest to the
+    price matrix of `makespan_root`, |u| = 1.
+    """
+    if objective == "sum":
+        return root.price[:3]
+    return max(root.bound - fleet.earliest(), 0.0) * principal(root.price[:6]) ** 2
