@@ -13,8 +13,8 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError, WorkerError, shown
-from splitopt.suggestions import did_you_mean
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError, shown
-from splitopt.suggestions import did_you_mean
 
 _DEFINITIONS = """
 nano- = 1e-9 = n-

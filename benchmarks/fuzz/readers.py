@@ -27,17 +27,17 @@ _OF = {
 _STREAMS = ("rb", "r", "r+b", "r+", "rt")
 
 REACHED: dict[str, str] = {
-    "reading.read_text": "scenario",
-    "reading.read_bytes": "checkpoint",
-    "reading.opened": "instance (cut_and_resources)",
-    "archives.Archive.__init__": "instance (cut_and_resources)",
-    "archives.read_archive": "instance (cut_and_resources)",
-    "csv_files.read_table": "trace of rounds",
-    "csv_files.read_rows": "times CSV",
-    "csv_files.rows_of": "times CSV",
-    "yaml_text.parse_yaml": "rounds to accuracy",
-    "yaml_text.read_yaml": "scenario",
-    "files.parse_json": "instance (cut_and_resources)",
+    "documents.reading.read_text": "scenario",
+    "documents.reading.read_bytes": "checkpoint",
+    "documents.reading.opened": "instance (cut_and_resources)",
+    "documents.archives.Archive.__init__": "instance (cut_and_resources)",
+    "documents.archives.read_archive": "instance (cut_and_resources)",
+    "documents.csv_tables.read_table": "trace of rounds",
+    "documents.csv_tables.read_rows": "times CSV",
+    "documents.csv_tables.rows_of": "times CSV",
+    "documents.yaml_text.parse_yaml": "rounds to accuracy",
+    "documents.yaml_text.read_yaml": "scenario",
+    "documents.json_text.parse_json": "instance (cut_and_resources)",
     "scenario.scenario.Scenario.load": "scenario",
     "problems.registry.load_problem": "instance (cut_and_resources)",
     "problems.registry._read_npz": "instance (cut_and_resources)",
@@ -68,7 +68,7 @@ REACHED: dict[str, str] = {
     "training.wire.transport.tokens.read_token": "token",
     "training.wire.transport.frames.decode_header": "frame",
     "export.weights._stored": "weights",
-    "solvers.cut_under_uncertainty.checkpoint.Checkpoint.__init__": "SAA checkpoint",
+    "solvers.cut_under_uncertainty.checkpoint.Checkpoint._begin": "SAA checkpoint",
     "solvers.cut_under_uncertainty.checkpoint.Checkpoint.load": "SAA checkpoint",
     "timeline.Timeline.load": "timeline",
     "bench.rows.read_rows": "bench rows",
@@ -85,6 +85,7 @@ _CHILD = "what a process that was started here wrote for its parent, or the othe
 _TEXT = "no file: a text of the command line, or plain data that is copied"
 _MESSAGE = "no file: rows of a message, whose frame is reached"
 _ALONE = "exported code, which runs where splitopt is not installed"
+_LOCKED = "opens what it locks; what stands there is shown at most"
 LEFT_OUT: dict[str, str] = {
     "profiles.published._document": _OWN,
     "profiles.published_cpsl._document": _OWN,
@@ -115,7 +116,12 @@ LEFT_OUT: dict[str, str] = {
     "bench.plugins.Entrant.version": "a user's own code, for its digest only",
     "bench.rows.cut_torn_line": "drops the end of a file of rows, whatever it holds",
     "bench.rows.append_row": "writes",
-    "cli.entry.run": "writes",
+    "cli.printing.discard": "writes",
+    "storage.outputs._open_stream": "writes",
+    "storage.locks.Lock._take": _LOCKED,
+    "storage.temporary._remove_if_nobodys": _LOCKED,
+    "storage.temporary.temporary_folder": _LOCKED,
+    "storage.temporary.sync_folder": "opens a folder to force its names to the disk",
     "export.written.loader.manifest": _ALONE,
     "export.written.loader.read_weights": _ALONE,
     "export.written.train_pipeline.main": _ALONE,

@@ -12,8 +12,8 @@ from pydantic import AfterValidator, ConfigDict, Field, create_model, model_vali
 
 from splitopt.bench.families import InstanceSet, Kind
 from splitopt.bench.rows import Row
+from splitopt.documents.schemas import Count, Document, Name, Note, Record
 from splitopt.errors import InputError
-from splitopt.schemas import Count, Document, Name, Note, Record
 
 
 def _not_negative(value: float) -> float:

@@ -18,9 +18,10 @@ from splitopt.bench.families import (
     find_benchmark,
     instance_digest,
 )
-from splitopt.csv_files import number, read_table
+from splitopt.documents.csv_tables import number, read_table
+from splitopt.documents.json_text import expect_format, parse_json
+from splitopt.documents.reading import read_text
 from splitopt.errors import InputError, shown
-from splitopt.files import expect_format, parse_json, read_text
 from splitopt.problems.base import Problem
 from splitopt.problems.registry import load_problem
 
@@ -207,7 +208,7 @@ class Library:
 
 def _read_metadata(path: Path, problem: str) -> list[Instance]:
     from splitopt.bench.documents import LibraryDocument
-    from splitopt.schemas import validated
+    from splitopt.documents.schemas import validated
 
     source = str(path)
     document = expect_format(parse_json(read_text(path), source), source, FORMAT, VERSION)

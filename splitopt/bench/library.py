@@ -28,10 +28,10 @@ from splitopt.bench.instances import (
 from splitopt.bench.verify import above, judge
 from splitopt.driver import solve
 from splitopt.errors import InputError, SolveError
-from splitopt.files import write_atomic
 from splitopt.problems.base import Problem
 from splitopt.results import OPTIMAL_GAP, relative_gap
 from splitopt.solvers.registry import solver_class, why_not
+from splitopt.storage.writing import write_atomic
 
 Say = Callable[[str], None]
 

@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from splitopt.files import parse_json, read_text, write_atomic
-from splitopt.outputs import cannot_write
+from splitopt.documents.json_text import parse_json
+from splitopt.documents.reading import read_text
+from splitopt.storage.outputs import cannot_write
+from splitopt.storage.writing import write_atomic
 
 Status = Literal["ok", "skipped", "crashed", "timeout", "memory", "lied"]
 """How the run went: ``timeout`` and ``memory`` were stopped by the runner, ``lied`` reported an
@@ -103,7 +105,7 @@ class Row:
             A field is missing, unknown, or of another type; all of them are named.
         """
         from splitopt.bench.documents import row_document
-        from splitopt.schemas import validated
+        from splitopt.documents.schemas import validated
 
         validated(row_document(), document, source)
         return cls(**document)

@@ -11,7 +11,7 @@ import typer
 
 from splitopt.cli.printing import discard, printing
 from splitopt.errors import SplitoptError, shown
-from splitopt.outputs import working_folder_is_gone
+from splitopt.storage.outputs import working_folder_is_gone
 
 INTERRUPTED = 130
 

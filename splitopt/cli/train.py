@@ -196,7 +196,7 @@ class _Outputs:
         if self.model is not None and run is not None:
             run.save_model(self.model)
         if self.csv is not None:
-            from splitopt.files import write_atomic
+            from splitopt.storage.writing import write_atomic
 
             write_atomic(self.csv, history.to_csv())
         if self.plot is not None:

@@ -75,8 +75,8 @@ def command(
     Example: splitopt validate plan.json --report measured.html
     """
     from splitopt.errors import InfeasibleError
-    from splitopt.files import write_atomic
     from splitopt.plans import Plan
+    from splitopt.storage.writing import write_atomic
     from splitopt.training.validation.measuring import validate
 
     shared.check_outputs(plan, report, output, csv)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError, shown
 from splitopt.export.folder import check_folder, write_folder
 from splitopt.extras import need_torch
 from splitopt.plans import PlanLike, as_plan
-from splitopt.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from torch import nn

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from splitopt.documents.schemas import Document, Name
 from splitopt.driver import solve
 from splitopt.latency.pipeline import rent
 from splitopt.planning.fields import leakage_fields, model_fields, rate_fields
@@ -25,7 +26,6 @@ from splitopt.profiles import ModelProfile
 from splitopt.profiles.memory import FORMULAS
 from splitopt.scenario import Scenario
 from splitopt.scenario.nodes import AUTO
-from splitopt.schemas import Document, Name
 from splitopt.simulation.pipeline import run_pipeline
 from splitopt.simulation.pipeline_partition import system_of
 from splitopt.simulation.route import pipeline_route

@@ -78,7 +78,7 @@ def checked_prediction(
         A field of the stored prediction is missing, unknown, or differs by more than `SAME`. A plan
         of another version of splitopt may lack fields and have more.
     """
-    from splitopt.schemas import validated
+    from splitopt.documents.schemas import validated
 
     place = f"{source}: prediction"
     stored = saved.prediction

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+from splitopt.documents.suggestions import did_you_mean
+from splitopt.documents.taking import path_of
 from splitopt.errors import InputError, shown
 from splitopt.profiles.computed import LENETS, RESNETS, cpsl_lenet, imagenet_resnet
 from splitopt.profiles.fill import Fill, check_fill
@@ -17,8 +19,6 @@ from splitopt.profiles.pipedream import pipedream_names, pipedream_profile
 from splitopt.profiles.published import published_names, published_profile
 from splitopt.profiles.published_cpsl import cpsl_names, cpsl_profile
 from splitopt.profiles.traced import traced_names, traced_profile
-from splitopt.suggestions import did_you_mean
-from splitopt.taking import path_of
 
 
 def profile_names() -> tuple[str, ...]:

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from splitopt.documents.names import clean_name, clean_note
 from splitopt.errors import InputError, shown
-from splitopt.names import clean_name, clean_note
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Mask: TypeAlias = npt.NDArray[np.bool_]

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from splitopt.csv_files import number as number_in
+from splitopt.documents.csv_tables import number as number_in
+from splitopt.documents.reading import read_text
 from splitopt.errors import InputError, shown
-from splitopt.files import read_text
 from splitopt.profiles.fields import Array
 from splitopt.profiles.graph_order import EqualChain, chain_order
 from splitopt.profiles.machines import MachineTimes

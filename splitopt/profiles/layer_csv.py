@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from splitopt.csv_files import Table, number, read_table, rows_of
+from splitopt.documents.csv_tables import Table, number, read_table, rows_of
 from splitopt.errors import InputError, shown
-from splitopt.files import write_atomic
 from splitopt.profiles.fields import Array
 from splitopt.profiles.machines import COLUMNS, MachineTimes
 from splitopt.profiles.model import ModelProfile
 from splitopt.profiles.provenance import Provenance
+from splitopt.storage.writing import write_atomic
 
 REQUIRED = ("layer", "forward_flop", "backward_flop", "output_bytes", "parameter_bytes")
 OPTIONAL = ("trained_bytes", "gradient_bytes", "saved_bytes", "leakage")

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from splitopt.documents.json_text import expect_format, parse_json
+from splitopt.documents.reading import read_text
 from splitopt.errors import InputError, shown
-from splitopt.files import expect_format, parse_json, read_text, write_atomic
 from splitopt.profiles.fields import (
     Array,
     expect_keys,
@@ -22,6 +23,7 @@ from splitopt.profiles.fields import (
 )
 from splitopt.profiles.interval import Interval
 from splitopt.profiles.operator_counts import FEATURES
+from splitopt.storage.writing import write_atomic
 
 FORMAT, VERSION = "splitopt-machine", 1
 _REQUIRED = ("format", "version", "name", "batch", "seconds_per")

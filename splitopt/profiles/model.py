@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from splitopt.documents.json_text import expect_format, parse_json
+from splitopt.documents.reading import read_text
 from splitopt.errors import InputError, shown
-from splitopt.files import expect_format, parse_json, read_text, write_atomic
 from splitopt.profiles.consistency import check_sums
 from splitopt.profiles.curves import TABULATED, Curve
 from splitopt.profiles.fields import (
@@ -36,6 +37,7 @@ from splitopt.profiles.uncounted import (
     has_work,
     read_uncounted,
 )
+from splitopt.storage.writing import write_atomic
 
 FORMAT, VERSION = "splitopt-profile", 1
 UNITS = ("MAC", "FLOP", "none")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from splitopt.files import expect_format, parse_json
+from splitopt.documents.json_text import expect_format, parse_json
 from splitopt.profiles.model import ModelProfile
 from splitopt.profiles.provenance import Provenance
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from splitopt.documents.json_text import parse_json
+from splitopt.documents.reading import MOST_BYTES, read_text
 from splitopt.errors import InputError
-from splitopt.files import parse_json, read_text
 from splitopt.profiles.graphs import read_graph
 from splitopt.profiles.layer_csv import is_layer_csv, read_layer_csv
 from splitopt.profiles.model import ModelProfile
 from splitopt.profiles.times import with_times
 from splitopt.profiles.torch_trace import is_torch_trace, with_torch_trace
-from splitopt.reading import MOST_BYTES
 
 
 def read(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from splitopt.csv_files import number, read_table
+from splitopt.documents.csv_tables import number, read_table
 from splitopt.errors import InputError, shown
 from splitopt.profiles.fields import Array
 from splitopt.profiles.machine_fit import Observation

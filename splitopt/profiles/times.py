@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from splitopt.csv_files import Row, number, read_rows
+from splitopt.documents.csv_tables import Row, number, read_rows
 from splitopt.errors import InputError, shown
-from splitopt.files import write_atomic
 from splitopt.profiles.fields import Array
 from splitopt.profiles.machines import COLUMNS, MachineTimes
 from splitopt.profiles.model import ModelProfile
+from splitopt.storage.writing import write_atomic
 
 
 def times_path(profile: ModelProfile, machine: str, folder: str | Path) -> Path:

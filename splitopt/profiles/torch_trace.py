@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from splitopt.documents.json_text import parse_json
+from splitopt.documents.reading import MOST_BYTES, read_text
 from splitopt.errors import InputError
-from splitopt.files import parse_json, read_text
 from splitopt.profiles.fields import Array, Mask
 from splitopt.profiles.machines import MachineTimes
 from splitopt.profiles.model import ModelProfile
@@ -31,7 +32,6 @@ from splitopt.profiles.torch_trace_gpu import (
     launch_places,
     within,
 )
-from splitopt.reading import MOST_BYTES
 
 _BACKWARD = "autograd::engine::evaluate_function"
 _SEQUENCE = "Sequence number"

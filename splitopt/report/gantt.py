@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from splitopt.errors import InputError
-from splitopt.files import write_atomic
 from splitopt.report.charts import COLOURS, check_suffix, save_figure, svg_text
 from splitopt.report.numbers import percent, seconds
 from splitopt.report.page import template
+from splitopt.storage.writing import write_atomic
 from splitopt.timeline import FloatArray, Timeline, Usage
 
 if TYPE_CHECKING:

@@ -17,9 +17,12 @@ from pydantic import (
     model_validator,
 )
 
+from splitopt.documents.json_text import expect_format
+from splitopt.documents.mistakes import Line, Mistake, MistakesError, mistakes_of, no_line, told
+from splitopt.documents.reading import read_text
+from splitopt.documents.suggestions import did_you_mean
+from splitopt.documents.yaml_text import read_yaml, write_yaml
 from splitopt.errors import InputError, shown
-from splitopt.files import expect_format, read_text, write_atomic
-from splitopt.mistakes import Line, Mistake, MistakesError, mistakes_of, no_line, told
 from splitopt.profiles import ModelProfile, load_profile
 from splitopt.profiles.catalog import is_graph
 from splitopt.profiles.graph_order import EqualChain
@@ -40,8 +43,7 @@ from splitopt.scenario.parts import (
 from splitopt.scenario.spectrum import Clusters, Spectrum
 from splitopt.scenario.varying import Distributions, with_files_read
 from splitopt.scenario.whole import mistakes_between
-from splitopt.suggestions import did_you_mean
-from splitopt.yaml_text import read_yaml, write_yaml
+from splitopt.storage.writing import write_atomic
 
 FORMAT = "splitopt-scenario"
 VERSION = 1

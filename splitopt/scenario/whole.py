@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
+from splitopt.documents.mistakes import Mistake
 from splitopt.errors import InputError, shown
-from splitopt.mistakes import Mistake
 from splitopt.scenario.guesses import check_guesses
 from splitopt.scenario.nodes import Node, Pipeline
 from splitopt.scenario.parts import Device

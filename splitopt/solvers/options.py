@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError, shown
-from splitopt.suggestions import did_you_mean
 
 LARGEST_WHOLE = 2**63 - 1
 """No hyper-parameter counts further; a seed may be larger."""

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from splitopt.documents.reading import read_text
+from splitopt.documents.suggestions import did_you_mean
+from splitopt.documents.yaml_text import parse_yaml
 from splitopt.errors import CapabilityError, InfeasibleError, InputError, SolveError, shown
-from splitopt.files import read_text
 from splitopt.planning.comparison.advice import advise, unequal_rounds
 from splitopt.planning.comparison.clusters import clustered
 from splitopt.planning.comparison.pipelines import pipeline
@@ -43,8 +45,6 @@ from splitopt.problems.ranges import MOST
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.uncounted import work_notes
 from splitopt.scenario import Scenario, Server
-from splitopt.suggestions import did_you_mean
-from splitopt.yaml_text import parse_yaml
 
 if TYPE_CHECKING:
     from splitopt.problems.inputs import ScenarioLike

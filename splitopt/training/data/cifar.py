@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from splitopt.documents.json_text import parse_json
+from splitopt.documents.reading import opened, read_text
 from splitopt.errors import InputError
-from splitopt.files import parse_json, read_text
-from splitopt.reading import opened
 
 SIDE = 32
 IMAGE_BYTES = 3 * SIDE * SIDE

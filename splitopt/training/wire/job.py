@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from splitopt.documents.json_text import parse_json
+from splitopt.documents.reading import read_text
 from splitopt.errors import InputError
-from splitopt.files import parse_json, read_text, write_atomic
 from splitopt.plans import Plan
+from splitopt.storage.writing import write_atomic
 from splitopt.training.options import Options
 from splitopt.training.prepare import Prepared, prepare
 

@@ -13,7 +13,7 @@ import torch
 from splitopt.errors import InputError
 from splitopt.plans import PlanLike, as_plan
 from splitopt.simulation.tracks import one_after_the_other
-from splitopt.temporary import temporary_folder
+from splitopt.storage.temporary import temporary_folder
 from splitopt.timeline import Timeline
 from splitopt.training.loop import Callback, Schedule, run_rounds
 from splitopt.training.options import Options

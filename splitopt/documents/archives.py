@@ -14,8 +14,8 @@ from pathlib import Path
 from tokenize import TokenError
 from typing import IO, TYPE_CHECKING, Any
 
+from splitopt.documents.reading import opened
 from splitopt.errors import InputError, shown
-from splitopt.reading import opened
 
 if TYPE_CHECKING:
     import numpy as np

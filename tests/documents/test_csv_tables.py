@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from splitopt.csv_files import number, read_table, rows_of, table_of
+from splitopt.documents.csv_tables import number, read_table, rows_of, table_of
 from splitopt.errors import InputError
 
 

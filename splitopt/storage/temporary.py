@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from splitopt.locks import NoLocksError, is_at, try_lock
+from splitopt.storage.locks import NoLocksError, is_at, try_lock
 
 PREFIX = "splitopt-"
 """Names in the temporary folder begin so; beside an output a dot stands before it."""

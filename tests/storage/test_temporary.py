@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from splitopt import temporary
-from splitopt.temporary import sweep, temporary_file, temporary_folder
+from splitopt.storage import temporary
+from splitopt.storage.temporary import sweep, temporary_file, temporary_folder
 
 BOTH = """
 import sys
 from pathlib import Path
-from splitopt.temporary import temporary_file, temporary_folder
+from splitopt.storage.temporary import temporary_file, temporary_folder
 place = Path(sys.argv[1])
 with temporary_file(place) as file, temporary_folder(place) as folder:
     (folder / "content").write_text("text")

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from splitopt.documents.json_text import parse_json
 from splitopt.errors import InputError, shown
-from splitopt.files import parse_json
 
 if TYPE_CHECKING:
     import yaml

@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from splitopt.documents.yaml_text import parse_yaml, read_yaml, write_yaml
 from splitopt.errors import InputError
-from splitopt.yaml_text import parse_yaml, read_yaml, write_yaml
 
 
 @pytest.mark.parametrize(

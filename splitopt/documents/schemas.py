@@ -11,9 +11,9 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from splitopt.documents.mistakes import mistakes_of, told
+from splitopt.documents.names import clean_name, clean_note
 from splitopt.errors import InputError
-from splitopt.mistakes import mistakes_of, told
-from splitopt.names import clean_name, clean_note
 
 Read = TypeVar("Read")
 
@@ -70,14 +70,14 @@ def validated(schema: type[Read], data: Any, source: str) -> Read:
     schema
         A pydantic model, or any type that pydantic checks, such as ``list[float]``.
     data
-        Plain data, as `splitopt.files.parse_json` returns it.
+        Plain data, as `splitopt.documents.json_text.parse_json` returns it.
     source
         The file, or the place in it, for the message.
 
     Raises
     ------
     InputError
-        The data is not of this form; all mistakes are named, see `splitopt.mistakes.told`.
+        The data is not of this form; all mistakes are named, see `mistakes.told`.
     """
     try:
         return _checker(schema).validate_python(data)  # type: ignore[arg-type, no-any-return]

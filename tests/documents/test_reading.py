@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from splitopt import reading
+from splitopt.documents import reading
 from splitopt.errors import InputError
 
 

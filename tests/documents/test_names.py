@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from splitopt.documents.names import NAME, clean_name, clean_note
 from splitopt.errors import InputError
-from splitopt.names import NAME, clean_name, clean_note
 
 BAD = [
     "\x00",

@@ -11,11 +11,14 @@ import sys
 
 import pytest
 
-from splitopt import locks
 from splitopt.errors import InputError, InUseError
-from splitopt.locks import NAME, Lock, LockWarning
+from splitopt.storage import locks
+from splitopt.storage.locks import NAME, Lock, LockWarning
 
-HOLD = "import sys; from splitopt.locks import Lock; Lock(sys.argv[1]); print('held', flush=True); "
+HOLD = (
+    "import sys; from splitopt.storage.locks import Lock; "
+    "Lock(sys.argv[1]); print('held', flush=True); "
+)
 
 
 def holder(folder, then="sys.stdin.read()"):

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError, shown
-from splitopt.suggestions import did_you_mean
 
 _PREFIX = "splitopt-"
 _KINDS = {
@@ -59,7 +59,7 @@ def kind_of_text(text: str) -> str:
 def refuse_scenario_name(path: str | os.PathLike[str]) -> None:
     """Raise `InputError` where the name of a shipped scenario stands for the file of a plan."""
     name = os.fspath(path)
-    shipped = Path(__file__).parent / "scenario" / "data" / f"{name}.yaml"
+    shipped = Path(__file__).parent.parent / "scenario" / "data" / f"{name}.yaml"
     if name.replace("-", "").isalnum() and os.path.isfile(shipped) and not os.path.exists(name):
         raise InputError(
             f"{name}: is a shipped scenario; here a plan is needed, which 'splitopt plan {name} -o "

@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from splitopt.archives import NUMBERS, TEXTS, Archive, read_archive
+from splitopt.documents.archives import NUMBERS, TEXTS, Archive, read_archive
 from splitopt.errors import InputError
 from splitopt.problems.registry import load_problem
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from splitopt import swapping
-from splitopt.swapping import exchange
+from splitopt.storage import swapping
+from splitopt.storage.swapping import exchange
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
+from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import MOST_OF_A_MESSAGE, InputError, shown
-from splitopt.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError

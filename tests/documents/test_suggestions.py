@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from splitopt.suggestions import did_you_mean
+from splitopt.documents.suggestions import did_you_mean
 
 
 @pytest.mark.parametrize(

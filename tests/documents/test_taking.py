@@ -135,5 +135,7 @@ def test_a_file_that_is_not_there_and_a_file_of_another_kind_are_named(tmp_path)
         with pytest.raises(InputError, match=r"none\.json: there is no such file"):
             function(Path("none.json"))
     for function in (splitopt.plan, splitopt.simulate):
-        with pytest.raises(InputError, match=r"i\.json: format is 'splitopt-instance'"):
+        with pytest.raises(
+            InputError, match=r"i\.json: is an instance of a problem, which 'splitopt solve' takes"
+        ):
             function(tmp_path / "i.json")

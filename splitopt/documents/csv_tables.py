@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from splitopt.documents.reading import MOST_TEXT, read_text
 from splitopt.errors import InputError, shown
-from splitopt.reading import MOST_TEXT, read_text
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 _QUOTED = re.compile(r'"[^"]*"?')

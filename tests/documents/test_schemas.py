@@ -6,8 +6,8 @@ from typing import Literal
 
 import pytest
 
+from splitopt.documents.schemas import Amount, Document, Name, Record, Share, validated
 from splitopt.errors import InputError
-from splitopt.schemas import Amount, Document, Name, Record, Share, validated
 
 
 class Part(Document):
