@@ -203,7 +203,7 @@ def _registry() -> Any:
 
 
 def _factor(unit: str, kind: str, value: str) -> float:
-    """Give the number of SI units of `kind` in one `unit`."""
+    """Return the number of SI units of `kind` in one `unit`."""
     found = _factor_or_reason(unit, kind)
     if isinstance(found, str):
         raise InputError(f"{value!r}: {found}")

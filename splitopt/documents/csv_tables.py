@@ -162,5 +162,5 @@ def number(cell: str, place: str, least: float = -math.inf) -> float:
 
 
 def _has_decimal_commas(row: Row, header: Sequence[str]) -> bool:
-    """Say whether a row that is too long for its header may have commas inside its numbers."""
+    """Report whether a row that is too long for its header may have commas inside its numbers."""
     return len(row.cells) > len(header) and sum(cell.isdigit() for cell in row.cells) > 1

@@ -37,7 +37,7 @@ _HEAD = re.compile(r"""^\s*\{?\s*["']?format["']?\s*:\s*["']?splitopt-([a-z-]+)"
 
 
 def wrong_kind(document: Mapping[str, Any], wanted: str) -> str:
-    """Say what a document is, if it is not of the format `wanted`, and what it is for."""
+    """Report what a document is, if it is not of the format `wanted`, and what it is for."""
     found = document.get("format")
     known, there = _kind(wanted), _kind(found)
     if found is None:
@@ -50,7 +50,7 @@ def wrong_kind(document: Mapping[str, Any], wanted: str) -> str:
 
 
 def kind_of_text(text: str) -> str:
-    """Say what a text that is no JSON is, by a line ``format: splitopt-...``, or nothing."""
+    """Report what a text that is no JSON is, by a line ``format: splitopt-...``, or nothing."""
     found = _HEAD.search(text[:4000])
     kind = _KINDS.get(found[1]) if found else None
     return f"; it is {kind[0]}, {kind[1]}" if kind else ""

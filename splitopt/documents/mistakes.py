@@ -32,7 +32,7 @@ class Mistake(NamedTuple):
 
     @classmethod
     def of(cls, message: str) -> Mistake:
-        """Take ``devices[0].name: is empty`` apart into a place and what is wrong there."""
+        """Split ``devices[0].name: is empty`` into a place and what is wrong there."""
         found = _PLACE.match(message)
         if found is None:
             return cls((), message)
@@ -209,7 +209,7 @@ def _unknown(model: type[BaseModel] | None, path: Path) -> tuple[str, str]:
 
 @lru_cache(maxsize=1000)
 def _unknown_in(here: type[BaseModel], name: str, model: type[BaseModel]) -> tuple[str, str]:
-    """Say it of a name in a part of a document; the same is said of all parts of a long list."""
+    """Report it of a name in a part of a document; the same is said of all parts of a long list."""
     hints: Mapping[str, str] = getattr(here, "HINTS", {})
     if name in hints:
         return f"this field is unknown; {hints[name]}", ""

@@ -219,7 +219,7 @@ def _dumper_class() -> type[yaml.SafeDumper]:
 
 
 def _check_size(root: yaml.Node) -> None:
-    """Refuse aliases that contain themselves or stand for far more than is written.
+    """Reject aliases that contain themselves or stand for far more than is written.
 
     A kilobyte of aliases of aliases can stand for 10^9 values. Nothing is built before this check.
     """

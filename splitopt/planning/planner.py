@@ -24,7 +24,7 @@ from splitopt.problems.base import Problem
 from splitopt.problems.inputs import as_scenario
 from splitopt.problems.registry import problem_class
 from splitopt.profiles import ModelProfile
-from splitopt.profiles.uncounted import work_notes
+from splitopt.profiles.table.uncounted import work_notes
 from splitopt.results import Decision, Result
 from splitopt.scenario import Scenario
 from splitopt.solvers.base import Progress, Solver
@@ -154,7 +154,7 @@ def _envelope(
         result=summary,
         notes=(
             *said,
-            *work_notes(profile),
+            *work_notes(profile.uncounted),
             *explainer.notes(scenario, profile),
             *machine_notes(result.problem, scenario, profile),
             *guess_notes(scenario, profile, prediction),

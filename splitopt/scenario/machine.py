@@ -21,7 +21,7 @@ from splitopt.documents.mistakes import Mistake, mistakes_of, told
 from splitopt.documents.names import clean_name, clean_note
 from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError, shown
-from splitopt.profiles.machine_model import MachineModel
+from splitopt.profiles.fitting.machine_model import MachineModel
 from splitopt.scenario.machine_model import StatedModel
 from splitopt.scenario.quantity import WHOLE, Size, Speed
 

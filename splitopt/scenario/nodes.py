@@ -121,7 +121,7 @@ def mean_bytes_per_s(links: NodeLinks | None, nodes: Sequence[Node]) -> float:
 
 
 def _read_cut(value: Any) -> Any:
-    """Take a whole number from 1, the name of a layer, or ``auto``."""
+    """Read a whole number from 1, the name of a layer, or ``auto``."""
     whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
     if not whole and not (isinstance(value, str) and value.strip()):
         raise InputError(

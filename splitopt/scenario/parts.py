@@ -89,7 +89,7 @@ class Link(Part):
         return linear_fields(value)
 
     def over(self, other: Link) -> Link:
-        """Give this link with the other's fields where it has none of its own."""
+        """Return this link with the other's fields where it has none of its own."""
         if self.rate is not None:
             return self
         fields = {
@@ -104,7 +104,7 @@ class Link(Part):
         return Link(**fields)
 
     def signal_to_noise(self, bandwidth: float) -> float:
-        """Give the ratio in a band of some Hz; `missing` must be empty."""
+        """Return the ratio in a band of some Hz; `missing` must be empty."""
         if self.snr is not None:
             return self.snr
         assert self.transmit_power is not None  # missing() saw to it
@@ -187,7 +187,7 @@ class Device(Machine):
         return expanded_names(self.name, self.count)
 
     def link(self, direction: Literal["downlink", "uplink"], shared: Links) -> Link:
-        """Give the link of this device in one direction: its own fields before the shared ones."""
+        """Return the device's link in one direction: its own fields before the shared ones."""
         own: dict[str, float] = {}
         for name in ("channel_gain", "snr"):
             if getattr(self, name) is not None:

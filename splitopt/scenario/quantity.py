@@ -83,12 +83,12 @@ class Quantity:
 
 
 def takes_si(info: ValidationInfo) -> bool:
-    """Say whether bare numbers are SI numbers: in Python they are, in JSON and files never."""
+    """Report whether bare numbers are SI numbers: in Python they are, in JSON and files never."""
     return info.mode != "json" and not (info.context and info.context.get("units"))
 
 
 def read_number(value: Any) -> float:
-    """Take a finite number; a text is refused with the number that it may mean."""
+    """Read a finite number; a text is refused with the number that it may mean."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise InputError(f"is {shown(value, 60)}; {_mend(value, 'a number')}")
     if not math.isfinite(number := _float(value)):
@@ -97,7 +97,7 @@ def read_number(value: Any) -> float:
 
 
 def read_factor(value: Any) -> float:
-    """Take a number above 0 that changes an amount by no more than nine orders of magnitude."""
+    """Read a number above 0 that changes an amount by no more than nine orders of magnitude."""
     number = read_number(value)
     if not 1e-9 <= number <= 1e9:
         raise InputError(f"is {shown(value, 60)}; it must be above 0, from 1e-9 to 1e9")
@@ -105,7 +105,7 @@ def read_factor(value: Any) -> float:
 
 
 def read_whole(value: Any) -> int:
-    """Take a whole number, also one that is written ``1e3``."""
+    """Read a whole number, also one that is written ``1e3``."""
     if not isinstance(value, bool):
         if isinstance(value, numbers.Integral):
             return int(value)
@@ -115,7 +115,7 @@ def read_whole(value: Any) -> int:
 
 
 def read_truth(value: Any) -> bool:
-    """Take true or false; ``yes`` and ``off`` are true and false in YAML 1.1 only."""
+    """Read true or false; ``yes`` and ``off`` are true and false in YAML 1.1 only."""
     if isinstance(value, bool):
         return value
     word = str(value).lower() if isinstance(value, str | int) else ""
@@ -131,7 +131,7 @@ def _float(value: Any) -> float:
 
 
 def _mend(value: Any, wanted: str) -> str:
-    """Say how what is no number may be meant."""
+    """Report how what is no number may be meant."""
     text = value.strip() if isinstance(value, str) and len(value) <= 60 else ""
     if percent := _PERCENT.match(text):
         return f"write {_plain(percent[1], 0.01)}, a number without %"

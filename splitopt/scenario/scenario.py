@@ -24,9 +24,9 @@ from splitopt.documents.suggestions import did_you_mean
 from splitopt.documents.yaml_text import read_yaml, write_yaml
 from splitopt.errors import InputError, shown
 from splitopt.profiles import ModelProfile, load_profile
-from splitopt.profiles.catalog import is_graph
-from splitopt.profiles.graph_order import EqualChain
-from splitopt.profiles.graphs import BOUNDARIES
+from splitopt.profiles.published.catalog import is_graph
+from splitopt.profiles.readers.graph_file import BOUNDARIES
+from splitopt.profiles.readers.graph_order import EqualChain
 from splitopt.scenario.machine import Name, Note, Part
 from splitopt.scenario.machine_model import with_machine_files_read
 from splitopt.scenario.nodes import DEFAULT_BOUNDARIES, Node, Pipeline, mean_bytes_per_s
@@ -234,7 +234,7 @@ class Scenario(Part):
         return cls.from_si(draw(seed, devices, profile, leakage_limit), "generate")
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the scenario as plain data, quantities as texts with units."""
+        """Return the scenario as plain data, quantities as texts with units."""
         return self.model_dump(mode="json", exclude_none=True)
 
     def to_yaml(self) -> str:
@@ -289,13 +289,13 @@ class Scenario(Part):
         return self._with(pipeline=pipeline)
 
     def fleet(self) -> list[Device]:
-        """Give every single device, groups expanded, with unique names."""
+        """Return every single device, groups expanded, with unique names."""
         return [
             device._with(name=name, count=1) for device in self.devices for name in device.names()
         ]
 
     def link(self, device: Device, direction: Literal["downlink", "uplink"]) -> Link:
-        """Give a device's link in one direction; subcarriers are its bandwidth if it has none."""
+        """Return a device's link in one direction; subcarriers are its bandwidth if it has none."""
         found = device.link(direction, self.links)
         if self.spectrum is None or found.rate is not None or found.bandwidth is not None:
             return found
@@ -303,5 +303,5 @@ class Scenario(Part):
         return found._with(bandwidth=whole)
 
     def node_list(self) -> list[Node]:
-        """Give every single compute node, groups expanded, with unique names."""
+        """Return every single compute node, groups expanded, with unique names."""
         return [node._with(name=name, count=1) for node in self.nodes for name in node.names()]

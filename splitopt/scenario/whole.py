@@ -48,7 +48,7 @@ def mistakes_between(scenario: Scenario) -> Iterator[Mistake]:
 
 
 def _without_a_rate(scenario: Scenario) -> Iterator[Mistake]:
-    """Say of which devices no rate is known; those that lack the same are one mistake."""
+    """Report of which devices no rate is known; those that lack the same are one mistake."""
     lacking: dict[tuple[str, tuple[str, ...]], list[int]] = {}
     for index, device in enumerate(scenario.devices):
         for direction in _DIRECTIONS:
@@ -64,7 +64,7 @@ def _without_a_rate(scenario: Scenario) -> Iterator[Mistake]:
 
 
 def _too_many(section: str, groups: Sequence[Device | Node], most: int) -> Iterator[Mistake]:
-    """Refuse more machines than are sensible before anything is built for each of them."""
+    """Reject more machines than are sensible before anything is built for each of them."""
     total = sum(group.count for group in groups)
     if total > most:
         largest = max(range(len(groups)), key=lambda index: groups[index].count)

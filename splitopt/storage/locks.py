@@ -143,7 +143,7 @@ class Lock:
             os.close(handle)  # who had it before has just removed the file: make a new one
 
     def release(self) -> None:
-        """Let others write; a second call does nothing."""
+        """Allow others to write; a second call does nothing."""
         handle, self._handle = self._handle, None
         _HELD.discard(self)
         if handle is None:

@@ -96,7 +96,7 @@ def _open_stream(path: str | Path) -> int:
 
 
 def is_stream(target: Path) -> bool:
-    """Say whether a path is there and no file to replace: a device, a pipe, an open file."""
+    """Report whether a path is there and no file to replace: a device, a pipe, an open file."""
     is_open = target.parts[:2] in (("/", "dev"), ("/", "proc"))  # /dev/stdout may be any file
     return target.exists() and not target.is_dir() and (is_open or not target.is_file())
 

@@ -43,7 +43,7 @@ from splitopt.problems.inputs import as_scenario
 from splitopt.problems.limits import unchecked
 from splitopt.problems.ranges import MOST
 from splitopt.profiles import ModelProfile
-from splitopt.profiles.uncounted import work_notes
+from splitopt.profiles.table.uncounted import work_notes
 from splitopt.scenario import Scenario, Server
 
 if TYPE_CHECKING:
@@ -248,7 +248,7 @@ def _ranked(
     rest = [row for row in timed if row.status != "feasible"]
     rest.sort(key=lambda row: row.status == "not_comparable")
     ranked = (*marked, *rest)
-    said = [*notes, *work_notes(profile)]
+    said = [*notes, *work_notes(profile.uncounted)]
     if by_accuracy and (missing := [row.label for row in marked if row.accuracy_s is None]):
         said.append(f"no rounds are given for {', '.join(missing)}: ranked last, by their round")
     if scenario.clusters is not None:
