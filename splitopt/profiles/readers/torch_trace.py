@@ -113,7 +113,7 @@ class _Times(NamedTuple):
 def _seconds(
     events: Sequence[Event], marks: Sequence[Event], layers: Sequence[str], source: str
 ) -> _Times:
-    """Return the medians over the marks of each layer, of the device's times where there are some."""
+    """Return the medians over the marks of each layer, of the device's times where there are."""
     owner = _owners(events, marks)
     device = device_events(events)
     if device:

@@ -137,7 +137,7 @@ def _other(
 
 
 def _by_machine(times: MachineTimes, other: MachineTimes, column: str, label: str) -> Array:
-    """Return the times of the other machine, scaled by the sums over the layers measured on both."""
+    """Scale the times of the other machine by the sums over the layers measured on both."""
     mine: Array = getattr(times, column)
     theirs: Array = getattr(other, column)
     both = times.measured & other.measured

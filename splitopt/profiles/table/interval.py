@@ -51,7 +51,7 @@ class Interval:
 
     @classmethod
     def of_ratios(cls, ratios: Sequence[Array], method: str, level: float = 0.9) -> Interval:
-        """Compute the quantiles of real over stated seconds, every group of ratios weighing the same.
+        """Compute quantiles of real over stated seconds, every group of ratios weighing the same.
 
         The quantiles are those of the weighted step distribution, without interpolation: the least
         ratio at which the weight reaches ``(1 - level) / 2``, and as much from above.
