@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
+from splitopt.documents.checks import is_number
 from splitopt.errors import InputError, shown
 from splitopt.planning.uncertainty import round_interval
 from splitopt.plans import Plan
@@ -111,7 +112,7 @@ def check_result(saved: Plan, objective: float, source: str) -> None:
     result, place = saved.result, f"{source}: result"
     promised: Any = result.get("objective")
     bound = result.get("bound")
-    if not _is_number(promised) or abs(promised - objective) > 1e-9 * abs(objective):
+    if not is_number(promised) or abs(promised - objective) > 1e-9 * abs(objective):
         raise InputError(
             f"{place}.objective is {shown(promised)}, but the decision gives {objective!r}"
         )
@@ -193,9 +194,9 @@ class _Comparison:
                 raise InputError.at(path, f"this field is {state}")
 
     def _same(self, stored: Any, computed: Any, key: str) -> bool:
-        if not _is_number(computed):
+        if not is_number(computed):
             return type(stored) is type(computed) and bool(stored == computed)
-        if not _is_number(stored):
+        if not is_number(stored):
             return False
         if key == _COUNTS_TIES:
             return True
@@ -214,7 +215,3 @@ def _texts(value: Any) -> list[str]:
     if isinstance(value, list | tuple):
         return [text for item in value for text in _texts(item)]
     return [value] if isinstance(value, str) else []
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from splitopt import units
+from splitopt.documents.checks import is_number
 from splitopt.errors import InputError, shown
 from splitopt.scenario.machine import Count, Machine, Name, Part
 from splitopt.scenario.nodes import NodeLinks, Price, expanded_names
@@ -43,7 +44,7 @@ def linear_fields(value: dict[str, Any]) -> dict[str, Any]:
         if decibels not in linear:
             continue
         level = linear.pop(decibels)
-        if isinstance(level, bool) or not isinstance(level, int | float):
+        if not is_number(level):
             raise InputError(f"{decibels} is {shown(level)}, it must be a number in decibels")
         if field in linear:
             raise InputError(f"{decibels} and {field} are both given; keep one")
@@ -82,7 +83,7 @@ class Link(Part):
         """Turn a bare text into a rate, and decibels into linear numbers."""
         if isinstance(value, str):
             return {"rate": value}
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if is_number(value):
             units.parse(value, "rate")  # says which unit is missing
         if not isinstance(value, dict):
             return value

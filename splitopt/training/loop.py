@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from splitopt.documents.checks import is_whole
 from splitopt.errors import InputError, SplitoptError
 from splitopt.profiles.tracing.quiet import reason
 from splitopt.training.averaging import copy_state, load_state
@@ -65,7 +66,7 @@ class Schedule:
             value = getattr(self, name)
             if value is None and name == "patience":
                 continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            if not is_whole(value, 1):
                 raise InputError.at(name, f"is {value!r}, it must be a whole number >= 1")
         target = self.target_accuracy
         if target is not None and not 0 < target <= 1:

@@ -9,8 +9,8 @@ from typing import Literal, get_args
 import torch
 from torch import nn
 
+from splitopt.documents.checks import check_choice
 from splitopt.errors import InputError
-from splitopt.solvers.options import check_choice
 from splitopt.training.parts import MakeOptimizer
 
 Role = Literal["device", "server"]

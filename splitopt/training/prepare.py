@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from splitopt.documents.checks import is_whole
 from splitopt.errors import CapabilityError, InputError
 from splitopt.models import build, model_names
 from splitopt.plans import Plan
@@ -108,7 +109,7 @@ def prepare(
     CapabilityError
         The device is not there.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+    if not is_whole(seed, 0):
         raise InputError.at("seed", f"is {seed!r}, it must be a whole number >= 0")
     if not isinstance(plan, Plan):
         raise InputError.at("plan", f"is of type {type(plan).__name__}; Plan.load reads a file")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from splitopt.documents.checks import is_number
 from splitopt.errors import InputError, shown
 from splitopt.problems.arrays import whole_number
 from splitopt.problems.base import FloatArray, Problem, check_keys, check_objective
@@ -127,7 +128,7 @@ class CutUnderUncertainty(Problem[CutUnderUncertaintyDecision]):
         check_objective(self.objective, self.objectives, self.name)
         object.__setattr__(self, "cuts", _read_names(self.cuts, "cuts"))
         level = self.cvar_level
-        if isinstance(level, bool) or not isinstance(level, int | float) or not 0 <= level < 1:
+        if not is_number(level) or not 0 <= level < 1:
             raise InputError.at(
                 "cvar_level", f"is {shown(level)}, it must be at least 0 and below 1"
             )

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from splitopt.documents.checks import is_whole
 from splitopt.documents.json_text import expect_format, parse_json
 from splitopt.documents.reading import read_text
 from splitopt.errors import InputError, shown
@@ -71,7 +72,7 @@ class MachineModel:
 
     def __post_init__(self) -> None:
         expect_name(self.name, "name")
-        if isinstance(self.batch, bool) or not isinstance(self.batch, int) or self.batch < 1:
+        if not is_whole(self.batch, 1):
             raise InputError.at("batch", f"is {shown(self.batch)}; give a whole number >= 1")
         values = tuple(self.seconds_per)
         if len(values) != len(FEATURES):

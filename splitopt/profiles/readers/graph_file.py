@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from splitopt.documents.checks import is_whole
 from splitopt.documents.csv_tables import number as number_in
 from splitopt.documents.reading import read_text
 from splitopt.errors import InputError, shown
@@ -197,7 +198,7 @@ def profile_of_graph(
     """Build the profile of a graph; the parameters are those of `read_graph`."""
     if boundaries not in BOUNDARIES:
         raise InputError.at("boundaries", f"is {boundaries!r}; choose one of {BOUNDARIES}")
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+    if not is_whole(batch_size, 1):
         raise InputError.at("batch_size", f"is {batch_size!r}; give the samples of a batch")
     last = len(graph.nodes) - 1
     ends = graph.cut_nodes() if boundaries == "cuts" else list(range(last + 1))

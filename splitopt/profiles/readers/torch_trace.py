@@ -8,7 +8,6 @@ are those of the kernels that a layer launches, forward and backward.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from splitopt.documents.checks import is_finite
 from splitopt.documents.json_text import parse_json
 from splitopt.documents.reading import MOST_BYTES, read_text
 from splitopt.errors import InputError
@@ -174,17 +174,9 @@ def _is_complete(event: Any) -> bool:
         isinstance(event, Mapping)
         and event.get("ph") == "X"
         and isinstance(event.get("name"), str)
-        and all(_is_time(event.get(key)) for key in ("ts", "dur"))
+        and all(is_finite(event.get(key)) for key in ("ts", "dur"))
         and isinstance(event.get("tid"), int | str | None)
     )
-
-
-def _is_time(value: Any) -> bool:
-    """Whether a value is a number of microseconds."""
-    try:
-        return not isinstance(value, bool) and math.isfinite(value)
-    except (TypeError, OverflowError):
-        return False
 
 
 def _owners(events: Sequence[Event], marks: Sequence[Event]) -> dict[int, int]:

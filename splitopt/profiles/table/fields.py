@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from splitopt.documents.checks import as_float, is_real
 from splitopt.documents.names import clean_name, clean_note
 from splitopt.errors import InputError, shown
 
@@ -92,12 +93,9 @@ def expect_text(value: Any, field: str) -> str:
 
 def expect_number(value: Any, field: str, least: float = -math.inf) -> float:
     """Return `value` as a float if it is a finite number of at least `least`, and no boolean."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
+    if not is_real(value):
         raise InputError.at(field, f"is {shown(value)}, which is not a number")
-    try:
-        found = float(value)
-    except (OverflowError, TypeError):
-        found = math.inf
+    found = as_float(value)
     if not math.isfinite(found) or found < least:
         wanted = "a finite number" if least == -math.inf else f"a finite number >= {least:g}"
         raise InputError.at(field, f"is {shown(value)}; give {wanted}")
@@ -131,7 +129,7 @@ def _numbers(value: Any, field: str) -> Any:
     if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
         raise InputError.at(field, f"must be a list of numbers, found {shown(value)}")
     for index, item in enumerate(value):
-        if isinstance(item, bool | np.bool_) or not isinstance(item, int | float | np.number):
+        if not is_real(item):
             raise InputError.at(field, f"entry {index + 1} is {shown(item)}, which is not a number")
     try:
         return [float(item) for item in value]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from splitopt.documents.checks import is_whole
 from splitopt.errors import InputError, shown
 from splitopt.profiles.table.fields import (
     Array,
@@ -61,7 +62,7 @@ class MachineTimes:
             if np.any(array[~self.measured]):
                 row = int(np.flatnonzero((array > 0) & ~self.measured)[0]) + 1
                 raise InputError.at(name, f"entry {row} has a time but is not marked as measured")
-        if self.batch is not None and (type(self.batch) is not int or self.batch < 1):
+        if self.batch is not None and not is_whole(self.batch, 1):
             raise InputError.at("batch", f"is {shown(self.batch)}; give a whole number >= 1")
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from splitopt.documents.checks import is_whole
 from splitopt.errors import InputError, shown
 from splitopt.profiles.table.fields import expect_keys, expect_text, expect_texts
 
@@ -70,7 +71,7 @@ class TraceRecord:
                 )
         if self.input_shape is not None:
             object.__setattr__(self, "input_shape", _sides(self.input_shape))
-        if self.classes is not None and not _is_count(self.classes):
+        if self.classes is not None and not is_whole(self.classes, 1):
             raise InputError.at(
                 "trace.classes", f"is {shown(self.classes)}, it must be a whole number >= 1"
             )
@@ -92,12 +93,8 @@ class TraceRecord:
 
 
 def _sides(shape: Any) -> tuple[int, ...]:
-    if not isinstance(shape, list | tuple) or not all(_is_count(side) for side in shape):
+    if not isinstance(shape, list | tuple) or not all(is_whole(side, 1) for side in shape):
         raise InputError.at(
             "trace.input_shape", f"is {shown(shape)}, it must be a list of whole numbers >= 1"
         )
     return tuple(shape)
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from splitopt.documents.checks import is_whole
 from splitopt.errors import InputError, shown
 from splitopt.profiles.table.fields import (
     Array,
@@ -65,7 +66,7 @@ class Uncounted:
         expect_text(self.layer, "layer")
         if self.phase not in _PHASES:
             raise InputError.at("phase", f"is {shown(self.phase)}; choose forward or backward")
-        if isinstance(self.runs, bool) or not isinstance(self.runs, int) or self.runs < 1:
+        if not is_whole(self.runs, 1):
             raise InputError.at("runs", f"is {shown(self.runs)}; give a whole number >= 1")
         for name in ("elements", "at_most_flop"):
             object.__setattr__(self, name, expect_number(getattr(self, name), name, 0))

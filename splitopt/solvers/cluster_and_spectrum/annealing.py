@@ -10,19 +10,14 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from splitopt.documents.checks import LARGEST_WHOLE, check_choice, check_positive, check_whole
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
 from splitopt.problems.cluster_and_spectrum.subcarriers import RULES
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cluster_and_spectrum.swaps import Swaps, by_capability, in_portions
-from splitopt.solvers.options import (
-    LARGEST_WHOLE,
-    MOST_AT_ONCE,
-    check_choice,
-    check_positive,
-    check_whole,
-)
+from splitopt.solvers.options import MOST_AT_ONCE
 
 
 @dataclass(frozen=True)

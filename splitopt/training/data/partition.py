@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from splitopt.documents.checks import check_choice
 from splitopt.documents.json_text import parse_json
 from splitopt.documents.reading import read_text
 from splitopt.errors import InputError, shown
-from splitopt.solvers.options import check_choice
 from splitopt.storage.writing import write_atomic
 
 Samples = Literal["plan", "data"]

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from splitopt.documents.checks import check_whole
 from splitopt.errors import InfeasibleError
 from splitopt.problems.arrays import number_table
 from splitopt.problems.base import FloatArray, IntArray
@@ -28,7 +29,6 @@ from splitopt.solvers.cut_and_resources.exact.large import solve_large
 from splitopt.solvers.cut_and_resources.exact.local import improve, rounded
 from splitopt.solvers.cut_and_resources.exact.space import Space, undecided
 from splitopt.solvers.cut_and_resources.exact.tree import Tree
-from splitopt.solvers.options import check_whole
 
 _RESTART = 64
 """Nodes up to which a better plan starts the tree afresh, with more cuts ruled out."""
