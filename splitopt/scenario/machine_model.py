@@ -10,9 +10,9 @@ from typing import Annotated, Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from splitopt.documents.fields import expect_keys
 from splitopt.errors import InputError, shown
 from splitopt.profiles.fitting.machine_model import MachineModel
-from splitopt.profiles.table.fields import expect_keys
 from splitopt.profiles.table.operator_counts import FEATURES
 
 FIELD = "machine_model"

@@ -14,7 +14,7 @@ import numpy as np
 
 from splitopt.errors import InputError, shown
 from splitopt.profiles.counting.layers import FP32_BYTES, INT64_BYTES
-from splitopt.profiles.table.fields import Array
+from splitopt.profiles.table.arrays import Array
 from splitopt.profiles.table.provenance import Provenance
 
 _SHARES_INPUT = ("View", "ReLU(inplace)", "Add(inplace)", "__getitem__")

@@ -14,7 +14,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures
 
-from splitopt.profiles.table.fields import Array
+from splitopt.profiles.table.arrays import Array
 
 _EXPONENTS = np.concatenate([np.arange(-40, 0), np.arange(1, 41)]) / 10.0
 _REFINED = np.linspace(-0.1, 0.1, 41)

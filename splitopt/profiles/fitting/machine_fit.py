@@ -10,7 +10,7 @@ import numpy as np
 from splitopt.errors import InputError
 from splitopt.profiles.fitting.machine_model import MachineModel
 from splitopt.profiles.fitting.relative_fit import relative_nnls
-from splitopt.profiles.table.fields import Array
+from splitopt.profiles.table.arrays import Array
 from splitopt.profiles.table.interval import Interval
 from splitopt.profiles.table.operator_counts import FEATURES
 from splitopt.profiles.table.profile import ModelProfile

@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 
 from splitopt.documents.checks import is_whole
-from splitopt.documents.json_text import expect_format, parse_json
-from splitopt.documents.reading import read_text
-from splitopt.errors import InputError, shown
-from splitopt.profiles.table.fields import (
-    Array,
+from splitopt.documents.fields import (
     expect_keys,
     expect_mapping,
     expect_name,
     expect_number,
     expect_texts,
 )
+from splitopt.documents.json_text import expect_format, parse_json
+from splitopt.documents.reading import read_text
+from splitopt.errors import InputError, shown
+from splitopt.profiles.table.arrays import Array
 from splitopt.profiles.table.interval import Interval
 from splitopt.profiles.table.operator_counts import FEATURES
 from splitopt.storage.writing import write_atomic

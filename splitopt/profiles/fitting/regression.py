@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from splitopt.errors import InputError
+from splitopt.profiles.table.arrays import Array, frozen_array
 from splitopt.profiles.table.curves import FAMILIES, POWER, TABULATED, Curve, power_family
-from splitopt.profiles.table.fields import Array, frozen_array
 from splitopt.profiles.table.profile import ModelProfile
 
 SHAPES = {**FAMILIES, POWER: 3, "piecewise": 3, "isotonic": 2}

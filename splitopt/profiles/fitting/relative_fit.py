@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from splitopt.profiles.table.fields import Array
+from splitopt.profiles.table.arrays import Array
 
 _FLOOR = 0.02  # relative errors below count alike, so that no row draws the fit to itself
 _ROUNDS = 30

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from splitopt.errors import InputError
-from splitopt.profiles.table.fields import Array
+from splitopt.profiles.table.arrays import Array
 from splitopt.profiles.table.profile import ModelProfile
 
 

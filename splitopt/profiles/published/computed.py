@@ -13,7 +13,7 @@ from splitopt.profiles.published.architectures import (
     lenet_cpsl,
     resnet,
 )
-from splitopt.profiles.table.fields import Array
+from splitopt.profiles.table.arrays import Array
 from splitopt.profiles.table.machine_times import MachineTimes
 from splitopt.profiles.table.profile import ModelProfile
 from splitopt.profiles.table.provenance import Provenance

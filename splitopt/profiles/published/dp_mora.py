@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from splitopt.documents.json_text import expect_format, parse_json
+from splitopt.profiles.table.arrays import Array
 from splitopt.profiles.table.curves import Curve
-from splitopt.profiles.table.fields import Array
 from splitopt.profiles.table.profile import ModelProfile
 from splitopt.profiles.table.provenance import Provenance
 

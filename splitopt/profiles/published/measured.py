@@ -18,7 +18,7 @@ import numpy as np
 from splitopt.profiles.counting.layers import Tensor, Unit
 from splitopt.profiles.published.architectures import resnet_mp_sl, vgg19_mp_sl
 from splitopt.profiles.published.computed import counting_notes, profile_from_units
-from splitopt.profiles.table.fields import Array
+from splitopt.profiles.table.arrays import Array
 from splitopt.profiles.table.machine_times import MachineTimes, describe_rows
 from splitopt.profiles.table.profile import ModelProfile
 from splitopt.profiles.table.provenance import Provenance

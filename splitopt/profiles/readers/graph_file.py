@@ -26,7 +26,7 @@ from splitopt.errors import InputError, shown
 from splitopt.profiles.counting.operators import Operators
 from splitopt.profiles.readers.graph import Graph, GraphNode
 from splitopt.profiles.readers.graph_order import EqualChain, chain_order
-from splitopt.profiles.table.fields import Array
+from splitopt.profiles.table.arrays import Array
 from splitopt.profiles.table.machine_times import MachineTimes
 from splitopt.profiles.table.profile import ModelProfile
 from splitopt.profiles.table.provenance import Provenance

@@ -11,7 +11,7 @@ import numpy as np
 
 from splitopt.documents.csv_tables import Table, number, read_table, rows_of
 from splitopt.errors import InputError, shown
-from splitopt.profiles.table.fields import Array
+from splitopt.profiles.table.arrays import Array
 from splitopt.profiles.table.machine_times import COLUMNS, MachineTimes
 from splitopt.profiles.table.profile import ModelProfile
 from splitopt.profiles.table.provenance import Provenance

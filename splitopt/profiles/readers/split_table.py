@@ -12,7 +12,7 @@ from splitopt.documents.csv_tables import number, read_table
 from splitopt.errors import InputError, shown
 from splitopt.profiles.fitting.machine_fit import Observation
 from splitopt.profiles.fitting.relative_fit import relative_nnls
-from splitopt.profiles.table.fields import Array
+from splitopt.profiles.table.arrays import Array
 from splitopt.profiles.table.operator_counts import PHASES
 from splitopt.profiles.table.profile import ModelProfile
 

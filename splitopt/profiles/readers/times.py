@@ -14,7 +14,7 @@ import numpy as np
 
 from splitopt.documents.csv_tables import Row, number, read_rows
 from splitopt.errors import InputError, shown
-from splitopt.profiles.table.fields import Array
+from splitopt.profiles.table.arrays import Array
 from splitopt.profiles.table.machine_times import COLUMNS, MachineTimes
 from splitopt.profiles.table.profile import ModelProfile
 from splitopt.storage.writing import write_atomic

@@ -29,7 +29,7 @@ from splitopt.profiles.readers.torch_trace_gpu import (
     launch_places,
     within,
 )
-from splitopt.profiles.table.fields import Array, Mask
+from splitopt.profiles.table.arrays import Array, Mask
 from splitopt.profiles.table.machine_times import MachineTimes
 from splitopt.profiles.table.profile import ModelProfile
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from splitopt.errors import InputError
-from splitopt.profiles.table.fields import Array
+from splitopt.profiles.table.arrays import Array
 
 REQUIRED = (
     "device_forward_flop",

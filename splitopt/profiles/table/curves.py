@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from splitopt.documents.fields import expect_keys, expect_number
 from splitopt.errors import InputError, shown
-from splitopt.profiles.table.fields import Array, expect_keys, expect_number
+from splitopt.profiles.table.arrays import Array
 
 FAMILIES = {"linear": 2, "quadratic": 3, "reciprocal": 2, "logarithmic": 2}
 """The families of curves with a fixed form and the number of coefficients of each."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from splitopt.documents.fields import expect_keys, expect_mapping, expect_texts
 from splitopt.profiles.table.columns import OPTIONAL, REQUIRED
 from splitopt.profiles.table.curves import Curve
-from splitopt.profiles.table.fields import expect_keys, expect_mapping, expect_texts
 from splitopt.profiles.table.machine_times import MachineTimes
 from splitopt.profiles.table.operator_counts import OperatorCounts
 from splitopt.profiles.table.provenance import Provenance

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from splitopt.errors import InputError
-from splitopt.profiles.table.fields import Array
+from splitopt.profiles.table.arrays import Array
 from splitopt.profiles.table.machine_times import COLUMNS, MachineTimes, describe_rows
 
 Fill: TypeAlias = str | Mapping[str, str]

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from splitopt.documents.fields import expect_keys, expect_number, expect_text
 from splitopt.errors import InputError
-from splitopt.profiles.table.fields import Array, expect_keys, expect_number, expect_text
+from splitopt.profiles.table.arrays import Array
 
 _KEYS = ("level", "low", "high", "method")
 

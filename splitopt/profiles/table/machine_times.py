@@ -9,15 +9,9 @@ from typing import Any
 import numpy as np
 
 from splitopt.documents.checks import is_whole
+from splitopt.documents.fields import expect_keys, expect_name
 from splitopt.errors import InputError, shown
-from splitopt.profiles.table.fields import (
-    Array,
-    Mask,
-    expect_keys,
-    expect_name,
-    frozen_array,
-    frozen_mask,
-)
+from splitopt.profiles.table.arrays import Array, Mask, frozen_array, frozen_mask
 from splitopt.profiles.table.interval import Interval
 
 COLUMNS = ("forward_s", "backward_s", "update_s")

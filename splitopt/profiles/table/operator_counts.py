@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from splitopt.documents.fields import expect_keys
 from splitopt.errors import InputError
-from splitopt.profiles.table.fields import Array, expect_keys, frozen_array
+from splitopt.profiles.table.arrays import Array, frozen_array
 
 FEATURES = (
     "convolution_flop",

@@ -11,9 +11,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from splitopt.documents.fields import expect_name, expect_names
 from splitopt.documents.json_text import expect_format, parse_json
 from splitopt.documents.reading import read_text
 from splitopt.errors import InputError, shown
+from splitopt.profiles.table.arrays import Array, Mask, frozen_array
 from splitopt.profiles.table.columns import (
     OPTIONAL,
     REQUIRED,
@@ -24,7 +26,6 @@ from splitopt.profiles.table.columns import (
 )
 from splitopt.profiles.table.curves import Curve, check_curves
 from splitopt.profiles.table.document import FORMAT, VERSION, read_keys, read_parts
-from splitopt.profiles.table.fields import Array, Mask, expect_name, expect_names, frozen_array
 from splitopt.profiles.table.fill import Fill, LayerWork, check_fill, filled
 from splitopt.profiles.table.machine_times import MachineTimes, check_machines, not_measured
 from splitopt.profiles.table.operator_counts import OperatorCounts

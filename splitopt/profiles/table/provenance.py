@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+from splitopt.documents.fields import expect_keys, expect_mapping, expect_text, expect_texts
 from splitopt.errors import InputError, shown
-from splitopt.profiles.table.fields import expect_keys, expect_mapping, expect_text, expect_texts
 
 GUESS = "guess"
 STATES = (GUESS, "published", "computed", "measured")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from splitopt.documents.checks import is_whole
+from splitopt.documents.fields import expect_keys, expect_text, expect_texts
 from splitopt.errors import InputError, shown
-from splitopt.profiles.table.fields import expect_keys, expect_text, expect_texts
 
 METHODS = ("sequential", "fx", "export", "stages")
 """How cuts are found."""

@@ -9,14 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from splitopt.documents.checks import is_whole
+from splitopt.documents.fields import expect_keys, expect_name, expect_number, expect_text
 from splitopt.errors import InputError, shown
-from splitopt.profiles.table.fields import (
-    Array,
-    expect_keys,
-    expect_name,
-    expect_number,
-    expect_text,
-)
+from splitopt.profiles.table.arrays import Array
 
 TRIFLE = 0.01
 """Uncounted work that may be left out, as a share of the counted work of the same layer."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from splitopt.errors import InputError
-from splitopt.profiles.table.fields import Array
+from splitopt.profiles.table.arrays import Array
 from splitopt.profiles.table.interval import Interval
 from splitopt.profiles.table.machine_times import MachineTimes
 from splitopt.profiles.table.profile import ModelProfile

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from splitopt.profiles.table.fields import Array
+from splitopt.profiles.table.arrays import Array
 from splitopt.profiles.table.operator_counts import FEATURES, OperatorCounts
 from splitopt.profiles.tracing.example import Inputs, resized
 from splitopt.profiles.tracing.finding import FEW, MANY
