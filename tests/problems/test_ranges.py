@@ -133,16 +133,13 @@ def test_batches_are_a_whole_number_that_a_float_holds(batches):
         PipelinePartition(table, table, [1.0] * 3, [9.0] * 2, 1, objective="epoch", batches=batches)
 
 
-@pytest.mark.parametrize(
-    ("speed", "message"),
-    [("1e-300 FLOP/s", r"device-1: device_s\[0\].*: is"), ("1e300 FLOP/s", r"device-1: device_s")],
-)
-def test_a_speed_beyond_all_machines_is_refused_with_the_device(speed, message):
+@pytest.mark.parametrize("speed", ["1e-300 FLOP/s", "1e300 FLOP/s"])
+def test_a_speed_beyond_all_machines_is_refused_with_the_device(speed):
     document = Scenario.load("dp-mora-resnet18").to_dict()
     first = document["devices"][0]
     first |= {"name": "device", "count": 2, "compute": speed}
-    scenario = Scenario.from_dict(document)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        message = r"devices\[0\] \(device\)\.compute: .* is no sensible compute speed"
         with pytest.raises(InputError, match=message):
-            plan(scenario)
+            plan(Scenario.from_dict(document))

@@ -137,7 +137,11 @@ def edit(document, path, value):
         (("data", "device_s", 3, 2), "1", r"data.device_s\[3\]\[2\]"),
         (("data", "device_s", 3, 2), None, r"data.device_s\[3\]\[2\]"),
         (("data", "device_s", 3, 2), True, "data.device_s: mixes"),
-        (("data", "device_s", 3, 2), 10**400, "data.device_s"),
+        (
+            ("data", "device_s", 3, 2),
+            10**400,
+            "json: the number '10.* is beyond all",
+        ),
         (("data", "device_s", 3, 2), [1.0], "data.device_s"),
         (("data", "allowed", 3, 2), 1, "data.allowed: mixes"),
         (("data", "allowed"), [[2] * 10] * 10, "data.allowed: must hold only true and false"),
@@ -158,10 +162,10 @@ def test_numpy_archives_hold_no_objects(tmp_path):
     """A pickle inside an archive is refused, not run; garbage is refused as well."""
     path = tmp_path / "evil.npz"
     np.savez(path, device_s=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(InputError, match="not a numpy archive of plain arrays"):
+    with pytest.raises(InputError, match=r"'device_s': holds .*; only plain numbers are read"):
         load_problem(path)
     path.write_bytes(b"PK\x03\x04 broken")
-    with pytest.raises(InputError, match="not a numpy archive"):
+    with pytest.raises(InputError, match=r"is not a whole \.npz file"):
         load_problem(path)
     with pytest.raises(InputError, match="no such file"):
         load_problem(tmp_path / "none.npz")
