@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from splitopt.files import write_atomic
+from splitopt.storage.writing import write_atomic
 
 Columns = Mapping[str, tuple[str, str]]
 """Key of a cell -> heading of its column, and how the cell is written."""

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from importlib import metadata
 from typing import Any, Literal
 
-import numpy as np
-
+from splitopt.documents.checks import check_seed, is_real
 from splitopt.errors import (
     InfeasibleError,
     InputError,
@@ -22,7 +21,6 @@ from splitopt.errors import (
 from splitopt.problems.registry import ProblemLike, as_problem
 from splitopt.results import OPTIMAL_GAP, Outcome, Result, StopReason, Times
 from splitopt.solvers.base import Progress, Search, Solver
-from splitopt.solvers.options import check_seed
 from splitopt.solvers.registry import make_solver
 
 _BOUND_SLACK = 1e-9
@@ -179,7 +177,7 @@ def _check_arguments(
 
 def _is_number(value: Any) -> bool:
     """Whether a value is a number that a float can hold."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+    if not is_real(value):
         return False
     return not isinstance(value, int) or value.bit_length() <= _FLOAT_BITS
 

@@ -13,8 +13,9 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from splitopt.documents.checks import is_whole
+from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError, WorkerError, shown
-from splitopt.suggestions import did_you_mean
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -58,7 +59,7 @@ class Engine:
                 f"is {shown(self.name)}, known are {', '.join(ENGINES)}"
                 f"{did_you_mean(self.name, ENGINES)}",
             )
-        if isinstance(self.workers, bool) or not isinstance(self.workers, int) or self.workers < 1:
+        if not is_whole(self.workers, 1):
             raise InputError.at(
                 "workers", f"is {shown(self.workers)}, it must be a whole number >= 1"
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 
 from splitopt.errors import CapabilityError
-from splitopt.outputs import working_folder_is_gone
+from splitopt.storage.outputs import working_folder_is_gone
 
 
 def need_torch(purpose: str) -> None:

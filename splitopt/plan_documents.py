@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from splitopt.documents.schemas import Amount, Count, Document, Name, Note, Plain, Record
 from splitopt.results import Outcome, StopReason
-from splitopt.schemas import Amount, Count, Document, Name, Note, Plain, Record
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 

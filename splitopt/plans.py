@@ -13,10 +13,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from splitopt.documents.json_text import expect_format, parse_json
+from splitopt.documents.kinds import refuse_scenario_name
+from splitopt.documents.reading import read_text
+from splitopt.documents.taking import path_of, take
 from splitopt.errors import InputError
-from splitopt.files import expect_format, parse_json, read_text, write_atomic
-from splitopt.kinds import refuse_scenario_name
-from splitopt.taking import path_of, take
+from splitopt.storage.writing import write_atomic
 
 FORMAT = "splitopt-plan"
 VERSION = 1
@@ -81,8 +83,8 @@ class Plan:
     @classmethod
     def from_dict(cls, document: Any, source: str = "plan") -> Plan:
         """Read a plan; a part that does not match its hash is refused."""
+        from splitopt.documents.schemas import validated
         from splitopt.plan_documents import PlanDocument
-        from splitopt.schemas import validated
 
         checked = dict(expect_format(document, source, FORMAT, VERSION))
         validated(PlanDocument, checked, source)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from splitopt.files import write_atomic
+from splitopt.storage.writing import write_atomic
 
 Outcome = Literal["optimal", "feasible", "no_solution", "infeasible", "error"]
 StopReason = Literal[

@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from splitopt.documents.json_text import expect_format, parse_json
+from splitopt.documents.reading import read_text
 from splitopt.errors import InputError
-from splitopt.files import expect_format, parse_json, read_text, write_rows
+from splitopt.storage.writing import write_rows
 
 FORMAT = "splitopt-timeline"
 VERSION = 1
@@ -234,7 +236,7 @@ class Timeline:
     @classmethod
     def from_dict(cls, document: Any, source: str = "timeline") -> Timeline:
         """Read a timeline; raise `InputError` that starts with `source` where it is none."""
-        from splitopt.schemas import validated
+        from splitopt.documents.schemas import validated
         from splitopt.timeline_documents import TimelineDocument
 
         found = expect_format(document, source, FORMAT, VERSION)

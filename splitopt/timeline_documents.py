@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from splitopt.schemas import Document, Name, Plain
+from splitopt.documents.schemas import Document, Name, Plain
 
 Index = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 

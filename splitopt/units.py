@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from splitopt.documents.checks import is_number
+from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError, shown
-from splitopt.suggestions import did_you_mean
 
 _DEFINITIONS = """
 nano- = 1e-9 = n-
@@ -108,8 +109,8 @@ def parse(value: Any, kind: str) -> float:
         one (``100 mbit/s``), or NaN and infinity.
     """
     known = KINDS[kind]
-    if isinstance(value, bool) or not isinstance(value, str):
-        if isinstance(value, int | float) and not isinstance(value, bool):
+    if not isinstance(value, str):
+        if is_number(value):
             raise InputError(f"{shown(value)} has no unit; {_proposal(value, known)}")
         raise InputError(f"{shown(value)} is not a {known.name}; {_example(known)}")
     match = _TEXT.match(value) if len(value) <= 64 else None
@@ -203,7 +204,7 @@ def _registry() -> Any:
 
 
 def _factor(unit: str, kind: str, value: str) -> float:
-    """Give the number of SI units of `kind` in one `unit`."""
+    """Return the number of SI units of `kind` in one `unit`."""
     found = _factor_or_reason(unit, kind)
     if isinstance(found, str):
         raise InputError(f"{value!r}: {found}")

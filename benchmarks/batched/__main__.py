@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.tables import markdown
 from splitopt.bench.running.machine import describe_machine
-from splitopt.files import write_atomic
+from splitopt.storage.writing import write_atomic
 
 RESULTS = Path(__file__).parent / "results"
 SAMPLES, BATCH = 80, 16

@@ -24,7 +24,7 @@ from benchmarks.coverage.suite import (
     runs_of,
     value_coverage,
 )
-from splitopt.files import write_atomic
+from splitopt.storage.writing import write_atomic
 
 LEVELS = (None, 0.9, 0.95)
 COVERED, FALSE = 0.93, 0.01

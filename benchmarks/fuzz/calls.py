@@ -22,14 +22,14 @@ def profile(path: Path) -> None:
 
 def layer_csv(path: Path) -> None:
     """Read a table of layers as such."""
-    from splitopt.profiles.layer_csv import read_layer_csv
+    from splitopt.profiles.readers.layer_csv import read_layer_csv
 
     read_layer_csv(path).to_dict()
 
 
 def graph(path: Path) -> None:
     """Read a graph, cut behind every operator."""
-    from splitopt.profiles.graphs import read_graph
+    from splitopt.profiles.readers.graph_file import read_graph
 
     read_graph(path, BATCH, boundaries="prefixes").to_dict()
 
@@ -37,7 +37,7 @@ def graph(path: Path) -> None:
 def times(path: Path) -> None:
     """Read times onto a profile."""
     from splitopt.profiles import read
-    from splitopt.profiles.model import ModelProfile
+    from splitopt.profiles.table.profile import ModelProfile
 
     onto = ModelProfile.load(path.parent / "tiny.json")
     read(path, onto, batch=BATCH, machine="other").to_dict()
@@ -129,7 +129,7 @@ def rows(path: Path) -> None:
 
 def machine(path: Path) -> None:
     """Read a machine model."""
-    from splitopt.profiles.machine_model import MachineModel
+    from splitopt.profiles.fitting.machine_model import MachineModel
 
     found = MachineModel.load(path)
     found.sentence()

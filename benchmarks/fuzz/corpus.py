@@ -57,9 +57,9 @@ def _run(folder: Path, *arguments: str) -> str:
 
 
 def _profiles(folder: Path) -> None:
-    from splitopt.profiles.layer_csv import write_layer_csv
-    from splitopt.profiles.machine_model import MachineModel
-    from splitopt.profiles.model import ModelProfile
+    from splitopt.profiles.fitting.machine_model import MachineModel
+    from splitopt.profiles.readers.layer_csv import write_layer_csv
+    from splitopt.profiles.table.profile import ModelProfile
 
     _run(
         folder, "profile", "{in}/tiny.py:make", "--input-shape", "4", "-o", "{in}/tiny.json",

@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from benchmarks.machines.networks import blocks, image, names
 from splitopt.errors import InputError
-from splitopt.profiles.machine_fit import Observation, fit_machine
-from splitopt.profiles.operator_counts import PER_SAMPLE
-from splitopt.profiles.split_table import fit_messages
+from splitopt.profiles.fitting.machine_fit import Observation, fit_machine
+from splitopt.profiles.readers.split_table import fit_messages
+from splitopt.profiles.table.operator_counts import PER_SAMPLE
 
 FILE = "lookup_table_1_pi_to_pi.csv"
 BATCH = 8

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from splitopt.errors import InputError
-from splitopt.profiles.machine_fit import LEAST_FOR_INTERVAL, Observation, fit_machine, observed
+from splitopt.profiles.fitting.machine_fit import (
+    LEAST_FOR_INTERVAL,
+    Observation,
+    fit_machine,
+    observed,
+)
 
 if TYPE_CHECKING:
     from splitopt.profiles.tracing.result import TracedModel

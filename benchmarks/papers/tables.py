@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from splitopt.files import write_atomic
+from splitopt.storage.writing import write_atomic
 
 Cell = str | float | None
 

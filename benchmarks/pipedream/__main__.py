@@ -13,8 +13,8 @@ from benchmarks.tables import cells, output_folder, write_rows
 from splitopt import solve
 from splitopt.problems.pipeline_partition import PipelinePartition
 from splitopt.problems.pipeline_partition.tables import Cuts, tables_from_scenario
-from splitopt.profiles.graphs import arranged, parse_graph, profile_of_graph
-from splitopt.profiles.provenance import Provenance
+from splitopt.profiles.readers.graph_file import arranged, parse_graph, profile_of_graph
+from splitopt.profiles.table.provenance import Provenance
 from splitopt.scenario import Scenario
 from splitopt.scenario.nodes import DEFAULT_BOUNDARIES
 

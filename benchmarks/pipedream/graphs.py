@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from splitopt.profiles.catalog import profile_names
+from splitopt.profiles.published.catalog import profile_names
 
 SHIPPED = "pipedream-"
 DATA = Path(__file__).parent / "data"

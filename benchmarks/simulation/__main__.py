@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.simulation import errors, speed
 from benchmarks.tables import markdown, output_folder
 from splitopt.bench.running.machine import describe_machine
-from splitopt.files import write_atomic
+from splitopt.storage.writing import write_atomic
 
 RESULTS = Path(__file__).parent / "results"
 SYSTEMS, SEED = 250, 0

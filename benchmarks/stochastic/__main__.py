@@ -16,7 +16,6 @@ import numpy as np
 
 from splitopt import Scenario
 from splitopt.engine import Engine
-from splitopt.files import write_atomic
 from splitopt.planning.controller import Controller
 from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty
 from splitopt.solvers.base import Search
@@ -24,6 +23,7 @@ from splitopt.solvers.cut_under_uncertainty.drawing import DrawnRounds
 from splitopt.solvers.cut_under_uncertainty.inner import automatic_inner
 from splitopt.solvers.cut_under_uncertainty.ledger import Ledger
 from splitopt.solvers.cut_under_uncertainty.mean import BLOCK, PER_ANSWER
+from splitopt.storage.writing import write_atomic
 
 REPLAN_GOAL_MS = 50.0
 

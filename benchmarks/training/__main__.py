@@ -16,7 +16,7 @@ from benchmarks.training.runs import Runs
 from benchmarks.training.settings import SETTINGS
 from benchmarks.training.splitfed import table_5
 from splitopt.errors import SplitoptError
-from splitopt.files import write_atomic
+from splitopt.storage.writing import write_atomic
 
 RESULTS = Path(__file__).parent / "results"
 

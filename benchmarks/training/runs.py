@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.training.settings import Case, Setting, cell
 from splitopt import plan, train
-from splitopt.files import write_atomic
+from splitopt.storage.writing import write_atomic
 from splitopt.training.data import DataSet, load_data
 
 _HEAD = ("setting", "case", "seed", "round", "training_loss", "test_accuracy")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.validation import oversubscribed, runs
 from splitopt.bench.running.machine import describe_machine
-from splitopt.files import write_atomic
+from splitopt.storage.writing import write_atomic
 
 RESULTS = Path(__file__).parent / "results"
 SCALES = (0.2, 0.1, 0.05, 0.025)

@@ -149,7 +149,7 @@ def command(
     from splitopt.bench.running.machine import available_cores
     from splitopt.bench.running.supervisor import Limits
     from splitopt.engine import Engine
-    from splitopt.files import check_writable
+    from splitopt.storage.writing import check_writable
 
     for target in (output, report):
         if target is not None:
@@ -216,7 +216,7 @@ def _conclude(rows: list[Row], report: Path | None, as_json: bool) -> int:
     """Show and write the report; 1 if a run made a false claim or crashed."""
     if report is not None:
         from splitopt.bench.reporting.page import rows_to_html
-        from splitopt.files import write_atomic
+        from splitopt.storage.writing import write_atomic
 
         write_atomic(report, rows_to_html(rows))
     if as_json:
@@ -255,7 +255,8 @@ def _check(
     from splitopt.bench.checking.submissions import check_submission, read_submission
     from splitopt.bench.instances.stored import Library
     from splitopt.bench.instances.suites import find_instance
-    from splitopt.files import parse_json, read_text
+    from splitopt.documents.json_text import parse_json
+    from splitopt.documents.reading import read_text
 
     if name is None:
         raise InputError("--check needs --instance, the name or path of the instance it is for")

@@ -60,10 +60,10 @@ def command(
 
     Example: splitopt compare fleet.yaml --sweep "links.uplink=10 Mbit/s,100 Mbit/s"
     """
-    from splitopt.files import write_atomic
     from splitopt.planning.comparison.comparing import compare_schemes, load_rounds
     from splitopt.planning.comparison.sweeping import read_sweep
     from splitopt.scenario import Scenario
+    from splitopt.storage.writing import write_atomic
 
     shared.check_outputs(scenario, output, report)
     given = Scenario.load(scenario)

@@ -59,10 +59,10 @@ def command(
     Example: splitopt control cell.yaml --trace rounds.csv -o latency.csv --plot latency.svg
     """
     from splitopt.distributions import read_trace
-    from splitopt.files import write_atomic
     from splitopt.planning.controller import Controller, measured_rounds
     from splitopt.scenario import Scenario
     from splitopt.scenario.varying import COMPUTE, SNR
+    from splitopt.storage.writing import write_atomic
 
     shared.check_outputs(scenario, output, plot)
     given = Scenario.load(scenario)

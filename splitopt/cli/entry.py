@@ -14,7 +14,7 @@ import typer
 
 from splitopt.cli.printing import discard, printing
 from splitopt.errors import INTERRUPTED, SplitoptError, shown
-from splitopt.outputs import working_folder_is_gone
+from splitopt.storage.outputs import working_folder_is_gone
 
 
 def run(arguments: list[str] | None = None) -> int:

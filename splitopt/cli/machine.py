@@ -12,8 +12,8 @@ from splitopt.cli import options as shared
 from splitopt.errors import InputError
 
 if TYPE_CHECKING:
-    from splitopt.profiles.machine_fit import Observation
-    from splitopt.profiles.model import ModelProfile
+    from splitopt.profiles.fitting.machine_fit import Observation
+    from splitopt.profiles.table.profile import ModelProfile
 
 app = typer.Typer(no_args_is_help=True, help="Fit a machine model to measured networks.")
 
@@ -66,8 +66,8 @@ def fit(
 
     Example: splitopt machine fit laptop resnet18.json vgg11.json mobilenetv2.json -o laptop.json
     """
-    from splitopt.profiles.machine_fit import fit_machine
-    from splitopt.profiles.split_table import read_messages
+    from splitopt.profiles.fitting.machine_fit import fit_machine
+    from splitopt.profiles.readers.split_table import read_messages
 
     for path in profiles:
         shared.check_outputs(path, output)
@@ -120,8 +120,8 @@ def _observations(
     batch: int | None,
 ) -> tuple[list[Observation], int]:
     """Collect what was measured, and for which batch."""
-    from splitopt.profiles.machine_fit import observed
-    from splitopt.profiles.split_table import read_splits
+    from splitopt.profiles.fitting.machine_fit import observed
+    from splitopt.profiles.readers.split_table import read_splits
 
     if splits is not None:
         if batch is None:
@@ -141,7 +141,7 @@ def _left_out(observations: list[Observation]) -> list[str]:
     """State how well each network is predicted by the others."""
     import numpy as np
 
-    from splitopt.profiles.machine_fit import LEAST_FOR_INTERVAL, left_out
+    from splitopt.profiles.fitting.machine_fit import LEAST_FOR_INTERVAL, left_out
 
     if len(observations) < LEAST_FOR_INTERVAL:
         return []

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from splitopt.errors import InputError, shown
-from splitopt.files import check_writable
 from splitopt.solvers.base import Callback, Progress
 from splitopt.solvers.typed import Typed
+from splitopt.storage.writing import check_writable
 
 SolverName = Annotated[
     str, typer.Option("--solver", metavar="NAME", help="A solver; 'splitopt solvers' lists them.")

@@ -12,8 +12,8 @@ import typer
 
 from splitopt.cli import options as shared
 from splitopt.errors import InfeasibleError, InputError
-from splitopt.files import write_atomic
 from splitopt.scenario import Scenario
+from splitopt.storage.writing import write_atomic
 
 _HEAD = {"format": "splitopt-pareto", "version": 1}
 PROBLEM, OBJECTIVE = "pipeline_partition", "round"

@@ -93,8 +93,8 @@ def command(
     if output is not None:
         made.save(output)
     if report is not None:
-        from splitopt.files import write_atomic
         from splitopt.report.page import plan_to_html
+        from splitopt.storage.writing import write_atomic
 
         write_atomic(report, plan_to_html(made))
     if as_json:

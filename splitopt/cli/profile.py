@@ -13,7 +13,7 @@ from splitopt.cli import profile_options as given
 from splitopt.errors import InputError
 
 if TYPE_CHECKING:
-    from splitopt.profiles.model import ModelProfile
+    from splitopt.profiles.table.profile import ModelProfile
     from splitopt.profiles.tracing.result import TracedModel
 
 
@@ -63,7 +63,7 @@ def command(
     ).named(target, classes)
     profile, sentences = found.profile, []
     if measure is not None:
-        from splitopt.profiles.times import write_times
+        from splitopt.profiles.readers.times import write_times
         from splitopt.profiles.tracing import measure as take_times
 
         how = {"batch": batch, "repeats": repeats, "threads": threads}
@@ -98,7 +98,7 @@ def _check(
 
 def _speed(profile: ModelProfile, machine: str) -> str:
     """Report how fast the machine is, or why no speed follows; the times are kept either way."""
-    from splitopt.profiles.speed import flop_model
+    from splitopt.profiles.fitting.speed import flop_model
 
     try:
         return f"{flop_model(profile, machine).sentence()}."
@@ -109,12 +109,12 @@ def _speed(profile: ModelProfile, machine: str) -> str:
 def _show(
     found: TracedModel, profile: ModelProfile, sentences: list[str], output: Path | None
 ) -> None:
-    from splitopt.profiles.uncounted import work_notes
+    from splitopt.profiles.table.uncounted import work_notes
 
     console = shared.console()
     console.print(f"{profile.name}: {profile.provenance.source}")
     console.print(_table(profile))
-    for note in (*profile.provenance.notes, *work_notes(profile)):
+    for note in (*profile.provenance.notes, *work_notes(profile.uncounted)):
         console.print(f"* {note}", highlight=False)
     if found.dominated:
         console.print(

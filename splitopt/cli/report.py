@@ -33,8 +33,8 @@ def command(
     shared.check_outputs(plan, output)
     saved = _as_claimed(open_plan(Plan.load(plan), str(plan)).plan)
     if output is not None:
-        from splitopt.files import write_atomic
         from splitopt.report.page import plan_to_html
+        from splitopt.storage.writing import write_atomic
 
         write_atomic(output, plan_to_html(saved))
     if as_json:

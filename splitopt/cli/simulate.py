@@ -57,7 +57,7 @@ def command(
     if output is not None:
         replay.timeline.save(output)
     if csv is not None:
-        from splitopt.files import write_atomic
+        from splitopt.storage.writing import write_atomic
 
         write_atomic(csv, replay.timeline.to_csv())
     if as_json:

@@ -56,7 +56,7 @@ class OutputFlags:
         if self.save_model is not None and run is not None:
             run.save_model(self.save_model)
         if self.csv is not None:
-            from splitopt.files import write_atomic
+            from splitopt.storage.writing import write_atomic
 
             write_atomic(self.csv, history.to_csv())
         if self.plot is not None:

@@ -63,7 +63,7 @@ class OutputFlags:
 
     def write(self, found: Measured) -> None:
         """Write the measured timeline, its rows, and the page."""
-        from splitopt.files import write_atomic
+        from splitopt.storage.writing import write_atomic
 
         if self.output is not None:
             found.measured.save(self.output)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from splitopt.csv_files import Row, Table, number, read_table
 from splitopt.distributions.base import FloatArray
+from splitopt.documents.csv_tables import Row, Table, number, read_table
+from splitopt.documents.names import clean_name
 from splitopt.errors import InputError, shown
-from splitopt.names import clean_name
 
 MISSING = ("", "nan", "na", "n/a", "null", "none", "-")
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError, shown
 from splitopt.export.folder import check_folder, write_folder
 from splitopt.export.sample import Sample
 from splitopt.extras import need_torch
 from splitopt.plans import PlanLike, as_plan
-from splitopt.suggestions import did_you_mean
 from splitopt.training.job import TrainingJob
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from splitopt.errors import InputError
-from splitopt.outputs import cannot_write
-from splitopt.swapping import exchange
-from splitopt.temporary import sync_folder, temporary_folder
+from splitopt.storage.outputs import cannot_write
+from splitopt.storage.swapping import exchange
+from splitopt.storage.temporary import sync_folder, temporary_folder
 
 MANIFEST = "parts.json"
 _WRITTEN = frozenset(

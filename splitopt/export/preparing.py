@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from torch import nn
 
+from splitopt.documents.checks import check_choice
 from splitopt.errors import InputError
 from splitopt.export.holders import chains_of
 from splitopt.export.job import Job, Origin
@@ -15,7 +16,6 @@ from splitopt.export.weights import read_weights
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.tracing.example import inputs_of, made
 from splitopt.profiles.tracing.source import open_model
-from splitopt.solvers.options import check_choice
 from splitopt.training.fitting import traced_sample, type_of
 from splitopt.training.job import TrainingJob
 from splitopt.training.matching import By, cut_numbers, fingerprint, match, rows_of

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from splitopt.documents.reading import read_bytes
 from splitopt.errors import CapabilityError, InputError, shown
-from splitopt.reading import read_bytes
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:

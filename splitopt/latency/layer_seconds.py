@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from splitopt.errors import InputError
 from splitopt.profiles import MachineModel, ModelProfile
-from splitopt.profiles.operator_counts import PHASES
+from splitopt.profiles.table.operator_counts import PHASES
 
 FloatArray = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

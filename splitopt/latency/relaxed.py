@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from splitopt.latency.split_federated import full_resource_seconds, round_latency
-from splitopt.profiles.curves import curve_value, interpolated
+from splitopt.profiles.table.curves import curve_value, interpolated
 
 TABLE = "table"
 """The key of columns that are known at integer cuts only."""

@@ -18,7 +18,7 @@ from splitopt.errors import InputError
 from splitopt.latency.layer_seconds import SpeedSource, layer_seconds, message_seconds
 from splitopt.latency.radio import shannon_rate
 from splitopt.profiles import Curve, MachineModel, ModelProfile
-from splitopt.profiles.curves import family_size
+from splitopt.profiles.table.curves import family_size
 from splitopt.scenario import Device, Link, Scenario, Server
 
 FloatArray = npt.NDArray[np.float64]

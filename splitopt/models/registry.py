@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError, shown
 from splitopt.extras import need_torch
-from splitopt.suggestions import did_you_mean
 
 SMALL_IMAGE = 64
 """Images of at most this height get the form of a network that CIFAR is trained with."""

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from splitopt.distributions import Trace, generator
+from splitopt.documents.checks import check_whole
+from splitopt.documents.suggestions import did_you_mean
 from splitopt.driver import solve
 from splitopt.errors import InfeasibleError, InputError, shown
 from splitopt.planning.control.measured import Reported, completed
@@ -34,8 +36,6 @@ from splitopt.scenario.varying import COMPUTE, SNR
 from splitopt.solvers.cluster_and_spectrum.annealing import allowances
 from splitopt.solvers.cluster_and_spectrum.swaps import Swaps, by_capability
 from splitopt.solvers.cut_under_uncertainty.inner import Inner, automatic_inner
-from splitopt.solvers.options import check_whole
-from splitopt.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from splitopt.problems.inputs import ScenarioLike

@@ -37,7 +37,7 @@ from splitopt.problems.limits import (
     unchecked,
 )
 from splitopt.profiles import ModelProfile
-from splitopt.profiles.provenance import GUESS
+from splitopt.profiles.table.provenance import GUESS
 from splitopt.scenario import Scenario
 from splitopt.units import readable_bytes
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
+from splitopt.documents.schemas import Document
 from splitopt.errors import InputError
 from splitopt.planning.predictions import Prediction
 from splitopt.problems.base import Problem
@@ -14,7 +15,6 @@ from splitopt.problems.registry import module_of, problem_class, problems_in
 from splitopt.profiles import ModelProfile
 from splitopt.results import Decision
 from splitopt.scenario import Scenario
-from splitopt.schemas import Document
 
 ProblemT = TypeVar("ProblemT", bound=Problem[Any])
 DecisionT = TypeVar("DecisionT", bound=Decision)

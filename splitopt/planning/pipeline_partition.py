@@ -29,7 +29,7 @@ from splitopt.problems.pipeline_partition.tables import (
     stated_cuts,
 )
 from splitopt.profiles import ModelProfile
-from splitopt.profiles.memory import FORMULAS
+from splitopt.profiles.counting.memory import FORMULAS
 from splitopt.scenario import Scenario
 from splitopt.simulation.pipeline import run_pipeline
 from splitopt.simulation.pipeline_partition import system_of

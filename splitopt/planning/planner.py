@@ -20,7 +20,7 @@ from splitopt.problems.base import Problem
 from splitopt.problems.inputs import as_scenario
 from splitopt.problems.registry import problem_class
 from splitopt.profiles import ModelProfile
-from splitopt.profiles.uncounted import work_notes
+from splitopt.profiles.table.uncounted import work_notes
 from splitopt.results import Decision, Result
 from splitopt.scenario import Scenario
 from splitopt.solvers.base import Progress, Solver
@@ -138,7 +138,7 @@ def _plan_of(
         notes=(
             *notes,
             *(() if prediction is None else prediction.remarks()),
-            *work_notes(profile),
+            *work_notes(profile.uncounted),
             *explainer.notes(),
             *machine_notes(explainer.machines, explainer.counts_messages, scenario, profile),
             *guess_notes(scenario, profile, bound),

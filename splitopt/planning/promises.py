@@ -12,6 +12,8 @@ from dataclasses import replace
 from importlib import metadata
 from typing import Any
 
+from splitopt.documents.checks import is_number
+from splitopt.documents.schemas import Document, validated
 from splitopt.errors import InputError, shown
 from splitopt.planning.explaining import DecisionT, Explainer, PredictionT, ProblemT
 from splitopt.planning.uncertainty import round_interval
@@ -19,7 +21,6 @@ from splitopt.plans import Plan
 from splitopt.profiles import ModelProfile
 from splitopt.results import OPTIMAL_GAP, relative_gap
 from splitopt.scenario import Scenario
-from splitopt.schemas import Document, validated
 
 SAME = 1e-6
 """Relative difference of two numbers that count as equal: other machines and libraries round
@@ -105,7 +106,7 @@ def check_result(saved: Plan, objective: float, source: str) -> None:
     result, place = saved.result, f"{source}: result"
     promised: Any = result.get("objective")
     bound = result.get("bound")
-    if not _is_number(promised) or abs(promised - objective) > 1e-9 * abs(objective):
+    if not is_number(promised) or abs(promised - objective) > 1e-9 * abs(objective):
         raise InputError(
             f"{place}.objective is {shown(promised)}, but the decision gives {objective!r}"
         )
@@ -174,9 +175,9 @@ class _Comparison:
                 raise InputError.at(path, f"this field is {state}")
 
     def _same(self, stored: Any, computed: Any, key: str) -> bool:
-        if not _is_number(computed):
+        if not is_number(computed):
             return type(stored) is type(computed) and bool(stored == computed)
-        if not _is_number(stored):
+        if not is_number(stored):
             return False
         if key == _COUNTS_TIES:
             return True
@@ -195,7 +196,3 @@ def _texts(value: Any) -> list[str]:
     if isinstance(value, list | tuple):
         return [text for item in value for text in _texts(item)]
     return [value] if isinstance(value, str) else []
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

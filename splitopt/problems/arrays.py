@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from splitopt.documents.checks import as_float, as_whole, is_real
 from splitopt.errors import InputError, shown
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
 from splitopt.problems.ranges import MOST
@@ -75,9 +76,9 @@ def number(value: Any, source: str, unit: str, positive: bool = False) -> float:
     """
     value = _scalar(value)
     limit = "finite and above 0" if positive else "finite and >= 0"
-    if not _is_number(value):
+    if not is_real(value):
         raise InputError.at(source, f"is {shown(value)}, it must be a number ({unit}, {limit})")
-    found = _float(value)
+    found = as_float(value)
     if not np.isfinite(found) or found < 0 or (positive and found == 0):
         raise InputError.at(source, f"is {found:g}, it must be {limit} ({unit})")
     if found > MOST:
@@ -88,12 +89,13 @@ def number(value: Any, source: str, unit: str, positive: bool = False) -> float:
 def whole_number(value: Any, source: str, least: int) -> int:
     """Read a whole number of at least `least`, written as an integer or as a float like 2.0."""
     value = _scalar(value)
-    if not _is_whole(value) or not least <= value <= MOST_WHOLE:
-        most = f" and <= {MOST_WHOLE}" if _is_whole(value) and value > MOST_WHOLE else ""
+    found = as_whole(value)
+    if found is None or not least <= found <= MOST_WHOLE:
+        most = f" and <= {MOST_WHOLE}" if found is not None and found > MOST_WHOLE else ""
         raise InputError.at(
             source, f"is {shown(value)}, it must be a whole number >= {least}{most}"
         )
-    return int(value)
+    return found
 
 
 def indices(value: Any, source: str, rule: str, least: int, most: int, length: int) -> IntArray:
@@ -211,19 +213,12 @@ def _listed(value: Any, source: str) -> Any:
 
 def _of_large_integers(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return integers beyond 64 bits as floats; anything else as it is."""
-    if not all(_is_number(item) for item in array.flat):
+    if not all(is_real(item) for item in array.flat):
         return array
     try:
         return array.astype(np.float64)
     except OverflowError:  # beyond the largest float: the caller finds it and says where
-        return np.array([_float(item) for item in array.flat]).reshape(array.shape)
-
-
-def _float(value: Any) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return float("inf")
+        return np.array([as_float(item) for item in array.flat]).reshape(array.shape)
 
 
 def _scalar(value: Any) -> Any:
@@ -231,13 +226,6 @@ def _scalar(value: Any) -> Any:
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
         return value.item()
     return value
-
-
-def _is_whole(value: Any) -> bool:
-    """Whether a value is a whole number, written as an integer or as a float like 2.0."""
-    if not _is_number(value):
-        return False
-    return isinstance(value, int | np.integer) or float(value).is_integer()
 
 
 def _holds_mixed_booleans(value: Any) -> bool:
@@ -261,7 +249,7 @@ def _place(value: Any, source: str) -> str:
     while isinstance(item, list | tuple):
         for index, entry in enumerate(item):
             deeper = isinstance(entry, list | tuple)
-            if (deeper and _first_odd(entry)) or (not deeper and not _is_number(entry)):
+            if (deeper and _first_odd(entry)) or (not deeper and not is_real(entry)):
                 path, item = f"{path}[{index}]", entry
                 break
         else:
@@ -271,13 +259,8 @@ def _place(value: Any, source: str) -> str:
 
 def _first_odd(value: Any) -> bool:
     return any(
-        _first_odd(item) if isinstance(item, list | tuple) else not _is_number(item)
-        for item in value
+        _first_odd(item) if isinstance(item, list | tuple) else not is_real(item) for item in value
     )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 def _ragged(value: Any) -> str:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
+from splitopt.documents.json_text import expect_format
+from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError, shown
-from splitopt.files import expect_format, write_atomic
 from splitopt.results import Decision, Result
-from splitopt.suggestions import did_you_mean
+from splitopt.storage.writing import write_atomic
 
 if TYPE_CHECKING:
     from splitopt.problems.inputs import ProfileLike, ScenarioLike

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from splitopt.taking import take
+from splitopt.documents.taking import take
 
 if TYPE_CHECKING:
     from splitopt.profiles import ModelProfile

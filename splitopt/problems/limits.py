@@ -22,8 +22,8 @@ import numpy as np
 from splitopt.errors import InfeasibleError, InputError
 from splitopt.problems.base import BoolArray, FloatArray
 from splitopt.profiles import ModelProfile
-from splitopt.profiles.memory import server_parts
-from splitopt.profiles.provenance import GUESS
+from splitopt.profiles.counting.memory import server_parts
+from splitopt.profiles.table.provenance import GUESS
 from splitopt.scenario import Device, Scenario
 from splitopt.units import readable_bytes
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from splitopt.archives import NUMBERS, TEXTS, read_archive
+from splitopt.documents.archives import NUMBERS, TEXTS, read_archive
+from splitopt.documents.json_text import parse_json
+from splitopt.documents.reading import read_text
+from splitopt.documents.suggestions import did_you_mean
+from splitopt.documents.taking import path_of, take
 from splitopt.errors import InputError, shown
-from splitopt.files import parse_json, read_text
 from splitopt.problems.base import Problem, nested, read_header
-from splitopt.suggestions import did_you_mean
-from splitopt.taking import path_of, take
 
 PROBLEMS: dict[str, str] = {
     "cut_and_resources": "splitopt.problems.cut_and_resources:CutAndResources",

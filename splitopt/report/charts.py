@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from splitopt.errors import InputError
-from splitopt.files import write_atomic
 from splitopt.report.numbers import plain
+from splitopt.storage.writing import write_atomic
 
 COLOURS = ("#4477aa", "#228833", "#ccbb44", "#ee6677", "#66ccee", "#aa3377", "#bbbbbb")
 """Paul Tol's bright scheme, distinguishable with colour-blind eyes."""

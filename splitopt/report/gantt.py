@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from splitopt.errors import InputError
-from splitopt.files import write_atomic
 from splitopt.report.charts import COLOURS, check_suffix, save_figure, svg_text
 from splitopt.report.content import Column, Table
 from splitopt.report.numbers import percent, seconds
 from splitopt.report.templating import template
+from splitopt.storage.writing import write_atomic
 from splitopt.timeline import FloatArray, Timeline, Usage
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from splitopt.documents.checks import is_number
 from splitopt.errors import InputError
 from splitopt.planning.comparison.grid import Grid
 from splitopt.planning.comparison.rows import NAMES, behind, tied
@@ -115,7 +116,7 @@ def wide(curves: Sequence[Curve]) -> tuple[bool, bool]:
 
 def _numbers(values: Sequence[Any]) -> tuple[list[float], str] | None:
     """Return values such as 4 or '50 Mbit/s' in the unit of the first, None if they have none."""
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+    if all(is_number(value) for value in values):
         return [float(value) for value in values], ""
     for kind in KINDS:
         try:

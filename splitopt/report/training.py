@@ -13,7 +13,6 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from splitopt.files import write_atomic
 from splitopt.report.charts import (
     Curve,
     Panel,
@@ -29,6 +28,7 @@ from splitopt.report.grids import table_in_terminal
 from splitopt.report.numbers import percent, seconds
 from splitopt.report.summary import PlanSummary
 from splitopt.report.templating import template
+from splitopt.storage.writing import write_atomic
 from splitopt.training.history import TRAFFIC, History, RoundRow
 from splitopt.units import readable_bytes
 

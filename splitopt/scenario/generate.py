@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from splitopt.documents.checks import is_whole
 from splitopt.errors import InputError, shown
 from splitopt.scenario.whole import MOST_DEVICES, MOST_NODES
 
@@ -20,7 +21,7 @@ def draw(
     and the server has 10 GMAC/s for every device. The same seed draws the same fleet.
     """
     _check_number("devices", devices, MOST_DEVICES)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+    if not is_whole(seed, 0):
         raise InputError.at("seed", f"is {shown(seed)}, it must be a whole number >= 0")
     rng = np.random.default_rng(seed)
     speed = 2e9 * np.exp(rng.uniform(np.log(2.0), np.log(20.0), devices))
@@ -86,8 +87,7 @@ def draw_pipeline(seed: int, devices: int, nodes: int, profile: str) -> dict[str
 
 
 def _check_number(what: str, number: Any, most: int) -> None:
-    whole = isinstance(number, int) and not isinstance(number, bool)
-    if not whole or not 1 <= number <= most:
+    if not is_whole(number, 1) or number > most:
         raise InputError.at(
             what, f"is {shown(number)}, it must be a whole number from 1 to {most:,}"
         )

@@ -17,13 +17,13 @@ from pydantic import (
     model_validator,
 )
 
+from splitopt.documents.mistakes import Mistake, mistakes_of, told
+from splitopt.documents.names import clean_name, clean_note
+from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError, shown
-from splitopt.mistakes import Mistake, mistakes_of, told
-from splitopt.names import clean_name, clean_note
-from splitopt.profiles.machine_model import MachineModel
+from splitopt.profiles.fitting.machine_model import MachineModel
 from splitopt.scenario.machine_model import StatedModel
 from splitopt.scenario.quantity import WHOLE, Size, Speed
-from splitopt.suggestions import did_you_mean
 
 
 def _read_name(name: str) -> str:

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from splitopt.documents.fields import expect_keys
 from splitopt.errors import InputError, shown
-from splitopt.profiles.fields import expect_keys
-from splitopt.profiles.machine_model import MachineModel
-from splitopt.profiles.operator_counts import FEATURES
+from splitopt.profiles.fitting.machine_model import MachineModel
+from splitopt.profiles.table.operator_counts import FEATURES
 
 FIELD = "machine_model"
 SECTIONS = ("devices", "servers", "nodes")

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import BeforeValidator, Field, model_validator
 
 from splitopt import units
+from splitopt.documents.checks import is_number, is_whole
 from splitopt.errors import InputError, shown
 from splitopt.scenario.machine import Count, Machine, Part
 from splitopt.scenario.quantity import NUMBER, Delay, Factor, Rate, Truth
@@ -68,7 +69,7 @@ class NodeLinks(Part):
     @model_validator(mode="before")
     @classmethod
     def _read_short_form(cls, value: Any) -> Any:
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if is_number(value):
             units.parse(value, "rate")  # says which unit is missing
         return {"model": "uniform", "rate": value} if isinstance(value, str) else value
 
@@ -121,9 +122,8 @@ def mean_bytes_per_s(links: NodeLinks | None, nodes: Sequence[Node]) -> float:
 
 
 def _read_cut(value: Any) -> Any:
-    """Take a whole number from 1, the name of a layer, or ``auto``."""
-    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-    if not whole and not (isinstance(value, str) and value.strip()):
+    """Read a whole number from 1, the name of a layer, or ``auto``."""
+    if not is_whole(value, 1) and not (isinstance(value, str) and value.strip()):
         raise InputError(
             f"is {shown(value)}; give the number of layers before it, the name of the last of "
             "them, or 'auto'"

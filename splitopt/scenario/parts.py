@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from splitopt import units
+from splitopt.documents.checks import is_number
 from splitopt.errors import InputError, shown
 from splitopt.scenario.machine import Count, Machine, Name, Part
 from splitopt.scenario.nodes import NodeLinks, Price, expanded_names
@@ -43,7 +44,7 @@ def linear_fields(value: dict[str, Any]) -> dict[str, Any]:
         if decibels not in linear:
             continue
         level = linear.pop(decibels)
-        if isinstance(level, bool) or not isinstance(level, int | float):
+        if not is_number(level):
             raise InputError(f"{decibels} is {shown(level)}, it must be a number in decibels")
         if field in linear:
             raise InputError(f"{decibels} and {field} are both given; keep one")
@@ -82,14 +83,14 @@ class Link(Part):
         """Turn a bare text into a rate, and decibels into linear numbers."""
         if isinstance(value, str):
             return {"rate": value}
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if is_number(value):
             units.parse(value, "rate")  # says which unit is missing
         if not isinstance(value, dict):
             return value
         return linear_fields(value)
 
     def over(self, other: Link) -> Link:
-        """Give this link with the other's fields where it has none of its own."""
+        """Return this link with the other's fields where it has none of its own."""
         if self.rate is not None:
             return self
         fields = {
@@ -104,7 +105,7 @@ class Link(Part):
         return Link(**fields)
 
     def signal_to_noise(self, bandwidth: float) -> float:
-        """Give the ratio in a band of some Hz; `missing` must be empty."""
+        """Return the ratio in a band of some Hz; `missing` must be empty."""
         if self.snr is not None:
             return self.snr
         assert self.transmit_power is not None  # missing() saw to it
@@ -187,7 +188,7 @@ class Device(Machine):
         return expanded_names(self.name, self.count)
 
     def link(self, direction: Literal["downlink", "uplink"], shared: Links) -> Link:
-        """Give the link of this device in one direction: its own fields before the shared ones."""
+        """Return the device's link in one direction: its own fields before the shared ones."""
         own: dict[str, float] = {}
         for name in ("channel_gain", "snr"):
             if getattr(self, name) is not None:

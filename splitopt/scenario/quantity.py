@@ -6,7 +6,6 @@ A quantity is a text with a unit in files and plain data, an SI number in Python
 from __future__ import annotations
 
 import math
-import numbers
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -21,6 +20,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from splitopt import units
+from splitopt.documents.checks import as_float, as_whole, is_integer, is_number, is_real
 from splitopt.errors import InputError, shown
 
 LEAST, MOST = 1e-30, 1e30
@@ -46,8 +46,8 @@ class Quantity:
 
     def read(self, value: Any, info: ValidationInfo) -> float:
         """Turn a text with a unit into an SI number; in plain data, a bare number is refused."""
-        given = isinstance(value, int | float) and not isinstance(value, bool)
-        number = _float(value) if given and takes_si(info) else units.parse(value, self.kind)
+        given = is_number(value)
+        number = as_float(value) if given and takes_si(info) else units.parse(value, self.kind)
         if not math.isfinite(number) or number < 0 or (number == 0 and not self.zero):
             least = "0 or more" if self.zero else "above 0"
             raise InputError(
@@ -83,21 +83,21 @@ class Quantity:
 
 
 def takes_si(info: ValidationInfo) -> bool:
-    """Say whether bare numbers are SI numbers: in Python they are, in JSON and files never."""
+    """Report whether bare numbers are SI numbers: in Python they are, in JSON and files never."""
     return info.mode != "json" and not (info.context and info.context.get("units"))
 
 
 def read_number(value: Any) -> float:
-    """Take a finite number; a text is refused with the number that it may mean."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    """Read a finite number; a text is refused with the number that it may mean."""
+    if not is_real(value):
         raise InputError(f"is {shown(value, 60)}; {_mend(value, 'a number')}")
-    if not math.isfinite(number := _float(value)):
+    if not math.isfinite(number := as_float(value)):
         raise InputError(f"is {number}; it must be a finite number")
-    return int(value) if isinstance(value, numbers.Integral) else number
+    return int(value) if is_integer(value) else number
 
 
 def read_factor(value: Any) -> float:
-    """Take a number above 0 that changes an amount by no more than nine orders of magnitude."""
+    """Read a number above 0 that changes an amount by no more than nine orders of magnitude."""
     number = read_number(value)
     if not 1e-9 <= number <= 1e9:
         raise InputError(f"is {shown(value, 60)}; it must be above 0, from 1e-9 to 1e9")
@@ -105,17 +105,14 @@ def read_factor(value: Any) -> float:
 
 
 def read_whole(value: Any) -> int:
-    """Take a whole number, also one that is written ``1e3``."""
-    if not isinstance(value, bool):
-        if isinstance(value, numbers.Integral):
-            return int(value)
-        if isinstance(value, float) and value.is_integer():
-            return int(value)
-    raise InputError(f"is {shown(value, 60)}; {_mend(value, 'a whole number')}")
+    """Read a whole number, also one that is written ``1e3``."""
+    if (found := as_whole(value)) is None:
+        raise InputError(f"is {shown(value, 60)}; {_mend(value, 'a whole number')}")
+    return found
 
 
 def read_truth(value: Any) -> bool:
-    """Take true or false; ``yes`` and ``off`` are true and false in YAML 1.1 only."""
+    """Read true or false; ``yes`` and ``off`` are true and false in YAML 1.1 only."""
     if isinstance(value, bool):
         return value
     word = str(value).lower() if isinstance(value, str | int) else ""
@@ -123,15 +120,8 @@ def read_truth(value: Any) -> bool:
     raise InputError(f"is {shown(value, 60)}; write {meant}")
 
 
-def _float(value: Any) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-
-
 def _mend(value: Any, wanted: str) -> str:
-    """Say how what is no number may be meant."""
+    """Report how what is no number may be meant."""
     text = value.strip() if isinstance(value, str) and len(value) <= 60 else ""
     if percent := _PERCENT.match(text):
         return f"write {_plain(percent[1], 0.01)}, a number without %"

@@ -3,45 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, Self
 
-from pydantic import (
-    Field,
-    PrivateAttr,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-    model_validator,
-)
+from pydantic import PrivateAttr, ValidationError, model_validator
 
+from splitopt.documents.json_text import expect_format
+from splitopt.documents.mistakes import Line, Mistake, MistakesError, mistakes_of, no_line, told
+from splitopt.documents.reading import read_text
+from splitopt.documents.suggestions import did_you_mean
+from splitopt.documents.yaml_text import read_yaml, write_yaml
 from splitopt.errors import InputError, shown
-from splitopt.files import expect_format, read_text, write_atomic
-from splitopt.mistakes import Line, Mistake, MistakesError, mistakes_of, no_line, told
 from splitopt.profiles import ModelProfile, load_profile
-from splitopt.profiles.catalog import is_graph
-from splitopt.profiles.graph_order import EqualChain
-from splitopt.profiles.graphs import BOUNDARIES
-from splitopt.scenario.machine import Name, Note, Part
+from splitopt.profiles.published.catalog import is_graph
+from splitopt.profiles.readers.graph_file import BOUNDARIES
 from splitopt.scenario.machine_model import with_machine_files_read
-from splitopt.scenario.nodes import DEFAULT_BOUNDARIES, Node, Pipeline, mean_bytes_per_s
-from splitopt.scenario.parts import (
-    Device,
-    Link,
-    Links,
-    Model,
-    Privacy,
-    Server,
-    Tradeoff,
-    Training,
-)
-from splitopt.scenario.spectrum import Clusters, Spectrum
-from splitopt.scenario.varying import Distributions, with_files_read
+from splitopt.scenario.nodes import DEFAULT_BOUNDARIES
+from splitopt.scenario.sections import Sections
+from splitopt.scenario.varying import with_files_read
 from splitopt.scenario.whole import mistakes_between
-from splitopt.suggestions import did_you_mean
-from splitopt.yaml_text import read_yaml, write_yaml
+from splitopt.storage.writing import write_atomic
 
 FORMAT = "splitopt-scenario"
 VERSION = 1
@@ -77,7 +59,7 @@ def scenario_file(path: str | Path) -> Path:
     )
 
 
-class Scenario(Part):
+class Scenario(Sections):
     """A fleet, its links, its servers or compute nodes, and the model it trains.
 
     All in SI units, and immutable. A fleet has servers, compute nodes, or both. ``guesses`` are
@@ -87,32 +69,6 @@ class Scenario(Part):
     units), `generate`, or from its parts. Wrong input raises `InputError` from the first four: all
     mistakes, each with field, value and mend.
     """
-
-    format: Literal["splitopt-scenario"] = "splitopt-scenario"
-    version: Literal[1] = 1
-    name: Name = "scenario"
-    note: Note | None = None
-    guesses: tuple[Name, ...] = ()
-    model: Model
-    devices: Annotated[tuple[Device, ...], Field(min_length=1)]
-    links: Links
-    servers: Annotated[tuple[Server, ...], Field(min_length=1)] = ()
-    nodes: Annotated[tuple[Node, ...], Field(min_length=1)] = ()
-    pipeline: Pipeline = Pipeline()
-    training: Training = Training()
-    privacy: Privacy = Privacy()
-    tradeoff: Tradeoff = Tradeoff()
-    spectrum: Spectrum | None = None
-    clusters: Clusters | None = None
-    distributions: Distributions | None = None
-    generators: None = None
-
-    HINTS: ClassVar[Mapping[str, str]] = {
-        "objective": "it is an option of 'splitopt plan', --objective",
-        "problem": "it is an option of 'splitopt plan', --problem",
-        "solver": "it is an option of 'splitopt plan', --solver",
-        "profile": "it is a field of 'model', or write the name there: 'model: NAME'",
-    }
 
     _folder: Path = PrivateAttr(default_factory=Path)
 
@@ -137,18 +93,6 @@ class Scenario(Part):
         if found := list(mistakes_between(self)):
             raise MistakesError(found)
         return self
-
-    @model_serializer(mode="wrap")
-    def _leave_out_what_is_absent(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Write sections that are empty by not writing them, so that they are read back so."""
-        document: dict[str, Any] = write(self)
-        if not self.nodes:
-            document.pop("pipeline", None)
-        return {
-            key: value
-            for key, value in document.items()
-            if value or key not in ("servers", "nodes", "guesses")
-        }
 
     @classmethod
     def from_dict(cls, document: Any, source: str = "scenario") -> Scenario:
@@ -231,10 +175,6 @@ class Scenario(Part):
         profile = profile or "dp-mora-resnet18-recovered"
         return cls.from_si(draw(seed, devices, profile, leakage_limit), "generate")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the scenario as plain data, quantities as texts with units."""
-        return self.model_dump(mode="json", exclude_none=True)
-
     def to_yaml(self) -> str:
         """Write the scenario as YAML that `load` reads back to an equal scenario."""
         return write_yaml(self.to_dict())
@@ -264,12 +204,6 @@ class Scenario(Part):
         boundaries = stated or (DEFAULT_BOUNDARIES if self.nodes else "cuts")
         return load_profile(name, self.model.fill, boundaries, self.equal_chain())
 
-    def equal_chain(self) -> EqualChain | None:
-        """Return as many equal machines as there are nodes, with links as fast as on average."""
-        if not self.nodes:
-            return None
-        return EqualChain(len(self.node_list()), mean_bytes_per_s(self.links.nodes, self.nodes))
-
     def with_boundaries(self, boundaries: str) -> Scenario:
         """Return the scenario with ``pipeline.boundaries``, see `Pipeline`.
 
@@ -285,21 +219,3 @@ class Scenario(Part):
             raise InputError.at("boundaries", f"is {shown(boundaries)}, it must be {kinds}")
         pipeline = self.pipeline._with(boundaries=boundaries)
         return self._with(pipeline=pipeline)
-
-    def fleet(self) -> list[Device]:
-        """Give every single device, groups expanded, with unique names."""
-        return [
-            device._with(name=name, count=1) for device in self.devices for name in device.names()
-        ]
-
-    def link(self, device: Device, direction: Literal["downlink", "uplink"]) -> Link:
-        """Give a device's link in one direction; subcarriers are its bandwidth if it has none."""
-        found = device.link(direction, self.links)
-        if self.spectrum is None or found.rate is not None or found.bandwidth is not None:
-            return found
-        whole = self.spectrum.subcarriers * self.spectrum.bandwidth
-        return found._with(bandwidth=whole)
-
-    def node_list(self) -> list[Node]:
-        """Give every single compute node, groups expanded, with unique names."""
-        return [node._with(name=name, count=1) for node in self.nodes for name in node.names()]

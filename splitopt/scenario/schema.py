@@ -17,7 +17,7 @@ _SHORT_FORMS = (
 
 
 def scenario_schema() -> dict[str, Any]:
-    """Give the schema: pydantic's, plus the short forms and decibels that are read before it."""
+    """Return the schema: pydantic's, plus the short forms and decibels that are read before it."""
     schema = Scenario.model_json_schema(mode="validation")
     parts = schema["$defs"]
     for owner, field in _SHORT_FORMS:

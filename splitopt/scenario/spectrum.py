@@ -48,7 +48,7 @@ class Clusters(Part):
         return self
 
     def all_sizes(self, devices: int) -> tuple[int, ...]:
-        """Give the size of every cluster.
+        """Return the size of every cluster.
 
         Raises
         ------

@@ -70,7 +70,7 @@ class SpeedVariation(Part):
         return self
 
     def distribution(self, nominal: Any, check_only: bool = False) -> Distribution:
-        """Give the distribution of devices with these nominal speeds in FLOP/s."""
+        """Return the distribution of devices with these nominal speeds in FLOP/s."""
         mean = nominal if self.mean is None else np.full(np.shape(nominal), self.mean)
         std = self.std if self.std is not None else (self.std_relative or 0.0) * mean
         low = -np.inf if self.low is None else self.low
@@ -126,7 +126,7 @@ class LevelVariation(Part):
         return self
 
     def distribution(self, nominal: Any) -> Distribution:
-        """Give the distribution of devices with these nominal ratios in dB."""
+        """Return the distribution of devices with these nominal ratios in dB."""
         mean = nominal if self.mean_db is None else np.full(np.shape(nominal), self.mean_db)
         low = -np.inf if self.low_db is None else self.low_db
         high = np.inf if self.high_db is None else self.high_db
@@ -206,7 +206,7 @@ def with_files_read(document: Any, folder: Path) -> Any:
 
 
 def _check_fields(part: Part, kinds: Mapping[str, tuple[str, ...]]) -> None:
-    """Refuse fields that the kind does not use, and a kind that lacks what it needs."""
+    """Reject fields that the kind does not use, and a kind that lacks what it needs."""
     kind: str = part.kind  # type: ignore[attr-defined]
     for name, value in part:
         default = type(part).model_fields[name].default

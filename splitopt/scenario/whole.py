@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from splitopt.documents.mistakes import Mistake
 from splitopt.errors import InputError, shown
-from splitopt.mistakes import Mistake
 from splitopt.scenario.guesses import check_guesses
 from splitopt.scenario.nodes import Node, Pipeline
 from splitopt.scenario.parts import Device
-
-if TYPE_CHECKING:
-    from splitopt.scenario.scenario import Scenario
+from splitopt.scenario.sections import Sections
 
 MOST_DEVICES = 200_000
 """Devices of a scenario, groups counted whole: planning them takes about 1 GB of memory."""
@@ -21,7 +19,7 @@ MOST_NODES = 10_000
 _DIRECTIONS: tuple[Literal["downlink", "uplink"], ...] = ("downlink", "uplink")
 
 
-def mistakes_between(scenario: Scenario) -> Iterator[Mistake]:
+def mistakes_between(scenario: Sections) -> Iterator[Mistake]:
     """Yield what the parts of a scenario, each right by itself, get wrong together."""
     too_many = [
         *_too_many("devices", scenario.devices, MOST_DEVICES),
@@ -47,8 +45,8 @@ def mistakes_between(scenario: Scenario) -> Iterator[Mistake]:
     yield from _without_a_rate(scenario)
 
 
-def _without_a_rate(scenario: Scenario) -> Iterator[Mistake]:
-    """Say of which devices no rate is known; those that lack the same are one mistake."""
+def _without_a_rate(scenario: Sections) -> Iterator[Mistake]:
+    """Report of which devices no rate is known; those that lack the same are one mistake."""
     lacking: dict[tuple[str, tuple[str, ...]], list[int]] = {}
     for index, device in enumerate(scenario.devices):
         for direction in _DIRECTIONS:
@@ -64,7 +62,7 @@ def _without_a_rate(scenario: Scenario) -> Iterator[Mistake]:
 
 
 def _too_many(section: str, groups: Sequence[Device | Node], most: int) -> Iterator[Mistake]:
-    """Refuse more machines than are sensible before anything is built for each of them."""
+    """Reject more machines than are sensible before anything is built for each of them."""
     total = sum(group.count for group in groups)
     if total > most:
         largest = max(range(len(groups)), key=lambda index: groups[index].count)
@@ -87,7 +85,7 @@ def _twice(section: str, groups: Sequence[Sequence[str]]) -> Iterator[Mistake]:
         seen.update(names)
 
 
-def _about_nodes(scenario: Scenario) -> Iterator[Mistake]:
+def _about_nodes(scenario: Sections) -> Iterator[Mistake]:
     """Check the sections about compute nodes against each other."""
     links = scenario.links.nodes
     if scenario.nodes:

@@ -6,13 +6,14 @@ import math
 
 import numpy as np
 
+from splitopt.documents.checks import is_number
 from splitopt.errors import InputError
 from splitopt.timeline import FloatArray
 
 
 def check_noise(noise: float) -> float:
     """Reject a noise that is no coefficient of variation."""
-    if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0 <= noise < math.inf:
+    if not is_number(noise) or not 0 <= noise < math.inf:
         raise InputError.at("noise", f"is {noise!r}, it must be a number >= 0")
     return float(noise)
 

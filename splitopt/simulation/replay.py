@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from splitopt.documents.checks import check_seed
 from splitopt.errors import InputError
 from splitopt.problems.registry import as_problem, module_of, problems_in
 from splitopt.results import Decision, finite_or_none
 from splitopt.simulation.noise import check_noise
-from splitopt.solvers.options import check_seed
 from splitopt.timeline import Timeline
 
 if TYPE_CHECKING:

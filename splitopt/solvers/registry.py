@@ -9,11 +9,11 @@ from functools import cache
 from importlib import metadata
 from typing import Any
 
+from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import CapabilityError, InputError, shown
 from splitopt.problems.base import Problem
 from splitopt.solvers.base import Solver
 from splitopt.solvers.typed import checked_options
-from splitopt.suggestions import did_you_mean
 
 _CUT = "splitopt.solvers.cut_and_resources"
 _CLUSTER = "splitopt.solvers.cluster_and_spectrum"

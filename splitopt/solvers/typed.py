@@ -12,8 +12,8 @@ from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
 
+from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError, shown
-from splitopt.suggestions import did_you_mean
 
 
 class Typed(str):

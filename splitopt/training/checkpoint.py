@@ -23,11 +23,13 @@ from typing import Any
 
 from torch import Tensor
 
+from splitopt.documents.json_text import expect_format, parse_json
+from splitopt.documents.reading import read_bytes, read_text
 from splitopt.errors import InputError, WriteError
-from splitopt.files import expect_format, parse_json, read_bytes, read_text, write_atomic
-from splitopt.locks import Lock
-from splitopt.outputs import cannot_write
 from splitopt.plans import digest
+from splitopt.storage.locks import Lock
+from splitopt.storage.outputs import cannot_write
+from splitopt.storage.writing import write_atomic
 from splitopt.training.averaging import state_bytes
 from splitopt.training.history import History
 
@@ -182,7 +184,7 @@ def load(folder: str | Path, identity: Mapping[str, Any] | None = None) -> Check
     from safetensors import SafetensorError
     from safetensors.torch import load as from_bytes
 
-    from splitopt.schemas import validated
+    from splitopt.documents.schemas import validated
     from splitopt.training.documents import CheckpointDocument
 
     path = Path(folder) / FILE

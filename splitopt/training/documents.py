@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from splitopt.schemas import Count, Document, Name, Plain
+from splitopt.documents.schemas import Count, Document, Name, Plain
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 

@@ -13,8 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from splitopt.documents.json_text import expect_format, parse_json
+from splitopt.documents.reading import read_text
 from splitopt.errors import InputError
-from splitopt.files import expect_format, parse_json, read_text, write_rows
+from splitopt.storage.writing import write_rows
 
 FORMAT = "splitopt-history"
 VERSION = 1
@@ -121,7 +123,7 @@ class History:
     @classmethod
     def from_dict(cls, document: Any, source: str = "history") -> History:
         """Read what `to_dict` wrote; raise `InputError` that starts with `source` otherwise."""
-        from splitopt.schemas import validated
+        from splitopt.documents.schemas import validated
         from splitopt.training.documents import HistoryDocument
 
         found = expect_format(document, source, FORMAT, VERSION)

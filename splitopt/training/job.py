@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from splitopt.documents.checks import check_seed
 from splitopt.errors import InputError
 from splitopt.plans import Plan
-from splitopt.solvers.options import check_seed
 from splitopt.training.options import Options
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from splitopt.documents.checks import check_choice
 from splitopt.errors import InputError
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.tracing import find_cuts
@@ -22,7 +23,6 @@ from splitopt.profiles.tracing.example import fresh, inputs_of, resized
 from splitopt.profiles.tracing.finding import FEW, STAGES_METHOD, Stages, declares_stages
 from splitopt.profiles.tracing.quiet import undisturbed
 from splitopt.profiles.tracing.split import SplitModel
-from splitopt.solvers.options import check_choice
 from splitopt.training.copies import tensor_bytes
 
 By = Literal["structure", "names"]

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
+from splitopt.documents.checks import check_choice
 from splitopt.errors import InputError
-from splitopt.solvers.options import check_choice
 
 if TYPE_CHECKING:
     import torch

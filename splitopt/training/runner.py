@@ -50,7 +50,7 @@ class Run:
 
     def save_model(self, path: str | Path) -> None:
         """Write the weights as a safetensors file, atomically, under the model's own names."""
-        from splitopt.files import write_atomic
+        from splitopt.storage.writing import write_atomic
         from splitopt.training.averaging import state_bytes
 
         write_atomic(path, state_bytes(self.model.state_dict()))

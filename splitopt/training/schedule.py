@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from splitopt.documents.checks import is_whole
 from splitopt.errors import InputError
 
 
@@ -48,7 +49,7 @@ class Schedule:
             value = getattr(self, name)
             if value is None and name in ("rounds", "patience"):
                 continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            if not is_whole(value, 1):
                 raise InputError.at(name, f"is {value!r}, it must be a whole number >= 1")
         target = self.target_accuracy
         if target is not None and not 0 < target <= 1:

@@ -203,7 +203,8 @@ def test_a_pickle_in_an_archive_would_be_noticed(part, tmp_path, monkeypatch):
 
 PLANTED = """
 from splitopt.timeline import Timeline
-from splitopt.files import parse_json, read_text
+from splitopt.documents.json_text import parse_json
+from splitopt.documents.reading import read_text
 
 load = Timeline.load
 

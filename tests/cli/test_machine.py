@@ -9,7 +9,7 @@ import pytest
 
 from splitopt.cli.entry import run
 from splitopt.profiles import MachineModel, MachineTimes, OperatorCounts, Provenance
-from splitopt.profiles.model import ModelProfile
+from splitopt.profiles.table.profile import ModelProfile
 
 TRUE = np.array([2e-11, 5e-10, 4e-11, 3e-10, 1e-10, 2e-5])
 

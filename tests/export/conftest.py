@@ -68,7 +68,7 @@ def _profile(split):
     import numpy as np
 
     from splitopt.profiles import ModelProfile
-    from splitopt.profiles.provenance import Provenance
+    from splitopt.profiles.table.provenance import Provenance
 
     ones = np.arange(1.0, len(split.layers) + 1)
     none = 0 * ones

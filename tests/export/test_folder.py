@@ -11,10 +11,10 @@ import time
 import numpy as np
 import pytest
 
-from splitopt import temporary
 from splitopt.errors import InputError, WriteError
 from splitopt.export import folder as exported
 from splitopt.export.folder import check_folder, write_folder
+from splitopt.storage import temporary
 
 FILES = {"parts.json": b"{}", "parts.py": b"x = 1\n"}
 

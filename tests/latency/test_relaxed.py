@@ -11,7 +11,7 @@ from splitopt import CutAndResources, Scenario, load_profile
 from splitopt.latency.precision import double_precision
 from splitopt.latency.relaxed import RoundSetting, latency_at, seconds_at, values_at
 from splitopt.latency.split_federated import phase_curves
-from splitopt.profiles.regression import fit_profile, with_curves
+from splitopt.profiles.fitting.regression import fit_profile, with_curves
 
 COSTS = {
     # device work, server work, smashed, gradient, model: columns of known shapes

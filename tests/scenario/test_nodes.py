@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from splitopt import InputError, Scenario
-from splitopt.profiles.memory import DEFAULT_FORMULA, FORMULAS
+from splitopt.profiles.counting.memory import DEFAULT_FORMULA, FORMULAS
 from splitopt.scenario import Pipeline, scenario_schema
 
 

@@ -18,9 +18,10 @@ from safetensors.torch import load_file  # noqa: E402
 from torch import nn  # noqa: E402
 
 import splitopt  # noqa: E402
-from splitopt import InputError, locks, temporary  # noqa: E402
+from splitopt import InputError  # noqa: E402
 from splitopt.errors import InUseError, WriteError  # noqa: E402
 from splitopt.plans import digest  # noqa: E402
+from splitopt.storage import locks, temporary  # noqa: E402
 from splitopt.training import checkpoint  # noqa: E402
 from splitopt.training.history import History, RoundRow  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402

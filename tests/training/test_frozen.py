@@ -12,7 +12,7 @@ from torch import nn  # noqa: E402
 import splitopt  # noqa: E402
 from splitopt import InputError, Scenario  # noqa: E402
 from splitopt.models.cnn import cnn as digits_cnn  # noqa: E402
-from splitopt.profiles.memory import layer_memory_bytes  # noqa: E402
+from splitopt.profiles.counting.memory import layer_memory_bytes  # noqa: E402
 from splitopt.profiles.tracing import trace  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402

@@ -12,10 +12,10 @@ from benchmarks.papers.cpsl.cells import cell, costs_at, identical, population, 
 from benchmarks.papers.cpsl.rounds import problem, rounds, spread
 from benchmarks.papers.tables import Table
 from splitopt import ClusterAndSpectrum, solve
-from splitopt.files import write_atomic
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cluster_and_spectrum.subcarriers import allocate_cluster, allocate_clusters
 from splitopt.report.charts import svg_text
+from splitopt.storage.writing import write_atomic
 
 POPULATIONS = 20
 ROUNDS = 100

@@ -11,9 +11,9 @@ import numpy as np
 from benchmarks.papers.cpsl.clustering import best_s, instance
 from benchmarks.papers.tables import Table
 from splitopt import solve
-from splitopt.files import write_atomic
 from splitopt.problems.base import FloatArray
 from splitopt.report.charts import svg_text
+from splitopt.storage.writing import write_atomic
 
 DELTAS = (1e-4, 1e-3, 1e-2)
 SWAPS = (1, 10, 30, 100, 200, 300, 500, 1000, 2000, 5000, 20_000)

@@ -14,9 +14,9 @@ from benchmarks.papers.cpsl.clustering import SHORT, best_s
 from benchmarks.papers.cpsl.rounds import problem, rounds, spread
 from benchmarks.papers.tables import Table
 from splitopt import load_profile
-from splitopt.files import write_atomic
 from splitopt.problems.base import FloatArray
 from splitopt.report.charts import svg_text
+from splitopt.storage.writing import write_atomic
 
 NETWORKS = ("cpsl-lenet-valid", "cpsl-lenet-same")
 RUNS = {10: 60, 30: 300, 60: 60}

@@ -14,8 +14,8 @@ from benchmarks.papers.dp_mora.published import (
 )
 from benchmarks.papers.dp_mora.schemes import OURS, Planned, recovered_cuts, replayed
 from splitopt import CutAndResources
-from splitopt.files import write_atomic
 from splitopt.report.charts import svg_text
+from splitopt.storage.writing import write_atomic
 
 _PUBLISHED = "DP-MORA, replay"
 

@@ -8,8 +8,8 @@ from statistics import median
 from benchmarks.papers.dp_mora.published import MODELS, published
 from benchmarks.papers.dp_mora.schemes import OURS
 from benchmarks.papers.dp_mora.sweeps import AXES, Point
-from splitopt.files import write_atomic
 from splitopt.report.charts import line_styles, svg_text
+from splitopt.storage.writing import write_atomic
 
 _BASELINES = {
     "figure-5": ("SF3AF", "SF3PF", "FAAF"),

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from splitopt.files import read_text
+from splitopt.documents.reading import read_text
+from splitopt.documents.yaml_text import parse_yaml
 from splitopt.problems.base import FloatArray
-from splitopt.yaml_text import parse_yaml
 
 MODELS = {"resnet18": "ResNet-18", "resnet34": "ResNet-34"}
 DEFAULT = {"leakage_limit": 0.5, "server_gmac": 100, "uplink_mbit": 200, "downlink_mbit": 100}

@@ -18,7 +18,7 @@ from benchmarks.papers.dp_mora.sweeps import Point, rounds_table, sweep, text_ta
 from benchmarks.papers.dp_mora.waiting import waiting_table
 from benchmarks.papers.tables import Table
 from splitopt import CutAndResources
-from splitopt.files import write_atomic
+from splitopt.storage.writing import write_atomic
 
 RESULTS = Path(__file__).parent / "results"
 

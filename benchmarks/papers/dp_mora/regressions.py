@@ -9,9 +9,9 @@ import numpy as np
 from benchmarks.papers.dp_mora.published import MODELS, published
 from benchmarks.papers.tables import Cell, Table
 from splitopt.problems.base import FloatArray
-from splitopt.profiles.architectures import resnet
-from splitopt.profiles.computed import RESNETS
-from splitopt.profiles.layers import Tensor
+from splitopt.profiles.counting.layers import Tensor
+from splitopt.profiles.published.architectures import resnet
+from splitopt.profiles.published.computed import RESNETS
 
 _MIB = 2.0**20
 _FLOAT32 = 4

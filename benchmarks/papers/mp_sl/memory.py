@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.papers.mp_sl.settings import BATCH, profile
 from benchmarks.papers.tables import Cell, Table
-from splitopt.profiles.memory import FORMULAS, layer_memory_bytes
+from splitopt.profiles.counting.memory import FORMULAS, layer_memory_bytes
 
 OWNERS = 100
 PAPER_GB = 80.0

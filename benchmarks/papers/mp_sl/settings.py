@@ -13,7 +13,7 @@ import numpy as np
 from splitopt.latency.pipeline import OwnerParts
 from splitopt.problems.pipeline_partition import PipelinePartition
 from splitopt.profiles import ModelProfile, load_profile
-from splitopt.profiles.memory import layer_memory_bytes
+from splitopt.profiles.counting.memory import layer_memory_bytes
 
 MODELS = {"resnet101": "resnet101-cifar", "vgg19": "vgg19-cifar"}
 BATCH = 128

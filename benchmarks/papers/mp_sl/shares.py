@@ -9,7 +9,7 @@ from benchmarks.papers.mp_sl.settings import BATCH, pipeline, profile
 from benchmarks.papers.tables import Cell, Table
 from splitopt import solve
 from splitopt.problems.pipeline_partition import PipelinePartition
-from splitopt.profiles.memory import FORMULAS, layer_memory_bytes
+from splitopt.profiles.counting.memory import FORMULAS, layer_memory_bytes
 
 OWNERS = 100
 PAPER_SAVED = 76.0

@@ -21,11 +21,11 @@ from splitopt.bench.instances.best_known import BestKnown, read_best_known, writ
 from splitopt.bench.instances.stored import BEST_KNOWN, FORMAT, METADATA, VERSION
 from splitopt.driver import solve
 from splitopt.errors import InputError, SolveError
-from splitopt.files import write_atomic
 from splitopt.problems.base import Problem
 from splitopt.problems.digest import instance_digest
 from splitopt.results import OPTIMAL_GAP, relative_gap
 from splitopt.solvers.registry import solver_class, why_not
+from splitopt.storage.writing import write_atomic
 
 Report = Callable[[str], None]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from splitopt.schemas import Name, Record
+from splitopt.documents.schemas import Name, Record
 
 
 class ClaimDocument(Record):

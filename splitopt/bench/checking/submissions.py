@@ -76,7 +76,7 @@ def read_submission(document: Any, source: str) -> Submission:
         found = Submission(plan.objective, plan.decision, None)
     elif file_format == "splitopt-result":
         from splitopt.bench.checking.documents import ClaimDocument
-        from splitopt.schemas import validated
+        from splitopt.documents.schemas import validated
 
         validated(ClaimDocument, document, source)
         claim = {"decision": None, **document}

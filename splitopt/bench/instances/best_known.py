@@ -7,7 +7,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from splitopt.csv_files import number, read_table
+from splitopt.documents.csv_tables import number, read_table
 from splitopt.errors import InputError, shown
 
 COLUMNS = (

@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from splitopt.bench.instances.benchmark import InstanceSet, Kind
+from splitopt.documents.schemas import Count, Document, Name, Note
 from splitopt.errors import InputError
-from splitopt.schemas import Count, Document, Name, Note
 
 
 class RecipeDocument(Document):

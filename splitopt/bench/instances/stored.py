@@ -9,8 +9,9 @@ from pathlib import Path
 from splitopt.bench.instances.benchmark import Recipe, benchmark_problems
 from splitopt.bench.instances.best_known import BestKnown, read_best_known
 from splitopt.bench.instances.instance import Instance
+from splitopt.documents.json_text import expect_format, parse_json
+from splitopt.documents.reading import read_text
 from splitopt.errors import InputError, shown
-from splitopt.files import expect_format, parse_json, read_text
 
 FORMAT = "splitopt-benchmark-library"
 VERSION = 1
@@ -70,7 +71,7 @@ class Library:
 
 def _read_metadata(path: Path, problem: str) -> list[Instance]:
     from splitopt.bench.instances.documents import LibraryDocument
-    from splitopt.schemas import validated
+    from splitopt.documents.schemas import validated
 
     source = str(path)
     document = expect_format(parse_json(read_text(path), source), source, FORMAT, VERSION)

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from splitopt.bench.rows.row import Row
-from splitopt.files import parse_json, read_text, write_atomic
-from splitopt.outputs import cannot_write
+from splitopt.documents.json_text import parse_json
+from splitopt.documents.reading import read_text
+from splitopt.storage.outputs import cannot_write
+from splitopt.storage.writing import write_atomic
 
 
 def append_row(path: str | Path, row: Row) -> None:

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 if TYPE_CHECKING:
-    from splitopt.schemas import Document
+    from splitopt.documents.schemas import Document
 
 Status = Literal["ok", "skipped", "crashed", "timeout", "memory", "lied"]
 """How the run went: ``timeout`` and ``memory`` were stopped by the runner, ``lied`` made a false
@@ -100,7 +100,7 @@ class Row:
         InputError
             A field is missing, unknown, or of another type; all of them are named.
         """
-        from splitopt.schemas import validated
+        from splitopt.documents.schemas import validated
 
         validated(_schema(), document, source)
         return cls(**document)

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, create_model
 
+from splitopt.documents.schemas import Document, Name, Note
 from splitopt.errors import InputError
-from splitopt.schemas import Document, Name, Note
 
 
 def _not_negative(value: float) -> float:

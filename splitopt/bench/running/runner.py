@@ -14,9 +14,9 @@ from splitopt.bench.running.recording import checked_row, skipped_row
 from splitopt.bench.running.supervisor import RawRun, Supervisor, supervise
 from splitopt.engine import Engine
 from splitopt.errors import InputError
-from splitopt.files import check_writable
-from splitopt.locks import Lock
-from splitopt.outputs import cannot_write, is_stream
+from splitopt.storage.locks import Lock
+from splitopt.storage.outputs import cannot_write, is_stream
+from splitopt.storage.writing import check_writable
 
 Report = Callable[[Row], None]
 

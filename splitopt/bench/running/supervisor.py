@@ -17,7 +17,7 @@ from typing import Any
 
 from splitopt.bench.rows import Status
 from splitopt.bench.running.machine import MIB
-from splitopt.temporary import temporary_folder
+from splitopt.storage.temporary import temporary_folder
 
 TICK_S = 0.02
 _CHILDREN_EVERY = 10

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from splitopt.documents.checks import is_number
+from splitopt.documents.reading import read_text
+from splitopt.documents.suggestions import did_you_mean
+from splitopt.documents.yaml_text import parse_yaml
 from splitopt.errors import CapabilityError, InfeasibleError, InputError, SolveError, shown
-from splitopt.files import read_text
 from splitopt.planning.comparison.advice import advise, unequal_rounds
 from splitopt.planning.comparison.clusters import clustered
 from splitopt.planning.comparison.pipelines import pipeline
@@ -41,10 +44,8 @@ from splitopt.problems.inputs import as_scenario
 from splitopt.problems.limits import unchecked
 from splitopt.problems.ranges import MOST
 from splitopt.profiles import ModelProfile
-from splitopt.profiles.uncounted import work_notes
+from splitopt.profiles.table.uncounted import work_notes
 from splitopt.scenario import Scenario, Server
-from splitopt.suggestions import did_you_mean
-from splitopt.yaml_text import parse_yaml
 
 if TYPE_CHECKING:
     from splitopt.problems.inputs import ScenarioLike
@@ -267,7 +268,7 @@ def _ranked(
         advise(ranked, by_accuracy),
         (
             *notes,
-            *work_notes(profile),
+            *work_notes(profile.uncounted),
             *_notes_of_rows(scenario, marked, by_accuracy),
             *guess_notes(scenario, profile, leakage_is_shown="leakage" in guesses),
             *(() if all(row.scheme != "mp_sl" for row in feasible) else (_CLOSED_FORM,)),
@@ -329,7 +330,6 @@ def check_rounds(given: Any, source: str, *, baselines: bool = True) -> dict[str
                 f"{source}: there is no scheme {shown(scheme)}; choose from {', '.join(known)}"
                 f"{did_you_mean(scheme, known)}"
             )
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not 0 < value < float("inf"):
+        if not is_number(value) or not 0 < value < float("inf"):
             raise InputError(f"{source}: {scheme} is {shown(value)}, rounds are a number above 0")
     return {scheme: float(value) for scheme, value in given.items()}

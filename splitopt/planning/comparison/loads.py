@@ -15,7 +15,7 @@ from splitopt.problems.limits import (
     server_shared_bytes,
 )
 from splitopt.profiles import ModelProfile
-from splitopt.profiles.memory import layer_parameters
+from splitopt.profiles.counting.memory import layer_parameters
 from splitopt.scenario import Scenario
 
 

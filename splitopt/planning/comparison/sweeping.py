@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from splitopt.documents.yaml_text import parse_yaml
 from splitopt.errors import InputError
 from splitopt.planning.comparison.comparing import compare_schemes
 from splitopt.planning.comparison.rows import Comparison, tied
 from splitopt.problems.inputs import as_scenario
 from splitopt.scenario import Scenario
-from splitopt.yaml_text import parse_yaml
 
 if TYPE_CHECKING:
     from splitopt.problems.inputs import ScenarioLike

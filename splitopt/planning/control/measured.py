@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError, shown
 from splitopt.problems.arrays import number
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_under_uncertainty import Generator
-from splitopt.suggestions import did_you_mean
 
 FIELDS = ("compute", "snr_db")
 _UNITS = {"compute": "FLOP/s", "snr_db": "dB"}

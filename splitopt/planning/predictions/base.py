@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import ConfigDict
 
-from splitopt.schemas import Document, validated
+from splitopt.documents.schemas import Document, validated
 
 
 class Part(Document):

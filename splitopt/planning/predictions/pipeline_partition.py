@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from splitopt.documents.schemas import Document, Name
 from splitopt.planning.predictions.base import Part, Prediction, RoundInterval
-from splitopt.schemas import Document, Name
 
 
 class NodeShare(Part):

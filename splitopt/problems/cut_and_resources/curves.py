@@ -8,7 +8,7 @@ from typing import Any
 from splitopt.errors import InputError
 from splitopt.problems.arrays import number_table
 from splitopt.problems.base import FloatArray
-from splitopt.profiles.curves import KNOWN, family_size
+from splitopt.profiles.table.curves import KNOWN, family_size
 
 
 def read_curves(value: Any, source: str, devices: int, layers: int) -> dict[str, FloatArray]:

@@ -51,7 +51,7 @@ class CutAndResources(CutAndResourcesData):
         Shape (N,), optional: what the rule `proportional_share` divides resources by.
     curves
         Optional: the seconds as functions of a cut that need not be an integer, for solvers that
-        relax it. Family (`splitopt.profiles.curves`) -> coefficients, shape (N, 4, k), of
+        relax it. Family (`splitopt.profiles.table.curves`) -> coefficients, shape (N, 4, k), of
         download, upload, server and device seconds in this order; the values of the families add
         up. They are bare regressions: they need not meet the tables and may be negative.
     priority

@@ -33,7 +33,7 @@ from splitopt.problems.cut_and_resources.formulation import (
     share_table,
     table,
 )
-from splitopt.profiles.curves import TABULATED, curve_value
+from splitopt.profiles.table.curves import TABULATED, curve_value
 
 MINLP = "minlp"
 """The formulation that only Pyomo has."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from splitopt.documents.checks import is_number
 from splitopt.errors import InputError, shown
 from splitopt.problems.base import FloatArray, Problem, check_keys, check_objective
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
@@ -93,7 +94,7 @@ class CutUnderUncertaintyData(Problem[CutUnderUncertaintyDecision]):
         check_objective(self.objective, self.objectives, self.name)
         object.__setattr__(self, "cuts", _read_names(self.cuts, "cuts"))
         level = self.cvar_level
-        if isinstance(level, bool) or not isinstance(level, int | float) or not 0 <= level < 1:
+        if not is_number(level) or not 0 <= level < 1:
             raise InputError.at(
                 "cvar_level", f"is {shown(level)}, it must be at least 0 and below 1"
             )

@@ -17,6 +17,7 @@ from splitopt.distributions import (
     require_finite_mean_latency,
     uniforms,
 )
+from splitopt.documents.checks import is_integer
 from splitopt.errors import InputError, shown
 from splitopt.problems.arrays import number_table
 from splitopt.problems.base import FloatArray, check_keys
@@ -88,7 +89,7 @@ class Generator:
     def __post_init__(self) -> None:
         for name, least in (("samples", 1), ("seed", 0)):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            if not is_integer(value) or value < least:
                 raise InputError.at(name, f"is {value!r}, it must be a whole number >= {least}")
             object.__setattr__(self, name, int(value))
         if not isinstance(self.fading, str) or self.fading not in FADING:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from splitopt.documents.checks import is_integer
 from splitopt.errors import InputError, shown
 from splitopt.latency.pipeline import (
     OwnerParts,
@@ -234,8 +235,7 @@ def checked_owners(
         ("owners", owners, groups.owners),
         ("batches", found, groups.all_batches),
     ):
-        number = isinstance(stated, int | np.integer) and not isinstance(stated, bool)
-        if not number or stated != there:
+        if not is_integer(stated) or stated != there:
             raise InputError.at(field, f"is {shown(stated)}, but owner_groups have {there}")
     return groups, found
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from splitopt.errors import InputError
-from splitopt.profiles.operator_counts import OperatorCounts
+from splitopt.profiles.table.operator_counts import OperatorCounts
 from splitopt.profiles.tracing.example import Inputs, fresh, resized
 from splitopt.profiles.tracing.finding import FEW, MANY
 from splitopt.profiles.tracing.operating import operators_of

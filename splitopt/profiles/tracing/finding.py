@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.fx import Graph
 
 from splitopt.errors import InputError
-from splitopt.profiles.trace_record import METHODS
+from splitopt.profiles.table.trace_record import METHODS
 from splitopt.profiles.tracing.chain import Chain, StepChain
 from splitopt.profiles.tracing.containers import can_be_entered, encoder_layers
 from splitopt.profiles.tracing.example import Inputs, fresh, resized, tensors_in

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import Graph, Interpreter, Node
 
+from splitopt.documents.checks import is_whole
 from splitopt.profiles.tracing.chain import Chain, attach, is_kept
 from splitopt.profiles.tracing.example import Inputs, fresh
 from splitopt.profiles.tracing.liveness import Flow, analyse, follow_writes
@@ -367,11 +368,10 @@ class Piece:
 
 
 def _pairs(seen: Seen) -> list[tuple[int, int]]:
-    """Give the whole numbers of a size for both batches; none for a type or a device."""
+    """Return the whole numbers of a size for both batches; none for a type or a device."""
     if isinstance(seen.small, tuple):
         return list(zip(seen.small, seen.large, strict=True))
-    whole = isinstance(seen.small, int) and not isinstance(seen.small, bool)
-    return [(seen.small, seen.large)] if whole else []
+    return [(seen.small, seen.large)] if is_whole(seen.small) else []
 
 
 def _single(result: Node) -> Node | None:

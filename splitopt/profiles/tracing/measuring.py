@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from splitopt.errors import InputError
-from splitopt.profiles.fields import Array
-from splitopt.profiles.interval import Interval
-from splitopt.profiles.machines import MachineTimes
-from splitopt.profiles.model import ModelProfile
+from splitopt.profiles.table.arrays import Array
+from splitopt.profiles.table.interval import Interval
+from splitopt.profiles.table.machine_times import MachineTimes
+from splitopt.profiles.table.profile import ModelProfile
 from splitopt.profiles.tracing.example import Inputs, resized
 from splitopt.profiles.tracing.passes import split_pass
 from splitopt.profiles.tracing.quiet import undisturbed

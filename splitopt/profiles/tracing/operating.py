@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from splitopt.profiles.fields import Array
-from splitopt.profiles.operator_counts import FEATURES, OperatorCounts
+from splitopt.profiles.table.arrays import Array
+from splitopt.profiles.table.operator_counts import FEATURES, OperatorCounts
 from splitopt.profiles.tracing.example import Inputs, resized
 from splitopt.profiles.tracing.finding import FEW, MANY
 from splitopt.profiles.tracing.passes import split_pass

@@ -9,8 +9,8 @@ from typing import Any
 from torch import nn
 
 from splitopt.errors import InputError
-from splitopt.profiles.model import ModelProfile
-from splitopt.profiles.trace_record import TraceRecord
+from splitopt.profiles.table.profile import ModelProfile
+from splitopt.profiles.table.trace_record import TraceRecord
 from splitopt.profiles.tracing.chain import StepChain
 from splitopt.profiles.tracing.counting import Counts, count
 from splitopt.profiles.tracing.example import Inputs

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from splitopt.documents.checks import is_number
 from splitopt.errors import InputError
 from splitopt.profiles.tracing.example import Inputs, fresh, resized, tensors_in
 from splitopt.profiles.tracing.quiet import SEED
@@ -130,7 +131,7 @@ def _expect_no_schedule(
         path, _, leaf = name.rpartition(".")
         owner = module.get_submodule(path)
         own = vars(owner).get(leaf)
-        if isinstance(own, int | float) and not isinstance(own, bool):
+        if is_number(own):
             setattr(owner, leaf, own + further)
         torch.manual_seed(SEED)
         with torch.no_grad():

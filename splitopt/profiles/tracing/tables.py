@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from splitopt.profiles.fields import Array
-from splitopt.profiles.model import ModelProfile
-from splitopt.profiles.provenance import Provenance
-from splitopt.profiles.trace_record import TraceRecord
+from splitopt.profiles.table.arrays import Array
+from splitopt.profiles.table.profile import ModelProfile
+from splitopt.profiles.table.provenance import Provenance
+from splitopt.profiles.table.trace_record import TraceRecord
+from splitopt.profiles.table.uncounted import Uncounted
 from splitopt.profiles.tracing.counting import PHASES, Counts, union
 from splitopt.profiles.tracing.finding import FEW, MANY
 from splitopt.profiles.tracing.split import SplitModel
 from splitopt.profiles.tracing.work.meter import Runs
-from splitopt.profiles.uncounted import Uncounted
 
 _HOW = {
     "sequential": "the layers of an nn.Sequential",

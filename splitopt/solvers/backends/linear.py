@@ -6,13 +6,13 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic
 
+from splitopt.documents.checks import check_whole
 from splitopt.problems.gurobi_environment import silent_environment
 from splitopt.results import StopReason
 from splitopt.solvers.backends.gurobi import run_gurobi
 from splitopt.solvers.backends.licence import Sized, licence_problem, size_refusal
 from splitopt.solvers.backends.pyomo import PyomoSolver, run_pyomo
 from splitopt.solvers.base import Kind, P, Search, Solver
-from splitopt.solvers.options import check_whole
 
 
 @dataclass(frozen=True)

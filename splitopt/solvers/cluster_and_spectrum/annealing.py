@@ -10,6 +10,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from splitopt.documents.checks import LARGEST_WHOLE, check_choice, check_positive, check_whole
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
 from splitopt.problems.cluster_and_spectrum.subcarriers import RULES
@@ -21,13 +22,7 @@ from splitopt.solvers.cluster_and_spectrum.swaps import (
     in_portions,
     load_swaps,
 )
-from splitopt.solvers.options import (
-    LARGEST_WHOLE,
-    MOST_AT_ONCE,
-    check_choice,
-    check_positive,
-    check_whole,
-)
+from splitopt.solvers.options import MOST_AT_ONCE
 
 
 @dataclass(frozen=True)

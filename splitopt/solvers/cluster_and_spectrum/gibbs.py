@@ -8,13 +8,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from splitopt.documents.checks import check_choice, check_positive, check_whole
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
 from splitopt.problems.cluster_and_spectrum.subcarriers import RULES
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cluster_and_spectrum.swaps import Swaps, in_portions, load_swaps
-from splitopt.solvers.options import check_choice, check_positive, check_whole
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+from splitopt.documents.checks import check_choice
 from splitopt.problems.base import IntArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
 from splitopt.problems.cluster_and_spectrum.decision import clusters_of
@@ -13,7 +14,6 @@ from splitopt.problems.cluster_and_spectrum.subcarriers import RULES
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cluster_and_spectrum.swaps import by_capability, starts_of
-from splitopt.solvers.options import check_choice
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from splitopt.documents.checks import check_whole
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cut_and_resources.relaxation import load_loops, root_bound
 from splitopt.solvers.cut_and_resources.rules import fastest_cuts
-from splitopt.solvers.options import check_whole
 
 _PROGRESS = 1e-12
 """A step that gains less than this, relatively, is taken for rounding."""

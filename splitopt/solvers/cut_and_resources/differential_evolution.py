@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from splitopt.documents.checks import check_choice, check_number, check_whole
 from splitopt.errors import InputError
 from splitopt.problems.base import FloatArray
 from splitopt.solvers.cut_and_resources.cut_vectors import CutVectors, Evaluations
 from splitopt.solvers.cut_and_resources.metaheuristic import Metaheuristic
-from splitopt.solvers.options import MOST_AT_ONCE, check_choice, check_number, check_whole
+from splitopt.solvers.options import MOST_AT_ONCE
 
 STRATEGIES = tuple(
     f"{base}{crossover}"

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from splitopt.documents.checks import check_number
 from splitopt.problems.base import FloatArray
 from splitopt.solvers.cut_and_resources.cut_vectors import CutVectors, Evaluations
 from splitopt.solvers.cut_and_resources.metaheuristic import Metaheuristic
-from splitopt.solvers.options import check_number
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from splitopt.documents.checks import check_whole
 from splitopt.errors import InfeasibleError
 from splitopt.problems.base import IntArray
 from splitopt.problems.cut_and_resources import CutAndResources
@@ -17,7 +18,7 @@ from splitopt.problems.cut_and_resources.budgets import no_cuts_within
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cut_and_resources.cut_vectors import CutVectors, Evaluations, Stopped
-from splitopt.solvers.options import check_whole, too_many
+from splitopt.solvers.options import too_many
 
 _BLOCK = 2**16
 """Cuts made at once."""

@@ -7,9 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from splitopt.documents.checks import check_number, check_whole
 from splitopt.solvers.cut_and_resources.cut_vectors import CutVectors, Evaluations
 from splitopt.solvers.cut_and_resources.metaheuristic import Metaheuristic
-from splitopt.solvers.options import MOST_AT_ONCE, check_number, check_whole
+from splitopt.solvers.options import MOST_AT_ONCE
 
 _TRIES = 10
 """How often a generation is mated anew as long as its children are all known already."""

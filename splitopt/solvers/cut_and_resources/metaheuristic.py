@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from splitopt.documents.checks import check_whole
 from splitopt.errors import InfeasibleError
 from splitopt.problems.base import IntArray
 from splitopt.problems.cut_and_resources import CutAndResources
@@ -18,7 +19,6 @@ from splitopt.solvers.cut_and_resources.cut_vectors import CutVectors, Evaluatio
 from splitopt.solvers.cut_and_resources.exact.feasible import within_budgets
 from splitopt.solvers.cut_and_resources.relaxation import load_loops, root_bound
 from splitopt.solvers.cut_and_resources.relaxation.grouping import fleet_of
-from splitopt.solvers.options import check_whole
 
 _LISTED = 16_384
 """A node of the search for a first vector with at most so many plans is gone through."""

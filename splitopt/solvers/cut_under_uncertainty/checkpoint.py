@@ -17,13 +17,15 @@ from typing import Any
 
 import numpy as np
 
+from splitopt.documents.json_text import expect_format, parse_json
+from splitopt.documents.reading import read_text
 from splitopt.errors import InputError, shown
-from splitopt.files import expect_format, parse_json, read_text, write_atomic
-from splitopt.locks import NAME, Lock
-from splitopt.outputs import cannot_write
 from splitopt.plans import digest
 from splitopt.solvers.cut_under_uncertainty.inner import BatchResult
-from splitopt.temporary import PREFIX
+from splitopt.storage.locks import NAME, Lock
+from splitopt.storage.outputs import cannot_write
+from splitopt.storage.temporary import PREFIX
+from splitopt.storage.writing import write_atomic
 
 FORMAT = "splitopt-checkpoint"
 VERSION = 3

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from splitopt.documents.checks import check_whole
 from splitopt.problems.cut_under_uncertainty import (
     CutUnderUncertainty,
     CutUnderUncertaintyDecision,
@@ -15,7 +16,7 @@ from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cluster_and_spectrum.enumeration import partition_count
 from splitopt.solvers.cut_under_uncertainty.inner import Inner
-from splitopt.solvers.options import check_whole, too_many
+from splitopt.solvers.options import too_many
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from splitopt.documents.checks import check_choice, check_number, check_positive, check_whole
 from splitopt.engine import Engine
 from splitopt.errors import CapabilityError, InputError, shown
 from splitopt.problems.base import FloatArray, IntArray
@@ -32,13 +33,7 @@ from splitopt.solvers.cut_under_uncertainty.rounds import Request
 from splitopt.solvers.cut_under_uncertainty.tail import TailChoice
 from splitopt.solvers.cut_under_uncertainty.values import Population, value_of_uncertainty
 from splitopt.solvers.cut_under_uncertainty.verdict import Settings
-from splitopt.solvers.options import (
-    MOST_AT_ONCE,
-    check_choice,
-    check_number,
-    check_positive,
-    check_whole,
-)
+from splitopt.solvers.options import MOST_AT_ONCE
 
 FEW = 10_000
 """Up to so many combinations of the devices' values are compared one by one, exactly."""

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from splitopt.documents.checks import check_choice
 from splitopt.errors import InfeasibleError
 from splitopt.problems.pipeline_partition import PipelinePartition
 from splitopt.problems.pipeline_partition.formulation import CONTIGUITY, no_form
@@ -20,7 +21,6 @@ from splitopt.solvers.backends.linear import (
 )
 from splitopt.solvers.backends.pyomo import PyomoSolver
 from splitopt.solvers.base import Search
-from splitopt.solvers.options import check_choice
 
 
 @dataclass(frozen=True)

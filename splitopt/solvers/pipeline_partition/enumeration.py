@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from splitopt.documents.checks import check_whole
 from splitopt.errors import InfeasibleError
 from splitopt.latency.pipeline_resources import (
     interface_seconds,
@@ -24,7 +25,7 @@ from splitopt.problems.base import BoolArray, FloatArray, IntArray
 from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
-from splitopt.solvers.options import check_whole, too_many
+from splitopt.solvers.options import too_many
 
 _BLOCK = 2**15
 """Placements of boundaries looked at together."""

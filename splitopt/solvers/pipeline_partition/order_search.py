@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from splitopt.documents.checks import check_whole
 from splitopt.errors import InfeasibleError
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.pipeline_partition import (
@@ -18,7 +19,6 @@ from splitopt.problems.pipeline_partition import (
 from splitopt.problems.pipeline_partition.restrict import restricted
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
-from splitopt.solvers.options import check_whole
 from splitopt.solvers.pipeline_partition.chains.loading import loops_ready
 from splitopt.solvers.pipeline_partition.chains.loops import Loops
 from splitopt.solvers.pipeline_partition.chains.search import ChainSearch

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from splitopt.documents.checks import check_whole
 from splitopt.problems.pipeline_partition import PipelinePartition
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
-from splitopt.solvers.options import check_whole
 from splitopt.solvers.pipeline_partition.chains.loading import loops_ready
 from splitopt.solvers.pipeline_partition.chains.solving import refusal_of, solve_chains
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from splitopt.archives import Archive
+from splitopt.documents.archives import Archive
 from splitopt.errors import InputError, shown
 from splitopt.training.data.dataset import DataSet, check_finite, split_off_test
 

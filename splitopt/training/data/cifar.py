@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from splitopt.documents.checks import is_whole
+from splitopt.documents.json_text import parse_json
+from splitopt.documents.reading import opened, read_text
 from splitopt.errors import InputError
-from splitopt.files import parse_json, read_text
-from splitopt.reading import opened
 
 SIDE = 32
 IMAGE_BYTES = 3 * SIDE * SIDE
@@ -99,8 +100,7 @@ def _strip(path: Path) -> tuple[Bytes, Bytes]:
 def _labels(path: Path, images: int) -> Bytes:
     labels = parse_json(read_text(path), str(path))
     whole = isinstance(labels, list) and all(
-        isinstance(label, int) and not isinstance(label, bool) and 0 <= label <= 9
-        for label in labels
+        is_whole(label) and 0 <= label <= 9 for label in labels
     )
     if not whole or len(labels) != images:
         count = f" {len(labels)} entries" if isinstance(labels, list) else " no list"

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from splitopt.documents.reading import opened
 from splitopt.errors import InputError
-from splitopt.reading import opened
 
 LIMIT_BYTES = 2**31
 """The most values that are read from one file."""

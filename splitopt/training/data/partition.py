@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from splitopt.documents.checks import check_choice
+from splitopt.documents.json_text import parse_json
+from splitopt.documents.reading import read_text
 from splitopt.errors import InputError, shown
-from splitopt.files import parse_json, read_text, write_atomic
-from splitopt.solvers.options import check_choice
+from splitopt.storage.writing import write_atomic
 
 Samples = Literal["plan", "data"]
 Rows = list[np.ndarray[Any, np.dtype[np.int64]]]
@@ -249,7 +251,7 @@ def _share_classes(pools: Rows, chosen: Sequence[Any], sizes: list[int]) -> Rows
 
 def _read_file(path: Path, available: int, sizes: list[int], samples: Samples) -> list[Tensor]:
     """Read a list of row numbers for each client, and check it against data and plan."""
-    from splitopt.schemas import validated
+    from splitopt.documents.schemas import validated
 
     source = str(path)
     lists = validated(list[list[int]], parse_json(read_text(path), source), source)

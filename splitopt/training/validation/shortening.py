@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from splitopt.documents.checks import is_whole
 from splitopt.errors import InfeasibleError, InputError
 from splitopt.planning.explaining import explainer_of
 from splitopt.planning.planner import open_plan
@@ -37,7 +38,7 @@ def first_steps(plan: Plan, steps: int, source: str = "plan") -> Plan:
     InfeasibleError
         The plan has no decision.
     """
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+    if not is_whole(steps, 1):
         raise InputError.at("steps", f"is {steps!r}, it must be a whole number >= 1")
     opened = open_plan(plan, source)
     if opened.decision is None or plan.decision is None:

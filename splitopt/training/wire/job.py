@@ -6,9 +6,11 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from splitopt.documents.json_text import parse_json
+from splitopt.documents.reading import read_text
 from splitopt.errors import InputError
-from splitopt.files import parse_json, read_text, write_atomic
 from splitopt.plans import Plan
+from splitopt.storage.writing import write_atomic
 from splitopt.training.job import TrainingJob
 from splitopt.training.options import Options
 from splitopt.training.prepare import Prepared

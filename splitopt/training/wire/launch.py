@@ -13,7 +13,7 @@ import torch
 from splitopt.errors import InputError
 from splitopt.plans import PlanLike, as_plan
 from splitopt.simulation.tracks import one_after_the_other
-from splitopt.temporary import temporary_folder
+from splitopt.storage.temporary import temporary_folder
 from splitopt.timeline import Timeline
 from splitopt.training.job import TrainingJob
 from splitopt.training.keeper import check_new

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from splitopt.documents.checks import is_number
 from splitopt.errors import InputError
 from splitopt.timeline import Resource, Timeline
 
@@ -90,12 +91,7 @@ def read_rows(values: Any, offset_s: float = 0.0, source: str = "rows") -> list[
             isinstance(value, list | tuple)
             and len(value) == _TEXTS + _NUMBERS
             and all(isinstance(item, str) for item in value[:_TEXTS])
-            and all(
-                isinstance(item, int | float)
-                and not isinstance(item, bool)
-                and abs(item) < _LARGEST
-                for item in value[_TEXTS:]
-            )
+            and all(is_number(item) and abs(item) < _LARGEST for item in value[_TEXTS:])
             and isinstance(value[_TEXTS], int)
             and value[_TEXTS] >= 0
         )

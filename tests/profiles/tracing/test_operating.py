@@ -7,7 +7,7 @@ import pytest
 
 from splitopt.models import build
 from splitopt.profiles import trace
-from splitopt.profiles.operator_counts import FEATURES
+from splitopt.profiles.table.operator_counts import FEATURES
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 

@@ -8,8 +8,8 @@ import pytest
 from splitopt import CutAndResources, ModelProfile, Scenario, load_profile
 from splitopt.models import build, default_shape
 from splitopt.profiles import trace
-from splitopt.profiles.architectures import resnet
-from splitopt.profiles.layers import Tensor
+from splitopt.profiles.counting.layers import Tensor
+from splitopt.profiles.published.architectures import resnet
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 

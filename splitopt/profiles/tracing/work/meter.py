@@ -12,6 +12,7 @@ from torch import Tensor
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from splitopt.documents.checks import is_number
 from splitopt.errors import InputError
 from splitopt.profiles.tracing.quiet import reason
 from splitopt.profiles.tracing.work.calls import Call, elements
@@ -138,7 +139,7 @@ def _declared(
             f"the formula for the work of {name} failed ({reason(error)}); it gets the operator's "
             "arguments with shapes in place of tensors, and returns FLOP"
         ) from None
-    if isinstance(work, bool) or not isinstance(work, int | float):
+    if not is_number(work):
         found = type(work).__name__
     elif not math.isfinite(work) or work < 0:
         found = str(work)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from splitopt.documents.checks import check_whole
 from splitopt.problems.base import IntArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
 from splitopt.results import StopReason
@@ -23,7 +24,6 @@ from splitopt.solvers.cluster_and_spectrum.set_partition.columns import Columns,
 from splitopt.solvers.cluster_and_spectrum.set_partition.generation import Generation
 from splitopt.solvers.cluster_and_spectrum.set_partition.loading import load_loops
 from splitopt.solvers.cluster_and_spectrum.set_partition.pricing import Pricer
-from splitopt.solvers.options import check_whole
 
 _EXACT = 1e-12
 """What a sum of seconds may be wrong by, relatively."""

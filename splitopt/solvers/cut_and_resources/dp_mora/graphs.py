@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from splitopt.documents.checks import is_whole
 from splitopt.errors import InputError
 from splitopt.problems.base import IntArray
 
@@ -129,11 +130,7 @@ def _reached(graph: Graph) -> np.ndarray[Any, np.dtype[np.bool_]]:
 
 
 def _pair(edge: Any, index: int) -> tuple[int, int]:
-    fits = (
-        isinstance(edge, Sequence)
-        and len(edge) == 2
-        and all(isinstance(end, int) and not isinstance(end, bool) and end >= 0 for end in edge)
-    )
+    fits = isinstance(edge, Sequence) and len(edge) == 2 and all(is_whole(end, 0) for end in edge)
     if not fits:
         raise InputError.at(f"graph[{index}]", f"is {edge!r}, it must be a pair of devices")
     return int(edge[0]), int(edge[1])

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from splitopt.documents.checks import check_choice, check_positive, check_whole
 from splitopt.errors import InputError
 from splitopt.problems.base import FEASIBILITY_TOLERANCE, FloatArray
 from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
@@ -32,7 +33,6 @@ from splitopt.solvers.cut_and_resources.dp_mora.graphs import (
 from splitopt.solvers.cut_and_resources.dp_mora.loading import load_steps
 from splitopt.solvers.cut_and_resources.dp_mora.messages import audit
 from splitopt.solvers.cut_and_resources.relaxation import load_loops, root_bound
-from splitopt.solvers.options import check_choice, check_positive, check_whole
 
 UNITS = ("scaled", "printed")
 

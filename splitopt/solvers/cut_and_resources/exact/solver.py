@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from splitopt.documents.checks import check_whole
 from splitopt.errors import InfeasibleError
 from splitopt.problems.arrays import number_table
 from splitopt.problems.base import FloatArray, IntArray
@@ -33,7 +34,6 @@ from splitopt.solvers.cut_and_resources.relaxation.root import load_loops, price
 from splitopt.solvers.cut_and_resources.relaxation.simplicial import Root
 from splitopt.solvers.cut_and_resources.relaxation.sum_dual import sum_costs
 from splitopt.solvers.cut_and_resources.repair import repaired
-from splitopt.solvers.options import check_whole
 
 _RESTART = 64
 """Nodes up to which a better plan starts the tree afresh, with more cuts ruled out."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from splitopt.documents.checks import check_whole
 from splitopt.errors import InputError
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources import CutAndResources
@@ -21,7 +22,6 @@ from splitopt.solvers.cut_and_resources.price_consensus.device import ROOT, Devi
 from splitopt.solvers.cut_and_resources.price_consensus.messages import BITS, Channel
 from splitopt.solvers.cut_and_resources.price_consensus.tree import Tree
 from splitopt.solvers.cut_and_resources.relaxation.simplicial import Mixture
-from splitopt.solvers.options import check_whole
 
 _FLOATING = 1e-12
 """Far above the rounding error of a value that is computed from exact totals."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from splitopt.documents.checks import is_number
 from splitopt.training.wire.star.timing import BACKWARD, FORWARD, MODEL_UP, UPLOAD, Piece
 from splitopt.training.wire.transport.errors import FrameError
 from splitopt.training.wire.transport.links import KernelLink, link_of
@@ -58,7 +59,7 @@ class DevicePace:
         if not isinstance(fields, dict) or set(fields) != names:
             raise FrameError("a pace with other fields than it has here")
         for value in fields.values():
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+            if not is_number(value) or not value >= 0:
                 raise FrameError("a pace that is not made of numbers >= 0")
         return cls(**fields)
 

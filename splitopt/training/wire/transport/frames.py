@@ -32,8 +32,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from splitopt.documents.json_text import parse_json
 from splitopt.errors import InputError
-from splitopt.files import parse_json
 from splitopt.training.wire.transport.errors import FrameError
 
 MAGIC = b"SPLF"

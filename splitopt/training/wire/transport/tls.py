@@ -15,8 +15,8 @@ import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from splitopt.documents.reading import read_text
 from splitopt.errors import InputError, shown
-from splitopt.files import read_text
 from splitopt.training.wire.transport.errors import RefusedError
 from splitopt.training.wire.transport.lines import common_name, meaning
 

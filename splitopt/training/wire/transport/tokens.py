@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+from splitopt.documents.reading import read_text
 from splitopt.errors import InputError
-from splitopt.files import read_text
 from splitopt.training.wire.transport.tls import warn_if_others_can_read
 
 TOKEN_VARIABLE = "SPLITOPT_TOKEN"

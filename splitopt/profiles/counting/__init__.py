@@ -1,0 +1,1 @@
+"""Work and memory of layers, counted from what they are."""

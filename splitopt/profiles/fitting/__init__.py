@@ -1,0 +1,1 @@
+"""Curves, machine models and speeds fitted to what was measured."""

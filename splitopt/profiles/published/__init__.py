@@ -1,0 +1,1 @@
+"""The shipped profiles, by name: computed, measured, printed in papers, traced."""

@@ -1,0 +1,104 @@
+"""Finding a profile by its name or its file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from splitopt.documents.suggestions import did_you_mean
+from splitopt.documents.taking import path_of
+from splitopt.errors import InputError, shown
+from splitopt.profiles.published.computed import LENETS, RESNETS, cpsl_lenet, imagenet_resnet
+from splitopt.profiles.published.cpsl import cpsl_names, cpsl_profile
+from splitopt.profiles.published.dp_mora import published_names, published_profile
+from splitopt.profiles.published.measured import measured_names, measured_profile
+from splitopt.profiles.published.pipedream import pipedream_names, pipedream_profile
+from splitopt.profiles.published.traced import traced_names, traced_profile
+from splitopt.profiles.readers.graph_order import EqualChain
+from splitopt.profiles.table.fill import Fill, check_fill
+from splitopt.profiles.table.profile import ModelProfile
+
+
+def profile_names() -> tuple[str, ...]:
+    """Names of the shipped profiles."""
+    measured = (*measured_names(), *pipedream_names())
+    return (*published_names(), *cpsl_names(), *RESNETS, *LENETS, *measured, *traced_names())
+
+
+def is_graph(name: str) -> bool:
+    """Whether a shipped profile was measured as a graph, of which boundaries can be chosen."""
+    return name in pipedream_names()
+
+
+def load_profile(
+    name_or_path: str | Path,
+    fill: str | Mapping[str, Fill] | None = None,
+    boundaries: str = "cuts",
+    chain: EqualChain | None = None,
+) -> ModelProfile:
+    """Load a shipped profile by its name, or one of your own from a JSON file.
+
+    Parameters
+    ----------
+    name_or_path
+        One of `profile_names`, or a path: a `Path`, or a text that has a path separator or ends
+        in ``.json``.
+    fill
+        How to fill layers that were not measured. A text applies to every machine that has
+        measured layers and others; a mapping names the way for each machine. The ways are those
+        of `ModelProfile.with_fill`.
+    boundaries, chain
+        Of a shipped profile that is a graph, where it can be cut: ``"cuts"`` or ``"prefixes"``, and
+        the machines that its order of execution shall suit, see `splitopt.profiles.read_graph`.
+
+    Raises
+    ------
+    InputError
+        No such name, a file that cannot be read as a profile, or a fill that is not possible.
+    """
+    profile = _find(path_of(name_or_path, "name_or_path"), boundaries, chain)
+    if fill is None:
+        return profile
+    if isinstance(fill, Mapping):
+        ways = dict(fill)
+    else:
+        check_fill(fill)
+        partly = [name for name, times in profile.machines.items() if times.measured.any()]
+        ways = dict.fromkeys(partly, fill)
+    for machine, how in ways.items():
+        profile = profile.with_fill(machine, how)
+    return profile
+
+
+def _find(name_or_path: str | Path, boundaries: str, chain: EqualChain | None) -> ModelProfile:
+    text = os.fspath(name_or_path)
+    is_path = isinstance(name_or_path, Path) or text.endswith(".json")
+    if is_path or "/" in text or os.sep in text:
+        return ModelProfile.load(text)
+    names = profile_names()
+    if text not in names:
+        raise InputError(
+            f"there is no profile {shown(text)}{did_you_mean(text, names) or '.'} The shipped ones "
+            f"are {', '.join(names)}; a file of your own is named by a path that ends in .json"
+        )
+    return _shipped(text, boundaries, chain) if is_graph(text) else _shipped(text)
+
+
+@cache
+def _shipped(name: str, boundaries: str = "cuts", chain: EqualChain | None = None) -> ModelProfile:
+    """Build a shipped profile once; profiles are immutable, so it can be shared."""
+    if name in RESNETS:
+        return imagenet_resnet(name)
+    if name in LENETS:
+        return cpsl_lenet(name)
+    if name in cpsl_names():
+        return cpsl_profile(name)
+    if name in published_names():
+        return published_profile(name)
+    if name in pipedream_names():
+        return pipedream_profile(name, boundaries, chain)
+    if name in traced_names():
+        return traced_profile(name)
+    return measured_profile(name)

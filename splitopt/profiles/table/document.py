@@ -1,0 +1,58 @@
+"""The document of a profile: what its keys hold, read part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from splitopt.documents.fields import expect_keys, expect_mapping, expect_texts
+from splitopt.profiles.table.columns import OPTIONAL, REQUIRED
+from splitopt.profiles.table.curves import Curve
+from splitopt.profiles.table.machine_times import MachineTimes
+from splitopt.profiles.table.operator_counts import OperatorCounts
+from splitopt.profiles.table.provenance import Provenance
+from splitopt.profiles.table.trace_record import TraceRecord
+from splitopt.profiles.table.uncounted import read_uncounted
+
+FORMAT, VERSION = "splitopt-profile", 1
+_REQUIRED = ("name", "layers", "work_unit", *REQUIRED, "provenance")
+_OPTIONAL = (*OPTIONAL, "machines", "curves", "uncounted", "operators", "trace")
+
+
+def read_keys(document: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Return the values of a profile's document that are there, as they stand in it.
+
+    Raises
+    ------
+    InputError
+        A missing or unknown key; the message starts with `source`.
+    """
+    expect_keys(document, source, ("format", "version", *_REQUIRED), _OPTIONAL)
+    values = {key: document[key] for key in _REQUIRED}
+    return values | {key: document[key] for key in _OPTIONAL if document.get(key) is not None}
+
+
+def read_parts(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a profile: the values of its document, with its parts as objects.
+
+    Raises
+    ------
+    InputError
+        A part is not of its form; the message starts with its place.
+    """
+    found = dict(values)
+    found["provenance"] = Provenance.from_dict(found["provenance"])
+    if "uncounted" in found:
+        found["uncounted"] = read_uncounted(found["uncounted"])
+    for key, part in (("machines", MachineTimes), ("curves", Curve)):
+        if key in found:
+            found[key] = {
+                name: part.from_dict(item, f"{key}.{name}")
+                for name, item in expect_mapping(found[key], key).items()
+            }
+    if "operators" in found:
+        count = len(expect_texts(found["layers"], "layers"))
+        found["operators"] = OperatorCounts.from_dict(found["operators"], "operators", count)
+    if "trace" in found:
+        found["trace"] = TraceRecord.from_dict(found["trace"])
+    return found

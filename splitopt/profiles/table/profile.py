@@ -1,0 +1,401 @@
+"""The profile of a model: what every cut costs, per sample."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from splitopt.documents.fields import expect_name, expect_names
+from splitopt.documents.json_text import expect_format, parse_json
+from splitopt.documents.reading import read_text
+from splitopt.errors import InputError, shown
+from splitopt.profiles.table.arrays import Array, Mask, frozen_array
+from splitopt.profiles.table.columns import (
+    OPTIONAL,
+    REQUIRED,
+    UNITS,
+    check_last_cut,
+    check_sums,
+    check_wholes,
+)
+from splitopt.profiles.table.curves import Curve, check_curves
+from splitopt.profiles.table.document import FORMAT, VERSION, read_keys, read_parts
+from splitopt.profiles.table.fill import Fill, LayerWork, check_fill, filled
+from splitopt.profiles.table.machine_times import MachineTimes, check_machines, not_measured
+from splitopt.profiles.table.operator_counts import OperatorCounts
+from splitopt.profiles.table.provenance import GUESS, Provenance
+from splitopt.profiles.table.trace_record import TraceRecord
+from splitopt.profiles.table.uncounted import (
+    Uncounted,
+    check_uncounted,
+    more_than_a_trifle,
+    what_is_missing,
+)
+from splitopt.storage.writing import write_atomic
+
+
+@dataclass(frozen=True, eq=False)
+class ModelProfile:
+    """A model of L layers as a table over its cuts.
+
+    Entry ``l - 1`` of every array is cut ``l``: the first ``l`` layers stay on the device, for
+    ``l = 1 .. L``. At cut L nothing is left for the server. All arrays are float64, read-only,
+    of shape ``(L,)`` and per sample of the training set.
+
+    Parameters
+    ----------
+    name
+        A short name, such as ``resnet18-imagenet``.
+    layers
+        The names of the L layers (or blocks) from the input to the output.
+    device_forward_flop, device_backward_flop
+        Work of the device part, in FLOP with 1 MAC = 2 FLOP.
+    server_forward_flop, server_backward_flop
+        Work of the server part, in FLOP; 0 at cut L.
+    smashed_bytes, gradient_bytes
+        Activations sent up at the cut and their gradient sent down; 0 at cut L.
+    device_model_bytes
+        Parameters of the whole device part that training changes (not per sample): what goes to
+        the device before a round and back after it. Frozen parameters go there once, before the
+        first round, and are in no round.
+    work_unit
+        ``MAC`` or ``FLOP``: how the source counted work. The arrays are FLOP in either case.
+        ``none``: work was not counted, the arrays of work are 0 and mean nothing.
+    provenance
+        Where the numbers come from.
+    leakage
+        Fraction of the input that the server can recover, 0 to 1; None when unknown.
+    device_memory_fixed_bytes
+        Parameters and their gradients of the device part, and nothing else: no optimizer state,
+        no running statistics (not per sample); None when unknown.
+    device_memory_per_sample_bytes
+        What the device part keeps of a sample from the forward to the backward pass; None when
+        unknown.
+    machines
+        Measured seconds per layer, by the name of the machine; empty if nothing was measured.
+    curves
+        The regression curves that the table was evaluated from or that were fitted to it, by the
+        name of the array, in the unit of that array and without clipping; None if there are none.
+    layer_parameter_bytes
+        Parameters of each layer by itself (not per sample); entry ``l - 1`` is layer ``l`` here
+        and in the next three. None: the differences of `device_model_bytes`.
+    layer_output_bytes
+        What each layer puts out, the last one included; None when unknown.
+    layer_saved_bytes
+        What each layer by itself keeps from its forward to its backward pass, its input included:
+        the first layer on a machine of its own holds a copy of what the layer before it keeps
+        elsewhere. Their sum over a run of layers on one machine is therefore an upper bound of
+        what it keeps; `device_memory_per_sample_bytes` counts such a tensor once. None when
+        unknown.
+    uncounted
+        Operators that ran and whose work is in none of the arrays, since it is not known.
+    operators
+        What the operators of each layer by itself do, which a machine model turns into seconds;
+        None when unknown.
+    trace
+        How the profile was traced from a module; None if it was not.
+    layer_trained_bytes
+        Those of each layer's parameters that training changes, which have gradients, moments of
+        an optimizer, and travel. None: all of them.
+
+    Raises
+    ------
+    InputError
+        A wrong shape, a number that is negative or not finite, a leakage above 1, work or bytes
+        at cut L where nothing crosses, or layers that are smaller than the whole they make.
+    """
+
+    name: str
+    layers: tuple[str, ...]
+    device_forward_flop: Array
+    device_backward_flop: Array
+    server_forward_flop: Array
+    server_backward_flop: Array
+    smashed_bytes: Array
+    gradient_bytes: Array
+    device_model_bytes: Array
+    work_unit: str
+    provenance: Provenance
+    leakage: Array | None = None
+    device_memory_fixed_bytes: Array | None = None
+    device_memory_per_sample_bytes: Array | None = None
+    machines: Mapping[str, MachineTimes] = field(default_factory=dict)
+    curves: Mapping[str, Curve] | None = None
+    layer_parameter_bytes: Array | None = None
+    layer_output_bytes: Array | None = None
+    layer_saved_bytes: Array | None = None
+    uncounted: tuple[Uncounted, ...] = ()
+    operators: OperatorCounts | None = None
+    trace: TraceRecord | None = None
+    layer_trained_bytes: Array | None = None
+
+    REQUIRED: ClassVar[tuple[str, ...]] = REQUIRED
+    OPTIONAL: ClassVar[tuple[str, ...]] = OPTIONAL
+
+    def __post_init__(self) -> None:
+        expect_name(self.name, "name")
+        layers = expect_names(self.layers, "layers")
+        if not layers:
+            raise InputError.at("layers", "is empty; a model has at least one layer")
+        object.__setattr__(self, "layers", layers)
+        if self.work_unit not in UNITS:
+            raise InputError.at(
+                "work_unit",
+                f"is {shown(self.work_unit)}; choose one of {', '.join(map(repr, UNITS))}",
+            )
+        for name in (*REQUIRED, *OPTIONAL):
+            value = getattr(self, name)
+            if value is not None or name in REQUIRED:
+                object.__setattr__(self, name, frozen_array(value, name, len(layers)))
+        check_last_cut(self.columns)
+        object.__setattr__(self, "uncounted", check_uncounted(self.uncounted, layers))
+        check_wholes(self.columns)
+        if self.operators is not None and len(self.operators) != len(layers):
+            raise InputError.at(
+                "operators", f"has {len(self.operators)} rows, but there are {len(layers)} layers"
+            )
+        object.__setattr__(self, "machines", check_machines(self.machines, len(layers)))
+        if self.curves is not None:
+            object.__setattr__(self, "curves", check_curves(self.curves, REQUIRED, len(layers)))
+        for name in self.provenance.columns:
+            if name not in self.columns:
+                raise InputError.at(
+                    f"provenance.columns.{name}", "is no column that the profile has; remove it"
+                )
+
+    @property
+    def columns(self) -> dict[str, Array]:
+        """The columns that the profile has, by their names."""
+        every = ((name, getattr(self, name)) for name in (*REQUIRED, *OPTIONAL))
+        return {name: column for name, column in every if column is not None}
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ModelProfile):
+            return NotImplemented
+        return self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash(self.digest())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickling forgets that an array is read-only; building anew restores it.
+        return ModelProfile, tuple(getattr(self, item.name) for item in fields(self))
+
+    def state_of(self, column: str) -> str | None:
+        """Return how the numbers of a column are known, such as ``guess``; None if nobody says."""
+        return self.provenance.columns.get(column)
+
+    def guesses(self) -> tuple[str, ...]:
+        """Return the columns whose numbers are guesses."""
+        return tuple(name for name, state in self.provenance.columns.items() if state == GUESS)
+
+    @property
+    def layer_count(self) -> int:
+        """L, the number of layers and of cuts."""
+        return len(self.layers)
+
+    def device_seconds(self, machine: str) -> Array:
+        """Return the measured seconds per sample of the device part, shape ``(L,)``.
+
+        Forward, backward and weight update of layers ``1 .. l`` on `machine`.
+
+        Raises
+        ------
+        InputError
+            No such machine, or one with layers that were not measured.
+        """
+        return np.cumsum(self.machine_times(machine).total_s)
+
+    def server_seconds(self, machine: str) -> Array:
+        """Return the measured seconds per sample of the server part, shape ``(L,)``.
+
+        Forward, backward and weight update of layers ``l + 1 .. L`` on `machine`; 0 at cut L.
+
+        Raises
+        ------
+        InputError
+            No such machine, or one with layers that were not measured.
+        """
+        total = self.machine_times(machine).total_s
+        return np.append(np.cumsum(total[:0:-1])[::-1], 0.0)
+
+    def with_fill(self, machine: str, how: Fill) -> ModelProfile:
+        """Fill the layers that were not measured on `machine`.
+
+        Parameters
+        ----------
+        machine
+            A machine of the profile. If every layer was measured, the profile comes back as is.
+        how
+            ``"zero"``: the layer costs nothing.
+            ``"flop_ratio"``: its FLOP times the seconds per FLOP of the measured layers;
+            forward, backward and update each by their own ratio.
+            ``{"machine": other}``: its time on another machine times the ratio of the sums over
+            the layers measured on both; forward, backward and update each by their own ratio.
+
+        Returns
+        -------
+        A new profile, whose provenance says what was filled and how.
+
+        Raises
+        ------
+        InputError
+            No such machine, one without any measured layer, or nothing to take a ratio from.
+        """
+        check_fill(how)
+        if self._times(machine).measured.all():
+            return self
+        work = self.layer_work() if how == "flop_ratio" else None
+        times, sentence = filled(self.machines, machine, how, self.layers, work)
+        return replace(
+            self,
+            machines={**self.machines, machine: times},
+            provenance=self.provenance.with_fill(sentence),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, the content of a profile file; what is unknown is left out."""
+        document: dict[str, Any] = {
+            "format": FORMAT,
+            "version": VERSION,
+            "name": self.name,
+            "work_unit": self.work_unit,
+            "layers": list(self.layers),
+        }
+        document |= {name: column.tolist() for name, column in self.columns.items()}
+        if self.machines:
+            document["machines"] = {name: item.to_dict() for name, item in self.machines.items()}
+        if self.curves is not None:
+            document["curves"] = {name: item.to_dict() for name, item in self.curves.items()}
+        if self.uncounted:
+            document["uncounted"] = [item.to_dict() for item in self.uncounted]
+        if self.operators is not None:
+            document["operators"] = self.operators.to_dict()
+        if self.trace is not None:
+            document["trace"] = self.trace.to_dict()
+        document["provenance"] = self.provenance.to_dict()
+        return document
+
+    @classmethod
+    def from_dict(cls, document: Any, source: str) -> ModelProfile:
+        """Read what `to_dict` wrote.
+
+        Parameters
+        ----------
+        document
+            Parsed JSON.
+        source
+            The name of the file, which an error message starts with.
+
+        Raises
+        ------
+        InputError
+            Another format or version, a missing or unknown key, or a value that does not fit.
+        """
+        values = read_keys(expect_format(document, source, FORMAT, VERSION), source)
+        try:
+            return cls(**read_parts(values))
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from None
+
+    def save(self, path: str | Path) -> None:
+        """Write the profile as a JSON file; raise `InputError` if that is not possible."""
+        write_atomic(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> ModelProfile:
+        """Read a profile from a JSON file; raise `InputError` if it is not one, or of no model."""
+        found = cls.from_dict(parse_json(read_text(path), str(path)), str(path))
+        if found.curves is not None or found.provenance.kind == "published":
+            return found  # what a curve or a paper says need not add up
+        try:
+            check_sums(found.columns, found.layers)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        return found
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the canonical JSON, which names this very table."""
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def layer_work(self) -> LayerWork:
+        """Return the work of each layer by itself: differences of the cumulative columns.
+
+        Raises
+        ------
+        InputError
+            The profile has no work, or lacks some.
+        """
+        self.expect_work()
+        return LayerWork(
+            np.diff(self.device_forward_flop, prepend=0.0),
+            np.diff(self.device_backward_flop, prepend=0.0),
+        )
+
+    @property
+    def has_work(self) -> bool:
+        """Whether work was counted, but for a trifle at most."""
+        return self.work_unit != "none" and not self._missing_work()
+
+    def operator_counts(self, machine: str) -> OperatorCounts:
+        """Return what the operators do; raise `InputError` that names `machine` if unknown."""
+        if self.operators is None:
+            raise InputError(
+                f"profile {self.name!r} does not say what its operators do, which the machine "
+                f"model {machine!r} needs; trace the model anew with 'splitopt profile', or give "
+                "'compute' or 'machine' instead of 'machine_model'"
+            )
+        return self.operators
+
+    def expect_work(self) -> None:
+        """Raise `InputError` if work was not counted, or more than a trifle of it was not."""
+        if self.work_unit == "none":
+            raise InputError(
+                f"profile {self.name!r} has no work, only measured times; name a machine "
+                f"({', '.join(self.machines)}) instead of a speed, and no fill by FLOP"
+            )
+        if missing := self._missing_work():
+            reason = what_is_missing(missing, tuple(self.machines))
+            raise InputError(f"profile {self.name!r} lacks work: {reason}")
+
+    def _missing_work(self) -> tuple[Uncounted, ...]:
+        """Return the uncounted operators that may matter."""
+        work = {"forward": self.device_forward_flop, "backward": self.device_backward_flop}
+        return more_than_a_trifle(self.uncounted, self.layers, work)
+
+    def _times(self, machine: str) -> MachineTimes:
+        if machine not in self.machines:
+            known = (
+                f"the machines are {', '.join(self.machines)}" if self.machines else "it has none"
+            )
+            raise InputError(f"profile {self.name!r} has no machine {machine!r}; {known}")
+        return self.machines[machine]
+
+    def machine_times(self, machine: str, needed: Mask | None = None) -> MachineTimes:
+        """Return the times of a machine, if every layer has one.
+
+        Parameters
+        ----------
+        machine
+            The name of a machine.
+        needed
+            Shape ``(L,)``: the layers that must have been measured; all by default.
+
+        Raises
+        ------
+        InputError
+            No such machine, or a needed layer that was not measured.
+        """
+        times = self._times(machine)
+        known = times.measured if needed is None else times.measured | ~needed
+        if not known.all():
+            reason = not_measured(times, known, self.layers)
+            raise InputError(f"profile {self.name!r}: machine {machine!r} {reason}")
+        return times

@@ -1,0 +1,1 @@
+"""What is written: atomic writes, locks, temporary files, and what can be written where."""
