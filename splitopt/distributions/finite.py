@@ -54,7 +54,8 @@ def require_finite_mean_latency(
 def _mend(distribution: Distribution, first: int, unit: str) -> str:
     shown = f" {unit}" if unit else ""
     if isinstance(distribution, Normal | Uniform):
-        scale = float(np.broadcast_to(distribution.expectation(), first + 1)[first])
+        mean = np.atleast_1d(distribution.expectation())
+        scale = float(mean[first if first < len(mean) else 0])
         example = f", such as {scale / 10:.3g}{shown}" if scale > 0 else ""
         return (
             f"a {distribution.kind} that reaches 0 has an infinite mean latency; "

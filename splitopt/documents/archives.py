@@ -27,6 +27,7 @@ MOST_PACKED = 200
 """How many times larger than its file an archive may be, once it is above `FREE_BYTES`."""
 FREE_BYTES = 2**26
 _SLACK = 2**16  # of a header
+_LAST_CODE = 0x10FFFF  # of Unicode
 _BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -113,7 +114,9 @@ class Archive:
                     )
             with self._zip.open(info) as stream:
                 found: np.ndarray[Any, Any] = np.lib.format.read_array(stream, allow_pickle=False)
-                return found
+            if found.dtype.kind == "U" and not _is_text(found):
+                raise InputError.at(place, "holds a text with characters that are none")
+            return found
         except InputError:
             raise
         except (ValueError, TypeError, SyntaxError, TokenError, RecursionError) as error:
@@ -167,6 +170,16 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
         raise ValueError(f"version {version} of the format")
     shape, _, dtype = readers[version](stream)
     return shape, dtype
+
+
+def _is_text(texts: np.ndarray[Any, Any]) -> bool:
+    """Report whether all characters are of Unicode; numpy stores any numbers of 32 bits."""
+    import numpy as np
+
+    if not texts.dtype.itemsize:
+        return True
+    codes = np.ascontiguousarray(texts.astype(texts.dtype.newbyteorder("="))).view(np.uint32)
+    return not ((codes > _LAST_CODE) | ((codes >= 0xD800) & (codes < 0xE000))).any()
 
 
 def _mib(size: int) -> str:

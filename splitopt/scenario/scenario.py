@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib import resources
 from pathlib import Path
 from typing import Any, Self
@@ -49,7 +50,7 @@ def scenario_file(path: str | Path) -> Path:
         What looks like a name is neither a file nor a shipped scenario.
     """
     names, text = scenario_names(), str(path)
-    if Path(path).exists() or Path(path).suffix or Path(path).name != text:
+    if os.path.exists(path) or Path(path).suffix or Path(path).name != text:
         return Path(path)
     if text in names:
         return Path(str(_SHIPPED / f"{text}.yaml"))

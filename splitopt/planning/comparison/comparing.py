@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from splitopt.documents.checks import is_number
+from splitopt.documents.checks import is_finite
 from splitopt.documents.reading import read_text
 from splitopt.documents.suggestions import did_you_mean
 from splitopt.documents.yaml_text import parse_yaml
@@ -330,6 +330,6 @@ def check_rounds(given: Any, source: str, *, baselines: bool = True) -> dict[str
                 f"{source}: there is no scheme {shown(scheme)}; choose from {', '.join(known)}"
                 f"{did_you_mean(scheme, known)}"
             )
-        if not is_number(value) or not 0 < value < float("inf"):
+        if not is_finite(value) or value <= 0:
             raise InputError(f"{source}: {scheme} is {shown(value)}, rounds are a number above 0")
     return {scheme: float(value) for scheme, value in given.items()}

@@ -232,13 +232,6 @@ class CutAndResources(CutAndResourcesData):
             "allow at least one cut for each"
         )
 
-    def load_loops(self) -> None:
-        """Compile the passes over a large fleet, or load what an earlier process compiled."""
-        from splitopt.problems.cut_and_resources.bulk import LARGE, Bulk
-
-        if self.budgets is None and self.devices * self.layers > LARGE:
-            Bulk.of(self.plain).load()
-
     def bound(self) -> float:
         """Return a lower bound in closed form, infinite where no cuts are feasible; see `bounds`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch import Tensor
 from splitopt.errors import InputError
 
 Inputs = tuple[Tensor, ...]
+MOST_NUMBERS = 2**28
+"""Of a batch that is made: 1 GiB in float32, a hundred images of a megapixel in colours."""
 
 
 def inputs_of(example: Any) -> Inputs:
@@ -51,6 +54,12 @@ def made(
     if not isinstance(kind, torch.dtype):
         raise InputError.at("input dtype", f"{dtype!r} is unknown; use float32 or int64 (tokens)")
     size = (samples, *shape)
+    if math.prod(size) > MOST_NUMBERS:
+        raise InputError.at(
+            "input shape",
+            f"a batch of {samples} has {math.prod(size):.3g} numbers, at most {MOST_NUMBERS:,} are "
+            "made; give the shape of one sample",
+        )
     generator = None if device == "meta" else torch.Generator(device).manual_seed(0)
     if kind.is_floating_point:
         return torch.randn(size, dtype=kind, device=device, generator=generator)

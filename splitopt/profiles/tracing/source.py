@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from torch import nn
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.models import build, default_shape, is_token_model, model_names
 from splitopt.profiles.tracing.quiet import reason
 from splitopt.user_code import beside, import_file
@@ -27,7 +27,7 @@ def read_shape(text: str) -> tuple[int, ...]:
     if not shape or any(side < 1 for side in shape):
         raise InputError.at(
             "--input-shape",
-            f"{text!r} must be whole numbers >= 1 with commas between, such as 3,32,32",
+            f"{shown(text)} must be whole numbers >= 1 with commas between, such as 3,32,32",
         )
     return shape
 
