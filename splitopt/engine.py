@@ -80,14 +80,14 @@ class Engine:
         return cls(name, workers, address if equals else None)
 
     def map(self, function: Callable[[T], R], items: Sequence[T]) -> list[R]:
-        """Give the results in the order of the items."""
+        """Return the results in the order of the items."""
         found = dict(self.as_completed(function, items))
         return [found[index] for index in range(len(items))]
 
     def as_completed(
         self, function: Callable[[T], R], items: Sequence[T]
     ) -> Iterator[tuple[int, R]]:
-        """Give (index, result) as they become ready, see `Session.as_completed`."""
+        """Return (index, result) as they become ready, see `Session.as_completed`."""
         with self.session() as session:
             yield from session.as_completed(function, items)
 
@@ -135,7 +135,7 @@ class Session:
     def as_completed(
         self, function: Callable[[T], R], items: Sequence[T]
     ) -> Iterator[tuple[int, R]]:
-        """Give (index, result) as they become ready; ray gives them in blocks.
+        """Return (index, result) as they become ready; ray gives them in blocks.
 
         The work of a worker that dies is given to another one. An exception of the function ends
         the iteration and is raised.

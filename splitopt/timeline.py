@@ -183,7 +183,7 @@ class Timeline:
         return found
 
     def completions(self) -> FloatArray:
-        """Give the times in s at which the batches are done, in ascending order."""
+        """Return the times in s at which the batches are done, in ascending order."""
         if not len(self):
             return np.zeros(0)
         label = self.owner * (int(self.batch.max()) + 1) + self.batch
@@ -205,7 +205,7 @@ class Timeline:
         return float(done[last] - done[first]) / (last - first)
 
     def select(self, rows: npt.ArrayLike) -> Timeline:
-        """Give the tasks that a mask (T,) or an array of indices names, in that order."""
+        """Return the tasks that a mask (T,) or an array of indices names, in that order."""
         chosen = {name: getattr(self, name)[np.asarray(rows)] for name in (*_NAMES, *_NUMBERS)}
         return Timeline(self.resources, self.phases, self.owners, **chosen, origin=self.origin)
 
@@ -222,7 +222,7 @@ class Timeline:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the timeline as JSON-ready data, column by column."""
+        """Return the timeline as JSON-ready data, column by column."""
         return {
             "format": FORMAT,
             "version": VERSION,

@@ -53,7 +53,7 @@ def _run(arguments: list[str] | None) -> int:
 
 
 def _sentence(error: Exception) -> str:
-    """Say what went wrong; what a machine, a disk or a terminal lacks is no bug of splitopt."""
+    """Return what went wrong; what a machine, a disk or a terminal lacks is no bug of splitopt."""
     if isinstance(error, OSError):
         return _system_says(error)
     if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):
@@ -84,7 +84,7 @@ def _system_says(error: OSError) -> str:
 
 
 def _usage(error: Any) -> str:
-    """Say what is wrong with a command line, and which help there is: that of its verb."""
+    """Return what is wrong with a command line, and which help there is: that of its verb."""
     said = error.format_message().rstrip(".")
     verb = getattr(getattr(error, "ctx", None), "command_path", "splitopt")
     return f"{said}{' ' if said.endswith('?') else '; '}'{verb} --help' shows the usage"

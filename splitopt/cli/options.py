@@ -92,7 +92,7 @@ def placement(engine: str | None, workers: int | None, checkpoint: Path | None) 
 
 
 def check_outputs(source: Path, *targets: Path | None) -> None:
-    """Refuse an output that cannot be written, or would overwrite what is read or another one."""
+    """Reject an output that cannot be written, or would overwrite what is read or another one."""
     given = [target for target in targets if target is not None]
     for target in given:
         check_writable(target)
@@ -128,7 +128,7 @@ def progress(silent: bool) -> Iterator[Callback | None]:
 
 @contextmanager
 def waiting(what: str, silent: bool) -> Iterator[None]:
-    """Say what takes a while, on a terminal only."""
+    """Return what takes a while, on a terminal only."""
     from rich.console import Console
 
     shown = Console(stderr=True)
@@ -140,7 +140,7 @@ def waiting(what: str, silent: bool) -> Iterator[None]:
 
 
 def console() -> Any:
-    """Give the console for tables: as wide as the terminal, and wide enough in a pipe or file."""
+    """Return the console for tables: as wide as the terminal, and wide enough in a pipe or file."""
     from rich.console import Console
 
     found = Console()

@@ -53,7 +53,7 @@ def _named() -> Iterator[None]:
 
 @contextmanager
 def printing() -> Iterator[None]:
-    """Let all that is printed be a `WriteError` where it cannot be, and any character printable.
+    """Raise `WriteError` where something cannot be printed, and make any character printable.
 
     A console that cannot show a character shows a question mark in its place.
     """

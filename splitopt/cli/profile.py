@@ -83,7 +83,7 @@ def command(
 def _check(
     target: str, output: Path | None, measure: str | None, shapes_only: bool, times: Path | None
 ) -> None:
-    """Refuse options that contradict each other, and files that cannot be written."""
+    """Reject options that contradict each other, and files that cannot be written."""
     if output is not None:
         if output.suffix != ".json":
             raise InputError(f"{output}: a profile is a JSON file; give a name that ends in .json")

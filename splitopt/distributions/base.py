@@ -31,15 +31,15 @@ class Distribution(ABC):
 
     @abstractmethod
     def quantile(self, u: FloatArray) -> FloatArray:
-        """Give the values, shape (..., N), that uniform numbers of that shape stand for."""
+        """Return the values, shape (..., N), that uniform numbers of that shape stand for."""
 
     @abstractmethod
     def expectation(self) -> FloatArray:
-        """Give the mean value, of the shape of the parameters."""
+        """Return the mean value, of the shape of the parameters."""
 
     @abstractmethod
     def reaches_zero(self) -> BoolArray:
-        """Say where 1/x has no finite mean because values come too close to 0, or below it."""
+        """Return where 1/x has no finite mean because values come too close to 0, or below it."""
 
     def ends(self, devices: int) -> tuple[FloatArray, FloatArray]:
         """Return the least and the largest values that can be drawn, shape (N,) each.
@@ -66,7 +66,7 @@ class Distribution(ABC):
         return np.ndim(getattr(self, name)) == 1
 
     def to_data(self) -> dict[str, Any]:
-        """Give ``kind`` and the parameters as JSON-ready data; infinite limits are left out."""
+        """Return ``kind`` and the parameters as JSON-ready data; infinite limits are left out."""
         found: dict[str, Any] = {"kind": self.kind}
         for field in fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)

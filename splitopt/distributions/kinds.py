@@ -31,11 +31,11 @@ class Constant(Distribution):
         read_parameters(self, "value")
 
     def quantile(self, u: FloatArray) -> FloatArray:
-        """Give the value, whatever `u` is."""
+        """Return the value, whatever `u` is."""
         return np.broadcast_to(self.value, np.shape(u)).copy()
 
     def expectation(self) -> FloatArray:
-        """Give the value."""
+        """Return the value."""
         return np.asarray(self.value)
 
     def atoms(self, devices: int) -> list[FloatArray]:
@@ -68,11 +68,11 @@ class Normal(Distribution):
         _check_limits(self)
 
     def quantile(self, u: FloatArray) -> FloatArray:
-        """Give the truncated quantile, by the tail that is nearer so that no digits are lost."""
+        """Return the truncated quantile, by the tail that is nearer so that no digits are lost."""
         return _between(self, u)
 
     def expectation(self) -> FloatArray:
-        """Give the mean after truncation."""
+        """Return the mean after truncation."""
         return _truncated_mean(self)
 
     def reaches_zero(self) -> BoolArray:
@@ -103,14 +103,14 @@ class Lognormal(Distribution):
         return np.asarray(np.log1p((self.std / self.mean) ** 2))
 
     def quantile(self, u: FloatArray) -> FloatArray:
-        """Give exp of a normal quantile."""
+        """Return exp of a normal quantile."""
         from scipy.special import ndtri
 
         variance = self.log_variance
         return np.asarray(self.mean * np.exp(np.sqrt(variance) * ndtri(u) - variance / 2))
 
     def expectation(self) -> FloatArray:
-        """Give the mean."""
+        """Return the mean."""
         return np.asarray(self.mean)
 
     def reaches_zero(self) -> BoolArray:
@@ -132,11 +132,11 @@ class Uniform(Distribution):
         require(self.low <= self.high, "high", self.high, "it must not be below 'low'")
 
     def quantile(self, u: FloatArray) -> FloatArray:
-        """Give low + u (high - low)."""
+        """Return low + u (high - low)."""
         return np.asarray(self.low + u * (self.high - self.low))
 
     def expectation(self) -> FloatArray:
-        """Give the middle."""
+        """Return the middle."""
         return np.asarray((self.low + self.high) / 2)
 
     def reaches_zero(self) -> BoolArray:
@@ -177,14 +177,14 @@ class Empirical(Distribution):
         return self.values.shape[1] if self.values.ndim == 2 else None
 
     def quantile(self, u: FloatArray) -> FloatArray:
-        """Give the value whose rank is u."""
+        """Return the value whose rank is u."""
         rank = np.minimum((u * len(self.values)).astype(np.int64), len(self.values) - 1)
         if self.values.ndim == 1:
             return np.asarray(self.values[rank])
         return np.asarray(self.values[rank, np.arange(self.values.shape[1])])
 
     def expectation(self) -> FloatArray:
-        """Give the average."""
+        """Return the average."""
         return np.asarray(self.values.mean(axis=0))
 
     def atoms(self, devices: int) -> list[FloatArray]:

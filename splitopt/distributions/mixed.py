@@ -34,16 +34,16 @@ class Mixed(Distribution):
         return len(self.parts)
 
     def quantile(self, u: FloatArray) -> FloatArray:
-        """Ask every part for its column."""
+        """Collect from every part its column."""
         columns = [part.quantile(u[..., n]) for n, part in enumerate(self.parts)]
         return np.stack(columns, axis=-1)
 
     def expectation(self) -> FloatArray:
-        """Give the mean value of every part, shape (N,)."""
+        """Return the mean value of every part, shape (N,)."""
         return np.array([float(part.expectation()) for part in self.parts])
 
     def atoms(self, devices: int) -> list[FloatArray] | None:
-        """Ask every part for its one device."""
+        """Collect from every part its one device."""
         del devices
         found = [part.atoms(1) for part in self.parts]
         return None if None in found else [values[0] for values in found if values is not None]
@@ -53,5 +53,5 @@ class Mixed(Distribution):
         return np.array([bool(part.reaches_zero()) for part in self.parts])
 
     def to_data(self) -> Any:
-        """Give the list of the parts' data."""
+        """Return the list of the parts' data."""
         return [part.to_data() for part in self.parts]

@@ -13,7 +13,7 @@ from splitopt.distributions.base import MOST, FloatArray
 
 
 def generator(seed: int, *key: int) -> np.random.Generator:
-    """Give the generator of one place, such as (stream, sample, quantity)."""
+    """Return the generator of one place, such as (stream, sample, quantity)."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 

@@ -46,11 +46,11 @@ class Trace:
         return int(next(iter(self.values.values())).shape[0])
 
     def at(self, index: int) -> dict[str, FloatArray]:
-        """Give what was measured in one round, shape (N,) per quantity."""
+        """Return what was measured in one round, shape (N,) per quantity."""
         return {name: table[index] for name, table in self.values.items()}
 
     def ordered(self, devices: Sequence[str], source: str = "trace") -> Trace:
-        """Give the trace with its columns in the order of these devices.
+        """Return the trace with its columns in the order of these devices.
 
         Raises
         ------
@@ -128,7 +128,7 @@ def read_trace(path: str | Path, quantities: Sequence[str]) -> Trace:
 
 
 def write_trace(trace: Trace) -> str:
-    """Give the CSV text that `read_trace` reads back."""
+    """Return the CSV text that `read_trace` reads back."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["round", "device", *trace.values])

@@ -51,7 +51,7 @@ class PartCode:
     imports: frozenset[str]
 
     def class_text(self, name: str, title: str) -> str:
-        """Give the definition of the class."""
+        """Return the definition of the class."""
         takes = "".join(f"{2 * INDENT}{json.dumps(item)},\n" for item in self.takes)
         listed = f"(\n{takes}{INDENT})" if takes else "()"
         return (
@@ -203,7 +203,7 @@ def _import(name: str, value: Any) -> str:
 
 
 def _importable(value: Any, name: str) -> tuple[str, str]:
-    """Give the module and the name that a function or class is imported by."""
+    """Return the module and the name that a function or class is imported by."""
     place = getattr(value, "__module__", None) or ""
     known = [getattr(value, field, "") for field in ("__qualname__", "__name__")]
     for module in dict.fromkeys((place, *_PUBLIC)):

@@ -50,7 +50,7 @@ class Chain:
 
 
 def chains_of(program: Program, source: str = "plan") -> tuple[Chain, ...]:
-    """Give the chain of every client of a plan with a decision.
+    """Return the chain of every client of a plan with a decision.
 
     Raises
     ------
@@ -78,13 +78,13 @@ def chains_of(program: Program, source: str = "plan") -> tuple[Chain, ...]:
 
 
 def parties_of(chains: Sequence[Chain]) -> list[Party]:
-    """Give all parties, each once, clients first."""
+    """Return all parties, each once, clients first."""
     clients = [chain.parties[0] for chain in chains]
     return list(dict.fromkeys([*clients, *(party for chain in chains for party in chain.parties)]))
 
 
 def _others(opened: OpenedPlan) -> tuple[Party, ...]:
-    """Give who holds parts besides the clients, in the order of the forward pass."""
+    """Return who holds parts besides the clients, in the order of the forward pass."""
     decision = opened.decision
     if isinstance(decision, PipelinePartitionDecision):
         nodes = opened.scenario.node_list()

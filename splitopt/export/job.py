@@ -51,7 +51,7 @@ class WrittenPart:
 
     @property
     def title(self) -> str:
-        """Say where it lies, in words that can stand in a docstring whatever a layer is called."""
+        """Return where it lies, in words that fit a docstring whatever a layer is called."""
         start, end = (None if cut is None else _harmless(cut) for cut in self.ends)
         begins = "From the input" if start is None else f"From behind {start}"
         return f"{begins} to the output." if end is None else f"{begins} to behind {end}."
@@ -113,7 +113,7 @@ class Job:
         )
 
     def parts_of(self, chain: Chain) -> tuple[WrittenPart, ...]:
-        """Give the parts of one client's chain."""
+        """Return the parts of one client's chain."""
         known = {part.ends: part for part in self.parts}
         return tuple(known[pair] for pair in ends_of(chain.cuts))
 
@@ -128,7 +128,7 @@ class Job:
 
 
 def ends_of(cuts: Sequence[str]) -> list[Ends]:
-    """Give where the parts between some cuts begin and end."""
+    """Return where the parts between some cuts begin and end."""
     return list(pairwise([None, *cuts, None]))
 
 

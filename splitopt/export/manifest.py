@@ -20,7 +20,7 @@ _BREAK = re.compile(r"(,?)\n\s*")
 
 
 def manifest_of(job: Job) -> dict[str, Any]:
-    """Give the manifest as JSON-ready data."""
+    """Return the manifest as JSON-ready data."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -67,7 +67,7 @@ def manifest_of(job: Job) -> dict[str, Any]:
 
 
 def json_text(data: dict[str, Any]) -> str:
-    """Give data as the text of a JSON file, with lists of numbers and texts on one line."""
+    """Return data as the text of a JSON file, with lists of numbers and texts on one line."""
     text = json.dumps(data, indent=1, allow_nan=False)
     # No text of JSON holds a line break, so that only layout is changed.
     return _FLAT.sub(lambda found: _BREAK.sub(_joint, found[0]), text) + "\n"
@@ -92,7 +92,7 @@ def _client(job: Job, chain: Chain) -> dict[str, Any]:
 
 
 def _crossings(job: Job) -> dict[str, Any]:
-    """Give what crosses each cut that somebody uses: bytes per sample, shape and type."""
+    """Return what crosses each cut that somebody uses: bytes per sample, shape and type."""
     used = {cut for chain in job.chains for cut in chain.cuts}
     return {
         name: {

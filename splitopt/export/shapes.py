@@ -21,7 +21,7 @@ Shape = dict[str, Any]
 def shapes_at(
     split: SplitModel, cuts: Sequence[str], inputs: Inputs
 ) -> dict[str | None, Shape | None]:
-    """Give the shape of what crosses each cut, and of the output (None), if it is a tensor."""
+    """Return the shape of what crosses each cut, and of the output (None), if it is a tensor."""
     runs = [_values(split, cuts, resized(inputs, samples)) for samples in (FEW, MANY)]
     return {
         name: shape_of(one, two) if isinstance(one, Tensor) else None
@@ -30,7 +30,7 @@ def shapes_at(
 
 
 def shape_of(one: Tensor, two: Tensor) -> Shape:
-    """Give the shape of a value, seen for batches of two sizes.
+    """Return the shape of a value, seen for batches of two sizes.
 
     The same tensor twice is an input, whose first side is the batch.
     """

@@ -72,7 +72,7 @@ class Bundle:
 
 @cache
 def _definitions(module: str) -> tuple[str, dict[str, ast.stmt]]:
-    """Give the source of a module and what defines each of its names."""
+    """Return the source of a module and what defines each of its names."""
     text = inspect.getsource(importlib.import_module(module))
     found: dict[str, ast.stmt] = {}
     for statement in ast.parse(text).body:

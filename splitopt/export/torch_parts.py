@@ -21,7 +21,7 @@ of a client. Written by splitopt; ``parts.json`` says for which plan. It needs P
 
 
 def files(job: Job) -> dict[str, bytes]:
-    """Give the files of the folder, by name.
+    """Return the files of the folder, by name.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def parts_source(job: Job) -> str:
 
 
 def _loader() -> tuple[str, str]:
-    """Give the import lines of the loader and what stands below them."""
+    """Return the import lines of the loader and what stands below them."""
     text = (resources.files("splitopt.export.written") / "loader.py").read_text(encoding="utf-8")
     body = ast.parse(text).body
     imports = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]

@@ -22,7 +22,7 @@ VERSION = 1
 
 
 def files(job: Job) -> dict[str, bytes]:
-    """Give the files of the folder, by name.
+    """Return the files of the folder, by name.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def files(job: Job) -> dict[str, bytes]:
 
 
 def pipeline_of(job: Job) -> dict[str, Any]:
-    """Give the split specification as JSON-ready data.
+    """Return the split specification as JSON-ready data.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def pipeline_of(job: Job) -> dict[str, Any]:
 
 
 def stage_of_rank(chain: Chain) -> list[int]:
-    """Say which stage each process runs: those of one party stand together, as on a machine."""
+    """Return which stage each process runs: those of one party stand together, as on a machine."""
     order = {party: place for place, party in reversed(list(enumerate(chain.parties)))}
     return sorted(range(len(chain.parties)), key=lambda stage: order[chain.parties[stage]])
 
@@ -92,7 +92,7 @@ def _client(job: Job, chain: Chain) -> dict[str, Any]:
 
 
 def _check(job: Job, chains: list[Chain]) -> None:
-    """Refuse what the stages of a pipeline cannot send to each other."""
+    """Reject what the stages of a pipeline cannot send to each other."""
     if len(job.inputs) != 1:
         raise CapabilityError(
             f"the model takes {len(job.inputs)} inputs, and the pipeline's script feeds one; "

@@ -13,7 +13,7 @@ from splitopt.errors import CapabilityError, InputError, shown
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:
-    """Give all parameters and buffers of a module by their names, each tensor once."""
+    """Return all parameters and buffers of a module by their names, each tensor once."""
     return dict((*module.named_parameters(), *module.named_buffers()))
 
 
@@ -44,7 +44,7 @@ def read_weights(path: str | Path, module: nn.Module) -> dict[str, Tensor]:
 
 
 def _stored(path: Path) -> dict[str, Tensor]:
-    """Give all tensors of a file, or the common model's of a checkpoint."""
+    """Return all tensors of a file, or the common model's of a checkpoint."""
     from safetensors import SafetensorError
     from safetensors.torch import load as load_bytes
     from safetensors.torch import load_file

@@ -39,7 +39,7 @@ class Dense(nn.Module):
 
 
 def halved(side: int, times: int) -> int:
-    """Give the side of an image after some poolings that halve it, rounding down."""
+    """Return the side of an image after some poolings that halve it, rounding down."""
     return side >> times
 
 

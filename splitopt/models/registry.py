@@ -60,7 +60,7 @@ def model_names() -> tuple[str, ...]:
 
 
 def default_shape(name: str) -> tuple[int, ...]:
-    """Give the shape of one sample that a shipped network takes if none is asked for."""
+    """Return the shape of one sample that a shipped network takes if none is asked for."""
     return entry_of(name).shape
 
 
@@ -123,7 +123,7 @@ def build(
 
 
 def entry_of(name: str) -> Entry:
-    """Give the registry's line of a shipped network; raise `InputError` if there is none."""
+    """Return the registry's line of a shipped network; raise `InputError` if there is none."""
     if name not in _MODELS:
         raise InputError(
             f"there is no shipped model {shown(name)}{did_you_mean(name, _MODELS) or '.'} The "

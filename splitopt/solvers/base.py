@@ -43,15 +43,15 @@ class Solver(ABC, Generic[P]):
         """Load and compile what a run on this problem needs; called before the clock starts."""
 
     def refusal(self, problem: P) -> str | None:  # noqa: ARG002 - for subclasses to use
-        """Say why this solver cannot take this very problem (its size, missing data), or None."""
+        """Return why this solver cannot take this very problem (size, missing data), or None."""
         return None
 
     def licence(self) -> str | None:
-        """Say why there is no licence to run this solver, or None when there is one."""
+        """Return why there is no licence to run this solver, or None when there is one."""
         return None
 
     def options(self) -> dict[str, Any]:
-        """Give the hyper-parameters as plain data."""
+        """Return the hyper-parameters as plain data."""
         return asdict(self)  # type: ignore[call-overload, no-any-return]
 
 
@@ -151,7 +151,7 @@ class Search:
             self._record()
 
     def stop(self) -> StopReason | None:
-        """Give the reason to stop now, if any: the gap is closed, time is up, or asked to."""
+        """Return the reason to stop now, if any: the gap is closed, time is up, or asked to."""
         if self.gap <= self.rel_gap:
             return "gap"
         if self._asked_to_stop:

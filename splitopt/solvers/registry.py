@@ -83,7 +83,7 @@ ENTRY_POINTS = "splitopt.solvers"
 
 
 def installed_solvers(problem: str) -> dict[str, str]:
-    """Give solver -> ``module:class`` of other installed packages for a problem.
+    """Return solver -> ``module:class`` of other installed packages for a problem.
 
     They are entry points of the group `ENTRY_POINTS`, named ``PROBLEM.SOLVER``; a name that
     splitopt itself uses is left out.
@@ -103,7 +103,7 @@ def solver_names(problem: str) -> list[str]:
 
 
 def solver_class(problem: str, name: str) -> type[Solver[Any]]:
-    """Give the class of a solver by its problem and name."""
+    """Return the class of a solver by its problem and name."""
     own = SOLVERS.get(problem, {})
     if not isinstance(name, str):
         raise InputError.at(
@@ -153,7 +153,7 @@ def with_options(solver: type[Solver[Any]], options: Mapping[str, Any]) -> Solve
 
 
 def make_solver(problem: Problem[Any], solver: str | Solver[Any], **options: Any) -> Solver[Any]:
-    """Give the solver to use: an instance as it is, a name, or ``"auto"``.
+    """Return the solver to use: an instance as it is, a name, or ``"auto"``.
 
     Raises
     ------
@@ -179,7 +179,7 @@ def make_solver(problem: Problem[Any], solver: str | Solver[Any], **options: Any
 
 
 def why_not(solver: Solver[Any], problem: Problem[Any]) -> str | None:
-    """Say why a solver cannot take a problem (not installed, licensed or capable), or None."""
+    """Return why a solver cannot take a problem (not installed, licensed or capable), or None."""
     if solver.problem != problem.name:
         return f"is for {solver.problem}, not for {problem.name}"
     for module in solver.requires:
@@ -196,7 +196,7 @@ def capable(problem: Problem[Any]) -> list[str]:
 
 
 def _capable(problem: Problem[Any]) -> Iterator[str]:
-    """Give them one by one, since asking a back end for its licence takes a while."""
+    """Yield them one by one, since asking a back end for its licence takes a while."""
     for name in SOLVERS.get(problem.name, {}):
         if why_not(solver_class(problem.name, name)(), problem) is None:
             yield name

@@ -55,7 +55,7 @@ def load_state(model: nn.Module, state: State) -> None:
 
 
 def state_bytes(state: State) -> bytes:
-    """Give entries as the content of a safetensors file."""
+    """Return entries as the content of a safetensors file."""
     from safetensors.torch import save
 
     # Tied tensors share storage, which the format does not have.

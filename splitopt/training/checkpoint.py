@@ -122,7 +122,7 @@ class Writer:
         return [] if before is None else [self.folder / before]
 
     def close(self) -> None:
-        """Let others write; a folder that was made here for nothing is removed."""
+        """Release the lock; a folder that was made here for nothing is removed."""
         self._lock.release()
         if self._is_new and self._last is None:
             with suppress(OSError):
@@ -237,7 +237,7 @@ def _sources(document: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _same_run(document: Mapping[str, Any], here: Mapping[str, Any], folder: str) -> None:
-    """Refuse a checkpoint of another run, and name the first thing in which they differ."""
+    """Reject a checkpoint of another run, and name the first thing in which they differ."""
     # As JSON has it; what causes a difference stands before what follows from it.
     saved, wanted = _flat(document["identity"]), _flat(json.loads(json.dumps(here)))
     named = _sources(document)

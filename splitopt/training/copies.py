@@ -106,7 +106,7 @@ class Copy:
         return {name: value for name, value in self.state().items() if name not in self.fixed}
 
     def moments(self) -> dict[str, Tensor]:
-        """Give momentum and moments of the optimizers: ``PARAMETER:NAME`` -> tensor."""
+        """Return momentum and moments of the optimizers: ``PARAMETER:NAME`` -> tensor."""
         names = {id(parameter): name for name, parameter in self.model.named_parameters()}
         return {
             f"{names[id(parameter)]}:{key}": value

@@ -13,7 +13,7 @@ ROUNDING = 1e-9
 
 
 def critical_path(timeline: Timeline) -> IntArray:
-    """Give the tasks, first to last, of which each began when the one before was over.
+    """Return the tasks, first to last, of which each began when the one before was over.
 
     Back from the task that ends last. Of several that end in time for the next one, it goes on with
     the one that ends last, rather with one of the same owner, rather on the same resource.

@@ -84,7 +84,7 @@ class History:
         return iter(self.rows)
 
     def with_row(self, row: RoundRow) -> History:
-        """Give a history with one more round."""
+        """Return a history with one more round."""
         return History((*self.rows, row), self.origin)
 
     @property
@@ -103,7 +103,7 @@ class History:
         return max(self.evaluated, key=lambda row: (row.accuracy or 0.0, -row.round), default=None)
 
     def first_reaching(self, accuracy: float) -> RoundRow | None:
-        """Give the first round after which the accuracy was at least this, or None."""
+        """Return the first round after which the accuracy was at least this, or None."""
         reached = (row for row in self.evaluated if (row.accuracy or 0.0) >= accuracy)
         return next(reached, None)
 
@@ -112,7 +112,7 @@ class History:
         return {kind: sum(row.traffic_bytes.get(kind, 0) for row in self.rows) for kind in TRAFFIC}
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the history as JSON-ready data."""
+        """Return the history as JSON-ready data."""
         return {
             "format": FORMAT,
             "version": VERSION,

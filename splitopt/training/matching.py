@@ -119,7 +119,7 @@ def fingerprint(rows: Mapping[str, Row | None]) -> str:
 
 
 def rows_of(profile: ModelProfile) -> dict[str, Row | None]:
-    """Give the fingerprinted columns of a profile."""
+    """Return the fingerprinted columns of a profile."""
     columns = zip(
         profile.layers,
         profile.device_model_bytes.tolist(),
@@ -130,7 +130,7 @@ def rows_of(profile: ModelProfile) -> dict[str, Row | None]:
 
 
 def measured_rows(split: SplitModel, example: Any) -> dict[str, Row | None]:
-    """Give the same columns of a model, at all its cuts."""
+    """Return the same columns of a model, at all its cuts."""
     seen: set[int] = set()
     held = 0
     found: dict[str, Row | None] = {}
@@ -149,7 +149,7 @@ def measured_rows(split: SplitModel, example: Any) -> dict[str, Row | None]:
 
 
 def _compare(split: SplitModel, example: Any, profile: ModelProfile) -> None:
-    """Refuse a model whose columns are not those of the profile."""
+    """Reject a model whose columns are not those of the profile."""
     wanted, there = rows_of(profile), measured_rows(split, example)
     found = {name: there.get(name) for name in wanted}
     if found == wanted:

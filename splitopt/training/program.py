@@ -119,7 +119,7 @@ class Program:
         return max(1, len(self.groups))
 
     def groups_of(self, number: int) -> Groups:
-        """Give the clusters of a round (0, 1, ...)."""
+        """Return the clusters of a round (0, 1, ...)."""
         return self.groups[number % len(self.groups)] if self.groups else ()
 
     @property
@@ -136,7 +136,7 @@ class Program:
         return tuple(dict.fromkeys([*found, *WHOLE]))
 
     def trained_by(self, scheme: str) -> Program:
-        """Give the same clients and data to another scheme, to compare with.
+        """Hand the same clients and data to another scheme, to compare with.
 
         Raises
         ------
@@ -255,7 +255,7 @@ def _cut_and_resources(opened: OpenedPlan, plan_digest: str, source: str) -> Pro
 
 
 def _one_cut(opened: OpenedPlan, cut: int, source: str) -> list[tuple[str, ...]]:
-    """Give every device the cut of a plan in clusters, which must leave the server something."""
+    """Assign every device the cut of a plan in clusters, which must leave the server something."""
     name = _cut_name(opened.profile, cut)
     if not name:
         raise InputError(

@@ -63,7 +63,7 @@ class Stream:
                 torch.cuda.set_rng_state(cuda_before, self.device)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Give the state as tensors of bytes."""
+        """Return the state as tensors of bytes."""
         found = {"state": self.state}
         return found if self.cuda_state is None else {**found, "cuda_state": self.cuda_state}
 

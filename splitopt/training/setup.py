@@ -173,7 +173,7 @@ def _is_own(module: nn.Module, name: str) -> bool:
 
 
 def round_options(program: Program, options: Options | None = None) -> Options:
-    """Give the options with the local work of the plan.
+    """Return the options with the local work of the plan.
 
     In a round of centralized training as many mini-batches are made as all clients make together
     in one of the plan's, so that both see as many samples.

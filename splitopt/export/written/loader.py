@@ -33,7 +33,7 @@ def manifest() -> dict[str, Any]:
 def load_parts(
     model: nn.Module, party: str, client: str | None = None, weights: str | Path | None = None
 ) -> list[nn.Module]:
-    """Give the parts of a client's model that a party holds, in the order of the forward pass.
+    """Return the parts of a client's model that a party holds, in the order of the forward pass.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def load_parts(
 def load_chain(
     model: nn.Module, client: str, weights: str | Path | None = None
 ) -> list[tuple[str, nn.Module]]:
-    """Give all parts of a client's model in the order of the forward pass, with who holds each.
+    """Return all parts of a client's model in the order of the forward pass, with who holds each.
 
     Parameters and errors are those of `load_parts`.
     """

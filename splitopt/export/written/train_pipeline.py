@@ -131,7 +131,7 @@ def own_part(args: argparse.Namespace, number: int) -> nn.Module:
 
 
 def shapes_at(stages: list[dict[str, Any]], number: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Give shape and type of what a stage takes and what it gives."""
+    """Return shape and type of what a stage takes and what it gives."""
     known = parts.manifest()
     start, end = stages[number]["after"], stages[number]["until"]
     entry = known["model"]["inputs"][0] if start is None else known["crossings"][start]
@@ -139,7 +139,7 @@ def shapes_at(stages: list[dict[str, Any]], number: int) -> tuple[dict[str, Any]
 
 
 def like(what: dict[str, Any], samples: int, leaf: bool) -> Tensor:
-    """Give a tensor without values in the shape for a number of samples, such as [B, 8, 8, 8]."""
+    """Return a tensor without values in the shape for a number of samples, such as [B, 8, 8, 8]."""
     shape = [
         side if isinstance(side, int) else samples * int(side.removesuffix("B") or 1)
         for side in what["shape"]
@@ -149,7 +149,7 @@ def like(what: dict[str, Any], samples: int, leaf: bool) -> Tensor:
 
 
 def microbatches(args: argparse.Namespace, client: dict[str, Any]) -> tuple[int, int]:
-    """Give the samples of a batch and the number of microbatches, which must divide them."""
+    """Return the samples of a batch and the number of microbatches, which must divide them."""
     batch = args.batch_size or client["batch_size"]
     pieces = args.microbatches or client["microbatches"]
     if args.batch_size is not None and args.microbatches is None:
@@ -165,7 +165,7 @@ def microbatches(args: argparse.Namespace, client: dict[str, Any]) -> tuple[int,
 
 
 def load_data(source: str, first: bool, last: bool) -> Tensor:
-    """Give the inputs to the first stage, the targets to the last, nothing to the others."""
+    """Return the inputs to the first stage, the targets to the last, nothing to the others."""
     if not (first or last):
         return torch.empty(0)
     if source == "random":
@@ -208,12 +208,12 @@ def make_optimizer(args: argparse.Namespace, parameters: list[nn.Parameter]) -> 
 
 
 def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
-    """Give the mean over samples, and over tokens where there are some."""
+    """Return the mean over samples, and over tokens where there are some."""
     return nn.functional.cross_entropy(output.flatten(0, -2), target.flatten())
 
 
 def choose_device(wanted: str) -> torch.device:
-    """Give this process a GPU of its own where every process of the machine can have one."""
+    """Choose for this process a GPU of its own where every process of the machine can have one."""
     local = int(os.environ.get("LOCAL_RANK", "0"))
     if wanted == "auto":
         enough = torch.cuda.device_count() >= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -227,7 +227,7 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def found(target: str | None, option: str) -> Callable[..., Any]:
-    """Give what MODULE:NAME or FILE.py:NAME names."""
+    """Return what MODULE:NAME or FILE.py:NAME names."""
     place, _, name = (target or "").rpartition(":")
     if not place:
         sys.exit(f"{option} must be MODULE:NAME or FILE.py:NAME, and is {target!r}")

@@ -45,7 +45,7 @@ class Chain(ABC):
 
     @abstractmethod
     def on(self, module: nn.Module) -> Chain:
-        """Give the same chain over a copy of the module, whose parts have that copy's tensors."""
+        """Return the same chain over a copy of the module, whose parts have that copy's tensors."""
 
     @property
     def length(self) -> int:
@@ -120,7 +120,7 @@ class StepChain(Chain):
         self.names = tuple(name for name, _ in steps)
 
     def steps(self, first: int, last: int) -> tuple[tuple[str, Callable[..., Any]], ...]:
-        """Give the steps between two values, by name."""
+        """Return the steps between two values, by name."""
         return self._steps[first:last]
 
     def part(self, first: int, last: int, *, copy: bool = False) -> nn.Module:

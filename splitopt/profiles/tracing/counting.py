@@ -235,7 +235,7 @@ def _dense(tensor: Tensor) -> tuple[Tensor, ...]:
 
 
 def _parameters(split: SplitModel) -> tuple[Mapping[str, nn.Parameter], ...]:
-    """Give each layer the parameters that it is the first to use."""
+    """Assign each layer the parameters that it is the first to use."""
     names = {id(parameter): name for name, parameter in split.module.named_parameters()}
     seen: set[int] = set()
     found = []

@@ -193,7 +193,7 @@ def _expect_homes(
 def _compare(
     whole: Runs, run: Callable[[list[nn.Module]], Runs], parts: list[nn.Module]
 ) -> tuple[float, str | None]:
-    """Give the largest relative difference, and what is wrong with it."""
+    """Return the largest relative difference, and what is wrong with it."""
     tolerance = _TOLERANCES.get(whole.passes[0].outputs[0].dtype, 1e-4)
     try:
         split = run(parts)
@@ -226,12 +226,12 @@ _HINT = (
 
 
 def _by(difference: float) -> str:
-    """Say how much, unless shapes or the sets of gradients differ already."""
+    """Return how much, unless shapes or the sets of gradients differ already."""
     return f" by {difference:.2g} of the largest entry" if difference < float("inf") else ""
 
 
 def _apart(one: Outcome, two: Outcome) -> float:
-    """Give the largest difference of a tensor, relative to its largest entry."""
+    """Return the largest difference of a tensor, relative to its largest entry."""
     if len(one.outputs) != len(two.outputs) or set(one.gradients) != set(two.gradients):
         return float("inf")
     pairs = [*zip(one.outputs, two.outputs, strict=True)]
@@ -249,7 +249,7 @@ def _apart(one: Outcome, two: Outcome) -> float:
 
 
 def _tied(parts: Sequence[nn.Module], module: nn.Module) -> dict[int, str]:
-    """Refuse the values that have a trained parameter on both sides."""
+    """Reject the values that have a trained parameter on both sides."""
     names = {id(parameter): name for name, parameter in module.named_parameters()}
     where: dict[int, tuple[str, set[int]]] = {}
     for index, part in enumerate(parts):

@@ -120,7 +120,7 @@ def by_fx(module: nn.Module, inputs: Inputs, state: State, *, entering: bool) ->
 
 
 def by_export(module: nn.Module, inputs: Inputs) -> GraphChain:
-    """Let torch.export run through the module; its graph serves to count, not to train."""
+    """Run torch.export through the module; its graph serves to count, not to train."""
     module.train()
     batches = resized(inputs, FEW), resized(inputs, MANY)
     free = tuple({0: torch.export.Dim.AUTO} for _ in inputs)
@@ -186,7 +186,7 @@ def declared(module: nn.Module, stages: Stages) -> StepChain:
 def _uniquely_named(
     steps: list[tuple[str, Callable[..., Any]]],
 ) -> list[tuple[str, Callable[..., Any]]]:
-    """Refuse a stage that is named twice: it would be on both sides of the cuts between."""
+    """Reject a stage that is named twice: it would be on both sides of the cuts between."""
     seen: set[str] = set()
     for name, _ in steps:
         if name in seen:
@@ -252,7 +252,7 @@ def _traced_with(
 
 
 def _defaults(module: nn.Module, given: int) -> dict[str, Any]:
-    """Give the defaults of the arguments that the example does not have."""
+    """Return the defaults of the arguments that the example does not have."""
     parameters = list(inspect.signature(module.forward).parameters.values())
     return {
         item.name: item.default

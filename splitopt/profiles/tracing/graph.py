@@ -91,7 +91,7 @@ class Traced:
         return cls(graph, flow, seen, samples, len(batches[0]), constants)
 
     def cuts(self) -> list[Node]:
-        """Give the values to cut at: tensors that grow with the batch, from which all goes on."""
+        """Return the values to cut at: tensors that grow with the batch, from which all goes on."""
         return [
             node
             for node in self.flow.cuts
@@ -99,7 +99,7 @@ class Traced:
         ]
 
     def placeholders(self) -> list[Node]:
-        """Give the inputs that the example has; others keep their defaults."""
+        """Return the inputs that the example has; others keep their defaults."""
         found = (node for node in self.graph.nodes if node.op == "placeholder")
         return list(found)[: self.inputs]
 
@@ -168,7 +168,7 @@ class GraphChain(Chain):
         self.names = names
 
     def on(self, module: nn.Module) -> GraphChain:
-        """Give the same chain over a copy of the module."""
+        """Return the same chain over a copy of the module."""
         return GraphChain(
             self.method,
             module,
@@ -189,7 +189,7 @@ class GraphChain(Chain):
         return part
 
     def codes(self, first: int, last: int, *, copy: bool = False) -> dict[bool, PieceCode]:
-        """Give what runs between two values in training (True), and in evaluation if it differs."""
+        """Return what runs between two values in training (True), and in evaluation if other."""
         found = {}
         for mode, traced in {True: self._train, False: self._evaluation}.items():
             if mode or traced is not self._train:
@@ -343,7 +343,7 @@ class Piece:
         return any(self._place[item] < self._place[self.start] for item in asked)
 
     def _restated(self, node: Node, graph: Graph, new: Mapping[Node, Node]) -> Any:
-        """Give a size of an earlier value by the shape of the start, or as a number."""
+        """Return a size of an earlier value by the shape of the start, or as a number."""
         assert self.start is not None
         source, seen = new[self.start], self.traced.seen[node]
         if isinstance(seen.small, torch.device):
@@ -375,7 +375,7 @@ def _pairs(seen: Seen) -> list[tuple[int, int]]:
 
 
 def _single(result: Node) -> Node | None:
-    """Give the value that is returned, if it is one; torch.export returns it in a tuple."""
+    """Return the value that is returned, if it is one; torch.export returns it in a tuple."""
     value = result.args[0]
     if isinstance(value, tuple) and len(value) == 1 and isinstance(value[0], Node):
         value = value[0]

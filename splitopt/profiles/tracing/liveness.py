@@ -73,7 +73,7 @@ class Flow:
 
 
 def follow_writes(graph: Graph, root: nn.Module) -> None:
-    """Let every later reader of a tensor that is written in place read the written value.
+    """Redirect later readers of a tensor that is written in place to the written value.
 
     ``relu_(x)`` followed by a use of ``x`` becomes a use of what ``relu_`` returns, which is the
     same tensor; then the order of reading and writing is in the graph.
@@ -89,7 +89,7 @@ def follow_writes(graph: Graph, root: nn.Module) -> None:
 
 
 def written(node: Node, root: nn.Module) -> Node | None:
-    """Give the value that a node writes over, if it works in place; `root` holds its module."""
+    """Return the value that a node writes over, if it works in place; `root` holds its module."""
     if not node.args or not isinstance(node.args[0], Node):
         return None
     name = _name(node)
@@ -214,7 +214,7 @@ def _asks_size(node: Node) -> bool:
 
 
 def _name(node: Node) -> str:
-    """Give the name of what a node calls, such as ``relu_``, ``add_.Tensor`` or ``iadd``."""
+    """Return the name of what a node calls, such as ``relu_``, ``add_.Tensor`` or ``iadd``."""
     return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
 
 

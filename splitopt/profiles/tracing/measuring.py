@@ -54,7 +54,7 @@ class Measurement:
     total_spread: float
 
     def sentence(self) -> str:
-        """Say how it was measured and how much the times vary."""
+        """Return how it was measured and how much the times vary."""
         middle, most = float(np.median(self.spread)), float(self.spread.max())
         return (
             f"{self.machine}: medians of {self.repeats} runs after {self.warmup} to warm up, "

@@ -41,13 +41,13 @@ def value_names(values: Sequence[Node], order: Sequence[Node], root: nn.Module) 
 
 
 def _stack(node: Node) -> list[str]:
-    """Give the dotted names of the modules around a node, from the outermost to the innermost."""
+    """Return the dotted names of the modules around a node, from the outermost to the innermost."""
     stack: Mapping[str, tuple[str, object]] = node.meta.get("nn_module_stack") or {}
     return [path.partition("@")[0] for path, _ in stack.values()]
 
 
 def _called_repeatedly(order: Sequence[Node]) -> set[str]:
-    """Give the modules whose second call stands somewhere in the graph, marked by an ``@``."""
+    """Return the modules whose second call stands somewhere in the graph, marked by an ``@``."""
     return {
         path
         for node in order

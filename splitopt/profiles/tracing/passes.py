@@ -93,7 +93,7 @@ def _seed(inputs: Inputs) -> None:
 
 
 def _direction(output: Tensor) -> Tensor:
-    """Give a fixed gradient at an output: no two entries weigh the same by accident."""
+    """Return a fixed gradient at an output: no two entries weigh the same by accident."""
     if output.device.type == "meta":
         return torch.empty_like(output)
     generator = torch.Generator().manual_seed(SEED)

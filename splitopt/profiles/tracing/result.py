@@ -61,14 +61,14 @@ class TracedModel:
         return self.split.segments([self._name(cut) for cut in cuts], module)
 
     def named(self, model: str, classes: int | None = None) -> TracedModel:
-        """Note in the profile how a command line named the model, to be proposed later."""
+        """Record in the profile how a command line named the model, to be proposed later."""
         record = self.profile.trace
         assert record is not None
         noted = replace(record, model=model, classes=classes)
         return replace(self, profile=replace(self.profile, trace=noted))
 
     def all_parts(self) -> list[nn.Module]:
-        """Give the layers of the profile as modules, in order."""
+        """Return the layers of the profile as modules, in order."""
         return self.segments(self.cuts)
 
     def _name(self, cut: str | int) -> str:

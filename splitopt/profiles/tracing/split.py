@@ -126,7 +126,7 @@ class SplitModel:
         return [chain.part(span.first, span.last, copy=span.copy) for span in spans]
 
     def spans(self, cuts: Sequence[str | int]) -> list[Span]:
-        """Give what the parts between some cuts span, by the numbers of values of the chain.
+        """Return what the parts between some cuts span, by the numbers of values of the chain.
 
         Parameters
         ----------
@@ -242,7 +242,7 @@ def parts_between(chain: Chain, found: Structure, cuts: Sequence[int]) -> list[n
 
 
 def spans_between(chain: Chain, found: Structure, cuts: Sequence[int]) -> list[Span]:
-    """Give the stretches of a chain between some of its values."""
+    """Return the stretches of a chain between some of its values."""
     bounds = [0, *cuts, chain.length]
     if any(one >= two for one, two in pairwise(bounds)):
         raise InputError.at("cuts", "must be different and stand in order from input to output")
@@ -261,7 +261,7 @@ def _why_none(found: Structure) -> str:
 
 
 def _explained(error: Exception) -> str:
-    """Say what an exception of a tracer means, if it is known."""
+    """Return what an exception of a tracer means, if it is known."""
     kind = type(error).__name__
     if "DataDependent" in kind:
         return f"the control flow depends on the numbers of the input ({kind})"

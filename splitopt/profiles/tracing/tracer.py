@@ -49,7 +49,7 @@ class StateTracer(Tracer):
             return super().trace(root, concrete_args)
 
     def create_node(self, *args: Any, **kwargs: Any) -> Node:
-        """Note whether gradients are on where the node runs."""
+        """Record whether gradients are on where the node runs."""
         node = super().create_node(*args, **kwargs)
         if not torch.is_grad_enabled():
             node.meta[NO_GRAD] = True

@@ -25,7 +25,7 @@ _MAX_SEED = 2_000_000_000
 
 
 def gurobi_parameters(search: Search) -> dict[str, Any]:
-    """Give Gurobi's parameters: one thread, the seed, what is left of the time, the gap."""
+    """Return Gurobi's parameters: one thread, the seed, what is left of the time, the gap."""
     parameters: dict[str, Any] = {
         "Threads": 1,
         "Seed": search.seed % _MAX_SEED,
@@ -42,7 +42,7 @@ def gurobi_parameters(search: Search) -> dict[str, Any]:
 
 
 def status_name(model: Any) -> str:
-    """Give the name of a ``gurobipy.Model``'s status code."""
+    """Return the name of a ``gurobipy.Model``'s status code."""
     import gurobipy
 
     names = [name for name in dir(gurobipy.GRB.Status) if name.isupper()]

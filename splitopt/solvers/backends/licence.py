@@ -41,7 +41,7 @@ class Sized(Protocol):
 
 @cache
 def licence_problem() -> str | None:
-    """Say why Gurobi does not start, or None when it does."""
+    """Return why Gurobi does not start, or None when it does."""
     import gurobipy
 
     try:
@@ -68,7 +68,7 @@ def is_size_limited() -> bool:
 
 
 def size_refusal(size: Sized) -> str | None:
-    """Say that a model would be over the size limit of the licence, or None if it is not."""
+    """Return that a model would be over the size limit of the licence, or None if it is not."""
     limit = QUADRATIC_VARIABLE_LIMIT if size.has_quadratic_terms else VARIABLE_LIMIT
     fits = (
         size.variables <= limit

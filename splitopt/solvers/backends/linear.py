@@ -40,14 +40,14 @@ class LinearBackEnd(Solver[P], Generic[P]):
 
     @abstractmethod
     def unit_s(self, problem: P) -> float:
-        """Give a unit of time in s that brings the objective near one."""
+        """Return a unit of time in s that brings the objective near one."""
 
     def form(self) -> dict[str, Any]:
-        """Give what the problem is told beside the unit of time when it builds its program."""
+        """Return what the problem is told beside the unit of time when it builds its program."""
         return {}
 
     def refusal(self, problem: P) -> str | None:
-        """Refuse a program that would not fit into memory, with its size."""
+        """Reject a program that would not fit into memory, with its size."""
         count = self.size(problem).variables
         if count <= self.most_variables:
             return None
@@ -82,11 +82,11 @@ class OnGurobi(LinearBackEnd[P], Generic[P]):
     """What all ways to Gurobi share: its licence, and the size that the licence may limit."""
 
     def licence(self) -> str | None:
-        """Say why Gurobi does not start, or None when it does."""
+        """Return why Gurobi does not start, or None when it does."""
         return licence_problem()
 
     def refusal(self, problem: P) -> str | None:
-        """Refuse a model over the size limit of the licence before it is built."""
+        """Reject a model over the size limit of the licence before it is built."""
         return super().refusal(problem) or size_refusal(self.size(problem))
 
 

@@ -18,7 +18,7 @@ _MAX_SEED = 2**31 - 1
 
 
 def highs_parameters(search: Search) -> dict[str, Any]:
-    """Give HiGHS' parameters: one thread, the seed, what is left of the time, the gap."""
+    """Return HiGHS' parameters: one thread, the seed, what is left of the time, the gap."""
     parameters: dict[str, Any] = {
         "parallel": "off",  # "threads" must be what the first run of the process had
         "random_seed": search.seed % _MAX_SEED,

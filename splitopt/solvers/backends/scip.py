@@ -19,7 +19,7 @@ spelled out is no longer recognised as convex, and SCIP would branch on its cont
 
 
 def scip_parameters(search: Search) -> dict[str, Any]:
-    """Give SCIP's parameters: one thread, the seed, what is left of the time, the gap."""
+    """Return SCIP's parameters: one thread, the seed, what is left of the time, the gap."""
     parameters: dict[str, Any] = {
         "display/verblevel": 0,
         "lp/threads": 1,

@@ -117,7 +117,7 @@ class _Job(NamedTuple):
     limit_s: float | None = None
 
     def states(self) -> Iterator[tuple[Swaps, int]]:
-        """Give the state after each portion of swaps, and the size of the portion."""
+        """Return the state after each portion of swaps, and the size of the portion."""
         solver, problem = self.solver, self.problem
         total = solver.iterations or default_iterations(problem.devices)
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(self.chain,)))
@@ -134,7 +134,7 @@ class _Job(NamedTuple):
 
 
 def default_iterations(devices: int) -> int:
-    """Give the swaps of a chain unless a user says otherwise."""
+    """Return the swaps of a chain unless a user says otherwise."""
     return max(min(600 * devices, 20_000), 200 * devices)
 
 
@@ -150,5 +150,5 @@ def _run_chain(job: _Job) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.int64
 
 
 def allowances(u: FloatArray, temperature: FloatArray) -> FloatArray:
-    """Say below which rise, in s, a swap is kept: u < exp(-d / T) if d < -T ln u."""
+    """Return below which rise, in s, a swap is kept: u < exp(-d / T) if d < -T ln u."""
     return np.asarray(-temperature * np.log1p(-u))

@@ -30,7 +30,7 @@ class _Joint:
         return round_size(problem)
 
     def unit_s(self, problem: ClusterAndSpectrum) -> float:
-        """Give the cheap bound of the problem, which is near its optimum."""
+        """Return the cheap bound of the problem, which is near its optimum."""
         return problem.bound() or 1.0
 
 

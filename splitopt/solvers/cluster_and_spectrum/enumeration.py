@@ -43,7 +43,7 @@ class Enumerate(Solver[ClusterAndSpectrum]):
         check_whole("max_partitions", self.max_partitions, 1)
 
     def refusal(self, problem: ClusterAndSpectrum) -> str | None:
-        """Refuse what would take too long, with the price."""
+        """Reject what would take too long, with the price."""
         sizes = problem.cluster_sizes.tolist()
         digits = _log_count(sizes) / math.log(10)
         count = partition_count(sizes) if digits < 15 else 10 ** int(digits)
@@ -95,7 +95,7 @@ def _log_count(sizes: list[int]) -> float:
 
 
 def partitions(devices: Cluster, sizes: Counter[int]) -> Iterator[tuple[Cluster, ...]]:
-    """Give every partition once: the first device's cluster is chosen, then the rest."""
+    """Return every partition once: the first device's cluster is chosen, then the rest."""
     if not devices:
         yield ()
         return

@@ -83,7 +83,7 @@ class Gibbs(Solver[ClusterAndSpectrum]):
 
 
 def allowances(u: FloatArray, delta_s: float) -> FloatArray:
-    """Say below which rise, in s, a swap with a uniform draw is kept.
+    """Return below which rise, in s, a swap with a uniform draw is kept.
 
     u < 1 / (1 + exp(d / delta)) holds exactly if d < delta ln((1 - u) / u): the logistic of
     Eq. 35 without an exponential, which overflows for a rise of 0.071 s at delta = 1e-4 s.
@@ -93,5 +93,5 @@ def allowances(u: FloatArray, delta_s: float) -> FloatArray:
 
 
 def _portion(problem: ClusterAndSpectrum) -> int:
-    """Give how many swaps to try between two looks at the clock where each prices all clusters."""
+    """Return how many swaps to try between two looks at the clock if each prices all clusters."""
     return max(1, math.ceil(20_000 / len(problem.cluster_sizes)))

@@ -44,7 +44,7 @@ class _Rule(Solver[ClusterAndSpectrum]):
 
     @abstractmethod
     def _members(self, problem: ClusterAndSpectrum, search: Search) -> IntArray:
-        """Give the devices, cluster after cluster."""
+        """Return the devices, cluster after cluster."""
 
 
 @dataclass(frozen=True)

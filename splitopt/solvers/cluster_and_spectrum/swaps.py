@@ -78,7 +78,7 @@ class Swaps:
         )
 
     def decision(self, best: bool) -> ClusterAndSpectrumDecision:
-        """Give the best visited state, or the current one, with its subcarriers."""
+        """Return the best visited state, or the current one, with its subcarriers."""
         members = self.best if best else self.members
         return self.problem.complete(clusters_of(members, self.starts), self.rule)
 
@@ -130,7 +130,7 @@ def by_capability(problem: ClusterAndSpectrum) -> IntArray:
 
 
 def in_portions(total: int, most: int | None = None) -> Callable[[], int]:
-    """Give a function that hands out `total` in portions of at most `most`, then 0."""
+    """Return a function that hands out `total` in portions of at most `most`, then 0."""
     left, largest = total, CHUNK if most is None else most
 
     def portion() -> int:

@@ -30,7 +30,7 @@ class _Equivalent:
         )
 
     def unit_s(self, problem: CutUnderUncertainty) -> float:
-        """Give the cheap bound of the problem, which is near its optimum."""
+        """Return the cheap bound of the problem, which is near its optimum."""
         return problem.bound() or 1.0
 
     def run(self, problem: CutUnderUncertainty, search: Search) -> StopReason:

@@ -70,7 +70,7 @@ class Checkpoint:
             raise
 
     def _check_empty(self) -> None:
-        """Refuse what is no checkpoint; what a run that was killed at once left is nothing."""
+        """Reject what is no checkpoint; what a run that was killed at once left is nothing."""
         if (self.folder / _HEAD).exists():
             return
         for entry in self.folder.iterdir():
@@ -140,7 +140,7 @@ class Checkpoint:
         write_atomic(self.folder / name, buffer.getvalue())
 
     def close(self) -> None:
-        """Let others write into the folder."""
+        """Release the folder for others to write."""
         self._lock.release()
 
     def __enter__(self) -> Checkpoint:

@@ -40,7 +40,7 @@ class Enumerate(Solver[CutUnderUncertainty]):
         check_whole("max_partitions", self.max_partitions, 1)
 
     def refusal(self, problem: CutUnderUncertainty) -> str | None:
-        """Refuse what would take too long, with the price."""
+        """Reject what would take too long, with the price."""
         sizes = problem.block(0, 0).cluster_sizes.tolist()
         count = partition_count(sizes) * problem.samples * len(problem.cuts)
         return too_many(count, "partitions", "max_partitions", self.max_partitions)

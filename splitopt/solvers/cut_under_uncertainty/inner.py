@@ -159,7 +159,7 @@ class BatchResult:
     subcarriers: IntArray
 
     def solved(self, row: int) -> Solved:
-        """Give the answer of one sample."""
+        """Return the answer of one sample."""
         clusters = np.split(self.members[row], np.cumsum(self.sizes[row])[:-1])
         decision = ClusterAndSpectrumDecision(tuple(clusters), self.subcarriers[row])
         return Solved(float(self.value[row]), float(self.bound[row]), decision)

@@ -147,7 +147,7 @@ class Ledger:
         return self._inner.solve(self.problem.expected_block(cut), AVERAGED, 0).value
 
     def find(self, cut: int, sample: int) -> Solved | None:
-        """Give what is known of one of the problem's samples under a cut."""
+        """Return what is known of one of the problem's samples under a cut."""
         return self._answers.get((cut, *self._place(sample)))
 
     def __len__(self) -> int:

@@ -116,7 +116,7 @@ class Saa(Solver[CutUnderUncertainty]):
         Engine(self.engine, self.workers, self.address)  # refuses what is not installed
 
     def refusal(self, problem: CutUnderUncertainty) -> str | None:
-        """Refuse where the inner solver does."""
+        """Reject what the inner solver rejects."""
         try:
             automatic_inner(problem, self.inner, self.inner_options, 0)
         except CapabilityError as error:

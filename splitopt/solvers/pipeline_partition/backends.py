@@ -59,16 +59,16 @@ class _Partition(LinearBackEnd[PipelinePartition]):
         return Counted((1 + kinds) * pairs + 3, rows)
 
     def unit_s(self, problem: PipelinePartition) -> float:
-        """Give a unit of time in s that brings the period near one."""
+        """Return a unit of time in s that brings the period near one."""
         quickest = (problem.forward_s + problem.backward_s).min(axis=0)
         return math.fsum(quickest.tolist()) / problem.nodes or 1.0
 
     def form(self) -> dict[str, Any]:
-        """Give the form of contiguity."""
+        """Return the form of contiguity."""
         return {"contiguity": self.contiguity}
 
     def refusal(self, problem: PipelinePartition) -> str | None:
-        """Refuse links and objectives that the integer program cannot state."""
+        """Reject links and objectives that the integer program cannot state."""
         if self.contiguity == "quadratic" and not problem.links.costs_nothing:
             return "has no links with contiguity 'quadratic'; take 'linear'"
         return no_form(problem) or super().refusal(problem)
@@ -93,7 +93,7 @@ class Highs(_Partition, ThroughPyomo[PipelinePartition]):
     back_end: ClassVar[PyomoSolver] = "highs"
 
     def refusal(self, problem: PipelinePartition) -> str | None:
-        """Refuse products, which HiGHS does not take."""
+        """Reject products, which HiGHS does not take."""
         if self.contiguity == "quadratic":
             return "takes no products of variables; use contiguity 'linear'"
         return super().refusal(problem)

@@ -54,7 +54,7 @@ class Enumerate(Solver[PipelinePartition]):
         check_whole("max_partitions", self.max_partitions, 1)
 
     def refusal(self, problem: PipelinePartition) -> str | None:
-        """Refuse what would take too long, with the price."""
+        """Reject what would take too long, with the price."""
         count = count_partitions(problem)
         return too_many(count, "partitions", "max_partitions", self.max_partitions)
 
@@ -98,7 +98,7 @@ def count_partitions(problem: PipelinePartition) -> int:
 
 
 def _sizes(problem: PipelinePartition) -> range:
-    """Give the possible lengths of the chain of nodes."""
+    """Return the possible lengths of the chain of nodes."""
     least = problem.nodes if problem.use_all_nodes else 1
     return range(least, min(problem.nodes, problem.layers) + 1)
 
@@ -111,7 +111,7 @@ def _chains(problem: PipelinePartition) -> Iterator[IntArray]:
 
 
 def _boundaries(layers: int, size: int) -> Iterator[IntArray]:
-    """Give all boundaries of a chain of `size` nodes in blocks of shape (K, size + 1)."""
+    """Return all boundaries of a chain of `size` nodes in blocks of shape (K, size + 1)."""
     inner = itertools.combinations(range(1, layers), size - 1)
     while block := list(itertools.islice(inner, _BLOCK)):
         ends = np.zeros((len(block), size + 1), dtype=np.int64)
@@ -148,7 +148,7 @@ class _Segments:
         return cls(problem, _sums(problem.forward_s), _sums(problem.backward_s), fits)
 
     def best_of(self, chain: IntArray, ends: IntArray) -> tuple[tuple[float, float], int] | None:
-        """Give objective, latency and row of the best of the boundaries (K, M + 1), if any."""
+        """Return objective, latency and row of the best of the boundaries (K, M + 1), if any."""
         problem, links = self.problem, self.problem.links
         place = chain, ends[:, :-1], ends[:, 1:]
         fits = self.fits[place].all(axis=1)

@@ -37,7 +37,7 @@ class Manual(Solver[PipelinePartition]):
 
 
 def even_split(problem: PipelinePartition) -> PipelinePartitionDecision:
-    """Give each node, by index, a layer and more up to its share; the last takes what is left."""
+    """Assign each node, by index, a layer and more up to its share; the last takes what is left."""
     times = problem.forward_s + problem.backward_s
     memory = problem.owners * problem.layer_memory_bytes
     share = _share(times) * (1 + 1e-12)
@@ -54,7 +54,7 @@ def even_split(problem: PipelinePartition) -> PipelinePartitionDecision:
 
 
 def _latest_starts(problem: PipelinePartition, memory: FloatArray) -> list[int]:
-    """Give for each node the first layer from which it and those behind it have room for all."""
+    """Return for each node the first layer from which it and those behind it have room for all."""
     starts, stop = [], problem.layers
     for node in range(problem.nodes - 1, -1, -1):
         fits = np.cumsum(memory[:stop][::-1]) <= problem.capacity_bytes[node]

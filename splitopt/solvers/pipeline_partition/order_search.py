@@ -88,7 +88,7 @@ class OrderSearch(Solver[PipelinePartition]):
 
 
 def merge_nodes(problem: PipelinePartition, most_states: int) -> PipelinePartition:
-    """Give a problem of as many nodes whose optimum is no larger, with few kinds of nodes.
+    """Return a problem of as many nodes whose optimum is no larger, with few kinds of nodes.
 
     Nodes are sorted by their time for all layers and merged into groups of neighbours, as many
     groups as `most_states` allows.
@@ -131,12 +131,12 @@ def _groups(problem: PipelinePartition, most_states: int) -> IntArray:
 
 
 def _best(values: FloatArray, group: IntArray) -> FloatArray:
-    """Give every node (row) the largest values of its group."""
+    """Return for every node (row) the largest values of its group."""
     return np.array([values[group == g].max(axis=0) for g in range(group.max() + 1)])[group]
 
 
 def _merged_links(links: Links, group: IntArray) -> Links:
-    """Give every pair of nodes the best rate and delay of any pair of their groups."""
+    """Return for every pair of nodes the best rate and delay of any pair of their groups."""
     found = links.to_dict()
     band = np.asarray(found.get("bandwidth_bytes_per_s", 0.0))
     if band.ndim == 1:
@@ -153,7 +153,7 @@ def _merged_links(links: Links, group: IntArray) -> Links:
 
 
 def _order_of(decision: object, nodes: int) -> IntArray:
-    """Give the order of a decision's chain, then the nodes that it leaves idle."""
+    """Return the order of a decision's chain, then the nodes that it leaves idle."""
     used = (
         decision.chain.nodes
         if isinstance(decision, PipelinePartitionDecision)

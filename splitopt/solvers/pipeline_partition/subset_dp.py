@@ -39,7 +39,7 @@ class SubsetDp(Solver[PipelinePartition]):
         check_whole("max_states", self.max_states, 1)
 
     def refusal(self, problem: PipelinePartition) -> str | None:
-        """Refuse what would take too much memory, with the price."""
+        """Reject what would take too much memory, with the price."""
         return refusal_of(problem, self.max_states)
 
     def load(self, problem: PipelinePartition) -> None:

@@ -134,7 +134,7 @@ def _numbers(value: Any, place: str) -> np.ndarray[Any, Any]:
 
 
 def _inputs(value: Any, place: str) -> tuple[Tensor, bool]:
-    """Give the inputs as float32 or int64, and whether they were images of 8 bits."""
+    """Return the inputs as float32 or int64, and whether they were images of 8 bits."""
     array = _numbers(value, place)
     if not array.ndim:
         raise InputError.at(place, "is a single number; give an array of samples, shape (n, ...)")

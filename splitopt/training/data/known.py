@@ -84,7 +84,7 @@ class Known:
 
 
 def load_digits(seed: int) -> DataSet:
-    """Give the digits of scikit-learn: 1,797 images of 1 x 8 x 8, a fifth set aside to test."""
+    """Return the digits of scikit-learn: 1,797 images of 1 x 8 x 8, a fifth set aside to test."""
     from sklearn import datasets
 
     bunch = datasets.load_digits()

@@ -141,7 +141,7 @@ def _dirichlet(
 def _by_classes(
     labels: Labels, sizes: list[int], count: int, rng: np.random.Generator, samples: Samples
 ) -> Rows:
-    """Give each client `count` classes, drawn at random among those that still have enough."""
+    """Deal each client `count` classes, drawn at random among those that still have enough."""
     pools = _pools(labels, rng)
     present = np.flatnonzero([len(pool) for pool in pools])
     _check_count(count, len(present), f"classes:{count}")
@@ -325,7 +325,7 @@ def _too_few_rows(available: int, sizes: list[int], words: str) -> NoReturn:
 
 
 def _pools(labels: Labels, rng: np.random.Generator) -> Rows:
-    """Give the rows of each class in random order."""
+    """Return the rows of each class in random order."""
     return [
         rng.permutation(np.flatnonzero(labels == label)) for label in range(int(labels.max()) + 1)
     ]
@@ -334,7 +334,7 @@ def _pools(labels: Labels, rng: np.random.Generator) -> Rows:
 def _dealt(
     pools: Rows, present: np.ndarray[Any, Any], taken: Sequence[np.ndarray[Any, Any]]
 ) -> Rows:
-    """Give each client in turn the next rows of each class, as many as it takes of it."""
+    """Deal each client in turn the next rows of each class, as many as it takes of it."""
     ends = np.cumsum(taken, axis=0)
     return [
         np.concatenate(

@@ -148,7 +148,7 @@ class Scheme(ABC):
         return float(client.samples) if self.options.weights == "samples" else 1.0
 
     def average_moments(self, copies: Sequence[Copy], clients: Sequence[Client]) -> None:
-        """Give the clients' copies the average of their optimizers' moments, once all have some."""
+        """Average the moments of the optimizers of the clients' copies, once all have some."""
         moments = [own.moments() for own in copies]
         if all(one.keys() == moments[0].keys() for one in moments):
             mean = average(moments, [self.weight(client) for client in clients])
@@ -224,7 +224,7 @@ class Scheme(ABC):
 
 
 def finite_loss(loss: Tensor, client: Client) -> float:
-    """Give the value of a client's loss.
+    """Return the value of a client's loss.
 
     Raises
     ------

@@ -67,7 +67,7 @@ class ParallelCopies(Scheme):
         return tally
 
     def begin(self, clients: Sequence[Client], tally: Round) -> None:
-        """Give the copies of those who take part in a round the common weights."""
+        """Set the copies of those who take part in a round to the common weights."""
         copies = [self._copies[client.name] for client in clients]
         if self.options.optimizer_state == "average":
             self.average_moments(copies, clients)
@@ -121,7 +121,7 @@ class ParallelCopies(Scheme):
         return groups
 
     def _likeness(self, client: Client) -> object:
-        """Give what is the same for clients that can be stacked."""
+        """Return what is the same for clients that can be stacked."""
         counts = {
             key: float(value) if is_count(key) else None
             for key, value in self._copies[client.name].moments().items()

@@ -42,7 +42,7 @@ class SharedServer(Scheme):
         }
 
     def copies(self) -> list[Copy]:
-        """Give the common model, and the device part of each client."""
+        """Return the common model, and the device part of each client."""
         return [self.common, *(self._copies[client.name] for client in self.clients)]
 
     @property
@@ -51,11 +51,11 @@ class SharedServer(Scheme):
         return self.common.parts[1]
 
     def device(self, client: Client) -> Part:
-        """Give the client's own first part."""
+        """Return the client's own first part."""
         return self._copies[client.name].parts[0]
 
     def hand_out(self, clients: Sequence[Client], tally: Round) -> None:
-        """Give the clients the common device part."""
+        """Copy the common device part to the clients."""
         begin = copy_state(self.common.parts[0].module)
         if self.options.optimizer_state == "average":
             self.average_moments([self._copies[client.name] for client in clients], clients)

@@ -48,7 +48,7 @@ class SplitNN(Scheme):
         )
 
     def copies(self) -> list[Copy]:
-        """Give the common model, the only one."""
+        """Return the common model, the only one."""
         return [self.common]
 
     def round(self, number: int) -> Round:

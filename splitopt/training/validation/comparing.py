@@ -32,7 +32,7 @@ class Spread:
 
     @classmethod
     def of(cls, predicted_s: FloatArray, measured_s: FloatArray) -> Spread:
-        """Give the quartiles over what is predicted to take any time; NaN if nothing is."""
+        """Return the quartiles over what is predicted to take any time; NaN if nothing is."""
         lasting = predicted_s > 0
         if not lasting.any():
             return cls(np.nan, np.nan, np.nan)
@@ -165,7 +165,7 @@ class Validation:
         return max(self.gains, key=lambda gain: gain.seconds * np.sign(difference))
 
     def to_dict(self) -> dict[str, Any]:
-        """Give all of it as JSON-ready data; a number that is not finite is None."""
+        """Return all of it as JSON-ready data; a number that is not finite is None."""
         document = {
             **asdict(self),
             "relative_error": self.relative_error,
@@ -256,7 +256,7 @@ def _matches(predicted: Timeline, measured: Timeline) -> tuple[IntArray, IntArra
     )
 
     def keys(timeline: Timeline) -> tuple[IntArray, IntArray]:
-        """Give the rows whose names are known, and a number for each name and occurrence."""
+        """Return the rows whose names are known, and a number for each name and occurrence."""
 
         def known(names: Any, table: dict[str, int], column: IntArray) -> IntArray:
             found = np.array([table.get(name, -1) for name in names], dtype=np.int64)

@@ -82,7 +82,7 @@ class Measured:
         return found + ([f"{missing} tasks were never measured"] if missing else [])
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the summary as JSON-ready data, without the tasks."""
+        """Return the summary as JSON-ready data, without the tasks."""
         document: Mapping[str, Any] = {
             "name": self.name,
             "problem": self.problem,

@@ -15,7 +15,7 @@ _STEPS_ARE_EPOCHS = ("cluster_and_spectrum", "cut_under_uncertainty")
 
 
 def first_steps(plan: Plan, steps: int, source: str = "plan") -> Plan:
-    """Give the same decision for a round of at most so many mini-batches of each device.
+    """Return the same decision for a round of at most so many mini-batches of each device.
 
     Where a round is epochs, it becomes one epoch of a part of the device's samples; in clusters,
     where a local epoch is a mini-batch, it has fewer of them. Everything else is as it was: the

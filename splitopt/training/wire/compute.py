@@ -22,7 +22,7 @@ COMPUTE = threading.Lock()
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let PyTorch work on one thread: the processes share the cores."""
+    """Limit PyTorch to one thread: the processes share the cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

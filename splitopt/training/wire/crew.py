@@ -77,12 +77,12 @@ class Crew:
                 self._lock.wait(min(left, _POLL_S))
 
     def channel(self, rank: int) -> Channel | None:
-        """Give the connection to a rank, None if it is not there."""
+        """Return the connection to a rank, None if it is not there."""
         with self._lock:
             return self._channels.get(rank)
 
     def present(self) -> tuple[int, ...]:
-        """Give the ranks that are there."""
+        """Return the ranks that are there."""
         with self._lock:
             return tuple(sorted(self._channels))
 
@@ -167,7 +167,7 @@ class Crew:
     def _refusal(
         self, kind: str, fields: Mapping[str, Any], certified: str | None = None
     ) -> str | None:
-        """Say why somebody cannot take part, None if it can; `certified` is its certificate's."""
+        """Return why a party cannot take part, None if it can; `certified` is its certificate's."""
         rank, agreement = fields.get("rank"), fields.get("agreement")
         if kind != "hello" or not isinstance(agreement, dict) or isinstance(rank, bool):
             return "it does not say who it is"

@@ -34,7 +34,7 @@ class Deadline:
 
     @classmethod
     def default(cls, any_speed: bool) -> Deadline:
-        """Give three times what is planned, or a minute more on a host that may be slower."""
+        """Return three times what is planned, or a minute more on a host that may be slower."""
         return cls(None, 60.0) if any_speed else cls()
 
     @classmethod
@@ -62,7 +62,7 @@ class Deadline:
         return cls(factor, seconds)
 
     def wait_s(self, planned_s: float) -> float:
-        """Give the seconds of the wall to wait for what is planned to take so many."""
+        """Return the seconds of the wall to wait for what is planned to take so many."""
         if self.seconds is not None:
             return planned_s + self.seconds
         assert self.factor is not None

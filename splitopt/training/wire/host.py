@@ -63,7 +63,7 @@ class ChainSeconds:
     model_bytes: float
 
     def of(self, phase: str, node: int) -> float:
-        """Give the s of a task of a phase; `node` is the place of its resource in the chain."""
+        """Return the s of a task of a phase; `node` is the place of its resource in the chain."""
         if phase in _NODES:
             taken: FloatArray = getattr(self, phase)
             return float(taken[1 + node])
@@ -262,7 +262,7 @@ def _trips(
 
 
 def usual_mean(values: Sequence[float]) -> float:
-    """Give the mean without the largest tenth.
+    """Return the mean without the largest tenth.
 
     What the tasks of a step are late by adds up, so that the mean counts and not the median; but
     that somebody else had the core for a moment is no property of this host.

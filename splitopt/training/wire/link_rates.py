@@ -21,7 +21,7 @@ _TOLERANCE = 1e-6
 
 
 def of_devices(program: Program, time_scale: float) -> Rates:
-    """Give the rates of a plan with devices (ranks 1, 2, ...) and a server (rank 0).
+    """Return the rates of a plan with devices (ranks 1, 2, ...) and a server (rank 0).
 
     Raises
     ------
@@ -45,7 +45,7 @@ def of_devices(program: Program, time_scale: float) -> Rates:
 
 
 def of_pipeline(program: Program, time_scale: float) -> Rates:
-    """Give the rates of a plan with owners (ranks 1, 2, ...) and then nodes.
+    """Return the rates of a plan with owners (ranks 1, 2, ...) and then nodes.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def of_pipeline(program: Program, time_scale: float) -> Rates:
 
 
 def rates_of(timing: PipelineTiming) -> Rates:
-    """Give the rates of a pipeline; for ranks and errors see `of_pipeline`."""
+    """Return the rates of a pipeline; for ranks and errors see `of_pipeline`."""
     found: Rates = {}
     for owner, way in enumerate(timing.ways):
         for leg, pair in zip(way.legs, _pairs(owner, timing), strict=True):

@@ -145,7 +145,7 @@ class Processes:
 
 
 def _place(places: Namespaces | None, rank: int) -> tuple[str, ...]:
-    """Say where rank 0 is, and what address and namespace of a rank are, for its command line."""
+    """Return where rank 0 is, and address and namespace of a rank, for its command line."""
     if places is None:
         return ()
     return places.address(0), places.address(rank), str(places.path(rank))

@@ -117,7 +117,7 @@ class Rank:
                 store.set(_STORE_KEY, str(port))
 
     def find_port(self, timeout_s: float) -> int:
-        """Give the port on which rank 0 listens."""
+        """Return the port on which rank 0 listens."""
         if not self.has_store:
             return self.port
         with _store(self, timeout_s) as store:
@@ -174,7 +174,7 @@ def read_rank(
 
 
 def shared_token(path: str | os.PathLike[str] | None = None) -> Token:
-    """Give the token that processes which were started one by one must share.
+    """Return the token that processes which were started one by one must share.
 
     Raises
     ------
@@ -207,7 +207,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _is_elsewhere(host: str) -> bool:
-    """Say whether other machines can be on the way to a host; unknown ones are for `connect`."""
+    """Report whether other machines can be on the way to a host; unknown ones are for `connect`."""
     try:
         return not is_loopback(str(socket.getaddrinfo(host, None)[0][4][0]))
     except OSError:

@@ -47,7 +47,7 @@ class Recorder:
         end_s: float,
         share: float = 1.0,
     ) -> None:
-        """Note a task: on which resource (and of what kind), in which phase, for whose batch."""
+        """Record a task: on which resource (and of what kind), in which phase, for whose batch."""
         with self._lock:
             self._rows.append(
                 Row(resource, kind, phase, owner, batch, start_s, max(start_s, end_s), share)
@@ -55,12 +55,12 @@ class Recorder:
 
     @property
     def rows(self) -> list[Row]:
-        """Give all tasks so far; as JSON they are lists."""
+        """Return all tasks so far; as JSON they are lists."""
         with self._lock:
             return list(self._rows)
 
     def take(self) -> list[Row]:
-        """Give all tasks since the last call, and forget them."""
+        """Return all tasks since the last call, and forget them."""
         with self._lock:
             taken, self._rows = self._rows, []
         return taken

@@ -72,7 +72,7 @@ def usable_cores() -> int:
 
 
 def limits(timeline: Timeline, host: HostSeconds) -> tuple[Limit, ...]:
-    """Give the smallest time scale by each of the reasons, the strictest first.
+    """Return the smallest time scale by each of the reasons, the strictest first.
 
     Parameters
     ----------
@@ -97,18 +97,18 @@ def limits(timeline: Timeline, host: HostSeconds) -> tuple[Limit, ...]:
 
 
 def least_time_scale(timeline: Timeline, host: HostSeconds) -> float:
-    """Give the smallest time scale that the host can keep."""
+    """Return the smallest time scale that the host can keep."""
     return limits(timeline, host)[0].time_scale
 
 
 def proposed_time_scale(timeline: Timeline, host: HostSeconds) -> float:
-    """Give a time scale with some room, for which a round takes a few seconds if it can."""
+    """Return a time scale with some room, for which a round takes a few seconds if it can."""
     usual = min(1.0, USUAL_ROUND_S / timeline.makespan_s) if len(timeline) else 1.0
     return _rounded_up(max(ROOM * least_time_scale(timeline, host), usual))
 
 
 def check_speed(timeline: Timeline, host: HostSeconds, time_scale: float) -> None:
-    """Refuse a time scale that this host cannot keep.
+    """Reject a time scale that this host cannot keep.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def _together(timeline: Timeline, host: HostSeconds) -> Limit:
 
 
 def _late(timeline: Timeline, host: HostSeconds) -> Limit:
-    """Let no step be late by more than a small fraction of it.
+    """Require that no step is late by more than a small fraction of it.
 
     At scale s the tasks of a step are late by what each costs at any pace, and messages by
     sum max(0, h - s p) where the network does not move them in time; this falls with s, while the
@@ -211,7 +211,7 @@ def _late(timeline: Timeline, host: HostSeconds) -> Limit:
 
 
 def _steps(timeline: Timeline) -> list[IntArray]:
-    """Give the tasks of each batch of each owner."""
+    """Return the tasks of each batch of each owner."""
     label = timeline.owner * (1 + int(timeline.batch.max(initial=0))) + timeline.batch
     order = np.argsort(label, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(label[order])) + 1) if len(order) else []
@@ -222,7 +222,7 @@ def _span(timeline: Timeline, step: IntArray) -> float:
 
 
 def _meeting_point(fixed: float, taken: FloatArray, planned: FloatArray, allowed: float) -> float:
-    """Give the smallest s with fixed + sum max(0, taken - s planned) <= s allowed."""
+    """Return the smallest s with fixed + sum max(0, taken - s planned) <= s allowed."""
     kinks = np.divide(taken, planned, out=np.full(len(taken), np.inf), where=planned > 0)
     order = np.argsort(-kinks)
     # Of the tasks in this order, the first k are late where s is below the k-th kink.

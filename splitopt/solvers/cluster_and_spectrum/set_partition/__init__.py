@@ -70,7 +70,7 @@ class SetPartition(Solver[ClusterAndSpectrum]):
             check_whole(name, getattr(self, name), 1)
 
     def refusal(self, problem: ClusterAndSpectrum) -> str | None:
-        """Refuse what would take hours."""
+        """Reject what would take hours."""
         if problem.devices <= self.most_devices:
             return None
         return (
@@ -134,7 +134,7 @@ class SetPartition(Solver[ClusterAndSpectrum]):
     def _improve(
         self, pricer: Pricer, generation: Generation, unit_s: float, search: Search
     ) -> None:
-        """Let HiGHS choose among the columns; from time to time it finds a better partition."""
+        """Choose among the columns by HiGHS; from time to time it finds a better partition."""
         assert generation.best is not None
         limit = min(_MOST_S, _SHARE * search.remaining_s)
         slack = search.objective - generation.bound
@@ -146,14 +146,14 @@ class SetPartition(Solver[ClusterAndSpectrum]):
 
     @staticmethod
     def _best_clusters(search: Search) -> list[IntArray]:
-        """Give the clusters of the incumbent, members ascending."""
+        """Return the clusters of the incumbent, members ascending."""
         best = search.best
         assert best is not None
         return [np.sort(cluster) for cluster in best.clusters]  # type: ignore[attr-defined]
 
 
 def annealing(problem: ClusterAndSpectrum, time_limit_s: float | None) -> Anneal:
-    """Give the search for the first partition: the more time there is, the more swaps.
+    """Return the search for the first partition: the more time there is, the more swaps.
 
     They take about a sixth of the time, which is counted in swaps so that an answer does not depend
     on the machine.

@@ -102,7 +102,7 @@ def best_choice(asked: Asked, thresholds: FloatArray, room: Room) -> float:
 
 @helper
 def seconds_of_choice(asked: Asked, room: Room) -> float:
-    """Give the seconds of the chosen devices with their best subcarriers, ``room.x``."""
+    """Return the seconds of the chosen devices with their best subcarriers, ``room.x``."""
     gather(asked.terms, room.chosen, room.cluster)
     return exact(room.cluster, asked.subcarriers, asked.inner_phases, 0.0, room.x, room.work)
 
@@ -279,7 +279,7 @@ def pop(heap: IntArray, count: int, keys: FloatArray) -> int:
 
 @helper
 def twice(values: Any) -> Any:
-    """Give an array with twice the room."""
+    """Return an array with twice the room."""
     longer = np.empty(2 * len(values), values.dtype)
     for i in range(len(values)):
         longer[i] = values[i]
@@ -288,7 +288,7 @@ def twice(values: Any) -> Any:
 
 @helper
 def twice_rows(values: IntArray) -> IntArray:
-    """Give a table with room for twice the rows."""
+    """Return a table with room for twice the rows."""
     longer = np.empty((2 * values.shape[0], values.shape[1]), values.dtype)
     for i in range(values.shape[0]):
         for j in range(values.shape[1]):
@@ -334,7 +334,7 @@ def split(
 
 @helper
 def keep(found: IntArray, reduced: FloatArray, count: int, cluster: IntArray, value: float) -> int:
-    """Note a cluster and its reduced cost; where there is no more room, instead of the worst."""
+    """Record a cluster and its reduced cost; where there is no more room, instead of the worst."""
     place = count
     if count == len(reduced):
         place = 0

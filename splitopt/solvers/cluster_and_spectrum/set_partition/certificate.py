@@ -31,7 +31,7 @@ def certified_bound(
     prices: npt.ArrayLike,
     method: Literal["search", "list"] = "search",
 ) -> float:
-    """Give the lower bound on a round that prices certify, whoever proposes them.
+    """Return the lower bound on a round that prices certify, whoever proposes them.
 
     Parameters
     ----------

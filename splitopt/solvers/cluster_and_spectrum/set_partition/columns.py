@@ -32,7 +32,7 @@ class Duals:
     size: dict[int, float]
 
     def mixed(self, other: Duals, share: float) -> Duals:
-        """Give these prices with a `share` of the other ones."""
+        """Return these prices with a `share` of the other ones."""
         device = (1 - share) * self.device + share * other.device
         size = {key: (1 - share) * own + share * other.size[key] for key, own in self.size.items()}
         return Duals(device, size)

@@ -67,7 +67,7 @@ class Pricer:
         return problem.local_epochs * problem.devices * problem.server_s_per_device
 
     def levels(self, size: int) -> tuple[FloatArray, IntArray]:
-        """Give the sorted levels of each phase, one after the other, and where each begins."""
+        """Return the sorted levels of each phase, one after the other, and where each begins."""
         if size not in self._levels:
             x = np.arange(1, self.problem.subcarriers - size + 2)
             per_phase = [
@@ -135,7 +135,7 @@ class Pricer:
         ).seconds
 
     def lagrangian(self, prices: FloatArray, least: dict[int, float]) -> float:
-        """Give the bound on a round that follows from prices, less what rounding may amount to.
+        """Return the bound on a round that follows from prices, less what rounding may amount to.
 
         Every partition takes ``sum prices + sum of its clusters' reduced costs``, and it has a
         given number of clusters of each size.

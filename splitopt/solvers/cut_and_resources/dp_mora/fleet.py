@@ -45,7 +45,7 @@ class Network(Protocol):
         ...
 
     def alarms(self, resource: int, clip: bool) -> list[int]:
-        """Hear which devices need a negative time of a resource, which no flow can share out."""
+        """Return which devices need a negative time of a resource, which no flow can share out."""
         ...
 
     def root_total(self, resource: int) -> float:

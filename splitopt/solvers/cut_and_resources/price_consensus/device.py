@@ -79,7 +79,7 @@ class Device:
         return np.asarray(self._roots @ np.array(prices) + self._device_s)
 
     def _answer(self, turn: int, choice: int) -> Message:
-        """Note the cut of a round and give its roots and seconds, rounded down and masked."""
+        """Record the cut of a round and give its roots and seconds, rounded down and masked."""
         self._choice[turn] = choice
         values = (*self._roots[choice].tolist(), float(self._device_s[choice]))
         codes = [self._code.encode(value) for value in values]

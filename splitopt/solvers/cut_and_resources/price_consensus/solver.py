@@ -231,6 +231,6 @@ class _Server:
         self.shares: FloatArray = np.zeros((devices, 3))
 
     def grant(self, message: Message) -> None:
-        """Note what a device needs."""
+        """Record what a device needs."""
         self.cuts[message.sender] = message.fields["cut"]
         self.shares[message.sender] = message.fields["shares"]

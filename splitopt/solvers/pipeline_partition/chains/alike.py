@@ -109,7 +109,7 @@ def _first_seen(keys: Sequence[Hashable]) -> IntArray:
 
 
 def _numbered(looks: Sequence[Hashable], classes: IntArray) -> Kinds:
-    """Give the kinds numbers so that those of a link class stand together."""
+    """Enumerate the kinds so that those of a link class stand together."""
     seen = _first_seen(looks)
     heads = np.unique(seen, return_index=True)[1]
     order = np.argsort(classes[heads], kind="stable")

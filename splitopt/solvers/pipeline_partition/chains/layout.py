@@ -111,7 +111,7 @@ def _interface(links: Links) -> int:
 def _link_rows(
     problem: PipelinePartition, kinds: Kinds, classes: IntArray
 ) -> tuple[Index, FloatArray]:
-    """Give numbers to the different links between classes, with their seconds at each boundary."""
+    """Enumerate the different links between classes, with their seconds at each boundary."""
     links, width = problem.links, int(classes[-1]) + 1
     row = np.zeros((width + 1, width), dtype=np.int32)
     known = {(np.inf, np.inf, 0.0): 0}

@@ -17,7 +17,7 @@ _NEVER = 1e30
 
 
 def why_none(problem: PipelinePartition) -> str:
-    """Say what stands in the way of every chain; the problem is known to have none."""
+    """Return what stands in the way of every chain; the problem is known to have none."""
     problem = _for_period(problem)
     order = "in any order" if problem.order == "free" else "in the given order"
     if _feasible(replace(problem, links=Links(problem.nodes))):
@@ -43,7 +43,7 @@ def why_none(problem: PipelinePartition) -> str:
 
 
 def _more_memory(problem: PipelinePartition) -> list[str]:
-    """Say how much memory, or how many owners, would do.
+    """Return how much memory, or how many owners, would do.
 
     How much memory is missing is a pipeline problem itself: a layer "takes" its share of a node's
     memory, and the least period is the fullness of the fullest node.

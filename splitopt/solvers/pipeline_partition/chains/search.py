@@ -245,7 +245,7 @@ class ChainSearch:
         return None if found is None else found[0]
 
     def is_feasible(self) -> bool:
-        """Tell whether any chain meets all constraints; `TooLargeError` as in `least_trip`."""
+        """Report whether any chain meets all constraints; `TooLargeError` as in `least_trip`."""
         caps = self._period_caps
         return caps.open(self.largest_period_s) and caps.any_chain() is not None
 

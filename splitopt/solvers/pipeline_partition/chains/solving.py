@@ -53,7 +53,7 @@ def solve_chains(
 
 
 def refusal_of(problem: PipelinePartition, max_states: int) -> str | None:
-    """Say why a problem is too large to be laid out, None if it is not."""
+    """Return why a problem is too large to be laid out, None if it is not."""
     search = ChainSearch(problem)
     if search.vertices > max_states:
         apart = search.kinds.classes > 1

@@ -16,7 +16,7 @@ _MODEL, _MOMENTS = "model.", "moments."
 
 
 def parts_of(own: Copy, places: Sequence[int]) -> Copy:
-    """Give the parts at these places of the chain, as a copy that shares their tensors."""
+    """Return the parts at these places of the chain, as a copy that shares their tensors."""
     return replace(
         own,
         parts=[own.parts[place] for place in places],

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def follow(prepared: Prepared, rank: int, channel: Channel, setting: Setting) -> None:
-    """Be a rank other than 0 until the end of the run."""
+    """Run a rank other than 0 until the end of the run."""
     assert isinstance(prepared.scheme, Multihop)  # the scheme of these plans
     opened = prepared.program.opened
     take_part(
@@ -50,7 +50,7 @@ def take_part(
     tls: Tls | None = None,
     no_tls: bool = False,
 ) -> None:
-    """Be an owner (ranks 1, 2, ... in the order of the clients) or a node (those after them).
+    """Run an owner (ranks 1, 2, ... in the order of the clients) or a node (those after them).
 
     Parameters
     ----------

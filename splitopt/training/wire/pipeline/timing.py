@@ -116,11 +116,11 @@ class OwnerWay:
         return (len(self.tasks) - 3) // 2
 
     def forward(self, node: int) -> int:
-        """Give the number of a node's forward task; leg i leads from task i to task i + 1."""
+        """Return the number of a node's forward task; leg i leads from task i to task i + 1."""
         return 1 + node
 
     def backward(self, node: int) -> int:
-        """Give the number of a node's backward task."""
+        """Return the number of a node's backward task."""
         return 2 * self.nodes + 1 - node
 
     @property
@@ -201,7 +201,7 @@ def pipeline_timing(opened: OpenedPlan, time_scale: float = 1.0) -> PipelineTimi
 
 
 def pipeline_of(opened: OpenedPlan) -> PipelineSystem:
-    """Give the pipeline of a plan as the simulator takes it; for errors see `pipeline_timing`."""
+    """Return the pipeline of a plan as the simulator takes it; for errors see `pipeline_timing`."""
     return system_of(*_solved(opened), opened.scenario)
 
 

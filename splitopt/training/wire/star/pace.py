@@ -43,7 +43,7 @@ class DevicePace:
         )
 
     def fields(self) -> dict[str, float]:
-        """Give it as plain data."""
+        """Return it as plain data."""
         return asdict(self)
 
     @classmethod
@@ -65,7 +65,7 @@ class DevicePace:
 
 
 def scaled_rate(piece: Piece, time_scale: float) -> float:
-    """Give the rate of a transfer in byte/s of the wall; 0 for as fast as can be."""
+    """Return the rate of a transfer in byte/s of the wall; 0 for as fast as can be."""
     rate = piece.rate_bytes_per_s
     return rate / time_scale if math.isfinite(rate) else 0.0
 

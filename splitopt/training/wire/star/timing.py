@@ -114,11 +114,11 @@ class Timing:
         self._round = lru_cache(maxsize=4)(self._read)
 
     def round(self, number: int) -> RoundTiming:
-        """Give what a round (0, 1, ...) takes."""
+        """Return what a round (0, 1, ...) takes."""
         return self._round(number % self.program.rounds_known)
 
     def resource(self, phase: str, client: int) -> Resource:
-        """Say what a client's task occupies, by the simulator's names."""
+        """Return what a client's task occupies, by the simulator's names."""
         if phase == SERVER:
             return Resource("server", "server")
         if self.program.problem == "cut_and_resources":
@@ -169,7 +169,7 @@ class Timing:
         return RoundTiming(tuple(found[n] for n in range(len(found))), timeline)
 
     def _samples(self, client: int) -> float:
-        """Give the samples that a client trains on in a planned round, repeated ones included."""
+        """Return the samples that a client trains on in a planned round, repeated ones included."""
         plan, steps = self.program.clients[client], self.program.local_steps
         if steps is None:
             return float(self.program.local_epochs * plan.samples)

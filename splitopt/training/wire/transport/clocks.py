@@ -32,7 +32,7 @@ class Offset:
         return Offset(-self.seconds, self.uncertainty_s)
 
     def own(self, peer_s: float) -> float:
-        """Give what one's own clock showed when the peer's showed `peer_s`."""
+        """Return what one's own clock showed when the peer's showed `peer_s`."""
         return peer_s - self.seconds
 
 

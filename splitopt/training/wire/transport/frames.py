@@ -161,7 +161,7 @@ def encode_header(kind: str, fields: Mapping[str, Any], tensors: Mapping[str, Te
 
 
 def values_of(tensor: Tensor) -> memoryview:
-    """Give the bytes of a tensor's values, without copying those that lie in memory in order."""
+    """Return the bytes of a tensor's values, without copying those that lie in memory in order."""
     own = tensor.detach().cpu().resolve_conj().resolve_neg()
     flat = own.permute(_order(own)).contiguous().reshape(-1)
     if not flat.numel():
@@ -170,7 +170,7 @@ def values_of(tensor: Tensor) -> memoryview:
 
 
 def decode_prefix(raw: bytes | bytearray, limits: Limits) -> tuple[int, int, float]:
-    """Give the lengths of header and payload, and the sender's clock.
+    """Return the lengths of header and payload, and the sender's clock.
 
     Raises
     ------
@@ -231,7 +231,7 @@ def room_for(header: Header) -> dict[str, Tensor]:
 
 
 def _order(tensor: Tensor) -> list[int]:
-    """Give the dimensions as they lie in memory, where the values lie there without gaps."""
+    """Return the dimensions as they lie in memory, where the values lie there without gaps."""
     plain = list(range(tensor.dim()))
     if tensor.is_contiguous():
         return plain
@@ -260,7 +260,7 @@ def _tensor(entry: Any, payload: int) -> tuple[str, Room]:
 
 
 def expect_kind(message: Message, *kinds: str) -> Message:
-    """Give the message if it is of one of the kinds that were due; raise `FrameError` if not."""
+    """Return the message if it is of one of the kinds that were due; raise `FrameError` if not."""
     if message.kind not in kinds:
         raise FrameError(f"a message {message.kind[:80]!r} where {' or '.join(kinds)} was due")
     return message

@@ -246,7 +246,7 @@ def common_name(records: ssl.SSLObject) -> str:
 
 
 def meaning(error: ssl.SSLError) -> FrameError | RefusedError:
-    """Say what an error of TLS means, as the end of a sentence about the peer."""
+    """Return what an error of TLS means, as the end of a sentence about the peer."""
     reason = (error.reason or "").replace("_", " ").lower()
     if isinstance(error, ssl.SSLCertVerificationError):
         return RefusedError(

@@ -26,7 +26,7 @@ _UNACKNOWLEDGED, _UNSENT = 0x5411, 0x894B  # SIOCOUTQ, SIOCOUTQNSD of Linux
 
 
 def segments_at_once(rate_bytes_per_s: float) -> int:
-    """Say how many full packets a link of a rate in byte/s of the payload may send in one go."""
+    """Return how many full packets a link of a rate in byte/s of the payload may send in one go."""
     return min(max(int(rate_bytes_per_s * BURST_S / PAYLOAD), 1), MOST_SEGMENTS)
 
 

@@ -222,12 +222,12 @@ def listen(
 
 
 def is_loopback(address: str) -> bool:
-    """Say whether nobody on another machine can reach an address, a number and no name."""
+    """Report whether nobody on another machine can reach an address, a number and no name."""
     return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
 def is_of_this_machine(host: str) -> bool:
-    """Say whether an address is one of this machine's own: whether one may listen on it."""
+    """Report whether an address is one of this machine's own: whether one may listen on it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -57,11 +57,11 @@ class Namespaces:
         self.name = f"{PREFIX}{os.getpid()}-{_born(os.getpid())}-{next(_NUMBERS)}-"
 
     def address(self, rank: int) -> str:
-        """Give the address of a rank, which nothing outside can reach."""
+        """Return the address of a rank, which nothing outside can reach."""
         return f"10.213.{(rank + 1) // 250}.{(rank + 1) % 250 + 1}"
 
     def path(self, rank: int) -> Path:
-        """Give the file by which a process enters the namespace of a rank, see `enter`."""
+        """Return the file by which a process enters the namespace of a rank, see `enter`."""
         return PLACES / f"{self.name}{rank}"
 
     def __enter__(self) -> Namespaces:
@@ -198,7 +198,7 @@ def _names(prefix: str) -> list[str]:
 
 
 def _born(process: int) -> str:
-    """Say when a process was started, in ticks since the machine was; empty if there is none."""
+    """Return when a process was started, in ticks since the machine was; empty if there is none."""
     try:
         text = Path(f"/proc/{process}/stat").read_text()
     except OSError:

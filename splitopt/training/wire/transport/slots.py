@@ -35,7 +35,7 @@ class Slots(Generic[Guest]):
         self._lock = threading.Lock()
 
     def enter(self, address: str, guest: Guest) -> tuple[int, Guest | None]:
-        """Let somebody in; return its number, and who has to go for it, if anybody has."""
+        """Admit somebody; return its number, and who has to go for it, if anybody has."""
         with self._lock:
             gone = self._make_room() if len(self._guests) >= self.most else None
             self._next += 1
@@ -43,7 +43,7 @@ class Slots(Generic[Guest]):
             return self._next, gone
 
     def leave(self, number: int) -> bool:
-        """Let somebody out; say whether it was still in."""
+        """Dismiss somebody; report whether it was still in."""
         with self._lock:
             return self._guests.pop(number, None) is not None
 

@@ -64,11 +64,11 @@ class Token:
         return cls(secrets.token_hex(32))
 
     def proof(self, words: bytes) -> bytes:
-        """Give the HMAC-SHA256 of a message under the token (RFC 2104)."""
+        """Return the HMAC-SHA256 of a message under the token (RFC 2104)."""
         return hmac.new(self.secret.encode(), words, hashlib.sha256).digest()
 
     def proves(self, words: bytes, proof: bytes) -> bool:
-        """Say whether a proof is that of the message, in a time that tells nothing about it."""
+        """Report whether a proof is that of the message, in a time that tells nothing about it."""
         return hmac.compare_digest(self.proof(words), proof)
 
 
