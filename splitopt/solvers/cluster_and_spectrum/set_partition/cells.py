@@ -8,248 +8,29 @@ cost is at least
 
     low corner - max {sum of prices of K devices : their needs at the high corner are at most C}
 
-which is a knapsack with a cardinality. Only few devices matter in it: one that has K others with
-no larger need and no smaller price is never needed. The choice that solves the knapsack is a
-cluster, whose true reduced cost bounds the search from above.
+which is a knapsack, see the module `choice`. The choice that solves it is a cluster, whose true
+reduced cost bounds the search from above.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.cluster_and_spectrum.loops import exact, gather
 from splitopt.problems.compiling import compiled, helper
-
-
-class Asked(NamedTuple):
-    """What is asked of the clusters of one size, by a search or a listing.
-
-    Parameters
-    ----------
-    terms
-        Shape (N, 6), without the server's part.
-    fixed, spectral, weights
-        Shapes (D, N), (D, N), (D,): the phases that count, and how often each does.
-    levels, starts
-        The sorted levels of phase p are ``levels[starts[p] : starts[p + 1]]``.
-    prices, order
-        Shape (N,), and the devices by falling price.
-    subcarriers, inner_phases
-        Of a cluster.
-    """
-
-    terms: FloatArray
-    fixed: FloatArray
-    spectral: FloatArray
-    weights: FloatArray
-    levels: FloatArray
-    starts: IntArray
-    prices: FloatArray
-    order: IntArray
-    subcarriers: int
-    inner_phases: int
-
-
-class Room(NamedTuple):
-    """What the best choices of K devices are worked out in: ``needs`` (N,), ``chosen`` (K,)."""
-
-    needs: IntArray
-    items: IntArray
-    first: IntArray
-    top: FloatArray
-    value: FloatArray
-    taken: Any  # of int8
-    chosen: IntArray
-    x: IntArray
-    work: IntArray
-    cluster: FloatArray
-
-
-@helper
-def room_for(asked: Asked, size: int) -> Room:
-    """Make room for choices of `size` devices."""
-    devices, most = len(asked.prices), asked.subcarriers - size + 1
-    needs, items = np.empty(devices, np.int64), np.empty(devices, np.int64)
-    first, top = np.empty(most + 2, np.int64), np.empty(size)
-    value = np.empty((size + 1, most))
-    taken = np.zeros((min(devices, size * most), size + 1, most), np.int8)
-    chosen, x = np.empty(size, np.int64), np.empty(size, np.int64)
-    work, cluster = np.empty((6 + asked.subcarriers, size), np.int64), np.empty((6, size))
-    return Room(needs, items, first, top, value, taken, chosen, x, work, cluster)
-
-
-@helper
-def best_choice(asked: Asked, thresholds: FloatArray, room: Room) -> float:
-    """Choose the K devices of the largest sum of prices that meet thresholds (D,) together.
-
-    Returns
-    -------
-    That sum, ``-inf`` if none do; ``room`` has what each device needs, and the choice.
-    """
-    size = len(room.chosen)
-    most = asked.subcarriers - size + 1
-    fill_needs(asked.fixed, asked.spectral, thresholds, most, room.needs)
-    kept = undominated(
-        room.needs, asked.order, asked.prices, size, most, room.items, room.first, room.top
-    )
-    return knapsack(
-        room.items, kept, room.needs, asked.prices, most - 1, room.value, room.taken, room.chosen
-    )
-
-
-@helper
-def seconds_of_choice(asked: Asked, room: Room) -> float:
-    """Return the seconds of the chosen devices with their best subcarriers, ``room.x``."""
-    gather(asked.terms, room.chosen, room.cluster)
-    return exact(room.cluster, asked.subcarriers, asked.inner_phases, 0.0, room.x, room.work)
-
-
-@helper
-def requirement(fixed: float, spectral: float, threshold: float, most: int) -> int:
-    """Fewest subcarriers x with ``fixed + spectral / x <= threshold``; ``most + 1`` if over `most`.
-
-    It is that very expression that is compared, so that a level counts as reached by whoever sets
-    it.
-    """
-    if fixed + spectral / most > threshold:
-        return most + 1
-    if fixed + spectral <= threshold:
-        return 1
-    x = min(max(int(spectral / (threshold - fixed)), 1), most)
-    while x > 1 and fixed + spectral / (x - 1) <= threshold:
-        x -= 1
-    while fixed + spectral / x > threshold:
-        x += 1
-    return x
-
-
-@helper
-def fill_needs(
-    fixed: FloatArray, spectral: FloatArray, thresholds: FloatArray, most: int, needs: IntArray
-) -> None:
-    """Write to `needs` (N,) what each device needs to meet all thresholds (D,)."""
-    for n in range(len(needs)):
-        needs[n] = 1
-    for phase in range(len(thresholds)):
-        for n in range(len(needs)):
-            if needs[n] <= most:
-                needs[n] = max(
-                    needs[n],
-                    requirement(fixed[phase, n], spectral[phase, n], thresholds[phase], most),
-                )
-
-
-@helper
-def undominated(
-    needs: IntArray,
-    order: IntArray,
-    prices: FloatArray,
-    size: int,
-    most: int,
-    items: IntArray,
-    first: IntArray,
-    top: FloatArray,
-) -> int:
-    """Write to `items` the devices that a best choice of `size` may need; give their number.
-
-    They come by growing need. Left out is who cannot belong to any cluster, and who has `size`
-    others with at most the same need and at least the same price.
-
-    Parameters
-    ----------
-    order
-        The devices by falling price.
-    first, top
-        Room, shapes (most + 2,) and (size,).
-    """
-    first[:] = 0
-    for n in range(len(needs)):
-        if needs[n] <= most:
-            first[needs[n] + 1] += 1
-    for need in range(1, most + 2):
-        first[need] += first[need - 1]
-    total = 0
-    for n in order:
-        if needs[n] <= most:
-            items[first[needs[n]]] = n
-            first[needs[n]] += 1
-            total += 1
-    kept, full = 0, 0
-    for j in range(total):
-        price = prices[items[j]]
-        if full < size:
-            place = full
-            full += 1
-        elif price <= top[size - 1]:
-            continue
-        else:
-            place = size - 1
-        while place > 0 and top[place - 1] < price:
-            top[place] = top[place - 1]
-            place -= 1
-        top[place] = price
-        items[kept] = items[j]
-        kept += 1
-    return kept
-
-
-@helper
-def knapsack(
-    items: IntArray,
-    count: int,
-    needs: IntArray,
-    prices: FloatArray,
-    spare: int,
-    value: FloatArray,
-    taken: IntArray,
-    chosen: IntArray,
-) -> float:
-    """Choose exactly K items with the largest sum of prices; give that sum, ``-inf`` if none fits.
-
-    Every device needs a first subcarrier, so that only the needs beyond it count against `spare`,
-    the subcarriers left after K.
-
-    Parameters
-    ----------
-    value, taken
-        Room, shapes (K + 1, spare + 1) and (>= count, K + 1, spare + 1).
-    chosen
-        Shape (K,): the choice.
-    """
-    size, width = len(chosen), spare + 1
-    value[:] = -np.inf
-    value[0] = 0.0
-    for j in range(count):
-        extra, price = needs[items[j]] - 1, prices[items[j]]
-        for k in range(min(size, j + 1), 0, -1):
-            before, row, mark = value[k - 1], value[k], taken[j, k]
-            for room in range(min(extra, width)):
-                mark[room] = 0
-            for room in range(extra, width):
-                offer = before[room - extra] + price
-                better = offer > row[room]
-                mark[room] = better
-                if better:
-                    row[room] = offer
-    best = value[size, spare]
-    if best == -np.inf:
-        return -np.inf
-    k, room, j = size, spare, count - 1
-    while k > 0:
-        if k <= j + 1 and taken[j, k, room]:
-            chosen[k - 1] = items[j]
-            room -= needs[items[j]] - 1
-            k -= 1
-        j -= 1
-    return float(best)
+from splitopt.solvers.cluster_and_spectrum.set_partition.choice import (
+    PricingRequest,
+    best_choice,
+    seconds_of_choice,
+    workspace_for,
+)
 
 
 @helper
 def push(heap: IntArray, count: int, keys: FloatArray, slot: int) -> int:
-    """Add a slot to a heap of slots ordered by their keys; give the new count."""
+    """Add a slot to a heap of slots ordered by their keys; return the new count."""
     place = count
     while place > 0 and keys[heap[(place - 1) // 2]] > keys[slot]:
         heap[place] = heap[(place - 1) // 2]
@@ -260,7 +41,7 @@ def push(heap: IntArray, count: int, keys: FloatArray, slot: int) -> int:
 
 @helper
 def pop(heap: IntArray, count: int, keys: FloatArray) -> int:
-    """Remove the slot with the smallest key; give the new count."""
+    """Remove the slot with the smallest key; return the new count."""
     count -= 1
     last, place = heap[count], 0
     while True:
@@ -353,7 +134,7 @@ def keep(found: IntArray, reduced: FloatArray, count: int, cluster: IntArray, va
 
 @compiled
 def search_cells(
-    asked: Asked, cutoff: float, max_cells: int, found: IntArray, reduced: FloatArray
+    request: PricingRequest, cutoff: float, max_cells: int, found: IntArray, reduced: FloatArray
 ) -> tuple[float, int, int]:
     """Search the clusters of K devices for reduced costs below `cutoff`.
 
@@ -370,13 +151,21 @@ def search_cells(
         A lower bound on ``min(cutoff, least reduced cost)``; the number of clusters in `found`;
         the number of cells that were split.
     """
-    weights, levels, starts, phases = asked.weights, asked.levels, asked.starts, len(asked.weights)
-    room = room_for(asked, found.shape[1])
+    weights, levels, starts, phases = (
+        request.weights,
+        request.levels,
+        request.starts,
+        len(request.weights),
+    )
+    space = workspace_for(request, found.shape[1])
     bound, gain, heap = np.empty(1024), np.empty(1024), np.empty(1024, np.int64)
     low, high = np.empty((1024, phases), np.int64), np.empty((1024, phases), np.int64)
     for p in range(phases):
         low[0, p], high[0, p] = starts[p], starts[p + 1] - 1
     bound[0], gain[0], heap[0] = -np.inf, -np.inf, 0
+    # A slot holds a cell: its levels low..high of each phase, its bound, and `gain`, the knapsack's
+    # value at its high corner, which bounds what prices any cluster in it can gain. `limit` is the
+    # least reduced cost found; cells with a bound of at least that need no look.
     slots, waiting, cells, count = 1, 1, 0, 0
     upper, thresholds, limit = np.empty(phases, np.int64), np.empty(phases), cutoff
     while waiting > 0 and bound[heap[0]] < limit and cells < max_cells:
@@ -391,13 +180,14 @@ def search_cells(
         for p in range(phases):
             upper[p] = middle if p == phase else high[slot, p]
             thresholds[p] = levels[upper[p]]
-        value = best_choice(asked, thresholds, room)
+        # The lower half (or the first cell): its high corner asks more, so its gain is new.
+        value = best_choice(request, thresholds, space)
         lower = corner(levels, weights, low, slot)
         new = slots if phase >= 0 else slot
         if value > -np.inf and lower - value < limit:
-            cost = seconds_of_choice(asked, room) - value
+            cost = seconds_of_choice(request, space) - value
             if cost < cutoff:
-                count = keep(found, reduced, count, room.chosen, cost)
+                count = keep(found, reduced, count, space.chosen, cost)
                 limit = min(limit, cost)
             if lower - value < limit:
                 if slots == len(heap):
@@ -411,6 +201,7 @@ def search_cells(
                     slots += 1
         if phase < 0:
             continue
+        # The upper half keeps the high corner, and so the gain; only its low corner rises.
         low[slot, phase] = middle + 1
         rest = corner(levels, weights, low, slot) - gain[slot]
         if rest < limit:

@@ -12,14 +12,12 @@ import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.compiling import compiled, helper
-from splitopt.solvers.cluster_and_spectrum.set_partition.cells import (
-    Asked,
+from splitopt.solvers.cluster_and_spectrum.set_partition.cells import corner, split, twice_rows
+from splitopt.solvers.cluster_and_spectrum.set_partition.choice import (
+    PricingRequest,
     best_choice,
-    corner,
-    room_for,
     seconds_of_choice,
-    split,
-    twice_rows,
+    workspace_for,
 )
 
 _NARROW = 2.0
@@ -27,14 +25,16 @@ _NARROW = 2.0
 
 
 @helper
-def in_cell(asked: Asked, low: IntArray, high: IntArray, cluster: IntArray, x: IntArray) -> bool:
+def in_cell(
+    request: PricingRequest, low: IntArray, high: IntArray, cluster: IntArray, x: IntArray
+) -> bool:
     """Whether the phases of a cluster with subcarriers x are within the cell."""
     for phase in range(len(low)):
         top = 0.0
         for k in range(len(cluster)):
             n = cluster[k]
-            top = max(top, asked.fixed[phase, n] + asked.spectral[phase, n] / x[k])
-        if top < asked.levels[low[phase]] or top > asked.levels[high[phase]]:
+            top = max(top, request.fixed[phase, n] + request.spectral[phase, n] / x[k])
+        if top < request.levels[low[phase]] or top > request.levels[high[phase]]:
             return False
     return True
 
@@ -138,7 +138,7 @@ def next_choice(
 
 
 @compiled
-def list_cells(asked: Asked, limit: float, found: IntArray, seconds: FloatArray) -> int:
+def list_cells(request: PricingRequest, limit: float, found: IntArray, seconds: FloatArray) -> int:
     """List the clusters of K devices whose seconds less prices are at most `limit`.
 
     Parameters
@@ -150,21 +150,22 @@ def list_cells(asked: Asked, limit: float, found: IntArray, seconds: FloatArray)
     -------
     How many there are, or -1 if there are more than F.
     """
-    size, weights, levels, starts = found.shape[1], asked.weights, asked.levels, asked.starts
-    prices, phases, spare = asked.prices, len(weights), asked.subcarriers - size
-    room, place = room_for(asked, size), np.empty(size, np.int64)
-    needs, items, chosen = room.needs, room.items, room.chosen
+    size, weights, levels, starts = found.shape[1], request.weights, request.levels, request.starts
+    prices, phases, spare = request.prices, len(weights), request.subcarriers - size
+    space, place = workspace_for(request, size), np.empty(size, np.int64)
+    needs, items, chosen = space.needs, space.items, space.chosen
     low, high = np.empty((256, phases), np.int64), np.empty((256, phases), np.int64)
     thresholds, rest = np.empty(phases), np.empty((len(prices) + 1, size + 1, spare + 1))
     for p in range(phases):
         low[0, p], high[0, p] = starts[p], starts[p + 1] - 1
+    # The cells wait on a stack: the order does not matter, as all of them are looked at.
     waiting, count = 1, 0
     while waiting > 0:
         waiting -= 1
         cell = waiting
         for p in range(phases):
             thresholds[p] = levels[high[cell, p]]
-        value = best_choice(asked, thresholds, room)
+        value = best_choice(request, thresholds, space)
         target = corner(levels, weights, low, cell) - limit
         if value == -np.inf or value < target:
             continue
@@ -180,7 +181,7 @@ def list_cells(asked: Asked, limit: float, found: IntArray, seconds: FloatArray)
                 waiting += 2
                 continue
         total = 0
-        for n in asked.order:
+        for n in request.order:
             if needs[n] <= spare + 1:
                 items[total] = n
                 total += 1
@@ -196,8 +197,8 @@ def list_cells(asked: Asked, limit: float, found: IntArray, seconds: FloatArray)
             for k in range(size):
                 worth += prices[items[place[k]]]
                 insert(chosen, k, items[place[k]])
-            cost = seconds_of_choice(asked, room)
-            if cost - worth > limit or not in_cell(asked, low[cell], high[cell], chosen, room.x):
+            cost = seconds_of_choice(request, space)
+            if cost - worth > limit or not in_cell(request, low[cell], high[cell], chosen, space.x):
                 continue
             if count == len(found):
                 return -1

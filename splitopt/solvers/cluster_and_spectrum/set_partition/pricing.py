@@ -14,7 +14,7 @@ from splitopt.problems.cluster_and_spectrum.subcarriers import allocate_flat
 from splitopt.problems.compiling import plain
 
 if TYPE_CHECKING:
-    from splitopt.solvers.cluster_and_spectrum.set_partition.cells import Asked
+    from splitopt.solvers.cluster_and_spectrum.set_partition.choice import PricingRequest
 
 ROUNDING = 1e-13
 """What a sum of prices and seconds may be wrong by, relative to the sizes of its numbers."""
@@ -93,7 +93,7 @@ class Pricer:
         reduced = np.empty(max_found)
         search = plain(search_cells) if self.problem.is_small else search_cells
         bound, count, cells = search(
-            self._asked(prices, size), float(cutoff), max_cells, found, reduced
+            self._request(prices, size), float(cutoff), max_cells, found, reduced
         )
         found = np.sort(found[:count], axis=1)
         return Priced(float(bound), found, reduced[:count], int(cells))
@@ -110,16 +110,18 @@ class Pricer:
         found = np.empty((max_listed, size), dtype=np.int64)
         seconds = np.empty(max_listed)
         list_all = plain(list_cells) if self.problem.is_small else list_cells
-        count = list_all(self._asked(prices, size), float(limit), found, seconds)
+        count = list_all(self._request(prices, size), float(limit), found, seconds)
         return None if count < 0 else (found[:count].copy(), seconds[:count].copy())
 
-    def _asked(self, prices: FloatArray, size: int) -> Asked:
-        from splitopt.solvers.cluster_and_spectrum.set_partition.cells import Asked
+    def _request(self, prices: FloatArray, size: int) -> PricingRequest:
+        from splitopt.solvers.cluster_and_spectrum.set_partition.choice import PricingRequest
 
         tables = (self.terms, self.fixed, self.spectral, self.weights, *self.levels(size))
         y = np.ascontiguousarray(prices, dtype=np.float64)
         order = np.argsort(-y, kind="stable")
-        return Asked(*tables, y, order, self.problem.subcarriers, self.problem.inner_phases)
+        return PricingRequest(
+            *tables, y, order, self.problem.subcarriers, self.problem.inner_phases
+        )
 
     def seconds(self, clusters: IntArray) -> FloatArray:
         """Seconds, without the server's part, of clusters of one size, shape (F, K)."""
