@@ -16,7 +16,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 LOAD = """
 import json, sys, time
-from splitopt.bench.families import Recipe, find_benchmark
+from splitopt.bench.instances.benchmark import Recipe, find_benchmark
 from splitopt.solvers.registry import make_solver
 
 problem, solver, family, size = json.loads(sys.argv[1])

@@ -11,7 +11,7 @@ from typing import Any
 
 import splitopt
 from benchmarks.validation.runs import WITHIN, Row, percent, plan_of, run, scales_of
-from splitopt.planning.planner import EXPLAINERS
+from splitopt.planning.explaining import explainer_of
 from splitopt.planning.promises import promise
 from splitopt.plans import Plan
 from splitopt.problems.cut_and_resources import CutAndResources
@@ -54,7 +54,8 @@ def oversubscribed(plan: Plan, factor: float) -> Plan:
     shared_out = problem.decode(decision, "plan")
     found = problem.evaluate(shared_out)
     result = {**plan.result, "objective": found, "bound": None, "gap": None, "outcome": "feasible"}
-    prediction = promise(problem, shared_out, scenario, profile, EXPLAINERS[problem.name])
+    explainer = explainer_of(problem.name)(scenario, profile, plan.objective)
+    prediction = promise(explainer, problem, shared_out).to_dict()
     return replace(plan, decision=decision, result=result, prediction=prediction)
 
 

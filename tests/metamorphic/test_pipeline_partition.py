@@ -72,6 +72,16 @@ def test_permuting_nodes_changes_nothing(objective, model, seed):
     assert optimum(changed(problem, **changes)) == pytest.approx(optimum(problem), rel=1e-12)
 
 
+@pytest.mark.parametrize("seed", [1813, 2028])
+def test_the_best_epoch_can_have_a_period_between_those_offered(seed):
+    """On the way to the least period a chain may come by with a better epoch and a longer period.
+
+    The best chain of all lies between the two, in period and in latency.
+    """
+    problem = draw(seed, "epoch", "none")
+    assert optimum(problem) == pytest.approx(solve(problem, "enumerate").objective, rel=1e-12)
+
+
 @EVERY
 @TRIES
 @given(seed=SEEDS, factor=st.sampled_from([1e-6, 1e-3, 3.0, 3600.0]))

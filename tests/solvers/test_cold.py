@@ -15,7 +15,7 @@ CODE = """
 import json, sys
 import numpy as np
 from splitopt import solve
-from splitopt.bench.families import Recipe, find_benchmark
+from splitopt.bench.instances.benchmark import Recipe, find_benchmark
 from numba.core import event
 
 name, solver, family, size, limit = json.loads(sys.argv[1])

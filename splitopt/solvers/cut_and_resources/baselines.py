@@ -25,7 +25,7 @@ from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
-from splitopt.solvers.cut_and_resources.relaxation import load_loops
+from splitopt.solvers.cut_and_resources.relaxation import LoadsRelaxation
 from splitopt.solvers.cut_and_resources.rules import (
     equal_shares,
     proportional_shares,
@@ -35,7 +35,7 @@ from splitopt.solvers.cut_and_resources.rules import (
 from splitopt.solvers.registry import solver_class, why_not
 
 
-class _Baseline(Solver[CutAndResources]):
+class _Baseline(LoadsRelaxation, Solver[CutAndResources]):
     """Chooses the cuts in one way and the shares in another."""
 
     problem: ClassVar[str] = "cut_and_resources"
@@ -56,10 +56,6 @@ class _Baseline(Solver[CutAndResources]):
         if problem.budgets is None or not (over := problem.budgets.violations(cuts)):
             return None
         return f"prescribes cuts that exceed {' and '.join(over)}"
-
-    def load(self, problem: CutAndResources) -> None:
-        """Compile the passes over a large fleet, or load what an earlier process compiled."""
-        load_loops(problem)
 
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
         """Propose the one plan of the rule."""

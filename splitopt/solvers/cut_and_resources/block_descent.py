@@ -12,7 +12,7 @@ from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
-from splitopt.solvers.cut_and_resources.relaxation import load_loops, root_bound
+from splitopt.solvers.cut_and_resources.relaxation import LoadsRelaxation, root_bound
 from splitopt.solvers.cut_and_resources.rules import fastest_cuts
 
 _PROGRESS = 1e-12
@@ -20,7 +20,7 @@ _PROGRESS = 1e-12
 
 
 @dataclass(frozen=True)
-class BlockDescent(Solver[CutAndResources]):
+class BlockDescent(LoadsRelaxation, Solver[CutAndResources]):
     """Exact block coordinate descent, from equal shares and then from random ones.
 
     For given shares each device's fastest cut is the best for either objective, since devices do
@@ -47,10 +47,6 @@ class BlockDescent(Solver[CutAndResources]):
     def __post_init__(self) -> None:
         for name in ("starts", "max_steps"):
             check_whole(name, getattr(self, name), 1)
-
-    def load(self, problem: CutAndResources) -> None:
-        """Compile the passes over a large fleet, or load what an earlier process compiled."""
-        load_loops(problem)
 
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
         """Descend from every start and prove the cheap bound."""

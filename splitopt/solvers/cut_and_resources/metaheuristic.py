@@ -17,7 +17,7 @@ from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cut_and_resources.cut_vectors import CutVectors, Evaluations, Stopped
 from splitopt.solvers.cut_and_resources.exact.feasible import within_budgets
-from splitopt.solvers.cut_and_resources.relaxation import load_loops, root_bound
+from splitopt.solvers.cut_and_resources.relaxation import LoadsRelaxation, root_bound
 from splitopt.solvers.cut_and_resources.relaxation.grouping import fleet_of
 
 _LISTED = 16_384
@@ -25,7 +25,7 @@ _LISTED = 16_384
 
 
 @dataclass(frozen=True)
-class Metaheuristic(Solver[CutAndResources]):
+class Metaheuristic(LoadsRelaxation, Solver[CutAndResources]):
     """Search over the cuts alone, with the best shares for each; the relaxation proves the bound.
 
     Parameters
@@ -42,10 +42,6 @@ class Metaheuristic(Solver[CutAndResources]):
 
     def __post_init__(self) -> None:
         check_whole("max_evaluations", self.max_evaluations, 1)
-
-    def load(self, problem: CutAndResources) -> None:
-        """Compile the passes over a large fleet, or load what an earlier process compiled."""
-        load_loops(problem)
 
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
         """Propose a random vector of cuts, prove the bound, and search.

@@ -17,7 +17,7 @@ from splitopt.problems.cut_and_resources import CutAndResources
 from splitopt.problems.cut_and_resources.decision import decision_from_shares
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
-from splitopt.solvers.cut_and_resources.relaxation import load_loops, root_bound
+from splitopt.solvers.cut_and_resources.relaxation import LoadsRelaxation, root_bound
 from splitopt.solvers.cut_and_resources.repair import repaired
 
 
@@ -71,17 +71,13 @@ def propose_rule(
 
 
 @dataclass(frozen=True)
-class EqualShare(Solver[CutAndResources]):
+class EqualShare(LoadsRelaxation, Solver[CutAndResources]):
     """Every device gets 1/N of everything, and its best cut under that."""
 
     name: ClassVar[str] = "equal_share"
     problem: ClassVar[str] = "cut_and_resources"
     objectives: ClassVar[frozenset[str]] = frozenset(CutAndResources.objectives)
     kind: ClassVar[Kind] = "rule"
-
-    def load(self, problem: CutAndResources) -> None:
-        """Compile the passes over a large fleet, or load what an earlier process compiled."""
-        load_loops(problem)
 
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
         """Return equal shares and the best cut under them."""
@@ -91,7 +87,7 @@ class EqualShare(Solver[CutAndResources]):
 
 
 @dataclass(frozen=True)
-class ProportionalShare(Solver[CutAndResources]):
+class ProportionalShare(LoadsRelaxation, Solver[CutAndResources]):
     """Every device gets a share proportional to its weight (its batch size in DP-MORA)."""
 
     name: ClassVar[str] = "proportional_share"
@@ -102,10 +98,6 @@ class ProportionalShare(Solver[CutAndResources]):
     def refusal(self, problem: CutAndResources) -> str | None:
         """Reject a problem without weights, or with weights that give nobody anything."""
         return without_weights(problem)
-
-    def load(self, problem: CutAndResources) -> None:
-        """Compile the passes over a large fleet, or load what an earlier process compiled."""
-        load_loops(problem)
 
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
         """Return proportional shares and the best cut under them."""

@@ -287,7 +287,7 @@ def test_large_fleets_have_a_certified_gap(objective):
 
 def test_too_large_tables_are_refused_with_a_reason():
     """The limit is on what is held in tables, and the way out is named."""
-    from splitopt.solvers.cut_and_resources import exact
+    from splitopt.solvers.cut_and_resources.exact import solver as exact
 
     problem = instance(0, "sum", 1, ("middle",), kind="plain")
     before = exact._MOST_HELD

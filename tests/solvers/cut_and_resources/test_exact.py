@@ -10,7 +10,7 @@ import pytest
 from splitopt import CutAndResources, solve
 from splitopt.errors import InputError
 from splitopt.problems import problem_from_document
-from splitopt.solvers.cut_and_resources import exact
+from splitopt.solvers.cut_and_resources.exact import solver as exact
 from splitopt.solvers.cut_and_resources.relaxation import root_bound
 
 OBJECTIVES = ("sum", "makespan")

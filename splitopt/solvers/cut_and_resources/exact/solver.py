@@ -20,6 +20,7 @@ from splitopt.solvers.cut_and_resources.exact.large import solve_large
 from splitopt.solvers.cut_and_resources.exact.local import improve, rounded
 from splitopt.solvers.cut_and_resources.exact.space import Space, undecided
 from splitopt.solvers.cut_and_resources.exact.tree import Tree
+from splitopt.solvers.cut_and_resources.relaxation import LoadsRelaxation
 from splitopt.solvers.cut_and_resources.relaxation.budget_measure import BudgetMeasure
 from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
 from splitopt.solvers.cut_and_resources.relaxation.grouping import SLACK, fleet_of
@@ -30,7 +31,7 @@ from splitopt.solvers.cut_and_resources.relaxation.measures import (
     Measure,
     SumMeasure,
 )
-from splitopt.solvers.cut_and_resources.relaxation.root import load_loops, prices_of, solve_root
+from splitopt.solvers.cut_and_resources.relaxation.root import prices_of, solve_root
 from splitopt.solvers.cut_and_resources.relaxation.simplicial import Root
 from splitopt.solvers.cut_and_resources.relaxation.sum_dual import sum_costs
 from splitopt.solvers.cut_and_resources.repair import repaired
@@ -49,7 +50,7 @@ _LONG, _SHORT = 400, 20
 
 
 @dataclass(frozen=True)
-class Exact(Solver[CutAndResources]):
+class Exact(LoadsRelaxation, Solver[CutAndResources]):
     """Dual prices, rounding, local search, reduced-cost fixing, and branch and bound on counts.
 
     Parameters
@@ -101,10 +102,6 @@ class Exact(Solver[CutAndResources]):
             f"cannot take budgets of {classes:,} classes times {problem.layers} cuts, at most "
             f"{_MOST_HELD:,} in all: it holds them in tables; count equal devices in 'factors'"
         )
-
-    def load(self, problem: CutAndResources) -> None:
-        """Compile the passes over a large fleet, or load what an earlier process compiled."""
-        load_loops(problem)
 
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
         """Prove the optimum, or stop when asked to.

@@ -44,12 +44,6 @@ def root_bound(problem: CutAndResources) -> float:
     return large_bound(plain.objective, LargeFleet.of(plain))
 
 
-def load_loops(problem: CutAndResources) -> None:
-    """Compile the passes over a large fleet, or load what an earlier process compiled."""
-    if problem.budgets is None and problem.devices * problem.layers > large_fleet.LARGE:
-        LargeFleet.of(problem.plain).load()
-
-
 def large_bound(objective: str, large: LargeFleet) -> float:
     """Return the bound of a large fleet, to about 1e-9, without tables if they would be large."""
     if large.classes * large.layers <= large_fleet.LARGE:

@@ -84,6 +84,8 @@ class _Run:
         self.goals = goals_of(problem, self.chains) if frontier else []
         self.best: PipelinePartitionDecision | None = None
         self.value = self.latency = math.inf
+        self.least_s = math.inf
+        """Least period of the chains that were offered: of all chains, once that is proved."""
 
     @property
     def tests(self) -> int:
@@ -137,9 +139,10 @@ class _Run:
         ending = self._least_period(
             lambda low: self.search.prove(min(g.value(latency, low) for _, g in self.goals))
         )
-        if ending != "proved" or self.best is None:
+        if ending != "proved":
             return self._reason(ending)
-        least = self.problem.load(self.best).period_s
+        # Not the period of the best chain so far: another one that was offered may have less.
+        least = self.least_s
         for chains in {chains for chains, _ in self.goals}:
             chains.leave_out(self.value)
         waiting = [(goal.value(latency, least), chains, goal) for chains, goal in self.goals]
@@ -202,6 +205,7 @@ class _Run:
     def _offer(self, decision: PipelinePartitionDecision, latency_s: float = math.inf) -> float:
         """Keep a decision that is better, or as good with less latency; return its value."""
         value = self.problem.evaluate(decision)
+        self.least_s = min(self.least_s, self.problem.load(decision).period_s)
         quicker = latency_s < self.latency * (1 - SAME)
         if value < self.value * (1 - SAME) or (quicker and value <= self.value * (1 + SAME)):
             self.best, self.latency = decision, latency_s
