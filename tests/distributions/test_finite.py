@@ -78,3 +78,10 @@ def test_the_refusal_is_about_something_real():
     kept, lost = averages(Normal(1.0, 0.5, 0.2)), averages(Normal(1.0, 0.5, 0.0))
     assert kept[2] == pytest.approx(kept[0], rel=1e-3)
     assert lost[2] > lost[1] + 0.1 > lost[0] + 0.2 > kept[0]
+
+
+def test_one_mean_for_many_widths():
+    """The mean is a number and the widths are many: the device is named, with an example."""
+    distribution = Normal(5e8, np.array([1e6, 5e9, 1e6, 1e6]), 0.0)
+    with pytest.raises(InputError, match=r"compute\[\d\]: a normal that reaches 0 .* such as"):
+        require_finite_mean_latency(distribution, POSITIVE, "compute", "FLOP/s")

@@ -108,3 +108,19 @@ def test_special_files_are_one_sentence(tmp_path):
     ):
         with pytest.raises(InputError, match=words):
             load_problem(path)
+
+
+@pytest.mark.parametrize("code", [0x110000, 0xFFFFFFFF, 0xD800])
+def test_a_text_of_no_characters_is_refused(tmp_path, code):
+    """Numpy keeps any 32 bits as a character; Python's texts break on them much later."""
+    data = np.array([ord("a"), code], dtype="<u4").tobytes()
+    path = write(tmp_path / "a.npz", {"name": npy((), data, "<U2")})
+    with pytest.raises(InputError, match="'name': holds a text with characters that are none"):
+        read_archive(path, 2**20, NUMBERS + TEXTS)
+
+
+@pytest.mark.parametrize("text", ["", "Grün", "\U0001f600"])
+def test_any_other_text_is_read(tmp_path, text):
+    path = tmp_path / "a.npz"
+    np.savez(path, name=text)
+    assert read_archive(path, 2**20, NUMBERS + TEXTS)["name"].item() == text

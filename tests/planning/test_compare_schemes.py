@@ -315,7 +315,16 @@ def test_rounds_turn_into_time_to_accuracy():
     traffic = found.row("sflv1").traffic_bytes
     assert found.row("sflv1").measures[1] == pytest.approx(1000 * traffic)
     assert any("no rounds" in note for note in found.notes)
-    for wrong in ({}, {"sfl": 3}, {"fl": 0}, {"fl": "many"}, {"fl": True}, [1]):
+    for wrong in (
+        {},
+        {"sfl": 3},
+        {"fl": 0},
+        {"fl": "many"},
+        {"fl": True},
+        [1],
+        {"fl": 10**400},
+        {"fl": 5e-324},
+    ):
         with pytest.raises(InputError, match="rounds"):
             check_rounds(wrong, "rounds")
 

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 
 _SAME = 1e-9
 """Relative difference up to which two numbers are the same."""
+FEWEST_ROUNDS = 1e-9
+"""Rounds to an accuracy are between this and its inverse, so that times of them are numbers."""
 SOLVED = ("dp_mora_sum", "dp_mora_makespan", "cpsl", "mp_sl")
 """The schemes whose plan takes a search; each gets an equal part of the time limit."""
 _CLOSED_FORM = (
@@ -330,6 +332,9 @@ def check_rounds(given: Any, source: str, *, baselines: bool = True) -> dict[str
                 f"{source}: there is no scheme {shown(scheme)}; choose from {', '.join(known)}"
                 f"{did_you_mean(scheme, known)}"
             )
-        if not is_finite(value) or value <= 0:
-            raise InputError(f"{source}: {scheme} is {shown(value)}, rounds are a number above 0")
+        if not is_finite(value) or not FEWEST_ROUNDS <= value <= 1 / FEWEST_ROUNDS:
+            raise InputError(
+                f"{source}: {scheme} is {shown(value)}, rounds are a number above 0, from "
+                f"{FEWEST_ROUNDS:g} to {1 / FEWEST_ROUNDS:g}"
+            )
     return {scheme: float(value) for scheme, value in given.items()}

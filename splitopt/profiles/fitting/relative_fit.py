@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from splitopt.errors import InputError
 from splitopt.profiles.table.arrays import Array
 
 _FLOOR = 0.02  # relative errors below count alike, so that no row draws the fit to itself
@@ -23,13 +24,24 @@ def relative_nnls(design: Array, seconds: Array, weight: Array) -> Array:
     seconds, weight
         Shape (rows,), above 0.
 
+    Raises
+    ------
+    InputError
+        A time is so short that no float holds the speed.
+
     Returns
     -------
     Array of shape (k,), in seconds per unit of each column.
     """
     from scipy.optimize import nnls
 
-    relative = design / seconds[:, None]
+    with np.errstate(over="ignore"):
+        relative = design / seconds[:, None]
+    if not np.isfinite(relative).all():
+        row = int(np.flatnonzero(~np.isfinite(relative).all(axis=1))[0])
+        raise InputError(
+            f"a measured time of {seconds[row]:.3g} s is too short for its work; give s"
+        )
     scale = relative.max(axis=0)
     current = weight.copy()
     solution = np.zeros(design.shape[1])

@@ -213,3 +213,13 @@ def test_a_profile_with_operators_is_read_as_written(tmp_path, timed):
     (tmp_path / "q.json").write_text(json.dumps(document))
     with pytest.raises(InputError, match=r"operators.update.operators: has 1 numbers, but .* 3 la"):
         load_profile(tmp_path / "q.json")
+
+
+def test_a_time_that_no_work_can_have_is_named():
+    """A speed beyond all floats ends in a sentence."""
+    short = []
+    for number, name in enumerate(("a", "b")):
+        one = seen(*network(name, number))
+        short.append(Observation(name, one.counts, one.seconds * 1e-305))
+    with pytest.raises(InputError, match="is too short for its work"):
+        fit_machine(short, "m", 8)

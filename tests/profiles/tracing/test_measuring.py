@@ -93,3 +93,8 @@ def test_the_command_line_measures(capsys, tmp_path):
     assert run([*call, "--shapes-only"]) == 2
     assert run(["profile", "lenet12", "--times", str(tmp_path)]) == 2
     assert "needs --measure" in capsys.readouterr().err
+
+
+def test_a_batch_beyond_all_memory_is_refused_before_it_is_made():
+    with pytest.raises(InputError, match=r"input shape: a batch of 2 has 2e\+12 numbers"):
+        made((10**6, 10**6))
