@@ -372,9 +372,8 @@ class ModelProfile:
 
     def _times(self, machine: str) -> MachineTimes:
         if machine not in self.machines:
-            known = (
-                f"the machines are {', '.join(self.machines)}" if self.machines else "it has none"
-            )
+            names = ", ".join(self.machines)
+            known = f"the machines are {names}" if names else "it has none"
             raise InputError(f"profile {self.name!r} has no machine {machine!r}; {known}")
         return self.machines[machine]
 
