@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from pathlib import Path
 from random import Random
 from tokenize import TokenError
@@ -20,6 +21,9 @@ _MOST_UNPACKED = 2**26
 _EXTREMES = (0, -1, 1, np.nan, np.inf, -np.inf, 1e308, -1e308, 1e-300, 2.0**30, 2.0**63, 10.0**8)
 _UNREADABLE = (
     ValueError, OSError, EOFError, TypeError, OverflowError, MemoryError, SyntaxError, TokenError
+)  # fmt: skip
+_NO_ARCHIVE = (
+    zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, NotImplementedError, RuntimeError
 )  # fmt: skip
 _TYPES = ("f4", "f2", "i8", "i4", "u1", "u8", "?", "c16", "U5", "S3", "M8[s]", ">f8", "V4")
 
@@ -39,7 +43,7 @@ def spoil_arrays(content: bytes, rng: Random) -> bytes:
             if sum(info.file_size for info in archive.infolist()) > _MOST_UNPACKED:
                 return spoil_bytes(content, rng)  # a bomb already
             members = {name: archive.read(name) for name in archive.namelist()}
-    except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError, RuntimeError):
+    except _NO_ARCHIVE:
         return spoil_bytes(content, rng)
     if not members:
         return spoil_bytes(content, rng)

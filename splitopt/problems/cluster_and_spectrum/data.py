@@ -31,7 +31,7 @@ MOST_SUBCARRIERS = 1_000_000
 """More than this are refused: sharing them would take hours, and a table of them the memory."""
 PHASES = ("starting", "inner", "ending")
 
-_FEW_CLUSTERS = 64
+_FEW_CLUSTERS = 40
 """Different sets of devices, when those that are alike count once, that are left to Python."""
 
 
