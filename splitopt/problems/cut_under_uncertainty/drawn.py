@@ -26,6 +26,8 @@ from splitopt.problems.cut_under_uncertainty.blocks import Blocks, read_stacked
 
 FADING = ("awgn", "rayleigh")
 _REQUIRED = ("samples", "seed", "nominal")
+MOST_SAMPLES = 1_000_000
+"""Samples of one problem: a decision has clusters and subcarriers for each of them."""
 _OPTIONAL = (
     "compute",
     "nominal_compute",
@@ -90,8 +92,16 @@ class Generator:
         for name, least in (("samples", 1), ("seed", 0)):
             value = getattr(self, name)
             if not is_integer(value) or value < least:
-                raise InputError.at(name, f"is {value!r}, it must be a whole number >= {least}")
+                raise InputError.at(
+                    name, f"is {shown(value)}, it must be a whole number >= {least}"
+                )
             object.__setattr__(self, name, int(value))
+        if self.samples > MOST_SAMPLES:
+            raise InputError.at(
+                "samples",
+                f"is {self.samples:,}, at most {MOST_SAMPLES:,} are held; take fewer, a solver "
+                "draws more by itself",
+            )
         if not isinstance(self.fading, str) or self.fading not in FADING:
             raise InputError.at(
                 "fading", f"is {shown(self.fading)}, it must be {' or '.join(FADING)}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from splitopt.documents.archives import NUMBERS, TEXTS, read_archive
 from splitopt.documents.json_text import expect_format, parse_json
 from splitopt.documents.reading import read_text
 from splitopt.errors import InputError, shown
@@ -31,6 +31,9 @@ FORMAT = "splitopt-checkpoint"
 VERSION = 3
 _HEAD = "checkpoint.json"
 _ARRAYS = ("samples", "value", "bound", "members", "sizes", "subcarriers")
+_ENTRIES = (*_ARRAYS, "stream", "cut", "digest")
+_MOST_UNPACKED = 2**28
+"""Bytes of the arrays of one batch."""
 
 
 class Checkpoint:
@@ -102,18 +105,11 @@ class Checkpoint:
         """
         for path in sorted(self.folder.glob("batch-*.npz")):
             try:
-                with np.load(path, allow_pickle=False) as archive:
-                    arrays = {name: archive[name] for name in _ARRAYS}
-                    stream, cut = (int(archive[name]) for name in ("stream", "cut"))
-                    mark = str(archive["digest"])
-            except (
-                OSError,
-                ValueError,
-                TypeError,
-                KeyError,
-                EOFError,
-                zipfile.BadZipFile,
-            ) as error:
+                found = read_archive(path, _MOST_UNPACKED, NUMBERS + TEXTS, _ENTRIES)
+                arrays = {name: found[name] for name in _ARRAYS}
+                stream, cut = (int(found[name]) for name in ("stream", "cut"))
+                mark = str(found["digest"])
+            except (ValueError, TypeError) as error:
                 raise _refused(path, f"cannot be read ({error})") from None
             for name in ("value", "bound"):
                 if arrays[name].dtype != np.float64 or np.isnan(arrays[name]).any():

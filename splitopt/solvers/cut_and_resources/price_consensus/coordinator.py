@@ -81,7 +81,9 @@ class Coordinator:
 
         return minimise(self._measure, price, start, target=target, watch=watch, columns=columns)
 
-    def round_off(self, mixture: Mixture, times: int) -> None:
+    def round_off(
+        self, mixture: Mixture, times: int, stopped: Callable[[], bool] = lambda: False
+    ) -> None:
         """Ask the devices to choose among the rounds of a mixture in proportion to its weights.
 
         Each device takes its cut of one of these rounds, picked by its number, so that the totals
@@ -91,6 +93,8 @@ class Coordinator:
             return
         rounds, weights = tuple(mixture.choices), tuple(mixture.weights.tolist())
         for attempt in range(times):
+            if stopped():
+                return
             shift = (attempt * _GOLDEN * _GOLDEN) % 1.0
             self._collect("mix", {"rounds": rounds, "weights": weights, "shift": shift})
 

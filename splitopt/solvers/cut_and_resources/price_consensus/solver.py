@@ -22,6 +22,7 @@ from splitopt.solvers.cut_and_resources.price_consensus.device import ROOT, Devi
 from splitopt.solvers.cut_and_resources.price_consensus.messages import BITS, Channel
 from splitopt.solvers.cut_and_resources.price_consensus.tree import Tree
 from splitopt.solvers.cut_and_resources.relaxation.simplicial import Mixture
+from splitopt.solvers.options import MOST_AT_ONCE
 
 _FLOATING = 1e-12
 """Far above the rounding error of a value that is computed from exact totals."""
@@ -63,7 +64,8 @@ class PriceConsensus(Solver[CutAndResources]):
     def __post_init__(self) -> None:
         if self.max_rounds is not None:
             check_whole("max_rounds", self.max_rounds, 1)
-        for name, least in (("roundings", 0), ("neighbours", 2), ("fraction_bits", 0)):
+        check_whole("roundings", self.roundings, 0, MOST_AT_ONCE)
+        for name, least in (("neighbours", 2), ("fraction_bits", 0)):
             check_whole(name, getattr(self, name), least)
         if self.fraction_bits >= BITS:
             raise InputError.at("fraction_bits", f"is {self.fraction_bits}, it must be < {BITS}")
@@ -158,7 +160,7 @@ class Consensus:
         search.prove(root.bound)
         search.details["root_bound"] = root.bound
         if self._ended() is None:
-            coordinator.round_off(root, self.solver.roundings)
+            coordinator.round_off(root, self.solver.roundings, lambda: self._ended() is not None)
         self._adopt()
         search.details["root_gap"] = search.gap
         if (reason := self._ended()) is not None:
