@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -89,8 +90,15 @@ sys.stdin.read()
             Lock(tmp_path)
         process.kill()
         process.wait()
-        with Lock(tmp_path):
-            pass
+        until = time.monotonic() + 20  # of 60: the fork may not have run at all so far
+        while True:
+            try:
+                Lock(tmp_path).release()
+            except InUseError:
+                assert time.monotonic() < until
+                time.sleep(0.01)
+            else:
+                break
     finally:
         os.kill(child, signal.SIGKILL)
         process.communicate()
