@@ -44,10 +44,14 @@ class TemporaryFile:
     def __init__(self, path: Path, stream: BinaryIO) -> None:
         self.path, self.stream = path, stream
 
-    def become(self, target: Path, mode: int) -> None:
-        """Force the content to disk and put the file in the place of `target`, in one step."""
+    def force(self) -> None:
+        """Force the content to disk: what does not fit fails here."""
         self.stream.flush()
         os.fsync(self.stream.fileno())
+
+    def become(self, target: Path, mode: int) -> None:
+        """Force the content to disk and put the file in the place of `target`, in one step."""
+        self.force()
         if not _CAN_LOCK:
             self.stream.close()  # Windows does not rename what is open
         os.chmod(self.path, mode)

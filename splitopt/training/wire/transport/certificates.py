@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from splitopt.errors import CapabilityError, InputError, shown
+from splitopt.storage.outputs import cannot_write
+from splitopt.storage.temporary import temporary_file
 from splitopt.training.wire.transport.tls import LEADER
 from splitopt.training.wire.transport.tokens import Token
 
@@ -192,24 +192,14 @@ def _usage(is_authority: bool) -> x509.KeyUsage:
 
 def _write(files: Mapping[Path, bytes]) -> None:
     """Write files, all of them or none; what is secret is never there for others to read."""
-    written: dict[Path, str] = {}
+    place = next(iter(files)).parent
     try:
-        for path, content in files.items():
-            handle, name = tempfile.mkstemp(prefix=".splitopt-", dir=path.parent)  # for this user
-            written[path] = name
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            if path.suffix == ".pem":
-                os.chmod(name, 0o644)
-        for path, name in written.items():
-            os.replace(name, path)
-    except BaseException as error:
-        for name in written.values():
-            with contextlib.suppress(OSError):  # it has its place already
-                os.unlink(name)
-        if isinstance(error, OSError):
-            place = next(iter(files)).parent
-            raise InputError(f"{place}: cannot be written to ({error.strerror})") from None
-        raise
+        with contextlib.ExitStack() as stack:
+            written = {path: stack.enter_context(temporary_file(path.parent)) for path in files}
+            for path, made in written.items():
+                made.stream.write(files[path])
+                made.force()  # all of them, before one takes its place
+            for path, made in written.items():
+                made.become(path, 0o644 if path.suffix == ".pem" else 0o600)
+    except OSError as error:
+        raise cannot_write(place, error) from None

@@ -15,7 +15,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 x509 = pytest.importorskip("cryptography.x509", reason="needs the extra 'tls'")
 
-from splitopt.errors import InputError  # noqa: E402
+from splitopt.errors import InputError, WriteError  # noqa: E402
 from splitopt.training.wire.crew import Crew, join  # noqa: E402
 from splitopt.training.wire.ranks import Rank  # noqa: E402
 from splitopt.training.wire.setting import Setting  # noqa: E402
@@ -420,7 +420,7 @@ class TestMaking:
         assert not (tmp_path / "set").exists()
 
     def test_a_disk_that_fills_leaves_nothing(self, tmp_path, monkeypatch):
-        from splitopt.training.wire.transport import certificates
+        from splitopt.storage import temporary
 
         synced = []
 
@@ -429,8 +429,8 @@ class TestMaking:
             if len(synced) == 4:
                 raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(certificates.os, "fsync", fsync)
-        with pytest.raises(InputError, match=r"cannot be written to \(No space left"):
+        monkeypatch.setattr(temporary.os, "fsync", fsync)
+        with pytest.raises(WriteError, match=r"cannot be written \(No space left"):
             write_certificates(tmp_path, ["a"])
         assert list(tmp_path.iterdir()) == []
 
