@@ -76,7 +76,7 @@ def iterations_table() -> Table:
 
 
 def quality_table() -> Table:
-    """Say how far annealing comes, and in which time."""
+    """Report how far annealing comes, and in which time."""
     rows: list[list[Any]] = []
     for seed in range(5):
         problem = cells(seed, 30)
@@ -100,7 +100,7 @@ def quality_table() -> Table:
 
 
 def gaps_table() -> Table:
-    """Say how far from the optimum `set_partition` proves to be, within a limit of time."""
+    """Report how far from the optimum `set_partition` proves to be, within a limit of time."""
     rows: list[list[Any]] = []
     solve(cells(0, 10), "set_partition")
     for devices, limit_s, goal in ((30, 10, 0.0), (100, 10, 0.5), (200, 30, 1.0), (500, 120, 1.0)):
@@ -117,7 +117,7 @@ def gaps_table() -> Table:
 
 
 def _reference(problem: ClusterAndSpectrum) -> tuple[float, str]:
-    """Give the proved optimum where a solver proves it, else the best of long annealing."""
+    """Return the proved optimum where a solver proves it, else the best of long annealing."""
     if "set_partition" in solver_names(problem.name):
         proved = solve(problem, "set_partition")
         if proved.outcome == "optimal":

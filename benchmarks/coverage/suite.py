@@ -68,7 +68,7 @@ def truth_of(question: Question) -> FloatArray:
 
 
 def run_once(question: Question, seed: int, tolerance: float = 0.01) -> Run:
-    """Let the procedure decide once, and compare its statements with the truth."""
+    """Run the procedure once, and compare its statements with the truth."""
     settings = Settings(tolerance=tolerance, seed=seed)
     if question.family == TRACE:
         return _trace_once(question, seed, settings)

@@ -211,7 +211,7 @@ def _tail(error: BaseException) -> str:
 
 
 def _forget_peak() -> None:
-    """Let the kernel forget the most memory that was resident so far."""
+    """Reset the kernel's record of the most memory that was resident."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:

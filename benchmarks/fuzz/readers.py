@@ -154,7 +154,7 @@ def _functions(
 
 
 def _reads(node: ast.AST) -> bool:
-    """Say whether a call reads a file, or a document that was one."""
+    """Report whether a call reads a file, or a document that was one."""
     if not isinstance(node, ast.Call):
         return False
     called = node.func
@@ -170,5 +170,5 @@ def _reads(node: ast.AST) -> bool:
 
 
 def _is_read(modes: list[ast.expr]) -> bool:
-    """Say whether the mode of a stream is one for reading."""
+    """Report whether the mode of a stream is one for reading."""
     return bool(modes) and isinstance(modes[0], ast.Constant) and modes[0].value in _STREAMS

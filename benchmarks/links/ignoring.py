@@ -64,7 +64,7 @@ def problem(model: str, form: tuple[str, str], rate: float) -> PipelinePartition
 
 
 def blind_plans(problem: PipelinePartition) -> list[PipelinePartitionDecision]:
-    """Give every plan that is optimal if transfers cost nothing, for equal nodes."""
+    """Return every plan that is optimal if transfers cost nothing, for equal nodes."""
     work = np.concatenate(([0.0], np.cumsum(problem.forward_s[0] + problem.backward_s[0])))
     inner = itertools.combinations(range(1, problem.layers), problem.nodes - 1)
     cuts = np.array([(0, *chosen, problem.layers) for chosen in inner])
@@ -75,7 +75,7 @@ def blind_plans(problem: PipelinePartition) -> list[PipelinePartitionDecision]:
 
 
 def ratios(linked: PipelinePartition) -> tuple[float, float]:
-    """Give the period of the plans without links over the least one: the luckiest and the other."""
+    """Return the period of plans without links over the least one: the luckiest and the other."""
     best = solve(linked)
     if best.outcome != "optimal":
         raise SystemExit(f"no proof: {best.message}")

@@ -36,7 +36,7 @@ class Case:
         return BENCHMARK.draw(recipe).with_objective(self.objective)
 
     def row(self) -> dict[str, Any]:
-        """Give what a table says of the case."""
+        """Return what a table says of the case."""
         return {
             "family": self.family,
             "layers": self.layers,
@@ -70,7 +70,7 @@ def timed(problem: Problem[Any], solver: str, limit_s: float | None = None) -> t
 def warm_times(
     case: Case, seeds: Sequence[int], repeats: int
 ) -> Iterator[tuple[float, float, float]]:
-    """Give (median seconds, processor seconds, gap) of every seed, after a run that is not counted.
+    """Return (median seconds, processor seconds, gap) of every seed, after an uncounted run.
 
     Processor seconds are the mean of the runs: others' work on the machine does not count.
     """

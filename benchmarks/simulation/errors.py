@@ -65,7 +65,7 @@ def measure(harsh: bool, systems: int = 250, seed: int = 0) -> list[Point]:
 
 
 def table(points: list[Point]) -> list[list[str]]:
-    """Give the head and a row per class of load: how many, and mean and largest absolute error."""
+    """Return the head and a row per class of load: count, mean and largest absolute error."""
     rows = [["load", "systems", *(f"{name}: mean, max" for name in MODELS)]]
     for low, high in pairwise(EDGES):
         inside = [point for point in points if low <= point.load < high]

@@ -16,7 +16,7 @@ REPEATS = 5
 
 
 def system_of(owners: int, nodes: int) -> PipelineSystem:
-    """Give a pipeline with links whose owners have 32 batches each."""
+    """Return a pipeline with links whose owners have 32 batches each."""
     rng = np.random.default_rng(0)
     stages, hops = (
         Stages(*rng.uniform(0.1, 0.6, (2, nodes))),
@@ -27,7 +27,7 @@ def system_of(owners: int, nodes: int) -> PipelineSystem:
 
 
 def table() -> list[list[str]]:
-    """Give the head and a row per size: tasks, and the median time of both loops, warm."""
+    """Return the head and a row per size: tasks, and the median time of both loops, warm."""
     rows = [["owners", "nodes", "tasks", "plain loop, s", "compiled loop, s"]]
     for owners, nodes in SIZES:
         system = system_of(owners, nodes)

@@ -102,7 +102,7 @@ def _seconds(call: Callable[[], object], repeats: int) -> float:
 
 
 def page(rounds: int) -> str:
-    """Give the tables."""
+    """Return the tables."""
     return "\n".join(
         [
             "# Re-planning and cheap rounds",

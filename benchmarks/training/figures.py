@@ -59,7 +59,7 @@ class Line(NamedTuple):
 
 
 def lines() -> list[Line]:
-    """Give the cases of Fig. 5, and SplitFedV1, which learns what FL learns in other seconds."""
+    """Return the cases of Fig. 5, and SplitFedV1, which learns what FL learns in other seconds."""
     found = [
         Line(case.label, case.name, seconds_of(case), case.timed_as) for case in FIGURE_5.cases
     ]
@@ -89,7 +89,7 @@ def rounds_to(rounds: np.ndarray, accuracy: np.ndarray, target: float = TARGET) 
 
 
 def figure_5(runs: Runs) -> Table:
-    """Give accuracy by round, and the rounds and the time to one accuracy."""
+    """Return accuracy by round, and the rounds and the time to one accuracy."""
     rows: list[list[Any]] = []
     paper = published()["round_s"]
     for line in lines():
@@ -125,7 +125,7 @@ def figure_5(runs: Runs) -> Table:
 
 
 def figure_5_lenet(runs: Runs) -> Table:
-    """Give the accuracy of the paper's own network beside that of the small one."""
+    """Return the accuracy of the paper's own network beside that of the small one."""
     marks = (20, 50, FIGURE_5_LENET.rounds)
     rows: list[list[Any]] = []
     for case in FIGURE_5_LENET.cases:
@@ -151,7 +151,7 @@ def figure_5_lenet(runs: Runs) -> Table:
 
 
 def figure_6(runs: Runs) -> Table:
-    """Give rounds and time to one accuracy by the size of a cluster."""
+    """Return rounds and time to one accuracy by the size of a cluster."""
     cases: list[tuple[Setting, Case]] = [
         (FIGURE_5, _named("sl")),
         (FIGURE_6, FIGURE_6.cases[0]),

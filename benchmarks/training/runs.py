@@ -80,7 +80,7 @@ class Runs:
         return bool(points) and points[-1].round == setting.rounds
 
     def accuracy(self, setting: str, case: str) -> tuple[np.ndarray, np.ndarray]:
-        """Give the rounds of the tests, and the accuracy of shape (seeds, tests)."""
+        """Return the rounds of the tests, and the accuracy of shape (seeds, tests)."""
         of_case = [self.points[key] for key in sorted(self.points) if key[:2] == (setting, case)]
         rounds = np.array([point.round for point in of_case[0]])
         return rounds, np.array([[p.test_accuracy for p in points] for points in of_case])
@@ -108,7 +108,7 @@ class Runs:
 
 
 def test_part(setting: Setting, data: DataSet) -> DataSet:
-    """Give the data with as many test samples as the setting tests with."""
+    """Return the data with as many test samples as the setting tests with."""
     if setting.tested is None:
         return data
     return replace(

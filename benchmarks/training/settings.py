@@ -90,7 +90,7 @@ class Setting:
 def cell(
     setting: Setting, size: int, shape: tuple[int, ...] | None = None, classes: int = 10
 ) -> Scenario:
-    """Give CPSL's cell of identical devices (section VIII-B) with the fleet of a setting.
+    """Return CPSL's cell of identical devices (section VIII-B) with the fleet of a setting.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ FIGURE_5_LENET_LONG = replace(
 
 
 def _splitfed(options: Options) -> tuple[Case, ...]:
-    """Give the five columns of SplitFed's Table 5."""
+    """Return the five columns of SplitFed's Table 5."""
     names = (
         ("normal", "normal", "centralized"),
         ("fl", "FL", "federated"),

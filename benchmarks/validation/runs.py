@@ -55,7 +55,7 @@ def run(scenario: str, plan: Plan, time_scale: float, rounds: int, any_speed: bo
 
 
 def row_of(found: Measured) -> dict[str, Any]:
-    """Give what a measured run comes to."""
+    """Return what a measured run comes to."""
     validation, culprit = found.validation, found.validation.culprit
     bytes_off = [
         abs(row.measured - row.predicted) / row.predicted
@@ -85,7 +85,7 @@ def row_of(found: Measured) -> dict[str, Any]:
 
 
 def failures(rows: Iterable[Row]) -> list[str]:
-    """Say what of the rows is not as predicted: bytes, order, the median step and the round."""
+    """Report what of the rows is not as predicted: bytes, order, the median step and the round."""
     found = []
     by_scenario: dict[str, list[Row]] = {}
     for row in rows:

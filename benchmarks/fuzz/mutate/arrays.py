@@ -86,7 +86,7 @@ def _saved(array: Any) -> bytes:
 
 
 def _claimed(data: bytes, rng: Random) -> bytes:
-    """Let the header claim another shape than there is data for."""
+    """Claim in the header another shape than there is data for."""
     shape = rng.choice(("(1000000000000,)", "(2147483648, 2)", "(-1,)", "(0,)", "()", "(3.5,)"))
     place, end = data.find(b"(", 10, 200), data.find(b")", 10, 200)
     if place < 0 or end < 0:

@@ -25,7 +25,7 @@ def published() -> dict[str, Any]:
 
 
 def costs_at(profile: str, cut: int) -> CutCosts:
-    """Give what a cut (1..L) of a shipped profile costs for one sample."""
+    """Return what a cut (1..L) of a shipped profile costs for one sample."""
     table = load_profile(profile)
     at = cut - 1
     return CutCosts(
@@ -76,7 +76,7 @@ def cell(
 
 
 def identical(devices: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Give capabilities and signals of the identical devices."""
+    """Return capabilities and signals of the identical devices."""
     paper = published()
     return np.full(devices, 1e9 * paper["compute_gmac_s"]), np.full(devices, float(paper["snr_db"]))
 

@@ -25,7 +25,7 @@ LONG = {"iterations": 60_000, "chains": 3}
 
 
 def instance(seed: int, subcarriers: int) -> ClusterAndSpectrum:
-    """Give a population at POOL1 with the published constants and the mended Eq. 20."""
+    """Return a population at POOL1 with the published constants and the mended Eq. 20."""
     costs = costs_at("cpsl-lenet-paper", 1)
     size = published()["cluster_size"]
     return cell(costs, *population(seed), size=size, subcarriers=subcarriers)

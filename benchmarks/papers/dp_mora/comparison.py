@@ -28,7 +28,7 @@ from splitopt.problems.base import FloatArray
 
 
 def samples_of(model: str) -> FloatArray:
-    """Give the devices' numbers of samples (N,), known up to a common factor."""
+    """Return the devices' numbers of samples (N,), known up to a common factor."""
     fleet = scenario_at(model).fleet()
     return np.array([device.samples for device in fleet], dtype=np.float64)
 
@@ -36,14 +36,14 @@ def samples_of(model: str) -> FloatArray:
 def baseline_rounds(
     problem: CutAndResources, cuts: tuple[int, ...], *, kept: bool = True
 ) -> dict[str, float]:
-    """Give the length in s of every baseline's round."""
+    """Return the length in s of every baseline's round."""
     rounds = {name: plan.round_s for name, plan in parallel(problem, cuts).items()}
     one_by_one = sequential(problem, cuts, kept=kept)
     return rounds | {name: float(found.round_s) for name, found in one_by_one.items()}
 
 
 def reductions_table(model: str, problem: CutAndResources, plans: dict[str, Planned]) -> Table:
-    """Give by how many per cent the round of DP-MORA and of our plans is shorter than another's."""
+    """Return by how many per cent rounds of DP-MORA and of our plans are shorter than others."""
     cuts = recovered_cuts(model, problem.devices)
     replay = replayed(problem, cuts).round_s
     rounds, alone = (baseline_rounds(problem, cuts, kept=kept) for kept in (True, False))
@@ -74,7 +74,7 @@ def reductions_table(model: str, problem: CutAndResources, plans: dict[str, Plan
 
 
 def _published(name: str) -> list[Cell]:
-    """Give the printed per cent of a baseline with ResNet-18 and the one that Table 2 implies."""
+    """Return the printed per cent of a baseline with ResNet-18 and the one that Table 2 implies."""
     samples = samples_of("resnet18")
     implied = rounds_from_table("resnet18", samples).get(name)
     table_says = None if implied is None else lower_by(published_dp_mora_round(samples), implied)
@@ -82,7 +82,7 @@ def _published(name: str) -> list[Cell]:
 
 
 def objectives_table(model: str, problem: CutAndResources, plans: dict[str, Planned]) -> Table:
-    """Give the round time and the sum of every plan, and their distances to the optima."""
+    """Return the round time and the sum of every plan, and their distances to the optima."""
     cuts = recovered_cuts(model, problem.devices)
     found = {"DP-MORA, replay": replayed(problem, cuts), **plans}
     values = {name: (plan.round_s, plan.total_s) for name, plan in found.items()}
@@ -113,6 +113,6 @@ def objectives_table(model: str, problem: CutAndResources, plans: dict[str, Plan
 
 
 def _by_type(plan: Planned) -> str:
-    """Give the cuts by type of device, which repeats every three devices."""
+    """Return the cuts by type of device, which repeats every three devices."""
     kinds = [sorted(set(plan.cuts[kind::3].tolist())) for kind in range(3)]
     return " / ".join(" or ".join(map(str, kind)) for kind in kinds)

@@ -39,5 +39,5 @@ def _shown(number: int) -> str:
 
 
 def _counts(details: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Give rounds, messages and their bytes."""
+    """Return rounds, messages and their bytes."""
     return details["rounds"], details["messages"], details["message_bytes"]

@@ -19,20 +19,20 @@ DEFAULT = {"leakage_limit": 0.5, "server_gmac": 100, "uplink_mbit": 200, "downli
 
 @cache
 def published() -> dict[str, Any]:
-    """Give the content of ``published.yaml``."""
+    """Return the content of ``published.yaml``."""
     path = Path(__file__).parent / "published.yaml"
     document: dict[str, Any] = parse_yaml(read_text(path), path.name)
     return document
 
 
 def table(model: str) -> dict[str, FloatArray]:
-    """Give the columns of Table 2 or 3 in s."""
+    """Return the columns of Table 2 or 3 in s."""
     columns = {key: value for key, value in published()["waits"][model].items() if key != "place"}
     return {name: np.array(column) * published()["unit_s"] for name, column in columns.items()}
 
 
 def printed_reductions(setting: dict[str, float]) -> dict[str, float]:
-    """Give the printed per cents at a setting, by baseline; empty where none are printed.
+    """Return the printed per cents at a setting, by baseline; empty where none are printed.
 
     Item 1 is at the default of everything.
     """
@@ -43,7 +43,7 @@ def printed_reductions(setting: dict[str, float]) -> dict[str, float]:
 
 
 def rounds_from_table(model: str, samples: FloatArray) -> dict[str, float]:
-    """Give the round times in s that a table implies.
+    """Return the round times in s that a table implies.
 
     I0's latency is when I1 starts in the sequential schemes; with its wait in the parallel scheme
     of the same cuts and shares it gives that scheme's round. FAAF has no sequential twin: its
@@ -60,6 +60,6 @@ def rounds_from_table(model: str, samples: FloatArray) -> dict[str, float]:
 
 
 def published_dp_mora_round(samples: FloatArray) -> float:
-    """Give DP-MORA's round with ResNet-18 in s: SF1AF's by Table 2, less the printed per cent."""
+    """Return DP-MORA's round with ResNet-18 in s: SF1AF's by Table 2, less the printed per cent."""
     lower_by = float(published()["reductions"][0]["lower_by"]["SF1AF"])
     return rounds_from_table("resnet18", samples)["SF1AF"] * (1 - lower_by / 100)

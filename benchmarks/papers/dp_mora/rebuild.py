@@ -49,7 +49,7 @@ def rebuild(folder: Path) -> Iterator[Path]:
 def default_tables(
     model: str, problem: CutAndResources, plans: dict[str, Planned]
 ) -> tuple[Table, ...]:
-    """Give the tables at the settings of Tables 2 and 3."""
+    """Return the tables at the settings of Tables 2 and 3."""
     return (
         waiting_table(model, problem, plans),
         reductions_table(model, problem, plans),
@@ -63,7 +63,7 @@ def _save(table: Table, folder: Path) -> Iterator[Path]:
 
 
 def _uplink_100(points: dict[str, list[Point]]) -> Point:
-    """Give the point of Fig. 7 at 100 Mbit/s, ResNet-18."""
+    """Return the point of Fig. 7 at 100 Mbit/s, ResNet-18."""
     return next(
         point
         for point in points["figure-7"]

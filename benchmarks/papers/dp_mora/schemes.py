@@ -45,7 +45,7 @@ class Planned:
 
 
 def scenario_at(model: str, setting: dict[str, float] | None = None) -> Scenario:
-    """Give the scenario of section 7.2 with other limits, speeds and rates."""
+    """Return the scenario of section 7.2 with other limits, speeds and rates."""
     at = DEFAULT | (setting or {})
     document = Scenario.load(f"dp-mora-{model}").to_dict()
     document["links"] = {
@@ -58,18 +58,18 @@ def scenario_at(model: str, setting: dict[str, float] | None = None) -> Scenario
 
 
 def problem_at(model: str, setting: dict[str, float] | None = None) -> CutAndResources:
-    """Give the problem of section 7.2 at a setting, with the sum of latencies as objective."""
+    """Return the problem of section 7.2 at a setting, with the sum of latencies as objective."""
     return CutAndResources.from_scenario(scenario_at(model, setting))
 
 
 def recovered_cuts(model: str, devices: int) -> tuple[int, ...]:
-    """Give DP-MORA's own cuts in section 7.2, which its tables imply."""
+    """Return DP-MORA's own cuts in section 7.2, which its tables imply."""
     types: Sequence[int] = published()["recovered_cuts"][model]
     return tuple(types[n % len(types)] for n in range(devices))
 
 
 def parallel(problem: CutAndResources, cuts: tuple[int, ...]) -> dict[str, Planned]:
-    """Give the parallel baselines; SF3AF and SF3PF take the cuts given."""
+    """Return the parallel baselines; SF3AF and SF3PF take the cuts given."""
     plans = {}
     for name in PARALLEL:
         options: dict[str, Any] = {"cuts": cuts} if name.startswith("SF3") else {}
@@ -80,7 +80,7 @@ def parallel(problem: CutAndResources, cuts: tuple[int, ...]) -> dict[str, Plann
 def sequential(
     problem: CutAndResources, cuts: tuple[int, ...], *, kept: bool = True
 ) -> dict[str, SequentialRound]:
-    """Give the sequential baselines; SF2 takes the cuts given, SF1 the shallowest one for all.
+    """Return the sequential baselines; SF2 takes the cuts given, SF1 the shallowest one for all.
 
     With `kept`, devices keep their shares while others run; otherwise each has everything while
     it runs, and AF and PF are the same.
@@ -98,13 +98,13 @@ def sequential(
 
 
 def replayed(problem: CutAndResources, cuts: tuple[int, ...]) -> Planned:
-    """Give the plan of DP-MORA's cuts with the best shares for the sum."""
+    """Return the plan of DP-MORA's cuts with the best shares for the sum."""
     decision = problem.complete(cuts)
     return Planned(decision.cut, problem.latencies(decision))
 
 
 def ours(problem: CutAndResources) -> dict[str, Planned]:
-    """Give what DP-MORA's algorithm and the certified optima of both objectives lead to.
+    """Return what DP-MORA's algorithm and the certified optima of both objectives lead to.
 
     The algorithm needs ``clip=True``: the printed curves go negative.
     """
@@ -116,7 +116,7 @@ def ours(problem: CutAndResources) -> dict[str, Planned]:
 
 
 def planned(problem: CutAndResources, result: Result) -> Planned:
-    """Give the plan of a result, which must have one."""
+    """Return the plan of a result, which must have one."""
     if not result.is_feasible or result.stop_reason == "solver_error":
         raise SolveError(f"{result.solver} has no plan: {result.message}", result)
     decision: Any = result.decision
@@ -130,5 +130,5 @@ def _proved(result: Result) -> Result:
 
 
 def lower_by(seconds: float, than: float) -> float:
-    """Give by how many per cent a time is lower than another."""
+    """Return by how many per cent a time is lower than another."""
     return 100 * (1 - seconds / than)

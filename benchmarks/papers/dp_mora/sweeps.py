@@ -72,7 +72,7 @@ def point_at(model: str, setting: dict[str, float]) -> Point:
 
 
 def rounds_table(figure: str, points: list[Point]) -> Table:
-    """Give the rounds of all schemes over a figure's axis, in 1000 s."""
+    """Return the rounds of all schemes over a figure's axis, in 1000 s."""
     over = published()["sweeps"][figure]["over"]
     names = (*OURS, *PARALLEL, *SEQUENTIAL)
     rows: list[list[Cell]] = [

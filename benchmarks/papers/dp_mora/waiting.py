@@ -22,7 +22,7 @@ APPROACHES = ("SF1AF", "DP-MORA", "SF2AF", "SF3AF", "FSAF", "FAAF")
 
 
 def replayed_waits(model: str, setting: dict[str, float] | None = None) -> dict[str, FloatArray]:
-    """Give the waits (N,) in s of the paper's approaches with the recovered cuts.
+    """Return the waits (N,) in s of the paper's approaches with the recovered cuts.
 
     Those of the sequential approaches are the times until a device's turn, which is what the
     tables print for them.

@@ -69,7 +69,7 @@ def proportional(busy: np.ndarray) -> np.ndarray:
 
 
 def exact_division(busy: np.ndarray) -> float:
-    """Give the least epoch of horizontal scaling: owner after owner to the node that ends first."""
+    """Return the least epoch of horizontal scaling: each owner goes to the node that ends first."""
     share = np.zeros(len(busy), dtype=int)
     for _ in range(OWNERS):
         share[np.argmin((share + 1) * busy)] += 1
@@ -77,7 +77,7 @@ def exact_division(busy: np.ndarray) -> float:
 
 
 def comparison_table() -> Table:
-    """Say how the schemes compare over all mixes."""
+    """Report how the schemes compare over all mixes."""
     rows: list[list[Cell]] = []
     for model in CUTS:
         for nodes in (4, 5):
@@ -117,7 +117,7 @@ def comparison_table() -> Table:
 
 
 def pareto_table() -> Table:
-    """Give the mixes that no other beats in delay and cost, the pipeline's optimum on each."""
+    """Return the mixes that no other beats in delay and cost, the pipeline's optimum on each."""
     rows: list[list[Cell]] = []
     for model in CUTS:
         for nodes in (4, 5):

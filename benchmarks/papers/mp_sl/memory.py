@@ -11,7 +11,7 @@ PAPER_GB = 80.0
 
 
 def gigabytes(formula: str) -> float:
-    """Give what one node needs that hosts all of VGG-19 for all owners, in 10^9 byte."""
+    """Return what one node needs that hosts all of VGG-19 for all owners, in 10^9 byte."""
     return OWNERS * float(layer_memory_bytes(profile("vgg19"), BATCH, formula).sum()) / 1e9
 
 

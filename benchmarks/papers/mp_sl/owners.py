@@ -25,7 +25,7 @@ PAPER_ERROR = {"resnet101": 3.14, "vgg19": 3.86}
 
 
 def system(model: str, nodes: int, machines: list[str]) -> PipelineSystem:
-    """Give equal nodes with the optimal split of Eq. 3, and an owner on each machine."""
+    """Return equal nodes with the optimal split of Eq. 3, and an owner on each machine."""
     question = pipeline(model, CUTS[model], [1.0] * nodes, len(machines))
     result = solve(question, "subset_dp")
     load = load_of(question, result.decision.chain)
@@ -37,7 +37,7 @@ def system(model: str, nodes: int, machines: list[str]) -> PipelineSystem:
 
 
 def model_table() -> Table:
-    """Give the error of Eq. 4 and of the corrected closed form against the simulation."""
+    """Return the error of Eq. 4 and of the corrected closed form against the simulation."""
     rows: list[list[Cell]] = []
     for model in CUTS:
         errors = []
@@ -61,7 +61,7 @@ def model_table() -> Table:
 
 
 def owners_table() -> Table:
-    """Give how much slower an epoch is when all 300 owners are d2 instead of d1."""
+    """Return how much slower an epoch is when all 300 owners are d2 instead of d1."""
     rows: list[list[Cell]] = []
     for model in CUTS:
         found: dict[str, list[float]] = {}

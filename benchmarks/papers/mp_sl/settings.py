@@ -35,7 +35,7 @@ def profile(model: str) -> ModelProfile:
 
 
 def layer_seconds(model: str, machine: str) -> tuple[np.ndarray, np.ndarray]:
-    """Give forward and backward (with the update) s per batch of all layers, shape (L,) each."""
+    """Return forward and backward (with the update) s per batch of all layers, shape (L,) each."""
     times = profile(model).machines[machine]
     return BATCH * times.forward_s, BATCH * (times.backward_s + times.update_s)
 
@@ -49,7 +49,7 @@ def pipeline(
     memory: list[float] | None = None,
     formula: str = "outputs",
 ) -> PipelinePartition:
-    """Give the problem of nodes that are so many times slower than the profiled one.
+    """Return the problem of nodes that are so many times slower than the profiled one.
 
     ``cuts`` are the numbers of layers before the first and before the last cut: the owner keeps
     the layers before the first and from the last on. Memory is unlimited if None.
@@ -70,7 +70,7 @@ def pipeline(
 
 
 def owner_parts(model: str, cuts: tuple[int, int], machines: list[str]) -> OwnerParts:
-    """Give the owners' own parts and transfers, for the machine of each owner."""
+    """Return the owners' own parts and transfers, for the machine of each owner."""
     first, last = cuts
     found = profile(model)
     rows = []
@@ -92,6 +92,6 @@ def owner_parts(model: str, cuts: tuple[int, int], machines: list[str]) -> Owner
 
 
 def owner_model_bytes(model: str, cuts: tuple[int, int]) -> float:
-    """Give the bytes of the first and the last part of the model."""
+    """Return the bytes of the first and the last part of the model."""
     size = profile(model).device_model_bytes
     return float(size[cuts[0] - 1] + size[-1] - size[cuts[1] - 1])

@@ -18,14 +18,14 @@ PAPER_HOP = 46.0
 
 
 def period(model: str, cuts: tuple[int, int], nodes: int, solver: str) -> float:
-    """Give Eq. 3 in s for so many equal nodes."""
+    """Return Eq. 3 in s for so many equal nodes."""
     result = solve(pipeline(model, cuts, [1.0] * nodes), solver)
     assert result.is_feasible, result.message
     return result.objective
 
 
 def split_gains() -> list[tuple[str, tuple[int, int], int, float]]:
-    """Give (model, cuts, nodes, % that the optimal split saves of the manual one's Eq. 3)."""
+    """Return (model, cuts, nodes, % that the optimal split saves of the manual one's Eq. 3)."""
     return [
         (model, cuts, nodes, saved(model, cuts, nodes))
         for model, all_cuts in CUTS.items()
@@ -35,7 +35,7 @@ def split_gains() -> list[tuple[str, tuple[int, int], int, float]]:
 
 
 def saved(model: str, cuts: tuple[int, int], nodes: int) -> float:
-    """Give the % that the optimal split saves of the manual one's Eq. 3."""
+    """Return the % that the optimal split saves of the manual one's Eq. 3."""
     best, manual = (period(model, cuts, nodes, name) for name in ("subset_dp", "manual"))
     return 100 * (1 - best / manual)
 

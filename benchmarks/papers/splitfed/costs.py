@@ -167,5 +167,5 @@ def derived_conditions(setting: UniformSetting) -> Conditions:
 
 
 def fastest(times: FourSchemes, xp: ModuleType = np) -> Any:
-    """Give the index into `SCHEMES` of the shortest epoch, the first of equals."""
+    """Return the index into `SCHEMES` of the shortest epoch, the first of equals."""
     return xp.stack(xp.broadcast_arrays(*map(xp.asarray, times)), axis=-1).argmin(axis=-1)
