@@ -63,10 +63,12 @@ def check(problem, values):
 @pytest.mark.parametrize("duplex", ["full", "half"])
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize(
-    "instances", [30, pytest.param(80, marks=pytest.mark.slow)], ids=["", "more"]
+    ("instances", "most"),
+    [(30, 20), pytest.param(80, 39, marks=pytest.mark.slow)],
+    ids=["", "more"],
 )
 def test_it_finds_what_all_chains_show(
-    model, duplex, order, use_all_nodes, instances, linked, chains_of_all
+    model, duplex, order, use_all_nodes, instances, most, linked, chains_of_all
 ):
     """4,400 instances in all: floats, ties, alike nodes, zero bytes, missing links, no answer."""
     rng = np.random.default_rng(MODELS.index(model) * 100 + len(order) * 10 + use_all_nodes)
@@ -74,7 +76,7 @@ def test_it_finds_what_all_chains_show(
     for _ in range(instances):
         problem = linked(rng, model, duplex, order, use_all_nodes)
         none += check(problem, chains_of_all(problem))
-    assert none < 0.7 * instances
+    assert none <= most  # the others are checked against all chains
 
 
 @pytest.mark.parametrize("model", MODELS)
