@@ -115,6 +115,13 @@ def plain(loop: F) -> F:
     return cast(F, FunctionType(function.__code__, names, function.__name__))
 
 
+def plain_with(loop: F, **names: Callable[..., Any]) -> F:
+    """Return a compiled loop as Python runs it, which calls the functions given for those names."""
+    function = cast(FunctionType, plain(loop))
+    known = {**function.__globals__, **names}
+    return cast(F, FunctionType(function.__code__, known, function.__name__))
+
+
 @cache
 def _listen() -> None:
     """Have numba say when it really compiles, rather than loads."""

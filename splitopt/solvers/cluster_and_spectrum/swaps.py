@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from typing import Any
 
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum, ClusterAndSpectrumDecision
+from splitopt.problems.cluster_and_spectrum import (
+    ClusterAndSpectrum,
+    ClusterAndSpectrumDecision,
+    loops,
+)
 from splitopt.problems.cluster_and_spectrum.decision import clusters_of
 from splitopt.problems.cluster_and_spectrum.subcarriers import RULES, allocate_flat
-from splitopt.problems.compiling import plain
+from splitopt.problems.compiling import plain, plain_with
 
 CHUNK = 4096
 """Swaps between two looks at the clock; the random numbers are drawn in these portions."""
@@ -57,11 +62,8 @@ class Swaps:
 
     def advance(self, rng: np.random.Generator, allowances: FloatArray) -> None:
         """Try as many random swaps as there are allowances, in s; see `swap_loops.swap_many`."""
-        from splitopt.solvers.cluster_and_spectrum.swap_loops import swap_many
-
         problem = self.problem
-        swap = plain(swap_many) if problem.is_small else swap_many
-        self.least = swap(
+        self.least = self._swap_many(
             RULES[self.rule],
             self.naive,
             problem.terms,
@@ -77,10 +79,32 @@ class Swaps:
             self.least,
         )
 
+    @cached_property
+    def _swap_many(self) -> Callable[..., float]:
+        """The loop of swaps: machine code, or where few clusters differ, Python that keeps them."""
+        from splitopt.solvers.cluster_and_spectrum.swap_loops import swap_many
+
+        if not self.problem.is_small:
+            return swap_many
+        return plain_with(swap_many, allocate=_each_cluster_once())
+
     def decision(self, best: bool) -> ClusterAndSpectrumDecision:
         """Return the best visited state, or the current one, with its subcarriers."""
         members = self.best if best else self.members
         return self.problem.complete(clusters_of(members, self.starts), self.rule)
+
+
+def _each_cluster_once() -> Callable[..., float]:
+    """Return `loops.allocate` with a memory of the seconds, which leaves the shares unwritten."""
+    allocate, known = plain(loops.allocate), dict[bytes, float]()
+
+    def seconds(rule: int, cluster: FloatArray, *rest: Any) -> float:
+        key = cluster.tobytes()  # its length tells how many devices it has
+        if key not in known:
+            known[key] = allocate(rule, cluster, *rest)
+        return known[key]
+
+    return seconds
 
 
 def eight_devices() -> ClusterAndSpectrum:
