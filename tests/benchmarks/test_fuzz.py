@@ -265,11 +265,16 @@ def test_a_loop_a_hog_and_a_death_are_caught_and_the_run_goes_on(part, corpus, t
     (tmp_path / "setup.py").write_text(HANGS)
     (tmp_path / "work").mkdir()
     worker = part("pool").Worker(
-        corpus, tmp_path / "work", tmp_path / "setup.py", cpu_s=1.0, memory_mib=1500.0
+        corpus, tmp_path / "work", tmp_path / "setup.py", memory_mib=1500.0
     )
     case = case_of(part, "token")
     try:
-        for kind, bad in (("loop", "time"), ("hog", "memory"), ("exit", "the process ended")):
+        for kind, cpu_s, bad in (
+            ("loop", 0.5, "time"),
+            ("hog", 60.0, "memory"),  # memory is taken slowly where the machine has little
+            ("exit", 60.0, "the process ended"),
+        ):
+            worker.cpu_s = cpu_s
             verdict, _ = worker.run(case, kind.encode())
             assert verdict.bad == bad
         assert worker.run(case, b"fine")[0].bad is None

@@ -13,13 +13,19 @@ from splitopt.bench.entrants.entrant import Entrant
 from splitopt.solvers.registry import SOLVERS, solver_class
 
 LONG = {
+    ("cluster_and_spectrum", "highs"),
     ("cluster_and_spectrum", "scip"),
+    ("cut_and_resources", "cvxpy:SCIP"),
+    ("cut_and_resources", "pyomo:scip_direct"),
+    ("cut_and_resources", "scip"),
     ("cut_under_uncertainty", "highs"),
     ("cut_under_uncertainty", "saa"),
     ("cut_under_uncertainty", "scip"),
+    ("pipeline_partition", "highs"),
+    ("pipeline_partition", "pyomo:gurobi_direct_minlp"),
     ("pipeline_partition", "scip"),
 }
-"""Those that take seconds in all, on tens of instances."""
+"""Those that take seconds in all, on tens of instances; other tests know their optima too."""
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def scheme_of(make, options, cuts=CUTS, criterion=nn.functional.cross_entropy, *
 def test_the_parts_are_exchanged_at_the_end_of_a_round(make):
     """Uploads side by side when owners are done, downloads in turn, each as long as planned."""
     planned = replace(system(), aggregation=EXCHANGE)
-    _, leader, _ = run(make, Options(), planned, rounds=1)
+    _, leader, _ = run(make, Options(), planned, rounds=1, scale=1.0)
     (measured,), predicted = leader.timelines, leader.timing.predicted
     assert measured.phases == predicted.phases
     for line in (predicted, measured):
@@ -154,7 +154,7 @@ def run(
     options,
     planned,
     rounds=2,
-    scale=1.0,
+    scale=0.1,
     cuts=CUTS,
     criteria=None,
     again=(),
@@ -162,11 +162,11 @@ def run(
     tls=None,
     **model,
 ):
-    """Train over connections; give the scheme, the leader and the tallies.
+    """Train over connections; return the scheme, the leader and the tallies.
 
     ``tls`` are the certificates of all ranks.
 
-    ``timed`` says what the pipeline takes at a scale.
+    ``timed`` says what the pipeline takes at a scale, a tenth unless times are looked at.
 
     ``criteria`` are losses of single ranks, which then may end as they like; the ranks ``again``
     are started anew, and without such a loss, after the first round.
