@@ -6,7 +6,6 @@ import importlib
 import math
 import platform
 from collections.abc import Callable
-from importlib import metadata
 from typing import Any, Literal
 
 from splitopt.documents.checks import check_seed, is_real
@@ -18,6 +17,7 @@ from splitopt.errors import (
     WriteError,
     shown,
 )
+from splitopt.extras import installed_version
 from splitopt.problems.registry import ProblemLike, as_problem
 from splitopt.results import OPTIMAL_GAP, Outcome, Result, StopReason, Times
 from splitopt.solvers.base import Progress, Search, Solver
@@ -184,11 +184,5 @@ def _is_number(value: Any) -> bool:
 
 def _versions(solver: Solver[Any]) -> dict[str, str]:
     names = ("splitopt", "numpy", *solver.requires)
-    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "unknown"
+    known = {name: installed_version(name) for name in names}
+    return {"python": platform.python_version(), **known}

@@ -1,11 +1,25 @@
-"""Packages behind an extra: asked for by name, missed in one sentence."""
+"""Installed packages: their versions, and those of an extra, missed in one sentence."""
 
 from __future__ import annotations
 
 import importlib.util
+from functools import cache
+from importlib import metadata
 
 from splitopt.errors import CapabilityError
 from splitopt.storage.outputs import working_folder_is_gone
+
+
+@cache
+def installed_version(package: str) -> str:
+    """Return the version of an installed distribution, "unknown" if there is none.
+
+    It is read once in a process: that takes longer than a small problem is solved in.
+    """
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def need_torch(purpose: str) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from importlib import metadata
 from typing import Any
 
 from splitopt.export.holders import Chain, parties_of
 from splitopt.export.job import Job
 from splitopt.export.shapes import shape_of
 from splitopt.export.weights import tensors_of
+from splitopt.extras import installed_version
 
 FORMAT = "splitopt-torch-parts"
 VERSION = 1
@@ -24,7 +24,7 @@ def manifest_of(job: Job) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "version": VERSION,
-        "made_by": f"splitopt {metadata.version('splitopt')}",
+        "made_by": f"splitopt {installed_version('splitopt')}",
         "plan": {
             "hash": job.program.plan_digest,
             "problem": job.plan.problem,

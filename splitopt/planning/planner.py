@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib import metadata
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from splitopt.driver import solve
 from splitopt.errors import InfeasibleError, InputError
+from splitopt.extras import installed_version
 from splitopt.planning.explaining import AnyExplainer, explained_problems, explainer_of
 from splitopt.planning.fields import unused_note
 from splitopt.planning.guesses import guess_notes
@@ -118,7 +118,7 @@ def _plan_of(
     summary = result.to_dict()
     for left_out in ("format", "version", "problem", "objective_name", "decision"):
         del summary[left_out]
-    summary["versions"] = {"splitopt": metadata.version("splitopt"), **summary["versions"]}
+    summary["versions"] = {"splitopt": installed_version("splitopt"), **summary["versions"]}
     decision = result.decision if result.is_feasible else None
     prediction: Prediction | None = None
     if decision is not None and problem is not None:

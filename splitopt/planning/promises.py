@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib import metadata
 from typing import Any
 
 from splitopt.documents.checks import is_number
 from splitopt.documents.schemas import Document, validated
 from splitopt.errors import InputError, shown
+from splitopt.extras import installed_version
 from splitopt.planning.explaining import DecisionT, Explainer, PredictionT, ProblemT
 from splitopt.planning.uncertainty import round_interval
 from splitopt.plans import Plan
@@ -88,7 +88,7 @@ def checked_prediction(
     confidence = saved.result.get("details", {}).get("confidence")
     computed = computed.model_copy(update={"confidence": confidence})
     versions = saved.result.get("versions", {})
-    other = versions.get("splitopt") != metadata.version("splitopt")
+    other = versions.get("splitopt") != installed_version("splitopt")
     _Comparison(computed.round_s, other).compare(stored, computed.to_dict(), place)
     return computed
 

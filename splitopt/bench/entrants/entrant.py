@@ -7,12 +7,12 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from splitopt.bench.entrants.solver_files import load_solver_file
 from splitopt.errors import InputError, SplitoptError
+from splitopt.extras import installed_version
 from splitopt.solvers.base import Solver
 from splitopt.solvers.registry import solver_class, solver_names, with_options
 
@@ -70,10 +70,7 @@ class Entrant:
             digest = hashlib.sha256(Path(self.file).read_bytes()).hexdigest()
             return f"{Path(self.file).name} {digest[:12]}"
         package = next(iter(self.solver_class().requires), "splitopt")
-        try:
-            return f"{package} {metadata.version(package)}"
-        except metadata.PackageNotFoundError:
-            return f"{package} (version unknown)"
+        return f"{package} {installed_version(package)}"
 
 
 def parse_entrants(
