@@ -26,10 +26,11 @@ _BESIDE: dict[Path, dict[str, ModuleType]] = {}
 def beside(file: str | Path) -> Iterator[None]:
     """Make imports find what stands beside a file, and what was imported from there before."""
     folder = Path(file).resolve().parent
+    names = _importable_from(folder)
     set_aside = {
         name: module  # in a list: looking at a module may import another
         for name, module in list(sys.modules.items())
-        if _is_anothers(name, module, folder)
+        if name.partition(".")[0] in names and _is_anothers(module, folder)
     }
     for name in set_aside:
         del sys.modules[name]
@@ -85,11 +86,21 @@ def import_file(path: str | Path) -> ModuleType:
         return module
 
 
-def _is_anothers(name: str, module: ModuleType, folder: Path) -> bool:
-    """Whether a module is a user's from elsewhere, and a name in the folder means another one."""
-    top = name.partition(".")[0]
-    if not ((folder / f"{top}.py").is_file() or (folder / top).is_dir()):
-        return False
+def _importable_from(folder: Path) -> set[str]:
+    """Return the names of modules and packages in a folder; none if it cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            return {
+                entry.name if entry.is_dir() else entry.name.removesuffix(".py")
+                for entry in entries
+                if entry.is_dir() or entry.name.endswith(".py")
+            }
+    except OSError:  # imports list it too
+        return set()
+
+
+def _is_anothers(module: ModuleType, folder: Path) -> bool:
+    """Whether a module is a user's from elsewhere."""
     file = _file_of(module)
     return bool(file) and not file.startswith((f"{folder}{os.sep}", *_installed()))
 
@@ -106,7 +117,9 @@ def _is_of(module: ModuleType, file: Path) -> bool:
 
 def _file_of(module: ModuleType) -> str:
     file = getattr(module, "__file__", None)
-    return os.path.abspath(file) if isinstance(file, str) else ""
+    if not isinstance(file, str):
+        return ""
+    return file if os.path.isabs(file) else os.path.abspath(file)
 
 
 @cache

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TextIO
 
 import typer
@@ -26,11 +27,10 @@ def run(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str] | None) -> int:
     try:
-        from splitopt.cli.app import app  # here, as Ctrl-C may come meanwhile
-        from splitopt.cli.invocation import ARGUMENTS
+        from splitopt.cli.invocation import ARGUMENTS  # here, as Ctrl-C may come meanwhile
 
         ARGUMENTS.set(tuple(sys.argv[1:] if arguments is None else arguments))
-        code = app(arguments, prog_name="splitopt", standalone_mode=False)
+        code = _command()(arguments, prog_name="splitopt", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()  # at the end of the interpreter nobody could say what went wrong
         return code if isinstance(code, int) else 0
@@ -50,6 +50,14 @@ def _run(arguments: list[str] | None) -> int:
             raise
         _say("error", _sentence(error))
         return 1
+
+
+@cache
+def _command() -> Any:
+    """Return the whole command, which takes longer to make than some of its verbs run."""
+    from splitopt.cli.app import app
+
+    return typer.main.get_command(app)
 
 
 def _sentence(error: Exception) -> str:

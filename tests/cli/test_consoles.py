@@ -14,7 +14,7 @@ import pytest
 import typer
 from rich.console import Console
 
-from splitopt.cli import app as application
+from splitopt.cli import entry
 from splitopt.cli.entry import run
 from splitopt.cli.printing import printing
 
@@ -137,7 +137,7 @@ def test_what_the_machine_lacks_is_no_bug(monkeypatch, capsys, error, words):
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(application, "app", fail)
+    monkeypatch.setattr(entry, "_command", lambda: fail)
     assert run(["report", "plan.json"]) == 1
     said = capsys.readouterr().err
     assert words in said
@@ -149,7 +149,7 @@ def test_a_bug_is_still_called_one(monkeypatch, capsys):
     def fail(*_, **__):
         raise LookupError("odd")
 
-    monkeypatch.setattr(application, "app", fail)
+    monkeypatch.setattr(entry, "_command", lambda: fail)
     assert run(["report", "plan.json"]) == 1
     assert "internal error (LookupError: odd)" in capsys.readouterr().err
 
