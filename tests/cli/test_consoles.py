@@ -25,7 +25,7 @@ NAME = "fäßt→"
 def plan(tmp_path_factory):
     """Write a plan whose devices have names that not every console can show."""
     folder = tmp_path_factory.mktemp("plan")
-    shipped = Path(application.__file__).parents[1] / "scenario/data/digits-splitfed.yaml"
+    shipped = Path(entry.__file__).parents[1] / "scenario/data/digits-splitfed.yaml"
     text = shipped.read_text(encoding="utf-8").replace("name: fast", f"name: {NAME}")
     (folder / "s.yaml").write_text(text, encoding="utf-8")
     assert run(["plan", str(folder / "s.yaml"), "-o", str(folder / "plan.json")]) == 0
