@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from splitopt.problems.pipeline_partition import PipelinePartition
 from splitopt.training.copies import Copy, tensor_bytes
 from splitopt.training.schemes.base import Round, TrainingError, under
 from splitopt.training.schemes.multihop import Multihop
@@ -85,7 +86,7 @@ class Pipeline(Leader):
         crew: Crew,
         deadline: Deadline | None = None,
     ) -> None:
-        super().__init__(scheme, crew, "pipeline_partition", timing.time_scale, deadline)
+        super().__init__(scheme, crew, PipelinePartition.name, timing.time_scale, deadline)
         self.timing = timing
         self.owners, self.nodes = len(timing.owners), len(timing.nodes)
         self._inbox: Inbox[tuple[int, Channel]] = Inbox()
