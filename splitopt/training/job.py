@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from splitopt.documents.checks import check_seed
 from splitopt.errors import InputError
@@ -18,15 +19,58 @@ if TYPE_CHECKING:
     from splitopt.training.matching import By
 
 
+class MatchFields(TypedDict, total=False):
+    """The fields of a `TrainingJob` by which the model is held against the plan, as keywords."""
+
+    match: By
+    stages: Stages | None
+
+
+class JobFields(MatchFields, total=False):
+    """The fields of a `TrainingJob` beside plan, model, data and source, as keywords."""
+
+    partition: str
+    samples: Samples
+    scheme: str | None
+    options: Options | None
+    seed: int
+    device: str
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingJob:
     """A plan, the model and the data to train it with, and how.
 
     Parameters
     ----------
-    plan, model, data, partition, samples, scheme, options, seed, match, stages, device, source
-        As for `splitopt.training.runner.train`. An export reads the plan, the model, how they are
-        matched, the stages, and how messages call the plan.
+    plan
+        It says who takes part with how many samples and which batches, where everybody cuts, the
+        local work of a round, and the clusters.
+    model
+        A module, the name of a shipped network, or ``MODULE:FACTORY``; by default the shipped
+        network that the plan's profile is named after. It is copied, not changed.
+    data
+        As for `splitopt.training.data.load_data`.
+    partition
+        How data is shared out, see `splitopt.training.data.partition.partition`.
+    samples
+        ``"plan"``: each client has as many as planned; ``"data"``: all data in these proportions.
+    scheme
+        Train the same clients by another scheme, to compare with.
+    options
+        Optimizers, and what papers leave open.
+    seed
+        Of weights, partition, batches, dropout and orders. The same seed gives the same bits.
+    match
+        ``"structure"``: the model must be the one of the plan's table to the byte; ``"names"``:
+        cuts are taken by the names of layers.
+    stages
+        The stages that the model was profiled with, where they were declared: names of submodules,
+        layers or functions.
+    device
+        ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"auto"``.
+    source
+        How messages call the plan.
 
     Raises
     ------
@@ -63,3 +107,36 @@ class TrainingJob:
         """Return model and data where they are given by name."""
         given = {"model": self.model, "data": self.data}
         return {what: text for what, text in given.items() if isinstance(text, str)}
+
+
+def shared_out(
+    caller: str, known: Any, given: Mapping[str, Any], *kinds: type[Any]
+) -> list[dict[str, Any]]:
+    """Share out the keyword arguments of a public function among the dataclasses they are of.
+
+    Parameters
+    ----------
+    caller
+        The function.
+    known
+        The typed dictionary of all keywords that it takes.
+    given
+        Those that it was called with.
+    *kinds
+        Dataclasses, no two with a field of the same name.
+
+    Returns
+    -------
+    list of dict
+        For each dataclass those keywords that are fields of it.
+
+    Raises
+    ------
+    TypeError
+        A keyword that the function does not take.
+    """
+    for name in given:
+        if name not in known.__optional_keys__:
+            raise TypeError(f"{caller}() got an unexpected keyword argument {name!r}")
+    names = [{field.name for field in fields(kind)} for kind in kinds]
+    return [{name: value for name, value in given.items() if name in own} for own in names]
