@@ -13,7 +13,7 @@ from splitopt.export.code import PartCode, code_of
 from splitopt.export.holders import Chain
 from splitopt.export.shapes import Shape, shapes_at
 from splitopt.plans import Plan
-from splitopt.profiles.tracing.example import Inputs
+from splitopt.profiles.tracing.running.example import Inputs
 from splitopt.profiles.tracing.split import SplitModel
 from splitopt.training.program import Program
 

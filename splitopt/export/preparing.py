@@ -14,7 +14,7 @@ from splitopt.export.job import Job, Origin
 from splitopt.export.sample import Sample
 from splitopt.export.weights import read_weights
 from splitopt.profiles import ModelProfile
-from splitopt.profiles.tracing.example import inputs_of, made
+from splitopt.profiles.tracing.running.example import inputs_of, made
 from splitopt.profiles.tracing.source import open_model
 from splitopt.training.fitting import traced_sample, type_of
 from splitopt.training.job import TrainingJob

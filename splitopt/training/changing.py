@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from splitopt.errors import InputError
-from splitopt.profiles.tracing.example import fresh, resized
-from splitopt.profiles.tracing.finding import FEW
-from splitopt.profiles.tracing.quiet import undisturbed
+from splitopt.profiles.tracing.cuts.finding import FEW
+from splitopt.profiles.tracing.running.example import fresh, resized
+from splitopt.profiles.tracing.running.quiet import undisturbed
 from splitopt.training.averaging import statistics_of
 
 Cut = Callable[[nn.Module, tuple[int, ...]], list[nn.Module]]

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from splitopt.errors import InputError
 from splitopt.profiles import ModelProfile
-from splitopt.profiles.tracing.example import fresh, resized
-from splitopt.profiles.tracing.quiet import materialise, reason, undisturbed
+from splitopt.profiles.tracing.running.example import fresh, resized
+from splitopt.profiles.tracing.running.quiet import materialise, reason, undisturbed
 from splitopt.training.data import DataSet
 from splitopt.training.schemes import Scheme
 

@@ -14,7 +14,7 @@ from splitopt.training.options import Options
 if TYPE_CHECKING:
     from torch import nn
 
-    from splitopt.profiles.tracing.finding import Stages
+    from splitopt.profiles.tracing.cuts.finding import Stages
     from splitopt.training.data.partition import Samples
     from splitopt.training.matching import By
 

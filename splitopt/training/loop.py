@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from typing import Literal
 
 from splitopt.errors import SplitoptError
-from splitopt.profiles.tracing.quiet import reason
+from splitopt.profiles.tracing.running.quiet import reason
 from splitopt.training.averaging import copy_state, load_state
 from splitopt.training.clock import VirtualClock
 from splitopt.training.evaluate import check_finite, evaluate

@@ -19,9 +19,9 @@ from splitopt.documents.checks import check_choice
 from splitopt.errors import InputError
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.tracing import find_cuts
-from splitopt.profiles.tracing.example import fresh, inputs_of, resized
-from splitopt.profiles.tracing.finding import FEW, STAGES_METHOD, Stages, declares_stages
-from splitopt.profiles.tracing.quiet import undisturbed
+from splitopt.profiles.tracing.cuts.finding import FEW, STAGES_METHOD, Stages, declares_stages
+from splitopt.profiles.tracing.running.example import fresh, inputs_of, resized
+from splitopt.profiles.tracing.running.quiet import undisturbed
 from splitopt.profiles.tracing.split import SplitModel
 from splitopt.training.copies import tensor_bytes
 

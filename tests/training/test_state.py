@@ -28,7 +28,7 @@ from splitopt.training.schemes import SCHEMES  # noqa: E402
 
 pytestmark = pytest.mark.train
 
-NETS = Path(__file__).parents[1] / "profiles" / "tracing" / "stateful.py"
+NETS = Path(__file__).parents[1] / "profiles" / "tracing" / "running" / "stateful.py"
 KINDS = ("Mean", "Replaced", "Observer", "Codebook", "Last", "Spectral")
 ROUNDS = 3
 
