@@ -72,7 +72,7 @@ class Job:
     inputs
         An example of what it takes, the first axis being the batch.
     fingerprint
-        Of the model's layers, see `splitopt.training.matching`.
+        Of the model's layers, see `splitopt.training.preparing.matching`.
     origin
         Where the model comes from.
     weights

@@ -16,10 +16,10 @@ from splitopt.export.weights import read_weights
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.tracing.running.example import inputs_of, made
 from splitopt.profiles.tracing.source import open_model
-from splitopt.training.fitting import traced_sample, type_of
 from splitopt.training.job import TrainingJob
-from splitopt.training.matching import By, cut_numbers, fingerprint, match, rows_of
-from splitopt.training.prepare import default_model
+from splitopt.training.preparing.fitting import traced_sample, type_of
+from splitopt.training.preparing.matching import By, cut_numbers, fingerprint, match, rows_of
+from splitopt.training.preparing.prepare import default_model
 from splitopt.training.program import program_of
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from splitopt.profiles.tracing.cuts.finding import Stages
     from splitopt.training.data.partition import Samples
-    from splitopt.training.matching import By
+    from splitopt.training.preparing.matching import By
 
 
 class MatchFields(TypedDict, total=False):

@@ -18,7 +18,7 @@ from splitopt.training.schedule import Schedule, ScheduleFields
 if TYPE_CHECKING:
     from torch import nn
 
-    from splitopt.training.loop import Callback, Stopped
+    from splitopt.training.rounds.loop import Callback, Stopped
     from splitopt.training.schemes import Scheme
 
 
@@ -47,7 +47,7 @@ class Run:
     def save_model(self, path: str | Path) -> None:
         """Write the weights as a safetensors file, atomically, under the model's own names."""
         from splitopt.storage.writing import write_atomic
-        from splitopt.training.averaging import state_bytes
+        from splitopt.training.model_parts.averaging import state_bytes
 
         write_atomic(path, state_bytes(self.model.state_dict()))
 
@@ -122,8 +122,8 @@ def train(
 def train_job(job: TrainingJob, schedule: Schedule, callback: Callback | None = None) -> Run:
     """Train a job in this process; see `train`."""
     need_torch("training")
-    from splitopt.training.loop import run_rounds
-    from splitopt.training.prepare import prepare
+    from splitopt.training.preparing.prepare import prepare
+    from splitopt.training.rounds.loop import run_rounds
 
     prepared = prepare(job)
     history, stopped = run_rounds(prepared, schedule, callback=callback)

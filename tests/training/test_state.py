@@ -20,10 +20,10 @@ from splitopt import Scenario  # noqa: E402
 from splitopt.errors import InputError  # noqa: E402
 from splitopt.profiles import trace  # noqa: E402
 from splitopt.profiles.tracing import find_cuts  # noqa: E402
-from splitopt.training.copies import Split  # noqa: E402
 from splitopt.training.job import TrainingJob  # noqa: E402
+from splitopt.training.model_parts.copies import Split  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
-from splitopt.training.prepare import prepare  # noqa: E402
+from splitopt.training.preparing.prepare import prepare  # noqa: E402
 from splitopt.training.schemes import SCHEMES  # noqa: E402
 
 pytestmark = pytest.mark.train

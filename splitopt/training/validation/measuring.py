@@ -19,8 +19,8 @@ from splitopt.training.validation.planned_bytes import planned_bytes
 from splitopt.training.wire.setting import WireFields, WireOptions
 
 if TYPE_CHECKING:
-    from splitopt.training.loop import Callback
     from splitopt.training.program import Program
+    from splitopt.training.rounds.loop import Callback
     from splitopt.training.wire.launch import WireRun
 
 _MESSAGES = {

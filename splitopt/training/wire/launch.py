@@ -16,10 +16,10 @@ from splitopt.simulation.tracks import one_after_the_other
 from splitopt.storage.temporary import temporary_folder
 from splitopt.timeline import Timeline
 from splitopt.training.job import TrainingJob, shared_out
-from splitopt.training.keeper import check_new
-from splitopt.training.loop import Callback, run_rounds
-from splitopt.training.prepare import Prepared, prepare
+from splitopt.training.preparing.prepare import Prepared, prepare
+from splitopt.training.rounds.loop import Callback, run_rounds
 from splitopt.training.runner import Run, TrainFields
+from splitopt.training.saving.keeper import check_new
 from splitopt.training.schedule import Schedule
 from splitopt.training.wire.compute import one_thread, warm_up
 from splitopt.training.wire.crew import Crew, join

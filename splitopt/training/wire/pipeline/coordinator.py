@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from splitopt.problems.pipeline_partition import PipelinePartition
-from splitopt.training.copies import Copy, tensor_bytes
+from splitopt.training.model_parts.copies import Copy, tensor_bytes
 from splitopt.training.schemes.base import Round, TrainingError, under
 from splitopt.training.schemes.multihop import Multihop
 from splitopt.training.wire.client_state import prefixed
@@ -46,7 +46,7 @@ from splitopt.training.wire.transport.inbox import Inbox
 from splitopt.training.wire.transport.listener import LOOPBACK, is_of_this_machine
 
 if TYPE_CHECKING:
-    from splitopt.training.prepare import Prepared
+    from splitopt.training.preparing.prepare import Prepared
     from splitopt.training.wire.setting import Setting
 
 PREPARE_S = 60.0

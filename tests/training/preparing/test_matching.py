@@ -10,7 +10,7 @@ from torch import nn  # noqa: E402
 from splitopt import InputError, load_profile  # noqa: E402
 from splitopt.models import build  # noqa: E402
 from splitopt.profiles.tracing import trace  # noqa: E402
-from splitopt.training.matching import cut_numbers, match, measured_rows, rows_of  # noqa: E402
+from splitopt.training.preparing.matching import cut_numbers, match, measured_rows, rows_of  # noqa: E402
 
 pytestmark = pytest.mark.train
 

@@ -30,8 +30,8 @@ from splitopt.plans import digest
 from splitopt.storage.locks import Lock
 from splitopt.storage.outputs import cannot_write
 from splitopt.storage.writing import write_atomic
-from splitopt.training.averaging import state_bytes
 from splitopt.training.history import History
+from splitopt.training.model_parts.averaging import state_bytes
 
 FORMAT = "splitopt-checkpoint"
 VERSION = 1

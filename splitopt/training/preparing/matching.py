@@ -23,7 +23,7 @@ from splitopt.profiles.tracing.cuts.finding import FEW, STAGES_METHOD, Stages, d
 from splitopt.profiles.tracing.running.example import fresh, inputs_of, resized
 from splitopt.profiles.tracing.running.quiet import undisturbed
 from splitopt.profiles.tracing.split import SplitModel
-from splitopt.training.copies import tensor_bytes
+from splitopt.training.model_parts.copies import tensor_bytes
 
 By = Literal["structure", "names"]
 Row = tuple[float, float]

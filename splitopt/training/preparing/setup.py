@@ -16,13 +16,13 @@ from torch import nn
 
 from splitopt.errors import InputError
 from splitopt.profiles.tracing.split import SplitModel
-from splitopt.training.batches import Batches
-from splitopt.training.copies import Split
 from splitopt.training.data import DataSet
+from splitopt.training.data.batches import Batches
 from splitopt.training.data.partition import Samples
 from splitopt.training.data.partition import partition as partition_rows
-from splitopt.training.matching import cut_numbers
+from splitopt.training.model_parts.copies import Split
 from splitopt.training.options import Options
+from splitopt.training.preparing.matching import cut_numbers
 from splitopt.training.program import Program
 from splitopt.training.randomness import Stream, seed_of
 from splitopt.training.schemes import SCHEMES, Client, Scheme
@@ -114,7 +114,7 @@ def build_scheme(
     program
         The scheme and where everybody cuts.
     split
-        The model and its cuts, see `splitopt.training.matching.match`.
+        The model and its cuts, see `splitopt.training.preparing.matching.match`.
     clients
         From `make_clients`.
     options

@@ -20,7 +20,7 @@ from splitopt.errors import InputError
 from splitopt.profiles.tracing.cuts.finding import FEW
 from splitopt.profiles.tracing.running.example import fresh, resized
 from splitopt.profiles.tracing.running.quiet import undisturbed
-from splitopt.training.averaging import statistics_of
+from splitopt.training.model_parts.averaging import statistics_of
 
 Cut = Callable[[nn.Module, tuple[int, ...]], list[nn.Module]]
 """Cuts a model after the given numbers of layers into modules that share its tensors."""

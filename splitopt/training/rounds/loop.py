@@ -9,15 +9,15 @@ from typing import Literal
 
 from splitopt.errors import SplitoptError
 from splitopt.profiles.tracing.running.quiet import reason
-from splitopt.training.averaging import copy_state, load_state
-from splitopt.training.clock import VirtualClock
-from splitopt.training.evaluate import check_finite, evaluate
 from splitopt.training.history import History, RoundRow
-from splitopt.training.keeper import Keeper
-from splitopt.training.prepare import Prepared
+from splitopt.training.model_parts.averaging import copy_state, load_state
+from splitopt.training.preparing.prepare import Prepared
+from splitopt.training.preparing.setup import set_groups
+from splitopt.training.rounds.clock import VirtualClock
+from splitopt.training.rounds.evaluate import check_finite, evaluate
+from splitopt.training.saving.keeper import Keeper
 from splitopt.training.schedule import Schedule
 from splitopt.training.schemes import Round, Scheme, TrainingError
-from splitopt.training.setup import set_groups
 
 Stopped = Literal["rounds", "target", "patience", "interrupted"]
 DoRound = Callable[[int], Round]

@@ -12,9 +12,9 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 from splitopt import Scenario, Timeline
 from splitopt.planning.comparison.comparing import compare_schemes
 from splitopt.timeline import Resource
-from splitopt.training.clock import VirtualClock
-from splitopt.training.critical_path import seconds_by_phase
 from splitopt.training.program import program_of
+from splitopt.training.rounds.clock import VirtualClock
+from splitopt.training.rounds.critical_path import seconds_by_phase
 
 pytestmark = pytest.mark.train
 

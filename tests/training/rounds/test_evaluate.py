@@ -7,8 +7,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from torch import nn  # noqa: E402
 
-from splitopt.training.evaluate import check_finite, evaluate  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
+from splitopt.training.rounds.evaluate import check_finite, evaluate  # noqa: E402
 from splitopt.training.schemes import SCHEMES, TrainingError  # noqa: E402
 
 pytestmark = pytest.mark.train

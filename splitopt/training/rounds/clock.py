@@ -15,8 +15,8 @@ from splitopt.errors import InputError
 from splitopt.planning.comparison.at_cut import round_at_cut
 from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
 from splitopt.problems.pipeline_partition.split_nn import split_nn_round
-from splitopt.training.critical_path import seconds_by_phase
 from splitopt.training.program import Program
+from splitopt.training.rounds.critical_path import seconds_by_phase
 
 _COMPARED = {"federated": "fl", "vanilla": "sl", "splitfed_v1": "sflv1", "splitfed_v2": "sflv2"}
 """Scheme of training -> scheme of the comparison."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from splitopt.training.averaging import State
+from splitopt.training.model_parts.averaging import State
 from splitopt.training.schemes import Scheme, TrainingError
 from splitopt.training.schemes.base import Criterion
 

@@ -22,9 +22,9 @@ from splitopt import InputError  # noqa: E402
 from splitopt.errors import InUseError, WriteError  # noqa: E402
 from splitopt.plans import digest  # noqa: E402
 from splitopt.storage import locks, temporary  # noqa: E402
-from splitopt.training import checkpoint  # noqa: E402
 from splitopt.training.history import History, RoundRow  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
+from splitopt.training.saving import checkpoint  # noqa: E402
 from splitopt.training.schemes import TrainingError  # noqa: E402
 
 pytestmark = pytest.mark.train
@@ -151,7 +151,7 @@ def test_a_crash_while_writing_leaves_the_one_before(tmp_path, monkeypatch, fail
 SAVE = """
 import os, sys, time, torch
 from splitopt.errors import InUseError
-from splitopt.training import checkpoint
+from splitopt.training.saving import checkpoint
 from splitopt.training.history import History
 number = 0
 for seed in map(int, sys.stdin):
@@ -421,8 +421,8 @@ def test_what_is_not_finite_leaves_the_last_good_round(plan_of, tmp_path):
                 scheme_model[0].fc.weight.fill_(float("nan"))
 
     from splitopt.training.job import TrainingJob
-    from splitopt.training.loop import run_rounds
-    from splitopt.training.prepare import prepare
+    from splitopt.training.preparing.prepare import prepare
+    from splitopt.training.rounds.loop import run_rounds
     from splitopt.training.schedule import Schedule
 
     prepared = prepare(TrainingJob(plan, broken, options=options, match="names"))

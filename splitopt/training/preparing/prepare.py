@@ -25,13 +25,13 @@ from splitopt.profiles.tracing.source import open_model
 from splitopt.profiles.tracing.split import SplitModel
 from splitopt.training.data import DataSet, load_data
 from splitopt.training.data.dataset import as_array
-from splitopt.training.fitting import check_batches, check_outputs, explained, in_type_of
 from splitopt.training.job import TrainingJob
-from splitopt.training.matching import match
+from splitopt.training.preparing.fitting import check_batches, check_outputs, explained, in_type_of
+from splitopt.training.preparing.matching import match
+from splitopt.training.preparing.setup import Draw, build_scheme, make_clients
 from splitopt.training.program import Program, program_of
 from splitopt.training.randomness import seed_of
 from splitopt.training.schemes import Client, Scheme
-from splitopt.training.setup import Draw, build_scheme, make_clients
 
 
 @dataclass(frozen=True, eq=False)

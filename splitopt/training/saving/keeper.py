@@ -8,10 +8,10 @@ from pathlib import Path
 from torch import Tensor
 
 from splitopt.errors import InputError
-from splitopt.training import checkpoint
-from splitopt.training.checkpoint import Checkpoint
 from splitopt.training.history import History
-from splitopt.training.prepare import Prepared
+from splitopt.training.preparing.prepare import Prepared
+from splitopt.training.saving import checkpoint
+from splitopt.training.saving.checkpoint import Checkpoint
 from splitopt.training.schemes import Scheme
 
 _MOMENT = re.compile(r"copy\.\d+\.moments\.")

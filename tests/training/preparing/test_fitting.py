@@ -11,8 +11,8 @@ from torch import nn  # noqa: E402
 import splitopt  # noqa: E402
 from splitopt import InputError, Scenario  # noqa: E402
 from splitopt.profiles.tracing import trace  # noqa: E402
-from splitopt.training.fitting import Sample, traced_sample  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
+from splitopt.training.preparing.fitting import Sample, traced_sample  # noqa: E402
 
 pytestmark = pytest.mark.train
 

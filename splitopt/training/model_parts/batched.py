@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from splitopt.errors import InputError
-from splitopt.training.copies import Copy, Cut, Split
+from splitopt.training.model_parts.copies import Copy, Cut, Split
+from splitopt.training.model_parts.parts import Part
 from splitopt.training.options import Options
-from splitopt.training.parts import Part
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 T = TypeVar("T")

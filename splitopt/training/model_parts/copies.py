@@ -8,11 +8,16 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from splitopt.training.averaging import STATISTICS, copy_state, load_state, statistics_of
-from splitopt.training.changing import Cut as Cut
-from splitopt.training.changing import Examined
+from splitopt.training.model_parts.averaging import (
+    STATISTICS,
+    copy_state,
+    load_state,
+    statistics_of,
+)
+from splitopt.training.model_parts.changing import Cut as Cut
+from splitopt.training.model_parts.changing import Examined
+from splitopt.training.model_parts.parts import Part
 from splitopt.training.options import Options, Role
-from splitopt.training.parts import Part
 
 
 @dataclass(frozen=True)
