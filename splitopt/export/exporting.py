@@ -12,7 +12,8 @@ from splitopt.export.folder import check_folder, write_folder
 from splitopt.export.sample import Sample, SampleFields
 from splitopt.extras import need_torch
 from splitopt.plans import PlanLike, as_plan
-from splitopt.training.job import MatchFields, TrainingJob, shared_out
+from splitopt.training.job import MatchFields, TrainingJob
+from splitopt.training.keywords import shared_out, takes_fields
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,6 +46,7 @@ class ExportFields(MatchFields, SampleFields, total=False):
     """The keywords of `export_plan` of a `TrainingJob` and of a `Sample`."""
 
 
+@takes_fields(ExportFields, TrainingJob, Sample)
 def export_plan(
     plan: PlanLike,
     folder: str | Path,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from splitopt.documents.checks import check_seed
@@ -27,13 +26,18 @@ class MatchFields(TypedDict, total=False):
 
 
 class JobFields(MatchFields, total=False):
-    """The fields of a `TrainingJob` beside plan, model, data and source, as keywords."""
+    """The fields of a `TrainingJob` that every way of training takes, as keywords."""
 
     partition: str
     samples: Samples
-    scheme: str | None
     options: Options | None
     seed: int
+
+
+class OwnProcessFields(JobFields, total=False):
+    """The fields of a `TrainingJob` that training in one process takes, as keywords."""
+
+    scheme: str | None
     device: str
 
 
@@ -107,36 +111,3 @@ class TrainingJob:
         """Return model and data where they are given by name."""
         given = {"model": self.model, "data": self.data}
         return {what: text for what, text in given.items() if isinstance(text, str)}
-
-
-def shared_out(
-    caller: str, known: Any, given: Mapping[str, Any], *kinds: type[Any]
-) -> list[dict[str, Any]]:
-    """Share out the keyword arguments of a public function among the dataclasses they are of.
-
-    Parameters
-    ----------
-    caller
-        The function.
-    known
-        The typed dictionary of all keywords that it takes.
-    given
-        Those that it was called with.
-    *kinds
-        Dataclasses, no two with a field of the same name.
-
-    Returns
-    -------
-    list of dict
-        For each dataclass those keywords that are fields of it.
-
-    Raises
-    ------
-    TypeError
-        A keyword that the function does not take.
-    """
-    for name in given:
-        if name not in known.__optional_keys__:
-            raise TypeError(f"{caller}() got an unexpected keyword argument {name!r}")
-    names = [{field.name for field in fields(kind)} for kind in kinds]
-    return [{name: value for name, value in given.items() if name in own} for own in names]

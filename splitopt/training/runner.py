@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 from splitopt.extras import need_torch
 from splitopt.plans import PlanLike, as_plan
 from splitopt.training.history import History
-from splitopt.training.job import JobFields, TrainingJob, shared_out
+from splitopt.training.job import OwnProcessFields, TrainingJob
+from splitopt.training.keywords import shared_out, takes_fields
 from splitopt.training.schedule import Schedule, ScheduleFields
 
 if TYPE_CHECKING:
@@ -66,10 +67,11 @@ class Run:
         }
 
 
-class TrainFields(JobFields, ScheduleFields, total=False):
+class TrainFields(OwnProcessFields, ScheduleFields, total=False):
     """The keywords of `train`: fields of a `TrainingJob` and of a `Schedule`."""
 
 
+@takes_fields(TrainFields, TrainingJob, Schedule)
 def train(
     plan: PlanLike,
     model: nn.Module | str | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import fields
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 import splitopt
 from splitopt.export.exporting import ExportFields
 from splitopt.export.sample import Sample, SampleFields
-from splitopt.training.job import JobFields, TrainingJob, shared_out
+from splitopt.training.job import JobFields, OwnProcessFields, TrainingJob
+from splitopt.training.keywords import shared_out
 from splitopt.training.runner import TrainFields
 from splitopt.training.schedule import Schedule, ScheduleFields
 from splitopt.training.validation.measuring import ValidateFields
@@ -24,13 +26,17 @@ def names(*kinds):
     return {field.name for kind in kinds for field in fields(kind)}
 
 
+RUN = names(TrainingJob, Schedule, WireOptions) - ARGUMENTS - {"scheme", "device"}
+"""What runs over connections take."""
+
+
 def test_every_field_is_a_keyword():
     """Whatever can be described can be asked for."""
-    assert JobFields.__optional_keys__ == names(TrainingJob) - ARGUMENTS
+    assert OwnProcessFields.__optional_keys__ == names(TrainingJob) - ARGUMENTS
+    assert JobFields.__optional_keys__ == names(TrainingJob) - ARGUMENTS - {"scheme", "device"}
     assert WireFields.__optional_keys__ == names(WireOptions)
     assert TrainFields.__optional_keys__ == names(TrainingJob, Schedule) - ARGUMENTS
-    run = names(TrainingJob, Schedule, WireOptions) - ARGUMENTS
-    assert ValidateFields.__optional_keys__ == run - {"rounds"}
+    assert ValidateFields.__optional_keys__ == RUN - {"rounds"}
     assert ExportFields.__optional_keys__ == {"match", "stages"} | names(Sample)
 
 
@@ -40,8 +46,7 @@ def test_the_run_over_connections_takes_the_same():
     pytest.importorskip("torch", reason="needs the extra 'train'")
     from splitopt.training.wire.launch import RunFields
 
-    run = names(TrainingJob, Schedule, WireOptions) - ARGUMENTS
-    assert RunFields.__optional_keys__ == run
+    assert RunFields.__optional_keys__ == RUN
 
 
 @pytest.mark.parametrize("keywords", [ExportFields, TrainFields, ValidateFields])
@@ -54,9 +59,28 @@ def test_no_field_belongs_to_two(keywords):
 
 
 @pytest.mark.parametrize(
+    ("function", "keywords"),
+    [
+        (splitopt.train, TrainFields),
+        (splitopt.validate, ValidateFields),
+        (splitopt.export_plan, ExportFields),
+    ],
+)
+def test_keywords_are_shown_with_their_defaults(function, keywords):
+    """`help` and the documentation list them, each with the default of its field."""
+    parameters = inspect.signature(function).parameters
+    assert keywords.__optional_keys__ < parameters.keys()
+    assert all(item.kind != item.VAR_KEYWORD for item in parameters.values())
+    kinds = (TrainingJob, Schedule, WireOptions, Sample)
+    defaults = {field.name: field.default for kind in kinds for field in fields(kind)}
+    for name in keywords.__optional_keys__:
+        assert parameters[name].default == defaults[name]
+
+
+@pytest.mark.parametrize(
     ("keywords", "kind"),
     [
-        (JobFields, TrainingJob),
+        (OwnProcessFields, TrainingJob),
         (ScheduleFields, Schedule),
         (WireFields, WireOptions),
         (SampleFields, Sample),
@@ -76,6 +100,7 @@ def test_types_are_those_of_the_fields(keywords, kind):
         (lambda: splitopt.train("plan.json", steps=2), "steps"),
         (lambda: splitopt.train("plan.json", time_scale=2), "time_scale"),
         (lambda: splitopt.validate("plan.json", example=2), "example"),
+        (lambda: splitopt.validate("plan.json", scheme="federated"), "scheme"),
         (lambda: splitopt.export_plan("plan.json", "parts", seed=2), "seed"),
     ],
 )

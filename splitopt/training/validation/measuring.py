@@ -11,7 +11,8 @@ import numpy as np
 from splitopt.errors import InfeasibleError
 from splitopt.extras import need_torch
 from splitopt.plans import Plan, PlanLike, as_plan
-from splitopt.training.job import JobFields, TrainingJob, shared_out
+from splitopt.training.job import JobFields, TrainingJob
+from splitopt.training.keywords import shared_out, takes_fields
 from splitopt.training.schedule import PauseFields, Schedule
 from splitopt.training.validation.comparing import compare, over_rounds
 from splitopt.training.validation.measured import BytesRow, Measured
@@ -38,6 +39,7 @@ class ValidateFields(JobFields, PauseFields, WireFields, total=False):
     """The keywords of `validate`: those of `run_wire` but the number of rounds."""
 
 
+@takes_fields(ValidateFields, TrainingJob, Schedule, WireOptions)
 def validate(
     plan: PlanLike,
     model: str | None = None,

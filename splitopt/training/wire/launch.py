@@ -15,12 +15,13 @@ from splitopt.plans import PlanLike, as_plan
 from splitopt.simulation.tracks import one_after_the_other
 from splitopt.storage.temporary import temporary_folder
 from splitopt.timeline import Timeline
-from splitopt.training.job import TrainingJob, shared_out
+from splitopt.training.job import JobFields, TrainingJob
+from splitopt.training.keywords import shared_out, takes_fields
 from splitopt.training.preparing.prepare import Prepared, prepare
 from splitopt.training.rounds.loop import Callback, run_rounds
-from splitopt.training.runner import Run, TrainFields
+from splitopt.training.runner import Run
 from splitopt.training.saving.keeper import check_new
-from splitopt.training.schedule import Schedule
+from splitopt.training.schedule import Schedule, ScheduleFields
 from splitopt.training.wire.compute import one_thread, warm_up
 from splitopt.training.wire.crew import Crew, join
 from splitopt.training.wire.job import check_job, save_job
@@ -81,10 +82,11 @@ class WireRun(Run):
         }
 
 
-class RunFields(TrainFields, WireFields, total=False):
-    """The keywords of `run_wire`: those of `train`, and the fields of `WireOptions`."""
+class RunFields(JobFields, ScheduleFields, WireFields, total=False):
+    """The keywords of `run_wire`: fields of a `TrainingJob`, a `Schedule` and `WireOptions`."""
 
 
+@takes_fields(RunFields, TrainingJob, Schedule, WireOptions)
 def run_wire(
     plan: PlanLike,
     model: nn.Module | str | None = None,
