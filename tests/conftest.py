@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from splitopt import ClusterAndSpectrum, CutAndResources
+from splitopt.latency.pipeline import OwnerParts
 
 hypothesis.settings.register_profile("splitopt", deadline=None, max_examples=30)
 hypothesis.settings.load_profile("splitopt")
@@ -136,3 +137,17 @@ def scenario_document():
         "servers": [{"name": "edge", "compute": "200 GFLOP/s"}],
         "training": {"epochs": 5, "rounds": 10},
     }
+
+
+@pytest.fixture(scope="session")
+def three_owners():
+    """Give what three owners add to a batch of a pipeline; all numbers are exact in binary."""
+    return OwnerParts(
+        first_forward_s=np.array([1.0, 3.0, 2.0]),
+        last_s=0.5,
+        first_backward_s=np.array([2.0, 4.0, 2.5]),
+        to_first_s=0.25,
+        from_last_s=0.125,
+        to_last_s=0.0625,
+        from_first_s=0.75,
+    )

@@ -18,11 +18,17 @@ from splitopt.problems import PROBLEMS
 from splitopt.problems.registry import module_of, problems_in
 from splitopt.report.content import Content
 from splitopt.report.summary import PROBLEM_REPORTS
+from splitopt.training.program import PROGRAMS, Program
 
 
 def test_all_problems_take_part():
-    """No registered problem is missing in the benchmark, its library or the report."""
-    for found in (benchmark_problems(), problems_in(LIBRARY), problems_in(PROBLEM_REPORTS)):
+    """No registered problem is missing in the benchmark, its library, the report or training."""
+    for found in (
+        benchmark_problems(),
+        problems_in(LIBRARY),
+        problems_in(PROBLEM_REPORTS),
+        problems_in(PROGRAMS),
+    ):
         assert found == tuple(PROBLEMS)
 
 
@@ -36,6 +42,13 @@ def test_the_families_and_the_library_of_a_problem_fit_together(name):
     assert len({entry.name for entry in listed}) == len(listed) > 0
     recipes = [entry.make for entry in listed if isinstance(entry.make, Recipe)]
     assert {recipe.family for recipe in recipes} <= benchmark.families.keys()
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_plans_of_the_problem_are_trained(name):
+    """The module of the problem's name returns what a plan asks of whoever trains it."""
+    module = module_of(PROGRAMS, name)
+    assert get_type_hints(module.program)["return"] is Program
 
 
 @pytest.mark.parametrize("name", PROBLEMS)

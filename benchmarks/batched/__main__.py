@@ -45,7 +45,7 @@ def scheme(name: str, clients: int, batched: bool, device: str) -> Any:
     import torch
     from torch import nn
 
-    from splitopt.training.batches import Batches
+    from splitopt.training.data.batches import Batches
     from splitopt.training.options import Options
     from splitopt.training.randomness import Stream
     from splitopt.training.schemes import Client, SplitFedV1

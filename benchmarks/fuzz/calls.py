@@ -85,7 +85,7 @@ def weights(path: Path) -> None:
 
 def sources(path: Path) -> None:
     """Read how the data and the model of a checkpoint were named."""
-    from splitopt.training.checkpoint import sources_of
+    from splitopt.training.saving.checkpoint import sources_of
 
     sources_of(path.parent)
 

@@ -158,7 +158,7 @@ TRAIN = ("--model", "{in}/tiny.py:make", "--data", "{in}/data.npz", "--rounds", 
 
 
 def _training(folder: Path) -> None:
-    from splitopt.training.checkpoint import load
+    from splitopt.training.saving.checkpoint import load
 
     _run(
         folder, "train", "{in}/star.json", *TRAIN, "--checkpoint", "{in}/checkpoint",

@@ -103,7 +103,7 @@ def count_blocks(name: str) -> tuple[Array, Array]:
     """
     import torch
 
-    from splitopt.profiles.tracing.operating import operated, separated
+    from splitopt.profiles.tracing.costs.operating import operated, separated
 
     found, sent = [], np.zeros(0)
     for batch in _COUNTED:

@@ -37,7 +37,7 @@ def plan_of(scenario: str) -> Plan:
 def scales_of(plan: Plan) -> tuple[float, float]:
     """Return the smallest time scale that this host may run at, and the one that it proposes."""
     from splitopt.training.job import TrainingJob
-    from splitopt.training.prepare import prepare
+    from splitopt.training.preparing.prepare import prepare
     from splitopt.training.wire.host import measure_host
     from splitopt.training.wire.speed import least_time_scale, proposed_time_scale
 

@@ -40,7 +40,7 @@ def expect_data(checkpoint: Path | None) -> None:
     arguments = ARGUMENTS.get()
     if checkpoint is None or any(item.partition("=")[0] == "--data" for item in arguments):
         return
-    from splitopt.training.checkpoint import sources_of
+    from splitopt.training.saving.checkpoint import sources_of
 
     known = sources_of(checkpoint).get("data", DEFAULT_DATA)
     if known != DEFAULT_DATA:

@@ -44,9 +44,9 @@ def command(
 
     need_torch("'splitopt profile'")
     from splitopt.profiles import trace
-    from splitopt.profiles.tracing.example import made
+    from splitopt.profiles.tracing.costs.work.declared import read_formulas
+    from splitopt.profiles.tracing.running.example import made
     from splitopt.profiles.tracing.source import open_model, read_shape
-    from splitopt.profiles.tracing.work.declared import read_formulas
 
     _check(target, output, measure, shapes_only, times)
     shape = None if input_shape is None else read_shape(input_shape)

@@ -22,7 +22,7 @@ from splitopt.plans import Plan
 if TYPE_CHECKING:
     from splitopt.training.history import History, RoundRow
     from splitopt.training.job import TrainingJob
-    from splitopt.training.loop import Callback
+    from splitopt.training.rounds.loop import Callback
     from splitopt.training.runner import Run
     from splitopt.training.schedule import Schedule
 

@@ -14,7 +14,7 @@ from splitopt.training.wire.setting import AtScale, WireOptions
 
 if TYPE_CHECKING:
     from splitopt.training.job import TrainingJob
-    from splitopt.training.loop import Callback
+    from splitopt.training.rounds.loop import Callback
     from splitopt.training.runner import Run
     from splitopt.training.schedule import Schedule
     from splitopt.training.wire.launch import WireRun

@@ -22,10 +22,10 @@ import torch
 from torch import Tensor, nn
 
 from splitopt.errors import CapabilityError
-from splitopt.profiles.tracing.chain import StepChain
-from splitopt.profiles.tracing.graph import GraphChain, PieceCode
+from splitopt.profiles.tracing.cuts.chain import StepChain
+from splitopt.profiles.tracing.cuts.graph import GraphChain, PieceCode
+from splitopt.profiles.tracing.fx.writing import source_of
 from splitopt.profiles.tracing.split import Span, SplitModel
-from splitopt.profiles.tracing.writing import source_of
 
 INDENT = "    "
 _MOST_NUMBERS = 1024

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack
 
 from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError, shown
 from splitopt.export.folder import check_folder, write_folder
-from splitopt.export.sample import Sample
+from splitopt.export.sample import Sample, SampleFields
 from splitopt.extras import need_torch
 from splitopt.plans import PlanLike, as_plan
-from splitopt.training.job import TrainingJob
+from splitopt.training.job import MatchFields, TrainingJob
+from splitopt.training.keywords import shared_out, takes_fields
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from splitopt.profiles.tracing.finding import Stages
-    from splitopt.training.matching import By
 
 EXPORTERS = {
     "torch": "splitopt.export.torch_parts",
@@ -45,21 +42,21 @@ def exporter(name: str) -> Any:
     return importlib.import_module(EXPORTERS[name])
 
 
+class ExportFields(MatchFields, SampleFields, total=False):
+    """The keywords of `export_plan` of a `TrainingJob` and of a `Sample`."""
+
+
+@takes_fields(ExportFields, TrainingJob, Sample)
 def export_plan(
     plan: PlanLike,
     folder: str | Path,
     *,
     to: str = "torch",
     model: str | nn.Module | None = None,
-    example: Any = None,
-    input_shape: Sequence[int] | None = None,
-    input_dtype: str | None = None,
-    classes: int | None = None,
     weights: str | Path | None = None,
-    match: str = "structure",
-    stages: Stages | None = None,
     force: bool = False,
     source: str = "plan",
+    **given: Unpack[ExportFields],
 ) -> dict[str, Any]:
     """Write a plan and the parts of its model into a folder that needs neither plan nor splitopt.
 
@@ -74,25 +71,16 @@ def export_plan(
     model
         The model of the plan: a module, the name of a shipped network, or ``MODULE:FACTORY`` or
         ``FILE.py:FACTORY``, which is run. By default the shipped network that the profile is of.
-    example
-        A batch as the model takes it, a tensor or a tuple of some, instead of shape and type.
-    input_shape, input_dtype
-        The shape and type of one sample; by default as the profile was traced, else as the
-        shipped network takes it.
-    classes
-        The width of a shipped network's output.
     weights
         A safetensors file with the model's weights, such as ``splitopt train --save-model`` writes,
         or the folder of a checkpoint of its; they are written with the parts.
-    match
-        ``structure``: the model must be the profile's, to the byte; ``names``: only the names of
-        the layers are used.
-    stages
-        The stages that the model was profiled with, where they were declared.
     force
         Replace an earlier export.
     source
         How messages call the plan.
+    **given
+        ``match`` and ``stages`` as for `splitopt.training.job.TrainingJob`; ``example``,
+        ``input_shape``, ``input_dtype`` and ``classes`` as for `splitopt.export.sample.Sample`.
 
     Returns
     -------
@@ -109,16 +97,9 @@ def export_plan(
     CapabilityError
         PyTorch is not installed, or the model cannot be written as code.
     """
-    job = TrainingJob(
-        as_plan(plan, source),
-        model,
-        match=cast("By", match),
-        stages=stages,
-        source=source,
-    )
-    shape = None if input_shape is None else tuple(input_shape)
-    sample = Sample(example, shape, input_dtype, classes)
-    return export_job(job, folder, sample, to=to, weights=weights, force=force)
+    matching, sample = shared_out("export_plan", ExportFields, given, TrainingJob, Sample)
+    job = TrainingJob(as_plan(plan, source), model, source=source, **matching)
+    return export_job(job, folder, Sample(**sample), to=to, weights=weights, force=force)
 
 
 def export_job(

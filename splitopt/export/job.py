@@ -13,7 +13,7 @@ from splitopt.export.code import PartCode, code_of
 from splitopt.export.holders import Chain
 from splitopt.export.shapes import Shape, shapes_at
 from splitopt.plans import Plan
-from splitopt.profiles.tracing.example import Inputs
+from splitopt.profiles.tracing.running.example import Inputs
 from splitopt.profiles.tracing.split import SplitModel
 from splitopt.training.program import Program
 
@@ -72,7 +72,7 @@ class Job:
     inputs
         An example of what it takes, the first axis being the batch.
     fingerprint
-        Of the model's layers, see `splitopt.training.matching`.
+        Of the model's layers, see `splitopt.training.preparing.matching`.
     origin
         Where the model comes from.
     weights

@@ -14,12 +14,12 @@ from splitopt.export.job import Job, Origin
 from splitopt.export.sample import Sample
 from splitopt.export.weights import read_weights
 from splitopt.profiles import ModelProfile
-from splitopt.profiles.tracing.example import inputs_of, made
+from splitopt.profiles.tracing.running.example import inputs_of, made
 from splitopt.profiles.tracing.source import open_model
-from splitopt.training.fitting import traced_sample, type_of
 from splitopt.training.job import TrainingJob
-from splitopt.training.matching import By, cut_numbers, fingerprint, match, rows_of
-from splitopt.training.prepare import default_model
+from splitopt.training.preparing.fitting import traced_sample, type_of
+from splitopt.training.preparing.matching import By, cut_numbers, fingerprint, match, rows_of
+from splitopt.training.preparing.prepare import default_model
 from splitopt.training.program import program_of
 
 
@@ -50,7 +50,8 @@ def _opened(
 ) -> tuple[nn.Module, Any, Origin]:
     """Return the model, an example of what it takes, and where it comes from."""
     traced = traced_sample(profile)
-    shape, example = sample.shape, sample.example
+    shape = None if sample.input_shape is None else tuple(sample.input_shape)
+    example = sample.example
     if shape is None and traced is not None:
         shape = traced.shape
     if isinstance(model, nn.Module):
@@ -63,8 +64,10 @@ def _opened(
         module, _, shape, own_type = open_model(target, shape, sample.classes)
     if example is None:
         assert shape is not None  # given, traced, or that of the shipped network
-        example = made(shape, sample.dtype or (own_type if traced is None else traced.type_name))
+        example = made(
+            shape, sample.input_dtype or (own_type if traced is None else traced.type_name)
+        )
         own = type_of(module)
-        if sample.dtype is None and own is not None and example.is_floating_point():
+        if sample.input_dtype is None and own is not None and example.is_floating_point():
             example = example.to(own)  # `match` says whether it is the plan's
     return module, example, origin

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
+
+
+class SampleFields(TypedDict, total=False):
+    """The fields of a `Sample`, as keywords."""
+
+    example: Any
+    input_shape: Sequence[int] | None
+    input_dtype: str | None
+    classes: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,13 +24,14 @@ class Sample:
     ----------
     example
         A batch as the model takes it, a tensor or a tuple of some, instead of shape and type.
-    shape, dtype
-        Of one sample; by default as the profile was traced, else as the shipped network takes it.
+    input_shape, input_dtype
+        The shape and type of one sample; by default as the profile was traced, else as the
+        shipped network takes it.
     classes
         The width of a shipped network's output.
     """
 
     example: Any = None
-    shape: tuple[int, ...] | None = None
-    dtype: str | None = None
+    input_shape: Sequence[int] | None = None
+    input_dtype: str | None = None
     classes: int | None = None

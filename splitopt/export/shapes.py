@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from splitopt.profiles.tracing.example import Inputs, fresh, resized
-from splitopt.profiles.tracing.finding import FEW, MANY
-from splitopt.profiles.tracing.quiet import undisturbed
+from splitopt.profiles.tracing.cuts.finding import FEW, MANY
+from splitopt.profiles.tracing.running.example import Inputs, fresh, resized
+from splitopt.profiles.tracing.running.quiet import undisturbed
 from splitopt.profiles.tracing.split import SplitModel
 
 Shape = dict[str, Any]

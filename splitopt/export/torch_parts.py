@@ -10,7 +10,7 @@ from splitopt.export.manifest import WEIGHTS, json_text, manifest_of
 from splitopt.export.readme import parts_readme
 from splitopt.export.standalone import network_source
 from splitopt.export.weights import need_safetensors
-from splitopt.training.averaging import state_bytes
+from splitopt.training.model_parts.averaging import state_bytes
 
 _TITLE = '''"""The parts of a model by a plan, and what finds, checks and loads them.
 

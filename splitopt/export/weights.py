@@ -50,7 +50,7 @@ def _stored(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     if os.path.isdir(path):
-        from splitopt.training.checkpoint import load
+        from splitopt.training.saving.checkpoint import load
         from splitopt.training.schemes.base import under
 
         return under(load(path).state, "model.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, Self
@@ -17,7 +18,7 @@ from splitopt.documents.suggestions import did_you_mean
 from splitopt.documents.yaml_text import read_yaml, write_yaml
 from splitopt.errors import InputError, shown
 from splitopt.profiles import ModelProfile, load_profile
-from splitopt.profiles.published.catalog import is_graph
+from splitopt.profiles.published.catalog import is_graph, unknown_profile
 from splitopt.profiles.readers.graph_file import BOUNDARIES
 from splitopt.scenario.machine_model import with_machine_files_read
 from splitopt.scenario.nodes import DEFAULT_BOUNDARIES
@@ -72,6 +73,10 @@ class Scenario(Sections):
     """
 
     _folder: Path = PrivateAttr(default_factory=Path)
+    _unknown: tuple[str, str] | None = PrivateAttr(default=None)
+    """A name of a profile that is not shipped, and the message of it, with its place.
+
+    It is an error only where the profile is loaded: callers may give one of their own."""
 
     def __eq__(self, other: object) -> bool:
         """Compare what the scenario says, not the folder that it was read from."""
@@ -118,12 +123,17 @@ class Scenario(Sections):
         cls, document: Any, source: str, context: dict[str, bool], line: Line = no_line
     ) -> Scenario:
         try:
-            return cls.model_validate(document, context=context)
+            scenario = cls.model_validate(document, context=context)
         except ValidationError as error:
             found = mistakes_of(error, document, cls)
+            found += _unknown_beside(found, document)
             raise InputError(told(found, document, source, line)) from None
         except RecursionError:
             raise InputError(f"{source}: is nested too deeply") from None
+        unknown = _unknown_profile(document)
+        if unknown is not None and scenario.model.profile is not None:
+            scenario._unknown = scenario.model.profile, told([unknown], document, source, line)
+        return scenario
 
     @classmethod
     def load(cls, path: str | Path) -> Scenario:
@@ -196,6 +206,8 @@ class Scenario(Sections):
         if name is None:
             assert self.model.file is not None  # the validator saw to it
             name = str(self._folder / self.model.file)
+        elif self._unknown is not None and self._unknown[0] == name:
+            raise InputError(self._unknown[1])
         if stated is not None and not is_graph(name):
             raise InputError.at(
                 "pipeline.boundaries",
@@ -220,3 +232,25 @@ class Scenario(Sections):
             raise InputError.at("boundaries", f"is {shown(boundaries)}, it must be {kinds}")
         pipeline = self.pipeline._with(boundaries=boundaries)
         return self._with(pipeline=pipeline)
+
+
+def _unknown_beside(found: list[Mistake], document: Any) -> list[Mistake]:
+    """Return the mistake of `_unknown_profile` unless the name, or what holds it, has another."""
+    unknown = _unknown_profile(document, brief=True)
+    if unknown is None:
+        return []
+    above = {unknown.path[:steps] for steps in range(1, len(unknown.path) + 1)}
+    return [] if above & {mistake.path for mistake in found} else [unknown]
+
+
+def _unknown_profile(document: Any, *, brief: bool = False) -> Mistake | None:
+    """Return the mistake of a document whose model is named after no shipped profile.
+
+    With `brief`, as one of several mistakes; see `unknown_profile`.
+    """
+    path: tuple[str, ...] = ("model",)
+    name = document.get("model") if isinstance(document, Mapping) else None
+    if isinstance(name, Mapping):
+        path, name = ("model", "profile"), name.get("profile")
+    text = unknown_profile(name, brief=brief) if isinstance(name, str) else None
+    return None if text is None else Mistake(path, text)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from splitopt.latency.pipeline import PHASES, Hops, OwnerParts, Stages
-from splitopt.latency.pipeline_resources import transfer_seconds
 from splitopt.problems.pipeline_partition import (
     OwnerGroups,
     PipelinePartition,
@@ -109,31 +108,16 @@ def system_of(
         duplex=links.duplex,
         node_names=tuple(names[index] for index in nodes),
         owner_names=tuple(owner_names),
-        **(_plain_owners(problem) if groups is None else _stated_owners(groups)),
+        **(_owners_of_links(problem) if groups is None else _stated_owners(groups)),
     )
 
 
-def _plain_owners(problem: PipelinePartition) -> dict[str, Any]:
-    """Return owners that compute nothing themselves, and their batches."""
+def _owners_of_links(problem: PipelinePartition) -> dict[str, Any]:
+    """Return owners of which the problem knows the links alone, and their batches."""
     total = BATCHES * problem.owners if problem.batches is None else problem.batches
     batches = np.full(problem.owners, total // problem.owners)
     batches[: total % problem.owners] += 1
-    rate, links = problem.links.owner_bandwidth_bytes_per_s, problem.links
-    if rate is None:
-        return {"owners": OwnerParts(0.0, 0.0, 0.0), "batches_per_owner": batches}
-    up = transfer_seconds(problem.cut_up_bytes, rate)
-    down = transfer_seconds(problem.cut_down_bytes, rate)
-    owners = OwnerParts(
-        first_forward_s=0.0,
-        last_s=0.0,
-        first_backward_s=0.0,
-        to_first_s=up[0],
-        from_last_s=up[-1],
-        to_last_s=down[-1],
-        from_first_s=down[0],
-        latency_s=links.owner_delay_s,
-    )
-    return {"owners": owners, "batches_per_owner": batches}
+    return {"owners": problem.transfer_parts, "batches_per_owner": batches}
 
 
 def _stated_owners(groups: OwnerGroups) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from splitopt.latency.pipeline import AGGREGATION, PHASES
+from splitopt.problems.pipeline_partition import PipelinePartition
 from splitopt.simulation.fifo import EXCLUSIVE, RECEIVE, SEND, Steps
 from splitopt.simulation.system import PipelineSystem
 from splitopt.timeline import FloatArray, IntArray, Resource, Timeline
@@ -89,7 +90,7 @@ class Route:
             EVERY_PHASE,
             owners,
             **ordered,
-            origin={"source": "simulation", "problem": "pipeline_partition", **origin},
+            origin={"source": "simulation", "problem": PipelinePartition.name, **origin},
         )
 
 

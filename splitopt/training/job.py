@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from splitopt.documents.checks import check_seed
 from splitopt.errors import InputError
@@ -13,9 +13,32 @@ from splitopt.training.options import Options
 if TYPE_CHECKING:
     from torch import nn
 
-    from splitopt.profiles.tracing.finding import Stages
+    from splitopt.profiles.tracing.cuts.finding import Stages
     from splitopt.training.data.partition import Samples
-    from splitopt.training.matching import By
+    from splitopt.training.preparing.matching import By
+
+
+class MatchFields(TypedDict, total=False):
+    """The fields of a `TrainingJob` by which the model is held against the plan, as keywords."""
+
+    match: By
+    stages: Stages | None
+
+
+class JobFields(MatchFields, total=False):
+    """The fields of a `TrainingJob` that every way of training takes, as keywords."""
+
+    partition: str
+    samples: Samples
+    options: Options | None
+    seed: int
+
+
+class OwnProcessFields(JobFields, total=False):
+    """The fields of a `TrainingJob` that training in one process takes, as keywords."""
+
+    scheme: str | None
+    device: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,9 +47,34 @@ class TrainingJob:
 
     Parameters
     ----------
-    plan, model, data, partition, samples, scheme, options, seed, match, stages, device, source
-        As for `splitopt.training.runner.train`. An export reads the plan, the model, how they are
-        matched, the stages, and how messages call the plan.
+    plan
+        It says who takes part with how many samples and which batches, where everybody cuts, the
+        local work of a round, and the clusters.
+    model
+        A module, the name of a shipped network, or ``MODULE:FACTORY``; by default the shipped
+        network that the plan's profile is named after. It is copied, not changed.
+    data
+        As for `splitopt.training.data.load_data`.
+    partition
+        How data is shared out, see `splitopt.training.data.partition.partition`.
+    samples
+        ``"plan"``: each client has as many as planned; ``"data"``: all data in these proportions.
+    scheme
+        Train the same clients by another scheme, to compare with.
+    options
+        Optimizers, and what papers leave open.
+    seed
+        Of weights, partition, batches, dropout and orders. The same seed gives the same bits.
+    match
+        ``"structure"``: the model must be the one of the plan's table to the byte; ``"names"``:
+        cuts are taken by the names of layers.
+    stages
+        The stages that the model was profiled with, where they were declared: names of submodules,
+        layers or functions.
+    device
+        ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"auto"``.
+    source
+        How messages call the plan.
 
     Raises
     ------

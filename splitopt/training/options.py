@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from splitopt.training.parts import MakeOptimizer
+    from splitopt.training.model_parts.parts import MakeOptimizer
 
 Role = Literal["device", "server"]
 OptimizerName = Literal["sgd", "adam", "adamw"]
@@ -62,8 +62,8 @@ class Options:
         every round.
     batched
         Whether clients that are alike (the same cuts and batches of the same sizes) train side by
-        side in one call of every layer, see `splitopt.training.batched`. The same training, but
-        sums are taken in another order.
+        side in one call of every layer, see `splitopt.training.model_parts.batched`. The same
+        training, but sums are taken in another order.
 
     Raises
     ------

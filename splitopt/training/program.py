@@ -1,31 +1,28 @@
 """What a plan asks of whoever trains it: the scheme, who takes part, where everyone cuts.
 
-Free of PyTorch. The problem that a plan answers says by which scheme it is trained; every problem
-has one function here that reads its decision.
+Free of PyTorch. The problem that a plan answers says by which scheme it is trained: its module in
+`splitopt.training.problems` reads its decisions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from splitopt.errors import InfeasibleError, InputError
 from splitopt.planning.planner import OpenedPlan, open_plan
 from splitopt.plans import Plan, digest
-from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrumDecision
-from splitopt.problems.cut_and_resources import CutAndResourcesDecision
-from splitopt.problems.cut_under_uncertainty import (
-    CutUnderUncertainty,
-    CutUnderUncertaintyDecision,
-)
-from splitopt.problems.pipeline_partition import PipelinePartitionDecision
-from splitopt.problems.pipeline_partition.tables import stated_cuts
+from splitopt.problems.registry import module_of, problems_in
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
-from splitopt.scenario.parts import Device
-from splitopt.simulation.replay import Replay, Setting, simulate_decision
+from splitopt.simulation.replay import Replay, simulate_decision
 
+PROGRAMS = "splitopt.training.problems"
+"""Its modules with the name of a problem have ``program(opened, plan_digest, source)``."""
+
+Allocation = Mapping[str, Any]
+"""What a plan gives a client, by name: shares, subcarriers, the number of its cluster."""
 Groups = tuple[tuple[int, ...], ...]
 
 WHOLE = ("centralized", "federated")
@@ -34,6 +31,13 @@ SHARED_SERVER = ("vanilla", "splitfed_v2")
 """Schemes with one server part and one cut that all clients share."""
 THREE_PARTS = ("u_shaped", "split_nn")
 """Schemes of owners with the first and the last part of a pipeline, and one node between them."""
+
+
+class Party(NamedTuple):
+    """Who holds parts of a model; ``role`` is ``device``, ``owner``, ``server`` or ``node``."""
+
+    name: str
+    role: str
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,15 @@ class ClientPlan:
         Size of its data as planned.
     batch_size
         Samples of a mini-batch; None for all of them in one.
+    allocation
+        What the plan gives it, where that is more than the cuts.
     """
 
     name: str
     cuts: tuple[str, ...]
     samples: int
     batch_size: int | None
+    allocation: Allocation = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +87,10 @@ class Program:
     groups
         Clusters by round, as indices of clients; a round beyond the last takes them from the
         first on again. Empty where there are none.
+    both_ends
+        Whether a client holds the last part of its chain as well as the first.
+    holders
+        Who holds the parts that are not a client's, in the order of the forward pass.
     scenario, profile
         What the plan was made from.
     plan_digest
@@ -97,6 +108,8 @@ class Program:
     local_steps: int | None
     rounds: int
     groups: tuple[Groups, ...]
+    both_ends: bool
+    holders: tuple[Party, ...]
     scenario: Scenario
     profile: ModelProfile
     plan_digest: str
@@ -127,7 +140,7 @@ class Program:
         """The schemes that can train it: the plan's own first."""
         cuts = {client.cuts for client in self.clients}
         found = [self.planned_scheme]
-        if self.problem == "pipeline_partition":
+        if self.both_ends:
             found += THREE_PARTS
         else:
             found.append("splitfed_v1")
@@ -176,31 +189,82 @@ def program_of(plan: Plan, source: str = "plan") -> Program:
     InfeasibleError
         The plan has no decision.
     """
-    opened = open_plan(plan, source)
+    return read_program(open_plan(plan, source), plan, source)
+
+
+def read_program(opened: OpenedPlan, plan: Plan, source: str = "plan") -> Program:
+    """Read what an opened plan asks of whoever trains it; see `program_of`."""
     if opened.problem is None or opened.decision is None:
         reason = plan.result.get("message") or "no feasible decision was found"
         raise InfeasibleError(f"{source}: there is nothing to train: {reason}")
-    try:
-        read = _READERS[plan.problem]
-    except KeyError:
+    module = module_of(PROGRAMS, plan.problem, source)
+    if module is None:
         raise InputError(
             f"{source}: plans of {plan.problem} cannot be trained; those of "
-            f"{', '.join(_READERS)} can"
-        ) from None
+            f"{', '.join(problems_in(PROGRAMS))} can"
+        )
     hashes = plan.to_dict()["hashes"]
-    return read(opened, digest({"problem": plan.problem, "hashes": hashes}), source)
+    plan_digest = digest({"problem": plan.problem, "hashes": hashes})
+    found: Program = module.program(opened, plan_digest, source)
+    return found
 
 
-def _clients(scenario: Scenario, cuts: Sequence[tuple[str, ...]]) -> tuple[ClientPlan, ...]:
+def client_plans(
+    scenario: Scenario,
+    cuts: Sequence[tuple[str, ...]],
+    allocations: Sequence[Allocation] | None = None,
+) -> tuple[ClientPlan, ...]:
+    """Return what each device of a fleet has to do, of its cuts and what it is given."""
+    fleet = scenario.fleet()
     return tuple(
-        ClientPlan(device.name, own, device.samples, device.batch_size)
-        for device, own in zip(scenario.fleet(), cuts, strict=True)
+        ClientPlan(device.name, own, device.samples, device.batch_size, given)
+        for device, own, given in zip(fleet, cuts, allocations or [{}] * len(fleet), strict=True)
     )
 
 
-def _cut_name(profile: ModelProfile, cut: int) -> tuple[str, ...]:
+def cut_name(profile: ModelProfile, cut: int) -> tuple[str, ...]:
     """Name the layer before a cut of a table (1..L); nothing is cut behind the last layer."""
     return () if cut == profile.layer_count else (profile.layers[cut - 1],)
+
+
+def make_program(opened: OpenedPlan, scheme: str, plan_digest: str, **fields: Any) -> Program:
+    """Fill in what most problems read alike: of a scenario, what its ``training`` states.
+
+    Parameters
+    ----------
+    opened
+        A plan with a problem and a decision.
+    scheme
+        By which the plan is trained.
+    plan_digest
+        SHA-256 that names the plan.
+    **fields
+        ``clients``, and other fields of `Program` where they differ from a plan with one server
+        and rounds that are all alike.
+    """
+    assert opened.problem is not None
+    training = opened.scenario.training
+    common: dict[str, Any] = {
+        "problem": opened.problem.name,
+        "local_epochs": training.epochs,
+        "local_steps": None,
+        "rounds": training.rounds,
+        "groups": (),
+        "both_ends": False,
+    }
+    if "holders" not in fields:
+        fields["holders"] = (Party(opened.scenario.servers[0].name, "server"),)
+    if "_predict" not in fields:
+        fields["_predict"] = _same_each_round(opened)
+    return Program(
+        **common | fields,
+        scheme=scheme,
+        planned_scheme=scheme,
+        scenario=opened.scenario,
+        profile=opened.profile,
+        opened=opened,
+        plan_digest=plan_digest,
+    )
 
 
 def _same_each_round(opened: OpenedPlan) -> Callable[[int], Replay]:
@@ -222,124 +286,3 @@ def _same_each_round(opened: OpenedPlan) -> Callable[[int], Replay]:
         return known[0]
 
     return predict
-
-
-def _program(opened: OpenedPlan, scheme: str, plan_digest: str, **fields: Any) -> Program:
-    """Fill in what all problems read alike."""
-    training = opened.scenario.training
-    common: dict[str, Any] = {
-        "problem": opened.problem.name if opened.problem is not None else "",
-        "local_epochs": training.epochs,
-        "local_steps": None,
-        "rounds": training.rounds,
-        "groups": (),
-    }
-    if "_predict" not in fields:
-        fields["_predict"] = _same_each_round(opened)
-    return Program(
-        **common | fields,
-        scheme=scheme,
-        planned_scheme=scheme,
-        scenario=opened.scenario,
-        profile=opened.profile,
-        opened=opened,
-        plan_digest=plan_digest,
-    )
-
-
-def _cut_and_resources(opened: OpenedPlan, plan_digest: str, source: str) -> Program:  # noqa: ARG001
-    """DP-MORA: SplitFedV1 with a cut of its own for every device."""
-    assert isinstance(opened.decision, CutAndResourcesDecision)
-    cuts = [_cut_name(opened.profile, int(cut)) for cut in opened.decision.cut]
-    return _program(opened, "splitfed_v1", plan_digest, clients=_clients(opened.scenario, cuts))
-
-
-def _one_cut(opened: OpenedPlan, cut: int, source: str) -> list[tuple[str, ...]]:
-    """Assign every device the cut of a plan in clusters, which must leave the server something."""
-    name = _cut_name(opened.profile, cut)
-    if not name:
-        raise InputError(
-            f"{source}: the plan keeps all {opened.profile.layer_count} layers on the devices, so "
-            "that nothing is split; plan with an earlier clusters.cut"
-        )
-    return [name] * len(opened.scenario.fleet())
-
-
-def _cluster_and_spectrum(opened: OpenedPlan, plan_digest: str, source: str) -> Program:
-    """CPSL: L mini-batches of every device while its cluster has its turn."""
-    from splitopt.latency.cell import cut_index
-
-    decision, scenario = opened.decision, opened.scenario
-    assert isinstance(decision, ClusterAndSpectrumDecision)
-    assert scenario.clusters is not None  # the problem could not be built without
-    cuts = _one_cut(opened, cut_index(opened.profile, scenario.clusters.cut), source)
-    return _program(
-        opened,
-        "clustered",
-        plan_digest,
-        clients=_clients(scenario, cuts),
-        local_epochs=1,
-        local_steps=scenario.training.epochs,
-        groups=(_groups(decision),),
-    )
-
-
-def _cut_under_uncertainty(opened: OpenedPlan, plan_digest: str, source: str) -> Program:
-    """CPSL with clusters and subcarriers of its own in every round, those of a sample."""
-    from splitopt.simulation.cluster_and_spectrum import replay
-
-    problem, decision, scenario = opened.problem, opened.decision, opened.scenario
-    assert isinstance(problem, CutUnderUncertainty)
-    assert isinstance(decision, CutUnderUncertaintyDecision)
-    name = problem.cuts[decision.cut]
-    cuts = _one_cut(opened, opened.profile.layers.index(name) + 1, source)
-    setting = Setting(scenario, opened.profile)
-    known: dict[int, Replay] = {}
-
-    def predict(number: int) -> Replay:
-        if number not in known:
-            block = problem.block(number, decision.cut)
-            known[number] = replay(block, decision.recourse[number], setting)
-        return known[number]
-
-    return _program(
-        opened,
-        "clustered",
-        plan_digest,
-        clients=_clients(scenario, cuts),
-        local_epochs=1,
-        local_steps=scenario.training.epochs,
-        groups=tuple(_groups(answer) for answer in decision.recourse),
-        _predict=predict,
-    )
-
-
-def _groups(decision: ClusterAndSpectrumDecision) -> Groups:
-    return tuple(tuple(int(n) for n in cluster) for cluster in decision.clusters)
-
-
-def _pipeline_partition(opened: OpenedPlan, plan_digest: str, source: str) -> Program:
-    """MP-SL: the owners' first and last part, and the nodes' runs of layers between them."""
-    decision, profile = opened.decision, opened.profile
-    assert isinstance(decision, PipelinePartitionDecision)
-    first, last = stated_cuts(opened.scenario, profile)
-    if last == profile.layer_count:
-        raise InputError(
-            f"{source}: the plan leaves no layer behind pipeline.last_cut to the owners, who hold "
-            f"the labels; plan with last_cut {last - 1} or earlier"
-        )
-    ends = [first + int(end) for end in decision.chain.boundaries]
-    cuts = tuple(profile.layers[end - 1] for end in ends)
-    fleet: list[Device] = opened.scenario.fleet()
-    return _program(
-        opened, "multihop", plan_digest, clients=_clients(opened.scenario, [cuts] * len(fleet))
-    )
-
-
-_READERS: dict[str, Callable[[OpenedPlan, str, str], Program]] = {
-    "cut_and_resources": _cut_and_resources,
-    "cluster_and_spectrum": _cluster_and_spectrum,
-    "cut_under_uncertainty": _cut_under_uncertainty,
-    "pipeline_partition": _pipeline_partition,
-}
-"""Problem -> how its decision is read; a new problem that can be trained is one line here."""

@@ -4,9 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from splitopt.documents.checks import is_whole
 from splitopt.errors import InputError
+
+
+class PauseFields(TypedDict, total=False):
+    """The fields of a `Schedule` beside the number of rounds, as keywords."""
+
+    evaluate_every: int
+    target_accuracy: float | None
+    patience: int | None
+    checkpoint: str | Path | None
+    checkpoint_every: int
+    resume: bool
+
+
+class ScheduleFields(PauseFields, total=False):
+    """The fields of a `Schedule`, as keywords."""
+
+    rounds: int | None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from safetensors.torch import load_file  # noqa: E402
 import splitopt  # noqa: E402
 from splitopt import Scenario  # noqa: E402
 from splitopt.cli.entry import run  # noqa: E402
-from splitopt.training import checkpoint  # noqa: E402
+from splitopt.training.saving import checkpoint  # noqa: E402
 
 pytestmark = pytest.mark.train
 

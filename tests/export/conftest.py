@@ -11,11 +11,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from splitopt import Scenario, plan  # noqa: E402
-from splitopt.export.holders import Chain, Party  # noqa: E402
+from splitopt.export.holders import Chain  # noqa: E402
 from splitopt.export.job import Job, Origin  # noqa: E402
 from splitopt.profiles.tracing import find_cuts  # noqa: E402
-from splitopt.profiles.tracing.example import inputs_of  # noqa: E402
-from splitopt.training.program import program_of  # noqa: E402
+from splitopt.profiles.tracing.running.example import inputs_of  # noqa: E402
+from splitopt.training.program import Party, program_of  # noqa: E402
 
 _ALONE = """
 import sys

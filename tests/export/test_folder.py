@@ -97,6 +97,8 @@ number = 0
 for _ in sys.stdin:
     if child := os.fork():
         print(child, flush=True)
+        os.waitpid(child, 0)
+        print("is dead", flush=True)
         continue
     if in_two_steps:
         folder.exchange = lambda *_: False
@@ -125,6 +127,7 @@ def test_an_export_that_is_killed_leaves_a_whole_folder(tmp_path, steps):
         child = int(process.stdout.readline())
         time.sleep(moment)
         os.kill(child, signal.SIGKILL)
+        process.stdout.readline()  # a signal takes a moment: until then it goes on writing
         if steps == "two":
             check_folder(target, force=True)
         found = contents(target)

@@ -18,7 +18,7 @@ from splitopt.export.torch_parts import files  # noqa: E402
 
 pytestmark = pytest.mark.train
 
-NETS = Path(__file__).parents[1] / "profiles" / "tracing" / "stateful.py"
+NETS = Path(__file__).parents[1] / "profiles" / "tracing" / "running" / "stateful.py"
 QUICK, REST = ("Observer", "Recurrent"), (
     "Mean", "Replaced", "Codebook", "Last", "Spectral", "NoGradient",
 )  # fmt: skip

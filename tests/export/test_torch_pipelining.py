@@ -20,9 +20,10 @@ from torch import nn  # noqa: E402
 from splitopt.errors import CapabilityError, InputError  # noqa: E402
 from splitopt.export import export_plan  # noqa: E402
 from splitopt.export.folder import write_folder  # noqa: E402
-from splitopt.export.holders import Chain, Party  # noqa: E402
+from splitopt.export.holders import Chain  # noqa: E402
 from splitopt.export.torch_pipelining import files, pipeline_of, stage_of_rank  # noqa: E402
 from splitopt.models import build  # noqa: E402
+from splitopt.training.program import Party  # noqa: E402
 
 ALONE = ("splitopt", "safetensors")
 

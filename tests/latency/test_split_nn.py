@@ -7,33 +7,23 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from splitopt.latency.pipeline import OwnerParts, Stages
+from splitopt.latency.pipeline import Stages
 from splitopt.latency.precision import double_precision
 from splitopt.latency.split_nn import split_nn_phases, split_nn_time
 
-OWNERS = OwnerParts(
-    first_forward_s=np.array([1.0, 3.0, 2.0]),
-    last_s=0.5,
-    first_backward_s=np.array([2.0, 4.0, 2.5]),
-    to_first_s=0.25,
-    from_last_s=0.125,
-    to_last_s=0.0625,
-    from_first_s=0.75,
-)
 
-
-def test_split_nn_by_hand():
+def test_split_nn_by_hand(three_owners):
     """Three owners in turn: B (node + own + four transfers) + hand-over."""
     node = Stages(np.array([10.0]), np.array([20.0]))
     own = [3.5, 7.5, 5.0]
-    found = split_nn_time(node, OWNERS, 4, np.array([1.0, 2.0, 3.0]))
+    found = split_nn_time(node, three_owners, 4, np.array([1.0, 2.0, 3.0]))
     assert found == pytest.approx(sum(4 * (30 + t + 1.1875) for t in own) + 6)
 
 
-def test_phases_of_split_nn_by_hand():
+def test_phases_of_split_nn_by_hand(three_owners):
     """Two nodes, owners with 4, 5 and 6 batches; each phase alone, and their sum."""
     nodes = Stages(np.array([10.0, 1.0]), np.array([20.0, 2.0]))
-    owners, batches = OWNERS._replace(latency_s=0.5), np.array([4, 5, 6])
+    owners, batches = three_owners._replace(latency_s=0.5), np.array([4, 5, 6])
     upload, download = np.array([1.0, 2.0, 3.0]), 0.25
     found = split_nn_phases(nodes, owners, batches, upload, download)
     assert found == {
@@ -52,11 +42,11 @@ def test_phases_of_split_nn_by_hand():
     assert sum(found.values()) == split_nn_time(nodes, owners, batches, hand_over)
 
 
-def test_differentiable():
+def test_differentiable(three_owners):
     """JAX gives the slopes that follow from the formula: 3 owners, 4 batches, there and back."""
 
     def epoch(forward):
-        return split_nn_time(Stages(forward, forward), OWNERS, 4, 1.0, jnp)
+        return split_nn_time(Stages(forward, forward), three_owners, 4, 1.0, jnp)
 
     with double_precision():
         slope = np.asarray(jax.grad(epoch)(jnp.array([9.0])))

@@ -13,8 +13,8 @@ import pytest
 from splitopt import CutAndResources, Scenario, compare_schemes, plan, simulate
 from splitopt.planning.comparison.at_cut import round_at_cut
 from splitopt.simulation.replay import simulate_decision
-from splitopt.training.clock import VirtualClock
 from splitopt.training.program import program_of
+from splitopt.training.rounds.clock import VirtualClock
 from splitopt.training.validation.measuring import promised_round_s
 from splitopt.training.validation.shortening import first_steps
 

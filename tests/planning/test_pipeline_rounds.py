@@ -115,8 +115,8 @@ def test_a_round_is_no_shorter_than_its_bounds_and_near_its_closed_form():
 def test_everybody_says_the_same_round(seed):
     """The plan, the comparison, the simulation and the clock of the training."""
     pytest.importorskip("torch", reason="needs the extra 'train'")
-    from splitopt.training.clock import VirtualClock
     from splitopt.training.program import program_of
+    from splitopt.training.rounds.clock import VirtualClock
 
     scenario = Scenario.from_si(draw(seed))
     made = plan(scenario)

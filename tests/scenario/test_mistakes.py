@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from splitopt import InputError, Scenario
+from splitopt import CutAndResources, InputError, Scenario, load_profile
 from splitopt.scenario import Device, Privacy, Training, scenario_names
 
 FLEET = """\
@@ -159,6 +159,45 @@ def test_all_mistakes_are_told_in_the_order_of_the_file(tmp_path):
         "example '100 Mbit/s'",
         "  line 16: training.epochs: is 'x'; it must be a whole number",
     ]
+
+
+@pytest.mark.parametrize(
+    ("model", "place"),
+    [("resnet-18", "model"), ("{profile: resnet-18, fill: zero}", "model.profile")],
+)
+def test_a_wrong_name_of_a_profile_is_one_of_the_mistakes(tmp_path, model, place):
+    """It stands with its line and the nearest name among the others."""
+    message = message_of(tmp_path, ("resnet18-imagenet", model), ("1, r", "x, r"))
+    assert message.splitlines() == [
+        ": 2 mistakes:",
+        f"  line 4: {place}: there is no profile 'resnet-18'; did you mean 'resnet18-imagenet'?",
+        "  line 16: training.epochs: is 'x'; it must be a whole number",
+    ]
+
+
+def test_a_wrong_name_of_a_profile_alone_has_its_line_too(tmp_path):
+    """The scenario is one for a caller's own profile; whoever loads the named one learns where."""
+    path = tmp_path / "fleet.yaml"
+    path.write_text(FLEET.replace("resnet18-imagenet", "resnet-18"))
+    scenario = Scenario.load(path)
+    with pytest.raises(InputError) as caught:
+        scenario.load_model()
+    place, _, names = str(caught.value).partition(" The shipped ones are ")
+    assert place == (
+        f"{path}, line 4: model: there is no profile 'resnet-18'; did you mean 'resnet18-imagenet'?"
+    )
+    assert "vgg19-cifar" in names
+    other = scenario.model_copy(update={"model": {"profile": "vgg19-cifar"}})
+    assert other.load_model().name == "vgg19-cifar"
+    own = load_profile("resnet18-imagenet")
+    assert CutAndResources.from_scenario(scenario, own).devices == 3
+
+
+def test_a_file_of_a_profile_is_not_looked_for_among_the_mistakes(tmp_path):
+    """Its name is right or wrong when it is read."""
+    message = message_of(tmp_path, ("resnet18-imagenet", "nowhere/net.json"), ("1, r", "x, r"))
+    assert "net.json" not in message
+    assert message.startswith(", line 16: training.epochs: ")
 
 
 def test_of_many_mistakes_the_rest_is_counted(tmp_path):

@@ -61,115 +61,136 @@ class Server:
         self._start()
 
 
-def simulate_by_processes(system):
-    """Give the time at which each owner has finished all of its batches, shape (K,)."""
-    clock = Clock()
-    stages, owners, hops, ports = system.stages, system.owners, system.hops, system.ports
-    nodes = len(stages.forward_s)
-    half = system.duplex == "half"
-    serial = ports is not None and ports.blocks_compute
-    node = [Server(clock, two_way=serial and not half) for _ in range(nodes)]
-    line = [[Server(clock)] * 2 if half else [Server(clock), Server(clock)] for _ in range(nodes)]
-    cell = {True: Server(clock), False: Server(clock)} if system.shared else {}
-    finished = np.zeros(len(system.batches_per_owner))
+class Processes:
+    """The owners of a system as processes, and the servers that they ask for time."""
 
-    def interface(i, way):
-        if serial:
-            return node[i], "compute" if half else way
-        return line[i][way == "send"], "any"
+    def __init__(self, system):
+        self.system, self.clock = system, Clock()
+        self.nodes, self.half = len(system.stages.forward_s), system.duplex == "half"
+        self.serial = system.ports is not None and system.ports.blocks_compute
+        server, count = (lambda: Server(self.clock)), range(self.nodes)
+        self.node = [Server(self.clock, two_way=self.serial and not self.half) for _ in count]
+        self.line = [[server()] * 2 if self.half else [server(), server()] for _ in count]
+        self.cell = {True: server(), False: server()} if system.shared else {}
+        self.finished = np.zeros(len(system.batches_per_owner))
 
-    def message(k, ends, delay, then):
-        """Occupy each end for its seconds, the later one as soon as it need not wait for bytes."""
-        (server, kind, seconds), *rest = ends
-        rank = k
+    def run(self):
+        """Return the time at which each owner has finished its batches and sent its parts."""
+        for k in range(len(self.finished)):
+            self.clock.at(0.0, k, self.owner(k))
+        self.clock.run()
+        return self.finished
 
-        def started(time):
-            if not rest:
-                clock.at(time + seconds + delay, rank, then)
-                return
-            head_start = max(0.0, seconds - rest[0][2])
-            clock.at(time + head_start + delay, rank, lambda: message(k, rest, 0.0, then))
-
-        if server is None:
-            started(clock.now)
-        else:
-            server.ask(kind, seconds, started)
-
-    def between(k, left, forward, then):
-        if hops is None:
-            return then()
-        seconds = (hops.up_s if forward else hops.down_s)[left]
-        delay = (hops.up_delay_s if forward else hops.down_delay_s)[left]
-        if ports is None:
-            ends = [(line[left][not forward], "any", seconds)]
-        else:
-            size = (ports.up_bytes if forward else ports.down_bytes)[left + 1]
-            sender, receiver = (left, left + 1) if forward else (left + 1, left)
-            ends = [
-                (*interface(sender, "send"), size / ports.bandwidth[sender]),
-                (*interface(receiver, "receive"), size / ports.bandwidth[receiver]),
-            ]
-        if delay == 0 and not any(end[2] for end in ends):
-            return then()
-        return message(k, ends, delay, then)
-
-    def own_link(k, i, to_node, size, seconds, then):
-        ends = [(cell.get(to_node), "any", seconds)]
-        if ports is not None:
-            port = (*interface(i, "receive" if to_node else "send"), size / ports.bandwidth[i])
-            ends = [*ends, port] if to_node else [port, *ends]
-        if owners.latency_s[k] == 0 and not any(end[2] for end in ends):
-            return then()
-        return message(k, ends, owners.latency_s[k], then)
-
-    def compute(k, i, seconds, then):
-        def started(time):
-            clock.at(time + seconds, k, then)
-
-        node[i].ask("compute", seconds, started)
-
-    def batch(k):
-        """Yield functions that take a continuation, step by step."""
-        last = nodes - 1
-        sizes = np.zeros((2, nodes + 1)) if ports is None else (ports.up_bytes, ports.down_bytes)
-        wait = lambda s: lambda then: clock.at(clock.now + s, k, then)  # noqa: E731
-        yield wait(owners.first_forward_s[k])
-        yield lambda then: own_link(k, 0, True, sizes[0][0], owners.to_first_s[k], then)
-        for i in range(nodes):
-            yield lambda then, i=i: compute(k, i, stages.forward_s[i], then)
-            if i < last:
-                yield lambda then, i=i: between(k, i, True, then)
-        yield lambda then: own_link(k, last, False, sizes[0][nodes], owners.from_last_s[k], then)
-        yield wait(owners.last_s[k])
-        yield lambda then: own_link(k, last, True, sizes[1][nodes], owners.to_last_s[k], then)
-        for i in reversed(range(nodes)):
-            yield lambda then, i=i: compute(k, i, stages.backward_s[i], then)
-            if i > 0:
-                yield lambda then, i=i: between(k, i - 1, False, then)
-        yield lambda then: own_link(k, 0, False, sizes[1][0], owners.from_first_s[k], then)
-        yield wait(owners.first_backward_s[k])
-
-    def owner(k):
-        def steps():
-            for _ in range(system.batches_per_owner[k]):
-                yield from batch(k)
-            if system.aggregation is not None and system.batches_per_owner[k]:
-                end = (cell.get(True), "any", system.aggregation.upload_s[k])
-                yield lambda then: message(k, [end], 0.0, then)
-
-        walk = steps()
+    def owner(self, k):
+        """Return the function that goes on to an owner's next step."""
+        steps = self.steps(k)
 
         def advance():
-            finished[k] = clock.now
-            step = next(walk, None)
+            self.finished[k] = self.clock.now
+            step = next(steps, None)
             if step is not None:
                 step(advance)
 
         return advance
 
-    for k in range(len(finished)):
-        clock.at(0.0, k, owner(k))
-    clock.run()
+    def steps(self, k):
+        """Yield functions that take a continuation, until the owner has sent its parts."""
+        system = self.system
+        for _ in range(system.batches_per_owner[k]):
+            yield from self.batch(k)
+        if system.aggregation is not None and system.batches_per_owner[k]:
+            end = (self.cell.get(True), "any", system.aggregation.upload_s[k])
+            yield lambda then: self.message(k, [end], 0.0, then)
+
+    def batch(self, k):
+        """Yield the steps of one batch, there and back."""
+        owners, ports, last = self.system.owners, self.system.ports, self.nodes - 1
+        up, down = np.zeros((2, self.nodes + 1)) if ports is None else ports[:2]
+        yield self.wait(k, owners.first_forward_s[k])
+        yield self.own_link(k, 0, True, up[0], owners.to_first_s[k])
+        for i in range(self.nodes):
+            yield self.compute(k, i, self.system.stages.forward_s[i])
+            if i < last:
+                yield self.between(k, i, True)
+        yield self.own_link(k, last, False, up[-1], owners.from_last_s[k])
+        yield self.wait(k, owners.last_s[k])
+        yield self.own_link(k, last, True, down[-1], owners.to_last_s[k])
+        for i in reversed(range(self.nodes)):
+            yield self.compute(k, i, self.system.stages.backward_s[i])
+            if i > 0:
+                yield self.between(k, i - 1, False)
+        yield self.own_link(k, 0, False, down[0], owners.from_first_s[k])
+        yield self.wait(k, owners.first_backward_s[k])
+
+    def wait(self, k, seconds):
+        """Return the step of an owner that computes by itself."""
+        return lambda then: self.clock.at(self.clock.now + seconds, k, then)
+
+    def compute(self, k, i, seconds):
+        """Return the step of a batch on a node."""
+
+        def step(then):
+            started = lambda time: self.clock.at(time + seconds, k, then)  # noqa: E731
+            self.node[i].ask("compute", seconds, started)
+
+        return step
+
+    def between(self, k, left, forward):
+        """Return the step of a message between two neighbours."""
+        hops, ports = self.system.hops, self.system.ports
+        if hops is None:
+            return self.sent(k, [], 0.0)
+        seconds = (hops.up_s if forward else hops.down_s)[left]
+        delay = (hops.up_delay_s if forward else hops.down_delay_s)[left]
+        if ports is None:
+            return self.sent(k, [(self.line[left][not forward], "any", seconds)], delay)
+        size = (ports.up_bytes if forward else ports.down_bytes)[left + 1]
+        sender, receiver = (left, left + 1) if forward else (left + 1, left)
+        ends = [self.port(sender, "send", size), self.port(receiver, "receive", size)]
+        return self.sent(k, ends, delay)
+
+    def own_link(self, k, i, to_node, size, seconds):
+        """Return the step of a message between an owner and a node."""
+        ends = [(self.cell.get(to_node), "any", seconds)]
+        if self.system.ports is not None:
+            port = self.port(i, "receive" if to_node else "send", size)
+            ends = [*ends, port] if to_node else [port, *ends]
+        return self.sent(k, ends, self.system.owners.latency_s[k])
+
+    def port(self, i, way, size):
+        """Return the interface of a node as an end of a message."""
+        seconds = size / self.system.ports.bandwidth[i]
+        if self.serial:
+            return self.node[i], "compute" if self.half else way, seconds
+        return self.line[i][way == "send"], "any", seconds
+
+    def sent(self, k, ends, delay):
+        """Return the step of a message; one that takes no time asks nobody."""
+        if delay == 0 and not any(end[2] for end in ends):
+            return lambda then: then()
+        return lambda then: self.message(k, ends, delay, then)
+
+    def message(self, k, ends, delay, then):
+        """Occupy each end for its seconds, the later one as soon as it need not wait for bytes."""
+        (server, kind, seconds), *rest = ends
+
+        def started(time):
+            if not rest:
+                self.clock.at(time + seconds + delay, k, then)
+                return
+            head_start = max(0.0, seconds - rest[0][2])
+            onwards = lambda: self.message(k, rest, 0.0, then)  # noqa: E731
+            self.clock.at(time + head_start + delay, k, onwards)
+
+        if server is None:
+            started(self.clock.now)
+        else:
+            server.ask(kind, seconds, started)
+
+
+def simulate_by_processes(system):
+    """Give the time at which each owner has finished all of its batches, shape (K,)."""
+    finished, owners = Processes(system).run(), system.owners
     if system.aggregation is None:
         return finished
     there = system.batches_per_owner > 0

@@ -13,7 +13,7 @@ from torch import nn  # noqa: E402
 
 import splitopt  # noqa: E402
 from splitopt import Scenario  # noqa: E402
-from splitopt.training.batches import Batches  # noqa: E402
+from splitopt.training.data.batches import Batches  # noqa: E402
 from splitopt.training.randomness import Stream  # noqa: E402
 from splitopt.training.schemes import Client  # noqa: E402
 

@@ -106,7 +106,7 @@ def test_stacked_clients_stay_on_their_device(make, monkeypatch):
 def test_parts_of_a_shipped_network_stay_on_its_device(name):
     """Those of a traced graph too, in which constants could have stayed behind."""
     from splitopt.profiles.tracing import find_cuts
-    from splitopt.training.batches import Batches
+    from splitopt.training.data.batches import Batches
     from splitopt.training.schemes import Client
 
     shape = (8,) if is_token_model(name) else (1, 16, 16)

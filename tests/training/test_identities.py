@@ -262,7 +262,7 @@ def test_training_can_stop_and_go_on(make):
 
 def test_average_is_numpy_average():
     """FedAvg against two lines of NumPy."""
-    from splitopt.training.averaging import average
+    from splitopt.training.model_parts.averaging import average
 
     rng = np.random.default_rng(0)
     states = [{"w": torch.tensor(rng.normal(size=(3, 2)))} for _ in range(4)]

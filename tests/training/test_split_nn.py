@@ -11,9 +11,9 @@ from torch import nn  # noqa: E402
 
 import splitopt  # noqa: E402
 from splitopt import InputError, Scenario  # noqa: E402
-from splitopt.training.clock import VirtualClock  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402
+from splitopt.training.rounds.clock import VirtualClock  # noqa: E402
 from splitopt.training.schemes import SCHEMES  # noqa: E402
 from splitopt.training.validation.planned_bytes import planned_bytes  # noqa: E402
 from splitopt.training.wire.roles import roles_of  # noqa: E402

@@ -20,15 +20,15 @@ from splitopt import Scenario  # noqa: E402
 from splitopt.errors import InputError  # noqa: E402
 from splitopt.profiles import trace  # noqa: E402
 from splitopt.profiles.tracing import find_cuts  # noqa: E402
-from splitopt.training.copies import Split  # noqa: E402
 from splitopt.training.job import TrainingJob  # noqa: E402
+from splitopt.training.model_parts.copies import Split  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
-from splitopt.training.prepare import prepare  # noqa: E402
+from splitopt.training.preparing.prepare import prepare  # noqa: E402
 from splitopt.training.schemes import SCHEMES  # noqa: E402
 
 pytestmark = pytest.mark.train
 
-NETS = Path(__file__).parents[1] / "profiles" / "tracing" / "stateful.py"
+NETS = Path(__file__).parents[1] / "profiles" / "tracing" / "running" / "stateful.py"
 KINDS = ("Mean", "Replaced", "Observer", "Codebook", "Last", "Spectral")
 ROUNDS = 3
 

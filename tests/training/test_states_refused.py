@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from splitopt.errors import InputError  # noqa: E402
-from splitopt.training.batches import Batches  # noqa: E402
+from splitopt.training.data.batches import Batches  # noqa: E402
 from splitopt.training.randomness import Stream  # noqa: E402
 
 

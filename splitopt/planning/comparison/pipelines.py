@@ -9,6 +9,7 @@ from splitopt.planning.comparison.loads import work_per_sample
 from splitopt.planning.comparison.rows import SchemeRow, none, unsolved
 from splitopt.planning.planner import plan
 from splitopt.planning.predictions.pipeline_partition import PipelinePartitionPrediction
+from splitopt.problems.pipeline_partition import PipelinePartition
 from splitopt.problems.pipeline_partition.tables import (
     Cuts,
     batch_size,
@@ -36,7 +37,7 @@ def pipeline(
         return none("mp_sl", "not_comparable", "needs the section 'nodes' with compute nodes")
     planned = plan(
         scenario,
-        problem="pipeline_partition",
+        problem=PipelinePartition.name,
         time_limit_s=time_limit_s,
         seed=seed,
     )

@@ -21,6 +21,7 @@ from splitopt.planning.planner import plan
 from splitopt.planning.predictions.cut_and_resources import CutAndResourcesPrediction
 from splitopt.plans import Plan
 from splitopt.problems.base import BoolArray
+from splitopt.problems.cut_and_resources import CutAndResources
 from splitopt.problems.limits import memory_words, why_no_common_cut
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario, Server
@@ -115,7 +116,7 @@ def dp_mora_plan(
     """Return DP-MORA's plan with a cut and shares per device: the answer of `splitopt.plan`."""
     return plan(
         context.scenario,
-        problem="cut_and_resources",
+        problem=CutAndResources.name,
         objective=objective,
         time_limit_s=time_limit_s,
         seed=seed,

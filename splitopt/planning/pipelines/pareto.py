@@ -149,46 +149,16 @@ def delay_cost_pareto(
         The solver ended without a proof.
     """
     prices = number_table(price_per_hour, "price_per_hour", "price per hour", (problem.nodes,))
-    other_s = number(other_s, "other_s", "s")
     if problem.batches is None:
         raise InputError.at("batches", "is missing, a delay needs the batches of an epoch")
     if nodes is not None and not 1 <= whole_number(nodes, "nodes", 1) <= problem.nodes:
         raise InputError.at("nodes", f"is {nodes}, there are {problem.nodes} machines on offer")
     objective = "epoch" if problem.owner_groups is None else "round"
-    problem = problem.with_objective(objective)
-    bounds = _bounds(problem, prices, nodes, other_s)
-    front, solved, reason = _Front(), 0, None
-    # By rising bounds, so that early points are fast ones, which rule out many of the rest.
-    for done, bound in enumerate(bounds):
-        if progress is not None:
-            progress(done, len(bounds))
-        # A point that is no worse than the bounds is no worse than the mix itself.
-        if math.isinf(bound.delay_s) or front.beats(bound.delay_s, bound.cost):
-            continue
-        some = restricted(problem, bound.mix, use_all_nodes=True)
-        result, decision = proved(some, solver)
-        solved += 1
-        if decision is None:
-            reason = result.message
-            continue
-        load, delay_s = some.load(decision), result.objective + other_s
-        front.add(
-            ParetoPoint(
-                bound.mix,
-                PipelinePartitionDecision(np.array(bound.mix)[decision.assignment]),
-                delay_s,
-                float(rent(delay_s, prices[list(bound.mix)])),
-                load.period_s,
-                load.latency_s,
-            )
-        )
-    if not front.points:
-        raise InfeasibleError(
-            f"none of the {len(bounds):,} mixes of machines can hold the layers"
-            + (f"; of the last one: {reason}" if reason else "; offer machines with more memory")
-        )
+    offer = _Offer(problem.with_objective(objective), prices, number(other_s, "other_s", "s"))
+    bounds = offer.bounds(nodes)
+    points, solved = _settle(offer, bounds, solver, progress)
     named = names or tuple(f"node {n}" for n in range(problem.nodes))
-    return ParetoSet(front.sorted(), named, len(bounds), solved)
+    return ParetoSet(points, named, len(bounds), solved)
 
 
 def scenario_pareto(
@@ -265,19 +235,95 @@ class _Front:
         return tuple(sorted(self.points, key=lambda point: point.delay_s))
 
 
-def _bounds(
-    problem: PipelinePartition,
-    prices: npt.NDArray[np.float64],
-    nodes: int | None,
-    other_s: float,
-) -> list[_Bound]:
-    """Return every mix with lower bounds of its delay and cost, the lowest delays first."""
-    kinds = _kinds(problem, prices)
-    _check_number(kinds)
-    found = [
-        _Bound(*_lower_bound(problem, prices, mix, other_s), mix) for mix in _mixes(kinds, nodes)
-    ]
-    return sorted(found, key=lambda bound: (bound.delay_s, bound.cost))
+@dataclass(frozen=True, eq=False)
+class _Offer:
+    """All machines that could be rented.
+
+    Parameters
+    ----------
+    problem
+        With the objective that is the delay.
+    prices
+        Shape (N,): per hour.
+    other_s
+        Seconds that every round lasts beside what the problem knows of.
+    """
+
+    problem: PipelinePartition
+    prices: npt.NDArray[np.float64]
+    other_s: float
+
+    def part(self, mix: tuple[int, ...]) -> PipelinePartition:
+        """Return the problem of a mix, all of whose machines work."""
+        return restricted(self.problem, mix, use_all_nodes=True)
+
+    def cost(self, mix: tuple[int, ...], delay_s: float) -> float:
+        """Return the rent of a mix for its delay."""
+        return float(rent(delay_s, self.prices[list(mix)]))
+
+    def bounds(self, nodes: int | None) -> list[_Bound]:
+        """Return every mix with lower bounds of its delay and cost, the lowest delays first."""
+        kinds = _kinds(self.problem, self.prices)
+        _check_number(kinds)
+        found = [self.bound(mix) for mix in _mixes(kinds, nodes)]
+        return sorted(found, key=lambda bound: (bound.delay_s, bound.cost))
+
+    def bound(self, mix: tuple[int, ...]) -> _Bound:
+        """Bound delay and cost of a mix from below, infinite if it clearly has no answer."""
+        if len(mix) > self.problem.layers:
+            return _Bound(math.inf, math.inf, mix)
+        some = self.part(mix)
+        if some.infeasibility() is not None:
+            return _Bound(math.inf, math.inf, mix)
+        # Lower by the tolerance of `_Front`, so that rounding never makes it exceed the delay.
+        delay_s = some.bound() * (1 - _SAME) + self.other_s
+        return _Bound(delay_s, self.cost(mix, delay_s), mix)
+
+    def solve(self, mix: tuple[int, ...], solver: str | Solver[Any]) -> ParetoPoint | str | None:
+        """Return the point of a mix, or why it has none in the words of the solver."""
+        some = self.part(mix)
+        result, decision = proved(some, solver)
+        if decision is None:
+            return result.message
+        load, delay_s = some.load(decision), result.objective + self.other_s
+        hosts = PipelinePartitionDecision(np.array(mix)[decision.assignment])
+        cost = self.cost(mix, delay_s)
+        return ParetoPoint(mix, hosts, delay_s, cost, load.period_s, load.latency_s)
+
+
+def _settle(
+    offer: _Offer,
+    bounds: list[_Bound],
+    solver: str | Solver[Any],
+    progress: Callable[[int, int], object] | None,
+) -> tuple[tuple[ParetoPoint, ...], int]:
+    """Return the points that no mix beats, the fastest first, and how many mixes were solved.
+
+    Raises
+    ------
+    InfeasibleError
+        No mix can hold the layers.
+    """
+    front, solved, reason = _Front(), 0, None
+    # By rising bounds, so that early points are fast ones, which rule out many of the rest.
+    for done, bound in enumerate(bounds):
+        if progress is not None:
+            progress(done, len(bounds))
+        # A point that is no worse than the bounds is no worse than the mix itself.
+        if math.isinf(bound.delay_s) or front.beats(bound.delay_s, bound.cost):
+            continue
+        found = offer.solve(bound.mix, solver)
+        solved += 1
+        if isinstance(found, ParetoPoint):
+            front.add(found)
+        else:
+            reason = found
+    if not front.points:
+        raise InfeasibleError(
+            f"none of the {len(bounds):,} mixes of machines can hold the layers"
+            + (f"; of the last one: {reason}" if reason else "; offer machines with more memory")
+        )
+    return front.sorted(), solved
 
 
 def _kinds(problem: PipelinePartition, prices: npt.NDArray[np.float64]) -> list[list[int]]:
@@ -305,19 +351,3 @@ def _mixes(kinds: list[list[int]], nodes: int | None) -> Iterator[tuple[int, ...
         if size and nodes in (None, size):
             pairs = zip(kinds, counts, strict=True)
             yield tuple(sorted(n for members, count in pairs for n in members[:count]))
-
-
-def _lower_bound(
-    problem: PipelinePartition,
-    prices: npt.NDArray[np.float64],
-    mix: tuple[int, ...],
-    other_s: float,
-) -> tuple[float, float]:
-    """Bound delay and cost of a mix from below, infinite if it clearly has no answer."""
-    if len(mix) > problem.layers:
-        return math.inf, math.inf
-    some = restricted(problem, mix, use_all_nodes=True)
-    if some.infeasibility() is not None:
-        return math.inf, math.inf
-    delay_s = some.bound() * (1 - _SAME) + other_s
-    return delay_s, float(rent(delay_s, prices[list(mix)]))

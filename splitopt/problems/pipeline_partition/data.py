@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -161,14 +160,25 @@ class PipelinePartitionData(Problem[PipelinePartitionDecision]):
         return np.asarray(self.node_memory_bytes * (1 + FEASIBILITY_TOLERANCE))
 
     @cached_property
-    def owner_transfers_s(self) -> float:
-        """Seconds of a batch's four transfers between owner and pipeline, with their latency."""
+    def transfer_parts(self) -> OwnerParts:
+        """Return what an owner that computes nothing adds to a batch: its four transfers."""
         rate = self.links.owner_bandwidth_bytes_per_s
         if rate is None:
-            return 0.0
-        ends = [0, self.layers]
-        volume = math.fsum([*self.cut_up_bytes[ends], *self.cut_down_bytes[ends]])
-        return volume / rate + 4 * self.links.owner_delay_s
+            return OwnerParts(0.0, 0.0, 0.0)
+        up, down = self.cut_up_bytes / rate, self.cut_down_bytes / rate
+        return OwnerParts(
+            *(0.0, 0.0, 0.0),
+            to_first_s=float(up[0]),
+            from_last_s=float(up[-1]),
+            to_last_s=float(down[-1]),
+            from_first_s=float(down[0]),
+            latency_s=self.links.owner_delay_s,
+        )
+
+    @cached_property
+    def owner_transfers_s(self) -> float:
+        """Seconds of a batch's four transfers between owner and pipeline, with their latency."""
+        return float(self.transfer_parts.transfer_s)
 
     def own_s(self, first: int, last: int) -> FloatArray:
         """Shape (G,): what owners add to a trip through a chain from node `first` to `last`."""

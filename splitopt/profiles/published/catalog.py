@@ -72,17 +72,36 @@ def load_profile(
     return profile
 
 
+def unknown_profile(name_or_path: str | Path, *, brief: bool = False) -> str | None:
+    """Return what is wrong with a name that no shipped profile has; None for others and for paths.
+
+    With `brief`, the shipped names are not listed where one of them is proposed. Nothing is read
+    but what the package itself holds.
+    """
+    text, names = os.fspath(name_or_path), profile_names()
+    if _is_path(name_or_path) or text in names:
+        return None
+    hint = did_you_mean(text, names)
+    if brief and hint:
+        return f"there is no profile {shown(text)}{hint}"
+    return (
+        f"there is no profile {shown(text)}{hint or '.'} The shipped ones "
+        f"are {', '.join(names)}; a file of your own is named by a path that ends in .json"
+    )
+
+
+def _is_path(name_or_path: str | Path) -> bool:
+    text = os.fspath(name_or_path)
+    is_file = isinstance(name_or_path, Path) or text.endswith(".json")
+    return is_file or "/" in text or os.sep in text
+
+
 def _find(name_or_path: str | Path, boundaries: str, chain: EqualChain | None) -> ModelProfile:
     text = os.fspath(name_or_path)
-    is_path = isinstance(name_or_path, Path) or text.endswith(".json")
-    if is_path or "/" in text or os.sep in text:
+    if _is_path(name_or_path):
         return ModelProfile.load(text)
-    names = profile_names()
-    if text not in names:
-        raise InputError(
-            f"there is no profile {shown(text)}{did_you_mean(text, names) or '.'} The shipped ones "
-            f"are {', '.join(names)}; a file of your own is named by a path that ends in .json"
-        )
+    if (mistake := unknown_profile(name_or_path)) is not None:
+        raise InputError(mistake)
     return _shipped(text, boundaries, chain) if is_graph(text) else _shipped(text)
 
 

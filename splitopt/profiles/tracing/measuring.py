@@ -16,10 +16,10 @@ from splitopt.profiles.table.arrays import Array
 from splitopt.profiles.table.interval import Interval
 from splitopt.profiles.table.machine_times import MachineTimes
 from splitopt.profiles.table.profile import ModelProfile
-from splitopt.profiles.tracing.example import Inputs, resized
-from splitopt.profiles.tracing.passes import split_pass
-from splitopt.profiles.tracing.quiet import undisturbed
 from splitopt.profiles.tracing.result import TracedModel
+from splitopt.profiles.tracing.running.example import Inputs, resized
+from splitopt.profiles.tracing.running.passes import split_pass
+from splitopt.profiles.tracing.running.quiet import undisturbed
 from splitopt.profiles.tracing.split import parts_between
 
 PHASES = ("forward", "backward", "update")
@@ -106,16 +106,8 @@ def measure(
             raise InputError.at(field, f"is {value}; give a whole number >= 1")
     if any(item.device.type != "cpu" for item in traced.inputs):
         raise InputError("times are taken on the CPU; trace the module there, not on shapes only")
-    split = traced.split
-    ends = [split.structure.values[split.layers.index(name)] for name in traced.profile.layers]
-    with undisturbed(split.module), _threads(threads) as used:
-        split.module.train()
-        parts = parts_between(split.chain, split.structure, ends[:-1])
-        inputs = resized(traced.inputs, batch)
-        now = clock or time.perf_counter
-        runs = [_run(parts, inputs, split.module, now) for _ in range(warmup + repeats)][warmup:]
-    seconds = np.array(runs)  # (repeats, layers, 3)
-    middle = np.median(seconds, axis=0) / batch
+    with _threads(threads) as used:
+        seconds = _seconds(traced, batch, warmup + repeats, clock or time.perf_counter)[warmup:]
     found = Measurement(
         traced.profile,
         machine,
@@ -126,21 +118,32 @@ def measure(
         _spread(seconds.sum(axis=2)),
         float(_spread(seconds.sum(axis=(1, 2))[:, None])[0]),
     )
-    forward, backward, update = middle.T
-    times = MachineTimes(
-        forward, backward, update, np.ones(len(ends), dtype=np.bool_), _interval(seconds), batch
+    return replace(found, profile=_with_times(found, seconds))
+
+
+def _seconds(traced: TracedModel, batch: int, runs: int, now: Clock) -> Array:
+    """Time all layers so many times, in s: an array of shape (runs, layers, 3)."""
+    split = traced.split
+    ends = [split.structure.values[split.layers.index(name)] for name in traced.profile.layers]
+    with undisturbed(split.module):
+        split.module.train()
+        parts = parts_between(split.chain, split.structure, ends[:-1])
+        inputs = resized(traced.inputs, batch)
+        return np.array([_run(parts, inputs, split.module, now) for _ in range(runs)])
+
+
+def _with_times(found: Measurement, seconds: Array) -> ModelProfile:
+    """Return the profile with the medians of what was measured, (repeats, layers, 3) in s."""
+    profile, provenance = found.profile, found.profile.provenance
+    forward, backward, update = (np.median(seconds, axis=0) / found.batch).T
+    timed = np.ones(profile.layer_count, dtype=np.bool_)
+    times = MachineTimes(forward, backward, update, timed, _interval(seconds), found.batch)
+    notes = (*provenance.notes, f"{found.sentence()}.")
+    return replace(
+        profile,
+        machines={**profile.machines, found.machine: times},
+        provenance=replace(provenance, kind="measured", notes=notes),
     )
-    provenance = traced.profile.provenance
-    profile = replace(
-        traced.profile,
-        machines={**traced.profile.machines, machine: times},
-        provenance=replace(
-            provenance,
-            kind="measured",
-            notes=(*provenance.notes, f"{found.sentence()}."),
-        ),
-    )
-    return replace(found, profile=profile)
 
 
 def _interval(seconds: Array) -> Interval | None:

@@ -11,13 +11,13 @@ from torch import nn
 from splitopt.errors import InputError
 from splitopt.profiles.table.profile import ModelProfile
 from splitopt.profiles.table.trace_record import TraceRecord
-from splitopt.profiles.tracing.chain import StepChain
-from splitopt.profiles.tracing.counting import Counts, count
-from splitopt.profiles.tracing.example import Inputs
-from splitopt.profiles.tracing.finding import declares_stages
+from splitopt.profiles.tracing.costs.counting import Counts, count
+from splitopt.profiles.tracing.costs.tables import columns_of, dominated, profile_of
+from splitopt.profiles.tracing.costs.work.formulas import Declared
+from splitopt.profiles.tracing.cuts.chain import StepChain
+from splitopt.profiles.tracing.cuts.finding import declares_stages
+from splitopt.profiles.tracing.running.example import Inputs
 from splitopt.profiles.tracing.split import SplitModel
-from splitopt.profiles.tracing.tables import columns_of, dominated, profile_of
-from splitopt.profiles.tracing.work.formulas import Declared
 
 
 @dataclass(frozen=True, eq=False)

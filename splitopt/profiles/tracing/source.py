@@ -14,7 +14,7 @@ from torch import nn
 
 from splitopt.errors import InputError, shown
 from splitopt.models import build, default_shape, is_token_model, model_names
-from splitopt.profiles.tracing.quiet import reason
+from splitopt.profiles.tracing.running.quiet import reason
 from splitopt.user_code import beside, import_file
 
 

@@ -11,10 +11,9 @@ from typing import NamedTuple
 from torch import nn
 
 from splitopt.errors import CapabilityError, InputError
-from splitopt.profiles.tracing.chain import Chain
-from splitopt.profiles.tracing.examining import DifferentError, Structure, check, structure
-from splitopt.profiles.tracing.example import Inputs, resized
-from splitopt.profiles.tracing.finding import (
+from splitopt.profiles.tracing.cuts.chain import Chain
+from splitopt.profiles.tracing.cuts.examining import DifferentError, Structure, check, structure
+from splitopt.profiles.tracing.cuts.finding import (
     FEW,
     HOW_TO_DECLARE,
     STAGES_METHOD,
@@ -24,10 +23,11 @@ from splitopt.profiles.tracing.finding import (
     declares_stages,
     run_once,
 )
-from splitopt.profiles.tracing.hints import mend_of, refuse_compiled, told
-from splitopt.profiles.tracing.quiet import reason, undisturbed
-from splitopt.profiles.tracing.snapshot import Snapshot
-from splitopt.profiles.tracing.state import State, state_of
+from splitopt.profiles.tracing.cuts.hints import mend_of, refuse_compiled, told
+from splitopt.profiles.tracing.running.example import Inputs, resized
+from splitopt.profiles.tracing.running.quiet import reason, undisturbed
+from splitopt.profiles.tracing.running.snapshot import Snapshot
+from splitopt.profiles.tracing.running.state import State, state_of
 
 
 class Span(NamedTuple):

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from splitopt.errors import InputError
 from splitopt.errors import TrainingError as TrainingError
-from splitopt.training.averaging import average
-from splitopt.training.batches import Batches
-from splitopt.training.changing import Examined
-from splitopt.training.copies import Copy, Cut, Split, tensor_bytes
+from splitopt.training.data.batches import Batches
+from splitopt.training.model_parts.averaging import average
+from splitopt.training.model_parts.changing import Examined
+from splitopt.training.model_parts.copies import Copy, Cut, Split, tensor_bytes
+from splitopt.training.model_parts.parts import Part, Pass, backward_chain, forward_chain
 from splitopt.training.options import Options, Role
-from splitopt.training.parts import Part, Pass, backward_chain, forward_chain
 from splitopt.training.randomness import Stream, seed_of
 
 Criterion = Callable[[Tensor, Tensor], Tensor]

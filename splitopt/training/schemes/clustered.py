@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from splitopt.errors import InputError
-from splitopt.training.copies import tensor_bytes
+from splitopt.training.model_parts.copies import tensor_bytes
 from splitopt.training.schemes.base import Client, Round
 from splitopt.training.schemes.shared_server import SharedServer
 

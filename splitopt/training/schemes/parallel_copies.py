@@ -14,10 +14,10 @@ import torch
 from torch.func import vmap
 
 from splitopt.errors import InputError
-from splitopt.training.averaging import average, copy_state, load_state
-from splitopt.training.batched import Stack, alike, is_count, refuse_unless_possible
-from splitopt.training.copies import Copy
-from splitopt.training.parts import backward_chain, forward_chain
+from splitopt.training.model_parts.averaging import average, copy_state, load_state
+from splitopt.training.model_parts.batched import Stack, alike, is_count, refuse_unless_possible
+from splitopt.training.model_parts.copies import Copy
+from splitopt.training.model_parts.parts import backward_chain, forward_chain
 from splitopt.training.schemes.base import Client, Round, Scheme
 
 

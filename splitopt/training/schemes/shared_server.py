@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from splitopt.errors import InputError
-from splitopt.training.averaging import average, copy_state, load_state
-from splitopt.training.copies import Copy
-from splitopt.training.parts import Part
+from splitopt.training.model_parts.averaging import average, copy_state, load_state
+from splitopt.training.model_parts.copies import Copy
+from splitopt.training.model_parts.parts import Part
 from splitopt.training.schemes.base import Client, Round, Scheme
 
 

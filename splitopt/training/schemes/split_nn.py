@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from splitopt.errors import InputError
-from splitopt.training.copies import Copy
+from splitopt.training.model_parts.copies import Copy
 from splitopt.training.options import Role
 from splitopt.training.schemes.base import Round, Scheme
 

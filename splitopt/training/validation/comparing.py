@@ -18,8 +18,8 @@ from splitopt.errors import InputError
 from splitopt.results import finite_or_none
 from splitopt.simulation.tracks import batches_of, one_after_the_other
 from splitopt.timeline import FloatArray, IntArray, Timeline
-from splitopt.training.critical_path import ROUNDING as _ROUNDING
-from splitopt.training.critical_path import WAITING, critical_path
+from splitopt.training.rounds.critical_path import ROUNDING as _ROUNDING
+from splitopt.training.rounds.critical_path import WAITING, critical_path
 
 
 @dataclass(frozen=True)

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from splitopt.errors import InfeasibleError
 from splitopt.extras import need_torch
 from splitopt.plans import Plan, PlanLike, as_plan
-from splitopt.training.job import TrainingJob
-from splitopt.training.schedule import Schedule
+from splitopt.training.job import JobFields, TrainingJob
+from splitopt.training.keywords import shared_out, takes_fields
+from splitopt.training.schedule import PauseFields, Schedule
 from splitopt.training.validation.comparing import compare, over_rounds
 from splitopt.training.validation.measured import BytesRow, Measured
 from splitopt.training.validation.planned_bytes import planned_bytes
-from splitopt.training.wire.setting import JOIN_S, AtScale, WireOptions
+from splitopt.training.wire.setting import WireFields, WireOptions
 
 if TYPE_CHECKING:
-    from splitopt.training.data.partition import Samples
-    from splitopt.training.loop import Callback
-    from splitopt.training.matching import By
-    from splitopt.training.options import Options
     from splitopt.training.program import Program
-    from splitopt.training.wire.deadlines import Deadline
+    from splitopt.training.rounds.loop import Callback
     from splitopt.training.wire.launch import WireRun
 
 _MESSAGES = {
@@ -38,6 +35,11 @@ _MESSAGES = {
 CONTROL = "control"
 
 
+class ValidateFields(JobFields, PauseFields, WireFields, total=False):
+    """The keywords of `validate`: those of `run_wire` but the number of rounds."""
+
+
+@takes_fields(ValidateFields, TrainingJob, Schedule, WireOptions)
 def validate(
     plan: PlanLike,
     model: str | None = None,
@@ -45,21 +47,9 @@ def validate(
     *,
     rounds: int = 1,
     steps: int | None = None,
-    partition: str = "iid",
-    samples: Samples = "plan",
-    options: Options | None = None,
-    seed: int = 0,
-    match: By = "structure",
-    stages: Sequence[str] | None = None,
-    time_scale: float | None = None,
-    deadline: Deadline | str | None = None,
-    any_speed: bool = False,
-    namespaces: bool = False,
     callback: Callback | None = None,
-    at_scale: AtScale | None = None,
-    join_s: float = JOIN_S,
     source: str = "plan",
-    **schedule: Any,
+    **given: Unpack[ValidateFields],
 ) -> Measured:
     """Run some rounds of a plan with a process for each party, and compare them with the plan.
 
@@ -67,25 +57,15 @@ def validate(
     ----------
     plan
         A plan with a decision, the path of its file or its plain data.
-    model
-        The name of a shipped network or ``MODULE:FACTORY``; by default the shipped network that
-        the plan's profile is named after.
-    data
-        As for `splitopt.training.data.load_data`.
+    model, data, callback, source
+        As for `splitopt.training.wire.launch.run_wire`.
     rounds
         How many to run.
     steps
         Run at most so many mini-batches of each device in a round, see
         `splitopt.training.validation.shortening.first_steps`; whole rounds if None.
-    time_scale
-        Seconds of the wall for each planned one; by default such that a round takes a few seconds
-        and this host keeps the pace.
-    source
-        How messages call the plan.
-    partition, samples, options, seed, match, stages
-        As for `splitopt.training.wire.launch.run_wire`.
-    deadline, any_speed, namespaces, callback, at_scale, join_s, **schedule
-        As for `splitopt.training.wire.launch.run_wire`.
+    **given
+        As for `splitopt.training.wire.launch.run_wire`; by default only the last round is tested.
 
     Returns
     -------
@@ -99,21 +79,11 @@ def validate(
         scale, with the factor that it lacks, or if the prediction does not show single batches.
     """
     need_torch("validation")
-    job = TrainingJob(
-        as_plan(plan, source),
-        model,
-        data,
-        partition=partition,
-        samples=samples,
-        options=options,
-        seed=seed,
-        match=match,
-        stages=stages,
-        source=source,
-    )
-    wanted = WireOptions(time_scale, any_speed, deadline, namespaces, join_s, at_scale)
-    planned = Schedule(rounds, evaluate_every=max(rounds, 1), **schedule)
-    return validate_job(job, planned, wanted, steps=steps, callback=callback)
+    kinds = (TrainingJob, Schedule, WireOptions)
+    job, pauses, wanted = shared_out("validate", ValidateFields, given, *kinds)
+    of_plan = TrainingJob(as_plan(plan, source), model, data, source=source, **job)
+    schedule = Schedule(rounds, **{"evaluate_every": max(rounds, 1), **pauses})
+    return validate_job(of_plan, schedule, WireOptions(**wanted), steps=steps, callback=callback)
 
 
 def validate_job(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from splitopt.problems.pipeline_partition.tables import Cuts, own_part_bytes
-from splitopt.training.program import THREE_PARTS, ClientPlan, Program
+from splitopt.training.program import ClientPlan, Program
 
 KINDS = ("smashed", "gradient", "model_down", "model_up")
 """What travels, under the names of `splitopt.training.schemes.Traffic`; no table has labels."""
@@ -26,7 +26,7 @@ def planned_bytes(program: Program) -> dict[str, float]:
         seen = _samples(program, client)
         found["smashed"] += seen * float(profile.smashed_bytes[at].sum())
         found["gradient"] += seen * float(profile.gradient_bytes[at].sum())
-        if program.scheme in ("multihop", *THREE_PARTS):
+        if program.both_ends and at:
             held = own_part_bytes(profile, Cuts(at[0] + 1, at[-1] + 1))
         else:
             held = float(profile.device_model_bytes[at[0]]) if at else whole

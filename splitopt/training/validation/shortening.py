@@ -10,8 +10,7 @@ from splitopt.planning.explaining import explainer_of
 from splitopt.planning.planner import open_plan
 from splitopt.planning.promises import promise
 from splitopt.plans import Plan
-
-_STEPS_ARE_EPOCHS = ("cluster_and_spectrum", "cut_under_uncertainty")
+from splitopt.training.program import read_program
 
 
 def first_steps(plan: Plan, steps: int, source: str = "plan") -> Plan:
@@ -45,7 +44,7 @@ def first_steps(plan: Plan, steps: int, source: str = "plan") -> Plan:
         reason = plan.result.get("message") or "no feasible decision was found"
         raise InfeasibleError(f"{source}: there is nothing to run: {reason}")
     scenario = opened.scenario
-    if plan.problem in _STEPS_ARE_EPOCHS:
+    if read_program(opened, plan, source).local_steps is not None:  # a local epoch is a batch
         epochs = min(steps, scenario.training.epochs)
     else:
         epochs = 1

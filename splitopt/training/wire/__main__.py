@@ -20,7 +20,7 @@ def main() -> int:
     if namespace is not None:
         enter(namespace)  # before there are other threads, which would stay outside
 
-    from splitopt.training.prepare import prepare
+    from splitopt.training.preparing.prepare import prepare
     from splitopt.training.wire.job import load_job
     from splitopt.training.wire.launch import follow
     from splitopt.training.wire.ranks import shared_token

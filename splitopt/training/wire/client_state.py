@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from splitopt.training.averaging import load_state
-from splitopt.training.copies import Copy
+from splitopt.training.model_parts.averaging import load_state
+from splitopt.training.model_parts.copies import Copy
 from splitopt.training.schemes.base import Client, under
 from splitopt.training.wire.transport.errors import FrameError
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from splitopt.errors import InputError
 from splitopt.timeline import FloatArray, Timeline
-from splitopt.training.copies import Copy, tensor_bytes
+from splitopt.training.model_parts.copies import Copy, tensor_bytes
 from splitopt.training.program import Program
 from splitopt.training.randomness import Stream
 from splitopt.training.schemes.base import Criterion, Scheme

@@ -13,7 +13,7 @@ from splitopt.plans import Plan
 from splitopt.storage.writing import write_atomic
 from splitopt.training.job import TrainingJob
 from splitopt.training.options import Options
-from splitopt.training.prepare import Prepared
+from splitopt.training.preparing.prepare import Prepared
 
 _PLAIN = ("model", "partition", "samples", "seed", "match", "stages", "source")
 """Fields of a job that are plain data as they are."""

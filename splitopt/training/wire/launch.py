@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 
@@ -15,21 +15,20 @@ from splitopt.plans import PlanLike, as_plan
 from splitopt.simulation.tracks import one_after_the_other
 from splitopt.storage.temporary import temporary_folder
 from splitopt.timeline import Timeline
-from splitopt.training.job import TrainingJob
-from splitopt.training.keeper import check_new
-from splitopt.training.loop import Callback, run_rounds
-from splitopt.training.options import Options
-from splitopt.training.prepare import Prepared, prepare
+from splitopt.training.job import JobFields, TrainingJob
+from splitopt.training.keywords import shared_out, takes_fields
+from splitopt.training.preparing.prepare import Prepared, prepare
+from splitopt.training.rounds.loop import Callback, run_rounds
 from splitopt.training.runner import Run
-from splitopt.training.schedule import Schedule
+from splitopt.training.saving.keeper import check_new
+from splitopt.training.schedule import Schedule, ScheduleFields
 from splitopt.training.wire.compute import one_thread, warm_up
 from splitopt.training.wire.crew import Crew, join
-from splitopt.training.wire.deadlines import Deadline
 from splitopt.training.wire.job import check_job, save_job
 from splitopt.training.wire.processes import Processes
 from splitopt.training.wire.ranks import Rank
 from splitopt.training.wire.roles import roles_of
-from splitopt.training.wire.setting import JOIN_S, AtScale, Setting, WireOptions
+from splitopt.training.wire.setting import Setting, WireFields, WireOptions
 from splitopt.training.wire.speed import check_speed, proposed_time_scale
 from splitopt.training.wire.transport.links import paced_by_kernel
 from splitopt.training.wire.transport.listener import Listener, listen
@@ -38,9 +37,6 @@ from splitopt.training.wire.transport.tokens import Token
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from splitopt.training.data.partition import Samples
-    from splitopt.training.matching import By
 
 _LOG = logging.getLogger(__name__)
 
@@ -86,56 +82,32 @@ class WireRun(Run):
         }
 
 
+class RunFields(JobFields, ScheduleFields, WireFields, total=False):
+    """The keywords of `run_wire`: fields of a `TrainingJob`, a `Schedule` and `WireOptions`."""
+
+
+@takes_fields(RunFields, TrainingJob, Schedule, WireOptions)
 def run_wire(
     plan: PlanLike,
     model: nn.Module | str | None = None,
     data: Any = "digits",
     *,
-    options: Options | None = None,
-    rounds: int | None = None,
-    time_scale: float | None = None,
-    deadline: Deadline | str | None = None,
-    any_speed: bool = False,
-    namespaces: bool = False,
     callback: Callback | None = None,
-    at_scale: AtScale | None = None,
-    join_s: float = JOIN_S,
     source: str = "plan",
-    partition: str = "iid",
-    samples: Samples = "plan",
-    seed: int = 0,
-    match: By = "structure",
-    stages: Sequence[str] | None = None,
-    **schedule: Any,
+    **given: Unpack[RunFields],
 ) -> WireRun:
     """Train a plan with a process for each of its parties, all on this machine.
 
     Parameters
     ----------
-    plan, data, partition, samples, options, rounds, seed, match, callback, source
+    plan, data, callback, source
         As for `splitopt.train`.
     model
         As for `splitopt.train`, but not an object: each process builds its own.
-    stages
-        Names of submodules, where the model was profiled with declared stages.
-    time_scale
-        Seconds of the wall for each planned one; by default such that a round takes a few seconds
-        and this host keeps the pace.
-    deadline
-        How long to wait for a device: ``"3x"`` for three times what is planned (the default; with
-        ``any_speed`` a minute more than planned), or ``"10 s"`` for so many seconds more.
-    any_speed
-        Train even if this host is slower than the plan at this time scale.
-    namespaces
-        Give each process a network namespace of its own, with links that ``tc`` shapes to the
-        plan's rates, see `splitopt.training.wire.transport.namespaces`; for root on Linux.
-    at_scale
-        Called with the time scale and the planned seconds of a round before the first one.
-    join_s
-        How long processes may take to start.
-    **schedule
-        ``evaluate_every``, ``target_accuracy``, ``patience``, ``checkpoint``,
-        ``checkpoint_every`` and ``resume``, as for `splitopt.train`.
+    **given
+        As for `splitopt.train`, but neither ``scheme`` nor ``device``, and ``stages`` are names of
+        submodules; and ``time_scale``, ``any_speed``, ``deadline``, ``namespaces``, ``join_s`` and
+        ``at_scale`` as for `splitopt.training.wire.setting.WireOptions`.
 
     Returns
     -------
@@ -151,20 +123,10 @@ def run_wire(
     CapabilityError
         Namespaces are not allowed here, or the plan's links have not one rate each.
     """
-    job = TrainingJob(
-        as_plan(plan, source),
-        model,
-        data,
-        partition=partition,
-        samples=samples,
-        options=options,
-        seed=seed,
-        match=match,
-        stages=stages,
-        source=source,
-    )
-    wanted = WireOptions(time_scale, any_speed, deadline, namespaces, join_s, at_scale)
-    return run_job(job, Schedule(rounds, **schedule), wanted, callback)
+    kinds = (TrainingJob, Schedule, WireOptions)
+    job, schedule, wanted = shared_out("run_wire", RunFields, given, *kinds)
+    of_plan = TrainingJob(as_plan(plan, source), model, data, source=source, **job)
+    return run_job(of_plan, Schedule(**schedule), WireOptions(**wanted), callback)
 
 
 def run_job(

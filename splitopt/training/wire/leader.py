@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import ClassVar, NamedTuple, NoReturn
 
 from splitopt.timeline import Timeline
-from splitopt.training.copies import Copy
+from splitopt.training.model_parts.copies import Copy
 from splitopt.training.schemes.base import Client, Round, Scheme
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.deadlines import Deadline
@@ -47,7 +47,7 @@ class Leader(ABC):
     Parameters
     ----------
     scheme
-        As `splitopt.training.setup.build_scheme` makes it for one process.
+        As `splitopt.training.preparing.setup.build_scheme` makes it for one process.
     crew
         The other ranks: the clients as ranks 1, 2, ... in the order of the scheme come first.
     problem

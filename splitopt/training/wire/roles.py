@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from splitopt.errors import InputError
 
 if TYPE_CHECKING:
-    from splitopt.training.prepare import Prepared
+    from splitopt.training.preparing.prepare import Prepared
     from splitopt.training.program import Program
     from splitopt.training.wire.crew import Crew
     from splitopt.training.wire.leader import Leader

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from splitopt.training.wire.deadlines import Deadline
 
@@ -19,14 +19,38 @@ JOIN_S = 120.0
 """For so long rank 0 waits for the others, and they for rank 0."""
 
 
+class WireFields(TypedDict, total=False):
+    """The fields of `WireOptions`, as keywords."""
+
+    time_scale: float | None
+    any_speed: bool
+    deadline: Deadline | str | None
+    namespaces: bool
+    join_s: float
+    at_scale: AtScale | None
+
+
 @dataclass(frozen=True)
 class WireOptions:
     """How whoever leads a run over connections wants it to be run.
 
     Parameters
     ----------
-    time_scale, any_speed, deadline, namespaces, join_s, at_scale
-        As for `splitopt.training.wire.launch.run_wire`.
+    time_scale
+        Seconds of the wall for each planned one; by default such that a round takes a few seconds
+        and this host keeps the pace.
+    any_speed
+        Train even if this host is slower than the plan at this time scale.
+    deadline
+        How long to wait for a device: ``"3x"`` for three times what is planned (the default; with
+        ``any_speed`` a minute more than planned), or ``"10 s"`` for so many seconds more.
+    namespaces
+        Give each process a network namespace of its own, with links that ``tc`` shapes to the
+        plan's rates, see `splitopt.training.wire.transport.namespaces`; for root on Linux.
+    join_s
+        How long processes may take to start.
+    at_scale
+        Called with the time scale and the planned seconds of a round before the first one.
     """
 
     time_scale: float | None = None

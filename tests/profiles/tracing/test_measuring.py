@@ -12,7 +12,7 @@ from splitopt.profiles import measure, trace
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
-from splitopt.profiles.tracing.example import made  # noqa: E402
+from splitopt.profiles.tracing.running.example import made  # noqa: E402
 
 pytestmark = pytest.mark.train
 

@@ -7,12 +7,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 import splitopt  # noqa: E402
 from splitopt.models.cnn import cnn  # noqa: E402
-from splitopt.training.batches import Batches  # noqa: E402
-from splitopt.training.matching import match  # noqa: E402
+from splitopt.training.data.batches import Batches  # noqa: E402
+from splitopt.training.preparing.matching import match  # noqa: E402
+from splitopt.training.preparing.setup import build_scheme  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402
 from splitopt.training.randomness import Stream  # noqa: E402
 from splitopt.training.schemes import Client  # noqa: E402
-from splitopt.training.setup import build_scheme  # noqa: E402
 from splitopt.training.validation.planned_bytes import KINDS, planned_bytes  # noqa: E402
 
 pytestmark = pytest.mark.train

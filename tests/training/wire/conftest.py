@@ -13,12 +13,12 @@ from torch import nn  # noqa: E402
 
 from splitopt import plan  # noqa: E402
 from splitopt.scenario import Scenario  # noqa: E402
-from splitopt.training.batches import Batches  # noqa: E402
-from splitopt.training.copies import Copy  # noqa: E402
+from splitopt.training.data.batches import Batches  # noqa: E402
+from splitopt.training.model_parts.copies import Copy  # noqa: E402
+from splitopt.training.preparing.setup import set_groups  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402
 from splitopt.training.randomness import Stream  # noqa: E402
 from splitopt.training.schemes import SCHEMES, Client  # noqa: E402
-from splitopt.training.setup import set_groups  # noqa: E402
 from splitopt.training.wire.crew import Crew, join  # noqa: E402
 from splitopt.training.wire.deadlines import Deadline  # noqa: E402
 from splitopt.training.wire.star.clusters import ClusterServer  # noqa: E402

@@ -9,12 +9,12 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 import splitopt  # noqa: E402
 from splitopt.errors import InputError  # noqa: E402
 from splitopt.models.cnn import cnn  # noqa: E402
-from splitopt.training.batches import Batches  # noqa: E402
-from splitopt.training.matching import match  # noqa: E402
+from splitopt.training.data.batches import Batches  # noqa: E402
+from splitopt.training.preparing.matching import match  # noqa: E402
+from splitopt.training.preparing.setup import build_scheme  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402
 from splitopt.training.randomness import Stream  # noqa: E402
 from splitopt.training.schemes import Client  # noqa: E402
-from splitopt.training.setup import build_scheme  # noqa: E402
 from splitopt.training.wire.host import (  # noqa: E402
     ChainSeconds,
     Loopback,

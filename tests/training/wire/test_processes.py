@@ -18,9 +18,9 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 import splitopt  # noqa: E402
 from splitopt.plans import Plan  # noqa: E402
 from splitopt.scenario import Scenario  # noqa: E402
-from splitopt.training import checkpoint  # noqa: E402
 from splitopt.training.job import TrainingJob  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
+from splitopt.training.saving import checkpoint  # noqa: E402
 from splitopt.training.schemes import Round  # noqa: E402
 from splitopt.training.validation.planned_bytes import planned_bytes  # noqa: E402
 from splitopt.training.wire import launch  # noqa: E402

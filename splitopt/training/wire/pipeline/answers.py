@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from splitopt.training.copies import Copy
+from splitopt.training.model_parts.copies import Copy
 from splitopt.training.schemes.base import Client, under
 from splitopt.training.wire.client_state import check_batches, expect_like
 from splitopt.training.wire.pipeline.held import check_held

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from splitopt.training.copies import Copy, tensor_bytes
-from splitopt.training.parts import Part, Pass
+from splitopt.training.model_parts.copies import Copy, tensor_bytes
+from splitopt.training.model_parts.parts import Part, Pass
 from splitopt.training.schemes.base import Client, under
 from splitopt.training.wire.compute import COMPUTE
 from splitopt.training.wire.pipeline.channels import RESERVE, channel_end, request

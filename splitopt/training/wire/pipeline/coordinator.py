@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from splitopt.training.copies import Copy, tensor_bytes
+from splitopt.problems.pipeline_partition import PipelinePartition
+from splitopt.training.model_parts.copies import Copy, tensor_bytes
 from splitopt.training.schemes.base import Round, TrainingError, under
 from splitopt.training.schemes.multihop import Multihop
 from splitopt.training.wire.client_state import prefixed
@@ -45,7 +46,7 @@ from splitopt.training.wire.transport.inbox import Inbox
 from splitopt.training.wire.transport.listener import LOOPBACK, is_of_this_machine
 
 if TYPE_CHECKING:
-    from splitopt.training.prepare import Prepared
+    from splitopt.training.preparing.prepare import Prepared
     from splitopt.training.wire.setting import Setting
 
 PREPARE_S = 60.0
@@ -85,7 +86,7 @@ class Pipeline(Leader):
         crew: Crew,
         deadline: Deadline | None = None,
     ) -> None:
-        super().__init__(scheme, crew, "pipeline_partition", timing.time_scale, deadline)
+        super().__init__(scheme, crew, PipelinePartition.name, timing.time_scale, deadline)
         self.timing = timing
         self.owners, self.nodes = len(timing.owners), len(timing.nodes)
         self._inbox: Inbox[tuple[int, Channel]] = Inbox()

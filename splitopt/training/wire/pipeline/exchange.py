@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from torch import Tensor
 
-from splitopt.training.copies import tensor_bytes
+from splitopt.training.model_parts.copies import tensor_bytes
 from splitopt.training.wire.pipeline.timing import PipelineTiming
 from splitopt.training.wire.recorder import Recorder, Row
 from splitopt.training.wire.transport.frames import Transfer

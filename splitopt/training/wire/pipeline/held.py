@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from splitopt.training.averaging import load_state
-from splitopt.training.copies import Copy
+from splitopt.training.model_parts.averaging import load_state
+from splitopt.training.model_parts.copies import Copy
 from splitopt.training.schemes.base import under
 from splitopt.training.wire.transport.errors import FrameError
 

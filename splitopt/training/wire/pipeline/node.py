@@ -16,7 +16,7 @@ from contextlib import suppress
 from torch import Tensor
 
 from splitopt.errors import shown
-from splitopt.training.copies import Copy
+from splitopt.training.model_parts.copies import Copy
 from splitopt.training.schemes.base import Client, under
 from splitopt.training.wire.client_state import prefixed
 from splitopt.training.wire.pipeline.batch_worker import BatchWorker, NodeResources

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from splitopt.training.copies import Copy, tensor_bytes
+from splitopt.training.model_parts.copies import Copy, tensor_bytes
 from splitopt.training.schemes.base import Client, Criterion, under
 from splitopt.training.wire.client_state import prefixed
 from splitopt.training.wire.compute import COMPUTE

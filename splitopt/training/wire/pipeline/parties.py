@@ -19,7 +19,7 @@ from splitopt.training.wire.transport.tls import Tls
 from splitopt.training.wire.transport.tokens import Token
 
 if TYPE_CHECKING:
-    from splitopt.training.prepare import Prepared
+    from splitopt.training.preparing.prepare import Prepared
     from splitopt.training.wire.setting import Setting
 
 

@@ -11,8 +11,8 @@ from contextlib import ExitStack
 
 from torch import Tensor
 
-from splitopt.training.copies import Copy
-from splitopt.training.prepare import Prepared
+from splitopt.training.model_parts.copies import Copy
+from splitopt.training.preparing.prepare import Prepared
 from splitopt.training.schemes.base import Round
 from splitopt.training.schemes.clustered import Clustered
 from splitopt.training.wire.compute import COMPUTE

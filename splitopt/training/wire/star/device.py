@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from splitopt.errors import SplitoptError
-from splitopt.training.copies import Copy
-from splitopt.training.prepare import Prepared
+from splitopt.training.model_parts.copies import Copy
+from splitopt.training.preparing.prepare import Prepared
 from splitopt.training.schemes.base import Client, Criterion, TrainingError, finite_loss
 from splitopt.training.wire.client_state import (
     control_of,

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from splitopt.training.copies import tensor_bytes
+from splitopt.training.model_parts.copies import tensor_bytes
 from splitopt.training.schemes.base import Round, Scheme, TrainingError
 from splitopt.training.wire.client_state import (
     control_of,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from splitopt.training.copies import Copy, tensor_bytes
-from splitopt.training.prepare import Prepared
+from splitopt.training.model_parts.copies import Copy, tensor_bytes
+from splitopt.training.preparing.prepare import Prepared
 from splitopt.training.schemes.base import Round, Traffic, finite_loss
 from splitopt.training.schemes.parallel_copies import ParallelCopies
 from splitopt.training.wire.compute import COMPUTE

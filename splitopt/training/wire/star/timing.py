@@ -14,7 +14,6 @@ from functools import lru_cache
 import numpy as np
 
 from splitopt.errors import InputError
-from splitopt.simulation.cut_and_resources import link_of
 from splitopt.timeline import Resource, Timeline
 from splitopt.training.program import Program
 
@@ -22,13 +21,6 @@ MODEL_UP = "model upload"
 FORWARD, BACKWARD = "device forward", "device backward"
 UPLOAD, GRADIENT = "upload", "gradient download"
 SERVER = "server"
-MODEL_DOWN = {
-    "cut_and_resources": "model download",
-    "cluster_and_spectrum": "model broadcast",
-    "cut_under_uncertainty": "model broadcast",
-}
-"""Problem -> its simulator's name for the device part on its way down."""
-
 PHASES = (FORWARD, UPLOAD, SERVER, GRADIENT, BACKWARD, MODEL_UP)
 """Of all problems; the model's way down has a name in each."""
 
@@ -100,17 +92,20 @@ class Timing:
     Raises
     ------
     InputError
-        The plan is of another problem.
+        The rounds of the plan are others.
     """
 
     def __init__(self, program: Program) -> None:
-        if program.problem not in MODEL_DOWN:
-            known = ", ".join(MODEL_DOWN)
+        timeline = program.replay.timeline
+        others = [phase for phase in timeline.phases if phase not in PHASES]
+        if len(others) != 1 or not set(PHASES) <= set(timeline.phases):
             raise InputError(
-                f"the plan is of {program.problem}; a server with devices is planned by {known}"
+                f"the plan is of {program.problem}, whose rounds are not those of a server with "
+                "devices"
             )
         self.program = program
-        self.model_down = MODEL_DOWN[program.problem]
+        self.model_down = others[0]
+        self._resource = _resources(timeline)
         self._round = lru_cache(maxsize=4)(self._read)
 
     def round(self, number: int) -> RoundTiming:
@@ -119,17 +114,7 @@ class Timing:
 
     def resource(self, phase: str, client: int) -> Resource:
         """Return what a client's task occupies, by the simulator's names."""
-        if phase == SERVER:
-            return Resource("server", "server")
-        if self.program.problem == "cut_and_resources":
-            way = {UPLOAD: "uplink", MODEL_UP: "uplink"}.get(phase, "downlink")
-            if phase in (UPLOAD, MODEL_UP, GRADIENT, self.model_down):
-                if self.program.scenario.links.shared:
-                    return Resource(way, "link")
-                return link_of(way, self.program.clients[client].name)
-        elif phase in (UPLOAD, GRADIENT) or (phase == MODEL_UP and not self._over_full_band):
-            return Resource("spectrum", "link")
-        return Resource(self.program.clients[client].name, "device")
+        return self._resource[client][phase]
 
     def shared(self, phase: str) -> str | None:
         """Name the resource of which a phase takes a share while others may take theirs.
@@ -138,16 +123,7 @@ class Timing:
         broadcast, and links that are its own (``links.shared`` of the scenario is false).
         """
         where = self.resource(phase, 0)
-        own_links = where.name != "spectrum" and not self.program.scenario.links.shared
-        if where.kind == "device" or (where.kind == "link" and own_links):
-            return None
-        return where.name
-
-    @property
-    def _over_full_band(self) -> bool:
-        """Devices send their models one at a time over all of the spectrum."""
-        spectrum = self.program.scenario.spectrum
-        return spectrum is not None and spectrum.device_model_over_full_band
+        return where.name if where.kind in ("link", "server") else None
 
     def _read(self, number: int) -> RoundTiming:
         timeline = self.program.replay_of(number).timeline
@@ -189,6 +165,18 @@ class Timing:
             size = float(column[at]) * piece.samples
             pieces[phase] = Piece(piece.seconds, piece.samples, size, piece.share)
         return pieces
+
+
+def _resources(timeline: Timeline) -> list[dict[str, Resource]]:
+    """Per owner, phase -> what its tasks occupy; the server's may all stand at another owner."""
+    index = np.full((len(timeline.owners), len(timeline.phases)), -1)
+    index[timeline.owner, timeline.phase] = timeline.resource
+    server = timeline.phases.index(SERVER)
+    index[:, server] = index[:, server].max()
+    return [
+        {phase: timeline.resources[n] for phase, n in zip(timeline.phases, row, strict=True)}
+        for row in index.tolist()
+    ]
 
 
 def _sums(timeline: Timeline) -> tuple[list[dict[str, float]], list[dict[str, float]]]:

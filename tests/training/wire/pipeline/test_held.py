@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from splitopt.simulation.fifo import EXCLUSIVE, RECEIVE, SEND  # noqa: E402
-from splitopt.training.copies import Copy  # noqa: E402
+from splitopt.training.model_parts.copies import Copy  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.wire.pipeline.held import (  # noqa: E402
     check_held,

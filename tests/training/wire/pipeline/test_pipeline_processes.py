@@ -11,8 +11,8 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 import splitopt  # noqa: E402
 from splitopt.scenario import Scenario  # noqa: E402
-from splitopt.training import checkpoint  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402
+from splitopt.training.saving import checkpoint  # noqa: E402
 from splitopt.training.schemes import TrainingError  # noqa: E402
 from splitopt.training.wire import launch  # noqa: E402
 

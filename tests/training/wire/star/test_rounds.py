@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from splitopt import plan  # noqa: E402
 from splitopt.scenario import Scenario  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
+from splitopt.training.preparing.setup import set_groups  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402
-from splitopt.training.setup import set_groups  # noqa: E402
 from splitopt.training.validation.planned_bytes import planned_bytes  # noqa: E402
 
 pytestmark = pytest.mark.train

@@ -120,6 +120,20 @@ def test_names_are_those_of_the_simulator():
             assert timing.resource(task.phase, client).kind == kinds[task.resource]
 
 
+def test_links_of_their_own_are_shared_by_nobody():
+    """Where devices share no link, the server is all that they take turns at."""
+    scenario = shipped("digits-splitfed")
+    links = scenario.links.model_copy(update={"shared": False})
+    own = plan(scenario.model_copy(update={"links": links}), solver="equal_share")
+    common = timing_of(plan(scenario, solver="equal_share"))
+    assert common.shared(UPLOAD) == common.shared(MODEL_UP) == "uplink"
+    assert common.shared(GRADIENT) == common.shared(common.model_down) == "downlink"
+    timing = timing_of(own)
+    phases = (FORWARD, UPLOAD, GRADIENT, BACKWARD, MODEL_UP, timing.model_down)
+    assert {timing.shared(phase) for phase in phases} == {None}
+    assert timing.shared(SERVER) == "server"
+
+
 def test_a_pipeline_is_refused():
     """It has no server."""
     made = plan(shipped("digits-pipeline"))

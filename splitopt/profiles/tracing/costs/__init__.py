@@ -1,0 +1,1 @@
+"""What the layers between the cuts cost, and the table of it."""

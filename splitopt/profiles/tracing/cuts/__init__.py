@@ -1,0 +1,1 @@
+"""A module as a chain of values, and which of them are cuts."""

@@ -1,0 +1,1 @@
+"""Graphs of torch.fx: tracing, rewriting, names, text, and which values all else runs through."""

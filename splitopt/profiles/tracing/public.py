@@ -1,0 +1,148 @@
+"""The functions that find, count, take apart and time: what users call, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from splitopt.extras import need_torch
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from splitopt.profiles.tracing.cuts.finding import Stages
+    from splitopt.profiles.tracing.measuring import Measurement
+    from splitopt.profiles.tracing.result import TracedModel
+    from splitopt.profiles.tracing.split import SplitModel
+
+
+def find_cuts(
+    module: nn.Module,
+    example: Any,
+    *,
+    stages: Stages | None = None,
+    method: str = "auto",
+    verify: bool = True,
+) -> SplitModel:
+    """Find where a module can be cut.
+
+    Parameters
+    ----------
+    module
+        Any module; it is run on the example, and left as it was.
+    example
+        A batch as the module takes it: a tensor, or a tuple of tensors, the first axis of each
+        being the batch. Samples are repeated or dropped as needed.
+    stages
+        The stages that the module runs through, instead of finding them: names of submodules,
+        submodules or functions of one tensor, in order.
+    method
+        ``auto``, or only one of ``sequential``, ``fx``, ``export`` and ``stages`` (the module's
+        own method ``split_stages()``).
+    verify
+        Compare split and whole; not possible for a module on the ``meta`` device.
+
+    Returns
+    -------
+    SplitModel
+        The cuts by name, the reasons why other values are none, and ``segments(cuts)``.
+
+    Raises
+    ------
+    InputError
+        An example that the module cannot take, stages that are not the module's, or no cut at all.
+    CapabilityError
+        PyTorch is not installed.
+    """
+    need_torch("tracing a module")
+    from splitopt.profiles.tracing.running.example import inputs_of
+    from splitopt.profiles.tracing.split import find
+
+    return find(module, inputs_of(example), stages, method, verify)
+
+
+def trace(
+    module: nn.Module,
+    example: Any,
+    *,
+    name: str | None = None,
+    stages: Stages | None = None,
+    method: str = "auto",
+    verify: bool = True,
+    keep_all: bool = False,
+    flop_formulas: Mapping[Any, Callable[..., Any]] | None = None,
+) -> TracedModel:
+    """Make the profile of a module: where it can be cut and what each cut costs.
+
+    Parameters
+    ----------
+    module, example, stages, method, verify
+        As for `find_cuts`. On the ``meta`` device everything is counted and nothing computed.
+    name
+        The name of the profile, the module's class by default.
+    keep_all
+        Keep cuts that a later one beats: no more bytes cross there, the device works no more,
+        and nothing more leaks. Their parameters and memory are not compared.
+    flop_formulas
+        The work of operators that have no formula, or a better one: an operator,
+        ``torch.ops.mylib.scan`` or ``"mylib::scan"``, -> a function of its arguments, with shapes
+        in place of tensors, that returns FLOP. It takes what
+        ``torch.utils.flop_counter.register_flop_formula`` takes; what is registered there is used
+        as well. Shapes are those of a batch.
+
+    Returns
+    -------
+    TracedModel
+        ``profile`` is the table, ``segments(cuts)`` the parts.
+
+    Raises
+    ------
+    InputError, CapabilityError
+        As `find_cuts`; and for formulas that fail, or whose operator did not run.
+    """
+    need_torch("tracing a module")
+    from splitopt.profiles.tracing.costs.work.declared import checked_formulas
+    from splitopt.profiles.tracing.result import traced
+    from splitopt.profiles.tracing.running.example import inputs_of
+
+    inputs, formulas = inputs_of(example), checked_formulas(flop_formulas)
+    split = find_cuts(module, example, stages=stages, method=method, verify=verify)
+    return traced(split, inputs, name or type(module).__name__.lower(), keep_all, formulas)
+
+
+def segments(
+    module: nn.Module,
+    cuts: Sequence[str | int],
+    example: Any,
+    *,
+    stages: Stages | None = None,
+) -> list[nn.Module]:
+    """Take a module apart at some cuts: `find_cuts` and `SplitModel.segments` in one call.
+
+    Parameters
+    ----------
+    module, example, stages
+        As for `find_cuts`.
+    cuts
+        Names of cuts (the layers of a traced profile), or their numbers among all cuts from 1.
+
+    Returns
+    -------
+    list of torch.nn.Module
+        One more than cuts, which share the parameters and buffers of the module under the same
+        names. Given ``leaf``, the detached output of the part before, they compute forward and
+        backward bit for bit as the whole module does.
+    """
+    return find_cuts(module, example, stages=stages).segments(cuts)
+
+
+def measure(traced: TracedModel, machine: str = "here", **how: Any) -> Measurement:
+    """Time the layers of a traced model on this machine.
+
+    See `splitopt.profiles.tracing.measuring.measure` for the options ``batch``, ``repeats``,
+    ``warmup``, ``threads`` and ``clock``; the result's ``profile`` has the times under the
+    machine's name.
+    """
+    from splitopt.profiles.tracing.measuring import measure as timed
+
+    return timed(traced, machine, **how)

@@ -1,0 +1,1 @@
+"""Running a user's module on examples, and leaving it as it was."""

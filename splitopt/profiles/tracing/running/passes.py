@@ -1,0 +1,101 @@
+"""One training pass of a module, whole and split at given values, on the same batch and seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from splitopt.profiles.tracing.running.example import Inputs, fresh, tensors_in
+from splitopt.profiles.tracing.running.quiet import SEED
+
+Meter = Callable[[int, str], AbstractContextManager[Any]]
+"""Gives what is active around the ``"forward"`` or ``"backward"`` of a part (0 the first)."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a pass gave.
+
+    Parameters
+    ----------
+    outputs
+        The tensors that the module returned.
+    gradients
+        The gradient of every parameter that has one, by the parameter's id.
+    crossing
+        For a split pass, what the parts before the last gave.
+    """
+
+    outputs: tuple[Tensor, ...]
+    gradients: dict[int, Tensor]
+    crossing: tuple[Tensor, ...] = ()
+
+
+def whole_pass(module: nn.Module, inputs: Inputs, meter: Meter | None = None) -> Outcome:
+    """Run forward and backward through the module itself."""
+    return split_pass([module], inputs, module, meter)
+
+
+def split_pass(
+    parts: Sequence[Callable[..., Any]],
+    inputs: Inputs,
+    module: nn.Module,
+    meter: Meter | None = None,
+) -> Outcome:
+    """Run forward and backward through parts, cut off from each other as if over a network.
+
+    A value that needs no gradient, since nothing before it is trained, sends none back. The
+    gradient at the output is drawn from a fixed seed, since there is no loss.
+    """
+    around = meter or (lambda _part, _phase: nullcontext())
+    _seed(inputs)
+    entries: list[Tensor | None] = []
+    results: list[Any] = []
+    given: tuple[Any, ...] = fresh(inputs)
+    for index, part in enumerate(parts):
+        if index:
+            sent = results[-1].detach()
+            if results[-1].requires_grad:
+                sent.requires_grad_()
+            entries.append(sent)
+            given = (sent,)
+        with around(index, "forward"):
+            results.append(part(*given))
+    outputs = tensors_in(results[-1])
+    roots = [item for item in outputs if item.requires_grad]
+    gradients: Sequence[Tensor] = [_direction(item) for item in roots]
+    for index in range(len(parts) - 1, -1, -1):
+        with around(index, "backward"):
+            if roots:
+                torch.autograd.backward(roots, gradients)
+        if index:
+            entry, roots = entries[index - 1], []
+            assert entry is not None
+            if entry.requires_grad:
+                roots = [results[index - 1]]
+                gradients = [torch.zeros_like(entry) if entry.grad is None else entry.grad]
+    found = {id(p): p.grad for p in module.parameters() if p.grad is not None}
+    for parameter in module.parameters():
+        parameter.grad = None
+    detached = tuple(item.detach() for item in outputs)
+    return Outcome(detached, found, tuple(item.detach() for item in results[:-1]))
+
+
+def _seed(inputs: Inputs) -> None:
+    torch.manual_seed(SEED)
+    if inputs[0].device.type == "cuda":
+        torch.cuda.manual_seed_all(SEED)
+
+
+def _direction(output: Tensor) -> Tensor:
+    """Return a fixed gradient at an output: no two entries weigh the same by accident."""
+    if output.device.type == "meta":
+        return torch.empty_like(output)
+    generator = torch.Generator().manual_seed(SEED)
+    drawn = torch.randn(output.shape, generator=generator, dtype=torch.float64)
+    return drawn.to(device=output.device, dtype=output.dtype)

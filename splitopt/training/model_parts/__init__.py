@@ -1,0 +1,1 @@
+"""A model in parts and copies: forward, backward, what training changes of them, averages."""

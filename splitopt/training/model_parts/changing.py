@@ -1,0 +1,105 @@
+"""What training can change of a model, and which cuts a gradient has to come back over.
+
+The one rule for everything that travels. A model is the parameters that are trained: they go to the
+devices before a round, come back after it and are averaged. Beside it go, apart, the *statistics*:
+what a forward pass in training mode writes, such as the running statistics of batch normalisation.
+All else is *fixed*: frozen parameters and buffers that nothing writes are the same everywhere, are
+delivered once before the first round, and are never averaged. A gradient comes back over a cut only
+if something before the cut is trained.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from splitopt.errors import InputError
+from splitopt.profiles.tracing.cuts.finding import FEW
+from splitopt.profiles.tracing.running.example import fresh, resized
+from splitopt.profiles.tracing.running.quiet import undisturbed
+from splitopt.training.model_parts.averaging import statistics_of
+
+Cut = Callable[[nn.Module, tuple[int, ...]], list[nn.Module]]
+"""Cuts a model after the given numbers of layers into modules that share its tensors."""
+
+_ONE_AT_A_TIME = threading.Lock()  # what is left undisturbed belongs to the whole process
+
+
+class Examined:
+    """A model, looked at by a forward pass.
+
+    Parameters
+    ----------
+    model
+        The model, which is left as it was.
+    inputs
+        Some samples.
+    split
+        How it is cut.
+
+    Attributes
+    ----------
+    fixed
+        The ids of the tensors of its state that training does not change.
+
+    Raises
+    ------
+    InputError
+        Nothing of the model is trained.
+    """
+
+    def __init__(self, model: nn.Module, inputs: Tensor, split: Cut) -> None:
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            raise InputError.at(
+                "model",
+                "has no parameter that is trained: all are frozen (requires_grad is False), or "
+                "there is none; leave some to be trained",
+            )
+        self._model, self._split = model, split
+        self._example = resized((inputs,), FEW)
+        self._wanted: dict[tuple[int, ...], tuple[bool, ...]] = {}
+        self.fixed = frozenset(id(tensor) for tensor in self._never_written())
+
+    def wanted(self, cuts: tuple[int, ...]) -> tuple[bool, ...]:
+        """Return for each cut whether a gradient has to come back over it."""
+        if cuts not in self._wanted:
+            found = []
+            with _ONE_AT_A_TIME, undisturbed(self._model), torch.enable_grad():
+                self._model.train()
+                value: tuple[Tensor, ...] = fresh(self._example)
+                for part in self._split(self._model, cuts)[:-1] if cuts else []:
+                    value = (part(*value),)
+                    found.append(value[0].requires_grad)
+            self._wanted[cuts] = tuple(found)
+        return self._wanted[cuts]
+
+    def _never_written(self) -> list[Tensor]:
+        """Return the tensors of the state that are neither trained nor written by a forward pass.
+
+        Batch normalisation writes its statistics without a trace in their versions, and may write
+        the values that were there; so values are compared too, and its statistics are known.
+        """
+        model = self._model
+        written = set(statistics_of(model))
+        before = {
+            name: (value, value._version, value.detach().clone())
+            for name, value in _state(model).items()
+            if not (value.requires_grad or name in written)
+        }
+        with _ONE_AT_A_TIME, undisturbed(model), torch.no_grad():
+            model.train()
+            model(*fresh(self._example))
+            after = _state(model)
+            return [
+                value
+                for name, (value, version, was) in before.items()
+                if after.get(name) is value and value._version == version and value.equal(was)
+            ]
+
+
+def _state(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers of the state, themselves and not what they hold."""
+    return dict(model.state_dict(keep_vars=True))

@@ -1,0 +1,181 @@
+"""A copy of the model, cut into parts that share its tensors."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from splitopt.training.model_parts.averaging import (
+    STATISTICS,
+    copy_state,
+    load_state,
+    statistics_of,
+)
+from splitopt.training.model_parts.changing import Cut as Cut
+from splitopt.training.model_parts.changing import Examined
+from splitopt.training.model_parts.parts import Part
+from splitopt.training.options import Options, Role
+
+
+@dataclass(frozen=True)
+class Split:
+    """How a model is cut, and what of it is written while it runs.
+
+    Parameters
+    ----------
+    cut
+        Cuts it.
+    written
+        Names of the model's buffers that forward writes.
+    """
+
+    cut: Cut
+    written: frozenset[str] = frozenset()
+
+    def __call__(self, model: nn.Module, cuts: tuple[int, ...]) -> list[nn.Module]:
+        """Cut a model."""
+        return self.cut(model, cuts)
+
+
+@dataclass
+class Copy:
+    """A model and its parts from the input to the output.
+
+    ``roles`` says for each part whether a device or a server holds it, ``statistics`` names the
+    buffers that forward writes, and ``fixed`` the entries of the state that training does not
+    change.
+    """
+
+    model: nn.Module
+    parts: list[Part]
+    roles: tuple[Role, ...]
+    statistics: frozenset[str]
+    fixed: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(
+        cls,
+        model: nn.Module,
+        cuts: tuple[int, ...],
+        roles: Sequence[Role],
+        split: Split | Cut,
+        options: Options,
+        shared: bool = False,
+        about: Examined | None = None,
+    ) -> Copy:
+        """Copy a model (or take it itself, if `shared`) and cut it into parts.
+
+        ``about`` is what is known of the model, or of the whole that it is a part of; without it
+        everything but frozen parameters can change, and all gradients are wanted.
+        """
+        state = model.state_dict(keep_vars=True)
+        fixed = {
+            name
+            for name, value in state.items()
+            if (id(value) in about.fixed if about else _is_frozen(value))
+        }
+        wanted = (True, *(about.wanted(cuts) if about else [True] * len(cuts)))
+        own = model if shared else copy.deepcopy(model)
+        own.train()
+        modules = split(own, cuts) if cuts else [own]
+        if options.batch_norm == "frozen":
+            _freeze_statistics(own)
+        parts = [
+            Part(module, options.maker(role), needed)
+            for module, role, needed in zip(modules, roles, wanted, strict=True)
+        ]
+        batch_norm = frozenset(statistics_of(own))
+        if options.batch_norm == "frozen":
+            fixed |= batch_norm & state.keys()
+        written = split.written if isinstance(split, Split) else frozenset()
+        return cls(own, parts, tuple(roles), written | batch_norm, frozenset(fixed))
+
+    def load(self, state: Mapping[str, Tensor], options: Options) -> None:
+        """Begin a round from the common state, by the policies of the options."""
+        if options.batch_norm == "local":
+            state = {name: value for name, value in state.items() if name not in self.statistics}
+        load_state(self.model, state)
+        if options.optimizer_state == "reset":
+            for part in self.parts:
+                part.reset_optimizer()
+
+    def state(self) -> dict[str, Tensor]:
+        """Copy all parameters and buffers."""
+        return copy_state(self.model)
+
+    def changed(self) -> dict[str, Tensor]:
+        """Copy what training can change: what there is to average."""
+        return {name: value for name, value in self.state().items() if name not in self.fixed}
+
+    def moments(self) -> dict[str, Tensor]:
+        """Return momentum and moments of the optimizers: ``PARAMETER:NAME`` -> tensor."""
+        names = {id(parameter): name for name, parameter in self.model.named_parameters()}
+        return {
+            f"{names[id(parameter)]}:{key}": value
+            for part in self.parts
+            if part.optimizer is not None
+            for parameter, state in part.optimizer.state.items()
+            for key, value in state.items()
+            if isinstance(value, Tensor)
+        }
+
+    def load_moments(self, moments: Mapping[str, Tensor]) -> None:
+        """Go on with moments that `moments` of a copy of the same model gave."""
+        parameters = dict(self.model.named_parameters())
+        holders = {
+            parameter: part.optimizer
+            for part in self.parts
+            if part.optimizer is not None
+            for group in part.optimizer.param_groups
+            for parameter in group["params"]
+        }
+        for optimizer in holders.values():
+            optimizer.state.clear()
+        for key, value in moments.items():
+            name, _, slot = key.rpartition(":")
+            parameter = parameters[name]
+            place = "cpu" if slot == "step" else parameter.device  # where optimizers count steps
+            holders[parameter].state[parameter][slot] = value.to(place).clone()
+
+    def bytes_on(self, role: Role) -> int:
+        """Bytes of the trained parameters that parties of a role hold: their part of the model."""
+        return sum(tensor_bytes(value) for value in self._held_by(role) if value.requires_grad)
+
+    def statistics_on(self, role: Role) -> int:
+        """Bytes of what forward passes write there, which goes with the model and apart."""
+        state = self.model.state_dict(keep_vars=True)
+        fixed = {id(state[name]) for name in self.fixed}
+        return sum(
+            tensor_bytes(value)
+            for value in self._held_by(role)
+            if not value.requires_grad and id(value) not in fixed
+        )
+
+    def _held_by(self, role: Role) -> list[Tensor]:
+        """Tensors of the state of the parties of a role, each once."""
+        held = {
+            id(value): value
+            for part, own in zip(self.parts, self.roles, strict=True)
+            if own == role
+            for value in part.module.state_dict(keep_vars=True).values()
+        }
+        return list(held.values())
+
+
+def tensor_bytes(tensor: Tensor) -> int:
+    """Bytes of a tensor's values."""
+    return tensor.numel() * tensor.element_size()
+
+
+def _is_frozen(value: Tensor) -> bool:
+    return isinstance(value, nn.Parameter) and not value.requires_grad
+
+
+def _freeze_statistics(model: nn.Module) -> None:
+    """Make batch normalisation use its running statistics and leave them as they are."""
+    for module in model.modules():
+        if isinstance(module, STATISTICS):
+            module.eval()

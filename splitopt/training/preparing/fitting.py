@@ -1,0 +1,167 @@
+"""Whether model, data and plan fit each other, and a sentence that says which of them does not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from splitopt.errors import InputError
+from splitopt.profiles import ModelProfile
+from splitopt.profiles.tracing.running.example import fresh, resized
+from splitopt.profiles.tracing.running.quiet import materialise, reason, undisturbed
+from splitopt.training.data import DataSet
+from splitopt.training.schemes import Scheme
+
+_TRACED = re.compile(r"input (\d+(?: x \d+)*) (\w+) per sample")
+
+
+class Sample(NamedTuple):
+    """Shape and type of one sample."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+    def is_like(self, other: Sample) -> bool:
+        """Report whether the shapes are the same, and both types are whole or both are not."""
+        floating = self.dtype.is_floating_point
+        return self.shape == other.shape and floating == other.dtype.is_floating_point
+
+    @property
+    def type_name(self) -> str:
+        """The type's name, such as ``float32``."""
+        return str(self.dtype).removeprefix("torch.")
+
+    def __str__(self) -> str:
+        """Return it in words, such as ``1 x 8 x 8 float32``."""
+        return f"{' x '.join(map(str, self.shape)) or 1} {self.type_name}"
+
+
+def traced_sample(profile: ModelProfile) -> Sample | None:
+    """Return the sample that a profile says it was traced with, if it does."""
+    record = profile.trace
+    if record is not None and record.input_shape is not None:
+        kind = getattr(torch, record.input_dtype or "float32", None)
+        return Sample(record.input_shape, kind) if isinstance(kind, torch.dtype) else None
+    found = _TRACED.search(profile.provenance.source)
+    dtype = getattr(torch, found[2], None) if found is not None else None
+    if found is None or not isinstance(dtype, torch.dtype):
+        return None
+    return Sample(tuple(int(side) for side in found[1].split(" x ")), dtype)
+
+
+def type_of(model: nn.Module) -> torch.dtype | None:
+    """Return the floating-point type of a model's parameters; None if there is not one."""
+    kinds = {tensor.dtype for tensor in model.parameters() if tensor.is_floating_point()}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def in_type_of(model: nn.Module, data: DataSet) -> DataSet:
+    """Convert the data to the type of the model's numbers, if there is one."""
+    kind = type_of(model)
+    if kind is None or not data.train_inputs.is_floating_point():
+        return data
+    if data.train_inputs.dtype == kind:
+        return data
+    return replace(
+        data, train_inputs=data.train_inputs.to(kind), test_inputs=data.test_inputs.to(kind)
+    )
+
+
+@contextmanager
+def explained(profile: ModelProfile, data: DataSet, built_here: bool) -> Iterator[None]:
+    """Report, where a model is not the plan's, that it is the data that are not as planned.
+
+    Parameters
+    ----------
+    profile
+        The table of the plan.
+    data
+        What is to be trained with.
+    built_here
+        Whether the model is a shipped network, made for the shape and the classes of the data.
+    """
+    try:
+        yield
+    except InputError as error:
+        traced, own = traced_sample(profile), Sample(data.shape, data.train_inputs.dtype)
+        if traced is not None and not traced.is_like(own):
+            if traced.shape == own.shape:
+                remedy = f"convert the inputs to {traced.type_name}"
+            else:
+                remedy = "take such data"
+            raise InputError.at(
+                "data",
+                f"{data.name} has samples of {own}, and the plan's profile {profile.name} was "
+                f"traced with {traced}; {remedy}, or profile the model with the data's shape "
+                "and type, and plan anew",
+            ) from None
+        if built_here:
+            words = f"{error} (it was built for the {data.classes} classes of {data.name})"
+            raise InputError(words) from None
+        raise
+
+
+def check_outputs(model: nn.Module, data: DataSet) -> None:
+    """Check that the model takes the samples, and tells as many classes apart as the data has.
+
+    Raises
+    ------
+    InputError
+        It does not.
+    """
+    example = data.train_inputs[:2]
+    try:
+        materialise(model, example)
+        with undisturbed(model), torch.no_grad():
+            model.eval()
+            outputs = model(*fresh((example,)))
+    except Exception as error:
+        raise InputError.at(
+            "model",
+            f"cannot take the samples of {data.name}, {Sample(data.shape, example.dtype)} "
+            f"({reason(error)}); take other data, or a model for them",
+        ) from None
+    if not isinstance(outputs, Tensor) or outputs.dim() != 2 or outputs.shape[1] < data.classes:
+        shape = tuple(outputs.shape[1:]) if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise InputError.at(
+            "model",
+            f"gives {shape} for a sample, but {data.name} has {data.classes} classes; a model to "
+            f"train tells classes apart, by a number for each, shape ({data.classes},)",
+        )
+
+
+def check_batches(model: nn.Module, scheme: Scheme, example: Tensor) -> None:
+    """Check that the model can be trained with the smallest mini-batch that a client will have.
+
+    Batch normalisation cannot take a single value per channel. In a cluster the server's part gets
+    the batches of several devices at once, so that nothing follows from a single one.
+
+    Raises
+    ------
+    InputError
+        It cannot.
+    """
+    if scheme.name == "clustered":
+        return
+    smallest = {
+        client.name: min(client.batches.sizes(client.batches.per_epoch))
+        for client in scheme.clients
+    }
+    name = min(smallest, key=lambda client: smallest[client])
+    with undisturbed(model), torch.no_grad():
+        model.train()
+        try:
+            model(*resized((example,), smallest[name]))
+        except (RuntimeError, ValueError) as error:
+            raise InputError.at(
+                "batch_size",
+                f"client {name} has a mini-batch of {smallest[name]}, the rest of its samples, "
+                f"which the model cannot be trained with ({reason(error)}); plan with another "
+                "batch size or number of samples",
+            ) from None

@@ -1,0 +1,235 @@
+"""Everything that a training needs, made from a plan and checked, before the first round.
+
+One process or many: whoever takes part in a training prepares it by the same call, and has the same
+clients, batches and weights as all others.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from splitopt.errors import CapabilityError, InputError
+from splitopt.models import build, model_names
+from splitopt.profiles import ModelProfile
+from splitopt.profiles.tracing.source import open_model
+from splitopt.profiles.tracing.split import SplitModel
+from splitopt.training.data import DataSet, load_data
+from splitopt.training.data.dataset import as_array
+from splitopt.training.job import TrainingJob
+from splitopt.training.preparing.fitting import check_batches, check_outputs, explained, in_type_of
+from splitopt.training.preparing.matching import match
+from splitopt.training.preparing.setup import Draw, build_scheme, make_clients
+from splitopt.training.program import Program, program_of
+from splitopt.training.randomness import seed_of
+from splitopt.training.schemes import Client, Scheme
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What a training is made of.
+
+    Parameters
+    ----------
+    program
+        What the plan asks.
+    data
+        What is trained and tested with.
+    split
+        The model as it was given, and its cuts.
+    scheme
+        Clients and the model that the rounds change.
+    identity
+        JSON-ready data that names the run: two runs with the same one learn the same.
+    named
+        How model and data were named, where they were named and not given.
+    """
+
+    program: Program
+    data: DataSet
+    split: SplitModel
+    scheme: Scheme
+    identity: Mapping[str, Any]
+    named: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Where a history is from, for people: plan, scheme, data and seed."""
+        program = self.program
+        return {
+            "scenario": program.scenario.name,
+            "problem": program.problem,
+            "planned_scheme": program.planned_scheme,
+            "profile": program.profile.name,
+            "data_name": self.data.name,
+            **{f"{what}_source": text for what, text in self.named.items()},
+            **{name: self.identity[name] for name in ("plan", "scheme", "partition", "seed")},
+        }
+
+
+def prepare(job: TrainingJob) -> Prepared:
+    """Load data and model of a job, check that they fit the plan, and make the clients.
+
+    Raises
+    ------
+    InputError
+        Anything that does not fit.
+    InfeasibleError
+        The plan has no decision.
+    CapabilityError
+        The device is not there.
+    """
+    place = find_device(job.device)
+    program = program_of(job.plan, job.source)
+    if job.scheme is not None:
+        program = program.trained_by(job.scheme)
+    loaded = load_data(job.data, seed=job.seed)
+    strictly = explained(program.profile, loaded, built_here=is_shipped(job.model))
+    with strictly if job.match == "structure" else nullcontext():
+        module = make_model(job.model, program, loaded, job.seed)
+        loaded = in_type_of(module, loaded)
+        check_outputs(module, loaded)
+        example = loaded.train_inputs[:2]
+        split = match(module, example, program.profile, job.match, job.stages)
+    clients = make_clients(
+        program, loaded, job.partition, job.seed, samples=job.samples, device=place
+    )
+    own = copy.deepcopy(module).to(place)
+    scheme = build_scheme(program, split, clients, job.options, job.seed, model=own)
+    check_batches(module, scheme, example)
+    identity = {
+        "plan": program.plan_digest,
+        "scheme": program.scheme,
+        "seed": job.seed,
+        "partition": job.partition,
+        "options": asdict(scheme.options),
+        "model": structure_digest(own.state_dict()),
+        "data": loaded.digest(),
+        "clients": _clients_digest(clients),
+    }
+    return Prepared(program, loaded, split, scheme, identity, job.named)
+
+
+def find_device(name: str) -> torch.device:
+    """Find the device of a name: ``cpu``, ``cuda``, ``cuda:1``, or ``auto``, a GPU if there is one.
+
+    Raises
+    ------
+    InputError
+        Another name.
+    CapabilityError
+        A GPU that PyTorch does not find.
+    """
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return torch.device("cuda" if there else "cpu")
+    if name != "cpu" and not re.fullmatch(r"cuda(:\d+)?", name):
+        raise InputError.at("device", f"is {name!r}, it must be cpu, cuda, cuda:N or auto")
+    found = torch.device(name)
+    if found.type == "cuda" and (found.index or 0) >= there:
+        raise CapabilityError(f"device: {name!r} is not there; PyTorch finds {there} GPUs")
+    return found
+
+
+def make_model(
+    model: nn.Module | str | None, program: Program, data: DataSet, seed: int
+) -> nn.Module:
+    """Return the model to train, with weights drawn by the seed if it is built here.
+
+    Parameters
+    ----------
+    model
+        A module; the name of a shipped network; ``MODULE:FACTORY`` in the user's code; or None for
+        the shipped network whose name the plan's profile begins with.
+
+    Raises
+    ------
+    InputError
+        There is no such model, or none by default, or it has no values.
+    """
+    if isinstance(model, nn.Module):
+        return _on_cpu(model)
+    if not isinstance(model, str | None):
+        raise InputError.at(
+            "model", f"is {model!r}, it must be a module, the name of one, or MODULE:FACTORY"
+        )
+    if model is None:
+        model = default_model(program.profile)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(seed, Draw.WEIGHTS))
+        if model in model_names():
+            built: nn.Module = build(model, data.shape, data.classes)
+            return built
+        return open_model(model, data.shape)[0]
+
+
+def _on_cpu(model: nn.Module) -> nn.Module:
+    """Return the model, or a copy where it is not on the CPU, on which it is examined and cut."""
+    places = {tensor.device.type for tensor in (*model.parameters(), *model.buffers())}
+    if "meta" in places:
+        raise InputError.at("model", "has tensors without values, on meta; build it on a device")
+    return model if places <= {"cpu"} else copy.deepcopy(model).cpu()
+
+
+def is_shipped(model: nn.Module | str | None) -> bool:
+    """Report whether `make_model` would make a shipped network."""
+    return model is None or (isinstance(model, str) and model in model_names())
+
+
+def default_model(profile: ModelProfile) -> str:
+    """Name the shipped network that a profile is of: as it says, or by how its name begins.
+
+    A model in the user's code is never taken by default, since that would run a file that nobody
+    named; it is proposed.
+
+    Raises
+    ------
+    InputError
+        It begins with no such name.
+    """
+    known = None if profile.trace is None else profile.trace.model
+    if known in model_names():
+        return str(known)
+    if known is not None:
+        raise InputError.at(
+            "model",
+            f"is missing; {profile.name} was profiled from {known}, name it again "
+            f"(--model {shlex.quote(known)}, or model={known!r} in Python)",
+        )
+    named = [
+        name
+        for name in model_names()
+        if re.match(rf"{re.escape(name)}(?![A-Za-z0-9])", profile.name)
+    ]
+    if not named:
+        raise InputError.at(
+            "model",
+            f"the plan's profile {profile.name!r} is named after no shipped network; name the "
+            f"model that was profiled, MODULE:FACTORY or one of {', '.join(model_names())}",
+        )
+    return max(named, key=len)
+
+
+def structure_digest(state: Mapping[str, Tensor]) -> str:
+    """Name a model by the names, shapes and types of its tensors."""
+    rows = [f"{name} {tuple(value.shape)} {value.dtype}" for name, value in state.items()]
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+
+def _clients_digest(clients: Sequence[Client]) -> str:
+    """Name who has which data, and in what batches."""
+    found = hashlib.sha256()
+    for client in clients:
+        found.update(f"{client.name} {client.batches.size} {client.samples}".encode())
+        for tensor in (client.batches.inputs, client.batches.targets):
+            found.update(as_array(tensor).tobytes())
+    return found.hexdigest()

@@ -1,0 +1,202 @@
+"""From a program, a model and data to clients and a scheme.
+
+Every process of a training, be it one or many, calls the same functions with the same seed, so that
+batches and random numbers are the same everywhere.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import IntEnum
+
+import torch
+from torch import nn
+
+from splitopt.errors import InputError
+from splitopt.profiles.tracing.split import SplitModel
+from splitopt.training.data import DataSet
+from splitopt.training.data.batches import Batches
+from splitopt.training.data.partition import Samples
+from splitopt.training.data.partition import partition as partition_rows
+from splitopt.training.model_parts.copies import Split
+from splitopt.training.options import Options
+from splitopt.training.preparing.matching import cut_numbers
+from splitopt.training.program import Program
+from splitopt.training.randomness import Stream, seed_of
+from splitopt.training.schemes import SCHEMES, Client, Scheme
+from splitopt.training.schemes.clustered import Clustered
+
+
+class Draw(IntEnum):
+    """What a seed is for; with the seed of the run it makes one that nothing else has."""
+
+    WEIGHTS = 1
+    PARTITION = 2
+    BATCHES = 3
+    LAYERS = 4
+    ORDER = 5
+
+
+def make_clients(
+    program: Program,
+    data: DataSet,
+    partition: str = "iid",
+    seed: int = 0,
+    *,
+    samples: Samples = "plan",
+    device: str | torch.device = "cpu",
+) -> list[Client]:
+    """Share the training data out, and give every client its batches and random numbers.
+
+    Parameters
+    ----------
+    program
+        Who takes part.
+    data
+        What is trained with.
+    partition
+        How the data is shared out, see `splitopt.training.data.partition.partition`.
+    seed
+        Of the run.
+    samples
+        ``"plan"``: each client has as many as planned; ``"data"``: all data in these proportions.
+    device
+        Where the tensors are kept.
+
+    Returns
+    -------
+    Clients in the order of the program. For the scheme ``centralized`` they are merged into one.
+
+    Raises
+    ------
+    InputError
+        Too little data, or a partition that cannot be made of it.
+    """
+    rows = partition_rows(
+        data.train_targets,
+        [client.samples for client in program.clients],
+        partition,
+        seed_of(seed, Draw.PARTITION),
+        samples=samples,
+        classes=data.classes,
+    )
+    shares = [
+        (plan.name, plan.batch_size, own) for plan, own in zip(program.clients, rows, strict=True)
+    ]
+    if program.scheme == "centralized":
+        sizes = [size for _, size, _ in shares]
+        whole = None if None in sizes else max(size for size in sizes if size is not None)
+        shares = [("all", whole, torch.cat(list(rows)))]
+    clients = []
+    for index, (name, batch_size, own) in enumerate(shares):
+        inputs, targets = data.train_inputs[own].to(device), data.train_targets[own].to(device)
+        batches = Batches(inputs, targets, batch_size, seed_of(seed, Draw.BATCHES, index))
+        stream = Stream(seed_of(seed, Draw.LAYERS, index), device)
+        clients.append(Client(name, batches, stream))
+    return clients
+
+
+def build_scheme(
+    program: Program,
+    split: SplitModel,
+    clients: Sequence[Client],
+    options: Options | None = None,
+    seed: int = 0,
+    *,
+    model: nn.Module | None = None,
+) -> Scheme:
+    """Make the scheme that trains a copy of the model as the program says.
+
+    Parameters
+    ----------
+    program
+        The scheme and where everybody cuts.
+    split
+        The model and its cuts, see `splitopt.training.preparing.matching.match`.
+    clients
+        From `make_clients`.
+    options
+        Optimizers and policies; how much clients train in a round is the plan's.
+    seed
+        Of the run.
+    model
+        The model to train, a copy of that of `split`; by default one is made.
+
+    Raises
+    ------
+    InputError
+        A cut that the model does not have, or options that contradict the plan.
+    """
+    _check_state(split, options or Options())
+    model = copy.deepcopy(split.module) if model is None else model
+    if program.scheme == "centralized":
+        cuts: list[tuple[int, ...]] = [()] * len(clients)
+    else:
+        known = {own: cut_numbers(split, own) for own in {c.cuts for c in program.clients}}
+        cuts = [known[plan.cuts] for plan in program.clients]
+    scheme = SCHEMES[program.scheme](
+        model,
+        [replace(client, cuts=own) for client, own in zip(clients, cuts, strict=True)],
+        round_options(program, options),
+        Split(split.split, split.state.written),
+        seed=seed_of(seed, Draw.ORDER),
+    )
+    set_groups(scheme, program, 0)
+    return scheme
+
+
+def _check_state(split: SplitModel, options: Options) -> None:
+    """Raise `InputError` for what cannot be done with buffers that forward writes."""
+    if options.batched and split.state.replaced:
+        name = min(split.state.replaced)
+        raise InputError.at(
+            "batched",
+            f"the model makes {name} another tensor in forward, which cannot be done for several "
+            "clients at once; write it in place (copy_), or train without",
+        )
+    if options.batch_norm == "frozen":
+        others = [name for name in sorted(split.state.written) if _is_own(split.module, name)]
+        if others:
+            raise InputError.at(
+                "batch_norm",
+                f"is 'frozen', but forward also writes {others[0]}, no statistic of a "
+                "normalisation of torch.nn, which goes on; choose average or local",
+            )
+
+
+def _is_own(module: nn.Module, name: str) -> bool:
+    """Whether a buffer is that of a module outside torch.nn."""
+    owner = type(module.get_submodule(name.rpartition(".")[0]))
+    return not owner.__module__.startswith("torch.nn")
+
+
+def round_options(program: Program, options: Options | None = None) -> Options:
+    """Return the options with the local work of the plan.
+
+    In a round of centralized training as many mini-batches are made as all clients make together
+    in one of the plan's, so that both see as many samples.
+
+    Raises
+    ------
+    InputError
+        The options state a local work other than the plan's.
+    """
+    given, default = options or Options(), Options()
+    steps = program.local_steps
+    if steps is not None and program.scheme == "centralized":
+        steps *= len(program.clients)
+    planned = {"local_epochs": program.local_epochs, "local_steps": steps}
+    for name, value in planned.items():
+        own = getattr(given, name)
+        if own not in (value, getattr(default, name)):
+            raise InputError.at(name, f"is {own}, the plan says {value}; leave it out")
+    return replace(given, local_epochs=program.local_epochs, local_steps=steps)
+
+
+def set_groups(scheme: Scheme, program: Program, number: int) -> None:
+    """Tell a scheme with clusters those of a round (0, 1, ...)."""
+    if program.scheme == "clustered":
+        assert isinstance(scheme, Clustered)
+        scheme.cluster(program.groups_of(number))

@@ -1,0 +1,1 @@
+"""How plans of each problem are trained: one module per problem, with ``program``."""

@@ -1,0 +1,1 @@
+"""The rounds of a training: their loop, their tests and their clock."""

@@ -1,0 +1,84 @@
+"""The virtual clock: training is real, time comes from the plan.
+
+A round takes what the simulator says of the plan's round, and its seconds are divided among the
+phases of the critical path, so that they add up. Where another scheme than the plan's trains, to
+compare with, its round is that of `splitopt.planning.comparison`, and SplitNN's its closed form;
+one that nobody can predict has no time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from splitopt.errors import InputError
+from splitopt.planning.comparison.at_cut import round_at_cut
+from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
+from splitopt.problems.pipeline_partition.split_nn import split_nn_round
+from splitopt.training.program import Program
+from splitopt.training.rounds.critical_path import seconds_by_phase
+
+_COMPARED = {"federated": "fl", "vanilla": "sl", "splitfed_v1": "sflv1", "splitfed_v2": "sflv2"}
+"""Scheme of training -> scheme of the comparison."""
+
+
+@dataclass(frozen=True)
+class RoundTime:
+    """What a round takes: all of it, and by phase, in s."""
+
+    seconds: float
+    phases: Mapping[str, float]
+
+
+class VirtualClock:
+    """Tells how long the rounds of a program take.
+
+    Parameters
+    ----------
+    program
+        What is trained.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._known: dict[int, RoundTime | None] = {}
+
+    def round(self, number: int) -> RoundTime | None:
+        """Predict a round (0, 1, ...); None where there is no prediction for the scheme."""
+        planned = self.program.scheme == self.program.planned_scheme
+        index = number % self.program.rounds_known if planned else 0
+        if index not in self._known:
+            self._known[index] = self._planned(index) if planned else self._compared()
+        return self._known[index]
+
+    def _planned(self, number: int) -> RoundTime:
+        timeline = self.program.replay_of(number).timeline
+        return RoundTime(timeline.makespan_s, seconds_by_phase(timeline))
+
+    def _compared(self) -> RoundTime | None:
+        program = self.program
+        if program.scheme == "split_nn":
+            return self._in_turn()
+        scheme = _COMPARED.get(program.scheme)
+        if scheme is None:
+            return None
+        cuts = {client.cuts for client in program.clients}
+        cut = None
+        if scheme != "fl":
+            (name,) = next(iter(cuts))  # these schemes have one cut that all share
+            cut = program.profile.layers.index(name) + 1
+        try:
+            phases = round_at_cut(
+                scheme, program.scenario, program.profile, cut, program.local_steps
+            )
+        except InputError:
+            return None
+        return RoundTime(sum(phases.values()), phases)
+
+    def _in_turn(self) -> RoundTime | None:
+        """Return SplitNN's round with the fastest of the plan's nodes that can host the middle."""
+        problem, decision = self.program.opened.problem, self.program.opened.decision
+        assert isinstance(problem, PipelinePartition)  # no other plan serves the scheme
+        assert isinstance(decision, PipelinePartitionDecision)
+        found = split_nn_round(problem, decision.chain.nodes)
+        return None if found is None else RoundTime(found.seconds, found.phases)

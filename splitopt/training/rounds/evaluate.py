@@ -1,0 +1,97 @@
+"""Testing the common model, and seeing that its numbers are numbers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from splitopt.training.model_parts.averaging import State
+from splitopt.training.schemes import Scheme, TrainingError
+from splitopt.training.schemes.base import Criterion
+
+BATCH = 512
+
+
+class Score(NamedTuple):
+    """Mean loss, and the fraction of samples whose largest output is that of their class."""
+
+    loss: float
+    accuracy: float
+
+
+def evaluate(
+    model: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    criterion: Criterion = nn.functional.cross_entropy,
+    batch: int = BATCH,
+) -> Score:
+    """Test a model in evaluation mode; its modes and buffers are as before afterwards.
+
+    Parameters
+    ----------
+    model
+        Gives outputs of shape (n, classes).
+    inputs, targets
+        Shape (n, ...) and (n,); they may be on another device than the model.
+    criterion
+        The mean loss of a batch.
+    batch
+        Samples at once.
+    """
+    modes = [(part, part.training) for part in model.modules()]
+    buffers = [(part, dict(part._buffers)) for part in model.modules()]
+    values = [(tensor, tensor.detach().clone()) for tensor in model.buffers()]
+    place = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
+    loss, right = 0.0, 0
+    try:
+        model.eval()
+        with torch.no_grad():
+            for first in range(0, len(targets), batch):
+                rows = slice(first, first + batch)
+                outputs, wanted = model(inputs[rows].to(place)), targets[rows].to(place)
+                loss += float(criterion(outputs, wanted)) * len(wanted)
+                right += int((outputs.argmax(dim=1) == wanted).sum())
+    finally:
+        for part, mode in modes:
+            part.training = mode
+        for part, own in buffers:
+            part._buffers.update(own)
+        for tensor, before in values:
+            tensor.data.copy_(before)
+    return Score(loss / len(targets), right / len(targets))
+
+
+def check_finite(scheme: Scheme) -> None:
+    """Stop where a weight or statistic of the common model is not a finite number.
+
+    Raises
+    ------
+    TrainingError
+        With the tensor, and the first client whose own copy has such a number.
+    """
+    bad = _first_bad(scheme.model.state_dict())
+    if bad is None:
+        return
+    copies = scheme.copies()[-len(scheme.clients) :]
+    whose = next(
+        (
+            client.name
+            for client, own in zip(scheme.clients, copies, strict=True)
+            if _first_bad(own.model.state_dict()) is not None
+        ),
+        None,
+    )
+    words = "the server's part" if whose is None else f"the copy of client {whose}"
+    raise TrainingError(
+        f"{bad!r} has a value that is not finite, first in {words}; lower the learning rate"
+    )
+
+
+def _first_bad(state: State) -> str | None:
+    for name, value in state.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            return name
+    return None

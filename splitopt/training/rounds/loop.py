@@ -1,0 +1,175 @@
+"""The rounds of a training: train, test, keep time, write it down, and know when to stop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Literal
+
+from splitopt.errors import SplitoptError
+from splitopt.profiles.tracing.running.quiet import reason
+from splitopt.training.history import History, RoundRow
+from splitopt.training.model_parts.averaging import copy_state, load_state
+from splitopt.training.preparing.prepare import Prepared
+from splitopt.training.preparing.setup import set_groups
+from splitopt.training.rounds.clock import VirtualClock
+from splitopt.training.rounds.evaluate import check_finite, evaluate
+from splitopt.training.saving.keeper import Keeper
+from splitopt.training.schedule import Schedule
+from splitopt.training.schemes import Round, Scheme, TrainingError
+
+Stopped = Literal["rounds", "target", "patience", "interrupted"]
+DoRound = Callable[[int], Round]
+Callback = Callable[[RoundRow, int], object]
+
+
+def run_rounds(
+    prepared: Prepared,
+    schedule: Schedule,
+    *,
+    do_round: DoRound | None = None,
+    callback: Callback | None = None,
+) -> tuple[History, Stopped]:
+    """Train round by round until something says stop.
+
+    Parameters
+    ----------
+    prepared
+        What is trained; its scheme's model holds the result.
+    schedule
+        How long.
+    do_round
+        Trains one round (0, 1, ...) and leaves scheme and model as the scheme's own method would;
+        by default that method.
+    callback
+        Called after every round with its row and the number of rounds that were planned.
+
+    Returns
+    -------
+    The rounds, those of a resumed run included, and why they ended. After an interruption (Ctrl-C)
+    the model is that of the last whole round.
+
+    Raises
+    ------
+    InputError
+        The checkpoint cannot be read, written, or is of another run.
+    TrainingError
+        A loss or a weight is not a finite number; the message names round and client, and
+        ``history`` has the rounds before.
+    """
+    keeper = Keeper(prepared, schedule.checkpoint, schedule.checkpoint_every, schedule.resume)
+    try:
+        return _run_rounds(
+            prepared, schedule, keeper, do_round or _guarded(prepared.scheme), callback
+        )
+    finally:
+        keeper.close()
+
+
+def _run_rounds(
+    prepared: Prepared,
+    schedule: Schedule,
+    keeper: Keeper,
+    act: DoRound,
+    callback: Callback | None,
+) -> tuple[History, Stopped]:
+    scheme, program = prepared.scheme, prepared.program
+    history = keeper.begin()
+    clock = VirtualClock(program)
+    rounds = program.rounds if schedule.rounds is None else schedule.rounds
+    stopped = _stop(history, schedule, rounds)
+    while stopped is None:
+        number = len(history)
+        before = copy_state(scheme.model)
+        try:
+            set_groups(scheme, program, number)
+            tally = act(number)
+            check_finite(scheme)
+            row = _row(tally, number, history, clock)
+            if number + 1 == rounds or (number + 1) % schedule.evaluate_every == 0:
+                row = _tested(row, prepared)
+            history = history.with_row(row)
+            stopped = _stop(history, schedule, rounds)
+            keeper.keep(history, last=stopped is not None)
+        except KeyboardInterrupt:
+            if len(history) == number:
+                load_state(scheme.model, before)
+            keeper.end()
+            return history, "interrupted"
+        except TrainingError as error:
+            load_state(scheme.model, before)
+            keeper.end()
+            failed = TrainingError(f"round {number + 1}: {error}")
+            failed.history = history
+            raise failed from error.__cause__
+        if not _told(callback, row, rounds, keeper):
+            return history, "interrupted"
+    return history, stopped
+
+
+def _told(callback: Callback | None, row: RoundRow, rounds: int, keeper: Keeper) -> bool:
+    """Tell the caller of a round; False at Ctrl-C. What a callback raises is the caller's."""
+    try:
+        if callback is not None:
+            callback(row, rounds)
+    except KeyboardInterrupt:
+        keeper.end()
+        return False
+    except BaseException:
+        keeper.end()  # the round is whole
+        raise
+    return True
+
+
+def _guarded(scheme: Scheme) -> DoRound:
+    """Return the scheme's round, with what the model raises turned into a `TrainingError`."""
+
+    def act(number: int) -> Round:
+        try:
+            return scheme.round(number)
+        except SplitoptError:
+            raise
+        except (RuntimeError, ValueError) as error:
+            raise TrainingError(f"the model cannot be trained on ({reason(error)})") from error
+
+    return act
+
+
+def _row(tally: Round, number: int, history: History, clock: VirtualClock) -> RoundRow:
+    time, before = clock.round(number), history.clock_s
+    return RoundRow(
+        round=number + 1,
+        loss=tally.loss,
+        samples=tally.samples,
+        round_s=None if time is None else time.seconds,
+        clock_s=None if time is None or before is None else before + time.seconds,
+        phases_s={} if time is None else dict(time.phases),
+        traffic_bytes=asdict(tally.traffic),
+        dropped=tally.dropped,
+    )
+
+
+def _tested(row: RoundRow, prepared: Prepared) -> RoundRow:
+    """Add the test of the common model to a row."""
+    scheme, data = prepared.scheme, prepared.data
+    score = evaluate(scheme.model, data.test_inputs, data.test_targets, scheme.criterion)
+    if not math.isfinite(score.loss):
+        raise TrainingError(f"the test loss is {score.loss}; lower the learning rate")
+    return replace(row, test_loss=score.loss, accuracy=score.accuracy)
+
+
+def _stop(history: History, schedule: Schedule, rounds: int) -> Stopped | None:
+    """Return why a training is over, None if it is not.
+
+    Its rounds alone decide, so that a resumed run stops where it would have without the break.
+    """
+    target, patience = schedule.target_accuracy, schedule.patience
+    if target is not None and history.first_reaching(target) is not None:
+        return "target"
+    best = history.best
+    if patience is not None and best is not None:
+        since = [row for row in history.evaluated if row.round > best.round]
+        if len(since) >= patience:
+            return "patience"
+    return "rounds" if len(history) >= rounds else None
