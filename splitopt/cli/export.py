@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -79,7 +78,7 @@ class SampleFlags:
 
 @with_flags
 def command(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN.json", help="A plan file.")],
+    plan: shared.PlanFile,
     to: Annotated[
         str, typer.Option("--to", metavar="FORMAT", help=f"One of {', '.join(EXPORTERS)}.")
     ],
@@ -112,7 +111,7 @@ def command(
             model.job(saved, plan), output, sample, to=to, weights=weights, force=force
         )
     if as_json:
-        typer.echo(json.dumps(written, allow_nan=False))
+        shared.print_json(written)
     else:
         _show(written)
     return 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,11 @@ from splitopt.solvers.base import Callback, Progress
 from splitopt.solvers.typed import Typed
 from splitopt.storage.writing import check_writable
 
+ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO.yaml", help="The scenario file.")]
+PlanFile = Annotated[Path, typer.Argument(metavar="PLAN.json", help="A plan file.")]
+PageFile = Annotated[
+    Path | None, typer.Option("--report", metavar="PAGE.html", help="Write a page about it.")
+]
 SolverName = Annotated[
     str, typer.Option("--solver", metavar="NAME", help="A solver; 'splitopt solvers' lists them.")
 ]
@@ -58,6 +64,19 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard out
 
 DEFAULT_TIME_LIMIT_S = 60.0
 
+OTHER_FLAGS = {
+    "solver": "--solver",
+    "time_limit_s": "--time-limit",
+    "rel_gap": "--gap",
+    "seed": "--seed",
+    "problem": "--problem",
+    "objective": "--objective",
+    "scenario": "",
+    "callback": "",
+    "on_failure": "",
+}
+"""Parameters of `splitopt.solve` and `splitopt.plan` that are no option of any solver -> flag."""
+
 
 def solver_options(pairs: list[str] | None) -> dict[str, Any]:
     """Turn ``["max_vectors=10"]`` into ``{"max_vectors": Typed("10")}``.
@@ -73,22 +92,26 @@ def solver_options(pairs: list[str] | None) -> dict[str, Any]:
     return found
 
 
+def solver_arguments(fixed: Mapping[str, Any], pairs: list[str] | None) -> dict[str, Any]:
+    """Return the arguments of a call that solves: those of other flags, and a solver's options.
+
+    Raises
+    ------
+    InputError
+        An option is one that another flag sets.
+    """
+    options = solver_options(pairs)
+    for key in options:
+        if key in fixed or key in OTHER_FLAGS:
+            flag = OTHER_FLAGS.get(key, f"--{key}")
+            mend = f"; {flag} sets it" if flag else ""
+            raise InputError(f"--option {shown(key)}: is no option of a solver{mend}")
+    return {**fixed, **options}
+
+
 def stage_names(text: str | None) -> list[str] | None:
     """Turn ``"stem,body,head"`` into the names of the stages, None into None."""
     return None if text is None else [item.strip() for item in text.split(",")]
-
-
-def placement(engine: str | None, workers: int | None, checkpoint: Path | None) -> dict[str, Any]:
-    """Turn what says where a solver works into its options; what is not given is left out."""
-    found: dict[str, Any] = {}
-    if engine is not None:
-        name, equals, address = engine.partition("=")
-        found |= {"engine": name, **({"address": address} if equals else {})}
-    if workers is not None:
-        found["workers"] = workers
-    if checkpoint is not None:
-        found["checkpoint"] = str(checkpoint)
-    return found
 
 
 def check_outputs(source: Path, *targets: Path | None) -> None:
@@ -128,7 +151,7 @@ def progress(silent: bool) -> Iterator[Callback | None]:
 
 @contextmanager
 def waiting(what: str, silent: bool) -> Iterator[None]:
-    """Return what takes a while, on a terminal only."""
+    """Show what takes a while as long as it does, on a terminal only."""
     from rich.console import Console
 
     shown = Console(stderr=True)
@@ -137,6 +160,11 @@ def waiting(what: str, silent: bool) -> Iterator[None]:
         return
     with shown.status(f"{what} ..."):
         yield
+
+
+def print_json(document: Any) -> None:
+    """Print a document as one line of JSON."""
+    typer.echo(json.dumps(document, allow_nan=False))
 
 
 def console() -> Any:

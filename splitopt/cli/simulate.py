@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN.json", help="A plan file.")],
+    plan: shared.PlanFile,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="TIMELINE.json", help="Write every task."),
@@ -61,7 +60,7 @@ def command(
 
         write_atomic(csv, replay.timeline.to_csv())
     if as_json:
-        typer.echo(json.dumps(replay.to_dict(), allow_nan=False))
+        shared.print_json(replay.to_dict())
     else:
         _print(replay)
     return 0

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from splitopt.cli import options as shared
+from splitopt.cli.flags import with_flags
+from splitopt.cli.solving_options import PlacementFlags, SolverFlags
 from splitopt.results import Result
 
 
+@with_flags
 def command(
     instance: Annotated[
         Path, typer.Argument(metavar="INSTANCE.json", help="The instance: .json or .npz.")
     ],
+    *,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="RESULT.json", help="Write the result.")
     ] = None,
@@ -23,14 +26,8 @@ def command(
         str | None,
         typer.Option("--objective", metavar="NAME", help="Another objective than the file's."),
     ] = None,
-    solver: shared.SolverName = "auto",
-    option: shared.SolverOptions = None,
-    time_limit: shared.TimeLimit = shared.DEFAULT_TIME_LIMIT_S,
-    gap: shared.RelGap = 1e-9,
-    seed: shared.Seed = 0,
-    engine: shared.EngineName = None,
-    workers: shared.Workers = None,
-    checkpoint: shared.CheckpointFolder = None,
+    search: SolverFlags,
+    place: PlacementFlags,
     as_json: shared.AsJson = False,
 ) -> int:
     """Solve an instance of any problem and say how far the answer is from the best.
@@ -44,21 +41,13 @@ def command(
     problem = load_problem(instance)
     if objective is not None:
         problem = problem.with_objective(objective)
+    arguments = search.arguments(place)
     with shared.progress(silent=as_json) as callback:
-        result = solve(
-            problem,
-            solver,
-            time_limit_s=time_limit,
-            rel_gap=gap,
-            seed=seed,
-            callback=callback,
-            **shared.placement(engine, workers, checkpoint),
-            **shared.solver_options(option),
-        )
+        result = solve(problem, callback=callback, **arguments)
     if output is not None:
         result.save(output)
     if as_json:
-        typer.echo(json.dumps(result.to_dict(), allow_nan=False))
+        shared.print_json(result.to_dict())
     else:
         _print(result)
     return 0 if result.is_feasible else 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,7 +66,7 @@ class OutputFlags:
 
 @with_flags
 def command(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN.json", help="A plan file.")],
+    plan: shared.PlanFile,
     job: OwnProcessFlags,
     optimizer: OptimizerFlags,
     schedule: ScheduleFlags,
@@ -98,7 +97,7 @@ def command(
     outputs.write(run.history, run.stopped, run)
     wire.save(run)
     if as_json:
-        typer.echo(json.dumps(run.to_dict(), allow_nan=False))
+        shared.print_json(run.to_dict())
     else:
         from splitopt.report.training import training_to_terminal
 

@@ -6,12 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 import yaml
 
 from splitopt import Plan
 from splitopt.cli.entry import run
+from splitopt.cli.options import OTHER_FLAGS
+from splitopt.solvers import SOLVERS, solver_class
 
 
 @pytest.fixture
@@ -270,3 +273,33 @@ def test_an_internal_error_is_one_line(capsys, scenario_file, monkeypatch):
     monkeypatch.setitem(os.environ, "SPLITOPT_DEBUG", "1")
     with pytest.raises(AssertionError):
         run(["plan", str(scenario_file)])
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("seed=3", "'seed': is no option of a solver; --seed sets it"),
+        ("time_limit_s=3", "--time-limit sets it"),
+        ("rel_gap=0", "--gap sets it"),
+        ("solver=exact", "--solver sets it"),
+        ("problem=x", "--problem sets it"),
+        ("callback=x", "'callback': is no option of a solver"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["solve", "plan"])
+def test_an_option_that_is_another_flag(capsys, instance_file, scenario_file, verb, option, words):
+    """What another flag sets, or no solver has, is refused as an option of the solver."""
+    file = instance_file if verb == "solve" else scenario_file
+    assert words in error_of(capsys, 2, verb, file, "-O", option)
+
+
+def test_an_option_that_is_given_twice(capsys, instance_file):
+    """An engine is named by its flag or as an option, and not by both."""
+    given = ("solve", instance_file, "--workers", "1", "-O", "workers=2")
+    assert "--workers sets it" in error_of(capsys, 2, *given)
+
+
+def test_no_solver_has_an_option_that_another_flag_sets():
+    """The names that are refused as options are fields of no solver."""
+    found = [solver_class(problem, name) for problem, known in SOLVERS.items() for name in known]
+    assert not {field.name for kind in found for field in fields(kind)} & {*OTHER_FLAGS}
