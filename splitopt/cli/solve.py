@@ -10,7 +10,11 @@ import typer
 from splitopt.cli import options as shared
 from splitopt.cli.flags import with_flags
 from splitopt.cli.solving_options import PlacementFlags, SolverFlags
+from splitopt.errors import InputError
 from splitopt.results import Result
+
+_SUFFIXES = (".json", ".npz", ".yaml", ".yml")
+"""What ends in one of these is meant as a file, and not as a name."""
 
 
 @with_flags
@@ -38,6 +42,9 @@ def command(
     from splitopt.problems.registry import load_problem
 
     shared.check_outputs(instance, output)
+    is_name = instance.name == str(instance) and instance.suffix not in _SUFFIXES
+    if is_name and not instance.exists():
+        raise _no_file(instance.name)
     problem = load_problem(instance)
     if objective is not None:
         problem = problem.with_objective(objective)
@@ -51,6 +58,29 @@ def command(
     else:
         _print(result)
     return 0 if result.is_feasible else 1
+
+
+def _no_file(name: str) -> InputError:
+    """Return the error that says what a name is that leads to no file."""
+    from splitopt.bench.instances.suites import named_instances
+    from splitopt.documents.suggestions import did_you_mean
+    from splitopt.scenario import scenario_names
+
+    takes = "'splitopt solve' takes an instance file (.json or .npz)"
+    if name in scenario_names():
+        return InputError(
+            f"{name}: is a shipped scenario, and {takes}; 'splitopt plan {name}' answers it"
+        )
+    instances = {item.name: item.file for item in named_instances()}
+    file = instances.get(name)
+    if file is not None:
+        return InputError(f"{name}: {takes}; that of this instance is {file}")
+    if name in instances:
+        return InputError(
+            f"{name}: is drawn anew by the suites of 'splitopt bench' and has no file; {takes}"
+        )
+    near = did_you_mean(name, (*scenario_names(), *instances))
+    return InputError(f"{name}: there is no such file; {takes}{near}")
 
 
 def _print(result: Result) -> None:

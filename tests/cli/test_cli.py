@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 import yaml
@@ -303,3 +305,32 @@ def test_no_solver_has_an_option_that_another_flag_sets():
     """The names that are refused as options are fields of no solver."""
     found = [solver_class(problem, name) for problem, known in SOLVERS.items() for name in known]
     assert not {field.name for kind in found for field in fields(kind)} & {*OTHER_FLAGS}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "dp-mora-resnet18",
+            "a shipped scenario, .*'splitopt plan dp-mora-resnet18' answers it",
+        ),
+        ("cpsl-five-identical", "instance file .* is .*cluster_and_spectrum/cpsl-five-identical"),
+        ("identical-devices1000-seed0", "is drawn anew by the suites of 'splitopt bench'"),
+        ("dp-mora-resnet81", "no such file; .*; did you mean 'dp-mora-resnet18'"),
+        ("cpsl-five-identicl", "no such file; .*; did you mean 'cpsl-five-identical'"),
+        ("zzz", r"no such file; 'splitopt solve' takes an instance file \(.json or .npz\)$"),
+        ("zzz.json", "zzz.json: there is no such file$"),
+    ],
+)
+def test_solve_of_a_name(capsys, name, words):
+    """A name that is no file is refused with what it is, or what was meant."""
+    assert re.search(words, error_of(capsys, 2, "solve", name))
+
+
+def test_solve_of_a_file_that_is_called_like_a_scenario(
+    capsys, tmp_path, monkeypatch, recovered_instance
+):
+    """What a file is called does not matter where there is one."""
+    monkeypatch.chdir(tmp_path)
+    Path("dp-mora-resnet18").write_text(json.dumps(recovered_instance))
+    assert call(capsys, "solve", "dp-mora-resnet18")[0] == 0
