@@ -118,20 +118,20 @@ def command(
 
 
 def _show(written: dict[str, Any]) -> None:
-    from rich.table import Table
-
     console = shared.console()
     console.print(
         f"{written['model']} in parts, cut where {written['cuts_found_by']} found it",
         highlight=False,
     )
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Client", "Cut behind", "Parts"):
-        table.add_column(heading)
-    for client in written["clients"]:
-        held = ", ".join(f"{item['part']} on {item['party']}" for item in client["parts"])
-        table.add_row(client["name"], ", ".join(client["cuts"]) or "nothing", held)
-    console.print(table, highlight=False)
+    rows = [
+        (
+            client["name"],
+            ", ".join(client["cuts"]) or "nothing",
+            ", ".join(f"{item['part']} on {item['party']}" for item in client["parts"]),
+        )
+        for client in written["clients"]
+    ]
+    console.print(shared.table(("Client", "Cut behind", "Parts"), rows), highlight=False)
     console.print(
         f"Written to {written['folder']}: {', '.join(sorted(written['files']))}", highlight=False
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,6 +15,10 @@ from splitopt.errors import InputError, shown
 from splitopt.solvers.base import Callback, Progress
 from splitopt.solvers.typed import Typed
 from splitopt.storage.writing import check_writable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO.yaml", help="The scenario file.")]
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN.json", help="A plan file.")]
@@ -128,13 +132,19 @@ def check_outputs(source: Path, *targets: Path | None) -> None:
             raise InputError(f"{target}: is the input; write the output to another file")
 
 
+def live_console(silent: bool) -> Console | None:
+    """Return the console for what is shown only while work goes on; None without a terminal."""
+    from rich.console import Console
+
+    found = Console(stderr=True)
+    return None if silent or not found.is_terminal else found
+
+
 @contextmanager
 def progress(silent: bool) -> Iterator[Callback | None]:
     """Show the best objective and the gap while a solver works, on a terminal only."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if silent or not console.is_terminal:
+    console = live_console(silent)
+    if console is None:
         yield None
         return
     with console.status("solving ...") as status:
@@ -152,13 +162,11 @@ def progress(silent: bool) -> Iterator[Callback | None]:
 @contextmanager
 def waiting(what: str, silent: bool) -> Iterator[None]:
     """Show what takes a while as long as it does, on a terminal only."""
-    from rich.console import Console
-
-    shown = Console(stderr=True)
-    if silent or not shown.is_terminal:
+    console = live_console(silent)
+    if console is None:
         yield
         return
-    with shown.status(f"{what} ..."):
+    with console.status(f"{what} ..."):
         yield
 
 
@@ -167,7 +175,31 @@ def print_json(document: Any) -> None:
     typer.echo(json.dumps(document, allow_nan=False))
 
 
-def console() -> Any:
+def table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    numbers: Collection[str] = (),
+    unbroken: Collection[str] = (),
+) -> Table:
+    """Lay out a table for the terminal.
+
+    Columns of `numbers` are on the right, and those in `unbroken` are not wrapped. Texts are shown
+    as they are: brackets in a name are no markup.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    found = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        justify: Literal["right", "left"] = "right" if heading in numbers else "left"
+        found.add_column(Text(heading), justify=justify, no_wrap=heading in unbroken)
+    for row in rows:
+        found.add_row(*(Text(cell) for cell in row))
+    return found
+
+
+def console() -> Console:
     """Return the console for tables: as wide as the terminal, and wide enough in a pipe or file."""
     from rich.console import Console
 

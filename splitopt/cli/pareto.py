@@ -87,10 +87,8 @@ def _with_options(solver: str, option: list[str] | None) -> str | Solver[Any]:
 @contextmanager
 def _progress(silent: bool) -> Iterator[Callable[[int, int], None] | None]:
     """Show how many mixes are settled, on a terminal only."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if silent or not console.is_terminal:
+    console = shared.live_console(silent)
+    if console is None:
         yield None
         return
     with console.status("settling mixes ...") as status:

@@ -135,15 +135,11 @@ def _show(
 
 
 def _table(profile: ModelProfile) -> Any:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
     headings = (
         "Cut", "Behind", "Forward MFLOP", "Backward MFLOP", "Smashed KiB", "Gradient KiB",
         "Model KiB", "Memory KiB/sample", *(f"{name} ms/sample" for name in profile.machines),
     )  # fmt: skip
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading == "Behind" else "right")
+    rows = []
     memory = profile.device_memory_per_sample_bytes
     for index, layer in enumerate(profile.layers):
         numbers = (
@@ -156,5 +152,5 @@ def _table(profile: ModelProfile) -> Any:
         )
         seconds = [1e3 * times.total_s[: index + 1].sum() for times in profile.machines.values()]
         cells = [f"{number:,.2f}" for number in numbers] + [f"{number:.3f}" for number in seconds]
-        table.add_row(str(index + 1), layer, *cells)
-    return table
+        rows.append((str(index + 1), layer, *cells))
+    return shared.table(headings, rows, numbers={*headings} - {"Behind"})

@@ -67,8 +67,6 @@ def command(
 
 
 def _print(replay: Replay) -> None:
-    from rich.table import Table
-
     from splitopt.report.gantt import error_text, usage_rows
     from splitopt.report.numbers import seconds
 
@@ -77,21 +75,12 @@ def _print(replay: Replay) -> None:
     typer.echo(f"Sets the pace: {replay.binding}")
     for label, value in replay.facts:
         typer.echo(f"{label}: {value}")
-    forecasts = Table(box=None, pad_edge=False, header_style="bold")
-    for heading, right in (("Model", False), ("Seconds", True), ("Against simulation", True)):
-        forecasts.add_column(heading, justify="right" if right else "left")
-    for item in replay.forecasts:
-        forecasts.add_row(item.model, seconds(item.seconds), error_text(replay, item))
-    console.print(forecasts)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading, key in (
-        ("Resource", ""),
-        ("Kind", ""),
-        ("Busy s", "right"),
-        ("Utilisation", "right"),
-        ("Tasks", "right"),
-    ):
-        table.add_column(heading, justify="right" if key else "left")
-    for row in usage_rows(replay.timeline):
-        table.add_row(*(row[key] for key in ("resource", "kind", "busy", "utilisation", "tasks")))
-    console.print(table)
+    forecasts = [
+        (item.model, seconds(item.seconds), error_text(replay, item)) for item in replay.forecasts
+    ]
+    models = ("Model", "Seconds", "Against simulation")
+    console.print(shared.table(models, forecasts, numbers=models[1:]))
+    keys = ("resource", "kind", "busy", "utilisation", "tasks")
+    used = [[row[key] for key in keys] for row in usage_rows(replay.timeline)]
+    headings = ("Resource", "Kind", "Busy s", "Utilisation", "Tasks")
+    console.print(shared.table(headings, used, numbers=headings[2:]))

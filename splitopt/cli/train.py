@@ -123,12 +123,11 @@ def _trained(job: TrainingJob, schedule: Schedule, wire: WireFlags, silent: bool
 @contextmanager
 def progress(silent: bool) -> Iterator[Callback | None]:
     """Show a bar with the rounds that are done and the last test, on a terminal only."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
-    console = Console(stderr=True)
-    if silent or not console.is_terminal:
+    console = shared.live_console(silent)
+    if console is None:
         yield None
         return
     columns = (

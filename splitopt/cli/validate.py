@@ -131,10 +131,8 @@ def _scale_reported(silent: bool) -> Iterator[AtScale | None]:
 
     The block gets the function to call with the time scale and the seconds of a round.
     """
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if silent or not console.is_terminal:
+    console = shared.live_console(silent)
+    if console is None:
         yield None if silent else report_scale
         return
     with console.status("reading the plan, and measuring this host ...") as status:
