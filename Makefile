@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT := out
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-train test test-slow oldest bare unlicensed lint docs bench-smoke fuzz clean
+.PHONY: help demo demo-train test test-slow coverage oldest bare unlicensed lint docs bench-smoke fuzz clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
@@ -65,6 +65,9 @@ test: $(VENV)/.dev  ## set up and run the tests
 
 test-slow: $(VENV)/.dev  ## run the tests that take longer
 	$(BIN)/python -m pytest -n 2 -m slow
+
+coverage: $(VENV)/.dev  ## run the tests and report which lines of the package they reach
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-report=html
 
 # newer packages warn of what older ones do, which is no fault of ours
 oldest: $(OUT)/oldest/.done  ## run the tests with the oldest releases that pyproject.toml admits

@@ -77,7 +77,7 @@ def draw_problem(seed=0, devices=4, layers=4, objective="sum", masked=False, dec
 
 @pytest.fixture(scope="session")
 def random_problem():
-    """Give the function that draws a random `CutAndResources`."""
+    """Return the function that draws a random `CutAndResources`."""
     return draw_problem
 
 
@@ -97,27 +97,27 @@ def draw_clusters(seed=0, sizes=(4,), subcarriers=8, local_epochs=1, ties=False)
 
 @pytest.fixture(scope="session")
 def random_clusters():
-    """Give the function that draws a random `ClusterAndSpectrum`."""
+    """Return the function that draws a random `ClusterAndSpectrum`."""
     return draw_clusters
 
 
 @pytest.fixture
 def five_identical():
-    """Give the document of CPSL's five identical devices in one cluster, with its optimum."""
+    """Return the document of CPSL's five identical devices in one cluster, with its optimum."""
     path = DATA / "instances" / "cluster_and_spectrum-five-identical.json"
     return json.loads(path.read_text())
 
 
 @pytest.fixture
 def recovered_instance():
-    """Give the document of DP-MORA's section 7.2 instance (ResNet-18, leakage limit 0.5)."""
+    """Return the document of DP-MORA's section 7.2 instance (ResNet-18, leakage limit 0.5)."""
     path = DATA / "instances" / "cut_and_resources-recovered-resnet18.json"
     return json.loads(path.read_text())
 
 
 @pytest.fixture
 def scenario_document():
-    """Give the plain data of a small valid scenario file."""
+    """Return the plain data of a small valid scenario file."""
     return {
         "format": "splitopt-scenario",
         "version": 1,

@@ -15,7 +15,7 @@ from splitopt.errors import InputError, WorkerError
 
 
 def late_square(number):
-    """Take longer for small numbers, so that order is not kept by chance."""
+    """Compute the square, more slowly for small numbers, so that order is not kept by chance."""
     time.sleep(0.02 * (4 - number))
     return number**2
 

@@ -25,6 +25,19 @@ servers:
 spectrum: {subcarriers: 4, bandwidth: 20 kHz}
 """
 
+
+def _varying(name: str, *what: str) -> str:
+    """Write a cell in which something varies from round to round."""
+    lines = "".join(f"  {line}\n" for line in what)
+    return f"""{_HEAD}name: {name}
+model: {{file: tiny.json}}
+{_CELL}clusters: {{sizes: [2, 1], cut: auto}}
+distributions:
+  samples: 3
+{lines}training: {{epochs: 1, rounds: 1}}
+"""
+
+
 SCENARIOS = {
     "star.yaml": f"""{_HEAD}name: star
 note: two devices and a server
@@ -51,31 +64,13 @@ model: {{file: tiny.json}}
 {_CELL}clusters: {{sizes: [2, 1], cut: 1}}
 training: {{epochs: 1, rounds: 1}}
 """,
-    "varying.yaml": f"""{_HEAD}name: varying
-model: {{file: tiny.json}}
-{_CELL}clusters: {{sizes: [2, 1], cut: auto}}
-distributions:
-  samples: 3
-  compute: {{kind: normal, std_relative: 0.1, low: 0.1 MFLOP/s}}
-  snr: {{kind: normal, std_db: 2}}
-training: {{epochs: 1, rounds: 1}}
-""",
-    "measured.yaml": f"""{_HEAD}name: measured
-model: {{file: tiny.json}}
-{_CELL}clusters: {{sizes: [2, 1], cut: auto}}
-distributions:
-  samples: 3
-  trace: rounds.csv
-training: {{epochs: 1, rounds: 1}}
-""",
-    "column.yaml": f"""{_HEAD}name: column
-model: {{file: tiny.json}}
-{_CELL}clusters: {{sizes: [2, 1], cut: auto}}
-distributions:
-  samples: 3
-  snr: {{kind: empirical, file: values.csv, column: snr_db}}
-training: {{epochs: 1, rounds: 1}}
-""",
+    "varying.yaml": _varying(
+        "varying",
+        "compute: {kind: normal, std_relative: 0.1, low: 0.1 MFLOP/s}",
+        "snr: {kind: normal, std_db: 2}",
+    ),
+    "measured.yaml": _varying("measured", "trace: rounds.csv"),
+    "column.yaml": _varying("column", "snr: {kind: empirical, file: values.csv, column: snr_db}"),
     "pipeline.yaml": f"""{_HEAD}name: pipeline
 model: {{file: tiny.json}}
 devices:

@@ -53,7 +53,7 @@ REACHED: dict[str, str] = {
     "distributions.traces.read_trace": "trace of rounds",
     "profiles.readers.split_table.read_splits": "split table",
     "profiles.readers.split_table.read_messages": "message table",
-    "cli.bench._compare": "bench rows",
+    "cli.bench_checks.compare_files": "bench rows",
     "solvers.typed._parsed": "options",
     "planning.comparison.comparing.load_rounds": "rounds to accuracy",
     "training.data.arrays.read_npz": "data npz",
@@ -74,7 +74,7 @@ REACHED: dict[str, str] = {
     "bench.rows.files.read_rows": "bench rows",
     "bench.instances.stored._read_metadata": "library",
     "bench.instances.best_known.read_best_known": "library",
-    "cli.bench._check": "answer (cut_and_resources)",
+    "cli.bench_checks.check_answer": "answer (cut_and_resources)",
     "planning.comparison.sweeping.read_sweep": "options",
 }
 """Function, with its module inside of the package -> the target that reaches it."""

@@ -70,7 +70,7 @@ def timed(problem: Problem[Any], solver: str, limit_s: float | None = None) -> t
 def warm_times(
     case: Case, seeds: Sequence[int], repeats: int
 ) -> Iterator[tuple[float, float, float]]:
-    """Return (median seconds, processor seconds, gap) of every seed, after an uncounted run.
+    """Yield (median seconds, processor seconds, gap) of every seed, after an uncounted run.
 
     Processor seconds are the mean of the runs: others' work on the machine does not count.
     """

@@ -4,29 +4,50 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from splitopt.cli import options as shared
+from splitopt.cli.flags import with_flags
 from splitopt.errors import InputError
+from splitopt.storage.writing import write_atomic
 
 if TYPE_CHECKING:
     from splitopt.planning.comparison.grid import Grid
+    from splitopt.planning.comparison.rows import Comparison
     from splitopt.planning.comparison.sweeping import Sweep
     from splitopt.scenario import Scenario
 
 
-def command(
-    scenario: Annotated[Path, typer.Argument(metavar="SCENARIO.yaml", help="The scenario file.")],
+@dataclass(frozen=True)
+class OutputFlags:
+    """The files to write, None for those that are not wanted."""
+
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="FILE.json", help="Write all numbers."),
-    ] = None,
-    report: Annotated[
-        Path | None, typer.Option("--report", metavar="PAGE.html", help="Write a page about it.")
-    ] = None,
+    ] = None
+    report: shared.PageFile = None
+
+    def write(
+        self, document: dict[str, Any], found: Comparison, swept: Sweep | Grid | None
+    ) -> None:
+        """Write all numbers, and the page."""
+        if self.output is not None:
+            write_atomic(self.output, json.dumps(document, indent=1, allow_nan=False) + "\n")
+        if self.report is not None:
+            from splitopt.report.comparison import comparison_to_html
+
+            write_atomic(self.report, comparison_to_html(found, swept))
+
+
+@dataclass(frozen=True)
+class QuestionFlags:
+    """What is compared, and how it is ranked."""
+
     rounds: Annotated[
         Path | None,
         typer.Option(
@@ -34,7 +55,7 @@ def command(
             metavar="FILE",
             help="YAML or JSON, scheme: rounds; ranks by the time to the accuracy.",
         ),
-    ] = None,
+    ] = None
     sweep: Annotated[
         list[str] | None,
         typer.Option(
@@ -43,7 +64,7 @@ def command(
             help="Compare for each value of a field, such as links.uplink or devices.*.count; "
             "given twice, for each pair of values of two fields.",
         ),
-    ] = None,
+    ] = None
     baselines: Annotated[
         bool,
         typer.Option(
@@ -51,7 +72,25 @@ def command(
             help="Compare the sequential baselines of the papers too: DP-MORA's SF1 and SF2, "
             "MP-SL's SplitNN.",
         ),
-    ] = False,
+    ] = False
+
+    def fields(self) -> list[tuple[str, list[Any]]]:
+        """Return the fields to vary and their values: none, one or two."""
+        from splitopt.planning.comparison.sweeping import read_sweep
+
+        found = [read_sweep(text) for text in self.sweep or []]
+        if len(found) > 2:
+            raise InputError(
+                f"--sweep is given {len(found)} times; two fields at once are the most"
+            )
+        return found
+
+
+@with_flags
+def command(
+    scenario: shared.ScenarioFile,
+    outputs: OutputFlags,
+    question: QuestionFlags,
     time_limit: shared.TimeLimit = shared.DEFAULT_TIME_LIMIT_S,
     seed: shared.Seed = 0,
     as_json: shared.AsJson = False,
@@ -61,18 +100,14 @@ def command(
     Example: splitopt compare fleet.yaml --sweep "links.uplink=10 Mbit/s,100 Mbit/s"
     """
     from splitopt.planning.comparison.comparing import compare_schemes, load_rounds
-    from splitopt.planning.comparison.sweeping import read_sweep
     from splitopt.scenario import Scenario
-    from splitopt.storage.writing import write_atomic
 
-    shared.check_outputs(scenario, output, report)
+    shared.check_outputs(scenario, outputs.output, outputs.report)
     given = Scenario.load(scenario)
-    wanted = None if rounds is None else load_rounds(rounds)
-    fields = [read_sweep(text) for text in sweep or []]
-    limits: dict[str, Any] = {"rounds": wanted, "time_limit_s": time_limit, "seed": seed}
-    limits["baselines"] = baselines
-    if len(fields) > 2:
-        raise InputError(f"--sweep is given {len(fields)} times; two fields at once are the most")
+    wanted = None if question.rounds is None else load_rounds(question.rounds)
+    fields = question.fields()
+    limits: dict[str, Any] = {"rounds": wanted, "baselines": question.baselines}
+    limits |= {"time_limit_s": time_limit, "seed": seed}
     with shared.waiting("comparing schemes", silent=as_json):
         found = compare_schemes(given, **limits)
     points = math.prod(len(values) for _, values in fields)
@@ -81,14 +116,9 @@ def command(
     document = {"format": "splitopt-comparison", "version": 1, **found.to_dict()}
     if swept is not None:
         document["sweep"] = swept.to_dict()
-    if output is not None:
-        write_atomic(output, json.dumps(document, indent=1, allow_nan=False) + "\n")
-    if report is not None:
-        from splitopt.report.comparison import comparison_to_html
-
-        write_atomic(report, comparison_to_html(found, swept))
+    outputs.write(document, found, swept)
     if as_json:
-        typer.echo(json.dumps(document, allow_nan=False))
+        shared.print_json(document)
     else:
         from splitopt.report.comparison import comparison_to_terminal
 

@@ -2,95 +2,123 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from splitopt.cli import options as shared
+from splitopt.cli.flags import with_flags
+from splitopt.cli.solving_options import PlacementFlags
+from splitopt.storage.writing import write_atomic
 
 if TYPE_CHECKING:
     from splitopt.planning.control.report import ControlReport
+    from splitopt.planning.controller import Measured
+    from splitopt.scenario import Scenario
 
 
-def command(
-    scenario: Annotated[Path, typer.Argument(metavar="SCENARIO.yaml", help="The scenario file.")],
+@dataclass(frozen=True)
+class OutputFlags:
+    """The files to write, None for those that are not wanted."""
+
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE.csv", help="A row per round.")
+    ] = None
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE.svg", help="Latency by round.")
+    ] = None
+
+    def write(self, report: ControlReport) -> None:
+        """Write the rows and the chart."""
+        if self.output is not None:
+            write_atomic(self.output, report.to_csv())
+        if self.plot is not None:
+            from splitopt.report.control import latency_chart
+
+            write_atomic(self.plot, latency_chart(report))
+
+
+@dataclass(frozen=True)
+class RoundFlags:
+    """Which rounds are planned."""
+
     trace: Annotated[
         Path | None,
         typer.Option("--trace", metavar="FILE.csv", help="Measured rounds; else they are drawn."),
-    ] = None,
+    ] = None
     rounds: Annotated[
         int | None, typer.Option("--rounds", metavar="R", min=1, help="Rounds; 20 if drawn.")
-    ] = None,
+    ] = None
+
+    def measured(self, scenario: Scenario) -> list[Measured] | None:
+        """Read the measured rounds of a scenario; None where rounds are to be drawn."""
+        if self.trace is None:
+            return None
+        from splitopt.distributions import read_trace
+        from splitopt.planning.controller import measured_rounds
+        from splitopt.scenario.varying import COMPUTE, SNR
+
+        return measured_rounds(read_trace(self.trace, (COMPUTE, SNR)), scenario)[: self.rounds]
+
+
+@dataclass(frozen=True)
+class PolicyFlags:
+    """How rounds are planned, and what that is compared with."""
+
     cut: Annotated[
         str | None, typer.Option("--cut", metavar="LAYER", help="A fixed cut instead of saa's.")
-    ] = None,
+    ] = None
     objective: Annotated[
         str,
         typer.Option("--objective", metavar="NAME", help="expected, or cvar: the worst tenth."),
-    ] = "expected",
+    ] = "expected"
     policies: Annotated[
         str,
         typer.Option("--policies", metavar="NAME,...", help="What to compare with."),
-    ] = "clairvoyant,static,random",
+    ] = "clairvoyant,static,random"
     delay: Annotated[
         int, typer.Option("--delay", metavar="N", min=0, help="Age of measurements in rounds.")
-    ] = 0,
+    ] = 0
     swaps: Annotated[
         int, typer.Option("--swaps", metavar="N", min=1, help="Swaps that a round's plan may take.")
-    ] = 3000,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE.csv", help="A row per round.")
-    ] = None,
-    plot: Annotated[
-        Path | None, typer.Option("--plot", metavar="FILE.svg", help="Latency by round.")
-    ] = None,
+    ] = 3000
+
+
+@with_flags
+def command(
+    scenario: shared.ScenarioFile,
+    *,
+    taken: RoundFlags,
+    policy: PolicyFlags,
+    outputs: OutputFlags,
     option: shared.SolverOptions = None,
     time_limit: shared.TimeLimit = shared.DEFAULT_TIME_LIMIT_S,
     seed: shared.Seed = 0,
-    engine: shared.EngineName = None,
-    workers: shared.Workers = None,
-    checkpoint: shared.CheckpointFolder = None,
+    place: PlacementFlags,
     as_json: shared.AsJson = False,
 ) -> int:
     """Fix the cut under uncertainty, then plan every round anew, and compare with other policies.
 
     Example: splitopt control cell.yaml --trace rounds.csv -o latency.csv --plot latency.svg
     """
-    from splitopt.distributions import read_trace
-    from splitopt.planning.controller import Controller, measured_rounds
+    from splitopt.planning.controller import Controller
     from splitopt.scenario import Scenario
-    from splitopt.scenario.varying import COMPUTE, SNR
-    from splitopt.storage.writing import write_atomic
 
-    shared.check_outputs(scenario, output, plot)
+    shared.check_outputs(scenario, outputs.output, outputs.plot)
     given = Scenario.load(scenario)
-    measured = None
-    if trace is not None:
-        measured = measured_rounds(read_trace(trace, (COMPUTE, SNR)), given)[:rounds]
-    controller = Controller.start(
-        given,
-        cut=cut,
-        objective=objective,
-        swaps=swaps,
-        seed=seed,
-        time_limit_s=time_limit,
-        **shared.placement(engine, workers, checkpoint),
-        **shared.solver_options(option),
-    )
-    names = [name for name in policies.split(",") if name]
-    drawn = measured is None
-    chosen = controller.draw_rounds(rounds or 20) if measured is None else measured
-    report = controller.replay(chosen, names, delay, drawn=drawn)
-    if output is not None:
-        write_atomic(output, report.to_csv())
-    if plot is not None:
-        from splitopt.report.control import latency_chart
-
-        write_atomic(plot, latency_chart(report))
+    measured = taken.measured(given)
+    fixed = {"cut": policy.cut, "objective": policy.objective, "swaps": policy.swaps}
+    limits = {"seed": seed, "time_limit_s": time_limit}
+    arguments = shared.solver_arguments({**fixed, **limits, **place.arguments()}, option)
+    controller = Controller.start(given, **arguments)
+    names = [name for name in policy.policies.split(",") if name]
+    rounds = controller.draw_rounds(taken.rounds or 20) if measured is None else measured
+    report = controller.replay(rounds, names, policy.delay, drawn=measured is None)
+    outputs.write(report)
     if as_json:
-        typer.echo(json.dumps(report.to_dict(), allow_nan=False))
+        shared.print_json(report.to_dict())
     else:
         _print(report)
     return 0

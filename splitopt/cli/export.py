@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -79,7 +78,7 @@ class SampleFlags:
 
 @with_flags
 def command(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN.json", help="A plan file.")],
+    plan: shared.PlanFile,
     to: Annotated[
         str, typer.Option("--to", metavar="FORMAT", help=f"One of {', '.join(EXPORTERS)}.")
     ],
@@ -112,27 +111,27 @@ def command(
             model.job(saved, plan), output, sample, to=to, weights=weights, force=force
         )
     if as_json:
-        typer.echo(json.dumps(written, allow_nan=False))
+        shared.print_json(written)
     else:
         _show(written)
     return 0
 
 
 def _show(written: dict[str, Any]) -> None:
-    from rich.table import Table
-
     console = shared.console()
     console.print(
         f"{written['model']} in parts, cut where {written['cuts_found_by']} found it",
         highlight=False,
     )
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Client", "Cut behind", "Parts"):
-        table.add_column(heading)
-    for client in written["clients"]:
-        held = ", ".join(f"{item['part']} on {item['party']}" for item in client["parts"])
-        table.add_row(client["name"], ", ".join(client["cuts"]) or "nothing", held)
-    console.print(table, highlight=False)
+    rows = [
+        (
+            client["name"],
+            ", ".join(client["cuts"]) or "nothing",
+            ", ".join(f"{item['part']} on {item['party']}" for item in client["parts"]),
+        )
+        for client in written["clients"]
+    ]
+    console.print(shared.table(("Client", "Cut behind", "Parts"), rows), highlight=False)
     console.print(
         f"Written to {written['folder']}: {', '.join(sorted(written['files']))}", highlight=False
     )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from splitopt.cli import options as shared
+from splitopt.cli.flags import with_flags
 from splitopt.errors import InputError
 
 if TYPE_CHECKING:
     from splitopt.profiles.fitting.machine_fit import Observation
+    from splitopt.profiles.fitting.machine_model import MachineModel
+    from splitopt.profiles.readers.split_table import Messages
     from splitopt.profiles.table.profile import ModelProfile
 
 app = typer.Typer(no_args_is_help=True, help="Fit a machine model to measured networks.")
@@ -23,7 +26,50 @@ def _root() -> None:
     """Fit a machine model to measured networks."""
 
 
+@dataclass(frozen=True)
+class MeasuredFlags:
+    """What was measured on the machine."""
+
+    batch: Annotated[
+        int | None,
+        typer.Option("--batch", metavar="N", min=1, help="Samples in a timed batch."),
+    ] = None
+    splits: Annotated[
+        Path | None,
+        typer.Option(
+            "--splits",
+            metavar="SPLITS.csv",
+            help="Fit to measured splits (network,split,device_s,server_s) instead of layers.",
+        ),
+    ] = None
+    measured: Annotated[
+        str,
+        typer.Option(
+            "--measured", metavar="WHAT", help="What the splits' times are: training or forward."
+        ),
+    ] = "training"
+    messages: Annotated[
+        Path | None,
+        typer.Option(
+            "--messages", metavar="MESSAGES.csv", help="Measured messages (bytes,seconds)."
+        ),
+    ] = None
+
+    def observations(
+        self, machine: str, tables: dict[str, ModelProfile]
+    ) -> tuple[list[Observation], int]:
+        """Collect the times of the splits or of the layers, and for which batch they are."""
+        if self.splits is None:
+            return _of_layers(machine, tables, self.batch)
+        from splitopt.profiles.readers.split_table import read_splits
+
+        if self.batch is None:
+            raise InputError("--batch: is needed with --splits, whose times are for a batch")
+        return read_splits(self.splits, tables, self.batch, self.measured), self.batch
+
+
 @app.command("fit")
+@with_flags
 def fit(
     machine: Annotated[
         str, typer.Argument(metavar="MACHINE", help="The machine's name in the profiles.")
@@ -32,34 +78,12 @@ def fit(
         list[Path],
         typer.Argument(metavar="PROFILE.json...", help="Profiles of networks, measured on it."),
     ],
+    *,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="MACHINE.json", help="Write the machine model."),
     ] = None,
-    batch: Annotated[
-        int | None,
-        typer.Option("--batch", metavar="N", min=1, help="Samples in a timed batch."),
-    ] = None,
-    splits: Annotated[
-        Path | None,
-        typer.Option(
-            "--splits",
-            metavar="SPLITS.csv",
-            help="Fit to measured splits (network,split,device_s,server_s) instead of layers.",
-        ),
-    ] = None,
-    measured: Annotated[
-        str,
-        typer.Option(
-            "--measured", metavar="WHAT", help="What the splits' times are: training or forward."
-        ),
-    ] = "training",
-    messages: Annotated[
-        Path | None,
-        typer.Option(
-            "--messages", metavar="MESSAGES.csv", help="Measured messages (bytes,seconds)."
-        ),
-    ] = None,
+    given: MeasuredFlags,
     as_json: shared.AsJson = False,
 ) -> int:
     """Fit a machine model: seconds per FLOP by kind, per byte, per operator and per message.
@@ -71,17 +95,26 @@ def fit(
 
     for path in profiles:
         shared.check_outputs(path, output)
-    if splits is None and measured != "training":
+    if given.splits is None and given.measured != "training":
         raise InputError("--measured is about --splits; give the table or leave it out")
-    tables = _load(profiles)
-    observations, size = _observations(machine, tables, splits, measured, batch)
-    cost = None if messages is None else read_messages(messages)
-    model = fit_machine(observations, machine, size, 0.0 if cost is None else cost.message_s)
+    observations, batch = given.observations(machine, _load(profiles))
+    cost = None if given.messages is None else read_messages(given.messages)
+    model = fit_machine(observations, machine, batch, 0.0 if cost is None else cost.message_s)
     if output is not None:
         model.save(output)
     if as_json:
-        typer.echo(json.dumps(model.to_dict(), allow_nan=False))
-        return 0
+        shared.print_json(model.to_dict())
+    else:
+        _print(model, observations, cost, output)
+    return 0
+
+
+def _print(
+    model: MachineModel,
+    observations: list[Observation],
+    cost: Messages | None,
+    output: Path | None,
+) -> None:
     console = shared.console()
     console.print(f"{model.sentence()}.", highlight=False)
     if cost is not None:
@@ -94,7 +127,6 @@ def fit(
         console.print(f"* {line}", highlight=False)
     if output is not None:
         console.print(f"Written to {output}; in a scenario: machine_model: {output}")
-    return 0
 
 
 def _load(paths: list[Path]) -> dict[str, ModelProfile]:
@@ -112,21 +144,12 @@ def _load(paths: list[Path]) -> dict[str, ModelProfile]:
     return found
 
 
-def _observations(
-    machine: str,
-    tables: dict[str, ModelProfile],
-    splits: Path | None,
-    measured: str,
-    batch: int | None,
+def _of_layers(
+    machine: str, tables: dict[str, ModelProfile], batch: int | None
 ) -> tuple[list[Observation], int]:
-    """Collect what was measured, and for which batch."""
+    """Collect the times of the layers, and the one batch that they are for."""
     from splitopt.profiles.fitting.machine_fit import observed
-    from splitopt.profiles.readers.split_table import read_splits
 
-    if splits is not None:
-        if batch is None:
-            raise InputError("--batch: is needed with --splits, whose times are for a batch")
-        return read_splits(splits, tables, batch, measured), batch
     found = [observed(profile, machine, batch) for profile in tables.values()]
     sizes = {profile.machines[machine].batch or batch for profile in tables.values()}
     if len(sizes) > 1:

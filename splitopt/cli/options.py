@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,6 +16,15 @@ from splitopt.solvers.base import Callback, Progress
 from splitopt.solvers.typed import Typed
 from splitopt.storage.writing import check_writable
 
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO.yaml", help="The scenario file.")]
+PlanFile = Annotated[Path, typer.Argument(metavar="PLAN.json", help="A plan file.")]
+PageFile = Annotated[
+    Path | None, typer.Option("--report", metavar="PAGE.html", help="Write a page about it.")
+]
 SolverName = Annotated[
     str, typer.Option("--solver", metavar="NAME", help="A solver; 'splitopt solvers' lists them.")
 ]
@@ -58,6 +68,19 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard out
 
 DEFAULT_TIME_LIMIT_S = 60.0
 
+OTHER_FLAGS = {
+    "solver": "--solver",
+    "time_limit_s": "--time-limit",
+    "rel_gap": "--gap",
+    "seed": "--seed",
+    "problem": "--problem",
+    "objective": "--objective",
+    "scenario": "",
+    "callback": "",
+    "on_failure": "",
+}
+"""Parameters of `splitopt.solve` and `splitopt.plan` that are no option of any solver -> flag."""
+
 
 def solver_options(pairs: list[str] | None) -> dict[str, Any]:
     """Turn ``["max_vectors=10"]`` into ``{"max_vectors": Typed("10")}``.
@@ -73,22 +96,26 @@ def solver_options(pairs: list[str] | None) -> dict[str, Any]:
     return found
 
 
+def solver_arguments(fixed: Mapping[str, Any], pairs: list[str] | None) -> dict[str, Any]:
+    """Return the arguments of a call that solves: those of other flags, and a solver's options.
+
+    Raises
+    ------
+    InputError
+        An option is one that another flag sets.
+    """
+    options = solver_options(pairs)
+    for key in options:
+        if key in fixed or key in OTHER_FLAGS:
+            flag = OTHER_FLAGS.get(key, f"--{key}")
+            mend = f"; {flag} sets it" if flag else ""
+            raise InputError(f"--option {shown(key)}: is no option of a solver{mend}")
+    return {**fixed, **options}
+
+
 def stage_names(text: str | None) -> list[str] | None:
     """Turn ``"stem,body,head"`` into the names of the stages, None into None."""
     return None if text is None else [item.strip() for item in text.split(",")]
-
-
-def placement(engine: str | None, workers: int | None, checkpoint: Path | None) -> dict[str, Any]:
-    """Turn what says where a solver works into its options; what is not given is left out."""
-    found: dict[str, Any] = {}
-    if engine is not None:
-        name, equals, address = engine.partition("=")
-        found |= {"engine": name, **({"address": address} if equals else {})}
-    if workers is not None:
-        found["workers"] = workers
-    if checkpoint is not None:
-        found["checkpoint"] = str(checkpoint)
-    return found
 
 
 def check_outputs(source: Path, *targets: Path | None) -> None:
@@ -105,13 +132,19 @@ def check_outputs(source: Path, *targets: Path | None) -> None:
             raise InputError(f"{target}: is the input; write the output to another file")
 
 
+def live_console(silent: bool) -> Console | None:
+    """Return the console for what is shown only while work goes on; None without a terminal."""
+    from rich.console import Console
+
+    found = Console(stderr=True)
+    return None if silent or not found.is_terminal else found
+
+
 @contextmanager
 def progress(silent: bool) -> Iterator[Callback | None]:
     """Show the best objective and the gap while a solver works, on a terminal only."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if silent or not console.is_terminal:
+    console = live_console(silent)
+    if console is None:
         yield None
         return
     with console.status("solving ...") as status:
@@ -128,18 +161,45 @@ def progress(silent: bool) -> Iterator[Callback | None]:
 
 @contextmanager
 def waiting(what: str, silent: bool) -> Iterator[None]:
-    """Return what takes a while, on a terminal only."""
-    from rich.console import Console
-
-    shown = Console(stderr=True)
-    if silent or not shown.is_terminal:
+    """Show what takes a while as long as it does, on a terminal only."""
+    console = live_console(silent)
+    if console is None:
         yield
         return
-    with shown.status(f"{what} ..."):
+    with console.status(f"{what} ..."):
         yield
 
 
-def console() -> Any:
+def print_json(document: Any) -> None:
+    """Print a document as one line of JSON."""
+    typer.echo(json.dumps(document, allow_nan=False))
+
+
+def table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    numbers: Collection[str] = (),
+    unbroken: Collection[str] = (),
+) -> Table:
+    """Lay out a table for the terminal.
+
+    Columns of `numbers` are on the right, and those in `unbroken` are not wrapped. Texts are shown
+    as they are: brackets in a name are no markup.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    found = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        justify: Literal["right", "left"] = "right" if heading in numbers else "left"
+        found.add_column(Text(heading), justify=justify, no_wrap=heading in unbroken)
+    for row in rows:
+        found.add_row(*(Text(cell) for cell in row))
+    return found
+
+
+def console() -> Console:
     """Return the console for tables: as wide as the terminal, and wide enough in a pipe or file."""
     from rich.console import Console
 

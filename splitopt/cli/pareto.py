@@ -13,6 +13,7 @@ import typer
 from splitopt.cli import options as shared
 from splitopt.errors import InfeasibleError, InputError
 from splitopt.scenario import Scenario
+from splitopt.solvers.base import Solver
 from splitopt.storage.writing import write_atomic
 
 _HEAD = {"format": "splitopt-pareto", "version": 1}
@@ -33,19 +34,9 @@ def show(
     from splitopt.planning.pipelines.pareto import ParetoSet, scenario_pareto
     from splitopt.planning.pipelines.round_cuts import with_round_cuts
     from splitopt.report.pareto import pareto_to_html, pareto_to_terminal
-    from splitopt.solvers.registry import solver_class, with_options
 
-    for name, stated, only in (("problem", problem, PROBLEM), ("objective", objective, OBJECTIVE)):
-        if stated not in (None, only):
-            raise InputError(
-                f"--{name} is {stated!r}, but --pareto is about {only!r}; leave it out"
-            )
-    if not scenario.nodes:
-        raise InputError("nodes: there are none, and --pareto is about the compute nodes to rent")
-    options = shared.solver_options(option)
-    if options and solver == "auto":
-        raise InputError("--option needs --solver, whose options they are")
-    chosen = solver if solver == "auto" else with_options(solver_class(PROBLEM, solver), options)
+    _check(scenario, problem, objective)
+    chosen = _with_options(solver, option)
     profile = scenario.load_model()
     found: ParetoSet | None = None
     answer: dict[str, Any] = {"outcome": "optimal", "message": None}
@@ -72,13 +63,32 @@ def show(
     return 0
 
 
+def _check(scenario: Scenario, problem: str | None, objective: str | None) -> None:
+    """Reject a scenario without compute nodes, and any other question."""
+    for name, stated, only in (("problem", problem, PROBLEM), ("objective", objective, OBJECTIVE)):
+        if stated not in (None, only):
+            raise InputError(
+                f"--{name} is {stated!r}, but --pareto is about {only!r}; leave it out"
+            )
+    if not scenario.nodes:
+        raise InputError("nodes: there are none, and --pareto is about the compute nodes to rent")
+
+
+def _with_options(solver: str, option: list[str] | None) -> str | Solver[Any]:
+    """Return a solver with its options, or the name "auto", which takes none."""
+    from splitopt.solvers.registry import solver_class, with_options
+
+    options = shared.solver_options(option)
+    if options and solver == "auto":
+        raise InputError("--option needs --solver, whose options they are")
+    return solver if solver == "auto" else with_options(solver_class(PROBLEM, solver), options)
+
+
 @contextmanager
 def _progress(silent: bool) -> Iterator[Callable[[int, int], None] | None]:
     """Show how many mixes are settled, on a terminal only."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if silent or not console.is_terminal:
+    console = shared.live_console(silent)
+    if console is None:
         yield None
         return
     with console.status("settling mixes ...") as status:

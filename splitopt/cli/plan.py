@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from splitopt.cli import options as shared
+from splitopt.cli.flags import with_flags
+from splitopt.cli.solving_options import PlacementFlags, SolverFlags
+from splitopt.storage.writing import write_atomic
+
+if TYPE_CHECKING:
+    from splitopt.plans import Plan
 
 
-def command(
-    scenario: Annotated[Path, typer.Argument(metavar="SCENARIO.yaml", help="The scenario file.")],
+@dataclass(frozen=True)
+class OutputFlags:
+    """The files to write, None for those that are not wanted."""
+
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="PLAN.json", help="Write the plan.")
-    ] = None,
-    report: Annotated[
-        Path | None, typer.Option("--report", metavar="PAGE.html", help="Write a page about it.")
-    ] = None,
+    ] = None
+    report: shared.PageFile = None
+
+    def write(self, found: Plan) -> None:
+        """Write the plan and its page."""
+        if self.output is not None:
+            found.save(self.output)
+        if self.report is not None:
+            from splitopt.report.page import plan_to_html
+
+            write_atomic(self.report, plan_to_html(found))
+
+
+@dataclass(frozen=True)
+class QuestionFlags:
+    """What is asked of a scenario."""
+
     problem: Annotated[
         str | None,
         typer.Option(
@@ -26,7 +47,7 @@ def command(
             metavar="NAME",
             help="The question to ask; by default the one that the scenario's sections belong to.",
         ),
-    ] = None,
+    ] = None
     objective: Annotated[
         str | None,
         typer.Option(
@@ -35,14 +56,14 @@ def command(
             help="Of cut_and_resources: sum (default), makespan, energy, latency_energy; of "
             "pipeline_partition: round (default), period, epoch, paper.",
         ),
-    ] = None,
+    ] = None
     pareto: Annotated[
         bool,
         typer.Option(
             "--pareto",
             help="Of the compute nodes, every mix that no other beats in both delay and cost.",
         ),
-    ] = False,
+    ] = False
     boundaries: Annotated[
         str | None,
         typer.Option(
@@ -51,15 +72,16 @@ def command(
             help="Where a pipeline may cut a model that was measured as a graph: prefixes (behind "
             "every operator, default) or cuts (where one tensor crosses).",
         ),
-    ] = None,
-    solver: shared.SolverName = "auto",
-    option: shared.SolverOptions = None,
-    time_limit: shared.TimeLimit = shared.DEFAULT_TIME_LIMIT_S,
-    gap: shared.RelGap = 1e-9,
-    seed: shared.Seed = 0,
-    engine: shared.EngineName = None,
-    workers: shared.Workers = None,
-    checkpoint: shared.CheckpointFolder = None,
+    ] = None
+
+
+@with_flags
+def command(
+    scenario: shared.ScenarioFile,
+    outputs: OutputFlags,
+    question: QuestionFlags,
+    search: SolverFlags,
+    place: PlacementFlags,
     as_json: shared.AsJson = False,
 ) -> int:
     """Plan a scenario: who cuts where and gets what, how long a round takes, and why.
@@ -69,38 +91,24 @@ def command(
     from splitopt.planning.planner import plan
     from splitopt.scenario import Scenario
 
-    shared.check_outputs(scenario, output, report)
+    shared.check_outputs(scenario, outputs.output, outputs.report)
     given = Scenario.load(scenario)
-    if boundaries is not None:
-        given = given.with_boundaries(boundaries)
-    if pareto:
+    problem, objective = question.problem, question.objective
+    if question.boundaries is not None:
+        given = given.with_boundaries(question.boundaries)
+    if question.pareto:
         from splitopt.cli.pareto import show
 
-        return show(given, problem, objective, solver, option, output, report, as_json)
+        files = (outputs.output, outputs.report)
+        return show(given, problem, objective, search.solver, search.option, *files, as_json)
+    arguments = search.arguments(place)
     with shared.progress(silent=as_json) as callback:
-        made = plan(
-            given,
-            problem=problem,
-            objective=objective,
-            solver=solver,
-            time_limit_s=time_limit,
-            rel_gap=gap,
-            seed=seed,
-            callback=callback,
-            **shared.placement(engine, workers, checkpoint),
-            **shared.solver_options(option),
-        )
-    if output is not None:
-        made.save(output)
-    if report is not None:
-        from splitopt.report.page import plan_to_html
-        from splitopt.storage.writing import write_atomic
-
-        write_atomic(report, plan_to_html(made))
+        found = plan(given, problem=problem, objective=objective, callback=callback, **arguments)
+    outputs.write(found)
     if as_json:
-        typer.echo(json.dumps(made.to_dict(), allow_nan=False))
+        shared.print_json(found.to_dict())
     else:
         from splitopt.report.terminal import plan_to_terminal
 
-        shared.console().print(plan_to_terminal(made))
-    return 0 if made.is_feasible else 1
+        shared.console().print(plan_to_terminal(found))
+    return 0 if found.is_feasible else 1

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import typer
 
 from splitopt.cli import options as shared
 from splitopt.cli import profile_options as given
@@ -61,20 +58,15 @@ def command(
         keep_all=keep_all,
         flop_formulas=read_formulas(flop or ()),
     ).named(target, classes)
-    profile, sentences = found.profile, []
+    profile = found.profile
+    sentences: list[str] = []
     if measure is not None:
-        from splitopt.profiles.readers.times import write_times
-        from splitopt.profiles.tracing import measure as take_times
-
         how = {"batch": batch, "repeats": repeats, "threads": threads}
-        profile = take_times(found, measure, **how).profile
-        sentences.append(_speed(profile, measure))
-        if times is not None:
-            sentences.append(f"Times in {write_times(profile, measure, times, batch)}.")
+        profile, sentences = _measured(found, measure, times, how)
     if output is not None:
         profile.save(output)
     if as_json:
-        typer.echo(json.dumps(profile.to_dict(), allow_nan=False))
+        shared.print_json(profile.to_dict())
     else:
         _show(found, profile, sentences, output)
     return 0
@@ -94,6 +86,20 @@ def _check(
         raise InputError(
             f"--times {times}: must be a folder that exists, and needs --measure MACHINE"
         )
+
+
+def _measured(
+    found: TracedModel, machine: str, times: Path | None, how: dict[str, Any]
+) -> tuple[ModelProfile, list[str]]:
+    """Return the profile with the times of this machine, and what there is to report of them."""
+    from splitopt.profiles.readers.times import write_times
+    from splitopt.profiles.tracing import measure
+
+    profile = measure(found, machine, **how).profile
+    sentences = [_speed(profile, machine)]
+    if times is not None:
+        sentences.append(f"Times in {write_times(profile, machine, times, how['batch'])}.")
+    return profile, sentences
 
 
 def _speed(profile: ModelProfile, machine: str) -> str:
@@ -129,15 +135,11 @@ def _show(
 
 
 def _table(profile: ModelProfile) -> Any:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
     headings = (
         "Cut", "Behind", "Forward MFLOP", "Backward MFLOP", "Smashed KiB", "Gradient KiB",
         "Model KiB", "Memory KiB/sample", *(f"{name} ms/sample" for name in profile.machines),
     )  # fmt: skip
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading == "Behind" else "right")
+    rows = []
     memory = profile.device_memory_per_sample_bytes
     for index, layer in enumerate(profile.layers):
         numbers = (
@@ -150,5 +152,5 @@ def _table(profile: ModelProfile) -> Any:
         )
         seconds = [1e3 * times.total_s[: index + 1].sum() for times in profile.machines.values()]
         cells = [f"{number:,.2f}" for number in numbers] + [f"{number:.3f}" for number in seconds]
-        table.add_row(str(index + 1), layer, *cells)
-    return table
+        rows.append((str(index + 1), layer, *cells))
+    return shared.table(headings, rows, numbers={*headings} - {"Behind"})

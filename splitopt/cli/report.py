@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN.json", help="A plan file.")],
+    plan: shared.PlanFile,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="PAGE.html", help="Write a page.")
     ] = None,
@@ -25,8 +25,6 @@ def command(
 
     Example: splitopt report plan.json -o plan.html
     """
-    import json
-
     from splitopt.planning.planner import open_plan
     from splitopt.plans import Plan
 
@@ -38,7 +36,7 @@ def command(
 
         write_atomic(output, plan_to_html(saved))
     if as_json:
-        typer.echo(json.dumps(saved.to_dict(), allow_nan=False))
+        shared.print_json(saved.to_dict())
     elif output is None:
         from splitopt.report.terminal import plan_to_terminal
 

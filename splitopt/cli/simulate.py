@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN.json", help="A plan file.")],
+    plan: shared.PlanFile,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="TIMELINE.json", help="Write every task."),
@@ -61,15 +60,13 @@ def command(
 
         write_atomic(csv, replay.timeline.to_csv())
     if as_json:
-        typer.echo(json.dumps(replay.to_dict(), allow_nan=False))
+        shared.print_json(replay.to_dict())
     else:
         _print(replay)
     return 0
 
 
 def _print(replay: Replay) -> None:
-    from rich.table import Table
-
     from splitopt.report.gantt import error_text, usage_rows
     from splitopt.report.numbers import seconds
 
@@ -78,21 +75,12 @@ def _print(replay: Replay) -> None:
     typer.echo(f"Sets the pace: {replay.binding}")
     for label, value in replay.facts:
         typer.echo(f"{label}: {value}")
-    forecasts = Table(box=None, pad_edge=False, header_style="bold")
-    for heading, right in (("Model", False), ("Seconds", True), ("Against simulation", True)):
-        forecasts.add_column(heading, justify="right" if right else "left")
-    for item in replay.forecasts:
-        forecasts.add_row(item.model, seconds(item.seconds), error_text(replay, item))
-    console.print(forecasts)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading, key in (
-        ("Resource", ""),
-        ("Kind", ""),
-        ("Busy s", "right"),
-        ("Utilisation", "right"),
-        ("Tasks", "right"),
-    ):
-        table.add_column(heading, justify="right" if key else "left")
-    for row in usage_rows(replay.timeline):
-        table.add_row(*(row[key] for key in ("resource", "kind", "busy", "utilisation", "tasks")))
-    console.print(table)
+    forecasts = [
+        (item.model, seconds(item.seconds), error_text(replay, item)) for item in replay.forecasts
+    ]
+    models = ("Model", "Seconds", "Against simulation")
+    console.print(shared.table(models, forecasts, numbers=models[1:]))
+    keys = ("resource", "kind", "busy", "utilisation", "tasks")
+    used = [[row[key] for key in keys] for row in usage_rows(replay.timeline)]
+    headings = ("Resource", "Kind", "Busy s", "Utilisation", "Tasks")
+    console.print(shared.table(headings, used, numbers=headings[2:]))

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from splitopt.cli import options as shared
+from splitopt.cli.flags import with_flags
+from splitopt.cli.solving_options import PlacementFlags, SolverFlags
+from splitopt.errors import InputError
 from splitopt.results import Result
 
+_SUFFIXES = (".json", ".npz", ".yaml", ".yml")
+"""What ends in one of these is meant as a file, and not as a name."""
 
+
+@with_flags
 def command(
     instance: Annotated[
         Path, typer.Argument(metavar="INSTANCE.json", help="The instance: .json or .npz.")
     ],
+    *,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="RESULT.json", help="Write the result.")
     ] = None,
@@ -23,14 +30,8 @@ def command(
         str | None,
         typer.Option("--objective", metavar="NAME", help="Another objective than the file's."),
     ] = None,
-    solver: shared.SolverName = "auto",
-    option: shared.SolverOptions = None,
-    time_limit: shared.TimeLimit = shared.DEFAULT_TIME_LIMIT_S,
-    gap: shared.RelGap = 1e-9,
-    seed: shared.Seed = 0,
-    engine: shared.EngineName = None,
-    workers: shared.Workers = None,
-    checkpoint: shared.CheckpointFolder = None,
+    search: SolverFlags,
+    place: PlacementFlags,
     as_json: shared.AsJson = False,
 ) -> int:
     """Solve an instance of any problem and say how far the answer is from the best.
@@ -41,27 +42,45 @@ def command(
     from splitopt.problems.registry import load_problem
 
     shared.check_outputs(instance, output)
+    is_name = instance.name == str(instance) and instance.suffix not in _SUFFIXES
+    if is_name and not instance.exists():
+        raise _no_file(instance.name)
     problem = load_problem(instance)
     if objective is not None:
         problem = problem.with_objective(objective)
+    arguments = search.arguments(place)
     with shared.progress(silent=as_json) as callback:
-        result = solve(
-            problem,
-            solver,
-            time_limit_s=time_limit,
-            rel_gap=gap,
-            seed=seed,
-            callback=callback,
-            **shared.placement(engine, workers, checkpoint),
-            **shared.solver_options(option),
-        )
+        result = solve(problem, callback=callback, **arguments)
     if output is not None:
         result.save(output)
     if as_json:
-        typer.echo(json.dumps(result.to_dict(), allow_nan=False))
+        shared.print_json(result.to_dict())
     else:
         _print(result)
     return 0 if result.is_feasible else 1
+
+
+def _no_file(name: str) -> InputError:
+    """Return the error that says what a name is that leads to no file."""
+    from splitopt.bench.instances.suites import named_instances
+    from splitopt.documents.suggestions import did_you_mean
+    from splitopt.scenario import scenario_names
+
+    takes = "'splitopt solve' takes an instance file (.json or .npz)"
+    if name in scenario_names():
+        return InputError(
+            f"{name}: is a shipped scenario, and {takes}; 'splitopt plan {name}' answers it"
+        )
+    instances = {item.name: item.file for item in named_instances()}
+    file = instances.get(name)
+    if file is not None:
+        return InputError(f"{name}: {takes}; that of this instance is {file}")
+    if name in instances:
+        return InputError(
+            f"{name}: is drawn anew by the suites of 'splitopt bench' and has no file; {takes}"
+        )
+    near = did_you_mean(name, (*scenario_names(), *instances))
+    return InputError(f"{name}: there is no such file; {takes}{near}")
 
 
 def _print(result: Result) -> None:

@@ -36,21 +36,9 @@ def command(
     if as_json:
         typer.echo(json.dumps(rows))
         return 0
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Problem", "Solver", "Kind", "Objectives", "Ready", "What it does"):
-        table.add_column(heading, no_wrap=heading in ("Problem", "Solver", "Kind"))
-    for row in rows:
-        table.add_row(
-            row["problem"],
-            row["solver"],
-            row["kind"],
-            ", ".join(row["objectives"]),
-            row["ready"],
-            row["summary"],
-        )
-    shared.console().print(table)
+    headings = ("Problem", "Solver", "Kind", "Objectives", "Ready", "What it does")
+    texts = [{**row, "objectives": ", ".join(row["objectives"])}.values() for row in rows]
+    shared.console().print(shared.table(headings, map(tuple, texts), unbroken=headings[:3]))
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,7 +66,7 @@ class OutputFlags:
 
 @with_flags
 def command(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN.json", help="A plan file.")],
+    plan: shared.PlanFile,
     job: OwnProcessFlags,
     optimizer: OptimizerFlags,
     schedule: ScheduleFlags,
@@ -98,7 +97,7 @@ def command(
     outputs.write(run.history, run.stopped, run)
     wire.save(run)
     if as_json:
-        typer.echo(json.dumps(run.to_dict(), allow_nan=False))
+        shared.print_json(run.to_dict())
     else:
         from splitopt.report.training import training_to_terminal
 
@@ -124,12 +123,11 @@ def _trained(job: TrainingJob, schedule: Schedule, wire: WireFlags, silent: bool
 @contextmanager
 def progress(silent: bool) -> Iterator[Callback | None]:
     """Show a bar with the rounds that are done and the last test, on a terminal only."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
-    console = Console(stderr=True)
-    if silent or not console.is_terminal:
+    console = shared.live_console(silent)
+    if console is None:
         yield None
         return
     columns = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,7 +76,7 @@ class OutputFlags:
 
 @with_flags
 def command(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN.json", help="A plan file.")],
+    plan: shared.PlanFile,
     job: JobFlags,
     length: LengthFlags,
     pace: PaceFlags,
@@ -110,7 +109,7 @@ def command(
         )
     outputs.write(found)
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), allow_nan=False))
+        shared.print_json(found.to_dict())
     else:
         from splitopt.report.validation import measured_to_terminal
 
@@ -132,10 +131,8 @@ def _scale_reported(silent: bool) -> Iterator[AtScale | None]:
 
     The block gets the function to call with the time scale and the seconds of a round.
     """
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if silent or not console.is_terminal:
+    console = shared.live_console(silent)
+    if console is None:
         yield None if silent else report_scale
         return
     with console.status("reading the plan, and measuring this host ...") as status:

@@ -49,7 +49,7 @@ class Mixed(Distribution):
         return None if None in found else [values[0] for values in found if values is not None]
 
     def reaches_zero(self) -> BoolArray:
-        """Ask every part, shape (N,)."""
+        """Return whether each part reaches zero, shape (N,)."""
         return np.array([bool(part.reaches_zero()) for part in self.parts])
 
     def to_data(self) -> Any:

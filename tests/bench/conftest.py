@@ -50,7 +50,7 @@ def plan(bad_solvers: Path, instance: Instance) -> Callable[..., list[Job]]:
 
 @pytest.fixture(scope="session")
 def make_row() -> Callable[..., Row]:
-    """Give a function that makes a complete row by hand: a solved run, with changes."""
+    """Return a function that makes a complete row by hand: a solved run, with changes."""
     machine = {"processor": "Some CPU", "cores": 2, "memory_mib": 8000, "python": "3.12.0"}
     fields = {
         "suite": "quick",

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def part():
-    """Give the function that loads a module of the fuzzer, as from the root."""
+    """Yield the function that loads a module of the fuzzer, as from the root."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT))
         yield lambda name: importlib.import_module(f"benchmarks.fuzz.{name}")
@@ -31,7 +31,7 @@ def part():
 
 @pytest.fixture
 def corpus(part, tmp_path):
-    """Give a folder with valid documents of three readers."""
+    """Return a folder with valid documents of three readers."""
     folder = tmp_path / "corpus"
     folder.mkdir()
     for name, text in part("documents").TABLES.items():
@@ -48,7 +48,7 @@ def corpus(part, tmp_path):
 
 
 def case_of(part, target, use=None, **others):
-    """Give a case without mutations."""
+    """Build a case without mutations."""
     found = part("targets").by_name(target)
     given = {"file": found.files[0], "use": use or found.uses[0], **others}
     return part("cases").Case(0, target, mutations=(), sealed=False, **given)

@@ -17,7 +17,7 @@ FOLDER = ROOT / "benchmarks" / "training"
 
 @pytest.fixture(scope="module")
 def part():
-    """Give the function that loads a module of the benchmark, as from the root."""
+    """Yield the function that loads a module of the benchmark, as from the root."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT))
         yield lambda name: importlib.import_module(f"benchmarks.training.{name}")

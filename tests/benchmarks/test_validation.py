@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def part():
-    """Give the function that loads a module of the benchmark, as from the root."""
+    """Yield the function that loads a module of the benchmark, as from the root."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT))
         yield lambda name: importlib.import_module(f"benchmarks.validation.{name}")

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 import yaml
 
 from splitopt import Plan
 from splitopt.cli.entry import run
+from splitopt.cli.options import OTHER_FLAGS
+from splitopt.solvers import SOLVERS, solver_class
 
 
 @pytest.fixture
@@ -270,3 +275,62 @@ def test_an_internal_error_is_one_line(capsys, scenario_file, monkeypatch):
     monkeypatch.setitem(os.environ, "SPLITOPT_DEBUG", "1")
     with pytest.raises(AssertionError):
         run(["plan", str(scenario_file)])
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("seed=3", "'seed': is no option of a solver; --seed sets it"),
+        ("time_limit_s=3", "--time-limit sets it"),
+        ("rel_gap=0", "--gap sets it"),
+        ("solver=exact", "--solver sets it"),
+        ("problem=x", "--problem sets it"),
+        ("callback=x", "'callback': is no option of a solver"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["solve", "plan"])
+def test_an_option_that_is_another_flag(capsys, instance_file, scenario_file, verb, option, words):
+    """What another flag sets, or no solver has, is refused as an option of the solver."""
+    file = instance_file if verb == "solve" else scenario_file
+    assert words in error_of(capsys, 2, verb, file, "-O", option)
+
+
+def test_an_option_that_is_given_twice(capsys, instance_file):
+    """An engine is named by its flag or as an option, and not by both."""
+    given = ("solve", instance_file, "--workers", "1", "-O", "workers=2")
+    assert "--workers sets it" in error_of(capsys, 2, *given)
+
+
+def test_no_solver_has_an_option_that_another_flag_sets():
+    """The names that are refused as options are fields of no solver."""
+    found = [solver_class(problem, name) for problem, known in SOLVERS.items() for name in known]
+    assert not {field.name for kind in found for field in fields(kind)} & {*OTHER_FLAGS}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "dp-mora-resnet18",
+            "a shipped scenario, .*'splitopt plan dp-mora-resnet18' answers it",
+        ),
+        ("cpsl-five-identical", "instance file .* is .*cluster_and_spectrum/cpsl-five-identical"),
+        ("identical-devices1000-seed0", "is drawn anew by the suites of 'splitopt bench'"),
+        ("dp-mora-resnet81", "no such file; .*; did you mean 'dp-mora-resnet18'"),
+        ("cpsl-five-identicl", "no such file; .*; did you mean 'cpsl-five-identical'"),
+        ("zzz", r"no such file; 'splitopt solve' takes an instance file \(.json or .npz\)$"),
+        ("zzz.json", "zzz.json: there is no such file$"),
+    ],
+)
+def test_solve_of_a_name(capsys, name, words):
+    """A name that is no file is refused with what it is, or what was meant."""
+    assert re.search(words, error_of(capsys, 2, "solve", name))
+
+
+def test_solve_of_a_file_that_is_called_like_a_scenario(
+    capsys, tmp_path, monkeypatch, recovered_instance
+):
+    """What a file is called does not matter where there is one."""
+    monkeypatch.chdir(tmp_path)
+    Path("dp-mora-resnet18").write_text(json.dumps(recovered_instance))
+    assert call(capsys, "solve", "dp-mora-resnet18")[0] == 0

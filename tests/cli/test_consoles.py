@@ -14,7 +14,7 @@ import pytest
 import typer
 from rich.console import Console
 
-from splitopt.cli import entry
+from splitopt.cli import entry, options
 from splitopt.cli.entry import run
 from splitopt.cli.printing import printing
 
@@ -177,3 +177,11 @@ def test_outputs_that_are_badly_named(plan, tmp_path, monkeypatch, capsys):
         assert run(["plan", "digits-splitfed", "-o", name]) == 2
         assert "cannot be written" in capsys.readouterr().err
     assert os.listdir() == ["loop.json"]
+
+
+def test_names_in_tables_are_no_markup():
+    """Brackets that a file has in its names are shown, and steer no colours."""
+    written = io.StringIO()
+    table = options.table(("Name", "[red]s"), [("[bold]pi[/bold]", "1")], numbers=("[red]s",))
+    Console(file=written, width=80).print(table)
+    assert written.getvalue().split() == ["Name", "[red]s", "[bold]pi[/bold]", "1"]

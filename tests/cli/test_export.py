@@ -51,7 +51,7 @@ def same():
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """Give a folder with plans of the shipped fleets."""
+    """Return a folder with plans of the shipped fleets."""
     folder = tmp_path_factory.mktemp("plans")
     for name in ("splitfed", "pipeline"):
         plan(Scenario.load(f"digits-{name}")).save(folder / f"{name}.json")

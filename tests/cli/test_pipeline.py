@@ -16,7 +16,7 @@ EXAMPLE = ROOT / "examples" / "pipeline-vgg19.yaml"
 
 @pytest.fixture
 def changed(tmp_path):
-    """Give a function that writes the example with changed entries."""
+    """Return a function that writes the example with changed entries."""
 
     def write(**changes):
         document = {**yaml.safe_load(EXAMPLE.read_text()), **changes}

@@ -13,7 +13,7 @@ from splitopt.cli.entry import run
 
 @pytest.fixture
 def plan_file(tmp_path, scenario_document):
-    """Give the file of a plan for three devices."""
+    """Return the file of a plan for three devices."""
     path = tmp_path / "plan.json"
     splitopt.plan(Scenario.from_dict(scenario_document)).save(path)
     return path

@@ -41,7 +41,7 @@ def loose_floats():
 
 @pytest.fixture
 def given(capsys, tmp_path):
-    """Give the arguments that name a plan of two devices, the model and data."""
+    """Return the arguments that name a plan of two devices, the model and data."""
     code, profile = tmp_path / "net.py", tmp_path / "gated.json"
     code.write_text(NET)
     target = f"{code}:Gated"

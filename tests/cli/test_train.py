@@ -32,7 +32,7 @@ def strict_floats():
 
 @pytest.fixture
 def plan_file(tmp_path):
-    """Give the file of a plan for a pipeline, which is solved in no time."""
+    """Return the file of a plan for a pipeline, which is solved in no time."""
     path = tmp_path / "plan.json"
     splitopt.plan(Scenario.load("digits-pipeline")).save(path)
     return path

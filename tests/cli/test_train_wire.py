@@ -30,7 +30,7 @@ def no_ranks(monkeypatch):
 
 @pytest.fixture(scope="module")
 def plan_file(tmp_path_factory):
-    """Give the file of a plan with a server and four devices."""
+    """Return the file of a plan with a server and four devices."""
     path = tmp_path_factory.mktemp("plan") / "plan.json"
     splitopt.plan(Scenario.load("digits-splitfed")).save(path)
     return path

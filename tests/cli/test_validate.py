@@ -31,7 +31,7 @@ def loose_floats():
 
 @pytest.fixture
 def plan_file(tmp_path):
-    """Give a plan of two devices in one cluster that run three local epochs."""
+    """Return the file of a plan for two devices in one cluster with three local epochs."""
     document = Scenario.load("digits-clusters").to_dict()
     device = {"compute": "6 MFLOP/s", "samples": 40, "batch_size": 16, "snr_db": 20}
     document["devices"] = [{"name": "a", **device}, {"name": "b", **device, "snr_db": 8}]
@@ -44,7 +44,7 @@ def plan_file(tmp_path):
 
 @pytest.fixture
 def data_file(tmp_path):
-    """Give random images, which no process needs scikit-learn to read."""
+    """Return a file of random images, which no process needs scikit-learn to read."""
     rng, path = np.random.default_rng(0), tmp_path / "images.npz"
     x, y = rng.random((100, 1, 8, 8), dtype=np.float32), rng.integers(0, 10, 100)
     np.savez(path, x_train=x[:80], y_train=y[:80], x_test=x[80:], y_test=y[80:])

@@ -19,7 +19,7 @@ GOOD = """round,device,compute_flop_per_s,snr_db,remark
 
 @pytest.fixture
 def write(tmp_path):
-    """Give a function that writes a trace file."""
+    """Return a function that writes a trace file."""
 
     def make(text):
         path = tmp_path / "trace.csv"

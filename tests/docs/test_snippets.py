@@ -50,7 +50,7 @@ NEED_TORCH = ("README.md", *(f"docs/{name}.md" for name in TRAIN))
 
 
 def named(page):
-    """Give a page under its name, with the marks of what it needs."""
+    """Return a page as a parameter with its name and the marks of what it needs."""
     name = page.relative_to(ROOT).as_posix()
     marks = [pytest.mark.slow] * (name in LONG) + [pytest.mark.train] * (name in NEED_TORCH)
     marks += [pytest.mark.gurobi] * (name == "docs/modelling.md")

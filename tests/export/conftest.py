@@ -32,14 +32,14 @@ sys.path.insert(0, ".")
 
 @pytest.fixture(scope="session")
 def plans():
-    """Give the plans of the three shipped fleets that can be trained."""
+    """Return the plans of the three shipped fleets that can be trained."""
     names = ("splitfed", "clusters", "pipeline")
     return {name: plan(Scenario.load(f"digits-{name}")) for name in names}
 
 
 @pytest.fixture(scope="session")
 def job_for(plans):
-    """Give the function that makes a job of any model, cut at the cuts of each client."""
+    """Return the function that makes a job of any model, cut at the cuts of each client."""
     program = program_of(plans["splitfed"])
 
     def make(model, example, cuts, *, name="net", shipped=False, stages=None, weights=None):
@@ -64,7 +64,7 @@ def job_for(plans):
 
 
 def _profile(split):
-    """Give a profile of a split model that counts nothing."""
+    """Build a profile of a split model that counts nothing."""
     import numpy as np
 
     from splitopt.profiles import ModelProfile
@@ -89,7 +89,7 @@ def _profile(split):
 
 @pytest.fixture(scope="session")
 def alone():
-    """Give the function that runs code in a folder without splitopt and safetensors."""
+    """Return the function that runs code in a folder without splitopt and safetensors."""
 
     def run(code, folder, timeout=120, check=True):
         return subprocess.run(

@@ -20,7 +20,7 @@ from splitopt.models import build  # noqa: E402
 
 @pytest.fixture(scope="module")
 def exports(tmp_path_factory, plans, job_for):
-    """Give the written ``parts`` modules of the fleets with weights, and of one with two cuts."""
+    """Return the written ``parts`` modules of the fleets with weights, and of one with two cuts."""
     from safetensors.torch import save_file
 
     folder, found = tmp_path_factory.mktemp("exports"), {}

@@ -79,7 +79,7 @@ class Recurrent(nn.Module):
 
 @pytest.fixture(scope="module")
 def stateful():
-    """Return the module of the networks, imported by its name as a user's own would be."""
+    """Yield the module of the networks, imported by its name as a user's own would be."""
     sys.path.insert(0, str(NETS.parent))
     try:
         yield importlib.import_module("stateful")

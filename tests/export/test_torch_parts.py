@@ -88,7 +88,7 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="module")
 def odd():
-    """Give the module of odd networks, imported by its name as a user's own would be."""
+    """Yield the module of odd networks, imported by its name as a user's own would be."""
     sys.path.insert(0, str(HERE))
     try:
         yield importlib.import_module("odd_networks")

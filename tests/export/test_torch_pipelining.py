@@ -30,7 +30,7 @@ ALONE = ("splitopt", "safetensors")
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory, plans):
-    """Give the exports of the three fleets."""
+    """Return the exports of the three fleets."""
     folder = tmp_path_factory.mktemp("pipelines")
     for name, made in plans.items():
         export_plan(made, folder / name, to="torch-pipelining")
@@ -88,7 +88,7 @@ def test_pytorch_splits_at_the_split_spec(job_for, name, shape):
 
 
 def _with_bytes(job, content=False):
-    """Give the specification of a job, as if its profile knew that gradients come back."""
+    """Return the specification of a job, as if its profile knew that gradients come back."""
     ones = job.program.profile.server_forward_flop  # some, but none at the output
     profile = replace(job.program.profile, smashed_bytes=ones, gradient_bytes=ones)
     job = replace(job, program=replace(job.program, profile=profile))

@@ -98,7 +98,7 @@ def test_transfers_and_busy_times_by_hand():
 
 
 def total_time(vector, xp):
-    """Give the closed form of a system of 3 nodes and 2 owners, as a function of 26 times."""
+    """Return the closed form of a system of 3 nodes and 2 owners, as a function of 26 times."""
     stages = Stages(vector[..., :3], vector[..., 3:6])
     hops = Hops(vector[..., 6:8], vector[..., 8:10], vector[..., 10:12])
     owners = OwnerParts(*(vector[..., 12 + 2 * i : 14 + 2 * i] for i in range(7)), latency_s=0.5)

@@ -18,7 +18,7 @@ REPLAYED_DP_MORA_S = 38_542.9
 
 @pytest.fixture(scope="module")
 def published():
-    """Give the seconds of DP-MORA's section 7.2 with ResNet-18 and the proportional shares."""
+    """Return the seconds of DP-MORA's section 7.2 with ResNet-18 and the proportional shares."""
     scenario = Scenario.load("dp-mora-resnet18")
     batches = np.array([device.batch_size for device in scenario.fleet()])
     return phase_seconds(scenario, scenario.load_model()), batches / batches.sum()

@@ -29,7 +29,7 @@ class Simulator:
         heapq.heappush(self.queue, (time, next(self.number), process))
 
     def fire(self, signal):
-        """Let go on who waits for a signal."""
+        """Resume the processes that wait for a signal."""
         self.fired.add(signal)
         for process in self.waiting.pop(signal, []):
             self.wake(process, self.now)

@@ -50,7 +50,7 @@ def test_cnn_by_hand(side, features):
 
 
 def type_of(name):
-    """Give the function that builds a network."""
+    """Return the function that builds a network."""
     import importlib
 
     return getattr(importlib.import_module(f"splitopt.models.{name}"), name)

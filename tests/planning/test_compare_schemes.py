@@ -29,7 +29,7 @@ from splitopt.report.sweeps import sweep_table
 
 
 def fleet(**changes):
-    """Give a fleet of four alike devices and one server."""
+    """Return a fleet of four alike devices and one server."""
     document = {
         "format": "splitopt-scenario",
         "version": 1,

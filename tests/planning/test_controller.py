@@ -16,7 +16,7 @@ from splitopt.planning.controller import Controller, measured_rounds
 
 
 def cell(devices=9, size=3, **changes):
-    """Give a cell whose speeds and channels vary a lot."""
+    """Return a cell whose speeds and channels vary a lot."""
     document = {
         "format": "splitopt-scenario",
         "version": 1,

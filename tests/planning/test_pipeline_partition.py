@@ -20,7 +20,7 @@ GIB = 2.0**30
 
 
 def document(**changes):
-    """Give the scenario of MP-SL's VGG-19 with three nodes, plain data."""
+    """Return the scenario of MP-SL's VGG-19 with three nodes, plain data."""
     found = {
         "name": "vgg",
         "model": {"profile": "vgg19-cifar", "fill": "flop_ratio"},

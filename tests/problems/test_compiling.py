@@ -107,8 +107,8 @@ def test_numba_is_not_imported_for_what_is_not_called():
 
 def test_decorators_keep_names():
     def loop(x):
-        """Give one more."""
+        """Return one more."""
         return x + 1
 
     assert compiled(loop).__name__ == helper(loop).__name__ == "loop"
-    assert compiled(loop).__doc__ == "Give one more."
+    assert compiled(loop).__doc__ == "Return one more."

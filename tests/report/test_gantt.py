@@ -22,7 +22,7 @@ from splitopt.simulation.system import PipelineSystem
 
 @pytest.fixture(scope="module")
 def replay():
-    """Give a run of 6 owners with 80 batches each, which is too long to draw whole."""
+    """Return a run of 6 owners with 80 batches each, which is too long to draw whole."""
     system = PipelineSystem(
         Stages([1.0, 2.0], [2.0, 1.0]),
         OwnerParts(*np.ones((7, 6))),

@@ -20,7 +20,7 @@ from splitopt.training.validation.measured import BytesRow, Measured
 
 @pytest.fixture(scope="module")
 def run():
-    """Give a predicted pipeline and one whose nodes take a tenth longer, called <lab>."""
+    """Return a predicted pipeline, and one measured in <lab>, whose nodes take 10 % longer."""
 
     def timeline(factor):
         stages = Stages(factor * np.array([1.0, 2.0]), factor * np.array([2.0, 1.0]))

@@ -15,7 +15,7 @@ from splitopt.scenario import Pipeline, scenario_schema
 
 @pytest.fixture
 def pipeline_document():
-    """Give the plain data of a scenario with compute nodes and no server."""
+    """Return the plain data of a scenario with compute nodes and no server."""
     return {
         "format": "splitopt-scenario",
         "version": 1,

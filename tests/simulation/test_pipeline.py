@@ -23,7 +23,7 @@ MODELS = [
 
 
 def finishes(timeline, owners):
-    """Give when each owner's last task ends, shape (K,)."""
+    """Return the time at which each owner's last task ends, shape (K,)."""
     found = np.zeros(owners)
     np.maximum.at(found, timeline.owner, timeline.end_s)
     return found

@@ -21,7 +21,7 @@ from splitopt.simulation.pipeline_partition import system_of
 
 @pytest.fixture(scope="module")
 def saved_plan():
-    """Give the plan of the shipped fleet with DP-MORA's ten devices."""
+    """Return the plan of the shipped fleet with DP-MORA's ten devices."""
     return splitopt.plan(Scenario.load("dp-mora-resnet18"), objective="makespan")
 
 
@@ -200,7 +200,7 @@ def test_what_sets_the_pace_of_a_pipeline():
 
 @pytest.fixture(scope="module")
 def pipeline_plan():
-    """Give a plan for 8 owners of two kinds, whose own parts and links count, and three nodes."""
+    """Return a plan for 8 owners of two kinds, whose own parts and links count, and three nodes."""
     scenario = {
         "format": "splitopt-scenario",
         "version": 1,

@@ -92,7 +92,7 @@ def draw_clients(sizes, cuts=(3,), batch=4, seed=0, dtype=torch.float32):
 
 @pytest.fixture
 def make():
-    """Give the helpers: ``make.cnn``, ``make.split``, ``make.clients``."""
+    """Return the helpers ``make.cnn``, ``make.split`` and ``make.clients``."""
 
     class Make:
         pass
@@ -126,5 +126,5 @@ def shipped_plan(name):
 
 @pytest.fixture
 def plan_of():
-    """Give the function that plans a shipped scenario by its name."""
+    """Return the function that plans a shipped scenario by its name."""
     return shipped_plan

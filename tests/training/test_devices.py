@@ -63,7 +63,7 @@ def places(state):
 
 @pytest.fixture
 def no_values(monkeypatch):
-    """Let losses be: on ``meta`` there is nothing to note."""
+    """Skip the recording of losses, which have no values on ``meta``."""
     monkeypatch.setattr(Scheme, "note_loss", lambda *_: None)
     monkeypatch.setattr(Clustered, "_note", lambda *_: None)
 

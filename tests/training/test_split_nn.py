@@ -62,7 +62,7 @@ def assert_same_bits(found, wanted):
 
 
 def network(make):
-    """Give a network that normalises in the owners' part or the node's, and draws."""
+    """Build a network with batch normalisation on either side of a cut, and dropout."""
     return make.cnn(dropout=0.3, batch_norm=True)
 
 
@@ -154,7 +154,7 @@ MIDDLE = 2 * 16 * 8 * 9 * 16 + 2 * 64 * 64
 
 
 def clock(document, scheme="split_nn"):
-    """Give the program and the first round's time of a plan of this scenario."""
+    """Return the program and the first round's time of a plan of this scenario."""
     program = program_of(splitopt.plan(Scenario.from_si(document))).trained_by(scheme)
     return program, VirtualClock(program).round(0)
 

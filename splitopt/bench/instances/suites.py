@@ -9,6 +9,7 @@ from pathlib import Path
 from splitopt.bench.instances.benchmark import benchmark_problems, find_benchmark
 from splitopt.bench.instances.instance import Instance, generated
 from splitopt.bench.instances.stored import Library
+from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError
 
 
@@ -115,20 +116,29 @@ def find_instance(name_or_path: str, folder: Path | None = None) -> Instance:
             objectives=(problem.objective, *others),
             file=str(path),
         )
-    known = [
+    known = {instance.name: instance for instance in reversed(named_instances(folder))}
+    if name_or_path in known:
+        return known[name_or_path]
+    raise InputError(
+        f"--instance {name_or_path!r}: there is no such instance; give a name of the library or "
+        "of a generated suite, or the path of an instance file (.json or .npz)"
+        f"{did_you_mean(name_or_path, known)}"
+    )
+
+
+def named_instances(folder: Path | None = None) -> list[Instance]:
+    """List the instances that have a name: of the generated suites, then of the library.
+
+    Without a `folder`, those of the library are there only where `Library.find` finds it.
+    """
+    found = [
         generated(problem, recipe)
         for problem in benchmark_problems()
         for recipe in (*find_benchmark(problem).quick, *find_benchmark(problem).scaling)
     ]
     try:
-        known += Library.find(folder).instances
+        found += Library.find(folder).instances
     except InputError:
         if folder is not None:
             raise
-    for instance in known:
-        if instance.name == name_or_path:
-            return instance
-    raise InputError(
-        f"--instance {name_or_path!r}: there is no such instance; give a name of the library or "
-        "of a generated suite, or the path of an instance file (.json or .npz)"
-    )
+    return found

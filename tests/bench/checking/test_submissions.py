@@ -17,7 +17,7 @@ from splitopt.errors import InputError
 
 @pytest.fixture(scope="module")
 def answer(instance: Instance) -> dict[str, Any]:
-    """Give the proved answer of the small instance, as a result file holds it."""
+    """Return the proved answer of the small instance, as a result file holds it."""
     return solve(instance.load("sum"), "enumerate").to_dict()
 
 

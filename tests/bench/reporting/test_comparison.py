@@ -29,7 +29,7 @@ def only_ratio(comparison):
 
 @pytest.fixture
 def times():
-    """Give the times of ten instances over two decades."""
+    """Return the times of ten instances over two decades."""
     return np.geomspace(0.1, 10.0, 10)
 
 

@@ -62,7 +62,7 @@ def terminal(rows, **options):
 
 @pytest.fixture
 def race(make_row):
-    """Give rows of two solvers at four sizes, where the second one is ten times slower."""
+    """Return rows of two solvers at four sizes, where the second one is ten times slower."""
     return [
         make_row(
             suite="scaling",

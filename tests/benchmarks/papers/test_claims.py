@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def part():
-    """Return the function that loads a module of the papers, as from the root."""
+    """Yield the function that loads a module of the papers, as from the root."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT))
         yield lambda name: importlib.import_module(f"benchmarks.papers.{name}")

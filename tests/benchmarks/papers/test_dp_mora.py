@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def part():
-    """Give the function that loads a module of the reproduction, as from the root."""
+    """Yield the function that loads a module of the reproduction, as from the root."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT))
         yield lambda name: importlib.import_module(f"benchmarks.papers.dp_mora.{name}")
@@ -22,7 +22,7 @@ def part():
 
 @pytest.fixture(scope="module")
 def resnet18(part):
-    """Give the problem of section 7.2 with ResNet-18 and its plans."""
+    """Return the problem of section 7.2 with ResNet-18 and its plans."""
     schemes = part("schemes")
     problem = schemes.problem_at("resnet18")
     return problem, schemes.ours(problem)

@@ -33,7 +33,7 @@ HAND = UniformSetting(
 
 
 def draw(count: int, seed: int = 7) -> UniformSetting:
-    """Give random settings over several decades."""
+    """Return random settings over several decades."""
     rng = np.random.default_rng(seed)
     decades = 10.0 ** rng.uniform(-2, 3, (6, count))
     samples, smashed, model, rate, full, aggregation = decades

@@ -37,7 +37,7 @@ def draw(seed, nodes, layers, objective, model="none"):
 
 
 def every_pair(problem, forward, backward, memory):
-    """Give (value, latency) of the best pair, by loops."""
+    """Compute (value, latency) of the best pair, by loops."""
     layers, best = problem.layers, (np.inf, np.inf)
     for first in range(1, layers):
         for last in range(first + 1, layers):

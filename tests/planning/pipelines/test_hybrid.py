@@ -42,7 +42,7 @@ def draw(seed, nodes, layers, owners, model="none", types=False):
 
 
 def groupings(items):
-    """Give every way to split a list into groups."""
+    """Yield every way to split a list into groups."""
     if not items:
         yield []
         return
@@ -55,7 +55,7 @@ def groupings(items):
 
 
 def divisions(total, parts):
-    """Give every way to divide owners among groups, zero included."""
+    """Yield every way to divide owners among groups, zero included."""
     if parts == 1:
         yield (total,)
         return

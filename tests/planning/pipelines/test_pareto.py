@@ -47,7 +47,7 @@ def offer(seed, model="none", nodes=4, layers=6):
 
 
 def by_hand(problem, price, other_s, sizes):
-    """Give delay and cost of every subset of machines, then those that none beats."""
+    """Compute delay and cost of every subset of machines, then those that none beats."""
     points = []
     for size in sizes:
         for some in itertools.combinations(range(problem.nodes), size):

@@ -14,7 +14,7 @@ from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrumDecision
 
 @pytest.fixture
 def hand_made():
-    """Give four devices in two clusters with numbers that can be worked in the head."""
+    """Return a problem of four devices in two clusters, with numbers to work out by head."""
     return ClusterAndSpectrum(
         broadcast_s=np.array([1.0, 1.0, 2.0, 2.0]),
         forward_s=np.array([1.0, 2.0, 1.0, 2.0]),

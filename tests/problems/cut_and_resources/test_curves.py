@@ -12,7 +12,7 @@ from splitopt import CutAndResources, InputError, Scenario, load_problem
 
 @pytest.fixture
 def with_curves(random_problem):
-    """Give a problem of 3 devices with curves, some of them negative."""
+    """Return a problem of 3 devices with curves, some of them negative."""
     rng = np.random.default_rng(0)
     curves = {"quadratic": rng.normal(size=(3, 4, 3)), "reciprocal": rng.normal(size=(3, 4, 2))}
     return CutAndResources(**random_problem(devices=3).data(), curves=curves)

@@ -24,7 +24,7 @@ LANGUAGES = ["cvxpy", "pyomo", "gurobi", "scip"]
 
 
 def brute_force(problem, keep=lambda cuts: True, value=None):
-    """Give the smallest objective over all allowed vectors of cuts that `keep` accepts."""
+    """Compute the smallest objective over all allowed vectors of cuts that `keep` accepts."""
     value = value or (lambda cuts: problem.evaluate(problem.complete(cuts)))
     choices = [np.flatnonzero(row) + 1 for row in problem.allowed]
     return min(value(np.array(cuts)) for cuts in itertools.product(*choices) if keep(cuts))
@@ -56,7 +56,7 @@ def optimise(model, language):
 
 @pytest.fixture
 def odd_problem(random_problem):
-    """Give a function that draws a small problem with masks, zeros, and a resource nobody needs."""
+    """Return a function that draws small problems with masks, zeros and an unneeded resource."""
 
     def draw(seed, objective):
         problem = random_problem(seed, 4, 3, objective, masked=True)

@@ -14,7 +14,7 @@ from splitopt.problems.cut_and_resources import CutAndResourcesDecision
 
 @pytest.fixture
 def hand_made():
-    """Give two devices and two cuts with numbers that can be worked in the head."""
+    """Return a problem of two devices and two cuts with numbers that can be worked in the head."""
     return CutAndResources(
         download_s=np.array([[4.0, 1.0], [1.0, 0.0]]),
         upload_s=np.array([[1.0, 1.0], [9.0, 0.0]]),

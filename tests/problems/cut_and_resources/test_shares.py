@@ -10,7 +10,7 @@ from splitopt.problems.cut_and_resources.shares import allocate_for_makespan, al
 
 
 def latencies(alpha, d, shares):
-    """Give the latencies (N,) of shares (N, 3), straight from the definition."""
+    """Compute the latencies (N,) of shares (N, 3), straight from the definition."""
     total = np.zeros(len(d))
     for n, i in np.argwhere(alpha > 0):
         total[n] += alpha[n, i] ** 2 / shares[n, i]

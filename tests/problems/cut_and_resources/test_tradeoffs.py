@@ -16,7 +16,7 @@ OBJECTIVES = ("sum", "makespan", "energy", "latency_energy")
 
 @pytest.fixture
 def priced(random_problem):
-    """Give a function that draws a problem with priorities, powers and a price of energy."""
+    """Return a function that draws a problem with priorities, powers and a price of energy."""
 
     def draw(seed, objective, devices=3, layers=3):
         rng = np.random.default_rng(1000 + seed)
@@ -149,7 +149,7 @@ def test_bad_fields_are_named(priced, tmp_path, change, words):
 
 
 def energetic(**changes):
-    """Give a scenario whose devices state their powers."""
+    """Return a scenario whose devices state their powers."""
     devices = [
         {
             "name": "old",

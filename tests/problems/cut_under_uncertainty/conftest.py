@@ -31,5 +31,5 @@ def draw_listed(seed=0, samples=4, cuts=3, sizes=(2, 2), subcarriers=5, epochs=2
 
 @pytest.fixture
 def listed():
-    """Give the function that draws such a problem."""
+    """Return the function that draws such a problem."""
     return draw_listed

@@ -14,7 +14,7 @@ from splitopt.problems.cut_under_uncertainty.blocks import fixed_plan
 
 
 def data(**changes):
-    """Give the data of a small drawn problem: 4 devices, 2 cuts."""
+    """Return the data of a small drawn problem: 4 devices, 2 cuts."""
     rng = np.random.default_rng(0)
     nominal = {
         name: rng.uniform(1, 2, (2, 4)).tolist()

@@ -22,7 +22,7 @@ TRACE = """round,device,compute_flop_per_s,snr_db
 
 
 def document(**changes):
-    """Give a small cell as plain data."""
+    """Return a small cell as plain data."""
     found = {
         "format": "splitopt-scenario",
         "version": 1,

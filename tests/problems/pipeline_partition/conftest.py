@@ -56,7 +56,7 @@ def draw_pipeline(seed, nodes, layers, model="none", objective="period", whole=F
 
 
 def by_hand(problem, assignment):
-    """Give period, Eq. 3 and latency of an assignment, by loops over the definitions."""
+    """Compute period, Eq. 3 and latency of an assignment, by loops over the definitions."""
     runs = []
     for layer, node in enumerate(assignment):
         if runs and runs[-1][0] == node:
@@ -110,11 +110,11 @@ def by_hand(problem, assignment):
 
 @pytest.fixture(scope="session")
 def pipeline():
-    """Give the function that draws a random `PipelinePartition`."""
+    """Return the function that draws a random `PipelinePartition`."""
     return draw_pipeline
 
 
 @pytest.fixture(scope="session")
 def worked_by_hand():
-    """Give the function that evaluates an assignment by loops over the definitions."""
+    """Return the function that evaluates an assignment by loops over the definitions."""
     return by_hand

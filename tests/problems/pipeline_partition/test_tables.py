@@ -21,7 +21,7 @@ BATCH = 10
 
 @pytest.fixture
 def profile():
-    """Give a model of five layers; the third was not measured on ``board``."""
+    """Return a model of five layers; the third was not measured on ``board``."""
 
     def cumulative(*values):
         return np.cumsum(np.array(values, dtype=float))
@@ -53,7 +53,7 @@ def profile():
 
 @pytest.fixture
 def document():
-    """Give a scenario with two kinds of nodes."""
+    """Return a scenario with two kinds of nodes."""
     return {
         "model": {"profile": "vgg19-cifar"},
         "devices": [

@@ -20,7 +20,7 @@ NAMES = [
 
 @pytest.fixture(autouse=True)
 def unlicensed(monkeypatch):
-    """Ask Gurobi itself for a licence from a file that is not there."""
+    """Point Gurobi to a licence file that does not exist; nothing is known from before."""
     monkeypatch.setenv("GRB_LICENSE_FILE", "/nonexistent/gurobi.lic")
     licence.licence_problem.cache_clear()
     yield

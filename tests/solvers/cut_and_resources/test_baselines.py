@@ -14,7 +14,7 @@ PUBLISHED_CUTS = (5, 9, 9, 5, 9, 9, 5, 9, 9, 5)
 
 @pytest.fixture(scope="module")
 def published():
-    """Give DP-MORA's section 7.2 with ResNet-18 under the makespan, which the paper reports."""
+    """Return DP-MORA's section 7.2 with ResNet-18 under the makespan, which the paper reports."""
     return CutAndResources.from_scenario(Scenario.load("dp-mora-resnet18"), objective="makespan")
 
 

@@ -31,7 +31,7 @@ def least_latency(problem, cuts):
 
 
 def brute_force(problem):
-    """Give the least latency over every allowed vector of cuts, and that vector."""
+    """Compute the least latency over every allowed vector of cuts, and that vector."""
     choices = [
         [cut for cut in range(1, problem.layers + 1) if problem.allowed[n, cut - 1]]
         for n in range(problem.devices)

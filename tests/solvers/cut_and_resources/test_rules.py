@@ -13,7 +13,7 @@ RULES = pytest.mark.parametrize("rule", ["equal_share", "proportional_share"])
 
 
 def by_hand(problem, shares):
-    """Give every device's fastest allowed cut and its latency when it gets this share."""
+    """Compute every device's fastest allowed cut and its latency when it gets this share."""
     cuts, latencies = [], []
     for n, share in enumerate(shares):
         best, best_cut = math.inf, None

@@ -11,7 +11,7 @@ from splitopt.problems.cluster_and_spectrum.data import TIMES
 def single(
     works, fixed, samples=200, seed=0, low=0.5, high=1.5, objective="expected", changes=None, **more
 ):
-    """Give one device alone: D(v) = fixed[v] + works[v] / f, and f uniform.
+    """Return a problem of one device: D(v) = fixed[v] + works[v] / f, and f uniform.
 
     E[1 / f] = log(high / low) / (high - low) is known. `changes` are of the generator.
     """
@@ -37,7 +37,7 @@ def single(
 
 
 def fleet(seed=0, cuts=3, samples=12, sizes=(2, 2), objective="expected", close=0.3, draws=None):
-    """Give a fleet with cuts that are `close` to each other."""
+    """Return a fleet with cuts that are `close` to each other."""
     rng = np.random.default_rng(seed)
     devices = sum(sizes)
     base = {name: rng.uniform(0.5, 2.0, devices) for name in TIMES}

@@ -44,7 +44,7 @@ class Table:
 
 
 def two_cuts(more, spread=0.2, loose=1.2, rounds=5000):
-    """Give a table in which the second cut takes `more` longer in the mean, exactly."""
+    """Return a table in which the second cut takes `more` longer in the mean, exactly."""
     rng = np.random.default_rng(3)
     common = 1 + spread * rng.uniform(-1, 1, rounds)
     first, second = common, common + 0.1 * rng.uniform(-1, 1, rounds)

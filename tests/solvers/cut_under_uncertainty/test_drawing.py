@@ -18,7 +18,7 @@ from tests.solvers.cut_under_uncertainty.cases import fleet
 
 @pytest.fixture
 def ledger_of():
-    """Give a ledger that answers with a solver, here."""
+    """Yield a ledger that answers with a solver, here."""
     with Engine("sequential").session() as session:
 
         def make(problem, inner="enumerate"):
@@ -28,7 +28,7 @@ def ledger_of():
 
 
 def problems():
-    """Give a drawn fleet and a cell with channels, both small enough to enumerate."""
+    """Return a drawn fleet and a cell with channels, both small enough to enumerate."""
     from splitopt import CutUnderUncertainty
 
     return [fleet(2), CutUnderUncertainty.from_scenario(read())]

@@ -12,7 +12,7 @@ from tests.solvers.cut_under_uncertainty.cases import fleet
 
 
 def answer(result):
-    """Give what must not depend on where the work was done."""
+    """Return the part of a result that must not depend on where the work was done."""
     document = result.to_dict()
     details = {key: value for key, value in document["details"].items() if key != "resumed"}
     names = ("outcome", "objective", "bound", "decision", "message", "iterations")
@@ -21,7 +21,7 @@ def answer(result):
 
 @pytest.fixture(scope="module")
 def reference():
-    """Give the answer of one worker."""
+    """Return the answer of one worker."""
     return answer(solve(fleet(0), "saa", seed=5))
 
 
@@ -55,7 +55,7 @@ def test_ray_gives_the_same(reference):
 
 
 def interrupt_after(monkeypatch, batches):
-    """Let Ctrl-C come while a batch is worked on."""
+    """Raise Ctrl-C in place of a batch, after this many batches."""
     real, count = ledger.solve_batch, iter(range(10**6))
 
     def stop(batch):

@@ -20,7 +20,7 @@ NAMES = ("early", "middle", "late")
 
 
 def verdict(**changes):
-    """Give an open verdict about `middle`: 4 % above the best at most, after 100 rounds."""
+    """Return an open verdict about `middle`: 4 % above the best at most, after 100 rounds."""
     found = Verdict(
         status="open",
         cut=1,

@@ -12,7 +12,7 @@ PLACE = Path(__file__).parents[2] / "problems" / "pipeline_partition" / "conftes
 
 @pytest.fixture(scope="session")
 def pipeline_fixtures():
-    """Give the module that draws pipelines and evaluates them by hand."""
+    """Return the module that draws pipelines and evaluates them by hand."""
     spec = importlib.util.spec_from_file_location("pipeline_draws", PLACE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -21,11 +21,11 @@ def pipeline_fixtures():
 
 @pytest.fixture(scope="session")
 def pipeline(pipeline_fixtures):
-    """Give the function that draws a random `PipelinePartition`."""
+    """Return the function that draws a random `PipelinePartition`."""
     return pipeline_fixtures.draw_pipeline
 
 
 @pytest.fixture(scope="session")
 def worked_by_hand(pipeline_fixtures):
-    """Give the function that evaluates an assignment by loops over the definitions."""
+    """Return the function that evaluates an assignment by loops over the definitions."""
     return pipeline_fixtures.by_hand

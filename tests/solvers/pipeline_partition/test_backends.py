@@ -24,7 +24,7 @@ FORMS += [("uniform", "epoch"), ("nic", "period"), ("serial", "period")]
 
 
 def same_rates(problem):
-    """Give every interface the first one's rate, which the objective 'epoch' needs."""
+    """Set every interface to the first one's rate, which the objective 'epoch' needs."""
     links = problem.links.to_dict()
     rates = np.full(problem.nodes, links["bandwidth_bytes_per_s"][0])
     return PipelinePartition.from_data(

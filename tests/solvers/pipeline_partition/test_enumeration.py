@@ -18,7 +18,7 @@ MODELS = ("none", "uniform", "pairwise", "nic", "serial")
 
 
 def best_by_hand(problem, worked_by_hand):
-    """Give (objective, latency) of the best of all N^S assignments."""
+    """Compute (objective, latency) of the best of all N^S assignments."""
     best = (math.inf, math.inf)
     for assignment in itertools.product(range(problem.nodes), repeat=problem.layers):
         if problem.violations(PipelinePartitionDecision(assignment)):

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.train
 
 
 class Tokens(nn.Module):
-    """Tells classes of 5 tokens apart, by stages of its own."""
+    """Classifies sequences of 5 tokens, and states its own stages."""
 
     def __init__(self):
         super().__init__()
@@ -40,7 +40,7 @@ def dense(kind=torch.float32, classes=3):
 
 @pytest.fixture(scope="module")
 def plan_for(tmp_path_factory):
-    """Give the plan of a model: two devices and a server."""
+    """Return the plan of a model: two devices and a server."""
     folder = tmp_path_factory.mktemp("plans")
 
     def make(model, example):
@@ -56,7 +56,7 @@ def plan_for(tmp_path_factory):
 
 @pytest.fixture
 def numbers():
-    """Give samples of four numbers in three classes that a line tells apart."""
+    """Return samples of four numbers in three classes that a line tells apart."""
     rng = np.random.default_rng(0)
     y = np.arange(90) % 3
     return rng.normal(size=(90, 4)) + 3 * np.eye(4)[y], y

@@ -283,7 +283,7 @@ def test_what_a_callback_raises_keeps_the_round(plan_of, tmp_path):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Give a small checkpoint to damage: a function that writes it anew."""
+    """Return a small checkpoint to damage: a function that writes it anew."""
 
     def write():
         place = tmp_path_factory.mktemp("state")

@@ -18,7 +18,7 @@ from splitopt.training.validation.comparing import WAITING, compare, over_rounds
 
 @pytest.fixture(scope="module")
 def opened(pytestconfig):
-    """Give the problem, decision, scenario and profile of small plans by their problem's name."""
+    """Return the problem, decision, scenario and profile of small plans by their problem's name."""
     found = {}
     for problem, name in (
         ("cut_and_resources", "dp-mora-resnet18"),
@@ -33,7 +33,7 @@ def opened(pytestconfig):
 
 @pytest.fixture
 def clusters(random_clusters):
-    """Give two clusters that run three local epochs, and a decision."""
+    """Return two clusters that run three local epochs, and a decision."""
     from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrumDecision
 
     problem = random_clusters(3, sizes=(3, 2), local_epochs=3)

@@ -16,7 +16,7 @@ NAMES = ("digits-splitfed", "digits-clusters", "digits-pipeline")
 
 @pytest.fixture(scope="module", params=NAMES)
 def plan(request):
-    """Give a shipped plan."""
+    """Return a shipped plan."""
     return splitopt.plan(splitopt.Scenario.load(request.param), time_limit_s=10.0)
 
 

@@ -188,5 +188,5 @@ class Wired:
 
 @pytest.fixture
 def wired(programs):
-    """Give what trains over connections."""
+    """Return a training over connections."""
     return Wired(programs)

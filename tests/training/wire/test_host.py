@@ -30,7 +30,7 @@ pytestmark = pytest.mark.train
 
 @pytest.fixture(scope="module")
 def programs():
-    """Give the programs of the shipped small plans, by problem."""
+    """Return the programs of the shipped small plans, by problem."""
     found = {}
     for name in ("digits-splitfed", "digits-clusters", "digits-pipeline"):
         plan = splitopt.plan(splitopt.Scenario.load(name), time_limit_s=10.0)

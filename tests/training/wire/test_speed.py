@@ -61,7 +61,7 @@ def test_a_computation_must_fit_into_its_planned_time():
 
 
 def room(rows, seconds, cores):
-    """Give the least scale for the cores alone."""
+    """Return the least time scale that the cores alone allow."""
     found = limits(timeline(rows), host(rows, seconds, cores))
     return next(limit for limit in found if "of a core" in limit.reason).time_scale
 

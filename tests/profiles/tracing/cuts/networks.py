@@ -43,7 +43,7 @@ class InPlace(nn.Module):
 
 
 class Sizes(nn.Module):
-    """Asks the input for sizes and uses them behind the cuts."""
+    """Reads sizes from the input and uses them behind the cuts."""
 
     def __init__(self) -> None:
         super().__init__()

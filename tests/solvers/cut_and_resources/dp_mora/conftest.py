@@ -12,7 +12,7 @@ from splitopt.solvers.cut_and_resources.dp_mora.graphs import build_graph
 
 @pytest.fixture
 def make_network():
-    """Give a function that builds the network of a problem, by default of agents."""
+    """Return a function that builds the network of a problem, by default of agents."""
 
     def make(problem, graph="complete", agents=True, keys=0):
         data = PrivateData.of(problem, risk_fix=True)
@@ -26,7 +26,7 @@ def make_network():
 
 @pytest.fixture
 def share_out():
-    """Give a function that runs Algorithm 2 for one resource and returns scale and run."""
+    """Return a function that runs Algorithm 2 for one resource and returns scale and run."""
 
     def run(network, resource=0, step=0.02, tolerance=1e-12, limit=100_000):
         assert network.alarms(resource, clip=False) == []

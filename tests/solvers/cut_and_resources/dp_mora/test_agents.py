@@ -21,7 +21,7 @@ def one_cut_each(problem):
 
 
 def prices(network, receiver=None, sender=None):
-    """Give (origin, lambda, z) of the prices that one device was sent, or sent itself."""
+    """Return (origin, lambda, z) of the prices that one device was sent, or sent itself."""
     kind = "relayed_price" if sender is None else "price"
     return [
         (m.origin, m.fields["lambda"], m.fields["z"])

@@ -18,7 +18,7 @@ OPTIMUM_S = 211_966.6
 
 @pytest.fixture(scope="module")
 def published():
-    """Give DP-MORA's section 7.2 with ResNet-18, curves included."""
+    """Return DP-MORA's section 7.2 with ResNet-18, curves included."""
     return CutAndResources.from_scenario(Scenario.load("dp-mora-resnet18"))
 
 

@@ -11,7 +11,7 @@ from splitopt.solvers.cut_and_resources.exact.pricing import Limits, cheapest, e
 
 
 def compositions(total, low, high):
-    """Give all counts that add up to a total within limits."""
+    """Return all counts that add up to a total within limits."""
     ranges = [range(a, b + 1) for a, b in zip(low, high, strict=True)]
     return [np.array(c) for c in itertools.product(*ranges) if sum(c) == total]
 

@@ -38,7 +38,7 @@ def draw(seed=0, devices=300, layers=5, form="factors", kinds=None):
 
 
 def tabled(problem):
-    """Give the same problem as tables."""
+    """Return the same problem as tables."""
     names = ("download_s", "upload_s", "server_s", "device_s", "allowed", "objective")
     return CutAndResources(*(getattr(problem, name) for name in names))
 

@@ -16,7 +16,7 @@ MODELS = ("none", "uniform", "pairwise", "nic", "serial")
 
 @numba.njit(cache=True)
 def _values(orders, cuts, work, need, capacity, up, down, rates, delays, nic, model, half):
-    """Give (period, latency) of every order of nodes with every choice of boundaries.
+    """Compute (period, latency) of every order of nodes with every choice of boundaries.
 
     Sums run over the layers of each node; infinite where the memory or a link is missing.
     """
@@ -64,7 +64,7 @@ def _choices(nodes, layers, given, size):
 
 
 def every_chain(problem):
-    """Give period and latency of all chains that keep the constraints, shape (chains, 2)."""
+    """Compute period and latency of all chains that keep the constraints, shape (chains, 2)."""
     links, found = problem.links, [np.empty((0, 2))]
     rates = np.where(np.isinf(links.rates), 1e300, links.rates)
     nic = links.interface_rates if links.has_interfaces else np.ones(problem.nodes)
@@ -147,11 +147,11 @@ def draw(rng, model, duplex="full", order="free", use_all_nodes=True, most=4, la
 
 @pytest.fixture(scope="session")
 def chains_of_all():
-    """Give the function that evaluates every chain of a problem."""
+    """Return the function that evaluates every chain of a problem."""
     return every_chain
 
 
 @pytest.fixture(scope="session")
 def linked():
-    """Give the function that draws a random pipeline with links."""
+    """Return the function that draws a random pipeline with links."""
     return draw

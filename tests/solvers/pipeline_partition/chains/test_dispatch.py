@@ -45,7 +45,7 @@ def test_an_integer_program_agrees_on_a_medium_size(model):
 
 
 def medium(model, nodes=4, layers=14, **changes):
-    """Give a pipeline in which transfers and computing weigh about the same."""
+    """Return a pipeline in which transfers and computing weigh about the same."""
     rng = np.random.default_rng(23)
     links = {"model": model, "bandwidth_bytes_per_s": rng.uniform(0.3, 0.9, nodes)}
     if model == "uniform":

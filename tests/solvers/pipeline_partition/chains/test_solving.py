@@ -20,7 +20,7 @@ TIE = 1 + 1e-12
 
 
 def run(problem, **limits):
-    """Give the search after a run, None if the problem is infeasible."""
+    """Return the search after a run, None if the problem is infeasible."""
     search = Search(problem, limits.get("time_limit_s"), limits.get("rel_gap", 1e-9), 0)
     try:
         reason = solve_chains(problem, search)
@@ -102,7 +102,7 @@ def test_a_layer_that_is_slow_elsewhere_costs_no_digits(linked, chains_of_all):
 
 @numba.njit(cache=True)
 def bottleneck(work, up, down, rates, half):
-    """Give the least period of any chain by a table of least maxima, for links of pairs.
+    """Compute the least period of any chain by a table of least maxima, for links of pairs.
 
     Shares nothing with the search under test: no caps, no sets, no windows.
     """

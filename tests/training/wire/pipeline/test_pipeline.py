@@ -45,7 +45,7 @@ COMPUTED = ("forward", "backward")
 
 
 def timing(planned, scale=1.0):
-    """Say what a pipeline takes, with as many sizes as it has boundaries."""
+    """Compute the timing of a pipeline, with one size per boundary."""
     count = len(planned.node_names) + 1
     return timing_of(planned, np.resize(UP, count), np.resize(DOWN, count), scale)
 

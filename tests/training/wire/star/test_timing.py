@@ -27,7 +27,7 @@ def timing_of(made):
 
 
 def shipped(name, **changes):
-    """Give a shipped scenario with some fields changed."""
+    """Return a shipped scenario with some fields changed."""
     return Scenario.load(name).model_copy(update=changes)
 
 

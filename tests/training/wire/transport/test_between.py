@@ -89,7 +89,7 @@ class Between:
 
 @contextmanager
 def between(flip=None):
-    """Give a listener, and somebody between it and whoever connects."""
+    """Yield a listener, and a relay between it and those who connect."""
     with listen(None, 0, TOKEN) as listener:
         other = Between(listener.port, flip)
         try:
@@ -160,7 +160,7 @@ def test_no_bit_of_the_handshake_can_be_flipped_unnoticed(way, places):
 
 
 def waiting(listener):
-    """Give all whom a listener has let in."""
+    """Yield the connections that a listener has accepted."""
     while True:
         try:
             yield listener.accept(0.03)

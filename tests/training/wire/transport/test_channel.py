@@ -58,7 +58,7 @@ def pair():
 
 @pytest.fixture
 def raw():
-    """Give a plain socket whose other end is a channel with small limits."""
+    """Yield a plain socket whose other end is a channel with small limits."""
     limits = Limits(header_bytes=10_000, payload_bytes=10_000, tensors=10)
     server = socket.create_server((LOOPBACK, 0))
     near = socket.create_connection(server.getsockname())

@@ -264,7 +264,7 @@ class TestWhoIsNotLetIn:
 
 
 def load_unchecked(place):
-    """Give a certificate that only the others find fault with."""
+    """Load a certificate without the checks of its own side, so that only the others reject it."""
     import ssl
 
     contexts = [ssl.SSLContext(p) for p in (ssl.PROTOCOL_TLS_CLIENT, ssl.PROTOCOL_TLS_SERVER)]
