@@ -115,7 +115,6 @@ def train(
     TrainingError
         A loss is not a finite number; round and client are named.
     """
-    need_torch("training")
     job, schedule = shared_out("train", TrainFields, given, TrainingJob, Schedule)
     of_plan = TrainingJob(as_plan(plan, source), model, data, source=source, **job)
     return train_job(of_plan, Schedule(**schedule), callback)

@@ -78,7 +78,6 @@ def validate(
         As `splitopt.train`; InfeasibleError also if this host is slower than the plan at this time
         scale, with the factor that it lacks, or if the prediction does not show single batches.
     """
-    need_torch("validation")
     kinds = (TrainingJob, Schedule, WireOptions)
     job, pauses, wanted = shared_out("validate", ValidateFields, given, *kinds)
     of_plan = TrainingJob(as_plan(plan, source), model, data, source=source, **job)

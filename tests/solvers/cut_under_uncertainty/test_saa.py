@@ -261,7 +261,6 @@ def test_a_time_limit_of_zero_still_gives_a_plan():
         ({"tolerance": -1.0}, InputError, "tolerance: is -1"),
         ({"level": 1.0}, InputError, "level: is 1.0"),
         ({"engine": "abacus"}, InputError, "engine: is 'abacus'"),
-        ({"engine": "dask"}, InputError, "needs the address of a running cluster"),
     ],
 )
 def test_what_cannot_be_used_is_refused(options, error, words):
