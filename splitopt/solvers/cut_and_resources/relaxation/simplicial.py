@@ -55,21 +55,25 @@ class Root:
     price
         The prices that prove it: shape (4,), (p, 1), for the sum; shape (6,), a packed matrix, for
         the makespan; and behind these one for each budget of the fleet.
+    warm_start
+        Shape (3,): prices from which a similar problem is solved sooner. For the sum they are the p
+        of `sum_root`; for the makespan see `makespan_dual.warm_start`.
     columns
         Vectors of cuts (C,), 0-based, one per class, whose mixture solves the relaxed problem.
     weights
         The mixture, one weight per column.
     passes
-        Passes over the devices.
+        Passes over the devices of which no watcher was told.
     weight
         Shape (B,): the weights of the budgets in the measure that was minimised.
     """
 
     bound: float
     price: FloatArray
+    warm_start: FloatArray
     columns: list[IntArray]
     weights: FloatArray
-    passes: int
+    passes: int = 0
     weight: FloatArray | None = None
 
 
