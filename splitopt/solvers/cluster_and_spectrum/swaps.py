@@ -57,23 +57,22 @@ class Swaps:
 
     def advance(self, rng: np.random.Generator, allowances: FloatArray) -> None:
         """Try as many random swaps as there are allowances, in s; see `swap_loops.swap_many`."""
-        from splitopt.solvers.cluster_and_spectrum.swap_loops import swap_many
+        from splitopt.problems.cluster_and_spectrum.loops import Sharing
+        from splitopt.solvers.cluster_and_spectrum import swap_loops
 
         problem = self.problem
-        swap = plain(swap_many) if problem.is_small else swap_many
+        swap = plain(swap_loops.swap_many) if problem.is_small else swap_loops.swap_many
         self.least = swap(
-            RULES[self.rule],
+            Sharing(
+                RULES[self.rule],
+                problem.subcarriers,
+                problem.inner_phases,
+                problem.server_s_per_device,
+            ),
             self.naive,
             problem.terms,
-            self.starts,
-            self.members,
-            self.costs,
-            problem.subcarriers,
-            problem.inner_phases,
-            problem.server_s_per_device,
-            random_moves(rng, self.starts, len(allowances)),
-            allowances,
-            self.best,
+            swap_loops.Partition(self.starts, self.members, self.costs, self.best),
+            swap_loops.Swaps(random_moves(rng, self.starts, len(allowances)), allowances),
             self.least,
         )
 
