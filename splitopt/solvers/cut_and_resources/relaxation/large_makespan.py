@@ -21,7 +21,12 @@ from splitopt.solvers.cut_and_resources.relaxation.measures import (
     principal,
     unpack,
 )
-from splitopt.solvers.cut_and_resources.relaxation.simplicial import Mixture, Root, minimise
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import (
+    Ending,
+    Mixture,
+    Root,
+    minimise,
+)
 
 _STEP = 0.02
 """Step of the differences that give the Jacobian, in logarithms."""
@@ -192,7 +197,7 @@ class _Search:
             measure,
             oracle,
             self.price,
-            tolerance=tolerance,
+            ending=Ending(tolerance=tolerance),
             watch=watch,
             columns=(totals[usable] * _SQRT, known),
             rounding=ROUNDING,

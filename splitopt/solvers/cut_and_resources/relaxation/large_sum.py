@@ -13,7 +13,12 @@ from splitopt.solvers.cut_and_resources.relaxation.large_root import (
     slowest,
 )
 from splitopt.solvers.cut_and_resources.relaxation.measures import SumMeasure
-from splitopt.solvers.cut_and_resources.relaxation.simplicial import Mixture, Root, minimise
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import (
+    Ending,
+    Mixture,
+    Root,
+    minimise,
+)
 from splitopt.solvers.cut_and_resources.relaxation.sum_dual import sum_root
 
 _STEP = 0.02
@@ -106,7 +111,7 @@ class _Search:
             SumMeasure(),
             oracle,
             np.append(self.price, 1.0),
-            tolerance=tolerance,
+            ending=Ending(tolerance=tolerance),
             watch=watch,
             columns=(np.array(self.totals).reshape(-1, 4), self.columns),
             rounding=ROUNDING,
