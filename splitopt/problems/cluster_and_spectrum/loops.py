@@ -231,15 +231,8 @@ def exact(
     while True:
         middle = (first + last) // 2 if first >= 0 else 0
         cutoff = found - server - inner_phases * tops[last - 1]
-        rest[middle] = _start_and_end(
-            cluster,
-            work[_NEEDS + middle, :size],
-            subcarriers,
-            cutoff,
-            trial,
-            floor,
-            candidate,
-        )
+        needs = work[_NEEDS + middle, :size]
+        rest[middle] = _start_and_end(cluster, needs, subcarriers, cutoff, trial, floor, candidate)
         value = cost_of(cluster, candidate, inner_phases, server_s)
         if value < found:
             found = value

@@ -79,7 +79,8 @@ def swap_many(
     The seconds of the best state, or `least` if no state beats it.
     """
     starts, members, costs = state.starts, state.members, state.costs
-    moves, subcarriers = swaps.moves, sharing.subcarriers
+    moves = swaps.moves
+    rule, subcarriers, inner_phases, server_s_per_device = sharing
     longest = 0
     for m in range(len(starts) - 1):
         longest = max(longest, starts[m + 1] - starts[m])
@@ -103,15 +104,9 @@ def swap_many(
                 size = end - begin
                 cluster = room[: 6 * size].reshape((6, size))
                 gather(terms, members[begin:end], cluster)
-                server_s = size * sharing.server_s_per_device
+                server_s = size * server_s_per_device
                 anew[c] = allocate(
-                    sharing.rule,
-                    cluster,
-                    subcarriers,
-                    sharing.inner_phases,
-                    server_s,
-                    x[begin:end],
-                    work,
+                    rule, cluster, subcarriers, inner_phases, server_s, x[begin:end], work
                 )
                 change += anew[c] - costs[c]
         if change >= swaps.allowances[i]:
