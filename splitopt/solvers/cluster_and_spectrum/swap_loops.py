@@ -39,7 +39,7 @@ class Partition(NamedTuple):
     best: IntArray
 
 
-class Swaps(NamedTuple):
+class Trials(NamedTuple):
     """Swaps to try.
 
     Parameters
@@ -60,7 +60,7 @@ def swap_many(
     naive: bool,
     terms: FloatArray,
     state: Partition,
-    swaps: Swaps,
+    trials: Trials,
     least: float,
 ) -> float:
     """Try swaps one after the other; take those that cost less than their allowance more.
@@ -79,7 +79,7 @@ def swap_many(
     The seconds of the best state, or `least` if no state beats it.
     """
     starts, members, costs = state.starts, state.members, state.costs
-    moves = swaps.moves
+    moves = trials.moves
     rule, subcarriers, inner_phases, server_s_per_device = sharing
     longest = 0
     for m in range(len(starts) - 1):
@@ -109,7 +109,7 @@ def swap_many(
                     rule, cluster, subcarriers, inner_phases, server_s, x[begin:end], work
                 )
                 change += anew[c] - costs[c]
-        if change >= swaps.allowances[i]:
+        if change >= trials.allowances[i]:
             members[p], members[q] = members[q], members[p]
             continue
         costs[m], costs[n] = anew[m], anew[n]

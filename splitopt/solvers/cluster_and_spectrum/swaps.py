@@ -72,7 +72,7 @@ class Swaps:
             self.naive,
             problem.terms,
             swap_loops.Partition(self.starts, self.members, self.costs, self.best),
-            swap_loops.Swaps(random_moves(rng, self.starts, len(allowances)), allowances),
+            swap_loops.Trials(random_moves(rng, self.starts, len(allowances)), allowances),
             self.least,
         )
 

@@ -175,7 +175,7 @@ def first_cell(starts: IntArray) -> Cells:
 
 
 @helper
-def with_twice_the_room(cells: Cells) -> Cells:
+def with_twice_the_slots(cells: Cells) -> Cells:
     """Return the same cells in twice as many slots."""
     return Cells(
         twice_rows(cells.low),
@@ -234,7 +234,7 @@ def search_cells(
                 limit = min(limit, cost)
             if lower - value < limit:
                 if slots == len(cells.heap):
-                    cells = with_twice_the_room(cells)
+                    cells = with_twice_the_slots(cells)
                 cells.bound[new], cells.gain[new] = lower - value, value
                 for p in range(phases):
                     cells.low[new, p], cells.high[new, p] = cells.low[slot, p], upper[p]
