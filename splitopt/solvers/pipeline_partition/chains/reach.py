@@ -44,6 +44,8 @@ def reach_all(
     reached = np.zeros(offset[-1], dtype=np.bool_)
     reached[0] = True  # the empty chain at boundary 0
     starts = np.zeros(layers + 1, dtype=np.bool_)
+    # A state is a vertex and a boundary in its window. Moves lead to later groups only, so that one
+    # sweep over the groups settles all states.
     for group in range(groups.shape[1] - 1):
         head, tail = groups[0, group], groups[0, group + 1]
         if offset[tail] == offset[head]:
@@ -53,6 +55,7 @@ def reach_all(
         for vertex in range(head, tail):
             if offset[vertex + 1] > offset[vertex]:
                 lowest, highest = min(lowest, reach[1, vertex]), max(highest, reach[0, vertex])
+        # All moves to one link class cross the same links: their starts are collected once.
         move, last = groups[1, group], groups[1, group + 1]
         while move < last:
             klass = kind_class[moves[0, move]]
@@ -70,6 +73,8 @@ def reach_all(
                 if interface == LINKS:
                     _run_on(reached, starts, (lowest, highest), windows, kind, to)
                 else:
+                    # With an interface a longer run may be within the cap where a shorter one is
+                    # not, see `occupied`: every end is tried, up to what computing alone allows.
                     low, high, begin = reach[1, to], reach[0, to], offset[to]
                     for start in range(max(lowest, spans[2, kind, low]), highest + 1):
                         if not starts[start]:
@@ -181,6 +186,8 @@ def trace(
                     low, begin = reach[1, before], offset[before]
                     high = min(low + offset[before + 1] - begin - 1, end - 1)
                     for start in range(low, high + 1):
+                        # A step back: the state was reached, its run may be so long, the link is
+                        # within the cap and carries something, and so is the node's interface.
                         if not reached[begin + start - low] or spans[0, kind, start] < end:
                             continue
                         busy = link_s[0, link, start]

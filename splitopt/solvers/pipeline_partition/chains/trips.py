@@ -45,6 +45,8 @@ def least_trips(
     trips[0] = 0.0
     starts = np.full(layers + 1, np.inf)
     queue = np.empty(layers + 1, dtype=np.int64), np.empty(layers + 1)
+    # A state is a vertex and a boundary in its window. Moves lead to later groups only, so that one
+    # sweep over the groups settles all states.
     for group in range(groups.shape[1] - 1):
         head, tail = groups[0, group], groups[0, group + 1]
         if offset[tail] == offset[head]:
@@ -54,6 +56,7 @@ def least_trips(
         for vertex in range(head, tail):
             if offset[vertex + 1] > offset[vertex]:
                 lowest, highest = min(lowest, reach[1, vertex]), max(highest, reach[0, vertex])
+        # All moves to one link class cross the same links: their starts are collected once.
         move, last = groups[1, group], groups[1, group + 1]
         while move < last:
             klass = kind_class[moves[0, move]]
@@ -72,6 +75,8 @@ def least_trips(
                     between = (lowest, highest)
                     _slide(trips, starts, between, capped[kind], windows, kind, to, queue)
                     continue
+                # With an interface a longer run may be within the cap where a shorter one is not,
+                # see `occupied`: every end is tried, up to what computing alone allows.
                 low, high, begin = reach[1, to], reach[0, to], offset[to]
                 for start in range(max(lowest, spans[2, kind, low]), highest + 1):
                     if starts[start] == np.inf:
