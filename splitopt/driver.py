@@ -6,7 +6,7 @@ import importlib
 import math
 import platform
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from splitopt.documents.checks import check_seed, is_real
 from splitopt.errors import (
@@ -83,43 +83,52 @@ def solve(
     problem.plain.load_loops()
     chosen.load(problem.plain)
     search = Search(problem, time_limit_s, rel_gap, seed, callback)
-    reason: StopReason = "solver_error"
-    message = problem.infeasibility()
-    cause: BaseException | None = None
-    infeasible = message is not None
-    if infeasible:
-        reason = "proved"
-    else:
-        try:
-            reason = chosen.run(problem.plain, search)
-        except KeyboardInterrupt:
-            reason, message = "interrupted", "interrupted; the best decision so far is kept"
-        except InfeasibleError as error:
-            reason, message, infeasible = "proved", str(error), True
-        except (InputError, InUseError, WriteError):
-            # Such as an engine that cannot be reached or a full disk: no fault of the solver.
-            if search.callback_error is None:
-                raise
-        except Exception as error:
-            reason, cause = "solver_error", error
-            message = f"the solver failed with {type(error).__name__}: {error}"
+    ending = _run(chosen, search)
     if search.callback_error is not None:  # whatever became of it on its way through a solver
         raise search.callback_error
-    result = _conclude(chosen, search, reason, message, infeasible)
+    result = _conclude(chosen, search, ending)
     if on_failure == "raise" and not result.is_feasible:
         text = result.message or f"{chosen.name} ended without a feasible decision"
-        raise SolveError(text, result) from cause
+        raise SolveError(text, result) from ending.cause
     return result
 
 
-def _conclude(
-    solver: Solver[Any], search: Search, reason: StopReason, message: str | None, infeasible: bool
-) -> Result:
-    """Turn what the search holds into a result that claims no more than was checked."""
+class _Ending(NamedTuple):
+    """How a run ended: why, what to say of it, whether nothing is feasible, and what failed."""
+
+    reason: StopReason
+    message: str | None = None
+    infeasible: bool = False
+    cause: BaseException | None = None
+
+
+def _run(solver: Solver[Any], search: Search) -> _Ending:
+    """Run a solver, unless the problem's own numbers show that nothing is feasible."""
     problem = search.problem
+    if (message := problem.infeasibility()) is not None:
+        return _Ending("proved", message, infeasible=True)
+    try:
+        return _Ending(solver.run(problem.plain, search))
+    except KeyboardInterrupt:
+        return _Ending("interrupted", "interrupted; the best decision so far is kept")
+    except InfeasibleError as error:
+        return _Ending("proved", str(error), infeasible=True)
+    except (InputError, InUseError, WriteError):
+        # Such as an engine that cannot be reached or a full disk: no fault of the solver.
+        if search.callback_error is None:
+            raise
+        return _Ending("solver_error")
+    except Exception as error:
+        text = f"the solver failed with {type(error).__name__}: {error}"
+        return _Ending("solver_error", text, cause=error)
+
+
+def _conclude(solver: Solver[Any], search: Search, ending: _Ending) -> Result:
+    """Turn what the search holds into a result that claims no more than was checked."""
+    problem, reason = search.problem, ending.reason
     outcome: Outcome
-    message = message or search.message
-    if infeasible:
+    message = ending.message or search.message
+    if ending.infeasible:
         outcome = "infeasible"
     elif search.bound > search.objective + _BOUND_SLACK * abs(search.objective):
         outcome, reason = "error", "solver_error"
@@ -145,7 +154,7 @@ def _conclude(
         message=message,
         decision=search.best,
         objective=search.objective,
-        bound=math.inf if infeasible else search.bound,
+        bound=math.inf if ending.infeasible else search.bound,
         violations={} if search.best is not None else dict(search.rejected),
         times=Times(search.build_s, total - search.build_s, total),
         iterations=search.iterations,

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 from splitopt.problems.cut_under_uncertainty.risk import statistic
-from splitopt.solvers.cut_under_uncertainty.rounds import Cheap, Request
+from splitopt.solvers.cut_under_uncertainty.answering.rounds import Cheap, Request
 
 FloatArray = npt.NDArray[np.float64]
 DEVICES = 4

@@ -11,13 +11,13 @@ import numpy as np
 from benchmarks.coverage.families import Drawn, Family, FloatArray, families
 from splitopt.engine import Engine
 from splitopt.problems.cut_under_uncertainty.risk import CVAR, EXPECTED, statistic
-from splitopt.solvers.cut_under_uncertainty.betting import mean_interval
-from splitopt.solvers.cut_under_uncertainty.finite import FiniteChoice
-from splitopt.solvers.cut_under_uncertainty.mean import MeanChoice
-from splitopt.solvers.cut_under_uncertainty.rounds import Request
-from splitopt.solvers.cut_under_uncertainty.tail import TailChoice
-from splitopt.solvers.cut_under_uncertainty.values import Population, value_of_uncertainty
-from splitopt.solvers.cut_under_uncertainty.verdict import Settings, Verdict
+from splitopt.solvers.cut_under_uncertainty.answering.rounds import Request
+from splitopt.solvers.cut_under_uncertainty.confidence.betting import mean_interval
+from splitopt.solvers.cut_under_uncertainty.saa.finite import FiniteChoice
+from splitopt.solvers.cut_under_uncertainty.saa.mean import MeanChoice
+from splitopt.solvers.cut_under_uncertainty.saa.tail import TailChoice
+from splitopt.solvers.cut_under_uncertainty.saa.values import Population, value_of_uncertainty
+from splitopt.solvers.cut_under_uncertainty.saa.verdict import Settings, Verdict
 
 TRACE = "trace"
 ROWS, KEPT = 100, 80

@@ -19,10 +19,10 @@ from splitopt.engine import Engine
 from splitopt.planning.controller import Controller
 from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty
 from splitopt.solvers.base import Search
-from splitopt.solvers.cut_under_uncertainty.drawing import DrawnRounds
-from splitopt.solvers.cut_under_uncertainty.inner import automatic_inner
-from splitopt.solvers.cut_under_uncertainty.ledger import Ledger
-from splitopt.solvers.cut_under_uncertainty.mean import BLOCK, PER_ANSWER
+from splitopt.solvers.cut_under_uncertainty.answering.drawing import DrawnRounds
+from splitopt.solvers.cut_under_uncertainty.answering.inner import automatic_inner
+from splitopt.solvers.cut_under_uncertainty.answering.ledger import Ledger
+from splitopt.solvers.cut_under_uncertainty.saa.mean import BLOCK, PER_ANSWER
 from splitopt.storage.writing import write_atomic
 
 REPLAN_GOAL_MS = 50.0

@@ -12,38 +12,17 @@ is the number of quantities; the values of several keys add up. A mapping of arr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from splitopt.latency.split_federated import full_resource_seconds, round_latency
+from splitopt.latency.split_federated import round_latency
 from splitopt.profiles.table.curves import curve_value, interpolated
 
 TABLE = "table"
 """The key of columns that are known at integer cuts only."""
 
 Columns = Mapping[str, Any]
-
-
-class RoundSetting(NamedTuple):
-    """What a device's round depends on beside the cut and its shares; scalars or arrays (...).
-
-    Parameters
-    ----------
-    samples, epochs
-        Samples of the device (Dn) and epochs of a round (Upsilon); the batch size cancels.
-    downlink, uplink
-        Rates of the whole channels in bit/s (Eq. 1 and 4, `radio.shannon_rate`).
-    device_speed, server_speed
-        FLOP/s of the device and of the whole server.
-    """
-
-    samples: Any
-    epochs: Any
-    downlink: Any
-    uplink: Any
-    device_speed: Any
-    server_speed: Any
 
 
 def values_at(columns: Columns, cut: Any, xp: Any = np, clip: bool = False) -> Any:
@@ -75,31 +54,6 @@ def values_at(columns: Columns, cut: Any, xp: Any = np, clip: bool = False) -> A
     if clip:
         parts = [xp.maximum(part, 0.0) for part in parts]
     return sum(parts[1:], start=parts[0])
-
-
-def seconds_at(
-    costs: Columns, setting: RoundSetting, cut: Any, xp: Any = np, clip: bool = False
-) -> Any:
-    """Shape (..., 4): download, upload, server, device seconds at the full resource (Eq. 1-11).
-
-    `costs` are the five columns of a model in this order: device work and server work in FLOP,
-    forward and backward together, smashed bytes, gradient bytes (all per sample), and bytes of the
-    device's part of the model.
-    """
-    values = values_at(costs, cut, xp, clip)
-    device_work, server_work, smashed, gradient, model = (values[..., k] for k in range(5))
-    phases = full_resource_seconds(
-        model,
-        smashed,
-        gradient,
-        device_work / setting.device_speed,
-        server_work / setting.server_speed,
-        samples=setting.samples,
-        epochs=setting.epochs,
-        downlink=setting.downlink,
-        uplink=setting.uplink,
-    )
-    return xp.stack(phases, axis=-1)
 
 
 def latency_at(phases: Columns, cut: Any, shares: Any, xp: Any = np, clip: bool = False) -> Any:

@@ -68,17 +68,30 @@ def traffic_bits(model_bytes: Any, crossing_bytes: Any, samples: Any, epochs: An
     return 8.0 * (model_bytes + epochs * samples * crossing_bytes)
 
 
+class RoundSetting(NamedTuple):
+    """What the seconds of a device's round depend on beside its cut; scalars or arrays.
+
+    Parameters
+    ----------
+    samples, epochs
+        Samples of the device (Dn) and epochs of a round (Upsilon).
+    downlink, uplink
+        Rates of the whole channels in bit/s (Eq. 1 and 4, `radio.shannon_rate`).
+    """
+
+    samples: Any
+    epochs: Any
+    downlink: Any
+    uplink: Any
+
+
 def full_resource_seconds(
     model_bytes: Any,
     smashed_bytes: Any,
     gradient_bytes: Any,
     device_s: Any,
     server_s: Any,
-    *,
-    samples: Any,
-    epochs: Any,
-    downlink: Any,
-    uplink: Any,
+    setting: RoundSetting,
 ) -> tuple[Any, Any, Any, Any]:
     """Seconds of download, upload, server and device part at the full resource (Eq. 2-11).
 
@@ -88,19 +101,18 @@ def full_resource_seconds(
         The device's part of the model, and what crosses the cut up and down for one sample.
     device_s, server_s
         Seconds of the two parts, forward and backward, for one sample: work over full speed.
-    samples, epochs
-        Samples of the device, and times it walks through them in a round.
-    downlink, uplink
-        Rates of the whole channels in bit/s.
+    setting
+        Samples, epochs and rates.
 
     Notes
     -----
     Plain arithmetic on scalars or arrays of any namespace, and linear in the first five arguments:
     given the coefficients of regression curves, it gives the coefficients of the phases' curves.
     """
+    samples, epochs = setting.samples, setting.epochs
     return (
-        traffic_bits(model_bytes, gradient_bytes, samples, epochs) / downlink,
-        traffic_bits(model_bytes, smashed_bytes, samples, epochs) / uplink,
+        traffic_bits(model_bytes, gradient_bytes, samples, epochs) / setting.downlink,
+        traffic_bits(model_bytes, smashed_bytes, samples, epochs) / setting.uplink,
         epochs * samples * server_s,
         epochs * samples * device_s,
     )
@@ -226,7 +238,7 @@ def phase_seconds(scenario: Scenario, profile: ModelProfile) -> PhaseSeconds:
             profile.gradient_bytes,
             np.stack([work[d.speed] for d in fleet]),
             server_seconds_per_sample(profile, server.speed),
-            **_round_setting(scenario, fleet),
+            _round_setting(scenario, fleet),
         )
     )
 
@@ -258,7 +270,7 @@ def phase_curves(scenario: Scenario, profile: ModelProfile) -> dict[str, FloatAr
             part["gradient_bytes"],
             (part["device_forward_flop"] + part["device_backward_flop"]) / own,
             (part["server_forward_flop"] + part["server_backward_flop"]) / server.compute,
-            **setting,
+            setting,
         )
         found[family] = np.stack(phases, axis=1)
     return found
@@ -271,16 +283,16 @@ def _coefficients(curve: Curve, family: str, size: int) -> FloatArray:
     return np.array(curve.coefficients)
 
 
-def _round_setting(scenario: Scenario, fleet: list[Device]) -> dict[str, Any]:
-    """Return the keywords of `full_resource_seconds`, a column (N, 1) where devices differ."""
+def _round_setting(scenario: Scenario, fleet: list[Device]) -> RoundSetting:
+    """Return the setting of a round, a column (N, 1) where devices differ."""
     down = [link_rate(scenario.link(device, "downlink")) for device in fleet]
     up = [link_rate(scenario.link(device, "uplink")) for device in fleet]
-    return {
-        "samples": np.array([device.samples for device in fleet], dtype=np.float64)[:, None],
-        "epochs": scenario.training.epochs,
-        "downlink": np.array(down)[:, None],
-        "uplink": np.array(up)[:, None],
-    }
+    return RoundSetting(
+        samples=np.array([device.samples for device in fleet], dtype=np.float64)[:, None],
+        epochs=scenario.training.epochs,
+        downlink=np.array(down)[:, None],
+        uplink=np.array(up)[:, None],
+    )
 
 
 def single_server(scenario: Scenario) -> Server:

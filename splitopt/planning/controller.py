@@ -35,7 +35,7 @@ from splitopt.scenario import Scenario
 from splitopt.scenario.varying import COMPUTE, SNR
 from splitopt.solvers.cluster_and_spectrum.annealing import allowances
 from splitopt.solvers.cluster_and_spectrum.swaps import Swaps, by_capability
-from splitopt.solvers.cut_under_uncertainty.inner import Inner, automatic_inner
+from splitopt.solvers.cut_under_uncertainty.answering.inner import Inner, automatic_inner
 
 if TYPE_CHECKING:
     from splitopt.problems.inputs import ScenarioLike

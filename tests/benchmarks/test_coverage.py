@@ -18,7 +18,7 @@ from benchmarks.coverage.suite import (
     truth_of,
     value_coverage,
 )
-from splitopt.solvers.cut_under_uncertainty.rounds import Request
+from splitopt.solvers.cut_under_uncertainty.answering.rounds import Request
 
 
 @pytest.mark.parametrize("name", sorted(families()))

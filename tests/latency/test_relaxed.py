@@ -9,8 +9,8 @@ import pytest
 
 from splitopt import CutAndResources, Scenario, load_profile
 from splitopt.latency.precision import double_precision
-from splitopt.latency.relaxed import RoundSetting, latency_at, seconds_at, values_at
-from splitopt.latency.split_federated import phase_curves
+from splitopt.latency.relaxed import latency_at, values_at
+from splitopt.latency.split_federated import RoundSetting, full_resource_seconds, phase_curves
 from splitopt.profiles.fitting.regression import fit_profile, with_curves
 
 COSTS = {
@@ -18,9 +18,18 @@ COSTS = {
     "quadratic": np.array([[1.0, 2.0, 3.0], [-1.0, -2.0, 90.0], [0, 0, 0], [0, 0, 0], [2, 1, 0.5]]),
     "reciprocal": np.array([[0, 0], [0, 0], [8.0, 1.0], [4.0, 2.0], [0, 0]]),
 }
-SETTING = RoundSetting(
-    samples=10.0, epochs=3.0, downlink=100.0, uplink=50.0, device_speed=2.0, server_speed=5.0
-)
+SETTING = RoundSetting(samples=10.0, epochs=3.0, downlink=100.0, uplink=50.0)
+SPEEDS = (2.0, 5.0)
+"""FLOP/s of the device and of the whole server."""
+
+
+def seconds_at(setting, speeds, cut, xp=np):
+    """Four phases from the values of the curves at a relaxed cut."""
+    values = values_at(COSTS, cut, xp)
+    work, served, smashed, gradient, model = (values[..., k] for k in range(5))
+    own, shared = work / speeds[0], served / speeds[1]
+    phases = full_resource_seconds(model, smashed, gradient, own, shared, setting)
+    return xp.stack(phases, axis=-1)
 
 
 def finite_difference(function, point, width=1e-6):
@@ -43,7 +52,7 @@ def test_equations_at_a_relaxed_cut_by_hand():
         30 * served / 5,
         30 * work / 2,
     ]
-    assert seconds_at(COSTS, SETTING, x) == pytest.approx(expected, rel=1e-14)
+    assert seconds_at(SETTING, SPEEDS, x) == pytest.approx(expected, rel=1e-14)
 
 
 def test_latency_divides_by_the_shares():
@@ -113,15 +122,22 @@ def test_gradients_of_shares_and_tables_match_finite_differences(random_problem)
 
 def test_gradients_by_the_setting_match_finite_differences():
     """The chain from samples, rates and speeds to seconds can be differentiated as well."""
+    point = np.array([*SETTING, *SPEEDS])
+
+    def seconds(at, xp=np):
+        return seconds_at(RoundSetting(*at[:4]), at[4:], 2.5, xp)
+
     with double_precision():
-        slopes = jax.jacobian(lambda s: seconds_at(COSTS, s, 2.5, jnp))(SETTING)
-    for name in SETTING._fields:
-        expected = finite_difference(
-            lambda value, field=name: seconds_at(COSTS, SETTING._replace(**{field: value}), 2.5),
-            getattr(SETTING, name),
-            1e-4,
-        )
-        assert np.asarray(getattr(slopes, name)) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+        slopes = np.asarray(jax.jacobian(lambda at: seconds(at, jnp))(jnp.asarray(point)))
+    for place in range(6):
+
+        def moved(value, place=place):
+            changed = point.copy()
+            changed[place] = value
+            return seconds(changed)
+
+        expected = finite_difference(moved, point[place], 1e-4)
+        assert slopes[:, place] == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
 def test_jit_and_vmap_agree_with_numpy():

@@ -8,7 +8,7 @@ from splitopt.problems.base import FloatArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrumDecision
 from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty, Generator
 from splitopt.problems.cut_under_uncertainty.blocks import FixedPlan, fixed_plan
-from splitopt.solvers.cut_under_uncertainty.betting import mean_interval
+from splitopt.solvers.cut_under_uncertainty.confidence.betting import mean_interval
 
 LEVEL = 0.95
 _STREAM, _CHEAP, _AT_ONCE = 2**21, 16_384, 1024

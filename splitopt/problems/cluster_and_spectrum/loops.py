@@ -8,12 +8,34 @@ with x subcarriers takes ``fixed + spectral / x``. Every level here is that very
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.compiling import compiled, helper
 
 GREEDY, TIE_SAFE, EXACT = 0, 1, 2
+
+_NEEDS = 5
+"""The first row of the workspace of `exact` that holds what a level of the inner phase needs."""
+
+
+class Sharing(NamedTuple):
+    """How clusters share subcarriers: the rule, and what is the same for all clusters.
+
+    Parameters
+    ----------
+    rule
+        `GREEDY`, `TIE_SAFE` or `EXACT`.
+    inner_phases
+        Local epochs but the first.
+    """
+
+    rule: int
+    subcarriers: int
+    inner_phases: int
+    server_s_per_device: float
 
 
 @helper
@@ -151,6 +173,25 @@ def _start_and_end(
 
 
 @helper
+def _inner_levels(
+    cluster: FloatArray, x: IntArray, marked: IntArray, tops: FloatArray, work: IntArray
+) -> int:
+    """List the levels that the inner phase can have, from the longest down; return how many.
+
+    Writes each level's seconds to `tops`, which has an entry for every spare subcarrier and one
+    more, and what it needs of each device to the rows of `work` from `_NEEDS` on. `x` begins with
+    one for each.
+    """
+    spare, levels = len(tops) - 1, 0
+    while spare >= 0:
+        copy(x, work[_NEEDS + levels, : len(x)])
+        tops[levels] = level(cluster, 1, x)
+        levels += 1
+        spare = lower(cluster, 1, x, spare, marked)
+    return levels
+
+
+@helper
 def exact(
     cluster: FloatArray,
     subcarriers: int,
@@ -177,31 +218,21 @@ def exact(
     if inner_phases == 0:
         _start_and_end(cluster, least, subcarriers, np.inf, trial, floor, x)
         return cost_of(cluster, x, 0, server_s)
-    candidate, marked, first_need = work[3, :size], work[4, :size], 5
-    spare, levels = subcarriers - size, 0
+    candidate, marked = work[3, :size], work[4, :size]
     tops = np.empty(subcarriers - size + 1)
-    while spare >= 0:
-        copy(least, work[first_need + levels, :size])
-        tops[levels] = level(cluster, 1, least)
-        levels += 1
-        spare = lower(cluster, 1, least, spare, marked)
+    levels = _inner_levels(cluster, least, marked, tops, work)
     found = np.inf
     server = server_s + inner_phases * server_s
     ranges = np.empty((levels + 1, 2), dtype=np.int64)
     rest = np.empty(levels)
+    # A range stands for the levels strictly between its ends; `first` is -1 until level 0, which
+    # asks nothing of the inner phase, has an answer.
     waiting, first, last = 0, -1, levels
     while True:
         middle = (first + last) // 2 if first >= 0 else 0
         cutoff = found - server - inner_phases * tops[last - 1]
-        rest[middle] = _start_and_end(
-            cluster,
-            work[first_need + middle, :size],
-            subcarriers,
-            cutoff,
-            trial,
-            floor,
-            candidate,
-        )
+        needs = work[_NEEDS + middle, :size]
+        rest[middle] = _start_and_end(cluster, needs, subcarriers, cutoff, trial, floor, candidate)
         value = cost_of(cluster, candidate, inner_phases, server_s)
         if value < found:
             found = value
@@ -215,6 +246,8 @@ def exact(
             waiting += 1
         ranges[waiting, 0], ranges[waiting, 1] = far, last
         waiting += 1
+        # A lower bound of a range: its levels ask at least as much as `first`, so that the rest is
+        # no shorter than there, and no inner phase in it is shorter than that of `last - 1`.
         open_range = False
         while waiting > 0 and not open_range:
             waiting -= 1
@@ -311,17 +344,15 @@ def allocate(
 
 @compiled
 def allocate_batch(
-    rule: int,
+    sharing: Sharing,
     terms: FloatArray,
     members: IntArray,
     starts: IntArray,
-    subcarriers: int,
-    inner_phases: int,
-    server_s_per_device: float,
     x: IntArray,
     costs: FloatArray,
 ) -> None:
     """Run `allocate` for clusters ``members[starts[i] : starts[i + 1]]`` of any sizes."""
+    subcarriers = sharing.subcarriers
     largest = 0
     for i in range(len(starts) - 1):
         largest = max(largest, starts[i + 1] - starts[i])
@@ -333,11 +364,11 @@ def allocate_batch(
         cluster = room[: 6 * size].reshape((6, size))
         gather(terms, members[begin:end], cluster)
         costs[i] = allocate(
-            rule,
+            sharing.rule,
             cluster,
             subcarriers,
-            inner_phases,
-            size * server_s_per_device,
+            sharing.inner_phases,
+            size * sharing.server_s_per_device,
             x[begin:end],
             work,
         )

@@ -129,13 +129,10 @@ def allocate_flat(
     seconds = np.empty(len(sizes))
     allocate = plain(loops.allocate_batch) if small else loops.allocate_batch
     allocate(
-        RULES[rule],
+        loops.Sharing(RULES[rule], subcarriers, local_epochs - 1, float(server_s_per_device)),
         np.ascontiguousarray(terms),
         np.ascontiguousarray(members),
         np.ascontiguousarray(starts),
-        subcarriers,
-        local_epochs - 1,
-        float(server_s_per_device),
         x,
         seconds,
     )

@@ -13,9 +13,9 @@ from splitopt.problems.cut_and_resources.data import CutAndResourcesData
 from splitopt.problems.cut_and_resources.formulation import (
     Coefficients,
     Formulation,
-    Size,
     choose_formulation,
 )
+from splitopt.problems.size import Size
 
 
 @dataclass(frozen=True)

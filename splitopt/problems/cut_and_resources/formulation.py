@@ -42,6 +42,7 @@ from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources.completion import complete_cuts
 from splitopt.problems.cut_and_resources.data import CutAndResourcesData
 from splitopt.problems.cut_and_resources.decision import CutAndResourcesDecision
+from splitopt.problems.size import Size
 
 FORMULATIONS = ("miqp", "misocp")
 RESOURCES = ("download", "upload", "server")
@@ -104,16 +105,6 @@ class Coefficients:
         for device, cut in self.pairs:
             found.setdefault(device, []).append(cut)
         return found
-
-
-@dataclass(frozen=True)
-class Size:
-    """How large a model is, for licences that count."""
-
-    variables: int
-    linear_constraints: int
-    quadratic_constraints: int
-    has_quadratic_terms: bool
 
 
 @dataclass(frozen=True)

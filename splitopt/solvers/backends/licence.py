@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Protocol
 
 from splitopt.problems.gurobi_environment import silent_environment
+from splitopt.problems.size import Size
 
 VARIABLE_LIMIT = 2000
 """Variables, and linear constraints, that the size-limited licence takes in a linear model."""
@@ -13,30 +13,6 @@ QUADRATIC_VARIABLE_LIMIT = 200
 """Variables that it takes where anything is quadratic."""
 TOO_LARGE = 10010
 """Gurobi's error number for a model over the limit of the licence."""
-
-
-class Sized(Protocol):
-    """How large a model is going to be."""
-
-    @property
-    def variables(self) -> int:
-        """Number of variables."""
-        ...
-
-    @property
-    def linear_constraints(self) -> int:
-        """Number of linear constraints."""
-        ...
-
-    @property
-    def quadratic_constraints(self) -> int:
-        """Number of quadratic constraints."""
-        ...
-
-    @property
-    def has_quadratic_terms(self) -> bool:
-        """Whether the objective or a constraint is quadratic."""
-        ...
 
 
 @cache
@@ -67,7 +43,7 @@ def is_size_limited() -> bool:
     return False
 
 
-def size_refusal(size: Sized) -> str | None:
+def size_refusal(size: Size) -> str | None:
     """Return that a model would be over the size limit of the licence, or None if it is not."""
     limit = QUADRATIC_VARIABLE_LIMIT if size.has_quadratic_terms else VARIABLE_LIMIT
     fits = (

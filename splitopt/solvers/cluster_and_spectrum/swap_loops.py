@@ -5,50 +5,82 @@ Only the two clusters change, so that an iteration costs the same however many d
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.cluster_and_spectrum.loops import allocate, allocate_batch, copy, gather
+from splitopt.problems.cluster_and_spectrum.loops import (
+    Sharing,
+    allocate,
+    allocate_batch,
+    copy,
+    gather,
+)
 from splitopt.problems.compiling import compiled
+
+
+class Partition(NamedTuple):
+    """The state that is changed in place: clusters that stand in one array, one after the other.
+
+    Parameters
+    ----------
+    starts
+        Shape (M + 1,): where each cluster begins among the members, and the end.
+    members, best
+        Shape (N,): the clusters' members now, and where to write the best state.
+    costs
+        Shape (M,): the clusters' seconds now.
+    """
+
+    starts: IntArray
+    members: IntArray
+    costs: FloatArray
+    best: IntArray
+
+
+class Trials(NamedTuple):
+    """Swaps to try.
+
+    Parameters
+    ----------
+    moves
+        Shape (I, 4): two different clusters, and a position among the members in each.
+    allowances
+        Shape (I,): a swap is taken if the seconds rise by less.
+    """
+
+    moves: IntArray
+    allowances: FloatArray
 
 
 @compiled
 def swap_many(
-    rule: int,
+    sharing: Sharing,
     naive: bool,
     terms: FloatArray,
-    starts: IntArray,
-    members: IntArray,
-    costs: FloatArray,
-    subcarriers: int,
-    inner_phases: int,
-    server_s_per_device: float,
-    moves: IntArray,
-    allowances: FloatArray,
-    best: IntArray,
+    state: Partition,
+    trials: Trials,
     least: float,
 ) -> float:
     """Try swaps one after the other; take those that cost less than their allowance more.
 
     Parameters
     ----------
-    rule, terms, subcarriers, inner_phases, server_s_per_device
+    sharing, terms
         As in `loops.allocate_batch`.
     naive
         Price all clusters anew in every iteration, as CPSL's Alg. 4 is printed.
-    starts, members, costs
-        The clusters, their members (changed) and their seconds (changed).
-    moves
-        Shape (I, 4): two different clusters, and a position in `members` in each.
-    allowances
-        Shape (I,): a swap is taken if the seconds rise by less.
-    best, least
-        Where to write the best state that beats `least`, shape (N,).
+    least
+        The best state is written if it beats this.
 
     Returns
     -------
-    The seconds of the state in `best`, or `least` if no state beats it.
+    The seconds of the best state, or `least` if no state beats it.
     """
+    starts, members, costs = state.starts, state.members, state.costs
+    moves = trials.moves
+    rule, subcarriers, inner_phases, server_s_per_device = sharing
     longest = 0
     for m in range(len(starts) - 1):
         longest = max(longest, starts[m + 1] - starts[m])
@@ -64,17 +96,7 @@ def swap_many(
         members[p], members[q] = members[q], members[p]
         change = 0.0
         if naive:
-            allocate_batch(
-                rule,
-                terms,
-                members,
-                starts,
-                subcarriers,
-                inner_phases,
-                server_s_per_device,
-                x,
-                anew,
-            )
+            allocate_batch(sharing, terms, members, starts, x, anew)
             change = anew.sum() - total
         else:
             for c in (m, n):
@@ -87,7 +109,7 @@ def swap_many(
                     rule, cluster, subcarriers, inner_phases, server_s, x[begin:end], work
                 )
                 change += anew[c] - costs[c]
-        if change >= allowances[i]:
+        if change >= trials.allowances[i]:
             members[p], members[q] = members[q], members[p]
             continue
         costs[m], costs[n] = anew[m], anew[n]
@@ -98,8 +120,8 @@ def swap_many(
             journal[undo] = i
             undo += 1
     if undo >= 0:
-        copy(members, best)
+        copy(members, state.best)
         for k in range(undo - 1, -1, -1):
             p, q = moves[journal[k], 2], moves[journal[k], 3]
-            best[p], best[q] = best[q], best[p]
+            state.best[p], state.best[q] = state.best[q], state.best[p]
     return least

@@ -62,20 +62,20 @@ class Swaps:
 
     def advance(self, rng: np.random.Generator, allowances: FloatArray) -> None:
         """Try as many random swaps as there are allowances, in s; see `swap_loops.swap_many`."""
+        from splitopt.solvers.cluster_and_spectrum.swap_loops import Partition, Trials
+
         problem = self.problem
         self.least = self._swap_many(
-            RULES[self.rule],
+            loops.Sharing(
+                RULES[self.rule],
+                problem.subcarriers,
+                problem.inner_phases,
+                problem.server_s_per_device,
+            ),
             self.naive,
             problem.terms,
-            self.starts,
-            self.members,
-            self.costs,
-            problem.subcarriers,
-            problem.inner_phases,
-            problem.server_s_per_device,
-            random_moves(rng, self.starts, len(allowances)),
-            allowances,
-            self.best,
+            Partition(self.starts, self.members, self.costs, self.best),
+            Trials(random_moves(rng, self.starts, len(allowances)), allowances),
             self.least,
         )
 

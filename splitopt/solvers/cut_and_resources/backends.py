@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,15 +13,11 @@ from splitopt.problems.cut_and_resources.budgets import no_cuts_within
 from splitopt.problems.cut_and_resources.cvxpy_model import cvxpy_size
 from splitopt.problems.cut_and_resources.decision import CutAndResourcesDecision
 from splitopt.problems.cut_and_resources.formulation import Formulation, model_size
-from splitopt.problems.gurobi_environment import silent_environment
+from splitopt.problems.size import Size
 from splitopt.results import StopReason
-from splitopt.solvers.backends.cvxpy import run_cvxpy
+from splitopt.solvers.backends import solvers
 from splitopt.solvers.backends.endings import NoDecisionError
-from splitopt.solvers.backends.gurobi import run_gurobi
-from splitopt.solvers.backends.licence import licence_problem, size_refusal
-from splitopt.solvers.backends.pyomo import run_pyomo
-from splitopt.solvers.backends.scip import run_scip
-from splitopt.solvers.base import Kind, Search, Solver
+from splitopt.solvers.base import Search
 from splitopt.solvers.cut_and_resources.repair import repaired
 
 
@@ -44,13 +39,31 @@ def prepared(problem: CutAndResources) -> tuple[CutAndResources, float]:
     return problem.restricted(kept), unit or 1.0
 
 
-@dataclass(frozen=True)
-class _BackEnd(Solver[CutAndResources]):
-    """What all back ends do: nothing without time, and work on the prepared problem."""
+class _Prepared(solvers.BackEnd[CutAndResources]):
+    """The model of the prepared problem: its size, and its cuts as a decision."""
 
     problem: ClassVar[str] = "cut_and_resources"
     objectives: ClassVar[frozenset[str]] = frozenset({"sum", "makespan"})
-    kind: ClassVar[Kind] = "exact"
+
+    def size(self, problem: CutAndResources) -> Size:
+        """Count variables and rows, without building the model."""
+        return model_size(prepared(problem)[0])
+
+    def stated(self, problem: CutAndResources) -> tuple[CutAndResources, float]:
+        """Return the problem without its hopeless cuts, and a unit of time in s for its model."""
+        return prepared(problem)
+
+    def form(self) -> dict[str, Any]:
+        """Return that the model is the smallest one that takes the objective."""
+        return {"formulation": None}
+
+    def incumbent(self, built: Formulation) -> CutAndResourcesDecision | None:
+        """Complete the cuts of the model's best solution, None without one."""
+        return None if built.use_values() is None else built.decision()
+
+    def has_cones(self, built: Formulation) -> bool:
+        """Report whether the model has the shares as variables."""
+        return built.formulation == "misocp"
 
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
         """Build the model, let the back end solve it, and complete its cuts.
@@ -60,136 +73,43 @@ class _BackEnd(Solver[CutAndResources]):
         InfeasibleError
             The back end says that no cuts keep all budgets together.
         """
-        if (reason := search.stop()) is not None:
-            return reason
         try:
-            return self._solve(*prepared(problem), search)
+            return super().run(problem, search)
         except NoDecisionError:
             if problem.budgets is None:
                 raise
             raise InfeasibleError(no_cuts_within(problem.budgets, problem.allowed)) from None
 
-    @abstractmethod
-    def _solve(self, problem: CutAndResources, unit_s: float, search: Search) -> StopReason:
-        """Build and solve."""
-
-
-class _OnGurobi(_BackEnd):
-    """What all ways to Gurobi share: its licence, and the size that the licence may limit."""
-
-    def licence(self) -> str | None:
-        """Report why Gurobi does not start, or None when it does."""
-        return licence_problem()
-
-    def refusal(self, problem: CutAndResources) -> str | None:
-        """Reject a model over the size limit of the licence before it is built."""
-        return size_refusal(model_size(prepared(problem)[0]))
-
-
-def _incumbent(model: Formulation) -> CutAndResourcesDecision | None:
-    return None if model.use_values() is None else model.decision()
-
 
 @dataclass(frozen=True)
-class Scip(_BackEnd):
+class Scip(_Prepared, solvers.DirectScip[CutAndResources]):
     """SCIP on the MIQP of the sum, or on the cone program of the makespan."""
 
-    name: ClassVar[str] = "scip"
-    requires: ClassVar[tuple[str, ...]] = ("pyscipopt",)
-
-    def _solve(self, problem: CutAndResources, unit_s: float, search: Search) -> StopReason:
-        with search.building():
-            model = problem.to_scip(unit_s=unit_s)
-        return search.stop() or run_scip(model.model, search, unit_s, lambda: _incumbent(model))
-
 
 @dataclass(frozen=True)
-class Gurobi(_OnGurobi):
+class Gurobi(_Prepared, solvers.DirectGurobi[CutAndResources]):
     """Gurobi on the MIQP of the sum, or on the cone program of the makespan."""
 
-    name: ClassVar[str] = "gurobi"
-    requires: ClassVar[tuple[str, ...]] = ("gurobipy",)
-
-    def _solve(self, problem: CutAndResources, unit_s: float, search: Search) -> StopReason:
-        with silent_environment() as env:
-            with search.building():
-                model = problem.to_gurobi(env, unit_s=unit_s)
-            with model.model:
-                return search.stop() or run_gurobi(
-                    model.model,
-                    search,
-                    unit_s,
-                    lambda: _incumbent(model),
-                    model.decision_in_callback,
-                )
-
-
-def _has_cones(model: Formulation) -> bool:
-    return model.formulation == "misocp"
-
-
-class _Cvxpy(_BackEnd):
-    """The cone program of the sum without shares, or that of the makespan with them."""
-
-    back_end: ClassVar[str]
-
-    def _solve(self, problem: CutAndResources, unit_s: float, search: Search) -> StopReason:
-        with search.building():
-            model = problem.to_cvxpy(formulation=None, unit_s=unit_s)
-            program = model.program()
-        return search.stop() or run_cvxpy(
-            program, self.back_end, search, unit_s, lambda: _incumbent(model), _has_cones(model)
-        )
-
 
 @dataclass(frozen=True)
-class CvxpyScip(_Cvxpy):
+class CvxpyScip(_Prepared, solvers.CvxpyScip[CutAndResources]):
     """SCIP through CVXPY."""
 
-    name: ClassVar[str] = "cvxpy:SCIP"
-    requires: ClassVar[tuple[str, ...]] = ("cvxpy", "pyscipopt")
-    back_end: ClassVar[str] = "SCIP"
-
 
 @dataclass(frozen=True)
-class CvxpyGurobi(_OnGurobi, _Cvxpy):
+class CvxpyGurobi(_Prepared, solvers.CvxpyGurobi[CutAndResources]):
     """Gurobi through CVXPY."""
 
-    name: ClassVar[str] = "cvxpy:GUROBI"
-    requires: ClassVar[tuple[str, ...]] = ("cvxpy", "gurobipy")
-    back_end: ClassVar[str] = "GUROBI"
-
-    def refusal(self, problem: CutAndResources) -> str | None:
-        """Reject a model over the size limit; CVXPY adds a variable for every row of a cone."""
-        return size_refusal(cvxpy_size(prepared(problem)[0]))
-
-
-class _Pyomo(_BackEnd):
-    """Pyomo's MIQP of the sum, or cone program of the makespan."""
-
-    back_end: ClassVar[Literal["scip_direct", "gurobi_direct_minlp"]]
-
-    def _solve(self, problem: CutAndResources, unit_s: float, search: Search) -> StopReason:
-        with search.building():
-            model = problem.to_pyomo(unit_s=unit_s)
-        return search.stop() or run_pyomo(
-            model.model, self.back_end, search, unit_s, lambda: _incumbent(model), _has_cones(model)
-        )
+    def size(self, problem: CutAndResources) -> Size:
+        """Count variables and rows; CVXPY adds a variable for every row of a cone."""
+        return cvxpy_size(prepared(problem)[0])
 
 
 @dataclass(frozen=True)
-class PyomoScip(_Pyomo):
+class PyomoScip(_Prepared, solvers.PyomoScip[CutAndResources]):
     """SCIP through Pyomo."""
 
-    name: ClassVar[str] = "pyomo:scip_direct"
-    requires: ClassVar[tuple[str, ...]] = ("pyomo", "pyscipopt")
-    back_end: ClassVar[Literal["scip_direct", "gurobi_direct_minlp"]] = "scip_direct"
-
 
 @dataclass(frozen=True)
-class PyomoGurobi(_OnGurobi, _Pyomo):
+class PyomoGurobi(_Prepared, solvers.PyomoGurobi[CutAndResources]):
     """Gurobi through Pyomo."""
-
-    name: ClassVar[str] = "pyomo:gurobi_direct_minlp"
-    requires: ClassVar[tuple[str, ...]] = ("pyomo", "gurobipy", "packaging")
-    back_end: ClassVar[Literal["scip_direct", "gurobi_direct_minlp"]] = "gurobi_direct_minlp"

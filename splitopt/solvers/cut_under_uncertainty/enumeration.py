@@ -15,7 +15,7 @@ from splitopt.problems.cut_under_uncertainty import (
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cluster_and_spectrum.enumeration import partition_count
-from splitopt.solvers.cut_under_uncertainty.inner import Inner
+from splitopt.solvers.cut_under_uncertainty.answering.inner import Inner
 from splitopt.solvers.options import too_many
 
 

@@ -10,21 +10,15 @@ from splitopt.documents.checks import check_choice
 from splitopt.errors import InfeasibleError
 from splitopt.problems.pipeline_partition import PipelinePartition
 from splitopt.problems.pipeline_partition.formulation import CONTIGUITY, no_form
+from splitopt.problems.size import Size
 from splitopt.results import StopReason
+from splitopt.solvers.backends import solvers
 from splitopt.solvers.backends.endings import NoDecisionError
-from splitopt.solvers.backends.linear import (
-    Counted,
-    DirectGurobi,
-    LinearBackEnd,
-    OnGurobi,
-    ThroughPyomo,
-)
-from splitopt.solvers.backends.pyomo import PyomoSolver
 from splitopt.solvers.base import Search
 
 
 @dataclass(frozen=True)
-class _Partition(LinearBackEnd[PipelinePartition]):
+class _Partition(solvers.Limited[PipelinePartition]):
     """The problem. Back ends prove the objective only: of several optima they take any.
 
     Parameters
@@ -42,7 +36,7 @@ class _Partition(LinearBackEnd[PipelinePartition]):
         super().__post_init__()
         check_choice("contiguity", self.contiguity, CONTIGUITY)
 
-    def size(self, problem: PipelinePartition) -> Counted:
+    def size(self, problem: PipelinePartition) -> Size:
         """Count variables and rows, without building the program (an upper count)."""
         nodes, layers = problem.nodes, problem.layers
         pairs = nodes * layers
@@ -50,18 +44,18 @@ class _Partition(LinearBackEnd[PipelinePartition]):
         if problem.order == "given":
             rows += nodes * (layers - 1)
         if self.contiguity == "quadratic":
-            return Counted(pairs + 2, rows, nodes * (layers - 1) * (layers - 2) // 2, True)
+            return Size(pairs + 2, rows, nodes * (layers - 1) * (layers - 2) // 2, True)
         kinds = 2 if problem.links.has_interfaces else 1
         rows += kinds * (pairs + nodes) + nodes
         rows += layers if problem.links.model == "uniform" else nodes
         if problem.objective == "round" and problem.owner_groups is not None:
             rows += 3 + len(problem.owner_groups.count)
-        return Counted((1 + kinds) * pairs + 3, rows)
+        return Size((1 + kinds) * pairs + 3, rows)
 
-    def unit_s(self, problem: PipelinePartition) -> float:
-        """Return a unit of time in s that brings the period near one."""
+    def stated(self, problem: PipelinePartition) -> tuple[PipelinePartition, float]:
+        """Return the problem, and a unit of time in s that brings the period near one."""
         quickest = (problem.forward_s + problem.backward_s).min(axis=0)
-        return math.fsum(quickest.tolist()) / problem.nodes or 1.0
+        return problem, math.fsum(quickest.tolist()) / problem.nodes or 1.0
 
     def form(self) -> dict[str, Any]:
         """Return the form of contiguity."""
@@ -85,12 +79,8 @@ class _Partition(LinearBackEnd[PipelinePartition]):
 
 
 @dataclass(frozen=True)
-class Highs(_Partition, ThroughPyomo[PipelinePartition]):
+class Highs(_Partition, solvers.Highs[PipelinePartition]):
     """HiGHS on the linear program with binaries."""
-
-    name: ClassVar[str] = "highs"
-    requires: ClassVar[tuple[str, ...]] = ("pyomo", "highspy")
-    back_end: ClassVar[PyomoSolver] = "highs"
 
     def refusal(self, problem: PipelinePartition) -> str | None:
         """Reject products, which HiGHS does not take."""
@@ -100,26 +90,15 @@ class Highs(_Partition, ThroughPyomo[PipelinePartition]):
 
 
 @dataclass(frozen=True)
-class Scip(_Partition, ThroughPyomo[PipelinePartition]):
+class Scip(_Partition, solvers.OnlyPyomoScip[PipelinePartition]):
     """SCIP on either form of contiguity."""
 
-    name: ClassVar[str] = "scip"
-    requires: ClassVar[tuple[str, ...]] = ("pyomo", "pyscipopt")
-    back_end: ClassVar[PyomoSolver] = "scip_direct"
-
 
 @dataclass(frozen=True)
-class Gurobi(_Partition, DirectGurobi[PipelinePartition]):
+class Gurobi(_Partition, solvers.DirectGurobi[PipelinePartition]):
     """Gurobi, as in MP-SL, on either form of contiguity."""
 
-    name: ClassVar[str] = "gurobi"
-    requires: ClassVar[tuple[str, ...]] = ("gurobipy",)
-
 
 @dataclass(frozen=True)
-class PyomoGurobi(_Partition, OnGurobi[PipelinePartition], ThroughPyomo[PipelinePartition]):
+class PyomoGurobi(_Partition, solvers.PyomoGurobi[PipelinePartition]):
     """Gurobi through Pyomo."""
-
-    name: ClassVar[str] = "pyomo:gurobi_direct_minlp"
-    requires: ClassVar[tuple[str, ...]] = ("pyomo", "gurobipy", "packaging")
-    back_end: ClassVar[PyomoSolver] = "gurobi_direct_minlp"

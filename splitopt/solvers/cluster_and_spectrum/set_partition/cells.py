@@ -14,7 +14,7 @@ reduced cost bounds the search from above.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -132,6 +132,60 @@ def keep(found: IntArray, reduced: FloatArray, count: int, cluster: IntArray, va
     return count
 
 
+class Cells(NamedTuple):
+    """Slots, each of which has room for a cell of D phases.
+
+    Parameters
+    ----------
+    low, high
+        Shape (S, D): the first and the last level of each phase.
+    bound
+        Shape (S,): a lower bound on the reduced cost of every cluster in the cell.
+    gain
+        Shape (S,): the knapsack's value at the high corner, the most that K devices can be worth.
+    heap
+        Shape (S,): the slots of waiting cells, the one with the least bound first.
+    """
+
+    low: IntArray
+    high: IntArray
+    bound: FloatArray
+    gain: FloatArray
+    heap: IntArray
+
+
+@helper
+def first_cell(starts: IntArray) -> Cells:
+    """Return slots of which the first holds the cell of all levels.
+
+    Phase p has those from ``starts[p]`` to before ``starts[p + 1]``.
+    """
+    phases = len(starts) - 1
+    cells = Cells(
+        np.empty((1024, phases), np.int64),
+        np.empty((1024, phases), np.int64),
+        np.empty(1024),
+        np.empty(1024),
+        np.empty(1024, np.int64),
+    )
+    for p in range(phases):
+        cells.low[0, p], cells.high[0, p] = starts[p], starts[p + 1] - 1
+    cells.bound[0], cells.gain[0], cells.heap[0] = -np.inf, -np.inf, 0
+    return cells
+
+
+@helper
+def with_twice_the_slots(cells: Cells) -> Cells:
+    """Return the same cells in twice as many slots."""
+    return Cells(
+        twice_rows(cells.low),
+        twice_rows(cells.high),
+        twice(cells.bound),
+        twice(cells.gain),
+        twice(cells.heap),
+    )
+
+
 @compiled
 def search_cells(
     request: PricingRequest, cutoff: float, max_cells: int, found: IntArray, reduced: FloatArray
@@ -151,62 +205,50 @@ def search_cells(
         A lower bound on ``min(cutoff, least reduced cost)``; the number of clusters in `found`;
         the number of cells that were split.
     """
-    weights, levels, starts, phases = (
-        request.weights,
-        request.levels,
-        request.starts,
-        len(request.weights),
-    )
-    space = workspace_for(request, found.shape[1])
-    bound, gain, heap = np.empty(1024), np.empty(1024), np.empty(1024, np.int64)
-    low, high = np.empty((1024, phases), np.int64), np.empty((1024, phases), np.int64)
-    for p in range(phases):
-        low[0, p], high[0, p] = starts[p], starts[p + 1] - 1
-    bound[0], gain[0], heap[0] = -np.inf, -np.inf, 0
-    # A slot holds a cell: its levels low..high of each phase, its bound, and `gain`, the knapsack's
-    # value at its high corner, which bounds what prices any cluster in it can gain. `limit` is the
-    # least reduced cost found; cells with a bound of at least that need no look.
-    slots, waiting, cells, count = 1, 1, 0, 0
+    weights, levels, phases = request.weights, request.levels, len(request.weights)
+    space, cells = workspace_for(request, found.shape[1]), first_cell(request.starts)
+    # `limit` is the least reduced cost found; cells with a bound of at least that need no look.
+    slots, waiting, searched, count = 1, 1, 0, 0
     upper, thresholds, limit = np.empty(phases, np.int64), np.empty(phases), cutoff
-    while waiting > 0 and bound[heap[0]] < limit and cells < max_cells:
-        slot = heap[0]
-        waiting = pop(heap, waiting, bound)
+    while waiting > 0 and cells.bound[cells.heap[0]] < limit and searched < max_cells:
+        slot = cells.heap[0]
+        waiting = pop(cells.heap, waiting, cells.bound)
         phase, middle = -1, 0
-        if cells > 0:  # the first cell of all is not split but bounded
-            phase, middle = split(levels, weights, low[slot], high[slot])
+        if searched > 0:  # the first cell of all is not split but bounded
+            phase, middle = split(levels, weights, cells.low[slot], cells.high[slot])
             if phase < 0:
                 continue
-        cells += 1
+        searched += 1
         for p in range(phases):
-            upper[p] = middle if p == phase else high[slot, p]
+            upper[p] = middle if p == phase else cells.high[slot, p]
             thresholds[p] = levels[upper[p]]
         # The lower half (or the first cell): its high corner asks more, so its gain is new.
         value = best_choice(request, thresholds, space)
-        lower = corner(levels, weights, low, slot)
+        lower = corner(levels, weights, cells.low, slot)
         new = slots if phase >= 0 else slot
         if value > -np.inf and lower - value < limit:
+            # The choice that solves the knapsack is a cluster: its true reduced cost is reached.
             cost = seconds_of_choice(request, space) - value
             if cost < cutoff:
                 count = keep(found, reduced, count, space.chosen, cost)
                 limit = min(limit, cost)
             if lower - value < limit:
-                if slots == len(heap):
-                    bound, gain, heap = twice(bound), twice(gain), twice(heap)
-                    low, high = twice_rows(low), twice_rows(high)
-                bound[new], gain[new] = lower - value, value
+                if slots == len(cells.heap):
+                    cells = with_twice_the_slots(cells)
+                cells.bound[new], cells.gain[new] = lower - value, value
                 for p in range(phases):
-                    low[new, p], high[new, p] = low[slot, p], upper[p]
-                waiting = push(heap, waiting, bound, new)
+                    cells.low[new, p], cells.high[new, p] = cells.low[slot, p], upper[p]
+                waiting = push(cells.heap, waiting, cells.bound, new)
                 if new == slots:
                     slots += 1
         if phase < 0:
             continue
         # The upper half keeps the high corner, and so the gain; only its low corner rises.
-        low[slot, phase] = middle + 1
-        rest = corner(levels, weights, low, slot) - gain[slot]
+        cells.low[slot, phase] = middle + 1
+        rest = corner(levels, weights, cells.low, slot) - cells.gain[slot]
         if rest < limit:
-            bound[slot] = rest
-            waiting = push(heap, waiting, bound, slot)
+            cells.bound[slot] = rest
+            waiting = push(cells.heap, waiting, cells.bound, slot)
     if waiting > 0:
-        limit = min(limit, bound[heap[0]])
-    return limit, count, cells
+        limit = min(limit, cells.bound[cells.heap[0]])
+    return limit, count, searched

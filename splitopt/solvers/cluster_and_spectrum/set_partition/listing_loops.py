@@ -8,6 +8,8 @@ phases of its best subcarriers, so that it is listed once.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
@@ -80,26 +82,37 @@ def fill_rest(
                 here[k, room] = max(after[k, room], after[k - 1, room - extra] + price)
 
 
+class Choices(NamedTuple):
+    """The devices to choose K from, and what they can be worth.
+
+    Parameters
+    ----------
+    items, total
+        Devices and how many of them count.
+    needs, prices
+        Shape (N,): the subcarriers that each device needs, and its price.
+    rest
+        See `fill_rest`.
+    spare
+        Subcarriers beyond the first of each device.
+    """
+
+    items: IntArray
+    total: int
+    needs: IntArray
+    prices: FloatArray
+    rest: FloatArray
+    spare: int
+
+
 @helper
-def next_choice(
-    items: IntArray,
-    total: int,
-    needs: IntArray,
-    prices: FloatArray,
-    rest: FloatArray,
-    spare: int,
-    target: float,
-    place: IntArray,
-    depth: int,
-) -> int:
+def next_choice(choices: Choices, target: float, place: IntArray, depth: int) -> int:
     """Go to the next choice of K items that fits and is worth at least `target`.
 
     Every step taken leads to such a choice, as `rest` tells what the others can still be worth.
 
     Parameters
     ----------
-    items, total
-        Devices and how many.
     place
         Shape (K,): the positions of the choice among the items, rising; changed.
     depth
@@ -109,12 +122,13 @@ def next_choice(
     -------
     K - 1 where there is one, -1 where there is none.
     """
-    size = len(place)
+    items, total, needs = choices.items, choices.total, choices.needs
+    prices, rest, size = choices.prices, choices.rest, len(place)
     if depth < 0:
         depth, place[0] = 0, -1
     while depth >= 0:
         place[depth] += 1
-        worth, room = 0.0, spare
+        worth, room = 0.0, choices.spare
         for k in range(depth):
             worth += prices[items[place[k]]]
             room -= needs[items[place[k]]] - 1
@@ -186,11 +200,11 @@ def list_cells(request: PricingRequest, limit: float, found: IntArray, seconds: 
                 items[total] = n
                 total += 1
         fill_rest(items, total, needs, prices, rest)
+        choices = Choices(items, total, needs, prices, rest, spare)
+        least = target - 1e-12 * abs(target)  # a choice that is worth the target is not lost
         depth = -1
         while True:
-            depth = next_choice(
-                items, total, needs, prices, rest, spare, target - 1e-12 * abs(target), place, depth
-            )
+            depth = next_choice(choices, least, place, depth)
             if depth < 0:
                 break
             worth = 0.0

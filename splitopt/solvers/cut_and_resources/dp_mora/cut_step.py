@@ -35,6 +35,23 @@ class CutRule(NamedTuple):
     clip: bool
 
 
+class _Numbers(NamedTuple):
+    """The numbers of a `CutRule`, which JAX need not compile anew for; see there."""
+
+    step: Any
+    tolerance: Any
+    limit: Any
+
+
+class _Descent(NamedTuple):
+    """Where a device starts and what it stays in, as in `descend`, and its unit of latency in s."""
+
+    alpha: Any
+    low: Any
+    high: Any
+    unit: Any
+
+
 def descend(
     columns: Mapping[str, FloatArray],
     layers: int,
@@ -67,10 +84,10 @@ def descend(
     """
     first = latency_at(columns, alpha * layers, shares, clip=rule.clip)
     unit = np.where(first > 0, first, 1.0) if rule.scaled else np.ones_like(first)
-    numbers = (np.float64(rule.step), np.float64(rule.tolerance), np.int64(rule.limit))
+    numbers = _Numbers(np.float64(rule.step), np.float64(rule.tolerance), np.int64(rule.limit))
     with double_precision():
         run = _compiled(layers, rule.clip)
-        best, taken = run(dict(columns), alpha, shares, low, high, unit, *numbers)
+        best, taken = run(dict(columns), shares, _Descent(alpha, low, high, unit), numbers)
         return np.array(best, dtype=np.float64), int(np.max(taken))
 
 
@@ -80,41 +97,30 @@ def _compiled(layers: int, clip: bool) -> Any:
     import jax
 
     one = partial(_descend_one, layers=layers, clip=clip)
-    return jax.jit(jax.vmap(one, in_axes=(0, 0, 0, 0, 0, 0, None, None, None)))
+    return jax.jit(jax.vmap(one, in_axes=(0, 0, 0, None)))
 
 
 def _descend_one(
-    columns: Any,
-    alpha: Any,
-    shares: Any,
-    low: Any,
-    high: Any,
-    unit: Any,
-    step: Any,
-    tolerance: Any,
-    limit: Any,
-    *,
-    layers: int,
-    clip: bool,
+    columns: Any, shares: Any, device: _Descent, rule: _Numbers, *, layers: int, clip: bool
 ) -> tuple[Any, Any]:
     """Descend on one device: alpha <- Proj(alpha - step * d latency / d alpha)."""
     import jax
     import jax.numpy as jnp
 
     def latency(point: Any) -> Any:
-        return latency_at(columns, point * layers, shares, jnp, clip) / unit
+        return latency_at(columns, point * layers, shares, jnp, clip) / device.unit
 
     def going(state: Any) -> Any:
         _, _, _, moved, taken = state
-        return (moved > tolerance) & (taken < limit)
+        return (moved > rule.tolerance) & (taken < rule.limit)
 
     def improve(state: Any) -> Any:
         point, best, least, _, taken = state
         value, slope = jax.jvp(latency, (point,), (jnp.ones_like(point),))
-        target = jnp.clip(point - step * slope, low, high)
+        target = jnp.clip(point - rule.step * slope, device.low, device.high)
         best = jnp.where(value < least, point, best)
         return target, best, jnp.minimum(value, least), jnp.abs(target - point), taken + 1
 
-    start = (alpha, alpha, jnp.inf, jnp.inf, 0)
+    start = (device.alpha, device.alpha, jnp.inf, jnp.inf, 0)
     _, best, _, _, taken = jax.lax.while_loop(going, improve, start)
     return best, taken

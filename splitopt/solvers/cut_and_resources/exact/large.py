@@ -10,8 +10,8 @@ from splitopt.results import StopReason
 from splitopt.solvers.base import Search
 from splitopt.solvers.cut_and_resources.relaxation.large_fleet import LargeFleet
 from splitopt.solvers.cut_and_resources.relaxation.large_makespan import large_makespan_root
-from splitopt.solvers.cut_and_resources.relaxation.large_root import LargeRoot
 from splitopt.solvers.cut_and_resources.relaxation.large_sum import large_sum_root
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import Root
 
 
 def solve_large(
@@ -46,14 +46,14 @@ def solve_large(
     solve = large_sum_root if problem.objective == "sum" else large_makespan_root
     root = solve(large, 0.3 * tolerance, watch, prices)
     search.prove(root.bound)
-    search.details["prices"] = root.prices.tolist()
+    search.details["prices"] = root.warm_start.tolist()
     search.details["nodes"] = 0
     search.propose(problem.complete(large.expand(root.columns, rounded(large, root))))
     search.details["root_gap"] = search.gap
     return search.stop()
 
 
-def rounded(large: LargeFleet, root: LargeRoot) -> IntArray:
+def rounded(large: LargeFleet, root: Root) -> IntArray:
     """Round a mixture: how many devices (M, C) of each class use each of M vectors of cuts.
 
     Along a list of the classes, those that choose between the same cuts and resemble each other

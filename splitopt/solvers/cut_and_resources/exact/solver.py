@@ -31,7 +31,7 @@ from splitopt.solvers.cut_and_resources.relaxation.measures import (
     Measure,
     SumMeasure,
 )
-from splitopt.solvers.cut_and_resources.relaxation.root import prices_of, solve_root
+from splitopt.solvers.cut_and_resources.relaxation.root import solve_root
 from splitopt.solvers.cut_and_resources.relaxation.simplicial import Root
 from splitopt.solvers.cut_and_resources.relaxation.sum_dual import sum_costs
 from splitopt.solvers.cut_and_resources.repair import repaired
@@ -154,7 +154,7 @@ class _Run:
             return reason
         root = solve_root(self.problem.objective, fleet, self._watch, self.solver.start())
         search.iterations += root.passes
-        search.details["prices"] = prices_of(self.problem.objective, fleet, root).tolist()
+        search.details["prices"] = root.warm_start.tolist()
         search.prove(root.bound)
         if root.weight is not None:
             self._price_budgets(root, root.weight)

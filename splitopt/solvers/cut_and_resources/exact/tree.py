@@ -14,7 +14,7 @@ from splitopt.solvers.cut_and_resources.exact.listing import best_of_all
 from splitopt.solvers.cut_and_resources.exact.pricing import Limits, cheapest, enforce, tighten
 from splitopt.solvers.cut_and_resources.exact.space import Space
 from splitopt.solvers.cut_and_resources.relaxation.measures import Measure
-from splitopt.solvers.cut_and_resources.relaxation.simplicial import Mixture, minimise
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import Ending, Mixture, minimise
 
 _WHOLE = 1e-6
 """A mixed count this close to an integer is not branched on."""
@@ -160,9 +160,7 @@ class Tree:
                 self.measure,
                 lambda prices: self._price(prices, limits),
                 price,
-                target=self.target,
-                tolerance=1e-12,
-                limit=40,
+                ending=Ending(self.target, tolerance=1e-12, limit=40),
                 watch=self._enough,
             )
         except _ImpossibleError:

@@ -11,7 +11,7 @@ from splitopt.problems.base import FloatArray, IntArray
 from splitopt.solvers.cut_and_resources.messaging.secure_sum import FixedPoint
 from splitopt.solvers.cut_and_resources.price_consensus.messages import Channel
 from splitopt.solvers.cut_and_resources.relaxation.measures import SumMeasure
-from splitopt.solvers.cut_and_resources.relaxation.simplicial import Mixture, minimise
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import Ending, Mixture, minimise
 
 _GOLDEN = 0.6180339887498949
 
@@ -79,7 +79,8 @@ class Coordinator:
             named = tuple(prices[:3].tolist())
             return self._collect("quote", {"node": node, "parent": parent, "prices": named})
 
-        return minimise(self._measure, price, start, target=target, watch=watch, columns=columns)
+        ending = Ending(target)
+        return minimise(self._measure, price, start, ending=ending, watch=watch, columns=columns)
 
     def round_off(
         self, mixture: Mixture, times: int, stopped: Callable[[], bool] = lambda: False

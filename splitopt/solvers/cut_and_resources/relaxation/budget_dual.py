@@ -14,7 +14,11 @@ import numpy as np
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.solvers.cut_and_resources.relaxation.budget_measure import BudgetMeasure
 from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
-from splitopt.solvers.cut_and_resources.relaxation.makespan_dual import deadline_costs, quadratic
+from splitopt.solvers.cut_and_resources.relaxation.makespan_dual import (
+    deadline_costs,
+    quadratic,
+    warm_start,
+)
 from splitopt.solvers.cut_and_resources.relaxation.measures import (
     EPS,
     EigenvalueMeasure,
@@ -105,7 +109,7 @@ def _sum_root(fleet: Fleet, halt: Watch, prices: FloatArray | None) -> Root:
         passes += found.passes
         if root is None or found.bound > best:
             best, price = max(found.bound, 0.0), found.price
-        root = Root(best, price, found.choices, found.weights, passes, weight)
+        root = Root(best, price, price[:3], found.choices, found.weights, passes, weight)
         columns = found.totals, found.choices
         over = found.mean[4:] > 1 + _KEPT
         if not over.any() or halt(best):
@@ -159,7 +163,16 @@ class _MakespanRoot:
                 self.weight, raised = np.where(over, 10 * self.weight, self.weight), raised + 1
             elif self.deadline <= before * (1 + _GAINED):
                 break
-        return Root(self.deadline, self.price, self.columns, self.weights, self.passes, self.weight)
+        start = warm_start(self.deadline, self.fleet.earliest(), self.price)
+        return Root(
+            self.deadline,
+            self.price,
+            start,
+            self.columns,
+            self.weights,
+            self.passes,
+            self.weight,
+        )
 
     def _at(self, deadline: float) -> Mixture:
         """Find better prices for a deadline; done when half of what they can gain is gained."""

@@ -1,4 +1,7 @@
-"""The devices of a `CutAndResources` problem with identical ones counted instead of repeated."""
+"""The devices of a `CutAndResources` problem with identical ones counted instead of repeated.
+
+A `Fleet` holds the numbers of all its classes; `large_fleet` says why large ones are not held.
+"""
 
 from __future__ import annotations
 

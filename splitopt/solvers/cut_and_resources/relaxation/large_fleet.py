@@ -1,4 +1,10 @@
-"""Passes over the devices of a large fleet, block by block, without tables of square roots."""
+"""Passes over the devices of a large fleet, block by block, without tables of square roots.
+
+This is where the classes of every problem without budgets come from: a `Fleet` is made of a
+`LargeFleet`. Both stay, because the search for an optimum needs the square roots of all classes at
+hand, in every node of its tree, while a large fleet is never held as a table: a block of a thousand
+classes is filled from the problem's own numbers, priced, and given up.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +20,9 @@ from splitopt.problems.base import BoolArray, FloatArray, IntArray
 from splitopt.problems.cut_and_resources import CutAndResources
 from splitopt.solvers.cut_and_resources.relaxation import kernels
 from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
-from splitopt.solvers.cut_and_resources.relaxation.grouping import merged_source
 from splitopt.solvers.cut_and_resources.relaxation.kernels import BLOCK, Kernels
 from splitopt.solvers.cut_and_resources.relaxation.measures import EPS
+from splitopt.solvers.cut_and_resources.relaxation.merging import merged_source
 from splitopt.solvers.cut_and_resources.relaxation.sources import Source, source_of
 
 ROUNDING = (BLOCK + 128) * EPS
@@ -60,10 +66,14 @@ class LargeFleet:
 
     @classmethod
     def of(cls, problem: CutAndResources) -> LargeFleet:
-        """Return the devices of a plain problem, identical ones counted if that makes fewer."""
-        source, count, member = merged_source(*source_of(problem))
-        fast = source.classes * source.layers > LARGE
-        return cls(source, count, member, fast)
+        """Return the devices of a plain problem, identical ones counted if that makes fewer.
+
+        Of a large fleet some are looked at first, since a search for duplicates takes a while.
+        """
+        found, count, member = source_of(problem)
+        large = found.classes * found.layers > LARGE
+        source, count, member = merged_source(found, count, member, look=large)
+        return cls(source, count, member, source.classes * source.layers > LARGE)
 
     def load(self) -> None:
         """Compile the loops, or load them, on the first class; nothing where none are used."""

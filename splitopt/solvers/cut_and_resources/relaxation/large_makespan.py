@@ -7,14 +7,13 @@ import numpy as np
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.solvers.cut_and_resources.relaxation.large_fleet import ROUNDING, LargeFleet, Pass
 from splitopt.solvers.cut_and_resources.relaxation.large_root import (
-    LargeRoot,
     QuasiNewton,
     Slowest,
     Watch,
     sample,
     slowest,
 )
-from splitopt.solvers.cut_and_resources.relaxation.makespan_dual import makespan_root
+from splitopt.solvers.cut_and_resources.relaxation.makespan_dual import makespan_root, warm_start
 from splitopt.solvers.cut_and_resources.relaxation.measures import (
     EPS,
     EigenvalueMeasure,
@@ -22,7 +21,12 @@ from splitopt.solvers.cut_and_resources.relaxation.measures import (
     principal,
     unpack,
 )
-from splitopt.solvers.cut_and_resources.relaxation.simplicial import Mixture, minimise
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import (
+    Ending,
+    Mixture,
+    Root,
+    minimise,
+)
 
 _STEP = 0.02
 """Step of the differences that give the Jacobian, in logarithms."""
@@ -36,7 +40,7 @@ _SQRT = np.array([1.0, 1.0, 1.0, *[np.sqrt(2.0)] * 3])
 
 def large_makespan_root(
     large: LargeFleet, tolerance: float, watch: Watch, prices: FloatArray | None = None
-) -> LargeRoot:
+) -> Root:
     """Find the largest deadline T that prices prove too short.
 
     At the best prices u^2, |u| = 1, and T every resource that has a price is used up:
@@ -68,7 +72,7 @@ class _Search:
         self.price = dyad(np.sqrt(np.full(3, 1 / 3)))
         self.columns: list[IntArray] = []
         self.done = False
-        self.result: LargeRoot
+        self.result: Root
 
     def prices(self, deadline: float, u: FloatArray) -> FloatArray:
         """Return the prices (3,) that stand for a deadline and a vector u, |u| = 1."""
@@ -139,7 +143,7 @@ class _Search:
 
     def _finish(self, cuts: IntArray, u: FloatArray) -> None:
         self.done = True
-        self.result = LargeRoot(self.bound, self.prices(self.bound, u), [cuts], np.ones(1))
+        self.result = Root(self.bound, dyad(u), self.prices(self.bound, u), [cuts], np.ones(1))
 
     def _note(self, found: Pass, deadline: float, u: FloatArray) -> None:
         # Any prices and any deadline prove a bound, also those far from the optimum.
@@ -164,8 +168,8 @@ class _Search:
             self.bound = max(better, self.bound)
             if self.watch(self.bound, 0) or better <= cut * (1 + 0.1 * tolerance):
                 break
-        prices = self.prices(self.bound, principal(self.price))
-        self.result = LargeRoot(self.bound, prices, columns, weights)
+        start = warm_start(self.bound, self.earliest, self.price)
+        self.result = Root(self.bound, self.price, start, columns, weights)
 
     def _at_deadline(
         self,
@@ -193,7 +197,7 @@ class _Search:
             measure,
             oracle,
             self.price,
-            tolerance=tolerance,
+            ending=Ending(tolerance=tolerance),
             watch=watch,
             columns=(totals[usable] * _SQRT, known),
             rounding=ROUNDING,

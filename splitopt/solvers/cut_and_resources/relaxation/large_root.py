@@ -9,12 +9,11 @@ simplicial decomposition then goes on from what is known.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from splitopt.problems.base import FloatArray, IntArray
+from splitopt.problems.base import FloatArray
 from splitopt.solvers.cut_and_resources.relaxation.large_fleet import LargeFleet
 
 Watch = Callable[[float, int], bool]
@@ -31,28 +30,6 @@ class Slowest(NamedTuple):
 
     alone: FloatArray
     earliest: float
-
-
-@dataclass(frozen=True)
-class LargeRoot:
-    """What the relaxation of a large fleet gives.
-
-    Parameters
-    ----------
-    bound
-        A valid lower bound on the objective.
-    prices
-        Shape (3,): prices from which a similar problem is solved sooner, see `solve_large`.
-    columns
-        Vectors of cuts (C,), 0-based, one per class, whose mixture solves the relaxed problem.
-    weights
-        The mixture, one weight per column.
-    """
-
-    bound: float
-    prices: FloatArray
-    columns: list[IntArray]
-    weights: FloatArray
 
 
 def slowest(large: LargeFleet) -> Slowest:

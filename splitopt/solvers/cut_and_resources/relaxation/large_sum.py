@@ -7,14 +7,18 @@ import numpy as np
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.solvers.cut_and_resources.relaxation.large_fleet import ROUNDING, LargeFleet
 from splitopt.solvers.cut_and_resources.relaxation.large_root import (
-    LargeRoot,
     QuasiNewton,
     Watch,
     sample,
     slowest,
 )
 from splitopt.solvers.cut_and_resources.relaxation.measures import SumMeasure
-from splitopt.solvers.cut_and_resources.relaxation.simplicial import Mixture, minimise
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import (
+    Ending,
+    Mixture,
+    Root,
+    minimise,
+)
 from splitopt.solvers.cut_and_resources.relaxation.sum_dual import sum_root
 
 _STEP = 0.02
@@ -24,7 +28,7 @@ _KEPT = 4
 
 def large_sum_root(
     large: LargeFleet, tolerance: float, watch: Watch, prices: FloatArray | None = None
-) -> LargeRoot:
+) -> Root:
     """Maximise g(p) = -|p|^2 / 4 + sum_n min_l (d_nl + p . alpha_nl).
 
     At the best p the total A of roots is p / 2; for any p the cheapest cuts are a plan whose value
@@ -51,7 +55,7 @@ class _Search:
         self.value = np.inf
         self.totals: list[FloatArray] = []
         self.columns: list[IntArray] = []
-        self.result: LargeRoot
+        self.result: Root
 
     def newton(self, part: LargeFleet, price: FloatArray, tolerance: float) -> bool:
         """Find the zero of A(p) - p / 2; False if that does not lead to a small gap."""
@@ -83,10 +87,12 @@ class _Search:
             self.bound, self.price = max(bound, self.bound), price
         if value < self.value:
             self.value = value
-            self.result = LargeRoot(self.bound, self.price, [cuts], np.ones(1))
+            self.result = self._root([cuts], np.ones(1))
         else:
-            kept = self.result
-            self.result = LargeRoot(self.bound, self.price, kept.columns, kept.weights)
+            self.result = self._root(self.result.columns, self.result.weights)
+
+    def _root(self, columns: list[IntArray], weights: FloatArray) -> Root:
+        return Root(self.bound, np.append(self.price, 1.0), self.price, columns, weights)
 
     def mix(self, tolerance: float) -> None:
         """Mix plans by simplicial decomposition."""
@@ -105,11 +111,11 @@ class _Search:
             SumMeasure(),
             oracle,
             np.append(self.price, 1.0),
-            tolerance=tolerance,
+            ending=Ending(tolerance=tolerance),
             watch=watch,
             columns=(np.array(self.totals).reshape(-1, 4), self.columns),
             rounding=ROUNDING,
         )
         watch(found)
         bound = max(self.bound, found.bound)
-        self.result = LargeRoot(bound, found.price[:3], found.choices, found.weights)
+        self.result = Root(bound, found.price, found.price[:3], found.choices, found.weights)

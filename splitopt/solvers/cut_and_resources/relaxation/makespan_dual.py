@@ -19,6 +19,7 @@ from splitopt.solvers.cut_and_resources.relaxation.measures import (
     EigenvalueMeasure,
     dyad,
     pack,
+    principal,
     unpack,
 )
 from splitopt.solvers.cut_and_resources.relaxation.simplicial import Mixture, Root, minimise
@@ -61,7 +62,17 @@ def makespan_root(
         if better <= deadline * (1 + 4 * EPS):
             break
         deadline = better
-    return Root(deadline, price, columns, weights, passes)
+    start = warm_start(deadline, fleet.earliest(), price)
+    return Root(deadline, price, start, columns, weights, passes)
+
+
+def warm_start(bound: float, earliest: float, price: FloatArray) -> FloatArray:
+    """Return the three numbers (T - E) u^2 from which a similar problem is solved sooner.
+
+    T is the bound, E the earliest deadline that every device can meet if it needs nobody, and
+    u u^T, |u| = 1, the matrix nearest to the packed prices.
+    """
+    return max(bound - earliest, 0.0) * principal(price[:6]) ** 2
 
 
 def _at_deadline(

@@ -19,7 +19,6 @@ from splitopt.solvers.cut_and_resources.relaxation.large_fleet import LargeFleet
 from splitopt.solvers.cut_and_resources.relaxation.large_makespan import large_makespan_root
 from splitopt.solvers.cut_and_resources.relaxation.large_sum import large_sum_root
 from splitopt.solvers.cut_and_resources.relaxation.makespan_dual import makespan_root
-from splitopt.solvers.cut_and_resources.relaxation.measures import principal
 from splitopt.solvers.cut_and_resources.relaxation.simplicial import Root
 from splitopt.solvers.cut_and_resources.relaxation.sum_dual import sum_root
 
@@ -39,8 +38,6 @@ def root_bound(problem: CutAndResources) -> float:
             return solve_root(plain.objective, fleet_of(plain)).bound
         except InfeasibleError:
             return float("inf")
-    if plain.devices * plain.layers <= large_fleet.LARGE:
-        return solve_root(plain.objective, fleet_of(plain)).bound
     return large_bound(plain.objective, LargeFleet.of(plain))
 
 
@@ -69,22 +66,10 @@ def solve_root(
     watch
         Told the best bound so far after every pass; it stops the work by returning True.
     prices
-        Shape (3,): prices to start from, as `prices_of` gives them for a similar problem.
+        Shape (3,): prices to start from, the `warm_start` of the root of a similar problem.
     """
     if fleet.use is not None:
         return budget_root(objective, fleet, watch, prices)
     if objective == "sum":
         return sum_root(fleet, watch, prices)
     return makespan_root(fleet, watch, prices)
-
-
-def prices_of(objective: str, fleet: Fleet, root: Root) -> FloatArray:
-    """Return three prices from which a similar problem is solved sooner.
-
-    For the sum they are the p of `sum_root`. For the makespan they are (T - E) u^2: T the bound, E
-    the earliest deadline that every device can meet if it needs nobody, and u u^T nearest to the
-    price matrix of `makespan_root`, |u| = 1.
-    """
-    if objective == "sum":
-        return root.price[:3]
-    return max(root.bound - fleet.earliest(), 0.0) * principal(root.price[:6]) ** 2

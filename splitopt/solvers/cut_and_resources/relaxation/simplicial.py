@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,6 +43,13 @@ class Mixture:
         """The mixed total, shape (K,)."""
         return np.asarray(self.weights @ self.totals)
 
+    def add(self, totals: FloatArray, choices: list[Any]) -> None:
+        """Add columns, shape (M, K), and their choices, with no weight as yet."""
+        if len(totals):
+            self.totals = np.vstack((self.totals, totals))
+            self.choices += choices
+            self.weights = np.append(self.weights, np.zeros(len(totals)))
+
 
 @dataclass(frozen=True)
 class Root:
@@ -55,22 +62,48 @@ class Root:
     price
         The prices that prove it: shape (4,), (p, 1), for the sum; shape (6,), a packed matrix, for
         the makespan; and behind these one for each budget of the fleet.
+    warm_start
+        Shape (3,): prices from which a similar problem is solved sooner. For the sum they are the p
+        of `sum_root`; for the makespan see `makespan_dual.warm_start`.
     columns
         Vectors of cuts (C,), 0-based, one per class, whose mixture solves the relaxed problem.
     weights
         The mixture, one weight per column.
     passes
-        Passes over the devices.
+        Passes over the devices of which no watcher was told.
     weight
         Shape (B,): the weights of the budgets in the measure that was minimised.
     """
 
     bound: float
     price: FloatArray
+    warm_start: FloatArray
     columns: list[IntArray]
     weights: FloatArray
-    passes: int
+    passes: int = 0
     weight: FloatArray | None = None
+
+
+class Ending(NamedTuple):
+    """When a decomposition ends.
+
+    Parameters
+    ----------
+    target
+        Stop as soon as the bound reaches it.
+    tolerance
+        Stop when value and bound agree to this, relative to the value.
+    limit
+        Most passes.
+    """
+
+    target: float = np.inf
+    tolerance: float = 1e-13
+    limit: int = 300
+
+
+_CLOSED = Ending()
+"""At the end of a run that closes the gap."""
 
 
 def minimise(
@@ -78,9 +111,7 @@ def minimise(
     price: Price,
     start: FloatArray,
     *,
-    target: float = np.inf,
-    tolerance: float = 1e-13,
-    limit: int = 300,
+    ending: Ending = _CLOSED,
     watch: Callable[[Mixture], bool] | None = None,
     columns: tuple[FloatArray, list[Any]] | None = None,
     rounding: float = _ROUNDING,
@@ -95,12 +126,8 @@ def minimise(
         The oracle.
     start
         Prices of the first pass, shape (K,); the measure's gradient anywhere will do.
-    target
-        Stop as soon as the bound reaches it.
-    tolerance
-        Stop when value and bound agree to this, relative to the value.
-    limit
-        Most passes.
+    ending
+        When to stop.
     watch
         Called after every pass; it stops the run by returning True.
     columns
@@ -109,27 +136,20 @@ def minimise(
         Relative error allowed for a priced total.
     """
     total, choice = price(start)
-    mixture = Mixture(
-        total[None],
-        [choice],
-        np.ones(1),
-        lower_bound(measure, start, total, rounding),
-        start.copy(),
-    )
-    if columns is not None and len(columns[0]):
-        mixture.totals = np.vstack((mixture.totals, columns[0]))
-        mixture.choices += columns[1]
-        mixture.weights = np.append(mixture.weights, np.zeros(len(columns[0])))
+    bound = lower_bound(measure, start, total, rounding)
+    mixture = Mixture(total[None], [choice], np.ones(1), bound, start.copy())
+    if columns is not None:
+        mixture.add(*columns)
     softness = _SOFTNESS * (abs(float(measure.values(total[None])[0])) or 1.0)
     reached = np.inf
-    while mixture.bound < target and mixture.passes < limit:
+    while mixture.bound < ending.target and mixture.passes < ending.limit:
         if watch is not None and watch(mixture):
             break
         _mix(measure, mixture, softness)
         model = measure.model(mixture.mean, softness)
         exact = float(measure.values(mixture.mean[None])[0])
         mixture.value = min(mixture.value, exact)
-        least = tolerance * abs(exact)
+        least = ending.tolerance * abs(exact)
         if mixture.value - mixture.bound <= least:
             break
         total, choice = price(model.gradient)
@@ -148,9 +168,7 @@ def minimise(
                 break
             softness, reached = 0.3 * softness, np.inf
         if not known:
-            mixture.totals = np.vstack((mixture.totals, total))
-            mixture.choices.append(choice)
-            mixture.weights = np.append(mixture.weights, 0.0)
+            mixture.add(total[None], [choice])
     return mixture
 
 

@@ -42,7 +42,7 @@ def sum_root(
     )
     # Times are not negative, so that zero is a bound even where rounding says less.
     bound = max(found.bound, 0.0)
-    return Root(bound, found.price, found.choices, found.weights, found.passes)
+    return Root(bound, found.price, found.price[:3], found.choices, found.weights, found.passes)
 
 
 def sum_costs(fleet: Fleet, price: FloatArray) -> FloatArray:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.solvers.pipeline_partition.chains.loops import Loops
-from splitopt.solvers.pipeline_partition.chains.state import LINKS, Chains, Windows
+from splitopt.solvers.pipeline_partition.chains.state import (
+    LINKS,
+    Chains,
+    Graph,
+    LinkTables,
+    Nodes,
+    Windows,
+)
 
 MOST_PLACES = 2**30
 """Bytes of the sets of boundaries, or of the seconds to each boundary, that are held at most."""
@@ -63,33 +70,14 @@ class Caps:
         apart
             On the other tables.
         """
-        chains, windows, graph = self.chains, self._windows, self.chains.graph
+        chains, windows = self.chains, self._windows
         cap = float(cap)
         self._caps[0], self._caps[1:] = cap, apart
         self.tests += 1
         first = 1 if apart else 0  # the cap on both directions together is none then
         self.above = self._longest(chains.sums[first:], self._caps[first:])[1]
-        self.loops.fill_spans(
-            chains.sums,
-            cap,
-            chains.interface,
-            chains.rate,
-            chains.cut_bytes,
-            chains.link_s,
-            windows.spans,
-            windows.crossings,
-        )
-        return bool(
-            self.loops.open_windows(
-                windows.spans,
-                windows.crossings,
-                chains.kind_class,
-                chains.row,
-                *graph,
-                windows.reach,
-                windows.offset,
-            )
-        )
+        self.loops.fill_spans(chains.nodes, cap, chains.link_s, windows.spans, windows.crossings)
+        return bool(self.loops.open_windows(chains.links, chains.graph, windows))
 
     def any_chain(self) -> tuple[IntArray, float] | None:
         """Find a chain within the caps, (2, nodes) in reverse, and its period in s.
@@ -145,11 +133,7 @@ class Caps:
     def next_occupied(self, cap: float, upper: float) -> float:
         """Find the least value of a run with its interface between two caps, see `spans`."""
         c = self.chains
-        return float(
-            self.loops.next_occupied(
-                c.sums, c.memory_end, c.interface, c.rate, c.cut_bytes, cap, upper
-            )
-        )
+        return float(self.loops.next_occupied(c.nodes, c.memory_end, cap, upper))
 
     def call_all(self) -> None:
         """Call every loop that questions about problems with such links may need."""
@@ -170,10 +154,7 @@ class Caps:
         A chain, (2, nodes) in reverse; its period in s; and whether it is one: False if it misses
         nodes that must be used.
         """
-        windows, graph = self._windows, self.chains.graph
-        length, idle = self.loops.furthest_chain(
-            windows.spans, *graph, windows.reach[0], self._chain
-        )
+        length, idle = self.loops.furthest_chain(self.chains.graph, self._windows, self._chain)
         chain = self._chain[:, :length].copy()
         return chain, self.chains.largest(0, *chain), self.may_idle or not idle
 
@@ -185,20 +166,7 @@ class Caps:
         np.cumsum(np.minimum(most, layer_s), axis=1, out=sums[:, 1:])
         return sums
 
-    def _arrays(self) -> tuple[Any, ...]:
+    def _arrays(self) -> tuple[float, Nodes, LinkTables, Graph, Windows]:
         """Return what `reach` and `trips` work on."""
-        c, windows = self.chains, self._windows
-        return (
-            c.sums,
-            float(self._caps[0]),
-            c.interface,
-            c.rate,
-            c.cut_bytes,
-            c.kind_class,
-            c.row,
-            c.link_s,
-            *c.graph,
-            windows.spans,
-            windows.reach,
-            windows.offset,
-        )
+        c = self.chains
+        return float(self._caps[0]), c.nodes, c.links, c.graph, self._windows

@@ -2,7 +2,6 @@
 
 With links that differ, "the furthest boundary is enough" is false: only some boundaries are cheap
 enough to be crossed by the next pair of nodes. So every vertex keeps the set of its boundaries.
-The arguments are the arrays of `Chains`, `Graph` and `Windows`, under their names there.
 """
 
 from __future__ import annotations
@@ -12,25 +11,22 @@ import numpy as np
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
 from splitopt.problems.compiling import compiled, helper
 from splitopt.solvers.pipeline_partition.chains.spans import occupied
-from splitopt.solvers.pipeline_partition.chains.state import LINKS, Index
+from splitopt.solvers.pipeline_partition.chains.state import (
+    LINKS,
+    Graph,
+    LinkTables,
+    Nodes,
+    Windows,
+)
 
 
 @compiled
 def reach_all(
-    sums: FloatArray,
     cap: float,
-    interface: int,
-    rate: FloatArray,
-    cut_bytes: FloatArray,
-    kind_class: Index,
-    row: Index,
-    link_s: FloatArray,
-    groups: Index,
-    vertices: Index,
-    moves: Index,
-    spans: Index,
-    reach: Index,
-    offset: IntArray,
+    nodes: Nodes,
+    links: LinkTables,
+    graph: Graph,
+    windows: Windows,
 ) -> tuple[int, BoolArray]:
     """Find what is reached in the windows of a cap.
 
@@ -41,10 +37,15 @@ def reach_all(
     reached
         Shape (offset[-1],): whether each vertex is at each boundary of its window.
     """
-    layers = spans.shape[2] - 1
+    kind_class, row, link_s = links.kind_class, links.row, links.link_s
+    groups, vertices, moves = graph.groups, graph.vertices, graph.moves
+    spans, reach, offset = windows.spans, windows.reach, windows.offset
+    interface, layers = nodes.interface, spans.shape[2] - 1
     reached = np.zeros(offset[-1], dtype=np.bool_)
     reached[0] = True  # the empty chain at boundary 0
     starts = np.zeros(layers + 1, dtype=np.bool_)
+    # A state is a vertex and a boundary in its window. Moves lead to later groups only, so that one
+    # sweep over the groups settles all states.
     for group in range(groups.shape[1] - 1):
         head, tail = groups[0, group], groups[0, group + 1]
         if offset[tail] == offset[head]:
@@ -54,6 +55,7 @@ def reach_all(
         for vertex in range(head, tail):
             if offset[vertex + 1] > offset[vertex]:
                 lowest, highest = min(lowest, reach[1, vertex]), max(highest, reach[0, vertex])
+        # All moves to one link class cross the same links: their starts are collected once.
         move, last = groups[1, group], groups[1, group + 1]
         while move < last:
             klass = kind_class[moves[0, move]]
@@ -66,11 +68,13 @@ def reach_all(
                 if not collected:
                     for vertex in range(head, tail):
                         link = row[vertices[0, vertex], klass]
-                        _start_after(cap, link_s, link, reached, reach, offset, vertex, starts)
+                        _start_after(cap, link_s[:, link], windows, reached, vertex, starts)
                     collected = True
                 if interface == LINKS:
-                    _run_on(reached, starts, lowest, highest, spans, kind, reach, offset, to)
+                    _run_on(reached, starts, (lowest, highest), windows, kind, to)
                 else:
+                    # With an interface a longer run may be within the cap where a shorter one is
+                    # not, see `occupied`: every end is tried, up to what computing alone allows.
                     low, high, begin = reach[1, to], reach[0, to], offset[to]
                     for start in range(max(lowest, spans[2, kind, low]), highest + 1):
                         if not starts[start]:
@@ -78,7 +82,7 @@ def reach_all(
                         top = min(high, spans[0, kind, start])
                         for end in range(max(low, start + 1), top + 1):
                             if not reached[begin + end - low] and cap >= occupied(
-                                sums, interface, rate, cut_bytes, kind, start, end
+                                nodes, kind, start, end
                             ):
                                 reached[begin + end - low] = True
             if collected:
@@ -95,16 +99,15 @@ def reach_all(
 def _start_after(
     cap: float,
     link_s: FloatArray,
-    link: int,
+    windows: Windows,
     reached: BoolArray,
-    reach: Index,
-    offset: IntArray,
     vertex: int,
     starts: BoolArray,
 ) -> None:
     """Mark where a node can begin over a link from a vertex: reached, and within the cap."""
-    begin, low = offset[vertex], reach[1, vertex]
-    busy, trip = link_s[0, link], link_s[1, link]
+    offset = windows.offset
+    begin, low = offset[vertex], windows.reach[1, vertex]
+    busy, trip = link_s[0], link_s[1]
     for i in range(offset[vertex + 1] - begin):
         can = reached[begin + i] & (busy[low + i] <= cap) & (trip[low + i] < np.inf)
         starts[low + i] |= can
@@ -114,12 +117,9 @@ def _start_after(
 def _run_on(
     reached: BoolArray,
     starts: BoolArray,
-    lowest: int,
-    highest: int,
-    spans: Index,
+    between: tuple[int, int],
+    windows: Windows,
     kind: int,
-    reach: Index,
-    offset: IntArray,
     to: int,
 ) -> None:
     """Mark where runs of layers end that may end anywhere up to their longest.
@@ -127,7 +127,9 @@ def _run_on(
     One pass is enough: a boundary is an end if the longest run from any start before reaches it,
     and ``end`` is the furthest of these.
     """
-    low, high, begin = reach[1, to], reach[0, to], offset[to]
+    lowest, highest = between
+    spans, reach = windows.spans, windows.reach
+    low, high, begin = reach[1, to], reach[0, to], windows.offset[to]
     ends = spans[0, kind]
     end = -1
     for cut in range(max(lowest, spans[2, kind, low]), high + 1):
@@ -142,20 +144,11 @@ def _run_on(
 
 @compiled
 def trace(
-    sums: FloatArray,
     cap: float,
-    interface: int,
-    rate: FloatArray,
-    cut_bytes: FloatArray,
-    kind_class: Index,
-    row: Index,
-    link_s: FloatArray,
-    groups: Index,
-    vertices: Index,
-    moves: Index,
-    spans: Index,
-    reach: Index,
-    offset: IntArray,
+    nodes: Nodes,
+    links: LinkTables,
+    graph: Graph,
+    windows: Windows,
     reached: BoolArray,
     vertex: int,
     chain: IntArray,
@@ -174,7 +167,10 @@ def trace(
     period
         What its busiest resource needs, in s.
     """
-    end = spans.shape[2] - 1
+    kind_class, row, link_s = links.kind_class, links.row, links.link_s
+    groups, vertices, moves = graph.groups, graph.vertices, graph.moves
+    spans, reach, offset = windows.spans, windows.reach, windows.offset
+    interface, end = nodes.interface, spans.shape[2] - 1
     length, period = 0, 0.0
     while vertex > 0:
         best, best_vertex, best_kind, best_start = np.inf, -1, -1, -1
@@ -190,12 +186,14 @@ def trace(
                     low, begin = reach[1, before], offset[before]
                     high = min(low + offset[before + 1] - begin - 1, end - 1)
                     for start in range(low, high + 1):
+                        # A step back: the state was reached, its run may be so long, the link is
+                        # within the cap and carries something, and so is the node's interface.
                         if not reached[begin + start - low] or spans[0, kind, start] < end:
                             continue
                         busy = link_s[0, link, start]
                         if busy > cap or link_s[1, link, start] == np.inf:
                             continue
-                        step = occupied(sums, interface, rate, cut_bytes, kind, start, end)
+                        step = occupied(nodes, kind, start, end)
                         step = max(busy, step)
                         if (interface == LINKS or step <= cap) and step < best:
                             best, best_vertex, best_kind, best_start = step, before, kind, start

@@ -16,6 +16,7 @@ from splitopt.solvers.pipeline_partition.chains.state import (
     SERIAL_FULL,
     SERIAL_HALF,
     Index,
+    Nodes,
 )
 
 
@@ -47,19 +48,12 @@ def computing(sums: FloatArray, table: int, kind: int, start: int, end: int) -> 
 
 
 @helper
-def occupied(
-    sums: FloatArray,
-    interface: int,
-    rate: FloatArray,
-    cut_bytes: FloatArray,
-    kind: int,
-    start: int,
-    end: int,
-) -> float:
+def occupied(nodes: Nodes, kind: int, start: int, end: int) -> float:
     """Seconds per batch that a node's busiest resource needs for these layers."""
-    work = computing(sums, 0, kind, start, end)
+    work, interface = computing(nodes.sums, 0, kind, start, end), nodes.interface
     if interface == LINKS:
         return work
+    cut_bytes, rate = nodes.cut_bytes, nodes.rate
     received = cut_bytes[0, start] + cut_bytes[1, end]
     sent = cut_bytes[0, end] + cut_bytes[1, start]
     if interface in (NIC_HALF, SERIAL_HALF):
@@ -118,14 +112,7 @@ def longest_runs(
 
 @compiled
 def fill_spans(
-    sums: FloatArray,
-    cap: float,
-    interface: int,
-    rate: FloatArray,
-    cut_bytes: FloatArray,
-    link_s: FloatArray,
-    spans: Index,
-    crossings: Index,
+    nodes: Nodes, cap: float, link_s: FloatArray, spans: Index, crossings: Index
 ) -> None:
     """Fill what runs of layers can span, and where links can be crossed, under a cap.
 
@@ -140,16 +127,14 @@ def fill_spans(
     crossings
         Shape (2, R, S + 1), written, see `_cross`.
     """
-    ends, far, near = spans[0], spans[1], spans[2]
+    ends, far, near, interface = spans[0], spans[1], spans[2], nodes.interface
     kinds, width = ends.shape
     for kind in range(kinds):
         best = -1
         for start in range(width):
             end = ends[kind, start]
             if interface != LINKS:
-                while end > start and cap < occupied(
-                    sums, interface, rate, cut_bytes, kind, start, end
-                ):
+                while end > start and cap < occupied(nodes, kind, start, end):
                     end -= 1
             if end > start and end > best:
                 best = end
@@ -162,9 +147,7 @@ def fill_spans(
                 start -= 1
             begin = start
             if interface != LINKS:
-                while begin < end and cap < occupied(
-                    sums, interface, rate, cut_bytes, kind, begin, end
-                ):
+                while begin < end and cap < occupied(nodes, kind, begin, end):
                     begin += 1
             if begin < end and begin < best:
                 best = begin
@@ -195,15 +178,7 @@ def _cross(cap: float, link_s: FloatArray, crossings: Index) -> None:
 
 
 @compiled
-def next_occupied(
-    sums: FloatArray,
-    memory_end: Index,
-    interface: int,
-    rate: FloatArray,
-    cut_bytes: FloatArray,
-    cap: float,
-    upper: float,
-) -> float:
+def next_occupied(nodes: Nodes, memory_end: Index, cap: float, upper: float) -> float:
     """Find the smallest value above a cap, and below `upper`, of a run with its interface."""
     found = upper
     kinds, width = memory_end.shape
@@ -211,9 +186,9 @@ def next_occupied(
         for start in range(width - 1):
             for end in range(start + 1, memory_end[kind, start] + 1):
                 # Computing alone is a lower bound of the value, and does not fall with `end`.
-                if computing(sums, 0, kind, start, end) >= found:
+                if computing(nodes.sums, 0, kind, start, end) >= found:
                     break
-                value = occupied(sums, interface, rate, cut_bytes, kind, start, end)
+                value = occupied(nodes, kind, start, end)
                 if value > cap:
                     found = min(found, value)
     return float(found)

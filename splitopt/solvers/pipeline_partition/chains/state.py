@@ -1,7 +1,8 @@
 """What the search works on: the arrays of a problem, and the room for what a cap allows.
 
-Compiled loops get these arrays one by one. Each array has one type whatever the problem, so that a
-loop is compiled once; what belongs together and has the same shape is stacked along a first axis.
+Compiled loops get these arrays in small tuples of what they need together. Each array has one type
+whatever the problem, so that a loop is compiled once; what belongs together and has the same shape
+is stacked along a first axis.
 """
 
 from __future__ import annotations
@@ -38,6 +39,23 @@ class Graph(NamedTuple):
     """(2, M): kind of the node that is added, and the vertex that this leads to."""
 
 
+class Nodes(NamedTuple):
+    """What the seconds of a run of layers on a node follow from; fields as in `Chains`."""
+
+    sums: FloatArray
+    interface: int
+    rate: FloatArray
+    cut_bytes: FloatArray
+
+
+class LinkTables(NamedTuple):
+    """What the seconds of a link between two nodes follow from; fields as in `Chains`."""
+
+    kind_class: Index
+    row: Index
+    link_s: FloatArray
+
+
 class Chains(NamedTuple):
     """Everything that does not depend on a cap.
 
@@ -68,6 +86,16 @@ class Chains(NamedTuple):
     levels: FloatArray
     """The different busy seconds of links, rising."""
     graph: Graph
+
+    @property
+    def nodes(self) -> Nodes:
+        """The part on runs of layers."""
+        return Nodes(self.sums, self.interface, self.rate, self.cut_bytes)
+
+    @property
+    def links(self) -> LinkTables:
+        """The part on links."""
+        return LinkTables(self.kind_class, self.row, self.link_s)
 
     @property
     def layers(self) -> int:

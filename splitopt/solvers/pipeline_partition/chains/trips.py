@@ -1,8 +1,7 @@
 """Compiled loops: the least latency of a chain whose period is at most a cap.
 
 The same states as for the period, with the least seconds so far in place of yes or no. A run of
-layers that may begin anywhere in an interval is a sliding-window minimum. The arguments are the
-arrays of `Chains`, `Graph` and `Windows`, under their names there.
+layers that may begin anywhere in an interval is a sliding-window minimum.
 """
 
 from __future__ import annotations
@@ -12,25 +11,22 @@ import numpy as np
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.compiling import compiled, helper
 from splitopt.solvers.pipeline_partition.chains.spans import computing, occupied
-from splitopt.solvers.pipeline_partition.chains.state import LINKS, Index
+from splitopt.solvers.pipeline_partition.chains.state import (
+    LINKS,
+    Graph,
+    LinkTables,
+    Nodes,
+    Windows,
+)
 
 
 @compiled
 def least_trips(
-    sums: FloatArray,
     cap: float,
-    interface: int,
-    rate: FloatArray,
-    cut_bytes: FloatArray,
-    kind_class: Index,
-    row: Index,
-    link_s: FloatArray,
-    groups: Index,
-    vertices: Index,
-    moves: Index,
-    spans: Index,
-    reach: Index,
-    offset: IntArray,
+    nodes: Nodes,
+    links: LinkTables,
+    graph: Graph,
+    windows: Windows,
     capped: FloatArray,
 ) -> FloatArray:
     """Find the least seconds to each boundary in the windows of a cap, (offset[-1],).
@@ -41,12 +37,16 @@ def least_trips(
         Shape (T, S + 1): running sums of the seconds of layers, none above the cap: such a layer
         is in no run anyway, and would drown the others.
     """
-    layers = spans.shape[2] - 1
+    kind_class, row, link_s = links.kind_class, links.row, links.link_s
+    groups, vertices, moves = graph.groups, graph.vertices, graph.moves
+    spans, reach, offset = windows.spans, windows.reach, windows.offset
+    sums, interface, layers = nodes.sums, nodes.interface, spans.shape[2] - 1
     trips = np.full(offset[-1], np.inf)
     trips[0] = 0.0
     starts = np.full(layers + 1, np.inf)
-    queue = np.empty(layers + 1, dtype=np.int64)
-    keys = np.empty(layers + 1)
+    queue = np.empty(layers + 1, dtype=np.int64), np.empty(layers + 1)
+    # A state is a vertex and a boundary in its window. Moves lead to later groups only, so that one
+    # sweep over the groups settles all states.
     for group in range(groups.shape[1] - 1):
         head, tail = groups[0, group], groups[0, group + 1]
         if offset[tail] == offset[head]:
@@ -56,6 +56,7 @@ def least_trips(
         for vertex in range(head, tail):
             if offset[vertex + 1] > offset[vertex]:
                 lowest, highest = min(lowest, reach[1, vertex]), max(highest, reach[0, vertex])
+        # All moves to one link class cross the same links: their starts are collected once.
         move, last = groups[1, group], groups[1, group + 1]
         while move < last:
             klass = kind_class[moves[0, move]]
@@ -68,14 +69,14 @@ def least_trips(
                 if not collected:
                     for vertex in range(head, tail):
                         link = row[vertices[0, vertex], klass]
-                        _depart(cap, link_s, link, trips, reach, offset, vertex, starts)
+                        _depart(cap, link_s[:, link], windows, trips, vertex, starts)
                     collected = True
                 if interface == LINKS:
-                    _slide(
-                        trips, starts, lowest, highest, capped[kind], spans, kind, reach, offset,
-                        to, queue, keys,
-                    )  # fmt: skip
+                    between = (lowest, highest)
+                    _slide(trips, starts, between, capped[kind], windows, kind, to, queue)
                     continue
+                # With an interface a longer run may be within the cap where a shorter one is not,
+                # see `occupied`: every end is tried, up to what computing alone allows.
                 low, high, begin = reach[1, to], reach[0, to], offset[to]
                 for start in range(max(lowest, spans[2, kind, low]), highest + 1):
                     if starts[start] == np.inf:
@@ -84,7 +85,7 @@ def least_trips(
                     for end in range(max(low, start + 1), top + 1):
                         seconds = starts[start] + computing(sums, 0, kind, start, end)
                         if seconds < trips[begin + end - low] and cap >= occupied(
-                            sums, interface, rate, cut_bytes, kind, start, end
+                            nodes, kind, start, end
                         ):
                             trips[begin + end - low] = seconds
             if collected:
@@ -96,16 +97,15 @@ def least_trips(
 def _depart(
     cap: float,
     link_s: FloatArray,
-    link: int,
+    windows: Windows,
     trips: FloatArray,
-    reach: Index,
-    offset: IntArray,
     vertex: int,
     starts: FloatArray,
 ) -> None:
     """Lower the seconds at which a node can begin, over a link from a vertex."""
-    begin, low = offset[vertex], reach[1, vertex]
-    busy, trip = link_s[0, link], link_s[1, link]
+    offset = windows.offset
+    begin, low = offset[vertex], windows.reach[1, vertex]
+    busy, trip = link_s[0], link_s[1]
     for i in range(offset[vertex + 1] - begin):
         seconds = trips[begin + i] + trip[low + i] if busy[low + i] <= cap else np.inf
         starts[low + i] = min(starts[low + i], seconds)
@@ -115,16 +115,12 @@ def _depart(
 def _slide(
     trips: FloatArray,
     starts: FloatArray,
-    lowest: int,
-    highest: int,
+    between: tuple[int, int],
     capped: FloatArray,
-    spans: Index,
+    windows: Windows,
     kind: int,
-    reach: Index,
-    offset: IntArray,
     to: int,
-    queue: IntArray,
-    keys: FloatArray,
+    queue: tuple[IntArray, FloatArray],
 ) -> None:
     """Lower the seconds at the ends of runs: a minimum over a window of starts that slides.
 
@@ -132,7 +128,10 @@ def _slide(
     the least ``starts[a] - capped[a]`` among those whose longest run reaches c. As neither end of
     that window moves back, a queue of rising keys has it at its head.
     """
-    low, high, begin = reach[1, to], reach[0, to], offset[to]
+    lowest, highest = between
+    places, keys = queue
+    spans, reach = windows.spans, windows.reach
+    low, high, begin = reach[1, to], reach[0, to], windows.offset[to]
     ends = spans[0, kind]
     head = tail = 0
     for cut in range(max(lowest, spans[2, kind, low]) + 1, high + 1):
@@ -141,9 +140,9 @@ def _slide(
             key = starts[start] - capped[start]
             while tail > head and keys[tail - 1] >= key:
                 tail -= 1  # it ends no later and costs no less: never the best again
-            queue[tail], keys[tail] = start, key
+            places[tail], keys[tail] = start, key
             tail += 1
-        while head < tail and ends[queue[head]] < cut:
+        while head < tail and ends[places[head]] < cut:
             head += 1
         if cut >= low and head < tail:
             place = begin + cut - low
@@ -152,20 +151,11 @@ def _slide(
 
 @compiled
 def retrace(
-    sums: FloatArray,
     cap: float,
-    interface: int,
-    rate: FloatArray,
-    cut_bytes: FloatArray,
-    kind_class: Index,
-    row: Index,
-    link_s: FloatArray,
-    groups: Index,
-    vertices: Index,
-    moves: Index,
-    spans: Index,
-    reach: Index,
-    offset: IntArray,
+    nodes: Nodes,
+    links: LinkTables,
+    graph: Graph,
+    windows: Windows,
     trips: FloatArray,
     chain: IntArray,
 ) -> tuple[int, float, float]:
@@ -183,7 +173,10 @@ def retrace(
     latency, period
         Of the chain, in s, without the transfers of owners.
     """
-    layers = spans.shape[2] - 1
+    kind_class, row, link_s = links.kind_class, links.row, links.link_s
+    groups, vertices, moves = graph.groups, graph.vertices, graph.moves
+    spans, reach, offset = windows.spans, windows.reach, windows.offset
+    sums, interface, layers = nodes.sums, nodes.interface, spans.shape[2] - 1
     vertex, least = -1, np.inf
     for candidate in range(vertices.shape[1]):
         held = offset[candidate + 1] > offset[candidate]
@@ -212,9 +205,7 @@ def retrace(
                     for start in range(low, high + 1):
                         if spans[0, kind, start] < end or link_s[0, link, start] > cap:
                             continue
-                        if interface != LINKS and cap < occupied(
-                            sums, interface, rate, cut_bytes, kind, start, end
-                        ):
+                        if interface != LINKS and cap < occupied(nodes, kind, start, end):
                             continue
                         seconds = trips[begin + start - low] + link_s[1, link, start]
                         seconds += computing(sums, 0, kind, start, end)
@@ -222,7 +213,7 @@ def retrace(
                             best, best_vertex, best_kind, best_start = seconds, before, kind, start
         link = row[vertices[0, best_vertex], kind_class[best_kind]]
         latency += computing(sums, 0, best_kind, best_start, end) + link_s[1, link, best_start]
-        busy = occupied(sums, interface, rate, cut_bytes, best_kind, best_start, end)
+        busy = occupied(nodes, best_kind, best_start, end)
         period = max(period, busy, link_s[0, link, best_start])
         chain[0, length], chain[1, length] = best_kind, end
         length += 1

@@ -9,31 +9,23 @@ from __future__ import annotations
 
 from splitopt.problems.base import IntArray
 from splitopt.problems.compiling import compiled, helper
-from splitopt.solvers.pipeline_partition.chains.state import Index
+from splitopt.solvers.pipeline_partition.chains.state import Graph, Index, LinkTables, Windows
 
 
 @compiled
-def open_windows(
-    spans: Index,
-    crossings: Index,
-    kind_class: Index,
-    row: Index,
-    groups: Index,
-    vertices: Index,
-    moves: Index,
-    reach: Index,
-    offset: IntArray,
-) -> bool:
-    """Fill `reach` and `offset` from what a cap allows, see `Windows`; False if it is refuted."""
+def open_windows(links: LinkTables, graph: Graph, windows: Windows) -> bool:
+    """Fill `reach` and `offset` of the windows of a cap; return False if the cap is refuted."""
+    spans, crossings, vertices = windows.spans, windows.crossings, graph.vertices
+    reach, offset = windows.reach, windows.offset
     layers = spans.shape[2] - 1
-    _forward(spans[1], crossings[0], kind_class, row, groups, vertices, moves, reach[0])
+    _forward(spans[1], crossings[0], links, graph, reach[0])
     held = False
     for vertex in range(vertices.shape[1]):
         if vertices[1, vertex] and reach[0, vertex] >= layers:
             held = True
     if not held:
         return False
-    _backward(spans[2], crossings[1], kind_class, row, groups, vertices, moves, reach)
+    _backward(spans[2], crossings[1], links, graph, reach)
     if reach[1, 0] > 0:
         return False
     offset[0] = 0
@@ -47,14 +39,13 @@ def open_windows(
 def _forward(
     far: Index,
     below: Index,
-    kind_class: Index,
-    row: Index,
-    groups: Index,
-    vertices: Index,
-    moves: Index,
+    links: LinkTables,
+    graph: Graph,
     furthest: Index,
 ) -> None:
     """Find the last boundary that each vertex can be at: no run from an earlier one ends later."""
+    kind_class, row = links.kind_class, links.row
+    groups, vertices, moves = graph.groups, graph.vertices, graph.moves
     furthest[:] = -1
     furthest[0] = 0
     for group in range(groups.shape[1] - 1):
@@ -78,14 +69,13 @@ def _forward(
 def _backward(
     near: Index,
     above: Index,
-    kind_class: Index,
-    row: Index,
-    groups: Index,
-    vertices: Index,
-    moves: Index,
+    links: LinkTables,
+    graph: Graph,
     reach: Index,
 ) -> None:
     """Find the first boundary from which each vertex can still get to the end (S + 1: none)."""
+    kind_class, row = links.kind_class, links.row
+    groups, vertices, moves = graph.groups, graph.vertices, graph.moves
     layers = near.shape[1] - 1
     furthest, needed = reach[0], reach[1]
     for vertex in range(needed.shape[0]):
@@ -108,9 +98,7 @@ def _backward(
 
 
 @compiled
-def furthest_chain(
-    spans: Index, groups: Index, vertices: Index, moves: Index, furthest: Index, chain: IntArray
-) -> tuple[int, int]:
+def furthest_chain(graph: Graph, windows: Windows, chain: IntArray) -> tuple[int, int]:
     """Follow the furthest boundaries back from the end, where every link is free.
 
     Then the relaxation is exact but for one thing: a node may be left without a layer. Vertices
@@ -126,6 +114,8 @@ def furthest_chain(
     -------
     How many nodes have layers, and how many have none.
     """
+    groups, vertices, moves = graph.groups, graph.vertices, graph.moves
+    spans, furthest = windows.spans, windows.reach[0]
     vertex, length, idle = 0, 0, 0
     while not (vertices[1, vertex] and furthest[vertex] == spans.shape[2] - 1):
         vertex += 1

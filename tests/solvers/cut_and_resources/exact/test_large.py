@@ -13,7 +13,7 @@ import pytest
 from splitopt import CutAndResources, InputError, solve
 from splitopt.solvers.cut_and_resources.exact.large import rounded
 from splitopt.solvers.cut_and_resources.relaxation.large_fleet import LargeFleet
-from splitopt.solvers.cut_and_resources.relaxation.large_root import LargeRoot
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import Root
 
 OBJECTIVES = ("sum", "makespan")
 ROOT = Path(__file__).parents[4]
@@ -129,7 +129,7 @@ def test_rounding_keeps_the_mean():
     large = LargeFleet.of(problem)
     columns = [np.full(large.classes, cut) for cut in (3, 4, 5)]
     weights = np.array([0.5, 0.3, 0.2])
-    parts = rounded(large, LargeRoot(0.0, np.ones(3), columns, weights))
+    parts = rounded(large, Root(0.0, np.ones(4), np.ones(3), columns, weights))
     np.testing.assert_array_equal(parts.sum(axis=0), large.count)
     assert np.abs(parts - weights[:, None] * large.count).max() < 2
     np.testing.assert_allclose(parts.sum(axis=1), 5000 * weights, atol=2)

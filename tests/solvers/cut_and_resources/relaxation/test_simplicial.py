@@ -11,7 +11,7 @@ from splitopt.solvers.cut_and_resources.relaxation.measures import (
     SumMeasure,
     dyad,
 )
-from splitopt.solvers.cut_and_resources.relaxation.simplicial import minimise, simplex_qp
+from splitopt.solvers.cut_and_resources.relaxation.simplicial import Ending, minimise, simplex_qp
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -70,7 +70,7 @@ def test_stops_at_a_target_or_limit():
 
     start = np.append(points[0, :3], 1.0)
     whole = minimise(SumMeasure(), price, start)
-    assert minimise(SumMeasure(), price, start, limit=2).passes == 2
-    early = minimise(SumMeasure(), price, start, target=whole.bound * 0.9)
+    assert minimise(SumMeasure(), price, start, ending=Ending(limit=2)).passes == 2
+    early = minimise(SumMeasure(), price, start, ending=Ending(whole.bound * 0.9))
     assert whole.bound * 0.9 <= early.bound
     assert early.passes <= whole.passes

@@ -11,7 +11,7 @@ from splitopt.problems.pipeline_partition import PipelinePartition
 from splitopt.solvers.pipeline_partition.chains.alike import kinds_of
 from splitopt.solvers.pipeline_partition.chains.layout import chains_of
 from splitopt.solvers.pipeline_partition.chains.loops import compiled_loops, plain_loops
-from splitopt.solvers.pipeline_partition.chains.state import LINKS
+from splitopt.solvers.pipeline_partition.chains.state import LINKS, Nodes
 
 VERSIONS = pytest.mark.parametrize(
     "loops", [plain_loops(), compiled_loops()], ids=["plain", "njit"]
@@ -33,7 +33,7 @@ def spans_of(loops, tables, limit, caps):
     free, crossings = np.zeros((2, 1, width)), np.empty((2, 1, width), dtype=np.int32)
     ones, cuts = np.ones(kinds), np.zeros((2, width))
     around = loops.longest_runs(sums, limit, np.array(caps), spans[0])
-    loops.fill_spans(sums, caps[0], LINKS, ones, cuts, free, spans, crossings)
+    loops.fill_spans(Nodes(sums, LINKS, ones, cuts), caps[0], free, spans, crossings)
     return spans, around
 
 

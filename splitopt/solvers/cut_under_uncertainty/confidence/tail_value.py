@@ -10,14 +10,14 @@ import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_under_uncertainty.risk import shortfall
-from splitopt.solvers.cut_under_uncertainty.betting import (
+from splitopt.solvers.cut_under_uncertainty.confidence.betting import (
     PRODUCT,
     SHARE,
     Wealth,
     check_lowest,
     interval_stake,
 )
-from splitopt.solvers.cut_under_uncertainty.cells import Cells, make_cells
+from splitopt.solvers.cut_under_uncertainty.confidence.cells import Cells, make_cells
 
 _STEPS = 24
 _FINE = 0.01

@@ -6,8 +6,8 @@ import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_under_uncertainty.risk import EXPECTED, statistic
-from splitopt.solvers.cut_under_uncertainty.rounds import Cheap, Request, Rounds, answered
-from splitopt.solvers.cut_under_uncertainty.verdict import Settings, Value, Verdict, relative_to
+from splitopt.solvers.cut_under_uncertainty.answering.rounds import Cheap, Request, Rounds, answered
+from splitopt.solvers.cut_under_uncertainty.saa.verdict import Settings, Value, Verdict, relative_to
 
 _PARTS, _LEAST = 16, 8
 """So many batches, of so many rounds at least, answer all rounds of a cut."""

@@ -9,11 +9,11 @@ import pytest
 
 from benchmarks.coverage.families import Drawn, families
 from splitopt.problems.cut_under_uncertainty.risk import statistic
-from splitopt.solvers.cut_under_uncertainty.finite import FiniteChoice
-from splitopt.solvers.cut_under_uncertainty.mean import MeanChoice
-from splitopt.solvers.cut_under_uncertainty.rounds import Cheap, Request, answered
-from splitopt.solvers.cut_under_uncertainty.tail import TailChoice
-from splitopt.solvers.cut_under_uncertainty.verdict import Settings
+from splitopt.solvers.cut_under_uncertainty.answering.rounds import Cheap, Request, answered
+from splitopt.solvers.cut_under_uncertainty.saa.finite import FiniteChoice
+from splitopt.solvers.cut_under_uncertainty.saa.mean import MeanChoice
+from splitopt.solvers.cut_under_uncertainty.saa.tail import TailChoice
+from splitopt.solvers.cut_under_uncertainty.saa.verdict import Settings
 
 
 class Table:

@@ -14,8 +14,8 @@ from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty, Generat
 from splitopt.problems.cut_under_uncertainty.blocks import Blocks
 from splitopt.results import StopReason
 from splitopt.solvers.base import Search
-from splitopt.solvers.cut_under_uncertainty.checkpoint import Checkpoint
-from splitopt.solvers.cut_under_uncertainty.inner import (
+from splitopt.solvers.cut_under_uncertainty.answering.checkpoint import Checkpoint
+from splitopt.solvers.cut_under_uncertainty.answering.inner import (
     Batch,
     BatchResult,
     Inner,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from splitopt.errors import InputError, InUseError
-from splitopt.solvers.cut_under_uncertainty.checkpoint import Checkpoint
-from splitopt.solvers.cut_under_uncertainty.inner import BatchResult
+from splitopt.solvers.cut_under_uncertainty.answering.checkpoint import Checkpoint
+from splitopt.solvers.cut_under_uncertainty.answering.inner import BatchResult
 
 WORK = {"problem": "cut_under_uncertainty", "digest": "abc", "seed": 5}
 

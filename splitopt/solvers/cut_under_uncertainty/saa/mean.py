@@ -14,15 +14,15 @@ import numpy as np
 
 from splitopt.distributions import generator
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.solvers.cut_under_uncertainty.betting import (
+from splitopt.solvers.cut_under_uncertainty.answering.rounds import Cheap, Checked, Request, Rounds
+from splitopt.solvers.cut_under_uncertainty.confidence.betting import (
     Moments,
     Wealth,
     check_lowest,
     interval_stake,
     stake,
 )
-from splitopt.solvers.cut_under_uncertainty.rounds import Cheap, Checked, Request, Rounds
-from splitopt.solvers.cut_under_uncertainty.verdict import (
+from splitopt.solvers.cut_under_uncertainty.saa.verdict import (
     Settings,
     Value,
     Verdict,

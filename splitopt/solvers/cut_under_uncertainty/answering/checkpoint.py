@@ -21,7 +21,7 @@ from splitopt.documents.json_text import expect_format, parse_json
 from splitopt.documents.reading import read_text
 from splitopt.errors import InputError, shown
 from splitopt.plans import digest
-from splitopt.solvers.cut_under_uncertainty.inner import BatchResult
+from splitopt.solvers.cut_under_uncertainty.answering.inner import BatchResult
 from splitopt.storage.locks import NAME, Lock
 from splitopt.storage.outputs import cannot_write
 from splitopt.storage.temporary import PREFIX

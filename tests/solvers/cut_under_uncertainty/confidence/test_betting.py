@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from splitopt.solvers.cut_under_uncertainty.betting import (
+from splitopt.solvers.cut_under_uncertainty.confidence.betting import (
     SHARE,
     Moments,
     Wealth,

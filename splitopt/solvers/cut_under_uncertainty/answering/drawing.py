@@ -10,8 +10,8 @@ from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty, Generator
 from splitopt.problems.cut_under_uncertainty.blocks import Blocks, FixedPlan, fixed_plan
 from splitopt.problems.cut_under_uncertainty.problem import clusters_by_latency
-from splitopt.solvers.cut_under_uncertainty.ledger import FINITE, SAMPLES, Ledger, Piece
-from splitopt.solvers.cut_under_uncertainty.rounds import Cheap, Request
+from splitopt.solvers.cut_under_uncertainty.answering.ledger import FINITE, SAMPLES, Ledger, Piece
+from splitopt.solvers.cut_under_uncertainty.answering.rounds import Cheap, Request
 
 _DRAWN = 2**23
 """Streams of answers from here on are of rounds that are drawn in blocks."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from splitopt import CapabilityError, InputError, solve
-from splitopt.solvers.cut_under_uncertainty.ledger import Ledger, Stopped
+from splitopt.solvers.cut_under_uncertainty.answering.ledger import Ledger, Stopped
 from tests.solvers.cut_under_uncertainty.cases import fleet, single
 
 MEAN_1_F = math.log(3.0)  # f uniform on (0.5, 1.5)

@@ -8,10 +8,10 @@ import pytest
 from splitopt import solve
 from splitopt.engine import Engine
 from splitopt.solvers.base import Search
-from splitopt.solvers.cut_under_uncertainty.drawing import DrawnRounds, FiniteRounds
-from splitopt.solvers.cut_under_uncertainty.inner import Inner
-from splitopt.solvers.cut_under_uncertainty.ledger import Ledger
-from splitopt.solvers.cut_under_uncertainty.rounds import Request
+from splitopt.solvers.cut_under_uncertainty.answering.drawing import DrawnRounds, FiniteRounds
+from splitopt.solvers.cut_under_uncertainty.answering.inner import Inner
+from splitopt.solvers.cut_under_uncertainty.answering.ledger import Ledger
+from splitopt.solvers.cut_under_uncertainty.answering.rounds import Request
 from tests.problems.cut_under_uncertainty.test_scenario import read
 from tests.solvers.cut_under_uncertainty.cases import fleet
 

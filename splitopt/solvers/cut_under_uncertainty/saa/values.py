@@ -10,9 +10,9 @@ import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_under_uncertainty.risk import EXPECTED, statistic
-from splitopt.solvers.cut_under_uncertainty.betting import mean_interval
-from splitopt.solvers.cut_under_uncertainty.rounds import Cheap
-from splitopt.solvers.cut_under_uncertainty.tail_value import TailValue
+from splitopt.solvers.cut_under_uncertainty.answering.rounds import Cheap
+from splitopt.solvers.cut_under_uncertainty.confidence.betting import mean_interval
+from splitopt.solvers.cut_under_uncertainty.confidence.tail_value import TailValue
 
 Answer = Callable[[int, IntArray], FloatArray]
 """(cut, rows) -> latencies in s."""

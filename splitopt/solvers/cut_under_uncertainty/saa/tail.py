@@ -9,17 +9,17 @@ import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_under_uncertainty.risk import shortfall
-from splitopt.solvers.cut_under_uncertainty.betting import Moments, check_lowest, stake
-from splitopt.solvers.cut_under_uncertainty.cells import Cells, make_cells
-from splitopt.solvers.cut_under_uncertainty.rounds import Cheap, Checked, Request, Rounds
-from splitopt.solvers.cut_under_uncertainty.tail_value import (
+from splitopt.solvers.cut_under_uncertainty.answering.rounds import Cheap, Checked, Request, Rounds
+from splitopt.solvers.cut_under_uncertainty.confidence.betting import Moments, check_lowest, stake
+from splitopt.solvers.cut_under_uncertainty.confidence.cells import Cells, make_cells
+from splitopt.solvers.cut_under_uncertainty.confidence.tail_value import (
     Cap,
     TailValue,
     at_least,
     gain,
     rejected_in_all,
 )
-from splitopt.solvers.cut_under_uncertainty.verdict import (
+from splitopt.solvers.cut_under_uncertainty.saa.verdict import (
     Settings,
     Value,
     Verdict,

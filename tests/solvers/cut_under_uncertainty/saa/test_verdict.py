@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from splitopt.solvers.cut_under_uncertainty.verdict import (
+from splitopt.solvers.cut_under_uncertainty.saa.verdict import (
     Settings,
     Value,
     Verdict,

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from splitopt import InputError, solve
-from splitopt.solvers.cut_under_uncertainty import ledger
+from splitopt.solvers.cut_under_uncertainty.answering import ledger
 from tests.solvers.cut_under_uncertainty.cases import fleet
 
 

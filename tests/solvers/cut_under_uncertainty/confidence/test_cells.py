@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from splitopt.solvers.cut_under_uncertainty.cells import make_cells
+from splitopt.solvers.cut_under_uncertainty.confidence.cells import make_cells
 
 
 def direct(values, t, level):

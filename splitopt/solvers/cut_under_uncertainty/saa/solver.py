@@ -23,16 +23,16 @@ from splitopt.problems.cut_under_uncertainty.risk import EXPECTED
 from splitopt.problems.digest import instance_digest
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
-from splitopt.solvers.cut_under_uncertainty.checkpoint import Checkpoint
-from splitopt.solvers.cut_under_uncertainty.drawing import DrawnRounds, FiniteRounds
-from splitopt.solvers.cut_under_uncertainty.finite import FiniteChoice
-from splitopt.solvers.cut_under_uncertainty.inner import Inner, automatic_inner
-from splitopt.solvers.cut_under_uncertainty.ledger import Ledger, Stopped
-from splitopt.solvers.cut_under_uncertainty.mean import BLOCK, MeanChoice
-from splitopt.solvers.cut_under_uncertainty.rounds import Request
-from splitopt.solvers.cut_under_uncertainty.tail import TailChoice
-from splitopt.solvers.cut_under_uncertainty.values import Population, value_of_uncertainty
-from splitopt.solvers.cut_under_uncertainty.verdict import Settings
+from splitopt.solvers.cut_under_uncertainty.answering.checkpoint import Checkpoint
+from splitopt.solvers.cut_under_uncertainty.answering.drawing import DrawnRounds, FiniteRounds
+from splitopt.solvers.cut_under_uncertainty.answering.inner import Inner, automatic_inner
+from splitopt.solvers.cut_under_uncertainty.answering.ledger import Ledger, Stopped
+from splitopt.solvers.cut_under_uncertainty.answering.rounds import Request
+from splitopt.solvers.cut_under_uncertainty.saa.finite import FiniteChoice
+from splitopt.solvers.cut_under_uncertainty.saa.mean import BLOCK, MeanChoice
+from splitopt.solvers.cut_under_uncertainty.saa.tail import TailChoice
+from splitopt.solvers.cut_under_uncertainty.saa.values import Population, value_of_uncertainty
+from splitopt.solvers.cut_under_uncertainty.saa.verdict import Settings
 from splitopt.solvers.options import MOST_AT_ONCE
 
 FEW = 10_000
