@@ -123,6 +123,7 @@ def test_two_dask_workers_give_the_same():
             assert dict(session.as_completed(int, ["1", "2", "3"])) == {0: 1, 1: 2, 2: 3}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # processes of ray
 def test_ray_gives_the_same():
     """A running ray gives the same results."""

@@ -10,7 +10,7 @@ from typing import Any
 from splitopt.errors import InputError, SplitoptError, shown
 from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.connecting import connect
-from splitopt.training.wire.transport.errors import ChannelError, ChannelTimeoutError
+from splitopt.training.wire.transport.errors import ChannelError
 from splitopt.training.wire.transport.listener import Listener
 from splitopt.training.wire.transport.tls import LEADER, Tls
 from splitopt.training.wire.transport.tokens import Token
@@ -111,9 +111,9 @@ class Crew:
                     channel.send("end", fields or {}, stall_s=1.0)
             except ChannelError:  # it has gone before
                 pass
+        self.listener.close()
         self._thread.join()
         self.hang_up()
-        self.listener.close()
 
     def __enter__(self) -> Crew:
         return self
@@ -130,10 +130,8 @@ class Crew:
     def _receive(self) -> None:
         while not self._closed:
             try:
-                channel = self.listener.accept(_POLL_S)
-            except ChannelTimeoutError:
-                continue
-            except ChannelError:
+                channel = self.listener.accept()
+            except ChannelError:  # it is closed
                 return
             threading.Thread(target=self._admit, args=(channel,), daemon=True).start()
 

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import ipaddress
 import queue
+import selectors
 import socket
 import threading
 import time
@@ -34,7 +35,8 @@ from splitopt.training.wire.transport.tokens import Token
 
 LOOPBACK = "127.0.0.1"
 _BACKLOG = 1024
-_POLL_S = 0.2
+_PAUSE_S = 0.2
+"""After a connection could not be accepted, such as for too many open files."""
 SAFER = (
     "give --tls-cert, --tls-key and --tls-ca ('splitopt certificates' makes a set), or --no-tls "
     "on a network that you trust"
@@ -63,9 +65,10 @@ class Listener:
         self.host, self.port = sock.getsockname()[:2]
         self.refusals = Refusals(f"{self.host}:{self.port}")
         self._sock, self._token, self._limits, self._tls = sock, token, limits, tls
-        self._welcome: queue.SimpleQueue[Channel] = queue.SimpleQueue()
+        self._welcome: queue.SimpleQueue[Channel | None] = queue.SimpleQueue()  # None: closed
         self._slots: Slots[socket.socket] = Slots(slots)
         self._closed = threading.Event()
+        self._awake, self._alarm = socket.socketpair()  # so that closing need not wait
         self._thread = threading.Thread(target=self._listen, name="listener", daemon=True)
         self._thread.start()
 
@@ -79,25 +82,29 @@ class Listener:
         ChannelClosedError
             The listener was closed.
         """
-        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
-        while not self._closed.is_set():
-            left = _POLL_S if deadline_s is None else deadline_s - time.monotonic()
-            try:
-                return self._welcome.get(timeout=max(0.0, min(left, _POLL_S)))
-            except queue.Empty:
-                if left <= 0:
-                    raise ChannelTimeoutError(
-                        f"nobody connected to {self.host}:{self.port} within {timeout_s:g} s"
-                    ) from None
-        raise ChannelClosedError(f"the listener on {self.host}:{self.port} was closed")
+        closed = ChannelClosedError(f"the listener on {self.host}:{self.port} was closed")
+        if self._closed.is_set():
+            raise closed
+        try:
+            channel = self._welcome.get(timeout=timeout_s)
+        except queue.Empty:
+            raise ChannelTimeoutError(
+                f"nobody connected to {self.host}:{self.port} within {timeout_s:g} s"
+            ) from None
+        if channel is None:
+            self._welcome.put(None)  # for whoever waits too
+            raise closed
+        return channel
 
     def close(self) -> None:
         """Stop listening, and end the connections that nobody has taken."""
         if self._closed.is_set():
             return
         self._closed.set()
+        self._alarm.close()
         self._thread.join()
         self._sock.close()
+        self._awake.close()
         self.refusals.close()
         for guest in self._slots.clear():
             shut(guest)
@@ -110,20 +117,29 @@ class Listener:
         self.close()
 
     def _listen(self) -> None:
-        self._sock.settimeout(_POLL_S)
-        while not self._closed.is_set():
-            try:
-                sock, address = self._sock.accept()
-            except TimeoutError:
-                continue
-            except OSError as error:  # such as too many open files: others may still come
-                self.refusals.add("somebody", f"cannot accept ({error.strerror or error})")
-                self._closed.wait(_POLL_S)
-                continue
-            number, gone = self._slots.enter(str(address[0]), sock)
-            if gone is not None:
-                _send_away(gone)
-            threading.Thread(target=self._greet, args=(sock, number), daemon=True).start()
+        self._sock.setblocking(False)
+        with selectors.DefaultSelector() as ready:
+            ready.register(self._sock, selectors.EVENT_READ)
+            ready.register(self._awake, selectors.EVENT_READ)
+            while not self._closed.is_set():
+                ready.select()
+                self._let_in()
+
+    def _let_in(self) -> None:
+        """Begin to greet who has connected."""
+        try:
+            sock, address = self._sock.accept()
+        except BlockingIOError:  # it has gone again, or the listener is being closed
+            return
+        except OSError as error:  # such as too many open files: others may still come
+            self.refusals.add("somebody", f"cannot accept ({error.strerror or error})")
+            self._closed.wait(_PAUSE_S)
+            return
+        sock.setblocking(True)
+        number, gone = self._slots.enter(str(address[0]), sock)
+        if gone is not None:
+            _send_away(gone)
+        threading.Thread(target=self._greet, args=(sock, number), daemon=True).start()
 
     def _greet(self, sock: socket.socket, number: int) -> None:
         is_stranger = True
@@ -153,10 +169,13 @@ class Listener:
             self._send_home()
 
     def _send_home(self) -> None:
-        """End the connections that nobody has taken."""
+        """End the connections that nobody has taken; `accept` raises from now on."""
         with contextlib.suppress(queue.Empty):
             while True:
-                self._welcome.get_nowait().close()
+                channel = self._welcome.get_nowait()
+                if channel is not None:
+                    channel.close()
+        self._welcome.put(None)
 
 
 def _send_away(sock: socket.socket) -> None:

@@ -42,6 +42,7 @@ def test_two_dask_workers_give_the_same(reference):
         assert answer(solve(fleet(0), "saa", seed=5, **place)) == reference
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # processes of ray
 def test_ray_gives_the_same(reference):
     """A running ray with two workers."""
