@@ -111,7 +111,7 @@ def test_every_solver_sees_the_same_problem(own, name, objective):
     problem = own(1, objective, plain=True)
     expected = brute_force(problem)
     try:
-        result = solve(problem, name, time_limit_s=4.0)
+        result = solve(problem, name, time_limit_s=2.0)
     except CapabilityError:  # such as one whose licence is not there
         pytest.skip("not usable here")
     assert result.is_feasible, result.message

@@ -271,7 +271,7 @@ def test_two_budgets_that_exclude_each_other():
 
 @pytest.mark.parametrize("objective", ["sum", "makespan"])
 def test_large_fleets_have_a_certified_gap(objective):
-    """Ten thousand unlike devices in two seconds: bound and plan are close."""
+    """Ten thousand unlike devices in a second and a half: bound and plan are close."""
     from splitopt.bench.instances.families.cut_and_resources import bounded
 
     base = bounded(1, 10_000)
@@ -280,7 +280,7 @@ def test_large_fleets_have_a_certified_gap(objective):
     limit = 0.6 * float(use[np.arange(base.devices), free - 1].sum())
     budgets = [{"name": "memory", "use": use, "limit": limit}]
     problem = CutAndResources.from_data({**base.data(), "budgets": budgets}, objective)
-    result = solve(problem, time_limit_s=3)
+    result = solve(problem, time_limit_s=1.5)
     assert result.is_feasible
     assert result.gap < 1e-3
 

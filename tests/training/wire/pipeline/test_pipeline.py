@@ -294,7 +294,10 @@ def test_the_route_is_the_simulators(make, links, duplex):
             assert after.start_s >= one.end_s
 
 
-@pytest.mark.parametrize("links", ["uniform", "nic", "serial"])
+@pytest.mark.parametrize(
+    "links",
+    [*(pytest.param(kind, marks=pytest.mark.slow) for kind in ("uniform", "serial")), "nic"],
+)
 def test_channels_of_all_owners_carry_one_message_at_a_time(make, links):
     """First come, first served: no two messages overlap, and each takes its planned time.
 
