@@ -71,7 +71,7 @@ coverage: $(VENV)/.dev  ## run the tests and report which lines of the package t
 
 # newer packages warn of what older ones do, which is no fault of ours
 oldest: $(OUT)/oldest/.done  ## run the tests with the oldest releases that pyproject.toml admits
-	NUMBA_CACHE_DIR=$(CURDIR)/$(OUT)/oldest/numba $(OUT)/oldest/bin/python -m pytest -n 2 -W ignore::DeprecationWarning
+	NUMBA_CACHE_DIR=$(CURDIR)/$(OUT)/oldest/numba $(OUT)/oldest/bin/python -m pytest -n 2 -W ignore::DeprecationWarning -W "ignore:os.fork:RuntimeWarning"
 
 bare: $(OUT)/bare/.done  ## run the tests without any extra: no torch, safetensors, cryptography, pymoo, ray, distributed
 	$(OUT)/bare/bin/python -c 'import importlib.util as u; found = [n for n in "torch safetensors cryptography pymoo ray distributed".split() if u.find_spec(n)]; assert not found, found'
