@@ -94,6 +94,7 @@ def test_a_bound_above_its_own_decision_by_rounding_is_left_out(random_problem):
         assert (search.message is None) == kept
 
 
+@pytest.mark.gurobi
 @pytest.mark.parametrize("objective", ["sum", "makespan"])
 @pytest.mark.parametrize(("devices", "cuts"), [(1, 1), (1, 2), (2, 1), (3, 3)])
 def test_gurobi_through_cvxpy_keeps_right_answers_of_the_smallest_problems(
@@ -110,6 +111,7 @@ def test_gurobi_through_cvxpy_keeps_right_answers_of_the_smallest_problems(
         assert found.objective == pytest.approx(solve(problem, "exact").objective, rel=1e-6)
 
 
+@pytest.mark.gurobi
 def test_the_answer_that_was_thrown_away():
     """The numbers at which it happened."""
     rng = np.random.default_rng(0)
