@@ -118,11 +118,13 @@ def _replace_in_two_steps(new: Path, target: Path) -> None:
 def _put_back(target: Path) -> None:
     """Undo the first step of an export that was killed before its second one."""
     old = _aside(target)
-    if not (old / MANIFEST).is_file():
+    if not old.is_dir() or old.is_symlink():
         return
-    if target.exists():  # both were done
-        shutil.rmtree(old, ignore_errors=True)
-    else:
+    names = {entry.name for entry in old.iterdir()}
+    if target.exists():  # both were done, and the earlier export may be gone in part
+        if names <= set(_WRITTEN):
+            shutil.rmtree(old, ignore_errors=True)
+    elif MANIFEST in names:
         old.rename(target)
 
 

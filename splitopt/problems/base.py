@@ -186,7 +186,7 @@ class Problem(ABC, Generic[D]):
         content = {**head, "objective": self.objective, **self.data()}
         arrays: dict[str, Any] = {key: np.asarray(value) for key, value in _flat(content).items()}
         buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **arrays)
+        np.savez(buffer, **arrays)
         write_atomic(path, buffer.getvalue())
 
 

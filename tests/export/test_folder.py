@@ -139,6 +139,21 @@ def test_an_export_that_is_killed_leaves_a_whole_folder(tmp_path, steps):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_an_export_that_was_killed_while_the_earlier_one_went_is_swept(tmp_path, monkeypatch):
+    """Also where the manifest had gone first; a folder that no export wrote is left alone."""
+    folder, old = tmp_path / "out", tmp_path / ".out.splitopt-old"
+    monkeypatch.setattr(exported, "exchange", lambda *_: False)
+    write_folder(folder, FILES)
+    old.mkdir()
+    (old / "parts.py").write_text("")
+    write_folder(folder, {**FILES, "model.py": b"new"}, force=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    old.mkdir()
+    (old / "mine.txt").write_text("mine")
+    check_folder(folder, force=True)
+    assert (old / "mine.txt").exists()
+
+
 def test_an_export_that_stopped_half_way_is_put_back(tmp_path, monkeypatch):
     """Without a call that exchanges, the earlier folder is aside for a moment: it is not lost."""
     folder = tmp_path / "out"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 
+from splitopt.documents.checks import is_number
 from splitopt.errors import InputError
 from splitopt.plans import PlanLike, as_plan
 from splitopt.simulation.tracks import one_after_the_other
@@ -239,7 +240,7 @@ def _scale_for(prepared: Prepared, wanted: WireOptions) -> float:
         This host is too slow for it.
     """
     scale = wanted.time_scale
-    if scale is not None and not 0 < scale < float("inf"):
+    if scale is not None and not (is_number(scale) and 0 < scale < float("inf")):
         raise InputError.at("time_scale", f"is {scale!r}, it must be above 0")
     if scale is None or not wanted.any_speed:
         from splitopt.training.wire.host import measure_host

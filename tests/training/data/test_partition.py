@@ -228,8 +228,16 @@ def test_labels_outside_the_classes_are_refused():
         partition(torch.tensor([0, 1, 3]), [1], "iid", 0, classes=3)
     with pytest.raises(InputError, match="outside"):
         partition(torch.tensor([0, -1]), [1], "iid", 0)
-    with pytest.raises(InputError, match="whole numbers"):
-        partition(torch.tensor([0.5, 1.0]), [1], "iid", 0)
+    with pytest.raises(InputError, match=r"whole numbers.*'classes:1' shares out by them"):
+        partition(torch.tensor([0.5, 1.0]), [1], "classes:1", 0)
+
+
+def test_targets_without_classes_are_shared_out_at_random():
+    """Numbers and maps of pixels; each row once."""
+    for targets in (torch.rand(9), torch.zeros(9, 4, 4, dtype=torch.int64)):
+        parts = partition(targets, [4, 5], "iid", 0)
+        assert sorted(torch.cat(parts).tolist()) == list(range(9))
+        assert [len(own) for own in parts] == [4, 5]
 
 
 @given(st.integers(0, 1000), st.lists(st.integers(1, 50), min_size=1, max_size=9))

@@ -125,7 +125,6 @@ class Checkpoint:
         mark = self._mark(result.stream, result.cut, arrays)
         np.savez(
             buffer,
-            allow_pickle=False,
             stream=result.stream,
             cut=result.cut,
             digest=mark,

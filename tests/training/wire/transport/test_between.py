@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -293,6 +294,9 @@ class TestAFullListener:
                     with one, listener.accept(SOON) as two:
                         one.send("hello")
                         assert two.receive(SOON).kind == "hello"
+                late_s = time.monotonic() + SOON  # each is refused by a thread of its own
+                while listener.refusals.count < 12 and time.monotonic() < late_s:
+                    time.sleep(0.01)
                 assert listener.refusals.count >= 12
                 held[0].settimeout(SOON)
                 assert held[0].recv(100) == FULL
