@@ -142,6 +142,8 @@ def progress(silent: bool) -> Iterator[Callback | None]:
 
         def show(row: RoundRow, rounds: int) -> None:
             tested = "" if row.accuracy is None else f", accuracy {100 * row.accuracy:.1f} %"
+            if row.accuracy is None and row.test_loss is not None:
+                tested = f", test loss {row.test_loss:.4f}"
             words = f"loss {row.loss:.4f}{tested}"
             bar.update(task, total=rounds, completed=row.round, description=words)
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from splitopt.cli import options as shared
+from splitopt.errors import InputError, shown
 from splitopt.extras import need_torch
 from splitopt.plans import Plan
 from splitopt.training.job import TrainingJob
@@ -63,6 +64,15 @@ class JobFlags:
         ),
     ] = TrainingJob.match
     seed: shared.Seed = TrainingJob.seed
+    task: Annotated[
+        str,
+        typer.Option(
+            "--task",
+            metavar="NAME|FILE.py:NAME",
+            help="classification, multilabel, regression, segmentation, language, or your own task "
+            "or loss.",
+        ),
+    ] = str(TrainingJob.task)
 
     def job(self, plan: Plan, source: Path, options: Options | None = None) -> TrainingJob:
         """Return the job; the plan is called by its file in messages."""
@@ -165,6 +175,12 @@ class ScheduleFlags:
         float | None,
         typer.Option("--target-accuracy", metavar="X", help="Stop when a test reaches it, 0 to 1."),
     ] = Schedule.target_accuracy
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target", metavar="METRIC=X", help="Stop when a test reaches this metric or a better."
+        ),
+    ] = None
     patience: Annotated[
         int | None,
         typer.Option("--patience", metavar="K", help="Stop after K tests without a new best one."),
@@ -182,4 +198,17 @@ class ScheduleFlags:
 
     def schedule(self) -> Schedule:
         """Return the schedule; a value that is none is an `InputError`."""
-        return Schedule(**vars(self))
+        return Schedule(**{**vars(self), "target": self._target()})
+
+    def _target(self) -> tuple[str, float] | None:
+        """Return metric and value of ``METRIC=X``."""
+        if self.target is None:
+            return None
+        name, equals, value = self.target.partition("=")
+        try:
+            return name, float(value)
+        except ValueError:
+            why = "has no number after '='" if equals else "has no '='"
+            raise InputError.at(
+                "--target", f"{shown(self.target)} {why}; write METRIC=X, such as rmse=0.2"
+            ) from None

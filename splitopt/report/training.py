@@ -44,8 +44,9 @@ KINDS = {
 """Kind of traffic -> what people call it."""
 ENDINGS = {
     "rounds": "All {} rounds were trained",
-    "target": "The accuracy that was wanted was reached after {} rounds",
-    "patience": "Stopped after {} rounds, as the accuracy rose no more",
+    "target": "What was wanted was reached after {} rounds",
+    "patience": "Stopped after {} rounds, as the tests got no better",
+    "callback": "Stopped after {} rounds by the caller",
     "interrupted": "Interrupted after {} whole rounds",
     "failed": "Stopped by an error after {} rounds",
 }
@@ -105,22 +106,27 @@ def summarize_training(runs: Mapping[str, History], stopped: str) -> PlanSummary
         facts=tuple(_facts(history)),
         tables=(_rounds(history), *_phases(history), _traffic(history)) if history.rows else (),
         figures=(
-            Figure("Accuracy and loss", lambda: svg_text(training_figure(runs)), _caption(runs)),
+            Figure(
+                f"{_metric_words(history).capitalize()} and loss",
+                lambda: svg_text(training_figure(runs)),
+                _caption(runs),
+            ),
         ),
     )
 
 
 def training_figure(runs: Mapping[str, History]) -> Any:
-    """Draw accuracy and loss over rounds, and below over predicted time where it is known."""
-    styles = line_styles(runs)
+    """Draw metric and loss over rounds, and below over predicted time where it is known."""
+    styles, first = line_styles(runs), next(iter(runs.values()))
+    words = _metric_words(first)
     axes: list[tuple[str, Callable[[RoundRow], float | None]]] = [("round", lambda row: row.round)]
     if all(history.clock_s is not None for history in runs.values()):
         axes.append(("predicted time in s", lambda row: row.clock_s))
     shown = []
     for label, place in axes:
         panel = partial(Panel, "", label, log_x=False, whole_x=label == "round")
-        accuracy = [
-            _curve(history, place, lambda row: row.accuracy, styles[name], f"accuracy {index}")
+        metric = [
+            _curve(history, place, history.value_of, styles[name], f"{words} {index}")
             for index, (name, history) in enumerate(runs.items())
         ]
         loss = [
@@ -132,7 +138,7 @@ def training_figure(runs: Mapping[str, History]) -> Any:
             dashed = Style(styles[name].colour, _TEST, styles[name].marker)
             tested = _curve(runs[name], place, lambda row: row.test_loss, dashed, "test loss")
             loss.append(tested)
-        shown.append(panel("test accuracy", tuple(accuracy)))
+        shown.append(panel(f"test {words}", tuple(metric)))
         shown.append(panel("loss", tuple(loss)))
     return panels_figure(shown, 3.1, columns=2, legend=_legend(runs, styles))
 
@@ -145,9 +151,25 @@ def _legend(runs: Mapping[str, History], styles: Mapping[str, Style]) -> Mapping
 
 
 def _caption(runs: Mapping[str, History]) -> str:
-    if len(runs) > 1:
-        return "Accuracy of the common model on the test data; loss in training"
-    return "Accuracy of the common model on the test data; loss in training and on the test data"
+    words = _metric_words(next(iter(runs.values()))).capitalize()
+    where = "in training" if len(runs) > 1 else "in training and on the test data"
+    return f"{words} of the common model on the test data; loss {where}"
+
+
+def _metric_words(history: History) -> str:
+    """Return what the metric of a history is called, such as ``mean iou``."""
+    return "loss" if history.metric is None else history.metric.replace("_", " ")
+
+
+def _is_share(history: History) -> bool:
+    """Whether the metric is shown times 100."""
+    return history.origin.get("unit", "%") == "%" and history.metric is not None
+
+
+def _metric_text(history: History, value: float | None, digits: int = 2) -> str:
+    if value is None:
+        return ""
+    return f"{100 * value:.{digits}f}" if _is_share(history) else f"{value:.4g}"
 
 
 def _curve(
@@ -166,9 +188,11 @@ def _curve(
 def _verdict(history: History, stopped: str) -> str:
     ending = ENDINGS[stopped].format(len(history))
     best = history.best
-    if best is None or best.accuracy is None:
+    value = None if best is None else history.value_of(best)
+    if best is None or value is None:
         return f"{ending}."
-    return f"{ending}; best test accuracy {percent(best.accuracy)} % after round {best.round}."
+    amount = f"{percent(value)} %" if _is_share(history) else f"{value:.4g}"
+    return f"{ending}; best test {_metric_words(history)} {amount} after round {best.round}."
 
 
 def _facts(history: History) -> list[tuple[str, str]]:
@@ -193,7 +217,7 @@ def _rounds(history: History) -> Table:
         Column("round", "Round"),
         Column("loss", "Loss"),
         Column("test", "Test loss"),
-        Column("accuracy", "Accuracy %"),
+        *([] if history.metric is None else [Column("metric", _metric_heading(history))]),
         Column("round_s", "Round s"),
         Column("clock", "Time s"),
         Column("sent", "Sent"),
@@ -210,7 +234,7 @@ def _rounds(history: History) -> Table:
                 "round": str(row.round),
                 "loss": f"{row.loss:.4f}",
                 "test": "" if row.test_loss is None else f"{row.test_loss:.4f}",
-                "accuracy": "" if row.accuracy is None else f"{100 * row.accuracy:.2f}",
+                "metric": _metric_text(history, history.value_of(row)),
                 "round_s": "" if row.round_s is None else seconds(row.round_s),
                 "clock": "" if row.clock_s is None else seconds(row.clock_s),
                 "sent": readable_bytes(sum(row.traffic_bytes.values())),
@@ -219,6 +243,10 @@ def _rounds(history: History) -> Table:
         ),
         things="rounds",
     )
+
+
+def _metric_heading(history: History) -> str:
+    return _metric_words(history).capitalize() + (" %" if _is_share(history) else "")
 
 
 def _some(rows: Sequence[RoundRow]) -> Sequence[RoundRow]:

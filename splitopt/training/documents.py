@@ -27,6 +27,7 @@ class RoundDocument(Document):
     phases_s: dict[Name, float]
     traffic_bytes: dict[Name, int | float]
     dropped: list[Name]
+    metrics: dict[Name, float] = Field(default_factory=dict)
 
 
 class HistoryDocument(Document):

@@ -38,7 +38,7 @@ class RoundRow:
         How many these were.
     test_loss, accuracy
         Of the common model on the test data after the round, accuracy from 0 to 1; None where it
-        was not evaluated.
+        was not evaluated, or the task has no accuracy.
     round_s, clock_s
         What the round takes and when it ends by the virtual clock, in s; None where the scheme's
         time is unknown.
@@ -48,6 +48,8 @@ class RoundRow:
         Bytes that were sent, by the kinds of `TRAFFIC`.
     dropped
         Names of clients that did not finish the round.
+    metrics
+        All metrics of the task in the test, by name; see `splitopt.training.tasks.Task`.
     """
 
     round: int
@@ -60,6 +62,7 @@ class RoundRow:
     phases_s: Mapping[str, float] = field(default_factory=dict)
     traffic_bytes: Mapping[str, int] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,12 +98,37 @@ class History:
     @property
     def evaluated(self) -> tuple[RoundRow, ...]:
         """The rounds after which the model was tested."""
-        return tuple(row for row in self.rows if row.accuracy is not None)
+        return tuple(
+            row for row in self.rows if row.accuracy is not None or row.test_loss is not None
+        )
+
+    @property
+    def metric(self) -> str | None:
+        """The metric by which models are compared; None for the test loss."""
+        found = self.origin.get("metric", "accuracy")
+        return found if isinstance(found, str) else None
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a higher value of `metric` is a better model."""
+        return bool(self.origin.get("higher_is_better", True)) and self.metric is not None
+
+    def value_of(self, row: RoundRow) -> float | None:
+        """Return the metric of a round, None where it was not tested."""
+        if self.metric is None:
+            return row.test_loss
+        return row.metrics.get(self.metric, row.accuracy if self.metric == "accuracy" else None)
 
     @property
     def best(self) -> RoundRow | None:
-        """The first round of the highest accuracy; None before any test."""
-        return max(self.evaluated, key=lambda row: (row.accuracy or 0.0, -row.round), default=None)
+        """The first round of the best metric, by default of accuracy; None before any test."""
+        sign = 1.0 if self.higher_is_better else -1.0
+        tested = [(sign * value, -row.round, row) for row, value in self._values()]
+        return max(tested, key=lambda item: item[:2])[2] if tested else None
+
+    def _values(self) -> list[tuple[RoundRow, float]]:
+        found = ((row, self.value_of(row)) for row in self.evaluated)
+        return [(row, value) for row, value in found if value is not None]
 
     def first_reaching(self, accuracy: float) -> RoundRow | None:
         """Return the first round after which the accuracy was at least this, or None."""
@@ -147,9 +175,14 @@ class History:
         """Read a history from a JSON file."""
         return cls.from_dict(parse_json(read_text(path), str(path)), str(path))
 
+    def _metrics(self) -> list[str]:
+        """Return the names of all metrics that some round has, in their order."""
+        return list(dict.fromkeys(name for row in self.rows for name in row.metrics))
+
     def to_csv(self) -> str:
-        """Write a row per round; what is unknown is empty, seconds by phase come last."""
+        """Write a row per round; what is unknown is empty, phases and further metrics come last."""
         phases = list(dict.fromkeys(name for row in self.rows for name in row.phases_s))
+        metrics = [name for name in self._metrics() if name != "accuracy"]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(
@@ -158,6 +191,7 @@ class History:
                 *(f"{kind}_bytes" for kind in TRAFFIC),
                 "dropped",
                 *(f"{name.replace(' ', '_')}_s" for name in phases),
+                *metrics,
             ]
         )
         for row in self.rows:
@@ -169,6 +203,7 @@ class History:
                     *(row.traffic_bytes.get(kind, 0) for kind in TRAFFIC),
                     " ".join(row.dropped),
                     *(repr(row.phases_s.get(name, 0.0)) for name in phases),
+                    *(repr(row.metrics[name]) if name in row.metrics else "" for name in metrics),
                 ]
             )
         return text.getvalue()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from splitopt.profiles.tracing.cuts.finding import Stages
     from splitopt.training.data.partition import Samples
     from splitopt.training.preparing.matching import By
+    from splitopt.training.tasks import Task
 
 
 class MatchFields(TypedDict, total=False):
@@ -32,6 +33,7 @@ class JobFields(MatchFields, total=False):
     samples: Samples
     options: Options | None
     seed: int
+    task: Task | str
 
 
 class OwnProcessFields(JobFields, total=False):
@@ -55,6 +57,9 @@ class TrainingJob:
         network that the plan's profile is named after. It is copied, not changed.
     data
         As for `splitopt.training.data.load_data`.
+    task
+        What is trained for: a `splitopt.training.tasks.Task`, the name of one, or the user's own
+        as ``FILE.py:NAME``, see `splitopt.training.tasks.task_of`.
     partition
         How data is shared out, see `splitopt.training.data.partition.partition`.
     samples
@@ -94,6 +99,7 @@ class TrainingJob:
     stages: Stages | None = None
     device: str = "cpu"
     source: str = "plan"
+    task: Task | str = "classification"
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
@@ -108,6 +114,8 @@ class TrainingJob:
 
     @property
     def named(self) -> dict[str, str]:
-        """Return model and data where they are given by name."""
+        """Return model, data and task where they are given by name; the usual task is not."""
         given = {"model": self.model, "data": self.data}
+        if self.task != "classification":
+            given["task"] = self.task
         return {what: text for what, text in given.items() if isinstance(text, str)}

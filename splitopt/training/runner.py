@@ -36,8 +36,9 @@ class Run:
     scheme
         Clients, copies and optimizers, as they were left.
     stopped
-        ``"rounds"``: all were made; ``"target"``: the accuracy was reached; ``"patience"``: it rose
-        no more; ``"interrupted"``: by Ctrl-C.
+        ``"rounds"``: all were made; ``"target"``: what was wanted was reached; ``"patience"``:
+        tests got no better; ``"callback"``: the caller's function returned True;
+        ``"interrupted"``: by Ctrl-C.
     """
 
     history: History
@@ -61,6 +62,7 @@ class Run:
             "clock_s": self.history.clock_s,
             "loss": last[0].loss if last else None,
             "accuracy": last[0].accuracy if last else None,
+            "metrics": dict(last[0].metrics) if last else {},
             "best": None if best is None else {"round": best.round, "accuracy": best.accuracy},
             "traffic_bytes": self.history.traffic_bytes(),
             "history": self.history.to_dict(),
@@ -90,14 +92,15 @@ def train(
     model, data
         As for `splitopt.training.job.TrainingJob`.
     callback
-        Called after every round with its row and the number of rounds that were planned.
+        Called after every round with its row and the number of rounds that were planned; the run
+        ends where it returns True.
     source
         How messages call the plan.
     **given
-        ``partition``, ``samples``, ``scheme``, ``options``, ``seed``, ``match``, ``stages`` and
-        ``device`` as for `splitopt.training.job.TrainingJob`; ``rounds``, ``evaluate_every``,
-        ``target_accuracy``, ``patience``, ``checkpoint``, ``checkpoint_every`` and ``resume`` as
-        for `splitopt.training.schedule.Schedule`.
+        ``partition``, ``samples``, ``scheme``, ``options``, ``seed``, ``task``, ``match``,
+        ``stages`` and ``device`` as for `splitopt.training.job.TrainingJob`; ``rounds``,
+        ``evaluate_every``, ``target_accuracy``, ``target``, ``patience``, ``checkpoint``,
+        ``checkpoint_every`` and ``resume`` as for `splitopt.training.schedule.Schedule`.
 
     Returns
     -------

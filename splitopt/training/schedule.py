@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from splitopt.documents.checks import is_whole
+from splitopt.documents.checks import is_number, is_whole
 from splitopt.errors import InputError
 
 
@@ -15,6 +15,7 @@ class PauseFields(TypedDict, total=False):
 
     evaluate_every: int
     target_accuracy: float | None
+    target: tuple[str, float] | None
     patience: int | None
     checkpoint: str | Path | None
     checkpoint_every: int
@@ -39,8 +40,11 @@ class Schedule:
         Test after every so many rounds, and after the last one.
     target_accuracy
         Stop when a test reaches it, 0 to 1.
+    target
+        Stop when a test reaches this value of this metric of the task, or a better one.
     patience
-        Stop after so many tests in a row without a higher accuracy than before.
+        Stop after so many tests in a row without a better value than before of the metric by which
+        models are compared, accuracy by default.
     checkpoint
         A folder to keep the state in.
     checkpoint_every
@@ -57,6 +61,7 @@ class Schedule:
     rounds: int | None = None
     evaluate_every: int = 1
     target_accuracy: float | None = None
+    target: tuple[str, float] | None = None
     patience: int | None = None
     checkpoint: str | Path | None = None
     checkpoint_every: int = 1
@@ -74,8 +79,18 @@ class Schedule:
             raise InputError.at(
                 "target_accuracy", f"is {target!r}, it must be above 0 and at most 1"
             )
+        if self.target is not None:
+            self._check_target(target)
         if self.checkpoint is None:
             if self.resume:
                 raise InputError.at("resume", "needs the folder of a checkpoint; name it")
             if self.checkpoint_every != 1:
                 raise InputError.at("checkpoint_every", "needs the folder of a checkpoint; name it")
+
+    def _check_target(self, accuracy: float | None) -> None:
+        given = self.target
+        is_pair = isinstance(given, tuple) and len(given) == 2
+        if given is None or not is_pair or not isinstance(given[0], str) or not is_number(given[1]):
+            raise InputError.at("target", f"is {given!r}, it must be a metric and its value")
+        if accuracy is not None:
+            raise InputError.at("target", "is given beside target_accuracy; give one of them")

@@ -73,10 +73,15 @@ def open_model(
     return found.to(device), attribute.rpartition(".")[2].lower(), tuple(shape), "float32"
 
 
+def open_named(target: str) -> Any:
+    """Import ``FILE.py:NAME`` or ``MODULE:NAME``; the user's code is run, what it names is not."""
+    place, _, attribute = target.rpartition(":")
+    return _attribute(_imported(place), attribute, target)
+
+
 def open_function(target: str) -> Callable[..., Any]:
     """Import ``FILE.py:FUNCTION`` or ``MODULE:FUNCTION``; the user's code is run, not called."""
-    place, _, attribute = target.rpartition(":")
-    found = _attribute(_imported(place), attribute, target)
+    found = open_named(target)
     if not callable(found):
         raise InputError(f"{target!r} is a {type(found).__name__}; name a function")
     return cast("Callable[..., Any]", found)

@@ -1,4 +1,4 @@
-"""A data set for classification, in memory and checked."""
+"""A data set in memory, checked for what its task needs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from splitopt.errors import InputError
+from splitopt.training.tasks.targets import LABELS, Targets
 
 TEST_SHARE = 0.2
 """Of the samples of each class, where data come without a test set of their own."""
@@ -28,11 +29,14 @@ class DataSet:
         Shape (n, ...), n >= 1, float32 (or int64, such as tokens), finite, with the same shape
         of a sample.
     train_targets, test_targets
-        Shape (n,), int64, from 0 to ``classes`` - 1.
+        Shape (n, ...), of the kind `targets`: labels have shape (n,), int64, from 0 to
+        ``classes`` - 1.
     classes
-        Number of classes, at least 2.
+        Number of classes, at least 2; None where targets are numbers.
     scaling
         What was done to the values, in words.
+    targets
+        What the targets are; one label for each sample by default.
 
     Raises
     ------
@@ -46,11 +50,12 @@ class DataSet:
     train_targets: Tensor
     test_inputs: Tensor
     test_targets: Tensor
-    classes: int
+    classes: int | None
     scaling: str = "as given"
+    targets: Targets = LABELS
 
     def __post_init__(self) -> None:
-        if self.classes < 2:
+        if self.classes is not None and self.classes < 2:
             raise InputError.at(
                 self.name, f"has {self.classes} class; at least 2 are needed to tell apart"
             )
@@ -58,7 +63,13 @@ class DataSet:
             ("training", self.train_inputs, self.train_targets),
             ("test", self.test_inputs, self.test_targets),
         ):
-            _check_part(self.name, kind, inputs, targets, self.classes)
+            self._check_part(kind, inputs, targets)
+        if self.train_targets.shape[1:] != self.test_targets.shape[1:]:
+            own, other = (_words(t.shape[1:]) for t in (self.train_targets, self.test_targets))
+            raise InputError.at(
+                self.name,
+                f"a training target is {own} and a test target {other}; they must be of one shape",
+            )
         train, test = self.train_inputs.shape[1:], self.test_inputs.shape[1:]
         if train != test:
             raise InputError.at(
@@ -80,8 +91,38 @@ class DataSet:
         """Shape of one sample."""
         return tuple(self.train_inputs.shape[1:])
 
+    @property
+    def outputs(self) -> int:
+        """How many outputs a network for it has: one for each class, or for each number."""
+        return self.classes or max(1, int(self.train_targets[0].numel()))
+
+    def _check_part(self, kind: str, inputs: Tensor, targets: Tensor) -> None:
+        """Reject inputs and targets that do not fit each other, or are none of this kind."""
+        if inputs.dim() < 1 or targets.dim() < 1 or len(inputs) != len(targets) or not len(targets):
+            raise InputError.at(
+                self.name,
+                f"the {kind} inputs have shape {tuple(inputs.shape)} and the targets "
+                f"{tuple(targets.shape)}; n >= 1 inputs need n targets, shape (n, ...)",
+            )
+        if self.targets.dimensions not in (None, targets.dim() - 1):
+            raise InputError.at(
+                self.name,
+                f"the {kind} targets have shape {tuple(targets.shape)}; {self.targets.words} for "
+                "each sample is needed",
+            )
+        check_finite(self.name, f"{kind} sample", inputs)
+        outside = self.targets.outside(targets, self.classes)
+        if outside.any():
+            place = torch.nonzero(outside)[0].tolist()
+            value = targets[tuple(place)].item()
+            where = f"is {value}, which is none of this task"
+            if self.targets.kind == "classes":
+                where = f"is {value}, outside the classes 0 to {(self.classes or 0) - 1}"
+            of = "the label" if self.targets.are_labels else "a target"
+            raise InputError.at(self.name, f"{of} of {kind} sample {place[0]} {where}")
+
     def digest(self) -> str:
-        """SHA-256 of all samples, labels and shapes, in hexadecimal; the name does not count."""
+        """SHA-256 of all samples, targets and shapes, in hexadecimal; the name does not count."""
         found = hashlib.sha256(f"splitopt data {self.classes}".encode())
         for tensor in (
             self.train_inputs,
@@ -104,14 +145,17 @@ def as_array(tensor: Tensor) -> np.ndarray[Any, Any]:
 def split_off_test(
     inputs: Tensor, targets: Tensor, seed: int, name: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Set a share of each class aside for testing, drawn by the seed.
+    """Set a share of the samples, of each class if they have labels, aside for testing.
+
+    It is drawn by the seed.
 
     Returns
     -------
     Training inputs and targets, test inputs and targets, each in their original order.
     """
     rng = np.random.default_rng(seed)
-    labels = targets.numpy()
+    has_labels = targets.dim() == 1 and not targets.is_floating_point()
+    labels = targets.numpy() if has_labels else np.zeros(len(targets), dtype=np.int64)
     test = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         rows = rng.permutation(np.flatnonzero(labels == label))
@@ -132,24 +176,6 @@ def check_finite(name: str, what: str, inputs: Tensor) -> None:
         row = int(torch.nonzero(~torch.isfinite(inputs).reshape(len(inputs), -1).all(dim=1))[0])
         raise InputError.at(
             name, f"{what} {row} holds a value that is not finite; remove or fill it"
-        )
-
-
-def _check_part(name: str, kind: str, inputs: Tensor, targets: Tensor, classes: int) -> None:
-    if inputs.dim() < 1 or targets.dim() != 1 or len(inputs) != len(targets) or not len(targets):
-        raise InputError.at(
-            name,
-            f"the {kind} inputs have shape {tuple(inputs.shape)} and the targets "
-            f"{tuple(targets.shape)}; n >= 1 inputs need n targets, shape (n,)",
-        )
-    check_finite(name, f"{kind} sample", inputs)
-    outside = (targets < 0) | (targets >= classes)
-    if outside.any():
-        row = int(torch.nonzero(outside)[0])
-        raise InputError.at(
-            name,
-            f"the label of {kind} sample {row} is {int(targets[row])}, outside the classes 0 to "
-            f"{classes - 1}",
         )
 
 

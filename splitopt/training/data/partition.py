@@ -68,9 +68,9 @@ def partition(
         a file that cannot be read.
     """
     check_choice("samples", samples, get_args(Samples))
-    labels = _check_labels(targets, classes)
-    wanted = _check_sizes(sizes)
     form, _, value = how.partition(":")
+    labels = _check_labels(targets, classes, how, needs_classes=form not in ("iid", "file"))
+    wanted = _check_sizes(sizes)
     rng = np.random.default_rng([seed, 0x5EED])
     if form == "file" and value:
         return _read_file(Path(value), len(labels), wanted, samples)
@@ -282,9 +282,16 @@ def _read_file(path: Path, available: int, sizes: list[int], samples: Samples) -
     return [torch.tensor(own, dtype=torch.int64) for own in lists]
 
 
-def _check_labels(targets: Tensor, classes: int | None) -> Labels:
+def _check_labels(targets: Tensor, classes: int | None, how: str, *, needs_classes: bool) -> Labels:
+    """Return the labels; zeros where targets are none, and nobody shares out by them."""
     if targets.dim() != 1 or targets.is_floating_point() or not len(targets):
-        raise InputError.at("labels", "must be whole numbers of shape (n,), n >= 1")
+        if not needs_classes and targets.dim() and len(targets):
+            return np.zeros(len(targets), dtype=np.int64)
+        raise InputError.at(
+            "labels",
+            "must be whole numbers of shape (n,), n >= 1"
+            + (f"; {how!r} shares out by them, iid and file:PATH.json do not" * bool(len(targets))),
+        )
     labels: Labels = targets.cpu().numpy().astype(np.int64)
     top = int(labels.max()) if classes is None else classes - 1
     outside = np.flatnonzero((labels < 0) | (labels > top))

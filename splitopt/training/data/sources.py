@@ -13,11 +13,12 @@ from splitopt.errors import InputError, shown
 from splitopt.training.data.arrays import from_arrays, from_torch, read_npz
 from splitopt.training.data.dataset import DataSet
 from splitopt.training.data.known import KNOWN, load_digits
+from splitopt.training.tasks.targets import LABELS, Targets
 
 Source = str | os.PathLike[str] | DataSet | Dataset[Any] | Sequence[Any]
 
 
-def load_data(source: Source, *, seed: int = 0) -> DataSet:
+def load_data(source: Source, *, seed: int = 0, targets: Targets = LABELS) -> DataSet:
     """Load data to train on.
 
     Parameters
@@ -29,11 +30,14 @@ def load_data(source: Source, *, seed: int = 0) -> DataSet:
         ``(x_train, y_train, x_test, y_test)``, a PyTorch data set, or a pair of them.
     seed
         Of the samples that are set aside for testing where there is no test set.
+    targets
+        What the targets are, see `splitopt.training.tasks.Task`; one label for each sample by
+        default.
 
     Returns
     -------
-    The data in memory: inputs of shape (n, ...) and labels of shape (n,). Images are scaled to
-    0..1 and nothing else is done to them.
+    The data in memory: inputs and targets of shape (n, ...); labels have shape (n,). Images are
+    scaled to 0..1 and nothing else is done to them.
 
     Raises
     ------
@@ -41,19 +45,30 @@ def load_data(source: Source, *, seed: int = 0) -> DataSet:
         Data that are not there, with how to get them; files that are cut short, of another kind,
         or contradict each other; labels outside the classes; values that are not finite.
     """
+    found = _loaded(source, seed, targets)
+    if found.targets != targets and targets.kind != "any":
+        raise InputError.at(
+            "data",
+            f"{found.name} has {found.targets.words} for each sample, and the task needs "
+            f"{targets.words}; name the task that the data are for",
+        )
+    return found
+
+
+def _loaded(source: Source, seed: int, targets: Targets) -> DataSet:
     if isinstance(source, DataSet):
         return source
     if isinstance(source, str):
-        return _by_name(source, seed)
+        return _by_name(source, seed, targets)
     if isinstance(source, os.PathLike):
-        return _by_path(Path(source), seed)
+        return _by_path(Path(source), seed, targets)
     if isinstance(source, Dataset):
-        return from_torch([source], "data", seed)
+        return from_torch([source], "data", seed, targets)
     if isinstance(source, tuple | list) and source:
         if all(isinstance(part, Dataset) for part in source) and len(source) <= 2:
-            return from_torch(source, "data", seed)
+            return from_torch(source, "data", seed, targets)
         if not any(isinstance(part, Dataset) for part in source):
-            return from_arrays(source, "data", seed)
+            return from_arrays(source, "data", seed, targets)
     raise InputError.at(
         "data",
         f"is of type {type(source).__name__}; give a name, a path, (x, y), "
@@ -61,7 +76,7 @@ def load_data(source: Source, *, seed: int = 0) -> DataSet:
     )
 
 
-def _by_name(source: str, seed: int) -> DataSet:
+def _by_name(source: str, seed: int, targets: Targets) -> DataSet:
     if source == "digits":
         return load_digits(seed)
     if source in KNOWN:
@@ -70,7 +85,7 @@ def _by_name(source: str, seed: int) -> DataSet:
     if colon and name in KNOWN:
         return KNOWN[name].load(Path(folder))
     if source.endswith(".npz") or os.path.exists(source):
-        return _by_path(Path(source), seed)
+        return _by_path(Path(source), seed, targets)
     raise InputError.at(
         "data",
         f"{shown(source)} is neither digits, {', '.join(KNOWN)}, one of the last {len(KNOWN)} with "
@@ -78,7 +93,7 @@ def _by_name(source: str, seed: int) -> DataSet:
     )
 
 
-def _by_path(path: Path, seed: int) -> DataSet:
+def _by_path(path: Path, seed: int, targets: Targets) -> DataSet:
     if not os.path.exists(path):
         raise InputError(f"{path}: there is no such file")
     if path.is_dir():
@@ -93,4 +108,4 @@ def _by_path(path: Path, seed: int) -> DataSet:
         )
     if path.suffix != ".npz":
         raise InputError(f"{path}: is not an .npz file; other files are read as NAME:FOLDER")
-    return read_npz(path, seed)
+    return read_npz(path, seed, targets)

@@ -17,6 +17,7 @@ from splitopt.profiles.tracing.running.example import fresh, resized
 from splitopt.profiles.tracing.running.quiet import materialise, reason, undisturbed
 from splitopt.training.data import DataSet
 from splitopt.training.schemes import Scheme
+from splitopt.training.tasks import Task
 
 _TRACED = re.compile(r"input (\d+(?: x \d+)*) (\w+) per sample")
 
@@ -102,13 +103,14 @@ def explained(profile: ModelProfile, data: DataSet, built_here: bool) -> Iterato
                 "and type, and plan anew",
             ) from None
         if built_here:
-            words = f"{error} (it was built for the {data.classes} classes of {data.name})"
+            what = "outputs" if data.classes is None else "classes"
+            words = f"{error} (it was built for the {data.outputs} {what} of {data.name})"
             raise InputError(words) from None
         raise
 
 
-def check_outputs(model: nn.Module, data: DataSet) -> None:
-    """Check that the model takes the samples, and tells as many classes apart as the data has.
+def check_outputs(model: nn.Module, data: DataSet, task: Task) -> None:
+    """Check that the model takes the samples, and that its outputs fit the task and its targets.
 
     Raises
     ------
@@ -127,13 +129,31 @@ def check_outputs(model: nn.Module, data: DataSet) -> None:
             f"cannot take the samples of {data.name}, {Sample(data.shape, example.dtype)} "
             f"({reason(error)}); take other data, or a model for them",
         ) from None
-    if not isinstance(outputs, Tensor) or outputs.dim() != 2 or outputs.shape[1] < data.classes:
-        shape = tuple(outputs.shape[1:]) if isinstance(outputs, Tensor) else type(outputs).__name__
+    if not isinstance(outputs, Tensor):
         raise InputError.at(
             "model",
-            f"gives {shape} for a sample, but {data.name} has {data.classes} classes; a model to "
-            f"train tells classes apart, by a number for each, shape ({data.classes},)",
+            f"gives a {type(outputs).__name__}, and a model to train gives a tensor; wrap it in a "
+            "module that returns the tensor that the loss is of",
         )
+    wanted = data.train_targets[: len(example)]
+    wrong = task.misfit(outputs, wanted, data.classes)
+    if wrong is not None:
+        raise InputError.at("model", wrong.replace("{data}", data.name))
+    _check_loss(task, outputs, wanted)
+
+
+def _check_loss(task: Task, outputs: Tensor, targets: Tensor) -> None:
+    """Raise `InputError` where the loss cannot be called, or returns no number."""
+    known = "; it is called with outputs and targets, and returns the mean loss of a batch"
+    try:
+        loss = task.loss(outputs, targets)
+    except Exception as error:
+        raise InputError.at(
+            "task", f"the loss of {task.name} cannot be called ({reason(error)}){known}"
+        ) from None
+    if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.is_floating_point():
+        what = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+        raise InputError.at("task", f"the loss of {task.name} gives {what} and no scalar{known}")
 
 
 def check_batches(model: nn.Module, scheme: Scheme, example: Tensor) -> None:

@@ -32,6 +32,8 @@ from splitopt.training.preparing.setup import Draw, build_scheme, make_clients
 from splitopt.training.program import Program, program_of
 from splitopt.training.randomness import seed_of
 from splitopt.training.schemes import Client, Scheme
+from splitopt.training.tasks import Task, task_of
+from splitopt.training.tasks.known import CLASSIFICATION
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +54,8 @@ class Prepared:
         JSON-ready data that names the run: two runs with the same one learn the same.
     named
         How model and data were named, where they were named and not given.
+    task
+        What is trained for.
     """
 
     program: Program
@@ -60,6 +64,7 @@ class Prepared:
     scheme: Scheme
     identity: Mapping[str, Any]
     named: Mapping[str, str] = field(default_factory=dict)
+    task: Task = CLASSIFICATION
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -71,6 +76,7 @@ class Prepared:
             "planned_scheme": program.planned_scheme,
             "profile": program.profile.name,
             "data_name": self.data.name,
+            **_leading(self.task),
             **{f"{what}_source": text for what, text in self.named.items()},
             **{name: self.identity[name] for name in ("plan", "scheme", "partition", "seed")},
         }
@@ -92,19 +98,20 @@ def prepare(job: TrainingJob) -> Prepared:
     program = program_of(job.plan, job.source)
     if job.scheme is not None:
         program = program.trained_by(job.scheme)
-    loaded = load_data(job.data, seed=job.seed)
+    task = task_of(job.task)
+    loaded = load_data(job.data, seed=job.seed, targets=task.targets)
     strictly = explained(program.profile, loaded, built_here=is_shipped(job.model))
     with strictly if job.match == "structure" else nullcontext():
         module = make_model(job.model, program, loaded, job.seed)
         loaded = in_type_of(module, loaded)
-        check_outputs(module, loaded)
+        check_outputs(module, loaded, task)
         example = loaded.train_inputs[:2]
         split = match(module, example, program.profile, job.match, job.stages)
     clients = make_clients(
         program, loaded, job.partition, job.seed, samples=job.samples, device=place
     )
     own = copy.deepcopy(module).to(place)
-    scheme = build_scheme(program, split, clients, job.options, job.seed, model=own)
+    scheme = build_scheme(program, split, clients, job.options, job.seed, model=own, task=task)
     check_batches(module, scheme, example)
     identity = {
         "plan": program.plan_digest,
@@ -115,8 +122,22 @@ def prepare(job: TrainingJob) -> Prepared:
         "model": structure_digest(own.state_dict()),
         "data": loaded.digest(),
         "clients": _clients_digest(clients),
+        **_leading(task),
     }
-    return Prepared(program, loaded, split, scheme, identity, job.named)
+    return Prepared(program, loaded, split, scheme, identity, job.named, task)
+
+
+def _leading(task: Task) -> dict[str, Any]:
+    """Name the task, and the metric by which models are compared; classification needs no word."""
+    if task is CLASSIFICATION:
+        return {}
+    metric = None if task.leading is None else task.metrics[task.leading]
+    return {
+        "task": task.name,
+        "metric": task.leading,
+        "higher_is_better": metric is not None and metric.higher_is_better,
+        "unit": "" if metric is None else metric.unit,
+    }
 
 
 def find_device(name: str) -> torch.device:
@@ -167,7 +188,7 @@ def make_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(seed, Draw.WEIGHTS))
         if model in model_names():
-            built: nn.Module = build(model, data.shape, data.classes)
+            built: nn.Module = build(model, data.shape, data.outputs)
             return built
         return open_model(model, data.shape)[0]
 

@@ -27,6 +27,8 @@ from splitopt.training.program import Program
 from splitopt.training.randomness import Stream, seed_of
 from splitopt.training.schemes import SCHEMES, Client, Scheme
 from splitopt.training.schemes.clustered import Clustered
+from splitopt.training.tasks import Task
+from splitopt.training.tasks.known import CLASSIFICATION
 
 
 class Draw(IntEnum):
@@ -106,6 +108,7 @@ def build_scheme(
     seed: int = 0,
     *,
     model: nn.Module | None = None,
+    task: Task = CLASSIFICATION,
 ) -> Scheme:
     """Make the scheme that trains a copy of the model as the program says.
 
@@ -123,6 +126,8 @@ def build_scheme(
         Of the run.
     model
         The model to train, a copy of that of `split`; by default one is made.
+    task
+        What is trained for.
 
     Raises
     ------
@@ -141,6 +146,7 @@ def build_scheme(
         [replace(client, cuts=own) for client, own in zip(clients, cuts, strict=True)],
         round_options(program, options),
         Split(split.split, split.state.written),
+        task.loss,
         seed=seed_of(seed, Draw.ORDER),
     )
     set_groups(scheme, program, 0)

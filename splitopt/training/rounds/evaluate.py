@@ -9,23 +9,29 @@ from torch import Tensor, nn
 
 from splitopt.training.model_parts.averaging import State
 from splitopt.training.schemes import Scheme, TrainingError
-from splitopt.training.schemes.base import Criterion
+from splitopt.training.tasks import Task
+from splitopt.training.tasks.known import CLASSIFICATION
 
 BATCH = 512
 
 
 class Score(NamedTuple):
-    """Mean loss, and the fraction of samples whose largest output is that of their class."""
+    """Mean loss, and the metrics of the task by name."""
 
     loss: float
-    accuracy: float
+    metrics: dict[str, float]
+
+    @property
+    def accuracy(self) -> float | None:
+        """The fraction of targets whose largest output is that of their class, if it is tested."""
+        return self.metrics.get("accuracy")
 
 
 def evaluate(
     model: nn.Module,
     inputs: Tensor,
     targets: Tensor,
-    criterion: Criterion = nn.functional.cross_entropy,
+    task: Task = CLASSIFICATION,
     batch: int = BATCH,
 ) -> Score:
     """Test a model in evaluation mode; its modes and buffers are as before afterwards.
@@ -33,11 +39,11 @@ def evaluate(
     Parameters
     ----------
     model
-        Gives outputs of shape (n, classes).
+        Gives outputs that fit the task.
     inputs, targets
-        Shape (n, ...) and (n,); they may be on another device than the model.
-    criterion
-        The mean loss of a batch.
+        Shape (n, ...); they may be on another device than the model.
+    task
+        Loss and metrics.
     batch
         Samples at once.
     """
@@ -45,15 +51,20 @@ def evaluate(
     buffers = [(part, dict(part._buffers)) for part in model.modules()]
     values = [(tensor, tensor.detach().clone()) for tensor in model.buffers()]
     place = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
-    loss, right = 0.0, 0
+    loss, terms, sums = 0.0, 0, dict[str, Tensor]()
     try:
         model.eval()
         with torch.no_grad():
             for first in range(0, len(targets), batch):
                 rows = slice(first, first + batch)
                 outputs, wanted = model(inputs[rows].to(place)), targets[rows].to(place)
-                loss += float(criterion(outputs, wanted)) * len(wanted)
-                right += int((outputs.argmax(dim=1) == wanted).sum())
+                count = task.terms(wanted)
+                if count:
+                    loss += float(task.loss(outputs, wanted)) * count
+                terms += count
+                for name, metric in task.metrics.items():
+                    counted = metric.sums(outputs, wanted).double().cpu()
+                    sums[name] = sums[name] + counted if name in sums else counted
     finally:
         for part, mode in modes:
             part.training = mode
@@ -61,7 +72,8 @@ def evaluate(
             part._buffers.update(own)
         for tensor, before in values:
             tensor.data.copy_(before)
-    return Score(loss / len(targets), right / len(targets))
+    metrics = {name: metric.value(sums[name]) for name, metric in task.metrics.items()}
+    return Score(loss / max(terms, 1), metrics)
 
 
 def check_finite(scheme: Scheme) -> None:

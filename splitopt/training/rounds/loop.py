@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Literal
 
-from splitopt.errors import SplitoptError
+from splitopt.documents.suggestions import did_you_mean
+from splitopt.errors import InputError, SplitoptError
 from splitopt.profiles.tracing.running.quiet import reason
 from splitopt.training.history import History, RoundRow
 from splitopt.training.model_parts.averaging import copy_state, load_state
@@ -18,8 +19,9 @@ from splitopt.training.rounds.evaluate import check_finite, evaluate
 from splitopt.training.saving.keeper import Keeper
 from splitopt.training.schedule import Schedule
 from splitopt.training.schemes import Round, Scheme, TrainingError
+from splitopt.training.tasks import Task
 
-Stopped = Literal["rounds", "target", "patience", "interrupted"]
+Stopped = Literal["rounds", "target", "patience", "callback", "interrupted"]
 DoRound = Callable[[int], Round]
 Callback = Callable[[RoundRow, int], object]
 
@@ -43,7 +45,8 @@ def run_rounds(
         Trains one round (0, 1, ...) and leaves scheme and model as the scheme's own method would;
         by default that method.
     callback
-        Called after every round with its row and the number of rounds that were planned.
+        Called after every round with its row and the number of rounds that were planned; the run
+        ends where it returns True.
 
     Returns
     -------
@@ -58,6 +61,7 @@ def run_rounds(
         A loss or a weight is not a finite number; the message names round and client, and
         ``history`` has the rounds before.
     """
+    check_target(schedule, prepared.task)
     keeper = Keeper(prepared, schedule.checkpoint, schedule.checkpoint_every, schedule.resume)
     try:
         return _run_rounds(
@@ -78,7 +82,7 @@ def _run_rounds(
     history = keeper.begin()
     clock = VirtualClock(program)
     rounds = program.rounds if schedule.rounds is None else schedule.rounds
-    stopped = _stop(history, schedule, rounds)
+    stopped = _stop(history, schedule, rounds, prepared.task)
     while stopped is None:
         number = len(history)
         before = copy_state(scheme.model)
@@ -90,7 +94,7 @@ def _run_rounds(
             if number + 1 == rounds or (number + 1) % schedule.evaluate_every == 0:
                 row = _tested(row, prepared)
             history = history.with_row(row)
-            stopped = _stop(history, schedule, rounds)
+            stopped = _stop(history, schedule, rounds, prepared.task)
             keeper.keep(history, last=stopped is not None)
         except KeyboardInterrupt:
             if len(history) == number:
@@ -103,23 +107,25 @@ def _run_rounds(
             failed = TrainingError(f"round {number + 1}: {error}")
             failed.history = history
             raise failed from error.__cause__
-        if not _told(callback, row, rounds, keeper):
-            return history, "interrupted"
+        told = _told(callback, row, rounds, keeper)
+        if told is not None:
+            return history, told
     return history, stopped
 
 
-def _told(callback: Callback | None, row: RoundRow, rounds: int, keeper: Keeper) -> bool:
-    """Tell the caller of a round; False at Ctrl-C. What a callback raises is the caller's."""
+def _told(callback: Callback | None, row: RoundRow, rounds: int, keeper: Keeper) -> Stopped | None:
+    """Tell the caller of a round, who may end the run. What a callback raises is the caller's."""
     try:
-        if callback is not None:
-            callback(row, rounds)
+        if callback is not None and callback(row, rounds) is True:
+            keeper.end()
+            return "callback"
     except KeyboardInterrupt:
         keeper.end()
-        return False
+        return "interrupted"
     except BaseException:
         keeper.end()  # the round is whole
         raise
-    return True
+    return None
 
 
 def _guarded(scheme: Scheme) -> DoRound:
@@ -153,13 +159,30 @@ def _row(tally: Round, number: int, history: History, clock: VirtualClock) -> Ro
 def _tested(row: RoundRow, prepared: Prepared) -> RoundRow:
     """Add the test of the common model to a row."""
     scheme, data = prepared.scheme, prepared.data
-    score = evaluate(scheme.model, data.test_inputs, data.test_targets, scheme.criterion)
+    score = evaluate(scheme.model, data.test_inputs, data.test_targets, prepared.task)
     if not math.isfinite(score.loss):
         raise TrainingError(f"the test loss is {score.loss}; lower the learning rate")
-    return replace(row, test_loss=score.loss, accuracy=score.accuracy)
+    for name, value in score.metrics.items():
+        if not math.isfinite(value):
+            raise TrainingError(f"the metric {name} is {value} in the test; look at its function")
+    return replace(row, test_loss=score.loss, accuracy=score.accuracy, metrics=score.metrics)
 
 
-def _stop(history: History, schedule: Schedule, rounds: int) -> Stopped | None:
+def check_target(schedule: Schedule, task: Task) -> None:
+    """Raise `InputError` for a target of a metric that the task does not have."""
+    if schedule.target is None and schedule.target_accuracy is None:
+        return
+    name = "accuracy" if schedule.target is None else schedule.target[0]
+    if name not in task.metrics:
+        known = ", ".join(task.metrics) or "none"
+        raise InputError.at(
+            "target" if schedule.target else "target_accuracy",
+            f"is of {name!r}, but the metrics of {task.name} are {known}"
+            f"{did_you_mean(name, task.metrics)}",
+        )
+
+
+def _stop(history: History, schedule: Schedule, rounds: int, task: Task) -> Stopped | None:
     """Return why a training is over, None if it is not.
 
     Its rounds alone decide, so that a resumed run stops where it would have without the break.
@@ -167,6 +190,11 @@ def _stop(history: History, schedule: Schedule, rounds: int) -> Stopped | None:
     target, patience = schedule.target_accuracy, schedule.patience
     if target is not None and history.first_reaching(target) is not None:
         return "target"
+    if schedule.target is not None:
+        name, value = schedule.target
+        tested = [row.metrics[name] for row in history.evaluated if name in row.metrics]
+        if any(own == value or task.has_better(name, own, value) for own in tested):
+            return "target"
     best = history.best
     if patience is not None and best is not None:
         since = [row for row in history.evaluated if row.round > best.round]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from splitopt.documents.json_text import parse_json
@@ -14,8 +14,9 @@ from splitopt.storage.writing import write_atomic
 from splitopt.training.job import TrainingJob
 from splitopt.training.options import Options
 from splitopt.training.preparing.prepare import Prepared
+from splitopt.training.tasks import TASKS
 
-_PLAIN = ("model", "partition", "samples", "seed", "match", "stages", "source")
+_PLAIN = ("model", "partition", "samples", "seed", "match", "stages", "source", "task")
 """Fields of a job that are plain data as they are."""
 
 
@@ -50,6 +51,12 @@ def save_job(job: TrainingJob, folder: Path, prepared: Prepared) -> Path:
             "is an object, but every process builds its own; name it as MODULE:FACTORY or "
             "FILE.py:FACTORY",
         )
+    if not isinstance(job.task, str):
+        if TASKS.get(job.task.name) is not job.task:
+            raise InputError.at(
+                "task", "is an object, but every process makes its own; name it as FILE.py:NAME"
+            )
+        job = replace(job, task=job.task.name)
     if not all(isinstance(stage, str) for stage in job.stages or ()):
         raise InputError.at(
             "stages", "holds objects, but every process builds its own model; name submodules"

@@ -120,7 +120,7 @@ def test_what_does_not_fit_is_named(plan_for, numbers):
         ({"data": (x.astype(int), y)}, "samples of 4 int64, .*; convert the inputs to float32"),
         ({"data": (x, y, x.astype(int), y)}, "training inputs are float32 and test inputs int64"),
         ({"data": (x, y + 2)}, r"gives \(3,\) for a sample, but data has 5 classes"),
-        ({"data": (x, x)}, "what has no classes, or several labels a sample, is not trained"),
+        ({"data": (x, x)}, "other targets are of another task, such as regression"),
         ({"data": (x, y / 2)}, "not a whole number"),
         ({"data": (x, y - 1)}, "data, y: a label is below 0"),
         ({"data": (np.where(x == x[70, 2], np.nan, x), y)}, "data: sample 70 holds a value"),

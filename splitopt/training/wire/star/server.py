@@ -21,6 +21,7 @@ from torch import Tensor
 
 from splitopt.training.model_parts.copies import tensor_bytes
 from splitopt.training.schemes.base import Round, Scheme, TrainingError
+from splitopt.training.tasks.targets import IGNORED
 from splitopt.training.wire.client_state import (
     control_of,
     fixed_of,
@@ -99,7 +100,10 @@ class Server(Leader):
         self._examples: dict[int, Tensor] = {}
         self._set_up: dict[int, Channel] = {}
         self._arrived: dict[tuple[int, str, int], float] = {}
-        self._highest = max(int(client.batches.targets.max()) for client in scheme.clients)
+        known = [client.batches.targets for client in scheme.clients]
+        self._lowest, self._highest = (
+            limit(float(getattr(own, limit.__name__)()) for own in known) for limit in (min, max)
+        )
         self.planned: RoundTiming = timing.round(0)
 
     def train_round(self) -> RoundOutcome:
@@ -279,10 +283,11 @@ class Server(Leader):
         found = (sent.shape[1:], sent.dtype, targets.shape[1:], targets.dtype)
         if found != like or not 0 < len(sent) == len(targets):
             raise FrameError("smashed data or labels of another shape or type than its part makes")
-        if not targets.is_floating_point() and not (
-            0 <= int(targets.min()) <= int(targets.max()) <= self._highest
-        ):
-            raise FrameError("labels that are no classes of this data")
+        inside = (targets >= self._lowest) & (targets <= self._highest)
+        if not targets.is_floating_point():
+            inside &= (targets >= 0) | (targets == IGNORED)
+        if not inside.all():
+            raise FrameError("labels that are no classes of this data, or targets beyond it")
 
     def _drop(self, n: int, error: LateError) -> None:
         _LOG.warning("dropped %s", self.drop(n, error.phase, error.reason))
