@@ -37,6 +37,7 @@ result = solve(problem, solver, time_limit_s=limit)
 print(json.dumps([result.outcome, result.times.total_s, late]))
 """
 PIPELINE = {"layers": 100, "nodes": 8}
+UNCERTAIN = {"devices": 6, "cuts": 3, "samples": 4}
 CASES = [
     ("pipeline_partition", "subset_dp", "unrelated", PIPELINE),
     ("pipeline_partition", "subset_dp", "links_pairwise", PIPELINE),
@@ -45,6 +46,9 @@ CASES = [
     ("cluster_and_spectrum", "set_partition", "uneven", {"devices": 12}),
     ("cluster_and_spectrum", "anneal", "uneven", {"devices": 12}),
     ("cluster_and_spectrum", "gibbs", "uneven", {"devices": 12}),
+    ("cut_under_uncertainty", "enumerate", "drawn", UNCERTAIN),
+    ("cut_under_uncertainty", "saa", "drawn", UNCERTAIN),
+    ("cut_under_uncertainty", "highs", "drawn", UNCERTAIN),
     ("cut_and_resources", "dp_mora", "uniform", {"devices": 8, "layers": 10}),
     ("cut_and_resources", "exact", "uniform", {"devices": 300_000, "layers": 10}),
 ]

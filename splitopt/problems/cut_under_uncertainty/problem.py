@@ -135,6 +135,19 @@ class CutUnderUncertainty(CutUnderUncertaintyData):
                 found[name] = max(found.get(name, 0.0), amount)
         return found
 
+    @property
+    def example(self) -> ClusterAndSpectrum:
+        """The round of the first sample, or another one whose loops are compiled, if one is so.
+
+        It is the first of a few that is not small: a run on any of them needs no other loops.
+        """
+        rounds = [self.block(j, cut) for j in range(min(self.samples, 4)) for cut in (0, -1)]
+        return next((one for one in rounds if not one.is_small), rounds[0])
+
+    def load_loops(self) -> None:
+        """Compile the sharing of subcarriers in a round, or load what was compiled."""
+        self.example.load_loops()
+
     def infeasibility(self) -> str | None:
         """Report where a cluster has more devices than there are subcarriers."""
         return self.block(0, 0).infeasibility()

@@ -58,6 +58,11 @@ class Inner:
         except SplitoptError as error:
             raise type(error)(f"the inner {error}") from None
 
+    def load(self, problem: CutUnderUncertainty) -> None:
+        """Load and compile what the answers need, before a clock starts."""
+        if self.solver != QUICK:
+            self.make(problem.example).load(problem.example)
+
     def solve(
         self,
         block: ClusterAndSpectrum,

@@ -129,6 +129,10 @@ class Saa(Solver[CutUnderUncertainty]):
         tolerance = default if self.tolerance is None else float(self.tolerance)
         return Settings(tolerance, float(self.level), self.pilot, self.max_rounds, seed)
 
+    def load(self, problem: CutUnderUncertainty) -> None:
+        """Load what the solver of the rounds needs."""
+        automatic_inner(problem, self.inner, self.inner_options, 0).load(problem)
+
     def run(self, problem: CutUnderUncertainty, search: Search) -> StopReason:
         """Choose the cut, then answer all samples under it.
 
