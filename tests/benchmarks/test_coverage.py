@@ -91,7 +91,10 @@ def test_the_command_prints_its_table(tmp_path, capsys):
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", [*families(), TRACE])
 def test_the_statements_hold_as_often_as_promised(name, level):
-    """100 runs of every family: 93 of 100 bounds hold, and one settlement may be wrong."""
+    """100 runs of every family: 93 of 100 bounds hold, and one settlement may be wrong.
+
+    Cuts that are near each other take seconds a run: 40 runs, of which none may be wrong.
+    """
     question = Question(name, level)
     assert (COVERED, FALSE) == (0.93, 0.01)
-    assert broken(question, runs_of(question, 100, 2)) == []
+    assert broken(question, runs_of(question, 40 if name == "near" else 100, 2)) == []
