@@ -107,7 +107,12 @@ class OptimizerFlags:
         typer.Option("--server-lr", metavar="X", help="Of the parts that are not on devices."),
     ] = Options.server_learning_rate
     optimizer: Annotated[
-        str, typer.Option("--optimizer", metavar="NAME", help="sgd, adam or adamw.")
+        str,
+        typer.Option(
+            "--optimizer",
+            metavar="NAME|FILE.py:NAME",
+            help="sgd, adam, adamw, or your own function of parameters and lr.",
+        ),
     ] = Options.optimizer
     momentum: Annotated[float, typer.Option("--momentum", metavar="X", help="Of sgd.")] = (
         Options.momentum
@@ -145,6 +150,12 @@ class OptimizerFlags:
     order: Annotated[
         str, typer.Option("--order", metavar="HOW", help="Of the clients: given, or shuffled.")
     ] = Options.order
+    clip_value: Annotated[
+        float | None,
+        typer.Option(
+            "--clip-value", metavar="X", help="Keep numbers of gradients within -X and X."
+        ),
+    ] = Options.clip_value
     batched: Annotated[
         bool,
         typer.Option("--batched", help="Train clients that are alike by one call of every layer."),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from splitopt.documents.checks import check_choice
 from splitopt.errors import InputError
@@ -34,7 +35,12 @@ class Options:
     Parameters
     ----------
     optimizer, learning_rate, momentum, weight_decay
-        The optimizer of all parts; momentum is for ``"sgd"``.
+        The optimizer of all parts; momentum is for ``"sgd"``. Beside the known names there is
+        ``FILE.py:NAME``: the user's function of a list of parameters and the keyword ``lr``, which
+        returns a ``torch.optim.Optimizer``.
+    clip_value
+        Bring every number of a gradient between minus this and this before each step. A limit on
+        the norm of all gradients would need them in one place, and depend on the cut.
     server_learning_rate
         Of the parts that are not on devices; None for the same.
     local_epochs
@@ -71,7 +77,7 @@ class Options:
         A value that is not one of these, or not positive where it must be.
     """
 
-    optimizer: OptimizerName = "sgd"
+    optimizer: OptimizerName | str = "sgd"
     learning_rate: float = 0.05
     server_learning_rate: float | None = None
     momentum: float = 0.0
@@ -84,10 +90,11 @@ class Options:
     weights: Weights = "samples"
     order: Order = "given"
     batched: bool = False
+    clip_value: float | None = None
 
     def __post_init__(self) -> None:
+        self._check_optimizer()
         for name, known in (
-            ("optimizer", OptimizerName),
             ("cut_gradient", CutGradient),
             ("batch_norm", BatchNorm),
             ("optimizer_state", OptimizerState),
@@ -95,43 +102,104 @@ class Options:
             ("order", Order),
         ):
             check_choice(name, getattr(self, name), get_args(known))
-        for name in ("learning_rate", "server_learning_rate"):
+        for name in ("learning_rate", "server_learning_rate", "clip_value"):
             rate = getattr(self, name)
             if rate is not None and not 0 < rate < float("inf"):
                 raise InputError.at(name, f"is {rate!r}, it must be above 0 and finite")
-        if not 0 <= self.momentum < 1:
-            raise InputError.at("momentum", f"is {self.momentum!r}, it must be from 0 to below 1")
-        if self.momentum and self.optimizer != "sgd":
-            raise InputError.at(
-                "momentum", f"is for sgd, {self.optimizer} has moments of its own; leave it out"
-            )
-        if not 0 <= self.weight_decay < float("inf"):
-            raise InputError.at(
-                "weight_decay", f"is {self.weight_decay!r}, it must be >= 0 and finite"
-            )
         for name in ("local_epochs", "local_steps"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise InputError.at(name, f"is {value!r}, it must be a whole number >= 1")
 
-    def maker(self, role: Role) -> MakeOptimizer:
-        """Return the function that makes the optimizer of a part."""
-        import torch
+    def _check_optimizer(self) -> None:
+        if not isinstance(self.optimizer, str) or ":" not in self.optimizer:
+            check_choice("optimizer", self.optimizer, (*get_args(OptimizerName), "FILE.py:NAME"))
+        if not 0 <= self.momentum < 1:
+            raise InputError.at("momentum", f"is {self.momentum!r}, it must be from 0 to below 1")
+        if not 0 <= self.weight_decay < float("inf"):
+            raise InputError.at(
+                "weight_decay", f"is {self.weight_decay!r}, it must be >= 0 and finite"
+            )
+        if self.momentum and self.optimizer != "sgd":
+            raise InputError.at(
+                "momentum", f"is for sgd, {self.optimizer} has moments of its own; leave it out"
+            )
+        if self.weight_decay and ":" in self.optimizer:
+            raise InputError.at(
+                "weight_decay", "is for the known optimizers; let your own function set it"
+            )
 
+    def maker(self, role: Role) -> MakeOptimizer:
+        """Return the function that makes the optimizer of a part.
+
+        Raises
+        ------
+        InputError
+            The user's own function cannot be found.
+        """
         rate = self.learning_rate
         if role == "server" and self.server_learning_rate is not None:
             rate = self.server_learning_rate
+        make = self._own(rate) if ":" in self.optimizer else self._known(rate)
+        return make if self.clip_value is None else _clipped(make, self.clip_value)
+
+    def _known(self, rate: float) -> MakeOptimizer:
+        import torch
+
         keywords: dict[str, float] = {"lr": rate, "weight_decay": self.weight_decay}
         if self.optimizer == "sgd":
             keywords["momentum"] = self.momentum
         kind = getattr(torch.optim, _CLASSES[self.optimizer])
+        return lambda parameters: kind(parameters, **keywords)
+
+    @cached_property
+    def _function(self) -> Callable[..., Any]:
+        """The user's function; its file is run once."""
+        from splitopt.profiles.tracing.source import open_function
+
+        return open_function(self.optimizer)
+
+    def _own(self, rate: float) -> MakeOptimizer:
+        import torch
+
+        from splitopt.profiles.tracing.running.quiet import reason
+
+        function = self._function
 
         def make(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-            optimizer: torch.optim.Optimizer = kind(parameters, **keywords)
-            return optimizer
+            try:
+                found = function(list(parameters), lr=rate)
+            except Exception as error:
+                raise InputError.at(
+                    "optimizer",
+                    f"{self.optimizer} cannot be called ({reason(error)}); it is "
+                    "called with a list of parameters and lr=RATE",
+                ) from None
+            if not isinstance(found, torch.optim.Optimizer):
+                what = type(found).__name__
+                raise InputError.at(
+                    "optimizer", f"{self.optimizer} gives a {what} and no torch.optim.Optimizer"
+                )
+            return found
 
         return make
 
     def steps(self, batches_per_epoch: int) -> int:
         """Mini-batches of a client in a round."""
         return self.local_steps or self.local_epochs * batches_per_epoch
+
+
+def _clipped(make: MakeOptimizer, limit: float) -> MakeOptimizer:
+    """Return a function that makes optimizers whose steps see gradients within a limit."""
+    from torch.nn.utils import clip_grad_value_
+
+    def clip(optimizer: torch.optim.Optimizer, *_: object) -> None:
+        for group in optimizer.param_groups:
+            clip_grad_value_(group["params"], limit)
+
+    def made(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        optimizer = make(parameters)
+        optimizer.register_step_pre_hook(clip)
+        return optimizer
+
+    return made

@@ -26,6 +26,7 @@ from splitopt.profiles.tracing.split import SplitModel
 from splitopt.training.data import DataSet, load_data
 from splitopt.training.data.dataset import as_array
 from splitopt.training.job import TrainingJob
+from splitopt.training.options import Options
 from splitopt.training.preparing.fitting import check_batches, check_outputs, explained, in_type_of
 from splitopt.training.preparing.matching import match
 from splitopt.training.preparing.setup import Draw, build_scheme, make_clients
@@ -118,13 +119,23 @@ def prepare(job: TrainingJob) -> Prepared:
         "scheme": program.scheme,
         "seed": job.seed,
         "partition": job.partition,
-        "options": asdict(scheme.options),
+        "options": _stated(scheme.options),
         "model": structure_digest(own.state_dict()),
         "data": loaded.digest(),
         "clients": _clients_digest(clients),
         **_leading(task),
     }
     return Prepared(program, loaded, split, scheme, identity, job.named, task)
+
+
+def _stated(options: Options) -> dict[str, Any]:
+    """Return options as plain data, without unused ones that older checkpoints do not have."""
+    later = {"clip_value": None}
+    return {
+        name: value
+        for name, value in asdict(options).items()
+        if name not in later or value != later[name]
+    }
 
 
 def _leading(task: Task) -> dict[str, Any]:
