@@ -112,18 +112,29 @@ def _replace_in_two_steps(new: Path, target: Path) -> None:
     except OSError:
         old.rename(target)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    _discard(old)
 
 
 def _put_back(target: Path) -> None:
     """Undo the first step of an export that was killed before its second one."""
     old = _aside(target)
-    if not (old / MANIFEST).is_file():
+    if old.is_symlink() or not old.is_dir():
         return
-    if target.exists():  # both were done
-        shutil.rmtree(old, ignore_errors=True)
-    else:
+    if target.exists():  # both were done, and some of what was set aside may be removed already
+        if all(entry.name in _WRITTEN for entry in old.iterdir()):
+            _discard(old)
+    elif (old / MANIFEST).is_file():
         old.rename(target)
+
+
+def _discard(old: Path) -> None:
+    """Remove an earlier export, its manifest last: until then it says what else is to go."""
+    for entry in sorted(old.iterdir(), key=lambda entry: entry.name == MANIFEST):
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
+    old.rmdir()
 
 
 def _aside(target: Path) -> Path:
