@@ -13,6 +13,7 @@ from splitopt.cli import (
     compare,
     control,
     export,
+    exporters,
     machine,
     plan,
     profile,
@@ -57,6 +58,7 @@ app.add_typer(machine.app, name="machine")
 app.command("report")(report.command)
 app.command("simulate")(simulate.command)
 app.command("export")(export.command)
+app.command("exporters")(exporters.command)
 app.command("train")(train.command)
 app.command("validate")(validate.command)
 app.command("certificates")(certificates.command)

@@ -7,17 +7,22 @@ killed in between leaves it there, and the next export puts it back before it do
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.storage.outputs import cannot_write
 from splitopt.storage.swapping import exchange
 from splitopt.storage.temporary import sync_folder, temporary_folder
 
 MANIFEST = "parts.json"
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _WRITTEN = frozenset(
     {
         MANIFEST,
@@ -30,7 +35,11 @@ _WRITTEN = frozenset(
         "__pycache__",
     }
 )
-"""What an export may hold; only a folder with nothing else in it is ever replaced."""
+"""What an export may hold, whatever stands in it.
+
+Only a folder with nothing else in it is ever replaced, but for files that are bit for bit what its
+manifest says an export wrote.
+"""
 
 
 def check_folder(path: str | Path, force: bool) -> None:
@@ -67,10 +76,51 @@ def _check_folder(path: str | Path, force: bool) -> None:
                 f"{path}: is not empty; choose another folder, or --force to replace an earlier "
                 "export"
             )
-        others = [name for name in there if name not in _WRITTEN]
+        others = _others(target, there)
         if there and (others or MANIFEST not in there):
             what = f"holds {others[0]!r}, which no export wrote" if others else "is no export"
             raise InputError(f"{path}: {what}, so it is not replaced; choose another folder")
+
+
+def _others(target: Path, there: list[str]) -> list[str]:
+    """Return the names in a folder that no export wrote there."""
+    others = [name for name in there if name not in _WRITTEN]
+    digests = _digests(target / MANIFEST) if others else {}
+    return [name for name in others if not _is_written(target / name, digests.get(name))]
+
+
+def _digests(manifest: Path) -> Mapping[str, Any]:
+    """Return SHA-256 by name of what a manifest says was written; nothing if it is damaged."""
+    try:
+        found = json.loads(manifest.read_bytes())["files"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _is_written(path: Path, digest: Any) -> bool:
+    """Whether a file has a digest."""
+    if digest is None or path.is_symlink() or not path.is_file():
+        return False
+    with open(path, "rb") as stream:
+        return str(digest) == hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check_names(files: Mapping[str, bytes], source: str) -> None:
+    """Raise an error if what a format gives are not contents by plain names of files.
+
+    Raises
+    ------
+    InputError
+        A name leads out of the folder or is hidden, or a content is no bytes.
+    """
+    for name, content in files.items():
+        if not isinstance(name, str) or not _PLAIN_NAME.fullmatch(name):
+            raise InputError(f"{source}: gives the file {shown(name)}, which is no plain file name")
+        if not isinstance(content, bytes):
+            raise InputError(
+                f"{source}: gives {type(content).__name__} as the content of {name!r}; give bytes"
+            )
 
 
 def write_folder(path: str | Path, files: Mapping[str, bytes], force: bool = False) -> None:
@@ -121,7 +171,7 @@ def _put_back(target: Path) -> None:
     if old.is_symlink() or not old.is_dir():
         return
     if target.exists():  # both were done, and some of what was set aside may be removed already
-        if all(entry.name in _WRITTEN for entry in old.iterdir()):
+        if not _others(old, [entry.name for entry in old.iterdir()]):
             _discard(old)
     elif (old / MANIFEST).is_file():
         old.rename(target)

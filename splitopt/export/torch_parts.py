@@ -52,9 +52,11 @@ def model_source(job: Job) -> str:
 def parts_source(job: Job) -> str:
     """Write ``parts.py``: the loader, and a class per part."""
     top, rest = _loader()
-    imports = {line for part in job.parts for line in part.code.imports} - set(top.splitlines())
+    imports = {line for code in job.codes.values() for line in code.imports} - set(top.splitlines())
     further = "".join(f"{line}\n" for line in sorted(imports))
-    classes = "\n\n".join(part.code.class_text(part.name, part.title) for part in job.parts)
+    classes = "\n\n".join(
+        job.codes[part.name].class_text(part.name, part.title) for part in job.parts
+    )
     return f"{_TITLE}\n{top}\n{further}{rest}\n\n{classes}"
 
 
