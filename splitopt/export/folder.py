@@ -32,6 +32,7 @@ _WRITTEN = frozenset(
         "weights.safetensors",
         "pipeline.json",
         "train_pipeline.py",
+        "run.py",
         "__pycache__",
     }
 )

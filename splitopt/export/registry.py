@@ -53,6 +53,15 @@ EXPORTERS = {
         "splitopt.export.torch_pipelining",
         "the same, and a script that torchrun trains a pipeline with",
     ),
+    "torch-export": Format(
+        "splitopt.export.torch_export", "each part as a program of torch.export (.pt2), to run"
+    ),
+    "onnx": Format(
+        "splitopt.export.onnx_parts",
+        "each part as an ONNX model, to run on phones and boards",
+        ("torch", "onnx", "onnxscript", "onnxruntime"),
+        "onnx",
+    ),
 }
 """Format -> the module that writes it, and what that needs; a new format is one entry here."""
 
