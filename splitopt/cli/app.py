@@ -15,6 +15,7 @@ from splitopt.cli import (
     export,
     exporters,
     machine,
+    merge,
     plan,
     profile,
     report,
@@ -59,6 +60,7 @@ app.command("report")(report.command)
 app.command("simulate")(simulate.command)
 app.command("export")(export.command)
 app.command("exporters")(exporters.command)
+app.command("merge")(merge.command)
 app.command("train")(train.command)
 app.command("validate")(validate.command)
 app.command("certificates")(certificates.command)

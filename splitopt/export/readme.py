@@ -17,6 +17,12 @@ gives `copy.deepcopy(model)` for each of them. A part that is not the first is g
 for its `result.backward(entry.grad)`. Then outputs and gradients are those of the whole model bit
 for bit."""
 
+_HOW_TO_MERGE = """\
+`save_parts("trained", parts, client)` writes trained parts, for each client its copies, and
+`save_parts("trained", parts)` those that all share. Where splitopt is installed,
+`splitopt merge . --trained trained -o model.safetensors` puts them together to one model under its
+own names; copies that differ are averaged."""
+
 
 def parts_readme(job: Job) -> str:
     """Write the page of the parts."""
@@ -30,6 +36,7 @@ def parts_readme(job: Job) -> str:
         table(("Client", "Who holds its parts"), client_rows(job)),
         f"```python\n{_example(job)}\n```",
         _HOW_TO_TRAIN,
+        _HOW_TO_MERGE,
     ]
     if job.weights is not None:
         sections.append(
@@ -51,7 +58,8 @@ def how_to_build(origin: Origin) -> str:
 
 def _contents(job: Job) -> list[str]:
     found = [
-        "- `parts.py`: a class per part, and `load_parts`, `load_chain` and `check_model`.",
+        "- `parts.py`: a class per part, and `load_parts`, `load_chain`, `save_parts` and "
+        "`check_model`.",
         "- `parts.json`: every client's cuts by layer name, who holds which part, the bytes that "
         "cross, batch sizes, and the decision of the plan.",
     ]

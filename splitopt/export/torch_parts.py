@@ -15,7 +15,8 @@ from splitopt.training.model_parts.averaging import state_bytes
 _TITLE = '''"""The parts of a model by a plan, and what finds, checks and loads them.
 
 ``load_parts(model, party)`` gives the parts that a party holds, ``load_chain(model, client)`` those
-of a client. Written by splitopt; ``parts.json`` says for which plan. It needs PyTorch alone.
+of a client, ``save_parts(folder, parts)`` writes their weights. Written by splitopt; ``parts.json``
+says for which plan. It needs PyTorch alone.
 """
 '''
 
