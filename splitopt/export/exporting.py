@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from splitopt.documents.json_text import parse_json
 from splitopt.documents.reading import decoded
-from splitopt.errors import InputError
-from splitopt.export.folder import MANIFEST, check_folder, check_names, write_folder
-from splitopt.export.registry import exporter
+from splitopt.errors import CapabilityError, InputError, SplitoptError
+from splitopt.export.folder import MANIFEST, check_files, check_folder, write_folder
+from splitopt.export.registry import EXPORTERS, Writer, exporter
 from splitopt.export.sample import Sample, SampleFields
 from splitopt.plans import PlanLike, as_plan
 from splitopt.training.job import MatchFields, TrainingJob
@@ -98,7 +98,7 @@ def export_job(
     from splitopt.export.preparing import prepare
 
     export = prepare(job, sample, weights)
-    files = _complete(writer(export), export, f"format {to!r}")
+    files = _complete(_written(to, writer, export), export, f"format {to!r}")
     write_folder(folder, files, force)
     return {
         "to": to,
@@ -120,11 +120,23 @@ def export_job(
     }
 
 
+def _written(to: str, writer: Writer, export: Job) -> Mapping[str, bytes]:
+    """Return the files of a format, and name the format of another package that fails."""
+    try:
+        return writer(export)
+    except Exception as error:
+        if to in EXPORTERS or isinstance(error, SplitoptError):
+            raise
+        raise CapabilityError(
+            f"format {to!r}: its package fails to write it ({type(error).__name__}: {error})"
+        ) from error
+
+
 def _complete(files: Mapping[str, bytes], export: Job, source: str) -> dict[str, bytes]:
     """Return the files of a format with a manifest that names them all."""
     from splitopt.export.manifest import manifest_of, with_digests
 
-    check_names(files, source)
+    check_files(files, source)
     if MANIFEST not in files:
         return with_digests(files, manifest_of(export, as_code=False))
     manifest = parse_json(decoded(files[MANIFEST], source), f"{source}: {MANIFEST}")

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def _is_written(path: Path, digest: Any) -> bool:
         return str(digest) == hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def check_names(files: Mapping[str, bytes], source: str) -> None:
+def check_files(files: Any, source: str) -> None:
     """Raise an error if what a format gives are not contents by plain names of files.
 
     Raises
@@ -115,6 +116,8 @@ def check_names(files: Mapping[str, bytes], source: str) -> None:
     InputError
         A name leads out of the folder or is hidden, or a content is no bytes.
     """
+    if not isinstance(files, Mapping):
+        raise InputError(f"{source}: gives {type(files).__name__}; give contents by names of files")
     for name, content in files.items():
         if not isinstance(name, str) or not _PLAIN_NAME.fullmatch(name):
             raise InputError(f"{source}: gives the file {shown(name)}, which is no plain file name")
@@ -180,12 +183,13 @@ def _put_back(target: Path) -> None:
 
 def _discard(old: Path) -> None:
     """Remove an earlier export, its manifest last: until then it says what else is to go."""
-    for entry in sorted(old.iterdir(), key=lambda entry: entry.name == MANIFEST):
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry, ignore_errors=True)
-        else:
-            entry.unlink(missing_ok=True)
-    old.rmdir()
+    with suppress(OSError):  # what is in its place is whole, and the next export tries again
+        for entry in sorted(old.iterdir(), key=lambda entry: entry.name == MANIFEST):
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink(missing_ok=True)
+        old.rmdir()
 
 
 def _aside(target: Path) -> Path:

@@ -66,6 +66,7 @@ def test_formats_of_other_packages_are_written(tmp_path, brought, plans):
         ({"../Part1.txt": b""}, "which is no plain file name"),
         ({".hidden": b""}, "which is no plain file name"),
         ({"a.txt": "text"}, "gives str as the content of 'a.txt'; give bytes"),
+        ([], "gives list; give contents by names of files"),
         ({"parts.json": b"[]"}, "gives a parts.json that is no object"),
         ({"parts.json": b"{"}, "is not JSON"),
     ],
@@ -74,6 +75,15 @@ def test_what_another_package_gives_is_checked(tmp_path, brought, plans, found, 
     """Nothing is written outside the folder, nor anything half."""
     brought(files=lambda job: found)
     with pytest.raises(InputError, match=words):
+        export_plan(plans["pipeline"], tmp_path / "out", to="cards")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_package_that_fails_is_named(tmp_path, brought, plans):
+    """Its error is none of splitopt's."""
+    brought(files=lambda job: job.nothing)
+    words = r"format 'cards': its package fails to write it \(AttributeError: .*'nothing'\)"
+    with pytest.raises(CapabilityError, match=words):
         export_plan(plans["pipeline"], tmp_path / "out", to="cards")
     assert not list(tmp_path.iterdir())
 
