@@ -11,7 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 BEHIND_AN_EXTRA = {
-    "PIL", "cryptography", "distributed", "onnxruntime", "pymoo", "ray", "safetensors", "torch",
+    "PIL", "cryptography", "distributed", "executorch", "onnxruntime", "pymoo", "ray",
+    "safetensors", "torch",
 }  # fmt: skip
 
 

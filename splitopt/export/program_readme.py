@@ -13,6 +13,8 @@ from splitopt.export.readme import client_rows, part_row, table
 _NEEDS = {
     "onnx": "ONNX models, which run under onnxruntime and whatever else reads ONNX, on phones and "
     "boards as well; neither PyTorch nor splitopt is needed",
+    "executorch": "programs of ExecuTorch for batches of one sample, which its runtime runs on "
+    "phones and boards, by XNNPACK where that has the operators; splitopt is not needed",
     "torch-export": "programs of `torch.export`, which `torch.export.load` reads; splitopt is not "
     "needed. A file of this kind may run code when it is loaded: take it from whom you trust",
 }
@@ -23,6 +25,12 @@ import onnxruntime
 
 session = onnxruntime.InferenceSession("{file}", providers=["CPUExecutionProvider"])
 {result} = session.run(None, {{{given}}})""",
+    "executorch": """\
+import torch
+from executorch.runtime import Runtime
+
+part = Runtime.get().load_program("{file}").load_method("forward")
+{result} = part.execute([{given}])""",
     "torch-export": """\
 import torch
 
@@ -32,9 +40,10 @@ result = part({given})""",
 _MODE = """\
 The programs are in evaluation mode: dropout does nothing, batch normalisation uses its running
 statistics, and nothing is written into buffers. They compute outputs and no gradients; to train,
-export to `torch`. Any size of the batch does. `difference` in `parts.json` is the largest
-difference from the part in PyTorch, in units of its largest output if that is above 1, for batches
-of 1, 4 and 7 samples."""
+export to `torch`. {size} `difference` in `parts.json` is the largest difference from the part in
+PyTorch, in units of its largest output if that is above 1, {checked}."""
+_ANY_SIZE = {"size": "Any size of the batch does.", "checked": "for batches of 1, 4 and 7 samples"}
+_ONE_SAMPLE = {"size": "They take one sample at a time.", "checked": "for one sample"}
 
 
 def program_readme(job: Job, form: str, parts: Sequence[dict[str, Any]]) -> str:
@@ -69,7 +78,7 @@ def program_readme(job: Job, form: str, parts: Sequence[dict[str, Any]]) -> str:
         "# those that the client holds itself\n"
         f"own = load_parts({json.dumps(parties_of([chain])[0].name)})\n"
         "```",
-        _MODE,
+        _MODE.format(**(_ONE_SAMPLE if form == "executorch" else _ANY_SIZE)),
         _whose_weights(job),
     ]
     return "\n\n".join(sections) + "\n"
@@ -89,7 +98,8 @@ def _contents(job: Job, parts: Sequence[dict[str, Any]]) -> list[str]:
 
 def _alone(form: str, entry: dict[str, Any]) -> str:
     """Write how one part is run, with the names and shapes of this export."""
-    arrays = [_array(form, item) for item in entry["inputs"]]
+    batch = 1 if form == "executorch" else 4
+    arrays = [_array(form, item, batch) for item in entry["inputs"]]
     if form == "onnx":
         names = (item["name"] for item in entry["inputs"])
         given = ", ".join(f'"{name}": {array}' for name, array in zip(names, arrays, strict=True))
@@ -100,8 +110,10 @@ def _alone(form: str, entry: dict[str, Any]) -> str:
     return _ALONE[form].format(file=entry["file"], given=given, result=result)
 
 
-def _array(form: str, item: dict[str, Any]) -> str:
-    sides = [4 * int(side[:-1] or 1) if isinstance(side, str) else side for side in item["shape"]]
+def _array(form: str, item: dict[str, Any], batch: int) -> str:
+    sides = [
+        batch * int(side[:-1] or 1) if isinstance(side, str) else side for side in item["shape"]
+    ]
     shape = f"({', '.join(map(str, sides))}{',' if len(sides) == 1 else ''})"
     library = "np" if form == "onnx" else "torch"
     return f"{library}.zeros({shape}, dtype={library}.{item['dtype']})"

@@ -79,7 +79,12 @@ class PartProgram:
         """The sides of the inputs that grow with the batch, as torch.export takes them."""
         return _dynamic(self.entries)
 
-    def difference(self, run: Callable[[Inputs], Sequence[Tensor]], what: str) -> float:
+    def difference(
+        self,
+        run: Callable[[Inputs], Sequence[Tensor]],
+        what: str,
+        sizes: Sequence[int] = BATCHES,
+    ) -> float:
         """Return the largest difference between the part and what runs in its place.
 
         Parameters
@@ -88,6 +93,8 @@ class PartProgram:
             Takes and gives tensors.
         what
             Of what kind it is, for the message.
+        sizes
+            The sizes of the batches to run, of those in `entries`.
 
         Raises
         ------
@@ -95,7 +102,7 @@ class PartProgram:
             It cannot be run, gives other shapes, or differs by more than rounding.
         """
         most = 0.0
-        for size in BATCHES:
+        for size in sizes:
             try:
                 found = run(fresh(self.entries[size]))
             except Exception as error:

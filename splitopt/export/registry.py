@@ -62,6 +62,12 @@ EXPORTERS = {
         ("torch", "onnx", "onnxscript", "onnxruntime"),
         "onnx",
     ),
+    "executorch": Format(
+        "splitopt.export.executorch_parts",
+        "each part as a program of ExecuTorch (.pte) for one sample, to run on phones and boards",
+        ("torch", "executorch"),
+        "executorch",
+    ),
 }
 """Format -> the module that writes it, and what that needs; a new format is one entry here."""
 

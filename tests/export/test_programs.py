@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ from splitopt.models import build  # noqa: E402
 pytestmark = pytest.mark.train
 
 HERE = Path(__file__).parent
-FORMATS = ("torch-export", "onnx")
+FORMATS = ("torch-export", "onnx", "executorch")
 BATCHES = (1, 4, 7)
 
 RUN = """
@@ -32,7 +33,7 @@ import run
 given = np.load("given.npz")
 chain = run.load_chain("d0")
 results = {}
-for batch in (1, 4, 7):
+for batch in (1,) if run.manifest()["programs"].get("batch") else (1, 4, 7):
     value = given[str(batch)]
     for number, (party, part) in enumerate(chain):
         value = part(value)
@@ -101,7 +102,10 @@ def tried(model, shape, tokens):
     [pytest.param(name, marks=[pytest.mark.slow] * (name == "lenet12")) for name in NETWORKS],
 )
 def test_programs_compute_what_the_model_computes(tmp_path, job_for, alone, name, form):
-    """For batches of 1, 4 and 7, run in the folder without splitopt; onnxruntime without torch."""
+    """For batches of 1, 4 and 7, run in the folder without splitopt; onnxruntime without torch.
+
+    ExecuTorch for one sample alone.
+    """
     need(form)
     torch.set_num_threads(1)
     torch.manual_seed(3)
@@ -117,18 +121,19 @@ def test_programs_compute_what_the_model_computes(tmp_path, job_for, alone, name
         (tmp_path / file).write_bytes(content)
     np.savez(tmp_path / "given.npz", **{str(size): x.numpy() for size, x in batches.items()})
     where = ""
-    if form == "onnx":
-        import onnxruntime
-
-        where = f"sys.path.append({str(Path(onnxruntime.__file__).parents[1])!r})\n"
+    for package in {"onnxruntime", "executorch"} & set(EXPORTERS[form].needs):
+        [place] = importlib.util.find_spec(package).submodule_search_locations
+        where = f"sys.path.append({str(Path(place).parent)!r})\n"
     ran = alone(where + RUN, tmp_path)
     assert ran.stdout.splitlines()[0] == str(["d0", "s0", "s1", "s2", "s3"][: len(few) + 1])
-    assert ran.stdout.splitlines()[1] == f"1 {form == 'torch-export'}"
+    assert ran.stdout.splitlines()[1] == f"1 {form != 'onnx'}"
     model.eval()
     results = np.load(tmp_path / "results.npz")
-    for size, x in batches.items():
+    sizes = (1,) if form == "executorch" else BATCHES
+    assert {name.partition(" ")[0] for name in results} == {str(size) for size in sizes}
+    for size in sizes:
         with torch.no_grad():
-            whole = model(x)
+            whole = model(batches[size])
         found = results[f"{size} {len(few)}"]
         np.testing.assert_allclose(found, whole.numpy(), rtol=1e-5, atol=1e-5)
     manifest = json.loads((tmp_path / "parts.json").read_text())
@@ -137,10 +142,11 @@ def test_programs_compute_what_the_model_computes(tmp_path, job_for, alone, name
         assert part["difference"] <= 1e-5
         [given] = part["outputs"]
         sides = [
-            4 * int(side[:-1] or 1) if isinstance(side, str) else side for side in given["shape"]
+            sizes[-1] * int(side[:-1] or 1) if isinstance(side, str) else side
+            for side in given["shape"]
         ]
-        assert results[f"4 {number}"].shape == tuple(sides)
-        assert str(results[f"4 {number}"].dtype) == given["dtype"]
+        assert results[f"{sizes[-1]} {number}"].shape == tuple(sides)
+        assert str(results[f"{sizes[-1]} {number}"].dtype) == given["dtype"]
     if name == "user":
         assert any(
             side == "12B" for part in manifest["parts"] for side in part["inputs"][0]["shape"]
@@ -166,6 +172,7 @@ def test_given_weights_are_in_the_programs(tmp_path, job_for, monkeypatch, form)
         assert torch.equal(value, before[name])
     assert model.training
     assert all(item.requires_grad for item in model.parameters())
+    x = x[:1] if form == "executorch" else x
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "run", raising=False)
     run = importlib.import_module("run")

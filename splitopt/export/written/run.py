@@ -2,7 +2,7 @@
 
 ``load_parts(party)`` gives the parts that a party holds, ``load_chain(client)`` those of a client's
 model with who holds each; ``python run.py`` runs the latter with random inputs. It needs NumPy, and
-onnxruntime for ``.onnx`` or PyTorch for ``.pt2``.
+onnxruntime for ``.onnx``, PyTorch for ``.pt2``, or ExecuTorch for ``.pte``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def load_part(name: str) -> Run:
     if name not in known:
         raise ValueError(f"there is no part {name!r}; choose one of {', '.join(known)}")
     path = HERE / known[name]
-    return _from_onnx(path) if path.suffix == ".onnx" else _from_torch(path)
+    opened = {".onnx": _from_onnx, ".pt2": _from_torch, ".pte": _from_executorch}
+    return opened[path.suffix](path)
 
 
 def load_chain(client: str) -> list[tuple[str, Run]]:
@@ -100,6 +101,19 @@ def _from_torch(path: Path) -> Run:
     return run
 
 
+def _from_executorch(path: Path) -> Run:
+    import torch
+    from executorch.runtime import Runtime
+
+    method = Runtime.get().load_program(path).load_method("forward")
+
+    def run(*inputs: Any) -> Any:
+        given = [torch.as_tensor(np.ascontiguousarray(item)) for item in inputs]
+        return _one_or_all([item.numpy().copy() for item in method.execute(given)])
+
+    return run
+
+
 def _one_or_all(found: list[Any]) -> Any:
     return found[0] if len(found) == 1 else found
 
@@ -121,7 +135,8 @@ def main() -> None:
     """Run the parts of a client in turn, and print what crosses."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--client", help="whose parts; by default the first client's")
-    parser.add_argument("--batch", type=int, default=4, help="samples in the batch")
+    only = manifest()["programs"].get("batch")
+    parser.add_argument("--batch", type=int, default=only or 4, help="samples in the batch")
     given = parser.parse_args()
     values = random_inputs(given.batch)
     try:
