@@ -106,7 +106,7 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
     as_json: shared.AsJson = False,
 ) -> int:
-    """Write a plan's parts as code that runs without splitopt: who holds what, cut where.
+    """Write a plan's parts as code or programs that run without splitopt.
 
     Example: splitopt export plan.json --to torch -o parts
     """

@@ -105,23 +105,27 @@ def read_trained(
     """
     expected = Expected(document)
     files = find_files(trained, expected, list(shares))
+    rest = _held_by_none(folder, expected)
     read: dict[Path, dict[str, Tensor]] = {}
     states = []
-    for own in files.values():
+    for client, own in files.items():
         for part, path in own.items():
             if path not in read:
                 read[path] = _read_part(path, part, expected)
         states.append(_state_of_client(own, read))
-    rest = _held_by_none(folder, expected)
+        lacking = [name for name in expected.names if name not in states[-1] | rest]
+        if lacking:
+            raise InputError(
+                f"{folder}: no part of {client} holds {shown(lacking[0])}, which others have; "
+                "export again"
+            )
     state, averaged = dict[str, Tensor](), []
     for name in expected.names:
         if name in rest:
             state[name] = rest[name]
             continue
-        copies = [
-            (client[name], share) for client, share in zip(states, shares.values(), strict=True)
-        ]
-        state[name], differ = _mean(name, copies)
+        copies = [item[name] for item in states]
+        state[name], differ = _mean(name, copies, list(shares.values()))
         averaged += [name] * differ
     for name, own_name in document.model.tied.items():
         if not torch.equal(state[name], state[own_name]):
@@ -153,7 +157,7 @@ def find_files(trained: Path, expected: Expected, clients: list[str]) -> dict[st
                 "--trained"
             )
         own[client] = _files_in(place, expected.chains[client], client)
-    found: dict[str, dict[str, Path]] = {}
+    found: dict[str, dict[str, Path]] = {client: {} for client in clients}
     for client in clients:
         for part in expected.chains[client]:
             paths = [files[part] for files in (own.get(client, {}), common) if part in files]
@@ -168,7 +172,7 @@ def find_files(trained: Path, expected: Expected, clients: list[str]) -> dict[st
                     f"{paths[0]}: {part} of {client} is there twice, also for all clients as "
                     f"{paths[1]}; keep one of them"
                 )
-            found.setdefault(client, {})[part] = paths[0]
+            found[client][part] = paths[0]
     return found
 
 
@@ -261,12 +265,11 @@ def _held_by_none(folder: Path, expected: Expected) -> dict[str, Tensor]:
     return {name: found[name] for name in rest}
 
 
-def _mean(name: str, copies: list[tuple[Tensor, float]]) -> tuple[Tensor, bool]:
+def _mean(name: str, values: list[Tensor], shares: list[float]) -> tuple[Tensor, bool]:
     """Return the weighted average of the copies of a tensor, and whether they differ.
 
     Copies that are alike are taken as they are, so that nothing is rounded.
     """
-    values = [value for value, _ in copies]
     first = values[0]
     if any(value.dtype != first.dtype for value in values):
         kinds = sorted({str(value.dtype).removeprefix("torch.") for value in values})
@@ -276,8 +279,7 @@ def _mean(name: str, copies: list[tuple[Tensor, float]]) -> tuple[Tensor, bool]:
         )
     if all(value is first or torch.equal(value, first) for value in values):
         return first, False
-    states = [{name: value} for value in values]
-    return average(states, [share for _, share in copies])[name], True
+    return average([{name: value} for value in values], shares)[name], True
 
 
 def _is_below(name: str, takes: set[str]) -> bool:

@@ -262,17 +262,25 @@ def test_what_does_not_fit_is_one_sentence(capsys, tmp_path, everything):
 
 def test_what_is_no_export_is_refused(everything, tmp_path):
     """No manifest, one of another kind, and manifests that contradict themselves."""
-    _, folder = everything
+    model, folder = everything
+    for client in ("d0", "d1"):
+        save_as_client(folder, client, model.state_dict())
+        for path in (folder / client).iterdir():
+            path.rename(folder / path.name)
+    same(merge_parts(folder).state, model.state_dict())
     with pytest.raises(InputError, match=r"holds no parts.json; name the folder of an export"):
         merge_parts(tmp_path)
     path = folder / "parts.json"
     manifest = json.loads(path.read_text())
+    one, two = manifest["clients"]
     for key, value, words in (
         ("format", "splitopt-plan", "is a plan, .* here a manifest of parts is needed"),
         ("version", 2, "version"),
         ("parts", [], "which is no part; export again"),
         ("parts", manifest["parts"] * 2, "two have the same name"),
         ("clients", "d0", "clients"),
+        ("clients", [{**one, "chain": one["chain"][:1]}, two], "no part of d0 holds 'norm.weight'"),
+        ("clients", [{**one, "chain": []}, two], "no part of d0 holds 'one.weight'"),
         ("clients", [], "is empty"),
         ("model", {**manifest["model"], "tied": {"a": "b"}}, "'a' is tied to no tensor"),
         ("model", {**manifest["model"], "tensors": {"a": [1, "b"]}}, "has no type and shape"),
