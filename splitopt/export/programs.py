@@ -109,6 +109,11 @@ class PartProgram:
                 raise CapabilityError(
                     f"{self.part.name} as {what} fails for a batch of {size} ({reason(error)})"
                 ) from None
+            if len(found) != len(self.outputs[size]):
+                raise CapabilityError(
+                    f"{self.part.name} as {what} gives {len(found)} tensors and the part "
+                    f"{len(self.outputs[size])}, so it is not written; export to 'torch'"
+                )
             for one, two in zip(self.outputs[size], found, strict=True):
                 difference = _difference(one, two)
                 if not difference <= TOLERANCE.get(one.dtype, 1e-4):
@@ -137,7 +142,7 @@ def programs_of(job: Job) -> list[PartProgram]:
     with undisturbed(model):
         for chain in {chain.cuts: chain for chain in job.chains}.values():
             modules = job.split.segments(chain.cuts, model)
-            values = {size: resized(job.inputs, size) for size in (FEW, MANY, *BATCHES)}
+            values = {size: _batch(job.inputs, size) for size in (FEW, MANY, *BATCHES)}
             for part, module in zip(job.parts_of(chain), modules, strict=True):
                 module.eval()
                 if part.ends not in programs:
@@ -147,6 +152,18 @@ def programs_of(job: Job) -> list[PartProgram]:
                 if part.ends[1] is not None:
                     values = {size: (value,) for size, value in given.items()}
     return [programs[part.ends] for part in job.parts]
+
+
+def _batch(inputs: Inputs, size: int) -> Inputs:
+    """Return a batch of that many samples, no two alike, so that none can stand in for another."""
+
+    def varied(item: Tensor) -> Tensor:
+        if item.is_floating_point():
+            factors = 1 + torch.arange(size, device=item.device, dtype=item.dtype) / 16
+            return item * factors.reshape(-1, *[1] * (item.ndim - 1))
+        return torch.stack([sample.roll(place) for place, sample in enumerate(item)])
+
+    return tuple(varied(item) for item in resized(inputs, size))
 
 
 def _program(part: WrittenPart, module: nn.Module, entries: Mapping[int, Inputs]) -> PartProgram:
