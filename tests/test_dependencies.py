@@ -10,7 +10,10 @@ from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-BEHIND_AN_EXTRA = {"PIL", "cryptography", "distributed", "pymoo", "ray", "safetensors", "torch"}
+BEHIND_AN_EXTRA = {
+    "PIL", "cryptography", "distributed", "executorch", "onnxruntime", "pymoo", "ray",
+    "safetensors", "torch",
+}  # fmt: skip
 
 
 def imported_packages():

@@ -13,7 +13,9 @@ from splitopt.cli import (
     compare,
     control,
     export,
+    exporters,
     machine,
+    merge,
     plan,
     profile,
     report,
@@ -57,6 +59,8 @@ app.add_typer(machine.app, name="machine")
 app.command("report")(report.command)
 app.command("simulate")(simulate.command)
 app.command("export")(export.command)
+app.command("exporters")(exporters.command)
+app.command("merge")(merge.command)
 app.command("train")(train.command)
 app.command("validate")(validate.command)
 app.command("certificates")(certificates.command)

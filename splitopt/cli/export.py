@@ -11,7 +11,8 @@ import typer
 from splitopt.cli import options as shared
 from splitopt.cli.flags import with_flags
 from splitopt.cli.invocation import expect_model
-from splitopt.export.exporting import EXPORTERS, export_job
+from splitopt.export.exporting import export_job
+from splitopt.export.registry import EXPORTERS
 from splitopt.export.sample import Sample
 from splitopt.extras import need_torch
 from splitopt.plans import Plan
@@ -80,7 +81,13 @@ class SampleFlags:
 def command(
     plan: shared.PlanFile,
     to: Annotated[
-        str, typer.Option("--to", metavar="FORMAT", help=f"One of {', '.join(EXPORTERS)}.")
+        str,
+        typer.Option(
+            "--to",
+            metavar="FORMAT",
+            help=f"One of {', '.join(EXPORTERS)}; 'splitopt exporters' lists them, and those of "
+            "other packages.",
+        ),
     ],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to write.")
@@ -99,7 +106,7 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
     as_json: shared.AsJson = False,
 ) -> int:
-    """Write a plan's parts as code that runs without splitopt: who holds what, cut where.
+    """Write a plan's parts as code or programs that run without splitopt.
 
     Example: splitopt export plan.json --to torch -o parts
     """

@@ -28,7 +28,8 @@ _KINDS = {
     "pareto": ("a set of mixes of machines", "which 'splitopt plan --pareto' wrote"),
     "checkpoint": ("a checkpoint", "whose folder is named by --checkpoint"),
     "benchmark-library": ("a library of instances", "which 'splitopt bench' takes"),
-    "torch-parts": ("a manifest of parts", "which 'splitopt export' wrote"),
+    "parts": ("a manifest of parts", "whose folder 'splitopt merge' takes"),
+    "torch-parts": ("a manifest of parts", "whose folder 'splitopt merge' takes"),
     "torch-pipelining": ("a manifest of stages", "which 'splitopt export' wrote"),
 }
 """Format without its prefix -> what such a file is, and which verb it is for."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from splitopt.documents.suggestions import did_you_mean
-from splitopt.errors import InputError, shown
-from splitopt.export.folder import check_folder, write_folder
+from splitopt.documents.json_text import parse_json
+from splitopt.documents.reading import decoded
+from splitopt.errors import CapabilityError, InputError, SplitoptError
+from splitopt.export.folder import MANIFEST, check_files, check_folder, write_folder
+from splitopt.export.registry import EXPORTERS, Writer, exporter
 from splitopt.export.sample import Sample, SampleFields
-from splitopt.extras import need_torch
 from splitopt.plans import PlanLike, as_plan
 from splitopt.training.job import MatchFields, TrainingJob
 from splitopt.training.keywords import shared_out, takes_fields
@@ -18,28 +19,7 @@ from splitopt.training.keywords import shared_out, takes_fields
 if TYPE_CHECKING:
     from torch import nn
 
-EXPORTERS = {
-    "torch": "splitopt.export.torch_parts",
-    "torch-pipelining": "splitopt.export.torch_pipelining",
-}
-"""Format -> the module that writes it, with ``files(job)``."""
-
-
-def exporter(name: str) -> Any:
-    """Return the module of a format.
-
-    Raises
-    ------
-    InputError
-        There is no such format.
-    """
-    if name not in EXPORTERS:
-        known = ", ".join(EXPORTERS)
-        raise InputError.at(
-            "to", f"{shown(name)} is no format, known are {known}{did_you_mean(name, EXPORTERS)}"
-        )
-    need_torch(f"exporting to {name}")
-    return importlib.import_module(EXPORTERS[name])
+    from splitopt.export.job import Job
 
 
 class ExportFields(MatchFields, SampleFields, total=False):
@@ -67,7 +47,8 @@ def export_plan(
     folder
         Where to write; it appears at once when all is written.
     to
-        A name in `EXPORTERS`.
+        A format; `splitopt.export.EXPORTERS` has those of splitopt, entry points of the group
+        ``splitopt.exporters`` bring others.
     model
         The model of the plan: a module, the name of a shipped network, or ``MODULE:FACTORY`` or
         ``FILE.py:FACTORY``, which is run. By default the shipped network that the profile is of.
@@ -95,7 +76,7 @@ def export_plan(
     InfeasibleError
         The plan has no decision.
     CapabilityError
-        PyTorch is not installed, or the model cannot be written as code.
+        PyTorch or what the format needs is not installed, or the format cannot hold the model.
     """
     matching, sample = shared_out("export_plan", ExportFields, given, TrainingJob, Sample)
     job = TrainingJob(as_plan(plan, source), model, source=source, **matching)
@@ -117,7 +98,7 @@ def export_job(
     from splitopt.export.preparing import prepare
 
     export = prepare(job, sample, weights)
-    files = writer.files(export)
+    files = _complete(_written(to, writer, export), export, f"format {to!r}")
     write_folder(folder, files, force)
     return {
         "to": to,
@@ -137,3 +118,28 @@ def export_job(
             for chain in export.chains
         ],
     }
+
+
+def _written(to: str, writer: Writer, export: Job) -> Mapping[str, bytes]:
+    """Return the files of a format, and name the format of another package that fails."""
+    try:
+        return writer(export)
+    except Exception as error:
+        if to in EXPORTERS or isinstance(error, SplitoptError):
+            raise
+        raise CapabilityError(
+            f"format {to!r}: its package fails to write it ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _complete(files: Mapping[str, bytes], export: Job, source: str) -> dict[str, bytes]:
+    """Return the files of a format with a manifest that names them all."""
+    from splitopt.export.manifest import manifest_of, with_digests
+
+    check_files(files, source)
+    if MANIFEST not in files:
+        return with_digests(files, manifest_of(export, as_code=False))
+    manifest = parse_json(decoded(files[MANIFEST], source), f"{source}: {MANIFEST}")
+    if not isinstance(manifest, dict):
+        raise InputError(f"{source}: gives a {MANIFEST} that is no object")
+    return with_digests(files, manifest)

@@ -7,17 +7,23 @@ killed in between leaves it there, and the next export puts it back before it do
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.storage.outputs import cannot_write
 from splitopt.storage.swapping import exchange
 from splitopt.storage.temporary import sync_folder, temporary_folder
 
 MANIFEST = "parts.json"
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _WRITTEN = frozenset(
     {
         MANIFEST,
@@ -27,10 +33,15 @@ _WRITTEN = frozenset(
         "weights.safetensors",
         "pipeline.json",
         "train_pipeline.py",
+        "run.py",
         "__pycache__",
     }
 )
-"""What an export may hold; only a folder with nothing else in it is ever replaced."""
+"""What an export may hold, whatever stands in it.
+
+Only a folder with nothing else in it is ever replaced, but for files that are bit for bit what its
+manifest says an export wrote.
+"""
 
 
 def check_folder(path: str | Path, force: bool) -> None:
@@ -67,10 +78,53 @@ def _check_folder(path: str | Path, force: bool) -> None:
                 f"{path}: is not empty; choose another folder, or --force to replace an earlier "
                 "export"
             )
-        others = [name for name in there if name not in _WRITTEN]
+        others = _others(target, there)
         if there and (others or MANIFEST not in there):
             what = f"holds {others[0]!r}, which no export wrote" if others else "is no export"
             raise InputError(f"{path}: {what}, so it is not replaced; choose another folder")
+
+
+def _others(target: Path, there: list[str]) -> list[str]:
+    """Return the names in a folder that no export wrote there."""
+    others = [name for name in there if name not in _WRITTEN]
+    digests = _digests(target / MANIFEST) if others else {}
+    return [name for name in others if not _is_written(target / name, digests.get(name))]
+
+
+def _digests(manifest: Path) -> Mapping[str, Any]:
+    """Return SHA-256 by name of what a manifest says was written; nothing if it is damaged."""
+    try:
+        found = json.loads(manifest.read_bytes())["files"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _is_written(path: Path, digest: Any) -> bool:
+    """Whether a file has a digest."""
+    if digest is None or path.is_symlink() or not path.is_file():
+        return False
+    with open(path, "rb") as stream:
+        return str(digest) == hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check_files(files: Any, source: str) -> None:
+    """Raise an error if what a format gives are not contents by plain names of files.
+
+    Raises
+    ------
+    InputError
+        A name leads out of the folder or is hidden, or a content is no bytes.
+    """
+    if not isinstance(files, Mapping):
+        raise InputError(f"{source}: gives {type(files).__name__}; give contents by names of files")
+    for name, content in files.items():
+        if not isinstance(name, str) or not _PLAIN_NAME.fullmatch(name):
+            raise InputError(f"{source}: gives the file {shown(name)}, which is no plain file name")
+        if not isinstance(content, bytes):
+            raise InputError(
+                f"{source}: gives {type(content).__name__} as the content of {name!r}; give bytes"
+            )
 
 
 def write_folder(path: str | Path, files: Mapping[str, bytes], force: bool = False) -> None:
@@ -112,20 +166,30 @@ def _replace_in_two_steps(new: Path, target: Path) -> None:
     except OSError:
         old.rename(target)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    _discard(old)
 
 
 def _put_back(target: Path) -> None:
     """Undo the first step of an export that was killed before its second one."""
     old = _aside(target)
-    if not old.is_dir() or old.is_symlink():
+    if old.is_symlink() or not old.is_dir():
         return
-    names = {entry.name for entry in old.iterdir()}
-    if target.exists():  # both were done, and the earlier export may be gone in part
-        if names <= set(_WRITTEN):
-            shutil.rmtree(old, ignore_errors=True)
-    elif MANIFEST in names:
+    if target.exists():  # both were done, and some of what was set aside may be removed already
+        if not _others(old, [entry.name for entry in old.iterdir()]):
+            _discard(old)
+    elif (old / MANIFEST).is_file():
         old.rename(target)
+
+
+def _discard(old: Path) -> None:
+    """Remove an earlier export, its manifest last: until then it says what else is to go."""
+    with suppress(OSError):  # what is in its place is whole, and the next export tries again
+        for entry in sorted(old.iterdir(), key=lambda entry: entry.name == MANIFEST):
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink(missing_ok=True)
+        old.rmdir()
 
 
 def _aside(target: Path) -> Path:

@@ -12,6 +12,7 @@ from torch import Tensor
 from splitopt.export.code import PartCode, code_of
 from splitopt.export.holders import Chain
 from splitopt.export.shapes import Shape, shapes_at
+from splitopt.export.weights import tensors_of
 from splitopt.plans import Plan
 from splitopt.profiles.tracing.running.example import Inputs
 from splitopt.profiles.tracing.split import SplitModel
@@ -42,12 +43,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class WrittenPart:
-    """One part: its name, where it lies, the layers of the profile in it, and its class."""
+    """One part: its name, where it lies, and the layers of the profile in it."""
 
     name: str
     ends: Ends
     layers: tuple[str, ...]
-    code: PartCode
 
     @property
     def title(self) -> str:
@@ -100,9 +100,20 @@ class Job:
             return (-1 if start is None else order[start], last)
 
         return tuple(
-            WrittenPart(f"Part{number}", pair, self._layers(pair), self._code(pair))
+            WrittenPart(f"Part{number}", pair, self._layers(pair))
             for number, pair in enumerate(sorted(ends, key=place), start=1)
         )
+
+    @cached_property
+    def codes(self) -> dict[str, PartCode]:
+        """The class of every part, by its name.
+
+        Raises
+        ------
+        CapabilityError
+            The model uses what cannot be written as code.
+        """
+        return {part.name: self._code(part.ends) for part in self.parts}
 
     @cached_property
     def shapes(self) -> dict[str | None, Shape | None]:
@@ -117,9 +128,19 @@ class Job:
         known = {part.ends: part for part in self.parts}
         return tuple(known[pair] for pair in ends_of(chain.cuts))
 
+    def tensors_of(self, part: WrittenPart) -> tuple[str, ...]:
+        """Return the parameters and buffers of the model in a part, by all their names there."""
+        known = {*tensors_of(self.split.module), *self.split.module.state_dict()}
+        module = self.split.segments(_cuts_at(part.ends))[_place(part.ends)]
+        names = (
+            *(name for name, _ in module.named_parameters(remove_duplicate=False)),
+            *(name for name, _ in module.named_buffers(remove_duplicate=False)),
+        )
+        return tuple(dict.fromkeys(name for name in names if name in known))
+
     def _code(self, pair: Ends) -> PartCode:
-        spans = self.split.spans([cut for cut in pair if cut is not None])
-        return code_of(self.split, spans[0 if pair[0] is None else 1], len(self.inputs))
+        span = self.split.spans(_cuts_at(pair))[_place(pair)]
+        return code_of(self.split, span, len(self.inputs))
 
     def _layers(self, pair: Ends) -> tuple[str, ...]:
         names = self.program.profile.layers
@@ -130,6 +151,16 @@ class Job:
 def ends_of(cuts: Sequence[str]) -> list[Ends]:
     """Return where the parts between some cuts begin and end."""
     return list(pairwise([None, *cuts, None]))
+
+
+def _cuts_at(pair: Ends) -> list[str]:
+    """Return the cuts at the ends of a part."""
+    return [cut for cut in pair if cut is not None]
+
+
+def _place(pair: Ends) -> int:
+    """Return the number of a part among those between the cuts at its own ends."""
+    return 0 if pair[0] is None else 1
 
 
 def _harmless(name: str) -> str:

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
+from splitopt.export.folder import MANIFEST
 from splitopt.export.holders import Chain, parties_of
 from splitopt.export.job import Job
 from splitopt.export.shapes import shape_of
-from splitopt.export.weights import tensors_of
+from splitopt.export.weights import notes_on_tensors, tensors_of
 from splitopt.extras import installed_version
 
 FORMAT = "splitopt-torch-parts"
+"""The manifest of parts that are written as code, which its loader reads."""
+OTHER_FORMAT = "splitopt-parts"
+"""The same for parts that are written in another way."""
 VERSION = 1
 WEIGHTS = "weights.safetensors"
 _FLAT = re.compile(r"\[[^\[\]{}]*\]")
 _BREAK = re.compile(r"(,?)\n\s*")
 
 
-def manifest_of(job: Job) -> dict[str, Any]:
-    """Return the manifest as JSON-ready data."""
+def manifest_of(job: Job, *, as_code: bool = True) -> dict[str, Any]:
+    """Return the manifest as JSON-ready data.
+
+    Parameters
+    ----------
+    job
+        What is exported.
+    as_code
+        Whether the parts are written as code; what a part takes are the modules that its code
+        names then, and its parameters and buffers otherwise.
+    """
     return {
-        "format": FORMAT,
+        "format": FORMAT if as_code else OTHER_FORMAT,
         "version": VERSION,
         "made_by": f"splitopt {installed_version('splitopt')}",
         "plan": {
@@ -43,6 +58,7 @@ def manifest_of(job: Job) -> dict[str, Any]:
                 name: [str(item.dtype).removeprefix("torch."), *item.shape]
                 for name, item in tensors_of(job.split.module).items()
             },
+            **notes_on_tensors(job.split.module),
         },
         "parts": [
             {
@@ -50,7 +66,7 @@ def manifest_of(job: Job) -> dict[str, Any]:
                 "after": part.ends[0],
                 "until": part.ends[1],
                 "layers": list(part.layers),
-                "takes": list(part.code.takes),
+                "takes": list(job.codes[part.name].takes if as_code else job.tensors_of(part)),
             }
             for part in job.parts
         ],
@@ -64,6 +80,16 @@ def manifest_of(job: Job) -> dict[str, Any]:
         "decision": job.plan.decision,
         "weights": None if job.weights is None else WEIGHTS,
     }
+
+
+def with_digests(files: Mapping[str, bytes], manifest: dict[str, Any]) -> dict[str, bytes]:
+    """Return the files of an export with a manifest that names each other file by its SHA-256.
+
+    By them a later export knows what an earlier one wrote, see `splitopt.export.folder`.
+    """
+    others = {name: content for name, content in files.items() if name != MANIFEST}
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in others.items()}
+    return {MANIFEST: json_text({**manifest, "files": digests}).encode(), **others}
 
 
 def json_text(data: dict[str, Any]) -> str:

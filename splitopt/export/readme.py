@@ -17,6 +17,12 @@ gives `copy.deepcopy(model)` for each of them. A part that is not the first is g
 for its `result.backward(entry.grad)`. Then outputs and gradients are those of the whole model bit
 for bit."""
 
+_HOW_TO_MERGE = """\
+`save_parts("trained", parts, client)` writes trained parts, for each client its copies, and
+`save_parts("trained", parts)` those that all share. Where splitopt is installed,
+`splitopt merge . --trained trained -o model.safetensors` puts them together to one model under its
+own names; copies that differ are averaged."""
+
 
 def parts_readme(job: Job) -> str:
     """Write the page of the parts."""
@@ -26,10 +32,11 @@ def parts_readme(job: Job) -> str:
         f"The parts of the model by the plan of the scenario `{program.scenario.name}` (problem "
         f"`{program.problem}`), written by splitopt. The code needs PyTorch alone.",
         "\n".join(_contents(job)),
-        _table(("Part", "From behind", "To behind", "Layers"), map(_part_row, job.parts)),
-        _table(("Client", "Who holds its parts"), _client_rows(job)),
+        table(("Part", "From behind", "To behind", "Layers"), map(part_row, job.parts)),
+        table(("Client", "Who holds its parts"), client_rows(job)),
         f"```python\n{_example(job)}\n```",
         _HOW_TO_TRAIN,
+        _HOW_TO_MERGE,
     ]
     if job.weights is not None:
         sections.append(
@@ -51,7 +58,8 @@ def how_to_build(origin: Origin) -> str:
 
 def _contents(job: Job) -> list[str]:
     found = [
-        "- `parts.py`: a class per part, and `load_parts`, `load_chain` and `check_model`.",
+        "- `parts.py`: a class per part, and `load_parts`, `load_chain`, `save_parts` and "
+        "`check_model`.",
         "- `parts.json`: every client's cuts by layer name, who holds which part, the bytes that "
         "cross, batch sizes, and the decision of the plan.",
     ]
@@ -79,13 +87,15 @@ def _example(job: Job) -> str:
     return "\n".join(lines)
 
 
-def _client_rows(job: Job) -> Iterable[Sequence[str]]:
+def client_rows(job: Job) -> Iterable[Sequence[str]]:
+    """Return a row per client: its name, and who holds its parts."""
     for chain in job.chains:
         held = zip(job.parts_of(chain), chain.parties, strict=True)
         yield chain.name, ", ".join(f"{part.name}: {party.name}" for part, party in held)
 
 
-def _part_row(part: WrittenPart) -> Sequence[str]:
+def part_row(part: WrittenPart) -> Sequence[str]:
+    """Return name, ends and number of layers of a part."""
     start, end = part.ends
     return (
         f"`{part.name}`",
@@ -95,7 +105,8 @@ def _part_row(part: WrittenPart) -> Sequence[str]:
     )
 
 
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a table in Markdown."""
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -117,7 +128,7 @@ def pipeline_readme(job: Job, spec: dict[str, Any]) -> str:
         f"torchrun --standalone --nproc-per-node {len(stages)} train_pipeline.py --data random\n"
         "```",
         "On several machines every party starts its own processes, in this order of node ranks:",
-        _table(
+        table(
             ("Node rank", "Party", "Processes", "Which run"),
             (
                 (str(node), party, str(len(ranks)), ", ".join(ranks))

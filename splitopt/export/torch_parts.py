@@ -15,7 +15,8 @@ from splitopt.training.model_parts.averaging import state_bytes
 _TITLE = '''"""The parts of a model by a plan, and what finds, checks and loads them.
 
 ``load_parts(model, party)`` gives the parts that a party holds, ``load_chain(model, client)`` those
-of a client. Written by splitopt; ``parts.json`` says for which plan. It needs PyTorch alone.
+of a client, ``save_parts(folder, parts)`` writes their weights. Written by splitopt; ``parts.json``
+says for which plan. It needs PyTorch alone.
 """
 '''
 
@@ -52,9 +53,11 @@ def model_source(job: Job) -> str:
 def parts_source(job: Job) -> str:
     """Write ``parts.py``: the loader, and a class per part."""
     top, rest = _loader()
-    imports = {line for part in job.parts for line in part.code.imports} - set(top.splitlines())
+    imports = {line for code in job.codes.values() for line in code.imports} - set(top.splitlines())
     further = "".join(f"{line}\n" for line in sorted(imports))
-    classes = "\n\n".join(part.code.class_text(part.name, part.title) for part in job.parts)
+    classes = "\n\n".join(
+        job.codes[part.name].class_text(part.name, part.title) for part in job.parts
+    )
     return f"{_TITLE}\n{top}\n{further}{rest}\n\n{classes}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -15,6 +16,33 @@ from splitopt.errors import CapabilityError, InputError, shown
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:
     """Return all parameters and buffers of a module by their names, each tensor once."""
     return dict((*module.named_parameters(), *module.named_buffers()))
+
+
+def notes_on_tensors(module: nn.Module) -> dict[str, Any]:
+    """Return what the names and shapes of a module's tensors do not say, as JSON-ready data.
+
+    ``tied``: further names in its state dict -> the name of the same tensor; ``not_saved``: buffers
+    that are not in its state dict; ``not_finite``: tensors with an infinity or NaN, such as masks.
+    """
+    own = tensors_of(module)
+    names = {id(tensor): name for name, tensor in own.items()}
+    state = module.state_dict(keep_vars=True)
+    return {
+        "tied": {
+            name: names[id(tensor)]
+            for name, tensor in state.items()
+            if name not in own and id(tensor) in names
+        },
+        "not_saved": [name for name in own if name not in state],
+        "not_finite": [name for name, tensor in own.items() if not is_finite(tensor)],
+    }
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether a tensor has no NaN and no infinity, as far as it has numbers."""
+    if tensor.is_meta or not (tensor.is_floating_point() or tensor.is_complex()):
+        return True
+    return bool(tensor.isfinite().all())
 
 
 def read_weights(path: str | Path, module: nn.Module) -> dict[str, Tensor]:
@@ -28,7 +56,7 @@ def read_weights(path: str | Path, module: nn.Module) -> dict[str, Tensor]:
         The file cannot be read, or it has not the module's names and shapes.
     """
     need_safetensors("reading weights")
-    found, expected = _stored(Path(path)), module.state_dict()
+    found, expected = stored_tensors(Path(path)), module.state_dict()
     missing = [name for name in expected if name not in found]
     further = [name for name in found if name not in expected]
     if missing or further:
@@ -43,8 +71,14 @@ def read_weights(path: str | Path, module: nn.Module) -> dict[str, Tensor]:
     return {name: found[name] for name in expected}
 
 
-def _stored(path: Path) -> dict[str, Tensor]:
-    """Return all tensors of a file, or the common model's of a checkpoint."""
+def stored_tensors(path: Path) -> dict[str, Tensor]:
+    """Return all tensors of a safetensors file, or the common model's of a checkpoint's folder.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or is no safetensors file.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load as load_bytes
     from safetensors.torch import load_file

@@ -104,7 +104,9 @@ def test_declared_stages_are_used_again(capsys, tmp_path, saved):
 def test_help_names_the_formats(capsys):
     """Every format that there is stands in the help."""
     assert run(["export", "--help"]) == 0
-    assert "torch, torch-pipelining" in " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "torch, torch-pipelining, torch-export, onnx, executorch;" in " ".join(
+        capsys.readouterr().out.replace("│", " ").split()
+    )
 
 
 @pytest.mark.parametrize(
@@ -114,7 +116,7 @@ def test_help_names_the_formats(capsys):
         (
             2,
             ["splitfed.json", "--to", "torhc"],
-            "known are torch, torch-pipelining; did you mean 'torch'?",
+            "torch, torch-pipelining, torch-export, onnx, executorch; did you mean 'torch'?",
         ),
         (2, ["paper.json"], "is named after no shipped network"),
         (2, ["paper.json", "--model", "cnn"], "has the fingerprint"),

@@ -45,7 +45,17 @@ def run_console(block, capsys):
 
 # They train, validate and compare with real processes.
 LONG = ("README.md", "docs/benchmark/bring-your-own.md", "docs/benchmark/index.md")
-TRAIN = ("data", "export", "machines", "profiles-trace", "quick-start", "training", "wire")
+TRAIN = (
+    "data",
+    "devices",
+    "export",
+    "machines",
+    "profiles-trace",
+    "quick-start",
+    "training",
+    "wire",
+)
+NEED_ONNX = ("docs/devices.md",)
 NEED_TORCH = ("README.md", *(f"docs/{name}.md" for name in TRAIN))
 
 
@@ -62,6 +72,9 @@ def test_snippets_run(page, tmp_path, monkeypatch, capsys):
     """Files are written, Python is executed in one namespace, console calls print what is shown."""
     if page.relative_to(ROOT).as_posix() in NEED_TORCH:
         pytest.importorskip("torch", reason="needs the extra 'train'")
+    if page.relative_to(ROOT).as_posix() in NEED_ONNX:
+        for package in ("onnx", "onnxruntime", "onnxscript"):
+            pytest.importorskip(package, reason="needs the extra 'onnx'")
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     for name in ("results", "before", "after"):  # result files that pages take as given
         shutil.copy(ROOT / "benchmarks" / "results" / "paper.jsonl", tmp_path / f"{name}.jsonl")

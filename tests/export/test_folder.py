@@ -166,3 +166,19 @@ def test_an_export_that_stopped_half_way_is_put_back(tmp_path, monkeypatch):
     write_folder(folder, {**FILES, "model.py": b"new"}, force=True)
     assert contents(folder)["model.py"] == b"new"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_a_killed_removal_left_is_removed(tmp_path, monkeypatch):
+    """The manifest of the earlier export may be gone already; what no export wrote stays."""
+    monkeypatch.setattr(exported, "exchange", lambda *_: False)
+    folder, old = tmp_path / "out", tmp_path / ".out.splitopt-old"
+    write_folder(folder, FILES)
+    old.mkdir()
+    (old / "parts.py").write_text("")
+    write_folder(folder, {**FILES, "model.py": b"new"}, force=True)
+    assert contents(folder)["model.py"] == b"new"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    old.mkdir()
+    (old / "notes.txt").write_text("mine")
+    check_folder(folder, force=True)
+    assert contents(old) == {"notes.txt": b"mine"}

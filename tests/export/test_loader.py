@@ -221,3 +221,24 @@ def test_good_weights_are_read(tmp_path, exports):
     for name, value in tensors.items():
         assert found[name].dtype == value.dtype
         assert torch.equal(found[name], value)
+
+
+def test_trained_parts_are_saved_by_client(exports, model, tmp_path):
+    """Into a folder of the client, or for all; what is no part and no client is refused."""
+    fleet = exports["pipeline"]
+    parts = fleet.load_parts(model, "owner-3")
+    paths = fleet.save_parts(tmp_path / "trained", parts, "owner-3")
+    assert [path.relative_to(tmp_path).as_posix() for path in paths] == [
+        "trained/owner-3/Part1.safetensors",
+        "trained/owner-3/Part4.safetensors",
+    ]
+    other = build("cnn", (1, 8, 8))
+    again = fleet.load_parts(other, "owner-3", weights=tmp_path / "trained" / "owner-3")
+    for one, two in zip(parts, again, strict=True):
+        for name, value in one.state_dict().items():
+            assert torch.equal(two.state_dict()[name], value)
+    assert fleet.save_parts(tmp_path, parts[:1]) == [tmp_path / "Part1.safetensors"]
+    with pytest.raises(ValueError, match="there is no client 'large'; choose one of owner-1"):
+        fleet.save_parts(tmp_path, parts, "large")
+    with pytest.raises(ValueError, match="a Linear is none of the parts"):
+        fleet.save_parts(tmp_path, [nn.Linear(2, 2)])

@@ -6,8 +6,10 @@ import ctypes
 import json
 import math
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import torch
 from torch import nn
@@ -94,6 +96,52 @@ def load_chain(
         raise ValueError(f"there is no client {client!r}; choose one of {', '.join(chains)}")
     parts = _built(model, [link["part"] for link in chains[client]], weights)
     return [(link["party"], part) for link, part in zip(chains[client], parts, strict=True)]
+
+
+def save_parts(
+    folder: str | Path, parts: Sequence[nn.Module], client: str | None = None
+) -> list[Path]:
+    """Write the weights of trained parts, each into a file named after it.
+
+    Parameters
+    ----------
+    folder
+        Is made if it is not there. ``splitopt merge`` puts what is in it together.
+    parts
+        Of `load_parts`, or of `load_chain` without who holds them.
+    client
+        Whose copies they are; they go into a folder named after it. None for parts that all clients
+        share, and where there is one model only.
+
+    Returns
+    -------
+    The files.
+
+    Raises
+    ------
+    ValueError
+        There is no such client, or a module that is none of the parts.
+    """
+    known = manifest()
+    clients = [item["name"] for item in known["clients"]]
+    if client is not None and client not in clients:
+        raise ValueError(f"there is no client {client!r}; choose one of {', '.join(clients)}")
+    names = [type(part).__name__ for part in parts]
+    for name in names:
+        if name not in {item["name"] for item in known["parts"]}:
+            raise ValueError(f"a {name} is none of the parts; give those of load_parts")
+    place = Path(folder) if client is None else Path(folder) / folder_of(client)
+    place.mkdir(parents=True, exist_ok=True)
+    paths = [place / f"{name}.safetensors" for name in names]
+    for path, part in zip(paths, parts, strict=True):
+        write_weights(path, part.state_dict())
+    return paths
+
+
+def folder_of(client: str) -> str:
+    """Return a client's name as that of a folder: what is no letter, digit, ``.-_~`` as ``%20``."""
+    name = quote(client, safe="")
+    return f"%2E{name[1:]}" if name.startswith(".") else name
 
 
 def check_model(model: nn.Module, known: dict[str, Any] | None = None) -> None:
