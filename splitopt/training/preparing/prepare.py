@@ -12,7 +12,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -111,7 +111,7 @@ def prepare(job: TrainingJob) -> Prepared:
         "scheme": program.scheme,
         "seed": job.seed,
         "partition": job.partition,
-        "options": asdict(scheme.options),
+        "options": scheme.options.identity(),
         "model": structure_digest(own.state_dict()),
         "data": loaded.digest(),
         "clients": _clients_digest(clients),
