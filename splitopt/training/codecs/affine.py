@@ -96,7 +96,8 @@ class Affine(Codec):
         scale, zero = message["scale"], message["zero"].to(message["scale"].dtype)
         rows = _by_group(levels.to(scale.dtype), self.by_channel)
         found = scale[:, None] * (rows - zero[:, None])
-        return _from_groups(found, shape, self.by_channel).to(dtype)
+        largest = torch.finfo(dtype).max  # the outermost level may be rounded to beyond it
+        return _from_groups(found.clamp(-largest, largest), shape, self.by_channel).to(dtype)
 
     def _scales(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return s and z of each group, from its values: shape (groups, values)."""
