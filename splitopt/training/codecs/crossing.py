@@ -95,6 +95,12 @@ class Crossing:
         whole = dtype.itemsize * math.prod(shape)
         return codec if codec.bytes(shape, dtype) < whole else None
 
+    def codecs_for(
+        self, shape: Sequence[int], dtype: torch.dtype
+    ) -> tuple[Codec | None, Codec | None]:
+        """Return the codecs up and down of a tensor, see `codec_for`."""
+        return self.codec_for(UP, shape, dtype), self.codec_for(DOWN, shape, dtype)
+
     def size(self, way: Way, tensor: Tensor) -> int:
         """Return the bytes in which a tensor of this shape and dtype travels."""
         codec = self.codec_for(way, tensor.shape, tensor.dtype)

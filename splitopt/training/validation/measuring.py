@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -11,6 +10,7 @@ import numpy as np
 from splitopt.errors import InfeasibleError
 from splitopt.extras import need_torch
 from splitopt.plans import Plan, PlanLike, as_plan
+from splitopt.training.codecs.registry import NONE
 from splitopt.training.job import JobFields, TrainingJob
 from splitopt.training.keywords import shared_out, takes_fields
 from splitopt.training.schedule import PauseFields, Schedule
@@ -155,9 +155,10 @@ def measured_of(run: WireRun, round_s: float | None = None) -> Measured:
         validation=compare(predicted, measured),
         time_scale=run.time_scale,
         rounds=len(rounds),
-        traffic=_traffic(program, run.sent_bytes, len(rounds)),
+        traffic=_traffic(run, len(rounds)),
         facts=(
             ("Scheme", program.scheme),
+            *_codecs(run),
             *_promised(program),
             ("Seconds on the wall", f"{measured.makespan_s * run.time_scale:.3g}"),
             *dropped,
@@ -177,9 +178,18 @@ def _promised(program: Program) -> tuple[tuple[str, str], ...]:
     return ((f"The plan's {own.model}", text),)
 
 
-def _traffic(program: Program, sent: Mapping[str, int], rounds: int) -> tuple[BytesRow, ...]:
+def _codecs(run: WireRun) -> tuple[tuple[str, str], ...]:
+    """Name the codecs, in whose bytes activations and gradients are expected."""
+    options = run.scheme.options
+    names = [codec or options.codec for codec in (options.codec, options.gradient_codec)]
+    if names == [NONE, NONE]:
+        return ()
+    return (("Codecs", f"{names[0]} up, {names[1]} down"),)
+
+
+def _traffic(run: WireRun, rounds: int) -> tuple[BytesRow, ...]:
     """Return bytes by what they are; a kind that nobody sends or plans is left out."""
-    planned = planned_bytes(program)
+    planned, sent = planned_bytes(run.program, run.scheme), run.sent_bytes
     expected = {
         "smashed": planned["smashed"],
         "gradient": planned["gradient"],
