@@ -157,6 +157,11 @@ class Options:
             return self.up_codec()
         return make_codec(self.gradient_codec, "gradient_codec")
 
+    @property
+    def has_codecs(self) -> bool:
+        """Whether anything that crosses a cut is encoded."""
+        return self.up_codec() is not None or self.down_codec() is not None
+
     def identity(self) -> dict[str, Any]:
         """Return what makes a run another one, as plain data.
 

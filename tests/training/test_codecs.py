@@ -131,7 +131,7 @@ def test_what_is_learned_is_that_of_a_whole_model_that_rounds_there(make):
         assert torch.equal(value, whole.state_dict()[name]), name
 
 
-@pytest.mark.parametrize("codec", ["int8", "int4:channel:stochastic", "topk:0.1"])
+@pytest.mark.parametrize("codec", ["int8", "int4:channel:stochastic", "topk:0.1:feedback"])
 @pytest.mark.parametrize("name", ["splitfed_v1", "multihop"])
 def test_clients_side_by_side_send_what_they_send_one_by_one(make, name, codec):
     """The same messages but for the last bits of float64, in which sums are taken otherwise."""
@@ -155,7 +155,7 @@ def test_clients_side_by_side_send_what_they_send_one_by_one(make, name, codec):
 @pytest.mark.parametrize("name", CUTS)
 def test_a_state_goes_on_bit_for_bit(make, name):
     """What was left out of messages is in it, by client, way and cut."""
-    options = Options(codec="topk:0.1", gradient_codec="int4:stochastic", momentum=0.9)
+    options = Options(codec="topk:0.1:feedback", gradient_codec="int4:stochastic", momentum=0.9)
     whole = scheme_of(make, name, options, dropout=0.3)
     whole.round(0)
     state = whole.state_dict()
@@ -193,7 +193,7 @@ def test_whole_numbers_at_a_cut_pass_as_they_are(make):
 
 
 def test_frozen_first_layers_send_no_gradient(make):
-    options = Options(codec="topk:0.1")
+    options = Options(codec="topk:0.1:feedback")
     scheme = scheme_of(make, "splitfed_v1", options, frozen=(0,))
     assert scheme.round(0).traffic.gradient == 0
     assert not any(".crossing.down" in entry for entry in scheme.state_dict())
@@ -213,7 +213,7 @@ def test_a_value_that_is_not_finite_is_named(make):
         scheme.round(0)
 
 
-def trained(plan, folder, rounds, codec="topk:0.1", resume=False):
+def trained(plan, folder, rounds, codec="topk:0.1:feedback", resume=False):
     options = Options(codec=codec, learning_rate=0.1, momentum=0.9)
     return splitopt.train(plan, rounds=rounds, options=options, checkpoint=folder, resume=resume)
 
@@ -261,7 +261,7 @@ def test_a_checkpoint_with_what_nobody_left_out_is_refused(plan_of, tmp_path, en
     from splitopt.training.saving import checkpoint
 
     plan = plan_of("few-splitfed")
-    options = Options(codec="topk:0.1", gradient_codec="int8")
+    options = Options(codec="topk:0.1:feedback", gradient_codec="int8")
     given = {"options": options, "checkpoint": tmp_path}
     splitopt.train(plan, rounds=1, **given)
     found = checkpoint.load(tmp_path)

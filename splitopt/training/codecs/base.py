@@ -5,12 +5,17 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from splitopt.errors import InputError
+
+Way = Literal["up", "down"]
+"""Activations go up, gradients down."""
+UP: Way = "up"
+DOWN: Way = "down"
 
 Layout = dict[str, tuple[torch.dtype, tuple[int, ...]]]
 """The tensors of a message: name -> dtype and shape."""
@@ -29,8 +34,8 @@ class Codec(ABC):
     """
 
     name: ClassVar[str]
-    feedback: bool = False
-    """Whether the sender keeps what a message leaves out and adds it to the next one."""
+    feedback: frozenset[Way] = frozenset()
+    """The ways on which the sender keeps what a message leaves out and adds it to the next one."""
 
     @classmethod
     @abstractmethod

@@ -11,19 +11,18 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from splitopt.errors import InputError, TrainingError
+from splitopt.training.codecs.base import DOWN as DOWN
+from splitopt.training.codecs.base import UP as UP
 from splitopt.training.codecs.base import Codec
+from splitopt.training.codecs.base import Way as Way
 from splitopt.training.randomness import Stream
 
-Way = Literal["up", "down"]
-"""Activations go up, gradients down."""
-UP: Way = "up"
-DOWN: Way = "down"
 _CARRIES = {UP: "activations", DOWN: "gradients"}
 _KEY = re.compile(r"(up|down)\.\d{1,6}")
 
@@ -122,17 +121,19 @@ class Crossing:
             return Encoded({"values": value}, shape, value.dtype, True)
         with torch.no_grad():
             codec, key = self.codec_for(way, shape, value.dtype), f"{way}.{cut}"
-            if own.feedback:
+            keeps = way in own.feedback
+            if keeps:
                 value = self._with_rest(key, value)
             if codec is None:
-                self._keep(key, own, value, value)
+                if keeps:
+                    self._keep(key, value, value)
                 return Encoded({"values": value}, shape, value.dtype, True)
             self._check(way, cut, value, codec)
             with nullcontext() if self._stream is None else self._stream.active():
                 tensors = codec.encode(value)
             found = Encoded(tensors, shape, value.dtype, False)
-            if codec.feedback:
-                self._keep(key, own, value, codec.decode(tensors, shape, value.dtype))
+            if keeps:
+                self._keep(key, value, codec.decode(tensors, shape, value.dtype))
         return found
 
     def decode(self, way: Way, encoded: Encoded) -> Tensor:
@@ -156,7 +157,7 @@ class Crossing:
 
     def keys_of(self, cuts: int) -> list[str]:
         """Return the senders that keep what their messages leave out: ``WAY.CUT``."""
-        ways = [way for way, codec in self._codecs.items() if codec.feedback]
+        ways = [way for way, codec in self._codecs.items() if way in codec.feedback]
         return [f"{way}.{cut}" for way in ways for cut in range(cuts)]
 
     def state_dict(self, keys: Iterable[str] | None = None) -> dict[str, Tensor]:
@@ -218,10 +219,8 @@ class Crossing:
         total[both] += rest[both]
         return total
 
-    def _keep(self, key: str, codec: Codec, wanted: Tensor, sent: Tensor) -> None:
+    def _keep(self, key: str, wanted: Tensor, sent: Tensor) -> None:
         """Keep what a message left out, beside what is kept for other indices."""
-        if not codec.feedback:
-            return
         rest = self._rest.get(key)
         left = wanted - sent
         if rest is not None and rest.shape != left.shape:

@@ -11,9 +11,15 @@ import torch
 from torch import Tensor
 
 from splitopt.errors import InputError, shown
-from splitopt.training.codecs.base import Codec, Layout
+from splitopt.training.codecs.base import DOWN, UP, Codec, Layout, Way
 
-_USAGE = "write topk:FRACTION, such as topk:0.1, or topk:FRACTION:forget without error feedback"
+_FEEDBACK: dict[str, frozenset[Way]] = {
+    "": frozenset({DOWN}),
+    "feedback": frozenset({UP, DOWN}),
+    "forget": frozenset(),
+}
+"""What may stand behind the fraction -> the ways with error feedback."""
+_USAGE = "write topk:FRACTION, such as topk:0.1, alone or with ':feedback' or ':forget' behind it"
 
 
 @dataclass(frozen=True)
@@ -27,23 +33,25 @@ class TopK(Codec):
 
     and what is sent is exact. With error feedback (Seide et al. 2014; Stich et al. 2018, Algorithm
     1 with memory) the sender adds what was left out of one message to the next one, so that all
-    that came and what is still kept add up to all that was to be sent.
+    that came and what is still kept add up to all that was to be sent. It is for sums: gradients
+    are added up by the optimizer. Activations are not, and what was left out of one mini-batch
+    would be added to other samples, so that they have it only if it is asked for.
 
     Parameters
     ----------
     fraction
         Above 0, at most 1.
     feedback
-        Whether the sender keeps what a message leaves out.
+        The ways on which the sender keeps what a message leaves out.
     """
 
     name = "topk"
     fraction: Fraction = Fraction(1, 10)
-    feedback: bool = True
+    feedback: frozenset[Way] = _FEEDBACK[""]
 
     @classmethod
     def read(cls, arguments: Sequence[str]) -> TopK:
-        """Make one of a fraction, and ``forget`` for none of the error feedback."""
+        """Make one of a fraction, and ``feedback`` for both ways or ``forget`` for neither."""
         if not arguments:
             raise InputError(f"topk needs the fraction that it sends; {_USAGE}")
         text, *rest = arguments
@@ -53,9 +61,10 @@ class TopK(Codec):
             raise InputError(f"topk of {shown(text)}, which is no number; {_USAGE}") from None
         if not 0 < number <= 1:
             raise InputError(f"topk of {shown(text)}, it must be above 0 and at most 1")
-        if rest not in ([], ["forget"]):
-            raise InputError(f"topk:{text} with {shown(':'.join(rest))}; {_USAGE}")
-        return cls(Fraction(repr(number)), not rest)  # as written: 0.1 is one tenth
+        word = ":".join(rest)
+        if word not in _FEEDBACK or (rest and not word):
+            raise InputError(f"topk:{text} with {shown(word)}; {_USAGE}")
+        return cls(Fraction(repr(number)), _FEEDBACK[word])  # as written: 0.1 is one tenth
 
     def layout(self, shape: Sequence[int], dtype: torch.dtype) -> Layout:
         """Return k values in their own type, and k positions in the narrowest type that has n."""

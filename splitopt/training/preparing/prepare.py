@@ -26,6 +26,7 @@ from splitopt.profiles.tracing.split import SplitModel
 from splitopt.training.data import DataSet, load_data
 from splitopt.training.data.dataset import as_array
 from splitopt.training.job import TrainingJob
+from splitopt.training.preparing.encoding import with_codecs_timed
 from splitopt.training.preparing.fitting import check_batches, check_outputs, explained, in_type_of
 from splitopt.training.preparing.matching import match
 from splitopt.training.preparing.setup import Draw, build_scheme, make_clients
@@ -106,6 +107,8 @@ def prepare(job: TrainingJob) -> Prepared:
     own = copy.deepcopy(module).to(place)
     scheme = build_scheme(program, split, clients, job.options, job.seed, model=own)
     check_batches(module, scheme, example)
+    if scheme.options.has_codecs:
+        program = with_codecs_timed(program, scheme, job.source)
     identity = {
         "plan": program.plan_digest,
         "scheme": program.scheme,

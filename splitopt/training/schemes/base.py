@@ -241,9 +241,9 @@ def with_codecs(clients: Sequence[Client], options: Options) -> list[Client]:
     InputError
         There are codecs, and nothing of any client is cut.
     """
-    codecs = {UP: options.up_codec(), DOWN: options.down_codec()}
-    if not any(codecs.values()):
+    if not options.has_codecs:
         return list(clients)
+    codecs = {UP: options.up_codec(), DOWN: options.down_codec()}
     if not any(client.cuts for client in clients):
         field = "codec" if codecs[UP] is not None else "gradient_codec"
         raise InputError.at(

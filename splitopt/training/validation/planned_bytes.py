@@ -35,7 +35,7 @@ def planned_bytes(program: Program, scheme: Scheme | None = None) -> dict[str, f
         travel as they are without.
     """
     found = dict.fromkeys(KINDS, 0.0)
-    profile = program.profile
+    profile = program.opened.profile  # that of the program may have encoded bytes
     whole = float(profile.device_model_bytes[-1])
     clients = [None] * len(program.clients) if scheme is None else scheme.clients
     for plan, client in zip(program.clients, clients, strict=True):

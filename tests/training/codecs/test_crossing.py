@@ -32,7 +32,7 @@ def test_with_feedback_all_arrives_over_time(rows, percent, seed):
     Whole numbers, whose sums have no rounding.
     """
     draws = torch.Generator().manual_seed(seed)
-    own = crossing(f"topk:{percent / 100}")
+    own = crossing(f"topk:{percent / 100}:feedback")
     sent, came = torch.zeros(6, 9), torch.zeros(6, 9)
     for count in rows:
         value = torch.randint(-9, 10, (count, 9), generator=draws).float()
@@ -51,18 +51,30 @@ def test_what_is_left_out_long_enough_arrives():
     A value waits until it is the largest. Each message takes the k largest away from what has
     grown by x, so that no kept value exceeds (n / k + 1) max |x| in the long run.
     """
-    own, value = crossing("topk:0.25"), torch.tensor([8.0, 4.0, 2.0, 1.0, 0.5, 0.25, 0.1, -0.1])
+    own, value = (
+        crossing("topk:0.25:feedback"),
+        torch.tensor([8.0, 4.0, 2.0, 1.0, 0.5, 0.25, 0.1, -0.1]),
+    )
     total = torch.zeros(8)
     for _ in range(400):
         total += own.up(0, value)
     assert torch.allclose(total / 400, value, atol=(8 / 2 + 1) * 8 / 400)
-    forgetful = crossing("topk:0.25:forget")
-    assert torch.equal(forgetful.up(0, value), forgetful.up(0, value))
-    assert forgetful.state_dict() == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "ways"),
+    [("topk:0.25", {"down"}), ("topk:0.25:feedback", {"up", "down"}), ("topk:0.25:forget", set())],
+)
+def test_gradients_have_feedback_and_activations_on_demand(text, ways):
+    own, value = crossing(text, text), torch.randn(3, 8)
+    for way, carry in (("up", own.up), ("down", own.down)):
+        assert torch.equal(carry(0, value), carry(0, value)) == (way not in ways)
+    assert {key[: key.index(".")] for key in own.state_dict()} == ways
+    assert set(own.keys_of(2)) == {f"{way}.{cut}" for way in ways for cut in (0, 1)}
 
 
 def test_each_way_and_cut_keeps_its_own():
-    own = crossing("topk:0.5", "topk:0.5")
+    own = crossing("topk:0.5:feedback", "topk:0.5")
     value = torch.tensor([[4.0, 1.0, 3.0, 2.0]])
     own.up(0, value)
     own.up(1, 2 * value)
@@ -73,7 +85,7 @@ def test_each_way_and_cut_keeps_its_own():
         "down.0": [[0.0, 3.0, 0.0, 6.0]],
     }
     assert own.state_dict(["up.1"]).keys() == {"up.1"}
-    other = crossing("topk:0.5", "topk:0.5")
+    other = crossing("topk:0.5:feedback", "topk:0.5")
     other.load_state_dict(own.state_dict())
     assert torch.equal(other.up(0, value), own.up(0, value))
     other.load_state_dict({}, ["up.0"])
@@ -104,10 +116,16 @@ def test_what_would_not_get_smaller_passes_as_it_is():
         assert own.up(0, value) is value or torch.equal(own.up(0, value), value), text
         assert own.size("up", value) == value.numel() * value.element_size()
         assert own.encode("up", 0, value).is_whole
-    own = crossing("topk:0.1")
-    own.up(0, torch.tensor([[3.0, 2.0, 1.0, 0.5]] * 4))
-    small = own.up(0, torch.tensor([[1.0]] * 0 + [[0.0]]).expand(1, 4))
-    assert own.size("up", small) == 6, "a message of one value and its position"
+
+
+def test_what_was_left_out_goes_with_what_passes_as_it_is():
+    """A batch that is too small for the codec takes along all that was kept for its rows."""
+    own = crossing("topk:0.5:feedback")
+    first = torch.tensor([[4.0, 3.0], [2.0, 1.0]])
+    assert own.up(0, first).tolist() == [[4.0, 3.0], [0.0, 0.0]]
+    assert own.up(0, torch.zeros(2, 0)).shape == (2, 0)
+    assert own.up(0, torch.tensor([[0.0], [5.0]])[:, :1]).tolist() == [[0.0], [7.0]]
+    assert own.state_dict()["up.0"].tolist() == [[0.0, 0.0], [0.0, 1.0]]
 
 
 def test_without_a_codec_a_value_is_itself():
@@ -156,7 +174,7 @@ def test_random_rounding_draws_from_the_clients_stream():
 
 
 def test_a_tensor_of_other_dimensions_is_refused():
-    own = crossing("topk:0.5")
+    own = crossing("topk:0.5:feedback")
     own.up(0, torch.ones(2, 8))
     with pytest.raises(TrainingError, match="d0 sends tensors of other dimensions than before"):
         own.up(0, torch.ones(2, 2, 4))
@@ -168,4 +186,4 @@ def test_a_tensor_of_other_dimensions_is_refused():
 )
 def test_a_state_that_is_none_is_refused(state):
     with pytest.raises(InputError, match="what was left out of messages holds"):
-        crossing("topk:0.5").load_state_dict(state)
+        crossing("topk:0.5:feedback").load_state_dict(state)

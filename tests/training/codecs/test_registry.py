@@ -67,6 +67,7 @@ def brought(monkeypatch):
         ("topk:1.5", r"must be above 0 and at most 1$"),
         ("topk:nan", r"must be above 0 and at most 1$"),
         ("topk:1e-999999999", r"must be above 0"),
+        ("topk:0.1:", r"^codec: topk:0.1 with ''; write topk:FRACTION"),
         ("topk:0.1:keep", r"^codec: topk:0.1 with 'keep'; write topk:FRACTION"),
         (None, r"^codec: is None, it must be the name of a codec$"),
         (8, r"^codec: is 8, it must be the name of a codec$"),

@@ -24,7 +24,7 @@ CODECS = [
     {"codec": "int8:channel", "gradient_codec": "none"},
     {"codec": "int8:stochastic"},
     {"codec": "int4:channel:stochastic", "gradient_codec": "fp16"},
-    {"codec": "topk:0.1", "gradient_codec": "topk:0.25"},
+    {"codec": "topk:0.1:feedback", "gradient_codec": "topk:0.25"},
     {"codec": "topk:0.1:forget", "gradient_codec": "int4"},
 ]
 IDS = [f"{c['codec']}, {c.get('gradient_codec', 'same')}" for c in CODECS]
@@ -51,7 +51,7 @@ def test_rounds_are_those_of_one_process(wired, name, codecs):
 
 def test_what_is_left_out_is_in_the_state(wired):
     """A state that was taken between rounds is all that both ways of training need."""
-    options = Options(local_epochs=2, codec="topk:0.1")
+    options = Options(local_epochs=2, codec="topk:0.1:feedback")
     wanted = wired.scheme_of("clustered", options)
     wanted.round(0)
     state = wanted.state_dict()
@@ -68,7 +68,7 @@ def test_what_is_left_out_is_in_the_state(wired):
 @pytest.mark.parametrize("frozen", [(0,), (0, 2)], ids=["first", "two"])
 @pytest.mark.parametrize("name", ["splitfed_v1", "clustered"])
 def test_frozen_first_layers_have_no_gradient_to_encode(wired, name, frozen):
-    options = Options(local_epochs=2, codec="topk:0.1", gradient_codec="int4:stochastic")
+    options = Options(local_epochs=2, codec="topk:0.1:feedback", gradient_codec="int4:stochastic")
     wanted = wired.scheme_of(name, options, frozen=frozen)
     tallies = [wanted.round(number) for number in range(2)]
     wired.train(name, options, frozen=frozen)
@@ -157,7 +157,7 @@ def test_a_value_that_is_too_large_is_named_with_its_client(wired, monkeypatch, 
 
 def test_a_state_with_what_was_left_out_of_others_is_refused(wired):
     """Names, types: of the device's one sender, and only where its codec has feedback."""
-    scheme = wired.scheme_of("clustered", Options(codec="topk:0.1", local_epochs=2))
+    scheme = wired.scheme_of("clustered", Options(codec="topk:0.1:feedback", local_epochs=2))
     client, own = scheme.clients[0], scheme.copies()[1]
     fine = control_of(client, own)
     load_control({**fine, "crossing.up.0": torch.ones(2, 3)}, client, own)
