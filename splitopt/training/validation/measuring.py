@@ -10,7 +10,6 @@ import numpy as np
 from splitopt.errors import InfeasibleError
 from splitopt.extras import need_torch
 from splitopt.plans import Plan, PlanLike, as_plan
-from splitopt.training.codecs.registry import NONE
 from splitopt.training.job import JobFields, TrainingJob
 from splitopt.training.keywords import shared_out, takes_fields
 from splitopt.training.schedule import PauseFields, Schedule
@@ -180,16 +179,17 @@ def _promised(program: Program) -> tuple[tuple[str, str], ...]:
 
 def _codecs(run: WireRun) -> tuple[tuple[str, str], ...]:
     """Name the codecs, in whose bytes activations and gradients are expected."""
-    options = run.scheme.options
-    names = [codec or options.codec for codec in (options.codec, options.gradient_codec)]
-    if names == [NONE, NONE]:
+    if not run.program.is_encoded:
         return ()
-    return (("Codecs", f"{names[0]} up, {names[1]} down"),)
+    options = run.scheme.options
+    down = options.gradient_codec or options.codec
+    return (("Codecs", f"{options.codec} up, {down} down"),)
 
 
 def _traffic(run: WireRun, rounds: int) -> tuple[BytesRow, ...]:
     """Return bytes by what they are; a kind that nobody sends or plans is left out."""
-    planned, sent = planned_bytes(run.program, run.scheme), run.sent_bytes
+    scheme = run.scheme if run.program.is_encoded else None
+    planned, sent = planned_bytes(run.program, scheme), run.sent_bytes
     expected = {
         "smashed": planned["smashed"],
         "gradient": planned["gradient"],
