@@ -45,7 +45,16 @@ def run_console(block, capsys):
 
 # They train, validate and compare with real processes.
 LONG = ("README.md", "docs/benchmark/bring-your-own.md", "docs/benchmark/index.md")
-TRAIN = ("data", "export", "machines", "profiles-trace", "quick-start", "training", "wire")
+TRAIN = (
+    "codecs",
+    "data",
+    "export",
+    "machines",
+    "profiles-trace",
+    "quick-start",
+    "training",
+    "wire",
+)
 NEED_TORCH = ("README.md", *(f"docs/{name}.md" for name in TRAIN))
 
 

@@ -57,7 +57,7 @@ class Fp16(_Half):
 class Bf16(_Half):
     """Bfloat16 (Kalamkar et al. 2019, arXiv:1905.12322): 8 significant bits, the range of float32.
 
-    A value x comes back as x' with |x - x'| <= 2^-8 |x| / 2 from 2^-126 on, and <= 2^-134 below;
+    A value x comes back as x' with |x - x'| <= 2^-8 |x| from 2^-126 on, and <= 2^-134 below;
     from float64 at most 2^-24 |x| more. What is representable is exact.
     """
 

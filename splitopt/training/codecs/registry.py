@@ -65,7 +65,9 @@ def make_codec(text: str, field: str = "codec") -> Codec | None:
     if not isinstance(text, str):
         raise InputError.at(field, f"is {shown(text)}, it must be the name of a codec")
     name, *arguments = text.split(":")
-    if name == NONE and not arguments:
+    if name == NONE:
+        if arguments:
+            raise InputError.at(field, f"{NONE} takes nothing behind a colon; write it alone")
         return None
     need_torch("training with a codec")
     try:

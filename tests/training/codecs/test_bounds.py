@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
-from splitopt.training.codecs import codec_names, make_codec  # noqa: E402
 from splitopt.training.codecs.packing import pack_pairs, unpack_pairs  # noqa: E402
+from splitopt.training.codecs.registry import codec_names, make_codec  # noqa: E402
 
 pytestmark = pytest.mark.train
 

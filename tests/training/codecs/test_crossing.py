@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from splitopt.errors import InputError, TrainingError  # noqa: E402
-from splitopt.training.codecs import make_codec  # noqa: E402
 from splitopt.training.codecs.crossing import Crossing  # noqa: E402
+from splitopt.training.codecs.registry import make_codec  # noqa: E402
 from splitopt.training.randomness import Stream  # noqa: E402
 
 pytestmark = pytest.mark.train

@@ -13,8 +13,8 @@ from torch import nn  # noqa: E402
 
 from splitopt.latency.pipeline import OwnerParts, Stages  # noqa: E402
 from splitopt.simulation.system import PipelineSystem  # noqa: E402
-from splitopt.training.codecs import make_codec  # noqa: E402
 from splitopt.training.codecs.crossing import Crossing  # noqa: E402
+from splitopt.training.codecs.registry import make_codec  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.schemes import Multihop, TrainingError  # noqa: E402
 from splitopt.training.wire.crew import Crew, join  # noqa: E402

@@ -7,9 +7,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from splitopt.errors import InputError, TrainingError  # noqa: E402
-from splitopt.training.codecs import Codec, make_codec  # noqa: E402
+from splitopt.training.codecs.base import Codec  # noqa: E402
 from splitopt.training.codecs.crossing import Crossing  # noqa: E402
 from splitopt.training.codecs.floats import Fp16  # noqa: E402
+from splitopt.training.codecs.registry import make_codec  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.schemes.base import with_codecs  # noqa: E402
 from splitopt.training.wire.client_state import control_of, load_control  # noqa: E402
