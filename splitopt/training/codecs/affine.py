@@ -26,17 +26,18 @@ class Affine(Codec):
     Q is 2^bits - 1. With lo = min(0, smallest) and hi = max(0, largest) of the values that share a
     scale, z is one of the two whole numbers beside -lo Q / (hi - lo), and s the least scale with
     s z >= -lo and s (Q - z) >= hi; of the two that with the smaller s is taken. So zero is exact,
-    as it is by Jacob et al., and no value falls outside of the levels, as some do there.
+    as it is by Jacob et al., and no value is outside of the levels, as some are there.
 
     The two scales are at most (1 + (1 - t) / (Q - f - 1)) and (1 + t / f) times (hi - lo) / Q,
     for f + t = -lo Q / (hi - lo) with a whole f; one of them is at most Q / (Q - 1) times that:
 
-        s <= (hi - lo) / (Q - 1).
+    ``s <= (hi - lo) / (Q - 1)``
 
-    A value x comes back as x' with |x - x'| <= s / 2 when rounded to the nearest level, and < s,
-    with the expected value x, when rounded at random (floor(x / s + u) with u uniform in [0, 1);
-    Gupta et al. 2015, arXiv:1502.02551, section 3.1). Rounding of the arithmetic adds some units
-    in the last place of hi - lo, and a scale that underflows to 0 makes every value 0.
+    A value x comes back as x' with ``|x - x'| <= s / 2`` when rounded to the nearest level, and
+    with less than s, and the expected value x, when rounded at random (floor(x / s + u) with u
+    uniform in [0, 1); Gupta et al. 2015, arXiv:1502.02551, section 3.1).
+    Rounding of the arithmetic adds some units in the last place of hi - lo, and a scale that
+    underflows to 0 makes every value 0.
 
     Parameters
     ----------
@@ -134,7 +135,7 @@ class Affine(Codec):
 
 @dataclass(frozen=True)
 class Int8(Affine):
-    """256 levels; |x - x'| <= (hi - lo) / 508 to the nearest. See `Affine` for lo, hi, source."""
+    """256 levels; ``|x - x'| <= (hi - lo) / 508`` to the nearest. See `Affine`."""
 
     name = "int8"
     top = 255
@@ -142,7 +143,7 @@ class Int8(Affine):
 
 @dataclass(frozen=True)
 class Int4(Affine):
-    """16 levels, two to a byte; |x - x'| <= (hi - lo) / 28 to the nearest. See `Affine`."""
+    """16 levels, two to a byte; ``|x - x'| <= (hi - lo) / 28`` to the nearest. See `Affine`."""
 
     name = "int4"
     top = 15

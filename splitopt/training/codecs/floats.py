@@ -45,9 +45,10 @@ class _Half(Codec):
 class Fp16(_Half):
     """Half precision (IEEE 754-2019 binary16): 11 significant bits, up to 65504.
 
-    A value x comes back as x' with |x - x'| <= 2^-11 |x| from 2^-14 on (half a unit in the last of
-    11 places), and <= 2^-25 below (half of the smallest subnormal number, 2^-24). From float64 it
-    is rounded by way of float32, which adds at most 2^-24 |x|. What is representable is exact.
+    A value x comes back as x' with ``|x - x'| <= 2^-11 |x|`` from 2^-14 on (half a unit in the last
+    of 11 places), and with an error of at most 2^-25 below (half of the smallest subnormal number,
+    2^-24). From float64 it is rounded by way of float32, which adds at most ``2^-24 |x|``. What is
+    representable is exact.
     """
 
     name = "fp16"
@@ -57,8 +58,8 @@ class Fp16(_Half):
 class Bf16(_Half):
     """Bfloat16 (Kalamkar et al. 2019, arXiv:1905.12322): 8 significant bits, the range of float32.
 
-    A value x comes back as x' with |x - x'| <= 2^-8 |x| from 2^-126 on, and <= 2^-134 below;
-    from float64 at most 2^-24 |x| more. What is representable is exact.
+    A value x comes back as x' with ``|x - x'| <= 2^-8 |x|`` from 2^-126 on, and with an error of at
+    most 2^-134 below; from float64 at most ``2^-24 |x|`` more. What is representable is exact.
     """
 
     name = "bf16"

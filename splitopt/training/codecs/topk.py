@@ -29,7 +29,7 @@ class TopK(Codec):
     What is left out is at most 1 - k/n of the squared sum (Stich et al. 2018, arXiv:1809.07599,
     Definition 2.1 and Lemma A.1):
 
-        |x - x'|^2 <= (1 - k / n) |x|^2,
+    ``|x - x'|^2 <= (1 - k / n) |x|^2``,
 
     and what is sent is exact. With error feedback (Seide et al. 2014; Stich et al. 2018, Algorithm
     1 with memory) the sender adds what was left out of one message to the next one, so that all
