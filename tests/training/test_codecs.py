@@ -57,6 +57,15 @@ def test_none_is_what_it_was(make, name):
 
 @pytest.mark.parametrize("name", CUTS)
 @pytest.mark.parametrize("codec", ["fp16", "int8", "int4:stochastic", "topk:0.2"])
+def test_a_scheme_without_codecs_forgets_those_of_another(make, name, codec):
+    coded = scheme_of(make, name, Options(codec=codec))
+    usual = SCHEMES[name](make.cnn(), coded.clients, Options(), make.split)
+    assert not any(client.crossing.ways for client in usual.clients)
+    assert all(client.crossing.ways == {"up", "down"} for client in coded.clients)
+
+
+@pytest.mark.parametrize("name", CUTS)
+@pytest.mark.parametrize("codec", ["fp16", "int8", "int4:stochastic", "topk:0.2"])
 def test_bytes_by_hand(make, name, codec):
     """Values of a cut by its shape: 4 x 8 x 8 behind layer 3, 64 behind 5, and 16 behind 7."""
     values = {3: 256, 5: 64, 7: 16}
@@ -224,6 +233,11 @@ def test_a_checkpoint_goes_on_bit_for_bit(plan_of, tmp_path):
     trained(plan, tmp_path, 2)
     resumed = trained(plan, tmp_path, 3, resume=True)
     assert resumed.history.to_dict() == whole.history.to_dict()
+    assert (
+        whole.history.origin["codec"]
+        == whole.history.origin["gradient_codec"]
+        == "topk:0.1:feedback"
+    )
     assert_same(resumed.scheme, whole.scheme)
 
 

@@ -75,6 +75,11 @@ class Crossing:
         self._client, self._stream = client, stream
         self._rest: dict[str, Tensor] = {}
 
+    @property
+    def ways(self) -> frozenset[Way]:
+        """The ways that have a codec."""
+        return frozenset(self._codecs)
+
     def up(self, cut: int, value: Tensor) -> Tensor:
         """Return what arrives of the activations behind a cut (0, 1, ...)."""
         return self.decode(UP, self.encode(UP, cut, value))
@@ -175,14 +180,15 @@ class Crossing:
         InputError
             It is none.
         """
-        own = {key for key in self._rest if keys is None} if keys is None else set(keys)
+        own = set(self._rest) if keys is None else set(keys)
         for key, value in state.items():
             known = _KEY.fullmatch(key) and (keys is None or key in own)
             if not known or not value.dtype.is_floating_point:
                 raise InputError(f"what was left out of messages holds {key[:40]!r}, which is none")
         self._rest = {key: rest for key, rest in self._rest.items() if key not in own}
-        device = None if self._stream is None else self._stream.device
-        self._rest |= {key: value.to(device) for key, value in state.items()}
+        if self._stream is not None:
+            state = {key: value.to(self._stream.device) for key, value in state.items()}
+        self._rest |= state
 
     def _check(self, way: Way, cut: int, value: Tensor, codec: Codec) -> None:
         """Raise `TrainingError` for values that cannot be written."""
@@ -237,14 +243,19 @@ class SideBySide:
 
     def __init__(self, crossings: Sequence[Crossing]) -> None:
         self._crossings = crossings
+        self._ways = frozenset[Way]().union(*(own.ways for own in crossings))
 
     def up(self, cut: int, value: Tensor) -> Tensor:
         """Return what arrives of each client's activations."""
+        if UP not in self._ways:
+            return value
         pairs = zip(self._crossings, value, strict=True)
         return torch.stack([own.up(cut, one) for own, one in pairs])
 
     def down(self, cut: int, value: Tensor) -> Tensor:
         """Return what arrives of each client's gradient."""
+        if DOWN not in self._ways:
+            return value
         pairs = zip(self._crossings, value, strict=True)
         return torch.stack([own.down(cut, one) for own, one in pairs])
 

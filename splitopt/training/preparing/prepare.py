@@ -65,7 +65,8 @@ class Prepared:
     @property
     def origin(self) -> dict[str, Any]:
         """Where a history is from, for people: plan, scheme, data and seed."""
-        program = self.program
+        program, options = self.program, self.identity["options"]
+        codecs = ("codec", "gradient_codec")  # in whose bytes traffic and times are
         return {
             "scenario": program.scenario.name,
             "problem": program.problem,
@@ -74,6 +75,7 @@ class Prepared:
             "data_name": self.data.name,
             **{f"{what}_source": text for what, text in self.named.items()},
             **{name: self.identity[name] for name in ("plan", "scheme", "partition", "seed")},
+            **{name: options[name] for name in codecs if name in options},
         }
 
 

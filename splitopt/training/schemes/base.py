@@ -241,8 +241,11 @@ def with_codecs(clients: Sequence[Client], options: Options) -> list[Client]:
     InputError
         There are codecs, and nothing of any client is cut.
     """
-    if not options.has_codecs:
-        return list(clients)
+    if not options.has_codecs:  # nor those that the clients had in another scheme
+        return [
+            replace(client, crossing=Crossing()) if client.crossing.ways else client
+            for client in clients
+        ]
     codecs = {UP: options.up_codec(), DOWN: options.down_codec()}
     if not any(client.cuts for client in clients):
         field = "codec" if codecs[UP] is not None else "gradient_codec"

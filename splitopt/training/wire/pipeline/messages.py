@@ -26,6 +26,7 @@ CONNECT_S = 30.0
 ENCODED = "encoded"
 """The field with the dtype and the shape of a tensor that was encoded."""
 _VALUES = "values"
+_DIMENSIONS = 32
 
 ASK, GO = "ask", "go"
 """The right node asks for a link that carries one direction at a time; the left one grants it."""
@@ -105,8 +106,10 @@ def packed(encoded: Encoded | None) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def _shape_of(fields: Mapping[str, Any]) -> tuple[tuple[int, ...], torch.dtype]:
     """Read of which shape and dtype a tensor was before it was encoded."""
     match fields.get(ENCODED):
-        case [str() as dtype, list() as shape] if dtype in DTYPES and all(
-            type(size) is int and 0 <= size < 2**31 for size in shape
+        case [str() as dtype, list() as shape] if (
+            dtype in DTYPES
+            and len(shape) <= _DIMENSIONS
+            and all(type(size) is int and 0 <= size < 2**31 for size in shape)
         ):
             return tuple(shape), DTYPES[dtype]
     raise FrameError("encoded values without their shape and dtype")

@@ -183,6 +183,7 @@ def test_what_is_not_what_the_codec_writes_is_refused():
         ({"encoded": ["float32", [2, 2**40]]}, tensors, sender),
         ({"encoded": ["float32", [2, 5]]}, tensors, sender),
         ({"encoded": ["float99", [2, 4]]}, tensors, sender),
+        ({"encoded": ["float32", [2, 4] + [1] * 40]}, tensors, sender),
         ({"encoded": ["float32", [2, -4]]}, tensors, sender),
         ({}, {"values": torch.zeros(2, 4)}, sender),
         (fields, {**tensors, "weights": torch.zeros(1)}, sender),
