@@ -96,7 +96,34 @@ class OwnProcessFlags(JobFlags):
 
 
 @dataclass(frozen=True)
-class OptimizerFlags:
+class CodecFlags:
+    """In how many bits what crosses a cut travels, as every verb that trains takes it."""
+
+    codec: Annotated[
+        str,
+        typer.Option(
+            "--codec",
+            metavar="NAME",
+            help="What crosses a cut: none, fp16, bf16, int8, int4 (both with :channel and "
+            ":stochastic) or topk:FRACTION.",
+        ),
+    ] = Options.codec
+    gradient_codec: Annotated[
+        str | None,
+        typer.Option(
+            "--gradient-codec",
+            metavar="NAME",
+            help="The same for the gradients that come back; that of --codec by default.",
+        ),
+    ] = Options.gradient_codec
+
+    def options(self) -> Options:
+        """Return the options; a value that is none is an `InputError`."""
+        return Options(**vars(self))
+
+
+@dataclass(frozen=True)
+class OptimizerFlags(CodecFlags):
     """Optimizers and policies: the fields of `Options` that are not the plan's."""
 
     lr: Annotated[float, typer.Option("--lr", metavar="X", help="Learning rate of all parts.")] = (

@@ -14,7 +14,7 @@ import typer
 from splitopt.cli import options as shared
 from splitopt.cli.flags import with_flags
 from splitopt.cli.invocation import expect_model
-from splitopt.cli.training_options import JobFlags
+from splitopt.cli.training_options import CodecFlags, JobFlags
 from splitopt.cli.wire_options import PaceFlags, report_scale
 from splitopt.errors import INTERRUPTED, InfeasibleError
 from splitopt.plans import Plan
@@ -78,6 +78,7 @@ class OutputFlags:
 def command(
     plan: shared.PlanFile,
     job: JobFlags,
+    codecs: CodecFlags,
     length: LengthFlags,
     pace: PaceFlags,
     outputs: OutputFlags,
@@ -105,7 +106,10 @@ def command(
     schedule = Schedule(length.rounds, evaluate_every=length.rounds)
     with _scale_reported(silent=as_json) as at_scale:
         found = validate_job(
-            job.job(read, plan), schedule, pace.options(at_scale), steps=length.steps
+            job.job(read, plan, codecs.options()),
+            schedule,
+            pace.options(at_scale),
+            steps=length.steps,
         )
     outputs.write(found)
     if as_json:

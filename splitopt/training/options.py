@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from splitopt.documents.checks import check_choice
 from splitopt.errors import InputError
+from splitopt.training.codecs.registry import NONE, make_codec
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from splitopt.training.codecs.base import Codec
     from splitopt.training.model_parts.parts import MakeOptimizer
 
 Role = Literal["device", "server"]
@@ -70,11 +72,20 @@ class Options:
         Whether clients that are alike (the same cuts and batches of the same sizes) train side by
         side in one call of every layer, see `splitopt.training.model_parts.batched`. The same
         training, but sums are taken in another order.
+    codec
+        How the activations that cross a cut are sent: ``"none"`` as they are, or ``"fp16"``,
+        ``"bf16"``, ``"int8"``, ``"int4"`` (each of both with ``":channel"`` and
+        ``":stochastic"``), ``"topk:FRACTION"``, or a codec of another package, see
+        `splitopt.training.codecs`.
+    gradient_codec
+        The same for the gradients that come back; None for that of ``codec``.
 
     Raises
     ------
     InputError
         A value that is not one of these, or not positive where it must be.
+    CapabilityError
+        There is a codec, and no PyTorch.
     """
 
     optimizer: OptimizerName | str = "sgd"
@@ -91,6 +102,8 @@ class Options:
     order: Order = "given"
     batched: bool = False
     clip_value: float | None = None
+    codec: str = NONE
+    gradient_codec: str | None = None
 
     def __post_init__(self) -> None:
         self._check_optimizer()
@@ -110,6 +123,8 @@ class Options:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise InputError.at(name, f"is {value!r}, it must be a whole number >= 1")
+        self.up_codec()
+        self.down_codec()
 
     def _check_optimizer(self) -> None:
         if not isinstance(self.optimizer, str) or ":" not in self.optimizer:
@@ -183,6 +198,36 @@ class Options:
             return found
 
         return make
+
+    def up_codec(self) -> Codec | None:
+        """Return the codec of activations, None if they travel as they are."""
+        return make_codec(self.codec)
+
+    def down_codec(self) -> Codec | None:
+        """Return the codec of gradients, None if they travel as they are."""
+        if self.gradient_codec is None:
+            return self.up_codec()
+        return make_codec(self.gradient_codec, "gradient_codec")
+
+    @property
+    def has_codecs(self) -> bool:
+        """Whether anything that crosses a cut is encoded."""
+        return self.up_codec() is not None or self.down_codec() is not None
+
+    def identity(self) -> dict[str, Any]:
+        """Return what makes a run another one, as plain data.
+
+        Codecs and a limit of gradients are named where there are any, codecs each way by itself:
+        what was begun before there were any goes on without them.
+        """
+        found = asdict(self)
+        if self.clip_value is None:
+            del found["clip_value"]
+        up = found.pop("codec")
+        down = found.pop("gradient_codec") or up
+        if (up, down) != (NONE, NONE):
+            found |= {"codec": up, "gradient_codec": down}
+        return found
 
     def steps(self, batches_per_epoch: int) -> int:
         """Mini-batches of a client in a round."""

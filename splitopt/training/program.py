@@ -127,6 +127,11 @@ class Program:
         return self._predict(number % self.rounds_known)
 
     @property
+    def is_encoded(self) -> bool:
+        """Whether ``profile`` and rounds have the bytes of codecs; ``opened`` has the plan's."""
+        return self.profile is not self.opened.profile
+
+    @property
     def rounds_known(self) -> int:
         """How many different rounds can be predicted: 1, or those that the plan has sampled."""
         return max(1, len(self.groups))

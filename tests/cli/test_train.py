@@ -122,6 +122,9 @@ def test_every_picture(capsys, tmp_path, plan_file):
         (["--resume"], 2, "resume"),
         (["--batch-norm", "off"], 2, "batch_norm"),
         (["--match", "luck"], 2, "match"),
+        (["--codec", "int7"], 2, "codec: 'int7' is unknown here; known are none, fp16"),
+        (["--gradient-codec", "topk"], 2, "gradient_codec: topk needs the fraction"),
+        (["--codec", "int8", "--scheme", "federated"], 2, "codec: is for what crosses a cut"),
         (["--lr", "1e30", "--rounds", "2"], 1, "round 1: the loss of client owner-1 is"),
     ],
 )
@@ -201,3 +204,19 @@ def test_signals_end_a_run_with_a_checkpoint(tmp_path, plan_file):
     assert started.returncode == 130, err
     assert err == "--resume goes on from there.\n"
     assert f"Interrupted after {checkpoint.load(state).rounds} whole rounds" in out
+
+
+def test_codecs_have_flags(capsys, plan_file):
+    """Both ways by the one, or each by its own; and the predicted time is that of what travels."""
+    sent, times = {}, {}
+    for flags in ([], ["--codec", "fp16"], ["--codec", "fp16", "--gradient-codec", "none"]):
+        code, out, err = call(capsys, plan_file, "--rounds", 1, *flags, "--json")
+        assert (code, err) == (0, "")
+        found = json.loads(out)
+        key = " ".join(flags)
+        sent[key] = found["traffic_bytes"]["smashed"], found["traffic_bytes"]["gradient"]
+        times[key] = found["clock_s"]
+    up, down = sent[""]
+    assert sent["--codec fp16"] == (up / 2, down / 2)
+    assert sent["--codec fp16 --gradient-codec none"] == (up / 2, down)
+    assert times["--codec fp16"] < times["--codec fp16 --gradient-codec none"] < times[""]

@@ -86,6 +86,25 @@ def test_processes_do_what_the_plan_says(capsys, tmp_path, plan_file, data_file)
     assert "predicted" in files["page.html"].read_text()
 
 
+@pytest.mark.slow
+def test_codecs_travel_in_the_bytes_that_are_expected(capsys, plan_file, data_file):
+    """Encoded on the wire, to the byte, and tasks as the plan predicts them for these bytes."""
+    code, out, err = call(
+        capsys,
+        *(plan_file, "--data", data_file, "--time-scale", 0.05, "--any-speed", "--json"),
+        *("--steps", 2, "--codec", "int8", "--gradient-codec", "topk:0.1"),
+    )
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert (found["missing"], found["extra"]) == ([], [])
+    by_kind = {row["kind"]: row for row in found["bytes"]}
+    for kind in ("smashed", "gradient", "model"):
+        assert by_kind[kind]["measured"] == by_kind[kind]["predicted"] > 0
+    # Two devices, two batches of 16 samples with 128 values at the cut, of 2,048 values each.
+    assert by_kind["smashed"]["measured"] == 4 * (2048 + 5)
+    assert by_kind["gradient"]["measured"] == 4 * 205 * (4 + 2)
+
+
 def no_processes(monkeypatch, timelines, stopped="rounds"):
     """Put made-up timelines in the place of a run."""
 

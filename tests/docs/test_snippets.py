@@ -46,12 +46,14 @@ def run_console(block, capsys):
 # They train, validate and compare with real processes.
 LONG = ("README.md", "docs/benchmark/bring-your-own.md", "docs/benchmark/index.md")
 TRAIN = (
+    "codecs",
     "data",
     "devices",
     "export",
     "machines",
     "profiles-trace",
     "quick-start",
+    "tasks",
     "training",
     "wire",
 )

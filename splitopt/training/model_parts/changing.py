@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,14 @@ Cut = Callable[[nn.Module, tuple[int, ...]], list[nn.Module]]
 """Cuts a model after the given numbers of layers into modules that share its tensors."""
 
 _ONE_AT_A_TIME = threading.Lock()  # what is left undisturbed belongs to the whole process
+
+
+class Crossed(NamedTuple):
+    """What crosses a cut: shape and dtype of one sample, and whether a gradient comes back."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    is_wanted: bool
 
 
 class Examined:
@@ -60,21 +69,26 @@ class Examined:
             )
         self._model, self._split = model, split
         self._example = resized((inputs,), FEW)
-        self._wanted: dict[tuple[int, ...], tuple[bool, ...]] = {}
+        self._crossed: dict[tuple[int, ...], tuple[Crossed, ...]] = {}
         self.fixed = frozenset(id(tensor) for tensor in self._never_written())
 
     def wanted(self, cuts: tuple[int, ...]) -> tuple[bool, ...]:
         """Return for each cut whether a gradient has to come back over it."""
-        if cuts not in self._wanted:
+        return tuple(crossed.is_wanted for crossed in self.crossed(cuts))
+
+    def crossed(self, cuts: tuple[int, ...]) -> tuple[Crossed, ...]:
+        """Return what crosses each cut; the first dimension of a batch are its samples."""
+        if cuts not in self._crossed:
             found = []
             with _ONE_AT_A_TIME, undisturbed(self._model), torch.enable_grad():
                 self._model.train()
                 value: tuple[Tensor, ...] = fresh(self._example)
                 for part in self._split(self._model, cuts)[:-1] if cuts else []:
                     value = (part(*value),)
-                    found.append(value[0].requires_grad)
-            self._wanted[cuts] = tuple(found)
-        return self._wanted[cuts]
+                    sent = value[0]
+                    found.append(Crossed(tuple(sent.shape[1:]), sent.dtype, sent.requires_grad))
+            self._crossed[cuts] = tuple(found)
+        return self._crossed[cuts]
 
     def _never_written(self) -> list[Tensor]:
         """Return the tensors of the state that are neither trained nor written by a forward pass.

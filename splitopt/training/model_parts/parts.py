@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from splitopt.training.codecs.crossing import AS_IT_IS, Crosses
 from splitopt.training.randomness import Stream
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
@@ -113,27 +114,36 @@ class Part:
             self.optimizer.zero_grad(set_to_none=True)
 
 
-def forward_chain(parts: Sequence[Part], batch: Tensor, stream: Stream | None) -> list[Pass]:
-    """Send a batch of data through all parts, and give its pass through each of them."""
+def forward_chain(
+    parts: Sequence[Part], batch: Tensor, stream: Stream | None, crossing: Crosses = AS_IT_IS
+) -> list[Pass]:
+    """Send a batch of data through all parts, and return its pass through each of them.
+
+    ``crossing`` says what arrives of what is sent over a cut.
+    """
     passes: list[Pass] = []
-    for part in parts:
-        entering = batch if not passes else passes[-1].sent
+    for number, part in enumerate(parts):
+        entering = crossing.up(number - 1, passes[-1].sent) if passes else batch
         passes.append(part.forward(entering, stream, first=not passes))
     return passes
 
 
-def backward_chain(passes: Sequence[Pass], loss: Tensor) -> list[Tensor]:
+def backward_chain(
+    passes: Sequence[Pass], loss: Tensor, crossing: Crosses = AS_IT_IS
+) -> list[Tensor]:
     """Go back from the loss through all parts.
 
     Returns
     -------
-    The gradients that crossed the cuts, in the order of the cuts, without those that nobody needs.
+    The gradients as they arrived over the cuts, in the order of the cuts, without those that nobody
+    needs.
     """
     loss.backward()  # type: ignore[no-untyped-call]
     crossed = []
-    for after, held in zip(passes[:0:-1], passes[-2::-1], strict=True):
-        gradient = after.gradient
-        held.backward(gradient)
+    for cut in range(len(passes) - 2, -1, -1):
+        gradient = passes[cut + 1].gradient
         if gradient is not None:
+            gradient = crossing.down(cut, gradient)
             crossed.append(gradient)
+        passes[cut].backward(gradient)
     return crossed[::-1]

@@ -12,7 +12,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ from splitopt.profiles.tracing.split import SplitModel
 from splitopt.training.data import DataSet, load_data
 from splitopt.training.data.dataset import as_array
 from splitopt.training.job import TrainingJob
-from splitopt.training.options import Options
+from splitopt.training.preparing.encoding import with_codecs_timed
 from splitopt.training.preparing.fitting import check_batches, check_outputs, explained, in_type_of
 from splitopt.training.preparing.matching import match
 from splitopt.training.preparing.setup import Draw, build_scheme, make_clients
@@ -70,7 +70,8 @@ class Prepared:
     @property
     def origin(self) -> dict[str, Any]:
         """Where a history is from, for people: plan, scheme, data and seed."""
-        program = self.program
+        program, options = self.program, self.identity["options"]
+        codecs = ("codec", "gradient_codec")  # in whose bytes traffic and times are
         return {
             "scenario": program.scenario.name,
             "problem": program.problem,
@@ -80,6 +81,7 @@ class Prepared:
             **_leading(self.task),
             **{f"{what}_source": text for what, text in self.named.items()},
             **{name: self.identity[name] for name in ("plan", "scheme", "partition", "seed")},
+            **{name: options[name] for name in codecs if name in options},
         }
 
 
@@ -114,28 +116,20 @@ def prepare(job: TrainingJob) -> Prepared:
     own = copy.deepcopy(module).to(place)
     scheme = build_scheme(program, split, clients, job.options, job.seed, model=own, task=task)
     check_batches(module, scheme, example)
+    if scheme.options.has_codecs:
+        program = with_codecs_timed(program, scheme, job.source)
     identity = {
         "plan": program.plan_digest,
         "scheme": program.scheme,
         "seed": job.seed,
         "partition": job.partition,
-        "options": _stated(scheme.options),
+        "options": scheme.options.identity(),
         "model": structure_digest(own.state_dict()),
         "data": loaded.digest(),
         "clients": _clients_digest(clients),
         **_leading(task),
     }
     return Prepared(program, loaded, split, scheme, identity, job.named, task)
-
-
-def _stated(options: Options) -> dict[str, Any]:
-    """Return options as plain data, without unused ones that older checkpoints do not have."""
-    later = {"clip_value": None}
-    return {
-        name: value
-        for name, value in asdict(options).items()
-        if name not in later or value != later[name]
-    }
 
 
 def _leading(task: Task) -> dict[str, Any]:

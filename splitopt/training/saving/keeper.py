@@ -16,6 +16,7 @@ from splitopt.training.schemes import Scheme
 
 _MOMENT = re.compile(r"copy\.\d+\.moments\.")
 _ON_CUDA = re.compile(r"client\.\d+\.stream\.cuda_state")
+_LEFT_OUT = re.compile(r"client\.\d+\.crossing\.")
 _ORDER = re.compile(r"client\.\d+\.batches\.order")
 """What the entries of a scheme's state are, by the beginning of their names."""
 
@@ -108,7 +109,12 @@ def restore(scheme: Scheme, found: Checkpoint, source: str) -> None:
         A tensor is missing, unknown or of another shape.
     """
     wanted = scheme.state_dict()
-    fixed = {name for name in wanted if not (_MOMENT.match(name) or _ON_CUDA.fullmatch(name))}
+    fixed = {name for name in wanted if not _is_optional(name)}
+    senders = {
+        f"client.{index}.crossing.{key}"
+        for index, client in enumerate(scheme.clients)
+        for key in client.crossing.keys_of(len(client.cuts))
+    }
     parameters = {
         f"copy.{index}.moments.{name}": value
         for index, own in enumerate(scheme.copies())
@@ -121,6 +127,8 @@ def restore(scheme: Scheme, found: Checkpoint, source: str) -> None:
         if _MOMENT.match(name):
             like = parameters.get(name.rpartition(":")[0])
             fits = like is not None and value is not None and value.shape in ((), like.shape)
+        elif _LEFT_OUT.match(name):
+            fits = name in senders and value is not None and value.is_floating_point()
         else:
             fits = (
                 name in fixed
@@ -130,3 +138,8 @@ def restore(scheme: Scheme, found: Checkpoint, source: str) -> None:
         if not fits:
             raise InputError(f"{source}: the checkpoint does not fit this model ({name})")
     scheme.load_state_dict(found.state)
+
+
+def _is_optional(name: str) -> bool:
+    """Report whether an entry of a scheme's state is not there from the beginning."""
+    return any(kind.match(name) for kind in (_MOMENT, _ON_CUDA, _LEFT_OUT))

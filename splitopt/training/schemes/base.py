@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from splitopt.errors import InputError
 from splitopt.errors import TrainingError as TrainingError
+from splitopt.training.codecs.crossing import DOWN, UP, Crossing, SideBySide
 from splitopt.training.data.batches import Batches
 from splitopt.training.model_parts.averaging import average
 from splitopt.training.model_parts.changing import Examined
@@ -25,12 +26,17 @@ Criterion = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass
 class Client:
-    """One device with its data; ``cuts`` are the numbers of layers before each cut."""
+    """One device with its data; ``cuts`` are the numbers of layers before each cut.
+
+    ``crossing`` is what its activations and gradients become on their way over the cuts; the
+    scheme makes it, of the codecs of the options.
+    """
 
     name: str
     batches: Batches
     stream: Stream
     cuts: tuple[int, ...] = ()
+    crossing: Crossing = field(default_factory=Crossing)
 
     @property
     def samples(self) -> int:
@@ -103,7 +109,7 @@ class Scheme(ABC):
         seed: int = 0,
     ) -> None:
         self.model = model
-        self.clients = list(clients)
+        self.clients = with_codecs(clients, options)
         self.options = options
         self.split = split
         self.criterion = criterion
@@ -170,10 +176,10 @@ class Scheme(ABC):
     ) -> None:
         """One step of a chain of parts that serves one client: forward, loss, backward, update."""
         inputs, targets = batch
-        passes = forward_chain(parts, inputs, client.stream)
+        passes = forward_chain(parts, inputs, client.stream, client.crossing)
         loss = self.criterion(passes[-1].result, targets)
         self.note_loss(loss, len(inputs), client, tally)
-        gradients = backward_chain(passes, loss)
+        gradients = backward_chain(passes, loss, client.crossing)
         for part in parts:
             part.step()
         self.note_traffic(passes, gradients, targets, client, tally)
@@ -185,10 +191,12 @@ class Scheme(ABC):
         targets: Tensor,
         client: Client,
         tally: Round,
+        together: SideBySide | None = None,
     ) -> None:
-        """Count what a batch sent over the cuts of a client (or of several with the same cuts)."""
-        tally.traffic.smashed += sum(tensor_bytes(held.sent) for held in passes[:-1])
-        tally.traffic.gradient += sum(tensor_bytes(gradient) for gradient in gradients)
+        """Count what a batch sent over the cuts of a client, or of several that train together."""
+        crossing = together or client.crossing
+        tally.traffic.smashed += sum(crossing.size(UP, held.sent) for held in passes[:-1])
+        tally.traffic.gradient += sum(crossing.size(DOWN, gradient) for gradient in gradients)
         roles = self.roles_of(client)
         if roles[-1] == "server" and len(roles) > 1:  # in one place, nothing travels
             tally.traffic.label += tensor_bytes(targets)
@@ -205,6 +213,7 @@ class Scheme(ABC):
             for kind, state in (
                 ("batches", client.batches.state_dict()),
                 ("stream", client.stream.state_dict()),
+                ("crossing", client.crossing.state_dict()),
             ):
                 found |= {f"client.{index}.{kind}.{name}": value for name, value in state.items()}
         for index, own in enumerate(self.copies()):
@@ -218,9 +227,34 @@ class Scheme(ABC):
         for index, client in enumerate(self.clients):
             client.batches.load_state_dict(under(state, f"client.{index}.batches."))
             client.stream.load_state_dict(under(state, f"client.{index}.stream."))
+            client.crossing.load_state_dict(under(state, f"client.{index}.crossing."))
         for index, own in enumerate(self.copies()):
             own.model.load_state_dict(under(state, f"copy.{index}.model."))
             own.load_moments(under(state, f"copy.{index}.moments."))
+
+
+def with_codecs(clients: Sequence[Client], options: Options) -> list[Client]:
+    """Return the clients with the codecs of the options at their cuts.
+
+    Raises
+    ------
+    InputError
+        There are codecs, and nothing of any client is cut.
+    """
+    if not options.has_codecs:  # nor those that the clients had in another scheme
+        return [
+            replace(client, crossing=Crossing()) if client.crossing.ways else client
+            for client in clients
+        ]
+    codecs = {UP: options.up_codec(), DOWN: options.down_codec()}
+    if not any(client.cuts for client in clients):
+        field = "codec" if codecs[UP] is not None else "gradient_codec"
+        raise InputError.at(
+            field, "is for what crosses a cut, and no client's model is cut here; leave it out"
+        )
+    return [
+        replace(client, crossing=Crossing(codecs, client.name, client.stream)) for client in clients
+    ]
 
 
 def finite_loss(loss: Tensor, client: Client) -> float:

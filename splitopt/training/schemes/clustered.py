@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from splitopt.errors import InputError
+from splitopt.training.codecs.crossing import DOWN, UP
 from splitopt.training.model_parts.copies import tensor_bytes
 from splitopt.training.schemes.base import Client, Round
 from splitopt.training.schemes.shared_server import SharedServer
@@ -55,14 +56,15 @@ class Clustered(SharedServer):
 
     def _step(self, group: Sequence[Client], tally: Round) -> None:
         """One local epoch of the paper: a mini-batch of every device, one update of the server."""
-        held, targets = [], []
+        held, arrived, targets = [], [], []
         for client in group:
             inputs, target = client.batches.draw()
             held.append(self.device(client).forward(inputs, client.stream, first=True))
+            arrived.append(client.crossing.up(0, held[-1].sent))
             targets.append(target)
-        gradients = self.serve(group, [one.sent for one in held], targets, tally)
+        gradients = self.serve(group, arrived, targets, tally)
         for client, one, gradient in zip_longest(group, held, gradients):
-            one.backward(gradient)
+            one.backward(None if gradient is None else client.crossing.down(0, gradient))
             self.device(client).step()
 
     def serve(
@@ -76,8 +78,8 @@ class Clustered(SharedServer):
 
         Returns
         -------
-        The gradient that each device takes on with, as the options scale it; none where nothing
-        of the devices' part is trained.
+        The gradient that is sent to each device, as the options scale it; none where nothing of
+        the devices' part is trained.
         """
         sizes = [len(target) for target in targets]
         together = self.server.forward(torch.cat(list(smashed)), group[0].stream)
@@ -85,15 +87,16 @@ class Clustered(SharedServer):
         self._note(loss, together.result, targets, group, tally)
         loss.backward()  # type: ignore[no-untyped-call]
         self.server.step()
-        for sent, target in zip(smashed, targets, strict=True):
+        for client, sent, target in zip(group, smashed, targets, strict=True):
             tally.traffic.label += tensor_bytes(target)
-            tally.traffic.smashed += tensor_bytes(sent)
+            tally.traffic.smashed += client.crossing.size(UP, sent)
         if together.gradient is None:
             return []
         gradients = list(torch.split(together.gradient, sizes))
         if self.options.cut_gradient == "rescaled":
             gradients = [part * (sum(sizes) / len(part)) for part in gradients]
-        tally.traffic.gradient += sum(map(tensor_bytes, gradients))
+        for client, gradient in zip(group, gradients, strict=True):
+            tally.traffic.gradient += client.crossing.size(DOWN, gradient)
         return gradients
 
     def _note(

@@ -14,6 +14,7 @@ import torch
 from torch.func import vmap
 
 from splitopt.errors import InputError
+from splitopt.training.codecs.crossing import SideBySide
 from splitopt.training.model_parts.averaging import average, copy_state, load_state
 from splitopt.training.model_parts.batched import Stack, alike, is_count, refuse_unless_possible
 from splitopt.training.model_parts.copies import Copy
@@ -95,18 +96,20 @@ class ParallelCopies(Scheme):
             copies = [self._copies[name] for name in names]
             self._stacks[names] = Stack(copies, clients[0].cuts, self.split, self.options)
         stack = self._stacks[names]
+        crossing = SideBySide([client.crossing for client in clients])
         stack.gather()
         for _ in range(self.steps(clients[0])):
             drawn = [client.batches.draw() for client in clients]
             inputs, targets = (torch.stack(each) for each in zip(*drawn, strict=True))
-            passes = forward_chain(stack.together.parts, inputs, None)
+            passes = forward_chain(stack.together.parts, inputs, None, crossing)
             losses = vmap(self.criterion)(passes[-1].result, targets)
             for client, loss in zip(clients, losses.detach().cpu(), strict=True):
                 self.note_loss(loss, targets.shape[1], client, tally)
-            gradients = backward_chain(passes, losses.sum())  # no loss depends on another's copy
+            # No loss depends on another's copy.
+            gradients = backward_chain(passes, losses.sum(), crossing)
             for part in stack.together.parts:
                 part.step()
-            self.note_traffic(passes, gradients, targets, clients[0], tally)
+            self.note_traffic(passes, gradients, targets, clients[0], tally, crossing)
         stack.scatter()
 
     def _groups(self, clients: Sequence[Client]) -> list[list[Client]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -155,9 +154,10 @@ def measured_of(run: WireRun, round_s: float | None = None) -> Measured:
         validation=compare(predicted, measured),
         time_scale=run.time_scale,
         rounds=len(rounds),
-        traffic=_traffic(program, run.sent_bytes, len(rounds)),
+        traffic=_traffic(run, len(rounds)),
         facts=(
             ("Scheme", program.scheme),
+            *_codecs(run),
             *_promised(program),
             ("Seconds on the wall", f"{measured.makespan_s * run.time_scale:.3g}"),
             *dropped,
@@ -177,9 +177,19 @@ def _promised(program: Program) -> tuple[tuple[str, str], ...]:
     return ((f"The plan's {own.model}", text),)
 
 
-def _traffic(program: Program, sent: Mapping[str, int], rounds: int) -> tuple[BytesRow, ...]:
+def _codecs(run: WireRun) -> tuple[tuple[str, str], ...]:
+    """Name the codecs, in whose bytes activations and gradients are expected."""
+    if not run.program.is_encoded:
+        return ()
+    options = run.scheme.options
+    down = options.gradient_codec or options.codec
+    return (("Codecs", f"{options.codec} up, {down} down"),)
+
+
+def _traffic(run: WireRun, rounds: int) -> tuple[BytesRow, ...]:
     """Return bytes by what they are; a kind that nobody sends or plans is left out."""
-    planned = planned_bytes(program)
+    scheme = run.scheme if run.program.is_encoded else None
+    planned, sent = planned_bytes(run.program, scheme), run.sent_bytes
     expected = {
         "smashed": planned["smashed"],
         "gradient": planned["gradient"],

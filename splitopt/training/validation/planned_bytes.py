@@ -3,29 +3,53 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from splitopt.problems.pipeline_partition.tables import Cuts, own_part_bytes
 from splitopt.training.program import ClientPlan, Program
+
+if TYPE_CHECKING:
+    from splitopt.timeline import FloatArray
+    from splitopt.training.schemes import Client, Scheme
 
 KINDS = ("smashed", "gradient", "model_down", "model_up")
 """What travels, under the names of `splitopt.training.schemes.Traffic`; no table has labels."""
 
 
-def planned_bytes(program: Program) -> dict[str, float]:
+def planned_bytes(program: Program, scheme: Scheme | None = None) -> dict[str, float]:
     """Return the bytes of one round of all clients together, by kind.
 
     Every sample that a client trains on sends the output of the layer at each of its cuts forward
     and as many gradients back. The client's parts of the model come down before and go up after
     the round: the first one and, where the chain ends at the client, the last one.
+
+    Parameters
+    ----------
+    program
+        What the plan asks.
+    scheme
+        Whose codecs count, with the shapes of what crosses the cuts of its model; the values
+        travel as they are without.
     """
     found = dict.fromkeys(KINDS, 0.0)
-    profile = program.profile
+    profile = program.opened.profile  # that of the program may have encoded bytes
     whole = float(profile.device_model_bytes[-1])
-    for client in program.clients:
-        at = [profile.layers.index(name) for name in client.cuts]
-        seen = _samples(program, client)
-        found["smashed"] += seen * float(profile.smashed_bytes[at].sum())
-        found["gradient"] += seen * float(profile.gradient_bytes[at].sum())
+    clients = [None] * len(program.clients) if scheme is None else scheme.clients
+    for plan, client in zip(program.clients, clients, strict=True):
+        at = [profile.layers.index(name) for name in plan.cuts]
+        for size, count in _batches(program, plan):
+            for kind, table, parts in zip(
+                ("smashed", "gradient"),
+                (profile.smashed_bytes, profile.gradient_bytes),
+                _encoded_parts(scheme, client, size, len(at)),
+                strict=True,
+            ):
+                # Multiplied first: bytes that agree with the model's are divided exactly.
+                sent = size * table[at] * parts.encoded / parts.whole
+                found[kind] += count * float(sent.sum())
         if program.both_ends and at:
             held = own_part_bytes(profile, Cuts(at[0] + 1, at[-1] + 1))
         else:
@@ -35,12 +59,35 @@ def planned_bytes(program: Program) -> dict[str, float]:
     return found
 
 
-def _samples(program: Program, client: ClientPlan) -> float:
-    """Count the samples that a client trains on in a round, each time anew."""
+def _batches(program: Program, client: ClientPlan) -> Iterator[tuple[int, int]]:
+    """Yield sizes of mini-batches, and how many of each a client trains on in a round."""
     size = client.batch_size or client.samples
-    if program.local_steps is None:
-        return float(program.local_epochs * client.samples)
-    # Local epochs follow one another; the last mini-batch of each may be smaller.
     batches = math.ceil(client.samples / size)
-    epochs, rest = divmod(program.local_steps, batches)
-    return float(epochs * client.samples + rest * size)
+    steps = program.local_steps or program.local_epochs * batches
+    # Local epochs follow one another; the last mini-batch of each may be smaller.
+    last = client.samples - (batches - 1) * size
+    ends = steps // batches
+    yield size, steps - ends
+    yield last, ends
+
+
+class _Parts(NamedTuple):
+    """Bytes of a batch at each cut as they travel, and of its values: shape (cuts,)."""
+
+    encoded: FloatArray
+    whole: FloatArray
+
+
+def _encoded_parts(
+    scheme: Scheme | None, client: Client | None, size: int, cuts: int
+) -> tuple[_Parts, _Parts]:
+    """Return what a batch's activations and gradients take, 1 of 1 where they go as they are."""
+    found = tuple(_Parts(np.ones(cuts), np.ones(cuts)) for _ in range(2))
+    if scheme is not None and client is not None and cuts:
+        for cut, (shape, dtype, _) in enumerate(scheme.about.crossed(client.cuts)):
+            batch = (size, *shape)
+            for parts, codec in zip(found, client.crossing.codecs_for(batch, dtype), strict=True):
+                if codec is not None:
+                    parts.encoded[cut] = codec.bytes(batch, dtype)
+                    parts.whole[cut] = math.prod(batch) * dtype.itemsize
+    return found[0], found[1]

@@ -2,9 +2,10 @@
 
 The trained parameters of the device's part are the model, which a plan pays for. All else is
 control: how far the client is in its local epoch, its random numbers, the moments of its
-optimizer and the statistics of its layers. The server keeps all of it between rounds, so that a
-checkpoint is whole and a device may be a new process in every round. What training does not change,
-frozen parameters above all, goes to a device once, when it has joined.
+optimizer, the statistics of its layers, and what its messages have left out. The server keeps all
+of it between rounds, so that a checkpoint is whole and a device may be a new process in every
+round. What training does not change, frozen parameters above all, goes to a device once, when it
+has joined.
 """
 
 from __future__ import annotations
@@ -17,9 +18,13 @@ from torch import Tensor
 from splitopt.training.model_parts.averaging import load_state
 from splitopt.training.model_parts.copies import Copy
 from splitopt.training.schemes.base import Client, under
+from splitopt.training.wire.encoded import check_left_out
 from splitopt.training.wire.transport.errors import FrameError
 
 Tensors = Mapping[str, Tensor]
+
+_SENDERS = ("up.0",)
+"""The device sends activations over its one cut; the server keeps what its gradients leave out."""
 
 
 def parameters_of(own: Copy) -> dict[str, Tensor]:
@@ -52,6 +57,7 @@ def control_of(client: Client, own: Copy) -> dict[str, Tensor]:
         **prefixed("stream.", client.stream.state_dict()),
         **prefixed("buffers.", buffers_of(own)),
         **prefixed("moments.", device),
+        **prefixed("crossing.", client.crossing.state_dict(_SENDERS)),
     }
 
 
@@ -94,11 +100,13 @@ def load_control(tensors: Tensors, client: Client, own: Copy) -> None:
     expect_like(found["stream"], client.stream.state_dict(), "the random state")
     expect_like(found["buffers"], buffers_of(own), "the buffers")
     _check_moments(found["moments"], own)
+    check_left_out(found["crossing"], set(_SENDERS) & set(client.crossing.keys_of(1)))
     client.batches.load_state_dict(found["batches"])
     client.stream.load_state_dict(found["stream"])
     load_state(own.parts[0].module, found["buffers"])
     _, others = _moments(own)
     own.load_moments({**others, **found["moments"]})
+    client.crossing.load_state_dict(found["crossing"], _SENDERS)
 
 
 def expect_like(tensors: Tensors, wanted: Tensors, what: str) -> None:
@@ -110,7 +118,7 @@ def expect_like(tensors: Tensors, wanted: Tensors, what: str) -> None:
             raise FrameError(f"{what} whose entry {name!r} has another shape or type than here")
 
 
-_KINDS = ("batches", "stream", "buffers", "moments")
+_KINDS = ("batches", "stream", "buffers", "moments", "crossing")
 
 
 def prefixed(prefix: str, state: Tensors) -> dict[str, Tensor]:

@@ -127,14 +127,15 @@ class Leader(ABC):
 
     def keep(self, n: int) -> Callable[[], None]:
         """Remember a client's state, and return what brings it back if the client is dropped."""
-        own, stream = self.copy(n), self.scheme.clients[n].stream
+        own, client = self.copy(n), self.scheme.clients[n]
         state, moments = own.state(), {k: v.clone() for k, v in own.moments().items()}
-        drawn = stream.state_dict()
+        drawn, left_out = client.stream.state_dict(), client.crossing.state_dict()
 
         def bring_back() -> None:
             own.model.load_state_dict(state)
             own.load_moments(moments)
-            stream.load_state_dict(drawn)
+            client.stream.load_state_dict(drawn)
+            client.crossing.load_state_dict(left_out)
 
         return bring_back
 

@@ -19,6 +19,7 @@ from splitopt.training.preparing.setup import set_groups  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402
 from splitopt.training.randomness import Stream  # noqa: E402
 from splitopt.training.schemes import SCHEMES, Client  # noqa: E402
+from splitopt.training.schemes.base import with_codecs  # noqa: E402
 from splitopt.training.wire.crew import Crew, join  # noqa: E402
 from splitopt.training.wire.deadlines import Deadline  # noqa: E402
 from splitopt.training.wire.star.clusters import ClusterServer  # noqa: E402
@@ -113,7 +114,7 @@ def scheme_of(name, options, keep=(0, 1, 2), groups=GROUPS, frozen=()):
 
 def follow(name, options, program, port, token, index, kind, errors, frozen=()):
     """Do what the process of a device does, in a thread."""
-    client = clients_of(CUTS[name])[index]
+    client = with_codecs(clients_of(CUTS[name]), options)[index]
     model = network(seed=99, frozen=frozen)
     part = split(model, client.cuts)[0] if client.cuts else model
     own = Copy.of(part, (), ("device",), split, options)

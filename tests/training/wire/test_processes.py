@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -140,6 +141,22 @@ def test_processes_learn_what_one_process_learns(folder, name, started):
     assert tasks == {
         (t.resource, t.phase, t.owner, t.batch) for t in run.program.replay_of(1).timeline
     }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("codec", ["int8:channel:stochastic", "topk:0.1:feedback"])
+def test_processes_encode_as_one_process_does(folder, codec, started):
+    """Random rounding and what is left out go with the client, in whichever process it is."""
+    options = replace(OPTIONS, codec=codec, gradient_codec="topk:0.2")
+    plan = Plan.load(folder / "clusters.json")
+    given = {"options": options, "rounds": 2}
+    run = launch.run_wire(plan, model_of(folder), time_scale=1e-3, any_speed=True, **given)
+    wanted = splitopt.train(plan, model_of(folder), **given)
+    assert_same_weights(run.model, wanted.model)
+    assert run.history == wanted.history
+    predicted = planned_bytes(run.program, run.scheme)
+    for kind in ("smashed", "gradient"):
+        assert run.sent_bytes[kind] == 2 * predicted[kind] == wanted.history.traffic_bytes()[kind]
 
 
 @pytest.mark.slow

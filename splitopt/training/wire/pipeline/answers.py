@@ -10,8 +10,9 @@ from torch import Tensor
 from splitopt.training.model_parts.copies import Copy
 from splitopt.training.schemes.base import Client, under
 from splitopt.training.wire.client_state import check_batches, expect_like
+from splitopt.training.wire.encoded import check_left_out
 from splitopt.training.wire.pipeline.held import check_held
-from splitopt.training.wire.pipeline.messages import sent_bytes
+from splitopt.training.wire.pipeline.messages import senders_of_owner, sent_bytes
 from splitopt.training.wire.recorder import read_rows
 from splitopt.training.wire.transport.errors import ChannelError, FrameError
 from splitopt.training.wire.transport.frames import Message
@@ -45,3 +46,6 @@ def _check_owner(client: Client, held: Copy, tensors: Mapping[str, Tensor]) -> N
     check_held(held, under(dict(tensors), "held."))
     check_batches(under(dict(tensors), "batches."), client)
     expect_like(under(dict(tensors), "stream."), client.stream.state_dict(), "the random state")
+    known = client.crossing.keys_of(len(client.cuts))
+    senders = set(known) & set(senders_of_owner(len(client.cuts) - 1))
+    check_left_out(under(dict(tensors), "crossing."), senders)

@@ -12,13 +12,23 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from splitopt.training.model_parts.copies import Copy, tensor_bytes
+from splitopt.errors import TrainingError
+from splitopt.training.codecs.crossing import DOWN, UP, Encoded
+from splitopt.training.model_parts.copies import Copy
 from splitopt.training.model_parts.parts import Part, Pass
 from splitopt.training.schemes.base import Client, under
 from splitopt.training.wire.compute import COMPUTE
 from splitopt.training.wire.pipeline.channels import RESERVE, channel_end, request
 from splitopt.training.wire.pipeline.held import load_held
-from splitopt.training.wire.pipeline.messages import ASK, GO, as_tensors, crossing, whole_number
+from splitopt.training.wire.pipeline.messages import (
+    ASK,
+    GO,
+    arrived_values,
+    check_crossing,
+    packed,
+    senders_of_node,
+    whole_number,
+)
 from splitopt.training.wire.pipeline.stations import Station
 from splitopt.training.wire.pipeline.streams import STREAM, StreamLink, take_stream
 from splitopt.training.wire.pipeline.timing import ACTIVATIONS, GRADIENTS, Leg, OwnerWay
@@ -58,7 +68,8 @@ class NodeResources:
     channel
         Returns the connection to the next party on an owner's way: that forward, or that back.
     refuse
-        Reports to the coordinator that an owner cannot be served in a round, and why.
+        Reports to the coordinator that an owner cannot be served in a round, why, and whether that
+        ends the run.
     """
 
     index: int
@@ -66,7 +77,7 @@ class NodeResources:
     recorder: Recorder
     control: Channel
     channel: Callable[[int, bool], Channel]
-    refuse: Callable[[int, int, str], None]
+    refuse: Callable[[int, int, str, bool], None]
 
 
 class BatchWorker:
@@ -114,6 +125,8 @@ class BatchWorker:
             self._round = number
             load_held(self.held, under(tensors, "held."))
             self.client.stream.load_state_dict(under(tensors, "stream."))
+            senders = senders_of_node(self.node.index)
+            self.client.crossing.load_state_dict(under(tensors, "crossing."), senders)
             for box in (self._box, self._granted):
                 while not box.empty():
                     box.get()
@@ -146,15 +159,17 @@ class BatchWorker:
                     self._serve(event)
                 except FrameError as error:
                     self._give_up(f"it was sent {error}")
+                except TrainingError as error:
+                    self._give_up(str(error), ends=True)
                 except (_DroppedError, ChannelError):
                     self._pass, self._is_dropped = None, True
                 except Exception as error:  # layers raise what they like at values not for them
                     self._give_up(f"it cannot take a batch: {type(error).__name__}: {error}")
 
-    def _give_up(self, why: str) -> None:
-        """Go on without the owner, and tell the coordinator."""
+    def _give_up(self, why: str, ends: bool = False) -> None:
+        """Go on without the owner, and tell the coordinator, which may have to end the run."""
         self._pass, self._is_dropped = None, True
-        self.node.refuse(self.owner, self._round, why)
+        self.node.refuse(self.owner, self._round, why, ends)
 
     def _serve(self, event: _Event) -> None:
         """Do what the next thing that came asks for."""
@@ -207,27 +222,27 @@ class BatchWorker:
         self._note(leg, 0, whole, whole.transfer.start_s, whole.transfer.end_s)
         return whole
 
-    def _work(self, task: int, message: Message, is_outward: bool) -> Tensor | None:
+    def _work(self, task: int, message: Message, is_outward: bool) -> Encoded | None:
         """Wait for the node, compute, and wait until the planned time is over."""
         what = self.way.tasks[task]
         (part,) = self.held.parts
         with self.node.stations[what.resource].turn(what.lane):
             start_s = time.monotonic()
-            values = crossing(message.tensors)
             with COMPUTE:
+                values = arrived_values(message, self.client.crossing)
                 result = self._forward(part, values) if is_outward else self._backward(part, values)
             pad_until(start_s + what.seconds)
             end_s = time.monotonic()
         what.note(self.node.recorder, self.client.name, message.fields["batch"], start_s, end_s)
         return result
 
-    def _forward(self, part: Part, values: Tensor | None) -> Tensor:
+    def _forward(self, part: Part, values: Tensor | None) -> Encoded:
         if values is None:
             raise FrameError("a batch without values")
         self._pass = part.forward(values, self.client.stream)
-        return self._pass.sent
+        return self.client.crossing.encode(UP, self.node.index + 1, self._pass.sent)
 
-    def _backward(self, part: Part, values: Tensor | None) -> Tensor | None:
+    def _backward(self, part: Part, values: Tensor | None) -> Encoded | None:
         held, self._pass = self._pass, None
         if held is None:
             raise FrameError("gradients without a batch")
@@ -238,12 +253,15 @@ class BatchWorker:
             raise FrameError("gradients of another shape or type than what they are of")
         held.backward(values)
         part.step()
-        return held.gradient
+        gradient = held.gradient
+        if gradient is None:
+            return None
+        return self.client.crossing.encode(DOWN, self.node.index, gradient)
 
     def _fields(self, batch: int) -> dict[str, int]:
         return {"owner": self.owner, "round": self._round, "batch": batch}
 
-    def _send(self, number: int, is_outward: bool, batch: int, values: Tensor | None) -> None:
+    def _send(self, number: int, is_outward: bool, batch: int, encoded: Encoded | None) -> None:
         """Wait for the way out, and send at its pace."""
         leg = self.way.legs[number]
         channel, fields = self.node.channel(self.owner, is_outward), self._fields(batch)
@@ -254,12 +272,13 @@ class BatchWorker:
                 channel.send(ASK, {**fields, "for": leg.phase})
                 self._next(GO)
             elif channel_end(leg) == 0:
-                size = 0 if values is None else tensor_bytes(values)
+                size = 0 if encoded is None else encoded.size
                 bucket = link_from(leg.rate_bytes_per_s, self._reserved(number, size))
             elif leg.ends:
                 end = leg.ends[0]
                 stack.enter_context(self.node.stations[end.resource].turn(end.lane))
-            channel.send(leg.phase, fields, as_tensors(values), bucket=bucket)
+            more, tensors = packed(encoded)
+            channel.send(leg.phase, {**fields, **more}, tensors, bucket=bucket)
 
     def _reserved(self, number: int, size: int) -> float:
         """Ask rank 0 for a channel that all owners share; return when the message may begin."""
@@ -282,7 +301,7 @@ class BatchWorker:
     def _checked(self, message: Message) -> Message:
         if message.kind in (ACTIVATIONS, GRADIENTS):
             whole_number(message.fields, "batch")
-            crossing(message.tensors)
+            check_crossing(message)
         return message
 
     def _note(self, leg: Leg, end: int, message: Message, start_s: float, end_s: float) -> None:

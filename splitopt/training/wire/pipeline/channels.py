@@ -90,7 +90,7 @@ class Channels:
             parts = exchange.upload
             if parts.kind == CHANNEL:
                 return _Wanted(parts.resource, parts.seconds, parts.seconds + exchange.delay_s)
-        elif (end := channel_end(leg := legs[number])) is not None and size <= leg.planned_bytes:
+        elif (end := channel_end(leg := legs[number])) is not None and size < leg.planned_bytes + 1:
             whole_s = sum(occupied.seconds for occupied in leg.ends) + leg.delay_s
             return _Wanted(leg.ends[end].resource, leg.seconds(end, size), whole_s)
         raise FrameError("a message for a channel that the plan does not have")

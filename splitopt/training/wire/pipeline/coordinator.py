@@ -28,7 +28,12 @@ from splitopt.training.wire.pipeline.answers import wrong_state
 from splitopt.training.wire.pipeline.channels import RESERVE, RESERVED, Channels
 from splitopt.training.wire.pipeline.exchange import Link, give_back
 from splitopt.training.wire.pipeline.held import load_held, names_in, parts_of, state_of
-from splitopt.training.wire.pipeline.messages import sent_bytes, whole_number
+from splitopt.training.wire.pipeline.messages import (
+    senders_of_node,
+    senders_of_owner,
+    sent_bytes,
+    whole_number,
+)
 from splitopt.training.wire.pipeline.timing import (
     ACTIVATIONS,
     PipelineTiming,
@@ -179,6 +184,7 @@ class Pipeline(Leader):
                 **prefixed("held.", self._state(n + 1, n, (0, -1))),
                 **prefixed("batches.", client.batches.state_dict()),
                 **prefixed("stream.", client.stream.state_dict()),
+                **prefixed("crossing.", client.crossing.state_dict(senders_of_owner(self.nodes))),
             }
             steps = self.scheme.steps(client)
             self._send(n + 1, "begin", {"round": self.number, "steps": steps}, tensors)
@@ -186,7 +192,10 @@ class Pipeline(Leader):
             tensors = {}
             for n in present:
                 state = prefixed("held.", self._state(rank, n, (j + 1,)))
-                state |= prefixed("stream.", self.scheme.clients[n].stream.state_dict())
+                client = self.scheme.clients[n]
+                state |= prefixed("stream.", client.stream.state_dict())
+                left_out = client.crossing.state_dict(senders_of_node(j))
+                state |= prefixed("crossing.", left_out)
                 tensors |= prefixed(f"{n}.", state)
             fields = {"round": self.number, "owners": list(present)}
             self._send(rank, "begin", fields, tensors)
@@ -220,8 +229,14 @@ class Pipeline(Leader):
             load_held(self._part(n, (0, -1)), under(tensors, "held."))
             client.batches.load_state_dict(under(tensors, "batches."))
             client.stream.load_state_dict(under(tensors, "stream."))
+            left_out = under(tensors, "crossing.")
+            client.crossing.load_state_dict(left_out, senders_of_owner(self.nodes))
             for j, rank in enumerate(nodes):
-                load_held(self._part(n, (j + 1,)), under(dict(states[rank].tensors), f"{n}."))
+                state = under(dict(states[rank].tensors), f"{n}.")
+                left_out = under(state, "crossing.")
+                client.crossing.load_state_dict(left_out, senders_of_node(j))
+                state = {k: v for k, v in state.items() if not k.startswith("crossing.")}
+                load_held(self._part(n, (j + 1,)), state)
         for rank, message in [*((n + 1, messages[n]) for n in done), *states.items()]:
             rows += read_rows(message.fields.get("rows"), self._known[rank].offset.seconds)
             for kind, size in sent_bytes(message).items():
@@ -289,6 +304,8 @@ class Pipeline(Leader):
                 if message.fields.get("round") == self.number:  # or it is of a batch given up
                     waiting.discard(self._refused(rank, phase, message))
                 continue
+            elif message.kind == "failed" and rank <= self.owners:
+                raise TrainingError(str(message.fields.get("message"))[:500])
             elif rank not in waiting or message.kind != kind:
                 self._drop(rank, phase, f"it sent {message.kind[:80]!r} where {kind!r} was due")
             elif kind == "state" and (why := self._wrong(rank, message)):
@@ -313,6 +330,8 @@ class Pipeline(Leader):
         """Drop an owner that a node cannot serve, and return its rank."""
         name, fields = self.timing.nodes[rank - self.owners - 1], message.fields
         owner = whole_number(fields, "owner", 0, self.owners)
+        if fields.get("ends") is True:
+            raise TrainingError(str(fields.get("message"))[:500])
         if self.crew.channel(owner + 1) is not None:
             self._drop(owner + 1, phase, f"{name} says {str(fields.get('message'))[:500]}")
         return owner + 1

@@ -7,18 +7,26 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from splitopt.training.codecs.crossing import DOWN, UP, Crossing, Encoded
+from splitopt.training.wire.encoded import arrived, as_tensors
 from splitopt.training.wire.pipeline.timing import ACTIVATIONS, GRADIENTS
 from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.errors import FrameError
-from splitopt.training.wire.transport.frames import Message
+from splitopt.training.wire.transport.frames import DTYPES, Message
 
 FIRST, LAST = "first", "last"
 """At which end of the chain an owner's connection is."""
 
 CONNECT_S = 30.0
 """For so long a party waits for a neighbour in the chain when connecting."""
+
+ENCODED = "encoded"
+"""The field with the dtype and the shape of a tensor that was encoded."""
+_VALUES = "values"
+_DIMENSIONS = 32
 
 ASK, GO = "ask", "go"
 """The right node asks for a link that carries one direction at a time; the left one grants it."""
@@ -57,24 +65,54 @@ def addresses_of(fields: Mapping[str, Any]) -> list[tuple[str, int]]:
     return found
 
 
-def crossing(tensors: Mapping[str, Tensor]) -> Tensor | None:
-    """Read what crosses a cut; None for gradients that nobody before the cut needs.
+def check_crossing(message: Message) -> None:
+    """Raise `FrameError` if a message has neither what crosses a cut nor nothing."""
+    names = {name.partition(".")[0] for name in message.tensors}
+    if names - {_VALUES}:
+        raise FrameError("a batch without values")
+
+
+def arrived_values(message: Message, crossing: Crossing) -> Tensor | None:
+    """Return what crosses a cut; None for gradients that nobody before the cut needs.
 
     Raises
     ------
     FrameError
         It is something else.
     """
+    tensors = message.tensors
     if not tensors:
         return None
-    if list(tensors) != ["values"]:
-        raise FrameError("a batch without values")
-    return tensors["values"]
+    check_crossing(message)
+    way = UP if message.kind == ACTIVATIONS else DOWN
+    if list(tensors) == [_VALUES]:
+        shape, dtype = tuple(tensors[_VALUES].shape), tensors[_VALUES].dtype
+    else:
+        shape, dtype = _shape_of(message.fields)
+    return arrived(crossing, way, tensors, _VALUES, shape, dtype)
 
 
-def as_tensors(values: Tensor | None) -> dict[str, Tensor]:
-    """Pack what crosses a cut into a message, nothing for gradients that nobody needs."""
-    return {} if values is None else {"values": values}
+def packed(encoded: Encoded | None) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Pack what crosses a cut into fields and tensors, none for gradients that nobody needs."""
+    if encoded is None:
+        return {}, {}
+    fields: dict[str, Any] = {}
+    if not encoded.is_whole:
+        dtype = str(encoded.dtype).removeprefix("torch.")
+        fields = {ENCODED: [dtype, list(encoded.shape)]}
+    return fields, as_tensors(encoded, _VALUES)
+
+
+def _shape_of(fields: Mapping[str, Any]) -> tuple[tuple[int, ...], torch.dtype]:
+    """Read of which shape and dtype a tensor was before it was encoded."""
+    match fields.get(ENCODED):
+        case [str() as dtype, list() as shape] if (
+            dtype in DTYPES
+            and len(shape) <= _DIMENSIONS
+            and all(type(size) is int and 0 <= size < 2**31 for size in shape)
+        ):
+            return tuple(shape), DTYPES[dtype]
+    raise FrameError("encoded values without their shape and dtype")
 
 
 def payloads(channels: Iterable[Channel]) -> Counter[str]:
@@ -94,3 +132,13 @@ def sent_bytes(message: Message) -> dict[str, int]:
     ):
         raise FrameError("counts of bytes that are none")
     return found
+
+
+def senders_of_owner(nodes: int) -> tuple[str, str]:
+    """Name what an owner sends over cuts: activations over the first, gradients over the last."""
+    return "up.0", f"down.{nodes}"
+
+
+def senders_of_node(index: int) -> tuple[str, str]:
+    """Name what a node of the chain sends: activations behind it, gradients before it."""
+    return f"up.{index + 1}", f"down.{index}"

@@ -30,6 +30,7 @@ from splitopt.training.wire.pipeline.messages import (
     LAST,
     addresses_of,
     payloads,
+    senders_of_node,
     whole_number,
 )
 from splitopt.training.wire.pipeline.stations import Station
@@ -170,7 +171,9 @@ class Node:
         """Send the state of those owners who came to the end of the round."""
         tensors: dict[str, Tensor] = {}
         for owner in _owners_in(message, len(self.clients)):
-            tensors |= prefixed(f"{owner}.", state_of(self.held[owner]))
+            left_out = self.clients[owner].crossing.state_dict(senders_of_node(self.index))
+            state = {**state_of(self.held[owner]), **prefixed("crossing.", left_out)}
+            tensors |= prefixed(f"{owner}.", state)
         rows = [list(row) for row in self.recorder.take()]
         sent = payloads(self._channels()) - self._sent
         self.control.send("state", {"rows": rows, "sent": sent}, tensors)
@@ -271,9 +274,10 @@ class Node:
             raise ChannelClosedError(f"there is no way on for {self.clients[owner].name}")
         return found
 
-    def refuse(self, owner: int, number: int, why: str) -> None:
-        """Tell the coordinator that an owner cannot be served in a round, and why."""
-        fields = {"owner": owner, "round": number, "message": why[:_LONGEST_TEXT]}
+    def refuse(self, owner: int, number: int, why: str, ends: bool) -> None:
+        """Tell the coordinator that an owner cannot be served in a round, why, and if it ends."""
+        text = why[:_LONGEST_TEXT]
+        fields = {"owner": owner, "round": number, "message": text, "ends": ends}
         with suppress(ChannelError):  # nobody is left to be told
             self.control.send("refused", fields)
 

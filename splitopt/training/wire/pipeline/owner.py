@@ -12,7 +12,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from splitopt.training.model_parts.copies import Copy, tensor_bytes
+from splitopt.errors import TrainingError
+from splitopt.training.codecs.crossing import DOWN, UP, Encoded
+from splitopt.training.model_parts.copies import Copy
 from splitopt.training.schemes.base import Client, Criterion, under
 from splitopt.training.wire.client_state import prefixed
 from splitopt.training.wire.compute import COMPUTE
@@ -27,13 +29,15 @@ from splitopt.training.wire.pipeline.exchange import Link, link_for
 from splitopt.training.wire.pipeline.held import load_held, load_values, state_of
 from splitopt.training.wire.pipeline.messages import (
     CONNECT_S,
+    ENCODED,
     FIRST,
     LAST,
     addresses_of,
-    as_tensors,
+    arrived_values,
     begin_moment,
-    crossing,
+    packed,
     payloads,
+    senders_of_owner,
     whole_number,
 )
 from splitopt.training.wire.pipeline.streams import STREAM, StreamLink, take_stream
@@ -100,6 +104,8 @@ class Owner:
         ------
         ChannelError
             The coordinator, or a node, has ended the connection.
+        TrainingError
+            A value cannot be sent; the coordinator has been told.
         """
         try:
             while (message := self.control.receive()).kind != "end":
@@ -109,6 +115,9 @@ class Owner:
                     load_values(self.held, dict(message.tensors))
                 else:
                     self.round(expect_kind(message, "begin"))
+        except TrainingError as error:
+            self.control.send("failed", {"message": str(error)})
+            raise
         except ChannelClosedError:
             if not self._is_over():
                 raise
@@ -123,6 +132,9 @@ class Owner:
         load_held(self.held, under(dict(begin.tensors), "held."))
         self.client.batches.load_state_dict(under(dict(begin.tensors), "batches."))
         self.client.stream.load_state_dict(under(dict(begin.tensors), "stream."))
+        senders = senders_of_owner(self.way.nodes)
+        left_out = under(dict(begin.tensors), "crossing.")
+        self.client.crossing.load_state_dict(left_out, senders)
         self._links = {end: StreamLink(self.client.stream) for end in (FIRST, LAST)}
         before = payloads(self._ends.values())
         self.control.send("set")
@@ -140,6 +152,7 @@ class Owner:
             **prefixed("held.", state_of(self.held)),
             **prefixed("batches.", self.client.batches.state_dict()),
             **prefixed("stream.", self.client.stream.state_dict()),
+            **prefixed("crossing.", self.client.crossing.state_dict(senders)),
         }
         link = self._upload(state) if self.timing.exchanges else None
         self.control.send("state", {"rows": rows, "sent": sent}, state, bucket=link)
@@ -176,11 +189,13 @@ class Owner:
         """Send one batch through the chain and back; give its mean loss and its samples."""
         first, last = self.held.parts
         stream, way, start_s = self.client.stream, self.way, time.monotonic()
+        crossing = self.client.crossing
         inputs, targets = self.client.batches.draw()
         with COMPUTE:
             held = first.forward(inputs, stream, first=True)
+            sent = crossing.encode(UP, 0, held.sent)
         self._work(0, batch, start_s)
-        self._send(FIRST, 0, batch, held.sent)
+        self._send(FIRST, 0, batch, sent)
         entered, start_s = self._receive(LAST, ACTIVATIONS, way.nodes, batch)
         if entered is None:
             raise FrameError(f"{ACTIVATIONS} without values")
@@ -189,9 +204,10 @@ class Owner:
             loss = self.criterion(ending.result, targets)
             loss.backward()  # type: ignore[no-untyped-call]
             gradient = ending.gradient
+            back = None if gradient is None else crossing.encode(DOWN, way.nodes, gradient)
             last.step()
         self._work(way.last_part, batch, start_s)
-        self._send(LAST, way.last_part, batch, gradient)
+        self._send(LAST, way.last_part, batch, back)
         gradient, start_s = self._receive(FIRST, GRADIENTS, len(way.legs) - 1, batch)
         if gradient is None and held.result.requires_grad:
             raise FrameError(f"{GRADIENTS} without values, and layers here are trained")
@@ -207,16 +223,17 @@ class Owner:
         pad_until(start_s + what.seconds)
         what.note(self.recorder, self.client.name, batch, start_s, time.monotonic())
 
-    def _send(self, end: str, number: int, batch: int, values: Tensor | None) -> None:
+    def _send(self, end: str, number: int, batch: int, encoded: Encoded | None) -> None:
         leg = self.way.legs[number]
         fields = {"owner": self.index, "round": self._round, "batch": batch}
         self._links[end].send(self._ends[end], fields)
         if channel_end(leg) == 0:
-            self._ask(number, 0 if values is None else tensor_bytes(values), time.monotonic())
+            self._ask(number, 0 if encoded is None else encoded.size, time.monotonic())
             link = link_from(leg.rate_bytes_per_s, answer(self.control))
         else:
             link = link_of(leg.rate_bytes_per_s)
-        self._ends[end].send(leg.phase, fields, as_tensors(values), bucket=link)
+        more, tensors = packed(encoded)
+        self._ends[end].send(leg.phase, {**fields, **more}, tensors, bucket=link)
 
     def _ask(self, number: int, size: int, wanted_s: float) -> None:
         """Ask rank 0 for a channel that all owners share; its answer is waited for elsewhere."""
@@ -239,9 +256,9 @@ class Owner:
         granted_s = answer(self.control) if asked else None
         expect_kind(message, kind)
         due = {"owner": self.index, "round": self._round, "batch": batch}
-        if message.fields != due:
+        if {name: value for name, value in message.fields.items() if name != ENCODED} != due:
             raise FrameError(f"{kind} of another batch than {batch}")
-        values = crossing(message.tensors)
+        values = arrived_values(message, self.client.crossing)
         sent = message.transfer
         there_s = sent.end_s + leg.delay_s
         self._note(leg, 0, batch, sent.start_s, sent.end_s)

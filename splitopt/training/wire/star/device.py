@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from splitopt.errors import SplitoptError
+from splitopt.training.codecs.crossing import DOWN, UP
 from splitopt.training.model_parts.copies import Copy
 from splitopt.training.preparing.prepare import Prepared
 from splitopt.training.schemes.base import Client, Criterion, TrainingError, finite_loss
@@ -25,6 +26,7 @@ from splitopt.training.wire.client_state import (
     parameters_of,
 )
 from splitopt.training.wire.compute import COMPUTE, padded
+from splitopt.training.wire.encoded import arrived, as_tensors
 from splitopt.training.wire.recorder import Recorder
 from splitopt.training.wire.setting import Setting
 from splitopt.training.wire.star.pace import DevicePace, bucket_of
@@ -130,11 +132,12 @@ class Device:
         inputs, targets = self.client.batches.draw()
         with COMPUTE:
             held = part.forward(inputs, self.client.stream, first=True)
+            encoded = self.client.crossing.encode(UP, 0, held.sent)
         done_s = padded(start_s + len(targets) * self._pace.forward_s)
         self._note(FORWARD, batch, start_s, done_s)
         labels = {"targets": targets, **changed(before, self.client.stream.state)}
         self.channel.send("labels", {"batch": batch}, labels)
-        sent = self._send("smashed", {"smashed": held.sent}, self._pace.upload)
+        sent = self._send("smashed", as_tensors(encoded, "smashed"), self._pace.upload)
         self._note(UPLOAD, batch, sent.start_s, sent.end_s)
         message = self._receive("stream", "gradient")
         if message.kind == "stream":
@@ -143,10 +146,14 @@ class Device:
         start_s = message.transfer.end_s
         if not held.result.requires_grad:  # nothing here is trained: the server's word to go on
             return start_s
-        if "gradient" not in message.tensors:
+        if not message.tensors:
             raise FrameError("no gradient, and layers here are trained")
+        like = held.result
         with COMPUTE:
-            held.backward(message.tensors["gradient"].to(held.result.device))
+            gradient = arrived(
+                self.client.crossing, DOWN, message.tensors, "gradient", like.shape, like.dtype
+            )
+            held.backward(gradient.to(like.device))
             part.step()
         done_s = padded(start_s + len(targets) * self._pace.backward_s)
         self._note(BACKWARD, batch + self._shift, start_s, done_s)

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from splitopt.training.codecs.crossing import DOWN, UP
 from splitopt.training.model_parts.copies import tensor_bytes
 from splitopt.training.schemes.base import Round, Scheme, TrainingError
 from splitopt.training.tasks.targets import IGNORED
@@ -33,6 +34,7 @@ from splitopt.training.wire.compute import COMPUTE
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.deadlines import Deadline
 from splitopt.training.wire.dropping import LateError, late_on_failure
+from splitopt.training.wire.encoded import arrived, as_tensors
 from splitopt.training.wire.leader import Leader, RoundOutcome
 from splitopt.training.wire.recorder import Recorder, read_rows
 from splitopt.training.wire.star.device import changed, take_stream
@@ -179,7 +181,9 @@ class Server(Leader):
         self._arrived[n, UPLOAD, batch] = smashed.transfer.end_s
         with late_on_failure(UPLOAD):
             take_stream(labels.tensors, client)
-            sent, targets = smashed.tensors["smashed"], labels.tensors["targets"]
+            targets, example = labels.tensors["targets"], self._example(n)
+            shape = (*targets.shape[:1], *example.shape[1:])
+            sent = arrived(client.crossing, UP, smashed.tensors, "smashed", shape, example.dtype)
             self._check(n, sent, targets)
         return Arrived(sent, targets, smashed.transfer.end_s)
 
@@ -188,14 +192,16 @@ class Server(Leader):
 
         Where nothing of its part is trained it gets no gradient, only the word to go on.
         """
-        stream = changed(before, self.scheme.clients[n].stream.state)
+        client, tensors = self.scheme.clients[n], dict[str, Tensor]()
+        if gradient is not None:
+            with COMPUTE:
+                encoded = client.crossing.encode(DOWN, 0, gradient)
+            tensors = as_tensors(encoded, "gradient")
+        stream = changed(before, client.stream.state)
         if stream:
             self.send(n, "stream", GRADIENT, {}, stream)
-        if gradient is None:
-            self.send(n, "gradient", GRADIENT, {}, {})
-        else:
-            tensors = {"gradient": gradient}
-            self.send(n, "gradient", GRADIENT, {}, tensors, batch=batch + self.shift)
+        number = None if gradient is None else batch + self.shift
+        self.send(n, "gradient", GRADIENT, {}, tensors, batch=number)
 
     def finish(self, n: int, steps: int) -> list[Any]:
         """Receive a device's part and state at the end of a round; return the losses it noted."""
@@ -274,11 +280,7 @@ class Server(Leader):
 
     def _check(self, n: int, sent: Tensor, targets: Tensor) -> None:
         """Reject smashed data and labels that the server's part cannot take."""
-        if n not in self._examples:
-            with COMPUTE, torch.no_grad():
-                part = copy.deepcopy(self.copy(n).parts[0].module).eval()
-                self._examples[n] = part(self.scheme.clients[n].batches.inputs[:1])
-        example, known = self._examples[n], self.scheme.clients[n].batches.targets
+        example, known = self._example(n), self.scheme.clients[n].batches.targets
         like = (example.shape[1:], example.dtype, known.shape[1:], known.dtype)
         found = (sent.shape[1:], sent.dtype, targets.shape[1:], targets.dtype)
         if found != like or not 0 < len(sent) == len(targets):
@@ -288,6 +290,14 @@ class Server(Leader):
             inside &= (targets >= 0) | (targets == IGNORED)
         if not inside.all():
             raise FrameError("labels that are no classes of this data, or targets beyond it")
+
+    def _example(self, n: int) -> Tensor:
+        """Return what a device's part makes of one sample."""
+        if n not in self._examples:
+            with COMPUTE, torch.no_grad():
+                part = copy.deepcopy(self.copy(n).parts[0].module).eval()
+                self._examples[n] = part(self.scheme.clients[n].batches.inputs[:1])
+        return self._examples[n]
 
     def _drop(self, n: int, error: LateError) -> None:
         _LOG.warning("dropped %s", self.drop(n, error.phase, error.reason))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+from splitopt.training.codecs.crossing import DOWN, UP
 from splitopt.training.model_parts.copies import Copy, tensor_bytes
 from splitopt.training.preparing.prepare import Prepared
 from splitopt.training.schemes.base import Round, Traffic, finite_loss
@@ -86,8 +87,9 @@ class SplitFedServer(Server):
             gradient = held.gradient
             part.step()
         self.give(n, gradient, before, batch)
-        found.traffic.smashed += tensor_bytes(sent)
-        found.traffic.gradient += 0 if gradient is None else tensor_bytes(gradient)
+        found.traffic.smashed += client.crossing.size(UP, sent)
+        if gradient is not None:
+            found.traffic.gradient += client.crossing.size(DOWN, gradient)
         found.traffic.label += tensor_bytes(targets)
 
 

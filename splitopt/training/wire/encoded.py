@@ -1,0 +1,52 @@
+"""What crosses a cut as tensors of a message, and what of it arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from splitopt.training.codecs.crossing import Crossing, Encoded, Way
+from splitopt.training.wire.transport.errors import FrameError
+
+
+def as_tensors(encoded: Encoded, name: str) -> dict[str, Tensor]:
+    """Name the tensors of a message: ``name`` for one that goes as it is, else ``name.PART``."""
+    if encoded.is_whole:
+        return {name: encoded.tensors["values"]}
+    return {f"{name}.{part}": value for part, value in encoded.tensors.items()}
+
+
+def arrived(
+    crossing: Crossing,
+    way: Way,
+    tensors: Mapping[str, Tensor],
+    name: str,
+    shape: Sequence[int],
+    dtype: torch.dtype,
+) -> Tensor:
+    """Return what arrives of a tensor of this shape and dtype.
+
+    Raises
+    ------
+    FrameError
+        The tensors are not what the codec of this side writes for it.
+    """
+    is_whole = list(tensors) == [name]
+    parts = {part.removeprefix(f"{name}."): value for part, value in tensors.items()}
+    if is_whole:
+        parts = {"values": tensors[name]}
+    elif not all(part.startswith(f"{name}.") for part in tensors):
+        raise FrameError(f"{name} with other entries than are due")
+    try:
+        return crossing.decode(way, Encoded(parts, tuple(shape), dtype, is_whole))
+    except ValueError as error:
+        raise FrameError(f"{name}: {error}; start all parties with the same codec") from None
+
+
+def check_left_out(tensors: Mapping[str, Tensor], senders: Iterable[str]) -> None:
+    """Raise `FrameError` if tensors are not what these senders keep of their messages."""
+    known = set(senders)
+    if not all(key in known and value.is_floating_point() for key, value in tensors.items()):
+        raise FrameError("what was left out of messages, with entries that are unknown")
