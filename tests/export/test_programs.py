@@ -96,10 +96,17 @@ def tried(model, shape, tokens):
     return {batch: draw(batch) for batch in BATCHES}
 
 
-@pytest.mark.parametrize("form", FORMATS)
+QUICK = {("cnn", "torch-export"), ("user", "onnx")}
+"""The networks and formats that are tried each time; writing a program takes seconds."""
+
+
 @pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name == "lenet12")) for name in NETWORKS],
+    ("name", "form"),
+    [
+        pytest.param(name, form, marks=[pytest.mark.slow] * ((name, form) not in QUICK))
+        for name in NETWORKS
+        for form in FORMATS
+    ],
 )
 def test_programs_compute_what_the_model_computes(tmp_path, job_for, alone, name, form):
     """For batches of 1, 4 and 7, run in the folder without splitopt; onnxruntime without torch.
