@@ -92,7 +92,7 @@ docs: $(VENV)/.dev  ## build the documentation, warnings are errors
 bench-smoke: $(VENV)/.dev  ## run the quick benchmark suite
 	mkdir -p $(OUT)
 	rm -f $(OUT)/quick.jsonl
-	$(BIN)/splitopt bench --suite quick -o $(OUT)/quick.jsonl
+	$(BIN)/splitopt bench --suite quick --jobs 2 -o $(OUT)/quick.jsonl
 
 fuzz: $(VENV)/.dev  ## spoil 1,000 documents and see that each is refused well
 	rm -rf $(OUT)/fuzz
