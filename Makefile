@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT := out
+LONG := slow
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-train test test-slow coverage oldest bare unlicensed lint docs bench-smoke fuzz clean
@@ -64,7 +65,7 @@ test: $(VENV)/.dev  ## set up and run the tests
 	$(BIN)/python -m pytest -n 2
 
 test-slow: $(VENV)/.dev  ## run the tests that take longer
-	$(BIN)/python -m pytest -n 2 -m slow
+	$(BIN)/python -m pytest -n 2 -m "$(LONG)"
 
 coverage: $(VENV)/.dev  ## run the tests and report which lines of the package they reach
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-report=html

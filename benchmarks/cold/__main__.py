@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from splitopt.bench.machine import describe_machine
-
 from benchmarks.cold import cases
 from benchmarks.tables import Columns, cells, output_folder, write_rows
+from splitopt.bench.running.machine import describe_machine
 
 RESULTS = Path(__file__).parent / "results"
 SECONDS = "{:.2f}"

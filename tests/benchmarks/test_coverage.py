@@ -88,6 +88,7 @@ def test_the_command_prints_its_table(tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.statistics
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", [*families(), TRACE])
 def test_the_statements_hold_as_often_as_promised(name, level):
