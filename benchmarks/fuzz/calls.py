@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -83,6 +84,19 @@ def weights(path: Path) -> None:
     read_weights(path, nn.Sequential(*layers))
 
 
+def parts(path: Path) -> None:
+    """Replace an export by another one."""
+    from splitopt.export.folder import write_folder
+
+    place = next(folder for folder in path.parents if folder.name == "parts")
+    out = place.parent / "out" / "parts"
+    out.mkdir()
+    for file in place.iterdir():
+        if file.is_file() and file.suffix != ".safetensors":  # as the export was
+            shutil.copy(file, out)
+    write_folder(out, {"parts.json": b"{}"}, force=True)
+
+
 def sources(path: Path) -> None:
     """Read how the data and the model of a checkpoint were named."""
     from splitopt.training.saving.checkpoint import sources_of
@@ -154,8 +168,8 @@ def frame(path: Path) -> None:
 CALLS: dict[str, Callable[[Path], None]] = {
     call.__name__: call
     for call in (
-        profile, layer_csv, graph, times, trace, instance, data, folder, weights, sources, timeline,
-        history, rows, machine, token, frame,
+        profile, layer_csv, graph, times, trace, instance, data, folder, weights, parts, sources,
+        timeline, history, rows, machine, token, frame,
     )
 }  # fmt: skip
 

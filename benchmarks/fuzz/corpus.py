@@ -6,6 +6,8 @@ import gzip
 import io
 import json
 import struct
+import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -157,6 +159,18 @@ def _idx(values: Any) -> bytes:
 TRAIN = ("--model", "{in}/tiny.py:make", "--data", "{in}/data.npz", "--rounds", "1")
 
 
+_SAVE = """
+import sys
+sys.path[:0] = ["parts", "."]
+from parts import load_chain, manifest, save_parts
+from tiny import make
+for client in manifest()["clients"]:
+    chain = load_chain(make(), client["name"])
+    save_parts("parts", [part for _, part in chain], client["name"])
+"""
+"""Writes the parts of every client of an export beside it, as its own code does."""
+
+
 def _training(folder: Path) -> None:
     from splitopt.training.saving.checkpoint import load
 
@@ -165,6 +179,11 @@ def _training(folder: Path) -> None:
         "--save-model", "{in}/weights.safetensors",
     )  # fmt: skip
     load(folder / "checkpoint").history.save(folder / "history.json")
+    _run(
+        folder, "export", "{in}/star.json", "--to", "torch", "--model", "{in}/tiny.py:make",
+        "--weights", "{in}/weights.safetensors", "-o", "{in}/parts",
+    )  # fmt: skip
+    subprocess.run([sys.executable, "-c", _SAVE], cwd=folder, check=True)
 
 
 def _bench(folder: Path) -> None:

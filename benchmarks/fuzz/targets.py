@@ -221,6 +221,13 @@ TRAINING = (
         weight=5,
     ),
     Target(
+        "exported parts", ("parts/parts.json", "parts/*/*.safetensors"),
+        (("merge", "parts", "-o", f"{OUT}merged.safetensors"),
+         ("merge", "parts", "-o", f"{OUT}merged.safetensors", "--average", "uniform", "--json"),
+         _call("parts")),
+        ("star.json",), weight=5,
+    ),
+    Target(
         "SAA checkpoint", ("saa/checkpoint.json", "saa/batch-*.npz"),
         (("plan", "varying.yaml", "--checkpoint", "saa", "--json", *_SHORT, *_ONE),),
         ("varying.yaml", "tiny.json"), weight=5,
