@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from splitopt.documents.yaml_text import parse_yaml
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.planning.comparison.comparing import compare_schemes
 from splitopt.planning.comparison.rows import Comparison, tied
 from splitopt.problems.inputs import as_scenario
@@ -127,7 +127,9 @@ def with_field(scenario: Scenario, field: str, value: Any) -> Scenario:
         if not isinstance(place, dict):
             raise InputError(f"--sweep {field}: there is nothing inside {path[-1]!r}")
         place[last] = value
-    changed = Scenario.from_dict(document, f"--sweep {field}={value}")
+    changed = Scenario.from_dict(
+        document, f"--sweep {field}={value if isinstance(value, str) else shown(value)}"
+    )
     changed._folder = scenario._folder
     return changed
 
