@@ -141,7 +141,7 @@ def scenario_document():
 
 @pytest.fixture(scope="session")
 def three_owners():
-    """Give what three owners add to a batch of a pipeline; all numbers are exact in binary."""
+    """Return what three owners add to a batch of a pipeline; all numbers are exact in binary."""
     return OwnerParts(
         first_forward_s=np.array([1.0, 3.0, 2.0]),
         last_s=0.5,

@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks.fuzz.cases import Case
 from benchmarks.fuzz.mutate.values import Raw
 from benchmarks.fuzz.mutate.writing import parse, write
+from splitopt.errors import shown
 
 MOST_TRIES = 80
 
@@ -96,9 +97,9 @@ def _with(tree: Any, path: Path, value: Any) -> Any | None:
     """Return a copy with another value at a place, None where there is no such place."""
     if not path:
         return None
-    copied = copy.deepcopy(tree)
-    holder = copied
-    for key in path[:-1]:
+    holder = copied = copy.copy(tree)
+    for key in path[:-1]:  # what is beside the path is shared: a copy of all could nest too deeply
+        holder[key] = copy.copy(holder[key])
         holder = holder[key]
     if value is _ABSENT:
         del holder[path[-1]]
@@ -182,5 +183,8 @@ def _at(tree: Any, path: Path) -> Any:
 
 
 def _short(value: Any) -> str:
-    text = value.text if isinstance(value, Raw) else ascii(value)
+    try:
+        text = value.text if isinstance(value, Raw) else ascii(value)
+    except (ValueError, RecursionError):  # too many digits, or nested too deeply
+        text = shown(value)
     return text if len(text) <= 60 else f"{text[:50]}... ({len(text)} characters)"

@@ -191,8 +191,12 @@ class _Comparison:
 
 def _texts(value: Any) -> list[str]:
     """Return all texts in plain data, in order: the names of what was chosen."""
-    if isinstance(value, Mapping):
-        return [text for item in value.values() for text in _texts(item)]
-    if isinstance(value, list | tuple):
-        return [text for item in value for text in _texts(item)]
-    return [value] if isinstance(value, str) else []
+    found, waiting = [], [value]  # no recursion: a file may nest as deeply as it likes
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            found.append(item)
+        elif isinstance(item, Mapping | list | tuple):
+            inner = item.values() if isinstance(item, Mapping) else item
+            waiting += reversed(list(inner))
+    return found

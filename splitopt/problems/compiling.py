@@ -134,7 +134,7 @@ def _listen() -> None:
         told = False
 
         def on_start(self, event: Any) -> None:
-            """Tell that something of ours is compiled."""
+            """Log that something of ours is compiled."""
             loop = event.data["dispatcher"]
             if self.told or not loop.py_func.__module__.startswith("splitopt."):
                 return

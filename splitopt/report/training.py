@@ -117,8 +117,7 @@ def summarize_training(runs: Mapping[str, History], stopped: str) -> PlanSummary
 
 def training_figure(runs: Mapping[str, History]) -> Any:
     """Draw metric and loss over rounds, and below over predicted time where it is known."""
-    styles, first = line_styles(runs), next(iter(runs.values()))
-    words = _metric_words(first)
+    styles, words = line_styles(runs), _metric_words(next(iter(runs.values())))
     axes: list[tuple[str, Callable[[RoundRow], float | None]]] = [("round", lambda row: row.round)]
     if all(history.clock_s is not None for history in runs.values()):
         axes.append(("predicted time in s", lambda row: row.clock_s))
@@ -166,10 +165,10 @@ def _is_share(history: History) -> bool:
     return history.origin.get("unit", "%") == "%" and history.metric is not None
 
 
-def _metric_text(history: History, value: float | None, digits: int = 2) -> str:
+def _metric_text(history: History, value: float | None) -> str:
     if value is None:
         return ""
-    return f"{100 * value:.{digits}f}" if _is_share(history) else f"{value:.4g}"
+    return f"{100 * value:.2f}" if _is_share(history) else f"{value:.4g}"
 
 
 def _curve(

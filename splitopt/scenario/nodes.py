@@ -132,7 +132,8 @@ def _read_cut(value: Any) -> Any:
 
 
 Cut = Annotated[
-    Annotated[int, Field(ge=1)] | Annotated[str, Field(min_length=1)], BeforeValidator(_read_cut)
+    Annotated[int, Field(ge=1, le=10**9)] | Annotated[str, Field(min_length=1)],
+    BeforeValidator(_read_cut),
 ]
 
 

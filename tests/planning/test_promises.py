@@ -6,6 +6,7 @@ import copy
 import itertools
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -213,3 +214,16 @@ def test_simulation_refuses_a_lie_as_well(made):
     """Whoever uses a plan opens it in the same way."""
     with pytest.raises(InputError, match="training_s: is"):
         simulate(forged(changed(made, ("training_s",), 0.02)))
+
+
+def test_what_nests_deeply_is_refused_or_computed_anew(made):
+    """What was chosen is compared by its texts, at whatever depth they are."""
+    if not made["prediction"].get("worth"):
+        pytest.skip("this plan says nothing of what resources are worth")
+    deep: Any = []
+    for _ in range(700):
+        deep = [deep]
+    plan_with_it = forged(changed(made, ("worth",), [deep]))
+    with suppress(InputError):
+        found = open_plan(plan_with_it).prediction.to_dict()["worth"]
+        assert json.loads(json.dumps(found)) == made["prediction"]["worth"]

@@ -261,6 +261,13 @@ def test_numbers_of_thousands_of_digits_are_not_written_out(tmp_path, digits):
     assert len(message) < 200
 
 
+def test_a_cut_of_thousands_of_digits_is_not_written_out():
+    document = Scenario.load("digits-pipeline").to_dict()
+    document["pipeline"] = document.get("pipeline", {}) | {"last_cut": 16**4000}
+    with pytest.raises(InputError, match=r"pipeline.last_cut: is a whole number of about 4817 dig"):
+        Scenario.from_dict(document)
+
+
 def test_a_name_that_is_no_scenario_lists_those_there_are():
     """With the nearest one first."""
     with pytest.raises(InputError) as caught:

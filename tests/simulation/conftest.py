@@ -189,7 +189,7 @@ class Processes:
 
 
 def simulate_by_processes(system):
-    """Give the time at which each owner has finished all of its batches, shape (K,)."""
+    """Compute the time at which each owner has finished all of its batches, shape (K,)."""
     finished, owners = Processes(system).run(), system.owners
     if system.aggregation is None:
         return finished
@@ -228,11 +228,11 @@ def draw_system(rng, model="none", duplex="full", owners=None, nodes=None, batch
 
 @pytest.fixture(scope="session")
 def by_processes():
-    """Give the second simulator."""
+    """Return the second simulator."""
     return simulate_by_processes
 
 
 @pytest.fixture(scope="session")
 def random_system():
-    """Give the function that draws systems."""
+    """Return the function that draws systems."""
     return draw_system

@@ -117,7 +117,7 @@ def segments(
     *,
     stages: Stages | None = None,
 ) -> list[nn.Module]:
-    """Take a module apart at some cuts: `find_cuts` and `SplitModel.segments` in one call.
+    """Split a module at some cuts: `find_cuts` and `SplitModel.segments` in one call.
 
     Parameters
     ----------

@@ -57,7 +57,7 @@ class TracedModel:
     def segments(
         self, cuts: Sequence[str | int], module: nn.Module | None = None
     ) -> list[nn.Module]:
-        """Take the module apart as `SplitModel.segments`; numbers are the profile's cuts."""
+        """Split the module as `SplitModel.segments`; numbers are the profile's cuts."""
         return self.split.segments([self._name(cut) for cut in cuts], module)
 
     def named(self, model: str, classes: int | None = None) -> TracedModel:

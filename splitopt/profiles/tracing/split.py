@@ -96,7 +96,7 @@ class SplitModel:
     def segments(
         self, cuts: Sequence[str | int], module: nn.Module | None = None
     ) -> list[nn.Module]:
-        """Take the module apart.
+        """Split the module into parts.
 
         Parameters
         ----------
@@ -141,7 +141,7 @@ class SplitModel:
         return spans_between(self.chain, self.structure, [self._value(cut) for cut in cuts])
 
     def split(self, module: nn.Module, cuts: Sequence[int]) -> list[nn.Module]:
-        """Take a copy of the module apart behind the layers of these numbers, from 1."""
+        """Split a copy of the module behind the layers of these numbers, from 1."""
         return self.segments(tuple(cuts), module)
 
     def _value(self, cut: str | int) -> int:

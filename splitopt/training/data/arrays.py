@@ -25,7 +25,7 @@ _SETS = (("x_train", "y_train", "x_test", "y_test"), ("x", "y"))
 def from_arrays(
     arrays: Sequence[Any], name: str, seed: int, targets_are: Targets = LABELS
 ) -> DataSet:
-    """Take ``(x, y)`` or ``(x_train, y_train, x_test, y_test)``, arrays or tensors.
+    """Read ``(x, y)`` or ``(x_train, y_train, x_test, y_test)``, arrays or tensors.
 
     Numbers of 8 bits are taken for images and divided by 255; other numbers stay as they are,
     floating ones as float32 and whole ones as int64. There are as many classes as the largest
@@ -58,7 +58,8 @@ def from_arrays(
             raise InputError.at(f"{name}, {field}", "a label is below 0; labels count from 0")
     if len(tensors) == 2:
         check_finite(name, "sample", tensors[0])  # before rows get other numbers
-        tensors = list(split_off_test(tensors[0], tensors[1], seed, name))
+        by_class = targets_are.are_labels
+        tensors = list(split_off_test(tensors[0], tensors[1], seed, name, by_class=by_class))
     words = "8-bit values / 255" if scaled else "as given"
     first, second, third, fourth = tensors
     return DataSet(name, first, second, third, fourth, classes, words, targets_are)
@@ -67,7 +68,7 @@ def from_arrays(
 def from_torch(
     sets: Sequence[Dataset[Any]], name: str, seed: int, targets_are: Targets = LABELS
 ) -> DataSet:
-    """Take one PyTorch data set of ``(input, target)`` pairs, or one to train and one to test."""
+    """Read one PyTorch data set of ``(input, target)`` pairs, or one to train and one to test."""
     arrays: list[Any] = []
     for part in sets:
         if not hasattr(part, "__len__"):

@@ -143,19 +143,16 @@ def as_array(tensor: Tensor) -> np.ndarray[Any, Any]:
 
 
 def split_off_test(
-    inputs: Tensor, targets: Tensor, seed: int, name: str
+    inputs: Tensor, targets: Tensor, seed: int, name: str, *, by_class: bool = True
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Set a share of the samples, of each class if they have labels, aside for testing.
-
-    It is drawn by the seed.
+    """Set a share of the samples, of each class or of all, aside for testing; drawn by the seed.
 
     Returns
     -------
     Training inputs and targets, test inputs and targets, each in their original order.
     """
     rng = np.random.default_rng(seed)
-    has_labels = targets.dim() == 1 and not targets.is_floating_point()
-    labels = targets.numpy() if has_labels else np.zeros(len(targets), dtype=np.int64)
+    labels = targets.numpy() if by_class else np.zeros(len(targets), dtype=np.int64)
     test = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         rows = rng.permutation(np.flatnonzero(labels == label))

@@ -78,7 +78,7 @@ class Stack:
         return zip(_tensors(model), *(_tensors(own.model) for own in self.copies), strict=True)
 
     def gather(self) -> None:
-        """Take over what the copies are now."""
+        """Copy what the copies are now."""
         with torch.no_grad():
             for (_, tensor), *each in self._rows(self.together.model):
                 tensor.copy_(torch.stack([value for _, value in each]))

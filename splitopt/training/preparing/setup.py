@@ -76,8 +76,9 @@ def make_clients(
     InputError
         Too little data, or a partition that cannot be made of it.
     """
+    labels = data.train_targets if data.targets.are_labels else data.train_targets.double()
     rows = partition_rows(
-        data.train_targets,
+        labels,  # whole numbers that are no classes would be taken for labels
         [client.samples for client in program.clients],
         partition,
         seed_of(seed, Draw.PARTITION),
@@ -202,7 +203,7 @@ def round_options(program: Program, options: Options | None = None) -> Options:
 
 
 def set_groups(scheme: Scheme, program: Program, number: int) -> None:
-    """Tell a scheme with clusters those of a round (0, 1, ...)."""
+    """Set the clusters of a scheme that has some to those of a round (0, 1, ...)."""
     if program.scheme == "clustered":
         assert isinstance(scheme, Clustered)
         scheme.cluster(program.groups_of(number))

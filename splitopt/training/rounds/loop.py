@@ -114,7 +114,7 @@ def _run_rounds(
 
 
 def _told(callback: Callback | None, row: RoundRow, rounds: int, keeper: Keeper) -> Stopped | None:
-    """Tell the caller of a round, who may end the run. What a callback raises is the caller's."""
+    """Call the callback, which may end the run. What a callback raises is the caller's."""
     try:
         if callback is not None and callback(row, rounds) is True:
             keeper.end()

@@ -99,7 +99,7 @@ class Crew:
             self.drop(rank)
 
     def end(self, fields: Mapping[str, Any] | None = None) -> None:
-        """Tell everybody that the run is over, and let nobody join any more."""
+        """Announce that the run is over, and let nobody join any more."""
         with self._lock:
             if self._closed:
                 return

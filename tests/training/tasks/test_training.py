@@ -101,7 +101,7 @@ def test_split_learns_what_the_whole_learns(plan_for, name):
 
 
 def test_a_gradient_step_is_that_of_plain_pytorch(plan_for):
-    """One client, one batch, regression in float64: the step of torch.optim on the whole model."""
+    """One client, one batch, regression: the step of torch.optim on the whole model."""
     x, y = X[:20].astype(np.float64), (X[:20] @ np.arange(6.0)).astype(np.float64)
     document = plan_for("regression").scenario | {
         "devices": [{"name": "a", "compute": "2 kFLOP/s", "samples": 20}]
@@ -226,13 +226,17 @@ def test_the_command_line(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.slow
 def test_over_connections(plan_for, tmp_path):
-    """A process for each party learns what one process learns: regression, and an own loss."""
+    """A process for each party learns what one process learns.
+
+    Numbers, and a loss of one's own whose targets are whole numbers, below 0 as well.
+    """
     from splitopt.training.wire.launch import run_wire
 
     (tmp_path / "net.py").write_text(MODEL)
     _, x, y = CASES["regression"]
-    for task in ("regression", f"{tmp_path}/net.py:own"):
-        given = {"model": f"{tmp_path}/net.py:net", "data": (x, y), "task": task, "rounds": 2}
+    for task, targets in (("regression", y), (f"{tmp_path}/net.py:own", np.round(y).astype(int))):
+        data = (x, targets)
+        given = {"model": f"{tmp_path}/net.py:net", "data": data, "task": task, "rounds": 2}
         alone = splitopt.train(plan_for("regression"), **given)
         wired = run_wire(plan_for("regression"), **given, time_scale=1e-3, any_speed=True)
         for one, other in itertools.zip_longest(alone.model.parameters(), wired.model.parameters()):

@@ -128,7 +128,7 @@ class StepChain(Chain):
         return Calls(self.steps(first, last), copy=copy)
 
     def on(self, module: nn.Module) -> StepChain:
-        """Take the steps of a copy by their names; what is no submodule is the same in all."""
+        """Find the steps of a copy by their names; what is no submodule is the same in all."""
         named = dict(module.named_modules(remove_duplicate=False))
         steps = [
             (name, named.get(name, step) if isinstance(step, nn.Module) else step)

@@ -101,7 +101,7 @@ def declares_stages(module: nn.Module) -> bool:
 
 
 def sequential(module: nn.Module, inputs: Inputs) -> StepChain:
-    """Take the layers of an nn.Sequential, and of those inside it."""
+    """List the layers of an nn.Sequential, and of those inside it."""
     if len(inputs) != 1 or not _is_sequential(module):
         raise NotApplicableError("the module is not an nn.Sequential")
     return StepChain("sequential", list(_steps(module, "")))
@@ -138,7 +138,7 @@ def by_export(module: nn.Module, inputs: Inputs) -> GraphChain:
 
 
 def own_stages(module: nn.Module) -> StepChain:
-    """Ask the module for its stages."""
+    """Read the stages that the module declares."""
     method = getattr(module, STAGES_METHOD, None)
     if not callable(method):
         raise NotApplicableError(f"the module has no method {STAGES_METHOD}()")

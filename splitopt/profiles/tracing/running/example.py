@@ -17,7 +17,7 @@ MOST_NUMBERS = 2**28
 
 
 def inputs_of(example: Any) -> Inputs:
-    """Take one tensor or several as the arguments of a module; the first axis is the batch."""
+    """Return one tensor or several as the arguments of a module; the first axis is the batch."""
     given = tuple(example) if isinstance(example, tuple | list) else (example,)
     if not given:
         raise InputError.at("example", "is empty; give a tensor, or a tuple of tensors")

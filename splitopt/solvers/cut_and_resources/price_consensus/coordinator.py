@@ -56,7 +56,7 @@ class Coordinator:
         return np.inf if self.best is None else self.best.value
 
     def start(self) -> FloatArray:
-        """Ask every device for the cut that is best alone; return the prices (4,) of the total."""
+        """Query all devices for the cut that is best alone; return the prices (4,) of the total."""
         totals, _ = self._collect("start", {})
         return np.append(2 * totals[:3], 1.0)
 
@@ -85,7 +85,7 @@ class Coordinator:
     def round_off(
         self, mixture: Mixture, times: int, stopped: Callable[[], bool] = lambda: False
     ) -> None:
-        """Ask the devices to choose among the rounds of a mixture in proportion to its weights.
+        """Have the devices choose among the rounds of a mixture in proportion to its weights.
 
         Each device takes its cut of one of these rounds, picked by its number, so that the totals
         stay near the mixed ones.
@@ -107,22 +107,22 @@ class Coordinator:
         return bool(reply.fields["left"])
 
     def fix(self, node: int, mixture: Mixture, slack: float) -> None:
-        """Ask the devices to exclude cuts that cost more than the slack at a node's best prices."""
+        """Have the devices exclude cuts that cost more than the slack at a node's best prices."""
         prices = tuple(mixture.price[:3].tolist())
         self.channel.ask_all("fix", {"node": node, "prices": prices, "slack": slack})
 
     def reveal(self, rounds: list[int]) -> IntArray:
-        """Ask which cuts the devices chose in some rounds, shape (rounds, N)."""
+        """Query which cuts the devices chose in some rounds, shape (rounds, N)."""
         replies = self.channel.ask_all("reveal", {"rounds": tuple(rounds)})
         return np.array([reply.fields["cut"] for reply in replies], dtype=np.int64).T
 
     def adopt(self, plan: Plan) -> None:
-        """Ask the devices to tell the server the cuts and shares of a plan."""
+        """Have the devices send the server the cuts and shares of a plan."""
         totals = tuple(plan.totals[:3].tolist())
         self.channel.ask_all("adopt", {"round": plan.turn, "totals": totals})
 
     def _collect(self, kind: str, fields: dict[str, object]) -> tuple[FloatArray, int]:
-        """Ask all devices, add up their masked answers and keep the plan if it is the best.
+        """Query all devices, add up their masked answers and keep the plan if it is the best.
 
         Give the totals (4,), rounded down, and the round.
         """

@@ -141,7 +141,7 @@ class Consensus:
         self._adopted: Plan | None = None
 
     def run(self) -> StopReason:
-        """Ask for prices, then branch; whatever ends the run, the best plan is adopted."""
+        """Compute prices, then branch; whatever ends the run, the best plan is adopted."""
         try:
             return self._run()
         finally:

@@ -34,7 +34,7 @@ class Moments:
         self._squares: FloatArray = np.zeros(())
 
     def add(self, values: FloatArray) -> None:
-        """Take in values, shape (..., n)."""
+        """Add values, shape (..., n)."""
         self.count += values.shape[-1]
         self._sum = self._sum + values.sum(axis=-1)
         self._squares = self._squares + (values**2).sum(axis=-1)

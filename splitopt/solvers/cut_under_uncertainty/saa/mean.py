@@ -117,7 +117,7 @@ class MeanChoice:
             self._look()
 
     def keep(self, values: FloatArray) -> None:
-        """Take in answers to further independent rounds, shape (n,), under the chosen cut."""
+        """Add answers to further independent rounds, shape (n,), under the chosen cut."""
         self._kept.append(values)
 
     def _bound_blocks(self) -> None:

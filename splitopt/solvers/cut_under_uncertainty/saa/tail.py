@@ -116,7 +116,7 @@ class TailChoice:
             self._look()
 
     def keep(self, values: FloatArray) -> None:
-        """Take in answers to further independent rounds, shape (n,), under the chosen cut."""
+        """Add answers to further independent rounds, shape (n,), under the chosen cut."""
         self._kept.append(values)
 
     def _draw(self, count: int, cut: int | None = None) -> Cheap:

@@ -281,7 +281,7 @@ class BatchWorker:
             channel.send(leg.phase, {**fields, **more}, tensors, bucket=bucket)
 
     def _reserved(self, number: int, size: int) -> float:
-        """Ask rank 0 for a channel that all owners share; return when the message may begin."""
+        """Request a channel that all owners share of rank 0; return when the message may begin."""
         fields = request(self.owner, number, size, time.monotonic())
         self.node.control.send(RESERVE, fields)
         start_s = self._granted.get()

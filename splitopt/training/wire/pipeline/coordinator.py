@@ -136,7 +136,7 @@ class Pipeline(Leader):
         return range(self.owners + 1, self.owners + self.nodes + 1)
 
     def _introduce(self, present: Sequence[int]) -> list[int]:
-        """Tell those who are new where the nodes are, and wait until they have connected."""
+        """Send those who are new where the nodes are, and wait until they have connected."""
         nodes: Sequence[int] = self._node_ranks
         for ranks in (nodes, [n + 1 for n in present]):  # owners connect to nodes that are at work
             new = [rank for rank in ranks if self._is_new(rank)]

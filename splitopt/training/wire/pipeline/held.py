@@ -67,7 +67,7 @@ def load_values(held: Copy, tensors: Mapping[str, Tensor]) -> None:
 
 
 def load_held(held: Copy, tensors: Mapping[str, Tensor]) -> None:
-    """Take over what `state_of` the same parts gave elsewhere.
+    """Load what `state_of` the same parts gave elsewhere.
 
     Raises
     ------

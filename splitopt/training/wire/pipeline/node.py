@@ -275,7 +275,7 @@ class Node:
         return found
 
     def refuse(self, owner: int, number: int, why: str, ends: bool) -> None:
-        """Tell the coordinator that an owner cannot be served in a round, why, and if it ends."""
+        """Report that an owner cannot be served in a round, why, and if it ends, to rank 0."""
         text = why[:_LONGEST_TEXT]
         fields = {"owner": owner, "round": number, "message": text, "ends": ends}
         with suppress(ChannelError):  # nobody is left to be told

@@ -236,7 +236,7 @@ class Owner:
         self._ends[end].send(leg.phase, {**fields, **more}, tensors, bucket=link)
 
     def _ask(self, number: int, size: int, wanted_s: float) -> None:
-        """Ask rank 0 for a channel that all owners share; its answer is waited for elsewhere."""
+        """Request a channel that all owners share of rank 0, whose answer is awaited elsewhere."""
         self.control.send(RESERVE, request(self.index, number, size, wanted_s))
 
     def _receive(self, end: str, kind: str, number: int, batch: int) -> tuple[Tensor | None, float]:

@@ -22,7 +22,6 @@ from torch import Tensor
 from splitopt.training.codecs.crossing import DOWN, UP
 from splitopt.training.model_parts.copies import tensor_bytes
 from splitopt.training.schemes.base import Round, Scheme, TrainingError
-from splitopt.training.tasks.targets import IGNORED
 from splitopt.training.wire.client_state import (
     control_of,
     fixed_of,
@@ -102,10 +101,8 @@ class Server(Leader):
         self._examples: dict[int, Tensor] = {}
         self._set_up: dict[int, Channel] = {}
         self._arrived: dict[tuple[int, str, int], float] = {}
-        known = [client.batches.targets for client in scheme.clients]
-        self._lowest, self._highest = (
-            limit(float(getattr(own, limit.__name__)()) for own in known) for limit in (min, max)
-        )
+        known = [client.batches.targets.reshape(-1) for client in scheme.clients]
+        self._known = torch.unique(torch.cat(known))
         self.planned: RoundTiming = timing.round(0)
 
     def train_round(self) -> RoundOutcome:
@@ -285,11 +282,8 @@ class Server(Leader):
         found = (sent.shape[1:], sent.dtype, targets.shape[1:], targets.dtype)
         if found != like or not 0 < len(sent) == len(targets):
             raise FrameError("smashed data or labels of another shape or type than its part makes")
-        inside = (targets >= self._lowest) & (targets <= self._highest)
-        if not targets.is_floating_point():
-            inside &= (targets >= 0) | (targets == IGNORED)
-        if not inside.all():
-            raise FrameError("labels that are no classes of this data, or targets beyond it")
+        if not torch.isin(targets, self._known).all():
+            raise FrameError("labels that are no classes of this data, or targets it does not have")
 
     def _example(self, n: int) -> Tensor:
         """Return what a device's part makes of one sample."""

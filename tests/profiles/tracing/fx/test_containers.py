@@ -12,6 +12,7 @@ from torch import nn  # noqa: E402
 
 from splitopt.errors import InputError  # noqa: E402
 from splitopt.profiles.tracing import find_cuts  # noqa: E402
+from tests.profiles.tracing.networked import there_and_back  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -90,17 +91,8 @@ def split_gradients(model, cuts, split, x):
     own = copy.deepcopy(model)
     parts = split.segments(cuts, own)
     torch.manual_seed(7)
-    entries, results = [], []
-    for part in parts:
-        if results:
-            x = results[-1].detach().requires_grad_()
-            entries.append(x)
-        results.append(part(x))
-    results[-1].square().sum().backward()
-    for entry, result in zip(entries[::-1], results[-2::-1], strict=True):
-        if result.requires_grad:
-            result.backward(entry.grad)
-    return results[-1].detach(), {name: p.grad for name, p in own.named_parameters()}
+    found = there_and_back(parts, x, lambda result: result.square().sum())
+    return found, {name: p.grad for name, p in own.named_parameters()}
 
 
 def check(model, x, wanted):

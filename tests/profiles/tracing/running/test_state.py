@@ -19,6 +19,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from splitopt.errors import InputError  # noqa: E402
 from splitopt.profiles import trace  # noqa: E402
 from splitopt.profiles.tracing import find_cuts  # noqa: E402
+from tests.profiles.tracing.networked import there_and_back  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -66,16 +67,7 @@ def train_split(model, parts, given):
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
     for x in given:
         optimizer.zero_grad()
-        entries, results = [], []
-        for part in parts:
-            if results:
-                x = results[-1].detach().requires_grad_()
-                entries.append(x)
-            results.append(part(x))
-        results[-1].square().mean().backward()
-        for entry, result in zip(entries[::-1], results[-2::-1], strict=True):
-            if result.requires_grad:
-                result.backward(entry.grad)
+        there_and_back(parts, x, lambda result: result.square().mean())
         optimizer.step()
     return model.state_dict()
 
