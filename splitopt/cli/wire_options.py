@@ -10,6 +10,7 @@ import typer
 
 from splitopt.cli.training_options import OptimizerFlags, OwnProcessFlags
 from splitopt.errors import InputError
+from splitopt.training.kinds import SCHEME
 from splitopt.training.wire.setting import AtScale, WireOptions
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class WireFlags(PaceFlags):
                     raise InputError.at(f"--{name.replace('_', '-')}", "needs --wire; add it")
             return
         for name, is_given in (
-            ("--scheme", job.scheme is not None),
+            ("--scheme", job.scheme in SCHEME.own),
             ("--device", job.device != OwnProcessFlags.device),
             ("--batched", optimizer.batched),
         ):

@@ -29,7 +29,7 @@ from splitopt.training.job import TrainingJob
 from splitopt.training.preparing.encoding import with_codecs_timed
 from splitopt.training.preparing.fitting import check_batches, check_outputs, explained, in_type_of
 from splitopt.training.preparing.matching import match
-from splitopt.training.preparing.setup import Draw, build_scheme, make_clients
+from splitopt.training.preparing.setup import Draw, build_scheme, make_clients, with_scheme
 from splitopt.training.program import Program, program_of
 from splitopt.training.randomness import seed_of
 from splitopt.training.schemes import Client, Scheme
@@ -99,8 +99,7 @@ def prepare(job: TrainingJob) -> Prepared:
     """
     place = find_device(job.device)
     program = program_of(job.plan, job.source)
-    if job.scheme is not None:
-        program = program.trained_by(job.scheme)
+    program, kind, code = with_scheme(program, job.scheme)
     task = task_of(job.task)
     loaded = load_data(job.data, seed=job.seed, targets=task.targets)
     strictly = explained(program.profile, loaded, built_here=is_shipped(job.model))
@@ -114,7 +113,9 @@ def prepare(job: TrainingJob) -> Prepared:
         program, loaded, job.partition, job.seed, samples=job.samples, device=place
     )
     own = copy.deepcopy(module).to(place)
-    scheme = build_scheme(program, split, clients, job.options, job.seed, model=own, task=task)
+    scheme = build_scheme(
+        program, split, clients, job.options, job.seed, model=own, task=task, kind=kind
+    )
     check_batches(module, scheme, example)
     if scheme.options.has_codecs:
         program = with_codecs_timed(program, scheme, job.source)
@@ -128,6 +129,7 @@ def prepare(job: TrainingJob) -> Prepared:
         "data": loaded.digest(),
         "clients": _clients_digest(clients),
         **_leading(task),
+        **({"scheme_code": code} if code else {}),
     }
     return Prepared(program, loaded, split, scheme, identity, job.named, task)
 
