@@ -27,7 +27,8 @@ def read(value: Any, name: str, place: str) -> Function:  # noqa: ARG001
     if not callable(value):
         raise InputError(f"{place!r} is a {type(value).__name__}; name a function")
     check_call(value, f"{place!r} cannot be called", _CALLED, [], lr=0.1)
-    return value
+    function: Function = value
+    return function
 
 
 def defines(value: Any) -> bool:

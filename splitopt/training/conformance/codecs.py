@@ -13,7 +13,6 @@ from splitopt.training.codecs.crossing import Crossing
 from splitopt.training.conformance.findings import (
     Finding,
     first_difference,
-    found,
     global_draws,
     skipped,
 )
@@ -46,7 +45,10 @@ def _sends_its_layout(codec: Codec) -> Finding:
         layout = codec.layout(value.shape, value.dtype)
         own = {name: (part.dtype, tuple(part.shape)) for name, part in message.items()}
         if own != layout:
-            return "failed", f"for shape {tuple(value.shape)} it sends {own}, its layout is {layout}"
+            return (
+                "failed",
+                f"for shape {tuple(value.shape)} it sends {own}, its layout is {layout}",
+            )
         sent = sum(part.numel() * part.element_size() for part in message.values())
         if sent != codec.bytes(value.shape, value.dtype):
             return "failed", (
@@ -110,7 +112,7 @@ def _repeats_itself(codec: Codec) -> Finding:
 
 
 def _adds_up(codec: Codec) -> Finding:
-    """With feedback all that came and what is kept are all that was to be sent."""
+    """Add up all that came and what is kept, which are all that was to be sent."""
     if not codec.feedback:
         return skipped("keeps nothing of what its messages leave out")
     for way in sorted(codec.feedback):
@@ -128,20 +130,20 @@ def _adds_up(codec: Codec) -> Finding:
 
 
 def _goes_on(codec: Codec) -> Finding:
-    """Messages after a break are those without it."""
+    """Compare messages after a break with those without one."""
     messages = list(_messages())
     for way in ("up", "down"):
         whole, before = _crossing(codec), _crossing(codec)
-        sent = [whole.encode(way, 0, value) for value in messages]  # type: ignore[arg-type]
+        sent = [whole.encode(way, 0, value) for value in messages]
         for value in messages[:2]:
-            before.encode(way, 0, value)  # type: ignore[arg-type]
+            before.encode(way, 0, value)
         stream = Stream(0)
         assert before._stream is not None
         stream.load_state_dict(before._stream.state_dict())
         after = Crossing({"up": codec, "down": codec}, "client", stream)
         after.load_state_dict(before.state_dict())
         for value, wanted in zip(messages[2:], sent[2:], strict=True):
-            own = after.encode(way, 0, value)  # type: ignore[arg-type]
+            own = after.encode(way, 0, value)
             if odd := first_difference(dict(own.tensors), dict(wanted.tensors)):
                 return "failed", (
                     f"{odd} of a message after a break is not that without one; a codec has no "

@@ -119,7 +119,7 @@ def _goes_on(function: Function) -> Finding:
 
 
 def _begins_anew(function: Function) -> Finding:
-    """An optimizer that is made again knows nothing of the one before."""
+    """Compare one that was used and is made again with one that was not."""
     used, fresh = _copy(function), _copy(function)
     _train(used, range(3))
     used.model.load_state_dict(_state(fresh))
@@ -156,4 +156,3 @@ CHECKS: dict[str, Callable[[Function], Finding]] = {
     "does not depend on the cut": _does_not_see_the_cut,
 }
 """Check -> what it does with a function that makes optimizers."""
-

@@ -13,6 +13,7 @@ from splitopt.errors import InputError
 from splitopt.training.data.batches import Batches
 from splitopt.training.model_parts.copies import Split
 from splitopt.training.options import Options
+from splitopt.training.program import Takes
 from splitopt.training.randomness import Stream
 from splitopt.training.schemes import Client, Scheme
 from splitopt.training.schemes.clustered import Clustered
@@ -22,7 +23,7 @@ BATCH = 4
 STREAM = 200
 """The seed of the first client's random numbers; the others have the following ones."""
 _WIDTH, _CLASSES = 8, 3
-_CUTS = {
+_CUTS: dict[Takes, list[tuple[int, ...]]] = {
     "planned": [(3,), (2, 7), (2, 4, 7)],
     "shared": [(3,)],
     "ends": [(2, 7)],
@@ -77,7 +78,7 @@ def build(
         It takes none.
     """
     if plays(kind) == "centralized":
-        sizes = [sum(sizes)]
+        sizes = [sum(sizes) + (len(sizes) > 1)]  # no mini-batch of one, which has no variance
     first: InputError | None = None
     for cuts in _candidates(kind):
         own = network(dropout, batch_norm) if model is None else model

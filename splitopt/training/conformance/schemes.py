@@ -18,7 +18,6 @@ from splitopt.training.conformance.findings import (
     first_difference,
     found,
     global_draws,
-    skipped,
 )
 from splitopt.training.conformance.over_connections import drops_clients, same_over_connections
 from splitopt.training.conformance.samples import STREAM, build, is_cut
@@ -33,7 +32,7 @@ _DROPOUT = 0.3
 
 
 def _learns_as_the_whole(kind: Kind) -> Finding:
-    """One client with one batch: a loop of PyTorch over the unsplit model is the reference."""
+    """Compare one client with one batch with a loop of PyTorch over the unsplit model."""
     scheme = build(kind, Options(learning_rate=_RATE), sizes=(9,), batch=None, dropout=_DROPOUT)
     whole, batches = copy.deepcopy(scheme.model), copy.deepcopy(scheme.clients[0].batches)
     whole.train()
@@ -46,7 +45,7 @@ def _learns_as_the_whole(kind: Kind) -> Finding:
             loss.backward()  # type: ignore[no-untyped-call]
             torch.optim.SGD(whole.parameters(), lr=_RATE).step()
             whole.zero_grad()
-            losses.append(float(loss))
+            losses.append(float(loss.detach()))
     own = [scheme.round(number).loss for number in range(2)]
     if own != losses:
         return "failed", f"its losses are {own}, those of the whole model {losses}"
@@ -103,7 +102,7 @@ def _counts_what_crosses(kind: Kind) -> Finding:
         scheme, sent = build(kind, own), Counter[str]()
         for client in scheme.clients:
             _watch(scheme, client, sent)
-        tally = scheme.round(0)
+        tally: object = scheme.round(0)
         if not isinstance(tally, Round):
             return "failed", f"round gives {type(tally).__name__} and no Round"
         counted = {**asdict(tally.traffic), "samples": tally.samples}
@@ -118,7 +117,7 @@ def _counts_what_crosses(kind: Kind) -> Finding:
 
 
 def _is_deterministic(kind: Kind) -> Finding:
-    """Two runs of one seed in processes that have drawn different numbers before."""
+    """Compare two runs of one seed, with other global random numbers before."""
     runs = []
     for draws in (1, 2):
         served: list[str] = []
@@ -152,7 +151,7 @@ def _note_turns(client: Client, served: list[str]) -> None:
 
 
 def _goes_on(kind: Kind) -> Finding:
-    """Four rounds, and two with two more by another object that was given the state as bytes."""
+    """Compare four rounds with two and two more of another object that is given the state."""
     from safetensors.torch import load
 
     options = _keeping(kind)
@@ -212,7 +211,7 @@ def _draws_from_streams(kind: Kind) -> Finding:
 
 
 def _leaves_its_result(kind: Kind) -> Finding:
-    """The common model is what tests and checkpoints see."""
+    """Look at the common model, which is what tests and checkpoints see."""
     scheme = build(kind, Options(learning_rate=_RATE))
     model, before = scheme.model, copy.deepcopy(scheme.model.state_dict())
     tally = scheme.round(0)

@@ -59,7 +59,7 @@ def _fitting(task: Task) -> _Batch | None:
             value = task.loss(batch.outputs, batch.targets)
             for metric in task.metrics.values():
                 metric.sums(batch.outputs, batch.targets)
-        except Exception:  # noqa: S112, PERF203 - another shape may fit
+        except Exception:
             continue
         if isinstance(value, Tensor):
             return batch
@@ -96,7 +96,7 @@ def _has_a_loss(task: Task) -> Finding:
 
 
 def _parts(batch: _Batch) -> list[_Batch]:
-    pairs = zip(batch.outputs.split(_PARTS), batch.targets.split(_PARTS), strict=True)
+    pairs = zip(torch.split(batch.outputs, _PARTS), torch.split(batch.targets, _PARTS), strict=True)
     return [_Batch(outputs, targets, batch.classes) for outputs, targets in pairs]
 
 
@@ -140,7 +140,7 @@ def _metrics_add_up(task: Task) -> Finding:
 
 
 def _ignores(task: Task) -> Finding:
-    """Outputs where the target counts for nothing must make no difference."""
+    """Change outputs where the target counts for nothing, which must make no difference."""
     batch = _fitting(task)
     if batch is None or not task.targets.may_ignore:
         return skipped("has no target that counts for nothing (may_ignore)")
