@@ -70,7 +70,8 @@ class TopK(Codec):
         """Return the bound of the norm of what is left out."""
         count = tensor.numel()
         left = 1 - math.ceil(self.fraction * count) / count if count else 0.0
-        return torch.linalg.vector_norm(tensor.double()) * (math.sqrt(left) * (1 + 1e-12))
+        whole: Tensor = torch.linalg.vector_norm(tensor.double())
+        return whole * (math.sqrt(left) * (1 + 1e-12))
 
     def layout(self, shape: Sequence[int], dtype: torch.dtype) -> Layout:
         """Return k values in their own type, and k positions in the narrowest type that has n."""

@@ -14,7 +14,7 @@ from splitopt.training.tasks.targets import IGNORED
 from splitopt.training.tasks.task import Task
 
 _SAMPLES, _CLASSES, _SIDE = 12, 4, 5
-_PARTS = (5, 4, 3)
+_PARTS = [5, 4, 3]
 
 
 class _Batch(NamedTuple):

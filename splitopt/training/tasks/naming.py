@@ -7,6 +7,7 @@ from typing import Any
 from splitopt.errors import InputError
 from splitopt.plugins import check_call
 from splitopt.training.kinds import TASK
+from splitopt.training.tasks.known import TASKS
 from splitopt.training.tasks.task import Task
 
 
@@ -52,5 +53,5 @@ def read(value: Any, name: str, place: str) -> Task:
 
 
 def defines(value: Any) -> bool:
-    """Whether an object of a file is meant as a task."""
-    return isinstance(value, Task)
+    """Whether an object of a file is meant as a task of its own."""
+    return isinstance(value, Task) and all(value is not own for own in TASKS.values())
