@@ -306,7 +306,7 @@ def test_what_is_no_scheme(plan_file, code, capsys):
         (("--codec", "own.py:Codec"), "codec: own.py: there is no such file"),
         (("--codec", "math:pi"), "codec: 'pi': math:pi is not a class of codecs"),
         (("--optimizer", "math:pi"), "optimizer: 'math:pi' is a float; name a function"),
-        (("--optimizer", "lion"), "optimizer: is 'lion', it must be sgd, adam, adamw"),
+        (("--optimizer", "lion"), "optimizer: is 'lion', it must be one of sgd, adam, adamw"),
         (("--task", "math:pi"), "loss: is 3.14.*, it must be a function"),
         (("--task", "lables"), "task: 'lables' is unknown here; known are classification"),
     ],
