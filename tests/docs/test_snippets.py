@@ -56,7 +56,6 @@ LONG = ("README.md", "docs/benchmark/bring-your-own.md", "docs/benchmark/index.m
 TRAIN = (
     "codecs",
     "contributing/add-a-scheme",
-    "contributing/add-a-scheme",
     "data",
     "devices",
     "export",
