@@ -100,7 +100,7 @@ def test_types_are_those_of_the_fields(keywords, kind):
         (lambda: splitopt.train("plan.json", steps=2), "steps"),
         (lambda: splitopt.train("plan.json", time_scale=2), "time_scale"),
         (lambda: splitopt.validate("plan.json", example=2), "example"),
-        (lambda: splitopt.validate("plan.json", scheme="federated"), "scheme"),
+        (lambda: splitopt.validate("plan.json", device="cuda"), "device"),
         (lambda: splitopt.export_plan("plan.json", "parts", seed=2), "seed"),
     ],
 )
