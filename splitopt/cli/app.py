@@ -17,6 +17,7 @@ from splitopt.cli import (
     machine,
     merge,
     plan,
+    plugins,
     profile,
     report,
     schema,
@@ -60,6 +61,7 @@ app.command("report")(report.command)
 app.command("simulate")(simulate.command)
 app.command("export")(export.command)
 app.command("exporters")(exporters.command)
+app.command("plugins")(plugins.command)
 app.command("merge")(merge.command)
 app.command("train")(train.command)
 app.command("validate")(validate.command)

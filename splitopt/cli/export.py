@@ -42,10 +42,12 @@ class ModelFlags:
         ),
     ] = TrainingJob.match
     stages: shared.Stages = None
+    scheme_file: shared.SchemeFile = None
 
     def job(self, plan: Plan, source: Path) -> TrainingJob:
         """Return the job; the plan is called by its file in messages."""
         given: dict[str, Any] = {**vars(self), "stages": shared.stage_names(self.stages)}
+        given["scheme"] = shared.one_scheme(None, given.pop("scheme_file"))
         return TrainingJob(plan, source=str(source), **given)
 
 

@@ -64,6 +64,14 @@ Stages = Annotated[
         "--stages", metavar="A,B,...", help="The stages that the model was profiled with."
     ),
 ]
+SchemeFile = Annotated[
+    str | None,
+    typer.Option(
+        "--scheme-file",
+        metavar="FILE.py[:NAME]",
+        help="Train the same devices by your own scheme; its file is run.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 DEFAULT_TIME_LIMIT_S = 60.0
@@ -111,6 +119,18 @@ def solver_arguments(fixed: Mapping[str, Any], pairs: list[str] | None) -> dict[
             mend = f"; {flag} sets it" if flag else ""
             raise InputError(f"--option {shown(key)}: is no option of a solver{mend}")
     return {**fixed, **options}
+
+
+def one_scheme(name: str | None, file: str | None) -> str | None:
+    """Return the scheme that is named or in a file; raise `InputError` for both."""
+    if name is not None and file is not None:
+        raise InputError.at("--scheme-file", "is given beside --scheme; give one of them")
+    if file is None:
+        return name
+    if not file.endswith(".py") and ".py:" not in file:
+        words = f"is {shown(file)}, it must be FILE.py or FILE.py:NAME"
+        raise InputError.at("--scheme-file", words)
+    return file
 
 
 def stage_names(text: str | None) -> list[str] | None:

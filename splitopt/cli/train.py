@@ -82,7 +82,8 @@ def command(
     """
     outputs.check(plan, wire.timeline)
     wire.check(job, optimizer)
-    options = optimizer.options()
+    with wire.telling():
+        options = optimizer.options()
     read = Plan.load(plan)
     expect_model(read, job.model)
     expect_data(schedule.checkpoint if schedule.resume else None)

@@ -74,9 +74,12 @@ class JobFlags:
         ),
     ] = str(TrainingJob.task)
 
+    scheme_file: shared.SchemeFile = None
+
     def job(self, plan: Plan, source: Path, options: Options | None = None) -> TrainingJob:
         """Return the job; the plan is called by its file in messages."""
         given: dict[str, Any] = {**vars(self), "stages": shared.stage_names(self.stages)}
+        given["scheme"] = shared.one_scheme(given.get("scheme"), given.pop("scheme_file"))
         return TrainingJob(plan, options=options, source=str(source), **given)
 
 
@@ -87,7 +90,10 @@ class OwnProcessFlags(JobFlags):
     scheme: Annotated[
         str | None,
         typer.Option(
-            "--scheme", metavar="NAME", help="Train the same devices by another scheme, to compare."
+            "--scheme",
+            metavar="NAME|FILE.py:NAME",
+            help="Train the same devices by another scheme, to compare; 'splitopt plugins schemes' "
+            "lists them.",
         ),
     ] = None
     device: Annotated[
@@ -103,9 +109,9 @@ class CodecFlags:
         str,
         typer.Option(
             "--codec",
-            metavar="NAME",
+            metavar="NAME|FILE.py:NAME",
             help="What crosses a cut: none, fp16, bf16, int8, int4 (both with :channel and "
-            ":stochastic) or topk:FRACTION.",
+            ":stochastic), topk:FRACTION, or your own codec.",
         ),
     ] = Options.codec
     gradient_codec: Annotated[

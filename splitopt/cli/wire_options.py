@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +12,8 @@ import typer
 
 from splitopt.cli.training_options import OptimizerFlags, OwnProcessFlags
 from splitopt.errors import InputError
+from splitopt.plugins import AbsentError
+from splitopt.training.kinds import SCHEME
 from splitopt.training.wire.setting import AtScale, WireOptions
 
 if TYPE_CHECKING:
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from splitopt.training.runner import Run
     from splitopt.training.schedule import Schedule
     from splitopt.training.wire.launch import WireRun
+    from splitopt.training.wire.setting import Setting
     from splitopt.training.wire.transport.tls import Tls
 
 _SEVERAL = ("listen", "token_file", "tls_cert", "tls_key", "tls_ca", "no_tls")
@@ -157,7 +162,7 @@ class WireFlags(PaceFlags):
                     raise InputError.at(f"--{name.replace('_', '-')}", "needs --wire; add it")
             return
         for name, is_given in (
-            ("--scheme", job.scheme is not None),
+            ("--scheme", job.scheme in SCHEME.own),
             ("--device", job.device != OwnProcessFlags.device),
             ("--batched", optimizer.batched),
         ):
@@ -169,12 +174,11 @@ class WireFlags(PaceFlags):
     ) -> WireRun | None:
         """Train with the processes of this machine, or as one of them; None for ranks above 0."""
         from splitopt.training.wire.launch import run_job, run_rank
-        from splitopt.training.wire.ranks import read_rank, shared_token
-        from splitopt.training.wire.setting import Setting
+        from splitopt.training.wire.ranks import read_rank
 
         rank = read_rank(self.rank, self.world_size, self.master)
         wanted = self.options(None if silent else report_scale, join_s=self._join_s())
-        limit = wanted.limit
+        _ = wanted.limit  # one that is none is refused before anything else
         if rank is None:
             for name in _SEVERAL:
                 if getattr(self, name) not in (None, False):
@@ -187,14 +191,35 @@ class WireFlags(PaceFlags):
             raise InputError.at(
                 "--namespaces", "is for processes of one machine that are started together"
             )
-        setting = Setting(
+        return run_rank(job, rank, self._setting(), schedule, wanted, callback)
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Tell rank 0 where this rank lacks a plug-in, so that it can say who lacks what."""
+        try:
+            yield
+        except AbsentError as error:
+            if self.wire and self.rank:
+                from splitopt.training.wire.launch import tell_absent
+                from splitopt.training.wire.ranks import read_rank
+
+                rank = read_rank(self.rank, self.world_size, self.master)
+                if rank is not None:
+                    tell_absent(rank, self._setting(), self._join_s(), str(error))
+            raise
+
+    def _setting(self) -> Setting:
+        """Return what a process that is started by itself takes."""
+        from splitopt.training.wire.ranks import shared_token
+        from splitopt.training.wire.setting import Setting
+
+        return Setting(
             shared_token(self.token_file),
-            deadline=limit,
+            deadline=self.options(None).limit,
             host=self.listen,
             tls=self._tls(),
             no_tls=self.no_tls,
         )
-        return run_rank(job, rank, setting, schedule, wanted, callback)
 
     def _join_s(self) -> float:
         """Return for how many seconds ranks wait for each other."""

@@ -13,7 +13,7 @@ from splitopt.export.folder import MANIFEST, check_files, check_folder, write_fo
 from splitopt.export.registry import EXPORTERS, Writer, exporter
 from splitopt.export.sample import Sample, SampleFields
 from splitopt.plans import PlanLike, as_plan
-from splitopt.training.job import MatchFields, TrainingJob
+from splitopt.training.job import MatchFields, SchemeFields, TrainingJob
 from splitopt.training.keywords import shared_out, takes_fields
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from splitopt.export.job import Job
 
 
-class ExportFields(MatchFields, SampleFields, total=False):
+class ExportFields(MatchFields, SchemeFields, SampleFields, total=False):
     """The keywords of `export_plan` of a `TrainingJob` and of a `Sample`."""
 
 
@@ -60,8 +60,9 @@ def export_plan(
     source
         How messages call the plan.
     **given
-        ``match`` and ``stages`` as for `splitopt.training.job.TrainingJob`; ``example``,
-        ``input_shape``, ``input_dtype`` and ``classes`` as for `splitopt.export.sample.Sample`.
+        ``match``, ``stages`` and ``scheme`` as for `splitopt.training.job.TrainingJob`;
+        ``example``, ``input_shape``, ``input_dtype`` and ``classes`` as for
+        `splitopt.export.sample.Sample`.
 
     Returns
     -------

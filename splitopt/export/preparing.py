@@ -20,13 +20,14 @@ from splitopt.training.job import TrainingJob
 from splitopt.training.preparing.fitting import traced_sample, type_of
 from splitopt.training.preparing.matching import By, cut_numbers, fingerprint, match, rows_of
 from splitopt.training.preparing.prepare import default_model
+from splitopt.training.preparing.setup import with_scheme
 from splitopt.training.program import program_of
 
 
 def prepare(job: TrainingJob, sample: Sample, weights: str | Path | None = None) -> Job:
     """Open the model of a job and split it; see `splitopt.export.export_plan`."""
     check_choice("match", job.match, get_args(By))
-    program = program_of(job.plan, job.source)
+    program, _, _ = with_scheme(program_of(job.plan, job.source), job.scheme)
     chains = chains_of(program, job.source)
     module, example, origin = _opened(job.model, sample, program.profile)
     split = match(module, example, program.profile, job.match, job.stages)

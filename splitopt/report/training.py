@@ -198,6 +198,9 @@ def _facts(history: History) -> list[tuple[str, str]]:
     facts = []
     if history.rows and history.clock_s is not None:
         facts.append(("Predicted time of these rounds", f"{seconds(history.clock_s)} s"))
+    elif history.rows:
+        scheme = history.origin.get("scheme", "the scheme")
+        facts.append(("Predicted time", f"none: nothing here predicts the rounds of {scheme}"))
     sent = sum(history.traffic_bytes().values())
     facts.append(("Sent in all", readable_bytes(sent)))
     planned, scheme = (history.origin.get(key) for key in ("planned_scheme", "scheme"))

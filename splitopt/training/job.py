@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from splitopt.profiles.tracing.cuts.finding import Stages
     from splitopt.training.data.partition import Samples
     from splitopt.training.preparing.matching import By
+    from splitopt.training.schemes.base import Scheme
     from splitopt.training.tasks import Task
 
 
@@ -26,7 +27,13 @@ class MatchFields(TypedDict, total=False):
     stages: Stages | None
 
 
-class JobFields(MatchFields, total=False):
+class SchemeFields(TypedDict, total=False):
+    """The field of a `TrainingJob` by which another scheme trains, as a keyword."""
+
+    scheme: type[Scheme] | str | None
+
+
+class JobFields(MatchFields, SchemeFields, total=False):
     """The fields of a `TrainingJob` that every way of training takes, as keywords."""
 
     partition: str
@@ -39,7 +46,6 @@ class JobFields(MatchFields, total=False):
 class OwnProcessFields(JobFields, total=False):
     """The fields of a `TrainingJob` that training in one process takes, as keywords."""
 
-    scheme: str | None
     device: str
 
 
@@ -65,7 +71,8 @@ class TrainingJob:
     samples
         ``"plan"``: each client has as many as planned; ``"data"``: all data in these proportions.
     scheme
-        Train the same clients by another scheme, to compare with.
+        Train the same clients by another scheme: the name of one of splitopt's, to compare with, or
+        of another package's, your own as ``FILE.py`` or ``FILE.py:NAME``, or a class of schemes.
     options
         Optimizers, and what papers leave open.
     seed
@@ -92,7 +99,7 @@ class TrainingJob:
     data: Any = "digits"
     partition: str = "iid"
     samples: Samples = "plan"
-    scheme: str | None = None
+    scheme: type[Scheme] | str | None = None
     options: Options | None = None
     seed: int = 0
     match: By = "structure"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from splitopt.documents.checks import check_choice
 from splitopt.errors import InputError
 from splitopt.training.codecs.registry import NONE, make_codec
+from splitopt.training.kinds import OPTIMIZER
 
 if TYPE_CHECKING:
     import torch
@@ -38,8 +39,8 @@ class Options:
     ----------
     optimizer, learning_rate, momentum, weight_decay
         The optimizer of all parts; momentum is for ``"sgd"``. Beside the known names there is
-        ``FILE.py:NAME``: the user's function of a list of parameters and the keyword ``lr``, which
-        returns a ``torch.optim.Optimizer``.
+        ``FILE.py:NAME``, or the name that another package brings: a function of a list of
+        parameters and the keyword ``lr``, which returns a ``torch.optim.Optimizer``.
     clip_value
         Bring every number of a gradient between minus this and this before each step. A limit on
         the norm of all gradients would need them in one place, and depend on the cut.
@@ -75,8 +76,8 @@ class Options:
     codec
         How the activations that cross a cut are sent: ``"none"`` as they are, or ``"fp16"``,
         ``"bf16"``, ``"int8"``, ``"int4"`` (each of both with ``":channel"`` and
-        ``":stochastic"``), ``"topk:FRACTION"``, or a codec of another package, see
-        `splitopt.training.codecs`.
+        ``":stochastic"``), ``"topk:FRACTION"``, a codec of another package, or your own as
+        ``FILE.py:NAME``, see `splitopt.training.codecs`.
     gradient_codec
         The same for the gradients that come back; None for that of ``codec``.
 
@@ -127,8 +128,8 @@ class Options:
         self.down_codec()
 
     def _check_optimizer(self) -> None:
-        if not isinstance(self.optimizer, str) or ":" not in self.optimizer:
-            check_choice("optimizer", self.optimizer, (*get_args(OptimizerName), "FILE.py:NAME"))
+        if not isinstance(self.optimizer, str) or not self._is_own:
+            check_choice("optimizer", self.optimizer, (*OPTIMIZER.names(), "FILE.py:NAME"))
         if not 0 <= self.momentum < 1:
             raise InputError.at("momentum", f"is {self.momentum!r}, it must be from 0 to below 1")
         if not 0 <= self.weight_decay < float("inf"):
@@ -139,7 +140,7 @@ class Options:
             raise InputError.at(
                 "momentum", f"is for sgd, {self.optimizer} has moments of its own; leave it out"
             )
-        if self.weight_decay and ":" in self.optimizer:
+        if self.weight_decay and self._is_own:
             raise InputError.at(
                 "weight_decay", "is for the known optimizers; let your own function set it"
             )
@@ -155,8 +156,19 @@ class Options:
         rate = self.learning_rate
         if role == "server" and self.server_learning_rate is not None:
             rate = self.server_learning_rate
-        make = self._own(rate) if ":" in self.optimizer else self._known(rate)
+        if self._is_own:
+            from splitopt.training.optimizers import maker_of
+
+            make = maker_of(self._function, self.optimizer, rate)
+        else:
+            make = self._known(rate)
         return make if self.clip_value is None else _clipped(make, self.clip_value)
+
+    @property
+    def _is_own(self) -> bool:
+        """Whether the optimizer is none of splitopt's own: the user's, or that of a package."""
+        given = self.optimizer
+        return ":" in given or given.endswith(".py") or given in OPTIMIZER.installed()
 
     def _known(self, rate: float) -> MakeOptimizer:
         import torch
@@ -169,35 +181,10 @@ class Options:
 
     @cached_property
     def _function(self) -> Callable[..., Any]:
-        """The user's function; its file is run once."""
-        from splitopt.profiles.tracing.source import open_function
+        """The function of a package or the user; its file is run once."""
+        from splitopt.training.optimizers import function_of
 
-        return open_function(self.optimizer)
-
-    def _own(self, rate: float) -> MakeOptimizer:
-        import torch
-
-        from splitopt.profiles.tracing.running.quiet import reason
-
-        function = self._function
-
-        def make(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-            try:
-                found = function(list(parameters), lr=rate)
-            except Exception as error:
-                raise InputError.at(
-                    "optimizer",
-                    f"{self.optimizer} cannot be called ({reason(error)}); it is "
-                    "called with a list of parameters and lr=RATE",
-                ) from None
-            if not isinstance(found, torch.optim.Optimizer):
-                what = type(found).__name__
-                raise InputError.at(
-                    "optimizer", f"{self.optimizer} gives a {what} and no torch.optim.Optimizer"
-                )
-            return found
-
-        return make
+        return function_of(self.optimizer)
 
     def up_codec(self) -> Codec | None:
         """Return the codec of activations, None if they travel as they are."""

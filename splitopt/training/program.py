@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from splitopt.errors import InfeasibleError, InputError
 from splitopt.planning.planner import OpenedPlan, open_plan
@@ -31,6 +31,10 @@ SHARED_SERVER = ("vanilla", "splitfed_v2")
 """Schemes with one server part and one cut that all clients share."""
 THREE_PARTS = ("u_shaped", "split_nn")
 """Schemes of owners with the first and the last part of a pipeline, and one node between them."""
+
+Takes = Literal["planned", "shared", "ends", "nothing"]
+"""Which cuts a scheme takes of a plan: those of every client, one that all share, the first and the
+last one, or none."""
 
 
 class Party(NamedTuple):
@@ -99,6 +103,8 @@ class Program:
         The scheme that the plan was made for; `scheme` may be another one, to compare with.
     opened
         The problem that the plan answers and its decision, beside these.
+    runs_as
+        The scheme whose rounds `scheme` plays, where it is not splitopt's own and says so.
     """
 
     problem: str
@@ -116,6 +122,12 @@ class Program:
     planned_scheme: str
     opened: OpenedPlan
     _predict: Callable[[int], Replay]
+    runs_as: str | None = None
+
+    @property
+    def plays(self) -> str:
+        """The scheme whose messages and computations a round has."""
+        return self.runs_as or self.scheme
 
     @property
     def replay(self) -> Replay:
@@ -153,28 +165,51 @@ class Program:
                 found += SHARED_SERVER
         return tuple(dict.fromkeys([*found, *WHOLE]))
 
-    def trained_by(self, scheme: str) -> Program:
+    def trained_by(
+        self, scheme: str, takes: Takes | None = None, runs_as: str | None = None
+    ) -> Program:
         """Hand the same clients and data to another scheme, to compare with.
+
+        Parameters
+        ----------
+        scheme
+            Its name.
+        takes
+            Which cuts it takes, if it is none of splitopt's own.
+        runs_as
+            Whose rounds it plays then, as far as it says so.
 
         Raises
         ------
         InputError
             The plan's cuts do not serve that scheme.
         """
-        if scheme not in self.schemes:
+        if takes is not None:
+            if why := self._misfit(takes):
+                raise InputError.at("scheme", f"{scheme!r} cannot train this plan: it needs {why}")
+        elif scheme not in self.schemes:
             raise InputError.at(
                 "scheme",
                 f"{scheme!r} cannot train this plan, which is for {self.planned_scheme}; choose "
                 f"one of {', '.join(self.schemes)}",
             )
         clients = self.clients
-        if scheme in WHOLE:
+        if scheme in WHOLE or takes == "nothing":
             clients = tuple(replace(client, cuts=()) for client in clients)
-        elif scheme in THREE_PARTS:
+        elif scheme in THREE_PARTS or takes == "ends":
             clients = tuple(
                 replace(client, cuts=(client.cuts[0], client.cuts[-1])) for client in clients
             )
-        return replace(self, scheme=scheme, clients=clients)
+        return replace(self, scheme=scheme, clients=clients, runs_as=runs_as)
+
+    def _misfit(self, takes: Takes) -> str | None:
+        """Return what of these cuts the plan does not have, None if it has them."""
+        cuts = {client.cuts for client in self.clients}
+        if takes == "shared" and (len(cuts) != 1 or len(next(iter(cuts))) != 1):
+            return "one cut that all clients share"
+        if takes == "ends" and min(map(len, cuts)) < 2:
+            return "a first and a last cut of every client"
+        return None
 
 
 def program_of(plan: Plan, source: str = "plan") -> Program:

@@ -55,6 +55,7 @@ def run_console(block, capsys):
 LONG = ("README.md", "docs/benchmark/bring-your-own.md", "docs/benchmark/index.md")
 TRAIN = (
     "codecs",
+    "contributing/add-a-scheme",
     "data",
     "devices",
     "export",

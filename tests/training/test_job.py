@@ -26,18 +26,18 @@ def names(*kinds):
     return {field.name for kind in kinds for field in fields(kind)}
 
 
-RUN = names(TrainingJob, Schedule, WireOptions) - ARGUMENTS - {"scheme", "device"}
+RUN = names(TrainingJob, Schedule, WireOptions) - ARGUMENTS - {"device"}
 """What runs over connections take."""
 
 
 def test_every_field_is_a_keyword():
     """Whatever can be described can be asked for."""
     assert OwnProcessFields.__optional_keys__ == names(TrainingJob) - ARGUMENTS
-    assert JobFields.__optional_keys__ == names(TrainingJob) - ARGUMENTS - {"scheme", "device"}
+    assert JobFields.__optional_keys__ == names(TrainingJob) - ARGUMENTS - {"device"}
     assert WireFields.__optional_keys__ == names(WireOptions)
     assert TrainFields.__optional_keys__ == names(TrainingJob, Schedule) - ARGUMENTS
     assert ValidateFields.__optional_keys__ == RUN - {"rounds"}
-    assert ExportFields.__optional_keys__ == {"match", "stages"} | names(Sample)
+    assert ExportFields.__optional_keys__ == {"match", "stages", "scheme"} | names(Sample)
 
 
 @pytest.mark.train
@@ -100,7 +100,7 @@ def test_types_are_those_of_the_fields(keywords, kind):
         (lambda: splitopt.train("plan.json", steps=2), "steps"),
         (lambda: splitopt.train("plan.json", time_scale=2), "time_scale"),
         (lambda: splitopt.validate("plan.json", example=2), "example"),
-        (lambda: splitopt.validate("plan.json", scheme="federated"), "scheme"),
+        (lambda: splitopt.validate("plan.json", device="cuda"), "device"),
         (lambda: splitopt.export_plan("plan.json", "parts", seed=2), "seed"),
     ],
 )

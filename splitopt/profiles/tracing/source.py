@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
@@ -14,8 +11,9 @@ from torch import nn
 
 from splitopt.errors import InputError, shown
 from splitopt.models import build, default_shape, is_token_model, model_names
+from splitopt.plugins import attribute_of, imported
 from splitopt.profiles.tracing.running.quiet import reason
-from splitopt.user_code import beside, import_file
+from splitopt.user_code import beside
 
 
 def read_shape(text: str) -> tuple[int, ...]:
@@ -69,14 +67,14 @@ def open_model(
         )
     place, _, attribute = target.rpartition(":")
     with beside(place) if place.endswith(".py") else nullcontext():
-        found = _called(_attribute(_imported(place), attribute, target), target)
+        found = _called(_attribute(imported(place), attribute, target), target)
     return found.to(device), attribute.rpartition(".")[2].lower(), tuple(shape), "float32"
 
 
 def open_named(target: str) -> Any:
     """Import ``FILE.py:NAME`` or ``MODULE:NAME``; the user's code is run, what it names is not."""
     place, _, attribute = target.rpartition(":")
-    return _attribute(_imported(place), attribute, target)
+    return _attribute(imported(place), attribute, target)
 
 
 def open_function(target: str) -> Callable[..., Any]:
@@ -87,39 +85,14 @@ def open_function(target: str) -> Callable[..., Any]:
     return cast("Callable[..., Any]", found)
 
 
-def _imported(place: str) -> ModuleType:
-    """Import a module by its name, or a file by its path."""
-    try:
-        if place.endswith(".py"):
-            if not Path(place).is_file():
-                raise InputError(f"{place}: there is no such file")
-            return import_file(place)
-        here = str(Path.cwd())
-        if here not in sys.path:
-            sys.path.insert(0, here)  # as `python -m` does
-        return importlib.import_module(place)
-    except InputError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise InputError(
-            f"{place!r} cannot be imported ({reason(error)}); name a module that Python finds "
-            "from here, or a file by its path"
-        ) from None
-
-
 def _attribute(module: ModuleType, attribute: str, target: str) -> Any:
-    found: Any = module
-    for step in attribute.split("."):
-        if not hasattr(found, step):
-            known = [
-                name
-                for name, value in vars(module).items()
-                if isinstance(value, type) and issubclass(value, nn.Module)
-            ]
-            hint = f"; its modules are {', '.join(known)}" if known else ""
-            raise InputError(f"{target!r}: there is no {step!r} in {module.__name__}{hint}")
-        found = getattr(found, step)
-    return found
+    known = [
+        name
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, nn.Module)
+    ]
+    hint = f"; its modules are {', '.join(known)}" if known else ""
+    return attribute_of(module, attribute, target, hint)
 
 
 def _called(found: Any, target: str) -> nn.Module:

@@ -100,6 +100,18 @@ class Affine(Codec):
         largest = torch.finfo(dtype).max  # the outermost level may be rounded to beyond it
         return _from_groups(found.clamp(-largest, largest), shape, self.by_channel).to(dtype)
 
+    def error_bound(self, tensor: Tensor) -> Tensor:
+        """Return half of the largest scale for each value, all of it where rounding is random.
+
+        Some units in the last place of the largest value are added for the arithmetic.
+        """
+        rows = _by_group(tensor.to(working_dtype(tensor.dtype)), self.by_channel)
+        length = rows.amax(1).clamp(min=0) - rows.amin(1).clamp(max=0)
+        scale = length / (self.top - 1)
+        each = (1.0 if self.stochastic else 0.5) * scale + 8 * torch.finfo(rows.dtype).eps * length
+        spread = each[:, None].expand_as(rows)
+        return _from_groups(spread, tensor.shape, self.by_channel)
+
     def _scales(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return s and z of each group, from its values: shape (groups, values)."""
         top = float(self.top)

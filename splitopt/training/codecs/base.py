@@ -72,6 +72,14 @@ class Codec(ABC):
         """Return the largest magnitude of a value that can be written."""
         return torch.finfo(dtype).max
 
+    def error_bound(self, tensor: Tensor) -> Tensor | None:  # noqa: ARG002
+        """Return what the error of a tensor that came back is at most; None if nothing is stated.
+
+        A tensor of the same shape bounds each value, one without dimensions the Euclidean norm of
+        all errors. It is for the conformance suite.
+        """
+        return None
+
     def bytes(self, shape: Sequence[int], dtype: torch.dtype) -> int:
         """Return the bytes of the message of a tensor: its values, scales and positions."""
         parts = self.layout(shape, dtype).values()

@@ -16,6 +16,10 @@ class _Half(Codec):
     """Every value rounded to a type of 16 bits, to the nearest, ties to even."""
 
     kind: ClassVar[torch.dtype]
+    relative: ClassVar[float]
+    """Half a unit in the last place of 1: what rounding to the nearest may add to a value."""
+    smallest: ClassVar[float]
+    """Half of the smallest number above 0."""
 
     @classmethod
     def read(cls, arguments: Sequence[str]) -> _Half:
@@ -37,6 +41,11 @@ class _Half(Codec):
         """Return the rounded values, which every wider type has exactly."""
         return message["values"].to(dtype).reshape(tuple(shape))
 
+    def error_bound(self, tensor: Tensor) -> Tensor:
+        """Return the bound of the class for each value."""
+        by_way = 2.0**-24 if tensor.dtype == torch.float64 else 0.0
+        return (self.relative + by_way) * tensor.abs() + self.smallest
+
     def largest(self, dtype: torch.dtype) -> float:  # noqa: ARG002
         """Return the largest value of the type; above it there is only infinity."""
         return torch.finfo(self.kind).max
@@ -53,6 +62,7 @@ class Fp16(_Half):
 
     name = "fp16"
     kind = torch.float16
+    relative, smallest = 2.0**-11, 2.0**-25
 
 
 class Bf16(_Half):
@@ -64,3 +74,4 @@ class Bf16(_Half):
 
     name = "bf16"
     kind = torch.bfloat16
+    relative, smallest = 2.0**-8, 2.0**-134

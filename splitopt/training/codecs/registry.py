@@ -1,15 +1,13 @@
-"""The codecs by name, splitopt's own and those of other installed packages."""
+"""The codecs by name, splitopt's own, those of other installed packages, and the user's own."""
 
 from __future__ import annotations
 
-import importlib
-from functools import cache
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError, shown
 from splitopt.extras import need_torch
+from splitopt.plugins import check_call
+from splitopt.training.kinds import CODEC
 
 if TYPE_CHECKING:
     from splitopt.training.codecs.base import Codec
@@ -17,37 +15,29 @@ if TYPE_CHECKING:
 NONE = "none"
 """The name for values that travel as they are."""
 
-CODECS: dict[str, str] = {
-    "fp16": "splitopt.training.codecs.floats:Fp16",
-    "bf16": "splitopt.training.codecs.floats:Bf16",
-    "int8": "splitopt.training.codecs.affine:Int8",
-    "int4": "splitopt.training.codecs.affine:Int4",
-    "topk": "splitopt.training.codecs.topk:TopK",
+CODECS = CODEC.own
+"""Name -> ``module:class``; a new codec is one line in `splitopt.training.kinds`."""
+
+_USAGES = {
+    "read": "read(ARGUMENTS)",
+    "layout": "layout(SHAPE, DTYPE)",
+    "encode": "encode(TENSOR)",
+    "decode": "decode(MESSAGE, SHAPE, DTYPE)",
 }
-"""Name -> ``module:class``; a new codec is one line here."""
-
-ENTRY_POINTS = "splitopt.codecs"
-"""Group of entry points through which another package brings codecs."""
-
-
-def installed_codecs() -> dict[str, str]:
-    """Return name -> ``module:class`` of other installed packages, without names used here."""
-    own = {NONE, *CODECS}
-    return {point.name: point.value for point in _entry_points() if point.name not in own}
 
 
 def codec_names() -> list[str]:
     """Return the names of all codecs, splitopt's own first."""
-    return [NONE, *CODECS, *installed_codecs()]
+    return CODEC.names()
 
 
 def make_codec(text: str, field: str = "codec") -> Codec | None:
-    """Read a codec: ``NAME`` or ``NAME:ARGUMENT:...``.
+    """Read a codec: ``NAME`` or ``NAME:ARGUMENT:...``, or the user's own in place of the name.
 
     Parameters
     ----------
     text
-        Such as ``int8``, ``int4:channel:stochastic`` or ``topk:0.1``.
+        Such as ``int8``, ``int4:channel:stochastic``, ``topk:0.1`` or ``FILE.py:NAME``.
     field
         How messages call it.
 
@@ -58,54 +48,53 @@ def make_codec(text: str, field: str = "codec") -> Codec | None:
     Raises
     ------
     InputError
-        The name is unknown, its package cannot be loaded, or it takes no such arguments.
+        The name is unknown, its package or file cannot be loaded, or it takes no such arguments.
     CapabilityError
         PyTorch is not installed.
     """
     if not isinstance(text, str):
         raise InputError.at(field, f"is {shown(text)}, it must be the name of a codec")
-    name, *arguments = text.split(":")
-    if name == NONE:
-        if arguments:
+    if text.partition(":")[0] == NONE:
+        if text != NONE:
             raise InputError.at(field, f"{NONE} takes nothing behind a colon; write it alone")
         return None
     need_torch("training with a codec")
     try:
-        kind = _codec_class(name)
-        made: Codec = kind.read(arguments)
+        found = CODEC.find(text)
+        kind: type[Codec] = CODEC.read(found)
+        made = kind.read(found.arguments)
     except InputError as error:
-        raise InputError.at(field, str(error)) from None
+        raise type(error).at(field, str(error)) from None
     return made
 
 
-def _codec_class(name: str) -> type[Codec]:
-    place = CODECS.get(name) or installed_codecs().get(name)
-    if place is None:
-        known = codec_names()
-        raise InputError(
-            f"{shown(name)} is unknown here; known are {', '.join(known)}"
-            f"{did_you_mean(name, known)}"
-        )
-    found = _loaded(name, place)
+def codec_code(text: str) -> str:
+    """Return whose code a codec is: empty for one of splitopt's own or none."""
+    return "" if text.partition(":")[0] == NONE else CODEC.find(text).code
+
+
+def read(value: Any, name: str, place: str) -> type[Codec]:
+    """Return a class of codecs; raise `InputError` for what is none, or cannot be one."""
     from splitopt.training.codecs.base import Codec
 
-    if not (isinstance(found, type) and issubclass(found, Codec)):
+    if not (isinstance(value, type) and issubclass(value, Codec)):
         raise InputError(f"{name!r}: {place} is not a class of codecs")
-    return found
-
-
-def _loaded(name: str, place: str) -> Any:
-    module, _, attribute = place.partition(":")
-    if name in CODECS:
-        return getattr(importlib.import_module(module), attribute)
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except Exception as error:
+    if missing := sorted(value.__abstractmethods__):
         raise InputError(
-            f"{name!r}: its package fails to load {place} ({type(error).__name__}: {error})"
-        ) from None
+            f"{name!r}: {place} is an abstract codec, without {', '.join(missing)}; write these "
+            "methods"
+        )
+    for method, usage in _USAGES.items():
+        arguments = [object()] * (usage.count(",") + 1 + (method != "read"))
+        what = f"{place}: {method} cannot be called"
+        check_call(getattr(value, method), what, f"it is called as {usage}", *arguments)
+    if not isinstance(getattr(value, "name", None), str):
+        raise InputError(f"{place} has no name; give its class one, such as name = 'mine'")
+    return value
 
 
-@cache
-def _entry_points() -> metadata.EntryPoints:
-    return metadata.entry_points(group=ENTRY_POINTS)
+def defines(value: Any) -> bool:
+    """Whether an object of a file is meant as a codec."""
+    from splitopt.training.codecs.base import Codec
+
+    return isinstance(value, type) and issubclass(value, Codec)

@@ -66,6 +66,13 @@ class TopK(Codec):
             raise InputError(f"topk:{text} with {shown(word)}; {_USAGE}")
         return cls(Fraction(repr(number)), _FEEDBACK[word])  # as written: 0.1 is one tenth
 
+    def error_bound(self, tensor: Tensor) -> Tensor:
+        """Return the bound of the norm of what is left out."""
+        count = tensor.numel()
+        left = 1 - math.ceil(self.fraction * count) / count if count else 0.0
+        whole: Tensor = torch.linalg.vector_norm(tensor.double())
+        return whole * (math.sqrt(left) * (1 + 1e-12))
+
     def layout(self, shape: Sequence[int], dtype: torch.dtype) -> Layout:
         """Return k values in their own type, and k positions in the narrowest type that has n."""
         count = math.prod(shape)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from splitopt.errors import InputError
 from splitopt.training.model_parts.averaging import (
     STATISTICS,
     copy_state,
@@ -81,6 +82,12 @@ class Copy:
         own = model if shared else copy.deepcopy(model)
         own.train()
         modules = split(own, cuts) if cuts else [own]
+        if len(roles) != len(modules):
+            raise InputError.at(
+                "scheme",
+                f"has roles for {len(roles)} parts, and the model is cut into {len(modules)}; "
+                "choose a scheme that takes these cuts",
+            )
         if options.batch_norm == "frozen":
             _freeze_statistics(own)
         parts = [

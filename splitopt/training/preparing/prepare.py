@@ -23,13 +23,16 @@ from splitopt.models import build, model_names
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.tracing.source import open_model
 from splitopt.profiles.tracing.split import SplitModel
+from splitopt.training.codecs.registry import NONE, codec_code
 from splitopt.training.data import DataSet, load_data
 from splitopt.training.data.dataset import as_array
 from splitopt.training.job import TrainingJob
+from splitopt.training.kinds import OPTIMIZER, TASK
+from splitopt.training.options import Options
 from splitopt.training.preparing.encoding import with_codecs_timed
 from splitopt.training.preparing.fitting import check_batches, check_outputs, explained, in_type_of
 from splitopt.training.preparing.matching import match
-from splitopt.training.preparing.setup import Draw, build_scheme, make_clients
+from splitopt.training.preparing.setup import Draw, build_scheme, make_clients, with_scheme
 from splitopt.training.program import Program, program_of
 from splitopt.training.randomness import seed_of
 from splitopt.training.schemes import Client, Scheme
@@ -57,6 +60,9 @@ class Prepared:
         How model and data were named, where they were named and not given.
     task
         What is trained for.
+    code
+        Whose code takes part that is none of splitopt's, by what it is: a package with its version,
+        or a file with its digest.
     """
 
     program: Program
@@ -66,6 +72,12 @@ class Prepared:
     identity: Mapping[str, Any]
     named: Mapping[str, str] = field(default_factory=dict)
     task: Task = CLASSIFICATION
+    code: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def agreement(self) -> dict[str, Any]:
+        """What all parties of a run over connections must have alike."""
+        return {**self.identity, **{f"code of {what}": text for what, text in self.code.items()}}
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -99,8 +111,7 @@ def prepare(job: TrainingJob) -> Prepared:
     """
     place = find_device(job.device)
     program = program_of(job.plan, job.source)
-    if job.scheme is not None:
-        program = program.trained_by(job.scheme)
+    program, kind, code = with_scheme(program, job.scheme)
     task = task_of(job.task)
     loaded = load_data(job.data, seed=job.seed, targets=task.targets)
     strictly = explained(program.profile, loaded, built_here=is_shipped(job.model))
@@ -114,7 +125,9 @@ def prepare(job: TrainingJob) -> Prepared:
         program, loaded, job.partition, job.seed, samples=job.samples, device=place
     )
     own = copy.deepcopy(module).to(place)
-    scheme = build_scheme(program, split, clients, job.options, job.seed, model=own, task=task)
+    scheme = build_scheme(
+        program, split, clients, job.options, job.seed, model=own, task=task, kind=kind
+    )
     check_batches(module, scheme, example)
     if scheme.options.has_codecs:
         program = with_codecs_timed(program, scheme, job.source)
@@ -128,8 +141,22 @@ def prepare(job: TrainingJob) -> Prepared:
         "data": loaded.digest(),
         "clients": _clients_digest(clients),
         **_leading(task),
+        **({"scheme_code": code} if code else {}),
     }
-    return Prepared(program, loaded, split, scheme, identity, job.named, task)
+    own_code = _code_of(job)
+    return Prepared(program, loaded, split, scheme, identity, job.named, task, own_code)
+
+
+def _code_of(job: TrainingJob) -> dict[str, str]:
+    """Return whose code takes part beside splitopt's own, by what it is."""
+    options = job.options or Options()
+    found = {
+        "codec": codec_code(options.codec),
+        "gradient_codec": codec_code(options.gradient_codec or NONE),
+        "optimizer": OPTIMIZER.find(options.optimizer).code,
+        "task": TASK.find(job.task).code if isinstance(job.task, str) else "",
+    }
+    return {what: code for what, code in found.items() if code}
 
 
 def _leading(task: Task) -> dict[str, Any]:

@@ -10,11 +10,13 @@ import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import IntEnum
+from typing import Any
 
 import torch
 from torch import nn
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, SplitoptError
+from splitopt.profiles.tracing.running.quiet import reason
 from splitopt.profiles.tracing.split import SplitModel
 from splitopt.training.data import DataSet
 from splitopt.training.data.batches import Batches
@@ -27,6 +29,7 @@ from splitopt.training.program import Program
 from splitopt.training.randomness import Stream, seed_of
 from splitopt.training.schemes import SCHEMES, Client, Scheme
 from splitopt.training.schemes.clustered import Clustered
+from splitopt.training.schemes.naming import is_own, scheme_of, trained_by
 from splitopt.training.tasks import Task
 from splitopt.training.tasks.known import CLASSIFICATION
 
@@ -110,6 +113,7 @@ def build_scheme(
     *,
     model: nn.Module | None = None,
     task: Task = CLASSIFICATION,
+    kind: type[Scheme] | None = None,
 ) -> Scheme:
     """Make the scheme that trains a copy of the model as the program says.
 
@@ -129,11 +133,14 @@ def build_scheme(
         The model to train, a copy of that of `split`; by default one is made.
     task
         What is trained for.
+    kind
+        The class of the scheme; that of the program's name by default.
 
     Raises
     ------
     InputError
-        A cut that the model does not have, or options that contradict the plan.
+        A cut that the model does not have, a scheme that cannot be made, or options that contradict
+        the plan.
     """
     _check_state(split, options or Options())
     model = copy.deepcopy(split.module) if model is None else model
@@ -142,16 +149,45 @@ def build_scheme(
     else:
         known = {own: cut_numbers(split, own) for own in {c.cuts for c in program.clients}}
         cuts = [known[plan.cuts] for plan in program.clients]
-    scheme = SCHEMES[program.scheme](
+    scheme = _made(
+        SCHEMES[program.scheme] if kind is None else kind,
         model,
         [replace(client, cuts=own) for client, own in zip(clients, cuts, strict=True)],
         round_options(program, options),
         Split(split.split, split.state.written),
         task.loss,
-        seed=seed_of(seed, Draw.ORDER),
+        seed_of(seed, Draw.ORDER),
     )
     set_groups(scheme, program, 0)
     return scheme
+
+
+def with_scheme(
+    program: Program, given: str | type[Scheme] | None
+) -> tuple[Program, type[Scheme], str]:
+    """Return a program as a scheme trains it, the class of that scheme, and whose code it is.
+
+    Raises
+    ------
+    InputError
+        There is no such scheme, or the plan's cuts do not serve it.
+    """
+    if given is None:
+        return program, SCHEMES[program.scheme], ""
+    kind, found = scheme_of(given)
+    return trained_by(program, kind), kind, found.code
+
+
+def _made(kind: type[Scheme], *given: Any) -> Scheme:
+    """Make a scheme; what somebody else's class raises is an `InputError`."""
+    try:
+        return kind(*given)
+    except Exception as error:
+        if is_own(kind) or isinstance(error, SplitoptError):
+            raise
+        raise InputError.at(
+            "scheme", f"{kind.name} cannot be made for this plan ({reason(error)})"
+        ) from error
 
 
 def _check_state(split: SplitModel, options: Options) -> None:
@@ -204,6 +240,6 @@ def round_options(program: Program, options: Options | None = None) -> Options:
 
 def set_groups(scheme: Scheme, program: Program, number: int) -> None:
     """Set the clusters of a scheme that has some to those of a round (0, 1, ...)."""
-    if program.scheme == "clustered":
+    if program.plays == "clustered":
         assert isinstance(scheme, Clustered)
         scheme.cluster(program.groups_of(number))

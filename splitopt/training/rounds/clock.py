@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from splitopt.errors import InputError
+from splitopt.documents.checks import is_number
+from splitopt.errors import InputError, TrainingError, shown
 from splitopt.planning.comparison.at_cut import round_at_cut
 from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
 from splitopt.problems.pipeline_partition.split_nn import split_nn_round
 from splitopt.training.program import Program
 from splitopt.training.rounds.critical_path import seconds_by_phase
+from splitopt.training.schemes import Scheme
+from splitopt.training.schemes.naming import is_own
 
 _COMPARED = {"federated": "fl", "vanilla": "sl", "splitfed_v1": "sflv1", "splitfed_v2": "sflv2"}
 """Scheme of training -> scheme of the comparison."""
@@ -37,19 +40,40 @@ class VirtualClock:
     ----------
     program
         What is trained.
+    scheme
+        By what; needed for the time of a scheme that is not splitopt's own.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, scheme: Scheme | None = None) -> None:
         self.program = program
+        self._brought = None if scheme is None or is_own(type(scheme)) else scheme
         self._known: dict[int, RoundTime | None] = {}
 
     def round(self, number: int) -> RoundTime | None:
         """Predict a round (0, 1, ...); None where there is no prediction for the scheme."""
-        planned = self.program.scheme == self.program.planned_scheme
+        if self._brought is not None and self.program.runs_as is None:
+            return self._own(self._brought, number)
+        planned = self.program.plays == self.program.planned_scheme
         index = number % self.program.rounds_known if planned else 0
         if index not in self._known:
             self._known[index] = self._planned(index) if planned else self._compared()
         return self._known[index]
+
+    def _own(self, scheme: Scheme, number: int) -> RoundTime | None:
+        """Return what a scheme that is not splitopt's own says of a round."""
+        phases = scheme.phases_s(self.program, number)
+        if phases is None:
+            return None
+        if not isinstance(phases, Mapping) or not all(
+            isinstance(name, str) and is_number(value) and 0 <= value < float("inf")
+            for name, value in phases.items()
+        ):
+            raise TrainingError(
+                f"phases_s of {scheme.name} gives {shown(phases)}, it must give finite seconds "
+                ">= 0 by phase, or None"
+            )
+        own = {name: float(value) for name, value in phases.items()}
+        return RoundTime(sum(own.values()), own)
 
     def _planned(self, number: int) -> RoundTime:
         timeline = self.program.replay_of(number).timeline
@@ -57,9 +81,9 @@ class VirtualClock:
 
     def _compared(self) -> RoundTime | None:
         program = self.program
-        if program.scheme == "split_nn":
+        if program.plays == "split_nn":
             return self._in_turn()
-        scheme = _COMPARED.get(program.scheme)
+        scheme = _COMPARED.get(program.plays)
         if scheme is None:
             return None
         cuts = {client.cuts for client in program.clients}

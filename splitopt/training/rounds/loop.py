@@ -19,6 +19,7 @@ from splitopt.training.rounds.evaluate import check_finite, evaluate
 from splitopt.training.saving.keeper import Keeper
 from splitopt.training.schedule import Schedule
 from splitopt.training.schemes import Round, Scheme, TrainingError
+from splitopt.training.schemes.naming import is_own
 from splitopt.training.tasks import Task
 
 Stopped = Literal["rounds", "target", "patience", "callback", "interrupted"]
@@ -80,7 +81,7 @@ def _run_rounds(
 ) -> tuple[History, Stopped]:
     scheme, program = prepared.scheme, prepared.program
     history = keeper.begin()
-    clock = VirtualClock(program)
+    clock = VirtualClock(program, scheme)
     rounds = program.rounds if schedule.rounds is None else schedule.rounds
     stopped = _stop(history, schedule, rounds, prepared.task)
     while stopped is None:
@@ -138,6 +139,24 @@ def _guarded(scheme: Scheme) -> DoRound:
             raise
         except (RuntimeError, ValueError) as error:
             raise TrainingError(f"the model cannot be trained on ({reason(error)})") from error
+
+    return act if is_own(type(scheme)) else _guarded_as_brought(scheme)
+
+
+def _guarded_as_brought(scheme: Scheme) -> DoRound:
+    """Return the round of a scheme that is not splitopt's own, whose mistakes name it."""
+
+    def act(number: int) -> Round:
+        try:
+            tally: object = scheme.round(number)
+        except SplitoptError:
+            raise
+        except Exception as error:
+            raise TrainingError(f"the scheme {scheme.name} fails ({reason(error)})") from error
+        if not isinstance(tally, Round):
+            what = type(tally).__name__
+            raise TrainingError(f"round of the scheme {scheme.name} gives {what} and no Round")
+        return tally
 
     return act
 

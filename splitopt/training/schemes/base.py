@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -19,6 +19,7 @@ from splitopt.training.model_parts.changing import Examined
 from splitopt.training.model_parts.copies import Copy, Cut, Split, tensor_bytes
 from splitopt.training.model_parts.parts import Part, Pass, backward_chain, forward_chain
 from splitopt.training.options import Options, Role
+from splitopt.training.program import Program, Takes
 from splitopt.training.randomness import Stream, seed_of
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
@@ -93,10 +94,26 @@ class Scheme(ABC):
         The mean loss of a batch, from outputs and targets.
     seed
         Of the order of clients.
+
+    Attributes
+    ----------
+    name
+        What calls it, and stands in histories and checkpoints.
+    roles
+        Who holds each part of a client's chain; see `roles_of`.
+    takes
+        Which cuts it takes of a plan.
+    runs_as
+        Of a scheme that is not splitopt's own: the scheme that it extends, whose rounds it leaves
+        as they are, so that what they take and who sends what over connections is known.
+    can_batch
+        Whether clients can train side by side in one call of every layer.
     """
 
     name: ClassVar[str]
     roles: ClassVar[tuple[Role, ...]] = ("device", "server")
+    takes: ClassVar[Takes] = "planned"
+    runs_as: ClassVar[str | None] = None
     can_batch: ClassVar[bool] = False
 
     def __init__(
@@ -133,6 +150,14 @@ class Scheme(ABC):
     @abstractmethod
     def copies(self) -> list[Copy]:
         """All copies whose optimizers and statistics outlive a round."""
+
+    def phases_s(self, program: Program, number: int) -> Mapping[str, float] | None:  # noqa: ARG002
+        """Predict what a round (0, 1, ...) takes: phase -> seconds, which add up; None if unknown.
+
+        Of a scheme that is not splitopt's own. Without it, and without `runs_as`, rounds have no
+        time.
+        """
+        return None
 
     def roles_of(self, client: Client) -> tuple[Role, ...]:
         """Who holds each part of a client's chain."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from splitopt.training.options import Role
+from splitopt.training.program import Takes
 from splitopt.training.schemes.parallel_copies import ParallelCopies
 
 
@@ -13,6 +14,7 @@ class Federated(ParallelCopies):
 
     name: ClassVar[str] = "federated"
     roles: ClassVar[tuple[Role, ...]] = ("device",)
+    takes: ClassVar[Takes] = "nothing"
 
 
 class Centralized(ParallelCopies):
@@ -20,3 +22,4 @@ class Centralized(ParallelCopies):
 
     name: ClassVar[str] = "centralized"
     roles: ClassVar[tuple[Role, ...]] = ("server",)
+    takes: ClassVar[Takes] = "nothing"

@@ -26,3 +26,4 @@ class UShaped(Multihop):
     """Label-private split learning (Vepakomma et al. 2018): one server between two owner parts."""
 
     name = "u_shaped"
+    takes = "ends"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from splitopt.errors import InputError
 from splitopt.training.model_parts.averaging import average, copy_state, load_state
 from splitopt.training.model_parts.copies import Copy
 from splitopt.training.model_parts.parts import Part
+from splitopt.training.program import Takes
 from splitopt.training.schemes.base import Client, Round, Scheme
 
 
@@ -17,6 +19,8 @@ class SharedServer(Scheme):
     The server's part is that of the common model itself; every client has a copy of the device's
     part, which begins from the common one and is averaged into it.
     """
+
+    takes: ClassVar[Takes] = "shared"
 
     def prepare(self) -> None:
         """Cut the common model, and copy its device part for every client."""

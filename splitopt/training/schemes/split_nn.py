@@ -7,6 +7,7 @@ from typing import ClassVar
 from splitopt.errors import InputError
 from splitopt.training.model_parts.copies import Copy
 from splitopt.training.options import Role
+from splitopt.training.program import Takes
 from splitopt.training.schemes.base import Round, Scheme
 
 
@@ -19,6 +20,7 @@ class SplitNN(Scheme):
 
     name: ClassVar[str] = "split_nn"
     roles: ClassVar[tuple[Role, ...]] = ("device", "server", "device")
+    takes: ClassVar[Takes] = "ends"
 
     def prepare(self) -> None:
         """Cut the common model; raise `InputError` for policies that need copies of it."""

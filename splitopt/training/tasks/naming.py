@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from splitopt.documents.suggestions import did_you_mean
-from splitopt.errors import InputError, shown
-from splitopt.profiles.tracing.source import open_named
+from splitopt.errors import InputError
+from splitopt.plugins import check_call
+from splitopt.training.kinds import TASK
 from splitopt.training.tasks.known import TASKS
 from splitopt.training.tasks.task import Task
 
@@ -28,13 +28,30 @@ def task_of(given: Task | str) -> Task:
         raise InputError.at(
             "task", f"is of type {type(given).__name__}; give a Task, or the name of one"
         )
-    if given in TASKS:
-        return TASKS[given]
-    if ":" not in given:
-        raise InputError.at(
-            "task",
-            f"is {shown(given)}, it must be {', '.join(TASKS)}, or your own as FILE.py:NAME"
-            f"{did_you_mean(given, TASKS)}",
-        )
-    found: Any = open_named(given)
-    return found if isinstance(found, Task) else Task(given.rpartition(":")[2], found)
+    try:
+        found: Task = TASK.read(TASK.find(given))
+    except InputError as error:
+        raise type(error).at("task", str(error)) from None
+    return found
+
+
+def read(value: Any, name: str, place: str) -> Task:
+    """Return a task, made of a loss where that is what was found; `InputError` for anything else.
+
+    A task that is given as an object is its maker's business; one that is found is looked at.
+    """
+    task = value if isinstance(value, Task) else Task(name, value)
+    metrics = task.metrics.items()
+    for function, what, usage, arguments in (
+        (task.loss, "its loss", "loss(OUTPUTS, TARGETS)", (0, 0)),
+        *((own.sums, f"sums of {n}", "sums(OUTPUTS, TARGETS)", (0, 0)) for n, own in metrics),
+        *((own.value, f"value of {n}", "value(SUMS)", (0,)) for n, own in metrics),
+    ):
+        what = f"{place}: {what} cannot be called"
+        check_call(function, what, f"it is called as {usage}", *arguments)
+    return task
+
+
+def defines(value: Any) -> bool:
+    """Whether an object of a file is meant as a task of its own."""
+    return isinstance(value, Task) and all(value is not own for own in TASKS.values())

@@ -72,6 +72,12 @@ class Task:
         """The name of the metric that says which model is best, None for the test loss."""
         return next(iter(self.metrics), None)
 
+    @property
+    def summary(self) -> str:
+        """What its targets and metrics are, in a line."""
+        metrics = ", ".join(self.metrics) or "the test loss alone"
+        return f"Targets: {self.targets.words} for a sample; metrics: {metrics}"
+
     def has_better(self, name: str | None, value: float, other: float) -> bool:
         """Report whether a value of a metric, or of the test loss, is better than another one."""
         return value < other if name is None else self.metrics[name].is_better(value, other)

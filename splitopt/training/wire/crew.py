@@ -43,6 +43,7 @@ class Crew:
     ) -> None:
         self.listener, self.names, self.agreement = listener, tuple(names), dict(agreement)
         self._channels: dict[int, Channel] = {}
+        self._lacking: dict[int, str] = {}
         self._lock = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._receive, name="reception", daemon=True)
@@ -71,8 +72,8 @@ class Crew:
                 left = deadline_s - time.monotonic()
                 if left <= 0:
                     raise JoinError(
-                        f"{self._missing()} not joined within {timeout_s:g} s; start them with the "
-                        "same command, world size and master address"
+                        f"{self._missing()} not joined within {timeout_s:g} s; {self._lacks()}"
+                        "start them with the same command, world size and master address"
                     )
                 self._lock.wait(min(left, _POLL_S))
 
@@ -154,6 +155,7 @@ class Crew:
                     late = None
                     channel.send("welcome")
                     self._channels[rank] = channel
+                    self._lacking.pop(rank, None)
                     self._lock.notify_all()
             if late is not None:
                 channel.send("refused", {"message": late})
@@ -167,7 +169,9 @@ class Crew:
     ) -> str | None:
         """Return why a party cannot take part, None if it can; `certified` is its certificate's."""
         rank, agreement = fields.get("rank"), fields.get("agreement")
-        if kind != "hello" or not isinstance(agreement, dict) or isinstance(rank, bool):
+        lacks = fields.get("lacks")
+        knows = isinstance(agreement, dict) or isinstance(lacks, str)
+        if kind != "hello" or not knows or isinstance(rank, bool):
             return "it does not say who it is"
         if not isinstance(rank, int) or not 1 <= rank <= len(self.names):
             return f"rank {shown(rank)} is not from 1 to {len(self.names)}"
@@ -176,14 +180,53 @@ class Crew:
                 f"rank {rank} is {shown(self.names[rank - 1])}, and its certificate is for "
                 f"{shown(certified)}; give each rank its own"
             )
-        for name, value in self.agreement.items():
-            if agreement.get(name) != value:
-                own = str(agreement.get(name))[:80]
-                return (
-                    f"{name}: is {own} for rank {rank} ({self.names[rank - 1]}) and {value} for "
-                    "rank 0; start all ranks with the same arguments"
-                )
-        return None
+        party = f"rank {rank} ({self.names[rank - 1]})"
+        if isinstance(lacks, str):
+            self._lacking[rank] = f"{party} cannot take part: {lacks[:_LONGEST_TEXT]}"
+            return self._lacking[rank]
+        assert isinstance(agreement, dict)
+        odd = _first_difference(agreement, self.agreement)
+        if odd is None:
+            return None
+        name, own, value = odd
+        return (
+            f"{name}: is {_plain(own)} for {party} and {_plain(value)} for rank 0; start all ranks "
+            "with the same arguments, and the same packages and files of your own"
+        )
+
+    def _lacks(self) -> str:
+        """Return what ranks that are missing said that they lack."""
+        return "".join(f"{text}; " for _, text in sorted(self._lacking.items()))
+
+
+def _first_difference(
+    theirs: Mapping[str, Any], own: Mapping[str, Any]
+) -> tuple[str, Any, Any] | None:
+    """Return the name of the first value that is not the same, theirs and one's own."""
+    for name in (*own, *(name for name in theirs if name not in own)):
+        one, other = theirs.get(name), own.get(name)
+        if one == other:
+            continue
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            inner = _first_difference(one, other)
+            if inner is not None:
+                return (f"{name}.{inner[0]}", *inner[1:])
+        return name, one, other
+    return None
+
+
+def _plain(value: Any) -> str:
+    return "nothing" if value is None else str(value)[:80]
+
+
+def say_absent(
+    host: str, port: int, token: Token, rank: int, message: str, timeout_s: float, tls: Tls | None
+) -> None:
+    """Say to rank 0 why this rank cannot take part; the arguments are those of `join`."""
+    channel = connect(host, port, token, timeout_s, tls=tls, party=LEADER)
+    channel.send("hello", {"rank": rank, "lacks": message})
+    channel.receive(HELLO_S)
+    channel.close()
 
 
 def join(

@@ -12,11 +12,12 @@ from splitopt.errors import InputError
 from splitopt.plans import Plan
 from splitopt.storage.writing import write_atomic
 from splitopt.training.job import TrainingJob
+from splitopt.training.kinds import SCHEME
 from splitopt.training.options import Options
 from splitopt.training.preparing.prepare import Prepared
 from splitopt.training.tasks import TASKS
 
-_PLAIN = ("model", "partition", "samples", "seed", "match", "stages", "source", "task")
+_PLAIN = ("model", "partition", "samples", "seed", "match", "stages", "source", "task", "scheme")
 """Fields of a job that are plain data as they are."""
 
 
@@ -32,7 +33,8 @@ def check_job(job: TrainingJob) -> None:
         raise InputError.at(
             "batched", "every device is a process of its own on the wire; train without"
         )
-    for name, is_given in (("scheme", job.scheme is not None), ("device", job.device != "cpu")):
+    other = job.scheme is not None and (isinstance(job.scheme, str) and job.scheme in SCHEME.own)
+    for name, is_given in (("scheme", other), ("device", job.device != "cpu")):
         if is_given:
             raise InputError.at(name, "is for training in one process; leave it out")
 
@@ -57,6 +59,10 @@ def save_job(job: TrainingJob, folder: Path, prepared: Prepared) -> Path:
                 "task", "is an object, but every process makes its own; name it as FILE.py:NAME"
             )
         job = replace(job, task=job.task.name)
+    if not isinstance(job.scheme, str | None):
+        raise InputError.at(
+            "scheme", "is an object, but every process makes its own; name it as FILE.py:NAME"
+        )
     if not all(isinstance(stage, str) for stage in job.stages or ()):
         raise InputError.at(
             "stages", "holds objects, but every process builds its own model; name submodules"

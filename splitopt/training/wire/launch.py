@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 
 from splitopt.documents.checks import is_number
-from splitopt.errors import InputError
+from splitopt.errors import InputError, SplitoptError
 from splitopt.plans import PlanLike, as_plan
+from splitopt.plugins import AbsentError
 from splitopt.simulation.tracks import one_after_the_other
 from splitopt.storage.temporary import temporary_folder
 from splitopt.timeline import Timeline
@@ -24,7 +25,7 @@ from splitopt.training.runner import Run
 from splitopt.training.saving.keeper import check_new
 from splitopt.training.schedule import Schedule, ScheduleFields
 from splitopt.training.wire.compute import one_thread, warm_up
-from splitopt.training.wire.crew import Crew, join
+from splitopt.training.wire.crew import Crew, join, say_absent
 from splitopt.training.wire.job import check_job, save_job
 from splitopt.training.wire.processes import Processes
 from splitopt.training.wire.ranks import Rank
@@ -192,7 +193,12 @@ def run_rank(
     check_job(job)
     schedule, wanted = schedule or Schedule(), wanted or WireOptions()
     with one_thread():
-        prepared = prepare(job)
+        try:
+            prepared = prepare(job)
+        except AbsentError as error:
+            if rank.rank:
+                tell_absent(rank, setting, wanted.join_s, str(error))
+            raise
         parties = roles_of(prepared.program).parties(prepared.program)
         rank.check(parties)
         rank.check_protected(setting, parties)
@@ -212,6 +218,13 @@ def run_rank(
             return _lead(prepared, schedule, own, listener, wanted.join_s, callback)
 
 
+def tell_absent(rank: Rank, setting: Setting, join_s: float, message: str) -> None:
+    """Tell rank 0 what this rank lacks; where rank 0 is not there, nobody hears of it."""
+    with suppress(SplitoptError):
+        port = rank.find_port(join_s)
+        say_absent(rank.host, port, setting.token, rank.rank, message, join_s, setting.tls)
+
+
 def _check_folder(schedule: Schedule) -> None:
     """Raise an error if a run would replace a checkpoint, before any process is started for it."""
     if schedule.checkpoint is not None and not schedule.resume:
@@ -225,7 +238,7 @@ def follow(
     torch.set_num_threads(1)
     roles = roles_of(prepared.program)
     warm_up()
-    with join(host, port, setting.token, rank, prepared.identity, join_s, setting.tls) as channel:
+    with join(host, port, setting.token, rank, prepared.agreement, join_s, setting.tls) as channel:
         roles.run(prepared, rank, channel, setting)
 
 
@@ -268,7 +281,7 @@ def _lead(
     """Run rank 0."""
     roles = roles_of(prepared.program)
     warm_up()
-    with Crew(listener, roles.parties(prepared.program), prepared.identity) as crew:
+    with Crew(listener, roles.parties(prepared.program), prepared.agreement) as crew:
         crew.wait(join_s, None if processes is None else processes.check)
         leader = roles.leader(prepared, crew, setting)
         try:

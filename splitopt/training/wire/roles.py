@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from splitopt.errors import InputError
+from splitopt.training.kinds import SCHEME
 
 if TYPE_CHECKING:
     from splitopt.training.preparing.prepare import Prepared
@@ -102,13 +103,28 @@ def roles_of(program: Program) -> Roles:
     InputError
         Its scheme cannot be run over connections, or is not that of the plan.
     """
-    if program.scheme != program.planned_scheme or program.scheme not in ROLES:
+    if program.plays != program.planned_scheme or program.plays not in ROLES:
+        if program.scheme not in SCHEME.own:
+            raise InputError.at("scheme", f"{program.scheme} {_without(program)}")
         raise InputError.at(
             "scheme",
             f"{program.scheme} is not run over connections here; leave the scheme to the plan, "
             f"whose own is {program.planned_scheme}, or train in one process",
         )
-    return ROLES[program.scheme]
+    return ROLES[program.plays]
+
+
+def _without(program: Program) -> str:
+    """Return why a scheme that is not splitopt's own cannot be run over connections."""
+    if program.runs_as is None:
+        return (
+            "has no form over connections; let its class extend that of "
+            f"{', '.join(ROLES)} and say runs_as, or train in one process"
+        )
+    return (
+        f"runs as {program.runs_as}, and this plan is run over connections as "
+        f"{program.planned_scheme}; train it in one process"
+    )
 
 
 def _function(place: str) -> Callable[..., Any]:

@@ -9,10 +9,11 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
+from splitopt import plugins  # noqa: E402
 from splitopt.errors import InputError  # noqa: E402
-from splitopt.training.codecs import registry  # noqa: E402
 from splitopt.training.codecs.base import Codec  # noqa: E402
 from splitopt.training.codecs.registry import codec_names, make_codec  # noqa: E402
+from splitopt.training.kinds import CODEC  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
 
 pytestmark = pytest.mark.train
@@ -45,11 +46,8 @@ def brought(monkeypatch):
     """Return a function that makes entry points of names and places."""
 
     def bring(**places):
-        points = [
-            metadata.EntryPoint(name, value, registry.ENTRY_POINTS)
-            for name, value in places.items()
-        ]
-        monkeypatch.setattr(registry, "_entry_points", lambda: points)
+        points = [metadata.EntryPoint(*item, CODEC.group) for item in places.items()]
+        monkeypatch.setattr(plugins, "entry_points", lambda group: tuple(points))
 
     return bring
 

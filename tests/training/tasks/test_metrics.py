@@ -92,7 +92,7 @@ def test_classes_are_tested_as_before():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ("regresion", "it must be classification, .*did you mean 'regression'"),
+        ("regresion", "unknown here; known are classification, .*did you mean 'regression'"),
         (3, "is of type int; give a Task"),
         ("own.py:none", "own.py: there is no such file"),
     ],
