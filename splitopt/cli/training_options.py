@@ -8,9 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from splitopt.cli import adapter_options as adapting
 from splitopt.cli import options as shared
 from splitopt.errors import InputError, shown
 from splitopt.extras import need_torch
+from splitopt.models.adapters.choice import Adapters
 from splitopt.plans import Plan
 from splitopt.training.job import TrainingJob
 from splitopt.training.options import Options
@@ -73,10 +75,23 @@ class JobFlags:
             "or loss.",
         ),
     ] = str(TrainingJob.task)
+    adapters: adapting.Rank = None
+    adapter_targets: adapting.Targets = None
+    frozen_bits: adapting.FrozenBits = None
+    initial_weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--initial-weights",
+            metavar="FILE.safetensors",
+            help="What training begins with, such as another run's --save-model wrote.",
+        ),
+    ] = None
 
     def job(self, plan: Plan, source: Path, options: Options | None = None) -> TrainingJob:
         """Return the job; the plan is called by its file in messages."""
         given: dict[str, Any] = {**vars(self), "stages": shared.stage_names(self.stages)}
+        flags = [given.pop(name) for name in ("adapters", "adapter_targets", "frozen_bits")]
+        given["adapters"] = Adapters.read(*flags)
         return TrainingJob(plan, options=options, source=str(source), **given)
 
 
