@@ -38,7 +38,8 @@ class JobFlags:
         typer.Option(
             "--data",
             metavar="NAME|PATH",
-            help="digits, mnist, fashion-mnist, cifar10, NAME:FOLDER or an .npz file.",
+            help="digits, mnist, fashion-mnist, cifar10, text, NAME:FOLDER, text:FILE or an .npz "
+            "file.",
         ),
     ] = TrainingJob.data
     partition: Annotated[
