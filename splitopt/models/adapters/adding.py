@@ -113,7 +113,7 @@ def why_not(
 ) -> str | None:
     """Return why a layer can have no adapter; None if it can."""
     if not isinstance(part, nn.Linear):
-        return f"is a {type(part).__name__} and no nn.Linear"
+        return f"is of type {type(part).__name__} and no nn.Linear"
     if nn.parameter.is_lazy(part.weight):
         return "learns its size from the first batch; run the model once before"
     if isinstance(module.get_submodule(name.rpartition(".")[0]), nn.MultiheadAttention):
