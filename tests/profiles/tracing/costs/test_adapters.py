@@ -9,6 +9,7 @@ from torch import nn  # noqa: E402
 
 from splitopt.models import add_adapters, build  # noqa: E402
 from splitopt.profiles import layer_memory_bytes, trace  # noqa: E402
+from splitopt.profiles.counting.memory import server_parts  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -101,6 +102,26 @@ def test_nothing_comes_back_over_a_cut_before_the_first_adapter():
     assert not found.device_model_bytes[: last + 1].any()
     assert not found.device_memory_per_sample_bytes[: last + 1].any()
     assert (found.gradient_bytes[last + 1 : -1] == T * WIDTH * 4).all()
+
+
+@pytest.mark.parametrize("tied", [False, True], ids=["own", "tied"])
+@pytest.mark.parametrize("bits", [None, 8, 4])
+def test_memory_columns_are_the_bytes_that_parts_hold(bits, tied):
+    """At every cut, of a device and of a server: parameters, and gradients of those trained."""
+    torch.manual_seed(0)
+    model = build("gpt", (T,))
+    if tied:
+        model.head.weight = model.tokens.weight
+    example = torch.zeros((2, T), dtype=torch.int64)
+    found = trace(add_adapters(model, R, frozen_bits=bits), example, keep_all=True)
+    servers, _ = server_parts(found.profile)
+    for index, name in enumerate(found.cuts):
+        needed = [
+            sum(p.numel() * p.element_size() * (1 + p.requires_grad) for p in part.parameters())
+            for part in found.segments([name])
+        ]
+        planned = [float(found.profile.device_memory_fixed_bytes[index]), float(servers[index])]
+        assert planned == needed, name
 
 
 def test_a_frozen_weight_that_is_shared_is_in_the_way_of_no_cut():
