@@ -58,6 +58,7 @@ TRAIN = (
     "data",
     "devices",
     "export",
+    "finetuning",
     "machines",
     "profiles-trace",
     "quick-start",

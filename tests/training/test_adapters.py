@@ -50,7 +50,7 @@ def clients(cuts, sizes=SIZES):
 
 
 def scheme_of(name, model, cut, options=None):
-    found = find_cuts(model, torch.zeros((2, T), dtype=torch.int64))
+    found = find_cuts(model, torch.zeros((2, T), dtype=torch.int64), verify=False)
     cuts = (found.cuts.index(cut) + 1,)
     own = options or Options(learning_rate=0.3, momentum=0.9)
     split = Split(found.split, found.state.written)
@@ -128,7 +128,7 @@ def test_copies_side_by_side_learn_the_same():
         torch.manual_seed(0)
         layers = nn.Embedding(SYMBOLS, 8), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, SYMBOLS)
         model = add_adapters(nn.Sequential(*layers).double(), 2, frozen_bits=8)
-        cuts = find_cuts(model, torch.zeros((2, T), dtype=torch.int64))
+        cuts = find_cuts(model, torch.zeros((2, T), dtype=torch.int64), verify=False)
         shares = clients((2,), (8, 8))
         options = Options(learning_rate=0.3, batched=batched)
         scheme = SCHEMES["splitfed_v1"](model, shares, options, cuts.split, LANGUAGE.loss)
@@ -196,6 +196,7 @@ def test_training_begins_with_the_weights_of_a_file(tmp_path):
         splitopt.train(plan, **data, initial_weights=tmp_path / "none.safetensors")
 
 
+@pytest.mark.slow  # it learns
 def test_held_out_perplexity_falls_below_that_of_single_bytes(tmp_path):
     """A small gpt, split; frequencies of bytes are counted here, each from 1."""
     text = load_data("text:descriptions:32", targets=LANGUAGE.targets)
@@ -273,3 +274,35 @@ def test_processes_learn_the_same_and_are_sent_frozen_weights_once(tmp_path):
         assert torch.equal(many.model.state_dict()[name], value), name
     for alone, sent in zip(one.history.rows, many.history.rows, strict=True):
         assert alone.traffic_bytes == sent.traffic_bytes
+
+
+@pytest.mark.parametrize("bits", [None, 4])
+def test_an_export_is_the_trained_model_without_splitopt(tmp_path, bits):
+    """The folder has the network with its adapters; its parts in turn compute what was trained."""
+    import subprocess
+    import sys
+
+    from splitopt.export import export_plan
+
+    wanted = Adapters(2, 4.0, ("qkv",), bits)
+    model = add_adapters(build("gpt", (T,)), 2, alpha=4.0, targets="qkv", frozen_bits=bits)
+    file, example = tmp_path / "gpt.json", torch.zeros((2, T), dtype=torch.int64)
+    trace(model, example, name="gpt").named("gpt", adapters=wanted).profile.save(file)
+    plan = planned(file, samples=16)
+    run = splitopt.train(plan, data=f"text:descriptions:{T}", task="language", rounds=1)
+    weights, folder = tmp_path / "trained.safetensors", tmp_path / "parts"
+    run.save_model(weights)
+    export_plan(plan, folder, to="torch", weights=weights)
+    with torch.no_grad():
+        torch.save(run.model.eval()(example + 65), tmp_path / "wanted.pt")
+    code = (
+        "import sys, torch\n"
+        "sys.modules['splitopt'] = None\n"
+        "from model import build\nfrom parts import load_chain\n"
+        "model = build()\n"
+        "parts = load_chain(model, 'phone-1', weights='weights.safetensors')\n"
+        f"x = torch.full((2, {T}), 65)\n"
+        "with torch.no_grad():\n    for part in parts:\n        x = part.eval()(x)\n"
+        "assert torch.equal(x, torch.load('../wanted.pt'))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True, timeout=300)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -84,6 +85,25 @@ def load_adapters(module: nn.Module, state: Mapping[str, Tensor]) -> None:
 def has_adapters(module: nn.Module) -> bool:
     """Report whether a model has adapters of ours, or weights in few bits."""
     return any(isinstance(part, LoraLinear | QuantisedLinear) for part in module.modules())
+
+
+def insertion_of(module: nn.Module, wanted: Adapters) -> dict[str, Any]:
+    """Return the arguments of `insert` that give a plain model the adapters of this one."""
+    named = dict(module.named_modules())
+    adapted = [name for name, part in named.items() if isinstance(part, LoraLinear)]
+    held = [
+        name
+        for name, part in named.items()
+        if isinstance(part, QuantisedLinear) and name.removesuffix(".base") not in adapted
+    ]
+    return {
+        "adapted": adapted,
+        "rank": wanted.rank,
+        "scale": wanted.scale,
+        "seed": wanted.seed,
+        "bits": wanted.frozen_bits,
+        "held": held,
+    }
 
 
 def _matrices(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
