@@ -126,9 +126,7 @@ def row(model: Any, text: Any, way: Way, rounds: int, folder: Path) -> list[str]
     from splitopt.models import add_adapters
 
     if way.rank is not None:
-        model = add_adapters(
-            model, way.rank, targets=way.targets, frozen_bits=way.bits
-        )
+        model = add_adapters(model, way.rank, targets=way.targets, frozen_bits=way.bits)
     run = trained(model, text, way, rounds, folder)
     traffic = run.history.traffic_bytes()
     (tested,) = run.history.evaluated

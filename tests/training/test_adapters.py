@@ -152,9 +152,7 @@ def test_profile_plan_and_training_count_the_same(tmp_path):
     """A profile remembers its adapters, and the network that is built for training has them."""
     model = add_adapters(build("gpt", (T,)), 2, targets="qkv", frozen_bits=8)
     example = torch.zeros((2, T), dtype=torch.int64)
-    traced = trace(model, example, name="gpt").named(
-        "gpt", adapters=Adapters(2, None, ("qkv",), 8)
-    )
+    traced = trace(model, example, name="gpt").named("gpt", adapters=Adapters(2, None, ("qkv",), 8))
     file = tmp_path / "gpt.json"
     traced.profile.save(file)
     assert splitopt.profiles.ModelProfile.load(file) == traced.profile

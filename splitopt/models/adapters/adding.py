@@ -128,9 +128,7 @@ def _linear_layers(module: nn.Module) -> Iterator[tuple[str, nn.Linear]]:
             yield name, part
 
 
-def why_not(
-    module: nn.Module, name: str, part: nn.Module, uses: Mapping[int, int]
-) -> str | None:
+def why_not(module: nn.Module, name: str, part: nn.Module, uses: Mapping[int, int]) -> str | None:
     """Return why a layer can have no adapter; None if it can."""
     if not isinstance(part, nn.Linear):
         return f"is of type {type(part).__name__} and no nn.Linear"

@@ -11,7 +11,7 @@ from splitopt.documents.checks import check_seed, is_number, is_whole
 from splitopt.documents.fields import expect_keys, expect_texts
 from splitopt.errors import InputError, shown
 
-EVERY = ("*",)
+EVERY: tuple[str, ...] = ("*",)
 """The pattern of all linear layers."""
 BITS = (8, 4)
 """In how many bits frozen weights may be held."""
@@ -59,8 +59,7 @@ class Adapters:
             raise InputError.at(
                 "adapters", f"have the alpha {shown(self.alpha)}, it must be a number above 0"
             )
-        named = [self.targets] if isinstance(self.targets, str) else self.targets
-        object.__setattr__(self, "targets", expect_texts(named, "adapter targets"))
+        object.__setattr__(self, "targets", expect_texts(self.targets, "adapter targets"))
         if not self.targets:
             raise InputError.at(
                 "adapter targets", "are none; name layers, or leave them out for all"
@@ -116,7 +115,6 @@ class Adapters:
     def from_dict(cls, document: Any) -> Adapters:
         """Read what `to_dict` wrote; raise `InputError` for anything else."""
         return cls(**expect_keys(document, "adapters", ("rank",), cls.OPTIONAL))
-
 
 
 def as_patterns(targets: str | Sequence[str] | None) -> tuple[str, ...]:

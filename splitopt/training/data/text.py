@@ -74,7 +74,9 @@ def _parts(given: str) -> tuple[str, int]:
     elif not last.isdecimal():
         name, last = rest, ""
     if last and (len(last) > 9 or int(last) < 1):
-        raise InputError.at("data", f"{shown(given)} has samples of {shown(last)} tokens; give 1 or more")
+        raise InputError.at(
+            "data", f"{shown(given)} has samples of {shown(last)} tokens; give 1 or more"
+        )
     return name or "python", int(last) if last else DEFAULT_LENGTH
 
 

@@ -62,9 +62,7 @@ def recorded(profile: ModelProfile) -> Adapters | None:
     return None if profile.trace is None else profile.trace.adapters
 
 
-def beginning(
-    adapters: Adapters | None, weights: str | os.PathLike[str] | None
-) -> dict[str, Any]:
+def beginning(adapters: Adapters | None, weights: str | os.PathLike[str] | None) -> dict[str, Any]:
     """Return JSON-ready data that names what training begins from, where it is not as usual."""
     found: dict[str, Any] = {} if adapters is None else {"adapters": adapters.to_dict()}
     if weights is not None:

@@ -247,9 +247,7 @@ def _parameters(
     for part in parts_between(split.chain, split.structure, split.structure.values[:-1]):
         own = {names[id(p)]: p for p in part.parameters()}
         first.append({name: p for name, p in own.items() if id(p) not in seen})
-        again.append(
-            {name: p for name, p in own.items() if id(p) in seen and not p.requires_grad}
-        )
+        again.append({name: p for name, p in own.items() if id(p) in seen and not p.requires_grad})
         seen |= {id(parameter) for parameter in own.values()}
     return tuple(first), tuple(again)
 
