@@ -1,4 +1,4 @@
-"""``python -m benchmarks.finetune``: a split gpt, pre-trained and fine-tuned whole or by adapters."""
+"""``python -m benchmarks.finetune``: a split gpt, pre-trained, fine-tuned whole or by adapters."""
 
 from __future__ import annotations
 

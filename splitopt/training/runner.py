@@ -98,8 +98,8 @@ def train(
         How messages call the plan.
     **given
         ``partition``, ``samples``, ``scheme``, ``options``, ``seed``, ``task``, ``match``,
-        ``stages``, ``device``, ``adapters`` and ``initial_weights`` as for `splitopt.training.job.TrainingJob`; ``rounds``,
-        ``evaluate_every``, ``target_accuracy``, ``target``, ``patience``, ``checkpoint``,
+        ``stages``, ``device``, ``adapters`` and ``initial_weights`` as for
+        `splitopt.training.job.TrainingJob`; ``rounds``, ``evaluate_every``, ``target_accuracy``, ``target``, ``patience``, ``checkpoint``,
         ``checkpoint_every`` and ``resume`` as for `splitopt.training.schedule.Schedule`.
 
     Returns

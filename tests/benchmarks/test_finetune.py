@@ -1,4 +1,4 @@
-"""The benchmark of fine-tuning runs; its bytes and its unigram model are those that a hand counts."""
+"""The benchmark of fine-tuning runs; bytes and unigram model are those that a hand counts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.train
 
 @pytest.mark.slow  # it trains three networks
 def test_a_small_run_writes_all_rows(tmp_path, capsys, monkeypatch):
-    """A device has two blocks of a gpt of width 128, and the embeddings of 256 bytes and 8 places."""
+    """A device has two blocks of a gpt of width 128, and embeddings of 256 bytes and 8 places."""
     main = importlib.import_module("benchmarks.finetune.__main__")
     ways = (main.Way("everything"), main.Way("adapters", 2, targets="qkv"))
     monkeypatch.setattr(main, "WAYS", ways)

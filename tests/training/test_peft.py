@@ -1,4 +1,4 @@
-"""Models of the package peft: taken as they are, and the same as our adapters with their numbers."""
+"""Models of peft: taken as they are, and the same as our adapters with their numbers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def small():
 
 
 def both():
-    """The same network with adapters by peft and by us, with the same numbers in A and B."""
+    """Build a network with adapters by peft and by us, with the same numbers in A and B."""
     config = peft.LoraConfig(r=2, lora_alpha=6, target_modules=TARGETS)
     theirs = peft.get_peft_model(small(), config)
     ours = add_adapters(small(), 2, alpha=6, targets=TARGETS)
@@ -64,7 +64,6 @@ def test_outputs_gradients_and_merged_weights_are_the_same():
 
 
 def test_a_model_of_peft_has_the_profile_of_ours():
-    theirs, ours = both()
     one, two = (trace(model, ids(2), name="gpt", keep_all=True) for model in both())
     assert one.method == two.method == "fx"
     assert one.split.difference == 0

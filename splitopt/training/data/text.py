@@ -87,7 +87,8 @@ def _content(name: str) -> bytes:
         raise InputError.at(
             "data",
             f"there is no text {shown(name)}{did_you_mean(name, _TEXTS) or ';'} give "
-            f"{' or '.join(f'{NAME}:{known}' for known in _TEXTS)}, or {NAME}: and the path of a file",
+            f"{' or '.join(f'{NAME}:{known}' for known in _TEXTS)}, or {NAME}: and the path of a "
+            "file",
         )
     return read_bytes(name)
 

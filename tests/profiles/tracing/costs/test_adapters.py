@@ -40,7 +40,7 @@ def layer_of(column, names):
 
 @pytest.fixture(scope="module")
 def every():
-    """A gpt with adapters of every linear layer."""
+    """Profile a gpt with adapters of every linear layer of its blocks."""
     return traced(targets=["qkv", "proj", "mlp.*"]).profile
 
 
