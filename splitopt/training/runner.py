@@ -99,8 +99,9 @@ def train(
     **given
         ``partition``, ``samples``, ``scheme``, ``options``, ``seed``, ``task``, ``match``,
         ``stages``, ``device``, ``adapters`` and ``initial_weights`` as for
-        `splitopt.training.job.TrainingJob`; ``rounds``, ``evaluate_every``, ``target_accuracy``, ``target``, ``patience``, ``checkpoint``,
-        ``checkpoint_every`` and ``resume`` as for `splitopt.training.schedule.Schedule`.
+        `splitopt.training.job.TrainingJob`; ``rounds``, ``evaluate_every``,
+        ``target_accuracy``, ``target``, ``patience``, ``checkpoint``, ``checkpoint_every`` and
+        ``resume`` as for `splitopt.training.schedule.Schedule`.
 
     Returns
     -------
