@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from splitopt.cli import adapter_options as adapting
 from splitopt.cli import options as shared
 from splitopt.cli import profile_options as given
 from splitopt.errors import InputError
+from splitopt.models.adapters.choice import Adapters
 
 if TYPE_CHECKING:
     from splitopt.profiles.table.profile import ModelProfile
@@ -19,6 +21,9 @@ def command(
     input_shape: given.InputShape = None,
     input_dtype: given.InputType = None,
     classes: given.Classes = None,
+    adapters: adapting.Rank = None,
+    adapter_targets: adapting.Targets = None,
+    frozen_bits: adapting.FrozenBits = None,
     method: given.Method = "auto",
     stages: given.Stages = None,
     keep_all: given.KeepAll = False,
@@ -40,24 +45,28 @@ def command(
     from splitopt.extras import need_torch
 
     need_torch("'splitopt profile'")
+    from splitopt.models.adapters.adding import with_adapters
     from splitopt.profiles import trace
     from splitopt.profiles.tracing.costs.work.declared import read_formulas
     from splitopt.profiles.tracing.running.example import made
     from splitopt.profiles.tracing.source import open_model, read_shape
 
     _check(target, output, measure, shapes_only, times)
+    wanted = Adapters.read(adapters, adapter_targets, frozen_bits)
     shape = None if input_shape is None else read_shape(input_shape)
     device = "meta" if shapes_only else "cpu"
     module, short, size, dtype = open_model(target, shape, classes, device)
     found = trace(
-        module,
+        module if wanted is None else with_adapters(module, wanted),
         made(size, input_dtype or dtype, device=device),
         name=name or short,
         stages=shared.stage_names(stages),
         method=method,
         keep_all=keep_all,
         flop_formulas=read_formulas(flop or ()),
-    ).named(target, classes)
+    ).named(target, classes, wanted)
+    if wanted is not None:
+        _expect_taught(found)
     profile = found.profile
     sentences: list[str] = []
     if measure is not None:
@@ -85,6 +94,17 @@ def _check(
     if times is not None and (measure is None or not times.is_dir()):
         raise InputError(
             f"--times {times}: must be a folder that exists, and needs --measure MACHINE"
+        )
+
+
+def _expect_taught(found: TracedModel) -> None:
+    """Reject adapters that training would never change."""
+    if untaught := found.without_gradient():
+        layer = untaught[0].rpartition(".lora_")[0]
+        raise InputError.at(
+            "--adapter-targets",
+            f"name {layer}, where no gradient arrives: the model does not use it, or uses it "
+            "within torch.no_grad(); name other layers",
         )
 
 

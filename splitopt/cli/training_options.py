@@ -8,9 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from splitopt.cli import adapter_options as adapting
 from splitopt.cli import options as shared
 from splitopt.errors import InputError, shown
 from splitopt.extras import need_torch
+from splitopt.models.adapters.choice import Adapters
 from splitopt.plans import Plan
 from splitopt.training.job import TrainingJob
 from splitopt.training.options import Options
@@ -36,7 +38,8 @@ class JobFlags:
         typer.Option(
             "--data",
             metavar="NAME|PATH",
-            help="digits, mnist, fashion-mnist, cifar10, NAME:FOLDER or an .npz file.",
+            help="digits, mnist, fashion-mnist, cifar10, text, NAME:FOLDER, text:FILE or an .npz "
+            "file.",
         ),
     ] = TrainingJob.data
     partition: Annotated[
@@ -73,6 +76,17 @@ class JobFlags:
             "or loss.",
         ),
     ] = str(TrainingJob.task)
+    adapters: adapting.Rank = None
+    adapter_targets: adapting.Targets = None
+    frozen_bits: adapting.FrozenBits = None
+    initial_weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--initial-weights",
+            metavar="FILE.safetensors",
+            help="What training begins with, such as another run's --save-model wrote.",
+        ),
+    ] = None
 
     scheme_file: shared.SchemeFile = None
 
@@ -80,6 +94,8 @@ class JobFlags:
         """Return the job; the plan is called by its file in messages."""
         given: dict[str, Any] = {**vars(self), "stages": shared.stage_names(self.stages)}
         given["scheme"] = shared.one_scheme(given.get("scheme"), given.pop("scheme_file"))
+        flags = [given.pop(name) for name in ("adapters", "adapter_targets", "frozen_bits")]
+        given["adapters"] = Adapters.read(*flags)
         return TrainingJob(plan, options=options, source=str(source), **given)
 
 

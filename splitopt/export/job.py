@@ -13,6 +13,7 @@ from splitopt.export.code import PartCode, code_of
 from splitopt.export.holders import Chain
 from splitopt.export.shapes import Shape, shapes_at
 from splitopt.export.weights import tensors_of
+from splitopt.models.adapters.choice import Adapters
 from splitopt.plans import Plan
 from splitopt.profiles.tracing.running.example import Inputs
 from splitopt.profiles.tracing.split import SplitModel
@@ -34,11 +35,14 @@ class Origin:
         Whether it is a shipped network.
     classes
         The width of a shipped network's output, None by default.
+    adapters
+        Those that the model was given after it was built; None for none.
     """
 
     target: str | None
     shipped: bool = False
     classes: int | None = None
+    adapters: Adapters | None = None
 
 
 @dataclass(frozen=True)

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 from torch import nn
 
 from splitopt.documents.checks import check_choice
-from splitopt.errors import InputError
+from splitopt.errors import CapabilityError, InputError
 from splitopt.export.holders import chains_of
 from splitopt.export.job import Job, Origin
 from splitopt.export.sample import Sample
 from splitopt.export.weights import read_weights
+from splitopt.models.adapters.adding import has_adapters
+from splitopt.models.adapters.choice import Adapters
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.tracing.running.example import inputs_of, made
+from splitopt.profiles.tracing.running.wrapped import unwrapped
 from splitopt.profiles.tracing.source import open_model
 from splitopt.training.job import TrainingJob
 from splitopt.training.preparing.fitting import traced_sample, type_of
 from splitopt.training.preparing.matching import By, cut_numbers, fingerprint, match, rows_of
 from splitopt.training.preparing.prepare import default_model
 from splitopt.training.preparing.setup import with_scheme
+from splitopt.training.preparing.starting import begun, recorded
 from splitopt.training.program import program_of
 
 
@@ -63,6 +68,8 @@ def _opened(
         target = model or default_model(profile)
         origin = Origin(target, ":" not in target, sample.classes)
         module, _, shape, own_type = open_model(target, shape, sample.classes)
+        origin = replace(origin, adapters=_added(target, module, profile))
+    module = begun(unwrapped(module), profile)
     if example is None:
         assert shape is not None  # given, traced, or that of the shipped network
         example = made(
@@ -72,3 +79,23 @@ def _opened(
         if sample.input_dtype is None and own is not None and example.is_floating_point():
             example = example.to(own)  # `match` says whether it is the plan's
     return module, example, origin
+
+
+def _added(target: str, module: nn.Module, profile: ModelProfile) -> Adapters | None:
+    """Return the adapters that the model is given after it was built, None for none.
+
+    Raises
+    ------
+    CapabilityError
+        It is built by the user's code, which an export cannot change.
+    """
+    adapters = recorded(profile)
+    if adapters is None or has_adapters(module):
+        return None
+    if ":" in target:
+        raise CapabilityError(
+            f"{profile.name} was profiled with --adapters, which {target} does not make, and an "
+            "export builds the model by it; let it return splitopt.models.add_adapters(...), "
+            "profile it without --adapters and plan anew"
+        )
+    return adapters

@@ -5,27 +5,41 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
 
+from splitopt.models.adapters.lora import insert
 from splitopt.models.registry import entry_of
 
 _OURS = "splitopt"
 
 
-def network_source(name: str, shape: Sequence[int], classes: int | None) -> str:
+def network_source(
+    name: str,
+    shape: Sequence[int],
+    classes: int | None,
+    adapters: Mapping[str, Any] | None = None,
+) -> str:
     """Write a file with the network and a function ``build()`` that makes it.
 
     Parameters
     ----------
     name, shape, classes
         As for `splitopt.models.build`.
+    adapters
+        Arguments of `splitopt.models.adapters.lora.insert`, for a network that has adapters.
     """
     entry = entry_of(name)
     bundle = Bundle()
     bundle.add(f"splitopt.models.{entry.module}", entry.factory)
     arguments = {"shape": tuple(shape), "classes": classes, **entry.arguments}
     given = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+    made = f"{entry.factory}({given})"
+    if adapters is not None:
+        bundle.add(insert.__module__, insert.__name__)
+        more = ", ".join(f"{key}={value!r}" for key, value in adapters.items())
+        made = f"{insert.__name__}({made}, {more})"
     return (
         f'"""The network {name} of splitopt (Apache License 2.0), as it is planned with."""\n\n'
         "from __future__ import annotations\n\n"
@@ -34,7 +48,7 @@ def network_source(name: str, shape: Sequence[int], classes: int | None) -> str:
         + "\n\n\n".join(bundle.definitions)
         + "\n\n\ndef build():\n"
         + '    """Build the network with fresh weights."""\n'
-        + f"    return {entry.factory}({given})\n"
+        + f"    return {made}\n"
     )
 
 

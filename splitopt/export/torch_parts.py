@@ -10,6 +10,7 @@ from splitopt.export.manifest import WEIGHTS, json_text, manifest_of
 from splitopt.export.readme import parts_readme
 from splitopt.export.standalone import network_source
 from splitopt.export.weights import need_safetensors
+from splitopt.models.adapters.adding import insertion_of
 from splitopt.training.model_parts.averaging import state_bytes
 
 _TITLE = '''"""The parts of a model by a plan, and what finds, checks and loads them.
@@ -47,7 +48,9 @@ def model_source(job: Job) -> str:
     """Write the file of a shipped network."""
     assert job.origin.target is not None
     shape = tuple(job.inputs[0].shape[1:])
-    return network_source(job.origin.target, shape, job.origin.classes)
+    wanted = job.origin.adapters
+    added = None if wanted is None else insertion_of(job.split.module, wanted)
+    return network_source(job.origin.target, shape, job.origin.classes, added)
 
 
 def parts_source(job: Job) -> str:

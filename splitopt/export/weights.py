@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from splitopt.documents.reading import read_bytes
-from splitopt.errors import CapabilityError, InputError, shown
+from splitopt.errors import InputError, shown
+from splitopt.training.model_parts.weights_file import need_safetensors as need_safetensors
+from splitopt.training.model_parts.weights_file import read_tensors
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:
@@ -79,29 +79,9 @@ def stored_tensors(path: Path) -> dict[str, Tensor]:
     InputError
         It cannot be read, or is no safetensors file.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load as load_bytes
-    from safetensors.torch import load_file
-
     if os.path.isdir(path):
         from splitopt.training.saving.checkpoint import load
         from splitopt.training.schemes.base import under
 
         return under(load(path).state, "model.")
-    try:
-        if os.path.isfile(path):
-            return dict(load_file(path))
-        return dict(load_bytes(read_bytes(path)))  # a pipe, or what cannot be read
-    except InputError:
-        raise
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: is no readable safetensors file ({shown(str(error))})") from None
-
-
-def need_safetensors(purpose: str) -> None:
-    """Raise `CapabilityError` that says how to install safetensors, if it is absent."""
-    if importlib.util.find_spec("safetensors") is None:
-        raise CapabilityError(
-            f"{purpose} needs safetensors, which is not installed; install it with: "
-            "pip install 'splitopt[train]'"
-        )
+    return read_tensors(path)

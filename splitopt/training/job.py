@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from splitopt.documents.checks import check_seed
 from splitopt.errors import InputError
+from splitopt.models.adapters.choice import Adapters
 from splitopt.plans import Plan
 from splitopt.training.options import Options
 
@@ -41,6 +43,8 @@ class JobFields(MatchFields, SchemeFields, total=False):
     options: Options | None
     seed: int
     task: Task | str
+    adapters: Adapters | None
+    initial_weights: str | os.PathLike[str] | None
 
 
 class OwnProcessFields(JobFields, total=False):
@@ -87,6 +91,12 @@ class TrainingJob:
         ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"auto"``.
     source
         How messages call the plan.
+    adapters
+        The low-rank adapters that the model is given, everything else being frozen; by default
+        those that it had when it was profiled.
+    initial_weights
+        A safetensors file with the weights that training begins with, of the model without adapters
+        or with them.
 
     Raises
     ------
@@ -107,6 +117,8 @@ class TrainingJob:
     device: str = "cpu"
     source: str = "plan"
     task: Task | str = "classification"
+    adapters: Adapters | None = None
+    initial_weights: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
@@ -117,6 +129,11 @@ class TrainingJob:
         if not isinstance(self.options, Options | None):
             raise InputError.at(
                 "options", f"is of type {type(self.options).__name__}, it must be Options"
+            )
+        if not isinstance(self.adapters, Adapters | None):
+            raise InputError.at(
+                "adapters",
+                f"is of type {type(self.adapters).__name__}, it must be Adapters",
             )
 
     @property

@@ -98,9 +98,10 @@ def train(
         How messages call the plan.
     **given
         ``partition``, ``samples``, ``scheme``, ``options``, ``seed``, ``task``, ``match``,
-        ``stages`` and ``device`` as for `splitopt.training.job.TrainingJob`; ``rounds``,
-        ``evaluate_every``, ``target_accuracy``, ``target``, ``patience``, ``checkpoint``,
-        ``checkpoint_every`` and ``resume`` as for `splitopt.training.schedule.Schedule`.
+        ``stages``, ``device``, ``adapters`` and ``initial_weights`` as for
+        `splitopt.training.job.TrainingJob`; ``rounds``, ``evaluate_every``,
+        ``target_accuracy``, ``target``, ``patience``, ``checkpoint``, ``checkpoint_every`` and
+        ``resume`` as for `splitopt.training.schedule.Schedule`.
 
     Returns
     -------

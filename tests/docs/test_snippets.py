@@ -59,6 +59,7 @@ TRAIN = (
     "data",
     "devices",
     "export",
+    "finetuning",
     "machines",
     "profiles-trace",
     "quick-start",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from splitopt.documents.checks import is_whole
 from splitopt.documents.fields import expect_keys, expect_text, expect_texts
 from splitopt.errors import InputError, shown
+from splitopt.models.adapters.choice import Adapters
 
 METHODS = ("sequential", "fx", "export", "stages")
 """How cuts are found."""
@@ -33,6 +33,9 @@ class TraceRecord:
         Of one sample, where the model takes one tensor.
     classes
         The width of a shipped network's output, where it was asked for.
+    adapters
+        The adapters that the model was given after it was built; None where there are none, or the
+        module came with them.
 
     Raises
     ------
@@ -46,6 +49,7 @@ class TraceRecord:
     input_shape: tuple[int, ...] | None = None
     input_dtype: str | None = None
     classes: int | None = None
+    adapters: Adapters | None = None
 
     OPTIONAL: ClassVar[tuple[str, ...]] = (
         "model",
@@ -53,6 +57,7 @@ class TraceRecord:
         "input_shape",
         "input_dtype",
         "classes",
+        "adapters",
     )
 
     def __post_init__(self) -> None:
@@ -83,12 +88,16 @@ class TraceRecord:
             value = getattr(self, name)
             if value is not None:
                 document[name] = list(value) if isinstance(value, tuple) else value
+        if self.adapters is not None:
+            document["adapters"] = self.adapters.to_dict()
         return document
 
     @classmethod
     def from_dict(cls, document: Any) -> TraceRecord:
         """Read what `to_dict` wrote; raise `InputError` for anything else."""
-        found: Mapping[str, Any] = expect_keys(document, "trace", ("method",), cls.OPTIONAL)
+        found: dict[str, Any] = {**expect_keys(document, "trace", ("method",), cls.OPTIONAL)}
+        if found.get("adapters") is not None:
+            found["adapters"] = Adapters.from_dict(found["adapters"])
         return cls(**found)
 
 

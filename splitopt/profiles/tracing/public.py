@@ -29,7 +29,8 @@ def find_cuts(
     Parameters
     ----------
     module
-        Any module; it is run on the example, and left as it was.
+        Any module; it is run on the example, and left as it was. Of a ``peft.PeftModel`` it is
+        the model inside, with its adapters.
     example
         A batch as the module takes it: a tensor, or a tuple of tensors, the first axis of each
         being the batch. Samples are repeated or dropped as needed.
@@ -107,7 +108,7 @@ def trace(
 
     inputs, formulas = inputs_of(example), checked_formulas(flop_formulas)
     split = find_cuts(module, example, stages=stages, method=method, verify=verify)
-    return traced(split, inputs, name or type(module).__name__.lower(), keep_all, formulas)
+    return traced(split, inputs, name or type(split.module).__name__.lower(), keep_all, formulas)
 
 
 def segments(

@@ -9,14 +9,17 @@ from typing import Any
 from torch import nn
 
 from splitopt.errors import InputError
+from splitopt.models.adapters.choice import Adapters
 from splitopt.profiles.table.profile import ModelProfile
 from splitopt.profiles.table.trace_record import TraceRecord
 from splitopt.profiles.tracing.costs.counting import Counts, count
 from splitopt.profiles.tracing.costs.tables import columns_of, dominated, profile_of
 from splitopt.profiles.tracing.costs.work.formulas import Declared
 from splitopt.profiles.tracing.cuts.chain import StepChain
-from splitopt.profiles.tracing.cuts.finding import declares_stages
-from splitopt.profiles.tracing.running.example import Inputs
+from splitopt.profiles.tracing.cuts.finding import FEW, declares_stages
+from splitopt.profiles.tracing.running.example import Inputs, resized
+from splitopt.profiles.tracing.running.passes import whole_pass
+from splitopt.profiles.tracing.running.quiet import undisturbed
 from splitopt.profiles.tracing.split import SplitModel
 
 
@@ -60,12 +63,23 @@ class TracedModel:
         """Split the module as `SplitModel.segments`; numbers are the profile's cuts."""
         return self.split.segments([self._name(cut) for cut in cuts], module)
 
-    def named(self, model: str, classes: int | None = None) -> TracedModel:
+    def named(
+        self, model: str, classes: int | None = None, adapters: Adapters | None = None
+    ) -> TracedModel:
         """Record in the profile how a command line named the model, to be proposed later."""
         record = self.profile.trace
         assert record is not None
-        noted = replace(record, model=model, classes=classes)
+        noted = replace(record, model=model, classes=classes, adapters=adapters)
         return replace(self, profile=replace(self.profile, trace=noted))
+
+    def without_gradient(self) -> tuple[str, ...]:
+        """Return the names of the trained parameters that a training pass gives no gradient."""
+        module = self.split.module
+        with undisturbed(module):
+            module.train()
+            reached = whole_pass(module, resized(self.inputs, FEW)).gradients
+        trained = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+        return tuple(name for name, p in trained if id(p) not in reached)
 
     def all_parts(self) -> list[nn.Module]:
         """Return the layers of the profile as modules, in order."""

@@ -28,6 +28,7 @@ from splitopt.profiles.tracing.running.example import Inputs, resized
 from splitopt.profiles.tracing.running.quiet import reason, undisturbed
 from splitopt.profiles.tracing.running.snapshot import Snapshot
 from splitopt.profiles.tracing.running.state import State, state_of
+from splitopt.profiles.tracing.running.wrapped import unwrapped
 
 
 class Span(NamedTuple):
@@ -172,6 +173,7 @@ def find(
     verify: bool = True,
 ) -> SplitModel:
     """Find the cuts of a module by the first method that applies; see the package."""
+    module = unwrapped(module)
     refuse_compiled(module)
     run_once(module, resized(inputs, FEW))
     with undisturbed(module) as before:

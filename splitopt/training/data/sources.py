@@ -13,6 +13,8 @@ from splitopt.errors import InputError, shown
 from splitopt.training.data.arrays import from_arrays, from_torch, read_npz
 from splitopt.training.data.dataset import DataSet
 from splitopt.training.data.known import KNOWN, load_digits
+from splitopt.training.data.text import NAME as TEXT
+from splitopt.training.data.text import load_text
 from splitopt.training.tasks.targets import LABELS, Targets
 
 Source = str | os.PathLike[str] | DataSet | Dataset[Any] | Sequence[Any]
@@ -26,7 +28,8 @@ def load_data(source: Source, *, seed: int = 0, targets: Targets = LABELS) -> Da
     source
         ``"digits"`` (comes with scikit-learn), ``"mnist"``, ``"fashion-mnist"`` or ``"cifar10"``
         (found in standard places), ``"NAME:FOLDER"`` for one of these three in a folder, the path
-        of a ``.npz`` file or of a folder with one of the three, a `DataSet`, arrays ``(x, y)`` or
+        of a ``.npz`` file or of a folder with one of the three, ``"text"`` (see
+        `splitopt.training.data.text.load_text`), a `DataSet`, arrays ``(x, y)`` or
         ``(x_train, y_train, x_test, y_test)``, a PyTorch data set, or a pair of them.
     seed
         Of the samples that are set aside for testing where there is no test set.
@@ -79,6 +82,8 @@ def _loaded(source: Source, seed: int, targets: Targets) -> DataSet:
 def _by_name(source: str, seed: int, targets: Targets) -> DataSet:
     if source == "digits":
         return load_digits(seed)
+    if source.partition(":")[0] == TEXT:
+        return load_text(source)
     if source in KNOWN:
         return KNOWN[source].load()
     name, colon, folder = source.partition(":")
@@ -89,7 +94,7 @@ def _by_name(source: str, seed: int, targets: Targets) -> DataSet:
     raise InputError.at(
         "data",
         f"{shown(source)} is neither digits, {', '.join(KNOWN)}, one of the last {len(KNOWN)} with "
-        "a folder (NAME:FOLDER), nor the path of an .npz file",
+        f"a folder (NAME:FOLDER), {TEXT}, {TEXT}:FILE, nor the path of an .npz file",
     )
 
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from splitopt.errors import CapabilityError, InputError
 from splitopt.models import build, model_names
 from splitopt.profiles import ModelProfile
+from splitopt.profiles.tracing.running.wrapped import unwrapped
 from splitopt.profiles.tracing.source import open_model
 from splitopt.profiles.tracing.split import SplitModel
 from splitopt.training.codecs.registry import NONE, codec_code
@@ -33,6 +34,7 @@ from splitopt.training.preparing.encoding import with_codecs_timed
 from splitopt.training.preparing.fitting import check_batches, check_outputs, explained, in_type_of
 from splitopt.training.preparing.matching import match
 from splitopt.training.preparing.setup import Draw, build_scheme, make_clients, with_scheme
+from splitopt.training.preparing.starting import beginning, begun, recorded
 from splitopt.training.program import Program, program_of
 from splitopt.training.randomness import seed_of
 from splitopt.training.schemes import Client, Scheme
@@ -117,6 +119,7 @@ def prepare(job: TrainingJob) -> Prepared:
     strictly = explained(program.profile, loaded, built_here=is_shipped(job.model))
     with strictly if job.match == "structure" else nullcontext():
         module = make_model(job.model, program, loaded, job.seed)
+        module = begun(module, program.profile, job.adapters, job.initial_weights)
         loaded = in_type_of(module, loaded)
         check_outputs(module, loaded, task)
         example = loaded.train_inputs[:2]
@@ -140,6 +143,7 @@ def prepare(job: TrainingJob) -> Prepared:
         "model": structure_digest(own.state_dict()),
         "data": loaded.digest(),
         "clients": _clients_digest(clients),
+        **beginning(job.adapters or recorded(program.profile), job.initial_weights),
         **_leading(task),
         **({"scheme_code": code} if code else {}),
     }
@@ -210,7 +214,7 @@ def make_model(
         There is no such model, or none by default, or it has no values.
     """
     if isinstance(model, nn.Module):
-        return _on_cpu(model)
+        return _on_cpu(unwrapped(model))
     if not isinstance(model, str | None):
         raise InputError.at(
             "model", f"is {model!r}, it must be a module, the name of one, or MODULE:FACTORY"

@@ -9,6 +9,7 @@ from pathlib import Path
 from splitopt.documents.json_text import parse_json
 from splitopt.documents.reading import read_text
 from splitopt.errors import InputError
+from splitopt.models.adapters.choice import Adapters
 from splitopt.plans import Plan
 from splitopt.storage.writing import write_atomic
 from splitopt.training.job import TrainingJob
@@ -72,10 +73,13 @@ def save_job(job: TrainingJob, folder: Path, prepared: Prepared) -> Path:
         data = str(_save_data(folder, prepared))
     elif Path(data).exists():
         data = str(Path(data).resolve())
+    weights = job.initial_weights
     document = {
         "plan": job.plan.to_dict(),
         "data": data,
         "options": None if job.options is None else asdict(job.options),
+        "adapters": None if job.adapters is None else job.adapters.to_dict(),
+        "initial_weights": None if weights is None else str(Path(weights).resolve()),
         **{name: getattr(job, name) for name in _PLAIN},
     }
     path = folder / "job.json"
@@ -86,11 +90,13 @@ def save_job(job: TrainingJob, folder: Path, prepared: Prepared) -> Path:
 def load_job(path: str | Path) -> TrainingJob:
     """Read a job that `save_job` wrote."""
     found = parse_json(read_text(path), str(path))
-    options = found["options"]
+    options, adapters = found["options"], found["adapters"]
     return TrainingJob(
         Plan.from_dict(found["plan"], found["source"]),
         data=found["data"],
         options=None if options is None else Options(**options),
+        adapters=None if adapters is None else Adapters.from_dict(adapters),
+        initial_weights=found["initial_weights"],
         **{name: found[name] for name in _PLAIN},
     )
 

@@ -45,6 +45,8 @@ class Counts:
         Whether the output needs a gradient: something before it is trained.
     parameters
         The parameters of the layer that no layer before it has, by name.
+    shared
+        Frozen parameters of the layer that a layer before it has as well, by name.
     saved
         What the layer keeps for the backward pass, for batches of `FEW` and of `MANY` samples.
     unknown
@@ -60,6 +62,7 @@ class Counts:
     output_bytes: tuple[float, ...]
     needs_gradient: tuple[bool, ...]
     parameters: tuple[Mapping[str, nn.Parameter], ...]
+    shared: tuple[Mapping[str, nn.Parameter], ...]
     saved: tuple[tuple[Storages, Storages], ...]
     unknown: tuple[Mapping[str, Mapping[str, Runs]], ...]
     operators: OperatorCounts
@@ -99,7 +102,7 @@ def count(
         tuple(map(_per_sample, work.backward, twice.backward)),
         tuple(item.output_bytes / FEW for item in few),
         tuple(item.needs_gradient for item in few),
-        _parameters(split),
+        *_parameters(split),
         saved,
         work.unknown,
         operators,
@@ -234,16 +237,19 @@ def _dense(tensor: Tensor) -> tuple[Tensor, ...]:
     return (tensor,)
 
 
-def _parameters(split: SplitModel) -> tuple[Mapping[str, nn.Parameter], ...]:
-    """Assign each layer the parameters that it is the first to use."""
+def _parameters(
+    split: SplitModel,
+) -> tuple[tuple[Mapping[str, nn.Parameter], ...], tuple[Mapping[str, nn.Parameter], ...]]:
+    """Assign each layer the parameters that it is the first to use, and those that it shares."""
     names = {id(parameter): name for name, parameter in split.module.named_parameters()}
     seen: set[int] = set()
-    found = []
+    first, again = [], []
     for part in parts_between(split.chain, split.structure, split.structure.values[:-1]):
-        own = {names[id(p)]: p for p in part.parameters() if id(p) not in seen}
+        own = {names[id(p)]: p for p in part.parameters()}
+        first.append({name: p for name, p in own.items() if id(p) not in seen})
+        again.append({name: p for name, p in own.items() if id(p) in seen and not p.requires_grad})
         seen |= {id(parameter) for parameter in own.values()}
-        found.append(own)
-    return tuple(found)
+    return tuple(first), tuple(again)
 
 
 def union(layers: Sequence[Storages]) -> int:

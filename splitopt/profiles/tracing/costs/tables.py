@@ -93,6 +93,7 @@ def profile_of(
     starts = [0, *(index + 1 for index in kept[:-1])]
     runs = [range(first, last + 1) for first, last in zip(starts, kept, strict=True)]
     parameters = [_bytes(p for k in run for p in counts.parameters[k].values()) for run in runs]
+    again = [_shared(run, counts) for run in runs]
     trained = [
         _bytes(p for k in run for p in counts.parameters[k].values() if p.requires_grad)
         for run in runs
@@ -112,7 +113,7 @@ def profile_of(
         device_model_bytes=np.cumsum(trained),
         device_memory_fixed_bytes=np.cumsum(parameters) + np.cumsum(trained),
         device_memory_per_sample_bytes=cumulative,
-        layer_parameter_bytes=np.array(parameters),
+        layer_parameter_bytes=np.add(parameters, again),
         layer_output_bytes=output if output.all() else None,
         layer_saved_bytes=alone,
         operators=counts.operators.merged(runs),
@@ -138,6 +139,13 @@ def _memory(runs: Sequence[range], counts: Counts) -> tuple[Array, Array]:
 
 def _bytes(parameters: Iterable[nn.Parameter]) -> float:
     return float(sum(p.numel() * p.element_size() for p in parameters))
+
+
+def _shared(run: range, counts: Counts) -> float:
+    """Bytes of frozen parameters that layers before a run hold as well as it."""
+    own = {name for k in run for name in counts.parameters[k]}
+    shared = {name: p for k in run for name, p in counts.shared[k].items() if name not in own}
+    return _bytes(shared.values())
 
 
 def _notes(split: SplitModel, counts: Counts, constant: float) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.fx import Graph, Node, Proxy, Tracer
 
+from splitopt.models.adapters.quantised import QuantisedLinear
 from splitopt.profiles.tracing.fx.containers import enter
 
 NO_GRAD = "splitopt_no_grad"
@@ -81,6 +82,8 @@ class StateTracer(Tracer):
         if self._inside is m:
             self._inside = None
             return False
+        if is_adapter(m):
+            return True
         return super().is_leaf_module(m, module_qualified_name)
 
     _inside: nn.Module | None = None
@@ -121,3 +124,16 @@ class StateTracer(Tracer):
             yield
         finally:
             nn.Module.__setattr__ = original  # type: ignore[method-assign]
+
+
+def is_adapter(module: nn.Module) -> bool:
+    """Whether a module is a layer that no cut is inside of, and whose forward no graph shows.
+
+    Those of `peft` decide by types and settings which adapters run.
+    """
+    if isinstance(module, QuantisedLinear):
+        return True
+    return any(
+        own.__module__.startswith("peft.") and own.__name__ == "BaseTunerLayer"
+        for own in type(module).__mro__
+    )
