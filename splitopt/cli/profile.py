@@ -21,6 +21,7 @@ def command(
     classes: given.Classes = None,
     method: given.Method = "auto",
     stages: given.Stages = None,
+    most_tensors: given.MostTensors = 1,
     keep_all: given.KeepAll = False,
     shapes_only: given.ShapesOnly = False,
     flop: given.Formulas = None,
@@ -55,6 +56,7 @@ def command(
         name=name or short,
         stages=shared.stage_names(stages),
         method=method,
+        most_tensors=most_tensors,
         keep_all=keep_all,
         flop_formulas=read_formulas(flop or ()),
     ).named(target, classes)

@@ -33,6 +33,8 @@ class TraceRecord:
         Of one sample, where the model takes one tensor.
     classes
         The width of a shipped network's output, where it was asked for.
+    most_tensors
+        How many tensors may cross a cut, where they may be several.
 
     Raises
     ------
@@ -46,6 +48,7 @@ class TraceRecord:
     input_shape: tuple[int, ...] | None = None
     input_dtype: str | None = None
     classes: int | None = None
+    most_tensors: int | None = None
 
     OPTIONAL: ClassVar[tuple[str, ...]] = (
         "model",
@@ -53,6 +56,7 @@ class TraceRecord:
         "input_shape",
         "input_dtype",
         "classes",
+        "most_tensors",
     )
 
     def __post_init__(self) -> None:
@@ -71,10 +75,12 @@ class TraceRecord:
                 )
         if self.input_shape is not None:
             object.__setattr__(self, "input_shape", _sides(self.input_shape))
-        if self.classes is not None and not is_whole(self.classes, 1):
-            raise InputError.at(
-                "trace.classes", f"is {shown(self.classes)}, it must be a whole number >= 1"
-            )
+        for name, least in (("classes", 1), ("most_tensors", 2)):
+            number = getattr(self, name)
+            if number is not None and not is_whole(number, least):
+                raise InputError.at(
+                    f"trace.{name}", f"is {shown(number)}, it must be a whole number >= {least}"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data; what is unknown is left out."""
