@@ -175,8 +175,8 @@ def _notes(split: SplitModel, counts: Counts, constant: float) -> tuple[str, ...
     if split.layouts:
         several = [f"{name} ({len(item.sections)})" for name, item in split.layouts.items()]
         notes.append(
-            f"Several tensors cross, packed in one, behind {_some(several)}; what has another type "
-            "than the first of real numbers travels as it is, in whole numbers of that type."
+            f"Several tensors cross, packed in one, behind {_some(several)}: their bytes are "
+            "added, and of gradients those that are needed."
         )
     if split.state.others:
         notes.append(
