@@ -223,13 +223,13 @@ def folder(tmp_path_factory):
 
 
 def test_the_shell_trains_what_it_has_profiled(folder):
-    """Profile, plan and train: the bytes are the plan's, and those of the tensors by hand."""
+    """Profile, plan and train: a batch of 16 of each device, the plan's bytes, and by hand."""
     words = ["train", str(folder / "plan.json"), "--model", f"{folder / 'several.py'}:digits_unet"]
     assert shell([*words, "--rounds", "1", "--csv", str(folder / "rounds.csv")]) == 0
     plan = Plan.load(folder / "plan.json")
     run = splitopt.train(plan, f"{folder / 'several.py'}:digits_unet", rounds=1)
     predicted = planned_bytes(program_of(plan))
-    assert predicted["smashed"] == predicted["gradient"] == 96 * 4 * (256 + 128 + 64)
+    assert predicted["smashed"] == predicted["gradient"] == 3 * 16 * 4 * (256 + 128 + 64)
     (row,) = run.history.rows
     sent = row.traffic_bytes
     assert (sent["smashed"], sent["gradient"]) == (predicted["smashed"], predicted["gradient"])
