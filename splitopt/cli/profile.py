@@ -26,6 +26,7 @@ def command(
     frozen_bits: adapting.FrozenBits = None,
     method: given.Method = "auto",
     stages: given.Stages = None,
+    most_tensors: given.MostTensors = 1,
     keep_all: given.KeepAll = False,
     shapes_only: given.ShapesOnly = False,
     flop: given.Formulas = None,
@@ -62,6 +63,7 @@ def command(
         name=name or short,
         stages=shared.stage_names(stages),
         method=method,
+        most_tensors=most_tensors,
         keep_all=keep_all,
         flop_formulas=read_formulas(flop or ()),
     ).named(target, classes, wanted)

@@ -33,6 +33,15 @@ Stages = Annotated[
         "--stages", metavar="A,B,...", help="Submodules that the model runs through in order."
     ),
 ]
+MostTensors = Annotated[
+    int,
+    typer.Option(
+        "--most-tensors",
+        metavar="N",
+        min=1,
+        help="How many tensors may cross a cut, such as the skip connections of a U-Net.",
+    ),
+]
 KeepAll = Annotated[bool, typer.Option("--all", help="Keep cuts that another one beats.")]
 ShapesOnly = Annotated[
     bool, typer.Option("--shapes-only", help="Count on shapes: nothing is computed or compared.")

@@ -36,6 +36,8 @@ class TraceRecord:
     adapters
         The adapters that the model was given after it was built; None where there are none, or the
         module came with them.
+    most_tensors
+        How many tensors may cross a cut, where they may be several.
 
     Raises
     ------
@@ -50,6 +52,7 @@ class TraceRecord:
     input_dtype: str | None = None
     classes: int | None = None
     adapters: Adapters | None = None
+    most_tensors: int | None = None
 
     OPTIONAL: ClassVar[tuple[str, ...]] = (
         "model",
@@ -58,6 +61,7 @@ class TraceRecord:
         "input_dtype",
         "classes",
         "adapters",
+        "most_tensors",
     )
 
     def __post_init__(self) -> None:
@@ -76,10 +80,12 @@ class TraceRecord:
                 )
         if self.input_shape is not None:
             object.__setattr__(self, "input_shape", _sides(self.input_shape))
-        if self.classes is not None and not is_whole(self.classes, 1):
-            raise InputError.at(
-                "trace.classes", f"is {shown(self.classes)}, it must be a whole number >= 1"
-            )
+        for name, least in (("classes", 1), ("most_tensors", 2)):
+            number = getattr(self, name)
+            if number is not None and not is_whole(number, least):
+                raise InputError.at(
+                    f"trace.{name}", f"is {shown(number)}, it must be a whole number >= {least}"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data; what is unknown is left out."""

@@ -127,7 +127,7 @@ def _seconds(traced: TracedModel, batch: int, runs: int, now: Clock) -> Array:
     ends = [split.structure.values[split.layers.index(name)] for name in traced.profile.layers]
     with undisturbed(split.module):
         split.module.train()
-        parts = parts_between(split.chain, split.structure, ends[:-1])
+        parts = parts_between(split.chain, split.structure, ends[:-1], apart=True)
         inputs = resized(traced.inputs, batch)
         return np.array([_run(parts, inputs, split.module, now) for _ in range(runs)])
 

@@ -23,6 +23,7 @@ def find_cuts(
     stages: Stages | None = None,
     method: str = "auto",
     verify: bool = True,
+    most_tensors: int = 1,
 ) -> SplitModel:
     """Find where a module can be cut.
 
@@ -42,6 +43,10 @@ def find_cuts(
         own method ``split_stages()``).
     verify
         Compare split and whole; not possible for a module on the ``meta`` device.
+    most_tensors
+        How many tensors may cross a cut, packed in one of shape (batch, words): 2 for a hidden
+        state and its mask, or for a level of skip connections of a U-Net. Above 1 cuts are found in
+        the graph of ``fx`` or ``export``.
 
     Returns
     -------
@@ -59,7 +64,7 @@ def find_cuts(
     from splitopt.profiles.tracing.running.example import inputs_of
     from splitopt.profiles.tracing.split import find
 
-    return find(module, inputs_of(example), stages, method, verify)
+    return find(module, inputs_of(example), stages, method, verify, most_tensors)
 
 
 def trace(
@@ -70,6 +75,7 @@ def trace(
     stages: Stages | None = None,
     method: str = "auto",
     verify: bool = True,
+    most_tensors: int = 1,
     keep_all: bool = False,
     flop_formulas: Mapping[Any, Callable[..., Any]] | None = None,
 ) -> TracedModel:
@@ -77,7 +83,7 @@ def trace(
 
     Parameters
     ----------
-    module, example, stages, method, verify
+    module, example, stages, method, verify, most_tensors
         As for `find_cuts`. On the ``meta`` device everything is counted and nothing computed.
     name
         The name of the profile, the module's class by default.
@@ -107,7 +113,14 @@ def trace(
     from splitopt.profiles.tracing.running.example import inputs_of
 
     inputs, formulas = inputs_of(example), checked_formulas(flop_formulas)
-    split = find_cuts(module, example, stages=stages, method=method, verify=verify)
+    split = find_cuts(
+        module,
+        example,
+        stages=stages,
+        method=method,
+        verify=verify,
+        most_tensors=most_tensors,
+    )
     return traced(split, inputs, name or type(split.module).__name__.lower(), keep_all, formulas)
 
 
@@ -117,12 +130,13 @@ def segments(
     example: Any,
     *,
     stages: Stages | None = None,
+    most_tensors: int = 1,
 ) -> list[nn.Module]:
     """Split a module at some cuts: `find_cuts` and `SplitModel.segments` in one call.
 
     Parameters
     ----------
-    module, example, stages
+    module, example, stages, most_tensors
         As for `find_cuts`.
     cuts
         Names of cuts (the layers of a traced profile), or their numbers among all cuts from 1.
@@ -134,7 +148,7 @@ def segments(
         names. Given ``leaf``, the detached output of the part before, they compute forward and
         backward bit for bit as the whole module does.
     """
-    return find_cuts(module, example, stages=stages).segments(cuts)
+    return find_cuts(module, example, stages=stages, most_tensors=most_tensors).segments(cuts)
 
 
 def measure(traced: TracedModel, machine: str = "here", **how: Any) -> Measurement:

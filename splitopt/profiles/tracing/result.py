@@ -112,7 +112,12 @@ def traced(
         f"{' x '.join(map(str, item.shape[1:])) or 'one'} {str(item.dtype).removeprefix('torch.')}"
         for item in inputs
     )
-    record = TraceRecord(split.method, stages=_stage_names(split), **_sample(inputs))
+    record = TraceRecord(
+        split.method,
+        stages=_stage_names(split),
+        most_tensors=split.chain.most if split.chain.most > 1 else None,
+        **_sample(inputs),
+    )
     profile = profile_of(split, counts, kept, name, f"input {shapes} per sample", record)
     names = {split.layers[early]: split.layers[late] for early, late in beaten.items()}
     return TracedModel(split, profile, counts, names, inputs)

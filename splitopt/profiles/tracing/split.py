@@ -12,7 +12,13 @@ from torch import nn
 
 from splitopt.errors import CapabilityError, InputError
 from splitopt.profiles.tracing.cuts.chain import Chain
-from splitopt.profiles.tracing.cuts.examining import DifferentError, Structure, check, structure
+from splitopt.profiles.tracing.cuts.examining import (
+    DifferentError,
+    Structure,
+    check,
+    layouts,
+    structure,
+)
 from splitopt.profiles.tracing.cuts.finding import (
     FEW,
     HOW_TO_DECLARE,
@@ -24,6 +30,7 @@ from splitopt.profiles.tracing.cuts.finding import (
     run_once,
 )
 from splitopt.profiles.tracing.cuts.hints import mend_of, refuse_compiled, told
+from splitopt.profiles.tracing.cuts.packing import Layout
 from splitopt.profiles.tracing.running.example import Inputs, resized
 from splitopt.profiles.tracing.running.quiet import reason, undisturbed
 from splitopt.profiles.tracing.running.snapshot import Snapshot
@@ -60,6 +67,8 @@ class SplitModel:
         bit for bit the same, None that they were not compared.
     state
         What the forward pass writes.
+    packed
+        Number of a value -> how the tensors that make it up are packed, where they are several.
     """
 
     module: nn.Module
@@ -68,6 +77,7 @@ class SplitModel:
     tried: tuple[str, ...] = ()
     difference: float | None = None
     state: State = field(default_factory=State)
+    packed: Mapping[int, Layout] = field(default_factory=dict)
 
     @property
     def method(self) -> str:
@@ -88,6 +98,15 @@ class SplitModel:
     def refused(self) -> Mapping[str, str]:
         """Values that are no cuts, by name, with the reason."""
         return {self.chain.names[v - 1]: why for v, why in sorted(self.structure.refused.items())}
+
+    @property
+    def layouts(self) -> Mapping[str, Layout]:
+        """The tensors that cross each cut where they are several, packed in one."""
+        return {
+            name: self.packed[value]
+            for name, value in zip(self.cuts, self.structure.values, strict=False)
+            if value in self.packed
+        }
 
     @property
     def copying(self) -> tuple[str, ...]:
@@ -113,7 +132,8 @@ class SplitModel:
             One more than cuts. The parameters and buffers are those of the module, not copies, and
             have the same names: the state dicts of the parts together are that of the module. A
             part that would write over what it is given works on a copy, so that it may be given a
-            leaf that requires a gradient. Parts follow ``train()`` and ``eval()``.
+            leaf that requires a gradient. Parts follow ``train()`` and ``eval()``. What crosses is
+            one tensor; several are packed in one, see `layouts`.
 
         Raises
         ------
@@ -171,15 +191,19 @@ def find(
     stages: Stages | None = None,
     method: str = "auto",
     verify: bool = True,
+    most: int = 1,
 ) -> SplitModel:
-    """Find the cuts of a module by the first method that applies; see the package."""
+    """Find the cuts of a module by the first method that applies; see the package.
+
+    At most `most` tensors cross a cut.
+    """
     module = unwrapped(module)
     refuse_compiled(module)
     run_once(module, resized(inputs, FEW))
     with undisturbed(module) as before:
         state = state_of(module, inputs, before, FEW)
         tried: list[str] = []
-        chosen = candidates(module, inputs, stages, method, state)
+        chosen = candidates(module, inputs, stages, method, state, most)
         for name, search in chosen:
             module.train()
             try:
@@ -232,13 +256,16 @@ def _found(
             state,
             evaluate=chain.trainable,
         )
-    return SplitModel(module, chain, found, tried, difference, state)
+    packed = layouts(chain, found.values, inputs)
+    return SplitModel(module, chain, found, tried, difference, state, packed)
 
 
-def parts_between(chain: Chain, found: Structure, cuts: Sequence[int]) -> list[nn.Module]:
-    """Build the parts between some values of a chain."""
+def parts_between(
+    chain: Chain, found: Structure, cuts: Sequence[int], *, apart: bool = False
+) -> list[nn.Module]:
+    """Build the parts between some values of a chain; with `apart` several tensors are a tuple."""
     return [
-        chain.part(span.first, span.last, copy=span.copy)
+        chain.part(span.first, span.last, copy=span.copy, apart=apart)
         for span in spans_between(chain, found, cuts)
     ]
 
@@ -256,7 +283,7 @@ def _why_none(found: Structure) -> str:
         return (
             "no value lies between input and output that all else runs through; what many layers "
             "read beside it, such as a table or a mask made from the numbers of the input, must be "
-            "made anew in each of them, or be a buffer"
+            "made anew in each of them, be a buffer, or cross beside it (most_tensors=2)"
         )
     reasons = list(dict.fromkeys(found.refused.values()))
     return f"none of {len(found.refused)} values can be cut at: {'; '.join(reasons[:2])}"

@@ -17,10 +17,12 @@ import torch
 from torch import Tensor
 
 from splitopt.errors import InputError, TrainingError
+from splitopt.profiles.tracing.cuts.packing import Layout
 from splitopt.training.codecs.base import DOWN as DOWN
 from splitopt.training.codecs.base import UP as UP
 from splitopt.training.codecs.base import Codec
 from splitopt.training.codecs.base import Way as Way
+from splitopt.training.codecs.sections import Sections
 from splitopt.training.randomness import Stream
 
 _CARRIES = {UP: "activations", DOWN: "gradients"}
@@ -63,6 +65,8 @@ class Crossing:
         How messages call it.
     stream
         What rounding at random draws from; the global generator if None.
+    layouts
+        Cut (0, 1, ...) -> the tensors that cross it packed in one, where they are several.
     """
 
     def __init__(
@@ -70,44 +74,60 @@ class Crossing:
         codecs: Mapping[Way, Codec | None] | None = None,
         client: str = "",
         stream: Stream | None = None,
+        layouts: Mapping[int, Layout] | None = None,
     ) -> None:
         self._codecs = {way: codec for way, codec in (codecs or {}).items() if codec is not None}
         self._client, self._stream = client, stream
+        self._layouts = dict(layouts or {})
         self._rest: dict[str, Tensor] = {}
 
     @property
     def ways(self) -> frozenset[Way]:
-        """The ways that have a codec."""
-        return frozenset(self._codecs)
+        """The ways on which values do not all go as they are."""
+        needless = any(
+            not section.is_learned
+            for layout in self._layouts.values()
+            for section in layout.sections
+        )
+        return frozenset({*self._codecs, *([DOWN] if needless else [])})
 
     def up(self, cut: int, value: Tensor) -> Tensor:
         """Return what arrives of the activations behind a cut (0, 1, ...)."""
-        return self.decode(UP, self.encode(UP, cut, value))
+        return self.decode(UP, self.encode(UP, cut, value), cut)
 
     def down(self, cut: int, value: Tensor) -> Tensor:
         """Return what arrives of their gradient before the cut."""
-        return self.decode(DOWN, self.encode(DOWN, cut, value))
+        return self.decode(DOWN, self.encode(DOWN, cut, value), cut)
 
-    def codec_for(self, way: Way, shape: Sequence[int], dtype: torch.dtype) -> Codec | None:
-        """Return the codec of a tensor, None if it goes as it is.
+    def codec_for(
+        self, way: Way, shape: Sequence[int], dtype: torch.dtype, cut: int = 0
+    ) -> Codec | Sections | None:
+        """Return what writes a tensor that crosses a cut, None if it goes as it is.
 
         That is what is no real floating-point number, and what would not get smaller.
         """
-        codec = self._codecs.get(way)
-        if codec is None or not dtype.is_floating_point:
+        codec = self._codecs.get(way) if dtype.is_floating_point else None
+        layout = self._layouts.get(cut)
+        writer = codec if layout is None else Sections(layout, way, codec)
+        if writer is None:
             return None
         whole = dtype.itemsize * math.prod(shape)
-        return codec if codec.bytes(shape, dtype) < whole else None
+        return writer if writer.bytes(shape, dtype) < whole else None
 
-    def codecs_for(
-        self, shape: Sequence[int], dtype: torch.dtype
-    ) -> tuple[Codec | None, Codec | None]:
-        """Return the codecs up and down of a tensor, see `codec_for`."""
-        return self.codec_for(UP, shape, dtype), self.codec_for(DOWN, shape, dtype)
+    def planned(
+        self, way: Way, shape: Sequence[int], dtype: torch.dtype, cut: int
+    ) -> tuple[int, int]:
+        """Return the bytes in which a tensor travels, and those that it has without any codec."""
+        writer = self.codec_for(way, shape, dtype, cut)
+        whole = dtype.itemsize * math.prod(shape)
+        written = whole if writer is None else writer.bytes(shape, dtype)
+        if cut in self._layouts:
+            whole = Sections(self._layouts[cut], way, None).bytes(shape, dtype)
+        return written, whole
 
-    def size(self, way: Way, tensor: Tensor) -> int:
-        """Return the bytes in which a tensor of this shape and dtype travels."""
-        codec = self.codec_for(way, tensor.shape, tensor.dtype)
+    def size(self, way: Way, tensor: Tensor, cut: int = 0) -> int:
+        """Return the bytes in which a tensor of this shape and dtype travels over a cut."""
+        codec = self.codec_for(way, tensor.shape, tensor.dtype, cut)
         if codec is None:
             return tensor.numel() * tensor.element_size()
         return codec.bytes(tensor.shape, tensor.dtype)
@@ -121,28 +141,34 @@ class Crossing:
             A value is not finite, or is larger than the codec can write.
         """
         shape = tuple(value.shape)
-        own = self._codecs.get(way)
-        if own is None or not value.dtype.is_floating_point:
+        own = self._codecs.get(way) if value.dtype.is_floating_point else None
+        codec = self.codec_for(way, shape, value.dtype, cut)
+        if own is None and codec is None:
             return Encoded({"values": value}, shape, value.dtype, True)
         with torch.no_grad():
-            codec, key = self.codec_for(way, shape, value.dtype), f"{way}.{cut}"
-            keeps = way in own.feedback
+            key, keeps = f"{way}.{cut}", own is not None and way in own.feedback
             if keeps:
-                value = self._with_rest(key, value)
+                value = self._with_rest(key, value, self._sections(way, cut))
             if codec is None:
                 if keeps:
-                    self._keep(key, value, value)
+                    self._keep(key, value, value, self._sections(way, cut))
                 return Encoded({"values": value}, shape, value.dtype, True)
             self._check(way, cut, value, codec)
             with nullcontext() if self._stream is None else self._stream.active():
                 tensors = codec.encode(value)
             found = Encoded(tensors, shape, value.dtype, False)
             if keeps:
-                self._keep(key, value, codec.decode(tensors, shape, value.dtype))
+                sent = codec.decode(tensors, shape, value.dtype)
+                self._keep(key, value, sent, self._sections(way, cut))
         return found
 
-    def decode(self, way: Way, encoded: Encoded) -> Tensor:
-        """Return what arrives.
+    def _sections(self, way: Way, cut: int) -> Sections | None:
+        """Return the tensors that are packed at a cut, if they are several."""
+        layout = self._layouts.get(cut)
+        return None if layout is None else Sections(layout, way, self._codecs.get(way))
+
+    def decode(self, way: Way, encoded: Encoded, cut: int = 0) -> Tensor:
+        """Return what arrives over a cut.
 
         Raises
         ------
@@ -150,14 +176,15 @@ class Crossing:
             The message is not what the codec writes for this shape and dtype.
         """
         shape, dtype = encoded.shape, encoded.dtype
-        codec = self.codec_for(way, shape, dtype)
+        codec = self.codec_for(way, shape, dtype, cut)
         if codec is None or encoded.is_whole:
             if codec is not None or not encoded.is_whole:
                 raise ValueError("values that were encoded where they go as they are, or reversed")
             return encoded.tensors["values"]
         found = {name: (value.dtype, tuple(value.shape)) for name, value in encoded.tensors.items()}
         if found != codec.layout(shape, dtype):
-            raise ValueError(f"values that are not as {codec.name} writes them")
+            name = "the codec" if isinstance(codec, Sections) else codec.name
+            raise ValueError(f"values that are not as {name} writes them")
         return codec.decode(encoded.tensors, shape, dtype)
 
     def keys_of(self, cuts: int) -> list[str]:
@@ -190,8 +217,13 @@ class Crossing:
             state = {key: value.to(self._stream.device) for key, value in state.items()}
         self._rest |= state
 
-    def _check(self, way: Way, cut: int, value: Tensor, codec: Codec) -> None:
+    def _check(self, way: Way, cut: int, value: Tensor, codec: Codec | Sections) -> None:
         """Raise `TrainingError` for values that cannot be written."""
+        if isinstance(codec, Sections):
+            if codec.codec is not None:
+                for section in codec.numbers(value):
+                    self._check(way, cut, section, codec.codec)
+            return
         if not value.numel():
             return
         highest, words = float(value.abs().max()), f"{_CARRIES[way]} of client {self._client}"
@@ -206,7 +238,7 @@ class Crossing:
                 f"{codec.largest(value.dtype):.6g}; take another codec, such as int8"
             )
 
-    def _with_rest(self, key: str, value: Tensor) -> Tensor:
+    def _with_rest(self, key: str, value: Tensor, sections: Sections | None = None) -> Tensor:
         """Add what is kept to a message, where their indices overlap.
 
         A batch may be smaller than the one before; what is kept for the rows that it lacks waits
@@ -223,12 +255,16 @@ class Crossing:
         both = tuple(slice(min(pair)) for pair in zip(rest.shape, value.shape, strict=True))
         total = value.clone()
         total[both] += rest[both]
-        return total
+        return total if sections is None else sections.restored(total, value)
 
-    def _keep(self, key: str, wanted: Tensor, sent: Tensor) -> None:
+    def _keep(
+        self, key: str, wanted: Tensor, sent: Tensor, sections: Sections | None = None
+    ) -> None:
         """Keep what a message left out, beside what is kept for other indices."""
         rest = self._rest.get(key)
         left = wanted - sent
+        if sections is not None:
+            left = sections.restored(left, None)
         if rest is not None and rest.shape != left.shape:
             pairs = list(zip(rest.shape, left.shape, strict=True))
             room = left.new_zeros([max(pair) for pair in pairs])
@@ -259,9 +295,10 @@ class SideBySide:
         pairs = zip(self._crossings, value, strict=True)
         return torch.stack([own.down(cut, one) for own, one in pairs])
 
-    def size(self, way: Way, tensor: Tensor) -> int:
+    def size(self, way: Way, tensor: Tensor, cut: int = 0) -> int:
         """Return the bytes of all clients' tensors."""
-        return sum(own.size(way, one) for own, one in zip(self._crossings, tensor, strict=True))
+        pairs = zip(self._crossings, tensor, strict=True)
+        return sum(own.size(way, one, cut) for own, one in pairs)
 
 
 class _AsItIs:

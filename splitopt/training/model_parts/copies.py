@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
 from splitopt.errors import InputError
+from splitopt.profiles.tracing.cuts.packing import Layout
 from splitopt.training.model_parts.averaging import (
     STATISTICS,
     copy_state,
@@ -31,10 +32,13 @@ class Split:
         Cuts it.
     written
         Names of the model's buffers that forward writes.
+    packed
+        Number of a cut, from 1 -> the tensors that cross it packed in one, where they are several.
     """
 
     cut: Cut
     written: frozenset[str] = frozenset()
+    packed: Mapping[int, Layout] = field(default_factory=dict)
 
     def __call__(self, model: nn.Module, cuts: tuple[int, ...]) -> list[nn.Module]:
         """Cut a model."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
 
 from splitopt.planning.explaining import explainer_of
 from splitopt.profiles import ModelProfile
+from splitopt.training.codecs.base import DOWN, UP
 from splitopt.training.program import Program, read_program
 from splitopt.training.schemes import Scheme
 
@@ -38,12 +38,11 @@ def encoded_profile(program: Program, scheme: Scheme) -> ModelProfile:
     parts = np.zeros((2, profile.layer_count))
     for plan, client in zip(program.clients, scheme.clients, strict=True):
         crossed = scheme.about.crossed(client.cuts)
-        for name, (shape, dtype, _) in zip(plan.cuts, crossed, strict=True):
+        for cut, (name, (shape, dtype, _)) in enumerate(zip(plan.cuts, crossed, strict=True)):
             batch, at = (client.batches.size, *shape), profile.layers.index(name)
-            whole = math.prod(batch) * dtype.itemsize
-            for row, codec in enumerate(client.crossing.codecs_for(batch, dtype)):
-                part = 1.0 if codec is None else codec.bytes(batch, dtype) / whole
-                parts[row, at] = max(parts[row, at], part)
+            for row, way in enumerate((UP, DOWN)):
+                written, whole = client.crossing.planned(way, batch, dtype, cut)
+                parts[row, at] = max(parts[row, at], written / whole if whole else 1.0)
     parts[parts == 0] = 1.0  # where nobody cuts
     return replace(
         profile,

@@ -79,9 +79,12 @@ def cut_again(
         The model cannot be cut so.
     """
     record = profile.trace
-    if stages is not None or record is None or record.method == "export":
-        # What torch.export found cannot be trained; the model may declare stages by now.
+    if stages is not None or record is None:
         return find_cuts(model, example, stages=stages)
+    most = record.most_tensors or 1
+    if record.method == "export":
+        # What torch.export found cannot be trained; the model may declare stages by now.
+        return find_cuts(model, example, most_tensors=1 if declares_stages(model) else most)
     if record.method == "stages" and record.stages is None and not declares_stages(model):
         raise InputError.at(
             "stages",
@@ -89,7 +92,7 @@ def cut_again(
             f"model's own {STAGES_METHOD}(), which this model has not; give the same again, "
             "stages=[...] in Python, or name the model that was profiled",
         )
-    return find_cuts(model, example, stages=record.stages, method=record.method)
+    return find_cuts(model, example, stages=record.stages, method=record.method, most_tensors=most)
 
 
 def cut_numbers(split: SplitModel, names: Sequence[str]) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from splitopt.errors import InputError, SplitoptError
+from splitopt.profiles.tracing.cuts.packing import Layout
 from splitopt.profiles.tracing.running.quiet import reason
 from splitopt.profiles.tracing.split import SplitModel
 from splitopt.training.data import DataSet
@@ -154,12 +155,17 @@ def build_scheme(
         model,
         [replace(client, cuts=own) for client, own in zip(clients, cuts, strict=True)],
         round_options(program, options),
-        Split(split.split, split.state.written),
+        Split(split.split, split.state.written, _packed(split)),
         task.loss,
         seed_of(seed, Draw.ORDER),
     )
     set_groups(scheme, program, 0)
     return scheme
+
+
+def _packed(split: SplitModel) -> dict[int, Layout]:
+    """Return the tensors that cross packed in one, by the numbers of cuts."""
+    return {split.cuts.index(name) + 1: layout for name, layout in split.layouts.items()}
 
 
 def with_scheme(

@@ -126,7 +126,7 @@ class Scheme(ABC):
         seed: int = 0,
     ) -> None:
         self.model = model
-        self.clients = with_codecs(clients, options)
+        self.clients = with_codecs(clients, options, split)
         self.options = options
         self.split = split
         self.criterion = criterion
@@ -220,8 +220,11 @@ class Scheme(ABC):
     ) -> None:
         """Count what a batch sent over the cuts of a client, or of several that train together."""
         crossing = together or client.crossing
-        tally.traffic.smashed += sum(crossing.size(UP, held.sent) for held in passes[:-1])
-        tally.traffic.gradient += sum(crossing.size(DOWN, gradient) for gradient in gradients)
+        for cut, held in enumerate(passes[:-1]):
+            tally.traffic.smashed += crossing.size(UP, held.sent, cut)
+        wanted = [cut for cut, held in enumerate(passes[1:]) if held.entry.requires_grad]
+        for cut, gradient in zip(wanted, gradients, strict=True):
+            tally.traffic.gradient += crossing.size(DOWN, gradient, cut)
         roles = self.roles_of(client)
         if roles[-1] == "server" and len(roles) > 1:  # in one place, nothing travels
             tally.traffic.label += tensor_bytes(targets)
@@ -258,18 +261,29 @@ class Scheme(ABC):
             own.load_moments(under(state, f"copy.{index}.moments."))
 
 
-def with_codecs(clients: Sequence[Client], options: Options) -> list[Client]:
+def with_codecs(
+    clients: Sequence[Client], options: Options, split: Split | Cut | None = None
+) -> list[Client]:
     """Return the clients with the codecs of the options at their cuts.
+
+    Where several tensors cross a cut of `split`, each is written by itself.
 
     Raises
     ------
     InputError
         There are codecs, and nothing of any client is cut.
     """
+    packed = split.packed if isinstance(split, Split) else {}
+    layouts = [
+        {place: packed[cut] for place, cut in enumerate(client.cuts) if cut in packed}
+        for client in clients
+    ]
     if not options.has_codecs:  # nor those that the clients had in another scheme
         return [
-            replace(client, crossing=Crossing()) if client.crossing.ways else client
-            for client in clients
+            replace(client, crossing=Crossing(client=client.name, layouts=own))
+            if client.crossing.ways or own
+            else client
+            for client, own in zip(clients, layouts, strict=True)
         ]
     codecs = {UP: options.up_codec(), DOWN: options.down_codec()}
     if not any(client.cuts for client in clients):
@@ -278,7 +292,8 @@ def with_codecs(clients: Sequence[Client], options: Options) -> list[Client]:
             field, "is for what crosses a cut, and no client's model is cut here; leave it out"
         )
     return [
-        replace(client, crossing=Crossing(codecs, client.name, client.stream)) for client in clients
+        replace(client, crossing=Crossing(codecs, client.name, client.stream, own))
+        for client, own in zip(clients, layouts, strict=True)
     ]
 
 

@@ -13,7 +13,10 @@ from splitopt.training.program import ClientPlan, Program
 
 if TYPE_CHECKING:
     from splitopt.timeline import FloatArray
+    from splitopt.training.codecs.base import Way
     from splitopt.training.schemes import Client, Scheme
+
+_WAYS: tuple[Way, Way] = ("up", "down")
 
 KINDS = ("smashed", "gradient", "model_down", "model_up")
 """What travels, under the names of `splitopt.training.schemes.Traffic`; no table has labels."""
@@ -85,9 +88,8 @@ def _encoded_parts(
     found = tuple(_Parts(np.ones(cuts), np.ones(cuts)) for _ in range(2))
     if scheme is not None and client is not None and cuts:
         for cut, (shape, dtype, _) in enumerate(scheme.about.crossed(client.cuts)):
-            batch = (size, *shape)
-            for parts, codec in zip(found, client.crossing.codecs_for(batch, dtype), strict=True):
-                if codec is not None:
-                    parts.encoded[cut] = codec.bytes(batch, dtype)
-                    parts.whole[cut] = math.prod(batch) * dtype.itemsize
+            for parts, way in zip(found, _WAYS, strict=True):
+                written, whole = client.crossing.planned(way, (size, *shape), dtype, cut)
+                if written != whole:
+                    parts.encoded[cut], parts.whole[cut] = written, whole
     return found[0], found[1]

@@ -25,8 +25,9 @@ def arrived(
     name: str,
     shape: Sequence[int],
     dtype: torch.dtype,
+    cut: int = 0,
 ) -> Tensor:
-    """Return what arrives of a tensor of this shape and dtype.
+    """Return what arrives of a tensor of this shape and dtype over a cut (0, 1, ...).
 
     Raises
     ------
@@ -40,7 +41,7 @@ def arrived(
     elif not all(part.startswith(f"{name}.") for part in tensors):
         raise FrameError(f"{name} with other entries than are due")
     try:
-        return crossing.decode(way, Encoded(parts, tuple(shape), dtype, is_whole))
+        return crossing.decode(way, Encoded(parts, tuple(shape), dtype, is_whole), cut)
     except ValueError as error:
         raise FrameError(f"{name}: {error}; start all parties with the same codec") from None
 

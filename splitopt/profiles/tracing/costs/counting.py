@@ -20,7 +20,8 @@ from splitopt.profiles.tracing.costs.work.declared import check_applied
 from splitopt.profiles.tracing.costs.work.formulas import Declared
 from splitopt.profiles.tracing.costs.work.meter import Runs, WorkMeter
 from splitopt.profiles.tracing.cuts.finding import FEW, MANY
-from splitopt.profiles.tracing.running.example import Inputs, fresh, resized
+from splitopt.profiles.tracing.cuts.packing import Layout
+from splitopt.profiles.tracing.running.example import Inputs, fresh, resized, tensors_in
 from splitopt.profiles.tracing.running.passes import split_pass, whole_pass
 from splitopt.profiles.tracing.running.quiet import SEED, undisturbed
 from splitopt.profiles.tracing.split import SplitModel, parts_between
@@ -41,8 +42,8 @@ class Counts:
         Work for one sample, 2 per multiply-accumulate.
     output_bytes
         Bytes of one sample's output.
-    needs_gradient
-        Whether the output needs a gradient: something before it is trained.
+    gradient_bytes
+        Bytes of one sample's gradient of the output; none where nothing before it is trained.
     parameters
         The parameters of the layer that no layer before it has, by name.
     shared
@@ -60,7 +61,7 @@ class Counts:
     forward_flop: tuple[float, ...]
     backward_flop: tuple[float, ...]
     output_bytes: tuple[float, ...]
-    needs_gradient: tuple[bool, ...]
+    gradient_bytes: tuple[float, ...]
     parameters: tuple[Mapping[str, nn.Parameter], ...]
     shared: tuple[Mapping[str, nn.Parameter], ...]
     saved: tuple[tuple[Storages, Storages], ...]
@@ -101,7 +102,7 @@ def count(
         tuple(map(_per_sample, work.forward, twice.forward)),
         tuple(map(_per_sample, work.backward, twice.backward)),
         tuple(item.output_bytes / FEW for item in few),
-        tuple(item.needs_gradient for item in few),
+        tuple(item.gradient_bytes / FEW for item in few),
         *_parameters(split),
         saved,
         work.unknown,
@@ -162,7 +163,7 @@ def _per_batch(once: float, twice: float) -> float:
 
 def _parts_work(split: SplitModel, batch: Inputs, declared: Mapping[str, Declared]) -> _Passes:
     """Count the layers between all cuts."""
-    parts = parts_between(split.chain, split.structure, split.structure.values[:-1])
+    parts = parts_between(split.chain, split.structure, split.structure.values[:-1], apart=True)
     meters = _Meters(len(parts), declared)
     split_pass(parts, batch, split.module, meters)
     return meters.read()
@@ -190,7 +191,7 @@ def _work(split: SplitModel, batch: Inputs, declared: Mapping[str, Declared]) ->
 class _Kept:
     storages: Storages
     output_bytes: int
-    needs_gradient: bool
+    gradient_bytes: int
 
 
 def _saved(split: SplitModel, batch: Inputs) -> list[_Kept]:
@@ -218,12 +219,22 @@ def _saved(split: SplitModel, batch: Inputs) -> list[_Kept]:
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            result = split.chain.part(first, last)(*given)
-        single = isinstance(result, Tensor)
-        size = result.numel() * result.element_size() if single else 0
-        found.append(_Kept(storages, size, bool(single and result.requires_grad)))
-        given = (result,)
+            result = split.chain.part(first, last, apart=True)(*given)
+        found.append(
+            _Kept(storages, *_crossing(result, split.packed.get(last), len(tensors_in(batch)[0])))
+        )
+        given = result if last in split.packed else (result,)
     return found
+
+
+def _crossing(result: Any, packed: Layout | None, samples: int) -> tuple[int, int]:
+    """Return the bytes of what a part sends, and of the gradient that comes back."""
+    if packed is not None:
+        return samples * packed.bytes, samples * packed.gradient_bytes
+    if not isinstance(result, Tensor):
+        return 0, 0
+    size = result.numel() * result.element_size()
+    return size, size if result.requires_grad else 0
 
 
 def _dense(tensor: Tensor) -> tuple[Tensor, ...]:

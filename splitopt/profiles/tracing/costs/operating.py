@@ -64,7 +64,7 @@ def operators_of(split: SplitModel, inputs: Inputs) -> OperatorCounts:
     The update is a step of plain SGD: three passes over the trained parameters in one operator for
     each of them.
     """
-    parts = parts_between(split.chain, split.structure, split.structure.values[:-1])
+    parts = parts_between(split.chain, split.structure, split.structure.values[:-1], apart=True)
     found: dict[int, dict[str, Array]] = {}
     for batch in (FEW, MANY):
         totals = {phase: np.zeros((len(parts), 5)) for phase in ("forward", "backward")}

@@ -43,12 +43,13 @@ class Columns:
 def columns_of(counts: Counts) -> Columns:
     """Add the layers up; nothing crosses behind the last one."""
     smashed = np.array(counts.output_bytes, dtype=np.float64)
-    smashed[-1] = 0.0
+    gradient = np.array(counts.gradient_bytes, dtype=np.float64)
+    smashed[-1] = gradient[-1] = 0.0
     return Columns(
         np.cumsum(counts.forward_flop),
         np.cumsum(counts.backward_flop),
         smashed,
-        np.where(counts.needs_gradient, smashed, 0.0),
+        gradient,
         np.cumsum([_runs(layer) for layer in counts.unknown]),
     )
 
@@ -178,6 +179,12 @@ def _notes(split: SplitModel, counts: Counts, constant: float) -> tuple[str, ...
     if split.copying:
         notes.append(
             f"Behind {_some(split.copying)} the next part works in place, and is given a copy."
+        )
+    if split.layouts:
+        several = [f"{name} ({len(item.sections)})" for name, item in split.layouts.items()]
+        notes.append(
+            f"Several tensors cross, packed in one, behind {_some(several)}: their bytes are "
+            "added, and of gradients those that are needed."
         )
     if split.state.others:
         notes.append(

@@ -14,6 +14,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from splitopt.profiles.tracing.cuts.packing import Layout
+
 
 class Chain(ABC):
     """Where a module can be cut, and how it is built from parts.
@@ -29,19 +31,27 @@ class Chain(ABC):
     trainable
         Whether the parts can be trained with: false for ``export``, whose graph is frozen in
         training mode.
+    most
+        How many tensors may make up a value.
     """
 
     method: str
     names: tuple[str, ...]
     notes: tuple[str, ...] = ()
     trainable: bool = True
+    most: int = 1
 
     @abstractmethod
-    def part(self, first: int, last: int, *, copy: bool = False) -> nn.Module:
+    def part(self, first: int, last: int, *, copy: bool = False, apart: bool = False) -> nn.Module:
         """Build the module from value `first` to value `last`, where 0 is the input.
 
-        With `copy` it works on a copy of what it is given, for parts that begin in place.
+        With `copy` it works on a copy of what it is given, for parts that begin in place. A value
+        of several tensors is one packed tensor, or with `apart` several arguments and a tuple.
         """
+
+    def layout(self, value: int) -> Layout | None:  # noqa: ARG002
+        """Return how the tensors of a value are packed in one; None where it is one by itself."""
+        return None
 
     @abstractmethod
     def on(self, module: nn.Module) -> Chain:
@@ -123,7 +133,14 @@ class StepChain(Chain):
         """Return the steps between two values, by name."""
         return self._steps[first:last]
 
-    def part(self, first: int, last: int, *, copy: bool = False) -> nn.Module:
+    def part(
+        self,
+        first: int,
+        last: int,
+        *,
+        copy: bool = False,
+        apart: bool = False,  # noqa: ARG002
+    ) -> nn.Module:
         """Build the module that applies the steps between two values."""
         return Calls(self.steps(first, last), copy=copy)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from splitopt.errors import InputError
 from splitopt.profiles.tracing.cuts.chain import Chain
 from splitopt.profiles.tracing.cuts.finding import FEW, MANY
+from splitopt.profiles.tracing.cuts.packing import Layout
 from splitopt.profiles.tracing.running.example import Inputs, fresh, resized, tensors_in
 from splitopt.profiles.tracing.running.passes import Outcome, split_pass
 from splitopt.profiles.tracing.running.quiet import SEED, reason
@@ -62,6 +64,22 @@ def structure(
             refused[value] = "its size does not grow with the batch"
     values = tuple(v for v in range(1, chain.length + 1) if v not in refused)
     return Structure(values, frozenset(v for v in values if v in writes), refused)
+
+
+def layouts(chain: Chain, values: Sequence[int], inputs: Inputs) -> dict[int, Layout]:
+    """Return how several tensors are packed at those of some values where they are several.
+
+    A training pass shows which of them have a gradient.
+    """
+    found = {}
+    given: tuple[Any, ...] = fresh(resized(inputs, FEW))
+    for first, last in pairwise((0, *values[:-1])):
+        result = chain.part(first, last, apart=True)(*given)
+        given = result if isinstance(result, tuple) else (result,)
+        layout = chain.layout(last)
+        if layout is not None:
+            found[last] = layout.learning([item.requires_grad for item in given])
+    return found
 
 
 @dataclass(frozen=True)

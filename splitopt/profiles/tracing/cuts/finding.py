@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.fx import Graph
 
+from splitopt.documents.checks import is_whole
 from splitopt.errors import InputError
 from splitopt.profiles.table.trace_record import METHODS
 from splitopt.profiles.tracing.cuts.chain import Chain, StepChain
-from splitopt.profiles.tracing.cuts.graph import GraphChain, Traced
+from splitopt.profiles.tracing.cuts.graph import GraphChain
+from splitopt.profiles.tracing.cuts.traced import Traced
 from splitopt.profiles.tracing.fx.containers import can_be_entered, encoder_layers
 from splitopt.profiles.tracing.fx.tracer import NO_GRAD, StateTracer
 from splitopt.profiles.tracing.running.example import Inputs, fresh, resized, tensors_in
@@ -72,27 +74,46 @@ def candidates(
     stages: Stages | None,
     method: str,
     state: State,
+    most: int = 1,
 ) -> list[tuple[str, Callable[[], Chain]]]:
     """List the methods to try, in order, each as a function that finds the chain or raises.
 
     What the user declares is all that is tried where it is there. torch.fx first looks into the
-    containers of torch.nn, and takes them whole where that does not work.
+    containers of torch.nn, and takes them whole where that does not work. Several tensors cross
+    only where there is a graph, which is looked at before the layers of an nn.Sequential then.
     """
+    if method != "auto" and method not in METHODS:
+        raise InputError.at("method", f"is {method!r}; choose one of auto, {', '.join(METHODS)}")
+    _expect_graph(module, stages, method, most)
     if stages is not None:
         return [("stages", lambda: declared(module, stages))]
     ways: list[tuple[str, Callable[[], Chain]]] = [
         ("stages", lambda: own_stages(module)),
         ("sequential", lambda: sequential(module, inputs)),
-        ("fx", lambda: by_fx(module, inputs, state, entering=True)),
-        ("export", lambda: by_export(module, inputs)),
+        ("fx", lambda: by_fx(module, inputs, state, True, most)),
+        ("export", lambda: by_export(module, inputs, most)),
     ]
     if any(can_be_entered(part) for part in module.modules()):
-        ways.insert(3, ("fx", lambda: by_fx(module, inputs, state, entering=False)))
-    if method != "auto" and method not in METHODS:
-        raise InputError.at("method", f"is {method!r}; choose one of auto, {', '.join(METHODS)}")
+        ways.insert(3, ("fx", lambda: by_fx(module, inputs, state, False, most)))
+    if most > 1:
+        ways.sort(key=lambda way: ("stages", "fx", "sequential", "export").index(way[0]))
     if method == "auto":
         method = "stages" if declares_stages(module) else "auto"
     return [(name, find) for name, find in ways if method in ("auto", name)]
+
+
+def _expect_graph(module: nn.Module, stages: Stages | None, method: str, most: int) -> None:
+    """Reject several tensors at a cut where there are stages, each of one tensor."""
+    if not is_whole(most, 1):
+        raise InputError.at("most_tensors", f"is {most!r}, it must be a whole number >= 1")
+    by_stages = stages is not None or (method == "auto" and declares_stages(module))
+    if most > 1 and (by_stages or method in ("stages", "sequential")):
+        layers = "the layers of an nn.Sequential" if method == "sequential" else "declared stages"
+        raise InputError.at(
+            "most_tensors",
+            f"is {most}, and between {layers} one tensor crosses; leave it out, or take the method "
+            "fx without stages",
+        )
 
 
 def declares_stages(module: nn.Module) -> bool:
@@ -107,7 +128,9 @@ def sequential(module: nn.Module, inputs: Inputs) -> StepChain:
     return StepChain("sequential", list(_steps(module, "")))
 
 
-def by_fx(module: nn.Module, inputs: Inputs, state: State, *, entering: bool) -> GraphChain:
+def by_fx(
+    module: nn.Module, inputs: Inputs, state: State, entering: bool, most: int = 1
+) -> GraphChain:
     """Trace the module symbolically in both modes."""
     batches = resized(inputs, FEW), resized(inputs, MANY)
     module.train()
@@ -116,10 +139,10 @@ def by_fx(module: nn.Module, inputs: Inputs, state: State, *, entering: bool) ->
     evaluation = _traced_by_fx(module, batches, state, entering)
     module.train()
     same = _code(train.graph) == _code(evaluation.graph)
-    return GraphChain("fx", module, train, train if same else evaluation)
+    return GraphChain("fx", module, train, train if same else evaluation, most=most)
 
 
-def by_export(module: nn.Module, inputs: Inputs) -> GraphChain:
+def by_export(module: nn.Module, inputs: Inputs, most: int = 1) -> GraphChain:
     """Run torch.export through the module; its graph serves to count, not to train."""
     module.train()
     batches = resized(inputs, FEW), resized(inputs, MANY)
@@ -134,7 +157,9 @@ def by_export(module: nn.Module, inputs: Inputs) -> GraphChain:
         "The cuts were found by torch.export, whose graph is fixed in training mode: it counts, "
         "but training needs declared stages."
     )
-    return GraphChain("export", exported, traced, traced, names_from=module, notes=(note,))
+    return GraphChain(
+        "export", exported, traced, traced, names_from=module, notes=(note,), most=most
+    )
 
 
 def own_stages(module: nn.Module) -> StepChain:

@@ -8,124 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.fx import Graph, Interpreter, Node
+from torch import nn
+from torch.fx import Graph, Node
 
 from splitopt.documents.checks import is_whole
 from splitopt.profiles.tracing.cuts.chain import Chain, attach, is_kept
-from splitopt.profiles.tracing.fx.liveness import Flow, analyse, follow_writes
+from splitopt.profiles.tracing.cuts.packing import Layout, pack, unpack
+from splitopt.profiles.tracing.cuts.traced import Seen, Traced
+from splitopt.profiles.tracing.fx.liveness import Front
 from splitopt.profiles.tracing.fx.names import value_names
-from splitopt.profiles.tracing.fx.rewriting import rewrite
 from splitopt.profiles.tracing.fx.writing import mark, source_of
-from splitopt.profiles.tracing.running.example import Inputs, fresh
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a node was seen to give for two sizes of the batch."""
-
-    small: Any
-    large: Any
-
-
-class _Recorder(Interpreter):
-    """Runs a graph and keeps the shapes of its tensors and its other values."""
-
-    def __init__(self, root: nn.Module, graph: Graph) -> None:
-        super().__init__(root, graph=graph)
-        self.found: dict[Node, Any] = {}
-
-    def run_node(self, node: Node) -> Any:
-        result = super().run_node(node)
-        self.found[node] = result.shape if isinstance(result, Tensor) else result
-        return result
-
-
-@dataclass(frozen=True)
-class Traced:
-    """A graph with what is known of its values.
-
-    Parameters
-    ----------
-    graph, flow
-        The graph, and which of its values can be cut at.
-    seen
-        What every node gave for batches of `samples` samples.
-    inputs
-        The number of inputs of the example.
-    constants
-        Tensors of the graph that are not the module's own, by name.
-    """
-
-    graph: Graph
-    flow: Flow
-    seen: Mapping[Node, Seen]
-    samples: tuple[int, int]
-    inputs: int
-    constants: Mapping[str, Any]
-
-    @classmethod
-    def of(
-        cls,
-        graph: Graph,
-        root: nn.Module,
-        batches: tuple[Inputs, Inputs],
-        constants: Mapping[str, Any],
-        *,
-        with_effects: bool = True,
-    ) -> Traced:
-        """Run a graph on two batches and find its cuts; without effects it serves to count only."""
-        if with_effects:
-            rewrite(graph)
-        follow_writes(graph, root)
-        runs = []
-        for batch in batches:
-            recorder = _Recorder(root, graph)
-            with torch.no_grad():
-                recorder.run(*fresh(batch))
-            runs.append(recorder.found)
-        small, large = runs
-        seen = {node: Seen(small[node], large[node]) for node in graph.nodes if node in small}
-        samples = batches[0][0].shape[0], batches[1][0].shape[0]
-        flow = analyse(graph, root, with_effects=with_effects)
-        return cls(graph, flow, seen, samples, len(batches[0]), constants)
-
-    def cuts(self) -> list[Node]:
-        """Return the values to cut at: tensors that grow with the batch, from which all goes on."""
-        return [
-            node
-            for node in self.flow.cuts
-            if self._is_batch(node) and Piece(self, node, None).knows_its_sizes()
-        ]
-
-    def placeholders(self) -> list[Node]:
-        """Return the inputs that the example has; others keep their defaults."""
-        found = (node for node in self.graph.nodes if node.op == "placeholder")
-        return list(found)[: self.inputs]
-
-    def _is_batch(self, node: Node) -> bool:
-        seen, (few, many) = self.seen[node], self.samples
-        if not isinstance(seen.small, torch.Size):
-            return False
-        return seen.small.numel() * many == seen.large.numel() * few and seen.small.numel() > 0
-
-    def known(self, value: int, other: int, source: Node) -> tuple[int, int, int] | int | None:
-        """Express a size by the shape of `source`.
-
-        Returns
-        -------
-        The size itself if it does not depend on the batch; ``(axis, times, over)`` for the size of
-        an axis of `source` times and over whole numbers; None if neither is possible.
-        """
-        few, many = self.samples
-        if value == other:
-            return value
-        shape = self.seen[source]
-        if value * many == other * few:
-            for axis, (one, two) in enumerate(zip(shape.small, shape.large, strict=True)):
-                if one * many == two * few and one:
-                    return axis, value, one
-        return None
 
 
 class GraphChain(Chain):
@@ -139,6 +31,8 @@ class GraphChain(Chain):
         The module that the graph was traced from, or the one that torch.export made of it.
     train, evaluation
         The graphs of both modes; the same object where the module makes no difference.
+    most
+        How many tensors may cross a cut.
     """
 
     def __init__(
@@ -150,20 +44,22 @@ class GraphChain(Chain):
         *,
         names_from: nn.Module | None = None,
         notes: Sequence[str] = (),
+        most: int = 1,
     ) -> None:
         self.method, self.notes = method, tuple(notes)
         self.trainable = method == "fx"
         self._module, self._train, self._evaluation = module, train, evaluation
-        self._names_from = names_from
-        cuts = train.cuts()
+        self._names_from, self.most = names_from, most
+        cuts = cuts_of(train, most)
+        self._others: dict[str, Front] = {}
         if evaluation is not train:
-            there = {node.name for node in evaluation.cuts()}
-            cuts = [node for node in cuts if node.name in there]
+            self._others = {_names(front): front for front in cuts_of(evaluation, most)}
+            cuts = [front for front in cuts if _alike(front, train, self._others, evaluation)]
         order = train.flow.order
-        names = value_names(cuts, order, names_from or module)
+        names = value_names([front.node for front in cuts], order, names_from or module)
         returned = _single(train.flow.result)
-        self._ends: tuple[Node | None, ...] = tuple(cuts)
-        if not cuts or cuts[-1] is not returned:
+        self._ends: tuple[Front | None, ...] = tuple(cuts)
+        if not cuts or cuts[-1].values != (returned,):
             self._ends, names = (*cuts, None), (*names, "output")
         self.names = names
 
@@ -176,37 +72,44 @@ class GraphChain(Chain):
             self._evaluation,
             names_from=self._names_from,
             notes=self.notes,
+            most=self.most,
         )
 
-    def part(self, first: int, last: int, *, copy: bool = False) -> nn.Module:
+    def layout(self, value: int) -> Layout | None:
+        """Return how several tensors that make up a value are packed."""
+        front = self._ends[value - 1]
+        return None if front is None else self._train.layout(front)
+
+    def part(self, first: int, last: int, *, copy: bool = False, apart: bool = False) -> nn.Module:
         """Build the module of the nodes between two values."""
         part = GraphPart()
-        for mode, code in self.codes(first, last, copy=copy).items():
+        for mode, code in self.codes(first, last, copy=copy, apart=apart).items():
             for target, value in code.targets.items():
                 kept = target not in code.constants and is_kept(self._module, target)
                 attach(part, target, value, persistent=kept)
             part.set_code(mode, code.graph)
         return part
 
-    def codes(self, first: int, last: int, *, copy: bool = False) -> dict[bool, PieceCode]:
+    def codes(
+        self, first: int, last: int, *, copy: bool = False, apart: bool = False
+    ) -> dict[bool, PieceCode]:
         """Return what runs between two values in training (True), and in evaluation if other."""
         found = {}
         for mode, traced in {True: self._train, False: self._evaluation}.items():
             if mode or traced is not self._train:
                 start = self._end(first, traced) if first else None
-                piece = Piece(traced, start, self._end(last, traced), copy)
+                piece = Piece(traced, start, self._end(last, traced), copy, apart)
                 graph = piece.build()
                 values = {target: self._get(target, traced) for target in piece.targets}
                 own = frozenset(target for target in values if target in traced.constants)
                 found[mode] = PieceCode(graph, values, own)
         return found
 
-    def _end(self, value: int, traced: Traced) -> Node | None:
-        node = self._ends[value - 1]
-        if node is None or traced is self._train:
-            return node
-        there: dict[str, Node] = {other.name: other for other in traced.graph.nodes}
-        return there[node.name]
+    def _end(self, value: int, traced: Traced) -> Front | None:
+        front = self._ends[value - 1]
+        if front is None or traced is self._train:
+            return front
+        return self._others[_names(front)]
 
     def _get(self, target: str, traced: Traced) -> Any:
         if target in traced.constants:
@@ -255,21 +158,26 @@ class GraphPart(nn.Module):
 
 @dataclass
 class Piece:
-    """The nodes from one value (None: the input) to another (None: what the module returns)."""
+    """The nodes from one front (None: the input) to another (None: what the module returns).
+
+    Several tensors cross a front packed in one, unless they are to be kept `apart`.
+    """
 
     traced: Traced
-    start: Node | None
-    end: Node | None
+    start: Front | None
+    end: Front | None
     copy: bool = False
+    apart: bool = False
     targets: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._place = {node: index for index, node in enumerate(self.traced.flow.order)}
+        self._starts = () if self.start is None else self.start.values
 
     def knows_its_sizes(self) -> bool:
         """Whether all sizes of earlier values follow from the shape of the start."""
         return all(
-            self.traced.known(one, two, self.start) is not None
+            self.traced.known(one, two, self._starts) is not None
             for node in self._needed()
             if node in self.traced.flow.sizes and self._asks_outside(node)
             for one, two in _pairs(self.traced.seen[node])
@@ -278,15 +186,10 @@ class Piece:
 
     def build(self) -> Graph:
         """Copy the nodes into a graph of their own."""
-        graph, new = Graph(), {}
+        graph = Graph()
         flow = self.traced.flow
         needed = self._needed()
-        entries = [self.start] if self.start is not None else self.traced.placeholders()
-        for node in entries:
-            assert node is not None
-            entry = graph.placeholder(node.name)
-            # What asks for sizes asks the value that came in, everything else works on the copy.
-            new[node] = graph.call_method("clone", (entry,)) if self.copy else entry
+        new = self._entries(graph)
         gradients = True
         for node in flow.order:
             if node not in needed or node in new:
@@ -299,12 +202,27 @@ class Piece:
             if node.op in ("call_module", "get_attr"):
                 self.targets.append(str(node.target))
         mark(graph, gradients)
-        graph.output(torch.fx.map_arg(self._returned(), lambda item: new[item]))
+        returned = torch.fx.map_arg(self._returned(), lambda item: new[item])
+        layout = None if self.end is None or self.apart else self.traced.layout(self.end)
+        graph.output(returned if layout is None else pack(graph, returned, layout))
         return graph
+
+    def _entries(self, graph: Graph) -> dict[Node, Any]:
+        """Write what comes in, and return the values that the nodes before the piece have there."""
+        layout = None if self.start is None or self.apart else self.traced.layout(self.start)
+        if layout is not None:
+            values = unpack(graph, graph.placeholder("packed"), layout)
+            return dict(zip(self._starts, values, strict=True))
+        new: dict[Node, Any] = {}
+        for node in self._starts or self.traced.placeholders():
+            entry = graph.placeholder(node.name)
+            new[node] = graph.call_method("clone", (entry,)) if self.copy else entry
+        return new
 
     def _returned(self) -> Any:
         if self.end is not None:
-            return self.end
+            values = self.end.values
+            return values[0] if len(values) == 1 else values
         result = self.traced.flow.result
         single = _single(result)
         return single if single is not None else result.args[0]
@@ -319,7 +237,7 @@ class Piece:
         torch.fx.map_arg(self._returned(), waiting.append)
         while waiting:
             node = waiting.pop()
-            if node in seen or node is self.start:
+            if node in seen or node in self._starts:
                 continue
             seen.add(node)
             if not (node in self.traced.flow.sizes and self._asks_outside(node)):
@@ -329,42 +247,68 @@ class Piece:
     def _is_on_the_way(self, node: Node) -> bool:
         """Whether a node runs behind the start, and not behind the end unless that is the last."""
         place = self._place[node]
-        if self.start is not None and place <= self._place[self.start]:
+        if self.start is not None and place <= self._place[self.start.node]:
             return False
-        if self.end is None or self.end is _single(self.traced.flow.result):
+        if self.end is None or self.end.values == (_single(self.traced.flow.result),):
             return True
-        return place <= self._place[self.end]
+        return place <= self._place[self.end.node]
 
     def _asks_outside(self, node: Node) -> bool:
         """Whether a size is asked of a value that the piece does not have."""
         if self.start is None:
             return False
         asked = [item for item in node.all_input_nodes if item in self.traced.flow.data]
-        return any(self._place[item] < self._place[self.start] for item in asked)
+        first = self._place[self.start.node]
+        return any(self._place[item] < first for item in asked if item not in self._starts)
 
     def _restated(self, node: Node, graph: Graph, new: Mapping[Node, Node]) -> Any:
-        """Return a size of an earlier value by the shape of the start, or as a number."""
-        assert self.start is not None
-        source, seen = new[self.start], self.traced.seen[node]
+        """Return a size of an earlier value by the shapes of the start, or as a number."""
+        seen = self.traced.seen[node]
         if isinstance(seen.small, torch.device):
-            return graph.call_function(getattr, (source, "device"))
+            return graph.call_function(getattr, (new[self._starts[0]], "device"))
         pairs = _pairs(seen)
         if not pairs:
             return seen.small
-        sizes = tuple(self._size(one, two, source, graph) for one, two in pairs)
+        sizes = tuple(self._size(one, two, graph, new) for one, two in pairs)
         return sizes if isinstance(seen.small, tuple) else sizes[0]
 
-    def _size(self, one: int, two: int, source: Node, graph: Graph) -> Any:
-        assert self.start is not None
-        known = self.traced.known(one, two, self.start)
+    def _size(self, one: int, two: int, graph: Graph, new: Mapping[Node, Node]) -> Any:
+        known = self.traced.known(one, two, self._starts)
         if not isinstance(known, tuple):
             return known
-        axis, times, over = known
-        size = graph.call_method("size", (source, axis))
+        source, axis, times, over = known
+        size = graph.call_method("size", (new[source], axis))
         if times == over:
             return size
         product = graph.call_function(operator.mul, (size, times))
         return graph.call_function(operator.floordiv, (product, over))
+
+
+def cuts_of(traced: Traced, most: int = 1) -> list[Front]:
+    """Return where a graph can be cut: at most so many tensors, from which all goes on.
+
+    Behind the last front of several nothing is left to be done, so that there is no cut.
+    """
+    fronts = traced.flow.fronts
+    return [
+        front
+        for front in fronts
+        if len(front.values) <= most
+        and (len(front.values) == 1 or front is not fronts[-1])
+        and traced.can_cross(front)
+        and Piece(traced, front, None).knows_its_sizes()
+    ]
+
+
+def _names(front: Front) -> str:
+    """Name the values of a front, by which it is found in the graph of the other mode."""
+    return " ".join(node.name for node in front.values)
+
+
+def _alike(front: Front, own: Traced, others: Mapping[str, Front], other: Traced) -> bool:
+    """Whether the other mode has a front of the same values, which are packed in the same way."""
+    same = others.get(_names(front))
+    return same is not None and own.layout(front) == other.layout(same)
 
 
 def _pairs(seen: Seen) -> list[tuple[int, int]]:

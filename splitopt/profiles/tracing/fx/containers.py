@@ -64,12 +64,16 @@ def _encoder(tracer: Tracer, module: nn.TransformerEncoder) -> Callable[..., Any
     def forward(
         src: Any, mask: Any = None, src_key_padding_mask: Any = None, is_causal: Any = None
     ) -> Any:
-        if src_key_padding_mask is not None:
-            # In evaluation the encoder makes nested tensors of it, which cross no cut; and it
-            # is a second value that every layer reads.
+        if src_key_padding_mask is not None and getattr(module, "use_nested_tensor", True):
+            # In evaluation the encoder makes nested tensors of it, which cross no cut.
             path = tracer.path_of_module(module)
             arguments = (src, mask, src_key_padding_mask, is_causal)
             return tracer.create_proxy("call_module", path, arguments, {})
+        if src_key_padding_mask is not None:
+            # A second value that every layer reads, and that crosses beside what they give.
+            other = None if mask is None else _call(tracer, functional._none_or_dtype, mask)
+            given = src_key_padding_mask, "src_key_padding_mask", other, "mask", src.dtype
+            src_key_padding_mask = _call(tracer, functional._canonical_mask, *given)
         if mask is not None:
             mask = _call(
                 tracer, functional._canonical_mask, mask, "mask", None, "", src.dtype, False

@@ -1,8 +1,9 @@
-"""Which values of a graph can be cut at: those that all that comes from the input runs through.
+"""Where a graph can be cut: what is alive once a value is computed.
 
-The graph is one of `torch.fx`. A value can be cut at if, once it is computed, it is the only value
-that depends on the input and is still needed: a dominator of the output. Three kinds of values
-are told apart:
+The graph is one of `torch.fx`. A value is *alive* from where it is computed to where it is read
+for the last time. Behind every value lies a *front*: the values that are alive there, all of which
+have to cross a cut there. If the value is alone, it is a dominator of the output: all that comes
+from the input runs through it. Three kinds of values are told apart:
 
 * *data* depends on the numbers of the input;
 * *sizes* depend on its shape alone, such as ``x.size(0)`` and the tensors that are made from it;
@@ -45,6 +46,23 @@ _RANDOM = (
 
 
 @dataclass(frozen=True)
+class Front:
+    """What is alive once a node has run.
+
+    Parameters
+    ----------
+    node
+        The node, which gives data that is still to be read.
+    values
+        All values that depend on the numbers of the input and are still to be read, in the order in
+        which they were computed; the last one is that of the node.
+    """
+
+    node: Node
+    values: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
 class Flow:
     """What `analyse` finds in a graph.
 
@@ -57,9 +75,9 @@ class Flow:
         Those that depend on the numbers and on the shape of the input.
     effects
         Nodes that run although the output does not need them.
-    cuts
-        The values that can be cut at, in order; the last one is what the module returns, if
-        that is a single value.
+    fronts
+        What is alive behind every value but the inputs, in order; the last one is what the module
+        returns.
     result
         The output node.
     """
@@ -68,7 +86,7 @@ class Flow:
     data: frozenset[Node]
     sizes: frozenset[Node]
     effects: frozenset[Node]
-    cuts: tuple[Node, ...]
+    fronts: tuple[Front, ...]
     result: Node
 
 
@@ -102,7 +120,7 @@ def written(node: Node, root: nn.Module) -> Node | None:
 
 
 def analyse(graph: Graph, root: nn.Module, *, with_effects: bool = True) -> Flow:
-    """Sort the nodes of a graph into data, sizes and constants, and find the cuts.
+    """Sort the nodes of a graph into data, sizes and constants, and find the fronts.
 
     `root` holds the modules that are called. Without effects only what the output needs is kept.
     """
@@ -131,8 +149,8 @@ def analyse(graph: Graph, root: nn.Module, *, with_effects: bool = True) -> Flow
             (sizes if _asks_size(node) else data).add(node)
         elif any(item in sizes for item in inputs):
             sizes.add(node)
-    cuts = _dominators(order, data, result)
-    return Flow(order, frozenset(data), frozenset(sizes), frozenset(effects), cuts, result)
+    fronts = _fronts(order, data, result)
+    return Flow(order, frozenset(data), frozenset(sizes), frozenset(effects), fronts, result)
 
 
 def _acts(node: Node, root: nn.Module) -> bool:
@@ -168,8 +186,8 @@ def _draws(node: Node) -> bool:
     return node.op in ("call_function", "call_method") and _base(_name(node)).rstrip("_") in _RANDOM
 
 
-def _dominators(order: tuple[Node, ...], data: set[Node], result: Node) -> tuple[Node, ...]:
-    """Sweep over the nodes and keep those after which no other data is still to be read."""
+def _fronts(order: tuple[Node, ...], data: set[Node], result: Node) -> tuple[Front, ...]:
+    """Sweep over the nodes and keep what data is still to be read behind each."""
     place = {node: index for index, node in enumerate((*order, result))}
     # Asking for a size is no reading of the numbers.
     last = {
@@ -179,14 +197,13 @@ def _dominators(order: tuple[Node, ...], data: set[Node], result: Node) -> tuple
         for node in data
     }
     found = []
-    alive: set[Node] = set()
+    alive: list[Node] = []
     for index, node in enumerate(order):
         if node not in data:
             continue
-        alive.add(node)
-        alive = {item for item in alive if last[item] > index}
-        if alive == {node} and node.op != "placeholder":
-            found.append(node)
+        alive = [item for item in (*alive, node) if last[item] > index]
+        if node in alive and node.op != "placeholder":
+            found.append(Front(node, tuple(alive)))
     return tuple(found)
 
 

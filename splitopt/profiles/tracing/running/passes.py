@@ -49,21 +49,21 @@ def split_pass(
 ) -> Outcome:
     """Run forward and backward through parts, cut off from each other as if over a network.
 
-    A value that needs no gradient, since nothing before it is trained, sends none back. The
-    gradient at the output is drawn from a fixed seed, since there is no loss.
+    What crosses is a tensor, or a tuple of some. A value that needs no gradient, since nothing
+    before it is trained, sends none back. The gradient at the output is drawn from a fixed seed,
+    since there is no loss.
     """
     around = meter or (lambda _part, _phase: nullcontext())
     _seed(inputs)
-    entries: list[Tensor | None] = []
+    entries: list[tuple[Tensor, ...]] = []
     results: list[Any] = []
     given: tuple[Any, ...] = fresh(inputs)
     for index, part in enumerate(parts):
         if index:
-            sent = results[-1].detach()
-            if results[-1].requires_grad:
-                sent.requires_grad_()
-            entries.append(sent)
-            given = (sent,)
+            given = tuple(map(_arrived, tensors_in(results[-1])))
+            entries.append(given)
+            if len(given) > 1:  # a part may work in place, which a leaf does not bear
+                given = tuple(item.clone() for item in given)
         with around(index, "forward"):
             results.append(part(*given))
     outputs = tensors_in(results[-1])
@@ -74,16 +74,26 @@ def split_pass(
             if roots:
                 torch.autograd.backward(roots, gradients)
         if index:
-            entry, roots = entries[index - 1], []
-            assert entry is not None
-            if entry.requires_grad:
-                roots = [results[index - 1]]
-                gradients = [torch.zeros_like(entry) if entry.grad is None else entry.grad]
+            pairs = zip(tensors_in(results[index - 1]), entries[index - 1], strict=True)
+            wanted = [(result, entry) for result, entry in pairs if entry.requires_grad]
+            roots = [result for result, _ in wanted]
+            gradients = [_gradient(entry) for _, entry in wanted]
     found = {id(p): p.grad for p in module.parameters() if p.grad is not None}
     for parameter in module.parameters():
         parameter.grad = None
     detached = tuple(item.detach() for item in outputs)
-    return Outcome(detached, found, tuple(item.detach() for item in results[:-1]))
+    crossing = tuple(item.detach() for result in results[:-1] for item in tensors_in(result))
+    return Outcome(detached, found, crossing)
+
+
+def _arrived(value: Tensor) -> Tensor:
+    """Return a value cut off from where it came from."""
+    sent = value.detach()
+    return sent.requires_grad_() if value.requires_grad else sent
+
+
+def _gradient(entry: Tensor) -> Tensor:
+    return torch.zeros_like(entry) if entry.grad is None else entry.grad
 
 
 def _seed(inputs: Inputs) -> None:

@@ -229,7 +229,8 @@ class BatchWorker:
         with self.node.stations[what.resource].turn(what.lane):
             start_s = time.monotonic()
             with COMPUTE:
-                values = arrived_values(message, self.client.crossing)
+                cut = self.node.index + (0 if is_outward else 1)
+                values = arrived_values(message, self.client.crossing, cut)
                 result = self._forward(part, values) if is_outward else self._backward(part, values)
             pad_until(start_s + what.seconds)
             end_s = time.monotonic()

@@ -72,8 +72,8 @@ def check_crossing(message: Message) -> None:
         raise FrameError("a batch without values")
 
 
-def arrived_values(message: Message, crossing: Crossing) -> Tensor | None:
-    """Return what crosses a cut; None for gradients that nobody before the cut needs.
+def arrived_values(message: Message, crossing: Crossing, cut: int = 0) -> Tensor | None:
+    """Return what crosses a cut (0, 1, ...); None for gradients that nobody before it needs.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def arrived_values(message: Message, crossing: Crossing) -> Tensor | None:
         shape, dtype = tuple(tensors[_VALUES].shape), tensors[_VALUES].dtype
     else:
         shape, dtype = _shape_of(message.fields)
-    return arrived(crossing, way, tensors, _VALUES, shape, dtype)
+    return arrived(crossing, way, tensors, _VALUES, shape, dtype, cut)
 
 
 def packed(encoded: Encoded | None) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -258,7 +258,8 @@ class Owner:
         due = {"owner": self.index, "round": self._round, "batch": batch}
         if {name: value for name, value in message.fields.items() if name != ENCODED} != due:
             raise FrameError(f"{kind} of another batch than {batch}")
-        values = arrived_values(message, self.client.crossing)
+        cut = 0 if end == FIRST else self.way.nodes
+        values = arrived_values(message, self.client.crossing, cut)
         sent = message.transfer
         there_s = sent.end_s + leg.delay_s
         self._note(leg, 0, batch, sent.start_s, sent.end_s)

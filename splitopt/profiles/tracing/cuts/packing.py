@@ -1,0 +1,214 @@
+"""Several tensors that cross a cut, packed in one of shape (batch, words).
+
+Every tensor is flattened by samples, and they stand side by side in the type of the first one of
+real numbers. The others of this type are copied, so that gradients come back bit for bit. What has
+another type has no gradient (truth values, whole numbers): its bytes are taken as they are for
+numbers of the common type, filled up with zeros to whole ones, and it arrives unchanged. The code
+is made of operations of PyTorch alone, so that a part can be written and exported like any other.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch.fx import Graph, Node
+from torch.nn import functional
+
+_SAMPLES_FIRST = 0
+
+
+@dataclass(frozen=True)
+class Section:
+    """One of the tensors that cross together.
+
+    Parameters
+    ----------
+    dtype
+        Its type.
+    axis
+        The axis that grows with the batch; it comes first where the tensor is packed.
+    times
+        How many entries of that axis belong to a sample.
+    sides
+        The other sides, in order.
+    words
+        How many numbers of the common type a sample of it takes.
+    is_exact
+        Whether it is of another type, so that its bytes travel as they are.
+    is_learned
+        Whether a gradient comes back for it: it has real numbers, and something before it is
+        trained.
+    """
+
+    dtype: torch.dtype
+    axis: int
+    times: int
+    sides: tuple[int, ...]
+    words: int
+    is_exact: bool
+    is_learned: bool = True
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of a sample, as it is packed."""
+        return self.sides if self.times == 1 else (self.times, *self.sides)
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers a sample has of it."""
+        return self.times * math.prod(self.sides)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of its numbers for one sample, without those that fill it up."""
+        return self.numbers * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The tensors that cross a cut, side by side in one of type `dtype`."""
+
+    dtype: torch.dtype
+    sections: tuple[Section, ...]
+
+    @property
+    def words(self) -> int:
+        """How many numbers of the common type a sample takes."""
+        return sum(section.words for section in self.sections)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of one sample."""
+        return self.words * self.dtype.itemsize
+
+    @property
+    def gradient_bytes(self) -> int:
+        """Bytes of the gradient of one sample: of the sections that have one."""
+        learned = sum(section.words for section in self.sections if section.is_learned)
+        return learned * self.dtype.itemsize
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """Where each section begins."""
+        return tuple(accumulate((item.words for item in self.sections[:-1]), initial=0))
+
+    def learning(self, learned: Sequence[bool]) -> Layout:
+        """Return the layout with what is known of the gradients of its sections."""
+        pairs = zip(self.sections, learned, strict=True)
+        return replace(self, sections=tuple(replace(one, is_learned=own) for one, own in pairs))
+
+
+def layout_of(
+    values: Sequence[tuple[torch.Size, torch.Size, torch.dtype | None]],
+    samples: tuple[int, int],
+) -> Layout | None:
+    """Lay tensors out that were seen with two sizes of the batch, in shape and type.
+
+    Returns
+    -------
+    None if they cannot be: one has no axis that alone grows with the batch, or two are of different
+    types of real or complex numbers, both of which could have a gradient.
+    """
+    kinds = [kind for _, _, kind in values if kind is not None]
+    real = [kind for kind in kinds if kind.is_floating_point]
+    if len(set(real)) > 1 or any(kind.is_complex for kind in kinds) or len(kinds) < len(values):
+        return None
+    common = real[0] if real else kinds[0]
+    if common is torch.bool:
+        common = torch.uint8
+    found = []
+    for small, large, kind in values:
+        section = _section(small, large, kind, common, samples)
+        if section is None:
+            return None
+        found.append(section)
+    return Layout(common, tuple(found))
+
+
+def _section(
+    small: torch.Size,
+    large: torch.Size,
+    kind: torch.dtype | None,
+    common: torch.dtype,
+    samples: tuple[int, int],
+) -> Section | None:
+    few, many = samples
+    if kind is None or len(small) != len(large):
+        return None
+    growing = [axis for axis, (one, two) in enumerate(zip(small, large, strict=True)) if one != two]
+    if len(growing) != 1:
+        return None
+    axis = growing[0]
+    times = small[axis] // few
+    if small[axis] != times * few or large[axis] != times * many:
+        return None
+    sides = (*small[:axis], *small[axis + 1 :])
+    numbers = times * math.prod(sides)
+    words = -(-numbers * kind.itemsize // common.itemsize)
+    return Section(kind, axis, times, sides, words, kind is not common)
+
+
+def pack(graph: Graph, values: Sequence[Any], layout: Layout) -> Node:
+    """Write into a graph how values become one tensor of shape (batch, words)."""
+    first = layout.sections[0]
+    batch = graph.call_method("size", (values[0], first.axis))
+    if first.times > 1:
+        batch = graph.call_function(operator.floordiv, (batch, first.times))
+    rows = []
+    for value, section in zip(values, layout.sections, strict=True):
+        row = value
+        if section.axis != _SAMPLES_FIRST:
+            row = graph.call_method("movedim", (row, section.axis, _SAMPLES_FIRST))
+        row = graph.call_method("reshape", (row, batch, section.numbers))
+        if section.is_exact:
+            row = _as_words(graph, row, section, layout.dtype)
+        else:
+            # Nothing is added, but the gradient that pad gives back has memory of its own, as in
+            # the whole; that of cat would be strided, for which kernels round otherwise.
+            row = graph.call_function(functional.pad, (row, (0, 0)))
+        rows.append(row)
+    return graph.call_function(torch.cat, (rows, 1))
+
+
+def unpack(graph: Graph, packed: Node, layout: Layout) -> list[Node]:
+    """Write into a graph how the values come back, each in memory of its own."""
+    batch = graph.call_method("size", (packed, 0))
+    found = []
+    for start, section in zip(layout.starts, layout.sections, strict=True):
+        value = graph.call_method("narrow", (packed, 1, start, section.words))
+        if section.is_exact:
+            value = _from_words(graph, value, section)
+        length = batch
+        if section.times > 1:
+            length = graph.call_function(operator.mul, (batch, section.times))
+        value = graph.call_method("reshape", (value, length, *section.sides))
+        if section.axis != _SAMPLES_FIRST:
+            value = graph.call_method("movedim", (value, _SAMPLES_FIRST, section.axis))
+        # A part may work in place, on one of them and not on what the others lie in.
+        found.append(_copied(graph, value))
+    return found
+
+
+def _as_words(graph: Graph, row: Node, section: Section, common: torch.dtype) -> Node:
+    row = graph.call_method("view", (_copied(graph, row), torch.uint8))
+    room = section.words * common.itemsize - section.bytes
+    if room:
+        row = graph.call_function(functional.pad, (row, (0, room)))
+    return graph.call_method("view", (row, common))
+
+
+def _from_words(graph: Graph, row: Node, section: Section) -> Node:
+    row = graph.call_method("detach", (row,))
+    row = graph.call_method("view", (_copied(graph, row), torch.uint8))
+    row = graph.call_method("narrow", (row, 1, 0, section.bytes))
+    return graph.call_method("view", (_copied(graph, row), section.dtype))
+
+
+def _copied(graph: Graph, value: Node) -> Node:
+    return graph.call_method("clone", (value,), {"memory_format": torch.contiguous_format})

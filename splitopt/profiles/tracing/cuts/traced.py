@@ -1,0 +1,141 @@
+"""A graph of torch.fx with what is known of its values from running it on two batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import Graph, Interpreter, Node
+
+from splitopt.profiles.tracing.cuts.packing import Layout, layout_of
+from splitopt.profiles.tracing.fx.liveness import Flow, Front, analyse, follow_writes
+from splitopt.profiles.tracing.fx.rewriting import rewrite
+from splitopt.profiles.tracing.running.example import Inputs, fresh
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a node was seen to give for two sizes of the batch; shape and type of a tensor."""
+
+    small: Any
+    large: Any
+    dtype: torch.dtype | None = None
+
+
+class _Recorder(Interpreter):
+    """Runs a graph and keeps the shapes of its tensors and its other values."""
+
+    def __init__(self, root: nn.Module, graph: Graph) -> None:
+        super().__init__(root, graph=graph)
+        self.found: dict[Node, Any] = {}
+        self.types: dict[Node, torch.dtype] = {}
+
+    def run_node(self, node: Node) -> Any:
+        result = super().run_node(node)
+        self.found[node] = result.shape if isinstance(result, Tensor) else result
+        if isinstance(result, Tensor):
+            self.types[node] = result.dtype
+        return result
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A graph with what is known of its values.
+
+    Parameters
+    ----------
+    graph, flow
+        The graph, and what is alive behind each of its values.
+    seen
+        What every node gave for batches of `samples` samples.
+    inputs
+        The number of inputs of the example.
+    constants
+        Tensors of the graph that are not the module's own, by name.
+    """
+
+    graph: Graph
+    flow: Flow
+    seen: Mapping[Node, Seen]
+    samples: tuple[int, int]
+    inputs: int
+    constants: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        graph: Graph,
+        root: nn.Module,
+        batches: tuple[Inputs, Inputs],
+        constants: Mapping[str, Any],
+        *,
+        with_effects: bool = True,
+    ) -> Traced:
+        """Run a graph on two batches and follow it; without effects it serves to count only."""
+        if with_effects:
+            rewrite(graph)
+        follow_writes(graph, root)
+        runs = []
+        for batch in batches:
+            recorder = _Recorder(root, graph)
+            with torch.no_grad():
+                recorder.run(*fresh(batch))
+            runs.append(recorder)
+        small, large = (run.found for run in runs)
+        kinds = runs[0].types
+        seen = {
+            node: Seen(small[node], large[node], kinds.get(node))
+            for node in graph.nodes
+            if node in small
+        }
+        samples = batches[0][0].shape[0], batches[1][0].shape[0]
+        flow = analyse(graph, root, with_effects=with_effects)
+        return cls(graph, flow, seen, samples, len(batches[0]), constants)
+
+    def layout(self, front: Front) -> Layout | None:
+        """Return how the tensors of a front are packed in one; None for one, or if they cannot."""
+        if len(front.values) == 1:
+            return None
+        seen = [self.seen[node] for node in front.values]
+        return layout_of([(item.small, item.large, item.dtype) for item in seen], self.samples)
+
+    def can_cross(self, front: Front) -> bool:
+        """Whether the tensors of a front grow with the batch, and several of them can be packed."""
+        if not all(map(self._is_batch, front.values)):
+            return False
+        return len(front.values) == 1 or self.layout(front) is not None
+
+    def placeholders(self) -> list[Node]:
+        """Return the inputs that the example has; others keep their defaults."""
+        found = (node for node in self.graph.nodes if node.op == "placeholder")
+        return list(found)[: self.inputs]
+
+    def _is_batch(self, node: Node) -> bool:
+        seen, (few, many) = self.seen[node], self.samples
+        if not isinstance(seen.small, torch.Size):
+            return False
+        return seen.small.numel() * many == seen.large.numel() * few and seen.small.numel() > 0
+
+    def known(
+        self, value: int, other: int, sources: Sequence[Node]
+    ) -> tuple[Node, int, int, int] | int | None:
+        """Express a size by the shape of one of some values.
+
+        Returns
+        -------
+        The size itself if it does not depend on the batch; ``(source, axis, times, over)`` for the
+        size of an axis of `source` times and over whole numbers; None if neither is possible.
+        """
+        few, many = self.samples
+        if value == other:
+            return value
+        if value * many == other * few:
+            for source in sources:
+                shape = self.seen[source]
+                for axis, (one, two) in enumerate(zip(shape.small, shape.large, strict=True)):
+                    if one * many == two * few and one:
+                        return source, axis, value, one
+        return None
