@@ -15,6 +15,43 @@ METHODS = ("sequential", "fx", "export", "stages")
 
 
 @dataclass(frozen=True)
+class InputRecord:
+    """One of several inputs of a model.
+
+    Parameters
+    ----------
+    shape, dtype
+        Of one sample.
+    name
+        The argument that it is; None where inputs go by position.
+
+    Raises
+    ------
+    InputError
+        A value that is none of these.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", _sides(self.shape, "trace.inputs.shape"))
+        expect_text(self.dtype, "trace.inputs.dtype")
+        if self.name is not None:
+            expect_text(self.name, "trace.inputs.name")
+
+    def __str__(self) -> str:
+        """Return shape and type in words, such as ``3 x 32 x 32 float32``."""
+        return f"{' x '.join(map(str, self.shape)) or 'one'} {self.dtype}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        named = {} if self.name is None else {"name": self.name}
+        return {**named, "shape": list(self.shape), "dtype": self.dtype}
+
+
+@dataclass(frozen=True)
 class TraceRecord:
     """The model that a profile is of, and how its cuts were found.
 
@@ -33,6 +70,9 @@ class TraceRecord:
         Of one sample, where the model takes one tensor.
     classes
         The width of a shipped network's output, where it was asked for.
+    inputs
+        What the model takes, in the order of its arguments, where it takes several tensors or one
+        by name.
 
     Raises
     ------
@@ -46,6 +86,7 @@ class TraceRecord:
     input_shape: tuple[int, ...] | None = None
     input_dtype: str | None = None
     classes: int | None = None
+    inputs: tuple[InputRecord, ...] | None = None
 
     OPTIONAL: ClassVar[tuple[str, ...]] = (
         "model",
@@ -53,6 +94,7 @@ class TraceRecord:
         "input_shape",
         "input_dtype",
         "classes",
+        "inputs",
     )
 
     def __post_init__(self) -> None:
@@ -70,7 +112,9 @@ class TraceRecord:
                     "trace.stages", "are names of submodules, of a model whose method is 'stages'"
                 )
         if self.input_shape is not None:
-            object.__setattr__(self, "input_shape", _sides(self.input_shape))
+            object.__setattr__(self, "input_shape", _sides(self.input_shape, "trace.input_shape"))
+        if self.inputs is not None:
+            object.__setattr__(self, "inputs", _inputs(self.inputs))
         if self.classes is not None and not is_whole(self.classes, 1):
             raise InputError.at(
                 "trace.classes", f"is {shown(self.classes)}, it must be a whole number >= 1"
@@ -81,7 +125,9 @@ class TraceRecord:
         document: dict[str, Any] = {"method": self.method}
         for name in self.OPTIONAL:
             value = getattr(self, name)
-            if value is not None:
+            if name == "inputs" and value is not None:
+                document[name] = [item.to_dict() for item in value]
+            elif value is not None:
                 document[name] = list(value) if isinstance(value, tuple) else value
         return document
 
@@ -92,9 +138,26 @@ class TraceRecord:
         return cls(**found)
 
 
-def _sides(shape: Any) -> tuple[int, ...]:
+def _sides(shape: Any, field: str) -> tuple[int, ...]:
     if not isinstance(shape, list | tuple) or not all(is_whole(side, 1) for side in shape):
-        raise InputError.at(
-            "trace.input_shape", f"is {shown(shape)}, it must be a list of whole numbers >= 1"
-        )
+        raise InputError.at(field, f"is {shown(shape)}, it must be a list of whole numbers >= 1")
     return tuple(shape)
+
+
+def _inputs(found: Any) -> tuple[InputRecord, ...]:
+    """Read what a model takes; raise `InputError` for what is no list of inputs, or names twice."""
+    if not isinstance(found, list | tuple) or not found:
+        raise InputError.at("trace.inputs", f"are {shown(found)}, they must be a list of inputs")
+    read = tuple(
+        item
+        if isinstance(item, InputRecord)
+        else InputRecord(**expect_keys(item, "trace.inputs", ("shape", "dtype"), ("name",)))
+        for item in found
+    )
+    names = [item.name for item in read]
+    if len(set(names)) != len(names) if all(names) else any(names):
+        raise InputError.at(
+            "trace.inputs",
+            "must all have names, each of its own, or none where they go by position",
+        )
+    return read

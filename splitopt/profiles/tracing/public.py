@@ -31,8 +31,9 @@ def find_cuts(
     module
         Any module; it is run on the example, and left as it was.
     example
-        A batch as the module takes it: a tensor, or a tuple of tensors, the first axis of each
-        being the batch. Samples are repeated or dropped as needed.
+        A batch as the module takes it: a tensor, a tuple of tensors in the order of the arguments
+        of ``forward``, or a dict of tensors by the names of these arguments; the first axis of
+        each is the batch. Samples are repeated or dropped as needed.
     stages
         The stages that the module runs through, instead of finding them: names of submodules,
         submodules or functions of one tensor, in order.
@@ -58,7 +59,7 @@ def find_cuts(
     from splitopt.profiles.tracing.running.example import inputs_of
     from splitopt.profiles.tracing.split import find
 
-    return find(module, inputs_of(example), stages, method, verify)
+    return find(module, inputs_of(example, module), stages, method, verify)
 
 
 def trace(
@@ -105,9 +106,10 @@ def trace(
     from splitopt.profiles.tracing.result import traced
     from splitopt.profiles.tracing.running.example import inputs_of
 
-    inputs, formulas = inputs_of(example), checked_formulas(flop_formulas)
+    inputs, formulas = inputs_of(example, module), checked_formulas(flop_formulas)
     split = find_cuts(module, example, stages=stages, method=method, verify=verify)
-    return traced(split, inputs, name or type(module).__name__.lower(), keep_all, formulas)
+    names = tuple(example) if isinstance(example, Mapping) else None
+    return traced(split, inputs, name or type(module).__name__.lower(), keep_all, formulas, names)
 
 
 def segments(

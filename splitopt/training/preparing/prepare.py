@@ -25,9 +25,10 @@ from splitopt.profiles.tracing.source import open_model
 from splitopt.profiles.tracing.split import SplitModel
 from splitopt.training.data import DataSet, load_data
 from splitopt.training.data.dataset import as_array
+from splitopt.training.data.named import example_of, tensors_of
 from splitopt.training.job import TrainingJob
 from splitopt.training.preparing.encoding import with_codecs_timed
-from splitopt.training.preparing.fitting import check_batches, check_outputs, explained, in_type_of
+from splitopt.training.preparing.fitting import check_batches, check_outputs, explained, fitted
 from splitopt.training.preparing.matching import match
 from splitopt.training.preparing.setup import Draw, build_scheme, make_clients
 from splitopt.training.program import Program, program_of
@@ -106,10 +107,10 @@ def prepare(job: TrainingJob) -> Prepared:
     strictly = explained(program.profile, loaded, built_here=is_shipped(job.model))
     with strictly if job.match == "structure" else nullcontext():
         module = make_model(job.model, program, loaded, job.seed)
-        loaded = in_type_of(module, loaded)
+        loaded = fitted(module, loaded)
         check_outputs(module, loaded, task)
         example = loaded.train_inputs[:2]
-        split = match(module, example, program.profile, job.match, job.stages)
+        split = match(module, example_of(example), program.profile, job.match, job.stages)
     clients = make_clients(
         program, loaded, job.partition, job.seed, samples=job.samples, device=place
     )
@@ -256,6 +257,6 @@ def _clients_digest(clients: Sequence[Client]) -> str:
     found = hashlib.sha256()
     for client in clients:
         found.update(f"{client.name} {client.batches.size} {client.samples}".encode())
-        for tensor in (client.batches.inputs, client.batches.targets):
+        for tensor in (*tensors_of(client.batches.inputs).values(), client.batches.targets):
             found.update(as_array(tensor).tobytes())
     return found.hexdigest()

@@ -14,6 +14,7 @@ from splitopt.errors import InputError
 from splitopt.errors import TrainingError as TrainingError
 from splitopt.training.codecs.crossing import DOWN, UP, Crossing, SideBySide
 from splitopt.training.data.batches import Batches
+from splitopt.training.data.named import Inputs
 from splitopt.training.model_parts.averaging import average
 from splitopt.training.model_parts.changing import Examined
 from splitopt.training.model_parts.copies import Copy, Cut, Split, tensor_bytes
@@ -172,7 +173,7 @@ class Scheme(ABC):
             tally.traffic.statistics += sum(own.statistics_on("device") for own in copies)
 
     def train_batch(
-        self, parts: Sequence[Part], batch: tuple[Tensor, Tensor], client: Client, tally: Round
+        self, parts: Sequence[Part], batch: tuple[Inputs, Tensor], client: Client, tally: Round
     ) -> None:
         """One step of a chain of parts that serves one client: forward, loss, backward, update."""
         inputs, targets = batch

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from splitopt.documents.json_text import parse_json
 from splitopt.documents.reading import read_text
 from splitopt.errors import InputError
 from splitopt.plans import Plan
 from splitopt.storage.writing import write_atomic
+from splitopt.training.data.arrays import arrays_of
 from splitopt.training.job import TrainingJob
 from splitopt.training.options import Options
 from splitopt.training.preparing.prepare import Prepared
@@ -94,12 +96,12 @@ def _save_data(folder: Path, prepared: Prepared) -> Path:
     import numpy as np
 
     data, path = prepared.data, folder / "data.npz"
+    arrays: dict[str, Any] = {
+        **arrays_of("x_train", data.train_inputs),
+        **arrays_of("y_train", data.train_targets),
+        **arrays_of("x_test", data.test_inputs),
+        **arrays_of("y_test", data.test_targets),
+    }
     with path.open("wb") as stream:
-        np.savez(
-            stream,
-            x_train=data.train_inputs.cpu().numpy(),
-            y_train=data.train_targets.cpu().numpy(),
-            x_test=data.test_inputs.cpu().numpy(),
-            y_test=data.test_targets.cpu().numpy(),
-        )
+        np.savez(stream, **arrays)
     return path

@@ -17,7 +17,7 @@ from splitopt.profiles.tracing.fx.liveness import Flow, analyse, follow_writes
 from splitopt.profiles.tracing.fx.names import value_names
 from splitopt.profiles.tracing.fx.rewriting import rewrite
 from splitopt.profiles.tracing.fx.writing import mark, source_of
-from splitopt.profiles.tracing.running.example import Inputs, fresh
+from splitopt.profiles.tracing.running.example import Inputs, fresh, tensors_in
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Traced:
             runs.append(recorder.found)
         small, large = runs
         seen = {node: Seen(small[node], large[node]) for node in graph.nodes if node in small}
-        samples = batches[0][0].shape[0], batches[1][0].shape[0]
+        samples = tensors_in(batches[0])[0].shape[0], tensors_in(batches[1])[0].shape[0]
         flow = analyse(graph, root, with_effects=with_effects)
         return cls(graph, flow, seen, samples, len(batches[0]), constants)
 

@@ -88,7 +88,7 @@ def split_pass(
 
 def _seed(inputs: Inputs) -> None:
     torch.manual_seed(SEED)
-    if inputs[0].device.type == "cuda":
+    if tensors_in(inputs)[0].device.type == "cuda":
         torch.cuda.manual_seed_all(SEED)
 
 

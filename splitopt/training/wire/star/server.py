@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from splitopt.training.codecs.crossing import DOWN, UP
+from splitopt.training.data.named import arguments_of
 from splitopt.training.model_parts.copies import tensor_bytes
 from splitopt.training.schemes.base import Round, Scheme, TrainingError
 from splitopt.training.wire.client_state import (
@@ -290,7 +291,7 @@ class Server(Leader):
         if n not in self._examples:
             with COMPUTE, torch.no_grad():
                 part = copy.deepcopy(self.copy(n).parts[0].module).eval()
-                self._examples[n] = part(self.scheme.clients[n].batches.inputs[:1])
+                self._examples[n] = part(*arguments_of(self.scheme.clients[n].batches.inputs[:1]))
         return self._examples[n]
 
     def _drop(self, n: int, error: LateError) -> None:
