@@ -36,7 +36,8 @@ class JobFlags:
         typer.Option(
             "--data",
             metavar="NAME|PATH",
-            help="digits, mnist, fashion-mnist, cifar10, NAME:FOLDER or an .npz file.",
+            help="digits, mnist, fashion-mnist, cifar10, NAME:FOLDER or an .npz file; with "
+            "--partition own a folder, or what this rank has.",
         ),
     ] = TrainingJob.data
     partition: Annotated[
@@ -44,7 +45,8 @@ class JobFlags:
         typer.Option(
             "--partition",
             metavar="HOW",
-            help="iid, classes:K, dirichlet:ALPHA, blocks:B or file:PATH.json.",
+            help="iid, classes:K, dirichlet:ALPHA, blocks:B, file:PATH.json, or own: each device "
+            "has data of its own.",
         ),
     ] = TrainingJob.partition
     samples: Annotated[

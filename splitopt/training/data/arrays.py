@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,11 @@ _SETS = (("x_train", "y_train", "x_test", "y_test"), ("x", "y"))
 
 
 def from_arrays(
-    arrays: Sequence[Any], name: str, seed: int, targets_are: Targets = LABELS
+    arrays: Sequence[Any],
+    name: str,
+    seed: int,
+    targets_are: Targets = LABELS,
+    least_classes: int = 0,
 ) -> DataSet:
     """Read ``(x, y)`` or ``(x_train, y_train, x_test, y_test)``, arrays or tensors.
 
@@ -33,7 +38,7 @@ def from_arrays(
 
     Numbers of 8 bits are taken for images and divided by 255; other numbers stay as they are,
     floating ones as float32 and whole ones as int64. There are as many classes as the largest
-    label says.
+    label says, and not fewer than `least_classes`.
     """
     if len(arrays) not in (2, 4):
         raise InputError.at(
@@ -52,6 +57,8 @@ def from_arrays(
             scaled |= image
             read.append(inputs)
     classes = targets_are.classes_in(read[1::2], name)
+    if classes is not None and targets_are.kind == "classes":
+        classes = max(classes, least_classes)
     for inputs, targets, field in zip(read[::2], read[1::2], names[1::2], strict=True):
         if len(inputs) != len(targets):
             raise InputError.at(
@@ -70,7 +77,11 @@ def from_arrays(
 
 
 def from_torch(
-    sets: Sequence[Dataset[Any]], name: str, seed: int, targets_are: Targets = LABELS
+    sets: Sequence[Dataset[Any]],
+    name: str,
+    seed: int,
+    targets_are: Targets = LABELS,
+    least_classes: int = 0,
 ) -> DataSet:
     """Read one PyTorch data set of ``(input, target)`` pairs, or one to train and one to test."""
     arrays: list[Any] = []
@@ -100,7 +111,7 @@ def from_torch(
                 )
         stacked = {k: torch.stack([value[k] for value in inputs]) for k in inputs[0]}
         arrays += [stacked.get("", stacked), np.stack(targets)]
-    return from_arrays(arrays, name, seed, targets_are)
+    return from_arrays(arrays, name, seed, targets_are, least_classes)
 
 
 def read_npz(path: Path, seed: int, targets_are: Targets = LABELS) -> DataSet:
@@ -109,16 +120,32 @@ def read_npz(path: Path, seed: int, targets_are: Targets = LABELS) -> DataSet:
     Nothing in the file is executed; what its headers claim is checked before memory is taken.
     """
     with Archive(path, ARRAY_LIMIT_BYTES) as archive:
-        names = archive.names
-        wanted = next((found for found in _SETS if set(found) <= _fields(names)), None)
-        if wanted is None:
-            raise InputError.at(
-                str(path),
-                f"holds {shown(', '.join(sorted(names)) or 'nothing')}; it must hold x_train, "
-                "y_train, x_test and y_test, or x and y",
-            )
-        arrays = [_field(archive, name) for name in wanted]
+        arrays = read_fields(archive, _SETS, path)
     return from_arrays(arrays, path.stem, seed, targets_are)
+
+
+def read_fields(archive: Archive, sets: Sequence[tuple[str, ...]], path: Path) -> list[Any]:
+    """Read the fields of the first of some sets that a file has all of.
+
+    Raises
+    ------
+    InputError
+        It has none of the sets.
+    """
+    wanted = next((found for found in sets if set(found) <= _fields(archive.names)), None)
+    if wanted is None:
+        choices = ", or ".join(f"{', '.join(own[:-1])} and {own[-1]}" for own in sets)
+        held = shown(", ".join(sorted(archive.names)) or "nothing")
+        raise InputError.at(str(path), f"holds {held}; it must hold {choices}")
+    return [_field(archive, name) for name in wanted]
+
+
+def npz_bytes(arrays: Mapping[str, Any], classes: int | None = None) -> bytes:
+    """Return the content of an ``.npz`` file with some arrays, and how many classes there are."""
+    buffer = io.BytesIO()
+    counted: dict[str, Any] = {} if classes is None else {"classes": np.int64(classes)}
+    np.savez(buffer, **arrays, **counted)
+    return buffer.getvalue()
 
 
 def read_example(path: Path) -> Any:
