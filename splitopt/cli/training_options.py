@@ -135,6 +135,19 @@ class OptimizerFlags(CodecFlags):
         float | None,
         typer.Option("--server-lr", metavar="X", help="Of the parts that are not on devices."),
     ] = Options.server_learning_rate
+    lr_schedule: Annotated[
+        str,
+        typer.Option(
+            "--lr-schedule",
+            metavar="HOW",
+            help="Learning rates by round: constant, step:EVERY:FACTOR, cosine:ROUNDS, or your own "
+            "FILE.py:NAME.",
+        ),
+    ] = Options.lr_schedule
+    lr_warmup: Annotated[
+        int,
+        typer.Option("--lr-warmup", metavar="N", help="Rounds before, in which they rise."),
+    ] = Options.lr_warmup
     optimizer: Annotated[
         str,
         typer.Option(

@@ -85,8 +85,9 @@ class Stack:
         with torch.no_grad():
             for (_, tensor), *each in self._rows(self.together.model):
                 tensor.copy_(torch.stack([value for _, value in each]))
-        for part in self.together.parts:
+        for part, own in zip(self.together.parts, self.copies[0].parts, strict=True):
             part.reset_optimizer()
+            part.set_rate(own.factor)
         moments = [own.moments() for own in self.copies]
         self.together.load_moments(
             {

@@ -82,6 +82,7 @@ class Part:
         self.module = module
         self.make_optimizer = make_optimizer
         self.optimizer: torch.optim.Optimizer | None = None
+        self.factor = 1.0
         # An operation in place must not write over what came in, whose gradient is wanted.
         self._writes_in_place = any(getattr(m, "inplace", False) for m in module.modules())
         self.reset_optimizer()
@@ -90,6 +91,16 @@ class Part:
         """Start with a fresh optimizer, without momentum or moments of earlier steps."""
         parameters = [p for p in self.module.parameters() if p.requires_grad]
         self.optimizer = self.make_optimizer(parameters) if parameters else None
+        groups = [] if self.optimizer is None else self.optimizer.param_groups
+        self._rates = [(group, group["lr"]) for group in groups if "lr" in group]
+        self.set_rate(self.factor)
+
+    def set_rate(self, factor: float) -> None:
+        """Multiply the learning rates that the optimizer was made with, here and after resets."""
+        if factor != self.factor or factor != 1.0:
+            for group, rate in self._rates:
+                group["lr"] = rate * factor
+        self.factor = factor
 
     def forward(self, batch: Inputs, stream: Stream | None = None, first: bool = False) -> Pass:
         """Send a batch through the layers.

@@ -135,6 +135,12 @@ class Scheme(ABC):
     def copies(self) -> list[Copy]:
         """All copies whose optimizers and statistics outlive a round."""
 
+    def begin_round(self, number: int) -> None:
+        """Set the learning rates of a round (0, 1, ...), where they change."""
+        if self.options.rate is not None:
+            for own in self.copies():
+                own.begin_round(number)
+
     def roles_of(self, client: Client) -> tuple[Role, ...]:
         """Who holds each part of a client's chain."""
         return self.roles[: len(client.cuts) + 1]
