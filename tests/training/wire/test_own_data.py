@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
+import threading
 
 import numpy as np
 import pytest
@@ -17,12 +17,19 @@ from safetensors.torch import load_file  # noqa: E402
 import splitopt  # noqa: E402
 from splitopt.training.data import load_data  # noqa: E402
 from splitopt.training.data.partition import partition  # noqa: E402
-from splitopt.training.data.shards import save_shards  # noqa: E402
-from splitopt.training.history import History  # noqa: E402
+from splitopt.training.data.shards import Elsewhere, save_shards  # noqa: E402
+from splitopt.training.job import TrainingJob  # noqa: E402
+from splitopt.training.preparing.prepare import prepare  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402
+from splitopt.training.schedule import Schedule  # noqa: E402
+from splitopt.training.wire import launch  # noqa: E402
+from splitopt.training.wire.deadlines import Deadline  # noqa: E402
 from splitopt.training.wire.roles import roles_of  # noqa: E402
+from splitopt.training.wire.setting import Setting  # noqa: E402
+from splitopt.training.wire.transport.listener import listen  # noqa: E402
+from splitopt.training.wire.transport.tokens import Token  # noqa: E402
 
-pytestmark = [pytest.mark.train, pytest.mark.slow]  # processes
+pytestmark = pytest.mark.train
 
 
 def _start(folder, rank, size, port, data, more=()):
@@ -50,43 +57,93 @@ def _free_port():
         return found.getsockname()[1]
 
 
-@pytest.mark.parametrize("name", ["digits-splitfed", "digits-clusters", "digits-pipeline"])
-def test_ranks_with_their_own_files_learn_what_one_process_learns(plan_of, tmp_path, name):
-    """Each rank sees one file, in a folder where there is no other; the bits are the same."""
-    plan = plan_of("few-splitfed" if name == "digits-splitfed" else name)
-    program = program_of(plan)
-    names = [client.name for client in program.clients]
+def _shards(plan, folder):
+    """Write a file for each client and one to test with; return the clients' names."""
+    names = [client.name for client in program_of(plan).clients]
     digits = load_data("digits")
     sizes = [20 + 3 * k for k in range(len(names))]
-    save_shards(
-        tmp_path / "all", digits, names, partition(digits.train_targets, sizes, "iid", seed=3)
-    )
-    here = splitopt.train(
-        plan, data=str(tmp_path / "all"), partition="own", samples="data", rounds=2
-    )
-    parties = ("test", *roles_of(program).parties(program))
+    parts = partition(digits.train_targets, sizes, "iid", seed=3)
+    save_shards(folder, digits, names, parts)
+    return names
+
+
+def _alone(place, folder, rank, own):
+    """Make a folder that has the data of one party and nothing else."""
+    found = place / f"rank-{rank}"
+    found.mkdir()
+    (found / "own.npz").write_bytes((folder / f"{own}.npz").read_bytes())
+    return found
+
+
+# Seven parties prepare one after the other, and two rounds are trained twice.
+@pytest.mark.parametrize(
+    "name",
+    ["few-splitfed", pytest.param("digits-clusters", marks=pytest.mark.slow), "digits-pipeline"],
+)
+def test_parties_with_their_own_files_learn_what_one_process_learns(plan_of, tmp_path, name):
+    """Each party prepares from one file in a folder where there is no other; bits are the same."""
+    plan, whole = plan_of(name), tmp_path / "all"
+    names = _shards(plan, whole)
+    given = {"partition": "own", "samples": "data"}
+    here = splitopt.train(plan, data=str(whole), rounds=2, **given)
+    parties = ("test", *roles_of(program_of(plan)).parties(program_of(plan)))
+    prepared = []
+    for rank, party in enumerate(parties):  # a node needs the shape of samples alone
+        place = _alone(tmp_path, whole, rank, party if party in names else "test")
+        prepared.append(prepare(TrainingJob(plan, data=str(place / "own.npz"), **given), rank))
+    for rank, one in enumerate(prepared):
+        has = [c.name for c in one.scheme.clients if not isinstance(c.batches, Elsewhere)]
+        assert has == [party for party in parties[rank : rank + 1] if party in names]
+    setting, errors = Setting(Token.new(), 1e-3, Deadline.default(any_speed=True)), []
+    with listen(None, 0, setting.token) as listener:
+
+        def run(rank):
+            try:
+                launch.follow(
+                    prepared[rank], rank, "127.0.0.1", listener.port, setting, join_s=300.0
+                )
+            except Exception as error:  # told in the main thread
+                errors.append(error)
+
+        threads = [threading.Thread(target=run, args=(k,)) for k in range(1, len(parties))]
+        for thread in threads:
+            thread.start()
+        there = launch._lead(prepared[0], Schedule(rounds=2), setting, listener, 300.0, None)
+        for thread in threads:
+            thread.join()
+    assert errors == []
+    for key, value in here.model.state_dict().items():
+        assert torch.equal(value, there.model.state_dict()[key]), key
+    assert [(r.loss, r.test_loss, r.samples) for r in there.history] == [
+        (r.loss, r.test_loss, r.samples) for r in here.history
+    ]
+    assert not there.dropped
+
+
+@pytest.mark.slow  # processes
+def test_ranks_of_the_command_line(plan_of, tmp_path):
+    """Each rank is a command in a folder with its own file; weights are those of one process."""
+    plan, whole = plan_of("few-splitfed"), tmp_path / "all"
+    names = _shards(plan, whole)
+    here = splitopt.train(plan, data=str(whole), partition="own", samples="data", rounds=2)
     port, ranks = _free_port(), []
-    for rank, party in enumerate(parties):
-        folder = tmp_path / f"rank-{rank}"
-        folder.mkdir()
-        plan.save(folder / "plan.json")
-        own = party if party in names else "test"  # a node needs the shape of samples alone
-        Path(tmp_path / "all" / f"{own}.npz").rename(folder / "own.npz") if own in names else (
-            folder / "own.npz"
-        ).write_bytes((tmp_path / "all" / "test.npz").read_bytes())
-        more = [] if rank else ["--save-model", "m.safetensors", "--checkpoint", "kept"]
-        ranks.append(_start(folder, rank, len(parties), port, "own.npz", more))
-    said = [one.communicate(timeout=300) for one in ranks]
-    assert [one.returncode for one in ranks] == [0] * len(ranks), said
+    try:
+        for rank, party in enumerate(("test", *names)):
+            place = _alone(tmp_path, whole, rank, party)
+            plan.save(place / "plan.json")
+            more = [] if rank else ["--save-model", "m.safetensors"]
+            ranks.append(_start(place, rank, 5, port, "own.npz", more))
+        said = [one.communicate(timeout=600) for one in ranks]
+        assert [one.returncode for one in ranks] == [0] * 5, said
+    finally:
+        for one in ranks:
+            one.kill()
     there = load_file(tmp_path / "rank-0" / "m.safetensors")
     for key, value in here.model.state_dict().items():
         assert torch.equal(value, there[key]), key
-    rows = History.load(next((tmp_path / "rank-0" / "kept").rglob("*istory*.json"))).rows
-    assert [(r.loss, r.test_loss, r.samples) for r in rows] == [
-        (r.loss, r.test_loss, r.samples) for r in here.history
-    ]
 
 
+@pytest.mark.slow  # processes
 def test_a_shard_that_does_not_fit_is_refused_by_name(plan_of, tmp_path):
     """A rank with a class more than the model tells apart ends with code 2 and its name."""
     plan = plan_of("few-splitfed")
