@@ -69,6 +69,14 @@ def data(path: Path) -> None:
     load_data(str(path)).digest()
 
 
+def shard(path: Path) -> None:
+    """Read the data of one client."""
+    from splitopt.training.data.shards import read_own
+    from splitopt.training.tasks.targets import LABELS
+
+    read_own(str(path), "a", ("a", "b"), LABELS).told()
+
+
 def folder(path: Path) -> None:
     """Read the data of the folder that a file is in."""
     data(path.parent)
@@ -168,8 +176,8 @@ def frame(path: Path) -> None:
 CALLS: dict[str, Callable[[Path], None]] = {
     call.__name__: call
     for call in (
-        profile, layer_csv, graph, times, trace, instance, data, folder, weights, parts, sources,
-        timeline, history, rows, machine, token, frame,
+        profile, layer_csv, graph, times, trace, instance, data, shard, folder, weights, parts,
+        sources, timeline, history, rows, machine, token, frame,
     )
 }  # fmt: skip
 

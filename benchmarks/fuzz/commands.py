@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "rates": (
         *_TRAIN, "--data", "corpus/data.npz", "--lr", "~0.1", "--momentum", "~0.9",
         "--weight-decay", "~0.1", "--server-lr", "~0.1", "--optimizer", "~sgd",
+        "--lr-schedule", "~step:2:0.5", "--lr-warmup", "~1",
     ),
     "policies": (
         *_TRAIN, "--data", "corpus/data.npz", "--batch-norm", "~local", "--order", "~shuffled",

@@ -132,6 +132,9 @@ def _data(folder: Path) -> None:
         x_train=inputs[:24], y_train=labels[:24], x_test=inputs[24:], y_test=labels[24:],
     )  # fmt: skip
     np.savez(folder / "whole.npz", x=inputs, y=labels)
+    several = {"x.first": inputs[:, :2], "x.second": labels[:, None], "x.mask": inputs > 0}
+    np.savez(folder / "several.npz", y=labels, **several)
+    np.savez(folder / "own.npz", x=inputs[:9], y=labels[:9], classes=3)
     for name in ("idx", "idx-gz", "cifar-bin", "cifar-png"):
         (folder / name).mkdir()
     for part, count in (("train", 12), ("t10k", 6)):

@@ -57,6 +57,8 @@ REACHED: dict[str, str] = {
     "solvers.typed._parsed": "options",
     "planning.comparison.comparing.load_rounds": "rounds to accuracy",
     "training.data.arrays.read_npz": "data npz",
+    "training.data.arrays.read_example": "own data",
+    "training.data.shards._read": "own data",
     "training.data.idx.read_idx": "data idx",
     "training.data.cifar._binary_batch": "data CIFAR binary",
     "training.data.cifar._strip": "data CIFAR PNG",

@@ -180,9 +180,14 @@ ROUNDS = (
 
 TRAINING = (
     Target(
-        "data npz", ("data.npz", "whole.npz"),
+        "data npz", ("data.npz", "whole.npz", "several.npz"),
         (_call("data"), ("train", "star.json", *_MODEL, "--data", FILE, "--rounds", "1")),
         ("star.json",), weight=8,
+    ),
+    Target(
+        "own data", ("own.npz", "several.npz"),
+        (_call("shard"), ("profile", "corpus/tiny.py:make", "--example", FILE, "--json")),
+        weight=3,
     ),
     Target(
         "data idx", tuple(f"idx/{part}-{kind}-ubyte" for part in ("train", "t10k")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from splitopt.cli import adapter_options as adapting
 from splitopt.cli import options as shared
 from splitopt.cli import profile_options as given
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.models.adapters.choice import Adapters
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def command(
     target: given.Target,
     input_shape: given.InputShape = None,
     input_dtype: given.InputType = None,
+    example: given.Example = None,
     classes: given.Classes = None,
     adapters: adapting.Rank = None,
     adapter_targets: adapting.Targets = None,
@@ -56,10 +57,18 @@ def command(
     wanted = Adapters.read(adapters, adapter_targets, frozen_bits)
     shape = None if input_shape is None else read_shape(input_shape)
     device = "meta" if shapes_only else "cpu"
+    batch_of = None
+    if example is not None:
+        if input_shape is not None or input_dtype is not None:
+            raise InputError("--example has shape and type; leave --input-shape, --input-dtype out")
+        batch_of = _example(example, device)
+        shape = tuple(batch_of.shape[1:]) if hasattr(batch_of, "shape") else ()
     module, short, size, dtype = open_model(target, shape, classes, device)
+    if batch_of is None:
+        batch_of = made(size, input_dtype or dtype, device=device)
     found = trace(
         module if wanted is None else with_adapters(module, wanted),
-        made(size, input_dtype or dtype, device=device),
+        batch_of,
         name=name or short,
         stages=shared.stage_names(stages),
         method=method,
@@ -81,6 +90,32 @@ def command(
     else:
         _show(found, profile, sentences, output)
     return 0
+
+
+def _example(source: str, device: str) -> Any:
+    """Return the batch that a function of the user's returns, or the inputs of a data file."""
+    from splitopt.profiles.tracing.running.example import moved
+    from splitopt.profiles.tracing.running.quiet import reason
+    from splitopt.profiles.tracing.source import open_function
+    from splitopt.training.data.arrays import read_example
+
+    if source.endswith(".npz"):
+        return moved(read_example(Path(source)), device)
+    if ":" not in source:
+        raise InputError.at(
+            "--example",
+            f"is {shown(source)}, it must be FILE.py:FUNCTION or the path of an .npz file",
+        )
+    function = open_function(source)
+    try:
+        found = function()
+    except (Exception, SystemExit) as error:
+        raise InputError.at(
+            "--example",
+            f"{source} cannot be called ({reason(error)}); it is called without arguments, and "
+            "returns a batch",
+        ) from None
+    return moved(found, device)
 
 
 def _check(

@@ -21,6 +21,15 @@ InputType = Annotated[
     str | None,
     typer.Option("--input-dtype", metavar="TYPE", help="float32, or int64 for token ids."),
 ]
+Example = Annotated[
+    str | None,
+    typer.Option(
+        "--example",
+        metavar="FILE.py:FUNCTION|DATA.npz",
+        help="A batch to trace with, instead of a shape: what a function returns (a tensor, a "
+        "tuple, a dict), or the inputs of data.",
+    ),
+]
 Classes = Annotated[
     int | None, typer.Option("--classes", metavar="N", help="Outputs of a shipped model.")
 ]

@@ -39,7 +39,7 @@ class JobFlags:
             "--data",
             metavar="NAME|PATH",
             help="digits, mnist, fashion-mnist, cifar10, text, NAME:FOLDER, text:FILE or an .npz "
-            "file.",
+            "file; with --partition own a folder, or what this rank has.",
         ),
     ] = TrainingJob.data
     partition: Annotated[
@@ -47,7 +47,8 @@ class JobFlags:
         typer.Option(
             "--partition",
             metavar="HOW",
-            help="iid, classes:K, dirichlet:ALPHA, blocks:B or file:PATH.json.",
+            help="iid, classes:K, dirichlet:ALPHA, blocks:B, file:PATH.json, or own: each device "
+            "has data of its own.",
         ),
     ] = TrainingJob.partition
     samples: Annotated[
@@ -155,6 +156,19 @@ class OptimizerFlags(CodecFlags):
         float | None,
         typer.Option("--server-lr", metavar="X", help="Of the parts that are not on devices."),
     ] = Options.server_learning_rate
+    lr_schedule: Annotated[
+        str,
+        typer.Option(
+            "--lr-schedule",
+            metavar="HOW",
+            help="Learning rates by round: constant, step:EVERY:FACTOR, cosine:ROUNDS, or your own "
+            "FILE.py:NAME.",
+        ),
+    ] = Options.lr_schedule
+    lr_warmup: Annotated[
+        int,
+        typer.Option("--lr-warmup", metavar="N", help="Rounds before, in which they rise."),
+    ] = Options.lr_warmup
     optimizer: Annotated[
         str,
         typer.Option(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from torch import nn
+from torch import Tensor, nn
 
 from splitopt.documents.checks import check_choice
 from splitopt.errors import CapabilityError, InputError
@@ -17,7 +17,7 @@ from splitopt.export.weights import read_weights
 from splitopt.models.adapters.adding import has_adapters
 from splitopt.models.adapters.choice import Adapters
 from splitopt.profiles import ModelProfile
-from splitopt.profiles.tracing.running.example import inputs_of, made
+from splitopt.profiles.tracing.running.example import Inputs, inputs_of, made, made_like
 from splitopt.profiles.tracing.running.wrapped import unwrapped
 from splitopt.profiles.tracing.source import open_model
 from splitopt.training.job import TrainingJob
@@ -44,11 +44,37 @@ def prepare(job: TrainingJob, sample: Sample, weights: str | Path | None = None)
         program,
         chains,
         split,
-        inputs_of(example),
+        _arguments(example, module),
         fingerprint(rows_of(program.profile)),
         origin,
         None if weights is None else read_weights(weights, module),
     )
+
+
+def _example(sample: Sample, profile: ModelProfile) -> Any:
+    """Return the example that was given, or one of the several inputs that were traced."""
+    record = profile.trace
+    if sample.example is not None or sample.input_shape is not None or record is None:
+        return sample.example
+    return None if record.inputs is None else made_like(record.inputs)
+
+
+def _arguments(example: Any, module: nn.Module) -> Inputs:
+    """Return an example as what a part is called with.
+
+    Raises
+    ------
+    InputError
+        Arguments between the inputs keep their defaults, which no written part has.
+    """
+    inputs = inputs_of(example, module)
+    if not all(isinstance(item, Tensor) for item in inputs):
+        raise InputError.at(
+            "example",
+            "leaves out arguments between those that it has; wrap the model in a module whose "
+            "forward takes these alone",
+        )
+    return inputs
 
 
 def _opened(
@@ -57,7 +83,7 @@ def _opened(
     """Return the model, an example of what it takes, and where it comes from."""
     traced = traced_sample(profile)
     shape = None if sample.input_shape is None else tuple(sample.input_shape)
-    example = sample.example
+    example = _example(sample, profile)
     if shape is None and traced is not None:
         shape = traced.shape
     if isinstance(model, nn.Module):
@@ -67,7 +93,9 @@ def _opened(
     else:
         target = model or default_model(profile)
         origin = Origin(target, ":" not in target, sample.classes)
-        module, _, shape, own_type = open_model(target, shape, sample.classes)
+        module, _, shape, own_type = open_model(
+            target, () if shape is None and example is not None else shape, sample.classes
+        )
         origin = replace(origin, adapters=_added(target, module, profile))
     module = begun(unwrapped(module), profile)
     if example is None:

@@ -23,7 +23,8 @@ class Sample:
     Parameters
     ----------
     example
-        A batch as the model takes it, a tensor or a tuple of some, instead of shape and type.
+        A batch as the model takes it, a tensor or several in a tuple or a dict,
+        instead of shape and type.
     input_shape, input_dtype
         The shape and type of one sample; by default as the profile was traced, else as the
         shipped network takes it.

@@ -11,6 +11,7 @@ from splitopt.documents.checks import check_choice
 from splitopt.errors import InputError
 from splitopt.training.codecs.registry import NONE, make_codec
 from splitopt.training.kinds import OPTIMIZER
+from splitopt.training.rates import CONSTANT, Factor, factor_of
 
 if TYPE_CHECKING:
     import torch
@@ -46,6 +47,12 @@ class Options:
         the norm of all gradients would need them in one place, and depend on the cut.
     server_learning_rate
         Of the parts that are not on devices; None for the same.
+    lr_schedule
+        By which the learning rates of all parts change from round to round: ``"constant"``,
+        ``"step:EVERY:FACTOR"``, ``"cosine:ROUNDS"``, or the user's function of the number of a
+        round as ``FILE.py:NAME``, see `splitopt.training.rates`.
+    lr_warmup
+        Rounds before that, in which they rise in equal steps to what they are.
     local_epochs
         Local epochs: passes of every client over its samples in a round.
     local_steps
@@ -105,6 +112,8 @@ class Options:
     clip_value: float | None = None
     codec: str = NONE
     gradient_codec: str | None = None
+    lr_schedule: str = CONSTANT
+    lr_warmup: int = 0
 
     def __post_init__(self) -> None:
         self._check_optimizer()
@@ -126,6 +135,7 @@ class Options:
                 raise InputError.at(name, f"is {value!r}, it must be a whole number >= 1")
         self.up_codec()
         self.down_codec()
+        factor_of(self.lr_schedule, self.lr_warmup)
 
     def _check_optimizer(self) -> None:
         if not isinstance(self.optimizer, str) or not self._is_own:
@@ -186,6 +196,11 @@ class Options:
 
         return function_of(self.optimizer)
 
+    @cached_property
+    def rate(self) -> Factor | None:
+        """By what the learning rates of a round are multiplied; None where nothing changes."""
+        return factor_of(self.lr_schedule, self.lr_warmup)
+
     def up_codec(self) -> Codec | None:
         """Return the codec of activations, None if they travel as they are."""
         return make_codec(self.codec)
@@ -204,12 +219,16 @@ class Options:
     def identity(self) -> dict[str, Any]:
         """Return what makes a run another one, as plain data.
 
-        Codecs and a limit of gradients are named where there are any, codecs each way by itself:
-        what was begun before there were any goes on without them.
+        Codecs, a limit of gradients and learning rates that change are named where there are any,
+        codecs each way by itself: what was begun before there were any goes on without them.
         """
         found = asdict(self)
         if self.clip_value is None:
             del found["clip_value"]
+        if self.lr_schedule == CONSTANT:
+            del found["lr_schedule"]
+        if not self.lr_warmup:
+            del found["lr_warmup"]
         up = found.pop("codec")
         down = found.pop("gradient_codec") or up
         if (up, down) != (NONE, NONE):

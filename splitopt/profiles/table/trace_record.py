@@ -15,6 +15,43 @@ METHODS = ("sequential", "fx", "export", "stages")
 
 
 @dataclass(frozen=True)
+class InputRecord:
+    """One of several inputs of a model.
+
+    Parameters
+    ----------
+    shape, dtype
+        Of one sample.
+    name
+        The argument that it is; None where inputs go by position.
+
+    Raises
+    ------
+    InputError
+        A value that is none of these.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", _sides(self.shape, "trace.inputs.shape"))
+        expect_text(self.dtype, "trace.inputs.dtype")
+        if self.name is not None:
+            expect_text(self.name, "trace.inputs.name")
+
+    def __str__(self) -> str:
+        """Return shape and type in words, such as ``3 x 32 x 32 float32``."""
+        return f"{' x '.join(map(str, self.shape)) or 'one'} {self.dtype}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        named = {} if self.name is None else {"name": self.name}
+        return {**named, "shape": list(self.shape), "dtype": self.dtype}
+
+
+@dataclass(frozen=True)
 class TraceRecord:
     """The model that a profile is of, and how its cuts were found.
 
@@ -38,6 +75,9 @@ class TraceRecord:
         module came with them.
     most_tensors
         How many tensors may cross a cut, where they may be several.
+    inputs
+        What the model takes, in the order of its arguments, where it takes several tensors or one
+        by name.
 
     Raises
     ------
@@ -53,6 +93,7 @@ class TraceRecord:
     classes: int | None = None
     adapters: Adapters | None = None
     most_tensors: int | None = None
+    inputs: tuple[InputRecord, ...] | None = None
 
     OPTIONAL: ClassVar[tuple[str, ...]] = (
         "model",
@@ -62,6 +103,7 @@ class TraceRecord:
         "classes",
         "adapters",
         "most_tensors",
+        "inputs",
     )
 
     def __post_init__(self) -> None:
@@ -79,7 +121,9 @@ class TraceRecord:
                     "trace.stages", "are names of submodules, of a model whose method is 'stages'"
                 )
         if self.input_shape is not None:
-            object.__setattr__(self, "input_shape", _sides(self.input_shape))
+            object.__setattr__(self, "input_shape", _sides(self.input_shape, "trace.input_shape"))
+        if self.inputs is not None:
+            object.__setattr__(self, "inputs", _inputs(self.inputs))
         for name, least in (("classes", 1), ("most_tensors", 2)):
             number = getattr(self, name)
             if number is not None and not is_whole(number, least):
@@ -92,7 +136,9 @@ class TraceRecord:
         document: dict[str, Any] = {"method": self.method}
         for name in self.OPTIONAL:
             value = getattr(self, name)
-            if value is not None:
+            if name == "inputs" and value is not None:
+                document[name] = [item.to_dict() for item in value]
+            elif value is not None:
                 document[name] = list(value) if isinstance(value, tuple) else value
         if self.adapters is not None:
             document["adapters"] = self.adapters.to_dict()
@@ -107,9 +153,26 @@ class TraceRecord:
         return cls(**found)
 
 
-def _sides(shape: Any) -> tuple[int, ...]:
+def _sides(shape: Any, field: str) -> tuple[int, ...]:
     if not isinstance(shape, list | tuple) or not all(is_whole(side, 1) for side in shape):
-        raise InputError.at(
-            "trace.input_shape", f"is {shown(shape)}, it must be a list of whole numbers >= 1"
-        )
+        raise InputError.at(field, f"is {shown(shape)}, it must be a list of whole numbers >= 1")
     return tuple(shape)
+
+
+def _inputs(found: Any) -> tuple[InputRecord, ...]:
+    """Read what a model takes; raise `InputError` for what is no list of inputs, or names twice."""
+    if not isinstance(found, list | tuple) or not found:
+        raise InputError.at("trace.inputs", f"are {shown(found)}, they must be a list of inputs")
+    read = tuple(
+        item
+        if isinstance(item, InputRecord)
+        else InputRecord(**expect_keys(item, "trace.inputs", ("shape", "dtype"), ("name",)))
+        for item in found
+    )
+    names = [item.name for item in read]
+    if len(set(names)) != len(names) if all(names) else any(names):
+        raise InputError.at(
+            "trace.inputs",
+            "must all have names, each of its own, or none where they go by position",
+        )
+    return read

@@ -17,7 +17,7 @@ from splitopt.profiles.table.interval import Interval
 from splitopt.profiles.table.machine_times import MachineTimes
 from splitopt.profiles.table.profile import ModelProfile
 from splitopt.profiles.tracing.result import TracedModel
-from splitopt.profiles.tracing.running.example import Inputs, resized
+from splitopt.profiles.tracing.running.example import Inputs, resized, tensors_in
 from splitopt.profiles.tracing.running.passes import split_pass
 from splitopt.profiles.tracing.running.quiet import undisturbed
 from splitopt.profiles.tracing.split import parts_between
@@ -104,7 +104,7 @@ def measure(
     for field, value in (("batch", batch), ("repeats", repeats), ("threads", threads or 1)):
         if value < 1:
             raise InputError.at(field, f"is {value}; give a whole number >= 1")
-    if any(item.device.type != "cpu" for item in traced.inputs):
+    if any(item.device.type != "cpu" for item in tensors_in(traced.inputs)):
         raise InputError("times are taken on the CPU; trace the module there, not on shapes only")
     with _threads(threads) as used:
         seconds = _seconds(traced, batch, warmup + repeats, clock or time.perf_counter)[warmup:]

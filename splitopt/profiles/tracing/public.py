@@ -33,8 +33,9 @@ def find_cuts(
         Any module; it is run on the example, and left as it was. Of a ``peft.PeftModel`` it is
         the model inside, with its adapters.
     example
-        A batch as the module takes it: a tensor, or a tuple of tensors, the first axis of each
-        being the batch. Samples are repeated or dropped as needed.
+        A batch as the module takes it: a tensor, a tuple of tensors in the order of the arguments
+        of ``forward``, or a dict of tensors by the names of these arguments; the first axis of
+        each is the batch. Samples are repeated or dropped as needed.
     stages
         The stages that the module runs through, instead of finding them: names of submodules,
         submodules or functions of one tensor, in order.
@@ -62,9 +63,10 @@ def find_cuts(
     """
     need_torch("tracing a module")
     from splitopt.profiles.tracing.running.example import inputs_of
+    from splitopt.profiles.tracing.running.wrapped import unwrapped
     from splitopt.profiles.tracing.split import find
 
-    return find(module, inputs_of(example), stages, method, verify, most_tensors)
+    return find(module, inputs_of(example, unwrapped(module)), stages, method, verify, most_tensors)
 
 
 def trace(
@@ -111,8 +113,9 @@ def trace(
     from splitopt.profiles.tracing.costs.work.declared import checked_formulas
     from splitopt.profiles.tracing.result import traced
     from splitopt.profiles.tracing.running.example import inputs_of
+    from splitopt.profiles.tracing.running.wrapped import unwrapped
 
-    inputs, formulas = inputs_of(example), checked_formulas(flop_formulas)
+    inputs, formulas = inputs_of(example, unwrapped(module)), checked_formulas(flop_formulas)
     split = find_cuts(
         module,
         example,
@@ -121,7 +124,9 @@ def trace(
         verify=verify,
         most_tensors=most_tensors,
     )
-    return traced(split, inputs, name or type(split.module).__name__.lower(), keep_all, formulas)
+    names = tuple(example) if isinstance(example, Mapping) else None
+    short = name or type(split.module).__name__.lower()
+    return traced(split, inputs, short, keep_all, formulas, names)
 
 
 def segments(

@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from splitopt.errors import InputError
 from splitopt.models.adapters.choice import Adapters
 from splitopt.profiles.table.profile import ModelProfile
-from splitopt.profiles.table.trace_record import TraceRecord
+from splitopt.profiles.table.trace_record import InputRecord, TraceRecord
 from splitopt.profiles.tracing.costs.counting import Counts, count
 from splitopt.profiles.tracing.costs.tables import columns_of, dominated, profile_of
 from splitopt.profiles.tracing.costs.work.formulas import Declared
 from splitopt.profiles.tracing.cuts.chain import StepChain
 from splitopt.profiles.tracing.cuts.finding import FEW, declares_stages
-from splitopt.profiles.tracing.running.example import Inputs, resized
+from splitopt.profiles.tracing.running.example import Inputs, layout_of, resized
 from splitopt.profiles.tracing.running.passes import whole_pass
 from splitopt.profiles.tracing.running.quiet import undisturbed
 from splitopt.profiles.tracing.split import SplitModel
@@ -103,24 +103,26 @@ def traced(
     name: str,
     keep_all: bool,
     formulas: Mapping[str, Declared] | None = None,
+    names: Sequence[str] | None = None,
 ) -> TracedModel:
-    """Count a split model and make its profile; `formulas` declare the work of operators."""
+    """Count a split model and make its profile; `formulas` declare the work of operators.
+
+    ``names`` are those of the inputs, where the example had some.
+    """
     counts = count(split, inputs, formulas)
     beaten = {} if keep_all else dominated(columns_of(counts))
     kept = [index for index in range(len(split.layers)) if index not in beaten]
-    shapes = " and ".join(
-        f"{' x '.join(map(str, item.shape[1:])) or 'one'} {str(item.dtype).removeprefix('torch.')}"
-        for item in inputs
-    )
+    taken = _taken(split.module, inputs, names)
+    shapes = " and ".join(f"{f'{item.name} ' if item.name else ''}{item}" for item in taken)
     record = TraceRecord(
         split.method,
         stages=_stage_names(split),
         most_tensors=split.chain.most if split.chain.most > 1 else None,
-        **_sample(inputs),
+        **_sample(taken),
     )
     profile = profile_of(split, counts, kept, name, f"input {shapes} per sample", record)
-    names = {split.layers[early]: split.layers[late] for early, late in beaten.items()}
-    return TracedModel(split, profile, counts, names, inputs)
+    behind = {split.layers[early]: split.layers[late] for early, late in beaten.items()}
+    return TracedModel(split, profile, counts, behind, inputs)
 
 
 def _stage_names(split: SplitModel) -> tuple[str, ...] | None:
@@ -134,12 +136,20 @@ def _stage_names(split: SplitModel) -> tuple[str, ...] | None:
     return tuple(name for name, _ in steps)
 
 
-def _sample(inputs: Inputs) -> dict[str, Any]:
-    """Return shape and type of a sample, if it is one tensor."""
-    if len(inputs) != 1:
-        return {}
-    shape = tuple(inputs[0].shape[1:])
-    return {
-        "input_shape": shape or None,
-        "input_dtype": str(inputs[0].dtype).removeprefix("torch."),
-    }
+def _taken(
+    module: nn.Module, inputs: Inputs, names: Sequence[str] | None
+) -> tuple[InputRecord, ...]:
+    """Return what the model takes of a sample, input by input in the order of its arguments."""
+    own = [None] * len(inputs) if names is None else [n for n, _ in layout_of(module, names)]
+    return tuple(
+        InputRecord(tuple(item.shape[1:]), str(item.dtype).removeprefix("torch."), name)
+        for name, item in zip(own, inputs, strict=True)
+        if isinstance(item, Tensor)
+    )
+
+
+def _sample(taken: tuple[InputRecord, ...]) -> dict[str, Any]:
+    """Return the fields of a record for what a model takes: of one tensor, or of several inputs."""
+    if len(taken) == 1 and taken[0].name is None:
+        return {"input_shape": taken[0].shape or None, "input_dtype": taken[0].dtype}
+    return {"inputs": taken}

@@ -31,7 +31,7 @@ from splitopt.profiles.tracing.cuts.finding import (
 )
 from splitopt.profiles.tracing.cuts.hints import mend_of, refuse_compiled, told
 from splitopt.profiles.tracing.cuts.packing import Layout
-from splitopt.profiles.tracing.running.example import Inputs, resized
+from splitopt.profiles.tracing.running.example import Inputs, resized, tensors_in
 from splitopt.profiles.tracing.running.quiet import reason, undisturbed
 from splitopt.profiles.tracing.running.snapshot import Snapshot
 from splitopt.profiles.tracing.running.state import State, state_of
@@ -300,7 +300,7 @@ def _explained(error: Exception) -> str:
 
 
 def _is_meta(inputs: Inputs) -> bool:
-    return any(item.device.type == "meta" for item in inputs)
+    return any(item.device.type == "meta" for item in tensors_in(inputs))
 
 
 def _listed(names: Sequence[str], limit: int = 12) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from torch.utils.data import Dataset
 
 from splitopt.documents.archives import Archive
 from splitopt.errors import InputError, shown
-from splitopt.training.data.dataset import DataSet, check_finite, split_off_test
+from splitopt.training.data.dataset import DataSet, as_array, check_finite, split_off_test
+from splitopt.training.data.named import Inputs, Named, example_of, tensors_of
 from splitopt.training.tasks.targets import LABELS, Targets
 
 ARRAY_LIMIT_BYTES = 2**33
@@ -23,13 +25,20 @@ _SETS = (("x_train", "y_train", "x_test", "y_test"), ("x", "y"))
 
 
 def from_arrays(
-    arrays: Sequence[Any], name: str, seed: int, targets_are: Targets = LABELS
+    arrays: Sequence[Any],
+    name: str,
+    seed: int,
+    targets_are: Targets = LABELS,
+    least_classes: int = 0,
 ) -> DataSet:
     """Read ``(x, y)`` or ``(x_train, y_train, x_test, y_test)``, arrays or tensors.
 
+    Each x may be a dict of arrays, whose names are those of the model's arguments, or a tuple of
+    arrays in the order of these.
+
     Numbers of 8 bits are taken for images and divided by 255; other numbers stay as they are,
     floating ones as float32 and whole ones as int64. There are as many classes as the largest
-    label says.
+    label says, and not fewer than `least_classes`.
     """
     if len(arrays) not in (2, 4):
         raise InputError.at(
@@ -38,17 +47,19 @@ def from_arrays(
         )
     names = _SETS[0] if len(arrays) == 4 else _SETS[1]
     scaled = False
-    tensors: list[Tensor] = []
+    read: list[Any] = []
     for array, field in zip(arrays, names, strict=True):
         place = f"{name}, {field}"
         if field.startswith("y"):
-            tensors.append(targets_are.read(_numbers(array, place), place))
+            read.append(targets_are.read(_numbers(array, place), place))
         else:
-            inputs, image = _inputs(array, place)
+            inputs, image = _inputs(array, place, arrays[names.index(field) + 1])
             scaled |= image
-            tensors.append(inputs)
-    classes = targets_are.classes_in(tensors[1::2], name)
-    for inputs, targets, field in zip(tensors[::2], tensors[1::2], names[1::2], strict=True):
+            read.append(inputs)
+    classes = targets_are.classes_in(read[1::2], name)
+    if classes is not None and targets_are.kind == "classes":
+        classes = max(classes, least_classes)
+    for inputs, targets, field in zip(read[::2], read[1::2], names[1::2], strict=True):
         if len(inputs) != len(targets):
             raise InputError.at(
                 f"{name}, {field}",
@@ -56,35 +67,40 @@ def from_arrays(
             )
         if targets_are.are_labels and targets.numel() and int(targets.min()) < 0:
             raise InputError.at(f"{name}, {field}", "a label is below 0; labels count from 0")
-    if len(tensors) == 2:
-        check_finite(name, "sample", tensors[0])  # before rows get other numbers
+    if len(read) == 2:
+        check_finite(name, "sample", read[0])  # before rows get other numbers
         by_class = targets_are.are_labels
-        tensors = list(split_off_test(tensors[0], tensors[1], seed, name, by_class=by_class))
+        read = list(split_off_test(read[0], read[1], seed, name, by_class=by_class))
     words = "8-bit values / 255" if scaled else "as given"
-    first, second, third, fourth = tensors
+    first, second, third, fourth = read
     return DataSet(name, first, second, third, fourth, classes, words, targets_are)
 
 
 def from_torch(
-    sets: Sequence[Dataset[Any]], name: str, seed: int, targets_are: Targets = LABELS
+    sets: Sequence[Dataset[Any]],
+    name: str,
+    seed: int,
+    targets_are: Targets = LABELS,
+    least_classes: int = 0,
 ) -> DataSet:
     """Read one PyTorch data set of ``(input, target)`` pairs, or one to train and one to test."""
     arrays: list[Any] = []
     for part in sets:
         if not hasattr(part, "__len__"):
             raise InputError.at(name, "a data set without a length cannot be shared out; give one")
-        inputs: list[Tensor] = []
+        inputs: list[dict[str, Tensor]] = []
         targets: list[np.ndarray[Any, Any]] = []
         for index in range(len(part)):
             item = part[index]
             if not isinstance(item, tuple | list) or len(item) != 2:
                 raise InputError.at(name, f"item {index} is not a pair (input, label)")
             value, target = item
-            inputs.append(torch.as_tensor(np.asarray(value)))
+            named = value if isinstance(value, Mapping) else {"": value}
+            inputs.append({k: torch.as_tensor(np.asarray(one)) for k, one in named.items()})
             place = f"{name}, item {index}"
             targets.append(targets_are.read(_numbers(target, place)[None], place).numpy()[0])
         for what, shapes in (
-            ("samples", {tuple(value.shape) for value in inputs}),
+            ("samples", {tuple((k, v.shape) for k, v in value.items()) for value in inputs}),
             ("targets", {value.shape for value in targets}),
         ):
             if len(shapes) != 1:
@@ -93,8 +109,9 @@ def from_torch(
                     f"{what} have {len(shapes)} different shapes; give at least one sample, "
                     "all of one shape",
                 )
-        arrays += [torch.stack(inputs), np.stack(targets)]
-    return from_arrays(arrays, name, seed, targets_are)
+        stacked = {k: torch.stack([value[k] for value in inputs]) for k in inputs[0]}
+        arrays += [stacked.get("", stacked), np.stack(targets)]
+    return from_arrays(arrays, name, seed, targets_are, least_classes)
 
 
 def read_npz(path: Path, seed: int, targets_are: Targets = LABELS) -> DataSet:
@@ -103,16 +120,74 @@ def read_npz(path: Path, seed: int, targets_are: Targets = LABELS) -> DataSet:
     Nothing in the file is executed; what its headers claim is checked before memory is taken.
     """
     with Archive(path, ARRAY_LIMIT_BYTES) as archive:
-        names = archive.names
-        wanted = next((found for found in _SETS if set(found) <= names.keys()), None)
-        if wanted is None:
-            raise InputError.at(
-                str(path),
-                f"holds {shown(', '.join(sorted(names)) or 'nothing')}; it must hold x_train, "
-                "y_train, x_test and y_test, or x and y",
-            )
-        arrays = [archive.read(name) for name in wanted]
+        arrays = read_fields(archive, _SETS, path)
     return from_arrays(arrays, path.stem, seed, targets_are)
+
+
+def read_fields(archive: Archive, sets: Sequence[tuple[str, ...]], path: Path) -> list[Any]:
+    """Read the fields of the first of some sets that a file has all of.
+
+    Raises
+    ------
+    InputError
+        It has none of the sets.
+    """
+    wanted = next((found for found in sets if set(found) <= _fields(archive.names)), None)
+    if wanted is None:
+        choices = ", or ".join(f"{', '.join(own[:-1])} and {own[-1]}" for own in sets)
+        held = shown(", ".join(sorted(archive.names)) or "nothing")
+        raise InputError.at(str(path), f"holds {held}; it must hold {choices}")
+    return [_field(archive, name) for name in wanted]
+
+
+def npz_bytes(arrays: Mapping[str, Any], classes: int | None = None) -> bytes:
+    """Return the content of an ``.npz`` file with some arrays, and how many classes there are."""
+    buffer = io.BytesIO()
+    counted: dict[str, Any] = {} if classes is None else {"classes": np.int64(classes)}
+    np.savez(buffer, **arrays, **counted)
+    return buffer.getvalue()
+
+
+def read_example(path: Path) -> Any:
+    """Read inputs of an ``.npz`` file as an example to trace a model with, whatever its targets.
+
+    Raises
+    ------
+    InputError
+        It holds none.
+    """
+    with Archive(path, ARRAY_LIMIT_BYTES) as archive:
+        field = next((own for own in ("x_train", "x") if own in _fields(archive.names)), None)
+        if field is None:
+            held = shown(", ".join(sorted(archive.names)) or "nothing")
+            raise InputError.at(str(path), f"holds {held}; inputs are called x_train or x")
+        inputs, _ = _inputs(_field(archive, field), f"{path}, {field}", None)
+    return example_of(inputs)
+
+
+def arrays_of(field: str, values: Inputs) -> dict[str, np.ndarray[Any, Any]]:
+    """Return a field of a data set as the arrays that `read_npz` reads it from."""
+    return {
+        f"{field}.{name}" if name else field: as_array(value)
+        for name, value in tensors_of(values).items()
+    }
+
+
+def _fields(names: Iterable[str]) -> set[str]:
+    """Return which fields a file has; one with several inputs has an array for each of these."""
+    return {name.partition(".")[0] if name.startswith("x") else name for name in names}
+
+
+def _field(archive: Archive, field: str) -> Any:
+    """Read the array of a field, or its arrays by the names of inputs: ``x_train.NAME``."""
+    if field in archive.names:
+        return archive.read(field)
+    prefix = f"{field}."
+    return {
+        name.removeprefix(prefix): archive.read(name)
+        for name in archive.names
+        if name.startswith(prefix)
+    }
 
 
 def _numbers(value: Any, place: str) -> np.ndarray[Any, Any]:
@@ -129,14 +204,47 @@ def _numbers(value: Any, place: str) -> np.ndarray[Any, Any]:
     return array
 
 
-def _inputs(value: Any, place: str) -> tuple[Tensor, bool]:
-    """Return the inputs as float32 or int64, and whether they were images of 8 bits."""
+def _inputs(value: Any, place: str, targets: Any) -> tuple[Inputs, bool]:
+    """Return the inputs as tensors, and whether some were images of 8 bits.
+
+    A tuple of arrays is one input after the other where it cannot be one array of samples, as many
+    as there are targets.
+    """
+    if isinstance(value, tuple) and _are_several(value, targets):
+        value = {str(index): one for index, one in enumerate(value)}
+    if not isinstance(value, Mapping):
+        return _input(value, place)
+    read, images = {}, False
+    for name, one in value.items():
+        if not isinstance(name, str) or not name:
+            raise InputError.at(place, f"has the name {shown(name)}; inputs are named by texts")
+        read[name], image = _input(one, f"{place}.{name}", keep_bool=True)
+        images |= image
+    try:
+        return Named(read), images
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from None
+
+
+def _are_several(value: tuple[Any, ...], targets: Any) -> bool:
+    """Whether a tuple holds inputs, and not one sample for each target."""
+    arrays = all(isinstance(one, Tensor | np.ndarray) and one.ndim for one in value)
+    count = len(targets) if hasattr(targets, "__len__") else None
+    return arrays and len(value) > 0 and len(value) != count
+
+
+def _input(value: Any, place: str, *, keep_bool: bool = False) -> tuple[Tensor, bool]:
+    """Return an input as float32 or int64, and whether it was images of 8 bits.
+
+    Several inputs may hold masks, which stay what they are with `keep_bool`.
+    """
     array = _numbers(value, place)
     if not array.ndim:
         raise InputError.at(place, "is a single number; give an array of samples, shape (n, ...)")
-    image = array.dtype == np.uint8
-    if image:
+    if array.dtype == np.uint8:
         return torch.from_numpy(array.astype(np.float32) / np.float32(255)), True
+    if keep_bool and array.dtype == np.bool_:
+        return torch.from_numpy(array), False
     kind = np.float32 if array.dtype.kind in "bf" else np.int64
     with np.errstate(over="ignore"):  # what float32 cannot hold is found as not finite
         return torch.from_numpy(array.astype(kind)), False

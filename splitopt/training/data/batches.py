@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from splitopt.errors import InputError
+from splitopt.training.data.named import Inputs
 from splitopt.training.randomness import set_state
 
 
@@ -17,14 +18,14 @@ class Batches:
     Parameters
     ----------
     inputs, targets
-        Shape (n, ...) and (n, ...), of the same length n >= 1.
+        Shape (n, ...) and (n, ...), of the same length n >= 1; inputs may be several tensors.
     size
         Samples in a batch; the last one of a local epoch may be smaller. None for all in one.
     seed
         Of the order of the samples.
     """
 
-    def __init__(self, inputs: Tensor, targets: Tensor, size: int | None, seed: int) -> None:
+    def __init__(self, inputs: Inputs, targets: Tensor, size: int | None, seed: int) -> None:
         if len(inputs) == 0 or len(inputs) != len(targets):
             raise InputError(
                 f"data: {len(inputs)} inputs and {len(targets)} targets; a client needs at least "
@@ -46,7 +47,7 @@ class Batches:
         """Batches of a local epoch, in which each sample is drawn once."""
         return -(-self.samples // self.size)
 
-    def draw(self) -> tuple[Tensor, Tensor]:
+    def draw(self) -> tuple[Inputs, Tensor]:
         """Return the next batch, going on where the last call ended."""
         if self._next >= len(self._order):
             self._order = torch.randperm(self.samples, generator=self.generator)
@@ -65,7 +66,7 @@ class Batches:
             left -= found[-1]
         return tuple(found)
 
-    def take(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def take(self, count: int) -> Iterator[tuple[Inputs, Tensor]]:
         """Return the next `count` batches."""
         for _ in range(count):
             yield self.draw()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from splitopt.errors import InputError
+from splitopt.training.data.named import Inputs, shapes_of, tensors_of
 from splitopt.training.tasks.targets import LABELS, Targets
 
 TEST_SHARE = 0.2
@@ -27,7 +28,7 @@ class DataSet:
         For reports.
     train_inputs, test_inputs
         Shape (n, ...), n >= 1, float32 (or int64, such as tokens), finite, with the same shape
-        of a sample.
+        of a sample; or several such tensors by name.
     train_targets, test_targets
         Shape (n, ...), of the kind `targets`: labels have shape (n,), int64, from 0 to
         ``classes`` - 1.
@@ -46,9 +47,9 @@ class DataSet:
     """
 
     name: str
-    train_inputs: Tensor
+    train_inputs: Inputs
     train_targets: Tensor
-    test_inputs: Tensor
+    test_inputs: Inputs
     test_targets: Tensor
     classes: int | None
     scaling: str = "as given"
@@ -70,38 +71,52 @@ class DataSet:
                 self.name,
                 f"a training target is {own} and a test target {other}; they must be of one shape",
             )
-        train, test = self.train_inputs.shape[1:], self.test_inputs.shape[1:]
-        if train != test:
-            raise InputError.at(
-                self.name,
-                f"training samples are {_words(train)} and test samples {_words(test)}; they must "
-                "have the same shape",
-            )
-        kinds = (self.train_inputs.dtype, self.test_inputs.dtype)
-        if kinds[0].is_floating_point != kinds[1].is_floating_point:
-            own, other = (str(kind).removeprefix("torch.") for kind in kinds)
-            raise InputError.at(
-                self.name,
-                f"training inputs are {own} and test inputs {other}; convert them to one type, "
-                "that which the model takes",
-            )
+        self._check_alike()
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one sample."""
-        return tuple(self.train_inputs.shape[1:])
+        """Shape of one sample, or of the first of its inputs."""
+        return shapes_of(self.train_inputs)[0][1]
 
     @property
     def outputs(self) -> int:
         """How many outputs a network for it has: one for each class, or for each number."""
         return self.classes or max(1, int(self.train_targets[0].numel()))
 
-    def _check_part(self, kind: str, inputs: Tensor, targets: Tensor) -> None:
-        """Reject inputs and targets that do not fit each other, or are none of this kind."""
-        if inputs.dim() < 1 or targets.dim() < 1 or len(inputs) != len(targets) or not len(targets):
+    def _check_alike(self) -> None:
+        """Reject test inputs that have other names, shapes or types than those to train with."""
+        train, test = tensors_of(self.train_inputs), tensors_of(self.test_inputs)
+        if set(train) != set(test):
             raise InputError.at(
                 self.name,
-                f"the {kind} inputs have shape {tuple(inputs.shape)} and the targets "
+                f"training samples have the inputs {', '.join(train) or 'none by name'} and test "
+                f"samples {', '.join(test) or 'none by name'}; they must be the same",
+            )
+        for name, value in train.items():
+            of = f" of input {name}" if name else ""
+            own, other = value.shape[1:], test[name].shape[1:]
+            if own != other:
+                raise InputError.at(
+                    self.name,
+                    f"training samples{of} are {_words(own)} and test samples {_words(other)}; "
+                    "they must have the same shape",
+                )
+            if value.dtype.is_floating_point != test[name].dtype.is_floating_point:
+                kinds = [str(one.dtype).removeprefix("torch.") for one in (value, test[name])]
+                raise InputError.at(
+                    self.name,
+                    f"training inputs{of} are {kinds[0]} and test inputs {kinds[1]}; convert them "
+                    "to one type, that which the model takes",
+                )
+
+    def _check_part(self, kind: str, inputs: Inputs, targets: Tensor) -> None:
+        """Reject inputs and targets that do not fit each other, or are none of this kind."""
+        shapes = {tuple(value.shape) for value in tensors_of(inputs).values()}
+        fit = () not in shapes and targets.dim() > 0 and len(inputs) == len(targets)
+        if not fit or not len(targets):
+            raise InputError.at(
+                self.name,
+                f"the {kind} inputs have shape {' and '.join(map(str, shapes))} and the targets "
                 f"{tuple(targets.shape)}; n >= 1 inputs need n targets, shape (n, ...)",
             )
         if self.targets.dimensions not in (None, targets.dim() - 1):
@@ -130,9 +145,11 @@ class DataSet:
             self.test_inputs,
             self.test_targets,
         ):
-            values = as_array(tensor)
-            found.update(f"{values.dtype.str} {values.shape}".encode())
-            found.update(values.data)
+            for name, value in tensors_of(tensor).items():
+                values = as_array(value)
+                named = f"{name} " if name else ""
+                found.update(f"{named}{values.dtype.str} {values.shape}".encode())
+                found.update(values.data)
         return found.hexdigest()
 
 
@@ -143,8 +160,8 @@ def as_array(tensor: Tensor) -> np.ndarray[Any, Any]:
 
 
 def split_off_test(
-    inputs: Tensor, targets: Tensor, seed: int, name: str, *, by_class: bool = True
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    inputs: Inputs, targets: Tensor, seed: int, name: str, *, by_class: bool = True
+) -> tuple[Inputs, Tensor, Inputs, Tensor]:
     """Set a share of the samples, of each class or of all, aside for testing; drawn by the seed.
 
     Returns
@@ -167,13 +184,17 @@ def split_off_test(
     return inputs[~chosen], targets[~chosen], inputs[chosen], targets[chosen]
 
 
-def check_finite(name: str, what: str, inputs: Tensor) -> None:
+def check_finite(name: str, what: str, inputs: Inputs) -> None:
     """Reject inputs with a value that is not finite, and name the first row that has one."""
-    if inputs.is_floating_point() and not torch.isfinite(inputs).all():
-        row = int(torch.nonzero(~torch.isfinite(inputs).reshape(len(inputs), -1).all(dim=1))[0])
-        raise InputError.at(
-            name, f"{what} {row} holds a value that is not finite; remove or fill it"
-        )
+    for own, values in tensors_of(inputs).items():
+        if values.is_floating_point() and not torch.isfinite(values).all():
+            bad = ~torch.isfinite(values).reshape(len(values), -1).all(dim=1)
+            held = f"holds in {own}" if own else "holds"
+            raise InputError.at(
+                name,
+                f"{what} {int(torch.nonzero(bad)[0])} {held} a value that is not finite; remove "
+                "or fill it",
+            )
 
 
 def _words(shape: tuple[int, ...]) -> str:

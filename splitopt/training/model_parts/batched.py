@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from splitopt.errors import InputError
+from splitopt.training.data.named import Inputs, arguments_of, joined
 from splitopt.training.model_parts.copies import Copy, Cut, Split
 from splitopt.training.model_parts.parts import Part
 from splitopt.training.options import Options
@@ -36,13 +37,15 @@ class Stacked(nn.Module):
         super().__init__()
         self.module = module
 
-    def forward(self, batches: Tensor) -> Tensor:
+    def forward(self, *batches: Any) -> Tensor:
         """Call the module for every copy with its own values and its own batch."""
-        found: Tensor = vmap(self._one, randomness="error")(dict(_tensors(self.module)), batches)
+        mapped = (0, *(0 if isinstance(one, Tensor) else None for one in batches))
+        call = vmap(self._one, in_dims=mapped, randomness="error")
+        found: Tensor = call(dict(_tensors(self.module)), *batches)
         return found
 
-    def _one(self, values: dict[str, Tensor], batch: Tensor) -> Tensor:
-        found: Tensor = functional_call(self.module, values, (batch,))
+    def _one(self, values: dict[str, Tensor], *batch: Any) -> Tensor:
+        found: Tensor = functional_call(self.module, values, batch)
         return found
 
 
@@ -82,8 +85,9 @@ class Stack:
         with torch.no_grad():
             for (_, tensor), *each in self._rows(self.together.model):
                 tensor.copy_(torch.stack([value for _, value in each]))
-        for part in self.together.parts:
+        for part, own in zip(self.together.parts, self.copies[0].parts, strict=True):
             part.reset_optimizer()
+            part.set_rate(own.factor)
         moments = [own.moments() for own in self.copies]
         self.together.load_moments(
             {
@@ -114,7 +118,7 @@ def alike(keys: Sequence[object], items: Sequence[T]) -> list[list[T]]:
 
 
 def refuse_unless_possible(
-    model: nn.Module, inputs: Tensor, targets: Tensor, criterion: Criterion
+    model: nn.Module, inputs: Inputs, targets: Tensor, criterion: Criterion
 ) -> None:
     """Call the model and the loss for two copies at once, and change nothing.
 
@@ -128,7 +132,7 @@ def refuse_unless_possible(
         tensor.data = torch.stack([tensor.data, tensor.data])
     try:
         with torch.no_grad():
-            found = Stacked(both)(torch.stack([inputs, inputs]))
+            found = Stacked(both)(*arguments_of(joined([inputs, inputs], torch.stack)))
             vmap(criterion, randomness="error")(found, torch.stack([targets, targets]))
     except RuntimeError as error:
         said = str(error).strip().partition("\n")[0]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from splitopt.errors import InputError
 from splitopt.profiles.tracing.cuts.finding import FEW
 from splitopt.profiles.tracing.running.example import fresh, resized
 from splitopt.profiles.tracing.running.quiet import undisturbed
+from splitopt.training.data.named import Inputs, arguments_of
 from splitopt.training.model_parts.averaging import statistics_of
 
 Cut = Callable[[nn.Module, tuple[int, ...]], list[nn.Module]]
@@ -60,7 +61,7 @@ class Examined:
         Nothing of the model is trained.
     """
 
-    def __init__(self, model: nn.Module, inputs: Tensor, split: Cut) -> None:
+    def __init__(self, model: nn.Module, inputs: Inputs, split: Cut) -> None:
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise InputError.at(
                 "model",
@@ -68,7 +69,7 @@ class Examined:
                 "there is none; leave some to be trained",
             )
         self._model, self._split = model, split
-        self._example = resized((inputs,), FEW)
+        self._example = resized(arguments_of(inputs), FEW)
         self._crossed: dict[tuple[int, ...], tuple[Crossed, ...]] = {}
         self.fixed = frozenset(id(tensor) for tensor in self._never_written())
 
@@ -82,7 +83,7 @@ class Examined:
             found = []
             with _ONE_AT_A_TIME, undisturbed(self._model), torch.enable_grad():
                 self._model.train()
-                value: tuple[Tensor, ...] = fresh(self._example)
+                value: tuple[Any, ...] = fresh(self._example)
                 for part in self._split(self._model, cuts)[:-1] if cuts else []:
                     value = (part(*value),)
                     sent = value[0]

@@ -20,6 +20,7 @@ from splitopt.training.model_parts.changing import Cut as Cut
 from splitopt.training.model_parts.changing import Examined
 from splitopt.training.model_parts.parts import Part
 from splitopt.training.options import Options, Role
+from splitopt.training.rates import Factor
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Copy:
 
     ``roles`` says for each part whether a device or a server holds it, ``statistics`` names the
     buffers that forward writes, and ``fixed`` the entries of the state that training does not
-    change.
+    change. ``rate`` gives the factor of the learning rates in a round, None where there is none.
     """
 
     model: nn.Module
@@ -59,6 +60,7 @@ class Copy:
     roles: tuple[Role, ...]
     statistics: frozenset[str]
     fixed: frozenset[str] = frozenset()
+    rate: Factor | None = None
 
     @classmethod
     def of(
@@ -102,7 +104,14 @@ class Copy:
         if options.batch_norm == "frozen":
             fixed |= batch_norm & state.keys()
         written = split.written if isinstance(split, Split) else frozenset()
-        return cls(own, parts, tuple(roles), written | batch_norm, frozenset(fixed))
+        every = written | batch_norm
+        return cls(own, parts, tuple(roles), every, frozenset(fixed), options.rate)
+
+    def begin_round(self, number: int) -> None:
+        """Set the learning rates of a round (0, 1, ...), where they change."""
+        if self.rate is not None:
+            for part in self.parts:
+                part.set_rate(self.rate(number))
 
     def load(self, state: Mapping[str, Tensor], options: Options) -> None:
         """Begin a round from the common state, by the policies of the options."""

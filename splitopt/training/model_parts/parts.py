@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from splitopt.training.codecs.crossing import AS_IT_IS, Crosses
+from splitopt.training.data.named import Inputs, Named, arguments_of, changed
 from splitopt.training.randomness import Stream
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
@@ -29,7 +30,7 @@ class Pass:
     it, still with the graph that leads back to the entry.
     """
 
-    entry: Tensor
+    entry: Inputs
     result: Tensor
 
     @property
@@ -44,6 +45,8 @@ class Pass:
         None where nothing before the entry is trained, so that nobody needs it; zeros where the
         loss does not depend on the entry.
         """
+        if isinstance(self.entry, Named):  # data
+            return None
         if self.entry.requires_grad and self.entry.grad is None:
             return torch.zeros_like(self.entry)
         return self.entry.grad
@@ -79,6 +82,7 @@ class Part:
         self.module = module
         self.make_optimizer = make_optimizer
         self.optimizer: torch.optim.Optimizer | None = None
+        self.factor = 1.0
         # An operation in place must not write over what came in, whose gradient is wanted.
         self._writes_in_place = any(getattr(m, "inplace", False) for m in module.modules())
         self.reset_optimizer()
@@ -87,25 +91,36 @@ class Part:
         """Start with a fresh optimizer, without momentum or moments of earlier steps."""
         parameters = [p for p in self.module.parameters() if p.requires_grad]
         self.optimizer = self.make_optimizer(parameters) if parameters else None
+        groups = [] if self.optimizer is None else self.optimizer.param_groups
+        self._rates = [(group, group["lr"]) for group in groups if "lr" in group]
+        self.set_rate(self.factor)
 
-    def forward(self, batch: Tensor, stream: Stream | None = None, first: bool = False) -> Pass:
+    def set_rate(self, factor: float) -> None:
+        """Multiply the learning rates that the optimizer was made with, here and after resets."""
+        if factor != self.factor or factor != 1.0:
+            for group, rate in self._rates:
+                group["lr"] = rate * factor
+        self.factor = factor
+
+    def forward(self, batch: Inputs, stream: Stream | None = None, first: bool = False) -> Pass:
         """Send a batch through the layers.
 
         Parameters
         ----------
         batch
-            The data, or what the part before has sent.
+            The data, of which there may be several inputs, or what the part before has sent.
         stream
             What the layers draw from; the global generator if None.
         first
             Whether the batch is data, whose gradient nobody needs.
         """
-        entry = batch.detach()
-        if self.wanted and not first:
+        entry = changed(batch, Tensor.detach)
+        inside = entry
+        if isinstance(entry, Tensor) and self.wanted and not first:
             entry.requires_grad_()
-        inside = entry.clone() if self._writes_in_place and entry.requires_grad else entry
+            inside = entry.clone() if self._writes_in_place else entry
         with stream.active() if stream is not None else nullcontext():
-            return Pass(entry, self.module(inside))
+            return Pass(entry, self.module(*arguments_of(inside)))
 
     def step(self) -> None:
         """Update the parameters and forget their gradients."""
@@ -115,7 +130,7 @@ class Part:
 
 
 def forward_chain(
-    parts: Sequence[Part], batch: Tensor, stream: Stream | None, crossing: Crosses = AS_IT_IS
+    parts: Sequence[Part], batch: Inputs, stream: Stream | None, crossing: Crosses = AS_IT_IS
 ) -> list[Pass]:
     """Send a batch of data through all parts, and return its pass through each of them.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from splitopt.profiles import ModelProfile
 from splitopt.profiles.tracing.running.example import fresh, resized
 from splitopt.profiles.tracing.running.quiet import materialise, reason, undisturbed
 from splitopt.training.data import DataSet
+from splitopt.training.data.named import Inputs, Named, arguments_of, changed, shapes_of
 from splitopt.training.schemes import Scheme
 from splitopt.training.tasks import Task
 
@@ -23,7 +24,7 @@ _TRACED = re.compile(r"input (\d+(?: x \d+)*) (\w+) per sample")
 
 
 class Sample(NamedTuple):
-    """Shape and type of one sample."""
+    """Shape and type of one sample, or of one of its inputs."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
@@ -44,16 +45,45 @@ class Sample(NamedTuple):
 
 
 def traced_sample(profile: ModelProfile) -> Sample | None:
-    """Return the sample that a profile says it was traced with, if it does."""
+    """Return the sample that a profile says it was traced with, if it is one tensor."""
+    found = traced_samples(profile)
+    return found[""] if found is not None and tuple(found) == ("",) else None
+
+
+def traced_samples(profile: ModelProfile) -> dict[str, Sample] | None:
+    """Return the inputs of the sample that a profile says it was traced with, by name.
+
+    A single one has the empty name, and those that go by position have numbers.
+    """
     record = profile.trace
-    if record is not None and record.input_shape is not None:
-        kind = getattr(torch, record.input_dtype or "float32", None)
-        return Sample(record.input_shape, kind) if isinstance(kind, torch.dtype) else None
     found = _TRACED.search(profile.provenance.source)
-    dtype = getattr(torch, found[2], None) if found is not None else None
-    if found is None or not isinstance(dtype, torch.dtype):
+    if record is not None and record.inputs is not None:
+        named = {
+            item.name or str(n): (item.shape, item.dtype) for n, item in enumerate(record.inputs)
+        }
+    elif record is not None and record.input_shape is not None:
+        named = {"": (record.input_shape, record.input_dtype or "float32")}
+    elif found is not None:
+        named = {"": (tuple(int(side) for side in found[1].split(" x ")), found[2])}
+    else:
         return None
-    return Sample(tuple(int(side) for side in found[1].split(" x ")), dtype)
+    kinds = {name: getattr(torch, kind, None) for name, (_, kind) in named.items()}
+    samples = {
+        name: Sample(shape, kind)
+        for name, (shape, _) in named.items()
+        if isinstance(kind := kinds[name], torch.dtype)
+    }
+    return samples if samples.keys() == named.keys() else None
+
+
+def own_samples(data: DataSet) -> dict[str, Sample]:
+    """Return the inputs of a sample of some data, by name."""
+    return {name: Sample(shape, kind) for name, shape, kind in shapes_of(data.train_inputs)}
+
+
+def in_words(samples: Mapping[str, Sample]) -> str:
+    """Return the inputs of a sample in words."""
+    return " and ".join(f"{name} {one}" if name else str(one) for name, one in samples.items())
 
 
 def type_of(model: nn.Module) -> torch.dtype | None:
@@ -62,16 +92,27 @@ def type_of(model: nn.Module) -> torch.dtype | None:
     return kinds.pop() if len(kinds) == 1 else None
 
 
-def in_type_of(model: nn.Module, data: DataSet) -> DataSet:
-    """Convert the data to the type of the model's numbers, if there is one."""
+def fitted(model: nn.Module, data: DataSet) -> DataSet:
+    """Return data whose inputs are those of a model: its arguments, and of its numbers' type.
+
+    Raises
+    ------
+    InputError
+        The model takes no inputs of these names.
+    """
     kind = type_of(model)
-    if kind is None or not data.train_inputs.is_floating_point():
+
+    def converted(inputs: Inputs) -> Inputs:
+        if isinstance(inputs, Named):
+            inputs = inputs.arranged(model)
+        if kind is None:
+            return inputs
+        return changed(inputs, lambda one: one.to(kind) if one.is_floating_point() else one)
+
+    train, test = converted(data.train_inputs), converted(data.test_inputs)
+    if train is data.train_inputs and test is data.test_inputs:
         return data
-    if data.train_inputs.dtype == kind:
-        return data
-    return replace(
-        data, train_inputs=data.train_inputs.to(kind), test_inputs=data.test_inputs.to(kind)
-    )
+    return replace(data, train_inputs=train, test_inputs=test)
 
 
 @contextmanager
@@ -90,23 +131,30 @@ def explained(profile: ModelProfile, data: DataSet, built_here: bool) -> Iterato
     try:
         yield
     except InputError as error:
-        traced, own = traced_sample(profile), Sample(data.shape, data.train_inputs.dtype)
-        if traced is not None and not traced.is_like(own):
-            if traced.shape == own.shape:
-                remedy = f"convert the inputs to {traced.type_name}"
+        traced, own = traced_samples(profile), own_samples(data)
+        if traced is not None and not _are_like(traced, own):
+            if {n: one.shape for n, one in traced.items()} == {n: o.shape for n, o in own.items()}:
+                types = " and ".join(one.type_name for one in traced.values())
+                remedy = f"convert the inputs to {types}"
             else:
                 remedy = "take such data"
             raise InputError.at(
                 "data",
-                f"{data.name} has samples of {own}, and the plan's profile {profile.name} was "
-                f"traced with {traced}; {remedy}, or profile the model with the data's shape "
-                "and type, and plan anew",
+                f"{data.name} has samples of {in_words(own)}, and the plan's profile "
+                f"{profile.name} was traced with {in_words(traced)}; {remedy}, or profile the "
+                "model with the data's shape and type, and plan anew",
             ) from None
         if built_here:
             what = "outputs" if data.classes is None else "classes"
             words = f"{error} (it was built for the {data.outputs} {what} of {data.name})"
             raise InputError(words) from None
         raise
+
+
+def _are_like(traced: Mapping[str, Sample], own: Mapping[str, Sample]) -> bool:
+    return traced.keys() == own.keys() and all(
+        one.is_like(own[name]) for name, one in traced.items()
+    )
 
 
 def check_outputs(model: nn.Module, data: DataSet, task: Task) -> None:
@@ -119,14 +167,15 @@ def check_outputs(model: nn.Module, data: DataSet, task: Task) -> None:
     """
     example = data.train_inputs[:2]
     try:
-        materialise(model, example)
+        given = arguments_of(example)
+        materialise(model, *given)
         with undisturbed(model), torch.no_grad():
             model.eval()
-            outputs = model(*fresh((example,)))
+            outputs = model(*fresh(given))
     except Exception as error:
         raise InputError.at(
             "model",
-            f"cannot take the samples of {data.name}, {Sample(data.shape, example.dtype)} "
+            f"cannot take the samples of {data.name}, {in_words(own_samples(data))} "
             f"({reason(error)}); take other data, or a model for them",
         ) from None
     if not isinstance(outputs, Tensor):
@@ -156,7 +205,7 @@ def _check_loss(task: Task, outputs: Tensor, targets: Tensor) -> None:
         raise InputError.at("task", f"the loss of {task.name} gives {what} and no scalar{known}")
 
 
-def check_batches(model: nn.Module, scheme: Scheme, example: Tensor) -> None:
+def check_batches(model: nn.Module, scheme: Scheme, example: Inputs) -> None:
     """Check that the model can be trained with the smallest mini-batch that a client will have.
 
     Batch normalisation cannot take a single value per channel. In a cluster the server's part gets
@@ -177,7 +226,7 @@ def check_batches(model: nn.Module, scheme: Scheme, example: Tensor) -> None:
     with undisturbed(model), torch.no_grad():
         model.train()
         try:
-            model(*resized((example,), smallest[name]))
+            model(*resized(arguments_of(example), smallest[name]))
         except (RuntimeError, ValueError) as error:
             raise InputError.at(
                 "batch_size",

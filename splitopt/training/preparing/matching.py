@@ -139,7 +139,7 @@ def measured_rows(split: SplitModel, example: Any) -> dict[str, Row | None]:
     found: dict[str, Row | None] = {}
     with undisturbed(split.module), torch.no_grad():
         split.module.train()
-        value: Any = fresh(resized(inputs_of(example), FEW))
+        value: Any = fresh(resized(inputs_of(example, split.module), FEW))
         for name, part in zip(split.layers, split.segments(split.cuts), strict=True):
             value = part(*value) if isinstance(value, tuple) else part(value)
             for parameter in part.parameters():

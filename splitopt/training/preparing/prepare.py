@@ -12,7 +12,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -27,13 +27,30 @@ from splitopt.profiles.tracing.split import SplitModel
 from splitopt.training.codecs.registry import NONE, codec_code
 from splitopt.training.data import DataSet, load_data
 from splitopt.training.data.dataset import as_array
+from splitopt.training.data.named import example_of, tensors_of
+from splitopt.training.data.shards import (
+    OWN,
+    TEST,
+    Shard,
+    is_own,
+    read_own,
+    read_shards,
+    together,
+)
 from splitopt.training.job import TrainingJob
 from splitopt.training.kinds import OPTIMIZER, TASK
 from splitopt.training.options import Options
 from splitopt.training.preparing.encoding import with_codecs_timed
-from splitopt.training.preparing.fitting import check_batches, check_outputs, explained, in_type_of
+from splitopt.training.preparing.fitting import check_batches, check_outputs, explained, fitted
 from splitopt.training.preparing.matching import match
-from splitopt.training.preparing.setup import Draw, build_scheme, make_clients, with_scheme
+from splitopt.training.preparing.setup import (
+    Draw,
+    build_scheme,
+    check_count,
+    clients_with,
+    make_clients,
+    with_scheme,
+)
 from splitopt.training.preparing.starting import beginning, begun, recorded
 from splitopt.training.program import Program, program_of
 from splitopt.training.randomness import seed_of
@@ -65,6 +82,8 @@ class Prepared:
     code
         Whose code takes part that is none of splitopt's, by what it is: a package with its version,
         or a file with its digest.
+    own
+        What this party has of the data, where each has its own and sees no other's.
     """
 
     program: Program
@@ -80,6 +99,8 @@ class Prepared:
     def agreement(self) -> dict[str, Any]:
         """What all parties of a run over connections must have alike."""
         return {**self.identity, **{f"code of {what}": text for what, text in self.code.items()}}
+
+    own: Shard | None = None
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -99,8 +120,16 @@ class Prepared:
         }
 
 
-def prepare(job: TrainingJob) -> Prepared:
+def prepare(job: TrainingJob, rank: int | None = None) -> Prepared:
     """Load data and model of a job, check that they fit the plan, and make the clients.
+
+    Parameters
+    ----------
+    job
+        What is trained.
+    rank
+        Which party of several this process is. It counts where each has data of its own: a client
+        loads its own, and whoever is none of the clients the data to test with.
 
     Raises
     ------
@@ -115,18 +144,28 @@ def prepare(job: TrainingJob) -> Prepared:
     program = program_of(job.plan, job.source)
     program, kind, code = with_scheme(program, job.scheme)
     task = task_of(job.task)
-    loaded = load_data(job.data, seed=job.seed, targets=task.targets)
+    loaded, rows, own_data = _loaded(job, program, task, rank)
     strictly = explained(program.profile, loaded, built_here=is_shipped(job.model))
     with strictly if job.match == "structure" else nullcontext():
         module = make_model(job.model, program, loaded, job.seed)
         module = begun(module, program.profile, job.adapters, job.initial_weights)
-        loaded = in_type_of(module, loaded)
+        loaded = fitted(module, loaded)
         check_outputs(module, loaded, task)
         example = loaded.train_inputs[:2]
-        split = match(module, example, program.profile, job.match, job.stages)
-    clients = make_clients(
-        program, loaded, job.partition, job.seed, samples=job.samples, device=place
-    )
+        split = match(module, example_of(example), program.profile, job.match, job.stages)
+    if own_data is not None:
+        own_data = replace(own_data, data=loaded)  # in the types that the model takes
+        clients = clients_with(program, own_data, job.seed)
+    else:
+        clients = make_clients(
+            program,
+            loaded,
+            job.partition,
+            job.seed,
+            samples=job.samples,
+            device=place,
+            rows=rows,
+        )
     own = copy.deepcopy(module).to(place)
     scheme = build_scheme(
         program, split, clients, job.options, job.seed, model=own, task=task, kind=kind
@@ -138,17 +177,42 @@ def prepare(job: TrainingJob) -> Prepared:
         "plan": program.plan_digest,
         "scheme": program.scheme,
         "seed": job.seed,
-        "partition": job.partition,
+        "partition": OWN if is_own(job.data, job.partition) else job.partition,
         "options": scheme.options.identity(),
         "model": structure_digest(own.state_dict()),
-        "data": loaded.digest(),
-        "clients": _clients_digest(clients),
         **beginning(job.adapters or recorded(program.profile), job.initial_weights),
         **_leading(task),
         **({"scheme_code": code} if code else {}),
     }
+    if own_data is None:
+        identity |= {"data": loaded.digest(), "clients": _clients_digest(clients)}
     own_code = _code_of(job)
-    return Prepared(program, loaded, split, scheme, identity, job.named, task, own_code)
+    return Prepared(program, loaded, split, scheme, identity, job.named, task, own_code, own_data)
+
+
+def _loaded(
+    job: TrainingJob, program: Program, task: Task, rank: int | None
+) -> tuple[DataSet, list[Tensor] | None, Shard | None]:
+    """Load what this process trains and tests with.
+
+    Returns
+    -------
+    The data; the rows of each client, where they have data of their own; and what this party has,
+    where it is one of several and has its own alone.
+    """
+    if not is_own(job.data, job.partition):
+        return load_data(job.data, seed=job.seed, targets=task.targets), None, None
+    names = [client.name for client in program.clients]
+    if rank is None:
+        shards = read_shards(job.data, names, task.targets)
+        for name in names:
+            check_count(program, name, len(shards[name].targets), job.samples)
+        return *together(shards), None
+    name = names[rank - 1] if 0 < rank <= len(names) else TEST
+    own = read_own(job.data, name, names, task.targets)
+    if name != TEST:
+        check_count(program, name, len(own.targets), job.samples)
+    return own.data, None, own
 
 
 def _code_of(job: TrainingJob) -> dict[str, str]:
@@ -287,6 +351,6 @@ def _clients_digest(clients: Sequence[Client]) -> str:
     found = hashlib.sha256()
     for client in clients:
         found.update(f"{client.name} {client.batches.size} {client.samples}".encode())
-        for tensor in (client.batches.inputs, client.batches.targets):
+        for tensor in (*tensors_of(client.batches.inputs).values(), client.batches.targets):
             found.update(as_array(tensor).tobytes())
     return found.hexdigest()

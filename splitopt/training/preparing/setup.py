@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from splitopt.errors import InputError, SplitoptError
 from splitopt.profiles.tracing.cuts.packing import Layout
@@ -23,6 +23,7 @@ from splitopt.training.data import DataSet
 from splitopt.training.data.batches import Batches
 from splitopt.training.data.partition import Samples
 from splitopt.training.data.partition import partition as partition_rows
+from splitopt.training.data.shards import Elsewhere, Shard
 from splitopt.training.model_parts.copies import Split
 from splitopt.training.options import Options
 from splitopt.training.preparing.matching import cut_numbers
@@ -53,6 +54,7 @@ def make_clients(
     *,
     samples: Samples = "plan",
     device: str | torch.device = "cpu",
+    rows: Sequence[Tensor] | None = None,
 ) -> list[Client]:
     """Share the training data out, and give every client its batches and random numbers.
 
@@ -70,6 +72,8 @@ def make_clients(
         ``"plan"``: each client has as many as planned; ``"data"``: all data in these proportions.
     device
         Where the tensors are kept.
+    rows
+        Of each client, where they are not to be drawn.
 
     Returns
     -------
@@ -80,15 +84,16 @@ def make_clients(
     InputError
         Too little data, or a partition that cannot be made of it.
     """
-    labels = data.train_targets if data.targets.are_labels else data.train_targets.double()
-    rows = partition_rows(
-        labels,  # whole numbers that are no classes would be taken for labels
-        [client.samples for client in program.clients],
-        partition,
-        seed_of(seed, Draw.PARTITION),
-        samples=samples,
-        classes=data.classes,
-    )
+    if rows is None:
+        labels = data.train_targets if data.targets.are_labels else data.train_targets.double()
+        rows = partition_rows(
+            labels,  # whole numbers that are no classes would be taken for labels
+            [client.samples for client in program.clients],
+            partition,
+            seed_of(seed, Draw.PARTITION),
+            samples=samples,
+            classes=data.classes,
+        )
     shares = [
         (plan.name, plan.batch_size, own) for plan, own in zip(program.clients, rows, strict=True)
     ]
@@ -103,6 +108,30 @@ def make_clients(
         stream = Stream(seed_of(seed, Draw.LAYERS, index), device)
         clients.append(Client(name, batches, stream))
     return clients
+
+
+def clients_with(program: Program, shard: Shard, seed: int) -> list[Client]:
+    """Make the clients in the process of one party, which has its own data and nobody else's."""
+    clients = []
+    for index, plan in enumerate(program.clients):
+        drawn = seed_of(seed, Draw.BATCHES, index)
+        if plan.name == shard.name:
+            batches = Batches(shard.inputs, shard.targets, plan.batch_size, drawn)
+        else:
+            batches = Elsewhere(shard, plan.samples, plan.batch_size, drawn)
+        clients.append(Client(plan.name, batches, Stream(seed_of(seed, Draw.LAYERS, index))))
+    return clients
+
+
+def check_count(program: Program, name: str, count: int, samples: Samples) -> None:
+    """Raise `InputError` if a client has not as many samples as planned, where it should have."""
+    planned = {client.name: client.samples for client in program.clients}[name]
+    if samples == "plan" and count != planned:
+        raise InputError.at(
+            f"data of {name}",
+            f"has {count} samples where the plan has {planned}; make them equal, or take the "
+            "data's with --samples data",
+        )
 
 
 def build_scheme(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from splitopt.training.data.named import Inputs, arguments_of
 from splitopt.training.model_parts.averaging import State
 from splitopt.training.schemes import Scheme, TrainingError
 from splitopt.training.tasks import Task
@@ -29,7 +30,7 @@ class Score(NamedTuple):
 
 def evaluate(
     model: nn.Module,
-    inputs: Tensor,
+    inputs: Inputs,
     targets: Tensor,
     task: Task = CLASSIFICATION,
     batch: int = BATCH,
@@ -41,7 +42,7 @@ def evaluate(
     model
         Gives outputs that fit the task.
     inputs, targets
-        Shape (n, ...); they may be on another device than the model.
+        Shape (n, ...), inputs also several tensors; they may be on another device than the model.
     task
         Loss and metrics.
     batch
@@ -57,7 +58,8 @@ def evaluate(
         with torch.no_grad():
             for first in range(0, len(targets), batch):
                 rows = slice(first, first + batch)
-                outputs, wanted = model(inputs[rows].to(place)), targets[rows].to(place)
+                outputs = model(*arguments_of(inputs[rows].to(place)))
+                wanted = targets[rows].to(place)
                 count = task.terms(wanted)
                 if count:
                     loss += float(task.loss(outputs, wanted)) * count

@@ -89,6 +89,7 @@ def _run_rounds(
         before = copy_state(scheme.model)
         try:
             set_groups(scheme, program, number)
+            scheme.begin_round(number)
             tally = act(number)
             check_finite(scheme)
             row = _row(tally, number, history, clock)

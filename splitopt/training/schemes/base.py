@@ -14,6 +14,7 @@ from splitopt.errors import InputError
 from splitopt.errors import TrainingError as TrainingError
 from splitopt.training.codecs.crossing import DOWN, UP, Crossing, SideBySide
 from splitopt.training.data.batches import Batches
+from splitopt.training.data.named import Inputs
 from splitopt.training.model_parts.averaging import average
 from splitopt.training.model_parts.changing import Examined
 from splitopt.training.model_parts.copies import Copy, Cut, Split, tensor_bytes
@@ -159,6 +160,12 @@ class Scheme(ABC):
         """
         return None
 
+    def begin_round(self, number: int) -> None:
+        """Set the learning rates of a round (0, 1, ...), where they change."""
+        if self.options.rate is not None:
+            for own in self.copies():
+                own.begin_round(number)
+
     def roles_of(self, client: Client) -> tuple[Role, ...]:
         """Who holds each part of a client's chain."""
         return self.roles[: len(client.cuts) + 1]
@@ -197,7 +204,7 @@ class Scheme(ABC):
             tally.traffic.statistics += sum(own.statistics_on("device") for own in copies)
 
     def train_batch(
-        self, parts: Sequence[Part], batch: tuple[Tensor, Tensor], client: Client, tally: Round
+        self, parts: Sequence[Part], batch: tuple[Inputs, Tensor], client: Client, tally: Round
     ) -> None:
         """One step of a chain of parts that serves one client: forward, loss, backward, update."""
         inputs, targets = batch

@@ -15,6 +15,7 @@ from torch.func import vmap
 
 from splitopt.errors import InputError
 from splitopt.training.codecs.crossing import SideBySide
+from splitopt.training.data.named import joined, shapes_of
 from splitopt.training.model_parts.averaging import average, copy_state, load_state
 from splitopt.training.model_parts.batched import Stack, alike, is_count, refuse_unless_possible
 from splitopt.training.model_parts.copies import Copy
@@ -100,7 +101,8 @@ class ParallelCopies(Scheme):
         stack.gather()
         for _ in range(self.steps(clients[0])):
             drawn = [client.batches.draw() for client in clients]
-            inputs, targets = (torch.stack(each) for each in zip(*drawn, strict=True))
+            inputs = joined([own for own, _ in drawn], torch.stack)
+            targets = torch.stack([own for _, own in drawn])
             passes = forward_chain(stack.together.parts, inputs, None, crossing)
             losses = vmap(self.criterion)(passes[-1].result, targets)
             for client, loss in zip(clients, losses.detach().cpu(), strict=True):
@@ -129,7 +131,7 @@ class ParallelCopies(Scheme):
             key: float(value) if is_count(key) else None
             for key, value in self._copies[client.name].moments().items()
         }
-        inputs = client.batches.inputs.shape[1:]
+        inputs = shapes_of(client.batches.inputs)
         sizes = client.batches.sizes(self.steps(client))
         return client.cuts, inputs, sizes, tuple(sorted(counts.items()))
 

@@ -29,7 +29,7 @@ def main() -> int:
     from splitopt.training.wire.transport.listener import LOOPBACK
 
     try:
-        prepared = prepare(load_job(job))
+        prepared = prepare(load_job(job), int(rank))
         # In a namespace others have addresses, which nothing outside of it can reach.
         setting = Setting(shared_token(), host=own, no_tls=namespace is not None)
         at = leader or LOOPBACK

@@ -21,6 +21,9 @@ _POLL_S = 0.2
 _LONGEST_TEXT = 2000
 
 
+Judge = Callable[[int, Mapping[str, Any]], str | None]
+
+
 class JoinError(SplitoptError):
     """A run cannot begin, because somebody is missing."""
 
@@ -36,12 +39,19 @@ class Crew:
         Of ranks 1, 2, ... in this order.
     agreement
         What all have to be started with alike, as short plain values by name.
+    judge
+        Called with a rank and what it tells of its own data; it returns why that does not fit.
     """
 
     def __init__(
-        self, listener: Listener, names: Sequence[str], agreement: Mapping[str, Any]
+        self,
+        listener: Listener,
+        names: Sequence[str],
+        agreement: Mapping[str, Any],
+        judge: Judge | None = None,
     ) -> None:
         self.listener, self.names, self.agreement = listener, tuple(names), dict(agreement)
+        self._judge = judge
         self._channels: dict[int, Channel] = {}
         self._lacking: dict[int, str] = {}
         self._lock = threading.Condition()
@@ -186,13 +196,16 @@ class Crew:
             return self._lacking[rank]
         assert isinstance(agreement, dict)
         odd = _first_difference(agreement, self.agreement)
-        if odd is None:
-            return None
-        name, own, value = odd
-        return (
-            f"{name}: is {_plain(own)} for {party} and {_plain(value)} for rank 0; start all ranks "
-            "with the same arguments, and the same packages and files of your own"
-        )
+        if odd is not None:
+            name, own, value = odd
+            return (
+                f"{name}: is {_plain(own)} for {party} and {_plain(value)} for rank 0; start all "
+                "ranks with the same arguments, and the same packages and files of your own"
+            )
+        told, why = fields.get("data"), None
+        if self._judge is not None:
+            why = self._judge(rank, told) if isinstance(told, dict) else "it tells nothing of it"
+        return None if why is None else f"data of {party}: {why}"
 
     def _lacks(self) -> str:
         """Return what ranks that are missing said that they lack."""
@@ -237,6 +250,7 @@ def join(
     agreement: Mapping[str, Any],
     timeout_s: float,
     tls: Tls | None = None,
+    data: Mapping[str, Any] | None = None,
 ) -> Channel:
     """Join the run that rank 0 leads.
 
@@ -250,6 +264,8 @@ def join(
         For how long to wait for rank 0.
     tls
         One's own certificate; None to connect without TLS.
+    data
+        What rank 0 is told of one's own data, where every party has its own.
 
     Raises
     ------
@@ -259,7 +275,8 @@ def join(
         Rank 0 is not there, or has another token or certificate.
     """
     channel = connect(host, port, token, timeout_s, tls=tls, party=LEADER)
-    channel.send("hello", {"rank": rank, "agreement": dict(agreement)})
+    told = {} if data is None else {"data": dict(data)}
+    channel.send("hello", {"rank": rank, "agreement": dict(agreement), **told})
     answer = channel.receive(max(timeout_s, HELLO_S))
     if answer.kind != "welcome":
         channel.close()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from splitopt.errors import InputError
 from splitopt.timeline import FloatArray, Timeline
+from splitopt.training.data.named import Inputs
 from splitopt.training.model_parts.copies import Copy, tensor_bytes
 from splitopt.training.program import Program
 from splitopt.training.randomness import Stream
@@ -191,7 +192,7 @@ def host_seconds(
 
 
 def measure_chain(
-    own: Copy, batch: tuple[Tensor, Tensor], criterion: Criterion, repeats: int = REPEATS
+    own: Copy, batch: tuple[Inputs, Tensor], criterion: Criterion, repeats: int = REPEATS
 ) -> ChainSeconds:
     """Train a copy on a batch some times, and give the median of what each part takes."""
     inputs, targets = batch
@@ -201,14 +202,15 @@ def measure_chain(
     sizes = np.zeros(len(own.parts) - 1)
     stream = Stream(0)  # nobody's: what layers draw here must not change what they draw later
     for turn in taken:
-        held, entering = [], inputs
+        held = []
+        entering: Inputs = inputs
         for index, part in enumerate(own.parts):
             begin = time.perf_counter()
             held.append(part.forward(entering, stream, first=index == 0))
             turn[0, index] = time.perf_counter() - begin
             entering = held[-1].sent
             if index < len(sizes):
-                sizes[index] = tensor_bytes(entering)
+                sizes[index] = tensor_bytes(held[-1].sent)
         gradient: Tensor | None = None
         for index in reversed(range(len(own.parts))):
             begin = time.perf_counter()

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, replace
+from os import PathLike
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from splitopt.documents.json_text import parse_json
 from splitopt.documents.reading import read_text
@@ -12,6 +17,8 @@ from splitopt.errors import InputError
 from splitopt.models.adapters.choice import Adapters
 from splitopt.plans import Plan
 from splitopt.storage.writing import write_atomic
+from splitopt.training.data.arrays import arrays_of, npz_bytes
+from splitopt.training.data.shards import check_all, is_own
 from splitopt.training.job import TrainingJob
 from splitopt.training.kinds import SCHEME
 from splitopt.training.options import Options
@@ -68,8 +75,12 @@ def save_job(job: TrainingJob, folder: Path, prepared: Prepared) -> Path:
         raise InputError.at(
             "stages", "holds objects, but every process builds its own model; name submodules"
         )
-    data = job.data
-    if not isinstance(data, str):
+    data: Any = job.data
+    if is_own(data, job.partition):
+        check_all(data)
+    if isinstance(data, Mapping):
+        data = {name: _own_file(folder, k, one) for k, (name, one) in enumerate(data.items())}
+    elif not isinstance(data, str):
         data = str(_save_data(folder, prepared))
     elif Path(data).exists():
         data = str(Path(data).resolve())
@@ -101,17 +112,30 @@ def load_job(path: str | Path) -> TrainingJob:
     )
 
 
+def _own_file(folder: Path, number: int, source: Any) -> str:
+    """Return the file of one party's data; they are written there where they are objects."""
+    if isinstance(source, str | PathLike):
+        return str(Path(source).resolve())
+    if not isinstance(source, tuple | list) or len(source) != 2:
+        raise InputError.at(
+            "data", "of a device is an object that no file can hold; give its path, or (x, y)"
+        )
+    x, y = source
+    inputs = dict(x) if isinstance(x, Mapping) else {"": x}
+    arrays = {f"x.{name}" if name else "x": np.asarray(one) for name, one in inputs.items()}
+    path = folder / f"data-{number}.npz"
+    path.write_bytes(npz_bytes({**arrays, "y": np.asarray(y)}))
+    return str(path)
+
+
 def _save_data(folder: Path, prepared: Prepared) -> Path:
     """Write data that were given as objects where other processes find them."""
-    import numpy as np
-
     data, path = prepared.data, folder / "data.npz"
-    with path.open("wb") as stream:
-        np.savez(
-            stream,
-            x_train=data.train_inputs.cpu().numpy(),
-            y_train=data.train_targets.cpu().numpy(),
-            x_test=data.test_inputs.cpu().numpy(),
-            y_test=data.test_targets.cpu().numpy(),
-        )
+    arrays = {
+        **arrays_of("x_train", data.train_inputs),
+        **arrays_of("y_train", data.train_targets),
+        **arrays_of("x_test", data.test_inputs),
+        **arrays_of("y_test", data.test_targets),
+    }
+    path.write_bytes(npz_bytes(arrays))
     return path

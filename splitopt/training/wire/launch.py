@@ -32,6 +32,7 @@ from splitopt.training.wire.ranks import Rank
 from splitopt.training.wire.roles import roles_of
 from splitopt.training.wire.setting import Setting, WireFields, WireOptions
 from splitopt.training.wire.speed import check_speed, proposed_time_scale
+from splitopt.training.wire.told import Told
 from splitopt.training.wire.transport.links import paced_by_kernel
 from splitopt.training.wire.transport.listener import Listener, listen
 from splitopt.training.wire.transport.namespaces import Namespaces, inside
@@ -138,7 +139,7 @@ def run_job(
     check_job(job)
     limit = wanted.limit
     with one_thread(), temporary_folder() as place:
-        prepared = prepare(job)
+        prepared = prepare(job, 0)
         roles = roles_of(prepared.program)
         _check_folder(schedule)
         path = save_job(job, place, prepared)
@@ -194,7 +195,7 @@ def run_rank(
     schedule, wanted = schedule or Schedule(), wanted or WireOptions()
     with one_thread():
         try:
-            prepared = prepare(job)
+            prepared = prepare(job, rank.rank)
         except AbsentError as error:
             if rank.rank:
                 tell_absent(rank, setting, wanted.join_s, str(error))
@@ -238,7 +239,10 @@ def follow(
     torch.set_num_threads(1)
     roles = roles_of(prepared.program)
     warm_up()
-    with join(host, port, setting.token, rank, prepared.agreement, join_s, setting.tls) as channel:
+    told = None if prepared.own is None else prepared.own.told()
+    with join(
+        host, port, setting.token, rank, prepared.agreement, join_s, setting.tls, told
+    ) as channel:
         roles.run(prepared, rank, channel, setting)
 
 
@@ -281,8 +285,11 @@ def _lead(
     """Run rank 0."""
     roles = roles_of(prepared.program)
     warm_up()
-    with Crew(listener, roles.parties(prepared.program), prepared.agreement) as crew:
+    told = Told(prepared) if prepared.own is not None else None
+    with Crew(listener, roles.parties(prepared.program), prepared.agreement, told) as crew:
         crew.wait(join_s, None if processes is None else processes.check)
+        if told is not None:
+            prepared = told.prepared()
         leader = roles.leader(prepared, crew, setting)
         try:
             history, stopped = run_rounds(

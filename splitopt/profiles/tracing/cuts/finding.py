@@ -6,6 +6,7 @@ import inspect
 import io
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -50,10 +51,10 @@ def run_once(module: nn.Module, inputs: Inputs) -> Any:
             module.train()
             result = module(*fresh(inputs))
     except Exception as error:
-        shapes = ", ".join(f"{tuple(item.shape)} of {_type(item)}" for item in inputs)
+        shapes = ", ".join(f"{tuple(item.shape)} of {_type(item)}" for item in tensors_in(inputs))
         token_hint = (
             "; if the model takes token ids, give integers (--input-dtype int64)"
-            if all(item.is_floating_point() for item in inputs)
+            if all(item.is_floating_point() for item in tensors_in(inputs))
             else ""
         )
         raise InputError(
@@ -146,7 +147,9 @@ def by_export(module: nn.Module, inputs: Inputs, most: int = 1) -> GraphChain:
     """Run torch.export through the module; its graph serves to count, not to train."""
     module.train()
     batches = resized(inputs, FEW), resized(inputs, MANY)
-    free = tuple({0: torch.export.Dim.AUTO} for _ in inputs)
+    free = tuple(
+        {0: torch.export.Dim.AUTO} if isinstance(item, Tensor) else None for item in inputs
+    )
     with redirect_stderr(io.StringIO()):  # where it fails, it prints the graph so far there
         exported = torch.export.export(module, fresh(batches[0]), dynamic_shapes=free).module()
     for node in list(exported.graph.nodes):
@@ -264,7 +267,7 @@ def _traced_with(
     known = set(vars(module))
     tracer = StateTracer(values, replaced, entering)
     try:
-        graph = tracer.trace(module, _defaults(module, len(batches[0])))
+        graph = tracer.trace(module, _defaults(module, batches[0]))
         # The tracer puts tensors that it meets on the way into the module.
         added = {name: vars(module)[name] for name in set(vars(module)) - known}
         constants = {name: value for name, value in added.items() if isinstance(value, Tensor)}
@@ -276,13 +279,15 @@ def _traced_with(
     return found
 
 
-def _defaults(module: nn.Module, given: int) -> dict[str, Any]:
+def _defaults(module: nn.Module, inputs: Inputs) -> dict[str, Any]:
     """Return the defaults of the arguments that the example does not have."""
-    parameters = list(inspect.signature(module.forward).parameters.values())
+    parameters = inspect.signature(module.forward).parameters.values()
     return {
         item.name: item.default
-        for item in parameters[given:]
-        if item.default is not inspect.Parameter.empty
+        for item, given in zip_longest(parameters, inputs)
+        if item is not None
+        and not isinstance(given, Tensor)
+        and item.default is not inspect.Parameter.empty
     }
 
 

@@ -13,7 +13,7 @@ from torch.fx import Graph, Interpreter, Node
 from splitopt.profiles.tracing.cuts.packing import Layout, layout_of
 from splitopt.profiles.tracing.fx.liveness import Flow, Front, analyse, follow_writes
 from splitopt.profiles.tracing.fx.rewriting import rewrite
-from splitopt.profiles.tracing.running.example import Inputs, fresh
+from splitopt.profiles.tracing.running.example import Inputs, fresh, tensors_in
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Traced:
             for node in graph.nodes
             if node in small
         }
-        samples = batches[0][0].shape[0], batches[1][0].shape[0]
+        samples = tensors_in(batches[0])[0].shape[0], tensors_in(batches[1])[0].shape[0]
         flow = analyse(graph, root, with_effects=with_effects)
         return cls(graph, flow, seen, samples, len(batches[0]), constants)
 

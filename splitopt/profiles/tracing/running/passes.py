@@ -98,7 +98,7 @@ def _gradient(entry: Tensor) -> Tensor:
 
 def _seed(inputs: Inputs) -> None:
     torch.manual_seed(SEED)
-    if inputs[0].device.type == "cuda":
+    if tensors_in(inputs)[0].device.type == "cuda":
         torch.cuda.manual_seed_all(SEED)
 
 

@@ -51,7 +51,7 @@ def undisturbed(module: nn.Module) -> Iterator[Snapshot]:
         np.random.set_state(others[1])  # noqa: NPY002
 
 
-def materialise(module: nn.Module, *inputs: torch.Tensor) -> None:
+def materialise(module: nn.Module, *inputs: object) -> None:
     """Run a module whose layers learn their sizes from the first batch, if it is one."""
     if any(nn.parameter.is_lazy(item) for item in (*module.parameters(), *module.buffers())):
         with torch.random.fork_rng([]), torch.no_grad():

@@ -15,7 +15,13 @@ from torch import Tensor, nn
 
 from splitopt.documents.checks import is_number
 from splitopt.errors import InputError
-from splitopt.profiles.tracing.running.example import Inputs, fresh, resized, tensors_in
+from splitopt.profiles.tracing.running.example import (
+    Inputs,
+    fresh,
+    mapped,
+    resized,
+    tensors_in,
+)
 from splitopt.profiles.tracing.running.quiet import SEED
 from splitopt.profiles.tracing.running.snapshot import Snapshot
 
@@ -71,7 +77,7 @@ def state_of(module: nn.Module, inputs: Inputs, before: Snapshot, samples: int) 
     written, replaced = before.buffers()
     changed = before.attributes()
     _begin(module, before)
-    if changed and batch[0].device.type != "meta":
+    if changed and tensors_in(batch)[0].device.type != "meta":
         _expect_whole(module, variants(batch), before, list(changed))
         _expect_no_schedule(
             module, batch, before, [name for name, plain in changed.items() if plain]
@@ -86,7 +92,7 @@ def variants(batch: Inputs) -> tuple[Inputs, ...]:
     def smaller(item: Tensor) -> Tensor:
         return 0.5 * item if item.is_floating_point() else item.flip(0)
 
-    return batch, tuple(smaller(item) for item in batch), tuple(item.flip(0) for item in batch)
+    return batch, mapped(batch, smaller), mapped(batch, lambda item: item.flip(0))
 
 
 def values_of(module: nn.Module) -> dict[str, Tensor]:

@@ -162,6 +162,7 @@ class Node:
         """Load the state of a round's owners."""
         number = whole_number(message.fields, "round")
         for owner in _owners_in(message, len(self.clients)):
+            self.held[owner].begin_round(number)
             self.workers[owner].begin(number, under(dict(message.tensors), f"{owner}."))
         self.recorder.take()
         self._sent = payloads(self._channels())

@@ -129,6 +129,7 @@ class Owner:
         """Train in one round, from the message with which the coordinator begins it."""
         self._round = whole_number(begin.fields, "round")
         steps = whole_number(begin.fields, "steps", 1)
+        self.held.begin_round(self._round)
         load_held(self.held, under(dict(begin.tensors), "held."))
         self.client.batches.load_state_dict(under(dict(begin.tensors), "batches."))
         self.client.stream.load_state_dict(under(dict(begin.tensors), "stream."))

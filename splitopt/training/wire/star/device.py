@@ -105,8 +105,12 @@ class Device:
     def round(self, begin: Message) -> None:
         """Train in one round, from the message with which the server begins it."""
         steps, shift = begin.fields.get("steps"), begin.fields.get("shift")
+        number = begin.fields.get("round", 0)
         if not isinstance(steps, int) or not isinstance(shift, int) or steps < 1:
             raise FrameError("a round without a number of steps")
+        if not isinstance(number, int) or number < 0:
+            raise FrameError("a round without a number of steps")
+        self.own.begin_round(number)
         self._pace, self._shift = DevicePace.read(begin.fields.get("pace")), shift
         load_control(begin.tensors, self.client, self.own)
         model = self._receive("model")

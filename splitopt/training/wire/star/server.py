@@ -20,6 +20,8 @@ import torch
 from torch import Tensor
 
 from splitopt.training.codecs.crossing import DOWN, UP
+from splitopt.training.data.named import arguments_of
+from splitopt.training.data.shards import Elsewhere
 from splitopt.training.model_parts.copies import tensor_bytes
 from splitopt.training.schemes.base import Round, Scheme, TrainingError
 from splitopt.training.wire.client_state import (
@@ -102,7 +104,7 @@ class Server(Leader):
         self._set_up: dict[int, Channel] = {}
         self._arrived: dict[tuple[int, str, int], float] = {}
         known = [client.batches.targets.reshape(-1) for client in scheme.clients]
-        self._known = torch.unique(torch.cat(known))
+        self._known = torch.unique(torch.cat(known))  # of what this process has
         self.planned: RoundTiming = timing.round(0)
 
     def train_round(self) -> RoundOutcome:
@@ -282,7 +284,12 @@ class Server(Leader):
         found = (sent.shape[1:], sent.dtype, targets.shape[1:], targets.dtype)
         if found != like or not 0 < len(sent) == len(targets):
             raise FrameError("smashed data or labels of another shape or type than its part makes")
-        if not torch.isin(targets, self._known).all():
+        batches = self.scheme.clients[n].batches
+        if not (
+            batches.can_have(targets)
+            if isinstance(batches, Elsewhere)
+            else torch.isin(targets, self._known).all()
+        ):
             raise FrameError("labels that are no classes of this data, or targets it does not have")
 
     def _example(self, n: int) -> Tensor:
@@ -290,7 +297,7 @@ class Server(Leader):
         if n not in self._examples:
             with COMPUTE, torch.no_grad():
                 part = copy.deepcopy(self.copy(n).parts[0].module).eval()
-                self._examples[n] = part(self.scheme.clients[n].batches.inputs[:1])
+                self._examples[n] = part(*arguments_of(self.scheme.clients[n].batches.inputs[:1]))
         return self._examples[n]
 
     def _drop(self, n: int, error: LateError) -> None:

@@ -1,0 +1,329 @@
+"""Data that each client has of its own, and that no other party sees."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from splitopt.documents.archives import Archive
+from splitopt.errors import InputError, shown
+from splitopt.storage.writing import write_atomic
+from splitopt.training.data.arrays import (
+    ARRAY_LIMIT_BYTES,
+    arrays_of,
+    from_arrays,
+    from_torch,
+    npz_bytes,
+    read_fields,
+)
+from splitopt.training.data.batches import Batches
+from splitopt.training.data.dataset import DataSet
+from splitopt.training.data.named import Inputs, joined, shapes_of
+from splitopt.training.tasks.targets import Targets
+
+OWN = "own"
+"""The partition of clients who have data of their own."""
+TEST = "test"
+"""What the data to test with are called among those of clients."""
+_FIELDS = {"train": (("x_train", "y_train"), ("x", "y")), TEST: (("x_test", "y_test"), ("x", "y"))}
+_FEWEST_CLASSES = 2
+
+
+def is_own(data: Any, partition: str) -> bool:
+    """Report whether data are given for each client by itself: asked for, or a dict of them.
+
+    Raises
+    ------
+    InputError
+        A dict, and another partition than the usual one.
+    """
+    if isinstance(data, Mapping) and partition not in ("iid", OWN):
+        raise InputError.at(
+            "partition",
+            f"is {shown(partition)}, but a dict has data for each client by itself; leave it out",
+        )
+    return isinstance(data, Mapping) or partition == OWN
+
+
+def check_all(data: Any) -> None:
+    """Raise `InputError` for what cannot be the data of all clients, such as a single file."""
+    is_folder = isinstance(data, str | os.PathLike) and Path(data).is_dir()
+    if not isinstance(data, Mapping) and not is_folder:
+        raise InputError.at(
+            "data",
+            f"with the partition {OWN!r} must be a folder with a file NAME.npz for each device and "
+            f"{TEST}.npz, or a dict of sources by these names",
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """What one party has: the data of a client, or those to test with.
+
+    Parameters
+    ----------
+    name
+        Of the client, or `TEST`.
+    data
+        All its samples, to train and to test with alike.
+    """
+
+    name: str
+    data: DataSet
+
+    @property
+    def inputs(self) -> Inputs:
+        """The inputs of its samples."""
+        return self.data.train_inputs
+
+    @property
+    def targets(self) -> Tensor:
+        """The targets of its samples."""
+        return self.data.train_targets
+
+    def told(self) -> dict[str, Any]:
+        """Return what others are told of it: how many samples of what kind, and nothing of them."""
+        return {
+            "samples": len(self.targets),
+            "classes": self.data.classes,
+            "inputs": [_kind(*one) for one in shapes_of(self.inputs)],
+            "targets": _kind("", tuple(self.targets.shape[1:]), self.targets.dtype),
+        }
+
+
+def misfit(told: Mapping[str, Any], like: Mapping[str, Any], whose: str) -> str | None:
+    """Return why what is told of one shard does not fit another one, None if it does."""
+    for what, word in (("inputs", "samples"), ("targets", "targets")):
+        if told.get(what) != like.get(what):
+            own, other = (_words(one.get(what)) for one in (told, like))
+            return f"its {word} are {own}, and those of {whose} {other}; give data of one kind"
+    return None
+
+
+def read_shards(data: Any, names: Sequence[str], targets: Targets) -> dict[str, Shard]:
+    """Read the data of all clients, and those to test with.
+
+    Parameters
+    ----------
+    data
+        A dict of sources by the names of clients and `TEST`, or a folder of files with these names.
+    names
+        Of the clients.
+    targets
+        What the targets are.
+
+    Returns
+    -------
+    The shard of each client in their order, and that to test with last. All have as many classes
+    as the one that has most.
+
+    Raises
+    ------
+    InputError
+        One is missing, cannot be read, or is of another kind than the first; it is named.
+    """
+    sources = _sources(data, names)
+    found = {name: read_shard(sources[name], name, targets) for name in (*names, TEST)}
+    first = found[names[0]]
+    for name, shard in found.items():
+        if why := misfit(shard.told(), first.told(), names[0]):
+            raise InputError.at(_place(name), why)
+    most = max(shard.data.classes or 0 for shard in found.values()) or None
+    return {k: replace(one, data=replace(one.data, classes=most)) for k, one in found.items()}
+
+
+def read_own(data: Any, name: str, names: Sequence[str], targets: Targets) -> Shard:
+    """Read the data of one party and of nobody else.
+
+    Parameters
+    ----------
+    data
+        A file of its own, or as for `read_shards`.
+    name
+        Of the client, or `TEST`.
+    names, targets
+        As for `read_shards`.
+    """
+    is_file = isinstance(data, str | os.PathLike) and not Path(data).is_dir()
+    source = data if is_file else _sources(data, names, only=name)[name]
+    return read_shard(source, name, targets)
+
+
+def read_shard(source: Any, name: str, targets: Targets) -> Shard:
+    """Read one party's data: an ``.npz`` file, a pair of arrays, a data set.
+
+    Of a file or four arrays with data to train and to test with, a client has the former.
+    """
+    place, kind = _place(name), TEST if name == TEST else "train"
+    if isinstance(source, DataSet):
+        inputs, own = source.train_inputs, source.train_targets
+        if kind == TEST:
+            inputs, own = source.test_inputs, source.test_targets
+        data = replace(
+            source, train_inputs=inputs, train_targets=own, test_inputs=inputs, test_targets=own
+        )
+        return Shard(name, data)
+    if isinstance(source, torch.utils.data.Dataset):
+        return Shard(name, from_torch([source, source], place, 0, targets, _FEWEST_CLASSES))
+    least = _FEWEST_CLASSES
+    if isinstance(source, str | os.PathLike):
+        source, declared = _read(Path(source), kind)
+        least = max(least, declared)
+    if not isinstance(source, tuple | list) or len(source) not in (2, 4):
+        raise InputError.at(place, "must be the path of an .npz file, (x, y) or a data set")
+    x, y = source[2:] if len(source) == 4 and kind == TEST else source[:2]
+    return Shard(name, from_arrays((x, y, x, y), place, 0, targets, least))
+
+
+def together(shards: Mapping[str, Shard]) -> tuple[DataSet, list[Tensor]]:
+    """Return one data set of the shards of all clients, and the rows of each client in it."""
+    *clients, test = shards.values()
+    counts = [len(shard.targets) for shard in clients]
+    whole = replace(
+        test.data,
+        name="own data",
+        train_inputs=joined([shard.inputs for shard in clients], torch.cat),
+        train_targets=torch.cat([shard.targets for shard in clients]),
+    )
+    return whole, list(torch.split(torch.arange(sum(counts)), counts))
+
+
+def save_shards(
+    folder: str | Path, data: DataSet, names: Sequence[str], parts: Sequence[Tensor]
+) -> None:
+    """Write a file for each client, of its rows of some data, and one to test with.
+
+    Each says how many classes there are in all, since a client may have few of them.
+
+    Raises
+    ------
+    InputError
+        A name that no file can have.
+    """
+    for name in names:
+        _file(Path(folder), name)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    found = {
+        name: (data.train_inputs[rows], data.train_targets[rows])
+        for name, rows in zip(names, parts, strict=True)
+    }
+    for name, (inputs, targets) in (found | {TEST: (data.test_inputs, data.test_targets)}).items():
+        arrays = arrays_of("x", inputs) | arrays_of("y", targets)
+        write_atomic(_file(Path(folder), name), npz_bytes(arrays, data.classes))
+
+
+class Elsewhere(Batches):
+    """A client's place in its local epoch, in a process that has none of its data.
+
+    Parameters
+    ----------
+    like
+        Samples of the same kind, of which examples are made.
+    samples
+        How many the client has, until it says so itself.
+    size, seed
+        As for `Batches`.
+    """
+
+    def __init__(self, like: Shard, samples: int, size: int | None, seed: int) -> None:
+        rows = torch.arange(size or samples) % len(like.targets)
+        super().__init__(like.inputs[rows], like.targets[rows], size, seed)
+        self._like, self._whole = like.data, size
+        self.tell(samples, like.data.classes)
+
+    def tell(self, samples: int, classes: int | None) -> None:
+        """Take over how many samples of how many classes the client says that it has."""
+        self._samples, self.classes = samples, classes
+        self.size = samples if self._whole is None else min(self._whole, samples)
+
+    @property
+    def samples(self) -> int:
+        """Number of samples of the client."""
+        return self._samples
+
+    def can_have(self, targets: Tensor) -> bool:
+        """Report whether targets are such as the client may have."""
+        return not bool(self._like.targets.outside(targets, self.classes).any())
+
+    def to(self, device: torch.device | str) -> Elsewhere:
+        """Move the examples to a device."""
+        self.inputs, self.targets = self.inputs.to(device), self.targets.to(device)
+        return self
+
+
+def _sources(data: Any, names: Sequence[str], only: str | None = None) -> dict[str, Any]:
+    """Return the source of each client's data and of those to test with, of one or of all."""
+    if TEST in names:
+        raise InputError.at(
+            "partition",
+            f"{OWN!r}: a device is called {TEST}, as the data to test with are; rename it",
+        )
+    wanted = (*names, TEST) if only is None else (only,)
+    if isinstance(data, Mapping):
+        for name in wanted:
+            if name not in data:
+                what = "data to test with" if name == TEST else f"data of {name}"
+                raise InputError.at("data", f"has no {what}; give data[{name!r}]")
+        for name in data:
+            if name not in (*names, TEST):
+                raise InputError.at(
+                    "data",
+                    f"has {shown(name)}, which is no device of the plan; it has "
+                    f"{', '.join(names)}, and {TEST} beside them",
+                )
+        return dict(data)
+    check_all(data)
+    files = {name: _file(Path(data), name) for name in wanted}
+    for name, file in files.items():
+        if not file.is_file():
+            raise InputError(f"{file}: there is no such file, with {_place(name)}")
+    return files
+
+
+def _file(folder: Path, name: str) -> Path:
+    """Return the file of a client; raise `InputError` where its name is none of a file."""
+    if name in ("", ".", "..") or any(mark in name for mark in ("/", "\\", "\0")):
+        raise InputError.at("data", f"{shown(name)} is no name of a file; give a dict of sources")
+    return folder / f"{name}.npz"
+
+
+def _read(path: Path, kind: str) -> tuple[tuple[Any, Any], int]:
+    """Read inputs and targets of a file, and how many classes it says that there are."""
+    if path.suffix != ".npz":
+        raise InputError(f"{path}: is not an .npz file; a client's own data are one")
+    with Archive(path, ARRAY_LIMIT_BYTES) as archive:
+        (x, y) = read_fields(archive, _FIELDS[kind], path)
+        classes = archive.read("classes") if "classes" in archive.names else None
+    if classes is None:
+        return (x, y), 0
+    if classes.shape != () or classes.dtype.kind not in "iu" or not 0 < int(classes) < 2**31:
+        raise InputError(f"{path}, classes: must be one whole number, how many classes there are")
+    return (x, y), int(classes)
+
+
+def _place(name: str) -> str:
+    return "data to test with" if name == TEST else f"data of {name}"
+
+
+def _kind(name: str, shape: tuple[int, ...], dtype: torch.dtype) -> list[Any]:
+    return [name, list(shape), str(dtype).removeprefix("torch.")]
+
+
+def _words(kinds: Any) -> str:
+    """Return what was told of a sample in words."""
+    found = kinds if isinstance(kinds, list) and kinds and isinstance(kinds[0], list) else [kinds]
+    words = []
+    for one in found:
+        match one:
+            case [str() as name, list() as shape, str() as dtype]:
+                sides = " x ".join(str(side) for side in shape) or "one"
+                words.append(f"{name} {sides} {dtype}".strip())
+            case _:
+                words.append(shown(one))
+    return " and ".join(words)
