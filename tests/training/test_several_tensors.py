@@ -226,6 +226,9 @@ def test_the_shell_trains_what_it_has_profiled(folder):
     """Profile, plan and train: a batch of 16 of each device, the plan's bytes, and by hand."""
     words = ["train", str(folder / "plan.json"), "--model", f"{folder / 'several.py'}:digits_unet"]
     assert shell([*words, "--rounds", "1", "--csv", str(folder / "rounds.csv")]) == 0
+    for to in ("torch", "torch-export"):  # each compares what it has written with the parts
+        target = ["--to", to, "-o", str(folder / to)]
+        assert shell(["export", *words[1:], *target]) == 0
     plan = Plan.load(folder / "plan.json")
     run = splitopt.train(plan, f"{folder / 'several.py'}:digits_unet", rounds=1)
     predicted = planned_bytes(program_of(plan))

@@ -182,16 +182,16 @@ def unpack(graph: Graph, packed: Node, layout: Layout) -> list[Node]:
     found = []
     for start, section in zip(layout.starts, layout.sections, strict=True):
         value = graph.call_method("narrow", (packed, 1, start, section.words))
-        if section.is_exact:
-            value = _from_words(graph, value, section)
+        # A part may work in place, on one of them and not on what the others lie in.
+        value = _from_words(graph, value, section) if section.is_exact else _copied(graph, value)
         length = batch
         if section.times > 1:
             length = graph.call_function(operator.mul, (batch, section.times))
         value = graph.call_method("reshape", (value, length, *section.sides))
         if section.axis != _SAMPLES_FIRST:
             value = graph.call_method("movedim", (value, _SAMPLES_FIRST, section.axis))
-        # A part may work in place, on one of them and not on what the others lie in.
-        found.append(_copied(graph, value))
+            value = _copied(graph, value)
+        found.append(value)
     return found
 
 
