@@ -204,8 +204,10 @@ def save_shards(
     Raises
     ------
     InputError
-        A name that no file can have.
+        A name that no file can have, or another number of names than of parts.
     """
+    if len(names) != len(parts):
+        raise InputError.at("names", f"are {len(names)}, and there are {len(parts)} parts")
     for name in names:
         _file(Path(folder), name)
     Path(folder).mkdir(parents=True, exist_ok=True)
