@@ -9,7 +9,7 @@ from collections.abc import Collection
 import torch
 from torch import Tensor, nn
 
-from splitopt.models.adapters.quantised import QuantisedLinear
+from splitopt.models.adapters.quantised import QuantisedLinear, blank
 
 
 class LoraLinear(nn.Module):
@@ -32,18 +32,12 @@ class LoraLinear(nn.Module):
         self, base: nn.Linear, rank: int, scale: float, seed: int, bits: int | None = None
     ) -> None:
         super().__init__()
-        self.base = base.requires_grad_(False) if bits is None else QuantisedLinear(base, bits)
+        base.requires_grad_(False)
+        self.base = base if bits is None else QuantisedLinear(base, bits)
         self.scale = scale
-        place, kind = base.weight.device, base.weight.dtype
-        for name, columns, rows in (
-            ("lora_A", base.in_features, rank),
-            ("lora_B", rank, base.out_features),
-        ):
-            made = nn.utils.skip_init(
-                nn.Linear, columns, rows, bias=False, device=place, dtype=kind
-            )
-            setattr(self, name, made)
-        if place.type != "meta":
+        self.lora_A = blank(base.in_features, rank, base.weight)
+        self.lora_B = blank(rank, base.out_features, base.weight)
+        if base.weight.device.type != "meta":
             drawn = torch.Generator().manual_seed(seed)
             values = torch.rand(rank, base.in_features, generator=drawn, dtype=torch.float64)
             with torch.no_grad():
@@ -58,14 +52,8 @@ class LoraLinear(nn.Module):
     def merged(self) -> nn.Linear:
         """Return one linear layer with the weight ``W + scale B A``."""
         plain = self.base if isinstance(self.base, nn.Linear) else self.base.dequantised()
-        made = nn.utils.skip_init(
-            nn.Linear,
-            plain.in_features,
-            plain.out_features,
-            bias=plain.bias is not None,
-            device=plain.weight.device,
-            dtype=plain.weight.dtype,
-        )
+        bias = plain.bias is not None
+        made = blank(plain.in_features, plain.out_features, plain.weight, bias=bias)
         with torch.no_grad():
             update = self.lora_B.weight @ self.lora_A.weight
             made.weight.copy_(plain.weight + self.scale * update)
@@ -100,11 +88,14 @@ def insert(
     for name in (*adapted, *held):
         path, _, leaf = name.rpartition(".")
         owner, layer = model.get_submodule(path), model.get_submodule(name)
+        assert isinstance(layer, nn.Linear)
+        made: nn.Module
         if name in adapted:
             digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
             own = int.from_bytes(digest[:7], "little")
-            made: nn.Module = LoraLinear(layer, rank, scale, own, bits)
+            made = LoraLinear(layer, rank, scale, own, bits)
         else:
+            assert bits is not None
             made = QuantisedLinear(layer, bits)
         made.train(layer.training)
         setattr(owner, leaf, made)

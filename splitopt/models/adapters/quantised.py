@@ -43,23 +43,25 @@ class QuantisedLinear(nn.Module):
 
     def dequantised(self) -> nn.Linear:
         """Return the layer with the weight that it computes with."""
-        made = nn.utils.skip_init(
-            nn.Linear,
-            self.in_features,
-            self.out_features,
-            bias=self.bias is not None,
-            device=self.weight.device,
-            dtype=self.scale.dtype,
-        )
+        made = blank(self.in_features, self.out_features, self.scale, bias=self.bias is not None)
         with torch.no_grad():
             made.weight.copy_(dequantised(self.weight, self.scale, self.bits, self.in_features))
             if self.bias is not None:
                 made.bias.copy_(self.bias)
-        return made.requires_grad_(False)
+        made.requires_grad_(False)
+        return made
 
     def extra_repr(self) -> str:
         """Return sizes and bits."""
         return f"{self.in_features}, {self.out_features}, bits={self.bits}"
+
+
+def blank(inputs: int, outputs: int, like: Tensor, *, bias: bool = False) -> nn.Linear:
+    """Make a linear layer of the type and on the device of a tensor; its numbers are not set."""
+    made: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
+        nn.Linear, inputs, outputs, bias=bias, device=like.device, dtype=like.dtype
+    )
+    return made
 
 
 def quantised(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
@@ -99,7 +101,7 @@ class _Product(torch.autograd.Function):
         ctx.save_for_backward(held, scale)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Multiply by the weight."""
         held, scale = ctx.saved_tensors
         weight = dequantised(held, scale, ctx.bits, ctx.columns)
