@@ -14,6 +14,7 @@ from splitopt.export.job import Job, Origin
 from splitopt.export.sample import Sample
 from splitopt.export.weights import read_weights
 from splitopt.profiles import ModelProfile
+from splitopt.profiles.tracing.pretrained import is_pretrained
 from splitopt.profiles.tracing.running.example import inputs_of, made
 from splitopt.profiles.tracing.source import open_model
 from splitopt.training.job import TrainingJob
@@ -60,7 +61,7 @@ def _opened(
         module, origin, own_type = model, Origin(None), "float32"
     else:
         target = model or default_model(profile)
-        origin = Origin(target, ":" not in target, sample.classes)
+        origin = Origin(target, ":" not in target or is_pretrained(target), sample.classes)
         module, _, shape, own_type = open_model(target, shape, sample.classes)
     if example is None:
         assert shape is not None  # given, traced, or that of the shipped network

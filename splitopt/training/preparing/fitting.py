@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from splitopt.errors import InputError
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.tracing.running.example import fresh, resized
+from splitopt.profiles.tracing.running.outputs import one_tensor
 from splitopt.profiles.tracing.running.quiet import materialise, reason, undisturbed
 from splitopt.training.data import DataSet
 from splitopt.training.schemes import Scheme
@@ -107,6 +108,14 @@ def explained(profile: ModelProfile, data: DataSet, built_here: bool) -> Iterato
             words = f"{error} (it was built for the {data.outputs} {what} of {data.name})"
             raise InputError(words) from None
         raise
+
+
+def seen_as_one_tensor(model: nn.Module, example: Tensor) -> nn.Module:
+    """Return the model as `one_tensor` sees it; one that fails is left to `check_outputs`."""
+    try:
+        return one_tensor(model, (example,))
+    except Exception:
+        return model
 
 
 def check_outputs(model: nn.Module, data: DataSet, task: Task) -> None:

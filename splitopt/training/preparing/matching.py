@@ -79,9 +79,11 @@ def cut_again(
         The model cannot be cut so.
     """
     record = profile.trace
-    if stages is not None or record is None or record.method == "export":
-        # What torch.export found cannot be trained; the model may declare stages by now.
+    if stages is not None or record is None:
         return find_cuts(model, example, stages=stages)
+    if record.method == "export" and declares_stages(model):
+        # It has been given them since, where the graph of torch.export served to count only.
+        return find_cuts(model, example)
     if record.method == "stages" and record.stages is None and not declares_stages(model):
         raise InputError.at(
             "stages",

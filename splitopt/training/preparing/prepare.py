@@ -27,7 +27,13 @@ from splitopt.training.data import DataSet, load_data
 from splitopt.training.data.dataset import as_array
 from splitopt.training.job import TrainingJob
 from splitopt.training.preparing.encoding import with_codecs_timed
-from splitopt.training.preparing.fitting import check_batches, check_outputs, explained, in_type_of
+from splitopt.training.preparing.fitting import (
+    check_batches,
+    check_outputs,
+    explained,
+    in_type_of,
+    seen_as_one_tensor,
+)
 from splitopt.training.preparing.matching import match
 from splitopt.training.preparing.setup import Draw, build_scheme, make_clients
 from splitopt.training.program import Program, program_of
@@ -107,8 +113,9 @@ def prepare(job: TrainingJob) -> Prepared:
     with strictly if job.match == "structure" else nullcontext():
         module = make_model(job.model, program, loaded, job.seed)
         loaded = in_type_of(module, loaded)
-        check_outputs(module, loaded, task)
         example = loaded.train_inputs[:2]
+        module = seen_as_one_tensor(module, example)
+        check_outputs(module, loaded, task)
         split = match(module, example, program.profile, job.match, job.stages)
     clients = make_clients(
         program, loaded, job.partition, job.seed, samples=job.samples, device=place

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import io
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stderr
 from typing import Any
 
 import torch
@@ -17,6 +15,7 @@ from splitopt.profiles.table.trace_record import METHODS
 from splitopt.profiles.tracing.cuts.chain import Chain, StepChain
 from splitopt.profiles.tracing.cuts.graph import GraphChain, Traced
 from splitopt.profiles.tracing.fx.containers import can_be_entered, encoder_layers
+from splitopt.profiles.tracing.fx.exported import constants_of, export_graph
 from splitopt.profiles.tracing.fx.tracer import NO_GRAD, StateTracer
 from splitopt.profiles.tracing.running.example import Inputs, fresh, resized, tensors_in
 from splitopt.profiles.tracing.running.quiet import materialise, reason, undisturbed
@@ -84,7 +83,8 @@ def candidates(
         ("stages", lambda: own_stages(module)),
         ("sequential", lambda: sequential(module, inputs)),
         ("fx", lambda: by_fx(module, inputs, state, entering=True)),
-        ("export", lambda: by_export(module, inputs)),
+        ("export", lambda: by_export(module, inputs, trainable=True)),
+        ("export", lambda: by_export(module, inputs, trainable=False)),
     ]
     if any(can_be_entered(part) for part in module.modules()):
         ways.insert(3, ("fx", lambda: by_fx(module, inputs, state, entering=False)))
@@ -119,22 +119,19 @@ def by_fx(module: nn.Module, inputs: Inputs, state: State, *, entering: bool) ->
     return GraphChain("fx", module, train, train if same else evaluation)
 
 
-def by_export(module: nn.Module, inputs: Inputs) -> GraphChain:
-    """Run torch.export through the module; its graph serves to count, not to train."""
-    module.train()
+def by_export(module: nn.Module, inputs: Inputs, *, trainable: bool) -> GraphChain:
+    """Run torch.export through the module in both modes; or in one of them, to count only."""
     batches = resized(inputs, FEW), resized(inputs, MANY)
-    free = tuple({0: torch.export.Dim.AUTO} for _ in inputs)
-    with redirect_stderr(io.StringIO()):  # where it fails, it prints the graph so far there
-        exported = torch.export.export(module, fresh(batches[0]), dynamic_shapes=free).module()
-    for node in list(exported.graph.nodes):
-        if node.op == "call_module" and node.target == "_guards_fn":
-            exported.graph.erase_node(node)
-    traced = Traced.of(exported.graph, exported, batches, {}, with_effects=False)
-    note = (
-        "The cuts were found by torch.export, whose graph is fixed in training mode: it counts, "
-        "but training needs declared stages."
-    )
-    return GraphChain("export", exported, traced, traced, names_from=module, notes=(note,))
+    module.train()
+    train = _traced_by_export(module, batches, with_effects=trainable)
+    evaluation = train
+    if trainable:
+        module.eval()
+        evaluation = _traced_by_export(module, batches, with_effects=True)
+        module.train()
+        if _code(train.graph) == _code(evaluation.graph):
+            evaluation = train
+    return GraphChain("export", module, train, evaluation, trainable=trainable)
 
 
 def own_stages(module: nn.Module) -> StepChain:
@@ -225,6 +222,14 @@ def _traced_by_fx(
         if len(everything) == len(written):
             raise
         return _traced_with(module, batches, everything, state.replaced, entering)
+
+
+def _traced_by_export(
+    module: nn.Module, batches: tuple[Inputs, Inputs], *, with_effects: bool
+) -> Traced:
+    graph, root = export_graph(module, batches[0])
+    constants = constants_of(graph, root, module)
+    return Traced.of(graph, root, batches, constants, with_effects=with_effects)
 
 
 def _traced_with(

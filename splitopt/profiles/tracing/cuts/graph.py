@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from copy import copy as shallow
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -136,9 +137,11 @@ class GraphChain(Chain):
     method
         ``fx`` or ``export``.
     module
-        The module that the graph was traced from, or the one that torch.export made of it.
+        The module that the graphs were traced from.
     train, evaluation
         The graphs of both modes; the same object where the module makes no difference.
+    trainable
+        Whether the graphs do all that the module does; otherwise they serve to count.
     """
 
     def __init__(
@@ -148,35 +151,40 @@ class GraphChain(Chain):
         train: Traced,
         evaluation: Traced,
         *,
-        names_from: nn.Module | None = None,
         notes: Sequence[str] = (),
+        trainable: bool = True,
     ) -> None:
-        self.method, self.notes = method, tuple(notes)
-        self.trainable = method == "fx"
+        self.method, self.notes, self.trainable = method, tuple(notes), trainable
         self._module, self._train, self._evaluation = module, train, evaluation
-        self._names_from = names_from
-        cuts = train.cuts()
+        cuts, names = self._named(train)
+        self._there: dict[Node, Node] = {}
         if evaluation is not train:
-            there = {node.name for node in evaluation.cuts()}
-            cuts = [node for node in cuts if node.name in there]
-        order = train.flow.order
-        names = value_names(cuts, order, names_from or module)
-        returned = _single(train.flow.result)
+            # Nodes of a graph of torch.fx have the same names in both modes. Those of torch.export
+            # are numbered, so that they are told by the modules around them.
+            others, own = self._named(evaluation)
+            if method == "fx":
+                there = {node.name: node for node in others}
+                self._there = {node: there[node.name] for node in cuts if node.name in there}
+            else:
+                named = dict(zip(own, others, strict=True))
+                pairs = zip(names, cuts, strict=True)
+                self._there = {node: named[name] for name, node in pairs if name in named}
+            cuts = [node for node in cuts if node in self._there]
+            names = value_names(cuts, train.flow.order, module)
         self._ends: tuple[Node | None, ...] = tuple(cuts)
-        if not cuts or cuts[-1] is not returned:
+        if not cuts or cuts[-1] is not _single(train.flow.result):
             self._ends, names = (*cuts, None), (*names, "output")
         self.names = names
 
+    def _named(self, traced: Traced) -> tuple[list[Node], tuple[str, ...]]:
+        cuts = traced.cuts()
+        return cuts, value_names(cuts, traced.flow.order, self._module)
+
     def on(self, module: nn.Module) -> GraphChain:
         """Return the same chain over a copy of the module."""
-        return GraphChain(
-            self.method,
-            module,
-            self._train,
-            self._evaluation,
-            names_from=self._names_from,
-            notes=self.notes,
-        )
+        again = shallow(self)
+        again._module = module
+        return again
 
     def part(self, first: int, last: int, *, copy: bool = False) -> nn.Module:
         """Build the module of the nodes between two values."""
@@ -203,10 +211,7 @@ class GraphChain(Chain):
 
     def _end(self, value: int, traced: Traced) -> Node | None:
         node = self._ends[value - 1]
-        if node is None or traced is self._train:
-            return node
-        there: dict[str, Node] = {other.name: other for other in traced.graph.nodes}
-        return there[node.name]
+        return node if node is None or traced is self._train else self._there[node]
 
     def _get(self, target: str, traced: Traced) -> Any:
         if target in traced.constants:
