@@ -205,7 +205,7 @@ def _refuse_pickles(folder: Path) -> None:
 @contextmanager
 def _offline(hub: Any) -> Iterator[None]:
     """Keep transformers from the network, and from writing on the terminal."""
-    constants = importlib.import_module("huggingface_hub.constants")
+    constants: Any = importlib.import_module("huggingface_hub.constants")
     logging = hub.utils.logging
     before = constants.HF_HUB_OFFLINE, logging.get_verbosity(), logging.is_progress_bar_enabled()
     constants.HF_HUB_OFFLINE = True

@@ -21,6 +21,7 @@ from splitopt.profiles.tracing.costs.work.formulas import Declared
 from splitopt.profiles.tracing.costs.work.meter import Runs, WorkMeter
 from splitopt.profiles.tracing.cuts.finding import FEW, MANY
 from splitopt.profiles.tracing.running.example import Inputs, fresh, resized
+from splitopt.profiles.tracing.running.outputs import output_note
 from splitopt.profiles.tracing.running.passes import split_pass, whole_pass
 from splitopt.profiles.tracing.running.quiet import SEED, undisturbed
 from splitopt.profiles.tracing.split import SplitModel, parts_between
@@ -169,7 +170,8 @@ def _work(split: SplitModel, batch: Inputs, declared: Mapping[str, Declared]) ->
     """Count the layers; check them against the whole, and the whole against its modules.
 
     What is made anew in each part that needs it, such as a table of positions, may be counted
-    more often than in the whole, as long as it does not grow with the batch.
+    more often than in the whole, as long as it does not grow with the batch. What only outputs
+    need that are left out is in no layer.
     """
     layers, whole = _parts_work(split, batch, declared), _Meters(1, declared)
     with watched(split.module, whole.of[0]) as watch:
@@ -179,6 +181,8 @@ def _work(split: SplitModel, batch: Inputs, declared: Mapping[str, Declared]) ->
     for phase in PHASES:
         parted, once = sum(getattr(layers, phase)), getattr(together, phase)[0]
         if math.isclose(parted, once, rel_tol=1e-12):
+            continue
+        if parted < once and output_note(split.module) is not None:
             continue
         further_parted, further_once = _growth(split, batch, declared, phase, parted, once)
         if parted < once or not math.isclose(further_parted, further_once, rel_tol=1e-12):

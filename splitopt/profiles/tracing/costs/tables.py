@@ -154,8 +154,8 @@ def _notes(split: SplitModel, counts: Counts, constant: float) -> tuple[str, ...
     ]
     if split.why_not_trained is not None:
         notes.append(
-            "The cuts were found by torch.export, whose graph is fixed in training mode: it counts, "
-            f"but training needs declared stages ({split.why_not_trained})."
+            "The cuts were found by torch.export, whose graph is fixed in training mode: it "
+            f"counts, but training needs declared stages ({split.why_not_trained})."
         )
     if (said := output_note(split.module)) is not None:
         notes.append(said)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import operator
-from copy import copy as shallow
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy as shallow
 from dataclasses import dataclass, field
 from typing import Any
 

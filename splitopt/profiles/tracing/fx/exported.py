@@ -24,7 +24,7 @@ from splitopt.profiles.tracing.running.example import Inputs, fresh
 _END = 2**63 - 1
 """Where a slice ends that goes to the end."""
 _KINDS = ("dtype", "device")
-_LIKE = {
+_LIKE: dict[str, Any] = {
     "zeros_like.default": torch.zeros_like,
     "ones_like.default": torch.ones_like,
     "new_zeros.default": "new_zeros",
@@ -209,7 +209,7 @@ def _changes_nothing(node: Node) -> bool:
         return False
     copies = True in node.args[1:] or node.kwargs.get("copy", False)
     same = (one.dtype, one.device, one.layout) == (two.dtype, two.device, two.layout)
-    return same and not copies and one.stride() == two.stride()
+    return bool(same and not copies and one.stride() == two.stride())
 
 
 def _size(graph: Graph, node: Node) -> Node | None:

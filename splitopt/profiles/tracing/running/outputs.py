@@ -66,7 +66,8 @@ def one_tensor(module: nn.Module, inputs: Inputs) -> nn.Module:
     key = key_of(result)
     if key is None and not _caching(module):
         return module
-    others = () if key is None else tuple(n for n, v in result.items() if n != key and v is not None)
+    names = () if key is None else result.items()
+    others = tuple(name for name, value in names if name != key and value is not None)
     seen = _blank(type(module), key, others)
     object.__setattr__(seen, "__dict__", vars(module))
     return seen
@@ -124,7 +125,7 @@ def _blank(kind: type[nn.Module], key: str | None, others: tuple[str, ...]) -> n
 
 
 @functools.cache
-def _subclass(kind: type[nn.Module], key: str | None, others: tuple[str, ...]) -> Any:
+def _subclass(kind: Any, key: str | None, others: tuple[str, ...]) -> Any:
     @functools.wraps(kind.forward)
     def forward(self: nn.Module, *inputs: Any, **named: Any) -> Any:
         with without_caches(self):

@@ -86,7 +86,6 @@ class Unsettled(Guards):
         return super().forward(x)
 
 
-
 class Branches(Modes):
     """Decides by the data, which no tracer can follow."""
 
