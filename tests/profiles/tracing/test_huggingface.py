@@ -8,7 +8,10 @@ from __future__ import annotations
 import copy
 import importlib
 import json
+import os
 import pickle
+import subprocess
+import sys
 
 import pytest
 
@@ -198,11 +201,53 @@ def test_batches_side_by_side(tmp_path):
     assert torch.allclose(second(first(x)), torch.stack(expected), atol=1e-5)
 
 
+ALONE = """
+import sys
+import torch
+from model import build
+from parts import load_chain, save_parts
+
+x = torch.load("x.pt")
+for client in ("one", "two"):
+    model = build()
+    chain = load_chain(model, client, weights="weights.safetensors")
+    found = x
+    for _, part in chain:
+        found = part.eval()(found)
+    torch.save(found, f"{client}.pt")
+    save_parts(f"trained/{client}", [part for _, part in chain])
+assert not any(name.partition(".")[0] == "splitopt" for name in sys.modules)
+"""
+
+
 @pytest.mark.slow
 def test_from_profile_to_export(tmp_path):
-    """BERT through every step, the wire with processes of their own; parts are merged again."""
+    """BERT through every step, the wire with processes of its own; the export runs alone."""
+    import splitopt
+    from splitopt.export.merging import merge_parts
+    from splitopt.plans import Plan
+
     steps = importlib.import_module("benchmarks.models.steps")
-    outcome = steps.run(FAMILIES["BERT"], tmp_path)
+    family = FAMILIES["BERT"]
+    outcome = steps.run(family, tmp_path)
     assert outcome.reasons == {}
     assert outcome.done == dict.fromkeys(steps.STEPS, True)
     assert (outcome.method, outcome.difference) == ("export", 0.0)
+
+    target = family.write(tmp_path)
+    run = splitopt.train(
+        tmp_path / "plan.json", target, str(tmp_path / "data.npz"), task=family.task, rounds=1
+    )
+    run.save_model(tmp_path / "trained.safetensors")
+    folder, weights = tmp_path / "alone", tmp_path / "trained.safetensors"
+    plan = Plan.load(tmp_path / "plan.json")
+    splitopt.export_plan(plan, folder, model=target, weights=weights)
+    x = batch("BERT", 5)
+    torch.save(x, folder / "x.pt")
+    subprocess.run([sys.executable, "-c", ALONE], cwd=folder, check=True, env=os.environ)
+    expected = run.model.eval()(x).logits
+    for client in ("one", "two"):
+        assert torch.equal(torch.load(folder / f"{client}.pt"), expected)
+    merged = merge_parts(folder, trained=folder / "trained")
+    for name, value in run.model.state_dict().items():
+        assert torch.equal(merged.state[name], value)

@@ -201,7 +201,7 @@ def _changes_nothing(node: Node) -> bool:
         return False
     if name == "slice.Tensor":
         start, end, step = (*node.args[2:], *(None, None, None)[len(node.args) - 2 :])[:3]
-        return start in (0, None) and (end is None or end == _END) and step in (1, None)
+        return bool(start in (0, None) and end in (None, _END) and step in (1, None))
     if name not in _CONVERSIONS:
         return False
     one, two = source.meta.get("val"), node.meta.get("val")

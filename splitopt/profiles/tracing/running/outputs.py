@@ -118,7 +118,7 @@ def _caching(module: nn.Module) -> list[Any]:
     return list({id(c): c for c in found if getattr(c, _CACHE, False) is True}.values())
 
 
-def _blank(kind: type[nn.Module], key: str | None, others: tuple[str, ...]) -> nn.Module:
+def _blank(kind: Any, key: str | None, others: tuple[str, ...]) -> nn.Module:
     """Make a module of the subclass that returns one tensor, without any attributes yet."""
     seen: type[nn.Module] = _subclass(kind, key, others)
     return seen.__new__(seen)
