@@ -28,8 +28,8 @@ class ModelFlags:
         typer.Option(
             "--model",
             metavar="MODEL",
-            help="MODULE:FACTORY, FILE.py:FACTORY, or a shipped network; by default the one that "
-            "the plan's profile is named after.",
+            help="MODULE:FACTORY, FILE.py:FACTORY, hf:FOLDER, or a shipped network; by default the "
+            "one that the plan's profile is named after.",
         ),
     ] = None
     match: Annotated[

@@ -11,7 +11,7 @@ Target = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="MODULE:FACTORY, FILE.py:FACTORY, or a shipped model such as resnet18.",
+        help="MODULE:FACTORY, FILE.py:FACTORY, hf:FOLDER, or a shipped model such as resnet18.",
     ),
 ]
 InputShape = Annotated[

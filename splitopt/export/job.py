@@ -30,9 +30,10 @@ class Origin:
     Parameters
     ----------
     target
-        ``NAME`` of a shipped network, ``MODULE:FACTORY``, or None for a module that was given.
+        ``NAME`` of a shipped network, ``hf:FOLDER``, ``MODULE:FACTORY``, or None for a module that
+        was given.
     shipped
-        Whether it is a shipped network.
+        Whether the export brings its source along: a shipped network, or one of HuggingFace.
     classes
         The width of a shipped network's output, None by default.
     adapters

@@ -17,6 +17,7 @@ from splitopt.export.weights import read_weights
 from splitopt.models.adapters.adding import has_adapters
 from splitopt.models.adapters.choice import Adapters
 from splitopt.profiles import ModelProfile
+from splitopt.profiles.tracing.pretrained import is_pretrained
 from splitopt.profiles.tracing.running.example import Inputs, inputs_of, made, made_like
 from splitopt.profiles.tracing.running.wrapped import unwrapped
 from splitopt.profiles.tracing.source import open_model
@@ -92,7 +93,7 @@ def _opened(
         module, origin, own_type = model, Origin(None), "float32"
     else:
         target = model or default_model(profile)
-        origin = Origin(target, ":" not in target, sample.classes)
+        origin = Origin(target, ":" not in target or is_pretrained(target), sample.classes)
         module, _, shape, own_type = open_model(
             target, () if shape is None and example is not None else shape, sample.classes
         )

@@ -9,6 +9,7 @@ from typing import Any
 from splitopt.export.holders import parties_of
 from splitopt.export.job import Job
 from splitopt.export.readme import client_rows, part_row, table
+from splitopt.profiles.tracing.pretrained import is_pretrained
 
 _NEEDS = {
     "onnx": "ONNX models, which run under onnxruntime and whatever else reads ONNX, on phones and "
@@ -122,7 +123,7 @@ def _array(form: str, item: dict[str, Any], batch: int) -> str:
 def _whose_weights(job: Job) -> str:
     if job.weights is not None:
         return "The weights in the programs are those that the export was given with `--weights`."
-    if job.origin.shipped:
+    if job.origin.shipped and not is_pretrained(job.origin.target):
         return (
             "The weights in the programs are fresh: the network was built for the export. "
             "`splitopt export --weights FILE.safetensors` writes trained ones."

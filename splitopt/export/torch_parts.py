@@ -11,6 +11,7 @@ from splitopt.export.readme import parts_readme
 from splitopt.export.standalone import network_source
 from splitopt.export.weights import need_safetensors
 from splitopt.models.adapters.adding import insertion_of
+from splitopt.profiles.tracing.pretrained import is_pretrained, written_source
 from splitopt.training.model_parts.averaging import state_bytes
 
 _TITLE = '''"""The parts of a model by a plan, and what finds, checks and loads them.
@@ -45,8 +46,10 @@ def files(job: Job) -> dict[str, bytes]:
 
 
 def model_source(job: Job) -> str:
-    """Write the file of a shipped network."""
+    """Write the file of a shipped network, or of one of HuggingFace."""
     assert job.origin.target is not None
+    if is_pretrained(job.origin.target):
+        return written_source(job.origin.target)
     shape = tuple(job.inputs[0].shape[1:])
     wanted = job.origin.adapters
     added = None if wanted is None else insertion_of(job.split.module, wanted)

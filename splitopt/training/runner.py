@@ -127,9 +127,10 @@ def train(
 def train_job(job: TrainingJob, schedule: Schedule, callback: Callback | None = None) -> Run:
     """Train a job in this process; see `train`."""
     need_torch("training")
+    from splitopt.profiles.tracing.running.outputs import as_given
     from splitopt.training.preparing.prepare import prepare
     from splitopt.training.rounds.loop import run_rounds
 
     prepared = prepare(job)
     history, stopped = run_rounds(prepared, schedule, callback=callback)
-    return Run(history, prepared.scheme.model, prepared.scheme, stopped)
+    return Run(history, as_given(prepared.scheme.model), prepared.scheme, stopped)

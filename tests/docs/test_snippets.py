@@ -52,7 +52,12 @@ def run_console(block, capsys):
 
 
 # They train, validate and compare with real processes.
-LONG = ("README.md", "docs/benchmark/bring-your-own.md", "docs/benchmark/index.md")
+LONG = (
+    "README.md",
+    "docs/benchmark/bring-your-own.md",
+    "docs/benchmark/index.md",
+    "docs/models.md",
+)
 TRAIN = (
     "codecs",
     "contributing/add-a-scheme",
@@ -61,6 +66,7 @@ TRAIN = (
     "export",
     "finetuning",
     "machines",
+    "models",
     "profiles-trace",
     "quick-start",
     "tasks",
@@ -68,6 +74,7 @@ TRAIN = (
     "wire",
 )
 NEED_ONNX = ("docs/devices.md",)
+NEED_TRANSFORMERS = ("docs/models.md",)
 NEED_TORCH = ("README.md", *(f"docs/{name}.md" for name in TRAIN))
 
 
@@ -84,6 +91,8 @@ def test_snippets_run(page, tmp_path, monkeypatch, capsys):
     """Files are written, Python is executed in one namespace, console calls print what is shown."""
     if page.relative_to(ROOT).as_posix() in NEED_TORCH:
         pytest.importorskip("torch", reason="needs the extra 'train'")
+    if page.relative_to(ROOT).as_posix() in NEED_TRANSFORMERS:
+        pytest.importorskip("transformers", reason="needs the extra 'huggingface'")
     if page.relative_to(ROOT).as_posix() in NEED_ONNX:
         for package in ("onnx", "onnxruntime", "onnxscript"):
             pytest.importorskip(package, reason="needs the extra 'onnx'")

@@ -228,7 +228,7 @@ def test_what_is_no_program_is_said(odd, job_for):
     for model, words in (
         (odd.Declared(), r"Part2 \(from behind .* to the output\) is no program for torch.export"),
         (Counting(), r"writes its buffer 'seen' in evaluation mode"),
-        (odd.Guards(), "found by torch.export"),
+        (odd.Unsettled(), "found by torch.export"),
     ):
         cut = job_for(model, x, [()]).split.cuts[0]
         with pytest.raises(CapabilityError, match=words):

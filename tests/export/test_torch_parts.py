@@ -199,7 +199,7 @@ def test_written_networks_of_a_user_are_bit_identical(tmp_path, odd, job_for, al
         ("Lambda", "<lambda>', which cannot be imported by a name"),
         ("Brought", "is a OwnLayer that is none of the model's submodules"),
         ("Large", "more than 1024 numbers"),
-        ("Guards", "found by torch.export"),
+        ("Unsettled", "found by torch.export"),
     ],
 )
 def test_what_cannot_be_written_is_said(odd, job_for, name, words):

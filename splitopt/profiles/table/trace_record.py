@@ -60,8 +60,8 @@ class TraceRecord:
     method
         A name in `METHODS`.
     model
-        How a command line named the model: a shipped network, ``MODULE:FACTORY`` or
-        ``FILE.py:FACTORY``; None for a module that was given in Python. It is never imported
+        How a command line named the model: a shipped network, ``hf:FOLDER``, ``MODULE:FACTORY``
+        or ``FILE.py:FACTORY``; None for a module that was given in Python. It is never imported
         because it stands here, only proposed.
     stages
         Names of the submodules that were declared as stages; None for other methods, for the

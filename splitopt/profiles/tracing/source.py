@@ -12,6 +12,7 @@ from torch import nn
 from splitopt.errors import InputError, shown
 from splitopt.models import build, default_shape, is_token_model, model_names
 from splitopt.plugins import attribute_of, imported
+from splitopt.profiles.tracing.pretrained import folder_of, is_pretrained, open_pretrained
 from splitopt.profiles.tracing.running.quiet import reason
 from splitopt.user_code import beside
 
@@ -41,11 +42,11 @@ def open_model(
     Parameters
     ----------
     target
-        The name of a shipped network, or ``MODULE:FACTORY`` or ``FILE.py:FACTORY``, where the
-        factory is a module, a class of one or a function that returns one, called without
-        arguments. It is the user's code, and is run.
+        The name of a shipped network; ``hf:FOLDER`` with a model of HuggingFace; or
+        ``MODULE:FACTORY`` or ``FILE.py:FACTORY``, where the factory is a module, a class of one or
+        a function that returns one, called without arguments. It is the user's code, and is run.
     shape, classes, device
-        As for `splitopt.models.build`; a shape is needed for a factory.
+        As for `splitopt.models.build`; a shape is needed for a factory, and for token ids.
 
     Returns
     -------
@@ -60,7 +61,10 @@ def open_model(
         size = tuple(default_shape(target) if shape is None else shape)
         return module, target, size, "int64" if is_token_model(target) else "float32"
     if classes is not None:
-        raise InputError("--classes is for shipped models; let your factory set the classes")
+        where = "num_labels in its config.json" if is_pretrained(target) else "your factory"
+        raise InputError(f"--classes is for shipped models; let {where} set the classes")
+    if is_pretrained(target):
+        return _pretrained(target, shape, device)
     if shape is None:
         raise InputError(
             "--input-shape is missing; give the shape of one sample, such as --input-shape 3,32,32"
@@ -69,6 +73,19 @@ def open_model(
     with beside(place) if place.endswith(".py") else nullcontext():
         found = _called(_attribute(imported(place), attribute, target), target)
     return found.to(device), attribute.rpartition(".")[2].lower(), tuple(shape), "float32"
+
+
+def _pretrained(
+    target: str, shape: Sequence[int] | None, device: str
+) -> tuple[nn.Module, str, tuple[int, ...], str]:
+    found = open_pretrained(target)
+    size = found.shape if shape is None else tuple(shape)
+    if size is None:
+        raise InputError(
+            "--input-shape is missing; give the number of tokens of one sample, such as "
+            "--input-shape 16"
+        )
+    return found.module.to(device), folder_of(target).resolve().name, size, found.type_name
 
 
 def open_named(target: str) -> Any:

@@ -32,6 +32,7 @@ from splitopt.profiles.tracing.cuts.finding import (
 from splitopt.profiles.tracing.cuts.hints import mend_of, refuse_compiled, told
 from splitopt.profiles.tracing.cuts.packing import Layout
 from splitopt.profiles.tracing.running.example import Inputs, resized, tensors_in
+from splitopt.profiles.tracing.running.outputs import one_tensor
 from splitopt.profiles.tracing.running.quiet import reason, undisturbed
 from splitopt.profiles.tracing.running.snapshot import Snapshot
 from splitopt.profiles.tracing.running.state import State, state_of
@@ -113,6 +114,14 @@ class SplitModel:
         """Cuts behind which the next part works in place; it is given a copy to work on."""
         return tuple(self.chain.names[value - 1] for value in sorted(self.structure.copying))
 
+    @property
+    def why_not_trained(self) -> str | None:
+        """Why the cuts serve to count only; None where the parts can be trained."""
+        if self.chain.trainable:
+            return None
+        said = (item.partition(": ")[2] for item in self.tried if item.startswith("export: "))
+        return next(said, "no graph of both modes was found")
+
     def segments(
         self, cuts: Sequence[str | int], module: nn.Module | None = None
     ) -> list[nn.Module]:
@@ -140,7 +149,7 @@ class SplitModel:
         InputError
             A cut that there is not, or cuts that are not in order.
         CapabilityError
-            The cuts were found by torch.export, whose graph is for counting only.
+            The cuts were found by torch.export, and its graph serves to count only.
         """
         spans = self.spans(cuts)
         chain = self.chain if module is None else self.chain.on(module)
@@ -157,7 +166,8 @@ class SplitModel:
         if not self.chain.trainable:
             raise CapabilityError(
                 "the cuts of this model were found by torch.export, whose graph is fixed in "
-                f"training mode and serves to count only; to train its parts, {HOW_TO_DECLARE}"
+                f"training mode and serves to count only; to train its parts, {HOW_TO_DECLARE} "
+                f"({self.why_not_trained})"
             )
         return spans_between(self.chain, self.structure, [self._value(cut) for cut in cuts])
 
@@ -200,6 +210,7 @@ def find(
     module = unwrapped(module)
     refuse_compiled(module)
     run_once(module, resized(inputs, FEW))
+    module = one_tensor(module, resized(inputs, FEW))
     with undisturbed(module) as before:
         state = state_of(module, inputs, before, FEW)
         tried: list[str] = []

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from splitopt.errors import InputError
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.tracing.running.example import fresh, resized
+from splitopt.profiles.tracing.running.outputs import one_tensor
 from splitopt.profiles.tracing.running.quiet import materialise, reason, undisturbed
 from splitopt.training.data import DataSet
 from splitopt.training.data.named import Inputs, Named, arguments_of, changed, shapes_of
@@ -155,6 +156,14 @@ def _are_like(traced: Mapping[str, Sample], own: Mapping[str, Sample]) -> bool:
     return traced.keys() == own.keys() and all(
         one.is_like(own[name]) for name, one in traced.items()
     )
+
+
+def seen_as_one_tensor(model: nn.Module, example: Inputs) -> nn.Module:
+    """Return the model as `one_tensor` sees it; one that fails is left to `check_outputs`."""
+    try:
+        return one_tensor(model, arguments_of(example))
+    except Exception:
+        return model
 
 
 def check_outputs(model: nn.Module, data: DataSet, task: Task) -> None:

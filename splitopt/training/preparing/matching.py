@@ -82,9 +82,9 @@ def cut_again(
     if stages is not None or record is None:
         return find_cuts(model, example, stages=stages)
     most = record.most_tensors or 1
-    if record.method == "export":
-        # What torch.export found cannot be trained; the model may declare stages by now.
-        return find_cuts(model, example, most_tensors=1 if declares_stages(model) else most)
+    if record.method == "export" and declares_stages(model):
+        # It has been given them since, where the graph of torch.export served to count only.
+        return find_cuts(model, example)
     if record.method == "stages" and record.stages is None and not declares_stages(model):
         raise InputError.at(
             "stages",

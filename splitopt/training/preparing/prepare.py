@@ -41,7 +41,13 @@ from splitopt.training.job import TrainingJob
 from splitopt.training.kinds import OPTIMIZER, TASK
 from splitopt.training.options import Options
 from splitopt.training.preparing.encoding import with_codecs_timed
-from splitopt.training.preparing.fitting import check_batches, check_outputs, explained, fitted
+from splitopt.training.preparing.fitting import (
+    check_batches,
+    check_outputs,
+    explained,
+    fitted,
+    seen_as_one_tensor,
+)
 from splitopt.training.preparing.matching import match
 from splitopt.training.preparing.setup import (
     Draw,
@@ -150,8 +156,9 @@ def prepare(job: TrainingJob, rank: int | None = None) -> Prepared:
         module = make_model(job.model, program, loaded, job.seed)
         module = begun(module, program.profile, job.adapters, job.initial_weights)
         loaded = fitted(module, loaded)
-        check_outputs(module, loaded, task)
         example = loaded.train_inputs[:2]
+        module = seen_as_one_tensor(module, example)
+        check_outputs(module, loaded, task)
         split = match(module, example_of(example), program.profile, job.match, job.stages)
     if own_data is not None:
         own_data = replace(own_data, data=loaded)  # in the types that the model takes

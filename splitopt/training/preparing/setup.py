@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from splitopt.errors import InputError, SplitoptError
+from splitopt.profiles.tracing.cuts.finding import HOW_TO_DECLARE
 from splitopt.profiles.tracing.cuts.packing import Layout
 from splitopt.profiles.tracing.running.quiet import reason
 from splitopt.profiles.tracing.split import SplitModel
@@ -24,6 +25,7 @@ from splitopt.training.data.batches import Batches
 from splitopt.training.data.partition import Samples
 from splitopt.training.data.partition import partition as partition_rows
 from splitopt.training.data.shards import Elsewhere, Shard
+from splitopt.training.model_parts.averaging import statistics_of
 from splitopt.training.model_parts.copies import Split
 from splitopt.training.options import Options
 from splitopt.training.preparing.matching import cut_numbers
@@ -235,6 +237,12 @@ def _check_state(split: SplitModel, options: Options) -> None:
             "clients at once; write it in place (copy_), or train without",
         )
     if options.batch_norm == "frozen":
+        if split.method == "export" and (own := statistics_of(split.module)):
+            raise InputError.at(
+                "batch_norm",
+                f"is 'frozen', but the cuts were found by torch.export, in whose graph {own[0]} is "
+                f"written; choose average or local, or {HOW_TO_DECLARE}",
+            )
         others = [name for name in sorted(split.state.written) if _is_own(split.module, name)]
         if others:
             raise InputError.at(

@@ -16,6 +16,7 @@ from splitopt.profiles.table.uncounted import Uncounted
 from splitopt.profiles.tracing.costs.counting import PHASES, Counts, union
 from splitopt.profiles.tracing.costs.work.meter import Runs
 from splitopt.profiles.tracing.cuts.finding import FEW, MANY
+from splitopt.profiles.tracing.running.outputs import output_note
 from splitopt.profiles.tracing.split import SplitModel
 
 _HOW = {
@@ -160,6 +161,13 @@ def _notes(split: SplitModel, counts: Counts, constant: float) -> tuple[str, ...
         _checked(split),
         *split.chain.notes,
     ]
+    if split.why_not_trained is not None:
+        notes.append(
+            "The cuts were found by torch.export, whose graph is fixed in training mode: it "
+            f"counts, but training needs declared stages ({split.why_not_trained})."
+        )
+    if (said := output_note(split.module)) is not None:
+        notes.append(said)
     if constant > 0:
         notes.append(
             f"Further {constant:.0f} B are saved whatever the batch; they are in no column."

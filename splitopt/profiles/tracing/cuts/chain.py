@@ -29,8 +29,8 @@ class Chain(ABC):
     notes
         What a careful reader has to know about how they were found.
     trainable
-        Whether the parts can be trained with: false for ``export``, whose graph is frozen in
-        training mode.
+        Whether the parts can be trained with: false for a graph of ``export`` that is that of one
+        mode.
     most
         How many tensors may make up a value.
     """

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import io
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stderr
 from itertools import zip_longest
 from typing import Any
 
@@ -20,6 +18,7 @@ from splitopt.profiles.tracing.cuts.chain import Chain, StepChain
 from splitopt.profiles.tracing.cuts.graph import GraphChain
 from splitopt.profiles.tracing.cuts.traced import Traced
 from splitopt.profiles.tracing.fx.containers import can_be_entered, encoder_layers
+from splitopt.profiles.tracing.fx.exported import constants_of, export_graph
 from splitopt.profiles.tracing.fx.tracer import NO_GRAD, StateTracer
 from splitopt.profiles.tracing.running.example import Inputs, fresh, resized, tensors_in
 from splitopt.profiles.tracing.running.quiet import materialise, reason, undisturbed
@@ -92,7 +91,8 @@ def candidates(
         ("stages", lambda: own_stages(module)),
         ("sequential", lambda: sequential(module, inputs)),
         ("fx", lambda: by_fx(module, inputs, state, True, most)),
-        ("export", lambda: by_export(module, inputs, most)),
+        ("export", lambda: by_export(module, inputs, True, most)),
+        ("export", lambda: by_export(module, inputs, False, most)),
     ]
     if any(can_be_entered(part) for part in module.modules()):
         ways.insert(3, ("fx", lambda: by_fx(module, inputs, state, False, most)))
@@ -143,26 +143,19 @@ def by_fx(
     return GraphChain("fx", module, train, train if same else evaluation, most=most)
 
 
-def by_export(module: nn.Module, inputs: Inputs, most: int = 1) -> GraphChain:
-    """Run torch.export through the module; its graph serves to count, not to train."""
-    module.train()
+def by_export(module: nn.Module, inputs: Inputs, trainable: bool, most: int = 1) -> GraphChain:
+    """Run torch.export through the module in both modes; or in one of them, to count only."""
     batches = resized(inputs, FEW), resized(inputs, MANY)
-    free = tuple(
-        {0: torch.export.Dim.AUTO} if isinstance(item, Tensor) else None for item in inputs
-    )
-    with redirect_stderr(io.StringIO()):  # where it fails, it prints the graph so far there
-        exported = torch.export.export(module, fresh(batches[0]), dynamic_shapes=free).module()
-    for node in list(exported.graph.nodes):
-        if node.op == "call_module" and node.target == "_guards_fn":
-            exported.graph.erase_node(node)
-    traced = Traced.of(exported.graph, exported, batches, {}, with_effects=False)
-    note = (
-        "The cuts were found by torch.export, whose graph is fixed in training mode: it counts, "
-        "but training needs declared stages."
-    )
-    return GraphChain(
-        "export", exported, traced, traced, names_from=module, notes=(note,), most=most
-    )
+    module.train()
+    train = _traced_by_export(module, batches, with_effects=trainable)
+    evaluation = train
+    if trainable:
+        module.eval()
+        evaluation = _traced_by_export(module, batches, with_effects=True)
+        module.train()
+        if _code(train.graph) == _code(evaluation.graph):
+            evaluation = train
+    return GraphChain("export", module, train, evaluation, trainable=trainable, most=most)
 
 
 def own_stages(module: nn.Module) -> StepChain:
@@ -253,6 +246,14 @@ def _traced_by_fx(
         if len(everything) == len(written):
             raise
         return _traced_with(module, batches, everything, state.replaced, entering)
+
+
+def _traced_by_export(
+    module: nn.Module, batches: tuple[Inputs, Inputs], *, with_effects: bool
+) -> Traced:
+    graph, root = export_graph(module, batches[0])
+    constants = constants_of(graph, root, module)
+    return Traced.of(graph, root, batches, constants, with_effects=with_effects)
 
 
 def _traced_with(

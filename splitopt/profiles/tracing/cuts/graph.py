@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy as shallow
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,9 +29,11 @@ class GraphChain(Chain):
     method
         ``fx`` or ``export``.
     module
-        The module that the graph was traced from, or the one that torch.export made of it.
+        The module that the graphs were traced from.
     train, evaluation
         The graphs of both modes; the same object where the module makes no difference.
+    trainable
+        Whether the graphs do all that the module does; otherwise they serve to count.
     most
         How many tensors may cross a cut.
     """
@@ -42,38 +45,51 @@ class GraphChain(Chain):
         train: Traced,
         evaluation: Traced,
         *,
-        names_from: nn.Module | None = None,
         notes: Sequence[str] = (),
+        trainable: bool = True,
         most: int = 1,
     ) -> None:
-        self.method, self.notes = method, tuple(notes)
-        self.trainable = method == "fx"
+        self.method, self.notes, self.trainable = method, tuple(notes), trainable
         self._module, self._train, self._evaluation = module, train, evaluation
-        self._names_from, self.most = names_from, most
-        cuts = cuts_of(train, most)
-        self._others: dict[str, Front] = {}
+        self.most = most
+        cuts, names = self._named(train)
+        self._there: dict[Front, Front] = {}
         if evaluation is not train:
-            self._others = {_names(front): front for front in cuts_of(evaluation, most)}
-            cuts = [front for front in cuts if _alike(front, train, self._others, evaluation)]
-        order = train.flow.order
-        names = value_names([front.node for front in cuts], order, names_from or module)
+            self._there = self._paired(cuts, names)
+            cuts = [front for front in cuts if front in self._there]
+            names = value_names([front.node for front in cuts], train.flow.order, module)
         returned = _single(train.flow.result)
         self._ends: tuple[Front | None, ...] = tuple(cuts)
         if not cuts or cuts[-1].values != (returned,):
             self._ends, names = (*cuts, None), (*names, "output")
         self.names = names
 
+    def _named(self, traced: Traced) -> tuple[list[Front], tuple[str, ...]]:
+        cuts = cuts_of(traced, self.most)
+        nodes = [front.node for front in cuts]
+        return cuts, value_names(nodes, traced.flow.order, self._module)
+
+    def _paired(self, cuts: Sequence[Front], names: Sequence[str]) -> dict[Front, Front]:
+        """Find the cuts of training in the graph of evaluation, packed in the same way.
+
+        Nodes of a graph of torch.fx have the same names in both modes. Those of torch.export are
+        numbered, so that they are told by the modules around them.
+        """
+        others, own = self._named(self._evaluation)
+        if self.method == "fx":
+            names, own = [_names(front) for front in cuts], tuple(map(_names, others))
+        there = dict(zip(own, others, strict=True))
+        return {
+            front: there[name]
+            for name, front in zip(names, cuts, strict=True)
+            if name in there and self._train.layout(front) == self._evaluation.layout(there[name])
+        }
+
     def on(self, module: nn.Module) -> GraphChain:
         """Return the same chain over a copy of the module."""
-        return GraphChain(
-            self.method,
-            module,
-            self._train,
-            self._evaluation,
-            names_from=self._names_from,
-            notes=self.notes,
-            most=self.most,
-        )
+        again = shallow(self)
+        again._module = module
+        return again
 
     def layout(self, value: int) -> Layout | None:
         """Return how several tensors that make up a value are packed."""
@@ -107,9 +123,7 @@ class GraphChain(Chain):
 
     def _end(self, value: int, traced: Traced) -> Front | None:
         front = self._ends[value - 1]
-        if front is None or traced is self._train:
-            return front
-        return self._others[_names(front)]
+        return front if front is None or traced is self._train else self._there[front]
 
     def _get(self, target: str, traced: Traced) -> Any:
         if target in traced.constants:
@@ -303,12 +317,6 @@ def cuts_of(traced: Traced, most: int = 1) -> list[Front]:
 def _names(front: Front) -> str:
     """Name the values of a front, by which it is found in the graph of the other mode."""
     return " ".join(node.name for node in front.values)
-
-
-def _alike(front: Front, own: Traced, others: Mapping[str, Front], other: Traced) -> bool:
-    """Whether the other mode has a front of the same values, which are packed in the same way."""
-    same = others.get(_names(front))
-    return same is not None and own.layout(front) == other.layout(same)
 
 
 def _pairs(seen: Seen) -> list[tuple[int, int]]:

@@ -77,6 +77,15 @@ class Guards(Modes):
         return super().forward(x)
 
 
+class Unsettled(Guards):
+    """Decides by the data in evaluation, so that only its graph of training can be exported."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training and x.sum() > 1e9:
+            raise ValueError("too large")
+        return super().forward(x)
+
+
 class Branches(Modes):
     """Decides by the data, which no tracer can follow."""
 

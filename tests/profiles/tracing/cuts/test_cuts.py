@@ -201,14 +201,21 @@ def test_the_module_is_left_as_it_was(torch):
     assert set(vars(model)) == attributes
 
 
-def test_export_finds_what_fx_cannot_follow_but_does_not_train(torch, networks):
-    """A Python guard on the shape stops torch.fx; the cuts of torch.export only count."""
+def test_export_finds_what_fx_cannot_follow(torch, networks):
+    """A Python guard on the shape stops torch.fx; torch.export has a graph of each mode."""
     found = find_cuts(networks.Guards(), torch.randn(2, 6))
     assert found.method == "export"
     assert found.cuts == ("one", "relu", "dropout")
     assert found.difference == 0.0
     assert any("fx: a branch or loop depends on the input" in line for line in found.tried)
-    with pytest.raises(CapabilityError, match=r"serves to count only.*split_stages\(\)"):
+    assert len(found.segments(["one"])) == 2
+
+
+def test_a_graph_of_one_mode_serves_to_count(torch, networks):
+    """Where only training can be exported the cuts are there; the reason is told with them."""
+    found = find_cuts(networks.Unsettled(), torch.randn(2, 6))
+    assert (found.method, found.cuts) == ("export", ("one", "relu", "dropout"))
+    with pytest.raises(CapabilityError, match=r"serves to count only.*split_stages\(\).*depends"):
         found.segments(["one"])
 
 
@@ -272,13 +279,15 @@ def test_further_arguments_and_mappings(torch, networks):
     """Arguments that the example does not have keep their defaults; outputs may be mappings."""
     model, x = networks.Optional(), torch.randn(2, 4)
     found = find_cuts(model, x)
-    assert found.layers == ("one", "output")
+    assert found.layers == ("one", "truediv", "two")  # of the first output alone
     first, second = found.segments(["one"])
-    assert torch.equal(second(first(x))["scores"], model(x)["scores"])
+    assert torch.equal(second(first(x)), model(x)["scores"])
     several = find_cuts(model, (x, torch.ones(2, 3)))
-    assert several.cuts == ("mul",)
+    assert several.cuts == ("mul", "truediv")
     first, second = several.segments(["mul"])
-    assert torch.equal(second(first(x, torch.zeros(2, 3)))["hidden"], torch.zeros(2, 3))
+    assert torch.equal(second(first(x, torch.zeros(2, 3))), model.two(torch.zeros(2, 3)))
+    assert type(model).__name__ == "Optional"
+    assert type(model(x)) is dict
 
 
 @pytest.mark.parametrize(
