@@ -24,6 +24,7 @@ from splitopt.training.preparing.fitting import check_outputs, in_type_of
 from splitopt.training.preparing.prepare import make_module
 from splitopt.training.rounds.evaluate import evaluate
 from splitopt.training.tasks import Task, task_of
+from splitopt.training.wire.compute import one_thread
 
 _BATCH = 32
 _RATE = 0.05
@@ -90,35 +91,60 @@ def measured(
     traced = trace(module, loaded.train_inputs[:2], name=name, stages=stages)
     if named is not None:
         traced = traced.named(named, loaded.outputs if model == named else None)
-    own_bytes = tuple(traced.profile.device_model_bytes.tolist())
     if into is not None:
-        check_same_model(traced.profile.name, traced.profile.layers, own_bytes, into)
-    weights = "untrained weights" if isinstance(model, str) else "weights as given"
+        check_same_model(traced.profile.name, traced.profile.layers, _bytes(traced), into)
+    with one_thread():
+        return _attacked(
+            module,
+            isinstance(model, str),
+            traced,
+            loaded,
+            own,
+            settings,
+            (
+                _numbers(cuts, traced),
+                store,
+                progress,
+            ),
+        )
+
+
+def _attacked(
+    module: nn.Module,
+    built_here: bool,
+    traced: TracedModel,
+    data: DataSet,
+    task: Task,
+    settings: LeakageSettings,
+    run: tuple[Sequence[int], Store, Progress | None],
+) -> Measured:
+    """Train the model if that is asked for, and carry all attacks out."""
+    cuts, store, progress = run
+    weights = "untrained weights" if built_here else "weights as given"
     if settings.epochs:
-        module = _trained(module, loaded, own, settings)
+        module = _trained(module, data, task, settings)
         weights = f"weights after {settings.epochs} epochs"
-    chosen = _chosen(loaded, settings)
+    chosen = _chosen(data, settings)
     attacker = Attacker(
         module,
         lambda part, cut: traced.segments([cut], part),
-        own.loss,
-        own.targets.are_labels,
+        task.loss,
+        task.targets.are_labels,
         chosen,
         settings,
         store,
         shown=min(SHOWN, settings.samples),
     )
-    numbers = _numbers(cuts, traced)
-    _check_attackable(attacker, numbers, traced)
-    rows = attacker.run(traced.profile.layers, numbers, progress)
-    mean = loaded.train_inputs.double().mean(dim=0).to(loaded.train_inputs.dtype)
-    score = evaluate(module, loaded.test_inputs, loaded.test_targets, own)
+    _check_attackable(attacker, cuts, traced)
+    rows = attacker.run(traced.profile.layers, cuts, progress)
+    mean = data.train_inputs.double().mean(dim=0).to(data.train_inputs.dtype)
+    score = evaluate(module, data.test_inputs, data.test_targets, task)
     table = LeakageTable(
         traced.profile.name,
         traced.profile.layers,
-        own_bytes,
-        loaded.name,
-        loaded.digest(),
+        _bytes(traced),
+        data.name,
+        data.digest(),
         weights,
         settings.to_dict(),
         tuple(rows),
@@ -127,6 +153,10 @@ def measured(
     )
     originals = chosen.samples[: attacker.shown]
     return Measured(table, _profile(traced, table), originals, attacker.pictures)
+
+
+def _bytes(traced: TracedModel) -> tuple[float, ...]:
+    return tuple(traced.profile.device_model_bytes.tolist())
 
 
 def _profile(traced: TracedModel, table: LeakageTable) -> ModelProfile:
