@@ -14,6 +14,7 @@ from splitopt.cli import (
     control,
     export,
     exporters,
+    leakage,
     machine,
     merge,
     plan,
@@ -56,6 +57,7 @@ app.command("solvers")(solvers.command)
 app.command("bench")(bench.command)
 app.command("control")(control.command)
 app.command("profile")(profile.command)
+app.command("leakage")(leakage.command)
 app.add_typer(machine.app, name="machine")
 app.command("report")(report.command)
 app.command("simulate")(simulate.command)

@@ -1,4 +1,4 @@
-"""Guesses are called guesses: notes about numbers that nobody measured, counted or published."""
+"""How numbers are known: guesses are called guesses, and a leakage says where it comes from."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def guess_notes(
     bound_devices: Sequence[str] | None = None,
     leakage_is_shown: bool = False,
 ) -> list[str]:
-    """Return a sentence for each sort of guess that a plan or comparison rests on.
+    """Return a sentence for each sort of guess, and how a leakage that counts is known.
 
     Parameters
     ----------
@@ -50,6 +50,8 @@ def guess_notes(
         found.append(f"guesses of the profile {profile.name}: {', '.join(guessed)}")
     if "leakage" in profile.guesses() and (limited or leakage_is_shown):
         found.append(_leakage_note(profile, bound_devices, limited))
+    elif profile.leakage is not None and limited:
+        found.append(_known_leakage(profile))
     if scenario.guesses:
         document = scenario.to_dict()
         stated = [f"{path} ({_values(document, path)})" for path in scenario.guesses]
@@ -72,6 +74,16 @@ def guessed_numbers(scenario: Scenario, profile: ModelProfile) -> tuple[str, ...
         for name, (columns, stated) in _ROWS.items()
         if guessed & set(columns) or fields & set(stated)
     )
+
+
+def _known_leakage(profile: ModelProfile) -> str:
+    """Say how a leakage that is no guess is known."""
+    state = profile.state_of("leakage")
+    if state is None:
+        return f"how the leakage of {profile.name} is known, its profile does not say"
+    record = profile.leakage_record
+    method = "" if record is None else f": {record.method}; 95 % intervals in the profile"
+    return f"the leakage of {profile.name} is {state}{method}"
 
 
 def _leakage_note(profile: ModelProfile, bound: Sequence[str] | None, limited: bool) -> str:

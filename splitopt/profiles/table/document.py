@@ -8,6 +8,7 @@ from typing import Any
 from splitopt.documents.fields import expect_keys, expect_mapping, expect_texts
 from splitopt.profiles.table.columns import OPTIONAL, REQUIRED
 from splitopt.profiles.table.curves import Curve
+from splitopt.profiles.table.leakage_record import LeakageRecord
 from splitopt.profiles.table.machine_times import MachineTimes
 from splitopt.profiles.table.operator_counts import OperatorCounts
 from splitopt.profiles.table.provenance import Provenance
@@ -16,7 +17,7 @@ from splitopt.profiles.table.uncounted import read_uncounted
 
 FORMAT, VERSION = "splitopt-profile", 1
 _REQUIRED = ("name", "layers", "work_unit", *REQUIRED, "provenance")
-_OPTIONAL = (*OPTIONAL, "machines", "curves", "uncounted", "operators", "trace")
+_OPTIONAL = (*OPTIONAL, "machines", "curves", "uncounted", "operators", "trace", "leakage_record")
 
 
 def read_keys(document: Mapping[str, Any], source: str) -> dict[str, Any]:
@@ -55,4 +56,6 @@ def read_parts(values: Mapping[str, Any]) -> dict[str, Any]:
         found["operators"] = OperatorCounts.from_dict(found["operators"], "operators", count)
     if "trace" in found:
         found["trace"] = TraceRecord.from_dict(found["trace"])
+    if "leakage_record" in found:
+        found["leakage_record"] = LeakageRecord.from_dict(found["leakage_record"])
     return found

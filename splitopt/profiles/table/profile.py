@@ -27,6 +27,7 @@ from splitopt.profiles.table.columns import (
 from splitopt.profiles.table.curves import Curve, check_curves
 from splitopt.profiles.table.document import FORMAT, VERSION, read_keys, read_parts
 from splitopt.profiles.table.fill import Fill, LayerWork, check_fill, filled
+from splitopt.profiles.table.leakage_record import LeakageRecord
 from splitopt.profiles.table.machine_times import MachineTimes, check_machines, not_measured
 from splitopt.profiles.table.operator_counts import OperatorCounts
 from splitopt.profiles.table.provenance import GUESS, Provenance
@@ -103,6 +104,8 @@ class ModelProfile:
     layer_trained_bytes
         Those of each layer's parameters that training changes, which have gradients, moments of
         an optimizer, and travel. None: all of them.
+    leakage_record
+        How `leakage` was measured, with the interval of each entry; None where it was not.
 
     Raises
     ------
@@ -134,6 +137,7 @@ class ModelProfile:
     operators: OperatorCounts | None = None
     trace: TraceRecord | None = None
     layer_trained_bytes: Array | None = None
+    leakage_record: LeakageRecord | None = None
 
     REQUIRED: ClassVar[tuple[str, ...]] = REQUIRED
     OPTIONAL: ClassVar[tuple[str, ...]] = OPTIONAL
@@ -159,6 +163,11 @@ class ModelProfile:
         if self.operators is not None and len(self.operators) != len(layers):
             raise InputError.at(
                 "operators", f"has {len(self.operators)} rows, but there are {len(layers)} layers"
+            )
+        record = self.leakage_record
+        if record is not None and (self.leakage is None or len(record) != len(layers)):
+            raise InputError.at(
+                "leakage_record", f"must have {len(layers)} intervals, of a leakage that is there"
             )
         object.__setattr__(self, "machines", check_machines(self.machines, len(layers)))
         if self.curves is not None:
@@ -279,6 +288,8 @@ class ModelProfile:
             document["operators"] = self.operators.to_dict()
         if self.trace is not None:
             document["trace"] = self.trace.to_dict()
+        if self.leakage_record is not None:
+            document["leakage_record"] = self.leakage_record.to_dict()
         document["provenance"] = self.provenance.to_dict()
         return document
 

@@ -284,20 +284,32 @@ def make_model(
     InputError
         There is no such model, or none by default, or it has no values.
     """
+    if model is None:
+        model = default_model(program.profile)
+    return make_module(model, data, seed)[0]
+
+
+def make_module(model: nn.Module | str, data: DataSet, seed: int) -> tuple[nn.Module, str]:
+    """Return a model for the data, with weights drawn by the seed if it is built, and its name.
+
+    Raises
+    ------
+    InputError
+        It is no module, or there is none of that name, or it has no values.
+    """
     if isinstance(model, nn.Module):
-        return _on_cpu(unwrapped(model))
-    if not isinstance(model, str | None):
+        inside = unwrapped(model)
+        return _on_cpu(inside), type(inside).__name__.lower()
+    if not isinstance(model, str):
         raise InputError.at(
             "model", f"is {model!r}, it must be a module, the name of one, or MODULE:FACTORY"
         )
-    if model is None:
-        model = default_model(program.profile)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(seed, Draw.WEIGHTS))
         if model in model_names():
             built: nn.Module = build(model, data.shape, data.outputs)
-            return built
-        return open_model(model, data.shape)[0]
+            return built, model
+        return open_model(model, data.shape)[:2]
 
 
 def _on_cpu(model: nn.Module) -> nn.Module:

@@ -1,0 +1,1 @@
+"""Attacks on what a server receives at a cut, each in a file of its own."""

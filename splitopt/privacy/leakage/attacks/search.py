@@ -1,0 +1,126 @@
+"""The search for inputs that explain what was received, shared by the attacks that reconstruct."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+Objective = Callable[[Tensor, nn.Module], Tensor]
+"""How badly inputs, through a client part, explain what was received: a scalar."""
+
+_RATE = 0.1
+_DROPS = (3 / 8, 5 / 8, 7 / 8)
+"""Shares of the steps after which the rate falls to a tenth."""
+_RATE_OF_WEIGHTS = 1e-3
+
+
+@dataclass(frozen=True)
+class Search:
+    """How inputs are searched for.
+
+    Signed gradients in Adam, with the rate .1 of the data's range that falls to a tenth three
+    times, total variation, and values kept in the data's range: Geiping et al. (2020), whose
+    objective is Eq. 17 of DP-MORA.
+
+    Parameters
+    ----------
+    steps
+        Of the optimizer.
+    restarts
+        Starts from other random inputs; the one that explains best is kept, whatever it looks like.
+    smoothness
+        The weight of the total variation, for images.
+    """
+
+    steps: int = 150
+    restarts: int = 1
+    smoothness: float = 1e-3
+
+
+def reconstruct(
+    objective: Objective,
+    clients: Callable[[int], nn.Module],
+    like: Tensor,
+    box: tuple[float, float],
+    search: Search,
+    seed: int,
+    learn_client: bool = False,
+) -> Tensor:
+    """Search inputs for which an objective is least.
+
+    Parameters
+    ----------
+    objective
+        What is minimised.
+    clients
+        Restart -> the client part that the attacker has.
+    like
+        A batch whose shape and type the inputs get; its values are not looked at.
+    box
+        The least and the largest value.
+    search
+        How.
+    seed
+        Of the random inputs at the start.
+    learn_client
+        Whether the client part is a guess whose weights are learned along with the inputs, in
+        turns: Erdogan, Kupcu and Cicek (2022).
+
+    Returns
+    -------
+    Inputs, of the shape of `like`.
+    """
+    best, least = torch.empty_like(like), float("inf")
+    for restart in range(search.restarts):
+        found, value = _one_start(
+            objective, clients(restart), like, box, search, (seed, restart), learn_client
+        )
+        if value < least or restart == 0:
+            best, least = found, value
+    return best
+
+
+def _one_start(
+    objective: Objective,
+    client: nn.Module,
+    like: Tensor,
+    box: tuple[float, float],
+    search: Search,
+    seeds: Sequence[int],
+    learn_client: bool,
+) -> tuple[Tensor, float]:
+    low, high = box
+    generator = torch.Generator().manual_seed(seeds[0] * 1_000_003 + seeds[1])
+    drawn = torch.rand(like.shape, generator=generator, dtype=torch.float64)
+    inputs = (low + (high - low) * drawn).to(like.dtype).requires_grad_()
+    optimizer = torch.optim.Adam([inputs], lr=_RATE * (high - low))
+    drops = [max(1, round(share * search.steps)) for share in _DROPS]
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, drops, gamma=0.1)
+    weights = [own for own in client.parameters() if own.requires_grad] if learn_client else []
+    learner = torch.optim.Adam(weights, lr=_RATE_OF_WEIGHTS) if weights else None
+    for _ in range(search.steps):
+        value = objective(inputs, client) + search.smoothness * _variation(inputs)
+        inputs.grad = torch.autograd.grad(value, inputs)[0].sign()
+        optimizer.step()
+        schedule.step()
+        with torch.no_grad():
+            inputs.clamp_(low, high)
+        if learner is not None:
+            value = objective(inputs.detach(), client)
+            gradients = torch.autograd.grad(value, weights, allow_unused=True)
+            for own, gradient in zip(weights, gradients, strict=True):
+                own.grad = gradient
+            learner.step()
+    return inputs.detach(), float(objective(inputs, client).detach())
+
+
+def _variation(inputs: Tensor) -> Tensor:
+    """Sum, over the samples, the mean distance between neighbouring pixels of images."""
+    if inputs.dim() != 4:
+        return inputs.new_zeros(())
+    pairs = [inputs.diff(dim=axis).abs() for axis in (2, 3) if inputs.shape[axis] > 1]
+    own = [pair.flatten(1).mean(dim=1).sum() for pair in pairs]
+    return torch.stack(own).sum() if own else inputs.new_zeros(())

@@ -1,0 +1,250 @@
+"""From a model and data, as a user names them, to a table of leakage."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from splitopt.errors import InputError, shown
+from splitopt.privacy.leakage.measuring import Attacker, Chosen, Progress
+from splitopt.privacy.leakage.settings import RECONSTRUCTIONS, LeakageSettings
+from splitopt.privacy.leakage.store import Store
+from splitopt.privacy.leakage.table import LeakageTable, check_same_model
+from splitopt.profiles import ModelProfile
+from splitopt.profiles.tracing import trace
+from splitopt.profiles.tracing.cuts.finding import Stages
+from splitopt.profiles.tracing.result import TracedModel
+from splitopt.training.data import DataSet, load_data
+from splitopt.training.data.named import Named
+from splitopt.training.preparing.fitting import check_outputs, fitted, seen_as_one_tensor
+from splitopt.training.preparing.prepare import make_module
+from splitopt.training.rounds.evaluate import evaluate
+from splitopt.training.tasks import Task, task_of
+from splitopt.training.wire.compute import one_thread
+
+_BATCH = 32
+_RATE = 0.05
+_MOMENTUM = 0.9
+SHOWN = 4
+"""Samples whose reconstructions are kept to be shown."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A table of leakage, and what it was made from.
+
+    Parameters
+    ----------
+    table
+        The leakage of each cut.
+    profile
+        Of the model, with this leakage in it where all cuts were attacked.
+    originals
+        Shape (n, ...): the first samples that were attacked.
+    pictures
+        (cut, attack, view) -> their reconstructions as flat lists.
+    """
+
+    table: LeakageTable
+    profile: ModelProfile
+    originals: Tensor
+    pictures: dict[tuple[int, str, str], list[list[float]]]
+
+
+def measured(
+    model: nn.Module | str,
+    data: object,
+    cuts: Sequence[int | str] | None,
+    settings: LeakageSettings,
+    task: Task | str = "classification",
+    stages: Stages | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    named: str | None = None,
+    into: ModelProfile | None = None,
+) -> Measured:
+    """Measure the leakage of a model; see `splitopt.privacy.leakage_table`.
+
+    Parameters
+    ----------
+    named
+        How a command line named the model, for its profile.
+    into
+        A profile that the leakage is for; one of another model is refused before any attack.
+    """
+    store = Store(cache)
+    own = task_of(task)
+    loaded = load_data(data, seed=settings.seed, targets=own.targets)  # type: ignore[arg-type]
+    if isinstance(loaded.train_inputs, Named) or not loaded.train_inputs.is_floating_point():
+        raise InputError.at(
+            "data",
+            f"{loaded.name} holds whole numbers, such as tokens, or several inputs, and attacks "
+            "search among numbers that can change little by little; take data with one input of "
+            "floating-point numbers",
+        )
+    module, name = make_module(model, loaded, settings.seed)
+    loaded = fitted(module, loaded)
+    module = seen_as_one_tensor(module, loaded.train_inputs[:2])
+    check_outputs(module, loaded, own)
+    traced = trace(module, loaded.train_inputs[:2], name=name, stages=stages)
+    if named is not None:
+        traced = traced.named(named, loaded.outputs if model == named else None)
+    if into is not None:
+        check_same_model(traced.profile.name, traced.profile.layers, _bytes(traced), into)
+    with one_thread():
+        return _attacked(
+            module,
+            isinstance(model, str),
+            traced,
+            loaded,
+            own,
+            settings,
+            (
+                _numbers(cuts, traced),
+                store,
+                progress,
+            ),
+        )
+
+
+def _attacked(
+    module: nn.Module,
+    built_here: bool,
+    traced: TracedModel,
+    data: DataSet,
+    task: Task,
+    settings: LeakageSettings,
+    run: tuple[Sequence[int], Store, Progress | None],
+) -> Measured:
+    """Train the model if that is asked for, and carry all attacks out."""
+    cuts, store, progress = run
+    weights = "untrained weights" if built_here else "weights as given"
+    if settings.epochs:
+        module = _trained(module, data, task, settings)
+        weights = f"weights after {settings.epochs} epochs"
+    chosen = _chosen(data, settings)
+    attacker = Attacker(
+        module,
+        lambda part, cut: traced.segments([cut], part),
+        task.loss,
+        task.targets.are_labels,
+        chosen,
+        settings,
+        store,
+        shown=min(SHOWN, settings.samples),
+    )
+    _check_attackable(attacker, cuts, traced)
+    rows = attacker.run(traced.profile.layers, cuts, progress)
+    mean = data.train_inputs.double().mean(dim=0).to(data.train_inputs.dtype)
+    score = evaluate(module, data.test_inputs, data.test_targets, task)
+    table = LeakageTable(
+        traced.profile.name,
+        traced.profile.layers,
+        _bytes(traced),
+        data.name,
+        data.digest(),
+        weights,
+        settings.to_dict(),
+        tuple(rows),
+        attacker.baselines(mean),
+        score.accuracy,
+    )
+    originals = chosen.samples[: attacker.shown]
+    return Measured(table, _profile(traced, table), originals, attacker.pictures)
+
+
+def _bytes(traced: TracedModel) -> tuple[float, ...]:
+    return tuple(traced.profile.device_model_bytes.tolist())
+
+
+def _profile(traced: TracedModel, table: LeakageTable) -> ModelProfile:
+    """Return the profile with the leakage, where every cut was attacked by somebody who sees it."""
+    view = table.settings["views"][0]
+    whole = all(table.worst(cut, view, "cosine") is not None for cut in range(1, len(table.layers)))
+    return table.onto(traced.profile, view) if whole else traced.profile
+
+
+def _numbers(cuts: Sequence[int | str] | None, traced: TracedModel) -> list[int]:
+    names = traced.cuts
+    if cuts is None:
+        return list(range(1, len(names) + 1))
+    found = []
+    for cut in cuts:
+        if isinstance(cut, str) and cut in names:
+            found.append(names.index(cut) + 1)
+        elif isinstance(cut, int) and not isinstance(cut, bool) and 1 <= cut <= len(names):
+            found.append(cut)
+        else:
+            raise InputError.at(
+                "cuts",
+                f"{shown(cut)} is none of {traced.profile.name}; give numbers from 1 to "
+                f"{len(names)}, or names among {', '.join(names[:12])}",
+            )
+    return sorted(set(found))
+
+
+def _check_attackable(attacker: Attacker, cuts: Sequence[int], traced: TracedModel) -> None:
+    """Reject a model whose last parts have nothing whose gradient could be matched."""
+    if "gradient_matching" not in attacker.settings.attacks:
+        return
+    for cut in cuts:
+        server = attacker.parts(copy.deepcopy(attacker.module), cut)[1]
+        if not any(own.requires_grad for own in server.parameters()):
+            raise InputError.at(
+                "attacks",
+                f"gradient_matching needs trained parameters behind the cut, and behind "
+                f"{traced.profile.layers[cut - 1]} there are none; leave that cut out, or take "
+                f"{', '.join(name for name in RECONSTRUCTIONS if name != 'gradient_matching')}",
+            )
+
+
+def _chosen(data: DataSet, settings: LeakageSettings) -> Chosen:
+    """Choose the samples of the attacks, in a random order by the seed."""
+    generator = torch.Generator().manual_seed(settings.seed)
+    order = torch.randperm(len(data.train_targets), generator=generator)
+    if settings.samples > len(order):
+        raise InputError.at(
+            "samples", f"is {settings.samples}, but {data.name} has {len(order)} training samples"
+        )
+    test = torch.randperm(len(data.test_targets), generator=generator)
+    count = min(settings.inferences, len(order), len(test))
+    rows, members, others = order[: settings.samples], order[:count], test[:count]
+    values = data.train_inputs
+    low, high = float(values.min()), float(values.max())
+    if not low < high:
+        raise InputError.at(
+            "data", f"{data.name} holds one value only; there is nothing to recover"
+        )
+    return Chosen(
+        values[rows],
+        data.train_targets[rows],
+        values[members],
+        data.train_targets[members],
+        data.test_inputs[others],
+        data.test_targets[others],
+        low,
+        high,
+    )
+
+
+def _trained(module: nn.Module, data: DataSet, task: Task, settings: LeakageSettings) -> nn.Module:
+    """Return a copy that was trained as a whole: SGD with momentum on shuffled batches."""
+    own = copy.deepcopy(module).train()
+    wanted = [parameter for parameter in own.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.SGD(wanted, lr=_RATE, momentum=_MOMENTUM)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(settings.seed)
+        for _ in range(settings.epochs):
+            for rows in torch.split(torch.randperm(len(data.train_targets)), _BATCH):
+                if len(rows) < 2:
+                    continue  # a normalisation of batches cannot take a single sample
+                optimizer.zero_grad()
+                loss = task.loss(own(data.train_inputs[rows]), data.train_targets[rows])
+                torch.autograd.backward(loss)
+                optimizer.step()
+    return own.eval()
