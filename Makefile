@@ -36,7 +36,7 @@ $(OUT)/oldest/.done: $(OUT)/uv/bin/uv pyproject.toml
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --no-compile --no-deps torch==2.13.0
 	$(OUT)/uv/bin/uv pip install --quiet --python $(@D)/bin/python --resolution lowest-direct \
-		--editable '.[train,onnx,tls,bench,cluster,test]'
+		--editable '.[train,huggingface,onnx,tls,bench,cluster,test]'
 	touch $@
 
 $(OUT)/bare/.done: $(OUT)/uv/bin/uv pyproject.toml

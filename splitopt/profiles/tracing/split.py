@@ -234,7 +234,7 @@ def find(
             "functions that the module runs through in order, each from one tensor to one"
         )
     said = "; ".join(told(tried)) or "no method applies"
-    raise InputError(f"no cut was found; {mend_of(module, tried)} (tried: {said})")
+    raise InputError(f"no cut was found; {mend_of(tried)} (tried: {said})")
 
 
 def _found(

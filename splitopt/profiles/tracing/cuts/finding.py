@@ -21,6 +21,7 @@ from splitopt.profiles.tracing.fx.containers import can_be_entered, encoder_laye
 from splitopt.profiles.tracing.fx.exported import constants_of, export_graph
 from splitopt.profiles.tracing.fx.tracer import NO_GRAD, StateTracer
 from splitopt.profiles.tracing.running.example import Inputs, fresh, resized, tensors_in
+from splitopt.profiles.tracing.running.outputs import without_caches
 from splitopt.profiles.tracing.running.quiet import materialise, reason, undisturbed
 from splitopt.profiles.tracing.running.snapshot import Snapshot
 from splitopt.profiles.tracing.running.state import State
@@ -46,7 +47,7 @@ def run_once(module: nn.Module, inputs: Inputs) -> Any:
     """Run a module forward; a failure is the user's, in one sentence."""
     try:
         materialise(module, *fresh(inputs))
-        with undisturbed(module), torch.no_grad():
+        with undisturbed(module), torch.no_grad(), without_caches(module):
             module.train()
             result = module(*fresh(inputs))
     except Exception as error:

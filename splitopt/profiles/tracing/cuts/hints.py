@@ -10,8 +10,6 @@ from torch import nn
 from splitopt.errors import InputError
 from splitopt.profiles.tracing.cuts.finding import HOW_TO_DECLARE
 
-_CACHE = "use_cache"
-
 
 def refuse_compiled(module: nn.Module) -> None:
     """Raise `InputError` for a module whose layers a compiler has put together."""
@@ -35,14 +33,9 @@ def told(tried: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(item for item in tried if not item.startswith(trivial))) or [*tried]
 
 
-def mend_of(module: nn.Module, tried: Sequence[str]) -> str:
+def mend_of(tried: Sequence[str]) -> str:
     """Describe what to do about a module in which no cut was found."""
     said = " ".join(tried)
-    if _caches(module):
-        return (
-            f"the model keeps a cache for generating text: set model.config.{_CACHE} = False where "
-            f"it is built, and try again; else {HOW_TO_DECLARE}"
-        )
     if "tied weights" in said:
         return (
             "the two ends of the model share a weight: give each its own where it is built "
@@ -50,13 +43,3 @@ def mend_of(module: nn.Module, tried: Sequence[str]) -> str:
             f"is shared; {HOW_TO_DECLARE}"
         )
     return HOW_TO_DECLARE
-
-
-def _caches(module: nn.Module) -> bool:
-    """Whether a part of a module is set to return keys and values of attention, as in transformers.
-
-    Its configuration is an object with ``use_cache``.
-    """
-    return any(
-        getattr(getattr(part, "config", None), _CACHE, False) is True for part in module.modules()
-    )

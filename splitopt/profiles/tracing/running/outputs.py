@@ -114,7 +114,7 @@ def without_caches(module: nn.Module) -> Iterator[None]:
 
 def _caching(module: nn.Module) -> list[Any]:
     """Return the configurations of submodules that ask for a cache, each once."""
-    found = (vars(part).get("config") for part in module.modules())
+    found = (getattr(part, "config", None) for part in module.modules())
     return list({id(c): c for c in found if getattr(c, _CACHE, False) is True}.values())
 
 

@@ -67,17 +67,20 @@ def test_what_to_do_stands_first():
     assert "is not an nn.Sequential" not in said
 
 
-def test_a_cache_of_keys_is_to_be_switched_off():
-    """As models of transformers have it, which return it beside their result."""
+def test_a_cache_of_keys_is_no_reason():
+    """It is off while a model is traced, as models of transformers have it."""
 
     class Caching(Layers):
         config = SimpleNamespace(use_cache=True)
 
-    said = message(Caching())
-    assert said.startswith("no cut was found; the model keeps a cache for generating text: set ")
-    assert "model.config.use_cache = False" in said
-    Caching.config.use_cache = False
+        def forward(self, x):
+            assert not self.config.use_cache
+            return super().forward(x)
+
+    with pytest.raises(AssertionError):
+        Caching()(torch.randn(2, 6))
     assert "use_cache" not in message(Caching())
+    assert Caching.config.use_cache
 
 
 def test_ends_that_share_a_weight():
