@@ -20,7 +20,7 @@ from splitopt.profiles.tracing import trace
 from splitopt.profiles.tracing.cuts.finding import Stages
 from splitopt.profiles.tracing.result import TracedModel
 from splitopt.training.data import DataSet, load_data
-from splitopt.training.data.named import Named
+from splitopt.training.data.named import Inputs, Named
 from splitopt.training.preparing.fitting import check_outputs, fitted, seen_as_one_tensor
 from splitopt.training.preparing.prepare import make_module
 from splitopt.training.rounds.evaluate import evaluate
@@ -140,7 +140,7 @@ def _attacked(
     )
     _check_attackable(attacker, cuts, traced)
     rows = attacker.run(traced.profile.layers, cuts, progress)
-    mean = data.train_inputs.double().mean(dim=0).to(data.train_inputs.dtype)
+    mean = _tensor(data.train_inputs).double().mean(dim=0).to(chosen.samples.dtype)
     score = evaluate(module, data.test_inputs, data.test_targets, task)
     table = LeakageTable(
         traced.profile.name,
@@ -156,6 +156,11 @@ def _attacked(
     )
     originals = chosen.samples[: attacker.shown]
     return Measured(table, _profile(traced, table), originals, attacker.pictures)
+
+
+def _tensor(inputs: Inputs) -> Tensor:
+    assert isinstance(inputs, Tensor)  # several inputs were refused
+    return inputs
 
 
 def _bytes(traced: TracedModel) -> tuple[float, ...]:
@@ -214,7 +219,7 @@ def _chosen(data: DataSet, settings: LeakageSettings) -> Chosen:
     test = torch.randperm(len(data.test_targets), generator=generator)
     count = min(settings.inferences, len(order), len(test))
     rows, members, others = order[: settings.samples], order[:count], test[:count]
-    values = data.train_inputs
+    values = _tensor(data.train_inputs)
     low, high = float(values.min()), float(values.max())
     if not low < high:
         raise InputError.at(
@@ -225,7 +230,7 @@ def _chosen(data: DataSet, settings: LeakageSettings) -> Chosen:
         data.train_targets[rows],
         values[members],
         data.train_targets[members],
-        data.test_inputs[others],
+        _tensor(data.test_inputs)[others],
         data.test_targets[others],
         low,
         high,

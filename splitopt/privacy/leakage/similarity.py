@@ -60,8 +60,8 @@ def ssim(samples: Tensor, found: Tensor, span: float) -> Tensor:
     ratio = ((2 * own * other + low) * (2 * both + high)) / (
         (own**2 + other**2 + low) * (own_variance + other_variance + high)
     )
-    found: Tensor = ratio.flatten(1).mean(dim=1)
-    return found
+    mean_ratio: Tensor = ratio.flatten(1).mean(dim=1)
+    return mean_ratio
 
 
 def similarities(samples: Tensor, found: Tensor, span: float) -> Mapping[str, Tensor]:

@@ -21,6 +21,7 @@ from splitopt.training.conformance.findings import (
 )
 from splitopt.training.conformance.over_connections import drops_clients, same_over_connections
 from splitopt.training.conformance.samples import STREAM, build, is_cut
+from splitopt.training.data.named import Inputs
 from splitopt.training.model_parts.averaging import state_bytes
 from splitopt.training.model_parts.copies import tensor_bytes
 from splitopt.training.options import Options
@@ -67,13 +68,13 @@ class _Counted:
         """Count activations."""
         encoded = self._inner.encode(UP, cut, value)
         self._sent["smashed"] += encoded.size
-        return self._inner.decode(UP, encoded)
+        return self._inner.decode(UP, encoded, cut)
 
     def down(self, cut: int, value: Tensor) -> Tensor:
         """Count gradients."""
         encoded = self._inner.encode(DOWN, cut, value)
         self._sent["gradient"] += encoded.size
-        return self._inner.decode(DOWN, encoded)
+        return self._inner.decode(DOWN, encoded, cut)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -84,7 +85,7 @@ def _watch(scheme: Scheme, client: Client, sent: Counter[str]) -> None:
     roles, draw = scheme.roles_of(client), client.batches.draw
     labels_travel = len(roles) > 1 and roles[-1] == "server"
 
-    def counted() -> tuple[Tensor, Tensor]:
+    def counted() -> tuple[Inputs, Tensor]:
         inputs, targets = draw()
         sent["samples"] += len(inputs)
         sent["label"] += tensor_bytes(targets) if labels_travel else 0
@@ -143,7 +144,7 @@ def _is_deterministic(kind: Kind) -> Finding:
 def _note_turns(client: Client, served: list[str]) -> None:
     draw, name = client.batches.draw, client.name
 
-    def noted() -> tuple[Tensor, Tensor]:
+    def noted() -> tuple[Inputs, Tensor]:
         served.append(name)
         return draw()
 

@@ -229,7 +229,12 @@ class Scheme(ABC):
         crossing = together or client.crossing
         for cut, held in enumerate(passes[:-1]):
             tally.traffic.smashed += crossing.size(UP, held.sent, cut)
-        wanted = [cut for cut, held in enumerate(passes[1:]) if held.entry.requires_grad]
+        entries = [held.entry for held in passes[1:]]
+        wanted = [
+            cut
+            for cut, entry in enumerate(entries)
+            if isinstance(entry, Tensor) and entry.requires_grad
+        ]
         for cut, gradient in zip(wanted, gradients, strict=True):
             tally.traffic.gradient += crossing.size(DOWN, gradient, cut)
         roles = self.roles_of(client)

@@ -235,7 +235,9 @@ def test_the_profile_says_how_many_may_cross(torch, networks, tmp_path):
     found.save(tmp_path / "unet.json")
     again = ModelProfile.load(tmp_path / "unet.json")
     assert (
-        again.trace == found.trace == TraceRecord("fx", None, None, (1, 8, 8), "float32", None, 3)
+        again.trace
+        == found.trace
+        == TraceRecord("fx", input_shape=(1, 8, 8), input_dtype="float32", most_tensors=3)
     )
     assert json.loads((tmp_path / "unet.json").read_text())["trace"]["most_tensors"] == 3
     assert "most_tensors" not in trace(networks.UNet(), x).profile.trace.to_dict()
