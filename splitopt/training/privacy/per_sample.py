@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -66,7 +67,9 @@ def _at_once(
     each = (0,) * (1 + len(places))
     call = vmap(grad(own), in_dims=(None, *each), randomness="error")
     values = {name: value.detach() for name, value in named.items()}
-    found: dict[str, Tensor] = call(values, gradient, *(given[place] for place in places))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that an operation is slow side by side
+        found: dict[str, Tensor] = call(values, gradient, *(given[place] for place in places))
     return found
 
 

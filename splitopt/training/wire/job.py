@@ -46,7 +46,7 @@ def check_job(job: TrainingJob) -> None:
         raise InputError.at(
             "privacy",
             "is for training in one process: on the wire the leader keeps the devices' random "
-            "states and the order of their batches, which have to stay secret; train without --wire",
+            "states and the order of their batches, which must stay secret; train without --wire",
         )
     other = job.scheme is not None and (isinstance(job.scheme, str) and job.scheme in SCHEME.own)
     for name, is_given in (("scheme", other), ("device", job.device != "cpu")):
