@@ -11,9 +11,9 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra 'train'")
 pytest.importorskip("opacus", reason="needs the extra 'privacy'")
 
-import splitopt  # noqa: E402
-from splitopt import Scenario  # noqa: E402
-from splitopt.cli.entry import run  # noqa: E402
+import splitopt
+from splitopt import Scenario
+from splitopt.cli.entry import run
 
 pytestmark = pytest.mark.train
 
