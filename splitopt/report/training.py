@@ -229,9 +229,8 @@ def _privacy(history: History) -> list[tuple[str, str]]:
             f"at most {_epsilon_text(last[worst])} at delta {found['delta']:g}, reached by {worst}"
         )
     uncovered = ["smashed data", "labels", "losses in this history", "how many samples a batch had"]
-    if not whole:
-        uncovered.insert(2, "the server's part")
     if learns:
+        uncovered.insert(2, "the server's part")
         uncovered.append(
             "what the server's part learned of a sample and sends back in later gradients: epsilon "
             "takes these as given"
