@@ -130,6 +130,11 @@ class Scheme(ABC):
         seed: int = 0,
     ) -> None:
         self.model = model
+        if options.privacy is not None and any(client.guard is None for client in clients):
+            raise InputError.at(
+                "privacy",
+                "needs clients with a guard, which splitopt.train gives them; train with that",
+            )
         self.clients = with_codecs(clients, options, split)
         self.options = options
         self.split = split
@@ -216,9 +221,9 @@ class Scheme(ABC):
     ) -> None:
         """One step of a chain of parts that serves one client: forward, loss, backward, update."""
         inputs, targets = batch
-        covered = self.covered(client)
         if client.guard is not None and not len(inputs):
-            own = [part for part, is_covered in zip(parts, covered, strict=True) if is_covered]
+            held = zip(parts, self.covered(client), strict=True)
+            own = [part for part, is_covered in held if is_covered]
             client.guard.release(own, {}, 0)
             for part in own:
                 part.step()
@@ -229,6 +234,7 @@ class Scheme(ABC):
         if client.guard is None:
             gradients = backward_chain(passes, loss, client.crossing)
         else:
+            covered = self.covered(client)
             gradients = client.guard.backward(parts, covered, passes, loss, client.crossing)
         for part in parts:
             part.step()

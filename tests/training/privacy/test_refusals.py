@@ -163,6 +163,12 @@ def test_schemes_of_others(tmp_path):
         train(network(nn.Identity()), tmp_path, scheme=Mine)
 
 
+def test_a_scheme_of_clients_without_guards(make):
+    """It would train without any privacy."""
+    with pytest.raises(InputError, match="privacy: needs clients with a guard"):
+        SplitFedV1(make.cnn(), make.clients((10,)), Options(privacy=Privacy(1.0, 1.0)), make.split)
+
+
 def test_a_whole_cluster(plan_of):
     """Its server trains on samples of several devices at once."""
     whole = Options(privacy=Privacy(1.0, 1.0, covers="model"))
