@@ -36,7 +36,7 @@ $(OUT)/oldest/.done: $(OUT)/uv/bin/uv pyproject.toml
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --no-compile --no-deps torch==2.13.0
 	$(OUT)/uv/bin/uv pip install --quiet --python $(@D)/bin/python --resolution lowest-direct \
-		--editable '.[train,huggingface,onnx,tls,bench,cluster,test]'
+		--editable '.[train,huggingface,onnx,privacy,tls,bench,cluster,test]'
 	touch $@
 
 $(OUT)/bare/.done: $(OUT)/uv/bin/uv pyproject.toml
@@ -74,8 +74,8 @@ coverage: $(VENV)/.dev  ## run the tests and report which lines of the package t
 oldest: $(OUT)/oldest/.done  ## run the tests with the oldest releases that pyproject.toml admits
 	NUMBA_CACHE_DIR=$(CURDIR)/$(OUT)/oldest/numba $(OUT)/oldest/bin/python -m pytest -n 2 -W ignore::DeprecationWarning -W "ignore:os.fork:RuntimeWarning"
 
-bare: $(OUT)/bare/.done  ## run the tests without any extra: no torch, onnxruntime, safetensors, cryptography, pymoo, ray, distributed
-	$(OUT)/bare/bin/python -c 'import importlib.util as u; found = [n for n in "torch onnxruntime safetensors cryptography pymoo ray distributed".split() if u.find_spec(n)]; assert not found, found'
+bare: $(OUT)/bare/.done  ## run the tests without any extra: no torch, onnxruntime, opacus, safetensors, cryptography, pymoo, ray, distributed
+	$(OUT)/bare/bin/python -c 'import importlib.util as u; found = [n for n in "torch onnxruntime opacus safetensors cryptography pymoo ray distributed".split() if u.find_spec(n)]; assert not found, found'
 	$(OUT)/bare/bin/python -m pytest -n 2
 
 unlicensed: $(VENV)/.dev  ## run the tests without a Gurobi licence

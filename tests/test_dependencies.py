@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 BEHIND_AN_EXTRA = {
-    "PIL", "cryptography", "distributed", "executorch", "onnxruntime", "pymoo", "ray",
+    "PIL", "cryptography", "distributed", "executorch", "onnxruntime", "opacus", "pymoo", "ray",
     "safetensors", "torch",
 }  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,7 @@ import typer
 from splitopt.cli import options as shared
 from splitopt.cli.flags import with_flags
 from splitopt.cli.invocation import expect_data, expect_model
+from splitopt.cli.privacy_options import PrivacyFlags
 from splitopt.cli.training_options import OptimizerFlags, OwnProcessFlags, ScheduleFlags
 from splitopt.cli.wire_options import WireFlags, report_measured
 from splitopt.errors import INTERRUPTED, TrainingError
@@ -69,6 +70,7 @@ def command(
     plan: shared.PlanFile,
     job: OwnProcessFlags,
     optimizer: OptimizerFlags,
+    privacy: PrivacyFlags,
     schedule: ScheduleFlags,
     outputs: OutputFlags,
     wire: WireFlags,
@@ -83,7 +85,7 @@ def command(
     outputs.check(plan, wire.timeline)
     wire.check(job, optimizer)
     with wire.telling():
-        options = optimizer.options()
+        options = replace(optimizer.options(), privacy=privacy.privacy())
     read = Plan.load(plan)
     expect_model(read, job.model)
     expect_data(schedule.checkpoint if schedule.resume else None)

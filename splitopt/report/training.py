@@ -206,11 +206,56 @@ def _facts(history: History) -> list[tuple[str, str]]:
     planned, scheme = (history.origin.get(key) for key in ("planned_scheme", "scheme"))
     if planned != scheme:
         facts.append(("Planned for", f"{planned}, trained by {scheme} to compare with"))
+    facts += _privacy(history)
     for key, label in (("partition", "Partition"), ("seed", "Seed")):
         facts.append((label, str(history.origin.get(key, "unknown"))))
     if dropped := sorted({name for row in history for name in row.dropped}):
         facts.append(("Dropped in some round", ", ".join(dropped)))
     return facts
+
+
+def _privacy(history: History) -> list[tuple[str, str]]:
+    """Return what differential privacy came to, what it is of and what it is not of."""
+    found = history.origin.get("privacy")
+    if not isinstance(found, Mapping) or not history.rows or not history.rows[-1].epsilon:
+        return []
+    last = history.rows[-1].epsilon
+    worst = max(last, key=lambda name: _number(last[name]))
+    whole, learns = found["covers"] == "model", found["server_learns"]
+    drawn = "Poisson batches" if found["sampling"] == "poisson" else "shuffled batches"
+    amount = "no bound, as there is no noise"
+    if last[worst] is not None:
+        amount = (
+            f"at most {_epsilon_text(last[worst])} at delta {found['delta']:g}, reached by {worst}"
+        )
+    uncovered = ["smashed data", "labels", "losses in this history", "how many samples a batch had"]
+    if learns:
+        uncovered.insert(2, "the server's part")
+        uncovered.append(
+            "what the server's part learned of a sample and sends back in later gradients: epsilon "
+            "takes these as given"
+        )
+    facts = [
+        ("Privacy: epsilon of each sample", f"{amount}; {found['accountant'].upper()}, {drawn}"),
+        ("It covers", "all parts of the model" if whole else "the client part of the model"),
+        ("It does not cover", ", ".join(uncovered)),
+    ]
+    sizes = [count for count in found["samples"].values() if found["delta"] >= 1 / count]
+    if sizes:
+        facts.append(
+            ("Delta is too large", f"it is not below 1/{max(sizes)}, one over the samples")
+        )
+    if found["insecure_test_seed"]:
+        facts.append(("No privacy", "the noise is from a test seed, which gives it away"))
+    return facts
+
+
+def _number(epsilon: float | None) -> float:
+    return float("inf") if epsilon is None else epsilon
+
+
+def _epsilon_text(epsilon: float | None) -> str:
+    return "none" if epsilon is None else f"{epsilon:.4g}"
 
 
 def _rounds(history: History) -> Table:
@@ -223,6 +268,7 @@ def _rounds(history: History) -> Table:
         Column("round_s", "Round s"),
         Column("clock", "Time s"),
         Column("sent", "Sent"),
+        *([Column("epsilon", "Epsilon")] if any(row.epsilon for row in history) else []),
     )
     chosen = _some(history.rows)
     left = len(history) - len(chosen)
@@ -240,6 +286,7 @@ def _rounds(history: History) -> Table:
                 "round_s": "" if row.round_s is None else seconds(row.round_s),
                 "clock": "" if row.clock_s is None else seconds(row.clock_s),
                 "sent": readable_bytes(sum(row.traffic_bytes.values())),
+                "epsilon": _epsilon_text(max(row.epsilon.values(), key=_number, default=None)),
             }
             for row in chosen
         ),

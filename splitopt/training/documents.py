@@ -28,6 +28,7 @@ class RoundDocument(Document):
     traffic_bytes: dict[Name, int | float]
     dropped: list[Name]
     metrics: dict[Name, float] = Field(default_factory=dict)
+    epsilon: dict[Name, float | None] = Field(default_factory=dict)
 
 
 class HistoryDocument(Document):

@@ -50,6 +50,9 @@ class RoundRow:
         Names of clients that did not finish the round.
     metrics
         All metrics of the task in the test, by name; see `splitopt.training.tasks.Task`.
+    epsilon
+        What differential privacy each device has spent up to the end of the round, by name: the
+        epsilon at the delta of the origin, None where there is no noise. Empty without privacy.
     """
 
     round: int
@@ -63,6 +66,14 @@ class RoundRow:
     traffic_bytes: Mapping[str, int] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
+    epsilon: Mapping[str, float | None] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the round as JSON-ready data."""
+        found = {**asdict(self), "dropped": list(self.dropped)}
+        if not self.epsilon:
+            del found["epsilon"]
+        return found
 
 
 @dataclass(frozen=True)
@@ -145,7 +156,7 @@ class History:
             "format": FORMAT,
             "version": VERSION,
             "origin": dict(self.origin),
-            "rounds": [{**asdict(row), "dropped": list(row.dropped)} for row in self.rows],
+            "rounds": [row.to_dict() for row in self.rows],
         }
 
     @classmethod
@@ -180,9 +191,10 @@ class History:
         return list(dict.fromkeys(name for row in self.rows for name in row.metrics))
 
     def to_csv(self) -> str:
-        """Write a row per round; what is unknown is empty, phases and further metrics come last."""
+        """Write a row per round; what is unknown is empty; phases, metrics, epsilons are last."""
         phases = list(dict.fromkeys(name for row in self.rows for name in row.phases_s))
         metrics = [name for name in self._metrics() if name != "accuracy"]
+        private = list(dict.fromkeys(name for row in self.rows for name in row.epsilon))
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(
@@ -192,6 +204,7 @@ class History:
                 "dropped",
                 *(f"{name.replace(' ', '_')}_s" for name in phases),
                 *metrics,
+                *(f"epsilon_{name}" for name in private),
             ]
         )
         for row in self.rows:
@@ -204,6 +217,10 @@ class History:
                     " ".join(row.dropped),
                     *(repr(row.phases_s.get(name, 0.0)) for name in phases),
                     *(repr(row.metrics[name]) if name in row.metrics else "" for name in metrics),
+                    *(
+                        "inf" if row.epsilon.get(name) is None else row.epsilon[name]
+                        for name in private
+                    ),
                 ]
             )
         return text.getvalue()

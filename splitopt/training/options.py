@@ -11,6 +11,7 @@ from splitopt.documents.checks import check_choice
 from splitopt.errors import InputError
 from splitopt.training.codecs.registry import NONE, make_codec
 from splitopt.training.kinds import OPTIMIZER
+from splitopt.training.privacy_options import Privacy
 from splitopt.training.rates import CONSTANT, Factor, factor_of
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ OptimizerState = Literal["reset", "keep", "average"]
 Weights = Literal["samples", "uniform"]
 Order = Literal["given", "shuffled"]
 
+_BY_NUMBER = (NONE, "fp16", "bf16")
+"""Codecs that write each number by itself, whatever else is in a batch."""
 _CLASSES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 """Optimizer -> its class in ``torch.optim``."""
 
@@ -87,6 +90,9 @@ class Options:
         ``FILE.py:NAME``, see `splitopt.training.codecs`.
     gradient_codec
         The same for the gradients that come back; None for that of ``codec``.
+    privacy
+        Differential privacy by DP-SGD, see `splitopt.training.privacy_options.Privacy`; None for
+        none.
 
     Raises
     ------
@@ -114,6 +120,7 @@ class Options:
     gradient_codec: str | None = None
     lr_schedule: str = CONSTANT
     lr_warmup: int = 0
+    privacy: Privacy | None = None
 
     def __post_init__(self) -> None:
         self._check_optimizer()
@@ -136,6 +143,27 @@ class Options:
         self.up_codec()
         self.down_codec()
         factor_of(self.lr_schedule, self.lr_warmup)
+        if self.privacy is not None:
+            self._check_privacy()
+
+    def _check_privacy(self) -> None:
+        """Reject what would let samples into more than their own clipped gradients."""
+        if not isinstance(self.privacy, Privacy):
+            raise InputError.at(
+                "privacy", f"is of type {type(self.privacy).__name__}, it must be Privacy"
+            )
+        if self.batched:
+            raise InputError.at(
+                "batched", "does not go together with privacy, whose batches vary; train without"
+            )
+        for name in ("codec", "gradient_codec"):
+            given = getattr(self, name)
+            if given is not None and given not in _BY_NUMBER:
+                raise InputError.at(
+                    name,
+                    f"is {given!r}, whose scales let a sample change the gradients of others, "
+                    "which no clipping of its own undoes; with privacy take none, fp16 or bf16",
+                )
 
     def _check_optimizer(self) -> None:
         if not isinstance(self.optimizer, str) or not self._is_own:
@@ -223,6 +251,10 @@ class Options:
         codecs each way by itself: what was begun before there were any goes on without them.
         """
         found = asdict(self)
+        if self.privacy is None:
+            del found["privacy"]
+        else:
+            found["privacy"] = self.privacy.identity()
         if self.clip_value is None:
             del found["clip_value"]
         if self.lr_schedule == CONSTANT:

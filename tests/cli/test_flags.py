@@ -11,9 +11,11 @@ import typer
 
 from splitopt.cli import export, train, validate
 from splitopt.cli.flags import with_flags
+from splitopt.cli.privacy_options import PrivacyFlags
 from splitopt.cli.training_options import JobFlags, OptimizerFlags, ScheduleFlags
 from splitopt.cli.wire_options import PaceFlags
 from splitopt.training.options import Options
+from splitopt.training.privacy_options import Privacy
 from splitopt.training.schedule import Schedule
 
 
@@ -73,7 +75,7 @@ def test_verbs_share_one_declaration():
 def test_every_option_and_schedule_has_its_flag():
     """What Python takes, the command line takes; the local work of a round is the plan's."""
     renamed = {"learning_rate": "lr", "server_learning_rate": "server_lr"}
-    wanted = {field.name for field in fields(Options)} - {"local_epochs", "local_steps"}
+    wanted = {field.name for field in fields(Options)} - {"local_epochs", "local_steps", "privacy"}
     assert {renamed.get(name, name) for name in wanted} == {
         field.name for field in fields(OptimizerFlags)
     }
@@ -81,3 +83,11 @@ def test_every_option_and_schedule_has_its_flag():
         field.name for field in fields(ScheduleFlags)
     }
     assert ScheduleFlags().schedule() == Schedule()
+
+
+def test_every_choice_of_privacy_has_its_flag():
+    """With the same defaults; without any of them there is no privacy."""
+    taken = PrivacyFlags(dp_clip=2.0, dp_noise=1.0).privacy()
+    assert taken == Privacy(2.0, 1.0)
+    assert len(fields(PrivacyFlags)) == len(fields(Privacy))
+    assert PrivacyFlags().privacy() is None

@@ -63,6 +63,7 @@ TRAIN = (
     "contributing/add-a-scheme",
     "data",
     "devices",
+    "differential-privacy",
     "export",
     "finetuning",
     "machines",
@@ -73,6 +74,7 @@ TRAIN = (
     "training",
     "wire",
 )
+NEED_OPACUS = ("docs/differential-privacy.md",)
 NEED_ONNX = ("docs/devices.md",)
 NEED_TRANSFORMERS = ("docs/models.md",)
 NEED_TORCH = ("README.md", *(f"docs/{name}.md" for name in TRAIN))
@@ -93,6 +95,8 @@ def test_snippets_run(page, tmp_path, monkeypatch, capsys):
         pytest.importorskip("torch", reason="needs the extra 'train'")
     if page.relative_to(ROOT).as_posix() in NEED_TRANSFORMERS:
         pytest.importorskip("transformers", reason="needs the extra 'huggingface'")
+    if page.relative_to(ROOT).as_posix() in NEED_OPACUS:
+        pytest.importorskip("opacus", reason="needs the extra 'privacy'")
     if page.relative_to(ROOT).as_posix() in NEED_ONNX:
         for package in ("onnx", "onnxruntime", "onnxscript"):
             pytest.importorskip(package, reason="needs the extra 'onnx'")

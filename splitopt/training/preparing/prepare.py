@@ -49,6 +49,7 @@ from splitopt.training.preparing.fitting import (
     seen_as_one_tensor,
 )
 from splitopt.training.preparing.matching import match
+from splitopt.training.preparing.private import described
 from splitopt.training.preparing.setup import (
     Draw,
     build_scheme,
@@ -123,6 +124,7 @@ class Prepared:
             **{f"{what}_source": text for what, text in self.named.items()},
             **{name: self.identity[name] for name in ("plan", "scheme", "partition", "seed")},
             **{name: options[name] for name in codecs if name in options},
+            **described(self.scheme),
         }
 
 

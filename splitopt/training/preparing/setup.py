@@ -29,6 +29,8 @@ from splitopt.training.model_parts.averaging import statistics_of
 from splitopt.training.model_parts.copies import Split
 from splitopt.training.options import Options
 from splitopt.training.preparing.matching import cut_numbers
+from splitopt.training.preparing.private import check_private, guarded
+from splitopt.training.privacy.guard import own_losses
 from splitopt.training.program import Program
 from splitopt.training.randomness import Stream, seed_of
 from splitopt.training.schemes import SCHEMES, Client, Scheme
@@ -181,15 +183,20 @@ def build_scheme(
     else:
         known = {own: cut_numbers(split, own) for own in {c.cuts for c in program.clients}}
         cuts = [known[plan.cuts] for plan in program.clients]
+    kind = SCHEMES[program.scheme] if kind is None else kind
+    options = round_options(program, options)
+    clients = [replace(client, cuts=own) for client, own in zip(clients, cuts, strict=True)]
+    into = Split(split.split, split.state.written, _packed(split))
     scheme = _made(
-        SCHEMES[program.scheme] if kind is None else kind,
+        kind,
         model,
-        [replace(client, cuts=own) for client, own in zip(clients, cuts, strict=True)],
-        round_options(program, options),
-        Split(split.split, split.state.written, _packed(split)),
-        task.loss,
+        guarded(clients, kind, program, options),
+        options,
+        into,
+        task.loss if options.privacy is None else own_losses(task.loss),
         seed_of(seed, Draw.ORDER),
     )
+    check_private(scheme, into)
     set_groups(scheme, program, 0)
     return scheme
 

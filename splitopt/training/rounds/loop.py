@@ -13,6 +13,7 @@ from splitopt.profiles.tracing.running.quiet import reason
 from splitopt.training.history import History, RoundRow
 from splitopt.training.model_parts.averaging import copy_state, load_state
 from splitopt.training.preparing.prepare import Prepared
+from splitopt.training.preparing.private import plan_noise, spent
 from splitopt.training.preparing.setup import set_groups
 from splitopt.training.rounds.clock import VirtualClock
 from splitopt.training.rounds.evaluate import check_finite, evaluate
@@ -63,6 +64,9 @@ def run_rounds(
         ``history`` has the rounds before.
     """
     check_target(schedule, prepared.task)
+    rounds = prepared.program.rounds if schedule.rounds is None else schedule.rounds
+    planned = plan_noise(prepared.scheme, rounds)
+    prepared = replace(prepared, identity={**prepared.identity, **planned})
     keeper = Keeper(prepared, schedule.checkpoint, schedule.checkpoint_every, schedule.resume)
     try:
         return _run_rounds(
@@ -92,7 +96,7 @@ def _run_rounds(
             scheme.begin_round(number)
             tally = act(number)
             check_finite(scheme)
-            row = _row(tally, number, history, clock)
+            row = replace(_row(tally, number, history, clock), epsilon=spent(scheme))
             if number + 1 == rounds or (number + 1) % schedule.evaluate_every == 0:
                 row = _tested(row, prepared)
             history = history.with_row(row)

@@ -20,6 +20,7 @@ from splitopt.training.model_parts.changing import Examined
 from splitopt.training.model_parts.copies import Copy, Cut, Split, tensor_bytes
 from splitopt.training.model_parts.parts import Part, Pass, backward_chain, forward_chain
 from splitopt.training.options import Options, Role
+from splitopt.training.privacy.guard import Guard
 from splitopt.training.program import Program, Takes
 from splitopt.training.randomness import Stream, seed_of
 
@@ -31,7 +32,8 @@ class Client:
     """One device with its data; ``cuts`` are the numbers of layers before each cut.
 
     ``crossing`` is what its activations and gradients become on their way over the cuts; the
-    scheme makes it, of the codecs of the options.
+    scheme makes it, of the codecs of the options. ``guard`` stands before its parameters where the
+    options ask for privacy, and then its batches are private ones.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Client:
     stream: Stream
     cuts: tuple[int, ...] = ()
     crossing: Crossing = field(default_factory=Crossing)
+    guard: Guard | None = None
 
     @property
     def samples(self) -> int:
@@ -127,6 +130,11 @@ class Scheme(ABC):
         seed: int = 0,
     ) -> None:
         self.model = model
+        if options.privacy is not None and any(client.guard is None for client in clients):
+            raise InputError.at(
+                "privacy",
+                "needs clients with a guard, which splitopt.train gives them; train with that",
+            )
         self.clients = with_codecs(clients, options, split)
         self.options = options
         self.split = split
@@ -177,6 +185,11 @@ class Scheme(ABC):
         rng = np.random.default_rng(seed_of(self.seed, number))
         return [self.clients[i] for i in rng.permutation(len(self.clients))]
 
+    def covered(self, client: Client) -> tuple[bool, ...]:
+        """Return which parts of a client's chain privacy covers."""
+        roles = self.roles_of(client)
+        return (False,) * len(roles) if client.guard is None else client.guard.covered(roles)
+
     def steps(self, client: Client) -> int:
         """Mini-batches of a client in a round."""
         return self.options.steps(client.batches.per_epoch)
@@ -208,10 +221,21 @@ class Scheme(ABC):
     ) -> None:
         """One step of a chain of parts that serves one client: forward, loss, backward, update."""
         inputs, targets = batch
+        if client.guard is not None and not len(inputs):
+            held = zip(parts, self.covered(client), strict=True)
+            own = [part for part, is_covered in held if is_covered]
+            client.guard.release(own, {}, 0)
+            for part in own:
+                part.step()
+            return
         passes = forward_chain(parts, inputs, client.stream, client.crossing)
         loss = self.criterion(passes[-1].result, targets)
         self.note_loss(loss, len(inputs), client, tally)
-        gradients = backward_chain(passes, loss, client.crossing)
+        if client.guard is None:
+            gradients = backward_chain(passes, loss, client.crossing)
+        else:
+            covered = self.covered(client)
+            gradients = client.guard.backward(parts, covered, passes, loss, client.crossing)
         for part in parts:
             part.step()
         self.note_traffic(passes, gradients, targets, client, tally)

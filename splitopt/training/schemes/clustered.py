@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import ClassVar
 
@@ -11,7 +11,11 @@ from torch import Tensor
 
 from splitopt.errors import InputError
 from splitopt.training.codecs.crossing import DOWN, UP
+from splitopt.training.data.named import Inputs
 from splitopt.training.model_parts.copies import tensor_bytes
+from splitopt.training.model_parts.parts import Pass
+from splitopt.training.privacy.guard import Guard
+from splitopt.training.privacy.per_sample import Gradients
 from splitopt.training.schemes.base import Client, Round
 from splitopt.training.schemes.shared_server import SharedServer
 
@@ -56,6 +60,9 @@ class Clustered(SharedServer):
 
     def _step(self, group: Sequence[Client], tally: Round) -> None:
         """One local epoch of the paper: a mini-batch of every device, one update of the server."""
+        if self.options.privacy is not None:
+            self._step_privately(group, tally)
+            return
         held, arrived, targets = [], [], []
         for client in group:
             inputs, target = client.batches.draw()
@@ -66,6 +73,50 @@ class Clustered(SharedServer):
         for client, one, gradient in zip_longest(group, held, gradients):
             one.backward(None if gradient is None else client.crossing.down(0, gradient))
             self.device(client).step()
+
+    def _step_privately(self, group: Sequence[Client], tally: Round) -> None:
+        """Train as `_step` does, with noise in the device parts, or in both for a single device."""
+        if len(group) == 1:
+            (client,) = group
+            self.train_batch(
+                [self.device(client), self.server], client.batches.draw(), client, tally
+            )
+            return
+        drawn = [(client, *client.batches.draw()) for client in group]
+        some = [entry for entry in drawn if len(entry[1])]
+        held = [
+            self.device(client).forward(inputs, client.stream, first=True)
+            for client, inputs, _ in some
+        ]
+        gradients: list[Tensor] = []
+        if some:
+            there = [client for client, _, _ in some]
+            arrived = [c.crossing.up(0, one.sent) for c, one in zip(there, held, strict=True)]
+            gradients = self.serve(there, arrived, [target for _, _, target in some], tally)
+        passes = {
+            client.name: (one, client.crossing.down(0, gradient))
+            for (client, _, _), one, gradient in zip(some, held, gradients, strict=False)
+        }  # none where nothing of the devices' part is trained
+        self._release(drawn, passes)
+
+    def _release(
+        self,
+        drawn: Sequence[tuple[Client, Inputs, Tensor]],
+        passes: Mapping[str, tuple[Pass, Tensor]],
+    ) -> None:
+        """Update the device parts of a cluster by the gradients that came back, with noise."""
+        counts = {client.name: _guard(client).batches.counted(len(x)) for client, x, _ in drawn}
+        samples = sum(len(inputs) for _, inputs, _ in drawn)
+        is_mean = self.options.cut_gradient == "mean"
+        for client, inputs, _ in drawn:
+            guard, own, part = _guard(client), Gradients(), self.device(client)
+            if client.name in passes:
+                one, gradient = passes[client.name]
+                whole = samples if is_mean else len(inputs)
+                guard.add(own, part, one, gradient * whole)
+            divisor = sum(counts.values()) if is_mean else counts[client.name]
+            guard.release([part], own, len(inputs), divisor)
+            part.step()
 
     def serve(
         self,
@@ -116,3 +167,9 @@ class Clustered(SharedServer):
         for client, part, target in zip(group, parts, targets, strict=True):
             self.note_loss(self.criterion(part, target), len(target), client, tally)
         self.note_loss(loss, samples, group[0], tally)
+
+
+def _guard(client: Client) -> Guard:
+    """Return the guard that a client has where the options ask for privacy."""
+    assert client.guard is not None
+    return client.guard

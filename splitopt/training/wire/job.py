@@ -35,11 +35,18 @@ def check_job(job: TrainingJob) -> None:
     Raises
     ------
     InputError
-        Clients are to be batched, another scheme is asked for, or a device is named.
+        Clients are to be batched, there is to be privacy, another scheme is asked for, or a device
+        is named.
     """
     if job.options is not None and job.options.batched:
         raise InputError.at(
             "batched", "every device is a process of its own on the wire; train without"
+        )
+    if job.options is not None and job.options.privacy is not None:
+        raise InputError.at(
+            "privacy",
+            "is for training in one process: on the wire the leader keeps the devices' random "
+            "states and the order of their batches, which must stay secret; train without --wire",
         )
     other = job.scheme is not None and (isinstance(job.scheme, str) and job.scheme in SCHEME.own)
     for name, is_given in (("scheme", other), ("device", job.device != "cpu")):

@@ -1,0 +1,137 @@
+"""From clients to clients with privacy, and from rounds to the noise that they need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from splitopt.errors import InputError
+from splitopt.training.model_parts.copies import Split
+from splitopt.training.options import Options
+from splitopt.training.privacy.accounting import need_opacus
+from splitopt.training.privacy.batches import PrivateBatches
+from splitopt.training.privacy.checks import (
+    check_delta,
+    check_model,
+    check_parts,
+    check_samples_apart,
+)
+from splitopt.training.privacy.entropy import Entropy
+from splitopt.training.privacy.guard import Guard
+from splitopt.training.program import Program
+from splitopt.training.schemes import Client, Scheme
+from splitopt.training.schemes.clustered import Clustered
+from splitopt.training.schemes.naming import is_own
+
+
+def guarded(
+    clients: Sequence[Client], kind: type[Scheme], program: Program, options: Options
+) -> list[Client]:
+    """Return the clients with batches and noise from secrets of their own, if there is privacy.
+
+    Raises
+    ------
+    InputError
+        The scheme does what its steps are not known for.
+    CapabilityError
+        opacus is not installed.
+    """
+    privacy = options.privacy
+    if privacy is None:
+        return list(clients)
+    need_opacus()
+    if not is_own(kind):
+        raise InputError.at(
+            "privacy",
+            f"is for splitopt's own schemes, and {kind.name} may do with samples what is not "
+            "accounted for; choose another scheme",
+        )
+    together = any(len(group) > 1 for groups in program.groups for group in groups)
+    if privacy.covers == "model" and program.plays == "clustered" and together:
+        raise InputError.at(
+            "covers",
+            "is 'model', but the server trains on the samples of a whole cluster at once, of which "
+            "each device would have to add noise; cover the client part, or take --scheme vanilla",
+        )
+    found = []
+    for index, client in enumerate(clients):
+        own = client.batches
+        entropy = Entropy(privacy.insecure_test_seed, index)
+        batches = PrivateBatches(own.inputs, own.targets, own.size, privacy.sampling, entropy)
+        found.append(replace(client, batches=batches, guard=Guard(privacy, batches, entropy)))
+    return found
+
+
+def check_private(scheme: Scheme, split: Split) -> None:
+    """Reject what privacy cannot be had with, if there is any; warn of a large delta.
+
+    Raises
+    ------
+    InputError
+        A layer mixes samples or keeps something of them, or nothing is covered.
+    """
+    privacy = scheme.options.privacy
+    if privacy is None:
+        return
+    check_model(scheme.model, scheme.options)
+    check_samples_apart(scheme.model, scheme.clients[0].batches.inputs, scheme.options)
+    for client in {client.cuts: client for client in scheme.clients}.values():
+        check_parts(split, scheme.model, client.cuts, scheme.covered(client))
+    check_delta(privacy, {client.name: client.samples for client in scheme.clients})
+
+
+def plan_noise(scheme: Scheme, rounds: int) -> dict[str, int]:
+    """Find the noise of every device that stays within the target for so many rounds, if any.
+
+    Returns
+    -------
+    What the noise depends on beside options and data: ``privacy_rounds``, where there is a target.
+    """
+    privacy = scheme.options.privacy
+    if privacy is None or privacy.target_epsilon is None:
+        return {}
+    most = max(scheme.steps(client) for client in scheme.clients)
+    for client in scheme.clients:
+        # Devices of a cluster make as many batches as the one with the most.
+        steps = most if isinstance(scheme, Clustered) else scheme.steps(client)
+        if client.guard is not None:
+            client.guard.plan(max(1, rounds * steps))
+    return {"privacy_rounds": rounds}
+
+
+def spent(scheme: Scheme) -> dict[str, float | None]:
+    """Return the epsilon of every device so far, None without noise; empty without privacy."""
+    found = {c.name: c.guard.epsilon() for c in scheme.clients if c.guard is not None}
+    return {name: value if value < float("inf") else None for name, value in found.items()}
+
+
+def described(scheme: Scheme) -> dict[str, Any]:
+    """Return what a history says of privacy, as plain data; nothing where there is none.
+
+    ``server_learns`` is whether a part that is not covered is trained: then the gradients that come
+    back carry what it has learned.
+    """
+    privacy = scheme.options.privacy
+    if privacy is None:
+        return {}
+    chains = {client.cuts: client for client in scheme.clients}.values()
+    learns = False
+    for client in chains:
+        parts = scheme.split(scheme.model, client.cuts) if client.cuts else [scheme.model]
+        learns |= any(
+            p.requires_grad
+            for part, is_covered in zip(parts, scheme.covered(client), strict=True)
+            if not is_covered
+            for p in part.parameters()
+        )
+    return {
+        "privacy": {
+            **privacy.identity(),
+            "server_learns": learns,
+            "noise_multipliers": {
+                c.name: c.guard.noise_multiplier for c in scheme.clients if c.guard is not None
+            },
+            "samples": {c.name: c.samples for c in scheme.clients},
+        }
+    }

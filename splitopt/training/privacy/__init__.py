@@ -1,0 +1,1 @@
+"""DP-SGD: per-sample gradients of the covered parts, clipped, summed, noised and accounted."""

@@ -1,0 +1,199 @@
+"""What stands between a device's samples and its parameters: clip, sum, add noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from splitopt.errors import InputError
+from splitopt.training.codecs.crossing import AS_IT_IS, Crosses
+from splitopt.training.model_parts.parts import Part, Pass
+from splitopt.training.options import Role
+from splitopt.training.privacy.accounting import epsilon_of, noise_for
+from splitopt.training.privacy.batches import PrivateBatches
+from splitopt.training.privacy.entropy import Entropy
+from splitopt.training.privacy.per_sample import Gradients, per_sample_gradients
+from splitopt.training.privacy_options import Privacy
+
+Criterion = Callable[[Tensor, Tensor], Tensor]
+
+
+class Guard:
+    """The mechanism of one device (SplitFed Eq. 2-3), and what it has spent.
+
+    Parameters
+    ----------
+    privacy
+        How it is done.
+    batches
+        Where the device's batches come from.
+    entropy
+        The random numbers of the device.
+
+    Attributes
+    ----------
+    noise_multiplier
+        sigma; None until `plan` has found that of ``target_epsilon``.
+    """
+
+    def __init__(self, privacy: Privacy, batches: PrivateBatches, entropy: Entropy) -> None:
+        self.privacy, self.batches, self._entropy = privacy, batches, entropy
+        self.noise_multiplier = privacy.noise_multiplier
+        self._one_by_one: set[int] = set()
+
+    def plan(self, batches: int) -> None:
+        """Find the noise with which so many batches in all stay within ``target_epsilon``."""
+        privacy = self.privacy
+        if privacy.target_epsilon is None:
+            return
+        most = self.batches.exposures_in(batches)
+        needed = noise_for(
+            privacy.target_epsilon, self.batches.rate, most, privacy.delta, privacy.accountant
+        )
+        self.noise_multiplier = needed / self._strength(self.batches.smallest)
+        self.batches.most = most
+
+    def epsilon(self) -> float:
+        """Return the epsilon of everything that was drawn so far, infinite without noise."""
+        privacy = self.privacy
+        return epsilon_of(
+            self._sigma() * self._strength(self.batches.smallest),
+            self.batches.rate,
+            self.batches.exposures,
+            privacy.delta,
+            privacy.accountant,
+        )
+
+    def covered(self, roles: Sequence[Role]) -> tuple[bool, ...]:
+        """Return which parts of a chain are covered."""
+        return tuple(self.privacy.covers == "model" or role == "device" for role in roles)
+
+    def deviation(self, samples: int) -> float:
+        """Return the standard deviation of the noise of a sum over a batch of some samples."""
+        counted = self.batches.counted(samples)
+        return self._sigma() * self.privacy.clip_norm * self._strength(counted)
+
+    def _sigma(self) -> float:
+        if self.noise_multiplier is None:
+            raise InputError.at("target_epsilon", "has no noise yet; plan the number of batches")
+        return self.noise_multiplier
+
+    def _strength(self, samples: int) -> float:
+        """Return how many times sigma C the noise of a sum is: n noises are sqrt(n) times one."""
+        return math.sqrt(samples) if self.privacy.noise == "per_sample" else 1.0
+
+    def backward(
+        self,
+        parts: Sequence[Part],
+        covered: Sequence[bool],
+        passes: Sequence[Pass],
+        loss: Tensor,
+        crossing: Crosses = AS_IT_IS,
+    ) -> list[Tensor]:
+        """Go back from the mean loss of a batch, and leave noisy gradients in the covered parts.
+
+        The gradients of other parts are left as they are without privacy.
+
+        Returns
+        -------
+        The gradients as they arrived over the cuts, in the order of the cuts.
+        """
+        samples = len(passes[-1].result)
+        own: Gradients = {}
+        crossed: list[Tensor] = []
+        gradient: Tensor | None = torch.autograd.grad(loss, passes[-1].result)[0]
+        for place in range(len(parts) - 1, -1, -1):
+            held = passes[place]
+            if gradient is not None and covered[place]:
+                self.add(own, parts[place], held, gradient * samples)
+                back = _entry_gradient(held, gradient)
+            else:
+                held.backward(gradient)
+                back = held.gradient
+            gradient = None
+            if place and back is not None:
+                gradient = crossing.down(place - 1, back)
+                crossed.append(gradient)
+        self.release(
+            [part for part, is_covered in zip(parts, covered, strict=True) if is_covered],
+            own,
+            samples,
+        )
+        return crossed[::-1]
+
+    def add(self, own: Gradients, part: Part, held: Pass, gradient: Tensor) -> None:
+        """Add what each sample's loss has as gradients in a part; a tensor may be in several."""
+        found = per_sample_gradients(part, held, gradient, self._one_by_one)
+        for parameter, value in found.items():
+            own[parameter] = own[parameter] + value if parameter in own else value
+
+    def release(
+        self,
+        parts: Sequence[Part],
+        own: Gradients,
+        samples: int,
+        divisor: int | None = None,
+    ) -> None:
+        """Clip, sum, add noise, divide, and leave the result as the gradients of the parts.
+
+        Parameters
+        ----------
+        parts
+            Those that are covered.
+        own
+            The gradients of each sample's own loss; empty for a batch of none.
+        samples
+            How many there are.
+        divisor
+            Of the sum; by default what the batch counts for.
+        """
+        factors = clip_factors(own, self.privacy.clip_norm) if own else None
+        deviation = self.deviation(samples)
+        divisor = self.batches.counted(samples) if divisor is None else divisor
+        for parameter in _trained(parts):
+            total = torch.zeros_like(parameter)
+            if factors is not None and parameter in own:
+                total = torch.tensordot(factors, own[parameter], dims=1)
+            if deviation:
+                total = total + self._entropy.normal(total, deviation)
+            parameter.grad = total / divisor
+
+
+def clip_factors(own: Gradients, limit: float) -> Tensor:
+    """Return by what each sample's gradients are multiplied so that their norm is in the limit."""
+    squares = [value.detach().flatten(1).pow(2).sum(1) for value in own.values()]
+    norms = torch.stack(squares).sum(0).sqrt()
+    return limit / norms.clamp(min=limit)
+
+
+def own_losses(criterion: Criterion) -> Criterion:
+    """Return a loss that is the mean of the losses that samples have by themselves.
+
+    So the gradient of the mean is, row by row, 1/n of the gradient of a sample's own loss, also
+    where a batch's mean counts something else, such as the tokens that are known.
+    """
+
+    def mean(outputs: Tensor, targets: Tensor) -> Tensor:
+        rows = range(len(outputs))
+        each = [criterion(outputs[row : row + 1], targets[row : row + 1]) for row in rows]
+        return torch.stack([loss.reshape(()) for loss in each]).mean()
+
+    return mean
+
+
+def _trained(parts: Sequence[Part]) -> list[nn.Parameter]:
+    """Return the trained parameters of some parts, each once."""
+    found = {p: None for part in parts for p in part.module.parameters() if p.requires_grad}
+    return list(found)
+
+
+def _entry_gradient(held: Pass, gradient: Tensor) -> Tensor | None:
+    """Return the gradient at what came into a part, and leave its parameters' alone."""
+    entry = held.entry
+    if not (isinstance(entry, Tensor) and entry.requires_grad):
+        return None
+    (found,) = torch.autograd.grad(held.result, entry, gradient, allow_unused=True)
+    return torch.zeros_like(entry) if found is None else found
