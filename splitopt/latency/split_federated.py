@@ -3,7 +3,9 @@
 One round of one device: it downloads its part of the model, and for every epoch and sample
 computes its part forward and backward, sends the smashed data up, waits for the server's part and
 takes the gradient of the smashed data down; at the end it uploads its part of the model.
-The batch size cancels: an epoch has samples / batch size batches of batch size samples.
+The batch size cancels: an epoch has samples / batch size batches of batch size samples. It counts
+only where both sides of a cut hold a copy of a weight, whose gradient goes up and down once for
+every batch.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from splitopt.errors import InputError
 from splitopt.latency.layer_seconds import SpeedSource, layer_seconds, message_seconds
 from splitopt.latency.radio import shannon_rate
 from splitopt.profiles import Curve, MachineModel, ModelProfile
+from splitopt.profiles.counting.tied import exchanged_bytes, has_copies
 from splitopt.profiles.table.curves import family_size
 from splitopt.scenario import Device, Link, Scenario, Server
 
@@ -68,6 +71,17 @@ def traffic_bits(model_bytes: Any, crossing_bytes: Any, samples: Any, epochs: An
     return 8.0 * (model_bytes + epochs * samples * crossing_bytes)
 
 
+def exchanged_in_round(scenario: Scenario, profile: ModelProfile) -> FloatArray:
+    """Shape (N, L): bytes of gradients of tied weights that go up, and down, in a round.
+
+    Those of `exchanged_bytes` for every mini-batch; a device without a batch size has one in an
+    epoch.
+    """
+    fleet, epochs = scenario.fleet(), scenario.training.epochs
+    batches = [-(-device.samples // (device.batch_size or device.samples)) for device in fleet]
+    return np.asarray(np.outer(epochs * np.array(batches, np.float64), exchanged_bytes(profile)))
+
+
 class RoundSetting(NamedTuple):
     """What the seconds of a device's round depend on beside its cut; scalars or arrays.
 
@@ -98,7 +112,8 @@ def full_resource_seconds(
     Parameters
     ----------
     model_bytes, smashed_bytes, gradient_bytes
-        The device's part of the model, and what crosses the cut up and down for one sample.
+        The device's part of the model (and what else goes down and up whatever the number of
+        samples), and what crosses the cut up and down for one sample.
     device_s, server_s
         Seconds of the two parts, forward and backward, for one sample: work over full speed.
     setting
@@ -176,13 +191,15 @@ def task_fractions(scenario: Scenario, profile: ModelProfile, columns: Any) -> T
     """
     samples = np.array([device.samples for device in scenario.fleet()], dtype=np.float64)[:, None]
     epochs, model = scenario.training.epochs, profile.device_model_bytes[columns]
+    forward = _forward_fractions(scenario, profile)
+    rows = np.arange(len(forward))[:, None]
     alone = traffic_bits(model, 0.0, samples, epochs) * np.ones_like(samples)
+    if has_copies(profile):
+        model = model + exchanged_in_round(scenario, profile)[rows, columns]
     down, up = (
         traffic_bits(model, crossing[columns], samples, epochs)
         for crossing in (profile.gradient_bytes, profile.smashed_bytes)
     )
-    forward = _forward_fractions(scenario, profile)
-    rows = np.arange(len(forward))[:, None]
     return TaskFractions(_ratio(alone, down), _ratio(alone, up), forward[rows, columns])
 
 
@@ -231,9 +248,12 @@ def phase_seconds(scenario: Scenario, profile: ModelProfile) -> PhaseSeconds:
     server = single_server(scenario)
     fleet = scenario.fleet()
     work = {speed: device_seconds_per_sample(profile, speed) for speed in {d.speed for d in fleet}}
+    model = profile.device_model_bytes
+    if has_copies(profile):
+        model = model + exchanged_in_round(scenario, profile)
     return PhaseSeconds(
         *full_resource_seconds(
-            profile.device_model_bytes,
+            model,
             profile.smashed_bytes,
             profile.gradient_bytes,
             np.stack([work[d.speed] for d in fleet]),
@@ -250,13 +270,15 @@ def phase_curves(scenario: Scenario, profile: ModelProfile) -> dict[str, FloatAr
     -------
     dict or None
         Family -> coefficients, shape (N, 4, k), whose values add up; the phases are download,
-        upload, server and device. None where the profile lacks the curve of a column, or a speed is
-        that of a measured machine.
+        upload, server and device. None where the profile lacks the curve of a column, has one that is
+        in no curve (what is exchanged of tied weights), or a speed is that of a measured machine.
     """
     server, fleet = single_server(scenario), scenario.fleet()
     curves = profile.curves or {}
     speeds = [device.compute for device in fleet]
-    if server.compute is None or None in speeds or set(curves) < set(profile.REQUIRED):
+    if has_copies(profile) or server.compute is None or None in speeds:
+        return None
+    if set(curves) < set(profile.REQUIRED):
         return None
     own = np.array(speeds, dtype=np.float64)[:, None]
     setting = _round_setting(scenario, fleet)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from splitopt.latency.pipeline import rent
-from splitopt.latency.split_federated import traffic_bits
+from splitopt.latency.split_federated import exchanged_in_round, traffic_bits
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.limits import (
     device_memory_bytes,
@@ -16,6 +16,7 @@ from splitopt.problems.limits import (
 )
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.counting.memory import layer_parameters
+from splitopt.profiles.counting.tied import has_copies
 from splitopt.scenario import Scenario
 
 
@@ -24,10 +25,11 @@ def device_loads(scenario: Scenario, profile: ModelProfile, cuts: IntArray) -> d
     fleet, at, work = scenario.fleet(), cuts - 1, work_per_sample(profile)
     samples = np.array([device.samples for device in fleet], dtype=np.float64)
     passes = scenario.training.epochs * samples
+    model = profile.device_model_bytes[at]
+    if has_copies(profile):
+        model = model + exchanged_in_round(scenario, profile)[np.arange(len(at)), at]
     bits = sum(
-        traffic_bits(
-            profile.device_model_bytes[at], crossing[at], samples, scenario.training.epochs
-        )
+        traffic_bits(model, crossing[at], samples, scenario.training.epochs)
         for crossing in (profile.smashed_bytes, profile.gradient_bytes)
     )
     return {
