@@ -71,15 +71,26 @@ def traffic_bits(model_bytes: Any, crossing_bytes: Any, samples: Any, epochs: An
     return 8.0 * (model_bytes + epochs * samples * crossing_bytes)
 
 
-def exchanged_in_round(scenario: Scenario, profile: ModelProfile) -> FloatArray:
-    """Shape (N, L): bytes of gradients of tied weights that go up, and down, in a round.
+class Exchanged(NamedTuple):
+    """Bytes of gradients of tied weights that go down and up in a round; arrays or 0."""
 
-    Those of `exchanged_bytes` for every mini-batch; a device without a batch size has one in an
-    epoch.
+    down: Any = 0.0
+    up: Any = 0.0
+
+
+def exchanged_in_round(scenario: Scenario, profile: ModelProfile) -> Exchanged:
+    """Return what devices and server exchange of tied weights, shape (N, L) each; 0 without copies.
+
+    The server's gradients go down for every mini-batch, and the device's up with the next one:
+    after the last, the weight itself goes up with the device's part. A device without a batch size
+    has one mini-batch in an epoch.
     """
+    if not has_copies(profile):
+        return Exchanged()
     fleet, epochs = scenario.fleet(), scenario.training.epochs
     batches = [-(-device.samples // (device.batch_size or device.samples)) for device in fleet]
-    return np.asarray(np.outer(epochs * np.array(batches, np.float64), exchanged_bytes(profile)))
+    steps, size = epochs * np.array(batches, dtype=np.float64), exchanged_bytes(profile)
+    return Exchanged(np.outer(steps, size), np.outer(steps - 1, size))
 
 
 class RoundSetting(NamedTuple):
@@ -99,6 +110,9 @@ class RoundSetting(NamedTuple):
     uplink: Any
 
 
+NOTHING = Exchanged()
+
+
 def full_resource_seconds(
     model_bytes: Any,
     smashed_bytes: Any,
@@ -106,18 +120,20 @@ def full_resource_seconds(
     device_s: Any,
     server_s: Any,
     setting: RoundSetting,
+    exchanged: Exchanged = NOTHING,
 ) -> tuple[Any, Any, Any, Any]:
     """Seconds of download, upload, server and device part at the full resource (Eq. 2-11).
 
     Parameters
     ----------
     model_bytes, smashed_bytes, gradient_bytes
-        The device's part of the model (and what else goes down and up whatever the number of
-        samples), and what crosses the cut up and down for one sample.
+        The device's part of the model, and what crosses the cut up and down for one sample.
     device_s, server_s
         Seconds of the two parts, forward and backward, for one sample: work over full speed.
     setting
         Samples, epochs and rates.
+    exchanged
+        What else goes down and up, whatever the number of samples.
 
     Notes
     -----
@@ -126,8 +142,9 @@ def full_resource_seconds(
     """
     samples, epochs = setting.samples, setting.epochs
     return (
-        traffic_bits(model_bytes, gradient_bytes, samples, epochs) / setting.downlink,
-        traffic_bits(model_bytes, smashed_bytes, samples, epochs) / setting.uplink,
+        traffic_bits(model_bytes + exchanged.down, gradient_bytes, samples, epochs)
+        / setting.downlink,
+        traffic_bits(model_bytes + exchanged.up, smashed_bytes, samples, epochs) / setting.uplink,
         epochs * samples * server_s,
         epochs * samples * device_s,
     )
@@ -194,13 +211,20 @@ def task_fractions(scenario: Scenario, profile: ModelProfile, columns: Any) -> T
     forward = _forward_fractions(scenario, profile)
     rows = np.arange(len(forward))[:, None]
     alone = traffic_bits(model, 0.0, samples, epochs) * np.ones_like(samples)
-    if has_copies(profile):
-        model = model + exchanged_in_round(scenario, profile)[rows, columns]
     down, up = (
-        traffic_bits(model, crossing[columns], samples, epochs)
-        for crossing in (profile.gradient_bytes, profile.smashed_bytes)
+        traffic_bits(model + _at(beside, rows, columns), crossing[columns], samples, epochs)
+        for crossing, beside in zip(
+            (profile.gradient_bytes, profile.smashed_bytes),
+            exchanged_in_round(scenario, profile),
+            strict=True,
+        )
     )
     return TaskFractions(_ratio(alone, down), _ratio(alone, up), forward[rows, columns])
+
+
+def _at(table: Any, rows: Any, columns: Any) -> Any:
+    """Return the entries of a table of devices and cuts, or the number that is there instead."""
+    return table[rows, columns] if np.ndim(table) else table
 
 
 def _forward_fractions(scenario: Scenario, profile: ModelProfile) -> FloatArray:
@@ -248,17 +272,15 @@ def phase_seconds(scenario: Scenario, profile: ModelProfile) -> PhaseSeconds:
     server = single_server(scenario)
     fleet = scenario.fleet()
     work = {speed: device_seconds_per_sample(profile, speed) for speed in {d.speed for d in fleet}}
-    model = profile.device_model_bytes
-    if has_copies(profile):
-        model = model + exchanged_in_round(scenario, profile)
     return PhaseSeconds(
         *full_resource_seconds(
-            model,
+            profile.device_model_bytes,
             profile.smashed_bytes,
             profile.gradient_bytes,
             np.stack([work[d.speed] for d in fleet]),
             server_seconds_per_sample(profile, server.speed),
             _round_setting(scenario, fleet),
+            exchanged_in_round(scenario, profile),
         )
     )
 

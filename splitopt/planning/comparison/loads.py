@@ -25,13 +25,15 @@ def device_loads(scenario: Scenario, profile: ModelProfile, cuts: IntArray) -> d
     fleet, at, work = scenario.fleet(), cuts - 1, work_per_sample(profile)
     samples = np.array([device.samples for device in fleet], dtype=np.float64)
     passes = scenario.training.epochs * samples
-    model = profile.device_model_bytes[at]
-    if has_copies(profile):
-        model = model + exchanged_in_round(scenario, profile)[np.arange(len(at)), at]
     bits = sum(
-        traffic_bits(model, crossing[at], samples, scenario.training.epochs)
+        traffic_bits(
+            profile.device_model_bytes[at], crossing[at], samples, scenario.training.epochs
+        )
         for crossing in (profile.smashed_bytes, profile.gradient_bytes)
     )
+    if has_copies(profile):
+        rows = np.arange(len(at))
+        bits = bits + 8.0 * sum(way[rows, at] for way in exchanged_in_round(scenario, profile))
     return {
         "traffic_bytes": float(np.sum(bits)) / 8,
         "device_flop": None if work is None else float((passes * work[at]).max()),

@@ -72,8 +72,10 @@ class Stack:
                 tensor.data = torch.stack([value for _, value in each])
         modules = split(model, cuts) if cuts else [model]
         parts = [
-            Part(Stacked(module), options.maker(role), part.wanted)
-            for module, role, part in zip(modules, first.roles, first.parts, strict=True)
+            Part(Stacked(module), options.maker(role), part.wanted, elsewhere)
+            for module, role, part, elsewhere in zip(
+                modules, first.roles, first.parts, trained_before(modules), strict=True
+            )
         ]
         self.together = Copy(model, parts, first.roles, first.statistics, first.fixed)
 
