@@ -39,8 +39,8 @@ def mend_of(tried: Sequence[str]) -> str:
     if "tied weights" in said:
         return (
             "the two ends of the model share a weight: let both sides of a cut hold a copy and "
-            "exchange its gradients (--tied copies), or one party hold both ends (--tied "
-            "together), give each its own where the model is built (tie_word_embeddings=False in "
+            "exchange its gradients (--tied copies), let one party hold both ends (--tied "
+            "together), give each its own where it is built (tie_word_embeddings=False in "
             f"transformers), or cut it by stages between which none is shared; {HOW_TO_DECLARE}"
         )
     return HOW_TO_DECLARE
