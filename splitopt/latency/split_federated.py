@@ -292,7 +292,7 @@ def phase_curves(scenario: Scenario, profile: ModelProfile) -> dict[str, FloatAr
     -------
     dict or None
         Family -> coefficients, shape (N, 4, k), whose values add up; the phases are download,
-        upload, server and device. None where the profile lacks the curve of a column, has one that is
+        upload, server and device. None where the profile lacks the curve of a column, something is
         in no curve (what is exchanged of tied weights), or a speed is that of a measured machine.
     """
     server, fleet = single_server(scenario), scenario.fleet()

@@ -283,7 +283,10 @@ def why_no_common_cut(
         small = int(fits.sum(axis=1).argmin())
         return f"not even the first part of the model fits into the memory of {fleet[small].name}"
     can = within & fits
-    if can.all(axis=0).any() and not (can & allowed_by_tied(profile, exchanging=exchanging)[:end]).any():
+    if (
+        can.all(axis=0).any()
+        and not (can & allowed_by_tied(profile, exchanging=exchanging)[:end]).any()
+    ):
         return (
             f"{why_tied(profile)}, on both sides of every cut that all devices can take, and this "
             "scheme exchanges no gradients of weights; SplitFedV1 does where the profile is traced "

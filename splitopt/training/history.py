@@ -145,7 +145,9 @@ class History:
 
     def traffic_bytes(self) -> dict[str, int]:
         """Add up what was sent, by kind."""
-        return {kind: sum(row.traffic_bytes.get(kind, 0) for row in self.rows) for kind in self.kinds}
+        return {
+            kind: sum(row.traffic_bytes.get(kind, 0) for row in self.rows) for kind in self.kinds
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Return the history as JSON-ready data."""

@@ -20,7 +20,7 @@ from torch.func import functional_call, vmap
 from splitopt.errors import InputError
 from splitopt.training.data.named import Inputs, arguments_of, joined
 from splitopt.training.model_parts.copies import Copy, Cut, Split
-from splitopt.training.model_parts.parts import Part
+from splitopt.training.model_parts.parts import Part, trained_before
 from splitopt.training.options import Options
 
 Criterion = Callable[[Tensor, Tensor], Tensor]

@@ -10,7 +10,6 @@ from torch import Tensor
 from splitopt.training.codecs.crossing import Crossing, Encoded, Way
 from splitopt.training.wire.transport.errors import FrameError
 
-
 _TIED = "tied."
 
 
