@@ -7,8 +7,8 @@ checked with what is known.
 * A device's own ``leakage_limit`` counts before that of ``privacy``. Where all devices cut at the
   same layer, the cut must be within the limit of every one of them (DP-MORA C1, CPSL Eq. 26).
 * A device holds its part of the model for one mini-batch while it trains.
-* A weight that layers on both sides of a cut train (tied weights) needs a scheme in which device and
-  server exchange its gradients, which SplitFedV1 is, and a profile that was traced for that; in
+* A weight that layers on both sides of a cut train (tied weights) needs a scheme in which device
+  and server exchange its gradients, which SplitFedV1 is, and a profile that was traced for that; in
   others no cut lies between its uses.
 * A server that has a copy of its part for every device, as in SplitFedV1 and DP-MORA, holds the
   parameters behind the device's cut, their gradients and the device's saved tensors, for all
@@ -282,11 +282,8 @@ def why_no_common_cut(
     if not fits.all(axis=0).any():
         small = int(fits.sum(axis=1).argmin())
         return f"not even the first part of the model fits into the memory of {fleet[small].name}"
-    can = within & fits
-    if (
-        can.all(axis=0).any()
-        and not (can & allowed_by_tied(profile, exchanging=exchanging)[:end]).any()
-    ):
+    can, tied = (within & fits).all(axis=0), allowed_by_tied(profile, exchanging=exchanging)[:end]
+    if can.any() and not (can & tied).any():
         return (
             f"{why_tied(profile)}, on both sides of every cut that all devices can take, and this "
             "scheme exchanges no gradients of weights; SplitFedV1 does where the profile is traced "

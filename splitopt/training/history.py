@@ -145,9 +145,8 @@ class History:
 
     def traffic_bytes(self) -> dict[str, int]:
         """Add up what was sent, by kind."""
-        return {
-            kind: sum(row.traffic_bytes.get(kind, 0) for row in self.rows) for kind in self.kinds
-        }
+        every = [row.traffic_bytes for row in self.rows]
+        return {kind: sum(sent.get(kind, 0) for sent in every) for kind in self.kinds}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the history as JSON-ready data."""

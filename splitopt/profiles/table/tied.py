@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,7 @@ class TiedRecord:
         """Raise `InputError` for a weight of layers that a profile has not, or not in order."""
         for weight in self.weights:
             at = [layers.index(name) if name in layers else -1 for name in weight.layers]
-            if -1 in at or any(one >= two for one, two in zip(at, at[1:], strict=False)):
+            if -1 in at or any(one >= two for one, two in pairwise(at)):
                 raise InputError.at(
                     "trace.tied.weights.layers",
                     f"of {weight.name} are {', '.join(weight.layers)}; they must be layers of the "

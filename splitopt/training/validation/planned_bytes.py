@@ -60,10 +60,10 @@ def planned_bytes(program: Program, scheme: Scheme | None = None) -> dict[str, f
             held = own_part_bytes(profile, Cuts(at[0] + 1, at[-1] + 1))
         else:
             held = float(profile.device_model_bytes[at[0]]) if at else whole
-        if at and not program.both_ends and (size := float(exchanged_bytes(profile)[at[0]])):
+        if at and not program.both_ends and (tied := float(exchanged_bytes(profile)[at[0]])):
             steps = sum(count for _, count in _batches(program, plan))
-            found["tied_down"] = found.get("tied_down", 0.0) + steps * size
-            found["tied_up"] = found.get("tied_up", 0.0) + (steps - 1) * size
+            found["tied_down"] = found.get("tied_down", 0.0) + steps * tied
+            found["tied_up"] = found.get("tied_up", 0.0) + (steps - 1) * tied
         found["model_down"] += held
         found["model_up"] += held
     return found

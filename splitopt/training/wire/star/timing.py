@@ -156,6 +156,7 @@ class Timing:
         """Add what the profile has at the client's cut."""
         profile, cuts = self.program.profile, self.program.clients[client].cuts
         at = profile.layers.index(cuts[0]) if cuts else profile.layer_count - 1
+        clients = (len(self.program.clients), profile.layer_count)
         beside = exchanged_in_round(self.program.scenario, profile)
         for phase, column, more in (
             (UPLOAD, profile.smashed_bytes, beside.up),
@@ -165,7 +166,7 @@ class Timing:
         ):
             piece = pieces[phase]
             size = float(column[at]) * piece.samples
-            size += float(more[client, at]) if np.ndim(more) else 0.0
+            size += float(np.broadcast_to(more, clients)[client, at])
             pieces[phase] = Piece(piece.seconds, piece.samples, size, piece.share)
         return pieces
 
