@@ -101,7 +101,9 @@ def test_tied_weights_are_copied_where_that_is_asked_for(tmp_path):
     split = tracing.find_cuts(module, batch("GPT-2 tied"), tied="copies")
     assert "transformer.h.0" in split.cuts
     (shared,) = split.shared
-    assert (shared.name, shared.users) == ("transformer.wte.weight", (0, len(split.layers) - 1))
+    uses = [split.layers[user] for user in shared.users]
+    assert (shared.name, uses[-1]) == ("transformer.wte.weight", "lm_head")
+    assert uses[0] == split.layers[1]  # the first layer gives token ids their shape
 
 
 def test_the_first_tensor_is_trained_where_there_are_no_logits():
