@@ -28,6 +28,7 @@ def command(
     method: given.Method = "auto",
     stages: given.Stages = None,
     most_tensors: given.MostTensors = 1,
+    tied: given.Tied = "refused",
     keep_all: given.KeepAll = False,
     shapes_only: given.ShapesOnly = False,
     flop: given.Formulas = None,
@@ -73,6 +74,7 @@ def command(
         stages=shared.stage_names(stages),
         method=method,
         most_tensors=most_tensors,
+        tied=tied,
         keep_all=keep_all,
         flop_formulas=read_formulas(flop or ()),
     ).named(target, classes, wanted)

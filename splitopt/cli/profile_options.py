@@ -51,6 +51,15 @@ MostTensors = Annotated[
         help="How many tensors may cross a cut, such as the skip connections of a U-Net.",
     ),
 ]
+Tied = Annotated[
+    str,
+    typer.Option(
+        "--tied",
+        metavar="HOW",
+        help="Cuts between layers that train one weight: refused; copies, where both sides hold "
+        "one and exchange its gradients; together, where one party holds all these layers.",
+    ),
+]
 KeepAll = Annotated[bool, typer.Option("--all", help="Keep cuts that another one beats.")]
 ShapesOnly = Annotated[
     bool, typer.Option("--shapes-only", help="Count on shapes: nothing is computed or compared.")

@@ -15,6 +15,7 @@ from splitopt.export.shapes import Shape, shapes_at
 from splitopt.export.weights import tensors_of
 from splitopt.models.adapters.choice import Adapters
 from splitopt.plans import Plan
+from splitopt.profiles.tracing.cuts.sharing import shared_weights
 from splitopt.profiles.tracing.running.example import Inputs
 from splitopt.profiles.tracing.split import SplitModel
 from splitopt.training.program import Program
@@ -127,6 +128,11 @@ class Job:
         return shapes_at(
             self.split, [name for name in self.split.cuts if name in used], self.inputs
         )
+
+    def tied(self, chain: Chain) -> list[str]:
+        """Return the trained weights that several parts of a client's chain use."""
+        found = shared_weights(self.split.segments(chain.cuts), self.split.module)
+        return [name for name, _, _ in found]
 
     def parts_of(self, chain: Chain) -> tuple[WrittenPart, ...]:
         """Return the parts of one client's chain."""

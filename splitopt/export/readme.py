@@ -36,6 +36,7 @@ def parts_readme(job: Job) -> str:
         table(("Client", "Who holds its parts"), client_rows(job)),
         f"```python\n{_example(job)}\n```",
         _HOW_TO_TRAIN,
+        *_how_to_tie(job),
         _HOW_TO_MERGE,
     ]
     if job.weights is not None:
@@ -44,6 +45,20 @@ def parts_readme(job: Job) -> str:
             "beside `parts.py` wherever Python is run; nothing in the file is executed."
         )
     return "\n\n".join(sections) + "\n"
+
+
+def _how_to_tie(job: Job) -> list[str]:
+    """Describe how weights are trained that several parts of a chain use, if there are some."""
+    names = dict.fromkeys(name for chain in job.chains for name in job.tied(chain))
+    if not names:
+        return []
+    listed = ", ".join(f"`{name}`" for name in names)
+    return [
+        f"Several parts of a client train {listed} (tied weights). In one process they are one "
+        "tensor, which one optimizer steps, after the backward passes of all these parts. Parties "
+        "that each hold a copy add the gradients of all copies, and make the same step with the "
+        "sum, in every mini-batch."
+    ]
 
 
 def how_to_build(origin: Origin) -> str:

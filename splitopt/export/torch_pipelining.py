@@ -103,6 +103,12 @@ def _check(job: Job, chains: list[Chain]) -> None:
             "the model returns no single tensor, which the loss of a pipeline needs; export to "
             "'torch'"
         )
+    for chain in chains:
+        if tied := job.tied(chain):
+            raise CapabilityError(
+                f"the weight {tied[0]} is trained by several parts of {chain.name} (tied weights), "
+                "and the stages of a pipeline would each train their own; export to 'torch'"
+            )
     for cut in dict.fromkeys(cut for chain in chains for cut in chain.cuts):
         place = job.program.profile.layers.index(cut)
         shape = job.shapes[cut]

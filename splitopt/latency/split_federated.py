@@ -3,7 +3,9 @@
 One round of one device: it downloads its part of the model, and for every epoch and sample
 computes its part forward and backward, sends the smashed data up, waits for the server's part and
 takes the gradient of the smashed data down; at the end it uploads its part of the model.
-The batch size cancels: an epoch has samples / batch size batches of batch size samples.
+The batch size cancels: an epoch has samples / batch size batches of batch size samples. It counts
+only where both sides of a cut hold a copy of a weight, whose gradient goes up and down once for
+every batch.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from splitopt.errors import InputError
 from splitopt.latency.layer_seconds import SpeedSource, layer_seconds, message_seconds
 from splitopt.latency.radio import shannon_rate
 from splitopt.profiles import Curve, MachineModel, ModelProfile
+from splitopt.profiles.counting.tied import exchanged_bytes, has_copies
 from splitopt.profiles.table.curves import family_size
 from splitopt.scenario import Device, Link, Scenario, Server
 
@@ -68,6 +71,28 @@ def traffic_bits(model_bytes: Any, crossing_bytes: Any, samples: Any, epochs: An
     return 8.0 * (model_bytes + epochs * samples * crossing_bytes)
 
 
+class Exchanged(NamedTuple):
+    """Bytes of gradients of tied weights that go down and up in a round; arrays or 0."""
+
+    down: Any = 0.0
+    up: Any = 0.0
+
+
+def exchanged_in_round(scenario: Scenario, profile: ModelProfile) -> Exchanged:
+    """Return what devices and server exchange of tied weights, shape (N, L) each; 0 without copies.
+
+    The server's gradients go down for every mini-batch, and the device's up with the next one:
+    after the last, the weight itself goes up with the device's part. A device without a batch size
+    has one mini-batch in an epoch.
+    """
+    if not has_copies(profile):
+        return Exchanged()
+    fleet, epochs = scenario.fleet(), scenario.training.epochs
+    batches = [-(-device.samples // (device.batch_size or device.samples)) for device in fleet]
+    steps, size = epochs * np.array(batches, dtype=np.float64), exchanged_bytes(profile)
+    return Exchanged(np.outer(steps, size), np.outer(steps - 1, size))
+
+
 class RoundSetting(NamedTuple):
     """What the seconds of a device's round depend on beside its cut; scalars or arrays.
 
@@ -85,6 +110,9 @@ class RoundSetting(NamedTuple):
     uplink: Any
 
 
+NOTHING = Exchanged()
+
+
 def full_resource_seconds(
     model_bytes: Any,
     smashed_bytes: Any,
@@ -92,6 +120,7 @@ def full_resource_seconds(
     device_s: Any,
     server_s: Any,
     setting: RoundSetting,
+    exchanged: Exchanged = NOTHING,
 ) -> tuple[Any, Any, Any, Any]:
     """Seconds of download, upload, server and device part at the full resource (Eq. 2-11).
 
@@ -103,6 +132,8 @@ def full_resource_seconds(
         Seconds of the two parts, forward and backward, for one sample: work over full speed.
     setting
         Samples, epochs and rates.
+    exchanged
+        What else goes down and up, whatever the number of samples.
 
     Notes
     -----
@@ -111,8 +142,9 @@ def full_resource_seconds(
     """
     samples, epochs = setting.samples, setting.epochs
     return (
-        traffic_bits(model_bytes, gradient_bytes, samples, epochs) / setting.downlink,
-        traffic_bits(model_bytes, smashed_bytes, samples, epochs) / setting.uplink,
+        traffic_bits(model_bytes + exchanged.down, gradient_bytes, samples, epochs)
+        / setting.downlink,
+        traffic_bits(model_bytes + exchanged.up, smashed_bytes, samples, epochs) / setting.uplink,
         epochs * samples * server_s,
         epochs * samples * device_s,
     )
@@ -176,14 +208,23 @@ def task_fractions(scenario: Scenario, profile: ModelProfile, columns: Any) -> T
     """
     samples = np.array([device.samples for device in scenario.fleet()], dtype=np.float64)[:, None]
     epochs, model = scenario.training.epochs, profile.device_model_bytes[columns]
-    alone = traffic_bits(model, 0.0, samples, epochs) * np.ones_like(samples)
-    down, up = (
-        traffic_bits(model, crossing[columns], samples, epochs)
-        for crossing in (profile.gradient_bytes, profile.smashed_bytes)
-    )
     forward = _forward_fractions(scenario, profile)
     rows = np.arange(len(forward))[:, None]
+    alone = traffic_bits(model, 0.0, samples, epochs) * np.ones_like(samples)
+    down, up = (
+        traffic_bits(model + _at(beside, rows, columns), crossing[columns], samples, epochs)
+        for crossing, beside in zip(
+            (profile.gradient_bytes, profile.smashed_bytes),
+            exchanged_in_round(scenario, profile),
+            strict=True,
+        )
+    )
     return TaskFractions(_ratio(alone, down), _ratio(alone, up), forward[rows, columns])
+
+
+def _at(table: Any, rows: Any, columns: Any) -> Any:
+    """Return the entries of a table of devices and cuts, or the number that is there instead."""
+    return table[rows, columns] if np.ndim(table) else table
 
 
 def _forward_fractions(scenario: Scenario, profile: ModelProfile) -> FloatArray:
@@ -239,6 +280,7 @@ def phase_seconds(scenario: Scenario, profile: ModelProfile) -> PhaseSeconds:
             np.stack([work[d.speed] for d in fleet]),
             server_seconds_per_sample(profile, server.speed),
             _round_setting(scenario, fleet),
+            exchanged_in_round(scenario, profile),
         )
     )
 
@@ -250,13 +292,15 @@ def phase_curves(scenario: Scenario, profile: ModelProfile) -> dict[str, FloatAr
     -------
     dict or None
         Family -> coefficients, shape (N, 4, k), whose values add up; the phases are download,
-        upload, server and device. None where the profile lacks the curve of a column, or a speed is
-        that of a measured machine.
+        upload, server and device. None where the profile lacks the curve of a column, something is
+        in no curve (what is exchanged of tied weights), or a speed is that of a measured machine.
     """
     server, fleet = single_server(scenario), scenario.fleet()
     curves = profile.curves or {}
     speeds = [device.compute for device in fleet]
-    if server.compute is None or None in speeds or set(curves) < set(profile.REQUIRED):
+    if has_copies(profile) or server.compute is None or None in speeds:
+        return None
+    if set(curves) < set(profile.REQUIRED):
         return None
     own = np.array(speeds, dtype=np.float64)[:, None]
     setting = _round_setting(scenario, fleet)

@@ -55,8 +55,8 @@ class Block(nn.Module):
 class GPT(nn.Module):
     """Embeddings of tokens and positions, blocks, a normalisation and a linear head.
 
-    With `tied`, the head is the embedding's own weight, as in GPT-2. Then no cut is valid: both
-    sides of every cut would train the same weight.
+    With `tied`, the head is the embedding's own weight, as in GPT-2. Then every cut lies between
+    its uses, see the argument `tied` of `splitopt.profiles.trace`.
     """
 
     def __init__(

@@ -37,6 +37,7 @@ from splitopt.problems.limits import (
     unchecked,
 )
 from splitopt.profiles import ModelProfile
+from splitopt.profiles.counting.tied import has_copies
 from splitopt.profiles.table.provenance import GUESS
 from splitopt.scenario import Scenario
 from splitopt.units import readable_bytes
@@ -124,6 +125,7 @@ class CutAndResourcesExplainer(
             *model_fields(scenario, profile),
             "training",
             "links.shared",
+            *(("devices[].batch_size",) if has_copies(profile) else ()),
             *(f"devices[].{name}" for name in ("count", "samples", "memory", *_SPEED)),
             *(f"servers[].{name}" for name in ("memory", *_SPEED)),
             *rate_fields(scenario),

@@ -7,6 +7,9 @@ checked with what is known.
 * A device's own ``leakage_limit`` counts before that of ``privacy``. Where all devices cut at the
   same layer, the cut must be within the limit of every one of them (DP-MORA C1, CPSL Eq. 26).
 * A device holds its part of the model for one mini-batch while it trains.
+* A weight that layers on both sides of a cut train (tied weights) needs a scheme in which device
+  and server exchange its gradients, which SplitFedV1 is, and a profile that was traced for that; in
+  others no cut lies between its uses.
 * A server that has a copy of its part for every device, as in SplitFedV1 and DP-MORA, holds the
   parameters behind the device's cut, their gradients and the device's saved tensors, for all
   devices at once; one with a single copy holds the saved tensors of the samples it works on.
@@ -23,6 +26,7 @@ from splitopt.errors import InfeasibleError, InputError
 from splitopt.problems.base import BoolArray, FloatArray
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.counting.memory import server_parts
+from splitopt.profiles.counting.tied import exchanged_bytes, kept_together, tied_weights
 from splitopt.profiles.table.provenance import GUESS
 from splitopt.scenario import Device, Scenario
 from splitopt.units import readable_bytes
@@ -58,6 +62,42 @@ def allowed_by_leakage(scenario: Scenario, profile: ModelProfile) -> BoolArray:
             "for its cuts; take another profile, add 'leakage' to it, or drop the limit"
         )
     return np.asarray(profile.leakage <= limits[:, None])
+
+
+def allowed_by_tied(profile: ModelProfile, *, exchanging: bool) -> BoolArray:
+    """Shape (L,): the cuts that tied weights allow, in a scheme that can exchange gradients."""
+    together = kept_together(profile)
+    return np.asarray(together | (exchanged_bytes(profile) > 0)) if exchanging else together
+
+
+def why_tied(profile: ModelProfile, cut: int | None = None) -> str:
+    """Name the weight that layers on both sides of a cut train (1..L; of any by default)."""
+    for weight in tied_weights(profile):
+        first, last = (profile.layers.index(weight.layers[end]) + 1 for end in (0, -1))
+        if cut is None or first <= cut < last:
+            return f"the tied weight {weight.name} is trained by {_listed(weight.layers)}"
+    raise ValueError(f"no weight is trained on both sides of cut {cut}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def check_tied(profile: ModelProfile, cut: int, place: str) -> None:
+    """Raise `InfeasibleError` where a cut lies between the uses of a tied weight.
+
+    Parameters are those of `check_leakage`, of a scheme whose parties exchange no gradients of
+    weights.
+    """
+    together = kept_together(profile)
+    if not together[cut - 1]:
+        raise _not_allowed(
+            profile,
+            (cut, place),
+            f"and {why_tied(profile, cut)}, on both sides of it, of which only SplitFedV1 (a plan "
+            "of cut_and_resources) can keep copies",
+            _others(profile, together, "tied", "plan with cut_and_resources, or a pipeline"),
+        )
 
 
 def device_memory_bytes(device: Device, profile: ModelProfile) -> FloatArray | None:
@@ -138,7 +178,7 @@ def common_cuts(scenario: Scenario, profile: ModelProfile) -> BoolArray:
         allowed_by_leakage(scenario, profile),
         allowed_by_memory(scenario.fleet(), profile),
     )
-    return np.asarray((within & fits).all(axis=0))
+    return np.asarray((within & fits).all(axis=0) & kept_together(profile))
 
 
 def check_leakage(scenario: Scenario, profile: ModelProfile, cut: int, place: str) -> None:
@@ -199,6 +239,7 @@ def check_common_cut(scenario: Scenario, profile: ModelProfile, cut: int, place:
     Parameters are those of `check_leakage`.
     """
     check_leakage(scenario, profile, cut, place)
+    check_tied(profile, cut, place)
     check_device_memory(scenario, profile, cut, place)
 
 
@@ -210,13 +251,17 @@ def _not_allowed(
     return InfeasibleError(f"{place} is {cut} ({profile.layers[cut - 1]}), {why}; {others}")
 
 
-def why_no_common_cut(scenario: Scenario, profile: ModelProfile, last: bool = False) -> str:
+def why_no_common_cut(
+    scenario: Scenario, profile: ModelProfile, last: bool = False, exchanging: bool = False
+) -> str:
     """Report why no cut is one that all devices can take.
 
     Parameters
     ----------
     last
         Whether the last cut, behind which nothing is left for a server, counts too.
+    exchanging
+        Whether both sides of a cut may hold copies of a tied weight.
     """
     fleet, end = scenario.fleet(), profile.layer_count - (not last)
     within = allowed_by_leakage(scenario, profile)[:, :end]
@@ -237,6 +282,13 @@ def why_no_common_cut(scenario: Scenario, profile: ModelProfile, last: bool = Fa
     if not fits.all(axis=0).any():
         small = int(fits.sum(axis=1).argmin())
         return f"not even the first part of the model fits into the memory of {fleet[small].name}"
+    can, tied = (within & fits).all(axis=0), allowed_by_tied(profile, exchanging=exchanging)[:end]
+    if can.any() and not (can & tied).any():
+        return (
+            f"{why_tied(profile)}, on both sides of every cut that all devices can take, and this "
+            "scheme exchanges no gradients of weights; SplitFedV1 does where the profile is traced "
+            "with --tied copies"
+        )
     deep, short = int(within.sum(axis=1).argmin()), int(fits.sum(axis=1).argmin())
     return (
         f"the cuts that the leakage limit allows ({fleet[deep].name}) are too deep for the memory "

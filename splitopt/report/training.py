@@ -29,7 +29,7 @@ from splitopt.report.numbers import percent, seconds
 from splitopt.report.summary import PlanSummary
 from splitopt.report.templating import template
 from splitopt.storage.writing import write_atomic
-from splitopt.training.history import TRAFFIC, History, RoundRow
+from splitopt.training.history import History, RoundRow
 from splitopt.units import readable_bytes
 
 MOST_ROWS = 24
@@ -38,6 +38,8 @@ KINDS = {
     "gradient": "gradients of smashed data",
     "label": "labels",
     "model_down": "models to the devices",
+    "tied_down": "gradients of tied weights to the devices",
+    "tied_up": "gradients of tied weights to the server",
     "model_up": "models from the devices",
     "statistics": "running statistics, both ways",
 }
@@ -334,7 +336,7 @@ def _traffic(history: History) -> Table:
             "all": readable_bytes(sums[kind]),
             "each": readable_bytes(sums[kind] / rounds),
         }
-        for kind in TRAFFIC
+        for kind in sums
         if sums[kind]
     )
     columns = (

@@ -26,6 +26,7 @@ WITHIN = 0.15
 _KINDS = {
     **KINDS,
     "model": "device parts of the model",
+    "tied": "gradients of tied weights, both ways",
     "setup": "frozen parameters, before the first round",
     "control": "states and commands, which no plan pays for",
 }

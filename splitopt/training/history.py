@@ -22,6 +22,8 @@ FORMAT = "splitopt-history"
 VERSION = 1
 TRAFFIC = ("smashed", "gradient", "label", "model_down", "model_up", "statistics")
 """What is counted in bytes; see `splitopt.training.schemes.base.Traffic`."""
+TIED_TRAFFIC = ("tied_down", "tied_up")
+"""What is counted besides where both sides of a cut hold a copy of a weight."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class RoundRow:
     phases_s
         ``round_s`` by phase, under the names of the simulator.
     traffic_bytes
-        Bytes that were sent, by the kinds of `TRAFFIC`.
+        Bytes that were sent, by the kinds of `TRAFFIC`, and of `TIED_TRAFFIC` where there are any.
     dropped
         Names of clients that did not finish the round.
     metrics
@@ -146,9 +148,16 @@ class History:
         reached = (row for row in self.evaluated if (row.accuracy or 0.0) >= accuracy)
         return next(reached, None)
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What was sent, by kind: those of `TRAFFIC`, and others that some round has."""
+        found = (kind for kind in TIED_TRAFFIC if any(kind in row.traffic_bytes for row in self))
+        return (*TRAFFIC, *found)
+
     def traffic_bytes(self) -> dict[str, int]:
         """Add up what was sent, by kind."""
-        return {kind: sum(row.traffic_bytes.get(kind, 0) for row in self.rows) for kind in TRAFFIC}
+        every = [row.traffic_bytes for row in self.rows]
+        return {kind: sum(sent.get(kind, 0) for sent in every) for kind in self.kinds}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the history as JSON-ready data."""
@@ -200,7 +209,7 @@ class History:
         writer.writerow(
             [
                 *("round", "loss", "test_loss", "accuracy", "samples", "round_s", "clock_s"),
-                *(f"{kind}_bytes" for kind in TRAFFIC),
+                *(f"{kind}_bytes" for kind in self.kinds),
                 "dropped",
                 *(f"{name.replace(' ', '_')}_s" for name in phases),
                 *metrics,
@@ -213,7 +222,7 @@ class History:
                 [
                     row.round,
                     *("" if value is None else repr(value) for value in plain),
-                    *(row.traffic_bytes.get(kind, 0) for kind in TRAFFIC),
+                    *(row.traffic_bytes.get(kind, 0) for kind in self.kinds),
                     " ".join(row.dropped),
                     *(repr(row.phases_s.get(name, 0.0)) for name in phases),
                     *(repr(row.metrics[name]) if name in row.metrics else "" for name in metrics),

@@ -48,10 +48,30 @@ class Adapted(nn.Module):
         return self.base(value) + self.scale * self.up(self.down(value))
 
 
-def cnn(seed=0, dropout=0.0, batch_norm=False, dtype=torch.float32, frozen=(), adapter=None):
+class Scaled(nn.Module):
+    """Scales what it gets by a weight of another layer."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, value):
+        return value * (1 + self.weight.sum())
+
+
+def cnn(
+    seed=0,
+    dropout=0.0,
+    batch_norm=False,
+    dtype=torch.float32,
+    frozen=(),
+    adapter=None,
+    tied=False,
+):
     """Eight layers on 1 x 8 x 8 images; in-place activations, as they are usual.
 
-    ``frozen`` are numbers of layers, ``adapter`` is the rank of one at the first linear layer.
+    ``frozen`` are numbers of layers, ``adapter`` is the rank of one at the first linear layer. With
+    ``tied`` the last layer uses a weight of the first.
     """
     torch.manual_seed(seed)
     middle = nn.BatchNorm2d(4) if batch_norm else nn.Identity()
@@ -67,6 +87,8 @@ def cnn(seed=0, dropout=0.0, batch_norm=False, dtype=torch.float32, frozen=(), a
     )
     if adapter is not None:
         model[6] = Adapted(model[6], adapter)
+    if tied:
+        model[7].append(Scaled(model[0].weight))
     for index in frozen:
         model[index].requires_grad_(False)
     return model.to(dtype)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from splitopt.latency.pipeline import rent
-from splitopt.latency.split_federated import traffic_bits
+from splitopt.latency.split_federated import exchanged_in_round, traffic_bits
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.limits import (
     device_memory_bytes,
@@ -16,6 +16,7 @@ from splitopt.problems.limits import (
 )
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.counting.memory import layer_parameters
+from splitopt.profiles.counting.tied import has_copies
 from splitopt.scenario import Scenario
 
 
@@ -30,6 +31,9 @@ def device_loads(scenario: Scenario, profile: ModelProfile, cuts: IntArray) -> d
         )
         for crossing in (profile.smashed_bytes, profile.gradient_bytes)
     )
+    if has_copies(profile):
+        rows = np.arange(len(at))
+        bits = bits + 8.0 * sum(way[rows, at] for way in exchanged_in_round(scenario, profile))
     return {
         "traffic_bytes": float(np.sum(bits)) / 8,
         "device_flop": None if work is None else float((passes * work[at]).max()),

@@ -22,7 +22,7 @@ from splitopt.planning.predictions.cut_and_resources import CutAndResourcesPredi
 from splitopt.plans import Plan
 from splitopt.problems.base import BoolArray
 from splitopt.problems.cut_and_resources import CutAndResources
-from splitopt.problems.limits import memory_words, why_no_common_cut
+from splitopt.problems.limits import allowed_by_tied, memory_words, why_no_common_cut
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario, Server
 from splitopt.scenario.parts import Privacy
@@ -150,8 +150,10 @@ def possible_cuts(scheme: str, context: ServerContext) -> BoolArray | str:
     scenario, profile, problem = context.scenario, context.profile, context.problem
     possible = np.array(problem.allowed.all(axis=0))
     possible[-1] = False  # nothing would be split
+    if scheme != "sflv1":
+        possible &= allowed_by_tied(profile, exchanging=False)
     if not possible.any():
-        return why_no_common_cut(scenario, profile)
+        return why_no_common_cut(scenario, profile, exchanging=scheme == "sflv1")
     memory = scenario.servers[0].memory
     if memory is None:
         return possible

@@ -22,10 +22,12 @@ from splitopt.problems.pipeline_partition import PipelinePartition
 from splitopt.problems.pipeline_partition.tables import (
     Cuts,
     links_of,
+    not_with_owner,
     owner_groups,
     owner_memory,
     stated_cut,
     tables_from_scenario,
+    why_not_with_owner,
 )
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
@@ -126,6 +128,16 @@ def _within_leakage(
     return kept
 
 
+def _with_tied(profile: ModelProfile, every: list[Cuts]) -> list[Cuts]:
+    """Keep the pairs with which an owner has all layers that train one weight."""
+    apart = [not_with_owner(profile, cuts) for cuts in every]
+    kept = [cuts for cuts, weight in zip(every, apart, strict=True) if weight is None]
+    if every and not kept:
+        weight = next(weight for weight in apart if weight is not None)
+        raise InfeasibleError(why_not_with_owner(weight))
+    return kept
+
+
 def owner_pairs(scenario: Scenario, profile: ModelProfile) -> Iterator[Cuts]:
     """Yield the pairs that the scenario allows and the owners can hold."""
     total = profile.layer_count
@@ -134,7 +146,7 @@ def owner_pairs(scenario: Scenario, profile: ModelProfile) -> Iterator[Cuts]:
     lasts = range(2, total) if last is None else [last]
     every = [Cuts(a, b) for a in firsts for b in lasts if a < b]
     limits = [device.memory for device in scenario.devices if device.memory is not None]
-    every = _within_leakage(scenario, profile, every, first)
+    every = _with_tied(profile, _within_leakage(scenario, profile, every, first))
     if not every:
         raise InfeasibleError(
             "no pair of cuts leaves a layer to the nodes; take an earlier first_cut or a later "

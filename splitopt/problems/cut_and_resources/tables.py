@@ -12,7 +12,12 @@ from splitopt.errors import InputError
 from splitopt.latency.split_federated import phase_curves, phase_seconds
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources.factors import Factors
-from splitopt.problems.limits import allowed_by_leakage, allowed_by_memory, server_budget
+from splitopt.problems.limits import (
+    allowed_by_leakage,
+    allowed_by_memory,
+    allowed_by_tied,
+    server_budget,
+)
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
 
@@ -37,7 +42,9 @@ def tables_from_scenario(scenario: Scenario, profile: ModelProfile) -> dict[str,
         "upload_s": seconds.upload,
         "server_s": seconds.server,
         "device_s": seconds.device,
-        "allowed": allowed_by_leakage(scenario, profile) & allowed_by_memory(fleet, profile),
+        "allowed": allowed_by_leakage(scenario, profile)
+        & allowed_by_memory(fleet, profile)
+        & allowed_by_tied(profile, exchanging=True),
         "weights": _if_all([device.batch_size for device in fleet]),
         "curves": phase_curves(scenario, profile),
         "priority": None

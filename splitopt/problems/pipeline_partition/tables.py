@@ -17,6 +17,8 @@ from splitopt.latency.split_federated import link_rate
 from splitopt.problems.base import FloatArray
 from splitopt.problems.limits import check_leakage
 from splitopt.profiles import ModelProfile, layer_memory_bytes
+from splitopt.profiles.counting.tied import held_apart
+from splitopt.profiles.table.tied import TiedWeight
 from splitopt.scenario import Scenario
 from splitopt.scenario.nodes import AUTO
 from splitopt.units import readable_bytes
@@ -204,6 +206,8 @@ def owner_memory(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> float
 def check_owners(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> None:
     """Raise `InfeasibleError` where a limit of an owner does not allow the stated cuts."""
     check_leakage(scenario, profile, cuts.first, "pipeline.first_cut")
+    if (weight := not_with_owner(profile, cuts)) is not None:
+        raise InfeasibleError(why_not_with_owner(weight))
     need = owner_memory(scenario, profile, cuts)
     short = [d for d in scenario.devices if d.memory is not None and d.memory < need]
     if short:
@@ -214,6 +218,21 @@ def check_owners(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> None:
             f"{readable_bytes(least.memory or 0.0)}; take an earlier first_cut, a later last_cut, "
             "smaller batches or more memory"
         )
+
+
+def not_with_owner(profile: ModelProfile, cuts: Cuts) -> TiedWeight | None:
+    """Return a tied weight that layers train of which a node would host some; None without one."""
+    layers = range(profile.layer_count)
+    return held_apart(profile, [not cuts.first <= layer < cuts.last for layer in layers])
+
+
+def why_not_with_owner(weight: TiedWeight) -> str:
+    """Name the layers that an owner must keep, since they train one weight."""
+    return (
+        f"the layers {', '.join(weight.layers)} train the tied weight {weight.name}, so that the "
+        "owner must hold all of them, in its first and its last part; take first_cut behind the "
+        "first ones and last_cut before the others"
+    )
 
 
 def links_of(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> dict[str, Any]:

@@ -160,6 +160,8 @@ class ModelProfile:
         check_last_cut(self.columns)
         object.__setattr__(self, "uncounted", check_uncounted(self.uncounted, layers))
         check_wholes(self.columns)
+        if self.trace is not None and self.trace.tied is not None:
+            self.trace.tied.check(layers)
         if self.operators is not None and len(self.operators) != len(layers):
             raise InputError.at(
                 "operators", f"has {len(self.operators)} rows, but there are {len(layers)} layers"

@@ -9,6 +9,7 @@ from splitopt.documents.checks import is_whole
 from splitopt.documents.fields import expect_keys, expect_text, expect_texts
 from splitopt.errors import InputError, shown
 from splitopt.models.adapters.choice import Adapters
+from splitopt.profiles.table.tied import TiedRecord
 
 METHODS = ("sequential", "fx", "export", "stages")
 """How cuts are found."""
@@ -78,6 +79,9 @@ class TraceRecord:
     inputs
         What the model takes, in the order of its arguments, where it takes several tensors or one
         by name.
+    tied
+        The weights that layers on both sides of cuts train, where such cuts were asked for; None
+        where they are refused.
 
     Raises
     ------
@@ -94,6 +98,7 @@ class TraceRecord:
     adapters: Adapters | None = None
     most_tensors: int | None = None
     inputs: tuple[InputRecord, ...] | None = None
+    tied: TiedRecord | None = None
 
     OPTIONAL: ClassVar[tuple[str, ...]] = (
         "model",
@@ -104,6 +109,7 @@ class TraceRecord:
         "adapters",
         "most_tensors",
         "inputs",
+        "tied",
     )
 
     def __post_init__(self) -> None:
@@ -140,8 +146,9 @@ class TraceRecord:
                 document[name] = [item.to_dict() for item in value]
             elif value is not None:
                 document[name] = list(value) if isinstance(value, tuple) else value
-        if self.adapters is not None:
-            document["adapters"] = self.adapters.to_dict()
+        for name in ("adapters", "tied"):
+            if getattr(self, name) is not None:
+                document[name] = getattr(self, name).to_dict()
         return document
 
     @classmethod
@@ -150,6 +157,8 @@ class TraceRecord:
         found: dict[str, Any] = {**expect_keys(document, "trace", ("method",), cls.OPTIONAL)}
         if found.get("adapters") is not None:
             found["adapters"] = Adapters.from_dict(found["adapters"])
+        if found.get("tied") is not None:
+            found["tied"] = TiedRecord.from_dict(found["tied"])
         return cls(**found)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from splitopt.extras import need_torch
+from splitopt.profiles.table.tied import REFUSED
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,6 +25,7 @@ def find_cuts(
     method: str = "auto",
     verify: bool = True,
     most_tensors: int = 1,
+    tied: str = REFUSED,
 ) -> SplitModel:
     """Find where a module can be cut.
 
@@ -48,6 +50,12 @@ def find_cuts(
         How many tensors may cross a cut, packed in one of shape (batch, words): 2 for a hidden
         state and its mask, or for a level of skip connections of a U-Net. Above 1 cuts are found in
         the graph of ``fx`` or ``export``.
+    tied
+        What is made of a cut between layers that train one weight, such as an embedding that is
+        the head as well. ``"refused"``: it is no cut. ``"copies"``: both sides hold a copy, and
+        training adds the gradients of both in every step, so that they stay equal.
+        ``"together"``: it is a cut where one party holds all these layers, as the owner of a
+        pipeline does with the first and the last part.
 
     Returns
     -------
@@ -66,7 +74,8 @@ def find_cuts(
     from splitopt.profiles.tracing.running.wrapped import unwrapped
     from splitopt.profiles.tracing.split import find
 
-    return find(module, inputs_of(example, unwrapped(module)), stages, method, verify, most_tensors)
+    inputs = inputs_of(example, unwrapped(module))
+    return find(module, inputs, stages, method, verify, most_tensors, tied)
 
 
 def trace(
@@ -78,6 +87,7 @@ def trace(
     method: str = "auto",
     verify: bool = True,
     most_tensors: int = 1,
+    tied: str = REFUSED,
     keep_all: bool = False,
     flop_formulas: Mapping[Any, Callable[..., Any]] | None = None,
 ) -> TracedModel:
@@ -85,7 +95,7 @@ def trace(
 
     Parameters
     ----------
-    module, example, stages, method, verify, most_tensors
+    module, example, stages, method, verify, most_tensors, tied
         As for `find_cuts`. On the ``meta`` device everything is counted and nothing computed.
     name
         The name of the profile, the module's class by default.
@@ -123,6 +133,7 @@ def trace(
         method=method,
         verify=verify,
         most_tensors=most_tensors,
+        tied=tied,
     )
     names = tuple(example) if isinstance(example, Mapping) else None
     short = name or type(split.module).__name__.lower()
@@ -136,12 +147,13 @@ def segments(
     *,
     stages: Stages | None = None,
     most_tensors: int = 1,
+    tied: str = REFUSED,
 ) -> list[nn.Module]:
     """Split a module at some cuts: `find_cuts` and `SplitModel.segments` in one call.
 
     Parameters
     ----------
-    module, example, stages, most_tensors
+    module, example, stages, most_tensors, tied
         As for `find_cuts`.
     cuts
         Names of cuts (the layers of a traced profile), or their numbers among all cuts from 1.
@@ -153,7 +165,8 @@ def segments(
         names. Given ``leaf``, the detached output of the part before, they compute forward and
         backward bit for bit as the whole module does.
     """
-    return find_cuts(module, example, stages=stages, most_tensors=most_tensors).segments(cuts)
+    found = find_cuts(module, example, stages=stages, most_tensors=most_tensors, tied=tied)
+    return found.segments(cuts)
 
 
 def measure(traced: TracedModel, machine: str = "here", **how: Any) -> Measurement:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from splitopt.errors import InputError
 from splitopt.models.adapters.choice import Adapters
 from splitopt.profiles.table.profile import ModelProfile
+from splitopt.profiles.table.tied import REFUSED, TiedRecord, TiedWeight
 from splitopt.profiles.table.trace_record import InputRecord, TraceRecord
 from splitopt.profiles.tracing.costs.counting import Counts, count
 from splitopt.profiles.tracing.costs.tables import columns_of, dominated, profile_of
@@ -110,7 +111,7 @@ def traced(
     ``names`` are those of the inputs, where the example had some.
     """
     counts = count(split, inputs, formulas)
-    beaten = {} if keep_all else dominated(columns_of(counts))
+    beaten = {} if keep_all else dominated(columns_of(counts, split))
     kept = [index for index in range(len(split.layers)) if index not in beaten]
     taken = _taken(split.module, inputs, names)
     shapes = " and ".join(f"{f'{item.name} ' if item.name else ''}{item}" for item in taken)
@@ -118,11 +119,25 @@ def traced(
         split.method,
         stages=_stage_names(split),
         most_tensors=split.chain.most if split.chain.most > 1 else None,
+        tied=_tied(split, kept),
         **_sample(taken),
     )
     profile = profile_of(split, counts, kept, name, f"input {shapes} per sample", record)
     behind = {split.layers[early]: split.layers[late] for early, late in beaten.items()}
     return TracedModel(split, profile, counts, behind, inputs)
+
+
+def _tied(split: SplitModel, kept: Sequence[int]) -> TiedRecord | None:
+    """Return the weights that several of the layers that end with `kept` (0-based) train."""
+    if split.tied == REFUSED:
+        return None
+    weights = []
+    for name, weight, users in split.shared:
+        ends = dict.fromkeys(next(end for end in kept if end >= user) for user in users)
+        if len(ends) > 1:
+            size = weight.numel() * weight.element_size()
+            weights.append(TiedWeight(name, size, tuple(split.layers[end] for end in ends)))
+    return TiedRecord(split.tied, tuple(weights))
 
 
 def _stage_names(split: SplitModel) -> tuple[str, ...] | None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
 from torch import nn
 
+from splitopt.documents.checks import check_choice
 from splitopt.errors import CapabilityError, InputError
+from splitopt.profiles.table.tied import REFUSED, TIED
 from splitopt.profiles.tracing.cuts.chain import Chain
 from splitopt.profiles.tracing.cuts.examining import (
     DifferentError,
@@ -31,6 +33,7 @@ from splitopt.profiles.tracing.cuts.finding import (
 )
 from splitopt.profiles.tracing.cuts.hints import mend_of, refuse_compiled, told
 from splitopt.profiles.tracing.cuts.packing import Layout
+from splitopt.profiles.tracing.cuts.sharing import Shared, shared_weights
 from splitopt.profiles.tracing.running.example import Inputs, resized, tensors_in
 from splitopt.profiles.tracing.running.outputs import one_tensor
 from splitopt.profiles.tracing.running.quiet import reason, undisturbed
@@ -70,6 +73,9 @@ class SplitModel:
         What the forward pass writes.
     packed
         Number of a value -> how the tensors that make it up are packed, where they are several.
+    tied
+        What is made of cuts between the uses of a trained weight: ``"refused"``, ``"together"`` or
+        ``"copies"``, see `splitopt.profiles.tracing.find_cuts`.
     """
 
     module: nn.Module
@@ -79,6 +85,7 @@ class SplitModel:
     difference: float | None = None
     state: State = field(default_factory=State)
     packed: Mapping[int, Layout] = field(default_factory=dict)
+    tied: str = REFUSED
 
     @property
     def method(self) -> str:
@@ -108,6 +115,12 @@ class SplitModel:
             for name, value in zip(self.cuts, self.structure.values, strict=False)
             if value in self.packed
         }
+
+    @property
+    def shared(self) -> list[Shared]:
+        """Trained weights that several `layers` use, with the numbers of these from 0."""
+        values = self.structure.values[:-1]
+        return shared_weights(parts_between(self.chain, self.structure, values), self.module)
 
     @property
     def copying(self) -> tuple[str, ...]:
@@ -202,11 +215,13 @@ def find(
     method: str = "auto",
     verify: bool = True,
     most: int = 1,
+    tied: str = REFUSED,
 ) -> SplitModel:
     """Find the cuts of a module by the first method that applies; see the package.
 
-    At most `most` tensors cross a cut.
+    At most `most` tensors cross a cut; `tied` is for those between the uses of a weight.
     """
+    check_choice("tied", tied, TIED)
     module = unwrapped(module)
     refuse_compiled(module)
     run_once(module, resized(inputs, FEW))
@@ -218,7 +233,10 @@ def find(
         for name, search in chosen:
             module.train()
             try:
-                return _found(module, inputs, search(), state, before, tuple(tried), verify)
+                chain = search()
+                found = structure(chain, module, inputs, state, tied)
+                made = _found(module, inputs, chain, found, state, before, verify)
+                return replace(made, tried=tuple(tried), tied=tied)
             except InputError:
                 raise
             except (NotApplicableError, DifferentError) as error:
@@ -241,9 +259,9 @@ def _found(
     module: nn.Module,
     inputs: Inputs,
     chain: Chain,
+    found: Structure,
     state: State,
     before: Snapshot,
-    tried: tuple[str, ...],
     verify: bool,
 ) -> SplitModel:
     """See where a chain can be cut, and compare split and whole.
@@ -253,7 +271,6 @@ def _found(
     NotApplicableError, DifferentError
         Nowhere.
     """
-    found = structure(chain, module, inputs, state)
     if len(found.values) == 1:
         raise NotApplicableError(_why_none(found))
     difference = None
@@ -268,7 +285,7 @@ def _found(
             evaluate=chain.trainable,
         )
     packed = layouts(chain, found.values, inputs)
-    return SplitModel(module, chain, found, tried, difference, state, packed)
+    return SplitModel(module, chain, found, (), difference, state, packed)
 
 
 def parts_between(

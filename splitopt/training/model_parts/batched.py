@@ -20,7 +20,7 @@ from torch.func import functional_call, vmap
 from splitopt.errors import InputError
 from splitopt.training.data.named import Inputs, arguments_of, joined
 from splitopt.training.model_parts.copies import Copy, Cut, Split
-from splitopt.training.model_parts.parts import Part
+from splitopt.training.model_parts.parts import Part, trained_before
 from splitopt.training.options import Options
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
@@ -72,8 +72,10 @@ class Stack:
                 tensor.data = torch.stack([value for _, value in each])
         modules = split(model, cuts) if cuts else [model]
         parts = [
-            Part(Stacked(module), options.maker(role), part.wanted)
-            for module, role, part in zip(modules, first.roles, first.parts, strict=True)
+            Part(Stacked(module), options.maker(role), part.wanted, elsewhere)
+            for module, role, part, elsewhere in zip(
+                modules, first.roles, first.parts, trained_before(modules), strict=True
+            )
         ]
         self.together = Copy(model, parts, first.roles, first.statistics, first.fixed)
 

@@ -18,7 +18,12 @@ from splitopt.training.model_parts.averaging import (
 )
 from splitopt.training.model_parts.changing import Cut as Cut
 from splitopt.training.model_parts.changing import Examined
-from splitopt.training.model_parts.parts import Part
+from splitopt.training.model_parts.parts import (
+    Part,
+    parties_of,
+    tied_between,
+    trained_before,
+)
 from splitopt.training.options import Options, Role
 from splitopt.training.rates import Factor
 
@@ -53,6 +58,8 @@ class Copy:
     ``roles`` says for each part whether a device or a server holds it, ``statistics`` names the
     buffers that forward writes, and ``fixed`` the entries of the state that training does not
     change. ``rate`` gives the factor of the learning rates in a round, None where there is none.
+    ``exchanged`` names the tied weights that parts of different parties train, each of which has a
+    copy, as the first of them names them.
     """
 
     model: nn.Module
@@ -61,6 +68,7 @@ class Copy:
     statistics: frozenset[str]
     fixed: frozenset[str] = frozenset()
     rate: Factor | None = None
+    exchanged: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -97,15 +105,23 @@ class Copy:
         if options.batch_norm == "frozen":
             _freeze_statistics(own)
         parts = [
-            Part(module, options.maker(role), needed)
-            for module, role, needed in zip(modules, roles, wanted, strict=True)
+            Part(module, options.maker(role), needed, elsewhere)
+            for module, role, needed, elsewhere in zip(
+                modules, roles, wanted, trained_before(modules), strict=True
+            )
         ]
+        exchanged = tuple(tied_between(modules, parties_of(roles)))
         batch_norm = frozenset(statistics_of(own))
         if options.batch_norm == "frozen":
             fixed |= batch_norm & state.keys()
         written = split.written if isinstance(split, Split) else frozenset()
         every = written | batch_norm
-        return cls(own, parts, tuple(roles), every, frozenset(fixed), options.rate)
+        return cls(own, parts, tuple(roles), every, frozenset(fixed), options.rate, exchanged)
+
+    def tied(self) -> dict[str, nn.Parameter]:
+        """Return the tied weights of which other parties have copies, by their names."""
+        own = dict(self.parts[0].module.named_parameters())
+        return {name: own[name] for name in self.exchanged}
 
     def begin_round(self, number: int) -> None:
         """Set the learning rates of a round (0, 1, ...), where they change."""

@@ -8,7 +8,7 @@ split learning is built from `Part.forward`, `Pass.backward` and `Part.step`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -73,12 +73,19 @@ class Part:
         Called with the parameters; a part without any has no optimizer.
     wanted
         Whether the part before needs the gradient of what it sends here.
+    elsewhere
+        The ids of tied weights, which a part before steps: it has the gradients of both.
     """
 
     def __init__(
-        self, module: nn.Module, make_optimizer: MakeOptimizer, wanted: bool = True
+        self,
+        module: nn.Module,
+        make_optimizer: MakeOptimizer,
+        wanted: bool = True,
+        elsewhere: frozenset[int] = frozenset(),
     ) -> None:
         self.wanted = wanted
+        self.elsewhere = elsewhere
         self.module = module
         self.make_optimizer = make_optimizer
         self.optimizer: torch.optim.Optimizer | None = None
@@ -89,7 +96,8 @@ class Part:
 
     def reset_optimizer(self) -> None:
         """Start with a fresh optimizer, without momentum or moments of earlier steps."""
-        parameters = [p for p in self.module.parameters() if p.requires_grad]
+        own = (p for p in self.module.parameters() if id(p) not in self.elsewhere)
+        parameters = [p for p in own if p.requires_grad]
         self.optimizer = self.make_optimizer(parameters) if parameters else None
         groups = [] if self.optimizer is None else self.optimizer.param_groups
         self._rates = [(group, group["lr"]) for group in groups if "lr" in group]
@@ -127,6 +135,37 @@ class Part:
         if self.optimizer is not None:
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
+
+
+def trained_before(modules: Sequence[nn.Module]) -> list[frozenset[int]]:
+    """Return for each part of a model the ids of the weights that a part before trains as well."""
+    seen: frozenset[int] = frozenset()
+    found = []
+    for module in modules:
+        found.append(seen)
+        seen |= {id(parameter) for parameter in module.parameters() if parameter.requires_grad}
+    return found
+
+
+def tied_between(modules: Sequence[nn.Module], parties: Sequence[Hashable]) -> dict[str, Tensor]:
+    """Return the weights that parts of different parties train, by their names in the first part.
+
+    ``parties`` says who holds each part.
+    """
+    first: dict[int, tuple[str, Hashable]] = {}
+    found: dict[str, Tensor] = {}
+    for module, party in zip(modules, parties, strict=False):
+        for name, parameter in module.named_parameters():
+            if parameter.requires_grad:
+                own_name, owner = first.setdefault(id(parameter), (name, party))
+                if owner != party:
+                    found[own_name] = parameter
+    return found
+
+
+def parties_of(roles: Sequence[Hashable]) -> list[Hashable]:
+    """Return who holds each part: all parts on a device are one party's, others one's each."""
+    return [role if role == "device" else (role, place) for place, role in enumerate(roles)]
 
 
 def forward_chain(

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from splitopt.documents.checks import check_choice
 from splitopt.errors import InputError
 from splitopt.profiles import ModelProfile
+from splitopt.profiles.table.tied import REFUSED
 from splitopt.profiles.tracing import find_cuts
 from splitopt.profiles.tracing.cuts.finding import FEW, STAGES_METHOD, Stages, declares_stages
 from splitopt.profiles.tracing.running.example import fresh, inputs_of, resized
@@ -79,12 +80,14 @@ def cut_again(
         The model cannot be cut so.
     """
     record = profile.trace
+    known = None if record is None else record.tied
+    tied = REFUSED if known is None else known.how
     if stages is not None or record is None:
-        return find_cuts(model, example, stages=stages)
+        return find_cuts(model, example, stages=stages, tied=tied)
     most = record.most_tensors or 1
     if record.method == "export" and declares_stages(model):
         # It has been given them since, where the graph of torch.export served to count only.
-        return find_cuts(model, example)
+        return find_cuts(model, example, tied=tied)
     if record.method == "stages" and record.stages is None and not declares_stages(model):
         raise InputError.at(
             "stages",
@@ -92,7 +95,14 @@ def cut_again(
             f"model's own {STAGES_METHOD}(), which this model has not; give the same again, "
             "stages=[...] in Python, or name the model that was profiled",
         )
-    return find_cuts(model, example, stages=record.stages, method=record.method, most_tensors=most)
+    return find_cuts(
+        model,
+        example,
+        stages=record.stages,
+        method=record.method,
+        most_tensors=most,
+        tied=tied,
+    )
 
 
 def cut_numbers(split: SplitModel, names: Sequence[str]) -> tuple[int, ...]:

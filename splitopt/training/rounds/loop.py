@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Literal
 
 from splitopt.documents.suggestions import did_you_mean
@@ -175,7 +175,7 @@ def _row(tally: Round, number: int, history: History, clock: VirtualClock) -> Ro
         round_s=None if time is None else time.seconds,
         clock_s=None if time is None or before is None else before + time.seconds,
         phases_s={} if time is None else dict(time.phases),
-        traffic_bytes=asdict(tally.traffic),
+        traffic_bytes=tally.traffic.to_dict(),
         dropped=tally.dropped,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -18,7 +18,14 @@ from splitopt.training.data.named import Inputs
 from splitopt.training.model_parts.averaging import average
 from splitopt.training.model_parts.changing import Examined
 from splitopt.training.model_parts.copies import Copy, Cut, Split, tensor_bytes
-from splitopt.training.model_parts.parts import Part, Pass, backward_chain, forward_chain
+from splitopt.training.model_parts.parts import (
+    Part,
+    Pass,
+    backward_chain,
+    forward_chain,
+    parties_of,
+    tied_between,
+)
 from splitopt.training.options import Options, Role
 from splitopt.training.privacy.guard import Guard
 from splitopt.training.program import Program, Takes
@@ -54,7 +61,8 @@ class Traffic:
     """Bytes that were sent in a round, by what they are.
 
     The model is its trained parameters; ``statistics`` are what layers write and goes with them,
-    down and up together.
+    down and up together. ``tied_down`` and ``tied_up`` are gradients of weights of which both
+    sides of a cut hold a copy.
     """
 
     smashed: int = 0
@@ -63,6 +71,15 @@ class Traffic:
     model_down: int = 0
     model_up: int = 0
     statistics: int = 0
+    tied_down: int = 0
+    tied_up: int = 0
+
+    def to_dict(self) -> dict[str, int]:
+        """Return bytes by kind; what is exchanged of tied weights only where something is."""
+        found = asdict(self)
+        if not self.tied_down and not self.tied_up:
+            del found["tied_down"], found["tied_up"]
+        return found
 
 
 @dataclass
@@ -112,6 +129,9 @@ class Scheme(ABC):
         as they are, so that what they take and who sends what over connections is known.
     can_batch
         Whether clients can train side by side in one call of every layer.
+    exchanges_tied
+        Whether device and server may each hold a copy of a tied weight: both add the gradients of
+        both in every mini-batch, so that the copies stay equal.
     """
 
     name: ClassVar[str]
@@ -119,6 +139,7 @@ class Scheme(ABC):
     takes: ClassVar[Takes] = "planned"
     runs_as: ClassVar[str | None] = None
     can_batch: ClassVar[bool] = False
+    exchanges_tied: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -146,6 +167,7 @@ class Scheme(ABC):
                 "batched",
                 f"clients of {self.name} do not train whole copies side by side; train without",
             )
+        self._check_tied()
         self.prepare()
 
     @abstractmethod
@@ -159,6 +181,20 @@ class Scheme(ABC):
     @abstractmethod
     def copies(self) -> list[Copy]:
         """All copies whose optimizers and statistics outlive a round."""
+
+    def _check_tied(self) -> None:
+        """Reject cuts between the uses of a weight, where nobody exchanges its gradients."""
+        if self.exchanges_tied:
+            return
+        chains = {(own.cuts, self.roles_of(own)) for own in self.clients if own.cuts}
+        for cuts, roles in chains:
+            for name in tied_between(self.split(self.model, cuts), parties_of(roles)):
+                raise InputError.at(
+                    "scheme",
+                    f"{self.name} exchanges no gradients of weights, and its cuts leave the tied "
+                    f"weight {name} to several parties; train by splitfed_v1, or let an owner hold "
+                    "all layers that use it (u_shaped, multihop)",
+                )
 
     def phases_s(self, program: Program, number: int) -> Mapping[str, float] | None:  # noqa: ARG002
         """Predict what a round (0, 1, ...) takes: phase -> seconds, which add up; None if unknown.
@@ -264,6 +300,16 @@ class Scheme(ABC):
         roles = self.roles_of(client)
         if roles[-1] == "server" and len(roles) > 1:  # in one place, nothing travels
             tally.traffic.label += tensor_bytes(targets)
+
+    def note_tied(self, own: Copy, client: Client, traffic: Traffic) -> None:
+        """Count the gradients of tied weights that a client and its server exchange in a round.
+
+        The server's come down with those of the smashed data of every mini-batch. The device's go
+        up with the smashed data of the next one; after the last, the weight itself goes up.
+        """
+        size, steps = sum(map(tensor_bytes, own.tied().values())), self.steps(client)
+        traffic.tied_down += steps * size
+        traffic.tied_up += (steps - 1) * size
 
     def note_loss(self, loss: Tensor, samples: int, client: Client, tally: Round) -> None:
         """Count a batch's mean loss; stop where it is not a finite number."""

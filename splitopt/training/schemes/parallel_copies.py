@@ -86,9 +86,10 @@ class ParallelCopies(Scheme):
         self.note_model(copies, tally, down=False)
 
     def _train_alone(self, client: Client, tally: Round) -> None:
-        parts = self._copies[client.name].parts
+        own = self._copies[client.name]
         for batch in client.batches.take(self.steps(client)):
-            self.train_batch(parts, batch, client, tally)
+            self.train_batch(own.parts, batch, client, tally)
+        self.note_tied(own, client, tally.traffic)
 
     def _train_together(self, clients: Sequence[Client], tally: Round) -> None:
         """Train clients that are alike by one stack of their copies."""
@@ -113,6 +114,8 @@ class ParallelCopies(Scheme):
                 part.step()
             self.note_traffic(passes, gradients, targets, clients[0], tally, crossing)
         stack.scatter()
+        for client in clients:
+            self.note_tied(self._copies[client.name], client, tally.traffic)
 
     def _groups(self, clients: Sequence[Client]) -> list[list[Client]]:
         """Clients that train together: each by itself, or those that are alike, in given order."""

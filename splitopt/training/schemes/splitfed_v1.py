@@ -11,7 +11,9 @@ class SplitFedV1(ParallelCopies):
     """Clients and their copies of the server's part train side by side; both sides are averaged.
 
     With a cut of its own for every client this is the training of DP-MORA (section 3), whose plan
-    changes cuts and shares but not what is learned.
+    changes cuts and shares but not what is learned. Every client and its copy of the server's part
+    are a model by themselves, so that it is well-defined that both hold a copy of a tied weight.
     """
 
     name: ClassVar[str] = "splitfed_v1"
+    exchanges_tied: ClassVar[bool] = True

@@ -28,6 +28,7 @@ _MESSAGES = {
     "gradient": ("gradient", "gradients"),
     "model": ("model",),
     "label": ("labels",),
+    "tied": ("tied",),
     "setup": ("setup",),
 }
 """What travels -> the kinds of messages that carry it; all others are control."""
@@ -194,6 +195,7 @@ def _traffic(run: WireRun, rounds: int) -> tuple[BytesRow, ...]:
         "smashed": planned["smashed"],
         "gradient": planned["gradient"],
         "model": planned["model_down"] + planned["model_up"],
+        "tied": planned.get("tied_down", 0.0) + planned.get("tied_up", 0.0),
     }
     rows, counted = [], set()
     for kind, messages in _MESSAGES.items():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from splitopt.problems.pipeline_partition.tables import Cuts, own_part_bytes
+from splitopt.profiles.counting.tied import exchanged_bytes
 from splitopt.training.program import ClientPlan, Program
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ def planned_bytes(program: Program, scheme: Scheme | None = None) -> dict[str, f
 
     Every sample that a client trains on sends the output of the layer at each of its cuts forward
     and as many gradients back. The client's parts of the model come down before and go up after
-    the round: the first one and, where the chain ends at the client, the last one.
+    the round: the first one and, where the chain ends at the client, the last one. Where clients
+    and the server hold copies of a weight, its gradients come down for every mini-batch
+    (``tied_down``) and go up with all but the first (``tied_up``).
 
     Parameters
     ----------
@@ -57,6 +60,10 @@ def planned_bytes(program: Program, scheme: Scheme | None = None) -> dict[str, f
             held = own_part_bytes(profile, Cuts(at[0] + 1, at[-1] + 1))
         else:
             held = float(profile.device_model_bytes[at[0]]) if at else whole
+        if at and not program.both_ends and (tied := float(exchanged_bytes(profile)[at[0]])):
+            steps = sum(count for _, count in _batches(program, plan))
+            found["tied_down"] = found.get("tied_down", 0.0) + steps * tied
+            found["tied_up"] = found.get("tied_up", 0.0) + (steps - 1) * tied
         found["model_down"] += held
         found["model_up"] += held
     return found

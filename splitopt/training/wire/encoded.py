@@ -10,6 +10,8 @@ from torch import Tensor
 from splitopt.training.codecs.crossing import Crossing, Encoded, Way
 from splitopt.training.wire.transport.errors import FrameError
 
+_TIED = "tied."
+
 
 def as_tensors(encoded: Encoded, name: str) -> dict[str, Tensor]:
     """Name the tensors of a message: ``name`` for one that goes as it is, else ``name.PART``."""
@@ -44,6 +46,19 @@ def arrived(
         return crossing.decode(way, Encoded(parts, tuple(shape), dtype, is_whole), cut)
     except ValueError as error:
         raise FrameError(f"{name}: {error}; start all parties with the same codec") from None
+
+
+def as_tied(gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Name the gradients of tied weights among the tensors of a message; they are never encoded."""
+    return {f"{_TIED}{name}": value for name, value in gradients.items()}
+
+
+def without_tied(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Divide the tensors of a message: what crosses, and the gradients of tied weights by name."""
+    others = {name: value for name, value in tensors.items() if not name.startswith(_TIED)}
+    return others, {
+        name.removeprefix(_TIED): value for name, value in tensors.items() if name not in others
+    }
 
 
 def check_left_out(tensors: Mapping[str, Tensor], senders: Iterable[str]) -> None:

@@ -95,6 +95,17 @@ def test_tied_weights_are_said(tmp_path):
     assert "transformer.wte.weight is used on both sides (tied weights)" in why
 
 
+def test_tied_weights_are_copied_where_that_is_asked_for(tmp_path):
+    """The cuts are those of a head of its own, and split is whole."""
+    module = built("GPT-2 tied", tmp_path).module
+    split = tracing.find_cuts(module, batch("GPT-2 tied"), tied="copies")
+    assert "transformer.h.0" in split.cuts
+    (shared,) = split.shared
+    uses = [split.layers[user] for user in shared.users]
+    assert (shared.name, uses[-1]) == ("transformer.wte.weight", "lm_head")
+    assert uses[0] == split.layers[1]  # the first layer gives token ids their shape
+
+
 def test_the_first_tensor_is_trained_where_there_are_no_logits():
     """The other outputs are named in the profile, and so are weights that only they use."""
     config = transformers.BertConfig(

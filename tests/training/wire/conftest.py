@@ -15,6 +15,7 @@ from splitopt import plan  # noqa: E402
 from splitopt.scenario import Scenario  # noqa: E402
 from splitopt.training.data.batches import Batches  # noqa: E402
 from splitopt.training.model_parts.copies import Copy  # noqa: E402
+from splitopt.training.model_parts.parts import tied_between  # noqa: E402
 from splitopt.training.preparing.setup import set_groups  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402
 from splitopt.training.randomness import Stream  # noqa: E402
@@ -35,10 +36,21 @@ CUTS = {"splitfed_v1": (("conv1",), ("fc1",), ()), "clustered": (("pool1",),) * 
 GROUPS = ((0, 2), (1,))
 
 
-def network(seed=0, frozen=()):
+class Scaled(nn.Module):
+    """Scales what it gets by a weight of another layer."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, x):
+        return x * (1 + self.weight.sum())
+
+
+def network(seed=0, frozen=(), tied=False):
     """Build the layers of the profile `cnn-digits`, with dropout and statistics on both sides.
 
-    ``frozen`` are numbers of layers.
+    ``frozen`` are numbers of layers. With ``tied`` the last one uses a weight of the first.
     """
     torch.manual_seed(seed)
     model = nn.Sequential(
@@ -49,6 +61,8 @@ def network(seed=0, frozen=()):
         nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU()),
         nn.Sequential(nn.Dropout(0.3), nn.Linear(64, 10)),
     )
+    if tied:
+        model[5].insert(0, Scaled(model[0][0].weight))
     for index in frozen:
         model[index].requires_grad_(False)
     return model
@@ -103,21 +117,22 @@ def programs():
     return found
 
 
-def scheme_of(name, options, keep=(0, 1, 2), groups=GROUPS, frozen=()):
+def scheme_of(name, options, keep=(0, 1, 2), groups=GROUPS, frozen=(), tied=False):
     """Build the scheme of one process, of some of the clients."""
     clients = [clients_of(CUTS[name])[k] for k in keep]
-    scheme = SCHEMES[name](network(frozen=frozen), clients, options, split)
+    scheme = SCHEMES[name](network(frozen=frozen, tied=tied), clients, options, split)
     if name == "clustered":
         scheme.cluster(groups)
     return scheme
 
 
-def follow(name, options, program, port, token, index, kind, errors, frozen=()):
+def follow(name, options, program, port, token, index, kind, errors, frozen=(), tied=False):
     """Do what the process of a device does, in a thread."""
     client = with_codecs(clients_of(CUTS[name]), options)[index]
-    model = network(seed=99, frozen=frozen)
-    part = split(model, client.cuts)[0] if client.cuts else model
-    own = Copy.of(part, (), ("device",), split, options)
+    model = network(seed=99, frozen=frozen, tied=tied)
+    parts = split(model, client.cuts) if client.cuts else [model]
+    own = Copy.of(parts[0], (), ("device",), split, options)
+    own.exchanged = tuple(tied_between(parts, ("device", "server")))
     try:
         with join("127.0.0.1", port, token, index + 1, {}, 20.0) as channel:
             kind(client, own, nn.functional.cross_entropy, channel, Timing(program), index).run()
@@ -156,19 +171,20 @@ class Wired:
         between=lambda crew, number: None,
         program=None,
         frozen=(),
+        tied=False,
         opened=lambda listener: None,
     ):
         token, program = Token.new(), program or self.programs[name]
         self.token = token
         listener = listen(None, 0, token)
         opened(listener)
-        self.scheme = scheme or scheme_of(name, options, frozen=frozen)
+        self.scheme = scheme or scheme_of(name, options, frozen=frozen, tied=tied)
         self.errors, self.tallies = {}, []
         threads = []
         for k in range(len(SIZES)):
             kind = (devices or {}).get(k, Device)
             arguments = (name, options, program, listener.port, token, k, kind)
-            arguments += (self.errors, frozen)
+            arguments += (self.errors, frozen, tied)
             threads.append(threading.Thread(target=follow, args=arguments))
             threads[-1].start()
         try:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from splitopt.errors import InputError
 from splitopt.profiles.table.operator_counts import OperatorCounts
+from splitopt.profiles.table.tied import COPIES
 from splitopt.profiles.tracing.costs.operating import operators_of
 from splitopt.profiles.tracing.costs.work.agreement import watched
 from splitopt.profiles.tracing.costs.work.declared import check_applied
@@ -48,7 +49,8 @@ class Counts:
     parameters
         The parameters of the layer that no layer before it has, by name.
     shared
-        Frozen parameters of the layer that a layer before it has as well, by name.
+        Parameters of the layer that a layer before it has as well, by name, where each holds its
+        own: frozen ones, and tied ones of which both sides of a cut hold a copy.
     saved
         What the layer keeps for the backward pass, for batches of `FEW` and of `MANY` samples.
     unknown
@@ -280,11 +282,12 @@ def _parameters(
     """Assign each layer the parameters that it is the first to use, and those that it shares."""
     names = {id(parameter): name for name, parameter in split.module.named_parameters()}
     seen: set[int] = set()
-    first, again = [], []
+    first, again, copied = [], [], split.tied == COPIES
     for part in parts_between(split.chain, split.structure, split.structure.values[:-1]):
         own = {names[id(p)]: p for p in part.parameters()}
         first.append({name: p for name, p in own.items() if id(p) not in seen})
-        again.append({name: p for name, p in own.items() if id(p) in seen and not p.requires_grad})
+        held = {name: p for name, p in own.items() if copied or not p.requires_grad}
+        again.append({name: p for name, p in held.items() if id(p) in seen})
         seen |= {id(parameter) for parameter in own.values()}
     return tuple(first), tuple(again)
 

@@ -11,6 +11,7 @@ from torch import nn
 from splitopt.profiles.table.arrays import Array
 from splitopt.profiles.table.profile import ModelProfile
 from splitopt.profiles.table.provenance import Provenance
+from splitopt.profiles.table.tied import COPIES, TiedRecord
 from splitopt.profiles.table.trace_record import TraceRecord
 from splitopt.profiles.table.uncounted import Uncounted
 from splitopt.profiles.tracing.costs.counting import PHASES, Counts, union
@@ -31,7 +32,8 @@ _HOW = {
 class Columns:
     """The table over all cuts, cumulative from the input; arrays of shape (layers,).
 
-    `unknown` counts the operators without known work.
+    `unknown` counts the operators without known work, `tied` the bytes of weights that layers on
+    both sides train.
     """
 
     forward: Array
@@ -39,10 +41,14 @@ class Columns:
     smashed: Array
     gradient: Array
     unknown: Array
+    tied: Array
 
 
-def columns_of(counts: Counts) -> Columns:
+def columns_of(counts: Counts, split: SplitModel) -> Columns:
     """Add the layers up; nothing crosses behind the last one."""
+    tied = np.zeros(len(counts.output_bytes))
+    for _, weight, users in split.shared:
+        tied[users[0] : users[-1]] += _bytes([weight])
     smashed = np.array(counts.output_bytes, dtype=np.float64)
     gradient = np.array(counts.gradient_bytes, dtype=np.float64)
     smashed[-1] = gradient[-1] = 0.0
@@ -52,6 +58,7 @@ def columns_of(counts: Counts) -> Columns:
         smashed,
         gradient,
         np.cumsum([_runs(layer) for layer in counts.unknown]),
+        tied,
     )
 
 
@@ -76,6 +83,7 @@ def dominated(table: Columns) -> dict[int, int]:
                 and table.unknown[late] <= table.unknown[early]
                 and table.smashed[late] <= table.smashed[early]
                 and table.gradient[late] <= table.gradient[early]
+                and table.tied[late] <= table.tied[early]
             ):
                 found[early] = late
                 break
@@ -91,15 +99,17 @@ def profile_of(
     record: TraceRecord,
 ) -> ModelProfile:
     """Build the profile over the layers that end with the entries `kept` (0-based)."""
-    table, at = columns_of(counts), np.array(kept)
+    table, at = columns_of(counts, split), np.array(kept)
     starts = [0, *(index + 1 for index in kept[:-1])]
     runs = [range(first, last + 1) for first, last in zip(starts, kept, strict=True)]
     parameters = [_bytes(p for k in run for p in counts.parameters[k].values()) for run in runs]
     again = [_shared(run, counts) for run in runs]
+    held = np.add(parameters, [_bytes(own) for own in again])
     trained = [
         _bytes(p for k in run for p in counts.parameters[k].values() if p.requires_grad)
         for run in runs
     ]
+    learning = np.add(trained, [_bytes(p for p in own if p.requires_grad) for own in again])
     cumulative, constant = _memory([range(run.stop) for run in runs], counts)
     alone, _ = _memory(runs, counts)
     output = np.array(counts.output_bytes, dtype=np.float64)[at]
@@ -115,17 +125,17 @@ def profile_of(
         device_model_bytes=np.cumsum(trained),
         device_memory_fixed_bytes=np.cumsum(parameters) + np.cumsum(trained),
         device_memory_per_sample_bytes=cumulative,
-        layer_parameter_bytes=np.add(parameters, again),
+        layer_parameter_bytes=held,
         layer_output_bytes=output if output.all() else None,
         layer_saved_bytes=alone,
         operators=counts.operators.merged(runs),
-        layer_trained_bytes=np.array(trained) if trained != parameters else None,
+        layer_trained_bytes=learning if np.any(learning != held) else None,
         work_unit="FLOP",
         uncounted=_uncounted(split, counts, runs),
         provenance=Provenance(
             kind="computed",
             source=f"traced by {_HOW[split.method]}, {example}",
-            notes=_notes(split, counts, float(constant[-1])),
+            notes=_notes(split, counts, float(constant[-1]), record),
         ),
         trace=record,
     )
@@ -143,14 +153,16 @@ def _bytes(parameters: Iterable[nn.Parameter]) -> float:
     return float(sum(p.numel() * p.element_size() for p in parameters))
 
 
-def _shared(run: range, counts: Counts) -> float:
-    """Bytes of frozen parameters that layers before a run hold as well as it."""
+def _shared(run: range, counts: Counts) -> list[nn.Parameter]:
+    """Return the parameters of a run of which layers before it hold a copy of their own."""
     own = {name for k in run for name in counts.parameters[k]}
     shared = {name: p for k in run for name, p in counts.shared[k].items() if name not in own}
-    return _bytes(shared.values())
+    return list(shared.values())
 
 
-def _notes(split: SplitModel, counts: Counts, constant: float) -> tuple[str, ...]:
+def _notes(
+    split: SplitModel, counts: Counts, constant: float, record: TraceRecord
+) -> tuple[str, ...]:
     notes = [
         "Work is counted by operator: convolutions, matrix products, recurrent layers and "
         "attention, 2 FLOP per multiply-accumulate, nothing for element-wise operations, "
@@ -188,6 +200,7 @@ def _notes(split: SplitModel, counts: Counts, constant: float) -> tuple[str, ...
         notes.append(
             f"Behind {_some(split.copying)} the next part works in place, and is given a copy."
         )
+    notes += _tied_notes(record.tied)
     if split.layouts:
         several = [f"{name} ({len(item.sections)})" for name, item in split.layouts.items()]
         notes.append(
@@ -205,6 +218,23 @@ def _notes(split: SplitModel, counts: Counts, constant: float) -> tuple[str, ...
     if unused:
         notes.append(f"Not used by the forward pass, and in no column: {_some(unused)}.")
     return tuple(notes)
+
+
+def _tied_notes(tied: TiedRecord | None) -> list[str]:
+    """Describe what cuts between the uses of a trained weight mean."""
+    if tied is None:
+        return []
+    meaning = (
+        "where a cut lies between them both sides hold a copy, and in every mini-batch its "
+        "gradient goes up and down once"
+        if tied.how == COPIES
+        else "one party must hold all of them, as the owner of a pipeline holds its ends"
+    )
+    return [
+        f"The weight {weight.name} ({weight.size_bytes} B) is trained by the layers that end with "
+        f"{_some(weight.layers)} (tied weights): {meaning}."
+        for weight in tied.weights
+    ]
 
 
 def _checked(split: SplitModel) -> str:

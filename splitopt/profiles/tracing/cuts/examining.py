@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from splitopt.errors import InputError
+from splitopt.profiles.table.tied import REFUSED
 from splitopt.profiles.tracing.cuts.chain import Chain
 from splitopt.profiles.tracing.cuts.finding import FEW, MANY
 from splitopt.profiles.tracing.cuts.packing import Layout
+from splitopt.profiles.tracing.cuts.sharing import tied_refusals
 from splitopt.profiles.tracing.running.example import Inputs, fresh, resized, tensors_in
 from splitopt.profiles.tracing.running.passes import Outcome, split_pass
 from splitopt.profiles.tracing.running.quiet import SEED, reason
@@ -48,11 +50,18 @@ class Structure:
 
 
 def structure(
-    chain: Chain, module: nn.Module, inputs: Inputs, state: State = _NOTHING
+    chain: Chain,
+    module: nn.Module,
+    inputs: Inputs,
+    state: State = _NOTHING,
+    tied: str = REFUSED,
 ) -> Structure:
-    """Run each part of a chain once and see which values are tensors, tied or written over."""
+    """Run each part of a chain once and see which values are tensors, tied or written over.
+
+    ``tied`` says what is made of values between the uses of a trained weight, see `TIED`.
+    """
     parts = [chain.part(value, value + 1) for value in range(chain.length)]
-    refused = _tied(parts, module) | _written_elsewhere(parts, state.tensors(module))
+    refused = tied_refusals(parts, module, tied) | _written_elsewhere(parts, state.tensors(module))
     few, writes = _walk(parts, resized(inputs, FEW))
     many, _ = _walk(parts, resized(inputs, MANY))
     for value, (one, two) in enumerate(zip(few, many, strict=True), start=1):
@@ -264,27 +273,6 @@ def _apart(one: Outcome, two: Outcome) -> float:
             scale = float(a.abs().max()) or 1.0
             worst = max(worst, float((a - b).abs().max()) / scale)
     return worst if worst == worst else float("inf")
-
-
-def _tied(parts: Sequence[nn.Module], module: nn.Module) -> dict[int, str]:
-    """Reject the values that have a trained parameter on both sides."""
-    names = {id(parameter): name for name, parameter in module.named_parameters()}
-    where: dict[int, tuple[str, set[int]]] = {}
-    for index, part in enumerate(parts):
-        for parameter in part.parameters():
-            if parameter.requires_grad:
-                key = parameter.untyped_storage()._cdata
-                name = names.get(id(parameter), "a parameter")
-                where.setdefault(key, (name, set()))[1].add(index)
-    refused: dict[int, str] = {}
-    for name, users in where.values():
-        for value in range(min(users) + 1, max(users) + 1):
-            refused.setdefault(
-                value,
-                f"the weight {name} is used on both sides (tied weights): each side would train "
-                "its own copy",
-            )
-    return refused
 
 
 def _written_elsewhere(parts: Sequence[nn.Module], written: Mapping[str, Tensor]) -> dict[int, str]:

@@ -38,8 +38,9 @@ def mend_of(tried: Sequence[str]) -> str:
     said = " ".join(tried)
     if "tied weights" in said:
         return (
-            "the two ends of the model share a weight: give each its own where it is built "
-            "(tie_word_embeddings=False in transformers), or cut it by stages between which none "
-            f"is shared; {HOW_TO_DECLARE}"
+            "the two ends of the model share a weight: let both sides of a cut hold a copy and "
+            "exchange its gradients (--tied copies), let one party hold both ends (--tied "
+            "together), give each its own where it is built (tie_word_embeddings=False in "
+            f"transformers), or cut it by stages between which none is shared; {HOW_TO_DECLARE}"
         )
     return HOW_TO_DECLARE

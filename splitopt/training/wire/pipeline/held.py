@@ -25,21 +25,31 @@ def parts_of(own: Copy, places: Sequence[int]) -> Copy:
 
 
 def names_in(held: Copy) -> list[str]:
-    """Names, in the whole model, of the parameters and buffers that a copy's parts have."""
-    inside = {
+    """Names, in the whole model, of the parameters and buffers that a copy's parts have.
+
+    A tensor of several names (a tied weight) has the first one.
+    """
+    inside, found = _inside(held), dict[int, str]()
+    for name, value in held.model.state_dict(keep_vars=True).items():
+        if id(value) in inside:
+            found.setdefault(id(value), name)
+    return list(found.values())
+
+
+def _inside(held: Copy) -> set[int]:
+    """Return the ids of the parameters and buffers that a copy's parts have."""
+    return {
         id(value)
         for part in held.parts
         for value in part.module.state_dict(keep_vars=True).values()
     }
-    state = held.model.state_dict(keep_vars=True)
-    return [name for name, value in state.items() if id(value) in inside]
 
 
 def forget_others(held: Copy) -> None:
     """Free the memory of the parameters and buffers that belong to other parties."""
-    own = set(names_in(held))
-    for name, value in held.model.state_dict(keep_vars=True).items():
-        if name not in own:
+    own = _inside(held)
+    for value in held.model.state_dict(keep_vars=True).values():
+        if id(value) not in own:
             value.data = value.data.new_empty(0)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from splitopt.errors import SplitoptError
 from splitopt.training.codecs.crossing import DOWN, UP
 from splitopt.training.model_parts.copies import Copy
+from splitopt.training.model_parts.parts import parties_of, tied_between
 from splitopt.training.preparing.prepare import Prepared
 from splitopt.training.schemes.base import Client, Criterion, TrainingError, finite_loss
 from splitopt.training.wire.client_state import (
@@ -26,9 +27,10 @@ from splitopt.training.wire.client_state import (
     parameters_of,
 )
 from splitopt.training.wire.compute import COMPUTE, padded
-from splitopt.training.wire.encoded import arrived, as_tensors
+from splitopt.training.wire.encoded import arrived, as_tensors, as_tied, without_tied
 from splitopt.training.wire.recorder import Recorder
 from splitopt.training.wire.setting import Setting
+from splitopt.training.wire.star.exchange import add_gradients, gradients_of
 from splitopt.training.wire.star.pace import DevicePace, bucket_of
 from splitopt.training.wire.star.timing import BACKWARD, FORWARD, MODEL_UP, UPLOAD, Timing
 from splitopt.training.wire.transport.channel import Channel
@@ -71,6 +73,7 @@ class Device:
         self.client, self.own, self.criterion = client, own, criterion
         self.channel, self.timing, self.index = channel, timing, index
         self.recorder = Recorder()
+        self._tied: dict[str, Tensor] = {}  # gradients that go up with the next mini-batch
 
     @property
     def is_whole(self) -> bool:
@@ -115,6 +118,7 @@ class Device:
         load_control(begin.tensors, self.client, self.own)
         model = self._receive("model")
         load_model(model.tensors, self.own)
+        self._tied = {}
         moment = model.transfer.end_s
         losses: list[list[float]] = []
         for batch in range(steps):
@@ -141,7 +145,8 @@ class Device:
         self._note(FORWARD, batch, start_s, done_s)
         labels = {"targets": targets, **changed(before, self.client.stream.state)}
         self.channel.send("labels", {"batch": batch}, labels)
-        sent = self._send("smashed", as_tensors(encoded, "smashed"), self._pace.upload)
+        smashed = {**as_tensors(encoded, "smashed"), **as_tied(self._tied)}
+        sent = self._send("smashed", smashed, self._pace.upload)
         self._note(UPLOAD, batch, sent.start_s, sent.end_s)
         message = self._receive("stream", "gradient")
         if message.kind == "stream":
@@ -150,14 +155,17 @@ class Device:
         start_s = message.transfer.end_s
         if not held.result.requires_grad:  # nothing here is trained: the server's word to go on
             return start_s
-        if not message.tensors:
+        tensors, others = without_tied(message.tensors)
+        if not tensors:
             raise FrameError("no gradient, and layers here are trained")
-        like = held.result
+        like, tied = held.result, self.own.tied()
         with COMPUTE:
             gradient = arrived(
-                self.client.crossing, DOWN, message.tensors, "gradient", like.shape, like.dtype
+                self.client.crossing, DOWN, tensors, "gradient", like.shape, like.dtype
             )
             held.backward(gradient.to(like.device))
+            self._tied = gradients_of(tied)
+            add_gradients(tied, others)
             part.step()
         done_s = padded(start_s + len(targets) * self._pace.backward_s)
         self._note(BACKWARD, batch + self._shift, start_s, done_s)
@@ -201,8 +209,9 @@ def follow(prepared: Prepared, rank: int, channel: Channel, setting: Setting) ->
     """Run the client of a rank, from 1 on, until the end of the run."""
     scheme = prepared.scheme
     client = scheme.clients[rank - 1]
-    part = scheme.split(scheme.model, client.cuts)[0] if client.cuts else scheme.model
-    own = Copy.of(part, (), ("device",), scheme.split, scheme.options, about=scheme.about)
+    parts = scheme.split(scheme.model, client.cuts) if client.cuts else [scheme.model]
+    own = Copy.of(parts[0], (), ("device",), scheme.split, scheme.options, about=scheme.about)
+    own.exchanged = tuple(tied_between(parts, parties_of(scheme.roles_of(client))))
     timing = Timing(prepared.program)
     Device(client, own, scheme.criterion, channel, timing, rank - 1).run()
 

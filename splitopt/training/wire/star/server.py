@@ -35,10 +35,11 @@ from splitopt.training.wire.compute import COMPUTE
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.deadlines import Deadline
 from splitopt.training.wire.dropping import LateError, late_on_failure
-from splitopt.training.wire.encoded import arrived, as_tensors
+from splitopt.training.wire.encoded import arrived, as_tensors, as_tied, without_tied
 from splitopt.training.wire.leader import Leader, RoundOutcome
 from splitopt.training.wire.recorder import Recorder, read_rows
 from splitopt.training.wire.star.device import changed, take_stream
+from splitopt.training.wire.star.exchange import add_gradients, gradients_of
 from splitopt.training.wire.star.pace import DevicePace
 from splitopt.training.wire.star.resources import Resources
 from splitopt.training.wire.star.timing import (
@@ -59,6 +60,9 @@ Found = TypeVar("Found")
 
 _PACED = ("smashed", "model")
 """Messages of a device that a plan pays for; all others are control."""
+
+TIED = "tied"
+"""What gradients of tied weights are counted as, beside the messages that they go with."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -161,6 +165,8 @@ class Server(Leader):
             "shift": self.shift,
             "pace": DevicePace.of(pieces, self.time_scale).fields(),
         }
+        for weight in own.tied().values():
+            weight.grad = None  # the device alone has made the last step of its last round
         down, channel, parameters = self.timing.model_down, self._channel(n), parameters_of(own)
         if self._set_up.get(n) is not channel:  # it has joined, or has come back
             if fixed := fixed_of(own):
@@ -182,9 +188,20 @@ class Server(Leader):
             take_stream(labels.tensors, client)
             targets, example = labels.tensors["targets"], self._example(n)
             shape = (*targets.shape[:1], *example.shape[1:])
-            sent = arrived(client.crossing, UP, smashed.tensors, "smashed", shape, example.dtype)
+            tensors, others = without_tied(smashed.tensors)
+            self.step_tied(n, others, batch)
+            sent = arrived(client.crossing, UP, tensors, "smashed", shape, example.dtype)
             self._check(n, sent, targets)
         return Arrived(sent, targets, smashed.transfer.end_s)
+
+    def step_tied(self, n: int, others: Mapping[str, Tensor], batch: int) -> None:
+        """Step the server's copies of tied weights with a device's gradients of the last batch."""
+        own = self.copy(n)
+        weights = own.tied() if batch else {}  # nothing is trained before the first one
+        with COMPUTE:
+            add_gradients(weights, others)
+            if weights:
+                own.parts[0].step()
 
     def give(self, n: int, gradient: Tensor | None, before: Tensor, batch: int) -> None:
         """Send a device the gradient of what it sent, and the random state if it has changed.
@@ -195,7 +212,8 @@ class Server(Leader):
         if gradient is not None:
             with COMPUTE:
                 encoded = client.crossing.encode(DOWN, 0, gradient)
-            tensors = as_tensors(encoded, "gradient")
+            tied = as_tied(gradients_of(self.copy(n).tied()))
+            tensors = {**as_tensors(encoded, "gradient"), **tied}
         stream = changed(before, client.stream.state)
         if stream:
             self.send(n, "stream", GRADIENT, {}, stream)
@@ -253,12 +271,11 @@ class Server(Leader):
         """Send to a device; with a batch, at the pace of the phase and recorded under its name."""
         piece = self.planned.pieces[n][phase]
         bucket = self.resources.bucket(phase, piece) if batch is not None else None
-        size = sum(map(tensor_bytes, tensors.values()))
         with late_on_failure(phase):
             sent = self._channel(n).send(
                 kind, fields, tensors, bucket=bucket, stall_s=self.deadline.wait_s(0.0)
             )
-        self._count(kind, size)
+        self._count(kind, tensors)
         if batch is not None:
             self._note(phase, n, batch, sent.start_s, sent.end_s)
 
@@ -274,7 +291,7 @@ class Server(Leader):
             if message.kind == "failed":
                 raise TrainingError(str(message.fields.get("message"))[:500])
             expect_kind(message, kind)
-        self._count(kind, message.transfer.payload_bytes)
+        self._count(kind, message.tensors)
         return message
 
     def _check(self, n: int, sent: Tensor, targets: Tensor) -> None:
@@ -309,9 +326,12 @@ class Server(Leader):
             raise ChannelError("it has left")
         return channel
 
-    def _count(self, kind: str, size: int) -> None:
+    def _count(self, kind: str, tensors: Mapping[str, Tensor]) -> None:
+        others, tied = without_tied(tensors)
         with self._counting:
-            self.sent_bytes[kind] += size
+            self.sent_bytes[kind] += sum(map(tensor_bytes, others.values()))
+            if tied:
+                self.sent_bytes[TIED] += sum(map(tensor_bytes, tied.values()))
 
     def _note(self, phase: str, n: int, batch: int, start_s: float, end_s: float) -> None:
         resource, piece = self.timing.resource(phase, n), self.planned.pieces[n][phase]

@@ -58,6 +58,8 @@ class SplitFedServer(Server):
             tally.traffic.smashed += one.traffic.smashed
             tally.traffic.gradient += one.traffic.gradient
             tally.traffic.label += one.traffic.label
+            tally.traffic.tied_down += one.traffic.tied_down
+            tally.traffic.tied_up += one.traffic.tied_up
         self.scheme.end(self.clients(sorted(served)), tally)
         return tally, served
 
@@ -72,6 +74,7 @@ class SplitFedServer(Server):
             noted = self.finish(n, steps)
         if not client.cuts:
             found.losses = noted
+        self.scheme.note_tied(self.copy(n), client, found.traffic)
         return found
 
     def _step(self, n: int, batch: int, found: _Served) -> None:

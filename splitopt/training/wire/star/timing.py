@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from splitopt.errors import InputError
+from splitopt.latency.split_federated import exchanged_in_round
 from splitopt.timeline import Resource, Timeline
 from splitopt.training.program import Program
 
@@ -155,14 +156,17 @@ class Timing:
         """Add what the profile has at the client's cut."""
         profile, cuts = self.program.profile, self.program.clients[client].cuts
         at = profile.layers.index(cuts[0]) if cuts else profile.layer_count - 1
-        for phase, column in (
-            (UPLOAD, profile.smashed_bytes),
-            (GRADIENT, profile.gradient_bytes),
-            (self.model_down, profile.device_model_bytes),
-            (MODEL_UP, profile.device_model_bytes),
+        clients = (len(self.program.clients), profile.layer_count)
+        beside = exchanged_in_round(self.program.scenario, profile)
+        for phase, column, more in (
+            (UPLOAD, profile.smashed_bytes, beside.up),
+            (GRADIENT, profile.gradient_bytes, beside.down),
+            (self.model_down, profile.device_model_bytes, 0.0),
+            (MODEL_UP, profile.device_model_bytes, 0.0),
         ):
             piece = pieces[phase]
             size = float(column[at]) * piece.samples
+            size += float(np.broadcast_to(more, clients)[client, at])
             pieces[phase] = Piece(piece.seconds, piece.samples, size, piece.share)
         return pieces
 

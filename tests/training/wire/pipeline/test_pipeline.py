@@ -220,8 +220,9 @@ def assert_same_state(one, other):
         (Options(momentum=0.9), {"frozen": (0, 1), "batch_norm": True}),
         (Options(optimizer="adam"), {"frozen": (0,), "adapter": 2, "dropout": 0.4}),
         (Options(batch_norm="frozen"), {"frozen": (7,), "batch_norm": True}),
+        (Options(momentum=0.9, optimizer_state="keep"), {"tied": True}),
     ],
-    ids=["sgd", "momentum", "adam", "shuffled", "first frozen", "adapter", "last frozen"],
+    ids=["sgd", "momentum", "adam", "shuffled", "first frozen", "adapter", "last frozen", "tied"],
 )
 @pytest.mark.parametrize("averaged", [False, True])
 def test_as_in_one_process_bit_by_bit(make, options, model, averaged):
