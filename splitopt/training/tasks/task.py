@@ -12,6 +12,7 @@ from splitopt.training.tasks.metrics import Metric
 from splitopt.training.tasks.targets import Targets
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+Count = Callable[[Tensor, Tensor], Tensor]
 ANY = Targets("any", None, "a target")
 
 
@@ -44,6 +45,10 @@ class Task:
     misfit
         What is wrong with the outputs for these targets and so many classes, as the end of the
         sentence "the model ..."; None if nothing is.
+    class_metrics
+        Name -> what is counted for a metric of each class: of a batch, from outputs and targets, a
+        tensor of shape (2, C), added up over all batches of a test. The metric of a class is its
+        first number over its second.
 
     Raises
     ------
@@ -57,6 +62,7 @@ class Task:
     targets: Targets = ANY
     terms: Callable[[Tensor], int] = _samples
     misfit: Callable[[Tensor, Tensor, int | None], str | None] = _any_outputs
+    class_metrics: Mapping[str, Count] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not callable(self.loss):
@@ -66,6 +72,9 @@ class Task:
                 raise InputError.at(
                     f"metrics.{name}", f"is of type {type(metric).__name__}, it must be a Metric"
                 )
+        for name, count in self.class_metrics.items():
+            if not callable(count):
+                raise InputError.at(f"class_metrics.{name}", f"is {count!r}, it must be a function")
 
     @property
     def leading(self) -> str | None:
