@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from splitopt.training.tasks import metrics as of
+from splitopt.training.tasks.collating import pad_samples, pad_tokens
 from splitopt.training.tasks.metrics import Metric
 from splitopt.training.tasks.targets import IGNORED, LABELS, Targets
 from splitopt.training.tasks.task import Count, Task
@@ -120,6 +121,7 @@ CLASSIFICATION = Task(
     LABELS,
     misfit=_label_misfit,
     class_metrics=_of_classes(of.counts, "recall", "precision", "f1"),
+    collate=pad_samples,
 )
 MULTILABEL = Task(
     "multilabel",
@@ -131,6 +133,7 @@ MULTILABEL = Task(
     Targets("marks", 1, "a mark of each class"),
     misfit=_marks_misfit,
     class_metrics=_of_classes(of.mark_counts, "f1", "recall", "precision"),
+    collate=pad_samples,
 )
 REGRESSION = Task(
     "regression",
@@ -142,6 +145,7 @@ REGRESSION = Task(
     },
     Targets("numbers", None, "a number or an array"),
     misfit=_numbers_misfit,
+    collate=pad_samples,
 )
 SEGMENTATION = Task(
     "segmentation",
@@ -166,6 +170,7 @@ LANGUAGE = Task(
     terms=_known,
     misfit=_tokens_misfit,
     class_metrics=_of_classes(of.token_counts, "recall", "precision", "f1"),
+    collate=pad_tokens,
 )
 TASKS = {
     task.name: task for task in (CLASSIFICATION, MULTILABEL, REGRESSION, SEGMENTATION, LANGUAGE)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from splitopt.errors import InputError
+from splitopt.training.tasks.collating import Collate
 from splitopt.training.tasks.metrics import Metric
 from splitopt.training.tasks.targets import Targets
 
@@ -49,6 +50,13 @@ class Task:
         Name -> what is counted for a metric of each class: of a batch, from outputs and targets, a
         tensor of shape (2, C), added up over all batches of a test. The metric of a class is its
         first number over its second.
+    collate
+        Makes samples of unequal length one batch: from a list of inputs, each of shape (its length,
+        ...), a list of their targets and the length that all are to have, the padded inputs of
+        shape (n, length, ...) (a tensor, or several by the names of the model's arguments), a mask
+        of truth values (n, length) that is true where a sample is, or None, and the targets of
+        shape (n, ...). See `splitopt.training.tasks.collating`. Without it samples must have one
+        length.
 
     Raises
     ------
@@ -63,6 +71,7 @@ class Task:
     terms: Callable[[Tensor], int] = _samples
     misfit: Callable[[Tensor, Tensor, int | None], str | None] = _any_outputs
     class_metrics: Mapping[str, Count] = field(default_factory=dict)
+    collate: Collate | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.loss):
@@ -72,6 +81,8 @@ class Task:
                 raise InputError.at(
                     f"metrics.{name}", f"is of type {type(metric).__name__}, it must be a Metric"
                 )
+        if self.collate is not None and not callable(self.collate):
+            raise InputError.at("collate", f"is {self.collate!r}, it must be a function or None")
         for name, count in self.class_metrics.items():
             if not callable(count):
                 raise InputError.at(f"class_metrics.{name}", f"is {count!r}, it must be a function")
