@@ -187,6 +187,10 @@ def _training(folder: Path) -> None:
         "--weights", "{in}/weights.safetensors", "-o", "{in}/parts",
     )  # fmt: skip
     subprocess.run([sys.executable, "-c", _SAVE], cwd=folder, check=True)
+    _run(
+        folder, "leakage", "{in}/tiny.py:make", "--data", "{in}/data.npz", "--samples", "2",
+        "--steps", "1", "--inferences", "8", "-o", "{in}/leakage.json",
+    )  # fmt: skip
 
 
 def _bench(folder: Path) -> None:

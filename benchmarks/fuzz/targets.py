@@ -233,6 +233,13 @@ TRAINING = (
         ("star.json",), weight=5,
     ),
     Target(
+        "leakage table", ("leakage.json",),
+        (("leakage", FILE, "--json"), ("leakage", FILE, "--report", f"{OUT}leakage.html"),
+         ("leakage", FILE, "--into", "tiny.json", "--upper"),
+         ("leakage", FILE, "--into", f"{OUT}none.json")),
+        ("tiny.json",), weight=4,
+    ),
+    Target(
         "SAA checkpoint", ("saa/checkpoint.json", "saa/batch-*.npz"),
         (("plan", "varying.yaml", "--checkpoint", "saa", "--json", *_SHORT, *_ONE),),
         ("varying.yaml", "tiny.json"), weight=5,

@@ -19,10 +19,13 @@ HEAD = ["model", "cuts found by", "cuts", "largest difference", *STEPS]
 PACKAGES = ("torch", "transformers", "torchvision", "timm")
 
 
-def text_of(outcomes: Sequence[Outcome]) -> str:
-    """Write the table, and under it why a step failed."""
+def text_of(outcomes: Sequence[Outcome], only: Sequence[str] | None = None) -> str:
+    """Write the table, and under it why a step failed; `only` are the models that were named."""
     versions = ", ".join(f"{name} {installed_version(name)}" for name in PACKAGES)
-    note = f"`python -m benchmarks.models` prints, with {versions} ('unknown': not installed):"
+    chosen = "" if not only else " --only " + " ".join(f'"{name}"' for name in only)
+    note = (
+        f"`python -m benchmarks.models{chosen}` prints, with {versions} ('unknown': not installed):"
+    )
     table = markdown([HEAD, *(outcome.cells() for outcome in outcomes)], note)
     reasons = [
         f"* {outcome.family}, {step}: {why}\n"
@@ -37,6 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.models", description=__doc__)
     parser.add_argument("--only", nargs="*", help="names of models, by default all")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
+    parser.add_argument("--table", default="models.md", help="file of the table in that folder")
     options = parser.parse_args(arguments)
     import torch
 
@@ -49,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
             found.append(run(family, Path(folder)))
         print("  ".join(found[-1].cells()), *found[-1].reasons.values(), sep="\n  ", flush=True)
     options.output.mkdir(parents=True, exist_ok=True)
-    write_atomic(options.output / "models.md", text_of(found))
+    write_atomic(options.output / options.table, text_of(found, options.only))
     return 0
 
 

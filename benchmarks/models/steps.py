@@ -48,8 +48,10 @@ def run(family: Family, folder: Path) -> Outcome:
         "export": lambda: _export(family, folder, made),
     }
     for step, way in ways.items():
-        if step not in ("profile", "plan") and "plan" not in made:
-            break
+        if (step != "profile" and "profile" not in made) or (
+            step in STEPS[2:] and "plan" not in made
+        ):
+            break  # nothing to go on with
         try:
             way()
             found.done[step] = True

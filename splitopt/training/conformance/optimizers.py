@@ -30,6 +30,7 @@ class _Asked:
     """Options with a function in place of an optimizer's name."""
 
     batch_norm = Options.batch_norm
+    rate = None
 
     def __init__(self, function: Function) -> None:
         self._function = function

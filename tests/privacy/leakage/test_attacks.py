@@ -161,5 +161,6 @@ def test_a_model_that_knows_its_samples_by_heart_gives_them_away():
         victim.loss(victim.server(victim.client(samples)), targets).backward()
         optimizer.step()
     after = membership_auc(victim, (samples, targets), (others, other_targets))
-    assert after["auc_by_loss"] > 0.9
-    assert after["auc_by_norm"] > 0.9
+    # Of the others a third is right by chance, which nobody can tell from members: 5/6 at best.
+    assert 0.75 < after["auc_by_loss"] < 0.9
+    assert 0.75 < after["auc_by_norm"] < 0.9

@@ -72,14 +72,14 @@ def test_the_mean_image_is_the_baseline_that_it_says():
 
 
 def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
-    whole = leakage_table(_net(), _data(), [1, 3], settings=FEW)
+    whole = leakage_table(_net(), _data(), [1, 2], settings=FEW)
 
     def stop(done, count, what):
         if done == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        leakage_table(_net(), _data(), [1, 3], settings=FEW, cache=tmp_path / "c", progress=stop)
+        leakage_table(_net(), _data(), [1, 2], settings=FEW, cache=tmp_path / "c", progress=stop)
     kept = sorted((tmp_path / "c").iterdir())
     assert len(kept) == 5
     kept[0].write_text("{")  # a damaged file counts as absent
@@ -91,7 +91,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
     )
     shown = []
     again = leakage_table(
-        _net(), _data(), [1, 3], settings=FEW, cache=tmp_path / "c",
+        _net(), _data(), [1, 2], settings=FEW, cache=tmp_path / "c",
         progress=lambda done, count, what: shown.append(count),
     )  # fmt: skip
     assert again.to_dict() == whole.to_dict()
@@ -100,7 +100,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
     changed = _net()
     with torch.no_grad():
         changed[0].weight[0, 0, 0, 0] += 1e-3  # other weights have other results
-    leakage_table(changed, _data(), [1, 3], settings=FEW, cache=tmp_path / "c")
+    leakage_table(changed, _data(), [1, 2], settings=FEW, cache=tmp_path / "c")
     assert len(carried) == len(shown)
 
 
@@ -147,10 +147,16 @@ def test_from_the_shell_to_a_plan_that_says_what_its_limit_rests_on(tmp_path, mo
     assert profile.state_of("leakage") == "measured"
     limit = float(profile.leakage[1]) + 1e-9  # the first cut that it admits leaks no more
     (tmp_path / "s.yaml").write_text(
-        "name: home\nmodel: {file: cnn.json}\nsplitopt: 1\n"
-        "devices: {count: 2, compute: 1 GFLOP/s, samples: 32}\n"
-        "server: {compute: 100 GFLOP/s}\nlinks: {uplink: 10 Mbit/s, downlink: 10 Mbit/s}\n"
-        f"privacy: {{leakage_limit: {limit}}}\n"
+        f"""
+format: splitopt-scenario
+version: 1
+name: home
+model: {{file: cnn.json}}
+devices: [{{name: phone, compute: 1 GFLOP/s, samples: 32}}]
+servers: [{{name: server, compute: 100 GFLOP/s}}]
+links: {{uplink: 10 Mbit/s, downlink: 10 Mbit/s}}
+privacy: {{leakage_limit: {limit}}}
+"""
     )
     assert run(["plan", "s.yaml", "-o", "plan.json"]) == 0
     plan = json.loads((tmp_path / "plan.json").read_text())

@@ -47,8 +47,7 @@ def inputs_of(example: Any, module: nn.Module | None = None) -> Inputs:
         if not isinstance(item, Tensor):
             raise InputError.at(
                 "example",
-                f"must be a tensor, a tuple of tensors or a dict of them, found "
-                f"{type(item).__name__}",
+                f"must be a tensor, a dict or a tuple of tensors, found {type(item).__name__}",
             )
         if item.ndim == 0 or item.shape[0] == 0:
             raise InputError.at(

@@ -313,7 +313,7 @@ def test_wrong_examples_are_refused(torch, networks):
         find_cuts(networks.Modes(), torch.randn(2, 7))
     with pytest.raises(InputError, match="input-dtype int64"):
         find_cuts(build("gpt", (6,)), torch.randn(2, 6))
-    with pytest.raises(InputError, match="a tuple of tensors or a dict of them, found str"):
+    with pytest.raises(InputError, match="a tuple of tensors, found str"):
         find_cuts(networks.Modes(), ("text",))
     with pytest.raises(InputError, match="first axis must be a batch"):
         find_cuts(networks.Modes(), torch.tensor(1.0))
