@@ -309,6 +309,7 @@ def test_a_collate_that_does_not_fit_is_refused(collate, words):
     ("fields", "words"),
     [
         ({"lengths": LENGTHS[:-1]}, "its lengths add up to"),
+        ({"lengths": LENGTHS[:, None]}, "give a whole number for each sample"),
         ({"lengths": LENGTHS * 1.0}, "give a whole number for each sample"),
         ({"lengths": np.where(np.arange(N) == 3, 0, LENGTHS)}, "sample 3 has the length 0"),
         ({"x": np.zeros((N, 4), dtype=int)}, "sample 7 has the length 9, and the rows have 4"),
@@ -322,6 +323,17 @@ def test_files_that_do_not_fit_are_refused(tmp_path, fields, words):
     np.savez(tmp_path / "d.npz", **{k: v for k, v in arrays.items() if v is not None})
     task = TASKS["language"]
     with pytest.raises(InputError, match=words):
+        load_data(tmp_path / "d.npz", targets=task.targets, collate=task.collate)
+
+
+def test_padding_that_no_memory_holds_is_refused(tmp_path):
+    """A sample of a hundred thousand positions beside as many of one: 80 GB of nothing."""
+    lengths = np.ones(100_001, dtype=int)
+    lengths[0] = 100_000
+    x = np.zeros(lengths.sum(), dtype=np.int8)
+    np.savez(tmp_path / "d.npz", x=x, y=x, lengths=lengths)
+    task = TASKS["language"]
+    with pytest.raises(InputError, match="would be 75 GiB when padded to the longest"):
         load_data(tmp_path / "d.npz", targets=task.targets, collate=task.collate)
 
 

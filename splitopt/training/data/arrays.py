@@ -189,7 +189,7 @@ def read_example(path: Path) -> Any:
             raise InputError.at(str(path), f"holds {held}; inputs are called x_train or x")
         place, found = f"{path}, {field}", _field(archive, field)
         if isinstance(found, Sequences):
-            return example_of(padded_example(found, _input(found.values, place)[0]))
+            return example_of(padded_example(found, _input(found.values, place)[0], place))
         inputs, _ = _inputs(found, place, None)
     return example_of(inputs)
 

@@ -16,11 +16,14 @@ from torch import Tensor
 
 from splitopt.errors import InputError, SplitoptError, shown
 from splitopt.training.data.named import PADDING, Inputs, Named
-from splitopt.training.tasks.collating import Collate, Padded
+from splitopt.training.tasks.collating import Collate, Padded, mask_of, padded
 from splitopt.training.tasks.targets import Targets
 
 LENGTHS = {"x": "lengths", "x_train": "lengths_train", "x_test": "lengths_test"}
 """Field of a file -> the field with the lengths of its samples."""
+
+MOST_BYTES = 2**33
+"""Of padded samples."""
 
 Array = np.ndarray[Any, Any]
 Convert = Callable[[Any, str], tuple[Tensor, bool]]
@@ -168,6 +171,7 @@ def made_even(
     length = max(samples.room for samples, _ in pairs)
     found = []
     for (samples, y), place in zip(pairs, places, strict=True):
+        _check_size(samples, length, place)
         values, image = convert(samples.values, place)
         targets = _targets(y, samples, targets_are, place)
         batch = _collated(collate, samples.split(values), targets, length, place)
@@ -175,10 +179,9 @@ def made_even(
     return found
 
 
-def padded_example(samples: Sequences, values: Tensor) -> Named:
+def padded_example(samples: Sequences, values: Tensor, place: str) -> Named:
     """Return inputs to trace a model with, whatever the targets."""
-    from splitopt.training.tasks.collating import mask_of, padded
-
+    _check_size(samples, samples.room, place)
     each = samples.split(values)
     return Named({"": padded(each, samples.room), PADDING: mask_of(each, samples.room)})
 
@@ -187,23 +190,46 @@ def _array(value: Any) -> Array:
     return value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
 
 
+def _numbers(value: Any, place: str) -> Array:
+    """Return numbers as int64 or float64, in the order of bytes that PyTorch takes."""
+    try:
+        found = _array(value)
+    except (ValueError, TypeError):
+        found = np.empty(0, dtype=object)
+    if found.dtype.kind not in "buif":
+        raise InputError.at(place, "has targets that are no numbers; give arrays of numbers")
+    kind = np.float64 if found.dtype.kind == "f" else np.int64
+    return np.ascontiguousarray(found, dtype=kind).reshape(found.shape)
+
+
+def _check_size(samples: Sequences, length: int, place: str) -> None:
+    """Raise `InputError` before memory is taken that nobody has."""
+    size = len(samples) * length * 8 * max(1, _array(samples.values)[:1].size)
+    if size > MOST_BYTES:
+        raise InputError.at(
+            place,
+            f"has {len(samples):,} samples, which would be {size / 2**30:,.0f} GiB when padded to "
+            f"the longest, of {length:,} positions; cut the longest ones",
+        )
+
+
 def _targets(y: Any, samples: Sequences, targets_are: Targets, place: str) -> list[Tensor]:
     """Return the targets of each sample: one for each of its positions, or one for it."""
     count, total = len(samples), int(samples.lengths.sum())
     if isinstance(y, list | tuple) and len(y) == count:
-        each = [torch.as_tensor(_array(one)) for one in y]
+        each = [_numbers(one, place) for one in y]
         if len({one.shape for one in each}) > 1:
-            return each
-    values = _array(y)
-    if values.dtype.kind not in "buif" or not values.ndim:
-        raise InputError.at(place, f"has targets of {values.dtype}; give arrays of numbers")
+            return [torch.from_numpy(one) for one in each]
+    values = _numbers(y, place)
+    if not values.ndim:
+        raise InputError.at(place, "has a single target; give arrays of numbers")
     by_position = targets_are.kind in ("classes", "any") and targets_are.dimensions in (1, None)
     if len(values) == count:
         if by_position and values.ndim > 1 and values.shape[1] == samples.room:
             return samples.split(torch.from_numpy(values[samples.mask]))
-        return list(torch.from_numpy(np.ascontiguousarray(values)))
+        return list(torch.from_numpy(values))
     if len(values) == total:
-        return samples.split(torch.from_numpy(np.ascontiguousarray(values)))
+        return samples.split(torch.from_numpy(values))
     raise InputError.at(
         place,
         f"has {count} samples of {total} positions in all, and {len(values)} targets; give one for "
