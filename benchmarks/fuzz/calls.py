@@ -65,16 +65,18 @@ def instance(path: Path) -> None:
 def data(path: Path) -> None:
     """Read data to train on."""
     from splitopt.training.data import load_data
+    from splitopt.training.tasks.collating import pad_samples
 
-    load_data(str(path)).digest()
+    load_data(str(path), collate=pad_samples).digest()
 
 
 def shard(path: Path) -> None:
     """Read the data of one client."""
     from splitopt.training.data.shards import read_own
+    from splitopt.training.tasks.collating import pad_samples
     from splitopt.training.tasks.targets import LABELS
 
-    read_own(str(path), "a", ("a", "b"), LABELS).told()
+    read_own(str(path), "a", ("a", "b"), LABELS, pad_samples).told()
 
 
 def folder(path: Path) -> None:

@@ -134,6 +134,10 @@ def _data(folder: Path) -> None:
     np.savez(folder / "whole.npz", x=inputs, y=labels)
     several = {"x.first": inputs[:, :2], "x.second": labels[:, None], "x.mask": inputs > 0}
     np.savez(folder / "several.npz", y=labels, **several)
+    lengths = np.arange(30) % 4 + 1
+    np.savez(folder / "uneven.npz", x=inputs, y=labels, lengths=lengths)
+    flat = np.concatenate([row[:n] for row, n in zip(inputs, lengths, strict=True)])
+    np.savez(folder / "flat.npz", x=flat, y=labels, lengths=lengths)
     np.savez(folder / "own.npz", x=inputs[:9], y=labels[:9], classes=3)
     for name in ("idx", "idx-gz", "cifar-bin", "cifar-png"):
         (folder / name).mkdir()

@@ -180,12 +180,12 @@ ROUNDS = (
 
 TRAINING = (
     Target(
-        "data npz", ("data.npz", "whole.npz", "several.npz"),
+        "data npz", ("data.npz", "whole.npz", "several.npz", "uneven.npz", "flat.npz"),
         (_call("data"), ("train", "star.json", *_MODEL, "--data", FILE, "--rounds", "1")),
         ("star.json",), weight=8,
     ),
     Target(
-        "own data", ("own.npz", "several.npz"),
+        "own data", ("own.npz", "several.npz", "uneven.npz"),
         (_call("shard"), ("profile", "corpus/tiny.py:make", "--example", FILE, "--json")),
         weight=3,
     ),

@@ -53,6 +53,7 @@ def command(
     from splitopt.profiles.tracing.costs.work.declared import read_formulas
     from splitopt.profiles.tracing.running.example import made
     from splitopt.profiles.tracing.source import open_model, read_shape
+    from splitopt.training.data.named import with_mask
 
     _check(target, output, measure, shapes_only, times)
     wanted = Adapters.read(adapters, adapter_targets, frozen_bits)
@@ -63,10 +64,13 @@ def command(
         if input_shape is not None or input_dtype is not None:
             raise InputError("--example has shape and type; leave --input-shape, --input-dtype out")
         batch_of = _example(example, device)
-        shape = tuple(batch_of.shape[1:]) if hasattr(batch_of, "shape") else ()
+        values = batch_of.get("", batch_of) if isinstance(batch_of, dict) else batch_of
+        shape = tuple(values.shape[1:]) if hasattr(values, "shape") else ()
     module, short, size, dtype = open_model(target, shape, classes, device)
     if batch_of is None:
         batch_of = made(size, input_dtype or dtype, device=device)
+    if isinstance(batch_of, dict):
+        batch_of = with_mask(batch_of, module)
     found = trace(
         module if wanted is None else with_adapters(module, wanted),
         batch_of,

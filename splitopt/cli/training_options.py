@@ -269,6 +269,16 @@ class ScheduleFlags:
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint in that folder.")
     ] = Schedule.resume
+    per_client: Annotated[
+        bool,
+        typer.Option(
+            "--per-client", help="Test on each device's own share of the test data as well."
+        ),
+    ] = Schedule.per_client
+    per_class: Annotated[
+        bool,
+        typer.Option("--per-class", help="Give the metrics of each class in every test as well."),
+    ] = Schedule.per_class
 
     def schedule(self) -> Schedule:
         """Return the schedule; a value that is none is an `InputError`."""

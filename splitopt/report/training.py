@@ -23,9 +23,11 @@ from splitopt.report.charts import (
     save_figure,
     svg_text,
 )
+from splitopt.report.clients import client_facts, client_figures, client_tables
 from splitopt.report.content import Column, Figure, Table
 from splitopt.report.grids import table_in_terminal
 from splitopt.report.numbers import percent, seconds
+from splitopt.report.scores import is_share, metric_heading, metric_text, metric_words
 from splitopt.report.summary import PlanSummary
 from splitopt.report.templating import template
 from splitopt.storage.writing import write_atomic
@@ -84,7 +86,8 @@ def training_to_terminal(history: History, stopped: str) -> RenderableType:
     summary = summarize_training({"": history}, stopped)
     parts: list[RenderableType] = [Text(summary.title, style="bold")]
     for table in summary.tables:
-        parts += table_in_terminal(table)
+        if table.main:  # what there is of each client and class is for a page
+            parts += table_in_terminal(table)
     parts.append(Text(summary.verdict, style="bold green"))
     parts += [Text(f"{label}: {value}") for label, value in summary.facts]
     return Group(*parts)
@@ -106,20 +109,21 @@ def summarize_training(runs: Mapping[str, History], stopped: str) -> PlanSummary
         title="{}: {} trained by {} on {}".format(*words),
         verdict=_verdict(history, stopped),
         facts=tuple(_facts(history)),
-        tables=(_rounds(history), *_phases(history), _traffic(history)) if history.rows else (),
+        tables=tuple(_tables(history)) if history.rows else (),
         figures=(
             Figure(
-                f"{_metric_words(history).capitalize()} and loss",
+                f"{metric_words(history).capitalize()} and loss",
                 lambda: svg_text(training_figure(runs)),
                 _caption(runs),
             ),
+            *client_figures(history),
         ),
     )
 
 
 def training_figure(runs: Mapping[str, History]) -> Any:
     """Draw metric and loss over rounds, and below over predicted time where it is known."""
-    styles, words = line_styles(runs), _metric_words(next(iter(runs.values())))
+    styles, words = line_styles(runs), metric_words(next(iter(runs.values())))
     axes: list[tuple[str, Callable[[RoundRow], float | None]]] = [("round", lambda row: row.round)]
     if all(history.clock_s is not None for history in runs.values()):
         axes.append(("predicted time in s", lambda row: row.clock_s))
@@ -152,25 +156,9 @@ def _legend(runs: Mapping[str, History], styles: Mapping[str, Style]) -> Mapping
 
 
 def _caption(runs: Mapping[str, History]) -> str:
-    words = _metric_words(next(iter(runs.values()))).capitalize()
+    words = metric_words(next(iter(runs.values()))).capitalize()
     where = "in training" if len(runs) > 1 else "in training and on the test data"
     return f"{words} of the common model on the test data; loss {where}"
-
-
-def _metric_words(history: History) -> str:
-    """Return what the metric of a history is called, such as ``mean iou``."""
-    return "loss" if history.metric is None else history.metric.replace("_", " ")
-
-
-def _is_share(history: History) -> bool:
-    """Whether the metric is shown times 100."""
-    return history.origin.get("unit", "%") == "%" and history.metric is not None
-
-
-def _metric_text(history: History, value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{100 * value:.2f}" if _is_share(history) else f"{value:.4g}"
 
 
 def _curve(
@@ -192,8 +180,8 @@ def _verdict(history: History, stopped: str) -> str:
     value = None if best is None else history.value_of(best)
     if best is None or value is None:
         return f"{ending}."
-    amount = f"{percent(value)} %" if _is_share(history) else f"{value:.4g}"
-    return f"{ending}; best test {_metric_words(history)} {amount} after round {best.round}."
+    amount = f"{percent(value)} %" if is_share(history) else f"{value:.4g}"
+    return f"{ending}; best test {metric_words(history)} {amount} after round {best.round}."
 
 
 def _facts(history: History) -> list[tuple[str, str]]:
@@ -209,6 +197,7 @@ def _facts(history: History) -> list[tuple[str, str]]:
     if planned != scheme:
         facts.append(("Planned for", f"{planned}, trained by {scheme} to compare with"))
     facts += _privacy(history)
+    facts += client_facts(history)
     for key, label in (("partition", "Partition"), ("seed", "Seed")):
         facts.append((label, str(history.origin.get(key, "unknown"))))
     if dropped := sorted({name for row in history for name in row.dropped}):
@@ -260,13 +249,22 @@ def _epsilon_text(epsilon: float | None) -> str:
     return "none" if epsilon is None else f"{epsilon:.4g}"
 
 
+def _tables(history: History) -> list[Table]:
+    return [
+        _rounds(history),
+        *client_tables(history),
+        *_phases(history),
+        _traffic(history),
+    ]
+
+
 def _rounds(history: History) -> Table:
     """Return the first and the last round, and some of those between."""
     columns = (
         Column("round", "Round"),
         Column("loss", "Loss"),
         Column("test", "Test loss"),
-        *([] if history.metric is None else [Column("metric", _metric_heading(history))]),
+        *([] if history.metric is None else [Column("metric", metric_heading(history))]),
         Column("round_s", "Round s"),
         Column("clock", "Time s"),
         Column("sent", "Sent"),
@@ -284,7 +282,7 @@ def _rounds(history: History) -> Table:
                 "round": str(row.round),
                 "loss": f"{row.loss:.4f}",
                 "test": "" if row.test_loss is None else f"{row.test_loss:.4f}",
-                "metric": _metric_text(history, history.value_of(row)),
+                "metric": metric_text(history, history.value_of(row)),
                 "round_s": "" if row.round_s is None else seconds(row.round_s),
                 "clock": "" if row.clock_s is None else seconds(row.clock_s),
                 "sent": readable_bytes(sum(row.traffic_bytes.values())),
@@ -294,10 +292,6 @@ def _rounds(history: History) -> Table:
         ),
         things="rounds",
     )
-
-
-def _metric_heading(history: History) -> str:
-    return _metric_words(history).capitalize() + (" %" if _is_share(history) else "")
 
 
 def _some(rows: Sequence[RoundRow]) -> Sequence[RoundRow]:

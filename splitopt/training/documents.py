@@ -14,6 +14,16 @@ from splitopt.documents.schemas import Count, Document, Name, Plain
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+class ClientDocument(Document):
+    """What a row says of a client, see `splitopt.training.by_client.ClientRow`."""
+
+    loss: float | None = None
+    samples: Count = 0
+    test_loss: float | None = None
+    test_samples: Count = 0
+    metrics: dict[Name, float] = Field(default_factory=dict)
+
+
 class RoundDocument(Document):
     """A row of a history, see `splitopt.training.history.RoundRow`."""
 
@@ -29,6 +39,9 @@ class RoundDocument(Document):
     dropped: list[Name]
     metrics: dict[Name, float] = Field(default_factory=dict)
     epsilon: dict[Name, float | None] = Field(default_factory=dict)
+    clients: dict[Name, ClientDocument] = Field(default_factory=dict)
+    groups: list[list[Name]] = Field(default_factory=list)
+    classes: dict[Name, list[float | None]] = Field(default_factory=dict)
 
 
 class HistoryDocument(Document):

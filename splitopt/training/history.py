@@ -17,6 +17,7 @@ from splitopt.documents.json_text import expect_format, parse_json
 from splitopt.documents.reading import read_text
 from splitopt.errors import InputError
 from splitopt.storage.writing import write_rows
+from splitopt.training.by_client import ClientRow, Spread, spread_of
 
 FORMAT = "splitopt-history"
 VERSION = 1
@@ -24,6 +25,8 @@ TRAFFIC = ("smashed", "gradient", "label", "model_down", "model_up", "statistics
 """What is counted in bytes; see `splitopt.training.schemes.base.Traffic`."""
 TIED_TRAFFIC = ("tied_down", "tied_up")
 """What is counted besides where both sides of a cut hold a copy of a weight."""
+_OPTIONAL = ("epsilon", "clients", "groups", "classes")
+"""Fields of a row that files have where there is something in them."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,14 @@ class RoundRow:
     epsilon
         What differential privacy each device has spent up to the end of the round, by name: the
         epsilon at the delta of the origin, None where there is no noise. Empty without privacy.
+    clients
+        What the round says of each client, by name, in the order in which they began to train.
+    groups
+        Names of the clients that trained on one server part side by side, in the order in which
+        their groups ran; empty where there are no such groups.
+    classes
+        Metrics of each class in the test, by name, in the order of the classes; None for a class
+        that has none, such as the recall of a class without a sample.
     """
 
     round: int
@@ -69,13 +80,31 @@ class RoundRow:
     dropped: tuple[str, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     epsilon: Mapping[str, float | None] = field(default_factory=dict)
+    clients: Mapping[str, ClientRow] = field(default_factory=dict)
+    groups: tuple[tuple[str, ...], ...] = ()
+    classes: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the round as JSON-ready data."""
-        found = {**asdict(self), "dropped": list(self.dropped)}
-        if not self.epsilon:
-            del found["epsilon"]
-        return found
+        """Return the row as JSON-ready data, without the fields in which it has nothing to say."""
+        plain = {
+            **asdict(self),
+            "dropped": list(self.dropped),
+            "groups": [list(group) for group in self.groups],
+            "classes": {name: list(values) for name, values in self.classes.items()},
+        }
+        return {name: value for name, value in plain.items() if value or name not in _OPTIONAL}
+
+    @classmethod
+    def from_dict(cls, entry: Mapping[str, Any]) -> RoundRow:
+        """Read what `to_dict` wrote, and was checked."""
+        clients = entry.get("clients", {}).items()
+        read = {
+            "dropped": tuple(entry["dropped"]),
+            "clients": {name: ClientRow(**own) for name, own in clients},
+            "groups": tuple(tuple(group) for group in entry.get("groups", ())),
+            "classes": {name: tuple(own) for name, own in entry.get("classes", {}).items()},
+        }
+        return cls(**{**entry, **read})
 
 
 @dataclass(frozen=True)
@@ -143,6 +172,19 @@ class History:
         found = ((row, self.value_of(row)) for row in self.evaluated)
         return [(row, value) for row, value in found if value is not None]
 
+    def spread(self, row: RoundRow, name: str | None = None) -> Spread | None:
+        """Return how far a value of a round is spread over clients, None where no client has it.
+
+        Parameters
+        ----------
+        row
+            The round.
+        name
+            A metric of the task, ``loss`` for that of the training or ``test_loss``; by default
+            that by which models are compared.
+        """
+        return spread_of(row.clients, name or self.metric or "test_loss")
+
     def first_reaching(self, accuracy: float) -> RoundRow | None:
         """Return the first round after which the accuracy was at least this, or None."""
         reached = (row for row in self.evaluated if (row.accuracy or 0.0) >= accuracy)
@@ -181,10 +223,7 @@ class History:
                 raise InputError.at(
                     f"{source}: rounds[{index}].round", f"is {row.round}, it must be {index + 1}"
                 )
-        rows = tuple(
-            RoundRow(**{**entry, "dropped": tuple(entry["dropped"])}) for entry in found["rounds"]
-        )
-        return cls(rows, found["origin"])
+        return cls(tuple(map(RoundRow.from_dict, found["rounds"])), found["origin"])
 
     def save(self, path: str | Path) -> None:
         """Write the history as JSON, or as CSV with a row per round when the path ends so."""
@@ -199,11 +238,32 @@ class History:
         """Return the names of all metrics that some round has, in their order."""
         return list(dict.fromkeys(name for row in self.rows for name in row.metrics))
 
+    def _part_headings(self) -> list[str]:
+        """Return the headings of what there is of each client and class, value by value."""
+        clients = list(dict.fromkeys(name for row in self.rows for name in row.clients))
+        if not any(one.test_samples for row in self.rows for one in row.clients.values()):
+            clients = []
+        values = ["loss", "test_loss", *self._metrics()]
+        classes = {name: len(own) for row in self.rows for name, own in row.classes.items()}
+        wanted = [
+            *(f"{value}[{client}]" for value in values for client in clients),
+            *(f"{name}[class {k}]" for name, count in classes.items() for k in range(count)),
+        ]
+        known = {heading for row in self.rows for heading in _parts_of(row)}
+        return [heading for heading in wanted if heading in known]
+
     def to_csv(self) -> str:
-        """Write a row per round; what is unknown is empty; phases, metrics, epsilons are last."""
+        """Write a row per round; what is unknown is empty.
+
+        Phases, further metrics and epsilons come behind what every history has, and last what there
+        is of each client, where clients were tested, and of each class: ``loss[NAME]``,
+        ``accuracy[NAME]``, ``recall[class 3]``.
+        """
         phases = list(dict.fromkeys(name for row in self.rows for name in row.phases_s))
         metrics = [name for name in self._metrics() if name != "accuracy"]
         private = list(dict.fromkeys(name for row in self.rows for name in row.epsilon))
+        parts = [_parts_of(row) for row in self.rows]
+        more = self._part_headings()
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(
@@ -214,9 +274,10 @@ class History:
                 *(f"{name.replace(' ', '_')}_s" for name in phases),
                 *metrics,
                 *(f"epsilon_{name}" for name in private),
+                *more,
             ]
         )
-        for row in self.rows:
+        for row, own in zip(self.rows, parts, strict=True):
             plain = (row.loss, row.test_loss, row.accuracy, row.samples, row.round_s, row.clock_s)
             writer.writerow(
                 [
@@ -230,6 +291,24 @@ class History:
                         "inf" if row.epsilon.get(name) is None else row.epsilon[name]
                         for name in private
                     ),
+                    *(repr(own[key]) if key in own else "" for key in more),
                 ]
             )
         return text.getvalue()
+
+
+def _parts_of(row: RoundRow) -> dict[str, float]:
+    """Return what a row has of each client and class, by the heading of its column."""
+    found = {
+        f"{name}[{client}]": value
+        for client, own in row.clients.items()
+        for name in ("loss", "test_loss", *own.metrics)
+        if (value := own.value_of(name)) is not None
+    }
+    classes = {
+        f"{name}[class {k}]": value
+        for name, own in row.classes.items()
+        for k, value in enumerate(own)
+        if value is not None
+    }
+    return found | classes

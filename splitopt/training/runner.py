@@ -100,8 +100,8 @@ def train(
         ``partition``, ``samples``, ``scheme``, ``options``, ``seed``, ``task``, ``match``,
         ``stages``, ``device``, ``adapters`` and ``initial_weights`` as for
         `splitopt.training.job.TrainingJob`; ``rounds``, ``evaluate_every``,
-        ``target_accuracy``, ``target``, ``patience``, ``checkpoint``, ``checkpoint_every`` and
-        ``resume`` as for `splitopt.training.schedule.Schedule`.
+        ``target_accuracy``, ``target``, ``patience``, ``checkpoint``, ``checkpoint_every``,
+        ``resume``, ``per_client`` and ``per_class`` as for `splitopt.training.schedule.Schedule`.
 
     Returns
     -------

@@ -20,6 +20,8 @@ class PauseFields(TypedDict, total=False):
     checkpoint: str | Path | None
     checkpoint_every: int
     resume: bool
+    per_client: bool
+    per_class: bool
 
 
 class ScheduleFields(PauseFields, total=False):
@@ -51,6 +53,11 @@ class Schedule:
         After every so many rounds, and after the last one.
     resume
         Go on from the checkpoint in that folder.
+    per_client
+        Whether each test also tests the common model on every client's own share of the test data,
+        see `splitopt.training.data.shares_to_test`.
+    per_class
+        Whether each test also has the metrics of each class, where the task has some.
 
     Raises
     ------
@@ -66,6 +73,8 @@ class Schedule:
     checkpoint: str | Path | None = None
     checkpoint_every: int = 1
     resume: bool = False
+    per_client: bool = False
+    per_class: bool = False
 
     def __post_init__(self) -> None:
         for name in ("rounds", "evaluate_every", "patience", "checkpoint_every"):
@@ -74,6 +83,9 @@ class Schedule:
                 continue
             if not is_whole(value, 1):
                 raise InputError.at(name, f"is {value!r}, it must be a whole number >= 1")
+        for name in ("per_client", "per_class"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError.at(name, f"is {getattr(self, name)!r}, it must be True or False")
         target = self.target_accuracy
         if target is not None and not 0 < target <= 1:
             raise InputError.at(

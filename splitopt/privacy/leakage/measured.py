@@ -79,7 +79,7 @@ def measured(
     """
     store = Store(cache)
     own = task_of(task)
-    loaded = load_data(data, seed=settings.seed, targets=own.targets)  # type: ignore[arg-type]
+    loaded = load_data(data, seed=settings.seed, targets=own.targets, collate=own.collate)  # type: ignore[arg-type]
     if isinstance(loaded.train_inputs, Named) or not loaded.train_inputs.is_floating_point():
         raise InputError.at(
             "data",

@@ -136,6 +136,15 @@ def _metrics_add_up(task: Task) -> Finding:
         value = metric.value(whole)
         if not isinstance(value, float) or not math.isfinite(value):
             return "failed", f"the value of {name} is {value!r}, it must be a finite float"
+    for name, count in task.class_metrics.items():
+        whole = count(batch.outputs, batch.targets)
+        if whole.dim() != 2 or len(whole) != 2:
+            return "failed", f"{name} of classes has shape {tuple(whole.shape)}, it must be (2, C)"
+        parts = [count(part.outputs, part.targets) for part in _parts(batch)]
+        if any(part.shape != whole.shape for part in parts) or not torch.equal(
+            torch.stack(parts).sum(0), whole
+        ):
+            return "failed", f"{name} of classes over parts of a batch is not that over all of it"
     return "passed", "the sums of metrics over parts of a batch are those over all of it"
 
 

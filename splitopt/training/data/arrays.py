@@ -15,7 +15,16 @@ from torch.utils.data import Dataset
 from splitopt.documents.archives import Archive
 from splitopt.errors import InputError, shown
 from splitopt.training.data.dataset import DataSet, as_array, check_finite, split_off_test
-from splitopt.training.data.named import Inputs, Named, example_of, tensors_of
+from splitopt.training.data.named import PADDING, Inputs, Named, example_of, tensors_of
+from splitopt.training.data.sequences import (
+    LENGTHS,
+    Sequences,
+    made_even,
+    of_list,
+    padded_example,
+    with_lengths,
+)
+from splitopt.training.tasks.collating import Collate
 from splitopt.training.tasks.targets import LABELS, Targets
 
 ARRAY_LIMIT_BYTES = 2**33
@@ -30,11 +39,12 @@ def from_arrays(
     seed: int,
     targets_are: Targets = LABELS,
     least_classes: int = 0,
+    collate: Collate | None = None,
 ) -> DataSet:
     """Read ``(x, y)`` or ``(x_train, y_train, x_test, y_test)``, arrays or tensors.
 
     Each x may be a dict of arrays, whose names are those of the model's arguments, or a tuple of
-    arrays in the order of these.
+    arrays in the order of these. A list of arrays of unequal lengths is padded by `collate`.
 
     Numbers of 8 bits are taken for images and divided by 255; other numbers stay as they are,
     floating ones as float32 and whole ones as int64. There are as many classes as the largest
@@ -46,11 +56,13 @@ def from_arrays(
             f"{len(arrays)} arrays; give (x, y) or (x_train, y_train, x_test, y_test)",
         )
     names = _SETS[0] if len(arrays) == 4 else _SETS[1]
-    scaled = False
+    places = [f"{name}, {field}" for field in names]
+    evened, scaled = _evened(arrays, places, targets_are, collate)
     read: list[Any] = []
-    for array, field in zip(arrays, names, strict=True):
-        place = f"{name}, {field}"
-        if field.startswith("y"):
+    for array, field, place in zip(evened or arrays, names, places, strict=True):
+        if evened and field.startswith("x"):
+            read.append(array)
+        elif field.startswith("y"):
             read.append(targets_are.read(_numbers(array, place), place))
         else:
             inputs, image = _inputs(array, place, arrays[names.index(field) + 1])
@@ -82,8 +94,12 @@ def from_torch(
     seed: int,
     targets_are: Targets = LABELS,
     least_classes: int = 0,
+    collate: Collate | None = None,
 ) -> DataSet:
-    """Read one PyTorch data set of ``(input, target)`` pairs, or one to train and one to test."""
+    """Read one PyTorch data set of ``(input, target)`` pairs, or one to train and one to test.
+
+    Samples of unequal length are padded by `collate`.
+    """
     arrays: list[Any] = []
     for part in sets:
         if not hasattr(part, "__len__"):
@@ -99,6 +115,11 @@ def from_torch(
             inputs.append({k: torch.as_tensor(np.asarray(one)) for k, one in named.items()})
             place = f"{name}, item {index}"
             targets.append(targets_are.read(_numbers(target, place)[None], place).numpy()[0])
+        if collate is not None and all(tuple(value) == ("",) for value in inputs):
+            values = [value[""] for value in inputs]
+            if of_list(values, f"{name}, inputs") is not None:
+                arrays += [values, targets]
+                continue
         for what, shapes in (
             ("samples", {tuple((k, v.shape) for k, v in value.items()) for value in inputs}),
             ("targets", {value.shape for value in targets}),
@@ -111,17 +132,22 @@ def from_torch(
                 )
         stacked = {k: torch.stack([value[k] for value in inputs]) for k in inputs[0]}
         arrays += [stacked.get("", stacked), np.stack(targets)]
-    return from_arrays(arrays, name, seed, targets_are, least_classes)
+    return from_arrays(arrays, name, seed, targets_are, least_classes, collate)
 
 
-def read_npz(path: Path, seed: int, targets_are: Targets = LABELS) -> DataSet:
+def read_npz(
+    path: Path, seed: int, targets_are: Targets = LABELS, collate: Collate | None = None
+) -> DataSet:
     """Read ``x_train, y_train, x_test, y_test`` (or ``x, y``) from a ``.npz`` file without objects.
+
+    Samples of unequal length have their ``lengths_train`` and ``lengths_test`` (or ``lengths``)
+    beside them, and are padded by `collate`.
 
     Nothing in the file is executed; what its headers claim is checked before memory is taken.
     """
     with Archive(path, ARRAY_LIMIT_BYTES) as archive:
         arrays = read_fields(archive, _SETS, path)
-    return from_arrays(arrays, path.stem, seed, targets_are)
+    return from_arrays(arrays, path.stem, seed, targets_are, collate=collate)
 
 
 def read_fields(archive: Archive, sets: Sequence[tuple[str, ...]], path: Path) -> list[Any]:
@@ -161,16 +187,20 @@ def read_example(path: Path) -> Any:
         if field is None:
             held = shown(", ".join(sorted(archive.names)) or "nothing")
             raise InputError.at(str(path), f"holds {held}; inputs are called x_train or x")
-        inputs, _ = _inputs(_field(archive, field), f"{path}, {field}", None)
+        place, found = f"{path}, {field}", _field(archive, field)
+        if isinstance(found, Sequences):
+            return example_of(padded_example(found, _input(found.values, place)[0], place))
+        inputs, _ = _inputs(found, place, None)
     return example_of(inputs)
 
 
 def arrays_of(field: str, values: Inputs) -> dict[str, np.ndarray[Any, Any]]:
     """Return a field of a data set as the arrays that `read_npz` reads it from."""
-    return {
-        f"{field}.{name}" if name else field: as_array(value)
-        for name, value in tensors_of(values).items()
-    }
+    found = tensors_of(values)
+    if tuple(found) == ("", PADDING):
+        lengths = found[PADDING].sum(dim=1)
+        return {field: as_array(found[""]), LENGTHS[field]: as_array(lengths)}
+    return {f"{field}.{name}" if name else field: as_array(value) for name, value in found.items()}
 
 
 def _fields(names: Iterable[str]) -> set[str]:
@@ -179,15 +209,57 @@ def _fields(names: Iterable[str]) -> set[str]:
 
 
 def _field(archive: Archive, field: str) -> Any:
-    """Read the array of a field, or its arrays by the names of inputs: ``x_train.NAME``."""
+    """Read the array of a field, or its arrays by the names of inputs: ``x_train.NAME``.
+
+    One whose file has the lengths of its samples is read with these.
+    """
+    lengths = LENGTHS.get(field)
     if field in archive.names:
-        return archive.read(field)
+        values = archive.read(field)
+        if lengths not in archive.names:
+            return values
+        return with_lengths(values, archive.read(lengths), f"{archive.path}, {field}")
+    if lengths in archive.names:
+        raise InputError.at(
+            f"{archive.path}, {lengths}",
+            f"is for a single input {field}, and there are several; give these with one length",
+        )
     prefix = f"{field}."
     return {
         name.removeprefix(prefix): archive.read(name)
         for name in archive.names
         if name.startswith(prefix)
     }
+
+
+def _evened(
+    arrays: Sequence[Any], places: Sequence[str], targets_are: Targets, collate: Collate | None
+) -> tuple[list[Any], bool]:
+    """Return arrays with inputs padded to one length, and whether some were images.
+
+    There are none where all samples have one length already.
+    """
+    given = [
+        (x if isinstance(x, Sequences) else of_list(x, place))
+        for x, place in zip(arrays[::2], places[::2], strict=True)
+    ]
+    if not any(given):
+        return [], False
+    pairs = []
+    for samples, x, y, place in zip(given, arrays[::2], arrays[1::2], places[::2], strict=True):
+        if samples is None:  # all of one length
+            array = _numbers(x, place)
+            if array.ndim < 2:
+                raise InputError.at(
+                    place,
+                    f"has shape {array.shape}, and other samples have lengths; give a list of "
+                    "arrays, or lengths for all",
+                )
+            samples = with_lengths(array, np.full(len(array), array.shape[1]), place)
+        pairs.append((samples, y))
+    found = made_even(pairs, places[::2], _input, targets_are, collate)
+    flat = [value for inputs, targets, _ in found for value in (inputs, targets)]
+    return flat, any(image for _, _, image in found)
 
 
 def _numbers(value: Any, place: str) -> np.ndarray[Any, Any]:

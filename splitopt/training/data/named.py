@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from inspect import Parameter, signature
 from typing import Any
 
 import torch
@@ -10,6 +11,12 @@ from torch import Tensor, nn
 
 from splitopt.errors import InputError
 from splitopt.profiles.tracing.running.example import Layout, layout_of, placed
+
+PADDING = "padding mask"
+"""The name of a mask of what is no padding, until it is known what the model calls it; no argument
+can be called so."""
+MASKS = ("attention_mask", "mask")
+"""Arguments of models that such a mask goes to."""
 
 
 class Named:
@@ -66,15 +73,39 @@ class Named:
         """Return it on a device."""
         return self.map(lambda value: value.to(place))
 
-    def arranged(self, module: nn.Module) -> Named:
-        """Return it with the layout of a model's arguments.
+    def arranged(self, module: nn.Module) -> Inputs:
+        """Return it with the layout of a model's arguments, and a mask of padding under its name.
+
+        A single input of a model that takes no mask is a plain tensor.
 
         Raises
         ------
         InputError
             The model takes no such arguments.
         """
-        return Named(self.tensors, layout_of(module, tuple(self.tensors)))
+        tensors = with_mask(self.tensors, module)
+        if isinstance(tensors, Tensor):
+            return tensors
+        return Named(tensors, layout_of(module, tuple(tensors)))
+
+
+def with_mask(tensors: Mapping[str, Tensor], module: nn.Module) -> Tensor | dict[str, Tensor]:
+    """Return inputs whose mask of padding, if there is one, has the name of the model's argument.
+
+    It is left out where the model takes none; a single input then stands alone.
+    """
+    if PADDING not in tensors:
+        return dict(tensors)
+    positional = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = signature(module.forward).parameters.values()
+    takes = [item.name for item in parameters if item.kind in positional]
+    wanted = next((name for name in MASKS if name in takes[1:] and name not in tensors), None)
+    inputs = {name: value for name, value in tensors.items() if name != PADDING}
+    if wanted is None:
+        return inputs[""] if tuple(inputs) == ("",) else inputs
+    first = takes[0]
+    named = {name or first: value for name, value in inputs.items()}
+    return {**named, wanted: tensors[PADDING]}
 
 
 Inputs = Tensor | Named

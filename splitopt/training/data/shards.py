@@ -25,6 +25,7 @@ from splitopt.training.data.arrays import (
 from splitopt.training.data.batches import Batches
 from splitopt.training.data.dataset import DataSet
 from splitopt.training.data.named import Inputs, joined, shapes_of
+from splitopt.training.tasks.collating import Collate
 from splitopt.training.tasks.targets import Targets
 
 OWN = "own"
@@ -106,7 +107,9 @@ def misfit(told: Mapping[str, Any], like: Mapping[str, Any], whose: str) -> str 
     return None
 
 
-def read_shards(data: Any, names: Sequence[str], targets: Targets) -> dict[str, Shard]:
+def read_shards(
+    data: Any, names: Sequence[str], targets: Targets, collate: Collate | None = None
+) -> dict[str, Shard]:
     """Read the data of all clients, and those to test with.
 
     Parameters
@@ -117,6 +120,8 @@ def read_shards(data: Any, names: Sequence[str], targets: Targets) -> dict[str, 
         Of the clients.
     targets
         What the targets are.
+    collate
+        Pads samples of unequal length.
 
     Returns
     -------
@@ -129,7 +134,7 @@ def read_shards(data: Any, names: Sequence[str], targets: Targets) -> dict[str, 
         One is missing, cannot be read, or is of another kind than the first; it is named.
     """
     sources = _sources(data, names)
-    found = {name: read_shard(sources[name], name, targets) for name in (*names, TEST)}
+    found = {name: read_shard(sources[name], name, targets, collate) for name in (*names, TEST)}
     first = found[names[0]]
     for name, shard in found.items():
         if why := misfit(shard.told(), first.told(), names[0]):
@@ -138,7 +143,13 @@ def read_shards(data: Any, names: Sequence[str], targets: Targets) -> dict[str, 
     return {k: replace(one, data=replace(one.data, classes=most)) for k, one in found.items()}
 
 
-def read_own(data: Any, name: str, names: Sequence[str], targets: Targets) -> Shard:
+def read_own(
+    data: Any,
+    name: str,
+    names: Sequence[str],
+    targets: Targets,
+    collate: Collate | None = None,
+) -> Shard:
     """Read the data of one party and of nobody else.
 
     Parameters
@@ -147,15 +158,15 @@ def read_own(data: Any, name: str, names: Sequence[str], targets: Targets) -> Sh
         A file of its own, or as for `read_shards`.
     name
         Of the client, or `TEST`.
-    names, targets
+    names, targets, collate
         As for `read_shards`.
     """
     is_file = isinstance(data, str | os.PathLike) and not Path(data).is_dir()
     source = data if is_file else _sources(data, names, only=name)[name]
-    return read_shard(source, name, targets)
+    return read_shard(source, name, targets, collate)
 
 
-def read_shard(source: Any, name: str, targets: Targets) -> Shard:
+def read_shard(source: Any, name: str, targets: Targets, collate: Collate | None = None) -> Shard:
     """Read one party's data: an ``.npz`` file, a pair of arrays, a data set.
 
     Of a file or four arrays with data to train and to test with, a client has the former.
@@ -170,7 +181,8 @@ def read_shard(source: Any, name: str, targets: Targets) -> Shard:
         )
         return Shard(name, data)
     if isinstance(source, torch.utils.data.Dataset):
-        return Shard(name, from_torch([source, source], place, 0, targets, _FEWEST_CLASSES))
+        both = [source, source]
+        return Shard(name, from_torch(both, place, 0, targets, _FEWEST_CLASSES, collate))
     least = _FEWEST_CLASSES
     if isinstance(source, str | os.PathLike):
         source, declared = _read(Path(source), kind)
@@ -178,7 +190,7 @@ def read_shard(source: Any, name: str, targets: Targets) -> Shard:
     if not isinstance(source, tuple | list) or len(source) not in (2, 4):
         raise InputError.at(place, "must be the path of an .npz file, (x, y) or a data set")
     x, y = source[2:] if len(source) == 4 and kind == TEST else source[:2]
-    return Shard(name, from_arrays((x, y, x, y), place, 0, targets, least))
+    return Shard(name, from_arrays((x, y, x, y), place, 0, targets, least, collate))
 
 
 def together(shards: Mapping[str, Shard]) -> tuple[DataSet, list[Tensor]]:

@@ -15,12 +15,15 @@ from splitopt.training.data.dataset import DataSet
 from splitopt.training.data.known import KNOWN, load_digits
 from splitopt.training.data.text import NAME as TEXT
 from splitopt.training.data.text import load_text
+from splitopt.training.tasks.collating import Collate
 from splitopt.training.tasks.targets import LABELS, Targets
 
 Source = str | os.PathLike[str] | DataSet | Dataset[Any] | Sequence[Any]
 
 
-def load_data(source: Source, *, seed: int = 0, targets: Targets = LABELS) -> DataSet:
+def load_data(
+    source: Source, *, seed: int = 0, targets: Targets = LABELS, collate: Collate | None = None
+) -> DataSet:
     """Load data to train on.
 
     Parameters
@@ -36,6 +39,8 @@ def load_data(source: Source, *, seed: int = 0, targets: Targets = LABELS) -> Da
     targets
         What the targets are, see `splitopt.training.tasks.Task`; one label for each sample by
         default.
+    collate
+        Pads samples of unequal length, see `splitopt.training.tasks.Task`.
 
     Returns
     -------
@@ -48,7 +53,7 @@ def load_data(source: Source, *, seed: int = 0, targets: Targets = LABELS) -> Da
         Data that are not there, with how to get them; files that are cut short, of another kind,
         or contradict each other; labels outside the classes; values that are not finite.
     """
-    found = _loaded(source, seed, targets)
+    found = _loaded(source, seed, targets, collate)
     if found.targets != targets and targets.kind != "any":
         raise InputError.at(
             "data",
@@ -58,20 +63,20 @@ def load_data(source: Source, *, seed: int = 0, targets: Targets = LABELS) -> Da
     return found
 
 
-def _loaded(source: Source, seed: int, targets: Targets) -> DataSet:
+def _loaded(source: Source, seed: int, targets: Targets, collate: Collate | None) -> DataSet:
     if isinstance(source, DataSet):
         return source
     if isinstance(source, str):
-        return _by_name(source, seed, targets)
+        return _by_name(source, seed, targets, collate)
     if isinstance(source, os.PathLike):
-        return _by_path(Path(source), seed, targets)
+        return _by_path(Path(source), seed, targets, collate)
     if isinstance(source, Dataset):
-        return from_torch([source], "data", seed, targets)
+        return from_torch([source], "data", seed, targets, collate=collate)
     if isinstance(source, tuple | list) and source:
         if all(isinstance(part, Dataset) for part in source) and len(source) <= 2:
-            return from_torch(source, "data", seed, targets)
+            return from_torch(source, "data", seed, targets, collate=collate)
         if not any(isinstance(part, Dataset) for part in source):
-            return from_arrays(source, "data", seed, targets)
+            return from_arrays(source, "data", seed, targets, collate=collate)
     raise InputError.at(
         "data",
         f"is of type {type(source).__name__}; give a name, a path, (x, y), "
@@ -79,7 +84,7 @@ def _loaded(source: Source, seed: int, targets: Targets) -> DataSet:
     )
 
 
-def _by_name(source: str, seed: int, targets: Targets) -> DataSet:
+def _by_name(source: str, seed: int, targets: Targets, collate: Collate | None) -> DataSet:
     if source == "digits":
         return load_digits(seed)
     if source.partition(":")[0] == TEXT:
@@ -90,7 +95,7 @@ def _by_name(source: str, seed: int, targets: Targets) -> DataSet:
     if colon and name in KNOWN:
         return KNOWN[name].load(Path(folder))
     if source.endswith(".npz") or os.path.exists(source):
-        return _by_path(Path(source), seed, targets)
+        return _by_path(Path(source), seed, targets, collate)
     raise InputError.at(
         "data",
         f"{shown(source)} is neither digits, {', '.join(KNOWN)}, one of the last {len(KNOWN)} with "
@@ -98,7 +103,7 @@ def _by_name(source: str, seed: int, targets: Targets) -> DataSet:
     )
 
 
-def _by_path(path: Path, seed: int, targets: Targets) -> DataSet:
+def _by_path(path: Path, seed: int, targets: Targets, collate: Collate | None) -> DataSet:
     if not os.path.exists(path):
         raise InputError(f"{path}: there is no such file")
     if path.is_dir():
@@ -113,4 +118,4 @@ def _by_path(path: Path, seed: int, targets: Targets) -> DataSet:
         )
     if path.suffix != ".npz":
         raise InputError(f"{path}: is not an .npz file; other files are read as NAME:FOLDER")
-    return read_npz(path, seed, targets)
+    return read_npz(path, seed, targets, collate)

@@ -17,7 +17,7 @@ from splitopt.profiles.tracing.running.example import fresh, resized
 from splitopt.profiles.tracing.running.outputs import one_tensor
 from splitopt.profiles.tracing.running.quiet import materialise, reason, undisturbed
 from splitopt.training.data import DataSet
-from splitopt.training.data.named import Inputs, Named, arguments_of, changed, shapes_of
+from splitopt.training.data.named import PADDING, Inputs, Named, arguments_of, changed, shapes_of
 from splitopt.training.schemes import Scheme
 from splitopt.training.tasks import Task
 
@@ -133,6 +133,7 @@ def explained(profile: ModelProfile, data: DataSet, built_here: bool) -> Iterato
         yield
     except InputError as error:
         traced, own = traced_samples(profile), own_samples(data)
+        own = _named_like(own, traced or {})
         if traced is not None and not _are_like(traced, own):
             if {n: one.shape for n, one in traced.items()} == {n: o.shape for n, o in own.items()}:
                 types = " and ".join(one.type_name for one in traced.values())
@@ -150,6 +151,14 @@ def explained(profile: ModelProfile, data: DataSet, built_here: bool) -> Iterato
             words = f"{error} (it was built for the {data.outputs} {what} of {data.name})"
             raise InputError(words) from None
         raise
+
+
+def _named_like(own: dict[str, Sample], traced: Mapping[str, Sample]) -> dict[str, Sample]:
+    """Return inputs with a mask of padding as a profile names them; without it, if it has none."""
+    if PADDING not in own:
+        return own
+    known = list(own.values())
+    return dict(zip(traced, known, strict=False)) if traced else {"": known[0]}
 
 
 def _are_like(traced: Mapping[str, Sample], own: Mapping[str, Sample]) -> bool:

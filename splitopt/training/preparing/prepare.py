@@ -210,15 +210,16 @@ def _loaded(
     where it is one of several and has its own alone.
     """
     if not is_own(job.data, job.partition):
-        return load_data(job.data, seed=job.seed, targets=task.targets), None, None
+        found = load_data(job.data, seed=job.seed, targets=task.targets, collate=task.collate)
+        return found, None, None
     names = [client.name for client in program.clients]
     if rank is None:
-        shards = read_shards(job.data, names, task.targets)
+        shards = read_shards(job.data, names, task.targets, task.collate)
         for name in names:
             check_count(program, name, len(shards[name].targets), job.samples)
         return *together(shards), None
     name = names[rank - 1] if 0 < rank <= len(names) else TEST
-    own = read_own(job.data, name, names, task.targets)
+    own = read_own(job.data, name, names, task.targets, task.collate)
     if name != TEST:
         check_count(program, name, len(own.targets), job.samples)
     return own.data, None, own

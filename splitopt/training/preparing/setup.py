@@ -48,6 +48,7 @@ class Draw(IntEnum):
     BATCHES = 3
     LAYERS = 4
     ORDER = 5
+    TESTS = 6
 
 
 def make_clients(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -17,10 +18,14 @@ BATCH = 512
 
 
 class Score(NamedTuple):
-    """Mean loss, and the metrics of the task by name."""
+    """Mean loss, the metrics of the task by name, and those of each class where these are asked.
+
+    A class has None where nothing of it was counted.
+    """
 
     loss: float
     metrics: dict[str, float]
+    classes: dict[str, tuple[float | None, ...]] = {}  # noqa: RUF012 - no instance changes it
 
     @property
     def accuracy(self) -> float | None:
@@ -34,6 +39,7 @@ def evaluate(
     targets: Tensor,
     task: Task = CLASSIFICATION,
     batch: int = BATCH,
+    by_class: bool = False,
 ) -> Score:
     """Test a model in evaluation mode; its modes and buffers are as before afterwards.
 
@@ -47,12 +53,21 @@ def evaluate(
         Loss and metrics.
     batch
         Samples at once.
+    by_class
+        Whether to count by class as well.
+
+    Raises
+    ------
+    TrainingError
+        What the task counts by class are not two numbers for each class.
     """
+    counting = {name: metric.sums for name, metric in task.metrics.items()}
+    counted_by_class = dict(task.class_metrics) if by_class else {}
     modes = [(part, part.training) for part in model.modules()]
     buffers = [(part, dict(part._buffers)) for part in model.modules()]
     values = [(tensor, tensor.detach().clone()) for tensor in model.buffers()]
     place = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
-    loss, terms, sums = 0.0, 0, dict[str, Tensor]()
+    loss, terms, sums, of_classes = 0.0, 0, dict[str, Tensor](), dict[str, Tensor]()
     try:
         model.eval()
         with torch.no_grad():
@@ -64,9 +79,8 @@ def evaluate(
                 if count:
                     loss += float(task.loss(outputs, wanted)) * count
                 terms += count
-                for name, metric in task.metrics.items():
-                    counted = metric.sums(outputs, wanted).double().cpu()
-                    sums[name] = sums[name] + counted if name in sums else counted
+                _count(counting, outputs, wanted, sums)
+                _count(counted_by_class, outputs, wanted, of_classes)
     finally:
         for part, mode in modes:
             part.training = mode
@@ -75,7 +89,31 @@ def evaluate(
         for tensor, before in values:
             tensor.data.copy_(before)
     metrics = {name: metric.value(sums[name]) for name, metric in task.metrics.items()}
-    return Score(loss / max(terms, 1), metrics)
+    classes = {name: _shares(own, name) for name, own in of_classes.items()}
+    return Score(loss / max(terms, 1), metrics, classes)
+
+
+def _count(
+    counting: Mapping[str, Callable[[Tensor, Tensor], Tensor]],
+    outputs: Tensor,
+    targets: Tensor,
+    sums: dict[str, Tensor],
+) -> None:
+    """Add what is counted in a batch to the sums."""
+    for name, count in counting.items():
+        counted = count(outputs, targets).double().cpu()
+        sums[name] = sums[name] + counted if name in sums else counted
+
+
+def _shares(sums: Tensor, name: str) -> tuple[float | None, ...]:
+    """Return the first of two sums over the second for each class, None where that is 0."""
+    if sums.dim() != 2 or len(sums) != 2:
+        raise TrainingError(
+            f"what is counted by class for {name} has shape {tuple(sums.shape)}; it must be two "
+            "numbers for each class, shape (2, classes)"
+        )
+    first, second = sums.tolist()
+    return tuple(one / of if of else None for one, of in zip(first, second, strict=True))
 
 
 def check_finite(scheme: Scheme) -> None:

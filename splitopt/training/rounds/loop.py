@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
-from splitopt.documents.suggestions import did_you_mean
-from splitopt.errors import InputError, SplitoptError
+from splitopt.errors import SplitoptError
 from splitopt.profiles.tracing.running.quiet import reason
+from splitopt.training.by_client import ClientRow
 from splitopt.training.history import History, RoundRow
 from splitopt.training.model_parts.averaging import copy_state, load_state
 from splitopt.training.preparing.prepare import Prepared
 from splitopt.training.preparing.private import plan_noise, spent
 from splitopt.training.preparing.setup import set_groups
 from splitopt.training.rounds.clock import VirtualClock
-from splitopt.training.rounds.evaluate import check_finite, evaluate
+from splitopt.training.rounds.evaluate import check_finite
+from splitopt.training.rounds.testing import RoundTests
 from splitopt.training.saving.keeper import Keeper
 from splitopt.training.schedule import Schedule
 from splitopt.training.schemes import Round, Scheme, TrainingError
@@ -63,15 +63,14 @@ def run_rounds(
         A loss or a weight is not a finite number; the message names round and client, and
         ``history`` has the rounds before.
     """
-    check_target(schedule, prepared.task)
     rounds = prepared.program.rounds if schedule.rounds is None else schedule.rounds
     planned = plan_noise(prepared.scheme, rounds)
     prepared = replace(prepared, identity={**prepared.identity, **planned})
+    tests = RoundTests(prepared, schedule)
     keeper = Keeper(prepared, schedule.checkpoint, schedule.checkpoint_every, schedule.resume)
     try:
-        return _run_rounds(
-            prepared, schedule, keeper, do_round or _guarded(prepared.scheme), callback
-        )
+        act = do_round or _guarded(prepared.scheme)
+        return _run_rounds(prepared, schedule, keeper, tests, act, callback)
     finally:
         keeper.close()
 
@@ -80,6 +79,7 @@ def _run_rounds(
     prepared: Prepared,
     schedule: Schedule,
     keeper: Keeper,
+    tests: RoundTests,
     act: DoRound,
     callback: Callback | None,
 ) -> tuple[History, Stopped]:
@@ -98,7 +98,7 @@ def _run_rounds(
             check_finite(scheme)
             row = replace(_row(tally, number, history, clock), epsilon=spent(scheme))
             if number + 1 == rounds or (number + 1) % schedule.evaluate_every == 0:
-                row = _tested(row, prepared)
+                row = tests.of(row)
             history = history.with_row(row)
             stopped = _stop(history, schedule, rounds, prepared.task)
             keeper.keep(history, last=stopped is not None)
@@ -177,33 +177,9 @@ def _row(tally: Round, number: int, history: History, clock: VirtualClock) -> Ro
         phases_s={} if time is None else dict(time.phases),
         traffic_bytes=tally.traffic.to_dict(),
         dropped=tally.dropped,
+        clients={name: ClientRow(own.loss, own.samples) for name, own in tally.clients.items()},
+        groups=tally.groups,
     )
-
-
-def _tested(row: RoundRow, prepared: Prepared) -> RoundRow:
-    """Add the test of the common model to a row."""
-    scheme, data = prepared.scheme, prepared.data
-    score = evaluate(scheme.model, data.test_inputs, data.test_targets, prepared.task)
-    if not math.isfinite(score.loss):
-        raise TrainingError(f"the test loss is {score.loss}; lower the learning rate")
-    for name, value in score.metrics.items():
-        if not math.isfinite(value):
-            raise TrainingError(f"the metric {name} is {value} in the test; look at its function")
-    return replace(row, test_loss=score.loss, accuracy=score.accuracy, metrics=score.metrics)
-
-
-def check_target(schedule: Schedule, task: Task) -> None:
-    """Raise `InputError` for a target of a metric that the task does not have."""
-    if schedule.target is None and schedule.target_accuracy is None:
-        return
-    name = "accuracy" if schedule.target is None else schedule.target[0]
-    if name not in task.metrics:
-        known = ", ".join(task.metrics) or "none"
-        raise InputError.at(
-            "target" if schedule.target else "target_accuracy",
-            f"is of {name!r}, but the metrics of {task.name} are {known}"
-            f"{did_you_mean(name, task.metrics)}",
-        )
 
 
 def _stop(history: History, schedule: Schedule, rounds: int, task: Task) -> Stopped | None:

@@ -83,18 +83,57 @@ class Traffic:
 
 
 @dataclass
+class Losses:
+    """A sum of losses, each times its samples, and how many samples these were."""
+
+    loss_sum: float = 0.0
+    samples: int = 0
+
+    @property
+    def loss(self) -> float:
+        """The mean over the samples."""
+        return self.loss_sum / max(1, self.samples)
+
+    def add(self, loss: float, samples: int) -> None:
+        """Count a mean loss of so many samples."""
+        self.loss_sum += loss * samples
+        self.samples += samples
+
+
+@dataclass
 class Round:
-    """Sums over one round; ``dropped`` names clients that did not finish it."""
+    """Sums over one round.
+
+    ``dropped`` names clients that did not finish it, ``clients`` has the losses of each by name,
+    and ``groups`` the names of those that trained side by side on one server part, group by group.
+    """
 
     loss_sum: float = 0.0
     samples: int = 0
     traffic: Traffic = field(default_factory=Traffic)
     dropped: tuple[str, ...] = ()
+    clients: dict[str, Losses] = field(default_factory=dict)
+    groups: tuple[tuple[str, ...], ...] = ()
 
     @property
     def loss(self) -> float:
         """Mean training loss over the samples that were seen."""
         return self.loss_sum / max(1, self.samples)
+
+    def note(self, client: str, loss: float, samples: int) -> None:
+        """Count a mean loss of a client's samples."""
+        self.loss_sum += loss * samples
+        self.samples += samples
+        self.note_client(client, loss, samples)
+
+    def join(self, group: Sequence[Client]) -> None:
+        """Note clients that train side by side; one by itself is no group."""
+        if len(group) > 1:
+            self.groups = (*self.groups, tuple(client.name for client in group))
+
+    def note_client(self, client: str, loss: float, samples: int) -> None:
+        """Count it for the client alone, where the sums have it already."""
+        self.clients.setdefault(client, Losses()).add(loss, samples)
 
 
 class Scheme(ABC):
@@ -313,8 +352,7 @@ class Scheme(ABC):
 
     def note_loss(self, loss: Tensor, samples: int, client: Client, tally: Round) -> None:
         """Count a batch's mean loss; stop where it is not a finite number."""
-        tally.loss_sum += finite_loss(loss, client) * samples
-        tally.samples += samples
+        tally.note(client.name, finite_loss(loss, client), samples)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that the next round depends on, as named tensors."""

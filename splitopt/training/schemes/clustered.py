@@ -16,7 +16,7 @@ from splitopt.training.model_parts.copies import tensor_bytes
 from splitopt.training.model_parts.parts import Pass
 from splitopt.training.privacy.guard import Guard
 from splitopt.training.privacy.per_sample import Gradients
-from splitopt.training.schemes.base import Client, Round
+from splitopt.training.schemes.base import Client, Round, finite_loss
 from splitopt.training.schemes.shared_server import SharedServer
 
 
@@ -44,6 +44,7 @@ class Clustered(SharedServer):
         tally = Round()
         self.start_round()
         for group in self.groups(number):
+            tally.join(group)
             self.hand_out(group, tally)
             steps = max(self.steps(client) for client in group)
             for _ in range(steps):
@@ -158,15 +159,19 @@ class Clustered(SharedServer):
         group: Sequence[Client],
         tally: Round,
     ) -> None:
-        """Count the cluster's loss, or name the first device whose own is not finite."""
-        samples = sum(len(target) for target in targets)
-        if bool(torch.isfinite(loss.detach())):
-            self.note_loss(loss, samples, group[0], tally)
+        """Count the cluster's loss and that of each device; name the first that is not finite."""
+        if len(group) == 1:
+            self.note_loss(loss, len(targets[0]), group[0], tally)
             return
         parts = torch.split(result.detach(), [len(target) for target in targets])
+        is_finite = bool(torch.isfinite(loss.detach()))
         for client, part, target in zip(group, parts, targets, strict=True):
-            self.note_loss(self.criterion(part, target), len(target), client, tally)
-        self.note_loss(loss, samples, group[0], tally)
+            own = self.criterion(part, target)
+            if not is_finite or bool(torch.isfinite(own)):  # none where no target of it counts
+                tally.note_client(client.name, finite_loss(own, client), len(target))
+        samples = sum(len(target) for target in targets)
+        tally.loss_sum += finite_loss(loss, group[0]) * samples
+        tally.samples += samples
 
 
 def _guard(client: Client) -> Guard:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor
 from torch.nn import functional
 
 from splitopt.training.tasks import metrics as of
+from splitopt.training.tasks.collating import pad_samples, pad_tokens
 from splitopt.training.tasks.metrics import Metric
 from splitopt.training.tasks.targets import IGNORED, LABELS, Targets
-from splitopt.training.tasks.task import Task
+from splitopt.training.tasks.task import Count, Task
 
 _ACCURACY = Metric(of.accuracy, of.share, unit="%")
 
@@ -98,12 +101,27 @@ def _perplexity(sums: Tensor) -> float:
     return float((sums[0] / sums[1]).exp()) if float(sums[1]) else 1.0
 
 
+def _of_classes(counts: Callable[[Tensor, Tensor], of.Counts], *names: str) -> dict[str, Count]:
+    """Return the metrics of classes of these names, of what is counted."""
+
+    def named(name: str) -> Count:
+        def count(outputs: Tensor, targets: Tensor) -> Tensor:
+            found: Tensor = getattr(counts(outputs, targets), name)
+            return found
+
+        return count
+
+    return {name: named(name) for name in names}
+
+
 CLASSIFICATION = Task(
     "classification",
     functional.cross_entropy,
     {"accuracy": _ACCURACY},
     LABELS,
     misfit=_label_misfit,
+    class_metrics=_of_classes(of.counts, "recall", "precision", "f1"),
+    collate=pad_samples,
 )
 MULTILABEL = Task(
     "multilabel",
@@ -114,6 +132,8 @@ MULTILABEL = Task(
     },
     Targets("marks", 1, "a mark of each class"),
     misfit=_marks_misfit,
+    class_metrics=_of_classes(of.mark_counts, "f1", "recall", "precision"),
+    collate=pad_samples,
 )
 REGRESSION = Task(
     "regression",
@@ -125,6 +145,7 @@ REGRESSION = Task(
     },
     Targets("numbers", None, "a number or an array"),
     misfit=_numbers_misfit,
+    collate=pad_samples,
 )
 SEGMENTATION = Task(
     "segmentation",
@@ -136,6 +157,7 @@ SEGMENTATION = Task(
     Targets("classes", 2, "a map of labels", may_ignore=True),
     terms=_known,
     misfit=_pixels_misfit,
+    class_metrics=_of_classes(of.counts, "iou", "recall", "f1"),
 )
 LANGUAGE = Task(
     "language",
@@ -147,6 +169,8 @@ LANGUAGE = Task(
     Targets("classes", 1, "a label of each token", may_ignore=True),
     terms=_known,
     misfit=_tokens_misfit,
+    class_metrics=_of_classes(of.token_counts, "recall", "precision", "f1"),
+    collate=pad_tokens,
 )
 TASKS = {
     task.name: task for task in (CLASSIFICATION, MULTILABEL, REGRESSION, SEGMENTATION, LANGUAGE)

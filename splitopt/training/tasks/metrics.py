@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -59,14 +60,57 @@ def token_accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
     return accuracy(outputs.flatten(0, -2), targets.flatten())
 
 
-def overlap(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Count, for each class, the pixels in both and in either map: shape (2, C)."""
+class Counts(NamedTuple):
+    """For each class, shape (C,): how often it is in both, found in outputs, and wanted."""
+
+    both: Tensor
+    found: Tensor
+    wanted: Tensor
+
+    @property
+    def recall(self) -> Tensor:
+        """What recall is a share of: those found of those wanted."""
+        return torch.stack([self.both, self.wanted])
+
+    @property
+    def precision(self) -> Tensor:
+        """What precision is a share of: those right of those found."""
+        return torch.stack([self.both, self.found])
+
+    @property
+    def f1(self) -> Tensor:
+        """What F1 (or Dice) is a share of."""
+        return torch.stack([2 * self.both, self.found + self.wanted])
+
+    @property
+    def iou(self) -> Tensor:
+        """What intersection over union is a share of."""
+        return torch.stack([self.both, self.found + self.wanted - self.both])
+
+
+def counts(outputs: Tensor, targets: Tensor) -> Counts:
+    """Count classes as `accuracy` does."""
     known = targets != IGNORED
     classes = outputs.shape[1]
     found, wanted = outputs.argmax(dim=1)[known], targets[known]
-    size = torch.bincount(found, minlength=classes) + torch.bincount(wanted, minlength=classes)
-    both = torch.bincount(wanted[found == wanted], minlength=classes)
-    return torch.stack([both, size - both])
+    both = wanted[found == wanted]
+    return Counts(*(torch.bincount(own, minlength=classes) for own in (both, found, wanted)))
+
+
+def token_counts(outputs: Tensor, targets: Tensor) -> Counts:
+    """Count as `counts`, with the classes as the last dimension of the outputs."""
+    return counts(outputs.flatten(0, -2), targets.flatten())
+
+
+def mark_counts(outputs: Tensor, targets: Tensor) -> Counts:
+    """Count marks (outputs above 0) of each class."""
+    found, wanted = outputs > 0, targets > 0
+    return Counts(*(own.sum(dim=0) for own in (found & wanted, found, wanted)))
+
+
+def overlap(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Count, for each class, the pixels in both and in either map: shape (2, C)."""
+    return counts(outputs, targets).iou
 
 
 def mean_iou(sums: Tensor) -> float:

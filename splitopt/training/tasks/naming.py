@@ -46,6 +46,15 @@ def read(value: Any, name: str, place: str) -> Task:
         (task.loss, "its loss", "loss(OUTPUTS, TARGETS)", (0, 0)),
         *((own.sums, f"sums of {n}", "sums(OUTPUTS, TARGETS)", (0, 0)) for n, own in metrics),
         *((own.value, f"value of {n}", "value(SUMS)", (0,)) for n, own in metrics),
+        *(
+            (count, f"{n} of each class", "count(OUTPUTS, TARGETS)", (0, 0))
+            for n, count in task.class_metrics.items()
+        ),
+        *(
+            [(task.collate, "its collate", "collate(INPUTS, TARGETS, LENGTH)", (0, 0, 0))]
+            if task.collate is not None
+            else []
+        ),
     ):
         what = f"{place}: {what} cannot be called"
         check_call(function, what, f"it is called as {usage}", *arguments)

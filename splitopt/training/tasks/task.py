@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from splitopt.errors import InputError
+from splitopt.training.tasks.collating import Collate
 from splitopt.training.tasks.metrics import Metric
 from splitopt.training.tasks.targets import Targets
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+Count = Callable[[Tensor, Tensor], Tensor]
 ANY = Targets("any", None, "a target")
 
 
@@ -44,6 +46,17 @@ class Task:
     misfit
         What is wrong with the outputs for these targets and so many classes, as the end of the
         sentence "the model ..."; None if nothing is.
+    class_metrics
+        Name -> what is counted for a metric of each class: of a batch, from outputs and targets, a
+        tensor of shape (2, C), added up over all batches of a test. The metric of a class is its
+        first number over its second.
+    collate
+        Makes samples of unequal length one batch: from a list of inputs, each of shape (its length,
+        ...), a list of their targets and the length that all are to have, the padded inputs of
+        shape (n, length, ...) (a tensor, or several by the names of the model's arguments), a mask
+        of truth values (n, length) that is true where a sample is, or None, and the targets of
+        shape (n, ...). See `splitopt.training.tasks.collating`. Without it samples must have one
+        length.
 
     Raises
     ------
@@ -57,6 +70,8 @@ class Task:
     targets: Targets = ANY
     terms: Callable[[Tensor], int] = _samples
     misfit: Callable[[Tensor, Tensor, int | None], str | None] = _any_outputs
+    class_metrics: Mapping[str, Count] = field(default_factory=dict)
+    collate: Collate | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.loss):
@@ -66,6 +81,11 @@ class Task:
                 raise InputError.at(
                     f"metrics.{name}", f"is of type {type(metric).__name__}, it must be a Metric"
                 )
+        if self.collate is not None and not callable(self.collate):
+            raise InputError.at("collate", f"is {self.collate!r}, it must be a function or None")
+        for name, count in self.class_metrics.items():
+            if not callable(count):
+                raise InputError.at(f"class_metrics.{name}", f"is {count!r}, it must be a function")
 
     @property
     def leading(self) -> str | None:

@@ -18,6 +18,7 @@ from splitopt.models.adapters.choice import Adapters
 from splitopt.plans import Plan
 from splitopt.storage.writing import write_atomic
 from splitopt.training.data.arrays import arrays_of, npz_bytes
+from splitopt.training.data.sequences import of_list
 from splitopt.training.data.shards import check_all, is_own
 from splitopt.training.job import TrainingJob
 from splitopt.training.kinds import SCHEME
@@ -128,6 +129,10 @@ def _own_file(folder: Path, number: int, source: Any) -> str:
             "data", "of a device is an object that no file can hold; give its path, or (x, y)"
         )
     x, y = source
+    if of_list(x, "data of a device") is not None:
+        raise InputError.at(
+            "data", "of a device has samples of unequal length; give an .npz file with lengths"
+        )
     inputs = dict(x) if isinstance(x, Mapping) else {"": x}
     arrays = {f"x.{name}" if name else "x": np.asarray(one) for name, one in inputs.items()}
     path = folder / f"data-{number}.npz"

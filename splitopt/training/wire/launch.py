@@ -21,6 +21,7 @@ from splitopt.training.job import JobFields, TrainingJob
 from splitopt.training.keywords import shared_out, takes_fields
 from splitopt.training.preparing.prepare import Prepared, prepare
 from splitopt.training.rounds.loop import Callback, run_rounds
+from splitopt.training.rounds.testing import check_schedule
 from splitopt.training.runner import Run
 from splitopt.training.saving.keeper import check_new
 from splitopt.training.schedule import Schedule, ScheduleFields
@@ -141,6 +142,7 @@ def run_job(
     with one_thread(), temporary_folder() as place:
         prepared = prepare(job, 0)
         roles = roles_of(prepared.program)
+        check_schedule(prepared, schedule)
         _check_folder(schedule)
         path = save_job(job, place, prepared)
         scale = _scale_for(prepared, wanted)
@@ -208,6 +210,7 @@ def run_rank(
             follow(prepared, rank.rank, rank.host, port, setting, join_s=wanted.join_s)
             return None
         rank.check_listening(setting.host)
+        check_schedule(prepared, schedule)
         _check_folder(schedule)
         scale = _scale_for(prepared, wanted)
         port = 0 if rank.has_store else rank.port

@@ -50,6 +50,7 @@ class ClusterServer(Server):
         if not members:
             return []
         back = {n: self.keep(n) for n in members}
+        tally.join(self.clients(members))
         self.scheme.hand_out(self.clients(members), tally)
         with ExitStack() as stack:
             for n in members:

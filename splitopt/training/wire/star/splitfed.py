@@ -53,8 +53,7 @@ class SplitFedServer(Server):
             if one is None:
                 continue
             for loss, samples in one.losses:
-                tally.loss_sum += loss * samples
-                tally.samples += samples
+                tally.note(client.name, loss, samples)
             tally.traffic.smashed += one.traffic.smashed
             tally.traffic.gradient += one.traffic.gradient
             tally.traffic.label += one.traffic.label

@@ -1,0 +1,127 @@
+"""The tests between rounds: of the common model, by client and by class where that is asked for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from splitopt.documents.suggestions import did_you_mean
+from splitopt.errors import InputError
+from splitopt.training.by_client import ClientRow
+from splitopt.training.data.shares_to_test import share_out_test
+from splitopt.training.history import RoundRow
+from splitopt.training.preparing.prepare import Prepared
+from splitopt.training.preparing.setup import Draw
+from splitopt.training.randomness import seed_of
+from splitopt.training.rounds.evaluate import Score, evaluate
+from splitopt.training.schedule import Schedule
+from splitopt.training.schemes import TrainingError
+from splitopt.training.tasks import Task
+
+MOST_CLASSES = 1000
+"""Of how many classes a history has metrics at most."""
+
+
+class RoundTests:
+    """What is done in every test of a training.
+
+    Parameters
+    ----------
+    prepared
+        What is trained.
+    schedule
+        What to test beside the common model on all test data.
+
+    Raises
+    ------
+    InputError
+        As `check_schedule`.
+    """
+
+    def __init__(self, prepared: Prepared, schedule: Schedule) -> None:
+        check_schedule(prepared, schedule)
+        self.prepared, self.per_class = prepared, schedule.per_class
+        clients, seed = prepared.scheme.clients, prepared.identity["seed"]
+        targets = [client.batches.targets for client in clients] if schedule.per_client else []
+        rows = share_out_test(prepared.data, targets, seed_of(seed, Draw.TESTS)) if targets else []
+        self._shares = {client.name: own for client, own in zip(clients, rows, strict=False)}
+
+    def of(self, row: RoundRow) -> RoundRow:
+        """Add the tests to the row of a round.
+
+        Raises
+        ------
+        TrainingError
+            A loss or a metric is not a finite number.
+        """
+        prepared = self.prepared
+        model, data, task = prepared.scheme.model, prepared.data, prepared.task
+        score = evaluate(model, data.test_inputs, data.test_targets, task, by_class=self.per_class)
+        _check(score, "test")
+        clients = dict(row.clients)
+        for name, rows in self._shares.items():
+            if not len(rows):
+                continue
+            own = evaluate(model, data.test_inputs[rows], data.test_targets[rows], task)
+            _check(own, f"test of client {name}")
+            clients[name] = replace(
+                clients.get(name, ClientRow()),
+                test_loss=own.loss,
+                test_samples=len(rows),
+                metrics=own.metrics,
+            )
+        return replace(
+            row,
+            test_loss=score.loss,
+            accuracy=score.accuracy,
+            metrics=score.metrics,
+            clients=clients,
+            classes=score.classes,
+        )
+
+
+def _check(score: Score, where: str) -> None:
+    """Raise `TrainingError` for what is not a finite number."""
+    if not math.isfinite(score.loss):
+        raise TrainingError(f"the {where} loss is {score.loss}; lower the learning rate")
+    for name, value in score.metrics.items():
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the metric {name} is {value} in the {where}; look at its function"
+            )
+
+
+def check_schedule(prepared: Prepared, schedule: Schedule) -> None:
+    """Raise `InputError` for tests that cannot be made of what is trained."""
+    task, classes = prepared.task, prepared.data.classes
+    check_target(schedule, task)
+    if schedule.per_client and prepared.own is not None:
+        raise InputError.at(
+            "per_client",
+            "needs the data of all clients here, by which the test data are shared out, and those "
+            "of each stay with it (the partition own over connections); leave it out",
+        )
+    if schedule.per_class and not task.class_metrics:
+        raise InputError.at(
+            "per_class", f"needs metrics of classes, and {task.name} has none; leave it out"
+        )
+    if schedule.per_class and (classes or 0) > MOST_CLASSES:
+        raise InputError.at(
+            "per_class",
+            f"{prepared.data.name} has {classes:,} classes, and metrics are kept of at most "
+            f"{MOST_CLASSES:,}; leave it out",
+        )
+
+
+def check_target(schedule: Schedule, task: Task) -> None:
+    """Raise `InputError` for a target of a metric that the task does not have."""
+    if schedule.target is None and schedule.target_accuracy is None:
+        return
+    name = "accuracy" if schedule.target is None else schedule.target[0]
+    if name not in task.metrics:
+        known = ", ".join(task.metrics) or "none"
+        raise InputError.at(
+            "target" if schedule.target else "target_accuracy",
+            f"is of {name!r}, but the metrics of {task.name} are {known}"
+            f"{did_you_mean(name, task.metrics)}",
+        )
