@@ -14,6 +14,7 @@ from splitopt.profiles.tracing import find_cuts, trace  # noqa: E402
 from splitopt.training.data.batches import Batches  # noqa: E402
 from splitopt.training.model_parts.copies import Split  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
+from splitopt.training.privacy_options import Privacy  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402
 from splitopt.training.randomness import Stream  # noqa: E402
 from splitopt.training.schemes import SCHEMES, Client  # noqa: E402
@@ -203,6 +204,14 @@ def test_a_plan_is_trained_with_the_bytes_that_it_counts(tmp_path):
     splitopt.train(plan, network(), data, rounds=1, **kept)
     resumed = splitopt.train(plan, network(), data, rounds=2, resume=True, **kept)
     assert_equal(resumed.model.state_dict(), run.model.state_dict())
+
+
+def test_privacy_is_not_had_with_a_weight_in_two_parts(tmp_path):
+    """What its uses add up to is clipped and noised nowhere."""
+    plan, data = splitopt.plan(scenario(tmp_path, "copies", **STAR)), texts(tmp_path)
+    options = Options(privacy=Privacy(clip_norm=1.0, noise_multiplier=1.0, delta=1e-3))
+    with pytest.raises(InputError, match=r"does not go with the weight head\.weight in two"):
+        splitopt.train(plan, network(), data, rounds=1, task="language", options=options)
 
 
 @pytest.mark.parametrize("scheme", [None, "u_shaped", "split_nn"])

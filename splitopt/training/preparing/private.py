@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from torch import nn
+
 from splitopt.errors import InputError
 from splitopt.training.model_parts.copies import Split
 from splitopt.training.options import Options
@@ -77,8 +79,23 @@ def check_private(scheme: Scheme, split: Split) -> None:
     check_model(scheme.model, scheme.options)
     check_samples_apart(scheme.model, scheme.clients[0].batches.inputs, scheme.options)
     for client in {client.cuts: client for client in scheme.clients}.values():
+        _check_untied(split, scheme.model, client.cuts)
         check_parts(split, scheme.model, client.cuts, scheme.covered(client))
     check_delta(privacy, {client.name: client.samples for client in scheme.clients})
+
+
+def _check_untied(split: Split, model: nn.Module, cuts: tuple[int, ...]) -> None:
+    """Reject a trained weight in two parts: its gradients are added up outside of the clipping."""
+    seen: dict[int, int] = {}
+    for index, part in enumerate(split(model, cuts)):
+        for name, parameter in part.named_parameters():
+            if parameter.requires_grad and seen.setdefault(id(parameter), index) != index:
+                raise InputError.at(
+                    "privacy",
+                    f"does not go with the weight {name} in two parts of the model, whose "
+                    "gradients are added up without noise; train without, or take a cut that "
+                    "leaves all uses of the weight in one part",
+                )
 
 
 def plan_noise(scheme: Scheme, rounds: int) -> dict[str, int]:
