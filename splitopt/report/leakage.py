@@ -57,7 +57,7 @@ def summarize_leakage(table: LeakageTable, own: Measured | None = None) -> PlanS
                 "Leakage over the cuts",
                 lambda: _curves(table),
                 "Mean cosine of samples and reconstructions, as they are (left) and about their "
-                "means (right); dashed: what looks like the samples without an attack",
+                "means (right); flat lines: what looks like the samples without an attack",
             )
         )
     if own is not None and own.pictures and own.originals.dim() == 4:
@@ -93,11 +93,12 @@ def _verdict(table: LeakageTable) -> str:
 
 def _facts(table: LeakageTable) -> list[tuple[str, str]]:
     own = table.settings
+    starts = "1 start" if own["restarts"] == 1 else f"{own['restarts']} starts"
     accuracy = "" if table.accuracy is None else f", {percent(table.accuracy)} % of tests right"
     return [
         ("Weights", f"{table.weights}{accuracy}"),
         ("Reconstructed", f"{own['samples']} samples, {own['batch']} in a gradient"),
-        ("Searches", f"{own['steps']} steps, {own['restarts']} starts, seed {own['seed']}"),
+        ("Searches", f"{own['steps']} steps, {starts}, seed {own['seed']}"),
         ("Inferences", f"on {own['inferences']} samples"),
     ]
 
