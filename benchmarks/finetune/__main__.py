@@ -95,7 +95,7 @@ def plan_for(model: Any, samples: int, length: int, rounds: int, folder: Path) -
                 "count": DEVICES,
                 "compute": "20 GFLOP/s",
                 "samples": samples,
-                "batch_size": BATCH,
+                "batch_size": min(BATCH, samples),
                 "snr_db": 20,
             }
         ],

@@ -21,6 +21,16 @@ def profile(path: Path) -> None:
     type(found).from_dict(found.to_dict(), "copy")
 
 
+def leakage(path: Path) -> None:
+    """Read a table of leakage, and put it into a profile."""
+    from splitopt.privacy.leakage.table import LeakageTable
+    from splitopt.profiles.table.profile import ModelProfile
+
+    table = LeakageTable.load(path)
+    onto = ModelProfile.load(path.parent / "tiny.json")
+    table.onto(onto, table.settings["views"][0], bound="high").to_dict()
+
+
 def layer_csv(path: Path) -> None:
     """Read a table of layers as such."""
     from splitopt.profiles.readers.layer_csv import read_layer_csv
@@ -178,8 +188,8 @@ def frame(path: Path) -> None:
 CALLS: dict[str, Callable[[Path], None]] = {
     call.__name__: call
     for call in (
-        profile, layer_csv, graph, times, trace, instance, data, shard, folder, weights, parts,
-        sources, timeline, history, rows, machine, token, frame,
+        profile, leakage, layer_csv, graph, times, trace, instance, data, shard, folder, weights,
+        parts, sources, timeline, history, rows, machine, token, frame,
     )
 }  # fmt: skip
 

@@ -180,14 +180,17 @@ ROUNDS = (
 
 TRAINING = (
     Target(
-        "data npz", ("data.npz", "whole.npz", "several.npz", "uneven.npz", "flat.npz"),
+        "data npz", ("data.npz", "whole.npz", "uneven.npz", "flat.npz"),
         (_call("data"), ("train", "star.json", *_MODEL, "--data", FILE, "--rounds", "1")),
         ("star.json",), weight=8,
     ),
     Target(
-        "own data", ("own.npz", "several.npz", "uneven.npz"),
+        "own data", ("own.npz", "uneven.npz"),
         (_call("shard"), ("profile", "corpus/tiny.py:make", "--example", FILE, "--json")),
         weight=3,
+    ),
+    Target(
+        "data of several inputs", ("several.npz",), (_call("data"), _call("shard")), weight=3,
     ),
     Target(
         "data idx", tuple(f"idx/{part}-{kind}-ubyte" for part in ("train", "t10k")
@@ -235,8 +238,7 @@ TRAINING = (
     Target(
         "leakage table", ("leakage.json",),
         (("leakage", FILE, "--json"), ("leakage", FILE, "--report", f"{OUT}leakage.html"),
-         ("leakage", FILE, "--into", "tiny.json", "--upper"),
-         ("leakage", FILE, "--into", f"{OUT}none.json")),
+         _call("leakage")),
         ("tiny.json",), weight=4,
     ),
     Target(

@@ -44,8 +44,8 @@ class RowDocument(Document):
 class SettingsDocument(Document):
     """See `splitopt.privacy.leakage.settings.LeakageSettings`."""
 
-    attacks: list[Attack]
-    views: list[View]
+    attacks: Annotated[list[Attack], Field(min_length=1)]
+    views: Annotated[list[View], Field(min_length=1)]
     samples: Positive
     batch: Positive
     steps: Positive

@@ -101,6 +101,7 @@ def test_a_file_is_read_as_it_was_written(tmp_path):
         (("rows", 0, "attack"), "guessing"),
         (("model_bytes",), [1.0]),
         (("settings", "samples"), 0),
+        (("settings", "views"), []),
         (("accuracy",), 2.0),
         (("layers",), []),
         (("version",), 9),
