@@ -19,6 +19,9 @@ _DASHES: tuple[tuple[float, ...], ...] = ((), (5.0, 1.8), (1.2, 1.4), (6.0, 1.5,
 _MARKERS = ("o", "s", "^", "D")
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
+_LARGEST = 1e150
+"""A point beyond it is left out: Matplotlib cannot place the ticks of such an axis."""
+
 SUFFIXES = (".html", ".svg", ".png")
 """What a chart is written as: in a page, or alone."""
 
@@ -167,7 +170,14 @@ def _draw(axes: Any, curve: Curve) -> None:
             "linestyle": (0, style.dashes) if style.dashes else "solid",
             "drawstyle": "steps-post" if curve.kind == "steps" else "default",
         }
-    axes.plot(curve.x, curve.y, color=style.colour, gid=curve.group, **look)
+    points = [
+        (x, y)
+        for x, y in zip(curve.x, curve.y, strict=True)
+        if not (abs(x) > _LARGEST or abs(y) > _LARGEST)
+    ]
+    axes.plot(
+        [x for x, _ in points], [y for _, y in points], color=style.colour, gid=curve.group, **look
+    )
 
 
 def stacked_bars(labels: Sequence[str], parts: Mapping[str, Sequence[float]], x_label: str) -> str:

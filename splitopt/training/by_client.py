@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+_LARGE = 1e150
+"""Squares of larger numbers are none that a float can hold."""
+
 
 @dataclass(frozen=True)
 class ClientRow:
@@ -74,11 +77,13 @@ def spread_of(rows: Mapping[str, ClientRow], name: str) -> Spread | None:
     }
     if not values:
         return None
-    mean = math.fsum(values.values()) / len(values)
-    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values.values()) / len(values))
+    unit = _unit(values.values())
+    scaled = [value / unit for value in values.values()]
+    mean = math.fsum(scaled) / len(scaled)
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in scaled) / len(scaled))
     return Spread(
         len(values),
-        mean,
+        mean * unit,
         deviation / abs(mean) if mean else None,
         min(values.items(), key=lambda item: item[1]),
         max(values.items(), key=lambda item: item[1]),
@@ -90,4 +95,13 @@ def group_loss(rows: Mapping[str, ClientRow], group: Iterable[str]) -> float | N
     trained = [rows[name] for name in group if name in rows]
     samples = sum(row.samples for row in trained)
     known = [(row.loss, row.samples) for row in trained if row.loss is not None]
-    return math.fsum(loss * count for loss, count in known) / samples if samples else None
+    if not samples:
+        return None
+    unit = _unit(loss for loss, _ in known)
+    return math.fsum(loss / unit * count for loss, count in known) / samples * unit
+
+
+def _unit(values: Iterable[float]) -> float:
+    """Return what to divide values by so that neither sums nor squares of them overflow."""
+    largest = max(map(abs, values), default=0.0)
+    return largest if largest > _LARGE else 1.0

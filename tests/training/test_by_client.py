@@ -85,3 +85,12 @@ def test_what_is_none_is_refused(field, value, words):
     document["rounds"][0][field] = value
     with pytest.raises(InputError, match=rf"^h: rounds\[0\]\.{words}"):
         History.from_dict(document, "h")
+
+
+def test_losses_that_no_float_can_square_have_a_spread():
+    rows = {"a": ClientRow(1e300, 4), "b": ClientRow(3e300, 4)}
+    found = spread_of(rows, "loss")
+    assert (found.mean, found.variation) == pytest.approx((2e300, 0.5))
+    assert group_loss(rows, rows) == pytest.approx(2e300)
+    most = {"a": ClientRow(1.7e308, 1), "b": ClientRow(1.7e308, 1)}
+    assert spread_of(most, "loss").mean == pytest.approx(1.7e308)
