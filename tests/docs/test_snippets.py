@@ -51,11 +51,12 @@ def run_console(block, capsys):
         )
 
 
-# They train, validate and compare with real processes.
+# They train, attack, validate and compare with real processes.
 LONG = (
     "README.md",
     "docs/benchmark/bring-your-own.md",
     "docs/benchmark/index.md",
+    "docs/leakage.md",
     "docs/models.md",
 )
 TRAIN = (
@@ -66,6 +67,7 @@ TRAIN = (
     "differential-privacy",
     "export",
     "finetuning",
+    "leakage",
     "machines",
     "models",
     "profiles-trace",
@@ -74,7 +76,7 @@ TRAIN = (
     "training",
     "wire",
 )
-NEED_OPACUS = ("docs/differential-privacy.md",)
+NEED_OPACUS = ("README.md", "docs/differential-privacy.md")
 NEED_ONNX = ("docs/devices.md",)
 NEED_TRANSFORMERS = ("docs/models.md",)
 NEED_TORCH = ("README.md", *(f"docs/{name}.md" for name in TRAIN))

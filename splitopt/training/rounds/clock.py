@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from splitopt.documents.checks import is_number
 from splitopt.errors import InputError, TrainingError, shown
@@ -18,8 +19,9 @@ from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePart
 from splitopt.problems.pipeline_partition.split_nn import split_nn_round
 from splitopt.training.program import Program
 from splitopt.training.rounds.critical_path import seconds_by_phase
-from splitopt.training.schemes import Scheme
-from splitopt.training.schemes.naming import is_own
+
+if TYPE_CHECKING:
+    from splitopt.training.schemes import Scheme
 
 _COMPARED = {"federated": "fl", "vanilla": "sl", "splitfed_v1": "sflv1", "splitfed_v2": "sflv2"}
 """Scheme of training -> scheme of the comparison."""
@@ -40,13 +42,12 @@ class VirtualClock:
     ----------
     program
         What is trained.
-    scheme
-        By what; needed for the time of a scheme that is not splitopt's own.
+    brought
+        The scheme, where it is none of splitopt's own and so says itself what its rounds take.
     """
 
-    def __init__(self, program: Program, scheme: Scheme | None = None) -> None:
-        self.program = program
-        self._brought = None if scheme is None or is_own(type(scheme)) else scheme
+    def __init__(self, program: Program, brought: Scheme | None = None) -> None:
+        self.program, self._brought = program, brought
         self._known: dict[int, RoundTime | None] = {}
 
     def round(self, number: int) -> RoundTime | None:

@@ -21,6 +21,7 @@ from splitopt.training.saving.keeper import Keeper
 from splitopt.training.schedule import Schedule
 from splitopt.training.schemes import Round, Scheme, TrainingError
 from splitopt.training.schemes.naming import is_own
+from splitopt.training.schemes.naming import is_own
 from splitopt.training.tasks import Task
 
 Stopped = Literal["rounds", "target", "patience", "callback", "interrupted"]
@@ -85,7 +86,7 @@ def _run_rounds(
 ) -> tuple[History, Stopped]:
     scheme, program = prepared.scheme, prepared.program
     history = keeper.begin()
-    clock = VirtualClock(program, scheme)
+    clock = VirtualClock(program, None if is_own(type(scheme)) else scheme)
     rounds = program.rounds if schedule.rounds is None else schedule.rounds
     stopped = _stop(history, schedule, rounds, prepared.task)
     while stopped is None:
