@@ -21,7 +21,6 @@ from splitopt.training.saving.keeper import Keeper
 from splitopt.training.schedule import Schedule
 from splitopt.training.schemes import Round, Scheme, TrainingError
 from splitopt.training.schemes.naming import is_own
-from splitopt.training.schemes.naming import is_own
 from splitopt.training.tasks import Task
 
 Stopped = Literal["rounds", "target", "patience", "callback", "interrupted"]
