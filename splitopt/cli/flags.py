@@ -7,6 +7,8 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from inspect import Parameter, Signature, signature
 from typing import Any, get_type_hints
 
+from splitopt.errors import InputError
+
 
 def with_flags(command: Callable[..., int]) -> Callable[..., int]:
     """Return a command for typer whose dataclass parameters are spread into their fields.
@@ -37,6 +39,21 @@ def with_flags(command: Callable[..., int]) -> Callable[..., int]:
     vars(spread)["__signature__"] = Signature(flat, return_annotation=int)
     spread.__annotations__ = {item.name: item.annotation for item in flat} | {"return": int}
     return spread
+
+
+def expect_defaults(flags: Any, why: str) -> None:
+    """Raise `InputError` for the first field of a dataclass of flags that was given.
+
+    Parameters
+    ----------
+    flags
+        A dataclass of flags, all of which have defaults.
+    why
+        Why none of them may be given, as the end of a sentence that begins with the flag.
+    """
+    for field in fields(flags):
+        if getattr(flags, field.name) != field.default:
+            raise InputError.at(f"--{field.name.replace('_', '-')}", why)
 
 
 def _parameter(field: Field[Any], annotation: Any) -> Parameter:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from splitopt.cli import options as shared
-from splitopt.cli.flags import with_flags
+from splitopt.cli.flags import expect_defaults, with_flags
 from splitopt.errors import InputError
 from splitopt.privacy.leakage.settings import ATTACKS, VIEWS, LeakageSettings
 
@@ -90,7 +90,10 @@ class ColumnFlags:
         """Read the profile that is there to be added to."""
         from splitopt.profiles import ModelProfile
 
-        if self.into is None or not self.into.exists():
+        if self.into is None:
+            expect_defaults(self, "says what goes into a profile, and needs --into PROFILE.json")
+            return None
+        if not self.into.exists():
             return None
         return ModelProfile.load(self.into)
 
@@ -107,6 +110,45 @@ class ColumnFlags:
         table.onto(profile, view, self.measure, bound).save(self.into)
 
 
+@dataclass(frozen=True)
+class ModelFlags:
+    """What is attacked beside the model itself, and where results are kept."""
+
+    data: Annotated[
+        str, typer.Option("--data", metavar="DATA", help="A name or a file, as for train.")
+    ] = "digits"
+    cuts: Annotated[
+        str | None, typer.Option("--cuts", metavar="CUT,...", help="Numbers or layers; else all.")
+    ] = None
+    task: Annotated[
+        str, typer.Option("--task", metavar="NAME", help="What the model is trained for.")
+    ] = "classification"
+    stages: Annotated[
+        str | None, typer.Option("--stages", metavar="A,B,...", help="As for profile.")
+    ] = None
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", metavar="DIR", help="Keep results there, and go on from there."),
+    ] = None
+
+    def measure(
+        self, target: str, settings: LeakageSettings, into: ModelProfile | None, silent: bool
+    ) -> Measured:
+        """Carry the attacks out."""
+        from splitopt.extras import need_torch
+
+        need_torch("'splitopt leakage'")
+        from splitopt.privacy.leakage.measured import measured
+
+        cuts = None if self.cuts is None else [_cut(text) for text in self.cuts.split(",")]
+        stages = shared.stage_names(self.stages)
+        with _progress(silent) as progress:
+            return measured(
+                target, self.data, cuts, settings, self.task, stages, self.cache,
+                progress, named=target, into=into,
+            )  # fmt: skip
+
+
 @with_flags
 def command(
     target: Annotated[
@@ -118,23 +160,8 @@ def command(
         ),
     ],
     attack: AttackFlags,
+    model: ModelFlags,
     column: ColumnFlags,
-    data: Annotated[
-        str, typer.Option("--data", metavar="DATA", help="A name or a file, as for train.")
-    ] = "digits",
-    cuts: Annotated[
-        str | None, typer.Option("--cuts", metavar="CUT,...", help="Numbers or layers; else all.")
-    ] = None,
-    task: Annotated[
-        str, typer.Option("--task", metavar="NAME", help="What the model is trained for.")
-    ] = "classification",
-    stages: Annotated[
-        str | None, typer.Option("--stages", metavar="A,B,...", help="As for profile.")
-    ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option("--cache", metavar="DIR", help="Keep results there, and go on from there."),
-    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="TABLE.json", help="Write the table.")
     ] = None,
@@ -154,14 +181,15 @@ def command(
     if target.endswith(".json"):
         from splitopt.privacy.leakage.table import LeakageTable
 
+        for flags in (attack, model):
+            expect_defaults(flags, "is for attacks, and a table that is there needs none")
         table = LeakageTable.load(target)
     else:
-        how = {"task": task, "stages": shared.stage_names(stages), "cache": cache, "into": there}
-        own = _measure(target, data, cuts, settings, how, as_json)
+        own = model.measure(target, settings, there, as_json)
         table = own.table
-    column.put(table, there, own)
-    if output is not None:
+    if output is not None:  # before what may be refused, since it took a while
         table.save(output)
+    column.put(table, there, own)
     if report is not None:
         from splitopt.storage.writing import write_atomic
 
@@ -173,32 +201,13 @@ def command(
     return 0
 
 
-def _measure(
-    target: str,
-    data: str,
-    cuts: str | None,
-    settings: LeakageSettings,
-    how: Mapping[str, Any],
-    silent: bool,
-) -> Measured:
-    """Carry the attacks out; `how` are further arguments of `measured`."""
-    from splitopt.extras import need_torch
-
-    need_torch("'splitopt leakage'")
-    from splitopt.privacy.leakage.measured import measured
-
-    chosen = None if cuts is None else [_cut(text) for text in cuts.split(",")]
-    with _progress(silent) as progress:
-        return measured(target, data, chosen, settings, progress=progress, named=target, **how)
-
-
 def _cut(text: str) -> int | str:
     return int(text) if text.strip().isdecimal() and len(text) < 10 else text.strip()
 
 
 @contextmanager
 def _progress(silent: bool) -> Iterator[Callable[[int, int, str], object] | None]:
-    """Show which attack is done, if somebody looks."""
+    """Report which attack is done, on a terminal only."""
     console = shared.live_console(silent)
     if console is None:
         yield None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
-from splitopt.errors import InputError
+from splitopt.cli.flags import expect_defaults
 from splitopt.training.privacy_options import Privacy
 
 _FIELDS = {
@@ -86,10 +86,7 @@ class PrivacyFlags:
     def privacy(self) -> Privacy | None:
         """Return how it is done, None without any; a value that is none is an `InputError`."""
         if self.dp_clip is None:
-            for field in fields(self):
-                if getattr(self, field.name) != field.default:
-                    flag = f"--{field.name.replace('_', '-')}"
-                    raise InputError.at(flag, "needs --dp-clip, the largest norm of a gradient")
+            expect_defaults(self, "needs --dp-clip, the largest norm of a gradient")
             return None
         given: dict[str, Any] = {name: getattr(self, flag) for flag, name in _FIELDS.items()}
         return Privacy(**given)

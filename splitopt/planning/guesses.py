@@ -77,7 +77,7 @@ def guessed_numbers(scenario: Scenario, profile: ModelProfile) -> tuple[str, ...
 
 
 def _known_leakage(profile: ModelProfile) -> str:
-    """Say how a leakage that is no guess is known."""
+    """Return how a leakage that is no guess is known."""
     state = profile.state_of("leakage")
     if state is None:
         return f"how the leakage of {profile.name} is known, its profile does not say"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -22,7 +22,7 @@ from splitopt.profiles.tracing.result import TracedModel
 from splitopt.training.data import DataSet, load_data
 from splitopt.training.data.named import Inputs, Named
 from splitopt.training.preparing.fitting import check_outputs, fitted, seen_as_one_tensor
-from splitopt.training.preparing.prepare import make_module
+from splitopt.training.preparing.prepare import is_shipped, make_module
 from splitopt.training.rounds.evaluate import evaluate
 from splitopt.training.tasks import Task, task_of
 from splitopt.training.wire.compute import one_thread
@@ -43,7 +43,7 @@ class Measured:
     table
         The leakage of each cut.
     profile
-        Of the model, with this leakage in it where all cuts were attacked.
+        Of the model, to put the leakage into.
     originals
         Shape (n, ...): the first samples that were attacked.
     pictures
@@ -95,83 +95,71 @@ def measured(
     if named is not None:
         traced = traced.named(named, loaded.outputs if model == named else None)
     if into is not None:
-        check_same_model(traced.profile.name, traced.profile.layers, _bytes(traced), into)
+        found = traced.profile
+        check_same_model(name, found.layers, found.device_model_bytes.tolist(), into)
+    numbers = _numbers(cuts, traced)
+    chosen = _chosen(loaded, settings)
+    settings = _possible(settings, own, len(chosen.members))
     with one_thread():
-        return _attacked(
+        if settings.epochs:
+            module = _trained(module, loaded, own, settings)
+        attacker = Attacker(
             module,
-            isinstance(model, str),
-            traced,
-            loaded,
-            own,
+            lambda part, cut: traced.segments([cut], part),
+            own.loss,
+            chosen,
             settings,
-            (
-                _numbers(cuts, traced),
-                store,
-                progress,
-            ),
+            store,
+            shown=min(SHOWN, settings.samples),
         )
-
-
-def _attacked(
-    module: nn.Module,
-    built_here: bool,
-    traced: TracedModel,
-    data: DataSet,
-    task: Task,
-    settings: LeakageSettings,
-    run: tuple[Sequence[int], Store, Progress | None],
-) -> Measured:
-    """Train the model if that is asked for, and carry all attacks out."""
-    cuts, store, progress = run
-    weights = "untrained weights" if built_here else "weights as given"
-    if settings.epochs:
-        module = _trained(module, data, task, settings)
-        weights = f"weights after {settings.epochs} epochs"
-    chosen = _chosen(data, settings)
-    attacker = Attacker(
-        module,
-        lambda part, cut: traced.segments([cut], part),
-        task.loss,
-        task.targets.are_labels,
-        chosen,
-        settings,
-        store,
-        shown=min(SHOWN, settings.samples),
-    )
-    _check_attackable(attacker, cuts, traced)
-    rows = attacker.run(traced.profile.layers, cuts, progress)
-    mean = _tensor(data.train_inputs).double().mean(dim=0).to(chosen.samples.dtype)
-    score = evaluate(module, data.test_inputs, data.test_targets, task)
+        _check_attackable(attacker, numbers, traced)
+        rows = attacker.run(traced.profile.layers, numbers, progress)
+        score = evaluate(module, loaded.test_inputs, loaded.test_targets, own)
+    mean = _tensor(loaded.train_inputs).double().mean(dim=0).to(chosen.samples.dtype)
     table = LeakageTable(
-        traced.profile.name,
+        name,
         traced.profile.layers,
-        _bytes(traced),
-        data.name,
-        data.digest(),
-        weights,
+        tuple(traced.profile.device_model_bytes.tolist()),
+        loaded.name,
+        loaded.digest(),
+        _weights(model, settings),
         settings.to_dict(),
         tuple(rows),
         attacker.baselines(mean),
         score.accuracy,
     )
     originals = chosen.samples[: attacker.shown]
-    return Measured(table, _profile(traced, table), originals, attacker.pictures)
+    return Measured(table, traced.profile, originals, attacker.pictures)
+
+
+def _weights(model: nn.Module | str, settings: LeakageSettings) -> str:
+    """Describe which weights are attacked; those of a user's factory may be anything."""
+    if settings.epochs:
+        return f"weights after {settings.epochs} epochs"
+    return "untrained weights" if is_shipped(model) else "weights as given"
+
+
+def _possible(settings: LeakageSettings, task: Task, inferences: int) -> LeakageSettings:
+    """Return the settings as they can be carried out with this task and so many samples.
+
+    Raises
+    ------
+    InputError
+        Nothing is left to be done.
+    """
+    attacks = tuple(
+        name for name in settings.attacks if name != "label_inference" or task.targets.are_labels
+    )
+    if not attacks:
+        raise InputError.at(
+            "attacks", f"label_inference needs a label for each sample, and {task.name} has none"
+        )
+    return replace(settings, attacks=attacks, inferences=inferences)
 
 
 def _tensor(inputs: Inputs) -> Tensor:
     assert isinstance(inputs, Tensor)  # several inputs were refused
     return inputs
-
-
-def _bytes(traced: TracedModel) -> tuple[float, ...]:
-    return tuple(traced.profile.device_model_bytes.tolist())
-
-
-def _profile(traced: TracedModel, table: LeakageTable) -> ModelProfile:
-    """Return the profile with the leakage, where every cut was attacked by somebody who sees it."""
-    view = table.settings["views"][0]
-    whole = all(table.worst(cut, view, "cosine") is not None for cut in range(1, len(table.layers)))
-    return table.onto(traced.profile, view) if whole else traced.profile
 
 
 def _numbers(cuts: Sequence[int | str] | None, traced: TracedModel) -> list[int]:
@@ -209,7 +197,7 @@ def _check_attackable(attacker: Attacker, cuts: Sequence[int], traced: TracedMod
 
 
 def _chosen(data: DataSet, settings: LeakageSettings) -> Chosen:
-    """Choose the samples of the attacks, in a random order by the seed."""
+    """Return the samples of the attacks, in a random order by the seed."""
     generator = torch.Generator().manual_seed(settings.seed)
     order = torch.randperm(len(data.train_targets), generator=generator)
     if settings.samples > len(order):

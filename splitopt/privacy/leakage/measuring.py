@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from splitopt.privacy.leakage.similarity import distance_correlation, similariti
 from splitopt.privacy.leakage.store import Result, Store
 from splitopt.privacy.leakage.table import LeakageRow, Spread
 from splitopt.privacy.leakage.victim import Loss, Victim
+from splitopt.training.data.dataset import as_array
 
 VERSION = 1
 """Of the attacks: a higher one makes what is kept of earlier ones count as absent."""
@@ -53,19 +54,9 @@ class Chosen:
     high: float
 
     def digest(self) -> str:
-        """Return the SHA-256 of all of it."""
-        found = hashlib.sha256(f"{self.low!r} {self.high!r}".encode())
-        for tensor in (
-            self.samples,
-            self.targets,
-            self.members,
-            self.member_targets,
-            self.others,
-            self.other_targets,
-        ):
-            found.update(f"{tuple(tensor.shape)} {tensor.dtype}".encode())
-            found.update(np.ascontiguousarray(tensor.numpy()).tobytes())
-        return found.hexdigest()
+        """Return the SHA-256 of all samples; the range is that of the data."""
+        tensors = (getattr(self, field.name) for field in fields(self))
+        return _digest(item for item in tensors if isinstance(item, Tensor))
 
 
 @dataclass(frozen=True)
@@ -96,8 +87,6 @@ class Attacker:
         Cut -> the parts before and behind it, of a copy of the module that is given.
     loss
         The mean loss of a batch.
-    labels
-        Whether a target is one label.
     chosen, settings
         What is attacked, and how.
     store
@@ -109,7 +98,6 @@ class Attacker:
     module: nn.Module
     parts: Callable[[nn.Module, int], Sequence[nn.Module]]
     loss: Loss
-    labels: bool
     chosen: Chosen
     settings: LeakageSettings
     store: Store
@@ -122,9 +110,10 @@ class Attacker:
         """Carry all attacks on some cuts out; `layers` are the names of all layers."""
         attacks = [attack for cut in cuts for attack in self._attacks(cut, layers[cut - 1])]
         base = self._identity()
+        crossed = {cut: _digest(self._crossed(cut)) for cut in cuts}
         rows: dict[tuple[int, str, str, str, str], tuple[list[float], float | None]] = {}
         for done, attack in enumerate(attacks, start=1):
-            identity = {**base, **vars(attack)}
+            identity = {**base, **vars(attack), "crossed": crossed[attack.cut]}
             result = self.store.get(identity)
             if result is None:
                 result = self._carried_out(attack)
@@ -167,8 +156,7 @@ class Attacker:
         everything = tuple(range(count))
         for name in self.settings.attacks:
             if name not in RECONSTRUCTIONS:
-                if self.labels or name != "label_inference":
-                    yield Attack(cut, layer, name, "any")
+                yield Attack(cut, layer, name, "any")
                 continue
             for view in self.settings.views:
                 if name == "feature_inversion":
@@ -178,25 +166,32 @@ class Attacker:
                     yield Attack(cut, layer, name, view, everything[start : start + size])
 
     def _identity(self) -> dict[str, Any]:
-        weights = hashlib.sha256()
-        for name, tensor in self.module.state_dict().items():
-            weights.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-            weights.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
         own = self.settings
         return {
             "version": VERSION,
             "torch": torch.__version__,
-            "weights": weights.hexdigest(),
+            "weights": _digest(self.module.state_dict().values()),
             "data": self.chosen.digest(),
+            "range": [self.chosen.low, self.chosen.high],
             "steps": own.steps,
             "restarts": own.restarts,
             "seed": own.seed,
             "shown": self.shown,
         }
 
+    def _victim(self, cut: int) -> Victim:
+        client, server = self.parts(copy.deepcopy(self.module).eval(), cut)
+        return Victim(client.eval(), server.eval(), self.loss, self.chosen.low, self.chosen.high)
+
+    def _crossed(self, cut: int) -> list[Tensor]:
+        """Compute what the parts make of the samples: weights do not say what is done with them."""
+        victim = self._victim(cut)
+        smashed = victim.smashed(self.chosen.samples)
+        with torch.no_grad():
+            return [smashed, victim.server(smashed)]
+
     def _carried_out(self, attack: Attack) -> Result:
-        client, server = self.parts(copy.deepcopy(self.module).eval(), attack.cut)
-        victim = Victim(client.eval(), server.eval(), self.loss, self.chosen.low, self.chosen.high)
+        victim = self._victim(attack.cut)
         if attack.name in RECONSTRUCTIONS:
             return self._reconstructed(victim, attack)
         return self._inferred(victim, attack.name)
@@ -257,7 +252,7 @@ def _groups(count: int) -> list[slice]:
 
 
 def _in_order(samples: Tensor, found: Tensor) -> Tensor:
-    """Put the reconstructions of a common gradient in the order in which they fit best.
+    """Return the reconstructions of a common gradient in the order in which they fit best.
 
     A mean over a batch has no order. The best assignment is the attacker's best case.
     """
@@ -268,6 +263,15 @@ def _in_order(samples: Tensor, found: Tensor) -> Tensor:
     own, other = (nn.functional.normalize(x.flatten(1).double(), dim=1) for x in (samples, found))
     _, order = linear_sum_assignment(-(own @ other.T).numpy())
     return found[torch.from_numpy(order)]
+
+
+def _digest(tensors: Iterable[Tensor]) -> str:
+    found = hashlib.sha256()
+    for tensor in tensors:
+        values = as_array(tensor.detach())
+        found.update(f"{tensor.dtype} {values.shape}".encode())
+        found.update(values.data)
+    return found.hexdigest()
 
 
 def _rounded(values: list[float]) -> list[float]:

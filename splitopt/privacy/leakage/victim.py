@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from splitopt.training.privacy.guard import each_loss
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -57,11 +59,7 @@ class Victim:
     def cut_gradients(self, samples: Tensor, targets: Tensor) -> Tensor:
         """Compute the gradient of each sample's own loss at the cut, shape as the smashed data."""
         smashed = self.smashed(samples).requires_grad_()
-        outputs = self.server(smashed)
-        total = sum(
-            self.loss(outputs[row : row + 1], targets[row : row + 1]) for row in range(len(targets))
-        )
-        assert isinstance(total, Tensor)
+        total = each_loss(self.loss, self.server(smashed), targets).sum()
         return torch.autograd.grad(total, smashed)[0]
 
     def trained(self) -> list[nn.Parameter]:

@@ -175,13 +175,14 @@ def own_losses(criterion: Criterion) -> Criterion:
     So the gradient of the mean is, row by row, 1/n of the gradient of a sample's own loss, also
     where a batch's mean counts something else, such as the tokens that are known.
     """
+    return lambda outputs, targets: each_loss(criterion, outputs, targets).mean()
 
-    def mean(outputs: Tensor, targets: Tensor) -> Tensor:
-        rows = range(len(outputs))
-        each = [criterion(outputs[row : row + 1], targets[row : row + 1]) for row in rows]
-        return torch.stack([loss.reshape(()) for loss in each]).mean()
 
-    return mean
+def each_loss(criterion: Criterion, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the loss that each sample has by itself, shape (n,)."""
+    rows = range(len(outputs))
+    each = [criterion(outputs[row : row + 1], targets[row : row + 1]) for row in rows]
+    return torch.stack([loss.reshape(()) for loss in each])
 
 
 def _trained(parts: Sequence[Part]) -> list[nn.Parameter]:

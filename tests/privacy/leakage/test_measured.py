@@ -104,6 +104,35 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
     assert len(carried) == len(shown)
 
 
+def test_results_are_those_of_what_a_model_does_and_not_of_its_weights_alone(tmp_path):
+    """Another activation has the same weights and names."""
+    other = _net()
+    other[6] = nn.Sigmoid()
+    kept = {"settings": FEW, "cache": tmp_path}
+    one = leakage_table(_net(), _data(), [1], **kept)
+    assert leakage_table(other, _data(), [1], settings=FEW).rows != one.rows
+    again = leakage_table(other, _data(), [1], **kept)
+    assert again.rows == leakage_table(other, _data(), [1], settings=FEW).rows
+
+
+def test_the_table_says_what_was_done_and_with_which_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\n"
+        "def net():\n    return nn.Sequential(nn.Flatten(), nn.Linear(36, 8), nn.Linear(8, 3))\n"
+    )
+    few = LeakageSettings(samples=2, steps=1, attacks=("feature_inversion",))
+    table = leakage_table("mine.py:net", _data(), settings=few)
+    assert table.weights == "weights as given"  # a factory may load any
+    assert table.settings["inferences"] == 12  # as many as there are to test with
+    assert leakage_table("cnn", settings=few).weights == "untrained weights"
+    rng = np.random.default_rng(0)
+    data = rng.random((30, 36)).astype(np.float32), rng.random((30, 3))
+    labels = LeakageSettings(attacks=("label_inference",))
+    with pytest.raises(InputError, match="label_inference needs a label"):
+        leakage_table("mine.py:net", data, settings=labels, task="regression")
+
+
 @pytest.mark.parametrize(
     ("data", "cuts", "settings", "words"),
     [
@@ -170,6 +199,9 @@ privacy: {{leakage_limit: {limit}}}
     [
         (["t.json"], "no such file"),
         (["cnn", "--attacks", "guess"], "attacks"),
+        (["cnn", "--upper"], "--upper: says what goes into a profile"),
+        (["t.json", "--epochs", "3"], "--epochs: is for attacks"),
+        (["t.json", "--cuts", "1"], "--cuts: is for attacks"),
         (["cnn", "--views", "grey"], "views"),
         (["cnn", "--samples", "1"], "samples"),
         (["cnn", "--into", "other.json", *QUICK], "measure the profile's own model"),

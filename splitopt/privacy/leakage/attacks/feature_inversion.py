@@ -35,17 +35,9 @@ def invert_features(
     wanted = victim.smashed(samples).flatten(1)
     size = wanted.square().mean(dim=1).clamp_min(1e-12)
 
-    def objective(inputs: Tensor, client: nn.Module) -> Tensor:
+    def objective(client: nn.Module, inputs: Tensor) -> Tensor:
         smashed: Tensor = client(inputs)
         error = (smashed.flatten(1) - wanted).square().mean(dim=1)
         return (error / size).sum()
 
-    return reconstruct(
-        objective,
-        lambda restart: victim.client if white else victim.surrogate(seed + restart),
-        samples,
-        (victim.low, victim.high),
-        search,
-        seed,
-        learn_client=not white,
-    )
+    return reconstruct(victim, objective, samples, search, seed, white)

@@ -39,20 +39,12 @@ def match_gradients(
     wanted = victim.server_gradients(samples, targets)
     trained = victim.trained()
 
-    def objective(inputs: Tensor, client: nn.Module) -> Tensor:
+    def objective(client: nn.Module, inputs: Tensor) -> Tensor:
         loss = victim.loss(victim.server(client(inputs)), targets)
         found = torch.autograd.grad(loss, trained, create_graph=True, allow_unused=True)
         return _distance([gradient for gradient in found if gradient is not None], wanted)
 
-    return reconstruct(
-        objective,
-        lambda restart: victim.client if white else victim.surrogate(seed + restart),
-        samples,
-        (victim.low, victim.high),
-        search,
-        seed,
-        learn_client=not white,
-    )
+    return reconstruct(victim, objective, samples, search, seed, white)
 
 
 def _distance(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:

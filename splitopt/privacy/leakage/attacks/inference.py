@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from splitopt.privacy.leakage.victim import Victim
+from splitopt.training.privacy.guard import each_loss
 
 
 def auc(scores: Tensor, positive: Tensor) -> float | None:
@@ -67,13 +68,9 @@ def membership_auc(victim: Victim, members: _Samples, others: _Samples) -> dict[
     """
     losses, norms = [], []
     for samples, targets in (members, others):
-        outputs = victim.server(victim.smashed(samples))
         with torch.no_grad():
-            own = [
-                victim.loss(outputs[row : row + 1], targets[row : row + 1])
-                for row in range(len(targets))
-            ]
-        losses.append(torch.stack(own).detach())
+            outputs = victim.server(victim.smashed(samples))
+            losses.append(each_loss(victim.loss, outputs, targets))
         norms.append(victim.cut_gradients(samples, targets).flatten(1).norm(dim=1))
     positive = torch.cat([torch.ones(len(losses[0])), torch.zeros(len(losses[1]))])
     found = {

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-Objective = Callable[[Tensor, nn.Module], Tensor]
+from splitopt.privacy.leakage.victim import Victim
+
+Objective = Callable[[nn.Module, Tensor], Tensor]
 """How badly inputs, through a client part, explain what was received: a scalar."""
 
 _RATE = 0.1
@@ -41,33 +44,25 @@ class Search:
 
 
 def reconstruct(
-    objective: Objective,
-    clients: Callable[[int], nn.Module],
-    like: Tensor,
-    box: tuple[float, float],
-    search: Search,
-    seed: int,
-    learn_client: bool = False,
+    victim: Victim, objective: Objective, like: Tensor, search: Search, seed: int, white: bool
 ) -> Tensor:
     """Search inputs for which an objective is least.
 
     Parameters
     ----------
+    victim
+        What is attacked: it says where inputs lie, and has the client part.
     objective
         What is minimised.
-    clients
-        Restart -> the client part that the attacker has.
     like
         A batch whose shape and type the inputs get; its values are not looked at.
-    box
-        The least and the largest value.
     search
         How.
     seed
         Of the random inputs at the start.
-    learn_client
-        Whether the client part is a guess whose weights are learned along with the inputs, in
-        turns: Erdogan, Kupcu and Cicek (2022).
+    white
+        Whether the attacker has the client part. Otherwise one of fresh weights is learned along
+        with the inputs, in turns: Erdogan, Kupcu and Cicek (2022).
 
     Returns
     -------
@@ -75,8 +70,10 @@ def reconstruct(
     """
     best, least = torch.empty_like(like), float("inf")
     for restart in range(search.restarts):
+        client = victim.client if white else victim.surrogate(seed + restart)
+        learned = [] if white else [own for own in client.parameters() if own.requires_grad]
         found, value = _one_start(
-            objective, clients(restart), like, box, search, (seed, restart), learn_client
+            partial(objective, client), victim, like, search, (seed, restart), learned
         )
         if value < least or restart == 0:
             best, least = found, value
@@ -84,37 +81,36 @@ def reconstruct(
 
 
 def _one_start(
-    objective: Objective,
-    client: nn.Module,
+    objective: Callable[[Tensor], Tensor],
+    victim: Victim,
     like: Tensor,
-    box: tuple[float, float],
     search: Search,
-    seeds: Sequence[int],
-    learn_client: bool,
+    seeds: tuple[int, int],
+    learned: Sequence[nn.Parameter],
 ) -> tuple[Tensor, float]:
-    low, high = box
+    """Return the inputs that one start leads to, and their objective; `learned` are weights."""
+    low, span = victim.low, victim.span
     generator = torch.Generator().manual_seed(seeds[0] * 1_000_003 + seeds[1])
     drawn = torch.rand(like.shape, generator=generator, dtype=torch.float64)
-    inputs = (low + (high - low) * drawn).to(like.dtype).requires_grad_()
-    optimizer = torch.optim.Adam([inputs], lr=_RATE * (high - low))
+    inputs = (low + span * drawn).to(like.dtype).requires_grad_()
+    optimizer = torch.optim.Adam([inputs], lr=_RATE * span)
     drops = [max(1, round(share * search.steps)) for share in _DROPS]
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, drops, gamma=0.1)
-    weights = [own for own in client.parameters() if own.requires_grad] if learn_client else []
-    learner = torch.optim.Adam(weights, lr=_RATE_OF_WEIGHTS) if weights else None
+    learner = torch.optim.Adam(learned, lr=_RATE_OF_WEIGHTS) if learned else None
     for _ in range(search.steps):
-        value = objective(inputs, client) + search.smoothness * _variation(inputs)
+        value = objective(inputs) + search.smoothness * _variation(inputs)
         inputs.grad = torch.autograd.grad(value, inputs)[0].sign()
         optimizer.step()
         schedule.step()
         with torch.no_grad():
-            inputs.clamp_(low, high)
+            inputs.clamp_(low, victim.high)
         if learner is not None:
-            value = objective(inputs.detach(), client)
-            gradients = torch.autograd.grad(value, weights, allow_unused=True)
-            for own, gradient in zip(weights, gradients, strict=True):
+            value = objective(inputs.detach())
+            gradients = torch.autograd.grad(value, learned, allow_unused=True)
+            for own, gradient in zip(learned, gradients, strict=True):
                 own.grad = gradient
             learner.step()
-    return inputs.detach(), float(objective(inputs, client).detach())
+    return inputs.detach(), float(objective(inputs).detach())
 
 
 def _variation(inputs: Tensor) -> Tensor:
