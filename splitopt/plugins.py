@@ -23,7 +23,7 @@ from typing import Any
 
 from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError, shown
-from splitopt.user_code import import_file
+from splitopt.user_code import import_file, reason
 
 
 class AbsentError(InputError):
@@ -201,7 +201,7 @@ class Kind:
             value = points[0].load()
         except (Exception, SystemExit) as error:
             raise AbsentError(
-                f"{name!r}: its package fails to load {place} ({_reason(error)})"
+                f"{name!r}: its package fails to load {place} ({reason(error)})"
             ) from None
         return Found(value, name, place, _package(points[0], version=True), arguments)
 
@@ -268,7 +268,7 @@ def imported(place: str, *, once: bool = False) -> ModuleType:
         raise
     except (Exception, SystemExit) as error:
         raise AbsentError(
-            f"{place!r} cannot be imported ({_reason(error)}); name a module that Python finds "
+            f"{place!r} cannot be imported ({reason(error)}); name a module that Python finds "
             "from here, or a file by its path"
         ) from None
 
@@ -360,10 +360,3 @@ def _function(place: str) -> Callable[..., Any]:
 
 def _digest(path: str) -> str:
     return sha256(Path(path).read_bytes()).hexdigest()[:12]
-
-
-def _reason(error: BaseException) -> str:
-    """Name an exception in a few words."""
-    text = " ".join(str(error).split())
-    short = text if len(text) <= 200 else f"{text[:196].rstrip()} ..."
-    return f"{type(error).__name__}: {short}" if short else type(error).__name__

@@ -86,6 +86,13 @@ def import_file(path: str | Path) -> ModuleType:
         return module
 
 
+def reason(error: BaseException, limit: int = 200) -> str:
+    """Name an exception in a few words: its type, and the start of its message."""
+    text = " ".join(str(error).split())
+    short = text if len(text) <= limit else f"{text[: limit - 4].rstrip()} ..."
+    return f"{type(error).__name__}: {short}" if short else type(error).__name__
+
+
 def _importable_from(folder: Path) -> set[str]:
     """Return the names of modules and packages in a folder; none if it cannot be listed."""
     try:

@@ -37,7 +37,7 @@ class Outcome:
 
 
 def run(family: Family, folder: Path) -> Outcome:
-    """Take a model through all steps in a folder of its own."""
+    """Run a model through all steps in a folder of its own."""
     found, made = Outcome(family.name), dict[str, Any]()
     ways: dict[str, Callable[[], None]] = {
         "profile": lambda: _profile(family, folder, found, made),

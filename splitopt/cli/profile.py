@@ -101,9 +101,9 @@ def command(
 def _example(source: str, device: str) -> Any:
     """Return the batch that a function of the user's returns, or the inputs of a data file."""
     from splitopt.profiles.tracing.running.example import moved
-    from splitopt.profiles.tracing.running.quiet import reason
     from splitopt.profiles.tracing.source import open_function
     from splitopt.training.data.arrays import read_example
+    from splitopt.user_code import reason
 
     if source.endswith(".npz"):
         return moved(read_example(Path(source)), device)

@@ -195,7 +195,7 @@ class WireFlags(PaceFlags):
 
     @contextmanager
     def telling(self) -> Iterator[None]:
-        """Tell rank 0 where this rank lacks a plug-in, so that it can say who lacks what."""
+        """Report to rank 0 where this rank lacks a plug-in, so that it can say who lacks what."""
         try:
             yield
         except AbsentError as error:

@@ -17,7 +17,8 @@ from splitopt.export.program_files import Written, program_files
 from splitopt.export.programs import PartProgram, programs_of
 from splitopt.extras import installed_version
 from splitopt.profiles.tracing.running.example import Inputs
-from splitopt.profiles.tracing.running.quiet import reason, undisturbed
+from splitopt.profiles.tracing.running.quiet import undisturbed
+from splitopt.user_code import reason
 
 SAMPLES = 1
 """The size of the batch."""

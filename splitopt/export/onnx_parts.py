@@ -14,7 +14,8 @@ from splitopt.export.job import Job
 from splitopt.export.program_files import Written, program_files
 from splitopt.export.programs import PartProgram, programs_of
 from splitopt.profiles.tracing.running.example import Inputs
-from splitopt.profiles.tracing.running.quiet import reason, undisturbed
+from splitopt.profiles.tracing.running.quiet import undisturbed
+from splitopt.user_code import reason
 
 MOST_BYTES = 2**31 - 2**20
 """Of an ONNX model in one file, a message of Protocol Buffers."""

@@ -23,7 +23,8 @@ from splitopt.export.job import Ends, Job, WrittenPart
 from splitopt.export.shapes import Shape, shape_of
 from splitopt.profiles.tracing.cuts.finding import FEW, MANY
 from splitopt.profiles.tracing.running.example import Inputs, fresh, resized, tensors_in
-from splitopt.profiles.tracing.running.quiet import reason, undisturbed
+from splitopt.profiles.tracing.running.quiet import undisturbed
+from splitopt.user_code import reason
 
 BATCHES = (1, 4, 7)
 """Sizes for which a program is compared with its part; it is made with another one."""

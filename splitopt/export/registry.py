@@ -10,13 +10,12 @@ import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import CapabilityError, InputError, shown
 from splitopt.extras import need_torch
+from splitopt.plugins import entry_points
 
 if TYPE_CHECKING:
     from splitopt.export.job import Job
@@ -102,7 +101,11 @@ def installed_exporters() -> dict[str, str]:
     They are entry points of the group `ENTRY_POINTS`, named after the format; a name that splitopt
     itself uses is left out.
     """
-    return {point.name: point.value for point in _entry_points() if point.name not in EXPORTERS}
+    return {
+        point.name: point.value
+        for point in entry_points(ENTRY_POINTS)
+        if point.name not in EXPORTERS
+    }
 
 
 def exporter_names() -> list[str]:
@@ -205,8 +208,3 @@ def _ready(needs: tuple[str, ...]) -> str:
 
 def _package(place: str) -> str:
     return place.partition(":")[0].partition(".")[0]
-
-
-@cache
-def _entry_points() -> metadata.EntryPoints:
-    return metadata.entry_points(group=ENTRY_POINTS)

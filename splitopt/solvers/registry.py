@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Iterator, Mapping
-from functools import cache
-from importlib import metadata
 from typing import Any
 
 from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import CapabilityError, InputError, shown
+from splitopt.plugins import entry_points
 from splitopt.problems.base import Problem
 from splitopt.solvers.base import Solver
 from splitopt.solvers.typed import checked_options
@@ -89,7 +88,7 @@ def installed_solvers(problem: str) -> dict[str, str]:
     splitopt itself uses is left out.
     """
     own = SOLVERS.get(problem, {})
-    named = ((*point.name.partition("."), point.value) for point in _entry_points())
+    named = ((*point.name.partition("."), point.value) for point in entry_points(ENTRY_POINTS))
     return {
         solver: value
         for found, _, solver, value in named
@@ -129,11 +128,6 @@ def solver_class(problem: str, name: str) -> type[Solver[Any]]:
     if not (isinstance(found, type) and issubclass(found, Solver)):
         raise InputError(f"solver {name!r}: {place} is not a solver class")
     return found
-
-
-@cache
-def _entry_points() -> metadata.EntryPoints:
-    return metadata.entry_points(group=ENTRY_POINTS)
 
 
 def with_options(solver: type[Solver[Any]], options: Mapping[str, Any]) -> Solver[Any]:

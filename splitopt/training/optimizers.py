@@ -10,8 +10,8 @@ import torch
 
 from splitopt.errors import InputError
 from splitopt.plugins import check_call
-from splitopt.profiles.tracing.running.quiet import reason
 from splitopt.training.kinds import OPTIMIZER
+from splitopt.user_code import reason
 
 if TYPE_CHECKING:
     from torch import nn

@@ -89,7 +89,7 @@ def _own(target: str) -> Factor:
         return open_function(target)
 
     def factor(number: int) -> float:
-        from splitopt.profiles.tracing.running.quiet import reason
+        from splitopt.user_code import reason
 
         own = function()
         try:

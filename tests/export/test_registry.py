@@ -32,7 +32,7 @@ def brought(monkeypatch):
             importlib.metadata.EntryPoint(name, f"brings_formats{place}", registry.ENTRY_POINTS)
             for name, place in (named | {"gone": "_at_all"}).items()
         )
-        monkeypatch.setattr(registry, "_entry_points", lambda: points)
+        monkeypatch.setattr(registry, "entry_points", lambda group: points)
 
     return bring
 

@@ -23,7 +23,7 @@ def add_adapters(
     frozen_bits: int | None = None,
     seed: int = 0,
 ) -> nn.Module:
-    """Give linear layers low-rank adapters (LoRA) and freeze everything else.
+    """Add low-rank adapters (LoRA) to linear layers, and freeze everything else.
 
     A layer ``W x + b`` becomes ``W x + b + (alpha / rank) B A x``, where A (rank x inputs) and B
     (outputs x rank) alone are trained. B begins with 0, so that the model computes what it did.

@@ -17,7 +17,7 @@ from torch import nn
 from splitopt.documents.json_text import parse_json
 from splitopt.documents.reading import read_text
 from splitopt.errors import CapabilityError, InputError, shown
-from splitopt.profiles.tracing.running.quiet import reason
+from splitopt.user_code import reason
 
 PREFIX = "hf:"
 CONFIG = "config.json"

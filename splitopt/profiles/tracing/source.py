@@ -13,8 +13,7 @@ from splitopt.errors import InputError, shown
 from splitopt.models import build, default_shape, is_token_model, model_names
 from splitopt.plugins import attribute_of, imported
 from splitopt.profiles.tracing.pretrained import folder_of, is_pretrained, open_pretrained
-from splitopt.profiles.tracing.running.quiet import reason
-from splitopt.user_code import beside
+from splitopt.user_code import beside, reason
 
 
 def read_shape(text: str) -> tuple[int, ...]:

@@ -36,10 +36,11 @@ from splitopt.profiles.tracing.cuts.packing import Layout
 from splitopt.profiles.tracing.cuts.sharing import Shared, shared_weights
 from splitopt.profiles.tracing.running.example import Inputs, resized, tensors_in
 from splitopt.profiles.tracing.running.outputs import one_tensor
-from splitopt.profiles.tracing.running.quiet import reason, undisturbed
+from splitopt.profiles.tracing.running.quiet import undisturbed
 from splitopt.profiles.tracing.running.snapshot import Snapshot
 from splitopt.profiles.tracing.running.state import State, state_of
 from splitopt.profiles.tracing.running.wrapped import unwrapped
+from splitopt.user_code import reason
 
 
 class Span(NamedTuple):

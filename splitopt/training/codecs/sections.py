@@ -96,7 +96,7 @@ class Sections:
         ]
 
     def restored(self, changed: Tensor, before: Tensor | None) -> Tensor:
-        """Put into a packed tensor what another one has where no numbers are sent; 0 by default."""
+        """Copy into a packed tensor what another has where no numbers are sent; 0 by default."""
         sent = {start for _, section, start in self._sent() if not section.is_exact}
         for section, start in zip(self.packing.sections, self.packing.starts, strict=True):
             if start in sent:

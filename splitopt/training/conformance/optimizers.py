@@ -41,7 +41,7 @@ class _Asked:
 
 
 def _train(own: Copy, steps: Sequence[int]) -> None:
-    """Take steps with gradients that their numbers draw."""
+    """Run steps with gradients that their numbers draw."""
     for step in steps:
         generator = torch.Generator().manual_seed(step)
         for parameter in own.model.parameters():

@@ -192,7 +192,7 @@ def _running(kind: type[Scheme], prepared: Prepared) -> Iterator[Leader]:
 
 
 def _follow(roles: Roles, prepared: Prepared, rank: int, port: int, setting: Setting) -> None:
-    """Be one party until the leader ends the run or drops it."""
+    """Run one party until the leader ends the run or drops it."""
     try:
         with join("127.0.0.1", port, setting.token, rank, prepared.identity, _LIMIT_S) as channel:
             roles.run(prepared, rank, channel, setting)

@@ -212,7 +212,7 @@ def _draws_from_streams(kind: Kind) -> Finding:
 
 
 def _leaves_its_result(kind: Kind) -> Finding:
-    """Look at the common model, which is what tests and checkpoints see."""
+    """Compare the common model, which is what tests and checkpoints see, before and after."""
     scheme = build(kind, Options(learning_rate=_RATE))
     model, before = scheme.model, copy.deepcopy(scheme.model.state_dict())
     tally = scheme.round(0)

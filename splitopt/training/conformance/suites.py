@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from splitopt.errors import InputError, shown
-from splitopt.profiles.tracing.running.quiet import reason
 from splitopt.training.codecs.base import Codec
 from splitopt.training.codecs.registry import make_codec
 from splitopt.training.conformance import codecs, optimizers, schemes, tasks
@@ -14,6 +13,7 @@ from splitopt.training.conformance.findings import Check, Finding
 from splitopt.training.optimizers import function_of
 from splitopt.training.schemes.naming import scheme_of
 from splitopt.training.tasks import task_of
+from splitopt.user_code import reason
 
 _SUITES: dict[str, dict[str, Callable[[Any], Finding]]] = {
     "scheme": schemes.CHECKS,

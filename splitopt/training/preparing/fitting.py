@@ -15,11 +15,12 @@ from splitopt.errors import InputError
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.tracing.running.example import fresh, resized
 from splitopt.profiles.tracing.running.outputs import one_tensor
-from splitopt.profiles.tracing.running.quiet import materialise, reason, undisturbed
+from splitopt.profiles.tracing.running.quiet import materialise, undisturbed
 from splitopt.training.data import DataSet
 from splitopt.training.data.named import PADDING, Inputs, Named, arguments_of, changed, shapes_of
 from splitopt.training.schemes import Scheme
 from splitopt.training.tasks import Task
+from splitopt.user_code import reason
 
 _TRACED = re.compile(r"input (\d+(?: x \d+)*) (\w+) per sample")
 

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from splitopt.errors import InputError, SplitoptError
 from splitopt.profiles.tracing.cuts.finding import HOW_TO_DECLARE
 from splitopt.profiles.tracing.cuts.packing import Layout
-from splitopt.profiles.tracing.running.quiet import reason
 from splitopt.profiles.tracing.split import SplitModel
 from splitopt.training.data import DataSet
 from splitopt.training.data.batches import Batches
@@ -38,6 +37,7 @@ from splitopt.training.schemes.clustered import Clustered
 from splitopt.training.schemes.naming import is_own, scheme_of, trained_by
 from splitopt.training.tasks import Task
 from splitopt.training.tasks.known import CLASSIFICATION
+from splitopt.user_code import reason
 
 
 class Draw(IntEnum):

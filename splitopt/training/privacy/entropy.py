@@ -45,9 +45,9 @@ class Entropy:
         return torch.from_numpy(self._choice.permutation(count))
 
     def __repr__(self) -> str:
-        """Show nothing of the state."""
+        """Return a text that holds nothing of the state."""
         return "Entropy(secret)"
 
     def __reduce__(self) -> NoReturn:
-        """Refuse to be copied, sent or kept."""
+        """Raise `TypeError`: it is not copied, sent or kept."""
         raise TypeError("the secret random numbers of a device are neither copied nor sent")

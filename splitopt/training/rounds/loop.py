@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Literal
 
 from splitopt.errors import SplitoptError
-from splitopt.profiles.tracing.running.quiet import reason
 from splitopt.training.by_client import ClientRow
 from splitopt.training.history import History, RoundRow
 from splitopt.training.model_parts.averaging import copy_state, load_state
@@ -22,6 +21,7 @@ from splitopt.training.schedule import Schedule
 from splitopt.training.schemes import Round, Scheme, TrainingError
 from splitopt.training.schemes.naming import is_own
 from splitopt.training.tasks import Task
+from splitopt.user_code import reason
 
 Stopped = Literal["rounds", "target", "patience", "callback", "interrupted"]
 DoRound = Callable[[int], Round]

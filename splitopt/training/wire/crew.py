@@ -235,7 +235,7 @@ def _plain(value: Any) -> str:
 def say_absent(
     host: str, port: int, token: Token, rank: int, message: str, timeout_s: float, tls: Tls | None
 ) -> None:
-    """Say to rank 0 why this rank cannot take part; the arguments are those of `join`."""
+    """Report to rank 0 why this rank cannot take part; the arguments are those of `join`."""
     channel = connect(host, port, token, timeout_s, tls=tls, party=LEADER)
     channel.send("hello", {"rank": rank, "lacks": message})
     channel.receive(HELLO_S)

@@ -223,7 +223,7 @@ def run_rank(
 
 
 def tell_absent(rank: Rank, setting: Setting, join_s: float, message: str) -> None:
-    """Tell rank 0 what this rank lacks; where rank 0 is not there, nobody hears of it."""
+    """Report to rank 0 what this rank lacks; where rank 0 is not there, nobody hears of it."""
     with suppress(SplitoptError):
         port = rank.find_port(join_s)
         say_absent(rank.host, port, setting.token, rank.rank, message, join_s, setting.tls)

@@ -130,7 +130,7 @@ def entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
             ("other_problem.theirs", "nowhere:Solver"),
         )
     )
-    monkeypatch.setattr(registry, "_entry_points", lambda: points)
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
 
 
 @pytest.mark.usefixtures("entry_points")

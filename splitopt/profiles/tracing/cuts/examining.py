@@ -18,9 +18,10 @@ from splitopt.profiles.tracing.cuts.packing import Layout
 from splitopt.profiles.tracing.cuts.sharing import tied_refusals
 from splitopt.profiles.tracing.running.example import Inputs, fresh, resized, tensors_in
 from splitopt.profiles.tracing.running.passes import Outcome, split_pass
-from splitopt.profiles.tracing.running.quiet import SEED, reason
+from splitopt.profiles.tracing.running.quiet import SEED
 from splitopt.profiles.tracing.running.snapshot import Snapshot, strided
 from splitopt.profiles.tracing.running.state import State, values_of, variants
+from splitopt.user_code import reason
 
 _TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.02}
 _NOTHING = State()

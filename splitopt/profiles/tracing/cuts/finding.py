@@ -22,9 +22,10 @@ from splitopt.profiles.tracing.fx.exported import constants_of, export_graph
 from splitopt.profiles.tracing.fx.tracer import NO_GRAD, StateTracer
 from splitopt.profiles.tracing.running.example import Inputs, fresh, resized, tensors_in
 from splitopt.profiles.tracing.running.outputs import without_caches
-from splitopt.profiles.tracing.running.quiet import materialise, reason, undisturbed
+from splitopt.profiles.tracing.running.quiet import materialise, undisturbed
 from splitopt.profiles.tracing.running.snapshot import Snapshot
 from splitopt.profiles.tracing.running.state import State
+from splitopt.user_code import reason
 
 STAGES_METHOD = "split_stages"
 FEW, MANY = 2, 3

@@ -81,7 +81,7 @@ def _exported(module: nn.Module, inputs: Inputs) -> GraphModule:
 
 @contextmanager
 def _as_if_run() -> Iterator[None]:
-    """Let a module that asks whether it is exported do what it does when it is run.
+    """Make a module that asks whether it is exported do what it does when it is run.
 
     Models of transformers otherwise make masks that they do without elsewhere, so that split and
     whole would run other kernels.
@@ -117,7 +117,7 @@ def _is_check(node: Node) -> bool:
 
 
 def _inline(graph: Graph, root: nn.Module) -> None:
-    """Put the nodes of stretches without gradients, and of switched off autocast, in their place.
+    """Inline the nodes of stretches without gradients, and of autocast that is switched off.
 
     Autocast that is on stays a call of its own.
     """
@@ -232,7 +232,7 @@ def _like(graph: Graph, node: Node) -> Node | None:
 
 
 def _here(graph: Graph, node: Node, first: Node, place: torch.device) -> None:
-    """Ask the input for the device, where the node has the one that it was exported on."""
+    """Take the device from the input where the node has the one that it was exported on."""
 
     def is_place(item: Any) -> bool:
         return isinstance(item, torch.device) and item == place

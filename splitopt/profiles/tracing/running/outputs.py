@@ -91,7 +91,7 @@ def key_of(result: Any) -> str | None:
 
 
 def output_note(module: nn.Module) -> str | None:
-    """Say which outputs of a module are left out, if any."""
+    """Return which outputs of a module are left out, if any, in a sentence."""
     if not isinstance(module, OneTensor) or not module.others:
         return None
     return (

@@ -56,10 +56,3 @@ def materialise(module: nn.Module, *inputs: object) -> None:
     if any(nn.parameter.is_lazy(item) for item in (*module.parameters(), *module.buffers())):
         with torch.random.fork_rng([]), torch.no_grad():
             module(*inputs)
-
-
-def reason(error: BaseException, limit: int = 200) -> str:
-    """Name an exception in a few words: its type, and the start of its message."""
-    text = " ".join(str(error).split())
-    short = text if len(text) <= limit else f"{text[: limit - 4].rstrip()} ..."
-    return f"{type(error).__name__}: {short}" if short else type(error).__name__

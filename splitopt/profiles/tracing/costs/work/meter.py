@@ -25,7 +25,7 @@ from splitopt.profiles.tracing.costs.work.formulas import (
     name_of,
 )
 from splitopt.profiles.tracing.costs.work.negligible import is_negligible
-from splitopt.profiles.tracing.running.quiet import reason
+from splitopt.user_code import reason
 
 
 @dataclass
