@@ -22,7 +22,7 @@ from splitopt.training.by_client import ClientRow, Spread, spread_of
 FORMAT = "splitopt-history"
 VERSION = 1
 TRAFFIC = ("smashed", "gradient", "label", "model_down", "model_up", "statistics")
-"""What is counted in bytes; see `splitopt.training.schemes.base.Traffic`."""
+"""What is counted in bytes; see `splitopt.training.schemes.tally.Traffic`."""
 TIED_TRAFFIC = ("tied_down", "tied_up")
 """What is counted besides where both sides of a cut hold a copy of a weight."""
 _OPTIONAL = ("epsilon", "clients", "groups", "classes")

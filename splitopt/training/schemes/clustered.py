@@ -16,8 +16,9 @@ from splitopt.training.model_parts.copies import tensor_bytes
 from splitopt.training.model_parts.parts import Pass
 from splitopt.training.privacy.guard import Guard
 from splitopt.training.privacy.per_sample import Gradients
-from splitopt.training.schemes.base import Client, Round, finite_loss
+from splitopt.training.schemes.base import Client, finite_loss
 from splitopt.training.schemes.shared_server import SharedServer
+from splitopt.training.schemes.tally import Round
 
 
 class Clustered(SharedServer):
@@ -44,7 +45,7 @@ class Clustered(SharedServer):
         tally = Round()
         self.start_round()
         for group in self.groups(number):
-            tally.join(group)
+            tally.join([client.name for client in group])
             self.hand_out(group, tally)
             steps = max(self.steps(client) for client in group)
             for _ in range(steps):
@@ -170,8 +171,7 @@ class Clustered(SharedServer):
             if not is_finite or bool(torch.isfinite(own)):  # none where no target of it counts
                 tally.note_client(client.name, finite_loss(own, client), len(target))
         samples = sum(len(target) for target in targets)
-        tally.loss_sum += finite_loss(loss, group[0]) * samples
-        tally.samples += samples
+        tally.add(finite_loss(loss, group[0]), samples)
 
 
 def _guard(client: Client) -> Guard:

@@ -20,7 +20,8 @@ from splitopt.training.model_parts.averaging import average, copy_state, load_st
 from splitopt.training.model_parts.batched import Stack, alike, is_count, refuse_unless_possible
 from splitopt.training.model_parts.copies import Copy
 from splitopt.training.model_parts.parts import backward_chain, forward_chain
-from splitopt.training.schemes.base import Client, Round, Scheme
+from splitopt.training.schemes.base import Client, Scheme
+from splitopt.training.schemes.tally import Round
 
 
 class ParallelCopies(Scheme):

@@ -10,7 +10,8 @@ from splitopt.training.model_parts.averaging import average, copy_state, load_st
 from splitopt.training.model_parts.copies import Copy
 from splitopt.training.model_parts.parts import Part
 from splitopt.training.program import Takes
-from splitopt.training.schemes.base import Client, Round, Scheme
+from splitopt.training.schemes.base import Client, Scheme
+from splitopt.training.schemes.tally import Round
 
 
 class SharedServer(Scheme):

@@ -8,7 +8,8 @@ from splitopt.errors import InputError
 from splitopt.training.model_parts.copies import Copy
 from splitopt.training.options import Role
 from splitopt.training.program import Takes
-from splitopt.training.schemes.base import Round, Scheme
+from splitopt.training.schemes.base import Scheme
+from splitopt.training.schemes.tally import Round
 
 
 class SplitNN(Scheme):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from splitopt.training.schemes.base import Round
 from splitopt.training.schemes.clustered import Clustered
 from splitopt.training.schemes.shared_server import SharedServer
+from splitopt.training.schemes.tally import Round
 
 
 class Vanilla(Clustered):

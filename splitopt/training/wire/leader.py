@@ -13,7 +13,8 @@ from typing import ClassVar, NamedTuple, NoReturn
 
 from splitopt.timeline import Timeline
 from splitopt.training.model_parts.copies import Copy
-from splitopt.training.schemes.base import Client, Round, Scheme
+from splitopt.training.schemes.base import Client, Scheme
+from splitopt.training.schemes.tally import Round
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.deadlines import Deadline
 from splitopt.training.wire.dropping import DevicesGoneError, Dropped

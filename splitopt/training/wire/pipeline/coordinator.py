@@ -18,8 +18,9 @@ from torch import Tensor
 
 from splitopt.problems.pipeline_partition import PipelinePartition
 from splitopt.training.model_parts.copies import Copy, tensor_bytes
-from splitopt.training.schemes.base import Round, TrainingError, under
+from splitopt.training.schemes.base import TrainingError, under
 from splitopt.training.schemes.multihop import Multihop
+from splitopt.training.schemes.tally import Round
 from splitopt.training.wire.client_state import prefixed
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.deadlines import Deadline

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from splitopt.training.model_parts.copies import Copy
 from splitopt.training.preparing.prepare import Prepared
-from splitopt.training.schemes.base import Round
 from splitopt.training.schemes.clustered import Clustered
+from splitopt.training.schemes.tally import Round
 from splitopt.training.wire.compute import COMPUTE
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.setting import Setting
@@ -50,7 +50,7 @@ class ClusterServer(Server):
         if not members:
             return []
         back = {n: self.keep(n) for n in members}
-        tally.join(self.clients(members))
+        tally.join([client.name for client in self.clients(members)])
         self.scheme.hand_out(self.clients(members), tally)
         with ExitStack() as stack:
             for n in members:

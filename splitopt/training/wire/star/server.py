@@ -23,7 +23,8 @@ from splitopt.training.codecs.crossing import DOWN, UP
 from splitopt.training.data.named import arguments_of
 from splitopt.training.data.shards import Elsewhere
 from splitopt.training.model_parts.copies import tensor_bytes
-from splitopt.training.schemes.base import Round, Scheme, TrainingError
+from splitopt.training.schemes.base import Scheme, TrainingError
+from splitopt.training.schemes.tally import Round
 from splitopt.training.wire.client_state import (
     control_of,
     fixed_of,

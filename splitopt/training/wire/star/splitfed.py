@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from splitopt.training.codecs.crossing import DOWN, UP
 from splitopt.training.model_parts.copies import Copy, tensor_bytes
 from splitopt.training.preparing.prepare import Prepared
-from splitopt.training.schemes.base import Round, Traffic, finite_loss
+from splitopt.training.schemes.base import finite_loss
 from splitopt.training.schemes.parallel_copies import ParallelCopies
+from splitopt.training.schemes.tally import Round, Traffic
 from splitopt.training.wire.compute import COMPUTE
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.setting import Setting
