@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import sys
@@ -29,8 +30,9 @@ def _run(arguments: list[str] | None) -> int:
     try:
         from splitopt.cli.invocation import ARGUMENTS  # here, as Ctrl-C may come meanwhile
 
-        ARGUMENTS.set(tuple(sys.argv[1:] if arguments is None else arguments))
-        code = _command()(arguments, prog_name="splitopt", standalone_mode=False)
+        given = sys.argv[1:] if arguments is None else arguments
+        ARGUMENTS.set(tuple(given))
+        code = _command()(_help_first(given), prog_name="splitopt", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()  # at the end of the interpreter nobody could say what went wrong
         return code if isinstance(code, int) else 0
@@ -50,6 +52,15 @@ def _run(arguments: list[str] | None) -> int:
             raise
         _say("error", _sentence(error))
         return 1
+
+
+def _help_first(arguments: list[str]) -> list[str]:
+    """Ask for help alone where it is asked for, or a flag before it would take it as its value."""
+    asked = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if not {"--help", "-h"} & set(asked):
+        return arguments
+    verbs = itertools.takewhile(lambda word: not word.startswith("-"), asked)
+    return [*verbs, "--help"]
 
 
 @cache

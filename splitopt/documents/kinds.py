@@ -25,6 +25,7 @@ _KINDS = {
     "timeline": ("a timeline", "which 'splitopt simulate' wrote"),
     "history": ("the history of a training", "which 'splitopt train' wrote"),
     "comparison": ("a comparison of schemes", "which 'splitopt compare' wrote"),
+    "tradeoff": ("what privacy costs", "which 'splitopt tradeoff' wrote"),
     "pareto": ("a set of mixes of machines", "which 'splitopt plan --pareto' wrote"),
     "checkpoint": ("a checkpoint", "whose folder is named by --checkpoint"),
     "benchmark-library": ("a library of instances", "which 'splitopt bench' takes"),

@@ -32,6 +32,8 @@ def check_writable(path: str | Path) -> None:
 
 
 def _check_writable(path: str | Path) -> None:
+    if str(path).startswith("--"):  # the flag behind one whose value was forgotten
+        raise InputError(f"{path}: looks like a flag; write ./{path} for a file of that name")
     target = Path(path)
     place = outputs.place_of(target)
     if target.is_dir():

@@ -247,6 +247,19 @@ def test_every_verb_has_help_with_an_example(capsys, verb):
     assert "Example" in out
 
 
+def test_help_behind_a_flag_that_wants_a_value(capsys, tmp_path, monkeypatch):
+    """It is no name of a file: nothing is written, and help is shown."""
+    monkeypatch.chdir(tmp_path)
+    for arguments in (["bench", "--make-library", "--help"], ["plan", "-o", "--help", "x.yaml"]):
+        code, out, _ = call(capsys, *arguments)
+        assert code == 0
+        assert f"Usage: splitopt {arguments[0]}" in out
+    code, _, err = call(capsys, "plan", "dp-mora-resnet18", "-o", "--report")
+    assert code == 2
+    assert "--report: looks like a flag; write ./--report" in err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_version(capsys):
     """`--version` prints the version."""
     code, out, _ = call(capsys, "--version")

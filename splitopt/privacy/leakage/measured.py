@@ -91,12 +91,9 @@ def measured(
     loaded = fitted(module, loaded)
     module = seen_as_one_tensor(module, loaded.train_inputs[:2])
     check_outputs(module, loaded, own)
-    traced = trace(module, loaded.train_inputs[:2], name=name, stages=stages)
+    traced = _traced(module, _tensor(loaded.train_inputs)[:2], name, stages, into)
     if named is not None:
         traced = traced.named(named, loaded.outputs if model == named else None)
-    if into is not None:
-        found = traced.profile
-        check_same_model(name, found.layers, found.device_model_bytes.tolist(), into)
     numbers = _numbers(cuts, traced)
     chosen = _chosen(loaded, settings)
     settings = _possible(settings, own, len(chosen.members))
@@ -130,6 +127,20 @@ def measured(
     )
     originals = chosen.samples[: attacker.shown]
     return Measured(table, traced.profile, originals, attacker.pictures)
+
+
+def _traced(
+    module: nn.Module, example: Tensor, name: str, stages: Stages | None, into: ModelProfile | None
+) -> TracedModel:
+    """Trace a model, with all its cuts where the profile that the leakage is for has them all."""
+    traced = trace(module, example, name=name, stages=stages)
+    if into is None:
+        return traced
+    if len(into.layers) > len(traced.profile.layers):
+        traced = trace(module, example, name=name, stages=stages, keep_all=True)
+    found = traced.profile
+    check_same_model(name, found.layers, found.device_model_bytes.tolist(), into)
+    return traced
 
 
 def _weights(model: nn.Module | str, settings: LeakageSettings) -> str:

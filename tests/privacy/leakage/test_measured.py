@@ -194,6 +194,20 @@ privacy: {{leakage_limit: {limit}}}
     assert np.all(ModelProfile.load("cnn.json").leakage >= profile.leakage)
 
 
+def test_into_a_profile_that_has_all_cuts(tmp_path, monkeypatch):
+    """Its cuts are those that are attacked, also where another one beats them."""
+    monkeypatch.chdir(tmp_path)
+    shape = ["--input-shape", "1,8,8", "--classes", "10"]
+    assert run(["profile", "cnn", *shape, "--all", "-o", "all.json"]) == 0
+    before = ModelProfile.load("all.json")
+    assert before.layers == ("conv1", "pool1", "conv2", "pool2", "fc1", "fc2")
+    assert run(["leakage", "cnn", *QUICK, "--into", "all.json"]) == 0
+    after = ModelProfile.load("all.json")
+    assert after.layers == before.layers
+    assert after.state_of("leakage") == "measured"
+    assert np.all(np.diff(after.leakage) <= 0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
