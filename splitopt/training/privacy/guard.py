@@ -164,8 +164,8 @@ class Guard:
 
 def clip_factors(own: Gradients, limit: float) -> Tensor:
     """Return by what each sample's gradients are multiplied so that their norm is in the limit."""
-    squares = [value.detach().flatten(1).pow(2).sum(1) for value in own.values()]
-    norms = torch.stack(squares).sum(0).sqrt()
+    each = [torch.linalg.vector_norm(value.detach().flatten(1), dim=1) for value in own.values()]
+    norms = torch.linalg.vector_norm(torch.stack(each), dim=0)  # no copy of what is n times a part
     return limit / norms.clamp(min=limit)
 
 
