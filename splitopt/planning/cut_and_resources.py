@@ -31,6 +31,7 @@ from splitopt.problems.limits import (
     allowed_by_leakage,
     allowed_by_memory,
     device_memory_bytes,
+    largest_batch,
     leakage_limits,
     memory_words,
     server_budget,
@@ -102,9 +103,13 @@ class CutAndResourcesExplainer(
             need = device_memory_bytes(first, profile)
             assert need is not None  # or nothing would be ruled out
             least = float(need[within[0]].min())
+            cuts = 1 + np.flatnonzero(within[0])
+            most = max(largest_batch(first, profile, int(cut)) or 0 for cut in cuts)
+            batch = f"the largest batch that fits has {most}" if most else "no batch fits"
             return (
                 f"no allowed cut of {profile.name} fits into the memory of devices {names}; "
-                f"{first.name} would need {least / 2**20:,.1f} MiB at batch size {first.batch_size}"
+                f"{first.name} would need {least / 2**20:,.1f} MiB at batch size "
+                f"{first.batch_size}; {batch}"
             )
         return None
 
@@ -175,6 +180,7 @@ def device_rows(
             server_s=float(phases[n, 3]),
             round_s=float(seconds[n]),
             energy_j=None if energy is None else float(energy[n]),
+            largest_batch=largest_batch(device, profile, int(decision.cut[n])),
         )
         for n, device in enumerate(scenario.fleet())
     ]

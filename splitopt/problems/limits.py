@@ -108,6 +108,17 @@ def device_memory_bytes(device: Device, profile: ModelProfile) -> FloatArray | N
     return np.asarray(fixed + device.batch_size * per_sample)
 
 
+def largest_batch(device: Device, profile: ModelProfile, cut: int) -> int | None:
+    """Compute the most samples in a batch that fit into a device's memory at a cut, 1..L.
+
+    0 where not even its parameters do; None where the memory is not known, or has no end.
+    """
+    fixed, per_sample = profile.device_memory_fixed_bytes, profile.device_memory_per_sample_bytes
+    if fixed is None or per_sample is None or device.memory is None or per_sample[cut - 1] == 0:
+        return None
+    return max(0, int((device.memory - fixed[cut - 1]) // per_sample[cut - 1]))
+
+
 def allowed_by_memory(fleet: Sequence[Device], profile: ModelProfile) -> BoolArray:
     """Shape (N, L): the cuts whose device part fits into the device's memory while it trains.
 

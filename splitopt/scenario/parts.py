@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, model_validator, StrictBool
 
 from splitopt import units
 from splitopt.documents.checks import is_number
@@ -228,9 +228,14 @@ class Training(Part):
 
 
 class Privacy(Part):
-    """Limits on what the server may learn: leakage of the cut is at most ``leakage_limit``."""
+    """Limits on what the server may learn: leakage of the cut is at most ``leakage_limit``.
+
+    With ``per_sample_gradients`` devices compute a gradient for each sample, as differential
+    privacy of their parts needs it, which takes work and memory.
+    """
 
     leakage_limit: Leakage | None = None
+    per_sample_gradients: StrictBool = False
 
 
 class Tradeoff(Part):

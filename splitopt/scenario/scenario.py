@@ -18,6 +18,7 @@ from splitopt.documents.suggestions import did_you_mean
 from splitopt.documents.yaml_text import read_yaml, write_yaml
 from splitopt.errors import InputError, shown
 from splitopt.profiles import ModelProfile, load_profile
+from splitopt.profiles.counting.sample_gradients import with_sample_gradients
 from splitopt.profiles.published.catalog import is_graph, unknown_profile
 from splitopt.profiles.readers.graph_file import BOUNDARIES
 from splitopt.scenario.machine_model import with_machine_files_read
@@ -215,7 +216,25 @@ class Scenario(Sections):
                 "be chosen; drop it",
             )
         boundaries = stated or (DEFAULT_BOUNDARIES if self.nodes else "cuts")
-        return load_profile(name, self.model.fill, boundaries, self.equal_chain())
+        found = load_profile(name, self.model.fill, boundaries, self.equal_chain())
+        return self._with_privacy(found)
+
+    def _with_privacy(self, profile: ModelProfile) -> ModelProfile:
+        """Return the profile with the work and memory that privacy takes, where it is asked for."""
+        if not self.privacy.per_sample_gradients:
+            return profile
+        if self.nodes:
+            raise InputError.at(
+                "privacy.per_sample_gradients",
+                "is about devices with a server, not about compute nodes; drop it",
+            )
+        if any(device.machine_model is not None for device in self.devices):
+            raise InputError.at(
+                "privacy.per_sample_gradients",
+                "has work that machine models know nothing of; give 'compute' in place of "
+                "'machine_model', or drop it",
+            )
+        return with_sample_gradients(profile)
 
     def with_boundaries(self, boundaries: str) -> Scenario:
         """Return the scenario with ``pipeline.boundaries``, see `Pipeline`.

@@ -26,6 +26,8 @@ class DeviceRound(Part):
         Their sum.
     energy_j
         Joule of the round, where the device's powers are known.
+    largest_batch
+        The most samples in a batch that its memory holds at this cut, where that is known.
     """
 
     name: str
@@ -40,6 +42,7 @@ class DeviceRound(Part):
     server_s: float
     round_s: float
     energy_j: float | None = None
+    largest_batch: int | None = None
 
 
 class Leakage(Part):

@@ -61,10 +61,15 @@ def check_last_cut(columns: Mapping[str, Array]) -> None:
         )
 
 
-def check_wholes(columns: Mapping[str, Array]) -> None:
-    """Reject layers that together have less than the whole model."""
+def check_wholes(columns: Mapping[str, Array], sample_gradients: bool = False) -> None:
+    """Reject layers that together have less than the whole model.
+
+    What a device part keeps beside single samples' gradients is more than what layers save.
+    """
     for layers, whole in _WHOLES:
         if layers not in columns or whole not in columns:
+            continue
+        if sample_gradients and whole == "device_memory_per_sample_bytes":
             continue
         total, last = float(columns[layers].sum()), float(columns[whole][-1])
         if total < last * (1 - 1e-9):

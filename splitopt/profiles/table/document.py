@@ -17,7 +17,8 @@ from splitopt.profiles.table.uncounted import read_uncounted
 
 FORMAT, VERSION = "splitopt-profile", 1
 _REQUIRED = ("name", "layers", "work_unit", *REQUIRED, "provenance")
-_OPTIONAL = (*OPTIONAL, "machines", "curves", "uncounted", "operators", "trace", "leakage_record")
+_PARTS = ("machines", "curves", "uncounted", "operators", "trace", "leakage_record")
+_OPTIONAL = (*OPTIONAL, *_PARTS, "sample_gradients")
 
 
 def read_keys(document: Mapping[str, Any], source: str) -> dict[str, Any]:

@@ -106,6 +106,8 @@ class ModelProfile:
         an optimizer, and travel. None: all of them.
     leakage_record
         How `leakage` was measured, with the interval of each entry; None where it was not.
+    sample_gradients
+        Whether work and memory of the device part have a gradient for each sample in them.
 
     Raises
     ------
@@ -138,6 +140,7 @@ class ModelProfile:
     trace: TraceRecord | None = None
     layer_trained_bytes: Array | None = None
     leakage_record: LeakageRecord | None = None
+    sample_gradients: bool = False
 
     REQUIRED: ClassVar[tuple[str, ...]] = REQUIRED
     OPTIONAL: ClassVar[tuple[str, ...]] = OPTIONAL
@@ -159,7 +162,9 @@ class ModelProfile:
                 object.__setattr__(self, name, frozen_array(value, name, len(layers)))
         check_last_cut(self.columns)
         object.__setattr__(self, "uncounted", check_uncounted(self.uncounted, layers))
-        check_wholes(self.columns)
+        if not isinstance(self.sample_gradients, bool):
+            raise InputError.at("sample_gradients", "must be true or false")
+        check_wholes(self.columns, self.sample_gradients)
         if self.trace is not None and self.trace.tied is not None:
             self.trace.tied.check(layers)
         if self.operators is not None and len(self.operators) != len(layers):
@@ -292,6 +297,8 @@ class ModelProfile:
             document["trace"] = self.trace.to_dict()
         if self.leakage_record is not None:
             document["leakage_record"] = self.leakage_record.to_dict()
+        if self.sample_gradients:
+            document["sample_gradients"] = True
         document["provenance"] = self.provenance.to_dict()
         return document
 

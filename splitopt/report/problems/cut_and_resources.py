@@ -24,6 +24,7 @@ _COLUMNS = (
     Column("server_s", "server"),
     Column("round_s", "ROUND"),
 )
+_BATCH = Column("batch", "Max batch", meaning="the most samples in a batch that its memory holds")
 _WORTH = (
     Column("resource", "Resource", text=True),
     Column("now", "Now"),
@@ -36,10 +37,11 @@ def content(plan: Plan) -> Content:
     """Report the prediction as facts, tables and a chart."""
     assert plan.prediction is not None  # the caller saw to it
     prediction, unit = plan.prediction, plan.prediction["objective_unit"]
+    limited = any(device.get("largest_batch") is not None for device in prediction["devices"])
     devices = Table(
         heading="Who cuts where and gets what",
         caption="Shares of the resources in %, and seconds per round",
-        columns=_COLUMNS,
+        columns=(*_COLUMNS, *((_BATCH,) if limited else ())),
         rows=tuple(_row(device) for device in prediction["devices"]),
         things="devices",
     )
@@ -74,6 +76,7 @@ def _row(device: Any) -> dict[str, str]:
         "uplink": percent(device["upload_share"]),
         "server": percent(device["server_share"]),
         **{key: seconds(device[key]) for key in (*PHASES, "round_s")},
+        "batch": f"{device['largest_batch']:,}" if device.get("largest_batch") is not None else "",
     }
 
 

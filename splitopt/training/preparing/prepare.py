@@ -49,7 +49,7 @@ from splitopt.training.preparing.fitting import (
     seen_as_one_tensor,
 )
 from splitopt.training.preparing.matching import match
-from splitopt.training.preparing.private import described
+from splitopt.training.preparing.private import described, warn_of_memory
 from splitopt.training.preparing.setup import (
     Draw,
     build_scheme,
@@ -180,6 +180,7 @@ def prepare(job: TrainingJob, rank: int | None = None) -> Prepared:
         program, split, clients, job.options, job.seed, model=own, task=task, kind=kind
     )
     check_batches(module, scheme, example)
+    warn_of_memory(job.plan.scenario, scheme.options)
     if scheme.options.has_codecs:
         program = with_codecs_timed(program, scheme, job.source)
     identity = {

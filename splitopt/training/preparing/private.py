@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +26,8 @@ from splitopt.training.program import Program
 from splitopt.training.schemes import Client, Scheme
 from splitopt.training.schemes.clustered import Clustered
 from splitopt.training.schemes.naming import is_own
+
+_LOG = logging.getLogger(__name__)
 
 
 def guarded(
@@ -82,6 +85,24 @@ def check_private(scheme: Scheme, split: Split) -> None:
         _check_untied(split, scheme.model, client.cuts)
         check_parts(split, scheme.model, client.cuts, scheme.covered(client))
     check_delta(privacy, {client.name: client.samples for client in scheme.clients})
+
+
+def warn_of_memory(scenario: Mapping[str, Any], options: Options) -> None:
+    """Warn where a plan keeps within a device's memory without a gradient for each sample.
+
+    Parameters
+    ----------
+    scenario
+        Of the plan, as plain data.
+    """
+    planned = scenario.get("privacy", {}).get("per_sample_gradients", False)
+    limited = [device["name"] for device in scenario["devices"] if device.get("memory") is not None]
+    if options.privacy is not None and limited and not planned:
+        _LOG.warning(
+            "the plan holds the memory of %s without the gradients of single samples, which "
+            "differential privacy needs; plan with 'privacy: {per_sample_gradients: true}'",
+            ", ".join(limited),
+        )
 
 
 def _check_untied(split: Split, model: nn.Module, cuts: tuple[int, ...]) -> None:
