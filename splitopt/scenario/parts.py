@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator, StrictBool
+from pydantic import Field, model_validator
 
 from splitopt import units
 from splitopt.documents.checks import is_number
@@ -235,7 +235,7 @@ class Privacy(Part):
     """
 
     leakage_limit: Leakage | None = None
-    per_sample_gradients: StrictBool = False
+    per_sample_gradients: Truth = False
 
 
 class Tradeoff(Part):

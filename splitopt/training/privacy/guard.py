@@ -164,8 +164,9 @@ class Guard:
 
 def clip_factors(own: Gradients, limit: float) -> Tensor:
     """Return by what each sample's gradients are multiplied so that their norm is in the limit."""
+    # without a copy of what is as large as the batch times the part
     each = [torch.linalg.vector_norm(value.detach().flatten(1), dim=1) for value in own.values()]
-    norms = torch.linalg.vector_norm(torch.stack(each), dim=0)  # no copy of what is n times a part
+    norms: Tensor = torch.linalg.vector_norm(torch.stack(each), dim=0)
     return limit / norms.clamp(min=limit)
 
 
