@@ -104,10 +104,11 @@ class Copy:
             )
         if options.batch_norm == "frozen":
             _freeze_statistics(own)
+        penalties = [options.penalty(), *[None] * (len(modules) - 1)]  # the first is a device's
         parts = [
-            Part(module, options.maker(role), needed, elsewhere)
-            for module, role, needed, elsewhere in zip(
-                modules, roles, wanted, trained_before(modules), strict=True
+            Part(module, options.maker(role), needed, elsewhere, penalty)
+            for module, role, needed, elsewhere, penalty in zip(
+                modules, roles, wanted, trained_before(modules), penalties, strict=True
             )
         ]
         exchanged = tuple(tied_between(modules, parties_of(roles)))

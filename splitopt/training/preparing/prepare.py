@@ -49,6 +49,7 @@ from splitopt.training.preparing.fitting import (
     seen_as_one_tensor,
 )
 from splitopt.training.preparing.matching import match
+from splitopt.training.preparing.pixel import described as noise_described
 from splitopt.training.preparing.private import described
 from splitopt.training.preparing.setup import (
     Draw,
@@ -125,6 +126,8 @@ class Prepared:
             **{name: self.identity[name] for name in ("plan", "scheme", "partition", "seed")},
             **{name: options[name] for name in codecs if name in options},
             **described(self.scheme),
+            **noise_described(self.scheme),
+            **({"nopeek": options["nopeek"]} if "nopeek" in options else {}),
         }
 
 

@@ -84,6 +84,24 @@ def check_private(scheme: Scheme, split: Split) -> None:
     check_delta(privacy, {client.name: client.samples for client in scheme.clients})
 
 
+def check_penalty(clients: Sequence[Client], kind: type[Scheme], options: Options) -> None:
+    """Reject NoPeek where nothing is cut, or where nobody knows who takes its gradient."""
+    if not options.nopeek:
+        return
+    if not is_own(kind):
+        raise InputError.at(
+            "nopeek",
+            f"is for splitopt's own schemes, and {kind.name} may leave it out; choose another",
+        )
+    for client in clients:
+        if not client.cuts:
+            raise InputError.at(
+                "nopeek",
+                f"is for what crosses a cut, and under {kind.name} nothing of {client.name} is "
+                "cut; choose a scheme that cuts, such as splitfed_v1",
+            )
+
+
 def _check_untied(split: Split, model: nn.Module, cuts: tuple[int, ...]) -> None:
     """Reject a trained weight in two parts: its gradients are added up outside of the clipping."""
     seen: dict[int, int] = {}
