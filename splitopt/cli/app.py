@@ -21,6 +21,7 @@ from splitopt.cli import (
     plugins,
     profile,
     report,
+    robustness,
     schema,
     simulate,
     solve,
@@ -58,6 +59,7 @@ app.command("bench")(bench.command)
 app.command("control")(control.command)
 app.command("profile")(profile.command)
 app.command("leakage")(leakage.command)
+app.command("robustness")(robustness.command)
 app.add_typer(machine.app, name="machine")
 app.command("report")(report.command)
 app.command("simulate")(simulate.command)

@@ -44,7 +44,7 @@ def defence_columns(history: History) -> list[Column]:
 
 def defence_cells(row: RoundRow) -> dict[str, str]:
     """Return the cells of these columns."""
-    found = {}
+    found = dict.fromkeys(("noise", "noisy", "correlation"), "")
     if row.pixel_dp:
         found["noise"] = f"{row.pixel_dp['noise']:.4g}"
     if "accuracy" in row.pixel_dp:

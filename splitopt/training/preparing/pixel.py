@@ -45,12 +45,10 @@ class Placed(NoiseLayer):
     entropy: PixelEntropy
 
     def into(self) -> Split:
-        """Return the split whose first parts have noise in them, or at their end."""
-        return replace(self.split, cut=self._cut)
+        """Return the split whose first parts have noise in them or at their end; or the whole."""
+        return replace(self.split, cut=self._cut, whole=self.whole)
 
     def _cut(self, model: nn.Module, cuts: tuple[int, ...]) -> list[nn.Module]:
-        if not cuts or cuts[0] < self.number:
-            return self.split(model, cuts)
         if cuts[0] == self.number:
             before, *others = self.split(model, cuts)
             return [self._part(before, None), *others]
@@ -140,13 +138,7 @@ def with_noise(
         )
     found = placed(split, into, settings, clients[0].batches.inputs)
     for client in clients:
-        if not client.cuts:
-            raise InputError.at(
-                "pixel_dp",
-                f"is for a client part, and under {kind.name} nothing of {client.name} is cut; "
-                "choose a scheme that cuts, such as splitfed_v1",
-            )
-        if client.cuts[0] < found.number:
+        if client.cuts and client.cuts[0] < found.number:
             raise InputError.at(
                 "after",
                 f"is {settings.after!r}, but {client.name} is cut before it, behind "

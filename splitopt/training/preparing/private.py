@@ -93,13 +93,12 @@ def check_penalty(clients: Sequence[Client], kind: type[Scheme], options: Option
             "nopeek",
             f"is for splitopt's own schemes, and {kind.name} may leave it out; choose another",
         )
-    for client in clients:
-        if not client.cuts:
-            raise InputError.at(
-                "nopeek",
-                f"is for what crosses a cut, and under {kind.name} nothing of {client.name} is "
-                "cut; choose a scheme that cuts, such as splitfed_v1",
-            )
+    if not any(client.cuts for client in clients):
+        raise InputError.at(
+            "nopeek",
+            f"is for what crosses a cut, and under {kind.name} no client's model is cut here; "
+            "choose a scheme that cuts, such as splitfed_v1, or leave it out",
+        )
 
 
 def _check_untied(split: Split, model: nn.Module, cuts: tuple[int, ...]) -> None:

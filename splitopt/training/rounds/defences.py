@@ -54,7 +54,7 @@ def correlation(scheme: Scheme, data: DataSet) -> float | None:
     place = next(scheme.model.parameters()).device
     found = []
     with evaluating(scheme.model), torch.no_grad():
-        for cuts in sorted({client.cuts for client in scheme.clients}):
+        for cuts in sorted({client.cuts for client in scheme.clients if client.cuts}):
             part: nn.Module = scheme.split(scheme.model, cuts)[0].eval()
             own = inputs.to(place)
             found.append(float(distance_correlation(own.flatten(1).double(), part(own).double())))
