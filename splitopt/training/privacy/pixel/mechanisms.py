@@ -50,8 +50,9 @@ def gaussian_delta(epsilon: ArrayLike, strength: ArrayLike) -> Array:
 
     own, m = np.broadcast_arrays(np.asarray(epsilon, float), np.asarray(strength, float))
     some = np.where(m > 0, m, 1.0)
-    first = np.exp(log_ndtr(some / 2 - own / some))
-    second = np.exp(own + log_ndtr(-some / 2 - own / some))
+    with np.errstate(under="ignore", over="ignore"):  # tiny strengths: both terms are 0
+        first = np.exp(log_ndtr(some / 2 - own / some))
+        second = np.exp(own + log_ndtr(-some / 2 - own / some))
     return np.asarray(np.where(m > 0, np.clip(first - second, 0.0, 1.0), 0.0))
 
 
