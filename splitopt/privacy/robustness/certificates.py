@@ -19,8 +19,8 @@ from splitopt.training.pixel_dp_options import Mechanism
 from splitopt.training.privacy.pixel.mechanisms import classic_factor, gaussian_delta
 
 Array = NDArray[np.float64]
-_HALVINGS = 60
-_EPSILONS = np.concatenate([[0.0], np.geomspace(1e-4, 20.0, 400)])
+_HALVINGS = 40
+_EPSILONS = np.concatenate([[0.0], np.geomspace(1e-3, 20.0, 200)])
 """At which the mechanism is looked at: each gives a valid certificate, the best is taken."""
 
 
