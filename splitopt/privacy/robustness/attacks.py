@@ -17,8 +17,9 @@ Model = Callable[[Tensor], Tensor]
 """From a batch to outputs, with noise drawn anew for every sample."""
 
 
-def fgsm(model: Model, inputs: Tensor, targets: Tensor, radius: float, norm: Norm,
-         draws: int = 20) -> Tensor:  # fmt: skip
+def fgsm(
+    model: Model, inputs: Tensor, targets: Tensor, radius: float, norm: Norm, draws: int = 20
+) -> Tensor:
     """Take one step of the whole radius in the steepest direction (Goodfellow et al. 2015)."""
     gradient = _gradient(model, inputs, targets, draws)
     return inputs + radius * _steepest(gradient, norm)
@@ -66,7 +67,8 @@ def projected(change: Tensor, radius: float, norm: Norm) -> Tensor:
     flat = change.flatten(1)
     if norm == "l2":
         lengths = flat.norm(dim=1, keepdim=True).clamp_min(1e-30)
-        return (flat * (radius / lengths).clamp(max=1.0)).reshape(change.shape)
+        shorter: Tensor = flat * (radius / lengths).clamp(max=1.0)
+        return shorter.reshape(change.shape)
     sizes = flat.abs()
     ordered = sizes.sort(dim=1, descending=True).values
     places = torch.arange(1, flat.shape[1] + 1, dtype=flat.dtype, device=flat.device)
@@ -92,7 +94,8 @@ def _steepest(gradient: Tensor, norm: Norm) -> Tensor:
     """Return the change of norm 1 along which a linear function grows most; 0 where it is flat."""
     flat = gradient.flatten(1)
     if norm == "l2":
-        return (flat / flat.norm(dim=1, keepdim=True).clamp_min(1e-30)).reshape(gradient.shape)
+        unit: Tensor = flat / flat.norm(dim=1, keepdim=True).clamp_min(1e-30)
+        return unit.reshape(gradient.shape)
     place = flat.abs().argmax(dim=1, keepdim=True)
     step = torch.zeros_like(flat).scatter(1, place, flat.gather(1, place).sign())
     return step.reshape(gradient.shape)

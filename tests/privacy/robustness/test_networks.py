@@ -153,16 +153,14 @@ def test_projection_is_the_closest_point_of_the_ball(norm):
         if norm == "l2":
             expected = change * min(1, 1 / np.linalg.norm(change))
         else:
-            split = lambda v: v[:3] - v[3:]  # noqa: E731
-            expected = split(
-                optimize.minimize(
-                    lambda v, c=change: ((split(v) - c) ** 2).sum(),
-                    np.zeros(6),
-                    bounds=[(0, None)] * 6,
-                    constraints={"type": "ineq", "fun": lambda v: 1 - v.sum()},
-                    options={"ftol": 1e-14, "maxiter": 500},
-                ).x
-            )
+            signed = optimize.minimize(  # positive and negative parts apart
+                lambda v, c=change: ((v[:3] - v[3:] - c) ** 2).sum(),
+                np.zeros(6),
+                bounds=[(0, None)] * 6,
+                constraints={"type": "ineq", "fun": lambda v: 1 - v.sum()},
+                options={"ftol": 1e-14, "maxiter": 500},
+            ).x
+            expected = signed[:3] - signed[3:]
         assert own == pytest.approx(expected, abs=1e-5)
 
 

@@ -93,7 +93,7 @@ class NoisyPart(Restrained):
         """Add noise drawn anew; the backward pass of a forward pass has the noise of that one."""
         value = self.before(x)
         if self.is_on:
-            value = _WithNoise.apply(value, self)
+            value = _WithNoise.apply(value, self)  # type: ignore[no-untyped-call]
         found: Tensor = self.behind(value)
         return found
 
@@ -129,7 +129,7 @@ class NoisyPart(Restrained):
         """Return a digest of the weights that the sensitivity depends on."""
         found = hashlib.blake2b()
         for value in self.before.parameters():
-            found.update(value.detach().cpu().contiguous().view(torch.uint8).numpy())
+            found.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
         return found.digest()
 
 

@@ -152,6 +152,7 @@ def _symbol_of(module: nn.Module, shape: tuple[int, ...]) -> Callable[[], Tensor
         waves = torch.fft.rfftn(spread, s=size, dim=axes).flatten(2)
         outs, ins, count = waves.shape
         grouped = waves.reshape(module.groups, outs // module.groups, ins, count)
-        return grouped.permute(3, 0, 1, 2)
+        found: Tensor = grouped.permute(3, 0, 1, 2)
+        return found
 
     return symbol

@@ -8,7 +8,7 @@ up are added (the triangle inequality).
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -161,6 +161,7 @@ class Sensitivity:
             layer = self._graph.get_submodule(str(node.target))
             hooked = layer._forward_hooks or layer._forward_pre_hooks  # may do anything
             return layer if is_known(layer) and not hooked else None
+        known: Mapping[Any, Callable[..., nn.Module]]
         known = AS_LAYERS if node.op == "call_function" else METHODS
         make = known.get(node.target)
         if make is None or node.kwargs.get("return_indices"):
