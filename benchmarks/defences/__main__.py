@@ -185,7 +185,8 @@ def main(arguments: Sequence[str]) -> int:
         "labels": (
             LABELS,
             label_rows(options.rounds, options.seeds),
-            f"{begun} where weights are trained; means of {options.seeds} seeds. {machine} "
+            f"{begun} where weights are trained (a gradient at a cut is the same whoever holds the "
+            f"parts); means of {options.seeds} seeds. {machine} "
             "(`python -m benchmarks.defences`):",
         ),
     }

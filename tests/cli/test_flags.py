@@ -117,5 +117,5 @@ def test_every_setting_of_a_certificate_has_its_flag():
     assert CertificateFlags(radius="0.2,0.1").settings().radii == (0.1, 0.2)
     assert len(fields(CertificateFlags)) == len(fields(RobustnessSettings))
     for text in ("0.1;0.2", "", "0.1,,0.2"):
-        with pytest.raises(InputError, match="--radius: is .*; write numbers with commas"):
+        with pytest.raises(InputError, match=r"--radius: is .*; write numbers with commas"):
             CertificateFlags(radius=text).settings()

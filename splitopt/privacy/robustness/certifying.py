@@ -101,7 +101,9 @@ def expected_sums(layer: NoisyPart, inputs: Tensor, draws: int, scores: Scores) 
         for first in range(0, draws, many):
             count = min(many, draws - first)
             repeated = inputs.repeat(count, *[1] * (inputs.dim() - 1))
-            found = torch.cat([_scores(layer, some, scores) for some in torch.split(repeated, _AT_ONCE)])
+            found = torch.cat(
+                [_scores(layer, some, scores) for some in torch.split(repeated, _AT_ONCE)]
+            )
             summed = found.reshape(count, len(inputs), -1).sum(dim=0)
             total = summed if total is None else total + summed
     assert total is not None

@@ -40,7 +40,7 @@ class Linear:
     Parameters
     ----------
     apply
-        The map itself: (n, *shape) to (n, ...), in float64.
+        The map itself of samples, shape (n, ...) each, in float64.
     absolute
         A map whose entries are those of ``apply`` without their signs, or larger.
     shape
@@ -78,7 +78,7 @@ def norm_of(linear: Linear, norm: Norm, where: torch.device | None = None) -> Bo
     L1: the largest sum of absolute values of a column; exactly, but where a padding other than
     zeros adds an input to a sum twice. L2: the largest singular value, of the matrix itself if that
     is small; or the least of two bounds, that of the circular convolution in which it lies (see
-    `fourier_bound`) and sqrt(|A|_1 |A|_inf).
+    `fourier_bound`) and the root of the largest column sum times the largest row sum.
     """
     with torch.no_grad():
         columns = column_sums(linear, where)

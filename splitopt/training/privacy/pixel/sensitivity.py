@@ -161,8 +161,9 @@ class Sensitivity:
             layer = self._graph.get_submodule(str(node.target))
             hooked = layer._forward_hooks or layer._forward_pre_hooks  # may do anything
             return layer if is_known(layer) and not hooked else None
-        known: Mapping[Any, Callable[..., nn.Module]]
-        known = AS_LAYERS if node.op == "call_function" else METHODS
+        known: Mapping[Any, Callable[..., nn.Module]] = METHODS
+        if node.op == "call_function":
+            known = AS_LAYERS
         make = known.get(node.target)
         if make is None or node.kwargs.get("return_indices"):
             return None
