@@ -126,7 +126,8 @@ def pixel_rows(rounds: int) -> Iterator[list[str]]:
 
     plan = splitopt.plan(splitopt.Scenario.load(FLEET))
     for mechanism, radius, keep in NOISE:
-        pixel = PixelDP("conv1", 1.0, mechanism, 0.05, radius, keep=keep)  # type: ignore[arg-type]
+        how: Any = {"mechanism": mechanism, "keep": keep}
+        pixel = PixelDP("conv1", 1.0, delta=0.05, radius=radius, insecure_test_seed=0, **how)
         options = Options(learning_rate=0.1, momentum=0.9, pixel_dp=pixel)
         with tempfile.TemporaryDirectory() as folder:
             splitopt.train(

@@ -85,7 +85,7 @@ def test_weights_with_the_flags_of_their_noise_are_the_same(capsys, trained):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("cnn",), "pixel_dp_after: is missing: a model by itself has no noise layer"),
+        (("cnn",), "pixel_dp_after: is missing: 'cnn' is no folder of a checkpoint"),
         (("nothing", *NOISE), "there is no shipped model 'nothing'"),
         (("cnn", *NOISE, "--data", "nothing"), "nothing"),
         (("cnn", *NOISE, "--data", "text"), "data: "),

@@ -11,6 +11,8 @@ E_k by its lower confidence limit, E_i by their upper ones.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -77,13 +79,12 @@ def _margin(lower: Array, upper: Array, epsilons: Array, deltas: Array) -> Array
     )
 
 
-def _bisected(holds: object, like: Array, most: float) -> Array:
+def _bisected(holds: Callable[[Array], NDArray[np.bool_]], like: Array, most: float) -> Array:
     """Return for each entry the largest number, up to `most`, for which something holds."""
-    assert callable(holds)
     low, high = np.zeros(like.shape), np.full(like.shape, most)
-    whole = np.asarray(holds(high))
+    whole = holds(high)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        fine = np.asarray(holds(middle))
+        fine = holds(middle)
         low, high = np.where(fine, middle, low), np.where(fine, high, middle)
     return np.where(whole, most, low)

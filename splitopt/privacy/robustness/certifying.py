@@ -147,6 +147,7 @@ def certified_table(
     predicted, radii = certifier.certify(inputs)
     classes = targets.cpu().numpy()
     right = predicted == classes
+    attacked = torch.from_numpy(predicted).to(targets.device)
     rows = []
     for radius in settings.radii or tuple(layer.settings.radius * k for k in (0.5, 1.0, 2.0)):
         holds = (radii >= radius) & (radii > 0)
@@ -154,14 +155,14 @@ def certified_table(
         if settings.attack_steps:
             tell(f"attacks within {radius:g}")
             draws = settings.attack_draws
-            one = certifier.predict(fgsm(layer, inputs, targets, radius, norm, draws))
-            attacked = pgd(layer, inputs, targets, radius, norm, settings.attack_steps, draws)
-            many = certifier.predict(attacked)
+            one = certifier.predict(fgsm(layer, inputs, attacked, radius, norm, draws))
+            steps = settings.attack_steps
+            many = certifier.predict(pgd(layer, inputs, attacked, radius, norm, steps, draws))
             row = RadiusRow(
                 radius,
                 row.certified,
-                float((one == classes).mean()),
-                float((many == classes).mean()),
+                float((right & (one == predicted)).mean()),
+                float((right & (many == predicted)).mean()),
                 int((holds & (many != predicted)).sum()),
             )
         rows.append(row)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.privacy.robustness.certifying import Progress, certified_table
 from splitopt.privacy.robustness.settings import RobustnessSettings
 from splitopt.privacy.robustness.table import RobustnessTable
@@ -120,7 +120,8 @@ def robustness(
     if pixel_dp is None:
         raise InputError.at(
             "pixel_dp_after",
-            "is missing: a model by itself has no noise layer; say behind which layer there is one",
+            f"is missing: {_named(target)} is no folder of a checkpoint, and a model by itself has "
+            "no noise layer; say behind which layer there is one",
         )
     where = str(target) if is_folder else str(weights)
     with one_thread():
@@ -157,6 +158,10 @@ def _subject(
     inputs = read.test_inputs[: settings.samples]
     assert isinstance(inputs, Tensor)
     return Subject(layer, inputs, read.test_targets[: settings.samples], name, read.name)
+
+
+def _named(target: object) -> str:
+    return type(target).__name__ if isinstance(target, nn.Module) else shown(str(target))
 
 
 def _expect_images(data: DataSet) -> None:

@@ -22,7 +22,8 @@ class RadiusRow:
     certified
         Inputs that are classified rightly, and certified to be so within the radius.
     fgsm, pgd
-        Inputs that are classified rightly after the attack; None where there was none.
+        Inputs that are classified rightly, before and after the attack; None where there was
+        none.
     flipped
         How many inputs that are certified within the radius, rightly classified or not, PGD gave
         another class: a certificate that held lets none.
