@@ -73,7 +73,7 @@ def splitfed_claims() -> list[Claim]:
             f"{printed['normal'] - printed['SFLV1']:.1f} points",
         ),
         not_tried("Fig. 2-4", "accuracy by number of users, over clients", "not trained"),
-        not_tried("Alg. 2, Fig. 5", "differential privacy and PixelDP", "not there yet"),
+        not_tried("Alg. 2, Fig. 5", "differential privacy and PixelDP", "not replayed"),
     ]
 
 

@@ -21,6 +21,7 @@ from splitopt.cli import (
     plugins,
     profile,
     report,
+    robustness,
     schema,
     simulate,
     solve,
@@ -60,6 +61,7 @@ app.command("control")(control.command)
 app.command("profile")(profile.command)
 app.command("leakage")(leakage.command)
 app.command("tradeoff")(tradeoff.command)
+app.command("robustness")(robustness.command)
 app.add_typer(machine.app, name="machine")
 app.command("report")(report.command)
 app.command("simulate")(simulate.command)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from splitopt.cli import options as shared
+from splitopt.cli.defence_options import DefenceFlags
 from splitopt.cli.flags import with_flags
 from splitopt.cli.invocation import expect_data, expect_model
 from splitopt.cli.privacy_options import PrivacyFlags
@@ -71,6 +72,7 @@ def command(
     job: OwnProcessFlags,
     optimizer: OptimizerFlags,
     privacy: PrivacyFlags,
+    defence: DefenceFlags,
     schedule: ScheduleFlags,
     outputs: OutputFlags,
     wire: WireFlags,
@@ -85,7 +87,12 @@ def command(
     outputs.check(plan, wire.timeline)
     wire.check(job, optimizer)
     with wire.telling():
-        options = replace(optimizer.options(), privacy=privacy.privacy())
+        options = replace(
+            optimizer.options(),
+            privacy=privacy.privacy(),
+            pixel_dp=defence.pixel_dp(),
+            nopeek=defence.nopeek,
+        )
     read = Plan.load(plan)
     expect_model(read, job.model)
     expect_data(schedule.checkpoint if schedule.resume else None)

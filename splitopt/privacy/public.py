@@ -1,4 +1,4 @@
-"""The functions that measure what is leaked: what users call, without torch."""
+"""What users call to measure leaks and to certify predictions, without importing torch."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from splitopt.extras import need_torch
 from splitopt.privacy.leakage.settings import LeakageSettings
+from splitopt.privacy.robustness.settings import RobustnessSettings
+from splitopt.training.pixel_dp_options import PixelDP
 
 if TYPE_CHECKING:
     from torch import nn
 
     from splitopt.privacy.leakage.table import LeakageTable
+    from splitopt.privacy.robustness.table import RobustnessTable
     from splitopt.profiles.tracing.cuts.finding import Stages
     from splitopt.training.tasks import Task
 
@@ -77,3 +80,54 @@ def leakage_table(
     return measured(
         model, data, cuts, settings or LeakageSettings(), task, stages, place, progress
     ).table
+
+
+def robustness_table(
+    target: nn.Module | str | os.PathLike[str],
+    data: Any = None,
+    pixel_dp: PixelDP | None = None,
+    *,
+    settings: RobustnessSettings | None = None,
+    model: nn.Module | str | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    stages: Stages | None = None,
+    progress: Callable[[str], object] | None = None,
+) -> RobustnessTable:
+    """Certify which predictions of a model with a noise layer no small change turns.
+
+    Lemma 1 of SplitFed, with confidence intervals of expected scores; beside accuracy under FGSM
+    and PGD, whose gradients are averaged over noise draws.
+
+    Parameters
+    ----------
+    target
+        The folder of a checkpoint of a training with a noise layer; or a module with its weights;
+        or the name of a shipped network or ``MODULE:FACTORY``, with `weights`.
+    data
+        As for `splitopt.training.data.load_data`, with classes; those of the checkpoint by default.
+        The first test samples are certified.
+    pixel_dp
+        The noise layer; a checkpoint has its own.
+    settings
+        Draws, confidence, radii, attacks.
+    model
+        Of a checkpoint: the module that it is of, where its name does not say.
+    weights
+        A safetensors file.
+    stages
+        As for `splitopt.profiles.trace`.
+    progress
+        Called with what is done next.
+
+    Raises
+    ------
+    InputError
+        No noise layer, a layer of unknown norm before it, weights of another model, data without
+        classes.
+    CapabilityError
+        PyTorch is not installed.
+    """
+    need_torch("certifying a model")
+    from splitopt.privacy.robustness.loading import robustness
+
+    return robustness(target, data, pixel_dp, settings, model, weights, stages, progress)

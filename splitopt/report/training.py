@@ -25,6 +25,7 @@ from splitopt.report.charts import (
 )
 from splitopt.report.clients import client_facts, client_figures, client_tables
 from splitopt.report.content import Column, Figure, Table
+from splitopt.report.defences import defence_cells, defence_columns, defence_facts
 from splitopt.report.grids import table_in_terminal
 from splitopt.report.numbers import percent, seconds
 from splitopt.report.scores import is_share, metric_heading, metric_text, metric_words
@@ -197,6 +198,7 @@ def _facts(history: History) -> list[tuple[str, str]]:
     if planned != scheme:
         facts.append(("Planned for", f"{planned}, trained by {scheme} to compare with"))
     facts += _privacy(history)
+    facts += defence_facts(history)
     facts += client_facts(history)
     for key, label in (("partition", "Partition"), ("seed", "Seed")):
         facts.append((label, str(history.origin.get(key, "unknown"))))
@@ -269,6 +271,7 @@ def _rounds(history: History) -> Table:
         Column("clock", "Time s"),
         Column("sent", "Sent"),
         *([Column("epsilon", "Epsilon")] if any(row.epsilon for row in history) else []),
+        *defence_columns(history),
     )
     chosen = _some(history.rows)
     left = len(history) - len(chosen)
@@ -287,6 +290,7 @@ def _rounds(history: History) -> Table:
                 "clock": "" if row.clock_s is None else seconds(row.clock_s),
                 "sent": readable_bytes(sum(row.traffic_bytes.values())),
                 "epsilon": _epsilon_text(max(row.epsilon.values(), key=_number, default=None)),
+                **defence_cells(row),
             }
             for row in chosen
         ),

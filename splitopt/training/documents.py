@@ -42,6 +42,8 @@ class RoundDocument(Document):
     clients: dict[Name, ClientDocument] = Field(default_factory=dict)
     groups: list[list[Name]] = Field(default_factory=list)
     classes: dict[Name, list[float | None]] = Field(default_factory=dict)
+    pixel_dp: dict[Name, float] = Field(default_factory=dict)
+    distance_correlation: float | None = None
 
 
 class HistoryDocument(Document):

@@ -25,7 +25,7 @@ TRAFFIC = ("smashed", "gradient", "label", "model_down", "model_up", "statistics
 """What is counted in bytes; see `splitopt.training.schemes.tally.Traffic`."""
 TIED_TRAFFIC = ("tied_down", "tied_up")
 """What is counted besides where both sides of a cut hold a copy of a weight."""
-_OPTIONAL = ("epsilon", "clients", "groups", "classes")
+_OPTIONAL = ("epsilon", "clients", "groups", "classes", "pixel_dp", "distance_correlation")
 """Fields of a row that files have where there is something in them."""
 
 
@@ -66,6 +66,13 @@ class RoundRow:
     classes
         Metrics of each class in the test, by name, in the order of the classes; None for a class
         that has none, such as the recall of a class without a sample.
+    pixel_dp
+        Of a noise layer behind the round: ``sensitivity`` and ``noise`` (its standard deviation or
+        scale) by the weights of the common model, and where it was tested ``accuracy`` and
+        ``test_loss`` of scores averaged over noise draws. Empty without a noise layer.
+    distance_correlation
+        Under NoPeek: that of test inputs with their smashed data in the common model, the largest
+        over the cuts of clients; None where it was not tested.
     """
 
     round: int
@@ -83,6 +90,8 @@ class RoundRow:
     clients: Mapping[str, ClientRow] = field(default_factory=dict)
     groups: tuple[tuple[str, ...], ...] = ()
     classes: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    pixel_dp: Mapping[str, float] = field(default_factory=dict)
+    distance_correlation: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as JSON-ready data, without the fields in which it has nothing to say."""
@@ -92,7 +101,11 @@ class RoundRow:
             "groups": [list(group) for group in self.groups],
             "classes": {name: list(values) for name, values in self.classes.items()},
         }
-        return {name: value for name, value in plain.items() if value or name not in _OPTIONAL}
+        return {
+            name: value
+            for name, value in plain.items()
+            if value or value == 0 or name not in _OPTIONAL
+        }
 
     @classmethod
     def from_dict(cls, entry: Mapping[str, Any]) -> RoundRow:
@@ -262,6 +275,8 @@ class History:
         phases = list(dict.fromkeys(name for row in self.rows for name in row.phases_s))
         metrics = [name for name in self._metrics() if name != "accuracy"]
         private = list(dict.fromkeys(name for row in self.rows for name in row.epsilon))
+        noisy = list(dict.fromkeys(name for row in self.rows for name in row.pixel_dp))
+        correlated = any(row.distance_correlation is not None for row in self.rows)
         parts = [_parts_of(row) for row in self.rows]
         more = self._part_headings()
         text = io.StringIO()
@@ -274,6 +289,8 @@ class History:
                 *(f"{name.replace(' ', '_')}_s" for name in phases),
                 *metrics,
                 *(f"epsilon_{name}" for name in private),
+                *(f"pixel_dp_{name}" for name in noisy),
+                *(["distance_correlation"] if correlated else []),
                 *more,
             ]
         )
@@ -282,7 +299,7 @@ class History:
             writer.writerow(
                 [
                     row.round,
-                    *("" if value is None else repr(value) for value in plain),
+                    *map(_known, plain),
                     *(row.traffic_bytes.get(kind, 0) for kind in self.kinds),
                     " ".join(row.dropped),
                     *(repr(row.phases_s.get(name, 0.0)) for name in phases),
@@ -291,10 +308,16 @@ class History:
                         "inf" if row.epsilon.get(name) is None else row.epsilon[name]
                         for name in private
                     ),
+                    *(repr(row.pixel_dp[name]) if name in row.pixel_dp else "" for name in noisy),
+                    *([_known(row.distance_correlation)] if correlated else []),
                     *(repr(own[key]) if key in own else "" for key in more),
                 ]
             )
         return text.getvalue()
+
+
+def _known(value: float | None) -> str:
+    return "" if value is None else repr(value)
 
 
 def _parts_of(row: RoundRow) -> dict[str, float]:

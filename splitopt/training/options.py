@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from splitopt.documents.checks import check_choice
-from splitopt.errors import InputError
+from splitopt.documents.checks import check_choice, is_finite
+from splitopt.errors import InputError, shown
 from splitopt.training.codecs.registry import NONE, make_codec
 from splitopt.training.kinds import OPTIMIZER
+from splitopt.training.pixel_dp_options import PixelDP
 from splitopt.training.privacy_options import Privacy
 from splitopt.training.rates import CONSTANT, Factor, factor_of
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from splitopt.training.codecs.base import Codec
-    from splitopt.training.model_parts.parts import MakeOptimizer
+    from splitopt.training.model_parts.parts import MakeOptimizer, Penalty
 
 Role = Literal["device", "server"]
 OptimizerName = Literal["sgd", "adam", "adamw"]
@@ -93,6 +94,12 @@ class Options:
     privacy
         Differential privacy by DP-SGD, see `splitopt.training.privacy_options.Privacy`; None for
         none.
+    pixel_dp
+        Noise behind a layer of the client part, see `splitopt.training.pixel_dp_options.PixelDP`;
+        None for none.
+    nopeek
+        By what the distance correlation of a batch of inputs with its smashed data is multiplied
+        before a device adds it to the loss (NoPeek, Vepakomma et al. 2020); 0 for none.
 
     Raises
     ------
@@ -121,6 +128,8 @@ class Options:
     lr_schedule: str = CONSTANT
     lr_warmup: int = 0
     privacy: Privacy | None = None
+    pixel_dp: PixelDP | None = None
+    nopeek: float = 0.0
 
     def __post_init__(self) -> None:
         self._check_optimizer()
@@ -145,6 +154,29 @@ class Options:
         factor_of(self.lr_schedule, self.lr_warmup)
         if self.privacy is not None:
             self._check_privacy()
+        self._check_defences()
+
+    def _check_defences(self) -> None:
+        """Reject a noise layer or a penalty that does not go with the rest."""
+        if not isinstance(self.pixel_dp, PixelDP | None):
+            raise InputError.at(
+                "pixel_dp", f"is of type {type(self.pixel_dp).__name__}, it must be PixelDP"
+            )
+        if not (is_finite(self.nopeek) and self.nopeek >= 0):
+            raise InputError.at(
+                "nopeek", f"is {shown(self.nopeek)}, it must be a number >= 0 and finite"
+            )
+        for name in ("pixel_dp", "nopeek"):
+            if getattr(self, name) and self.batched:
+                raise InputError.at(
+                    "batched", f"does not go together with {name}; train without one of them"
+                )
+        if self.nopeek and self.privacy is not None:
+            raise InputError.at(
+                "nopeek",
+                "compares the samples of a batch with each other, so that clipping the gradient of "
+                "one does not bound what it changes; with privacy train without",
+            )
 
     def _check_privacy(self) -> None:
         """Reject what would let samples into more than their own clipped gradients."""
@@ -202,6 +234,14 @@ class Options:
             make = self._known(rate)
         return make if self.clip_value is None else _clipped(make, self.clip_value)
 
+    def penalty(self) -> Penalty | None:
+        """Return what a device adds to the loss of a batch, None for nothing."""
+        if not self.nopeek:
+            return None
+        from splitopt.training.model_parts.dependence import nopeek
+
+        return nopeek(self.nopeek)
+
     @property
     def _is_own(self) -> bool:
         """Whether the optimizer is none of splitopt's own: the user's, or that of a package."""
@@ -255,6 +295,12 @@ class Options:
             del found["privacy"]
         else:
             found["privacy"] = self.privacy.identity()
+        if self.pixel_dp is None:
+            del found["pixel_dp"]
+        else:
+            found["pixel_dp"] = self.pixel_dp.identity()
+        if not self.nopeek:
+            del found["nopeek"]
         if self.clip_value is None:
             del found["clip_value"]
         if self.lr_schedule == CONSTANT:

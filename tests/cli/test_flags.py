@@ -10,11 +10,16 @@ import pytest
 import typer
 
 from splitopt.cli import export, train, validate
+from splitopt.cli.defence_options import DefenceFlags, PixelDPFlags
 from splitopt.cli.flags import with_flags
 from splitopt.cli.privacy_options import PrivacyFlags
+from splitopt.cli.robustness import CertificateFlags
 from splitopt.cli.training_options import JobFlags, OptimizerFlags, ScheduleFlags
 from splitopt.cli.wire_options import PaceFlags
+from splitopt.errors import InputError
+from splitopt.privacy.robustness.settings import RobustnessSettings
 from splitopt.training.options import Options
+from splitopt.training.pixel_dp_options import PixelDP
 from splitopt.training.privacy_options import Privacy
 from splitopt.training.schedule import Schedule
 
@@ -75,7 +80,8 @@ def test_verbs_share_one_declaration():
 def test_every_option_and_schedule_has_its_flag():
     """What Python takes, the command line takes; the local work of a round is the plan's."""
     renamed = {"learning_rate": "lr", "server_learning_rate": "server_lr"}
-    wanted = {field.name for field in fields(Options)} - {"local_epochs", "local_steps", "privacy"}
+    elsewhere = {"local_epochs", "local_steps", "privacy", "pixel_dp", "nopeek"}
+    wanted = {field.name for field in fields(Options)} - elsewhere
     assert {renamed.get(name, name) for name in wanted} == {
         field.name for field in fields(OptimizerFlags)
     }
@@ -91,3 +97,25 @@ def test_every_choice_of_privacy_has_its_flag():
     assert taken == Privacy(2.0, 1.0)
     assert len(fields(PrivacyFlags)) == len(fields(Privacy))
     assert PrivacyFlags().privacy() is None
+
+
+def test_every_choice_of_a_noise_layer_has_its_flag():
+    """With the same defaults; without a layer there is none, and no other flag of it."""
+    taken = PixelDPFlags(pixel_dp_after="conv1", pixel_dp_epsilon=0.5).pixel_dp()
+    assert taken == PixelDP("conv1", 0.5)
+    assert len(fields(PixelDPFlags)) == len(fields(PixelDP))
+    assert PixelDPFlags().pixel_dp() is DefenceFlags(nopeek=1.0).pixel_dp() is None
+    for flags in (PixelDPFlags, DefenceFlags):
+        with pytest.raises(InputError, match="--pixel-dp-radius: needs --pixel-dp-after"):
+            flags(pixel_dp_radius=0.3).pixel_dp()
+    with pytest.raises(InputError, match="--pixel-dp-epsilon: is missing"):
+        PixelDPFlags(pixel_dp_after="conv1").pixel_dp()
+
+
+def test_every_setting_of_a_certificate_has_its_flag():
+    assert CertificateFlags().settings() == RobustnessSettings()
+    assert CertificateFlags(radius="0.2,0.1").settings().radii == (0.1, 0.2)
+    assert len(fields(CertificateFlags)) == len(fields(RobustnessSettings))
+    for text in ("0.1;0.2", "", "0.1,,0.2"):
+        with pytest.raises(InputError, match=r"--radius: is .*; write numbers with commas"):
+            CertificateFlags(radius=text).settings()

@@ -72,6 +72,7 @@ TRAIN = (
     "models",
     "profiles-trace",
     "quick-start",
+    "robustness",
     "tasks",
     "training",
     "wire",

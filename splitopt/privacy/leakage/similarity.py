@@ -5,12 +5,13 @@ Every function takes batches of samples, shape (n, ...), and returns a number fo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from splitopt.training.model_parts import dependence
 
 _WINDOW = 7
 """Of the structural similarity, in pixels; smaller images take the largest odd window there is."""
@@ -78,19 +79,8 @@ def similarities(samples: Tensor, found: Tensor, span: float) -> Mapping[str, Te
 
 
 def distance_correlation(one: Tensor, other: Tensor) -> float:
-    """Compute the distance correlation of two batches with the same n samples, 0 to 1.
+    """Compute the distance correlation of two batches in float64.
 
-    Szekely, Rizzo and Bakirov (2007), the V-statistic; distances are Euclidean, of flattened
-    samples. 1 where the distances within both are proportional, 0 for a batch of equal samples.
+    See `splitopt.training.model_parts.dependence.distance_correlation`.
     """
-    first, second = (_centred_distances(batch.double().flatten(1)) for batch in (one, other))
-    shared = float((first * second).mean())
-    spread = math.sqrt(float((first**2).mean()) * float((second**2).mean()))
-    return math.sqrt(max(0.0, shared) / spread) if spread > 0 else 0.0
-
-
-def _centred_distances(batch: Tensor) -> Tensor:
-    exact = "donot_use_mm_for_euclid_dist"  # the fast way loses half of the digits of small ones
-    distances = torch.cdist(batch, batch, compute_mode=exact)
-    rows = distances.mean(dim=1, keepdim=True)
-    return distances - rows - rows.T + distances.mean()
+    return float(dependence.distance_correlation(one.double(), other.double()))

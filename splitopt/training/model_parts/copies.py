@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
@@ -40,14 +40,19 @@ class Split:
         Names of the model's buffers that forward writes.
     packed
         Number of a cut, from 1 -> the tensors that cross it packed in one, where they are several.
+    whole
+        What a model is that is not cut, if it is not itself.
     """
 
     cut: Cut
     written: frozenset[str] = frozenset()
     packed: Mapping[int, Layout] = field(default_factory=dict)
+    whole: Callable[[nn.Module], nn.Module] | None = None
 
     def __call__(self, model: nn.Module, cuts: tuple[int, ...]) -> list[nn.Module]:
         """Cut a model."""
+        if not cuts:
+            return [model if self.whole is None else self.whole(model)]
         return self.cut(model, cuts)
 
 
@@ -80,11 +85,13 @@ class Copy:
         options: Options,
         shared: bool = False,
         about: Examined | None = None,
+        is_part: bool = False,
     ) -> Copy:
         """Copy a model (or take it itself, if `shared`) and cut it into parts.
 
         ``about`` is what is known of the model, or of the whole that it is a part of; without it
-        everything but frozen parameters can change, and all gradients are wanted.
+        everything but frozen parameters can change, and all gradients are wanted. ``is_part``
+        says that the model is the device's part of one that is cut.
         """
         state = model.state_dict(keep_vars=True)
         fixed = {
@@ -95,7 +102,7 @@ class Copy:
         wanted = (True, *(about.wanted(cuts) if about else [True] * len(cuts)))
         own = model if shared else copy.deepcopy(model)
         own.train()
-        modules = split(own, cuts) if cuts else [own]
+        modules = [own] if is_part or not (cuts or isinstance(split, Split)) else split(own, cuts)
         if len(roles) != len(modules):
             raise InputError.at(
                 "scheme",
@@ -104,10 +111,12 @@ class Copy:
             )
         if options.batch_norm == "frozen":
             _freeze_statistics(own)
+        crosses = is_part or len(modules) > 1
+        penalties = [options.penalty() if crosses else None, *[None] * (len(modules) - 1)]
         parts = [
-            Part(module, options.maker(role), needed, elsewhere)
-            for module, role, needed, elsewhere in zip(
-                modules, roles, wanted, trained_before(modules), strict=True
+            Part(module, options.maker(role), needed, elsewhere, penalty)
+            for module, role, needed, elsewhere, penalty in zip(
+                modules, roles, wanted, trained_before(modules), penalties, strict=True
             )
         ]
         exchanged = tuple(tied_between(modules, parties_of(roles)))

@@ -22,16 +22,29 @@ from splitopt.training.randomness import Stream
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
+class Restrained(nn.Module):
+    """A module whose weights obey a rule that every step of an optimizer may break."""
+
+    def restrain(self) -> None:
+        """Make the weights obey it again, in place."""
+
+
+Penalty = Callable[[Inputs, Tensor], Tensor]
+"""From what came into a part and what it made of it to a number that is added to the loss."""
+
+
 @dataclass(frozen=True)
 class Pass:
     """One batch inside one part, between its forward and its backward.
 
     ``entry`` is what came in, cut off from where it came from; ``result`` what the part made of
-    it, still with the graph that leads back to the entry.
+    it, still with the graph that leads back to the entry. ``penalty`` is what the party that holds
+    the part adds to the loss by itself.
     """
 
     entry: Inputs
     result: Tensor
+    penalty: Tensor | None = None
 
     @property
     def sent(self) -> Tensor:
@@ -59,7 +72,10 @@ class Pass:
         """
         if self.result.requires_grad:
             assert gradient is not None  # who is behind knows that it is wanted
-            self.result.backward(gradient)  # type: ignore[no-untyped-call]
+            if self.penalty is None:
+                self.result.backward(gradient)  # type: ignore[no-untyped-call]
+            else:
+                torch.autograd.backward([self.result, self.penalty], [gradient, None])
 
 
 class Part:
@@ -75,6 +91,8 @@ class Part:
         Whether the part before needs the gradient of what it sends here.
     elsewhere
         The ids of tied weights, which a part before steps: it has the gradients of both.
+    penalty
+        What is added to the loss of every batch; None for nothing.
     """
 
     def __init__(
@@ -83,8 +101,10 @@ class Part:
         make_optimizer: MakeOptimizer,
         wanted: bool = True,
         elsewhere: frozenset[int] = frozenset(),
+        penalty: Penalty | None = None,
     ) -> None:
         self.wanted = wanted
+        self.penalty = penalty
         self.elsewhere = elsewhere
         self.module = module
         self.make_optimizer = make_optimizer
@@ -128,13 +148,16 @@ class Part:
             entry.requires_grad_()
             inside = entry.clone() if self._writes_in_place else entry
         with stream.active() if stream is not None else nullcontext():
-            return Pass(entry, self.module(*arguments_of(inside)))
+            result = self.module(*arguments_of(inside))
+        return Pass(entry, result, None if self.penalty is None else self.penalty(entry, result))
 
     def step(self) -> None:
         """Update the parameters and forget their gradients."""
         if self.optimizer is not None:
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
+        if isinstance(self.module, Restrained):
+            self.module.restrain()
 
 
 def trained_before(modules: Sequence[nn.Module]) -> list[frozenset[int]]:

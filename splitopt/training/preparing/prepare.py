@@ -49,6 +49,7 @@ from splitopt.training.preparing.fitting import (
     seen_as_one_tensor,
 )
 from splitopt.training.preparing.matching import match
+from splitopt.training.preparing.pixel import described as noise_described
 from splitopt.training.preparing.private import described, warn_of_memory
 from splitopt.training.preparing.setup import (
     Draw,
@@ -125,6 +126,8 @@ class Prepared:
             **{name: self.identity[name] for name in ("plan", "scheme", "partition", "seed")},
             **{name: options[name] for name in codecs if name in options},
             **described(self.scheme),
+            **noise_described(self.scheme),
+            **({"nopeek": options["nopeek"]} if "nopeek" in options else {}),
         }
 
 
@@ -349,15 +352,24 @@ def default_model(profile: ModelProfile) -> str:
             f"is missing; {profile.name} was profiled from {known}, name it again "
             f"(--model {shlex.quote(known)}, or model={known!r} in Python)",
         )
+    return default_name(profile.name)
+
+
+def default_name(profile: str) -> str:
+    """Name the shipped network that the name of a profile begins with.
+
+    Raises
+    ------
+    InputError
+        It begins with no such name.
+    """
     named = [
-        name
-        for name in model_names()
-        if re.match(rf"{re.escape(name)}(?![A-Za-z0-9])", profile.name)
+        name for name in model_names() if re.match(rf"{re.escape(name)}(?![A-Za-z0-9])", profile)
     ]
     if not named:
         raise InputError.at(
             "model",
-            f"the plan's profile {profile.name!r} is named after no shipped network; name the "
+            f"the plan's profile {profile!r} is named after no shipped network; name the "
             f"model that was profiled, MODULE:FACTORY or one of {', '.join(model_names())}",
         )
     return max(named, key=len)

@@ -105,6 +105,23 @@ def warn_of_memory(scenario: Mapping[str, Any], options: Options) -> None:
         )
 
 
+def check_penalty(clients: Sequence[Client], kind: type[Scheme], options: Options) -> None:
+    """Reject NoPeek where nothing is cut, or where nobody knows who takes its gradient."""
+    if not options.nopeek:
+        return
+    if not is_own(kind):
+        raise InputError.at(
+            "nopeek",
+            f"is for splitopt's own schemes, and {kind.name} may leave it out; choose another",
+        )
+    if not any(client.cuts for client in clients):
+        raise InputError.at(
+            "nopeek",
+            f"is for what crosses a cut, and under {kind.name} no client's model is cut here; "
+            "choose a scheme that cuts, such as splitfed_v1, or leave it out",
+        )
+
+
 def _check_untied(split: Split, model: nn.Module, cuts: tuple[int, ...]) -> None:
     """Reject a trained weight in two parts: its gradients are added up outside of the clipping."""
     seen: dict[int, int] = {}

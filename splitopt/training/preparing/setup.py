@@ -28,7 +28,8 @@ from splitopt.training.model_parts.averaging import statistics_of
 from splitopt.training.model_parts.copies import Split
 from splitopt.training.options import Options
 from splitopt.training.preparing.matching import cut_numbers
-from splitopt.training.preparing.private import check_private, guarded
+from splitopt.training.preparing.pixel import with_noise
+from splitopt.training.preparing.private import check_penalty, check_private, guarded
 from splitopt.training.privacy.guard import own_losses
 from splitopt.training.program import Program
 from splitopt.training.randomness import Stream, seed_of
@@ -188,6 +189,9 @@ def build_scheme(
     options = round_options(program, options)
     clients = [replace(client, cuts=own) for client, own in zip(clients, cuts, strict=True)]
     into = Split(split.split, split.state.written, _packed(split))
+    check_penalty(clients, kind, options)
+    noise = with_noise(clients, kind, split, into, options, model)
+    into = into if noise is None else noise.into()
     scheme = _made(
         kind,
         model,
@@ -197,6 +201,7 @@ def build_scheme(
         task.loss if options.privacy is None else own_losses(task.loss),
         seed_of(seed, Draw.ORDER),
     )
+    scheme.noise = noise
     check_private(scheme, into)
     set_groups(scheme, program, 0)
     return scheme

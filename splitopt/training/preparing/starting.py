@@ -78,6 +78,12 @@ def fits(stored: Mapping[str, Tensor], model: nn.Module) -> bool:
     )
 
 
+def loaded(model: nn.Module, stored: Mapping[str, Tensor], source: str) -> nn.Module:
+    """Return a copy of a model with these weights; raise `InputError` if they are another's."""
+    _expect(stored, model, source)
+    return _loaded(model, stored)
+
+
 def _loaded(model: nn.Module, stored: Mapping[str, Tensor]) -> nn.Module:
     own = copy.deepcopy(model)
     own.load_state_dict(dict(stored))

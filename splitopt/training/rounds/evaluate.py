@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -63,24 +64,33 @@ def evaluate(
     """
     counting = {name: metric.sums for name, metric in task.metrics.items()}
     counted_by_class = dict(task.class_metrics) if by_class else {}
+    place = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
+    loss, terms, sums, of_classes = 0.0, 0, dict[str, Tensor](), dict[str, Tensor]()
+    with evaluating(model), torch.no_grad():
+        for first in range(0, len(targets), batch):
+            rows = slice(first, first + batch)
+            outputs = model(*arguments_of(inputs[rows].to(place)))
+            wanted = targets[rows].to(place)
+            count = task.terms(wanted)
+            if count:
+                loss += float(task.loss(outputs, wanted)) * count
+            terms += count
+            _count(counting, outputs, wanted, sums)
+            _count(counted_by_class, outputs, wanted, of_classes)
+    metrics = {name: metric.value(sums[name]) for name, metric in task.metrics.items()}
+    classes = {name: _shares(own, name) for name, own in of_classes.items()}
+    return Score(loss / max(terms, 1), metrics, classes)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode, and leave its modes and buffers as they were."""
     modes = [(part, part.training) for part in model.modules()]
     buffers = [(part, dict(part._buffers)) for part in model.modules()]
     values = [(tensor, tensor.detach().clone()) for tensor in model.buffers()]
-    place = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
-    loss, terms, sums, of_classes = 0.0, 0, dict[str, Tensor](), dict[str, Tensor]()
     try:
         model.eval()
-        with torch.no_grad():
-            for first in range(0, len(targets), batch):
-                rows = slice(first, first + batch)
-                outputs = model(*arguments_of(inputs[rows].to(place)))
-                wanted = targets[rows].to(place)
-                count = task.terms(wanted)
-                if count:
-                    loss += float(task.loss(outputs, wanted)) * count
-                terms += count
-                _count(counting, outputs, wanted, sums)
-                _count(counted_by_class, outputs, wanted, of_classes)
+        yield
     finally:
         for part, mode in modes:
             part.training = mode
@@ -88,9 +98,6 @@ def evaluate(
             part._buffers.update(own)
         for tensor, before in values:
             tensor.data.copy_(before)
-    metrics = {name: metric.value(sums[name]) for name, metric in task.metrics.items()}
-    classes = {name: _shares(own, name) for name, own in of_classes.items()}
-    return Score(loss / max(terms, 1), metrics, classes)
 
 
 def _count(

@@ -14,6 +14,7 @@ from splitopt.training.preparing.prepare import Prepared
 from splitopt.training.preparing.private import plan_noise, spent
 from splitopt.training.preparing.setup import set_groups
 from splitopt.training.rounds.clock import VirtualClock
+from splitopt.training.rounds.defences import noise_of
 from splitopt.training.rounds.evaluate import check_finite
 from splitopt.training.rounds.testing import RoundTests
 from splitopt.training.saving.keeper import Keeper
@@ -96,7 +97,8 @@ def _run_rounds(
             scheme.begin_round(number)
             tally = act(number)
             check_finite(scheme)
-            row = replace(_row(tally, number, history, clock), epsilon=spent(scheme))
+            row = _row(tally, number, history, clock)
+            row = replace(row, epsilon=spent(scheme), pixel_dp=noise_of(scheme))
             if number + 1 == rounds or (number + 1) % schedule.evaluate_every == 0:
                 row = tests.of(row)
             history = history.with_row(row)

@@ -13,6 +13,7 @@ from splitopt.training.history import RoundRow
 from splitopt.training.preparing.prepare import Prepared
 from splitopt.training.preparing.setup import Draw
 from splitopt.training.randomness import seed_of
+from splitopt.training.rounds.defences import correlation, noisy_scores
 from splitopt.training.rounds.evaluate import Score, evaluate
 from splitopt.training.schedule import Schedule
 from splitopt.training.schemes import TrainingError
@@ -77,6 +78,8 @@ class RoundTests:
             metrics=score.metrics,
             clients=clients,
             classes=score.classes,
+            pixel_dp=dict(row.pixel_dp) | noisy_scores(prepared.scheme, data, task),
+            distance_correlation=correlation(prepared.scheme, data),
         )
 
 

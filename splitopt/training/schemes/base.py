@@ -57,6 +57,10 @@ class Client:
         return self.batches.samples
 
 
+class NoiseLayer:
+    """What puts noise into the parts of a model; the scheme that has one passes it on."""
+
+
 class Scheme(ABC):
     """A way to train one model by several clients; `model` always holds the common weights.
 
@@ -92,6 +96,8 @@ class Scheme(ABC):
     exchanges_tied
         Whether device and server may each hold a copy of a tied weight: both add the gradients of
         both in every mini-batch, so that the copies stay equal.
+    noise
+        The noise layer in the parts of devices, None where there is none.
     """
 
     name: ClassVar[str]
@@ -100,6 +106,7 @@ class Scheme(ABC):
     runs_as: ClassVar[str | None] = None
     can_batch: ClassVar[bool] = False
     exchanges_tied: ClassVar[bool] = False
+    noise: NoiseLayer | None = None
 
     def __init__(
         self,

@@ -42,7 +42,9 @@ class SharedServer(Scheme):
         )
         first = self.common.parts[0].module
         self._copies = {
-            client.name: Copy.of(first, (), ("device",), self.split, self.options, about=self.about)
+            client.name: Copy.of(
+                first, (), ("device",), self.split, self.options, about=self.about, is_part=True
+            )
             for client in self.clients
         }
 

@@ -36,8 +36,8 @@ def check_job(job: TrainingJob) -> None:
     Raises
     ------
     InputError
-        Clients are to be batched, there is to be privacy, another scheme is asked for, or a device
-        is named.
+        Clients are to be batched, there is to be privacy, a noise layer or NoPeek, another scheme
+        is asked for, or a device is named.
     """
     if job.options is not None and job.options.batched:
         raise InputError.at(
@@ -49,6 +49,10 @@ def check_job(job: TrainingJob) -> None:
             "is for training in one process: on the wire the leader keeps the devices' random "
             "states and the order of their batches, which must stay secret; train without --wire",
         )
+    if job.options is not None:
+        for name in ("pixel_dp", "nopeek"):
+            if getattr(job.options, name):
+                raise InputError.at(name, "is for training in one process; train without --wire")
     other = job.scheme is not None and (isinstance(job.scheme, str) and job.scheme in SCHEME.own)
     for name, is_given in (("scheme", other), ("device", job.device != "cpu")):
         if is_given:

@@ -1,0 +1,1 @@
+"""What a noise layer certifies: inputs whose class no small change can turn, beside attacks."""
