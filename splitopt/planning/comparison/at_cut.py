@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from splitopt.planning.comparison.server_schemes import without_server
 from splitopt.planning.comparison.star_rounds import ServerContext, round_phases
+from splitopt.problems.common_cut.tables import without_server
 from splitopt.problems.cut_and_resources import PHASES
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
