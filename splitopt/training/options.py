@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from splitopt.documents.checks import check_choice
-from splitopt.errors import InputError
+from splitopt.documents.checks import check_choice, is_number
+from splitopt.errors import InputError, shown
 from splitopt.training.codecs.registry import NONE, make_codec
 from splitopt.training.kinds import OPTIMIZER
 from splitopt.training.privacy_options import Privacy
@@ -28,9 +28,12 @@ BatchNorm = Literal["average", "local", "frozen"]
 OptimizerState = Literal["reset", "keep", "average"]
 Weights = Literal["samples", "uniform"]
 Order = Literal["given", "shuffled"]
+ServerOrder = Literal["client", "batch"]
 
 _BY_NUMBER = (NONE, "fp16", "bf16")
 """Codecs that write each number by itself, whatever else is in a batch."""
+_OF_SCHEME = ("order", "server_order")
+"""What is None where the scheme or the plan says it."""
 _CLASSES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 """Optimizer -> its class in ``torch.optim``."""
 
@@ -78,7 +81,15 @@ class Options:
         By which copies are averaged: their numbers of ``"samples"``, or ``"uniform"``.
     order
         In which clients are served where that matters: as ``"given"``, or ``"shuffled"`` anew in
-        every round.
+        every round; None for that of the scheme, which is shuffled in SplitFedV2 and given in all
+        others.
+    server_order
+        How SplitFedV2 serves: all batches of one ``"client"`` after those of another (its authors'
+        script), or a ``"batch"`` of every client in turn, in an order of its own in every turn (its
+        paper's text). None for that of the plan, which is of clients where nothing is stated.
+    client_fraction
+        Which fraction C of the clients takes part in a round: max(1, round(C K)) of K, drawn anew
+        in every round. The others do nothing, and count in no average. None for all.
     batched
         Whether clients that are alike (the same cuts and batches of the same sizes) train side by
         side in one call of every layer, see `splitopt.training.model_parts.batched`. The same
@@ -113,7 +124,9 @@ class Options:
     batch_norm: BatchNorm = "average"
     optimizer_state: OptimizerState = "reset"
     weights: Weights = "samples"
-    order: Order = "given"
+    order: Order | None = None
+    server_order: ServerOrder | None = None
+    client_fraction: float | None = None
     batched: bool = False
     clip_value: float | None = None
     codec: str = NONE
@@ -130,7 +143,10 @@ class Options:
             ("optimizer_state", OptimizerState),
             ("weights", Weights),
             ("order", Order),
+            ("server_order", ServerOrder),
         ):
+            if getattr(self, name) is None and name in _OF_SCHEME:
+                continue
             check_choice(name, getattr(self, name), get_args(known))
         for name in ("learning_rate", "server_learning_rate", "clip_value"):
             rate = getattr(self, name)
@@ -140,11 +156,29 @@ class Options:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise InputError.at(name, f"is {value!r}, it must be a whole number >= 1")
+        self._check_fraction()
         self.up_codec()
         self.down_codec()
         factor_of(self.lr_schedule, self.lr_warmup)
         if self.privacy is not None:
             self._check_privacy()
+
+    def _check_fraction(self) -> None:
+        """Reject a fraction that chooses nobody, or more than there are."""
+        given = self.client_fraction
+        if given is None:
+            return
+        if not is_number(given) or not 0 < given <= 1:
+            raise InputError.at(
+                "client_fraction",
+                f"is {shown(given)}, it must be above 0, which chooses nobody, and at most 1",
+            )
+        if self.privacy is not None:
+            raise InputError.at(
+                "client_fraction",
+                "does not go together with privacy, whose accounts count every device in every "
+                "round; train with all of them",
+            )
 
     def _check_privacy(self) -> None:
         """Reject what would let samples into more than their own clipped gradients."""
@@ -259,8 +293,10 @@ class Options:
             del found["clip_value"]
         if self.lr_schedule == CONSTANT:
             del found["lr_schedule"]
-        if not self.lr_warmup:
-            del found["lr_warmup"]
+        for name in ("lr_warmup", "server_order", "client_fraction"):
+            if not found[name]:
+                del found[name]
+        found["order"] = self.order or "given"
         up = found.pop("codec")
         down = found.pop("gradient_codec") or up
         if (up, down) != (NONE, NONE):

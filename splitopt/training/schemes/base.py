@@ -26,11 +26,12 @@ from splitopt.training.model_parts.parts import (
     parties_of,
     tied_between,
 )
-from splitopt.training.options import Options, Role
+from splitopt.training.options import Options, Order, Role
 from splitopt.training.privacy.guard import Guard
 from splitopt.training.program import Program, Takes
-from splitopt.training.randomness import Stream, seed_of
+from splitopt.training.randomness import Stream
 from splitopt.training.schemes.tally import Round, Traffic
+from splitopt.training.turns import chosen, permuted
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
@@ -92,6 +93,10 @@ class Scheme(ABC):
     exchanges_tied
         Whether device and server may each hold a copy of a tied weight: both add the gradients of
         both in every mini-batch, so that the copies stay equal.
+    draws_clients
+        Whether a round can be of some of the clients, see ``client_fraction`` of `Options`.
+    usual_order
+        In which order clients are served where the options leave it to the scheme.
     """
 
     name: ClassVar[str]
@@ -100,6 +105,8 @@ class Scheme(ABC):
     runs_as: ClassVar[str | None] = None
     can_batch: ClassVar[bool] = False
     exchanges_tied: ClassVar[bool] = False
+    draws_clients: ClassVar[bool] = False
+    usual_order: ClassVar[Order] = "given"
 
     def __init__(
         self,
@@ -126,6 +133,12 @@ class Scheme(ABC):
             raise InputError.at(
                 "batched",
                 f"clients of {self.name} do not train whole copies side by side; train without",
+            )
+        if options.client_fraction is not None and not self.draws_clients:
+            raise InputError.at(
+                "client_fraction",
+                f"is for splitfed_v1, splitfed_v2 and federated, and {self.name} trains all "
+                "clients in every round; leave it out",
             )
         self._check_tied()
         self.prepare()
@@ -175,11 +188,29 @@ class Scheme(ABC):
         return self.roles[: len(client.cuts) + 1]
 
     def order(self, number: int) -> list[Client]:
-        """Clients in the order in which they are served in a round."""
-        if self.options.order == "given":
-            return self.clients
-        rng = np.random.default_rng(seed_of(self.seed, number))
-        return [self.clients[i] for i in rng.permutation(len(self.clients))]
+        """Clients that take part in a round, in the order in which they are served."""
+        return [self.clients[n] for n in self.served(number)[0]]
+
+    def takes_part(self, number: int) -> list[Client]:
+        """Clients that take part in a round, in their own order."""
+        return [self.clients[n] for n in self._chosen(number)]
+
+    def served(self, number: int) -> list[list[int]]:
+        """Return who is served in a round (0, 1, ...), in this order, as indices of clients.
+
+        A list for every turn in which each is served once; one in all where turns do not count.
+        """
+        members = self._chosen(number)
+        return [permuted(members, self.seed, number) if self.is_shuffled else members]
+
+    def _chosen(self, number: int) -> list[int]:
+        fraction = self.options.client_fraction
+        return chosen(len(self.clients), fraction, self.seed, number)
+
+    @property
+    def is_shuffled(self) -> bool:
+        """Whether clients are served in an order that is drawn anew in every round."""
+        return (self.options.order or self.usual_order) == "shuffled"
 
     def covered(self, client: Client) -> tuple[bool, ...]:
         """Return which parts of a client's chain privacy covers."""

@@ -59,14 +59,14 @@ class ParallelCopies(Scheme):
 
     def round(self, number: int) -> Round:
         """Local training of every client from the common weights, then their average."""
-        tally = Round()
-        self.begin(self.clients, tally)
+        tally, present = Round(), self.takes_part(number)
+        self.begin(present, tally)
         for clients in self._groups(self.order(number)):
             if len(clients) > 1:
                 self._train_together(clients, tally)
             else:
                 self._train_alone(clients[0], tally)
-        self.end(self.clients, tally)
+        self.end(present, tally)
         return tally
 
     def begin(self, clients: Sequence[Client], tally: Round) -> None:
