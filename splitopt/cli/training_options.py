@@ -234,6 +234,14 @@ class OptimizerFlags(CodecFlags):
             help="Of K clients max(1, round(C K)) take part in a round, drawn anew in each.",
         ),
     ] = Options.client_fraction
+    as_published: Annotated[
+        bool,
+        typer.Option(
+            "--as-published",
+            help="Train and test SplitFed as its authors' script does: the server's optimizer anew "
+            "for every batch, averages without weights, tests with the old client part.",
+        ),
+    ] = Options.as_published
     clip_value: Annotated[
         float | None,
         typer.Option(

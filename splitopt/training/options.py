@@ -90,6 +90,11 @@ class Options:
     client_fraction
         Which fraction C of the clients takes part in a round: max(1, round(C K)) of K, drawn anew
         in every round. The others do nothing, and count in no average. None for all.
+    as_published
+        Train and test SplitFed as the script of its authors does, see
+        `splitopt.training.schemes.as_published`: the server's optimizer is made anew for every
+        batch, averages have no weights, and tests put the client part from before the round in
+        front of a server part from after it.
     batched
         Whether clients that are alike (the same cuts and batches of the same sizes) train side by
         side in one call of every layer, see `splitopt.training.model_parts.batched`. The same
@@ -127,6 +132,7 @@ class Options:
     order: Order | None = None
     server_order: ServerOrder | None = None
     client_fraction: float | None = None
+    as_published: bool = False
     batched: bool = False
     clip_value: float | None = None
     codec: str = NONE
@@ -157,6 +163,7 @@ class Options:
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise InputError.at(name, f"is {value!r}, it must be a whole number >= 1")
         self._check_fraction()
+        self._check_published()
         self.up_codec()
         self.down_codec()
         factor_of(self.lr_schedule, self.lr_warmup)
@@ -179,6 +186,21 @@ class Options:
                 "does not go together with privacy, whose accounts count every device in every "
                 "round; train with all of them",
             )
+
+    def _check_published(self) -> None:
+        """Reject what the authors' script does not do."""
+        if not self.as_published:
+            return
+        for name, value, mend in (
+            ("server_order", self.server_order not in (None, "client"), "client by client"),
+            ("optimizer_state", self.optimizer_state != "reset", "new optimizers in every round"),
+            ("batched", self.batched, "one client after the other"),
+            ("privacy", self.privacy is not None, "no noise in what is measured here"),
+        ):
+            if value:
+                raise InputError.at(
+                    name, f"does not go together with as_published, which has {mend}; drop one"
+                )
 
     def _check_privacy(self) -> None:
         """Reject what would let samples into more than their own clipped gradients."""
@@ -293,7 +315,7 @@ class Options:
             del found["clip_value"]
         if self.lr_schedule == CONSTANT:
             del found["lr_schedule"]
-        for name in ("lr_warmup", "server_order", "client_fraction"):
+        for name in ("lr_warmup", "server_order", "client_fraction", "as_published"):
             if not found[name]:
                 del found[name]
         found["order"] = self.order or "given"

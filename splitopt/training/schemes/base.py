@@ -30,6 +30,7 @@ from splitopt.training.options import Options, Order, Role
 from splitopt.training.privacy.guard import Guard
 from splitopt.training.program import Program, Takes
 from splitopt.training.randomness import Stream
+from splitopt.training.schemes.as_published import State, renew_servers
 from splitopt.training.schemes.tally import Round, Traffic
 from splitopt.training.turns import chosen, permuted
 
@@ -95,6 +96,11 @@ class Scheme(ABC):
         both in every mini-batch, so that the copies stay equal.
     draws_clients
         Whether a round can be of some of the clients, see ``client_fraction`` of `Options`.
+    tested_as
+        Of the last round as the script of the authors has it: the state of the model by which each
+        client is tested. Empty otherwise.
+    has_script
+        Whether there is a script of its authors, which ``as_published`` of the options follows.
     usual_order
         In which order clients are served where the options leave it to the scheme.
     """
@@ -106,6 +112,7 @@ class Scheme(ABC):
     can_batch: ClassVar[bool] = False
     exchanges_tied: ClassVar[bool] = False
     draws_clients: ClassVar[bool] = False
+    has_script: ClassVar[bool] = False
     usual_order: ClassVar[Order] = "given"
 
     def __init__(
@@ -140,6 +147,12 @@ class Scheme(ABC):
                 f"is for splitfed_v1, splitfed_v2 and federated, and {self.name} trains all "
                 "clients in every round; leave it out",
             )
+        if options.as_published and not self.has_script:
+            raise InputError.at(
+                "as_published",
+                f"is for splitfed_v1 and splitfed_v2, not for {self.name}; leave it out",
+            )
+        self.tested_as: dict[str, State] = {}
         self._check_tied()
         self.prepare()
 
@@ -223,7 +236,8 @@ class Scheme(ABC):
 
     def weight(self, client: Client) -> float:
         """By what the client's copy counts in averages."""
-        return float(client.samples) if self.options.weights == "samples" else 1.0
+        by_samples = self.options.weights == "samples" and not self.options.as_published
+        return float(client.samples) if by_samples else 1.0
 
     def average_moments(self, copies: Sequence[Copy], clients: Sequence[Client]) -> None:
         """Average the moments of the optimizers of the clients' copies, once all have some."""
@@ -255,6 +269,8 @@ class Scheme(ABC):
             for part in own:
                 part.step()
             return
+        if self.options.as_published:
+            renew_servers(parts, self.roles_of(client))
         passes = forward_chain(parts, inputs, client.stream, client.crossing)
         loss = self.criterion(passes[-1].result, targets)
         self.note_loss(loss, len(inputs), client, tally)

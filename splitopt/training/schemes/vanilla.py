@@ -7,6 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from splitopt.training.data.named import Inputs
+from splitopt.training.model_parts.averaging import copy_state
 from splitopt.training.options import Order
 from splitopt.training.schemes.base import Client
 from splitopt.training.schemes.clustered import Clustered
@@ -38,6 +39,7 @@ class SplitFedV2(SharedServer):
 
     name: ClassVar[str] = "splitfed_v2"
     draws_clients: ClassVar[bool] = True
+    has_script: ClassVar[bool] = True
     usual_order: ClassVar[Order] = "shuffled"
 
     def served(self, number: int) -> list[list[int]]:
@@ -53,6 +55,7 @@ class SplitFedV2(SharedServer):
     def round(self, number: int) -> Round:
         """Serve the local batches of those who take part, then average the device parts."""
         tally, present = Round(), self.takes_part(number)
+        self.tested_as = {}
         self.start_round()
         self.hand_out(present, tally)
         if self.options.server_order == "batch":
@@ -61,6 +64,8 @@ class SplitFedV2(SharedServer):
             for client in self.order(number):
                 for batch in client.batches.take(self.steps(client)):
                     self._serve(client, batch, tally)
+                if self.options.as_published:  # the common device part is still the old one
+                    self.tested_as[client.name] = copy_state(self.model)
         self.collect(present, tally)
         return tally
 
