@@ -26,7 +26,7 @@ def why_none(problem: CommonCut, scenario: Scenario, profile: ModelProfile) -> s
     if problem.objective == "federated":
         return _why_not_whole(problem, scenario, profile)
     exchanging = problem.objective == "splitfed_v1"
-    everyone = problem.allowed.all(axis=0)[:-1]
+    everyone: BoolArray = np.asarray(problem.allowed.all(axis=0))[:-1]
     least = _least_memory(everyone, exchanging, scenario, profile)
     if least is not None:
         memory = scenario.servers[0].memory or 0.0

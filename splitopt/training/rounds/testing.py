@@ -99,8 +99,12 @@ class RoundTests:
             own = evaluate(model, data.test_inputs[rows], data.test_targets[rows], task)
             _check(own, f"test of client {name}")
             found.append(own)
-            tests = {"test_loss": own.loss, "test_samples": len(rows), "metrics": own.metrics}
-            clients[name] = replace(clients.get(name, ClientRow()), **tests)
+            clients[name] = replace(
+                clients.get(name, ClientRow()),
+                test_loss=own.loss,
+                test_samples=len(rows),
+                metrics=own.metrics,
+            )
         if not found:
             return replace(row, test_loss=common.loss, metrics=common.metrics, clients=clients)
         means = {
