@@ -165,18 +165,18 @@ class CommonCutData(Problem[CommonCutDecision]):
 
     def at(self, cuts: IntArray) -> ClientSeconds:
         """Return the seconds of every device at some cuts, 1..L, shape (K,), as arrays (N, K)."""
-        tables = (getattr(self, field)[:, cuts - 1] for field in TABLES)
+        tables = {field.removesuffix("_s"): getattr(self, field)[:, cuts - 1] for field in TABLES}
         whole = self.samples * self.epochs
         rest = self.samples % self.batch_size
         last = np.where(rest > 0, rest, self.batch_size)
         return ClientSeconds(
-            *tables, first=(self.batch_size / whole)[:, None], last=(last / whole)[:, None]
+            **tables, first=(self.batch_size / whole)[:, None], last=(last / whole)[:, None]
         )
 
     @property
     def possible(self) -> BoolArray:
         """Shape (L,): the cuts that all devices and the server can take under the scheme."""
-        everyone = self.allowed.all(axis=0)
+        everyone: BoolArray = np.asarray(self.allowed.all(axis=0))
         if self.objective == "federated":
             found = np.zeros(self.layers, dtype=np.bool_)
             found[-1] = everyone[-1] and self.whole_allowed
