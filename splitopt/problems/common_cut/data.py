@@ -17,7 +17,7 @@ from splitopt.problems.arrays import boolean_table, indices, number_table, whole
 from splitopt.problems.base import BoolArray, FloatArray, IntArray, Problem, check_objective
 from splitopt.problems.common_cut.decision import CommonCutDecision
 from splitopt.problems.cut_and_resources import CutAndResources
-from splitopt.problems.ranges import MOST_TOTAL, check_span, check_total
+from splitopt.problems.ranges import check_span
 
 SCHEMES = ("splitfed_v1", "splitfed_v2", "vanilla", "federated")
 """The schemes whose round can be asked for."""
@@ -75,7 +75,6 @@ class CommonCutData(Problem[CommonCutDecision]):
             self._set(field, table)
             shape = table.shape
         check_span({field: getattr(self, field) for field in TABLES})
-        self._check_sums(shape)
         limits = {"allowed": shape, "copies_allowed": shape[1:], "shared_allowed": shape[1:]}
         for field, size in limits.items():
             given = getattr(self, field)
@@ -85,6 +84,7 @@ class CommonCutData(Problem[CommonCutDecision]):
             if not isinstance(getattr(self, field), bool | np.bool_):
                 raise InputError.at(field, "must be true or false")
             self._set(field, bool(getattr(self, field)))
+        self._check_sums()
         self._set("epochs", whole_number(self.epochs, "epochs", 1))
         for field in ("samples", "batch_size"):
             rule = "samples are counted"
@@ -107,13 +107,15 @@ class CommonCutData(Problem[CommonCutDecision]):
     def _set(self, field: str, value: Any) -> None:
         object.__setattr__(self, field, value)
 
-    def _check_sums(self, shape: tuple[int, ...]) -> None:
-        """Reject numbers whose sums over a round no float holds."""
-        longest = sum(float(getattr(self, field).max()) for field in TABLES)
-        bound = MOST_TOTAL / float(shape[0]) ** 2
-        check_total(
-            longest if longest <= bound else np.inf, f"the times of {shape[0]} devices that share"
-        )
+    def _check_sums(self) -> None:
+        """Reject numbers whose sums over a round no float holds, or tells apart."""
+        try:
+            self.side_by_side  # noqa: B018 - it checks what it is made of
+        except InputError as error:
+            raise InputError(
+                f"{error} (download_s is model_down_s and gradient_s together, upload_s goes with "
+                "model_up_s, device_s is forward_s and backward_s)"
+            ) from None
 
     @property
     def _by_batch(self) -> bool:
