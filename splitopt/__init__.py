@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from splitopt.planning.replaying import simulate as simulate
     from splitopt.plans import Plan as Plan
     from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum as ClusterAndSpectrum
+    from splitopt.problems.common_cut import CommonCut as CommonCut
     from splitopt.problems.cut_and_resources import CutAndResources as CutAndResources
     from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty as CutUnderUncertainty
     from splitopt.problems.pipeline_partition import PipelinePartition as PipelinePartition
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "CapabilityError": "splitopt.errors",
     "ClusterAndSpectrum": "splitopt.problems.cluster_and_spectrum",
+    "CommonCut": "splitopt.problems.common_cut",
     "CutAndResources": "splitopt.problems.cut_and_resources",
     "CutUnderUncertainty": "splitopt.problems.cut_under_uncertainty",
     "InfeasibleError": "splitopt.errors",

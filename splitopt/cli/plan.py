@@ -11,6 +11,7 @@ import typer
 from splitopt.cli import options as shared
 from splitopt.cli.flags import with_flags
 from splitopt.cli.solving_options import PlacementFlags, SolverFlags
+from splitopt.errors import InputError
 from splitopt.storage.writing import write_atomic
 
 if TYPE_CHECKING:
@@ -57,6 +58,23 @@ class QuestionFlags:
             "pipeline_partition: round (default), period, epoch, paper.",
         ),
     ] = None
+    scheme: Annotated[
+        str | None,
+        typer.Option(
+            "--scheme",
+            metavar="NAME",
+            help="The one cut of all devices that makes a round of this scheme shortest: "
+            "splitfed_v1, splitfed_v2, vanilla or federated.",
+        ),
+    ] = None
+    server_order: Annotated[
+        str | None,
+        typer.Option(
+            "--server-order",
+            metavar="HOW",
+            help="How splitfed_v2 serves: client after client, or batch: a batch of each in turn.",
+        ),
+    ] = None
     pareto: Annotated[
         bool,
         typer.Option(
@@ -97,13 +115,23 @@ def command(
     if question.boundaries is not None:
         given = given.with_boundaries(question.boundaries)
     if question.pareto:
+        if question.scheme is not None:
+            raise InputError("--pareto and --scheme exclude each other: a mix of nodes has no cut")
         from splitopt.cli.pareto import show
 
         files = (outputs.output, outputs.report)
         return show(given, problem, objective, search.solver, search.option, *files, as_json)
     arguments = search.arguments(place)
     with shared.progress(silent=as_json) as callback:
-        found = plan(given, problem=problem, objective=objective, callback=callback, **arguments)
+        found = plan(
+            given,
+            problem=problem,
+            objective=objective,
+            scheme=question.scheme,
+            server_order=question.server_order,
+            callback=callback,
+            **arguments,
+        )
     outputs.write(found)
     if as_json:
         shared.print_json(found.to_dict())

@@ -211,8 +211,37 @@ class OptimizerFlags(CodecFlags):
         str, typer.Option("--weights", metavar="BY", help="Averages by samples, or uniform.")
     ] = Options.weights
     order: Annotated[
-        str, typer.Option("--order", metavar="HOW", help="Of the clients: given, or shuffled.")
+        str | None,
+        typer.Option(
+            "--order",
+            metavar="HOW",
+            help="Of the clients: given, or shuffled; by default shuffled in splitfed_v2 alone.",
+        ),
     ] = Options.order
+    server_order: Annotated[
+        str | None,
+        typer.Option(
+            "--server-order",
+            metavar="HOW",
+            help="How splitfed_v2 serves: client after client, or batch: a batch of each in turn.",
+        ),
+    ] = Options.server_order
+    client_fraction: Annotated[
+        float | None,
+        typer.Option(
+            "--client-fraction",
+            metavar="C",
+            help="Of K clients max(1, round(C K)) take part in a round, drawn anew in each.",
+        ),
+    ] = Options.client_fraction
+    as_published: Annotated[
+        bool,
+        typer.Option(
+            "--as-published",
+            help="Train and test SplitFed as its authors' script does: the server's optimizer anew "
+            "for every batch, averages without weights, tests with the old client part.",
+        ),
+    ] = Options.as_published
     clip_value: Annotated[
         float | None,
         typer.Option(

@@ -19,6 +19,7 @@ With links of their own, devices wait for no other message.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +34,7 @@ IntArray = npt.NDArray[np.int64]
 
 PHASES = ("download", "device", "upload", "server")
 """What the seconds of a round are divided among, in this order."""
-_DOWNLOAD, _DEVICE, _UPLOAD, _SERVER = range(4)
+DOWNLOAD, DEVICE, UPLOAD, SERVER = range(4)
 
 
 class ClientSeconds(NamedTuple):
@@ -75,8 +76,10 @@ def client_seconds(
     return ClientSeconds(*tasks, first=np.array(first)[:, None], last=np.array(last)[:, None])
 
 
-def served_in_turn(clients: ClientSeconds, shared_links: bool = True) -> FloatArray:
-    """Compute the round of clients that are served in their order.
+def served_in_turn(
+    clients: ClientSeconds, shared_links: bool = True, order: Sequence[int] | None = None
+) -> FloatArray:
+    """Compute the round of clients that are served one after the other.
 
     Parameters
     ----------
@@ -84,59 +87,73 @@ def served_in_turn(clients: ClientSeconds, shared_links: bool = True) -> FloatAr
         Arrays of shape (N, ...); further axes, such as cuts, are computed side by side.
     shared_links
         Whether all clients share one downlink and one uplink, or each has its own.
+    order
+        The clients that take part, in the order in which they are served; all by their number if
+        None.
 
     Returns
     -------
     Shape (..., 4): seconds by `PHASES` on the chain of tasks that ends last; they add up to the
     round.
     """
-    one = np.broadcast_arrays(*clients)
-    each = [ClientSeconds(*(column[n] for column in one)) for n in range(len(one[0]))]
-    shape = one[0].shape[1:]
-    arrived = _arrivals([client.model_down for client in each], shape, shared_links)
+    each, shape = each_client(clients)
+    each = each if order is None else [each[n] for n in order]
+    arrived = arrivals([client.model_down for client in each], shape, shared_links)
     served = np.zeros((*shape, 4))  # when the server is through with the clients so far
     link_free = arrived[-1]  # when the downlink is
     done = np.zeros((*shape, 4))
     for client, arrival in zip(each, arrived, strict=True):
         rest, single = 1.0 - client.first, client.first == 1.0
-        begin = _later(_after(arrival, _DEVICE, client.first * client.forward), served)
-        begin = _after(begin, _UPLOAD, client.first * client.upload)
-        begin = _after(begin, _SERVER, client.first * client.server)
+        begin = later(after(arrival, DEVICE, client.first * client.forward), served)
+        begin = after(begin, UPLOAD, client.first * client.upload)
+        begin = after(begin, SERVER, client.first * client.server)
         # The first gradient waits for messages that are on the shared downlink before it.
-        back = _later(begin, link_free) if shared_links else begin
+        back = later(begin, link_free) if shared_links else begin
         # From here on nobody else is waited for: first gradient to last server step ...
         inner = np.where(single, 0.0, 1.0 - client.last)
-        end = _after(back, _DOWNLOAD, inner * client.gradient)
-        end = _after(end, _DEVICE, inner * client.backward + rest * client.forward)
-        end = _after(end, _UPLOAD, rest * client.upload)
-        end = _after(end, _SERVER, rest * client.server)
+        end = after(back, DOWNLOAD, inner * client.gradient)
+        end = after(end, DEVICE, inner * client.backward + rest * client.forward)
+        end = after(end, UPLOAD, rest * client.upload)
+        end = after(end, SERVER, rest * client.server)
         served = np.where(single[..., None], begin, end)
         # ... and the last gradient, beside which the next turn begins.
-        link_free = _after(end, _DOWNLOAD, client.last * client.gradient)
-        done = _later(done, _after(link_free, _DEVICE, client.last * client.backward))
-    ways_up = np.stack([client.model_up for client in each])
-    return _after(done, _UPLOAD, ways_up.sum(axis=0) if shared_links else ways_up.max(axis=0))
+        link_free = after(end, DOWNLOAD, client.last * client.gradient)
+        done = later(done, after(link_free, DEVICE, client.last * client.backward))
+    return models_up(done, [client.model_up for client in each], shared_links)
 
 
-def _arrivals(
+def each_client(clients: ClientSeconds) -> tuple[list[ClientSeconds], tuple[int, ...]]:
+    """Return the seconds of each client by itself, and the shape of the axes beside clients."""
+    one = np.broadcast_arrays(*clients)
+    each = [ClientSeconds(*(column[n] for column in one)) for n in range(len(one[0]))]
+    return each, one[0].shape[1:]
+
+
+def models_up(done: FloatArray, seconds: list[FloatArray], shared_links: bool) -> FloatArray:
+    """Return when all parts of the model are up, of devices that are all done at a time."""
+    ways_up = np.stack(seconds)
+    return after(done, UPLOAD, ways_up.sum(axis=0) if shared_links else ways_up.max(axis=0))
+
+
+def arrivals(
     model_down: list[FloatArray], shape: tuple[int, ...], shared_links: bool
 ) -> list[FloatArray]:
     """Return when each client has its part of the model."""
     found, time = [], np.zeros((*shape, 4))
     for seconds in model_down:
         base = time if shared_links else np.zeros((*shape, 4))
-        time = _after(base, _DOWNLOAD, seconds)
+        time = after(base, DOWNLOAD, seconds)
         found.append(time)
     return found
 
 
-def _after(time: FloatArray, phase: int, seconds: FloatArray) -> FloatArray:
+def after(time: FloatArray, phase: int, seconds: FloatArray) -> FloatArray:
     """Return a time that is so many seconds of a phase later."""
     later = time.copy()
     later[..., phase] += seconds
     return later
 
 
-def _later(one: FloatArray, other: FloatArray) -> FloatArray:
+def later(one: FloatArray, other: FloatArray) -> FloatArray:
     """Return the later of two times, each the phases of a chain of tasks that ends then."""
     return np.where((one.sum(axis=-1) >= other.sum(axis=-1))[..., None], one, other)

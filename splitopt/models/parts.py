@@ -13,9 +13,10 @@ from splitopt.errors import InputError
 class ConvReLU(nn.Module):
     """A convolution and ReLU as one layer, which is not cut inside."""
 
-    def __init__(self, channels: int, width: int, kernel: int) -> None:
+    def __init__(self, channels: int, width: int, kernel: int, padding: int | None = None) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, width, kernel, padding=kernel // 2)
+        border = kernel // 2 if padding is None else padding
+        self.conv = nn.Conv2d(channels, width, kernel, padding=border)
         self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:

@@ -41,7 +41,9 @@ class Entry:
 _IMAGENET = (3, 224, 224)
 _MODELS = {
     "cnn": Entry("cnn", "cnn", (1, 28, 28)),
+    "lenet5": Entry("lenet5", "lenet5", (1, 28, 28)),
     "lenet12": Entry("lenet", "lenet12", (1, 28, 28)),
+    "alexnet": Entry("alexnet", "alexnet", _IMAGENET),
     "resnet18": Entry("resnet", "resnet", _IMAGENET, {"depth": 18}),
     "resnet34": Entry("resnet", "resnet", _IMAGENET, {"depth": 34}),
     "resnet50": Entry("resnet", "resnet", _IMAGENET, {"depth": 50}),

@@ -118,7 +118,8 @@ def round_fields(scenario: Scenario, profile: ModelProfile) -> set[str]:
     servers = ("compute", "machine", "machine_model", "memory")
     return {
         *model_fields(scenario, profile),
-        "training",
+        "training.epochs",
+        "training.rounds",
         "spectrum",
         "clusters",
         *(f"devices[].{name}" for name in devices),

@@ -128,7 +128,8 @@ class CutAndResourcesExplainer(
         scenario, profile = self.scenario, self.profile
         found = {
             *model_fields(scenario, profile),
-            "training",
+            "training.epochs",
+            "training.rounds",
             "links.shared",
             *(("devices[].batch_size",) if has_copies(profile) else ()),
             *(f"devices[].{name}" for name in ("count", "samples", "memory", *_SPEED)),

@@ -168,7 +168,8 @@ class PipelinePartitionExplainer(
         links = scenario.links.nodes
         found = {
             *model_fields(scenario, profile),
-            "training",
+            "training.epochs",
+            "training.rounds",
             "pipeline",
             "links.shared",
             "links.nodes",

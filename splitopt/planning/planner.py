@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from splitopt.documents.checks import check_choice
 from splitopt.driver import solve
 from splitopt.errors import InfeasibleError, InputError
 from splitopt.extras import installed_version
@@ -17,6 +18,7 @@ from splitopt.planning.promises import check_result, checked_prediction, promise
 from splitopt.planning.uncertainty import machine_notes
 from splitopt.plans import Plan, PlanLike, as_plan
 from splitopt.problems.base import Problem
+from splitopt.problems.common_cut import SCHEMES, SERVER_ORDERS, CommonCut
 from splitopt.problems.inputs import as_scenario
 from splitopt.problems.registry import problem_class
 from splitopt.profiles import ModelProfile
@@ -35,6 +37,8 @@ def plan(
     *,
     problem: str | None = None,
     objective: str | None = None,
+    scheme: str | None = None,
+    server_order: str | None = None,
     solver: str | Solver[Any] = "auto",
     time_limit_s: float | None = None,
     rel_gap: float = 1e-9,
@@ -52,6 +56,13 @@ def plan(
     problem, objective
         What to ask, such as ``"cut_and_resources"`` and ``"sum"`` or ``"makespan"``; by default
         `default_problem` of the scenario, and the first objective of the problem.
+    scheme
+        ``"splitfed_v1"``, ``"splitfed_v2"``, ``"vanilla"`` or ``"federated"``: ask for the one cut
+        of all devices that makes a round of this scheme shortest (the problem ``common_cut``, whose
+        objective it is).
+    server_order
+        How ``"splitfed_v2"`` serves, ``"client"`` or ``"batch"``; what the scenario states by
+        default.
     solver, time_limit_s, rel_gap, seed, callback, **options
         As for `splitopt.solve`.
 
@@ -69,6 +80,10 @@ def plan(
         The solver cannot take the problem.
     """
     scenario = as_scenario(scenario)
+    if scheme is not None:
+        problem, objective = _of_scheme(scheme, problem, objective)
+    if server_order is not None:
+        scenario = _in_order(scenario, server_order, objective)
     problem = default_problem(scenario) if problem is None else problem
     objective = problem_class(problem).objectives[0] if objective is None else objective
     explainer = explainer_of(problem)(scenario, scenario.load_model(), objective)
@@ -92,6 +107,29 @@ def plan(
         reason = explainer.explain_infeasible(posed)
         result = replace(result, message=reason or result.message)
     return _plan_of(result, explainer, posed, notes)
+
+
+def _of_scheme(scheme: str, problem: str | None, objective: str | None) -> tuple[str, str]:
+    """Return problem and objective of a scheme whose common cut is asked for."""
+    check_choice("scheme", scheme, SCHEMES)
+    if problem not in (None, CommonCut.name):
+        raise InputError.at(
+            "scheme", f"asks for {CommonCut.name}, and problem is {problem!r}; give one of both"
+        )
+    if objective not in (None, scheme):
+        raise InputError.at(
+            "scheme", f"is the objective itself, and objective is {objective!r}; give one of both"
+        )
+    return CommonCut.name, scheme
+
+
+def _in_order(scenario: Scenario, server_order: str, objective: str | None) -> Scenario:
+    """Return a scenario in which SplitFedV2 serves in an order."""
+    check_choice("server_order", server_order, SERVER_ORDERS)
+    if objective != "splitfed_v2":
+        raise InputError.at("server_order", "is for the scheme splitfed_v2; leave it out")
+    training = scenario.training._with(server_order=server_order)
+    return scenario._with(training=training)
 
 
 def default_problem(scenario: Scenario) -> str:

@@ -42,7 +42,7 @@ def client_facts(history: History) -> list[tuple[str, str]]:
 
 def client_tables(history: History) -> list[Table]:
     """Return the tables of clients, groups and classes, of those that there are; for pages."""
-    return [*_clients(history), *_groups(history), *_classes(history)]
+    return [*_clients(history), *_apart(history), *_groups(history), *_classes(history)]
 
 
 def client_figures(history: History) -> list[Figure]:
@@ -56,7 +56,29 @@ def client_figures(history: History) -> list[Figure]:
     caption = f"Client by client: {words}"
     if len(names) > MOST_LINES:
         caption = f"Over {len(names)} clients: {words}"
-    return [Figure("Clients", lambda: _drawn(history, names), caption)]
+    found = [Figure("Clients", lambda: _drawn(history, names), caption)]
+    if len(history.variations()) > 1:
+        found.append(
+            Figure(
+                "How far clients are apart",
+                lambda: _drawn_apart(history),
+                "Coefficient of variation over clients in %: the standard deviation over the mean",
+            )
+        )
+    return found
+
+
+def _drawn_apart(history: History) -> str:
+    """Draw the coefficients of variation over rounds (SplitFed, Fig. 4)."""
+    named = {"training loss": "loss", f"test {metric_words(history)}": None}
+    styles, curves = line_styles(tuple(named)), []
+    for index, (label, name) in enumerate(named.items()):
+        own = history.variations(name)
+        places, heights = [float(x) for x in own], [100 * y for y in own.values()]
+        kind: Literal["line", "dots"] = "line" if len(own) > 1 else "dots"
+        curves.append(Curve(places, heights, styles[label], f"apart {index}", kind))
+    panel = Panel("", "round", "CV %", tuple(curves), log_x=False, whole_x=True)
+    return svg_text(panels_figure([panel], 2.6, columns=1, legend=styles))
 
 
 def _drawn(history: History, names: list[str]) -> str:
@@ -158,6 +180,34 @@ def _client(history: History, name: str, tested: RoundRow | None) -> dict[str, s
         "test": "" if test.test_loss is None else f"{test.test_loss:.4f}",
         "metric": metric_text(history, test.value_of(history.metric or "test_loss")),
     }
+
+
+def _apart(history: History) -> list[Table]:
+    """Return how far the tests of clients are apart, evaluation by evaluation."""
+    known = history.variations()
+    rows = [
+        {
+            "round": str(row.round),
+            "mean": metric_text(history, found.mean),
+            "apart": f"{100 * known[row.round]:.3g}",
+            "lowest": f"{metric_text(history, found.lowest[1])} ({found.lowest[0]})",
+            "highest": f"{metric_text(history, found.highest[1])} ({found.highest[0]})",
+        }
+        for row in history
+        if row.round in known and (found := history.spread(row)) is not None
+    ]
+    if not rows:
+        return []
+    columns = (
+        Column("round", "Round"),
+        Column("mean", f"{metric_heading(history)}, mean"),
+        Column("apart", "CV %", meaning="standard deviation over clients by the mean"),
+        Column("lowest", "Lowest", text=True),
+        Column("highest", "Highest", text=True),
+    )
+    caption = "Tests of the common model on each client's share of the test data, by round"
+    things = "rounds"
+    return [Table("Clients apart", caption, columns, tuple(rows), things, main=False)]
 
 
 def _groups(history: History) -> list[Table]:

@@ -192,6 +192,7 @@ def _facts(history: History) -> list[tuple[str, str]]:
     elif history.rows:
         scheme = history.origin.get("scheme", "the scheme")
         facts.append(("Predicted time", f"none: nothing here predicts the rounds of {scheme}"))
+    facts += _drawn(history)
     sent = sum(history.traffic_bytes().values())
     facts.append(("Sent in all", readable_bytes(sent)))
     planned, scheme = (history.origin.get(key) for key in ("planned_scheme", "scheme"))
@@ -205,6 +206,20 @@ def _facts(history: History) -> list[tuple[str, str]]:
     if dropped := sorted({name for row in history for name in row.dropped}):
         facts.append(("Dropped in some round", ", ".join(dropped)))
     return facts
+
+
+def _drawn(history: History) -> list[tuple[str, str]]:
+    """Return how many clients a round has where some are drawn, and what one takes."""
+    found = history.origin.get("drawn")
+    if not isinstance(found, Mapping):
+        return []
+    words = f"{found['clients']} of {found['of']}, drawn anew in every round; a round takes "
+    expected = found["expected_round_s"]
+    if expected is None:
+        words += "the time that is given for it, and its expectation is not predicted"
+    else:
+        words += f"{seconds(expected)} s in expectation over all choices"
+    return [("Clients in a round", words)]
 
 
 def _privacy(history: History) -> list[tuple[str, str]]:

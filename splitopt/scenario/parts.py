@@ -215,7 +215,11 @@ class Server(Machine):
 
 
 class Training(Part):
-    """Local epochs in a round, and rounds in the whole training."""
+    """Local epochs in a round, rounds in the whole training, and the order of service.
+
+    ``server_order`` is how SplitFedV2 serves: ``client`` after client (where nothing is stated), or
+    ``batch``: a batch of every client in turn.
+    """
 
     HINTS: ClassVar[Mapping[str, str]] = {
         "batch_size": "state it of each device, as 'devices[].batch_size'",
@@ -225,6 +229,7 @@ class Training(Part):
 
     epochs: Count = 1
     rounds: Count = 1
+    server_order: Literal["client", "batch"] | None = None
 
 
 class Privacy(Part):

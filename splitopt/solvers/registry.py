@@ -18,6 +18,7 @@ _CUT = "splitopt.solvers.cut_and_resources"
 _CLUSTER = "splitopt.solvers.cluster_and_spectrum"
 _PIPELINE = "splitopt.solvers.pipeline_partition"
 _UNCERTAIN = "splitopt.solvers.cut_under_uncertainty"
+_COMMON = "splitopt.solvers.common_cut"
 
 SOLVERS: dict[str, dict[str, str]] = {
     "cut_and_resources": {
@@ -73,6 +74,9 @@ SOLVERS: dict[str, dict[str, str]] = {
         "scip": f"{_UNCERTAIN}.backends:Scip",
         "gurobi": f"{_UNCERTAIN}.backends:Gurobi",
         "pyomo:gurobi_direct_minlp": f"{_UNCERTAIN}.backends:PyomoGurobi",
+    },
+    "common_cut": {
+        "enumerate": f"{_COMMON}.enumeration:Enumerate",
     },
 }
 """Problem -> solver -> ``module:class``, the preferred one first; a new solver is one line here."""

@@ -198,6 +198,19 @@ class History:
         """
         return spread_of(row.clients, name or self.metric or "test_loss")
 
+    def variations(self, name: str | None = None) -> dict[int, float]:
+        """Return the coefficient of variation over clients by the number of the round.
+
+        Of the rounds in which at least two clients have the value, which is named as for `spread`
+        (SplitFed's Fig. 4 has that of the accuracy).
+        """
+        found = ((row.round, self.spread(row, name)) for row in self.rows)
+        return {
+            number: own.variation
+            for number, own in found
+            if own is not None and own.clients > 1 and own.variation is not None
+        }
+
     def first_reaching(self, accuracy: float) -> RoundRow | None:
         """Return the first round after which the accuracy was at least this, or None."""
         reached = (row for row in self.evaluated if (row.accuracy or 0.0) >= accuracy)
@@ -265,20 +278,34 @@ class History:
         known = {heading for row in self.rows for heading in _parts_of(row)}
         return [heading for heading in wanted if heading in known]
 
+    def _apart(self) -> dict[str, dict[int, float]]:
+        """Return heading -> round -> how far clients are apart, where clients were tested."""
+        if not any(one.test_samples for row in self.rows for one in row.clients.values()):
+            return {}
+        values = ["loss", "test_loss", *self._metrics()]
+        found = {f"variation[{name}]": self.variations(name) for name in values}
+        return {heading: own for heading, own in found.items() if own}
+
     def to_csv(self) -> str:
         """Write a row per round; what is unknown is empty.
 
         Phases, further metrics and epsilons come behind what every history has, and last what there
         is of each client, where clients were tested, and of each class: ``loss[NAME]``,
-        ``accuracy[NAME]``, ``recall[class 3]``.
+        ``accuracy[NAME]``, ``recall[class 3]``, and how far clients are apart, as the coefficient
+        of variation over them: ``variation[accuracy]``.
         """
         phases = list(dict.fromkeys(name for row in self.rows for name in row.phases_s))
         metrics = [name for name in self._metrics() if name != "accuracy"]
         private = list(dict.fromkeys(name for row in self.rows for name in row.epsilon))
         noisy = list(dict.fromkeys(name for row in self.rows for name in row.pixel_dp))
         correlated = any(row.distance_correlation is not None for row in self.rows)
-        parts = [_parts_of(row) for row in self.rows]
-        more = self._part_headings()
+        more, apart = self._part_headings(), self._apart()
+        parts = [
+            _parts_of(row)
+            | {name: own[row.round] for name, own in apart.items() if row.round in own}
+            for row in self.rows
+        ]
+        more += apart
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from splitopt.documents.checks import check_choice, is_finite
+from splitopt.documents.checks import check_choice, is_finite, is_number
 from splitopt.errors import InputError, shown
 from splitopt.training.codecs.registry import NONE, make_codec
 from splitopt.training.kinds import OPTIMIZER
@@ -29,9 +29,12 @@ BatchNorm = Literal["average", "local", "frozen"]
 OptimizerState = Literal["reset", "keep", "average"]
 Weights = Literal["samples", "uniform"]
 Order = Literal["given", "shuffled"]
+ServerOrder = Literal["client", "batch"]
 
 _BY_NUMBER = (NONE, "fp16", "bf16")
 """Codecs that write each number by itself, whatever else is in a batch."""
+_OF_SCHEME = ("order", "server_order")
+"""What is None where the scheme or the plan says it."""
 _CLASSES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 """Optimizer -> its class in ``torch.optim``."""
 
@@ -79,7 +82,20 @@ class Options:
         By which copies are averaged: their numbers of ``"samples"``, or ``"uniform"``.
     order
         In which clients are served where that matters: as ``"given"``, or ``"shuffled"`` anew in
-        every round.
+        every round; None for that of the scheme, which is shuffled in SplitFedV2 and given in all
+        others.
+    server_order
+        How SplitFedV2 serves: all batches of one ``"client"`` after those of another (its authors'
+        script), or a ``"batch"`` of every client in turn, in an order of its own in every turn (its
+        paper's text). None for that of the plan, which is of clients where nothing is stated.
+    client_fraction
+        Which fraction C of the clients takes part in a round: max(1, round(C K)) of K, drawn anew
+        in every round. The others do nothing, and count in no average. None for all.
+    as_published
+        Train and test SplitFed as the script of its authors does, see
+        `splitopt.training.schemes.as_published`: the server's optimizer is made anew for every
+        batch, averages have no weights, and tests put the client part from before the round in
+        front of a server part from after it.
     batched
         Whether clients that are alike (the same cuts and batches of the same sizes) train side by
         side in one call of every layer, see `splitopt.training.model_parts.batched`. The same
@@ -120,7 +136,10 @@ class Options:
     batch_norm: BatchNorm = "average"
     optimizer_state: OptimizerState = "reset"
     weights: Weights = "samples"
-    order: Order = "given"
+    order: Order | None = None
+    server_order: ServerOrder | None = None
+    client_fraction: float | None = None
+    as_published: bool = False
     batched: bool = False
     clip_value: float | None = None
     codec: str = NONE
@@ -139,7 +158,10 @@ class Options:
             ("optimizer_state", OptimizerState),
             ("weights", Weights),
             ("order", Order),
+            ("server_order", ServerOrder),
         ):
+            if getattr(self, name) is None and name in _OF_SCHEME:
+                continue
             check_choice(name, getattr(self, name), get_args(known))
         for name in ("learning_rate", "server_learning_rate", "clip_value"):
             rate = getattr(self, name)
@@ -149,6 +171,8 @@ class Options:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise InputError.at(name, f"is {value!r}, it must be a whole number >= 1")
+        self._check_fraction()
+        self._check_published()
         self.up_codec()
         self.down_codec()
         factor_of(self.lr_schedule, self.lr_warmup)
@@ -177,6 +201,38 @@ class Options:
                 "compares the samples of a batch with each other, so that clipping the gradient of "
                 "one does not bound what it changes; with privacy train without",
             )
+
+    def _check_fraction(self) -> None:
+        """Reject a fraction that chooses nobody, or more than there are."""
+        given = self.client_fraction
+        if given is None:
+            return
+        if not is_number(given) or not 0 < given <= 1:
+            raise InputError.at(
+                "client_fraction",
+                f"is {shown(given)}, it must be above 0, which chooses nobody, and at most 1",
+            )
+        if self.privacy is not None:
+            raise InputError.at(
+                "client_fraction",
+                "does not go together with privacy, whose accounts count every device in every "
+                "round; train with all of them",
+            )
+
+    def _check_published(self) -> None:
+        """Reject what the authors' script does not do."""
+        if not self.as_published:
+            return
+        for name, value, mend in (
+            ("server_order", self.server_order not in (None, "client"), "client by client"),
+            ("optimizer_state", self.optimizer_state != "reset", "new optimizers in every round"),
+            ("batched", self.batched, "one client after the other"),
+            ("privacy", self.privacy is not None, "no noise in what is measured here"),
+        ):
+            if value:
+                raise InputError.at(
+                    name, f"does not go together with as_published, which has {mend}; drop one"
+                )
 
     def _check_privacy(self) -> None:
         """Reject what would let samples into more than their own clipped gradients."""
@@ -305,8 +361,10 @@ class Options:
             del found["clip_value"]
         if self.lr_schedule == CONSTANT:
             del found["lr_schedule"]
-        if not self.lr_warmup:
-            del found["lr_warmup"]
+        for name in ("lr_warmup", "server_order", "client_fraction", "as_published"):
+            if not found[name]:
+                del found[name]
+        found["order"] = self.order or "given"
         up = found.pop("codec")
         down = found.pop("gradient_codec") or up
         if (up, down) != (NONE, NONE):

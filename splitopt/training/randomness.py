@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from splitopt.errors import InputError
+from splitopt.training.turns import seed_of as seed_of
 
 
 def set_state(generator: torch.Generator, state: Tensor) -> None:
@@ -80,10 +81,3 @@ class Stream:
             set_state(torch.Generator(self.device), on_cuda)
             self.cuda_state = on_cuda
         self.state = own
-
-
-def seed_of(*words: int) -> int:
-    """Mix whole numbers >= 0 into one seed of 63 bits: the same words, the same seed."""
-    import numpy as np
-
-    return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -20,6 +20,8 @@ PUBLISHED = {
     "vgg19": 143_667_240,
     "mobilenetv2": 3_504_872,
     "lenet12": 802_344,
+    "alexnet": 61_100_840,
+    "lenet5": 61_706,  # as its modern form is stated everywhere; the original has 60,000
 }
 
 
@@ -38,6 +40,29 @@ def test_lenet_by_hand():
     linear = (3 * 3 * 128 + 1) * 382 + (382 + 1) * 192 + (192 + 1) * 10
     assert (convolutions, linear) == (286_432, 515_912)
     assert convolutions + linear == PUBLISHED["lenet12"]
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (1, 32, 32), (3, 32, 32)])
+def test_lenet5_by_hand(shape):
+    """LeNet-5 layer by layer: both image sizes leave 16 maps of 5 x 5."""
+    count = (shape[0] * 25 + 1) * 6 + (6 * 25 + 1) * 16
+    count += (16 * 25 + 1) * 120 + (120 + 1) * 84 + (84 + 1) * 10
+    model = build("lenet5", shape, device="meta")
+    assert sum(p.numel() for p in model.parameters()) == count
+    assert round(count, -4) == 60_000  # SplitFed, Table 4
+    # LeCun et al. 1998: C3 has 1,516 parameters, S2 and S4 have 12 and 32, outputs are fixed.
+    if shape[0] == 1:
+        assert count - (2_416 - 1_516) + 12 + 32 - 850 == 60_000
+    assert f"{count:,}" in type_of("lenet5").__doc__
+
+
+@pytest.mark.parametrize(("shape", "count"), [((3, 32, 32), 2_472_266), ((1, 28, 28), 2_456_778)])
+def test_small_alexnet_by_hand(shape, count):
+    """The form for CIFAR, of 2.47 million parameters in tables of others."""
+    kernels = ((shape[0], 64, 11), (64, 192, 5), (192, 384, 3), (384, 256, 3), (256, 256, 3))
+    summed = sum((a * k * k + 1) * b for a, b, k in kernels) + (256 + 1) * 10
+    model = build("alexnet", shape, device="meta")
+    assert sum(p.numel() for p in model.parameters()) == summed == count
 
 
 @pytest.mark.parametrize(("side", "features"), [(28, 7 * 7 * 16), (8, 2 * 2 * 16)])
@@ -74,7 +99,7 @@ def test_weights_are_ready_to_train():
     """Activations neither vanish nor explode through the fresh network."""
     import torch
 
-    for name in ("resnet18", "vgg16", "mobilenetv2"):
+    for name in ("resnet18", "vgg16", "mobilenetv2", "alexnet"):
         torch.manual_seed(1)
         scores = build(name, (3, 32, 32))(torch.randn(8, 3, 32, 32))
         assert 1e-2 < float(scores.detach().std()) < 1e2
@@ -85,6 +110,8 @@ def test_weights_are_ready_to_train():
     [
         ("resnet81", None, "did you mean 'resnet18'"),
         ("vgg16", (3, 16, 16), "too small for vgg16: its height and width must be at least 32"),
+        ("lenet5", (1, 8, 8), "too small for lenet5: .* at least 12"),
+        ("alexnet", (1, 8, 8), "too small for alexnet: .* at least 16"),
         ("lenet12", (28, 28), "does not fit lenet12, which takes channels,height,width"),
         ("gpt", (3, 32, 32), "the number of tokens"),
         ("resnet18", (3, 0, 32), "input shape"),

@@ -22,9 +22,9 @@ from splitopt.planning.comparison.advice import advise
 from splitopt.planning.comparison.at_cut import round_at_cut
 from splitopt.planning.comparison.comparing import check_rounds
 from splitopt.planning.comparison.rows import LABELS, Comparison, SchemeRow
-from splitopt.planning.comparison.server_schemes import without_server
 from splitopt.planning.comparison.star_rounds import ServerContext, helps_most
 from splitopt.planning.comparison.sweeping import Sweep, read_sweep, sweep_field, with_field
+from splitopt.problems.common_cut.tables import without_server
 from splitopt.report.sweeps import sweep_table
 
 

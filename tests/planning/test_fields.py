@@ -14,7 +14,13 @@ from pydantic import BaseModel
 from splitopt import InfeasibleError, InputError, Scenario, load_profile, plan
 from splitopt.planning.fields import stated_fields, unused_note
 
-KINDS = ("cut_and_resources", "cluster_and_spectrum", "cut_under_uncertainty", "pipeline_partition")
+KINDS = (
+    "cut_and_resources",
+    "cluster_and_spectrum",
+    "cut_under_uncertainty",
+    "pipeline_partition",
+    "common_cut",
+)
 MODEL = "resnet18-imagenet"
 
 
@@ -130,6 +136,7 @@ CHANGES = {
     "pipeline.boundaries": {"pipeline.boundaries": "cuts"},
     "training.epochs": {"training.epochs": 5},
     "training.rounds": {"training.rounds": 9},
+    "training.server_order": {"training.server_order": "batch"},
     "privacy.leakage_limit": {"privacy.leakage_limit": 0.1},
     "tradeoff.seconds_per_joule": {"tradeoff.seconds_per_joule": 7.0},
     "spectrum.subcarriers": {"spectrum.subcarriers": 11},

@@ -7,6 +7,7 @@ import pytest
 
 from splitopt import (
     ClusterAndSpectrum,
+    CommonCut,
     CutAndResources,
     CutUnderUncertainty,
     InputError,
@@ -24,7 +25,8 @@ TIMES = ([1.0, 2.0, 3.0],) * 6
 ROUND = ClusterAndSpectrum(*TIMES, 0.5, 2, 5, [2, 1])
 PIPE = PipelinePartition([[1.0] * 4, [2.0] * 4], [[1.0] * 4, [2.0] * 4], [1.0] * 4, [9.0, 9.0], 1)
 UNSURE = CutUnderUncertainty.from_scenarios(["a", "b"], [[ROUND, ROUND]] * 3)
-PROBLEMS = (CUT, ROUND, PIPE, UNSURE)
+ONE = CommonCut(*[TABLE] * 7, samples=[4] * 3, batch_size=[2] * 3, epochs=1)
+PROBLEMS = (CUT, ROUND, PIPE, UNSURE, ONE)
 NAN = float("nan")
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from splitopt import (
     ClusterAndSpectrum,
+    CommonCut,
     CutAndResources,
     CutUnderUncertainty,
     InputError,
@@ -44,13 +45,28 @@ def cut_under_uncertainty(draw):
     return CutUnderUncertainty.from_scenarios(["a", "b"], [[one(), one()] for _ in range(2)])
 
 
+def common_cut(draw, objective="splitfed_v1"):
+    counts = {"samples": [4] * 4, "batch_size": [2] * 4, "epochs": 1}
+    return CommonCut(*(draw((4, 5)) for _ in range(7)), **counts, objective=objective)
+
+
+def in_turn(draw):
+    return common_cut(draw, "splitfed_v2")
+
+
 BUILDERS = (
     cut_and_resources,
     makespan,
     cluster_and_spectrum,
     pipeline_partition,
     cut_under_uncertainty,
+    common_cut,
+    in_turn,
 )
+
+
+FLEETS = (cut_and_resources, makespan, common_cut, in_turn)
+SUMMED = (common_cut, in_turn)
 
 
 def too_small(numbers):
@@ -62,16 +78,19 @@ def too_small(numbers):
 @pytest.mark.parametrize("build", BUILDERS, ids=lambda build: build.__name__)
 @pytest.mark.parametrize("numbers", [[size] for size in SIZES] + list(SPREADS), ids=str)
 def test_every_size_is_answered_or_refused_by_name_and_without_a_warning(build, numbers):
-    rng, is_fleet = np.random.default_rng(1), build in (cut_and_resources, makespan)
+    rng, is_fleet = np.random.default_rng(1), build in FLEETS
+    given = numbers
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        factor = 2 if build in SUMMED else 1  # tasks of one resource are added
+        numbers = [*numbers, factor * max(numbers)]
         if max(numbers) > 1e300 or (is_fleet and too_small(numbers)):
             with pytest.raises(
                 InputError, match=r"_s\[\d+\].*: is .*, (it must be|and the largest)"
             ):
-                build(lambda shape: rng.choice(numbers, shape))
+                build(lambda shape: rng.choice(given, shape))
             return
-        problem = build(lambda shape: rng.choice(numbers, shape))
+        problem = build(lambda shape: rng.choice(given, shape))
         found = solve(problem, time_limit_s=3)
     assert found.outcome in ("optimal", "feasible"), found.message
     assert problem.violations(found.decision) == {}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 
+import numpy as np
 import pytest
 
 from splitopt import InputError
+from splitopt.report.clients import client_tables
 from splitopt.training.by_client import ClientRow, group_loss, spread_of
 from splitopt.training.history import History, RoundRow
 
@@ -94,3 +97,35 @@ def test_losses_that_no_float_can_square_have_a_spread():
     assert group_loss(rows, rows) == pytest.approx(2e300)
     most = {"a": ClientRow(1.7e308, 1), "b": ClientRow(1.7e308, 1)}
     assert spread_of(most, "loss").mean == pytest.approx(1.7e308)
+
+
+def test_how_far_clients_are_apart_by_round():
+    """Against numpy's standard deviation; rounds without a test, or of one client, have none."""
+
+    def row(number, values, tested=True):
+        clients = {
+            name: ClientRow(
+                loss=value + 1,
+                samples=4,
+                test_samples=2 * tested,
+                metrics={"accuracy": value} if tested else {},
+            )
+            for name, value in values.items()
+        }
+        accuracy = 0.5 if tested else None
+        metrics = {"accuracy": 0.5} if tested else {}
+        return RoundRow(number, 1.0, 8, accuracy=accuracy, metrics=metrics, clients=clients)
+
+    first, second = {"a": 0.5, "b": 0.75, "c": 0.25}, {"a": 0.5, "b": 0.5}
+    history = History((row(1, first), row(2, second, tested=False), row(3, {"a": 0.5})))
+    known = np.array(list(first.values()))
+    assert history.variations() == {1: pytest.approx(known.std() / known.mean())}
+    losses = history.variations("loss")
+    assert losses == {1: pytest.approx(known.std() / (known + 1).mean()), 2: 0.0}
+    rows = list(csv.DictReader(io.StringIO(history.to_csv())))
+    assert float(rows[0]["variation[accuracy]"]) == pytest.approx(known.std() / known.mean())
+    assert [row["variation[accuracy]"] for row in rows[1:]] == ["", ""]
+    assert [row["variation[loss]"] == "" for row in rows] == [False, False, True]
+    (apart,) = [table for table in client_tables(history) if table.heading == "Clients apart"]
+    assert [entry["round"] for entry in apart.rows] == ["1"]
+    assert apart.rows[0]["highest"] == "75.00 (b)"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from splitopt.planning.comparison.server_schemes import without_server
 from splitopt.planning.comparison.star_rounds import ServerContext, round_phases
+from splitopt.problems.common_cut.tables import without_server
 from splitopt.problems.cut_and_resources import PHASES
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
@@ -38,7 +38,7 @@ def round_at_cut(
         The scenario has not exactly one server and the scheme needs it.
     """
     if local_steps is not None:
-        scenario = _with_steps(scenario, local_steps)
+        scenario = with_steps(scenario, local_steps)
     if scheme == "fl":
         scenario, cut = without_server(scenario), profile.layer_count
     assert cut is not None
@@ -46,7 +46,7 @@ def round_at_cut(
     return {name: float(value) for name, value in zip(PHASES, seconds, strict=True) if value > 0}
 
 
-def _with_steps(scenario: Scenario, steps: int) -> Scenario:
+def with_steps(scenario: Scenario, steps: int) -> Scenario:
     """Return a scenario whose round is so many mini-batches: one epoch of as many samples."""
     devices = tuple(
         device.model_copy(update={"samples": steps * (device.batch_size or device.samples)})

@@ -15,7 +15,6 @@ from splitopt.problems.limits import (
     server_shared_bytes,
 )
 from splitopt.profiles import ModelProfile
-from splitopt.profiles.counting.memory import layer_parameters
 from splitopt.profiles.counting.tied import has_copies
 from splitopt.scenario import Scenario
 
@@ -63,13 +62,6 @@ def device_memory(scenario: Scenario, profile: ModelProfile, cuts: IntArray) -> 
             return None
         found.append(float(need[cut - 1]))
     return max(found)
-
-
-def model_bytes(profile: ModelProfile) -> float:
-    """Bytes of all parameters of the model, those that are frozen included."""
-    if profile.layer_trained_bytes is None:
-        return float(profile.device_model_bytes[-1])
-    return float(layer_parameters(profile).sum())
 
 
 def copies_memory(scenario: Scenario, profile: ModelProfile, cuts: IntArray) -> float | None:

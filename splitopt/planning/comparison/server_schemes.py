@@ -11,7 +11,6 @@ from splitopt.planning.comparison.loads import (
     copies_memory,
     cut_words,
     device_loads,
-    model_bytes,
     server_rent,
     shared_memory,
 )
@@ -21,12 +20,11 @@ from splitopt.planning.planner import plan
 from splitopt.planning.predictions.cut_and_resources import CutAndResourcesPrediction
 from splitopt.plans import Plan
 from splitopt.problems.base import BoolArray
+from splitopt.problems.common_cut.reasons import why_none
+from splitopt.problems.common_cut.tables import model_bytes, without_server
 from splitopt.problems.cut_and_resources import CutAndResources
-from splitopt.problems.limits import allowed_by_tied, memory_words, why_no_common_cut
 from splitopt.profiles import ModelProfile
-from splitopt.scenario import Scenario, Server
-from splitopt.scenario.parts import Privacy
-from splitopt.units import readable_bytes
+from splitopt.scenario import Scenario
 
 COMMON_CUT = ("sl", "sflv1", "sflv2")
 
@@ -35,25 +33,9 @@ def federated(scenario: Scenario, profile: ModelProfile) -> SchemeRow:
     """Federated learning: everything on the devices, links divided for the shortest round."""
     bare = without_server(scenario)
     context = ServerContext.of(bare, profile)
-    cuts = context.everyone(profile.layer_count)
-    stuck = np.flatnonzero(~context.problem.permits(cuts))
-    if stuck.size:
-        names = scenario.fleet()
-        device = names[stuck[0]].name
-        others = f" and {stuck.size - 1} more" if stuck.size > 1 else ""
-        return none(
-            "fl",
-            "infeasible",
-            f"the whole model does not fit into the memory of {device}{others}",
-        )
-    model = model_bytes(profile)
-    memory = scenario.servers[0].memory if scenario.servers else None
-    if memory is not None and model > memory:
-        reason = (
-            f"the server needs {memory_words(model)} for the model that it averages, and its "
-            f"memory is {readable_bytes(memory)}"
-        )
+    if reason := why_none(context.common("fl"), scenario, profile):
         return none("fl", "infeasible", reason)
+    cuts = context.everyone(profile.layer_count)
     loads = device_loads(bare, profile, cuts) | {"leakage": None}
     priced = bool(scenario.servers) and scenario.servers[0].price_per_hour is not None
     return SchemeRow(
@@ -63,26 +45,11 @@ def federated(scenario: Scenario, profile: ModelProfile) -> SchemeRow:
         proved=True,
         gap=0.0,
         round_s=float(round_phases("fl", context, [profile.layer_count]).sum()),
-        server_memory_bytes=model,
+        server_memory_bytes=model_bytes(profile),
         energy_j=context.energy(cuts),
         round_cost=0.0 if priced else None,
         **help_fields(*helps_most("fl", context, profile.layer_count)),
         **loads,
-    )
-
-
-def without_server(scenario: Scenario) -> Scenario:
-    """Return the scenario of federated learning: nothing for a server to do, nothing that leaks."""
-    # It has nothing to compute. A speed would need work, which a profile of times may not have.
-    measured = next((d.machine for d in scenario.devices if d.machine is not None), None)
-    speed = {"compute": 1.0} if measured is None else {"machine": measured}
-    open_devices = tuple(d.model_copy(update={"leakage_limit": None}) for d in scenario.devices)
-    return scenario.model_copy(
-        update={
-            "servers": (Server(name="averaging", **speed),),
-            "privacy": Privacy(),  # no activation leaves a device
-            "devices": open_devices,
-        }
     )
 
 
@@ -147,25 +114,8 @@ def dp_mora(context: ServerContext, objective: str, planned: Plan) -> SchemeRow:
 
 def possible_cuts(scheme: str, context: ServerContext) -> BoolArray | str:
     """Shape (L,): the cuts that all devices and the server can take, or why there are none."""
-    scenario, profile, problem = context.scenario, context.profile, context.problem
-    possible = np.array(problem.allowed.all(axis=0))
-    possible[-1] = False  # nothing would be split
-    if scheme != "sflv1":
-        possible &= allowed_by_tied(profile, exchanging=False)
-    if not possible.any():
-        return why_no_common_cut(scenario, profile, exchanging=scheme == "sflv1")
-    memory = scenario.servers[0].memory
-    if memory is None:
-        return possible
-    need = [_server_memory(scheme, context, cut + 1) for cut in range(profile.layer_count)]
-    fits = np.array([size is None or size <= memory for size in need])
-    if not (possible & fits).any():
-        least = min(need[cut] or 0.0 for cut in np.flatnonzero(possible))
-        return (
-            f"the server needs {memory_words(least)} at the cut that needs least, and its memory "
-            f"is {readable_bytes(memory)}"
-        )
-    return np.array(possible & fits)
+    problem = context.common(scheme)
+    return why_none(problem, context.scenario, context.profile) or problem.possible
 
 
 def _server_memory(scheme: str, context: ServerContext, cut: int) -> float | None:

@@ -6,21 +6,29 @@ from here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from splitopt.latency.sequential import phases_in_turn
-from splitopt.latency.served_in_turn import client_seconds, served_in_turn
 from splitopt.latency.split_federated import PhaseSeconds
 from splitopt.planning.resource_worth import most_worth
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.cut_and_resources import PHASES, CutAndResources
+from splitopt.problems.common_cut import PHASES as PHASES
+from splitopt.problems.common_cut import CommonCut
+from splitopt.problems.common_cut.data import SIDE_BY_SIDE
+from splitopt.problems.cut_and_resources import CutAndResources
 from splitopt.problems.cut_and_resources.tables import tables_from_scenario
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
 
+TRAINED_AS = {
+    "fl": "federated",
+    "sl": "vanilla",
+    "sflv1": "splitfed_v1",
+    "sflv2": "splitfed_v2",
+}
+"""Scheme of the comparison -> scheme of training."""
 _RESOURCES = {
     "download": "the downlink",
     "device": "the devices",
@@ -44,6 +52,10 @@ class ServerContext:
         tables = tables_from_scenario(scenario, profile)
         dropped = dict.fromkeys(("curves", "priority", "seconds_per_joule", "budgets"))
         return cls(scenario, profile, CutAndResources(**tables | dropped, objective="makespan"))
+
+    def common(self, scheme: str) -> CommonCut:
+        """Return the question for the best common cut of a scheme, a key of `TRAINED_AS`."""
+        return CommonCut.from_scenario(self.scenario, self.profile, TRAINED_AS[scheme])
 
     @property
     def seconds(self) -> PhaseSeconds:
@@ -78,12 +90,15 @@ def round_phases(scheme: str, context: ServerContext, cuts: Sequence[int]) -> Fl
     Shape (K, 4): seconds by `PHASES`, which add up to the round. Where devices work side by side,
     links and server are divided for the shortest round, and the phases are the slowest device's.
     """
-    return _ROUNDS[scheme](context, np.asarray(cuts, dtype=np.int64))
+    problem = context.common(scheme)
+    if problem.takes_turns:
+        return problem.rounds(cuts)
+    return np.array([problem.phases(problem.complete(cut)) for cut in cuts])
 
 
 def helps_most(scheme: str, context: ServerContext, cut: int) -> tuple[str, float]:
     """Return the resource of which more saves most of the round at a cut, and s for 1 % more."""
-    if _ROUNDS[scheme] is _side_by_side:
+    if TRAINED_AS[scheme] in SIDE_BY_SIDE:
         best = most_worth(context.problem, context.everyone(cut), context.scenario)
         return best.resource, best.per_percent
     return longest_phase(round_phases(scheme, context, [cut])[0])
@@ -96,32 +111,3 @@ def longest_phase(phases: FloatArray) -> tuple[str, float]:
     """
     longest = int(phases.argmax())
     return _RESOURCES[PHASES[longest]], float(phases[longest]) / 100
-
-
-def _side_by_side(context: ServerContext, cuts: IntArray) -> FloatArray:
-    """FL and SplitFedV1: all at once, links and server divided for the shortest round."""
-    found = []
-    for cut in cuts:
-        phases = context.problem.phases(context.problem.complete(context.everyone(int(cut))))
-        found.append(phases[phases.sum(axis=1).argmax()])
-    return np.array(found)
-
-
-def _in_turn(context: ServerContext, cuts: IntArray) -> FloatArray:
-    """Vanilla SL: each device alone, with all of the links and the server."""
-    found: FloatArray = phases_in_turn(context.seconds, cuts)
-    return found
-
-
-def _client_by_client(context: ServerContext, cuts: IntArray) -> FloatArray:
-    """SplitFedV2: one server part serves client after client."""
-    clients = client_seconds(context.scenario, context.profile, context.seconds, cuts - 1)
-    return served_in_turn(clients, bool(context.problem.shared_links))
-
-
-_ROUNDS: dict[str, Callable[[ServerContext, IntArray], FloatArray]] = {
-    "fl": _side_by_side,
-    "sl": _in_turn,
-    "sflv1": _side_by_side,
-    "sflv2": _client_by_client,
-}

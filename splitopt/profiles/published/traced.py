@@ -8,7 +8,13 @@ from importlib import resources
 from splitopt.errors import InputError
 from splitopt.profiles.table.profile import ModelProfile
 
-TRACED = {"cnn-digits": ("cnn", (1, 8, 8)), "cnn-fashion-mnist": ("cnn", (1, 28, 28))}
+TRACED = {
+    "cnn-digits": ("cnn", (1, 8, 8)),
+    "cnn-fashion-mnist": ("cnn", (1, 28, 28)),
+    "lenet5-fashion-mnist": ("lenet5", (1, 28, 28)),
+    "lenet5-cifar10": ("lenet5", (3, 32, 32)),
+    "alexnet-fashion-mnist": ("alexnet", (1, 28, 28)),
+}
 """Name -> the shipped network and the shape of a sample; all of its cuts are kept."""
 
 

@@ -92,6 +92,8 @@ class Prepared:
         or a file with its digest.
     own
         What this party has of the data, where each has its own and sees no other's.
+    drawn
+        Of a run in whose rounds some of the clients take part: how many, and the expected round.
     """
 
     program: Program
@@ -109,6 +111,7 @@ class Prepared:
         return {**self.identity, **{f"code of {what}": text for what, text in self.code.items()}}
 
     own: Shard | None = None
+    drawn: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -125,6 +128,8 @@ class Prepared:
             **{f"{what}_source": text for what, text in self.named.items()},
             **{name: self.identity[name] for name in ("plan", "scheme", "partition", "seed")},
             **{name: options[name] for name in codecs if name in options},
+            **({"server_order": options["server_order"]} if "server_order" in options else {}),
+            **({"drawn": dict(self.drawn)} if self.drawn else {}),
             **described(self.scheme),
             **noise_described(self.scheme),
             **({"nopeek": options["nopeek"]} if "nopeek" in options else {}),

@@ -26,7 +26,7 @@ from splitopt.training.data.partition import partition as partition_rows
 from splitopt.training.data.shards import Elsewhere, Shard
 from splitopt.training.model_parts.averaging import statistics_of
 from splitopt.training.model_parts.copies import Split
-from splitopt.training.options import Options
+from splitopt.training.options import Options, ServerOrder
 from splitopt.training.preparing.matching import cut_numbers
 from splitopt.training.preparing.pixel import with_noise
 from splitopt.training.preparing.private import check_penalty, check_private, guarded
@@ -187,6 +187,8 @@ def build_scheme(
         cuts = [known[plan.cuts] for plan in program.clients]
     kind = SCHEMES[program.scheme] if kind is None else kind
     options = round_options(program, options)
+    if options.order is None:
+        options = replace(options, order=kind.usual_order)
     clients = [replace(client, cuts=own) for client, own in zip(clients, cuts, strict=True)]
     into = Split(split.split, split.state.written, _packed(split))
     check_penalty(clients, kind, options)
@@ -291,7 +293,21 @@ def round_options(program: Program, options: Options | None = None) -> Options:
         own = getattr(given, name)
         if own not in (value, getattr(default, name)):
             raise InputError.at(name, f"is {own}, the plan says {value}; leave it out")
-    return replace(given, local_epochs=program.local_epochs, local_steps=steps)
+    own = {"server_order": _server_order(program, given)}
+    return replace(given, local_epochs=program.local_epochs, local_steps=steps, **own)
+
+
+def _server_order(program: Program, given: Options) -> ServerOrder | None:
+    """Return how the one server part serves: as the options say, or the plan; None elsewhere."""
+    if program.plays == "splitfed_v2":
+        return given.server_order or program.scenario.training.server_order or "client"
+    if given.server_order is not None:
+        raise InputError.at(
+            "server_order",
+            f"is for splitfed_v2, whose server part takes its clients' batches in an order; "
+            f"{program.scheme} has none; leave it out",
+        )
+    return None
 
 
 def set_groups(scheme: Scheme, program: Program, number: int) -> None:

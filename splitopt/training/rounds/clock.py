@@ -3,7 +3,8 @@
 A round takes what the simulator says of the plan's round, and its seconds are divided among the
 phases of the critical path, so that they add up. Where another scheme than the plan's trains, to
 compare with, its round is that of `splitopt.planning.comparison`, and SplitNN's its closed form;
-one that nobody can predict has no time.
+one that nobody can predict has no time. Where clients or their order are drawn, a round is that of
+those who were drawn, see `splitopt.training.rounds.drawn`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePart
 from splitopt.problems.pipeline_partition.split_nn import split_nn_round
 from splitopt.training.program import Program
 from splitopt.training.rounds.critical_path import seconds_by_phase
+from splitopt.training.rounds.drawn import DrawnRounds
+from splitopt.training.turns import count_of
 
 if TYPE_CHECKING:
     from splitopt.training.schemes import Scheme
@@ -44,21 +47,48 @@ class VirtualClock:
         What is trained.
     brought
         The scheme, where it is none of splitopt's own and so says itself what its rounds take.
+    scheme
+        Who draws which clients take part in a round, and in which order; without it all do, in the
+        order of the plan.
     """
 
-    def __init__(self, program: Program, brought: Scheme | None = None) -> None:
+    def __init__(
+        self, program: Program, brought: Scheme | None = None, scheme: Scheme | None = None
+    ) -> None:
         self.program, self._brought = program, brought
+        self._scheme = scheme if DrawnRounds.takes(program) else None
+        order = None if scheme is None else scheme.options.server_order
+        self._drawn = DrawnRounds(program, order or "client")
         self._known: dict[int, RoundTime | None] = {}
 
     def round(self, number: int) -> RoundTime | None:
         """Predict a round (0, 1, ...); None where there is no prediction for the scheme."""
         if self._brought is not None and self.program.runs_as is None:
             return self._own(self._brought, number)
+        if self._scheme is not None and (served := self._unusual(self._scheme, number)):
+            phases = self._drawn.of(served)
+            return RoundTime(sum(phases.values()), phases)
         planned = self.program.plays == self.program.planned_scheme
         index = number % self.program.rounds_known if planned else 0
         if index not in self._known:
             self._known[index] = self._planned(index) if planned else self._compared()
         return self._known[index]
+
+    def _unusual(self, scheme: Scheme, number: int) -> list[list[int]] | None:
+        """Return who is served in a round, None where that changes nothing of what it takes."""
+        served, everyone = scheme.served(number), list(range(len(self.program.clients)))
+        if self.program.plays != "splitfed_v2":
+            return served if sorted(served[0]) != everyone else None
+        planned = self.program.plays == self.program.planned_scheme
+        stated = self.program.scenario.training.server_order or "client"
+        as_planned = planned and (scheme.options.server_order or "client") == stated
+        return None if as_planned and all(turn == everyone for turn in served) else served
+
+    def expected_s(self) -> float | None:
+        """Return the expected seconds of a round where clients are drawn, None if unknown."""
+        if self._scheme is None or (fraction := self._scheme.options.client_fraction) is None:
+            return None
+        return self._drawn.expected(count_of(len(self.program.clients), fraction))
 
     def _own(self, scheme: Scheme, number: int) -> RoundTime | None:
         """Return what a scheme that is not splitopt's own says of a round."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from splitopt.errors import SplitoptError
 from splitopt.training.by_client import ClientRow
@@ -66,7 +66,8 @@ def run_rounds(
     """
     rounds = prepared.program.rounds if schedule.rounds is None else schedule.rounds
     planned = plan_noise(prepared.scheme, rounds)
-    prepared = replace(prepared, identity={**prepared.identity, **planned})
+    identity = {**prepared.identity, **planned}
+    prepared = replace(prepared, identity=identity, drawn=_drawn(prepared))
     tests = RoundTests(prepared, schedule)
     keeper = Keeper(prepared, schedule.checkpoint, schedule.checkpoint_every, schedule.resume)
     try:
@@ -86,7 +87,7 @@ def _run_rounds(
 ) -> tuple[History, Stopped]:
     scheme, program = prepared.scheme, prepared.program
     history = keeper.begin()
-    clock = VirtualClock(program, None if is_own(type(scheme)) else scheme)
+    clock = VirtualClock(program, None if is_own(type(scheme)) else scheme, scheme)
     rounds = program.rounds if schedule.rounds is None else schedule.rounds
     stopped = _stop(history, schedule, rounds, prepared.task)
     while stopped is None:
@@ -119,6 +120,16 @@ def _run_rounds(
         if told is not None:
             return history, told
     return history, stopped
+
+
+def _drawn(prepared: Prepared) -> dict[str, Any]:
+    """Return how many clients take part in a round and the expected round, where some are drawn."""
+    scheme = prepared.scheme
+    if scheme.options.client_fraction is None:
+        return {}
+    count, clients = len(scheme.takes_part(0)), len(scheme.clients)
+    expected = VirtualClock(prepared.program, scheme=scheme).expected_s()
+    return {"clients": count, "of": clients, "expected_round_s": expected}
 
 
 def _told(callback: Callback | None, row: RoundRow, rounds: int, keeper: Keeper) -> Stopped | None:

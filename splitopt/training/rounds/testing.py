@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import replace
 
@@ -43,7 +44,9 @@ class RoundTests:
         check_schedule(prepared, schedule)
         self.prepared, self.per_class = prepared, schedule.per_class
         clients, seed = prepared.scheme.clients, prepared.identity["seed"]
-        targets = [client.batches.targets for client in clients] if schedule.per_client else []
+        self._as_published = prepared.scheme.options.as_published
+        by_client = schedule.per_client or self._as_published
+        targets = [client.batches.targets for client in clients] if by_client else []
         rows = share_out_test(prepared.data, targets, seed_of(seed, Draw.TESTS)) if targets else []
         self._shares = {client.name: own for client, own in zip(clients, rows, strict=False)}
 
@@ -59,6 +62,8 @@ class RoundTests:
         model, data, task = prepared.scheme.model, prepared.data, prepared.task
         score = evaluate(model, data.test_inputs, data.test_targets, task, by_class=self.per_class)
         _check(score, "test")
+        if self._as_published:
+            return self._of_published(row, score)
         clients = dict(row.clients)
         for name, rows in self._shares.items():
             if not len(rows):
@@ -80,6 +85,42 @@ class RoundTests:
             classes=score.classes,
             pixel_dp=dict(row.pixel_dp) | noisy_scores(prepared.scheme, data, task),
             distance_correlation=correlation(prepared.scheme, data),
+        )
+
+    def _of_published(self, row: RoundRow, common: Score) -> RoundRow:
+        """Add the tests of the authors' script, and beside them those of the common model.
+
+        Loss and metrics are the means over clients; the common model's are named ``common_...``.
+        """
+        data, task = self.prepared.data, self.prepared.task
+        model, clients = copy.deepcopy(self.prepared.scheme.model), dict(row.clients)
+        found: list[Score] = []
+        for name, state in self.prepared.scheme.tested_as.items():
+            if not len(rows := self._shares[name]):
+                continue
+            model.load_state_dict(state)
+            own = evaluate(model, data.test_inputs[rows], data.test_targets[rows], task)
+            _check(own, f"test of client {name}")
+            found.append(own)
+            clients[name] = replace(
+                clients.get(name, ClientRow()),
+                test_loss=own.loss,
+                test_samples=len(rows),
+                metrics=own.metrics,
+            )
+        if not found:
+            return replace(row, test_loss=common.loss, metrics=common.metrics, clients=clients)
+        means = {
+            name: math.fsum(own.metrics[name] for own in found) / len(found)
+            for name in common.metrics
+        }
+        return replace(
+            row,
+            test_loss=math.fsum(own.loss for own in found) / len(found),
+            accuracy=means.get("accuracy"),
+            metrics=means | {f"common_{name}": value for name, value in common.metrics.items()},
+            clients=clients,
+            classes=common.classes,
         )
 
 

@@ -26,11 +26,13 @@ from splitopt.training.model_parts.parts import (
     parties_of,
     tied_between,
 )
-from splitopt.training.options import Options, Role
+from splitopt.training.options import Options, Order, Role
 from splitopt.training.privacy.guard import Guard
 from splitopt.training.program import Program, Takes
-from splitopt.training.randomness import Stream, seed_of
+from splitopt.training.randomness import Stream
+from splitopt.training.schemes.as_published import State, renew_servers
 from splitopt.training.schemes.tally import Round, Traffic
+from splitopt.training.turns import chosen, permuted
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
@@ -98,6 +100,15 @@ class Scheme(ABC):
         both in every mini-batch, so that the copies stay equal.
     noise
         The noise layer in the parts of devices, None where there is none.
+    draws_clients
+        Whether a round can be of some of the clients, see ``client_fraction`` of `Options`.
+    tested_as
+        Of the last round as the script of the authors has it: the state of the model by which each
+        client is tested. Empty otherwise.
+    has_script
+        Whether there is a script of its authors, which ``as_published`` of the options follows.
+    usual_order
+        In which order clients are served where the options leave it to the scheme.
     """
 
     name: ClassVar[str]
@@ -107,6 +118,9 @@ class Scheme(ABC):
     can_batch: ClassVar[bool] = False
     exchanges_tied: ClassVar[bool] = False
     noise: NoiseLayer | None = None
+    draws_clients: ClassVar[bool] = False
+    has_script: ClassVar[bool] = False
+    usual_order: ClassVar[Order] = "given"
 
     def __init__(
         self,
@@ -134,6 +148,18 @@ class Scheme(ABC):
                 "batched",
                 f"clients of {self.name} do not train whole copies side by side; train without",
             )
+        if options.client_fraction is not None and not self.draws_clients:
+            raise InputError.at(
+                "client_fraction",
+                f"is for splitfed_v1, splitfed_v2 and federated, and {self.name} trains all "
+                "clients in every round; leave it out",
+            )
+        if options.as_published and not self.has_script:
+            raise InputError.at(
+                "as_published",
+                f"is for splitfed_v1 and splitfed_v2, not for {self.name}; leave it out",
+            )
+        self.tested_as: dict[str, State] = {}
         self._check_tied()
         self.prepare()
 
@@ -182,11 +208,29 @@ class Scheme(ABC):
         return self.roles[: len(client.cuts) + 1]
 
     def order(self, number: int) -> list[Client]:
-        """Clients in the order in which they are served in a round."""
-        if self.options.order == "given":
-            return self.clients
-        rng = np.random.default_rng(seed_of(self.seed, number))
-        return [self.clients[i] for i in rng.permutation(len(self.clients))]
+        """Clients that take part in a round, in the order in which they are served."""
+        return [self.clients[n] for n in self.served(number)[0]]
+
+    def takes_part(self, number: int) -> list[Client]:
+        """Clients that take part in a round, in their own order."""
+        return [self.clients[n] for n in self._chosen(number)]
+
+    def served(self, number: int) -> list[list[int]]:
+        """Return who is served in a round (0, 1, ...), in this order, as indices of clients.
+
+        A list for every turn in which each is served once; one in all where turns do not count.
+        """
+        members = self._chosen(number)
+        return [permuted(members, self.seed, number) if self.is_shuffled else members]
+
+    def _chosen(self, number: int) -> list[int]:
+        fraction = self.options.client_fraction
+        return chosen(len(self.clients), fraction, self.seed, number)
+
+    @property
+    def is_shuffled(self) -> bool:
+        """Whether clients are served in an order that is drawn anew in every round."""
+        return (self.options.order or self.usual_order) == "shuffled"
 
     def covered(self, client: Client) -> tuple[bool, ...]:
         """Return which parts of a client's chain privacy covers."""
@@ -199,7 +243,8 @@ class Scheme(ABC):
 
     def weight(self, client: Client) -> float:
         """By what the client's copy counts in averages."""
-        return float(client.samples) if self.options.weights == "samples" else 1.0
+        by_samples = self.options.weights == "samples" and not self.options.as_published
+        return float(client.samples) if by_samples else 1.0
 
     def average_moments(self, copies: Sequence[Copy], clients: Sequence[Client]) -> None:
         """Average the moments of the optimizers of the clients' copies, once all have some."""
@@ -231,6 +276,8 @@ class Scheme(ABC):
             for part in own:
                 part.step()
             return
+        if self.options.as_published:
+            renew_servers(parts, self.roles_of(client))
         passes = forward_chain(parts, inputs, client.stream, client.crossing)
         loss = self.criterion(passes[-1].result, targets)
         self.note_loss(loss, len(inputs), client, tally)

@@ -55,7 +55,7 @@ class Clustered(SharedServer):
 
     def groups(self, number: int) -> list[list[Client]]:
         """Clusters in the order of this round."""
-        if self.options.order == "given":
+        if not self.is_shuffled:
             return self.clusters
         place = {client.name: i for i, client in enumerate(self.order(number))}
         return sorted(self.clusters, key=lambda group: place[group[0].name])

@@ -15,6 +15,7 @@ class Federated(ParallelCopies):
     name: ClassVar[str] = "federated"
     roles: ClassVar[tuple[Role, ...]] = ("device",)
     takes: ClassVar[Takes] = "nothing"
+    draws_clients: ClassVar[bool] = True
 
 
 class Centralized(ParallelCopies):

@@ -20,6 +20,8 @@ from splitopt.training.model_parts.averaging import average, copy_state, load_st
 from splitopt.training.model_parts.batched import Stack, alike, is_count, refuse_unless_possible
 from splitopt.training.model_parts.copies import Copy
 from splitopt.training.model_parts.parts import backward_chain, forward_chain
+from splitopt.training.schemes.as_published import State
+from splitopt.training.schemes.as_published import joined as joined_state
 from splitopt.training.schemes.base import Client, Scheme
 from splitopt.training.schemes.tally import Round
 
@@ -59,15 +61,27 @@ class ParallelCopies(Scheme):
 
     def round(self, number: int) -> Round:
         """Local training of every client from the common weights, then their average."""
-        tally = Round()
-        self.begin(self.clients, tally)
+        tally, present = Round(), self.takes_part(number)
+        before = copy_state(self.model) if self.options.as_published else {}
+        self.begin(present, tally)
         for clients in self._groups(self.order(number)):
             if len(clients) > 1:
                 self._train_together(clients, tally)
             else:
                 self._train_alone(clients[0], tally)
-        self.end(self.clients, tally)
+        self.end(present, tally)
+        if before:
+            self._keep_tested(before, self.order(number))
         return tally
+
+    def _keep_tested(self, before: State, order: Sequence[Client]) -> None:
+        """Keep the states by which the authors' script tests clients, in the order of service."""
+        copies = {client.name: self._copies[client.name] for client in order}
+        self.tested_as = {
+            name: joined_state(before, own, own.state()) for name, own in copies.items()
+        }
+        last = order[-1].name  # whose turn is over when all copies are averaged
+        self.tested_as[last] = joined_state(before, copies[last], copy_state(self.model))
 
     def begin(self, clients: Sequence[Client], tally: Round) -> None:
         """Set the copies of those who take part in a round to the common weights."""

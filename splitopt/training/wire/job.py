@@ -43,6 +43,10 @@ def check_job(job: TrainingJob) -> None:
         raise InputError.at(
             "batched", "every device is a process of its own on the wire; train without"
         )
+    if job.options is not None and job.options.as_published:
+        raise InputError.at(
+            "as_published", "is for training in one process, as the script is; leave it out"
+        )
     if job.options is not None and job.options.privacy is not None:
         raise InputError.at(
             "privacy",

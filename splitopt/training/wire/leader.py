@@ -102,9 +102,9 @@ class Leader(ABC):
         self.number = number
         outcome = self.train_round()
         tally, origin = outcome.tally, {"problem": self.problem, "round": number}
-        tally.dropped = tuple(
-            client.name for n, client in enumerate(self.scheme.clients) if n not in outcome.finished
-        )
+        finished = {self.scheme.clients[n].name for n in outcome.finished}
+        wanted = [client.name for client in self.scheme.takes_part(number)]
+        tally.dropped = tuple(name for name in wanted if name not in finished)
         self.timelines.append(
             measured_timeline(outcome.rows, self.time_scale, origin, like=outcome.predicted)
         )

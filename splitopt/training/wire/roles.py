@@ -106,6 +106,12 @@ def roles_of(program: Program) -> Roles:
     if program.plays != program.planned_scheme or program.plays not in ROLES:
         if program.scheme not in SCHEME.own:
             raise InputError.at("scheme", f"{program.scheme} {_without(program)}")
+        if program.plays == program.planned_scheme:
+            raise InputError.at(
+                "scheme",
+                f"{program.scheme}, of this plan, is not run over connections here, where "
+                f"{', '.join(ROLES)} are; train in one process, without --wire",
+            )
         raise InputError.at(
             "scheme",
             f"{program.scheme} is not run over connections here; leave the scheme to the plan, "

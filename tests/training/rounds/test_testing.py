@@ -108,7 +108,7 @@ def test_the_loss_of_each_client_adds_up(make, name):
     """A batch of all samples: the first loss is that of the model before; sums are the round's."""
     cuts = () if name == "federated" else (3,)
     scheme = SCHEMES[name](
-        make.cnn(), make.clients([8, 5, 6], cuts, batch=None), Options(), make.split
+        make.cnn(), make.clients([8, 5, 6], cuts, batch=None), Options(order="given"), make.split
     )
     before = [loss_of(make.cnn(), client) for client in scheme.clients]
     tally = scheme.round(0)

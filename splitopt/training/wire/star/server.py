@@ -115,7 +115,9 @@ class Server(Leader):
     def train_round(self) -> RoundOutcome:
         """Train with the devices that are there."""
         self.planned = self.timing.round(self.number)
-        present = self.present()
+        wanted = {client.name for client in self.scheme.takes_part(self.number)}
+        there = self.present()
+        present = [n for n in there if self.scheme.clients[n].name in wanted]
         if not present:
             self.fail()
         tally, finished = self.play(present)

@@ -36,6 +36,23 @@ def test_rounds_are_those_of_one_process(wired, name, options):
     assert wired.tallies == tallies
 
 
+@pytest.mark.parametrize("fraction", [0.3, 0.7])
+def test_only_drawn_devices_take_part(wired, fraction):
+    """The others wait, are not dropped, and the state is that of one process."""
+    options = Options(
+        local_epochs=2, client_fraction=fraction, optimizer_state="keep", momentum=0.9
+    )
+    wanted = wired.scheme_of("splitfed_v1", options)
+    tallies = [wanted.round(number) for number in range(3)]
+    wired.train("splitfed_v1", options, rounds=3)
+    assert wired.errors == {}
+    wired.assert_same_state(wired.scheme, wanted)
+    assert wired.tallies == tallies
+    sizes = {len(tally.clients) for tally in tallies}
+    assert sizes == {max(1, round(fraction * len(wanted.clients)))}
+    assert all(tally.dropped == () for tally in wired.tallies)
+
+
 @pytest.mark.parametrize("name", ["splitfed_v1", "clustered"])
 def test_either_mode_goes_on_from_the_other(wired, name):
     """A state that was taken between rounds is all that both need."""

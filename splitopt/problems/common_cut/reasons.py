@@ -1,0 +1,73 @@
+"""Why a scenario leaves no common cut to a scheme, in one sentence."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from splitopt.problems.base import BoolArray
+from splitopt.problems.common_cut.problem import CommonCut
+from splitopt.problems.common_cut.tables import model_bytes
+from splitopt.problems.limits import (
+    allowed_by_tied,
+    memory_words,
+    server_copies_bytes,
+    server_shared_bytes,
+    why_no_common_cut,
+)
+from splitopt.profiles import ModelProfile
+from splitopt.scenario import Scenario
+from splitopt.units import readable_bytes
+
+
+def why_none(problem: CommonCut, scenario: Scenario, profile: ModelProfile) -> str | None:
+    """Report what would have to change so that a scheme has a cut, None where it has one."""
+    if problem.possible.any():
+        return None
+    if problem.objective == "federated":
+        return _why_not_whole(problem, scenario, profile)
+    exchanging = problem.objective == "splitfed_v1"
+    everyone: BoolArray = np.asarray(problem.allowed.all(axis=0))[:-1]
+    least = _least_memory(everyone, exchanging, scenario, profile)
+    if least is not None:
+        memory = scenario.servers[0].memory or 0.0
+        return (
+            f"the server needs {memory_words(least)} at the cut that needs least, and its memory "
+            f"is {readable_bytes(memory)}"
+        )
+    return why_no_common_cut(scenario, profile, exchanging=exchanging)
+
+
+def _why_not_whole(problem: CommonCut, scenario: Scenario, profile: ModelProfile) -> str:
+    stuck = np.flatnonzero(~problem.allowed[:, -1])
+    if stuck.size:
+        device = scenario.fleet()[stuck[0]].name
+        others = f" and {stuck.size - 1} more" if stuck.size > 1 else ""
+        return f"the whole model does not fit into the memory of {device}{others}"
+    memory = scenario.servers[0].memory or 0.0
+    return (
+        f"the server needs {memory_words(model_bytes(profile))} for the model that it averages, "
+        f"and its memory is {readable_bytes(memory)}"
+    )
+
+
+def _least_memory(
+    everyone: BoolArray,
+    exchanging: bool,
+    scenario: Scenario,
+    profile: ModelProfile,
+) -> float | None:
+    """Return the bytes that the server needs least at cuts that the devices can take.
+
+    None where there are none, or they are not known.
+    """
+    open_cuts = np.flatnonzero(everyone & allowed_by_tied(profile, exchanging=exchanging)[:-1])
+    sizes = [device.batch_size for device in scenario.fleet()]
+    stated = [size for size in sizes if size is not None]
+    if not open_cuts.size or len(stated) < len(sizes):
+        return None
+    if exchanging:
+        copies = server_copies_bytes(scenario, profile)
+        need = None if copies is None else copies.sum(axis=0)
+    else:
+        need = server_shared_bytes(profile, float(max(stated)))
+    return None if need is None else float(need[open_cuts].min())

@@ -1,0 +1,108 @@
+"""What a round takes of which the clients or their order were drawn, for schemes of one server.
+
+Clients that work side by side (SplitFedV1, federated learning) keep the shares of links and server
+that the plan gives them, whoever takes part: a round is as long as the slowest of those who do.
+Where they are served in turn, the round is that of the very order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from splitopt.latency.drawn_clients import expected_longest
+from splitopt.planning.comparison.at_cut import with_steps
+from splitopt.problems.common_cut import PHASES, SCHEMES, CommonCut
+from splitopt.problems.common_cut.data import SIDE_BY_SIDE
+from splitopt.training.program import Program
+
+Seconds = dict[str, float]
+
+
+class DrawnRounds:
+    """Tells what rounds of a program take, by who takes part and in which order.
+
+    Parameters
+    ----------
+    program
+        What is trained, by one of the `SCHEMES` of a common cut.
+    server_order
+        How SplitFedV2 serves.
+    """
+
+    def __init__(self, program: Program, server_order: str = "client") -> None:
+        self.program = program
+        self._server_order = server_order
+        self._each: list[Seconds] | None = None
+        self._problem: CommonCut | None = None
+
+    @staticmethod
+    def takes(program: Program) -> bool:
+        """Whether rounds of a program are such rounds."""
+        return program.plays in SCHEMES
+
+    def of(self, served: Sequence[Sequence[int]]) -> Seconds:
+        """Return the seconds of a round by phase, which add up to it.
+
+        Parameters
+        ----------
+        served
+            As `splitopt.training.schemes.Scheme.served` gives them.
+        """
+        if self.program.plays in SIDE_BY_SIDE:
+            each = self._by_client()
+            return max((each[n] for n in served[0]), key=lambda own: sum(own.values()))
+        phases = self._common().rounds([self._cut()], served)[0].tolist()
+        return {name: value for name, value in zip(PHASES, phases, strict=True) if value > 0}
+
+    def expected(self, drawn: int) -> float | None:
+        """Return the expected seconds of a round of so many drawn clients, exactly.
+
+        None where clients are served in turn: the expectation over all subsets and orders has no
+        closed form.
+        """
+        if self.program.plays not in SIDE_BY_SIDE:
+            return None
+        return expected_longest([sum(own.values()) for own in self._by_client()], drawn)
+
+    def _by_client(self) -> list[Seconds]:
+        """Return the seconds of each client's round by phase, where all work side by side."""
+        if self._each is None:
+            planned = self.program.plays == self.program.planned_scheme
+            self._each = self._planned() if planned else self._compared()
+        return self._each
+
+    def _planned(self) -> list[Seconds]:
+        timeline = self.program.replay.timeline
+        seconds = np.zeros((len(timeline.owners), len(timeline.phases)))
+        lasting = timeline.end_s - timeline.start_s
+        np.add.at(seconds, (timeline.owner, timeline.phase), lasting)
+        return [_named(timeline.phases, own.tolist()) for own in seconds]
+
+    def _compared(self) -> list[Seconds]:
+        problem = self._common()
+        phases = problem.device_phases(problem.complete(self._cut()))
+        return [_named(PHASES, own.tolist()) for own in phases]
+
+    def _common(self) -> CommonCut:
+        """Return the scheme's problem, of the codecs' bytes where there are codecs."""
+        if self._problem is None:
+            program = self.program
+            scenario = program.scenario
+            if program.local_steps is not None:
+                scenario = with_steps(scenario, program.local_steps)
+            order = self._server_order if program.plays == "splitfed_v2" else None
+            training = scenario.training.model_copy(update={"server_order": order})
+            scenario = scenario.model_copy(update={"training": training})
+            self._problem = CommonCut.from_scenario(scenario, program.profile, program.plays)
+        return self._problem
+
+    def _cut(self) -> int:
+        cuts = self.program.clients[0].cuts
+        profile = self.program.profile
+        return profile.layers.index(cuts[0]) + 1 if cuts else profile.layer_count
+
+
+def _named(names: Sequence[str], seconds: Sequence[float]) -> Seconds:
+    return {name: value for name, value in zip(names, seconds, strict=True) if value > 0}
