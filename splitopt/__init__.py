@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum as ClusterAndSpectrum
     from splitopt.problems.cut_and_resources import CutAndResources as CutAndResources
     from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty as CutUnderUncertainty
+    from splitopt.problems.generator_pairing import GeneratorPairing as GeneratorPairing
     from splitopt.problems.pipeline_partition import PipelinePartition as PipelinePartition
     from splitopt.problems.registry import load_problem as load_problem
     from splitopt.profiles import ModelProfile as ModelProfile
@@ -40,6 +41,7 @@ _HOMES = {
     "ClusterAndSpectrum": "splitopt.problems.cluster_and_spectrum",
     "CutAndResources": "splitopt.problems.cut_and_resources",
     "CutUnderUncertainty": "splitopt.problems.cut_under_uncertainty",
+    "GeneratorPairing": "splitopt.problems.generator_pairing",
     "InfeasibleError": "splitopt.errors",
     "InputError": "splitopt.errors",
     "ModelProfile": "splitopt.profiles",

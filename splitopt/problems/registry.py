@@ -24,6 +24,7 @@ PROBLEMS: dict[str, str] = {
     "cluster_and_spectrum": "splitopt.problems.cluster_and_spectrum:ClusterAndSpectrum",
     "cut_under_uncertainty": "splitopt.problems.cut_under_uncertainty:CutUnderUncertainty",
     "pipeline_partition": "splitopt.problems.pipeline_partition:PipelinePartition",
+    "generator_pairing": "splitopt.problems.generator_pairing:GeneratorPairing",
 }
 """Problem name -> ``module:class``; a new problem is one line here.
 

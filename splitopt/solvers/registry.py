@@ -18,6 +18,7 @@ _CUT = "splitopt.solvers.cut_and_resources"
 _CLUSTER = "splitopt.solvers.cluster_and_spectrum"
 _PIPELINE = "splitopt.solvers.pipeline_partition"
 _UNCERTAIN = "splitopt.solvers.cut_under_uncertainty"
+_PAIRING = "splitopt.solvers.generator_pairing"
 
 SOLVERS: dict[str, dict[str, str]] = {
     "cut_and_resources": {
@@ -73,6 +74,16 @@ SOLVERS: dict[str, dict[str, str]] = {
         "scip": f"{_UNCERTAIN}.backends:Scip",
         "gurobi": f"{_UNCERTAIN}.backends:Gurobi",
         "pyomo:gurobi_direct_minlp": f"{_UNCERTAIN}.backends:PyomoGurobi",
+    },
+    "generator_pairing": {
+        "set_cover": f"{_PAIRING}.set_cover:SetCover",
+        "greedy": f"{_PAIRING}.greedy:Greedy",
+        "algorithm2": f"{_PAIRING}.algorithm2:Algorithm2",
+        "enumerate": f"{_PAIRING}.enumeration:Enumerate",
+        "highs": f"{_PAIRING}.backends:Highs",
+        "scip": f"{_PAIRING}.backends:Scip",
+        "gurobi": f"{_PAIRING}.backends:Gurobi",
+        "pyomo:gurobi_direct_minlp": f"{_PAIRING}.backends:PyomoGurobi",
     },
 }
 """Problem -> solver -> ``module:class``, the preferred one first; a new solver is one line here."""
