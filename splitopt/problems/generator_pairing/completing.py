@@ -30,15 +30,16 @@ def greedy_senders(
     In the order of choice; ties go to the lowest index. It ends early where nobody helps.
     """
     left, free, chosen = need.copy(), allowed.copy(), []
+    counts = covers.astype(np.float64)
     while (left > 0).any():
-        gain = covers @ (left > 0)
+        gain = counts @ (left > 0)
         useful = np.flatnonzero(free & (gain > 0))
         if not useful.size:
             break
         best = int(useful[np.argmin(costs[useful] / gain[useful])])
         chosen.append(best)
         free[best] = False
-        left -= covers[best]
+        left -= covers[best].astype(np.int64)
     return chosen
 
 
@@ -51,14 +52,14 @@ def completed(
     found = []
     for i, row in enumerate(decision.senders):
         missing = np.flatnonzero(problem.need[i])
-        covers = problem.covers[:, missing].astype(np.int64)
+        covers = problem.covers[:, missing]
         others = row[row != i]
         left = np.maximum(problem.need[i, missing] - covers[others].sum(axis=0), 0)
         allowed = np.ones(problem.devices, dtype=np.bool_)
         allowed[row] = allowed[i] = False
         if limits is not None:
             allowed &= sends < limits
-        added = greedy_senders(problem.cost[i], covers.astype(np.bool_), left, allowed)
+        added = greedy_senders(problem.cost[i], covers, left, allowed)
         sends[added] += 1
         found.append(np.concatenate((row, np.array(added, dtype=np.int64))))
     return GeneratorPairingDecision(tuple(found))

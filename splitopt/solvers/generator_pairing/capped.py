@@ -24,13 +24,17 @@ from splitopt.solvers.base import Search
 from splitopt.solvers.generator_pairing.fleet import ROUNDS, Fleet
 from splitopt.solvers.generator_pairing.listing_loops import list_covers
 from splitopt.solvers.generator_pairing.mask_loops import common_unit
-from splitopt.solvers.generator_pairing.master import Columns, Master, best_of
+from splitopt.solvers.generator_pairing.master import Column, Columns, Master, best_of
 
 _STEPS, _TURNS = 60, 200
 _CLOSE = 1e-7
 """How near the bound must come to the linear program, relatively."""
-_MOST_LISTED = 200_000
+_MOST_LISTED = 50_000
 """Choices that are listed at most, of all devices together."""
+_FIRST_GAP = 2e-5
+"""A relative gap at which the first look among known choices ends."""
+_FIRST_REACH = 0.01
+"""How far choices are listed at first, in mean costs of a device."""
 _ROUNDING = 1e-11
 
 
@@ -98,13 +102,8 @@ def solve_capped(problem: GeneratorPairing, search: Search) -> StopReason:
         return search.stop() or "iterations"
     search.details["choices"] = len(pricing.columns.known)
     known = list(pricing.columns.known.items())
-    _propose_best(pricing, known, _first_share(search))
+    _propose_best(pricing, known, min(2.0, search.remaining_s / 8), _FIRST_GAP)
     return search.stop() or _finish(pricing)
-
-
-def _first_share(search: Search) -> float:
-    """Seconds for the first look among known choices."""
-    return min(5.0, search.remaining_s / 4)
 
 
 def _descend(pricing: Pricing) -> None:
@@ -162,13 +161,13 @@ def _dearest(fleet: Fleet) -> float:
 
 
 def _propose_best(
-    pricing: Pricing, columns: list[tuple[tuple[int, tuple[int, ...]], float]], seconds: float
+    pricing: Pricing, columns: list[tuple[Column, float]], seconds: float, rel_gap: float = 0.0
 ) -> tuple[float, bool]:
     """Put choices together within the caps; give the bound among them, and whether that is done."""
     search, fleet = pricing.search, pricing.fleet
     unit = pricing.bound if pricing.bound > 0 else 1.0
     answer = best_of(
-        columns, len(fleet.receivers), pricing.limits, unit, seconds, search.seed
+        columns, len(fleet.receivers), pricing.limits, unit, seconds, search.seed, rel_gap
     )
     if answer.values is not None:
         senders: list[IntArray] = [
@@ -182,29 +181,51 @@ def _propose_best(
 
 
 def _finish(pricing: Pricing) -> StopReason:
-    """List the choices that a better pairing may have, and find the best among them."""
-    search, fleet = pricing.search, pricing.fleet
-    gap = search.objective - pricing.bound
-    if not math.isfinite(gap):
-        return "converged"
-    listed = Columns()
-    for place, i in enumerate(fleet.receivers.tolist()):
+    """List the choices that a better pairing may have, the cheapest first, and choose among them.
+
+    A pairing with a choice that is dearer than its device's best by more than `reach` costs more
+    than the bound by as much. What the best pairing among the others costs is a bound too, up to
+    there: the proof is done when the reach is as long as the gap.
+    """
+    search, receivers = pricing.search, len(pricing.fleet.receivers)
+    reach = _FIRST_REACH * pricing.bound / receivers
+    while True:
+        gap = search.objective - pricing.bound
+        last = reach >= gap
+        found = _listed(pricing, min(reach, gap))
+        if found is None:
+            return search.stop() or "iterations"
+        search.details["listed"] = len(found.known)
+        seconds = search.remaining_s if last else search.remaining_s / 3
+        exactly = 0.0 if last else _FIRST_GAP
+        columns = list(found.known.items())
+        bound, finished = _propose_best(pricing, columns, seconds, exactly)
+        search.prove(min(bound, pricing.bound + reach, search.objective))
         if reason := search.stop():
             return reason
-        costs = fleet.costs(i, pricing.prices)
-        limit = fleet.cheapest(i, pricing.prices).value + gap
+        if last:
+            return "converged" if finished else "time"
+        reach *= 4.0
+
+
+def _listed(pricing: Pricing, reach: float) -> Columns | None:
+    """List the choices of every device that are dearer than its best by at most `reach`.
+
+    None where they are too many, or time is up.
+    """
+    fleet, listed = pricing.fleet, Columns()
+    for place, i in enumerate(fleet.receivers.tolist()):
+        if pricing.search.stop():
+            return None
+        costs, missing = fleet.costs(i, pricing.prices), fleet.missing[i]
+        limit = fleet.cheapest(i, pricing.prices).value + reach
         limit += 1e-9 * abs(limit)
-        missing = fleet.missing[i]
-        own = np.empty((_MOST_LISTED - len(listed.known), len(missing)), dtype=np.int64)
-        count = list_covers(costs, fleet.masks, missing, ROUNDS, limit, own)
-        if count > len(own):
-            search.details["listed"] = f"more than {_MOST_LISTED}"
-            return "iterations"
-        for row in own[:count]:
+        room = np.empty((_MOST_LISTED - len(listed.known), len(missing)), dtype=np.int64)
+        count = list_covers(costs, fleet.masks, missing, ROUNDS, limit, room)
+        if count > len(room):
+            return None
+        for row in room[:count]:
             senders = np.unique(row[row >= 0])
             cost = math.fsum(fleet.problem.cost[i, senders])
             listed.add(place, senders.tolist(), cost)
-    search.details["listed"] = len(listed.known)
-    bound, finished = _propose_best(pricing, list(listed.known.items()), search.remaining_s)
-    search.prove(min(bound, search.objective))
-    return search.stop() or ("converged" if finished else "time")
+    return listed

@@ -69,7 +69,9 @@ class Matrix:
         self.value.append(value)
         return len(self.costs) - 1
 
-    def solve(self, unit: float, time_limit_s: float, seed: int) -> Answer:
+    def solve(
+        self, unit: float, time_limit_s: float, seed: int, rel_gap: float = 0.0
+    ) -> Answer:
         """Solve it, with costs in a unit that brings the objective near one."""
         import highspy
 
@@ -77,7 +79,7 @@ class Matrix:
         options: dict[str, object] = {
             "parallel": "off",  # "threads" must be what the first run of the process had
             "random_seed": seed % _SEED_LIMIT,
-            "mip_rel_gap": 0.0,
+            "mip_rel_gap": rel_gap,
             "mip_abs_gap": 0.0,
             "mip_feasibility_tolerance": _TOLERANCE,
             "primal_feasibility_tolerance": _TOLERANCE,

@@ -121,6 +121,7 @@ def best_of(
     unit: float,
     time_limit_s: float,
     seed: int,
+    rel_gap: float = 0.0,
 ) -> Answer:
     """Choose one of some choices for every receiver, within the caps, by HiGHS."""
     matrix = Matrix()
@@ -131,4 +132,4 @@ def best_of(
     for (place, senders), cost in columns:
         rows = [place, *(receivers + j for j in senders)]
         matrix.add(cost, rows, [1.0] * len(rows), whole=True)
-    return matrix.solve(unit, time_limit_s, seed)
+    return matrix.solve(unit, time_limit_s, seed, rel_gap)
