@@ -201,6 +201,20 @@ class GeneratorPairingData(Problem[GeneratorPairingDecision]):
         return np.asarray(self.quality_weight * (1.0 - self.quality))
 
     @cached_property
+    def without_one_partner(self) -> IntArray:
+        """The devices that lack classes which no single other generator covers together.
+
+        They are those for which Algorithm 2 has no answer, if it counts as the problem does.
+        """
+        found = []
+        for i in np.flatnonzero((~self.present).any(axis=1)).tolist():
+            fits = self.covers[:, ~self.present[i]].all(axis=1)
+            fits[i] = False
+            if not fits.any():
+                found.append(i)
+        return np.array(found, dtype=np.int64)
+
+    @cached_property
     def limits(self) -> IntArray | None:
         """Shape (D,): the caps, None where none of them can bind."""
         if self.caps is None or (self.caps >= self.devices - 1).all():

@@ -84,7 +84,11 @@ class GeneratorPairing(GeneratorPairingData):
         from splitopt.problems.generator_pairing.tables import tables_from_scenario
 
         del profile  # generators do not depend on where a model is cut
-        return cls(**tables_from_scenario(as_scenario(scenario)), objective=objective or "cost")
+        tables = tables_from_scenario(as_scenario(scenario))
+        try:
+            return cls(**tables, objective=objective or "cost")
+        except InputError as error:
+            raise InputError(f"generators.{error}") from None
 
     def evaluate(self, decision: GeneratorPairingDecision) -> float:
         """Cost of all transfers, and of the quality that the best senders lack.

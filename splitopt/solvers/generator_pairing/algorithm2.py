@@ -76,13 +76,6 @@ class Algorithm2(Solver[GeneratorPairing]):
         return fits[-1:] if self.pick == "last" else fits[:1]
 
 
-def devices_without_answer(problem: GeneratorPairing) -> IntArray:
-    """Return the devices for which no single generator covers all that they lack."""
-    rule = Algorithm2()
-    found = [i for i in range(problem.devices) if rule._partner(problem, i, problem.classes) is None]
-    return np.array(found, dtype=np.int64)
-
-
 def _words(problem: GeneratorPairing, without: list[int], has: BoolArray) -> str:
     """Name the devices that have no partner, and the classes of the first of them."""
     first = without[0]

@@ -131,7 +131,7 @@ class Fleet:
         value, size, _ = cheapest_cover(
             costs, order, self.masks, self.missing[i], ROUNDS, *self._room, senders
         )
-        return Choice(value, value * (1 - 1e-11), np.sort(senders[:size]))
+        return Choice(value, value * (1 - 2e-12), np.sort(senders[:size]))
 
     def offers(self, i: int, prices: FloatArray | None = None) -> Offers:
         """Return who can send to a device, with a price for each sender."""
