@@ -17,9 +17,9 @@ def exchange_seconds(
 ) -> Any:
     """Shape (D, D): seconds from device j (column) to device i (row), at the full links.
 
-    Through the server the generator is there before it goes on, ``8 b / up_j + 8 b / down_i + 2 l``;
-    direct it goes at the slower link, ``8 b / min(up_j, down_i) + l``; stored at the server it only
-    goes down, ``8 b / down_i + l``.
+    Through the server it is there before it goes on, ``8 b / up_j + 8 b / down_i + 2 l``; direct it
+    goes at the slower link, ``8 b / min(up_j, down_i) + l``; stored at the server it only goes
+    down, ``8 b / down_i + l``.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a plan of `GeneratorPairing` promises: who sends which generator to whom, and what it takes."""
+"""What a plan of `GeneratorPairing` promises: who sends what to whom, and what it takes."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class GeneratorPairingExplainer(
         seconds, each = transfer_seconds(self.scenario), transfer_bytes(self.scenario)
         sources = problem.sources_of(decision)
         taken: dict[tuple[int, int], list[int | str]] = {}
-        for i, row in enumerate(sources):
-            for label, senders in row.items():
-                for j in senders:
+        for i, found in enumerate(sources):
+            for label, used in found.items():
+                for j in used:
                     taken.setdefault((i, j), []).append(label)
         receivers, senders = decision.pairs
         pairs = list(zip(receivers.tolist(), senders.tolist(), strict=True))

@@ -35,7 +35,7 @@ class Generators(Part):
     """Generators of samples that devices train, for devices that lack classes (IoTSL).
 
     ``classes`` has for each device, or for a group of devices by its name, the labels of which it
-    has samples; in its place ``counts`` has its samples of each of the ``labels``. ``labels``, which
+    has samples; in its place ``counts`` has its samples of each of the ``labels``. These, which
     every device must have in the end, are by default all that some device has. ``generates`` says
     which labels a device's generator was trained on where that is not what it has; an empty list is
     a device without a generator. ``quality``, from 0 to 1, is one number or one for each of the
@@ -43,7 +43,7 @@ class Generators(Part):
 
     ``size`` is that of a generator. It goes by the ``route`` ``server`` (up to the server and down
     again), ``direct`` (at the slower of the sender's uplink and the receiver's downlink) or
-    ``stored`` (it is at the server already, and only goes down); ``latency`` delays it on every way.
+    ``stored`` (it is at the server already, and only goes down); ``latency`` delays every way.
     ``cost`` says what is minimised, seconds or bytes. What is left are the options of the problem:
     ``most_receivers`` of a generator, ``sources`` for each missing class, ``redundant`` against a
     sender that drops out, ``least_samples`` of a class that count as having it, ``least_quality``
@@ -117,6 +117,7 @@ class Generators(Part):
                         f"generators.{field}",
                         f"names {shown(name)}, which is no device{did_you_mean(name, known)}",
                     )
+        self._check_rows()
         field = "classes" if self.classes is not None else "counts"
         stated = getattr(self, field)
         for group, names in groups:
@@ -126,7 +127,6 @@ class Generators(Part):
                         f"generators.{field}",
                         f"has nothing for the device {shown(name)}; give the labels that it has",
                     )
-        self._check_rows()
 
     def _check_rows(self) -> None:
         """Check that every device has a sample, and that labels are among the stated ones."""

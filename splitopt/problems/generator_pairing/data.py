@@ -13,7 +13,6 @@ from splitopt.problems.arrays import number, number_table, whole_number
 from splitopt.problems.base import BoolArray, FloatArray, IntArray, Problem, check_objective
 from splitopt.problems.generator_pairing.decision import GeneratorPairingDecision
 from splitopt.problems.generator_pairing.labels import (
-    Labels,
     as_lists,
     is_table,
     lists_of_labels,
@@ -208,9 +207,8 @@ class GeneratorPairingData(Problem[GeneratorPairingDecision]):
         """
         found = []
         for i in np.flatnonzero((~self.present).any(axis=1)).tolist():
-            fits = self.covers[:, ~self.present[i]].all(axis=1)
-            fits[i] = False
-            if not fits.any():
+            fits = np.flatnonzero(self.covers[:, ~self.present[i]].all(axis=1))
+            if not (fits != i).any():
                 found.append(i)
         return np.array(found, dtype=np.int64)
 

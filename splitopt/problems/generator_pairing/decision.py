@@ -30,11 +30,12 @@ class GeneratorPairingDecision:
     senders: tuple[IntArray, ...]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.senders, Iterable) or isinstance(self.senders, str | bytes):
+        given: Any = self.senders
+        if not isinstance(given, Iterable) or isinstance(given, str | bytes):
             raise InputError.at(
-                "senders", f"is {shown(self.senders)}, it must be a list of lists of devices"
+                "senders", f"is {shown(given)}, it must be a list of lists of devices"
             )
-        read = tuple(_rising(row, f"senders[{i}]") for i, row in enumerate(self.senders))
+        read = tuple(_rising(row, f"senders[{i}]") for i, row in enumerate(given))
         object.__setattr__(self, "senders", read)
 
     @cached_property

@@ -31,9 +31,7 @@ def read_label(value: Any, place: str) -> Label:
         return clean_name(str(value), place)
     found = None if isinstance(value, bool | np.bool_) else as_whole(value)
     if found is None:
-        raise InputError.at(
-            place, f"is {shown(value)}, a label must be a whole number or a text"
-        )
+        raise InputError.at(place, f"is {shown(value)}, a label must be a whole number or a text")
     return found
 
 
@@ -82,7 +80,7 @@ def union(lists: Sequence[Labels], source: str) -> Labels:
     found = {label for row in lists for label in row}
     if len({type(label) for label in found}) > 1:
         raise InputError.at(source, "mixes whole numbers and texts; keep to one of them")
-    return tuple(sorted(found))  # type: ignore[type-var]
+    return tuple(sorted(found))
 
 
 def table_of(lists: Sequence[Labels], labels: Labels, source: str) -> BoolArray:

@@ -10,9 +10,7 @@ from splitopt.problems.base import IntArray
 from splitopt.problems.generator_pairing.data import GeneratorPairingData
 
 
-def obvious_reason(
-    problem: GeneratorPairingData, names: Sequence[str] | None = None
-) -> str | None:
+def obvious_reason(problem: GeneratorPairingData, names: Sequence[str] | None = None) -> str | None:
     """Report which class cannot be covered and what would have to change; None if all may be.
 
     Parameters

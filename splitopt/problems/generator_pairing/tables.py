@@ -85,9 +85,7 @@ def _generators(section: Generators, groups: Any, known: dict[str, Any]) -> dict
     if section.generates is not None:
         own = _own_labels(section, known)
         rows = section.rows("generates", groups)
-        found["generates"] = [
-            own[i] if row is None else list(row) for i, row in enumerate(rows)
-        ]
+        found["generates"] = [own[i] if row is None else list(row) for i, row in enumerate(rows)]
     if section.quality is not None:
         labels = section.labels or sorted({c for row in known["classes"] for c in row})
         found["quality"] = [

@@ -67,13 +67,15 @@ class Algorithm2(Solver[GeneratorPairing]):
         lacking = ~has[i]
         if not lacking.any():
             return np.empty(0, dtype=np.int64)
-        fits = np.flatnonzero(problem.covers[:, lacking].all(axis=1))
+        fits: IntArray = np.flatnonzero(problem.covers[:, lacking].all(axis=1))
         fits = fits[fits != i]
         if not fits.size:
             return None
         if self.pick == "cheapest":
-            return fits[[int(np.argmin(problem.cost[i, fits]))]]
-        return fits[-1:] if self.pick == "last" else fits[:1]
+            place = int(np.argmin(problem.cost[i, fits]))
+        else:
+            place = len(fits) - 1 if self.pick == "last" else 0
+        return np.array([fits[place]], dtype=np.int64)
 
 
 def _words(problem: GeneratorPairing, without: list[int], has: BoolArray) -> str:

@@ -76,7 +76,6 @@ class Pricing:
             self.search.prove(self.raised(bound))
         return bound, sends, new
 
-
     def raised(self, bound: float) -> float:
         """Raise a bound to the next whole multiple of the unit that all costs have, if any."""
         unit = self.unit

@@ -60,8 +60,8 @@ class Enumerate(Solver[GeneratorPairing]):
                 return reason
             raise InfeasibleError("the caps allow no pairing that covers every class; raise them")
         search.propose(GeneratorPairingDecision(tuple(np.array(row) for row in best)))
-        if (reason := search.stop()) not in (None, "gap"):
-            return reason or "time"
+        if (reason := search.stop()) in ("time", "interrupted"):
+            return reason
         search.prove(search.objective)
         return "proved"
 
@@ -80,10 +80,11 @@ def _choices(problem: GeneratorPairing, i: int) -> list[tuple[float, Senders]]:
 
 
 def _cost(problem: GeneratorPairing, i: int, senders: Senders) -> float:
-    total = [float(problem.cost[i, j]) for j in senders]
-    for c in np.flatnonzero(problem.need[i]) if problem.penalty is not None else []:
-        lacks = sorted(float(problem.penalty[j, c]) for j in senders if problem.covers[j, c])
-        total += lacks[: int(problem.need[i, c])]
+    total, penalty = [float(problem.cost[i, j]) for j in senders], problem.penalty
+    if penalty is not None:
+        for c in np.flatnonzero(problem.need[i]):
+            lacks = sorted(float(penalty[j, c]) for j in senders if problem.covers[j, c])
+            total += lacks[: int(problem.need[i, c])]
     return math.fsum(total)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -80,7 +81,7 @@ class Fleet:
     """The devices of a problem that lack something, and room to work in."""
 
     problem: GeneratorPairing
-    _room: tuple[FloatArray, IntArray, IntArray, IntArray] | None = field(default=None, init=False)
+    _room: tuple[FloatArray, Any, Any, Any] | None = field(default=None, init=False)
 
     @cached_property
     def receivers(self) -> IntArray:
@@ -125,13 +126,14 @@ class Fleet:
             size = 1 << max(len(row) for row in self.missing)
             whole = [np.empty(size, dtype=np.int32) for _ in range(3)]
             self._room = np.full(size, np.inf), whole[0], whole[1], whole[2]
-        costs = self.costs(i, prices)
+        costs, room = self.costs(i, prices), self._room
         senders = np.empty(len(costs) + 1, dtype=np.int64)
         order = np.argsort(costs, kind="stable")
-        value, size, _ = cheapest_cover(
-            costs, order, self.masks, self.missing[i], ROUNDS, *self._room, senders
+        missing, (value, previous, column, after) = self.missing[i], room
+        least, size, _ = cheapest_cover(
+            costs, order, self.masks, missing, ROUNDS, value, previous, column, after, senders
         )
-        return Choice(value, value * (1 - 2e-12), np.sort(senders[:size]))
+        return Choice(least, least * (1 - 2e-12), np.sort(senders[:size]))
 
     def offers(self, i: int, prices: FloatArray | None = None) -> Offers:
         """Return who can send to a device, with a price for each sender."""

@@ -69,9 +69,7 @@ class Matrix:
         self.value.append(value)
         return len(self.costs) - 1
 
-    def solve(
-        self, unit: float, time_limit_s: float, seed: int, rel_gap: float = 0.0
-    ) -> Answer:
+    def solve(self, unit: float, time_limit_s: float, seed: int, rel_gap: float = 0.0) -> Answer:
         """Solve it, with costs in a unit that brings the objective near one."""
         import highspy
 
@@ -91,7 +89,9 @@ class Matrix:
             highs.setOptionValue(name, option)
         rows, count = len(self.lower), len(self.costs)
         empty, starts = np.zeros(0, dtype=np.int32), np.zeros(rows, dtype=np.int32)
-        highs.addRows(rows, np.array(self.lower), np.array(self.upper), 0, starts, empty, np.zeros(0))
+        highs.addRows(
+            rows, np.array(self.lower), np.array(self.upper), 0, starts, empty, np.zeros(0)
+        )
         lengths = [len(part) for part in self.index]
         begins = np.concatenate(([0], np.cumsum(lengths)[:-1])).astype(np.int32)
         index = np.array([k for part in self.index for k in part], dtype=np.int32)

@@ -9,6 +9,8 @@ classes for no more) or that the bound of `price_loops` rules out.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
@@ -82,7 +84,7 @@ def offers_of(costs: FloatArray, kept: IntArray, masks: IntArray, classes: int) 
 
 @helper
 def feasible_prices(offers: Offers, prices: FloatArray) -> None:
-    """Lower prices until no sender is worth more than it costs, then raise them while that holds."""
+    """Lower prices until no sender is worth more than it costs; raise them while that holds."""
     scale = np.ones(prices.size)
     for k in range(offers.costs.size):
         worth = 0.0
@@ -142,9 +144,9 @@ def walk(
     prices: FloatArray,
     limit: float,
     value: FloatArray,
-    previous: IntArray,
-    column: IntArray,
-    after: IntArray,
+    previous: Any,
+    column: Any,
+    after: Any,
 ) -> tuple[float, int]:
     """Find the cheapest way to cover all classes below a limit.
 
@@ -232,9 +234,9 @@ def cheapest_cover(
     missing: IntArray,
     rounds: int,
     value: FloatArray,
-    previous: IntArray,
-    column: IntArray,
-    after: IntArray,
+    previous: Any,
+    column: Any,
+    after: Any,
     senders: IntArray,
 ) -> tuple[float, int, int]:
     """Find the cheapest senders that cover what one device lacks.
@@ -248,7 +250,8 @@ def cheapest_cover(
     rounds
         Subgradient steps for the prices.
     value, previous, column, after
-        Shape (2^M,) for M missing classes: what `walk` works in; ``value`` is infinite.
+        Shape (2^M,) for M missing classes: what `walk` works in, all but
+        ``value`` of int32; ``value`` is infinite.
     senders
         Shape (D,): filled with the choice.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -65,13 +66,11 @@ class Master:
         lower = np.concatenate((ones, np.full(len(limits), -np.inf)))
         upper = np.concatenate((ones, limits.astype(np.float64)))
         none = np.zeros(0, dtype=np.int32)
-        self.highs.addRows(
-            rows, lower, upper, 0, np.zeros(rows, dtype=np.int32), none, np.zeros(0)
-        )
+        self.highs.addRows(rows, lower, upper, 0, np.zeros(rows, dtype=np.int32), none, np.zeros(0))
         every = np.arange(receivers, dtype=np.int32)
         self._add(np.full(receivers, dear / unit), every, every, ones)
 
-    def _add(self, costs: FloatArray, starts: IntArray, index: IntArray, value: FloatArray) -> None:
+    def _add(self, costs: FloatArray, starts: Any, index: Any, value: FloatArray) -> None:
         count = len(costs)
         begins, rows = starts.astype(np.int32), index.astype(np.int32)
         self.highs.addCols(

@@ -37,7 +37,7 @@ class SetCover(Solver[GeneratorPairing]):
     kind: ClassVar[Kind] = "exact"
     requires: ClassVar[tuple[str, ...]] = ("highspy",)
 
-    def load(self, problem: GeneratorPairing) -> None:
+    def load(self, problem: GeneratorPairing) -> None:  # noqa: ARG002 - small loops for all
         """Compile the loops."""
         load_loops()
 

@@ -61,7 +61,11 @@ def test_few_samples_do_not_count_as_having_a_class():
     """With 3 samples where 5 are asked for, device 0 lacks b too; it still has a generator."""
     counts = [[9, 3, 0], [0, 9, 9], [0, 0, 9]]
     problem = GeneratorPairing(COST, counts=counts, labels=["a", "b", "c"], least_samples=5)
-    assert problem.present.tolist() == [[True, False, False], [False, True, True], [False] * 2 + [True]]
+    assert problem.present.tolist() == [
+        [True, False, False],
+        [False, True, True],
+        [False] * 2 + [True],
+    ]
     assert problem.covers[0].tolist() == [True, True, False]
     assert solve(problem).objective == 2 + 4 + 6
 
