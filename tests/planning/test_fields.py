@@ -213,7 +213,7 @@ CHANGES = {
             "quality_weight": 4,
         }.items()
     },
-    "generators.counts": {"generators": COUNTED},
+    "generators.counts": {"generators": COUNTED | {"counts": COUNTS | {"nano": [9, 9, 0]}}},
     "generators.least_samples": {"generators": COUNTED | {"least_samples": 3}},
 }
 """Field -> what to change, by dotted places; ABSENT takes a field away."""

@@ -67,15 +67,21 @@ class Enumerate(Solver[GeneratorPairing]):
 
 
 def _choices(problem: GeneratorPairing, i: int) -> list[tuple[float, Senders]]:
-    """Return the sets of senders that cover what a device lacks, with their costs."""
+    """Return the sets of senders that cover what a device lacks, with their costs.
+
+    A set is left out if a part of it does for no more: it only takes sends from others.
+    """
     others = [j for j in range(problem.devices) if j != i]
     missing = np.flatnonzero(problem.need[i])
-    found = []
+    found: list[tuple[float, Senders]] = []
     for size in range(len(others) + 1):
         for senders in itertools.combinations(others, size):
             got = problem.covers[list(senders)][:, missing].sum(axis=0)
-            if (got >= problem.need[i, missing]).all():
-                found.append((_cost(problem, i, senders), senders))
+            if (got < problem.need[i, missing]).any():
+                continue
+            cost, whole = _cost(problem, i, senders), set(senders)
+            if not any(known <= cost and whole.issuperset(part) for known, part in found):
+                found.append((cost, senders))
     return found
 
 
