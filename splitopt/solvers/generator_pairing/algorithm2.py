@@ -40,6 +40,7 @@ class Algorithm2(Solver[GeneratorPairing]):
     problem: ClassVar[str] = "generator_pairing"
     objectives: ClassVar[frozenset[str]] = frozenset(GeneratorPairing.objectives)
     kind: ClassVar[Kind] = "rule"
+    partial: ClassVar[bool] = True
 
     pick: str = "last"
     counts: str = "printed"
