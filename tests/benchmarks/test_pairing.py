@@ -30,9 +30,7 @@ def test_tables_have_a_row_for_every_case(pairing, monkeypatch):
 
 
 def test_algorithm_2_fails_as_often_as_counting_says(pairing):
-    """With two of ten classes, nobody has the eight others; with eight, four others all fail to
-    have both missing ones with probability (1 - 28/45)^4 = 2.04 %.
-    """  # noqa: D205
+    """With two of ten classes nobody has all others; with eight, all four fail with (17/45)^4."""
     lines = (pairing.RESULTS / "answers.csv").read_text().splitlines()[1:]
     shares = {line.split(",")[0]: float(line.split(",")[1]) for line in lines}
     assert shares["2"] == 100.0
