@@ -1,4 +1,4 @@
-"""The counts and timings of pairings: tables are made of small cases, and results meet the goals."""
+"""The counts and timings of pairings: tables of small cases, and results that meet the goals."""
 
 from __future__ import annotations
 
