@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from splitopt.problems.common_cut import CommonCut as CommonCut
     from splitopt.problems.cut_and_resources import CutAndResources as CutAndResources
     from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty as CutUnderUncertainty
+    from splitopt.problems.generator_pairing import GeneratorPairing as GeneratorPairing
     from splitopt.problems.pipeline_partition import PipelinePartition as PipelinePartition
     from splitopt.problems.registry import load_problem as load_problem
     from splitopt.profiles import ModelProfile as ModelProfile
@@ -42,6 +43,7 @@ _HOMES = {
     "CommonCut": "splitopt.problems.common_cut",
     "CutAndResources": "splitopt.problems.cut_and_resources",
     "CutUnderUncertainty": "splitopt.problems.cut_under_uncertainty",
+    "GeneratorPairing": "splitopt.problems.generator_pairing",
     "InfeasibleError": "splitopt.errors",
     "InputError": "splitopt.errors",
     "ModelProfile": "splitopt.profiles",

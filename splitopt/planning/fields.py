@@ -18,7 +18,16 @@ Direction = Literal["downlink", "uplink"]
 DIRECTIONS: tuple[Direction, ...] = ("downlink", "uplink")
 
 _LABELS = ("name", "note", "format", "version", "guesses")
-_WHOLE = ("servers", "nodes", "pipeline", "spectrum", "clusters", "distributions", "tradeoff")
+_WHOLE = (
+    "servers",
+    "nodes",
+    "pipeline",
+    "spectrum",
+    "clusters",
+    "distributions",
+    "tradeoff",
+    "generators",
+)
 """Sections that are named as a whole where nothing of them is used."""
 _OWN = ("channel_gain", "snr")
 _SIGNAL = ("transmit_power", "channel_gain", "noise_density")

@@ -135,9 +135,10 @@ def _in_order(scenario: Scenario, server_order: str, objective: str | None) -> S
 def default_problem(scenario: Scenario) -> str:
     """Return the problem that a section of a scenario asks for, the first of all without one.
 
-    With compute nodes it is ``pipeline_partition``, with distributions ``cut_under_uncertainty``,
-    with clusters alone ``cluster_and_spectrum``, otherwise ``cut_and_resources``: of several the
-    last in the registry, because a problem builds on the sections of those before it.
+    With generators it is ``generator_pairing``, with compute nodes ``pipeline_partition``, with
+    distributions ``cut_under_uncertainty``, with clusters alone ``cluster_and_spectrum``, otherwise
+    ``cut_and_resources``: of several the last in the registry, because a problem builds on the
+    sections of those before it.
     """
     planned = explained_problems()
     for problem in reversed(planned):

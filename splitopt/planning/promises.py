@@ -56,7 +56,11 @@ def promise(
 
     found = explainer.search(problem, decision) if known is None else known
     parts = {} if found is None else dict(found)
-    interval = round_interval(explainer.machines, explainer.scenario, explainer.profile, round_s)
+    interval = None
+    if explainer.machines:
+        interval = round_interval(
+            explainer.machines, explainer.scenario, explainer.profile, round_s
+        )
     prediction = explainer.predict(problem, decision)
     return prediction.model_copy(update={**parts, "round_interval": interval})
 

@@ -158,6 +158,10 @@ class Problem(ABC, Generic[D]):
         """Return the same problem under another objective."""
         return type(self).from_data(self.data(), objective, self.name)
 
+    def archived(self) -> dict[str, Any]:
+        """Return the data as ``.npz`` holds it: every array with as many entries in each row."""
+        return self.data()
+
     def to_document(self) -> dict[str, Any]:
         """Return the instance as JSON-ready data."""
         return {
@@ -183,7 +187,7 @@ class Problem(ABC, Generic[D]):
             write_atomic(path, json.dumps(document, allow_nan=False) + "\n")
             return
         head = {"format": FORMAT, "version": VERSION, "problem": self.name}
-        content = {**head, "objective": self.objective, **self.data()}
+        content = {**head, "objective": self.objective, **self.archived()}
         arrays: dict[str, Any] = {key: np.asarray(value) for key, value in _flat(content).items()}
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)

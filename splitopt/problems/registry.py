@@ -25,6 +25,7 @@ PROBLEMS: dict[str, str] = {
     "cut_under_uncertainty": "splitopt.problems.cut_under_uncertainty:CutUnderUncertainty",
     "pipeline_partition": "splitopt.problems.pipeline_partition:PipelinePartition",
     "common_cut": "splitopt.problems.common_cut:CommonCut",
+    "generator_pairing": "splitopt.problems.generator_pairing:GeneratorPairing",
 }
 """Problem name -> ``module:class``; a new problem is one line here.
 

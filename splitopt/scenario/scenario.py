@@ -30,9 +30,6 @@ from splitopt.storage.writing import write_atomic
 
 FORMAT = "splitopt-scenario"
 VERSION = 1
-UNUSED_SECTIONS = ("generators",)
-"""Sections of the schema that this version does not use yet, and therefore refuses."""
-
 
 _SHIPPED = resources.files("splitopt.scenario") / "data"
 
@@ -84,16 +81,6 @@ class Scenario(Sections):
         return isinstance(other, Scenario) and self.__dict__ == other.__dict__
 
     __hash__ = None  # type: ignore[assignment]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_unused(cls, value: Any) -> Any:
-        for section in UNUSED_SECTIONS:
-            if isinstance(value, dict) and value.get(section) is not None:
-                raise InputError(
-                    f"the section {section!r} is not used by this version of splitopt; remove it"
-                )
-        return value
 
     @model_validator(mode="after")
     def _check_whole(self) -> Self:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from splitopt.scenario.parts import DECIBELS
-from splitopt.scenario.scenario import UNUSED_SECTIONS, Scenario
+from splitopt.scenario.scenario import Scenario
 
 _SHORT_FORMS = (
     ("Links", "downlink"),
@@ -33,8 +33,6 @@ def scenario_schema() -> dict[str, Any]:
                 }
     properties = schema["properties"]
     properties["model"] = {"anyOf": [properties["model"], {"type": "string"}]}
-    for section in UNUSED_SECTIONS:
-        del properties[section]
     schema["required"] = ["format", "version", *schema["required"]]
     schema["anyOf"] = [{"required": ["servers"]}, {"required": ["nodes"]}]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

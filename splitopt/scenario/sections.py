@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from splitopt.profiles.readers.graph_order import EqualChain
+from splitopt.scenario.generators import Generators
 from splitopt.scenario.machine import Name, Note, Part
 from splitopt.scenario.nodes import Node, Pipeline, mean_bytes_per_s
 from splitopt.scenario.parts import (
@@ -44,7 +45,7 @@ class Sections(Part):
     spectrum: Spectrum | None = None
     clusters: Clusters | None = None
     distributions: Distributions | None = None
-    generators: None = None
+    generators: Generators | None = None
 
     HINTS: ClassVar[Mapping[str, str]] = {
         "objective": "it is an option of 'splitopt plan', --objective",
@@ -74,6 +75,10 @@ class Sections(Part):
         if not self.nodes:
             return None
         return EqualChain(len(self.node_list()), mean_bytes_per_s(self.links.nodes, self.nodes))
+
+    def device_groups(self) -> list[tuple[str, list[str]]]:
+        """Return the name of every group of devices, and of its single devices."""
+        return [(device.name, device.names()) for device in self.devices]
 
     def fleet(self) -> list[Device]:
         """Return every single device, groups expanded, with unique names."""

@@ -42,6 +42,8 @@ def mistakes_between(scenario: Sections) -> Iterator[Mistake]:
         yield from _raised(lambda: clusters.all_sizes(size))
         if scenario.spectrum is None:
             yield Mistake(("clusters",), "there is no 'spectrum' to share; add one or drop it")
+    if (generators := scenario.generators) is not None:
+        yield from _raised(lambda: generators.check(scenario.device_groups()))
     yield from _without_a_rate(scenario)
 
 

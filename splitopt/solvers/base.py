@@ -32,6 +32,8 @@ class Solver(ABC, Generic[P]):
     kind: ClassVar[Kind]
     requires: ClassVar[tuple[str, ...]] = ()
     """Importable modules that must be installed."""
+    partial: ClassVar[bool] = False
+    """Whether it may have no answer where there is one; its message then says what it lacks."""
     removed: ClassVar[Mapping[str, str]] = {}
     """Options that were there once -> what to do instead."""
 

@@ -19,6 +19,7 @@ _CLUSTER = "splitopt.solvers.cluster_and_spectrum"
 _PIPELINE = "splitopt.solvers.pipeline_partition"
 _UNCERTAIN = "splitopt.solvers.cut_under_uncertainty"
 _COMMON = "splitopt.solvers.common_cut"
+_PAIRING = "splitopt.solvers.generator_pairing"
 
 SOLVERS: dict[str, dict[str, str]] = {
     "cut_and_resources": {
@@ -77,6 +78,16 @@ SOLVERS: dict[str, dict[str, str]] = {
     },
     "common_cut": {
         "enumerate": f"{_COMMON}.enumeration:Enumerate",
+    },
+    "generator_pairing": {
+        "set_cover": f"{_PAIRING}.set_cover:SetCover",
+        "greedy": f"{_PAIRING}.greedy:Greedy",
+        "algorithm2": f"{_PAIRING}.algorithm2:Algorithm2",
+        "enumerate": f"{_PAIRING}.enumeration:Enumerate",
+        "highs": f"{_PAIRING}.backends:Highs",
+        "scip": f"{_PAIRING}.backends:Scip",
+        "gurobi": f"{_PAIRING}.backends:Gurobi",
+        "pyomo:gurobi_direct_minlp": f"{_PAIRING}.backends:PyomoGurobi",
     },
 }
 """Problem -> solver -> ``module:class``, the preferred one first; a new solver is one line here."""

@@ -22,6 +22,20 @@ KINDS = (
     "common_cut",
 )
 MODEL = "resnet18-imagenet"
+SLOW = pytest.mark.slow
+
+
+GENERATORS = {
+    "size": "1 MB",
+    "classes": {"pi-1": [0, 1], "pi-2": [1, 2], "pi-3": [0, 2], "nano": [0]},
+    "quality": {"pi": 0.5, "nano": 0.9},
+    "quality_weight": 3,
+}
+COUNTS = {"pi-1": [9, 9, 0], "pi-2": [0, 9, 9], "pi-3": [9, 0, 2], "nano": [9, 0, 0]}
+COUNTED = {key: value for key, value in GENERATORS.items() if key != "classes"} | {
+    "counts": COUNTS,
+    "labels": [0, 1, 2],
+}
 
 
 def document(kind):
@@ -29,7 +43,8 @@ def document(kind):
     own = {"samples": 40, "batch_size": 10, "memory": "4 GiB", "leakage_limit": 0.9}
     cell = kind in ("cluster_and_spectrum", "cut_under_uncertainty")
     signal = {"snr_db": 20} if cell else {}
-    return {
+    whole = {"generators": GENERATORS} if kind == "generator_pairing" else {}
+    return whole | {
         "format": "splitopt-scenario",
         "version": 1,
         "name": "all",
@@ -187,7 +202,26 @@ CHANGES = {
     "distributions.trace.snr_db": {
         "distributions": {"samples": 4, "trace": {**TRACE, "snr_db": RATIOS}}
     },
-    "generators": {"generators": {"seed": 1}},
+    **{
+        f"generators.{name}": {"generators": GENERATORS | {name: value}}
+        for name, value in {
+            "size": "2 MB",
+            "classes": {"pi-1": [0, 1, 2], "pi-2": [1, 2], "pi-3": [0, 2], "nano": [0]},
+            "labels": [0, 1, 2, 3],
+            "generates": {"pi-1": []},
+            "quality": {"pi": 0.6, "nano": 0.9},
+            "route": "direct",
+            "latency": "1 s",
+            "cost": "bytes",
+            "most_receivers": 0,
+            "sources": 2,
+            "redundant": True,
+            "least_quality": 0.7,
+            "quality_weight": 4,
+        }.items()
+    },
+    "generators.counts": {"generators": COUNTED | {"counts": COUNTS | {"nano": [9, 9, 0]}}},
+    "generators.least_samples": {"generators": COUNTED | {"least_samples": 3}},
 }
 """Field -> what to change, by dotted places; ABSENT takes a field away."""
 
@@ -268,7 +302,10 @@ def named(field, notes):
 
 @pytest.mark.parametrize(
     "kind",
-    [kind if kind == KINDS[0] else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],
+    [
+        kind if kind in (KINDS[0], "generator_pairing") else pytest.param(kind, marks=SLOW)
+        for kind in (*KINDS, "generator_pairing")
+    ],
 )
 def test_every_field_counts_or_is_named_or_refused(kind):
     """No field is accepted and then without an effect that is not said; none is named wrongly."""

@@ -60,6 +60,7 @@ def test_all_kinds_are_there(library: Library) -> None:
         "dp-mora-7.2-resnet18",
         "dp-mora-7.2-resnet34",
         "cpsl-five-identical",
+        "iotsl-two-classes",
     }
     for part in ("measured-vgg19", "identical", "near_ties", "decades", "infeasible", "devices1-"):
         assert any(part in name for name in names)

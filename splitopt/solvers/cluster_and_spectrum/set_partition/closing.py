@@ -15,11 +15,8 @@ import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.compiling import plain
-from splitopt.solvers.cluster_and_spectrum.set_partition.columns import (
-    Columns,
-    Duals,
-    silent_highs,
-)
+from splitopt.solvers.backends.highs import silent_highs
+from splitopt.solvers.cluster_and_spectrum.set_partition.columns import Columns, Duals
 from splitopt.solvers.cluster_and_spectrum.set_partition.pricing import Pricer
 
 MOST_DEVICES = 62

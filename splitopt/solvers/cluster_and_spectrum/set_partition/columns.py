@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
+from splitopt.solvers.backends.highs import silent_highs
 from splitopt.solvers.cluster_and_spectrum.set_partition.pricing import Pricer
 
 _TOLERANCE = 1e-9
@@ -72,18 +72,6 @@ class Columns:
                 self.seconds[begin + i] = cost
         self.clusters += new
         return list(range(begin, len(self.clusters)))
-
-
-def silent_highs() -> Any:
-    """Start HiGHS without its banner, which it prints as soon as its callbacks are set."""
-    import highspy
-
-    class Silent(highspy.Highs):
-        def enableCallbacks(self) -> None:  # noqa: N802 - HiGHS' name
-            self.setOptionValue("output_flag", False)
-            super().enableCallbacks()  # type: ignore[no-untyped-call]
-
-    return Silent()  # type: ignore[no-untyped-call]
 
 
 class Master:
