@@ -105,12 +105,14 @@ def test_the_work_of_a_worker_that_dies_is_done_by_another(tmp_path):
     assert sorted(found) == [(0, "a"), (1, "b"), (2, "c")]
 
 
+@pytest.mark.slow
 def test_work_that_kills_every_worker_ends_with_one_sentence():
     """After some tries without a result in between it is an error."""
     with pytest.raises(WorkerError, match="'loky' died 3 times on the same work"):
         Engine("loky", 2).map(die_always, [1, 2, 3])
 
 
+@pytest.mark.slow
 def test_two_dask_workers_give_the_same():
     """Real worker processes of a cluster, one connection for several maps."""
     distributed = pytest.importorskip("distributed")

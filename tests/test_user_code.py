@@ -45,6 +45,7 @@ def test_siblings_are_found_from_anywhere(tmp_path, monkeypatch):
     assert sys.modules["two"] is module
 
 
+@pytest.mark.slow
 def test_files_of_one_name_do_not_collide(tmp_path):
     """Neither they, nor what stands beside them, nor what they import when they are called."""
     text = "from near import VALUE\n\n\ndef late():\n    import further\n    return further.VALUE\n"

@@ -38,6 +38,7 @@ SOLVERS: tuple[tuple[str, str, str, dict[str, int]], ...] = (
     ("cluster_and_spectrum", "anneal", "uneven", {"devices": 12}),
     ("cluster_and_spectrum", "gibbs", "uneven", {"devices": 12}),
     ("cut_under_uncertainty", "saa", "drawn", {"devices": 6, "cuts": 3, "samples": 4}),
+    ("generator_pairing", "set_cover", "links", {"devices": 30, "labels": 10}),
     ("cut_and_resources", "dp_mora", "uniform", {"devices": 8, "layers": 10}),
     ("cut_and_resources", "exact", "uniform", {"devices": 300_000, "layers": 10}),
 )

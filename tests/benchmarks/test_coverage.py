@@ -22,6 +22,7 @@ from splitopt.solvers.cut_under_uncertainty.answering.rounds import Request
 
 
 @pytest.mark.parametrize("name", sorted(families()))
+@pytest.mark.slow
 def test_the_truth_is_what_many_rounds_say(name):
     """Means and CVaRs from the quantiles against 50,000 rounds, within five standard errors."""
     family = families()[name]

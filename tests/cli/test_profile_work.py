@@ -112,6 +112,7 @@ def test_declarations_that_cannot_be_used(capsys, text, words):
     assert words in words_of(capsys)
 
 
+@pytest.mark.slow
 def test_the_speed_of_a_machine_follows_from_the_counted_work(capsys):
     """GFLOP/s is the work of the profile over the measured seconds, depthwise layers included."""
     how = ["--measure", "here", "--batch", "2", "--repeats", "1", "-o", "mobile.json"]

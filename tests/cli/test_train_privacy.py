@@ -42,6 +42,7 @@ def call(capsys, *arguments):
     return code, captured.out, captured.err
 
 
+@pytest.mark.slow
 def test_prints_and_writes(capsys, tmp_path, plan_file):
     """Epsilon in the table, in words with what it leaves out, as CSV, on the page and in JSON."""
     flags = ("--rounds", 2, "--dp-clip", 1, "--dp-epsilon", 4, "--dp-delta", 0.001)

@@ -51,13 +51,21 @@ def run_console(block, capsys):
         )
 
 
-# They train, attack, validate and compare with real processes.
+# They train, attack, validate and compare with real processes, or compile and solve for long.
 LONG = (
     "README.md",
     "docs/benchmark/bring-your-own.md",
     "docs/benchmark/index.md",
+    "docs/benchmark/reports.md",
+    "docs/controller.md",
+    "docs/devices.md",
+    "docs/export.md",
     "docs/leakage.md",
     "docs/models.md",
+    "docs/pipelines.md",
+    "docs/problems/generator_pairing.md",
+    "docs/robustness.md",
+    "docs/solvers/exact.md",
 )
 TRAIN = (
     "codecs",

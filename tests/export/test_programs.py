@@ -163,6 +163,7 @@ def test_programs_compute_what_the_model_computes(tmp_path, job_for, alone, name
 
 
 @pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.slow
 def test_given_weights_are_in_the_programs(tmp_path, job_for, monkeypatch, form):
     """Those of the export, not those that the module happens to have; the module stays as it is."""
     need(form)

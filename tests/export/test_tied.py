@@ -76,6 +76,7 @@ def plan(tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_parts_say_how_they_are_trained_and_merge_to_the_whole(tmp_path, plan):
     """One tensor in one process; both parts save it, and the merged model has it once."""
     folder = tmp_path / "parts"

@@ -168,6 +168,7 @@ torch.save(results, "results.pt")
 """
 
 
+@pytest.mark.slow
 def test_written_networks_of_a_user_are_bit_identical(tmp_path, odd, job_for, alone):
     """Modes, constants, bare parameters, functions, stages, and layers that work in place."""
     torch.set_num_threads(1)

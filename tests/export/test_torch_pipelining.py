@@ -160,6 +160,7 @@ for environment, arguments in (
 """
 
 
+@pytest.mark.slow
 def test_wrong_launches_say_what_is_wrong(folders, alone):
     """Before anything is connected, in one sentence, without splitopt."""
     lines = alone(LAUNCH, folders / "pipeline").stdout.splitlines()

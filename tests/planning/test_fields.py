@@ -153,6 +153,7 @@ CHANGES = {
     "training.rounds": {"training.rounds": 9},
     "training.server_order": {"training.server_order": "batch"},
     "privacy.leakage_limit": {"privacy.leakage_limit": 0.1},
+    "privacy.per_sample_gradients": {"privacy.per_sample_gradients": True},
     "tradeoff.seconds_per_joule": {"tradeoff.seconds_per_joule": 7.0},
     "spectrum.subcarriers": {"spectrum.subcarriers": 11},
     "spectrum.bandwidth": {"spectrum.bandwidth": "2 MHz"},

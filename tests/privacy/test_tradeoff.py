@@ -58,6 +58,7 @@ def call(capsys, *arguments):
     return code, captured.out, captured.err
 
 
+@pytest.mark.slow
 def test_runs_are_those_of_train(scenario_file):
     """A run without noise is the run that `train` makes of the step's plan and that seed."""
     staircase = leakage_staircase(scenario_file)

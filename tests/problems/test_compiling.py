@@ -62,11 +62,13 @@ def test_machine_code_is_kept_and_compiling_is_told_once(module):
     assert module() == ["30.0 1"]
 
 
+@pytest.mark.slow
 def test_a_part_that_changes_is_compiled_anew(module, tmp_path):
     module()
     assert module(LOOPS.replace("RAISE = 2.0", "RAISE = 3.0"))[-1] == "40.0 0"
 
 
+@pytest.mark.slow
 def test_damaged_files_are_compiled_over(module, tmp_path):
     module()
     for path in (tmp_path / "kept").rglob("*.nb?"):
@@ -76,6 +78,7 @@ def test_damaged_files_are_compiled_over(module, tmp_path):
 
 
 @pytest.mark.parametrize("home", ["missing", "absent"])
+@pytest.mark.slow
 def test_nothing_has_to_be_kept(module, tmp_path, home):
     """No folder can be written: each is below a file, which root cannot write in either."""
     wall = tmp_path / "wall"

@@ -164,6 +164,7 @@ def test_profile_plan_and_training_count_the_same(tmp_path):
     assert run.model.blocks[0].attention.qkv.base.weight.dtype == torch.int8
 
 
+@pytest.mark.slow
 def test_training_begins_with_the_weights_of_a_file(tmp_path):
     """Of the network as it was pre-trained, or with its adapters."""
     torch.manual_seed(3)
@@ -275,6 +276,7 @@ def test_processes_learn_the_same_and_are_sent_frozen_weights_once(tmp_path):
 
 
 @pytest.mark.parametrize("bits", [None, 4])
+@pytest.mark.slow
 def test_an_export_is_the_trained_model_without_splitopt(tmp_path, bits):
     """The folder has the network with its adapters; its parts in turn compute what was trained."""
     import subprocess

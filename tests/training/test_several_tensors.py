@@ -222,6 +222,7 @@ def folder(tmp_path_factory):
     return place
 
 
+@pytest.mark.slow
 def test_the_shell_trains_what_it_has_profiled(folder):
     """Profile, plan and train: a batch of 16 of each device, the plan's bytes, and by hand."""
     words = ["train", str(folder / "plan.json"), "--model", f"{folder / 'several.py'}:digits_unet"]

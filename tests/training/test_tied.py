@@ -134,6 +134,7 @@ def test_bytes_by_hand():
 
 
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
+@pytest.mark.slow
 def test_stacked_clients_are_those_one_by_one():
     """Sums are taken in another order, which 1e-10 allows in float64."""
     alone = scheme_of("splitfed_v1", ("blocks.0",), count=3, momentum=0.9)
@@ -185,6 +186,7 @@ def texts(tmp_path):
     return tmp_path / "texts.npz"
 
 
+@pytest.mark.slow
 def test_a_plan_is_trained_with_the_bytes_that_it_counts(tmp_path):
     """Plan, tally and history agree to the byte, and a run resumes bit for bit."""
     plan, data = splitopt.plan(scenario(tmp_path, "copies", **STAR)), texts(tmp_path)
@@ -215,6 +217,7 @@ def test_privacy_is_not_had_with_a_weight_in_two_parts(tmp_path):
 
 
 @pytest.mark.parametrize("scheme", [None, "u_shaped", "split_nn"])
+@pytest.mark.slow
 def test_the_owner_of_a_pipeline_holds_both_ends(tmp_path, scheme):
     """The chosen cuts leave both uses to the owner, and the model is what federated gives."""
     plan, data = splitopt.plan(scenario(tmp_path, "together", **NODES)), texts(tmp_path)

@@ -20,6 +20,7 @@ from splitopt.planning.planner import plan
 from splitopt.planning.predictions.cut_and_resources import CutAndResourcesPrediction
 from splitopt.plans import Plan
 from splitopt.problems.base import BoolArray
+from splitopt.problems.common_cut import CommonCut
 from splitopt.problems.common_cut.reasons import why_none
 from splitopt.problems.common_cut.tables import model_bytes, without_server
 from splitopt.problems.cut_and_resources import CutAndResources
@@ -33,7 +34,8 @@ def federated(scenario: Scenario, profile: ModelProfile) -> SchemeRow:
     """Federated learning: everything on the devices, links divided for the shortest round."""
     bare = without_server(scenario)
     context = ServerContext.of(bare, profile)
-    if reason := why_none(context.common("fl"), scenario, profile):
+    asked = CommonCut.from_scenario(scenario, profile, "federated")  # with the server's memory
+    if reason := why_none(asked, scenario, profile):
         return none("fl", "infeasible", reason)
     cuts = context.everyone(profile.layer_count)
     loads = device_loads(bare, profile, cuts) | {"leakage": None}

@@ -14,12 +14,12 @@ from splitopt.problems.base import BoolArray, FloatArray, IntArray, Problem, che
 from splitopt.problems.generator_pairing.decision import GeneratorPairingDecision
 from splitopt.problems.generator_pairing.labels import (
     as_lists,
+    chosen_table,
     is_table,
+    label_table,
     lists_of_labels,
     read_counts,
     read_labels,
-    read_table,
-    table_of,
     union,
 )
 from splitopt.problems.ranges import check_factor, check_total
@@ -94,11 +94,11 @@ class GeneratorPairingData(Problem[GeneratorPairingDecision]):
         elif is_table(self.classes):
             if given is None:
                 raise InputError.at("labels", "is missing; the table has a column for each label")
-            table = read_table(self.classes, given, len(self.classes), "classes")
+            table = label_table(self.classes, given, len(self.classes), "classes")
         else:
             lists = lists_of_labels(self.classes, "classes")
             given = union(lists, "classes") if given is None else given
-            table = table_of(lists, given, "classes")
+            table = chosen_table(lists, given, "classes")
         field = "classes" if self.counts is None else "counts"
         if len(table) != devices:
             raise InputError.at(
@@ -115,7 +115,7 @@ class GeneratorPairingData(Problem[GeneratorPairingDecision]):
     def _read_generators(self) -> None:
         shape = self.classes.shape
         if self.generates is not None:
-            table = read_table(self.generates, self.labels, len(self.cost), "generates")
+            table = label_table(self.generates, self.labels, len(self.cost), "generates")
             self._put(generates=table)
         quality = None
         if self.quality is not None:

@@ -83,7 +83,7 @@ def union(lists: Sequence[Labels], source: str) -> Labels:
     return tuple(sorted(found))
 
 
-def table_of(lists: Sequence[Labels], labels: Labels, source: str) -> BoolArray:
+def chosen_table(lists: Sequence[Labels], labels: Labels, source: str) -> BoolArray:
     """Make the table (D, C) of lists of labels.
 
     Raises
@@ -105,11 +105,11 @@ def table_of(lists: Sequence[Labels], labels: Labels, source: str) -> BoolArray:
     return found
 
 
-def read_table(value: Any, labels: Labels, devices: int, source: str) -> BoolArray:
+def label_table(value: Any, labels: Labels, devices: int, source: str) -> BoolArray:
     """Read who has which label: lists of labels, or a table (D, C) of truth values."""
     if is_table(value):
         return boolean_table(value, source, (devices, len(labels)))
-    found = table_of(lists_of_labels(value, source), labels, source)
+    found = chosen_table(lists_of_labels(value, source), labels, source)
     if len(found) != devices:
         raise InputError.at(source, f"has {len(found)} entries, it needs one for each of {devices}")
     return found

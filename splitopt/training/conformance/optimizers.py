@@ -35,6 +35,10 @@ class _Asked:
     def __init__(self, function: Function) -> None:
         self._function = function
 
+    @staticmethod
+    def penalty() -> None:
+        """Return what is added to the loss, which is nothing."""
+
     def maker(self, role: str) -> MakeOptimizer:  # noqa: ARG002
         """Return what makes the optimizer of a part."""
         return maker_of(self._function, "it", _RATE)

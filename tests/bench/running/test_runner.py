@@ -218,6 +218,7 @@ sys.exit(run(["bench", "--solvers", "equal_share,hangs", "--solver-file", {file!
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_valid_file_and_no_process(
     bad_solvers: Path, tmp_path: Path, jobs: int
 ) -> None:
@@ -246,6 +247,7 @@ def test_ctrl_c_leaves_a_valid_file_and_no_process(
     assert not alive
 
 
+@pytest.mark.slow
 def test_a_worker_ends_with_its_runner(bad_solvers: Path, tmp_path: Path) -> None:
     """A runner that is killed outright leaves no run behind."""
     import psutil

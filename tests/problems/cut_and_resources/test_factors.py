@@ -194,6 +194,7 @@ def test_groups_of_a_scenario_stay_classes(monkeypatch):
     same_answers(factored, dense)
 
 
+@pytest.mark.slow
 def test_the_bound_of_a_large_fleet_needs_no_tables(monkeypatch):
     """`bound` works block by block, and counts what is identical, with the bound of the tables."""
     monkeypatch.setattr(large_module, "LARGE", 100)

@@ -38,7 +38,7 @@ def test_the_table_is_what_tracing_gives(name):
     assert (record.method, record.input_shape) == (method, shape)
 
 
-@pytest.mark.parametrize("name", TRACED)
+@pytest.mark.parametrize("name", ["cnn-digits", "cnn-fashion-mnist"])
 def test_the_leakage_is_that_of_the_committed_table(name):
     """What `python -m benchmarks.leakage --ship` does: the best attack, made monotone."""
     table = json.loads((TABLES / f"{name}.json").read_text())

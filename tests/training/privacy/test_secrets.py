@@ -108,6 +108,7 @@ def test_epsilon_goes_on_after_a_break(plan_of, tmp_path):
     assert "insecure_test_seed" in document["origin"]["privacy"]
 
 
+@pytest.mark.slow
 def test_a_target_is_reached_and_not_exceeded(plan_of, tmp_path):
     """Each device has the noise for all rounds, and no further round is made with it."""
     plan = plan_of("few-splitfed")

@@ -171,6 +171,7 @@ for seed in map(int, sys.stdin):
 """
 
 
+@pytest.mark.slow
 def test_runs_that_are_killed_while_they_write(tmp_path):
     """Two that write as fast as they can, killed at any moment: the folder is always whole."""
     place, moments = tmp_path / "state", np.random.default_rng(1).uniform(0.001, 0.08, 10)

@@ -69,6 +69,7 @@ def test_a_timeline_is_what_it_was_predicted_to_be(opened, clusters):
         assert on_path + same.waiting_s[0] == pytest.approx(own.makespan_s)
 
 
+@pytest.mark.slow
 def test_slower_uploads_are_found_where_nobody_waits(opened):
     """Of a link at 1/1.3 of its rate, every upload tells, and nothing else does."""
     problem, decision, scenario, profile = opened["cut_and_resources"]

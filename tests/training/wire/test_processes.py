@@ -258,6 +258,7 @@ def test_interrupted_and_killed_runs_go_on_from_their_checkpoints(folder):
     assert run.history == wanted.history
 
 
+@pytest.mark.slow
 def test_a_process_that_does_not_come_up_ends_the_run(tmp_path):
     """The message has its last words."""
     with Processes(tmp_path / "job.json", ["far"], 1, Token.new(), 5.0) as group:

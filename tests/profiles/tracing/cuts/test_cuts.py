@@ -184,6 +184,7 @@ def test_parts_can_be_copied(torch):
     assert torch.equal(again.eval()(y), net[1].eval()(y))
 
 
+@pytest.mark.slow
 def test_the_module_is_left_as_it_was(torch):
     """Modes, running statistics, gradients and the random state are those of before."""
     model = build("resnet18", (3, 32, 32))
@@ -219,6 +220,7 @@ def test_a_graph_of_one_mode_serves_to_count(torch, networks):
         found.segments(["one"])
 
 
+@pytest.mark.slow
 def test_fx_and_export_find_the_same_cuts(torch):
     """Two tracers that know nothing of each other agree on ResNet-18."""
     model, x = build("resnet18", (3, 32, 32)), torch.randn(2, 3, 32, 32)

@@ -334,6 +334,7 @@ def test_channels_of_all_owners_carry_one_message_at_a_time(make, links):
         assert measured.makespan_s >= whole
 
 
+@pytest.mark.slow
 def test_one_node_and_three(make):
     for cuts, nodes in (((2, 5), 1), ((1, 3, 5, 6), 3)):
         planned = system("none", nodes=nodes)

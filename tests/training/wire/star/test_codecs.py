@@ -68,6 +68,7 @@ def test_what_is_left_out_is_in_the_state(wired):
 
 @pytest.mark.parametrize("frozen", [(0,), (0, 2)], ids=["first", "two"])
 @pytest.mark.parametrize("name", ["splitfed_v1", "clustered"])
+@pytest.mark.slow
 def test_frozen_first_layers_have_no_gradient_to_encode(wired, name, frozen):
     options = Options(local_epochs=2, codec="topk:0.1:feedback", gradient_codec="int4:stochastic")
     wanted = wired.scheme_of(name, options, frozen=frozen)
