@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -20,6 +20,9 @@ from splitopt.report.templating import template
 if TYPE_CHECKING:
     from splitopt.planning.staircase import Stair, Staircase
     from splitopt.privacy.tradeoff import Tradeoff, TrainedStair
+
+_DECADE = 10.0
+"""Epsilons that are closer together are drawn on a linear axis, which has more numbers on it."""
 
 
 def tradeoff_to_terminal(found: Tradeoff) -> RenderableType:
@@ -248,15 +251,15 @@ def _by_epsilon(found: Tradeoff) -> str:
     for number, style in enumerate(styles.values()):
         if targets:
             y = [_mean(found, number, target) for target in targets]
-            kind: Any = "line" if len(targets) > 1 else "dots"
-            curves.append(Curve(targets, y, style, f"s{number}", kind))
+            curves += [Curve(targets, y, style, f"s{number}", kind) for kind in ("line", "dots")]
         if None in found.epsilons:
             value = _mean(found, number, None)
             ends = [targets[0], targets[-1]] if targets else [1.0, 1.0]
             flat = Style(style.colour, (1.2, 1.4), style.marker)
             curves.append(Curve(ends, [value] * 2, flat, f"s{number}", "line"))
     words = f"{_metric(found)} (dotted: no noise)" if None in found.epsilons else _metric(found)
-    panel = Panel("", "epsilon", words, tuple(curves), log_x=True)
+    is_wide = bool(targets) and targets[-1] >= _DECADE * targets[0]
+    panel = Panel("", "epsilon", words, tuple(curves), log_x=is_wide)
     return svg_text(panels_figure([panel], 3.8, legend=styles))
 
 
@@ -268,8 +271,7 @@ def _both(found: Tradeoff) -> str:
         runs = [found.of(number, target) for number in range(len(found.staircase.stairs))]
         x = [own[0].clock_s or found.staircase.stairs[k].round_s for k, own in enumerate(runs)]
         y = [_mean(found, number, target) for number in range(len(runs))]
-        curves.append(Curve(x, y, styles[name], name, "line" if len(x) > 1 else "dots"))
-        curves.append(Curve(x, y, styles[name], name, "dots"))
+        curves += [Curve(x, y, styles[name], name, kind) for kind in ("line", "dots")]
     panel = Panel("", "seconds of the training", _metric(found), tuple(curves), log_x=False)
     return svg_text(panels_figure([panel], 3.8, legend=styles))
 
