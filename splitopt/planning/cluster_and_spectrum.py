@@ -19,7 +19,7 @@ from splitopt.problems.cluster_and_spectrum import (
     ClusterAndSpectrum,
     ClusterAndSpectrumDecision,
 )
-from splitopt.problems.limits import unchecked
+from splitopt.problems.memory import unchecked
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
 

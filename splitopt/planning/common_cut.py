@@ -24,7 +24,7 @@ from splitopt.problems.common_cut import PHASES, CommonCut, CommonCutDecision
 from splitopt.problems.common_cut.reasons import why_none
 from splitopt.problems.common_cut.tables import model_bytes
 from splitopt.problems.cut_and_resources import CutAndResourcesDecision
-from splitopt.problems.limits import unchecked
+from splitopt.problems.memory import unchecked
 
 _SPEED = ("compute", "machine", "machine_model")
 _BY_BATCH_SIZE = "splitfed_v2"

@@ -29,7 +29,8 @@ from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty, Generat
 from splitopt.problems.cut_under_uncertainty.problem import clusters_by_latency
 from splitopt.problems.cut_under_uncertainty.risk import EXPECTED
 from splitopt.problems.inputs import as_scenario
-from splitopt.problems.limits import check_cluster_cut, unchecked
+from splitopt.problems.limits import check_cluster_cut
+from splitopt.problems.memory import unchecked
 from splitopt.results import Result
 from splitopt.scenario import Scenario
 from splitopt.scenario.varying import COMPUTE, SNR

@@ -26,13 +26,12 @@ from splitopt.problems.cut_and_resources import (
     CutAndResources,
     CutAndResourcesDecision,
 )
-from splitopt.problems.limits import (
+from splitopt.problems.limits import allowed_by_leakage, leakage_limits
+from splitopt.problems.memory import (
     SERVER_MEMORY,
-    allowed_by_leakage,
     allowed_by_memory,
     device_memory_bytes,
     largest_batch,
-    leakage_limits,
     memory_words,
     server_budget,
     unchecked,

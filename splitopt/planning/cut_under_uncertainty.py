@@ -15,7 +15,7 @@ from splitopt.problems.cut_under_uncertainty import (
     CutUnderUncertaintyDecision,
 )
 from splitopt.problems.cut_under_uncertainty.risk import cvar
-from splitopt.problems.limits import unchecked
+from splitopt.problems.memory import unchecked
 
 
 class CutUnderUncertaintyExplainer(

@@ -41,7 +41,7 @@ from splitopt.planning.guesses import guess_notes, guessed_numbers
 from splitopt.planning.links import describe_links, unused_in_clusters
 from splitopt.plans import Plan
 from splitopt.problems.inputs import as_scenario
-from splitopt.problems.limits import unchecked
+from splitopt.problems.memory import unchecked
 from splitopt.problems.ranges import MOST
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.table.uncounted import work_notes

@@ -9,11 +9,7 @@ import numpy as np
 from splitopt.latency.pipeline import rent
 from splitopt.latency.split_federated import exchanged_in_round, traffic_bits
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.limits import (
-    device_memory_bytes,
-    server_copies_bytes,
-    server_shared_bytes,
-)
+from splitopt.problems.memory import device_memory_bytes, server_copies_bytes, server_shared_bytes
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.counting.tied import has_copies
 from splitopt.scenario import Scenario

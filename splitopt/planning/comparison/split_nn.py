@@ -11,7 +11,7 @@ from splitopt.latency.pipeline import rent
 from splitopt.planning.comparison.pipelines import owner_bytes, owner_energy, owner_work
 from splitopt.planning.comparison.rows import SchemeRow, none
 from splitopt.planning.pipelines.round_cuts import owner_pairs
-from splitopt.problems.limits import memory_words
+from splitopt.problems.memory import memory_words
 from splitopt.problems.pipeline_partition import PipelinePartition
 from splitopt.problems.pipeline_partition.split_nn import SplitNNRound, split_nn_round
 from splitopt.problems.pipeline_partition.tables import (

@@ -7,13 +7,8 @@ import numpy as np
 from splitopt.problems.base import BoolArray
 from splitopt.problems.common_cut.problem import CommonCut
 from splitopt.problems.common_cut.tables import model_bytes
-from splitopt.problems.limits import (
-    allowed_by_tied,
-    memory_words,
-    server_copies_bytes,
-    server_shared_bytes,
-    why_no_common_cut,
-)
+from splitopt.problems.limits import allowed_by_tied, why_no_common_cut
+from splitopt.problems.memory import memory_words, server_copies_bytes, server_shared_bytes
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
 from splitopt.units import readable_bytes

@@ -10,13 +10,8 @@ from splitopt.latency.served_in_turn import client_seconds
 from splitopt.latency.split_federated import phase_seconds
 from splitopt.problems.base import BoolArray
 from splitopt.problems.common_cut.data import TABLES
-from splitopt.problems.limits import (
-    allowed_by_leakage,
-    allowed_by_memory,
-    allowed_by_tied,
-    server_copies_bytes,
-    server_shared_bytes,
-)
+from splitopt.problems.limits import allowed_by_leakage, allowed_by_tied
+from splitopt.problems.memory import allowed_by_memory, server_copies_bytes, server_shared_bytes
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.counting.memory import layer_parameters
 from splitopt.scenario import Scenario, Server
@@ -28,7 +23,7 @@ def tables_from_scenario(scenario: Scenario, profile: ModelProfile, scheme: str)
 
     A server that trains one copy of its part must have the memory for the largest batch of a
     device, one with copies that for all devices at once, one that only averages that for the model.
-    Where something of this is not known it does not bind, see `splitopt.problems.limits.unchecked`.
+    Where something of this is not known it does not bind, see `splitopt.problems.memory.unchecked`.
     """
     asked = without_server(scenario) if scheme == "federated" else scenario
     phases = phase_seconds(asked, profile)

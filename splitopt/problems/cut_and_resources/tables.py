@@ -12,12 +12,8 @@ from splitopt.errors import InputError
 from splitopt.latency.split_federated import phase_curves, phase_seconds
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources.factors import Factors
-from splitopt.problems.limits import (
-    allowed_by_leakage,
-    allowed_by_memory,
-    allowed_by_tied,
-    server_budget,
-)
+from splitopt.problems.limits import allowed_by_leakage, allowed_by_tied
+from splitopt.problems.memory import allowed_by_memory, server_budget
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
 
