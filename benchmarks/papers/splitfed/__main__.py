@@ -1,4 +1,4 @@
-"""``python -m benchmarks.papers.splitfed [FOLDER] [--quick]``: Fig. 2-5 of SplitFed in miniature."""
+"""``python -m benchmarks.papers.splitfed [FOLDER] [--quick]``: SplitFed's Fig. 2-5, small."""
 
 from __future__ import annotations
 

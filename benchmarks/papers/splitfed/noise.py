@@ -30,9 +30,9 @@ def accounts() -> tuple[Rows, str]:
         rows.append([f"{batch:,}", f"{steps:,}", f"{cost:.1f}", f"{need:.1f}"])
     classic = math.sqrt(2 * math.log(1.25 / DELTA)) / EPSILON
     note = (
-        f"{SAMPLES:,} samples, {EPOCHS} epochs, delta 1e-5, Poisson batches, Renyi accountant. The "
-        f"classic bound of one step gives sigma {classic:.2f} for epsilon 0.5, without any batch or "
-        "epoch in it."
+        f"{SAMPLES:,} samples, {EPOCHS} epochs, delta 1e-5, Poisson batches, Renyi accountant. "
+        f"The classic bound of one step gives sigma {classic:.2f} for epsilon 0.5, without any "
+        "batch or epoch in it."
     )
     return rows, note
 
@@ -59,8 +59,8 @@ def noisy_runs(size: Size, tell: Callable[[str], None]) -> tuple[Rows, str]:
         cost = "–" if privacy is None else f"{max(max(one) for one in spent):.2f}"
         rows.append([words, accuracy, cost])
     note = (
-        f"SFLV1 of five users with 287 samples each, batches of 28, {size.rounds} epochs, clip norm "
-        f"{CLIP:g}, delta 0.001: mean and standard deviation over {size.seeds} seeds. The noise is "
+        f"SFLV1 of five users with 287 samples each, batches of 28, {size.rounds} epochs, clip "
+        f"norm {CLIP:g}, delta 0.001: mean and standard deviation over {size.seeds} seeds. The noise is "
         "of the client part; epsilon says nothing of smashed data."
     )
     return rows, note

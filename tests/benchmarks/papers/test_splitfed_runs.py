@@ -1,4 +1,4 @@
-"""SplitFed's figures in miniature: what epsilon costs against the published table, and a small run."""
+"""SplitFed's figures in miniature: epsilon against a limit theorem, and a small run."""
 
 from __future__ import annotations
 
