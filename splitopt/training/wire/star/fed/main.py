@@ -75,6 +75,7 @@ class MainServer(SplitFedServer):
         """Let the fed server begin, and go on as with one server."""
         members, scale = list(present), float(self.time_scale)
         self._tell("begin", {"round": self.number, "members": members, "time_scale": scale})
+        self._hear("ready", UNPLANNED_S)
         return super().play(present)
 
     def begin(self, n: int, steps: int) -> None:

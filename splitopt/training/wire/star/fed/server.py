@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from splitopt.errors import SplitoptError, shown
@@ -158,6 +158,7 @@ class FedServer:
         for n in members:
             work = (n, planned, resources, answers)
             threading.Thread(target=self._exchange, args=work, daemon=True).start()
+        self.control.send("ready")
 
     def _exchange(
         self, n: int, planned: RoundTiming, resources: Resources, answers: Answers
@@ -325,11 +326,12 @@ class FedServer:
         return found
 
     def _note(
-        self, phase: str, n: int, batch: int, planned: RoundTiming, moments: Sequence[float]
+        self, phase: str, n: int, batch: int, planned: RoundTiming, moments: tuple[float, float]
     ) -> None:
         resource, share = self.timing.resource(phase, n), planned.pieces[n][phase].share
         owner = self.scheme.clients[n].name
-        self.recorder.add(resource.name, resource.kind, phase, owner, batch, *moments, share)
+        start_s, end_s = moments
+        self.recorder.add(resource.name, resource.kind, phase, owner, batch, start_s, end_s, share)
 
 
 def _whole(fields: Mapping[str, Any], name: str, least: int = 0, below: int = 2**40) -> int:

@@ -20,7 +20,7 @@ CASES = [
     {"codec": "topk:0.2:feedback", "momentum": 0.9, "optimizer_state": "keep"},
 ]
 IDS = ["reset", "keep, local", "average", "some, shuffled", "codec"]
-CONTROL = {"hello", "welcome", "listening", "setup", "begin", "finish", "averaged", "test"}
+CONTROL = {"hello", "welcome", "listening", "setup", "begin", "finish", "averaged", "test", "ready"}
 CONTROL |= {"save", "saved", "stream", "state", "end"}
 
 
