@@ -105,21 +105,23 @@ class Fed:
         part = split(self.wired.network(seed=99), client.cuts)[0]
         own = Copy.of(part, (), ("device",), split, options)
         try:
-            with join("127.0.0.1", port, self.token, index + 1, {}, 20.0) as channel:
+            tls = self.tls.get(NAMES[index])
+            with join("127.0.0.1", port, self.token, index + 1, {}, 20.0, tls) as channel:
                 loss, timing = nn.functional.cross_entropy, Timing(self.program)
-                kind(client, own, loss, channel, timing, index, token=self.token).run()
+                own_token = {"token": self.token, "tls": tls}
+                kind(client, own, loss, channel, timing, index, **own_token).run()
         except Exception as error:
             self.errors[index] = error
 
-    def fed(self, options, port, kind, kept):
+    def fed(self, scheme, port, kind, kept):
         """Do what the process of the fed server does."""
         self.log.hear("fed")
         try:
             with (
-                join("127.0.0.1", port, self.token, 4, {}, 20.0) as channel,
-                listen(None, 0, self.token) as listener,
+                join("127.0.0.1", port, self.token, 4, {}, 20.0, self.tls.get("fed")) as channel,
+                listen(None, 0, self.token, tls=self.tls.get(self.listens_as)) as listener,
             ):
-                scheme, timing = self.scheme_of(options), Timing(self.program)
+                timing = Timing(self.program)
                 self.fed_server = kind(scheme, timing, channel, listener, TESTS, kept)
                 self.opened(listener)
                 self.fed_server.run()
@@ -140,18 +142,22 @@ class Fed:
         deadline=None,
         between=lambda crew, number: None,
         opened=lambda listener: None,
+        tls=None,
+        listens_as="fed",
     ):
+        self.tls, self.listens_as = tls or {}, listens_as
         options = options or Options(fed_server=True)
         self.log, self.token, self.opened = log or Log(), Token.new(), opened
         self.errors, self.tallies, self.smashed = {}, [], []
-        self.scheme = self.scheme_of(options)
-        listener = listen(None, 0, self.token)
+        # Before there are threads, which would draw from the same seeded numbers.
+        self.scheme, other = self.scheme_of(options), self.scheme_of(options)
+        listener = listen(None, 0, self.token, tls=self.tls.get("rank-0"))
         self.log.hear("server")
         work = [
             (self.device, (options, listener.port, k, (devices or {}).get(k, FedDevice)))
             for k in range(3)
         ]
-        work.append((self.fed, (options, listener.port, fed, kept)))
+        work.append((self.fed, (other, listener.port, fed, kept)))
         threads = [threading.Thread(target=do, args=given) for do, given in work]
         for thread in threads:
             self.log.parties[thread] = "other"

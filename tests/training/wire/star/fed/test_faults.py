@@ -195,8 +195,8 @@ def test_a_changed_frame_between_the_servers_ends_the_run(fed, monkeypatch):
     """Rank 0 uses nothing of it."""
     do = fed.fed
 
-    def watched(options, port, kind, kept):
-        do(options, Between(port, SAID + 2000).port, kind, kept)
+    def watched(scheme, port, kind, kept):
+        do(scheme, Between(port, SAID + 2000).port, kind, kept)
 
     monkeypatch.setattr(fed, "fed", watched)
     with pytest.raises(FedServerGoneError, match=r"the fed server is gone .* changed on the way"):
@@ -226,3 +226,22 @@ def test_both_servers_go_on_from_the_round_that_rank_0_has(fed, wired, tmp_path)
     other = partial(Kept, identity={"plan": "y"}, files=OwnFiles(tmp_path / "fed", resume=True))
     with pytest.raises(TrainingError, match=r"is of another run: plan is x there and y here"):
         fed.train(KEEP, kept=other, first=2, state=states[1])
+
+
+def test_certificates_say_who_is_the_fed_server(fed, tmp_path):
+    """With them the run is the same; who has another party's is no fed server to any device."""
+    pytest.importorskip("cryptography", reason="needs the extra 'tls'")
+    from splitopt.training.wire.transport.certificates import write_certificates
+    from splitopt.training.wire.transport.tls import Tls
+
+    names = ("rank-0", "d0", "d1", "d2", "fed")
+    write_certificates(tmp_path, names[1:])
+    tls = {
+        name: Tls.load(tmp_path / f"rank-{k}.pem", tmp_path / f"rank-{k}.key", tmp_path / "ca.pem")
+        for k, name in enumerate(names)
+    }
+    fed.train(KEEP, tls=tls, rounds=1)
+    assert fed.errors == {}
+    assert_same_model(fed, without(fed.scheme_of(KEEP), [()]))
+    with pytest.raises(DevicesGoneError, match="certificate"):
+        fed.train(KEEP, tls=tls, rounds=1, listens_as="d1")
