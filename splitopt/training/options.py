@@ -99,7 +99,7 @@ class Options:
     fed_server
         Whether a server of its own averages the client parts, as SplitFed has it: the main server
         has no client part and the fed server no smashed data, see
-        `splitopt.training.schemes.two_servers`. What is learned is the same.
+        `splitopt.training.two_servers`. What is learned is the same.
     batched
         Whether clients that are alike (the same cuts and batches of the same sizes) train side by
         side in one call of every layer, see `splitopt.training.model_parts.batched`. The same

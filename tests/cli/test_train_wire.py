@@ -51,7 +51,10 @@ RANK = ("--rank", 1, "--world-size", 5, "--master", "127.0.0.1:1")
         (("--listen-port", 1), "--listen-port: needs --wire"),
         (("--wire", "--listen-port", 1), "--listen-port: is for processes started one by one"),
         (("--wire", "--fed-server"), "fed_server: needs one cut that all clients share"),
-        (("--fed-server", "--scheme", "vanilla"), "fed_server: is for splitfed_v1 and splitfed_v2"),
+        (
+            ("--fed-server", "--scheme", "federated"),
+            "fed_server: is for splitfed_v1 and splitfed_v2",
+        ),
         (("--fed-server", "--as-published"), "as_published: does not go together with fed_server"),
         (("--wire", "--batched"), "--batched: is for training in one process"),
         (("--wire", "--deadline", "3"), "deadline: "),

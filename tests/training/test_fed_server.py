@@ -100,7 +100,7 @@ def test_options_that_do_not_go_together(given):
 
 def test_layers_that_all_are_on_devices_need_no_two_servers():
     """There is no main server then."""
-    from splitopt.training.schemes.two_servers import check_two_servers
+    from splitopt.training.two_servers import check_two_servers
 
     with pytest.raises(InputError, match="no layer is the server's"):
         check_two_servers("splitfed_v1", [(), ()], [])

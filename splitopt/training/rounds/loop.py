@@ -21,8 +21,8 @@ from splitopt.training.saving.keeper import Keeper
 from splitopt.training.schedule import Schedule
 from splitopt.training.schemes import Round, Scheme, TrainingError
 from splitopt.training.schemes.naming import is_own
-from splitopt.training.schemes.two_servers import received
 from splitopt.training.tasks import Task
+from splitopt.training.two_servers import received
 from splitopt.user_code import reason
 
 Stopped = Literal["rounds", "target", "patience", "callback", "interrupted"]

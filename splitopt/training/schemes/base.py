@@ -32,8 +32,8 @@ from splitopt.training.program import Program, Takes
 from splitopt.training.randomness import Stream
 from splitopt.training.schemes.as_published import State, renew_servers
 from splitopt.training.schemes.tally import Round, Traffic
-from splitopt.training.schemes.two_servers import check_two_servers
 from splitopt.training.turns import chosen, permuted
+from splitopt.training.two_servers import check_two_servers
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
@@ -108,7 +108,7 @@ class Scheme(ABC):
         client is tested. Empty otherwise.
     has_fed_server
         Whether the client parts can be averaged by a server that does nothing else, see
-        `splitopt.training.schemes.two_servers`.
+        `splitopt.training.two_servers`.
     has_script
         Whether there is a script of its authors, which ``as_published`` of the options follows.
     usual_order

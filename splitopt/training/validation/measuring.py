@@ -14,7 +14,7 @@ from splitopt.plans import Plan, PlanLike, as_plan
 from splitopt.training.job import JobFields, TrainingJob
 from splitopt.training.keywords import shared_out, takes_fields
 from splitopt.training.schedule import PauseFields, Schedule
-from splitopt.training.schemes.two_servers import TESTS
+from splitopt.training.two_servers import TESTS
 from splitopt.training.validation.comparing import compare, over_rounds
 from splitopt.training.validation.measured import BytesRow, Measured
 from splitopt.training.validation.planned_bytes import planned_bytes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from splitopt.errors import InputError
 from splitopt.storage.writing import check_writable
 from splitopt.training.saving.keeper import check_new
-from splitopt.training.schemes.two_servers import FED
+from splitopt.training.two_servers import FED
 from splitopt.training.wire.setting import OwnFiles
 
 if TYPE_CHECKING:

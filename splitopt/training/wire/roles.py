@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from splitopt.errors import InputError
 from splitopt.training.kinds import SCHEME
-from splitopt.training.schemes.two_servers import FED
+from splitopt.training.two_servers import FED
 
 if TYPE_CHECKING:
     from splitopt.training.preparing.prepare import Prepared

@@ -21,6 +21,7 @@ from splitopt.training.job import TrainingJob  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402
 from splitopt.training.saving import checkpoint  # noqa: E402
+from splitopt.training.validation.measuring import measured_of  # noqa: E402
 from splitopt.training.validation.planned_bytes import planned_bytes  # noqa: E402
 from splitopt.training.wire import launch  # noqa: E402
 from splitopt.training.wire.processes import Processes  # noqa: E402
@@ -97,6 +98,10 @@ def test_processes_learn_what_one_process_learns(plans, tmp_path, started):
     assert run.received_bytes["fed"]["model"] == 2 * planned["model_up"]
     assert run.received_bytes["fed"].keys().isdisjoint({"smashed", "labels", "gradient"})
     assert run.sent_bytes["model"] == 2 * (planned["model_up"] + planned["model_down"])
+    rows = {row.kind: (row.predicted, row.measured) for row in measured_of(run).traffic}
+    assert rows["server_received_smashed"] == (2 * planned["smashed"],) * 2
+    assert rows["fed_received_model"] == (2 * planned["model_up"],) * 2
+    assert rows["model"][0] == rows["model"][1]
     tasks = {(t.resource, t.phase, t.owner, t.batch) for t in run.timelines[1]}
     predicted = run.program.replay_of(1).timeline
     assert tasks == {(t.resource, t.phase, t.owner, t.batch) for t in predicted}

@@ -26,7 +26,7 @@ from splitopt.training.data.shards import Elsewhere
 from splitopt.training.model_parts.copies import tensor_bytes
 from splitopt.training.schemes.base import Scheme, TrainingError
 from splitopt.training.schemes.tally import Round
-from splitopt.training.schemes.two_servers import SERVER as MAIN
+from splitopt.training.two_servers import SERVER as MAIN
 from splitopt.training.wire.client_state import (
     CONTROL,
     control_of,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import ClassVar, NoReturn
 
-from splitopt.training.schemes.two_servers import FED
+from splitopt.training.two_servers import FED
 from splitopt.training.wire.addresses import CONNECT_S, address_of
 from splitopt.training.wire.client_state import (
     OF_FED,

@@ -17,7 +17,7 @@ from splitopt.training.model_parts.averaging import state_bytes
 from splitopt.training.saving import checkpoint
 from splitopt.training.saving.keeper import restore
 from splitopt.training.schemes.base import Scheme
-from splitopt.training.schemes.two_servers import FED
+from splitopt.training.two_servers import FED
 from splitopt.training.wire.fed_files import FOLDERS
 from splitopt.training.wire.own_parts import own_names
 from splitopt.training.wire.setting import OwnFiles

@@ -15,7 +15,7 @@ from splitopt.errors import TrainingError
 from splitopt.training.rounds.evaluate import BATCH
 from splitopt.training.schemes.parallel_copies import ParallelCopies
 from splitopt.training.schemes.tally import Round
-from splitopt.training.schemes.two_servers import FED, SERVER, TESTS
+from splitopt.training.two_servers import FED, SERVER, TESTS
 from splitopt.training.wire.addresses import place_of
 from splitopt.training.wire.client_state import OF_SERVER, control_of
 from splitopt.training.wire.crew import Crew

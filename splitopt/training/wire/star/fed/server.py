@@ -18,7 +18,7 @@ from splitopt.training.data.named import Inputs
 from splitopt.training.data.shards import Elsewhere
 from splitopt.training.schemes.parallel_copies import ParallelCopies
 from splitopt.training.schemes.tally import Round
-from splitopt.training.schemes.two_servers import TESTS
+from splitopt.training.two_servers import TESTS
 from splitopt.training.wire.addresses import CONNECT_S
 from splitopt.training.wire.client_state import (
     OF_FED,

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.rounds.halves import Halves  # noqa: E402
-from splitopt.training.schemes.two_servers import received  # noqa: E402
+from splitopt.training.two_servers import received  # noqa: E402
 
 pytestmark = pytest.mark.train
 

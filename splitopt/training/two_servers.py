@@ -4,14 +4,19 @@ The *main server* gets smashed data and labels of the devices and has the server
 server* gets the client parts and averages them (Thapa et al. 2022, Fig. 1 and Algorithm 1 and 2).
 Neither has what the other one is sent. So that tests need no party with both, the fed server puts
 the test inputs through the averaged client part, and the main server gets what comes out of it.
+
+Free of PyTorch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from splitopt.errors import InputError
-from splitopt.training.schemes.tally import Traffic
+
+if TYPE_CHECKING:
+    from splitopt.training.schemes.tally import Traffic
 
 SERVER, FED, DEVICES = "server", "fed", "devices"
 """The main server, the fed server, and all devices together, as histories call them."""
