@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from splitopt.errors import TrainingError
+from splitopt.errors import SplitoptError, TrainingError
 from splitopt.training.rounds.evaluate import BATCH
 from splitopt.training.schemes.parallel_copies import ParallelCopies
 from splitopt.training.schemes.tally import Round
@@ -111,16 +111,17 @@ class MainServer(SplitFedServer):
             size, received = fields.get("model_bytes"), _counted(fields.get("received"))
             if type(size) is not int or size < 0:
                 raise FrameError("a number of bytes that is none")
-        except Exception as error:
+            lost = [(int(n), str(why), str(text)[:500]) for n, why, text in fields["lost"]]
+            taken = {int(n) for n in fields["members"]}
+        except (SplitoptError, KeyError, TypeError, ValueError) as error:
             raise FedServerGoneError(f"the fed server sent what cannot be: {error}") from None
         for row in rows:
             self.recorder.add(*row)
         self.sent_bytes["model"] += size
         self.received_bytes[FED] = received
-        for n, phase, reason in fields.get("lost") or []:
+        for n, phase, reason in lost:
             if n in served:
-                _LOG.warning("dropped %s", self.drop(n, str(phase), str(reason)[:500]))
-        taken = fields.get("members") or []
+                _LOG.warning("dropped %s", self.drop(n, phase, reason))
         return {n: one for n, one in served.items() if n in taken}
 
     def end(self) -> str | None:

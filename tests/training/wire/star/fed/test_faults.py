@@ -146,6 +146,26 @@ def test_a_fed_server_that_dies_ends_the_run_in_one_sentence(fed, at):
     assert {k for k in range(3) if isinstance(fed.errors.get(k), GoneError)} == {0, 1, 2}
 
 
+class Raving(FedServer):
+    """It answers rank 0 with what is no answer."""
+
+    fields = None
+
+    def _finish(self, message):
+        good = {"members": [0], "lost": [], "rows": [], "model_bytes": 1, "received": {}}
+        self.control.send("averaged", {**good, **self.fields})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"lost": [3]}, {"members": None}, {"rows": 1}, {"model_bytes": -1}, {"received": {"x": "y"}}],
+)
+def test_a_fed_server_that_makes_no_sense_ends_the_run(fed, fields):
+    """In one sentence; rank 0 averages nothing."""
+    with pytest.raises(FedServerGoneError, match="the fed server sent what cannot be"):
+        fed.train(KEEP, fed=type("Raving", (Raving,), {"fields": fields}))
+
+
 class Between:
     """Hands everything on to a port, but for a bit of one byte of what the connector says."""
 
