@@ -27,6 +27,10 @@ def command(
     days: Annotated[
         int, typer.Option("--days", metavar="N", help="For how long they are in force.")
     ] = 30,
+    fed_server: Annotated[
+        bool,
+        typer.Option("--fed-server", help="For a run with a fed server, which gets one too."),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
     as_json: shared.AsJson = False,
 ) -> int:
@@ -39,7 +43,9 @@ def command(
 
     if (plan is None) == (names is None):
         raise InputError("certificates need either a plan file or --names")
-    parties = _parties(plan) if plan is not None else _split(names or "")
+    if fed_server and plan is None:
+        raise InputError.at("--fed-server", "needs a plan; with --names name fed as the last rank")
+    parties = _parties(plan, fed_server) if plan is not None else _split(names or "")
     paths = write_certificates(output, parties, days, force)
     if as_json:
         typer.echo(json.dumps([str(path) for path in paths]))
@@ -53,13 +59,13 @@ def command(
     return 0
 
 
-def _parties(path: Path) -> tuple[str, ...]:
+def _parties(path: Path, fed_server: bool) -> tuple[str, ...]:
     from splitopt.plans import Plan
     from splitopt.training.program import program_of
     from splitopt.training.wire.roles import roles_of
 
     program = program_of(Plan.load(path), str(path))
-    return roles_of(program).parties(program)
+    return roles_of(program, fed_server).parties(program)
 
 
 def _split(text: str) -> tuple[str, ...]:

@@ -97,7 +97,8 @@ def command(
     expect_model(read, job.model)
     expect_data(schedule.checkpoint if schedule.resume else None)
     try:
-        run = _trained(job.job(read, plan, options), schedule.schedule(), wire, silent=as_json)
+        given = job.job(read, plan, options)
+        run = _trained(given, schedule.schedule(), wire, outputs.save_model, silent=as_json)
     except TrainingError as error:
         if error.history:
             outputs.write(error.history, "failed")
@@ -120,13 +121,15 @@ def command(
     return INTERRUPTED
 
 
-def _trained(job: TrainingJob, schedule: Schedule, wire: WireFlags, silent: bool) -> Run | None:
+def _trained(
+    job: TrainingJob, schedule: Schedule, wire: WireFlags, model: Path | None, silent: bool
+) -> Run | None:
     """Train in this process, or in those of a run over connections."""
     from splitopt.training.runner import train_job
 
     with progress(silent=silent) as callback:
         if wire.wire:
-            return wire.train(job, schedule, callback, silent=silent)
+            return wire.train(job, schedule, callback, silent=silent, model=model)
         return train_job(job, schedule, callback)
 
 

@@ -242,6 +242,14 @@ class OptimizerFlags(CodecFlags):
             "for every batch, averages without weights, tests with the old client part.",
         ),
     ] = Options.as_published
+    fed_server: Annotated[
+        bool,
+        typer.Option(
+            "--fed-server",
+            help="Let a server of its own average the client parts of SplitFed, which the main "
+            "server then never has; with --wire it is one process more, the last rank.",
+        ),
+    ] = Options.fed_server
     clip_value: Annotated[
         float | None,
         typer.Option(

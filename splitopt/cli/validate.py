@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -82,6 +82,13 @@ def command(
     length: LengthFlags,
     pace: PaceFlags,
     outputs: OutputFlags,
+    fed_server: Annotated[
+        bool,
+        typer.Option(
+            "--fed-server",
+            help="With a process more that averages the client parts of SplitFedV1.",
+        ),
+    ] = False,
     within: Annotated[
         float | None,
         typer.Option(
@@ -106,7 +113,7 @@ def command(
     schedule = Schedule(length.rounds, evaluate_every=length.rounds)
     with _scale_reported(silent=as_json) as at_scale:
         found = validate_job(
-            job.job(read, plan, codecs.options()),
+            job.job(read, plan, replace(codecs.options(), fed_server=fed_server)),
             schedule,
             pace.options(at_scale),
             steps=length.steps,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from splitopt.training.wire.setting import Setting
     from splitopt.training.wire.transport.tls import Tls
 
-_SEVERAL = ("listen", "token_file", "tls_cert", "tls_key", "tls_ca", "no_tls")
+_SEVERAL = ("listen", "listen_port", "token_file", "tls_cert", "tls_key", "tls_ca", "no_tls")
 """What counts for processes that are started one by one."""
 _TOGETHER = "is missing; --tls-cert, --tls-key and --tls-ca go together"
 
@@ -102,6 +102,14 @@ class WireFlags(PaceFlags):
             help="Address to listen on, such as 0.0.0.0; by default nobody else can connect.",
         ),
     ] = None
+    listen_port: Annotated[
+        int | None,
+        typer.Option(
+            "--listen-port",
+            metavar="PORT",
+            help="Port on which a fed server listens; any that is free by default.",
+        ),
+    ] = None
     token_file: Annotated[
         Path | None,
         typer.Option(
@@ -170,14 +178,28 @@ class WireFlags(PaceFlags):
                 raise InputError.at(name, "is for training in one process; leave out --wire or it")
 
     def train(
-        self, job: TrainingJob, schedule: Schedule, callback: Callback | None, *, silent: bool
+        self,
+        job: TrainingJob,
+        schedule: Schedule,
+        callback: Callback | None,
+        *,
+        silent: bool,
+        model: Path | None = None,
     ) -> WireRun | None:
-        """Train with the processes of this machine, or as one of them; None for ranks above 0."""
+        """Train with the processes of this machine, or as one of them; None for ranks above 0.
+
+        ``model`` is the file for the weights at the end, of which a fed server writes its part.
+        """
         from splitopt.training.wire.launch import run_job, run_rank
         from splitopt.training.wire.ranks import read_rank
 
         rank = read_rank(self.rank, self.world_size, self.master)
-        wanted = self.options(None if silent else report_scale, join_s=self._join_s())
+        if model is not None and job.options is not None and job.options.fed_server:
+            model = fed_path(model) if rank is None else model if rank.rank else None
+        else:
+            model = None
+        at_scale = None if silent else report_scale
+        wanted = self.options(at_scale, join_s=self._join_s(), fed_model=model)
         _ = wanted.limit  # one that is none is refused before anything else
         if rank is None:
             for name in _SEVERAL:
@@ -219,7 +241,16 @@ class WireFlags(PaceFlags):
             host=self.listen,
             tls=self._tls(),
             no_tls=self.no_tls,
+            port=self._port(),
         )
+
+    def _port(self) -> int:
+        """Return the port on which a fed server listens, 0 for any."""
+        if self.listen_port is None:
+            return 0
+        if not 0 < self.listen_port < 2**16:
+            raise InputError.at("--listen-port", f"is {self.listen_port}, it must be 1 to 65535")
+        return self.listen_port
 
     def _join_s(self) -> float:
         """Return for how many seconds ranks wait for each other."""
@@ -254,6 +285,11 @@ class WireFlags(PaceFlags):
             run.measured.save(self.timeline)
 
 
+def fed_path(path: Path) -> Path:
+    """Return the file of a fed server beside that of rank 0, where one command starts both."""
+    return path.with_name(f"{path.stem}.fed{path.suffix}")
+
+
 def report_scale(scale: float, round_s: float) -> None:
     """Report how long a round will take."""
     typer.echo(
@@ -272,6 +308,8 @@ def report_measured(run: Run) -> None:
         return
     for text in run.dropped:
         typer.echo(f"Dropped: {text}")
+    if run.fed_model is not None:
+        typer.echo(f"The fed server has written the client part to {run.fed_model}")
     if run.timelines:
         measured = median(timeline.makespan_s for timeline in run.timelines)
         predicted = median(

@@ -28,6 +28,7 @@ from splitopt.report.content import Column, Figure, Table
 from splitopt.report.defences import defence_cells, defence_columns, defence_facts
 from splitopt.report.grids import table_in_terminal
 from splitopt.report.numbers import percent, seconds
+from splitopt.report.received import received_tables
 from splitopt.report.scores import is_share, metric_heading, metric_text, metric_words
 from splitopt.report.summary import PlanSummary
 from splitopt.report.templating import template
@@ -272,6 +273,7 @@ def _tables(history: History) -> list[Table]:
         *client_tables(history),
         *_phases(history),
         _traffic(history),
+        *received_tables(history),
     ]
 
 

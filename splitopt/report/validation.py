@@ -29,6 +29,10 @@ _KINDS = {
     "tied": "gradients of tied weights, both ways",
     "setup": "frozen parameters, before the first round",
     "control": "states and commands, which no plan pays for",
+    "server_received_smashed": "the main server received: smashed data",
+    "server_received_labels": "the main server received: labels",
+    "server_received_test_smashed": "the main server received: smashed test data",
+    "fed_received_model": "the fed server received: client parts of the model",
 }
 
 

@@ -44,6 +44,7 @@ class RoundDocument(Document):
     classes: dict[Name, list[float | None]] = Field(default_factory=dict)
     pixel_dp: dict[Name, float] = Field(default_factory=dict)
     distance_correlation: float | None = None
+    received_bytes: dict[Name, dict[Name, int]] = Field(default_factory=dict)
 
 
 class HistoryDocument(Document):

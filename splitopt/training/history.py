@@ -25,7 +25,10 @@ TRAFFIC = ("smashed", "gradient", "label", "model_down", "model_up", "statistics
 """What is counted in bytes; see `splitopt.training.schemes.tally.Traffic`."""
 TIED_TRAFFIC = ("tied_down", "tied_up")
 """What is counted besides where both sides of a cut hold a copy of a weight."""
-_OPTIONAL = ("epsilon", "clients", "groups", "classes", "pixel_dp", "distance_correlation")
+_OPTIONAL = (
+    *("epsilon", "clients", "groups", "classes", "pixel_dp", "distance_correlation"),
+    "received_bytes",
+)
 """Fields of a row that files have where there is something in them."""
 
 
@@ -73,6 +76,9 @@ class RoundRow:
     distance_correlation
         Under NoPeek: that of test inputs with their smashed data in the common model, the largest
         over the cuts of clients; None where it was not tested.
+    received_bytes
+        With a fed server: bytes that each party received in the round, by party (``server``,
+        ``fed``, and ``devices`` for all of them) and by kind.
     """
 
     round: int
@@ -92,6 +98,7 @@ class RoundRow:
     classes: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
     pixel_dp: Mapping[str, float] = field(default_factory=dict)
     distance_correlation: float | None = None
+    received_bytes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as JSON-ready data, without the fields in which it has nothing to say."""
@@ -227,6 +234,16 @@ class History:
         every = [row.traffic_bytes for row in self.rows]
         return {kind: sum(sent.get(kind, 0) for sent in every) for kind in self.kinds}
 
+    def received_bytes(self) -> dict[str, dict[str, int]]:
+        """Add up what each party received, by party and kind; empty without a fed server."""
+        found: dict[str, dict[str, int]] = {}
+        for row in self.rows:
+            for party, kinds in row.received_bytes.items():
+                own = found.setdefault(party, {})
+                for kind, size in kinds.items():
+                    own[kind] = own.get(kind, 0) + size
+        return found
+
     def to_dict(self) -> dict[str, Any]:
         """Return the history as JSON-ready data."""
         return {
@@ -299,6 +316,7 @@ class History:
         private = list(dict.fromkeys(name for row in self.rows for name in row.epsilon))
         noisy = list(dict.fromkeys(name for row in self.rows for name in row.pixel_dp))
         correlated = any(row.distance_correlation is not None for row in self.rows)
+        arrived = [(party, kind) for party, own in self.received_bytes().items() for kind in own]
         more, apart = self._part_headings(), self._apart()
         parts = [
             _parts_of(row)
@@ -318,6 +336,7 @@ class History:
                 *(f"epsilon_{name}" for name in private),
                 *(f"pixel_dp_{name}" for name in noisy),
                 *(["distance_correlation"] if correlated else []),
+                *(f"{party}_received_{kind}_bytes" for party, kind in arrived),
                 *more,
             ]
         )
@@ -337,6 +356,7 @@ class History:
                     ),
                     *(repr(row.pixel_dp[name]) if name in row.pixel_dp else "" for name in noisy),
                     *([_known(row.distance_correlation)] if correlated else []),
+                    *(row.received_bytes.get(party, {}).get(kind, 0) for party, kind in arrived),
                     *(repr(own[key]) if key in own else "" for key in more),
                 ]
             )

@@ -96,6 +96,10 @@ class Options:
         `splitopt.training.schemes.as_published`: the server's optimizer is made anew for every
         batch, averages have no weights, and tests put the client part from before the round in
         front of a server part from after it.
+    fed_server
+        Whether a server of its own averages the client parts, as SplitFed has it: the main server
+        has no client part and the fed server no smashed data, see
+        `splitopt.training.two_servers`. What is learned is the same.
     batched
         Whether clients that are alike (the same cuts and batches of the same sizes) train side by
         side in one call of every layer, see `splitopt.training.model_parts.batched`. The same
@@ -140,6 +144,7 @@ class Options:
     server_order: ServerOrder | None = None
     client_fraction: float | None = None
     as_published: bool = False
+    fed_server: bool = False
     batched: bool = False
     clip_value: float | None = None
     codec: str = NONE
@@ -179,6 +184,7 @@ class Options:
         if self.privacy is not None:
             self._check_privacy()
         self._check_defences()
+        self._check_fed_server()
 
     def _check_defences(self) -> None:
         """Reject a noise layer or a penalty that does not go with the rest."""
@@ -232,6 +238,20 @@ class Options:
             if value:
                 raise InputError.at(
                     name, f"does not go together with as_published, which has {mend}; drop one"
+                )
+
+    def _check_fed_server(self) -> None:
+        """Reject tests for which one party would need both parts of the model."""
+        if not isinstance(self.fed_server, bool):
+            raise InputError.at(
+                "fed_server", f"is {shown(self.fed_server)}, it must be True or False"
+            )
+        for name in ("as_published", "pixel_dp"):
+            if self.fed_server and getattr(self, name):
+                raise InputError.at(
+                    name,
+                    "does not go together with fed_server, since its tests need both parts of the "
+                    "model in one place; drop one",
                 )
 
     def _check_privacy(self) -> None:
@@ -361,7 +381,7 @@ class Options:
             del found["clip_value"]
         if self.lr_schedule == CONSTANT:
             del found["lr_schedule"]
-        for name in ("lr_warmup", "server_order", "client_fraction", "as_published"):
+        for name in ("lr_warmup", "server_order", "client_fraction", "as_published", "fed_server"):
             if not found[name]:
                 del found[name]
         found["order"] = self.order or "given"

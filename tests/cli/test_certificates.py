@@ -31,6 +31,21 @@ def test_the_parties_of_plans(tmp_path, capsys):
             assert f"rank {rank}: {folder}/rank-{rank}.pem and .key, for '{party}'" in said
 
 
+def test_a_fed_server_gets_one_too(tmp_path, capsys):
+    """It is the last rank; no plan but one of splitfed_v1 has one."""
+    path, folder = tmp_path / "plan.json", tmp_path / "set"
+    splitopt.plan(Scenario.load("digits-splitfed"), scheme="splitfed_v1").save(path)
+    assert run(["certificates", str(path), "--fed-server", "-o", str(folder)]) == 0
+    own = Tls.load(folder / "rank-5.pem", folder / "rank-5.key", folder / "ca.pem")
+    assert own.name == "fed"
+    splitopt.plan(Scenario.load("digits-clusters")).save(path)
+    for given in ([str(path)], ["--names", "a"]):
+        assert run(["certificates", *given, "--fed-server", "-o", str(tmp_path / "no")]) == 2
+    said = capsys.readouterr().err
+    assert "fed_server: is for splitfed_v1 over connections" in said
+    assert "--fed-server: needs a plan" in said
+
+
 def test_names_without_a_plan(tmp_path, capsys):
     """As JSON the paths of what was written."""
     folder = tmp_path / "set"

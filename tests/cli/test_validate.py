@@ -120,6 +120,7 @@ def no_processes(monkeypatch, timelines, stopped="rounds"):
             sent_bytes={"smashed": 7, "labels": 3, "begin": 5},
             dropped=("b in round 1 (upload: nothing came)", "a in round 2 (server: late)"),
             stopped=stopped,
+            received_bytes={},
         )
 
     monkeypatch.setattr(launch, "run_job", fake)

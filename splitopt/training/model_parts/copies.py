@@ -64,7 +64,7 @@ class Copy:
     buffers that forward writes, and ``fixed`` the entries of the state that training does not
     change. ``rate`` gives the factor of the learning rates in a round, None where there is none.
     ``exchanged`` names the tied weights that parts of different parties train, each of which has a
-    copy, as the first of them names them.
+    copy, as the first of them names them. ``weighed`` has the bytes that `weigh` has noted.
     """
 
     model: nn.Module
@@ -74,6 +74,7 @@ class Copy:
     fixed: frozenset[str] = frozenset()
     rate: Factor | None = None
     exchanged: tuple[str, ...] = ()
+    weighed: dict[tuple[Role, str], int] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -187,10 +188,14 @@ class Copy:
 
     def bytes_on(self, role: Role) -> int:
         """Bytes of the trained parameters that parties of a role hold: their part of the model."""
+        if (role, "bytes") in self.weighed:
+            return self.weighed[role, "bytes"]
         return sum(tensor_bytes(value) for value in self._held_by(role) if value.requires_grad)
 
     def statistics_on(self, role: Role) -> int:
         """Bytes of what forward passes write there, which goes with the model and apart."""
+        if (role, "statistics") in self.weighed:
+            return self.weighed[role, "statistics"]
         state = self.model.state_dict(keep_vars=True)
         fixed = {id(state[name]) for name in self.fixed}
         return sum(
@@ -198,6 +203,12 @@ class Copy:
             for value in self._held_by(role)
             if not value.requires_grad and id(value) not in fixed
         )
+
+    def weigh(self) -> None:
+        """Note what all parts weigh, before those of other parties are given up here."""
+        for role in set(self.roles):
+            found = {"bytes": self.bytes_on(role), "statistics": self.statistics_on(role)}
+            self.weighed |= {(role, kind): size for kind, size in found.items()}
 
     def _held_by(self, role: Role) -> list[Tensor]:
         """Tensors of the state of the parties of a role, each once."""

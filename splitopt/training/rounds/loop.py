@@ -16,12 +16,13 @@ from splitopt.training.preparing.setup import set_groups
 from splitopt.training.rounds.clock import VirtualClock
 from splitopt.training.rounds.defences import noise_of
 from splitopt.training.rounds.evaluate import check_finite
-from splitopt.training.rounds.testing import RoundTests
+from splitopt.training.rounds.testing import RoundTests, SmashedTests
 from splitopt.training.saving.keeper import Keeper
 from splitopt.training.schedule import Schedule
 from splitopt.training.schemes import Round, Scheme, TrainingError
 from splitopt.training.schemes.naming import is_own
 from splitopt.training.tasks import Task
+from splitopt.training.two_servers import received
 from splitopt.user_code import reason
 
 Stopped = Literal["rounds", "target", "patience", "callback", "interrupted"]
@@ -35,6 +36,7 @@ def run_rounds(
     *,
     do_round: DoRound | None = None,
     callback: Callback | None = None,
+    smashed: SmashedTests | None = None,
 ) -> tuple[History, Stopped]:
     """Train round by round until something says stop.
 
@@ -50,6 +52,8 @@ def run_rounds(
     callback
         Called after every round with its row and the number of rounds that were planned; the run
         ends where it returns True.
+    smashed
+        Gives the smashed test data, where a fed server is a party of its own; see `RoundTests`.
 
     Returns
     -------
@@ -68,7 +72,7 @@ def run_rounds(
     planned = plan_noise(prepared.scheme, rounds)
     identity = {**prepared.identity, **planned}
     prepared = replace(prepared, identity=identity, drawn=_drawn(prepared))
-    tests = RoundTests(prepared, schedule)
+    tests = RoundTests(prepared, schedule, smashed)
     keeper = Keeper(prepared, schedule.checkpoint, schedule.checkpoint_every, schedule.resume)
     try:
         act = do_round or _guarded(prepared.scheme)
@@ -102,6 +106,9 @@ def _run_rounds(
             row = replace(row, epsilon=spent(scheme), pixel_dp=noise_of(scheme))
             if number + 1 == rounds or (number + 1) % schedule.evaluate_every == 0:
                 row = tests.of(row)
+            if scheme.options.fed_server:
+                tested = tests.received_bytes if row.test_loss is not None else 0
+                row = replace(row, received_bytes=received(tally.traffic, tested))
             history = history.with_row(row)
             stopped = _stop(history, schedule, rounds, prepared.task)
             keeper.keep(history, last=stopped is not None)

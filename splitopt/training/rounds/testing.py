@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import replace
+
+from torch import Tensor, nn
 
 from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError
 from splitopt.training.by_client import ClientRow
+from splitopt.training.data.named import Inputs
 from splitopt.training.data.shares_to_test import share_out_test
 from splitopt.training.history import RoundRow
+from splitopt.training.model_parts.copies import tensor_bytes
 from splitopt.training.preparing.prepare import Prepared
 from splitopt.training.preparing.setup import Draw
 from splitopt.training.randomness import seed_of
 from splitopt.training.rounds.defences import correlation, noisy_scores
 from splitopt.training.rounds.evaluate import Score, evaluate
+from splitopt.training.rounds.halves import Halves
 from splitopt.training.schedule import Schedule
 from splitopt.training.schemes import TrainingError
 from splitopt.training.tasks import Task
+
+SmashedTests = Callable[[], Tensor]
 
 MOST_CLASSES = 1000
 """Of how many classes a history has metrics at most."""
@@ -33,6 +41,14 @@ class RoundTests:
         What is trained.
     schedule
         What to test beside the common model on all test data.
+    smashed
+        Gives what the client part of the common model makes of all test inputs, where another
+        party has it. With a fed server, the server part is tested on that.
+
+    Attributes
+    ----------
+    received_bytes
+        Of the smashed test data that the server part is tested on, in a test.
 
     Raises
     ------
@@ -40,8 +56,13 @@ class RoundTests:
         As `check_schedule`.
     """
 
-    def __init__(self, prepared: Prepared, schedule: Schedule) -> None:
+    def __init__(
+        self, prepared: Prepared, schedule: Schedule, smashed: SmashedTests | None = None
+    ) -> None:
         check_schedule(prepared, schedule)
+        self.received_bytes = 0
+        self._halves = Halves(prepared.scheme) if prepared.scheme.options.fed_server else None
+        self._smashed = smashed
         self.prepared, self.per_class = prepared, schedule.per_class
         clients, seed = prepared.scheme.clients, prepared.identity["seed"]
         self._as_published = prepared.scheme.options.as_published
@@ -59,8 +80,9 @@ class RoundTests:
             A loss or a metric is not a finite number.
         """
         prepared = self.prepared
-        model, data, task = prepared.scheme.model, prepared.data, prepared.task
-        score = evaluate(model, data.test_inputs, data.test_targets, task, by_class=self.per_class)
+        data, task = prepared.data, prepared.task
+        model, inputs = self._tested()
+        score = evaluate(model, inputs, data.test_targets, task, by_class=self.per_class)
         _check(score, "test")
         if self._as_published:
             return self._of_published(row, score)
@@ -68,7 +90,7 @@ class RoundTests:
         for name, rows in self._shares.items():
             if not len(rows):
                 continue
-            own = evaluate(model, data.test_inputs[rows], data.test_targets[rows], task)
+            own = evaluate(model, inputs[rows], data.test_targets[rows], task)
             _check(own, f"test of client {name}")
             clients[name] = replace(
                 clients.get(name, ClientRow()),
@@ -86,6 +108,15 @@ class RoundTests:
             pixel_dp=dict(row.pixel_dp) | noisy_scores(prepared.scheme, data, task),
             distance_correlation=correlation(prepared.scheme, data),
         )
+
+    def _tested(self) -> tuple[nn.Module, Inputs]:
+        """Return what is tested and on what: the server part on smashed data with a fed server."""
+        inputs = self.prepared.data.test_inputs
+        if self._halves is None:
+            return self.prepared.scheme.model, inputs
+        smashed = self._halves.smashed(inputs) if self._smashed is None else self._smashed()
+        self.received_bytes = tensor_bytes(smashed)
+        return self._halves.server, smashed
 
     def _of_published(self, row: RoundRow, common: Score) -> RoundRow:
         """Add the tests of the authors' script, and beside them those of the common model.

@@ -33,6 +33,7 @@ from splitopt.training.randomness import Stream
 from splitopt.training.schemes.as_published import State, renew_servers
 from splitopt.training.schemes.tally import Round, Traffic
 from splitopt.training.turns import chosen, permuted
+from splitopt.training.two_servers import check_two_servers
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
@@ -105,6 +106,9 @@ class Scheme(ABC):
     tested_as
         Of the last round as the script of the authors has it: the state of the model by which each
         client is tested. Empty otherwise.
+    has_fed_server
+        Whether the client parts can be averaged by a server that does nothing else, see
+        `splitopt.training.two_servers`.
     has_script
         Whether there is a script of its authors, which ``as_published`` of the options follows.
     usual_order
@@ -119,6 +123,7 @@ class Scheme(ABC):
     exchanges_tied: ClassVar[bool] = False
     noise: NoiseLayer | None = None
     draws_clients: ClassVar[bool] = False
+    has_fed_server: ClassVar[bool] = False
     has_script: ClassVar[bool] = False
     usual_order: ClassVar[Order] = "given"
 
@@ -161,6 +166,8 @@ class Scheme(ABC):
             )
         self.tested_as: dict[str, State] = {}
         self._check_tied()
+        if options.fed_server:
+            self._check_fed_server()
         self.prepare()
 
     @abstractmethod
@@ -188,6 +195,23 @@ class Scheme(ABC):
                     f"weight {name} to several parties; train by splitfed_v1, or let an owner hold "
                     "all layers that use it (u_shaped, multihop)",
                 )
+
+    def _check_fed_server(self) -> None:
+        """Reject a fed server where this scheme has none, or cuts leave it nothing of its own."""
+        if not self.has_fed_server:
+            raise InputError.at(
+                "fed_server",
+                f"is for splitfed_v1 and splitfed_v2, whose paper has one, not for {self.name}; "
+                "leave it out",
+            )
+        chains = {(own.cuts, self.roles_of(own)) for own in self.clients}
+        tied = [
+            name
+            for cuts, roles in chains
+            if cuts
+            for name in tied_between(self.split(self.model, cuts), parties_of(roles))
+        ]
+        check_two_servers(self.name, [own.cuts for own in self.clients], tied)
 
     def phases_s(self, program: Program, number: int) -> Mapping[str, float] | None:  # noqa: ARG002
         """Predict what a round (0, 1, ...) takes: phase -> seconds, which add up; None if unknown.
@@ -262,7 +286,9 @@ class Scheme(ABC):
         else:
             tally.traffic.model_up += size
         if not (down and self.options.batch_norm == "local"):  # these stay where they are
-            tally.traffic.statistics += sum(own.statistics_on("device") for own in copies)
+            size = sum(own.statistics_on("device") for own in copies)
+            tally.traffic.statistics += size
+            tally.traffic.statistics_up += 0 if down else size
 
     def train_batch(
         self, parts: Sequence[Part], batch: tuple[Inputs, Tensor], client: Client, tally: Round

@@ -18,4 +18,5 @@ class SplitFedV1(ParallelCopies):
     name: ClassVar[str] = "splitfed_v1"
     exchanges_tied: ClassVar[bool] = True
     draws_clients: ClassVar[bool] = True
+    has_fed_server: ClassVar[bool] = True
     has_script: ClassVar[bool] = True

@@ -12,7 +12,7 @@ class Traffic:
 
     The model is its trained parameters; ``statistics`` are what layers write and goes with them,
     down and up together. ``tied_down`` and ``tied_up`` are gradients of weights of which both
-    sides of a cut hold a copy.
+    sides of a cut hold a copy. ``statistics_up`` is what of ``statistics`` has gone up.
     """
 
     smashed: int = 0
@@ -23,10 +23,12 @@ class Traffic:
     statistics: int = 0
     tied_down: int = 0
     tied_up: int = 0
+    statistics_up: int = 0
 
     def to_dict(self) -> dict[str, int]:
         """Return bytes by kind; what is exchanged of tied weights only where something is."""
         found = asdict(self)
+        del found["statistics_up"]
         if not self.tied_down and not self.tied_up:
             del found["tied_down"], found["tied_up"]
         return found

@@ -39,6 +39,7 @@ class SplitFedV2(SharedServer):
 
     name: ClassVar[str] = "splitfed_v2"
     draws_clients: ClassVar[bool] = True
+    has_fed_server: ClassVar[bool] = True
     has_script: ClassVar[bool] = True
     usual_order: ClassVar[Order] = "shuffled"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -13,6 +14,7 @@ from splitopt.plans import Plan, PlanLike, as_plan
 from splitopt.training.job import JobFields, TrainingJob
 from splitopt.training.keywords import shared_out, takes_fields
 from splitopt.training.schedule import PauseFields, Schedule
+from splitopt.training.two_servers import TESTS
 from splitopt.training.validation.comparing import compare, over_rounds
 from splitopt.training.validation.measured import BytesRow, Measured
 from splitopt.training.validation.planned_bytes import planned_bytes
@@ -201,10 +203,26 @@ def _traffic(run: WireRun, rounds: int) -> tuple[BytesRow, ...]:
     for kind, messages in _MESSAGES.items():
         found = [sent[message] for message in messages if message in sent]
         counted |= set(messages)
-        if found:
+        if found and (sum(found) or kind in expected):
             wanted = rounds * expected[kind] if kind in expected else None
             rows.append(BytesRow(kind, wanted, float(sum(found))))
     control = sum(size for kind, size in sent.items() if kind not in counted)
     if control:
         rows.append(BytesRow(CONTROL, None, float(control)))
-    return tuple(rows)
+    return (*rows, *_received(run, planned, rounds))
+
+
+def _received(run: WireRun, planned: Mapping[str, float], rounds: int) -> list[BytesRow]:
+    """Return what each of two servers received and is planned to receive; none without two."""
+    expected = {"server": {"smashed": planned["smashed"]}, "fed": {"model": planned["model_up"]}}
+    own = ("smashed", "labels", "model", TESTS)
+    return [
+        BytesRow(
+            f"{party}_received_{kind}",
+            rounds * expected[party][kind] if kind in expected[party] else None,
+            float(size),
+        )
+        for party, kinds in run.received_bytes.items()
+        for kind, size in kinds.items()
+        if kind in own and size
+    ]

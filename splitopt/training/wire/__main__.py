@@ -21,7 +21,7 @@ def main() -> int:
         enter(namespace)  # before there are other threads, which would stay outside
 
     from splitopt.training.preparing.prepare import prepare
-    from splitopt.training.wire.job import load_job
+    from splitopt.training.wire.job import load_files, load_job
     from splitopt.training.wire.launch import follow
     from splitopt.training.wire.ranks import shared_token
     from splitopt.training.wire.setting import Setting
@@ -31,7 +31,9 @@ def main() -> int:
     try:
         prepared = prepare(load_job(job), int(rank))
         # In a namespace others have addresses, which nothing outside of it can reach.
-        setting = Setting(shared_token(), host=own, no_tls=namespace is not None)
+        setting = Setting(
+            shared_token(), host=own, no_tls=namespace is not None, files=load_files(job)
+        )
         at = leader or LOOPBACK
         with nullcontext() if namespace is None else paced_by_kernel():
             follow(prepared, int(rank), at, int(port), setting, join_s=float(join_s))

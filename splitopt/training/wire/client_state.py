@@ -10,7 +10,7 @@ has joined.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -22,6 +22,13 @@ from splitopt.training.wire.encoded import check_left_out
 from splitopt.training.wire.transport.errors import FrameError
 
 Tensors = Mapping[str, Tensor]
+
+CONTROL = ("batches", "stream", "buffers", "moments", "crossing")
+"""Kinds of what is control."""
+OF_SERVER = ("stream", "crossing")
+"""What of it a server gets that has no client part: what it knows of smashed data anyway."""
+OF_FED = ("batches", "buffers", "moments")
+"""What of it a server gets that has the client parts alone."""
 
 _SENDERS = ("up.0",)
 """The device sends activations over its one cut; the server keeps what its gradients leave out."""
@@ -49,15 +56,18 @@ def fixed_of(own: Copy) -> dict[str, Tensor]:
     return {name: value for name, value in state.items() if name in own.fixed}
 
 
-def control_of(client: Client, own: Copy) -> dict[str, Tensor]:
-    """Return everything else that the next round of a client depends on."""
+def control_of(client: Client, own: Copy, kinds: Sequence[str] = CONTROL) -> dict[str, Tensor]:
+    """Return everything else that the next round of a client depends on, or these kinds of it."""
     device, _ = _moments(own)
+    found = {
+        "batches": client.batches.state_dict(),
+        "stream": client.stream.state_dict(),
+        "buffers": buffers_of(own),
+        "moments": device,
+        "crossing": client.crossing.state_dict(_SENDERS),
+    }
     return {
-        **prefixed("batches.", client.batches.state_dict()),
-        **prefixed("stream.", client.stream.state_dict()),
-        **prefixed("buffers.", buffers_of(own)),
-        **prefixed("moments.", device),
-        **prefixed("crossing.", client.crossing.state_dict(_SENDERS)),
+        name: value for kind in kinds for name, value in prefixed(f"{kind}.", found[kind]).items()
     }
 
 
@@ -85,28 +95,23 @@ def load_fixed(tensors: Tensors, own: Copy) -> None:
     load_state(own.parts[0].module, tensors)
 
 
-def load_control(tensors: Tensors, client: Client, own: Copy) -> None:
-    """Load what `control_of` returned elsewhere.
+def load_control(
+    tensors: Tensors, client: Client, own: Copy, kinds: Sequence[str] = CONTROL
+) -> None:
+    """Load what `control_of` returned elsewhere, for the same kinds.
 
     Raises
     ------
     FrameError
         It does not belong to this client.
     """
-    found = {kind: under(dict(tensors), f"{kind}.") for kind in _KINDS}
+    found = {kind: under(dict(tensors), f"{kind}.") for kind in kinds}
     if sum(map(len, found.values())) != len(tensors):
         raise FrameError("a state with entries that are unknown")
-    check_batches(found["batches"], client)
-    expect_like(found["stream"], client.stream.state_dict(), "the random state")
-    expect_like(found["buffers"], buffers_of(own), "the buffers")
-    _check_moments(found["moments"], own)
-    check_left_out(found["crossing"], set(_SENDERS) & set(client.crossing.keys_of(1)))
-    client.batches.load_state_dict(found["batches"])
-    client.stream.load_state_dict(found["stream"])
-    load_state(own.parts[0].module, found["buffers"])
-    _, others = _moments(own)
-    own.load_moments({**others, **found["moments"]})
-    client.crossing.load_state_dict(found["crossing"], _SENDERS)
+    for kind in kinds:  # all of them, before any is loaded
+        _check(kind, found[kind], client, own)
+    for kind in kinds:
+        _load(kind, found[kind], client, own)
 
 
 def expect_like(tensors: Tensors, wanted: Tensors, what: str) -> None:
@@ -116,9 +121,6 @@ def expect_like(tensors: Tensors, wanted: Tensors, what: str) -> None:
     for name, value in wanted.items():
         if tensors[name].shape != value.shape or tensors[name].dtype != value.dtype:
             raise FrameError(f"{what} whose entry {name!r} has another shape or type than here")
-
-
-_KINDS = ("batches", "stream", "buffers", "moments", "crossing")
 
 
 def prefixed(prefix: str, state: Tensors) -> dict[str, Tensor]:
@@ -163,3 +165,31 @@ def _check_moments(moments: Tensors, own: Copy) -> None:
         name = key.rpartition(":")[0]
         if name not in shapes or value.shape not in ((), shapes[name]):
             raise FrameError(f"moments whose entry {key!r} belongs to no parameter here")
+
+
+def _check(kind: str, found: Tensors, client: Client, own: Copy) -> None:
+    """Raise `FrameError` where a kind of control is not of this client."""
+    if kind == "batches":
+        check_batches(found, client)
+    elif kind == "stream":
+        expect_like(found, client.stream.state_dict(), "the random state")
+    elif kind == "buffers":
+        expect_like(found, buffers_of(own), "the buffers")
+    elif kind == "moments":
+        _check_moments(found, own)
+    else:
+        check_left_out(found, set(_SENDERS) & set(client.crossing.keys_of(1)))
+
+
+def _load(kind: str, found: dict[str, Tensor], client: Client, own: Copy) -> None:
+    if kind == "batches":
+        client.batches.load_state_dict(found)
+    elif kind == "stream":
+        client.stream.load_state_dict(found)
+    elif kind == "buffers":
+        load_state(own.parts[0].module, found)
+    elif kind == "moments":
+        _, others = _moments(own)
+        own.load_moments({**others, **found})
+    else:
+        client.crossing.load_state_dict(found, _SENDERS)

@@ -25,7 +25,9 @@ from splitopt.training.kinds import SCHEME
 from splitopt.training.options import Options
 from splitopt.training.preparing.prepare import Prepared
 from splitopt.training.tasks import TASKS
+from splitopt.training.wire.setting import OwnFiles
 
+_FILES = "fed.json"
 _PLAIN = ("model", "partition", "samples", "seed", "match", "stages", "source", "task", "scheme")
 """Fields of a job that are plain data as they are."""
 
@@ -112,6 +114,28 @@ def save_job(job: TrainingJob, folder: Path, prepared: Prepared) -> Path:
     path = folder / "job.json"
     write_atomic(path, json.dumps(document, allow_nan=False))
     return path
+
+
+def save_files(files: OwnFiles, folder: Path) -> None:
+    """Write beside a job what the fed server of its run keeps."""
+    found = {
+        "checkpoint": None if files.checkpoint is None else str(files.checkpoint.resolve()),
+        "resume": files.resume,
+        "model": None if files.model is None else str(files.model.resolve()),
+    }
+    write_atomic(folder / _FILES, json.dumps(found))
+
+
+def load_files(job: str | Path) -> OwnFiles:
+    """Read what `save_files` wrote beside a job; nothing is kept where it wrote nothing."""
+    path = Path(job).parent / _FILES
+    if not path.exists():
+        return OwnFiles()
+    found = parse_json(read_text(path), str(path))
+    places = {
+        name: None if found[name] is None else Path(found[name]) for name in ("checkpoint", "model")
+    }
+    return OwnFiles(resume=found["resume"], **places)
 
 
 def load_job(path: str | Path) -> TrainingJob:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
@@ -27,16 +28,24 @@ from splitopt.training.saving.keeper import check_new
 from splitopt.training.schedule import Schedule, ScheduleFields
 from splitopt.training.wire.compute import one_thread, warm_up
 from splitopt.training.wire.crew import Crew, join, say_absent
-from splitopt.training.wire.job import check_job, save_job
+from splitopt.training.wire.fed_files import (
+    check_files,
+    check_files_new,
+    files_of,
+    has_fed,
+)
+from splitopt.training.wire.job import check_job, save_files, save_job
+from splitopt.training.wire.own_parts import own_names
 from splitopt.training.wire.processes import Processes
 from splitopt.training.wire.ranks import Rank
-from splitopt.training.wire.roles import roles_of
+from splitopt.training.wire.roles import Roles, roles_of
 from splitopt.training.wire.setting import Setting, WireFields, WireOptions
 from splitopt.training.wire.speed import check_speed, proposed_time_scale
 from splitopt.training.wire.told import Told
 from splitopt.training.wire.transport.links import paced_by_kernel
 from splitopt.training.wire.transport.listener import Listener, listen
 from splitopt.training.wire.transport.namespaces import Namespaces, inside
+from splitopt.training.wire.transport.tls import LEADER
 from splitopt.training.wire.transport.tokens import Token
 
 if TYPE_CHECKING:
@@ -61,6 +70,14 @@ class WireRun(Run):
         Bytes of tensors on the wire, by the kind of message.
     dropped
         A text for each party that a round went on without.
+    received_bytes
+        With a fed server: bytes of tensors that rank 0 (``server``) and ``fed`` received, by the
+        kind of message.
+    own_names
+        With a fed server: the entries of the model that rank 0 has, those of the server part; the
+        others have no values here.
+    fed_model
+        With a fed server: the file that it has written its part of the model to.
     """
 
     program: Any = None
@@ -68,6 +85,20 @@ class WireRun(Run):
     timelines: tuple[Timeline, ...] = ()
     sent_bytes: Mapping[str, int] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
+    received_bytes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    own_names: tuple[str, ...] | None = None
+    fed_model: str | None = None
+
+    def save_model(self, path: str | Path) -> None:
+        """Write the weights as a safetensors file; with a fed server those of the server part."""
+        if self.own_names is None:
+            super().save_model(path)
+            return
+        from splitopt.storage.writing import write_atomic
+        from splitopt.training.model_parts.averaging import state_bytes
+
+        state = self.model.state_dict()
+        write_atomic(path, state_bytes({name: state[name] for name in self.own_names}))
 
     @property
     def measured(self) -> Timeline:
@@ -83,6 +114,12 @@ class WireRun(Run):
             "measured_round_s": [timeline.makespan_s for timeline in self.timelines],
             "sent_bytes": dict(self.sent_bytes),
             "dropped": list(self.dropped),
+            **(
+                {"received_bytes": {name: dict(own) for name, own in self.received_bytes.items()}}
+                if self.received_bytes
+                else {}
+            ),
+            **({"fed_model": self.fed_model} if self.fed_model else {}),
         }
 
 
@@ -110,8 +147,8 @@ def run_wire(
         As for `splitopt.train`, but not an object: each process builds its own.
     **given
         As for `splitopt.train`, but neither ``scheme`` nor ``device``, and ``stages`` are names of
-        submodules; and ``time_scale``, ``any_speed``, ``deadline``, ``namespaces``, ``join_s`` and
-        ``at_scale`` as for `splitopt.training.wire.setting.WireOptions`.
+        submodules; and ``time_scale``, ``any_speed``, ``deadline``, ``namespaces``, ``join_s``,
+        ``at_scale`` and ``fed_model`` as for `splitopt.training.wire.setting.WireOptions`.
 
     Returns
     -------
@@ -141,10 +178,15 @@ def run_job(
     limit = wanted.limit
     with one_thread(), temporary_folder() as place:
         prepared = prepare(job, 0)
-        roles = roles_of(prepared.program)
+        roles = _roles(prepared)
         check_schedule(prepared, schedule)
+        check_files(prepared, schedule, wanted)
         _check_folder(schedule)
         path = save_job(job, place, prepared)
+        if has_fed(prepared):
+            files = files_of(schedule, wanted, beside=True)
+            check_files_new(files)
+            save_files(files, place)
         scale = _scale_for(prepared, wanted)
         setting = Setting(Token.new(), scale, limit)
         names, join_s = roles.parties(prepared.program), wanted.join_s
@@ -202,8 +244,17 @@ def run_rank(
             if rank.rank:
                 tell_absent(rank, setting, wanted.join_s, str(error))
             raise
-        parties = roles_of(prepared.program).parties(prepared.program)
+        parties = _roles(prepared).parties(prepared.program)
         rank.check(parties)
+        is_fed = has_fed(prepared) and rank.rank == len(parties)
+        if setting.port and not is_fed:
+            raise InputError.at("--listen-port", "is for the fed server, the last rank")
+        if is_fed or not rank.rank:
+            check_files(prepared, schedule, wanted)
+        if is_fed:
+            files = files_of(schedule, wanted)
+            check_files_new(files)
+            setting = replace(setting, files=files)
         rank.check_protected(setting, parties)
         if rank.rank:
             port = rank.find_port(wanted.join_s)
@@ -240,7 +291,7 @@ def follow(
 ) -> None:
     """Run a rank other than 0 until the end of the run."""
     torch.set_num_threads(1)
-    roles = roles_of(prepared.program)
+    roles = _roles(prepared)
     warm_up()
     told = None if prepared.own is None else prepared.own.told()
     with join(
@@ -286,7 +337,7 @@ def _lead(
     processes: Processes | None = None,
 ) -> WireRun:
     """Run rank 0."""
-    roles = roles_of(prepared.program)
+    roles = _roles(prepared)
     warm_up()
     told = Told(prepared) if prepared.own is not None else None
     with Crew(listener, roles.parties(prepared.program), prepared.agreement, told) as crew:
@@ -294,10 +345,19 @@ def _lead(
         if told is not None:
             prepared = told.prepared()
         leader = roles.leader(prepared, crew, setting)
+        names = None
+        if has_fed(prepared):
+            names = own_names(prepared.scheme)
+            prepared = replace(prepared, identity={**prepared.identity, "party": LEADER})
         try:
             history, stopped = run_rounds(
-                prepared, schedule, do_round=leader.round, callback=callback
+                prepared,
+                schedule,
+                do_round=leader.round,
+                callback=callback,
+                smashed=leader.smashed_tests,
             )
+            fed_model = leader.end() if stopped != "interrupted" else None
         finally:
             for text in [] if processes is None else processes.exit_reports():
                 _LOG.warning("%s", text)
@@ -311,13 +371,20 @@ def _lead(
         tuple(leader.timelines),
         dict(leader.sent_bytes),
         tuple(str(item) for item in leader.dropped),
+        dict(leader.received_bytes) if names else {},
+        names,
+        fed_model,
     )
+
+
+def _roles(prepared: Prepared) -> Roles:
+    return roles_of(prepared.program, has_fed(prepared))
 
 
 @contextmanager
 def _places(prepared: Prepared, time_scale: float) -> Iterator[Namespaces]:
     """Make the namespaces of a run, and leave the pace of its links to them."""
-    roles, program = roles_of(prepared.program), prepared.program
+    roles, program = _roles(prepared), prepared.program
     rates = roles.link_rates(program, time_scale)
     with Namespaces(1 + len(roles.parties(program)), rates) as places, paced_by_kernel():
         yield places

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import ClassVar, NamedTuple, NoReturn
 
+from torch import Tensor
+
 from splitopt.timeline import Timeline
 from splitopt.training.model_parts.copies import Copy
 from splitopt.training.schemes.base import Client, Scheme
@@ -68,6 +70,10 @@ class Leader(ABC):
         Bytes of tensors on the wire by the kind of message.
     number
         The round that runs, 0 for the first.
+    received_bytes
+        By party, where several servers take part: bytes of tensors that came, by kind of message.
+    smashed_tests
+        Gives the smashed test data, where rank 0 has no client part to make them; None otherwise.
     """
 
     client_word: ClassVar[str] = "device"
@@ -87,6 +93,8 @@ class Leader(ABC):
         self.dropped: list[Dropped] = []
         self.sent_bytes: Counter[str] = Counter()
         self.number = 0
+        self.received_bytes: dict[str, Counter[str]] = {}
+        self.smashed_tests: Callable[[], Tensor] | None = None
 
     def round(self, number: int) -> Round:
         """Train a round (0, 1, ...) with the clients that are there.
@@ -110,6 +118,10 @@ class Leader(ABC):
         )
         return tally
 
+    def end(self) -> str | None:
+        """Have another party keep what it alone has, after the last round; return its file."""
+        return None
+
     @abstractmethod
     def train_round(self) -> RoundOutcome:
         """Orchestrate the round `number`, and leave the scheme as its own method would."""
@@ -128,17 +140,7 @@ class Leader(ABC):
 
     def keep(self, n: int) -> Callable[[], None]:
         """Remember a client's state, and return what brings it back if the client is dropped."""
-        own, client = self.copy(n), self.scheme.clients[n]
-        state, moments = own.state(), {k: v.clone() for k, v in own.moments().items()}
-        drawn, left_out = client.stream.state_dict(), client.crossing.state_dict()
-
-        def bring_back() -> None:
-            own.model.load_state_dict(state)
-            own.load_moments(moments)
-            client.stream.load_state_dict(drawn)
-            client.crossing.load_state_dict(left_out)
-
-        return bring_back
+        return remembered(self.copy(n), self.scheme.clients[n])
 
     def drop(self, n: int, phase: str, reason: str) -> Dropped:
         """Go on without a client, which may join again for a later round."""
@@ -158,3 +160,17 @@ class Leader(ABC):
         last = {item.client: item for item in self.dropped}
         why = "; ".join(f"dropped were {item}" for item in last.values()) or "none is connected"
         raise DevicesGoneError(f"no {self.client_word} is left to train with: {why}")
+
+
+def remembered(own: Copy, client: Client) -> Callable[[], None]:
+    """Remember a client's state, and return what brings it back."""
+    state, moments = own.state(), {k: v.clone() for k, v in own.moments().items()}
+    drawn, left_out = client.stream.state_dict(), client.crossing.state_dict()
+
+    def bring_back() -> None:
+        own.model.load_state_dict(state)
+        own.load_moments(moments)
+        client.stream.load_state_dict(drawn)
+        client.crossing.load_state_dict(left_out)
+
+    return bring_back

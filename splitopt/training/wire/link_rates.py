@@ -44,6 +44,27 @@ def of_devices(program: Program, time_scale: float) -> Rates:
     return found
 
 
+def of_two_servers(program: Program, time_scale: float) -> Rates:
+    """Return the rates of a plan with devices (ranks 1, 2, ...) and a fed server as the last rank.
+
+    Models go from and to the fed server, all else from and to rank 0, each at its planned rate.
+    """
+    timing, fed = Timing(program), len(program.clients) + 1
+    found: Rates = {}
+    for number in range(program.rounds_known):
+        for n, pieces in enumerate(timing.round(number).pieces):
+            for pair, phase in (
+                ((n + 1, 0), UPLOAD),
+                ((0, n + 1), GRADIENT),
+                ((n + 1, fed), MODEL_UP),
+                ((fed, n + 1), timing.model_down),
+            ):
+                rate = pieces[phase].rate_bytes_per_s / time_scale
+                if pieces[phase].payload_bytes and rate < math.inf:
+                    _add(found, pair, rate, program.clients[n].name)
+    return found
+
+
 def of_pipeline(program: Program, time_scale: float) -> Rates:
     """Return the rates of a plan with owners (ranks 1, 2, ...) and then nodes.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from splitopt.errors import InputError
 from splitopt.training.kinds import SCHEME
+from splitopt.training.two_servers import FED
 
 if TYPE_CHECKING:
     from splitopt.training.preparing.prepare import Prepared
@@ -72,6 +73,23 @@ def _owners_and_nodes(program: Program) -> tuple[str, ...]:
     return (*system.owner_names, *system.node_names)
 
 
+def _devices_and_fed(program: Program) -> tuple[str, ...]:
+    devices = _devices(program)
+    if FED in devices:
+        raise InputError.at(
+            "fed_server", f"a device is called {FED}, as the fed server is; give it another name"
+        )
+    return (*devices, FED)
+
+
+FED_ROLES = Roles(
+    _devices_and_fed,
+    "splitopt.training.wire.star.fed.parties:lead",
+    "splitopt.training.wire.star.fed.parties:follow",
+    "splitopt.training.wire.link_rates:of_two_servers",
+)
+"""The ranks of SplitFedV1 where a fed server takes part, which is the last one."""
+
 ROLES: dict[str, Roles] = {
     "splitfed_v1": Roles(
         _devices,
@@ -95,13 +113,13 @@ ROLES: dict[str, Roles] = {
 """Scheme -> its ranks."""
 
 
-def roles_of(program: Program) -> Roles:
+def roles_of(program: Program, fed_server: bool = False) -> Roles:
     """Return the ranks of a program.
 
     Raises
     ------
     InputError
-        Its scheme cannot be run over connections, or is not that of the plan.
+        Its scheme cannot be run over connections, or is not that of the plan, or has no fed server.
     """
     if program.plays != program.planned_scheme or program.plays not in ROLES:
         if program.scheme not in SCHEME.own:
@@ -117,7 +135,15 @@ def roles_of(program: Program) -> Roles:
             f"{program.scheme} is not run over connections here; leave the scheme to the plan, "
             f"whose own is {program.planned_scheme}, or train in one process",
         )
-    return ROLES[program.plays]
+    if not fed_server:
+        return ROLES[program.plays]
+    if program.plays != "splitfed_v1":
+        raise InputError.at(
+            "fed_server",
+            f"is for splitfed_v1 over connections, and this plan is of {program.plays}; leave it "
+            "out",
+        )
+    return FED_ROLES
 
 
 def _without(program: Program) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from splitopt.training.wire.deadlines import Deadline
@@ -28,6 +29,7 @@ class WireFields(TypedDict, total=False):
     namespaces: bool
     join_s: float
     at_scale: AtScale | None
+    fed_model: str | Path | None
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class WireOptions:
         How long processes may take to start.
     at_scale
         Called with the time scale and the planned seconds of a round before the first one.
+    fed_model
+        A file for the client part at the end, which a fed server writes.
     """
 
     time_scale: float | None = None
@@ -59,6 +63,7 @@ class WireOptions:
     namespaces: bool = False
     join_s: float = JOIN_S
     at_scale: AtScale | None = None
+    fed_model: str | Path | None = None
 
     @property
     def limit(self) -> Deadline:
@@ -66,6 +71,25 @@ class WireOptions:
         if isinstance(self.deadline, str):
             return Deadline.read(self.deadline)
         return self.deadline or Deadline.default(self.any_speed)
+
+
+@dataclass(frozen=True)
+class OwnFiles:
+    """What a fed server writes of the client part.
+
+    Parameters
+    ----------
+    checkpoint
+        A folder for its state, None to keep nothing.
+    resume
+        Go on from the state in that folder.
+    model
+        A safetensors file for the averaged client part at the end.
+    """
+
+    checkpoint: Path | None = None
+    resume: bool = False
+    model: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +110,10 @@ class Setting:
         The certificate of this party; None for connections without TLS.
     no_tls
         Whether connections may be without TLS where other machines can reach them.
+    port
+        On which such a party listens; 0 for any that is free.
+    files
+        What a party other than rank 0 keeps by itself, where there is one that does.
     """
 
     token: Token
@@ -94,3 +122,5 @@ class Setting:
     host: str | None = None
     tls: Tls | None = None
     no_tls: bool = False
+    port: int = 0
+    files: OwnFiles = field(default_factory=OwnFiles)

@@ -145,6 +145,7 @@ class Wired:
 
     Device, Deadline = Device, Deadline
     scheme_of, follow = staticmethod(scheme_of), staticmethod(follow)
+    network, split, clients_of = map(staticmethod, (network, split, clients_of))
 
     def __init__(self, programs):
         self.programs = programs

@@ -21,14 +21,16 @@ from splitopt.training.model_parts.copies import Copy, tensor_bytes
 from splitopt.training.schemes.base import TrainingError, under
 from splitopt.training.schemes.multihop import Multihop
 from splitopt.training.schemes.tally import Round
+from splitopt.training.wire.addresses import place_of
 from splitopt.training.wire.client_state import prefixed
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.deadlines import Deadline
 from splitopt.training.wire.leader import Leader, RoundOutcome
+from splitopt.training.wire.own_parts import names_in, parts_of
 from splitopt.training.wire.pipeline.answers import wrong_state
 from splitopt.training.wire.pipeline.channels import RESERVE, RESERVED, Channels
 from splitopt.training.wire.pipeline.exchange import Link, give_back
-from splitopt.training.wire.pipeline.held import load_held, names_in, parts_of, state_of
+from splitopt.training.wire.pipeline.held import load_held, state_of
 from splitopt.training.wire.pipeline.messages import (
     senders_of_node,
     senders_of_owner,
@@ -49,7 +51,6 @@ from splitopt.training.wire.transport.errors import (
 )
 from splitopt.training.wire.transport.frames import Message
 from splitopt.training.wire.transport.inbox import Inbox
-from splitopt.training.wire.transport.listener import LOOPBACK, is_of_this_machine
 
 if TYPE_CHECKING:
     from splitopt.training.preparing.prepare import Prepared
@@ -60,7 +61,6 @@ PREPARE_S = 60.0
 SLOWEST = 10e6
 """Byte/s at which a state, which no plan pays for either, is given out and taken back at least."""
 
-_WILDCARDS = ("0.0.0.0", "::")
 _SOON_S = 0.05  # a round begins so long after everybody has been told
 
 
@@ -164,18 +164,11 @@ class Pipeline(Leader):
 
     def _address(self, rank: int, message: Message) -> list[Any]:
         """Return where the others find a node."""
-        host, port = message.fields.get("host"), message.fields.get("port")
-        seen = self._known[rank].peer.rpartition(":")[0].strip("[]")
-        if host in _WILDCARDS:  # all of its interfaces: that by which it came
-            host = seen
-        if host == LOOPBACK and not is_of_this_machine(seen):
-            self._drop(
-                rank,
-                "beginning",
-                f"it runs on {seen} but listens on its loopback interface, where nobody else can "
-                "connect; start it with --listen 0.0.0.0",
-            )
-        return [host, port]
+        try:
+            return [*place_of(message.fields, self._known[rank].peer)]
+        except ChannelError as error:
+            self._drop(rank, "beginning", str(error))
+            return []
 
     def _begin(self, present: Sequence[int]) -> list[int]:
         """Send everybody the state to begin from; return who has it."""

@@ -2,55 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 
 from torch import Tensor
 
 from splitopt.training.model_parts.averaging import load_state
 from splitopt.training.model_parts.copies import Copy
 from splitopt.training.schemes.base import under
+from splitopt.training.wire.own_parts import names_in
 from splitopt.training.wire.transport.errors import FrameError
 
 _MODEL, _MOMENTS = "model.", "moments."
-
-
-def parts_of(own: Copy, places: Sequence[int]) -> Copy:
-    """Return the parts at these places of the chain, as a copy that shares their tensors."""
-    return replace(
-        own,
-        parts=[own.parts[place] for place in places],
-        roles=tuple(own.roles[place] for place in places),
-    )
-
-
-def names_in(held: Copy) -> list[str]:
-    """Names, in the whole model, of the parameters and buffers that a copy's parts have.
-
-    A tensor of several names (a tied weight) has the first one.
-    """
-    inside, found = _inside(held), dict[int, str]()
-    for name, value in held.model.state_dict(keep_vars=True).items():
-        if id(value) in inside:
-            found.setdefault(id(value), name)
-    return list(found.values())
-
-
-def _inside(held: Copy) -> set[int]:
-    """Return the ids of the parameters and buffers that a copy's parts have."""
-    return {
-        id(value)
-        for part in held.parts
-        for value in part.module.state_dict(keep_vars=True).values()
-    }
-
-
-def forget_others(held: Copy) -> None:
-    """Free the memory of the parameters and buffers that belong to other parties."""
-    own = _inside(held)
-    for value in held.model.state_dict(keep_vars=True).values():
-        if id(value) not in own:
-            value.data = value.data.new_empty(0)
 
 
 def state_of(held: Copy, whole: bool = False) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from splitopt.training.schemes.multihop import Multihop
-from splitopt.training.wire.pipeline.held import forget_others, parts_of
+from splitopt.training.wire.own_parts import forget_others, parts_of
 from splitopt.training.wire.pipeline.node import Node
 from splitopt.training.wire.pipeline.owner import Owner
 from splitopt.training.wire.pipeline.timing import PipelineTiming, pipeline_timing

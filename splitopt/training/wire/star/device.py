@@ -7,8 +7,8 @@ part back. Who else trains at the same time, and on what, is the server's busine
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from splitopt.training.model_parts.parts import parties_of, tied_between
 from splitopt.training.preparing.prepare import Prepared
 from splitopt.training.schemes.base import Client, Criterion, TrainingError, finite_loss
 from splitopt.training.wire.client_state import (
+    CONTROL,
     control_of,
     load_control,
     load_fixed,
@@ -61,6 +62,9 @@ class Device:
         Of the client in the plan.
     """
 
+    control: ClassVar[Sequence[str]] = CONTROL
+    """What of the device's state goes to the server, and comes from there."""
+
     def __init__(
         self,
         client: Client,
@@ -93,7 +97,7 @@ class Device:
         try:
             while (message := self._receive("setup", "begin", "end")).kind != "end":
                 if message.kind == "setup":
-                    load_fixed(message.tensors, self.own)
+                    self.set_up(message)
                 else:
                     self.round(message)
         except TrainingError as error:
@@ -115,24 +119,36 @@ class Device:
             raise FrameError("a round without a number of steps")
         self.own.begin_round(number)
         self._pace, self._shift = DevicePace.read(begin.fields.get("pace")), shift
-        load_control(begin.tensors, self.client, self.own)
-        model = self._receive("model")
-        load_model(model.tensors, self.own)
+        load_control(begin.tensors, self.client, self.own, self.control)
+        moment = self.take_part()
         self._tied = {}
-        moment = model.transfer.end_s
         losses: list[list[float]] = []
         for batch in range(steps):
             if self.is_whole:
                 moment = self._train_alone(batch, moment, losses)
             else:
                 moment = self._train(batch, moment)
+        self.give_part(steps)
+        rows = [list(row) for row in self.recorder.take()]
+        fields = {"rows": rows, "losses": losses}
+        self.channel.send("state", fields, control_of(self.client, self.own, self.control))
+
+    def set_up(self, message: Message) -> None:
+        """Take what the server sends once, before the first round."""
+        load_fixed(message.tensors, self.own)
+
+    def take_part(self) -> float:
+        """Take this device's part of the model for a round; return since when it is there."""
+        model = self._receive("model")
+        load_model(model.tensors, self.own)
+        return model.transfer.end_s
+
+    def give_part(self, steps: int) -> None:
+        """Give this device's part of the model back after so many mini-batches."""
         parameters = parameters_of(self.own)
         sent = self._send("model", parameters, self._pace.model_upload)
         if parameters:
-            self._note(MODEL_UP, steps - 1 + shift, sent.start_s, sent.end_s)
-        rows = [list(row) for row in self.recorder.take()]
-        fields = {"rows": rows, "losses": losses}
-        self.channel.send("state", fields, control_of(self.client, self.own))
+            self._note(MODEL_UP, steps - 1 + self._shift, sent.start_s, sent.end_s)
 
     def _train(self, batch: int, start_s: float) -> float:
         """Train on one mini-batch with the server, and say when the device is done with it."""
@@ -207,13 +223,20 @@ class Device:
 
 def follow(prepared: Prepared, rank: int, channel: Channel, setting: Setting) -> None:  # noqa: ARG001
     """Run the client of a rank, from 1 on, until the end of the run."""
+    Device(*member(prepared, rank, channel)).run()
+
+
+Member = tuple[Client, Copy, Criterion, Channel, Timing, int]
+
+
+def member(prepared: Prepared, rank: int, channel: Channel) -> Member:
+    """Return what the device of a rank is made of, as `Device` takes it."""
     scheme = prepared.scheme
     client = scheme.clients[rank - 1]
     parts = scheme.split(scheme.model, client.cuts) if client.cuts else [scheme.model]
     own = Copy.of(parts[0], (), ("device",), scheme.split, scheme.options, about=scheme.about)
     own.exchanged = tuple(tied_between(parts, parties_of(scheme.roles_of(client))))
-    timing = Timing(prepared.program)
-    Device(client, own, scheme.criterion, channel, timing, rank - 1).run()
+    return client, own, scheme.criterion, channel, Timing(prepared.program), rank - 1
 
 
 def changed(before: Tensor, after: Tensor) -> dict[str, Tensor]:

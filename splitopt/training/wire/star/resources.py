@@ -60,7 +60,7 @@ class Resources:
         """Make the link of one message to a device."""
         return bucket_of(scaled_rate(piece, self.time_scale), self._of(phase))
 
-    def receive(self, channel: Channel, phase: str, piece: Piece, wait_s: float) -> Message:
+    def receive(self, channel: Channel, phase: str, piece: Piece, wait_s: float | None) -> Message:
         """Wait for a message that a device sends at its pace, and for its share of the link.
 
         The message is not there before the link has let all of it through.

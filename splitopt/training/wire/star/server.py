@@ -11,6 +11,7 @@ import logging
 import queue
 import threading
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import isfinite
@@ -25,7 +26,9 @@ from splitopt.training.data.shards import Elsewhere
 from splitopt.training.model_parts.copies import tensor_bytes
 from splitopt.training.schemes.base import Scheme, TrainingError
 from splitopt.training.schemes.tally import Round
+from splitopt.training.two_servers import SERVER as MAIN
 from splitopt.training.wire.client_state import (
+    CONTROL,
     control_of,
     fixed_of,
     load_control,
@@ -61,6 +64,9 @@ Found = TypeVar("Found")
 
 _PACED = ("smashed", "model")
 """Messages of a device that a plan pays for; all others are control."""
+
+LOST = "lost"
+"""What a device sends that has lost another server."""
 
 TIED = "tied"
 """What gradients of tied weights are counted as, beside the messages that they go with."""
@@ -161,13 +167,7 @@ class Server(Leader):
 
     def begin(self, n: int, steps: int) -> None:
         """Send a device what it needs for the round, its part of the model last."""
-        client, own, pieces = self.scheme.clients[n], self.copy(n), self.planned.pieces[n]
-        fields = {
-            "round": self.number,
-            "steps": steps,
-            "shift": self.shift,
-            "pace": DevicePace.of(pieces, self.time_scale).fields(),
-        }
+        client, own = self.scheme.clients[n], self.copy(n)
         for weight in own.tied().values():
             weight.grad = None  # the device alone has made the last step of its last round
         down, channel, parameters = self.timing.model_down, self._channel(n), parameters_of(own)
@@ -175,8 +175,21 @@ class Server(Leader):
             if fixed := fixed_of(own):
                 self.send(n, "setup", down, {}, fixed)
             self._set_up[n] = channel
-        self.send(n, "begin", down, fields, control_of(client, own))
+        self.send(n, "begin", down, self.beginning(n, steps), control_of(client, own))
         self.send(n, "model", down, {}, parameters, batch=0 if parameters else None)
+
+    def beginning(self, n: int, steps: int) -> dict[str, Any]:
+        """Return what a device is told of a round of so many mini-batches."""
+        return {
+            "round": self.number,
+            "steps": steps,
+            "shift": self.shift,
+            "pace": DevicePace.of(self.planned.pieces[n], self.time_scale).fields(),
+        }
+
+    def before_s(self, n: int) -> float:  # noqa: ARG002
+        """Return what is planned between the word to begin and a device's first mini-batch."""
+        return 0.0
 
     def take(self, n: int, batch: int) -> Arrived:
         """Wait for a device's smashed data and their labels."""
@@ -184,6 +197,7 @@ class Server(Leader):
         size = client.batches.size
         phases = (FORWARD, UPLOAD) if batch == 0 else (BACKWARD, FORWARD, UPLOAD)
         planned_s = sum(pieces[phase].seconds_for(size) for phase in phases)
+        planned_s += self.before_s(n) if batch == 0 else 0.0
         labels = self.receive(n, "labels", FORWARD, planned_s)
         smashed = self.receive(n, "smashed", UPLOAD, planned_s)
         self._arrived[n, UPLOAD, batch] = smashed.transfer.end_s
@@ -225,7 +239,7 @@ class Server(Leader):
 
     def finish(self, n: int, steps: int) -> list[Any]:
         """Receive a device's part and state at the end of a round; return the losses it noted."""
-        client, own, pieces = self.scheme.clients[n], self.copy(n), self.planned.pieces[n]
+        client, pieces = self.scheme.clients[n], self.planned.pieces[n]
         size = client.batches.size
         waits_s = pieces[BACKWARD].seconds_for(size) + pieces[MODEL_UP].seconds
         if not client.cuts:
@@ -235,10 +249,16 @@ class Server(Leader):
         model = self.receive(n, "model", MODEL_UP, waits_s)
         self._arrived[n, MODEL_UP, steps - 1 + self.shift] = model.transfer.end_s
         state = self.receive(n, "state", MODEL_UP, 0.0)
+        with late_on_failure(MODEL_UP):
+            load_model(model.tensors, self.copy(n))
+        return self.read_state(n, state)
+
+    def read_state(self, n: int, state: Message, kinds: Sequence[str] = CONTROL) -> list[Any]:
+        """Take over what a device says at the end of a round; return the losses it noted."""
+        client, own, pieces = self.scheme.clients[n], self.copy(n), self.planned.pieces[n]
         channel = self.crew.channel(n + 1)
         with late_on_failure(MODEL_UP):
-            load_model(model.tensors, own)
-            load_control(state.tensors, client, own)
+            load_control(state.tensors, client, own, kinds)
             offset_s = channel.offset.seconds if channel is not None else 0.0
             rows = read_rows(state.fields.get("rows"), offset_s)
             losses = _read_losses(state.fields.get("losses"))
@@ -293,8 +313,12 @@ class Server(Leader):
                 message = self._channel(n).receive(wait_s)
             if message.kind == "failed":
                 raise TrainingError(str(message.fields.get("message"))[:500])
+            if message.kind == LOST:
+                raise ChannelError(str(message.fields.get("message"))[:500])
             expect_kind(message, kind)
         self._count(kind, message.tensors)
+        with self._counting:
+            self.received_bytes.setdefault(MAIN, Counter())[kind] += message.transfer.payload_bytes
         return message
 
     def _check(self, n: int, sent: Tensor, targets: Tensor) -> None:

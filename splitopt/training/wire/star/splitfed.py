@@ -22,7 +22,7 @@ from splitopt.training.wire.star.timing import Timing
 
 
 @dataclass
-class _Served:
+class Served:
     """What serving one client came to: mean losses with numbers of samples, and bytes."""
 
     losses: list[tuple[float, int]] = field(default_factory=list)
@@ -43,7 +43,7 @@ class SplitFedServer(Server):
         tally = Round()
         back = {n: self.keep(n) for n in present}
         self.scheme.begin(self.clients(present), tally)
-        served = self.each(present, self._serve)
+        served = self.agreed(self.each(present, self._serve))
         for n in set(present) - set(served):
             back[n]()
         if not served:
@@ -63,9 +63,13 @@ class SplitFedServer(Server):
         self.scheme.end(self.clients(sorted(served)), tally)
         return tally, served
 
-    def _serve(self, n: int) -> _Served:
+    def agreed(self, served: dict[int, Served]) -> dict[int, Served]:
+        """Return those of the clients who came to the end at all servers."""
+        return served
+
+    def _serve(self, n: int) -> Served:
         """One client's round."""
-        client, found = self.scheme.clients[n], _Served()
+        client, found = self.scheme.clients[n], Served()
         steps = self.scheme.steps(client)
         with self.resources.reserved(self.planned.pieces[n]):
             self.begin(n, steps)
@@ -77,7 +81,7 @@ class SplitFedServer(Server):
         self.scheme.note_tied(self.copy(n), client, found.traffic)
         return found
 
-    def _step(self, n: int, batch: int, found: _Served) -> None:
+    def _step(self, n: int, batch: int, found: Served) -> None:
         """One mini-batch of one client."""
         client, part = self.scheme.clients[n], self.copy(n).parts[1]
         sent, targets, arrival_s = self.take(n, batch)

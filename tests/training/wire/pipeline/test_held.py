@@ -11,14 +11,8 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from splitopt.simulation.fifo import EXCLUSIVE, RECEIVE, SEND  # noqa: E402
 from splitopt.training.model_parts.copies import Copy  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
-from splitopt.training.wire.pipeline.held import (  # noqa: E402
-    check_held,
-    forget_others,
-    load_held,
-    names_in,
-    parts_of,
-    state_of,
-)
+from splitopt.training.wire.own_parts import forget_others, names_in, parts_of  # noqa: E402
+from splitopt.training.wire.pipeline.held import check_held, load_held, state_of  # noqa: E402
 from splitopt.training.wire.pipeline.stations import Station  # noqa: E402
 from splitopt.training.wire.transport.errors import FrameError  # noqa: E402
 

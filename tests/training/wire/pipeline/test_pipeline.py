@@ -484,8 +484,8 @@ def test_nobody_is_left(make):
 
 def test_a_node_on_another_machine_that_only_listens_to_itself(make, monkeypatch):
     """It is refused at once: owners would look for it on their own machines."""
-    from splitopt.training.wire.pipeline import coordinator as pipeline
+    from splitopt.training.wire import addresses
 
-    monkeypatch.setattr(pipeline, "is_of_this_machine", lambda host: host != "127.0.0.1")
+    monkeypatch.setattr(addresses, "is_of_this_machine", lambda host: host != "127.0.0.1")
     with pytest.raises(TrainingError, match=r"one failed \(beginning: it runs on 127.0.0.1 but"):
         run(make, Options(), system(), rounds=1)

@@ -1,0 +1,196 @@
+"""Rank 0 beside a fed server: smashed data, labels and the server parts, and no client part."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from splitopt.errors import SplitoptError, TrainingError
+from splitopt.training.rounds.evaluate import BATCH
+from splitopt.training.schemes.parallel_copies import ParallelCopies
+from splitopt.training.schemes.tally import Round
+from splitopt.training.two_servers import FED, SERVER, TESTS
+from splitopt.training.wire.addresses import place_of
+from splitopt.training.wire.client_state import OF_SERVER, control_of
+from splitopt.training.wire.crew import Crew
+from splitopt.training.wire.deadlines import Deadline
+from splitopt.training.wire.recorder import read_rows
+from splitopt.training.wire.star.fed.half import SERVER_PART, keep_half
+from splitopt.training.wire.star.splitfed import Served, SplitFedServer
+from splitopt.training.wire.star.timing import BACKWARD, MODEL_UP, Timing
+from splitopt.training.wire.transport.channel import Channel
+from splitopt.training.wire.transport.errors import ChannelError, FrameError
+from splitopt.training.wire.transport.frames import Message, expect_kind
+
+_LOG = logging.getLogger(__name__)
+
+UNPLANNED_S = 120.0
+"""For so long the fed server may compute, write or test, for which no plan pays."""
+
+
+class FedServerGoneError(TrainingError):
+    """The fed server has died, and with it all client parts."""
+
+
+class MainServer(SplitFedServer):
+    """Rank 0; the devices are ranks 1, 2, ..., the fed server the one after them.
+
+    Parameters
+    ----------
+    scheme, timing, crew, time_scale, deadline
+        As for `Server`; of the scheme only the server parts are kept.
+    tests
+        How many samples there are to test with.
+    """
+
+    def __init__(
+        self,
+        scheme: ParallelCopies,
+        timing: Timing,
+        crew: Crew,
+        time_scale: float,
+        deadline: Deadline | None = None,
+        tests: int = 0,
+    ) -> None:
+        super().__init__(scheme, timing, crew, time_scale, deadline)
+        for n in range(len(scheme.clients)):
+            self._example(n)  # what a client part makes of one sample, while there is one here
+        keep_half(scheme, SERVER_PART)
+        self._tests = tests
+        self.smashed_tests = self._smashed
+        self._fed = self._found(crew.channel(len(scheme.clients) + 1))
+        listening = self._hear("listening", UNPLANNED_S)
+        try:
+            self._place = place_of(listening.fields, self._fed.peer)
+        except ChannelError as error:
+            raise FedServerGoneError(f"the fed server cannot be found: {error}") from None
+
+    def play(self, present: Sequence[int]) -> tuple[Round, Collection[int]]:
+        """Let the fed server begin, and go on as with one server."""
+        members, scale = list(present), float(self.time_scale)
+        self._tell("begin", {"round": self.number, "members": members, "time_scale": scale})
+        self._hear("ready", UNPLANNED_S)
+        return super().play(present)
+
+    def begin(self, n: int, steps: int) -> None:
+        """Send a device what it needs for the round, but for its part of the model."""
+        client, own, down = self.scheme.clients[n], self.copy(n), self.timing.model_down
+        channel = self._channel(n)
+        if self._set_up.get(n) is not channel:  # it has joined, or has come back
+            host, port = self._place
+            self.send(n, "setup", down, {"host": host, "port": port}, {})
+            self._set_up[n] = channel
+        self.send(n, "begin", down, self.beginning(n, steps), control_of(client, own, OF_SERVER))
+
+    def before_s(self, n: int) -> float:
+        """Return what the device's part is planned to take on its way from the fed server."""
+        return self.planned.pieces[n][self.timing.model_down].seconds
+
+    def finish(self, n: int, steps: int) -> list[Any]:  # noqa: ARG002
+        """Wait until a device has given its part to the fed server, and take over its state."""
+        pieces, size = self.planned.pieces[n], self.scheme.clients[n].batches.size
+        waits_s = pieces[BACKWARD].seconds_for(size) + pieces[MODEL_UP].seconds
+        return self.read_state(n, self.receive(n, "state", MODEL_UP, waits_s), OF_SERVER)
+
+    def agreed(self, served: dict[int, Served]) -> dict[int, Served]:
+        """Have the parts of those averaged who came to the end, and return whose were whole."""
+        pieces = self.planned.pieces
+        longest_s = max((pieces[n][MODEL_UP].seconds for n in served), default=0.0)
+        wait_s = float(self.deadline.wait_s(longest_s * self.time_scale))
+        self._tell("finish", {"members": list(served), "wait_s": wait_s})
+        message = self._hear("averaged", wait_s + UNPLANNED_S)
+        fields = message.fields
+        try:
+            rows = read_rows(fields.get("rows"), self._fed.offset.seconds)
+            size, received = fields.get("model_bytes"), _counted(fields.get("received"))
+            if type(size) is not int or size < 0:
+                raise FrameError("a number of bytes that is none")
+            lost = [(int(n), str(why), str(text)[:500]) for n, why, text in fields["lost"]]
+            taken = {int(n) for n in fields["members"]}
+        except (SplitoptError, KeyError, TypeError, ValueError) as error:
+            raise FedServerGoneError(f"the fed server sent what cannot be: {error}") from None
+        for row in rows:
+            self.recorder.add(*row)
+        self.sent_bytes["model"] += size
+        self.received_bytes[FED] = received
+        for n, phase, reason in lost:
+            if n in served:
+                _LOG.warning("dropped %s", self.drop(n, phase, reason))
+        return {n: one for n, one in served.items() if n in taken}
+
+    def end(self) -> str | None:
+        """Have the fed server write its part, where it is to."""
+        self._tell("save", {})
+        path = self._hear("saved", UNPLANNED_S).fields.get("path")
+        return path if isinstance(path, str) else None
+
+    def _smashed(self) -> Tensor:
+        """Return what the averaged client part makes of the test data."""
+        self._tell("test", {})
+        parts = []
+        for _ in range(math.ceil(self._tests / BATCH)):
+            message = self._hear(TESTS, UNPLANNED_S)
+            parts.append(message.tensors.get("smashed", torch.empty(0)))
+            size = message.transfer.payload_bytes
+            self.received_bytes.setdefault(SERVER, Counter())[TESTS] += size
+        example = self._example(0)
+        if any((p.shape[1:], p.dtype) != (example.shape[1:], example.dtype) for p in parts):
+            raise FedServerGoneError("the fed server sent smashed test data of another shape")
+        smashed = torch.cat(parts)
+        if len(smashed) != self._tests:
+            raise FedServerGoneError(
+                f"the fed server sent {len(smashed)} smashed test samples, and there are "
+                f"{self._tests}; start all ranks with the same data"
+            )
+        return smashed
+
+    def _tell(self, kind: str, fields: Mapping[str, Any]) -> None:
+        try:
+            self._fed.send(kind, fields)
+        except ChannelError as error:
+            raise _gone(error) from None
+
+    def _hear(self, kind: str, wait_s: float) -> Message:
+        """Wait for a message of the fed server.
+
+        Raises
+        ------
+        FedServerGoneError
+            It is gone.
+        TrainingError
+            It says that it cannot go on.
+        """
+        try:
+            message = self._fed.receive(wait_s)
+            if message.kind == "failed":
+                raise TrainingError(str(message.fields.get("message"))[:500])
+            return expect_kind(message, kind)
+        except ChannelError as error:
+            raise _gone(error) from None
+
+    def _found(self, channel: Channel | None) -> Channel:
+        if channel is None:
+            raise _gone("it has left")
+        return channel
+
+
+def _gone(why: object) -> FedServerGoneError:
+    return FedServerGoneError(
+        f"the fed server is gone ({why}), and nobody else has the client parts; start the run "
+        "again, with --resume to go on from the last checkpoints"
+    )
+
+
+def _counted(values: Any) -> Counter[str]:
+    """Read bytes by kind of message."""
+    if not isinstance(values, dict) or not all(
+        type(size) is int and size >= 0 for size in values.values()
+    ):
+        raise FrameError("bytes by kind that are none")
+    return Counter({str(kind): size for kind, size in values.items()})

@@ -1,0 +1,45 @@
+"""The ranks of SplitFedV1 with a fed server: rank 0, the devices, and the fed server last."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from splitopt.training.schemes.parallel_copies import ParallelCopies
+from splitopt.training.wire.star.device import member
+from splitopt.training.wire.star.fed.device import FedDevice
+from splitopt.training.wire.star.fed.keeping import Kept
+from splitopt.training.wire.star.fed.main import MainServer
+from splitopt.training.wire.star.fed.server import FedServer
+from splitopt.training.wire.star.timing import Timing
+from splitopt.training.wire.transport.listener import listen
+
+if TYPE_CHECKING:
+    from splitopt.training.preparing.prepare import Prepared
+    from splitopt.training.wire.crew import Crew
+    from splitopt.training.wire.setting import Setting
+    from splitopt.training.wire.transport.channel import Channel
+
+
+def lead(prepared: Prepared, crew: Crew, setting: Setting) -> MainServer:
+    """Return rank 0."""
+    return MainServer(
+        cast(ParallelCopies, prepared.scheme),
+        Timing(prepared.program),
+        crew,
+        setting.time_scale,
+        setting.deadline,
+        tests=len(prepared.data.test_targets),
+    )
+
+
+def follow(prepared: Prepared, rank: int, channel: Channel, setting: Setting) -> None:
+    """Run a device or the fed server until the end of the run."""
+    scheme, token, tls = cast(ParallelCopies, prepared.scheme), setting.token, setting.tls
+    if rank <= len(scheme.clients):
+        FedDevice(*member(prepared, rank, channel), token=token, tls=tls).run()
+        return
+    timing, tests = Timing(prepared.program), prepared.data.test_inputs
+    kept = partial(Kept, identity=prepared.identity, files=setting.files)
+    with listen(setting.host, setting.port, token, tls=tls, no_tls=setting.no_tls) as listener:
+        FedServer(scheme, timing, channel, listener, tests, kept).run()
