@@ -60,7 +60,7 @@ def noisy_runs(size: Size, tell: Callable[[str], None]) -> tuple[Rows, str]:
         rows.append([words, accuracy, cost])
     note = (
         f"SFLV1 of five users with 287 samples each, batches of 28, {size.rounds} epochs, clip "
-        f"norm {CLIP:g}, delta 0.001: mean and standard deviation over {size.seeds} seeds. The noise is "
-        "of the client part; epsilon says nothing of smashed data."
+        f"norm {CLIP:g}, delta 0.001: mean and standard deviation over {size.seeds} seeds. "
+        "The noise is of the client part; epsilon says nothing of smashed data."
     )
     return rows, note
