@@ -9,8 +9,6 @@ from pathlib import Path
 
 from benchmarks.papers.splitfed.noise import accounts, noisy_runs
 from benchmarks.papers.splitfed.users import FULL, QUICK, over_users
-from benchmarks.tables import markdown
-from splitopt.storage.writing import write_atomic
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -23,15 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     size = QUICK if given.quick else FULL
     given.folder.mkdir(parents=True, exist_ok=True)
-    tables = {
-        "figure-5-accounts": accounts(),
-        "figure-5": noisy_runs(size, _tell),
-        "figures-2-to-4": over_users(size, _tell),
-    }
-    for name, (rows, note) in tables.items():
-        text = markdown(rows, note)
-        write_atomic(given.folder / f"{name}.md", text)
-        print(text)
+    for make in (accounts, lambda: noisy_runs(size, _tell), lambda: over_users(size, _tell)):
+        table = make()
+        table.save(given.folder)
+        print(table.markdown())
     return 0
 
 

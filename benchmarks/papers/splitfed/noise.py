@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from benchmarks.papers.splitfed.users import WAYS, Rows, Size, plan_for, spread, trained
+from benchmarks.papers.splitfed.users import WAYS, Size, plan_for, spread, trained
+from benchmarks.papers.tables import Table
 from splitopt.training.privacy.accounting import epsilon_of, noise_for
 from splitopt.training.privacy_options import Privacy
 
@@ -20,9 +21,9 @@ CLIP, MINE = 1.0, 1e-3
 """The clip norm of the runs here, and their delta: a client has 287 samples."""
 
 
-def accounts() -> tuple[Rows, str]:
+def accounts() -> Table:
     """Write the epsilon of the paper's sigma, and the sigma of the paper's epsilon."""
-    rows = [["batch", "steps", "epsilon of sigma 1.3", "sigma for epsilon 0.5"]]
+    head, rows = ["batch", "steps", "epsilon of sigma 1.3", "sigma for epsilon 0.5"], []
     for batch in BATCHES:
         rate, steps = batch / SAMPLES, EPOCHS * math.ceil(SAMPLES / batch)
         cost = epsilon_of(SIGMA, rate, steps, DELTA)
@@ -34,10 +35,10 @@ def accounts() -> tuple[Rows, str]:
         f"The classic bound of one step gives sigma {classic:.2f} for epsilon 0.5, without any "
         "batch or epoch in it."
     )
-    return rows, note
+    return Table("figure-5-accounts", head, rows, note)
 
 
-def noisy_runs(size: Size, tell: Callable[[str], None]) -> tuple[Rows, str]:
+def noisy_runs(size: Size, tell: Callable[[str], None]) -> Table:
     """Train SplitFedV1 with both readings of Eq. 3 at the paper's sigma, and at its epsilon."""
     plan = plan_for(5, batch=28)
     readings = {
@@ -47,7 +48,7 @@ def noisy_runs(size: Size, tell: Callable[[str], None]) -> tuple[Rows, str]:
         "one noise a batch, for epsilon 0.5": Privacy(CLIP, target_epsilon=EPSILON, delta=MINE),
     }
     (way,) = (way for way in WAYS if way.words == "SFLV1")
-    rows = [["noise", "accuracy %", "epsilon at the end"]]
+    head, rows = ["noise", "accuracy %", "epsilon at the end"], []
     for words, privacy in readings.items():
         tell(f"SFLV1, {words}")
         found = [
@@ -63,4 +64,4 @@ def noisy_runs(size: Size, tell: Callable[[str], None]) -> tuple[Rows, str]:
         f"norm {CLIP:g}, delta 0.001: mean and standard deviation over {size.seeds} seeds. "
         "The noise is of the client part; epsilon says nothing of smashed data."
     )
-    return rows, note
+    return Table("figure-5", head, rows, note)

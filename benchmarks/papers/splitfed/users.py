@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-Rows = list[list[str]]
+from benchmarks.papers.tables import Table
+
 DATA_SAMPLES = 1437
 """Of scikit-learn's digits, those to train with."""
 
@@ -88,12 +89,11 @@ def trained(plan: Any, way: Way, rounds: int, seed: int, partition: str, **more:
     return run.history
 
 
-def over_users(size: Size, tell: Callable[[str], None]) -> tuple[Rows, str]:
+def over_users(size: Size, tell: Callable[[str], None]) -> Table:
     """Train every way with every number of users, and write accuracy and its spread over them."""
-    head = ["partition", "scheme"]
-    head += [f"{users} users" for users in size.users]
+    head = ["data and scheme", *(f"{users} users" for users in size.users)]
     head += [f"variation over {users}" for users in size.users]
-    rows = [head]
+    rows = []
     plans = {users: plan_for(users) for users in size.users}
     for partition in size.partitions:
         for way in WAYS:
@@ -105,14 +105,14 @@ def over_users(size: Size, tell: Callable[[str], None]) -> tuple[Rows, str]:
                 ]
                 accuracies.append(spread([100 * _tested(history) for history in found]))
                 variations.append(spread([_variation(history) for history in found], digits=3))
-            rows.append([partition, way.words, *accuracies, *variations])
+            rows.append([f"{partition}, {way.words}", *accuracies, *variations])
     note = (
         f"Accuracy in % after {size.rounds} rounds of one epoch, and the coefficient of variation "
         f"of the accuracy over users, each by its share of the test data: mean and standard "
         f"deviation over {size.seeds} seeds. scikit-learn's digits, the network `cnn` cut behind "
         "its first pooling, Adam at 0.003, batches of 16."
     )
-    return rows, note
+    return Table("figures-2-to-4", head, rows, note)
 
 
 def _tested(history: Any) -> float:
