@@ -81,6 +81,7 @@ TRAIN = (
     "profiles-trace",
     "quick-start",
     "robustness",
+    "splitfed",
     "tasks",
     "training",
     "wire",
