@@ -65,7 +65,9 @@ def test_split_is_whole_at_every_cut(tmp_path, name):
     assert (split.method, split.chain.trainable, split.difference) == ("export", True, 0.0)
     assert len(split.cuts) >= 5
     apart = equality.differences(module, split.cuts, split.segments, batch(name, 5))
-    assert apart == dict.fromkeys(split.cuts, 0.0)
+    assert apart.keys() == set(split.cuts)
+    # The same to the bit on most processors; on some, attention goes back in another order of sums.
+    assert max(apart.values()) < 1e-9
     # The module is what it was, and returns what it did.
     assert getattr(module.config, "use_cache", None) is caches
     assert "logits" in module.eval()(batch(name))
