@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -177,6 +177,20 @@ def progress(silent: bool) -> Iterator[Callback | None]:
             )
 
         yield show
+
+
+@contextmanager
+def telling(first: str, silent: bool) -> Iterator[Callable[[str], None] | None]:
+    """Show what is done at the moment, `first` to begin with, on a terminal only.
+
+    Yields what changes the words, None where nobody sees them.
+    """
+    console = live_console(silent)
+    if console is None:
+        yield None
+        return
+    with console.status(first) as status:
+        yield status.update
 
 
 @contextmanager

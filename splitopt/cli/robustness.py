@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -129,7 +127,7 @@ def command(
 
     settings, pixel_dp = certificate.settings(), noise.pixel_dp()
     shared.check_outputs(Path(target), output, report)
-    with _progress(as_json) as progress:
+    with shared.telling("Certificates", as_json) as progress:
         table = robustness_table(
             target,
             subject.data,
@@ -163,14 +161,3 @@ def _numbers(text: str | None) -> tuple[float, ...]:
         raise InputError.at(
             "--radius", f"is {shown(text)}; write numbers with commas between, such as 0.1,0.2"
         ) from None
-
-
-@contextmanager
-def _progress(silent: bool) -> Iterator[Callable[[str], object] | None]:
-    """Say what is done next, on a terminal only."""
-    console = shared.live_console(silent)
-    if console is None:
-        yield None
-        return
-    with console.status("Certificates") as status:
-        yield status.update

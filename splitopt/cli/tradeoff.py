@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +11,6 @@ import typer
 from splitopt.cli import options as shared
 from splitopt.cli.flags import expect_defaults, with_flags
 from splitopt.cli.privacy_options import PrivacyFlags
-from splitopt.cli.solving_options import PlacementFlags
 from splitopt.cli.training_options import OptimizerFlags, OwnProcessFlags
 from splitopt.errors import InputError, shown
 
@@ -44,8 +41,13 @@ class StaircaseFlags:
         from splitopt.scenario import Scenario
 
         fixed = {"solver": self.solver, "time_limit_s": self.time_limit, "rel_gap": self.gap}
-        arguments = shared.solver_arguments({**fixed, **PlacementFlags().arguments()}, self.option)
-        with _steps(silent) as progress:
+        arguments = shared.solver_arguments(fixed, self.option)
+        with shared.telling("finding steps ...", silent) as tell:
+
+            def progress(count: int, limit: float) -> None:
+                if tell is not None:
+                    tell(f"{count} steps, down to a limit of {limit:.4g}")
+
             return leakage_staircase(
                 Scenario.load(scenario),
                 objective=self.objective,
@@ -162,7 +164,12 @@ def _trained(
     rounds = runs.rounds or staircase.stairs[0].plan.scenario.get("training", {}).get("rounds")
     of_first = job.job(staircase.stairs[0].plan, Path("plan"), optimizer.options())
     schedule = Schedule(rounds=runs.rounds, evaluate_every=rounds or 1)
-    with _runs(silent) as progress:
+    with shared.telling("training ...", silent) as tell:
+
+        def progress(done: int, whole: int, what: str) -> None:
+            if tell is not None:
+                tell(f"run {done + 1} of {whole}: {what}")
+
         return train_stairs(staircase, of_first, *asked, schedule, runs.seeds, progress)
 
 
@@ -175,25 +182,3 @@ def _epsilon(text: str) -> float | None:
         raise InputError.at(
             "--epsilon", f"has {shown(text)}; write numbers and none, such as 0.5,2,8,none"
         ) from None
-
-
-@contextmanager
-def _steps(silent: bool) -> Iterator[Callable[[int, float], object] | None]:
-    """Report the steps that are found, on a terminal only."""
-    console = shared.live_console(silent)
-    if console is None:
-        yield None
-        return
-    with console.status("finding steps ...") as status:
-        yield lambda count, limit: status.update(f"{count} steps, down to a limit of {limit:.4g}")
-
-
-@contextmanager
-def _runs(silent: bool) -> Iterator[Callable[[int, int, str], object] | None]:
-    """Report which run is made, on a terminal only."""
-    console = shared.live_console(silent)
-    if console is None:
-        yield None
-        return
-    with console.status("training ...") as status:
-        yield lambda done, whole, what: status.update(f"run {done + 1} of {whole}: {what}")

@@ -20,7 +20,7 @@ Model = Callable[[Tensor], Tensor]
 def fgsm(
     model: Model, inputs: Tensor, targets: Tensor, radius: float, norm: Norm, draws: int = 20
 ) -> Tensor:
-    """Take one step of the whole radius in the steepest direction (Goodfellow et al. 2015)."""
+    """Compute one step of the whole radius in the steepest direction (Goodfellow et al. 2015)."""
     gradient = _gradient(model, inputs, targets, draws)
     return inputs + radius * _steepest(gradient, norm)
 
@@ -34,7 +34,7 @@ def pgd(
     steps: int = 20,
     draws: int = 20,
 ) -> Tensor:
-    """Take many steps, each brought back into the ball (Madry et al. 2018).
+    """Compute many steps, each brought back into the ball (Madry et al. 2018).
 
     Parameters
     ----------

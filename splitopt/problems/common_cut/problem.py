@@ -168,7 +168,7 @@ class CommonCut(CommonCutData):
         return found
 
     def infeasibility(self) -> str | None:
-        """Say that no cut is there for all, None where one is."""
+        """Report that no cut is there for all, None where one is."""
         if self.possible.any():
             return None
         if self.objective == "federated":

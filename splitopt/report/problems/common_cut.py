@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from splitopt.plans import Plan
-from splitopt.report.charts import stacked_bars
 from splitopt.report.content import Column, Content, Figure, Table
+from splitopt.report.longest import longest_devices
 from splitopt.report.numbers import duration, percent, seconds
 from splitopt.units import readable_bytes
 
@@ -18,7 +18,6 @@ LABELS = {
 }
 _ORDERS = {"client": ", client by client", "batch": ", batch by batch"}
 _PHASES = ("download_s", "device_s", "upload_s", "server_s")
-_MOST_BARS = 60
 _CUTS = (
     Column("cut", "Cut", text=True),
     Column("round_s", "Round"),
@@ -111,11 +110,6 @@ def _device(row: Any) -> dict[str, str]:
 
 
 def _chart(devices: list[Any]) -> Figure:
-    longest = sorted(devices, key=lambda row: -row["own_s"])[:_MOST_BARS]
-    some = f" (the {len(longest)} longest)" if len(longest) < len(devices) else ""
-
-    def draw() -> str:
-        parts = {key.removesuffix("_s"): [row[key] for row in longest] for key in _PHASES}
-        return stacked_bars([row["name"] for row in longest], parts, "seconds per round")
-
-    return Figure(f"What every device takes of a round{some}", draw)
+    return longest_devices(
+        devices, "own_s", _PHASES, "What every device takes of a round", "longest"
+    )

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from splitopt.plans import Plan
-from splitopt.report.charts import stacked_bars
 from splitopt.report.content import Column, Content, Figure, Table
+from splitopt.report.longest import longest_devices
 from splitopt.report.numbers import duration, percent, seconds
 from splitopt.units import readable_bytes
 
 PHASES = ("download_s", "device_s", "upload_s", "server_s")
-_MOST_BARS = 60
 _COLUMNS = (
     Column("device", "Device", text=True),
     Column("cut", "Cut", text=True),
@@ -58,14 +57,9 @@ def content(plan: Plan) -> Content:
 
 
 def _chart(devices: list[Any]) -> Figure:
-    slowest = sorted(devices, key=lambda row: -row["round_s"])[:_MOST_BARS]
-    some = f" (the {len(slowest)} slowest devices)" if len(slowest) < len(devices) else ""
-
-    def draw() -> str:
-        parts = {key.removesuffix("_s"): [row[key] for row in slowest] for key in PHASES}
-        return stacked_bars([row["name"] for row in slowest], parts, "seconds per round")
-
-    return Figure(f"Where the time of a round goes{some}", draw)
+    return longest_devices(
+        devices, "round_s", PHASES, "Where the time of a round goes", "slowest devices"
+    )
 
 
 def _row(device: Any) -> dict[str, str]:

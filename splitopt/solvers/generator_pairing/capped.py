@@ -53,7 +53,7 @@ class Pricing:
         self.prices = np.zeros(self.fleet.problem.devices)
 
     def choose(self, prices: FloatArray) -> tuple[float, FloatArray, int] | None:
-        """Let every device choose under prices.
+        """Compute what every device chooses under prices.
 
         Returns
         -------

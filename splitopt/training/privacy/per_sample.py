@@ -86,22 +86,3 @@ def _one_by_one(result: Tensor, gradient: Tensor, trained: list[nn.Parameter]) -
         p: torch.stack([torch.zeros_like(p) if one is None else one for one in each])
         for p, each in zip(trained, zip(*rows, strict=True), strict=True)
     }
-
-
-def gradient_bytes(parameters: int, samples: int, bytes_each: int = 4) -> int:
-    """Return the bytes of the gradients of each of some samples.
-
-    A step of DP-SGD holds them beside what a step without privacy needs: so many times the trained
-    parameters of the covered parts.
-
-    Parameters
-    ----------
-    parameters
-        Numbers that are trained in the covered parts.
-    samples
-        Samples of a batch; of a Poisson batch more than expected, say three standard deviations:
-        ``size + 3 * sqrt(size)``.
-    bytes_each
-        Of a number.
-    """
-    return samples * parameters * bytes_each

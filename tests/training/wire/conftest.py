@@ -21,8 +21,10 @@ from splitopt.training.program import program_of  # noqa: E402
 from splitopt.training.randomness import Stream  # noqa: E402
 from splitopt.training.schemes import SCHEMES, Client  # noqa: E402
 from splitopt.training.schemes.base import with_codecs  # noqa: E402
+from splitopt.training.wire import launch  # noqa: E402
 from splitopt.training.wire.crew import Crew, join  # noqa: E402
 from splitopt.training.wire.deadlines import Deadline  # noqa: E402
+from splitopt.training.wire.processes import Processes  # noqa: E402
 from splitopt.training.wire.star.clusters import ClusterServer  # noqa: E402
 from splitopt.training.wire.star.device import Device  # noqa: E402
 from splitopt.training.wire.star.splitfed import SplitFedServer  # noqa: E402
@@ -34,6 +36,21 @@ SIZES, BATCH = (10, 16, 7), 5
 SERVERS = {"splitfed_v1": SplitFedServer, "clustered": ClusterServer}
 CUTS = {"splitfed_v1": (("conv1",), ("fc1",), ()), "clustered": (("pool1",),) * 3}
 GROUPS = ((0, 2), (1,))
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Every group of processes that a run starts."""
+    found = []
+
+    class Known(Processes):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            found.append(self)
+
+    monkeypatch.setattr(launch, "Processes", Known)
+    yield found
+    assert all(process.poll() is not None for group in found for process in group.started)
 
 
 class Scaled(nn.Module):

@@ -24,7 +24,6 @@ from splitopt.training.saving import checkpoint  # noqa: E402
 from splitopt.training.validation.measuring import measured_of  # noqa: E402
 from splitopt.training.validation.planned_bytes import planned_bytes  # noqa: E402
 from splitopt.training.wire import launch  # noqa: E402
-from splitopt.training.wire.processes import Processes  # noqa: E402
 from splitopt.training.wire.ranks import Rank  # noqa: E402
 from splitopt.training.wire.setting import Setting  # noqa: E402
 from splitopt.training.wire.transport.tokens import Token  # noqa: E402
@@ -52,21 +51,6 @@ def plans():
         given = {"scheme": "splitfed_v1"} if name == "splitfed" else {}
         found[name] = splitopt.plan(Scenario.from_dict(document), **given)
     return found
-
-
-@pytest.fixture
-def started(monkeypatch):
-    """Every group of processes that a run starts."""
-    found = []
-
-    class Known(Processes):
-        def __init__(self, *arguments):
-            super().__init__(*arguments)
-            found.append(self)
-
-    monkeypatch.setattr(launch, "Processes", Known)
-    yield found
-    assert all(process.poll() is not None for group in found for process in group.started)
 
 
 def assert_parts_make(folder, model):

@@ -91,21 +91,6 @@ def folder(tmp_path_factory):
     return place
 
 
-@pytest.fixture
-def started(monkeypatch):
-    """Every group of processes that a run starts."""
-    found = []
-
-    class Known(Processes):
-        def __init__(self, *arguments):
-            super().__init__(*arguments)
-            found.append(self)
-
-    monkeypatch.setattr(launch, "Processes", Known)
-    yield found
-    assert all(process.poll() is not None for group in found for process in group.started)
-
-
 def model_of(folder):
     return f"{folder / 'net.py'}:net"
 

@@ -37,7 +37,7 @@ def unrelated(seed: int, devices: int, labels: int = LABELS) -> GeneratorPairing
 
 
 def equal(seed: int, devices: int, labels: int = LABELS) -> GeneratorPairing:
-    """Let every transfer cost the same: many pairings are the best."""
+    """Return instances whose transfers cost the same: many pairings are the best."""
     rng = np.random.default_rng(seed)
     return _instance(_classes(rng, devices, labels), np.ones((devices, devices)))
 
