@@ -45,6 +45,9 @@ class Processes:
         For how long they try to join.
     places
         Namespaces of all ranks, 0 included; the loopback interface for all of them if None.
+    module
+        What each of them runs, with the job, its rank, the port, `join_s` and the number of this
+        process as arguments.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Processes:
         token: Token,
         join_s: float,
         places: Namespaces | None = None,
+        module: str = "splitopt.training.wire",
     ) -> None:
         self.names, self._logs = tuple(names), []
         self.started: list[subprocess.Popen[bytes]] = []
@@ -72,7 +76,7 @@ class Processes:
                     self.started.append(
                         subprocess.Popen(
                             [
-                                *(sys.executable, "-m", "splitopt.training.wire"),
+                                *(sys.executable, "-m", module),
                                 *(str(job), str(rank), str(port), str(join_s), str(os.getpid())),
                                 *_place(places, rank),
                             ],

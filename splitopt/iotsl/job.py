@@ -1,0 +1,101 @@
+"""What a run of IoTSL is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from splitopt.generators import GeneratorOptions
+
+from splitopt.documents.checks import check_seed, is_whole
+from splitopt.errors import InputError
+from splitopt.iotsl.histograms import check_epsilon
+from splitopt.scenario import Scenario
+from splitopt.training.options import Options
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from splitopt.training.data.partition import Samples
+
+
+@dataclass(frozen=True, eq=False)
+class IotslJob:
+    """A fleet with data, and how IoTSL trains it (Algorithm 1).
+
+    Parameters
+    ----------
+    scenario
+        With the section ``generators``, whose options of the exchange count. Its size of a
+        generator is that of the network which is trained, its qualities are those measured.
+    data
+        As for `splitopt.training.data.load_data`: images, one label for each.
+    partition
+        How data is shared out, see `splitopt.training.data.partition.partition`; None for what the
+        section says of each device's classes or counts.
+    samples
+        ``"plan"``: each device has as many as the scenario says; ``"data"``: all data in these
+        proportions. It counts with a partition only.
+    model
+        As for `splitopt.training.job.TrainingJob`.
+    scheme
+        The split training that is planned and tuned by: ``"vanilla"`` (one device after the other,
+        as IoTSL has it), ``"splitfed_v1"``, ``"splitfed_v2"`` or ``"federated"``; None for the
+        problem that the scenario asks for without its generators.
+    generators
+        The networks, and how they are trained.
+    histogram_epsilon
+        Differential privacy of the counts of labels that each device tells; None to tell them as
+        they are.
+    pretrain_epochs
+        Of the whole model at the server, on generated samples; 0 for none.
+    impute
+        Whether devices that lack classes are given samples of them.
+    options
+        Optimizers of pre-training and of the split training.
+    seed
+        Of everything that is drawn.
+    device
+        Where training runs, as for `TrainingJob`.
+    source
+        How messages call the scenario.
+
+    Raises
+    ------
+    InputError
+        A field out of its range, or a scenario without the section.
+    """
+
+    scenario: Scenario
+    data: Any = "digits"
+    partition: str | None = None
+    samples: Samples = "plan"
+    model: nn.Module | str | None = None
+    scheme: str | None = "vanilla"
+    generators: GeneratorOptions = field(default_factory=GeneratorOptions)
+    histogram_epsilon: float | None = None
+    pretrain_epochs: int = 10
+    impute: bool = True
+    options: Options = field(default_factory=Options)
+    seed: int = 0
+    device: str = "cpu"
+    source: str = "scenario"
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        check_epsilon(self.histogram_epsilon)
+        if self.scenario.generators is None:
+            raise InputError(
+                f"{self.source}: has no section 'generators'; add one with the size of a generator "
+                "and the classes of each device"
+            )
+        if not is_whole(self.pretrain_epochs, 0):
+            raise InputError.at(
+                "pretrain_epochs", f"is {self.pretrain_epochs!r}, it must be a whole number >= 0"
+            )
+        if self.options.privacy is not None or self.options.pixel_dp is not None:
+            raise InputError.at(
+                "options",
+                "have differential privacy of the split training, whose account would not count "
+                "what generators tell; sanitise the generators instead",
+            )

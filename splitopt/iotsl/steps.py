@@ -1,0 +1,277 @@
+"""The steps of IoTSL's Algorithm 1, each from the files of the steps before to files of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from splitopt.errors import InfeasibleError
+from splitopt.generators import TrainedGenerator
+from splitopt.iotsl.device import Learning, Order, Samples, Told, generated, images_of
+from splitopt.iotsl.fleet import as_found, trained_on, with_samples
+from splitopt.iotsl.folder import RunFolder, read_samples, save_samples
+from splitopt.iotsl.histograms import imputed_amount, known
+from splitopt.iotsl.job import IotslJob
+from splitopt.iotsl.shares import Counts, histogram, shares_of
+from splitopt.plans import Plan
+from splitopt.scenario import Scenario
+from splitopt.training.data import DataSet, load_data
+from splitopt.training.job import TrainingJob
+from splitopt.training.runner import Run, train_job
+from splitopt.training.schedule import Schedule
+from splitopt.training.turns import seed_of
+from splitopt.training.wire.setting import WireOptions
+
+_PRETRAINING = 0x1075
+"""What the seed of the generated samples at the server is for."""
+Learned = tuple[TrainedGenerator | None, Told]
+"""The generator of a device, if it has one, and what the device tells."""
+Progress = Callable[[str, str, int, int], object]
+"""Called with the step, what it works on, how much of that is done, and how much there is."""
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What all steps of a run share.
+
+    Parameters
+    ----------
+    job
+        What was asked for.
+    folder
+        Where the run keeps what it has.
+    data
+        All data.
+    counts
+        Shape (D, C): the samples of each class on each device.
+    planned_bytes
+        Of a generator, by its network.
+    progress
+        Told of what is done.
+    """
+
+    job: IotslJob
+    folder: RunFolder
+    data: DataSet
+    counts: Counts
+    planned_bytes: int
+    progress: Progress
+
+    @property
+    def scenario(self) -> Scenario:
+        """The fleet with the samples that it has."""
+        return self.job.scenario
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the devices."""
+        return [device.name for device in self.scenario.fleet()]
+
+    @property
+    def classes(self) -> int:
+        """How many classes the data has."""
+        assert self.data.classes is not None  # labels have classes
+        return self.data.classes
+
+    @property
+    def learning(self) -> list[Learning]:
+        """What each device is to learn."""
+        job = self.job
+        return [
+            Learning(self.classes, job.generators, job.histogram_epsilon, job.seed, labels)
+            for labels in trained_on(self.scenario, self.classes)
+        ]
+
+    def own(self, place: str = "data") -> list[Samples]:
+        """Return the samples of each device in one of the folders of the run."""
+        return read_samples(self.folder.path / place, self.names)
+
+
+def share(job: IotslJob, folder: RunFolder) -> tuple[DataSet, Counts]:
+    """Load the data, and write the share of each device where only that device reads it.
+
+    Returns
+    -------
+    All data, and the samples of each class on each device, shape (D, C).
+    """
+    data = load_data(job.data, seed=job.seed)
+    rows = shares_of(job.scenario, data, job.partition, job.samples, job.seed)
+    names = [device.name for device in job.scenario.fleet()]
+    images = images_of(data.train_inputs, data.name)
+    samples = [Samples(images[own], data.train_targets[own]) for own in rows]
+    save_samples(folder.place("data"), data, names, samples)
+    assert data.classes is not None  # labels have classes
+    return data, np.stack([histogram(one.targets, data.classes) for one in samples])
+
+
+def seen_counts(setting: Setting, learned: list[Learned]) -> Counts:
+    """Shape (D, C): the counts of each device as the server knows them."""
+    section = setting.scenario.generators
+    of_all = section is None or section.generates is None
+    rows = [
+        known(told.counts, None if own is None else own.labels, of_all=of_all)
+        for own, told in learned
+    ]
+    return np.stack(rows)
+
+
+def pretrain(setting: Setting, learned: list[Learned], counts: Counts) -> Run | None:
+    """Train the whole model at the server on samples of all generators.
+
+    Each generator makes as many samples of each class as its device tells that it has. The weights
+    are written into ``pretrained.safetensors``.
+
+    Returns
+    -------
+    The training, tested on real data; None where there are to be no epochs.
+    """
+    job, folder = setting.job, setting.folder
+    if not job.pretrain_epochs:
+        return None
+    made, names = [], []
+    for number, (name, row) in enumerate(zip(setting.names, counts, strict=True)):
+        setting.progress("pretraining set", name, number, len(setting.names))
+        if (generator := learned[number][0]) is None:
+            continue
+        labels = Order(name, {c: int(row[c]) for c in generator.labels}).labels()
+        made.append(generated(generator, labels, seed_of(job.seed, number, _PRETRAINING)))
+        names.append(name)
+    if not made:
+        raise InfeasibleError(
+            "no device has a generator, so that there is nothing to pre-train with; take "
+            "--pretrain-epochs 0, or let some device have one"
+        )
+    plan = planned(setting, setting.counts.sum(axis=1).tolist())
+    training = TrainingJob(
+        plan,
+        job.model,
+        replace(
+            setting.data,
+            name=f"samples of {len(names)} generators",
+            train_inputs=torch.cat([one.inputs for one in made]),
+            train_targets=torch.cat([one.targets for one in made]),
+        ),
+        samples="data",
+        scheme="centralized",
+        options=replace(job.options, codec="none", gradient_codec=None),
+        seed=job.seed,
+        device=job.device,
+        source=job.source,
+    )
+    run = trained(setting, training, Schedule(rounds=job.pretrain_epochs), "pretraining")
+    run.save_model(folder.path / "pretrained.safetensors")
+    return run
+
+
+def pair(setting: Setting, counts: Counts, told: list[Told]) -> Plan:
+    """Plan whose generators go to which device, and write the plan as ``pairing.json``.
+
+    Raises
+    ------
+    InfeasibleError
+        A class that a device lacks cannot be had; the message names it.
+    """
+    from splitopt.planning.planner import plan
+
+    quality = np.stack([one.quality for one in told])
+    asked = as_found(setting.scenario, counts, quality, setting.planned_bytes)
+    found = plan(asked, problem="generator_pairing", seed=setting.job.seed)
+    if not found.is_feasible:
+        raise InfeasibleError(str(found.result["message"]))
+    found.save(setting.folder.path / "pairing.json")
+    return found
+
+
+def orders_of(setting: Setting, pairing: Plan, counts: Counts) -> list[list[Order]]:
+    """Return what each device makes of the generators that it receives.
+
+    Of each class that it lacks it makes as many samples as it has of a class in the mean, in equal
+    parts by the generators that it takes them from.
+    """
+    assert pairing.prediction is not None  # the caller saw to it
+    places = {name: i for i, name in enumerate(setting.names)}
+    found: list[list[Order]] = [[] for _ in setting.names]
+    sources: list[dict[int, int]] = [{} for _ in setting.names]
+    transfers = pairing.prediction["transfers"]
+    for one in transfers:
+        for label in one["labels"]:
+            own = sources[places[one["receiver"]]]
+            own[int(label)] = own.get(int(label), 0) + 1
+    begun: dict[tuple[int, int], int] = {}
+    for one in transfers:
+        i, amounts = places[one["receiver"]], {}
+        for label in map(int, one["labels"]):
+            wanted = max(0, imputed_amount(counts[i]) - int(counts[i, label]))
+            place, of = begun.get((i, label), 0), sources[i][label]
+            begun[i, label] = place + 1
+            amounts[label] = wanted // of + (place < wanted % of)
+        found[i].append(Order(one["sender"], amounts))
+    return found
+
+
+def planned(setting: Setting, samples: list[int]) -> Plan:
+    """Plan the split training of the fleet with so many samples on each device.
+
+    Raises
+    ------
+    InfeasibleError
+        There is no plan.
+    """
+    from splitopt.planning.planner import plan
+
+    scenario = with_samples(setting.scenario, samples)
+    found = plan(scenario, scheme=setting.job.scheme, seed=setting.job.seed)
+    if not found.is_feasible:
+        raise InfeasibleError(str(found.result["message"]))
+    return found
+
+
+def tuning(setting: Setting, place: str, plan: Plan, pretrained: bool) -> TrainingJob:
+    """Return the split training with the shares in one of the folders of the run."""
+    job, weights = setting.job, setting.folder.path / "pretrained.safetensors"
+    return TrainingJob(
+        plan,
+        job.model,
+        str(setting.folder.path / place),
+        partition="own",
+        samples="data",
+        options=job.options,
+        seed=job.seed,
+        device=job.device,
+        source=job.source,
+        initial_weights=weights if pretrained else None,
+    )
+
+
+def trained(
+    setting: Setting,
+    job: TrainingJob,
+    schedule: Schedule,
+    step: str,
+    wire: WireOptions | None = None,
+) -> Run:
+    """Train a job, from the checkpoint of the step if it has one.
+
+    Raises
+    ------
+    InputError
+        The checkpoint is of another run.
+    """
+    from splitopt.training.saving.checkpoint import exists
+
+    place = setting.folder.path / "checkpoints" / step
+    place.parent.mkdir(exist_ok=True)
+    own = replace(schedule, checkpoint=place, resume=exists(place))
+
+    def tell(row: Any, rounds: int) -> None:
+        setting.progress(step, f"accuracy {row.accuracy:.3f}", row.round, rounds)
+
+    if wire is None:
+        return train_job(job, own, tell)
+    from splitopt.training.wire.launch import run_job
+
+    return run_job(job, own, wire, tell)

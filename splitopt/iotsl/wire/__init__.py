@@ -1,0 +1,1 @@
+"""The exchange of histograms and generators with a process for each device."""

@@ -1,0 +1,205 @@
+"""The whole of IoTSL: generators, pre-training, imputation, split training (Algorithm 1).
+
+Its slips are mended: a round counts up, the first device has one turn in it, the pre-trained part
+of the server is used, and one generator is sent where one is enough.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from splitopt.errors import InputError, shown
+from splitopt.extras import need_torch
+from splitopt.generators import NetworkSpec, work_of
+from splitopt.iotsl import steps
+from splitopt.iotsl.device import Order, Samples, images_of
+from splitopt.iotsl.exchange import Exchange, LocalExchange
+from splitopt.iotsl.folder import RunFolder, write_own
+from splitopt.iotsl.job import IotslJob
+from splitopt.iotsl.result import DeviceRow, IotslRun
+from splitopt.iotsl.shares import Counts
+from splitopt.plans import digest
+from splitopt.training.data.shards import TEST
+from splitopt.training.runner import Run
+from splitopt.training.schedule import Schedule
+from splitopt.training.wire.setting import WireOptions
+
+WIRED = ("splitfed_v1",)
+"""Schemes of the split training that run over connections."""
+
+
+def run_iotsl(
+    job: IotslJob,
+    folder: str | Path,
+    schedule: Schedule | None = None,
+    *,
+    resume: bool = False,
+    plain: bool = False,
+    wire: WireOptions | None = None,
+    progress: steps.Progress | None = None,
+) -> IotslRun:
+    """Run IoTSL on a fleet.
+
+    Parameters
+    ----------
+    job
+        What is asked for.
+    folder
+        Where everything is kept: shares, generators, plans, weights, results.
+    schedule
+        Of the split training; the rounds of the scenario by default.
+    resume
+        Go on with the run in the folder, behind the last step that it has made.
+    plain
+        Train the same fleet without generators as well, to compare.
+    wire
+        Give each device a process of its own, in the exchange and in the split training; None for
+        all in this process.
+    progress
+        Called with the step, what it works on, how much of that is done, and how much there is.
+
+    Raises
+    ------
+    InputError
+        A field that cannot be used, data that do not fit, or a folder that holds another run.
+    InfeasibleError
+        A class that a device lacks cannot be had from any other, or there is no plan.
+    TrainingError
+        A loss is not a finite number, or a device of a run over connections is gone.
+    """
+    need_torch("IoTSL")
+    if wire is not None and job.scheme not in WIRED:
+        raise InputError.at(
+            "scheme",
+            f"{shown(job.scheme)} is not run over connections; take {' or '.join(map(repr, WIRED))}"
+            ", or train in one process",
+        )
+    with RunFolder(folder, identity_of(job), resume) as kept:
+        setting = prepared(job, kept, progress or _silent)
+        if wire is None:
+            return _run(setting, LocalExchange(setting), schedule or Schedule(), plain, None)
+        from splitopt.iotsl.wire.launch import exchange
+
+        with exchange(setting, wire.time_scale or 0.0, wire.join_s) as server:
+            return _run(setting, server, schedule or Schedule(), plain, wire)
+
+
+def prepared(job: IotslJob, kept: RunFolder, progress: steps.Progress) -> steps.Setting:
+    """Share out the data, or read what was shared out before; return what all steps share."""
+    data, counts = steps.share(job, kept)
+    assert data.classes is not None  # labels have classes
+    spec = NetworkSpec(job.generators.network, data.shape, data.classes, job.generators.noise)  # type: ignore[arg-type]
+    found = {"counts": counts.tolist(), "digest": data.digest()}
+    if kept.steps.get("data", found) != found:
+        raise InputError.at(
+            "data",
+            f"{data.name} is not what it was when {kept.path} was begun; take another folder",
+        )
+    kept.done("data", found)
+    return steps.Setting(job, kept, data, counts, work_of(spec).payload_bytes, progress)
+
+
+def _run(
+    setting: steps.Setting,
+    exchange: Exchange,
+    schedule: Schedule,
+    plain: bool,
+    wire: WireOptions | None,
+) -> IotslRun:
+    folder = setting.folder.path
+    learned = exchange.receive_all()
+    counts = steps.seen_counts(setting, learned)
+    pretrained = steps.pretrain(setting, learned, counts)
+    pairing, orders = None, no_orders(setting)
+    place, samples = "data", setting.counts.sum(axis=1).tolist()
+    if setting.job.impute:
+        pairing = steps.pair(setting, counts, [told for _, told in learned])
+        orders = steps.orders_of(setting, pairing, counts)
+        place, samples = "imputed", exchange.send_all(orders)
+        images = images_of(setting.data.test_inputs, setting.data.name)
+        test = Samples(images, setting.data.test_targets)
+        write_own(folder / place / f"{TEST}.npz", test, setting.classes)
+    plan = steps.planned(setting, samples)
+    plan.save(folder / "plan.json")
+    job = steps.tuning(setting, place, plan, pretrained is not None)
+    tuned = steps.trained(setting, job, schedule, "tuning", wire)
+    tuned.save_model(folder / "model.safetensors")
+    run = IotslRun(
+        folder,
+        setting.data.name,
+        device_rows(setting, counts, learned, orders),
+        tuple(exchange.messages),
+        None if pretrained is None else pretrained.history.rows[-1].accuracy,
+        pairing,
+        plan,
+        tuned,
+        _without(setting, schedule) if plain else None,
+    )
+    run.save(folder / "result.json")
+    return run
+
+
+def _without(setting: steps.Setting, schedule: Schedule) -> Run:
+    """Train the same fleet from the same seed without generators."""
+    plan = steps.planned(setting, setting.counts.sum(axis=1).tolist())
+    job = steps.tuning(setting, "data", plan, False)
+    return steps.trained(setting, job, schedule, "without generators")
+
+
+def no_orders(setting: steps.Setting) -> list[list[Order]]:
+    """Return that no device makes any samples."""
+    return [[] for _ in setting.names]
+
+
+def device_rows(
+    setting: steps.Setting,
+    counts: Counts,
+    learned: list[steps.Learned],
+    orders: list[list[Order]],
+) -> tuple[DeviceRow, ...]:
+    """Return what the run says of each device."""
+    made = np.zeros_like(setting.counts)
+    for i, own in enumerate(orders):
+        for order in own:
+            for label, count in order.amounts.items():
+                made[i, label] += count
+    return tuple(
+        DeviceRow(
+            name,
+            tuple(setting.counts[i].tolist()),
+            tuple(counts[i].tolist()),
+            tuple(float(share) for share in learned[i][1].quality),
+            None if (made_by := learned[i][0]) is None else made_by.account.epsilon,
+            tuple(dict.fromkeys(order.sender for order in orders[i])),
+            tuple(made[i].tolist()),
+        )
+        for i, name in enumerate(setting.names)
+    )
+
+
+def identity_of(job: IotslJob) -> dict[str, Any]:
+    """Return JSON-ready data that names a run: two runs with the same one do the same."""
+    model = (
+        job.model if job.model is None or isinstance(job.model, str) else type(job.model).__name__
+    )
+    return {
+        "scenario": digest(job.scenario.to_dict()),
+        "data": job.data if isinstance(job.data, str) else "given",
+        "partition": job.partition,
+        "samples": job.samples,
+        "model": model if isinstance(model, str | None) else type(model).__name__,
+        "scheme": job.scheme,
+        "generators": job.generators.identity(),
+        "histogram_epsilon": job.histogram_epsilon,
+        "pretrain_epochs": job.pretrain_epochs,
+        "impute": job.impute,
+        "options": job.options.identity(),
+        "seed": job.seed,
+    }
+
+
+def _silent(step: str, what: str, done: int, of: int) -> None:
+    del step, what, done, of
