@@ -14,6 +14,7 @@ from splitopt.cli import (
     control,
     export,
     exporters,
+    generate,
     leakage,
     machine,
     merge,
@@ -70,6 +71,7 @@ app.command("exporters")(exporters.command)
 app.command("plugins")(plugins.command)
 app.command("merge")(merge.command)
 app.command("train")(train.command)
+app.command("generate")(generate.command)
 app.command("validate")(validate.command)
 app.command("certificates")(certificates.command)
 app.command("schema")(schema.command)

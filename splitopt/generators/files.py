@@ -12,18 +12,12 @@ from splitopt.documents.checks import is_finite, is_whole
 from splitopt.errors import InputError, shown
 from splitopt.generators.accounting import Account
 from splitopt.generators.networks import build
-from splitopt.generators.sealed import read_sealed, write_sealed
+from splitopt.generators.sealed import read_sealed
 from splitopt.generators.spec import NetworkSpec
-from splitopt.generators.trained import TrainedGenerator
+from splitopt.generators.trained import FORMAT, TrainedGenerator
 
-FORMAT = "splitopt-generator"
 MOST_BYTES = 2**30
 _KEYS = ("format", "version", "spec", "labels", "steps", "quality", "account")
-
-
-def save(generator: TrainedGenerator, path: str | os.PathLike[str]) -> None:
-    """Write a generator, see `TrainedGenerator.save`."""
-    write_sealed(path, generator.network.state_dict(), generator.metadata(), FORMAT)
 
 
 def loaded(path: str | os.PathLike[str]) -> TrainedGenerator:
@@ -76,7 +70,8 @@ def expect_tensors(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], so
             )
         own, like = found[name], wanted[name]
         if own.shape != like.shape or own.dtype != like.dtype:
-            sizes = [f"{tuple(one.shape)} of {one.dtype}".replace("torch.", "") for one in (own, like)]
+            pair = (own, like)
+            sizes = [f"{tuple(t.shape)} of {t.dtype}".replace("torch.", "") for t in pair]
             raise InputError(
                 f"{source}: the tensor {name} is {sizes[0]}, and its network has {sizes[1]} there"
             )

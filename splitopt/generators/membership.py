@@ -85,16 +85,14 @@ def _of_labels(
     return images[own], labels[own]
 
 
-def _distances(
-    generator: TrainedGenerator, images: Tensor, labels: Tensor, samples: int
-) -> Tensor:
+def _distances(generator: TrainedGenerator, images: Tensor, labels: Tensor, samples: int) -> Tensor:
     """Compute the distance of each image to the nearest generated one of its label."""
     found = torch.empty(len(images))
     each = samples // len(generator.labels)
-    for label in labels.unique().tolist():
+    for label in torch.unique(labels).tolist():
         made = generator.sample(torch.full((each,), label), _SEED).flatten(1)
         rows = torch.nonzero(labels == label).flatten()
-        for part in rows.split(1000):
+        for part in torch.split(rows, 1000):
             found[part] = torch.cdist(images[part].flatten(1), made).amin(dim=1)
     return found
 
@@ -102,7 +100,7 @@ def _distances(
 def _scores(critic: torch.nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     training = critic.training
     critic.eval()
-    pairs = zip(images.split(1000), labels.split(1000), strict=True)
+    pairs = zip(torch.split(images, 1000), torch.split(labels, 1000), strict=True)
     found = torch.cat([critic(part, own) for part, own in pairs])
     critic.train(training)
     return found

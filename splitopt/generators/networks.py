@@ -89,7 +89,7 @@ class Critic(nn.Module):
         self.last = spectral_norm(nn.Linear(spec.flat, 1))
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return the scores, shape (n,), of images (n, channels, rows, columns) with labels (n,)."""
+        """Return scores, shape (n,), of images (n, channels, rows, columns) with labels (n,)."""
         planes = functional.one_hot(labels, self.spec.classes).to(images.dtype)
         planes = planes[:, :, None, None].expand(-1, -1, *images.shape[2:])
         value = torch.cat([images, planes], dim=1)

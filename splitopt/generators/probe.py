@@ -52,7 +52,7 @@ def probed(images: Tensor, labels: Tensor, classes: int, seed: int) -> Probe:
     """Train a probe, see `splitopt.generators.train_probe`."""
     check_seed(seed)
     images, labels = checked_samples(images, labels, classes)
-    if len(labels.unique()) < 2:
+    if len(torch.unique(labels)) < 2:
         raise InputError.at(
             "labels", "are all the same; a probe needs samples of two labels or more to tell apart"
         )
@@ -69,13 +69,11 @@ def probed(images: Tensor, labels: Tensor, classes: int, seed: int) -> Probe:
             f"than always saying the most frequent label ({chance:.3f}), so that it can judge "
             "nothing; give more samples, or other labels",
         )
-    known = tuple(labels.unique().tolist())
+    known = tuple(torch.unique(labels).tolist())
     return Probe(model, tuple(images.shape[1:]), classes, known, accuracy, chance)
 
 
-def quality(
-    generator: TrainedGenerator, probe: Probe, samples: int, seed: int
-) -> dict[int, float]:
+def quality(generator: TrainedGenerator, probe: Probe, samples: int, seed: int) -> dict[int, float]:
     """Judge a generator by a probe, see `splitopt.generators.quality_per_class`."""
     expect(generator, TrainedGenerator, "generator")
     expect(probe, Probe, "probe", "train_probe makes one")
@@ -107,7 +105,7 @@ def accuracy_from_generated(
     own = torch.tensor(generator.labels)
     tested = torch.isin(labels, own)
     if not tested.any():
-        raise InputError.at("labels", "have none that the generator makes; there is nothing to test")
+        raise InputError.at("labels", "have none that the generator makes, so nothing is tested")
     made = own.repeat(-(-samples // len(own)))[:samples]
     model = _classifier(generator.sample(made, seed), made, generator.spec.classes, seed)
     return _accuracy(model, images[tested], labels[tested])
@@ -131,7 +129,7 @@ def _classifier(images: Tensor, labels: Tensor, classes: int, seed: int) -> nn.M
     batches = Batches(images, labels, _BATCH, seed_of(seed, 11))
     for inputs, targets in batches.take(STEPS):
         optimizer.zero_grad()
-        functional.cross_entropy(model(inputs), targets).backward()
+        functional.cross_entropy(model(inputs), targets).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return model.eval()
 
@@ -139,7 +137,7 @@ def _classifier(images: Tensor, labels: Tensor, classes: int, seed: int) -> nn.M
 def _accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     right = 0
     with torch.no_grad():
-        for part, targets in zip(images.split(1000), labels.split(1000), strict=True):
+        for part, targets in zip(torch.split(images, 1000), torch.split(labels, 1000), strict=True):
             right += int((model(part).argmax(dim=1) == targets).sum())
     return right / len(labels)
 

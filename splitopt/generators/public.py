@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from splitopt.generators.probe import Probe
     from splitopt.generators.trained import StepRow, TrainedGenerator
 
-Samples = "tuple[Tensor, Tensor]"
 Path = str | os.PathLike[str]
 _PURPOSE = "a generator of samples"
 
@@ -186,7 +185,11 @@ def train_on_generated(
 
 
 def membership_of(
-    generator: TrainedGenerator, members: Samples, others: Samples, *, samples: int = 2000
+    generator: TrainedGenerator,
+    members: tuple[Tensor, Tensor],
+    others: tuple[Tensor, Tensor],
+    *,
+    samples: int = 2000,
 ) -> Membership:
     """Measure how well samples that a generator was trained on can be told from others.
 

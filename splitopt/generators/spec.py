@@ -35,9 +35,7 @@ class Up:
 
     def size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return rows and columns of what it makes, before the crop."""
-        rows, columns = (
-            (side - 1) * self.stride - 2 * self.padding + self.kernel for side in size
-        )
+        rows, columns = ((side - 1) * self.stride - 2 * self.padding + self.kernel for side in size)
         return rows, columns
 
 

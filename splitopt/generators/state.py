@@ -54,12 +54,11 @@ class Training:
         seed: int,
     ) -> None:
         self.spec, self.options = spec, options
-        self.labels = labels.unique()
+        self.labels = torch.unique(labels)
         self.steps = 0
         self.network, self.critics = build(spec, seed_of(seed, 0), options.critics)
-        adam = {"lr": options.lr, "betas": options.betas}
-        self._optimizer = torch.optim.Adam(self.network.parameters(), **adam)
-        self._optimizers = [torch.optim.Adam(own.parameters(), **adam) for own in self.critics]
+        self._optimizer = _adam(self.network, options)
+        self._optimizers = [_adam(own, options) for own in self.critics]
         order = torch.randperm(
             len(images), generator=torch.Generator().manual_seed(seed_of(seed, 1))
         )
@@ -135,7 +134,7 @@ class Training:
         return Entropy(own.insecure_test_seed, self.steps)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return all that the next step rests on, as tensors; secret random numbers are not in it."""
+        """Return all that the next step rests on, but no secret random numbers."""
         found = {"draws": self._draws.get_state(), "steps": torch.tensor(self.steps)}
         pairs = [("generator", self.network, self._optimizer)]
         for number, critic in enumerate(self.critics):
@@ -177,6 +176,10 @@ class Training:
             self._batches[number].load_state_dict(
                 {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
             )
+
+
+def _adam(module: torch.nn.Module, options: GeneratorOptions) -> torch.optim.Adam:
+    return torch.optim.Adam(module.parameters(), lr=options.lr, betas=options.betas)
 
 
 def _load_network(

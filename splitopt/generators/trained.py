@@ -18,6 +18,8 @@ from splitopt.generators.spec import NetworkSpec
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+FORMAT = "splitopt-generator"
+"""Of its file."""
 _MOST_AT_ONCE = 1000
 """Samples that are made in one pass, so that memory does not grow with what is asked for."""
 
@@ -161,6 +163,6 @@ class TrainedGenerator:
         WriteError
             The disk is full or broken.
         """
-        from splitopt.generators.files import save
+        from splitopt.generators.sealed import write_sealed
 
-        save(self, path)
+        write_sealed(path, self.network.state_dict(), self.metadata(), FORMAT)

@@ -54,7 +54,8 @@ def trained(
             f"are {options.critics}, and there are {len(images)} samples to divide among them; "
             "take fewer",
         )
-    spec = NetworkSpec(options.network, tuple(images.shape[1:]), classes, options.noise)
+    channels, rows, columns = images.shape[1:]
+    spec = NetworkSpec(options.network, (channels, rows, columns), classes, options.noise)
     training = Training(spec, images, labels, options, seed)
     identity = _identity(spec, options, seed, images, labels)
     with ExitStack() as stack:
@@ -101,7 +102,7 @@ def checked_samples(images: Any, labels: Any, classes: Any) -> tuple[Tensor, Ten
         )
     own = images.detach().cpu().to(torch.float32)
     low, high = float(own.min()), float(own.max())
-    if not (0 <= low and high <= 1):  # also where one is NaN
+    if not (low >= 0 and high <= 1):  # also where one is NaN
         raise InputError.at(
             "images",
             f"have values from {low:g} to {high:g}; scale them to 0..1, as load_data gives them",
