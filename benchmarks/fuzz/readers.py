@@ -128,7 +128,7 @@ LEFT_OUT: dict[str, str] = {
     "training.preparing.starting.beginning": "weights, for their digest only",
     "bench.running.runner.resume": "by read_rows, which is reached; then it would start solvers",
     "bench.running.jobs._Ready.of": _TEXT,
-    "training.saving.checkpoint._same_run": _TEXT,
+    "training.saving.checkpoint.expect_same_run": _TEXT,
     "bench.entrants.entrant._option": _TEXT,
     "bench.entrants.entrant.Entrant.version": "a user's own code, for its digest only",
     "bench.rows.files.cut_torn_line": "drops the end of a file of rows, whatever it holds",

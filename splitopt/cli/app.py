@@ -14,6 +14,7 @@ from splitopt.cli import (
     control,
     export,
     exporters,
+    generate,
     iotsl,
     leakage,
     machine,
@@ -71,6 +72,7 @@ app.command("exporters")(exporters.command)
 app.command("plugins")(plugins.command)
 app.command("merge")(merge.command)
 app.command("train")(train.command)
+app.command("generate")(generate.command)
 app.command("iotsl")(iotsl.command)
 app.command("validate")(validate.command)
 app.command("certificates")(certificates.command)

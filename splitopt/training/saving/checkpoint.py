@@ -196,7 +196,7 @@ def load(folder: str | Path, identity: Mapping[str, Any] | None = None) -> Check
     if checked.digest != digest(rest):
         raise InputError(f"{path}: does not match its digest; the file was changed or damaged")
     if identity is not None:
-        _same_run(found, identity, str(folder))
+        expect_same_run(found, identity, str(folder))
     tensors = checked.tensors
     file = Path(folder) / Path(tensors.file).name
     try:
@@ -236,7 +236,7 @@ def _sources(document: Mapping[str, Any]) -> dict[str, str]:
     return {what: text for what, text in texts.items() if isinstance(text, str)}
 
 
-def _same_run(document: Mapping[str, Any], here: Mapping[str, Any], folder: str) -> None:
+def expect_same_run(document: Mapping[str, Any], here: Mapping[str, Any], folder: str) -> None:
     """Reject a checkpoint of another run, and name the first thing in which they differ."""
     # As JSON has it; what causes a difference stands before what follows from it.
     saved, wanted = _flat(document["identity"]), _flat(json.loads(json.dumps(here)))
