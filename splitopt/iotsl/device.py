@@ -21,6 +21,7 @@ from splitopt.generators import (
     train_generator,
     train_probe,
 )
+from splitopt.generators.training import FILE
 from splitopt.iotsl.histograms import noised
 from splitopt.iotsl.shares import Counts, histogram
 from splitopt.training.data.named import Inputs
@@ -181,7 +182,7 @@ def learn(
             options=learning.generators,
             seed=seed_of(learning.seed, number, _GENERATOR),
             checkpoint=checkpoint,
-            resume=(checkpoint / "checkpoint.json").exists(),
+            resume=(checkpoint / FILE).exists(),
             callback=callback,
         )
         quality = quality_of(generator, taught, learning, number)

@@ -1,0 +1,174 @@
+"""IoTSL from end to end: what is sent, what devices are given, and what a run goes on from."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from splitopt.errors import InfeasibleError, InputError
+from splitopt.plans import Plan
+from tests.iotsl.conftest import scenario
+
+pytestmark = pytest.mark.train
+
+
+def shard(folder: Path, name: str) -> dict[str, np.ndarray[Any, Any]]:
+    with np.load(folder / f"{name}.npz") as found:
+        return dict(found)
+
+
+def test_every_device_has_every_class_in_the_end(finished: Any) -> None:
+    _, run = finished
+    for name, own in (("a", 20), ("b", 20), ("c", 10)):
+        before = np.bincount(shard(run.folder / "data", name)["y"], minlength=10)
+        after = np.bincount(shard(run.folder / "imputed", name)["y"], minlength=10)
+        assert set(before[before > 0]) == {own}
+        assert after.tolist() == [own] * 10  # its mean per class, of each class that it lacked
+        kept = shard(run.folder / "imputed", name)["x"][: before.sum()]
+        assert (kept == shard(run.folder / "data", name)["x"]).all()
+
+
+def test_no_sample_stands_on_two_devices(finished: Any) -> None:
+    _, run = finished
+    rows = [row.tobytes() for name in "abc" for row in shard(run.folder / "data", name)["x"]]
+    assert len(rows) == 150
+    assert len(set(rows)) >= 149  # digits holds a picture twice at most
+
+
+def test_bytes_that_were_sent_are_those_of_the_files_and_of_the_plan(finished: Any) -> None:
+    from safetensors.numpy import load_file
+
+    _, run = finished
+    sizes = {
+        name: sum(
+            v.nbytes for v in load_file(run.folder / f"generators/{name}.safetensors").values()
+        )
+        for name in "abc"
+    }
+    kinds = [(one.kind, one.sender, one.receiver, one.bytes) for one in run.messages]
+    for name in "abc":
+        assert ("generator", name, "server", sizes[name]) in kinds
+        assert ("histogram", name, "server", 10 * (8 + 4)) in kinds
+    # a lacks what b and c have, b what a and c have, c what a and b have: all six exchanges
+    down = [kind for kind in kinds if kind[0] == "paired_generator"]
+    assert sorted(kind[2] for kind in down) == ["a", "a", "b", "b", "c", "c"]
+    assert all(one.bytes == one.planned_bytes for one in run.messages)
+    seconds = {one.kind: one.planned_s for one in run.messages}
+    assert seconds["generator"] == pytest.approx(8 * sizes["a"] / 2e6)
+    assert seconds["paired_generator"] == pytest.approx(8 * sizes["a"] / 4e6)
+
+
+def test_the_pairing_covers_what_each_device_lacks(finished: Any) -> None:
+    _, run = finished
+    has = {"a": {0, 1, 2}, "b": {3, 4}, "c": {5, 6, 7, 8, 9}}
+    transfers = Plan.load(run.folder / "pairing.json").prediction["transfers"]  # type: ignore[index]
+    for name, own in has.items():
+        taken = [one for one in transfers if one["receiver"] == name]
+        assert {label for one in taken for label in one["labels"]} == set(range(10)) - own
+        assert all(set(one["labels"]) <= has[one["sender"]] for one in taken)
+
+
+def test_the_plan_is_for_the_samples_that_devices_have_then(finished: Any) -> None:
+    _, run = finished
+    plan = Plan.load(run.folder / "plan.json")
+    assert [one["samples"] for one in plan.scenario["devices"]] == [200, 200, 100]
+    assert "generators" not in plan.scenario
+
+
+def test_training_begins_with_what_was_pretrained(finished: Any) -> None:
+    import torch
+
+    from splitopt.iotsl import steps
+    from splitopt.training.model_parts.weights_file import read_tensors
+    from splitopt.training.preparing.prepare import prepare
+
+    job, run = finished
+    setting = steps.Setting(job, run, None, None, 0, print)  # type: ignore[arg-type]
+    object.__setattr__(setting.folder, "path", run.folder)
+    begun = prepare(steps.tuning(setting, "imputed", run.plan, True)).scheme.model.state_dict()
+    stored = read_tensors(run.folder / "pretrained.safetensors")
+    assert all(torch.equal(begun[name], value) for name, value in stored.items())
+    assert run.pretrained == pytest.approx(run.to_dict()["pretrained_accuracy"])
+
+
+def test_a_run_that_was_ended_goes_on_to_the_same_end(finished: Any, tmp_path: Path) -> None:
+    from splitopt.iotsl.workflow import run_iotsl
+
+    job, run = finished
+    place = tmp_path / "again"
+    shutil.copytree(run.folder, place)
+    for lost in ("model.safetensors", "plan.json", "pairing.json", "generators/b.safetensors"):
+        (place / lost).unlink()
+    shutil.rmtree(place / "imputed")
+    shutil.rmtree(place / "checkpoints" / "tuning")
+    with pytest.raises(InputError, match="holds a run already; go on with it by --resume"):
+        run_iotsl(job, place)
+    again = run_iotsl(job, place, resume=True)
+    for file in ("model.safetensors", "imputed/b.npz", "generators/b.safetensors"):
+        assert (place / file).read_bytes() == (run.folder / file).read_bytes(), file
+    for file in ("plan.json", "pairing.json"):
+        assert Plan.load(place / file).decision == Plan.load(run.folder / file).decision
+    assert again.tuned.history.rows == run.tuned.history.rows
+    with pytest.raises(InputError, match="another run: seed is 0 there and 1 here"):
+        run_iotsl(replace(job, seed=1), place, resume=True)
+    changed = json.loads((place / "run.json").read_text())
+    changed["identity"]["seed"] = 2
+    (place / "run.json").write_text(json.dumps(changed))
+    with pytest.raises(InputError, match="does not match its digest"):
+        run_iotsl(job, place, resume=True)
+    with pytest.raises(InputError, match="there is no run to go on with"):
+        run_iotsl(job, tmp_path / "nothing", resume=True)
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_device_without_a_generator_is_given_samples_and_gives_none(tmp_path: Path) -> None:
+    from splitopt.generators import GeneratorOptions
+    from splitopt.iotsl.job import IotslJob
+    from splitopt.iotsl.workflow import run_iotsl
+
+    own = scenario(
+        classes={"a": [0, 1], "b": [0, 1, 2], "c": [2]}, generates={"b": []}, labels=[0, 1, 2]
+    )
+    job = IotslJob(own, generators=GeneratorOptions(steps=1), pretrain_epochs=0)
+    run = run_iotsl(job, tmp_path / "run", progress=None)
+    assert run.pretrained is None
+    assert not (run.folder / "generators" / "b.safetensors").exists()
+    assert [row.received for row in run.devices] == [("c",), (), ("a",)]
+    assert run.devices[1].quality == (0.0,) * 10
+
+
+def test_what_cannot_be_had_is_named(tmp_path: Path) -> None:
+    from splitopt.generators import GeneratorOptions
+    from splitopt.iotsl.job import IotslJob
+    from splitopt.iotsl.workflow import run_iotsl
+
+    own = scenario(classes={"a": [0, 1], "b": [0, 1, 2], "c": [2]}, labels=[0, 1, 2, 7])
+    job = IotslJob(own, generators=GeneratorOptions(steps=1), pretrain_epochs=0)
+    with pytest.raises(InfeasibleError, match="7"):
+        run_iotsl(job, tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_processes_leave_the_same_files_as_one_process(finished: Any, tmp_path: Path) -> None:
+    from splitopt.iotsl.workflow import run_iotsl
+    from splitopt.training.wire.setting import WireOptions
+
+    job, run = finished
+    wired = run_iotsl(job, tmp_path / "wired", wire=WireOptions(time_scale=0.02, any_speed=True))
+    names = ["model.safetensors", "pretrained.safetensors"]
+    names += [f"{place}/{n}.npz" for place in ("data", "imputed") for n in ("a", "b", "c", "test")]
+    names += [f"generators/{name}.safetensors" for name in "abc"]
+    for name in names:
+        assert (wired.folder / name).read_bytes() == (run.folder / name).read_bytes(), name
+    assert sorted((one.kind, one.sender, one.receiver, one.bytes) for one in wired.messages) == (
+        sorted((one.kind, one.sender, one.receiver, one.bytes) for one in run.messages)
+    )
+    for one in wired.messages:  # a link is never faster than planned
+        assert one.measured_s is not None
+        assert one.measured_s >= 0.9 * one.planned_s
