@@ -21,7 +21,7 @@ from splitopt.training.schedule import Schedule
 from splitopt.training.wire.setting import WireOptions
 
 if TYPE_CHECKING:
-    from splitopt.iotsl.job import IotslJob
+    from splitopt.iotsl import IotslJob
     from splitopt.iotsl.result import IotslRun
     from splitopt.iotsl.steps import Progress
 
@@ -239,7 +239,7 @@ def command(
     length.schedule()
     need_torch("'splitopt iotsl'")
     job = _job(scenario, fleet, generators, sanitize, optimizer)
-    from splitopt.iotsl.workflow import run_iotsl
+    from splitopt.iotsl import run_iotsl
 
     with _progress(as_json) as tell:
         run = run_iotsl(
@@ -269,7 +269,7 @@ def _job(
     sanitize: SanitizeFlags,
     optimizer: OptimizerFlags,
 ) -> IotslJob:
-    from splitopt.iotsl.job import IotslJob
+    from splitopt.iotsl import IotslJob
     from splitopt.scenario import Scenario
 
     if fleet.partition is None and fleet.samples != TrainingJob.samples:

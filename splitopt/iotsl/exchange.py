@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from splitopt.generators import load_generator
 from torch import Tensor
 
+from splitopt.generators import load_generator
 from splitopt.iotsl.device import Order, imputed, learn
 from splitopt.iotsl.folder import write_own
 from splitopt.iotsl.messages import (

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from splitopt.generators import GeneratorOptions
-
 from splitopt.documents.checks import check_seed, is_whole
 from splitopt.errors import InputError
+from splitopt.generators import GeneratorOptions
 from splitopt.iotsl.histograms import check_epsilon
 from splitopt.scenario import Scenario
 from splitopt.training.options import Options

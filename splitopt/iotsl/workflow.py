@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from splitopt.errors import InputError, shown
-from splitopt.extras import need_torch
 from splitopt.generators import NetworkSpec, work_of
 from splitopt.iotsl import steps
 from splitopt.iotsl.device import Order, Samples, images_of
@@ -31,46 +30,16 @@ WIRED = ("splitfed_v1",)
 """Schemes of the split training that run over connections."""
 
 
-def run_iotsl(
+def run_job(
     job: IotslJob,
     folder: str | Path,
-    schedule: Schedule | None = None,
-    *,
-    resume: bool = False,
-    plain: bool = False,
-    wire: WireOptions | None = None,
-    progress: steps.Progress | None = None,
+    schedule: Schedule,
+    resume: bool,
+    plain: bool,
+    wire: WireOptions | None,
+    progress: steps.Progress | None,
 ) -> IotslRun:
-    """Run IoTSL on a fleet.
-
-    Parameters
-    ----------
-    job
-        What is asked for.
-    folder
-        Where everything is kept: shares, generators, plans, weights, results.
-    schedule
-        Of the split training; the rounds of the scenario by default.
-    resume
-        Go on with the run in the folder, behind the last step that it has made.
-    plain
-        Train the same fleet without generators as well, to compare.
-    wire
-        Give each device a process of its own, in the exchange and in the split training; None for
-        all in this process.
-    progress
-        Called with the step, what it works on, how much of that is done, and how much there is.
-
-    Raises
-    ------
-    InputError
-        A field that cannot be used, data that do not fit, or a folder that holds another run.
-    InfeasibleError
-        A class that a device lacks cannot be had from any other, or there is no plan.
-    TrainingError
-        A loss is not a finite number, or a device of a run over connections is gone.
-    """
-    need_torch("IoTSL")
+    """Run IoTSL on a fleet, see `splitopt.iotsl.run_iotsl`."""
     if wire is not None and job.scheme not in WIRED:
         raise InputError.at(
             "scheme",
@@ -80,11 +49,11 @@ def run_iotsl(
     with RunFolder(folder, identity_of(job), resume) as kept:
         setting = prepared(job, kept, progress or _silent)
         if wire is None:
-            return _run(setting, LocalExchange(setting), schedule or Schedule(), plain, None)
+            return _run(setting, LocalExchange(setting), schedule, plain, None)
         from splitopt.iotsl.wire.launch import exchange
 
         with exchange(setting, wire.time_scale or 0.0, wire.join_s) as server:
-            return _run(setting, server, schedule or Schedule(), plain, wire)
+            return _run(setting, server, schedule, plain, wire)
 
 
 def prepared(job: IotslJob, kept: RunFolder, progress: steps.Progress) -> steps.Setting:

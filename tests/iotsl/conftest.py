@@ -41,8 +41,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Run the fleet in one process, with few steps."""
     pytest.importorskip("torch")
     from splitopt.generators import GeneratorOptions
-    from splitopt.iotsl.job import IotslJob
-    from splitopt.iotsl.workflow import run_iotsl
+    from splitopt.iotsl import IotslJob, run_iotsl
 
     folder: Path = tmp_path_factory.mktemp("iotsl") / "run"
     job = IotslJob(

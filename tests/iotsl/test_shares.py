@@ -91,7 +91,7 @@ def test_orders_share_a_class_among_its_sources() -> None:
     )
     found = plan(own, problem="generator_pairing")
     setting = Setting.__new__(Setting)
-    from splitopt.iotsl.job import IotslJob
+    from splitopt.iotsl import IotslJob
 
     object.__setattr__(setting, "job", IotslJob(own))
     counts = np.array([[9, 0], [0, 4], [3, 6]])

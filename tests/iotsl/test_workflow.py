@@ -98,7 +98,7 @@ def test_training_begins_with_what_was_pretrained(finished: Any) -> None:
 
 
 def test_a_run_that_was_ended_goes_on_to_the_same_end(finished: Any, tmp_path: Path) -> None:
-    from splitopt.iotsl.workflow import run_iotsl
+    from splitopt.iotsl import run_iotsl
 
     job, run = finished
     place = tmp_path / "again"
@@ -129,8 +129,7 @@ def test_a_run_that_was_ended_goes_on_to_the_same_end(finished: Any, tmp_path: P
 
 def test_a_device_without_a_generator_is_given_samples_and_gives_none(tmp_path: Path) -> None:
     from splitopt.generators import GeneratorOptions
-    from splitopt.iotsl.job import IotslJob
-    from splitopt.iotsl.workflow import run_iotsl
+    from splitopt.iotsl import IotslJob, run_iotsl
 
     own = scenario(
         classes={"a": [0, 1], "b": [0, 1, 2], "c": [2]}, generates={"b": []}, labels=[0, 1, 2]
@@ -145,8 +144,7 @@ def test_a_device_without_a_generator_is_given_samples_and_gives_none(tmp_path: 
 
 def test_what_cannot_be_had_is_named(tmp_path: Path) -> None:
     from splitopt.generators import GeneratorOptions
-    from splitopt.iotsl.job import IotslJob
-    from splitopt.iotsl.workflow import run_iotsl
+    from splitopt.iotsl import IotslJob, run_iotsl
 
     own = scenario(classes={"a": [0, 1], "b": [0, 1, 2], "c": [2]}, labels=[0, 1, 2, 7])
     job = IotslJob(own, generators=GeneratorOptions(steps=1), pretrain_epochs=0)
@@ -156,7 +154,7 @@ def test_what_cannot_be_had_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_processes_leave_the_same_files_as_one_process(finished: Any, tmp_path: Path) -> None:
-    from splitopt.iotsl.workflow import run_iotsl
+    from splitopt.iotsl import run_iotsl
     from splitopt.training.wire.setting import WireOptions
 
     job, run = finished
