@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from splitopt.errors import InfeasibleError
+from splitopt.errors import InfeasibleError, InputError
 from splitopt.generators import TrainedGenerator
 from splitopt.iotsl.device import Learning, Order, Samples, Told, generated, images_of
 from splitopt.iotsl.fleet import as_found, trained_on, with_samples
@@ -21,6 +22,7 @@ from splitopt.plans import Plan
 from splitopt.scenario import Scenario
 from splitopt.training.data import DataSet, load_data
 from splitopt.training.job import TrainingJob
+from splitopt.training.preparing.prepare import prepare
 from splitopt.training.runner import Run, train_job
 from splitopt.training.schedule import Schedule
 from splitopt.training.turns import seed_of
@@ -91,21 +93,57 @@ class Setting:
         return read_samples(self.folder.path / place, self.names)
 
 
-def share(job: IotslJob, folder: RunFolder) -> tuple[DataSet, Counts]:
-    """Load the data, and write the share of each device where only that device reads it.
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """All data, and the rows of each device in it."""
 
-    Returns
-    -------
-    All data, and the samples of each class on each device, shape (D, C).
+    data: DataSet
+    rows: list[Tensor]
+
+    @property
+    def counts(self) -> Counts:
+        """Shape (D, C): the samples of each class on each device."""
+        assert self.data.classes is not None  # labels have classes
+        targets = [self.data.train_targets[own] for own in self.rows]
+        return np.stack([histogram(own, self.data.classes) for own in targets])
+
+    def save(self, folder: RunFolder, names: list[str]) -> None:
+        """Write the share of each device, where only that device reads it."""
+        images = images_of(self.data.train_inputs, self.data.name)
+        samples = [Samples(images[own], self.data.train_targets[own]) for own in self.rows]
+        save_samples(folder.place("data"), self.data, names, samples)
+
+
+def shared(job: IotslJob) -> Shares:
+    """Load the data and share it out, and check that everything fits, before anything is written.
+
+    Raises
+    ------
+    InputError
+        Data, model, scheme or shares do not fit each other.
+    InfeasibleError
+        There is no plan.
     """
     data = load_data(job.data, seed=job.seed)
-    rows = shares_of(job.scenario, data, job.partition, job.samples, job.seed)
-    names = [device.name for device in job.scenario.fleet()]
-    images = images_of(data.train_inputs, data.name)
-    samples = [Samples(images[own], data.train_targets[own]) for own in rows]
-    save_samples(folder.place("data"), data, names, samples)
-    assert data.classes is not None  # labels have classes
-    return data, np.stack([histogram(one.targets, data.classes) for one in samples])
+    images_of(data.train_inputs, data.name)
+    found = Shares(data, shares_of(job.scenario, data, job.partition, job.samples, job.seed))
+    sizes = [len(own) for own in found.rows]
+    if not min(sizes):
+        name = job.scenario.fleet()[sizes.index(0)].name
+        raise InputError.at("generators", f"give {name} no sample; leave the device out")
+    prepare(
+        TrainingJob(
+            split_plan(job, sizes),
+            job.model,
+            data,
+            samples="data",
+            options=job.options,
+            seed=job.seed,
+            device=job.device,
+            source=job.source,
+        )
+    )
+    return found
 
 
 def seen_counts(setting: Setting, learned: list[Learned]) -> Counts:
@@ -145,7 +183,7 @@ def pretrain(setting: Setting, learned: list[Learned], counts: Counts) -> Run | 
             "no device has a generator, so that there is nothing to pre-train with; take "
             "--pretrain-epochs 0, or let some device have one"
         )
-    plan = planned(setting, setting.counts.sum(axis=1).tolist())
+    plan = split_plan(job, setting.counts.sum(axis=1).tolist())
     training = TrainingJob(
         plan,
         job.model,
@@ -213,7 +251,7 @@ def orders_of(setting: Setting, pairing: Plan, counts: Counts) -> list[list[Orde
     return found
 
 
-def planned(setting: Setting, samples: list[int]) -> Plan:
+def split_plan(job: IotslJob, samples: list[int]) -> Plan:
     """Plan the split training of the fleet with so many samples on each device.
 
     Raises
@@ -223,8 +261,7 @@ def planned(setting: Setting, samples: list[int]) -> Plan:
     """
     from splitopt.planning.planner import plan
 
-    scenario = with_samples(setting.scenario, samples)
-    found = plan(scenario, scheme=setting.job.scheme, seed=setting.job.seed)
+    found = plan(with_samples(job.scenario, samples), scheme=job.scheme, seed=job.seed)
     if not found.is_feasible:
         raise InfeasibleError(str(found.result["message"]))
     return found

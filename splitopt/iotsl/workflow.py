@@ -46,8 +46,15 @@ def run_job(
             f"{shown(job.scheme)} is not run over connections; take {' or '.join(map(repr, WIRED))}"
             ", or train in one process",
         )
+    shares = steps.shared(job)
+    spec = NetworkSpec(
+        job.generators.network,
+        shares.data.shape,  # type: ignore[arg-type]
+        shares.counts.shape[1],
+        job.generators.noise,
+    )
     with RunFolder(folder, identity_of(job), resume) as kept:
-        setting = prepared(job, kept, progress or _silent)
+        setting = prepared(job, kept, shares, spec, progress or _silent)
         if wire is None:
             return _run(setting, LocalExchange(setting), schedule, plain, None)
         from splitopt.iotsl.wire.launch import exchange
@@ -56,18 +63,24 @@ def run_job(
             return _run(setting, server, schedule, plain, wire)
 
 
-def prepared(job: IotslJob, kept: RunFolder, progress: steps.Progress) -> steps.Setting:
-    """Share out the data, or read what was shared out before; return what all steps share."""
-    data, counts = steps.share(job, kept)
-    assert data.classes is not None  # labels have classes
-    spec = NetworkSpec(job.generators.network, data.shape, data.classes, job.generators.noise)  # type: ignore[arg-type]
+def prepared(
+    job: IotslJob,
+    kept: RunFolder,
+    shares: steps.Shares,
+    spec: NetworkSpec,
+    progress: steps.Progress,
+) -> steps.Setting:
+    """Write the shares, unless they are there, and return what all steps have in common."""
+    counts, data = shares.counts, shares.data
     found = {"counts": counts.tolist(), "digest": data.digest()}
     if kept.steps.get("data", found) != found:
         raise InputError.at(
             "data",
             f"{data.name} is not what it was when {kept.path} was begun; take another folder",
         )
-    kept.done("data", found)
+    if "data" not in kept.steps:
+        shares.save(kept, [device.name for device in job.scenario.fleet()])
+        kept.done("data", found)
     return steps.Setting(job, kept, data, counts, work_of(spec).payload_bytes, progress)
 
 
@@ -91,7 +104,7 @@ def _run(
         images = images_of(setting.data.test_inputs, setting.data.name)
         test = Samples(images, setting.data.test_targets)
         write_own(folder / place / f"{TEST}.npz", test, setting.classes)
-    plan = steps.planned(setting, samples)
+    plan = steps.split_plan(setting.job, samples)
     plan.save(folder / "plan.json")
     job = steps.tuning(setting, place, plan, pretrained is not None)
     tuned = steps.trained(setting, job, schedule, "tuning", wire)
@@ -113,7 +126,7 @@ def _run(
 
 def _without(setting: steps.Setting, schedule: Schedule) -> Run:
     """Train the same fleet from the same seed without generators."""
-    plan = steps.planned(setting, setting.counts.sum(axis=1).tolist())
+    plan = steps.split_plan(setting.job, setting.counts.sum(axis=1).tolist())
     job = steps.tuning(setting, "data", plan, False)
     return steps.trained(setting, job, schedule, "without generators")
 
