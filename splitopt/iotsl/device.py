@@ -102,7 +102,8 @@ class Told:
     counts
         Shape (C,): its samples of each class, with noise if it is to have some.
     quality
-        Shape (C,): of its generator's samples by class, from 0 to 1; 0 for classes it lacks.
+        Shape (C,): of its generator's samples by class, from 0 to 1; 0 for classes it lacks, 1
+        where it cannot be judged.
     """
 
     counts: Counts
@@ -186,26 +187,31 @@ def learn(
             callback=callback,
         )
         quality = quality_of(generator, taught, learning, number)
-        generator = generator.with_quality(quality)
+        if quality is not None:
+            generator = generator.with_quality(quality)
         generator.save(path)
     found = np.zeros(classes)
-    for label, share in (generator.quality or {}).items():
-        found[label] = share
+    for label in generator.labels:
+        found[label] = 1.0 if generator.quality is None else generator.quality[label]
     return generator, Told(counts, found)
 
 
 def quality_of(
     generator: TrainedGenerator, own: Samples, learning: Learning, number: int
-) -> dict[int, float]:
+) -> dict[int, float] | None:
     """Return what a probe of the device's own data makes of the generator's samples.
 
     For each class it is the share of samples that the probe takes for that class, among those of
-    the device. With one class there is nothing to tell apart, and its quality is 1.
+    the device. None where nothing can be judged: with one class, or too few samples for a probe
+    that is better than chance. Such a generator counts as one of quality 1, as where none is known.
     """
     if len(generator.labels) == 1:
-        return {generator.labels[0]: 1.0}
+        return None
     seed = seed_of(learning.seed, number, _PROBE)
-    probe = train_probe(own.inputs, own.targets, learning.classes, seed)
+    try:
+        probe = train_probe(own.inputs, own.targets, learning.classes, seed)
+    except InputError:
+        return None
     return quality_per_class(generator, probe, seed=seed)
 
 

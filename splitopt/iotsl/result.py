@@ -29,7 +29,9 @@ class DeviceRow:
     told
         What the server knows of them.
     quality
-        Of its generator by class, from 0 to 1; 0 for classes it lacks.
+        Of its generator by class, from 0 to 1; 0 for classes it lacks, 1 where it is not judged.
+    judged
+        Whether a probe of the device has judged its generator.
     epsilon
         What its generator tells of one sample of its data, None where there is no bound.
     received
@@ -42,6 +44,7 @@ class DeviceRow:
     counts: tuple[int, ...]
     told: tuple[int, ...]
     quality: tuple[float, ...]
+    judged: bool
     epsilon: float | None
     received: tuple[str, ...]
     imputed: tuple[int, ...]

@@ -154,7 +154,8 @@ def device_rows(
             tuple(setting.counts[i].tolist()),
             tuple(counts[i].tolist()),
             tuple(float(share) for share in learned[i][1].quality),
-            None if (made_by := learned[i][0]) is None else made_by.account.epsilon,
+            (made_by := learned[i][0]) is not None and made_by.quality is not None,
+            None if made_by is None else made_by.account.epsilon,
             tuple(dict.fromkeys(order.sender for order in orders[i])),
             tuple(made[i].tolist()),
         )

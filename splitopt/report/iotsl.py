@@ -139,11 +139,12 @@ def _devices(run: IotslRun) -> Table:
 def _device(row: DeviceRow) -> dict[str, str]:
     own = [share for share, count in zip(row.quality, row.counts, strict=True) if count]
     epsilon = "none" if row.epsilon is None else f"{row.epsilon:.3g}"
+    quality = percent(min(own)) + " %" if row.judged else "not judged"
     return {
         "name": row.name,
         "has": _ranges([label for label, count in enumerate(row.counts) if count]),
         "samples": f"{sum(row.counts):,}",
-        "quality": percent(min(own)) + " %" if any(row.quality) else "no generator",
+        "quality": quality if any(row.quality) else "no generator",
         "epsilon": epsilon if any(row.quality) else "",
         "received": ", ".join(row.received),
         "imputed": f"{sum(row.imputed):,}" if any(row.imputed) else "",

@@ -140,6 +140,8 @@ def test_a_device_without_a_generator_is_given_samples_and_gives_none(tmp_path: 
     assert not (run.folder / "generators" / "b.safetensors").exists()
     assert [row.received for row in run.devices] == [("c",), (), ("a",)]
     assert run.devices[1].quality == (0.0,) * 10
+    assert not run.devices[2].judged  # with one class there is nothing to tell apart
+    assert run.devices[2].quality[2] == 1.0
 
 
 def test_what_cannot_be_had_is_named(tmp_path: Path) -> None:
