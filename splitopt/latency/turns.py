@@ -16,7 +16,7 @@ LABEL_BYTES = 4.0
 
 
 def turn_traffic(samples: Any, smashed: Any, gradient: Any, model: Any, label: Any = 1.0) -> Any:
-    """What one device moves in one turn, N (F + F' + y) + w (IoTSL Table I).
+    """Compute what one device moves in a turn, N (F + F' + y) + w (IoTSL Table I).
 
     All sizes are in one unit: numbers, as in the paper, or bytes.
 
@@ -35,7 +35,7 @@ def turn_traffic(samples: Any, smashed: Any, gradient: Any, model: Any, label: A
 
 
 def training_traffic(devices: Any, epochs: Any, turn: Any) -> Any:
-    """What all devices move in a training, n K [N (2 F + 1) + w] (IoTSL Eq. 1).
+    """Compute what all devices move, n K [N (2 F + 1) + w] (IoTSL Eq. 1).
 
     `devices` is K, `epochs` is n, in each of which every device has its turn, and `turn` is what
     one turn moves. The traffic that IoTSL publishes is ``epochs * turn``, without the number of
