@@ -44,11 +44,11 @@ _COUNT_BYTES = 4.0
 """Of a number of a label histogram."""
 
 TRAIN, TO_EDGE, SEND, PRETRAIN, THETA, IMPUTE, FINE_TUNE = (
-    "train the generators",
-    "send the samples to the edge machine",
-    "send generators and label histograms",
+    "train generators",
+    "samples to the edge",
+    "generators and histograms up",
     "pre-train at the server",
-    "send the pre-trained device part",
+    "pre-trained part down",
     "pair and impute",
     "fine-tune",
 )

@@ -16,6 +16,10 @@ WORDS = {
 }
 """Unit of a verdict -> what people call it."""
 
+PLAIN = "split learning"
+CALLED = {"devices": "IoTSL", "edge": "IoTSL, edge machine"}
+"""Where generators are trained -> what people call the whole."""
+
 
 class Cost(Part):
     """What something takes; None is not known.
@@ -169,17 +173,16 @@ def sentences(prediction: IoTSLPrediction) -> list[str]:
             f"to {percent(prediction.target)} with {steps}, {who}, IoTSL {' and '.join(words)} "
             f"({prediction.turns_with} turns of devices in place of {prediction.turns_without})"
         )
-        found.append(f"{who}, it pays {_listed([_break_even(row) for row in way.verdicts])}")
+        most = _listed([_break_even(row) for row in way.verdicts])
+        found.append(f"generator steps of each device up to which it pays, {who}: {most}")
     return found
 
 
 def _break_even(row: Verdict) -> str:
     unit, steps = WORDS[row.unit], row.break_even_steps
     if steps is None:
-        return f"in {unit} at any number of generator steps"
-    if steps < 1:
-        return f"in {unit} at none"
-    return f"in {unit} up to {math.floor(steps):,} generator steps"
+        return f"in {unit} at any number"
+    return f"in {unit} at none" if steps < 1 else f"in {unit} up to {math.floor(steps):,}"
 
 
 def percent(accuracy: float) -> str:
