@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from splitopt.errors import InputError
-from splitopt.planning.predictions.iotsl import CALLED, PLAIN, WORDS, percent
+from splitopt.planning.predictions.iotsl import CALLED, PLAIN, WORDS, most_steps, percent
 from splitopt.plans import Plan
 from splitopt.report.content import Column, Content, Figure, Table
 from splitopt.report.numbers import duration, seconds
@@ -82,9 +82,10 @@ def _verdicts(found: Any) -> Table:
 
 def steps_words(steps: float | None) -> str:
     """Write a break-even number of generator steps."""
-    if steps is None:
+    most = most_steps(steps)
+    if most is None:
         return "any number"
-    return "none" if steps < 1 else f"{int(steps):,} steps"
+    return f"{most:,} steps" if most else "none"
 
 
 def _steps(found: Any) -> Table:

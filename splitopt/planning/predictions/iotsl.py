@@ -179,10 +179,15 @@ def sentences(prediction: IoTSLPrediction) -> list[str]:
 
 
 def _break_even(row: Verdict) -> str:
-    unit, steps = WORDS[row.unit], row.break_even_steps
-    if steps is None:
+    unit, most = WORDS[row.unit], most_steps(row.break_even_steps)
+    if most is None:
         return f"in {unit} at any number"
-    return f"in {unit} at none" if steps < 1 else f"in {unit} up to {math.floor(steps):,}"
+    return f"in {unit} up to {most:,}" if most else f"in {unit} at none"
+
+
+def most_steps(break_even: float | None) -> int | None:
+    """Return the largest number of generator steps below a break-even: at it both are equal."""
+    return None if break_even is None else max(0, math.ceil(break_even) - 1)
 
 
 def percent(accuracy: float) -> str:
