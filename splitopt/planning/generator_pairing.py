@@ -128,22 +128,16 @@ class GeneratorPairingExplainer(
         own = {"devices[].count", "generators", *rate_fields(scenario)}
         if training_of(scenario) is None:
             return own
-        memory = ("devices[].memory", "devices[].batch_size", "servers[].memory")
+        sized = self.profile.device_memory_fixed_bytes is not None
         return {
             *own,
             *model_fields(scenario, self.profile),
             *power_fields(scenario),
             *leakage_fields(scenario),
-            "devices[].compute",
-            "devices[].samples",
-            *(memory if self._is_limited else ()),
-            "servers[].compute",
+            *(f"devices[].{name}" for name in ("compute", "samples", "memory")),
+            *(("devices[].batch_size",) if sized else ()),
+            *(f"servers[].{name}" for name in ("compute", "memory")),
         }
-
-    @property
-    def _is_limited(self) -> bool:
-        parts = (*self.scenario.devices, *self.scenario.servers)
-        return any(part.memory is not None for part in parts)
 
 
 _AT_FULL_LINKS = "transfers take place one after the other, each at the full links"

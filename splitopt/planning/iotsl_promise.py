@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
+import numpy as np
+
 from splitopt.latency.generator_training import break_even_steps
 from splitopt.latency.iotsl import Cost
+from splitopt.planning.comparison.loads import device_memory
 from splitopt.planning.iotsl import IoTSL, total_of
 from splitopt.planning.predictions import iotsl as shown
 
@@ -45,6 +48,9 @@ def promised(found: IoTSL) -> shown.IoTSLPrediction:
         split_learning=_shown(found.split_learning, "devices"),
         ways=ways,
         devices=_devices(found, training.where),
+        device_memory_bytes=device_memory(
+            found.scenario, found.profile, np.full(found.pairing.devices, found.cut)
+        ),
     )
 
 

@@ -39,11 +39,13 @@ def content(found: Any) -> Content:
     alone = found["split_learning"]
     chosen = found["ways"][0]
     to = f"To {percent(found['target'])}"
-    facts = (
+    facts: tuple[tuple[str, str], ...] = (
         ("Cut", f"{found['cut']} {found['cut_layer']}"),
         (f"{to}, split learning", _in_words(alone, found["turns_without"])),
         (f"{to}, {CALLED[chosen['where']]}", _in_words(chosen["total"], found["turns_with"])),
     )
+    if (memory := found.get("device_memory_bytes")) is not None:
+        facts += (("Memory of a device, without generators", readable_bytes(memory)),)
     tables = (_verdicts(found), _steps(found), _devices(found))
     return Content(facts, tables, (_figure(found),))
 

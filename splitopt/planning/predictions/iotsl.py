@@ -146,6 +146,9 @@ class IoTSLPrediction(Part):
         IoTSL as the scenario has it, then the other way, if there is an edge machine.
     devices
         A row per device.
+    device_memory_bytes
+        Of the device that needs most for its part of the model and a mini-batch; None where a
+        batch size or the profile's memory is not known. Training a generator is not in it.
     """
 
     target: float
@@ -157,6 +160,7 @@ class IoTSLPrediction(Part):
     split_learning: Cost
     ways: list[Way]
     devices: list[DeviceShare]
+    device_memory_bytes: float | None = None
 
 
 def sentences(prediction: IoTSLPrediction) -> list[str]:
