@@ -23,7 +23,14 @@ def generator_tables(found: GeneratorComparison | None) -> list[Table]:
     """Return the tables, none where a scenario has no generators."""
     if found is None:
         return []
-    return [_pairings(found), *([_whole(found)] if found.whole else [])]
+    paired = [_pairings(found)] if any(row.reason is None for row in found.pairings) else []
+    return [*paired, *([_whole(found)] if found.whole else [])]
+
+
+def without_pairing(found: GeneratorComparison | None) -> list[tuple[str, str, str]]:
+    """Return label, verdict and reason of the ways that have no pairing."""
+    rows = () if found is None else found.pairings
+    return [(row.label, "no pairing", row.reason) for row in rows if row.reason is not None]
 
 
 def _pairings(found: GeneratorComparison) -> Table:
@@ -36,8 +43,7 @@ def _pairings(found: GeneratorComparison) -> Table:
         Column("what", "", text=True),
     )
     rows = tuple(
-        {"label": row.label, **(_pairing(row) if row.reason is None else _absent(row))}
-        for row in found.pairings
+        {"label": row.label, **_pairing(row)} for row in found.pairings if row.reason is None
     )
     return Table("Pairings", "Whose generators go to which device", columns, rows, "pairings")
 
@@ -52,12 +58,6 @@ def _pairing(row: PairingRow) -> dict[str, str]:
         "seconds": seconds(row.exchange_s),
         "objective": f"{row.objective:,.6g} {row.unit}",
         "what": "no other costs less" if row.proved else f"by {row.solver}",
-    }
-
-
-def _absent(row: PairingRow) -> dict[str, str]:
-    return dict.fromkeys(("sent", "bytes", "seconds", "objective"), _NONE) | {
-        "what": row.reason or ""
     }
 
 

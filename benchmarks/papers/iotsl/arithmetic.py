@@ -87,8 +87,9 @@ def traffic() -> Table:
         ]  # fmt: skip
     note = (
         f"Numbers moved: a turn of one device moves {turn:,.0f} (Table I). The published totals "
-        "are this times the epochs, so that an epoch is the turn of one device; the factor K of Eq. 1 "
-        "is not in them. Time saved: of the printed hours, and of turns that take equally long."
+        "are this times the epochs, so that an epoch is the turn of one device; the factor K of "
+        "Eq. 1 is not in them. Time saved: of the printed hours, and of turns that take equally "
+        "long."
     )
     return Table("traffic", ["data", "what", "paper", "here"], rows, note, text=(0, 1))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from splitopt.errors import InputError
+from splitopt.errors import CapabilityError, InfeasibleError, InputError, SolveError
 from splitopt.planning.planner import plan
 from splitopt.planning.predictions.generator_pairing import GeneratorPairingPrediction
 from splitopt.planning.predictions.iotsl import CALLED, PLAIN, Cost, IoTSLPrediction
@@ -95,7 +95,7 @@ def compare_generators(
                 time_limit_s=time_limit_s,
                 seed=seed,
             )
-        except InputError as error:
+        except (CapabilityError, InfeasibleError, InputError, SolveError) as error:
             rows.append(PairingRow(label, solver, str(error)))
             continue
         row, found = _row(label, made)
