@@ -270,8 +270,12 @@ class IoTSL:
             found += [(PRETRAIN, self._pretrained()), (THETA, self._theta())]
         if len(self.decision.pairs[0]) or self.imputed.any():
             found.append((IMPUTE, self._paired(where)))
-        turn = self._turn(self.imputed)
-        return [*found, (FINE_TUNE, iotsl.turns_cost(self.fleet, turn, self.turns("with")))]
+        return [*found, (FINE_TUNE, self._fine_tuned)]
+
+    @cached_property
+    def _fine_tuned(self) -> Cost:
+        """Turns with the samples that were made beside the devices' own."""
+        return iotsl.turns_cost(self.fleet, self._turn(self.imputed), self.turns("with"))
 
     def _to_edge(self, where: str) -> list[tuple[str, Cost]]:
         """Send samples of devices with a generator to the machine that trains it."""

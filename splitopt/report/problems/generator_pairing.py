@@ -32,11 +32,11 @@ def content(plan: Plan) -> Content:
     if lack := prediction.get("lacking_quality"):
         facts.append(("Charged for lost quality", f"{lack:,.6g} {prediction['objective_unit']}"))
     exchanged = (_chart(devices),) if prediction["transfers"] else ()
-    tables = (_devices(devices), *((_transfers(prediction),) if prediction["transfers"] else ()))
+    tables = (_devices(devices), _transfers(prediction))
     if (whole := prediction.get("iotsl")) is None:
         return Content(tuple(facts), tables, exchanged)
-    found = iotsl.content(whole)
-    return Content((*facts, *found.facts), (*found.tables, *tables), (*found.figures, *exchanged))
+    found, shown = iotsl.content(whole), tables if prediction["transfers"] else tables[:1]
+    return Content((*facts, *found.facts), (*found.tables, *shown), (*found.figures, *exchanged))
 
 
 def _devices(devices: list[Any]) -> Table:
