@@ -55,7 +55,7 @@ class OutputFlags:
     def write(self, found: Plan) -> None:
         """Write the plan, its page and its steps."""
         if self.csv is not None and found.prediction is not None:
-            from splitopt.report.iotsl import to_csv
+            from splitopt.report.paying import to_csv
 
             write_atomic(self.csv, to_csv(found))
         if self.output is not None:

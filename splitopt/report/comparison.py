@@ -9,7 +9,7 @@ from splitopt.planning.comparison.grid import Grid
 from splitopt.planning.comparison.rows import NAMES, Comparison, SchemeRow
 from splitopt.planning.comparison.sweeping import Sweep
 from splitopt.report.content import Column, Table
-from splitopt.report.generators import generator_tables, without_pairing
+from splitopt.report.generator_comparison import generator_tables, without_pairing
 from splitopt.report.grids import table_in_terminal
 from splitopt.report.numbers import gap, seconds
 from splitopt.report.sweeps import change_lines, grid_table, sweep_chart, sweep_table, wide

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from splitopt.plans import Plan
-from splitopt.report import iotsl
+from splitopt.report import paying
 from splitopt.report.charts import stacked_bars
 from splitopt.report.content import Column, Content, Figure, Table
 from splitopt.report.numbers import duration, seconds
@@ -35,7 +35,7 @@ def content(plan: Plan) -> Content:
     tables = (_devices(devices), _transfers(prediction))
     if (whole := prediction.get("iotsl")) is None:
         return Content(tuple(facts), tables, exchanged)
-    found, shown = iotsl.content(whole), tables if prediction["transfers"] else tables[:1]
+    found, shown = paying.content(whole), tables if prediction["transfers"] else tables[:1]
     return Content((*facts, *found.facts), (*found.tables, *shown), (*found.figures, *exchanged))
 
 
