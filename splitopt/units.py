@@ -77,6 +77,7 @@ KINDS = {
             "3.62 GFLOP/s",
             ("GFLOP/s", "MFLOP/s", "TFLOP/s", "GMAC/s", "GFLOPS", "TFLOPS"),
         ),
+        Kind("work", "FLOP", "0.69 GFLOP", ("GFLOP", "MFLOP", "TFLOP", "GMAC", "MMAC")),
         Kind("time", "s", "20 ms", ("ms", "s", "us", "min", "h"), ("", "m", "u")),
         Kind("power", "W", "0.2 W", ("W", "mW", "kW"), ("", "m", "k")),
         Kind("bandwidth", "Hz", "20 MHz", ("MHz", "kHz", "GHz")),

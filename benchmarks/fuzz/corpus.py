@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.fuzz.commands import COMMANDS
 from benchmarks.fuzz.documents import MODEL, SCENARIOS, TABLES
 
-PLANS = ("star", "cell", "varying", "pipeline")
+PLANS = ("star", "cell", "varying", "pipeline", "generators")
 _SIDE = 32
 
 

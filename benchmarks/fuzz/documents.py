@@ -86,6 +86,42 @@ nodes:
 pipeline: {{first_cut: 1, last_cut: 2}}
 training: {{epochs: 1, rounds: 1}}
 """,
+    "generators.yaml": f"""{_HEAD}name: generators
+model: {{file: tiny.json}}
+devices:
+  - name: cam
+    count: 2
+    compute: 1 MFLOP/s
+    samples: 8
+    batch_size: 4
+    compute_power: 4 W
+    transmit_power: 1 W
+  - {{name: far, compute: 4 MFLOP/s, samples: 8, compute_power: 4 W, transmit_power: 1 W}}
+links: {{downlink: 1 Mbit/s, uplink: 1 Mbit/s}}
+servers:
+  - {{name: edge, compute: 100 MFLOP/s}}
+generators:
+  size: 2 kB
+  labels: [cat, dog, cow]
+  counts: {{cam-1: [4, 4, 0], cam-2: [0, 6, 2], far: [3, 0, 5]}}
+  quality: {{cam: [0.5, 0.9, 0.7], far: 0.8}}
+  quality_weight: 0.1
+  most_receivers: 2
+  least_samples: 2
+  route: direct
+  latency: 2 ms
+  training:
+    steps: 20
+    critic_steps: 2
+    batch_size: 4
+    critic_work: 3 kFLOP
+    generator_work: 2 kFLOP
+    epochs: {{without: 9, with: 4}}
+    target: 90 %
+    cut: auto
+    pretraining_epochs: 2
+    edge: {{compute: 1 GFLOP/s, rate: 8 Mbit/s, power: 20 W, sample_size: 16 B}}
+""",
     "modelled.yaml": f"""{_HEAD}name: modelled
 model: {{file: tiny.json}}
 devices:

@@ -78,7 +78,12 @@ SCENARIOS = (
         (*_plan(), ("plan", FILE, "--pareto", "-o", f"{OUT}mixes.json")), ("tiny.json",), weight=6,
     ),
     Target(
-        "scenario (compare)", ("star.yaml", "cell.yaml", "pipeline.yaml"),
+        "scenario (generators)", ("generators.yaml",),
+        (*_plan("--csv", f"{OUT}steps.csv"), *_plan("--solver", "algorithm2")), ("tiny.json",),
+        weight=6,
+    ),
+    Target(
+        "scenario (compare)", ("star.yaml", "cell.yaml", "pipeline.yaml", "generators.yaml"),
         (("compare", FILE, "-o", f"{OUT}compared.json", "--report", f"{OUT}page.html", *_SHORT),),
         ("tiny.json",), weight=3,
     ),

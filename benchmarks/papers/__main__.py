@@ -12,23 +12,24 @@ from benchmarks.papers.cpsl import __main__ as cpsl
 from benchmarks.papers.cpsl.claims import claims as cpsl_claims
 from benchmarks.papers.dp_mora import __main__ as dp_mora
 from benchmarks.papers.dp_mora.claims import claims as dp_mora_claims
+from benchmarks.papers.iotsl import __main__ as iotsl
+from benchmarks.papers.iotsl.claims import claims as iotsl_claims
 from benchmarks.papers.mp_sl import __main__ as mp_sl
 from benchmarks.papers.mp_sl.claims import claims as mp_sl_claims
 from benchmarks.papers.training_claims import (
     cpsl_training_claims,
-    iotsl_claims,
     splitfed_claims,
 )
 
 RESULTS = Path(__file__).parent / "results"
-REPLAYS = (dp_mora, mp_sl, cpsl)
+REPLAYS = (dp_mora, mp_sl, cpsl, iotsl)
 
 CLAIMS: dict[str, Callable[[], list[Claim]]] = {
     "dp-mora": lambda: dp_mora_claims(dp_mora.RESULTS),
     "cpsl": lambda: [*cpsl_claims(cpsl.RESULTS), *cpsl_training_claims()],
     "mp-sl": lambda: mp_sl_claims(mp_sl.RESULTS),
     "splitfed": splitfed_claims,
-    "iotsl": iotsl_claims,
+    "iotsl": lambda: iotsl_claims(iotsl.RESULTS),
 }
 """Paper -> its claims beside what its replay wrote last."""
 

@@ -110,11 +110,3 @@ def splitfed_figures() -> list[Claim]:
 def _first(rows: list[tuple[str, str]], name: str) -> float:
     """Return the mean of the row of exactly this name."""
     return float(next(text for row, text in rows if row == name).split()[0])
-
-
-def iotsl_claims() -> list[Claim]:
-    """Return what of IoTSL is not replayed."""
-    return [
-        not_tried("Alg. 1, 2", "generators, pre-training and imputation", "not there yet"),
-        not_tried("Fig. 3-15", "accuracy and traffic with them", "not there yet"),
-    ]

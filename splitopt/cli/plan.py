@@ -16,6 +16,7 @@ from splitopt.storage.writing import write_atomic
 
 if TYPE_CHECKING:
     from splitopt.plans import Plan
+    from splitopt.scenario import Scenario
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,37 @@ class OutputFlags:
         Path | None, typer.Option("-o", "--output", metavar="PLAN.json", help="Write the plan.")
     ] = None
     report: shared.PageFile = None
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            "--csv",
+            metavar="FILE.csv",
+            help="Write a row per step of IoTSL (of a scenario with generators.training).",
+        ),
+    ] = None
+
+    def check(self, scenario: Scenario, question: QuestionFlags) -> None:
+        """Refuse a table of steps where a plan has none, before anything is planned."""
+        from splitopt.planning.planner import default_problem
+
+        if self.csv is None:
+            return
+        other = question.scheme is not None or question.pareto
+        asked = question.problem or default_problem(scenario)
+        section = scenario.generators
+        has_steps = section is not None and section.training is not None
+        if other or asked != "generator_pairing" or not has_steps:
+            raise InputError(
+                "--csv writes the steps of IoTSL, which a plan has where the scenario states "
+                "'generators.training' and no other problem is asked; leave it out"
+            )
 
     def write(self, found: Plan) -> None:
-        """Write the plan and its page."""
+        """Write the plan, its page and its steps."""
+        if self.csv is not None and found.prediction is not None:
+            from splitopt.report.paying import to_csv
+
+            write_atomic(self.csv, to_csv(found))
         if self.output is not None:
             found.save(self.output)
         if self.report is not None:
@@ -109,8 +138,9 @@ def command(
     from splitopt.planning.planner import plan
     from splitopt.scenario import Scenario
 
-    shared.check_outputs(scenario, outputs.output, outputs.report)
+    shared.check_outputs(scenario, outputs.output, outputs.report, outputs.csv)
     given = Scenario.load(scenario)
+    outputs.check(given, question)
     problem, objective = question.problem, question.objective
     if question.boundaries is not None:
         given = given.with_boundaries(question.boundaries)

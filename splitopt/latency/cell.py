@@ -32,7 +32,7 @@ def cell_of(scenario: Scenario) -> tuple[Spectrum, Clusters]:
     return scenario.spectrum, scenario.clusters
 
 
-def cut_index(profile: ModelProfile, cut: int | str) -> int:
+def cut_index(profile: ModelProfile, cut: int | str, place: str = "clusters.cut") -> int:
     """Turn a cut of a scenario, a number of layers or a layer's name, into 1..L.
 
     Raises
@@ -42,19 +42,17 @@ def cut_index(profile: ModelProfile, cut: int | str) -> int:
     """
     if cut == "auto":
         raise InputError.at(
-            "clusters.cut",
+            place,
             "is 'auto', but this problem takes the cut as given; name the last layer on the "
             f"devices ({', '.join(profile.layers)}) or their number",
         )
     if isinstance(cut, str):
         if cut not in profile.layers:
             known = ", ".join(profile.layers)
-            raise InputError.at("clusters.cut", f"is {cut!r}, the layers are {known}")
+            raise InputError.at(place, f"is {cut!r}, the layers are {known}")
         return profile.layers.index(cut) + 1
     if cut > profile.layer_count:
-        raise InputError.at(
-            "clusters.cut", f"is {cut}, {profile.name} has {profile.layer_count} layers"
-        )
+        raise InputError.at(place, f"is {cut}, {profile.name} has {profile.layer_count} layers")
     return cut
 
 

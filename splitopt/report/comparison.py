@@ -9,6 +9,7 @@ from splitopt.planning.comparison.grid import Grid
 from splitopt.planning.comparison.rows import NAMES, Comparison, SchemeRow
 from splitopt.planning.comparison.sweeping import Sweep
 from splitopt.report.content import Column, Table
+from splitopt.report.generator_comparison import generator_tables, without_pairing
 from splitopt.report.grids import table_in_terminal
 from splitopt.report.numbers import gap, seconds
 from splitopt.report.sweeps import change_lines, grid_table, sweep_chart, sweep_table, wide
@@ -97,6 +98,10 @@ def comparison_to_terminal(
         parts += table_in_terminal(ranked_table(comparison))
     parts += [Text(f"{label}: {what}: {why}") for label, what, why in reasons(comparison)]
     parts.append(Text(comparison.advice, style="bold green" if comparison.feasible else "bold red"))
+    for table in generator_tables(comparison.generators):
+        parts += table_in_terminal(table)
+    lacking = without_pairing(comparison.generators)
+    parts += [Text(f"{label}: {what}: {why}") for label, what, why in lacking]
     if sweep is not None:
         parts += table_in_terminal(_swept_table(sweep))
         parts += [Text(f"{line}.") for line in _lines(sweep)]
@@ -119,7 +124,8 @@ def comparison_to_html(comparison: Comparison, sweep: Sweep | Grid | None = None
             table=ranked_table(comparison) if comparison.feasible else None,
             pareto=_pareto(comparison.feasible, styles) if comparison.feasible else None,
             legend=legend,
-            reasons=reasons(comparison),
+            reasons=[*reasons(comparison), *without_pairing(comparison.generators)],
+            generators=generator_tables(comparison.generators),
             sweep=sweep,
             sweep_table=None if sweep is None else _swept_table(sweep),
             sweep_lines=[] if sweep is None else _lines(sweep),

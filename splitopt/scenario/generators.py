@@ -11,6 +11,7 @@ from splitopt.documents.checks import as_whole
 from splitopt.documents.names import clean_name
 from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError, shown
+from splitopt.scenario.generator_training import GeneratorTraining
 from splitopt.scenario.machine import Count, Name, Part
 from splitopt.scenario.quantity import NUMBER, WHOLE, Delay, Size, Truth
 
@@ -48,7 +49,8 @@ class Generators(Part):
     ``most_receivers`` of a generator, ``sources`` for each missing class, ``redundant`` against a
     sender that drops out, ``least_samples`` of a class that count as having it, ``least_quality``
     of a generator, and ``quality_weight``: the seconds or bytes that a quality of 0 in place of 1
-    costs, for each class that is taken.
+    costs, for each class that is taken. ``training`` says what training the generators takes and
+    saves, for the question whether they pay.
     """
 
     HINTS: ClassVar[Mapping[str, str]] = {
@@ -72,6 +74,7 @@ class Generators(Part):
     least_samples: Count = 1
     least_quality: Quality = 0.0
     quality_weight: Weight = 0.0
+    training: GeneratorTraining | None = None
 
     @model_validator(mode="after")
     def _has_classes(self) -> Self:

@@ -153,6 +153,7 @@ WHOLE = BeforeValidator(read_whole)
 Rate = Annotated[float, Quantity("rate")]
 Size = Annotated[float, Quantity("size")]
 Speed = Annotated[float, Quantity("compute speed")]
+Work = Annotated[float, Quantity("work")]
 Time = Annotated[float, Quantity("time")]
 Delay = Annotated[float, Quantity("time", zero=True)]
 Power = Annotated[float, Quantity("power")]

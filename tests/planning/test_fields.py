@@ -25,11 +25,21 @@ MODEL = "resnet18-imagenet"
 SLOW = pytest.mark.slow
 
 
+TRAINED = {
+    "steps": 20,
+    "critic_work": "3 MFLOP",
+    "generator_work": "2 MFLOP",
+    "epochs": {"without": 9, "with": 4},
+    "target": 0.9,
+    "pretraining_epochs": 2,
+    "edge": {"compute": "1 GFLOP/s", "rate": "8 Mbit/s", "power": "20 W", "sample_size": "1 kB"},
+}
 GENERATORS = {
     "size": "1 MB",
     "classes": {"pi-1": [0, 1], "pi-2": [1, 2], "pi-3": [0, 2], "nano": [0]},
     "quality": {"pi": 0.5, "nano": 0.9},
     "quality_weight": 3,
+    "training": TRAINED,
 }
 COUNTS = {"pi-1": [9, 9, 0], "pi-2": [0, 9, 9], "pi-3": [9, 0, 2], "nano": [9, 0, 0]}
 COUNTED = {key: value for key, value in GENERATORS.items() if key != "classes"} | {
@@ -223,6 +233,33 @@ CHANGES = {
     },
     "generators.counts": {"generators": COUNTED | {"counts": COUNTS | {"nano": [9, 9, 0]}}},
     "generators.least_samples": {"generators": COUNTED | {"least_samples": 3}},
+    **{
+        f"generators.training.{name}": {f"generators.training.{name}": value}
+        for name, value in {
+            "steps": 21,
+            "critic_steps": 3,
+            "batch_size": 16,
+            "critic_work": "4 MFLOP",
+            "generator_work": "3 MFLOP",
+            "sampling_work": "3 MFLOP",
+            "epochs": {"without": 9, "with": 5},
+            "counted_in": "rounds",
+            "target": 0.8,
+            "cut": 1,
+            "pretraining_epochs": 3,
+            "imputed_samples": 3,
+            "where": "edge",
+            "edge.compute": "2 GFLOP/s",
+            "edge.rate": "9 Mbit/s",
+            "edge.sample_size": "2 kB",
+            "edge.power": "30 W",
+        }.items()
+    },
+    "generators.training.network": {
+        "generators.training.network": "iotsl",
+        "generators.training.critic_work": ABSENT,
+        "generators.training.generator_work": ABSENT,
+    },
 }
 """Field -> what to change, by dotted places; ABSENT takes a field away."""
 

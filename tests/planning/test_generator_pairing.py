@@ -140,7 +140,8 @@ def test_algorithm_2_says_where_it_has_no_answer(tmp_path, capsys):
     file.write_text(json.dumps(document))
     assert run(["plan", str(file), "--solver", "algorithm2"]) == 1
     text = " ".join(capsys.readouterr().out.split())
-    assert "no answer for device 0" in text
+    assert "no answer for cam-1: no single generator" in text
+    assert "nor for cam-2, far;" in text
     assert "'b', 'c'" in text
 
 

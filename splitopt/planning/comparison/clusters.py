@@ -9,6 +9,7 @@ import numpy as np
 from splitopt.driver import solve
 from splitopt.errors import InputError
 from splitopt.latency.cell import cell_seconds, cut_index
+from splitopt.latency.energy import device_energy
 from splitopt.planning.comparison.loads import (
     cut_words,
     device_memory,
@@ -184,7 +185,7 @@ def _energy(scenario: Scenario, problem: ClusterAndSpectrum, x: IntArray) -> flo
     sending = epochs * problem.upload_smashed_s / x + model
     computing = epochs * (problem.forward_s + problem.backward_s)
     watt = np.array([compute, radio], dtype=np.float64)
-    return float((watt[0] * computing + watt[1] * sending).sum())
+    return float(device_energy(watt[0], computing, watt[1], sending).sum())
 
 
 def _limit(problem: ClusterAndSpectrum, decision: ClusterAndSpectrumDecision) -> str:

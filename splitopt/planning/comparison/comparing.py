@@ -17,6 +17,7 @@ from splitopt.documents.yaml_text import parse_yaml
 from splitopt.errors import CapabilityError, InfeasibleError, InputError, SolveError, shown
 from splitopt.planning.comparison.advice import advise, unequal_rounds
 from splitopt.planning.comparison.clusters import clustered
+from splitopt.planning.comparison.generators import PAIRINGS, compare_generators
 from splitopt.planning.comparison.pipelines import pipeline
 from splitopt.planning.comparison.rows import (
     LABELS,
@@ -77,6 +78,9 @@ def compare_schemes(
 ) -> Comparison:
     """Set every scheme on a fleet side by side.
 
+    Where the scenario has generators, ways to pair them are compared too, and with
+    ``generators.training`` split learning and IoTSL to the same accuracy.
+
     Parameters
     ----------
     scenario
@@ -106,14 +110,16 @@ def compare_schemes(
     profile = scenario.load_model()
     if any(device.compute is not None for device in scenario.devices):
         profile.expect_work()  # every scheme computes on the devices
-    share = None if time_limit_s is None else time_limit_s / len(SOLVED)
+    searches = len(SOLVED) + (0 if scenario.generators is None else len(PAIRINGS))
+    share = None if time_limit_s is None else time_limit_s / searches
     served, notes = _with_server(scenario)
     notes = [describe_links(scenario), *energy_notes(scenario), *told, *notes]
     notes += unchecked(served, profile)
     if baselines:
         notes.append(_ONE_MODEL)
     rows = _rows(scenario, served, profile, (share, seed), baselines)
-    return _ranked(scenario, profile, rows, checked, notes)
+    found = _ranked(scenario, profile, rows, checked, notes)
+    return replace(found, generators=compare_generators(scenario, share, seed))
 
 
 def _rows(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from splitopt.latency.energy import device_energy
 from splitopt.latency.layer_seconds import layer_seconds
 from splitopt.planning.comparison.loads import work_per_sample
 from splitopt.planning.comparison.rows import SchemeRow, none, unsolved
@@ -112,6 +113,7 @@ def owner_energy(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> float
         computing = float((seconds.forward + seconds.backward)[own].sum()) * (
             device.batch_size or 0
         )
-        batch = (compute[g] or 0.0) * computing + (radio[g] or 0.0) * float(sent[g])
+        powers = compute[g] or 0.0, radio[g] or 0.0
+        batch = device_energy(powers[0], computing, powers[1], float(sent[g]))
         total += device.count * batches_of(scenario, g) * batch
     return total

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from splitopt.planning.comparison.generators import GeneratorComparison
+
 LABELS = {
     "fl": "FL",
     "sl": "vanilla SL",
@@ -150,7 +152,7 @@ class Comparison:
 
     ``by_accuracy`` says whether they are ranked by the time to the accuracy that is wanted; schemes
     without a number of rounds then stand behind those with one. ``guesses`` are the fields of rows
-    that rest on a guess.
+    that rest on a guess. ``generators`` is what a scenario with that section is compared in beside.
     """
 
     scenario: str
@@ -160,6 +162,7 @@ class Comparison:
     advice: str
     notes: tuple[str, ...] = ()
     guesses: tuple[str, ...] = ()
+    generators: GeneratorComparison | None = None
 
     @property
     def feasible(self) -> tuple[SchemeRow, ...]:
@@ -172,6 +175,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data in SI units."""
+        found = {} if self.generators is None else {"generators": asdict(self.generators)}
         return {
             "scenario": self.scenario,
             "profile": self.profile,
@@ -180,6 +184,7 @@ class Comparison:
             "advice": self.advice,
             "guesses": list(self.guesses),
             "notes": list(self.notes),
+            **found,
         }
 
 

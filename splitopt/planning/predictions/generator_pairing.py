@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from splitopt.planning.predictions.base import Part, Prediction, RoundInterval
+from splitopt.planning.predictions.iotsl import IoTSLPrediction, sentences
 
 
 class Transfer(Part):
@@ -67,6 +68,8 @@ class GeneratorPairingPrediction(Prediction):
         What is charged for the quality that is lost, in the unit of the objective.
     devices_without_one_partner
         How many devices no single generator helps: those that Algorithm 2 leaves without.
+    iotsl
+        Whether the whole pays, where the scenario says what training the generators takes.
     round_s, training_s
         The exchange, which takes place once, before all rounds.
     round_interval, confidence
@@ -80,7 +83,12 @@ class GeneratorPairingPrediction(Prediction):
     exchange_bytes: float
     lacking_quality: float = 0.0
     devices_without_one_partner: int
+    iotsl: IoTSLPrediction | None = None
     round_s: float
     training_s: float
     round_interval: RoundInterval | None = None
     confidence: Any = None
+
+    def remarks(self) -> list[str]:
+        """Say whether IoTSL pays, where that is known."""
+        return [] if self.iotsl is None else sentences(self.iotsl)

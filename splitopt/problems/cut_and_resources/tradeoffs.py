@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from splitopt.latency.energy import device_energy
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources.completion import best_allocation
 from splitopt.problems.cut_and_resources.data import CutAndResourcesData
@@ -27,16 +28,15 @@ def energy_table(problem: CutAndResourcesData) -> FloatArray:
     """Shape (N, L): joule that a round costs the device at each cut."""
     assert problem.device_w is not None  # read_fields() saw to it
     assert problem.radio_w is not None
-    return np.asarray(
-        problem.device_w[:, None] * problem.device_s + problem.radio_w[:, None] * problem.upload_s
-    )
+    watt, radio = problem.device_w[:, None], problem.radio_w[:, None]
+    return np.asarray(device_energy(watt, problem.device_s, radio, problem.upload_s))
 
 
 def energy_of(problem: CutAndResourcesData, seconds: FloatArray) -> FloatArray:
     """Shape (N,): joule of a round whose download, upload, server and device take these (4, N)."""
     assert problem.device_w is not None  # read_fields() saw to it
     assert problem.radio_w is not None
-    return np.asarray(problem.device_w * seconds[3] + problem.radio_w * seconds[1])
+    return np.asarray(device_energy(problem.device_w, seconds[3], problem.radio_w, seconds[1]))
 
 
 @np.errstate(over="ignore", under="ignore")  # what overflows is refused by its name

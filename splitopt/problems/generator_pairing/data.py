@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from splitopt.documents.names import clean_name
 from splitopt.errors import InputError, shown
 from splitopt.problems.arrays import number, number_table, whole_number
 from splitopt.problems.base import BoolArray, FloatArray, IntArray, Problem, check_objective
@@ -49,6 +50,7 @@ class GeneratorPairingData(Problem[GeneratorPairingDecision]):
     least_samples: int = 1
     least_quality: float = 0.0
     quality_weight: float = 0.0
+    names: Any = None
     objective: str = "cost"
 
     def __post_init__(self) -> None:
@@ -64,6 +66,8 @@ class GeneratorPairingData(Problem[GeneratorPairingDecision]):
                 "cost", f"has {len(cost)} devices, a problem has at most {MOST_DEVICES}"
             )
         self._put(cost=cost)
+        if self.names is not None:
+            self._put(names=_device_names(self.names, len(cost)))
         self._read_classes()
         self._read_generators()
         self._read_options()
@@ -168,6 +172,13 @@ class GeneratorPairingData(Problem[GeneratorPairingDecision]):
         return len(self.cost)
 
     @cached_property
+    def called(self) -> tuple[str, ...]:
+        """What messages call the devices: their names, else ``device 0`` and so on."""
+        if self.names is not None:
+            return tuple(self.names)
+        return tuple(f"device {i}" for i in range(self.devices))
+
+    @cached_property
     def present(self) -> BoolArray:
         """Shape (D, C): whether a device has enough samples of a class of its own."""
         if self.counts is None:
@@ -228,6 +239,8 @@ class GeneratorPairingData(Problem[GeneratorPairingDecision]):
             found["counts"] = self.counts
         if self.generates is not None:
             found["generates"] = as_lists(self.generates, self.labels)
+        if self.names is not None:
+            found["names"] = list(self.names)
         for field in ("quality", "caps"):
             if (value := getattr(self, field)) is not None:
                 found[field] = value
@@ -251,6 +264,22 @@ class GeneratorPairingData(Problem[GeneratorPairingDecision]):
             if field in found:
                 found[field] = getattr(self, field)
         return found
+
+
+def _device_names(value: Any, devices: int) -> tuple[str, ...]:
+    """Read a name for each device, all different."""
+    if not isinstance(value, list | tuple | np.ndarray) or len(value) != devices:
+        raise InputError.at("names", f"must be a list of {devices} texts, one for each device")
+    read: dict[str, int] = {}
+    for i, name in enumerate(value):
+        if not isinstance(name, str) or not name.strip():
+            raise InputError.at(f"names[{i}]", f"is {shown(name)}, it must be a text")
+        if name in read:
+            raise InputError.at(
+                f"names[{i}]", f"is {shown(name)}, as names[{read[name]}]; names must differ"
+            )
+        read[clean_name(str(name), f"names[{i}]")] = i
+    return tuple(read)
 
 
 def _whole_array(value: Any, source: str, length: int, least: int) -> IntArray:

@@ -66,6 +66,8 @@ class GeneratorPairing(GeneratorPairingData):
     quality_weight
         What a quality of 0 in place of 1 costs, for every missing class of every device and each
         sender that it needs; the best ones of those that are received count.
+    names
+        Of the devices, all different, for messages; by default their numbers from 0.
 
     Raises
     ------
@@ -182,7 +184,8 @@ class GeneratorPairing(GeneratorPairingData):
                 odd = row[0] if row[0] < 0 else row[-1]
                 raise InputError.at(
                     f"decision.senders[{i}]",
-                    f"names device {odd}; devices are numbered from 0 to {self.devices - 1}",
+                    f"names device {odd} as a sender of {self.called[i]}; devices are numbered "
+                    f"from 0 to {self.devices - 1}",
                 )
         return found
 

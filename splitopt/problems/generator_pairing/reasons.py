@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from splitopt.problems.base import IntArray
 from splitopt.problems.generator_pairing.data import GeneratorPairingData
 
 
-def obvious_reason(problem: GeneratorPairingData, names: Sequence[str] | None = None) -> str | None:
-    """Report which class cannot be covered and what would have to change; None if all may be.
-
-    Parameters
-    ----------
-    problem
-        What is asked.
-    names
-        Of the devices; by default their indices.
-    """
-    known = [f"device {i}" for i in range(problem.devices)] if names is None else list(names)
+def obvious_reason(problem: GeneratorPairingData) -> str | None:
+    """Report which class cannot be covered and what would have to change; None if all may be."""
+    known = problem.called
     supply = problem.covers.sum(axis=0)
     for c, label in enumerate(problem.labels):
         receivers = np.flatnonzero(problem.need[:, c])

@@ -71,6 +71,7 @@ def tables_from_scenario(scenario: Scenario) -> dict[str, Any]:
     for field in ("classes", "counts"):
         if getattr(section, field) is not None:
             found[field] = [list(row) for row in section.rows(field, groups)]
+    found["names"] = [name for _, names in groups for name in names]
     found |= _generators(section, groups, found)
     for field in ("sources", "redundant", "least_samples", "least_quality", "quality_weight"):
         found[field] = getattr(section, field)

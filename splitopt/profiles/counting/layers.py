@@ -100,6 +100,20 @@ class Ledger:
         self.parameters += weights + (channels if bias else 0)
         return Tensor(channels, height, width)
 
+    def transposed_conv(
+        self, x: Tensor, channels: int, kernel: int, stride: int = 1, *, bias: bool = True
+    ) -> Tensor:
+        """Apply a square transposed convolution without padding: (n - 1) stride + kernel values.
+
+        Every value of the input meets every weight of its channel once.
+        """
+        self._keep(x)
+        weights = x.channels * channels * kernel**2
+        self.macs += weights * x.height * x.width
+        self.parameters += weights + (channels if bias else 0)
+        height, width = ((size - 1) * stride + kernel for size in (x.height, x.width))
+        return Tensor(channels, height, width)
+
     def linear(self, x: Tensor, features: int) -> Tensor:
         """Flatten and apply a linear layer with bias."""
         self._keep(x)

@@ -13,6 +13,7 @@ from splitopt.errors import InputError, shown
 from splitopt.profiles.published.computed import LENETS, RESNETS, cpsl_lenet, imagenet_resnet
 from splitopt.profiles.published.cpsl import cpsl_names, cpsl_profile
 from splitopt.profiles.published.dp_mora import published_names, published_profile
+from splitopt.profiles.published.iotsl import VGG16, iotsl_vgg16
 from splitopt.profiles.published.measured import measured_names, measured_profile
 from splitopt.profiles.published.pipedream import pipedream_names, pipedream_profile
 from splitopt.profiles.published.traced import traced_names, traced_profile
@@ -24,7 +25,8 @@ from splitopt.profiles.table.profile import ModelProfile
 def profile_names() -> tuple[str, ...]:
     """Names of the shipped profiles."""
     measured = (*measured_names(), *pipedream_names())
-    return (*published_names(), *cpsl_names(), *RESNETS, *LENETS, *measured, *traced_names())
+    counted = (*RESNETS, *LENETS, VGG16)
+    return (*published_names(), *cpsl_names(), *counted, *measured, *traced_names())
 
 
 def is_graph(name: str) -> bool:
@@ -112,6 +114,8 @@ def _shipped(name: str, boundaries: str = "cuts", chain: EqualChain | None = Non
         return imagenet_resnet(name)
     if name in LENETS:
         return cpsl_lenet(name)
+    if name == VGG16:
+        return iotsl_vgg16()
     if name in cpsl_names():
         return cpsl_profile(name)
     if name in published_names():

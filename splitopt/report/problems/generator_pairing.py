@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from splitopt.plans import Plan
+from splitopt.report import paying
 from splitopt.report.charts import stacked_bars
 from splitopt.report.content import Column, Content, Figure, Table
 from splitopt.report.numbers import duration, seconds
@@ -30,8 +31,12 @@ def content(plan: Plan) -> Content:
     ]
     if lack := prediction.get("lacking_quality"):
         facts.append(("Charged for lost quality", f"{lack:,.6g} {prediction['objective_unit']}"))
-    figures = (_chart(devices),) if prediction["transfers"] else ()
-    return Content(tuple(facts), (_devices(devices), _transfers(prediction)), figures)
+    exchanged = (_chart(devices),) if prediction["transfers"] else ()
+    tables = (_devices(devices), _transfers(prediction))
+    if (whole := prediction.get("iotsl")) is None:
+        return Content(tuple(facts), tables, exchanged)
+    found, shown = paying.content(whole), tables if prediction["transfers"] else tables[:1]
+    return Content((*facts, *found.facts), (*found.tables, *shown), (*found.figures, *exchanged))
 
 
 def _devices(devices: list[Any]) -> Table:

@@ -83,11 +83,11 @@ def _words(problem: GeneratorPairing, without: list[int], has: BoolArray) -> str
     """Name the devices that have no partner, and the classes of the first of them."""
     first = without[0]
     labels = ", ".join(repr(problem.labels[c]) for c in np.flatnonzero(~has[first])[:10])
-    more = [str(i) for i in without[1:_MOST_NAMED]]
+    more = [problem.called[i] for i in without[1:_MOST_NAMED]]
     rest = len(without) - 1 - len(more)
-    others = f"; nor for device {', '.join(more)}" if more else ""
+    others = f"; nor for {', '.join(more)}" if more else ""
     others += f" and {rest} more" if rest else ""
     return (
-        f"Algorithm 2 has no answer for device {first}: no single generator covers the classes "
-        f"{labels} that it lacks{others}; set_cover sends several"
+        f"Algorithm 2 has no answer for {problem.called[first]}: no single generator covers the "
+        f"classes {labels} that it lacks{others}; set_cover sends several"
     )

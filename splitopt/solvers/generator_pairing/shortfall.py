@@ -51,7 +51,7 @@ def _words(problem: GeneratorPairing, decision: GeneratorPairingDecision, least:
         short[i] -= problem.covers[senders].sum(axis=0)
     lacking = np.argwhere(short > 0)
     named = [
-        f"class {problem.labels[c]!r} of device {i} ({short[i, c]} short)"
+        f"class {problem.labels[c]!r} of {problem.called[i]} ({short[i, c]} short)"
         for i, c in lacking[:_MOST_NAMED].tolist()
     ]
     more = f" and {len(lacking) - _MOST_NAMED} more" if len(lacking) > _MOST_NAMED else ""

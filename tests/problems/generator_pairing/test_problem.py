@@ -81,6 +81,7 @@ def test_instances_come_back_the_same(tmp_path, suffix):
         sources=[1, 1, 2],
         redundant=True,
         least_quality=0.25,
+        names=["north", "south", "far"],
     )
     path = tmp_path / f"one{suffix}"
     problem.save(path)
@@ -88,6 +89,7 @@ def test_instances_come_back_the_same(tmp_path, suffix):
     assert instance_digest(again) == instance_digest(problem)
     assert again.generates.tolist() == problem.generates.tolist()
     assert again.need.tolist() == problem.need.tolist()
+    assert again.called == ("north", "south", "far")
 
 
 def test_the_plain_form_of_the_design_is_read(tmp_path):
@@ -126,6 +128,10 @@ def test_the_plain_form_of_the_design_is_read(tmp_path):
         ({"quality": np.full((3, 3), 1.5)}, "quality[0][0]: is 1.5"),
         ({"quality": np.zeros((2, 3))}, "quality"),
         ({"counts": [[1]]}, "both given"),
+        ({"names": ["north"]}, "names: must be a list of 3 texts"),
+        ({"names": ["north", "south", 3]}, "names[2]: is 3, it must be a text"),
+        ({"names": ["north", "far", "north"]}, "names[2]: is 'north', as names[0]"),
+        ({"names": ["north", "far", "\x1b[1m"]}, "names[2]"),
     ],
 )
 def test_wrong_input_is_named(fields, words):
@@ -133,6 +139,24 @@ def test_wrong_input_is_named(fields, words):
     with pytest.raises(InputError) as caught:
         pairing(**fields)
     assert words in str(caught.value)
+
+
+def test_messages_name_devices():
+    """By their names where they have some, else by their numbers."""
+    named = pairing(names=["north", "south", "far"], sources=2)
+    assert "south needs 2 senders" in named.infeasibility()
+    assert "device 1 needs 2 senders" in pairing(sources=2).infeasibility()
+    alone = GeneratorPairing(np.ones((3, 3)), classes=[["a"], ["b"], ["c"]], names=["x", "y", "z"])
+    message = solve(alone, "algorithm2").message
+    assert "no answer for x: no single" in message
+    assert "nor for y, z;" in message
+    capped = GeneratorPairing(
+        np.ones((4, 4)),
+        classes=[["a"], ["b"], ["a", "b"], ["a", "b"]],
+        caps=[0, 0, 1, 0],
+        names=["w", "x", "y", "z"],
+    )
+    assert "of w (1 short)" in solve(capped).message or "of x (1 short)" in solve(capped).message
 
 
 def test_a_table_of_costs_is_square():

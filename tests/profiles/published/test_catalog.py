@@ -11,7 +11,7 @@ from splitopt.profiles import load_profile, profile_names
 def test_every_name_loads():
     """Each shipped name gives the profile of that name, with a source; no name stands twice."""
     names = profile_names()
-    assert len(set(names)) == len(names) == 24
+    assert len(set(names)) == len(names) == 25
     for name in names:
         profile = load_profile(name)
         assert profile.name == name

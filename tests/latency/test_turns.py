@@ -1,10 +1,10 @@
-"""IoTSL's traffic against its published numbers."""
+"""Traffic of devices in turn against IoTSL's published numbers."""
 
 from __future__ import annotations
 
 import pytest
 
-from benchmarks.papers.iotsl.traffic import device_epoch_traffic, total_traffic
+from splitopt.latency.turns import training_traffic, turn_traffic, turns_of
 
 # VGG-16 cut behind its first pool on 28 x 28 images: two convolutions with batch normalisation.
 SMASHED, SAMPLES = 64 * 14 * 14, 12_000
@@ -24,10 +24,16 @@ def test_published_traffic_has_no_factor_of_devices(
     epochs, baseline_epochs, published, baseline, reduction
 ):
     """MNIST and Fashion-MNIST, whose printed 70.3 % is that of the time, 3.01 h against 10.12 h."""
-    epoch = device_epoch_traffic(SAMPLES, SMASHED, PARAMETERS)
-    assert epoch == 301_105_824
-    assert epochs * epoch == pytest.approx(published, rel=2e-3)
-    assert baseline_epochs * epoch == pytest.approx(baseline, rel=2e-3)
+    turn = turn_traffic(SAMPLES, SMASHED, SMASHED, PARAMETERS)
+    assert turn == 301_105_824
+    assert epochs * turn == pytest.approx(published, rel=2e-3)
+    assert baseline_epochs * turn == pytest.approx(baseline, rel=2e-3)
     assert 1 - epochs / baseline_epochs == pytest.approx(reduction, abs=6e-4)
     # Eq. 1 itself, with the five devices of the experiment, gives five times as much.
-    assert total_traffic(5, epochs, SAMPLES, SMASHED, PARAMETERS) == 5 * epochs * epoch
+    assert training_traffic(5, epochs, turn) == 5 * epochs * turn
+
+
+def test_turns_go_around():
+    """97 turns of five devices: 19 rounds, and two devices have one more."""
+    assert turns_of(97, 5).tolist() == [20, 20, 19, 19, 19]
+    assert turns_of(3, 5).tolist() == [1, 1, 1, 0, 0]
