@@ -90,6 +90,7 @@ def as_found(
         generates=_generates(scenario, names, labels),
         quality={n: tuple(row[labels].tolist()) for n, row in zip(names, quality, strict=True)},
         route="stored",
+        training=None,
         most_receivers=caps,
     )
     return scenario._with(devices=tuple(fleet), generators=found)

@@ -79,6 +79,9 @@ class IotslRun:
         The split training.
     plain
         The same without generators, from the same seed, where it was asked for.
+    pays
+        With it: the plan of the exchange with the rounds that both needed to the best accuracy that
+        both have reached, which says whether the whole pays.
     """
 
     folder: Path
@@ -90,6 +93,13 @@ class IotslRun:
     plan: Plan
     tuned: Run
     plain: Run | None = None
+    pays: Plan | None = None
+
+    @property
+    def whole(self) -> Any:
+        """What the plan says of the whole: `splitopt.planning.predictions.iotsl`; None without."""
+        prediction = None if self.pays is None else self.pays.prediction
+        return None if prediction is None else prediction.get("iotsl")
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
@@ -104,6 +114,7 @@ class IotslRun:
             "pretrained_accuracy": self.pretrained,
             "tuned": self.tuned.to_dict(),
             "plain": None if self.plain is None else self.plain.to_dict(),
+            "pays": None if self.pays is None else self.whole,
         }
 
     def save(self, path: str | Path) -> None:

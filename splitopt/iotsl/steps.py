@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from splitopt.errors import InfeasibleError, InputError
-from splitopt.generators import TrainedGenerator
+from splitopt.generators import GeneratorWork, TrainedGenerator
 from splitopt.iotsl.device import Learning, Order, Samples, Told, generated, images_of
 from splitopt.iotsl.fleet import as_found, trained_on, with_samples
 from splitopt.iotsl.folder import RunFolder, read_samples, save_samples
@@ -50,7 +50,7 @@ class Setting:
         All data.
     counts
         Shape (D, C): the samples of each class on each device.
-    planned_bytes
+    work
         Of a generator, by its network.
     progress
         Told of what is done.
@@ -60,8 +60,13 @@ class Setting:
     folder: RunFolder
     data: DataSet
     counts: Counts
-    planned_bytes: int
+    work: GeneratorWork
     progress: Progress
+
+    @property
+    def planned_bytes(self) -> int:
+        """Bytes of a generator, by its network."""
+        return self.work.payload_bytes
 
     @property
     def scenario(self) -> Scenario:
@@ -205,7 +210,19 @@ def pretrain(setting: Setting, learned: list[Learned], counts: Counts) -> Run | 
     return run
 
 
-def pair(setting: Setting, counts: Counts, told: list[Told]) -> Plan:
+def exchange_of(setting: Setting, counts: Counts, told: list[Told]) -> Scenario:
+    """Return the scenario in which `GeneratorPairing` asks for the exchange.
+
+    Raises
+    ------
+    InfeasibleError
+        A device tells of no class at all.
+    """
+    quality = np.stack([one.quality for one in told])
+    return as_found(setting.scenario, counts, quality, setting.planned_bytes)
+
+
+def pair(setting: Setting, asked: Scenario) -> Plan:
     """Plan whose generators go to which device, and write the plan as ``pairing.json``.
 
     Raises
@@ -215,8 +232,6 @@ def pair(setting: Setting, counts: Counts, told: list[Told]) -> Plan:
     """
     from splitopt.planning.planner import plan
 
-    quality = np.stack([one.quality for one in told])
-    asked = as_found(setting.scenario, counts, quality, setting.planned_bytes)
     found = plan(asked, problem="generator_pairing", seed=setting.job.seed)
     if not found.is_feasible:
         raise InfeasibleError(str(found.result["message"]))

@@ -18,6 +18,7 @@ from splitopt.iotsl.device import Order, Samples, images_of
 from splitopt.iotsl.exchange import Exchange, LocalExchange
 from splitopt.iotsl.folder import RunFolder, write_own
 from splitopt.iotsl.job import IotslJob
+from splitopt.iotsl.paying import paying_plan
 from splitopt.iotsl.result import DeviceRow, IotslRun
 from splitopt.iotsl.shares import Counts
 from splitopt.plans import digest
@@ -81,7 +82,7 @@ def prepared(
     if "data" not in kept.steps:
         shares.save(kept, [device.name for device in job.scenario.fleet()])
         kept.done("data", found)
-    return steps.Setting(job, kept, data, counts, work_of(spec).payload_bytes, progress)
+    return steps.Setting(job, kept, data, counts, work_of(spec), progress)
 
 
 def _run(
@@ -96,9 +97,11 @@ def _run(
     counts = steps.seen_counts(setting, learned)
     pretrained = steps.pretrain(setting, learned, counts)
     pairing, orders = None, no_orders(setting)
-    place, samples = "data", setting.counts.sum(axis=1).tolist()
+    own = setting.counts.sum(axis=1).tolist()
+    place, samples = "data", own
+    asked = steps.exchange_of(setting, counts, [told for _, told in learned])
     if setting.job.impute:
-        pairing = steps.pair(setting, counts, [told for _, told in learned])
+        pairing = steps.pair(setting, asked)
         orders = steps.orders_of(setting, pairing, counts)
         place, samples = "imputed", exchange.send_all(orders)
         images = images_of(setting.data.test_inputs, setting.data.name)
@@ -109,6 +112,13 @@ def _run(
     job = steps.tuning(setting, place, plan, pretrained is not None)
     tuned = steps.trained(setting, job, schedule, "tuning", wire)
     tuned.save_model(folder / "model.safetensors")
+    without = _without(setting, own, schedule) if plain else None
+    pays = None
+    if without is not None and (setting.job.impute or counts.all()):
+        histories = tuned.history, without.history
+        pays = paying_plan(setting.job, asked, own, setting.work, histories)
+        if pays is not None:
+            pays.save(folder / "pays.json")
     run = IotslRun(
         folder,
         setting.data.name,
@@ -118,15 +128,16 @@ def _run(
         pairing,
         plan,
         tuned,
-        _without(setting, schedule) if plain else None,
+        without,
+        pays,
     )
     run.save(folder / "result.json")
     return run
 
 
-def _without(setting: steps.Setting, schedule: Schedule) -> Run:
+def _without(setting: steps.Setting, samples: list[int], schedule: Schedule) -> Run:
     """Train the same fleet from the same seed without generators."""
-    plan = steps.split_plan(setting.job, setting.counts.sum(axis=1).tolist())
+    plan = steps.split_plan(setting.job, samples)
     job = steps.tuning(setting, "data", plan, False)
     return steps.trained(setting, job, schedule, "without generators")
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from splitopt.iotsl.messages import GENERATOR, HISTOGRAM, PAIRED, totals
 from splitopt.iotsl.result import DeviceRow, IotslRun
+from splitopt.planning.predictions.iotsl import WORDS
 from splitopt.report.charts import svg_text
 from splitopt.report.content import Column, Figure, Table
 from splitopt.report.grids import table_in_terminal
@@ -127,7 +129,18 @@ def _facts(run: IotslRun) -> Iterator[tuple[str, str]]:
             f"messages took {seconds(measured)} s where {seconds(planned)} s were planned, one "
             "after the other",
         )
+    if run.whole is not None:
+        yield from _paying(run.whole)
     yield "Files", str(run.folder)
+
+
+def _paying(whole: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Tell in which units the run has paid; the plan has the steps."""
+    verdicts = whole["ways"][0]["verdicts"]
+    for pays, label in ((True, "Pays in"), (False, "Does not pay in")):
+        units = [WORDS[one["unit"]] for one in verdicts if one["pays"] is pays]
+        if units:
+            yield label, f"{', '.join(units)} (to {percent(whole['target'])} %; see pays.json)"
 
 
 def _devices(run: IotslRun) -> Table:

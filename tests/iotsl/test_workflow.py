@@ -89,7 +89,7 @@ def test_training_begins_with_what_was_pretrained(finished: Any) -> None:
     from splitopt.training.preparing.prepare import prepare
 
     job, run = finished
-    setting = steps.Setting(job, run, None, None, 0, print)  # type: ignore[arg-type]
+    setting = steps.Setting(job, run, None, None, None, print)  # type: ignore[arg-type]
     object.__setattr__(setting.folder, "path", run.folder)
     begun = prepare(steps.tuning(setting, "imputed", run.plan, True)).scheme.model.state_dict()
     stored = read_tensors(run.folder / "pretrained.safetensors")
@@ -172,3 +172,35 @@ def test_processes_leave_the_same_files_as_one_process(finished: Any, tmp_path: 
     for one in wired.messages:  # a link is never faster than planned
         assert one.measured_s is not None
         assert one.measured_s >= 0.9 * one.planned_s
+
+
+@pytest.mark.slow
+def test_what_a_run_has_measured_says_whether_it_pays(tmp_path: Path) -> None:
+    """The epochs are those of the two trainings; FLOP and bytes are counted by hand."""
+    from splitopt.generators import GeneratorOptions, NetworkSpec, work_of
+    from splitopt.iotsl import IotslJob, run_iotsl
+    from splitopt.planning.planner import plan
+    from splitopt.scenario import Scenario
+
+    options = GeneratorOptions(steps=3)
+    job = IotslJob(scenario(), generators=options, pretrain_epochs=1)
+    run = run_iotsl(job, tmp_path / "run", plain=True)
+    assert run.plain is not None
+    best = [max(row.accuracy for row in one.history) for one in (run.tuned, run.plain)]
+    target = min(best)
+    whole = run.whole
+    assert whole["target"] == pytest.approx(target)
+    rounds = [
+        next(row.round for row in one.history if row.accuracy >= target)
+        for one in (run.plain, run.tuned)
+    ]
+    assert [whole["turns_without"], whole["turns_with"]] == [3 * one for one in rounds]
+    work = work_of(NetworkSpec("small", (1, 8, 8), 10, 10))
+    first = whole["ways"][0]["steps"][0]
+    each = 32 * (5 * work.critic_step_flop + work.generator_step_flop)
+    assert first["name"] == "train generators"
+    assert first["cost"]["device_flop"] == pytest.approx(3 * 3 * each)
+    assert first["cost"]["seconds"] == pytest.approx(3 * each / 1e6)  # the slowest decides
+    saved = Plan.load(tmp_path / "run" / "pays.json")
+    again = plan(Scenario.from_dict(dict(saved.scenario)), problem="generator_pairing")
+    assert again.prediction == saved.prediction
