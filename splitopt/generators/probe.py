@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +22,8 @@ from splitopt.training.randomness import seed_of
 STEPS = 600
 """Of a classifier, which are enough for small images and take seconds."""
 _BATCH = 64
+_DEVIATIONS = 2
+"""Of a probe above chance, in those of as many guesses as it is tested by."""
 _RATE = 1e-3
 
 
@@ -62,12 +65,13 @@ def probed(images: Tensor, labels: Tensor, classes: int, seed: int) -> Probe:
     model = _classifier(train, targets, classes, seed)
     accuracy = _accuracy(model, test, test_targets)
     chance = float(torch.bincount(test_targets).max()) / len(test_targets)
-    if accuracy <= chance:
+    luck = _DEVIATIONS * math.sqrt(chance * (1 - chance) / len(test_targets))
+    if accuracy <= chance + luck:
         raise InputError.at(
             "images",
-            f"give a probe that is right on {accuracy:.3f} of the samples set aside, no better "
-            f"than always saying the most frequent label ({chance:.3f}), so that it can judge "
-            "nothing; give more samples, or other labels",
+            f"give a probe that is right on {accuracy:.3f} of the {len(test_targets)} samples set "
+            f"aside; always saying the most frequent label is right on {chance:.3f}, give or take "
+            f"{luck:.3f}, so that it can judge nothing; give more samples, or other labels",
         )
     known = tuple(torch.unique(labels).tolist())
     return Probe(model, tuple(images.shape[1:]), classes, known, accuracy, chance)
