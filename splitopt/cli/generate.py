@@ -115,6 +115,7 @@ def _trained(
     read = load_data(data, seed=seed)
     train, test = _parts(read, labels, samples)
     assert read.classes is not None  # labels always have a number of classes
+    _check_fits(train[0], read.classes, options)
     probe = train_probe(*_images(read, True), read.classes, seed)
     with _progress(silent) as callback:
         generator = train_generator(
@@ -130,6 +131,15 @@ def _trained(
     if outputs.output is not None:  # before it is judged, since it took a while
         generator.save(outputs.output)
     return judged(generator, probe, train, test, seed)
+
+
+def _check_fits(images: Tensor, classes: int, options: GeneratorOptions) -> None:
+    """Reject, before the probe takes its time, images that the network does not make."""
+    from splitopt.generators.spec import NetworkSpec
+
+    if images.dim() == 4:  # others are refused with their samples
+        channels, rows, columns = images.shape[1:]
+        NetworkSpec(options.network, (channels, rows, columns), classes, options.noise)
 
 
 def _images(read: DataSet, training: bool) -> tuple[Tensor, Tensor]:

@@ -20,7 +20,9 @@ from splitopt.training.data.dataset import split_off_test
 from splitopt.training.randomness import seed_of
 
 STEPS = 600
-"""Of a classifier, which are enough for small images and take seconds."""
+"""Of a classifier at most, which are enough for small images and take seconds."""
+_EPOCHS = 100
+"""Of a classifier at most, which few samples come to before."""
 _BATCH = 64
 _DEVIATIONS = 2
 """Of a probe above chance, in those of as many guesses as it is tested by."""
@@ -125,13 +127,13 @@ def accuracy_from_real(
 
 
 def _classifier(images: Tensor, labels: Tensor, classes: int, seed: int) -> nn.Module:
-    """Train the shipped network `cnn` for `STEPS` steps."""
+    """Train the shipped network `cnn`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(seed, 10))
         model: nn.Module = build("cnn", tuple(images.shape[1:]), classes)
     optimizer = torch.optim.Adam(model.parameters(), lr=_RATE)
     batches = Batches(images, labels, _BATCH, seed_of(seed, 11))
-    for inputs, targets in batches.take(STEPS):
+    for inputs, targets in batches.take(min(STEPS, _EPOCHS * batches.per_epoch)):
         optimizer.zero_grad()
         functional.cross_entropy(model(inputs), targets).backward()  # type: ignore[no-untyped-call]
         optimizer.step()

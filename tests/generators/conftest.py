@@ -37,6 +37,14 @@ def bars(count, seed):
     return images, labels
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick():
+    """Classifiers of fewer steps, which are enough for bars."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("splitopt.generators.probe.STEPS", 150)
+        yield
+
+
 @pytest.fixture(scope="session")
 def samples():
     """Return 300 samples to train on."""

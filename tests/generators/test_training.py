@@ -23,7 +23,7 @@ from splitopt.generators import (  # noqa: E402
 from splitopt.generators.probe import accuracy_from_real  # noqa: E402
 from splitopt.generators.training import FILE  # noqa: E402
 from splitopt.storage.locks import Lock  # noqa: E402
-from tests.generators.conftest import CLASSES, LABELS, bars, make  # noqa: E402
+from tests.generators.conftest import CLASSES, LABELS, SHORT, bars, make  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -73,12 +73,7 @@ def test_same_seed_same_weights(samples):
     one, same = make(samples), make(samples)
     assert weights(one) == weights(same)
     assert one.history == same.history
-    other = train_generator(
-        *samples,
-        classes=CLASSES,
-        options=GeneratorOptions(steps=4, critic_steps=2, batch=8),
-        seed=1,
-    )
+    other = train_generator(*samples, classes=CLASSES, options=SHORT, seed=1)
     assert weights(one) != weights(other)
     assert torch.equal(before, torch.get_rng_state())
 
@@ -97,17 +92,17 @@ def test_goes_on_byte_for_byte(samples, tmp_path, more):
     """Interrupted after three steps of five; also the history, and a run without a checkpoint."""
     whole = make(samples, steps=5, **more)
 
-    class Stopped(Exception):
+    class StoppedError(Exception):
         pass
 
     def stop(row, steps):
         assert steps == 5
         if row.step == 3:
-            raise Stopped
+            raise StoppedError
 
     options = GeneratorOptions(steps=5, critic_steps=2, batch=8, **more)
     given = {"classes": CLASSES, "options": options, "checkpoint": tmp_path / "c", "every": 3}
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         train_generator(*samples, callback=stop, **given)
     rest = train_generator(*samples, resume=True, **given)
     assert weights(rest) == weights(whole)
@@ -167,7 +162,7 @@ def test_checkpoints_that_are_refused(samples, tmp_path):
     whole = path.read_bytes()
     for damaged in (whole[:-4], whole[:-1] + bytes([whole[-1] ^ 1]), whole[:100], b""):
         path.write_bytes(damaged)
-        with pytest.raises(InputError, match="c/generator-checkpoint.safetensors: "):
+        with pytest.raises(InputError, match=r"c/generator-checkpoint\.safetensors: "):
             train_generator(*samples, resume=True, **given)
 
 
