@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 RESULTS = Path(__file__).parent / "results"
 SIGMA = 1.07
 """The noise multiplier of GS-WGAN's MNIST, whose mechanism IoTSL takes over."""
-STEPS, QUICK_STEPS = 2000, 150
+STEPS, QUICK_STEPS = 1000, 100
 MOST_SAMPLES = 6000
 READINGS = ("batch", "sample", "value")
 QUALITY: Columns = {

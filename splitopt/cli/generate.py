@@ -91,7 +91,7 @@ def command(
     if as_json:
         shared.print_json(judgement.to_dict())
     else:
-        from splitopt.report.generators import generator_to_terminal
+        from splitopt.report.generated import generator_to_terminal
 
         shared.console().print(generator_to_terminal(judgement, options, data))
     return 0
@@ -180,7 +180,7 @@ def _draw(judgement: Judgement, options: GeneratorOptions, data: str, outputs: O
     if outputs.grid is None and outputs.report is None:
         return
     from splitopt.generators.grid import png_of
-    from splitopt.report.generators import generator_to_html
+    from splitopt.report.generated import generator_to_html
     from splitopt.storage.writing import write_atomic
 
     picture = png_of(judgement.generator)
