@@ -13,7 +13,9 @@ with probability q = 1/D (GS-WGAN; Chen, Orekondy and Fritz 2020). The bound is 
 Balle and Kasiviswanathan (2019), of one of D drawn without replacement. It asks for two things.
 Gradients of any two critics must be as close as those of one critic with one sample changed: within
 the clip any two are. And the draws must leave no trace, so that who teaches must not change what a
-critic learns: here critics learn in turn, whoever is drawn.
+critic learns: here critics learn in turn, whoever is drawn. Where single steps cost much, counting
+is better: but for a chance of delta / 2, the critic that saw a sample is drawn at most K times in
+T steps (a binomial tail), and given who is drawn, that is K mechanisms at delta / 2.
 
 Neighbours are data sets of one size that differ in one sample. Free of PyTorch and of opacus.
 """
@@ -159,7 +161,15 @@ def epsilon_of_steps(shift: float, rate: float, steps: int, delta: float) -> flo
     found = min(
         _from_renyi(steps * amplified_renyi(order, shift, rate), order, delta) for order in _ORDERS
     )
-    return max(0.0, min(whole, found))
+    return max(0.0, min(whole, found, _by_counting(shift, rate, steps, delta)))
+
+
+def _by_counting(shift: float, rate: float, steps: int, delta: float) -> float:
+    """Bound epsilon by how often the one critic that saw a sample may be drawn."""
+    from scipy.stats import binom
+
+    most = int(binom.isf(delta / 2, steps, rate))
+    return 0.0 if most <= 0 else _gaussian_epsilon(shift * math.sqrt(most), delta / 2)
 
 
 def _gaussian_epsilon(shift: float, delta: float) -> float:

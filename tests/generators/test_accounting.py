@@ -92,6 +92,37 @@ def test_amplified_divergence_is_a_bound(rate, shift, order):
             assert found <= amplified_renyi(order, shift, rate) + 1e-6
 
 
+@pytest.mark.parametrize("shift", [1.0, 3.0])
+@pytest.mark.parametrize("rate", [0.1, 0.3])
+@pytest.mark.parametrize("delta", [0.03, 0.1])
+def test_two_steps_are_within_epsilon_and_delta(shift, rate, delta):
+    """The largest excess over e^epsilon of two steps with draws, summed on a grid, is below."""
+    x, y = np.meshgrid(np.linspace(-8, 12, 401), np.linspace(-8, 12, 401))
+
+    def steps(end):
+        one, other = (
+            (1 - rate) * norm.pdf(axis, shift / 2) + rate * norm.pdf(axis, end) for axis in (x, y)
+        )
+        return one * other
+
+    epsilon = epsilon_of_steps(shift, rate, 2, delta)
+    for p, q in ((steps(0.0), steps(shift)), (steps(shift), steps(0.0))):
+        assert 0.05**2 * np.maximum(0, p - math.exp(epsilon) * q).sum() <= delta
+
+
+def test_costly_steps_are_counted():
+    """A critic of 1,000 is drawn 20 times in 20,000 steps, and 50 times hardly ever."""
+    each = epsilon_of_steps(10.0, 1.0, 20, 1e-5)
+    found = epsilon_of_steps(10.0, 1e-3, 20_000, 1e-5)
+    assert each < found < 3 * each
+    assert epsilon_of_steps(10.0, 1e-3, 20_000, 1e-5) < 0.01 * epsilon_of_steps(
+        10.0, 1.0, 20_000, 1e-5
+    )
+    assert (
+        epsilon_of_steps(10.0, 1e-9, 5, 1e-5) == 0
+    )  # who is drawn so seldom risks less than delta
+
+
 def test_amplification_needs_critics_that_are_no_further_apart():
     """A critic that points far away breaks the bound: the clip is what makes it hold."""
     x, rate, shift = np.linspace(-12, 24, 40_001), 0.25, 2.0
