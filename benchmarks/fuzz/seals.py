@@ -46,12 +46,14 @@ def seal_sealed(file: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load, save
 
+    from splitopt.generators.sealed import mark_of
+
     content = file.read_bytes()
     try:
         length = int.from_bytes(content[:8], "little")
         document = parse(json.loads(content[8 : 8 + length])["__metadata__"]["splitopt"].encode())
         tensors = load(content)
-        document["tensors"] = sha256(save(tensors)).hexdigest()
+        document["tensors"] = mark_of(tensors)
         rest = {name: value for name, value in document.items() if name != "digest"}
         document["digest"] = _digest(rest)
         file.write_bytes(save(tensors, {"splitopt": write(document).decode()}))
