@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 BATCH = 4
 
@@ -124,6 +125,36 @@ def sources(path: Path) -> None:
     sources_of(path.parent)
 
 
+def generator(path: Path) -> None:
+    """Read a generator, and make samples of its labels."""
+    from splitopt.generators import load_generator
+
+    found = load_generator(path)
+    found.sample(found.labels)
+    found.save(path.parent / "out" / "copy.safetensors")
+
+
+def generator_checkpoint(path: Path) -> None:
+    """Go on with the training of a generator for one more step, and put its checkpoint back."""
+    content = path.read_bytes()
+    train_a_generator(path.parent, steps=2, resume=True)
+    path.write_bytes(content)
+
+
+def train_a_generator(folder: Path, steps: int, resume: bool) -> Any:
+    """Train a generator of noise for a step or two, with a checkpoint in a folder."""
+    import torch
+
+    from splitopt.generators import GeneratorOptions, train_generator
+
+    draws = torch.Generator().manual_seed(0)
+    images, labels = torch.rand(12, 1, 8, 8, generator=draws), torch.arange(12) % 3
+    options = GeneratorOptions(steps=steps, critic_steps=1, batch=4, critics=2)
+    return train_generator(
+        images, labels, classes=4, options=options, checkpoint=folder, resume=resume
+    )
+
+
 def timeline(path: Path) -> None:
     """Read a timeline, and use all that it has."""
     from splitopt.timeline import Timeline
@@ -189,7 +220,8 @@ CALLS: dict[str, Callable[[Path], None]] = {
     call.__name__: call
     for call in (
         profile, leakage, layer_csv, graph, times, trace, instance, data, shard, folder, weights,
-        parts, sources, timeline, history, rows, machine, token, frame,
+        parts, sources, generator, generator_checkpoint, timeline, history, rows,
+        machine, token, frame,
     )
 }  # fmt: skip
 

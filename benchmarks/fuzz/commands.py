@@ -46,6 +46,11 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         *_TRAIN, "--data", "corpus/data.npz", "--target-accuracy", "~0.5", "--patience", "~2",
         "--evaluate-every", "~1", "--seed", "~3", "--device", "~cpu",
     ),
+    "generate": (
+        "generate", "~corpus/images.npz", "--steps", "1", "--critic-steps", "1",
+        "--network", "~small", "--classes", "~0,1", "--lr", "~0.1", "--penalty", "~10",
+        "--clip", "~1", "--sanitize", "~sample", "--noise-multiplier", "~1", "--delta", "~1e-5",
+    ),
     "export": (
         "export", "star.json", "--to", "~torch", "-o", "out/parts", "--model",
         "~corpus/tiny.py:make", "--match", "~names", "--input-shape", "~4",

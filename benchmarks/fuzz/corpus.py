@@ -41,6 +41,7 @@ def build(folder: Path) -> None:
     _instances(folder)
     _data(folder)
     _training(folder)
+    _generators(folder)
     _bench(folder)
     _frames(folder)
 
@@ -195,6 +196,19 @@ def _training(folder: Path) -> None:
         folder, "leakage", "{in}/tiny.py:make", "--data", "{in}/data.npz", "--samples", "2",
         "--steps", "1", "--inferences", "8", "-o", "{in}/leakage.json",
     )  # fmt: skip
+
+
+def _generators(folder: Path) -> None:
+    import numpy as np
+
+    from benchmarks.fuzz.calls import train_a_generator
+
+    images, labels = np.zeros((60, 1, 8, 8), np.float32), np.arange(60) % 2
+    images[labels == 1] = 1.0
+    np.savez(folder / "images.npz", x=images, y=labels)
+
+    found = train_a_generator(folder / "generators", steps=1, resume=False)
+    found.save(folder / "generator.safetensors")
 
 
 def _bench(folder: Path) -> None:

@@ -71,6 +71,8 @@ REACHED: dict[str, str] = {
     "training.wire.transport.frames.decode_header": "frame",
     "training.model_parts.weights_file.read_tensors": "weights",
     "privacy.leakage.table.LeakageTable.load": "leakage table",
+    "generators.sealed.read_sealed": "generator",
+    "generators.sealed._document": "generator",
     "export.merging._manifest": "exported parts",
     "solvers.cut_under_uncertainty.answering.checkpoint.Checkpoint._begin": "SAA checkpoint",
     "solvers.cut_under_uncertainty.answering.checkpoint.Checkpoint.load": "SAA checkpoint",

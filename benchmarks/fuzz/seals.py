@@ -41,6 +41,26 @@ def seal_checkpoint(file: Path) -> None:
         return
 
 
+def seal_sealed(file: Path) -> None:
+    """Write the digests in the metadata of a safetensors file anew, of tensors and document."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load, save
+
+    from splitopt.generators.sealed import mark_of
+
+    content = file.read_bytes()
+    try:
+        length = int.from_bytes(content[:8], "little")
+        document = parse(json.loads(content[8 : 8 + length])["__metadata__"]["splitopt"].encode())
+        tensors = load(content)
+        document["tensors"] = mark_of(tensors)
+        rest = {name: value for name, value in document.items() if name != "digest"}
+        document["digest"] = _digest(rest)
+        file.write_bytes(save(tensors, {"splitopt": write(document).decode()}))
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return
+
+
 def _digest(part: Any) -> str:
     """Return the digest as splitopt makes it, of what the part is once it is read."""
     read = json.loads(write(part))
@@ -48,4 +68,8 @@ def _digest(part: Any) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-SEALS: dict[str, Callable[[Path], None]] = {"plan": seal_plan, "checkpoint": seal_checkpoint}
+SEALS: dict[str, Callable[[Path], None]] = {
+    "plan": seal_plan,
+    "checkpoint": seal_checkpoint,
+    "sealed": seal_sealed,
+}

@@ -233,6 +233,11 @@ TRAINING = (
         "weights", ("weights.safetensors",), (_call("weights"), (*_EXPORT, FILE)), ("star.json",),
         weight=5,
     ),
+    Target("generator", ("generator.safetensors",), (_call("generator"),), seal="sealed", weight=5),
+    Target(
+        "generator checkpoint", ("generators/generator-checkpoint.safetensors",),
+        (_call("generator_checkpoint"),), seal="sealed", weight=5,
+    ),
     Target(
         "exported parts", ("parts/parts.json", "parts/*/*.safetensors"),
         (("merge", "parts", "-o", f"{OUT}merged.safetensors"),

@@ -91,7 +91,7 @@ def command(
     if as_json:
         shared.print_json(judgement.to_dict())
     else:
-        from splitopt.report.generators import generator_to_terminal
+        from splitopt.report.generated import generator_to_terminal
 
         shared.console().print(generator_to_terminal(judgement, options, data))
     return 0
@@ -115,6 +115,7 @@ def _trained(
     read = load_data(data, seed=seed)
     train, test = _parts(read, labels, samples)
     assert read.classes is not None  # labels always have a number of classes
+    _check_fits(train[0], read.classes, options)
     probe = train_probe(*_images(read, True), read.classes, seed)
     with _progress(silent) as callback:
         generator = train_generator(
@@ -130,6 +131,15 @@ def _trained(
     if outputs.output is not None:  # before it is judged, since it took a while
         generator.save(outputs.output)
     return judged(generator, probe, train, test, seed)
+
+
+def _check_fits(images: Tensor, classes: int, options: GeneratorOptions) -> None:
+    """Reject, before the probe takes its time, images that the network does not make."""
+    from splitopt.generators.spec import NetworkSpec
+
+    if images.dim() == 4:  # others are refused with their samples
+        channels, rows, columns = images.shape[1:]
+        NetworkSpec(options.network, (channels, rows, columns), classes, options.noise)
 
 
 def _images(read: DataSet, training: bool) -> tuple[Tensor, Tensor]:
@@ -170,7 +180,7 @@ def _draw(judgement: Judgement, options: GeneratorOptions, data: str, outputs: O
     if outputs.grid is None and outputs.report is None:
         return
     from splitopt.generators.grid import png_of
-    from splitopt.report.generators import generator_to_html
+    from splitopt.report.generated import generator_to_html
     from splitopt.storage.writing import write_atomic
 
     picture = png_of(judgement.generator)

@@ -15,6 +15,7 @@ from splitopt.generators.networks import build
 from splitopt.generators.sealed import read_sealed
 from splitopt.generators.spec import NetworkSpec
 from splitopt.generators.trained import FORMAT, TrainedGenerator
+from splitopt.generators.work import work_of
 
 MOST_BYTES = 2**30
 _KEYS = ("spec", "labels", "steps", "quality", "account")
@@ -44,6 +45,12 @@ def read_parts(tensors: Mapping[str, Tensor], document: Any, source: str) -> Tra
     steps = document["steps"]
     if not is_whole(steps, 0):
         raise InputError(f"{source}: steps: is {shown(steps)}, it must be a whole number >= 0")
+    values, wanted = sum(own.numel() for own in tensors.values()), work_of(spec).parameters
+    if values != wanted:  # before memory is taken for what a document says
+        raise InputError(
+            f"{source}: holds {values:,} values, and its network has {wanted:,}; it is of another "
+            "one"
+        )
     network, _ = build(spec, 0, 0)
     expect_tensors(tensors, network.state_dict(), source)
     network.load_state_dict(dict(tensors))

@@ -113,8 +113,9 @@ def train_probe(images: Tensor, labels: Tensor, classes: int, seed: int = 0) -> 
     Raises
     ------
     InputError
-        Images or labels that are none, fewer than two classes, or a probe that is no better on
-        the samples that are set aside than always saying their most frequent label.
+        Images or labels that are none, fewer than two classes, or a probe that is on the samples
+        that are set aside no better than always saying their most frequent label: within two
+        standard deviations of that.
     """
     need_torch(_PURPOSE)
     from splitopt.generators.probe import probed

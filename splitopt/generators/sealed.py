@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from splitopt.documents.json_text import expect_format, parse_json
@@ -40,8 +41,7 @@ def write_sealed(
     from safetensors.torch import save
 
     plain = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
-    content = save(plain)
-    whole = {"format": name, "version": VERSION, **document, "tensors": _mark(content)}
+    whole = {"format": name, "version": VERSION, **document, "tensors": mark_of(plain)}
     whole["digest"] = digest(whole)
     text = json.dumps(whole, sort_keys=True, allow_nan=False)
     write_atomic(os.fspath(path), save(plain, {_KEY: text}))
@@ -59,7 +59,7 @@ def read_sealed(
     """
     need_safetensors("reading a generator")
     from safetensors import SafetensorError
-    from safetensors.torch import load, save
+    from safetensors.torch import load
 
     source = os.fspath(path)
     content = read_bytes(source, most)
@@ -71,14 +71,20 @@ def read_sealed(
         words = shown(str(error))
         raise InputError(f"{source}: is no whole safetensors file ({words})") from None
     rest = {key: value for key, value in found.items() if key != "digest"}
-    if found.get("digest") != digest(rest) or found.get("tensors") != _mark(save(tensors)):
+    if found.get("digest") != digest(rest) or found.get("tensors") != mark_of(tensors):
         raise InputError(f"{source}: does not match its digest; the file was changed or damaged")
     return tensors, {key: value for key, value in rest.items() if key != "tensors"}
 
 
-def _mark(content: bytes) -> str:
-    """Return the digest of tensors as a safetensors file without metadata, which is canonical."""
-    return sha256(content).hexdigest()
+def mark_of(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of tensors: by name, a line with name, type and shape, and their bytes."""
+    found = sha256()
+    for name in sorted(tensors):
+        own = tensors[name]
+        kind = str(own.dtype).removeprefix("torch.")
+        found.update(f"{name} {kind} {list(own.shape)}\n".encode())
+        found.update(own.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def _document(content: bytes, source: str) -> str:

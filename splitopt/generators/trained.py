@@ -129,7 +129,7 @@ class TrainedGenerator:
                 )
             asked = torch.empty(0, dtype=torch.int64)
         asked = asked.long().cpu()
-        for label in asked.unique().tolist():
+        for label in torch.unique(asked).tolist():
             if label not in self.labels:
                 known = ", ".join(map(str, self.labels))
                 raise InputError.at(

@@ -48,8 +48,9 @@ class GeneratorWork:
         return options.batch * each
 
     def training_flop(self, options: GeneratorOptions) -> float:
-        """Return the FLOP of the whole training."""
-        return options.steps * self.step_flop(options)
+        """Return the FLOP of the whole training, in which no critic teaches before it learned."""
+        before = (options.critics - 1) * options.batch * options.critic_steps
+        return options.steps * self.step_flop(options) + before * self.critic_step_flop
 
 
 def work_of(spec: NetworkSpec) -> GeneratorWork:

@@ -75,6 +75,7 @@ TRAIN = (
     "differential-privacy",
     "export",
     "finetuning",
+    "generators",
     "leakage",
     "machines",
     "models",
