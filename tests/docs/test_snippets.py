@@ -75,6 +75,7 @@ TRAIN = (
     "differential-privacy",
     "export",
     "finetuning",
+    "forgetting",
     "leakage",
     "machines",
     "models",

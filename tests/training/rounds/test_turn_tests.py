@@ -166,7 +166,7 @@ def test_what_a_callback_raises_is_its_callers(plan):
         if number == 2:
             raise RuntimeError("mine")
 
-    with pytest.raises(RuntimeError, match="^mine$"):
+    with pytest.raises(RuntimeError, match=r"^mine$"):
         trained(plan, turn_callback=fail)
     with pytest.raises(InputError, match="turn_callback: is called after tests of turns"):
         splitopt.train(plan, rounds=1, turn_callback=fail)
