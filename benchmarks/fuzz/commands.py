@@ -42,6 +42,11 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "--weights", "~uniform", "--samples", "~data", "--match", "~names", "--scheme",
         "~federated",
     ),
+    "remembering": (
+        *_TRAIN, "--data", "corpus/data.npz", "--partition", "~random", "--ewc", "~0.1",
+        "--ewc-form", "~online", "--ewc-decay", "~0.9", "--ewc-samples", "~4", "--replay", "~2",
+        "--turn-batches", "~1", "--test-after", "~round", "--scheme", "~vanilla",
+    ),
     "stops": (
         *_TRAIN, "--data", "corpus/data.npz", "--target-accuracy", "~0.5", "--patience", "~2",
         "--evaluate-every", "~1", "--seed", "~3", "--device", "~cpu",

@@ -15,9 +15,10 @@ from splitopt.cli.defence_options import DefenceFlags
 from splitopt.cli.flags import with_flags
 from splitopt.cli.invocation import expect_data, expect_model
 from splitopt.cli.privacy_options import PrivacyFlags
+from splitopt.cli.remembering_options import RememberingFlags
 from splitopt.cli.training_options import OptimizerFlags, OwnProcessFlags, ScheduleFlags
 from splitopt.cli.wire_options import WireFlags, report_measured
-from splitopt.errors import INTERRUPTED, TrainingError
+from splitopt.errors import INTERRUPTED, InputError, TrainingError
 from splitopt.plans import Plan
 
 if TYPE_CHECKING:
@@ -39,6 +40,12 @@ class OutputFlags:
         Path | None,
         typer.Option("--plot", metavar="FILE", help="Accuracy and loss: .html, .svg or .png."),
     ] = None
+    turns_csv: Annotated[
+        Path | None,
+        typer.Option(
+            "--turns-csv", metavar="FILE.csv", help="Write a row per turn; with --test-after turn."
+        ),
+    ] = None
     save_model: Annotated[
         Path | None,
         typer.Option("--save-model", metavar="FILE.safetensors", help="Write the weights."),
@@ -48,7 +55,7 @@ class OutputFlags:
         """Reject, before any work, what cannot be written, or two outputs in one file."""
         from splitopt.report.training import check_plot_path
 
-        shared.check_outputs(source, self.csv, self.plot, self.save_model, *others)
+        shared.check_outputs(source, self.csv, self.turns_csv, self.plot, self.save_model, *others)
         if self.plot is not None:
             check_plot_path(self.plot)
 
@@ -60,6 +67,10 @@ class OutputFlags:
             from splitopt.storage.writing import write_atomic
 
             write_atomic(self.csv, history.to_csv())
+        if self.turns_csv is not None:
+            from splitopt.storage.writing import write_atomic
+
+            write_atomic(self.turns_csv, history.turns_csv())
         if self.plot is not None:
             from splitopt.report.training import save_plot
 
@@ -73,6 +84,7 @@ def command(
     optimizer: OptimizerFlags,
     privacy: PrivacyFlags,
     defence: DefenceFlags,
+    remembering: RememberingFlags,
     schedule: ScheduleFlags,
     outputs: OutputFlags,
     wire: WireFlags,
@@ -85,6 +97,8 @@ def command(
     Example: splitopt train plan.json --data digits --rounds 20 --csv rounds.csv --plot rounds.html
     """
     outputs.check(plan, wire.timeline)
+    if outputs.turns_csv is not None and schedule.test_after != "turn":
+        raise InputError.at("--turns-csv", "needs --test-after turn; add it")
     wire.check(job, optimizer)
     with wire.telling():
         options = replace(
@@ -92,6 +106,7 @@ def command(
             privacy=privacy.privacy(),
             pixel_dp=defence.pixel_dp(),
             nopeek=defence.nopeek,
+            remembering=remembering.remembering(),
         )
     read = Plan.load(plan)
     expect_model(read, job.model)

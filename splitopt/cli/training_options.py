@@ -47,8 +47,8 @@ class JobFlags:
         typer.Option(
             "--partition",
             metavar="HOW",
-            help="iid, classes:K, dirichlet:ALPHA, blocks:B, file:PATH.json, or own: each device "
-            "has data of its own.",
+            help="iid, classes:K, dirichlet:ALPHA, blocks:B, random, file:PATH.json, or own: "
+            "each device has data of its own.",
         ),
     ] = TrainingJob.partition
     samples: Annotated[
@@ -316,6 +316,14 @@ class ScheduleFlags:
         bool,
         typer.Option("--per-class", help="Give the metrics of each class in every test as well."),
     ] = Schedule.per_class
+    test_after: Annotated[
+        str,
+        typer.Option(
+            "--test-after",
+            metavar="round|turn",
+            help="Test after every device's turn as well, where a scheme serves one after another.",
+        ),
+    ] = Schedule.test_after
 
     def schedule(self) -> Schedule:
         """Return the schedule; a value that is none is an `InputError`."""

@@ -19,6 +19,8 @@ _DASHES: tuple[tuple[float, ...], ...] = ((), (5.0, 1.8), (1.2, 1.4), (6.0, 1.5,
 _MARKERS = ("o", "s", "^", "D")
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
+_MOST_CELLS = 2000
+"""Of a heat map that is drawn cell by cell; of more it is a picture."""
 _LARGEST = 1e150
 """A point beyond it is left out: Matplotlib cannot place the ticks of such an axis."""
 
@@ -64,10 +66,22 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Heat:
+    """Rows of cells from 0 to 1, the first row lowest and cells numbered from 1; None is empty.
+
+    ``label`` stands at the scale of colours.
+    """
+
+    rows: Sequence[Sequence[float | None]]
+    label: str
+
+
+@dataclass(frozen=True)
 class Panel:
     """One pair of axes with its curves; a range of None follows the data.
 
-    ``whole_x`` writes whole numbers alone on the horizontal axis.
+    ``whole_x`` writes whole numbers alone on the horizontal axis. ``heat`` is drawn below
+    the curves.
     """
 
     title: str
@@ -79,6 +93,7 @@ class Panel:
     whole_x: bool = False
     x_range: tuple[float, float] | None = None
     y_range: tuple[float, float] | None = None
+    heat: Heat | None = None
 
 
 def panels(shown: Sequence[Panel], height: float = 3.5) -> str:
@@ -135,6 +150,8 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
         from matplotlib.ticker import MaxNLocator
 
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if panel.heat is not None:
+        _draw_heat(axes, panel.heat)
     for curve in panel.curves:
         _draw(axes, curve)
     if panel.x_range is not None:
@@ -153,6 +170,20 @@ def _mark_decades(axis: Any) -> None:
     axis.set_major_locator(LogLocator(numticks=7))
     axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def _draw_heat(axes: Any, heat: Heat) -> None:
+    import numpy as np
+    from matplotlib.ticker import MaxNLocator
+
+    values = np.array([[np.nan if one is None else one for one in row] for row in heat.rows])
+    rows, columns = values.shape
+    x, y = np.arange(columns + 1) + 0.5, np.arange(rows + 1) - 0.5
+    drawn = axes.pcolormesh(x, y, values, cmap="viridis", vmin=0, vmax=1)
+    drawn.set_rasterized(values.size > _MOST_CELLS)
+    axes.grid(visible=False)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.figure.colorbar(drawn, ax=axes, label=heat.label)
 
 
 def _draw(axes: Any, curve: Curve) -> None:

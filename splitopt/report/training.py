@@ -32,6 +32,7 @@ from splitopt.report.received import received_tables
 from splitopt.report.scores import is_share, metric_heading, metric_text, metric_words
 from splitopt.report.summary import PlanSummary
 from splitopt.report.templating import template
+from splitopt.report.turns import turn_facts, turn_figures, turn_panels, turn_tables
 from splitopt.storage.writing import write_atomic
 from splitopt.training.history import History, RoundRow
 from splitopt.units import readable_bytes
@@ -44,6 +45,8 @@ KINDS = {
     "model_down": "models to the devices",
     "tied_down": "gradients of tied weights to the devices",
     "tied_up": "gradients of tied weights to the server",
+    "fisher_down": "penalties of EWC to the devices",
+    "fisher_up": "penalties of EWC from the devices",
     "model_up": "models from the devices",
     "statistics": "running statistics, both ways",
 }
@@ -80,7 +83,7 @@ def save_plot(runs: Mapping[str, History], path: Path, stopped: str = "rounds") 
     if path.suffix == ".html":
         write_atomic(path, training_to_html(runs, stopped))
     else:
-        save_figure(training_figure(runs), path)
+        save_figure(training_figure(runs, turns=True), path)
 
 
 def training_to_terminal(history: History, stopped: str) -> RenderableType:
@@ -118,13 +121,17 @@ def summarize_training(runs: Mapping[str, History], stopped: str) -> PlanSummary
                 lambda: svg_text(training_figure(runs)),
                 _caption(runs),
             ),
+            *turn_figures(history),
             *client_figures(history),
         ),
     )
 
 
-def training_figure(runs: Mapping[str, History]) -> Any:
-    """Draw metric and loss over rounds, and below over predicted time where it is known."""
+def training_figure(runs: Mapping[str, History], *, turns: bool = False) -> Any:
+    """Draw metric and loss over rounds, and below over predicted time where it is known.
+
+    With `turns` the tests after turns of a single run stand below, which a page has by themselves.
+    """
     styles, words = line_styles(runs), metric_words(next(iter(runs.values())))
     axes: list[tuple[str, Callable[[RoundRow], float | None]]] = [("round", lambda row: row.round)]
     if all(history.clock_s is not None for history in runs.values()):
@@ -147,6 +154,8 @@ def training_figure(runs: Mapping[str, History]) -> Any:
             loss.append(tested)
         shown.append(panel(f"test {words}", tuple(metric)))
         shown.append(panel("loss", tuple(loss)))
+    if turns and len(runs) == 1:
+        shown += turn_panels(next(iter(runs.values())))
     return panels_figure(shown, 3.1, columns=2, legend=_legend(runs, styles))
 
 
@@ -202,6 +211,7 @@ def _facts(history: History) -> list[tuple[str, str]]:
     facts += _privacy(history)
     facts += defence_facts(history)
     facts += client_facts(history)
+    facts += turn_facts(history)
     for key, label in (("partition", "Partition"), ("seed", "Seed")):
         facts.append((label, str(history.origin.get(key, "unknown"))))
     if dropped := sorted({name for row in history for name in row.dropped}):
@@ -271,6 +281,7 @@ def _tables(history: History) -> list[Table]:
     return [
         _rounds(history),
         *client_tables(history),
+        *turn_tables(history),
         *_phases(history),
         _traffic(history),
         *received_tables(history),

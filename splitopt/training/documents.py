@@ -24,6 +24,17 @@ class ClientDocument(Document):
     metrics: dict[Name, float] = Field(default_factory=dict)
 
 
+class TurnDocument(Document):
+    """What a row says of a turn, see `splitopt.training.by_turn.TurnRow`."""
+
+    clients: list[Name]
+    test_loss: float
+    accuracy: float | None = None
+    metrics: dict[Name, float] = Field(default_factory=dict)
+    by_class: list[float | None] = Field(default_factory=list)
+    trained: list[Count] = Field(default_factory=list)
+
+
 class RoundDocument(Document):
     """A row of a history, see `splitopt.training.history.RoundRow`."""
 
@@ -45,6 +56,7 @@ class RoundDocument(Document):
     pixel_dp: dict[Name, float] = Field(default_factory=dict)
     distance_correlation: float | None = None
     received_bytes: dict[Name, dict[Name, int]] = Field(default_factory=dict)
+    turns: list[TurnDocument] = Field(default_factory=list)
 
 
 class HistoryDocument(Document):

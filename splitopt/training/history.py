@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from splitopt.documents.json_text import expect_format, parse_json
 from splitopt.documents.reading import read_text
 from splitopt.errors import InputError
 from splitopt.storage.writing import write_rows
-from splitopt.training.by_client import ClientRow, Spread, spread_of
+from splitopt.training.by_client import Spread, spread_of
+from splitopt.training.by_turn import TurnRow
+from splitopt.training.round_row import RoundRow as RoundRow
 
 FORMAT = "splitopt-history"
 VERSION = 1
@@ -25,106 +27,8 @@ TRAFFIC = ("smashed", "gradient", "label", "model_down", "model_up", "statistics
 """What is counted in bytes; see `splitopt.training.schemes.tally.Traffic`."""
 TIED_TRAFFIC = ("tied_down", "tied_up")
 """What is counted besides where both sides of a cut hold a copy of a weight."""
-_OPTIONAL = (
-    *("epsilon", "clients", "groups", "classes", "pixel_dp", "distance_correlation"),
-    "received_bytes",
-)
-"""Fields of a row that files have where there is something in them."""
-
-
-@dataclass(frozen=True)
-class RoundRow:
-    """One round.
-
-    Parameters
-    ----------
-    round
-        Its number, from 1.
-    loss
-        Mean training loss over the samples that were seen in the round.
-    samples
-        How many these were.
-    test_loss, accuracy
-        Of the common model on the test data after the round, accuracy from 0 to 1; None where it
-        was not evaluated, or the task has no accuracy.
-    round_s, clock_s
-        What the round takes and when it ends by the virtual clock, in s; None where the scheme's
-        time is unknown.
-    phases_s
-        ``round_s`` by phase, under the names of the simulator.
-    traffic_bytes
-        Bytes that were sent, by the kinds of `TRAFFIC`, and of `TIED_TRAFFIC` where there are any.
-    dropped
-        Names of clients that did not finish the round.
-    metrics
-        All metrics of the task in the test, by name; see `splitopt.training.tasks.Task`.
-    epsilon
-        What differential privacy each device has spent up to the end of the round, by name: the
-        epsilon at the delta of the origin, None where there is no noise. Empty without privacy.
-    clients
-        What the round says of each client, by name, in the order in which they began to train.
-    groups
-        Names of the clients that trained on one server part side by side, in the order in which
-        their groups ran; empty where there are no such groups.
-    classes
-        Metrics of each class in the test, by name, in the order of the classes; None for a class
-        that has none, such as the recall of a class without a sample.
-    pixel_dp
-        Of a noise layer behind the round: ``sensitivity`` and ``noise`` (its standard deviation or
-        scale) by the weights of the common model, and where it was tested ``accuracy`` and
-        ``test_loss`` of scores averaged over noise draws. Empty without a noise layer.
-    distance_correlation
-        Under NoPeek: that of test inputs with their smashed data in the common model, the largest
-        over the cuts of clients; None where it was not tested.
-    received_bytes
-        With a fed server: bytes that each party received in the round, by party (``server``,
-        ``fed``, and ``devices`` for all of them) and by kind.
-    """
-
-    round: int
-    loss: float
-    samples: int
-    test_loss: float | None = None
-    accuracy: float | None = None
-    round_s: float | None = None
-    clock_s: float | None = None
-    phases_s: Mapping[str, float] = field(default_factory=dict)
-    traffic_bytes: Mapping[str, int] = field(default_factory=dict)
-    dropped: tuple[str, ...] = ()
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    epsilon: Mapping[str, float | None] = field(default_factory=dict)
-    clients: Mapping[str, ClientRow] = field(default_factory=dict)
-    groups: tuple[tuple[str, ...], ...] = ()
-    classes: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
-    pixel_dp: Mapping[str, float] = field(default_factory=dict)
-    distance_correlation: float | None = None
-    received_bytes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the row as JSON-ready data, without the fields in which it has nothing to say."""
-        plain = {
-            **asdict(self),
-            "dropped": list(self.dropped),
-            "groups": [list(group) for group in self.groups],
-            "classes": {name: list(values) for name, values in self.classes.items()},
-        }
-        return {
-            name: value
-            for name, value in plain.items()
-            if value or value == 0 or name not in _OPTIONAL
-        }
-
-    @classmethod
-    def from_dict(cls, entry: Mapping[str, Any]) -> RoundRow:
-        """Read what `to_dict` wrote, and was checked."""
-        clients = entry.get("clients", {}).items()
-        read = {
-            "dropped": tuple(entry["dropped"]),
-            "clients": {name: ClientRow(**own) for name, own in clients},
-            "groups": tuple(tuple(group) for group in entry.get("groups", ())),
-            "classes": {name: tuple(own) for name, own in entry.get("classes", {}).items()},
-        }
-        return cls(**{**entry, **read})
+FISHER_TRAFFIC = ("fisher_down", "fisher_up")
+"""What is counted besides where devices hand on what their weights are worth, see `Remembering`."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +67,11 @@ class History:
         return tuple(
             row for row in self.rows if row.accuracy is not None or row.test_loss is not None
         )
+
+    @property
+    def turns(self) -> tuple[tuple[int, TurnRow], ...]:
+        """The turns that were tested, in their order, each behind the number of its round."""
+        return tuple((row.round, turn) for row in self.rows for turn in row.turns)
 
     @property
     def metric(self) -> str | None:
@@ -226,7 +135,8 @@ class History:
     @property
     def kinds(self) -> tuple[str, ...]:
         """What was sent, by kind: those of `TRAFFIC`, and others that some round has."""
-        found = (kind for kind in TIED_TRAFFIC if any(kind in row.traffic_bytes for row in self))
+        more = (*TIED_TRAFFIC, *FISHER_TRAFFIC)
+        found = (kind for kind in more if any(kind in row.traffic_bytes for row in self))
         return (*TRAFFIC, *found)
 
     def traffic_bytes(self) -> dict[str, int]:
@@ -276,6 +186,30 @@ class History:
     def load(cls, path: str | Path) -> History:
         """Read a history from a JSON file."""
         return cls.from_dict(parse_json(read_text(path), str(path)), str(path))
+
+    def turns_csv(self) -> str:
+        """Write a row for every turn that was tested; what is unknown is empty.
+
+        Turns are numbered through; the round and the devices of a turn stand beside its number,
+        and the accuracy of each class last: ``recall[class 3]``.
+        """
+        turns = self.turns
+        metrics = list(dict.fromkeys(name for _, turn in turns for name in turn.metrics))
+        metrics = [name for name in metrics if name != "accuracy"]
+        classes = range(max((len(turn.by_class) for _, turn in turns), default=0))
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        head = ("turn", "round", "clients", "trained", "test_loss", "accuracy")
+        writer.writerow([*head, *metrics, *(f"recall[class {k}]" for k in classes)])
+        for number, (place, turn) in enumerate(turns, start=1):
+            known = (turn.test_loss, turn.accuracy, *(turn.metrics.get(name) for name in metrics))
+            writer.writerow(
+                [
+                    *(number, place, " ".join(turn.clients), " ".join(map(str, turn.trained))),
+                    *map(_known, (*known, *turn.by_class)),
+                ]
+            )
+        return text.getvalue()
 
     def _metrics(self) -> list[str]:
         """Return the names of all metrics that some round has, in their order."""

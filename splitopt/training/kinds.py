@@ -23,7 +23,7 @@ SCHEME = Kind(
         "federated": f"{_SCHEMES}.federated:Federated",
         "vanilla": f"{_SCHEMES}.vanilla:Vanilla",
         "splitfed_v1": f"{_SCHEMES}.splitfed_v1:SplitFedV1",
-        "splitfed_v2": f"{_SCHEMES}.vanilla:SplitFedV2",
+        "splitfed_v2": f"{_SCHEMES}.splitfed_v2:SplitFedV2",
         "clustered": f"{_SCHEMES}.clustered:Clustered",
         "multihop": f"{_SCHEMES}.multihop:Multihop",
         "u_shaped": f"{_SCHEMES}.multihop:UShaped",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn.utils import clip_grad_value_
 
 from splitopt.errors import InputError
 from splitopt.plugins import check_call
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from splitopt.training.model_parts.parts import MakeOptimizer
 
 Function = Callable[..., Any]
+_CLASSES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
+"""Optimizer -> its class in ``torch.optim``."""
 _CALLED = "it is called with a list of parameters and lr=RATE"
 
 
@@ -68,3 +71,27 @@ def maker_of(function: Function, text: str, rate: float) -> MakeOptimizer:
         return found
 
     return make
+
+
+def known(name: str, rate: float, weight_decay: float, momentum: float) -> MakeOptimizer:
+    """Return what makes one of the known optimizers; momentum is for ``sgd``."""
+    keywords: dict[str, float] = {"lr": rate, "weight_decay": weight_decay}
+    if name == "sgd":
+        keywords["momentum"] = momentum
+    kind = getattr(torch.optim, _CLASSES[name])
+    return lambda parameters: kind(parameters, **keywords)
+
+
+def clipped(make: MakeOptimizer, limit: float) -> MakeOptimizer:
+    """Return a function that makes optimizers whose steps see gradients within a limit."""
+
+    def clip(optimizer: torch.optim.Optimizer, *_: object) -> None:
+        for group in optimizer.param_groups:
+            clip_grad_value_(group["params"], limit)
+
+    def made(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        optimizer = make(parameters)
+        optimizer.register_step_pre_hook(clip)
+        return optimizer
+
+    return made

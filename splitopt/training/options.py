@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from splitopt.documents.checks import check_choice, is_finite, is_number
-from splitopt.errors import InputError, shown
+from splitopt.documents.checks import check_choice
+from splitopt.errors import InputError
 from splitopt.training.codecs.registry import NONE, make_codec
 from splitopt.training.kinds import OPTIMIZER
+from splitopt.training.options_together import check_together
 from splitopt.training.pixel_dp_options import PixelDP
 from splitopt.training.privacy_options import Privacy
 from splitopt.training.rates import CONSTANT, Factor, factor_of
+from splitopt.training.remembering_options import Remembering
 
 if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
     from splitopt.training.codecs.base import Codec
     from splitopt.training.model_parts.parts import MakeOptimizer, Penalty
 
@@ -31,12 +30,8 @@ Weights = Literal["samples", "uniform"]
 Order = Literal["given", "shuffled"]
 ServerOrder = Literal["client", "batch"]
 
-_BY_NUMBER = (NONE, "fp16", "bf16")
-"""Codecs that write each number by itself, whatever else is in a batch."""
 _OF_SCHEME = ("order", "server_order")
 """What is None where the scheme or the plan says it."""
-_CLASSES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
-"""Optimizer -> its class in ``torch.optim``."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +115,9 @@ class Options:
     nopeek
         By what the distance correlation of a batch of inputs with its smashed data is multiplied
         before a device adds it to the loss (NoPeek, Vepakomma et al. 2020); 0 for none.
+    remembering
+        What is done against forgetting, see
+        `splitopt.training.remembering_options.Remembering`; None for nothing.
 
     Raises
     ------
@@ -154,6 +152,7 @@ class Options:
     privacy: Privacy | None = None
     pixel_dp: PixelDP | None = None
     nopeek: float = 0.0
+    remembering: Remembering | None = None
 
     def __post_init__(self) -> None:
         self._check_optimizer()
@@ -176,102 +175,10 @@ class Options:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise InputError.at(name, f"is {value!r}, it must be a whole number >= 1")
-        self._check_fraction()
-        self._check_published()
         self.up_codec()
         self.down_codec()
         factor_of(self.lr_schedule, self.lr_warmup)
-        if self.privacy is not None:
-            self._check_privacy()
-        self._check_defences()
-        self._check_fed_server()
-
-    def _check_defences(self) -> None:
-        """Reject a noise layer or a penalty that does not go with the rest."""
-        if not isinstance(self.pixel_dp, PixelDP | None):
-            raise InputError.at(
-                "pixel_dp", f"is of type {type(self.pixel_dp).__name__}, it must be PixelDP"
-            )
-        if not (is_finite(self.nopeek) and self.nopeek >= 0):
-            raise InputError.at(
-                "nopeek", f"is {shown(self.nopeek)}, it must be a number >= 0 and finite"
-            )
-        for name in ("pixel_dp", "nopeek"):
-            if getattr(self, name) and self.batched:
-                raise InputError.at(
-                    "batched", f"does not go together with {name}; train without one of them"
-                )
-        if self.nopeek and self.privacy is not None:
-            raise InputError.at(
-                "nopeek",
-                "compares the samples of a batch with each other, so that clipping the gradient of "
-                "one does not bound what it changes; with privacy train without",
-            )
-
-    def _check_fraction(self) -> None:
-        """Reject a fraction that chooses nobody, or more than there are."""
-        given = self.client_fraction
-        if given is None:
-            return
-        if not is_number(given) or not 0 < given <= 1:
-            raise InputError.at(
-                "client_fraction",
-                f"is {shown(given)}, it must be above 0, which chooses nobody, and at most 1",
-            )
-        if self.privacy is not None:
-            raise InputError.at(
-                "client_fraction",
-                "does not go together with privacy, whose accounts count every device in every "
-                "round; train with all of them",
-            )
-
-    def _check_published(self) -> None:
-        """Reject what the authors' script does not do."""
-        if not self.as_published:
-            return
-        for name, value, mend in (
-            ("server_order", self.server_order not in (None, "client"), "client by client"),
-            ("optimizer_state", self.optimizer_state != "reset", "new optimizers in every round"),
-            ("batched", self.batched, "one client after the other"),
-            ("privacy", self.privacy is not None, "no noise in what is measured here"),
-        ):
-            if value:
-                raise InputError.at(
-                    name, f"does not go together with as_published, which has {mend}; drop one"
-                )
-
-    def _check_fed_server(self) -> None:
-        """Reject tests for which one party would need both parts of the model."""
-        if not isinstance(self.fed_server, bool):
-            raise InputError.at(
-                "fed_server", f"is {shown(self.fed_server)}, it must be True or False"
-            )
-        for name in ("as_published", "pixel_dp"):
-            if self.fed_server and getattr(self, name):
-                raise InputError.at(
-                    name,
-                    "does not go together with fed_server, since its tests need both parts of the "
-                    "model in one place; drop one",
-                )
-
-    def _check_privacy(self) -> None:
-        """Reject what would let samples into more than their own clipped gradients."""
-        if not isinstance(self.privacy, Privacy):
-            raise InputError.at(
-                "privacy", f"is of type {type(self.privacy).__name__}, it must be Privacy"
-            )
-        if self.batched:
-            raise InputError.at(
-                "batched", "does not go together with privacy, whose batches vary; train without"
-            )
-        for name in ("codec", "gradient_codec"):
-            given = getattr(self, name)
-            if given is not None and given not in _BY_NUMBER:
-                raise InputError.at(
-                    name,
-                    f"is {given!r}, whose scales let a sample change the gradients of others, "
-                    "which no clipping of its own undoes; with privacy take none, fp16 or bf16",
-                )
+        check_together(self)
 
     def _check_optimizer(self) -> None:
         if not isinstance(self.optimizer, str) or not self._is_own:
@@ -302,13 +209,13 @@ class Options:
         rate = self.learning_rate
         if role == "server" and self.server_learning_rate is not None:
             rate = self.server_learning_rate
-        if self._is_own:
-            from splitopt.training.optimizers import maker_of
+        from splitopt.training import optimizers
 
-            make = maker_of(self._function, self.optimizer, rate)
+        if self._is_own:
+            make = optimizers.maker_of(self._function, self.optimizer, rate)
         else:
-            make = self._known(rate)
-        return make if self.clip_value is None else _clipped(make, self.clip_value)
+            make = optimizers.known(self.optimizer, rate, self.weight_decay, self.momentum)
+        return make if self.clip_value is None else optimizers.clipped(make, self.clip_value)
 
     def penalty(self) -> Penalty | None:
         """Return what a device adds to the loss of a batch, None for nothing."""
@@ -323,15 +230,6 @@ class Options:
         """Whether the optimizer is none of splitopt's own: the user's, or that of a package."""
         given = self.optimizer
         return ":" in given or given.endswith(".py") or given in OPTIMIZER.installed()
-
-    def _known(self, rate: float) -> MakeOptimizer:
-        import torch
-
-        keywords: dict[str, float] = {"lr": rate, "weight_decay": self.weight_decay}
-        if self.optimizer == "sgd":
-            keywords["momentum"] = self.momentum
-        kind = getattr(torch.optim, _CLASSES[self.optimizer])
-        return lambda parameters: kind(parameters, **keywords)
 
     @cached_property
     def _function(self) -> Callable[..., Any]:
@@ -377,6 +275,10 @@ class Options:
             found["pixel_dp"] = self.pixel_dp.identity()
         if not self.nopeek:
             del found["nopeek"]
+        if self.remembering is None:
+            del found["remembering"]
+        else:
+            found["remembering"] = self.remembering.identity()
         if self.clip_value is None:
             del found["clip_value"]
         if self.lr_schedule == CONSTANT:
@@ -394,19 +296,3 @@ class Options:
     def steps(self, batches_per_epoch: int) -> int:
         """Mini-batches of a client in a round."""
         return self.local_steps or self.local_epochs * batches_per_epoch
-
-
-def _clipped(make: MakeOptimizer, limit: float) -> MakeOptimizer:
-    """Return a function that makes optimizers whose steps see gradients within a limit."""
-    from torch.nn.utils import clip_grad_value_
-
-    def clip(optimizer: torch.optim.Optimizer, *_: object) -> None:
-        for group in optimizer.param_groups:
-            clip_grad_value_(group["params"], limit)
-
-    def made(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        optimizer = make(parameters)
-        optimizer.register_step_pre_hook(clip)
-        return optimizer
-
-    return made

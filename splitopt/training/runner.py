@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from splitopt.training.rounds.loop import Callback, Stopped
+    from splitopt.training.rounds.turn_tests import TurnCallback
     from splitopt.training.schemes import Scheme
 
 
@@ -80,6 +81,7 @@ def train(
     data: Any = "digits",
     *,
     callback: Callback | None = None,
+    turn_callback: TurnCallback | None = None,
     source: str = "plan",
     **given: Unpack[TrainFields],
 ) -> Run:
@@ -94,6 +96,9 @@ def train(
     callback
         Called after every round with its row and the number of rounds that were planned; the run
         ends where it returns True.
+    turn_callback
+        With ``test_after="turn"``: called after every turn with its
+        `splitopt.training.by_turn.TurnRow` and the number of the round, from 1.
     source
         How messages call the plan.
     **given
@@ -101,7 +106,8 @@ def train(
         ``stages``, ``device``, ``adapters`` and ``initial_weights`` as for
         `splitopt.training.job.TrainingJob`; ``rounds``, ``evaluate_every``,
         ``target_accuracy``, ``target``, ``patience``, ``checkpoint``, ``checkpoint_every``,
-        ``resume``, ``per_client`` and ``per_class`` as for `splitopt.training.schedule.Schedule`.
+        ``resume``, ``per_client``, ``per_class`` and ``test_after`` as for
+        `splitopt.training.schedule.Schedule`.
 
     Returns
     -------
@@ -121,10 +127,15 @@ def train(
     """
     job, schedule = shared_out("train", TrainFields, given, TrainingJob, Schedule)
     of_plan = TrainingJob(as_plan(plan, source), model, data, source=source, **job)
-    return train_job(of_plan, Schedule(**schedule), callback)
+    return train_job(of_plan, Schedule(**schedule), callback, turn_callback)
 
 
-def train_job(job: TrainingJob, schedule: Schedule, callback: Callback | None = None) -> Run:
+def train_job(
+    job: TrainingJob,
+    schedule: Schedule,
+    callback: Callback | None = None,
+    turn_callback: TurnCallback | None = None,
+) -> Run:
     """Train a job in this process; see `train`."""
     need_torch("training")
     from splitopt.profiles.tracing.running.outputs import as_given
@@ -132,5 +143,7 @@ def train_job(job: TrainingJob, schedule: Schedule, callback: Callback | None = 
     from splitopt.training.rounds.loop import run_rounds
 
     prepared = prepare(job)
-    history, stopped = run_rounds(prepared, schedule, callback=callback)
+    history, stopped = run_rounds(
+        prepared, schedule, callback=callback, turn_callback=turn_callback
+    )
     return Run(history, as_given(prepared.scheme.model), prepared.scheme, stopped)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Literal, TypedDict, get_args
 
-from splitopt.documents.checks import is_number, is_whole
+from splitopt.documents.checks import check_choice, is_number, is_whole
 from splitopt.errors import InputError
+
+TestAfter = Literal["round", "turn"]
 
 
 class PauseFields(TypedDict, total=False):
@@ -22,6 +24,7 @@ class PauseFields(TypedDict, total=False):
     resume: bool
     per_client: bool
     per_class: bool
+    test_after: TestAfter
 
 
 class ScheduleFields(PauseFields, total=False):
@@ -58,6 +61,10 @@ class Schedule:
         see `splitopt.training.data.shares_to_test`.
     per_class
         Whether each test also has the metrics of each class, where the task has some.
+    test_after
+        ``"round"``, or ``"turn"``: in the rounds that are tested also after every turn of a device,
+        or of a cluster, where a scheme serves one after the other; see
+        `splitopt.training.by_turn.TurnRow`.
 
     Raises
     ------
@@ -75,6 +82,7 @@ class Schedule:
     resume: bool = False
     per_client: bool = False
     per_class: bool = False
+    test_after: TestAfter = "round"
 
     def __post_init__(self) -> None:
         for name in ("rounds", "evaluate_every", "patience", "checkpoint_every"):
@@ -86,6 +94,7 @@ class Schedule:
         for name in ("per_client", "per_class"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError.at(name, f"is {getattr(self, name)!r}, it must be True or False")
+        check_choice("test_after", self.test_after, get_args(TestAfter))
         target = self.target_accuracy
         if target is not None and not 0 < target <= 1:
             raise InputError.at(

@@ -7,6 +7,7 @@ goes on from a checkpoint the same as one without a break.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 
 def seed_of(*words: int) -> int:
@@ -14,6 +15,48 @@ def seed_of(*words: int) -> int:
     import numpy as np
 
     return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+class TurnsOfClient(NamedTuple):
+    """What a client does in a round whose turns are not one with all of its batches.
+
+    Parameters
+    ----------
+    turns
+        How often its turn comes, and so how often the device part comes and goes.
+    passes
+        What its samples go forward and back beside the training, as a fraction of a round.
+    replayed
+        Samples that the server trains on beside those that arrive, as a fraction of these.
+    handed_down, handed_up
+        How many times the bytes of the device part's weights go with it, over all turns.
+    """
+
+    turns: int = 1
+    passes: float = 0.0
+    replayed: float = 0.0
+    handed_down: int = 0
+    handed_up: int = 0
+
+
+def interleaved(steps: Sequence[int], batches: int | None) -> list[tuple[int, int]]:
+    """Return who has a turn and with how many mini-batches, until all have made their own.
+
+    Parameters
+    ----------
+    steps
+        Mini-batches of each in a round.
+    batches
+        Of a turn; None for all of them.
+    """
+    left, found = list(steps), list[tuple[int, int]]()
+    while any(left):
+        for place, rest in enumerate(left):
+            if rest:
+                own = rest if batches is None else min(rest, batches)
+                found.append((place, own))
+                left[place] -= own
+    return found
 
 
 _CHOOSING = 1

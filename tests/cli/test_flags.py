@@ -13,6 +13,7 @@ from splitopt.cli import export, train, validate
 from splitopt.cli.defence_options import DefenceFlags, PixelDPFlags
 from splitopt.cli.flags import with_flags
 from splitopt.cli.privacy_options import PrivacyFlags
+from splitopt.cli.remembering_options import RememberingFlags
 from splitopt.cli.robustness import CertificateFlags
 from splitopt.cli.training_options import JobFlags, OptimizerFlags, ScheduleFlags
 from splitopt.cli.wire_options import PaceFlags
@@ -21,6 +22,7 @@ from splitopt.privacy.robustness.settings import RobustnessSettings
 from splitopt.training.options import Options
 from splitopt.training.pixel_dp_options import PixelDP
 from splitopt.training.privacy_options import Privacy
+from splitopt.training.remembering_options import Remembering
 from splitopt.training.schedule import Schedule
 
 
@@ -80,7 +82,7 @@ def test_verbs_share_one_declaration():
 def test_every_option_and_schedule_has_its_flag():
     """What Python takes, the command line takes; the local work of a round is the plan's."""
     renamed = {"learning_rate": "lr", "server_learning_rate": "server_lr"}
-    elsewhere = {"local_epochs", "local_steps", "privacy", "pixel_dp", "nopeek"}
+    elsewhere = {"local_epochs", "local_steps", "privacy", "pixel_dp", "nopeek", "remembering"}
     wanted = {field.name for field in fields(Options)} - elsewhere
     assert {renamed.get(name, name) for name in wanted} == {
         field.name for field in fields(OptimizerFlags)
@@ -97,6 +99,16 @@ def test_every_choice_of_privacy_has_its_flag():
     assert taken == Privacy(2.0, 1.0)
     assert len(fields(PrivacyFlags)) == len(fields(Privacy))
     assert PrivacyFlags().privacy() is None
+
+
+def test_every_choice_against_forgetting_has_its_flag():
+    """With the same defaults; without any of them there is nothing."""
+    taken = RememberingFlags(ewc=2.0, replay=3).remembering()
+    assert taken == Remembering(ewc=2.0, replay=3)
+    assert {field.name for field in fields(RememberingFlags)} == {
+        field.name for field in fields(Remembering)
+    }
+    assert RememberingFlags().remembering() is None
 
 
 def test_every_choice_of_a_noise_layer_has_its_flag():

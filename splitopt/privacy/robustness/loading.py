@@ -19,6 +19,7 @@ from splitopt.profiles.tracing.cuts.finding import Stages
 from splitopt.training.data import DataSet, load_data
 from splitopt.training.data.named import Named
 from splitopt.training.model_parts.copies import Split
+from splitopt.training.model_parts.modes import evaluating
 from splitopt.training.model_parts.weights_file import read_tensors
 from splitopt.training.pixel_dp_options import PixelDP
 from splitopt.training.preparing.fitting import check_outputs, fitted, seen_as_one_tensor
@@ -26,7 +27,6 @@ from splitopt.training.preparing.pixel import placed
 from splitopt.training.preparing.prepare import default_name, make_module
 from splitopt.training.preparing.starting import loaded
 from splitopt.training.privacy.pixel.noise import NoisyPart
-from splitopt.training.rounds.evaluate import evaluating
 from splitopt.training.saving import checkpoint
 from splitopt.training.schemes.base import under
 from splitopt.training.tasks.known import CLASSIFICATION

@@ -50,12 +50,16 @@ class Batches:
     def draw(self) -> tuple[Inputs, Tensor]:
         """Return the next batch, going on where the last call ended."""
         if self._next >= len(self._order):
-            self._order = torch.randperm(self.samples, generator=self.generator)
+            self._order = self.walk()
             self._next = 0
         rows = self._order[self._next : self._next + self.size]
         self._next += self.size
         rows = rows.to(self.inputs.device)
         return self.inputs[rows], self.targets[rows]
+
+    def walk(self) -> Tensor:
+        """Return the rows of a local epoch in random order."""
+        return torch.randperm(self.samples, generator=self.generator)
 
     def sizes(self, count: int) -> tuple[int, ...]:
         """Return how many samples each of the next `count` batches will have, and draw none."""

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args
+from typing import Any, NoReturn, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from splitopt.documents.checks import check_choice
-from splitopt.documents.json_text import parse_json
-from splitopt.documents.reading import read_text
-from splitopt.errors import InputError, shown
+from splitopt.errors import InputError
 from splitopt.storage.writing import write_atomic
+from splitopt.training.data.partition_input import (
+    Labels,
+    Rows,
+    check_labels,
+    check_sizes,
+    read_rows,
+)
+from splitopt.training.data.partition_input import Samples as Samples
 
-Samples = Literal["plan", "data"]
-Rows = list[np.ndarray[Any, np.dtype[np.int64]]]
-Labels = np.ndarray[Any, np.dtype[np.int64]]
-
-FORMS = "iid, classes:K, dirichlet:ALPHA, blocks:B or file:PATH.json"
+FORMS = "iid, classes:K, dirichlet:ALPHA, blocks:B, random or file:PATH.json"
 
 
 def partition(
@@ -46,7 +48,9 @@ def partition(
         are drawn from a Dirichlet distribution around those of the data; the smaller ALPHA, the
         fewer classes a client has (Hsu et al. 2019). ``"blocks:B"``: each class is cut into as
         many blocks as there are clients, and each client gets B blocks of different classes
-        (IoTSL section V). ``"file:PATH.json"``: a list of row numbers for each client.
+        (IoTSL section V). ``"random"``: which classes a client has, how many, and in which shares
+        is drawn (IoTSL section V-H); its draws A, B, C are seeds. ``"file:PATH.json"``: a list of
+        row numbers for each client.
     seed
         The same seed gives the same rows.
     samples
@@ -69,13 +73,15 @@ def partition(
     """
     check_choice("samples", samples, get_args(Samples))
     form, _, value = how.partition(":")
-    labels = _check_labels(targets, classes, how, needs_classes=form not in ("iid", "file"))
-    wanted = _check_sizes(sizes)
+    labels = check_labels(targets, classes, how, needs_classes=form not in ("iid", "file"))
+    wanted = check_sizes(sizes)
     rng = np.random.default_rng([seed, 0x5EED])
     if form == "file" and value:
-        return _read_file(Path(value), len(labels), wanted, samples)
+        return read_rows(Path(value), len(labels), wanted, samples)
     if how == "iid":
         rows = _iid(labels, wanted, rng, samples)
+    elif how == "random":
+        rows = _random(labels, wanted, rng, samples)
     elif form in _BY_CLASS:
         rows = _BY_CLASS[form](labels, wanted, _whole(value, how), rng, samples)
     elif form == "dirichlet":
@@ -176,6 +182,39 @@ def _dirichlet(
                 open_shares = (left - counts).astype(np.float64)
             drawn = rng.multinomial(missing, open_shares / open_shares.sum())
             counts += np.minimum(drawn, left - counts)
+        taken.append(counts)
+        left = left - counts
+    return _dealt(pools, present, taken)
+
+
+def _random(labels: Labels, sizes: list[int], rng: np.random.Generator, samples: Samples) -> Rows:
+    """Draw for each client how many classes it has, which, and by which shares.
+
+    The number is equally likely from 1 to all, and so are all shares that add up to 1; each class
+    that a client has it has a sample of. Where its classes have too few samples left, it gets more
+    of them.
+    """
+    sizes = _fit(len(labels), sizes, samples)
+    pools = _pools(labels, rng)
+    present = np.flatnonzero([len(pool) for pool in pools])
+    left = np.array([len(pools[c]) for c in present])
+    taken = []
+    for size in sizes:
+        order = rng.permutation(np.flatnonzero(left))
+        count = min(int(rng.integers(1, len(present) + 1)), len(order), size)
+        while left[order[:count]].sum() < size:
+            count += 1
+        own = order[: min(count, size)]
+        counts = np.zeros(len(present), dtype=np.int64)
+        counts[own] = 1
+        shares = rng.dirichlet(np.ones(len(own)))
+        while (missing := size - int(counts.sum())) > 0:
+            free = left[own] > counts[own]
+            weights = np.where(free, shares, 0.0)
+            if not weights.sum() > 0:  # those with a share are used up
+                weights = free.astype(np.float64)
+            drawn = rng.multinomial(missing, weights / weights.sum())
+            counts[own] += np.minimum(drawn, left[own] - counts[own])
         taken.append(counts)
         left = left - counts
     return _dealt(pools, present, taken)
@@ -290,71 +329,6 @@ def _share_classes(pools: Rows, chosen: Sequence[Any], sizes: list[int]) -> Rows
         for holder, piece in zip(holders, np.split(pool, np.cumsum(counts)), strict=False):
             rows[holder].append(piece)
     return [np.concatenate(pieces) for pieces in rows]
-
-
-def _read_file(path: Path, available: int, sizes: list[int], samples: Samples) -> list[Tensor]:
-    """Read a list of row numbers for each client, and check it against data and plan."""
-    from splitopt.documents.schemas import validated
-
-    source = str(path)
-    lists = validated(list[list[int]], parse_json(read_text(path), source), source)
-    if len(lists) != len(sizes):
-        raise InputError(f"{source}: has rows for {len(lists)} clients, the plan {len(sizes)}")
-    seen = np.full(available, -1, dtype=np.int64)
-    for client, own in enumerate(lists):
-        if not own:
-            raise InputError.at(f"{source}, client {client}", "has no row; each needs at least one")
-        for row in own:
-            if not 0 <= row < available:
-                raise InputError.at(
-                    f"{source}, client {client}",
-                    f"{shown(row)} is not a row of the data, which has rows 0 to {available - 1}",
-                )
-            if seen[row] >= 0:
-                raise InputError.at(
-                    f"{source}, client {client}",
-                    f"row {row} is already client {seen[row]}'s; each row belongs to one client",
-                )
-            seen[row] = client
-        if samples == "plan" and len(own) != sizes[client]:
-            raise InputError.at(
-                f"{source}, client {client}",
-                f"has {len(own)} rows where the plan has {sizes[client]} samples; make them equal, "
-                "or take the file's with --samples data",
-            )
-    return [torch.tensor(own, dtype=torch.int64) for own in lists]
-
-
-def _check_labels(targets: Tensor, classes: int | None, how: str, *, needs_classes: bool) -> Labels:
-    """Return the labels; zeros where targets are none, and nobody shares out by them."""
-    if targets.dim() != 1 or targets.is_floating_point() or not len(targets):
-        if not needs_classes and targets.dim() and len(targets):
-            return np.zeros(len(targets), dtype=np.int64)
-        raise InputError.at(
-            "labels",
-            "must be whole numbers of shape (n,), n >= 1"
-            + (f"; {how!r} shares out by them, iid and file:PATH.json do not" * bool(len(targets))),
-        )
-    labels: Labels = targets.cpu().numpy().astype(np.int64)
-    top = int(labels.max()) if classes is None else classes - 1
-    outside = np.flatnonzero((labels < 0) | (labels > top))
-    if len(outside):
-        row = int(outside[0])
-        raise InputError.at(
-            f"labels[{row}]", f"is {labels[row]}, outside the classes 0 to {max(top, 0)}"
-        )
-    return labels
-
-
-def _check_sizes(sizes: Sequence[int]) -> list[int]:
-    if not len(sizes):
-        raise InputError.at("sizes", "are empty; there must be at least one client")
-    for index, size in enumerate(sizes):
-        if isinstance(size, bool) or size != int(size) or size < 1:
-            raise InputError.at(
-                f"sizes[{index}]", f"is {size!r}; a client needs a whole number of samples >= 1"
-            )
-    return [int(size) for size in sizes]
 
 
 def _fit(available: int, sizes: list[int], samples: Samples) -> list[int]:

@@ -93,6 +93,11 @@ class Part:
         The ids of tied weights, which a part before steps: it has the gradients of both.
     penalty
         What is added to the loss of every batch; None for nothing.
+
+    Attributes
+    ----------
+    pull
+        Called before every step to add to the gradients; None for nothing.
     """
 
     def __init__(
@@ -105,6 +110,7 @@ class Part:
     ) -> None:
         self.wanted = wanted
         self.penalty = penalty
+        self.pull: Callable[[], None] | None = None
         self.elsewhere = elsewhere
         self.module = module
         self.make_optimizer = make_optimizer
@@ -153,6 +159,8 @@ class Part:
 
     def step(self) -> None:
         """Update the parameters and forget their gradients."""
+        if self.pull is not None:
+            self.pull()
         if self.optimizer is not None:
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)

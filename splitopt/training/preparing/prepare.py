@@ -132,7 +132,7 @@ class Prepared:
             **({"drawn": dict(self.drawn)} if self.drawn else {}),
             **described(self.scheme),
             **noise_described(self.scheme),
-            **({"nopeek": options["nopeek"]} if "nopeek" in options else {}),
+            **{name: options[name] for name in ("nopeek", "remembering") if name in options},
         }
 
 

@@ -33,6 +33,7 @@ from splitopt.training.preparing.private import check_penalty, check_private, gu
 from splitopt.training.privacy.guard import own_losses
 from splitopt.training.program import Program
 from splitopt.training.randomness import Stream, seed_of
+from splitopt.training.remembering.balanced import Balanced
 from splitopt.training.schemes import SCHEMES, Client, Scheme
 from splitopt.training.schemes.clustered import Clustered
 from splitopt.training.schemes.naming import is_own, scheme_of, trained_by
@@ -192,6 +193,7 @@ def build_scheme(
     clients = [replace(client, cuts=own) for client, own in zip(clients, cuts, strict=True)]
     into = Split(split.split, split.state.written, _packed(split))
     check_penalty(clients, kind, options)
+    clients = oversampled(clients, options)
     noise = with_noise(clients, kind, split, into, options, model)
     into = into if noise is None else noise.into()
     scheme = _made(
@@ -207,6 +209,19 @@ def build_scheme(
     check_private(scheme, into)
     set_groups(scheme, program, 0)
     return scheme
+
+
+def oversampled(clients: Sequence[Client], options: Options) -> list[Client]:
+    """Return clients who draw their classes equally often, if the options say so.
+
+    Raises
+    ------
+    InputError
+        Targets are no labels.
+    """
+    if options.remembering is None or not options.remembering.oversample:
+        return list(clients)
+    return [replace(client, batches=Balanced(client.batches)) for client in clients]
 
 
 def _packed(split: SplitModel) -> dict[int, Layout]:

@@ -109,7 +109,7 @@ class Guard:
             held = passes[place]
             if gradient is not None and covered[place]:
                 self.add(own, parts[place], held, gradient * samples)
-                back = _entry_gradient(held, gradient)
+                back = entry_gradient(held, gradient)
             else:
                 held.backward(gradient)
                 back = held.gradient
@@ -192,7 +192,7 @@ def _trained(parts: Sequence[Part]) -> list[nn.Parameter]:
     return list(found)
 
 
-def _entry_gradient(held: Pass, gradient: Tensor) -> Tensor | None:
+def entry_gradient(held: Pass, gradient: Tensor) -> Tensor | None:
     """Return the gradient at what came into a part, and leave its parameters' alone."""
     entry = held.entry
     if not (isinstance(entry, Tensor) and entry.requires_grad):

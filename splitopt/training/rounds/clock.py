@@ -9,7 +9,7 @@ those who were drawn, see `splitopt.training.rounds.drawn`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from splitopt.problems.pipeline_partition.split_nn import split_nn_round
 from splitopt.training.program import Program
 from splitopt.training.rounds.critical_path import seconds_by_phase
 from splitopt.training.rounds.drawn import DrawnRounds
-from splitopt.training.turns import count_of
+from splitopt.training.turns import TurnsOfClient, count_of
 
 if TYPE_CHECKING:
     from splitopt.training.schemes import Scheme
@@ -65,6 +65,8 @@ class VirtualClock:
         """Predict a round (0, 1, ...); None where there is no prediction for the scheme."""
         if self._brought is not None and self.program.runs_as is None:
             return self._own(self._brought, number)
+        if self._scheme is not None and (work := self._scheme.turns_of(number)):
+            return self._of_turns(work)
         if self._scheme is not None and (served := self._unusual(self._scheme, number)):
             phases = self._drawn.of(served)
             return RoundTime(sum(phases.values()), phases)
@@ -73,6 +75,14 @@ class VirtualClock:
         if index not in self._known:
             self._known[index] = self._planned(index) if planned else self._compared()
         return self._known[index]
+
+    def _of_turns(self, work: Sequence[TurnsOfClient]) -> RoundTime | None:
+        """Return what a round of such turns takes."""
+        try:
+            phases = self._drawn.of_turns(work)
+        except InputError:
+            return None
+        return RoundTime(sum(phases.values()), phases)
 
     def _unusual(self, scheme: Scheme, number: int) -> list[list[int]] | None:
         """Return who is served in a round, None where that changes nothing of what it takes."""

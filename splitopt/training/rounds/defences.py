@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from splitopt.training.data import DataSet
 from splitopt.training.model_parts.dependence import distance_correlation
+from splitopt.training.model_parts.modes import evaluating
 from splitopt.training.preparing.pixel import Placed, averaged
-from splitopt.training.rounds.evaluate import evaluating
 from splitopt.training.schemes import Scheme
 from splitopt.training.tasks import Task
 from splitopt.training.tasks.known import CLASSIFICATION

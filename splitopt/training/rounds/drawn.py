@@ -14,8 +14,9 @@ import numpy as np
 from splitopt.latency.drawn_clients import expected_longest
 from splitopt.planning.comparison.at_cut import with_steps
 from splitopt.problems.common_cut import PHASES, SCHEMES, CommonCut
-from splitopt.problems.common_cut.data import SIDE_BY_SIDE
+from splitopt.problems.common_cut.data import SIDE_BY_SIDE, TABLES
 from splitopt.training.program import Program
+from splitopt.training.turns import TurnsOfClient
 
 Seconds = dict[str, float]
 
@@ -55,6 +56,20 @@ class DrawnRounds:
             return max((each[n] for n in served[0]), key=lambda own: sum(own.values()))
         phases = self._common().rounds([self._cut()], served)[0].tolist()
         return {name: value for name, value in zip(PHASES, phases, strict=True) if value > 0}
+
+    def of_turns(self, work: Sequence[TurnsOfClient]) -> Seconds:
+        """Return the seconds by phase of a round of one device after the other, by their work."""
+        problem, column = self._common(), self._cut() - 1
+        turns, passes, replayed, down, up = np.array(work, dtype=np.float64).T
+        once = {name: getattr(problem, name)[:, column] for name in TABLES}
+        through = 1 + passes
+        seconds = {
+            "download": (turns + down) * once["model_down_s"] + through * once["gradient_s"],
+            "device": through * (once["forward_s"] + once["backward_s"]),
+            "upload": through * once["upload_s"] + (turns + up) * once["model_up_s"],
+            "server": (through + replayed) * once["server_s"],
+        }
+        return _named(PHASES, [float(seconds[name].sum()) for name in PHASES])
 
     def expected(self, drawn: int) -> float | None:
         """Return the expected seconds of a round of so many drawn clients, exactly.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from splitopt.training.data.named import Inputs, arguments_of
 from splitopt.training.model_parts.averaging import State
+from splitopt.training.model_parts.modes import evaluating
 from splitopt.training.schemes import Scheme, TrainingError
 from splitopt.training.tasks import Task
 from splitopt.training.tasks.known import CLASSIFICATION
@@ -80,24 +80,6 @@ def evaluate(
     metrics = {name: metric.value(sums[name]) for name, metric in task.metrics.items()}
     classes = {name: _shares(own, name) for name, own in of_classes.items()}
     return Score(loss / max(terms, 1), metrics, classes)
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model into evaluation mode, and leave its modes and buffers as they were."""
-    modes = [(part, part.training) for part in model.modules()]
-    buffers = [(part, dict(part._buffers)) for part in model.modules()]
-    values = [(tensor, tensor.detach().clone()) for tensor in model.buffers()]
-    try:
-        model.eval()
-        yield
-    finally:
-        for part, mode in modes:
-            part.training = mode
-        for part, own in buffers:
-            part._buffers.update(own)
-        for tensor, before in values:
-            tensor.data.copy_(before)
 
 
 def _count(

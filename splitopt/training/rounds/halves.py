@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from splitopt.training.data.named import Inputs, arguments_of
-from splitopt.training.rounds.evaluate import BATCH, evaluating
+from splitopt.training.model_parts.modes import evaluating
+from splitopt.training.rounds.evaluate import BATCH
 from splitopt.training.schemes import Scheme
 
 

@@ -17,6 +17,7 @@ from splitopt.training.rounds.clock import VirtualClock
 from splitopt.training.rounds.defences import noise_of
 from splitopt.training.rounds.evaluate import check_finite
 from splitopt.training.rounds.testing import RoundTests, SmashedTests
+from splitopt.training.rounds.turn_tests import CallersError, TurnCallback, TurnTests
 from splitopt.training.saving.keeper import Keeper
 from splitopt.training.schedule import Schedule
 from splitopt.training.schemes import Round, Scheme, TrainingError
@@ -37,6 +38,7 @@ def run_rounds(
     do_round: DoRound | None = None,
     callback: Callback | None = None,
     smashed: SmashedTests | None = None,
+    turn_callback: TurnCallback | None = None,
 ) -> tuple[History, Stopped]:
     """Train round by round until something says stop.
 
@@ -54,6 +56,8 @@ def run_rounds(
         ends where it returns True.
     smashed
         Gives the smashed test data, where a fed server is a party of its own; see `RoundTests`.
+    turn_callback
+        Called after every test after a turn with its row and the number of the round, from 1.
 
     Returns
     -------
@@ -73,11 +77,13 @@ def run_rounds(
     identity = {**prepared.identity, **planned}
     prepared = replace(prepared, identity=identity, drawn=_drawn(prepared))
     tests = RoundTests(prepared, schedule, smashed)
+    turns = TurnTests(prepared, schedule, turn_callback)
     keeper = Keeper(prepared, schedule.checkpoint, schedule.checkpoint_every, schedule.resume)
     try:
         act = do_round or _guarded(prepared.scheme)
-        return _run_rounds(prepared, schedule, keeper, tests, act, callback)
+        return _run_rounds(prepared, schedule, keeper, (tests, turns), act, callback)
     finally:
+        prepared.scheme.after_turn = None
         keeper.close()
 
 
@@ -85,11 +91,11 @@ def _run_rounds(
     prepared: Prepared,
     schedule: Schedule,
     keeper: Keeper,
-    tests: RoundTests,
+    testing: tuple[RoundTests, TurnTests],
     act: DoRound,
     callback: Callback | None,
 ) -> tuple[History, Stopped]:
-    scheme, program = prepared.scheme, prepared.program
+    scheme, program, (tests, turns) = prepared.scheme, prepared.program, testing
     history = keeper.begin()
     clock = VirtualClock(program, None if is_own(type(scheme)) else scheme, scheme)
     rounds = program.rounds if schedule.rounds is None else schedule.rounds
@@ -97,6 +103,8 @@ def _run_rounds(
     while stopped is None:
         number = len(history)
         before = copy_state(scheme.model)
+        is_tested = number + 1 == rounds or (number + 1) % schedule.evaluate_every == 0
+        turns.begin(number, is_tested)
         try:
             set_groups(scheme, program, number)
             scheme.begin_round(number)
@@ -104,7 +112,8 @@ def _run_rounds(
             check_finite(scheme)
             row = _row(tally, number, history, clock)
             row = replace(row, epsilon=spent(scheme), pixel_dp=noise_of(scheme))
-            if number + 1 == rounds or (number + 1) % schedule.evaluate_every == 0:
+            row = replace(row, turns=turns.taken())
+            if is_tested:
                 row = tests.of(row)
             if scheme.options.fed_server:
                 tested = tests.received_bytes if row.test_loss is not None else 0
@@ -117,6 +126,10 @@ def _run_rounds(
                 load_state(scheme.model, before)
             keeper.end()
             return history, "interrupted"
+        except CallersError as error:
+            load_state(scheme.model, before)
+            keeper.end()
+            raise error.raised from None
         except TrainingError as error:
             load_state(scheme.model, before)
             keeper.end()
@@ -175,6 +188,8 @@ def _guarded_as_brought(scheme: Scheme) -> DoRound:
         try:
             tally: object = scheme.round(number)
         except SplitoptError:
+            raise
+        except CallersError:
             raise
         except Exception as error:
             raise TrainingError(f"the scheme {scheme.name} fails ({reason(error)})") from error

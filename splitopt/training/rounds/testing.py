@@ -83,7 +83,7 @@ class RoundTests:
         data, task = prepared.data, prepared.task
         model, inputs = self._tested()
         score = evaluate(model, inputs, data.test_targets, task, by_class=self.per_class)
-        _check(score, "test")
+        check_score(score, "test")
         if self._as_published:
             return self._of_published(row, score)
         clients = dict(row.clients)
@@ -91,7 +91,7 @@ class RoundTests:
             if not len(rows):
                 continue
             own = evaluate(model, inputs[rows], data.test_targets[rows], task)
-            _check(own, f"test of client {name}")
+            check_score(own, f"test of client {name}")
             clients[name] = replace(
                 clients.get(name, ClientRow()),
                 test_loss=own.loss,
@@ -131,7 +131,7 @@ class RoundTests:
                 continue
             model.load_state_dict(state)
             own = evaluate(model, data.test_inputs[rows], data.test_targets[rows], task)
-            _check(own, f"test of client {name}")
+            check_score(own, f"test of client {name}")
             found.append(own)
             clients[name] = replace(
                 clients.get(name, ClientRow()),
@@ -155,7 +155,7 @@ class RoundTests:
         )
 
 
-def _check(score: Score, where: str) -> None:
+def check_score(score: Score, where: str) -> None:
     """Raise `TrainingError` for what is not a finite number."""
     if not math.isfinite(score.loss):
         raise TrainingError(f"the {where} loss is {score.loss}; lower the learning rate")

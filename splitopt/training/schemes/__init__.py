@@ -10,9 +10,9 @@ from splitopt.training.schemes.multihop import Multihop as Multihop
 from splitopt.training.schemes.multihop import UShaped as UShaped
 from splitopt.training.schemes.split_nn import SplitNN as SplitNN
 from splitopt.training.schemes.splitfed_v1 import SplitFedV1 as SplitFedV1
+from splitopt.training.schemes.splitfed_v2 import SplitFedV2 as SplitFedV2
 from splitopt.training.schemes.tally import Round as Round
 from splitopt.training.schemes.tally import Traffic as Traffic
-from splitopt.training.schemes.vanilla import SplitFedV2 as SplitFedV2
 from splitopt.training.schemes.vanilla import Vanilla as Vanilla
 
 SCHEMES: dict[str, type[Scheme]] = {

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-import numpy as np
 from torch import Tensor, nn
 
 from splitopt.errors import InputError
 from splitopt.errors import TrainingError as TrainingError
-from splitopt.training.codecs.crossing import DOWN, UP, Crossing, SideBySide
-from splitopt.training.data.batches import Batches
+from splitopt.training.codecs.crossing import DOWN, UP, SideBySide
 from splitopt.training.data.named import Inputs
 from splitopt.training.model_parts.averaging import average
 from splitopt.training.model_parts.changing import Examined
@@ -27,37 +24,19 @@ from splitopt.training.model_parts.parts import (
     tied_between,
 )
 from splitopt.training.options import Options, Order, Role
-from splitopt.training.privacy.guard import Guard
 from splitopt.training.program import Program, Takes
-from splitopt.training.randomness import Stream
 from splitopt.training.schemes.as_published import State, renew_servers
+from splitopt.training.schemes.client import Client as Client
+from splitopt.training.schemes.client import finite_loss as finite_loss
+from splitopt.training.schemes.client import with_codecs as with_codecs
 from splitopt.training.schemes.tally import Round, Traffic
-from splitopt.training.turns import chosen, permuted
+from splitopt.training.turns import TurnsOfClient, chosen, permuted
 from splitopt.training.two_servers import check_two_servers
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
 
-@dataclass
-class Client:
-    """One device with its data; ``cuts`` are the numbers of layers before each cut.
-
-    ``crossing`` is what its activations and gradients become on their way over the cuts; the
-    scheme makes it, of the codecs of the options. ``guard`` stands before its parameters where the
-    options ask for privacy, and then its batches are private ones.
-    """
-
-    name: str
-    batches: Batches
-    stream: Stream
-    cuts: tuple[int, ...] = ()
-    crossing: Crossing = field(default_factory=Crossing)
-    guard: Guard | None = None
-
-    @property
-    def samples(self) -> int:
-        """Number of its samples."""
-        return self.batches.samples
+AfterTurn = Callable[[Sequence[Client]], None]
 
 
 class NoiseLayer:
@@ -113,6 +92,12 @@ class Scheme(ABC):
         Whether there is a script of its authors, which ``as_published`` of the options follows.
     usual_order
         In which order clients are served where the options leave it to the scheme.
+    can_remember
+        Whether one model goes from device to device, so that something can be done against what it
+        forgets, see `splitopt.training.remembering_options.Remembering`.
+    after_turn
+        Called after every turn with its clients, while `model` is as they leave it; None for
+        nothing.
     """
 
     name: ClassVar[str]
@@ -126,6 +111,8 @@ class Scheme(ABC):
     has_fed_server: ClassVar[bool] = False
     has_script: ClassVar[bool] = False
     usual_order: ClassVar[Order] = "given"
+    can_remember: ClassVar[bool] = False
+    after_turn: AfterTurn | None = None
 
     def __init__(
         self,
@@ -164,6 +151,7 @@ class Scheme(ABC):
                 "as_published",
                 f"is for splitfed_v1 and splitfed_v2, not for {self.name}; leave it out",
             )
+        self._check_remembering()
         self.tested_as: dict[str, State] = {}
         self._check_tied()
         if options.fed_server:
@@ -195,6 +183,34 @@ class Scheme(ABC):
                     f"weight {name} to several parties; train by splitfed_v1, or let an owner hold "
                     "all layers that use it (u_shaped, multihop)",
                 )
+
+    def _check_remembering(self) -> None:
+        """Reject what is for one model that goes from device to device."""
+        given = self.options.remembering
+        for name in () if given is None or self.can_remember else given.asked:
+            if name != "oversample":
+                raise InputError.at(
+                    name,
+                    f"is for vanilla, whose devices train one model in turn, not for {self.name}; "
+                    "train by --scheme vanilla, or leave it out",
+                )
+
+    @property
+    def has_turns(self) -> bool:
+        """Whether devices, or clusters of them, have turns between which the model can be tested.
+
+        A scheme that has calls `turn_ends` in its rounds.
+        """
+        return False
+
+    def turn_ends(self, clients: Sequence[Client]) -> None:
+        """Tell whoever listens that the turn of some clients is over."""
+        if self.after_turn is not None:
+            self.after_turn(clients)
+
+    def turns_of(self, number: int) -> list[TurnsOfClient] | None:  # noqa: ARG002
+        """Return what each client does in a round (0, 1, ...), None where it is one usual turn."""
+        return None
 
     def _check_fed_server(self) -> None:
         """Reject a fed server where this scheme has none, or cuts leave it nothing of its own."""
@@ -382,59 +398,6 @@ class Scheme(ABC):
             own.load_moments(under(state, f"copy.{index}.moments."))
 
 
-def with_codecs(
-    clients: Sequence[Client], options: Options, split: Split | Cut | None = None
-) -> list[Client]:
-    """Return the clients with the codecs of the options at their cuts.
-
-    Where several tensors cross a cut of `split`, each is written by itself.
-
-    Raises
-    ------
-    InputError
-        There are codecs, and nothing of any client is cut.
-    """
-    packed = split.packed if isinstance(split, Split) else {}
-    layouts = [
-        {place: packed[cut] for place, cut in enumerate(client.cuts) if cut in packed}
-        for client in clients
-    ]
-    if not options.has_codecs:  # nor those that the clients had in another scheme
-        return [
-            replace(client, crossing=Crossing(client=client.name, layouts=own))
-            if client.crossing.ways or own
-            else client
-            for client, own in zip(clients, layouts, strict=True)
-        ]
-    codecs = {UP: options.up_codec(), DOWN: options.down_codec()}
-    if not any(client.cuts for client in clients):
-        field = "codec" if codecs[UP] is not None else "gradient_codec"
-        raise InputError.at(
-            field, "is for what crosses a cut, and no client's model is cut here; leave it out"
-        )
-    return [
-        replace(client, crossing=Crossing(codecs, client.name, client.stream, own))
-        for client, own in zip(clients, layouts, strict=True)
-    ]
-
-
-def finite_loss(loss: Tensor, client: Client) -> float:
-    """Return the value of a client's loss.
-
-    Raises
-    ------
-    TrainingError
-        It is not a finite number.
-    """
-    value = float(loss.detach())
-    if not np.isfinite(value):
-        raise TrainingError(
-            f"the loss of client {client.name} is {value}; lower the learning rate, or look at "
-            "that client's data"
-        )
-    return value
-
-
-def under(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def under(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Entries whose name begins with a prefix, without it."""
     return {name[len(prefix) :]: v for name, v in state.items() if name.startswith(prefix)}

@@ -44,14 +44,23 @@ class Clustered(SharedServer):
         """All clusters in turn."""
         tally = Round()
         self.start_round()
-        for group in self.groups(number):
+        for group, steps in self.turns(number):
             tally.join([client.name for client in group])
             self.hand_out(group, tally)
-            steps = max(self.steps(client) for client in group)
             for _ in range(steps):
                 self._step(group, tally)
             self.collect(group, tally)
+            self.turn_ends(group)
         return tally
+
+    @property
+    def has_turns(self) -> bool:
+        """Clusters have them."""
+        return True
+
+    def turns(self, number: int) -> list[tuple[list[Client], int]]:
+        """Return whose turns a round has, in their order, and with how many mini-batches."""
+        return [(group, max(map(self.steps, group))) for group in self.groups(number)]
 
     def groups(self, number: int) -> list[list[Client]]:
         """Clusters in the order of this round."""
@@ -126,8 +135,20 @@ class Clustered(SharedServer):
         smashed: Sequence[Tensor],
         targets: Sequence[Tensor],
         tally: Round,
+        beside: tuple[Tensor, Tensor] | None = None,
     ) -> list[Tensor]:
         """Train the server's part on what a cluster has sent.
+
+        Parameters
+        ----------
+        group
+            The cluster.
+        smashed, targets
+            What its devices have sent.
+        tally
+            Where it is counted.
+        beside
+            Smashed data and targets that nobody has sent now, and no gradient comes back to.
 
         Returns
         -------
@@ -135,9 +156,13 @@ class Clustered(SharedServer):
         the devices' part is trained.
         """
         sizes = [len(target) for target in targets]
-        together = self.server.forward(torch.cat(list(smashed)), group[0].stream)
-        loss = self.criterion(together.result, torch.cat(list(targets)))  # Eq. 4: mean over all
-        self._note(loss, together.result, targets, group, tally)
+        own, more = sum(sizes), () if beside is None else (beside,)
+        every = torch.cat([*smashed, *(kept for kept, _ in more)])
+        wanted = torch.cat([*targets, *(labels for _, labels in more)])
+        together = self.server.forward(every, group[0].stream)
+        loss = self.criterion(together.result, wanted)  # Eq. 4: mean over all
+        noted = loss if beside is None else self._own_loss(together.result[:own], targets)
+        self._note(noted, together.result[:own], targets, group, tally)
         loss.backward()  # type: ignore[no-untyped-call]
         self.server.step()
         for client, sent, target in zip(group, smashed, targets, strict=True):
@@ -145,12 +170,16 @@ class Clustered(SharedServer):
             tally.traffic.smashed += client.crossing.size(UP, sent)
         if together.gradient is None:
             return []
-        gradients = list(torch.split(together.gradient, sizes))
+        gradients = list(torch.split(together.gradient[:own], sizes))
         if self.options.cut_gradient == "rescaled":
-            gradients = [part * (sum(sizes) / len(part)) for part in gradients]
+            gradients = [part * (len(wanted) / len(part)) for part in gradients]
         for client, gradient in zip(group, gradients, strict=True):
             tally.traffic.gradient += client.crossing.size(DOWN, gradient)
         return gradients
+
+    def _own_loss(self, result: Tensor, targets: Sequence[Tensor]) -> Tensor:
+        """Return the mean loss of what has been sent, without what stands beside it."""
+        return self.criterion(result.detach(), torch.cat(list(targets)))
 
     def _note(
         self,

@@ -65,4 +65,10 @@ class SplitNN(Scheme):
             for batch in client.batches.take(self.steps(client)):
                 self.train_batch(parts, batch, client, tally)
             self.note_model([self.common], tally, down=False)
+            self.turn_ends([client])
         return tally
+
+    @property
+    def has_turns(self) -> bool:
+        """Owners have them."""
+        return True

@@ -13,6 +13,7 @@ class Traffic:
     The model is its trained parameters; ``statistics`` are what layers write and goes with them,
     down and up together. ``tied_down`` and ``tied_up`` are gradients of weights of which both
     sides of a cut hold a copy. ``statistics_up`` is what of ``statistics`` has gone up.
+    ``fisher_down`` and ``fisher_up`` are what devices hand on of elastic weight consolidation.
     """
 
     smashed: int = 0
@@ -23,14 +24,17 @@ class Traffic:
     statistics: int = 0
     tied_down: int = 0
     tied_up: int = 0
+    fisher_down: int = 0
+    fisher_up: int = 0
     statistics_up: int = 0
 
     def to_dict(self) -> dict[str, int]:
-        """Return bytes by kind; what is exchanged of tied weights only where something is."""
+        """Return bytes by kind; those of tied weights and EWC only where there are any."""
         found = asdict(self)
         del found["statistics_up"]
-        if not self.tied_down and not self.tied_up:
-            del found["tied_down"], found["tied_up"]
+        for kind in ("tied", "fisher"):
+            if not found[f"{kind}_down"] and not found[f"{kind}_up"]:
+                del found[f"{kind}_down"], found[f"{kind}_up"]
         return found
 
 

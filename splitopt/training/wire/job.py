@@ -24,6 +24,7 @@ from splitopt.training.job import TrainingJob
 from splitopt.training.kinds import SCHEME
 from splitopt.training.options import Options
 from splitopt.training.preparing.prepare import Prepared
+from splitopt.training.schedule import Schedule
 from splitopt.training.tasks import TASKS
 from splitopt.training.wire.setting import OwnFiles
 
@@ -32,15 +33,22 @@ _PLAIN = ("model", "partition", "samples", "seed", "match", "stages", "source", 
 """Fields of a job that are plain data as they are."""
 
 
-def check_job(job: TrainingJob) -> None:
+def check_job(job: TrainingJob, schedule: Schedule | None = None) -> None:
     """Check that a job can be trained by a process for each party.
 
     Raises
     ------
     InputError
-        Clients are to be batched, there is to be privacy, a noise layer or NoPeek, another scheme
-        is asked for, or a device is named.
+        Clients are to be batched, there is to be privacy, a noise layer, NoPeek or something
+        against forgetting, turns are to be tested, another scheme is asked for, or a device is
+        named.
     """
+    if schedule is not None and schedule.test_after == "turn":
+        raise InputError.at(
+            "test_after",
+            "is turn, and on the wire the parts of a model are in one place after a round only; "
+            "test after rounds, or train without --wire",
+        )
     if job.options is not None and job.options.batched:
         raise InputError.at(
             "batched", "every device is a process of its own on the wire; train without"
@@ -56,7 +64,7 @@ def check_job(job: TrainingJob) -> None:
             "states and the order of their batches, which must stay secret; train without --wire",
         )
     if job.options is not None:
-        for name in ("pixel_dp", "nopeek"):
+        for name in ("pixel_dp", "nopeek", "remembering"):
             if getattr(job.options, name):
                 raise InputError.at(name, "is for training in one process; train without --wire")
     other = job.scheme is not None and (isinstance(job.scheme, str) and job.scheme in SCHEME.own)

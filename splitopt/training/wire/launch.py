@@ -174,7 +174,7 @@ def run_job(
     job: TrainingJob, schedule: Schedule, wanted: WireOptions, callback: Callback | None = None
 ) -> WireRun:
     """Train a job with a process for each party, all on this machine; see `run_wire`."""
-    check_job(job)
+    check_job(job, schedule)
     limit = wanted.limit
     with one_thread(), temporary_folder() as place:
         prepared = prepare(job, 0)
@@ -235,8 +235,8 @@ def run_rank(
         Also if the number of ranks is not what the plan needs, rank 0 was started otherwise, or
         other machines take part and there is neither a certificate nor ``no_tls``.
     """
-    check_job(job)
     schedule, wanted = schedule or Schedule(), wanted or WireOptions()
+    check_job(job, schedule)
     with one_thread():
         try:
             prepared = prepare(job, rank.rank)

@@ -34,7 +34,7 @@ counts = st.lists(st.integers(10, 60), min_size=2, max_size=8)
 @given(
     counts,
     st.integers(1, 6),
-    st.sampled_from(["iid", "dirichlet:0.1", "dirichlet:10"]),
+    st.sampled_from(["iid", "dirichlet:0.1", "dirichlet:10", "random"]),
     st.integers(0, 99),
     st.data(),
 )
@@ -50,7 +50,12 @@ def test_iid_and_dirichlet_give_the_sizes_asked_for(found, clients, how, seed, d
 
 
 @settings(max_examples=60, deadline=None)
-@given(counts, st.integers(1, 8), st.sampled_from(["iid", "dirichlet:0.3"]), st.integers(0, 99))
+@given(
+    counts,
+    st.integers(1, 8),
+    st.sampled_from(["iid", "dirichlet:0.3", "random"]),
+    st.integers(0, 99),
+)
 def test_all_samples_in_proportion(found, clients, how, seed):
     targets = labels_of(found)
     sizes = list(range(10, 10 + clients))
@@ -251,3 +256,30 @@ def test_shares_sum_and_are_in_proportion(total, weights):
 def test_samples_are_those_of_the_plan_or_the_data():
     with pytest.raises(InputError, match="'all', it must be one of plan, data"):
         partition(torch.tensor([0, 1]), [1], "iid", 0, samples="all")
+
+
+def test_random_draws_how_many_classes_which_and_in_which_shares():
+    """With plenty of data all are equally likely; seeds are the draws A, B, C (IoTSL V-H)."""
+    targets = labels_of([4000] * 5)
+    numbers, holders, shares = [], np.zeros(5), []
+    for seed in range(150):
+        for own in partition(targets, [100] * 4, "random", seed):
+            found = np.bincount(targets[own].numpy(), minlength=5)
+            numbers.append(int((found > 0).sum()))
+            holders += found > 0
+            if numbers[-1] == 2:
+                shares.append(found[found > 0][0] / 100)
+    drawn = np.bincount(numbers, minlength=6)[1:]
+    assert np.abs(drawn / len(numbers) - 0.2).max() < 0.06  # 3.7 deviations of 600 draws
+    assert np.abs(holders / len(numbers) - 0.6).max() < 0.08  # 3 of 5 classes on average
+    assert 0.4 < np.mean(shares) < 0.6
+    assert np.std(shares) > 0.2  # of a uniform share: 0.29
+
+
+def test_random_gives_a_sample_of_each_class_and_takes_more_where_there_is_too_little():
+    """All data in all, however they are drawn."""
+    targets = labels_of([5, 5, 30])
+    for seed in range(20):
+        parts = partition(targets, [1, 20, 19], "random", seed)
+        check_disjoint(parts, 40)
+        assert [len(own) for own in parts] == [1, 20, 19]
