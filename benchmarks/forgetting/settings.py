@@ -118,7 +118,7 @@ def _chosen(
     rows = [torch.nonzero(targets == label).flatten()[:count] for label in labels]
     some = inputs[torch.cat(rows)]
     assert isinstance(some, Tensor)
-    if some.shape[-1] == 28:
+    if some.shape[-1] >= 28:
         some = nn.functional.avg_pool2d(some, 2)
     numbers = [torch.full((len(own),), place) for place, own in enumerate(rows)]
     return some, torch.cat(numbers)

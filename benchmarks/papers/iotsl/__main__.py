@@ -1,34 +1,49 @@
-"""``python -m benchmarks.papers.iotsl [FOLDER] [--parts NAME ...]``: IoTSL's numbers."""
+"""``python -m benchmarks.papers.iotsl [FOLDER] [--parts NAME ...] [--quick]``: IoTSL's numbers."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.papers.iotsl import arithmetic
+from benchmarks.papers.iotsl.replay.tables import FULL, PARTS, QUICK
 from benchmarks.papers.tables import Table
 
 RESULTS = Path(__file__).parent / "results"
-PARTS: dict[str, Callable[[], Iterable[Table]]] = {"arithmetic": arithmetic.tables}
-"""Name -> what makes its tables, one after the other."""
-QUICK = ("arithmetic",)
-"""The parts that train nothing, which are made by default."""
+ARITHMETIC = "arithmetic"
+"""The part that trains nothing, which is made by default."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write and print the tables of some parts."""
     parser = argparse.ArgumentParser("python -m benchmarks.papers.iotsl", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=RESULTS)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=QUICK, metavar="NAME")
+    parser.add_argument(
+        "--parts", nargs="+", choices=(ARITHMETIC, *PARTS), default=(ARITHMETIC,), metavar="NAME"
+    )
+    parser.add_argument("--quick", action="store_true", help="a few minutes, not to be kept")
+    parser.add_argument("--workers", type=int, default=1, help="processes, of one thread each")
+    parser.add_argument(
+        "--kept", type=Path, default=Path("out/iotsl-replay.json"), help="outcomes, to go on from"
+    )
     given = parser.parse_args(arguments)
-    given.folder.mkdir(parents=True, exist_ok=True)
-    for name in given.parts:
-        for table in PARTS[name]():
-            table.save(given.folder)
-            print(table.markdown())
+    for folder in (given.folder, given.kept.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    for table in _tables(given):
+        table.save(given.folder)
+        print(table.markdown())
     return 0
+
+
+def _tables(given: argparse.Namespace) -> Iterator[Table]:
+    if ARITHMETIC in given.parts:
+        yield from arithmetic.tables()
+    if trained := [part for part in given.parts if part != ARITHMETIC]:
+        from benchmarks.papers.iotsl.replay.run import replayed
+
+        yield from replayed(trained, QUICK if given.quick else FULL, given.kept, given.workers)
 
 
 if __name__ == "__main__":

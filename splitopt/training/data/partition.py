@@ -123,7 +123,7 @@ def by_counts(
         The data has fewer samples of a class than the clients are to have; it is named.
     """
     classes = len(counts[0])
-    labels = _check_labels(targets, classes, "counts", needs_classes=True)
+    labels = check_labels(targets, classes, "counts", needs_classes=True)
     rng = np.random.default_rng([seed, 0x5EED])
     pools = [rng.permutation(np.flatnonzero(labels == label)) for label in range(classes)]
     taken = [np.asarray(row, dtype=np.int64) for row in counts]

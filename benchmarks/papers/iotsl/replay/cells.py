@@ -65,6 +65,7 @@ def outcome(cell: Cell) -> dict[str, Any]:
     import torch
 
     import splitopt
+    from benchmarks.forgetting.settings import images
     from splitopt.generators import GeneratorOptions, Sanitizing
     from splitopt.iotsl import IotslJob, run_iotsl
     from splitopt.models import build
@@ -72,7 +73,7 @@ def outcome(cell: Cell) -> dict[str, Any]:
     from splitopt.training.options import Options
 
     torch.set_num_threads(1)
-    data = images(cell.data, cell.classes, cell.per_class, cell.tested)
+    data = images(cell.data, tuple(range(cell.classes)), cell.per_class, cell.tested)
     sanitize = None
     if cell.sigma is not None:
         sanitize = Sanitizing("sample", 1.0, cell.sigma, 1e-5, insecure_test_seed=cell.seed)
@@ -123,35 +124,6 @@ def fleet(cell: Cell, profile: str) -> dict[str, Any]:
         "training": {"epochs": 1, "rounds": cell.rounds},
         "generators": {"size": "100 kB", "classes": {name: [0] for name in names}},
     }
-
-
-def images(name: str, classes: int, train: int, test: int) -> Any:
-    """Load images, halve their sides, and keep so many of each of the first classes."""
-    from dataclasses import replace
-
-    import torch
-    from torch.nn.functional import avg_pool2d
-
-    from splitopt.training.data import load_data
-
-    whole = load_data(name)
-
-    def some(inputs: Any, targets: Any, count: int) -> tuple[Any, Any]:
-        rows = [torch.nonzero(targets == label).flatten()[:count] for label in range(classes)]
-        own = torch.cat(rows)
-        return avg_pool2d(inputs[own], 2), targets[own]
-
-    x, y = some(whole.train_inputs, whole.train_targets, train)
-    tx, ty = some(whole.test_inputs, whole.test_targets, test)
-    return replace(
-        whole,
-        name=f"{name}, {' x '.join(map(str, x.shape[1:]))}",
-        train_inputs=x,
-        train_targets=y,
-        test_inputs=tx,
-        test_targets=ty,
-        classes=classes,
-    )
 
 
 def outcomes(cells: Sequence[Cell], kept: Path, workers: int) -> Iterator[tuple[Cell, Any]]:
