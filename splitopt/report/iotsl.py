@@ -130,17 +130,20 @@ def _facts(run: IotslRun) -> Iterator[tuple[str, str]]:
             "after the other",
         )
     if run.whole is not None:
-        yield from _paying(run.whole)
+        yield from _paying(run)
     yield "Files", str(run.folder)
 
 
-def _paying(whole: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Tell in which units the run has paid; the plan has the steps."""
-    verdicts = whole["ways"][0]["verdicts"]
+def _paying(run: IotslRun) -> Iterator[tuple[str, str]]:
+    """Tell in which units the run has paid, to the best accuracy that both trainings reached."""
+    verdicts, target = run.whole["ways"][0]["verdicts"], percent(run.whole["target"])
     for pays, label in ((True, "Pays in"), (False, "Does not pay in")):
         units = [WORDS[one["unit"]] for one in verdicts if one["pays"] is pays]
         if units:
-            yield label, f"{', '.join(units)} (to {percent(whole['target'])} %; see pays.json)"
+            yield f"To {target} %: {label.lower()}", f"{', '.join(units)}; pays.json has the steps"
+    best = run.tuned.history.best
+    if best is not None and (best.accuracy or 0.0) > run.whole["target"]:
+        yield f"Beyond {target} %", "training without generators has not come in these rounds"
 
 
 def _devices(run: IotslRun) -> Table:
