@@ -141,6 +141,18 @@ def generator_checkpoint(path: Path) -> None:
     path.write_bytes(content)
 
 
+def iotsl_run(path: Path) -> None:
+    """Go on with a run of IoTSL."""
+    from splitopt.iotsl.folder import RunFolder
+
+    with RunFolder(path.parent, IOTSL, resume=True) as found:
+        found.steps.get("data")
+
+
+IOTSL = {"data": "digits", "seed": 0, "partition": None, "generators": {"steps": 3}}
+"""What names the run of IoTSL that is gone on with."""
+
+
 def train_a_generator(folder: Path, steps: int, resume: bool) -> Any:
     """Train a generator of noise for a step or two, with a checkpoint in a folder."""
     import torch
@@ -220,7 +232,7 @@ CALLS: dict[str, Callable[[Path], None]] = {
     call.__name__: call
     for call in (
         profile, leakage, layer_csv, graph, times, trace, instance, data, shard, folder, weights,
-        parts, sources, generator, generator_checkpoint, timeline, history, rows,
+        parts, sources, generator, generator_checkpoint, iotsl_run, timeline, history, rows,
         machine, token, frame,
     )
 }  # fmt: skip

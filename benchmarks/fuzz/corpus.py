@@ -210,6 +210,12 @@ def _generators(folder: Path) -> None:
     found = train_a_generator(folder / "generators", steps=1, resume=False)
     found.save(folder / "generator.safetensors")
 
+    from benchmarks.fuzz.calls import IOTSL
+    from splitopt.iotsl.folder import RunFolder
+
+    with RunFolder(folder / "iotsl", IOTSL, resume=False) as run:
+        run.done("data", {"counts": [[3, 0], [0, 4]], "digest": "0" * 64})
+
 
 def _bench(folder: Path) -> None:
     from splitopt.bench.instances.benchmark import find_benchmark

@@ -41,6 +41,17 @@ def seal_checkpoint(file: Path) -> None:
         return
 
 
+def seal_document(file: Path) -> None:
+    """Write the digest of a JSON file anew that ends with one of itself."""
+    try:
+        document = parse(file.read_bytes())
+        rest = {name: value for name, value in document.items() if name != "digest"}
+        document["digest"] = _digest(rest)
+        file.write_bytes(write(document))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return
+
+
 def seal_sealed(file: Path) -> None:
     """Write the digests in the metadata of a safetensors file anew, of tensors and document."""
     from safetensors import SafetensorError
@@ -72,4 +83,5 @@ SEALS: dict[str, Callable[[Path], None]] = {
     "plan": seal_plan,
     "checkpoint": seal_checkpoint,
     "sealed": seal_sealed,
+    "document": seal_document,
 }

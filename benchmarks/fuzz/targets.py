@@ -238,6 +238,7 @@ TRAINING = (
         "generator checkpoint", ("generators/generator-checkpoint.safetensors",),
         (_call("generator_checkpoint"),), seal="sealed", weight=5,
     ),
+    Target("IoTSL run", ("iotsl/run.json",), (_call("iotsl_run"),), seal="document", weight=3),
     Target(
         "exported parts", ("parts/parts.json", "parts/*/*.safetensors"),
         (("merge", "parts", "-o", f"{OUT}merged.safetensors"),

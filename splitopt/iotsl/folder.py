@@ -72,7 +72,8 @@ class RunFolder:
         try:
             if there:
                 self._load()
-            self._save()
+            else:
+                self._save()
         except BaseException:
             self.close()
             raise
@@ -89,12 +90,12 @@ class RunFolder:
             "identity": self.identity,
             "steps": self.steps,
         }
-        document["digest"] = digest(json.loads(json.dumps(document)))
+        document["digest"] = digest(document)
         write_atomic(self.path / FILE, json.dumps(document, indent=1, allow_nan=False) + "\n")
 
     def done(self, step: str, result: Mapping[str, Any]) -> None:
         """Remember what a step has come to, once all its files are there."""
-        self.steps[step] = json.loads(json.dumps(dict(result)))
+        self.steps[step] = dict(result)
         self._save()
 
     def place(self, name: str) -> Path:
