@@ -60,6 +60,7 @@ LONG = (
     "docs/controller.md",
     "docs/devices.md",
     "docs/export.md",
+    "docs/generators.md",
     "docs/leakage.md",
     "docs/models.md",
     "docs/pipelines.md",
