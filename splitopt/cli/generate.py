@@ -172,6 +172,10 @@ def _parts(
             for part in (train, test)
             for rows in [torch.isin(part[1], own)]
         )
+        if not len(test[1]):
+            raise InputError.at(
+                "--classes", f"names labels of which {read.name} has no sample to test with"
+            )
     return (train[0][:samples], train[1][:samples]), test
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from splitopt.cli.flags import expect_defaults
+from splitopt.documents.checks import check_whole
 from splitopt.errors import InputError, shown
 from splitopt.generators.options import GeneratorOptions, Sanitizing
 
@@ -123,7 +124,8 @@ class KeepingFlags:
     ] = False
 
     def check(self) -> None:
-        """Reject a flag that needs another one."""
+        """Reject a number that is none, and a flag that needs another one."""
+        check_whole("--checkpoint-every", self.checkpoint_every, 1)
         if self.resume and self.checkpoint is None:
             raise InputError.at("--resume", "needs --checkpoint, the folder to go on from")
 

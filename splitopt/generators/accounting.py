@@ -125,6 +125,9 @@ def account_of(spec: NetworkSpec, options: GeneratorOptions, steps: int | None =
     if deviation == 0:
         why = "gradients were clipped and no noise was added, which is no privacy"
         return Account(None, own.delta, why, *shared)
+    if own.insecure_test_seed is not None:
+        why = "noise was drawn from a seed for tests, by which anybody can take it away"
+        return Account(None, own.delta, why, *shared)
     epsilon = epsilon_of_steps(moved / deviation, rate, taken, own.delta)
     return Account(epsilon, own.delta, _why(own, options, moved, taken), *shared)
 

@@ -76,10 +76,11 @@ def train_generator(
         PyTorch is not installed.
     """
     need_torch(_PURPOSE)
-    from splitopt.generators.training import trained
+    from splitopt.generators.training import Keeping, trained
 
     given = options if options is not None else GeneratorOptions()
-    return trained(images, labels, classes, given, seed, checkpoint, resume, callback, every)
+    keeping = Keeping(checkpoint, resume, every)
+    return trained(images, labels, classes, given, seed, keeping, callback)
 
 
 def load_generator(path: Path) -> TrainedGenerator:

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from splitopt.documents.checks import check_seed, check_whole
-from splitopt.documents.taking import expect
+from splitopt.documents.taking import expect, path_of
 from splitopt.errors import InputError
 from splitopt.generators.accounting import account_of
 from splitopt.generators.options import GeneratorOptions
@@ -32,21 +33,34 @@ MOST_BYTES = 2**36
 _HISTORY = "history"
 
 
+@dataclass(frozen=True)
+class Keeping:
+    """Where a training is kept, every how many steps, and whether to go on from there."""
+
+    folder: str | os.PathLike[str] | None = None
+    resume: bool = False
+    every: int = 100
+
+    def __post_init__(self) -> None:
+        check_whole("every", self.every, 1)
+        if self.folder is not None:
+            path_of(self.folder, "checkpoint")
+        elif self.resume:
+            raise InputError.at("resume", "needs a checkpoint, the folder to go on from")
+
+
 def trained(
     images: Tensor,
     labels: Tensor,
     classes: int,
     options: GeneratorOptions,
     seed: int,
-    checkpoint: str | os.PathLike[str] | None,
-    resume: bool,
+    keeping: Keeping,
     callback: Callable[[StepRow, int], object] | None,
-    every: int,
 ) -> TrainedGenerator:
     """Train a generator, see `splitopt.generators.train_generator`."""
     expect(options, GeneratorOptions, "options")
     check_seed(seed)
-    check_whole("every", every, 1)
     images, labels = checked_samples(images, labels, classes)
     if len(images) < options.critics:
         raise InputError.at(
@@ -60,15 +74,14 @@ def trained(
     identity = _identity(spec, options, seed, images, labels)
     with ExitStack() as stack:
         keeper = None
-        if checkpoint is not None:
-            keeper = stack.enter_context(_Keeper(Path(checkpoint), identity, training, resume))
-        elif resume:
-            raise InputError.at("resume", "needs a checkpoint, the folder to go on from")
+        if keeping.folder is not None:
+            folder = Path(keeping.folder)
+            keeper = stack.enter_context(_Keeper(folder, identity, training, keeping.resume))
         history = keeper.history if keeper is not None else []
         while training.steps < options.steps:
             history.append(training.step())
             done = training.steps == options.steps
-            if keeper is not None and (done or training.steps % every == 0):
+            if keeper is not None and (done or training.steps % keeping.every == 0):
                 keeper.keep()
             if callback is not None:
                 callback(history[-1], options.steps)

@@ -93,6 +93,16 @@ def test_large_epsilons_are_called_so(capsys):
     assert "Epsilon does not cover" in flat
 
 
+def test_labels_without_tests(capsys, tmp_path):
+    """Data whose test samples are of other labels say so before anything is trained."""
+    images, labels = np.random.default_rng(0).random((40, 1, 8, 8)), np.arange(40) % 2
+    path = tmp_path / "d.npz"
+    np.savez(path, x_train=images, y_train=labels, x_test=images[::2], y_test=labels[::2])
+    code, _, err = call(capsys, path, "--classes", "1", *SHORT)
+    assert code == 2
+    assert "has no sample to test with" in err
+
+
 def test_one_label(capsys):
     """Nothing is classified, and the probe still knows it from others."""
     code, out, _ = call(capsys, "digits", *SHORT, "--classes", "7", "--samples", "40")
@@ -113,6 +123,7 @@ def test_one_label(capsys):
         (("digits", "--sanitize", "batch"), "--noise-multiplier: is missing"),
         (("digits", "--noise-multiplier", "1"), "--noise-multiplier: needs --sanitize"),
         (("digits", "--clip", "2"), "--clip: needs --sanitize"),
+        (("digits", "--checkpoint-every", "0"), "--checkpoint-every: is 0"),
         (("digits", "--resume"), "--resume: needs --checkpoint"),
         (("digits", "-o", "/no/such/folder/g.safetensors"), "does not exist"),
         (("digits", "--grid", "grid.jpg"), "name it .png"),

@@ -60,6 +60,7 @@ LONG = (
     "docs/controller.md",
     "docs/devices.md",
     "docs/export.md",
+    "docs/generators.md",
     "docs/iotsl.md",
     "docs/leakage.md",
     "docs/models.md",

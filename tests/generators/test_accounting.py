@@ -177,6 +177,9 @@ def test_no_epsilon_without_noise():
     """None, and the reason."""
     assert account(noise_multiplier=0.0).epsilon is None
     assert "no noise" in account(noise_multiplier=0.0).why
+    found = account(noise_multiplier=50.0, insecure_test_seed=1)
+    assert found.epsilon is None
+    assert "seed for tests" in found.why
     found = account_of(SPEC, GeneratorOptions())
     assert (found.epsilon, found.delta) == (None, None)
     assert account_of(SPEC, GeneratorOptions(sanitize=Sanitizing()), steps=0).epsilon == 0

@@ -130,6 +130,19 @@ def test_goes_on_further_than_planned(samples, tmp_path):
         train_generator(*samples, options=first, resume=True, **given)
 
 
+def test_the_network_of_the_paper():
+    """A step on 28 x 28 pixels, with labels of two classes out of ten, sanitised."""
+    draws = torch.Generator().manual_seed(0)
+    images, labels = torch.rand(8, 1, 28, 28, generator=draws), torch.tensor([3, 8] * 4)
+    options = GeneratorOptions(
+        network="iotsl", steps=1, critic_steps=1, batch=2, sanitize=Sanitizing("sample", 1.0, 1.07)
+    )
+    found = train_generator(images, labels, classes=10, options=options)
+    assert found.labels == (3, 8)
+    assert found.sample([3, 8, 8]).shape == (3, 1, 28, 28)
+    assert found.account.sensitivity == pytest.approx(2 * 2**0.5)
+
+
 def test_secret_noise_does_not_repeat(samples):
     """The seed says nothing of it."""
     own = Sanitizing("sample", 1.0, 0.5)
