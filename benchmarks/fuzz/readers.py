@@ -63,7 +63,7 @@ REACHED: dict[str, str] = {
     "training.data.cifar._binary_batch": "data CIFAR binary",
     "training.data.cifar._strip": "data CIFAR PNG",
     "training.data.cifar._labels": "data CIFAR PNG",
-    "training.data.partition._read_file": "partition",
+    "training.data.partition_input.rows_of_file": "partition",
     "training.saving.checkpoint.load": "checkpoint",
     "training.saving.checkpoint.sources_of": "checkpoint",
     "training.history.History.load": "history",

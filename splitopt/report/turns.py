@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from splitopt.report.charts import Curve, Heat, Panel, line_styles, panels_figure, svg_text
@@ -15,16 +16,21 @@ MOST_ROWS = 200
 
 
 def turn_facts(history: History) -> list[tuple[str, str]]:
-    """Return what was forgotten, nothing without tests of turns."""
+    """Return what was done against forgetting, and what was forgotten, of what is known."""
+    given = history.origin.get("remembering")
+    facts = []
+    if isinstance(given, Mapping):
+        words = ", ".join(f"{name} {value}" for name, value in given.items() if value)
+        facts.append(("Against forgetting", words.replace("_", " ")))
     found = measured(history)
     if found is None:
-        return []
+        return facts
     words = f"{found.turns}"
     if found.highest is not None and found.last is not None:
         words += (
             f"; accuracy % at most {percent(found.highest)}, {percent(found.last)} after the last"
         )
-    facts = [("Turns tested", words)]
+    facts.append(("Turns tested", words))
     if found.forgetting is not None:
         mean = "" if found.mean_forgetting is None else percent(found.mean_forgetting)
         facts.append(

@@ -103,4 +103,6 @@ class Remembering:
         if self.ewc is None:
             for name in ("ewc_form", "ewc_decay", "ewc_samples"):
                 del found[name]
+        if not self.oversample:
+            del found["oversample"]
         return found

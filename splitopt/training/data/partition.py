@@ -18,7 +18,7 @@ from splitopt.training.data.partition_input import (
     Rows,
     check_labels,
     check_sizes,
-    read_rows,
+    rows_of_file,
 )
 from splitopt.training.data.partition_input import Samples as Samples
 
@@ -77,7 +77,7 @@ def partition(
     wanted = check_sizes(sizes)
     rng = np.random.default_rng([seed, 0x5EED])
     if form == "file" and value:
-        return read_rows(Path(value), len(labels), wanted, samples)
+        return rows_of_file(Path(value), len(labels), wanted, samples)
     if how == "iid":
         rows = _iid(labels, wanted, rng, samples)
     elif how == "random":

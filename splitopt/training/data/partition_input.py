@@ -19,7 +19,7 @@ Rows = list[np.ndarray[Any, np.dtype[np.int64]]]
 Labels = np.ndarray[Any, np.dtype[np.int64]]
 
 
-def read_rows(path: Path, available: int, sizes: list[int], samples: Samples) -> list[Tensor]:
+def rows_of_file(path: Path, available: int, sizes: list[int], samples: Samples) -> list[Tensor]:
     """Read a list of row numbers for each client, and check it against data and plan."""
     from splitopt.documents.schemas import validated
 

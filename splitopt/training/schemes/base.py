@@ -34,8 +34,6 @@ from splitopt.training.turns import TurnsOfClient, chosen, permuted
 from splitopt.training.two_servers import check_two_servers
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
-
-
 AfterTurn = Callable[[Sequence[Client]], None]
 
 
@@ -197,10 +195,7 @@ class Scheme(ABC):
 
     @property
     def has_turns(self) -> bool:
-        """Whether devices, or clusters of them, have turns between which the model can be tested.
-
-        A scheme that has calls `turn_ends` in its rounds.
-        """
+        """Whether there are turns, each of which ends with a call of `turn_ends`."""
         return False
 
     def turn_ends(self, clients: Sequence[Client]) -> None:
