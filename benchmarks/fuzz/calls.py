@@ -95,6 +95,11 @@ def folder(path: Path) -> None:
     data(path.parent)
 
 
+def celeba(path: Path) -> None:
+    """Read the faces that a file belongs to."""
+    data(next(parent for parent in path.parents if parent.name == "celeba"))
+
+
 def weights(path: Path) -> None:
     """Read weights for a model."""
     from torch import nn
@@ -231,9 +236,9 @@ def frame(path: Path) -> None:
 CALLS: dict[str, Callable[[Path], None]] = {
     call.__name__: call
     for call in (
-        profile, leakage, layer_csv, graph, times, trace, instance, data, shard, folder, weights,
-        parts, sources, generator, generator_checkpoint, iotsl_run, timeline, history, rows,
-        machine, token, frame,
+        profile, leakage, layer_csv, graph, times, trace, instance, data, shard, folder, celeba,
+        weights, parts, sources, generator, generator_checkpoint, iotsl_run, timeline, history,
+        rows, machine, token, frame,
     )
 }  # fmt: skip
 

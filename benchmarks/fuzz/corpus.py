@@ -157,6 +157,23 @@ def _data(folder: Path) -> None:
         Image.fromarray(strip).save(folder / "cifar-png" / f"{name}.png")
     (folder / "cifar-png" / "train_lables.json").write_text(json.dumps([0, 1] * 5))
     (folder / "cifar-png" / "test_lables.json").write_text("[2, 3]")
+    _faces(folder / "celeba")
+
+
+def _faces(folder: Path) -> None:
+    """Write two faces of each of CelebA's eight classes."""
+    from itertools import product
+
+    import numpy as np
+    from PIL import Image
+
+    (folder / "img_align_celeba").mkdir(parents=True)
+    lines = ["16", "Male Black_Hair Smiling"]
+    for number, marks in enumerate([*product((1, -1), repeat=3)] * 2):
+        grey = np.full((10, 8, 3), 15 * number, np.uint8)
+        Image.fromarray(grey).save(folder / "img_align_celeba" / f"{number}.jpg")
+        lines.append(f"{number}.jpg {' '.join(map(str, marks))}")
+    (folder / "list_attr_celeba.txt").write_text("\n".join(lines) + "\n")
 
 
 def _idx(values: Any) -> bytes:

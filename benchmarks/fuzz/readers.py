@@ -74,6 +74,8 @@ REACHED: dict[str, str] = {
     "generators.sealed.read_sealed": "generator",
     "generators.sealed._document": "generator",
     "iotsl.folder.read_run": "IoTSL run",
+    "training.data.celeba._rows": "data CelebA",
+    "training.data.celeba._face": "data CelebA",
     "export.merging._manifest": "exported parts",
     "solvers.cut_under_uncertainty.answering.checkpoint.Checkpoint._begin": "SAA checkpoint",
     "solvers.cut_under_uncertainty.answering.checkpoint.Checkpoint.load": "SAA checkpoint",

@@ -218,6 +218,10 @@ TRAINING = (
         (_call("folder"),), tuple(f"cifar-png/data_batch_{k}.png" for k in (2, 3, 4, 5)), weight=4,
     ),
     Target(
+        "data CelebA", ("celeba/list_attr_celeba.txt", "celeba/img_align_celeba/*.jpg"),
+        (_call("celeba"),), weight=3,
+    ),
+    Target(
         "partition", ("partition.json",),
         (("train", "star.json", *_TRAIN, "--partition", "file:partition.json"),), ("star.json",),
         weight=3,

@@ -51,7 +51,7 @@ def command(
         str,
         typer.Argument(
             metavar="DATA",
-            help="digits, mnist, fashion-mnist, cifar10, NAME:FOLDER or an .npz file, as for "
+            help="digits, mnist, fashion-mnist, cifar10, celeba, NAME:FOLDER or an .npz file, as for "
             "train --data.",
         ),
     ],

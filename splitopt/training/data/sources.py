@@ -29,9 +29,9 @@ def load_data(
     Parameters
     ----------
     source
-        ``"digits"`` (comes with scikit-learn), ``"mnist"``, ``"fashion-mnist"`` or ``"cifar10"``
-        (found in standard places), ``"NAME:FOLDER"`` for one of these three in a folder, the path
-        of a ``.npz`` file or of a folder with one of the three, ``"text"`` (see
+        ``"digits"`` (comes with scikit-learn), ``"mnist"``, ``"fashion-mnist"``, ``"cifar10"``
+        or ``"celeba"`` (found in standard places), ``"NAME:FOLDER"`` for one of these in a folder,
+        the path of a ``.npz`` file or of a folder with one of them, ``"text"`` (see
         `splitopt.training.data.text.load_text`), a `DataSet`, arrays ``(x, y)`` or
         ``(x_train, y_train, x_test, y_test)``, a PyTorch data set, or a pair of them.
     seed
@@ -109,7 +109,7 @@ def _by_path(path: Path, seed: int, targets: Targets, collate: Collate | None) -
     if path.is_dir():
         # MNIST and Fashion-MNIST have the same file names: the folder's own name tells.
         words = os.path.realpath(path).lower()
-        names = ["fashion-mnist" if "fashion" in words else "mnist", "cifar10"]
+        names = ["fashion-mnist" if "fashion" in words else "mnist", "cifar10", "celeba"]
         for name in names:
             if KNOWN[name].is_here(path):
                 return KNOWN[name].load(path)
