@@ -184,7 +184,7 @@ def claims(runs: Runs) -> Table:
     two = COMPARED[0].name
     plain = mean_of(runs, two, SL.name)
     for name, label, more in (
-        ("ewc-accumulated-1", "EWC", 10),
+        ("ewc-accumulated-0.1", "EWC, lambda 0.1,", 10),
         ("replay-20", "replay of smashed data", 10),
         ("turns-1", "turns of 1 batch", 10),
         ("federated", "FedAvg", 10),
