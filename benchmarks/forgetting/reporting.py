@@ -129,6 +129,8 @@ def _cells(own: Sequence[Result]) -> list[Cell]:
 
 def _compared(runs: Runs, setting: Setting, case: Case) -> list[Cell]:
     own = runs.of(setting.name, case.name)
+    if not own:
+        return [case.label, None, None, None, None, None, None]
     done = [run for run in own if run.diverged is None]
     if len(done) < len(own):
         words = f"diverged in {len(own) - len(done)} of {len(own)} runs"
@@ -159,7 +161,8 @@ def claims(runs: Runs) -> Table:
         rows.append([text, here, "yes" if holds else "no"])
 
     for data in SETS:
-        low = max(run.highest or 0 for run in runs.of(f"figure-5-separate-{data}", SL.name))
+        both = runs.of(f"figure-5-separate-{data}", SL.name)
+        low = max((run.highest or 0.0 for run in both), default=float("nan"))
         high = mean_of(runs, f"figure-5-uniform-{data}", SL.name)
         add(
             f"Fig. 5, {data}: separate classes stay at or below 50 %",
@@ -184,7 +187,7 @@ def claims(runs: Runs) -> Table:
     two = COMPARED[0].name
     plain = mean_of(runs, two, SL.name)
     for name, label, more in (
-        ("ewc-accumulated-1", "EWC", 10),
+        ("ewc-accumulated-0.1", "EWC, lambda 0.1,", 10),
         ("replay-20", "replay of smashed data", 10),
         ("turns-1", "turns of 1 batch", 10),
         ("federated", "FedAvg", 10),

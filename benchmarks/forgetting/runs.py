@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.forgetting.settings import Case, Setting, images, network, planned
+from benchmarks.forgetting.settings import SL, Case, Setting, images, network, planned
 from splitopt import train
 from splitopt.errors import TrainingError
 from splitopt.storage.writing import write_atomic
@@ -53,7 +53,7 @@ Curve = list[float]
 
 @dataclass
 class Runs:
-    """All runs so far, and accuracy turn by turn of those of the first seed."""
+    """All runs so far, and accuracy turn by turn of split learning under the first seed."""
 
     folder: Path
     results: dict[Key, Result] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class Runs:
                 history, diverged = trained(setting, case, seed)
                 own = _result(setting, case, seed, history, diverged, time.process_time() - begin)
                 self.results[key] = own
-                if seed == setting.seeds[0]:
+                if seed == setting.seeds[0] and case == SL:
                     self.curves[key[:2]] = _curve(history)
                 self.save()
                 last = "diverged" if own.last is None else f"{own.last:.3f}"

@@ -197,8 +197,8 @@ def _ewc(strength: float, form: str = "accumulated", decay: float = 1.0) -> Case
     return Case(f"ewc-{form}-{strength:g}", words, remembering=given)
 
 
-EWC = _ewc(1.0)
-EWCS = (_ewc(0.1), EWC, _ewc(10.0), _ewc(0.1, "online", 0.9))
+EWC = _ewc(0.1)
+EWCS = (EWC, _ewc(1.0), _ewc(10.0), _ewc(0.1, "online", 0.9))
 BASELINES = (SL, *EWCS, REPLAY_2, REPLAY, TURNS_5, TURNS, FEDERATED, CENTRALIZED)
 SOME = (SL, EWC, REPLAY, TURNS_5, TURNS, FEDERATED, CENTRALIZED)
 

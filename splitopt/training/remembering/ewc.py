@@ -69,7 +69,7 @@ class Ewc:
         """
         strength = self.options.ewc or 0.0
         for name, parameter in trained(module).items():
-            if parameter.grad is not None:
+            if parameter.grad is not None:  # an optimizer leaves the others as they are
                 weighed, pulled = self._kept[place][name]
                 parameter.grad += strength * (weighed * parameter.detach() - pulled)
 
