@@ -85,6 +85,11 @@ class Learning:
             None if labels is None else tuple(labels),
         )
 
+    @property
+    def judges(self) -> bool:
+        """Whether the device judges its generator: a quality tells of its data, without noise."""
+        return self.generators.sanitize is None and self.histogram_epsilon is None
+
     def taught(self, own: Samples) -> Samples | None:
         """Return what of a device's data its generator is trained on, None for no generator."""
         if self.labels is None:
@@ -203,9 +208,10 @@ def quality_of(
 
     For each class it is the share of samples that the probe takes for that class, among those of
     the device. None where nothing can be judged: with one class, or too few samples for a probe
-    that is better than chance. Such a generator counts as one of quality 1, as where none is known.
+    that is better than chance; and where the device is to tell nothing without noise. Such a
+    generator counts as one of quality 1, as where none is known.
     """
-    if len(generator.labels) == 1:
+    if len(generator.labels) == 1 or not learning.judges:
         return None
     seed = seed_of(learning.seed, number, _PROBE)
     try:

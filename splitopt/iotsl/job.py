@@ -92,6 +92,14 @@ class IotslJob:
             raise InputError.at(
                 "pretrain_epochs", f"is {self.pretrain_epochs!r}, it must be a whole number >= 0"
             )
+        section, private = self.scenario.generators, self.generators.sanitize is not None
+        wants = section.least_quality > 0 or section.quality_weight > 0
+        if wants and (private or self.histogram_epsilon is not None):
+            raise InputError(
+                f"{self.source}: generators: 'least_quality' and 'quality_weight' need qualities, "
+                "which devices do not tell where gradients are sanitised or counts have noise; "
+                "leave them out"
+            )
         if self.options.privacy is not None or self.options.pixel_dp is not None:
             raise InputError.at(
                 "options",

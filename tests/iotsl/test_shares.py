@@ -101,6 +101,21 @@ def test_orders_share_a_class_among_its_sources() -> None:
     assert orders[2] == []
 
 
+def test_who_is_to_tell_nothing_without_noise_tells_no_quality() -> None:
+    from splitopt.generators import GeneratorOptions, Sanitizing
+    from splitopt.iotsl import IotslJob
+    from splitopt.iotsl.device import Learning
+
+    plain, private = GeneratorOptions(), GeneratorOptions(sanitize=Sanitizing())
+    assert [
+        Learning(10, options, epsilon, 0).judges
+        for options, epsilon in ((plain, None), (plain, 1.0), (private, None))
+    ] == [True, False, False]
+    for given in ({"generators": private}, {"histogram_epsilon": 1.0}):
+        with pytest.raises(InputError, match="'least_quality' and 'quality_weight' need qualities"):
+            IotslJob(scenario(least_quality=0.5, quality=dict.fromkeys("abc", 1.0)), **given)
+
+
 def test_a_device_that_tells_of_nothing() -> None:
     from splitopt.iotsl.fleet import as_found
 
