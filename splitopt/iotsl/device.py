@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.generators import (
     GeneratorOptions,
     Sanitizing,
@@ -179,6 +179,7 @@ def learn(
         return None, Told(counts, np.zeros(classes))
     if path.exists():
         generator = load_generator(path)
+        expect_generator(generator, learning, sorted(set(taught.targets.tolist())), str(path))
     else:
         checkpoint = path.with_suffix(".training")
         generator = train_generator(
@@ -199,6 +200,38 @@ def learn(
     for label in generator.labels:
         found[label] = 1.0 if generator.quality is None else generator.quality[label]
     return generator, Told(counts, found)
+
+
+def expect_generator(
+    generator: TrainedGenerator, learning: Learning, labels: Sequence[int] | None, source: str
+) -> None:
+    """Raise `InputError` for a generator of another network, or of other classes.
+
+    Parameters
+    ----------
+    generator
+        As it was read, or as it came.
+    learning
+        What the device was to learn.
+    labels
+        The classes that it was to be trained on; None where only their number is known.
+    source
+        How messages call it.
+    """
+    spec, options = generator.spec, learning.generators
+    if spec.classes != learning.classes or (
+        labels is not None and set(generator.labels) != set(labels)
+    ):
+        raise InputError(
+            f"{source}: is of another label set: it makes {shown(list(generator.labels))} of "
+            f"{spec.classes} classes, and the device has {shown(labels or [])} of "
+            f"{learning.classes}; take another folder"
+        )
+    if (spec.network, spec.noise) != (options.network, options.noise):
+        raise InputError(
+            f"{source}: is of the network {spec.network} with {spec.noise} values of noise, and "
+            f"{options.network} with {options.noise} is asked for; take another folder"
+        )
 
 
 def quality_of(

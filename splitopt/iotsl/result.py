@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,9 @@ class DeviceRow:
         Whether a probe of the device has judged its generator.
     epsilon
         What its generator tells of one sample of its data, None where there is no bound.
+    membership
+        With an epsilon: the area under the ROC curve of telling samples that the generator was
+        trained on from those to test with, by their distance to what it makes; 0.5 is chance.
     received
         Whose generators it receives.
     imputed
@@ -46,6 +50,7 @@ class DeviceRow:
     quality: tuple[float, ...]
     judged: bool
     epsilon: float | None
+    membership: float | None
     received: tuple[str, ...]
     imputed: tuple[int, ...]
 
@@ -82,6 +87,9 @@ class IotslRun:
     pays
         With it: the plan of the exchange with the rounds that both needed to the best accuracy that
         both have reached, which says whether the whole pays.
+    costs
+        For each step its name, bytes, FLOP, joule and seconds, see
+        `splitopt.iotsl.paying.costs_of`.
     """
 
     folder: Path
@@ -94,6 +102,7 @@ class IotslRun:
     tuned: Run
     plain: Run | None = None
     pays: Plan | None = None
+    costs: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def whole(self) -> Any:
@@ -111,6 +120,7 @@ class IotslRun:
             "devices": [vars(one) | {"missing": list(one.missing)} for one in self.devices],
             "messages": [one.to_dict() for one in self.messages],
             "sent": totals(self.messages),
+            "steps": [dict(row) for row in self.costs],
             "pretrained_accuracy": self.pretrained,
             "tuned": self.tuned.to_dict(),
             "plain": None if self.plain is None else self.plain.to_dict(),

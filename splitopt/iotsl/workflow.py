@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from splitopt.errors import InputError, shown
-from splitopt.generators import NetworkSpec, work_of
+from splitopt.generators import NetworkSpec, TrainedGenerator, membership_of, work_of
 from splitopt.iotsl import steps
 from splitopt.iotsl.device import Order, Samples, images_of
 from splitopt.iotsl.exchange import Exchange, LocalExchange
-from splitopt.iotsl.folder import RunFolder, write_own
+from splitopt.iotsl.folder import RunFolder, read_samples, write_own
 from splitopt.iotsl.job import IotslJob
-from splitopt.iotsl.paying import paying_plan
+from splitopt.iotsl.paying import costs_of, paying_plan
 from splitopt.iotsl.result import DeviceRow, IotslRun
 from splitopt.iotsl.shares import Counts
 from splitopt.plans import digest
@@ -119,6 +120,7 @@ def _run(
         pays = paying_plan(setting.job, asked, own, setting.work, histories)
         if pays is not None:
             pays.save(folder / "pays.json")
+    costs = costs_of(setting.job, asked, own, setting.work, pairing, tuned.history)
     run = IotslRun(
         folder,
         setting.data.name,
@@ -130,6 +132,7 @@ def _run(
         tuned,
         without,
         pays,
+        tuple(costs),
     )
     run.save(folder / "result.json")
     return run
@@ -167,11 +170,32 @@ def device_rows(
             tuple(float(share) for share in learned[i][1].quality),
             (made_by := learned[i][0]) is not None and made_by.quality is not None,
             None if made_by is None else made_by.account.epsilon,
+            _membership(setting, i, made_by),
             tuple(dict.fromkeys(order.sender for order in orders[i])),
             tuple(made[i].tolist()),
         )
         for i, name in enumerate(setting.names)
     )
+
+
+def _membership(
+    setting: steps.Setting, number: int, generator: TrainedGenerator | None
+) -> float | None:
+    """Return how well samples of a sanitised generator can be told, None for any other one.
+
+    It takes the samples of the device and those to test with, which whoever runs the whole on one
+    machine has.
+    """
+    if generator is None or generator.account.delta is None:
+        return None
+    own = read_samples(setting.folder.path / "data", [setting.names[number]])[0]
+    data, labels = setting.data, torch.tensor(generator.labels)
+    members, tested = torch.isin(own.targets, labels), torch.isin(data.test_targets, labels)
+    if not bool(tested.any()):
+        return None
+    others = images_of(data.test_inputs, data.name)[tested], data.test_targets[tested]
+    found = membership_of(generator, (own.inputs[members], own.targets[members]), others)
+    return found.auc_by_distance
 
 
 def identity_of(job: IotslJob) -> dict[str, Any]:

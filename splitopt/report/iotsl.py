@@ -19,7 +19,7 @@ from splitopt.report.summary import PlanSummary
 from splitopt.report.templating import template
 from splitopt.report.training import training_figure
 from splitopt.training.history import History
-from splitopt.units import readable_bytes
+from splitopt.units import readable_bytes, readable_work
 
 KINDS = {
     HISTOGRAM: "histograms to the server",
@@ -33,8 +33,17 @@ _DEVICES = (
     Column("samples", "Samples"),
     Column("quality", "Quality", meaning="of its generator, by a probe of its own: least class"),
     Column("epsilon", "Epsilon", meaning="of what its generator tells of one sample"),
+    Column("told", "Membership", meaning="AUC of telling its samples from others; 50 % is chance"),
     Column("received", "Receives from", text=True),
     Column("imputed", "Given", meaning="samples of classes that it lacks"),
+)
+_STEPS = (
+    Column("step", "Step", text=True),
+    Column("bytes", "Bytes"),
+    Column("flop", "Devices' FLOP"),
+    Column("server", "Server's FLOP"),
+    Column("joule", "Devices' J"),
+    Column("seconds", "Seconds", meaning="as planned"),
 )
 _MESSAGES = (
     Column("kind", "Messages", text=True),
@@ -78,7 +87,7 @@ def summarize_iotsl(run: IotslRun) -> PlanSummary:
         title=f"{scenario}: IoTSL by {scheme} on {run.data_name}",
         verdict=_verdict(run),
         facts=tuple(_facts(run)),
-        tables=(_devices(run), _messages(run)),
+        tables=(_devices(run), _messages(run), *([_steps(run)] if run.costs else [])),
         figures=(
             Figure(
                 "Accuracy and loss of the split training",
@@ -148,7 +157,10 @@ def _paying(run: IotslRun) -> Iterator[tuple[str, str]]:
 def _devices(run: IotslRun) -> Table:
     rows = tuple(_device(row) for row in run.devices)
     caption = "What each device has, tells and is given; labels are numbers of classes"
-    return Table("Devices", caption, _DEVICES, rows, things="devices")
+    columns: tuple[Column, ...] = _DEVICES
+    if all(row.membership is None for row in run.devices):
+        columns = tuple(column for column in _DEVICES if column.key != "told")
+    return Table("Devices", caption, columns, rows, things="devices")
 
 
 def _device(row: DeviceRow) -> dict[str, str]:
@@ -161,6 +173,7 @@ def _device(row: DeviceRow) -> dict[str, str]:
         "samples": f"{sum(row.counts):,}",
         "quality": quality if any(row.quality) else "no generator",
         "epsilon": epsilon if any(row.quality) else "",
+        "told": "" if row.membership is None else percent(row.membership) + " %",
         "received": ", ".join(row.received),
         "imputed": f"{sum(row.imputed):,}" if any(row.imputed) else "",
     }
@@ -175,6 +188,22 @@ def _ranges(labels: list[int]) -> str:
         else:
             found.append([label, label])
     return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in found)
+
+
+def _steps(run: IotslRun) -> Table:
+    rows = tuple(
+        {
+            "step": row["step"],
+            "bytes": readable_bytes(row["bytes"]),
+            "flop": readable_work(row["device_flop"]),
+            "server": readable_work(row["server_flop"]),
+            "joule": "-" if row["device_j"] is None else seconds(row["device_j"]),
+            "seconds": seconds(row["seconds"]),
+        }
+        for row in run.costs
+    )
+    caption = "What each step takes; generators are trained side by side, the slowest one decides"
+    return Table("Steps", caption, _STEPS, rows, things="steps")
 
 
 def _messages(run: IotslRun) -> Table:

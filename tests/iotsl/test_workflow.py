@@ -97,6 +97,36 @@ def test_training_begins_with_what_was_pretrained(finished: Any) -> None:
     assert run.pretrained == pytest.approx(run.to_dict()["pretrained_accuracy"])
 
 
+def test_each_step_is_counted(finished: Any) -> None:
+    """FLOP of generators by the arithmetic of their layers, bytes of messages, J without powers."""
+    from splitopt.generators import NetworkSpec, work_of
+
+    _, run = finished
+    steps = {row["step"]: row for row in run.to_dict()["steps"]}
+    work = work_of(NetworkSpec("small", (1, 8, 8), 10, 10))
+    flop = 3 * 32 * (5 * work.critic_step_flop + work.generator_step_flop)
+    assert steps["train generators"]["device_flop"] == pytest.approx(3 * flop)
+    assert steps["train generators"]["seconds"] == pytest.approx(flop / 1e6)  # c, the slowest
+    assert steps["pair and impute"]["bytes"] == 6 * work.payload_bytes
+    made = 7 * 20 + 8 * 20 + 5 * 10
+    assert steps["pair and impute"]["device_flop"] == pytest.approx(made * work.sample_flop)
+    tuned = steps["fine-tune"]
+    assert tuned["bytes"] == sum(run.tuned.history.traffic_bytes().values())
+    assert tuned["seconds"] == run.tuned.history.clock_s
+    assert not any(row["device_j"] for row in steps.values())  # the devices state no powers
+
+
+def test_a_generator_of_another_label_set(finished: Any, tmp_path: Path) -> None:
+    from splitopt.iotsl import run_iotsl
+
+    job, run = finished
+    place = tmp_path / "mixed"
+    shutil.copytree(run.folder, place)
+    shutil.copy(place / "generators/a.safetensors", place / "generators/b.safetensors")
+    with pytest.raises(InputError, match=r"is of another label set: it makes \[0, 1, 2\]"):
+        run_iotsl(job, place, resume=True)
+
+
 def test_a_run_that_was_ended_goes_on_to_the_same_end(finished: Any, tmp_path: Path) -> None:
     from splitopt.iotsl import run_iotsl
 

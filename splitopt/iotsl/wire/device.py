@@ -8,7 +8,7 @@ from typing import Any
 from splitopt.documents.checks import is_number, is_whole
 from splitopt.errors import SplitoptError
 from splitopt.generators.files import read_parts
-from splitopt.iotsl.device import Learning, Order, Samples, imputed, learn
+from splitopt.iotsl.device import Learning, Order, Samples, expect_generator, imputed, learn
 from splitopt.iotsl.folder import write_own
 from splitopt.iotsl.messages import GENERATOR, HISTOGRAM, PAIRED
 from splitopt.training.wire.star.device import GoneError
@@ -98,6 +98,7 @@ class ExchangeDevice:
             sent = self._receive(PAIRED)
             source = f"the generator of {order.sender}"
             found = read_parts(sent.tensors, sent.fields.get("metadata"), source)
+            expect_generator(found, self.learning, None, source)
             received.append((found, order))
         samples = imputed(self.own, received, self.number, self.learning.seed)
         write_own(self.target, samples, self.learning.classes)

@@ -12,7 +12,7 @@ import numpy as np
 from splitopt.errors import TrainingError
 from splitopt.generators import load_generator
 from splitopt.generators.files import read_parts
-from splitopt.iotsl.device import Order, Told
+from splitopt.iotsl.device import Order, Told, expect_generator
 from splitopt.iotsl.messages import GENERATOR, HISTOGRAM, HISTOGRAM_BYTES, PAIRED, Sent, down, up
 from splitopt.iotsl.steps import Learned, Setting
 from splitopt.iotsl.wire.device import DONE, FAILED, ORDERS
@@ -82,6 +82,7 @@ class ExchangeServer:
             return (None, told), messages
         source = f"the generator of {name}"
         generator = read_parts(message.tensors, metadata, source)
+        expect_generator(generator, setting.learning[number], None, source)
         generator.save(setting.folder.generator(name))
         planned = up(setting.scenario, number, GENERATOR, setting.planned_bytes)
         return (generator, told), [*messages, self._measured(planned, message.transfer)]
