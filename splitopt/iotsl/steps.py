@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from splitopt.iotsl.shares import Counts, histogram, shares_of
 from splitopt.plans import Plan
 from splitopt.scenario import Scenario
 from splitopt.training.data import DataSet, load_data
+from splitopt.training.history import RoundRow
 from splitopt.training.job import TrainingJob
 from splitopt.training.preparing.prepare import prepare
 from splitopt.training.runner import Run, train_job
@@ -312,6 +312,8 @@ def trained(
     ------
     InputError
         The checkpoint is of another run.
+    KeyboardInterrupt
+        Ctrl-C; what is done is in the checkpoint.
     """
     from splitopt.training.saving.checkpoint import exists
 
@@ -319,11 +321,16 @@ def trained(
     place.parent.mkdir(exist_ok=True)
     own = replace(schedule, checkpoint=place, resume=exists(place))
 
-    def tell(row: Any, rounds: int) -> None:
-        setting.progress(step, f"accuracy {row.accuracy:.3f}", row.round, rounds)
+    def tell(row: RoundRow, rounds: int) -> None:
+        tested = "" if row.accuracy is None else f", accuracy {row.accuracy:.3f}"
+        setting.progress(step, f"loss {row.loss:.3f}{tested}", row.round, rounds)
 
     if wire is None:
-        return train_job(job, own, tell)
-    from splitopt.training.wire.launch import run_job
+        run = train_job(job, own, tell)
+    else:
+        from splitopt.training.wire.launch import run_job
 
-    return run_job(job, own, wire, tell)
+        run = run_job(job, own, wire, tell)
+    if run.stopped == "interrupted":
+        raise KeyboardInterrupt
+    return run

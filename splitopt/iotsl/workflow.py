@@ -200,9 +200,7 @@ def _membership(
 
 def identity_of(job: IotslJob) -> dict[str, Any]:
     """Return JSON-ready data that names a run: two runs with the same one do the same."""
-    model = (
-        job.model if job.model is None or isinstance(job.model, str) else type(job.model).__name__
-    )
+    model = job.model
     return {
         "scenario": digest(job.scenario.to_dict()),
         "data": job.data if isinstance(job.data, str) else "given",

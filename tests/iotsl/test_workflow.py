@@ -116,6 +116,31 @@ def test_each_step_is_counted(finished: Any) -> None:
     assert not any(row["device_j"] for row in steps.values())  # the devices state no powers
 
 
+def test_ctrl_c_in_a_training_is_gone_on_from(finished: Any, tmp_path: Path) -> None:
+    """Interrupted after the first round, tested after the second only: the same end."""
+    from splitopt.iotsl import run_iotsl
+    from splitopt.training.schedule import Schedule
+
+    job, run = finished
+    place, schedule = tmp_path / "broken", Schedule(evaluate_every=2)
+    shutil.copytree(run.folder, place)
+    shutil.rmtree(place / "checkpoints" / "tuning")
+
+    def interrupt(step: str, what: str, done: int, of: int) -> None:
+        if step == "tuning":
+            assert (done, of) == (1, 2)
+            assert "accuracy" not in what
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_iotsl(job, place, schedule, resume=True, progress=interrupt)
+    again = run_iotsl(job, place, schedule, resume=True)
+    assert (place / "model.safetensors").read_bytes() == (
+        run.folder / "model.safetensors"
+    ).read_bytes()
+    assert [row.accuracy is None for row in again.tuned.history] == [True, False]
+
+
 def test_a_generator_of_another_label_set(finished: Any, tmp_path: Path) -> None:
     from splitopt.iotsl import run_iotsl
 
@@ -234,3 +259,15 @@ def test_what_a_run_has_measured_says_whether_it_pays(tmp_path: Path) -> None:
     saved = Plan.load(tmp_path / "run" / "pays.json")
     again = plan(Scenario.from_dict(dict(saved.scenario)), problem="generator_pairing")
     assert again.prediction == saved.prediction
+
+
+@pytest.mark.slow
+def test_a_device_that_cannot_go_on_ends_the_exchange_by_name(tmp_path: Path) -> None:
+    from splitopt.errors import TrainingError
+    from splitopt.generators import GeneratorOptions
+    from splitopt.iotsl import IotslJob, run_iotsl
+    from splitopt.training.wire.setting import WireOptions
+
+    job = IotslJob(scenario(), scheme="splitfed_v1", generators=GeneratorOptions(steps=50, lr=1e30))
+    with pytest.raises(TrainingError, match="^[abc]: the generator is not finite any more"):
+        run_iotsl(job, tmp_path / "run", wire=WireOptions(any_speed=True))
