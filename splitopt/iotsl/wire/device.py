@@ -77,7 +77,7 @@ class ExchangeDevice:
 
     def _run(self) -> None:
         rate = self._receive("pace").fields.get("upload")
-        if not is_number(rate) or not rate > 0:
+        if not is_number(rate) or not rate >= 0:
             raise FrameError("a pace that is none")
         path = self.place / "generator.safetensors"
         generator, told = learn(self.own, self.number, self.learning, path)
