@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.papers.iotsl import arithmetic
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--parts", nargs="+", choices=(ARITHMETIC, *PARTS), default=(ARITHMETIC,), metavar="NAME"
     )
     parser.add_argument("--quick", action="store_true", help="a few minutes, not to be kept")
+    parser.add_argument("--seeds", type=int, metavar="N", help="runs of each cell, 1 by default")
     parser.add_argument("--workers", type=int, default=1, help="processes, of one thread each")
     parser.add_argument(
         "--kept", type=Path, default=Path("out/iotsl-replay.json"), help="outcomes, to go on from"
@@ -43,7 +45,10 @@ def _tables(given: argparse.Namespace) -> Iterator[Table]:
     if trained := [part for part in given.parts if part != ARITHMETIC]:
         from benchmarks.papers.iotsl.replay.run import replayed
 
-        yield from replayed(trained, QUICK if given.quick else FULL, given.kept, given.workers)
+        size = QUICK if given.quick else FULL
+        if given.seeds is not None:
+            size = replace(size, seeds=given.seeds)
+        yield from replayed(trained, size, given.kept, given.workers)
 
 
 if __name__ == "__main__":
