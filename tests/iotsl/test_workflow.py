@@ -269,5 +269,5 @@ def test_a_device_that_cannot_go_on_ends_the_exchange_by_name(tmp_path: Path) ->
     from splitopt.training.wire.setting import WireOptions
 
     job = IotslJob(scenario(), scheme="splitfed_v1", generators=GeneratorOptions(steps=50, lr=1e30))
-    with pytest.raises(TrainingError, match="^[abc]: the generator is not finite any more"):
+    with pytest.raises(TrainingError, match=r"^[abc]: the generator is not finite any more"):
         run_iotsl(job, tmp_path / "run", wire=WireOptions(any_speed=True))
