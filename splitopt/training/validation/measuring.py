@@ -144,10 +144,8 @@ def check_detail(program: Program, source: str) -> None:
 def measured_of(run: WireRun, round_s: float | None = None) -> Measured:
     """Set what a run measured beside what simulation predicts and the plan promises for a round."""
     program: Program = run.program
-    rounds = [int(timeline.origin["round"]) for timeline in run.timelines]
-    predicted, measured = over_rounds(
-        [program.replay_of(number).timeline for number in rounds], run.timelines
-    )
+    rounds = len(run.timelines)
+    predicted, measured = over_rounds(run.predicted, run.timelines)
     dropped = (("Dropped", "; ".join(run.dropped)),) if run.dropped else ()
     return Measured(
         name=program.scenario.name,
@@ -156,8 +154,8 @@ def measured_of(run: WireRun, round_s: float | None = None) -> Measured:
         measured=measured,
         validation=compare(predicted, measured),
         time_scale=run.time_scale,
-        rounds=len(rounds),
-        traffic=_traffic(run, len(rounds)),
+        rounds=rounds,
+        traffic=_traffic(run, rounds),
         facts=(
             ("Scheme", program.scheme),
             *_codecs(run),
@@ -166,7 +164,7 @@ def measured_of(run: WireRun, round_s: float | None = None) -> Measured:
             *dropped,
         ),
         stopped=run.stopped,
-        promised_s=None if round_s is None else len(rounds) * round_s,
+        promised_s=None if round_s is None else rounds * round_s,
     )
 
 

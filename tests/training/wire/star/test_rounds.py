@@ -22,10 +22,11 @@ OPTIONS = [
     Options(local_steps=3, order="shuffled", cut_gradient="rescaled", batch_norm="frozen"),
 ]
 IDS = ["reset", "keep, local", "average", "shuffled"]
+STAR = ["splitfed_v1", "clustered", "vanilla", "splitfed_v2", "federated"]
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=IDS)
-@pytest.mark.parametrize("name", ["splitfed_v1", "clustered"])
+@pytest.mark.parametrize("name", STAR)
 def test_rounds_are_those_of_one_process(wired, name, options):
     """The whole state is the same: weights, walks, random numbers, moments, statistics."""
     wanted = wired.scheme_of(name, options)
