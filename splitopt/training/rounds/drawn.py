@@ -14,7 +14,7 @@ import numpy as np
 
 from splitopt.latency.drawn_clients import expected_longest
 from splitopt.planning.comparison.at_cut import with_steps
-from splitopt.problems.common_cut import PHASES, SCHEMES, CommonCut
+from splitopt.problems.common_cut import BY_BATCH, PHASES, SCHEMES, CommonCut
 from splitopt.problems.common_cut.data import SIDE_BY_SIDE, TABLES
 from splitopt.simulation.common_cut import replay
 from splitopt.simulation.replay import Setting
@@ -58,7 +58,7 @@ class DrawnRounds:
         if self.program.plays in SIDE_BY_SIDE:
             each = self._by_client()
             return max((each[n] for n in served[0]), key=lambda own: sum(own.values()))
-        phases = self._common().rounds([self._cut()], served)[0].tolist()
+        phases = self._common().rounds([self._cut()], self._orders(served))[0].tolist()
         return {name: value for name, value in zip(PHASES, phases, strict=True) if value > 0}
 
     def timeline(self, served: Sequence[Sequence[int]]) -> Timeline:
@@ -73,7 +73,16 @@ class DrawnRounds:
             return _of_owners(whole, [program.clients[n].name for n in served[0]])
         problem = self._common()
         setting = Setting(program.scenario, program.profile)
-        return replay(problem, problem.complete(self._cut()), setting, served).timeline
+        return replay(
+            problem, problem.complete(self._cut()), setting, self._orders(served)
+        ).timeline
+
+    def _orders(self, served: Sequence[Sequence[int]]) -> list[Sequence[int]]:
+        """Return an order for every turn of the plan, of which data of fewer samples have fewer."""
+        common = self._common()
+        by_batch = common.objective == "splitfed_v2" and common.server_order == BY_BATCH
+        turns = int(common.batches.max()) if by_batch else 1
+        return [*served, *[served[-1]] * (turns - len(served))]
 
     def of_turns(self, work: Sequence[TurnsOfClient]) -> Seconds:
         """Return the seconds by phase of a round of one device after the other, by their work."""
