@@ -276,7 +276,8 @@ class Server(Leader):
         for row in rows:
             share = pieces[row.phase].share if row.phase in pieces else 1.0
             there_s = self._arrived.pop((n, row.phase, row.batch), row.end_s)
-            row = row._replace(end_s=max(row.end_s, there_s), share=share)  # a shared link lets go
+            # A message is over when a shared link has let it through, not when its sender notices.
+            row = row._replace(end_s=max(row.start_s, there_s), share=share)
             self.recorder.add(*row)
         return losses
 
