@@ -89,7 +89,7 @@ def drops_clients(kind: type[Scheme]) -> Finding:
     with one_thread():
         alone, wired = _prepared(kind, "given"), _prepared(kind, "given")
         _round(alone, 0)
-        with _running(kind, wired) as leader:
+        with _running(kind, wired, "given") as leader:
             _led(leader, wired, 0)
             leader.crew.drop(1)
             tally = _led(leader, wired, 1)
@@ -171,7 +171,9 @@ def _data() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
 
 
 @contextmanager
-def _running(kind: type[Scheme], prepared: Prepared) -> Iterator[Leader]:
+def _running(
+    kind: type[Scheme], prepared: Prepared, order: Order | None = None
+) -> Iterator[Leader]:
     """Run all other parties in threads, and yield who leads."""
     roles, token = roles_of(prepared.program), Token.new()
     names = roles.parties(prepared.program)
@@ -181,7 +183,7 @@ def _running(kind: type[Scheme], prepared: Prepared) -> Iterator[Leader]:
     threads = [
         threading.Thread(
             target=_follow,
-            args=(roles, _prepared(kind), rank, listener.port, setting),
+            args=(roles, _prepared(kind, order), rank, listener.port, setting),
             daemon=True,
         )
         for rank in range(1, len(names) + 1)
