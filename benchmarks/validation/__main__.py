@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.validation import oversubscribed, runs
 from splitopt.bench.running.machine import describe_machine
+from splitopt.plans import Plan
 from splitopt.storage.writing import write_atomic
 
 RESULTS = Path(__file__).parent / "results"
@@ -29,14 +30,9 @@ def main(arguments: Sequence[str]) -> int:
         f"{machine['processor']}, {machine['cores']} cores, a process for each party with PyTorch "
         f"on one thread, Python {machine['python']}; load is the load average before the run"
     )
-    rows = []
+    rows: list[runs.Row] = []
     if "runs" in options.tables:
-        for scenario in options.scenarios:
-            plan = runs.plan_of(scenario)
-            scale = options.time_scale or runs.scales_of(plan)[1]
-            for _ in range(options.repeats):
-                rows.append(runs.run(scenario, plan, scale, options.rounds))
-                print(json.dumps(rows[-1]), flush=True)
+        rows = _repeated(options, options.scenarios, runs.plan_of)
         note = f"{options.repeats} runs of {options.rounds} round(s) of each plan; {host}:"
         _write(options.output / "runs", rows, runs.table(rows), note)
     if "scales" in options.tables:
@@ -50,6 +46,15 @@ def main(arguments: Sequence[str]) -> int:
                 print(json.dumps(scaled[-1]), flush=True)
         note = f"One run of each plan at each time scale, with `--any-speed`; {host}:"
         _write(options.output / "scales", scaled, runs.scale_table(scaled), note)
+    schemes: list[runs.Row] = []
+    if "schemes" in options.tables:
+        schemes = _repeated(options, runs.SCHEMES, runs.scheme_plan)
+        note = (
+            f"{options.repeats} runs of {options.rounds} round(s) of the plan of "
+            f"`{runs.SCHEME_SCENARIO}` for each scheme; {host}:"
+        )
+        table = runs.table(schemes, runs.SCHEMES)
+        _write(options.output / "schemes", schemes, table, note)
     shared = []
     if "shares" in options.tables:
         for row in oversubscribed.rows_of(oversubscribed.FACTORS, options.rounds):
@@ -60,10 +65,24 @@ def main(arguments: Sequence[str]) -> int:
             f"its shares, 1 at most each; {host}:"
         )
         _write(options.output / "shares", shared, oversubscribed.table(shared), note)
-    failures = runs.failures(rows) + oversubscribed.failures(shared)
+    failures = runs.failures([*rows, *schemes]) + oversubscribed.failures(shared)
     for failure in failures:
         print(f"not as predicted: {failure}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def _repeated(
+    options: argparse.Namespace, names: Iterable[str], plan_of: Callable[[str], Plan]
+) -> list[runs.Row]:
+    """Run each plan some times, at one time scale, and print every row."""
+    found = []
+    for name in names:
+        plan = plan_of(name)
+        scale = options.time_scale or runs.scales_of(plan)[1]
+        for _ in range(options.repeats):
+            found.append(runs.run(name, plan, scale, options.rounds))
+            print(json.dumps(found[-1]), flush=True)
+    return found
 
 
 def markdown(rows: list[list[str]], note: str) -> str:
@@ -89,8 +108,10 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--scenarios", nargs="+", choices=list(runs.SYSTEMS), default=list(runs.SYSTEMS)
     )
-    tables = ("runs", "shares", "scales")
-    parser.add_argument("--tables", nargs="+", choices=tables, default=["runs", "shares"])
+    tables = ("runs", "schemes", "shares", "scales")
+    parser.add_argument(
+        "--tables", nargs="+", choices=tables, default=["runs", "schemes", "shares"]
+    )
     return parser.parse_args(arguments)
 
 

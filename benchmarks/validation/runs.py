@@ -17,6 +17,15 @@ SYSTEMS = {
     "digits-pipeline": "MP-SL: layers to nodes",
 }
 """Shipped scenario -> what its plan decides."""
+SCHEMES = {
+    "splitfed_v1": "SplitFedV1",
+    "splitfed_v2": "SplitFedV2, client by client",
+    "splitfed_v2:batch": "SplitFedV2, batch by batch",
+    "vanilla": "vanilla split learning",
+    "federated": "federated learning",
+}
+"""Scheme that `SCHEME_SCENARIO` is planned for (and its order of service) -> its name."""
+SCHEME_SCENARIO = "digits-splitfed"
 WITHIN = 0.15
 """By so much at most the median step, and the round, may differ from the plan."""
 
@@ -32,6 +41,12 @@ _MUST_BE_NONE = {
 def plan_of(scenario: str) -> Plan:
     """Plan a shipped scenario, to the proof."""
     return splitopt.plan(splitopt.Scenario.load(scenario), time_limit_s=60.0)
+
+
+def scheme_plan(name: str) -> Plan:
+    """Plan the cut of all devices for a scheme."""
+    scheme, _, order = name.partition(":")
+    return splitopt.plan(SCHEME_SCENARIO, scheme=scheme, server_order=order or None)
 
 
 def scales_of(plan: Plan) -> tuple[float, float]:
@@ -102,8 +117,8 @@ def failures(rows: Iterable[Row]) -> list[str]:
     return found
 
 
-def table(rows: Sequence[Row]) -> list[list[str]]:
-    """Lay out the repeats, a line per plan."""
+def table(rows: Sequence[Row], systems: Mapping[str, str] = SYSTEMS) -> list[list[str]]:
+    """Lay out the repeats, a line per plan; ``systems`` says what each of them is."""
     lines = [
         [
             "plan",
@@ -117,7 +132,7 @@ def table(rows: Sequence[Row]) -> list[list[str]]:
             "load",
         ]
     ]
-    for scenario, system in SYSTEMS.items():
+    for scenario, system in systems.items():
         own = [row for row in rows if row["scenario"] == scenario]
         if not own:
             continue
@@ -128,7 +143,7 @@ def table(rows: Sequence[Row]) -> list[list[str]]:
                 f"{own[0]['time_scale']:g}",
                 f"{own[0]['steps']}",
                 ", ".join(percent(row["step_error"]) for row in own),
-                f"{own[0]['whole_predicted_s'] / own[0]['rounds']:.3f}",
+                ", ".join(dict.fromkeys(_round_s(row) for row in own)),
                 ", ".join(percent(row["whole_error"]) for row in own),
                 f"{middle['culprit']} {middle['culprit_s']:+.2g} s",
                 f"{own[0]['bytes']:,.0f}" if all(r["bytes_error"] == 0 for r in own) else "no",
@@ -136,6 +151,10 @@ def table(rows: Sequence[Row]) -> list[list[str]]:
             ]
         )
     return lines
+
+
+def _round_s(row: Row) -> str:
+    return f"{row['whole_predicted_s'] / row['rounds']:.3f}"
 
 
 def scale_table(rows: Sequence[Row]) -> list[list[str]]:

@@ -146,7 +146,37 @@ class CodecFlags:
 
 
 @dataclass(frozen=True)
-class OptimizerFlags(CodecFlags):
+class ServingFlags(CodecFlags):
+    """Who takes part in a round, and in which order, beside how much travels."""
+
+    order: Annotated[
+        str | None,
+        typer.Option(
+            "--order",
+            metavar="HOW",
+            help="Of the clients: given, or shuffled; by default shuffled in splitfed_v2 alone.",
+        ),
+    ] = Options.order
+    server_order: Annotated[
+        str | None,
+        typer.Option(
+            "--server-order",
+            metavar="HOW",
+            help="How splitfed_v2 serves: client after client, or batch: a batch of each in turn.",
+        ),
+    ] = Options.server_order
+    client_fraction: Annotated[
+        float | None,
+        typer.Option(
+            "--client-fraction",
+            metavar="C",
+            help="Of K clients max(1, round(C K)) take part in a round, drawn anew in each.",
+        ),
+    ] = Options.client_fraction
+
+
+@dataclass(frozen=True)
+class OptimizerFlags(ServingFlags):
     """Optimizers and policies: the fields of `Options` that are not the plan's."""
 
     lr: Annotated[float, typer.Option("--lr", metavar="X", help="Learning rate of all parts.")] = (
@@ -210,30 +240,6 @@ class OptimizerFlags(CodecFlags):
     weights: Annotated[
         str, typer.Option("--weights", metavar="BY", help="Averages by samples, or uniform.")
     ] = Options.weights
-    order: Annotated[
-        str | None,
-        typer.Option(
-            "--order",
-            metavar="HOW",
-            help="Of the clients: given, or shuffled; by default shuffled in splitfed_v2 alone.",
-        ),
-    ] = Options.order
-    server_order: Annotated[
-        str | None,
-        typer.Option(
-            "--server-order",
-            metavar="HOW",
-            help="How splitfed_v2 serves: client after client, or batch: a batch of each in turn.",
-        ),
-    ] = Options.server_order
-    client_fraction: Annotated[
-        float | None,
-        typer.Option(
-            "--client-fraction",
-            metavar="C",
-            help="Of K clients max(1, round(C K)) take part in a round, drawn anew in each.",
-        ),
-    ] = Options.client_fraction
     as_published: Annotated[
         bool,
         typer.Option(

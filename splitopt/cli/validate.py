@@ -14,7 +14,7 @@ import typer
 from splitopt.cli import options as shared
 from splitopt.cli.flags import with_flags
 from splitopt.cli.invocation import expect_model
-from splitopt.cli.training_options import CodecFlags, JobFlags
+from splitopt.cli.training_options import JobFlags, ServingFlags
 from splitopt.cli.wire_options import PaceFlags, report_scale
 from splitopt.errors import INTERRUPTED, InfeasibleError
 from splitopt.plans import Plan
@@ -78,7 +78,7 @@ class OutputFlags:
 def command(
     plan: shared.PlanFile,
     job: JobFlags,
-    codecs: CodecFlags,
+    serving: ServingFlags,
     length: LengthFlags,
     pace: PaceFlags,
     outputs: OutputFlags,
@@ -113,7 +113,7 @@ def command(
     schedule = Schedule(length.rounds, evaluate_every=length.rounds)
     with _scale_reported(silent=as_json) as at_scale:
         found = validate_job(
-            job.job(read, plan, replace(codecs.options(), fed_server=fed_server)),
+            job.job(read, plan, replace(serving.options(), fed_server=fed_server)),
             schedule,
             pace.options(at_scale),
             steps=length.steps,

@@ -312,10 +312,7 @@ def report_measured(run: Run) -> None:
         typer.echo(f"The fed server has written the client part to {run.fed_model}")
     if run.timelines:
         measured = median(timeline.makespan_s for timeline in run.timelines)
-        predicted = median(
-            run.program.replay_of(timeline.origin["round"]).simulated_s
-            for timeline in run.timelines
-        )
+        predicted = median(timeline.makespan_s for timeline in run.predicted)
         typer.echo(
             f"Median round: measured {seconds(measured)} s, predicted {seconds(predicted)} s "
             f"(time scale {run.time_scale:g})"

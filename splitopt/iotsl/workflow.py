@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from splitopt.errors import InputError, shown
+from splitopt.errors import InputError
 from splitopt.generators import NetworkSpec, TrainedGenerator, membership_of, work_of
 from splitopt.iotsl import steps
 from splitopt.iotsl.device import Order, Samples, images_of
@@ -28,9 +28,6 @@ from splitopt.training.runner import Run
 from splitopt.training.schedule import Schedule
 from splitopt.training.wire.setting import WireOptions
 
-WIRED = ("splitfed_v1",)
-"""Schemes of the split training that run over connections."""
-
 
 def run_job(
     job: IotslJob,
@@ -42,12 +39,6 @@ def run_job(
     progress: steps.Progress | None,
 ) -> IotslRun:
     """Run IoTSL on a fleet, see `splitopt.iotsl.run_iotsl`."""
-    if wire is not None and job.scheme not in WIRED:
-        raise InputError.at(
-            "scheme",
-            f"{shown(job.scheme)} is not run over connections; take {' or '.join(map(repr, WIRED))}"
-            ", or train in one process",
-        )
     shares = steps.shared(job)
     spec = NetworkSpec(
         job.generators.network,

@@ -46,6 +46,21 @@ def test_committed_runs_are_as_predicted(part):
     assert_table(part, "runs", runs.table(rows))
 
 
+def test_committed_schemes_are_as_predicted(part):
+    """Three runs of the plan of each scheme; who is served in turn has a round by the order."""
+    runs, rows = part("runs"), committed(part, "schemes")
+    assert runs.failures(rows) == []
+    for scheme in runs.SCHEMES:
+        own = [row for row in rows if row["scenario"] == scheme]
+        assert len(own) == 3
+        planned = runs.scheme_plan(scheme)
+        assert own[0]["problem"] == planned.problem == "common_cut"
+        if not scheme.startswith("splitfed_v2"):  # whose rounds are those of orders that are drawn
+            promised = planned.prediction["round_s"]
+            assert [row["whole_predicted_s"] for row in own] == pytest.approx([promised] * 3)
+    assert_table(part, "schemes", runs.table(rows, runs.SCHEMES))
+
+
 def test_committed_scales_are_those_of_their_rows(part):
     """The table is made of the rows, and bytes are right at any speed."""
     runs, rows = part("runs"), committed(part, "scales")

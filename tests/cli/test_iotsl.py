@@ -17,7 +17,6 @@ FAST = ("--generator-steps", "2", "--pretrain-epochs", "1", "--rounds", "1", "--
     ("words", "message"),
     [
         (["digits-splitfed"], "digits-splitfed: has no section 'generators'"),
-        (["digits-iotsl", "--wire"], "scheme: 'vanilla' is not run over connections"),
         (["digits-iotsl", "--time-scale", "1"], "--time-scale: needs --wire; add it"),
         (["digits-iotsl", "--samples", "data"], "--samples: needs --partition"),
         (["digits-iotsl", "--histogram-epsilon", "0"], "histogram_epsilon: is 0.0, it must be"),

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 import splitopt  # noqa: E402
 from splitopt import Scenario, Timeline  # noqa: E402
 from splitopt.cli.entry import run  # noqa: E402
+from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.validation import measuring  # noqa: E402
 from splitopt.training.validation.comparing import compare  # noqa: E402
 from splitopt.training.validation.measured import BytesRow, Measured  # noqa: E402
@@ -87,6 +88,49 @@ def test_processes_do_what_the_plan_says(capsys, tmp_path, plan_file, data_file)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("scheme", "flags", "drawn"),
+    [
+        ("vanilla", (), ()),
+        ("splitfed_v2", (), ("Order of service",)),
+        ("splitfed_v2", ("--server-order", "batch", "--order", "given"), ()),
+        (
+            "splitfed_v2",
+            ("--server-order", "batch", "--client-fraction", 0.5, "--rounds", 2),
+            ("Order of service", "Clients in a round"),
+        ),
+        ("federated", ("--client-fraction", 0.5), ("Clients in a round",)),
+    ],
+)
+def test_every_scheme_is_held_against_the_round_that_was_drawn(
+    capsys, tmp_path, data_file, scheme, flags, drawn
+):
+    """Every task of those who were drawn, in their order, and no other; bytes to the byte."""
+    document = Scenario.load("digits-splitfed").to_dict()
+    document["devices"] = [
+        {"name": name, "compute": "20 MFLOP/s", "samples": 24, "batch_size": 8} for name in "abc"
+    ]
+    path = tmp_path / "plan.json"
+    splitopt.plan(Scenario.from_dict(document), scheme=scheme).save(path)
+    given = ("--data", data_file, "--time-scale", 0.05, "--any-speed", "--json")
+    code, out, err = call(capsys, path, *given, *flags)
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert (found["missing"], found["extra"]) == ([], [])
+    assert found["steps"]["incomplete"] == found["steps"]["out_of_order"] == 0
+    rounds = 2 if "--rounds" in flags else 1
+    members = 2 if "--client-fraction" in flags else 3
+    assert found["steps"]["count"] == 3 * members * rounds
+    rows = {row["kind"]: row for row in found["bytes"]}
+    for kind in ("model",) if scheme == "federated" else ("smashed", "gradient", "model"):
+        assert rows[kind]["measured"] == rows[kind]["predicted"] > 0
+    known = {"Order of service", "Clients in a round"}
+    assert known & found["facts"].keys() == set(drawn)
+    if not drawn and "--server-order" not in flags:
+        assert found["promised_s"] == pytest.approx(found["predicted_s"])
+
+
+@pytest.mark.slow
 def test_codecs_travel_in_the_bytes_that_are_expected(capsys, plan_file, data_file):
     """Encoded on the wire, to the byte, and tasks as the plan predicts them for these bytes."""
     code, out, err = call(
@@ -113,9 +157,15 @@ def no_processes(monkeypatch, timelines, stopped="rounds"):
 
         if wanted.at_scale is not None:
             wanted.at_scale(0.5, 1.0)
+        program = program_of(job.plan)
+        measured = timelines(program)
         return SimpleNamespace(
-            program=program_of(job.plan),
-            timelines=timelines(program_of(job.plan)),
+            program=program,
+            scheme=SimpleNamespace(
+                options=Options(), is_shuffled=False, takes_part=lambda number: program.clients
+            ),
+            timelines=measured,
+            predicted=tuple(program.replay_of(number).timeline for number in range(len(measured))),
             time_scale=0.5,
             sent_bytes={"smashed": 7, "labels": 3, "begin": 5},
             dropped=("b in round 1 (upload: nothing came)", "a in round 2 (server: late)"),

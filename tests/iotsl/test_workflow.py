@@ -210,11 +210,17 @@ def test_what_cannot_be_had_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_processes_leave_the_same_files_as_one_process(finished: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["splitfed_v1", "vanilla", "splitfed_v2", "federated"])
+def test_processes_leave_the_same_files_as_one_process(
+    finished: Any, tmp_path: Path, scheme: str
+) -> None:
     from splitopt.iotsl import run_iotsl
     from splitopt.training.wire.setting import WireOptions
 
     job, run = finished
+    if scheme != job.scheme:
+        job = replace(job, scheme=scheme)
+        run = run_iotsl(job, tmp_path / "alone")
     wired = run_iotsl(job, tmp_path / "wired", wire=WireOptions(time_scale=0.02, any_speed=True))
     names = ["model.safetensors", "pretrained.safetensors"]
     names += [f"{place}/{n}.npz" for place in ("data", "imputed") for n in ("a", "b", "c", "test")]
@@ -224,6 +230,7 @@ def test_processes_leave_the_same_files_as_one_process(finished: Any, tmp_path: 
     assert sorted((one.kind, one.sender, one.receiver, one.bytes) for one in wired.messages) == (
         sorted((one.kind, one.sender, one.receiver, one.bytes) for one in run.messages)
     )
+    assert wired.tuned.history.rows == run.tuned.history.rows
     for one in wired.messages:  # a link is never faster than planned
         assert one.measured_s is not None
         assert one.measured_s >= 0.9 * one.planned_s

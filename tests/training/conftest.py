@@ -132,8 +132,12 @@ def shipped_plan(name):
     """Plan a shipped scenario for the digits, quickly.
 
     ``digits-varying`` is the cell with channels that vary, ``few-splitfed`` the fleet with fewer
-    samples.
+    samples, ``SCHEME-splitfed`` that fleet planned for a scheme.
     """
+    if name.endswith("-splitfed") and name not in ("few-splitfed", "digits-splitfed"):
+        few = Scenario.from_dict(shipped_plan("few-splitfed").scenario)
+        scheme, _, order = name.removesuffix("-splitfed").partition(":")
+        return splitopt.plan(few, scheme=scheme, server_order=order or None)
     base = {"digits-varying": "digits-clusters", "few-splitfed": "digits-splitfed"}.get(name, name)
     document = Scenario.load(base).to_dict()
     if name == "digits-varying":

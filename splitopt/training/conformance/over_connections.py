@@ -19,7 +19,7 @@ from splitopt.scenario import Scenario
 from splitopt.training.conformance.findings import Finding, first_difference, found, skipped
 from splitopt.training.conformance.samples import plays
 from splitopt.training.job import TrainingJob
-from splitopt.training.options import Options
+from splitopt.training.options import Options, Order
 from splitopt.training.preparing.prepare import Prepared, prepare
 from splitopt.training.preparing.setup import set_groups
 from splitopt.training.schemes import Round, Scheme
@@ -33,12 +33,15 @@ from splitopt.training.wire.setting import Setting
 from splitopt.training.wire.transport.listener import listen
 from splitopt.training.wire.transport.tokens import Token
 
-_PLANS = {
-    "splitfed_v1": ("digits-splitfed", "equal_share"),
-    "clustered": ("digits-clusters", "similar_compute"),
-    "multihop": ("digits-pipeline", "auto"),
+_PLANS: dict[str, tuple[str, dict[str, Any]]] = {
+    "splitfed_v1": ("digits-splitfed", {"solver": "equal_share"}),
+    "splitfed_v2": ("digits-splitfed", {"scheme": "splitfed_v2"}),
+    "vanilla": ("digits-splitfed", {"scheme": "vanilla"}),
+    "federated": ("digits-splitfed", {"scheme": "federated"}),
+    "clustered": ("digits-clusters", {"solver": "similar_compute"}),
+    "multihop": ("digits-pipeline", {}),
 }
-"""Scheme -> a shipped scenario whose plans it trains, and a quick solver."""
+"""Scheme -> a shipped scenario whose plans it trains, and what to ask for, with a quick solver."""
 _SAMPLES, _BATCH, _CLIENTS = 20, 10, 3
 _TIME_SCALE, _LIMIT_S = 1e-4, 20.0
 _KINDS = {
@@ -48,7 +51,7 @@ _KINDS = {
     "label": ("labels",),
 }
 """What is counted -> the kinds of messages that carry it."""
-_WITHOUT = "has no form over connections; a class that extends splitfed_v1, clustered or multihop "
+_WITHOUT = f"has no form over connections; a class that extends one of {', '.join(ROLES)} "
 
 
 def same_over_connections(kind: type[Scheme]) -> Finding:
@@ -84,9 +87,9 @@ def drops_clients(kind: type[Scheme]) -> Finding:
     if plays(kind) not in ROLES:
         return skipped(f"{_WITHOUT}can lose clients")
     with one_thread():
-        alone, wired = _prepared(kind), _prepared(kind)
+        alone, wired = _prepared(kind, "given"), _prepared(kind, "given")
         _round(alone, 0)
-        with _running(kind, wired) as leader:
+        with _running(kind, wired, "given") as leader:
             _led(leader, wired, 0)
             leader.crew.drop(1)
             tally = _led(leader, wired, 1)
@@ -136,10 +139,11 @@ def _counts(tallies: list[Round]) -> dict[str, int]:
     }
 
 
-def _prepared(kind: type[Scheme]) -> Prepared:
+def _prepared(kind: type[Scheme], order: Order | None = None) -> Prepared:
+    """Prepare a run; an order that is drawn would be another one without a client."""
     played = plays(kind)
     scheme = None if kind.name == played else kind
-    options = Options(learning_rate=0.1, momentum=0.9, optimizer_state="keep")
+    options = Options(learning_rate=0.1, momentum=0.9, optimizer_state="keep", order=order)
     job = TrainingJob(_plan(played), data=_data(), scheme=scheme, options=options)
     return prepare(job)
 
@@ -147,14 +151,14 @@ def _prepared(kind: type[Scheme]) -> Prepared:
 @cache
 def _plan(played: str) -> Plan:
     """Plan a few devices with little data."""
-    name, solver = _PLANS[played]
+    name, asked = _PLANS[played]
     document = Scenario.load(name).to_dict()
     device = {**document["devices"][0], "samples": _SAMPLES, "batch_size": _BATCH, "count": 1}
     document["devices"] = [{**device, "name": f"d{k}"} for k in range(_CLIENTS)]
     document["training"] = {"epochs": 1, "rounds": 2}
     if "clusters" in document:
         document["clusters"] = {"sizes": [2, 1], "cut": "pool1"}
-    return make_plan(Scenario.from_dict(document), solver=solver)
+    return make_plan(Scenario.from_dict(document), **asked)
 
 
 @cache
@@ -167,7 +171,9 @@ def _data() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
 
 
 @contextmanager
-def _running(kind: type[Scheme], prepared: Prepared) -> Iterator[Leader]:
+def _running(
+    kind: type[Scheme], prepared: Prepared, order: Order | None = None
+) -> Iterator[Leader]:
     """Run all other parties in threads, and yield who leads."""
     roles, token = roles_of(prepared.program), Token.new()
     names = roles.parties(prepared.program)
@@ -176,7 +182,9 @@ def _running(kind: type[Scheme], prepared: Prepared) -> Iterator[Leader]:
     warm_up()
     threads = [
         threading.Thread(
-            target=_follow, args=(roles, _prepared(kind), rank, listener.port, setting), daemon=True
+            target=_follow,
+            args=(roles, _prepared(kind, order), rank, listener.port, setting),
+            daemon=True,
         )
         for rank in range(1, len(names) + 1)
     ]

@@ -24,6 +24,7 @@ from splitopt.training.rounds.drawn import DrawnRounds
 from splitopt.training.turns import TurnsOfClient, count_of
 
 if TYPE_CHECKING:
+    from splitopt.timeline import Timeline
     from splitopt.training.schemes import Scheme
 
 _COMPARED = {"federated": "fl", "vanilla": "sl", "splitfed_v1": "sflv1", "splitfed_v2": "sflv2"}
@@ -76,6 +77,17 @@ class VirtualClock:
             self._known[index] = self._planned(index) if planned else self._compared()
         return self._known[index]
 
+    def timeline(self, number: int) -> Timeline:
+        """Predict every task of a round (0, 1, ...) of the plan's own scheme.
+
+        It is that of the clients who were drawn for the round, in the order that was drawn.
+        """
+        if self._scheme is not None:
+            served, everyone = self._scheme.served(number), list(range(len(self.program.clients)))
+            if not (self._as_stated and all(turn == everyone for turn in served)):
+                return self._drawn.timeline(served)
+        return self.program.replay_of(number).timeline
+
     def _of_turns(self, work: Sequence[TurnsOfClient]) -> RoundTime | None:
         """Return what a round of such turns takes."""
         try:
@@ -90,9 +102,16 @@ class VirtualClock:
         if self.program.plays != "splitfed_v2":
             return served if sorted(served[0]) != everyone else None
         planned = self.program.plays == self.program.planned_scheme
-        stated = self.program.scenario.training.server_order or "client"
-        as_planned = planned and (scheme.options.server_order or "client") == stated
+        as_planned = planned and self._as_stated
         return None if as_planned and all(turn == everyone for turn in served) else served
+
+    @property
+    def _as_stated(self) -> bool:
+        """Whether a shared server part serves as the plan's scenario states."""
+        if self._scheme is None or self.program.plays != "splitfed_v2":
+            return True
+        stated = self.program.scenario.training.server_order or "client"
+        return (self._scheme.options.server_order or "client") == stated
 
     def expected_s(self) -> float | None:
         """Return the expected seconds of a round where clients are drawn, None if unknown."""

@@ -8,13 +8,17 @@ Where they are served in turn, the round is that of the very order.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from splitopt.latency.drawn_clients import expected_longest
 from splitopt.planning.comparison.at_cut import with_steps
-from splitopt.problems.common_cut import PHASES, SCHEMES, CommonCut
+from splitopt.problems.common_cut import BY_BATCH, PHASES, SCHEMES, CommonCut
 from splitopt.problems.common_cut.data import SIDE_BY_SIDE, TABLES
+from splitopt.simulation.common_cut import replay
+from splitopt.simulation.replay import Setting
+from splitopt.timeline import Timeline
 from splitopt.training.program import Program
 from splitopt.training.turns import TurnsOfClient
 
@@ -54,8 +58,31 @@ class DrawnRounds:
         if self.program.plays in SIDE_BY_SIDE:
             each = self._by_client()
             return max((each[n] for n in served[0]), key=lambda own: sum(own.values()))
-        phases = self._common().rounds([self._cut()], served)[0].tolist()
+        phases = self._common().rounds([self._cut()], self._orders(served))[0].tolist()
         return {name: value for name, value in zip(PHASES, phases, strict=True) if value > 0}
+
+    def timeline(self, served: Sequence[Sequence[int]]) -> Timeline:
+        """Return every task of a round of the plan's own scheme.
+
+        Where devices work side by side it has the plan's tasks of those who take part; where they
+        take turns it is simulated in the order in which they are ``served``, as for `of`.
+        """
+        program = self.program
+        if program.plays in SIDE_BY_SIDE:
+            whole = program.replay.timeline
+            return _of_owners(whole, [program.clients[n].name for n in served[0]])
+        problem = self._common()
+        setting = Setting(program.scenario, program.profile)
+        return replay(
+            problem, problem.complete(self._cut()), setting, self._orders(served)
+        ).timeline
+
+    def _orders(self, served: Sequence[Sequence[int]]) -> list[Sequence[int]]:
+        """Return an order for every turn of the plan, of which data of fewer samples have fewer."""
+        common = self._common()
+        by_batch = common.objective == "splitfed_v2" and common.server_order == BY_BATCH
+        turns = int(common.batches.max()) if by_batch else 1
+        return [*served, *[served[-1]] * (turns - len(served))]
 
     def of_turns(self, work: Sequence[TurnsOfClient]) -> Seconds:
         """Return the seconds by phase of a round of one device after the other, by their work."""
@@ -117,6 +144,14 @@ class DrawnRounds:
         cuts = self.program.clients[0].cuts
         profile = self.program.profile
         return profile.layers.index(cuts[0]) + 1 if cuts else profile.layer_count
+
+
+def _of_owners(timeline: Timeline, names: Sequence[str]) -> Timeline:
+    """Return the tasks of some owners."""
+    known = [timeline.owners.index(name) for name in names]
+    rows = np.flatnonzero(np.isin(timeline.owner, known))
+    columns = ("resource", "phase", "owner", "batch", "start_s", "end_s", "share")
+    return replace(timeline, **{name: getattr(timeline, name)[rows] for name in columns})
 
 
 def _named(names: Sequence[str], seconds: Sequence[float]) -> Seconds:

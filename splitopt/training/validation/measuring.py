@@ -14,6 +14,7 @@ from splitopt.plans import Plan, PlanLike, as_plan
 from splitopt.training.job import JobFields, TrainingJob
 from splitopt.training.keywords import shared_out, takes_fields
 from splitopt.training.schedule import PauseFields, Schedule
+from splitopt.training.turns import count_of
 from splitopt.training.two_servers import TESTS
 from splitopt.training.validation.comparing import compare, over_rounds
 from splitopt.training.validation.measured import BytesRow, Measured
@@ -144,10 +145,8 @@ def check_detail(program: Program, source: str) -> None:
 def measured_of(run: WireRun, round_s: float | None = None) -> Measured:
     """Set what a run measured beside what simulation predicts and the plan promises for a round."""
     program: Program = run.program
-    rounds = [int(timeline.origin["round"]) for timeline in run.timelines]
-    predicted, measured = over_rounds(
-        [program.replay_of(number).timeline for number in rounds], run.timelines
-    )
+    rounds = len(run.timelines)
+    predicted, measured = over_rounds(run.predicted, run.timelines)
     dropped = (("Dropped", "; ".join(run.dropped)),) if run.dropped else ()
     return Measured(
         name=program.scenario.name,
@@ -156,17 +155,18 @@ def measured_of(run: WireRun, round_s: float | None = None) -> Measured:
         measured=measured,
         validation=compare(predicted, measured),
         time_scale=run.time_scale,
-        rounds=len(rounds),
-        traffic=_traffic(run, len(rounds)),
+        rounds=rounds,
+        traffic=_traffic(run),
         facts=(
             ("Scheme", program.scheme),
             *_codecs(run),
             *_promised(program),
+            *_drawn(run),
             ("Seconds on the wall", f"{measured.makespan_s * run.time_scale:.3g}"),
             *dropped,
         ),
         stopped=run.stopped,
-        promised_s=None if round_s is None else len(rounds) * round_s,
+        promised_s=None if round_s is None else rounds * round_s,
     )
 
 
@@ -180,6 +180,20 @@ def _promised(program: Program) -> tuple[tuple[str, str], ...]:
     return ((f"The plan's {own.model}", text),)
 
 
+def _drawn(run: WireRun) -> tuple[tuple[str, str], ...]:
+    """Tell where clients or their order were drawn, that the plan promises another round."""
+    options, members = run.scheme.options, len(run.program.clients)
+    found = []
+    if (fraction := options.client_fraction) is not None:
+        count = count_of(members, fraction)
+        text = f"{count} of {members}, drawn anew in every round; the plan promises a round of all"
+        found.append(("Clients in a round", text))
+    if run.scheme.is_shuffled:
+        text = "drawn anew in every round; the plan promises a round in its own (--order given)"
+        found.append(("Order of service", text))
+    return tuple(found)
+
+
 def _codecs(run: WireRun) -> tuple[tuple[str, str], ...]:
     """Name the codecs, in whose bytes activations and gradients are expected."""
     if not run.program.is_encoded:
@@ -189,10 +203,19 @@ def _codecs(run: WireRun) -> tuple[tuple[str, str], ...]:
     return (("Codecs", f"{options.codec} up, {down} down"),)
 
 
-def _traffic(run: WireRun, rounds: int) -> tuple[BytesRow, ...]:
+def _planned(run: WireRun) -> dict[str, float]:
+    """Return the planned bytes of the rounds of a run, each of those who were drawn for it."""
+    scheme, found = run.scheme if run.program.is_encoded else None, dict[str, float]()
+    for timeline in run.timelines:
+        drawn = [client.name for client in run.scheme.takes_part(timeline.origin["round"])]
+        for kind, size in planned_bytes(run.program, scheme, drawn).items():
+            found[kind] = found.get(kind, 0.0) + size
+    return found
+
+
+def _traffic(run: WireRun) -> tuple[BytesRow, ...]:
     """Return bytes by what they are; a kind that nobody sends or plans is left out."""
-    scheme = run.scheme if run.program.is_encoded else None
-    planned, sent = planned_bytes(run.program, scheme), run.sent_bytes
+    planned, sent = _planned(run), run.sent_bytes
     expected = {
         "smashed": planned["smashed"],
         "gradient": planned["gradient"],
@@ -204,24 +227,20 @@ def _traffic(run: WireRun, rounds: int) -> tuple[BytesRow, ...]:
         found = [sent[message] for message in messages if message in sent]
         counted |= set(messages)
         if found and (sum(found) or kind in expected):
-            wanted = rounds * expected[kind] if kind in expected else None
+            wanted = expected.get(kind)
             rows.append(BytesRow(kind, wanted, float(sum(found))))
     control = sum(size for kind, size in sent.items() if kind not in counted)
     if control:
         rows.append(BytesRow(CONTROL, None, float(control)))
-    return (*rows, *_received(run, planned, rounds))
+    return (*rows, *_received(run, planned))
 
 
-def _received(run: WireRun, planned: Mapping[str, float], rounds: int) -> list[BytesRow]:
+def _received(run: WireRun, planned: Mapping[str, float]) -> list[BytesRow]:
     """Return what each of two servers received and is planned to receive; none without two."""
     expected = {"server": {"smashed": planned["smashed"]}, "fed": {"model": planned["model_up"]}}
     own = ("smashed", "labels", "model", TESTS)
     return [
-        BytesRow(
-            f"{party}_received_{kind}",
-            rounds * expected[party][kind] if kind in expected[party] else None,
-            float(size),
-        )
+        BytesRow(f"{party}_received_{kind}", expected[party].get(kind), float(size))
         for party, kinds in run.received_bytes.items()
         for kind, size in kinds.items()
         if kind in own and size

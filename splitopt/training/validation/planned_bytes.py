@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -23,7 +23,9 @@ KINDS = ("smashed", "gradient", "model_down", "model_up")
 """What travels, under the names of `splitopt.training.schemes.Traffic`; no table has labels."""
 
 
-def planned_bytes(program: Program, scheme: Scheme | None = None) -> dict[str, float]:
+def planned_bytes(
+    program: Program, scheme: Scheme | None = None, names: Collection[str] | None = None
+) -> dict[str, float]:
     """Return the bytes of one round of all clients together, by kind.
 
     Every sample that a client trains on sends the output of the layer at each of its cuts forward
@@ -39,12 +41,16 @@ def planned_bytes(program: Program, scheme: Scheme | None = None) -> dict[str, f
     scheme
         Whose codecs count, with the shapes of what crosses the cuts of its model; the values
         travel as they are without.
+    names
+        The clients that take part; all if None.
     """
     found = dict.fromkeys(KINDS, 0.0)
     profile = program.opened.profile  # that of the program may have encoded bytes
     whole = float(profile.device_model_bytes[-1])
     clients = [None] * len(program.clients) if scheme is None else scheme.clients
     for plan, client in zip(program.clients, clients, strict=True):
+        if names is not None and plan.name not in names:
+            continue
         at = [profile.layers.index(name) for name in plan.cuts]
         for size, count in _batches(program, plan):
             for kind, table, parts in zip(

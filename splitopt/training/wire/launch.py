@@ -61,11 +61,13 @@ class WireRun(Run):
     Parameters
     ----------
     program
-        What the plan asked for; ``program.replay_of(n).timeline`` is the predicted round n.
+        What the plan asked for.
     time_scale
         Seconds of the wall for each planned one.
     timelines
         The rounds of this run as measured, in planned seconds; the round is in their origin.
+    predicted
+        What was predicted for these rounds: of the clients and in the order that each drew.
     sent_bytes
         Bytes of tensors on the wire, by the kind of message.
     dropped
@@ -88,6 +90,7 @@ class WireRun(Run):
     received_bytes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     own_names: tuple[str, ...] | None = None
     fed_model: str | None = None
+    predicted: tuple[Timeline, ...] = ()
 
     def save_model(self, path: str | Path) -> None:
         """Write the weights as a safetensors file; with a fed server those of the server part."""
@@ -374,6 +377,7 @@ def _lead(
         dict(leader.received_bytes) if names else {},
         names,
         fed_model,
+        tuple(leader.predicted),
     )
 
 

@@ -64,6 +64,8 @@ class Leader(ABC):
     ----------
     timelines
         What was measured, one for each round, in planned seconds from its first task.
+    predicted
+        What was predicted for each of these rounds: of the clients and in the order that it drew.
     dropped
         Clients that rounds went on without.
     sent_bytes
@@ -90,6 +92,7 @@ class Leader(ABC):
         self.scheme, self.crew, self.problem = scheme, crew, problem
         self.time_scale, self.deadline = time_scale, deadline or Deadline()
         self.timelines: list[Timeline] = []
+        self.predicted: list[Timeline] = []
         self.dropped: list[Dropped] = []
         self.sent_bytes: Counter[str] = Counter()
         self.number = 0
@@ -113,6 +116,7 @@ class Leader(ABC):
         finished = {self.scheme.clients[n].name for n in outcome.finished}
         wanted = [client.name for client in self.scheme.takes_part(number)]
         tally.dropped = tuple(name for name in wanted if name not in finished)
+        self.predicted.append(outcome.predicted)
         self.timelines.append(
             measured_timeline(outcome.rows, self.time_scale, origin, like=outcome.predicted)
         )

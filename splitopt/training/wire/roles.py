@@ -97,6 +97,24 @@ ROLES: dict[str, Roles] = {
         "splitopt.training.wire.star.device:follow",
         "splitopt.training.wire.link_rates:of_devices",
     ),
+    "splitfed_v2": Roles(
+        _devices,
+        "splitopt.training.wire.star.in_turn:lead",
+        "splitopt.training.wire.star.device:follow",
+        "splitopt.training.wire.link_rates:of_devices",
+    ),
+    "vanilla": Roles(
+        _devices,
+        "splitopt.training.wire.star.clusters:lead_relay",
+        "splitopt.training.wire.star.device:follow",
+        "splitopt.training.wire.link_rates:of_devices",
+    ),
+    "federated": Roles(
+        _devices,
+        "splitopt.training.wire.star.splitfed:lead",
+        "splitopt.training.wire.star.device:follow",
+        "splitopt.training.wire.link_rates:of_devices",
+    ),
     "clustered": Roles(
         _devices,
         "splitopt.training.wire.star.clusters:lead",

@@ -9,9 +9,13 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra 'train'")
 
+import splitopt
 from splitopt import Scenario, Timeline
 from splitopt.planning.comparison.comparing import compare_schemes
 from splitopt.timeline import Resource
+from splitopt.training.job import TrainingJob
+from splitopt.training.options import Options
+from splitopt.training.preparing.prepare import prepare
 from splitopt.training.program import program_of
 from splitopt.training.rounds.clock import VirtualClock
 from splitopt.training.rounds.critical_path import seconds_by_phase
@@ -96,3 +100,40 @@ def test_local_steps_are_counted_for_other_schemes(plan_of):
     ).round(0)
     assert ten == pytest.approx(walk.seconds)
     assert five < ten
+
+
+@pytest.mark.parametrize(
+    ("scheme", "asked"),
+    [
+        ("vanilla", {"order": "shuffled"}),
+        ("splitfed_v2", {}),
+        ("splitfed_v2", {"server_order": "batch"}),
+        ("splitfed_v2", {"server_order": "batch", "client_fraction": 0.5}),
+        ("splitfed_v1", {"client_fraction": 0.5}),
+        ("federated", {"client_fraction": 0.5, "order": "shuffled"}),
+    ],
+)
+def test_the_tasks_of_a_drawn_round_take_what_its_closed_form_says(scheme, asked):
+    """Of those who were drawn, in the order that was drawn, and of nobody else."""
+    plan = splitopt.plan("digits-splitfed", scheme=scheme)
+    made = prepare(TrainingJob(plan, options=Options(**asked)))
+    clock = VirtualClock(made.program, scheme=made.scheme)
+    for number in range(4):
+        found = clock.timeline(number)
+        assert found.makespan_s == pytest.approx(clock.round(number).seconds, rel=1e-9)
+        served = made.scheme.served(number)
+        names = [made.scheme.clients[n].name for n in served[0]]
+        assert {task.owner for task in found} == set(names)
+        if scheme == "vanilla":
+            first = {task.owner: task.start_s for task in reversed(list(found))}
+            assert sorted(names, key=first.__getitem__) == names
+
+
+def test_data_of_fewer_samples_than_planned_take_the_time_of_the_plan():
+    """Batch by batch there are fewer turns then, and an order for each of them."""
+    plan = splitopt.plan("digits-splitfed", scheme="splitfed_v2", server_order="batch")
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(60, 1, 8, 8)).astype(np.float32), np.arange(60) % 10
+    run = splitopt.train(plan, data=data, samples="data", rounds=1, options=Options(order="given"))
+    (row,) = run.history
+    assert row.round_s == pytest.approx(plan.prediction["round_s"])

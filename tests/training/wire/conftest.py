@@ -25,16 +25,29 @@ from splitopt.training.wire import launch  # noqa: E402
 from splitopt.training.wire.crew import Crew, join  # noqa: E402
 from splitopt.training.wire.deadlines import Deadline  # noqa: E402
 from splitopt.training.wire.processes import Processes  # noqa: E402
-from splitopt.training.wire.star.clusters import ClusterServer  # noqa: E402
+from splitopt.training.wire.star.clusters import ClusterServer, RelayServer  # noqa: E402
 from splitopt.training.wire.star.device import Device  # noqa: E402
+from splitopt.training.wire.star.in_turn import TurnServer  # noqa: E402
 from splitopt.training.wire.star.splitfed import SplitFedServer  # noqa: E402
 from splitopt.training.wire.star.timing import Timing  # noqa: E402
 from splitopt.training.wire.transport.listener import listen  # noqa: E402
 from splitopt.training.wire.transport.tokens import Token  # noqa: E402
 
 SIZES, BATCH = (10, 16, 7), 5
-SERVERS = {"splitfed_v1": SplitFedServer, "clustered": ClusterServer}
-CUTS = {"splitfed_v1": (("conv1",), ("fc1",), ()), "clustered": (("pool1",),) * 3}
+SERVERS = {
+    "splitfed_v1": SplitFedServer,
+    "clustered": ClusterServer,
+    "vanilla": RelayServer,
+    "splitfed_v2": TurnServer,
+    "federated": SplitFedServer,
+}
+CUTS = {
+    "splitfed_v1": (("conv1",), ("fc1",), ()),
+    "clustered": (("pool1",),) * 3,
+    "vanilla": (("pool1",),) * 3,
+    "splitfed_v2": (("pool1",),) * 3,
+    "federated": ((),) * 3,
+}
 GROUPS = ((0, 2), (1,))
 
 
@@ -131,6 +144,13 @@ def programs():
         found[name] = replace(program, clients=tuple(own), groups=groups)
         for device in devices:
             device.setdefault("snr_db", 20)
+    document = Scenario.load("digits-splitfed").to_dict() | {
+        "devices": [{k: v for k, v in device.items() if k != "snr_db"} for device in devices],
+        "training": {"epochs": 2, "rounds": 2},
+    }
+    for name in ("vanilla", "splitfed_v2", "federated"):
+        found[name] = program_of(plan(Scenario.from_dict(document), scheme=name))
+        assert tuple(client.cuts for client in found[name].clients) == CUTS[name]
     return found
 
 

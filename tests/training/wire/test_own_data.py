@@ -78,7 +78,14 @@ def _alone(place, folder, rank, own):
 # Seven parties prepare one after the other, and two rounds are trained twice.
 @pytest.mark.parametrize(
     "name",
-    ["few-splitfed", pytest.param("digits-clusters", marks=pytest.mark.slow), "digits-pipeline"],
+    [
+        "few-splitfed",
+        "vanilla-splitfed",
+        "splitfed_v2:batch-splitfed",
+        pytest.param("federated-splitfed", marks=pytest.mark.slow),
+        pytest.param("digits-clusters", marks=pytest.mark.slow),
+        "digits-pipeline",
+    ],
 )
 def test_parties_with_their_own_files_learn_what_one_process_learns(plan_of, tmp_path, name):
     """Each party prepares from one file in a folder where there is no other; bits are the same."""

@@ -86,6 +86,10 @@ def folder(tmp_path_factory):
     scenarios = {"splitfed": splitfed, "few": few, "clusters": clusters, "pair": pair}
     for name, document in scenarios.items():
         splitopt.plan(Scenario.from_dict(document)).save(place / f"{name}.json")
+    for name in ("vanilla", "splitfed_v2", "federated"):
+        splitopt.plan(Scenario.from_dict(splitfed), scheme=name).save(place / f"{name}.json")
+    batch = splitfed | {"training": splitfed["training"] | {"server_order": "batch"}}
+    splitopt.plan(Scenario.from_dict(batch), scheme="splitfed_v2").save(place / "batch.json")
     cuts = json.loads((place / "splitfed.json").read_text())["decision"]["cut"]
     assert cuts[0] != cuts[2], "the devices are to have different cuts"
     return place
@@ -107,7 +111,9 @@ def assert_same_weights(found, wanted):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["clusters", "splitfed"])
+@pytest.mark.parametrize(
+    "name", ["clusters", "splitfed", "vanilla", "splitfed_v2", "batch", "federated"]
+)
 def test_processes_learn_what_one_process_learns(folder, name, started):
     """The user's network with dropout, momentum, devices with cuts of their own."""
     plan = Plan.load(folder / f"{name}.json")
@@ -119,13 +125,14 @@ def test_processes_learn_what_one_process_learns(folder, name, started):
     assert run.history == wanted.history
     assert run.dropped == ()
     predicted = planned_bytes(run.program)
-    assert run.sent_bytes["smashed"] == 2 * predicted["smashed"]
-    assert run.sent_bytes["gradient"] == 2 * predicted["gradient"]
+    for kind in ("smashed", "gradient"):
+        assert run.sent_bytes.get(kind, 0) == 2 * predicted[kind]
     assert run.sent_bytes["model"] == 2 * (predicted["model_down"] + predicted["model_up"])
     tasks = {(t.resource, t.phase, t.owner, t.batch) for t in run.timelines[1]}
-    assert tasks == {
-        (t.resource, t.phase, t.owner, t.batch) for t in run.program.replay_of(1).timeline
-    }
+    assert tasks == {(t.resource, t.phase, t.owner, t.batch) for t in run.predicted[1]}
+    assert [found.makespan_s for found in run.predicted] == pytest.approx(
+        [row.round_s for row in wanted.history]
+    )
 
 
 @pytest.mark.slow
@@ -142,6 +149,19 @@ def test_processes_encode_as_one_process_does(folder, codec, started):
     predicted = planned_bytes(run.program, run.scheme)
     for kind in ("smashed", "gradient"):
         assert run.sent_bytes[kind] == 2 * predicted[kind] == wanted.history.traffic_bytes()[kind]
+
+
+@pytest.mark.slow
+def test_devices_in_turn_go_on_from_a_checkpoint(folder, started):
+    """The second run draws the orders of turns that the first would have drawn."""
+    plan, place = Plan.load(folder / "batch.json"), folder / "in-turn"
+    given = {"options": OPTIONS, "time_scale": 1e-3, "any_speed": True, "checkpoint": place}
+    launch.run_wire(plan, model_of(folder), rounds=1, **given)
+    run = launch.run_wire(plan, model_of(folder), rounds=3, resume=True, **given)
+    wanted = one_process(folder, "batch", rounds=3)
+    assert_same_weights(run.model, wanted.model)
+    assert run.history == wanted.history
+    assert len(run.timelines) == len(run.predicted) == 2
 
 
 @pytest.mark.slow

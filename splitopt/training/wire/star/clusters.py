@@ -2,6 +2,7 @@
 
 In every step the server waits for the smashed data of all devices of the cluster, trains on all of
 them at once, and sends each its gradient; a device that is dropped leaves the cluster smaller.
+In vanilla split learning every device is a cluster of its own.
 """
 
 from __future__ import annotations
@@ -11,26 +12,22 @@ from contextlib import ExitStack
 
 from torch import Tensor
 
-from splitopt.training.model_parts.copies import Copy
 from splitopt.training.preparing.prepare import Prepared
 from splitopt.training.schemes.clustered import Clustered
 from splitopt.training.schemes.tally import Round
 from splitopt.training.wire.compute import COMPUTE
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.setting import Setting
-from splitopt.training.wire.star.server import Arrived, Server
+from splitopt.training.wire.star.server import Arrived
+from splitopt.training.wire.star.shared_part import SharedPart
 from splitopt.training.wire.star.timing import Timing
 
 
-class ClusterServer(Server):
+class ClusterServer(SharedPart):
     """One cluster at a time."""
 
     scheme: Clustered
     shift = 1
-
-    def copy(self, n: int) -> Copy:
-        """Return the client's copy of the device's part."""
-        return self.scheme.copies()[1 + n]
 
     def play(self, present: Sequence[int]) -> tuple[Round, Collection[int]]:
         """All clusters in turn, of the devices that are there."""
@@ -95,6 +92,18 @@ class ClusterServer(Server):
         with self.computing(first, batch, last_s, samples), COMPUTE:
             gradients = self.scheme.serve(self.clients(list(there)), smashed, targets, tally)
         return dict(zip(there, gradients, strict=False))  # none where no device needs one
+
+
+class RelayServer(ClusterServer):
+    """Vanilla split learning: clusters of one, whose batches are numbered as in a star."""
+
+    shift = 0
+
+
+def lead_relay(prepared: Prepared, crew: Crew, setting: Setting) -> RelayServer:
+    """Return rank 0 of vanilla split learning."""
+    timing = Timing(prepared.program)
+    return RelayServer(prepared.scheme, timing, crew, setting.time_scale, setting.deadline)
 
 
 def lead(prepared: Prepared, crew: Crew, setting: Setting) -> ClusterServer:

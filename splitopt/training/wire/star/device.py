@@ -2,7 +2,8 @@
 
 In a round it takes its part of the model, and for every mini-batch computes forward, sends the
 smashed data with the labels, waits for the gradient and computes backward; at the end it gives its
-part back. Who else trains at the same time, and on what, is the server's business.
+part back. Who else trains at the same time, and on what, is the server's business; where devices
+send in an order, it is the server that says whose turn it is.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ from splitopt.training.wire.star.timing import BACKWARD, FORWARD, MODEL_UP, UPLO
 from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.errors import ChannelClosedError, FrameError
 from splitopt.training.wire.transport.frames import Message, Transfer, expect_kind
+
+TURN = "turn"
+"""The server's word that a device may send, where devices send in an order."""
 
 
 class GoneError(SplitoptError):
@@ -78,6 +82,7 @@ class Device:
         self.channel, self.timing, self.index = channel, timing, index
         self.recorder = Recorder()
         self._tied: dict[str, Tensor] = {}  # gradients that go up with the next mini-batch
+        self._turns: int | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -117,6 +122,7 @@ class Device:
             raise FrameError("a round without a number of steps")
         if not isinstance(number, int) or number < 0:
             raise FrameError("a round without a number of steps")
+        self._turns = _turns_in(begin)
         self.own.begin_round(number)
         self._pace, self._shift = DevicePace.read(begin.fields.get("pace")), shift
         load_control(begin.tensors, self.client, self.own, self.control)
@@ -128,6 +134,9 @@ class Device:
                 moment = self._train_alone(batch, moment, losses)
             else:
                 moment = self._train(batch, moment)
+        if self._turns is not None:
+            self.channel.send("done")
+            self._receive(TURN)
         self.give_part(steps)
         rows = [list(row) for row in self.recorder.take()]
         fields = {"rows": rows, "losses": losses}
@@ -162,6 +171,8 @@ class Device:
         labels = {"targets": targets, **changed(before, self.client.stream.state)}
         self.channel.send("labels", {"batch": batch}, labels)
         smashed = {**as_tensors(encoded, "smashed"), **as_tied(self._tied)}
+        if batch < (self._turns or 0):
+            self._receive(TURN)
         sent = self._send("smashed", smashed, self._pace.upload)
         self._note(UPLOAD, batch, sent.start_s, sent.end_s)
         message = self._receive("stream", "gradient")
@@ -237,6 +248,14 @@ def member(prepared: Prepared, rank: int, channel: Channel) -> Member:
     own = Copy.of(parts[0], (), ("device",), scheme.split, scheme.options, about=scheme.about)
     own.exchanged = tuple(tied_between(parts, parties_of(scheme.roles_of(client))))
     return client, own, scheme.criterion, channel, Timing(prepared.program), rank - 1
+
+
+def _turns_in(begin: Message) -> int | None:
+    """Read of how many mini-batches a device waits for its turn to send; None for no turns."""
+    turns = begin.fields.get("turns")
+    if turns is not None and (type(turns) is not int or turns < 0):
+        raise FrameError("a round with a number of turns that is none")
+    return turns
 
 
 def changed(before: Tensor, after: Tensor) -> dict[str, Tensor]:

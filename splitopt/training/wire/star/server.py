@@ -24,6 +24,7 @@ from splitopt.training.codecs.crossing import DOWN, UP
 from splitopt.training.data.named import arguments_of
 from splitopt.training.data.shards import Elsewhere
 from splitopt.training.model_parts.copies import tensor_bytes
+from splitopt.training.rounds.clock import VirtualClock
 from splitopt.training.schemes.base import Scheme, TrainingError
 from splitopt.training.schemes.tally import Round
 from splitopt.training.two_servers import SERVER as MAIN
@@ -117,6 +118,7 @@ class Server(Leader):
         known = [client.batches.targets.reshape(-1) for client in scheme.clients]
         self._known = torch.unique(torch.cat(known))  # of what this process has
         self.planned: RoundTiming = timing.round(0)
+        self._clock = VirtualClock(timing.program, scheme=scheme)
 
     def train_round(self) -> RoundOutcome:
         """Train with the devices that are there."""
@@ -127,7 +129,8 @@ class Server(Leader):
         if not present:
             self.fail()
         tally, finished = self.play(present)
-        return RoundOutcome(tally, finished, self.recorder.take(), self.planned.predicted)
+        predicted = self._clock.timeline(self.number)
+        return RoundOutcome(tally, finished, self.recorder.take(), predicted)
 
     @abstractmethod
     def play(self, present: Sequence[int]) -> tuple[Round, Collection[int]]:
@@ -239,6 +242,10 @@ class Server(Leader):
 
     def finish(self, n: int, steps: int) -> list[Any]:
         """Receive a device's part and state at the end of a round; return the losses it noted."""
+        return self.take_over(n, self.part_of(n, steps))
+
+    def part_of(self, n: int, steps: int) -> Message:
+        """Receive a device's part at the end of a round of so many mini-batches."""
         client, pieces = self.scheme.clients[n], self.planned.pieces[n]
         size = client.batches.size
         waits_s = pieces[BACKWARD].seconds_for(size) + pieces[MODEL_UP].seconds
@@ -248,6 +255,10 @@ class Server(Leader):
             )
         model = self.receive(n, "model", MODEL_UP, waits_s)
         self._arrived[n, MODEL_UP, steps - 1 + self.shift] = model.transfer.end_s
+        return model
+
+    def take_over(self, n: int, model: Message) -> list[Any]:
+        """Take over a device's part, and the state that follows; return the losses it noted."""
         state = self.receive(n, "state", MODEL_UP, 0.0)
         with late_on_failure(MODEL_UP):
             load_model(model.tensors, self.copy(n))
@@ -265,7 +276,8 @@ class Server(Leader):
         for row in rows:
             share = pieces[row.phase].share if row.phase in pieces else 1.0
             there_s = self._arrived.pop((n, row.phase, row.batch), row.end_s)
-            row = row._replace(end_s=max(row.end_s, there_s), share=share)  # a shared link lets go
+            # A message is over when a shared link has let it through, not when its sender notices.
+            row = row._replace(end_s=max(row.start_s, there_s), share=share)
             self.recorder.add(*row)
         return losses
 

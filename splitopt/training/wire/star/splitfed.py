@@ -1,6 +1,7 @@
 """SplitFedV1 over connections: every client and its copy of the server's part, side by side.
 
 The clients' shares of links and server are their own all the time, so nobody waits for anybody.
+Federated learning is the same, of devices that keep all layers.
 """
 
 from __future__ import annotations
@@ -8,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from splitopt.training.codecs.crossing import DOWN, UP
-from splitopt.training.model_parts.copies import Copy, tensor_bytes
+from splitopt.training.model_parts.copies import Copy
 from splitopt.training.preparing.prepare import Prepared
-from splitopt.training.schemes.base import finite_loss
 from splitopt.training.schemes.parallel_copies import ParallelCopies
 from splitopt.training.schemes.tally import Round, Traffic
-from splitopt.training.wire.compute import COMPUTE
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.setting import Setting
+from splitopt.training.wire.star.learning import learn, note_batch
 from splitopt.training.wire.star.server import Server
 from splitopt.training.wire.star.timing import Timing
 
@@ -83,21 +82,11 @@ class SplitFedServer(Server):
 
     def _step(self, n: int, batch: int, found: Served) -> None:
         """One mini-batch of one client."""
-        client, part = self.scheme.clients[n], self.copy(n).parts[1]
-        sent, targets, arrival_s = self.take(n, batch)
-        before = client.stream.state
-        with self.computing(n, batch, arrival_s, len(targets)), COMPUTE:
-            held = part.forward(sent, client.stream)
-            loss = self.scheme.criterion(held.result, targets)
-            found.losses.append((finite_loss(loss, client), len(targets)))
-            loss.backward()  # type: ignore[no-untyped-call]
-            gradient = held.gradient
-            part.step()
-        self.give(n, gradient, before, batch)
-        found.traffic.smashed += client.crossing.size(UP, sent)
-        if gradient is not None:
-            found.traffic.gradient += client.crossing.size(DOWN, gradient)
-        found.traffic.label += tensor_bytes(targets)
+        one = self.take(n, batch)
+        learned = learn(self, n, batch, one, self.copy(n).parts[1])
+        found.losses.append((learned.loss, learned.samples))
+        self.give(n, learned.gradient, learned.before, batch)
+        note_batch(self, n, one, learned, found.traffic)
 
 
 def lead(prepared: Prepared, crew: Crew, setting: Setting) -> SplitFedServer:

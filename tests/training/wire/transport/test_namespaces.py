@@ -144,6 +144,20 @@ def test_the_rates_of_devices(plan_of):
     assert of_devices(program_of(plan), 2.0) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("scheme", ["vanilla", "splitfed_v2", "federated"])
+def test_the_rates_of_devices_of_a_scheme(scheme):
+    """Whoever has turns has all of the link in them; whole models go at the planned shares."""
+    scenario, expected = Scenario.load("digits-splitfed"), {}
+    made = splitopt.plan(scenario, scheme=scheme)
+    for n, device in enumerate(scenario.fleet()):
+        for pair, way in (((n + 1, 0), "upload"), ((0, n + 1), "download")):
+            link = scenario.link(device, f"{way[:-4]}link").rate
+            share = made.decision[f"{way}_share"][n]
+            assert (share < 1) == (scheme == "federated")
+            expected[pair] = share * link / 8 / 2
+    assert of_devices(program_of(made), 2.0) == pytest.approx(expected)
+
+
 def test_a_link_with_more_than_one_rate_is_refused(plan_of):
     """In a cell, what is broadcast goes faster than what goes to one device."""
     with pytest.raises(CapabilityError, match="in one direction, but tc holds"):
