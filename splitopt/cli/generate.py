@@ -51,8 +51,8 @@ def command(
         str,
         typer.Argument(
             metavar="DATA",
-            help="digits, mnist, fashion-mnist, cifar10, celeba, NAME:FOLDER or an .npz file, as for "
-            "train --data.",
+            help="digits, mnist, fashion-mnist, cifar10, celeba, NAME:FOLDER or an .npz file, as "
+            "for train --data.",
         ),
     ],
     network: NetworkFlags,

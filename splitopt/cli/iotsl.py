@@ -43,7 +43,8 @@ class FleetFlags:
         typer.Option(
             "--data",
             metavar="NAME|PATH",
-            help="digits, mnist, fashion-mnist, cifar10, celeba, NAME:FOLDER or an .npz file of images.",
+            help="digits, mnist, fashion-mnist, cifar10, celeba, NAME:FOLDER or an .npz file of "
+            "images.",
         ),
     ] = TrainingJob.data
     partition: Annotated[

@@ -38,8 +38,8 @@ class JobFlags:
         typer.Option(
             "--data",
             metavar="NAME|PATH",
-            help="digits, mnist, fashion-mnist, cifar10, celeba, text, NAME:FOLDER, text:FILE or an .npz "
-            "file; with --partition own a folder, or what this rank has.",
+            help="digits, mnist, fashion-mnist, cifar10, celeba, text, NAME:FOLDER, text:FILE or an "
+            ".npz file; with --partition own a folder, or what this rank has.",
         ),
     ] = TrainingJob.data
     partition: Annotated[
@@ -256,6 +256,15 @@ class OptimizerFlags(CodecFlags):
             "--clip-value", metavar="X", help="Keep numbers of gradients within -X and X."
         ),
     ] = Options.clip_value
+    padding: Annotated[
+        str,
+        typer.Option(
+            "--padding",
+            metavar="data|batch",
+            help="Samples of unequal length: all as long as the longest of the data, as planned, "
+            "or of their batch.",
+        ),
+    ] = Options.padding
     batched: Annotated[
         bool,
         typer.Option("--batched", help="Train clients that are alike by one call of every layer."),

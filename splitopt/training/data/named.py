@@ -73,10 +73,11 @@ class Named:
         """Return it on a device."""
         return self.map(lambda value: value.to(place))
 
-    def arranged(self, module: nn.Module) -> Inputs:
+    def arranged(self, module: nn.Module, *, keeps_padding: bool = False) -> Inputs:
         """Return it with the layout of a model's arguments, and a mask of padding under its name.
 
-        A single input of a model that takes no mask is a plain tensor.
+        A single input of a model that takes no mask is a plain tensor. With `keeps_padding` the
+        mask of padding stays beside the arguments as well, so that batches can be cut by it.
 
         Raises
         ------
@@ -84,9 +85,10 @@ class Named:
             The model takes no such arguments.
         """
         tensors = with_mask(self.tensors, module)
+        kept = {PADDING: self.tensors[PADDING]} if keeps_padding else {}
         if isinstance(tensors, Tensor):
-            return tensors
-        return Named(tensors, layout_of(module, tuple(tensors)))
+            return Named({"0": tensors, **kept}, (("0", None),)) if kept else tensors
+        return Named({**tensors, **kept}, layout_of(module, tuple(tensors)))
 
 
 def with_mask(tensors: Mapping[str, Tensor], module: nn.Module) -> Tensor | dict[str, Tensor]:
@@ -124,7 +126,10 @@ def arguments_of(inputs: Inputs) -> tuple[Any, ...]:
 
 def example_of(inputs: Inputs) -> Tensor | dict[str, Tensor]:
     """Return inputs as an example to trace a model with."""
-    return dict(inputs.tensors) if isinstance(inputs, Named) else inputs
+    if not isinstance(inputs, Named):
+        return inputs
+    places = {name for name, _ in inputs.layout}  # a mask of padding may stand beside them
+    return {name: value for name, value in inputs.tensors.items() if name in places}
 
 
 def changed(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> Inputs:
