@@ -6,7 +6,6 @@ import argparse
 import re
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ HEAD = [
     "activations, padded to all",
     "to the batch",
     "ratio",
-    "wall time, ratio",
     "largest difference of a loss",
 ]
 
@@ -78,14 +76,12 @@ def row(folder: Path, batch: int, rounds: int) -> list[str]:
     data = [own[:-1] for own in texts], [own[1:] for own in texts]
     cut = CLIENTS * SAMPLES
     given = (data[0][:cut], data[1][:cut], data[0][cut:], data[1][cut:])
-    plan, runs, taken = planned(folder, batch, max(map(len, data[0]))), [], []
+    plan, runs = planned(folder, batch, max(map(len, data[0]))), []
     for padding in ("data", "batch"):
         options = Options(learning_rate=0.1, padding=padding)
-        start = time.perf_counter()
         runs.append(
             splitopt.train(plan, network(), given, task="language", rounds=rounds, options=options)
         )
-        taken.append(time.perf_counter() - start)
     sent = [run.history.rows[-1].traffic_bytes["smashed"] for run in runs]
     pairs = zip(*(run.history.rows for run in runs), strict=True)
     far = max(abs(one.loss - other.loss) for one, other in pairs)
@@ -94,7 +90,6 @@ def row(folder: Path, batch: int, rounds: int) -> list[str]:
         f"{sent[0] / 1e6:.2f} MB",
         f"{sent[1] / 1e6:.2f} MB",
         f"{sent[1] / sent[0]:.2f}",
-        f"{taken[1] / taken[0]:.2f}",
         f"{far:.0e}",
     ]
 
@@ -113,7 +108,7 @@ def main(arguments: Sequence[str]) -> int:
     note = (
         f"{describe_machine()['processor']}, one thread, PyTorch {torch.__version__}; SplitFedV1 "
         f"of {CLIENTS} devices with {SAMPLES} sentences of Python's documentation each, 8 to "
-        f"{MOST - 1} bytes long, a language model of two blocks; bytes of a round, seconds and "
+        f"{MOST - 1} bytes long, a language model of two blocks; bytes of a round, and "
         f"losses of {options.rounds} (`python -m benchmarks.padding`):"
     )
     found = []

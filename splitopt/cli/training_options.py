@@ -38,8 +38,8 @@ class JobFlags:
         typer.Option(
             "--data",
             metavar="NAME|PATH",
-            help="digits, mnist, fashion-mnist, cifar10, celeba, text, NAME:FOLDER, text:FILE or an "
-            ".npz file; with --partition own a folder, or what this rank has.",
+            help="digits, mnist, fashion-mnist, cifar10, celeba, text, NAME:FOLDER, text:FILE or "
+            "an .npz file; with --partition own a folder, or what this rank has.",
         ),
     ] = TrainingJob.data
     partition: Annotated[

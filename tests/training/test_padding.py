@@ -13,7 +13,8 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 import splitopt  # noqa: E402
 from splitopt import Scenario  # noqa: E402
 from splitopt.errors import InputError  # noqa: E402
-from splitopt.profiles.tracing import trace  # noqa: E402
+from splitopt.models.gpt import GPT  # noqa: E402
+from splitopt.profiles.tracing import find_cuts, trace  # noqa: E402
 from splitopt.training.data.named import Named  # noqa: E402
 from splitopt.training.data.positions import Positions  # noqa: E402
 from splitopt.training.data.sources import load_data  # noqa: E402
@@ -253,7 +254,7 @@ def _left(inputs, targets, length):
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
-        ("Placed", {}, "the model cannot take . positions"),
+        ("Placed", {}, "the model cannot take 23 positions"),
         ("TwoWays", {}, "several tensors cross the cut at .*, packed for 24 positions"),
         ("Unmasked", {"batched": True}, "batched puts the batches of several clients in one"),
         ("Unmasked", {"fed_server": True}, "fed_server has a main server that knows one length"),
@@ -290,6 +291,23 @@ def test_a_cluster_needs_one_length():
 def test_a_plan_is_validated_as_it_was_made(plan_of):
     with pytest.raises(InputError, match="a plan is of samples that are as long as the longest"):
         splitopt.validate(plan_of("Unmasked"), options=Options(padding="batch"))
+
+
+@pytest.mark.parametrize("method", ["fx", "export"])
+def test_parts_of_a_language_model_take_any_length(method):
+    """Tables of positions are as long as what crosses, at every cut there is."""
+    torch.manual_seed(0)
+    whole = GPT(MOST, WORDS, width=WIDTH, heads=2, layers=1)
+    example = torch.arange(2 * MOST).reshape(2, MOST) % WORDS
+    split = find_cuts(whole, example, method=method, shorter=example[:, :-1])
+    assert split.cuts == find_cuts(whole, example, method=method).cuts
+    assert split.cuts[0] == "tokens"
+    for cut in split.cuts:
+        for length in (1, 7, MOST):
+            given, value = example[:, :length], example[:, :length]
+            for part in split.segments([cut]):
+                value = part(value)
+            assert torch.allclose(value, whole(given), atol=1e-6), (cut, length)
 
 
 @pytest.mark.slow  # a process for each party

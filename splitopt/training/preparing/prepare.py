@@ -59,7 +59,7 @@ from splitopt.training.preparing.setup import (
     make_clients,
     with_scheme,
 )
-from splitopt.training.preparing.shorter import check_shorter, cuts_batches, positions_of
+from splitopt.training.preparing.shorter import check_shorter, cuts_batches, for_any_length
 from splitopt.training.preparing.starting import beginning, begun, recorded
 from splitopt.training.program import Program, program_of
 from splitopt.training.randomness import seed_of
@@ -171,7 +171,7 @@ def prepare(job: TrainingJob, rank: int | None = None) -> Prepared:
         module = seen_as_one_tensor(module, example)
         check_outputs(module, loaded, task)
         split = match(module, example_of(example), program.profile, job.match, job.stages)
-    positions = positions_of(job.options, loaded)
+    split, positions = for_any_length(split, module, loaded, job, program.profile)
     if own_data is not None:
         own_data = replace(own_data, data=loaded)  # in the types that the model takes
         clients = clients_with(program, own_data, job.seed, positions)

@@ -8,13 +8,16 @@ import torch
 from torch import nn
 
 from splitopt.errors import InputError
+from splitopt.profiles import ModelProfile
 from splitopt.profiles.tracing.running.passes import Outcome, split_pass
 from splitopt.profiles.tracing.running.quiet import undisturbed
 from splitopt.profiles.tracing.split import SplitModel
 from splitopt.training.data.dataset import DataSet
-from splitopt.training.data.named import arguments_of
+from splitopt.training.data.named import arguments_of, example_of
 from splitopt.training.data.positions import Positions
+from splitopt.training.job import TrainingJob
 from splitopt.training.options import Options
+from splitopt.training.preparing.matching import cut_again
 from splitopt.training.schemes import Scheme
 from splitopt.user_code import reason
 
@@ -28,9 +31,35 @@ def cuts_batches(options: Options | None) -> bool:
     return options is not None and options.padding == "batch"
 
 
-def positions_of(options: Options | None, data: DataSet) -> Positions | None:
-    """Return by what batches are cut to their own longest sample; None if they are not."""
-    return Positions.of(data) if cuts_batches(options) else None
+def for_any_length(
+    split: SplitModel, model: nn.Module, data: DataSet, job: TrainingJob, profile: ModelProfile
+) -> tuple[SplitModel, Positions | None]:
+    """Return cuts whose parts take samples of any length, and by what batches are cut to theirs.
+
+    Nothing changes, and there is None, where all batches are as long as the longest sample.
+
+    Raises
+    ------
+    InputError
+        The data do not say how long samples are, or shorter ones have other cuts.
+    """
+    if not cuts_batches(job.options):
+        return split, None
+    positions = Positions.of(data)
+    example = data.train_inputs[:_FEW]
+    short = positions.shortened(example, max(1, positions.room - 1))
+    with undisturbed(model):
+        model.train()
+        words = f"the model cannot take {max(1, positions.room - 1)}"
+        _passed([model], arguments_of(short), model, words)
+    found = cut_again(model, example_of(example), profile, job.stages, example_of(short))
+    if found.cuts != split.cuts:
+        raise InputError.at(
+            "padding",
+            "is 'batch', and a graph of the model for samples of any length has other cuts than "
+            f"that of the plan{_MEND}",
+        )
+    return found, positions
 
 
 def check_shorter(split: SplitModel, scheme: Scheme, positions: Positions | None) -> None:
@@ -56,7 +85,7 @@ def check_shorter(split: SplitModel, scheme: Scheme, positions: Positions | None
     short = arguments_of(positions.shortened(few, length).to("cpu"))
     with undisturbed(split.module):
         split.module.train()
-        whole = _passed([split.module], short, split.module, f"the model cannot take {length}")
+        whole = split_pass([split.module], short, split.module)
         for cuts in {own.cuts for own in scheme.clients if own.cuts}:
             names = " and ".join(split.cuts[number - 1] for number in cuts)
             words = f"the parts of the cut at {names} cannot take {length}"
