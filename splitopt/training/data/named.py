@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from inspect import Parameter, signature
+from inspect import signature
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from splitopt.errors import InputError
 from splitopt.profiles.tracing.running.example import Layout, layout_of, placed
+from splitopt.profiles.tracing.running.positional import in_order
 
 PADDING = "padding mask"
 """The name of a mask of what is no padding, until it is known what the model calls it; no argument
@@ -98,9 +99,7 @@ def with_mask(tensors: Mapping[str, Tensor], module: nn.Module) -> Tensor | dict
     """
     if PADDING not in tensors:
         return dict(tensors)
-    positional = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = signature(module.forward).parameters.values()
-    takes = [item.name for item in parameters if item.kind in positional]
+    takes = [item.name for item in in_order(signature(module.forward).parameters.values())]
     wanted = next((name for name in MASKS if name in takes[1:] and name not in tensors), None)
     inputs = {name: value for name, value in tensors.items() if name != PADDING}
     if wanted is None:

@@ -323,9 +323,9 @@ def make_module(model: nn.Module | str, data: DataSet, seed: int) -> tuple[nn.Mo
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(seed, Draw.WEIGHTS))
         if model in model_names():
-            built: nn.Module = build(model, data.shape, data.outputs)
-            return built, model
-        return open_model(model, data.shape)[:2]
+            return build(model, data.shape, data.outputs), model
+        built, name = open_model(model, data.shape)[:2]
+        return unwrapped(built), name
 
 
 def _on_cpu(model: nn.Module) -> nn.Module:
