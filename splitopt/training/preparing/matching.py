@@ -154,6 +154,7 @@ def measured_rows(split: SplitModel, example: Any) -> dict[str, Row | None]:
     seen: set[int] = set()
     held = 0
     found: dict[str, Row | None] = {}
+    layouts = split.layouts
     with undisturbed(split.module), torch.no_grad():
         split.module.train()
         value: Any = fresh(resized(inputs_of(example, split.module), FEW))
@@ -164,6 +165,8 @@ def measured_rows(split: SplitModel, example: Any) -> dict[str, Row | None]:
                     seen.add(id(parameter))
                     held += tensor_bytes(parameter)
             crossing = tensor_bytes(value) / FEW if isinstance(value, Tensor) else 0.0
+            if name in layouts:  # of several types, each travels in its own
+                crossing = float(layouts[name].bytes)
             found[name] = (float(held), 0.0 if name == split.layers[-1] else crossing)
     return found
 
