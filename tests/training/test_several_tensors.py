@@ -172,7 +172,7 @@ def test_each_type_is_encoded_by_itself(networks):
 
 @pytest.mark.parametrize("codec", ["none", "int8"])
 def test_a_plan_counts_each_type_as_it_travels(networks, tmp_path, codec):
-    """A batch of 16 of 3 devices: 8 numbers of 4 bytes and 5 of 2, or each in a byte with scales."""
+    """16 samples of 3 devices: 8 numbers of 4 bytes and 5 of 2, or each in a byte and scales."""
     torch.manual_seed(0)
     traced = trace(networks.TwoTypes(), torch.randn(2, 6), most_tensors=2, keep_all=True)
     traced.profile.save(tmp_path / "net.json")

@@ -45,7 +45,7 @@ class ValidateFields(JobFields, PauseFields, WireFields, total=False):
 def validate(
     plan: PlanLike,
     model: str | None = None,
-    data: Any = "digits",
+    data: Any = None,
     *,
     rounds: int = 1,
     steps: int | None = None,
