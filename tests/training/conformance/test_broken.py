@@ -268,7 +268,7 @@ TASKS_BROKEN = {
         "broken", summed, {}, LABELS, misfit=lambda o, t, c: "Gives {odd}." if o.dim() > 2 else None
     ),
     "collate pads to the length it is given": collating(lambda x, m, y: (x, m | True, y)),
-    "collate keeps samples apart": collating(lambda x, m, y: (x + x.max() * (x > 0), m, y)),
+    "collate keeps samples apart": collating(lambda x, m, y: (x + len(x) * (x > 0), m, y)),
     "collate is the same in every call": collating(
         lambda x, m, y: (torch.where(m, x, torch.randint_like(x, 99)), m, y)
     ),
