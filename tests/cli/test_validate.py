@@ -115,6 +115,7 @@ def no_processes(monkeypatch, timelines, stopped="rounds"):
             wanted.at_scale(0.5, 1.0)
         return SimpleNamespace(
             program=program_of(job.plan),
+            scheme=SimpleNamespace(options=job.options),
             timelines=timelines(program_of(job.plan)),
             time_scale=0.5,
             sent_bytes={"smashed": 7, "labels": 3, "begin": 5},

@@ -326,3 +326,35 @@ def test_over_connections(plan_of, tmp_path, name, codec):
     sent = one.history.rows[-1].traffic_bytes
     assert wired.sent_bytes["smashed"] == sent["smashed"]
     assert wired.sent_bytes["gradient"] == sent["gradient"]
+
+
+@pytest.mark.slow  # a process for each party
+@pytest.mark.parametrize("codec", ["none", "int8"])
+def test_along_a_chain_of_nodes(tmp_path, codec):
+    """An owner's batches of different lengths through two nodes and back, with real bytes."""
+    from splitopt.training.wire.launch import run_wire
+
+    (tmp_path / "net.py").write_text(SOURCE)
+    example = torch.zeros(2, MOST, dtype=torch.int64)
+    trace(model("Unmasked"), example, name="net", keep_all=True).profile.save(tmp_path / "n.json")
+    device = {"compute": "2 kFLOP/s", "samples": 12, "batch_size": ROWS}
+    document = {
+        "format": "splitopt-scenario",
+        "version": 1,
+        "model": {"file": str(tmp_path / "n.json")},
+        "devices": [{"name": name, **device} for name in "ab"],
+        "links": {"downlink": "4 Mbit/s", "uplink": "4 Mbit/s", "nodes": "4 Mbit/s"},
+        "nodes": [{"name": name, "compute": "1 MFLOP/s"} for name in ("one", "two")],
+        "pipeline": {"use_all_nodes": True},
+        "training": {"epochs": 1, "rounds": 1},
+    }
+    plan = splitopt.plan(Scenario.from_dict(document))
+    given = {"model": f"{tmp_path}/net.py:Unmasked", "data": (TEXTS, NEXT), "task": "language"}
+    given["options"] = Options(padding="batch", codec=codec)
+    one = splitopt.train(plan, rounds=1, **given)
+    wired = run_wire(plan, rounds=1, time_scale=1e-3, any_speed=True, **given)
+    assert wired.history == one.history
+    sent = one.history.rows[-1].traffic_bytes
+    assert wired.sent_bytes["activations"] == sent["smashed"]
+    whole = splitopt.train(plan, rounds=1, **given | {"options": Options(codec=codec)})
+    assert 0 < sent["smashed"] < whole.history.rows[-1].traffic_bytes["smashed"]
