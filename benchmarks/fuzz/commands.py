@@ -39,7 +39,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     ),
     "policies": (
         *_TRAIN, "--data", "corpus/data.npz", "--batch-norm", "~local", "--order", "~shuffled",
-        "--weights", "~uniform", "--samples", "~data", "--match", "~names", "--scheme",
+        "--weights", "~uniform", "--padding", "~data", "--samples", "~data", "--match", "~names", "--scheme",
         "~federated",
     ),
     "remembering": (

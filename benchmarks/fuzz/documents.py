@@ -58,6 +58,7 @@ links:
 servers:
   - {{name: edge, compute: 2 TMAC/s}}
 training: {{epochs: 1, rounds: 2}}
+data: {{source: digits, partition: "dirichlet:0.5", task: classification}}
 """,
     "cell.yaml": f"""{_HEAD}name: cell
 model: {{file: tiny.json}}

@@ -12,7 +12,6 @@ from splitopt.errors import InputError
 if TYPE_CHECKING:
     from splitopt.plans import Plan
 
-DEFAULT_DATA = "digits"
 ARGUMENTS: ContextVar[tuple[str, ...]] = ContextVar("arguments", default=())
 """The arguments of the command that runs, the verb first."""
 
@@ -35,15 +34,17 @@ def expect_model(plan: Plan, model: str | None) -> None:
     )
 
 
-def expect_data(checkpoint: Path | None) -> None:
+def expect_data(checkpoint: Path | None, plan: Plan) -> None:
     """Raise `InputError` that proposes the whole command, if a run that goes on had named data."""
     arguments = ARGUMENTS.get()
     if checkpoint is None or any(item.partition("=")[0] == "--data" for item in arguments):
         return
+    from splitopt.training.job import TrainingJob
     from splitopt.training.saving.checkpoint import sources_of
 
-    known = sources_of(checkpoint).get("data", DEFAULT_DATA)
-    if known != DEFAULT_DATA:
+    usual = TrainingJob(plan).data
+    known = sources_of(checkpoint).get("data", usual)
+    if known != usual:
         raise InputError.at(
             "--data",
             f"is missing: the checkpoint in {checkpoint} was trained with {known}; the whole "

@@ -39,20 +39,20 @@ class FleetFlags:
         ),
     ] = None
     data: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--data",
             metavar="NAME|PATH",
             help="digits, mnist, fashion-mnist, cifar10, celeba, NAME:FOLDER or an .npz file of "
-            "images.",
+            "images; by default that of the scenario, or digits.",
         ),
-    ] = TrainingJob.data
+    ] = None
     partition: Annotated[
         str | None,
         typer.Option(
             "--partition",
             metavar="HOW",
-            help="As for train; by default who has what is as 'generators' says.",
+            help="As for train; by default that of the scenario, or as 'generators' says.",
         ),
     ] = None
     samples: Annotated[
@@ -273,7 +273,9 @@ def _job(
     from splitopt.iotsl import IotslJob
     from splitopt.scenario import Scenario
 
-    if fleet.partition is None and fleet.samples != TrainingJob.samples:
+    read = Scenario.load(scenario)
+    stated = None if read.data is None else read.data.partition
+    if fleet.partition is None and stated is None and fleet.samples != TrainingJob.samples:
         raise InputError.at(
             "--samples",
             "needs --partition, by which data is shared out; without it 'generators' "
@@ -281,7 +283,7 @@ def _job(
         )
     given: dict[str, Any] = vars(fleet)
     return IotslJob(
-        Scenario.load(scenario),
+        read,
         generators=generators.options(sanitize.sanitizing()),
         histogram_epsilon=generators.histogram_epsilon,
         pretrain_epochs=generators.pretrain_epochs,

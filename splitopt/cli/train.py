@@ -110,7 +110,7 @@ def command(
         )
     read = Plan.load(plan)
     expect_model(read, job.model)
-    expect_data(schedule.checkpoint if schedule.resume else None)
+    expect_data(schedule.checkpoint if schedule.resume else None, read)
     try:
         given = job.job(read, plan, options)
         run = _trained(given, schedule.schedule(), wire, outputs.save_model, silent=as_json)

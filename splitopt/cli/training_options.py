@@ -34,23 +34,24 @@ class JobFlags:
     ] = None
     stages: shared.Stages = None
     data: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--data",
             metavar="NAME|PATH",
             help="digits, mnist, fashion-mnist, cifar10, celeba, text, NAME:FOLDER, text:FILE or "
-            "an .npz file; with --partition own a folder, or what this rank has.",
+            "an .npz file; with --partition own a folder, or what this rank has; by default that "
+            "of the scenario, or digits.",
         ),
-    ] = TrainingJob.data
+    ] = None
     partition: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--partition",
             metavar="HOW",
             help="iid, classes:K, dirichlet:ALPHA, blocks:B, random, file:PATH.json, or own: "
-            "each device has data of its own.",
+            "each device has data of its own; by default that of the scenario, or iid.",
         ),
-    ] = TrainingJob.partition
+    ] = None
     samples: Annotated[
         str,
         typer.Option(
@@ -69,14 +70,14 @@ class JobFlags:
     ] = TrainingJob.match
     seed: shared.Seed = TrainingJob.seed
     task: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--task",
             metavar="NAME|FILE.py:NAME",
             help="classification, multilabel, regression, segmentation, language, or your own task "
-            "or loss.",
+            "or loss; by default that of the scenario, or classification.",
         ),
-    ] = str(TrainingJob.task)
+    ] = None
     adapters: adapting.Rank = None
     adapter_targets: adapting.Targets = None
     frozen_bits: adapting.FrozenBits = None
@@ -262,6 +263,15 @@ class OptimizerFlags(ServingFlags):
             "--clip-value", metavar="X", help="Keep numbers of gradients within -X and X."
         ),
     ] = Options.clip_value
+    padding: Annotated[
+        str,
+        typer.Option(
+            "--padding",
+            metavar="data|batch",
+            help="Samples of unequal length: all as long as the longest of the data, as planned, "
+            "or of their batch.",
+        ),
+    ] = Options.padding
     batched: Annotated[
         bool,
         typer.Option("--batched", help="Train clients that are alike by one call of every layer."),

@@ -36,6 +36,7 @@ def manifest_of(job: Job, *, as_code: bool = True) -> dict[str, Any]:
         Whether the parts are written as code; what a part takes are the modules that its code
         names then, and its parameters and buffers otherwise.
     """
+    stated = job.program.scenario.data
     return {
         "format": FORMAT if as_code else OTHER_FORMAT,
         "version": VERSION,
@@ -76,6 +77,7 @@ def manifest_of(job: Job, *, as_code: bool = True) -> dict[str, Any]:
         "training": {
             "epochs": job.program.scenario.training.epochs,
             "rounds": job.program.scenario.training.rounds,
+            **({} if stated is None else {"data": stated.model_dump(exclude_none=True)}),
         },
         "decision": job.plan.decision,
         "weights": None if job.weights is None else WEIGHTS,

@@ -8,7 +8,7 @@ from typing import Any
 
 from splitopt.export.holders import parties_of
 from splitopt.export.job import Job
-from splitopt.export.readme import client_rows, part_row, table
+from splitopt.export.readme import client_rows, part_row, table, trained_on
 from splitopt.profiles.tracing.pretrained import is_pretrained
 
 _NEEDS = {
@@ -65,6 +65,7 @@ def program_readme(job: Job, form: str, parts: Sequence[dict[str, Any]]) -> str:
         f"# {program.profile.name} in parts",
         f"The parts of the model by the plan of the scenario `{program.scenario.name}` (problem "
         f"`{program.problem}`), written by splitopt as {_NEEDS[form]}.",
+        *trained_on(program.scenario),
         "\n".join(_contents(job, parts)),
         table(("Part", "From behind", "To behind", "Layers"), map(part_row, job.parts)),
         table(("Client", "Who holds its parts"), client_rows(job)),

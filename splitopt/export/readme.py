@@ -9,6 +9,7 @@ from typing import Any
 from splitopt.export.holders import parties_of
 from splitopt.export.job import Job, Origin, WrittenPart
 from splitopt.export.manifest import WEIGHTS
+from splitopt.scenario import Scenario
 
 _HOW_TO_TRAIN = """\
 The parts share parameters and buffers with `model`; a party that keeps a copy for every client
@@ -31,6 +32,7 @@ def parts_readme(job: Job) -> str:
         f"# {program.profile.name} in parts",
         f"The parts of the model by the plan of the scenario `{program.scenario.name}` (problem "
         f"`{program.problem}`), written by splitopt. The code needs PyTorch alone.",
+        *trained_on(program.scenario),
         "\n".join(_contents(job)),
         table(("Part", "From behind", "To behind", "Layers"), map(part_row, job.parts)),
         table(("Client", "Who holds its parts"), client_rows(job)),
@@ -45,6 +47,16 @@ def parts_readme(job: Job) -> str:
             "beside `parts.py` wherever Python is run; nothing in the file is executed."
         )
     return "\n\n".join(sections) + "\n"
+
+
+def trained_on(scenario: Scenario) -> list[str]:
+    """Say what the parts are to be trained on, where the scenario states it."""
+    stated = scenario.data
+    if stated is None:
+        return []
+    task = "" if stated.task is None else f" for the task `{stated.task}`"
+    by = "" if stated.partition is None else f", shared out by `{stated.partition}`"
+    return [f"The devices train on `{stated.source}`{by}{task}."]
 
 
 def _how_to_tie(job: Job) -> list[str]:

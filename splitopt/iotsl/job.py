@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from splitopt.errors import InputError
 from splitopt.generators import GeneratorOptions
 from splitopt.iotsl.histograms import check_epsilon
 from splitopt.scenario import Scenario
+from splitopt.training.job import DEFAULT_DATA
 from splitopt.training.options import Options
 
 if TYPE_CHECKING:
@@ -28,10 +30,11 @@ class IotslJob:
         With the section ``generators``, whose options of the exchange count. Its size of a
         generator is that of the network which is trained, its qualities are those measured.
     data
-        As for `splitopt.training.data.load_data`: images, one label for each.
+        As for `splitopt.training.data.load_data`: images, one label for each; None for the source
+        that the scenario states under ``data``, or else ``"digits"``.
     partition
-        How data is shared out, see `splitopt.training.data.partition.partition`; None for what the
-        section says of each device's classes or counts.
+        How data is shared out, see `splitopt.training.data.partition.partition`; None for that of
+        the scenario, or else for what the section says of each device's classes or counts.
     samples
         ``"plan"``: each device has as many as the scenario says; ``"data"``: all data in these
         proportions. It counts with a partition only.
@@ -66,7 +69,7 @@ class IotslJob:
     """
 
     scenario: Scenario
-    data: Any = "digits"
+    data: Any = None
     partition: str | None = None
     samples: Samples = "plan"
     model: nn.Module | str | None = None
@@ -88,6 +91,7 @@ class IotslJob:
                 f"{self.source}: has no section 'generators'; add one with the size of a generator "
                 "and the classes of each device"
             )
+        self._take_from_scenario()
         if not is_whole(self.pretrain_epochs, 0):
             raise InputError.at(
                 "pretrain_epochs", f"is {self.pretrain_epochs!r}, it must be a whole number >= 0"
@@ -106,3 +110,23 @@ class IotslJob:
                 "have differential privacy of the split training, whose account would not count "
                 "what generators tell; sanitise the generators instead",
             )
+
+    def _take_from_scenario(self) -> None:
+        """Set data and partition that are not given to those that the scenario states.
+
+        Raises
+        ------
+        InputError
+            It states what generators make no samples for.
+        """
+        stated = self.scenario.data
+        if stated is not None and stated.task not in (None, "classification"):
+            raise InputError.at(
+                "data.task",
+                f"is {stated.task!r}, and IoTSL's generators make samples of classes; state "
+                "classification, or leave it out",
+            )
+        if stated is not None and self.partition is None and not isinstance(self.data, Mapping):
+            object.__setattr__(self, "partition", stated.partition)
+        if self.data is None:
+            object.__setattr__(self, "data", DEFAULT_DATA if stated is None else stated.source)

@@ -17,7 +17,8 @@ from splitopt.scenario import Device, Scenario
 Direction = Literal["downlink", "uplink"]
 DIRECTIONS: tuple[Direction, ...] = ("downlink", "uplink")
 
-_LABELS = ("name", "note", "format", "version", "guesses")
+_LABELS = ("name", "note", "format", "version", "guesses", "data")
+"""Words for people, and what counts for training alone."""
 _WHOLE = (
     "servers",
     "nodes",

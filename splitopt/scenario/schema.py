@@ -33,6 +33,7 @@ def scenario_schema() -> dict[str, Any]:
                 }
     properties = schema["properties"]
     properties["model"] = {"anyOf": [properties["model"], {"type": "string"}]}
+    properties["data"]["anyOf"].append({"type": "string"})
     schema["required"] = ["format", "version", *schema["required"]]
     schema["anyOf"] = [{"required": ["servers"]}, {"required": ["nodes"]}]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -22,6 +22,7 @@ from splitopt.scenario.parts import (
     Training,
 )
 from splitopt.scenario.spectrum import Clusters, Spectrum
+from splitopt.scenario.training_data import TrainingData
 from splitopt.scenario.varying import Distributions
 
 
@@ -46,6 +47,7 @@ class Sections(Part):
     clusters: Clusters | None = None
     distributions: Distributions | None = None
     generators: Generators | None = None
+    data: TrainingData | None = None
 
     HINTS: ClassVar[Mapping[str, str]] = {
         "objective": "it is an option of 'splitopt plan', --objective",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from splitopt.training.preparing.matching import By
     from splitopt.training.schemes.base import Scheme
     from splitopt.training.tasks import Task
+
+
+DEFAULT_DATA = "digits"
 
 
 class MatchFields(TypedDict, total=False):
@@ -66,12 +70,15 @@ class TrainingJob:
         A module, the name of a shipped network, or ``MODULE:FACTORY``; by default the shipped
         network that the plan's profile is named after. It is copied, not changed.
     data
-        As for `splitopt.training.data.load_data`.
+        As for `splitopt.training.data.load_data`; None for the source that the plan's scenario
+        states under ``data``, or else ``"digits"``.
     task
         What is trained for: a `splitopt.training.tasks.Task`, the name of one, or the user's own
-        as ``FILE.py:NAME``, see `splitopt.training.tasks.task_of`.
+        as ``FILE.py:NAME``, see `splitopt.training.tasks.task_of`; None for that of the scenario,
+        or else ``"classification"``.
     partition
-        How data is shared out, see `splitopt.training.data.partition.partition`.
+        How data is shared out, see `splitopt.training.data.partition.partition`; None for that of
+        the scenario, or else ``"iid"``. A dict of data by device is each device's own.
     samples
         ``"plan"``: each client has as many as planned; ``"data"``: all data in these proportions.
     scheme
@@ -106,8 +113,8 @@ class TrainingJob:
 
     plan: Plan
     model: nn.Module | str | None = None
-    data: Any = "digits"
-    partition: str = "iid"
+    data: Any = None
+    partition: str = None  # type: ignore[assignment]  # until the plan has been asked
     samples: Samples = "plan"
     scheme: type[Scheme] | str | None = None
     options: Options | None = None
@@ -116,7 +123,7 @@ class TrainingJob:
     stages: Stages | None = None
     device: str = "cpu"
     source: str = "plan"
-    task: Task | str = "classification"
+    task: Task | str = None  # type: ignore[assignment]  # until the plan has been asked
     adapters: Adapters | None = None
     initial_weights: str | os.PathLike[str] | None = None
 
@@ -135,6 +142,23 @@ class TrainingJob:
                 "adapters",
                 f"is of type {type(self.adapters).__name__}, it must be Adapters",
             )
+
+        self._take_from_scenario()
+
+    def _take_from_scenario(self) -> None:
+        """Set what is not given to what the plan's scenario states of it, or to what is usual."""
+        stated = self.plan.scenario.get("data")
+        stated = stated if isinstance(stated, Mapping) else {}
+        if isinstance(self.data, Mapping):  # by device
+            stated = {name: value for name, value in stated.items() if name != "partition"}
+        for name, field, usual in (
+            ("data", "source", DEFAULT_DATA),
+            ("partition", "partition", "iid"),
+            ("task", "task", "classification"),
+        ):
+            if getattr(self, name) is None:
+                found = stated.get(field)
+                object.__setattr__(self, name, found if isinstance(found, str) else usual)
 
     @property
     def named(self) -> dict[str, str]:

@@ -29,6 +29,7 @@ OptimizerState = Literal["reset", "keep", "average"]
 Weights = Literal["samples", "uniform"]
 Order = Literal["given", "shuffled"]
 ServerOrder = Literal["client", "batch"]
+PaddingTo = Literal["data", "batch"]
 
 _OF_SCHEME = ("order", "server_order")
 """What is None where the scheme or the plan says it."""
@@ -106,6 +107,10 @@ class Options:
         ``FILE.py:NAME``, see `splitopt.training.codecs`.
     gradient_codec
         The same for the gradients that come back; None for that of ``codec``.
+    padding
+        How long the batches are where samples are of unequal length: all as long as the longest
+        sample of the ``"data"``, as plans count them, or each as its own longest, by ``"batch"``,
+        so that less is computed and sent.
     privacy
         Differential privacy by DP-SGD, see `splitopt.training.privacy_options.Privacy`; None for
         none.
@@ -149,6 +154,7 @@ class Options:
     gradient_codec: str | None = None
     lr_schedule: str = CONSTANT
     lr_warmup: int = 0
+    padding: PaddingTo = "data"
     privacy: Privacy | None = None
     pixel_dp: PixelDP | None = None
     nopeek: float = 0.0
@@ -163,6 +169,7 @@ class Options:
             ("weights", Weights),
             ("order", Order),
             ("server_order", ServerOrder),
+            ("padding", PaddingTo),
         ):
             if getattr(self, name) is None and name in _OF_SCHEME:
                 continue
@@ -283,6 +290,8 @@ class Options:
             del found["clip_value"]
         if self.lr_schedule == CONSTANT:
             del found["lr_schedule"]
+        if self.padding == "data":
+            del found["padding"]
         for name in ("lr_warmup", "server_order", "client_fraction", "as_published", "fed_server"):
             if not found[name]:
                 del found[name]

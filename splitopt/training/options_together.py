@@ -23,6 +23,7 @@ def check_together(given: Any) -> None:
         _check_privacy(given)
     _check_defences(given)
     _check_fed_server(given)
+    _check_padding(given)
     _check_remembering(given)
 
 
@@ -114,6 +115,21 @@ def _check_fed_server(given: Any) -> None:
                 "does not go together with fed_server, since its tests need both parts of the "
                 "model in one place; drop one",
             )
+
+
+def _check_padding(given: Any) -> None:
+    """Reject what needs batches of one length."""
+    if given.padding == "data":
+        return
+    replays = given.remembering is not None and "replay" in given.remembering.asked
+    for name, asked, why in (
+        ("batched", given.batched, "puts the batches of several clients in one"),
+        ("pixel_dp", given.pixel_dp is not None, "has a noise layer made for one length"),
+        ("replay", replays, "keeps samples of several batches in one"),
+        ("fed_server", given.fed_server, "has a main server that knows one length alone"),
+    ):
+        if asked:
+            raise InputError.at("padding", f"is 'batch', and {name} {why}; drop one of the two")
 
 
 def _check_remembering(given: Any) -> None:

@@ -78,7 +78,7 @@ class TrainFields(OwnProcessFields, ScheduleFields, total=False):
 def train(
     plan: PlanLike,
     model: nn.Module | str | None = None,
-    data: Any = "digits",
+    data: Any = None,
     *,
     callback: Callback | None = None,
     turn_callback: TurnCallback | None = None,

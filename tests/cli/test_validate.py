@@ -162,7 +162,7 @@ def no_processes(monkeypatch, timelines, stopped="rounds"):
         return SimpleNamespace(
             program=program,
             scheme=SimpleNamespace(
-                options=Options(), is_shuffled=False, takes_part=lambda number: program.clients
+                options=job.options, is_shuffled=False, takes_part=lambda number: program.clients
             ),
             timelines=measured,
             predicted=tuple(program.replay_of(number).timeline for number in range(len(measured))),

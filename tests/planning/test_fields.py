@@ -266,8 +266,8 @@ CHANGES = {
 LABELS = {"name", "note"}
 """Words for people."""
 
-ELSEWHERE = {"guesses"}
-"""Which numbers are guesses is said of them, and changes none."""
+ELSEWHERE = {"guesses", "data.source", "data.partition", "data.task"}
+"""Which numbers are guesses is said of them, and changes none; data count for training alone."""
 
 
 def fields(part=Scenario, place=""):

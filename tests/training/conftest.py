@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import itertools
 
@@ -110,6 +111,36 @@ def draw_clients(sizes, cuts=(3,), batch=4, seed=0, dtype=torch.float32):
         y = torch.tensor(rng.integers(0, 3, n))
         clients.append(Client(f"d{k}", Batches(x, y, batch, 100 + k), Stream(200 + k), own))
     return clients
+
+
+def averaged_by_hand(model, clients, rounds, rate, criterion=nn.functional.cross_entropy):
+    """FedAvg of what is trained, in plain PyTorch: SGD with momentum 0.9, anew in each round."""
+    total = sum(client.samples for client in clients)
+    for _ in range(rounds):
+        copies = []
+        for client in clients:
+            own = copy.deepcopy(model).train()
+            learning = [p for p in own.parameters() if p.requires_grad]
+            optimizer = torch.optim.SGD(learning, lr=rate, momentum=0.9)
+            for inputs, targets in client.batches.take(client.batches.per_epoch):
+                optimizer.zero_grad()
+                criterion(own(inputs), targets).backward()
+                optimizer.step()
+            copies.append(dict(own.named_parameters()))
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if parameter.requires_grad:
+                    mean = torch.zeros_like(parameter)
+                    for client, own in zip(clients, copies, strict=True):
+                        mean += (client.samples / total) * own[name]
+                    parameter.copy_(mean)
+    return model
+
+
+@pytest.fixture
+def fedavg():
+    """Return FedAvg by hand, with which schemes are compared."""
+    return averaged_by_hand
 
 
 @pytest.fixture

@@ -57,43 +57,17 @@ def scheme_of(name, model, cut, options=None):
     return SCHEMES[name](copy.deepcopy(model), clients(cuts), own, split, LANGUAGE.loss)
 
 
-def averaged_by_hand(model, rounds, rate=0.3):
-    """FedAvg of what is trained, in plain PyTorch."""
-    shares = clients(())
-    total = sum(client.samples for client in shares)
-    for _ in range(rounds):
-        copies = []
-        for client in shares:
-            own = copy.deepcopy(model).train()
-            step = torch.optim.SGD(
-                [p for p in own.parameters() if p.requires_grad], lr=rate, momentum=0.9
-            )
-            for inputs, targets in client.batches.take(client.batches.per_epoch):
-                step.zero_grad()
-                LANGUAGE.loss(own(inputs), targets).backward()
-                step.step()
-            copies.append(dict(own.named_parameters()))
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                if parameter.requires_grad:
-                    mean = torch.zeros_like(parameter)
-                    for client, own in zip(shares, copies, strict=True):
-                        mean += (client.samples / total) * own[name]
-                    parameter.copy_(mean)
-    return model
-
-
 @pytest.mark.parametrize(
     "given", [{}, {"frozen_bits": 8}, {"frozen_bits": 4}, {"targets": "blocks.2.*"}], ids=str
 )
 @pytest.mark.parametrize("cut", ["add", "blocks.0.add", "blocks.1"])
-def test_split_learns_what_the_whole_learns(given, cut):
+def test_split_learns_what_the_whole_learns(fedavg, given, cut):
     """Bit for bit, and no bit of what is frozen moves."""
     model = add_adapters(small(), 2, alpha=4.0, **given)
     scheme = scheme_of("splitfed_v1", model, cut)
     for number in range(2):
         scheme.round(number)
-    wanted = averaged_by_hand(copy.deepcopy(model), 2)
+    wanted = fedavg(copy.deepcopy(model), clients(()), 2, 0.3, LANGUAGE.loss)
     before = model.state_dict()
     for name, parameter in scheme.model.named_parameters():
         assert torch.equal(parameter, wanted.get_parameter(name)), name

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
-from torch import nn  # noqa: E402
 
 import splitopt  # noqa: E402
 from splitopt import InputError, Scenario  # noqa: E402
@@ -89,30 +86,6 @@ def test_statistics_travel_apart(make, policy, ways):
     assert traffic.model_down == len(SIZES) * (CONV + 4 * 2 * 4)
 
 
-def averaged_by_hand(make, model, rounds, rate):
-    """FedAvg of what is trained, in plain PyTorch."""
-    clients = make.clients(SIZES, ())
-    for _ in range(rounds):
-        copies = []
-        for client in clients:
-            own = copy.deepcopy(model).train()
-            learning = [p for p in own.parameters() if p.requires_grad]
-            optimizer = torch.optim.SGD(learning, lr=rate, momentum=0.9)
-            for inputs, targets in client.batches.take(client.batches.per_epoch):
-                optimizer.zero_grad()
-                nn.functional.cross_entropy(own(inputs), targets).backward()
-                optimizer.step()
-            copies.append(dict(own.named_parameters()))
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                if parameter.requires_grad:
-                    mean = torch.zeros_like(parameter)
-                    for client, own in zip(clients, copies, strict=True):
-                        mean += (client.samples / SAMPLES) * own[name]
-                    parameter.copy_(mean)
-    return model
-
-
 @pytest.mark.parametrize(
     "model",
     [{"frozen": (0,)}, {"frozen": (6,)}, {"frozen": (7,)}, {"frozen": (0,), "adapter": 2}],
@@ -122,13 +95,13 @@ def averaged_by_hand(make, model, rounds, rate):
     ("name", "cuts"),
     [("splitfed_v1", (3,)), ("splitfed_v1", ((7,), (1,), ())), ("multihop", (3, 7))],
 )
-def test_what_is_learned_is_what_pytorch_learns(make, model, name, cuts):
+def test_what_is_learned_is_what_pytorch_learns(make, fedavg, model, name, cuts):
     """Bit for bit, and what is frozen does not move by a bit."""
     scheme = build(make, name, cuts, Options(learning_rate=0.1, momentum=0.9), **model)
     before = {key: value.clone() for key, value in scheme.model.state_dict().items()}
     for number in range(3):
         scheme.round(number)
-    wanted = averaged_by_hand(make, make.cnn(**model), 3, 0.1)
+    wanted = fedavg(make.cnn(**model), make.clients(SIZES, ()), 3, 0.1)
     for key, value in wanted.state_dict().items():
         assert torch.equal(scheme.model.state_dict()[key], value), key
     for key, parameter in scheme.model.named_parameters():

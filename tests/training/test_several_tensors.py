@@ -17,7 +17,7 @@ import splitopt  # noqa: E402
 from splitopt.cli.entry import run as shell  # noqa: E402
 from splitopt.latency.pipeline import OwnerParts, Stages  # noqa: E402
 from splitopt.plans import Plan  # noqa: E402
-from splitopt.profiles.tracing import find_cuts  # noqa: E402
+from splitopt.profiles.tracing import find_cuts, trace  # noqa: E402
 from splitopt.scenario import Scenario  # noqa: E402
 from splitopt.simulation.system import PipelineSystem  # noqa: E402
 from splitopt.training.codecs.crossing import Crossing  # noqa: E402
@@ -59,19 +59,28 @@ def networks():
     return module
 
 
+KINDS = {"mask": lambda own: own.Masked(), "types": lambda own: own.TwoTypes()}
+
+
 def inputs_of(name, rng, n):
     if name == "mask":
         return torch.tensor(rng.integers(0, 4, (n, 5)))
+    if name == "types":
+        return torch.tensor(rng.normal(size=(n, 6)), dtype=torch.float32)
     return torch.tensor(rng.normal(size=(n, 1, 8, 8)), dtype=torch.float32)
 
 
-CUTS = {"mask": ("embed", "blocks.b0", "blocks.b1.mlp.1"), "unet": ("pool2", "middle", "dec2")}
+CUTS = {
+    "mask": ("embed", "blocks.b0", "blocks.b1.mlp.1"),
+    "unet": ("pool2", "middle", "dec2"),
+    "types": ("left", "right", "back"),
+}
 
 
 def made(networks, name, kind, options, cuts=None):
     """Make a scheme of two clients; centralized if no cuts are to be made."""
     torch.manual_seed(1)
-    model = networks.Masked() if name == "mask" else networks.UNet(classes=3)
+    model = networks.UNet(classes=3) if name == "unet" else KINDS[name](networks)
     rng = np.random.default_rng(0)
     split = find_cuts(model, inputs_of(name, rng, 2), most_tensors=3)
     names = CUTS[name] if cuts is None else cuts
@@ -92,7 +101,7 @@ def assert_same(one, two):
         assert torch.equal(one.model.state_dict()[name], value), name
 
 
-@pytest.mark.parametrize("name", ["unet", "mask"])
+@pytest.mark.parametrize("name", ["unet", "mask", "types"])
 def test_a_chain_learns_what_the_whole_learns(networks, name):
     """Two rounds with momentum: the weights are bit for bit those without any cut."""
     options = Options(momentum=0.9, optimizer_state="keep", weights="uniform")
@@ -106,6 +115,8 @@ def test_a_chain_learns_what_the_whole_learns(networks, name):
     up, down = {
         "unet": 2 * (4 * (256 + 128 + 32) + 4 * (256 + 128 + 64) + 4 * (256 + 128),),
         "mask": (3 * 8 + 4 * (30 + 30 + 90), 4 * (30 + 30 + 90)),
+        # x and left; left and right, of 5 numbers of 2 bytes; half of left and what right became.
+        "types": 2 * (4 * 16 + (4 * 8 + 2 * 5) + (4 * 8 + 2 * 8),),
     }[name]
     assert [tally.traffic.smashed for tally in tallies] == 2 * [sum(SIZES) * up]
     assert [tally.traffic.gradient for tally in tallies] == 2 * [sum(SIZES) * down]
@@ -133,6 +144,54 @@ def test_sections_are_encoded_each_by_itself(networks):
         back = crossing.down(0, value)
         assert torch.equal(back[:, :2], torch.zeros_like(mask))
         assert crossing.size("down", value, 0) == own.size("down", shaped)
+
+
+def test_each_type_is_encoded_by_itself(networks):
+    """What arrives is what the codec makes of each tensor in its own type."""
+    torch.manual_seed(0)
+    x = torch.randn(6, 6)
+    split = find_cuts(networks.TwoTypes(), x, most_tensors=2)
+    layout = split.layouts["right"]
+    value = split.segments(["right"])[0](x).detach()
+    wide, narrow = value[:, :8], value[:, 8:].to(torch.bfloat16)
+    assert [one.dtype for one in layout.sections] == [torch.float32, torch.bfloat16]
+    for text in ("none", "fp16", "bf16", "int8", "int4:channel", "topk:0.25"):
+        codecs = {} if text == "none" else {"up": make_codec(text), "down": make_codec(text)}
+        crossing = Crossing(codecs, "d0", layouts={0: layout})
+        for way in ("up", "down"):
+            own, other = Crossing(codecs, "d0"), Crossing(codecs, "d0")
+            found = getattr(crossing, way)(0, value)
+            assert found.dtype is torch.float32
+            assert torch.equal(found[:, :8], getattr(own, way)(0, wide)), text
+            assert torch.equal(found[:, 8:], getattr(other, way)(0, narrow).float()), text
+            size = own.size(way, wide) + own.size(way, narrow)
+            assert crossing.size(way, value) == crossing.encode(way, 0, value).size == size
+            assert crossing.planned(way, value.shape, value.dtype, 0) == (size, 6 * (32 + 10))
+    assert crossing.ways == {"up", "down"} == Crossing(layouts={0: layout}).ways
+
+
+@pytest.mark.parametrize("codec", ["none", "int8"])
+def test_a_plan_counts_each_type_as_it_travels(networks, tmp_path, codec):
+    """16 samples of 3 devices: 8 numbers of 4 bytes and 5 of 2, or each in a byte and scales."""
+    torch.manual_seed(0)
+    traced = trace(networks.TwoTypes(), torch.randn(2, 6), most_tensors=2, keep_all=True)
+    traced.profile.save(tmp_path / "net.json")
+    document = Scenario.load("digits-clusters").to_dict()
+    document |= {
+        "devices": [document["devices"][0] | {"count": 3, "samples": 32}],
+        "model": {"file": str(tmp_path / "net.json")},
+        "clusters": {"sizes": [2, 1], "cut": "right"},
+        "training": {"epochs": 1, "rounds": 1},
+    }
+    plan = splitopt.plan(Scenario.from_dict(document))
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(200, 6)).astype(np.float32), rng.integers(0, 3, 200)
+    run = splitopt.train(plan, networks.TwoTypes(), data, rounds=1, options=Options(codec=codec))
+    sent, program = run.history.rows[0].traffic_bytes, program_of(plan)
+    assert planned_bytes(program)["smashed"] == 3 * 16 * (8 * 4 + 5 * 2)
+    predicted = planned_bytes(program, run.scheme)
+    assert (sent["smashed"], sent["gradient"]) == (predicted["smashed"], predicted["gradient"])
+    assert (sent["smashed"] < 3 * 16 * 42) == (codec == "int8")
 
 
 def test_bytes_that_are_no_numbers_stay_bit_for_bit(networks):
@@ -168,7 +227,7 @@ def timing(scale):
 
 
 @pytest.mark.parametrize("codecs", CODECS, ids=str)
-@pytest.mark.parametrize("name", ["unet", "mask"])
+@pytest.mark.parametrize("name", ["unet", "mask", "types"])
 def test_a_pipeline_over_connections_learns_the_same(networks, name, codecs):
     """Weights, what is left out and bytes are those of one process, with every kind of codec."""
     options = Options(momentum=0.9, optimizer_state="keep", **codecs)

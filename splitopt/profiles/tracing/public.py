@@ -26,6 +26,7 @@ def find_cuts(
     verify: bool = True,
     most_tensors: int = 1,
     tied: str = REFUSED,
+    shorter: Any = None,
 ) -> SplitModel:
     """Find where a module can be cut.
 
@@ -56,6 +57,9 @@ def find_cuts(
         training adds the gradients of both in every step, so that they stay equal.
         ``"together"``: it is a cut where one party holds all these layers, as the owner of a
         pipeline does with the first and the last part.
+    shorter
+        The example with fewer positions of each sample, where samples may be of unequal length:
+        what differs in size then follows from what crosses a cut, and is no number in a part.
 
     Returns
     -------
@@ -75,7 +79,8 @@ def find_cuts(
     from splitopt.profiles.tracing.split import find
 
     inputs = inputs_of(example, unwrapped(module))
-    return find(module, inputs, stages, method, verify, most_tensors, tied)
+    short = None if shorter is None else inputs_of(shorter, unwrapped(module))
+    return find(module, inputs, stages, method, verify, most_tensors, tied, short)
 
 
 def trace(

@@ -217,10 +217,12 @@ def find(
     verify: bool = True,
     most: int = 1,
     tied: str = REFUSED,
+    shorter: Inputs | None = None,
 ) -> SplitModel:
     """Find the cuts of a module by the first method that applies; see the package.
 
-    At most `most` tensors cross a cut; `tied` is for those between the uses of a weight.
+    At most `most` tensors cross a cut; `tied` is for those between the uses of a weight. With
+    `shorter`, the inputs with shorter samples, parts take samples of any length.
     """
     check_choice("tied", tied, TIED)
     module = unwrapped(module)
@@ -230,7 +232,7 @@ def find(
     with undisturbed(module) as before:
         state = state_of(module, inputs, before, FEW)
         tried: list[str] = []
-        chosen = candidates(module, inputs, stages, method, state, most)
+        chosen = candidates(module, inputs, stages, method, state, most, shorter)
         for name, search in chosen:
             module.train()
             try:

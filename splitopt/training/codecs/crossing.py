@@ -89,7 +89,8 @@ class Crossing:
             for layout in self._layouts.values()
             for section in layout.sections
         )
-        return frozenset({*self._codecs, *([DOWN] if needless else [])})
+        mixed = [UP, DOWN] if any(own.is_mixed for own in self._layouts.values()) else []
+        return frozenset({*self._codecs, *([DOWN] if needless else []), *mixed})
 
     def up(self, cut: int, value: Tensor) -> Tensor:
         """Return what arrives of the activations behind a cut (0, 1, ...)."""

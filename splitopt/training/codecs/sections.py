@@ -1,6 +1,7 @@
 """How several tensors that cross a cut packed in one are written: each by itself.
 
-What travels down are the gradients of those that have one. What has another type than the others,
+What travels down are the gradients of those that have one. Real numbers travel in the type of their
+own tensor, which may be narrower than the one that they are packed in. What holds no real numbers,
 such as a mask, goes as it is whatever the codec: its bytes are no numbers.
 """
 
@@ -30,12 +31,12 @@ class Sections:
         """Return what the message of a packed tensor of this shape and dtype is made of."""
         found: Layout = {}
         for name, section, _ in self._sent():
-            own = (shape[0], *section.shape)
-            codec = self._codec(section, own, dtype)
+            own, kind = (shape[0], *section.shape), section.sent_as(dtype)
+            codec = self._codec(section, own, kind)
             if codec is None:
-                found[name] = (dtype, (shape[0], section.words))
+                found[name] = (kind, (shape[0], section.words))
             else:
-                parts = codec.layout(own, dtype)
+                parts = codec.layout(own, kind)
                 found |= {f"{name}.{part}": value for part, value in parts.items()}
         return found
 
@@ -48,9 +49,10 @@ class Sections:
         """Write a packed tensor as those of `layout`."""
         found: dict[str, Tensor] = {}
         for name, section, start in self._sent():
-            part = tensor.narrow(1, start, section.words)
+            kind = section.sent_as(tensor.dtype)
+            part = tensor.narrow(1, start, section.words).to(kind)
             own = (len(tensor), *section.shape)
-            codec = self._codec(section, own, tensor.dtype)
+            codec = self._codec(section, own, kind)
             if codec is None:
                 found[name] = part.contiguous()
             else:
@@ -71,8 +73,8 @@ class Sections:
         first = next(iter(message.values()))
         found = torch.zeros(tuple(shape), dtype=dtype, device=first.device)
         for name, section, start in self._sent():
-            own = (shape[0], *section.shape)
-            codec = self._codec(section, own, dtype)
+            own, kind = (shape[0], *section.shape), section.sent_as(dtype)
+            codec = self._codec(section, own, kind)
             if codec is None:
                 part = message[name]
             else:
@@ -82,7 +84,7 @@ class Sections:
                     for key, value in message.items()
                     if key.startswith(prefix)
                 }
-                part = codec.decode(parts, own, dtype)
+                part = codec.decode(parts, own, kind)
             # Bytes are copied, which a sum with the zeros would not do.
             found.narrow(1, start, section.words).copy_(part.reshape(shape[0], section.words))
         return found
@@ -90,7 +92,7 @@ class Sections:
     def numbers(self, tensor: Tensor) -> list[Tensor]:
         """Return the sections of a packed tensor that the codec writes."""
         return [
-            tensor.narrow(1, start, section.words)
+            tensor.narrow(1, start, section.words).to(section.sent_as(tensor.dtype))
             for _, section, start in self._sent()
             if not section.is_exact
         ]

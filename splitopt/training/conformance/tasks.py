@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from splitopt.training.conformance import collating
 from splitopt.training.conformance.findings import Finding, found, skipped
 from splitopt.training.tasks.targets import IGNORED
 from splitopt.training.tasks.task import Task
@@ -205,5 +206,6 @@ CHECKS: dict[str, Callable[[Task], Finding]] = {
     "metrics add up over batches": _metrics_add_up,
     "masked targets count for nothing": _ignores,
     "misfits are named": _names_misfits,
+    **collating.CHECKS,
 }
 """Check -> what it does with a task."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from splitopt.errors import InputError
 from splitopt.training.data.named import Inputs
+from splitopt.training.data.positions import Positions
 from splitopt.training.randomness import set_state
 
 
@@ -23,15 +24,25 @@ class Batches:
         Samples in a batch; the last one of a local epoch may be smaller. None for all in one.
     seed
         Of the order of the samples.
+    positions
+        Of samples of unequal length, by which every batch is cut to its own longest one; None to
+        leave batches as long as the longest sample of the data.
     """
 
-    def __init__(self, inputs: Inputs, targets: Tensor, size: int | None, seed: int) -> None:
+    def __init__(
+        self,
+        inputs: Inputs,
+        targets: Tensor,
+        size: int | None,
+        seed: int,
+        positions: Positions | None = None,
+    ) -> None:
         if len(inputs) == 0 or len(inputs) != len(targets):
             raise InputError(
                 f"data: {len(inputs)} inputs and {len(targets)} targets; a client needs at least "
                 "one sample, and a target for each"
             )
-        self.inputs, self.targets = inputs, targets
+        self.inputs, self.targets, self.positions = inputs, targets, positions
         self.size = len(inputs) if size is None else min(size, len(inputs))
         self.generator = torch.Generator().manual_seed(seed)
         self._order = torch.empty(0, dtype=torch.int64)
@@ -54,8 +65,13 @@ class Batches:
             self._next = 0
         rows = self._order[self._next : self._next + self.size]
         self._next += self.size
+        return self.at(rows)
+
+    def at(self, rows: Tensor) -> tuple[Inputs, Tensor]:
+        """Return some samples as a batch."""
         rows = rows.to(self.inputs.device)
-        return self.inputs[rows], self.targets[rows]
+        inputs, targets = self.inputs[rows], self.targets[rows]
+        return (inputs, targets) if self.positions is None else self.positions.cut(inputs, targets)
 
     def walk(self) -> Tensor:
         """Return the rows of a local epoch in random order."""

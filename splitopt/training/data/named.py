@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from inspect import Parameter, signature
+from inspect import signature
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from splitopt.errors import InputError
 from splitopt.profiles.tracing.running.example import Layout, layout_of, placed
+from splitopt.profiles.tracing.running.positional import in_order
 
 PADDING = "padding mask"
 """The name of a mask of what is no padding, until it is known what the model calls it; no argument
@@ -73,10 +74,11 @@ class Named:
         """Return it on a device."""
         return self.map(lambda value: value.to(place))
 
-    def arranged(self, module: nn.Module) -> Inputs:
+    def arranged(self, module: nn.Module, *, keeps_padding: bool = False) -> Inputs:
         """Return it with the layout of a model's arguments, and a mask of padding under its name.
 
-        A single input of a model that takes no mask is a plain tensor.
+        A single input of a model that takes no mask is a plain tensor. With `keeps_padding` the
+        mask of padding stays beside the arguments as well, so that batches can be cut by it.
 
         Raises
         ------
@@ -84,9 +86,10 @@ class Named:
             The model takes no such arguments.
         """
         tensors = with_mask(self.tensors, module)
+        kept = {PADDING: self.tensors[PADDING]} if keeps_padding else {}
         if isinstance(tensors, Tensor):
-            return tensors
-        return Named(tensors, layout_of(module, tuple(tensors)))
+            return Named({"0": tensors, **kept}, (("0", None),)) if kept else tensors
+        return Named({**tensors, **kept}, layout_of(module, tuple(tensors)))
 
 
 def with_mask(tensors: Mapping[str, Tensor], module: nn.Module) -> Tensor | dict[str, Tensor]:
@@ -96,9 +99,7 @@ def with_mask(tensors: Mapping[str, Tensor], module: nn.Module) -> Tensor | dict
     """
     if PADDING not in tensors:
         return dict(tensors)
-    positional = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = signature(module.forward).parameters.values()
-    takes = [item.name for item in parameters if item.kind in positional]
+    takes = [item.name for item in in_order(signature(module.forward).parameters.values())]
     wanted = next((name for name in MASKS if name in takes[1:] and name not in tensors), None)
     inputs = {name: value for name, value in tensors.items() if name != PADDING}
     if wanted is None:
@@ -124,7 +125,10 @@ def arguments_of(inputs: Inputs) -> tuple[Any, ...]:
 
 def example_of(inputs: Inputs) -> Tensor | dict[str, Tensor]:
     """Return inputs as an example to trace a model with."""
-    return dict(inputs.tensors) if isinstance(inputs, Named) else inputs
+    if not isinstance(inputs, Named):
+        return inputs
+    places = {name for name, _ in inputs.layout}  # a mask of padding may stand beside them
+    return {name: value for name, value in inputs.tensors.items() if name in places}
 
 
 def changed(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> Inputs:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from splitopt.documents.checks import check_choice
 from splitopt.errors import InputError
+from splitopt.scenario.training_data import PARTITIONS
 from splitopt.storage.writing import write_atomic
 from splitopt.training.data.partition_input import (
     Labels,
@@ -21,8 +22,6 @@ from splitopt.training.data.partition_input import (
     rows_of_file,
 )
 from splitopt.training.data.partition_input import Samples as Samples
-
-FORMS = "iid, classes:K, dirichlet:ALPHA, blocks:B, random or file:PATH.json"
 
 
 def partition(
@@ -87,7 +86,7 @@ def partition(
     elif form == "dirichlet":
         rows = _dirichlet(labels, wanted, _concentration(value, how), rng, samples)
     else:
-        raise InputError.at("partition", f"is {how!r}; it must be {FORMS}")
+        raise InputError.at("partition", f"is {how!r}; it must be {PARTITIONS}")
     for index, own in enumerate(rows):
         if not len(own):
             raise InputError.at(
@@ -386,7 +385,8 @@ def _check_count(count: int, present: int, how: str) -> None:
 def _whole(value: str, how: str) -> int:
     if not value.isdecimal() or not value.isascii() or len(value) > 6 or int(value) < 1:
         raise InputError.at(
-            "partition", f"{how!r} needs a whole number >= 1 after the colon; it must be {FORMS}"
+            "partition",
+            f"{how!r} needs a whole number >= 1 after the colon; it must be {PARTITIONS}",
         )
     return int(value)
 
@@ -399,6 +399,6 @@ def _concentration(value: str, how: str) -> float:
     if not 1e-3 <= alpha <= 1e6:
         raise InputError.at(
             "partition",
-            f"{how!r} needs a number from 0.001 to 1e6 after the colon; it must be {FORMS}",
+            f"{how!r} needs a number from 0.001 to 1e6 after the colon; it must be {PARTITIONS}",
         )
     return alpha

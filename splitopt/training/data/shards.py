@@ -25,6 +25,7 @@ from splitopt.training.data.arrays import (
 from splitopt.training.data.batches import Batches
 from splitopt.training.data.dataset import DataSet
 from splitopt.training.data.named import Inputs, joined, shapes_of
+from splitopt.training.data.positions import Positions
 from splitopt.training.tasks.collating import Collate
 from splitopt.training.tasks.targets import Targets
 
@@ -241,13 +242,20 @@ class Elsewhere(Batches):
         Samples of the same kind, of which examples are made.
     samples
         How many the client has, until it says so itself.
-    size, seed
+    size, seed, positions
         As for `Batches`.
     """
 
-    def __init__(self, like: Shard, samples: int, size: int | None, seed: int) -> None:
+    def __init__(
+        self,
+        like: Shard,
+        samples: int,
+        size: int | None,
+        seed: int,
+        positions: Positions | None = None,
+    ) -> None:
         rows = torch.arange(size or samples) % len(like.targets)
-        super().__init__(like.inputs[rows], like.targets[rows], size, seed)
+        super().__init__(like.inputs[rows], like.targets[rows], size, seed, positions)
         self._like, self._whole = like.data, size
         self.tell(samples, like.data.classes)
 

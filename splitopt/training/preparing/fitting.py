@@ -94,8 +94,10 @@ def type_of(model: nn.Module) -> torch.dtype | None:
     return kinds.pop() if len(kinds) == 1 else None
 
 
-def fitted(model: nn.Module, data: DataSet) -> DataSet:
+def fitted(model: nn.Module, data: DataSet, *, keeps_padding: bool = False) -> DataSet:
     """Return data whose inputs are those of a model: its arguments, and of its numbers' type.
+
+    With `keeps_padding` what is padding is known of them afterwards, too.
 
     Raises
     ------
@@ -106,7 +108,9 @@ def fitted(model: nn.Module, data: DataSet) -> DataSet:
 
     def converted(inputs: Inputs) -> Inputs:
         if isinstance(inputs, Named):
-            inputs = inputs.arranged(model)
+            inputs = inputs.arranged(
+                model, keeps_padding=keeps_padding and PADDING in inputs.tensors
+            )
         if kind is None:
             return inputs
         return changed(inputs, lambda one: one.to(kind) if one.is_floating_point() else one)

@@ -70,9 +70,15 @@ def match(
 
 
 def cut_again(
-    model: nn.Module, example: Any, profile: ModelProfile, stages: Stages | None = None
+    model: nn.Module,
+    example: Any,
+    profile: ModelProfile,
+    stages: Stages | None = None,
+    shorter: Any = None,
 ) -> SplitModel:
     """Find the cuts of a model as they were found for a profile, unless stages are given.
+
+    With `shorter`, an example of shorter samples, its parts take samples of any length.
 
     Raises
     ------
@@ -83,11 +89,11 @@ def cut_again(
     known = None if record is None else record.tied
     tied = REFUSED if known is None else known.how
     if stages is not None or record is None:
-        return find_cuts(model, example, stages=stages, tied=tied)
+        return find_cuts(model, example, stages=stages, tied=tied, shorter=shorter)
     most = record.most_tensors or 1
     if record.method == "export" and declares_stages(model):
         # It has been given them since, where the graph of torch.export served to count only.
-        return find_cuts(model, example, tied=tied)
+        return find_cuts(model, example, tied=tied, shorter=shorter)
     if record.method == "stages" and record.stages is None and not declares_stages(model):
         raise InputError.at(
             "stages",
@@ -102,6 +108,7 @@ def cut_again(
         method=record.method,
         most_tensors=most,
         tied=tied,
+        shorter=shorter,
     )
 
 
@@ -147,6 +154,7 @@ def measured_rows(split: SplitModel, example: Any) -> dict[str, Row | None]:
     seen: set[int] = set()
     held = 0
     found: dict[str, Row | None] = {}
+    layouts = split.layouts
     with undisturbed(split.module), torch.no_grad():
         split.module.train()
         value: Any = fresh(resized(inputs_of(example, split.module), FEW))
@@ -157,6 +165,8 @@ def measured_rows(split: SplitModel, example: Any) -> dict[str, Row | None]:
                     seen.add(id(parameter))
                     held += tensor_bytes(parameter)
             crossing = tensor_bytes(value) / FEW if isinstance(value, Tensor) else 0.0
+            if name in layouts:  # of several types, each travels in its own
+                crossing = float(layouts[name].bytes)
             found[name] = (float(held), 0.0 if name == split.layers[-1] else crossing)
     return found
 

@@ -59,6 +59,7 @@ from splitopt.training.preparing.setup import (
     make_clients,
     with_scheme,
 )
+from splitopt.training.preparing.shorter import check_shorter, cuts_batches, for_any_length
 from splitopt.training.preparing.starting import beginning, begun, recorded
 from splitopt.training.program import Program, program_of
 from splitopt.training.randomness import seed_of
@@ -165,14 +166,15 @@ def prepare(job: TrainingJob, rank: int | None = None) -> Prepared:
     with strictly if job.match == "structure" else nullcontext():
         module = make_model(job.model, program, loaded, job.seed)
         module = begun(module, program.profile, job.adapters, job.initial_weights)
-        loaded = fitted(module, loaded)
+        loaded = fitted(module, loaded, keeps_padding=cuts_batches(job.options))
         example = loaded.train_inputs[:2]
         module = seen_as_one_tensor(module, example)
         check_outputs(module, loaded, task)
         split = match(module, example_of(example), program.profile, job.match, job.stages)
+    split, positions = for_any_length(split, module, loaded, job, program.profile)
     if own_data is not None:
         own_data = replace(own_data, data=loaded)  # in the types that the model takes
-        clients = clients_with(program, own_data, job.seed)
+        clients = clients_with(program, own_data, job.seed, positions)
     else:
         clients = make_clients(
             program,
@@ -182,12 +184,14 @@ def prepare(job: TrainingJob, rank: int | None = None) -> Prepared:
             samples=job.samples,
             device=place,
             rows=rows,
+            positions=positions,
         )
     own = copy.deepcopy(module).to(place)
     scheme = build_scheme(
         program, split, clients, job.options, job.seed, model=own, task=task, kind=kind
     )
     check_batches(module, scheme, example)
+    check_shorter(split, scheme, positions)
     warn_of_memory(job.plan.scenario, scheme.options)
     if scheme.options.has_codecs:
         program = with_codecs_timed(program, scheme, job.source)
@@ -319,9 +323,9 @@ def make_module(model: nn.Module | str, data: DataSet, seed: int) -> tuple[nn.Mo
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(seed, Draw.WEIGHTS))
         if model in model_names():
-            built: nn.Module = build(model, data.shape, data.outputs)
-            return built, model
-        return open_model(model, data.shape)[:2]
+            return build(model, data.shape, data.outputs), model
+        built, name = open_model(model, data.shape)[:2]
+        return unwrapped(built), name
 
 
 def _on_cpu(model: nn.Module) -> nn.Module:

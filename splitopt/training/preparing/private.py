@@ -63,7 +63,9 @@ def guarded(
     for index, client in enumerate(clients):
         own = client.batches
         entropy = Entropy(privacy.insecure_test_seed, index)
-        batches = PrivateBatches(own.inputs, own.targets, own.size, privacy.sampling, entropy)
+        batches = PrivateBatches(
+            own.inputs, own.targets, own.size, privacy.sampling, entropy, own.positions
+        )
         found.append(replace(client, batches=batches, guard=Guard(privacy, batches, entropy)))
     return found
 

@@ -23,6 +23,7 @@ from splitopt.training.data import DataSet
 from splitopt.training.data.batches import Batches
 from splitopt.training.data.partition import Samples
 from splitopt.training.data.partition import partition as partition_rows
+from splitopt.training.data.positions import Positions
 from splitopt.training.data.shards import Elsewhere, Shard
 from splitopt.training.model_parts.averaging import statistics_of
 from splitopt.training.model_parts.copies import Split
@@ -62,6 +63,7 @@ def make_clients(
     samples: Samples = "plan",
     device: str | torch.device = "cpu",
     rows: Sequence[Tensor] | None = None,
+    positions: Positions | None = None,
 ) -> list[Client]:
     """Share the training data out, and give every client its batches and random numbers.
 
@@ -81,6 +83,8 @@ def make_clients(
         Where the tensors are kept.
     rows
         Of each client, where they are not to be drawn.
+    positions
+        Of the samples, to cut every batch to its own longest one; None not to.
 
     Returns
     -------
@@ -111,21 +115,24 @@ def make_clients(
     clients = []
     for index, (name, batch_size, own) in enumerate(shares):
         inputs, targets = data.train_inputs[own].to(device), data.train_targets[own].to(device)
-        batches = Batches(inputs, targets, batch_size, seed_of(seed, Draw.BATCHES, index))
+        drawn = seed_of(seed, Draw.BATCHES, index)
+        batches = Batches(inputs, targets, batch_size, drawn, positions)
         stream = Stream(seed_of(seed, Draw.LAYERS, index), device)
         clients.append(Client(name, batches, stream))
     return clients
 
 
-def clients_with(program: Program, shard: Shard, seed: int) -> list[Client]:
+def clients_with(
+    program: Program, shard: Shard, seed: int, positions: Positions | None = None
+) -> list[Client]:
     """Make the clients in the process of one party, which has its own data and nobody else's."""
     clients = []
     for index, plan in enumerate(program.clients):
         drawn = seed_of(seed, Draw.BATCHES, index)
         if plan.name == shard.name:
-            batches = Batches(shard.inputs, shard.targets, plan.batch_size, drawn)
+            batches = Batches(shard.inputs, shard.targets, plan.batch_size, drawn, positions)
         else:
-            batches = Elsewhere(shard, plan.samples, plan.batch_size, drawn)
+            batches = Elsewhere(shard, plan.samples, plan.batch_size, drawn, positions)
         clients.append(Client(plan.name, batches, Stream(seed_of(seed, Draw.LAYERS, index))))
     return clients
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from splitopt.errors import InputError, TrainingError
 from splitopt.training.data.batches import Batches
 from splitopt.training.data.named import Inputs
+from splitopt.training.data.positions import Positions
 from splitopt.training.privacy.entropy import Entropy
 from splitopt.training.privacy_options import Sampling
 
@@ -22,7 +23,7 @@ class PrivateBatches(Batches):
 
     Parameters
     ----------
-    inputs, targets, size
+    inputs, targets, size, positions
         As for `Batches`.
     sampling
         How batches are drawn.
@@ -45,8 +46,9 @@ class PrivateBatches(Batches):
         size: int | None,
         sampling: Sampling,
         entropy: Entropy,
+        positions: Positions | None = None,
     ) -> None:
-        super().__init__(inputs, targets, size, 0)
+        super().__init__(inputs, targets, size, 0, positions)
         self.sampling, self._entropy = sampling, entropy
         self.exposures = 0
         self.most: int | None = None
@@ -91,8 +93,7 @@ class PrivateBatches(Batches):
                 self._order, self._next = self._entropy.order(self.samples), 0
             rows = self._order[self._next : self._next + self.size]
             self._next += self.size
-        rows = rows.to(self.inputs.device)
-        return self.inputs[rows], self.targets[rows]
+        return self.at(rows)
 
     def _expose(self) -> None:
         if self.most is not None and self.exposures >= self.most:

@@ -29,7 +29,7 @@ class Balanced(Batches):
     """
 
     def __init__(self, of: Batches) -> None:
-        super().__init__(of.inputs, of.targets, of.size, 0)
+        super().__init__(of.inputs, of.targets, of.size, 0, of.positions)
         self.generator.set_state(of.generator.get_state())
         labels = check_labels(of.targets, "oversample", "draws classes equally often")
         self._rows = [torch.nonzero(labels == k).flatten() for k in torch.unique(labels).tolist()]

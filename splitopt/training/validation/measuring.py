@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from splitopt.errors import InfeasibleError
+from splitopt.errors import InfeasibleError, InputError
 from splitopt.extras import need_torch
 from splitopt.plans import Plan, PlanLike, as_plan
 from splitopt.training.job import JobFields, TrainingJob
@@ -46,7 +46,7 @@ class ValidateFields(JobFields, PauseFields, WireFields, total=False):
 def validate(
     plan: PlanLike,
     model: str | None = None,
-    data: Any = "digits",
+    data: Any = None,
     *,
     rounds: int = 1,
     steps: int | None = None,
@@ -102,6 +102,12 @@ def validate_job(
     from splitopt.training.validation.shortening import first_steps
     from splitopt.training.wire.launch import run_job
 
+    if job.options is not None and job.options.padding == "batch":
+        raise InputError.at(
+            "padding",
+            "is 'batch', and a plan is of samples that are as long as the longest of the data; "
+            "validate it with 'data', and measure what is saved with splitopt train --wire",
+        )
     if steps is not None:
         job = replace(job, plan=first_steps(job.plan, steps, job.source))
     check_detail(program_of(job.plan, job.source), job.source)
@@ -160,6 +166,7 @@ def measured_of(run: WireRun, round_s: float | None = None) -> Measured:
         facts=(
             ("Scheme", program.scheme),
             *_codecs(run),
+            *_padding(run),
             *_promised(program),
             *_drawn(run),
             ("Seconds on the wall", f"{measured.makespan_s * run.time_scale:.3g}"),
@@ -201,6 +208,13 @@ def _codecs(run: WireRun) -> tuple[tuple[str, str], ...]:
     options = run.scheme.options
     down = options.gradient_codec or options.codec
     return (("Codecs", f"{options.codec} up, {down} down"),)
+
+
+def _padding(run: WireRun) -> tuple[tuple[str, str], ...]:
+    """Say what a prediction assumes where batches are shorter than planned."""
+    if run.scheme.options.padding == "data":
+        return ()
+    return (("Predicted for", "samples as long as the longest of the data; batches are shorter"),)
 
 
 def _planned(run: WireRun) -> dict[str, float]:

@@ -134,7 +134,7 @@ class RunFields(JobFields, ScheduleFields, WireFields, total=False):
 def run_wire(
     plan: PlanLike,
     model: nn.Module | str | None = None,
-    data: Any = "digits",
+    data: Any = None,
     *,
     callback: Callback | None = None,
     source: str = "plan",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
@@ -13,6 +15,7 @@ from splitopt.training.conformance import assert_conforms, check_names, run_chec
 from splitopt.training.model_parts.copies import Copy  # noqa: E402
 from splitopt.training.schemes import Round, Scheme, SplitFedV1  # noqa: E402
 from splitopt.training.tasks import TASKS, Metric, Targets, Task  # noqa: E402
+from splitopt.training.tasks.collating import pad_tokens  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -242,6 +245,18 @@ def unmasked(outputs, targets):
 
 SHARE = Metric(mean_right, lambda sums: float(sums[0]))
 LABELS, MAPS = Targets("classes", 0, "a label"), TASKS["segmentation"].targets
+TEXTS = TASKS["language"]
+
+
+def collating(change):
+    """Return the task of texts with something done to what its collate gives."""
+
+    def collate(inputs, targets, length):
+        return change(*pad_tokens(inputs, targets, length))
+
+    return replace(TEXTS, collate=collate)
+
+
 TASKS_BROKEN = {
     "loss is a number with a gradient": Task("broken", many, {}, LABELS),
     "loss is the mean of its parts": Task("broken", summed, {}, LABELS),
@@ -252,6 +267,13 @@ TASKS_BROKEN = {
     "misfits are named": Task(
         "broken", summed, {}, LABELS, misfit=lambda o, t, c: "Gives {odd}." if o.dim() > 2 else None
     ),
+    "collate pads to the length it is given": collating(lambda x, m, y: (x, m | True, y)),
+    "collate keeps samples apart": collating(lambda x, m, y: (x + len(x) * (x > 0), m, y)),
+    "collate is the same in every call": collating(
+        lambda x, m, y: (torch.where(m, x, torch.randint_like(x, 99)), m, y)
+    ),
+    "collate hides the targets of padding": collating(lambda x, m, y: (x, m, y.clamp(min=0))),
+    "collate leaves samples as they are": collating(lambda x, m, y: (x * m.shape[1], m, y)),
 }
 
 
@@ -275,6 +297,29 @@ def test_a_broken_one_is_found(kind, plugin, name):
     found = run_check(kind, plugin, name)
     assert found.status == "failed", found.message
     assert not found.message.startswith("raises"), found.message
+
+
+def test_collates_that_are_broken_otherwise_are_found():
+    """One that changes what it is given, one that takes nothing, and one that gives rows less."""
+
+    def grasping(inputs, targets, length):
+        for own in inputs:
+            own += 1
+        return pad_tokens(inputs, targets, length)
+
+    found = run_check("task", replace(TEXTS, collate=grasping), "collate is the same in every call")
+    assert (found.status, "changes the inputs" in found.message) == ("failed", True)
+    nothing = replace(TEXTS, collate=lambda *_: 1 / 0)
+    found = run_check("task", nothing, "collate keeps samples apart")
+    assert (found.status, "no samples were found" in found.message) == ("failed", True)
+    fewer = collating(lambda x, m, y: (x, m, y[1:]))
+    found = run_check("task", fewer, "collate pads to the length it is given")
+    assert found.message == "gives 4 targets for 5 samples"
+    swapped = collating(lambda x, m, y: (x, m, y.flip(0)))
+    assert run_check("task", swapped, "collate keeps samples apart").status == "failed"
+    front = collating(lambda x, m, y: (x.flip(1), m.flip(1), y.flip(1)))
+    found = run_check("task", front, "collate leaves samples as they are")
+    assert (found.status, "--padding" in found.message) == ("passed", False)
 
 
 def test_the_scheme_that_the_others_break_conforms():

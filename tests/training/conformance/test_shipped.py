@@ -23,6 +23,12 @@ NAMES = {
 SKIPPED = {
     ("codec", "feedback adds up"): {*CODECS} - {"topk:0.2:feedback"},
     ("task", "masked targets count for nothing"): {"classification", "multilabel", "regression"},
+    ("task", "collate hides the targets of padding"): {*TASK.own} - {"language"},
+    **{
+        ("task", name): {"segmentation"}
+        for name in check_names("task")
+        if name.startswith("collate") and "hides" not in name
+    },
     **{("scheme", name): {*SCHEME.own} - {*ON_THE_WIRE} for name in OVER_CONNECTIONS},
 }
 """Checks that do not apply -> the names they do not apply to."""

@@ -22,26 +22,20 @@ from splitopt.training.tasks.known import LANGUAGE  # noqa: E402
 
 pytestmark = pytest.mark.train
 
+INPUTS = Path(__file__).parents[1] / "several_inputs.py"
 SEVERAL = Path(__file__).parents[2] / "profiles" / "tracing" / "cuts" / "several.py"
 
 
-class Two(nn.Module):
-    """An image and numbers, with an argument between them that nobody gives."""
-
-    def __init__(self):
-        super().__init__()
-        self.look, self.count = nn.Conv2d(1, 2, 3, stride=2), nn.Linear(3, 4)
-        self.join, self.end = nn.Linear(22, 8), nn.Linear(8, 4)
-
-    def forward(self, image, cache=None, numbers=None, scale=1.0):
-        seen = torch.relu(self.look(image)).flatten(1)
-        joined = torch.cat([seen, torch.relu(self.count(numbers))], 1)
-        return self.end(torch.relu(self.join(joined)))
+def loaded(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def two():
     inputs = {"numbers": torch.randn(5, 3), "image": torch.randn(5, 1, 8, 8)}
-    return Two(), inputs, torch.randint(0, 4, (5,)), functional.cross_entropy, {}
+    return loaded(INPUTS).Two(), inputs, torch.randint(0, 4, (5,)), functional.cross_entropy, {}
 
 
 def adapted(bits):
@@ -54,9 +48,7 @@ def adapted(bits):
 
 
 def several(name):
-    spec = importlib.util.spec_from_file_location("several", SEVERAL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = loaded(SEVERAL)
     if name == "unet":
         model, inputs = module.UNet(classes=3), torch.randn(5, 1, 8, 8)
         for block in model.modules():

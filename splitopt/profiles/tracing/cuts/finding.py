@@ -77,27 +77,31 @@ def candidates(
     method: str,
     state: State,
     most: int = 1,
+    shorter: Inputs | None = None,
 ) -> list[tuple[str, Callable[[], Chain]]]:
     """List the methods to try, in order, each as a function that finds the chain or raises.
 
     What the user declares is all that is tried where it is there. torch.fx first looks into the
     containers of torch.nn, and takes them whole where that does not work. Several tensors cross
     only where there is a graph, which is looked at before the layers of an nn.Sequential then.
+    With `shorter`, the inputs with shorter samples, parts take samples of any length.
     """
     if method != "auto" and method not in METHODS:
         raise InputError.at("method", f"is {method!r}; choose one of auto, {', '.join(METHODS)}")
     _expect_graph(module, stages, method, most)
     if stages is not None:
         return [("stages", lambda: declared(module, stages))]
+    batches = [resized(inputs, FEW), resized(inputs, MANY)]
+    batches += [] if shorter is None else [resized(shorter, FEW)]
     ways: list[tuple[str, Callable[[], Chain]]] = [
         ("stages", lambda: own_stages(module)),
         ("sequential", lambda: sequential(module, inputs)),
-        ("fx", lambda: by_fx(module, inputs, state, True, most)),
-        ("export", lambda: by_export(module, inputs, True, most)),
-        ("export", lambda: by_export(module, inputs, False, most)),
+        ("fx", lambda: by_fx(module, batches, state, True, most)),
+        ("export", lambda: by_export(module, batches, True, most)),
+        ("export", lambda: by_export(module, batches, False, most)),
     ]
     if any(can_be_entered(part) for part in module.modules()):
-        ways.insert(3, ("fx", lambda: by_fx(module, inputs, state, False, most)))
+        ways.insert(3, ("fx", lambda: by_fx(module, batches, state, False, most)))
     if most > 1:
         ways.sort(key=lambda way: ("stages", "fx", "sequential", "export").index(way[0]))
     if method == "auto":
@@ -132,10 +136,9 @@ def sequential(module: nn.Module, inputs: Inputs) -> StepChain:
 
 
 def by_fx(
-    module: nn.Module, inputs: Inputs, state: State, entering: bool, most: int = 1
+    module: nn.Module, batches: Sequence[Inputs], state: State, entering: bool, most: int = 1
 ) -> GraphChain:
     """Trace the module symbolically in both modes."""
-    batches = resized(inputs, FEW), resized(inputs, MANY)
     module.train()
     train = _traced_by_fx(module, batches, state, entering)
     module.eval()
@@ -145,9 +148,10 @@ def by_fx(
     return GraphChain("fx", module, train, train if same else evaluation, most=most)
 
 
-def by_export(module: nn.Module, inputs: Inputs, trainable: bool, most: int = 1) -> GraphChain:
+def by_export(
+    module: nn.Module, batches: Sequence[Inputs], trainable: bool, most: int = 1
+) -> GraphChain:
     """Run torch.export through the module in both modes; or in one of them, to count only."""
-    batches = resized(inputs, FEW), resized(inputs, MANY)
     module.train()
     train = _traced_by_export(module, batches, with_effects=trainable)
     evaluation = train
@@ -237,7 +241,7 @@ def _steps(module: nn.Module, prefix: str) -> list[tuple[str, Callable[..., Any]
 
 
 def _traced_by_fx(
-    module: nn.Module, batches: tuple[Inputs, Inputs], state: State, entering: bool
+    module: nn.Module, batches: Sequence[Inputs], state: State, entering: bool
 ) -> Traced:
     written = state.tensors(module)
     try:
@@ -251,16 +255,16 @@ def _traced_by_fx(
 
 
 def _traced_by_export(
-    module: nn.Module, batches: tuple[Inputs, Inputs], *, with_effects: bool
+    module: nn.Module, batches: Sequence[Inputs], *, with_effects: bool
 ) -> Traced:
-    graph, root = export_graph(module, batches[0])
+    graph, root = export_graph(module, batches[0], *batches[2:])
     constants = constants_of(graph, root, module)
     return Traced.of(graph, root, batches, constants, with_effects=with_effects)
 
 
 def _traced_with(
     module: nn.Module,
-    batches: tuple[Inputs, Inputs],
+    batches: Sequence[Inputs],
     values: Mapping[str, Tensor],
     replaced: frozenset[str],
     entering: bool,

@@ -12,10 +12,9 @@ import torch
 from torch import nn
 from torch.fx import Graph, Node
 
-from splitopt.documents.checks import is_whole
 from splitopt.profiles.tracing.cuts.chain import Chain, attach, is_kept
 from splitopt.profiles.tracing.cuts.packing import Layout, pack, unpack
-from splitopt.profiles.tracing.cuts.traced import Seen, Traced
+from splitopt.profiles.tracing.cuts.traced import Sizes, Traced
 from splitopt.profiles.tracing.fx.liveness import Front
 from splitopt.profiles.tracing.fx.names import value_names
 from splitopt.profiles.tracing.fx.writing import mark, source_of
@@ -191,10 +190,10 @@ class Piece:
     def knows_its_sizes(self) -> bool:
         """Whether all sizes of earlier values follow from the shape of the start."""
         return all(
-            self.traced.known(one, two, self._starts) is not None
+            self.traced.known(sizes, self._starts) is not None
             for node in self._needed()
             if node in self.traced.flow.sizes and self._asks_outside(node)
-            for one, two in _pairs(self.traced.seen[node])
+            for sizes in self.traced.seen[node].sizes
             if self.start is not None
         )
 
@@ -280,14 +279,13 @@ class Piece:
         seen = self.traced.seen[node]
         if isinstance(seen.small, torch.device):
             return graph.call_function(getattr, (new[self._starts[0]], "device"))
-        pairs = _pairs(seen)
-        if not pairs:
+        if not seen.sizes:
             return seen.small
-        sizes = tuple(self._size(one, two, graph, new) for one, two in pairs)
+        sizes = tuple(self._size(own, graph, new) for own in seen.sizes)
         return sizes if isinstance(seen.small, tuple) else sizes[0]
 
-    def _size(self, one: int, two: int, graph: Graph, new: Mapping[Node, Node]) -> Any:
-        known = self.traced.known(one, two, self._starts)
+    def _size(self, sizes: Sizes, graph: Graph, new: Mapping[Node, Node]) -> Any:
+        known = self.traced.known(sizes, self._starts)
         if not isinstance(known, tuple):
             return known
         source, axis, times, over = known
@@ -317,13 +315,6 @@ def cuts_of(traced: Traced, most: int = 1) -> list[Front]:
 def _names(front: Front) -> str:
     """Name the values of a front, by which it is found in the graph of the other mode."""
     return " ".join(node.name for node in front.values)
-
-
-def _pairs(seen: Seen) -> list[tuple[int, int]]:
-    """Return the whole numbers of a size for both batches; none for a type or a device."""
-    if isinstance(seen.small, tuple):
-        return list(zip(seen.small, seen.large, strict=True))
-    return [(seen.small, seen.large)] if is_whole(seen.small) else []
 
 
 def _single(result: Node) -> Node | None:

@@ -1,10 +1,13 @@
 """Several tensors that cross a cut, packed in one of shape (batch, words).
 
-Every tensor is flattened by samples, and they stand side by side in the type of the first one of
-real numbers. The others of this type are copied, so that gradients come back bit for bit. What has
-another type has no gradient (truth values, whole numbers): its bytes are taken as they are for
-numbers of the common type, filled up with zeros to whole ones, and it arrives unchanged. The code
-is made of operations of PyTorch alone, so that a part can be written and exported like any other.
+Every tensor is flattened by samples, and they stand side by side in one type of real numbers, which
+holds the numbers of all of them: that of ``float32`` beside ``bfloat16``, and of ``bfloat16``
+beside ``float16``, is ``float32``. Narrower ones are converted, there and back without loss, and
+so are their gradients, which come back bit for bit; where they travel they have their own type.
+What is no real number has no gradient (truth values, whole numbers): its bytes are taken as they
+are for numbers of the common type, filled up with zeros to whole ones, and it arrives unchanged.
+The code is made of operations of PyTorch alone, so that a part can be written and exported like any
+other.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import accumulate
 from typing import Any
 
@@ -21,6 +25,8 @@ from torch.fx import Graph, Node
 from torch.nn import functional
 
 _SAMPLES_FIRST = 0
+_CONVERTED = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
+"""Types of real numbers of which `torch.promote_types` holds all numbers of both."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class Section:
     words
         How many numbers of the common type a sample of it takes.
     is_exact
-        Whether it is of another type, so that its bytes travel as they are.
+        Whether it holds no real numbers beside some, so that its bytes travel as they are.
     is_learned
         Whether a gradient comes back for it: it has real numbers, and something before it is
         trained.
@@ -69,6 +75,14 @@ class Section:
         """Bytes of its numbers for one sample, without those that fill it up."""
         return self.numbers * self.dtype.itemsize
 
+    def sent_as(self, common: torch.dtype) -> torch.dtype:
+        """Return in which type its words travel: that in which they are packed, or its own."""
+        return common if self.is_exact else self.dtype
+
+    def sent_bytes(self, common: torch.dtype) -> int:
+        """Return the bytes in which a sample of it travels."""
+        return self.words * self.sent_as(common).itemsize
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -84,14 +98,18 @@ class Layout:
 
     @property
     def bytes(self) -> int:
-        """Bytes of one sample."""
-        return self.words * self.dtype.itemsize
+        """Bytes of one sample, as it travels."""
+        return sum(section.sent_bytes(self.dtype) for section in self.sections)
 
     @property
     def gradient_bytes(self) -> int:
         """Bytes of the gradient of one sample: of the sections that have one."""
-        learned = sum(section.words for section in self.sections if section.is_learned)
-        return learned * self.dtype.itemsize
+        return sum(item.sent_bytes(self.dtype) for item in self.sections if item.is_learned)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether tensors travel in another type than the one that they are packed in."""
+        return any(section.sent_as(self.dtype) is not self.dtype for section in self.sections)
 
     @property
     def starts(self) -> tuple[int, ...]:
@@ -112,14 +130,15 @@ def layout_of(
 
     Returns
     -------
-    None if they cannot be: one has no axis that alone grows with the batch, or two are of different
-    types of real or complex numbers, both of which could have a gradient.
+    None if they cannot be: one has no axis that alone grows with the batch, or holds complex
+    numbers or real ones of a type that is not known to be converted without loss.
     """
     kinds = [kind for _, _, kind in values if kind is not None]
     real = [kind for kind in kinds if kind.is_floating_point]
-    if len(set(real)) > 1 or any(kind.is_complex for kind in kinds) or len(kinds) < len(values):
+    unknown = len(set(real)) > 1 and not _CONVERTED.issuperset(real)
+    if unknown or any(kind.is_complex for kind in kinds) or len(kinds) < len(values):
         return None
-    common = real[0] if real else kinds[0]
+    common = reduce(torch.promote_types, real) if real else kinds[0]
     if common is torch.bool:
         common = torch.uint8
     found = []
@@ -150,6 +169,8 @@ def _section(
         return None
     sides = (*small[:axis], *small[axis + 1 :])
     numbers = times * math.prod(sides)
+    if kind.is_floating_point:
+        return Section(kind, axis, times, sides, numbers, False)
     words = -(-numbers * kind.itemsize // common.itemsize)
     return Section(kind, axis, times, sides, words, kind is not common)
 
@@ -172,6 +193,8 @@ def pack(graph: Graph, values: Sequence[Any], layout: Layout) -> Node:
             # Nothing is added, but the gradient that pad gives back has memory of its own, as in
             # the whole; that of cat would be strided, for which kernels round otherwise.
             row = graph.call_function(functional.pad, (row, (0, 0)))
+            if section.dtype is not layout.dtype:
+                row = graph.call_method("to", (row, layout.dtype))
         rows.append(row)
     return graph.call_function(torch.cat, (rows, 1))
 
@@ -184,6 +207,8 @@ def unpack(graph: Graph, packed: Node, layout: Layout) -> list[Node]:
         value = graph.call_method("narrow", (packed, 1, start, section.words))
         # A part may work in place, on one of them and not on what the others lie in.
         value = _from_words(graph, value, section) if section.is_exact else _copied(graph, value)
+        if not section.is_exact and section.dtype is not layout.dtype:
+            value = graph.call_method("to", (value, section.dtype))
         length = batch
         if section.times > 1:
             length = graph.call_function(operator.mul, (batch, section.times))

@@ -10,19 +10,35 @@ import torch
 from torch import Tensor, nn
 from torch.fx import Graph, Interpreter, Node
 
+from splitopt.documents.checks import is_whole
 from splitopt.profiles.tracing.cuts.packing import Layout, layout_of
 from splitopt.profiles.tracing.fx.liveness import Flow, Front, analyse, follow_writes
 from splitopt.profiles.tracing.fx.rewriting import rewrite
 from splitopt.profiles.tracing.running.example import Inputs, fresh, tensors_in
 
+Sizes = tuple[int, int, int]
+"""A size with the small batch, the large one, and the small one of shorter samples."""
+
 
 @dataclass(frozen=True)
 class Seen:
-    """What a node was seen to give for two sizes of the batch; shape and type of a tensor."""
+    """What a node was seen to give for two sizes of the batch; shape and type of a tensor.
+
+    ``shorter`` is what it gave for the small batch of shorter samples, None if there was none.
+    """
 
     small: Any
     large: Any
     dtype: torch.dtype | None = None
+    shorter: Any = None
+
+    @property
+    def sizes(self) -> list[Sizes]:
+        """The whole numbers of a size; none for a type or a device."""
+        third = self.small if self.shorter is None else self.shorter
+        if isinstance(self.small, tuple):
+            return list(zip(self.small, self.large, third, strict=True))
+        return [(self.small, self.large, third)] if is_whole(self.small) else []
 
 
 class _Recorder(Interpreter):
@@ -69,12 +85,15 @@ class Traced:
         cls,
         graph: Graph,
         root: nn.Module,
-        batches: tuple[Inputs, Inputs],
+        batches: Sequence[Inputs],
         constants: Mapping[str, Any],
         *,
         with_effects: bool = True,
     ) -> Traced:
-        """Run a graph on two batches and follow it; without effects it serves to count only."""
+        """Run a graph on batches and follow it; without effects it serves to count only.
+
+        They are a small and a large one, and a small one of shorter samples where lengths vary.
+        """
         if with_effects:
             rewrite(graph)
         follow_writes(graph, root)
@@ -84,10 +103,10 @@ class Traced:
             with torch.no_grad():
                 recorder.run(*fresh(batch))
             runs.append(recorder)
-        small, large = (run.found for run in runs)
+        small, large, *short = (run.found for run in runs)
         kinds = runs[0].types
         seen = {
-            node: Seen(small[node], large[node], kinds.get(node))
+            node: Seen(small[node], large[node], kinds.get(node), *(own[node] for own in short))
             for node in graph.nodes
             if node in small
         }
@@ -120,9 +139,11 @@ class Traced:
         return seen.small.numel() * many == seen.large.numel() * few and seen.small.numel() > 0
 
     def known(
-        self, value: int, other: int, sources: Sequence[Node]
+        self, value: Sizes, sources: Sequence[Node]
     ) -> tuple[Node, int, int, int] | int | None:
         """Express a size by the shape of one of some values.
+
+        One that follows the length of samples is the number that was seen where no value has it.
 
         Returns
         -------
@@ -130,12 +151,14 @@ class Traced:
         size of an axis of `source` times and over whole numbers; None if neither is possible.
         """
         few, many = self.samples
-        if value == other:
-            return value
-        if value * many == other * few:
-            for source in sources:
-                shape = self.seen[source]
-                for axis, (one, two) in enumerate(zip(shape.small, shape.large, strict=True)):
-                    if one * many == two * few and one:
-                        return source, axis, value, one
-        return None
+        small, large, short = value
+        for source in sources:
+            for axis, (one, two, third) in enumerate(self.seen[source].sizes):
+                grows = one != two or small != large
+                if grows and not (small * many == large * few and one * many == two * few):
+                    continue
+                if one and (grows or small != short) and small * third == short * one:
+                    return source, axis, small, one
+        if small == large:
+            return small
+        return None if small == short else self.known((small, large, small), sources)

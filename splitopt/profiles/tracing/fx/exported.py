@@ -33,8 +33,12 @@ _LIKE: dict[str, Any] = {
 _CONVERSIONS = ("to.dtype", "to.device", "to.dtype_layout")
 
 
-def export_graph(module: nn.Module, inputs: Inputs) -> tuple[Graph, nn.Module]:
+def export_graph(
+    module: nn.Module, inputs: Inputs, shorter: Inputs | None = None
+) -> tuple[Graph, nn.Module]:
     """Export a module in the mode that it is in, for batches of any size.
+
+    With `shorter`, inputs of shorter samples, the sides that differ may have any size, too.
 
     Returns
     -------
@@ -42,10 +46,10 @@ def export_graph(module: nn.Module, inputs: Inputs) -> tuple[Graph, nn.Module]:
     """
     try:
         with _as_if_run():
-            exported = _exported(module, inputs)
+            exported = _exported(module, inputs, shorter)
     except Exception:
         # Some modules need to know that they are being exported.
-        exported = _exported(module, inputs)
+        exported = _exported(module, inputs, shorter)
     graph = exported.graph
     _inline(graph, exported)
     for node in list(graph.nodes):
@@ -68,15 +72,23 @@ def constants_of(graph: Graph, root: nn.Module, module: nn.Module) -> dict[str, 
     return found
 
 
-def _exported(module: nn.Module, inputs: Inputs) -> GraphModule:
+def _exported(module: nn.Module, inputs: Inputs, shorter: Inputs | None) -> GraphModule:
     free = tuple(
-        {0: torch.export.Dim.AUTO} if isinstance(item, Tensor) else None for item in inputs
+        dict.fromkeys(_free_axes(item, other), torch.export.Dim.AUTO)
+        if isinstance(item, Tensor)
+        else None
+        for item, other in zip(inputs, inputs if shorter is None else shorter, strict=True)
     )
     with redirect_stderr(io.StringIO()):  # where it fails, it prints the graph so far there
         program = torch.export.export(module, fresh(inputs), dynamic_shapes=free, strict=False)
         found: Any = program.module()
     assert isinstance(found, GraphModule)
     return found
+
+
+def _free_axes(item: Tensor, other: Tensor) -> list[int]:
+    """Return the axes of an input that may have any size: of samples, and where another differs."""
+    return [axis for axis in range(item.dim()) if not axis or item.shape[axis] != other.shape[axis]]
 
 
 @contextmanager

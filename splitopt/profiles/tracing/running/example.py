@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from splitopt.errors import InputError, shown
 from splitopt.profiles.table.trace_record import InputRecord
+from splitopt.profiles.tracing.running.positional import in_order
 
 Inputs = tuple[Any, ...]
 """The arguments of a module by position: tensors, and defaults of arguments between them."""
@@ -63,28 +64,25 @@ def inputs_of(example: Any, module: nn.Module | None = None) -> Inputs:
 def layout_of(module: nn.Module, names: Sequence[str]) -> Layout:
     """Return the positions of named inputs among the arguments of a module's forward pass.
 
-    Names that are the numbers 0, 1, ... say positions themselves.
+    Arguments by keyword alone have positions, too, see `in_order`. Names that are the numbers 0,
+    1, ... say positions themselves.
 
     Raises
     ------
     InputError
-        The module takes no such argument, or not by position; or it needs others.
+        The module takes no such argument, or it needs others.
     """
     if set(names) == {str(place) for place in range(len(names))}:
         return tuple((str(place), None) for place in range(len(names)))
-    parameters = inspect.signature(module.forward).parameters.values()
-    known = [
-        item
-        for item in parameters
-        if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD)
-    ]
+    known = in_order(inspect.signature(module.forward).parameters.values())
     there = {item.name for item in known}
+    _refuse_behind_all(module, names)
     takes = f"{type(module).__name__} takes {', '.join(item.name for item in known) or 'nothing'}"
     for name in names:
         if name not in there:
             raise InputError.at(
                 "inputs",
-                f"{shown(name)} is no argument that the model takes by position; {takes}; name the "
+                f"{shown(name)} is no argument that the model takes; {takes}; name the "
                 "inputs like the arguments of forward",
             )
     last = max(place for place, item in enumerate(known) if item.name in names)
@@ -98,6 +96,20 @@ def layout_of(module: nn.Module, names: Sequence[str]) -> Layout:
     return tuple(
         (item.name, None if item.name in names else item.default) for item in known[: last + 1]
     )
+
+
+def _refuse_behind_all(module: nn.Module, names: Sequence[str]) -> None:
+    """Reject an input by keyword alone behind arguments of any number, which has no position."""
+    kinds = {item.name: item.kind for item in inspect.signature(module.forward).parameters.values()}
+    collecting = next((k for k, kind in kinds.items() if kind is kind.VAR_POSITIONAL), None)
+    for name in names:
+        kind = kinds.get(name)
+        if collecting is not None and kind is inspect.Parameter.KEYWORD_ONLY:
+            raise InputError.at(
+                "inputs",
+                f"{shown(name)} stands behind *{collecting} in forward of {type(module).__name__}, "
+                f"so that it has no position; write a plain * there, or the names of *{collecting}",
+            )
 
 
 def placed(tensors: Mapping[str, Any], layout: Layout) -> Inputs:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from splitopt.profiles.tracing.running.example import Inputs, fresh
+from splitopt.profiles.tracing.running.positional import ByPosition
 from splitopt.profiles.tracing.running.quiet import materialise, undisturbed
 
 LEADING = "logits"
@@ -75,11 +76,12 @@ def one_tensor(module: nn.Module, inputs: Inputs) -> nn.Module:
 
 def as_given(module: nn.Module) -> nn.Module:
     """Return a module as its own class has it, with the same parameters and buffers."""
-    if not isinstance(module, OneTensor):
-        return module
-    own: nn.Module = module._seen.__new__(module._seen)
-    object.__setattr__(own, "__dict__", vars(module))
-    return own
+    while isinstance(module, OneTensor | ByPosition):
+        kind = module._seen
+        own: nn.Module = kind.__new__(kind)
+        object.__setattr__(own, "__dict__", vars(module))
+        module = own
+    return module
 
 
 def key_of(result: Any) -> str | None:

@@ -32,6 +32,7 @@ from splitopt.training.wire.compute import COMPUTE, padded
 from splitopt.training.wire.encoded import arrived, as_tensors, as_tied, without_tied
 from splitopt.training.wire.recorder import Recorder
 from splitopt.training.wire.setting import Setting
+from splitopt.training.wire.star.examples import length_fields
 from splitopt.training.wire.star.exchange import add_gradients, gradients_of
 from splitopt.training.wire.star.pace import DevicePace, bucket_of
 from splitopt.training.wire.star.timing import BACKWARD, FORWARD, MODEL_UP, UPLOAD, Timing
@@ -169,7 +170,7 @@ class Device:
         done_s = padded(start_s + len(targets) * self._pace.forward_s)
         self._note(FORWARD, batch, start_s, done_s)
         labels = {"targets": targets, **changed(before, self.client.stream.state)}
-        self.channel.send("labels", {"batch": batch}, labels)
+        self.channel.send("labels", {"batch": batch, **length_fields(self.client, inputs)}, labels)
         smashed = {**as_tensors(encoded, "smashed"), **as_tied(self._tied)}
         if batch < (self._turns or 0):
             self._receive(TURN)

@@ -6,7 +6,6 @@ and the state between rounds are the scheme's own.
 
 from __future__ import annotations
 
-import copy
 import logging
 import queue
 import threading
@@ -21,7 +20,6 @@ import torch
 from torch import Tensor
 
 from splitopt.training.codecs.crossing import DOWN, UP
-from splitopt.training.data.named import arguments_of
 from splitopt.training.data.shards import Elsewhere
 from splitopt.training.model_parts.copies import tensor_bytes
 from splitopt.training.rounds.clock import VirtualClock
@@ -44,6 +42,7 @@ from splitopt.training.wire.encoded import arrived, as_tensors, as_tied, without
 from splitopt.training.wire.leader import Leader, RoundOutcome
 from splitopt.training.wire.recorder import Recorder, read_rows
 from splitopt.training.wire.star.device import changed, take_stream
+from splitopt.training.wire.star.examples import Examples
 from splitopt.training.wire.star.exchange import add_gradients, gradients_of
 from splitopt.training.wire.star.pace import DevicePace
 from splitopt.training.wire.star.resources import Resources
@@ -112,7 +111,7 @@ class Server(Leader):
         self.resources = Resources(timing, time_scale)
         self.recorder = Recorder()
         self._counting = threading.Lock()
-        self._examples: dict[int, Tensor] = {}
+        self.examples = Examples(scheme, self.copy)
         self._set_up: dict[int, Channel] = {}
         self._arrived: dict[tuple[int, str, int], float] = {}
         known = [client.batches.targets.reshape(-1) for client in scheme.clients]
@@ -206,12 +205,13 @@ class Server(Leader):
         self._arrived[n, UPLOAD, batch] = smashed.transfer.end_s
         with late_on_failure(UPLOAD):
             take_stream(labels.tensors, client)
-            targets, example = labels.tensors["targets"], self._example(n)
+            targets, length = labels.tensors["targets"], self.examples.length(n, labels.fields)
+            example = self.examples.smashed(n, length)
             shape = (*targets.shape[:1], *example.shape[1:])
             tensors, others = without_tied(smashed.tensors)
             self.step_tied(n, others, batch)
             sent = arrived(client.crossing, UP, tensors, "smashed", shape, example.dtype)
-            self._check(n, sent, targets)
+            self._check(n, sent, targets, length)
         return Arrived(sent, targets, smashed.transfer.end_s)
 
     def step_tied(self, n: int, others: Mapping[str, Tensor], batch: int) -> None:
@@ -333,28 +333,20 @@ class Server(Leader):
             self.received_bytes.setdefault(MAIN, Counter())[kind] += message.transfer.payload_bytes
         return message
 
-    def _check(self, n: int, sent: Tensor, targets: Tensor) -> None:
+    def _check(self, n: int, sent: Tensor, targets: Tensor, length: int | None = None) -> None:
         """Reject smashed data and labels that the server's part cannot take."""
-        example, known = self._example(n), self.scheme.clients[n].batches.targets
+        example, known = self.examples.smashed(n, length), self.examples.targets(n, length)
+        batches = self.scheme.clients[n].batches
         like = (example.shape[1:], example.dtype, known.shape[1:], known.dtype)
         found = (sent.shape[1:], sent.dtype, targets.shape[1:], targets.dtype)
         if found != like or not 0 < len(sent) == len(targets):
             raise FrameError("smashed data or labels of another shape or type than its part makes")
-        batches = self.scheme.clients[n].batches
         if not (
             batches.can_have(targets)
             if isinstance(batches, Elsewhere)
             else torch.isin(targets, self._known).all()
         ):
             raise FrameError("labels that are no classes of this data, or targets it does not have")
-
-    def _example(self, n: int) -> Tensor:
-        """Return what a device's part makes of one sample."""
-        if n not in self._examples:
-            with COMPUTE, torch.no_grad():
-                part = copy.deepcopy(self.copy(n).parts[0].module).eval()
-                self._examples[n] = part(*arguments_of(self.scheme.clients[n].batches.inputs[:1]))
-        return self._examples[n]
 
     def _drop(self, n: int, error: LateError) -> None:
         _LOG.warning("dropped %s", self.drop(n, error.phase, error.reason))

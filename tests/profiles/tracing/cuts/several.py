@@ -202,6 +202,24 @@ class Translates(nn.Module):
 
 MASKS = torch.tensor([[3, 4, 5, 0, 0], [1, 2, 0, 0, 0], [1, 9, 8, 7, 6], [2, 0, 0, 0, 0]])
 
+
+class TwoTypes(nn.Module):
+    """A branch of each type of real numbers: one of 8 numbers and one of 5 are alive together."""
+
+    def __init__(self, wide: torch.dtype = torch.float32, narrow: torch.dtype = torch.bfloat16):
+        super().__init__()
+        self.kinds = wide, narrow
+        self.first, self.left = nn.Linear(6, 8).to(wide), nn.Linear(8, 8).to(wide)
+        self.right, self.back = nn.Linear(8, 5).to(narrow), nn.Linear(5, 8).to(narrow)
+        self.end = nn.Linear(8, 3).to(wide)
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide, narrow = self.kinds
+        x = torch.tanh(self.first(x.to(wide)))
+        left, right = torch.tanh(self.left(x)), torch.tanh(self.right(x.to(narrow)))
+        return self.end(left * 0.5 + self.back(right).to(wide)).float()
+
+
 CASES = {
     "unet": (UNet, (torch.randn(4, 1, 8, 8),)),
     "two branches": (TwoBranches, (torch.randn(4, 1, 6, 6), torch.randn(4, 5))),
@@ -212,6 +230,7 @@ CASES = {
     "sequence first": (lambda: Encoded(batch_first=False), (MASKS,)),
     "mixed": (Mixed, (torch.randn(4, 4), torch.randint(0, 7, (4, 5)))),
     "translated": (Translates, (MASKS, MASKS.flip(0))),
+    "two types": (TwoTypes, (torch.randn(4, 6),)),
     "contained": (Contained, (torch.randn(4, 4),)),
 }
 """Name -> how a network is made, and a batch for it."""

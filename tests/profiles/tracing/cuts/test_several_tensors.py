@@ -19,7 +19,7 @@ pytestmark = pytest.mark.train
 
 NAMES = (
     "unet", "two branches", "dense", "mask", "encoder", "causal encoder", "sequence first",
-    "mixed", "contained", "translated",
+    "mixed", "contained", "translated", "two types",
 )  # fmt: skip
 
 
@@ -208,24 +208,58 @@ def test_what_needs_no_values_needs_none_here(torch, networks):
     assert measure(found, batch=2, repeats=1, warmup=0).profile.machines["here"].total_s.sum() > 0
 
 
-def test_two_types_of_real_numbers_do_not_cross_together(torch):
+@pytest.mark.parametrize("method", ["fx", "export"])
+@pytest.mark.parametrize(
+    ("kinds", "sizes", "common"),
+    [
+        (("float32", "bfloat16"), (4, 2), "float32"),
+        (("float64", "float32"), (8, 4), "float64"),
+        (("float16", "bfloat16"), (2, 2), "float32"),
+        (("float32", "float16"), (4, 2), "float32"),
+    ],
+)
+def test_two_types_of_real_numbers_cross_without_loss(
+    torch, networks, method, kinds, sizes, common
+):
+    """Outputs and gradients of every cut are the whole's, bit for bit; bytes are each type's."""
+    torch.manual_seed(1)
+    model, x = networks.TwoTypes(*(getattr(torch, kind) for kind in kinds)), torch.randn(4, 6)
+    split = find_cuts(model, x, most_tensors=2, method=method)
+    assert split.difference == 0
+    layout = split.layouts["right"]
+    assert layout.dtype is getattr(torch, common)
+    assert layout.bytes == layout.gradient_bytes == 8 * sizes[0] + 5 * sizes[1]
+    wanted, gradients = trained(torch, [copy.deepcopy(model)], (x,))
+    for cut in split.cuts:
+        parts = split.segments([cut], copy.deepcopy(model))
+        found, others = trained(torch, parts, (x,))
+        assert torch.equal(found, wanted), cut
+        for key, value in gradients.items():
+            assert torch.equal(others[key], value), (cut, key)
+    if method == "fx":
+        table = trace(model, x, most_tensors=2, keep_all=True).profile
+        at = table.layers.index("right")
+        assert table.smashed_bytes[at] == table.gradient_bytes[at] == layout.bytes
+
+
+def test_complex_numbers_do_not_cross_with_others(torch):
     """A gradient would have to come back for both; one of them alone is a cut."""
     nn = torch.nn
 
-    class Two(nn.Module):
+    class Turned(nn.Module):
         def __init__(self):
             super().__init__()
             self.one, self.two, self.three = nn.Linear(3, 3), nn.Linear(3, 3), nn.Linear(3, 2)
-            self.two.double()
 
         def forward(self, x):
             x = self.one(x)
-            y = self.two(x.double())
-            return self.three(x + y.float())
+            y = torch.fft.fft(x)
+            return self.three(self.two(x) + y.abs())
 
-    split = find_cuts(Two(), torch.randn(2, 3), most_tensors=3)
-    assert split.cuts == ("one", "float", "add")
-    assert set(split.layouts) == {"float"}
+    split = find_cuts(Turned(), torch.randn(2, 3), most_tensors=3)
+    assert "one" in split.cuts
+    assert not any(own.is_complex for layout in split.layouts.values() for own in [layout.dtype])
+    assert "fft_fft" not in split.cuts
 
 
 def test_the_profile_says_how_many_may_cross(torch, networks, tmp_path):

@@ -60,7 +60,9 @@ class MainServer(SplitFedServer):
     ) -> None:
         super().__init__(scheme, timing, crew, time_scale, deadline)
         for n in range(len(scheme.clients)):
-            self._example(n)  # what a client part makes of one sample, while there is one here
+            self.examples.smashed(
+                n
+            )  # what a client part makes of one sample, while there is one here
         keep_half(scheme, SERVER_PART)
         self._tests = tests
         self.smashed_tests = self._smashed
@@ -139,7 +141,7 @@ class MainServer(SplitFedServer):
             parts.append(message.tensors.get("smashed", torch.empty(0)))
             size = message.transfer.payload_bytes
             self.received_bytes.setdefault(SERVER, Counter())[TESTS] += size
-        example = self._example(0)
+        example = self.examples.smashed(0)
         if any((p.shape[1:], p.dtype) != (example.shape[1:], example.dtype) for p in parts):
             raise FedServerGoneError("the fed server sent smashed test data of another shape")
         smashed = torch.cat(parts)

@@ -1,0 +1,56 @@
+"""The section ``data``: read in both forms, written as read, and refused in one sentence."""
+
+from __future__ import annotations
+
+import pytest
+
+from splitopt import Scenario, plan
+from splitopt.errors import InputError
+from splitopt.plans import Plan
+from splitopt.scenario.schema import scenario_schema
+
+
+def with_data(value):
+    return Scenario.load("digits-splitfed").to_dict() | {"data": value}
+
+
+def test_both_forms_are_read_and_written_back(tmp_path):
+    short, full = (Scenario.from_dict(with_data(own)) for own in ("digits", {"source": "digits"}))
+    assert short == full
+    assert short.data.partition is None
+    own = {"source": "text:python", "partition": "file:rows.json", "task": "language"}
+    found = Scenario.from_dict(with_data(own))
+    assert found.to_dict()["data"] == own
+    found.save(tmp_path / "s.yaml")
+    assert Scenario.load(tmp_path / "s.yaml") == found
+    assert "data" not in Scenario.load("digits-splitfed").to_dict()
+    assert {"type": "string"} in scenario_schema()["properties"]["data"]["anyOf"]
+
+
+def test_a_plan_carries_it_and_is_the_same(tmp_path):
+    """Data count for training alone: decision and prediction do not change, and no note is made."""
+    made = plan(Scenario.from_dict(with_data({"source": "digits", "partition": "dirichlet:0.3"})))
+    bare = plan(Scenario.load("digits-splitfed"))
+    assert (made.decision, made.prediction) == (bare.decision, bare.prediction)
+    assert made.notes == bare.notes
+    made.save(tmp_path / "p.json")
+    assert Plan.load(tmp_path / "p.json").scenario["data"]["partition"] == "dirichlet:0.3"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (5, "data: is 5; it must be an object"),
+        ({"partition": "iid"}, "data.source: this field is missing"),
+        ({"source": ""}, "data.source: is ''"),
+        ({"source": "d", "partition": "dirichlet:x"}, "data.partition: is 'dirichlet:x'; it must"),
+        ({"source": "d", "partition": "classes:0"}, "data.partition: is 'classes:0'; it must be"),
+        ({"source": "d", "partition": "file:"}, "data.partition: is 'file:'; it must be iid"),
+        ({"source": "d", "task": "own.py:TASK"}, "your code and is run only if you name it"),
+        ({"name": "digits"}, "data.name: this field is unknown; write 'source'"),
+        ({"source": "d", "samples": "data"}, "data.samples: this field is unknown; it is a field"),
+    ],
+)
+def test_what_is_none_is_refused(value, words):
+    with pytest.raises(InputError, match=words):
+        Scenario.from_dict(with_data(value))
