@@ -13,7 +13,6 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 import splitopt  # noqa: E402
 from splitopt import Scenario, Timeline  # noqa: E402
 from splitopt.cli.entry import run  # noqa: E402
-from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.validation import measuring  # noqa: E402
 from splitopt.training.validation.comparing import compare  # noqa: E402
 from splitopt.training.validation.measured import BytesRow, Measured  # noqa: E402
