@@ -39,8 +39,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     ),
     "policies": (
         *_TRAIN, "--data", "corpus/data.npz", "--batch-norm", "~local", "--order", "~shuffled",
-        "--weights", "~uniform", "--padding", "~data", "--samples", "~data", "--match", "~names", "--scheme",
-        "~federated",
+        "--weights", "~uniform", "--padding", "~data", "--samples", "~data", "--match", "~names",
+        "--scheme", "~federated",
     ),
     "remembering": (
         *_TRAIN, "--data", "corpus/data.npz", "--partition", "~random", "--ewc", "~0.1",
