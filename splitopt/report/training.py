@@ -203,6 +203,8 @@ def _facts(history: History) -> list[tuple[str, str]]:
         scheme = history.origin.get("scheme", "the scheme")
         facts.append(("Predicted time", f"none: nothing here predicts the rounds of {scheme}"))
     facts += _drawn(history)
+    if history.origin.get("padding") == "batch":
+        facts.append(("Predicted for", "samples as long as the longest; batches were shorter"))
     sent = sum(history.traffic_bytes().values())
     facts.append(("Sent in all", readable_bytes(sent)))
     planned, scheme = (history.origin.get(key) for key in ("planned_scheme", "scheme"))

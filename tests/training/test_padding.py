@@ -15,6 +15,7 @@ from splitopt import Scenario  # noqa: E402
 from splitopt.errors import InputError  # noqa: E402
 from splitopt.models.gpt import GPT  # noqa: E402
 from splitopt.profiles.tracing import find_cuts, trace  # noqa: E402
+from splitopt.report.training import training_to_html  # noqa: E402
 from splitopt.training.data.named import Named  # noqa: E402
 from splitopt.training.data.positions import Positions  # noqa: E402
 from splitopt.training.data.sources import load_data  # noqa: E402
@@ -161,6 +162,9 @@ def test_it_is_learned_what_longer_padding_learns(plan_of, name, scheme):
     for one, other in zip(runs[0].history, runs[1].history, strict=True):
         assert one.loss == pytest.approx(other.loss, abs=1e-5)
         assert one.metrics == pytest.approx(other.metrics, rel=1e-4)
+    assert "padding" not in runs[0].history.origin
+    text = training_to_html({"": runs[1].history})
+    assert "samples as long as the longest; batches were shorter" in text
     if scheme == "federated":
         return
     sent = [run.history.rows[-1].traffic_bytes for run in runs]

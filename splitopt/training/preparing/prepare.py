@@ -118,7 +118,7 @@ class Prepared:
     def origin(self) -> dict[str, Any]:
         """Where a history is from, for people: plan, scheme, data and seed."""
         program, options = self.program, self.identity["options"]
-        codecs = ("codec", "gradient_codec")  # in whose bytes traffic and times are
+        sent = ("codec", "gradient_codec", "padding")  # by which bytes and times are
         return {
             "scenario": program.scenario.name,
             "problem": program.problem,
@@ -128,7 +128,7 @@ class Prepared:
             **_leading(self.task),
             **{f"{what}_source": text for what, text in self.named.items()},
             **{name: self.identity[name] for name in ("plan", "scheme", "partition", "seed")},
-            **{name: options[name] for name in codecs if name in options},
+            **{name: options[name] for name in sent if name in options},
             **({"server_order": options["server_order"]} if "server_order" in options else {}),
             **({"drawn": dict(self.drawn)} if self.drawn else {}),
             **described(self.scheme),
@@ -177,15 +177,9 @@ def prepare(job: TrainingJob, rank: int | None = None) -> Prepared:
         clients = clients_with(program, own_data, job.seed, positions)
     else:
         clients = make_clients(
-            program,
-            loaded,
-            job.partition,
-            job.seed,
-            samples=job.samples,
-            device=place,
-            rows=rows,
-            positions=positions,
-        )
+            program, loaded, job.partition, job.seed,
+            samples=job.samples, device=place, rows=rows, positions=positions,
+        )  # fmt: skip
     own = copy.deepcopy(module).to(place)
     scheme = build_scheme(
         program, split, clients, job.options, job.seed, model=own, task=task, kind=kind
