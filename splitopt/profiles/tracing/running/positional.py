@@ -45,7 +45,10 @@ def by_position(module: nn.Module) -> nn.Module:
     """
     if isinstance(module, ByPosition):
         return module
-    kinds = {item.kind for item in inspect.signature(module.forward).parameters.values()}
+    try:
+        kinds = {item.kind for item in inspect.signature(module.forward).parameters.values()}
+    except ValueError:  # a module of torch.jit tells no arguments; it is refused for its layers
+        return module
     if Parameter.KEYWORD_ONLY not in kinds or Parameter.VAR_POSITIONAL in kinds:
         return module
     seen = _blank(type(module))
