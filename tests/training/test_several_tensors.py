@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import threading
@@ -65,15 +66,22 @@ def inputs_of(name, rng, n):
     return torch.tensor(rng.normal(size=(n, 1, 8, 8)), dtype=torch.float32)
 
 
+@functools.cache
+def cuts_of(networks, name):
+    """Find the cuts of a network once: finding them takes longer than a round."""
+    model = networks.Masked() if name == "mask" else networks.UNet(classes=3)
+    return find_cuts(model, inputs_of(name, np.random.default_rng(0), 2), most_tensors=3)
+
+
 CUTS = {"mask": ("embed", "blocks.b0", "blocks.b1.mlp.1"), "unet": ("pool2", "middle", "dec2")}
 
 
 def made(networks, name, kind, options, cuts=None):
     """Make a scheme of two clients; centralized if no cuts are to be made."""
+    split = cuts_of(networks, name)
     torch.manual_seed(1)
     model = networks.Masked() if name == "mask" else networks.UNet(classes=3)
     rng = np.random.default_rng(0)
-    split = find_cuts(model, inputs_of(name, rng, 2), most_tensors=3)
     names = CUTS[name] if cuts is None else cuts
     numbers = tuple(split.cuts.index(cut) + 1 for cut in names)
     packed = {split.cuts.index(cut) + 1: layout for cut, layout in split.layouts.items()}
