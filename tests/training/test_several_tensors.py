@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import threading
@@ -77,12 +78,24 @@ CUTS = {
 }
 
 
+def model_of(networks, name):
+    """Make a network by its name."""
+    return networks.UNet(classes=3) if name == "unet" else KINDS[name](networks)
+
+
+@functools.cache
+def cuts_of(networks, name):
+    """Find the cuts of a network once: finding them takes longer than a round."""
+    inputs = inputs_of(name, np.random.default_rng(0), 2)
+    return find_cuts(model_of(networks, name), inputs, most_tensors=3)
+
+
 def made(networks, name, kind, options, cuts=None):
     """Make a scheme of two clients; centralized if no cuts are to be made."""
+    split = cuts_of(networks, name)
     torch.manual_seed(1)
-    model = networks.UNet(classes=3) if name == "unet" else KINDS[name](networks)
+    model = model_of(networks, name)
     rng = np.random.default_rng(0)
-    split = find_cuts(model, inputs_of(name, rng, 2), most_tensors=3)
     names = CUTS[name] if cuts is None else cuts
     numbers = tuple(split.cuts.index(cut) + 1 for cut in names)
     packed = {split.cuts.index(cut) + 1: layout for cut, layout in split.layouts.items()}
