@@ -15,7 +15,7 @@ Qualities = NDArray[np.float64]
 
 
 def with_samples(scenario: Scenario, samples: Sequence[int]) -> Scenario:
-    """Return a scenario whose devices have so many samples, and no generators.
+    """Return a scenario whose devices have so many samples, without generators and data.
 
     Batches that would be larger than the samples of a device are all of them.
     """
@@ -26,7 +26,7 @@ def with_samples(scenario: Scenario, samples: Sequence[int]) -> Scenario:
         )
         for device, own in zip(scenario.fleet(), samples, strict=True)
     )
-    return scenario._with(devices=devices, generators=None)
+    return scenario._with(devices=devices, generators=None, data=None)
 
 
 def wanted_labels(scenario: Scenario, counts: Counts) -> list[int]:
