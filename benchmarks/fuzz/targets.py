@@ -110,6 +110,8 @@ INSTANCES = tuple(
 )
 
 PLAN_FILES = tuple(f"{name}.json" for name in PLANS)
+TRAINED = tuple(file for file in PLAN_FILES if file != "generators.json")
+"""Those that cut a model; a plan of generators comes before a training and is none."""
 PLAN_TARGETS = (
     Target(
         "plan (report)", PLAN_FILES,
@@ -117,17 +119,17 @@ PLAN_TARGETS = (
         seal="plan", weight=16,
     ),
     Target(
-        "plan (simulate)", PLAN_FILES,
+        "plan (simulate)", TRAINED,
         (("simulate", FILE, "-o", f"{OUT}t.json", "--csv", f"{OUT}t.csv"),
          ("simulate", FILE, "--gantt", f"{OUT}gantt.svg", "--json", "--noise", "0.1")),
         seal="plan", weight=8,
     ),
     Target(
-        "plan (export)", PLAN_FILES,
+        "plan (export)", TRAINED,
         (("export", FILE, "--to", "torch", *_MODEL, "-o", f"{OUT}parts"),), seal="plan", weight=5,
     ),
     Target(
-        "plan (train)", PLAN_FILES,
+        "plan (train)", TRAINED,
         (("train", FILE, *_TRAIN, "--csv", f"{OUT}r.csv", "--plot", f"{OUT}r.html"),
          ("train", FILE, *_TRAIN, "--json")),
         seal="plan", weight=5,
