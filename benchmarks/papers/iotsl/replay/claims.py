@@ -55,7 +55,7 @@ def trained_claims(found: Results) -> list[Claim]:
         statement(
             "Fig. 9, 10",
             "pre-training reaches a target in fewer turns",
-            ", ".join(f"{before[name]:.0f} to {turns[name]:.0f}" for name in quiet),
+            ", ".join(f"{before[name]:.3g} to {turns[name]:.3g}" for name in quiet),
             [turns[name] < before[name] for name in quiet],
             "97 to 15, 77 to 23",
         ),
@@ -89,7 +89,10 @@ def trained_claims(found: Results) -> list[Claim]:
 
 def _numbers(found: Results, table: str, column: str) -> dict[str, float]:
     """Return the means of a column by the names of its rows; infinity for what never is."""
-    return {
-        name: math.inf if text == "never" else float(text.split()[0].rstrip(","))
-        for name, text in found.column(table, column)
-    }
+    return {name: _mean(text) for name, text in found.column(table, column)}
+
+
+def _mean(text: str) -> float:
+    """Return the mean of a cell: as it stands before its deviation, or of a list of numbers."""
+    values = [math.inf if one == "never" else float(one.split()[0]) for one in text.split(", ")]
+    return sum(values) / len(values)
