@@ -5,25 +5,10 @@ Importing this module imports pydantic: do so in the functions that need it.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
-from splitopt.documents.schemas import Count, Document, Name, Plain
+from splitopt.documents.schemas import Document, Name, Plain
 from splitopt.training.documents import Digest
-
-Number = Annotated[float, Field(ge=0)]
-
-
-class SentDocument(Document):
-    """A message, see `splitopt.iotsl.messages.Sent`."""
-
-    kind: Name
-    sender: Name
-    receiver: Name
-    bytes: Count
-    planned_bytes: Count
-    planned_s: Number
 
 
 class RunDocument(Document):

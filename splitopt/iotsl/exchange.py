@@ -10,7 +10,6 @@ from torch import Tensor
 
 from splitopt.generators import load_generator
 from splitopt.iotsl.device import Order, imputed, learn
-from splitopt.iotsl.folder import write_own
 from splitopt.iotsl.messages import (
     GENERATOR,
     HISTOGRAM,
@@ -21,6 +20,7 @@ from splitopt.iotsl.messages import (
     up,
 )
 from splitopt.iotsl.steps import Learned, Setting
+from splitopt.training.data.shards import save_shard
 
 
 class Exchange(Protocol):
@@ -83,7 +83,7 @@ class LocalExchange:
                 planned = down(setting.scenario, number, PAIRED, setting.planned_bytes)
                 self._send(planned, generator.network.state_dict())
             made = imputed(own, received, number, setting.job.seed)
-            write_own(setting.folder.place("imputed") / f"{name}.npz", made, setting.classes)
+            save_shard(setting.folder.place("imputed") / f"{name}.npz", *made, setting.classes)
             found.append(len(made.targets))
         return found
 

@@ -12,8 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import torch
-
 from splitopt.documents.json_text import expect_format, parse_json
 from splitopt.documents.reading import read_text
 from splitopt.errors import InputError
@@ -22,9 +20,7 @@ from splitopt.plans import digest
 from splitopt.storage.locks import Lock
 from splitopt.storage.outputs import cannot_write
 from splitopt.storage.writing import write_atomic
-from splitopt.training.data import DataSet
-from splitopt.training.data.arrays import arrays_of, npz_bytes
-from splitopt.training.data.shards import read_own, save_shards
+from splitopt.training.data.shards import read_own
 from splitopt.training.saving.checkpoint import expect_same_run
 from splitopt.training.tasks.targets import LABELS
 
@@ -112,7 +108,7 @@ class RunFolder:
         return self.place("generators") / f"{name}.safetensors"
 
     def close(self) -> None:
-        """Let others write there."""
+        """Release the right to write there."""
         self._lock.release()
 
     def __enter__(self) -> RunFolder:
@@ -144,32 +140,7 @@ def read_run(folder: str | Path) -> dict[str, Any]:
     return found
 
 
-def save_samples(folder: Path, data: DataSet, names: list[str], samples: list[Samples]) -> None:
-    """Write a file with the samples of each device, and one to test with, as `save_shards` does."""
-    whole = Samples(
-        torch.cat([one.inputs for one in samples]), torch.cat([one.targets for one in samples])
-    )
-    counts = [len(one.targets) for one in samples]
-    rows = torch.split(torch.arange(sum(counts)), counts)
-    own = DataSet(
-        data.name,
-        whole.inputs,
-        whole.targets,
-        data.test_inputs,
-        data.test_targets,
-        data.classes,
-        data.scaling,
-    )
-    save_shards(folder, own, names, list(rows))
-
-
-def write_own(path: Path, own: Samples, classes: int) -> None:
-    """Write the samples of one device as `save_samples` does, by that device itself."""
-    arrays = arrays_of("x", own.inputs) | arrays_of("y", own.targets)
-    write_atomic(path, npz_bytes(arrays, classes))
-
-
 def read_samples(folder: Path, names: list[str]) -> list[Samples]:
-    """Read the samples of each device that `save_samples` wrote."""
+    """Read the samples of each device that `save_shards` wrote."""
     found = [read_own(str(folder), name, names, LABELS) for name in names]
     return [Samples(images_of(one.inputs, one.name), one.targets) for one in found]

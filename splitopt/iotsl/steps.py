@@ -13,13 +13,14 @@ from splitopt.errors import InfeasibleError, InputError
 from splitopt.generators import GeneratorWork, TrainedGenerator
 from splitopt.iotsl.device import Learning, Order, Samples, Told, generated, images_of
 from splitopt.iotsl.fleet import as_found, trained_on, with_samples
-from splitopt.iotsl.folder import RunFolder, read_samples, save_samples
+from splitopt.iotsl.folder import RunFolder, read_samples
 from splitopt.iotsl.histograms import imputed_amount, known
 from splitopt.iotsl.job import IotslJob
 from splitopt.iotsl.shares import Counts, histogram, shares_of
 from splitopt.plans import Plan
 from splitopt.scenario import Scenario
 from splitopt.training.data import DataSet, load_data
+from splitopt.training.data.shards import save_shards
 from splitopt.training.history import RoundRow
 from splitopt.training.job import TrainingJob
 from splitopt.training.preparing.prepare import prepare
@@ -70,7 +71,7 @@ class Setting:
 
     @property
     def scenario(self) -> Scenario:
-        """The fleet with the samples that it has."""
+        """The fleet, with the section of its generators."""
         return self.job.scenario
 
     @property
@@ -93,9 +94,9 @@ class Setting:
             for labels in trained_on(self.scenario, self.classes)
         ]
 
-    def own(self, place: str = "data") -> list[Samples]:
-        """Return the samples of each device in one of the folders of the run."""
-        return read_samples(self.folder.path / place, self.names)
+    def own(self) -> list[Samples]:
+        """Return the samples of each device."""
+        return read_samples(self.folder.path / "data", self.names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,9 +115,7 @@ class Shares:
 
     def save(self, folder: RunFolder, names: list[str]) -> None:
         """Write the share of each device, where only that device reads it."""
-        images = images_of(self.data.train_inputs, self.data.name)
-        samples = [Samples(images[own], self.data.train_targets[own]) for own in self.rows]
-        save_samples(folder.place("data"), self.data, names, samples)
+        save_shards(folder.place("data"), self.data, names, self.rows)
 
 
 def shared(job: IotslJob) -> Shares:

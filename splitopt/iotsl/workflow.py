@@ -17,13 +17,13 @@ from splitopt.generators import NetworkSpec, TrainedGenerator, membership_of, wo
 from splitopt.iotsl import steps
 from splitopt.iotsl.device import Order, Samples, images_of
 from splitopt.iotsl.exchange import Exchange, LocalExchange
-from splitopt.iotsl.folder import RunFolder, read_samples, write_own
+from splitopt.iotsl.folder import RunFolder, read_samples
 from splitopt.iotsl.job import IotslJob
 from splitopt.iotsl.paying import costs_of, paying_plan
 from splitopt.iotsl.result import DeviceRow, IotslRun
 from splitopt.iotsl.shares import Counts
 from splitopt.plans import digest
-from splitopt.training.data.shards import TEST
+from splitopt.training.data.shards import TEST, save_shard
 from splitopt.training.runner import Run
 from splitopt.training.schedule import Schedule
 from splitopt.training.wire.setting import WireOptions
@@ -88,7 +88,8 @@ def _run(
     learned = exchange.receive_all()
     counts = steps.seen_counts(setting, learned)
     pretrained = steps.pretrain(setting, learned, counts)
-    pairing, orders = None, no_orders(setting)
+    pairing = None
+    orders: list[list[Order]] = [[] for _ in setting.names]
     own = setting.counts.sum(axis=1).tolist()
     place, samples = "data", own
     asked = steps.exchange_of(setting, counts, [told for _, told in learned])
@@ -98,7 +99,7 @@ def _run(
         place, samples = "imputed", exchange.send_all(orders)
         images = images_of(setting.data.test_inputs, setting.data.name)
         test = Samples(images, setting.data.test_targets)
-        write_own(folder / place / f"{TEST}.npz", test, setting.classes)
+        save_shard(folder / place / f"{TEST}.npz", *test, setting.classes)
     plan = steps.split_plan(setting.job, samples)
     plan.save(folder / "plan.json")
     job = steps.tuning(setting, place, plan, pretrained is not None)
@@ -134,11 +135,6 @@ def _without(setting: steps.Setting, samples: list[int], schedule: Schedule) -> 
     plan = steps.split_plan(setting.job, samples)
     job = steps.tuning(setting, "data", plan, False)
     return steps.trained(setting, job, schedule, "without generators")
-
-
-def no_orders(setting: steps.Setting) -> list[list[Order]]:
-    """Return that no device makes any samples."""
-    return [[] for _ in setting.names]
 
 
 def device_rows(

@@ -46,7 +46,7 @@ def generator_to_html(
 ) -> str:
     """Return the page, with a picture of samples (PNG)."""
     summary = summarize_generator(judgement, options, data, picture)
-    return str(template("generated.html").render(summary=summary))
+    return str(template("summary.html").render(summary=summary))
 
 
 def summarize_generator(

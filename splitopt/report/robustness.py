@@ -37,7 +37,7 @@ def robustness_to_terminal(table: RobustnessTable) -> RenderableType:
 
 def robustness_to_html(table: RobustnessTable) -> str:
     """Return the page."""
-    return str(template("robustness.html").render(summary=summarize_robustness(table)))
+    return str(template("summary.html").render(summary=summarize_robustness(table)))
 
 
 def summarize_robustness(table: RobustnessTable) -> PlanSummary:

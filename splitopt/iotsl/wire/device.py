@@ -9,8 +9,8 @@ from splitopt.documents.checks import is_number, is_whole
 from splitopt.errors import SplitoptError
 from splitopt.generators.files import read_parts
 from splitopt.iotsl.device import Learning, Order, Samples, expect_generator, imputed, learn
-from splitopt.iotsl.folder import write_own
 from splitopt.iotsl.messages import GENERATOR, HISTOGRAM, PAIRED
+from splitopt.training.data.shards import save_shard
 from splitopt.training.wire.star.device import GoneError
 from splitopt.training.wire.star.pace import bucket_of
 from splitopt.training.wire.transport.channel import Channel
@@ -101,7 +101,7 @@ class ExchangeDevice:
             expect_generator(found, self.learning, None, source)
             received.append((found, order))
         samples = imputed(self.own, received, self.number, self.learning.seed)
-        write_own(self.target, samples, self.learning.classes)
+        save_shard(self.target, *samples, self.learning.classes)
         self.channel.send(DONE, {"samples": len(samples.targets)})
 
     def _receive(self, *kinds: str) -> Message:

@@ -228,9 +228,14 @@ def save_shards(
         name: (data.train_inputs[rows], data.train_targets[rows])
         for name, rows in zip(names, parts, strict=True)
     }
-    for name, (inputs, targets) in (found | {TEST: (data.test_inputs, data.test_targets)}).items():
-        arrays = arrays_of("x", inputs) | arrays_of("y", targets)
-        write_atomic(_file(Path(folder), name), npz_bytes(arrays, data.classes))
+    for name, own in (found | {TEST: (data.test_inputs, data.test_targets)}).items():
+        save_shard(_file(Path(folder), name), *own, data.classes)
+
+
+def save_shard(path: Path, inputs: Inputs, targets: Tensor, classes: int | None) -> None:
+    """Write the file of one party, with how many classes there are in all."""
+    arrays = arrays_of("x", inputs) | arrays_of("y", targets)
+    write_atomic(path, npz_bytes(arrays, classes))
 
 
 class Elsewhere(Batches):
