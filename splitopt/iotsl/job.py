@@ -58,7 +58,8 @@ class IotslJob:
     seed
         Of everything that is drawn.
     device
-        Where training runs, as for `TrainingJob`.
+        Where pre-training and the split training run, as for `TrainingJob`; generators are trained
+        on the CPU.
     source
         How messages call the scenario.
 

@@ -27,6 +27,7 @@ from splitopt.training.preparing.prepare import prepare
 from splitopt.training.runner import Run, train_job
 from splitopt.training.schedule import Schedule
 from splitopt.training.turns import seed_of
+from splitopt.training.wire.job import check_job
 from splitopt.training.wire.setting import WireOptions
 
 _PRETRAINING = 0x1075
@@ -118,8 +119,15 @@ class Shares:
         save_shards(folder.place("data"), self.data, names, self.rows)
 
 
-def shared(job: IotslJob) -> Shares:
+def shared(job: IotslJob, wired: bool) -> Shares:
     """Load the data and share it out, and check that everything fits, before anything is written.
+
+    Parameters
+    ----------
+    job
+        What was asked for.
+    wired
+        Whether the split training is to run over connections.
 
     Raises
     ------
@@ -135,19 +143,20 @@ def shared(job: IotslJob) -> Shares:
     if not min(sizes):
         name = job.scenario.fleet()[sizes.index(0)].name
         raise InputError.at("generators", f"give {name} no sample; leave the device out")
-    prepare(
-        TrainingJob(
-            split_plan(job, sizes),
-            job.model,
-            data,
-            "iid",
-            samples="data",
-            options=job.options,
-            seed=job.seed,
-            device=job.device,
-            source=job.source,
-        )
+    training = TrainingJob(
+        split_plan(job, sizes),
+        job.model,
+        data,
+        "iid",
+        samples="data",
+        options=job.options,
+        seed=job.seed,
+        device=job.device,
+        source=job.source,
     )
+    if wired:
+        check_job(training, Schedule())
+    prepare(training)
     return found
 
 

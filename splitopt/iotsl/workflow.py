@@ -39,7 +39,9 @@ def run_job(
     progress: steps.Progress | None,
 ) -> IotslRun:
     """Run IoTSL on a fleet, see `splitopt.iotsl.run_iotsl`."""
-    shares = steps.shared(job)
+    if schedule.checkpoint is not None:
+        raise InputError.at("checkpoint", "is kept in the folder of the run; leave it out")
+    shares = steps.shared(job, wired=wire is not None)
     spec = NetworkSpec(
         job.generators.network,
         shares.data.shape,  # type: ignore[arg-type]

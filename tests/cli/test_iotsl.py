@@ -26,6 +26,7 @@ FAST = ("--generator-steps", "2", "--pretrain-epochs", "1", "--rounds", "1", "--
         (["digits-iotsl", "--scheme", "mp_sl"], "scheme: is 'mp_sl'"),
         (["digits-iotsl", "--network", "iotsl"], "network: is iotsl"),
         (["digits-iotsl", "--partition", "rows:3"], "partition: is 'rows:3'"),
+        (["digits-iotsl", "--wire", "--batched"], "batched: every device is a process"),
         (["digits-iotsl", "--model", "vgg11"], "too small for vgg11"),
         (["digits-iotsl", "--data", "text"], "has a label of each token for each sample"),
     ],
