@@ -154,7 +154,7 @@ def mean_of(runs: Runs, setting: str, case: str, what: str = "last") -> float:
 
 
 def claims(runs: Runs) -> Table:
-    """Say of each claim whether it holds here."""
+    """Return for each claim whether it holds here."""
     rows: list[list[Cell]] = []
 
     def add(text: str, here: str, holds: bool) -> None:

@@ -37,7 +37,7 @@ class OutputFlags:
     ] = None
 
     def check(self, scenario: Scenario, question: QuestionFlags) -> None:
-        """Refuse a table of steps where a plan has none, before anything is planned."""
+        """Reject a table of steps where a plan has none, before anything is planned."""
         from splitopt.planning.planner import default_problem
 
         if self.csv is None:

@@ -50,7 +50,7 @@ def parts_readme(job: Job) -> str:
 
 
 def trained_on(scenario: Scenario) -> list[str]:
-    """Say what the parts are to be trained on, where the scenario states it."""
+    """Return what the parts are to be trained on, where the scenario states it."""
     stated = scenario.data
     if stated is None:
         return []

@@ -71,7 +71,7 @@ class Training:
         self._secret = Entropy() if options.sanitize is not None else None
 
     def step(self) -> StepRow:
-        """Let a critic learn, and then the generator from one that is drawn.
+        """Train a critic, and then the generator from one that is drawn.
 
         Raises
         ------
@@ -102,7 +102,7 @@ class Training:
         return StepRow(self.steps, distance, norm)
 
     def _learn(self, number: int) -> tuple[float, float]:
-        """Let a critic learn; return what its last step said of distance and gradient norm."""
+        """Train a critic; return what its last step said of distance and gradient norm."""
         critic, optimizer, options = self.critics[number], self._optimizers[number], self.options
         told = (0.0, 0.0)
         for real, labels in self._batches[number].take(options.critic_steps):

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from splitopt.errors import InputError, shown
 from splitopt.scenario import Scenario
 from splitopt.training.data import DataSet
-from splitopt.training.data.partition import Samples, by_counts, partition, share_out
+from splitopt.training.data.dealing import by_counts
+from splitopt.training.data.partition import Samples, partition, share_out
 
 if TYPE_CHECKING:
     from torch import Tensor

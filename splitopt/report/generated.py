@@ -108,7 +108,7 @@ def _work(judgement: Judgement, options: GeneratorOptions) -> list[tuple[str, st
 
 
 def _worth(judgement: Judgement) -> list[tuple[str, str]]:
-    """Say what it is worth as differential privacy, and what an attack can tell all the same."""
+    """Return what it is worth as differential privacy, and what an attack can tell all the same."""
     found = judgement.membership
     by_critic = (
         ""
@@ -134,7 +134,7 @@ def _worth(judgement: Judgement) -> list[tuple[str, str]]:
 
 
 def privacy_words(account: Account) -> str:
-    """Say in a line what a training is worth as differential privacy of a sample."""
+    """Return in a line what a training is worth as differential privacy of a sample."""
     if account.epsilon is None:
         return f"none, {account.why}"
     hardly = ", which protects hardly anybody" if account.epsilon > HARDLY_ANY else ""

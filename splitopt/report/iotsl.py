@@ -143,7 +143,7 @@ def _facts(run: IotslRun) -> Iterator[tuple[str, str]]:
 
 
 def _paying(run: IotslRun) -> Iterator[tuple[str, str]]:
-    """Tell in which units the run has paid, to the best accuracy that both trainings reached."""
+    """Return in which units the run has paid, to the best accuracy that both trainings reached."""
     verdicts, target = run.whole["ways"][0]["verdicts"], percent(run.whole["target"])
     for pays, label in ((True, "Pays in"), (False, "Does not pay in")):
         units = [WORDS[one["unit"]] for one in verdicts if one["pays"] is pays]

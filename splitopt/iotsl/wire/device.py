@@ -54,7 +54,7 @@ class ExchangeDevice:
         self.channel, self.place, self.target = channel, place, target
 
     def run(self) -> None:
-        """Take part in the exchange until the server ends it.
+        """Run the exchange until the server ends it.
 
         Raises
         ------

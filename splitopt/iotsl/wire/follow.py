@@ -12,7 +12,7 @@ from splitopt.training.wire.transport.tokens import Token
 
 
 def follow(job: ExchangeJob, rank: int, port: int, token: Token, join_s: float) -> None:
-    """Take part in an exchange as the device of a rank, from 1 on.
+    """Run an exchange as the device of a rank, from 1 on.
 
     Parameters
     ----------

@@ -107,7 +107,7 @@ class ExchangeServer:
         return samples, messages
 
     def _with_each(self, act: Callable[[int], Answer]) -> list[Answer]:
-        """Do something with each device, all at the same time: none waits for another one."""
+        """Call a function for each device, all at the same time: none waits for another one."""
         count = len(self.setting.names)
         with ThreadPoolExecutor(count) as pool:
             waiting = [pool.submit(self._guarded, act, number) for number in range(count)]

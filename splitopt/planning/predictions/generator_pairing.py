@@ -90,5 +90,5 @@ class GeneratorPairingPrediction(Prediction):
     confidence: Any = None
 
     def remarks(self) -> list[str]:
-        """Say whether IoTSL pays, where that is known."""
+        """Return whether IoTSL pays, where that is known."""
         return [] if self.iotsl is None else sentences(self.iotsl)

@@ -164,7 +164,7 @@ class IoTSLPrediction(Part):
 
 
 def sentences(prediction: IoTSLPrediction) -> list[str]:
-    """Say whether IoTSL pays, and up to how many generator steps, for each way."""
+    """Return whether IoTSL pays, and up to how many generator steps, for each way."""
     steps = f"{prediction.generator_steps:,} generator steps of each device"
     found = []
     for way in prediction.ways:

@@ -14,6 +14,7 @@ from splitopt.documents.checks import check_choice
 from splitopt.errors import InputError
 from splitopt.scenario.training_data import PARTITIONS
 from splitopt.storage.writing import write_atomic
+from splitopt.training.data.dealing import dealt, pools_of
 from splitopt.training.data.partition_input import (
     Labels,
     Rows,
@@ -96,49 +97,6 @@ def partition(
     return [torch.from_numpy(np.sort(own)) for own in rows]
 
 
-def by_counts(
-    targets: Tensor, counts: Sequence[Sequence[int]], seed: int, names: Sequence[str]
-) -> list[Tensor]:
-    """Share out so many samples of each class.
-
-    Parameters
-    ----------
-    targets
-        The labels, shape (n,), whole numbers >= 0.
-    counts
-        For each client, how many samples of class 0, 1, ...
-    seed
-        The same seed gives the same rows.
-    names
-        Of the clients, for messages.
-
-    Returns
-    -------
-    For each client, different row numbers in rising order; no row is given twice.
-
-    Raises
-    ------
-    InputError
-        The data has fewer samples of a class than the clients are to have; it is named.
-    """
-    classes = len(counts[0])
-    labels = check_labels(targets, classes, "counts", needs_classes=True)
-    rng = np.random.default_rng([seed, 0x5EED])
-    pools = [rng.permutation(np.flatnonzero(labels == label)) for label in range(classes)]
-    taken = [np.asarray(row, dtype=np.int64) for row in counts]
-    for label, pool in enumerate(pools):
-        ends = np.cumsum([row[label] for row in taken])
-        if ends[-1] > len(pool):
-            first = names[int(np.flatnonzero(ends > len(pool))[0])]
-            raise InputError.at(
-                "data",
-                f"has {len(pool)} samples of class {label}, and the clients are to have "
-                f"{ends[-1]}: {first} finds too few; state fewer, or take larger data",
-            )
-    rows = _dealt(pools, np.arange(classes), taken)
-    return [torch.from_numpy(np.sort(own)) for own in rows]
-
-
 def save_partition(path: str | Path, parts: Sequence[Tensor]) -> None:
     """Write rows of each client to a file that ``"file:PATH.json"`` reads."""
     import json
@@ -167,7 +125,7 @@ def _dirichlet(
 ) -> Rows:
     """Draw each client's samples by shares of its own, from what is left of each class."""
     sizes = _fit(len(labels), sizes, samples)
-    pools = _pools(labels, rng)
+    pools = pools_of(labels, rng)
     present = np.flatnonzero([len(pool) for pool in pools])
     prior = np.array([len(pools[c]) for c in present]) / len(labels)
     left = np.array([len(pools[c]) for c in present])
@@ -183,7 +141,7 @@ def _dirichlet(
             counts += np.minimum(drawn, left - counts)
         taken.append(counts)
         left = left - counts
-    return _dealt(pools, present, taken)
+    return dealt(pools, present, taken)
 
 
 def _random(labels: Labels, sizes: list[int], rng: np.random.Generator, samples: Samples) -> Rows:
@@ -194,7 +152,7 @@ def _random(labels: Labels, sizes: list[int], rng: np.random.Generator, samples:
     of them.
     """
     sizes = _fit(len(labels), sizes, samples)
-    pools = _pools(labels, rng)
+    pools = pools_of(labels, rng)
     present = np.flatnonzero([len(pool) for pool in pools])
     left = np.array([len(pools[c]) for c in present])
     taken = []
@@ -216,14 +174,14 @@ def _random(labels: Labels, sizes: list[int], rng: np.random.Generator, samples:
             counts[own] += np.minimum(drawn, left[own] - counts[own])
         taken.append(counts)
         left = left - counts
-    return _dealt(pools, present, taken)
+    return dealt(pools, present, taken)
 
 
 def _by_classes(
     labels: Labels, sizes: list[int], count: int, rng: np.random.Generator, samples: Samples
 ) -> Rows:
     """Deal each client `count` classes, drawn at random among those that still have enough."""
-    pools = _pools(labels, rng)
+    pools = pools_of(labels, rng)
     present = np.flatnonzero([len(pool) for pool in pools])
     _check_count(count, len(present), f"classes:{count}")
     if samples == "data":
@@ -242,7 +200,7 @@ def _by_classes(
         taken = _draw_classes(full, shares, rng, greedy=True)
     if taken is None:
         _too_few_rows(len(labels), sizes, f" in {count} classes for each client")
-    return _dealt(pools, present, taken)
+    return dealt(pools, present, taken)
 
 
 def _draw_classes(
@@ -276,7 +234,7 @@ def _by_blocks(
     labels: Labels, sizes: list[int], count: int, rng: np.random.Generator, samples: Samples
 ) -> Rows:
     """Cut each class into blocks, one for each client, and give each client `count` of them."""
-    pools = _pools(labels, rng)
+    pools = pools_of(labels, rng)
     present = np.flatnonzero([len(pool) for pool in pools])
     _check_count(count, len(present), f"blocks:{count}")
     clients = len(sizes)
@@ -345,29 +303,6 @@ def _too_few_rows(available: int, sizes: list[int], words: str) -> NoReturn:
         f"the plan asks for {sum(sizes)} samples{words} and the data has {available}; share out "
         "what there is with --samples data, or take larger data",
     )
-
-
-def _pools(labels: Labels, rng: np.random.Generator) -> Rows:
-    """Return the rows of each class in random order."""
-    return [
-        rng.permutation(np.flatnonzero(labels == label)) for label in range(int(labels.max()) + 1)
-    ]
-
-
-def _dealt(
-    pools: Rows, present: np.ndarray[Any, Any], taken: Sequence[np.ndarray[Any, Any]]
-) -> Rows:
-    """Deal each client in turn the next rows of each class, as many as it takes of it."""
-    ends = np.cumsum(taken, axis=0)
-    return [
-        np.concatenate(
-            [
-                pools[label][end - count : end]
-                for label, end, count in zip(present, upto, own, strict=True)
-            ]
-        )
-        for upto, own in zip(ends, taken, strict=True)
-    ]
 
 
 def _equal(size: int, count: int) -> list[int]:

@@ -188,7 +188,7 @@ def _promised(program: Program) -> tuple[tuple[str, str], ...]:
 
 
 def _drawn(run: WireRun) -> tuple[tuple[str, str], ...]:
-    """Tell where clients or their order were drawn, that the plan promises another round."""
+    """Report where clients or their order were drawn, that the plan promises another round."""
     options, members = run.scheme.options, len(run.program.clients)
     found = []
     if (fraction := options.client_fraction) is not None:
@@ -211,7 +211,7 @@ def _codecs(run: WireRun) -> tuple[tuple[str, str], ...]:
 
 
 def _padding(run: WireRun) -> tuple[tuple[str, str], ...]:
-    """Say what a prediction assumes where batches are shorter than planned."""
+    """Report what a prediction assumes where batches are shorter than planned."""
     if run.scheme.options.padding == "data":
         return ()
     return (("Predicted for", "samples as long as the longest of the data; batches are shorter"),)
