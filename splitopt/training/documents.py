@@ -57,6 +57,7 @@ class RoundDocument(Document):
     distance_correlation: float | None = None
     received_bytes: dict[Name, dict[Name, int]] = Field(default_factory=dict)
     turns: list[TurnDocument] = Field(default_factory=list)
+    replan: dict[Name, float] = Field(default_factory=dict)
 
 
 class HistoryDocument(Document):

@@ -15,7 +15,10 @@ from typing import Any
 
 from splitopt.documents.json_text import expect_format, parse_json
 from splitopt.documents.reading import read_text
+from splitopt.documents.taking import path_of
 from splitopt.errors import InputError
+from splitopt.extras import data_frame
+from splitopt.showing import Shown
 from splitopt.storage.writing import write_rows
 from splitopt.training.by_client import Spread, spread_of
 from splitopt.training.by_turn import TurnRow
@@ -27,12 +30,14 @@ TRAFFIC = ("smashed", "gradient", "label", "model_down", "model_up", "statistics
 """What is counted in bytes; see `splitopt.training.schemes.tally.Traffic`."""
 TIED_TRAFFIC = ("tied_down", "tied_up")
 """What is counted besides where both sides of a cut hold a copy of a weight."""
+SECURE_TRAFFIC = ("secure_down", "secure_up")
+"""What is counted besides under secure aggregation: keys, and shares of secrets."""
 FISHER_TRAFFIC = ("fisher_down", "fisher_up")
 """What is counted besides where devices hand on what their weights are worth, see `Remembering`."""
 
 
-@dataclass(frozen=True)
-class History:
+@dataclass(frozen=True, repr=False)
+class History(Shown):
     """The rounds of a training in order, and where they are from.
 
     Parameters
@@ -51,6 +56,15 @@ class History:
 
     def __iter__(self) -> Iterator[RoundRow]:
         return iter(self.rows)
+
+    def _brief(self) -> str:
+        best = self.best
+        words = "" if best is None else f", {self.metric or 'test loss'} {self.value_of(best):.4g}"
+        return f"{len(self.rows)} rounds{words}"
+
+    def to_frame(self) -> Any:
+        """Return a row for every round as a ``pandas.DataFrame``, with the columns of `to_csv`."""
+        return data_frame(self.to_csv())
 
     def with_row(self, row: RoundRow) -> History:
         """Return a history with one more round."""
@@ -135,7 +149,7 @@ class History:
     @property
     def kinds(self) -> tuple[str, ...]:
         """What was sent, by kind: those of `TRAFFIC`, and others that some round has."""
-        more = (*TIED_TRAFFIC, *FISHER_TRAFFIC)
+        more = (*TIED_TRAFFIC, *FISHER_TRAFFIC, *SECURE_TRAFFIC)
         found = (kind for kind in more if any(kind in row.traffic_bytes for row in self))
         return (*TRAFFIC, *found)
 
@@ -185,6 +199,7 @@ class History:
     @classmethod
     def load(cls, path: str | Path) -> History:
         """Read a history from a JSON file."""
+        path = path_of(path)
         return cls.from_dict(parse_json(read_text(path), str(path)), str(path))
 
     def turns_csv(self) -> str:
@@ -249,6 +264,7 @@ class History:
         metrics = [name for name in self._metrics() if name != "accuracy"]
         private = list(dict.fromkeys(name for row in self.rows for name in row.epsilon))
         noisy = list(dict.fromkeys(name for row in self.rows for name in row.pixel_dp))
+        planned = list(dict.fromkeys(name for row in self.rows for name in row.replan))
         correlated = any(row.distance_correlation is not None for row in self.rows)
         arrived = [(party, kind) for party, own in self.received_bytes().items() for kind in own]
         more, apart = self._part_headings(), self._apart()
@@ -270,6 +286,7 @@ class History:
                 *(f"epsilon_{name}" for name in private),
                 *(f"pixel_dp_{name}" for name in noisy),
                 *(["distance_correlation"] if correlated else []),
+                *(f"replan_{name}" for name in planned),
                 *(f"{party}_received_{kind}_bytes" for party, kind in arrived),
                 *more,
             ]
@@ -290,6 +307,7 @@ class History:
                     ),
                     *(repr(row.pixel_dp[name]) if name in row.pixel_dp else "" for name in noisy),
                     *([_known(row.distance_correlation)] if correlated else []),
+                    *(repr(row.replan[name]) if name in row.replan else "" for name in planned),
                     *(row.received_bytes.get(party, {}).get(kind, 0) for party, kind in arrived),
                     *(repr(own[key]) if key in own else "" for key in more),
                 ]

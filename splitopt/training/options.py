@@ -31,6 +31,11 @@ Order = Literal["given", "shuffled"]
 ServerOrder = Literal["client", "batch"]
 PaddingTo = Literal["data", "batch"]
 
+_WHERE_GIVEN = (
+    *("lr_warmup", "server_order", "client_fraction", "as_published", "fed_server"),
+    *("secure_aggregation", "threshold"),
+)
+"""What is named in the identity of a run only where it is given."""
 _OF_SCHEME = ("order", "server_order")
 """What is None where the scheme or the plan says it."""
 
@@ -60,6 +65,10 @@ class Options:
         Local epochs: passes of every client over its samples in a round.
     local_steps
         Mini-batches of every client in a round, instead of ``local_epochs``; None to use those.
+    aggregation_interval
+        In SplitFedV1, rounds from one average of the device parts to the next: in between each goes
+        on with its own, while the server's copies are averaged in every round. With ``local_steps``
+        of 1 a round is a step (HASFL, AdaptSFL).
     cut_gradient
         Where a server trains on several devices' batches at once (CPSL Eq. 6-7), its loss is the
         mean over all of them, so that what comes back to one of K devices is 1/K of the gradient
@@ -96,6 +105,12 @@ class Options:
         Whether a server of its own averages the client parts, as SplitFed has it: the main server
         has no client part and the fed server no smashed data, see
         `splitopt.training.two_servers`. What is learned is the same.
+    secure_aggregation
+        Whether whoever averages client-side models over connections gets them masked, and so
+        learns their sum alone, see `splitopt.training.wire.star.secure`.
+    threshold
+        With that: how many of the clients of a round must be left for the sum to be unmasked. None
+        for two thirds of them, and 3 at least.
     batched
         Whether clients that are alike (the same cuts and batches of the same sizes) train side by
         side in one call of every layer, see `splitopt.training.model_parts.batched`. The same
@@ -139,6 +154,7 @@ class Options:
     weight_decay: float = 0.0
     local_epochs: int = 1
     local_steps: int | None = None
+    aggregation_interval: int = 1
     cut_gradient: CutGradient = "mean"
     batch_norm: BatchNorm = "average"
     optimizer_state: OptimizerState = "reset"
@@ -148,6 +164,8 @@ class Options:
     client_fraction: float | None = None
     as_published: bool = False
     fed_server: bool = False
+    secure_aggregation: bool = False
+    threshold: int | None = None
     batched: bool = False
     clip_value: float | None = None
     codec: str = NONE
@@ -178,7 +196,7 @@ class Options:
             rate = getattr(self, name)
             if rate is not None and not 0 < rate < float("inf"):
                 raise InputError.at(name, f"is {rate!r}, it must be above 0 and finite")
-        for name in ("local_epochs", "local_steps"):
+        for name in ("local_epochs", "local_steps", "aggregation_interval"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise InputError.at(name, f"is {value!r}, it must be a whole number >= 1")
@@ -290,9 +308,11 @@ class Options:
             del found["clip_value"]
         if self.lr_schedule == CONSTANT:
             del found["lr_schedule"]
+        if self.aggregation_interval == 1:
+            del found["aggregation_interval"]
         if self.padding == "data":
             del found["padding"]
-        for name in ("lr_warmup", "server_order", "client_fraction", "as_published", "fed_server"):
+        for name in _WHERE_GIVEN:
             if not found[name]:
                 del found[name]
         found["order"] = self.order or "given"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from splitopt.documents.checks import is_finite, is_number
+from splitopt.documents.checks import is_finite, is_number, is_whole
 from splitopt.errors import InputError, shown
 from splitopt.training.codecs.registry import NONE
 from splitopt.training.pixel_dp_options import PixelDP
@@ -19,10 +19,12 @@ def check_together(given: Any) -> None:
     """Raise `InputError` for options, each of them valid, that contradict each other."""
     _check_fraction(given)
     _check_published(given)
+    _check_interval(given)
     if given.privacy is not None:
         _check_privacy(given)
     _check_defences(given)
     _check_fed_server(given)
+    _check_secure(given)
     _check_padding(given)
     _check_remembering(given)
 
@@ -37,12 +39,26 @@ def _check_fraction(given: Any) -> None:
             "client_fraction",
             f"is {shown(fraction)}, it must be above 0, which chooses nobody, and at most 1",
         )
-    if given.privacy is not None:
-        raise InputError.at(
-            "client_fraction",
-            "does not go together with privacy, whose accounts count every device in every "
-            "round; train with all of them",
-        )
+
+
+def _check_interval(given: Any) -> None:
+    """Reject what begins every round with common device parts."""
+    if given.aggregation_interval == 1:
+        return
+    for name, value, mend in (
+        ("client_fraction", given.client_fraction is not None, "the same clients in every round"),
+        ("as_published", given.as_published, "an interval, which the authors' script has not"),
+        ("fed_server", given.fed_server, "the model of one server"),
+        ("privacy", given.privacy is not None, "no accounts of it"),
+        ("optimizer_state", given.optimizer_state == "average", "each copy's own moments"),
+        ("pixel_dp", given.pixel_dp is not None, "no noise in it"),
+    ):
+        if value:
+            raise InputError.at(
+                name,
+                f"does not go together with an aggregation_interval above 1, which has {mend}; "
+                "drop one",
+            )
 
 
 def _check_published(given: Any) -> None:
@@ -71,11 +87,8 @@ def _check_defences(given: Any) -> None:
         raise InputError.at(
             "nopeek", f"is {shown(given.nopeek)}, it must be a number >= 0 and finite"
         )
-    for name in ("pixel_dp", "nopeek"):
-        if getattr(given, name) and given.batched:
-            raise InputError.at(
-                "batched", f"does not go together with {name}; train without one of them"
-            )
+    if given.nopeek and given.batched:
+        raise InputError.at("batched", "does not go together with nopeek; train without one")
     if given.nopeek and given.privacy is not None:
         raise InputError.at(
             "nopeek",
@@ -114,6 +127,41 @@ def _check_fed_server(given: Any) -> None:
                 name,
                 "does not go together with fed_server, since its tests need both parts of the "
                 "model in one place; drop one",
+            )
+
+
+def _check_secure(given: Any) -> None:
+    """Reject what would leave models of single devices, or what tells them, with a server."""
+    asked, threshold = given.secure_aggregation, given.threshold
+    if not isinstance(asked, bool):
+        raise InputError.at("secure_aggregation", f"is {shown(asked)}, it must be True or False")
+    if threshold is not None and not is_whole(threshold, 2):
+        raise InputError.at(
+            "threshold",
+            f"is {shown(threshold)}, it must be a whole number >= 2: with 1, a server that has the "
+            "shares of one device could unmask every other",
+        )
+    if not asked:
+        if threshold is not None:
+            raise InputError.at(
+                "threshold", "is for secure_aggregation; add that (--secure-aggregation)"
+            )
+        return
+    for name, wanted, why in (
+        ("optimizer_state", "reset", "the moments of a device's optimizer tell its gradients"),
+        ("batch_norm", ("average", "frozen"), "the statistics of a device would stay with it"),
+    ):
+        if getattr(given, name) not in wanted:
+            raise InputError.at(
+                name,
+                f"is {getattr(given, name)!r}, which does not go together with "
+                f"secure_aggregation: {why}, and a server must keep them between rounds; leave it "
+                "out",
+            )
+    for name in ("as_published", "batched"):
+        if getattr(given, name):
+            raise InputError.at(
+                name, "is for training in one process, where nothing is masked; drop one"
             )
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from splitopt.errors import InfeasibleError, InputError
-from splitopt.planning.planner import OpenedPlan, open_plan
-from splitopt.plans import Plan, digest
+from splitopt.latency.encoded import CODEC_OF_BITS
+from splitopt.planning.planner import OpenedPlan, by_device, open_plan
+from splitopt.plans import Plan, plan_digest
 from splitopt.problems.registry import module_of, problems_in
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
@@ -69,6 +70,26 @@ class ClientPlan:
     batch_size: int | None
     allocation: Allocation = field(default_factory=dict)
 
+    @property
+    def bits(self) -> tuple[int, int] | None:
+        """The bits of a value of its activations and gradients; None where the plan chose none."""
+        if "bits_up" not in self.allocation:
+            return None
+        return self.allocation["bits_up"], self.allocation["bits_down"]
+
+    @property
+    def codecs(self) -> tuple[str, str] | None:
+        """The codecs of its activations and gradients; None where the plan chose no bits."""
+        if self.bits is None:
+            return None
+        return CODEC_OF_BITS[self.bits[0]], CODEC_OF_BITS[self.bits[1]]
+
+    @property
+    def rank(self) -> int | None:
+        """The rank of its adapters; None where the plan chose none."""
+        found: int | None = self.allocation.get("adapter_rank")
+        return found
+
 
 @dataclass(frozen=True, eq=False)
 class Program:
@@ -94,7 +115,8 @@ class Program:
     both_ends
         Whether a client holds the last part of its chain as well as the first.
     holders
-        Who holds the parts that are not a client's, in the order of the forward pass.
+        Who holds the parts that are not a client's, in the order of the forward pass; of several
+        servers each holds those of its own clients, see `holders_of`.
     scenario, profile
         What the plan was made from.
     plan_digest
@@ -105,6 +127,13 @@ class Program:
         The problem that the plan answers and its decision, beside these.
     runs_as
         The scheme whose rounds `scheme` plays, where it is not splitopt's own and says so.
+    aggregation_interval
+        Rounds between two averages of the device parts; None leaves it to the options.
+    step_rule
+        Options of the optimizer that the plan holds for, None for any: name -> value.
+    masked
+        How many numbers of 8 bytes a device sends in place of its part of the model, where that
+        goes up masked; the rounds have it. None where it goes up as it is.
     """
 
     problem: str
@@ -123,11 +152,35 @@ class Program:
     opened: OpenedPlan
     _predict: Callable[[int], Replay]
     runs_as: str | None = None
+    aggregation_interval: int | None = None
+    step_rule: Mapping[str, Any] | None = None
+    masked: int | None = None
+
+    @property
+    def has_ranks(self) -> bool:
+        """Whether clients have adapters of different ranks; the profile is at the highest."""
+        return len({client.rank for client in self.clients}) > 1
 
     @property
     def plays(self) -> str:
         """The scheme whose messages and computations a round has."""
         return self.runs_as or self.scheme
+
+    @property
+    def plays_as_planned(self) -> bool:
+        """Whether a round is the plan's: of its scheme, or of both names of a chain of one node."""
+        one_node = self.planned_scheme == "u_shaped" and self.plays == "multihop"
+        return self.plays == self.planned_scheme or one_node
+
+    @property
+    def upload_factor(self) -> float:
+        """By what the planned bytes of a device's part are multiplied on its way up."""
+        if self.masked is None:
+            return 1.0
+        profile, cuts = self.profile, self.clients[0].cuts
+        at = profile.layers.index(cuts[0]) if cuts else profile.layer_count - 1
+        planned = float(profile.device_model_bytes[at])
+        return 8.0 * self.masked / planned if planned else 1.0
 
     @property
     def replay(self) -> Replay:
@@ -145,8 +198,24 @@ class Program:
 
     @property
     def rounds_known(self) -> int:
-        """How many different rounds can be predicted: 1, or those that the plan has sampled."""
-        return max(1, len(self.groups))
+        """How many different rounds can be predicted.
+
+        1, those that the plan has sampled, or those from one aggregation to the next.
+        """
+        return max(1, len(self.groups), self.aggregation_interval or 1)
+
+    def holders_of(self, client: ClientPlan) -> tuple[Party, ...]:
+        """Return who holds the parts of a client's chain that are not its own."""
+        chosen = client.allocation.get("server")
+        if chosen is None:
+            return self.holders
+        return tuple(party for party in self.holders if party.name == chosen)
+
+    @property
+    def server_names(self) -> tuple[str, ...]:
+        """The servers that have clients of their own, none where nobody chose one of several."""
+        chosen = [client.allocation.get("server") for client in self.clients]
+        return tuple(party.name for party in self.holders if party.name in chosen)
 
     def groups_of(self, number: int) -> Groups:
         """Return the clusters of a round (0, 1, ...)."""
@@ -158,7 +227,7 @@ class Program:
         cuts = {client.cuts for client in self.clients}
         found = [self.planned_scheme]
         if self.both_ends:
-            found += THREE_PARTS
+            found += ("multihop", *THREE_PARTS)
         else:
             found.append("splitfed_v1")
             if len(cuts) == 1 and len(next(iter(cuts))) == 1:
@@ -243,9 +312,8 @@ def read_program(opened: OpenedPlan, plan: Plan, source: str = "plan") -> Progra
             f"{source}: plans of {plan.problem} cannot be trained; those of "
             f"{', '.join(problems_in(PROGRAMS))} can"
         )
-    hashes = plan.to_dict()["hashes"]
-    plan_digest = digest({"problem": plan.problem, "hashes": hashes})
-    found: Program = module.program(opened, plan_digest, source)
+    opened = by_device(opened, source)
+    found: Program = module.program(opened, plan_digest(plan), source)
     return found
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from splitopt.errors import InputError
+from splitopt.profiles.tracing.running.quiet import GLOBAL_STATE
 from splitopt.training.turns import seed_of as seed_of
 
 
@@ -47,7 +48,14 @@ class Stream:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Make layers inside draw from this stream, and leave the global state as it was."""
+        """Make layers inside draw from this stream, and leave the global state as it was.
+
+        A thread waits for others that have made the global state their own.
+        """
+        with GLOBAL_STATE:
+            yield from self._active()
+
+    def _active(self) -> Iterator[None]:
         before = torch.get_rng_state()
         torch.set_rng_state(self.state)
         cuda_before = None

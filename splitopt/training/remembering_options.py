@@ -97,6 +97,16 @@ class Remembering:
         """Tensors of EWC that go with each trained weight from device to device."""
         return 0 if self.ewc is None else 2 if self.ewc_form == "accumulated" else 1
 
+    def expect_copies(self, scheme: str) -> None:
+        """Raise `InputError` for what a scheme of copies, `scheme`, does not have."""
+        for name in self.asked:
+            if name != "oversample":
+                raise InputError.at(
+                    name,
+                    f"is for vanilla, whose devices train one model in turn, not for {scheme}; "
+                    "train by --scheme vanilla, or leave it out",
+                )
+
     def identity(self) -> dict[str, Any]:
         """Return what makes a run another one, as plain data."""
         found = {name: value for name, value in asdict(self).items() if value is not None}

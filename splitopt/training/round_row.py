@@ -11,7 +11,7 @@ from splitopt.training.by_turn import TurnRow
 
 _OPTIONAL = (
     *("epsilon", "clients", "groups", "classes", "pixel_dp", "distance_correlation"),
-    *("received_bytes", "turns"),
+    *("received_bytes", "turns", "replan"),
 )
 """Fields of a row that files have where there is something in them."""
 
@@ -66,6 +66,9 @@ class RoundRow:
     turns
         The tests after the turns of the round, in the order of the turns; empty where there were
         none.
+    replan
+        Where plans follow a trace: ``gap`` and ``objective`` of the round's plan for what was known
+        before it, and how many devices ``moved`` to another cut. Empty otherwise.
     """
 
     round: int
@@ -87,6 +90,7 @@ class RoundRow:
     distance_correlation: float | None = None
     received_bytes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     turns: tuple[TurnRow, ...] = ()
+    replan: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as JSON-ready data, without the fields in which it has nothing to say."""

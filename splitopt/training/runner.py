@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from splitopt.errors import InputError
 from splitopt.extras import need_torch
 from splitopt.plans import PlanLike, as_plan
 from splitopt.training.history import History
@@ -106,7 +107,7 @@ def train(
         ``stages``, ``device``, ``adapters`` and ``initial_weights`` as for
         `splitopt.training.job.TrainingJob`; ``rounds``, ``evaluate_every``,
         ``target_accuracy``, ``target``, ``patience``, ``checkpoint``, ``checkpoint_every``,
-        ``resume``, ``per_client``, ``per_class`` and ``test_after`` as for
+        ``resume``, ``per_client``, ``per_class``, ``test_after`` and ``replan`` as for
         `splitopt.training.schedule.Schedule`.
 
     Returns
@@ -142,6 +143,11 @@ def train_job(
     from splitopt.training.preparing.prepare import prepare
     from splitopt.training.rounds.loop import run_rounds
 
+    if job.options is not None and job.options.secure_aggregation:
+        raise InputError.at(
+            "secure_aggregation",
+            "is for training over connections: in one process nobody sends a model; add --wire",
+        )
     prepared = prepare(job)
     history, stopped = run_rounds(
         prepared, schedule, callback=callback, turn_callback=turn_callback

@@ -25,6 +25,7 @@ class PauseFields(TypedDict, total=False):
     per_client: bool
     per_class: bool
     test_after: TestAfter
+    replan: str | Path | None
 
 
 class ScheduleFields(PauseFields, total=False):
@@ -65,6 +66,10 @@ class Schedule:
         ``"round"``, or ``"turn"``: in the rounds that are tested also after every turn of a device,
         or of a cluster, where a scheme serves one after the other; see
         `splitopt.training.by_turn.TurnRow`.
+    replan
+        A trace of rates, a CSV file: what every round really is. Before every round cuts and shares
+        are planned anew for the rates of the round before, and the virtual clock goes by them; see
+        `splitopt.training.rounds.replanning`. In one process, and for plans of `cut_and_resources`.
 
     Raises
     ------
@@ -83,6 +88,7 @@ class Schedule:
     per_client: bool = False
     per_class: bool = False
     test_after: TestAfter = "round"
+    replan: str | Path | None = None
 
     def __post_init__(self) -> None:
         for name in ("rounds", "evaluate_every", "patience", "checkpoint_every"):

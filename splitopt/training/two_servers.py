@@ -69,10 +69,20 @@ def received(traffic: Traffic, test_smashed: int = 0) -> dict[str, dict[str, int
         Bytes of the smashed test data, where there was a test.
     """
     down = traffic.statistics - traffic.statistics_up
+    is_masked = traffic.secure_up > 0
     parties = {
         SERVER: {"smashed": traffic.smashed, "label": traffic.label, TESTS: test_smashed},
-        FED: {"model": traffic.model_up, "statistics": traffic.statistics_up},
-        DEVICES: {"model": traffic.model_down, "statistics": down, "gradient": traffic.gradient},
+        FED: {
+            "masked" if is_masked else "model": traffic.model_up,
+            "statistics": traffic.statistics_up,
+            "secure": traffic.secure_up,
+        },
+        DEVICES: {
+            "model": traffic.model_down,
+            "statistics": down,
+            "gradient": traffic.gradient,
+            "secure": traffic.secure_down,
+        },
     }
     return {
         party: {kind: size for kind, size in kinds.items() if size}

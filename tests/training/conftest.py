@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import itertools
+import threading
 
 import numpy as np
 import pytest
@@ -185,3 +186,58 @@ def shipped_plan(name):
 def plan_of():
     """Return the function that plans a shipped scenario by its name."""
     return shipped_plan
+
+
+@pytest.fixture
+def over_connections():
+    """Return a function that trains a job over real connections, every party in a thread.
+
+    Each prepares the job by itself, as processes do. It returns what rank 0 has prepared, and the
+    sums of its rounds. ``hear`` is called in each thread with the name of its party.
+    """
+    from splitopt.training.preparing.prepare import prepare
+    from splitopt.training.preparing.setup import set_groups
+    from splitopt.training.wire.crew import Crew, join
+    from splitopt.training.wire.deadlines import Deadline
+    from splitopt.training.wire.roles import roles_of
+    from splitopt.training.wire.setting import Setting
+    from splitopt.training.wire.transport.listener import listen
+    from splitopt.training.wire.transport.tokens import Token
+
+    def train(job, rounds=2, hear=lambda party: None):
+        lead, errors, token = prepare(job), [], Token.new()
+        roles, setting = roles_of(lead.program), Setting(token, 1e-4, Deadline(None, 20.0))
+        names = roles.parties(lead.program)
+        others = [prepare(job) for _ in names]  # here, as seeded numbers are everybody's
+        listener = listen(None, 0, token)
+
+        def follow(prepared, rank):
+            hear(names[rank - 1])
+            try:
+                with join("127.0.0.1", listener.port, token, rank, {}, 20.0) as channel:
+                    roles.run(prepared, rank, channel, setting)
+            except Exception as error:
+                errors.append(error)
+
+        threads = [
+            threading.Thread(target=follow, args=(prepared, rank))
+            for rank, prepared in enumerate(others, start=1)
+        ]
+        hear("rank 0")
+        tallies = []
+        for thread in threads:
+            thread.start()
+        try:
+            with Crew(listener, names, {}) as crew:
+                crew.wait(20.0)
+                leader = roles.leader(lead, crew, setting)
+                for number in range(rounds):
+                    set_groups(lead.scheme, lead.program, number)
+                    tallies.append(leader.round(number))
+        finally:
+            for thread in threads:
+                thread.join(20.0)
+        assert errors == []
+        return lead, tallies
+
+    return train

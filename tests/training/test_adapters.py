@@ -57,6 +57,7 @@ def scheme_of(name, model, cut, options=None):
     return SCHEMES[name](copy.deepcopy(model), clients(cuts), own, split, LANGUAGE.loss)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given", [{}, {"frozen_bits": 8}, {"frozen_bits": 4}, {"targets": "blocks.2.*"}], ids=str
 )
@@ -80,6 +81,7 @@ def test_split_learns_what_the_whole_learns(fedavg, given, cut):
      ("blocks.[12].attention.qkv", "blocks.1", 1)],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["splitfed_v1", "vanilla", "clustered"])
+@pytest.mark.one_quick
 def test_bytes_by_arithmetic(name, targets, cut, layers):
     """A rank-2 adapter of 16 x 48 is 4 . 2 (16 + 48) B; without one before the cut nothing returns.
 
@@ -122,6 +124,7 @@ def planned(file, samples=40, **device):
     return splitopt.plan(Scenario.from_dict(document))
 
 
+@pytest.mark.slow
 def test_profile_plan_and_training_count_the_same(tmp_path):
     """A profile remembers its adapters, and the network that is built for training has them."""
     model = add_adapters(build("gpt", (T,)), 2, targets="qkv", frozen_bits=8)
@@ -187,6 +190,7 @@ def test_held_out_perplexity_falls_below_that_of_single_bytes(tmp_path):
     assert run.history.rows[-1].metrics["perplexity"] < single
 
 
+@pytest.mark.slow
 def test_a_job_on_the_command_line_is_refused_in_one_sentence(tmp_path, capsys):
     from splitopt.cli.entry import run
 
@@ -214,6 +218,7 @@ def test_a_job_on_the_command_line_is_refused_in_one_sentence(tmp_path, capsys):
         assert error.count("error:") == 1
 
 
+@pytest.mark.slow
 def test_adapters_where_nothing_is_taught_are_refused(tmp_path, capsys, monkeypatch):
     from splitopt.cli.entry import run
 

@@ -81,6 +81,7 @@ def test_two_rounds_are_the_loop_of_the_script(make, name):
             same(scheme.tested_as[client], state)
 
 
+@pytest.mark.slow
 def test_the_accuracy_of_a_round_is_the_mean_over_clients():
     """The common model's own stands beside it, as PyTorch alone computes it from the weights."""
     plan = splitopt.plan("digits-splitfed", scheme="splitfed_v1")

@@ -64,6 +64,7 @@ def test_a_scheme_without_codecs_forgets_those_of_another(make, name, codec):
     assert all(client.crossing.ways == {"up", "down"} for client in coded.clients)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("name", CUTS)
 @pytest.mark.parametrize("codec", ["fp16", "int8", "int4:stochastic", "topk:0.2"])
 def test_bytes_by_hand(make, name, codec):
@@ -140,6 +141,7 @@ def test_what_is_learned_is_that_of_a_whole_model_that_rounds_there(make):
         assert torch.equal(value, whole.state_dict()[name]), name
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("codec", ["int8", "int4:channel:stochastic", "topk:0.1:feedback"])
 @pytest.mark.parametrize("name", ["splitfed_v1", "multihop"])
 def test_clients_side_by_side_send_what_they_send_one_by_one(make, name, codec):
@@ -161,6 +163,7 @@ def test_clients_side_by_side_send_what_they_send_one_by_one(make, name, codec):
             assert torch.equal(state[key], value), key
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("name", CUTS)
 def test_a_state_goes_on_bit_for_bit(make, name):
     """What was left out of messages is in it, by client, way and cut."""
@@ -227,6 +230,7 @@ def trained(plan, folder, rounds, codec="topk:0.1:feedback", resume=False):
     return splitopt.train(plan, rounds=rounds, options=options, checkpoint=folder, resume=resume)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_goes_on_bit_for_bit(plan_of, tmp_path):
     plan = plan_of("few-splitfed")
     whole = trained(plan, None, 3)
@@ -241,6 +245,7 @@ def test_a_checkpoint_goes_on_bit_for_bit(plan_of, tmp_path):
     assert_same(resumed.scheme, whole.scheme)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_of_its_codec(plan_of, tmp_path):
     """One way named twice is the same run; another codec is another one."""
     plan = plan_of("few-splitfed")
@@ -271,6 +276,7 @@ def test_a_checkpoint_from_before_there_were_codecs_goes_on(plan_of, tmp_path):
         ("client.0.crossing.up.0", torch.ones(2).long()),
     ],
 )
+@pytest.mark.one_quick
 def test_a_checkpoint_with_what_nobody_left_out_is_refused(plan_of, tmp_path, entry, value):
     from splitopt.training.saving import checkpoint
 

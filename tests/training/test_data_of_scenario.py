@@ -46,6 +46,7 @@ def test_what_is_given_counts_and_then_what_is_stated():
     assert (bare.data, bare.partition, bare.task) == ("digits", "iid", "classification")
 
 
+@pytest.mark.slow
 def test_training_needs_no_words(tmp_path, capsys, monkeypatch):
     """The command without flags learns what the flags learn, from the plan of a file."""
     monkeypatch.chdir(tmp_path)
@@ -89,6 +90,7 @@ def test_a_task_is_stated_by_its_name(tmp_path):
         splitopt.train(planned({"source": "absent.npz"}), rounds=1)
 
 
+@pytest.mark.slow
 def test_an_export_says_what_its_parts_are_trained_on(tmp_path):
     stated = {"source": "digits", "partition": "classes:3"}
     for to in ("torch", "torch-export"):

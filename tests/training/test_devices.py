@@ -77,6 +77,7 @@ OPTIONS = [
 @pytest.mark.usefixtures("no_values")
 @pytest.mark.parametrize("options", OPTIONS, ids=["momentum", "adam"])
 @pytest.mark.parametrize("name", CUTS)
+@pytest.mark.one_quick
 def test_all_that_is_trained_stays_on_its_device(make, name, options):
     """Also after a state has been saved and loaded."""
     scheme = build(make, name, "meta", options, dropout=0.5, batch_norm=True)
@@ -87,6 +88,7 @@ def test_all_that_is_trained_stays_on_its_device(make, name, options):
     assert all(n.endswith(":step") or n.startswith("client.") for n in on_cpu), on_cpu
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_values")
 def test_stacked_clients_stay_on_their_device(make, monkeypatch):
     """The two that are alike, and the one that trains alone beside them."""
@@ -103,6 +105,7 @@ def test_stacked_clients_stay_on_their_device(make, monkeypatch):
 
 @pytest.mark.usefixtures("no_values")
 @pytest.mark.parametrize("name", ["cnn", "resnet18", "gpt"])
+@pytest.mark.one_quick
 def test_parts_of_a_shipped_network_stay_on_its_device(name):
     """Those of a traced graph too, in which constants could have stayed behind."""
     from splitopt.profiles.tracing import find_cuts

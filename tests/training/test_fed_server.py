@@ -38,6 +38,7 @@ def planned():
     }
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("scheme", ["splitfed_v1", "splitfed_v2"])
 def test_it_learns_what_is_learned_without_and_counts_who_received_what(planned, scheme):
     """Bits of weights and tests are the same; bytes are those of shapes of the network by hand."""
@@ -64,6 +65,7 @@ def test_it_learns_what_is_learned_without_and_counts_who_received_what(planned,
     assert second == first | {"server": first["server"] | {"test_smashed": tests * smashed}}
 
 
+@pytest.mark.slow
 def test_the_account_stands_in_history_table_and_page(planned):
     """Files are read as they were written, and columns add up to the whole."""
     run = splitopt.train(planned["common"], options=FED, rounds=2)

@@ -86,6 +86,7 @@ def test_statistics_travel_apart(make, policy, ways):
     assert traffic.model_down == len(SIZES) * (CONV + 4 * 2 * 4)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     "model",
     [{"frozen": (0,)}, {"frozen": (6,)}, {"frozen": (7,)}, {"frozen": (0,), "adapter": 2}],

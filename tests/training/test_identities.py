@@ -65,6 +65,7 @@ OPTIMIZERS = [
 ]
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("options", OPTIMIZERS, ids=["sgd", "momentum", "adam"])
 @pytest.mark.parametrize("cut", range(1, 8))
 @pytest.mark.parametrize("name", ["splitfed_v1", "splitfed_v2", "vanilla"])
@@ -87,6 +88,7 @@ def test_a_device_part_may_have_nothing_to_learn(make, name):
     assert_same_bits(found, wanted)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("cuts", [(1, 5), (1, 2, 3), (1, 2, 3, 4, 5, 6, 7)])
 @pytest.mark.parametrize("options", OPTIMIZERS, ids=["sgd", "momentum", "adam"])
 def test_many_hops_are_centralized(make, cuts, options):
@@ -120,6 +122,7 @@ def plain_fedavg(make, sizes, options, rounds=ROUNDS):
     return model.state_dict()
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     ("name", "cuts"),
     [
@@ -240,6 +243,7 @@ def test_the_order_of_owners_changes_nothing(make):
     assert_same_bits(runs[1], runs[0])
 
 
+@pytest.mark.slow
 def test_training_can_stop_and_go_on(make):
     """A state taken between two rounds continues to the same bits."""
     for name, cuts in (("splitfed_v1", (3,)), ("clustered", (3,)), ("multihop", (2, 7))):

@@ -84,6 +84,7 @@ def _shuffled(name):
     return dict(reversed(INPUTS[name].items()))
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("name", INPUTS)
 def test_split_learns_what_the_whole_learns(folder, name):
     plan = splitopt.Plan.load(folder / f"{name}.plan.json")
@@ -233,6 +234,7 @@ def test_inputs_that_do_not_fit_are_named(folder, inputs, words):
         splitopt.train(plan, _model("Two"), (inputs, TARGETS["Two"]), rounds=1)
 
 
+@pytest.mark.slow
 def test_the_command_line_traces_what_a_function_or_a_file_gives(folder, capsys, monkeypatch):
     monkeypatch.chdir(folder)
     names = {"inputs": [{"name": "image", "shape": [1, 8, 8], "dtype": "float32"},
@@ -270,6 +272,7 @@ def test_a_record_of_inputs_that_is_none(inputs):
         TraceRecord.from_dict({"method": "fx", "inputs": inputs})
 
 
+@pytest.mark.slow
 def test_an_export_traces_again_what_was_recorded(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     for name, code in (("Masked", 0), ("Two", 2)):

@@ -8,6 +8,7 @@ from dataclasses import fields
 import pytest
 
 import splitopt
+from splitopt.export.deployment.settings import Deployment, DeploymentFields
 from splitopt.export.exporting import ExportFields
 from splitopt.export.sample import Sample, SampleFields
 from splitopt.training.job import JobFields, OwnProcessFields, TrainingJob
@@ -37,7 +38,8 @@ def test_every_field_is_a_keyword():
     assert WireFields.__optional_keys__ == names(WireOptions)
     assert TrainFields.__optional_keys__ == names(TrainingJob, Schedule) - ARGUMENTS
     assert ValidateFields.__optional_keys__ == RUN - {"rounds"}
-    assert ExportFields.__optional_keys__ == {"match", "stages", "scheme"} | names(Sample)
+    matching = {"match", "stages", "scheme"}
+    assert ExportFields.__optional_keys__ == matching | names(Sample, Deployment)
 
 
 @pytest.mark.train
@@ -52,7 +54,7 @@ def test_the_run_over_connections_takes_the_same():
 @pytest.mark.parametrize("keywords", [ExportFields, TrainFields, ValidateFields])
 def test_no_field_belongs_to_two(keywords):
     """Every keyword goes to one of them."""
-    kinds = (TrainingJob, Schedule, WireOptions, Sample)
+    kinds = (TrainingJob, Schedule, WireOptions, Sample, Deployment)
     assert len(names(*kinds)) == sum(len(fields(kind)) for kind in kinds)
     shared = shared_out("a", keywords, dict.fromkeys(keywords.__optional_keys__), *kinds)
     assert sum(map(len, shared)) == len(keywords.__optional_keys__)
@@ -71,7 +73,7 @@ def test_keywords_are_shown_with_their_defaults(function, keywords):
     parameters = inspect.signature(function).parameters
     assert keywords.__optional_keys__ < parameters.keys()
     assert all(item.kind != item.VAR_KEYWORD for item in parameters.values())
-    kinds = (TrainingJob, Schedule, WireOptions, Sample)
+    kinds = (TrainingJob, Schedule, WireOptions, Sample, Deployment)
     defaults = {field.name: field.default for kind in kinds for field in fields(kind)}
     for name in keywords.__optional_keys__:
         assert parameters[name].default == defaults[name]
@@ -84,6 +86,7 @@ def test_keywords_are_shown_with_their_defaults(function, keywords):
         (ScheduleFields, Schedule),
         (WireFields, WireOptions),
         (SampleFields, Sample),
+        (DeploymentFields, Deployment),
     ],
 )
 def test_types_are_those_of_the_fields(keywords, kind):

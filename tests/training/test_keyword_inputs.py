@@ -72,6 +72,7 @@ def plan_in(folder, count=1):
     return splitopt.plan(Scenario.from_dict(document))
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("name", ["Net", "ByName"])
 @pytest.mark.parametrize("method", ["fx", "export"])
 def test_parts_compute_what_the_whole_does(name, method):
@@ -119,6 +120,7 @@ def test_a_step_is_that_of_plain_pytorch(tmp_path):
     assert torch.isfinite(run.model(**inputs)).all()  # as it was written
 
 
+@pytest.mark.slow
 def test_from_files_to_an_export(tmp_path, monkeypatch, capsys):
     """Profile by data, plan, train and export by the command line; the parts are the model."""
     monkeypatch.chdir(tmp_path)

@@ -142,6 +142,7 @@ def longest_of(run):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Reader", "Unmasked"])
 @pytest.mark.parametrize("scheme", [None, "vanilla", "splitfed_v2", "federated"])
 def test_it_is_learned_what_longer_padding_learns(plan_of, name, scheme):
@@ -180,6 +181,7 @@ def test_it_is_learned_what_longer_padding_learns(plan_of, name, scheme):
     assert sent[1]["model_up"] == sent[0]["model_up"]
 
 
+@pytest.mark.slow
 def test_a_label_of_a_text_is_not_cut(plan_of):
     labels = np.array([int(own.sum()) % 3 for own in TEXTS])
     runs = [
@@ -197,6 +199,7 @@ def test_a_label_of_a_text_is_not_cut(plan_of):
     )
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("codec", ["fp16", "int8:channel", "topk:0.25"])
 def test_codecs_write_what_is_there(plan_of, codec):
     """All take batches of different lengths, with what topk left out of the ones before."""
@@ -216,6 +219,7 @@ def test_codecs_write_what_is_there(plan_of, codec):
     assert run.history.rows[1].loss < run.history.rows[0].loss
 
 
+@pytest.mark.slow
 def test_private_batches_are_cut_as_well(plan_of):
     pytest.importorskip("opacus", reason="needs the extra 'privacy'")
     privacy = Privacy(1.0, 0.5, insecure_test_seed=3)
@@ -255,6 +259,7 @@ def _left(inputs, targets, length):
     return values.flip(1), mask.flip(1), wanted.flip(1)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
@@ -297,6 +302,7 @@ def test_a_plan_is_validated_as_it_was_made(plan_of):
         splitopt.validate(plan_of("Unmasked"), options=Options(padding="batch"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fx", "export"])
 def test_parts_of_a_language_model_take_any_length(method):
     """Tables of positions are as long as what crosses, at every cut there is."""

@@ -104,3 +104,64 @@ def test_a_sequential_of_peft_is_cut_between_its_layers():
     assert found.method == "sequential"
     assert list(found.profile.device_model_bytes) == [4 * 2 * 12, 4 * 2 * 12, 4 * 2 * (12 + 11)]
     assert found.profile.gradient_bytes[0] == 4 * 8
+
+
+def of_transformers(name):
+    """Build a small model of `transformers` with adapters of peft, A and B drawn."""
+    transformers = pytest.importorskip("transformers", reason="needs the extra 'huggingface'")
+    torch.manual_seed(0)
+    if name == "GPT-2":  # its layers are Conv1D, the weight the other way round
+        config = transformers.GPT2Config(
+            n_embd=16, n_layer=2, n_head=2, vocab_size=256, n_positions=T,
+            bos_token_id=0, eos_token_id=0, tie_word_embeddings=False,
+        )  # fmt: skip
+        model = transformers.GPT2LMHeadModel(config)
+        asked = peft.LoraConfig(r=2, target_modules=["c_attn"], fan_in_fan_out=True)
+    else:
+        config = transformers.LlamaConfig(
+            hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+            num_key_value_heads=2, vocab_size=256, max_position_embeddings=T,
+        )  # fmt: skip
+        model = transformers.LlamaForCausalLM(config)
+        asked = peft.LoraConfig(r=2, target_modules=["q_proj", "v_proj"])
+    found = peft.get_peft_model(model, asked)
+    with torch.no_grad():
+        for key, value in found.named_parameters():
+            if "lora_" in key:
+                value.normal_(0, 0.1)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft asks
+@pytest.mark.parametrize(("name", "width"), [("GPT-2", 48), ("Llama", 16)])
+def test_a_model_of_transformers_with_adapters_of_peft_learns_split_what_it_learns_whole(
+    tmp_path, name, width
+):
+    """Split as in federated learning, bit for bit, and what is frozen stays so.
+
+    A rank of 2 on a layer of 16 inputs: 2 (16 + outputs) numbers of 4 bytes travel for it.
+    """
+    model = of_transformers(name)
+    file = tmp_path / "model.json"
+    trace(model, ids(2), name="small").profile.save(file)
+    document = Scenario.load("digits-splitfed").to_dict() | {"model": {"file": str(file)}}
+    document["devices"] = [
+        {"name": "a", "count": 2, "compute": "2 GFLOP/s", "samples": 16, "batch_size": 8}
+    ]
+    document["links"] = {"downlink": "2 Gbit/s", "uplink": "2 Gbit/s"}
+    plan = splitopt.plan(Scenario.from_dict(document))
+    given = {"data": f"text:descriptions:{T}", "task": "language", "rounds": 2}
+    split = splitopt.train(plan, model, **given)
+    whole = splitopt.train(plan, model, scheme="federated", **given)
+    rows, models = 2 * 2, 2  # of devices and rounds; there and back
+    layers = 2 * (2 if name == "Llama" else 1)
+    sent = whole.history.traffic_bytes()
+    moved = sent["model_down"] + sent["model_up"]
+    assert moved == rows * models * layers * 2 * (16 + width) * 4
+    before = model.get_base_model().state_dict()
+    learned = split.model.state_dict()
+    assert learned.keys() == whole.model.state_dict().keys()
+    for key, value in whole.model.state_dict().items():
+        assert torch.equal(learned[key], value), key
+        assert torch.equal(value, before[key]) == ("lora_" not in key), key

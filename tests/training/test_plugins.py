@@ -121,6 +121,7 @@ def test_names_are_those_of_the_objects():
                 assert row.summary
 
 
+@pytest.mark.slow
 def test_they_are_listed_and_mistakes_are_named(installed, capsys):
     """A broken or clashing one is named with the reason, and the others are there."""
     found = rows(capsys)
@@ -166,6 +167,7 @@ def test_two_packages_with_one_name(installed):
 OWN = ("--optimizer", "slow", "--codec", "half", "--task", "labels", "--scheme", "even")
 
 
+@pytest.mark.slow
 def test_an_installed_package_trains(installed, plan_file, capsys):
     """All four kinds together: trained, kept, gone on with, bit for bit; and exported."""
     common = ["train", plan_file, "--lr", "1", *OWN, "--json"]
@@ -236,6 +238,7 @@ TIMED = """
 """
 
 
+@pytest.mark.slow
 def test_a_scheme_without_a_formula_has_no_time(plan_file, capsys):
     """It is said in words; a formula of its own is taken as it is."""
     Path("whole.py").write_text(ALONE)
@@ -251,6 +254,7 @@ def test_a_scheme_without_a_formula_has_no_time(plan_file, capsys):
     assert trained.history.traffic_bytes()["smashed"] == 0
 
 
+@pytest.mark.slow
 def test_a_scheme_without_a_form_over_connections_is_refused_by_name(plan_file, capsys):
     """On the wire and in validation; an export cuts as the scheme does."""
     Path("whole.py").write_text(ALONE)
@@ -280,6 +284,7 @@ BAD = {
 }
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("code", BAD, ids=range(len(BAD)))
 def test_what_is_no_scheme(plan_file, code, capsys):
     """Exit code 2 and one sentence."""

@@ -46,6 +46,7 @@ def test_values_are_those_of_pytorch(tmp_path, schedule, warmup, theirs):
         scheduler.step()
 
 
+@pytest.mark.slow
 def test_what_is_none(tmp_path):
     (tmp_path / "own.py").write_text(OWN)
     assert factor_of("constant", 0) is None
@@ -69,6 +70,7 @@ def test_runs_without_are_named_as_before():
     assert Options(lr_warmup=2).identity()["lr_warmup"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["reset", "keep", "average"])
 def test_split_as_whole_and_resumed_as_never_stopped(plan_of, tmp_path, state):
     plan = plan_of("few-splitfed")
@@ -93,6 +95,7 @@ def test_split_as_whole_and_resumed_as_never_stopped(plan_of, tmp_path, state):
     assert rates == {0.2 * 0.5}  # of the fourth round: two to warm up, then one step
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "scheme"),
     [
@@ -112,6 +115,7 @@ def test_a_rate_of_zero_learns_nothing(plan_of, name, scheme):
         assert torch.allclose(value, other, rtol=1e-6, atol=0)  # the mean of equal ones, rounded
 
 
+@pytest.mark.slow
 def test_clients_side_by_side(plan_of):
     plan = plan_of("few-splitfed")
     given = {"learning_rate": 0.2, "lr_schedule": "cosine:3"}

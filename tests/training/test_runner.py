@@ -30,6 +30,7 @@ def same_bits(one, two):
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_training_learns_and_counts_what_the_profile_says(plan_of, name):
     """Digits are learned in a few rounds; bytes are those of the profile, time the plan's."""
@@ -73,6 +74,7 @@ def test_training_learns_and_counts_what_the_profile_says(plan_of, name):
     assert rows[-1].clock_s == pytest.approx(8 * rows[0].round_s)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits(plan_of):
     """Weights and history depend on the seed only, not on what was drawn before."""
     plan = plan_of("digits-clusters")
@@ -85,6 +87,7 @@ def test_the_same_seed_gives_the_same_bits(plan_of):
     assert not same_bits(one.model, other.model)
 
 
+@pytest.mark.slow
 def test_cuts_change_who_computes_and_not_what_is_learned(plan_of):
     """A plan of SplitFedV1 or MP-SL learns what federated learning of the same clients does."""
     for name in ("digits-splitfed", "digits-pipeline"):
@@ -96,6 +99,7 @@ def test_cuts_change_who_computes_and_not_what_is_learned(plan_of):
         assert whole.history.traffic_bytes()["smashed"] == 0
 
 
+@pytest.mark.slow
 def test_rounds_that_vary_have_clusters_and_seconds_of_their_own(plan_of):
     """Each round takes the seconds of its sample."""
     plan = plan_of("digits-varying")
@@ -106,6 +110,7 @@ def test_rounds_that_vary_have_clusters_and_seconds_of_their_own(plan_of):
     assert run.history.clock_s == pytest.approx(np.sum(expected))
 
 
+@pytest.mark.slow
 def test_centralized_training_sees_as_many_samples(plan_of):
     """All data in one place: nothing travels, no time is known, the plan's samples are seen."""
     for name in ("digits-splitfed", "digits-clusters"):
@@ -118,6 +123,7 @@ def test_centralized_training_sees_as_many_samples(plan_of):
         assert (row.round_s, row.clock_s) == (None, None)
 
 
+@pytest.mark.slow
 def test_a_model_of_the_user(plan_of, make, tmp_path):
     """A module is trained as a copy, against a plan that was made for its own table."""
     model = make.cnn(batch_norm=True, dropout=0.2)
@@ -138,6 +144,7 @@ def test_a_model_of_the_user(plan_of, make, tmp_path):
     assert same_bits(model, before)
 
 
+@pytest.mark.slow
 def test_stopping_early(plan_of):
     """At the accuracy that is wanted; when it rises no more; tests only every few rounds."""
     plan = plan_of("digits-clusters")
@@ -191,6 +198,7 @@ def test_a_missing_gpu_is_a_lack_and_not_a_mistake(plan_of):
     assert len(run.history) == 1
 
 
+@pytest.mark.slow
 def test_too_few_outputs_or_samples(plan_of):
     """A model with fewer outputs than classes, a plan with more samples than the data."""
     plan = plan_of("digits-clusters")

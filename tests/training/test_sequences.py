@@ -238,6 +238,7 @@ def test_shares_in_files_keep_their_lengths(tmp_path):
         assert torch.equal(own.targets, data.train_targets[rows])
 
 
+@pytest.mark.slow
 def test_the_command_line(tmp_path, monkeypatch, capsys):
     """Profile with the data as an example, plan, and train by a task of one's own."""
     monkeypatch.chdir(tmp_path)

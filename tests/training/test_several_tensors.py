@@ -114,6 +114,7 @@ def assert_same(one, two):
         assert torch.equal(one.model.state_dict()[name], value), name
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("name", ["unet", "mask", "types"])
 def test_a_chain_learns_what_the_whole_learns(networks, name):
     """Two rounds with momentum: the weights are bit for bit those without any cut."""
@@ -183,6 +184,7 @@ def test_each_type_is_encoded_by_itself(networks):
     assert crossing.ways == {"up", "down"} == Crossing(layouts={0: layout}).ways
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("codec", ["none", "int8"])
 def test_a_plan_counts_each_type_as_it_travels(networks, tmp_path, codec):
     """16 samples of 3 devices: 8 numbers of 4 bytes and 5 of 2, or each in a byte and scales."""
@@ -239,6 +241,7 @@ def timing(scale):
     return timing_of(system, sizes, sizes, scale)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codecs", CODECS, ids=str)
 @pytest.mark.parametrize("name", ["unet", "mask", "types"])
 def test_a_pipeline_over_connections_learns_the_same(networks, name, codecs):

@@ -66,6 +66,7 @@ def network(make):
     return make.cnn(dropout=0.3, batch_norm=True)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("options", OPTIMIZERS.values(), ids=OPTIMIZERS)
 @pytest.mark.parametrize("cuts", [(1, 7), (2, 5)])
 def test_owners_in_turn_train_one_unsplit_model(make, options, cuts):
@@ -93,6 +94,7 @@ def test_shuffled_owners_are_another_order_of_the_same(make):
     assert_same_bits(model.state_dict(), wanted)
 
 
+@pytest.mark.slow
 def test_a_state_between_rounds_goes_on_to_the_same_bits(make):
     """Momentum, moments, statistics and random streams are all in it."""
     for options in OPTIMIZERS.values():
@@ -109,6 +111,7 @@ def test_a_state_between_rounds_goes_on_to_the_same_bits(make):
         assert_same_bits(models[1].state_dict(), models[0].state_dict())
 
 
+@pytest.mark.slow
 def test_a_checkpoint_goes_on_to_the_same_bits(plan_of, tmp_path):
     """The run of a plan, interrupted between two rounds."""
     options = Options(optimizer="adam", learning_rate=0.01, optimizer_state="keep")

@@ -111,6 +111,7 @@ def test_only_those_who_were_drawn_train_and_count(make, name, cuts):
         assert tally.traffic.model_down == tally.traffic.model_up == 2 * size
 
 
+@pytest.mark.slow
 def test_orders_and_members_are_those_of_the_seed(make):
     """The same seed draws the same, another one another; all are drawn about equally often."""
 
@@ -149,6 +150,7 @@ def test_the_expected_round_is_the_mean_over_all_subsets(seconds):
         assert expected_longest(seconds, drawn) == pytest.approx(np.mean(every), rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server_order", ["client", "batch"])
 @pytest.mark.parametrize("fraction", [None, 0.5])
 def test_a_round_takes_what_its_own_order_takes_event_by_event(server_order, fraction):
@@ -167,6 +169,7 @@ def test_a_round_takes_what_its_own_order_takes_event_by_event(server_order, fra
     assert len({row.round_s for row in run.history}) > 1
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(("planned", "trained"), [("sum", None), ("sum", "federated")])
 def test_drawn_clients_keep_their_shares(planned, trained):
     """A round is as long as the slowest that was drawn, of the seconds in the plan."""
@@ -189,6 +192,7 @@ def test_drawn_clients_keep_their_shares(planned, trained):
     }
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_draws_what_it_would_have_drawn(tmp_path):
     plan = splitopt.plan("digits-splitfed", scheme="splitfed_v2", server_order="batch")
     options = Options(client_fraction=0.5, learning_rate=LR)

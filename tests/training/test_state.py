@@ -68,6 +68,7 @@ def run(name, model, split, clients, options=None):
     return scheme
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     ("name", "ends"),
     [
@@ -110,6 +111,7 @@ def averaged(states, weights):
     return found
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("kind", ["Mean", "Replaced", "Observer", "Codebook"])
 def test_copies_are_averaged_with_their_buffers(nets, make, kind):
     """SplitFedV1 of two clients with cuts of their own is FedAvg by hand."""
@@ -147,6 +149,7 @@ def test_local_statistics_stay_with_their_client(nets, make):
     assert not torch.allclose(means[0], means[1])
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("kind", ["Mean", "Observer", "Last"])
 def test_side_by_side_is_one_by_one(nets, make, kind):
     """Copies that are called at once write buffers of their own."""
@@ -184,6 +187,7 @@ def wide(nets):
     return make
 
 
+@pytest.mark.slow
 def test_what_cannot_be_done_with_written_buffers_is_refused(tmp_path, wide):
     """Freezing them, and replacing them for several copies at once."""
     plan = plan_for(tmp_path, wide("Mean"))
@@ -194,6 +198,7 @@ def test_what_cannot_be_done_with_written_buffers_is_refused(tmp_path, wide):
         prepare(TrainingJob(plan, wide("Replaced"), options=Options(batched=True)))
 
 
+@pytest.mark.slow
 def test_testing_leaves_the_buffers(tmp_path, wide):
     """An observer that also writes in evaluation is not changed by the tests after a round."""
     model = wide("Observer")

@@ -94,6 +94,7 @@ CHAINS = [
 
 @pytest.mark.parametrize("optimizer", KNOWN)
 @pytest.mark.parametrize(("name", "cuts"), CHAINS, ids=lambda value: "-".join([*value][:3]))
+@pytest.mark.one_quick
 def test_split_is_whole(name, cuts, optimizer):
     """Bit by bit what PyTorch alone makes of the whole model, as both copies or in one hand."""
     own, kind, keywords = KNOWN[optimizer]
@@ -103,6 +104,7 @@ def test_split_is_whole(name, cuts, optimizer):
     assert_equal(scheme.model.state_dict(), trained_whole(kind, keywords, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", KNOWN)
 @pytest.mark.parametrize(("name", "cuts"), CHAINS[1:5:2], ids=["copies", "one party"])
 def test_a_state_is_all_that_the_next_round_needs(name, cuts, optimizer):
@@ -119,6 +121,7 @@ def test_a_state_is_all_that_the_next_round_needs(name, cuts, optimizer):
     assert_equal(resumed.state_dict(), wanted.state_dict())
 
 
+@pytest.mark.slow
 def test_bytes_by_hand():
     """Down with every mini-batch, up with all but the first; in one hand nothing, once a model."""
     traffic = scheme_of("splitfed_v1", ("blocks.0",), count=3).round(0).traffic
@@ -147,6 +150,7 @@ def test_stacked_clients_are_those_one_by_one():
 
 
 @pytest.mark.parametrize("name", ["vanilla", "splitfed_v2", "clustered"])
+@pytest.mark.one_quick
 def test_schemes_with_other_copies_are_refused(name):
     """Their server has one copy for many devices, which would all have to be equal to it."""
     with pytest.raises(InputError, match=r"tokens\.weight to several parties; train by splitfed"):
@@ -208,6 +212,7 @@ def test_a_plan_is_trained_with_the_bytes_that_it_counts(tmp_path):
     assert_equal(resumed.model.state_dict(), run.model.state_dict())
 
 
+@pytest.mark.slow
 def test_privacy_is_not_had_with_a_weight_in_two_parts(tmp_path):
     """What its uses add up to is clipped and noised nowhere."""
     plan, data = splitopt.plan(scenario(tmp_path, "copies", **STAR)), texts(tmp_path)
@@ -231,6 +236,7 @@ def test_the_owner_of_a_pipeline_holds_both_ends(tmp_path, scheme):
         assert_equal(run.model.state_dict(), whole.model.state_dict())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["together", "copies"])
 def test_a_node_with_one_of_the_ends_is_refused(tmp_path, how):
     """The message names the weight, its layers, and which cuts to take."""
@@ -243,6 +249,7 @@ def test_a_node_with_one_of_the_ends_is_refused(tmp_path, how):
     assert "tokens, head train the tied weight tokens.weight" in made.result["message"]
 
 
+@pytest.mark.slow
 def test_a_round_by_hand(tmp_path):
     """Eq. 12 of DP-MORA with the gradients of the weight beside the model, over own links."""
     asked = scenario(tmp_path, "copies", **STAR)
@@ -271,6 +278,7 @@ def test_a_round_by_hand(tmp_path):
     assert rows["sflv1"].traffic_bytes == 2 * (sent + differs)
 
 
+@pytest.mark.slow
 def test_a_star_without_exchange_keeps_all_on_the_device(tmp_path):
     """Of the two ends one would be the server's."""
     made = splitopt.plan(scenario(tmp_path, "together", **STAR))

@@ -40,6 +40,7 @@ _PLANS: dict[str, tuple[str, dict[str, Any]]] = {
     "federated": ("digits-splitfed", {"scheme": "federated"}),
     "clustered": ("digits-clusters", {"solver": "similar_compute"}),
     "multihop": ("digits-pipeline", {}),
+    "u_shaped": ("digits-splitfed", {"scheme": "u_shaped"}),
 }
 """Scheme -> a shipped scenario whose plans it trains, and what to ask for, with a quick solver."""
 _SAMPLES, _BATCH, _CLIENTS = 20, 10, 3

@@ -96,7 +96,8 @@ def _rows(path: Path) -> Iterator[tuple[str, int]]:
     for number, words in enumerate(split[1:], start=1):
         values = [words[place] if place < len(words) else "" for place in places]
         name = words[0]
-        if any(value not in ("1", "-1") for value in values) or Path(name).name != name:
+        is_name = Path(name).name == name and name.isprintable()
+        if any(value not in ("1", "-1") for value in values) or not is_name:
             raise InputError(
                 f"{path}, image {number}: is {shown(' '.join(words), 60)}; it must be a file name "
                 "and 1 or -1 for each attribute"

@@ -19,13 +19,20 @@ def average(states: Sequence[State], weights: Sequence[float]) -> dict[str, Tens
     Parameters
     ----------
     states
-        With the same names and shapes.
+        With the same names and shapes. Of adapters of unequal rank, of which smaller ones have the
+        first rows or columns of larger ones, every number is averaged over those who have it.
     weights
         One number >= 0 for each, such as the numbers of samples; only their ratios count.
 
     Returns
     -------
-    New tensors. Whole numbers, such as counts of batches, come from the state of most weight.
+    New tensors, of the largest shape that is there. Whole numbers, such as counts of batches, come
+    from the state of most weight.
+
+    Notes
+    -----
+    Unequal shapes: HeteroFL, Diao et al. 2021, arXiv:2010.02264, whose smaller models are the
+    leading blocks of larger ones. With equal shapes it is FedAvg.
     """
     total = sum(weights)
     heaviest = max(range(len(states)), key=lambda i: weights[i])
@@ -34,11 +41,34 @@ def average(states: Sequence[State], weights: Sequence[float]) -> dict[str, Tens
         if not first.is_floating_point():
             found[name] = states[heaviest][name].clone()
             continue
+        if any(state[name].shape != first.shape for state in states):
+            found[name] = _over_holders([state[name] for state in states], weights)
+            continue
         mean = torch.zeros_like(first)
         for state, weight in zip(states, weights, strict=True):
             mean += (weight / total) * state[name]
         found[name] = mean
     return found
+
+
+def _over_holders(values: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """Average tensors of unequal shapes, each number over the tensors that reach as far."""
+    shape = [max(sides) for sides in zip(*(value.shape for value in values), strict=True)]
+    mean, total = values[0].new_zeros(shape), values[0].new_zeros(shape)
+    for value, weight in zip(values, weights, strict=True):
+        block = _block(value.shape)
+        mean[block] += weight * value
+        total[block] += weight
+    return mean / total
+
+
+def leading(state: State, like: State) -> dict[str, Tensor]:
+    """Return entries cut down to the shapes that entries of the same names have elsewhere."""
+    return {name: value[_block(like[name].shape)] for name, value in state.items()}
+
+
+def _block(shape: Sequence[int]) -> tuple[slice, ...]:
+    return tuple(slice(side) for side in shape)
 
 
 def copy_state(model: nn.Module) -> dict[str, Tensor]:
@@ -52,6 +82,15 @@ def load_state(model: nn.Module, state: State) -> None:
     with torch.no_grad():
         for name, value in state.items():
             own[name].copy_(value)
+
+
+def load_leading(model: nn.Module, state: State) -> None:
+    """Write entries into the leading blocks of a model's, which may be larger."""
+    own = model.state_dict()
+    with torch.no_grad():
+        for name, value in state.items():
+            whole = own[name]
+            (whole if whole.shape == value.shape else whole[_block(value.shape)]).copy_(value)
 
 
 def state_bytes(state: State) -> bytes:

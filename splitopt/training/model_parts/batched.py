@@ -20,7 +20,7 @@ from torch.func import functional_call, vmap
 from splitopt.errors import InputError
 from splitopt.training.data.named import Inputs, arguments_of, joined
 from splitopt.training.model_parts.copies import Copy, Cut, Split
-from splitopt.training.model_parts.parts import Part, trained_before
+from splitopt.training.model_parts.parts import Part, Restrained, trained_before
 from splitopt.training.options import Options
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
@@ -70,11 +70,12 @@ class Stack:
         with torch.no_grad():
             for (_, tensor), *each in self._rows(model):
                 tensor.data = torch.stack([value for _, value in each])
-        modules = split(model, cuts) if cuts else [model]
+        modules = split(model, cuts) if cuts or isinstance(split, Split) else [model]
+        held = zip(*(own.parts for own in copies), strict=True)
         parts = [
-            Part(Stacked(module), options.maker(role), part.wanted, elsewhere)
-            for module, role, part, elsewhere in zip(
-                modules, first.roles, first.parts, trained_before(modules), strict=True
+            Part(_together(module, own), options.maker(role), own[0].wanted, elsewhere)
+            for module, role, own, elsewhere in zip(
+                modules, first.roles, held, trained_before(modules), strict=True
             )
         ]
         self.together = Copy(model, parts, first.roles, first.statistics, first.fixed)
@@ -109,6 +110,13 @@ class Stack:
             copied.load_moments(
                 {key: value if is_count(key) else value[k] for key, value in moments.items()}
             )
+
+
+def _together(module: nn.Module, own: Sequence[Part]) -> nn.Module:
+    """Return a module for all copies at once, whose parts of it are given."""
+    if isinstance(module, Restrained):
+        return module.side_by_side([part.module for part in own], Stacked)
+    return Stacked(module)
 
 
 def alike(keys: Sequence[object], items: Sequence[T]) -> list[list[T]]:

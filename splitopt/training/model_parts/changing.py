@@ -10,7 +10,6 @@ if something before the cut is trained.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -26,8 +25,6 @@ from splitopt.training.model_parts.averaging import statistics_of
 
 Cut = Callable[[nn.Module, tuple[int, ...]], list[nn.Module]]
 """Cuts a model after the given numbers of layers into modules that share its tensors."""
-
-_ONE_AT_A_TIME = threading.Lock()  # what is left undisturbed belongs to the whole process
 
 
 class Crossed(NamedTuple):
@@ -81,7 +78,7 @@ class Examined:
         """Return what crosses each cut; the first dimension of a batch are its samples."""
         if cuts not in self._crossed:
             found = []
-            with _ONE_AT_A_TIME, undisturbed(self._model), torch.enable_grad():
+            with undisturbed(self._model), torch.enable_grad():
                 self._model.train()
                 value: tuple[Any, ...] = fresh(self._example)
                 for part in self._split(self._model, cuts)[:-1] if cuts else []:
@@ -104,7 +101,7 @@ class Examined:
             for name, value in _state(model).items()
             if not (value.requires_grad or name in written)
         }
-        with _ONE_AT_A_TIME, undisturbed(model), torch.no_grad():
+        with undisturbed(model), torch.no_grad():
             model.train()
             model(*fresh(self._example))
             after = _state(model)

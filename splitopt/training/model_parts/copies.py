@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from splitopt.errors import InputError
+from splitopt.models.adapters.ranks import set_rank
 from splitopt.profiles.tracing.cuts.packing import Layout
 from splitopt.training.model_parts.averaging import (
     STATISTICS,
     copy_state,
+    leading,
     load_state,
     statistics_of,
 )
@@ -65,6 +67,7 @@ class Copy:
     change. ``rate`` gives the factor of the learning rates in a round, None where there is none.
     ``exchanged`` names the tied weights that parts of different parties train, each of which has a
     copy, as the first of them names them. ``weighed`` has the bytes that `weigh` has noted.
+    ``is_thin`` says that its adapters may have a lower rank than those of the common model.
     """
 
     model: nn.Module
@@ -75,6 +78,7 @@ class Copy:
     rate: Factor | None = None
     exchanged: tuple[str, ...] = ()
     weighed: dict[tuple[Role, str], int] = field(default_factory=dict)
+    is_thin: bool = False
 
     @classmethod
     def of(
@@ -87,12 +91,14 @@ class Copy:
         shared: bool = False,
         about: Examined | None = None,
         is_part: bool = False,
+        rank: int | None = None,
     ) -> Copy:
         """Copy a model (or take it itself, if `shared`) and cut it into parts.
 
         ``about`` is what is known of the model, or of the whole that it is a part of; without it
         everything but frozen parameters can change, and all gradients are wanted. ``is_part``
-        says that the model is the device's part of one that is cut.
+        says that the model is the device's part of one that is cut. ``rank`` is that of the copy's
+        adapters, the first rows and columns of the model's; None for as many as these have.
         """
         state = model.state_dict(keep_vars=True)
         fixed = {
@@ -102,6 +108,8 @@ class Copy:
         }
         wanted = (True, *(about.wanted(cuts) if about else [True] * len(cuts)))
         own = model if shared else copy.deepcopy(model)
+        if rank is not None:
+            set_rank(own, rank)
         own.train()
         modules = [own] if is_part or not (cuts or isinstance(split, Split)) else split(own, cuts)
         if len(roles) != len(modules):
@@ -126,7 +134,9 @@ class Copy:
             fixed |= batch_norm & state.keys()
         written = split.written if isinstance(split, Split) else frozenset()
         every = written | batch_norm
-        return cls(own, parts, tuple(roles), every, frozenset(fixed), options.rate, exchanged)
+        found = cls(own, parts, tuple(roles), every, frozenset(fixed), options.rate, exchanged)
+        found.is_thin = rank is not None
+        return found
 
     def tied(self) -> dict[str, nn.Parameter]:
         """Return the tied weights of which other parties have copies, by their names."""
@@ -143,6 +153,8 @@ class Copy:
         """Begin a round from the common state, by the policies of the options."""
         if options.batch_norm == "local":
             state = {name: value for name, value in state.items() if name not in self.statistics}
+        if self.is_thin:
+            state = leading(state, self.model.state_dict())
         load_state(self.model, state)
         if options.optimizer_state == "reset":
             for part in self.parts:
@@ -204,10 +216,28 @@ class Copy:
             if not value.requires_grad and id(value) not in fixed
         )
 
+    def names_on(self, role: Role) -> frozenset[str]:
+        """Names of the entries of the state that parties of a role hold."""
+        held = {id(value) for value in self._held_by(role)}
+        state = self.model.state_dict(keep_vars=True)
+        return frozenset(name for name, value in state.items() if id(value) in held)
+
+    def averaged_on(self, role: Role) -> int:
+        """Numbers that parties of a role hold and that averages are of, statistics included."""
+        if (role, "numbers") in self.weighed:
+            return self.weighed[role, "numbers"]
+        state = self.model.state_dict(keep_vars=True)
+        fixed = {id(state[name]) for name in self.fixed}
+        return sum(value.numel() for value in self._held_by(role) if id(value) not in fixed)
+
     def weigh(self) -> None:
         """Note what all parts weigh, before those of other parties are given up here."""
         for role in set(self.roles):
-            found = {"bytes": self.bytes_on(role), "statistics": self.statistics_on(role)}
+            found = {
+                "bytes": self.bytes_on(role),
+                "statistics": self.statistics_on(role),
+                "numbers": self.averaged_on(role),
+            }
             self.weighed |= {(role, kind): size for kind, size in found.items()}
 
     def _held_by(self, role: Role) -> list[Tensor]:

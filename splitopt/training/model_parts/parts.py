@@ -28,6 +28,20 @@ class Restrained(nn.Module):
     def restrain(self) -> None:
         """Make the weights obey it again, in place."""
 
+    def side_by_side(
+        self, own: Sequence[nn.Module], stacked: Callable[[nn.Module], nn.Module]
+    ) -> nn.Module:
+        """Return this module, with the values of several copies, as one that obeys for each.
+
+        Parameters
+        ----------
+        own
+            The module of each copy.
+        stacked
+            Makes a module that calls another one for all copies.
+        """
+        raise NotImplementedError
+
 
 Penalty = Callable[[Inputs, Tensor], Tensor]
 """From what came into a part and what it made of it to a number that is added to the loss."""

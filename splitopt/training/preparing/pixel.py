@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from splitopt.errors import InputError
 from splitopt.profiles.tracing.split import SplitModel
-from splitopt.training.model_parts.copies import Split
+from splitopt.training.model_parts.copies import Copy, Split
+from splitopt.training.model_parts.noise_layer import NoiseLayer
 from splitopt.training.options import Options
 from splitopt.training.pixel_dp_options import PixelDP
 from splitopt.training.privacy.pixel.noise import NoisyPart, PixelEntropy
 from splitopt.training.schemes import Client, Scheme
-from splitopt.training.schemes.base import NoiseLayer
 from splitopt.training.schemes.naming import is_own
 
 
@@ -36,6 +36,8 @@ class Placed(NoiseLayer):
         Two samples.
     entropy
         Where all copies of the layer draw from.
+    testing
+        Where tests between rounds draw from.
     """
 
     settings: PixelDP
@@ -43,6 +45,19 @@ class Placed(NoiseLayer):
     split: Split
     example: Tensor
     entropy: PixelEntropy
+    testing: PixelEntropy = field(default_factory=PixelEntropy)
+
+    def set_apart(self, own: Copy, n: int) -> None:
+        """Make the copy of client n draw from its own part of a test seed, where there is one."""
+        part, seed = own.parts[0].module, self.settings.insecure_test_seed
+        if seed is not None and isinstance(part, NoisyPart):
+            part.entropy = PixelEntropy(seed, n + 1)
+
+    def tested(self, model: nn.Module) -> NoisyPart:
+        """Return the whole model with noise that takes nothing from what clients draw."""
+        found = self.whole(model)
+        found.entropy = self.testing
+        return found
 
     def into(self) -> Split:
         """Return the split whose first parts have noise in them or at their end; or the whole."""
@@ -105,7 +120,8 @@ def placed(split: SplitModel, into: Split, settings: PixelDP, example: Any) -> P
         )
     number = split.cuts.index(settings.after) + 1
     two = example[:1].repeat(2, *[1] * (example.dim() - 1))
-    found = Placed(settings, number, into, two, PixelEntropy(settings.insecure_test_seed))
+    seed = settings.insecure_test_seed
+    found = Placed(settings, number, into, two, PixelEntropy(seed), PixelEntropy(seed, 0))
     found.whole(split.module).bounds()  # refuses layers of unknown norm
     return found
 
@@ -146,6 +162,19 @@ def with_noise(
             )
     found.whole(model).restrain()
     return found
+
+
+def set_apart(scheme: Scheme) -> None:
+    """Make every client's part draw noise by itself, where a test seed repeats what it draws.
+
+    Then several processes draw what one does. Without such a seed it makes no difference who of one
+    process draws which secret numbers.
+    """
+    if scheme.noise is not None and scheme.options.pixel_dp is not None:
+        if scheme.options.pixel_dp.insecure_test_seed is None:
+            return
+        for n, own in enumerate(scheme.copies()[-len(scheme.clients) :]):
+            scheme.noise.set_apart(own, n)
 
 
 def described(scheme: Scheme) -> dict[str, Any]:

@@ -48,6 +48,7 @@ from splitopt.training.preparing.fitting import (
     fitted,
     seen_as_one_tensor,
 )
+from splitopt.training.preparing.masked import sum_described, with_masked_uploads
 from splitopt.training.preparing.matching import match
 from splitopt.training.preparing.pixel import described as noise_described
 from splitopt.training.preparing.private import described, warn_of_memory
@@ -60,7 +61,7 @@ from splitopt.training.preparing.setup import (
     with_scheme,
 )
 from splitopt.training.preparing.shorter import check_shorter, cuts_batches, for_any_length
-from splitopt.training.preparing.starting import beginning, begun, recorded
+from splitopt.training.preparing.starting import beginning, begun, expect_chosen, recorded
 from splitopt.training.program import Program, program_of
 from splitopt.training.randomness import seed_of
 from splitopt.training.schemes import Client, Scheme
@@ -132,6 +133,7 @@ class Prepared:
             **({"server_order": options["server_order"]} if "server_order" in options else {}),
             **({"drawn": dict(self.drawn)} if self.drawn else {}),
             **described(self.scheme),
+            **sum_described(program, self.scheme),
             **noise_described(self.scheme),
             **{name: options[name] for name in ("nopeek", "remembering") if name in options},
         }
@@ -165,6 +167,8 @@ def prepare(job: TrainingJob, rank: int | None = None) -> Prepared:
     strictly = explained(program.profile, loaded, built_here=is_shipped(job.model))
     with strictly if job.match == "structure" else nullcontext():
         module = make_model(job.model, program, loaded, job.seed)
+        if any(client.rank is not None for client in program.clients):
+            expect_chosen(module, program.profile, job.adapters)
         module = begun(module, program.profile, job.adapters, job.initial_weights)
         loaded = fitted(module, loaded, keeps_padding=cuts_batches(job.options))
         example = loaded.train_inputs[:2]
@@ -189,6 +193,8 @@ def prepare(job: TrainingJob, rank: int | None = None) -> Prepared:
     warn_of_memory(job.plan.scenario, scheme.options)
     if scheme.options.has_codecs:
         program = with_codecs_timed(program, scheme, job.source)
+    if scheme.options.secure_aggregation:
+        program = with_masked_uploads(program, scheme)
     identity = {
         "plan": program.plan_digest,
         "scheme": program.scheme,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 from torch import nn
 
 from splitopt.errors import InputError
+from splitopt.training.data.shards import Elsewhere
 from splitopt.training.model_parts.copies import Split
+from splitopt.training.model_parts.parts import tied_between
 from splitopt.training.options import Options
 from splitopt.training.privacy.accounting import need_opacus
-from splitopt.training.privacy.batches import PrivateBatches
+from splitopt.training.privacy.batches import PrivateBatches, PrivateElsewhere
 from splitopt.training.privacy.checks import (
     check_delta,
     check_model,
@@ -63,9 +66,13 @@ def guarded(
     for index, client in enumerate(clients):
         own = client.batches
         entropy = Entropy(privacy.insecure_test_seed, index)
-        batches = PrivateBatches(
-            own.inputs, own.targets, own.size, privacy.sampling, entropy, own.positions
-        )
+        batches: PrivateBatches | PrivateElsewhere
+        if isinstance(own, Elsewhere):
+            batches = PrivateElsewhere(own, privacy.sampling)
+        else:
+            batches = PrivateBatches(
+                own.inputs, own.targets, own.size, privacy.sampling, entropy, own.positions
+            )
         found.append(replace(client, batches=batches, guard=Guard(privacy, batches, entropy)))
     return found
 
@@ -98,7 +105,11 @@ def warn_of_memory(scenario: Mapping[str, Any], options: Options) -> None:
         Of the plan, as plain data.
     """
     planned = scenario.get("privacy", {}).get("per_sample_gradients", False)
-    limited = [device["name"] for device in scenario["devices"] if device.get("memory") is not None]
+    devices = scenario["devices"]
+    if isinstance(devices, Mapping):  # columns, of which one may be of memory
+        limited = ["devices"] * any(name.startswith("memory") for name in devices["columns"])
+    else:
+        limited = [device["name"] for device in devices if device.get("memory") is not None]
     if options.privacy is not None and limited and not planned:
         _LOG.warning(
             "the plan holds the memory of %s without the gradients of single samples, which "
@@ -126,20 +137,25 @@ def check_penalty(clients: Sequence[Client], kind: type[Scheme], options: Option
 
 def _check_untied(split: Split, model: nn.Module, cuts: tuple[int, ...]) -> None:
     """Reject a trained weight in two parts: its gradients are added up outside of the clipping."""
-    seen: dict[int, int] = {}
-    for index, part in enumerate(split(model, cuts)):
-        for name, parameter in part.named_parameters():
-            if parameter.requires_grad and seen.setdefault(id(parameter), index) != index:
-                raise InputError.at(
-                    "privacy",
-                    f"does not go with the weight {name} in two parts of the model, whose "
-                    "gradients are added up without noise; train without, or take a cut that "
-                    "leaves all uses of the weight in one part",
-                )
+    parts = split(model, cuts)
+    for weight in tied_between(parts, range(len(parts))).values():
+        later = (named for part in parts[1:] for named in part.named_parameters())
+        name = next(name for name, own in later if own is weight)
+        raise InputError.at(
+            "privacy",
+            f"does not go with the weight {name} in two parts of the model, whose "
+            "gradients are added up without noise; train without, or take a cut that "
+            "leaves all uses of the weight in one part",
+        )
 
 
 def plan_noise(scheme: Scheme, rounds: int) -> dict[str, int]:
     """Find the noise of every device that stays within the target for so many rounds, if any.
+
+    Where some of the clients take part in a round, a device's noise is for the batches of the
+    rounds that it is drawn for. Who is drawn follows from the seed and the round's number, not from
+    data, and everybody knows it: it is no sampling that amplifies, and each device's account is
+    that of its own batches (adaptive composition; Mironov 2017, Proposition 1).
 
     Returns
     -------
@@ -149,12 +165,21 @@ def plan_noise(scheme: Scheme, rounds: int) -> dict[str, int]:
     if privacy is None or privacy.target_epsilon is None:
         return {}
     most = max(scheme.steps(client) for client in scheme.clients)
+    taken = rounds_of_each(scheme, rounds)
     for client in scheme.clients:
         # Devices of a cluster make as many batches as the one with the most.
         steps = most if isinstance(scheme, Clustered) else scheme.steps(client)
         if client.guard is not None:
-            client.guard.plan(max(1, rounds * steps))
+            client.guard.plan(max(1, taken[client.name] * steps))
     return {"privacy_rounds": rounds}
+
+
+def rounds_of_each(scheme: Scheme, rounds: int) -> dict[str, int]:
+    """Return in how many of so many rounds each client takes part: client -> rounds."""
+    if scheme.options.client_fraction is None:
+        return {client.name: rounds for client in scheme.clients}
+    found = Counter(own.name for number in range(rounds) for own in scheme.takes_part(number))
+    return {client.name: found[client.name] for client in scheme.clients}
 
 
 def spent(scheme: Scheme) -> dict[str, float | None]:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from splitopt.errors import InputError, SplitoptError
+from splitopt.errors import InputError, SplitoptError, shown
 from splitopt.profiles.tracing.cuts.finding import HOW_TO_DECLARE
 from splitopt.profiles.tracing.cuts.packing import Layout
 from splitopt.profiles.tracing.split import SplitModel
@@ -29,7 +29,7 @@ from splitopt.training.model_parts.averaging import statistics_of
 from splitopt.training.model_parts.copies import Split
 from splitopt.training.options import Options, ServerOrder
 from splitopt.training.preparing.matching import cut_numbers
-from splitopt.training.preparing.pixel import with_noise
+from splitopt.training.preparing.pixel import set_apart, with_noise
 from splitopt.training.preparing.private import check_penalty, check_private, guarded
 from splitopt.training.privacy.guard import own_losses
 from splitopt.training.program import Program
@@ -112,13 +112,18 @@ def make_clients(
         sizes = [size for _, size, _ in shares]
         whole = None if None in sizes else max(size for size in sizes if size is not None)
         shares = [("all", whole, torch.cat(list(rows)))]
+    chosen = {plan.name: plan for plan in program.clients}
     clients = []
     for index, (name, batch_size, own) in enumerate(shares):
         inputs, targets = data.train_inputs[own].to(device), data.train_targets[own].to(device)
         drawn = seed_of(seed, Draw.BATCHES, index)
         batches = Batches(inputs, targets, batch_size, drawn, positions)
         stream = Stream(seed_of(seed, Draw.LAYERS, index), device)
-        clients.append(Client(name, batches, stream))
+        client = Client(name, batches, stream)
+        if (plan := chosen.get(name)) is not None:
+            rank = plan.rank if program.has_ranks else None
+            client = replace(client, codecs=plan.codecs, rank=rank)
+        clients.append(client)
     return clients
 
 
@@ -213,6 +218,7 @@ def build_scheme(
         seed_of(seed, Draw.ORDER),
     )
     scheme.noise = noise
+    set_apart(scheme)
     check_private(scheme, into)
     set_groups(scheme, program, 0)
     return scheme
@@ -310,13 +316,57 @@ def round_options(program: Program, options: Options | None = None) -> Options:
     steps = program.local_steps
     if steps is not None and program.scheme == "centralized":
         steps *= len(program.clients)
-    planned = {"local_epochs": program.local_epochs, "local_steps": steps}
+    planned: dict[str, Any] = {"local_epochs": program.local_epochs, "local_steps": steps}
+    if program.aggregation_interval is not None:
+        planned["aggregation_interval"] = program.aggregation_interval
     for name, value in planned.items():
         own = getattr(given, name)
         if own not in (value, getattr(default, name)):
             raise InputError.at(name, f"is {own}, the plan says {value}; leave it out")
     own = {"server_order": _server_order(program, given)}
-    return replace(given, local_epochs=program.local_epochs, local_steps=steps, **own)
+    return replace(given, **planned, **by_step_rule(program, given), **own)
+
+
+STEP_RULE = (
+    *("optimizer", "learning_rate", "server_learning_rate", "momentum", "weight_decay"),
+    *("clip_value", "lr_schedule", "lr_warmup", "optimizer_state", "batch_norm", "weights"),
+)
+"""Options that a measured curve of rounds belongs to."""
+
+
+def by_step_rule(program: Program, given: Options) -> dict[str, Any]:
+    """Return the options that a plan's curve of rounds was measured with.
+
+    Raises
+    ------
+    InputError
+        The options state others, or draw clients, which the curve did not.
+    """
+    rule = program.step_rule
+    if rule is None:
+        return {}
+    default = Options()
+    if unknown := sorted(set(rule) - set(STEP_RULE)):
+        raise InputError.at(
+            "step_rule",
+            f"has the unknown option {shown(unknown[0])}; a curve has {', '.join(STEP_RULE)}",
+        )
+    if given.client_fraction is not None:
+        raise InputError.at(
+            "client_fraction",
+            "is not for a plan of time to accuracy, whose rounds were measured with all clients; "
+            "leave it out",
+        )
+    found = {name: rule.get(name, getattr(default, name)) for name in STEP_RULE}
+    for name, value in found.items():
+        own = getattr(given, name)
+        if own not in (value, getattr(default, name)):
+            raise InputError.at(
+                name,
+                f"is {own}, and the plan's curve of rounds was measured with {value}; leave it "
+                "out, or calibrate with yours",
+            )
+    return found
 
 
 def _server_order(program: Program, given: Options) -> ServerOrder | None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from splitopt.errors import InputError, shown
 from splitopt.models.adapters.adding import has_adapters, with_adapters
 from splitopt.models.adapters.choice import Adapters
+from splitopt.models.adapters.ranks import rank_of
 from splitopt.profiles import ModelProfile
 from splitopt.training.model_parts.weights_file import read_tensors
 
@@ -55,6 +56,25 @@ def begun(
         _expect(stored, model, weights)
         model = _loaded(model, stored)
     return model
+
+
+def expect_chosen(model: nn.Module, profile: ModelProfile, adapters: Adapters | None) -> None:
+    """Reject adapters other than those that a plan chose; the profile is at its highest rank.
+
+    Raises
+    ------
+    InputError
+        Adapters are given, or those that the model has are of another rank.
+    """
+    if adapters is not None:
+        raise InputError.at("adapters", "are chosen for each device by the plan; leave them out")
+    known, own = profile.adapter_ranks, rank_of(model)
+    if known is not None and own not in (None, known.rank):
+        raise InputError.at(
+            "model",
+            f"has adapters of rank {own}, and the highest that the plan chose is {known.rank}; "
+            f"build it with add_adapters(..., {known.rank})",
+        )
 
 
 def recorded(profile: ModelProfile) -> Adapters | None:

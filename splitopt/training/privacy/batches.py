@@ -1,4 +1,4 @@
-"""The mini-batches of a client whose choice is a secret of its device."""
+"""The mini-batches of a client whose choice is a secret of its device, and how many there were."""
 
 from __future__ import annotations
 
@@ -11,47 +11,25 @@ from splitopt.errors import InputError, TrainingError
 from splitopt.training.data.batches import Batches
 from splitopt.training.data.named import Inputs
 from splitopt.training.data.positions import Positions
+from splitopt.training.data.shards import Elsewhere
 from splitopt.training.privacy.entropy import Entropy
 from splitopt.training.privacy_options import Sampling
 
 
-class PrivateBatches(Batches):
-    """Draws batches from the device's secret random numbers, and counts what it drew.
-
-    With ``"poisson"`` each sample is in a batch with probability ``size / samples``, so that the
-    number of samples varies, and may be 0. With ``"shuffled"`` batches walk through the data.
-
-    Parameters
-    ----------
-    inputs, targets, size, positions
-        As for `Batches`.
-    sampling
-        How batches are drawn.
-    entropy
-        The random numbers of the device.
+class Exposures(Batches):
+    """Counts how often a sample of a client may have been used.
 
     Attributes
     ----------
+    sampling
+        How batches are drawn.
     exposures
         How often a sample may have been used: batches that were drawn with ``"poisson"``, walks
-        through the data that were begun with ``"shuffled"``.
-    most
-        How many exposures there may be, None without a limit.
+        through the data that were begun with ``"shuffled"``. It never goes back.
     """
 
-    def __init__(
-        self,
-        inputs: Inputs,
-        targets: Tensor,
-        size: int | None,
-        sampling: Sampling,
-        entropy: Entropy,
-        positions: Positions | None = None,
-    ) -> None:
-        super().__init__(inputs, targets, size, 0, positions)
-        self.sampling, self._entropy = sampling, entropy
-        self.exposures = 0
-        self.most: int | None = None
+    sampling: Sampling
+    exposures: int = 0
 
     @property
     def rate(self) -> float:
@@ -75,6 +53,82 @@ class PrivateBatches(Batches):
     def exposures_in(self, batches: int) -> int:
         """Return the exposures of so many batches, from the beginning."""
         return batches if self.sampling == "poisson" else -(-batches // self.per_epoch)
+
+    def spend(self, batches: int) -> None:
+        """Count the most that so many batches can have exposed, of which nobody can tell."""
+        self.exposures += self.exposures_in(batches)
+
+    def sizes(self, count: int) -> tuple[int, ...]:
+        """Return how many samples each of the next batches counts for, and draw none."""
+        return (self.size,) * count if self.sampling == "poisson" else super().sizes(count)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return how much was drawn. Who was in which batch, and who is next, is not told."""
+        return {"exposures": torch.tensor(self.exposures)}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on counting from a count, unless more is known here.
+
+        Raises
+        ------
+        InputError
+            It is no count.
+        """
+        exposures = int(state["exposures"])
+        if exposures < 0:
+            raise InputError("the exposures of a client are no count; the state was changed")
+        self.exposures = max(self.exposures, exposures)
+
+
+class PrivateElsewhere(Exposures, Elsewhere):
+    """Counts for a client whose data and random numbers are in another process.
+
+    Parameters
+    ----------
+    own
+        What is known of the client's batches.
+    sampling
+        How they are drawn there.
+    """
+
+    def __init__(self, own: Elsewhere, sampling: Sampling) -> None:
+        vars(self).update(vars(own))  # the same examples and numbers, and a count beside them
+        self.sampling = sampling
+
+
+class PrivateBatches(Exposures):
+    """Draws batches from the device's secret random numbers, and counts what it drew.
+
+    With ``"poisson"`` each sample is in a batch with probability ``size / samples``, so that the
+    number of samples varies, and may be 0. With ``"shuffled"`` batches walk through the data.
+
+    Parameters
+    ----------
+    inputs, targets, size, positions
+        As for `Batches`.
+    sampling
+        How batches are drawn.
+    entropy
+        The random numbers of the device.
+
+    Attributes
+    ----------
+    most
+        How many exposures there may be, None without a limit.
+    """
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        targets: Tensor,
+        size: int | None,
+        sampling: Sampling,
+        entropy: Entropy,
+        positions: Positions | None = None,
+    ) -> None:
+        super().__init__(inputs, targets, size, 0, positions)
+        self.sampling, self._entropy = sampling, entropy
+        self.most: int | None = None
 
     def draw(self) -> tuple[Inputs, Tensor]:
         """Return the next batch.
@@ -103,29 +157,14 @@ class PrivateBatches(Batches):
             )
         self.exposures += 1
 
-    def sizes(self, count: int) -> tuple[int, ...]:
-        """Return how many samples each of the next batches counts for, and draw none."""
-        return (self.size,) * count if self.sampling == "poisson" else super().sizes(count)
-
     def take(self, count: int) -> Iterator[tuple[Inputs, Tensor]]:
         """Return the next `count` batches."""
         for _ in range(count):
             yield self.draw()
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return how much was drawn. Who was in which batch, and who is next, is not told."""
-        return {"exposures": torch.tensor(self.exposures)}
-
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on counting; a walk through the data that was begun is begun anew, and counts again.
-
-        Raises
-        ------
-        InputError
-            It is no count.
-        """
-        exposures = int(state["exposures"])
-        if exposures < 0:
-            raise InputError("the exposures of a client are no count; the state was changed")
-        self.exposures = exposures
-        self._order, self._next = torch.empty(0, dtype=torch.int64), 0
+        """Go on from a larger count; a walk that was begun is begun anew then, and counts again."""
+        before = self.exposures
+        super().load_state_dict(state)
+        if self.exposures > before:
+            self._order, self._next = torch.empty(0, dtype=torch.int64), 0

@@ -13,7 +13,7 @@ from splitopt.training.codecs.crossing import AS_IT_IS, Crosses
 from splitopt.training.model_parts.parts import Part, Pass
 from splitopt.training.options import Role
 from splitopt.training.privacy.accounting import epsilon_of, noise_for
-from splitopt.training.privacy.batches import PrivateBatches
+from splitopt.training.privacy.batches import Exposures, PrivateBatches
 from splitopt.training.privacy.entropy import Entropy
 from splitopt.training.privacy.per_sample import Gradients, per_sample_gradients
 from splitopt.training.privacy_options import Privacy
@@ -37,11 +37,14 @@ class Guard:
     ----------
     noise_multiplier
         sigma; None until `plan` has found that of ``target_epsilon``.
+    planned
+        For how many batches in all it was found; None where there is no target.
     """
 
-    def __init__(self, privacy: Privacy, batches: PrivateBatches, entropy: Entropy) -> None:
+    def __init__(self, privacy: Privacy, batches: Exposures, entropy: Entropy) -> None:
         self.privacy, self.batches, self._entropy = privacy, batches, entropy
         self.noise_multiplier = privacy.noise_multiplier
+        self.planned: int | None = None
         self._one_by_one: set[int] = set()
 
     def plan(self, batches: int) -> None:
@@ -54,7 +57,9 @@ class Guard:
             privacy.target_epsilon, self.batches.rate, most, privacy.delta, privacy.accountant
         )
         self.noise_multiplier = needed / self._strength(self.batches.smallest)
-        self.batches.most = most
+        self.planned = batches
+        if isinstance(self.batches, PrivateBatches):
+            self.batches.most = most
 
     def epsilon(self) -> float:
         """Return the epsilon of everything that was drawn so far, infinite without noise."""

@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
 from splitopt.planning.planner import OpenedPlan
-from splitopt.problems.cut_and_resources import CutAndResourcesDecision
-from splitopt.training.program import Allocation, Program, client_plans, cut_name, make_program
+from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
+from splitopt.problems.cut_and_resources.assigned import Assigned, assigned
+from splitopt.problems.cut_and_resources.decision import SHARES
+from splitopt.problems.cut_and_resources.robust import expect_everyone
+from splitopt.profiles.counting.adapter_ranks import at_rank
+from splitopt.scenario import Scenario
+from splitopt.training.program import (
+    Allocation,
+    Party,
+    Program,
+    client_plans,
+    cut_name,
+    make_program,
+)
 
 
 def program(opened: OpenedPlan, plan_digest: str, source: str) -> Program:  # noqa: ARG001
     """Return what a plan asks of whoever trains it (DP-MORA)."""
     decision, scenario = opened.decision, opened.scenario
     assert isinstance(decision, CutAndResourcesDecision)
-    cuts = [cut_name(opened.profile, int(cut)) for cut in decision.cut]
-    shares = _shares(decision, shared_links=bool(scenario.links.shared))
-    clients = client_plans(scenario, cuts, shares)
-    return make_program(opened, "splitfed_v1", plan_digest, clients=clients)
+    expect_everyone(opened.problem, decision, "training")
+    assert isinstance(opened.problem, CutAndResources)
+    given = assigned(opened.problem, decision, scenario, opened.profile)
+    if given.rank is not None:  # the common model has the largest adapters
+        opened = opened._replace(profile=at_rank(opened.profile, int(given.rank.max())))
+    cuts = [cut_name(opened.profile, int(cut)) for cut in given.cut]
+    clients = client_plans(scenario, cuts, _allocations(given, scenario))
+    holders = tuple(Party(server.name, "server") for server in scenario.servers)
+    return make_program(opened, "splitfed_v1", plan_digest, clients=clients, holders=holders)
 
 
-def _shares(decision: CutAndResourcesDecision, *, shared_links: bool) -> list[Allocation]:
-    """Return every device's shares; of a link of its own a device has all."""
-    server = decision.server_share
-    down = decision.download_share if shared_links else np.ones_like(server)
-    up = decision.upload_share if shared_links else np.ones_like(server)
-    return [
-        {"download_share": float(a), "upload_share": float(b), "server_share": float(c)}
-        for a, b, c in zip(down, up, server, strict=True)
+def _allocations(given: Assigned, scenario: Scenario) -> list[Allocation]:
+    """Return every device's shares, with its server and its bits where it chose them."""
+    found: list[dict[str, Any]] = [
+        dict(zip(SHARES, map(float, share), strict=True)) for share in given.share
     ]
+    for n, one in enumerate(found):
+        if given.server is not None:
+            one["server"] = scenario.servers[given.server[n]].name
+        if given.bits_up is not None and given.bits_down is not None:
+            one |= {"bits_up": int(given.bits_up[n]), "bits_down": int(given.bits_down[n])}
+        if given.rank is not None:
+            one["adapter_rank"] = int(given.rank[n])
+    return list(found)

@@ -1,4 +1,7 @@
-"""Plans of `PipelinePartition`: the owners' first and last part, and the nodes' runs between."""
+"""Plans of `PipelinePartition`: the owners' first and last part, and the nodes' runs between.
+
+With one node this is U-shaped split learning, with several MP-SL; a round is the same.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ def program(opened: OpenedPlan, plan_digest: str, source: str) -> Program:
     nodes = scenario.node_list()
     return make_program(
         opened,
-        "multihop",
+        "u_shaped" if len(decision.chain.nodes) == 1 else "multihop",
         plan_digest,
         clients=client_plans(scenario, [cuts] * len(scenario.fleet())),
         both_ends=True,

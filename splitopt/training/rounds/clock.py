@@ -66,12 +66,14 @@ class VirtualClock:
         """Predict a round (0, 1, ...); None where there is no prediction for the scheme."""
         if self._brought is not None and self.program.runs_as is None:
             return self._own(self._brought, number)
+        if self.program.has_ranks and self.program.plays != self.program.planned_scheme:
+            return None  # other schemes' rounds are predicted at one rank of all
         if self._scheme is not None and (work := self._scheme.turns_of(number)):
             return self._of_turns(work)
         if self._scheme is not None and (served := self._unusual(self._scheme, number)):
             phases = self._drawn.of(served)
             return RoundTime(sum(phases.values()), phases)
-        planned = self.program.plays == self.program.planned_scheme
+        planned = self.program.plays_as_planned
         index = number % self.program.rounds_known if planned else 0
         if index not in self._known:
             self._known[index] = self._planned(index) if planned else self._compared()

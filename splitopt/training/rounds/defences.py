@@ -36,7 +36,7 @@ def noisy_scores(scheme: Scheme, data: DataSet, task: Task) -> dict[str, float]:
     assert isinstance(inputs, Tensor)
     place = next(scheme.model.parameters()).device
     with evaluating(scheme.model):
-        layer = noise.whole(scheme.model).eval()
+        layer = noise.tested(scheme.model).eval()
         scores = averaged(layer, inputs.to(place), noise.settings.draws).cpu()
     targets = data.test_targets.cpu()
     chosen = scores.gather(1, targets[:, None].long()).clamp_min(1e-12)

@@ -137,7 +137,9 @@ class DrawnRounds:
             order = self._server_order if program.plays == "splitfed_v2" else None
             training = scenario.training.model_copy(update={"server_order": order})
             scenario = scenario.model_copy(update={"training": training})
-            self._problem = CommonCut.from_scenario(scenario, program.profile, program.plays)
+            found = CommonCut.from_scenario(scenario, program.profile, program.plays)
+            longer = found.model_up_s * program.upload_factor
+            self._problem = replace(found, model_up_s=longer)
         return self._problem
 
     def _cut(self) -> int:

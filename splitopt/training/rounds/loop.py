@@ -13,9 +13,10 @@ from splitopt.training.model_parts.averaging import copy_state, load_state
 from splitopt.training.preparing.prepare import Prepared
 from splitopt.training.preparing.private import plan_noise, spent
 from splitopt.training.preparing.setup import set_groups
-from splitopt.training.rounds.clock import VirtualClock
+from splitopt.training.rounds.clock import RoundTime, VirtualClock
 from splitopt.training.rounds.defences import noise_of
 from splitopt.training.rounds.evaluate import check_finite
+from splitopt.training.rounds.replanning import Replanning, trace_digest
 from splitopt.training.rounds.testing import RoundTests, SmashedTests
 from splitopt.training.rounds.turn_tests import CallersError, TurnCallback, TurnTests
 from splitopt.training.saving.keeper import Keeper
@@ -75,6 +76,8 @@ def run_rounds(
     rounds = prepared.program.rounds if schedule.rounds is None else schedule.rounds
     planned = plan_noise(prepared.scheme, rounds)
     identity = {**prepared.identity, **planned}
+    if schedule.replan is not None:
+        identity |= {"replan": trace_digest(schedule.replan)}
     prepared = replace(prepared, identity=identity, drawn=_drawn(prepared))
     tests = RoundTests(prepared, schedule, smashed)
     turns = TurnTests(prepared, schedule, turn_callback)
@@ -98,6 +101,7 @@ def _run_rounds(
     scheme, program, (tests, turns) = prepared.scheme, prepared.program, testing
     history = keeper.begin()
     clock = VirtualClock(program, None if is_own(type(scheme)) else scheme, scheme)
+    follows = None if schedule.replan is None else Replanning(prepared, schedule)
     rounds = program.rounds if schedule.rounds is None else schedule.rounds
     stopped = _stop(history, schedule, rounds, prepared.task)
     while stopped is None:
@@ -107,10 +111,14 @@ def _run_rounds(
         turns.begin(number, is_tested)
         try:
             set_groups(scheme, program, number)
+            if follows is not None:
+                follows.begin(number)
             scheme.begin_round(number)
             tally = act(number)
             check_finite(scheme)
-            row = _row(tally, number, history, clock)
+            row = _row(tally, number, history, clock.round if follows is None else follows.round)
+            if follows is not None:
+                row = replace(row, replan=follows.words(number))
             row = replace(row, epsilon=spent(scheme), pixel_dp=noise_of(scheme))
             row = replace(row, turns=turns.taken())
             if is_tested:
@@ -201,8 +209,10 @@ def _guarded_as_brought(scheme: Scheme) -> DoRound:
     return act
 
 
-def _row(tally: Round, number: int, history: History, clock: VirtualClock) -> RoundRow:
-    time, before = clock.round(number), history.clock_s
+def _row(
+    tally: Round, number: int, history: History, clock: Callable[[int], RoundTime | None]
+) -> RoundRow:
+    time, before = clock(number), history.clock_s
     return RoundRow(
         round=number + 1,
         loss=tally.loss,

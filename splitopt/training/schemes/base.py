@@ -10,11 +10,14 @@ from torch import Tensor, nn
 
 from splitopt.errors import InputError
 from splitopt.errors import TrainingError as TrainingError
+from splitopt.secure_sum.protocol import usual_threshold
 from splitopt.training.codecs.crossing import DOWN, UP, SideBySide
 from splitopt.training.data.named import Inputs
-from splitopt.training.model_parts.averaging import average
+from splitopt.training.masked_sums import check_masked_sums, check_real
+from splitopt.training.model_parts.averaging import average, leading
 from splitopt.training.model_parts.changing import Examined
 from splitopt.training.model_parts.copies import Copy, Cut, Split, tensor_bytes
+from splitopt.training.model_parts.noise_layer import NoiseLayer
 from splitopt.training.model_parts.parts import (
     Part,
     Pass,
@@ -29,16 +32,15 @@ from splitopt.training.schemes.as_published import State, renew_servers
 from splitopt.training.schemes.client import Client as Client
 from splitopt.training.schemes.client import finite_loss as finite_loss
 from splitopt.training.schemes.client import with_codecs as with_codecs
+from splitopt.training.schemes.scheme_state import load_state, state_of
+from splitopt.training.schemes.scheme_state import under as under
 from splitopt.training.schemes.tally import Round, Traffic
+from splitopt.training.schemes.unequal_ranks import check_unequal_ranks
 from splitopt.training.turns import TurnsOfClient, chosen, permuted
 from splitopt.training.two_servers import check_two_servers
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 AfterTurn = Callable[[Sequence[Client]], None]
-
-
-class NoiseLayer:
-    """What puts noise into the parts of a model; the scheme that has one passes it on."""
 
 
 class Scheme(ABC):
@@ -78,6 +80,8 @@ class Scheme(ABC):
         both in every mini-batch, so that the copies stay equal.
     noise
         The noise layer in the parts of devices, None where there is none.
+    takes_ranks
+        Whether clients may train copies whose adapters have ranks of their own.
     draws_clients
         Whether a round can be of some of the clients, see ``client_fraction`` of `Options`.
     tested_as
@@ -86,6 +90,9 @@ class Scheme(ABC):
     has_fed_server
         Whether the client parts can be averaged by a server that does nothing else, see
         `splitopt.training.two_servers`.
+    averages_devices
+        Whether a round ends with one average of the parts of all devices, which can be a secure
+        sum, see `splitopt.training.masked_sums`.
     has_script
         Whether there is a script of its authors, which ``as_published`` of the options follows.
     usual_order
@@ -105,8 +112,10 @@ class Scheme(ABC):
     can_batch: ClassVar[bool] = False
     exchanges_tied: ClassVar[bool] = False
     noise: NoiseLayer | None = None
+    takes_ranks: ClassVar[bool] = False
     draws_clients: ClassVar[bool] = False
     has_fed_server: ClassVar[bool] = False
+    averages_devices: ClassVar[bool] = False
     has_script: ClassVar[bool] = False
     usual_order: ClassVar[Order] = "given"
     can_remember: ClassVar[bool] = False
@@ -149,12 +158,40 @@ class Scheme(ABC):
                 "as_published",
                 f"is for splitfed_v1 and splitfed_v2, not for {self.name}; leave it out",
             )
-        self._check_remembering()
+        if options.remembering is not None and not self.can_remember:
+            options.remembering.expect_copies(self.name)
         self.tested_as: dict[str, State] = {}
         self._check_tied()
+        if any(client.rank is not None for client in clients):
+            check_unequal_ranks(self.name, self.takes_ranks, options)
         if options.fed_server:
             self._check_fed_server()
+        if options.secure_aggregation:
+            self._check_masked_sums()
         self.prepare()
+
+    def _check_masked_sums(self) -> None:
+        """Reject secure aggregation where no round ends with one sum that hides its parts."""
+        if not self.averages_devices:
+            raise InputError.at(
+                "secure_aggregation",
+                "is for splitfed_v1, splitfed_v2 and federated, whose rounds end with one average "
+                f"of the parts of all devices, not for {self.name}; leave it out",
+            )
+        cuts, given = [client.cuts for client in self.clients], self.options.threshold
+        check_masked_sums(self.name, self.members_in_round, given, cuts, self.parties_tied())
+        check_real(any(value.is_complex() for value in self.model.state_dict().values()))
+
+    @property
+    def members_in_round(self) -> int:
+        """How many clients take part in a round."""
+        return len(self._chosen(0))
+
+    @property
+    def unmasking_threshold(self) -> int:
+        """How many of them must be left for a secure sum to be unmasked."""
+        given = self.options.threshold
+        return usual_threshold(self.members_in_round) if given is None else given
 
     @abstractmethod
     def prepare(self) -> None:
@@ -170,28 +207,23 @@ class Scheme(ABC):
 
     def _check_tied(self) -> None:
         """Reject cuts between the uses of a weight, where nobody exchanges its gradients."""
-        if self.exchanges_tied:
-            return
-        chains = {(own.cuts, self.roles_of(own)) for own in self.clients if own.cuts}
-        for cuts, roles in chains:
-            for name in tied_between(self.split(self.model, cuts), parties_of(roles)):
-                raise InputError.at(
-                    "scheme",
-                    f"{self.name} exchanges no gradients of weights, and its cuts leave the tied "
-                    f"weight {name} to several parties; train by splitfed_v1, or let an owner hold "
-                    "all layers that use it (u_shaped, multihop)",
-                )
+        for name in () if self.exchanges_tied else self.parties_tied():
+            raise InputError.at(
+                "scheme",
+                f"{self.name} exchanges no gradients of weights, and its cuts leave the tied "
+                f"weight {name} to several parties; train by splitfed_v1, or let an owner hold "
+                "all layers that use it (u_shaped, multihop)",
+            )
 
-    def _check_remembering(self) -> None:
-        """Reject what is for one model that goes from device to device."""
-        given = self.options.remembering
-        for name in () if given is None or self.can_remember else given.asked:
-            if name != "oversample":
-                raise InputError.at(
-                    name,
-                    f"is for vanilla, whose devices train one model in turn, not for {self.name}; "
-                    "train by --scheme vanilla, or leave it out",
-                )
+    def parties_tied(self) -> list[str]:
+        """Return the names of weights that both sides of a client's cut train."""
+        chains = {(own.cuts, self.roles_of(own)) for own in self.clients}
+        return [
+            name
+            for cuts, roles in chains
+            if cuts
+            for name in tied_between(self.split(self.model, cuts), parties_of(roles))
+        ]
 
     @property
     def has_turns(self) -> bool:
@@ -199,7 +231,7 @@ class Scheme(ABC):
         return False
 
     def turn_ends(self, clients: Sequence[Client]) -> None:
-        """Tell whoever listens that the turn of some clients is over."""
+        """Report to whoever listens that the turn of some clients is over."""
         if self.after_turn is not None:
             self.after_turn(clients)
 
@@ -215,14 +247,7 @@ class Scheme(ABC):
                 f"is for splitfed_v1 and splitfed_v2, whose paper has one, not for {self.name}; "
                 "leave it out",
             )
-        chains = {(own.cuts, self.roles_of(own)) for own in self.clients}
-        tied = [
-            name
-            for cuts, roles in chains
-            if cuts
-            for name in tied_between(self.split(self.model, cuts), parties_of(roles))
-        ]
-        check_two_servers(self.name, [own.cuts for own in self.clients], tied)
+        check_two_servers(self.name, [own.cuts for own in self.clients], self.parties_tied())
 
     def phases_s(self, program: Program, number: int) -> Mapping[str, float] | None:  # noqa: ARG002
         """Predict what a round (0, 1, ...) takes: phase -> seconds, which add up; None if unknown.
@@ -286,12 +311,15 @@ class Scheme(ABC):
         moments = [own.moments() for own in copies]
         if all(one.keys() == moments[0].keys() for one in moments):
             mean = average(moments, [self.weight(client) for client in clients])
-            for own in copies:
-                own.load_moments(mean)
+            for own, before in zip(copies, moments, strict=True):
+                own.load_moments(leading(mean, before))
 
     def note_model(self, copies: Sequence[Copy], tally: Round, *, down: bool) -> None:
         """Count the devices' parts of the model on their way, and what goes with them."""
         size = sum(own.bytes_on("device") for own in copies)
+        if not down and self.options.secure_aggregation:  # with statistics, 8 bytes each
+            tally.traffic.model_up += sum(8 * own.averaged_on("device") for own in copies)
+            return
         if down:
             tally.traffic.model_down += size
         else:
@@ -368,31 +396,8 @@ class Scheme(ABC):
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that the next round depends on, as named tensors."""
-        found = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        for index, client in enumerate(self.clients):
-            for kind, state in (
-                ("batches", client.batches.state_dict()),
-                ("stream", client.stream.state_dict()),
-                ("crossing", client.crossing.state_dict()),
-            ):
-                found |= {f"client.{index}.{kind}.{name}": value for name, value in state.items()}
-        for index, own in enumerate(self.copies()):
-            found |= {f"copy.{index}.model.{k}": v for k, v in own.model.state_dict().items()}
-            found |= {f"copy.{index}.moments.{k}": v for k, v in own.moments().items()}
-        return {name: value.detach().clone().contiguous() for name, value in found.items()}
+        return state_of(self.model, self.clients, self.copies())
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from a state that `state_dict` gave."""
-        self.model.load_state_dict(under(state, "model."))
-        for index, client in enumerate(self.clients):
-            client.batches.load_state_dict(under(state, f"client.{index}.batches."))
-            client.stream.load_state_dict(under(state, f"client.{index}.stream."))
-            client.crossing.load_state_dict(under(state, f"client.{index}.crossing."))
-        for index, own in enumerate(self.copies()):
-            own.model.load_state_dict(under(state, f"copy.{index}.model."))
-            own.load_moments(under(state, f"copy.{index}.moments."))
-
-
-def under(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Entries whose name begins with a prefix, without it."""
-    return {name[len(prefix) :]: v for name, v in state.items() if name.startswith(prefix)}
+        load_state(self.model, self.clients, self.copies(), state)

@@ -9,7 +9,9 @@ import numpy as np
 from torch import Tensor
 
 from splitopt.errors import InputError, TrainingError
-from splitopt.training.codecs.crossing import DOWN, UP, Crossing
+from splitopt.training.codecs.base import Codec
+from splitopt.training.codecs.crossing import DOWN, UP, Crossing, Way
+from splitopt.training.codecs.registry import NONE, make_codec
 from splitopt.training.data.batches import Batches
 from splitopt.training.model_parts.copies import Cut, Split
 from splitopt.training.options import Options
@@ -23,7 +25,9 @@ class Client:
 
     ``crossing`` is what its activations and gradients become on their way over the cuts; the
     scheme makes it, of the codecs of the options. ``guard`` stands before its parameters where the
-    options ask for privacy, and then its batches are private ones.
+    options ask for privacy, and then its batches are private ones. ``codecs`` are the names of
+    those that its plan chose, up and down, in place of the options'. ``rank`` is that of its
+    adapters, where the plan chose different ones.
     """
 
     name: str
@@ -32,11 +36,19 @@ class Client:
     cuts: tuple[int, ...] = ()
     crossing: Crossing = field(default_factory=Crossing)
     guard: Guard | None = None
+    codecs: tuple[str, str] | None = None
+    rank: int | None = None
 
     @property
     def samples(self) -> int:
         """Number of its samples."""
         return self.batches.samples
+
+
+def guard_of(client: Client) -> Guard:
+    """Return the guard that a client has where the options ask for privacy."""
+    assert client.guard is not None
+    return client.guard
 
 
 def with_codecs(
@@ -49,13 +61,23 @@ def with_codecs(
     Raises
     ------
     InputError
-        There are codecs, and nothing of any client is cut.
+        There are codecs, and nothing of any client is cut; or both the plan and the options choose.
     """
     packed = split.packed if isinstance(split, Split) else {}
     layouts = [
         {place: packed[cut] for place, cut in enumerate(client.cuts) if cut in packed}
         for client in clients
     ]
+    if any(client.codecs is not None for client in clients):
+        if options.has_codecs:
+            field = "codec" if options.up_codec() is not None else "gradient_codec"
+            raise InputError.at(
+                field, "is chosen for each device by the plan ('precision'); leave it out"
+            )
+        return [
+            replace(client, crossing=Crossing(_planned(client), client.name, client.stream, own))
+            for client, own in zip(clients, layouts, strict=True)
+        ]
     if not options.has_codecs:  # nor those that the clients had in another scheme
         return [
             replace(client, crossing=Crossing(client=client.name, layouts=own))
@@ -73,6 +95,12 @@ def with_codecs(
         replace(client, crossing=Crossing(codecs, client.name, client.stream, own))
         for client, own in zip(clients, layouts, strict=True)
     ]
+
+
+def _planned(client: Client) -> dict[Way, Codec | None]:
+    """Return the codecs that a plan chose for a client."""
+    up, down = client.codecs or (NONE, NONE)
+    return {UP: make_codec(up), DOWN: make_codec(down)}
 
 
 def finite_loss(loss: Tensor, client: Client) -> float:

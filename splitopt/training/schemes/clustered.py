@@ -14,9 +14,9 @@ from splitopt.training.codecs.crossing import DOWN, UP
 from splitopt.training.data.named import Inputs
 from splitopt.training.model_parts.copies import tensor_bytes
 from splitopt.training.model_parts.parts import Pass
-from splitopt.training.privacy.guard import Guard
 from splitopt.training.privacy.per_sample import Gradients
 from splitopt.training.schemes.base import Client, finite_loss
+from splitopt.training.schemes.client import guard_of
 from splitopt.training.schemes.shared_server import SharedServer
 from splitopt.training.schemes.tally import Round
 
@@ -116,18 +116,36 @@ class Clustered(SharedServer):
         passes: Mapping[str, tuple[Pass, Tensor]],
     ) -> None:
         """Update the device parts of a cluster by the gradients that came back, with noise."""
-        counts = {client.name: _guard(client).batches.counted(len(x)) for client, x, _ in drawn}
-        samples = sum(len(inputs) for _, inputs, _ in drawn)
-        is_mean = self.options.cut_gradient == "mean"
-        for client, inputs, _ in drawn:
-            guard, own, part = _guard(client), Gradients(), self.device(client)
+        sizes = [len(inputs) for _, inputs, _ in drawn]
+        told = self.shares_of_sum([client for client, _, _ in drawn], sizes)
+        for (client, inputs, _), (whole, divisor) in zip(drawn, told, strict=True):
+            guard, own, part = guard_of(client), Gradients(), self.device(client)
             if client.name in passes:
                 one, gradient = passes[client.name]
-                whole = samples if is_mean else len(inputs)
                 guard.add(own, part, one, gradient * whole)
-            divisor = sum(counts.values()) if is_mean else counts[client.name]
             guard.release([part], own, len(inputs), divisor)
             part.step()
+
+    def shares_of_sum(self, group: Sequence[Client], sizes: Sequence[int]) -> list[tuple[int, int]]:
+        """Return what the devices of a cluster need to know of each other's batches, with privacy.
+
+        Parameters
+        ----------
+        group, sizes
+            The devices that have drawn, and how many samples each has.
+
+        Returns
+        -------
+        For each device, of how many samples the loss is the mean whose gradient comes back, and by
+        what its sum of clipped gradients is divided. Empty without privacy.
+        """
+        if self.options.privacy is None:
+            return []
+        drawn = zip(group, sizes, strict=True)
+        counts = [guard_of(client).batches.counted(size) for client, size in drawn]
+        if self.options.cut_gradient == "mean":
+            return [(sum(sizes), sum(counts))] * len(sizes)
+        return list(zip(sizes, counts, strict=True))
 
     def serve(
         self,
@@ -201,9 +219,3 @@ class Clustered(SharedServer):
                 tally.note_client(client.name, finite_loss(own, client), len(target))
         samples = sum(len(target) for target in targets)
         tally.add(finite_loss(loss, group[0]), samples)
-
-
-def _guard(client: Client) -> Guard:
-    """Return the guard that a client has where the options ask for privacy."""
-    assert client.guard is not None
-    return client.guard

@@ -16,6 +16,7 @@ class Federated(ParallelCopies):
     roles: ClassVar[tuple[Role, ...]] = ("device",)
     takes: ClassVar[Takes] = "nothing"
     draws_clients: ClassVar[bool] = True
+    averages_devices: ClassVar[bool] = True
 
 
 class Centralized(ParallelCopies):

@@ -6,7 +6,8 @@ often, changes who computes and what is sent, but not one bit of what is learned
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -16,13 +17,22 @@ from torch.func import vmap
 from splitopt.errors import InputError
 from splitopt.training.codecs.crossing import SideBySide
 from splitopt.training.data.named import joined, shapes_of
-from splitopt.training.model_parts.averaging import average, copy_state, load_state
+from splitopt.training.model_parts.averaging import (
+    average,
+    copy_state,
+    load_leading,
+    load_state,
+)
 from splitopt.training.model_parts.batched import Stack, alike, is_count, refuse_unless_possible
 from splitopt.training.model_parts.copies import Copy
-from splitopt.training.model_parts.parts import backward_chain, forward_chain
+from splitopt.training.model_parts.parts import (
+    backward_chain,
+    forward_chain,
+)
 from splitopt.training.schemes.as_published import State
 from splitopt.training.schemes.as_published import joined as joined_state
 from splitopt.training.schemes.base import Client, Scheme
+from splitopt.training.schemes.client import with_codecs
 from splitopt.training.schemes.tally import Round
 
 
@@ -30,6 +40,9 @@ class ParallelCopies(Scheme):
     """Every client has a copy of every part; the round ends with the average of all copies."""
 
     can_batch: ClassVar[bool] = True
+    takes_ranks: ClassVar[bool] = True
+    aggregates_apart: ClassVar[bool] = False
+    """Whether device parts can be averaged less often than the rest, see `aggregation_interval`."""
 
     @cached_property
     def _copies(self) -> dict[str, Copy]:
@@ -37,23 +50,49 @@ class ParallelCopies(Scheme):
 
         A process that is one client of many has all of them in its scheme, and no use for copies.
         """
-        return {
-            client.name: Copy.of(
-                self.model,
-                client.cuts,
-                self.roles_of(client),
-                self.split,
-                self.options,
-                about=self.about,
-            )
-            for client in self.clients
-        }
+        return {client.name: self._copy_for(client) for client in self.clients}
+
+    def _copy_for(self, client: Client) -> Copy:
+        return Copy.of(
+            self.model,
+            client.cuts,
+            self.roles_of(client),
+            self.split,
+            self.options,
+            about=self.about,
+            rank=client.rank,
+        )
 
     def prepare(self) -> None:
         """See that clients can train together, if they are to."""
         self._stacks: dict[tuple[str, ...], Stack] = {}
+        if self.options.aggregation_interval > 1:
+            self._refuse_unless_apart()
         if self.options.batched:
             self._refuse_unless_batched()
+
+    def recut(self, cuts: Mapping[str, tuple[int, ...]]) -> None:
+        """Cut the copies of clients elsewhere, between rounds; what they learnt stays.
+
+        State and moments go over parameter by parameter.
+
+        Parameters
+        ----------
+        cuts
+            Client -> numbers of layers before each cut.
+        """
+        for place, client in enumerate(self.clients):
+            wanted = cuts[client.name]
+            if wanted == client.cuts:
+                continue
+            old = self._copies[client.name]
+            (changed,) = with_codecs([replace(client, cuts=wanted)], self.options, self.split)
+            self.clients[place] = changed
+            new = self._copy_for(changed)
+            load_state(new.model, old.state())
+            new.load_moments(old.moments())
+            self._copies[client.name] = new
+            self._stacks = {key: s for key, s in self._stacks.items() if client.name not in key}
 
     def copies(self) -> list[Copy]:
         """One for each client."""
@@ -63,13 +102,13 @@ class ParallelCopies(Scheme):
         """Local training of every client from the common weights, then their average."""
         tally, present = Round(), self.takes_part(number)
         before = copy_state(self.model) if self.options.as_published else {}
-        self.begin(present, tally)
+        self.begin(present, tally, number)
         for clients in self._groups(self.order(number)):
             if len(clients) > 1:
                 self._train_together(clients, tally)
             else:
                 self._train_alone(clients[0], tally)
-        self.end(present, tally)
+        self.end(present, tally, number)
         if before:
             self._keep_tested(before, self.order(number))
         return tally
@@ -83,22 +122,33 @@ class ParallelCopies(Scheme):
         last = order[-1].name  # whose turn is over when all copies are averaged
         self.tested_as[last] = joined_state(before, copies[last], copy_state(self.model))
 
-    def begin(self, clients: Sequence[Client], tally: Round) -> None:
-        """Set the copies of those who take part in a round to the common weights."""
+    def begin(self, clients: Sequence[Client], tally: Round, number: int = 0) -> None:
+        """Set the copies of those who take part in a round (0, 1, ...) to the common weights.
+
+        Between two aggregations the device parts go on with what they are.
+        """
         copies = [self._copies[client.name] for client in clients]
         if self.options.optimizer_state == "average":
             self.average_moments(copies, clients)
-        begin = copy_state(self.model)
+        begin, apart = copy_state(self.model), number % self.options.aggregation_interval
         for own in copies:
-            own.load(begin, self.options)
-        self.note_model(copies, tally, down=True)
+            kept = own.names_on("device") if apart else frozenset()
+            own.load({k: v for k, v in begin.items() if k not in kept}, self.options)
+        if not apart:
+            self.note_model(copies, tally, down=True)
 
-    def end(self, clients: Sequence[Client], tally: Round) -> None:
-        """Make the average of the copies of those who finished a round the common weights."""
+    def end(self, clients: Sequence[Client], tally: Round, number: int = 0) -> None:
+        """Make the average of the copies of those who finished a round the common weights.
+
+        Between two aggregations the average of the device parts is that of no device: it is what an
+        aggregation would give, by which the common model is tested.
+        """
         copies = [self._copies[client.name] for client in clients]
         weights = [self.weight(client) for client in clients]
-        load_state(self.model, average([own.changed() for own in copies], weights))
-        self.note_model(copies, tally, down=False)
+        # what no one present holds (rows of a higher rank than theirs) stays as it is
+        load_leading(self.model, average([own.changed() for own in copies], weights))
+        if (number + 1) % self.options.aggregation_interval == 0:
+            self.note_model(copies, tally, down=False)
 
     def _train_alone(self, client: Client, tally: Round) -> None:
         own = self._copies[client.name]
@@ -151,7 +201,23 @@ class ParallelCopies(Scheme):
         }
         inputs = shapes_of(client.batches.inputs)
         sizes = client.batches.sizes(self.steps(client))
-        return client.cuts, inputs, sizes, tuple(sorted(counts.items()))
+        return client.cuts, client.rank, inputs, sizes, tuple(sorted(counts.items()))
+
+    def _refuse_unless_apart(self) -> None:
+        """Reject an aggregation interval where nothing else is averaged in between."""
+        interval = self.options.aggregation_interval
+        if not self.aggregates_apart:
+            raise InputError.at(
+                "aggregation_interval",
+                f"is {interval}, which is for splitfed_v1, whose server averages its own copies "
+                f"in every round, not for {self.name}; leave it out",
+            )
+        if self.parties_tied():
+            raise InputError.at(
+                "aggregation_interval",
+                f"is {interval}, and devices and server hold copies of a tied weight, which "
+                "must stay equal; cut elsewhere, or aggregate in every round",
+            )
 
     def _refuse_unless_batched(self) -> None:
         if all(len(group) == 1 for group in self._groups(self.clients)):

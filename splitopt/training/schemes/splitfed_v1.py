@@ -16,7 +16,9 @@ class SplitFedV1(ParallelCopies):
     """
 
     name: ClassVar[str] = "splitfed_v1"
+    aggregates_apart: ClassVar[bool] = True
     exchanges_tied: ClassVar[bool] = True
     draws_clients: ClassVar[bool] = True
+    averages_devices: ClassVar[bool] = True
     has_fed_server: ClassVar[bool] = True
     has_script: ClassVar[bool] = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor
@@ -27,6 +28,7 @@ class SplitFedV2(SharedServer):
 
     name: ClassVar[str] = "splitfed_v2"
     draws_clients: ClassVar[bool] = True
+    averages_devices: ClassVar[bool] = True
     has_fed_server: ClassVar[bool] = True
     has_script: ClassVar[bool] = True
     usual_order: ClassVar[Order] = "shuffled"
@@ -45,8 +47,7 @@ class SplitFedV2(SharedServer):
         """Serve the local batches of those who take part, then average the device parts."""
         tally, present = Round(), self.takes_part(number)
         self.tested_as = {}
-        self.start_round()
-        self.hand_out(present, tally)
+        self.begin(present, tally)
         if self.options.server_order == "batch":
             self._batch_by_batch(number, tally)
         else:
@@ -56,8 +57,17 @@ class SplitFedV2(SharedServer):
                 self._turn_ends(client)
                 if self.options.as_published:  # the common device part is still the old one
                     self.tested_as[client.name] = copy_state(self.model)
-        self.collect(present, tally)
+        self.end(present, tally)
         return tally
+
+    def begin(self, clients: Sequence[Client], tally: Round) -> None:
+        """Set the device parts of those who take part in a round to the common one."""
+        self.start_round()
+        self.hand_out(clients, tally)
+
+    def end(self, clients: Sequence[Client], tally: Round) -> None:
+        """Make the average of the device parts of those who finished a round the common one."""
+        self.collect(clients, tally)
 
     def _batch_by_batch(self, number: int, tally: Round) -> None:
         """Serve a batch of every client that has one left, turn by turn."""

@@ -13,6 +13,8 @@ class Traffic:
     The model is its trained parameters; ``statistics`` are what layers write and goes with them,
     down and up together. ``tied_down`` and ``tied_up`` are gradients of weights of which both
     sides of a cut hold a copy. ``statistics_up`` is what of ``statistics`` has gone up.
+    ``secure_down`` and ``secure_up`` are the keys and shares of secure aggregation, with which
+    ``model_up`` are the masked vectors.
     ``fisher_down`` and ``fisher_up`` are what devices hand on of elastic weight consolidation.
     """
 
@@ -27,12 +29,14 @@ class Traffic:
     fisher_down: int = 0
     fisher_up: int = 0
     statistics_up: int = 0
+    secure_down: int = 0
+    secure_up: int = 0
 
     def to_dict(self) -> dict[str, int]:
-        """Return bytes by kind; those of tied weights and EWC only where there are any."""
+        """Return bytes by kind; those that few runs send only where there are any."""
         found = asdict(self)
         del found["statistics_up"]
-        for kind in ("tied", "fisher"):
+        for kind in ("tied", "fisher", "secure"):
             if not found[f"{kind}_down"] and not found[f"{kind}_up"]:
                 del found[f"{kind}_down"], found[f"{kind}_up"]
         return found

@@ -30,6 +30,8 @@ _MESSAGES = {
     "smashed": ("smashed", "activations"),
     "gradient": ("gradient", "gradients"),
     "model": ("model",),
+    "masked": ("masked",),
+    "secure": ("public_keys", "key_shares", "unmasking"),
     "label": ("labels",),
     "tied": ("tied",),
     "setup": ("setup",),
@@ -100,8 +102,10 @@ def validate_job(
     need_torch("validation")
     from splitopt.training.program import program_of
     from splitopt.training.validation.shortening import first_steps
+    from splitopt.training.wire.job import check_wired
     from splitopt.training.wire.launch import run_job
 
+    check_wired(job.plan)
     if job.options is not None and job.options.padding == "batch":
         raise InputError.at(
             "padding",
@@ -169,6 +173,7 @@ def measured_of(run: WireRun, round_s: float | None = None) -> Measured:
             *_padding(run),
             *_promised(program),
             *_drawn(run),
+            *_masked(run),
             ("Seconds on the wall", f"{measured.makespan_s * run.time_scale:.3g}"),
             *dropped,
         ),
@@ -201,6 +206,15 @@ def _drawn(run: WireRun) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
+def _masked(run: WireRun) -> tuple[tuple[str, str], ...]:
+    """Report that parts go up masked, which the round that the plan promises has not."""
+    if run.program.masked is None:
+        return ()
+    factor = f"{run.program.upload_factor:.3g}"
+    text = f"models take {factor} times their bytes on the way up, which the plan does not promise"
+    return (("Secure aggregation", text),)
+
+
 def _codecs(run: WireRun) -> tuple[tuple[str, str], ...]:
     """Name the codecs, in whose bytes activations and gradients are expected."""
     if not run.program.is_encoded:
@@ -219,10 +233,16 @@ def _padding(run: WireRun) -> tuple[tuple[str, str], ...]:
 
 def _planned(run: WireRun) -> dict[str, float]:
     """Return the planned bytes of the rounds of a run, each of those who were drawn for it."""
+    from splitopt.training.preparing.masked import planned_sum
+
     scheme, found = run.scheme if run.program.is_encoded else None, dict[str, float]()
     for timeline in run.timelines:
         drawn = [client.name for client in run.scheme.takes_part(timeline.origin["round"])]
-        for kind, size in planned_bytes(run.program, scheme, drawn).items():
+        planned = planned_bytes(run.program, scheme, drawn)
+        if run.program.masked is not None:
+            own = planned_sum(run.program, len(drawn))
+            planned |= {"model_up": 0.0, "masked": own.masked, "secure": sum(own) - own.masked}
+        for kind, size in planned.items():
             found[kind] = found.get(kind, 0.0) + size
     return found
 
@@ -235,6 +255,8 @@ def _traffic(run: WireRun) -> tuple[BytesRow, ...]:
         "gradient": planned["gradient"],
         "model": planned["model_down"] + planned["model_up"],
         "tied": planned.get("tied_down", 0.0) + planned.get("tied_up", 0.0),
+        "masked": planned.get("masked", 0.0),
+        "secure": planned.get("secure", 0.0),
     }
     rows, counted = [], set()
     for kind, messages in _MESSAGES.items():
@@ -252,7 +274,9 @@ def _traffic(run: WireRun) -> tuple[BytesRow, ...]:
 def _received(run: WireRun, planned: Mapping[str, float]) -> list[BytesRow]:
     """Return what each of two servers received and is planned to receive; none without two."""
     expected = {"server": {"smashed": planned["smashed"]}, "fed": {"model": planned["model_up"]}}
-    own = ("smashed", "labels", "model", TESTS)
+    if "masked" in planned:
+        expected["fed"] = {"masked": planned["masked"]}
+    own = ("smashed", "labels", "model", "masked", TESTS)
     return [
         BytesRow(f"{party}_received_{kind}", expected[party].get(kind), float(size))
         for party, kinds in run.received_bytes.items()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from splitopt.problems.pipeline_partition.tables import Cuts, own_part_bytes
+from splitopt.profiles.counting.adapter_ranks import at_rank
 from splitopt.profiles.counting.tied import exchanged_bytes
 from splitopt.training.program import ClientPlan, Program
 
@@ -46,11 +47,11 @@ def planned_bytes(
     """
     found = dict.fromkeys(KINDS, 0.0)
     profile = program.opened.profile  # that of the program may have encoded bytes
-    whole = float(profile.device_model_bytes[-1])
     clients = [None] * len(program.clients) if scheme is None else scheme.clients
     for plan, client in zip(program.clients, clients, strict=True):
         if names is not None and plan.name not in names:
             continue
+        model = profile if plan.rank is None else at_rank(profile, plan.rank)
         at = [profile.layers.index(name) for name in plan.cuts]
         for size, count in _batches(program, plan):
             for kind, table, parts in zip(
@@ -65,7 +66,7 @@ def planned_bytes(
         if program.both_ends and at:
             held = own_part_bytes(profile, Cuts(at[0] + 1, at[-1] + 1))
         else:
-            held = float(profile.device_model_bytes[at[0]]) if at else whole
+            held = float(model.device_model_bytes[at[0] if at else -1])
         if at and not program.both_ends and (tied := float(exchanged_bytes(profile)[at[0]])):
             steps = sum(count for _, count in _batches(program, plan))
             found["tied_down"] = found.get("tied_down", 0.0) + steps * tied

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from splitopt.documents.checks import is_whole
 from splitopt.errors import InfeasibleError, InputError
+from splitopt.plan_result import PlanResult
 from splitopt.planning.explaining import explainer_of
-from splitopt.planning.planner import open_plan
+from splitopt.planning.planner import by_device, open_plan
 from splitopt.planning.promises import promise
 from splitopt.plans import Plan
+from splitopt.problems.cut_and_resources.parts import is_grouped
 from splitopt.training.program import read_program
 
 
@@ -39,7 +41,9 @@ def first_steps(plan: Plan, steps: int, source: str = "plan") -> Plan:
     """
     if not is_whole(steps, 1):
         raise InputError.at("steps", f"is {steps!r}, it must be a whole number >= 1")
-    opened = open_plan(plan, source)
+    opened = by_device(open_plan(plan, source), source)
+    if is_grouped(plan.decision):
+        plan = opened.plan
     if opened.decision is None or plan.decision is None:
         reason = plan.result.get("message") or "no feasible decision was found"
         raise InfeasibleError(f"{source}: there is nothing to run: {reason}")
@@ -69,5 +73,5 @@ def first_steps(plan: Plan, steps: int, source: str = "plan") -> Plan:
         plan,
         scenario=scenario.to_dict(),
         prediction=promised,
-        result={**plan.result, **outcome},
+        result=PlanResult({**plan.result, **outcome}),
     )

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from splitopt.training.model_parts.averaging import load_state
 from splitopt.training.model_parts.copies import Copy
+from splitopt.training.privacy.batches import Exposures
 from splitopt.training.schemes.base import Client, under
 from splitopt.training.wire.encoded import check_left_out
 from splitopt.training.wire.transport.errors import FrameError
@@ -29,9 +30,31 @@ OF_SERVER = ("stream", "crossing")
 """What of it a server gets that has no client part: what it knows of smashed data anyway."""
 OF_FED = ("batches", "buffers", "moments")
 """What of it a server gets that has the client parts alone."""
+_COUNT = "batches"
+"""With privacy a count of batches and nothing else, which whoever accounts for it gets."""
+_TELLING = ("buffers", "moments")
+"""What tells of a device's part what a masked vector hides; it goes down, and never up."""
+
+_MOST_EXPOSURES = 2**53
 
 _SENDERS = ("up.0",)
 """The device sends activations over its one cut; the server keeps what its gradients leave out."""
+
+
+def of_server(client: Client) -> tuple[str, ...]:
+    """Return which kinds a server without client parts gets: with privacy also what was spent."""
+    return (_COUNT, *OF_SERVER) if isinstance(client.batches, Exposures) else OF_SERVER
+
+
+def of_fed(client: Client) -> tuple[str, ...]:
+    """Return which kinds a server gets that has the client parts alone."""
+    is_private = isinstance(client.batches, Exposures)
+    return tuple(kind for kind in OF_FED if not (is_private and kind == _COUNT))
+
+
+def kinds_up(kinds: Sequence[str], is_masked: bool) -> tuple[str, ...]:
+    """Return which of these kinds go back to a server at the end of a round."""
+    return tuple(kind for kind in kinds if not (is_masked and kind in _TELLING))
 
 
 def parameters_of(own: Copy) -> dict[str, Tensor]:
@@ -40,20 +63,40 @@ def parameters_of(own: Copy) -> dict[str, Tensor]:
     return {name: value.detach() for name, value in named if value.requires_grad}
 
 
+def _fixed_names(own: Copy) -> set[str]:
+    """Return how the device's part calls what of it training does not change."""
+    state = own.model.state_dict(keep_vars=True)
+    fixed = {id(state[name]) for name in own.fixed}
+    inside = own.parts[0].module.state_dict(keep_vars=True)
+    return {name for name, value in inside.items() if id(value) in fixed}
+
+
+def _names_in_part(own: Copy) -> dict[str, str]:
+    """Return name in a copy's model -> name in its device's part; noise in a part renames.
+
+    Of several names of one tensor it is the first in the part.
+    """
+    known: dict[int, str] = {}
+    for name, value in own.parts[0].module.state_dict(keep_vars=True).items():
+        known.setdefault(id(value), name)
+    state = own.model.state_dict(keep_vars=True)
+    return {name: known[id(value)] for name, value in state.items() if id(value) in known}
+
+
 def buffers_of(own: Copy) -> dict[str, Tensor]:
     """Return what the layers of the device's part write besides, such as running statistics."""
-    state = own.parts[0].module.state_dict(keep_vars=True)
+    state, fixed = own.parts[0].module.state_dict(keep_vars=True), _fixed_names(own)
     return {
         name: value.detach()
         for name, value in state.items()
-        if not (value.requires_grad or name in own.fixed)
+        if not (value.requires_grad or name in fixed)
     }
 
 
 def fixed_of(own: Copy) -> dict[str, Tensor]:
     """Return what of the device's part training does not change."""
-    state = own.parts[0].module.state_dict()
-    return {name: value for name, value in state.items() if name in own.fixed}
+    state, fixed = own.parts[0].module.state_dict(), _fixed_names(own)
+    return {name: value for name, value in state.items() if name in fixed}
 
 
 def control_of(client: Client, own: Copy, kinds: Sequence[str] = CONTROL) -> dict[str, Tensor]:
@@ -129,12 +172,16 @@ def prefixed(prefix: str, state: Tensors) -> dict[str, Tensor]:
 
 
 def _moments(own: Copy) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Moments of the optimizer of the device's part, and those of the other parts."""
-    names = set(parameters_of(own))
+    """Moments of the optimizer of the device's part, by its names, and those of other parts."""
+    names = _names_in_part(own)
     device: dict[str, Tensor] = {}
     others: dict[str, Tensor] = {}
     for key, value in own.moments().items():
-        (device if key.rpartition(":")[0] in names else others)[key] = value
+        name, _, slot = key.rpartition(":")
+        if name in names:
+            device[f"{names[name]}:{slot}"] = value
+        else:
+            others[key] = value
     return device, others
 
 
@@ -143,6 +190,11 @@ def check_batches(state: Tensors, client: Client) -> None:
     own = client.batches.state_dict()
     if state.keys() != own.keys():
         raise FrameError("a walk through the data with other entries than it has here")
+    if isinstance(client.batches, Exposures):  # a count alone: the walk is the device's secret
+        expect_like(state, own, "the exposures")
+        if not 0 <= int(state["exposures"]) <= _MOST_EXPOSURES:
+            raise FrameError("exposures that are no count")
+        return
     order, place = state["order"], state["next"]
     fine = (
         state["generator"].shape == own["generator"].shape
@@ -190,6 +242,12 @@ def _load(kind: str, found: dict[str, Tensor], client: Client, own: Copy) -> Non
         load_state(own.parts[0].module, found)
     elif kind == "moments":
         _, others = _moments(own)
-        own.load_moments({**others, **found})
+        names = dict[str, str]()
+        for name, inside in _names_in_part(own).items():
+            names.setdefault(inside, name)
+        for key, value in found.items():
+            name, _, slot = key.rpartition(":")
+            others[f"{names[name]}:{slot}"] = value
+        own.load_moments(others)
     else:
         client.crossing.load_state_dict(found, _SENDERS)

@@ -12,6 +12,7 @@ from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.connecting import connect
 from splitopt.training.wire.transport.errors import ChannelError
 from splitopt.training.wire.transport.listener import Listener
+from splitopt.training.wire.transport.threads import start_thread
 from splitopt.training.wire.transport.tls import LEADER, Tls
 from splitopt.training.wire.transport.tokens import Token
 
@@ -56,8 +57,7 @@ class Crew:
         self._lacking: dict[int, str] = {}
         self._lock = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._receive, name="reception", daemon=True)
-        self._thread.start()
+        self._thread = start_thread(self._receive, name="reception")
 
     def wait(self, timeout_s: float, check: Callable[[], object] | None = None) -> None:
         """Wait until everybody is there.
@@ -144,7 +144,7 @@ class Crew:
                 channel = self.listener.accept()
             except ChannelError:  # it is closed
                 return
-            threading.Thread(target=self._admit, args=(channel,), daemon=True).start()
+            start_thread(self._admit, channel)
 
     def _admit(self, channel: Channel) -> None:
         try:

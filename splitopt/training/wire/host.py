@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.connecting import connect
 from splitopt.training.wire.transport.listener import listen
 from splitopt.training.wire.transport.pacing import Bucket, pad_until
+from splitopt.training.wire.transport.threads import start_thread
 from splitopt.training.wire.transport.tokens import Token
 
 REPEATS = 7
@@ -253,8 +253,7 @@ def _trips(
             transfer = receiver.receive(10.0).transfer
             arrived.put(transfer.end_s - transfer.start_s)
 
-    thread = threading.Thread(target=take, daemon=True)
-    thread.start()
+    thread = start_thread(take)
     found = []
     for _ in range(count):
         sender.send("probe", {}, {"values": tensor}, bucket=bucket)

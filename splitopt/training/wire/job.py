@@ -16,6 +16,7 @@ from splitopt.documents.reading import read_text
 from splitopt.errors import InputError
 from splitopt.models.adapters.choice import Adapters
 from splitopt.plans import Plan
+from splitopt.secure_sum.keys import need_cryptography
 from splitopt.storage.writing import write_atomic
 from splitopt.training.data.arrays import arrays_of, npz_bytes
 from splitopt.training.data.sequences import of_list
@@ -23,7 +24,9 @@ from splitopt.training.data.shards import check_all, is_own
 from splitopt.training.job import TrainingJob
 from splitopt.training.kinds import SCHEME
 from splitopt.training.options import Options
+from splitopt.training.pixel_dp_options import PixelDP
 from splitopt.training.preparing.prepare import Prepared
+from splitopt.training.privacy_options import Privacy
 from splitopt.training.schedule import Schedule
 from splitopt.training.tasks import TASKS
 from splitopt.training.wire.setting import OwnFiles
@@ -39,10 +42,16 @@ def check_job(job: TrainingJob, schedule: Schedule | None = None) -> None:
     Raises
     ------
     InputError
-        Clients are to be batched, there is to be privacy, a noise layer, NoPeek or something
-        against forgetting, turns are to be tested, another scheme is asked for, or a device is
-        named.
+        Clients are to be batched, there is to be NoPeek or something against forgetting, turns are
+        to be tested, plans are to follow a trace, another scheme is asked for, a device is named,
+        or the plan is of several servers, or of adapters of different ranks.
     """
+    if schedule is not None and schedule.replan is not None:
+        raise InputError.at(
+            "replan",
+            "is for training in one process, where the virtual clock goes by the trace; here "
+            "time really passes and cuts stay as planned: train without --wire",
+        )
     if schedule is not None and schedule.test_after == "turn":
         raise InputError.at(
             "test_after",
@@ -53,24 +62,44 @@ def check_job(job: TrainingJob, schedule: Schedule | None = None) -> None:
         raise InputError.at(
             "batched", "every device is a process of its own on the wire; train without"
         )
+    if job.options is not None and job.options.aggregation_interval > 1:
+        raise InputError.at(
+            "aggregation_interval", "is for training in one process; train without --wire"
+        )
     if job.options is not None and job.options.as_published:
         raise InputError.at(
             "as_published", "is for training in one process, as the script is; leave it out"
         )
-    if job.options is not None and job.options.privacy is not None:
-        raise InputError.at(
-            "privacy",
-            "is for training in one process: on the wire the leader keeps the devices' random "
-            "states and the order of their batches, which must stay secret; train without --wire",
-        )
+    if job.options is not None and job.options.secure_aggregation:
+        need_cryptography("secure_aggregation")
+        if job.scheme is not None:
+            raise InputError.at(
+                "secure_aggregation",
+                "is for splitopt's own schemes, whose averages are known to be sums; leave the "
+                "scheme to the plan, or leave it out",
+            )
     if job.options is not None:
-        for name in ("pixel_dp", "nopeek", "remembering"):
+        for name in ("nopeek", "remembering"):
             if getattr(job.options, name):
                 raise InputError.at(name, "is for training in one process; train without --wire")
     other = job.scheme is not None and (isinstance(job.scheme, str) and job.scheme in SCHEME.own)
     for name, is_given in (("scheme", other), ("device", job.device != "cpu")):
         if is_given:
             raise InputError.at(name, "is for training in one process; leave it out")
+    check_wired(job.plan)
+
+
+def check_wired(plan: Plan) -> None:
+    """Raise `InputError` for a plan of several servers, or of adapters of different ranks."""
+    if plan.decision is None or plan.prediction is None or "choice" not in plan.decision:
+        return
+    ranks = {row.get("adapter_rank") for row in plan.prediction["devices"]}
+    for count, what in ((len(plan.scenario["servers"]), "servers"), (len(ranks), "ranks")):
+        if count > 1:
+            raise InputError(
+                f"the plan has devices of {count} {what}, and on the wire there is one server "
+                "with one part; train it in one process (splitopt train without --wire)"
+            )
 
 
 def save_job(job: TrainingJob, folder: Path, prepared: Prepared) -> Path:
@@ -150,6 +179,10 @@ def load_job(path: str | Path) -> TrainingJob:
     """Read a job that `save_job` wrote."""
     found = parse_json(read_text(path), str(path))
     options, adapters = found["options"], found["adapters"]
+    if options is not None and options["privacy"] is not None:
+        options["privacy"] = Privacy(**options["privacy"])
+    if options is not None and options["pixel_dp"] is not None:
+        options["pixel_dp"] = PixelDP(**options["pixel_dp"])
     return TrainingJob(
         Plan.from_dict(found["plan"], found["source"]),
         data=found["data"],

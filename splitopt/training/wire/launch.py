@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
@@ -15,15 +14,12 @@ from splitopt.documents.checks import is_number
 from splitopt.errors import InputError, SplitoptError
 from splitopt.plans import PlanLike, as_plan
 from splitopt.plugins import AbsentError
-from splitopt.simulation.tracks import one_after_the_other
 from splitopt.storage.temporary import temporary_folder
-from splitopt.timeline import Timeline
 from splitopt.training.job import JobFields, TrainingJob
 from splitopt.training.keywords import shared_out, takes_fields
 from splitopt.training.preparing.prepare import Prepared, prepare
 from splitopt.training.rounds.loop import Callback, run_rounds
 from splitopt.training.rounds.testing import check_schedule
-from splitopt.training.runner import Run
 from splitopt.training.saving.keeper import check_new
 from splitopt.training.schedule import Schedule, ScheduleFields
 from splitopt.training.wire.compute import one_thread, warm_up
@@ -39,8 +35,10 @@ from splitopt.training.wire.own_parts import own_names
 from splitopt.training.wire.processes import Processes
 from splitopt.training.wire.ranks import Rank
 from splitopt.training.wire.roles import Roles, roles_of
+from splitopt.training.wire.run import WireRun as WireRun
 from splitopt.training.wire.setting import Setting, WireFields, WireOptions
 from splitopt.training.wire.speed import check_speed, proposed_time_scale
+from splitopt.training.wire.star.private import check_private
 from splitopt.training.wire.told import Told
 from splitopt.training.wire.transport.links import paced_by_kernel
 from splitopt.training.wire.transport.listener import Listener, listen
@@ -52,78 +50,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class WireRun(Run):
-    """A training whose parties were processes.
-
-    Parameters
-    ----------
-    program
-        What the plan asked for.
-    time_scale
-        Seconds of the wall for each planned one.
-    timelines
-        The rounds of this run as measured, in planned seconds; the round is in their origin.
-    predicted
-        What was predicted for these rounds: of the clients and in the order that each drew.
-    sent_bytes
-        Bytes of tensors on the wire, by the kind of message.
-    dropped
-        A text for each party that a round went on without.
-    received_bytes
-        With a fed server: bytes of tensors that rank 0 (``server``) and ``fed`` received, by the
-        kind of message.
-    own_names
-        With a fed server: the entries of the model that rank 0 has, those of the server part; the
-        others have no values here.
-    fed_model
-        With a fed server: the file that it has written its part of the model to.
-    """
-
-    program: Any = None
-    time_scale: float = 1.0
-    timelines: tuple[Timeline, ...] = ()
-    sent_bytes: Mapping[str, int] = field(default_factory=dict)
-    dropped: tuple[str, ...] = ()
-    received_bytes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    own_names: tuple[str, ...] | None = None
-    fed_model: str | None = None
-    predicted: tuple[Timeline, ...] = ()
-
-    def save_model(self, path: str | Path) -> None:
-        """Write the weights as a safetensors file; with a fed server those of the server part."""
-        if self.own_names is None:
-            super().save_model(path)
-            return
-        from splitopt.storage.writing import write_atomic
-        from splitopt.training.model_parts.averaging import state_bytes
-
-        state = self.model.state_dict()
-        write_atomic(path, state_bytes({name: state[name] for name in self.own_names}))
-
-    @property
-    def measured(self) -> Timeline:
-        """All rounds of this run one after the other, batches numbered through."""
-        origin = {"source": "measured", "time_scale": self.time_scale}
-        return one_after_the_other(self.timelines, origin)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON-ready data, without the tasks."""
-        return {
-            **super().to_dict(),
-            "time_scale": self.time_scale,
-            "measured_round_s": [timeline.makespan_s for timeline in self.timelines],
-            "sent_bytes": dict(self.sent_bytes),
-            "dropped": list(self.dropped),
-            **(
-                {"received_bytes": {name: dict(own) for name, own in self.received_bytes.items()}}
-                if self.received_bytes
-                else {}
-            ),
-            **({"fed_model": self.fed_model} if self.fed_model else {}),
-        }
 
 
 class RunFields(JobFields, ScheduleFields, WireFields, total=False):
@@ -182,6 +108,7 @@ def run_job(
     with one_thread(), temporary_folder() as place:
         prepared = prepare(job, 0)
         roles = _roles(prepared)
+        check_private(prepared)
         check_schedule(prepared, schedule)
         check_files(prepared, schedule, wanted)
         _check_folder(schedule)
@@ -247,6 +174,7 @@ def run_rank(
             if rank.rank:
                 tell_absent(rank, setting, wanted.join_s, str(error))
             raise
+        check_private(prepared)
         parties = _roles(prepared).parties(prepared.program)
         rank.check(parties)
         is_fed = has_fed(prepared) and rank.rank == len(parties)

@@ -10,12 +10,21 @@ from splitopt.training.schemes.base import Scheme
 
 
 def parts_of(own: Copy, places: Sequence[int]) -> Copy:
-    """Return the parts at these places of the chain, as a copy that shares their tensors."""
+    """Return the parts at these places of the chain, as a copy that shares their tensors.
+
+    Of a device's part alone there is none but the first.
+    """
+    places = [place for place in places if place < len(own.parts)]
     return replace(
         own,
         parts=[own.parts[place] for place in places],
         roles=tuple(own.roles[place] for place in places),
     )
+
+
+def copy_of(scheme: Scheme, n: int) -> Copy:
+    """Return the copy that has a client's own part; a common model stands before all of them."""
+    return scheme.copies()[n - len(scheme.clients)]
 
 
 def names_in(held: Copy) -> list[str]:

@@ -82,13 +82,24 @@ def _devices_and_fed(program: Program) -> tuple[str, ...]:
     return (*devices, FED)
 
 
+WITH_FED = ("splitfed_v1", "splitfed_v2")
+"""Schemes in which a fed server can take part."""
+
 FED_ROLES = Roles(
     _devices_and_fed,
     "splitopt.training.wire.star.fed.parties:lead",
     "splitopt.training.wire.star.fed.parties:follow",
     "splitopt.training.wire.link_rates:of_two_servers",
 )
-"""The ranks of SplitFedV1 where a fed server takes part, which is the last one."""
+"""The ranks of SplitFed where a fed server takes part, which is the last one."""
+
+PIPELINE_ROLES = Roles(
+    _owners_and_nodes,
+    "splitopt.training.wire.pipeline.coordinator:lead",
+    "splitopt.training.wire.pipeline.parties:follow",
+    "splitopt.training.wire.link_rates:of_pipeline",
+)
+"""The ranks of a pipeline, of one node or several."""
 
 ROLES: dict[str, Roles] = {
     "splitfed_v1": Roles(
@@ -121,12 +132,8 @@ ROLES: dict[str, Roles] = {
         "splitopt.training.wire.star.device:follow",
         "splitopt.training.wire.link_rates:of_devices",
     ),
-    "multihop": Roles(
-        _owners_and_nodes,
-        "splitopt.training.wire.pipeline.coordinator:lead",
-        "splitopt.training.wire.pipeline.parties:follow",
-        "splitopt.training.wire.link_rates:of_pipeline",
-    ),
+    "multihop": PIPELINE_ROLES,
+    "u_shaped": PIPELINE_ROLES,
 }
 """Scheme -> its ranks."""
 
@@ -155,11 +162,10 @@ def roles_of(program: Program, fed_server: bool = False) -> Roles:
         )
     if not fed_server:
         return ROLES[program.plays]
-    if program.plays != "splitfed_v1":
+    if program.plays not in WITH_FED:
         raise InputError.at(
             "fed_server",
-            f"is for splitfed_v1 over connections, and this plan is of {program.plays}; leave it "
-            "out",
+            f"is for {' and '.join(WITH_FED)}, and this plan is of {program.plays}; leave it out",
         )
     return FED_ROLES
 

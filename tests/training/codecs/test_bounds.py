@@ -55,6 +55,7 @@ def passed(codec, tensor):
     return found
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("text", ALL)
 @settings(max_examples=40, deadline=None)
 @given(tensor=cases())
@@ -104,6 +105,7 @@ def ranges(tensor, by_channel):
     return torch.tensor(np.broadcast_to(high - low, values.shape).copy())
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("text", AFFINE)
 @settings(max_examples=60, deadline=None)
 @given(tensor=cases())
@@ -147,6 +149,7 @@ def test_extreme_ranges(text):
         assert error <= whole / (2 * (top - 1)) * (1 + 1e-5) + 1e-43
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["int8", "int4"])
 @pytest.mark.parametrize("more", ["", ":channel"])
 def test_rounding_at_random_has_the_value_as_its_mean(name, more):

@@ -102,9 +102,9 @@ class Lopsided(SplitFedV1):
 
     name, runs_as = "lopsided", "splitfed_v1"
 
-    def end(self, clients, tally):
+    def end(self, clients, tally, number=0):
         self.here = len(self.clients)
-        super().end(clients, tally)
+        super().end(clients, tally, number)
 
     def weight(self, client):
         return 1.0 + (getattr(self, "here", 3) == 3) * self.clients.index(client)

@@ -13,6 +13,7 @@ from splitopt.training.kinds import CODEC, OPTIMIZER, SCHEME, TASK  # noqa: E402
 pytestmark = pytest.mark.train
 OVER_CONNECTIONS = ("is the same over connections", "goes on without clients that are gone")
 ON_THE_WIRE = ("splitfed_v1", "splitfed_v2", "vanilla", "federated", "clustered", "multihop")
+ON_THE_WIRE += ("u_shaped",)
 CODECS = ["fp16", "bf16", "int8", "int4:channel", "int8:stochastic", "topk:0.2:feedback"]
 NAMES = {
     "codec": CODECS,

@@ -77,6 +77,12 @@ def test_a_list_with_commas_and_other_sizes(celeba: Path) -> None:
             "image 1: is '../a.jpg",
         ),
         (
+            lambda f: (f / "list_attr_celeba.txt").write_text(
+                f"1\n{HEAD}\na\u202eb.jpg 1 1 1 1 1\n", encoding="utf-8"
+            ),
+            r"image 1: is 'a\\u202eb.jpg",
+        ),
+        (
             lambda f: (f / "list_attr_celeba.txt").write_text(f"1\n{HEAD}\na.jpg 1 1 0 1 1\n"),
             "1 or -1 for each",
         ),

@@ -49,6 +49,7 @@ def plan(plan_of):
     return plan_of("few-splitfed")
 
 
+@pytest.mark.slow
 def test_own_data_are_the_same_rows_of_a_whole(plan, digits, parts, folder, tmp_path):
     """A folder, a dict of files, of arrays, and a partition file of all data teach the same."""
     save_partition(tmp_path / "rows.json", parts)

@@ -318,6 +318,7 @@ def test_other_files_are_refused(tmp_path):
             load_data(tmp_path / file)
 
 
+@pytest.mark.slow
 def test_real_fashion_mnist():
     known = KNOWN["fashion-mnist"]
     if not any(known.is_here(place) for place in known.places()):

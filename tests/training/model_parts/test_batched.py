@@ -83,6 +83,7 @@ OPTIMIZERS = [
 @pytest.mark.parametrize(
     ("name", "cuts"), [("federated", ()), ("splitfed_v1", (3,)), ("multihop", (2, 4, 7))]
 )
+@pytest.mark.one_quick
 def test_side_by_side_is_one_by_one(make, name, cuts, optimizer, state):
     """Weights, moments, losses and bytes, over batches of two sizes in a walk (float64)."""
     options = {**optimizer, "optimizer_state": state, "local_epochs": 2}
@@ -221,6 +222,7 @@ def test_a_loss_that_is_not_finite_names_the_client(make):
         scheme.round(0)
 
 
+@pytest.mark.slow
 def test_a_plan_is_trained_side_by_side(plan_of):
     """By `splitopt.train`, in float32, where the network is cut by its table's names."""
     options = Options(learning_rate=0.1, momentum=0.9)

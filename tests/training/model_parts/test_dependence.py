@@ -90,6 +90,7 @@ def test_a_part_adds_it_to_the_gradient_that_comes_back():
         assert torch.allclose(parameter.grad, value, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_training_with_it_lowers_the_distance_correlation(plan_of):
     """Of the same plan and seed; the history has it on the test data."""
     plan = plan_of("few-splitfed")

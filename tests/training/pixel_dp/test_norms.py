@@ -177,6 +177,7 @@ def test_a_chain_is_bounded_by_its_product_and_follows_its_weights():
     assert own.value() == pytest.approx(3 * norms[0] * norms[1], rel=1e-6)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("norm", ["l1", "l2"])
 def test_normalised_weights_have_norms_of_at_most_one(norm):
     torch.manual_seed(0)

@@ -32,6 +32,7 @@ def spent(timeline):
     return found
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     ("codec", "gradients", "part"), [("fp16", "none", (0.5, 1.0)), ("none", "bf16", (1.0, 0.5))]
 )

@@ -23,6 +23,7 @@ def test_what_the_noise_of_splitfed_costs(batch, wanted):
     assert epsilon_of(1.3, batch / 12_000, steps, 1e-5) == pytest.approx(wanted, abs=0.06)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(("epsilon", "wanted"), [(0.5, 38.8), (2.0, 10.8), (8.0, 3.3)])
 def test_the_noise_of_an_epsilon(epsilon, wanted):
     """2,500 steps at q = 0.1, and what comes out is within that epsilon."""
@@ -31,6 +32,7 @@ def test_the_noise_of_an_epsilon(epsilon, wanted):
     assert 0.98 * epsilon <= epsilon_of(sigma, 0.1, 2500, 1e-5) <= epsilon
 
 
+@pytest.mark.slow
 def test_both_accountants():
     """Sigma = 1, q = 16/180, 360 steps; and sigma = 1.3 in 2,500 steps."""
     assert epsilon_of(1.0, 16 / 180, 360, 1e-5) == pytest.approx(13.2, abs=0.05)

@@ -42,6 +42,7 @@ def same_order(scheme, plain):
         own.batches._entropy.order = lambda _, g=generator, n=count: torch.randperm(n, generator=g)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     ("name", "cuts", "cut_gradient"),
     [*((*one, "mean") for one in EACH), ("clustered", (3,), "rescaled")],

@@ -69,6 +69,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.one_quick
 def test_rows_are_those_of_samples_alone(name):
     """At every cut with trained parameters before it, against the uncut model and one sample."""
     torch.manual_seed(0)

@@ -105,6 +105,7 @@ def train(model, tmp_path, cut=None, options=None, **given):
     return splitopt.train(plan, model, rounds=1, options=options, **given)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     ("model", "words"),
     [
@@ -136,6 +137,7 @@ def test_layers(tmp_path, model, words):
         train(model, tmp_path, scheme="federated" if "buffer" in words else None)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("middle", [nn.InstanceNorm2d(6), nn.GroupNorm(2, 6), nn.Dropout(0.5)])
 def test_layers_that_keep_samples_apart(tmp_path, middle):
     assert train(network(middle), tmp_path).history.rows[0].epsilon["a"] > 0
@@ -146,6 +148,7 @@ def test_frozen_statistics_mix_nothing(tmp_path):
     assert train(network(nn.BatchNorm2d(6)), tmp_path, options=options).history
 
 
+@pytest.mark.slow
 def test_nothing_to_cover(tmp_path):
     """A scheme without devices, but for all of the model."""
     with pytest.raises(InputError, match="privacy: covers no parameter"):

@@ -18,7 +18,6 @@ from splitopt.training.history import History  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.privacy.entropy import Entropy  # noqa: E402
 from splitopt.training.privacy_options import Privacy  # noqa: E402
-from splitopt.training.wire.launch import run_wire  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -27,11 +26,18 @@ def options(**given):
     return Options(privacy=Privacy(**{"clip_norm": 1.0, "noise_multiplier": 2.0, **given}))
 
 
+def _samples(row):
+    """Count the samples that Poisson sampling drew for each device of a round."""
+    return [client.samples for client in row.clients.values()]
+
+
+@pytest.mark.slow
 def test_the_seed_of_a_run_makes_no_noise(plan_of):
     """The same seed twice gives other weights and other batches; a test seed gives the same."""
     plan = plan_of("few-splitfed")
-    found = [splitopt.train(plan, rounds=1, seed=3, options=options()) for _ in range(2)]
-    assert found[0].history.rows[0].samples != found[1].history.rows[0].samples
+    found = [splitopt.train(plan, rounds=2, seed=3, options=options()) for _ in range(2)]
+    drawn = [[_samples(row) for row in result.history.rows] for result in found]
+    assert drawn[0] != drawn[1]  # each count is the same by chance in some 5 of 100 runs
     for key, value in found[0].model.state_dict().items():
         assert not torch.equal(value, found[1].model.state_dict()[key])
     again = [
@@ -85,12 +91,7 @@ def test_files_hold_neither_noise_nor_orders(plan_of, tmp_path, monkeypatch, sam
             assert not any(raw in content for content in contents)
 
 
-def test_the_wire_is_refused(plan_of):
-    """Random states and orders travel there."""
-    with pytest.raises(InputError, match="privacy: is for training in one process: on the wire"):
-        run_wire(plan_of("few-splitfed"), options=options())
-
-
+@pytest.mark.slow
 def test_epsilon_goes_on_after_a_break(plan_of, tmp_path):
     """Two and two rounds have spent what four have; the history is read again as it was."""
     plan = plan_of("few-splitfed")

@@ -113,6 +113,7 @@ def test_local_steps_are_counted_for_other_schemes(plan_of):
         ("federated", {"client_fraction": 0.5, "order": "shuffled"}),
     ],
 )
+@pytest.mark.one_quick
 def test_the_tasks_of_a_drawn_round_take_what_its_closed_form_says(scheme, asked):
     """Of those who were drawn, in the order that was drawn, and of nobody else."""
     plan = splitopt.plan("digits-splitfed", scheme=scheme)

@@ -70,6 +70,7 @@ def test_equal_clients_have_equal_shares():
     assert sorted(sizes) == [13, 13, 14]
 
 
+@pytest.mark.slow
 def test_clients_and_classes_by_hand(plan_of):
     """Loss and accuracy on each share, and the recall of each class, from the model's outputs."""
     plan = plan_of("few-splitfed")
@@ -155,6 +156,7 @@ def test_clients_that_train_side_by_side_have_the_losses_of_one_by_one(make):
     assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_command_line(plan_of, tmp_path, monkeypatch, capsys):
     """Terminal, page and files have clients, groups and classes; the terminal in a line each."""
     monkeypatch.chdir(tmp_path)

@@ -111,6 +111,7 @@ def trained(plan, rounds=2, **more):
     return splitopt.train(plan, rounds=rounds, test_after="turn", **more)
 
 
+@pytest.mark.slow
 def test_rows_of_a_training(plan, tmp_path):
     """The last turn of a round is its test; a callback sees each; files and pages have them."""
     told = []
@@ -139,12 +140,14 @@ def test_rows_of_a_training(plan, tmp_path):
     assert "Forgetting, points" in page
 
 
+@pytest.mark.slow
 def test_rounds_that_are_not_tested_have_no_tests_of_turns(plan):
     """As many tests as are asked for."""
     run = trained(plan, rounds=3, evaluate_every=2)
     assert [len(row.turns) for row in run.history] == [0, 4, 4]
 
 
+@pytest.mark.slow
 def test_it_goes_on_from_a_checkpoint(plan, tmp_path):
     """Bit by bit, with everything against forgetting."""
     options = Options(learning_rate=0.1, remembering=ALL)
@@ -172,6 +175,7 @@ def test_what_a_callback_raises_is_its_callers(plan):
         splitopt.train(plan, rounds=1, turn_callback=fail)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     ("more", "words"),
     [
@@ -193,6 +197,7 @@ def test_where_there_are_no_turns_it_is_refused(plan, more, words):
         trained(plan, 1, **more)
 
 
+@pytest.mark.slow
 def test_on_the_command_line(plan, tmp_path, monkeypatch, capsys):
     """Flags, the table of turns, and what is refused."""
     monkeypatch.chdir(tmp_path)
@@ -219,6 +224,7 @@ def test_on_the_command_line(plan, tmp_path, monkeypatch, capsys):
         assert refused in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_clock_has_what_it_takes(plan):
     """Seconds by hand: 4 Mbit/s down; up 4 Mbit/s, and 200 kbit/s for one of the four devices."""
     row = splitopt.train(plan, rounds=1).history.rows[0]

@@ -60,6 +60,7 @@ def assert_same(one, two):
         assert torch.equal(one.model.state_dict()[name], value), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -82,6 +83,7 @@ def test_going_on_gives_the_same_bits(plan_of, tmp_path, name, options):
     assert_same(train(plan, 4, options=options, checkpoint=tmp_path / "state", resume=True), whole)
 
 
+@pytest.mark.slow
 def test_any_name_and_shared_weights_can_be_kept(plan_of, tmp_path):
     """A layer may be called as a part of the state is, and stand under two names."""
     inner, shared = nn.Conv2d(1, 8, 3, padding=1), nn.Linear(10, 10)
@@ -105,6 +107,7 @@ def test_any_name_and_shared_weights_can_be_kept(plan_of, tmp_path):
     assert all(torch.equal(saved[name], value) for name, value in run.model.state_dict().items())
 
 
+@pytest.mark.slow
 def test_two_files_that_fit_each_other(plan_of, tmp_path):
     """From before the first round on there are exactly two, written every so many rounds."""
     seen = []
@@ -203,6 +206,7 @@ def test_runs_that_are_killed_while_they_write(tmp_path):
     assert len(os.listdir(place)) == 2  # what the killed ones left is gone
 
 
+@pytest.mark.slow
 def test_a_folder_is_one_runs_at_a_time(plan_of, tmp_path):
     """Another run in this process, and what ended there while a run prepared itself."""
     plan, place = plan_of("digits-clusters"), tmp_path / "state"
@@ -241,6 +245,7 @@ def test_without_locks_no_run_removes_what_is_anothers(tmp_path, monkeypatch):
     assert len(list(tmp_path.glob("*.safetensors"))) == 2
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_is_no_mistake_of_the_users(plan_of, tmp_path, monkeypatch):
     """Before the first round and in a later one; what is there stays, and nothing is left over."""
     plan, place = plan_of("digits-clusters"), tmp_path / "state"
@@ -265,6 +270,7 @@ def test_a_disk_that_fills_is_no_mistake_of_the_users(plan_of, tmp_path, monkeyp
     assert len(os.listdir(place)) == 2
 
 
+@pytest.mark.slow
 def test_what_a_callback_raises_keeps_the_round(plan_of, tmp_path):
     """It reaches the caller as it is, and the round before it is written."""
     plan, place = plan_of("digits-clusters"), tmp_path / "state"
@@ -360,6 +366,7 @@ def test_content_that_no_run_writes_is_refused(folder, change, words):
         checkpoint.load(place)
 
 
+@pytest.mark.slow
 def test_another_run_is_named_by_its_first_difference(plan_of, tmp_path):
     """Another seed, option, scheme, data, partition or plan does not go on."""
     plan, place = plan_of("digits-clusters"), tmp_path / "state"
@@ -393,6 +400,7 @@ def train_other(plan, place):
     )
 
 
+@pytest.mark.slow
 def test_tensors_that_do_not_fit_are_refused(plan_of, tmp_path):
     """With every digest right, a shape that is not the model's is still seen."""
     plan, place = plan_of("digits-clusters"), tmp_path / "state"
@@ -410,6 +418,7 @@ def test_tensors_that_do_not_fit_are_refused(plan_of, tmp_path):
             train(plan, 2, checkpoint=place, resume=True)
 
 
+@pytest.mark.slow
 def test_what_is_not_finite_leaves_the_last_good_round(plan_of, tmp_path):
     """The checkpoint is that of the round before, whose history the error has."""
     plan, place = plan_of("digits-clusters"), tmp_path / "state"

@@ -74,6 +74,7 @@ def plan_for(tmp_path_factory):
     return make
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("name", CASES)
 def test_split_learns_what_the_whole_learns(plan_for, name):
     """FedAvg of whole copies has the same weights, losses and metrics, bit by bit."""
@@ -199,6 +200,7 @@ def own(outputs, targets):
 """
 
 
+@pytest.mark.slow
 def test_the_command_line(tmp_path, capsys, monkeypatch):
     """Profile, plan and train a regression from files; the page has its metric."""
     monkeypatch.chdir(tmp_path)

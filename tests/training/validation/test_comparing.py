@@ -52,6 +52,7 @@ def by_phase(validation):
     return {row.phase: row for row in validation.phases}
 
 
+@pytest.mark.slow
 def test_a_timeline_is_what_it_was_predicted_to_be(opened, clusters):
     """No error, no culprit, nothing missing, every step in order, whatever the problem."""
     for problem, decision, *rest in (*opened.values(), clusters):
@@ -97,6 +98,7 @@ def test_slower_server_is_found_on_the_path_of_clusters(clusters):
     assert server.path_predicted_s == pytest.approx(server.predicted_s)
 
 
+@pytest.mark.slow
 def test_slower_nodes_are_found_although_owners_queue(opened):
     """In a pipeline a slower phase also makes others wait; the gains add up all the same."""
     problem, decision, scenario, profile = opened["pipeline_partition"]
@@ -109,6 +111,7 @@ def test_slower_nodes_are_found_although_owners_queue(opened):
     assert found.steps.out_of_order == 0
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("noise", [0.05, 0.3])
 def test_noise_spreads_and_does_not_bias(opened, noise):
     """Lognormal factors of mean 1: sums are right, quartiles are as far apart as the noise says."""
@@ -127,6 +130,7 @@ def test_noise_spreads_and_does_not_bias(opened, noise):
     assert spread == pytest.approx(2 * 0.6745 * np.sqrt(np.log1p(noise**2)), rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_device_that_was_dropped_is_named(opened):
     """Its tasks are missing, its steps are incomplete, and the rest is compared."""
     problem, decision, scenario, profile = opened["cut_and_resources"]

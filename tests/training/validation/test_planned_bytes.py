@@ -28,6 +28,7 @@ BYTES = {"none": 1.0, "fp16": 0.5, "bf16": 0.5}
     [("none", None), ("fp16", None), ("int8:channel", "none"), ("topk:0.07", "int4")],
 )
 @pytest.mark.parametrize("name", ["digits-splitfed", "digits-clusters", "digits-pipeline"])
+@pytest.mark.one_quick
 def test_bytes_of_a_round_are_those_of_its_tensors(name, codec, gradients):
     """A round in one process counts what it would send; the table says the same to the byte."""
     program = program_of(splitopt.plan(splitopt.Scenario.load(name), time_limit_s=10.0))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections import defaultdict
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,7 +18,9 @@ from splitopt.scenario import Scenario  # noqa: E402
 from splitopt.training.data.batches import Batches  # noqa: E402
 from splitopt.training.model_parts.copies import Copy  # noqa: E402
 from splitopt.training.model_parts.parts import tied_between  # noqa: E402
+from splitopt.training.preparing.private import guarded  # noqa: E402
 from splitopt.training.preparing.setup import set_groups  # noqa: E402
+from splitopt.training.privacy.guard import own_losses  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402
 from splitopt.training.randomness import Stream  # noqa: E402
 from splitopt.training.schemes import SCHEMES, Client  # noqa: E402
@@ -28,8 +32,10 @@ from splitopt.training.wire.processes import Processes  # noqa: E402
 from splitopt.training.wire.star.clusters import ClusterServer, RelayServer  # noqa: E402
 from splitopt.training.wire.star.device import Device  # noqa: E402
 from splitopt.training.wire.star.in_turn import TurnServer  # noqa: E402
+from splitopt.training.wire.star.secure.member import SumMember  # noqa: E402
 from splitopt.training.wire.star.splitfed import SplitFedServer  # noqa: E402
 from splitopt.training.wire.star.timing import Timing  # noqa: E402
+from splitopt.training.wire.transport.channel import Channel  # noqa: E402
 from splitopt.training.wire.transport.listener import listen  # noqa: E402
 from splitopt.training.wire.transport.tokens import Token  # noqa: E402
 
@@ -40,6 +46,7 @@ SERVERS = {
     "vanilla": RelayServer,
     "splitfed_v2": TurnServer,
     "federated": SplitFedServer,
+    "alike": SplitFedServer,
 }
 CUTS = {
     "splitfed_v1": (("conv1",), ("fc1",), ()),
@@ -47,8 +54,61 @@ CUTS = {
     "vanilla": (("pool1",),) * 3,
     "splitfed_v2": (("pool1",),) * 3,
     "federated": ((),) * 3,
+    "alike": (("conv1",),) * 3,
 }
+"""Under ``alike``, SplitFedV1 whose devices have one cut."""
 GROUPS = ((0, 2), (1,))
+
+
+class Log:
+    """Every message of a run: who received which kind, with which tensors and how many bytes."""
+
+    def __init__(self):
+        self.parties = {}  # thread -> party
+        self.messages = []
+        self._lock = threading.Lock()
+
+    def hear(self, party):
+        """Note of which party this thread, and what it starts, is."""
+        self.parties[threading.current_thread()] = party
+
+    def add(self, message):
+        party = self.parties.get(threading.current_thread())
+        with self._lock:
+            self.messages.append((party, message))
+
+    def received(self, party):
+        """Return kind -> bytes of all that a party received."""
+        found = defaultdict(int)
+        for who, message in self.messages:
+            if who == party:
+                found[message.kind] += message.transfer.payload_bytes
+        return dict(found)
+
+    def values(self, party):
+        """Return all tensors that a party received."""
+        return [v for who, m in self.messages if who == party for v in m.tensors.values()]
+
+
+@pytest.fixture
+def log(monkeypatch):
+    """Write down every message that any party receives, by the threads that parties run in."""
+    found, start, receive = Log(), threading.Thread.start, Channel.receive
+
+    def started(thread):
+        party = found.parties.get(threading.current_thread())
+        if thread not in found.parties and party is not None:
+            found.parties[thread] = party
+        start(thread)
+
+    def received(channel, *arguments, **named):
+        message = receive(channel, *arguments, **named)
+        found.add(message)
+        return message
+
+    monkeypatch.setattr(threading.Thread, "start", started)
+    monkeypatch.setattr(Channel, "receive", received)
+    return found
 
 
 @pytest.fixture
@@ -117,6 +177,19 @@ def clients_of(cuts):
     return found
 
 
+def clients_for(name, options):
+    """Return the clients of a scheme, with secrets of their own where there is privacy."""
+    program = SimpleNamespace(groups=(), plays=name)
+    kind = SCHEMES["splitfed_v1" if name == "alike" else name]
+    return guarded(clients_of(CUTS[name]), kind, program, options)
+
+
+def loss_for(options):
+    """Return the mean loss of a batch."""
+    loss = nn.functional.cross_entropy
+    return loss if options.privacy is None else own_losses(loss)
+
+
 @pytest.fixture(scope="module")
 def programs():
     """Programs of three devices, whose cuts and clusters are set here."""
@@ -151,28 +224,37 @@ def programs():
     for name in ("vanilla", "splitfed_v2", "federated"):
         found[name] = program_of(plan(Scenario.from_dict(document), scheme=name))
         assert tuple(client.cuts for client in found[name].clients) == CUTS[name]
+    cut = [replace(c, cuts=("conv1",)) for c in found["splitfed_v1"].clients]
+    found["alike"] = replace(found["splitfed_v1"], clients=tuple(cut))
     return found
 
 
 def scheme_of(name, options, keep=(0, 1, 2), groups=GROUPS, frozen=(), tied=False):
     """Build the scheme of one process, of some of the clients."""
-    clients = [clients_of(CUTS[name])[k] for k in keep]
-    scheme = SCHEMES[name](network(frozen=frozen, tied=tied), clients, options, split)
+    clients = [clients_for(name, options)[k] for k in keep]
+    kind = SCHEMES["splitfed_v1" if name == "alike" else name]
+    model = network(frozen=frozen, tied=tied)
+    scheme = kind(model, clients, options, split, loss_for(options))
     if name == "clustered":
         scheme.cluster(groups)
     return scheme
 
 
-def follow(name, options, program, port, token, index, kind, errors, frozen=(), tied=False):
+def follow(
+    name, options, program, port, token, index, kind, errors, frozen=(), tied=False, sums=None
+):
     """Do what the process of a device does, in a thread."""
-    client = with_codecs(clients_of(CUTS[name]), options)[index]
+    client = with_codecs(clients_for(name, options), options)[index]
     model = network(seed=99, frozen=frozen, tied=tied)
     parts = split(model, client.cuts) if client.cuts else [model]
     own = Copy.of(parts[0], (), ("device",), split, options)
     own.exchanged = tuple(tied_between(parts, ("device", "server")))
     try:
         with join("127.0.0.1", port, token, index + 1, {}, 20.0) as channel:
-            kind(client, own, nn.functional.cross_entropy, channel, Timing(program), index).run()
+            timing = Timing(program)
+            device = kind(client, own, loss_for(options), channel, timing, index)
+            device.sums = sums
+            device.run()
     except Exception as error:
         errors[index] = error
 
@@ -180,9 +262,10 @@ def follow(name, options, program, port, token, index, kind, errors, frozen=(), 
 class Wired:
     """Trains over connections; then it has the server, the tallies and what devices raised."""
 
-    Device, Deadline = Device, Deadline
+    Device, Deadline, log = Device, Deadline, Log
     scheme_of, follow = staticmethod(scheme_of), staticmethod(follow)
     network, split, clients_of = map(staticmethod, (network, split, clients_of))
+    loss_for = staticmethod(loss_for)
 
     def __init__(self, programs):
         self.programs = programs
@@ -211,6 +294,7 @@ class Wired:
         frozen=(),
         tied=False,
         opened=lambda listener: None,
+        log=None,
     ):
         token, program = Token.new(), program or self.programs[name]
         self.token = token
@@ -222,9 +306,15 @@ class Wired:
         for k in range(len(SIZES)):
             kind = (devices or {}).get(k, Device)
             arguments = (name, options, program, listener.port, token, k, kind)
-            arguments += (self.errors, frozen, tied)
+            client = self.scheme.clients[k] if len(self.scheme.clients) > k else None
+            sums = None if client is None else SumMember.of(self.scheme, client)
+            arguments += (self.errors, frozen, tied, sums)
             threads.append(threading.Thread(target=follow, args=arguments))
+            if log is not None:
+                log.parties[threads[-1]] = f"d{k}"
             threads[-1].start()
+        if log is not None:
+            log.hear("server")
         try:
             with Crew(listener, [c.name for c in self.scheme.clients], {}) as crew:
                 crew.wait(20.0)

@@ -19,6 +19,7 @@ from splitopt.training.data.partition import partition  # noqa: E402
 from splitopt.training.data.shards import save_shards  # noqa: E402
 from splitopt.training.job import TrainingJob  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
+from splitopt.training.privacy_options import Privacy  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402
 from splitopt.training.saving import checkpoint  # noqa: E402
 from splitopt.training.validation.measuring import measured_of  # noqa: E402
@@ -36,9 +37,13 @@ FAST = {"time_scale": 1e-3, "any_speed": True}
 
 @pytest.fixture(scope="module")
 def plans():
-    """Plans of two devices: with a common cut, and in clusters."""
+    """Plans of two devices: of both versions with a common cut, and in clusters."""
     found = {}
-    for name, scenario in (("splitfed", "digits-splitfed"), ("clusters", "digits-clusters")):
+    for name, scenario, given in (
+        ("splitfed", "digits-splitfed", {"scheme": "splitfed_v1"}),
+        ("in turn", "digits-splitfed", {"scheme": "splitfed_v2", "server_order": "batch"}),
+        ("clusters", "digits-clusters", {}),
+    ):
         document = Scenario.load(scenario).to_dict()
         near, far = document["devices"][0], document["devices"][-1]
         document["devices"] = [
@@ -48,7 +53,6 @@ def plans():
         document["training"] = {"epochs": 1, "rounds": 3}
         if name == "clusters":
             document["clusters"] = {"size": 2, "cut": "pool1"}
-        given = {"scheme": "splitfed_v1"} if name == "splitfed" else {}
         found[name] = splitopt.plan(Scenario.from_dict(document), **given)
     return found
 
@@ -65,9 +69,10 @@ def assert_parts_make(folder, model):
 
 
 @pytest.mark.slow
-def test_processes_learn_what_one_process_learns(plans, tmp_path, started):
+@pytest.mark.parametrize("version", ["splitfed", "in turn"])
+def test_processes_learn_what_one_process_learns(plans, tmp_path, started, version):
     """Weights, history, bytes by party, the tasks of the plan; no checkpoint has both parts."""
-    plan, files = plans["splitfed"], {"fed_model": tmp_path / "client.st"}
+    plan, files = plans[version], {"fed_model": tmp_path / "client.st"}
     run = launch.run_wire(
         plan, options=OPTIONS, rounds=2, checkpoint=tmp_path / "kept", **FAST, **files
     )
@@ -98,11 +103,12 @@ def test_processes_learn_what_one_process_learns(plans, tmp_path, started):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("version", ["splitfed", "in turn"])
 def test_a_killed_fed_server_ends_the_run_which_goes_on_from_both_checkpoints(
-    plans, tmp_path, started
+    plans, tmp_path, started, version
 ):
     """What both runs learn is what an uninterrupted one learns."""
-    plan, files = plans["splitfed"], {"fed_model": tmp_path / "client.st"}
+    plan, files = plans[version], {"fed_model": tmp_path / "client.st"}
     given = {"options": OPTIONS, "rounds": 3, "checkpoint": tmp_path / "kept", **FAST, **files}
 
     def kill(row, rounds):
@@ -118,6 +124,21 @@ def test_a_killed_fed_server_ends_the_run_which_goes_on_from_both_checkpoints(
     run.save_model(tmp_path / "server.st")
     wanted = splitopt.train(plan, options=OPTIONS, rounds=3)
     assert run.history == wanted.history
+    assert_parts_make(tmp_path, wanted.model)
+
+
+@pytest.mark.slow
+def test_devices_with_noise_of_their_own(plans, tmp_path, started):
+    """With secrets from a test seed they learn what one process learns, at the same epsilon."""
+    pytest.importorskip("opacus", reason="needs the extra 'privacy'")
+    privacy = Privacy(clip_norm=1.0, target_epsilon=6.0, insecure_test_seed=4)
+    plan, options = plans["in turn"], replace(OPTIONS, privacy=privacy)
+    files = {"fed_model": tmp_path / "client.st"}
+    run = launch.run_wire(plan, options=options, rounds=2, **FAST, **files)
+    wanted = splitopt.train(plan, options=options, rounds=2)
+    assert run.history == wanted.history
+    assert 0 < max(run.history.rows[-1].epsilon.values()) <= 6.0
+    run.save_model(tmp_path / "server.st")
     assert_parts_make(tmp_path, wanted.model)
 
 

@@ -121,6 +121,7 @@ def test_an_owner_without_measurements_is_refused(programs):
         host_seconds(line, {}, LOOPBACK)
 
 
+@pytest.mark.slow
 def test_real_parts_are_measured_and_left_as_they_are(programs):
     """Every task takes some time; weights, batches and random numbers are untouched."""
     for program in programs.values():

@@ -19,7 +19,9 @@ from splitopt.training.data import load_data  # noqa: E402
 from splitopt.training.data.partition import partition  # noqa: E402
 from splitopt.training.data.shards import Elsewhere, save_shards  # noqa: E402
 from splitopt.training.job import TrainingJob  # noqa: E402
+from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.preparing.prepare import prepare  # noqa: E402
+from splitopt.training.privacy_options import Privacy  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402
 from splitopt.training.schedule import Schedule  # noqa: E402
 from splitopt.training.wire import launch  # noqa: E402
@@ -75,23 +77,11 @@ def _alone(place, folder, rank, own):
     return found
 
 
-# Seven parties prepare one after the other, and two rounds are trained twice.
-@pytest.mark.parametrize(
-    "name",
-    [
-        "few-splitfed",
-        "vanilla-splitfed",
-        "splitfed_v2:batch-splitfed",
-        pytest.param("federated-splitfed", marks=pytest.mark.slow),
-        pytest.param("digits-clusters", marks=pytest.mark.slow),
-        "digits-pipeline",
-    ],
-)
-def test_parties_with_their_own_files_learn_what_one_process_learns(plan_of, tmp_path, name):
-    """Each party prepares from one file in a folder where there is no other; bits are the same."""
-    plan, whole = plan_of(name), tmp_path / "all"
+def run_apart(plan, tmp_path, **more):
+    """Train in one process, and by parties that each have one file; return both runs."""
+    whole = tmp_path / "all"
     names = _shards(plan, whole)
-    given = {"partition": "own", "samples": "data"}
+    given = {"partition": "own", "samples": "data", **more}
     here = splitopt.train(plan, data=str(whole), rounds=2, **given)
     parties = ("test", *roles_of(program_of(plan)).parties(program_of(plan)))
     prepared = []
@@ -119,12 +109,45 @@ def test_parties_with_their_own_files_learn_what_one_process_learns(plan_of, tmp
         for thread in threads:
             thread.join()
     assert errors == []
+    return here, there
+
+
+# Seven parties prepare one after the other, and two rounds are trained twice.
+@pytest.mark.one_quick
+@pytest.mark.parametrize(
+    "name",
+    [
+        "few-splitfed",
+        "vanilla-splitfed",
+        "splitfed_v2:batch-splitfed",
+        pytest.param("federated-splitfed", marks=pytest.mark.slow),
+        pytest.param("digits-clusters", marks=pytest.mark.slow),
+        "digits-pipeline",
+    ],
+)
+def test_parties_with_their_own_files_learn_what_one_process_learns(plan_of, tmp_path, name):
+    """Each party prepares from one file in a folder where there is no other; bits are the same."""
+    here, there = run_apart(plan_of(name), tmp_path)
     for key, value in here.model.state_dict().items():
         assert torch.equal(value, there.model.state_dict()[key]), key
     assert [(r.loss, r.test_loss, r.samples) for r in there.history] == [
         (r.loss, r.test_loss, r.samples) for r in here.history
     ]
     assert not there.dropped
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["few-splitfed", "digits-clusters", "federated-splitfed"])
+def test_privacy_of_data_that_stay_home(plan_of, tmp_path, name):
+    """Rank 0, which has no sample, counts what one process counts; devices find their own noise."""
+    pytest.importorskip("opacus", reason="needs the extra 'privacy'")
+    privacy = Privacy(1.0, target_epsilon=4.0, insecure_test_seed=5)
+    here, there = run_apart(plan_of(name), tmp_path, options=Options(privacy=privacy))
+    for key, value in here.model.state_dict().items():
+        assert torch.equal(value, there.model.state_dict()[key]), key
+    assert [row.epsilon for row in there.history] == [row.epsilon for row in here.history]
+    assert there.history.origin["privacy"] == here.history.origin["privacy"]
+    assert all(3.9 < value <= 4.0 for value in there.history.rows[-1].epsilon.values())
 
 
 @pytest.mark.slow  # processes

@@ -333,6 +333,7 @@ def test_wrong_numbers_of_processes(folder, rank, words):
         launch.run_rank(job, rank, Setting(Token.new()))
 
 
+@pytest.mark.slow
 def test_a_store_that_is_not_there_is_said():
     """Torchrun's store goes with rank 0; what PyTorch raises then is no internal error."""
     from splitopt.training.wire.transport.errors import ChannelTimeoutError

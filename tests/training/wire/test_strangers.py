@@ -34,6 +34,7 @@ def strangers(port, count, pause_s=0.0):
             process.stdin.close()
 
 
+@pytest.mark.slow
 def test_three_devices_among_a_hundred_strangers(wired, caplog):
     """They are there before the first device, and stay until the end."""
     caplog.set_level(logging.WARNING)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -27,10 +28,14 @@ class PixelEntropy:
     test_seed
         Draw from this seed instead, in tests and for certificates; whoever knows it can repeat
         what is drawn.
+    number
+        Of who draws, which sets apart what several draw from one test seed.
     """
 
-    def __init__(self, test_seed: int | None = None) -> None:
-        words = secrets.randbits(256) if test_seed is None else test_seed
+    def __init__(self, test_seed: int | None = None, number: int | None = None) -> None:
+        words: int | list[int] = secrets.randbits(256) if test_seed is None else test_seed
+        if test_seed is not None and number is not None:
+            words = [test_seed, number]
         self._draws = np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))
 
     def noise(self, like: Tensor, mechanism: Mechanism, scale: float) -> Tensor:
@@ -84,7 +89,7 @@ class NoisyPart(Restrained):
         self.before, self.behind = before, nn.Identity() if behind is None else behind
         self.settings = settings
         self.is_on = True
-        self._entropy, self._example = entropy, torch.zeros_like(example)
+        self.entropy, self._example = entropy, torch.zeros_like(example)
         self._per_unit = noise_scale(settings)
         self._sensitivity: Sensitivity | None = None
         self._known: tuple[bytes, float] | None = None
@@ -99,7 +104,7 @@ class NoisyPart(Restrained):
 
     def noise(self, like: Tensor) -> Tensor:
         """Draw noise of the scale that the weights ask for."""
-        return self._entropy.noise(like, self.settings.mechanism, self.scale())
+        return self.entropy.noise(like, self.settings.mechanism, self.scale())
 
     def scale(self) -> float:
         """Return the standard deviation (Gaussian) or scale b (Laplace) for these weights."""
@@ -131,6 +136,67 @@ class NoisyPart(Restrained):
         for value in self.before.parameters():
             found.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
         return found.digest()
+
+    def side_by_side(
+        self, own: Sequence[nn.Module], stacked: Callable[[nn.Module], nn.Module]
+    ) -> NoisyStack:
+        """Return this part for several copies in one call of every layer, each with its noise."""
+        return NoisyStack(self, own, stacked)
+
+
+class NoisyStack(Restrained):
+    """Copies of a part side by side, whose noise is drawn and scaled for each by itself.
+
+    Parameters
+    ----------
+    part
+        Whose tensors hold the values of all copies: shape (copies, ...).
+    own
+        The part of each copy. What they hold is overwritten with the values of the stack.
+    stacked
+        Makes a module that calls another one for all copies.
+    """
+
+    def __init__(
+        self,
+        part: NoisyPart,
+        own: Sequence[nn.Module],
+        stacked: Callable[[nn.Module], nn.Module],
+    ) -> None:
+        super().__init__()
+        self.before, self.behind = stacked(part.before), stacked(part.behind)
+        self._together = part.before
+        self._own = [module for module in own if isinstance(module, NoisyPart)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add to every copy's values noise of the scale that its own weights ask for."""
+        value = self.before(x)
+        self._spread()
+        each = zip(self._own, value.detach().unbind(), strict=True)
+        noise = torch.stack([own.noise(like) for own, like in each])
+        found: Tensor = self.behind(value + noise)
+        return found
+
+    def restrain(self) -> None:
+        """Bring the norms of every copy's weights to 1, where they are to be kept."""
+        self._spread()
+        for own in self._own:
+            own.restrain()
+        with torch.no_grad():
+            for tensor, *each in self._rows():
+                tensor.copy_(torch.stack(each))
+
+    def _spread(self) -> None:
+        """Copy the values of the stack into every copy, for which its sensitivity is."""
+        with torch.no_grad():
+            for tensor, *each in self._rows():
+                for own, value in zip(each, tensor.unbind(), strict=True):
+                    own.copy_(value)
+
+    def _rows(self) -> Iterator[tuple[Tensor, ...]]:
+        """Return a tensor of the stack with those of all copies, before the noise."""
+        each = [own.before.parameters() for own in self._own]
+        return zip(self._together.parameters(), *each, strict=True)
 
 
 class _WithNoise(torch.autograd.Function):

@@ -38,6 +38,7 @@ from splitopt.training.wire.transport.errors import ChannelError, FrameError
 from splitopt.training.wire.transport.frames import Message, expect_kind
 from splitopt.training.wire.transport.links import link_from, link_of
 from splitopt.training.wire.transport.pacing import pad_until
+from splitopt.training.wire.transport.threads import start_thread
 
 
 class _DroppedError(Exception):
@@ -108,7 +109,7 @@ class BatchWorker:
         self._is_dropped, self._is_stopped = True, False
         self._round = -1
         self._serving = threading.Lock()
-        threading.Thread(target=self._work_off, name=self.client.name, daemon=True).start()
+        start_thread(self._work_off, name=self.client.name)
 
     def put(self, message: Message, is_complete: bool) -> None:
         """Hand over a message for the owner, or announce that one is coming."""

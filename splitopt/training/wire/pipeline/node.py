@@ -43,6 +43,7 @@ from splitopt.training.wire.transport.errors import ChannelClosedError, ChannelE
 from splitopt.training.wire.transport.frames import Message, expect_kind
 from splitopt.training.wire.transport.inbox import listen_to
 from splitopt.training.wire.transport.listener import Listener
+from splitopt.training.wire.transport.threads import start_thread
 from splitopt.training.wire.transport.tls import Tls
 from splitopt.training.wire.transport.tokens import Token
 
@@ -111,7 +112,7 @@ class Node:
         ChannelError
             The coordinator has ended the connection.
         """
-        threading.Thread(target=self._reception, name="reception", daemon=True).start()
+        start_thread(self._reception, name="reception")
         self.control.send("listening", {"host": self.listener.host, "port": self.listener.port})
         try:
             while (message := self.control.receive()).kind != "end":

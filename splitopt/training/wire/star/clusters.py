@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import starmap
 
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from splitopt.training.schemes.tally import Round
 from splitopt.training.wire.compute import COMPUTE
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.setting import Setting
+from splitopt.training.wire.star.private import step_fields
 from splitopt.training.wire.star.server import Arrived
 from splitopt.training.wire.star.shared_part import SharedPart
 from splitopt.training.wire.star.timing import Timing
@@ -62,20 +64,34 @@ class ClusterServer(SharedPart):
             self.scheme.collect(self.clients(list(there)), tally)
         return list(there)
 
-    def _start(self, n: int, steps: int) -> Arrived:
+    def batches_of(self, n: int) -> int:
+        """Return how many batches a client may have drawn: as many as the most of its cluster."""
+        client = self.scheme.clients[n]
+        return max(
+            self.scheme.steps(other)
+            for group in self.scheme.clusters
+            if client in group
+            for other in group
+        )
+
+    def _start(self, n: int, steps: int) -> Arrived | None:
         """Send a device its part, and wait for its first mini-batch."""
         self.begin(n, steps)
         return self.take(n, 0)
 
     def _step(
-        self, there: Mapping[int, Arrived], batch: int, steps: int, tally: Round
-    ) -> dict[int, Arrived]:
+        self, there: Mapping[int, Arrived | None], batch: int, steps: int, tally: Round
+    ) -> dict[int, Arrived | None]:
         """One local epoch: the server's update, and the devices' on the way to the next one."""
         before = {n: self.scheme.clients[n].stream.state for n in there}
-        gradients = self._serve(there, batch, tally)
+        some = {n: one for n, one in there.items() if one is not None}
+        gradients = self._serve(some, batch, tally) if some else {}
+        counts = {n: 0 if one is None else len(one.targets) for n, one in there.items()}
+        told = self.scheme.shares_of_sum(self.clients(list(there)), list(counts.values()))
+        fields = dict(zip(there, starmap(step_fields, told), strict=True)) if told else {}
 
-        def go_on(n: int) -> Arrived:
-            self.give(n, gradients.get(n), before[n], batch)
+        def go_on(n: int) -> Arrived | None:
+            self.give(n, gradients.get(n), before[n], batch, fields.get(n))
             if batch + 1 < steps:
                 return self.take(n, batch + 1)
             self.finish(n, steps)

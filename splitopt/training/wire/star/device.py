@@ -9,7 +9,8 @@ send in an order, it is the server that says whose turn it is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from contextlib import suppress
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,6 +24,7 @@ from splitopt.training.schemes.base import Client, Criterion, TrainingError, fin
 from splitopt.training.wire.client_state import (
     CONTROL,
     control_of,
+    kinds_up,
     load_control,
     load_fixed,
     load_model,
@@ -35,9 +37,11 @@ from splitopt.training.wire.setting import Setting
 from splitopt.training.wire.star.examples import length_fields
 from splitopt.training.wire.star.exchange import add_gradients, gradients_of
 from splitopt.training.wire.star.pace import DevicePace, bucket_of
+from splitopt.training.wire.star.private import plan_noise, step_privately
+from splitopt.training.wire.star.secure.member import MASKED, UNMASKING, SumMember
 from splitopt.training.wire.star.timing import BACKWARD, FORWARD, MODEL_UP, UPLOAD, Timing
 from splitopt.training.wire.transport.channel import Channel
-from splitopt.training.wire.transport.errors import ChannelClosedError, FrameError
+from splitopt.training.wire.transport.errors import ChannelClosedError, ChannelError, FrameError
 from splitopt.training.wire.transport.frames import Message, Transfer, expect_kind
 
 TURN = "turn"
@@ -65,9 +69,11 @@ class Device:
         For the names under which tasks are recorded.
     index
         Of the client in the plan.
+    sums
+        The device in secure sums; None where its part goes up as it is.
     """
 
-    control: ClassVar[Sequence[str]] = CONTROL
+    control: Sequence[str] = CONTROL
     """What of the device's state goes to the server, and comes from there."""
 
     def __init__(
@@ -78,10 +84,13 @@ class Device:
         channel: Channel,
         timing: Timing,
         index: int,
+        sums: SumMember | None = None,
     ) -> None:
         self.client, self.own, self.criterion = client, own, criterion
         self.channel, self.timing, self.index = channel, timing, index
+        self.sums = sums
         self.recorder = Recorder()
+        self._number = 0
         self._tied: dict[str, Tensor] = {}  # gradients that go up with the next mini-batch
         self._turns: int | None = None
 
@@ -110,10 +119,23 @@ class Device:
             self.channel.send("failed", {"message": str(error)})
             raise
         except ChannelClosedError as error:
+            self._hear_why()
             raise GoneError(
                 f"{self.client.name}: the server has ended the connection before the end of the "
                 f"run ({error}); its messages say why, such as a deadline that was missed"
             ) from None
+
+    def _hear_why(self) -> None:
+        """Raise `GoneError` with the reason that the server sent before it took no more."""
+        with suppress(ChannelError):
+            while True:
+                message = self.channel.receive(0.0)
+                if message.kind == "end" and message.fields.get("error"):
+                    raise self._ended(message)
+
+    def _ended(self, message: Message) -> GoneError:
+        why = message.fields.get("error")
+        return GoneError(f"{self.client.name}: the server has ended the run: {why}")
 
     def round(self, begin: Message) -> None:
         """Train in one round, from the message with which the server begins it."""
@@ -123,7 +145,8 @@ class Device:
             raise FrameError("a round without a number of steps")
         if not isinstance(number, int) or number < 0:
             raise FrameError("a round without a number of steps")
-        self._turns = _turns_in(begin)
+        self._turns, self._number = _turns_in(begin), number
+        plan_noise(self.client, begin.fields)
         self.own.begin_round(number)
         self._pace, self._shift = DevicePace.read(begin.fields.get("pace")), shift
         load_control(begin.tensors, self.client, self.own, self.control)
@@ -141,29 +164,47 @@ class Device:
         self.give_part(steps)
         rows = [list(row) for row in self.recorder.take()]
         fields = {"rows": rows, "losses": losses}
-        self.channel.send("state", fields, control_of(self.client, self.own, self.control))
+        kinds = kinds_up(self.control, self.sums is not None)
+        self.channel.send("state", fields, control_of(self.client, self.own, kinds))
+        if self.sums is not None:
+            self.take_masks_off(self.sums)
 
     def set_up(self, message: Message) -> None:
-        """Take what the server sends once, before the first round."""
+        """Load what the server sends once, before the first round."""
         load_fixed(message.tensors, self.own)
 
     def take_part(self) -> float:
-        """Take this device's part of the model for a round; return since when it is there."""
+        """Load this device's part of the model for a round; return since when it is there."""
+        if self.sums is not None:
+            self.sums.agree(self._number, self.channel.send, self._receive)
         model = self._receive("model")
         load_model(model.tensors, self.own)
         return model.transfer.end_s
 
     def give_part(self, steps: int) -> None:
-        """Give this device's part of the model back after so many mini-batches."""
-        parameters = parameters_of(self.own)
-        sent = self._send("model", parameters, self._pace.model_upload)
-        if parameters:
+        """Return this device's part of the model after so many mini-batches."""
+        kind, tensors = self.part()
+        sent = self._send(kind, tensors, self._pace.model_upload)
+        if tensors:
             self._note(MODEL_UP, steps - 1 + self._shift, sent.start_s, sent.end_s)
+
+    def part(self) -> tuple[str, Mapping[str, Tensor]]:
+        """Return this device's part of the model as it goes up: kind of message, and tensors."""
+        if self.sums is None:
+            return "model", parameters_of(self.own)
+        with COMPUTE:
+            return MASKED, self.sums.masked(self.own)
+
+    def take_masks_off(self, sums: SumMember) -> None:
+        """Answer who has come to the end of the round, so that their sum can be unmasked."""
+        self.channel.send(UNMASKING, {}, sums.answer(self._receive(UNMASKING)))
 
     def _train(self, batch: int, start_s: float) -> float:
         """Train on one mini-batch with the server, and say when the device is done with it."""
         part, before = self.own.parts[0], self.client.stream.state
         inputs, targets = self.client.batches.draw()
+        if not len(targets):
+            return self._pass(batch, targets, start_s)
         with COMPUTE:
             held = part.forward(inputs, self.client.stream, first=True)
             encoded = self.client.crossing.encode(UP, 0, held.sent)
@@ -191,18 +232,36 @@ class Device:
             gradient = arrived(
                 self.client.crossing, DOWN, tensors, "gradient", like.shape, like.dtype
             )
-            held.backward(gradient.to(like.device))
-            self._tied = gradients_of(tied)
-            add_gradients(tied, others)
-            part.step()
+            gradient = gradient.to(like.device)
+            if self.client.guard is None:
+                held.backward(gradient)
+                self._tied = gradients_of(tied)
+                add_gradients(tied, others)
+                part.step()
+            else:
+                step_privately(self.client, part, held, gradient, len(targets), message.fields)
         done_s = padded(start_s + len(targets) * self._pace.backward_s)
         self._note(BACKWARD, batch + self._shift, start_s, done_s)
         return done_s
 
+    def _pass(self, batch: int, targets: Tensor, start_s: float) -> float:
+        """Report to the server that a batch has no sample; the part gets noise all the same."""
+        self.channel.send("labels", {"batch": batch}, {"targets": targets})
+        if batch < (self._turns or 0):
+            self._receive(TURN)
+        message = self._receive("gradient")
+        with COMPUTE:
+            step_privately(self.client, self.own.parts[0], None, None, 0, message.fields)
+        return max(start_s, message.transfer.end_s)
+
     def _train_alone(self, batch: int, start_s: float, losses: list[list[float]]) -> float:
         """Train on one mini-batch where the whole model is on the device."""
-        part = self.own.parts[0]
+        part, guard = self.own.parts[0], self.client.guard
         inputs, targets = self.client.batches.draw()
+        if not len(targets):
+            with COMPUTE:
+                step_privately(self.client, part, None, None, 0, {})
+            return start_s
         with COMPUTE:
             held = part.forward(inputs, self.client.stream, first=True)
             loss = self.criterion(held.result, targets)
@@ -210,7 +269,10 @@ class Device:
         middle_s = padded(start_s + len(targets) * self._pace.forward_s)
         self._note(FORWARD, batch, start_s, middle_s)
         with COMPUTE:
-            loss.backward()  # type: ignore[no-untyped-call]
+            if guard is None:
+                loss.backward()  # type: ignore[no-untyped-call]
+            else:
+                guard.backward([part], (True,), [held], loss)
             part.step()
         done_s = padded(middle_s + len(targets) * self._pace.backward_s)
         self._note(BACKWARD, batch + self._shift, middle_s, done_s)
@@ -219,8 +281,8 @@ class Device:
     def _receive(self, *kinds: str) -> Message:
         """Wait for a message of one of these kinds; the server may always end the run."""
         message = self.channel.receive()
-        if message.kind == "end" and (why := message.fields.get("error")):
-            raise GoneError(f"{self.client.name}: the server has ended the run: {why}")
+        if message.kind == "end" and message.fields.get("error"):
+            raise self._ended(message)
         return expect_kind(message, *kinds)
 
     def _send(self, kind: str, tensors: Mapping[str, Tensor], rate: float) -> Transfer:
@@ -235,7 +297,7 @@ class Device:
 
 def follow(prepared: Prepared, rank: int, channel: Channel, setting: Setting) -> None:  # noqa: ARG001
     """Run the client of a rank, from 1 on, until the end of the run."""
-    Device(*member(prepared, rank, channel)).run()
+    Device(*member(prepared, rank, channel), sums=sums_of(prepared, rank)).run()
 
 
 Member = tuple[Client, Copy, Criterion, Channel, Timing, int]
@@ -246,9 +308,24 @@ def member(prepared: Prepared, rank: int, channel: Channel) -> Member:
     scheme = prepared.scheme
     client = scheme.clients[rank - 1]
     parts = scheme.split(scheme.model, client.cuts) if client.cuts else [scheme.model]
-    own = Copy.of(parts[0], (), ("device",), scheme.split, scheme.options, about=scheme.about)
+    own = Copy.of(
+        parts[0],
+        (),
+        ("device",),
+        scheme.split,
+        scheme.options,
+        about=scheme.about,
+        is_part=bool(client.cuts),
+    )
+    if scheme.noise is not None:
+        scheme.noise.set_apart(own, rank - 1)
     own.exchanged = tuple(tied_between(parts, parties_of(scheme.roles_of(client))))
     return client, own, scheme.criterion, channel, Timing(prepared.program), rank - 1
+
+
+def sums_of(prepared: Prepared, rank: int) -> SumMember | None:
+    """Return the device of a rank in secure sums; None where nothing is masked."""
+    return SumMember.of(prepared.scheme, prepared.scheme.clients[rank - 1])
 
 
 def _turns_in(begin: Message) -> int | None:

@@ -90,17 +90,17 @@ class TurnServer(SharedPart):
         """Serve those who are there in the order of the round, and average who comes to the end."""
         tally = Round()
         back = {n: self.keep(n) for n in present}
-        self.scheme.start_round()
-        self.scheme.hand_out(self.clients(present), tally)
+        self.scheme.begin(self.clients(present), tally)
         places = self._places(present)
         members = list(dict.fromkeys(place.member for place in places))
         self._line, self._free_s = Line(members, places, self._shares_links), 0.0
-        finished = self.each(present, lambda n: self._take_part(n, tally))
+        finished = self.agreed(self.each(present, lambda n: self._take_part(n, tally)))
         for n in set(present) - set(finished):
             back[n]()
         if not finished:
             self.fail()
-        self.scheme.collect(self.clients(sorted(finished)), tally)
+        self.scheme.end(self.clients(sorted(finished)), tally)
+        self.settle()
         return tally, finished
 
     def beginning(self, n: int, steps: int) -> dict[str, Any]:
@@ -134,8 +134,9 @@ class TurnServer(SharedPart):
     def _train(self, n: int, tally: Round) -> None:
         client, line, end = self.scheme.clients[n], self._line, Place(n)
         steps = self.scheme.steps(client)
+        self.greet(n, steps)
         with line.down(n).taking(end):
-            self.begin(n, steps)
+            self.hand_part(n)
         for batch in range(steps):
             self._step(Place(n, batch), steps, tally)
         planned_s = self.planned.pieces[n][BACKWARD].seconds_for(client.batches.size)
@@ -152,12 +153,17 @@ class TurnServer(SharedPart):
         n, batch, line = place.member, place.batch or 0, self._line
         with self._sending(place, steps):
             one = self.take(n, batch)
+        learned = None
         with line.server.taking(place):
-            learned = learn(self, n, batch, one, self.scheme.server)
-            tally.note(self.scheme.clients[n].name, learned.loss, learned.samples)
-            note_batch(self, n, one, learned, tally.traffic)
+            if one is not None:
+                learned = learn(self, n, batch, one, self.scheme.server)
+                tally.note(self.scheme.clients[n].name, learned.loss, learned.samples)
+                note_batch(self, n, one, learned, tally.traffic)
         with line.down(n).taking(place):
-            self.give(n, learned.gradient, learned.before, batch)
+            if learned is None:
+                self.give(n, None, self.scheme.clients[n].stream.state, batch)
+            else:
+                self.give(n, learned.gradient, learned.before, batch)
 
     @contextmanager
     def _sending(self, place: Place, steps: int) -> Iterator[None]:

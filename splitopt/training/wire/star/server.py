@@ -6,30 +6,24 @@ and the state between rounds are the scheme's own.
 
 from __future__ import annotations
 
-import logging
-import queue
-import threading
 from abc import abstractmethod
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from math import isfinite
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 from splitopt.training.codecs.crossing import DOWN, UP
 from splitopt.training.data.shards import Elsewhere
-from splitopt.training.model_parts.copies import tensor_bytes
 from splitopt.training.rounds.clock import VirtualClock
-from splitopt.training.schemes.base import Scheme, TrainingError
+from splitopt.training.schemes.base import Scheme
 from splitopt.training.schemes.tally import Round
-from splitopt.training.two_servers import SERVER as MAIN
 from splitopt.training.wire.client_state import (
     CONTROL,
     control_of,
     fixed_of,
+    kinds_up,
     load_control,
     load_model,
     parameters_of,
@@ -37,41 +31,29 @@ from splitopt.training.wire.client_state import (
 from splitopt.training.wire.compute import COMPUTE
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.deadlines import Deadline
-from splitopt.training.wire.dropping import LateError, late_on_failure
+from splitopt.training.wire.dropping import late_on_failure
 from splitopt.training.wire.encoded import arrived, as_tensors, as_tied, without_tied
-from splitopt.training.wire.leader import Leader, RoundOutcome
-from splitopt.training.wire.recorder import Recorder, read_rows
+from splitopt.training.wire.leader import RoundOutcome
+from splitopt.training.wire.recorder import read_rows
 from splitopt.training.wire.star.device import changed, take_stream
+from splitopt.training.wire.star.device_links import DeviceLinks, Found
 from splitopt.training.wire.star.examples import Examples
 from splitopt.training.wire.star.exchange import add_gradients, gradients_of
 from splitopt.training.wire.star.pace import DevicePace
-from splitopt.training.wire.star.resources import Resources
+from splitopt.training.wire.star.private import planned_field
+from splitopt.training.wire.star.secure.aggregation import Aggregation, Ways
+from splitopt.training.wire.star.secure.member import MASKED
 from splitopt.training.wire.star.timing import (
     BACKWARD,
     FORWARD,
     GRADIENT,
     MODEL_UP,
-    SERVER,
     UPLOAD,
-    RoundTiming,
     Timing,
 )
 from splitopt.training.wire.transport.channel import Channel
-from splitopt.training.wire.transport.errors import ChannelError, FrameError
-from splitopt.training.wire.transport.frames import Message, expect_kind
-
-Found = TypeVar("Found")
-
-_PACED = ("smashed", "model")
-"""Messages of a device that a plan pays for; all others are control."""
-
-LOST = "lost"
-"""What a device sends that has lost another server."""
-
-TIED = "tied"
-"""What gradients of tied weights are counted as, beside the messages that they go with."""
-
-_LOG = logging.getLogger(__name__)
+from splitopt.training.wire.transport.errors import FrameError
+from splitopt.training.wire.transport.frames import Message
 
 
 class Arrived(NamedTuple):
@@ -82,7 +64,7 @@ class Arrived(NamedTuple):
     moment_s: float
 
 
-class Server(Leader):
+class Server(DeviceLinks):
     """Rank 0 of a plan with a server and devices.
 
     Parameters
@@ -98,6 +80,9 @@ class Server(Leader):
     shift: ClassVar[int] = 0
     """By how much the simulator numbers a gradient's batch later than that of its smashed data."""
 
+    averages_devices: ClassVar[bool] = True
+    """Whether rank 0 averages the devices' parts, and no other server."""
+
     def __init__(
         self,
         scheme: Scheme,
@@ -106,17 +91,11 @@ class Server(Leader):
         time_scale: float,
         deadline: Deadline | None = None,
     ) -> None:
-        super().__init__(scheme, crew, timing.program.problem, time_scale, deadline)
-        self.timing = timing
-        self.resources = Resources(timing, time_scale)
-        self.recorder = Recorder()
-        self._counting = threading.Lock()
+        super().__init__(scheme, timing, crew, time_scale, deadline)
         self.examples = Examples(scheme, self.copy)
         self._set_up: dict[int, Channel] = {}
-        self._arrived: dict[tuple[int, str, int], float] = {}
         known = [client.batches.targets.reshape(-1) for client in scheme.clients]
         self._known = torch.unique(torch.cat(known))  # of what this process has
-        self.planned: RoundTiming = timing.round(0)
         self._clock = VirtualClock(timing.program, scheme=scheme)
 
     def train_round(self) -> RoundOutcome:
@@ -127,7 +106,13 @@ class Server(Leader):
         present = [n for n in there if self.scheme.clients[n].name in wanted]
         if not present:
             self.fail()
+        if self.scheme.options.secure_aggregation and self.averages_devices:
+            self._sum = Aggregation(self.scheme, present, self.number)
+        self.announce(present)
         tally, finished = self.play(present)
+        down, up = self.secure_bytes()
+        tally.traffic.secure_down += down
+        tally.traffic.secure_up += up
         predicted = self._clock.timeline(self.number)
         return RoundOutcome(tally, finished, self.recorder.take(), predicted)
 
@@ -135,50 +120,64 @@ class Server(Leader):
     def play(self, present: Sequence[int]) -> tuple[Round, Collection[int]]:
         """Orchestrate a round of these clients, and return its sums and who finished it."""
 
-    def each(self, indices: Sequence[int], work: Callable[[int], Found]) -> dict[int, Found]:
-        """Work with several devices at the same time; those that fail are dropped.
+    def announce(self, present: Sequence[int]) -> None:
+        """Tell other servers of whom a round is; there are none here."""
 
-        Returns
-        -------
-        By index of those who did not fail, in the order given.
-        """
-        answers: queue.SimpleQueue[tuple[int, Found | BaseException]] = queue.SimpleQueue()
+    def agreed(self, served: dict[int, Found]) -> dict[int, Found]:
+        """Return those of the clients who came to the end at all servers."""
+        if served:
+            self.unmasked(served)
+        return served
 
-        def run(n: int) -> None:
-            try:
-                answers.put((n, work(n)))
-            except BaseException as error:
-                answers.put((n, error))
+    def secure_bytes(self) -> tuple[int, int]:
+        """Return the bytes of keys and shares of the round, down and up."""
+        if self._sum is None:
+            return 0, 0
+        return self._sum.sent.total(), self._sum.received.total()
 
-        for n in indices:  # daemons: an interruption waits for nobody's planned seconds
-            threading.Thread(target=run, args=(n,), daemon=True).start()
-        found: dict[int, Found] = {}
-        try:
-            for _ in indices:
-                n, answer = answers.get()
-                if isinstance(answer, LateError):
-                    self._drop(n, answer)
-                elif isinstance(answer, BaseException):
-                    raise answer
-                else:
-                    found[n] = answer
-        except BaseException:
-            self.crew.hang_up()  # the threads wait on connections, and so end
-            raise
-        return {n: found[n] for n in indices if n in found}
+    def unmasked(self, finished: Collection[int]) -> None:
+        """Compute the plain sum of the parts of those who came to the end, if parts are masked."""
+        if self._sum is not None:
+            self._sum.unmask(finished, self.each, lambda n: self._ways(n, MODEL_UP))
+
+    def settle(self) -> None:
+        """Make the mean of the devices' parts that of the common model, if parts were masked."""
+        if self._sum is not None:
+            self._sum.settle()
 
     def begin(self, n: int, steps: int) -> None:
         """Send a device what it needs for the round, its part of the model last."""
+        self.greet(n, steps)
+        self.hand_part(n)
+
+    def greet(self, n: int, steps: int) -> None:
+        """Send a device what it needs for the round but its part of the model."""
         client, own = self.scheme.clients[n], self.copy(n)
         for weight in own.tied().values():
             weight.grad = None  # the device alone has made the last step of its last round
-        down, channel, parameters = self.timing.model_down, self._channel(n), parameters_of(own)
+        down, channel = self.timing.model_down, self._channel(n)
         if self._set_up.get(n) is not channel:  # it has joined, or has come back
             if fixed := fixed_of(own):
                 self.send(n, "setup", down, {}, fixed)
             self._set_up[n] = channel
         self.send(n, "begin", down, self.beginning(n, steps), control_of(client, own))
-        self.send(n, "model", down, {}, parameters, batch=0 if parameters else None)
+        if self._sum is not None:
+            with late_on_failure(down):
+                self._sum.agree(n, self._ways(n, down))
+
+    def hand_part(self, n: int) -> None:
+        """Send a device its part of the model."""
+        parameters = parameters_of(self.copy(n))
+        self.send(
+            n, "model", self.timing.model_down, {}, parameters, batch=0 if parameters else None
+        )
+
+    def _ways(self, n: int, phase: str) -> Ways:
+        """Return how messages of a secure sum go to a device, and come from it."""
+        return Ways(
+            lambda kind, fields, tensors: self.send(n, kind, phase, fields, tensors),
+            lambda kind: self.receive(n, kind, phase, 0.0),
+        )
 
     def beginning(self, n: int, steps: int) -> dict[str, Any]:
         """Return what a device is told of a round of so many mini-batches."""
@@ -187,20 +186,26 @@ class Server(Leader):
             "steps": steps,
             "shift": self.shift,
             "pace": DevicePace.of(self.planned.pieces[n], self.time_scale).fields(),
+            **planned_field(self.scheme.clients[n]),
         }
 
     def before_s(self, n: int) -> float:  # noqa: ARG002
         """Return what is planned between the word to begin and a device's first mini-batch."""
         return 0.0
 
-    def take(self, n: int, batch: int) -> Arrived:
-        """Wait for a device's smashed data and their labels."""
+    def take(self, n: int, batch: int) -> Arrived | None:
+        """Wait for a device's smashed data and their labels; None for a batch without samples.
+
+        There are such where a device draws them by chance, with privacy.
+        """
         client, pieces = self.scheme.clients[n], self.planned.pieces[n]
         size = client.batches.size
         phases = (FORWARD, UPLOAD) if batch == 0 else (BACKWARD, FORWARD, UPLOAD)
         planned_s = sum(pieces[phase].seconds_for(size) for phase in phases)
         planned_s += self.before_s(n) if batch == 0 else 0.0
         labels = self.receive(n, "labels", FORWARD, planned_s)
+        if client.guard is not None and not len(labels.tensors.get("targets", (0,))):
+            return None
         smashed = self.receive(n, "smashed", UPLOAD, planned_s)
         self._arrived[n, UPLOAD, batch] = smashed.transfer.end_s
         with late_on_failure(UPLOAD):
@@ -223,10 +228,18 @@ class Server(Leader):
             if weights:
                 own.parts[0].step()
 
-    def give(self, n: int, gradient: Tensor | None, before: Tensor, batch: int) -> None:
+    def give(
+        self,
+        n: int,
+        gradient: Tensor | None,
+        before: Tensor,
+        batch: int,
+        fields: Mapping[str, Any] | None = None,
+    ) -> None:
         """Send a device the gradient of what it sent, and the random state if it has changed.
 
-        Where nothing of its part is trained it gets no gradient, only the word to go on.
+        Where nothing of its part is trained, or its batch had no sample, it gets no gradient, only
+        the word to go on.
         """
         client, tensors = self.scheme.clients[n], dict[str, Tensor]()
         if gradient is not None:
@@ -238,7 +251,7 @@ class Server(Leader):
         if stream:
             self.send(n, "stream", GRADIENT, {}, stream)
         number = None if gradient is None else batch + self.shift
-        self.send(n, "gradient", GRADIENT, {}, tensors, batch=number)
+        self.send(n, "gradient", GRADIENT, fields or {}, tensors, batch=number)
 
     def finish(self, n: int, steps: int) -> list[Any]:
         """Receive a device's part and state at the end of a round; return the losses it noted."""
@@ -253,7 +266,8 @@ class Server(Leader):
             waits_s += steps * (
                 pieces[FORWARD].seconds_for(size) + pieces[BACKWARD].seconds_for(size)
             )
-        model = self.receive(n, "model", MODEL_UP, waits_s)
+        kind = "model" if self._sum is None else MASKED
+        model = self.receive(n, kind, MODEL_UP, waits_s)
         self._arrived[n, MODEL_UP, steps - 1 + self.shift] = model.transfer.end_s
         return model
 
@@ -261,8 +275,13 @@ class Server(Leader):
         """Take over a device's part, and the state that follows; return the losses it noted."""
         state = self.receive(n, "state", MODEL_UP, 0.0)
         with late_on_failure(MODEL_UP):
-            load_model(model.tensors, self.copy(n))
-        return self.read_state(n, state)
+            if self._sum is None:
+                load_model(model.tensors, self.copy(n))
+        losses = self.read_state(n, state, kinds_up(CONTROL, self._sum is not None))
+        if self._sum is not None:  # last, since whose vector is kept can be asked for the shares
+            with late_on_failure(MODEL_UP):
+                self._sum.add(n, model)
+        return losses
 
     def read_state(self, n: int, state: Message, kinds: Sequence[str] = CONTROL) -> list[Any]:
         """Take over what a device says at the end of a round; return the losses it noted."""
@@ -281,58 +300,6 @@ class Server(Leader):
             self.recorder.add(*row)
         return losses
 
-    @contextmanager
-    def computing(self, n: int, batch: int, arrival_s: float, samples: int) -> Iterator[None]:
-        """Wait for the server's planned time since an arrival, and record it for a client.
-
-        The block computes; the time is over when the client's share of the server has done as much
-        as planned, or when the block ends if that is later.
-        """
-        piece = self.planned.pieces[n][SERVER]
-        use = self.resources.begin(SERVER, arrival_s)
-        yield
-        done_s = use.wait(piece.seconds_for(samples) * self.time_scale)
-        self._note(SERVER, n, batch, arrival_s, done_s)
-
-    def send(
-        self,
-        n: int,
-        kind: str,
-        phase: str,
-        fields: Mapping[str, Any],
-        tensors: Mapping[str, Tensor],
-        batch: int | None = None,
-    ) -> None:
-        """Send to a device; with a batch, at the pace of the phase and recorded under its name."""
-        piece = self.planned.pieces[n][phase]
-        bucket = self.resources.bucket(phase, piece) if batch is not None else None
-        with late_on_failure(phase):
-            sent = self._channel(n).send(
-                kind, fields, tensors, bucket=bucket, stall_s=self.deadline.wait_s(0.0)
-            )
-        self._count(kind, tensors)
-        if batch is not None:
-            self._note(phase, n, batch, sent.start_s, sent.end_s)
-
-    def receive(self, n: int, kind: str, phase: str, planned_s: float) -> Message:
-        """Wait for a message of a device within the deadline."""
-        wait_s = self.deadline.wait_s(planned_s * self.time_scale)
-        with late_on_failure(phase, wait_s):
-            if kind in _PACED:
-                piece = self.planned.pieces[n][phase]
-                message = self.resources.receive(self._channel(n), phase, piece, wait_s)
-            else:
-                message = self._channel(n).receive(wait_s)
-            if message.kind == "failed":
-                raise TrainingError(str(message.fields.get("message"))[:500])
-            if message.kind == LOST:
-                raise ChannelError(str(message.fields.get("message"))[:500])
-            expect_kind(message, kind)
-        self._count(kind, message.tensors)
-        with self._counting:
-            self.received_bytes.setdefault(MAIN, Counter())[kind] += message.transfer.payload_bytes
-        return message
-
     def _check(self, n: int, sent: Tensor, targets: Tensor, length: int | None = None) -> None:
         """Reject smashed data and labels that the server's part cannot take."""
         example, known = self.examples.smashed(n, length), self.examples.targets(n, length)
@@ -347,35 +314,6 @@ class Server(Leader):
             else torch.isin(targets, self._known).all()
         ):
             raise FrameError("labels that are no classes of this data, or targets it does not have")
-
-    def _drop(self, n: int, error: LateError) -> None:
-        _LOG.warning("dropped %s", self.drop(n, error.phase, error.reason))
-
-    def _channel(self, n: int) -> Channel:
-        channel = self.crew.channel(n + 1)
-        if channel is None:
-            raise ChannelError("it has left")
-        return channel
-
-    def _count(self, kind: str, tensors: Mapping[str, Tensor]) -> None:
-        others, tied = without_tied(tensors)
-        with self._counting:
-            self.sent_bytes[kind] += sum(map(tensor_bytes, others.values()))
-            if tied:
-                self.sent_bytes[TIED] += sum(map(tensor_bytes, tied.values()))
-
-    def _note(self, phase: str, n: int, batch: int, start_s: float, end_s: float) -> None:
-        resource, piece = self.timing.resource(phase, n), self.planned.pieces[n][phase]
-        self.recorder.add(
-            resource.name,
-            resource.kind,
-            phase,
-            self.scheme.clients[n].name,
-            batch,
-            start_s,
-            end_s,
-            piece.share,
-        )
 
 
 def _read_losses(values: Any) -> list[tuple[float, int]]:

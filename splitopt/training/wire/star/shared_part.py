@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from splitopt.training.model_parts.copies import Copy
 from splitopt.training.schemes.shared_server import SharedServer
+from splitopt.training.wire.own_parts import copy_of
 from splitopt.training.wire.star.server import Server
 
 
@@ -14,4 +15,4 @@ class SharedPart(Server):
 
     def copy(self, n: int) -> Copy:
         """Return the client's copy of the device's part."""
-        return self.scheme.copies()[1 + n]
+        return copy_of(self.scheme, n)

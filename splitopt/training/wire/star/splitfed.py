@@ -60,11 +60,8 @@ class SplitFedServer(Server):
             tally.traffic.tied_down += one.traffic.tied_down
             tally.traffic.tied_up += one.traffic.tied_up
         self.scheme.end(self.clients(sorted(served)), tally)
+        self.settle()
         return tally, served
-
-    def agreed(self, served: dict[int, Served]) -> dict[int, Served]:
-        """Return those of the clients who came to the end at all servers."""
-        return served
 
     def _serve(self, n: int) -> Served:
         """One client's round."""
@@ -83,6 +80,9 @@ class SplitFedServer(Server):
     def _step(self, n: int, batch: int, found: Served) -> None:
         """One mini-batch of one client."""
         one = self.take(n, batch)
+        if one is None:
+            self.give(n, None, self.scheme.clients[n].stream.state, batch)
+            return
         learned = learn(self, n, batch, one, self.copy(n).parts[1])
         found.losses.append((learned.loss, learned.samples))
         self.give(n, learned.gradient, learned.before, batch)

@@ -14,9 +14,10 @@ from functools import lru_cache
 import numpy as np
 
 from splitopt.errors import InputError
+from splitopt.latency.encoded import encoded_bytes
 from splitopt.latency.split_federated import exchanged_in_round
-from splitopt.timeline import Resource, Timeline
-from splitopt.training.program import Program
+from splitopt.timeline import FloatArray, Resource, Timeline
+from splitopt.training.program import ClientPlan, Program
 
 MODEL_UP = "model upload"
 FORWARD, BACKWARD = "device forward", "device backward"
@@ -154,21 +155,33 @@ class Timing:
 
     def _with_bytes(self, pieces: dict[str, Piece], client: int) -> dict[str, Piece]:
         """Add what the profile has at the client's cut."""
-        profile, cuts = self.program.profile, self.program.clients[client].cuts
-        at = profile.layers.index(cuts[0]) if cuts else profile.layer_count - 1
+        profile, plan = self.program.profile, self.program.clients[client]
+        at = profile.layers.index(plan.cuts[0]) if plan.cuts else profile.layer_count - 1
         clients = (len(self.program.clients), profile.layer_count)
         beside = exchanged_in_round(self.program.scenario, profile)
+        smashed, gradient, model = self._columns(plan)
         for phase, column, more in (
-            (UPLOAD, profile.smashed_bytes, beside.up),
-            (GRADIENT, profile.gradient_bytes, beside.down),
-            (self.model_down, profile.device_model_bytes, 0.0),
-            (MODEL_UP, profile.device_model_bytes, 0.0),
+            (UPLOAD, smashed, beside.up),
+            (GRADIENT, gradient, beside.down),
+            (self.model_down, model, 0.0),
+            (MODEL_UP, model * self.program.upload_factor, 0.0),
         ):
             piece = pieces[phase]
             size = float(column[at]) * piece.samples
             size += float(np.broadcast_to(more, clients)[client, at])
             pieces[phase] = Piece(piece.seconds, piece.samples, size, piece.share)
         return pieces
+
+    def _columns(self, plan: ClientPlan) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return the bytes at each cut that a client sends up, gets back, and has as its model."""
+        profile = self.program.profile
+        crossing = [profile.smashed_bytes, profile.gradient_bytes]
+        if (bits := plan.bits) is not None:
+            crossing = [
+                encoded_bytes(column, [own], plan.samples, plan.batch_size)[:, 0]
+                for column, own in zip(crossing, bits, strict=True)
+            ]
+        return crossing[0], crossing[1], profile.device_model_bytes
 
 
 def _resources(timeline: Timeline) -> list[dict[str, Resource]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from splitopt.errors import InputError
 from splitopt.training.wire.transport.errors import (
     ChannelClosedError,
+    ChannelError,
     ChannelTimeoutError,
     FrameError,
     RefusedError,
@@ -39,6 +40,10 @@ from splitopt.training.wire.transport.seals import TAG_BYTES, Seal
 STALL_S = 60.0
 """For so long a peer may take nothing of what is sent to it."""
 
+UNREAD = "unread"
+"""The last message of who could not read what came, with the reason: the peer can still hear it."""
+
+_LAST_S = 1.0  # for so long the last words of a peer that takes no more are waited for
 _SLICE_S = 3600.0  # a wait without end is made of these: the sockets always have a timeout
 Begun = Callable[[Message], object]
 _NOTHING: Mapping[str, Any] = {}
@@ -59,7 +64,8 @@ class Channel:
     offset
         Of the peer's clock, measured when the connection was made.
     sent_bytes, received_bytes
-        Bytes of the values of tensors, by the kind of message.
+        Bytes of the values of tensors, by the kind of message; a message counts as sent from its
+        first byte.
     overhead_bytes
         Bytes of prefixes, headers and tags, both ways.
     """
@@ -80,6 +86,8 @@ class Channel:
         self._wanted = next(self._frame)
         self._begun: Begun | None = None
         self._closed = False
+        self._why: str | None = None  # the peer has ended the connection, if it has said so
+        self._kept: deque[Message] = deque()  # came while something was sent that was not taken
 
     def send(
         self,
@@ -110,7 +118,8 @@ class Channel:
         InputError
             Something that does not travel.
         ChannelClosedError
-            The peer is gone, or has taken nothing for too long.
+            The peer is gone, or has taken nothing for too long; the message has the reason that
+            the peer has sent, if there is one.
         """
         header = encode_header(kind, fields, tensors)
         parts = [values_of(tensor) for tensor in tensors.values()]
@@ -132,6 +141,9 @@ class Channel:
             self._sent += 1
             head = PREFIX.pack(MAGIC, len(header), size, start_s) + header
             seal.add(head)
+            # counted first: who has received all of it may ask for the counts before we go on here
+            self.sent_bytes[kind] += size
+            self.overhead_bytes += overhead(len(header), size)
             self._write(head + seal.tag(), stall_s)
             if kernel is not None:
                 kernel.hold(start_s, size)
@@ -143,8 +155,6 @@ class Channel:
             if kernel is not None and size:
                 self._drain(kernel, stall_s)
             end_s = time.monotonic()
-            self.sent_bytes[kind] += size
-            self.overhead_bytes += overhead(len(header), size)
         return Transfer(start_s, end_s, size)
 
     def receive(self, timeout_s: float | None = None, begun: Begun | None = None) -> Message:
@@ -170,17 +180,27 @@ class Channel:
         """
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         with self._receiving:
-            self._begun = begun
-            while True:
-                if not len(self._wanted):
-                    message = self._advance()
-                    if message is not None:
-                        return message
-                    continue
-                count = self._read(self._wanted, deadline_s)
-                if self._seal is not None:
-                    self._seal.add(self._wanted[:count])
-                self._wanted = self._wanted[count:]
+            if self._kept:
+                return self._kept.popleft()
+            return self._next(deadline_s, begun)
+
+    def _next(self, deadline_s: float | None, begun: Begun | None = None) -> Message:
+        """Wait for the next message on the line."""
+        self._begun = begun
+        while True:
+            if not len(self._wanted):
+                message = self._advance()
+                if message is not None and message.kind == UNREAD:
+                    self._why = f"it got {str(message.fields.get('message'))[:500]}"
+                    self.close()
+                    raise self._gone(None)
+                if message is not None:
+                    return message
+                continue
+            count = self._read(self._wanted, deadline_s)
+            if self._seal is not None:
+                self._seal.add(self._wanted[:count])
+            self._wanted = self._wanted[count:]
 
     def close(self) -> None:
         """End the connection; a thread that waits on it gets `ChannelClosedError`."""
@@ -205,7 +225,26 @@ class Channel:
                     f"{self.peer} has taken nothing for {stall_s:g} s"
                 ) from None
             except OSError as error:
+                self._hear_last_words()
                 raise self._gone(error) from None
+
+    def _hear_last_words(self) -> None:
+        """Read what the peer has sent before it took no more, for its reason and for `receive`.
+
+        Another thread that receives meanwhile finds the reason in our stead.
+        """
+        if self._closed or not self._receiving.acquire(timeout=_LAST_S):
+            return
+        try:
+            deadline_s = time.monotonic() + _LAST_S
+            while time.monotonic() < deadline_s:
+                self._kept.append(self._next(deadline_s))
+        except FrameError as error:  # such as the alert with which TLS ends
+            self._why = self._why or str(error)
+        except ChannelError:  # the end of what came
+            pass
+        finally:
+            self._receiving.release()
 
     def _drain(self, link: KernelLink, stall_s: float) -> None:
         """Wait until a link that somebody else paces has taken all of it."""
@@ -228,7 +267,8 @@ class Channel:
             if deadline_s is None:
                 return 0
             raise ChannelTimeoutError(f"nothing came from {self.peer} in time") from None
-        except (FrameError, RefusedError) as error:  # TLS says so
+        except (FrameError, RefusedError) as error:  # TLS says so, to the peer as well
+            self._line.end_after()
             self.close()
             raise FrameError(f"{self.peer} sent {error}") from None
         except OSError as error:
@@ -238,6 +278,8 @@ class Channel:
         return count
 
     def _gone(self, error: OSError | None) -> ChannelClosedError:
+        if self._why is not None:
+            return ChannelClosedError(f"{self.peer} has ended the connection: {self._why}")
         if self._closed:
             return ChannelClosedError(f"the connection to {self.peer} was closed here")
         why = f" ({error.strerror})" if error is not None and error.strerror else ""
@@ -253,9 +295,23 @@ class Channel:
             message: Message = stop.value
             return message
         except FrameError as error:
-            self.close()
+            self._end_saying(str(error))
             raise FrameError(f"{self.peer} sent {error}") from None
         return None
+
+    def _end_saying(self, why: str) -> None:
+        """End the connection with the reason, unless half of a message is on its way."""
+        if self._sending.acquire(blocking=False):
+            try:
+                header = encode_header(UNREAD, {"message": why}, {})
+                head = PREFIX.pack(MAGIC, len(header), 0, time.monotonic()) + header
+                seal = Seal(self._keys.sending, self._sent)
+                self._sent += 1
+                seal.add(head)
+                self._line.end_after(head + seal.tag())
+            finally:
+                self._sending.release()
+        self.close()
 
     def _read_frame(self) -> Generator[memoryview, None, Message]:
         """Yield the places to be filled, one after the other, and return the message."""

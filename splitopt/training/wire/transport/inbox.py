@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import threading
 import time
 from collections.abc import Callable, Hashable
 from typing import Generic, NamedTuple, TypeVar
@@ -11,6 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.errors import ChannelError, ChannelTimeoutError
 from splitopt.training.wire.transport.frames import Message
+from splitopt.training.wire.transport.threads import start_thread
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -72,4 +72,4 @@ def listen_to(
             channel.close()
             ended(error)
 
-    threading.Thread(target=receive, name=f"from {channel.peer}", daemon=True).start()
+    start_thread(receive, name=f"from {channel.peer}")

@@ -199,6 +199,12 @@ class TlsLine(Line):
                     self._incoming.write_eof()
             left_s = _left_s(deadline_s)
 
+    def end_after(self, data: bytes = b"", *, plain: bool = False) -> None:
+        """End the connection with a last word behind what TLS has to say; see `Line.end_after`."""
+        with contextlib.suppress(OSError):  # the peer was faster
+            self._flush(time.monotonic() + _LINGER_S)
+        super().end_after(data, plain=plain)
+
     def _read_raw(self, timeout_s: float) -> bytes:
         self._in.settimeout(timeout_s)
         return self._in.recv(_PIECE)

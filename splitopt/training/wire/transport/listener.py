@@ -30,6 +30,7 @@ from splitopt.training.wire.transport.handshake import (
 from splitopt.training.wire.transport.lines import Line, TlsLine, shut
 from splitopt.training.wire.transport.refusals import Refusals
 from splitopt.training.wire.transport.slots import MOST, Slots
+from splitopt.training.wire.transport.threads import start_thread
 from splitopt.training.wire.transport.tls import Tls
 from splitopt.training.wire.transport.tokens import Token
 
@@ -69,8 +70,7 @@ class Listener:
         self._slots: Slots[socket.socket] = Slots(slots)
         self._closed = threading.Event()
         self._awake, self._alarm = socket.socketpair()  # so that closing need not wait
-        self._thread = threading.Thread(target=self._listen, name="listener", daemon=True)
-        self._thread.start()
+        self._thread = start_thread(self._listen, name="listener")
 
     def accept(self, timeout_s: float | None = None) -> Channel:
         """Wait for the next peer that knows the token.
@@ -139,7 +139,7 @@ class Listener:
         number, gone = self._slots.enter(str(address[0]), sock)
         if gone is not None:
             _send_away(gone)
-        threading.Thread(target=self._greet, args=(sock, number), daemon=True).start()
+        start_thread(self._greet, sock, number)
 
     def _greet(self, sock: socket.socket, number: int) -> None:
         is_stranger = True

@@ -73,6 +73,7 @@ def scheme_of(make, options, cuts=CUTS, criterion=nn.functional.cross_entropy, *
     return Multihop(make.cnn(**model), clients, options, make.split, criterion)
 
 
+@pytest.mark.slow
 def test_the_parts_are_exchanged_at_the_end_of_a_round(make):
     """Uploads side by side when owners are done, downloads in turn, each as long as planned."""
     planned = replace(system(), aggregation=EXCHANGE)
@@ -207,6 +208,7 @@ def assert_same_state(one, other):
         assert torch.equal(value, second[name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "model"),
     [
@@ -236,6 +238,7 @@ def test_as_in_one_process_bit_by_bit(make, options, model, averaged):
         assert tally.traffic == wanted.traffic
 
 
+@pytest.mark.slow
 def test_within_tls_too(make, tmp_path):
     """Every party has a certificate of its own, nodes and owners look at each other's."""
     pytest.importorskip("cryptography", reason="needs the extra 'tls'")
@@ -265,6 +268,7 @@ def test_a_node_looks_at_the_certificate_of_who_connects():
         _check_certificate(SimpleNamespace(name="d1"), "d0")
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     ("links", "duplex"),
     [("none", "full"), *itertools.product(["uniform", "nic", "serial"], ["full", "half"])],
@@ -295,6 +299,7 @@ def test_the_route_is_the_simulators(make, links, duplex):
             assert after.start_s >= one.end_s
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "links",
     [*(pytest.param(kind, marks=pytest.mark.slow) for kind in ("uniform", "serial")), "nic"],
@@ -393,6 +398,7 @@ def failing_at(number, value):
     return criterion
 
 
+@pytest.mark.slow
 def test_an_owner_that_dies_is_dropped_and_the_others_are_averaged(make):
     dying = {2: failing_at(3, RuntimeError("a device dies"))}  # 4 batches, in the first round
     options = Options(momentum=0.9, optimizer_state="keep")
@@ -412,6 +418,7 @@ def test_an_owner_that_dies_is_dropped_and_the_others_are_averaged(make):
     assert tallies[1].loss_sum == tally.loss_sum
 
 
+@pytest.mark.slow
 def test_an_owner_that_is_started_again_takes_part_in_the_next_round(make):
     dying = {2: failing_at(2, RuntimeError("a device dies"))}
     scheme, _, tallies = run(make, Options(), system(), 2, criteria=dying, again=[2], dropout=0.3)
@@ -451,6 +458,7 @@ def test_an_owner_that_a_node_cannot_serve_is_dropped(make, monkeypatch, method,
     assert re.search(why, leader.dropped[0].reason)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("what", ["losses", "held.model.0.weight", "batches.next", "stream.state"])
 def test_an_owner_whose_state_makes_no_sense_is_dropped(make, monkeypatch, what):
     from splitopt.training.wire.transport.channel import Channel

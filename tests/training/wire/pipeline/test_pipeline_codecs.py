@@ -99,6 +99,7 @@ def run(make, options, rounds=2, timed=timing, spoil=lambda rank, scheme: None, 
     return scheme, leader, tallies, errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("codecs", "model"),
     [
@@ -126,6 +127,7 @@ def test_as_in_one_process_bit_by_bit(make, codecs, model):
         assert tally.traffic == wanted.traffic
 
 
+@pytest.mark.slow
 def test_channels_of_all_owners_are_asked_for_by_what_travels(make):
     options = Options(codec="int8")
     scheme, _, (tally,), errors = run(
@@ -142,6 +144,7 @@ def test_channels_of_all_owners_are_asked_for_by_what_travels(make):
     assert tally.traffic.smashed == tally.traffic.gradient == values + batches * 3 * 5
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("rank", [1, 4, 5], ids=["owner", "first node", "last node"])
 def test_a_value_that_cannot_be_sent_ends_the_run_with_the_words_of_one_process(make, rank):
     """Wherever it is made: at the owner or at a node, which tell the coordinator."""

@@ -31,6 +31,7 @@ CODECS = [
 IDS = [f"{c['codec']}, {c.get('gradient_codec', 'same')}" for c in CODECS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codecs", CODECS, ids=IDS)
 @pytest.mark.parametrize("name", ["splitfed_v1", "clustered"])
 def test_rounds_are_those_of_one_process(wired, name, codecs):
@@ -50,6 +51,7 @@ def test_rounds_are_those_of_one_process(wired, name, codecs):
     assert sent["gradient"] == sum(tally.traffic.gradient for tally in tallies)
 
 
+@pytest.mark.slow
 def test_what_is_left_out_is_in_the_state(wired):
     """A state that was taken between rounds is all that both ways of training need."""
     options = Options(local_epochs=2, codec="topk:0.1:feedback")

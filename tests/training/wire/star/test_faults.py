@@ -77,6 +77,7 @@ def without(scheme, rounds):
     return scheme
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("kind", [Dying, DyingAtOnce, Babbling])
 def test_a_round_goes_on_with_the_average_of_those_who_finish(wired, kind):
     """The client that died counts as if it had not been there, its own state included."""
@@ -88,6 +89,7 @@ def test_a_round_goes_on_with_the_average_of_those_who_finish(wired, kind):
     assert str(wired.server.dropped[0]).startswith("d1 in round 1 (")
 
 
+@pytest.mark.slow
 def test_a_device_that_stalls_is_dropped_by_the_deadline(wired):
     """When it goes on, it is told that the server has hung up."""
     Stalled.go_on.clear()
@@ -105,6 +107,7 @@ def test_a_device_that_stalls_is_dropped_by_the_deadline(wired):
     wired.assert_same_state(wired.scheme, wanted)
 
 
+@pytest.mark.slow
 def test_a_device_that_comes_back_takes_part_in_the_next_round(wired):
     """A new process is given all that it needs by the server."""
     program, threads = wired.programs["splitfed_v1"], []
@@ -213,6 +216,7 @@ class Lying(Device):
         super().round(begin)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     "false",
     [

@@ -32,6 +32,7 @@ def with_own_links(program):
     return replace(program, scenario=program.scenario.model_copy(update={"links": links}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own_links", [False, True])
 @pytest.mark.parametrize("order", ["given", "shuffled"])
 @pytest.mark.parametrize("fraction", [None, 0.7])
@@ -47,6 +48,7 @@ def test_batch_by_batch_is_that_of_one_process(wired, own_links, order, fraction
     assert wired.tallies == tallies
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["int8", "topk:0.2:feedback"])
 @pytest.mark.parametrize(
     ("name", "options"), [("vanilla", KEEP), ("splitfed_v2", KEEP), ("splitfed_v2", BY_BATCH)]
@@ -60,6 +62,7 @@ def test_with_codecs_as_well(wired, name, options, codec):
     assert wired.tallies == tallies
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -178,6 +181,7 @@ class Nonsense(Device):
         super().round(replace(begin, fields={**begin.fields, "turns": self.turns}))
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("turns", [-1, "2", True, 1.0])
 def test_turns_that_are_none_are_refused(wired, turns):
     kind = type("Told", (Nonsense,), {"turns": turns})
@@ -186,6 +190,7 @@ def test_turns_that_are_none_are_refused(wired, turns):
     assert wired.tallies[0].dropped == ("d2",)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     ("name", "options"), [("vanilla", KEEP), ("splitfed_v2", BY_BATCH), ("federated", KEEP)]
 )

@@ -25,6 +25,7 @@ IDS = ["reset", "keep, local", "average", "shuffled"]
 STAR = ["splitfed_v1", "clustered", "vanilla", "splitfed_v2", "federated"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS, ids=IDS)
 @pytest.mark.parametrize("name", STAR)
 def test_rounds_are_those_of_one_process(wired, name, options):
@@ -37,6 +38,7 @@ def test_rounds_are_those_of_one_process(wired, name, options):
     assert wired.tallies == tallies
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fraction", [0.3, 0.7])
 @pytest.mark.parametrize("name", ["splitfed_v1", "splitfed_v2", "federated"])
 def test_only_drawn_devices_take_part(wired, name, fraction):
@@ -57,6 +59,7 @@ def test_only_drawn_devices_take_part(wired, name, fraction):
         assert {task.owner for task in predicted} == set(tally.clients)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STAR)
 def test_either_mode_goes_on_from_the_other(wired, name):
     """A state that was taken between rounds is all that both need."""
@@ -88,6 +91,7 @@ ORDER = {
 ORDER |= dict.fromkeys(("vanilla", "splitfed_v2"), ORDER["splitfed_v1"])
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("name", STAR)
 def test_what_is_recorded_has_the_order_and_the_numbers_of_the_simulator(wired, name):
     """Phases of a device follow one another; batches are numbered as predicted."""
@@ -112,6 +116,7 @@ def test_what_is_recorded_has_the_order_and_the_numbers_of_the_simulator(wired, 
         assert {row[:3] for row in numbered(measured)} >= {row[:3] for row in numbered(predicted)}
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("name", STAR)
 def test_bytes_are_those_of_the_tally(wired, name):
     """Parameters, smashed data, gradients and labels; all else is control and counted apart."""
@@ -139,6 +144,7 @@ def test_bytes_are_those_of_the_tally(wired, name):
 @pytest.mark.parametrize("options", OPTIONS, ids=IDS)
 @pytest.mark.parametrize("frozen", [(0,), (0, 2), (4, 5)], ids=["first", "two", "server"])
 @pytest.mark.parametrize("name", ["splitfed_v1", "clustered", "splitfed_v2"])
+@pytest.mark.one_quick
 def test_frozen_layers_are_those_of_one_process(wired, name, frozen, options):
     """They come from the server, once, and nothing of them travels in a round.
 

@@ -24,6 +24,7 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS, ids=["sgd", "momentum", "adam", "codecs"])
 def test_rounds_are_those_of_one_process(wired, options):
     """Copies that differed by a bit after any step would lead to other weights, and moments."""
@@ -49,6 +50,7 @@ def test_bytes_by_hand(wired):
     assert (sent["smashed"], sent["gradient"]) == (traffic.smashed, traffic.gradient)
 
 
+@pytest.mark.slow
 def test_copies_are_equal_at_every_use(wired):
     """The server's forward pass of a mini-batch sees the weight that the device had for it."""
     seen = {"device": [], "server": []}

@@ -11,6 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
+from splitopt.training.wire.transport import lines  # noqa: E402
 from splitopt.training.wire.transport.connecting import connect  # noqa: E402
 from splitopt.training.wire.transport.errors import (  # noqa: E402
     ChannelClosedError,
@@ -21,6 +22,7 @@ from splitopt.training.wire.transport.errors import (  # noqa: E402
 )
 from splitopt.training.wire.transport.handshake import FULL, WORD_BYTES  # noqa: E402
 from splitopt.training.wire.transport.listener import LOOPBACK, listen  # noqa: E402
+from splitopt.training.wire.transport.pacing import Bucket  # noqa: E402
 from splitopt.training.wire.transport.seals import Keys, Seal  # noqa: E402
 from splitopt.training.wire.transport.tokens import Token  # noqa: E402
 
@@ -78,8 +80,10 @@ class Between:
                 seen += data
                 other.sendall(data)
             other.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
+        except OSError:  # the one takes no more, so that the other cannot send more
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
 
     def close(self):
         for sock in self.socks:
@@ -130,6 +134,70 @@ def test_a_bit_of_a_frame_that_is_flipped(place):
             with pytest.raises(ChannelClosedError):
                 two.receive(SOON)
         two.close()
+
+
+def heard_by_a_sender(one, two, monkeypatch):
+    """Return what a sender of a large message is told, whose other end cannot read it."""
+    monkeypatch.setattr(lines, "_LINGER_S", 0.05)  # it sends for longer than is listened to
+    told = []
+
+    def send():
+        with pytest.raises(ChannelClosedError) as caught:
+            one.send("x", {}, {"v": torch.zeros(5_000_000)}, bucket=Bucket(1e8))
+        told.append(str(caught.value))
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    with pytest.raises(FrameError, match="changed on the way"):
+        two.receive(SOON)
+    thread.join(SOON)
+    return told[0]
+
+
+def test_who_still_sends_hears_why_it_is_not_read(monkeypatch):
+    """The reason that the receiver gives, and not that the connection is broken."""
+    with between() as (listener, other), connect(LOOPBACK, other.port, TOKEN, SOON) as one:
+        two = listener.accept(SOON)
+        other.flip = ("said", len(other.said) + 30)  # in the header
+        said = heard_by_a_sender(one, two, monkeypatch)
+    assert "has ended the connection: it got" in said
+    assert "changed on the way" in said
+
+
+def test_who_still_sends_hears_why_within_tls(tmp_path, monkeypatch):
+    """There the alert of TLS says so."""
+    pytest.importorskip("cryptography", reason="needs the extra 'tls'")
+    from splitopt.training.wire.transport.certificates import write_certificates
+    from splitopt.training.wire.transport.tls import LEADER, Tls
+
+    write_certificates(tmp_path, ["d0"])
+    tls = [
+        Tls.load(tmp_path / f"rank-{k}.pem", tmp_path / f"rank-{k}.key", tmp_path / "ca.pem")
+        for k in range(2)
+    ]
+    with listen(None, 0, TOKEN, tls=tls[0]) as listener:
+        other = Between(listener.port)
+        with connect(LOOPBACK, other.port, TOKEN, SOON, tls=tls[1], party=LEADER) as one:
+            two = listener.accept(SOON)
+            other.flip = ("said", len(other.said) + 30)
+            assert "changed on the way" in heard_by_a_sender(one, two, monkeypatch)
+        other.close()
+
+
+def test_the_last_word_of_who_takes_no_more_is_there_to_be_read():
+    """What came before a connection broke is no more lost than what comes before its end."""
+    with (
+        listen(None, 0, TOKEN) as listener,
+        connect(LOOPBACK, listener.port, TOKEN, SOON) as one,
+        listener.accept(SOON) as two,
+    ):
+        two.send("end", {"error": "a deadline"})
+        two.close()
+        with pytest.raises(ChannelClosedError, match="has closed the connection"):
+            one.send("x", {}, {"v": torch.zeros(9_000_000)})  # more than buffers take
+        assert one.receive(SOON).fields == {"error": "a deadline"}
+        with pytest.raises(ChannelClosedError):
+            one.receive(SOON)
 
 
 @pytest.mark.parametrize(

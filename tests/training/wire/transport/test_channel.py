@@ -123,6 +123,23 @@ def test_tensors_arrive_bit_for_bit(pair, name):
     assert one.overhead_bytes == other.overhead_bytes > PREFIX.size
 
 
+@pytest.mark.parametrize("values", [0, 5])
+def test_what_has_arrived_has_been_counted(pair, monkeypatch, values):
+    """Before the last byte leaves, so that no receiver is ahead of the sender's counts."""
+    one, other = pair
+    counts = []
+    send = one._line.send
+
+    def spy(*given):
+        counts.append((one.sent_bytes["batch"], one.overhead_bytes))
+        return send(*given)
+
+    monkeypatch.setattr(one._line, "send", spy)
+    one.send("batch", {}, {"x": torch.zeros(values)})
+    other.receive(SOON)
+    assert counts[-1] == (values * 4, other.overhead_bytes)
+
+
 def test_what_arrives_can_be_changed_and_kept(pair):
     one, other = pair
     weight = torch.ones(3, requires_grad=True)

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import ClassVar, NoReturn
+from typing import NoReturn
 
 from splitopt.training.two_servers import FED
 from splitopt.training.wire.addresses import CONNECT_S, address_of
 from splitopt.training.wire.client_state import (
-    OF_FED,
-    OF_SERVER,
     control_of,
+    kinds_up,
     load_control,
     load_fixed,
     load_model,
-    parameters_of,
+    of_fed,
+    of_server,
 )
-from splitopt.training.wire.star.device import Device, GoneError
+from splitopt.training.wire.star.device import TURN, Device, GoneError
+from splitopt.training.wire.star.device_links import LOST
 from splitopt.training.wire.star.pace import bucket_of
-from splitopt.training.wire.star.server import LOST
+from splitopt.training.wire.star.secure.member import UNMASKING, SumMember
 from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.connecting import connect
 from splitopt.training.wire.transport.errors import ChannelError
 from splitopt.training.wire.transport.frames import Message, expect_kind
 from splitopt.training.wire.transport.tls import Tls
 from splitopt.training.wire.transport.tokens import Token
+
+TAKEN = "taken"
+"""What a device says to the main server that has its part, where devices take turns."""
 
 _WHY_S = 30.0
 """For so long the main server may take to say why the run has ended."""
@@ -42,12 +46,17 @@ class FedDevice(Device):
         One's own certificate; None for connections without TLS.
     """
 
-    control: ClassVar[tuple[str, ...]] = OF_SERVER
-
-    def __init__(self, *member: object, token: Token, tls: Tls | None = None) -> None:
-        super().__init__(*member)  # type: ignore[arg-type]
+    def __init__(
+        self,
+        *member: object,
+        token: Token,
+        tls: Tls | None = None,
+        sums: SumMember | None = None,
+    ) -> None:
+        super().__init__(*member, sums=sums)  # type: ignore[arg-type, misc]
         self._token, self._tls = token, tls
         self._fed: Channel | None = None
+        self.control = of_server(self.client)
 
     def run(self) -> None:
         """Train until the main server ends the run."""
@@ -73,17 +82,35 @@ class FedDevice(Device):
             if message.kind == "setup":
                 load_fixed(message.tensors, self.own)
                 message = expect_kind(fed.receive(), "begin")
-            load_control(message.tensors, self.client, self.own, OF_FED)
+            load_control(message.tensors, self.client, self.own, of_fed(self.client))
+            if self.sums is not None:
+                self.sums.agree(
+                    self._number, fed.send, lambda kind: expect_kind(fed.receive(), kind)
+                )
+        if self._turns is not None:
+            self._receive(TURN)
+        with self._from_fed() as fed:
+            if self._turns is not None:
+                fed.send(TURN)
             model = expect_kind(fed.receive(), "model")
             load_model(model.tensors, self.own)
+        if self._turns is not None:
+            self.channel.send(TAKEN)
         return model.transfer.end_s
 
     def give_part(self, steps: int) -> None:  # noqa: ARG002
         """Give this device's part of the model to the fed server, which records when."""
         with self._from_fed() as fed:
-            bucket = bucket_of(self._pace.model_upload)
-            fed.send("model", {}, parameters_of(self.own), bucket=bucket)
-            fed.send("state", {}, control_of(self.client, self.own, OF_FED))
+            kind, tensors = self.part()
+            fed.send(kind, {}, tensors, bucket=bucket_of(self._pace.model_upload))
+            kinds = kinds_up(of_fed(self.client), self.sums is not None)
+            fed.send("state", {}, control_of(self.client, self.own, kinds))
+
+    def take_masks_off(self, sums: SumMember) -> None:
+        """Answer the fed server, which has the masked vectors."""
+        with self._from_fed() as fed:
+            message = expect_kind(fed.receive(), UNMASKING)
+            fed.send(UNMASKING, {}, sums.answer(message))
 
     @contextmanager
     def _from_fed(self) -> Iterator[Channel]:
@@ -100,6 +127,6 @@ class FedDevice(Device):
             self.channel.send(LOST, {"message": text})
             while True:
                 message = self.channel.receive(_WHY_S)
-                if message.kind == "end" and (why := message.fields.get("error")):
-                    raise GoneError(f"{self.client.name}: the server has ended the run: {why}")
+                if message.kind == "end" and message.fields.get("error"):
+                    raise self._ended(message)
         raise GoneError(text) from None

@@ -5,24 +5,29 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from splitopt.errors import SplitoptError, TrainingError
 from splitopt.training.rounds.evaluate import BATCH
-from splitopt.training.schemes.parallel_copies import ParallelCopies
-from splitopt.training.schemes.tally import Round
+from splitopt.training.schemes.base import Scheme
 from splitopt.training.two_servers import FED, SERVER, TESTS
 from splitopt.training.wire.addresses import place_of
-from splitopt.training.wire.client_state import OF_SERVER, control_of
+from splitopt.training.wire.client_state import control_of, of_server
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.deadlines import Deadline
 from splitopt.training.wire.recorder import read_rows
+from splitopt.training.wire.star.device import TURN
+from splitopt.training.wire.star.device_links import Found
+from splitopt.training.wire.star.fed.device import TAKEN
 from splitopt.training.wire.star.fed.half import SERVER_PART, keep_half
-from splitopt.training.wire.star.splitfed import Served, SplitFedServer
+from splitopt.training.wire.star.in_turn import TurnServer
+from splitopt.training.wire.star.secure.aggregation import SUM_S
+from splitopt.training.wire.star.server import Server
+from splitopt.training.wire.star.splitfed import SplitFedServer
 from splitopt.training.wire.star.timing import BACKWARD, MODEL_UP, Timing
 from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.errors import ChannelError, FrameError
@@ -38,8 +43,10 @@ class FedServerGoneError(TrainingError):
     """The fed server has died, and with it all client parts."""
 
 
-class MainServer(SplitFedServer):
+class BesideFed(Server):
     """Rank 0; the devices are ranks 1, 2, ..., the fed server the one after them.
+
+    How it serves them is the scheme's own: a class of this and of its server does both.
 
     Parameters
     ----------
@@ -51,7 +58,7 @@ class MainServer(SplitFedServer):
 
     def __init__(
         self,
-        scheme: ParallelCopies,
+        scheme: Scheme,
         timing: Timing,
         crew: Crew,
         time_scale: float,
@@ -64,6 +71,7 @@ class MainServer(SplitFedServer):
                 n
             )  # what a client part makes of one sample, while there is one here
         keep_half(scheme, SERVER_PART)
+        self._secure: Mapping[str, Counter[str]] = {}
         self._tests = tests
         self.smashed_tests = self._smashed
         self._fed = self._found(crew.channel(len(scheme.clients) + 1))
@@ -73,14 +81,15 @@ class MainServer(SplitFedServer):
         except ChannelError as error:
             raise FedServerGoneError(f"the fed server cannot be found: {error}") from None
 
-    def play(self, present: Sequence[int]) -> tuple[Round, Collection[int]]:
-        """Let the fed server begin, and go on as with one server."""
+    averages_devices: ClassVar[bool] = False
+
+    def announce(self, present: Sequence[int]) -> None:
+        """Let the fed server begin."""
         members, scale = list(present), float(self.time_scale)
         self._tell("begin", {"round": self.number, "members": members, "time_scale": scale})
         self._hear("ready", UNPLANNED_S)
-        return super().play(present)
 
-    def begin(self, n: int, steps: int) -> None:
+    def greet(self, n: int, steps: int) -> None:
         """Send a device what it needs for the round, but for its part of the model."""
         client, own, down = self.scheme.clients[n], self.copy(n), self.timing.model_down
         channel = self._channel(n)
@@ -88,19 +97,31 @@ class MainServer(SplitFedServer):
             host, port = self._place
             self.send(n, "setup", down, {"host": host, "port": port}, {})
             self._set_up[n] = channel
-        self.send(n, "begin", down, self.beginning(n, steps), control_of(client, own, OF_SERVER))
+        self.send(
+            n, "begin", down, self.beginning(n, steps), control_of(client, own, of_server(client))
+        )
+
+    def hand_part(self, n: int) -> None:
+        """Leave it to the fed server to send a device its part."""
 
     def before_s(self, n: int) -> float:
         """Return what the device's part is planned to take on its way from the fed server."""
-        return self.planned.pieces[n][self.timing.model_down].seconds
+        planned_s = self.planned.pieces[n][self.timing.model_down].seconds
+        if self.scheme.options.secure_aggregation:  # keys and shares, for which no plan pays
+            planned_s += SUM_S / self.time_scale
+        return planned_s
 
-    def finish(self, n: int, steps: int) -> list[Any]:  # noqa: ARG002
-        """Wait until a device has given its part to the fed server, and take over its state."""
+    def part_of(self, n: int, steps: int) -> Message:  # noqa: ARG002
+        """Wait until a device has given its part to the fed server; return its state."""
         pieces, size = self.planned.pieces[n], self.scheme.clients[n].batches.size
         waits_s = pieces[BACKWARD].seconds_for(size) + pieces[MODEL_UP].seconds
-        return self.read_state(n, self.receive(n, "state", MODEL_UP, waits_s), OF_SERVER)
+        return self.receive(n, "state", MODEL_UP, waits_s)
 
-    def agreed(self, served: dict[int, Served]) -> dict[int, Served]:
+    def take_over(self, n: int, model: Message) -> list[Any]:
+        """Take over the state of a device whose part is with the fed server."""
+        return self.read_state(n, model, of_server(self.scheme.clients[n]))
+
+    def agreed(self, served: dict[int, Found]) -> dict[int, Found]:
         """Have the parts of those averaged who came to the end, and return whose were whole."""
         pieces = self.planned.pieces
         longest_s = max((pieces[n][MODEL_UP].seconds for n in served), default=0.0)
@@ -115,16 +136,29 @@ class MainServer(SplitFedServer):
                 raise FrameError("a number of bytes that is none")
             lost = [(int(n), str(why), str(text)[:500]) for n, why, text in fields["lost"]]
             taken = {int(n) for n in fields["members"]}
+            secure = {way: _counted(own) for way, own in fields.get("secure", {}).items()}
         except (SplitoptError, KeyError, TypeError, ValueError) as error:
             raise FedServerGoneError(f"the fed server sent what cannot be: {error}") from None
         for row in rows:
             self.recorder.add(*row)
-        self.sent_bytes["model"] += size
+        self._count_model(size, secure)
         self.received_bytes[FED] = received
         for n, phase, reason in lost:
             if n in served:
                 _LOG.warning("dropped %s", self.drop(n, phase, reason))
         return {n: one for n, one in served.items() if n in taken}
+
+    def secure_bytes(self) -> tuple[int, int]:
+        """Return the bytes of keys and shares that the fed server has counted, down and up."""
+        found = self._secure
+        return found.get("down", Counter()).total(), found.get("up", Counter()).total()
+
+    def _count_model(self, size: int, secure: Mapping[str, Counter[str]]) -> None:
+        """Count what went between fed server and devices: parts of the model, keys and shares."""
+        self._secure = secure
+        for own in secure.values():
+            self.sent_bytes.update(own)
+        self.sent_bytes["model"] += size
 
     def end(self) -> str | None:
         """Have the fed server write its part, where it is to."""
@@ -180,6 +214,20 @@ class MainServer(SplitFedServer):
         if channel is None:
             raise _gone("it has left")
         return channel
+
+
+class MainServer(BesideFed, SplitFedServer):
+    """Of SplitFedV1: all devices side by side."""
+
+
+class MainTurnServer(BesideFed, TurnServer):
+    """Of SplitFedV2: devices in turn, also on links that lead to the fed server."""
+
+    def hand_part(self, n: int) -> None:
+        """Let a device take its part from the fed server, and wait until it has it."""
+        down = self.timing.model_down
+        self.send(n, TURN, down, {}, {})
+        self.receive(n, TAKEN, down, self.before_s(n))
 
 
 def _gone(why: object) -> FedServerGoneError:

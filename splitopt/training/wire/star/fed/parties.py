@@ -1,16 +1,16 @@
-"""The ranks of SplitFedV1 with a fed server: rank 0, the devices, and the fed server last."""
+"""The ranks of SplitFed with a fed server: rank 0, the devices, and the fed server last."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from splitopt.training.schemes.parallel_copies import ParallelCopies
-from splitopt.training.wire.star.device import member
+from splitopt.training.schemes.splitfed_v2 import SplitFedV2
+from splitopt.training.wire.star.device import member, sums_of
 from splitopt.training.wire.star.fed.device import FedDevice
 from splitopt.training.wire.star.fed.keeping import Kept
-from splitopt.training.wire.star.fed.main import MainServer
-from splitopt.training.wire.star.fed.server import FedServer
+from splitopt.training.wire.star.fed.main import BesideFed, MainServer, MainTurnServer
+from splitopt.training.wire.star.fed.server import FedServer, SplitFed
 from splitopt.training.wire.star.timing import Timing
 from splitopt.training.wire.transport.listener import listen
 
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from splitopt.training.wire.transport.channel import Channel
 
 
-def lead(prepared: Prepared, crew: Crew, setting: Setting) -> MainServer:
+def lead(prepared: Prepared, crew: Crew, setting: Setting) -> BesideFed:
     """Return rank 0."""
-    return MainServer(
-        cast(ParallelCopies, prepared.scheme),
+    kind = MainTurnServer if isinstance(prepared.scheme, SplitFedV2) else MainServer
+    return kind(
+        prepared.scheme,
         Timing(prepared.program),
         crew,
         setting.time_scale,
@@ -35,9 +36,10 @@ def lead(prepared: Prepared, crew: Crew, setting: Setting) -> MainServer:
 
 def follow(prepared: Prepared, rank: int, channel: Channel, setting: Setting) -> None:
     """Run a device or the fed server until the end of the run."""
-    scheme, token, tls = cast(ParallelCopies, prepared.scheme), setting.token, setting.tls
+    scheme, token, tls = cast(SplitFed, prepared.scheme), setting.token, setting.tls
     if rank <= len(scheme.clients):
-        FedDevice(*member(prepared, rank, channel), token=token, tls=tls).run()
+        sums = sums_of(prepared, rank)
+        FedDevice(*member(prepared, rank, channel), token=token, tls=tls, sums=sums).run()
         return
     timing, tests = Timing(prepared.program), prepared.data.test_inputs
     kept = partial(Kept, identity=prepared.identity, files=setting.files)

@@ -10,32 +10,38 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from splitopt.errors import SplitoptError, shown
+from splitopt.errors import SplitoptError, TrainingError, shown
 from splitopt.training.data.named import Inputs
 from splitopt.training.data.shards import Elsewhere
 from splitopt.training.schemes.parallel_copies import ParallelCopies
+from splitopt.training.schemes.splitfed_v2 import SplitFedV2
 from splitopt.training.schemes.tally import Round
 from splitopt.training.two_servers import TESTS
 from splitopt.training.wire.addresses import CONNECT_S
 from splitopt.training.wire.client_state import (
-    OF_FED,
     control_of,
     fixed_of,
+    kinds_up,
     load_control,
     load_model,
+    of_fed,
     parameters_of,
 )
 from splitopt.training.wire.compute import COMPUTE
 from splitopt.training.wire.dropping import LateError, late_on_failure
 from splitopt.training.wire.leader import remembered
+from splitopt.training.wire.own_parts import copy_of
 from splitopt.training.wire.recorder import Recorder
-from splitopt.training.wire.star.device import GoneError
+from splitopt.training.wire.star.device import TURN, GoneError
 from splitopt.training.wire.star.fed.half import CLIENT_PART, keep_half
+from splitopt.training.wire.star.fed.hearing import members_of, ways_of, whole_of
 from splitopt.training.wire.star.fed.keeping import Kept
 from splitopt.training.wire.star.resources import Resources
+from splitopt.training.wire.star.secure.aggregation import SUM_S, Aggregation, Rows
+from splitopt.training.wire.star.secure.member import MASKED
 from splitopt.training.wire.star.timing import MODEL_UP, RoundTiming, Timing
 from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.errors import (
@@ -45,6 +51,7 @@ from splitopt.training.wire.transport.errors import (
 )
 from splitopt.training.wire.transport.frames import Message, expect_kind
 from splitopt.training.wire.transport.listener import Listener
+from splitopt.training.wire.transport.threads import start_thread
 
 _LOG = logging.getLogger(__name__)
 
@@ -55,6 +62,9 @@ class Given(NamedTuple):
     model: Message
     state: Message
 
+
+SplitFed = ParallelCopies | SplitFedV2
+"""Schemes whose device parts a fed server averages."""
 
 Answers = dict[int, Given | LateError]
 
@@ -80,25 +90,27 @@ class FedServer:
 
     def __init__(
         self,
-        scheme: ParallelCopies,
+        scheme: SplitFed,
         timing: Timing,
         control: Channel,
         listener: Listener,
         tests: Inputs,
-        kept: Callable[[ParallelCopies], Kept] | None = None,
+        kept: Callable[[SplitFed], Kept] | None = None,
     ) -> None:
         self.scheme, self.timing, self.tests = scheme, timing, tests
         self.control, self.listener = control, listener
         self.halves = keep_half(scheme, CLIENT_PART)
+        self._in_turn = isinstance(scheme, SplitFedV2)
         self.recorder = Recorder()
         self._kept = None if kept is None else kept(scheme)
         self._rounds: int | None = None
         self._devices: dict[int, Channel] = {}
         self._set_up: dict[int, Channel] = {}
         self._past: Counter[str] = Counter()  # received over connections that have ended
-        self._sent = 0
+        self._sent = self._masked = 0
         self._answers: Answers = {}
         self._back: dict[int, Callable[[], None]] = {}
+        self._sum: Aggregation | None = None
         self._lock = threading.Condition()
 
     def run(self) -> None:
@@ -111,7 +123,7 @@ class FedServer:
         SplitoptError
             Something of this server's own is wrong, such as its files; rank 0 has been told.
         """
-        threading.Thread(target=self._reception, name="reception", daemon=True).start()
+        start_thread(self._reception, name="reception")
         self.control.send("listening", {"host": self.listener.host, "port": self.listener.port})
         obey = {
             "begin": self._begin,
@@ -139,7 +151,8 @@ class FedServer:
 
     def _begin(self, message: Message) -> None:
         """Begin a round: everybody who takes part is sent the common client part."""
-        number, members = _whole(message.fields, "round"), self._members(message)
+        number = whole_of(message.fields, "round")
+        members = members_of(message, len(self.scheme.clients))
         scale = message.fields.get("time_scale")
         if not isinstance(scale, float) or not scale > 0:
             raise FrameError("a round without a time scale")
@@ -150,37 +163,57 @@ class FedServer:
             raise FrameError(f"the word for round {number}, and {self._rounds} are done")
         self._rounds = number
         clients = self.scheme.clients
-        self._back = {n: remembered(self.scheme.copies()[n], clients[n]) for n in members}
+        self._back = {n: remembered(copy_of(self.scheme, n), clients[n]) for n in members}
         self.scheme.begin([clients[n] for n in members], Round())
+        if self.scheme.options.secure_aggregation:
+            self._sum = Aggregation(self.scheme, members, number)
         planned, answers = self.timing.round(number), Answers()
         resources = Resources(self.timing, scale)
-        self._answers, self._sent = answers, 0
+        self._answers, self._sent, self._masked = answers, 0, 0
         for n in members:
-            work = (n, planned, resources, answers)
-            threading.Thread(target=self._exchange, args=work, daemon=True).start()
+            work = (n, planned, resources, answers, self._sum)
+            start_thread(self._exchange, *work)
         self.control.send("ready")
 
     def _exchange(
-        self, n: int, planned: RoundTiming, resources: Resources, answers: Answers
+        self,
+        n: int,
+        planned: RoundTiming,
+        resources: Resources,
+        answers: Answers,
+        sums: Aggregation | None,
     ) -> None:
         """Send a device its part, and wait for what becomes of it."""
         try:
-            found: Given | LateError = self._exchanged(n, planned, resources)
+            found: Given | LateError = self._exchanged(n, planned, resources, sums)
         except LateError as error:
             found = error
+        except TrainingError as error:  # too few for a secure sum
+            self._hang_up(n)
+            found = LateError(self.timing.model_down, str(error))
+        finally:
+            if sums is not None:  # that of this round: a thread may outlive it
+                sums.leave(n)
         with self._lock:
             answers[n] = found
             self._lock.notify_all()
 
-    def _exchanged(self, n: int, planned: RoundTiming, resources: Resources) -> Given:
-        client, own, pieces = self.scheme.clients[n], self.scheme.copies()[n], planned.pieces[n]
+    def _exchanged(
+        self, n: int, planned: RoundTiming, resources: Resources, sums: Aggregation | None
+    ) -> Given:
+        client, own, pieces = self.scheme.clients[n], copy_of(self.scheme, n), planned.pieces[n]
         down = self.timing.model_down
-        with late_on_failure(down), resources.reserved(pieces):
+        shares = {} if self._in_turn else pieces  # in turn each has all of a link for a moment
+        with late_on_failure(down), resources.reserved(shares):
             channel = self._channel(n)
             if self._set_up.get(n) is not channel and (fixed := fixed_of(own)):
                 channel.send("setup", {}, fixed)
             self._set_up[n] = channel
-            channel.send("begin", {}, control_of(client, own, OF_FED))
+            channel.send("begin", {}, control_of(client, own, of_fed(client)))
+            if sums is not None:
+                sums.agree(n, ways_of(channel, down))
+            if self._in_turn:  # rank 0 lets one device after the other use the links
+                expect_kind(channel.receive(), TURN)
             parameters = parameters_of(own)
             bucket = resources.bucket(down, pieces[down])
             sent = channel.send("model", {}, parameters, bucket=bucket)
@@ -191,11 +224,11 @@ class FedServer:
             with late_on_failure(MODEL_UP):
                 model = resources.receive(channel, MODEL_UP, pieces[MODEL_UP], None)
                 state = expect_kind(channel.receive(), "state")
-                return Given(expect_kind(model, "model"), state)
+                return Given(expect_kind(model, "model" if sums is None else MASKED), state)
 
     def _finish(self, message: Message) -> None:
         """Average the parts of those whom rank 0 names, and say whose were whole."""
-        wanted, number = self._members(message), self._rounds
+        wanted, number = members_of(message, len(self.scheme.clients)), self._rounds
         wait_s = message.fields.get("wait_s")
         if not isinstance(wait_s, float) or number is None or not set(wanted) <= set(self._back):
             raise FrameError("the end of a round that is none")
@@ -213,9 +246,13 @@ class FedServer:
                 self._hang_up(n)
         for n in set(self._back) - set(taken):
             self._back[n]()
+        if taken and self._sum is not None:
+            lost += self._unmask(self._sum, taken)
         if taken:
             with COMPUTE:
                 self.scheme.end([self.scheme.clients[n] for n in taken], Round())
+                if self._sum is not None:
+                    self._sum.settle()
             self._rounds = number + 1
             if self._kept is not None:
                 self._kept.save(self._rounds)
@@ -227,10 +264,41 @@ class FedServer:
             "model_bytes": self._sent,
             "received": dict(self.received()),
         }
+        if self._sum is not None:
+            fields["secure"] = {
+                "down": dict(self._sum.sent),
+                "up": dict(self._sum.received),
+                "vectors": {MASKED: self._masked},
+            }
         self.control.send("averaged", fields)
 
+    def _unmask(self, sums: Aggregation, taken: list[int]) -> list[list[Any]]:
+        """Request the sum of those who came to the end; return who was lost meanwhile."""
+        lost: list[list[Any]] = []
+
+        def each(names: Sequence[int], work: Callable[[int], Rows]) -> dict[int, Rows]:
+            found: dict[int, Rows] = {}
+
+            def run(n: int) -> None:
+                try:
+                    with late_on_failure(MODEL_UP, SUM_S):
+                        found[n] = work(n)
+                except LateError as error:
+                    lost.append([n, error.phase, error.reason])
+                    self._hang_up(n)
+
+            threads = [threading.Thread(target=run, args=(n,)) for n in names]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            return {n: found[n] for n in names if n in found}
+
+        sums.unmask(taken, each, lambda n: ways_of(self._channel(n), MODEL_UP))
+        return lost
+
     def _take(self, n: int, deadline_s: float, wait_s: float, planned: RoundTiming) -> None:
-        """Take over what a device has given; raise `LateError` where it is nothing to go by."""
+        """Record what a device has sent; raise `LateError` where it is nothing to go by."""
         answers = self._answers
         with self._lock:
             left = max(0.0, deadline_s - time.monotonic())
@@ -239,13 +307,20 @@ class FedServer:
         found = answers[n]
         if isinstance(found, LateError):
             raise found
-        client, own = self.scheme.clients[n], self.scheme.copies()[n]
+        client, own = self.scheme.clients[n], copy_of(self.scheme, n)
         with late_on_failure(MODEL_UP):
-            load_model(found.model.tensors, own)
-            load_control(found.state.tensors, client, own, OF_FED)
+            if self._sum is None:
+                load_model(found.model.tensors, own)
+            kinds = kinds_up(of_fed(client), self._sum is not None)
+            load_control(found.state.tensors, client, own, kinds)
+            if self._sum is not None:
+                self._sum.add(n, found.model)
         transfer = found.model.transfer
         with self._lock:
-            self._sent += transfer.payload_bytes
+            if self._sum is None:
+                self._sent += transfer.payload_bytes
+            else:
+                self._masked += transfer.payload_bytes
         if found.model.tensors:
             moments = (transfer.start_s, transfer.end_s)
             self._note(MODEL_UP, n, self.scheme.steps(client) - 1, planned, moments)
@@ -275,19 +350,19 @@ class FedServer:
                 channel = self.listener.accept()
             except ChannelClosedError:
                 return
-            threading.Thread(target=self._admit, args=(channel,), daemon=True).start()
+            start_thread(self._admit, channel)
 
     def _admit(self, channel: Channel) -> None:
         try:
             hello = expect_kind(channel.receive(CONNECT_S), "hello")
-            n = _whole(hello.fields, "rank", 1, len(self.scheme.clients) + 1) - 1
+            n = whole_of(hello.fields, "rank", 1, len(self.scheme.clients) + 1) - 1
             client = self.scheme.clients[n]
             if channel.name not in (None, client.name):
                 raise FrameError(
                     f"that it is {shown(client.name)}, and its certificate is for "
                     f"{shown(channel.name)}"
                 )
-            samples = _whole(hello.fields, "samples", 1)
+            samples = whole_of(hello.fields, "samples", 1)
             if isinstance(client.batches, Elsewhere):
                 client.batches.tell(samples, client.batches.classes)
             elif samples != client.samples:
@@ -317,14 +392,6 @@ class FedServer:
         if channel is not None:
             channel.close()
 
-    def _members(self, message: Message) -> list[int]:
-        """Read for which clients a message is."""
-        found = message.fields.get("members")
-        count = len(self.scheme.clients)
-        if not isinstance(found, list) or not all(type(n) is int and 0 <= n < count for n in found):
-            raise FrameError("a message for devices that are none")
-        return found
-
     def _note(
         self, phase: str, n: int, batch: int, planned: RoundTiming, moments: tuple[float, float]
     ) -> None:
@@ -332,11 +399,3 @@ class FedServer:
         owner = self.scheme.clients[n].name
         start_s, end_s = moments
         self.recorder.add(resource.name, resource.kind, phase, owner, batch, start_s, end_s, share)
-
-
-def _whole(fields: Mapping[str, Any], name: str, least: int = 0, below: int = 2**40) -> int:
-    """Read a whole number of a message."""
-    value = fields.get(name)
-    if type(value) is not int or not least <= value < below:
-        raise FrameError(f"a message whose {name} is {str(value)[:80]}")
-    return value

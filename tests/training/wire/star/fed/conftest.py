@@ -1,27 +1,29 @@
-"""SplitFedV1 with a fed server: rank 0, devices and fed server over real connections."""
+"""SplitFed with a fed server: rank 0, devices and fed server over real connections."""
 
 from __future__ import annotations
 
+import socket
 import threading
-from collections import defaultdict
+from contextlib import suppress
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
-from torch import nn  # noqa: E402
 
 from splitopt.training.model_parts.copies import Copy  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
+from splitopt.training.preparing.private import guarded  # noqa: E402
 from splitopt.training.schemes import SCHEMES  # noqa: E402
 from splitopt.training.schemes.base import with_codecs  # noqa: E402
 from splitopt.training.wire.crew import Crew, join  # noqa: E402
 from splitopt.training.wire.deadlines import Deadline  # noqa: E402
 from splitopt.training.wire.star.fed.device import FedDevice  # noqa: E402
-from splitopt.training.wire.star.fed.main import MainServer  # noqa: E402
+from splitopt.training.wire.star.fed.main import MainServer, MainTurnServer  # noqa: E402
 from splitopt.training.wire.star.fed.server import FedServer  # noqa: E402
+from splitopt.training.wire.star.secure.member import SumMember  # noqa: E402
 from splitopt.training.wire.star.timing import Timing  # noqa: E402
-from splitopt.training.wire.transport.channel import Channel  # noqa: E402
 from splitopt.training.wire.transport.listener import listen  # noqa: E402
 from splitopt.training.wire.transport.tokens import Token  # noqa: E402
 
@@ -29,55 +31,37 @@ NAMES = ("d0", "d1", "d2")
 TESTS = torch.linspace(-1, 1, 600 * 64).reshape(600, 1, 8, 8)
 
 
-class Log:
-    """Every message of a run: who received which kind, with which tensors and how many bytes."""
-
-    def __init__(self):
-        self.parties = {}  # thread -> party
-        self.messages = []
-        self._lock = threading.Lock()
-
-    def hear(self, party):
-        """Say of which party this thread, and what it starts, is."""
-        self.parties[threading.current_thread()] = party
-
-    def add(self, message):
-        party = self.parties.get(threading.current_thread())
-        with self._lock:
-            self.messages.append((party, message))
-
-    def received(self, party):
-        """Return kind -> bytes of all that a party received."""
-        found = defaultdict(int)
-        for who, message in self.messages:
-            if who == party:
-                found[message.kind] += message.transfer.payload_bytes
-        return dict(found)
-
-    def values(self, party):
-        """Return all tensors that a party received."""
-        return [v for who, m in self.messages if who == party for v in m.tensors.values()]
+SAID = 16 + 32 + 32 + 8 * 8 + 16  # by a connector in the handshake: word, nonce, proof, clocks
 
 
-@pytest.fixture
-def log(monkeypatch):
-    """Write down every message that any party receives, by the threads that parties run in."""
-    found, start, receive = Log(), threading.Thread.start, Channel.receive
+class Between:
+    """Hands everything on to a port, but for a bit of one byte of what the connector says."""
 
-    def started(thread):
-        party = found.parties.get(threading.current_thread())
-        if thread not in found.parties and party is not None:
-            found.parties[thread] = party
-        start(thread)
+    def __init__(self, port, place):
+        self.target, self.place = port, place
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port = self.server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
 
-    def received(channel, *arguments, **named):
-        message = receive(channel, *arguments, **named)
-        found.add(message)
-        return message
+    def _accept(self):
+        with self.server, suppress(OSError):
+            near, _ = self.server.accept()
+            far = socket.create_connection(("127.0.0.1", self.target))
+            for pair in ((near, far, self.place), (far, near, None)):
+                threading.Thread(target=self._hand_on, args=pair, daemon=True).start()
 
-    monkeypatch.setattr(threading.Thread, "start", started)
-    monkeypatch.setattr(Channel, "receive", received)
-    return found
+    def _hand_on(self, one, other, place):
+        seen = 0
+        with suppress(OSError):
+            while data := bytearray(one.recv(65536)):
+                if place is not None and 0 <= place - seen < len(data):
+                    data[place - seen] ^= 1
+                seen += len(data)
+                other.sendall(data)
+        for sock in (one, other):
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        one.close()
 
 
 class Fed:
@@ -85,30 +69,40 @@ class Fed:
 
     tests = TESTS
 
-    def __init__(self, wired, cut=1):
-        self.wired, self.cut = wired, cut
-        program = wired.programs["splitfed_v1"]
-        clients = tuple(replace(c, cuts=("conv1",)) for c in program.clients)
+    def __init__(self, wired, name="splitfed_v1"):
+        self.wired, self.name = wired, name
+        self.usual = Options(fed_server=True)
+        layer, self.cut = {"splitfed_v1": ("conv1", 1), "splitfed_v2": ("pool1", 2)}[name]
+        program, self.cuts = wired.programs[name], ((layer,),) * 3
+        clients = tuple(replace(c, cuts=(layer,)) for c in program.clients)
         self.program = replace(program, clients=clients)
+        self.main = MainServer if name == "splitfed_v1" else MainTurnServer
 
     def scheme_of(self, options, seed=0):
         """Build the scheme of one process."""
-        clients = self.wired.clients_of((("conv1",),) * 3)
         network, split = self.wired.network(seed), self.wired.split
-        return SCHEMES["splitfed_v1"](network, clients, options, split)
+        loss = self.wired.loss_for(options)
+        return SCHEMES[self.name](network, self.clients_for(options), options, split, loss)
+
+    def clients_for(self, options):
+        """Return clients with secrets of their own where there is privacy."""
+        clients = self.wired.clients_of(self.cuts)
+        program = SimpleNamespace(groups=(), plays=self.name)
+        return guarded(clients, SCHEMES[self.name], program, options)
 
     def device(self, options, port, index, kind):
         """Do what the process of a device does."""
         self.log.hear(NAMES[index])
-        client = with_codecs(self.wired.clients_of((("conv1",),) * 3), options)[index]
+        client = with_codecs(self.clients_for(options), options)[index]
         split = self.wired.split
         part = split(self.wired.network(seed=99), client.cuts)[0]
         own = Copy.of(part, (), ("device",), split, options)
         try:
             tls = self.tls.get(NAMES[index])
             with join("127.0.0.1", port, self.token, index + 1, {}, 20.0, tls) as channel:
-                loss, timing = nn.functional.cross_entropy, Timing(self.program)
-                own_token = {"token": self.token, "tls": tls}
+                loss, timing = self.wired.loss_for(options), Timing(self.program)
+                sums = SumMember.of(self.scheme, self.scheme.clients[index])
+                own_token = {"token": self.token, "tls": tls, "sums": sums}
                 kind(client, own, loss, channel, timing, index, **own_token).run()
         except Exception as error:
             self.errors[index] = error
@@ -144,10 +138,11 @@ class Fed:
         opened=lambda listener: None,
         tls=None,
         listens_as="fed",
+        time_scale=1e-4,
     ):
         self.tls, self.listens_as = tls or {}, listens_as
-        options = options or Options(fed_server=True)
-        self.log, self.token, self.opened = log or Log(), Token.new(), opened
+        options = options or self.usual
+        self.log, self.token, self.opened = log or self.wired.log(), Token.new(), opened
         self.errors, self.tallies, self.smashed = {}, [], []
         # Before there are threads, which would draw from the same seeded numbers.
         self.scheme, other = self.scheme_of(options), self.scheme_of(options)
@@ -165,11 +160,11 @@ class Fed:
         try:
             with Crew(listener, [*NAMES, "fed"], {}) as crew:
                 crew.wait(20.0)
-                self.server = MainServer(
+                self.server = self.main(
                     self.scheme,
                     Timing(self.program),
                     crew,
-                    1e-4,
+                    time_scale,
                     deadline or Deadline(None, 20.0),
                     tests=len(TESTS),
                 )
@@ -196,5 +191,44 @@ class Fed:
 
 @pytest.fixture
 def fed(wired):
-    """Return a training with a fed server."""
+    """Return a training of SplitFedV1 with a fed server."""
     return Fed(wired)
+
+
+@pytest.fixture
+def in_turn(wired):
+    """Return a training of SplitFedV2 with a fed server."""
+    return Fed(wired, "splitfed_v2")
+
+
+@pytest.fixture
+def spoiled():
+    """Return a relay to a port that changes a byte behind the handshake."""
+    return lambda port, place: Between(port, SAID + place)
+
+
+@pytest.fixture
+def changing(spoiled):
+    """Return a device of whose part a byte is changed on the way to the fed server."""
+
+    class Watched(FedDevice):
+        def set_up(self, message):
+            message.fields["port"] = spoiled(message.fields["port"], 500).port
+            super().set_up(message)
+
+    return Watched
+
+
+@pytest.fixture
+def fed_certificates(tmp_path):
+    """Return a certificate for every party."""
+    pytest.importorskip("cryptography", reason="needs the extra 'tls'")
+    from splitopt.training.wire.transport.certificates import write_certificates
+    from splitopt.training.wire.transport.tls import Tls
+
+    names = ("rank-0", "d0", "d1", "d2", "fed")
+    write_certificates(tmp_path, names[1:])
+    return {
+        name: Tls.load(tmp_path / f"rank-{k}.pem", tmp_path / f"rank-{k}.key", tmp_path / "ca.pem")
+        for k, name in enumerate(names)
+    }

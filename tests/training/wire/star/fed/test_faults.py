@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
 import threading
-from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -27,7 +25,6 @@ from splitopt.training.wire.transport.errors import ChannelClosedError  # noqa: 
 pytestmark = pytest.mark.train
 
 KEEP = Options(fed_server=True, local_steps=2, momentum=0.9, optimizer_state="keep")
-SAID = 16 + 32 + 32 + 8 * 8 + 16  # by a connector in the handshake: word, nonce, proof, clocks
 
 
 class Dying(FedDevice):
@@ -89,6 +86,7 @@ def assert_same_model(fed, wanted):
             assert torch.equal(scheme.model.state_dict()[name], known[name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Dying, DyingBeforeItsPart, Babbling, Withholding])
 def test_a_round_goes_on_with_those_whose_part_both_servers_have(fed, kind):
     """Who is gone for one of them counts for neither, in either average."""
@@ -99,6 +97,7 @@ def test_a_round_goes_on_with_those_whose_part_both_servers_have(fed, kind):
     assert set(fed.errors) == {1}
 
 
+@pytest.mark.slow
 def test_a_device_that_comes_back_takes_part_in_the_next_round(fed):
     """Both servers give a new process all that it needs."""
     threads = []
@@ -138,6 +137,7 @@ class Dead(FedServer):
         setattr(self, f"_{self.at}", self._die)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("at", ["begin", "finish", "test", "save"])
 def test_a_fed_server_that_dies_ends_the_run_in_one_sentence(fed, at):
     """Whenever it dies, rank 0 and the devices end by themselves."""
@@ -156,6 +156,7 @@ class Raving(FedServer):
         self.control.send("averaged", {**good, **self.fields})
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     "fields",
     [{"lost": [3]}, {"members": None}, {"rows": 1}, {"model_bytes": -1}, {"received": {"x": "y"}}],
@@ -166,63 +167,27 @@ def test_a_fed_server_that_makes_no_sense_ends_the_run(fed, fields):
         fed.train(KEEP, fed=type("Raving", (Raving,), {"fields": fields}))
 
 
-class Between:
-    """Hands everything on to a port, but for a bit of one byte of what the connector says."""
-
-    def __init__(self, port, place):
-        self.target, self.place = port, place
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.port = self.server.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        with self.server, suppress(OSError):
-            near, _ = self.server.accept()
-            far = socket.create_connection(("127.0.0.1", self.target))
-            for pair in ((near, far, self.place), (far, near, None)):
-                threading.Thread(target=self._hand_on, args=pair, daemon=True).start()
-
-    def _hand_on(self, one, other, place):
-        seen = 0
-        with suppress(OSError):
-            while data := bytearray(one.recv(65536)):
-                if place is not None and 0 <= place - seen < len(data):
-                    data[place - seen] ^= 1
-                seen += len(data)
-                other.sendall(data)
-        for sock in (one, other):
-            with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-        one.close()
-
-
-def test_a_changed_frame_on_the_way_to_the_fed_server_drops_the_device(fed):
+def test_a_changed_frame_on_the_way_to_the_fed_server_drops_the_device(fed, changing):
     """Nothing of it gets into the average."""
-
-    class Watched(FedDevice):
-        def set_up(self, message):
-            between = Between(message.fields["port"], SAID + 500)  # in its part of the model
-            message.fields["port"] = between.port
-            super().set_up(message)
-
-    fed.train(KEEP, devices={2: Watched}, rounds=1)
+    fed.train(KEEP, devices={2: changing}, rounds=1)
     assert fed.tallies[0].dropped == ("d2",)
     assert "changed on the way" in fed.server.dropped[0].reason
     assert_same_model(fed, without(fed.scheme_of(KEEP), [(2,)]))
 
 
-def test_a_changed_frame_between_the_servers_ends_the_run(fed, monkeypatch):
+def test_a_changed_frame_between_the_servers_ends_the_run(fed, monkeypatch, spoiled):
     """Rank 0 uses nothing of it."""
     do = fed.fed
 
     def watched(scheme, port, kind, kept):
-        do(scheme, Between(port, SAID + 2000).port, kind, kept)
+        do(scheme, spoiled(port, 2000).port, kind, kept)
 
     monkeypatch.setattr(fed, "fed", watched)
     with pytest.raises(FedServerGoneError, match=r"the fed server is gone .* changed on the way"):
         fed.train(KEEP)
 
 
+@pytest.mark.slow
 def test_both_servers_go_on_from_the_round_that_rank_0_has(fed, wired, tmp_path):
     """Rank 0 may have died before or after it wrote; each has nothing but its own part."""
     wanted = fed.scheme_of(KEEP)
@@ -248,20 +213,11 @@ def test_both_servers_go_on_from_the_round_that_rank_0_has(fed, wired, tmp_path)
         fed.train(KEEP, kept=other, first=2, state=states[1])
 
 
-def test_certificates_say_who_is_the_fed_server(fed, tmp_path):
+@pytest.mark.slow
+def test_certificates_say_who_is_the_fed_server(fed, fed_certificates):
     """With them the run is the same; who has another party's is no fed server to any device."""
-    pytest.importorskip("cryptography", reason="needs the extra 'tls'")
-    from splitopt.training.wire.transport.certificates import write_certificates
-    from splitopt.training.wire.transport.tls import Tls
-
-    names = ("rank-0", "d0", "d1", "d2", "fed")
-    write_certificates(tmp_path, names[1:])
-    tls = {
-        name: Tls.load(tmp_path / f"rank-{k}.pem", tmp_path / f"rank-{k}.key", tmp_path / "ca.pem")
-        for k, name in enumerate(names)
-    }
-    fed.train(KEEP, tls=tls, rounds=1)
+    fed.train(KEEP, tls=fed_certificates, rounds=1)
     assert fed.errors == {}
     assert_same_model(fed, without(fed.scheme_of(KEEP), [()]))
     with pytest.raises(DevicesGoneError, match="certificate"):
-        fed.train(KEEP, tls=tls, rounds=1, listens_as="d1")
+        fed.train(KEEP, tls=fed_certificates, rounds=1, listens_as="d1")

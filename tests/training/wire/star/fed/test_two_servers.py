@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
@@ -9,6 +11,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.rounds.halves import Halves  # noqa: E402
 from splitopt.training.two_servers import received  # noqa: E402
+from splitopt.training.validation.comparing import compare  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -21,13 +24,13 @@ CASES = [
 ]
 IDS = ["reset", "keep, local", "average", "some, shuffled", "codec"]
 CONTROL = {"hello", "welcome", "listening", "setup", "begin", "finish", "averaged", "test", "ready"}
-CONTROL |= {"save", "saved", "stream", "state", "end"}
+CONTROL |= {"save", "saved", "stream", "state", "end", "turn", "taken", "done"}
+ORDERS = [{"server_order": "client"}, {"server_order": "batch"}]
+ORDER_IDS = ["client", "batch"]
 
 
-@pytest.mark.parametrize("case", CASES, ids=IDS)
-def test_each_server_learns_its_part_of_what_one_process_learns(fed, case):
-    """Weights, moments, statistics, walks and random numbers, bit by bit, at whoever has them."""
-    options = Options(fed_server=True, **case)
+def assert_each_has_its_part(fed, options):
+    """Compare what both servers have and count with what one process has, bit by bit."""
     wanted = fed.scheme_of(options)
     tallies = [wanted.round(number) for number in range(2)]
     fed.train(options)
@@ -57,24 +60,65 @@ def test_each_server_learns_its_part_of_what_one_process_learns(fed, case):
     assert compared == set(known)
 
 
-def test_tests_are_those_of_the_whole_model(fed):
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_each_server_learns_its_part_of_what_one_process_learns(fed, case):
+    """Weights, moments, statistics, walks and random numbers, bit by bit, at whoever has them."""
+    assert_each_has_its_part(fed, Options(fed_server=True, **case))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", ORDERS, ids=ORDER_IDS)
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_in_turn_as_well(in_turn, case, order):
+    """The one server part of SplitFedV2, in both orders of service."""
+    assert_each_has_its_part(in_turn, Options(fed_server=True, **case, **order))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", ORDERS, ids=ORDER_IDS)
+def test_links_in_turn_have_one_message_at_a_time(in_turn, order):
+    """Also where they lead to the fed server; the tasks are those of the prediction."""
+    in_turn.train(Options(fed_server=True, local_epochs=2, **order), time_scale=2e-2)
+    assert in_turn.errors == {}
+    for predicted, measured in zip(in_turn.server.predicted, in_turn.server.timelines, strict=True):
+        found = compare(predicted, measured)
+        assert (found.missing, found.extra) == ((), ())
+        assert found.measured_s >= 0.999 * found.predicted_s  # nothing is ever faster
+        for name in ("uplink", "downlink", "server"):
+            tasks = [task for task in measured if task.resource == name]
+            assert len({task.owner for task in tasks}) == 3
+            for before, after in itertools.pairwise(tasks):
+                assert after.start_s >= before.end_s - 1e-9, name
+
+
+@pytest.mark.parametrize("name", ["fed", "in_turn"])
+def test_tests_are_those_of_the_whole_model(request, name):
     """The main server's test data are what the client part of one process makes of them."""
-    options = Options(fed_server=True)
+    fed, options = request.getfixturevalue(name), Options(fed_server=True)
     wanted = fed.scheme_of(options)
     fed.train(options, rounds=1)
     wanted.round(0)
     assert torch.equal(fed.smashed[0], Halves(wanted).smashed(fed.tests))
 
 
-def test_the_message_log_says_that_neither_gets_what_is_the_others(fed, log):
+WAYS = [("fed", {}), *(("in_turn", order) for order in ORDERS)]
+WAY_IDS = ["side by side", *ORDER_IDS]
+
+
+@pytest.mark.one_quick
+@pytest.mark.parametrize(("name", "order"), WAYS, ids=WAY_IDS)
+def test_the_message_log_says_that_neither_gets_what_is_the_others(request, log, name, order):
     """Kinds and bytes by party; no tensor of a client part goes to the main server."""
-    options = Options(fed_server=True, momentum=0.9, optimizer_state="keep")
+    fed = request.getfixturevalue(name)
+    options = Options(fed_server=True, momentum=0.9, optimizer_state="keep", **order)
     fed.train(options, log=log, rounds=1)
     assert fed.errors == {}
+    width = fed.server.examples.smashed(0)[0].numel()
     server, main = log.received("fed"), log.received("server")
     assert set(main) - CONTROL == {"smashed", "labels", "test_smashed"}
     assert set(server) - CONTROL == {"model"}
-    by_tally = received(fed.tallies[0].traffic, 600 * 8 * 8 * 8 * 4)
+    by_tally = received(fed.tallies[0].traffic, 600 * width * 4)
     assert main["smashed"] == by_tally["server"]["smashed"]
     assert main["labels"] == by_tally["server"]["label"] + streams(log)
     assert main["test_smashed"] == by_tally["server"]["test_smashed"]
@@ -104,9 +148,12 @@ def streams(log):
     return sum(v.numel() for m in labels for name, v in m.tensors.items() if name == "stream")
 
 
-def test_no_value_of_a_client_part_reaches_the_main_server(fed, log):
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "order"), WAYS, ids=WAY_IDS)
+def test_no_value_of_a_client_part_reaches_the_main_server(request, log, name, order):
     """Looked for by value: neither a part that a device gave, nor their average."""
-    options = Options(fed_server=True, batch_norm="average")
+    fed = request.getfixturevalue(name)
+    options = Options(fed_server=True, batch_norm="average", **order)
     fed.train(options, log=log, rounds=2)
     given = [m for who, m in log.messages if who == "fed" and m.kind in ("model", "state")]
     secret = [v.reshape(-1) for m in given for v in m.tensors.values() if v.is_floating_point()]
