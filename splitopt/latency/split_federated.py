@@ -192,7 +192,9 @@ def task_seconds(phases: PhaseSeconds, part: TaskFractions) -> TaskSeconds:
     )
 
 
-def task_fractions(scenario: Scenario, profile: ModelProfile, columns: Any) -> TaskFractions:
+def task_fractions(
+    scenario: Scenario, profile: ModelProfile, columns: Any, crossing: Any = None
+) -> TaskFractions:
     """Divide the phases of `full_resource_seconds` among their tasks.
 
     Parameters
@@ -200,6 +202,9 @@ def task_fractions(scenario: Scenario, profile: ModelProfile, columns: Any) -> T
     columns
         0-based cuts, shape (K,): the fractions have shape (N, K). Shape (N, 1), a cut of its own
         for each device: the fractions have that shape.
+    crossing
+        Bytes of a sample that cross down and up, two arrays of that shape, where they are not those
+        of the profile.
 
     Notes
     -----
@@ -208,16 +213,14 @@ def task_fractions(scenario: Scenario, profile: ModelProfile, columns: Any) -> T
     """
     samples = np.array([device.samples for device in scenario.fleet()], dtype=np.float64)[:, None]
     epochs, model = scenario.training.epochs, profile.device_model_bytes[columns]
-    forward = _forward_fractions(scenario, profile)
+    forward = forward_fractions(scenario, profile)
     rows = np.arange(len(forward))[:, None]
     alone = traffic_bits(model, 0.0, samples, epochs) * np.ones_like(samples)
+    if crossing is None:
+        crossing = profile.gradient_bytes[columns], profile.smashed_bytes[columns]
     down, up = (
-        traffic_bits(model + _at(beside, rows, columns), crossing[columns], samples, epochs)
-        for crossing, beside in zip(
-            (profile.gradient_bytes, profile.smashed_bytes),
-            exchanged_in_round(scenario, profile),
-            strict=True,
-        )
+        traffic_bits(model + _at(beside, rows, columns), size, samples, epochs)
+        for size, beside in zip(crossing, exchanged_in_round(scenario, profile), strict=True)
     )
     return TaskFractions(_ratio(alone, down), _ratio(alone, up), forward[rows, columns])
 
@@ -227,7 +230,7 @@ def _at(table: Any, rows: Any, columns: Any) -> Any:
     return table[rows, columns] if np.ndim(table) else table
 
 
-def _forward_fractions(scenario: Scenario, profile: ModelProfile) -> FloatArray:
+def forward_fractions(scenario: Scenario, profile: ModelProfile) -> FloatArray:
     """Shape (N, L): which part of a device's seconds at a cut is the forward pass."""
     speeds = [device.speed for device in scenario.fleet()]
     found: dict[SpeedSource, FloatArray] = {}

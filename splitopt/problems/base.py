@@ -17,13 +17,15 @@ from splitopt.documents.json_text import expect_format
 from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError, shown
 from splitopt.results import Decision, Result
+from splitopt.showing import Shown
 from splitopt.storage.writing import write_atomic
 
 if TYPE_CHECKING:
     from splitopt.problems.inputs import ProfileLike, ScenarioLike
 
 FORMAT = "splitopt-instance"
-VERSION = 1
+VERSIONS = (1, 2)
+"""Versions of instance files that are read."""
 FEASIBILITY_TOLERANCE = 1e-9
 """A violation above this, relative to the scale of its constraint, makes a decision infeasible."""
 
@@ -33,14 +35,20 @@ BoolArray = npt.NDArray[np.bool_]
 D = TypeVar("D", bound=Decision)
 
 
-class Problem(ABC, Generic[D]):
+class Problem(Shown, ABC, Generic[D]):
     """A question with its data: it scores decisions, checks them, and reads and writes files."""
 
     name: ClassVar[str]
     objectives: ClassVar[tuple[str, ...]]
     decision_class: ClassVar[type[Any]]
+    version: ClassVar[int] = 1
+    """The first version of instance files that holds such data."""
     required_data: ClassVar[tuple[str, ...]] = ()
     """Fields with a default that the data of an instance file must state all the same."""
+    by_group: ClassVar[bool] = False
+    """Whether decisions are about groups of alike things, which few solvers take."""
+    robust: ClassVar[bool] = False
+    """Whether the objective is a worst case, or about a quorum, which few solvers take."""
     objective: str
 
     @abstractmethod
@@ -53,6 +61,11 @@ class Problem(ABC, Generic[D]):
 
         Only violated constraints are named, so that an empty answer means feasible.
         """
+
+    def _brief(self) -> str:
+        counts = ((getattr(self, what, None), what) for what in ("devices", "nodes", "layers"))
+        sizes = [f"{count:,} {what}" for count, what in counts if isinstance(count, int)]
+        return ", ".join([self.objective, *sizes])
 
     def taken(self, decision: D | Mapping[str, Any]) -> D:
         """Return a decision of this problem as it is, or the one that plain data describe.
@@ -75,6 +88,11 @@ class Problem(ABC, Generic[D]):
             f"is {shown(decision, 80)} ({type(decision).__name__}), it must be a "
             f"{self.decision_class.__name__} or its plain data; {mend}",
         )
+
+    @property
+    def priced(self) -> tuple[str, ...]:
+        """What solvers may put prices on, which they can start from; nothing here."""
+        return ()
 
     @property
     def plain(self) -> Self:
@@ -166,11 +184,26 @@ class Problem(ABC, Generic[D]):
         """Return the instance as JSON-ready data."""
         return {
             "format": FORMAT,
-            "version": VERSION,
+            "version": self.version,
             "problem": self.name,
             "objective": self.objective,
             "data": _plain(self.data()),
         }
+
+    def __eq__(self, other: object) -> bool:
+        """Report whether another problem asks the same of the same data, whatever made it."""
+        if self is other:
+            return True
+        if not isinstance(other, Problem) or type(self) is not type(other):
+            return NotImplemented
+        return self.objective == other.objective and _same(self._content(), other._content())
+
+    def _content(self) -> dict[str, Any]:
+        """Return what makes two problems of a class and an objective equal."""
+        return self.data()
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.objective))
 
     def save(self, path: str | Path, note: str = "") -> None:
         """Write the instance: JSON, or ``.npz`` when the path ends so. Atomic.
@@ -186,12 +219,24 @@ class Problem(ABC, Generic[D]):
             document = self.to_document() | ({"note": note} if note else {})
             write_atomic(path, json.dumps(document, allow_nan=False) + "\n")
             return
-        head = {"format": FORMAT, "version": VERSION, "problem": self.name}
+        head = {"format": FORMAT, "version": self.version, "problem": self.name}
         content = {**head, "objective": self.objective, **self.archived()}
         arrays: dict[str, Any] = {key: np.asarray(value) for key, value in _flat(content).items()}
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)
         write_atomic(path, buffer.getvalue())
+
+
+def _same(left: Any, right: Any) -> bool:
+    """Compare the data of two problems, arrays by their entries."""
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
+    if isinstance(left, list | tuple) and isinstance(right, list | tuple):
+        pairs = zip(left, right, strict=False)
+        return len(left) == len(right) and all(_same(one, other) for one, other in pairs)
+    if isinstance(left, np.ndarray) or isinstance(right, np.ndarray):
+        return np.array_equal(left, right)
+    return bool(left == right)
 
 
 def _plain(value: Any) -> Any:
@@ -274,7 +319,7 @@ def check_keys(
 
 def read_header(document: Any, source: str) -> tuple[str, Any, Any]:
     """Check the top level of an instance and give its problem name, objective and data."""
-    checked = expect_format(document, source, FORMAT, VERSION)
+    checked = expect_format(document, source, FORMAT, *VERSIONS)
     required = ("format", "version", "problem", "objective", "data")
     check_keys(checked, required, ("note", "expected"), source)
     return checked["problem"], checked["objective"], checked["data"]

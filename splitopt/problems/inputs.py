@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from splitopt.documents.taking import take
+from splitopt.errors import InputError
 
 if TYPE_CHECKING:
     from splitopt.profiles import ModelProfile
@@ -16,8 +17,17 @@ if TYPE_CHECKING:
     ProfileLike = ModelProfile | str | Path | Mapping[str, Any]
 
 
-def as_scenario(value: ScenarioLike, argument: str = "scenario") -> Scenario:
+def as_scenario(value: ScenarioLike, argument: str = "scenario", *, fleet: bool = True) -> Scenario:
     """Return a scenario: as it is, of a file or a shipped one by its name, or of plain data.
+
+    Parameters
+    ----------
+    value
+        What was given.
+    argument
+        How messages call it.
+    fleet
+        Whether it must have devices, which one with accelerators has not.
 
     Raises
     ------
@@ -30,7 +40,7 @@ def as_scenario(value: ScenarioLike, argument: str = "scenario") -> Scenario:
         "Plan": "take Scenario.from_dict(plan.scenario)",
         "Problem": "a problem is answered by splitopt.solve(problem)",
     }
-    return take(
+    found = take(
         value,
         Scenario,
         argument,
@@ -38,16 +48,38 @@ def as_scenario(value: ScenarioLike, argument: str = "scenario") -> Scenario:
         lambda data: Scenario.from_dict(data, argument),
         mends,
     )
+    if fleet:
+        expect_fleet(found, argument)
+    return found
+
+
+def expect_fleet(scenario: Scenario, argument: str = "scenario") -> None:
+    """Raise `InputError` for a scenario of accelerators where a fleet of devices is needed."""
+    if scenario.accelerators is not None:
+        raise InputError.at(
+            argument,
+            "has 'accelerators' and no fleet of devices, which this is about; graph_partition "
+            "plans it ('splitopt plan' without --problem)",
+        )
 
 
 def as_profile(
     value: ProfileLike | None, scenario: Scenario, argument: str = "profile"
 ) -> ModelProfile:
     """Return a model profile given likewise; that of the scenario if None is given."""
+    return scenario.load_model() if value is None else profile_of(value, argument)
+
+
+def profile_of(value: ProfileLike, argument: str = "profile") -> ModelProfile:
+    """Return a model profile: as it is, of a file or a shipped one by its name, or of plain data.
+
+    Raises
+    ------
+    InputError
+        It is none of these, or cannot be read.
+    """
     from splitopt.profiles import ModelProfile, load_profile
 
-    if value is None:
-        return scenario.load_model()
     return take(
         value,
         ModelProfile,

@@ -13,6 +13,7 @@ import numpy as np
 
 from splitopt.documents.archives import NUMBERS, TEXTS, read_archive
 from splitopt.documents.json_text import parse_json
+from splitopt.documents.kinds import refuse_scenario_name
 from splitopt.documents.reading import read_text
 from splitopt.documents.suggestions import did_you_mean
 from splitopt.documents.taking import path_of, take
@@ -26,12 +27,17 @@ PROBLEMS: dict[str, str] = {
     "pipeline_partition": "splitopt.problems.pipeline_partition:PipelinePartition",
     "common_cut": "splitopt.problems.common_cut:CommonCut",
     "generator_pairing": "splitopt.problems.generator_pairing:GeneratorPairing",
+    "time_to_accuracy": "splitopt.problems.time_to_accuracy:TimeToAccuracy",
+    "graph_partition": "splitopt.problems.graph_partition:GraphPartition",
+    "replicated_pipeline": "splitopt.problems.replicated_pipeline:ReplicatedPipeline",
 }
 """Problem name -> ``module:class``; a new problem is one line here.
 
 What other packages have to say of a problem stands in their module of the problem's name, which
 `module_of` imports: no other table lists the problems."""
 
+WORKLOADS: dict[str, str] = {"maxFPGAs": "graph_partition"}
+"""Key of other people's JSON files -> the problem whose ``from_workload`` reads them."""
 
 MOST_UNPACKED = 2**31
 """Bytes of all arrays of an instance together."""
@@ -81,7 +87,14 @@ def _registered(name: Any, source: str) -> str:
 def problem_from_document(document: Any, source: str = "instance") -> Problem[Any]:
     """Build a problem from the content of an instance file."""
     name, objective, data = read_header(document, source)
-    return problem_class(name, source).from_data(data, objective, source)
+    found = problem_class(name, source).from_data(data, objective, source)
+    if document["version"] != found.version:
+        raise InputError.at(
+            source,
+            f"version is {document['version']}, and its data are those of version {found.version}; "
+            "state that version",
+        )
+    return found
 
 
 ProblemLike = Problem[Any] | str | Path | Mapping[str, Any]
@@ -113,7 +126,7 @@ def as_problem(value: ProblemLike, argument: str = "problem") -> Problem[Any]:
 
 
 def load_problem(path: str | Path) -> Problem[Any]:
-    """Read an instance file, JSON or ``.npz``.
+    """Read an instance file, JSON or ``.npz``, or a workload file of dnn-partitioning.
 
     Raises
     ------
@@ -121,10 +134,16 @@ def load_problem(path: str | Path) -> Problem[Any]:
         The file is missing, is not what it claims to be, or is of another version.
     """
     path = path_of(path)
+    refuse_scenario_name(path, "instance")
     if Path(path).suffix == ".npz":
         document = _read_npz(path)
     else:
         document = parse_json(read_text(path), str(path))
+    for key, name in WORKLOADS.items():
+        if isinstance(document, Mapping) and key in document and "format" not in document:
+            read: Any = problem_class(name)
+            found: Problem[Any] = read.from_workload(document, str(path))
+            return found
     return problem_from_document(document, str(path))
 
 

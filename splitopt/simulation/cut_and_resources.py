@@ -8,17 +8,26 @@ Links that no two devices share are resources of their own, and taken as a whole
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
+from splitopt.errors import InputError
 from splitopt.latency.split_federated import (
     PhaseSeconds,
     TaskFractions,
     task_fractions,
     task_seconds,
 )
-from splitopt.problems.base import FloatArray
+from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources import PHASES as MODEL_PHASES
-from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
+from splitopt.problems.cut_and_resources import CutAndResources
+from splitopt.problems.cut_and_resources.assigned import assigned, crossing_bytes
+from splitopt.problems.cut_and_resources.choice_decision import ChoiceDecision
+from splitopt.problems.cut_and_resources.choice_tables import has_choices
+from splitopt.problems.cut_and_resources.parts import GroupedDecision
+from splitopt.problems.cut_and_resources.robust import expect_everyone
+from splitopt.profiles import ModelProfile
 from splitopt.simulation.replay import Forecast, Replay, Setting
 from splitopt.simulation.tracks import Row, drawn, make_timeline, side_by_side
 from splitopt.timeline import Resource
@@ -34,26 +43,74 @@ PHASES = (
 )
 _SAME = 1e-9
 """Relative difference up to which two devices end together."""
+MOST_PARTS = 10_000
+"""Parts of a plan by group that are simulated."""
 MOST_TASKS = 200_000
 """Above this, the batches of a device are shown as one per epoch, or as one in all."""
 
 
-def replay(problem: CutAndResources, decision: CutAndResourcesDecision, setting: Setting) -> Replay:
-    """Simulate a round; without a scenario a device's whole round is a single batch."""
-    phases = problem.phases(decision)
-    names = setting.device_names(problem.devices)
-    batches, detail = _batches(setting, problem.devices)
-    seconds = _by_task_kind(problem, decision, setting, phases)
-    rows, durations = _tasks(problem, decision, seconds, batches)
+class _Fleet(NamedTuple):
+    """Devices side by side; one may stand for several alike ones with all their shares.
+
+    Parameters
+    ----------
+    names
+        Of the N devices, or parts of groups.
+    cut
+        Shape (N,): 1..L.
+    phases
+        Shape (N, 4): seconds by `MODEL_PHASES`.
+    share
+        Shape (N, 3): of downlink, uplink and server.
+    many
+        Shape (N,): how many devices each stands for.
+    setting
+        With a scenario of as many devices.
+    servers
+        Names of the servers, where there are several.
+    server
+        Shape (N,): which of them each device has.
+    crossing
+        Bytes that cross each cut, see `task_fractions`; None for those of the profile.
+    by_rank
+        The devices (K,) of each rank of adapters with the profile at it; None where all have the
+        profile's.
+    """
+
+    names: tuple[str, ...]
+    cut: IntArray
+    phases: FloatArray
+    share: Any
+    many: IntArray
+    setting: Setting
+    servers: tuple[str, ...] = ()
+    server: IntArray | None = None
+    crossing: FloatArray | None = None
+    by_rank: tuple[tuple[IntArray, ModelProfile], ...] | None = None
+
+
+def replay(problem: CutAndResources, decision: Any, setting: Setting) -> Replay:
+    """Simulate a round; without a scenario a device's whole round is a single batch.
+
+    Of a plan by group, all devices of a part do the same: one stands for them, with their shares
+    together.
+    """
+    expect_everyone(problem, decision, "a simulated round")
+    fleet = _fleet_of(problem, decision, setting)
+    size, shared = len(fleet.names), bool(problem.shared_links)
+    if fleet.setting.scenario is not None:
+        shared = bool(fleet.setting.scenario.links.shared)
+    batches, detail = _batches(fleet.setting, size)
+    rows, durations = _tasks(fleet, shared, _by_task_kind(fleet), batches)
     start, end = side_by_side(rows, durations, drawn(len(rows), setting.noise, setting.seed))
-    latencies = phases.sum(axis=1)
+    latencies = fleet.phases.sum(axis=1)
     latest = np.flatnonzero(latencies >= latencies.max() * (1 - _SAME))
-    longest = MODEL_PHASES[int(phases[latest[0]].argmax())]
+    longest = MODEL_PHASES[int(fleet.phases[latest[0]].argmax())]
     return Replay(
         timeline=make_timeline(
-            _resources(problem, names),
+            _resources(fleet, shared),
             PHASES,
-            names,
+            fleet.names,
             rows,
             start,
             end,
@@ -61,28 +118,85 @@ def replay(problem: CutAndResources, decision: CutAndResourcesDecision, setting:
         ),
         span="a round",
         forecasts=(Forecast("the plan's model (DP-MORA Eq. 12)", float(latencies.max())),),
-        binding=f"{names[latest[0]]}, {longest}"
+        binding=f"{fleet.names[latest[0]]}, {longest}"
         if len(latest) == 1
-        else f"{len(latest)} of {problem.devices} devices, which end together",
+        else f"{fleet.many[latest].sum()} of {problem.devices} devices, which end together",
         facts=(("Shown", detail),),
     )
 
 
-def _resources(problem: CutAndResources, names: tuple[str, ...]) -> list[Resource]:
-    """Return the devices, then the links, then the server."""
+def _fleet_of(problem: CutAndResources, decision: Any, setting: Setting) -> _Fleet:
+    if isinstance(decision, ChoiceDecision):
+        return _choosing_fleet(problem, decision, setting)
+    share = np.stack(
+        (decision.download_share, decision.upload_share, decision.server_share), axis=1
+    )
+    phases = problem.phases(decision)
+    if not isinstance(decision, GroupedDecision):
+        names = setting.device_names(problem.devices)
+        one = np.ones(problem.devices, dtype=np.int64)
+        return _Fleet(names, decision.cut, phases, share, one, setting)
+    if len(decision.cut) > MOST_PARTS:
+        raise InputError(
+            f"the plan has {len(decision.cut):,} parts (devices of a group with one cut), at most "
+            f"{MOST_PARTS:,} are simulated: plan a smaller fleet, or one of more alike devices"
+        )
+    groups = setting.scenario.devices if setting.scenario is not None else None
+    labels, own = [], []
+    for group, cut, many in zip(*(array.tolist() for array in decision.parts), strict=True):
+        name = f"group {group}" if groups is None else groups[group].name
+        labels.append(name if many == 1 else f"{name}: {many:,} at cut {cut}")
+        if groups is not None:
+            own.append(groups[group]._with(name=labels[-1], count=1))
+    if setting.scenario is not None:
+        setting = setting._replace(scenario=setting.scenario._with(devices=tuple(own)))
+    together = share * decision.devices[:, None]
+    return _Fleet(tuple(labels), decision.cut, phases, together, decision.devices, setting)
+
+
+def _choosing_fleet(problem: CutAndResources, decision: ChoiceDecision, setting: Setting) -> _Fleet:
+    """Return the devices that chose servers and bits; what those are the scenario knows alone."""
+    scenario, profile = setting.scenario, setting.profile
+    if scenario is None or profile is None or not has_choices(scenario):
+        raise InputError(
+            "a decision of choices is simulated with the scenario that they are from; "
+            "'splitopt plan' writes both into its plan"
+        )
+    given = assigned(problem, decision, scenario, profile)
+    several = len(scenario.servers) > 1
+    return _Fleet(
+        setting.device_names(problem.devices),
+        given.cut,
+        given.phases,
+        given.share,
+        np.ones(problem.devices, dtype=np.int64),
+        setting,
+        servers=tuple(server.name for server in scenario.servers) if several else (),
+        server=given.server,
+        crossing=crossing_bytes(given, scenario, profile),
+        by_rank=tuple(given.by_rank(profile)),
+    )
+
+
+def _resources(fleet: _Fleet, shared: bool) -> list[Resource]:
+    """Return the devices, then the links (of each server in turn), then the servers."""
+    names, servers = fleet.names, fleet.servers
     devices = [Resource(name, "device") for name in names]
-    if problem.shared_links:
-        links = [Resource("downlink", "link"), Resource("uplink", "link")]
-    else:
+    if not shared:
         links = [link_of(way, name) for name in names for way in ("downlink", "uplink")]
-    return [*devices, *links, Resource("server", "server")]
+    elif servers:
+        links = [
+            Resource(f"{way} of {server}", "link")
+            for server in servers
+            for way in ("downlink", "uplink")
+        ]
+    else:
+        links = [Resource("downlink", "link"), Resource("uplink", "link")]
+    return [*devices, *links, *(Resource(name, "server") for name in servers or ("server",))]
 
 
 def _tasks(
-    problem: CutAndResources,
-    decision: CutAndResourcesDecision,
-    seconds: FloatArray,
-    batches: list[FloatArray],
+    fleet: _Fleet, shared: bool, seconds: FloatArray, batches: list[FloatArray]
 ) -> tuple[list[Row], FloatArray]:
     """Return the tasks of a round with their seconds (T,).
 
@@ -93,14 +207,16 @@ def _tasks(
     batches
         Of each device: its batches as fractions of its round.
     """
-    devices = problem.devices
-    server = devices + (2 if problem.shared_links else 2 * devices)
+    devices = len(fleet.names)
+    first = devices + (2 * max(1, len(fleet.servers)) if shared else 2 * devices)
     rows, taken = [], []
     for n in range(devices):
-        down, up = (devices, decision.download_share[n]), (devices + 1, decision.upload_share[n])
-        if not problem.shared_links:
+        at = 0 if fleet.server is None else int(fleet.server[n])
+        server, link = first + at, devices + 2 * at
+        down, up = (link, fleet.share[n, 0]), (link + 1, fleet.share[n, 1])
+        if not shared:
             down, up = (devices + 2 * n, 1.0), (devices + 2 * n + 1, 1.0)
-        where = (down, (n, 1.0), up, (server, decision.server_share[n]), down, (n, 1.0), up)
+        where = (down, (n, 1.0), up, (server, fleet.share[n, 2]), down, (n, 1.0), up)
         last = len(batches[n]) - 1
         for batch, weight in enumerate(batches[n]):
             for phase, (resource, share) in enumerate(where):
@@ -118,20 +234,19 @@ def link_of(way: str, device: str) -> Resource:
     return Resource(f"{way} of {device}", f"own {way}")
 
 
-def _by_task_kind(
-    problem: CutAndResources,
-    decision: CutAndResourcesDecision,
-    setting: Setting,
-    phases: FloatArray,
-) -> FloatArray:
+def _by_task_kind(fleet: _Fleet) -> FloatArray:
     """Shape (N, 7): seconds of a whole round by `PHASES`; they add up to those of the problem."""
-    download, device, upload, server = phases.T
-    none = np.zeros(problem.devices)
+    download, device, upload, server = fleet.phases.T
+    none = np.zeros(len(fleet.names))
     fractions = TaskFractions(model_down=none, model_up=none, forward=none)
-    if setting.scenario is not None and setting.profile is not None:
-        columns = (decision.cut - 1)[:, None]
-        parts = task_fractions(setting.scenario, setting.profile, columns)
-        fractions = TaskFractions(*(part[:, 0] for part in parts))
+    if fleet.setting.scenario is not None and fleet.setting.profile is not None:
+        columns, scenario = (fleet.cut - 1)[:, None], fleet.setting.scenario
+        every = ((np.arange(len(none)), fleet.setting.profile),)
+        fractions = TaskFractions(none.copy(), none.copy(), none.copy())
+        for rows, profile in fleet.by_rank or every:
+            parts = task_fractions(scenario, profile, columns, fleet.crossing)
+            for whole, part in zip(fractions, parts, strict=True):
+                whole[rows] = part[rows, 0]
     return np.stack(task_seconds(PhaseSeconds(download, upload, server, device), fractions), axis=1)
 
 

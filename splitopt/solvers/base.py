@@ -6,6 +6,7 @@ and proves bounds to a `Search`, which evaluates, checks, keeps the best and say
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from abc import ABC, abstractmethod
@@ -18,6 +19,9 @@ import numpy as np
 
 from splitopt.problems.base import Problem
 from splitopt.results import Decision, StopReason, TracePoint, relative_gap
+
+LOG = logging.getLogger("splitopt.solving")
+"""Tells every improvement at the level INFO, which is silent unless somebody listens."""
 
 P = TypeVar("P", bound=Problem[Any])
 Kind = Literal["exact", "heuristic", "rule", "decentralised"]
@@ -32,8 +36,18 @@ class Solver(ABC, Generic[P]):
     kind: ClassVar[Kind]
     requires: ClassVar[tuple[str, ...]] = ()
     """Importable modules that must be installed."""
+    apart: ClassVar[tuple[str, ...]] = ()
+    """Modules that must be installed and that only a process of its own imports."""
     partial: ClassVar[bool] = False
     """Whether it may have no answer where there is one; its message then says what it lacks."""
+    by_group: ClassVar[bool] = False
+    """Whether it takes problems whose decisions are about groups of alike things."""
+    takes_start: ClassVar[bool] = False
+    """Whether it uses a decision to start from: ``search.start``."""
+    takes_prices: ClassVar[bool] = False
+    """Whether it uses prices to start from: ``search.prices``."""
+    robust: ClassVar[bool] = False
+    """Whether it takes problems whose objective is a worst case over slow devices or a quorum."""
     removed: ClassVar[Mapping[str, str]] = {}
     """Options that were there once -> what to do instead."""
 
@@ -88,6 +102,10 @@ class Search:
     rel_gap: float
     seed: int
     callback: Callback | None = None
+    start: Decision | None = None
+    """A decision of the problem to start from, which may violate its constraints."""
+    prices: np.ndarray[tuple[int], np.dtype[np.float64]] | None = None
+    """Shape (R,): prices to start from, one for each of ``problem.priced``."""
     best: Decision | None = None
     objective: float = math.inf
     bound: float = -math.inf
@@ -174,6 +192,10 @@ class Search:
     def _record(self) -> None:
         now = self.elapsed_s
         self.trace.append(TracePoint(now, self.objective, self.bound))
+        LOG.info(
+            "%s: objective %.10g, bound %.10g, gap %.3g after %.2f s",
+            *(self.problem.name, self.objective, self.bound, self.gap, now),
+        )
         if self.callback is None or self.callback_error is not None:
             return
         progress = Progress(now, self.objective, self.bound, self.iterations)

@@ -20,6 +20,9 @@ _PIPELINE = "splitopt.solvers.pipeline_partition"
 _UNCERTAIN = "splitopt.solvers.cut_under_uncertainty"
 _COMMON = "splitopt.solvers.common_cut"
 _PAIRING = "splitopt.solvers.generator_pairing"
+_TIME = "splitopt.solvers.time_to_accuracy"
+_GRAPH = "splitopt.solvers.graph_partition"
+_STAGES = "splitopt.solvers.replicated_pipeline"
 
 SOLVERS: dict[str, dict[str, str]] = {
     "cut_and_resources": {
@@ -29,6 +32,8 @@ SOLVERS: dict[str, dict[str, str]] = {
         "block_descent": f"{_CUT}.block_descent:BlockDescent",
         "equal_share": f"{_CUT}.rules:EqualShare",
         "proportional_share": f"{_CUT}.rules:ProportionalShare",
+        "nearest_server": f"{_CUT}.association:NearestServer",
+        "greedy_association": f"{_CUT}.association:GreedyAssociation",
         "faaf": f"{_CUT}.baselines:Faaf",
         "fsaf": f"{_CUT}.baselines:Fsaf",
         "fspf": f"{_CUT}.baselines:Fspf",
@@ -43,6 +48,7 @@ SOLVERS: dict[str, dict[str, str]] = {
         "gurobi": f"{_CUT}.backends:Gurobi",
         "cvxpy:SCIP": f"{_CUT}.backends:CvxpyScip",
         "cvxpy:GUROBI": f"{_CUT}.backends:CvxpyGurobi",
+        "cp_sat": f"{_CUT}.cp_sat:CpSat",
         "pyomo:scip_direct": f"{_CUT}.backends:PyomoScip",
         "pyomo:gurobi_direct_minlp": f"{_CUT}.backends:PyomoGurobi",
     },
@@ -88,6 +94,33 @@ SOLVERS: dict[str, dict[str, str]] = {
         "scip": f"{_PAIRING}.backends:Scip",
         "gurobi": f"{_PAIRING}.backends:Gurobi",
         "pyomo:gurobi_direct_minlp": f"{_PAIRING}.backends:PyomoGurobi",
+    },
+    "time_to_accuracy": {
+        "exact": f"{_TIME}.exact:Exact",
+        "enumerate": f"{_TIME}.enumeration:Enumerate",
+        "uniform_batch": f"{_TIME}.common_plans:UniformBatch",
+        "no_model": f"{_TIME}.no_model:NoModel",
+        "hasfl": f"{_TIME}.hasfl:Hasfl",
+        "adaptsfl": f"{_TIME}.adaptsfl:AdaptSfl",
+        "pyomo:scip_direct": f"{_TIME}.backends:PyomoScip",
+    },
+    "graph_partition": {
+        "ideals": f"{_GRAPH}.ideals:ByIdeals",
+        "chains": f"{_GRAPH}.chains:Chains",
+        "enumerate": f"{_GRAPH}.enumeration:Enumerate",
+        "highs": f"{_GRAPH}.backends:Highs",
+        "scip": f"{_GRAPH}.backends:Scip",
+        "gurobi": f"{_GRAPH}.backends:Gurobi",
+        "pyomo:gurobi_direct_minlp": f"{_GRAPH}.backends:PyomoGurobi",
+    },
+    "replicated_pipeline": {
+        "counts_dp": f"{_STAGES}.counts_dp:CountsDp",
+        "alike_devices": f"{_STAGES}.alike_devices:AlikeDevices",
+        "enumerate": f"{_STAGES}.enumeration:Enumerate",
+        "highs": f"{_STAGES}.backends:Highs",
+        "scip": f"{_STAGES}.backends:Scip",
+        "gurobi": f"{_STAGES}.backends:Gurobi",
+        "pyomo:gurobi_direct_minlp": f"{_STAGES}.backends:PyomoGurobi",
     },
 }
 """Problem -> solver -> ``module:class``, the preferred one first; a new solver is one line here."""
@@ -187,15 +220,41 @@ def make_solver(problem: Problem[Any], solver: str | Solver[Any], **options: Any
     return chosen
 
 
+def refuse_warmth(problem: Problem[Any], solver: Solver[Any], *, start: bool, prices: bool) -> None:
+    """Reject a start or prices that a solver would not use.
+
+    Raises
+    ------
+    CapabilityError
+        It uses none of these; the message names the solvers that do.
+    """
+    for given, takes, words in (
+        (start, "takes_start", "a decision ('start')"),
+        (prices, "takes_prices", "prices ('prices')"),
+    ):
+        if given and not getattr(solver, takes):
+            fitting = [
+                name
+                for name in _capable(problem)
+                if getattr(solver_class(problem.name, name), takes)
+            ]
+            others = f"these would: {', '.join(fitting)}" if fitting else "no solver of it does"
+            raise CapabilityError(f"solver {solver.name!r} does not start from {words}; {others}")
+
+
 def why_not(solver: Solver[Any], problem: Problem[Any]) -> str | None:
     """Return why a solver cannot take a problem (not installed, licensed or capable), or None."""
     if solver.problem != problem.name:
         return f"is for {solver.problem}, not for {problem.name}"
-    for module in solver.requires:
+    for module in (*solver.requires, *solver.apart):
         if importlib.util.find_spec(module) is None:
             return f"needs the package {module!r}, which is not installed"
     if problem.plain.objective not in solver.objectives:
         return f"does not take the objective {problem.objective!r}"
+    if problem.by_group and not solver.by_group:
+        return "plans device by device, and this question is asked by group"
+    if problem.robust and not solver.robust:
+        return "plans for the nominal seconds, and this question is about slow devices or a quorum"
     return solver.licence() or solver.refusal(problem.plain)
 
 

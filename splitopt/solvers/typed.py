@@ -39,6 +39,10 @@ def checked_options(solver: type[Any], options: Mapping[str, Any]) -> dict[str, 
     }
 
 
+_TALK = ("verbose", "display", "disp", "log", "tee", "verbosity")
+_LISTEN = "; the logger 'splitopt.solving' tells every improvement at the level INFO"
+
+
 def _kinds(solver: type[Any], options: Mapping[str, Any]) -> list[Any]:
     known = [field.name for field in dataclasses.fields(solver) if field.init]
     for name in options:
@@ -46,7 +50,7 @@ def _kinds(solver: type[Any], options: Mapping[str, Any]) -> list[Any]:
             names = ", ".join(sorted(known)) or "none"
             raise InputError(
                 f"solver {solver.name!r} has no option {shown(name)}; it has {names}"
-                f"{did_you_mean(name, known)}"
+                f"{_LISTEN if name in _TALK else did_you_mean(name, known)}"
             )
     hints = _hints(typing.cast(Hashable, solver))
     return [hints.get(name, Any) for name in options]

@@ -97,6 +97,7 @@ def test_the_problem_scores_what_the_model_says(random_clusters, full_band):
     assert found.sum() == pytest.approx(problem.evaluate(decision), rel=1e-14)
 
 
+@pytest.mark.slow
 def test_jax_differentiates_and_batches_the_round():
     """The gradient by the devices' speeds, against central differences; a batch at once."""
     import jax

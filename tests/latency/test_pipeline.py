@@ -109,6 +109,7 @@ def total_time(vector, xp):
     return corrected + pipeline.paper_training_time(stages, owners, 8, xp)
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_finite_differences():
     """JAX differentiates the whole model, vectorised over systems; NumPy gives the same values."""
     points = np.random.default_rng(5).uniform(1.0, 9.0, (4, 26))
@@ -123,6 +124,7 @@ def test_gradients_are_those_of_finite_differences():
         assert slopes[:, i] == pytest.approx(rise, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_transfer_slopes_are_finite_without_a_link():
     """The derivative where the rate or the size is 0 is a number, not NaN."""
     with double_precision():

@@ -33,6 +33,7 @@ def test_rayleigh_is_the_mean_over_exponential_gains(decibels):
 
 
 @pytest.mark.parametrize("fading", ["awgn", "rayleigh"])
+@pytest.mark.slow
 def test_jax_has_the_same_numbers_and_their_derivatives(fading):
     """The same formula on JAX arrays, differentiated, against central differences."""
     import jax

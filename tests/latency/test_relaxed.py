@@ -95,6 +95,7 @@ def test_gradients_of_curves_match_finite_differences(cut):
     assert slope == pytest.approx(expected, rel=1e-7)
 
 
+@pytest.mark.slow
 def test_gradients_of_shares_and_tables_match_finite_differences(random_problem):
     """The same holds for the derivatives by cut and shares of a table, all devices at once."""
     problem = random_problem(1, devices=4, layers=5)
@@ -120,6 +121,7 @@ def test_gradients_of_shares_and_tables_match_finite_differences(random_problem)
             assert float(by_share[n, r]) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_gradients_by_the_setting_match_finite_differences():
     """The chain from samples, rates and speeds to seconds can be differentiated as well."""
     point = np.array([*SETTING, *SPEEDS])
@@ -185,6 +187,7 @@ def test_fitted_curves_reach_the_problem(scenario_document):
     assert np.abs(apart).max() < 0.1
 
 
+@pytest.mark.slow
 def test_no_curves_without_speeds_or_columns(scenario_document):
     """Measured machines have no work to fit, and an incomplete set of curves gives none."""
     scenario = Scenario.from_dict(scenario_document)

@@ -84,6 +84,7 @@ def test_by_hand():
         sequential_round(tables, [1, 1], order=[0, 0])
 
 
+@pytest.mark.slow
 def test_jax_gives_the_same_and_a_gradient(published):
     """The schedule can be compiled and differentiated by the shares, in double precision."""
     import jax

@@ -10,6 +10,7 @@ import pytest
 from splitopt import CutAndResources, InputError, Scenario, load_profile
 from splitopt.latency.radio import shannon_rate
 from splitopt.latency.split_federated import link_rate, phase_seconds
+from splitopt.problems.common_cut import CommonCut
 from splitopt.scenario import Link
 
 
@@ -81,7 +82,7 @@ def test_measured_machines_replace_speeds():
 
 
 def test_several_servers_are_refused(scenario_document):
-    """The model shares exactly one server."""
+    """A common cut shares exactly one server; of several every device chooses one."""
     document = {
         **scenario_document,
         "servers": [
@@ -90,4 +91,4 @@ def test_several_servers_are_refused(scenario_document):
         ],
     }
     with pytest.raises(InputError, match="exactly one"):
-        CutAndResources.from_scenario(Scenario.from_dict(document))
+        CommonCut.from_scenario(Scenario.from_dict(document))

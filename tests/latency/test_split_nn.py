@@ -42,6 +42,7 @@ def test_phases_of_split_nn_by_hand(three_owners):
     assert sum(found.values()) == split_nn_time(nodes, owners, batches, hand_over)
 
 
+@pytest.mark.slow
 def test_differentiable(three_owners):
     """JAX gives the slopes that follow from the formula: 3 owners, 4 batches, there and back."""
 

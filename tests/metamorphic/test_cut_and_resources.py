@@ -23,6 +23,7 @@ def rebuilt(problem, **changes):
     return CutAndResources(**{**problem.data(), **changes}, objective=problem.objective)
 
 
+@pytest.mark.slow
 @OBJECTIVES
 @given(seed=st.integers(0, 10**6))
 def test_permuting_devices_changes_nothing(objective, seed, random_problem):
@@ -33,6 +34,7 @@ def test_permuting_devices_changes_nothing(objective, seed, random_problem):
     assert optimum(shuffled) == pytest.approx(optimum(problem), rel=1e-9)
 
 
+@pytest.mark.slow
 @OBJECTIVES
 @given(seed=st.integers(0, 10**6), factor=st.sampled_from([1e-6, 1e-3, 60.0, 1e6]))
 def test_another_unit_of_time_scales_the_optimum(objective, seed, factor, random_problem):
@@ -42,6 +44,7 @@ def test_another_unit_of_time_scales_the_optimum(objective, seed, factor, random
     assert optimum(scaled) == pytest.approx(factor * optimum(problem), rel=1e-9)
 
 
+@pytest.mark.slow
 @OBJECTIVES
 @pytest.mark.parametrize("name", TIMES)
 @given(seed=st.integers(0, 10**6), factor=st.floats(0.1, 0.99))
@@ -55,6 +58,7 @@ def test_a_faster_resource_never_hurts(objective, name, seed, factor, random_pro
     assert optimum(slower) >= here * (1 - 1e-9)
 
 
+@pytest.mark.slow
 @OBJECTIVES
 @given(seed=st.integers(0, 10**6))
 def test_forbidding_a_cut_never_helps(objective, seed, random_problem):
@@ -66,6 +70,7 @@ def test_forbidding_a_cut_never_helps(objective, seed, random_problem):
     assert optimum(rebuilt(problem, allowed=allowed)) >= optimum(problem) * (1 - 1e-9)
 
 
+@pytest.mark.slow
 @OBJECTIVES
 @given(seed=st.integers(0, 10**6))
 def test_a_device_that_does_nothing_changes_nothing(objective, seed, random_problem):
@@ -78,6 +83,7 @@ def test_a_device_that_does_nothing_changes_nothing(objective, seed, random_prob
     )
 
 
+@pytest.mark.slow
 @OBJECTIVES
 @given(seed=st.integers(0, 10**6))
 def test_a_cut_that_is_worse_in_everything_changes_nothing(objective, seed, random_problem):

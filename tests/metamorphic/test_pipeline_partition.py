@@ -54,6 +54,7 @@ def links_with(problem, **changes):
     return problem.links.to_dict() | changes
 
 
+@pytest.mark.slow
 @EVERY
 @TRIES
 @given(seed=SEEDS)
@@ -82,6 +83,7 @@ def test_the_best_epoch_can_have_a_period_between_those_offered(seed):
     assert optimum(problem) == pytest.approx(solve(problem, "enumerate").objective, rel=1e-12)
 
 
+@pytest.mark.one_quick
 @EVERY
 @TRIES
 @given(seed=SEEDS, factor=st.sampled_from([1e-6, 1e-3, 3.0, 3600.0]))
@@ -96,6 +98,7 @@ def test_another_unit_of_time_scales_the_optimum(objective, model, seed, factor)
     assert optimum(changed(problem, **changes)) == pytest.approx(expected, rel=1e-11)
 
 
+@pytest.mark.one_quick
 @EVERY
 @TRIES
 @given(seed=SEEDS)
@@ -113,6 +116,7 @@ def test_turning_the_model_round_changes_nothing(objective, model, seed):
     assert optimum(changed(problem, **changes)) == pytest.approx(optimum(problem), rel=1e-12)
 
 
+@pytest.mark.one_quick
 @EVERY
 @TRIES
 @given(seed=SEEDS)
@@ -136,6 +140,7 @@ def test_a_node_that_need_not_be_used_never_hurts(objective, model, seed):
     assert optimum(changed(problem, node_memory_bytes=useless)) == pytest.approx(fewer, rel=1e-12)
 
 
+@pytest.mark.one_quick
 @EVERY
 @TRIES
 @given(seed=SEEDS, factor=st.floats(1.01, 3.0))
@@ -152,6 +157,7 @@ def test_relaxing_anything_never_hurts(objective, model, seed, factor):
         assert optimum(changed(problem, links=wider)) <= here
 
 
+@pytest.mark.one_quick
 @EVERY
 @TRIES
 @given(seed=SEEDS)
@@ -176,6 +182,7 @@ def test_the_objectives_are_ordered(seed):
     assert epoch.objective <= plan * (1 + 1e-12)
 
 
+@pytest.mark.slow
 @TRIES
 @given(seed=SEEDS)
 def test_links_without_limits_are_no_links(seed):

@@ -56,6 +56,7 @@ def module(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_machine_code_is_kept_and_compiling_is_told_once(module):
     told = "compiling the search once for this machine ..."
     assert module() == [told, "30.0 0"]

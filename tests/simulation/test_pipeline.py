@@ -29,6 +29,7 @@ def finishes(timeline, owners):
     return found
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(("model", "duplex"), MODELS)
 def test_agrees_with_the_second_simulator(by_processes, random_system, model, duplex):
     """Every owner finishes when it does in a simulator that was written another way."""

@@ -85,6 +85,7 @@ def test_cut_and_resources_without_a_scenario(random_problem):
     assert len(replay.timeline) <= 4 * problem.devices
 
 
+@pytest.mark.slow
 def test_noise_is_reproducible(saved_plan):
     """The same seed gives the same noisy round; a little noise changes it a little."""
     first, again = (splitopt.simulate(saved_plan, noise=0.03, seed=5) for _ in range(2))

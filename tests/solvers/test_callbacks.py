@@ -18,6 +18,7 @@ def tiny(name):
     return benchmark.draw(benchmark.tiny)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("problem", sorted(SOLVERS))
 def test_every_solver_lets_it_through(problem):
     """Each solver that reports anything stops at the first report, with the caller's error."""

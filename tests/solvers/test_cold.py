@@ -37,6 +37,7 @@ result = solve(problem, solver, time_limit_s=limit)
 print(json.dumps([result.outcome, result.times.total_s, late]))
 """
 PIPELINE = {"layers": 100, "nodes": 8}
+GRAPH = {"nodes": 60, "accelerators": 6}
 UNCERTAIN = {"devices": 6, "cuts": 3, "samples": 4}
 CASES = [
     ("pipeline_partition", "subset_dp", "unrelated", PIPELINE),
@@ -44,11 +45,17 @@ CASES = [
     ("pipeline_partition", "subset_dp", "links_nic", PIPELINE),
     ("pipeline_partition", "order_search", "links_serial", PIPELINE),
     ("cluster_and_spectrum", "set_partition", "uneven", {"devices": 12}),
+    ("cluster_and_spectrum", "set_partition", "cells", {"devices": 45}),
+    ("cluster_and_spectrum", "set_partition", "fleets", {"devices": 2_000}),
     ("cluster_and_spectrum", "anneal", "uneven", {"devices": 12}),
     ("cluster_and_spectrum", "gibbs", "uneven", {"devices": 12}),
     ("cut_under_uncertainty", "enumerate", "drawn", UNCERTAIN),
     ("cut_under_uncertainty", "saa", "drawn", UNCERTAIN),
     ("cut_under_uncertainty", "highs", "drawn", UNCERTAIN),
+    ("graph_partition", "ideals", "towers", GRAPH),
+    ("graph_partition", "chains", "memory", GRAPH),
+    ("replicated_pipeline", "counts_dp", "memory", {"layers": 60, "devices": 9}),
+    ("replicated_pipeline", "alike_devices", "alike", {"layers": 60, "devices": 9}),
     ("cut_and_resources", "dp_mora", "uniform", {"devices": 8, "layers": 10}),
     ("cut_and_resources", "exact", "uniform", {"devices": 300_000, "layers": 10}),
 ]

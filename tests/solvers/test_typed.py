@@ -177,6 +177,7 @@ def test_arguments_of_solve_are_named_when_they_cannot_be_used(arguments, field)
         solve(PROBLEM, **arguments)
 
 
+@pytest.mark.slow
 def test_on_the_command_line_a_wrong_option_is_exit_2(tmp_path):
     PROBLEM.save(tmp_path / "i.json")
     for option in ("max_vectors=3.5", "max_vector=3"):

@@ -69,7 +69,8 @@ class Entrant:
         if self.file is not None:
             digest = hashlib.sha256(Path(self.file).read_bytes()).hexdigest()
             return f"{Path(self.file).name} {digest[:12]}"
-        package = next(iter(self.solver_class().requires), "splitopt")
+        found = self.solver_class()
+        package = next(iter((*found.requires, *found.apart)), "splitopt")
         return f"{package} {installed_version(package)}"
 
 

@@ -219,7 +219,7 @@ def _machine(row: Row) -> str:
     known = []
     for key, value in row.machine.items():
         if value not in (None, ""):
-            known.append(_PLAIN.get(key, key + " {}").format(value))
+            known.append(_PLAIN[key].format(value) if key in _PLAIN else f"{key} {value}")
     return ", ".join(known) or "unknown"
 
 

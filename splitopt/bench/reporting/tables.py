@@ -40,6 +40,7 @@ class SolverLine:
     worst_gap: float | None
     mean_gap: float | None
     time_s: float | None
+    ratio: float | None
     crashed: int
     timeout: int
     memory: int
@@ -78,6 +79,12 @@ COLUMNS = (
         meaning="shifted geometric mean (shift 1 s) of the time to solve; "
         "unsolved is the time limit",
     ),
+    Column(
+        "ratio",
+        "x back end",
+        meaning="geometric mean of its time over that of the fastest of SCIP, HiGHS, Gurobi and "
+        "CP-SAT, on the instances that both solved; below 1 it is faster",
+    ),
     Column("crashed", "Crashed", meaning="the process broke down"),
     Column("timeout", "Timeout", meaning="did not stop at its time limit and was stopped"),
     Column("memory", "Memory", meaning="took more than its memory limit and was stopped"),
@@ -89,25 +96,25 @@ COLUMNS = (
     Column("skipped", "Skipped", meaning="was not started; the reasons are below"),
 )
 
-_FAILURES = ("crashed", "timeout", "memory", "false_claims", "skipped")
+BACK_ENDS = ("scip", "highs", "gurobi", "cp_sat")
+"""The solvers of other people, each on splitopt's model, that times are held against."""
+
+_OPTIONAL = ("ratio", "crashed", "timeout", "memory", "false_claims", "skipped")
 
 
 def shown_columns(lines: Sequence[SolverLine]) -> tuple[Column, ...]:
-    """Leave out the columns of failures that no solver had."""
+    """Remove the columns of failures that no solver had, and of back ends if none ran."""
     return tuple(
         column
         for column in COLUMNS
-        if column.key not in _FAILURES or any(getattr(line, column.key) for line in lines)
+        if column.key not in _OPTIONAL or any(getattr(line, column.key) for line in lines)
     )
 
 
 def solver_lines(group: Group) -> tuple[SolverLine, ...]:
     """Count what each solver of a group did, in the order of most solved, then the fastest."""
     wins = count_wins(group)
-    lines = [
-        _line(solver, [run for run in group.runs if run.solver == solver], wins[solver])
-        for solver in group.solvers
-    ]
+    lines = [_line(group, solver, wins[solver]) for solver in group.solvers]
     return tuple(sorted(lines, key=lambda line: (-line.within, _last(line.time_s), line.solver)))
 
 
@@ -115,7 +122,23 @@ def _last(number: float | None) -> float:
     return math.inf if number is None else number
 
 
-def _line(solver: str, runs: Sequence[Run], wins: int) -> SolverLine:
+def ratio_to_back_ends(group: Group, solver: str) -> float | None:
+    """Compute the geometric mean of a solver's times over those of the fastest back end.
+
+    It is over the instances that both solved; None without any, or where no back end ran.
+    """
+    labels = {run.solver for run in group.runs if run.row.solver in BACK_ENDS}
+    ratios = []
+    for instance in group.instances:
+        own = group.time_s(solver, instance)
+        fastest = min((group.time_s(one, instance) for one in labels), default=math.inf)
+        if math.isfinite(own) and math.isfinite(fastest) and own > 0 and fastest > 0:
+            ratios.append(own / fastest)
+    return geometric_mean(ratios)
+
+
+def _line(group: Group, solver: str, wins: int) -> SolverLine:
+    runs = [run for run in group.runs if run.solver == solver]
     ran = [run for run in runs if run.ran]
     ended = [run for run in ran if run.row.status == "ok"]
     proved = sum(run.proved for run in ended)
@@ -136,6 +159,7 @@ def _line(solver: str, runs: Sequence[Run], wins: int) -> SolverLine:
         time_s=shifted_geometric_mean(
             [time for run in ran if (time := penalised_time(run)) is not None]
         ),
+        ratio=ratio_to_back_ends(group, solver),
         crashed=statuses["crashed"],
         timeout=statuses["timeout"],
         memory=statuses["memory"],
@@ -216,7 +240,7 @@ def write_cell(line: SolverLine, key: str) -> str:
     if key in ("worst_gap", "mean_gap"):
         floored = value <= 1.001 * OPTIMAL_GAP  # the mean of floored gaps is rounded
         return f"≤{plain(100 * OPTIMAL_GAP)}" if floored else f"{100 * value:.2g}"
-    return seconds(value) if key == "time_s" else str(value)
+    return seconds(value) if key in ("time_s", "ratio") else str(value)
 
 
 def solver_table(lines: Sequence[SolverLine]) -> Table:

@@ -82,8 +82,10 @@ def _section(section: Section) -> RenderableType:
 def _lines(section: Section) -> Table:
     """Show the table of solvers, short enough for a narrow terminal.
 
-    What the failures are stands in the list of reasons below it.
+    What the failures are stands in the list of reasons below it. ``x back end`` is the geometric
+    mean of times over those of the fastest of the solvers `BACK_ENDS`, see `ratio_to_back_ends`.
     """
+    beside = any(line.ratio is not None for line in section.lines)
     headings = (
         "Solver",
         "Runs",
@@ -93,6 +95,7 @@ def _lines(section: Section) -> Table:
         "Worst\ngap %",
         "Mean\ngap %",
         "Time\n(s)",
+        *(("x back\nend",) if beside else ()),
         "Failed",
         "Skipped",
     )
@@ -104,6 +107,7 @@ def _lines(section: Section) -> Table:
             str(line.within),
             str(line.wins),
             *(write_cell(line, key) for key in ("worst_gap", "mean_gap", "time_s")),
+            *((write_cell(line, "ratio"),) if beside else ()),
             str(line.failed),
             str(line.skipped),
         )

@@ -116,10 +116,7 @@ def plan_jobs(
     jobs: list[Job] = []
     listed = list(instances)
     problems = list(dict.fromkeys(instance.problem for instance in listed))
-    entrants = {
-        problem: [_Ready.of(entrant, settings) for entrant in found]
-        for problem, found in parse_all_entrants(problems, solvers, solver_files).items()
-    }
+    entrants = _all_ready(parse_all_entrants(problems, solvers, solver_files), settings)
     for instance in listed:
         problem = instance.load(instance.objectives[0])
         size = dict(find_benchmark(instance.problem).size(problem))
@@ -166,7 +163,8 @@ class _Ready:
     def of(cls, entrant: Entrant, settings: Settings) -> _Ready:
         solver = entrant.make(settings.threads)
         options = json.loads(json.dumps(solver.options()))
-        missing = tuple(name for name in solver.requires if importlib.util.find_spec(name) is None)
+        needed = (*solver.requires, *solver.apart)
+        missing = tuple(name for name in needed if importlib.util.find_spec(name) is None)
         return cls(entrant, options, entrant.version, frozenset(solver.objectives), missing)
 
     def skip(self, objective: str) -> str | None:
@@ -176,3 +174,29 @@ class _Ready:
         if objective not in self.objectives:
             return f"does not take the objective {objective!r}"
         return None
+
+
+def _all_ready(
+    entrants: Mapping[str, Sequence[Entrant]], settings: Settings
+) -> dict[str, list[_Ready]]:
+    """Check the options of the solvers of each problem.
+
+    Solvers of several problems may have the same name and other options: one takes part where it
+    has those that are given, which must be so for one of the problems.
+    """
+    ready: dict[str, list[_Ready]] = {problem: [] for problem in entrants}
+    refused: dict[str, InputError] = {}
+    taken = set()
+    for problem, listed in entrants.items():
+        for entrant in listed:
+            asked = f"{entrant.name}:{dict(entrant.options)!r}"
+            try:
+                ready[problem].append(_Ready.of(entrant, settings))
+            except InputError as error:
+                refused.setdefault(asked, error)
+            else:
+                taken.add(asked)
+    for asked, why in refused.items():
+        if asked not in taken:
+            raise why
+    return ready

@@ -60,6 +60,8 @@ def run_job(job: Mapping[str, Any], emit: Emit) -> None:
     limit = min(job["time_limit_s"], WARMUP_LIMIT_S)
     copy = entrant.make(job["threads"])
     warm_up(copy, find_benchmark(entrant.problem), job["objective"], limit, job["seed"])
+    problem.plain.load_loops()  # those of this size: the tiny one may need none
+    solver.load(problem.plain)
     emit("ready", warmup_s=time.perf_counter() - begin)
     result = solve(problem, solver, time_limit_s=job["time_limit_s"], seed=job["seed"])
     emit("result", result=result.to_dict(), peak_memory_mib=_peak_memory_mib())

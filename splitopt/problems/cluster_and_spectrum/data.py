@@ -35,7 +35,7 @@ _FEW_CLUSTERS = 40
 """Different sets of devices, when those that are alike count once, that are left to Python."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ClusterAndSpectrumData(Problem[ClusterAndSpectrumDecision]):
     """The fields of `ClusterAndSpectrum`, which documents them, and what follows from them."""
 
@@ -117,7 +117,7 @@ class ClusterAndSpectrumData(Problem[ClusterAndSpectrumDecision]):
         That takes less time than compiling the loops, or loading what was compiled.
         """
         counts = np.unique(self.terms, axis=0, return_counts=True)[1]
-        return bool(np.prod(counts + 1.0) <= _FEW_CLUSTERS)
+        return bool(np.log2(counts + 1.0).sum() <= np.log2(_FEW_CLUSTERS) + 1e-9)
 
     @cached_property
     def terms(self) -> FloatArray:

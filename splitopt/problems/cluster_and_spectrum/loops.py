@@ -15,7 +15,8 @@ import numpy as np
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.compiling import compiled, helper
 
-GREEDY, TIE_SAFE, EXACT = 0, 1, 2
+GREEDY, TIE_SAFE, EXACT = 0, 1, None
+"""The rules. The exact one is no number, so that numba leaves the others out of loops for it."""
 
 _NEEDS = 5
 """The first row of the workspace of `exact` that holds what a level of the inner phase needs."""
@@ -32,7 +33,7 @@ class Sharing(NamedTuple):
         Local epochs but the first.
     """
 
-    rule: int
+    rule: int | None
     subcarriers: int
     inner_phases: int
     server_s_per_device: float
@@ -106,7 +107,7 @@ def lower(cluster: FloatArray, phase: int, x: IntArray, spare: int, marked: IntA
 
 
 @helper
-def _start_and_end(
+def start_and_end(
     cluster: FloatArray,
     least: IntArray,
     subcarriers: int,
@@ -202,7 +203,7 @@ def exact(
 ) -> float:
     """Return the best subcarriers in `x` (K,) and the seconds they lead to.
 
-    Without inner phases that is one call of `_start_and_end`. With them, branch and bound over the
+    Without inner phases that is one call of `start_and_end`. With them, branch and bound over the
     levels that the inner phase can have: a range of levels costs at least its lowest inner phase
     plus the rest without being held to more than its highest one.
 
@@ -216,7 +217,7 @@ def exact(
     for k in range(size):
         least[k] = 1
     if inner_phases == 0:
-        _start_and_end(cluster, least, subcarriers, np.inf, trial, floor, x)
+        start_and_end(cluster, least, subcarriers, np.inf, trial, floor, x)
         return cost_of(cluster, x, 0, server_s)
     candidate, marked = work[3, :size], work[4, :size]
     tops = np.empty(subcarriers - size + 1)
@@ -232,7 +233,7 @@ def exact(
         middle = (first + last) // 2 if first >= 0 else 0
         cutoff = found - server - inner_phases * tops[last - 1]
         needs = work[_NEEDS + middle, :size]
-        rest[middle] = _start_and_end(cluster, needs, subcarriers, cutoff, trial, floor, candidate)
+        rest[middle] = start_and_end(cluster, needs, subcarriers, cutoff, trial, floor, candidate)
         value = cost_of(cluster, candidate, inner_phases, server_s)
         if value < found:
             found = value
@@ -265,7 +266,8 @@ def greedy(
 ) -> float:
     """Alg. 3 of CPSL as printed: each subcarrier goes to whom it helps most, ties to the first."""
     size = len(x)
-    x[:] = 1
+    for k in range(size):
+        x[k] = 1
     for _ in range(subcarriers - size):
         now = cost_of(cluster, x, inner_phases, server_s)
         chosen, gain = 0, -np.inf
@@ -295,7 +297,8 @@ def tie_safe_greedy(
     """
     size = len(x)
     marked, chosen = work[0, :size], work[1, :size]
-    x[:] = 1
+    for k in range(size):
+        x[k] = 1
     spare = subcarriers - size
     cost = cost_of(cluster, x, inner_phases, server_s)
     while True:
@@ -323,7 +326,7 @@ def tie_safe_greedy(
 
 @compiled
 def allocate(
-    rule: int,
+    rule: int | None,
     cluster: FloatArray,
     subcarriers: int,
     inner_phases: int,
@@ -335,7 +338,7 @@ def allocate(
 
     `server_s` is what the server computes for the whole cluster in a phase.
     """
-    if rule == EXACT:
+    if rule is None:
         return exact(cluster, subcarriers, inner_phases, server_s, x, work)
     if rule == TIE_SAFE:
         return tie_safe_greedy(cluster, subcarriers, inner_phases, server_s, x, work)

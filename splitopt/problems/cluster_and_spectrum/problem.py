@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from splitopt.scenario import Scenario
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ClusterAndSpectrum(ClusterAndSpectrumData):
     """Partition devices into clusters and share subcarriers, so that a round is short.
 

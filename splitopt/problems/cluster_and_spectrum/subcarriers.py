@@ -22,8 +22,8 @@ from splitopt.problems.cluster_and_spectrum.decision import (
 )
 from splitopt.problems.compiling import plain
 
-RULES = {"greedy": 0, "tie_safe": 1, "exact": 2}
-"""Names of the rules and their numbers in `loops`."""
+RULES = {"greedy": 0, "tie_safe": 1, "exact": None}
+"""Names of the rules and what `loops` has for them."""
 
 
 class Allocation(NamedTuple):

@@ -40,7 +40,7 @@ MOST_BATCHES = 200_000
 """Of a round that is served batch by batch; of more, the recursion would take minutes."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CommonCutData(Problem[CommonCutDecision]):
     """The fields of `CommonCut`, which documents them, and what follows from them."""
 

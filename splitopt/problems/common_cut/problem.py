@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from splitopt.problems.inputs import ProfileLike, ScenarioLike
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CommonCut(CommonCutData):
     """One cut for all devices, so that the round of a scheme takes least time.
 

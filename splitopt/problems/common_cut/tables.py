@@ -58,10 +58,13 @@ def without_server(scenario: Scenario) -> Scenario:
     # It has nothing to compute. A speed would need work, which a profile of times may not have.
     measured = next((d.machine for d in scenario.devices if d.machine is not None), None)
     speed = {"compute": 1.0} if measured is None else {"machine": measured}
-    open_devices = tuple(d.model_copy(update={"leakage_limit": None}) for d in scenario.devices)
+    open_devices = tuple(
+        d.model_copy(update={"leakage_limit": None, "servers": None}) for d in scenario.devices
+    )
+    links = scenario.servers[0].links if len(scenario.servers) == 1 else None
     return scenario.model_copy(
         update={
-            "servers": (Server(name="averaging", **speed),),
+            "servers": (Server(name="averaging", links=links, **speed),),
             "privacy": Privacy(),  # no activation leaves a device
             "devices": open_devices,
         }

@@ -1,11 +1,11 @@
 """Lower bounds of `CutAndResources` in closed form: two passes over the tables, no search.
 
-Notation: alpha, shape (3,), holds the square roots of the download, upload and server seconds of a
-device with a cut, and d its device seconds. The best shares x of a resource r cost
+Notation: alpha, shape (R,), holds the square roots of the seconds that a device needs of R
+resources with a cut, and d its own seconds. The best shares x of a resource r cost
 
     sum_n alpha_nr^2 / x_nr = (sum_n alpha_nr)^2 = A_r^2                    (Cauchy-Schwarz)
 
-so that the sum of latencies under any cuts is |A|^2 + D, D the sum of d. For any P, shape (3,),
+so that the sum of latencies under any cuts is |A|^2 + D, D the sum of d. For any P, shape (R,),
 |A - P|^2 >= 0 gives |A|^2 >= 2 P . A - |P|^2, whose right-hand side is a sum over devices:
 
     |A|^2 + D  >=  -|P|^2 + sum_n min_l (d_nl + 2 P . alpha_nl)             (1)
@@ -48,7 +48,8 @@ def cheap_bound(objective: str, blocks: Blocks) -> float:
         The devices.
     """
     devices, slowest = 0, 0.0
-    roots, alone_sums = [np.zeros(3)], [0.0]
+    roots: list[FloatArray] = []
+    alone_sums = [0.0]
     for block in blocks():
         alpha, device_s = _roots(block)
         alone = (alpha**2).sum(axis=0) + device_s
@@ -67,7 +68,7 @@ def cheap_bound(objective: str, blocks: Blocks) -> float:
 
 
 def _priced(total: FloatArray, blocks: Blocks) -> float:
-    """Compute the right-hand side of (1) for P = `total`, shape (3,)."""
+    """Compute the right-hand side of (1) for P = `total`, shape (R,)."""
     cheapest = 0.0
     for block in blocks():
         alpha, device_s = _roots(block)
@@ -78,6 +79,6 @@ def _priced(total: FloatArray, blocks: Blocks) -> float:
 
 
 def _roots(block: DeviceClasses) -> tuple[FloatArray, FloatArray]:
-    """Return alpha (3, C, L), and d (C, L), infinite where a cut is not allowed."""
-    device_s = np.where(block.allowed, block.seconds[3], np.inf)
-    return np.sqrt(block.seconds[:3]), device_s
+    """Return alpha (R, C, L), and d (C, L), infinite where a cut is not allowed."""
+    own_s = np.where(block.allowed, block.seconds[-1], np.inf)
+    return np.sqrt(block.seconds[:-1]), own_s

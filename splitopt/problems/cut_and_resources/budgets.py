@@ -151,8 +151,8 @@ def _checked(value: Budgets, source: str, shape: tuple[int, int]) -> Budgets:
     return value if value.use.shape[:2] == shape else value.expanded()
 
 
-def why_over_budget(budgets: Budgets, allowed: BoolArray) -> str | None:
-    """Report which budget is too small for any cuts at all, None if none is by itself.
+def why_over_budget(budgets: Budgets, allowed: BoolArray, word: str = "cuts") -> str | None:
+    """Report which budget is too small for any plan at all, None if none is by itself.
 
     Parameters
     ----------
@@ -160,6 +160,8 @@ def why_over_budget(budgets: Budgets, allowed: BoolArray) -> str | None:
         The budgets.
     allowed
         Shape (N, L): the cuts that each device may use, one at least.
+    word
+        What the cuts are called.
     """
     least = budgets.least(allowed)
     for name, need, room, limit in zip(
@@ -167,13 +169,13 @@ def why_over_budget(budgets: Budgets, allowed: BoolArray) -> str | None:
     ):
         if need > room:
             return (
-                f"the budget {name!r} is {limit:.10g}, and the cuts that use least of it take "
-                f"{need:.10g}: raise the limit to that"
+                f"the budget {name!r} is {limit:.10g}, and the {word} that use least of it take "
+                f"{need:.10g}, which is {need - limit:.10g} more: raise the limit to that"
             )
     return None
 
 
-def no_cuts_within(budgets: Budgets | None, allowed: BoolArray) -> str:
+def no_cuts_within(budgets: Budgets | None, allowed: BoolArray, word: str = "cuts") -> str:
     """Report that no allowed cuts (N, L) keep all budgets, with what each takes at least."""
     assert budgets is not None  # without budgets there is nothing to exceed
     least = budgets.least(allowed)
@@ -181,4 +183,4 @@ def no_cuts_within(budgets: Budgets | None, allowed: BoolArray) -> str:
         f"{name!r} takes at least {need:.10g} of {limit:.10g}"
         for name, need, limit in zip(budgets.names, least, budgets.limit, strict=True)
     )
-    return f"no cuts keep all budgets together ({each}, each by itself); raise a limit"
+    return f"no {word} keep all budgets together ({each}, each by itself); raise a limit"

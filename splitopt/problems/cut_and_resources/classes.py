@@ -10,9 +10,9 @@ from splitopt.problems.base import BoolArray, FloatArray, IntArray
 class DeviceClasses(NamedTuple):
     """C classes of identical devices and L cuts.
 
-    ``seconds``, shape (4, C, L), are those of download, upload, server and device at the full
-    resource; ``allowed`` has shape (C, L), and ``devices``, shape (C,), is how many devices there
-    are of each class.
+    ``seconds``, shape (R + 1, C, L), are those of each resource at the full resource, and those
+    that no share divides; ``allowed`` has shape (C, L), and ``devices``, shape (C,), is how many
+    devices there are of each class.
     """
 
     seconds: FloatArray

@@ -39,9 +39,9 @@ class CvxpyModel(Formulation):
     relaxed
         Whether a device may mix its cuts.
     total
-        ``"miqp"``: variable (3,), the sums of roots of download, upload and server.
+        ``"miqp"``: variable (R,), the sums of roots by resource.
     share, seconds
-        ``"misocp"``: variables (N, 3), shares of download, upload and server, and their times.
+        ``"misocp"``: variables (N, R), shares of the resources, and their times.
     latency
         ``"misocp"``: expression (N,), the devices' latencies.
     round_time
@@ -69,7 +69,7 @@ class CvxpyModel(Formulation):
         return None if self.x.value is None else np.asarray(self.x.value, dtype=np.float64)
 
     def share_values(self) -> FloatArray | None:
-        """Shape (N, 3): the values of the shares after solving, None in ``"miqp"``."""
+        """Shape (N, R): the values of the shares after solving, None in ``"miqp"``."""
         if self.share is None or self.share.value is None:
             return None
         return np.array(self.share.value, dtype=np.float64)
@@ -96,7 +96,10 @@ def build_cvxpy(
             f"side_budget {name}": row for name, row in zip(budgets.names, rows, strict=True)
         }
     on_device = cp.sum(cp.multiply(numbers.device, x), axis=1)
-    roots = [cp.sum(cp.multiply(numbers.roots[:, :, r], x), axis=1) for r in range(3)]
+    roots = [
+        cp.sum(cp.multiply(numbers.roots[:, :, r], x), axis=1)
+        for r in range(len(problem.resources))
+    ]
     if chosen == "miqp":
         goal, parts = _with_totals(cp, constraints, roots, on_device)
     else:
@@ -112,7 +115,7 @@ def _with_totals(
     The sum of squares is bounded by a variable in one cone, so that the objective is linear and
     every solver gets the program through CVXPY's conic interface.
     """
-    total = cp.Variable(3, name="total", nonneg=True)
+    total = cp.Variable(len(roots), name="total", nonneg=True)
     squares = cp.Variable(name="squares", nonneg=True)
     constraints["total_roots"] = total == cp.hstack([cp.sum(root) for root in roots])
     constraints["squares"] = cp.SOC(squares + 1, cp.hstack([2 * total, squares - 1]))
@@ -128,8 +131,8 @@ def _with_shares(
 ) -> tuple[Any, dict[str, Any]]:
     """Add shares, the time that each of them takes, and the objective over latencies."""
     devices = problem.devices
-    share = cp.Variable((devices, 3), name="share", nonneg=True)
-    seconds = cp.Variable((devices, 3), name="seconds", nonneg=True)
+    share = cp.Variable((devices, len(roots)), name="share", nonneg=True)
+    seconds = cp.Variable((devices, len(roots)), name="seconds", nonneg=True)
     root = math.sqrt(devices) * cp.hstack(roots)
     supply, wait = devices * cp.vec(share, order="F"), cp.vec(seconds, order="F")
     # supply * wait >= root^2, written as second-order cones of dimension three
@@ -149,14 +152,15 @@ def cvxpy_size(problem: CutAndResourcesData, formulation: str | None = None) -> 
     """Count what CVXPY hands to a conic solver: every cone gets a variable for each of its rows."""
     problem = problem.plain
     n, pairs = problem.devices, problem.devices * problem.layers
+    shared = len(problem.resources)
     banned = int((~problem.allowed).sum())
     banned += 0 if problem.budgets is None else len(problem.budgets)
     if choose_formulation(problem, formulation) == "miqp":
-        return Size(pairs + 4 + 5, n + banned + 3 + 5, 1, True)
-    cones, makespan = 3 * n, problem.objective == "makespan"
+        return Size(pairs + shared + 1 + shared + 2, n + banned + shared + shared + 2, 1, True)
+    cones, makespan = shared * n, problem.objective == "makespan"
     return Size(
         variables=pairs + 2 * cones + makespan + 3 * cones,
-        linear_constraints=n + banned + 3 + n * makespan + 3 * cones,
+        linear_constraints=n + banned + shared + n * makespan + 3 * cones,
         quadratic_constraints=cones,
         has_quadratic_terms=True,
     )

@@ -21,7 +21,12 @@ from splitopt.problems.base import (
 from splitopt.problems.cut_and_resources.budgets import Budgets, read_budgets
 from splitopt.problems.cut_and_resources.classes import DeviceClasses
 from splitopt.problems.cut_and_resources.curves import read_curves
-from splitopt.problems.cut_and_resources.decision import CUT_RULE, CutAndResourcesDecision
+from splitopt.problems.cut_and_resources.decision import (
+    CUT_RULE,
+    SHARES,
+    CutAndResourcesDecision,
+    decision_from_shares,
+)
 from splitopt.problems.cut_and_resources.tradeoff_fields import (
     PRICED,
     read_fields,
@@ -31,11 +36,12 @@ from splitopt.problems.ranges import check_span, check_total
 
 TIMES = ("download_s", "upload_s", "server_s", "device_s")
 PHASES = ("download", "device", "upload", "server")
+RESOURCES = ("download", "upload", "server")
 _BLOCK = 8192
 """Classes of devices in a block."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CutAndResourcesData(Problem[CutAndResourcesDecision]):
     """The fields of `CutAndResources`, which documents them, and what follows from them."""
 
@@ -105,9 +111,43 @@ class CutAndResourcesData(Problem[CutAndResourcesDecision]):
         return int(self.device_s.shape[1])
 
     @cached_property
+    def resources(self) -> tuple[str, ...]:
+        """What is shared: R names, the order of the last axis of `work_s` and of shares."""
+        return RESOURCES
+
+    @property
+    def priced(self) -> tuple[str, ...]:
+        """The shared resources (R): solvers report a price for each."""
+        return self.resources
+
+    @property
+    def share_names(self) -> tuple[str, ...]:
+        """The names of the shares (R of them) in messages and violations."""
+        return SHARES
+
+    @cached_property
+    def work_s(self) -> FloatArray:
+        """Shape (N, L, R): seconds of each resource at the full resource."""
+        return np.stack((self.download_s, self.upload_s, self.server_s), axis=2)
+
+    @cached_property
+    def own_s(self) -> FloatArray:
+        """Shape (N, L): seconds of what no share divides."""
+        return self.device_s
+
+    @cached_property
     def roots(self) -> FloatArray:
-        """Shape (N, L, 3): square roots of the download, upload and server seconds."""
-        return np.sqrt(np.stack((self.download_s, self.upload_s, self.server_s), axis=2))
+        """Shape (N, L, R): square roots of the seconds of each resource."""
+        return np.sqrt(self.work_s)
+
+    @property
+    def choice_word(self) -> str:
+        """What a device's alternatives are called in messages."""
+        return "cut"
+
+    def decision_of(self, cuts: IntArray, shares: FloatArray) -> CutAndResourcesDecision:
+        """Return the decision of cuts (N,), 1..L, and shares (N, R)."""
+        return decision_from_shares(cuts, shares)
 
     @property
     def classes(self) -> int:
@@ -126,7 +166,7 @@ class CutAndResourcesData(Problem[CutAndResourcesDecision]):
             yield self.device_classes(slice(start, start + _BLOCK))
 
     def chosen(self, cuts: IntArray) -> FloatArray:
-        """Shape (4, N): download, upload, server and device seconds at these cuts (N,)."""
+        """Shape (R + 1, N): seconds of each resource, and own seconds, at these cuts (N,)."""
         rows, columns = np.arange(self.devices), cuts - 1
         return np.stack([getattr(self, table)[rows, columns] for table in TIMES])
 

@@ -38,6 +38,16 @@ class CutAndResourcesDecision:
         for name in SHARES:
             object.__setattr__(self, name, _frozen(share_array(getattr(self, name), name)))
 
+    @property
+    def by_resource(self) -> tuple[FloatArray, ...]:
+        """The shares (N,) of each resource, in the order of the problem's ``resources``."""
+        return self.download_share, self.upload_share, self.server_share
+
+    @property
+    def shares(self) -> FloatArray:
+        """Shape (N, 3): the shares in the order of the problem's ``resources``."""
+        return np.stack(self.by_resource, axis=1)
+
     def of_fleet(self, devices: int) -> CutAndResourcesDecision:
         """Return the decision itself, if it is about so many devices; else raise `InputError`."""
         for name in ("cut", *SHARES):

@@ -146,16 +146,20 @@ class FactoredData(CutAndResourcesData):
         bad = np.take(~np.any(factors.masks, axis=1), factors.mask)
         return np.flatnonzero(bad if factors.single else np.repeat(bad, factors.count))
 
+    def _rows(self) -> tuple[Factors, Budgets | None]:
+        """Return the data with a row for each entry of the optional arrays: for each device."""
+        return self.factors.expanded(), self.budgets and self.budgets.expanded()
+
     @cached_property
     def plain(self) -> Self:
         """The problem of plain seconds with the same decisions and values, see `tradeoffs`."""
         priced = self.objective in PRICED
         if not priced and self.priority is None and self.shared_links:
             return self
-        factors = self.factors.expanded()
+        factors, budgets = self._rows()
         one = np.ones(factors.classes)
         factor = one if self.priority is None else self.priority
-        kept = {"weights": self.weights, "budgets": self.budgets and self.budgets.expanded()}
+        kept = {"weights": self.weights, "budgets": budgets}
         terms = {part: [(part, factor)] for part in (range(4) if self.shared_links else (2, 3))}
         if not self.shared_links:
             terms[3] += [(0, factor), (1, factor)]

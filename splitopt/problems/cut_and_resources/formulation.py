@@ -1,7 +1,8 @@
 """What all formulations of `CutAndResources` share: their numbers, their size and their answer.
 
-Notation: x[n, l] is 1 where device n keeps l layers, a resource r is one of `RESOURCES`, and
-alpha[n, l, r] is the square root of the seconds that device n needs of r at the full resource.
+Notation: x[n, l] is 1 where device n keeps l layers, or takes its choice l, counted from 1; a
+resource r is one of the problem's ``resources``, and alpha[n, l, r] is the square root of the
+seconds that device n needs of r at the full resource.
 
 ``"miqp"`` (sum of latencies only) has no shares: for given cuts the best ones are proportional to
 the roots and cost exactly the square of their sum (Cauchy-Schwarz), so that DP-MORA Eq. 19 becomes
@@ -45,8 +46,6 @@ from splitopt.problems.cut_and_resources.decision import CutAndResourcesDecision
 from splitopt.problems.size import Size
 
 FORMULATIONS = ("miqp", "misocp")
-RESOURCES = ("download", "upload", "server")
-"""The shared resources in the order of the last axis of ``problem.roots``."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Coefficients:
     Parameters
     ----------
     roots
-        Shape (N, L, 3): alpha, 0 where a cut is not allowed.
+        Shape (N, L, R): alpha, 0 where a cut is not allowed.
     device
         Shape (N, L): seconds on the device over ``unit_s``, 0 where a cut is not allowed.
     pairs
@@ -66,6 +65,8 @@ class Coefficients:
     side
         Side budget -> use by pair, as a part of its limit where that is above 0, and the limit, 1
         or 0, in the same unit.
+    resources
+        The names of all resources.
     """
 
     roots: FloatArray
@@ -73,6 +74,7 @@ class Coefficients:
     pairs: list[tuple[int, int]]
     served: list[tuple[int, str]]
     side: dict[str, tuple[dict[tuple[int, int], float], float]]
+    resources: tuple[str, ...]
 
     @classmethod
     def of(cls, problem: CutAndResourcesData, unit_s: float) -> Coefficients:
@@ -83,17 +85,19 @@ class Coefficients:
             raise InfeasibleError(reason)
         allowed = problem.allowed
         roots = np.where(allowed[:, :, None], problem.roots / math.sqrt(unit_s), 0.0)
-        device = np.where(allowed, problem.device_s / unit_s, 0.0)
-        return cls(roots, device, _pairs(problem), _served(problem), _side(problem))
+        device = np.where(allowed, problem.own_s / unit_s, 0.0)
+        named = problem.resources
+        return cls(roots, device, _pairs(problem), _served(problem), _side(problem), named)
 
     @property
     def used(self) -> list[str]:
-        """The resources that anybody may need, in the order of `RESOURCES`."""
-        return [name for name in RESOURCES if any(name == other for _, other in self.served)]
+        """The resources that anybody may need, in the order of `resources`."""
+        needed = {name for _, name in self.served}
+        return [name for name in self.resources if name in needed]
 
     def root(self, device: int, cut: int, resource: str) -> float:
         """Return alpha for a device (from 0), a cut (from 1) and a resource."""
-        return float(self.roots[device, cut - 1, RESOURCES.index(resource)])
+        return float(self.roots[device, cut - 1, self.resources.index(resource)])
 
     def device_time(self, device: int, cut: int) -> float:
         """Return the time on the device itself in units of ``unit_s``."""
@@ -135,7 +139,7 @@ class Formulation(ABC):
 
     @abstractmethod
     def share_values(self) -> FloatArray | None:
-        """Shape (N, 3): the incumbent's shares, None where there are none in this formulation."""
+        """Shape (N, R): the incumbent's shares, None where there are none in this formulation."""
 
     def cuts(self) -> IntArray:
         """Shape (N,), 1..L: the cuts of the incumbent.
@@ -171,8 +175,7 @@ class Formulation(ABC):
         shares = np.maximum(shares, 0.0)
         total = shares.sum(axis=0)
         shares /= np.where(total > 1, total * (1 + 1e-15), 1.0)
-        kept = CutAndResourcesDecision(cuts, shares[:, 0], shares[:, 1], shares[:, 2])
-        return self.problem.lift(kept)
+        return self.problem.lift(self.problem.decision_of(cuts, shares))
 
 
 def read_cuts(use: FloatArray) -> IntArray:
@@ -245,11 +248,11 @@ def _side(
 
 def _served(problem: CutAndResourcesData) -> list[tuple[int, str]]:
     needs = ((problem.roots > 0) & problem.allowed[:, :, None]).any(axis=1)
-    return [(int(n), RESOURCES[r]) for n, r in np.argwhere(needs)]
+    return [(int(n), problem.resources[r]) for n, r in np.argwhere(needs)]
 
 
 def table(problem: CutAndResourcesData, values: dict[tuple[int, int], float]) -> FloatArray:
-    """Spread values by (device, cut) over an array (N, L) of zeros."""
+    """Write values by (device, cut) over an array (N, L) of zeros."""
     found = np.zeros((problem.devices, problem.layers))
     for (device, cut), value in values.items():
         found[device, cut - 1] = value
@@ -257,8 +260,9 @@ def table(problem: CutAndResourcesData, values: dict[tuple[int, int], float]) ->
 
 
 def share_table(problem: CutAndResourcesData, values: dict[tuple[int, str], float]) -> FloatArray:
-    """Spread values by (device, resource) over an array (N, 3) of zeros."""
-    found = np.zeros((problem.devices, len(RESOURCES)))
+    """Write values by (device, resource) over an array (N, R) of zeros."""
+    resources = problem.resources
+    found = np.zeros((problem.devices, len(resources)))
     for (device, resource), value in values.items():
-        found[device, RESOURCES.index(resource)] = value
+        found[device, resources.index(resource)] = value
     return found

@@ -67,7 +67,7 @@ class GurobiModel(Formulation):
         return table(self.problem, {key: v.X for key, v in self.x.items()})
 
     def share_values(self) -> FloatArray | None:
-        """Shape (N, 3): the incumbent's shares, None in the formulation ``"miqp"``."""
+        """Shape (N, R): the incumbent's shares, None in the formulation ``"miqp"``."""
         if self.formulation == "miqp" or self.model.SolCount == 0:
             return None
         return share_table(self.problem, {key: v.X for key, v in self.share.items()})

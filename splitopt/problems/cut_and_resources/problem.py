@@ -11,28 +11,31 @@ import numpy as np
 import numpy.typing as npt
 
 from splitopt.errors import InputError
-from splitopt.problems.base import FEASIBILITY_TOLERANCE, BoolArray, FloatArray, IntArray
+from splitopt.problems.base import BoolArray, FloatArray, IntArray
 from splitopt.problems.cut_and_resources import tradeoffs
 from splitopt.problems.cut_and_resources.bounds import cheap_bound
-from splitopt.problems.cut_and_resources.budgets import why_over_budget
+from splitopt.problems.cut_and_resources.budgets import no_cuts_within, why_over_budget
+from splitopt.problems.cut_and_resources.choice_decision import ChoiceDecision
+from splitopt.problems.cut_and_resources.choices import ChoicesData
 from splitopt.problems.cut_and_resources.completion import best_allocation, complete_cuts
-from splitopt.problems.cut_and_resources.data import TIMES, CutAndResourcesData
-from splitopt.problems.cut_and_resources.decision import SHARES, CutAndResourcesDecision
+from splitopt.problems.cut_and_resources.data import TIMES
+from splitopt.problems.cut_and_resources.decision import CutAndResourcesDecision
 from splitopt.problems.cut_and_resources.factored import FIELDS, FactoredData
 from splitopt.problems.cut_and_resources.factors import Factors
+from splitopt.problems.cut_and_resources.outside_models import OutsideModels
+from splitopt.problems.cut_and_resources.robust import FIELDS as ROBUST
+from splitopt.problems.cut_and_resources.robust import RobustData
+from splitopt.problems.cut_and_resources.scoring import ScoredDecisions
 from splitopt.problems.cut_and_resources.shares import Allocation
 from splitopt.problems.inputs import as_profile, as_scenario
 
 if TYPE_CHECKING:
-    from splitopt.problems.cut_and_resources.cvxpy_model import CvxpyModel
-    from splitopt.problems.cut_and_resources.gurobi_model import GurobiModel
-    from splitopt.problems.cut_and_resources.pyomo_model import PyomoModel
-    from splitopt.problems.cut_and_resources.scip_model import ScipModel
+    from splitopt.problems.cut_and_resources.choice_tables import ScenarioChoices
     from splitopt.problems.inputs import ProfileLike, ScenarioLike
 
 
-@dataclass(frozen=True, eq=False)
-class CutAndResources(CutAndResourcesData):
+@dataclass(frozen=True, eq=False, repr=False)
+class CutAndResources(OutsideModels, ScoredDecisions):
     """Joint choice of cuts and resource shares (DP-MORA Eq. 19).
 
     With l layers on device n, its round takes
@@ -79,8 +82,12 @@ class CutAndResources(CutAndResourcesData):
         cls, data: Mapping[str, Any], objective: str, source: str = "instance"
     ) -> CutAndResources:
         """Build the problem from the ``data`` of an instance file: four tables, or ``factors``."""
+        if isinstance(data, Mapping) and any(name in data for name in ROBUST):
+            return RobustCutAndResources.from_data(data, objective, source)
         if isinstance(data, Mapping) and "factors" in data:
             return FactoredCutAndResources.from_data(data, objective, source)
+        if isinstance(data, Mapping) and "work_s" in data:
+            return ChoicesAndResources.from_data(data, objective, source)
         return super().from_data(data, objective, source)
 
     @classmethod
@@ -110,74 +117,68 @@ class CutAndResources(CutAndResourcesData):
         return FactoredCutAndResources(read, objective, **optional)
 
     @classmethod
-    @np.errstate(over="ignore", invalid="ignore")  # what overflows is refused by its name
-    def from_scenario(
-        cls, scenario: ScenarioLike, profile: ProfileLike | None = None, objective: str = "sum"
-    ) -> CutAndResources:
-        """Build the problem from a scenario, see `splitopt.problems.cut_and_resources.tables`."""
-        from splitopt.problems.cut_and_resources.tables import (
-            GROUPED,
-            factors_from_scenario,
-            named_error,
-            tables_from_scenario,
-        )
+    def of_choices(
+        cls, work_s: npt.ArrayLike, own_s: npt.ArrayLike, objective: str = "sum", **optional: Any
+    ) -> ChoicesAndResources:
+        """Build the problem of devices that choose between anything, not cuts alone.
 
-        scenario = as_scenario(scenario)
-        profile = as_profile(profile, scenario)
-        if sum(device.count for device in scenario.devices) >= GROUPED:
-            factors, optional = factors_from_scenario(scenario, profile)
-            return cls.from_factors(factors, objective, **optional)
-        tables = tables_from_scenario(scenario, profile)
-        try:
-            return cls(**tables, objective=objective)
-        except InputError as error:
-            raise named_error(error, [device.name for device in scenario.fleet()]) from None
+        Choice o of device n takes ``sum_r work/share + own`` seconds, on any of R resources.
 
-    def phases(self, decision: CutAndResourcesDecision) -> FloatArray:
-        """Shape (N, 4): seconds by `PHASES`, infinite where a needed share is missing.
+        Parameters
+        ----------
+        work_s
+            Shape (N, O, R), seconds of each resource at the full resource; 0 where it is not used.
+        own_s
+            Shape (N, O), seconds that no share divides.
+        objective
+            As for `CutAndResources`.
+        **optional
+            ``resources``, R names; ``choice_names``, O names; ``allowed``, shape (N, O), which
+            choices each device has, all by default; ``budgets``, see `CutAndResources`, whose
+            ``use`` has shape (N, O); ``priority``, shape (N,), and ``seconds_per_joule`` as there;
+            ``energy_j``, shape (N, O), joule of a round, for objectives with energy.
 
         Raises
         ------
         InputError
-            The decision is not one of this problem: its class, its sizes, or a cut outside 1..L.
+            A shape, sign, type or value that does not fit; the message names the entry.
         """
-        decision = self.taken(decision)
-        self.checked_cuts(decision.cut, "decision.cut")
-        download, upload, server, device = self.chosen(decision.cut)
-        if self.shared_links:
-            download = _over_share(download, decision.download_share)
-            upload = _over_share(upload, decision.upload_share)
-        server = _over_share(server, decision.server_share)
-        return np.stack((download, device, upload, server), axis=1)
+        return ChoicesAndResources(work_s, own_s, objective, **optional)
 
-    def latencies(self, decision: CutAndResourcesDecision) -> FloatArray:
-        """Shape (N,): the round latency of every device in s (DP-MORA Eq. 12)."""
-        return np.asarray(self.phases(decision).sum(axis=1))
+    @classmethod
+    @np.errstate(over="ignore", invalid="ignore")  # what overflows is refused by its name
+    def from_scenario(
+        cls,
+        scenario: ScenarioLike,
+        profile: ProfileLike | None = None,
+        objective: str = "sum",
+        *,
+        choices: ScenarioChoices | None = None,
+    ) -> CutAndResources:
+        """Build the problem from a scenario.
 
-    def energy(self, decision: CutAndResourcesDecision) -> FloatArray:
-        """Shape (N,): joule of every device in a round; needs ``device_w`` and ``radio_w``."""
-        cuts = self.checked_cuts(self.taken(decision).cut, "decision.cut")
-        return tradeoffs.energy_of(self, self.chosen(cuts))
+        See `splitopt.problems.cut_and_resources.from_scenario`; where devices choose more than
+        their cuts it is a `ChoicesAndResources`, of these `choices` if they are tabulated already.
+        """
+        from splitopt.problems.cut_and_resources.from_scenario import (
+            arguments_of,
+            choices_in,
+            named_error,
+        )
 
-    def taken(
-        self, decision: CutAndResourcesDecision | Mapping[str, Any]
-    ) -> CutAndResourcesDecision:
-        """Return a decision about this many devices, given as it is or as plain data."""
-        return super().taken(decision).of_fleet(self.devices)
-
-    def evaluate(self, decision: CutAndResourcesDecision) -> float:
-        """Objective value: s, or J for ``"energy"``; errors are those of `phases`."""
-        if self.objective == "energy":
-            return float(self.energy(decision).sum())
-        latencies = self.latencies(decision)
-        if self.priority is not None:
-            latencies = self.priority * latencies
-        if self.objective == "makespan":
-            return float(latencies.max())
-        if self.objective == "latency_energy":
-            assert self.seconds_per_joule is not None  # read_fields() saw to it
-            return float(latencies.sum() + self.seconds_per_joule * self.energy(decision).sum())
-        return float(latencies.sum())
+        scenario = as_scenario(scenario)
+        profile = as_profile(profile, scenario)
+        choices = choices_in(scenario, profile) if choices is None else choices
+        form, given = arguments_of(scenario, profile, choices)
+        if form == "factors":
+            return FactoredCutAndResources(**given, objective=objective)
+        others = {"choices": ChoicesAndResources, "robust": RobustCutAndResources}
+        kind: Any = others.get(form, cls)
+        try:
+            found: CutAndResources = kind(**given, objective=objective)
+            return found
+        except InputError as error:
+            raise named_error(error, [device.name for device in scenario.fleet()]) from None
 
     @cached_property
     def plain(self) -> CutAndResources:
@@ -193,30 +194,6 @@ class CutAndResources(CutAndResourcesData):
         none = np.zeros(self.devices)
         return replace(decision, download_share=none, upload_share=none)
 
-    def violations(self, decision: CutAndResourcesDecision) -> dict[str, float]:
-        """Excess over each budget (fractions), and counts of devices for the other constraints."""
-        decision = self.taken(decision)
-        found: dict[str, float] = {}
-        for name in SHARES:
-            share = getattr(decision, name)
-            if not np.isfinite(share).all():
-                found[name] = float("inf")
-                continue
-            if (excess := float(share.sum()) - 1.0) > FEASIBILITY_TOLERANCE:
-                found[name] = excess
-            if (negative := float(-share.min())) > 0:
-                found[f"{name}_negative"] = negative
-        if outside := int(np.sum((decision.cut < 1) | (decision.cut > self.layers))):
-            found["cut_outside_model"] = float(outside)
-            return found
-        if banned := int(np.sum(~self.permits(decision.cut))):
-            found["cut_not_allowed"] = float(banned)
-        if self.budgets is not None:
-            found |= self.budgets.violations(decision.cut)
-        if starved := int(np.sum(~np.isfinite(self.latencies(decision)))):
-            found["device_without_a_needed_share"] = float(starved)
-        return found
-
     def restricted(self, allowed: BoolArray) -> CutAndResources:
         """Return the same problem, as tables, with other allowed cuts (N, L)."""
         return replace(self, allowed=allowed)
@@ -225,12 +202,18 @@ class CutAndResources(CutAndResourcesData):
         """Name the devices that may use no cut at all, or a budget that no cuts can keep."""
         stuck = self.stuck()
         if stuck.size == 0:
-            return None if self.budgets is None else why_over_budget(self.budgets, self.allowed)
+            if self.budgets is None:
+                return None
+            return why_over_budget(self.budgets, self.allowed, f"{self.choice_word}s")
         shown = ", ".join(str(n) for n in stuck[:8]) + (", ..." if stuck.size > 8 else "")
         return (
-            f"{stuck.size} of {self.devices} devices have no allowed cut (index {shown}); "
-            "allow at least one cut for each"
+            f"{stuck.size} of {self.devices} devices have no allowed {self.choice_word} "
+            f"(index {shown}); allow at least one {self.choice_word} for each"
         )
+
+    def over_budgets(self) -> str:
+        """Report that no plan keeps all budgets together, with what each takes at least."""
+        return no_cuts_within(self.budgets, self.allowed, f"{self.choice_word}s")
 
     def bound(self) -> float:
         """Return a lower bound in closed form, infinite where no cuts are feasible; see `bounds`.
@@ -255,63 +238,6 @@ class CutAndResources(CutAndResourcesData):
     def allocate(self, cuts: IntArray) -> Allocation:
         """Best shares for these cuts; for ``"energy"``, those of the smallest sum of latencies."""
         return best_allocation(self, cuts)
-
-    def to_cvxpy(
-        self, relaxed: bool = False, formulation: str | None = "misocp", unit_s: float = 1.0
-    ) -> CvxpyModel:
-        """Return a CVXPY model, by default the one with shares.
-
-        Parameters
-        ----------
-        relaxed
-            Let a device mix its cuts: the optimum is then a lower bound.
-        formulation
-            ``"miqp"`` (sum only, without shares) or ``"misocp"`` (with shares), see the module
-            `formulation`; None takes the first where the objective is the sum.
-        unit_s
-            Length in s of the model's unit of time; near a typical latency is best for solvers.
-
-        Raises
-        ------
-        InputError
-            The formulation is unknown or does not take the objective.
-        InfeasibleError
-            A device has no allowed cut.
-        """
-        from splitopt.problems.cut_and_resources.cvxpy_model import build_cvxpy
-
-        return build_cvxpy(self, relaxed, formulation, unit_s)
-
-    def to_pyomo(self, formulation: str | None = None, unit_s: float = 1.0) -> PyomoModel:
-        """Return a Pyomo model, by default the smallest that takes the objective.
-
-        Parameters and errors are those of `to_cvxpy`; there is one more formulation, ``"minlp"``:
-        DP-MORA Eq. 19 with the problem's curves, see the module `pyomo_model`.
-        """
-        from splitopt.problems.cut_and_resources.pyomo_model import build_pyomo
-
-        return build_pyomo(self, formulation, unit_s)
-
-    def to_gurobi(
-        self, env: Any = None, formulation: str | None = None, unit_s: float = 1.0
-    ) -> GurobiModel:
-        """Return a gurobipy model in the environment `env`, by default a silent one.
-
-        The other parameters and the errors are those of `to_cvxpy`; by default the model is the
-        smallest that takes the objective.
-        """
-        from splitopt.problems.cut_and_resources.gurobi_model import build_gurobi
-
-        return build_gurobi(self, env, formulation, unit_s)
-
-    def to_scip(self, formulation: str | None = None, unit_s: float = 1.0) -> ScipModel:
-        """Return a PySCIPOpt model, by default the smallest that takes the objective.
-
-        Parameters and errors are those of `to_cvxpy`.
-        """
-        from splitopt.problems.cut_and_resources.scip_model import build_scip
-
-        return build_scip(self, formulation, unit_s)
 
     def decode(
         self, document: Mapping[str, Any], source: str = "decision"
@@ -346,8 +272,128 @@ class FactoredCutAndResources(FactoredData, CutAndResources):
         return CutAndResources(**tables, allowed=allowed, objective=self.objective, **optional)
 
 
-def _over_share(seconds: FloatArray, share: FloatArray) -> FloatArray:
-    """Return seconds / share, 0 where nothing is needed and inf where a needed share is missing."""
-    full = np.full_like(seconds, np.inf)
-    slow = np.divide(seconds, share, out=full, where=share > 0)
-    return np.where(seconds > 0, slow, 0.0)
+class ChoicesAndResources(ChoicesData, CutAndResources):
+    """A `CutAndResources` of any choices and any shared resources; `of_choices` makes one.
+
+    Solvers number the choices of a device from 1, as they do cuts: where a method takes ``cuts``,
+    choice o is o + 1. A decision is a `ChoiceDecision`, whose ``choice`` counts from 0.
+    """
+
+    def complete_choices(self, choice: npt.ArrayLike) -> CutAndResourcesDecision:
+        """Return the decision with the best shares for these choices (shape (N,), 0..O-1).
+
+        Raises
+        ------
+        InputError
+            There is not one choice for each device, or one is no whole number from 0 to O-1.
+        """
+        return self.complete(self.checked_choices(choice, "choice") + 1)
+
+    def restricted(self, allowed: BoolArray) -> CutAndResources:
+        """Return the same problem with other allowed choices (N, O)."""
+        return type(self)(**self.fields() | {"allowed": allowed})
+
+    def decode(
+        self, document: Mapping[str, Any], source: str = "decision"
+    ) -> CutAndResourcesDecision:
+        """Read a decision from plain data."""
+        sizes = (self.devices, self.layers, len(self.resources))
+        return ChoiceDecision.read(document, sizes, source)
+
+
+class RobustCutAndResources(RobustData, CutAndResources):
+    """A `CutAndResources` whose objective is its worst case, over slow devices or late ones.
+
+    Cuts and shares stand before it is known who is slow. A device with no share of a resource that
+    it needs is left out, which a quorum allows of N - Q devices.
+
+    Parameters
+    ----------
+    slow
+        Who may be slow: a mapping with ``devices``, the most at once (G), and the factors
+        ``compute`` and ``links``, each a number or of shape (N,), 1 by default. Kept as
+        `SlowDevices`; of none by default.
+    quorum
+        How many devices a round waits for (Q), all by default. The makespan is then the time until
+        the first Q are done, whoever they are; the sum is that of the Q devices that the plan
+        counts on, chosen before the slow ones are known.
+    **others
+        As for `CutAndResources`, whose objectives here are ``"sum"`` and ``"makespan"``.
+    """
+
+    @classmethod
+    def from_data(
+        cls, data: Mapping[str, Any], objective: str, source: str = "instance"
+    ) -> RobustCutAndResources:
+        """Build the problem from the ``data`` of an instance file: four tables."""
+        return super(CutAndResources, cls).from_data(data, objective, source)
+
+    def violations(self, decision: CutAndResourcesDecision) -> dict[str, float]:
+        """Excess over each budget, which those left out do not use, and counts of devices."""
+        decision = self.taken(decision)
+        found = self.nominal.with_budgets(None).violations(decision)
+        starved = found.pop("device_without_a_needed_share", 0.0)
+        if (over := starved - (self.devices - self.waited)) > 0:
+            found["device_without_a_needed_share"] = over
+        if self.budgets is not None and f"{self.choice_word}_outside_model" not in found:
+            served = np.isfinite(self.latencies(decision))
+            use = self.budgets.table()[served]
+            kept = replace(self.budgets, use=use, member=None)
+            found |= kept.violations(decision.cut[served])
+        return found
+
+    def infeasibility(self) -> str | None:
+        """Name the devices that may use no cut at all, or a budget that all cannot keep."""
+        if self.waited < self.devices:
+            return self.nominal.with_budgets(None).infeasibility()
+        return super().infeasibility()
+
+    def bound(self) -> float:
+        """Return a lower bound in closed form: the nominal one, 0 where some may be left out."""
+        if self.infeasibility() is not None:
+            return float("inf")
+        return 0.0 if self.waited < self.devices else self.nominal.bound()
+
+    @cached_property
+    def nominal(self) -> CutAndResources:
+        """The same problem if nobody is slow and all are waited for."""
+        return self.surely_slow(np.zeros(self.devices))
+
+    def surely_slow(self, part: FloatArray, served: BoolArray | None = None) -> CutAndResources:
+        """Return the problem without doubt: of devices that are slow as far as `part` (N,) says.
+
+        Those that are not `served` (N,) need nothing. For the slowness and the devices of a worst
+        case it has the value of the robust problem near the best shares, and its derivatives.
+        """
+        kept = np.ones(self.devices) if served is None else served.astype(np.float64)
+        slow, budgets = self.slowness, self.budgets
+        if budgets is not None:
+            budgets = replace(budgets, use=budgets.table() * kept[:, None, None], member=None)
+        links, own = (kept * (1 + (f - 1) * part) for f in (slow.links, slow.compute))
+        return CutAndResources(
+            links[:, None] * self.download_s,
+            links[:, None] * self.upload_s,
+            kept[:, None] * self.server_s,
+            own[:, None] * self.device_s,
+            allowed=self.allowed,
+            objective=self.objective,
+            priority=self.priority,
+            device_w=None if self.device_w is None else kept * self.device_w,
+            radio_w=None if self.radio_w is None else kept * self.radio_w,
+            shared_links=self.shared_links,
+            budgets=budgets,
+        )
+
+    def without_doubt(self, decision: CutAndResourcesDecision) -> CutAndResources:
+        """Return `surely_slow` for the slowness that decides the worst case of a decision."""
+        worst = self.worst_case(self.taken(decision))
+        return self.surely_slow(worst.sure, worst.counted)
+
+    def allocate(self, cuts: IntArray) -> Allocation:
+        """Best shares for these cuts if all are served, with the derivatives of their worst case.
+
+        The derivatives are those of the problem in which the devices of the worst case are surely
+        slow (envelope theorem), exact for the sum and, but for ties, for the makespan.
+        """
+        decision = self.complete(cuts)
+        return self.without_doubt(decision).allocate(cuts)._replace(shares=decision.shares)

@@ -24,9 +24,8 @@ from typing import Any
 
 from splitopt.errors import InputError
 from splitopt.problems.base import FloatArray
-from splitopt.problems.cut_and_resources.data import CutAndResourcesData
+from splitopt.problems.cut_and_resources.data import RESOURCES, CutAndResourcesData
 from splitopt.problems.cut_and_resources.formulation import (
-    RESOURCES,
     Coefficients,
     Formulation,
     choose_formulation,
@@ -53,8 +52,9 @@ class PyomoModel(Formulation):
         ``side_budget[name]``. ``"miqp"`` has ``total[r]`` and
         ``total_roots[r]``; ``"misocp"`` has ``share[n, r]``, ``seconds[n, r]``, ``root[n, r]``,
         ``roots[n, r]``, ``service[n, r]``, ``budget[r]``, ``latency[n]`` and, for the makespan,
-        ``round_time`` and ``deadline[n]``. Resources r are ``"download"``, ``"upload"`` and
-        ``"server"``; pairs (n, r) that no allowed cut of the device needs are left out. For
+        ``round_time`` and ``deadline[n]``. Resources r are those of the problem, ``"download"``,
+        ``"upload"`` and ``"server"`` of cuts; pairs (n, r) that no allowed cut of the device needs
+        are left out. For
         ``"minlp"`` see the module.
     """
 
@@ -67,7 +67,7 @@ class PyomoModel(Formulation):
         return table(self.problem, {key: v.value for key, v in self.model.x.items()})
 
     def share_values(self) -> FloatArray | None:
-        """Shape (N, 3): the values of the shares that a solver loaded last."""
+        """Shape (N, R): the values of the shares that a solver loaded last."""
         if self.formulation == "miqp" or self.use_values() is None:
             return None
         return share_table(self.problem, {key: v.value for key, v in self.model.share.items()})

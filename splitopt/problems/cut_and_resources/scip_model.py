@@ -62,7 +62,7 @@ class ScipModel(Formulation):
         return table(self.problem, values)
 
     def share_values(self) -> FloatArray | None:
-        """Shape (N, 3): the incumbent's shares, None in the formulation ``"miqp"``."""
+        """Shape (N, R): the incumbent's shares, None in the formulation ``"miqp"``."""
         if self.formulation == "miqp" or self.model.getNSols() == 0:
             return None
         best = self.model.getBestSol()

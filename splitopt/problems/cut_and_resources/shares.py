@@ -1,7 +1,7 @@
 """The optimal shares for given cuts, in closed form for the sum and by one root for the makespan.
 
-Notation: alpha is the (N, 3) array of square roots of the download, upload and server seconds at
-the full resource, and d the (N,) device seconds, for the cuts that were chosen.
+Notation: alpha is the (N, R) array of square roots of the seconds of R resources at the full
+resource, and d the (N,) seconds that no share divides, for the cuts that were chosen.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from splitopt.problems.base import FloatArray, IntArray
+from splitopt.problems.base import BoolArray, FloatArray, IntArray
 
 _EPS = float(np.finfo(np.float64).eps)
 _LAST_STEP = 1e-10
@@ -18,9 +18,9 @@ _LAST_STEP = 1e-10
 
 
 class Allocation(NamedTuple):
-    """Optimal shares (N, 3) and the exact derivatives of the optimal value for the same cuts.
+    """Optimal shares (N, R) and the exact derivatives of the optimal value for the same cuts.
 
-    ``worth`` (3,) is minus the derivative by the logarithm of each resource, in s: 1 % more of
+    ``worth`` (R,) is minus the derivative by the logarithm of each resource, in s: 1 % more of
     resource i saves about 0.01 * worth[i]. ``weight`` (N,) is the derivative by each device's own
     seconds d: 1 for the sum; for the makespan, non-negative numbers whose sum is 1.
     """
@@ -45,10 +45,10 @@ def allocate_for_makespan(alpha: FloatArray, d: FloatArray) -> Allocation:
 
     At the optimum T the prices u^2 of the resources make every device's cheapest service cost
     exactly the budget. With M(T) = sum_n alpha_n alpha_n^T / (T - d_n), the conditions read
-    M(T) u = u with u >= 0: T is where the largest eigenvalue of a 3 x 3 matrix is one.
+    M(T) u = u with u >= 0: T is where the largest eigenvalue of an R x R matrix is one.
     Resources that no device links fall into blocks with an eigenvector each.
     """
-    shares, worth, weight = np.zeros_like(alpha), np.zeros(3), np.zeros(len(alpha))
+    shares, worth, weight = np.zeros_like(alpha), np.zeros(alpha.shape[1]), np.zeros(len(alpha))
     busy = alpha.any(axis=1)
     if not busy.any():
         weight[d.argmax()] = 1.0
@@ -78,9 +78,19 @@ def allocate_for_makespan(alpha: FloatArray, d: FloatArray) -> Allocation:
 
 def _blocks(alpha: FloatArray) -> list[IntArray]:
     """Group the resources that are in use so that devices link all resources of a group."""
-    linked = (alpha.T > 0).astype(np.int64) @ (alpha > 0).astype(np.int64) > 0
-    reach = np.linalg.matrix_power(linked.astype(np.int64), 2) > 0
-    groups = {tuple(np.flatnonzero(reach[i]).tolist()) for i in range(3) if linked[i, i]}
+    used = (alpha > 0).astype(np.float64)
+    return linked_groups(used.T @ used > 0)
+
+
+def linked_groups(linked: BoolArray) -> list[IntArray]:
+    """Return the groups of resources that chains of links (R, R) join, in order.
+
+    A resource that is not linked to itself is used by nobody and in no group.
+    """
+    size, reach = len(linked), linked
+    for _ in range(int(size).bit_length()):  # paths twice as long each time
+        reach = reach.astype(np.float64) @ reach > 0
+    groups = {tuple(np.flatnonzero(reach[i]).tolist()) for i in range(size) if linked[i, i]}
     return [np.array(group) for group in sorted(groups)]
 
 
@@ -105,7 +115,8 @@ def _deadline(alpha: FloatArray, slack: FloatArray) -> float:
     high = float(weight.sum())  # the trace bounds the eigenvalue: t = sum of weights is enough
     low = 0.0
     t = float((weight - slack).max(initial=0.0))  # each device alone needs t + slack >= weight
-    t = min(max(t, high * 1e-18), high)
+    least = high * 1e-18
+    t = min(max(t, least), high)
     for _ in range(200):
         service = t + slack
         value, u = _perron(alpha, service)
@@ -113,6 +124,8 @@ def _deadline(alpha: FloatArray, slack: FloatArray) -> float:
             low = t
         else:
             high = t
+            if t <= least:  # another block, or a device that needs nothing, decides
+                return t
         slope = float(np.sum(((u @ alpha) / service) ** 2))
         step = (value - 1) * value / slope  # Newton on 1 / eigenvalue - 1
         target = t + step

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from splitopt.errors import InputError
 from splitopt.latency.split_federated import phase_curves, phase_seconds
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources.factors import Factors
 from splitopt.problems.limits import allowed_by_leakage, allowed_by_tied
 from splitopt.problems.memory import allowed_by_memory, server_budget
 from splitopt.profiles import ModelProfile
-from splitopt.scenario import Scenario
+from splitopt.scenario import Device, Scenario
 
 GROUPED = 100_000
 """From this many devices on, the groups of a scenario are kept as classes with a count."""
@@ -32,7 +30,6 @@ def tables_from_scenario(scenario: Scenario, profile: ModelProfile) -> dict[str,
     """
     seconds = phase_seconds(scenario, profile)
     fleet = scenario.fleet()
-    priorities = [device.priority for device in fleet]
     return {
         "download_s": seconds.download,
         "upload_s": seconds.upload,
@@ -41,13 +38,11 @@ def tables_from_scenario(scenario: Scenario, profile: ModelProfile) -> dict[str,
         "allowed": allowed_by_leakage(scenario, profile)
         & allowed_by_memory(fleet, profile)
         & allowed_by_tied(profile, exchanging=True),
-        "weights": _if_all([device.batch_size for device in fleet]),
+        "weights": if_all([device.batch_size for device in fleet]),
         "curves": phase_curves(scenario, profile),
-        "priority": None
-        if set(priorities) == {None}
-        else np.array([1.0 if priority is None else priority for priority in priorities]),
-        "device_w": _if_all([device.compute_power for device in fleet]),
-        "radio_w": _if_all([scenario.link(device, "uplink").transmit_power for device in fleet]),
+        "priority": priorities(fleet),
+        "device_w": if_all([device.compute_power for device in fleet]),
+        "radio_w": if_all([scenario.link(device, "uplink").transmit_power for device in fleet]),
         "seconds_per_joule": scenario.tradeoff.seconds_per_joule,
         "shared_links": scenario.links.shared,
         "budgets": None if (budget := server_budget(scenario, profile)) is None else [budget],
@@ -74,17 +69,14 @@ def factors_from_scenario(
     return factors, optional | whole
 
 
-def _if_all(values: Sequence[float | None]) -> FloatArray | None:
+def priorities(fleet: Sequence[Device]) -> FloatArray | None:
+    """Shape (N,): the priorities, 1 where a device states none; None where nobody states one."""
+    stated = [device.priority for device in fleet]
+    if set(stated) == {None}:
+        return None
+    return np.array([1.0 if priority is None else priority for priority in stated])
+
+
+def if_all(values: Sequence[float | None]) -> FloatArray | None:
     """Return the values as an array, None if one is missing."""
     return None if None in values else np.array(values, dtype=np.float64)
-
-
-def named_error(error: InputError, names: Sequence[str]) -> InputError:
-    """Return the error of a table's row with the name of the device that it is about."""
-    row = re.match(r"[a-z_]+\[(\d+)\]", str(error))
-    if row is None or int(row[1]) >= len(names):
-        return error
-    return InputError(
-        f"{names[int(row[1])]}: {error} (row {row[1]} is this device; look at its compute, links "
-        "and priority, and at the server)"
-    )

@@ -62,8 +62,11 @@ class Priced(Protocol):
         ...
 
 
-def read_fields(problem: Priced) -> dict[str, Any]:
-    """Check the fields of priorities and energy and give them as arrays and a number."""
+def read_fields(problem: Priced, energy: bool | None = None) -> dict[str, Any]:
+    """Check the fields of priorities and energy and give them as arrays and a number.
+
+    `energy` tells of choices whether their energies are known, which they have in place of powers.
+    """
     found: dict[str, Any] = {}
     shape = (problem.devices,)
     for name, unit in (
@@ -89,6 +92,14 @@ def read_fields(problem: Priced) -> dict[str, Any]:
     else:
         found["shared_links"] = bool(shared)
     needed = {"energy": FIELDS[1:3], "latency_energy": FIELDS[1:4]}.get(problem.objective, ())
+    if energy is not None:
+        if needed and not energy:
+            raise InputError.at(
+                "energy_j",
+                f"is missing, the objective {problem.objective!r} needs it (in a scenario: "
+                "compute_power and transmit_power of every device)",
+            )
+        needed = needed[2:]
     for name in needed:
         if name not in found:
             raise InputError.at(

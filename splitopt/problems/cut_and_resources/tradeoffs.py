@@ -19,6 +19,7 @@ from splitopt.latency.energy import device_energy
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources.completion import best_allocation
 from splitopt.problems.cut_and_resources.data import CutAndResourcesData
+from splitopt.problems.cut_and_resources.shares import Allocation
 from splitopt.problems.cut_and_resources.tradeoff_fields import PRICED, priced_range
 
 P = TypeVar("P", bound=CutAndResourcesData)
@@ -84,10 +85,10 @@ def plain_problem(problem: P) -> P | None:
 class Marginal(NamedTuple):
     """Exact derivatives of the optimal value for given cuts, with the opposite sign.
 
-    ``resources`` (3,) by the logarithms of downlink, uplink and server, ``own`` (N,) by that of
-    each device's speed: 1 % more of one saves about a hundredth of the number. ``links`` (N, 2) by
-    those of each device's own downlink and uplink, where links are not shared; ``resources`` is 0
-    for them then.
+    ``resources`` (R,) by the logarithms of the shared resources, of cuts downlink, uplink and
+    server, ``own`` (N,) by that of each device's speed: 1 % more of one saves about a hundredth of
+    the number. ``links`` (N, 2) by those of each device's own downlink and uplink, where links are
+    not shared; ``resources`` is 0 for them then.
     """
 
     resources: FloatArray
@@ -97,26 +98,52 @@ class Marginal(NamedTuple):
 
 def marginal_values(problem: CutAndResourcesData, cuts: IntArray) -> Marginal:
     """Report what more of each resource would save of the objective, shares chosen anew."""
-    download, upload, _, own_s = problem.chosen(cuts)
-    saved, own, links = np.zeros(3), np.zeros(problem.devices), np.zeros((problem.devices, 2))
+    allocation = None if problem.objective == "energy" else best_allocation(problem, cuts)
+    return marginal_parts(problem, problem.chosen(cuts), allocation)
+
+
+def marginal_parts(
+    problem: CutAndResourcesData,
+    seconds: FloatArray,
+    allocation: Allocation | None,
+    group: IntArray | slice = slice(None),
+    devices: IntArray | float = 1.0,
+) -> Marginal:
+    """Report what more of each resource would save, with a row for each of K parts.
+
+    Parameters
+    ----------
+    seconds
+        Shape (R + 1, K): of a device of each part, at the full resource; own ones are the last.
+    allocation
+        The best shares of the parts, None for ``"energy"``, which they do not change.
+    group
+        Shape (K,): the rows of priorities and powers that are the parts'; by default part k has
+        row k.
+    devices
+        Shape (K,): how many devices each part has, one by default.
+    """
+    own_s = seconds[-1]
+    saved, own = np.zeros(len(problem.resources)), np.zeros(len(own_s))
+    links = np.zeros((len(own_s), 2))
     price = 1.0 if problem.objective == "energy" else problem.seconds_per_joule
     if problem.objective in PRICED:
         assert price is not None  # read_fields() saw to it
         assert problem.device_w is not None
         assert problem.radio_w is not None
-        sending = price * problem.radio_w * upload
+        sending = devices * price * problem.radio_w[group] * seconds[1]
         if problem.shared_links:
             saved[1] = sending.sum()
         else:
             links[:, 1] = sending
-        own += price * problem.device_w * own_s
-    if problem.objective != "energy":
-        allocation = best_allocation(problem, cuts)
+        own += devices * price * problem.device_w[group] * own_s
+    if allocation is not None:
         saved += allocation.worth
-        weight = allocation.weight * (1.0 if problem.priority is None else problem.priority)
+        priority = 1.0 if problem.priority is None else problem.priority[group]
+        weight = allocation.weight * priority
         own += weight * own_s
         if not problem.shared_links:
-            links += weight[:, None] * np.stack((download, upload), axis=1)
+            links += weight[:, None] * seconds[:2].T
     return Marginal(saved, own, links)
 
 

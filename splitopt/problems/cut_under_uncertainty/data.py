@@ -77,7 +77,7 @@ class ListedScenarios:
         return {"scenarios": self.blocks.data()}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CutUnderUncertaintyData(Problem[CutUnderUncertaintyDecision]):
     """The fields of `CutUnderUncertainty`, which documents them, and the samples of its rounds."""
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from splitopt.problems.inputs import ProfileLike, ScenarioLike
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CutUnderUncertainty(CutUnderUncertaintyData):
     """Choose one cut so that rounds are short although speeds and channels vary.
 

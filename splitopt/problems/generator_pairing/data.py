@@ -30,7 +30,7 @@ MOST_DEVICES = 5000
 MOST_SOURCES = 1000
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GeneratorPairingData(Problem[GeneratorPairingDecision]):
     """The fields of `GeneratorPairing`, which documents them, and what follows from them."""
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from splitopt.problems.inputs import ProfileLike, ScenarioLike
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GeneratorPairing(GeneratorPairingData):
     """Whose generator goes to which device, so that every class that a device lacks is covered.
 

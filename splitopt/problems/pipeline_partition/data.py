@@ -26,7 +26,7 @@ REQUIRED = ("forward_s", "backward_s", "layer_memory_bytes", "node_memory_bytes"
 ORDERS = ("free", "given")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PipelinePartitionData(Problem[PipelinePartitionDecision]):
     """The fields of `PipelinePartition`, which documents them, and what follows from them."""
 

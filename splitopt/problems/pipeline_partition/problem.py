@@ -36,7 +36,7 @@ _NO_CHAIN = frozenset({"assignment_length", "assignment_outside_nodes", "scatter
 """Violations that leave nothing to evaluate."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PipelinePartition(PipelinePartitionData):
     """Which compute node hosts which layers of the model part that owners offload.
 

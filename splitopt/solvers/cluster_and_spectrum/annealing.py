@@ -11,8 +11,11 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from splitopt.documents.checks import LARGEST_WHOLE, check_choice, check_positive, check_whole
-from splitopt.problems.base import FloatArray
-from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
+from splitopt.problems.base import FloatArray, IntArray
+from splitopt.problems.cluster_and_spectrum import (
+    ClusterAndSpectrum,
+    ClusterAndSpectrumDecision,
+)
 from splitopt.problems.cluster_and_spectrum.subcarriers import RULES
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
@@ -28,6 +31,8 @@ from splitopt.solvers.options import MOST_AT_ONCE
 @dataclass(frozen=True)
 class Anneal(Solver[ClusterAndSpectrum]):
     """Swap two devices of two clusters, while the temperature falls from `hot` to `cold`.
+
+    The first clusters are those of the decision to start from, or the sort by capability.
 
     Parameters
     ----------
@@ -50,6 +55,7 @@ class Anneal(Solver[ClusterAndSpectrum]):
     problem: ClassVar[str] = "cluster_and_spectrum"
     objectives: ClassVar[frozenset[str]] = frozenset(ClusterAndSpectrum.objectives)
     kind: ClassVar[Kind] = "heuristic"
+    takes_start: ClassVar[bool] = True
 
     iterations: int | None = None
     chains: int | None = None
@@ -71,19 +77,20 @@ class Anneal(Solver[ClusterAndSpectrum]):
     def load(self, problem: ClusterAndSpectrum) -> None:
         """Compile the loop of swaps, or load what an earlier process compiled."""
         if not problem.is_small:
-            load_swaps()
+            load_swaps(self.subcarriers)
 
     def run(self, problem: ClusterAndSpectrum, search: Search) -> StopReason:
         """Propose the sort by capability, then the best state of every chain."""
         search.prove(problem.bound())
-        first = Swaps(problem, by_capability(problem), self.subcarriers)
+        members = first_members(problem, search)
+        first = Swaps(problem, members, self.subcarriers)
         search.propose(first.decision(best=True))
         if (reason := search.stop()) is not None:
             return reason
         if len(problem.cluster_sizes) == 1:
             return "converged"
         chains = self.chains or (3 if problem.devices <= 100 else 1)
-        jobs = [_Job(self, problem, search.seed, chain) for chain in range(chains)]
+        jobs = [_Job(self, problem, search.seed, chain, members) for chain in range(chains)]
         if self.workers > 1:
             return self._side_by_side(jobs, search)
         for job in jobs:
@@ -114,6 +121,7 @@ class _Job(NamedTuple):
     problem: ClusterAndSpectrum
     seed: int
     chain: int
+    members: IntArray
     limit_s: float | None = None
 
     def states(self) -> Iterator[tuple[Swaps, int]]:
@@ -122,7 +130,7 @@ class _Job(NamedTuple):
         total = solver.iterations or default_iterations(problem.devices)
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(self.chain,)))
         hot = solver.hot * 4.0**self.chain
-        state = Swaps(problem, by_capability(problem), solver.subcarriers)
+        state = Swaps(problem, self.members, solver.subcarriers)
         unit = state.least / len(problem.cluster_sizes)
         portion, done = in_portions(total), 0
         while size := portion():
@@ -131,6 +139,14 @@ class _Job(NamedTuple):
             state.advance(rng, allowances(rng.random(size), temperature))
             done += size
             yield state, size
+
+
+def first_members(problem: ClusterAndSpectrum, search: Search) -> IntArray:
+    """Return the members (N,) to start from: of the start, if its sizes fit, else the sort."""
+    start = search.start
+    if isinstance(start, ClusterAndSpectrumDecision) and not problem.violations(start):
+        return start.members
+    return by_capability(problem)
 
 
 def default_iterations(devices: int) -> int:

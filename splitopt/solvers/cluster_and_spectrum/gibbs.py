@@ -59,7 +59,7 @@ class Gibbs(Solver[ClusterAndSpectrum]):
     def load(self, problem: ClusterAndSpectrum) -> None:
         """Compile the loop of swaps, or load what an earlier process compiled."""
         if not problem.is_small:
-            load_swaps()
+            load_swaps(self.subcarriers)
 
     def run(self, problem: ClusterAndSpectrum, search: Search) -> StopReason:
         """Sample from a random partition on and propose the state that is kept."""

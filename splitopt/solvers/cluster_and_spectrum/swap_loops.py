@@ -17,7 +17,7 @@ from splitopt.problems.cluster_and_spectrum.loops import (
     copy,
     gather,
 )
-from splitopt.problems.compiling import compiled
+from splitopt.problems.compiling import compiled, helper
 
 
 class Partition(NamedTuple):
@@ -52,6 +52,15 @@ class Trials(NamedTuple):
 
     moves: IntArray
     allowances: FloatArray
+
+
+@helper
+def total_of(costs: FloatArray) -> float:
+    """Add numbers up in their order."""
+    total = 0.0
+    for cost in costs:
+        total += cost
+    return total
 
 
 @compiled
@@ -90,14 +99,14 @@ def swap_many(
     anew = np.empty(len(costs))
     journal = np.empty(len(moves), dtype=np.int64)
     undo = -1
-    total = costs.sum()
+    total = total_of(costs)
     for i in range(len(moves)):
         m, n, p, q = moves[i]
         members[p], members[q] = members[q], members[p]
         change = 0.0
         if naive:
             allocate_batch(sharing, terms, members, starts, x, anew)
-            change = anew.sum() - total
+            change = total_of(anew) - total
         else:
             for c in (m, n):
                 begin, end = starts[c], starts[c + 1]
@@ -113,7 +122,7 @@ def swap_many(
             members[p], members[q] = members[q], members[p]
             continue
         costs[m], costs[n] = anew[m], anew[n]
-        total = costs.sum() if naive else total + change
+        total = total_of(costs) if naive else total + change
         if total < least:
             least, undo = total, 0
         elif undo >= 0:  # the best state is where the swaps since then are undone

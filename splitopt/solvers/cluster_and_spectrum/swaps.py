@@ -125,10 +125,12 @@ def eight_devices() -> ClusterAndSpectrum:
 
 
 @cache
-def load_swaps() -> None:
-    """Call the loop of swaps once in this process, so that it is not compiled during a run."""
+def load_swaps(subcarriers: str = "exact") -> None:
+    """Call the loop of swaps once, by a rule of sharing, so that no run has to compile it."""
     problem = eight_devices()
-    Swaps(problem, by_capability(problem)).advance(np.random.default_rng(0), np.zeros(2))
+    Swaps(problem, by_capability(problem), subcarriers).advance(
+        np.random.default_rng(0), np.zeros(2)
+    )
 
 
 def starts_of(problem: ClusterAndSpectrum) -> IntArray:

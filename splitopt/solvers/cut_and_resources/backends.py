@@ -9,7 +9,6 @@ import numpy as np
 
 from splitopt.errors import InfeasibleError
 from splitopt.problems.cut_and_resources import CutAndResources
-from splitopt.problems.cut_and_resources.budgets import no_cuts_within
 from splitopt.problems.cut_and_resources.cvxpy_model import cvxpy_size
 from splitopt.problems.cut_and_resources.decision import CutAndResourcesDecision
 from splitopt.problems.cut_and_resources.formulation import Formulation, model_size
@@ -28,7 +27,7 @@ def prepared(problem: CutAndResources) -> tuple[CutAndResources, float]:
     then than the objective of some plan is in no optimal plan, and its large numbers would only
     hurt the back end. The unit makes a typical latency about one.
     """
-    alone = problem.download_s + problem.upload_s + problem.server_s + problem.device_s
+    alone = problem.work_s.sum(axis=2) + problem.own_s
     alone = np.where(problem.allowed, alone, np.inf)
     cuts = repaired(problem, alone.argmin(axis=1) + 1, alone)
     reached = problem.evaluate(problem.complete(alone.argmin(axis=1) + 1 if cuts is None else cuts))
@@ -78,7 +77,7 @@ class _Prepared(solvers.BackEnd[CutAndResources]):
         except NoDecisionError:
             if problem.budgets is None:
                 raise
-            raise InfeasibleError(no_cuts_within(problem.budgets, problem.allowed)) from None
+            raise InfeasibleError(problem.over_budgets()) from None
 
 
 @dataclass(frozen=True)

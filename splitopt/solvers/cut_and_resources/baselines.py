@@ -23,6 +23,7 @@ import numpy as np
 from splitopt.errors import InputError
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
+from splitopt.problems.cut_and_resources.problem import ChoicesAndResources
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cut_and_resources.relaxation import LoadsRelaxation
@@ -45,6 +46,8 @@ class _Baseline(LoadsRelaxation, Solver[CutAndResources]):
 
     def refusal(self, problem: CutAndResources) -> str | None:
         """Reject what lacks weights to share by, or a cut that the rule prescribes."""
+        if isinstance(problem, ChoicesAndResources):
+            return "prescribes cuts, and this problem's choices are none"
         if problem.infeasibility() is not None:
             return None
         lacking = without_weights(problem) if self.proportional else None

@@ -6,7 +6,7 @@ The shares of a vector of cuts are never searched: `CutAndResources.complete` kn
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,11 +33,15 @@ class CutVectors:
         Shape (F,): the devices that have more than one allowed cut.
     counts
         Shape (F,): how many cuts these may choose from.
+    first
+        Shape (F,): choices of a vector to start from, which is the first of those that `draw` and
+        `draw_points` give; None without one.
     """
 
     table: IntArray
     free: IntArray
     counts: IntArray
+    first: IntArray | None = None
 
     @classmethod
     def of(cls, problem: CutAndResources) -> CutVectors:
@@ -47,9 +51,24 @@ class CutVectors:
         free = np.flatnonzero(counts > 1)
         return cls(table, free, counts[free])
 
+    def starting(self, cuts: IntArray) -> CutVectors:
+        """Return the same vectors, of which allowed cuts (N,) come first."""
+        first = (self.table[self.free] == cuts[self.free, None]).argmax(axis=1)
+        return replace(self, first=first)
+
     def draw(self, rng: np.random.Generator, vectors: int) -> IntArray:
-        """Draw choices, shape (vectors, F), all equally likely."""
-        return rng.integers(0, self.counts, size=(vectors, len(self.free)))
+        """Draw choices, shape (vectors, F), all equally likely, but for the first."""
+        drawn = rng.integers(0, self.counts, size=(vectors, len(self.free)))
+        if self.first is not None:
+            drawn[0] = self.first
+        return drawn
+
+    def draw_points(self, rng: np.random.Generator, vectors: int) -> FloatArray:
+        """Draw points of the unit cube, shape (vectors, F), see `nearest`."""
+        drawn = rng.random((vectors, len(self.free)))
+        if self.first is not None:
+            drawn[0] = (self.first + 0.5) / self.counts
+        return drawn
 
     def nearest(self, points: npt.NDArray[Any]) -> IntArray:
         """Return the choices of points (K, F) in the unit cube: equal slices in cut order."""
@@ -144,7 +163,7 @@ class Evaluations:
 def _most(problem: CutAndResources) -> float:
     """Return a value that no vector of cuts exceeds, above 0."""
     roots = np.where(problem.allowed[:, :, None], problem.roots, 0.0).max(axis=1).sum(axis=0)
-    device = np.where(problem.allowed, problem.device_s, 0.0).max(axis=1)
+    device = np.where(problem.allowed, problem.own_s, 0.0).max(axis=1)
     return float(roots @ roots + device.sum()) * (1 + 1e-9) or 1.0
 
 
@@ -157,4 +176,4 @@ def optimal_values(problem: CutAndResources, cuts: IntArray) -> FloatArray:
         return np.array([problem.evaluate(problem.complete(row)) for row in cuts])
     rows = np.arange(problem.devices)
     roots = problem.roots[rows, cuts - 1].sum(axis=1)
-    return np.asarray((roots**2).sum(axis=1) + problem.device_s[rows, cuts - 1].sum(axis=1))
+    return np.asarray((roots**2).sum(axis=1) + problem.own_s[rows, cuts - 1].sum(axis=1))

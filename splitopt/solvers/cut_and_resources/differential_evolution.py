@@ -84,7 +84,7 @@ class DifferentialEvolution(Metaheuristic):
             objective,
             Bounds(np.zeros(free), np.ones(free)),
             maxiter=self.max_evaluations,
-            init=rng.random((self.population, free)),
+            init=vectors.draw_points(rng, self.population),
             strategy=strategy,
             mutation=self.mutation,
             recombination=self.recombination,

@@ -68,4 +68,5 @@ class DualAnnealing(Metaheuristic):
                 accept=self.accept,
                 no_local_search=True,
                 rng=rng,
+                x0=None if vectors.first is None else vectors.draw_points(rng, 1)[0],
             )

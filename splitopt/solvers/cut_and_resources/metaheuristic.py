@@ -12,13 +12,13 @@ from splitopt.documents.checks import check_whole
 from splitopt.errors import InfeasibleError
 from splitopt.problems.base import IntArray
 from splitopt.problems.cut_and_resources import CutAndResources
-from splitopt.problems.cut_and_resources.budgets import no_cuts_within
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cut_and_resources.cut_vectors import CutVectors, Evaluations, Stopped
 from splitopt.solvers.cut_and_resources.exact.feasible import within_budgets
 from splitopt.solvers.cut_and_resources.relaxation import LoadsRelaxation, root_bound
 from splitopt.solvers.cut_and_resources.relaxation.grouping import fleet_of
+from splitopt.solvers.cut_and_resources.warm.starting import old_cuts
 
 _LISTED = 16_384
 """A node of the search for a first vector with at most so many plans is gone through."""
@@ -37,6 +37,7 @@ class Metaheuristic(LoadsRelaxation, Solver[CutAndResources]):
     problem: ClassVar[str] = "cut_and_resources"
     objectives: ClassVar[frozenset[str]] = frozenset(CutAndResources.objectives)
     kind: ClassVar[Kind] = "heuristic"
+    takes_start: ClassVar[bool] = True
 
     max_evaluations: int = 100_000
 
@@ -44,7 +45,7 @@ class Metaheuristic(LoadsRelaxation, Solver[CutAndResources]):
         check_whole("max_evaluations", self.max_evaluations, 1)
 
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
-        """Propose a random vector of cuts, prove the bound, and search.
+        """Propose a random vector of cuts and the old one, if any, prove the bound, and search.
 
         With budgets the first vector is one that keeps them, near the random one.
 
@@ -63,6 +64,10 @@ class Metaheuristic(LoadsRelaxation, Solver[CutAndResources]):
                     return search.stop() or "converged"
                 first = kept[None]
             evaluate(first)
+            old = old_cuts(search)
+            if old is not None and problem.permits(old).all():
+                vectors = vectors.starting(old)
+                evaluate(old[None])
             if len(vectors.free) == 0:
                 search.prove(search.objective)
                 return "proved"
@@ -83,9 +88,9 @@ class Metaheuristic(LoadsRelaxation, Solver[CutAndResources]):
 
 def _within(problem: CutAndResources, cuts: IntArray, search: Search) -> IntArray | None:
     """Return cuts (N,) that keep all budgets, None if the run is stopped before they are found."""
-    found = within_budgets(
+    found: IntArray | None = within_budgets(
         problem, fleet_of(problem), cuts, _LISTED, lambda: search.stop() is not None
     )
     if found is None and search.stop() is None:
-        raise InfeasibleError(no_cuts_within(problem.budgets, problem.allowed))
+        raise InfeasibleError(problem.over_budgets())
     return found

@@ -14,7 +14,6 @@ import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cut_and_resources import CutAndResources
-from splitopt.problems.cut_and_resources.decision import decision_from_shares
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cut_and_resources.relaxation import LoadsRelaxation, root_bound
@@ -24,6 +23,11 @@ from splitopt.solvers.cut_and_resources.repair import repaired
 def equal_shares(problem: CutAndResources) -> FloatArray:
     """Return 1/N of everything to everybody, shape (N,)."""
     return np.full(problem.devices, 1.0 / problem.devices)
+
+
+def everything(problem: CutAndResources, share: FloatArray) -> FloatArray:
+    """Return a share (N,) of every resource, shape (N, R)."""
+    return np.repeat(share[:, None], len(problem.resources), axis=1)
 
 
 def proportional_shares(problem: CutAndResources) -> FloatArray:
@@ -43,14 +47,14 @@ def without_weights(problem: CutAndResources) -> str | None:
 
 
 def fastest_cuts(problem: CutAndResources, shares: FloatArray) -> IntArray:
-    """Return every device's fastest allowed cut (N,), 1..L, for its shares (N, 3) of the resources.
+    """Return every device's fastest allowed cut (N,), 1..L, for its shares (N, R) of the resources.
 
     A device without a share of a resource cannot use the cuts that need it; of two equally fast
     cuts the shallower is taken. Where they exceed a budget, devices move to other cuts, those first
     that lose least for what they free, see `repaired`.
     """
-    latency = problem.device_s.copy()
-    for i, seconds in enumerate((problem.download_s, problem.upload_s, problem.server_s)):
+    latency = problem.own_s.copy()
+    for i, seconds in enumerate(np.moveaxis(problem.work_s, 2, 0)):
         share = np.broadcast_to(shares[:, i, None], seconds.shape)
         slow = np.divide(seconds, share, out=np.full_like(seconds, np.inf), where=share > 0)
         latency += np.where(seconds > 0, slow, 0.0)
@@ -65,7 +69,7 @@ def propose_rule(
 ) -> StopReason:
     """Propose cuts (N,) with a share (N,) of everything, and prove the problem's cheap bound."""
     search.iterations = 1
-    search.propose(decision_from_shares(cuts, np.repeat(share[:, None], 3, axis=1)))
+    search.propose(problem.decision_of(cuts, everything(problem, share)))
     search.prove(root_bound(problem))
     return "converged"
 
@@ -82,7 +86,7 @@ class EqualShare(LoadsRelaxation, Solver[CutAndResources]):
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
         """Return equal shares and the best cut under them."""
         share = equal_shares(problem)
-        cuts = fastest_cuts(problem, np.repeat(share[:, None], 3, axis=1))
+        cuts = fastest_cuts(problem, everything(problem, share))
         return propose_rule(problem, search, cuts, share)
 
 
@@ -102,5 +106,5 @@ class ProportionalShare(LoadsRelaxation, Solver[CutAndResources]):
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
         """Return proportional shares and the best cut under them."""
         share = proportional_shares(problem)
-        cuts = fastest_cuts(problem, np.repeat(share[:, None], 3, axis=1))
+        cuts = fastest_cuts(problem, everything(problem, share))
         return propose_rule(problem, search, cuts, share)

@@ -9,9 +9,10 @@ import numpy as np
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.generator_pairing import GeneratorPairingDecision
 from splitopt.results import StopReason
+from splitopt.solvers.backends.integer_program import Matrix
 from splitopt.solvers.base import Search
 from splitopt.solvers.generator_pairing.fleet import Fleet, Offers
-from splitopt.solvers.generator_pairing.integer_program import Matrix, add_device
+from splitopt.solvers.generator_pairing.integer_program import add_device
 
 _STEPS = 40
 

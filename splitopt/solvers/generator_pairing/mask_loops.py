@@ -223,7 +223,23 @@ def rarest_first(masks: IntArray, classes: int) -> IntArray:
     for k in range(masks.size):
         for c in range(classes):
             count[c] += masks[k] >> c & 1
-    return np.argsort(count, kind="mergesort")
+    order = np.empty(classes, np.int64)
+    for c in range(classes):
+        place = c
+        while place > 0 and count[order[place - 1]] > count[c]:
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = c
+    return order
+
+
+@helper
+def taken(values: IntArray, places: IntArray, count: int) -> IntArray:
+    """Return the values at the first of some places."""
+    found = np.empty(count, np.int64)
+    for place in range(count):
+        found[place] = values[places[place]]
+    return found
 
 
 @compiled
@@ -276,13 +292,14 @@ def cheapest_cover(
         return best, size, 0
     few = np.arange(count)
     left = ruled_in(few, reduced, bound, limit)
-    offers = offers_of(costs, kept[few[:left]], local[few[:left]], classes)
+    own = taken(local, few, left)
+    offers = offers_of(costs, taken(kept, few, left), own, classes)
     feasible_prices(offers, prices)
-    turn = rarest_first(local[few[:left]], classes)
+    turn = rarest_first(own, classes)
     turned, worth = np.zeros(left, np.int64), np.empty(classes)
     for place in range(left):
         for c in range(classes):
-            turned[place] |= (local[few[place]] >> turn[c] & 1) << c
+            turned[place] |= (own[place] >> turn[c] & 1) << c
     for c in range(classes):
         worth[c] = prices[turn[c]]
     found, seen = walk(offers.costs, turned, worth, limit, value, previous, column, after)

@@ -10,7 +10,7 @@ import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.solvers.backends.highs import silent_highs
-from splitopt.solvers.generator_pairing.integer_program import Answer, Matrix
+from splitopt.solvers.backends.integer_program import Answer, Matrix
 
 _TOLERANCE = 1e-9
 

@@ -14,7 +14,7 @@ The classes of sender k are ``bits[starts[k] : starts[k + 1]]``, with their pena
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,6 +30,23 @@ class Offers(NamedTuple):
     bits: IntArray
     lacks: FloatArray
     need: IntArray
+
+
+@helper
+def insert(found: FloatArray, size: int, value: float) -> None:
+    """Insert a number into its place among the first `size`, which rise."""
+    place = size
+    while place > 0 and found[place - 1] > value:
+        found[place] = found[place - 1]
+        place -= 1
+    found[place] = value
+
+
+@helper
+def copy_first(target: Any, source: Any, count: int) -> None:
+    """Copy the first numbers of an array; numba compiles slices far longer."""
+    for place in range(count):
+        target[place] = source[place]
 
 
 @helper
@@ -87,7 +104,7 @@ def greedy_cover(offers: Offers, weights: FloatArray, chosen: IntArray) -> int:
 
 @helper
 def without_needless(offers: Offers, left: IntArray, chosen: IntArray, count: int) -> int:
-    """Take out the dearest senders first whose classes are all covered more often than needed."""
+    """Remove the dearest senders first whose classes are all covered more often than needed."""
     while True:
         worst, dearest = -1, 0.0
         for place in range(count):
@@ -114,16 +131,15 @@ def cost_of(offers: Offers, chosen: IntArray, count: int) -> float:
     total = 0.0
     for place in range(count):
         total += offers.costs[chosen[place]]
+    found = np.empty(count)
     for c in range(offers.need.size):
-        found = np.full(count, np.inf)
         size = 0
         for place in range(count):
             k = chosen[place]
             for e in range(offers.starts[k], offers.starts[k + 1]):
                 if offers.bits[e] == c:
-                    found[size] = offers.lacks[e]
+                    insert(found, size, offers.lacks[e])
                     size += 1
-        found[:size].sort()
         for place in range(min(offers.need[c], size)):
             total += found[place]
     return total
@@ -146,8 +162,7 @@ def bound_by_prices(
     if count < 0:
         return -np.inf, np.inf, 0
     best_cost, best_count = cost_of(offers, trial, count), count
-    chosen[:count] = trial[:count]
-    prices[:] = 0.0
+    copy_first(chosen, trial, count)
     for c in range(classes):
         prices[c] = np.inf
     for k in range(senders):
@@ -184,18 +199,20 @@ def bound_by_prices(
         if current > bound:
             since = 0 if current > bound + 1e-3 * (best_cost - bound) else since + 1
             bound = current
-            prices[:], reduced[:] = at, values
+            copy_first(prices, at, classes)
+            copy_first(reduced, values, senders)
         else:
             since += 1
         if since >= 5:
             step, since = step * 0.5, 0
-            at[:], values[:] = prices, reduced
+            copy_first(at, prices, classes)
+            copy_first(values, reduced, senders)
         if turn % 10 == 9:
             count = greedy_cover(offers, values, trial)
             cost = cost_of(offers, trial, count)
             if cost < best_cost:
                 best_cost, best_count = cost, count
-                chosen[:count] = trial[:count]
+                copy_first(chosen, trial, count)
     return bound, best_cost, best_count
 
 

@@ -7,9 +7,10 @@ import numpy as np
 from splitopt.errors import InfeasibleError
 from splitopt.problems.base import IntArray
 from splitopt.problems.generator_pairing import GeneratorPairing, GeneratorPairingDecision
+from splitopt.solvers.backends.integer_program import Matrix
 from splitopt.solvers.base import Search
 from splitopt.solvers.generator_pairing.fleet import Fleet
-from splitopt.solvers.generator_pairing.integer_program import Matrix, add_device
+from splitopt.solvers.generator_pairing.integer_program import add_device
 
 _MOST_NAMED = 3
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
+from splitopt.solvers.backends.integer_program import Matrix
 from splitopt.solvers.base import Search
 from splitopt.solvers.generator_pairing.fleet import Choice, Fleet, Offers
-from splitopt.solvers.generator_pairing.integer_program import Matrix, add_device
+from splitopt.solvers.generator_pairing.integer_program import add_device
 
 _ROUNDS = 150
 _SLACK = 1e-12

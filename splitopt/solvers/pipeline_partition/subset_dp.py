@@ -18,7 +18,8 @@ class SubsetDp(Solver[PipelinePartition]):
     """Exact: a search over caps, each tested by dynamic programming over the sets of used nodes.
 
     Of several partitions with the best objective it gives the quickest one, that is the one with
-    the least latency. The package `chains` does the work.
+    the least latency. The package `chains` does the work. A decision to start from is the answer
+    of a run that is stopped before it finds a better one.
 
     Parameters
     ----------
@@ -32,6 +33,7 @@ class SubsetDp(Solver[PipelinePartition]):
     problem: ClassVar[str] = "pipeline_partition"
     objectives: ClassVar[frozenset[str]] = frozenset(PipelinePartition.objectives)
     kind: ClassVar[Kind] = "exact"
+    takes_start: ClassVar[bool] = True
 
     max_states: int = 2**20
 

@@ -34,7 +34,8 @@ def test_a_seed_always_draws_the_same(family):
     assert instance_digest(first) == instance_digest(again)
     assert instance_digest(first) != instance_digest(other)
     assert instance_digest(first.with_objective("makespan")) == instance_digest(first)
-    assert (first.devices, first.layers) == (40, 8)
+    choices = 3 * 8 if family in ("servers", "seats") else 8
+    assert (first.devices, first.layers) == (40, choices)
 
 
 def test_digests_are_those_of_other_machines():
@@ -49,7 +50,8 @@ def test_numbers_have_24_binary_digits():
     """The last digits, where mathematical libraries differ, are rounded away."""
     for family in BENCHMARK.families:
         problem = draw(family)
-        assert np.array_equal(problem.device_s, problem.device_s.astype(np.float32))
+        assert np.array_equal(problem.own_s, problem.own_s.astype(np.float32))
+        assert np.array_equal(problem.work_s, problem.work_s.astype(np.float32))
 
 
 def distinct(problem):
@@ -77,6 +79,24 @@ def test_families_are_what_they_say():
     assert tail.max() / np.median(tail) > 50
     assert draw("infeasible").infeasibility() is not None
     assert (draw("bounded").server_s[:, -1] == 0).all()
+
+
+def test_a_choice_of_the_servers_is_a_server_and_a_cut():
+    """A choice uses the resources of its own server, nearer ones are faster, and seats suffice."""
+    problem = draw("servers", servers=4)
+    parts = ("downlink", "uplink", "computer")
+    assert problem.resources[3:6] == tuple(f"{part} of server 2" for part in parts)
+    assert problem.choice_names[8] == "server 2, cut 1"
+    work = problem.work_s.reshape(40, 4, 8, 4, 3)
+    for k in range(4):
+        others = np.delete(work[:, k], k, axis=2)
+        assert (others == 0).all()
+        assert (work[:, k, :, k, :2] > 0).all()
+    slow = np.stack([work[:, k, 0, k, 0] for k in range(4)])
+    assert np.median(slow.max(axis=0) / slow.min(axis=0)) > 3
+    limits = draw("seats").budgets.limit
+    assert limits.tolist() == [15.0] * 3
+    assert draw("seats").infeasibility() is None
 
 
 def test_a_share_costs_the_same_at_every_size():

@@ -28,6 +28,7 @@ def library() -> Library:
     return Library.read(FOLDER)
 
 
+@pytest.mark.slow
 def test_every_file_is_an_instance_with_its_digest(library: Library) -> None:
     """No file is unlisted, and each holds the numbers of its metadata."""
     listed = {Path(instance.file) for instance in library.instances if instance.file}
@@ -61,6 +62,11 @@ def test_all_kinds_are_there(library: Library) -> None:
         "dp-mora-7.2-resnet34",
         "cpsl-five-identical",
         "iotsl-two-classes",
+        *(
+            f"{name}-cpus{cpus}"
+            for name in ("bert24-training", "gnmt-inference", "inceptionv3-inference")
+            for cpus in (0, 1)
+        ),
     }
     for part in ("measured-vgg19", "identical", "near_ties", "decades", "infeasible", "devices1-"):
         assert any(part in name for name in names)

@@ -67,6 +67,7 @@ def test_every_other_family_has_an_answer(family):
         assert solve(draw(family, seed=seed)).outcome == "optimal"
 
 
+@pytest.mark.slow
 def test_the_library_makes_its_files_anew():
     built = {
         entry.name: entry.make

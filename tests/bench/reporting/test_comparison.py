@@ -61,6 +61,7 @@ def test_pure_noise_is_noise(make_row, times):
     assert alarms <= 20
 
 
+@pytest.mark.slow
 def test_many_solvers_share_the_error_probability(make_row, times):
     """Of twelve solvers with noise alone, rarely any is called changed."""
     rng = np.random.default_rng(2)

@@ -79,6 +79,7 @@ def race(make_row):
     ]
 
 
+@pytest.mark.slow
 def test_page_loads_nothing_from_elsewhere(race):
     """No attribute and no style refers to another resource; markers refer within the page."""
     page = rows_to_html(race)
@@ -94,6 +95,7 @@ def test_page_loads_nothing_from_elsewhere(race):
     assert set(re.findall(r"https?://[^\s\"'<>]*", page)) == namespaces
 
 
+@pytest.mark.slow
 def test_page_has_all_charts_with_conditions(race):
     """Profile, gap over time and growth are drawn, each with threads and limits in its caption."""
     reader = read(rows_to_html(race))
@@ -126,12 +128,15 @@ def test_terminal_says_the_same(race):
     assert "1 thread, limits 60 s" in text
 
 
+@pytest.mark.slow
 def test_evil_names_are_escaped(make_row):
     """Markup, mathematics and console markup in names and messages come out as plain text."""
     rows = [make_row(solver=name, trace=[[0.1, 150.0, None]]) for name in EVIL]
     rows.append(make_row(solver=EVIL[0], instance="x", status="crashed", message=EVIL[1]))
     reader = read(rows_to_html(rows))
-    assert sum(tag == "script" for tag, _ in reader.tags) == 1
+    plain = read(rows_to_html([make_row(solver="plain", trace=[[0.1, 150.0, None]])]))
+    scripts = [sum(tag == "script" for tag, _ in page.tags) for page in (reader, plain)]
+    assert scripts == [2, 2]  # those of the page itself
     assert all("onerror" not in attrs for _, attrs in reader.tags)
     cells = {cell for row in reader.rows for cell in row}
     assert set(EVIL) <= cells
@@ -160,6 +165,7 @@ ODD = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", ODD)
 def test_odd_rows_alone_and_in_company_make_a_report(make_row, changes):
     """Rows without answers, with NaN, zero or missing numbers are reported without an error."""
@@ -170,6 +176,7 @@ def test_odd_rows_alone_and_in_company_make_a_report(make_row, changes):
         assert "odd" in terminal(rows)
 
 
+@pytest.mark.slow
 def test_solver_with_skips_only_is_named_and_not_drawn(make_row):
     """It stands in the table with its reason, but in no legend."""
     skipped = make_row(solver="big", status="skipped", message="licence too small", **NOTHING)
@@ -210,11 +217,13 @@ def test_sections_are_by_problem_and_objective(make_row):
     ]
 
 
+@pytest.mark.slow
 def test_page_is_the_same_every_time(race):
     """The same rows give the same bytes."""
     assert rows_to_html(race) == rows_to_html(race)
 
 
+@pytest.mark.slow
 def test_tolerance_is_checked_and_stated(race):
     """A negative tolerance is refused; the one that was used stands on the page."""
     with pytest.raises(InputError, match="tolerance"):

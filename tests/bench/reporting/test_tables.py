@@ -113,3 +113,24 @@ def test_reasons_join_messages_that_differ_in_numbers(make_row):
         ("memory", "used 5,000 MiB", 2),
         ("skipped", "no licence", 1),
     ]
+
+
+def test_ratio_to_the_fastest_back_end_by_hand(make_row):
+    """On two instances 1 s and 8 s against 2 s of SCIP and 4 s of CP-SAT: the mean of 1/2 and 2."""
+    rows = [
+        make_row(total_s=1.0),
+        make_row(solver="scip", total_s=2.0),
+        make_row(solver="cp_sat", total_s=3.0),
+        make_row(instance="two", total_s=8.0),
+        make_row(instance="two", solver="scip", value=125.0, best_known=100.0, total_s=1.0),
+        make_row(instance="two", solver="cp_sat", total_s=4.0),
+        make_row(instance="three", total_s=5.0),
+    ]
+    lines = lines_of(rows)
+    assert lines["exact"].ratio == pytest.approx(1.0)
+    assert lines["scip"].ratio == pytest.approx(1.0)
+    assert lines["cp_sat"].ratio == pytest.approx(1.5**0.5)
+    assert "ratio" in [column.key for column in shown_columns(tuple(lines.values()))]
+    alone = lines_of([make_row(total_s=1.0)])
+    assert alone["exact"].ratio is None
+    assert "ratio" not in [column.key for column in shown_columns(tuple(alone.values()))]

@@ -107,6 +107,7 @@ def test_measured_columns_are_filled(rows: dict[str, Row]) -> None:
     assert rows["eats_memory"].peak_memory_mib > 400  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_a_child_that_a_solver_leaves_is_ended(plan: Plan, tmp_path: Path) -> None:
     """Processes that a solver starts do not outlive its run."""
     import psutil
@@ -142,6 +143,7 @@ def unmeasured(rows: list[Row]) -> list[dict[str, object]]:
 ITERATED = ("draws_with_the_seed:draws=40", "enumerate", "lies_about_bound", "equal_share")
 
 
+@pytest.mark.slow
 def test_resumed_rows_are_those_of_an_uninterrupted_run(plan: Plan, tmp_path: Path) -> None:
     """A file cut off in the middle of its second row is completed to what a whole run gives."""
     jobs = plan(*ITERATED, seeds=(0, 1), time_limit_s=20.0)[::3]
@@ -158,6 +160,7 @@ def test_resumed_rows_are_those_of_an_uninterrupted_run(plan: Plan, tmp_path: Pa
     assert unmeasured(read_rows(torn)) == unmeasured(read_rows(whole))
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_objective(plan: Plan) -> None:
     """Under an iteration limit, two runs of a seed agree and another seed is another run."""
     jobs = plan("draws_with_the_seed:draws=3", seeds=(5, 6), time_limit_s=20.0)
@@ -167,6 +170,7 @@ def test_same_seed_gives_the_same_objective(plan: Plan) -> None:
     assert first[0].value != first[1].value
 
 
+@pytest.mark.slow
 def test_a_finished_file_starts_nothing(plan: Plan, tmp_path: Path) -> None:
     """Running again with a complete file does no run and leaves the file as it is."""
     jobs = plan("equal_share")
@@ -182,6 +186,7 @@ def test_a_finished_file_starts_nothing(plan: Plan, tmp_path: Path) -> None:
     assert again == read_rows(output)
 
 
+@pytest.mark.slow
 def test_a_result_file_is_one_benchmarks_at_a_time(plan: Plan, tmp_path: Path) -> None:
     """Each writes the whole file at its end, so two at once would lose each other's rows."""
     output, seen = tmp_path / "rows.jsonl", []
@@ -196,6 +201,7 @@ def test_a_result_file_is_one_benchmarks_at_a_time(plan: Plan, tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
 
 
+@pytest.mark.slow
 def test_rows_of_other_data_or_limits_are_refused(plan: Plan, tmp_path: Path) -> None:
     """A file whose run had another instance or other threads is not added to."""
     output = tmp_path / "rows.jsonl"

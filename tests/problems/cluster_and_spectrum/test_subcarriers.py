@@ -30,6 +30,7 @@ def least_seconds(problem):
     return float((start + server + (problem.local_epochs - 1) * (inner + server) + end).min())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("epochs", "ties"), FAMILIES)
 def test_exact_is_the_best_of_all_shares(random_clusters, epochs, ties):
     """Five hundred clusters of up to four devices; the rules are never better."""

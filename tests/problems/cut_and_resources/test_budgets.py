@@ -40,8 +40,8 @@ def test_the_least_use_is_named_where_it_is_too_much():
     """The least is 1 + 0 + 4; a cut that is not allowed does not count."""
     assert problem(memory(5.0)).infeasibility() is None
     assert problem(memory(4.5)).infeasibility() == (
-        "the budget 'memory' is 4.5, and the cuts that use least of it take 5: raise the limit "
-        "to that"
+        "the budget 'memory' is 4.5, and the cuts that use least of it take 5, which is 0.5 more: "
+        "raise the limit to that"
     )
     allowed = np.array([[True, False], [True, True], [True, True]])
     assert "take 7" in problem(memory(6.5)).restricted(allowed).infeasibility()

@@ -71,6 +71,7 @@ def odd_problem(random_problem):
     return draw
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize(("objective", "formulation"), FORMULATIONS)
 @pytest.mark.parametrize("seed", [0, 1])
@@ -160,6 +161,7 @@ def add_few_cuts(model, language, most):
         model.model.addCons(sum(on.values()) <= most)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize(("objective", "formulation"), FORMULATIONS)
 def test_at_most_k_distinct_cuts(random_problem, language, objective, formulation):
@@ -250,6 +252,7 @@ def test_priorities_and_energy_reach_the_models(random_problem, objective):
     assert problem.violations(shared.decision(keep_shares=True)) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["sum", "makespan"])
 def test_the_minlp_of_the_paper(objective):
     """Eq. 19 over curves equals brute force over their values at integer cuts, clipped at zero."""

@@ -104,6 +104,7 @@ def test_exact_and_enumeration_against_brute_force(own, objective, seed):
     assert root_bound(problem) <= expected * (1 + 1e-9)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("name", SOLVERS["cut_and_resources"])
 @pytest.mark.parametrize("objective", ["sum", "makespan"])
 def test_every_solver_sees_the_same_problem(own, name, objective):
@@ -257,6 +258,7 @@ def test_worth_is_the_derivative(objective):
         assert row["per_percent"] == pytest.approx(slope / 100, rel=1e-3, abs=1e-6), words
 
 
+@pytest.mark.slow
 def test_the_curves_follow():
     """The relaxed device curve of own links is that of device and links together."""
     asked = Scenario.load("dp-mora-resnet18")

@@ -62,6 +62,7 @@ def brute_force(problem):
     return best
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_optimum_against_a_conic_solver(priced, objective, seed):

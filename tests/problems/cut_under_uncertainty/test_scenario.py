@@ -160,6 +160,7 @@ def test_a_scenario_with_distributions_asks_for_the_cut():
     assert "needs at least 2 subcarriers" in tight.result["message"]
 
 
+@pytest.mark.slow
 def test_the_command_line_says_where_it_works(tmp_path, capsys, monkeypatch):
     """Options of place, a checkpoint, the interval in the plan, and refusals with exit code 2."""
     read().save(tmp_path / "cell.yaml")

@@ -46,6 +46,7 @@ def test_completing_adds_what_is_missing():
     assert problem.sources_of(found) == [{"c": [2]}, {"a": [0]}, {"a": [0], "b": [0]}]
 
 
+@pytest.mark.slow
 def test_quality_is_charged_by_the_best_sender_of_each_class():
     """Device 0 takes c from device 1 (0.5) or 2 (0.9), at 10 for a quality that is lost whole."""
     quality = [[1, 1, 0], [0, 1, 0.5], [0, 0, 0.9]]

@@ -33,6 +33,7 @@ def two_nodes(objective="period", **changes):
     return PipelinePartition.from_data(TWO_NODES | changes, objective, "file")
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("whole", [False, True])
 def test_values_are_those_of_the_definitions(model, whole, pipeline, worked_by_hand):
@@ -215,6 +216,7 @@ def test_infeasible_problems_say_what_would_do(changes, message):
     assert re.search(message, found), found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["period", "paper", "epoch"])
 def test_the_bound_is_below_every_partition(objective, pipeline):
     tight = 0

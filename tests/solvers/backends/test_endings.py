@@ -94,6 +94,7 @@ def test_a_bound_above_its_own_decision_by_rounding_is_left_out(random_problem):
         assert (search.message is None) == kept
 
 
+@pytest.mark.one_quick
 @pytest.mark.gurobi
 @pytest.mark.parametrize("objective", ["sum", "makespan"])
 @pytest.mark.parametrize(("devices", "cuts"), [(1, 1), (1, 2), (2, 1), (3, 3)])

@@ -35,6 +35,7 @@ def check(problem, solver):
     assert found.gap < 3e-6
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("solver", BACK_ENDS)
 @pytest.mark.parametrize(
     ("sizes", "epochs", "ties"),
@@ -73,6 +74,7 @@ def test_symmetry_is_broken():
     assert all(factor > 0 for factor in rows[0, 1].terms.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", BACK_ENDS)
 @pytest.mark.parametrize("objective", ["expected", "cvar"])
 def test_the_deterministic_equivalent_finds_the_best_cut(solver, objective):

@@ -10,7 +10,9 @@ import pytest
 
 from splitopt import CapabilityError, ClusterAndSpectrum, InputError, solve
 from splitopt.solvers.cluster_and_spectrum.set_partition import SetPartition, certified_bound
+from splitopt.solvers.cluster_and_spectrum.set_partition.pools import list_pool
 from splitopt.solvers.cluster_and_spectrum.set_partition.pricing import Pricer
+from splitopt.solvers.cluster_and_spectrum.set_partition.triples import PricedCuts
 
 
 def draw(seed, sizes, subcarriers, epochs=1, whole=False):
@@ -23,6 +25,7 @@ def draw(seed, sizes, subcarriers, epochs=1, whole=False):
     return ClusterAndSpectrum(*times, 0.1, epochs, subcarriers, np.array(sizes))
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("sizes", [(2, 2, 2), (3, 3), (3, 2, 2), (4, 3, 1), (2, 2, 2, 2), (5, 5)])
 @pytest.mark.parametrize("epochs", [1, 2, 5])
 @pytest.mark.parametrize("whole", [False, True])
@@ -37,6 +40,7 @@ def test_it_proves_what_enumeration_finds(sizes, epochs, whole):
         assert found.outcome == "optimal"
 
 
+@pytest.mark.slow
 def test_prices_prove_a_bound_whatever_they_are():
     """For random prices the search and the list agree, and no partition is below."""
     rng = np.random.default_rng(1)
@@ -68,14 +72,18 @@ def test_listed_clusters_are_all_that_are_cheap_enough():
         every = np.array(list(itertools.combinations(range(devices), size)))
         reduced = pricer.seconds(every) - prices[every].sum(axis=1)
         limit = float(np.quantile(reduced, 0.4)) + 1e-9
-        members, seconds = pricer.listed(prices, size, limit, 1000)
+        cuts = PricedCuts(prices, np.zeros((0, 3), dtype=np.int64), np.zeros(0))
+        limits = {other: limit if other == size else -1e9 for other in pricer.count_of}
+        pool, _ = list_pool(pricer, cuts, limits, 1000, lambda: False)
+        place = list(limits).index(size)
+        members, seconds = np.sort(pool.members[place], axis=1), pool.seconds[place]
         assert Counter(map(tuple, members.tolist())) == Counter(
             map(tuple, every[reduced <= limit].tolist())
         )
         np.testing.assert_array_equal(seconds, pricer.seconds(members))
-        assert pricer.listed(prices, size, limit, max(1, len(members) - 1)) is None or (
-            len(members) <= 1
-        )
+        most = max(1, len(members) - 1)
+        fewer = list_pool(pricer, cuts, limits, most, lambda: False)
+        assert fewer is None or len(members) <= 1
 
 
 def test_a_pricing_that_is_cut_short_still_bounds():
@@ -96,6 +104,7 @@ def test_the_certificate_travels_with_the_result():
     assert bound == pytest.approx(result.bound, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_thirty_devices_are_proved():
     """The size of CPSL's evaluation."""
     rng = np.random.default_rng(3)

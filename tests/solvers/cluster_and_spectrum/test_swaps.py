@@ -19,6 +19,7 @@ from splitopt.solvers.cluster_and_spectrum.swaps import (
 SIZES = [(3, 3), (2, 3, 3), (4, 4), (1, 1, 2, 2, 2), (3, 3, 3)]
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize(("epochs", "ties"), [(1, False), (1, True), (3, False)])
 def test_annealing_finds_the_optimum_of_small_problems(random_clusters, sizes, epochs, ties):

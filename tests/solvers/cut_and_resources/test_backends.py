@@ -119,6 +119,7 @@ def test_no_time_is_no_solution(random_problem, name):
     assert result.times.build_s == 0.0
 
 
+@pytest.mark.slow
 def test_the_time_limit_holds(random_problem):
     """SCIP stops at the limit, and what it proved by then is valid."""
     problem = random_problem(0, 300, 6)

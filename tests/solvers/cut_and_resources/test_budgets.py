@@ -110,6 +110,7 @@ def check(problem, solver, exact, seed, best):
     return result.is_feasible
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["sum", "makespan"])
 @pytest.mark.parametrize("budgets", [1, 2])
 def test_exact_and_enumerate_against_brute_force(objective, budgets):
@@ -140,6 +141,7 @@ def test_exact_against_brute_force_at_length(objective, budgets):
             assert result.objective == pytest.approx(best, rel=1e-6, abs=1e-12), seed
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("objective", ["sum", "makespan"])
 @pytest.mark.parametrize(
     "solver",
@@ -173,6 +175,7 @@ def test_heuristics_keep_budgets(objective, solver):
             assert result.bound <= best * (1 + 1e-9)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("objective", ["sum", "makespan"])
 @pytest.mark.parametrize("solver", ["scip", "gurobi", "cvxpy:SCIP", "pyomo:scip_direct"])
 def test_back_ends_against_brute_force(objective, solver):
@@ -207,6 +210,7 @@ def test_prescribed_cuts_over_a_budget_are_refused():
         solve(problem, "sf3af", cuts=(3, 3, 3))
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("objective", ["sum", "makespan", "energy", "latency_energy"])
 def test_all_objectives_keep_budgets(objective):
     """Priorities and energy change the plain problem, not the budget."""
@@ -269,6 +273,7 @@ def test_two_budgets_that_exclude_each_other():
         assert "'a' takes at least 0 of 1" in result.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["sum", "makespan"])
 def test_large_fleets_have_a_certified_gap(objective):
     """Ten thousand unlike devices in a second and a half: bound and plan are close."""

@@ -41,6 +41,7 @@ def brute_force(problem):
     return values[best], list(best)
 
 
+@pytest.mark.one_quick
 @OBJECTIVES
 @pytest.mark.parametrize(
     ("seed", "devices", "layers", "masked"),
@@ -67,6 +68,7 @@ def test_every_vector_is_tried_once(objective, random_problem):
     assert solve(problem, "enumerate").iterations == wanted
 
 
+@pytest.mark.slow
 def test_vectors_that_fill_many_blocks(random_problem):
     """Over more than one block the optimum is that of the branch and bound."""
     problem = random_problem(6, devices=9, layers=4)

@@ -24,6 +24,7 @@ OBJECTIVES = pytest.mark.parametrize("objective", ["sum", "makespan"])
 TIMES = ("download_s", "upload_s", "server_s", "device_s")
 
 
+@pytest.mark.one_quick
 @ALL
 @OBJECTIVES
 @pytest.mark.parametrize(("seed", "masked"), [(0, False), (1, True), (2, False)])
@@ -56,6 +57,7 @@ def test_a_search_beats_random_draws(solver, random_problem):
         assert solve(problem, solver, seed=seed, max_evaluations=1500).objective < chance.objective
 
 
+@pytest.mark.one_quick
 @ALL
 @OBJECTIVES
 def test_the_same_seed_gives_the_same_answer(solver, objective, random_problem):
@@ -89,6 +91,7 @@ def test_without_time_there_is_still_a_plan(solver, objective, random_problem):
     assert (result.outcome, result.stop_reason, result.iterations) == ("feasible", "time", 1)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     ("solver", "options"),
     [
@@ -163,6 +166,7 @@ def test_nothing_to_do_takes_no_time(solver, objective, random_problem):
     assert (result.outcome, result.objective) == ("optimal", 0.0)
 
 
+@pytest.mark.one_quick
 @ALL
 @OBJECTIVES
 @pytest.mark.parametrize("factor", [4.0**-20, 4.0**20])

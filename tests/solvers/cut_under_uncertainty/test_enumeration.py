@@ -28,6 +28,7 @@ def draw(seed, samples=3, cuts=3, objective="expected"):
     return CutUnderUncertainty.from_scenarios(["a", "b", "c"][:cuts], scenarios, objective, 0.5)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("seed", range(4))
 def test_it_is_the_best_of_all_cuts(seed):
     """Each sample's own optimum, averaged; the worst half for CVaR."""

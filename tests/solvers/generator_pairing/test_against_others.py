@@ -137,6 +137,7 @@ def check(problem):
             assert result.objective >= least - tolerance
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_small_pairings_match_milp(options):
     for seed in range(4):
@@ -252,6 +253,7 @@ def test_compiled_loops_do_what_their_python_does():
         assert lists[0] == lists[1]
 
 
+@pytest.mark.slow
 def test_many_labels_go_to_the_program():
     """Beyond what masks hold, HiGHS solves each device."""
     rng = np.random.default_rng(0)

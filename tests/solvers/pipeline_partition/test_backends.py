@@ -45,6 +45,7 @@ def check(problem, solver):
     assert found.objective - found.bound <= 3e-6 * max(found.objective, 1.0)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("solver", BACK_ENDS, ids=lambda s: f"{s.name}-{s.contiguity}")
 @pytest.mark.parametrize("form", FORMS, ids="-".join)
 def test_back_ends_find_what_enumeration_finds(pipeline, solver, form):
@@ -62,6 +63,7 @@ def test_epochs_over_equal_interfaces(pipeline, model):
         check(same_rates(pipeline(seed, 3, 5, model, batches=7)), Highs())
 
 
+@pytest.mark.slow
 @pytest.mark.gurobi
 def test_medium_instances_agree():
     """HiGHS and SCIP prove the same period, too large to enumerate."""
@@ -133,6 +135,7 @@ def test_own_constraints_are_kept(pipeline):
     assert problem.evaluate(found) >= free.objective
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("solver", [Highs(), Scip(), Gurobi(), PyomoGurobi()], ids=lambda s: s.name)
 @pytest.mark.parametrize("short", [1.0, 2.0, 100.0, 1000.0])
 @pytest.mark.parametrize("seed", [0, 2])

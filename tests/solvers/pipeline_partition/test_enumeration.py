@@ -32,6 +32,7 @@ def best_by_hand(problem, worked_by_hand):
 PAIRS = [(o, m) for o in OBJECTIVES for m in MODELS if o != "paper" or m == "none"]
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(("objective", "model"), PAIRS)
 def test_it_finds_the_best_of_all_assignments(objective, model, pipeline, worked_by_hand):
     infeasible = 0
@@ -67,6 +68,7 @@ def test_it_refuses_what_would_take_too_long(pipeline):
         Enumerate(max_partitions=0)
 
 
+@pytest.mark.slow
 def test_numbers_too_long_to_write_are_still_refused_with_their_size():
     """2,000 layers on as many nodes: 2,000! orders, a number of 5,736 digits."""
     ones = np.ones((2000, 2000))

@@ -14,6 +14,7 @@ from splitopt.solvers.pipeline_partition.order_search import OrderSearch, merge_
 MODELS = ("none", "uniform", "pairwise", "nic", "serial")
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("objective", ["period", "epoch"])
 @pytest.mark.parametrize("model", MODELS)
 def test_bound_and_answer_enclose_the_optimum(model, objective, pipeline):
@@ -43,6 +44,7 @@ def test_merging_never_raises_the_optimum(pipeline):
             assert relaxed.bound <= exact.bound * (1 + 1e-9)
 
 
+@pytest.mark.slow
 def test_it_is_chosen_for_many_different_nodes():
     """20 nodes with a matrix of rates: more than subset_dp lays out."""
     rng = np.random.default_rng(0)

@@ -197,6 +197,7 @@ def test_the_integer_program_refuses_interfaces_that_differ():
         problem.to_pyomo()
 
 
+@pytest.mark.slow
 def test_order_search_bounds_and_finds_rounds():
     data = draw(np.random.default_rng(5), "nic", layers=6, nodes=4)
     data |= {"order": "free", "node_memory_bytes": np.full(4, 1e9)}

@@ -29,6 +29,7 @@ def alike(problem, count):
     return PipelinePartition.from_data(problem.data() | tables, problem.objective, "alike")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize(
     "seeds", [range(300), pytest.param(range(300, 1000), marks=pytest.mark.slow)], ids=["", "more"]
@@ -52,6 +53,7 @@ def test_it_finds_the_best_and_the_quickest_of_the_best(objective, seeds, pipeli
     assert len(seeds) / 7 < infeasible < len(seeds) * 4 / 7
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_numbers_of_any_size_are_taken(objective, pipeline):
     for seed in range(40):
@@ -211,6 +213,7 @@ def test_no_thresholds_below_the_optimum_of_a_larger_one(objective):
 # --- other people's solvers ------------------------------------------------------------------
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("solver", ["highs", "scip"])
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_integer_programs_agree_on_medium_instances(solver, objective):
@@ -252,6 +255,7 @@ def test_a_search_finds_infeasible_memory_and_says_how_many_owners_would_do():
     assert words in solve(one, SubsetDp()).message
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("order", ["free", "given"])
 def test_what_would_do_does(order, pipeline):
     """The factor of the message is enough, and a little less is not."""

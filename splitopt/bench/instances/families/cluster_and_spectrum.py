@@ -42,6 +42,28 @@ def classes(
     return _cell(speed, level, _sizes(devices, size), subcarriers, epochs)
 
 
+def fleets(
+    seed: int,
+    devices: int,
+    types: int = 4,
+    unlike: int = 0,
+    per_mille: int = 0,
+    size: int = SIZE,
+    subcarriers: int = 30,
+    epochs: int = 1,
+) -> ClusterAndSpectrum:
+    """Draw devices of a few types, some like no other, speeds off by up to so many per mille."""
+    rng = np.random.default_rng(seed)
+    member = rng.integers(0, types, devices)
+    speed = rng.uniform(0.1e9, 1e9, types)[member]
+    level = rng.uniform(5.0, 30.0, types)[member]
+    others = rng.choice(devices, unlike, replace=False)
+    speed[others] = rng.uniform(0.1e9, 1e9, unlike)
+    level[others] = rng.uniform(5.0, 30.0, unlike)
+    speed *= 1 + per_mille / 1000 * rng.uniform(-1, 1, devices)
+    return _cell(speed, level, _sizes(devices, size), subcarriers, epochs)
+
+
 def identical(
     seed: int, devices: int, size: int = SIZE, subcarriers: int = 30, epochs: int = 1
 ) -> ClusterAndSpectrum:
@@ -134,13 +156,21 @@ def _recipe(family: str, devices: int, seed: int = 0, **others: int) -> Recipe:
 
 BENCHMARK = Benchmark(
     problem="cluster_and_spectrum",
-    families=by_name(cells, classes, identical, unstructured, uneven, infeasible),
+    families=by_name(cells, classes, fleets, identical, unstructured, uneven, infeasible),
     size=_measure,
     quick=(_recipe("cells", 9, size=3, subcarriers=9), _recipe("cells", 30)),
-    scaling=tuple(
-        _recipe(family, devices)
-        for devices in (10, 30, 100, 300, 1000, 3000, 10_000)
-        for family in ("cells", "classes")
+    scaling=(
+        *(
+            _recipe(family, devices)
+            for devices in (10, 30, 100, 300, 1000, 3000, 10_000)
+            for family in ("cells", "classes")
+        ),
+        _recipe("cells", 60),
+        _recipe("cells", 200),
+        _recipe("fleets", 100),
+        _recipe("fleets", 1_000, unlike=10),
+        _recipe("fleets", 1_000, per_mille=10),
+        _recipe("fleets", 10_000, types=6),
     ),
     tiny=_recipe("cells", 4, size=2, subcarriers=5),
     conformance=(
@@ -148,6 +178,7 @@ BENCHMARK = Benchmark(
         _recipe("cells", 6, size=3, subcarriers=6),
         _recipe("cells", 4, size=2, subcarriers=2, seed=1),
         _recipe("classes", 6, size=2, subcarriers=5),
+        _recipe("fleets", 6, types=2, size=2, subcarriers=5, unlike=1),
         _recipe("identical", 4, size=2, subcarriers=5),
         _recipe("unstructured", 5, size=2, subcarriers=5),
         _recipe("uneven", 6, seed=2, subcarriers=8),

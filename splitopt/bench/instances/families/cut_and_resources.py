@@ -12,9 +12,14 @@ from typing import Any
 import numpy as np
 
 from splitopt.bench.instances.benchmark import Benchmark, Recipe, by_name
+from splitopt.bench.instances.edge_servers import seats, servers
 from splitopt.bench.instances.rounding import rounded
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources import CutAndResources
+from splitopt.problems.cut_and_resources.problem import (
+    ChoicesAndResources,
+    RobustCutAndResources,
+)
 
 LAYERS = 8
 _BATCHES = (16, 32, 50, 64, 128)
@@ -191,7 +196,30 @@ def _instance(
     )
 
 
+def slow_devices(seed: int, devices: int, layers: int = LAYERS) -> RobustCutAndResources:
+    """Draw bounded speeds; a quarter of the devices may be slow, by factors from 1.5 to 4."""
+    return _robust(seed, devices, layers, None)
+
+
+def quorums(seed: int, devices: int, layers: int = LAYERS) -> RobustCutAndResources:
+    """Draw `slow_devices` of which three quarters are waited for."""
+    return _robust(seed, devices, layers, max(1, 3 * devices // 4))
+
+
+def _robust(seed: int, devices: int, layers: int, quorum: int | None) -> RobustCutAndResources:
+    rng = np.random.default_rng(seed)
+    seconds = rounded(_fleet(rng, _speeds(rng, devices), layers))
+    compute = rounded(rng.uniform(1.5, 4.0, devices))
+    links = rounded(rng.uniform(1.0, 2.0, devices))
+    slow = {"devices": max(1, devices // 4), "compute": compute, "links": links}
+    down, up, server, own = seconds
+    return RobustCutAndResources(down, up, server, own, slow=slow, quorum=quorum)
+
+
 def _size(problem: CutAndResources) -> Mapping[str, int]:
+    if isinstance(problem, ChoicesAndResources):
+        sizes = {"choices": problem.layers, "resources": len(problem.resources)}
+        return {"devices": problem.devices, **sizes}
     return {"devices": problem.devices, "layers": problem.layers}
 
 
@@ -214,6 +242,10 @@ BENCHMARK = Benchmark(
         single_cut,
         server_memory,
         two_budgets,
+        servers,
+        seats,
+        slow_devices,
+        quorums,
     ),
     size=_size,
     quick=(
@@ -224,6 +256,10 @@ BENCHMARK = Benchmark(
         Recipe(family, {"devices": devices})
         for devices in (10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000)
         for family in ("bounded", "classes")
+    )
+    + tuple(
+        Recipe("servers", {"devices": devices, "servers": count})
+        for devices, count in ((20, 3), (100, 5), (1000, 10))
     ),
     tiny=_small("uniform", 2, 3),
     conformance=(
@@ -238,6 +274,10 @@ BENCHMARK = Benchmark(
         _small("single_cut", 3, 4),
         _small("server_memory", 4, 5),
         _small("two_budgets", 4, 4),
+        Recipe("servers", {"devices": 4, "servers": 2, "layers": 3}),
+        Recipe("seats", {"devices": 4, "servers": 3, "layers": 2}),
+        _small("slow_devices", 4, 3),
+        _small("quorums", 4, 3),
     ),
     infeasible=_small("infeasible", 3, 4),
     reference="enumerate",

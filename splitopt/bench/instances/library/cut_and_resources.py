@@ -195,5 +195,10 @@ def _generated_entries(families: Families) -> Iterator[LibraryEntry]:
             yield drawn(Recipe(family, {"devices": 100_000}), "stress", as_file=False)
     for family in ("bounded", "near_ties"):
         yield drawn(Recipe(family, {"devices": 1_000_000}), "stress", as_file=False)
+    for family in ("servers", "seats"):
+        yield drawn(Recipe(family, {"devices": 5, "servers": 2, "layers": 2}), "small")
+        yield drawn(Recipe(family, {"devices": 20, "servers": 3}), "small")
+        yield drawn(Recipe(family, {"devices": 100, "servers": 5}), "medium", as_file=False)
+    yield drawn(Recipe("servers", {"devices": 1000, "servers": 10}), "large", as_file=False)
     yield drawn(Recipe("uniform", {"devices": 1}), "small")
     yield drawn(Recipe("infeasible", {"devices": 5, "layers": 5}), "small")

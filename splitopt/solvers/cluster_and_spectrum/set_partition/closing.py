@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.compiling import plain
+from splitopt.problems.base import IntArray
 from splitopt.solvers.backends.highs import silent_highs
 from splitopt.solvers.cluster_and_spectrum.set_partition.columns import Columns, Duals
+from splitopt.solvers.cluster_and_spectrum.set_partition.covers import CoverSearch
+from splitopt.solvers.cluster_and_spectrum.set_partition.pools import list_pool
 from splitopt.solvers.cluster_and_spectrum.set_partition.pricing import Pricer
+from splitopt.solvers.cluster_and_spectrum.set_partition.triples import PricedCuts
 
 MOST_DEVICES = 62
 """A set of devices is a number of 63 bits."""
@@ -53,71 +55,26 @@ def cheapest_partition(
     if pricer.problem.devices > MOST_DEVICES:
         return None, False
     slack = reached - bound + _SLACK * abs(reached)
-    clusters: list[IntArray] = []
-    excess: list[FloatArray] = []
-    for size in pricer.count_of:
-        least = pricer.price(duals.device, size).bound
-        found = pricer.listed(duals.device, size, least + slack, max_listed)
-        if found is None:
-            return None, False
-        members, seconds = found
-        clusters.extend(members)
-        excess.append(np.maximum(seconds - duals.device[members].sum(axis=1) - least, 0.0))
-    if not clusters:
-        return None, True
-    return _search(pricer, clusters, np.concatenate(excess), slack, stop)
-
-
-def _search(
-    pricer: Pricer,
-    clusters: list[IntArray],
-    excess: FloatArray,
-    slack: float,
-    stop: Callable[[], bool],
-) -> tuple[list[IntArray] | None, bool]:
-    """Walk through the exact covers, first by the device that the fewest clusters hold."""
-    from splitopt.solvers.cluster_and_spectrum.set_partition.cover_loops import best_cover
-
-    devices = pricer.problem.devices
-    flat = np.concatenate(clusters)
-    lengths = np.array([len(members) for members in clusters])
-    owner = np.repeat(np.arange(len(clusters)), lengths)
-    held = np.bincount(flat, minlength=devices)
-    if (held == 0).any():
-        return None, True
-    rank = np.empty(devices, dtype=np.int64)
-    rank[np.argsort(held, kind="stable")] = np.arange(devices)
-    # what a device costs at least in any cover is taken out of the costs: a better bound on the way
-    share = np.full(devices, np.inf)
-    np.minimum.at(share, flat, (excess / lengths)[owner])
-    costs = np.maximum(excess - np.bincount(owner, share[flat]), 0.0)
-    masks = np.zeros(len(clusters), dtype=np.int64)
-    np.bitwise_or.at(masks, owner, np.int64(1) << rank[flat])
-    lowest = np.full(len(clusters), devices)
-    np.minimum.at(lowest, owner, rank[flat])
-    sizes = list(pricer.count_of)
-    kind = np.array([sizes.index(int(length)) for length in lengths])
-    left = np.array([pricer.count_of[size] for size in sizes])
-    order = np.lexsort((costs, lowest))
-    begin = np.searchsorted(lowest[order], np.arange(devices + 1))
-    limit, best = slack - float(share.sum()), None
-    chosen = np.empty(devices, dtype=np.int64)
-    table = (masks[order], costs[order], kind[order], begin.astype(np.int64))
-    cover = plain(best_cover) if pricer.problem.is_small else best_cover
-    for first in range(begin[0], begin[1]):
-        if stop():
-            return best, False
-        found, count = cover(*table, first, left, limit, chosen)
-        if count:
-            limit = found
-            best = [clusters[order[place]] for place in chosen[:count]]
-    return best, True
+    cuts = PricedCuts(duals.device, np.zeros((0, 3), dtype=np.int64), np.zeros(0))
+    least = {size: pricer.price(duals.device, size).bound for size in pricer.count_of}
+    limits = {size: value + slack for size, value in least.items()}
+    listed = list_pool(pricer, cuts, limits, max_listed, stop)
+    if listed is None:
+        return None, False
+    pool, _ = listed
+    excess = [
+        np.maximum(part - low, 0.0)
+        for part, low in zip(pool.reduced(cuts), least.values(), strict=True)
+    ]
+    covers = CoverSearch(pricer, pool.members, pool.seconds, excess, bound)
+    searched = covers.search(slack, reached, 2**62, stop)
+    return searched.clusters, searched.complete
 
 
 def partition_by_highs(
     pricer: Pricer, columns: Columns, duals: Duals, slack: float, unit_s: float, time_limit_s: float
 ) -> list[IntArray] | None:
-    """Look for a better partition among the known columns whose reduced cost allows it."""
+    """Search for a better partition among the known columns whose reduced cost allows it."""
     import highspy
 
     prices = np.array([duals.device[members].sum() for members in columns.clusters])

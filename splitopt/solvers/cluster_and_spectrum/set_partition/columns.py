@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -111,19 +112,24 @@ class Master:
         starts = np.zeros(len(sides), dtype=np.int32)
         self.highs.addRows(len(sides), sides, sides, 0, starts, empty, np.zeros(0))
         self.known = 0
+        self.cuts: list[tuple[int, int, int]] = []
         self.extend()
 
     def extend(self) -> None:
-        """Take in the columns that have come since the last call."""
+        """Add the columns that have come since the last call."""
         new = self.columns.clusters[self.known :]
         if not new:
             return
+        self.highs.setOptionValue("simplex_strategy", 4)
         rows: list[IntArray] = []
-        for members in new:
-            rows.append(members)
+        lengths: list[int] = []
+        first = self.devices + len(self.sizes)
+        for members, in_cuts in zip(new, self._in_cuts(new), strict=True):
+            parts = [members]
             if self.sizes:
-                rows.append(np.array([self.devices + self.sizes.index(len(members))]))
-        lengths = [len(members) + bool(self.sizes) for members in new]
+                parts.append(np.array([self.devices + self.sizes.index(len(members))]))
+            rows += [*parts, first + np.flatnonzero(in_cuts)]
+            lengths.append(sum(map(len, parts)) + int(in_cuts.sum()))
         starts = np.concatenate(([0], np.cumsum(lengths)[:-1])).astype(np.int32)
         index = np.concatenate(rows).astype(np.int32)
         costs = np.array(self.columns.seconds[self.known :]) / self.unit_s
@@ -140,6 +146,38 @@ class Master:
         )
         self.known += count
 
+    def _in_cuts(self, clusters: list[IntArray]) -> Any:
+        """Return whether each cluster holds two of the triple of each cut: shape (F, Q), bool."""
+        holds = np.zeros((len(clusters), self.devices), dtype=np.int8)
+        for row, members in enumerate(clusters):
+            holds[row, members] = 1
+        triples = np.array(self.cuts, dtype=np.int64).reshape(-1, 3)
+        return holds[:, triples].sum(axis=2) >= 2
+
+    def add_cuts(self, cuts: list[tuple[int, int, int]]) -> None:
+        """Allow at most one cluster with two or more of each triple."""
+        if not cuts:
+            return
+        self.highs.setOptionValue("simplex_strategy", 1)  # dual: the old basis stays feasible in it
+        self.cuts, before = cuts, self.cuts
+        for held in self._in_cuts(self.columns.clusters[: self.known]).T:
+            index = np.flatnonzero(held).astype(np.int32)
+            self.highs.addRow(-np.inf, 1.0, len(index), index, np.ones(len(index)))
+        self.cuts = before + cuts
+
+    def keep_cuts(self, kept: IntArray) -> None:
+        """Drop all cuts but those at these places."""
+        first = self.devices + len(self.sizes)
+        gone = np.setdiff1d(np.arange(len(self.cuts)), kept)
+        if len(gone):
+            self.highs.deleteRows(len(gone), (first + gone).astype(np.int32))
+            self.cuts = [self.cuts[place] for place in kept]
+
+    def cut_prices(self) -> FloatArray:
+        """Shape (Q,), >= 0: what the last solution would save in s if a cut were not there."""
+        duals = np.array(self.highs.getSolution().row_dual)[self.devices + len(self.sizes) :]
+        return np.maximum(-duals * self.unit_s, 0.0)
+
     def solve(self, time_limit_s: float) -> tuple[float, Duals] | None:
         """Solve it; give its value in s and its prices, None where HiGHS does not finish."""
         import highspy
@@ -150,7 +188,8 @@ class Master:
         if self.highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             return None
         duals = np.array(self.highs.getSolution().row_dual) * self.unit_s
-        size = dict(zip(self.sizes, duals[self.devices :].tolist(), strict=True))
+        last = self.devices + len(self.sizes)
+        size = dict(zip(self.sizes, duals[self.devices : last].tolist(), strict=True))
         prices = Duals(
             duals[: self.devices], size or dict.fromkeys(self.columns.pricer.count_of, 0.0)
         )

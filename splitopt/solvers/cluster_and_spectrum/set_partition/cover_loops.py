@@ -2,78 +2,114 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import NamedTuple
 
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.cluster_and_spectrum.loops import copy
 from splitopt.problems.compiling import compiled
 
+WORD = 63
+"""Devices in a word of a set."""
 
-@compiled
-def best_cover(
-    masks: IntArray,
-    costs: FloatArray,
-    kind: IntArray,
-    begin: IntArray,
-    first: int,
-    left: IntArray,
-    limit: float,
-    chosen: IntArray,
-) -> tuple[float, int]:
-    """Find the cheapest cover of all devices that begins with one listed cluster.
+
+class Covers(NamedTuple):
+    """Listed clusters, grouped by their lowest rank; costs rise within a group.
 
     Parameters
     ----------
-    masks, costs, kind
-        Shape (F,): devices of each cluster as bits of their ranks, its cost >= 0, the number of its
-        size. Clusters are grouped by their lowest rank, and rise in cost within a group.
+    masks
+        Shape (F, W): devices of each cluster as bits of their ranks, `WORD` in a word.
+    full
+        Shape (W,): the set of all devices.
+    costs, seconds, kind
+        Shape (F,): a lower bound >= 0 on what a cluster adds to `base`, what it takes, and the
+        number of its size.
     begin
         Shape (N + 1,): where each group begins.
-    first
-        The cluster to begin with, one of group 0.
-    left
-        How many clusters of each size a cover has.
-    limit
-        Only covers that cost less count.
-    chosen
-        Filled with the clusters of the best cover.
+    base
+        A cover takes at least this plus the sum of its costs, in s as `seconds` are.
+    """
+
+    masks: IntArray
+    full: IntArray
+    costs: FloatArray
+    seconds: FloatArray
+    kind: IntArray
+    begin: IntArray
+    base: float
+
+
+class CoverPath(NamedTuple):
+    """Where the search stands, so that it can go on later; a row or an entry for each depth."""
+
+    place: IntArray
+    end: IntArray
+    used: IntArray
+    spent: FloatArray
+    taken_s: FloatArray
+    remaining: IntArray
+    """Shape (sizes,): how many clusters of each size a cover still lacks."""
+    best: IntArray
+    """The clusters of the best cover."""
+
+
+@compiled
+def search_covers(
+    covers: Covers, path: CoverPath, depth: int, limit: float, reached: float, steps: int
+) -> tuple[int, float, float, int]:
+    """Search for covers whose costs add up to less than `limit` that take less than `reached`.
+
+    Costs only rule out: what a cover takes is the sum of its seconds. Where one takes less than
+    all before it, better ones cost less than it takes beyond the base.
+
+    Parameters
+    ----------
+    depth
+        Where to go on, with `path`.
+    steps
+        Stop after so many clusters were looked at.
 
     Returns
     -------
-    Its cost (`limit` if there is none) and how many clusters it has.
+    The depth, -1 if the search is complete; the limit; what the best cover takes; how many clusters
+    it has, 0 if none was found in this call.
     """
-    devices = begin.size - 1
-    full = (np.int64(1) << devices) - 1 if devices < 63 else np.int64(2**63 - 1)
-    stack = np.empty(devices + 1, dtype=np.int64)
-    end = np.empty(devices + 1, dtype=np.int64)
-    used = np.zeros(devices + 1, dtype=np.int64)
-    spent = np.zeros(devices + 1)
-    remaining = left.copy()
-    best, count, depth = limit, 0, 0
-    stack[0], end[0] = first, first + 1
-    while depth >= 0:
-        place = stack[depth]
-        if place >= end[depth] or spent[depth] + costs[place] >= best:
+    words, count = covers.masks.shape[1], 0
+    while depth >= 0 and steps > 0:
+        steps -= 1
+        place = path.place[depth]
+        if place >= path.end[depth] or path.spent[depth] + covers.costs[place] >= limit:
             depth -= 1
             if depth >= 0:
-                remaining[kind[stack[depth]]] += 1
-                stack[depth] += 1
+                path.remaining[covers.kind[path.place[depth]]] += 1
+                path.place[depth] += 1
             continue
-        if masks[place] & used[depth] or remaining[kind[place]] == 0:
-            stack[depth] += 1
+        free = path.remaining[covers.kind[place]] > 0
+        for w in range(words):
+            free = free and covers.masks[place, w] & path.used[depth, w] == 0
+        if not free:
+            path.place[depth] += 1
             continue
-        taken = used[depth] | masks[place]
-        total = spent[depth] + costs[place]
-        if taken == full:
-            best, count = total, depth + 1
-            copy(stack, chosen[:count])
-            stack[depth] += 1
+        complete, rank = True, -1
+        for w in range(words):
+            taken = path.used[depth, w] | covers.masks[place, w]
+            path.used[depth + 1, w] = taken
+            if complete and taken != covers.full[w]:
+                complete, rank = False, 63 * w
+                while taken & 1:
+                    taken >>= 1
+                    rank += 1
+        takes = path.taken_s[depth] + covers.seconds[place]
+        if complete:
+            if takes < reached:
+                reached, count = takes, depth + 1
+                limit = min(limit, takes - covers.base)
+                for k in range(count):
+                    path.best[k] = path.place[k]
+            path.place[depth] += 1
             continue
-        rank = 0
-        while taken >> rank & 1:
-            rank += 1
-        remaining[kind[place]] -= 1
+        path.remaining[covers.kind[place]] -= 1
+        path.spent[depth + 1] = path.spent[depth] + covers.costs[place]
+        path.taken_s[depth + 1] = takes
         depth += 1
-        stack[depth], end[depth] = begin[rank], begin[rank + 1]
-        used[depth], spent[depth] = taken, total
-    return best, count
+        path.place[depth], path.end[depth] = covers.begin[rank], covers.begin[rank + 1]
+    return depth, limit, reached, count

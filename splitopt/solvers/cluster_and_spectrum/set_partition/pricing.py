@@ -98,26 +98,11 @@ class Pricer:
         found = np.sort(found[:count], axis=1)
         return Priced(float(bound), found, reduced[:count], int(cells))
 
-    def listed(
-        self, prices: FloatArray, size: int, limit: float, max_listed: int
-    ) -> tuple[IntArray, FloatArray] | None:
-        """List all clusters of a size with a reduced cost of at most `limit`, and their seconds.
-
-        None if there are more than `max_listed`.
-        """
-        from splitopt.solvers.cluster_and_spectrum.set_partition.listing_loops import list_cells
-
-        found = np.empty((max_listed, size), dtype=np.int64)
-        seconds = np.empty(max_listed)
-        list_all = plain(list_cells) if self.problem.is_small else list_cells
-        count = list_all(self._request(prices, size), float(limit), found, seconds)
-        return None if count < 0 else (found[:count].copy(), seconds[:count].copy())
-
     def _request(self, prices: FloatArray, size: int) -> PricingRequest:
         from splitopt.solvers.cluster_and_spectrum.set_partition.choice import PricingRequest
 
         tables = (self.terms, self.fixed, self.spectral, self.weights, *self.levels(size))
-        y = np.ascontiguousarray(prices, dtype=np.float64)
+        y = np.array(prices, dtype=np.float64)  # a copy: loops are compiled for what can be written
         order = np.argsort(-y, kind="stable")
         return PricingRequest(
             *tables, y, order, self.problem.subcarriers, self.problem.inner_phases
@@ -136,7 +121,9 @@ class Pricer:
             small=self.problem.is_small,
         ).seconds
 
-    def lagrangian(self, prices: FloatArray, least: dict[int, float]) -> float:
+    def lagrangian(
+        self, prices: FloatArray, least: dict[int, float], sigma: FloatArray | None = None
+    ) -> float:
         """Return the bound on a round that follows from prices, less what rounding may amount to.
 
         Every partition takes ``sum prices + sum of its clusters' reduced costs``, and it has a
@@ -148,7 +135,11 @@ class Pricer:
             Shape (N,), any numbers.
         least
             Size -> a lower bound on the reduced cost of every cluster of this size.
+        sigma
+            Shape (Q,): the prices of cuts on triples, see the module `triples`.
         """
         parts = [*prices.tolist(), self.server_s]
+        if sigma is not None:
+            parts += (-sigma).tolist()
         parts += [count * least[size] for size, count in self.count_of.items()]
         return float(np.sum(parts)) - ROUNDING * float(np.sum(np.abs(parts)))

@@ -14,13 +14,27 @@ from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cluster_and_spectrum.annealing import Anneal, default_iterations
 from splitopt.solvers.cluster_and_spectrum.set_partition.closing import (
+    MOST_DEVICES,
     cheapest_partition,
     partition_by_highs,
 )
 from splitopt.solvers.cluster_and_spectrum.set_partition.columns import Columns, Master
+from splitopt.solvers.cluster_and_spectrum.set_partition.fleets import (
+    propose_sorted,
+    solve_fleet,
+    swap_on,
+)
 from splitopt.solvers.cluster_and_spectrum.set_partition.generation import Generation
 from splitopt.solvers.cluster_and_spectrum.set_partition.loading import load_loops
 from splitopt.solvers.cluster_and_spectrum.set_partition.pricing import Pricer
+from splitopt.solvers.cluster_and_spectrum.set_partition.proof import Proof
+from splitopt.solvers.cluster_and_spectrum.set_partition.triples import PricedCuts
+from splitopt.solvers.cluster_and_spectrum.set_partition.types import (
+    Types,
+    exact_types,
+    near_types,
+)
+from splitopt.solvers.cluster_and_spectrum.swaps import load_swaps
 
 _EXACT = 1e-12
 """What a sum of seconds may be wrong by, relatively."""
@@ -28,10 +42,15 @@ _SHARE = 0.7
 """Share of the time that is left which HiGHS gets to look for a better partition."""
 _MOST_S = 60.0
 """What HiGHS gets at most, and what a run without a limit counts as."""
+_SHARE_OF_NEAR = 0.1
+"""Share of the time for types that are only near, where columns can be generated as well."""
 _FEW = 40
 """Up to so many devices the optimum is usually proved, and a short annealing will do."""
-_SWAPS_PER_S = 50_000
+_MOST_AT_ONCE = 2_000_000
+"""Clusters that are searched for covers without cuts on triples."""
+_SWAPS_PER_S = 20_000
 _MOST_SWAPS = 4_000_000
+_SWAPS_PER_DEVICE = 6_000
 
 
 @dataclass(frozen=True)
@@ -41,6 +60,8 @@ class SetPartition(Solver[ClusterAndSpectrum]):
     Its relaxation gives prices of the devices, which prove a bound; ``details["prices"]`` holds
     them, and `certified_bound` proves the same bound again from nothing else. Up to 62 devices,
     where few enough clusters may still be in a better partition, a search proves the optimum.
+    Where the devices are of few types, an integer program over the compositions of clusters proves
+    it for any number of them; where they are nearly so, to about what the types are apart.
 
     Parameters
     ----------
@@ -49,7 +70,9 @@ class SetPartition(Solver[ClusterAndSpectrum]):
     max_listed
         Clusters of one size that may be listed to prove the optimum.
     most_devices
-        Refuse a problem with more devices than this.
+        Refuse a problem with more devices than this, unless they are nearly of few types.
+    max_compositions
+        Types count as few while clusters have at most so many compositions of them.
     """
 
     name: ClassVar[str] = "set_partition"
@@ -59,29 +82,50 @@ class SetPartition(Solver[ClusterAndSpectrum]):
     requires: ClassVar[tuple[str, ...]] = ("highspy",)
 
     max_cells: int = 2_000_000
-    max_listed: int = 2_000_000
+    max_listed: int = 8_000_000
     most_devices: int = 1_000
+    max_compositions: int = 10_000
 
     def __post_init__(self) -> None:
-        for name in ("max_cells", "max_listed", "most_devices"):
+        for name in ("max_cells", "max_listed", "most_devices", "max_compositions"):
             check_whole(name, getattr(self, name), 1)
 
     def refusal(self, problem: ClusterAndSpectrum) -> str | None:
         """Reject what would take hours."""
-        if problem.devices <= self.most_devices:
+        if problem.devices <= self.most_devices or self._types(problem) is not None:
             return None
         return (
             f"would price clusters of {problem.devices:,} devices, more than its limit of "
-            f"most_devices = {self.most_devices:,}"
+            f"most_devices = {self.most_devices:,}, and they are not of a few types"
         )
+
+    def _types(self, problem: ClusterAndSpectrum) -> Types | None:
+        """Return the types of the devices where they are few, or nearly so."""
+        exact = exact_types(problem, self.max_compositions)
+        if exact is not None or problem.devices <= MOST_DEVICES:
+            return exact
+        return near_types(problem, self.max_compositions)
 
     def load(self, problem: ClusterAndSpectrum) -> None:
         """Compile the loops, or load what an earlier process compiled."""
-        if not problem.is_small:
+        if problem.devices > self.most_devices:
+            load_swaps()
+        elif not problem.is_small:
             load_loops()
 
     def run(self, problem: ClusterAndSpectrum, search: Search) -> StopReason:
         """Find a good partition, generate columns, and close the gap as far as time allows."""
+        if (types := self._types(problem)) is not None:
+            propose_sorted(problem, search)
+            many = problem.devices > self.most_devices
+            share = _SHARE if many or types.spread == 0 else _SHARE_OF_NEAR
+            limit = min(search.remaining_s, _MOST_S / _SHARE) * share
+            if search.stop() is None:
+                solve_fleet(problem, types, search, limit)
+            if search.stop() is None and many:
+                swap_on(problem, search)
+            if (reason := search.stop()) is not None or many:
+                return reason or "iterations"
         annealing(problem, search.time_limit_s).run(problem, search)
         if (reason := search.stop()) is not None:
             return reason
@@ -109,37 +153,34 @@ class SetPartition(Solver[ClusterAndSpectrum]):
         duals = generation.best
         if duals is None:
             return "iterations"
-        if pricer.problem.devices > _FEW:
-            self._improve(pricer, generation, unit_s, search)
-            if (reason := search.stop()) is not None:
-                return reason
-        found, complete = cheapest_partition(
-            pricer,
-            duals,
-            generation.bound,
-            search.objective,
-            self.max_listed,
-            lambda: search.stop() is not None,
-        )
-        if found is not None:
-            search.propose(pricer.problem.complete(found))
-        if complete:
-            search.prove(search.objective * (1 - _EXACT))
-            return search.stop() or "proved"
-        return search.stop() or "iterations"
+        if pricer.problem.devices <= _FEW:
+            found, complete = cheapest_partition(
+                pricer,
+                duals,
+                generation.bound,
+                search.objective,
+                min(self.max_listed, _MOST_AT_ONCE),
+                lambda: search.stop() is not None,
+            )
+            if found is not None:
+                search.propose(pricer.problem.complete(found))
+            if complete:
+                search.prove(search.objective * (1 - _EXACT))
+        if search.stop() is None:
+            none = np.zeros((0, 3), dtype=np.int64)
+            cuts = PricedCuts(duals.device, none, np.zeros(0))
 
-    def _improve(
-        self, pricer: Pricer, generation: Generation, unit_s: float, search: Search
-    ) -> None:
-        """Choose among the columns by HiGHS; from time to time it finds a better partition."""
-        assert generation.best is not None
-        limit = min(_MOST_S, _SHARE * search.remaining_s)
-        slack = search.objective - generation.bound
-        found = partition_by_highs(
-            pricer, generation.columns, generation.best, slack, unit_s, limit
-        )
-        if found is not None:
-            search.propose(pricer.problem.complete(found))
+            def improve(limit_s: float) -> None:
+                """Choose among the columns by HiGHS; it may find a better partition."""
+                slack = search.objective - generation.bound
+                found = partition_by_highs(
+                    pricer, generation.columns, duals, slack, unit_s, min(_MOST_S, limit_s)
+                )
+                if found is not None:
+                    search.propose(pricer.problem.complete(found))
+
+            Proof(pricer, search, cuts, unit_s, self.max_listed, improve).run()
+        return search.stop() or "iterations"
 
     @staticmethod
     def _best_clusters(search: Search) -> list[IntArray]:
@@ -158,5 +199,6 @@ def annealing(problem: ClusterAndSpectrum, time_limit_s: float | None) -> Anneal
     if problem.devices <= _FEW:
         return Anneal()
     wanted = int(_SWAPS_PER_S * (_MOST_S if time_limit_s is None else time_limit_s))
-    swaps = max(default_iterations(problem.devices), min(_MOST_SWAPS, wanted))
+    most = min(_MOST_SWAPS, _SWAPS_PER_DEVICE * problem.devices)
+    swaps = max(default_iterations(problem.devices), min(most, wanted))
     return Anneal(iterations=swaps, chains=1)

@@ -14,6 +14,7 @@ import numpy as np
 
 from splitopt.latency.relaxed import TABLE, latency_at, values_at
 from splitopt.problems.base import BoolArray, FloatArray
+from splitopt.secure_sum.masks import Masks
 from splitopt.solvers.cut_and_resources.dp_mora.cut_step import CutRule, descend
 from splitopt.solvers.cut_and_resources.dp_mora.fleet import FlowRun, Gathered, PrivateData
 from splitopt.solvers.cut_and_resources.dp_mora.flow import (
@@ -26,7 +27,6 @@ from splitopt.solvers.cut_and_resources.dp_mora.flow import (
 from splitopt.solvers.cut_and_resources.dp_mora.graphs import Graph
 from splitopt.solvers.cut_and_resources.dp_mora.messages import CODE, KINDS
 from splitopt.solvers.cut_and_resources.messaging.log import CENTRE, Message, MessageLog
-from splitopt.solvers.cut_and_resources.messaging.secure_sum import Masks
 
 Price = tuple[float, float]
 """A node's lambda and z."""
@@ -105,7 +105,7 @@ class DeviceAgent(Node):
         return self._alpha * self._layers
 
     def agree_on_key(self, other: int, key: bytes) -> None:
-        """Keep the key of the masks that it shares with one other device."""
+        """Record the key of the masks that it shares with one other device."""
         self._keys[other] = key
 
     def improve_cut(self, rule: CutRule) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from splitopt.secure_sum.fixed_point import FixedPoint
 from splitopt.solvers.cut_and_resources.messaging.log import Kind, MessageLog
-from splitopt.solvers.cut_and_resources.messaging.secure_sum import FixedPoint
 
 CODE = FixedPoint(bits=256, places=128)
 """How masked values are written."""

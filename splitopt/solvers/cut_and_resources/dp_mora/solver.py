@@ -13,6 +13,7 @@ from splitopt.errors import InputError
 from splitopt.problems.base import FEASIBILITY_TOLERANCE, FloatArray
 from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
 from splitopt.problems.cut_and_resources.decision import SHARES, decision_from_shares
+from splitopt.problems.cut_and_resources.problem import ChoicesAndResources
 from splitopt.results import StopReason, relative_gap
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cut_and_resources.dp_mora.agents import AgentNetwork
@@ -126,7 +127,12 @@ class DpMora(Solver[CutAndResources]):
                 raise InputError.at(name, f"is {getattr(self, name)!r}, it must be true or false")
 
     def refusal(self, problem: CutAndResources) -> str | None:
-        """Reject budgets, and a fleet with too many pairs; a bad graph is an `InputError`."""
+        """Reject budgets, choices that are no cuts, and too many pairs to connect.
+
+        A bad graph is an `InputError`.
+        """
+        if isinstance(problem, ChoicesAndResources):
+            return "relaxes the cut to a number, and this problem's choices are no cuts"
         if problem.budgets is not None:
             return f"cannot take budgets ({', '.join(problem.budgets.names)}): P1 has none"
         if (pairs := pairs_visited(self.graph, problem.devices)) > MAX_PAIRS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -21,10 +22,10 @@ _WITHIN = 1e-11
 def within_budgets(
     problem: CutAndResources,
     fleet: Fleet,
-    cuts: IntArray,
+    cuts: Any,
     max_listed: int,
     halt: Callable[[], bool],
-) -> IntArray | None:
+) -> Any:
     """Return cuts (N,), 1..L, that keep all budgets, near some cuts where that is easy.
 
     Parameters
@@ -46,7 +47,7 @@ def within_budgets(
     if (found := repaired(problem, cuts, cost)) is not None or fleet.use is None:
         return found
     space = _everything(fleet, fleet.use)
-    kept: list[IntArray] = []
+    kept: list[Any] = []
 
     def offer(used: IntArray) -> bool:
         candidate = fleet.cuts(space.counts(used))

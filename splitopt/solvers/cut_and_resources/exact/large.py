@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
@@ -86,7 +88,7 @@ def _alike(large: LargeFleet, table: IntArray) -> IntArray:
     return np.asarray(mixed[np.lexsort((size[mixed], *table[:, mixed]))])
 
 
-def _fastest(large: LargeFleet) -> IntArray:
+def _fastest(large: LargeFleet) -> Any:
     """Return every device the cut (N,) that is fastest for it alone."""
     cuts = np.empty(large.classes, dtype=np.int64)
     for rows, block in large.blocks():

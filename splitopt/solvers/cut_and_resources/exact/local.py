@@ -118,6 +118,15 @@ def _best_step(
     return [single], reached
 
 
+def moves_of(used: IntArray, high: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Return all moves of one device: the row, the column it leaves, and the one it enters."""
+    row, a = np.nonzero(used > 0)
+    room = (used < high)[row]
+    room[np.arange(len(row)), a] = False
+    place, b = np.nonzero(room)
+    return row[place], a[place], b
+
+
 def _candidates(
     used: IntArray,
     high: IntArray,
@@ -131,9 +140,7 @@ def _candidates(
     at the gradient of the present plan some moves gain. A pair is often one of each. Where prices
     tie, any move may be the one, and each turn takes others from everywhere.
     """
-    row, a, b = np.nonzero((used > 0)[:, :, None] & (used < high)[:, None, :])
-    differ = a != b
-    row, a, b = row[differ], a[differ], b[differ]
+    row, a, b = moves_of(used, high)
     if len(row) <= moves:
         return row, a, b
     mixed = (np.arange(1, len(row) + 1) * (turn + 1) * _GOLDEN) % 1.0

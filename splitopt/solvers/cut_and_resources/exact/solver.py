@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -9,21 +10,22 @@ import numpy as np
 
 from splitopt.documents.checks import check_whole
 from splitopt.errors import InfeasibleError
-from splitopt.problems.arrays import number_table
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
-from splitopt.problems.cut_and_resources.budgets import no_cuts_within
+from splitopt.problems.cut_and_resources import CutAndResources
+from splitopt.problems.cut_and_resources.problem import RobustCutAndResources
 from splitopt.results import OPTIMAL_GAP, StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cut_and_resources.exact.feasible import within_budgets
 from splitopt.solvers.cut_and_resources.exact.large import solve_large
 from splitopt.solvers.cut_and_resources.exact.local import improve, rounded
+from splitopt.solvers.cut_and_resources.exact.robust import solve_robust
 from splitopt.solvers.cut_and_resources.exact.space import Space, undecided
 from splitopt.solvers.cut_and_resources.exact.tree import Tree
+from splitopt.solvers.cut_and_resources.exact.wide import NUMBERS, improve_wide
 from splitopt.solvers.cut_and_resources.relaxation import LoadsRelaxation
 from splitopt.solvers.cut_and_resources.relaxation.budget_measure import BudgetMeasure
 from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
-from splitopt.solvers.cut_and_resources.relaxation.grouping import SLACK, fleet_of
+from splitopt.solvers.cut_and_resources.relaxation.grouping import SLACK, fleet_of, in_tables
 from splitopt.solvers.cut_and_resources.relaxation.large_fleet import LARGE, LargeFleet
 from splitopt.solvers.cut_and_resources.relaxation.makespan_dual import deadline_costs, quadratic
 from splitopt.solvers.cut_and_resources.relaxation.measures import (
@@ -35,6 +37,7 @@ from splitopt.solvers.cut_and_resources.relaxation.root import solve_root
 from splitopt.solvers.cut_and_resources.relaxation.simplicial import Root
 from splitopt.solvers.cut_and_resources.relaxation.sum_dual import sum_costs
 from splitopt.solvers.cut_and_resources.repair import repaired
+from splitopt.solvers.cut_and_resources.warm.starting import follow_old
 
 _RESTART = 64
 """Nodes up to which a better plan starts the tree afresh, with more cuts ruled out."""
@@ -64,43 +67,46 @@ class Exact(LoadsRelaxation, Solver[CutAndResources]):
     chunk_above
         From more than so many devices times cuts on, the relaxed problem is solved block by block,
         in memory that holds no table of all devices.
-    prices
-        Three prices to start from: ``result.details["prices"]`` of a similar problem.
+
+    With a decision or prices to start from it first follows them: single moves from the old plan,
+    and a few passes that prove a bound from the old prices, see `splitopt.solvers.cut_and_resources
+    .warm`. With a ``rel_gap`` it stops as soon as that gap is proved.
     """
 
     name: ClassVar[str] = "exact"
     problem: ClassVar[str] = "cut_and_resources"
     objectives: ClassVar[frozenset[str]] = frozenset(CutAndResources.objectives)
     kind: ClassVar[Kind] = "exact"
+    by_group: ClassVar[bool] = True
+    takes_start: ClassVar[bool] = True
+    takes_prices: ClassVar[bool] = True
+    robust: ClassVar[bool] = True
+    removed: ClassVar[Mapping[str, str]] = {
+        "prices": "give them to solve(problem, prices=...), beside the solver"
+    }
 
     max_nodes: int | None = None
     local_moves: int = 200
     max_listed: int = 16_384
     chunk_above: int = LARGE
-    prices: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.max_nodes is not None:
             check_whole("max_nodes", self.max_nodes, 1)
         for name, least in (("local_moves", 3), ("max_listed", 1), ("chunk_above", 0)):
             check_whole(name, getattr(self, name), least)
-        if self.prices is not None:
-            number_table(self.prices, "prices", "prices", (3,))
-
-    def start(self) -> FloatArray | None:
-        """Return the prices as an array (3,)."""
-        return None if self.prices is None else np.array(self.prices, dtype=np.float64)
 
     def refusal(self, problem: CutAndResources) -> str | None:
-        """Reject budgets of more classes and cuts than fit into tables."""
-        if problem.budgets is None:
+        """Reject more classes and cuts than fit into tables."""
+        if not in_tables(problem):
             return None
-        classes = len(problem.budgets.use)
+        classes = problem.devices if problem.budgets is None else len(problem.budgets.use)
         if classes * problem.layers <= _MOST_HELD:
             return None
         return (
-            f"cannot take budgets of {classes:,} classes times {problem.layers} cuts, at most "
-            f"{_MOST_HELD:,} in all: it holds them in tables; count equal devices in 'factors'"
+            f"cannot take {'' if problem.budgets is None else 'budgets of '}{classes:,} classes "
+            f"times {problem.layers} {problem.choice_word}s, at most {_MOST_HELD:,} in all: it "
+            "holds them in tables; count equal devices in 'factors' if they choose cuts"
         )
 
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
@@ -111,14 +117,20 @@ class Exact(LoadsRelaxation, Solver[CutAndResources]):
         InfeasibleError
             No cuts keep all budgets together.
         """
-        if problem.budgets is not None:
+        if isinstance(problem, RobustCutAndResources):
+            if search.start is not None:
+                search.propose(search.start)
+            return solve_robust(problem, search, self.run)
+        if (reason := follow_old(problem, search, self.chunk_above)) is not None:
+            return reason
+        if in_tables(problem):
             return _Run(self, problem, search, fleet_of(problem)).run()
         if problem.devices * problem.layers <= self.chunk_above:
             return _Run(self, problem, search, fleet_of(problem)).run()
         large = LargeFleet.of(problem)
         if large.classes * large.layers > self.chunk_above:
             tolerance = min(max(search.rel_gap, _FINEST), OPTIMAL_GAP)
-            reason = solve_large(problem, large, search, tolerance, self.start())
+            reason = solve_large(problem, large, search, tolerance, search.prices)
             if reason is not None:
                 return reason
             if large.classes * large.layers > _MOST_HELD:
@@ -141,7 +153,8 @@ class _Run:
         self.tolerance = 0.99 * min(max(search.rel_gap, _FINEST), OPTIMAL_GAP)
         self.fleet = fleet
         self.is_sum = problem.objective == "sum"
-        self.measure: Measure = SumMeasure() if self.is_sum else EigenvalueMeasure()
+        packing = fleet.layout.packing
+        self.measure: Measure = SumMeasure() if self.is_sum else EigenvalueMeasure(packing)
         self.nodes = 0
         self.cost: FloatArray | None = None
         """What each class (C, L) pays for a cut beside the budgets: by it plans are repaired."""
@@ -152,7 +165,7 @@ class _Run:
         search.details["nodes"] = 0
         if (reason := search.stop()) is not None:
             return reason
-        root = solve_root(self.problem.objective, fleet, self._watch, self.solver.start())
+        root = solve_root(self.problem.objective, fleet, self._watch, search.prices)
         search.iterations += root.passes
         search.details["prices"] = root.warm_start.tolist()
         search.prove(root.bound)
@@ -214,7 +227,7 @@ class _Run:
         if cuts is not None:
             self.search.propose(problem.complete(cuts))
         elif self.search.stop() is None:
-            raise InfeasibleError(no_cuts_within(problem.budgets, problem.allowed))
+            raise InfeasibleError(problem.over_budgets())
 
     def _price_budgets(self, root: Root, weight: FloatArray) -> None:
         """Add the budgets to the measure, and report what one more unit of each is worth."""
@@ -224,15 +237,19 @@ class _Run:
         self.measure = BudgetMeasure(self.measure, weight)
         bare = replace(fleet, use=None)
         if self.is_sum:
-            self.cost = sum_costs(bare, root.price[:4])
+            self.cost = sum_costs(bare, root.price)
             rooms = dict(zip(budgets.names, budgets.room, strict=True))
             self.search.details["budget_prices"] = {
                 name: float(price / rooms[name])
-                for name, price in zip(fleet.budgets, root.price[4:], strict=True)
+                for name, price in zip(
+                    fleet.budgets, root.price[fleet.resources + 1 :], strict=True
+                )
             }
         else:
             service, usable = bare.service(max(root.bound, bare.earliest()) * (1 + 1e-9))
-            self.cost = deadline_costs(quadratic(bare.roots, root.price[:6]), service, usable)
+            self.cost = deadline_costs(
+                quadratic(bare, root.price[: bare.layout.packing.size]), service, usable
+            )
 
     def _offer(self, counts: IntArray, repair: bool = False) -> bool:
         """Propose counts (C, L) and tell whether they are the best so far.
@@ -276,6 +293,8 @@ class _Run:
 
     def _improved(self, space: Space, used: IntArray, root: Root, steps: int) -> IntArray:
         moves = self.solver.local_moves
+        if space.vector.shape[2] > NUMBERS:
+            used = improve_wide(space, self.measure, used, root.price, moves, steps, self._halted)
         return improve(space, self.measure, used, root.price, moves, steps, self._halted)
 
     def _try(self, used: IntArray) -> None:
@@ -286,11 +305,7 @@ class _Run:
 
     def _incumbent(self) -> IntArray:
         """Return the counts (C, L) of the best decision so far."""
-        counts = np.zeros(self.fleet.device_s.shape, dtype=np.int64)
-        best = self.search.best
-        if isinstance(best, CutAndResourcesDecision):
-            np.add.at(counts, (self.fleet.member, best.cut - 1), 1)
-        return counts
+        return self.fleet.counts(self.search.best)
 
     def _search_tree(self, tree: Tree, root: Root) -> StopReason | None:
         """Work through a tree; None if a better plan makes it worth to fix and start again."""

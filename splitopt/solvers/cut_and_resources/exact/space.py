@@ -10,7 +10,7 @@ from splitopt.problems.base import BoolArray, FloatArray, IntArray
 from splitopt.solvers.cut_and_resources.relaxation.budget_dual import use_costs
 from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
 from splitopt.solvers.cut_and_resources.relaxation.makespan_dual import deadline_costs, quadratic
-from splitopt.solvers.cut_and_resources.relaxation.measures import EPS, dyad
+from splitopt.solvers.cut_and_resources.relaxation.measures import EPS
 from splitopt.solvers.cut_and_resources.relaxation.sum_dual import sum_costs
 
 _NEAR = 1e-3
@@ -40,6 +40,9 @@ class Space:
         Shape (C, L): devices per class and cut of all classes that are decided.
     groups
         Rows that are nearly identical and use the same cuts, in arrays of row numbers.
+    kind
+        Shape (T, W): the block of resources, such as a server, that each column's cut uses; None
+        if there is but one.
     """
 
     owner: IntArray
@@ -50,6 +53,7 @@ class Space:
     fixed: FloatArray
     decided: IntArray
     groups: list[IntArray]
+    kind: IntArray | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -80,27 +84,37 @@ class Space:
         """Return the same rows at another deadline."""
         rows = np.arange(len(self.owner))[:, None]
         small = fleet.part(self.owner)
-        vector, usable = vectors(small, deadline)
+        vector, usable = vectors(small, deadline, self.cut)
         high = np.where(usable[rows, self.cut], self.high, 0)
         settled = np.flatnonzero(self.decided.any(axis=1))
         fixed = _fixed_total(fleet.part(settled), self.decided[settled], deadline, vector.shape[2])
-        return replace(self, vector=vector[rows, self.cut], high=high, fixed=fixed)
+        return replace(self, vector=vector, high=high, fixed=fixed)
 
 
-def vectors(fleet: Fleet, deadline: float | None) -> tuple[FloatArray, BoolArray]:
-    """Return what each class and cut adds to the total, (C, L, K), and whether it can be used."""
+def vectors(fleet: Fleet, deadline: float | None, cut: IntArray) -> tuple[FloatArray, BoolArray]:
+    """Return what cuts (C, W), 0-based, of each class add to the total, and which can be used.
+
+    The former has shape (C, W, K), the latter shape (C, L).
+    """
+    rows = np.arange(fleet.classes)[:, None]
+    layout, alpha = fleet.layout, fleet.roots[rows, cut]
     if deadline is None:
         usable = np.isfinite(fleet.device_s)
-        device = np.where(usable, fleet.device_s, 0.0)
-        return _with_use(fleet, np.concatenate((fleet.roots, device[:, :, None]), axis=2)), usable
+        device = np.where(usable, fleet.device_s, 0.0)[rows, cut]
+        shared = layout.spread(alpha, cut, packed=False)
+        return _with_use(fleet, np.concatenate((shared, device[:, :, None]), axis=2), cut), usable
     service, usable = fleet.service(deadline)
-    scaled = dyad(fleet.roots) / np.where(service > 0, service, 1.0)[:, :, None]
-    scaled[~usable] = 0.0
-    return _with_use(fleet, scaled), usable
+    left = service[rows, cut]
+    scaled = layout.dyads(alpha) / np.where(left > 0, left, 1.0)[:, :, None]
+    scaled[~usable[rows, cut]] = 0.0
+    return _with_use(fleet, layout.spread(scaled, cut, packed=True), cut), usable
 
 
-def _with_use(fleet: Fleet, vector: FloatArray) -> FloatArray:
-    return vector if fleet.use is None else np.concatenate((vector, fleet.use), axis=2)
+def _with_use(fleet: Fleet, vector: FloatArray, cut: IntArray) -> FloatArray:
+    if fleet.use is None:
+        return vector
+    rows = np.arange(fleet.classes)[:, None]
+    return np.concatenate((vector, fleet.use[rows, cut]), axis=2)
 
 
 def undecided(
@@ -141,12 +155,21 @@ def _table(
     width = int((high[owner] > 0).sum(axis=1).max(initial=1))
     cut = np.argsort(high[owner] == 0, axis=1, kind="stable")[:, :width]
     small = fleet.part(owner)
-    vector = vectors(small, deadline)[0][np.arange(len(owner))[:, None], cut]
+    vector = vectors(small, deadline, cut)[0]
     settled = fleet.part(np.flatnonzero(~live))
     fixed = _fixed_total(settled, decided[~live], deadline, vector.shape[2])
     kept = high[owner[:, None], cut]
+    kinds = fleet.layout.kinds
     return Space(
-        owner, cut, vector, kept, fleet.count[owner], fixed, decided, _groups(cut, kept, vector)
+        owner,
+        cut,
+        vector,
+        kept,
+        fleet.count[owner],
+        fixed,
+        decided,
+        _groups(cut, kept, vector),
+        None if kinds is None else kinds[cut],
     )
 
 
@@ -155,12 +178,10 @@ def _fixed_total(
 ) -> FloatArray:
     if not settled.classes:
         return np.zeros(size)
-    cuts = decided.argmax(axis=1)[:, None, None]
-    alpha = np.take_along_axis(settled.roots, cuts, axis=1)
-    device = np.take_along_axis(settled.device_s, cuts[:, :, 0], axis=1)
-    use = None if settled.use is None else np.take_along_axis(settled.use, cuts, axis=1)
-    chosen = Fleet(alpha, device, settled.count, settled.member, use)
-    return np.asarray(settled.count @ vectors(chosen, deadline)[0][:, 0])
+    cuts = decided.argmax(axis=1)
+    if deadline is None:
+        return settled.sum_total(cuts)
+    return settled.deadline_total(cuts, settled.service(deadline)[0])
 
 
 def _costs(fleet: Fleet, deadline: float | None, price: FloatArray) -> tuple[FloatArray, BoolArray]:
@@ -169,7 +190,8 @@ def _costs(fleet: Fleet, deadline: float | None, price: FloatArray) -> tuple[Flo
         cost, usable = sum_costs(fleet, price), np.isfinite(fleet.device_s)
     else:
         service, usable = fleet.service(deadline)
-        cost = deadline_costs(quadratic(fleet.roots, price[:6]), service, usable)
+        work = quadratic(fleet, price[: fleet.layout.packing.size])
+        cost = deadline_costs(work, service, usable)
     return cost if fleet.use is None else cost + use_costs(fleet, price), usable
 
 
@@ -178,6 +200,7 @@ def _groups(cut: IntArray, high: IntArray, vector: FloatArray) -> list[IntArray]
     groups: list[IntArray] = []
     size = np.abs(vector).max(axis=(0, 1), initial=0.0) * 1e-9
     left = np.arange(len(cut))
+    whole = np.where(high > 0, np.abs(vector).sum(axis=2), 0.0).sum(axis=1)
     for _ in range(64):
         if len(left) < _SMALLEST_GROUP:
             break
@@ -185,9 +208,13 @@ def _groups(cut: IntArray, high: IntArray, vector: FloatArray) -> list[IntArray]
         open_first, open_left = high[first] > 0, high[left] > 0
         alike = (open_left == open_first).all(axis=1)
         alike &= ((cut[left] == cut[first]) | ~open_first).all(axis=1)
-        apart = np.abs(vector[left] - vector[first])
-        apart[:, ~open_first] = 0.0
-        alike &= (apart <= _NEAR * np.abs(vector[first]) + size).all(axis=(1, 2))
+        # what differs in the sum of all numbers differs by as much in one of them
+        spread = _NEAR * whole[first] + float(size.sum()) * cut.shape[1]
+        alike &= np.abs(whole[left] - whole[first]) <= spread
+        if alike.sum() >= _SMALLEST_GROUP:
+            apart = np.abs(vector[left[alike]] - vector[first])
+            apart[:, ~open_first] = 0.0
+            alike[alike] = (apart <= _NEAR * np.abs(vector[first]) + size).all(axis=(1, 2))
         if alike.sum() >= _SMALLEST_GROUP:
             groups.append(left[alike])
         left = left[~alike] if alike[0] else left[1:]

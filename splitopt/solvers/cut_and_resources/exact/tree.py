@@ -32,6 +32,10 @@ class Branch(NamedTuple):
     high: int
 
 
+Half = tuple[Branch, ...]
+"""The limits that one half of a split adds."""
+
+
 @dataclass(order=True)
 class Node:
     """An open node: its bound in the measure, a number that breaks ties, and how to split it.
@@ -43,7 +47,7 @@ class Node:
     number: int
     branches: tuple[Branch, ...]
     price: FloatArray
-    split: tuple[Branch, Branch] | None
+    split: tuple[Half, Half] | None
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -132,7 +136,7 @@ class Tree:
             self.open(node.branches, node.price, node.bound)
             return
         for half in node.split:
-            self.open((*node.branches, half), node.price, node.bound)
+            self.open((*node.branches, *half), node.price, node.bound)
 
     def _limits(self, branches: tuple[Branch, ...]) -> Limits | None:
         """Apply the branches to the limits of the space, None if they contradict each other."""
@@ -190,13 +194,15 @@ class Tree:
             self.offer(used)
         return total, used
 
-    def _split(self, found: Mixture, limits: Limits) -> tuple[Branch, Branch] | None:
+    def _split(self, found: Mixture, limits: Limits) -> tuple[Half, Half] | None:
         """Choose the count to branch on: the most undecided one, weighted by what it moves."""
         space = self.space
         mixed = np.tensordot(found.weights, np.array(found.choices, dtype=np.float64), axes=1)
         reach = np.abs(space.vector @ found.price)
         reach = reach.max(axis=1) - np.where(space.high > 0, reach, np.inf).min(axis=1)
         spread = np.linalg.norm(space.vector.max(axis=1) - space.vector.min(axis=1), axis=1)
+        if space.kind is not None and (halves := _by_kind(space, space.kind, mixed)) is not None:
+            return halves
         best, choice = 0.0, None
         for index, rows in enumerate(space.groups):
             count = mixed[rows].sum(axis=0)
@@ -223,8 +229,8 @@ class Tree:
         group, index, column, floor = choice
         big = int(space.count.sum())
         return (
-            Branch(group, index, column, 0, floor),
-            Branch(group, index, column, floor + 1, big),
+            (Branch(group, index, column, 0, floor),),
+            (Branch(group, index, column, floor + 1, big),),
         )
 
     def _any(self, limits: Limits, spread: FloatArray) -> tuple[bool, int, int, int] | None:
@@ -238,6 +244,34 @@ class Tree:
         if middle == limits.high[row, column]:
             middle -= 1
         return False, row, column, middle
+
+
+def _by_kind(space: Space, kind: IntArray, mixed: FloatArray) -> tuple[Half, Half] | None:
+    """Decide whether a device uses the resources of one block, such as a server, at all.
+
+    That moves more than one cut of many. None if every device that stands alone has decided.
+    """
+    single = np.flatnonzero(space.count == 1)
+    own = kind[single]
+    parts = np.where(own[:, :, None] == own[:, None, :], mixed[single][:, None, :], 0.0).sum(axis=2)
+    parts = np.where(space.high[single] > 0, parts, 0.0)
+    size = np.linalg.norm(space.vector[single], axis=2).max(axis=1)
+    away = np.minimum(parts, 1.0 - parts)
+    score = away * size[:, None]
+    if not score.size:
+        return None
+    place, column = divmod(int(score.argmax()), score.shape[1])
+    if away[place, column] <= _WHOLE:
+        return None
+    row = int(single[place])
+    inside = kind[row] == kind[row, column]
+    ways = [
+        tuple(
+            Branch(False, row, int(w), 0, 0) for w in np.flatnonzero(closed & (space.high[row] > 0))
+        )
+        for closed in (inside, ~inside)
+    ]
+    return ways[0], ways[1]
 
 
 class _ImpossibleError(Exception):

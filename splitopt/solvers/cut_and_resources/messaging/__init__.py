@@ -1,1 +1,1 @@
-"""What decentralised solvers share: masked sums, and a log of every message."""
+"""What decentralised solvers share: a log of every message."""

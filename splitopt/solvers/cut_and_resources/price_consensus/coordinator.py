@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.solvers.cut_and_resources.messaging.secure_sum import FixedPoint
+from splitopt.secure_sum.fixed_point import FixedPoint
 from splitopt.solvers.cut_and_resources.price_consensus.messages import Channel
 from splitopt.solvers.cut_and_resources.relaxation.measures import SumMeasure
 from splitopt.solvers.cut_and_resources.relaxation.simplicial import Ending, Mixture, minimise
@@ -20,7 +20,7 @@ _GOLDEN = 0.6180339887498949
 class Plan:
     """A plan as the coordinator knows it: the round in which the devices chose it, and totals.
 
-    ``totals`` (4,) are no smaller than the true ones, so that the sum of latencies is at most
+    ``totals`` (R + 1,) are no smaller than the true ones, so that the sum of latencies is at most
     ``value``.
     """
 
@@ -56,9 +56,9 @@ class Coordinator:
         return np.inf if self.best is None else self.best.value
 
     def start(self) -> FloatArray:
-        """Query all devices for the cut that is best alone; return the prices (4,) of the total."""
+        """Query all devices for the cut that is best alone; return prices (R + 1,) of the total."""
         totals, _ = self._collect("start", {})
-        return np.append(2 * totals[:3], 1.0)
+        return np.append(2 * totals[:-1], 1.0)
 
     def relax(
         self,
@@ -76,7 +76,7 @@ class Coordinator:
         """
 
         def price(prices: FloatArray) -> tuple[FloatArray, int]:
-            named = tuple(prices[:3].tolist())
+            named = tuple(prices[:-1].tolist())
             return self._collect("quote", {"node": node, "parent": parent, "prices": named})
 
         ending = Ending(target)
@@ -85,7 +85,7 @@ class Coordinator:
     def round_off(
         self, mixture: Mixture, times: int, stopped: Callable[[], bool] = lambda: False
     ) -> None:
-        """Have the devices choose among the rounds of a mixture in proportion to its weights.
+        """Request that devices choose among the rounds of a mixture in proportion to its weights.
 
         Each device takes its cut of one of these rounds, picked by its number, so that the totals
         stay near the mixed ones.
@@ -107,8 +107,8 @@ class Coordinator:
         return bool(reply.fields["left"])
 
     def fix(self, node: int, mixture: Mixture, slack: float) -> None:
-        """Have the devices exclude cuts that cost more than the slack at a node's best prices."""
-        prices = tuple(mixture.price[:3].tolist())
+        """Request that devices exclude cuts that cost more than the slack at a node's prices."""
+        prices = tuple(mixture.price[:-1].tolist())
         self.channel.ask_all("fix", {"node": node, "prices": prices, "slack": slack})
 
     def reveal(self, rounds: list[int]) -> IntArray:
@@ -117,14 +117,14 @@ class Coordinator:
         return np.array([reply.fields["cut"] for reply in replies], dtype=np.int64).T
 
     def adopt(self, plan: Plan) -> None:
-        """Have the devices send the server the cuts and shares of a plan."""
-        totals = tuple(plan.totals[:3].tolist())
+        """Request that devices send the server the cuts and shares of a plan."""
+        totals = tuple(plan.totals[:-1].tolist())
         self.channel.ask_all("adopt", {"round": plan.turn, "totals": totals})
 
     def _collect(self, kind: str, fields: dict[str, object]) -> tuple[FloatArray, int]:
         """Query all devices, add up their masked answers and keep the plan if it is the best.
 
-        Give the totals (4,), rounded down, and the round.
+        Give the totals (R + 1,), rounded down, and the round.
         """
         self.turn += 1
         replies = self.channel.ask_all(kind, {"round": self.turn, **fields})

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray
+from splitopt.secure_sum.fixed_point import FixedPoint
+from splitopt.secure_sum.masks import Masks
 from splitopt.solvers.cut_and_resources.messaging.log import CENTRE, Message
-from splitopt.solvers.cut_and_resources.messaging.secure_sum import FixedPoint, Masks
 
 _GOLDEN = 0.6180339887498949
 ROOT = 0
@@ -21,7 +22,7 @@ class Device:
     index
         Its public number, from 0.
     roots
-        Shape (L, 3): square roots of its download, upload and server seconds.
+        Shape (L, R): square roots of the seconds that it needs of each resource.
     device_s
         Shape (L,): its own seconds.
     allowed
@@ -115,7 +116,7 @@ class Device:
         self._closed[fields["node"]] = np.where(dear, np.inf, closed)
 
     def _plan(self, message: Message) -> Message:
-        """Tell the server the cut of a round and what the device needs, given the totals."""
+        """Send the server the cut of a round and what the device needs, given the totals."""
         choice = self._choice[message.fields["round"]]
         shares = tuple((self._roots[choice] / np.array(message.fields["totals"])).tolist())
         return self._reply("plan", cut=choice + 1, shares=shares)

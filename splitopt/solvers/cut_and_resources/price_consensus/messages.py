@@ -43,13 +43,18 @@ class Channel:
         The devices.
     listener
         Called with every message.
+    kinds
+        All that may be sent.
     """
 
     def __init__(
-        self, peers: Sequence[Peer], listener: Callable[[Message], object] | None = None
+        self,
+        peers: Sequence[Peer],
+        listener: Callable[[Message], object] | None = None,
+        kinds: Mapping[str, Kind] = KINDS,
     ) -> None:
         self.peers = peers
-        self.log = MessageLog(KINDS, header_bytes=1, listener=listener)
+        self.log = MessageLog(kinds, header_bytes=1, listener=listener)
 
     def ask(self, device: int, kind: str, fields: Mapping[str, Any]) -> Message | None:
         """Send a message to one device and return its reply."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,29 +12,26 @@ from splitopt.documents.checks import check_whole
 from splitopt.errors import InputError
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources import CutAndResources
-from splitopt.problems.cut_and_resources.decision import decision_from_shares
-from splitopt.results import OPTIMAL_GAP, StopReason
+from splitopt.results import StopReason
+from splitopt.secure_sum.fixed_point import FixedPoint
+from splitopt.secure_sum.masks import Masks, ring_keys
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cut_and_resources.messaging.log import Message
-from splitopt.solvers.cut_and_resources.messaging.secure_sum import FixedPoint, Masks, ring_keys
-from splitopt.solvers.cut_and_resources.price_consensus.coordinator import Coordinator, Plan
-from splitopt.solvers.cut_and_resources.price_consensus.device import ROOT, Device
+from splitopt.solvers.cut_and_resources.price_consensus.coordinator import Plan
+from splitopt.solvers.cut_and_resources.price_consensus.device import Device
 from splitopt.solvers.cut_and_resources.price_consensus.messages import BITS, Channel
-from splitopt.solvers.cut_and_resources.price_consensus.tree import Tree
-from splitopt.solvers.cut_and_resources.relaxation.simplicial import Mixture
+from splitopt.solvers.cut_and_resources.price_consensus.run import CoordinatorRun
 from splitopt.solvers.options import MOST_AT_ONCE
-
-_FLOATING = 1e-12
-"""Far above the rounding error of a value that is computed from exact totals."""
 
 
 @dataclass(frozen=True)
 class PriceConsensus(Solver[CutAndResources]):
-    """Prices for three resources, answered through masked sums only; then branching messages.
+    """Prices for the resources, answered through masked sums only; then branching messages.
 
-    A round: the coordinator sends three prices to all devices; each finds its best cut and sends
-    its three roots and its seconds, masked so that only their sums can be read. The sums prove the
-    bound -|p|^2 / 4 + sum_n min_l (d + p . roots), and are the value of a feasible plan.
+    A round: the coordinator sends a price of each resource to all devices; each finds its best cut
+    and sends its roots, one per resource, and its seconds, masked so that only their sums can be
+    read. The sums prove the bound -|p|^2 / 4 + sum_n min_l (d + p . roots), and are the value of a
+    feasible plan.
 
     Parameters
     ----------
@@ -54,6 +51,7 @@ class PriceConsensus(Solver[CutAndResources]):
     problem: ClassVar[str] = "cut_and_resources"
     objectives: ClassVar[frozenset[str]] = frozenset({"sum"})
     kind: ClassVar[Kind] = "decentralised"
+    takes_prices: ClassVar[bool] = True
 
     max_rounds: int | None = None
     roundings: int = 8
@@ -81,7 +79,7 @@ class PriceConsensus(Solver[CutAndResources]):
         if problem.devices < 2:
             return "needs at least 2 devices: the sum over one device hides nothing"
         allowed = problem.allowed
-        worst = float(np.where(allowed, problem.device_s, 0.0).max(axis=1).sum())
+        worst = float(np.where(allowed, problem.own_s, 0.0).max(axis=1).sum())
         roots = np.where(allowed[:, :, None], problem.roots, 0.0).max(axis=1).sum(axis=0)
         room = self.code.limit / 2
         if max(worst, float(roots.max())) < room:
@@ -101,8 +99,8 @@ class PriceConsensus(Solver[CutAndResources]):
         return Consensus(self, problem, search).run()
 
 
-class Consensus:
-    """One run: it sets the parties up, then only the coordinator and the server act.
+class Consensus(CoordinatorRun):
+    """One run with all parties in this process; then only the coordinator and the server act.
 
     Parameters
     ----------
@@ -119,94 +117,20 @@ class Consensus:
         search: Search,
         tap: Callable[[Message], object] | None = None,
     ) -> None:
-        self.solver = solver
-        self.search = search
-        self.tolerance = 0.99 * min(max(search.rel_gap, _FLOATING), OPTIMAL_GAP)
         count, code = problem.devices, solver.code
         devices = [
-            Device(
-                n,
-                problem.roots[n],
-                problem.device_s[n],
-                problem.allowed[n],
-                Masks(code, n, ring_keys(search.seed, n, count, solver.neighbours)),
-                code,
-            )
+            device_of(problem, n, n, ring_keys(search.seed, n, count, solver.neighbours), code)
             for n in range(count)
         ]
-        self._server = _Server(count)
+        self.search = search
+        self._problem = problem
+        self._server = Server(count, len(problem.resources))
         self._tap = tap
-        self.channel = Channel(devices, self._overhear)
-        self.coordinator = Coordinator(self.channel, count, code)
-        self._adopted: Plan | None = None
+        super().__init__(solver, search, Channel(devices, self._overhear), count, search.prices)
 
-    def run(self) -> StopReason:
-        """Compute prices, then branch; whatever ends the run, the best plan is adopted."""
-        try:
-            return self._run()
-        finally:
-            try:
-                self._adopt()
-            finally:
-                self._report()
-
-    def _run(self) -> StopReason:
-        search, coordinator = self.search, self.coordinator
-        prices = coordinator.start()
-        self._adopt()
-        if (reason := self._ended()) is not None:
-            return reason
-        root = coordinator.relax(ROOT, ROOT, prices, np.inf, self._watch)
-        search.prove(root.bound)
-        search.details["root_bound"] = root.bound
-        if self._ended() is None:
-            coordinator.round_off(root, self.solver.roundings, lambda: self._ended() is not None)
-        self._adopt()
-        search.details["root_gap"] = search.gap
-        if (reason := self._ended()) is not None:
-            return reason
-        if not self.solver.branching:
-            return "converged"
-        return self._branch(root)
-
-    def _branch(self, root: Mixture) -> StopReason:
-        tree = Tree(self.coordinator, self._limit, lambda: self._ended() is not None)
-        tree.open(ROOT, root)
-        while tree.heap:
-            self._adopt()
-            self.search.prove(tree.bound)
-            self.search.details["nodes"] = tree.nodes
-            if (reason := self._ended()) is not None:
-                return reason
-            tree.expand()
-        self._adopt()
-        self.search.prove(tree.bound)
-        self.search.details["nodes"] = tree.nodes
-        return "proved" if tree.stuck == np.inf else "converged"
-
-    def _limit(self) -> float:
-        """Return what a plan must beat to be worth finding."""
-        return self.coordinator.value * (1 - self.tolerance)
-
-    def _watch(self, mixture: Mixture) -> bool:
-        self.search.prove(mixture.bound)
-        return self._ended() is not None
-
-    def _ended(self) -> StopReason | None:
-        self.search.iterations = self.coordinator.turn
-        limit = self.solver.max_rounds
-        if limit is not None and self.coordinator.turn >= limit:
-            return "iterations"
-        return self.search.stop()
-
-    def _adopt(self) -> None:
-        """Send the coordinator's best plan to the server, if it is a new one."""
-        plan = self.coordinator.best
-        if plan is None or plan is self._adopted:
-            return
-        self._adopted = plan
-        self.coordinator.adopt(plan)
-        self.search.propose(decision_from_shares(self._server.cuts, self._server.shares))
+    def accept(self, plan: Plan) -> None:  # noqa: ARG002
+        """Propose what the devices have told the server."""
+        self.search.propose(self._problem.decision_of(self._server.cuts, self._server.shares))
 
     def _overhear(self, message: Message) -> None:
         if message.kind == "plan":
@@ -214,23 +138,27 @@ class Consensus:
         if self._tap is not None:
             self._tap(message)
 
-    def _report(self) -> None:
-        self.search.details |= {
-            "rounds": self.coordinator.turn,
-            "messages": self.channel.log.messages,
-            "message_bytes": self.channel.log.bytes,
-            "messages_by_kind": dict(sorted(self.channel.log.counts.items())),
-            "coordinator_saw": self.channel.log.seen_by("coordinator"),
-            "server_saw": self.channel.log.seen_by("server"),
-        }
+
+def device_of(
+    problem: CutAndResources, row: int, index: int, keys: Mapping[int, bytes], code: FixedPoint
+) -> Device:
+    """Return the device of a row of a problem, under the number that others call it by."""
+    return Device(
+        index,
+        problem.roots[row],
+        problem.own_s[row],
+        problem.allowed[row],
+        Masks(code, index, keys),
+        code,
+    )
 
 
-class _Server:
+class Server:
     """Who grants shares: it learns the cut and the shares of every device in an adopted plan."""
 
-    def __init__(self, devices: int) -> None:
+    def __init__(self, devices: int, resources: int) -> None:
         self.cuts = np.ones(devices, dtype=np.int64)
-        self.shares: FloatArray = np.zeros((devices, 3))
+        self.shares: FloatArray = np.zeros((devices, resources))
 
     def grant(self, message: Message) -> None:
         """Record what a device needs."""

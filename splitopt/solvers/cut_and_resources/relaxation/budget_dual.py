@@ -16,6 +16,7 @@ from splitopt.solvers.cut_and_resources.relaxation.budget_measure import BudgetM
 from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
 from splitopt.solvers.cut_and_resources.relaxation.makespan_dual import (
     deadline_costs,
+    first_prices,
     quadratic,
     warm_start,
 )
@@ -23,8 +24,6 @@ from splitopt.solvers.cut_and_resources.relaxation.measures import (
     EPS,
     EigenvalueMeasure,
     SumMeasure,
-    dyad,
-    pack,
 )
 from splitopt.solvers.cut_and_resources.relaxation.simplicial import Mixture, Root, minimise
 from splitopt.solvers.cut_and_resources.relaxation.sum_dual import sum_costs
@@ -58,7 +57,7 @@ def budget_root(
     watch
         Told the best bound so far after every pass; it stops the work by returning True.
     prices
-        Shape (3,): prices of the resources to start from, as for the problem without budgets.
+        Shape (R,): prices of the resources to start from, as for the problem without budgets.
     """
     assert fleet.use is not None
     halt = watch or (lambda _: False)
@@ -75,25 +74,16 @@ def use_costs(fleet: Fleet, price: FloatArray) -> FloatArray:
 
 def _sum_root(fleet: Fleet, halt: Watch, prices: FloatArray | None) -> Root:
     assert fleet.use is not None
-    rows, size = np.arange(fleet.classes), fleet.use.shape[2]
-
-    def total(cuts: IntArray) -> FloatArray:
-        return np.concatenate(
-            (
-                fleet.count @ fleet.roots[rows, cuts],
-                [fleet.count @ fleet.device_s[rows, cuts]],
-                _used(fleet, cuts),
-            )
-        )
+    size, times = fleet.use.shape[2], fleet.resources + 1
 
     def oracle(price: FloatArray) -> tuple[FloatArray, IntArray]:
         cuts = (sum_costs(fleet, price) + use_costs(fleet, price)).argmin(axis=1)
-        return total(cuts), cuts
+        return fleet.sum_total(cuts), cuts
 
-    first = total(fleet.fastest_alone())
-    value = float(SumMeasure().values(first[None, :4])[0])
+    first = fleet.sum_total(fleet.fastest_alone())
+    value = float(SumMeasure().values(first[None, :times])[0])
     weight = np.full(size, _FIRST * (value or 1.0))
-    start = 2 * first[:3] if prices is None else prices
+    start = 2 * first[: fleet.resources] if prices is None else prices
     price = np.concatenate((start, [1.0], np.zeros(size)))
     columns: tuple[FloatArray, list[IntArray]] | None = None
     best, passes = -np.inf, 0
@@ -105,13 +95,15 @@ def _sum_root(fleet: Fleet, halt: Watch, prices: FloatArray | None) -> Root:
             price,
             watch=lambda mixture: halt(mixture.bound),
             columns=columns,
+            rounding=fleet.rounding,
         )
         passes += found.passes
         if root is None or found.bound > best:
             best, price = max(found.bound, 0.0), found.price
-        root = Root(best, price, price[:3], found.choices, found.weights, passes, weight)
+        start = price[: fleet.resources]
+        root = Root(best, price, start, found.choices, found.weights, passes, weight)
         columns = found.totals, found.choices
-        over = found.mean[4:] > 1 + _KEPT
+        over = found.mean[times:] > 1 + _KEPT
         if not over.any() or halt(best):
             break
         weight = np.where(over, 10 * weight, weight)
@@ -130,13 +122,10 @@ class _MakespanRoot:
         self.weight = np.full(fleet.use.shape[2], _FIRST)
         self.columns: list[IntArray] = [fleet.fastest_alone()]
         self.weights = np.ones(1)
-        u = fleet.count @ fleet.roots[self.rows, self.columns[0]]
-        if prices is not None and prices.any():
-            u = np.sqrt(prices)
-        start = dyad(u / np.linalg.norm(u) if u.any() else np.sqrt(np.full(3, 1 / 3)))
+        self.packing = fleet.layout.packing
+        start = first_prices(fleet, self.columns[0], prices)
         self.price = np.concatenate((start, np.zeros(len(self.weight))))
-        # With everything for itself and no budget no device is faster than this.
-        self.deadline = float(fleet.alone().min(axis=1).max()) * _SAFE
+        self.deadline = _soonest(fleet) * _SAFE
         self.passes = 0
 
     def run(self) -> Root:
@@ -150,8 +139,9 @@ class _MakespanRoot:
             self.passes += found.passes
             self.columns, self.weights = found.choices, found.weights
             self.price = found.price.copy()
-            over = found.mean[6:] > 1 + _KEPT
-            over &= self.price[6:] > 0.9 * self.weight
+            size = self.packing.size
+            over = found.mean[size:] > 1 + _KEPT
+            over &= self.price[size:] > 0.9 * self.weight
             raising = bool(over.any()) and found.bound < _NEAR and raised < _ROUNDS
             before = self.deadline
             if found.bound > 1 + 64 * EPS:
@@ -163,7 +153,8 @@ class _MakespanRoot:
                 self.weight, raised = np.where(over, 10 * self.weight, self.weight), raised + 1
             elif self.deadline <= before * (1 + _GAINED):
                 break
-        start = warm_start(self.deadline, self.fleet.earliest(), self.price)
+        earliest = self.fleet.earliest()
+        start = warm_start(self.deadline, earliest, self.price, self.packing)
         return Root(
             self.deadline,
             self.price,
@@ -179,30 +170,23 @@ class _MakespanRoot:
         fleet = self.fleet
         service, usable = fleet.service(deadline)
 
-        def total(cuts: IntArray) -> FloatArray:
-            alpha = fleet.roots[self.rows, cuts]
-            busy = alpha.any(axis=1)
-            alpha = alpha[busy]
-            left = service[self.rows, cuts][busy]
-            matrix = pack(alpha.T @ (alpha * (fleet.count[busy] / left)[:, None]))
-            return np.concatenate((matrix, _used(fleet, cuts)))
-
         def oracle(price: FloatArray) -> tuple[FloatArray, IntArray]:
-            work = quadratic(fleet.roots, price[:6])
+            work = quadratic(fleet, price[: self.packing.size])
             cost = deadline_costs(work, service, usable) + use_costs(fleet, price)
             cuts = cost.argmin(axis=1)
-            return total(cuts), cuts
+            return fleet.deadline_total(cuts, service), cuts
 
         known = [cuts for cuts in self.columns if usable[self.rows, cuts].all()]
-        size = len(self.price)
+        totals = [fleet.deadline_total(cuts, service) for cuts in known]
         return minimise(
-            BudgetMeasure(EigenvalueMeasure(), self.weight),
+            BudgetMeasure(EigenvalueMeasure(self.packing), self.weight),
             oracle,
             self.price,
             watch=lambda mixture: (
                 mixture.bound - 1 >= 0.5 * (mixture.value - 1) > 0 or self.halt(self.deadline)
             ),
-            columns=(np.array([total(cuts) for cuts in known]).reshape(-1, size), known),
+            columns=(np.array(totals).reshape(-1, len(self.price)), known),
+            rounding=fleet.rounding,
         )
 
     def _too_short(self, deadline: float, scaled: bool) -> tuple[float, FloatArray]:
@@ -213,8 +197,9 @@ class _MakespanRoot:
         choice of cuts stays left of the deadline at which it costs what there is; another choice
         may be cheaper there, so that a step is halved until it is proved.
         """
-        work = quadratic(self.fleet.roots, self.price[:6])
-        mu, paid = use_costs(self.fleet, self.price), float(self.price[6:].sum())
+        size = self.packing.size
+        work = quadratic(self.fleet, self.price[:size])
+        mu, paid = use_costs(self.fleet, self.price), float(self.price[size:].sum())
         scale = 1.0
         at = self._costs(work, mu, paid, deadline)
         for _ in range(60):
@@ -232,7 +217,7 @@ class _MakespanRoot:
             else:
                 break
             deadline, scale, at = deadline + step, scale * fall, tried
-        return deadline, np.concatenate((self.price[:6], scale * self.price[6:]))
+        return deadline, np.concatenate((self.price[:size], scale * self.price[size:]))
 
     def _costs(self, work: FloatArray, mu: FloatArray, paid: float, deadline: float) -> _Costs:
         """Price a deadline: the cheapest cut of every class, and what they cost together."""
@@ -246,6 +231,26 @@ class _MakespanRoot:
         need, device = fleet.count[busy] * part[busy], deadline - left[busy]
         sure = whole - paid - 1 - 64 * EPS * (whole + paid + 1) if np.isfinite(whole) else np.inf
         return _Costs(sure, need, device, deadline)
+
+
+def _soonest(fleet: Fleet) -> float:
+    """Return a time before which no plan within each budget ends, were every device alone.
+
+    Bisection over the times of devices that have everything for themselves: within a time only the
+    choices count that take no longer, and these must not exceed a budget already.
+    """
+    assert fleet.use is not None
+    alone = fleet.alone()
+    times = np.unique(alone[np.isfinite(alone)])
+    low, high = 0, len(times) - 1
+    while low < high:
+        middle = (low + high) // 2
+        use = np.where((alone <= times[middle])[:, :, None], fleet.use, np.inf).min(axis=1)
+        if (fleet.count @ use <= 1 + _KEPT).all():
+            high = middle
+        else:
+            low = middle + 1
+    return float(times[low])
 
 
 @dataclass(frozen=True)
@@ -270,8 +275,3 @@ class _Costs:
     def slope(self) -> float:
         """How fast that falls, per second."""
         return float((self.need / (self.deadline - self.device) ** 2).sum())
-
-
-def _used(fleet: Fleet, cuts: IntArray) -> FloatArray:
-    assert fleet.use is not None
-    return np.asarray(fleet.count @ fleet.use[np.arange(fleet.classes), cuts])

@@ -89,7 +89,8 @@ class BudgetMeasure:
     def soft_value(self, total: FloatArray, softness: float) -> float:
         """Return the value at a total (K + B,), kinks rounded off."""
         times, over = self._parts(total)
-        soft = softness * np.logaddexp(0.0, self.weight * over / softness)
+        with np.errstate(under="ignore"):  # far within a budget nothing is left of it
+            soft = softness * np.logaddexp(0.0, self.weight * over / softness)
         return float(self.inner.soft_value(times, softness) + soft.sum())
 
     def model(self, total: FloatArray, softness: float) -> Model:
@@ -103,7 +104,8 @@ class BudgetMeasure:
         hessian[:size, :size] = inner.hessian
         curve = self.weight**2 / softness * active * (1 - active)
         hessian[range(size, len(total)), range(size, len(total))] = curve
-        soft = softness * np.logaddexp(0.0, self.weight * over / softness)
+        with np.errstate(under="ignore"):  # far within a budget nothing is left of it
+            soft = softness * np.logaddexp(0.0, self.weight * over / softness)
         gradient = np.concatenate((inner.gradient, self.weight * active))
         return Model(float(inner.value + soft.sum()), gradient, hessian)
 

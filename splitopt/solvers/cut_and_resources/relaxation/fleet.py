@@ -6,10 +6,15 @@ A `Fleet` holds the numbers of all its classes; `large_fleet` says why large one
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
+from splitopt.problems.cut_and_resources import CutAndResourcesDecision
+from splitopt.problems.cut_and_resources.parts import GroupedDecision, dealt
+from splitopt.solvers.cut_and_resources.relaxation.layout import CUTS, Layout
 from splitopt.solvers.cut_and_resources.relaxation.measures import EPS
 
 
@@ -20,9 +25,10 @@ class Fleet:
     Parameters
     ----------
     roots
-        Shape (C, L, 3): square roots of the download, upload and server seconds of each class.
+        Shape (C, L, W): square roots of the seconds of the resources that a cut may use, in the
+        slots of `layout`; of cuts those of download, upload and server.
     device_s
-        Shape (C, L): seconds on the device, infinite where the cut is not allowed.
+        Shape (C, L): seconds that no share divides, infinite where the cut is not allowed.
     count
         Shape (C,): how many devices are in each class.
     member
@@ -32,6 +38,11 @@ class Fleet:
         if there are none that could be exceeded.
     budgets
         The names of these budgets.
+    layout
+        Which resource each slot is of.
+    groups
+        Shape (G,): how many devices each group has, where decisions are by group; ``member`` is
+        then the class of each group. None where decisions are by device.
     """
 
     roots: FloatArray
@@ -40,11 +51,59 @@ class Fleet:
     member: IntArray
     use: FloatArray | None = None
     budgets: tuple[str, ...] = ()
+    layout: Layout = CUTS
+    groups: IntArray | None = None
 
     @property
     def classes(self) -> int:
         """Number of classes C."""
         return len(self.count)
+
+    @property
+    def resources(self) -> int:
+        """Number of shared resources R."""
+        return self.layout.resources
+
+    @cached_property
+    def _slots(self) -> FloatArray:
+        """Shape (W, C, L): the roots, slot by slot."""
+        return np.ascontiguousarray(np.moveaxis(self.roots, 2, 0))
+
+    def rooted(self, price: FloatArray) -> FloatArray:
+        """Return price . alpha (C, L) for a price (R,) of each resource."""
+        if self.layout.index is not None:
+            return self.layout.priced(self._slots, price)
+        flat = self.roots.reshape(-1, self.roots.shape[2]) @ price
+        return np.asarray(flat.reshape(self.device_s.shape))
+
+    def sum_total(self, cuts: IntArray) -> FloatArray:
+        """Return the total (R + 1 + B,) of vectors of cuts (C,): roots, own seconds, and use."""
+        rows = np.arange(self.classes)
+        shared = self.layout.summed(self.roots[rows, cuts], cuts, self.count)
+        return self._with_use(np.append(shared, self.count @ self.device_s[rows, cuts]), cuts)
+
+    def deadline_total(self, cuts: IntArray, service: FloatArray) -> FloatArray:
+        """Return the total (K + B,) of alpha alpha^T / service at cuts (C,), packed, and use.
+
+        `service` (C, L) is the time left for shared resources.
+        """
+        rows = np.arange(self.classes)
+        alpha = self.roots[rows, cuts]
+        busy = alpha.any(axis=1)
+        weight = self.count[busy] / service[rows, cuts][busy]
+        return self._with_use(self.layout.matrix(alpha[busy], cuts[busy], weight), cuts)
+
+    def _with_use(self, total: FloatArray, cuts: IntArray) -> FloatArray:
+        if self.use is None:
+            return total
+        used = self.count @ self.use[np.arange(self.classes), cuts]
+        return np.concatenate((total, used))
+
+    @property
+    def rounding(self) -> float:
+        """Relative error of a total: where slots are spread, its terms are added one by one."""
+        terms = 0 if self.layout.index is None else self.classes
+        return (64 + terms) * EPS
 
     def service(self, deadline: float) -> tuple[FloatArray, BoolArray]:
         """Return the time left for shared service (C, L) and whether it is enough to use a cut.
@@ -76,13 +135,28 @@ class Fleet:
             self.member[:0],
             None if self.use is None else self.use[classes],
             self.budgets,
+            self.layout,
         )
 
-    def cuts(self, counts: IntArray) -> IntArray:
-        """Turn counts (C, L) of devices per class and cut into a cut (N,) in 1..L per device."""
+    def cuts(self, counts: IntArray) -> Any:
+        """Turn counts (C, L) of devices per class and cut into a cut (N,) in 1..L per device.
+
+        They are `GroupCuts` where decisions are by group.
+        """
+        if self.groups is not None:
+            return dealt(counts, self.member, self.groups)
         layers = self.device_s.shape[1]
         in_order = np.tile(np.arange(1, layers + 1), self.classes)
         listed = np.repeat(in_order, counts.ravel())
         cuts = np.empty(len(self.member), dtype=np.int64)
         cuts[np.argsort(self.member, kind="stable")] = listed
         return cuts
+
+    def counts(self, decision: Any) -> IntArray:
+        """Turn a decision into counts (C, L), the other way round; zeros without one."""
+        counts = np.zeros(self.device_s.shape, dtype=np.int64)
+        if isinstance(decision, GroupedDecision):
+            np.add.at(counts, (self.member[decision.group], decision.cut - 1), decision.devices)
+        elif isinstance(decision, CutAndResourcesDecision):
+            np.add.at(counts, (self.member, decision.cut - 1), 1)
+        return counts

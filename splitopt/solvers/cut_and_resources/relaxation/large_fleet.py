@@ -18,6 +18,8 @@ import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
 from splitopt.problems.cut_and_resources import CutAndResources
+from splitopt.problems.cut_and_resources.grouped import GroupedCutAndResources
+from splitopt.problems.cut_and_resources.parts import GroupCuts, dealt
 from splitopt.solvers.cut_and_resources.relaxation import kernels
 from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
 from splitopt.solvers.cut_and_resources.relaxation.kernels import BLOCK, Kernels
@@ -56,6 +58,9 @@ class LargeFleet:
         Whether to use compiled loops.
     block
         Classes to work on at a time.
+    groups
+        Shape (G,): how many devices each group has, where decisions are by group; ``member`` is
+        then the class of each group.
     """
 
     source: Source
@@ -63,6 +68,7 @@ class LargeFleet:
     member: IntArray | None
     fast: bool = False
     block: int = BLOCK
+    groups: IntArray | None = None
 
     @classmethod
     def of(cls, problem: CutAndResources) -> LargeFleet:
@@ -72,8 +78,10 @@ class LargeFleet:
         """
         found, count, member = source_of(problem)
         large = found.classes * found.layers > LARGE
+        groups = count if isinstance(problem, GroupedCutAndResources) else None
         source, count, member = merged_source(found, count, member, look=large)
-        return cls(source, count, member, source.classes * source.layers > LARGE)
+        fast = source.classes * source.layers > LARGE
+        return cls(source, count, member, fast, groups=groups)
 
     def load(self) -> None:
         """Compile the loops, or load them, on the first class; nothing where none are used."""
@@ -153,16 +161,34 @@ class LargeFleet:
             device_s[rows] = block[3].T
             roots[rows] = np.where(np.isfinite(block[3]), block[:3], 0.0).transpose(2, 1, 0)
         member = np.arange(self.classes) if self.member is None else self.member
-        return Fleet(roots, device_s, self.count, member)
+        return Fleet(roots, device_s, self.count, member, groups=self.groups)
 
-    def expand(self, columns: list[IntArray], parts: IntArray) -> IntArray:
-        """Return each device a cut (N,) in 1..L, from how many (M, C) use each of M vectors."""
+    def expand(self, columns: list[IntArray], parts: IntArray) -> Any:
+        """Return each device a cut (N,) in 1..L, from how many (M, C) use each of M vectors.
+
+        They are `GroupCuts` where decisions are by group.
+        """
+        if self.groups is not None:
+            return self._dealt(columns, parts, self.groups)
         listed = np.repeat(np.array(columns).T.ravel(), parts.T.ravel()).astype(np.int64) + 1
         if self.member is None:
             return listed
         cuts = np.empty_like(listed)
         cuts[np.argsort(self.member, kind="stable")] = listed
         return cuts
+
+    def _dealt(self, columns: list[IntArray], parts: IntArray, groups: IntArray) -> GroupCuts:
+        rows = np.arange(self.classes)
+        if self.member is None:  # no table of all groups and cuts
+            places = np.concatenate([rows * self.layers + column for column in columns])
+            used = parts.ravel() > 0
+            kinds, kind = np.unique(places[used], return_inverse=True)
+            many = np.bincount(kind, parts.ravel()[used]).astype(np.int64)
+            return GroupCuts(kinds // self.layers, kinds % self.layers + 1, many)
+        counts = np.zeros((self.classes, self.layers), dtype=np.int64)
+        for column, part in zip(columns, parts, strict=True):
+            np.add.at(counts, (rows, column), part)
+        return dealt(counts, self.member, groups)
 
     @property
     def _cut_type(self) -> Any:

@@ -17,16 +17,16 @@ from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
 from splitopt.solvers.cut_and_resources.relaxation.measures import (
     EPS,
     EigenvalueMeasure,
-    dyad,
-    pack,
-    principal,
-    unpack,
 )
+from splitopt.solvers.cut_and_resources.relaxation.packing import THREE, Packing
 from splitopt.solvers.cut_and_resources.relaxation.simplicial import Mixture, Root, minimise
 
 _CERTAIN = 1 + 64 * EPS
 """Costs must exceed the budget by more than their rounding error to prove anything."""
 _SAFE = 1 - 64 * EPS
+_GAINED = 1e-8
+"""Where resources fall into many blocks a smaller gain of the deadline, relatively, is none: what
+the tree has to close there is much larger."""
 _BACK = 1 - 96 * EPS
 """How far before the deadline that just suffices the costs certainly exceed the budget."""
 
@@ -42,13 +42,11 @@ def makespan_root(
     deadline are improved in turn, which converges like Newton's method.
     """
     columns, weights = [fleet.fastest_alone()], np.ones(1)
-    u = fleet.count @ fleet.roots[np.arange(fleet.classes), columns[0]]
-    if prices is not None and prices.any():
-        u = np.sqrt(prices)
-    price = dyad(u / np.linalg.norm(u) if u.any() else np.sqrt(np.full(3, 1 / 3)))
+    price = first_prices(fleet, columns[0], prices)
     # Nobody is faster than with everything for itself, so the slowest alone bounds the makespan.
     slowest_alone = float(fleet.alone().min(axis=1).max()) * _SAFE
     deadline, passes = deadline_for(fleet, price, slowest_alone), 1
+    gain = 4 * EPS if fleet.layout.index is None else _GAINED
     for _ in range(60):
         if watch is not None and watch(deadline):
             break
@@ -59,20 +57,31 @@ def makespan_root(
         if found.bound <= _CERTAIN:  # no prices cost more than there is at this deadline
             break
         better = deadline_for(fleet, price, probe)
-        if better <= deadline * (1 + 4 * EPS):
+        if better <= deadline * (1 + gain):
             break
         deadline = better
-    start = warm_start(deadline, fleet.earliest(), price)
+    start = warm_start(deadline, fleet.earliest(), price, fleet.layout.packing)
     return Root(deadline, price, start, columns, weights, passes)
 
 
-def warm_start(bound: float, earliest: float, price: FloatArray) -> FloatArray:
-    """Return the three numbers (T - E) u^2 from which a similar problem is solved sooner.
+def first_prices(fleet: Fleet, cuts: IntArray, prices: FloatArray | None) -> FloatArray:
+    """Return packed prices (K,) to start from: given ones (R,), or those that cuts (C,) suggest."""
+    packing = fleet.layout.packing
+    u = fleet.layout.summed(fleet.roots[np.arange(fleet.classes), cuts], cuts, fleet.count)
+    if prices is not None and prices.any():
+        u = np.sqrt(prices)
+    return packing.dyad(u / np.linalg.norm(u) if u.any() else packing.even())
+
+
+def warm_start(
+    bound: float, earliest: float, price: FloatArray, packing: Packing = THREE
+) -> FloatArray:
+    """Return the R numbers (T - E) u^2 from which a similar problem is solved sooner.
 
     T is the bound, E the earliest deadline that every device can meet if it needs nobody, and
     u u^T, |u| = 1, the matrix nearest to the packed prices.
     """
-    return max(bound - earliest, 0.0) * principal(price[:6]) ** 2
+    return max(bound - earliest, 0.0) * packing.principal(price[: packing.size]) ** 2
 
 
 def _at_deadline(
@@ -82,30 +91,25 @@ def _at_deadline(
     service, usable = fleet.service(deadline)
     rows = np.arange(fleet.classes)
 
-    def total(cuts: IntArray) -> FloatArray:
-        alpha = fleet.roots[rows, cuts]
-        busy = alpha.any(axis=1)
-        alpha = alpha[busy]
-        scaled = alpha * (fleet.count[busy] / service[rows, cuts][busy])[:, None]
-        return pack(alpha.T @ scaled)
-
     def oracle(prices: FloatArray) -> tuple[FloatArray, IntArray]:
-        work = quadratic(fleet.roots, prices)
+        work = quadratic(fleet, prices)
         cuts = deadline_costs(work, service, usable).argmin(axis=1)
-        return total(cuts), cuts
+        return fleet.deadline_total(cuts, service), cuts
 
     known = [cuts for cuts in columns if usable[rows, cuts].all()]
+    totals = [fleet.deadline_total(cuts, service) for cuts in known]
     return minimise(
-        EigenvalueMeasure(),
+        EigenvalueMeasure(fleet.layout.packing),
         oracle,
         price,
         watch=lambda mixture: mixture.bound - 1 >= 0.5 * (mixture.value - 1) > 0,
-        columns=(np.array([total(cuts) for cuts in known]).reshape(-1, 6), known),
+        columns=(np.array(totals).reshape(-1, len(price)), known),
+        rounding=fleet.rounding,
     )
 
 
 def deadline_for(fleet: Fleet, price: FloatArray, low: float = 0.0) -> float:
-    """Return the largest deadline that these prices, shape (6,) packed, prove too short.
+    """Return the largest deadline that these prices, shape (K,) packed, prove too short.
 
     For a fixed choice of cuts the deadline at which the costs equal the budget is an upper bound
     on the one for the cheapest choice; choosing again there lowers it until nothing changes.
@@ -117,7 +121,7 @@ def deadline_for(fleet: Fleet, price: FloatArray, low: float = 0.0) -> float:
     low
         A deadline that is known to be too short.
     """
-    work = quadratic(fleet.roots, price)
+    work = quadratic(fleet, price)
     low = max(low, float((fleet.device_s + work).min(axis=1).max()) * _SAFE)
     cuts, cost = _choose(fleet, work, low)
     if not np.isfinite(cost):
@@ -140,15 +144,12 @@ def deadline_for(fleet: Fleet, price: FloatArray, low: float = 0.0) -> float:
     return low
 
 
-def quadratic(roots: FloatArray, price: FloatArray) -> FloatArray:
-    """Return alpha^T U alpha (C, L) for roots (C, L, 3) and a packed price matrix U."""
-    values, vectors = np.linalg.eigh(unpack(price))
-    flat = roots.reshape(-1, 3)
-    work = values[2] * (flat @ vectors[:, 2]) ** 2
-    for value, vector in zip(values[:2], vectors.T[:2], strict=True):
-        if value > EPS**2:  # a smaller matrix is a valid price too
-            work += value * (flat @ vector) ** 2
-    return np.asarray(work.reshape(roots.shape[:2]))
+def quadratic(fleet: Fleet, price: FloatArray) -> FloatArray:
+    """Return alpha^T U alpha (C, L) for the roots of a fleet and a packed price matrix U (K,)."""
+    work = np.zeros(fleet.device_s.shape)
+    for vector in fleet.layout.packing.roots(price):
+        work += fleet.rooted(vector) ** 2
+    return work
 
 
 def deadline_costs(work: FloatArray, service: FloatArray, usable: BoolArray) -> FloatArray:

@@ -1,7 +1,7 @@
 """The relaxed problem, in which a device may mix its cuts: its dual proves lower bounds.
 
-Both duals have one price per shared resource, so that a device only needs to know three numbers to
-find its best cut, and any prices at all give a valid bound.
+Both duals have one price per shared resource, so that a device only needs to know these to find
+its best cut, and any prices at all give a valid bound.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from splitopt.problems.cut_and_resources import CutAndResources
 from splitopt.solvers.cut_and_resources.relaxation import large_fleet
 from splitopt.solvers.cut_and_resources.relaxation.budget_dual import budget_root
 from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
-from splitopt.solvers.cut_and_resources.relaxation.grouping import fleet_of
+from splitopt.solvers.cut_and_resources.relaxation.grouping import fleet_of, in_tables
 from splitopt.solvers.cut_and_resources.relaxation.large_fleet import LargeFleet
 from splitopt.solvers.cut_and_resources.relaxation.large_makespan import large_makespan_root
 from splitopt.solvers.cut_and_resources.relaxation.large_sum import large_sum_root
@@ -33,7 +33,7 @@ def root_bound(problem: CutAndResources) -> float:
     if problem.infeasibility() is not None:
         return float("inf")
     plain = problem.plain
-    if plain.budgets is not None:
+    if in_tables(plain):
         try:
             return solve_root(plain.objective, fleet_of(plain)).bound
         except InfeasibleError:
@@ -66,7 +66,7 @@ def solve_root(
     watch
         Told the best bound so far after every pass; it stops the work by returning True.
     prices
-        Shape (3,): prices to start from, the `warm_start` of the root of a similar problem.
+        Shape (R,): prices to start from, the `warm_start` of the root of a similar problem.
     """
     if fleet.use is not None:
         return budget_root(objective, fleet, watch, prices)

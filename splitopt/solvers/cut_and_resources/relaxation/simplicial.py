@@ -60,10 +60,10 @@ class Root:
     bound
         A valid lower bound on the objective.
     price
-        The prices that prove it: shape (4,), (p, 1), for the sum; shape (6,), a packed matrix, for
-        the makespan; and behind these one for each budget of the fleet.
+        The prices that prove it: shape (R + 1,), (p, 1), for the sum; shape (K,), a packed matrix,
+        for the makespan; and behind these one for each budget of the fleet.
     warm_start
-        Shape (3,): prices from which a similar problem is solved sooner. For the sum they are the p
+        Shape (R,): prices from which a similar problem is solved sooner. For the sum they are the p
         of `sum_root`; for the makespan see `makespan_dual.warm_start`.
     columns
         Vectors of cuts (C,), 0-based, one per class, whose mixture solves the relaxed problem.

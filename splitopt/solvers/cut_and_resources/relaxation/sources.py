@@ -11,6 +11,7 @@ import numpy as np
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
 from splitopt.problems.cut_and_resources import CutAndResources
 from splitopt.problems.cut_and_resources.factors import Factors
+from splitopt.problems.cut_and_resources.grouped import GroupedCutAndResources
 from splitopt.problems.cut_and_resources.problem import FactoredCutAndResources
 from splitopt.solvers.cut_and_resources.relaxation.kernels import Kernels
 
@@ -116,8 +117,10 @@ def source_of(problem: CutAndResources) -> tuple[Source, IntArray, IntArray | No
     Returns
     -------
     Their numbers; shape (C,), how many devices are in each; and shape (N,), the class of each
-    device, None if device n is class n.
+    device, None if device n is class n. Where decisions are by group, its groups are the devices.
     """
+    if isinstance(problem, GroupedCutAndResources):
+        return FactorSource(problem.factors), problem.factors.count, None
     if isinstance(problem, FactoredCutAndResources):
         factors = problem.factors
         return FactorSource(factors), factors.count, None if factors.single else factors.member

@@ -1,4 +1,4 @@
-"""The relaxed sum: one three-dimensional concave dual, solved in a few passes over the devices."""
+"""The relaxed sum: a concave dual in a price per resource, solved in a few passes over devices."""
 
 from __future__ import annotations
 
@@ -22,31 +22,28 @@ def sum_root(
     For every p and every total A of roots, |A|^2 >= p . A - |p|^2 / 4, which proves g(p); at the
     best p the bound is the minimum over mixed cuts.
     """
-    rows = np.arange(fleet.classes)
 
     def price(prices: FloatArray) -> tuple[FloatArray, IntArray]:
         cuts = sum_costs(fleet, prices).argmin(axis=1)
-        total = np.empty(4)
-        total[:3] = fleet.count @ fleet.roots[rows, cuts]
-        total[3] = fleet.count @ fleet.device_s[rows, cuts]
-        return total, cuts
+        return fleet.sum_total(cuts), cuts
 
     if prices is None:
-        prices = 2 * (fleet.count @ fleet.roots[rows, fleet.fastest_alone()])
+        prices = 2 * fleet.sum_total(fleet.fastest_alone())[:-1]
     start = np.append(prices, 1.0)
     found = minimise(
         SumMeasure(),
         price,
         start,
         watch=None if watch is None else lambda mixture: watch(mixture.bound),
+        rounding=fleet.rounding,
     )
     # Times are not negative, so that zero is a bound even where rounding says less.
     bound = max(found.bound, 0.0)
-    return Root(bound, found.price, found.price[:3], found.choices, found.weights, found.passes)
+    return Root(bound, found.price, found.price[:-1], found.choices, found.weights, found.passes)
 
 
 def sum_costs(fleet: Fleet, price: FloatArray) -> FloatArray:
     """Return d + p . alpha (C, L) at prices (p, 1), infinite where a cut is not allowed."""
-    costs = (fleet.roots.reshape(-1, 3) @ price[:3]).reshape(fleet.device_s.shape)
+    costs = fleet.rooted(price[: fleet.resources])
     costs += fleet.device_s
     return costs

@@ -42,6 +42,9 @@ def solve_chains(
     """
     with search.building():
         run = _Run(problem, search, loops)
+    start = search.start
+    if isinstance(start, PipelinePartitionDecision) and not problem.violations(start):
+        run.offer(start)
     try:
         if problem.objective == "period":
             return run.period()
@@ -111,7 +114,7 @@ class _Run:
 
     def paper(self) -> StopReason:
         """Prove the least sum of both maxima, then look for the least latency that goes with it."""
-        paper = PaperSearch(self.chains, self._offer, self.search.prove, self._halted)
+        paper = PaperSearch(self.chains, self.offer, self.search.prove, self._halted)
         try:
             ending = paper.run()
         except TooLargeError as error:
@@ -196,13 +199,13 @@ class _Run:
     def _walk_to(self, chains: ChainSearch, cap_s: float) -> Found | None:
         found = chains.least_trip(cap_s)
         if found is not None:
-            self._offer(found.decision, found.latency_s)
+            self.offer(found.decision, found.latency_s)
         return found
 
     def _least_period(self, prove: Callable[[float], object]) -> Ending:
-        return self.chains.least_period(self._offer, prove, self._halted)
+        return self.chains.least_period(self.offer, prove, self._halted)
 
-    def _offer(self, decision: PipelinePartitionDecision, latency_s: float = math.inf) -> float:
+    def offer(self, decision: PipelinePartitionDecision, latency_s: float = math.inf) -> float:
         """Keep a decision that is better, or as good with less latency; return its value."""
         value = self.problem.evaluate(decision)
         self.least_s = min(self.least_s, self.problem.load(decision).period_s)

@@ -30,6 +30,7 @@ def prices(network, receiver=None, sender=None):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_agents_and_arrays_do_the_same(graph, random_problem):
     """Decision, steps and every count of messages agree, on any graph, to the last bit."""
@@ -41,6 +42,7 @@ def test_agents_and_arrays_do_the_same(graph, random_problem):
     assert fast.details == slow.details
 
 
+@pytest.mark.slow
 def test_agents_and_arrays_agree_where_cuts_move(random_problem):
     """With all cuts open the rounded cuts agree and the objective to 1e-6."""
     problem = random_problem(0, devices=4, layers=5, masked=True)
@@ -49,6 +51,7 @@ def test_agents_and_arrays_agree_where_cuts_move(random_problem):
     assert fast.objective == pytest.approx(slow.objective, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_messages_are_counted_by_the_graph(make_network, share_out, random_problem):
     """A step costs N prices up, and down one for each device that a device hears."""
     for graph, per_round in (("complete", 20), ("ring", 10), ("star", 5)):
@@ -68,6 +71,7 @@ def test_a_message_cannot_carry_another_field():
         )
 
 
+@pytest.mark.slow
 def test_only_prices_votes_and_masked_values_leave_a_device(
     make_network, share_out, random_problem
 ):
@@ -104,6 +108,7 @@ def test_masked_values_are_other_numbers_every_time(make_network, share_out, ran
     assert not set(seen[0][2]) & set(seen[1][2])
 
 
+@pytest.mark.slow
 def test_the_server_receives_what_the_devices_send_and_no_more(
     make_network, share_out, random_problem
 ):
@@ -114,6 +119,7 @@ def test_the_server_receives_what_the_devices_send_and_no_more(
     assert kinds == {"price", "vote", "masked"}
 
 
+@pytest.mark.slow
 def test_in_the_star_a_device_cannot_tell_who_has_which_data(
     make_network, share_out, random_problem
 ):
@@ -129,6 +135,7 @@ def test_in_the_star_a_device_cannot_tell_who_has_which_data(
     assert heard[0] == pytest.approx(heard[1], rel=1e-9, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_on_the_complete_graph_prices_give_the_shares_away(make_network, share_out, random_problem):
     """A curious device can solve Eq. 29 for the shares of all others: a limit of the printed way.
 

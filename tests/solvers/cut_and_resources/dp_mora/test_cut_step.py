@@ -39,6 +39,7 @@ def test_the_interval_is_kept(curves):
         assert (found <= high).all()
 
 
+@pytest.mark.slow
 def test_an_endless_zigzag_keeps_the_best_point():
     """On |x - 2| by lines, a constant step never settles; the best visited point is kept."""
     table = {"table": np.array([[[0.0] * 3, [0.0] * 3, [0.0] * 3, [11.0, 10.0, 11.0]]])}

@@ -27,6 +27,7 @@ def answer(published):
     return solve(published, "dp_mora", clip=True)
 
 
+@pytest.mark.slow
 def test_the_published_setting_is_solved(answer):
     """It beats the published plan and stays above the known optimum, by a few percent."""
     assert (answer.outcome, answer.stop_reason, answer.message) == ("feasible", "converged", None)
@@ -126,6 +127,7 @@ def test_every_graph_leads_to_the_same_plan(published, answer, graph):
     assert result.details["messages"] < answer.details["messages"]
 
 
+@pytest.mark.slow
 def test_tables_are_enough(random_problem):
     """Without curves the table is joined by lines; the plan is feasible and above the optimum."""
     for seed in range(5):
@@ -135,6 +137,7 @@ def test_tables_are_enough(random_problem):
         assert result.objective >= solve(problem, "enumerate").objective * (1 - 1e-9)
 
 
+@pytest.mark.slow
 def test_without_anything_to_share_the_plan_is_the_best_cut():
     """Where no resource is needed no flow runs, and one cut alone is optimal."""
     zero = np.zeros((3, 4))

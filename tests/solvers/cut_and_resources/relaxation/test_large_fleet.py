@@ -43,6 +43,7 @@ def tabled(problem):
     return CutAndResources(*(getattr(problem, name) for name in names))
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("form", ["factors", "tables"])
 @pytest.mark.parametrize("call", ["price_sum", "price_deadline"])
 def test_compiled_loops_equal_the_plain_ones(form, call):
@@ -131,6 +132,7 @@ def test_nearly_equal_devices_stay_apart():
     ).classes == (before + 1)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("root", [large_sum_root, large_makespan_root])
 @pytest.mark.parametrize("seed", range(12))
 def test_no_plan_is_better_than_the_bound(root, seed):

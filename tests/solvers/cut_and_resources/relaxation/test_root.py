@@ -71,6 +71,7 @@ def test_never_above_the_optimum(objective, decades, seed):
     assert 0 < root_bound(problem) <= optimum(problem) * (1 + 1e-12)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(
     ("objective", "relaxed"), [("sum", relaxed_sum), ("makespan", relaxed_makespan)]

@@ -25,6 +25,7 @@ def reference():
     return answer(solve(fleet(0), "saa", seed=5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("engine", "workers"), [("loky", 2), ("threads", 2), ("sequential", 1)])
 def test_engines_give_the_same(reference, engine, workers):
     """Two processes, two threads, or none beside."""
@@ -67,6 +68,7 @@ def interrupt_after(monkeypatch, batches):
     monkeypatch.setattr(ledger, "solve_batch", stop)
 
 
+@pytest.mark.slow
 def test_what_is_done_at_ctrl_c_is_kept_and_gone_on_from(monkeypatch, tmp_path, reference):
     """The interrupted run has an answer; the next one solves only what is missing."""
     folder = str(tmp_path / "kept")
@@ -85,6 +87,7 @@ def test_what_is_done_at_ctrl_c_is_kept_and_gone_on_from(monkeypatch, tmp_path, 
     assert (idle.iterations, idle.objective) == (0, resumed.objective)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("problem", "options", "words"),
     [
@@ -100,6 +103,7 @@ def test_the_checkpoint_of_other_work_is_refused(tmp_path, problem, options, wor
         solve(problem, "saa", checkpoint=str(tmp_path), **options)
 
 
+@pytest.mark.slow
 def test_folders_that_are_no_checkpoint_are_refused(tmp_path):
     """Foreign files, torn archives and pickles are not read."""
     (tmp_path / "notes.txt").write_text("mine")

@@ -49,6 +49,7 @@ def test_a_difference_below_its_end_is_a_defect():
         check_lowest(np.array([[0.0, 0.0], [0.0, -2.0]]), np.array([1.0, 1.0]))
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("chance", [0.5, 0.02])
 def test_looking_all_the_time_is_wrong_at_most_as_often_as_promised(chance):
     """A mean of exactly 0, skewed to either side: of 500 bets at most 5 % ever reach 20."""

@@ -13,6 +13,7 @@ def direct(values, t, level):
     return t + np.maximum(values - t, 0).mean() / (1 - level)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("level", [0.3, 0.5, 0.9, 0.95])
 @pytest.mark.parametrize("loose", [1.0, 1.05, 1.5])
 def test_every_cell_is_below_the_function_in_the_mean(level, loose):

@@ -19,6 +19,7 @@ def confidence(result):
     return result.details["confidence"]
 
 
+@pytest.mark.slow
 def test_a_known_expectation_is_covered():
     """D = fixed + work / f has mean fixed + work log 3; the better cut is found."""
     problem = single([1.0, 3.0], [2.5, 0.0], samples=400)
@@ -34,6 +35,7 @@ def test_a_known_expectation_is_covered():
     assert "whose longest round under cut-1 is 6 s" in result.message
 
 
+@pytest.mark.slow
 def test_a_known_tail_is_covered():
     """The worst tenth of 1 / f: f below 0.6, where its mean is log(0.6 / 0.5) / 0.1."""
     tail = math.log(0.6 / 0.5) / 0.1
@@ -48,6 +50,7 @@ def test_a_known_tail_is_covered():
     assert values["vss_s"] == values["intervals"]["vss_s"]["high"] == 0.0
 
 
+@pytest.mark.slow
 def test_the_mean_value_problem_is_wrong_and_vss_says_so():
     """With mean speed the working cut takes 2.95 s and wins; in truth it takes 2.95 log 3."""
     problem = single([0.0, 2.95], [3.0, 0.0], samples=100)
@@ -67,6 +70,7 @@ def test_the_mean_value_problem_is_wrong_and_vss_says_so():
     assert found["intervals"]["evpi_s"]["high"] < 3.0
 
 
+@pytest.mark.slow
 def test_cuts_of_the_same_mean_are_as_good_as_each_other_or_open():
     """1/f against a constant of the same mean: nothing separates them but the tolerance."""
     problem = single([1.0, 0.0], [0.0, MEAN_1_F], samples=20)
@@ -82,6 +86,7 @@ def test_cuts_of_the_same_mean_are_as_good_as_each_other_or_open():
     assert confidence(strict)["settles_at"] == confidence(strict)["gap"]["relative"] > 1e-6
 
 
+@pytest.mark.slow
 def test_rare_slow_rounds_are_not_settled_by_luck():
     """A takes 1 s; B mostly 0.66 s, but 30 times as long in 2 % of the rounds: 1.05 s."""
     values = [1.0] * 98 + [1 / 30] * 2
@@ -144,6 +149,7 @@ def test_all_that_is_said_is_about_one_cut(seed):
     assert name not in confidence(result)["as_good_as"]
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("objective", ["expected", "cvar"])
 @pytest.mark.parametrize("seed", range(4))
 def test_over_the_samples_it_is_the_enumeration(seed, objective):
@@ -159,6 +165,7 @@ def test_over_the_samples_it_is_the_enumeration(seed, objective):
     json.dumps(result.to_dict(), allow_nan=False)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("seed", range(3))
 def test_values_are_those_of_brute_force(seed):
     """VSS and EVPI from the table of all cuts and samples."""
@@ -183,6 +190,7 @@ def test_the_quick_inner_solver_has_valid_bounds():
     assert result.bound <= best <= result.objective + 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["expected", "cvar"])
 def test_listed_samples_are_all_there_are(objective):
     """Without a generator the list itself is compared, exactly."""
@@ -213,6 +221,7 @@ def test_a_cvar_of_all_rounds_is_the_mean():
     assert value["low"] <= 3 * MEAN_1_F <= value["high"]
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("objective", ["expected", "cvar"])
 @pytest.mark.parametrize("calls", [0, 1, 3, 10, 40])
 def test_a_run_that_is_stopped_says_what_it_knows(monkeypatch, objective, calls):

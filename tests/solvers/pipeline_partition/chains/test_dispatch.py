@@ -17,6 +17,7 @@ from splitopt.solvers.pipeline_partition.subset_dp import SubsetDp
 LINKED = ("uniform", "pairwise", "nic", "serial")
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("objective", ["period", "epoch"])
 @pytest.mark.parametrize("model", LINKED)
 def test_it_agrees_with_enumeration(model, objective, linked):
@@ -35,6 +36,7 @@ def test_it_agrees_with_enumeration(model, objective, linked):
             assert latencies[0] == pytest.approx(latencies[1], rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["uniform", "nic", "serial"])
 def test_an_integer_program_agrees_on_a_medium_size(model):
     """Four nodes, fourteen layers, by HiGHS."""
@@ -66,6 +68,7 @@ def medium(model, nodes=4, layers=14, **changes):
     return PipelinePartition(**fields | changes)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("objective", ["period", "epoch"])
 @pytest.mark.parametrize("model", LINKED)
 def test_what_must_not_change_the_value(model, objective):

@@ -58,6 +58,7 @@ def check(problem, values):
     return 0
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("use_all_nodes", [True, False], ids=["all", "idle"])
 @pytest.mark.parametrize("order", ["free", "given"])
 @pytest.mark.parametrize("duplex", ["full", "half"])
@@ -79,6 +80,7 @@ def test_it_finds_what_all_chains_show(
     assert none <= most  # the others are checked against all chains
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("model", MODELS)
 def test_more_nodes_than_layers_can_use(model, linked, chains_of_all):
     """Five and six nodes, of which some are alike."""
@@ -88,6 +90,7 @@ def test_more_nodes_than_layers_can_use(model, linked, chains_of_all):
         check(problem, chains_of_all(problem))
 
 
+@pytest.mark.slow
 def test_a_layer_that_is_slow_elsewhere_costs_no_digits(linked, chains_of_all):
     """Sums stay exact beside layers that are 1e15 times slower on another node."""
     rng = np.random.default_rng(3)

@@ -1,0 +1,1 @@
+"""Solvers of `GraphPartition`: one algorithm per file."""

@@ -1,0 +1,61 @@
+"""The integer program of `GraphPartition` by HiGHS, SCIP and Gurobi."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from splitopt.errors import InfeasibleError
+from splitopt.problems.graph_partition import GraphPartition
+from splitopt.problems.graph_partition.program import program_size
+from splitopt.problems.size import Size
+from splitopt.results import StopReason
+from splitopt.solvers.backends import solvers
+from splitopt.solvers.backends.endings import NoDecisionError
+from splitopt.solvers.base import Search
+
+
+@dataclass(frozen=True)
+class _Partition(solvers.Limited[GraphPartition]):
+    """The problem."""
+
+    problem: ClassVar[str] = "graph_partition"
+    objectives: ClassVar[frozenset[str]] = frozenset(GraphPartition.objectives)
+
+    def size(self, problem: GraphPartition) -> Size:
+        """Count variables and rows, without building the program."""
+        return program_size(problem)
+
+    def stated(self, problem: GraphPartition) -> tuple[GraphPartition, float]:
+        """Return the problem, and a unit of time that brings the objective near one."""
+        return problem, problem.bound() or float(problem.accelerator_s.max()) or 1.0
+
+    def run(self, problem: GraphPartition, search: Search) -> StopReason:
+        """Build the program, let the back end solve it, and read the devices."""
+        try:
+            return super().run(problem, search)
+        except NoDecisionError as error:
+            raise InfeasibleError(
+                f"no partition fits the memory of the accelerators ({error}); give them more, take "
+                "more of them, or add a CPU, whose memory has no limit"
+            ) from None
+
+
+@dataclass(frozen=True)
+class Highs(_Partition, solvers.Highs[GraphPartition]):
+    """HiGHS on the whole program."""
+
+
+@dataclass(frozen=True)
+class Scip(_Partition, solvers.OnlyPyomoScip[GraphPartition]):
+    """SCIP on the whole program."""
+
+
+@dataclass(frozen=True)
+class Gurobi(_Partition, solvers.DirectGurobi[GraphPartition]):
+    """Gurobi on the whole program."""
+
+
+@dataclass(frozen=True)
+class PyomoGurobi(_Partition, solvers.PyomoGurobi[GraphPartition]):
+    """Gurobi through Pyomo."""

@@ -1,0 +1,1 @@
+"""Solvers of `ReplicatedPipeline`, an algorithm per file."""
