@@ -82,7 +82,7 @@ def code_of(split: SplitModel, span: Span, inputs: int) -> PartCode:
         several = span.first == 0 and inputs > 1
         return _steps_code(chain.steps(span.first, span.last), split.module, span.copy, several)
     assert isinstance(chain, GraphChain)
-    return _graph_code(chain.codes(span.first, span.last, copy=span.copy))
+    return graph_code(chain.codes(span.first, span.last, copy=span.copy))
 
 
 def attribute(root: str, name: str) -> str:
@@ -121,7 +121,7 @@ def _steps_code(
     return PartCode(tuple(dict.fromkeys(takes)), body, frozenset(imports))
 
 
-def _graph_code(codes: Mapping[bool, PieceCode]) -> PartCode:
+def graph_code(codes: Mapping[bool, PieceCode]) -> PartCode:
     """Write the forward pass that torch.fx gives for a graph, one for each mode if they differ."""
     takes: dict[str, None] = {}
     constants: dict[str, Tensor] = {}

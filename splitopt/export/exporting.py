@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, Any, Unpack
 from splitopt.documents.json_text import parse_json
 from splitopt.documents.reading import decoded
 from splitopt.errors import CapabilityError, InputError, SplitoptError
-from splitopt.export.folder import MANIFEST, check_files, check_folder, write_folder
-from splitopt.export.registry import EXPORTERS, Writer, exporter
+from splitopt.export.deployment.settings import Deployment, DeploymentFields
+from splitopt.export.folder import (
+    MANIFEST,
+    MANIFESTS,
+    check_files,
+    check_folder,
+    write_folder,
+)
+from splitopt.export.registry import EXPORTERS, Writer, exporter, takes_of
 from splitopt.export.sample import Sample, SampleFields
-from splitopt.plans import PlanLike, as_plan
+from splitopt.plans import Plan, PlanLike, as_plan
+from splitopt.problems.graph_partition import GraphPartition
 from splitopt.training.job import MatchFields, SchemeFields, TrainingJob
 from splitopt.training.keywords import shared_out, takes_fields
 
@@ -21,12 +29,15 @@ if TYPE_CHECKING:
 
     from splitopt.export.job import Job
 
+DEPLOYED = ("compose", "kubernetes")
+"""Formats that start parties as services."""
 
-class ExportFields(MatchFields, SchemeFields, SampleFields, total=False):
-    """The keywords of `export_plan` of a `TrainingJob` and of a `Sample`."""
+
+class ExportFields(MatchFields, SchemeFields, SampleFields, DeploymentFields, total=False):
+    """The keywords of `export_plan` of a `TrainingJob`, of a `Sample` and of a `Deployment`."""
 
 
-@takes_fields(ExportFields, TrainingJob, Sample)
+@takes_fields(ExportFields, TrainingJob, Sample, Deployment)
 def export_plan(
     plan: PlanLike,
     folder: str | Path,
@@ -62,7 +73,9 @@ def export_plan(
     **given
         ``match``, ``stages`` and ``scheme`` as for `splitopt.training.job.TrainingJob`;
         ``example``, ``input_shape``, ``input_dtype`` and ``classes`` as for
-        `splitopt.export.sample.Sample`.
+        `splitopt.export.sample.Sample`; ``image``, ``train`` and ``fed_server`` as for
+        `splitopt.export.deployment.settings.Deployment`. A format that is written from the plan
+        alone takes nothing about a model, and only ``compose`` and ``kubernetes`` the last three.
 
     Returns
     -------
@@ -79,9 +92,66 @@ def export_plan(
     CapabilityError
         PyTorch or what the format needs is not installed, or the format cannot hold the model.
     """
-    matching, sample = shared_out("export_plan", ExportFields, given, TrainingJob, Sample)
-    job = TrainingJob(as_plan(plan, source), model, source=source, **matching)
+    matching, sample, deployment = shared_out(
+        "export_plan", ExportFields, given, TrainingJob, Sample, Deployment
+    )
+    found = as_plan(plan, source)
+    deployed = Deployment(**deployment)
+    check_used(to, deployed, {"model": model, "weights": weights, **matching, **sample})
+    if takes_of(to) == "plan":
+        return export_alone(found, folder, to=to, source=source, deployment=deployed, force=force)
+    job = TrainingJob(found, model, source=source, **matching)
     return export_job(job, folder, Sample(**sample), to=to, weights=weights, force=force)
+
+
+def check_used(to: str, deployment: Deployment, about_model: Mapping[str, Any]) -> None:
+    """Raise `InputError` for what a format would ignore.
+
+    Parameters
+    ----------
+    to
+        The format.
+    deployment
+        How services are made.
+    about_model
+        What was given about a model, by name; what is None was not given.
+    """
+    if to not in DEPLOYED:
+        for name, value in vars(deployment).items():
+            if value != getattr(Deployment, name):
+                raise InputError.at(
+                    name, f"is for {' and '.join(DEPLOYED)}, and not for {to}; leave it out"
+                )
+    if takes_of(to) == "plan":
+        for name, value in about_model.items():
+            if value is not None and (name, value) != ("match", TrainingJob.match):
+                raise InputError.at(
+                    name, f"is about a model, and {to} is written from the plan alone; leave it out"
+                )
+
+
+def export_alone(
+    plan: Plan,
+    folder: str | Path,
+    *,
+    to: str,
+    source: str = "plan",
+    deployment: Deployment | None = None,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Write what a format makes of a plan without its model into a folder; see `export_plan`."""
+    writer = exporter(to)
+    check_folder(folder, force)
+    from splitopt.export.plan_job import plan_job, with_manifest
+
+    files = _written(to, writer, plan_job(plan, source, deployment))
+    check_files(files, f"format {to!r}")
+    for name in MANIFESTS:
+        if name in files:
+            raise InputError(f"format {to!r}: gives a {name}, which is the export's own to write")
+    files = with_manifest(files, plan, to)
+    write_folder(folder, files, force)
+    return {"to": to, "folder": str(folder), "files": list(files), "problem": plan.problem}
 
 
 def export_job(
@@ -95,10 +165,19 @@ def export_job(
 ) -> dict[str, Any]:
     """Write the plan and the model of a job into a folder; see `export_plan`."""
     writer = exporter(to)
-    check_folder(folder, force)
-    from splitopt.export.preparing import prepare
+    if job.plan.problem == GraphPartition.name:
+        from splitopt.export.graph_chain import FORMATS, chain_job
+        from splitopt.export.graph_parts import export_graph
 
-    export = prepare(job, sample, weights)
+        if to not in FORMATS:
+            return export_graph(job, folder, sample, to=to, weights=weights, force=force)
+        check_folder(folder, force)
+        export = chain_job(job, sample, weights)
+    else:
+        check_folder(folder, force)
+        from splitopt.export.preparing import prepare
+
+        export = prepare(job, sample, weights)
     files = _complete(_written(to, writer, export), export, f"format {to!r}")
     write_folder(folder, files, force)
     return {
@@ -121,7 +200,7 @@ def export_job(
     }
 
 
-def _written(to: str, writer: Writer, export: Job) -> Mapping[str, bytes]:
+def _written(to: str, writer: Writer, export: Any) -> Mapping[str, bytes]:
     """Return the files of a format, and name the format of another package that fails."""
     try:
         return writer(export)

@@ -23,6 +23,12 @@ from splitopt.storage.swapping import exchange
 from splitopt.storage.temporary import sync_folder, temporary_folder
 
 MANIFEST = "parts.json"
+"""The manifest of parts."""
+PLAN_MANIFEST = "export.json"
+"""That of an export of a plan alone; other programs write files of this name, too."""
+PLAN_FORMAT = "splitopt-export"
+"""What it says by which it is known."""
+MANIFESTS = (MANIFEST, PLAN_MANIFEST)
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _WRITTEN = frozenset(
     {
@@ -79,7 +85,7 @@ def _check_folder(path: str | Path, force: bool) -> None:
                 "export"
             )
         others = _others(target, there)
-        if there and (others or MANIFEST not in there):
+        if there and (others or not set(MANIFESTS) & set(there)):
             what = f"holds {others[0]!r}, which no export wrote" if others else "is no export"
             raise InputError(f"{path}: {what}, so it is not replaced; choose another folder")
 
@@ -87,15 +93,23 @@ def _check_folder(path: str | Path, force: bool) -> None:
 def _others(target: Path, there: list[str]) -> list[str]:
     """Return the names in a folder that no export wrote there."""
     others = [name for name in there if name not in _WRITTEN]
-    digests = _digests(target / MANIFEST) if others else {}
+    if not others:
+        return []
+    found = {name: _manifest(target / name) for name in MANIFESTS if name in there}
+    if found.get(PLAN_MANIFEST, {}).get("format") == PLAN_FORMAT:
+        others.remove(PLAN_MANIFEST)
+    digests: dict[str, Any] = {}
+    for manifest in found.values():
+        files = manifest.get("files")
+        digests |= files if isinstance(files, dict) else {}
     return [name for name in others if not _is_written(target / name, digests.get(name))]
 
 
-def _digests(manifest: Path) -> Mapping[str, Any]:
-    """Return SHA-256 by name of what a manifest says was written; nothing if it is damaged."""
+def _manifest(path: Path) -> Mapping[str, Any]:
+    """Return what a manifest says; nothing if it is damaged."""
     try:
-        found = json.loads(manifest.read_bytes())["files"]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -177,14 +191,14 @@ def _put_back(target: Path) -> None:
     if target.exists():  # both were done, and some of what was set aside may be removed already
         if not _others(old, [entry.name for entry in old.iterdir()]):
             _discard(old)
-    elif (old / MANIFEST).is_file():
+    elif any((old / name).is_file() for name in MANIFESTS):
         old.rename(target)
 
 
 def _discard(old: Path) -> None:
     """Remove an earlier export, its manifest last: until then it says what else is to go."""
     with suppress(OSError):  # what is in its place is whole, and the next export tries again
-        for entry in sorted(old.iterdir(), key=lambda entry: entry.name == MANIFEST):
+        for entry in sorted(old.iterdir(), key=lambda entry: entry.name in MANIFESTS):
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
             else:

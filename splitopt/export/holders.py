@@ -54,7 +54,7 @@ def chains_of(program: Program, source: str = "plan") -> tuple[Chain, ...]:
             )
         own = Party(client.name, role)
         # An owner holds both ends of its chain, a device only the first.
-        parties = (own, *program.holders, own)[: len(client.cuts) + 1]
+        parties = (own, *program.holders_of(client), own)[: len(client.cuts) + 1]
         chains.append(
             Chain(
                 client.name,

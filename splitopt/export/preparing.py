@@ -34,8 +34,13 @@ def prepare(job: TrainingJob, sample: Sample, weights: str | Path | None = None)
     """Open the model of a job and split it; see `splitopt.export.export_plan`."""
     check_choice("match", job.match, get_args(By))
     program, _, _ = with_scheme(program_of(job.plan, job.source), job.scheme)
+    if program.has_ranks:
+        raise CapabilityError(
+            "the plan gives devices adapters of different ranks, and an export has the parts of "
+            "one model; plan with one rank in 'adapters', or train it with splitopt"
+        )
     chains = chains_of(program, job.source)
-    module, example, origin = _opened(job.model, sample, program.profile)
+    module, example, origin = opened_model(job.model, sample, program.profile)
     split = match(module, example, program.profile, job.match, job.stages)
     split.spans(())  # refuses cuts of torch.export, whose names mean little
     for cuts in dict.fromkeys(chain.cuts for chain in chains):
@@ -78,7 +83,7 @@ def _arguments(example: Any, module: nn.Module) -> Inputs:
     return inputs
 
 
-def _opened(
+def opened_model(
     model: str | nn.Module | None, sample: Sample, profile: ModelProfile
 ) -> tuple[nn.Module, Any, Origin]:
     """Return the model, an example of what it takes, and where it comes from."""

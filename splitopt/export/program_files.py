@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
@@ -28,12 +28,15 @@ class Written:
         The name of the file, and what stands in it.
     difference
         The largest difference from the part, see `PartProgram.difference`.
+    beside
+        Further files that the first one names, and what stands in them.
     """
 
     program: PartProgram
     file: str
     content: bytes
     difference: float
+    beside: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def program_files(
@@ -69,6 +72,7 @@ def program_files(
     return {
         MANIFEST: json_text(manifest).encode(),
         **{item.file: item.content for item in written},
+        **{name: content for item in written for name, content in item.beside.items()},
         RUNNER: runner.read_bytes(),
         "README.md": program_readme(job, form, manifest["parts"]).encode(),
     }

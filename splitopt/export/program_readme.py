@@ -8,12 +8,16 @@ from typing import Any
 
 from splitopt.export.holders import parties_of
 from splitopt.export.job import Job
-from splitopt.export.readme import client_rows, part_row, table, trained_on
+from splitopt.export.markdown import table
+from splitopt.export.readme import client_rows, part_row, trained_on
 from splitopt.profiles.tracing.pretrained import is_pretrained
 
 _NEEDS = {
     "onnx": "ONNX models, which run under onnxruntime and whatever else reads ONNX, on phones and "
     "boards as well; neither PyTorch nor splitopt is needed",
+    "openvino": "models of OpenVINO, whose runtime runs them on processors, graphics and NPUs of "
+    "Intel; the weights of each `.xml` are in the `.bin` beside it, and neither PyTorch nor "
+    "splitopt is needed",
     "executorch": "programs of ExecuTorch for batches of one sample, which its runtime runs on "
     "phones and boards, by XNNPACK where that has the operators; splitopt is not needed",
     "torch-export": "programs of `torch.export`, which `torch.export.load` reads; splitopt is not "
@@ -26,6 +30,13 @@ import onnxruntime
 
 session = onnxruntime.InferenceSession("{file}", providers=["CPUExecutionProvider"])
 {result} = session.run(None, {{{given}}})""",
+    "openvino": """\
+import numpy as np
+import openvino
+
+exact = {{"INFERENCE_PRECISION_HINT": "f32"}}
+part = openvino.Core().compile_model("{file}", "CPU", exact)
+{result} = part([{given}]).values()""",
     "executorch": """\
 import torch
 from executorch.runtime import Runtime
@@ -117,7 +128,7 @@ def _array(form: str, item: dict[str, Any], batch: int) -> str:
         batch * int(side[:-1] or 1) if isinstance(side, str) else side for side in item["shape"]
     ]
     shape = f"({', '.join(map(str, sides))}{',' if len(sides) == 1 else ''})"
-    library = "np" if form == "onnx" else "torch"
+    library = "np" if form in ("onnx", "openvino") else "torch"
     return f"{library}.zeros({shape}, dtype={library}.{item['dtype']})"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from splitopt.export.holders import parties_of
 from splitopt.export.job import Job, Origin, WrittenPart
 from splitopt.export.manifest import WEIGHTS
+from splitopt.export.markdown import table
 from splitopt.scenario import Scenario
 
 _HOW_TO_TRAIN = """\
@@ -130,12 +131,6 @@ def part_row(part: WrittenPart) -> Sequence[str]:
         "(the output)" if end is None else f"`{end}`",
         str(len(part.layers)),
     )
-
-
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Write a table in Markdown."""
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def pipeline_readme(job: Job, spec: dict[str, Any]) -> str:

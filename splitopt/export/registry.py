@@ -10,18 +10,19 @@ import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal, get_args
 
 from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import CapabilityError, InputError, shown
 from splitopt.extras import need_torch
 from splitopt.plugins import entry_points
 
-if TYPE_CHECKING:
-    from splitopt.export.job import Job
+Writer = Callable[[Any], Mapping[str, bytes]]
+"""``files(job)`` of a format: the files of the folder, by name.
 
-Writer = Callable[["Job"], Mapping[str, bytes]]
-"""``files(job)`` of a format: the files of the folder, by name."""
+It is called with a `splitopt.export.job.Job`, or a `splitopt.export.plan_job.PlanJob`."""
+Takes = Literal["model", "plan"]
+"""What a format is written from: a plan with its model opened and split, or the plan alone."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,16 @@ class Format:
         Packages, by the names that they are imported under.
     extra
         The extra of splitopt that installs them.
+    takes
+        ``"model"``: ``files`` is called with a `splitopt.export.job.Job`, which needs PyTorch;
+        ``"plan"``: with a `splitopt.export.plan_job.PlanJob`.
     """
 
     module: str
     writes: str
     needs: tuple[str, ...] = ("torch",)
     extra: str = "train"
+    takes: Takes = "model"
 
 
 EXPORTERS = {
@@ -66,6 +71,73 @@ EXPORTERS = {
         "each part as a program of ExecuTorch (.pte) for one sample, to run on phones and boards",
         ("torch", "executorch"),
         "executorch",
+    ),
+    "openvino": Format(
+        "splitopt.export.openvino_parts",
+        "each part as a model of OpenVINO (.xml with .bin), to run on Intel's processors",
+        ("torch", "openvino"),
+        "openvino",
+    ),
+    "flower": Format(
+        "splitopt.export.flower",
+        "an app of Flower that trains the plan in its simulation engine",
+    ),
+    "nvflare": Format(
+        "splitopt.export.nvflare",
+        "a job of NVIDIA FLARE that trains the plan in its simulator",
+    ),
+    "ray": Format(
+        "splitopt.export.ray",
+        "a program for Ray that trains fleets of thousands of simulated clients",
+    ),
+    "pipeedge": Format(
+        "splitopt.export.pipeedge",
+        "the pipeline as PipeEdge's models, device types, devices and schedule",
+        (),
+        "",
+        "plan",
+    ),
+    "csv": Format(
+        "splitopt.export.tables.as_csv",
+        "the plan as tables, one CSV file each",
+        (),
+        "",
+        "plan",
+    ),
+    "json": Format(
+        "splitopt.export.tables.as_json",
+        "the same tables as one JSON file, with key and unit of every column",
+        (),
+        "",
+        "plan",
+    ),
+    "parquet": Format(
+        "splitopt.export.tables.as_parquet",
+        "the same tables, one Parquet file each",
+        ("pyarrow",),
+        "parquet",
+        "plan",
+    ),
+    "xlsx": Format(
+        "splitopt.export.tables.as_xlsx",
+        "the same tables as one workbook for spreadsheets, a sheet each",
+        ("xlsxwriter",),
+        "xlsx",
+        "plan",
+    ),
+    "compose": Format(
+        "splitopt.export.deployment.compose",
+        "the parties as services of Docker Compose, which train the plan over connections",
+        (),
+        "",
+        "plan",
+    ),
+    "kubernetes": Format(
+        "splitopt.export.deployment.kubernetes",
+        "the parties as jobs of a cluster, which train the plan over connections",
+        (),
+        "",
+        "plan",
     ),
 }
 """Format -> the module that writes it, and what that needs; a new format is one entry here."""
@@ -113,6 +185,13 @@ def exporter_names() -> list[str]:
     return [*EXPORTERS, *installed_exporters()]
 
 
+def takes_of(name: str) -> Takes:
+    """Return what a format is written from; see `exporter` for what is raised."""
+    installed = installed_exporters()
+    _expect_known(name, installed)
+    return EXPORTERS[name].takes if name in EXPORTERS else _takes(_brought(name, installed[name]))
+
+
 def exporter(name: str) -> Writer:
     """Return the function ``files(job)`` of a format.
 
@@ -124,15 +203,11 @@ def exporter(name: str) -> Writer:
         A package that it needs is not installed; the message says how to install it.
     """
     installed = installed_exporters()
-    if name not in EXPORTERS and name not in installed:
-        known = exporter_names()
-        raise InputError.at(
-            "to",
-            f"{shown(name)} is no format, known are {', '.join(known)}{did_you_mean(name, known)}",
-        )
-    need_torch(f"exporting to {name}")
+    _expect_known(name, installed)
     if name in EXPORTERS:
         own = EXPORTERS[name]
+        if "torch" in own.needs:
+            need_torch(f"exporting to {name}")
         if absent := _absent(own.needs):
             raise CapabilityError(
                 f"exporting to {name} needs {' and '.join(absent)}, not installed; install with: "
@@ -141,6 +216,8 @@ def exporter(name: str) -> Writer:
         found: Writer = importlib.import_module(own.module).files
         return found
     brought = _brought(name, installed[name])
+    if _takes(brought) == "model":
+        need_torch(f"exporting to {name}")
     if absent := _absent(_needs(brought)):
         raise CapabilityError(
             f"exporting to {name} needs {' and '.join(absent)}, not installed; "
@@ -165,8 +242,9 @@ def _listed(name: str, place: str) -> Listed:
     except InputError as error:
         return Listed(name, "unknown", (), _package(place), str(error))
     needs = _needs(brought)
+    taken = ("torch", *needs) if _takes(brought) == "model" else needs
     summary = getattr(brought, "writes", None) or (inspect.getdoc(brought) or "").partition("\n")[0]
-    return Listed(name, str(summary), needs, _package(place), _ready(("torch", *needs)))
+    return Listed(name, str(summary), needs, _package(place), _ready(taken))
 
 
 def _brought(name: str, place: str) -> Any:
@@ -188,7 +266,25 @@ def _brought(name: str, place: str) -> Any:
         ) from None
     if not callable(getattr(found, "files", None)):
         raise InputError(f"format {name!r}: {place} has no function 'files(job)'")
+    if getattr(found, "takes", "model") not in get_args(Takes):
+        raise InputError(
+            f"format {name!r}: {place} takes {shown(found.takes)}, it must be 'model' or 'plan'"
+        )
     return found
+
+
+def _takes(brought: Any) -> Takes:
+    taken: Takes = getattr(brought, "takes", "model")
+    return taken
+
+
+def _expect_known(name: str, installed: Mapping[str, str]) -> None:
+    if name not in EXPORTERS and name not in installed:
+        known = exporter_names()
+        raise InputError.at(
+            "to",
+            f"{shown(name)} is no format, known are {', '.join(known)}{did_you_mean(name, known)}",
+        )
 
 
 def _needs(brought: Any) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from splitopt.export import torch_parts
 from splitopt.export.holders import Chain
 from splitopt.export.job import Job
 from splitopt.export.manifest import json_text
+from splitopt.export.plan_job import PLAN_FILE, plan_bytes
 from splitopt.export.readme import pipeline_readme
 
 FORMAT = "splitopt-torch-pipelining"
@@ -36,6 +37,7 @@ def files(job: Job) -> dict[str, bytes]:
     return torch_parts.files(job) | {
         "pipeline.json": json_text(spec).encode(),
         "train_pipeline.py": script.read_bytes(),
+        PLAN_FILE: plan_bytes(job.plan),
         "README.md": pipeline_readme(job, spec).encode(),
     }
 
@@ -74,7 +76,9 @@ def stage_of_rank(chain: Chain) -> list[int]:
 def _client(job: Job, chain: Chain) -> dict[str, Any]:
     batch = chain.batch_size or chain.samples
     stages = len(chain.parties)
-    pieces = next((n for n in range(stages, batch + 1) if batch % n == 0), batch)
+    pieces = chain.allocation.get("micro_batches")
+    if pieces is None:
+        pieces = next((n for n in range(stages, batch + 1) if batch % n == 0), batch)
     modules = {name for name, _ in job.split.module.named_modules()}
     inside = [cut for cut in chain.cuts if cut not in modules]
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -102,3 +103,81 @@ def alone():
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def small_plan():
+    """Return the function that plans two devices; without a scheme the second keeps all layers."""
+
+    def made(scheme=None, rounds=3, order=None, devices=None):
+        document = Scenario.load("digits-splitfed").to_dict()
+        first, *_, last = document["devices"]
+        document["devices"] = [
+            {**first, "count": 1, "samples": 80, "batch_size": 32},
+            {**last, "samples": 48, "batch_size": 16},
+        ]
+        if devices is not None:
+            changed = zip(document["devices"], devices, strict=True)
+            document["devices"] = [{**device, **other} for device, other in changed]
+        document["training"] = {"epochs": 1, "rounds": rounds}
+        if order is not None:
+            document["training"]["server_order"] = order
+        return plan(Scenario.from_dict(document), **({} if scheme is None else {"scheme": scheme}))
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def drawn_model():
+    """Return the function that builds the model that `splitopt train` begins with."""
+    from splitopt.models import build
+    from splitopt.training.preparing.setup import Draw
+    from splitopt.training.randomness import seed_of
+
+    def drawn():
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_of(0, Draw.WEIGHTS))
+            return build("cnn", (1, 8, 8), 10)
+
+    return drawn
+
+
+@pytest.fixture(scope="session")
+def own_data():
+    """Return the function that writes digits for the clients of an export, as many as it says."""
+    from splitopt.training.data import load_data
+    from splitopt.training.data.partition import partition
+    from splitopt.training.data.shards import save_shards
+
+    def write(exported, folder):
+        digits = load_data("digits", seed=0)
+        clients = json.loads((exported / "rounds.json").read_text())["clients"]
+        samples = [client["samples"] for client in clients]
+        parts = partition(digits.train_targets, samples, "iid", seed=0)
+        save_shards(str(folder), digits, [client["name"] for client in clients], parts)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def apart(drawn_model):
+    """Return the function that says by how much weights in a file differ from our own training."""
+    import splitopt
+    from splitopt.training.options import Options
+
+    def compare(made, data, saved, rounds):
+        from safetensors.torch import load_file
+
+        options = Options(learning_rate=0.1)
+        ours = splitopt.train(
+            made, data=str(data), partition="own", rounds=rounds, options=options
+        ).model.state_dict()
+        learned = load_file(saved)
+        assert learned.keys() == ours.keys()
+        first = drawn_model().state_dict()
+        assert max(float((learned[name] - first[name]).abs().max()) for name in first) > 1e-3
+        worst = max(float((learned[name] - ours[name]).abs().max()) for name in ours)
+        print("largest difference of a weight", worst)
+        return worst
+
+    return compare

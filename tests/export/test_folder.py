@@ -109,6 +109,7 @@ for _ in sys.stdin:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", ["one", "two"])
 def test_an_export_that_is_killed_leaves_a_whole_folder(tmp_path, steps):
     """At every instant where two folders can be exchanged; else once the next export begins."""

@@ -119,6 +119,7 @@ def test_names_of_layers_are_no_code(tmp_path, job_for):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+@pytest.mark.slow
 def test_weights_of_a_run_are_taken(tmp_path, plans):
     """The file of a training run and the folder of its checkpoint give the same weights."""
     from safetensors.torch import load_file

@@ -89,6 +89,7 @@ def same(one, two):
         assert one[name].dtype == two[name].dtype
 
 
+@pytest.mark.slow
 def test_parts_of_all_parties_are_the_whole(tmp_path, plans, alone):
     """Every party loads, changes and saves its own parts without splitopt."""
     torch.manual_seed(1)

@@ -22,7 +22,7 @@ from splitopt.models import build  # noqa: E402
 pytestmark = pytest.mark.train
 
 HERE = Path(__file__).parent
-FORMATS = ("torch-export", "onnx", "executorch")
+FORMATS = ("torch-export", "onnx", "openvino", "executorch")
 BATCHES = (1, 4, 7)
 
 RUN = """
@@ -96,14 +96,15 @@ def tried(model, shape, tokens):
     return {batch: draw(batch) for batch in BATCHES}
 
 
-QUICK = {("cnn", "torch-export"), ("user", "onnx")}
-"""The networks and formats that are tried each time; writing a program takes seconds."""
+QUICK = ("user", "onnx")
+"""The network and format that are tried each time; writing a program takes seconds."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "form"),
     [
-        pytest.param(name, form, marks=[pytest.mark.slow] * ((name, form) not in QUICK))
+        pytest.param(name, form, marks=[pytest.mark.slow] * ((name, form) != QUICK))
         for name in NETWORKS
         for form in FORMATS
     ],
@@ -128,12 +129,12 @@ def test_programs_compute_what_the_model_computes(tmp_path, job_for, alone, name
         (tmp_path / file).write_bytes(content)
     np.savez(tmp_path / "given.npz", **{str(size): x.numpy() for size, x in batches.items()})
     where = ""
-    for package in {"onnxruntime", "executorch"} & set(EXPORTERS[form].needs):
+    for package in {"onnxruntime", "openvino", "executorch"} & set(EXPORTERS[form].needs):
         [place] = importlib.util.find_spec(package).submodule_search_locations
         where = f"sys.path.append({str(Path(place).parent)!r})\n"
     ran = alone(where + RUN, tmp_path)
     assert ran.stdout.splitlines()[0] == str(["d0", "s0", "s1", "s2", "s3"][: len(few) + 1])
-    assert ran.stdout.splitlines()[1] == f"1 {form != 'onnx'}"
+    assert ran.stdout.splitlines()[1] == f"1 {form not in ('onnx', 'openvino')}"
     model.eval()
     results = np.load(tmp_path / "results.npz")
     sizes = (1,) if form == "executorch" else BATCHES
@@ -223,6 +224,7 @@ def odd(monkeypatch):
     return importlib.import_module("odd_networks")
 
 
+@pytest.mark.slow
 def test_what_is_no_program_is_said(odd, job_for):
     """Decisions by the data, and buffers that are written in evaluation mode."""
     x = torch.randn(4, 6)
@@ -236,6 +238,7 @@ def test_what_is_no_program_is_said(odd, job_for):
             exporter("torch-export")(job_for(model, x, [(cut,)]))
 
 
+@pytest.mark.slow
 def test_models_that_are_no_code_are_programs(tmp_path, odd, job_for):
     """A tensor made on the way that is too large to be written as code."""
     model, x = odd.Large(), torch.randn(4, 6)
@@ -250,6 +253,7 @@ def test_models_that_are_no_code_are_programs(tmp_path, odd, job_for):
     assert torch.allclose(value, model.eval()(x), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_programs_that_differ_are_refused(monkeypatch, job_for):
     """What is written was run, and held against the part."""
     from splitopt.export import torch_export

@@ -98,6 +98,7 @@ def trained(model, batches):
     return model.state_dict()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [QUICK, pytest.param(REST, marks=pytest.mark.slow)])
 def test_written_parts_write_what_the_model_writes(
     tmp_path, stateful, job_for, alone, monkeypatch, names
@@ -134,6 +135,7 @@ def test_written_parts_write_what_the_model_writes(
         assert len(state) > 0
 
 
+@pytest.mark.slow
 def test_weights_are_found_beside_the_parts(tmp_path, job_for, alone):
     """From any folder; a file where Python runs comes first."""
     torch.manual_seed(0)

@@ -92,7 +92,10 @@ def test_parts_say_how_they_are_trained_and_merge_to_the_whole(tmp_path, plan):
     assert torch.equal(merged["head.weight"], merged["tokens.weight"])
 
 
+@pytest.mark.slow
 def test_stages_that_would_train_their_own_are_refused(tmp_path, plan):
     """The two processes have nobody who adds their gradients."""
     with pytest.raises(CapabilityError, match=r"tokens\.weight is trained by several parts of pho"):
         export_plan(plan, tmp_path / "stages", to="torch-pipelining", model="words.py:make")
+    with pytest.raises(CapabilityError, match=r"tokens\.weight is trained on both sides of a cut"):
+        export_plan(plan, tmp_path / "app", to="flower", model="words:make")

@@ -111,6 +111,7 @@ def same(one, two):
 LARGE = ("resnet18", "vgg11", "mobilenetv2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "names",
     [

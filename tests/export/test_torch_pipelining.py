@@ -65,6 +65,7 @@ def test_processes_of_a_party_stand_together():
     assert stage_of_rank(Chain("x", (), (a, b, c, b, a), 1, 1)) == [0, 4, 1, 3, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # within PyTorch itself
 @pytest.mark.parametrize(("name", "shape"), [("cnn", (1, 8, 8)), ("gpt", (6,))])
 def test_pytorch_splits_at_the_split_spec(job_for, name, shape):

@@ -7,6 +7,7 @@ import json
 import math
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +24,7 @@ TYPES = {
 """Types of tensors by their names in a safetensors file."""
 
 
+@lru_cache(maxsize=1)
 def manifest() -> dict[str, Any]:
     """Read ``parts.json``, which stands beside this file."""
     with open(HERE / "parts.json", encoding="utf-8") as stream:

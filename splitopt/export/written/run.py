@@ -2,7 +2,7 @@
 
 ``load_parts(party)`` gives the parts that a party holds, ``load_chain(client)`` those of a client's
 model with who holds each; ``python run.py`` runs the latter with random inputs. It needs NumPy, and
-onnxruntime for ``.onnx``, PyTorch for ``.pt2``, or ExecuTorch for ``.pte``.
+onnxruntime for ``.onnx``, OpenVINO for ``.xml``, PyTorch for ``.pt2``, or ExecuTorch for ``.pte``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,12 @@ def load_part(name: str) -> Run:
     if name not in known:
         raise ValueError(f"there is no part {name!r}; choose one of {', '.join(known)}")
     path = HERE / known[name]
-    opened = {".onnx": _from_onnx, ".pt2": _from_torch, ".pte": _from_executorch}
+    opened = {
+        ".onnx": _from_onnx,
+        ".xml": _from_openvino,
+        ".pt2": _from_torch,
+        ".pte": _from_executorch,
+    }
     return opened[path.suffix](path)
 
 
@@ -82,6 +87,19 @@ def _from_onnx(path: Path) -> Run:
     def run(*inputs: Any) -> Any:
         given = dict(zip(names, map(np.asarray, inputs), strict=True))
         return _one_or_all(session.run(None, given))
+
+    return run
+
+
+def _from_openvino(path: Path) -> Run:
+    import openvino
+
+    exact = {"INFERENCE_PRECISION_HINT": "f32"}  # no bfloat16 where the processor has it
+    part = openvino.Core().compile_model(path, "CPU", exact)
+
+    def run(*inputs: Any) -> Any:
+        found = part([np.asarray(item) for item in inputs])
+        return _one_or_all([np.array(found[place]) for place in range(len(found))])
 
     return run
 

@@ -1,0 +1,60 @@
+"""The page of a Flower app: how it is run, what is kept of the plan, and what is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from splitopt.export.job import Job
+from splitopt.export.rounds_page import KEPT, rounds_page
+
+
+def flower_page(job: Job, spec: dict[str, Any]) -> str:
+    """Write the README of the folder."""
+    count = len(spec["clients"])
+    title, what = "as a Flower app", f"{count} clients of Flower"
+    return rounds_page(job, spec, title, what, [_run(count), KEPT + _KEPT])
+
+
+def _run(count: int) -> str:
+    return f"""Install Flower in an environment of its own, with PyTorch first:
+
+```sh
+pip install torch numpy
+pip install 'flwr[simulation]>=1.42,<2'
+```
+
+Data are a folder with `NAME.npz` for each client (`x` and `y`), as for `splitopt train --partition
+own`. Say how many clients there are in `$FLWR_HOME/config.toml` (`~/.flwr/config.toml`):
+
+```toml
+[superlink]
+default = "local"
+
+[superlink.local]
+address = ":local:"
+options.num-supernodes = {count}
+options.backend.client-resources.num-cpus = 1
+```
+
+and run it. Paths are absolute, since Flower runs a copy of this folder:
+
+```sh
+export FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION=1  # the environment has all that is needed
+flwr run . --stream --run-config 'data="/path/to/data" save="/path/to/model.safetensors" rounds=5'
+```
+
+| in the configuration of a run | is |
+|---|---|
+| `data` | the folder of the data |
+| `rounds` | how many rounds; those of the plan by default |
+| `lr`, `server-lr` | the learning rates of devices and server; 0 is that of the devices |
+| `weights` | a safetensors file to begin with; else those that `splitopt train` draws by seed 0 |
+| `save` | where the trained weights are written, as a safetensors file |"""
+
+
+_KEPT = """
+
+Not kept are shares of links and servers, and time: the simulation engine is as fast as it is. An
+exchange takes some tenths of a second whatever it carries. With SuperNodes on machines of their own
+every message starts a process, which takes seconds: train there with `splitopt train --wire`, or
+export to `compose`."""

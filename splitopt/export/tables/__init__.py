@@ -1,0 +1,1 @@
+"""A plan as tables, for spreadsheets and data frames: one module per format of files."""
