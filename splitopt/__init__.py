@@ -6,6 +6,7 @@ The public names are loaded when they are first used, so that ``import splitopt`
 from __future__ import annotations
 
 import importlib
+import sys
 
 TYPE_CHECKING = False  # not from typing, which takes most of the time in which Ctrl-C is unguarded
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from splitopt.errors import SplitoptError as SplitoptError
     from splitopt.export.exporting import export_plan as export_plan
     from splitopt.planning.comparison.comparing import compare_schemes as compare_schemes
+    from splitopt.planning.differing.plans import diff_plans as diff_plans
     from splitopt.planning.planner import plan as plan
     from splitopt.planning.replaying import simulate as simulate
     from splitopt.plans import Plan as Plan
@@ -27,8 +29,11 @@ if TYPE_CHECKING:
     from splitopt.problems.cut_and_resources import CutAndResources as CutAndResources
     from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty as CutUnderUncertainty
     from splitopt.problems.generator_pairing import GeneratorPairing as GeneratorPairing
+    from splitopt.problems.graph_partition import GraphPartition as GraphPartition
     from splitopt.problems.pipeline_partition import PipelinePartition as PipelinePartition
     from splitopt.problems.registry import load_problem as load_problem
+    from splitopt.problems.replicated_pipeline import ReplicatedPipeline as ReplicatedPipeline
+    from splitopt.problems.time_to_accuracy import TimeToAccuracy as TimeToAccuracy
     from splitopt.profiles import ModelProfile as ModelProfile
     from splitopt.profiles import load_profile as load_profile
     from splitopt.results import Result as Result
@@ -44,17 +49,21 @@ _HOMES = {
     "CutAndResources": "splitopt.problems.cut_and_resources",
     "CutUnderUncertainty": "splitopt.problems.cut_under_uncertainty",
     "GeneratorPairing": "splitopt.problems.generator_pairing",
+    "GraphPartition": "splitopt.problems.graph_partition",
     "InfeasibleError": "splitopt.errors",
     "InputError": "splitopt.errors",
     "ModelProfile": "splitopt.profiles",
     "PipelinePartition": "splitopt.problems.pipeline_partition",
     "Plan": "splitopt.plans",
+    "ReplicatedPipeline": "splitopt.problems.replicated_pipeline",
     "Result": "splitopt.results",
     "Scenario": "splitopt.scenario",
     "SolveError": "splitopt.errors",
     "SplitoptError": "splitopt.errors",
+    "TimeToAccuracy": "splitopt.problems.time_to_accuracy",
     "Timeline": "splitopt.timeline",
     "compare_schemes": "splitopt.planning.comparison.comparing",
+    "diff_plans": "splitopt.planning.differing.plans",
     "export_plan": "splitopt.export.exporting",
     "load_problem": "splitopt.problems.registry",
     "load_profile": "splitopt.profiles",
@@ -77,7 +86,9 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("splitopt")
-    raise AttributeError(f"module 'splitopt' has no attribute {name!r}")
+    # with name and obj Python proposes the nearest name that there is
+    here = sys.modules[__name__]
+    raise AttributeError(f"module 'splitopt' has no attribute {name!r}", name=name, obj=here)
 
 
 def __dir__() -> list[str]:

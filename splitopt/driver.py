@@ -18,10 +18,12 @@ from splitopt.errors import (
     shown,
 )
 from splitopt.extras import installed_version
+from splitopt.problems.arrays import number_table
+from splitopt.problems.base import FloatArray, Problem
 from splitopt.problems.registry import ProblemLike, as_problem
-from splitopt.results import OPTIMAL_GAP, Outcome, Result, StopReason, Times
+from splitopt.results import OPTIMAL_GAP, Decision, Outcome, Result, StopReason, Times
 from splitopt.solvers.base import Progress, Search, Solver
-from splitopt.solvers.registry import make_solver
+from splitopt.solvers.registry import make_solver, refuse_warmth
 
 _BOUND_SLACK = 1e-9
 """How far, relatively, a bound may stand above an objective by rounding before it is a lie."""
@@ -33,6 +35,8 @@ def solve(
     problem: ProblemLike,
     solver: str | Solver[Any] = "auto",
     *,
+    start: Any = None,
+    prices: Any = None,
     time_limit_s: float | None = None,
     rel_gap: float = 1e-9,
     seed: int = 0,
@@ -49,6 +53,12 @@ def solve(
     solver
         A name (``splitopt solvers`` lists them), a solver object, or ``"auto"``: the preferred one
         that can take this problem.
+    start
+        A decision to start from, such as that of an earlier result, or its plain data; None for
+        none. It need not be feasible for this problem. Solvers that cannot use one refuse it.
+    prices
+        Prices to start from, one for each of ``problem.priced``: the ``details["prices"]`` of the
+        result of a similar problem; None for none. Solvers that cannot use them refuse them.
     time_limit_s
         Wall-clock limit in s; None for none. At 0 the first feasible decision is returned, or none.
     rel_gap
@@ -58,7 +68,8 @@ def solve(
     on_failure
         ``"return"`` a result without a decision, or ``"raise"`` a `SolveError` that carries it.
     callback
-        Called with a `Progress` at every improvement; it stops the run by returning True.
+        Called with a `Progress` at every improvement; it stops the run by returning True. The
+        logger ``splitopt.solving`` tells the same at the level INFO.
     **options
         Hyper-parameters of the solver, where it is given by name.
 
@@ -77,12 +88,14 @@ def solve(
     """
     _check_arguments(time_limit_s, rel_gap, seed, on_failure, callback)
     problem = as_problem(problem)
+    warm = _checked_warmth(problem, start, prices)
     chosen = make_solver(problem, solver, **options)
+    refuse_warmth(problem, chosen, start=start is not None, prices=prices is not None)
     for module in chosen.requires:
         importlib.import_module(module)  # before the clock starts: it is not the solver's work
     problem.plain.load_loops()
     chosen.load(problem.plain)
-    search = Search(problem, time_limit_s, rel_gap, seed, callback)
+    search = Search(problem, time_limit_s, rel_gap, seed, callback, *warm)
     ending = _run(chosen, search)
     if search.callback_error is not None:  # whatever became of it on its way through a solver
         raise search.callback_error
@@ -184,6 +197,30 @@ def _check_arguments(
         )
 
 
+def _checked_warmth(
+    problem: Problem[Any], start: Any, prices: Any
+) -> tuple[Decision | None, FloatArray | None]:
+    """Return what to start from, checked against the sizes of the problem."""
+    found = None
+    if start is not None:
+        try:
+            found = problem.taken(start)
+            problem.violations(found)  # whether it is about this problem at all
+        except InputError as error:
+            raise InputError.at("start", f"is no decision of this problem ({error})") from None
+    if prices is None:
+        return found, None
+    priced = problem.priced
+    if not priced:
+        raise InputError.at(
+            "prices", f"are not for {problem.name}, which prices nothing; drop them"
+        )
+    try:
+        return found, number_table(prices, "prices", "prices", (len(priced),))
+    except InputError as error:
+        raise InputError(f"{error} (one each of {', '.join(priced)})") from None
+
+
 def _is_number(value: Any) -> bool:
     """Whether a value is a number that a float can hold."""
     if not is_real(value):
@@ -192,6 +229,6 @@ def _is_number(value: Any) -> bool:
 
 
 def _versions(solver: Solver[Any]) -> dict[str, str]:
-    names = ("splitopt", "numpy", *solver.requires)
+    names = ("splitopt", "numpy", *solver.requires, *solver.apart)
     known = {name: installed_version(name) for name in names}
     return {"python": platform.python_version(), **known}

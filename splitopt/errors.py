@@ -16,9 +16,11 @@ MOST_OF_A_MESSAGE = 1000
 def shown(value: Any, most: int = MOST_OF_A_VALUE) -> str:
     """Return how a value is shown in a message: its ``repr``, at most `most` characters long.
 
-    What holds itself a million times over costs no more than what is shown of it.
+    What holds itself a million times over costs no more than what is shown of it. It is one line,
+    of tables as well.
     """
-    return _cut(_Shown(most).repr(value), most)
+    lines = _Shown(most).repr(value).splitlines()
+    return _cut(" ".join(map(str.strip, lines)), most)
 
 
 class SplitoptError(Exception):

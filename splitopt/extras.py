@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import io
+from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
+from typing import Any
 
 from splitopt.errors import CapabilityError
 from splitopt.storage.outputs import working_folder_is_gone
@@ -20,6 +23,26 @@ def installed_version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "unknown"
+
+
+def data_frame(rows: Any, columns: Sequence[str] | None = None) -> Any:
+    """Return rows (mappings, or a table of CSV as text) as a ``pandas.DataFrame``.
+
+    Raises
+    ------
+    CapabilityError
+        pandas is not installed.
+    """
+    if importlib.util.find_spec("pandas") is None:
+        raise CapabilityError(
+            "a frame needs pandas, which is not installed; install it with: "
+            "pip install 'splitopt[frames]'"
+        )
+    import pandas as pd
+
+    if isinstance(rows, str):
+        return pd.read_csv(io.StringIO(rows))
+    return pd.json_normalize(list(rows)) if columns is None else pd.DataFrame(rows, columns=columns)
 
 
 def need_torch(purpose: str) -> None:

@@ -1,4 +1,4 @@
-"""Schemas of a plan file: its envelope and its result.
+"""Schema of a plan file: its envelope.
 
 Importing this module imports pydantic: do so in the functions that need it.
 """
@@ -9,46 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from splitopt.documents.schemas import Amount, Count, Document, Name, Note, Plain, Record
-from splitopt.results import Outcome, StopReason
+from splitopt.documents.schemas import Document, Name, Note
+from splitopt.result_documents import ResultDocument
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class TimesDocument(Document):
-    """Seconds of a run."""
-
-    build_s: Amount
-    solve_s: Amount
-    total_s: Amount
-
-
-class PointDocument(Document):
-    """An improvement during a run; null is infinite."""
-
-    time_s: float
-    objective: float | None
-    bound: float | None
-
-
-class ResultDocument(Record):
-    """How a decision was found; other versions may say more of it."""
-
-    solver: Name
-    outcome: Outcome
-    stop_reason: StopReason
-    message: Note | None
-    objective: float | None
-    bound: float | None
-    gap: Amount | None
-    violations: dict[str, float]
-    times: TimesDocument
-    iterations: Count
-    trace: list[PointDocument]
-    seed: int
-    options: Plain
-    versions: dict[Name, Name]
-    details: Plain
 
 
 class HashesDocument(Document):
@@ -58,6 +22,7 @@ class HashesDocument(Document):
     profile: Digest
     decision: Digest
     prediction: Digest
+    result: Digest
 
 
 class PlanDocument(Document):
@@ -65,6 +30,7 @@ class PlanDocument(Document):
 
     format: Literal["splitopt-plan"]
     version: Literal[1]
+    minor: Literal[1]
     problem: Name
     objective: Name
     scenario: dict[str, Any]

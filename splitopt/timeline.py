@@ -20,7 +20,9 @@ import numpy.typing as npt
 
 from splitopt.documents.json_text import expect_format, parse_json
 from splitopt.documents.reading import read_text
+from splitopt.documents.taking import path_of
 from splitopt.errors import InputError
+from splitopt.extras import data_frame
 from splitopt.storage.writing import write_rows
 
 FORMAT = "splitopt-timeline"
@@ -264,7 +266,12 @@ class Timeline:
     @classmethod
     def load(cls, path: str | Path) -> Timeline:
         """Read a timeline from a JSON file."""
+        path = path_of(path)
         return cls.from_dict(parse_json(read_text(path), str(path)), str(path))
+
+    def to_frame(self) -> Any:
+        """Return a row for every task as a ``pandas.DataFrame``, with the columns of `to_csv`."""
+        return data_frame(self.to_csv())
 
     def to_csv(self) -> str:
         """Write a row per task."""

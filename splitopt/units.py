@@ -175,7 +175,7 @@ def readable_rate(value: float) -> str:
     >>> readable_rate(1e8), readable_rate(2.5e9)
     ('100 Mbit/s', '2.5 Gbit/s')
     """
-    for unit, size in (("Gbit/s", 1e9), ("Mbit/s", 1e6), ("kbit/s", 1e3)):
+    for unit, size in (("Tbit/s", 1e12), ("Gbit/s", 1e9), ("Mbit/s", 1e6), ("kbit/s", 1e3)):
         if value >= size:
             return f"{value / size:.4g} {unit}"
     return f"{value:.4g} bit/s"
@@ -214,7 +214,7 @@ def _factor(unit: str, kind: str, value: str) -> float:
 
 @cache
 def _factor_or_reason(unit: str, kind: str) -> float | str:
-    """Look a unit up once for all values that have it; a text says why there is no factor."""
+    """Return the factor of a unit, once for all values that have it, or why there is none."""
     known = KINDS[kind]
     registry = _registry()
     if _OPERATIONS.match(unit):

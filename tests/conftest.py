@@ -30,6 +30,18 @@ def pytest_configure(config):
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Make all cases slow but the first one of a test that is marked `one_quick`."""
+    begun = set()
+    for item in items:
+        if item.get_closest_marker("one_quick"):
+            test = item.nodeid.partition("[")[0]
+            if test in begun:
+                item.add_marker("slow")
+            begun.add(test)
+
+
 def pytest_runtest_setup(item):
     """Skip what needs PyTorch where it is not installed, and Gurobi where no licence works.
 

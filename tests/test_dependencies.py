@@ -11,8 +11,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 BEHIND_AN_EXTRA = {
-    "PIL", "cryptography", "distributed", "executorch", "onnxruntime", "opacus", "pymoo", "ray",
-    "safetensors", "torch",
+    "PIL", "cryptography", "distributed", "executorch", "flwr", "nvflare", "nvflare_client",
+    "nvflare_server", "onnxruntime", "opacus", "openvino", "ortools", "pandas", "plan_device",
+    "plan_server", "plan_task", "pyarrow", "pymoo", "ray", "safetensors", "torch", "xlsxwriter",
 }  # fmt: skip
 
 

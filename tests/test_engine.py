@@ -97,6 +97,7 @@ def die_always(number):
     return number
 
 
+@pytest.mark.slow
 def test_the_work_of_a_worker_that_dies_is_done_by_another(tmp_path):
     """Nothing is lost and nothing comes twice."""
     markers = [str(tmp_path / name) for name in "abc"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 
+import numpy as np
 import pytest
 
 from splitopt.cli.entry import run
@@ -13,6 +14,11 @@ from splitopt.errors import InputError, shown
 @pytest.mark.parametrize("value", [7, 1.5, "name", [1, 2], {"a": None}, True, float("inf")])
 def test_a_short_value_is_shown_as_python_writes_it(value):
     assert shown(value) == repr(value)
+
+
+def test_a_table_is_shown_on_one_line():
+    assert shown(np.eye(2, dtype=int)) == "array([[1, 0], [0, 1]])"
+    assert shown("two  spaces\nand a line") == "'two  spaces\\nand a line'"
 
 
 def test_a_value_that_multiplies_itself_is_shown_short():

@@ -38,6 +38,7 @@ def test_plain_import_loads_nothing_heavy():
     assert not found & {*HEAVY, "numpy", "pydantic", "rich", "typer", "yaml"}
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("name", ["solve", "plan", "Scenario", "load_problem", "Result"])
 def test_public_names_load_no_solver_package(name):
     """Using a public name loads no modelling layer, solver, learning or plotting package."""

@@ -60,6 +60,7 @@ def circles(texts):
     return [found for found in members.values() if len(found) > 1]
 
 
+@pytest.mark.slow
 def test_no_modules_import_each_other_in_a_circle():
     """There is no circle in the package."""
     assert circles(sources(ROOT)) == []

@@ -8,6 +8,7 @@ import pytest
 
 from splitopt import InputError, Plan, Scenario, plan
 from splitopt.planning import open_plan
+from splitopt.plans import digest
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,11 @@ def edited(plan_document, change):
         (lambda d: d["prediction"].update(round_s=1.0), "prediction: does not match its hash"),
         (lambda d: d.pop("scenario"), "scenario: this field is missing"),
         (lambda d: d.update(extra=1), "extra: this field is unknown"),
-        (lambda d: d.update(version=9), "version is 9"),
+        (lambda d: d.update(version=9), "version is 9.* reads version 1; a newer release wrote it"),
+        (lambda d: d.update(version=0), "version is 0.* reads version 1$"),
+        (lambda d: d.update(minor="1"), "minor: is '1', it must be a whole number"),
+        (lambda d: d.update(minor=-1), "minor: is -1, it must be a whole number"),
+        (lambda d: d["result"].update(bound=1.0), "result: does not match its hash"),
         (lambda d: d.update(decision=[]), "decision: is .*; it must be an object"),
         (lambda d: d.update(scenario=[]), "scenario: is .*; it must be an object"),
         (lambda d: d.update(notes=[1]), r"notes\[0\]: is 1; it must be a text"),
@@ -71,5 +76,6 @@ def test_a_changed_plan_is_refused(made, change, words):
 def test_a_plan_that_promises_too_much_is_refused(made):
     """A forged objective is found by evaluating the decision again."""
     document = edited(made.to_dict(), lambda d: d["result"].update(objective=1.0))
+    document["hashes"]["result"] = digest(document["result"])
     with pytest.raises(InputError, match=r"result.objective is 1.0"):
         open_plan(Plan.from_dict(document))

@@ -9,12 +9,18 @@ from typer.core import TyperGroup
 
 from splitopt.cli import (
     bench,
+    calibrate,
     certificates,
     compare,
+    consensus,
     control,
+    diff,
+    doctor,
     export,
     exporters,
     generate,
+    import_plan,
+    init,
     iotsl,
     leakage,
     machine,
@@ -22,8 +28,10 @@ from splitopt.cli import (
     plan,
     plugins,
     profile,
+    profiles,
     report,
     robustness,
+    scenarios,
     schema,
     simulate,
     solve,
@@ -50,32 +58,39 @@ app = typer.Typer(
     cls=_Verbs,
     help="Plan split learning: where to cut the model, who gets what, and how far from the best.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("init")(init.command)
 app.command("plan")(plan.command)
 app.command("compare")(compare.command)
 app.command("solve")(solve.command)
+app.command("consensus")(consensus.command)
 app.command("solvers")(solvers.command)
 app.command("bench")(bench.command)
 app.command("control")(control.command)
 app.command("profile")(profile.command)
+app.command("profiles")(profiles.command)
 app.command("leakage")(leakage.command)
 app.command("tradeoff")(tradeoff.command)
 app.command("robustness")(robustness.command)
 app.add_typer(machine.app, name="machine")
 app.command("report")(report.command)
+app.command("diff")(diff.command)
 app.command("simulate")(simulate.command)
 app.command("export")(export.command)
 app.command("exporters")(exporters.command)
+app.command("import")(import_plan.command)
 app.command("plugins")(plugins.command)
 app.command("merge")(merge.command)
 app.command("train")(train.command)
+app.command("calibrate")(calibrate.command)
 app.command("generate")(generate.command)
 app.command("iotsl")(iotsl.command)
 app.command("validate")(validate.command)
 app.command("certificates")(certificates.command)
+app.command("scenarios")(scenarios.command)
+app.command("doctor")(doctor.command)
 app.command("schema")(schema.command)
 
 

@@ -1,22 +1,29 @@
-"""``splitopt export``: a plan and its model as a folder that other software reads."""
+"""``splitopt export``: a plan, with or without its model, as a folder for other software."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from splitopt.cli import options as shared
+from splitopt.cli import train
 from splitopt.cli.flags import with_flags
 from splitopt.cli.invocation import expect_model
-from splitopt.export.exporting import export_job
-from splitopt.export.registry import EXPORTERS
+from splitopt.errors import InputError
+from splitopt.export.deployment.settings import Deployment
+from splitopt.export.deployment.train_options import shared_options
+from splitopt.export.exporting import check_used, export_alone, export_job
+from splitopt.export.registry import EXPORTERS, takes_of
 from splitopt.export.sample import Sample
 from splitopt.extras import need_torch
 from splitopt.plans import Plan
 from splitopt.training.job import TrainingJob
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,49 @@ class SampleFlags:
         return Sample(None, shape, self.input_dtype, self.classes)
 
 
+@dataclass(frozen=True)
+class DeploymentFlags:
+    """How services of the parties are made: fields of a `Deployment`."""
+
+    image: Annotated[
+        str,
+        typer.Option(
+            "--image", metavar="NAME", help="compose, kubernetes: the container image to run."
+        ),
+    ] = Deployment.image
+    train: Annotated[
+        str,
+        typer.Option(
+            "--train",
+            metavar="'OPTIONS'",
+            help="compose, kubernetes: options of 'splitopt train' that all parties share, such "
+            "as '--lr 0.1 --rounds 5'.",
+        ),
+    ] = Deployment.train
+    fed_server: Annotated[
+        bool,
+        typer.Option(
+            "--fed-server", help="compose, kubernetes: with a fed server beside the main server."
+        ),
+    ] = Deployment.fed_server
+
+    def deployment(self) -> Deployment:
+        """Return how services are made; options that 'splitopt train' would refuse are refused."""
+        given = shared_options(self.train)
+        single = typer.Typer(add_completion=False)
+        single.command()(train.command)
+        try:
+            typer.main.get_command(single).make_context("splitopt train", ["plan", *given])
+        except Exception as error:
+            said = getattr(error, "format_message", None)
+            if said is None:
+                raise
+            raise InputError.at(
+                "--train", f"{said().rstrip('.')}; 'splitopt train --help'"
+            ) from None
+        return Deployment(**vars(self))
+
+
 @with_flags
 def command(
     plan: shared.PlanFile,
@@ -96,6 +146,7 @@ def command(
     ],
     model: ModelFlags,
     inputs: SampleFlags,
+    services: DeploymentFlags,
     weights: Annotated[
         Path | None,
         typer.Option(
@@ -108,17 +159,25 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
     as_json: shared.AsJson = False,
 ) -> int:
-    """Write a plan's parts as code or programs that run without splitopt.
+    """Write a plan for other software: parts of its model, services of its parties, or tables.
 
     Example: splitopt export plan.json --to torch -o parts
     """
-    sample = inputs.sample()
-    saved = Plan.load(plan)
-    expect_model(saved, model.model)
-    with shared.waiting("splitting the model", silent=as_json):
-        written = export_job(
-            model.job(saved, plan), output, sample, to=to, weights=weights, force=force
+    deployment = services.deployment()
+    check_used(to, deployment, {"weights": weights, **vars(model), **vars(inputs)})
+    if takes_of(to) == "plan":
+        saved = Plan.load(plan)
+        written = export_alone(
+            saved, output, to=to, source=str(plan), deployment=deployment, force=force
         )
+    else:
+        sample = inputs.sample()
+        saved = Plan.load(plan)
+        expect_model(saved, model.model)
+        with shared.waiting("splitting the model", silent=as_json):
+            written = export_job(
+                model.job(saved, plan), output, sample, to=to, weights=weights, force=force
+            )
     if as_json:
         shared.print_json(written)
     else:
@@ -128,6 +187,14 @@ def command(
 
 def _show(written: dict[str, Any]) -> None:
     console = shared.console()
+    if "clients" in written:
+        _show_parts(console, written)
+    console.print(
+        f"Written to {written['folder']}: {', '.join(sorted(written['files']))}", highlight=False
+    )
+
+
+def _show_parts(console: Console, written: dict[str, Any]) -> None:
     console.print(
         f"{written['model']} in parts, cut where {written['cuts_found_by']} found it",
         highlight=False,
@@ -141,6 +208,3 @@ def _show(written: dict[str, Any]) -> None:
         for client in written["clients"]
     ]
     console.print(shared.table(("Client", "Cut behind", "Parts"), rows), highlight=False)
-    console.print(
-        f"Written to {written['folder']}: {', '.join(sorted(written['files']))}", highlight=False
-    )

@@ -254,13 +254,17 @@ def command(
         )
     if report is not None:
         _write_page(run, report)
+    _print(run, as_json)
+    return 0
+
+
+def _print(run: IotslRun, as_json: bool) -> None:
     if as_json:
         shared.print_json(run.to_dict())
-    else:
-        from splitopt.report.iotsl import iotsl_to_terminal
+        return
+    from splitopt.report.iotsl import iotsl_to_terminal
 
-        shared.console().print(iotsl_to_terminal(run))
-    return 0
+    shared.console().print(iotsl_to_terminal(run))
 
 
 def _job(

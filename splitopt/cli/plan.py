@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,7 +64,7 @@ class OutputFlags:
         if self.report is not None:
             from splitopt.report.page import plan_to_html
 
-            write_atomic(self.report, plan_to_html(found))
+            write_atomic(self.report, plan_to_html(found, f"{date.today()}"))
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ class QuestionFlags:
             "--scheme",
             metavar="NAME",
             help="The one cut of all devices that makes a round of this scheme shortest: "
-            "splitfed_v1, splitfed_v2, vanilla or federated.",
+            "splitfed_v1, splitfed_v2, vanilla or federated; of u_shaped, with labels and both "
+            "ends of the model on devices, the first and the last cut.",
         ),
     ] = None
     server_order: Annotated[
@@ -102,6 +104,15 @@ class QuestionFlags:
             "--server-order",
             metavar="HOW",
             help="How splitfed_v2 serves: client after client, or batch: a batch of each in turn.",
+        ),
+    ] = None
+    by_group: Annotated[
+        bool | None,
+        typer.Option(
+            "--by-group/--by-device",
+            help="Whether a plan of cut_and_resources is about groups of alike devices, or about "
+            "every single one; by default by group of more than 10,000 devices.",
+            show_default=False,
         ),
     ] = None
     pareto: Annotated[
@@ -117,7 +128,7 @@ class QuestionFlags:
             "--boundaries",
             metavar="KIND",
             help="Where a pipeline may cut a model that was measured as a graph: prefixes (behind "
-            "every operator, default) or cuts (where one tensor crosses).",
+            "every operator, default) or cuts (where one tensor crosses); graph for accelerators.",
         ),
     ] = None
 
@@ -160,6 +171,7 @@ def command(
             scheme=question.scheme,
             server_order=question.server_order,
             callback=callback,
+            by_group=question.by_group,
             **arguments,
         )
     outputs.write(found)

@@ -30,6 +30,7 @@ def command(
     most_tensors: given.MostTensors = 1,
     tied: given.Tied = "refused",
     keep_all: given.KeepAll = False,
+    boundaries: given.Boundaries = "cuts",
     shapes_only: given.ShapesOnly = False,
     flop: given.Formulas = None,
     name: given.Name = None,
@@ -51,26 +52,11 @@ def command(
     from splitopt.models.adapters.adding import with_adapters
     from splitopt.profiles import trace
     from splitopt.profiles.tracing.costs.work.declared import read_formulas
-    from splitopt.profiles.tracing.running.example import made
-    from splitopt.profiles.tracing.source import open_model, read_shape
-    from splitopt.training.data.named import with_mask
 
     _check(target, output, measure, shapes_only, times)
     wanted = Adapters.read(adapters, adapter_targets, frozen_bits)
-    shape = None if input_shape is None else read_shape(input_shape)
     device = "meta" if shapes_only else "cpu"
-    batch_of = None
-    if example is not None:
-        if input_shape is not None or input_dtype is not None:
-            raise InputError("--example has shape and type; leave --input-shape, --input-dtype out")
-        batch_of = _example(example, device)
-        values = batch_of.get("", batch_of) if isinstance(batch_of, dict) else batch_of
-        shape = tuple(values.shape[1:]) if hasattr(values, "shape") else ()
-    module, short, size, dtype = open_model(target, shape, classes, device)
-    if batch_of is None:
-        batch_of = made(size, input_dtype or dtype, device=device)
-    if isinstance(batch_of, dict):
-        batch_of = with_mask(batch_of, module)
+    module, short, batch_of = _opened(target, input_shape, input_dtype, example, classes, device)
     found = trace(
         module if wanted is None else with_adapters(module, wanted),
         batch_of,
@@ -80,6 +66,7 @@ def command(
         most_tensors=most_tensors,
         tied=tied,
         keep_all=keep_all,
+        boundaries=boundaries,
         flop_formulas=read_formulas(flop or ()),
     ).named(target, classes, wanted)
     if wanted is not None:
@@ -96,6 +83,35 @@ def command(
     else:
         _show(found, profile, sentences, output)
     return 0
+
+
+def _opened(
+    target: str,
+    input_shape: str | None,
+    input_dtype: str | None,
+    example: str | None,
+    classes: int | None,
+    device: str,
+) -> tuple[Any, str, Any]:
+    """Return the model, a short name of it, and a batch that it takes."""
+    from splitopt.profiles.tracing.running.example import made
+    from splitopt.profiles.tracing.source import open_model, read_shape
+    from splitopt.training.data.named import with_mask
+
+    shape = None if input_shape is None else read_shape(input_shape)
+    batch_of = None
+    if example is not None:
+        if input_shape is not None or input_dtype is not None:
+            raise InputError("--example has shape and type; leave --input-shape, --input-dtype out")
+        batch_of = _example(example, device)
+        values = batch_of.get("", batch_of) if isinstance(batch_of, dict) else batch_of
+        shape = tuple(values.shape[1:]) if hasattr(values, "shape") else ()
+    module, short, size, dtype = open_model(target, shape, classes, device)
+    if batch_of is None:
+        batch_of = made(size, input_dtype or dtype, device=device)
+    if isinstance(batch_of, dict):
+        batch_of = with_mask(batch_of, module)
+    return module, short, batch_of
 
 
 def _example(source: str, device: str) -> Any:

@@ -61,6 +61,15 @@ Tied = Annotated[
     ),
 ]
 KeepAll = Annotated[bool, typer.Option("--all", help="Keep cuts that another one beats.")]
+Boundaries = Annotated[
+    str,
+    typer.Option(
+        "--boundaries",
+        metavar="KIND",
+        help="What the layers are: cuts (what lies between them), or graph (every value of the "
+        "graph, with its edges, for accelerators that share a model with branches).",
+    ),
+]
 ShapesOnly = Annotated[
     bool, typer.Option("--shapes-only", help="Count on shapes: nothing is computed or compared.")
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,7 +35,7 @@ def command(
         from splitopt.report.page import plan_to_html
         from splitopt.storage.writing import write_atomic
 
-        write_atomic(output, plan_to_html(saved))
+        write_atomic(output, plan_to_html(saved, f"{date.today()}"))
     if as_json:
         shared.print_json(saved.to_dict())
     elif output is None:

@@ -50,9 +50,10 @@ def command(
     shared.check_outputs(plan, output, csv, gantt)
     if gantt is not None:
         check_gantt_path(gantt)
-    replay = simulate(Plan.load(plan), noise=noise, seed=seed, source=str(plan))
+    saved = Plan.load(plan)
+    replay = simulate(saved, noise=noise, seed=seed, source=str(plan))
     if gantt is not None:
-        save_gantt(replay, gantt, start, end)
+        save_gantt(replay, gantt, start, end, saved.scenario["name"])
     if output is not None:
         replay.timeline.save(output)
     if csv is not None:

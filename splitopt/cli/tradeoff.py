@@ -1,4 +1,4 @@
-"""``splitopt tradeoff``: round time against leakage limit, and accuracy against epsilon."""
+"""``splitopt tradeoff``: time against leakage or slow devices, and accuracy against epsilon."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from splitopt.cli.training_options import OptimizerFlags, OwnProcessFlags
 from splitopt.errors import InputError, shown
 
 if TYPE_CHECKING:
+    from splitopt.planning.robust_curve import RobustCurve
     from splitopt.planning.staircase import Staircase
     from splitopt.privacy.tradeoff import Tradeoff
 
@@ -35,13 +36,17 @@ class StaircaseFlags:
     ] = shared.DEFAULT_TIME_LIMIT_S
     gap: shared.RelGap = 1e-9
 
+    def arguments(self) -> dict[str, Any]:
+        """Return solver, limits and options as `splitopt.plan` takes them."""
+        fixed = {"solver": self.solver, "time_limit_s": self.time_limit, "rel_gap": self.gap}
+        return shared.solver_arguments(fixed, self.option)
+
     def find(self, scenario: Path, seed: int, silent: bool) -> Staircase:
         """Find all steps."""
         from splitopt.planning.staircase import leakage_staircase
         from splitopt.scenario import Scenario
 
-        fixed = {"solver": self.solver, "time_limit_s": self.time_limit, "rel_gap": self.gap}
-        arguments = shared.solver_arguments(fixed, self.option)
+        arguments = self.arguments()
         with shared.telling("finding steps ...", silent) as tell:
 
             def progress(count: int, limit: float) -> None:
@@ -55,6 +60,47 @@ class StaircaseFlags:
                 progress=progress,
                 **arguments,
             )
+
+
+@dataclass(frozen=True)
+class RobustFlags:
+    """Which numbers of slow devices are planned for."""
+
+    robust: Annotated[
+        str | None,
+        typer.Option(
+            "--robust",
+            metavar="X,...",
+            help="Plan against each of these numbers of slow devices, such as 0,1,2,4.",
+        ),
+    ] = None
+
+    def find(self, scenario: Path, steps: StaircaseFlags, seed: int, silent: bool) -> RobustCurve:
+        """Find all plans."""
+        from splitopt.planning.robust_curve import robust_curve
+        from splitopt.scenario import Scenario
+
+        assert self.robust is not None
+        numbers = [_number(text.strip()) for text in self.robust.split(",")]
+        with shared.telling("planning ...", silent) as tell:
+
+            def progress(count: int, slow: float) -> None:
+                if tell is not None:
+                    tell(f"{count} of {len(numbers)} plans, up to {slow:g} slow devices")
+
+            try:
+                return robust_curve(
+                    Scenario.load(scenario),
+                    numbers,
+                    objective=steps.objective,
+                    seed=seed,
+                    progress=progress,
+                    **steps.arguments(),
+                )
+            except InputError as error:
+                if str(error).startswith("slow: "):
+                    raise InputError.at("--robust", str(error)[len("slow: ") :]) from None
+                raise
 
 
 @dataclass(frozen=True)
@@ -87,6 +133,7 @@ class AccuracyFlags:
 def command(
     scenario: shared.ScenarioFile,
     steps: StaircaseFlags,
+    robust: RobustFlags,
     runs: AccuracyFlags,
     job: OwnProcessFlags,
     optimizer: OptimizerFlags,
@@ -101,6 +148,8 @@ def command(
     """Show what privacy costs: round time for every limit on leakage, accuracy for epsilons.
 
     The first is exact: each step is an optimum. With --epsilon every step is trained as well.
+    With --robust it shows instead what protection against slow devices costs: the best plan for
+    each number of slow devices, slow as the scenario's section 'robust' says.
 
     Example: splitopt tradeoff dp-mora-resnet18 -o tradeoff.json --report tradeoff.html
     """
@@ -108,6 +157,11 @@ def command(
     from splitopt.report.tradeoff import tradeoff_to_html, tradeoff_to_terminal
 
     shared.check_outputs(scenario, output, report)
+    if robust.robust is not None:
+        for flags in (replace(job, seed=0), optimizer, privacy, runs):
+            expect_defaults(flags, "is about training, and --robust trains nothing; leave it out")
+        curve = robust.find(scenario, steps, job.seed, as_json)
+        return _show_curve(curve, output, report, as_json)
     epsilons, noise = _asked(runs, job, optimizer, privacy)
     staircase = steps.find(scenario, job.seed, as_json)
     found = Tradeoff(staircase)
@@ -124,6 +178,22 @@ def command(
     else:
         shared.console().print(tradeoff_to_terminal(found))
     return 0 if staircase.stairs else 1
+
+
+def _show_curve(found: RobustCurve, output: Path | None, report: Path | None, as_json: bool) -> int:
+    """Write and print what protection costs."""
+    from splitopt.report.robust_curve import robust_curve_to_html, robust_curve_to_terminal
+    from splitopt.storage.writing import write_atomic
+
+    if output is not None:
+        found.save(output)
+    if report is not None:
+        write_atomic(report, robust_curve_to_html(found))
+    if as_json:
+        shared.print_json(found.to_dict())
+    else:
+        shared.console().print(robust_curve_to_terminal(found))
+    return 0 if found.points and found.message is None else 1
 
 
 def _asked(
@@ -181,4 +251,13 @@ def _epsilon(text: str) -> float | None:
     except ValueError:
         raise InputError.at(
             "--epsilon", f"has {shown(text)}; write numbers and none, such as 0.5,2,8,none"
+        ) from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError.at(
+            "--robust", f"has {shown(text)}; write numbers of slow devices, such as 0,1,2,4"
         ) from None

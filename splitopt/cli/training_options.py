@@ -174,6 +174,23 @@ class ServingFlags(CodecFlags):
             help="Of K clients max(1, round(C K)) take part in a round, drawn anew in each.",
         ),
     ] = Options.client_fraction
+    secure_aggregation: Annotated[
+        bool,
+        typer.Option(
+            "--secure-aggregation",
+            help="With --wire, send masked client-side models, of which whoever averages them "
+            "learns the sum alone; needs the extra tls.",
+        ),
+    ] = Options.secure_aggregation
+    threshold: Annotated[
+        int | None,
+        typer.Option(
+            "--threshold",
+            metavar="T",
+            help="How many devices of a round must be left for that; two thirds of them, and 3 at "
+            "least, by default.",
+        ),
+    ] = Options.threshold
 
 
 @dataclass(frozen=True)
@@ -214,6 +231,15 @@ class OptimizerFlags(ServingFlags):
     weight_decay: Annotated[
         float, typer.Option("--weight-decay", metavar="X", help="Of all optimizers.")
     ] = Options.weight_decay
+    aggregation_interval: Annotated[
+        int,
+        typer.Option(
+            "--aggregation-interval",
+            metavar="I",
+            help="In splitfed_v1, rounds between two averages of the device parts; the server's "
+            "are averaged in every round.",
+        ),
+    ] = Options.aggregation_interval
     batch_norm: Annotated[
         str,
         typer.Option(
@@ -340,6 +366,14 @@ class ScheduleFlags:
             help="Test after every device's turn as well, where a scheme serves one after another.",
         ),
     ] = Schedule.test_after
+    replan: Annotated[
+        Path | None,
+        typer.Option(
+            "--replan",
+            metavar="TRACE.csv",
+            help="Rates of every round: cuts and shares follow those of the round before.",
+        ),
+    ] = None
 
     def schedule(self) -> Schedule:
         """Return the schedule; a value that is none is an `InputError`."""

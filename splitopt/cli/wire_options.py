@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from splitopt.training.runner import Run
     from splitopt.training.schedule import Schedule
     from splitopt.training.wire.launch import WireRun
+    from splitopt.training.wire.ranks import Rank
     from splitopt.training.wire.setting import Setting
     from splitopt.training.wire.transport.tls import Tls
 
-_SEVERAL = ("listen", "listen_port", "token_file", "tls_cert", "tls_key", "tls_ca", "no_tls")
+SEVERAL = ("listen", "token_file", "tls_cert", "tls_key", "tls_ca", "no_tls")
 """What counts for processes that are started one by one."""
 _TOGETHER = "is missing; --tls-cert, --tls-key and --tls-ca go together"
 
@@ -74,15 +75,9 @@ class PaceFlags:
 
 
 @dataclass(frozen=True)
-class WireFlags(PaceFlags):
-    """The pace of the processes, and who they are where they are started one by one."""
+class RankFlags:
+    """Which process this is where they are started one by one, and how they find each other."""
 
-    wire: Annotated[
-        bool,
-        typer.Option(
-            "--wire", help="A process for each party, with real bytes at the plan's pace."
-        ),
-    ] = False
     rank: Annotated[
         int | None,
         typer.Option("--rank", metavar="K", help="Be one process of several, 0 leads; else RANK."),
@@ -100,14 +95,6 @@ class WireFlags(PaceFlags):
             "--listen",
             metavar="HOST",
             help="Address to listen on, such as 0.0.0.0; by default nobody else can connect.",
-        ),
-    ] = None
-    listen_port: Annotated[
-        int | None,
-        typer.Option(
-            "--listen-port",
-            metavar="PORT",
-            help="Port on which a fed server listens; any that is free by default.",
         ),
     ] = None
     token_file: Annotated[
@@ -151,6 +138,79 @@ class WireFlags(PaceFlags):
             "--join-within", metavar="S", help="For how long ranks wait for each other, 120 s."
         ),
     ] = None
+
+    def ranked(self) -> Rank | None:
+        """Read which rank this process is; None where it starts all others."""
+        from splitopt.training.wire.ranks import read_rank
+
+        return read_rank(self.rank, self.world_size, self.master)
+
+    def refuse_several(self, names: Sequence[str] = SEVERAL) -> None:
+        """Reject what counts for processes that are started one by one alone."""
+        for name in names:
+            if getattr(self, name) not in (None, False):
+                raise InputError.at(
+                    f"--{name.replace('_', '-')}",
+                    "is for processes started one by one; give --rank, or leave it out",
+                )
+
+    def setting(self, **others: Any) -> Setting:
+        """Return what a process that is started by itself takes."""
+        from splitopt.training.wire.ranks import shared_token
+        from splitopt.training.wire.setting import Setting
+
+        return Setting(
+            shared_token(self.token_file),
+            host=self.listen,
+            tls=self._tls(),
+            no_tls=self.no_tls,
+            **others,
+        )
+
+    def joining_s(self) -> float:
+        """Return for how many seconds ranks wait for each other."""
+        if self.join_within is None:
+            return WireOptions.join_s
+        if not 0 < self.join_within < float("inf"):
+            raise InputError.at("--join-within", f"is {self.join_within:g}, it must be above 0")
+        return self.join_within
+
+    def _tls(self) -> Tls | None:
+        """Read this rank's certificate, if it is given one."""
+        from splitopt.training.wire.transport.tls import Tls
+
+        certificate, key, authority = self.tls_cert, self.tls_key, self.tls_ca
+        if certificate is None and key is None and authority is None:
+            return None
+        if self.no_tls:
+            raise InputError.at("--no-tls", "does not go together with certificates; leave one out")
+        if certificate is None:
+            raise InputError.at("--tls-cert", _TOGETHER)
+        if key is None:
+            raise InputError.at("--tls-key", _TOGETHER)
+        if authority is None:
+            raise InputError.at("--tls-ca", _TOGETHER)
+        return Tls.load(certificate, key, authority)
+
+
+@dataclass(frozen=True)
+class WireFlags(PaceFlags, RankFlags):
+    """The pace of the processes, and who they are where they are started one by one."""
+
+    wire: Annotated[
+        bool,
+        typer.Option(
+            "--wire", help="A process for each party, with real bytes at the plan's pace."
+        ),
+    ] = False
+    listen_port: Annotated[
+        int | None,
+        typer.Option(
+            "--listen-port",
+            metavar="PORT",
+            help="Port on which a fed server listens; any that is free by default.",
+        ),
+    ] = None
     timeline: Annotated[
         Path | None,
         typer.Option("--timeline", metavar="FILE", help="Write what was measured: .json or .csv."),
@@ -191,23 +251,17 @@ class WireFlags(PaceFlags):
         ``model`` is the file for the weights at the end, of which a fed server writes its part.
         """
         from splitopt.training.wire.launch import run_job, run_rank
-        from splitopt.training.wire.ranks import read_rank
 
-        rank = read_rank(self.rank, self.world_size, self.master)
+        rank = self.ranked()
         if model is not None and job.options is not None and job.options.fed_server:
             model = fed_path(model) if rank is None else model if rank.rank else None
         else:
             model = None
         at_scale = None if silent else report_scale
-        wanted = self.options(at_scale, join_s=self._join_s(), fed_model=model)
+        wanted = self.options(at_scale, join_s=self.joining_s(), fed_model=model)
         _ = wanted.limit  # one that is none is refused before anything else
         if rank is None:
-            for name in _SEVERAL:
-                if getattr(self, name) not in (None, False):
-                    raise InputError.at(
-                        f"--{name.replace('_', '-')}",
-                        "is for processes started one by one; give --rank, or leave it out",
-                    )
+            self.refuse_several((*SEVERAL, "listen_port"))
             return run_job(job, schedule, wanted, callback)
         if self.namespaces:
             raise InputError.at(
@@ -223,26 +277,15 @@ class WireFlags(PaceFlags):
         except AbsentError as error:
             if self.wire and self.rank:
                 from splitopt.training.wire.launch import tell_absent
-                from splitopt.training.wire.ranks import read_rank
 
-                rank = read_rank(self.rank, self.world_size, self.master)
+                rank = self.ranked()
                 if rank is not None:
-                    tell_absent(rank, self._setting(), self._join_s(), str(error))
+                    tell_absent(rank, self._setting(), self.joining_s(), str(error))
             raise
 
     def _setting(self) -> Setting:
         """Return what a process that is started by itself takes."""
-        from splitopt.training.wire.ranks import shared_token
-        from splitopt.training.wire.setting import Setting
-
-        return Setting(
-            shared_token(self.token_file),
-            deadline=self.options(None).limit,
-            host=self.listen,
-            tls=self._tls(),
-            no_tls=self.no_tls,
-            port=self._port(),
-        )
+        return self.setting(deadline=self.options(None).limit, port=self._port())
 
     def _port(self) -> int:
         """Return the port on which a fed server listens, 0 for any."""
@@ -251,31 +294,6 @@ class WireFlags(PaceFlags):
         if not 0 < self.listen_port < 2**16:
             raise InputError.at("--listen-port", f"is {self.listen_port}, it must be 1 to 65535")
         return self.listen_port
-
-    def _join_s(self) -> float:
-        """Return for how many seconds ranks wait for each other."""
-        if self.join_within is None:
-            return WireOptions.join_s
-        if not 0 < self.join_within < float("inf"):
-            raise InputError.at("--join-within", f"is {self.join_within:g}, it must be above 0")
-        return self.join_within
-
-    def _tls(self) -> Tls | None:
-        """Read this rank's certificate, if it is given one."""
-        from splitopt.training.wire.transport.tls import Tls
-
-        certificate, key, authority = self.tls_cert, self.tls_key, self.tls_ca
-        if certificate is None and key is None and authority is None:
-            return None
-        if self.no_tls:
-            raise InputError.at("--no-tls", "does not go together with certificates; leave one out")
-        if certificate is None:
-            raise InputError.at("--tls-cert", _TOGETHER)
-        if key is None:
-            raise InputError.at("--tls-key", _TOGETHER)
-        if authority is None:
-            raise InputError.at("--tls-ca", _TOGETHER)
-        return Tls.load(certificate, key, authority)
 
     def save(self, run: Run) -> None:
         """Write what was measured, if it is to be written."""

@@ -71,15 +71,18 @@ def _beyond(digits: str, source: str) -> InputError:
     )
 
 
-def expect_format(document: Any, source: str, name: str, version: int) -> Mapping[str, Any]:
+def expect_format(document: Any, source: str, name: str, *versions: int) -> Mapping[str, Any]:
     """Check the ``format`` and ``version`` of a document and return it as a mapping."""
     if not isinstance(document, Mapping):
         raise InputError(f"{source}: must be an object with the keys 'format' and 'version'")
     if document.get("format") != name:
         raise InputError(f"{source}: {wrong_kind(document, name)}")
     found = document.get("version")
-    if type(found) is not int or found != version:
+    if type(found) is not int or found not in versions:
+        known = " or ".join(str(version) for version in versions)
+        newer = type(found) is int and found > max(versions)
         raise InputError(
-            f"{source}: version is {shown(found)}, this release of splitopt reads version {version}"
+            f"{source}: version is {shown(found)}, this release of splitopt reads version {known}"
+            f"{'; a newer release wrote it: install that one' if newer else ''}"
         )
     return document

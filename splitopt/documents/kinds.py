@@ -26,6 +26,7 @@ _KINDS = {
     "history": ("the history of a training", "which 'splitopt train' wrote"),
     "comparison": ("a comparison of schemes", "which 'splitopt compare' wrote"),
     "tradeoff": ("what privacy costs", "which 'splitopt tradeoff' wrote"),
+    "robust-curve": ("what protection costs", "which 'splitopt tradeoff --robust' wrote"),
     "pareto": ("a set of mixes of machines", "which 'splitopt plan --pareto' wrote"),
     "checkpoint": ("a checkpoint", "whose folder is named by --checkpoint"),
     "benchmark-library": ("a library of instances", "which 'splitopt bench' takes"),
@@ -58,14 +59,40 @@ def kind_of_text(text: str) -> str:
     return f"; it is {kind[0]}, {kind[1]}" if kind else ""
 
 
-def refuse_scenario_name(path: str | os.PathLike[str]) -> None:
-    """Raise `InputError` where the name of a shipped scenario stands for the file of a plan."""
+def refuse_scenario_name(path: str | os.PathLike[str], wanted: str = "plan") -> None:
+    """Raise `InputError` where the name of a shipped scenario stands for another file.
+
+    Parameters
+    ----------
+    path
+        What was given for a file.
+    wanted
+        ``plan`` or ``instance``.
+
+    Raises
+    ------
+    InputError
+        It is the name of a shipped scenario, or nearly one, and no file; the message says what to
+        do with that scenario.
+    """
     name = os.fspath(path)
-    shipped = Path(__file__).parent.parent / "scenario" / "data" / f"{name}.yaml"
-    if name.replace("-", "").isalnum() and os.path.isfile(shipped) and not os.path.exists(name):
+    if not isinstance(name, str) or not name.replace("-", "").isalnum() or os.path.exists(name):
+        return
+    folder = Path(__file__).parent.parent / "scenario" / "data"
+    names = sorted(file.stem for file in folder.glob("*.yaml"))
+    mends = {
+        "plan": "here a plan is needed, which 'splitopt plan {name} -o plan.json' makes",
+        "instance": "here an instance file (.json or .npz) is needed; splitopt.plan('{name}') "
+        "answers the scenario, and from_scenario('{name}') of a problem's class makes a problem",
+    }
+    if name in names:
+        raise InputError(f"{name}: is a shipped scenario; {mends[wanted].format(name=name)}")
+    if near := did_you_mean(name, names):
+        raise InputError(f"{name}: there is no such file{near} That is a shipped scenario")
+    if wanted == "instance":
         raise InputError(
-            f"{name}: is a shipped scenario; here a plan is needed, which 'splitopt plan {name} -o "
-            "plan.json' makes"
+            f"{name}: there is no such file; an instance file ends in .json or .npz, and the "
+            f"scenarios that splitopt.plan takes by name are {', '.join(names)}"
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_origin
 
 from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import MOST_OF_A_MESSAGE, InputError, shown
@@ -225,12 +225,20 @@ def _unknown_in(here: type[BaseModel], name: str, model: type[BaseModel]) -> tup
 
 def _model_at(model: type[BaseModel] | None, path: Path) -> type[BaseModel] | None:
     """Return the class of the part of a document at a path, None for what is no such part."""
-    here = model
+    here, is_key = model, False
     for step in path:
-        if here is not None and isinstance(step, str):
+        if is_key:  # of a mapping, whose values are such parts
+            is_key = False
+        elif here is not None and isinstance(step, str):
             field = here.model_fields.get(step)
             here = None if field is None else _model_in(field.annotation)
+            is_key = field is not None and _is_mapping(field.annotation)
     return here
+
+
+def _is_mapping(annotation: Any) -> bool:
+    """Return whether an annotation is one of a mapping, or of a mapping or nothing."""
+    return get_origin(annotation) is dict or any(map(_is_mapping, get_args(annotation)))
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

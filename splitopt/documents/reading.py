@@ -6,6 +6,7 @@ A size is asked before anything is read. What has none (a device, a pipe) is rea
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import stat
 import time
@@ -21,6 +22,10 @@ MOST_BYTES = 2**30
 PATIENCE_S = 3.0
 """Seconds in which a writer has to open the other end of a pipe."""
 _CHUNK = 2**20
+_MOST_BESIDE = 2000
+"""Files of a folder among which one of nearly the same name is looked for."""
+_ALIKE = 0.8
+"""Likeness of two names of files, of at most 1, from which one is proposed for the other."""
 _MARKS = (
     (b"\xff\xfe\x00\x00", "UTF-32"),
     (b"\x00\x00\xfe\xff", "UTF-32"),
@@ -116,12 +121,27 @@ def opened(path: str | Path, most: int = MOST_BYTES) -> BinaryIO:
 def unreadable(path: str | Path, error: Exception) -> InputError:
     """Return the error that says why a file cannot be read."""
     if isinstance(error, FileNotFoundError):
-        return InputError(f"{path}: there is no such file")
+        return InputError(f"{path}: there is no such file{_near_file(path)}")
     if isinstance(error, IsADirectoryError):
         return InputError(f"{path}: is a folder, not a file")
     if "\0" in str(path):
         return InputError(f"{shown(str(path))}: is no path, it holds a NUL character")
     return InputError(f"{path}: cannot be read ({reason(error)})")
+
+
+def _near_file(path: str | Path) -> str:
+    """Return ``"; did you mean 'fleet.yaml'?"`` for a file beside it of nearly that name."""
+    from difflib import get_close_matches
+
+    place = Path(path)
+    try:
+        with os.scandir(place.parent) as entries:
+            names = [entry.name for entry in itertools.islice(entries, _MOST_BESIDE)]
+    except (OSError, ValueError):
+        return ""
+    alike = [name for name in names if Path(name).stem == place.stem and name != place.name]
+    near = sorted(alike) or get_close_matches(place.name, names, 1, _ALIKE)
+    return f"; did you mean {shown(str(place.with_name(near[0])))}?" if near else ""
 
 
 def reason(error: Exception) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from splitopt.driver import solve
 from splitopt.planning.predictions.cut_and_resources import BudgetUse, WithoutBudgets
-from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
+from splitopt.problems.cut_and_resources import CutAndResourcesDecision
+from splitopt.problems.cut_and_resources.parts import GroupedDecision
 from splitopt.solvers.cut_and_resources.relaxation import root_bound
 
 _MORE = 0.01
@@ -15,7 +17,7 @@ _LOOK_S = 5.0
 """How long at most to look for the best plan without budgets."""
 
 
-def budget_rows(problem: CutAndResources, decision: CutAndResourcesDecision) -> list[BudgetUse]:
+def budget_rows(problem: Any, decision: Any) -> list[BudgetUse]:
     """Return a row per budget: ``used`` and ``limit``, and what a larger limit would save.
 
     ``per_percent`` is what 1 % more saves of the relaxed objective, in which devices may mix their
@@ -25,10 +27,11 @@ def budget_rows(problem: CutAndResources, decision: CutAndResourcesDecision) -> 
     budgets = problem.budgets
     if budgets is None:
         return []
-    used = budgets.used(decision.cut)
+    used = budgets.used(_cuts(decision))
     value = problem.evaluate(decision)
     free = solve(problem.with_budgets(None), "exact", time_limit_s=_LOOK_S)
-    best = free.decision if isinstance(free.decision, CutAndResourcesDecision) else None
+    kinds = (CutAndResourcesDecision, GroupedDecision)
+    best: Any = free.decision if isinstance(free.decision, kinds) else None
     # a plan without budgets that is no better than this one needs no more than this one
     at_will = decision if best is None or not free.objective < value else best
     least = root_bound(problem)
@@ -44,9 +47,14 @@ def budget_rows(problem: CutAndResources, decision: CutAndResourcesDecision) -> 
                 limit=float(budgets.limit[b]),
                 per_percent=max(0.0, least - root_bound(raised)),
                 without=WithoutBudgets(
-                    used=float(budgets.used(at_will.cut)[b]),
+                    used=float(budgets.used(_cuts(at_will))[b]),
                     saves=max(0.0, value - problem.evaluate(at_will)),
                 ),
             )
         )
     return rows
+
+
+def _cuts(decision: Any) -> Any:
+    """Return the cuts of a decision by device or by group."""
+    return decision.parts if isinstance(decision, GroupedDecision) else decision.cut

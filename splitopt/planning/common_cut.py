@@ -23,7 +23,6 @@ from splitopt.problems.base import IntArray
 from splitopt.problems.common_cut import PHASES, CommonCut, CommonCutDecision
 from splitopt.problems.common_cut.reasons import why_none
 from splitopt.problems.common_cut.tables import model_bytes
-from splitopt.problems.cut_and_resources import CutAndResourcesDecision
 from splitopt.problems.memory import unchecked
 
 _SPEED = ("compute", "machine", "machine_model")
@@ -56,7 +55,7 @@ class CommonCutExplainer(Explainer[CommonCut, CommonCutDecision, CommonCutPredic
             traffic_bytes=loads["traffic_bytes"],
             device_memory_bytes=loads["device_memory_bytes"],
             server_memory_bytes=self._server_memory(problem, cuts),
-            leakage=self._leakage(problem, decision, cuts),
+            leakage=self._leakage(problem, cuts),
         )
 
     def _everyone(self, problem: CommonCut, decision: CommonCutDecision) -> IntArray:
@@ -105,13 +104,10 @@ class CommonCutExplainer(Explainer[CommonCut, CommonCutDecision, CommonCutPredic
         most = None if sizes is None else float(sizes.max())
         return shared_memory(profile, int(cuts[0]), most)
 
-    def _leakage(
-        self, problem: CommonCut, decision: CommonCutDecision, cuts: IntArray
-    ) -> Leakage | None:
+    def _leakage(self, problem: CommonCut, cuts: IntArray) -> Leakage | None:
         if problem.objective == "federated":
             return None
-        alike = CutAndResourcesDecision(cuts, *decision.shares.T)
-        return leakage_of(problem.side_by_side, alike, self.scenario, self.profile)
+        return leakage_of(cuts, self.scenario, self.profile)
 
     def explain_infeasible(self, problem: CommonCut) -> str | None:
         """Name the limit that leaves no cut, and what would have to change."""

@@ -41,6 +41,8 @@ class Explainer(ABC, Generic[ProblemT, DecisionT, PredictionT]):
     """The section of a scenario that asks for this problem where the caller names none."""
     machines: ClassVar[tuple[str, ...]] = ("devices", "servers")
     """The sections of a scenario whose machines compute in this problem."""
+    needs_fleet: ClassVar[bool] = True
+    """Whether it is about devices, which a scenario of accelerators has not."""
     counts_messages: ClassVar[bool] = True
     """Whether its seconds include those that a machine model states per message."""
     searches: ClassVar[type[Document] | None] = None
@@ -51,6 +53,10 @@ class Explainer(ABC, Generic[ProblemT, DecisionT, PredictionT]):
     scenario: Scenario
     profile: ModelProfile
     objective: str
+
+    def sketch(self) -> Scenario:
+        """Return the scenario, of a large fleet with a few of its devices: what words are about."""
+        return self.scenario
 
     def prepare(self) -> tuple[Self, list[str]]:
         """Make the choices that a scenario leaves to the plan, with notes about them.

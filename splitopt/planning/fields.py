@@ -6,16 +6,21 @@ named in the plan's notes, so that nothing is accepted and then silently ignored
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 from typing import Literal
 
 from pydantic import BaseModel
 
 from splitopt.profiles import ModelProfile
-from splitopt.scenario import Device, Scenario
+from splitopt.scenario import Device, Link, Scenario, Server
+from splitopt.scenario.energy import PowerRange
 
 Direction = Literal["downlink", "uplink"]
 DIRECTIONS: tuple[Direction, ...] = ("downlink", "uplink")
+
+_Way = tuple[Device, Direction, Server | None]
+"""A device's link in one direction, to a server; to the only one if None."""
 
 _LABELS = ("name", "note", "format", "version", "guesses", "data")
 """Words for people, and what counts for training alone."""
@@ -27,7 +32,13 @@ _WHOLE = (
     "clusters",
     "distributions",
     "tradeoff",
+    "robust",
     "generators",
+    "time_to_accuracy",
+    "precision",
+    "adapters",
+    "energy",
+    "accelerators",
 )
 """Sections that are named as a whole where nothing of them is used."""
 _OWN = ("channel_gain", "snr")
@@ -75,15 +86,17 @@ def model_fields(scenario: Scenario, profile: ModelProfile) -> set[str]:
 
 def rate_fields(scenario: Scenario) -> set[str]:
     """Name the fields that the rates of the devices' links follow from."""
-    found = set()
-    for device in scenario.devices:
-        for direction in DIRECTIONS:
-            link = scenario.link(device, direction)
-            if link.rate is not None:
-                found.add(_source(scenario, device, direction, "rate"))
-                continue
-            found.add(_source(scenario, device, direction, "bandwidth"))
-            found |= _signal(scenario, device, direction)
+    found: set[str] = set()
+    servers: Sequence[Server | None] = scenario.servers or [None]
+    for device, direction, server in product(scenario.devices, DIRECTIONS, servers):
+        if server is not None and not device.reaches(server):
+            continue
+        way: _Way = (device, direction, server)
+        if scenario.link(*way).rate is not None:
+            found.add(_source(scenario, way, "rate"))
+            continue
+        found.add(_source(scenario, way, "bandwidth"))
+        found |= _signal(scenario, way)
     return found
 
 
@@ -93,7 +106,7 @@ def signal_fields(scenario: Scenario) -> set[str]:
         field
         for device in scenario.devices
         for direction in DIRECTIONS
-        for field in _signal(scenario, device, direction)
+        for field in _signal(scenario, (device, direction, None))
     }
 
 
@@ -106,7 +119,9 @@ def power_fields(scenario: Scenario) -> set[str]:
     )
     if not known:
         return set()
-    sent = {_source(scenario, device, "uplink", "transmit_power") for device in scenario.devices}
+    sent = {
+        _source(scenario, (device, "uplink", None), "transmit_power") for device in scenario.devices
+    }
     return {"devices[].compute_power", *sent}
 
 
@@ -134,20 +149,32 @@ def _within(field: str, section: str) -> bool:
     return field.startswith((f"{section}.", f"{section}["))
 
 
-def _signal(scenario: Scenario, device: Device, direction: Direction) -> set[str]:
-    link = scenario.link(device, direction)
-    needed = _SIGNAL if link.snr is None else ("snr",)
-    return {_source(scenario, device, direction, name) for name in needed}
+def _signal(scenario: Scenario, way: _Way) -> set[str]:
+    needed = _SIGNAL if scenario.link(*way).snr is None else ("snr",)
+    return {_source(scenario, way, name) for name in needed}
 
 
-def _source(scenario: Scenario, device: Device, direction: Direction, name: str) -> str:
+def _source(scenario: Scenario, way: _Way, name: str) -> str:
     """Name the field that gives a number of a device's link, see `Device.link`."""
+    device, direction, server = way
+    if server is None and len(scenario.servers) == 1:
+        server = scenario.servers[0]
+    there = None if server is None else (device.servers or {}).get(server.name)
+    if there is not None and _states(getattr(there, direction), name):
+        return "devices[].servers"
     override = getattr(device, direction)
     if override is not None and getattr(override, name) is not None:
         return f"devices[].{direction}.{name}"
     own = name in _OWN or (name == "transmit_power" and direction == "uplink")
-    if own and getattr(device, name) is not None:
-        return f"devices[].{name}"
+    if own and (stated := getattr(device, name)) is not None:
+        return f"devices[].{name}" + (".max" if isinstance(stated, PowerRange) else "")
+    links = None if server is None else server.links
+    if links is not None and _states(getattr(links, direction), name):
+        return f"servers[].links.{direction}.{name}"
     if getattr(getattr(scenario.links, direction), name) is not None:
         return f"links.{direction}.{name}"
     return "spectrum.bandwidth"
+
+
+def _states(link: Link | None, name: str) -> bool:
+    return link is not None and getattr(link, name) is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from splitopt.latency.split_federated import link_rate
-from splitopt.scenario import Scenario
+from splitopt.scenario import Scenario, Server
 from splitopt.units import readable_rate
 
 _WAYS: tuple[Literal["downlink", "uplink"], ...] = ("downlink", "uplink")
@@ -13,6 +13,8 @@ _WAYS: tuple[Literal["downlink", "uplink"], ...] = ("downlink", "uplink")
 
 def describe_links(scenario: Scenario) -> str:
     """Return whether devices share one downlink and one uplink, and at which rates."""
+    if len(scenario.servers) > 1:
+        return _of_each_server(scenario)
     down, up = (_rates(scenario, way) for way in _WAYS)
     if scenario.links.shared:
         return f"devices share one downlink of {down} and one uplink of {up}"
@@ -29,8 +31,27 @@ def unused_in_clusters(scenario: Scenario) -> list[str]:
     ]
 
 
-def _rates(scenario: Scenario, way: Literal["downlink", "uplink"]) -> str:
+def _of_each_server(scenario: Scenario) -> str:
+    """Return the sentence of several servers, each with a downlink and an uplink."""
+    found = []
+    for server in scenario.servers:
+        down, up = (_rates(scenario, way, server) for way in _WAYS)
+        found.append(f"{server.name} {down} down and {up} up")
+    shared = scenario.links.shared
+    how = "the devices of a server share its" if shared else "every device has its own"
+    return f"{how} downlink and uplink: {', '.join(found)}"
+
+
+def _rates(
+    scenario: Scenario, way: Literal["downlink", "uplink"], server: Server | None = None
+) -> str:
     """Return the rate of one direction, or from which to which it is by device."""
-    rates = [link_rate(scenario.link(device, way)) for device in scenario.devices]
+    rates = [
+        link_rate(scenario.link(device, way, server))
+        for device in scenario.devices
+        if server is None or device.reaches(server)
+    ]
+    if not rates:
+        return "nothing"
     low, high = readable_rate(min(rates)), readable_rate(max(rates))
     return low if low == high else f"{low} to {high} by device"

@@ -145,7 +145,7 @@ class PipelinePartitionExplainer(
         scenario, profile = self.scenario, self.profile
         found = fill_notes(profile, (*scenario.devices, *scenario.nodes))
         links = scenario.links.nodes
-        if links is None or links.model == "none":
+        if len(scenario.node_list()) > 1 and (links is None or links.model == "none"):
             found.append(
                 "transfers between nodes cost nothing here; state links.nodes, because on real "
                 "links they often decide"

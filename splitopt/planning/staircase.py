@@ -190,7 +190,8 @@ def leakage_staircase(
     while True:
         found = plan(
             with_limit(given, limit), problem=PROBLEM, objective=objective, solver=solver,
-            time_limit_s=time_limit_s, rel_gap=rel_gap, seed=seed, **options,
+            time_limit_s=time_limit_s, rel_gap=rel_gap, seed=seed, by_group=False,
+            **options,
         )  # fmt: skip
         if found.decision is None:
             break

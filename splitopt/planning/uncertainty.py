@@ -8,6 +8,7 @@ from dataclasses import replace
 from splitopt.planning.predictions import RoundInterval
 from splitopt.profiles import Interval, ModelProfile
 from splitopt.scenario import Scenario
+from splitopt.scenario.device_columns import DeviceColumns
 from splitopt.scenario.machine import Machine
 
 _WORK = ("convolutions", "depthwise convolutions", "matrix products")
@@ -98,11 +99,12 @@ def machine_notes(
 
 def _machines(sections: Sequence[str], scenario: Scenario) -> list[tuple[str, int, Machine]]:
     """List the machines of some sections with their places."""
-    return [
-        (section, index, machine)
-        for section in sections
-        for index, machine in enumerate(getattr(scenario, section))
-    ]
+    found = []
+    for section in sections:
+        part = getattr(scenario, section)
+        rows = part.telling_rows() if isinstance(part, DeviceColumns) else range(len(part))
+        found += [(section, row, part[row]) for row in rows]
+    return found
 
 
 def _interval(machine: Machine, profile: ModelProfile) -> Interval | str:
@@ -134,6 +136,7 @@ def _scaled(scenario: Scenario, profile: ModelProfile, end: str) -> tuple[Scenar
     parts = {
         section: tuple(at_end(machine) for machine in getattr(scenario, section))
         for section in ("devices", "servers", "nodes")
+        if not isinstance(getattr(scenario, section), DeviceColumns)  # which name no models
     }
     machines = {
         name: times if times.interval is None else times.scaled(getattr(times.interval, end))

@@ -14,6 +14,7 @@ from splitopt.profiles.readers.times import with_times as with_times
 from splitopt.profiles.readers.times import write_times as write_times
 from splitopt.profiles.table.curves import Curve as Curve
 from splitopt.profiles.table.fill import Fill as Fill
+from splitopt.profiles.table.inference import with_backward as with_backward
 from splitopt.profiles.table.interval import Interval as Interval
 from splitopt.profiles.table.machine_times import MachineTimes as MachineTimes
 from splitopt.profiles.table.operator_counts import OperatorCounts as OperatorCounts

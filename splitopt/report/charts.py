@@ -121,9 +121,11 @@ def panels_figure(
     across = columns or len(shown)
     rows = -(-len(shown) // across)
     figure = Figure(figsize=(9.6, height * rows), layout=ConstrainedLayoutEngine(wspace=0.06))
-    places = figure.subplots(rows, across, squeeze=False).flat
+    places = list(figure.subplots(rows, across, squeeze=False).flat)
     for axes, panel in zip(places, shown, strict=False):
         _draw_panel(axes, panel)
+    for axes in places[len(shown) :]:
+        axes.set_visible(False)
     if legend:
         lines = [
             Line2D([], [], color=style.colour, linestyle=(0, style.dashes) if style.dashes else "-")
@@ -209,36 +211,6 @@ def _draw(axes: Any, curve: Curve) -> None:
     axes.plot(
         [x for x, _ in points], [y for _, y in points], color=style.colour, gid=curve.group, **look
     )
-
-
-def stacked_bars(labels: Sequence[str], parts: Mapping[str, Sequence[float]], x_label: str) -> str:
-    """Draw a horizontal bar per label, divided into parts, as an SVG element.
-
-    `parts` maps the name of a part to its length for every label, in the unit of `x_label`.
-    """
-    figure, axes = _figure(9.0, 1.2 + 0.28 * len(labels))
-    left = [0.0] * len(labels)
-    places = range(len(labels))
-    for (name, lengths), colour in zip(parts.items(), COLOURS, strict=False):
-        axes.barh(places, lengths, left=left, label=name, color=colour, height=0.75)
-        left = [a + b for a, b in zip(left, lengths, strict=True)]
-    axes.set_yticks(places, labels)
-    axes.invert_yaxis()
-    axes.set_xlabel(x_label)
-    axes.xaxis.set_major_formatter("{x:,g}")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(parts), frameon=False)
-    axes.margins(y=0.5 / max(len(labels), 1))
-    return svg_text(figure)
-
-
-def _figure(width: float, height: float) -> tuple[Any, Any]:
-    """Create a figure without the global state of pyplot."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
 
 
 def svg_text(figure: Any) -> str:

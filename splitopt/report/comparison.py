@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +122,7 @@ def comparison_to_html(comparison: Comparison, sweep: Sweep | Grid | None = None
     return str(
         template("comparison.html").render(
             comparison=comparison,
+            advice=re.split(r"(?<=[.)]) (?=[A-Z])", comparison.advice),
             table=ranked_table(comparison) if comparison.feasible else None,
             pareto=_pareto(comparison.feasible, styles) if comparison.feasible else None,
             legend=legend,

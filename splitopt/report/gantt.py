@@ -9,26 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from splitopt.errors import InputError
-from splitopt.report.charts import COLOURS, check_suffix, save_figure, svg_text
+from splitopt.report.charts import COLOURS, check_suffix, save_figure
 from splitopt.report.content import Column, Table
 from splitopt.report.numbers import percent, seconds
+from splitopt.report.spans import MOST_TASKS, SHARED_KINDS, Span, chosen_span, shown_rows
 from splitopt.report.templating import template
+from splitopt.report.timeline_lanes import timeline_lanes
 from splitopt.storage.writing import write_atomic
 from splitopt.timeline import FloatArray, Timeline, Usage
 
 if TYPE_CHECKING:
     from splitopt.simulation.replay import Forecast, Replay
 
-MOST_TASKS = 1500
-MOST_ROWS = 40
-SHARED_KINDS = ("node", "link", "interface", "server")
 _BINS = 240
 _EDGED = 700
 _NUMBERED = 0.012
 """A bar at least this wide, relative to the chart, has its owner's number in it."""
-
-Span = tuple[float, float]
 
 
 def check_gantt_path(path: Path) -> None:
@@ -37,40 +33,22 @@ def check_gantt_path(path: Path) -> None:
 
 
 def save_gantt(
-    replay: Replay, path: Path, start_s: float | None = None, end_s: float | None = None
+    replay: Replay,
+    path: Path,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    name: str = "",
 ) -> None:
-    """Write a chart in the format that the suffix names; an HTML page has tables beside it."""
+    """Write a chart in the format that the suffix names; an HTML page has tables beside it.
+
+    `name` is what was simulated, for the heading of the page.
+    """
     check_gantt_path(path)
     span = chosen_span(replay.timeline, start_s, end_s)
     if path.suffix == ".html":
-        write_atomic(path, replay_to_html(replay, span))
+        write_atomic(path, replay_to_html(replay, span, name))
     else:
         save_figure(gantt_figure(replay.timeline, span), path)
-
-
-def chosen_span(
-    timeline: Timeline, start_s: float | None = None, end_s: float | None = None
-) -> Span:
-    """Return the part of a timeline to draw, by default as much of its start as is legible.
-
-    Raises
-    ------
-    InputError
-        A part that is empty or outside the timeline.
-    """
-    first = 0.0 if start_s is None else start_s
-    if not 0 <= first < max(timeline.makespan_s, 1e-300):
-        raise InputError.at(
-            "from", f"is {first:g} s, the timeline goes from 0 to {timeline.makespan_s:g} s"
-        )
-    if end_s is not None:
-        if not first < end_s:
-            raise InputError.at("to", f"is {end_s:g} s, it must be after {first:g} s")
-        return first, min(end_s, timeline.makespan_s)
-    shown = np.isin(timeline.resource, shown_rows(timeline)) & (timeline.end_s > first)
-    starts = np.sort(timeline.start_s[shown])
-    last = timeline.makespan_s if starts.size <= MOST_TASKS else float(starts[MOST_TASKS])
-    return first, max(last, first + timeline.makespan_s / 200)
 
 
 def gantt_figure(timeline: Timeline, span: Span) -> Any:
@@ -127,7 +105,7 @@ def draw_tasks(
     axes.set_xlim(span)
 
 
-def replay_to_html(replay: Replay, span: Span) -> str:
+def replay_to_html(replay: Replay, span: Span, name: str = "") -> str:
     """Return a self-contained page: what was simulated, beside the forecasts, and who was busy."""
     timeline = replay.timeline
     facts = [
@@ -136,11 +114,13 @@ def replay_to_html(replay: Replay, span: Span) -> str:
         *replay.facts,
     ]
     page = template("timeline.html").render(
-        title=f"Timeline of {timeline.origin.get('problem', 'a run')}",
+        title=f"{name}: timeline"
+        if name
+        else f"Timeline of {timeline.origin.get('problem', 'a run')}",
         pairs=facts,
         forecasts=_forecast_table(replay),
         usage=_usage_table(timeline),
-        chart=svg_text(gantt_figure(timeline, span)),
+        chart=timeline_lanes(timeline, span),
         span=f"{seconds(span[0])} to {seconds(span[1])} s",
         whole=span == (0.0, timeline.makespan_s),
         origin=timeline.origin,
@@ -221,17 +201,6 @@ def usage_rows(timeline: Timeline) -> list[dict[str, str]]:
 def phase_colours(phases: Sequence[str]) -> dict[str, str]:
     """Assign each phase a colour of its own."""
     return {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(phases)}
-
-
-def shown_rows(timeline: Timeline) -> list[int]:
-    """Choose the resources to draw: those that are shared, then others while there is room."""
-    used = [usage.tasks > 0 for usage in timeline.usage]
-    kinds = [resource.kind for resource in timeline.resources]
-    every = [index for index in range(len(kinds)) if used[index]]
-    shared = [index for index in every if kinds[index] in SHARED_KINDS]
-    rest = [index for index in every if kinds[index] not in SHARED_KINDS]
-    places = max(0, MOST_ROWS - len(shared))
-    return sorted([*shared[:MOST_ROWS], *(rest if len(rest) <= places else rest[: min(places, 8)])])
 
 
 def _box(

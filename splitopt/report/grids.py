@@ -38,10 +38,10 @@ def _longest_word(heading: str) -> int:
     return max(len(word) for word in heading.split())
 
 
-def table_in_terminal(table: Table) -> list[RenderableType]:
-    """Lay out one table with its caption, the first rows of many."""
+def table_in_terminal(table: Table, *, wrap: bool = False) -> list[RenderableType]:
+    """Lay out one table with its caption, the first rows of many; `wrap` as in `grid`."""
     first = replace(table, rows=table.rows[:MOST_ROWS])
-    found: list[RenderableType] = [Text(table.caption), grid(first)]
+    found: list[RenderableType] = [Text(table.caption), grid(first, wrap=wrap)]
     if len(table.rows) > MOST_ROWS:
         more = len(table.rows) - MOST_ROWS
         found.append(Text(f"... and {more} more {table.things}: see the plan file or the page"))

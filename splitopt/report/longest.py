@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from splitopt.report.charts import stacked_bars
+from splitopt.report.bars import stacked_bars
 from splitopt.report.content import Figure
 
 _MOST_BARS = 60

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_UNITS = (("years", 365 * 86_400.0), ("days", 86_400.0), ("h", 3600.0), ("min", 60.0))
+
 
 def seconds(value: float) -> str:
     """Write a time in s with about five significant digits.
@@ -24,17 +26,28 @@ def seconds(value: float) -> str:
 
 
 def duration(value: float) -> str:
-    """Write a time in s, from two minutes on in minutes, hours or days as well.
+    """Write a time in s, from two minutes on in minutes, hours, days or years as well.
 
     >>> duration(74852.0), duration(748.5), duration(100.0), duration(9e6)
     ('74,852 s (20.8 h)', '748.5 s (12.5 min)', '100.0 s', '9,000,000 s (104.2 days)')
     """
     text = f"{seconds(value)} s"
-    for unit, size in (("days", 172_800.0), ("h", 7200.0), ("min", 120.0)):
-        if value >= size:
-            one = {"days": 86_400.0, "h": 3600.0, "min": 60.0}[unit]
-            return f"{text} ({value / one:,.1f} {unit})"
+    for unit, size in _UNITS:
+        if value >= 2 * size:
+            return f"{text} ({value / size:,.1f} {unit})"
     return text
+
+
+def brief(value: float) -> str:
+    """Write a time in s in three digits and the unit that is easiest to read.
+
+    >>> brief(74852.0), brief(748.5), brief(2.34567), brief(0.0)
+    ('20.8 h', '12.5 min', '2.35 s', '0 s')
+    """
+    for unit, size in _UNITS:
+        if value >= 2 * size:
+            return f"{value / size:,.1f} {unit}"
+    return f"{value:.3g} s"
 
 
 def plain(value: float) -> str:

@@ -12,6 +12,8 @@ _KINDS = {
     "label": "labels",
     "test_smashed": "smashed test data",
     "model": "client parts of the model",
+    "masked": "masked client parts of the model",
+    "secure": "keys and shares",
     "statistics": "running statistics",
     "gradient": "gradients of smashed data",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from splitopt.plans import Plan, PlanLike, as_plan
@@ -59,9 +60,14 @@ def _interval(prediction: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return (("A real round", f"{low} to {high} s with every machine within its {level} interval"),)
 
 
+def report_of(plan: Plan) -> ModuleType | None:
+    """Return the module that reports plans of the plan's problem, if there is one."""
+    return module_of(PROBLEM_REPORTS, plan.problem) if plan.problem in PROBLEMS else None
+
+
 def _content(plan: Plan, prediction: Mapping[str, Any]) -> Content:
     """Return what the module of the problem says, or the numbers at the top of the prediction."""
-    module = module_of(PROBLEM_REPORTS, plan.problem) if plan.problem in PROBLEMS else None
+    module = report_of(plan)
     if module is not None:
         found: Content = module.content(plan)
         return found

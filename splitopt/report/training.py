@@ -47,6 +47,8 @@ KINDS = {
     "tied_up": "gradients of tied weights to the server",
     "fisher_down": "penalties of EWC to the devices",
     "fisher_up": "penalties of EWC from the devices",
+    "secure_down": "keys and shares to the devices",
+    "secure_up": "keys and shares from the devices",
     "model_up": "models from the devices",
     "statistics": "running statistics, both ways",
 }
@@ -203,6 +205,7 @@ def _facts(history: History) -> list[tuple[str, str]]:
         scheme = history.origin.get("scheme", "the scheme")
         facts.append(("Predicted time", f"none: nothing here predicts the rounds of {scheme}"))
     facts += _drawn(history)
+    facts += _secure(history)
     if history.origin.get("padding") == "batch":
         facts.append(("Predicted for", "samples as long as the longest; batches were shorter"))
     sent = sum(history.traffic_bytes().values())
@@ -219,6 +222,19 @@ def _facts(history: History) -> list[tuple[str, str]]:
     if dropped := sorted({name for row in history for name in row.dropped}):
         facts.append(("Dropped in some round", ", ".join(dropped)))
     return facts
+
+
+def _secure(history: History) -> list[tuple[str, str]]:
+    """Return what secure sums of client-side models take, where there are some."""
+    found = history.origin.get("secure_aggregation")
+    if found is None:
+        return []
+    size = {kind: readable_bytes(value) for kind, value in found["round_bytes"].items()}
+    control = sum(v for kind, v in found["round_bytes"].items() if kind != "masked")
+    words = f"{found['threshold']} of {found['clients']} devices must be left to unmask a sum; it "
+    words += f"differs from the plain average by {found['differs_by']:.1e} at most"
+    sent = f"{size['masked']} of masked vectors, {readable_bytes(control)} of keys and shares"
+    return [("Secure aggregation", words), ("Its bytes in a round", f"predicted: {sent}")]
 
 
 def _drawn(history: History) -> list[tuple[str, str]]:
@@ -261,6 +277,14 @@ def _privacy(history: History) -> list[tuple[str, str]]:
         ("It covers", "all parts of the model" if whole else "the client part of the model"),
         ("It does not cover", ", ".join(uncovered)),
     ]
+    if history.origin.get("drawn"):
+        facts.append(
+            (
+                "Drawn clients",
+                "who is drawn is known to all and makes no epsilon smaller; each device's is that "
+                "of the rounds in which it took part",
+            )
+        )
     sizes = [count for count in found["samples"].values() if found["delta"] >= 1 / count]
     if sizes:
         facts.append(

@@ -11,9 +11,10 @@ from rich.text import Text
 
 from splitopt.report.charts import svg_text
 from splitopt.report.content import Column, Figure, Table
-from splitopt.report.gantt import Span, chosen_span, draw_tasks, phase_colours, shown_rows
+from splitopt.report.gantt import draw_tasks, phase_colours
 from splitopt.report.grids import table_in_terminal
 from splitopt.report.numbers import seconds
+from splitopt.report.spans import Span, chosen_span, shown_rows
 from splitopt.report.summary import PlanSummary
 from splitopt.report.templating import template
 from splitopt.report.training import KINDS
@@ -26,6 +27,8 @@ WITHIN = 0.15
 _KINDS = {
     **KINDS,
     "model": "device parts of the model",
+    "masked": "masked device parts of the model",
+    "secure": "keys and shares of secure aggregation",
     "tied": "gradients of tied weights, both ways",
     "setup": "frozen parameters, before the first round",
     "control": "states and commands, which no plan pays for",

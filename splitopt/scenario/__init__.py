@@ -11,7 +11,10 @@ from splitopt.scenario.parts import Privacy as Privacy
 from splitopt.scenario.parts import Server as Server
 from splitopt.scenario.parts import Tradeoff as Tradeoff
 from splitopt.scenario.parts import Training as Training
+from splitopt.scenario.robust import Robust as Robust
+from splitopt.scenario.robust import Slow as Slow
 from splitopt.scenario.scenario import Scenario as Scenario
+from splitopt.scenario.scenario import scenario_file as scenario_file
 from splitopt.scenario.scenario import scenario_names as scenario_names
 from splitopt.scenario.schema import scenario_schema as scenario_schema
 from splitopt.scenario.spectrum import Clusters as Clusters

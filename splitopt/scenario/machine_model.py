@@ -3,87 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
-
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, core_schema
 
 from splitopt.documents.fields import expect_keys
 from splitopt.errors import InputError, shown
 from splitopt.profiles.fitting.machine_model import MachineModel
 from splitopt.profiles.table.operator_counts import FEATURES
+from splitopt.scenario.file_content import FileContent
 
 FIELD = "machine_model"
 SECTIONS = ("devices", "servers", "nodes")
 
 
-@dataclass(frozen=True)
-class _Stated:
-    """Marks a field as a machine model, an object with the content of a machine file."""
-
-    def read(self, value: Any) -> MachineModel:
-        """Turn plain data into the model."""
-        if isinstance(value, MachineModel):
-            return value
-        if isinstance(value, str):
-            raise InputError(
-                f"{shown(value)} names a file, which only a scenario file can; give the content of "
-                "the machine file"
-            )
-        return MachineModel.from_dict(value, "machine model")
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            self.read,
-            serialization=core_schema.plain_serializer_function_ser_schema(
-                lambda value: value.to_dict(), when_used="json-unless-none"
-            ),
-        )
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        number = {"type": "number", "minimum": 0}
-        file = {
-            "type": "object",
-            "properties": {
-                "file": {"type": "string"},
-                "batch": {"type": "integer", "minimum": 1},
+def _model_schema() -> dict[str, Any]:
+    """Return the JSON schema of a machine model."""
+    number = {"type": "number", "minimum": 0}
+    file = {
+        "type": "object",
+        "properties": {
+            "file": {"type": "string"},
+            "batch": {"type": "integer", "minimum": 1},
+        },
+        "required": ["file"],
+        "additionalProperties": False,
+    }
+    whole = {
+        "type": "object",
+        "properties": {
+            "format": {"const": "splitopt-machine"},
+            "version": {"const": 1},
+            "name": {"type": "string"},
+            "batch": {"type": "integer", "minimum": 1},
+            "seconds_per": {
+                "type": "object",
+                "properties": dict.fromkeys(FEATURES, number),
+                "additionalProperties": False,
             },
-            "required": ["file"],
-            "additionalProperties": False,
-        }
-        whole = {
-            "type": "object",
-            "properties": {
-                "format": {"const": "splitopt-machine"},
-                "version": {"const": 1},
-                "name": {"type": "string"},
-                "batch": {"type": "integer", "minimum": 1},
-                "seconds_per": {
-                    "type": "object",
-                    "properties": dict.fromkeys(FEATURES, number),
-                    "additionalProperties": False,
-                },
-                "message_s": number,
-                "interval": {"type": ["object", "null"]},
-                "fitted_on": {"type": "array", "items": {"type": "string"}},
-                "notes": {"type": "array", "items": {"type": "string"}},
-            },
-            "required": ["format", "version", "name", "batch", "seconds_per"],
-            "additionalProperties": False,
-        }
-        return {
-            "description": "A machine file, 'file' and a 'batch' of its own, or a file's content.",
-            "anyOf": [{"type": "string"}, file, whole],
-        }
+            "message_s": number,
+            "interval": {"type": ["object", "null"]},
+            "fitted_on": {"type": "array", "items": {"type": "string"}},
+            "notes": {"type": "array", "items": {"type": "string"}},
+        },
+        "required": ["format", "version", "name", "batch", "seconds_per"],
+        "additionalProperties": False,
+    }
+    return {
+        "description": "A machine file, 'file' and a 'batch' of its own, or a file's content.",
+        "anyOf": [{"type": "string"}, file, whole],
+    }
 
 
-StatedModel = Annotated[MachineModel, _Stated()]
+StatedModel = Annotated[
+    MachineModel, FileContent(MachineModel, "machine model", "machine file", _model_schema)
+]
 
 
 def with_machine_files_read(document: Any, folder: Path) -> Any:
@@ -103,6 +77,10 @@ def with_machine_files_read(document: Any, folder: Path) -> Any:
                 _with_file_read(part, folder, f"{section}[{index}].{FIELD}")
                 for index, part in enumerate(parts)
             ]
+    if isinstance(found.get("accelerators"), Mapping):
+        own = _with_file_read(found["accelerators"], folder, f"accelerators.{FIELD}")
+        cpu = _with_file_read(own.get("cpu"), folder, f"accelerators.cpu.{FIELD}")
+        found["accelerators"] = {**own, "cpu": cpu} if "cpu" in own else own
     return found
 
 

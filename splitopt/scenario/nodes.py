@@ -20,6 +20,8 @@ Price = Annotated[float, Field(ge=0, le=1e12), NUMBER]
 AUTO = "auto"
 """A cut that the plan chooses."""
 
+CHAIN_BOUNDARIES = ("cuts", "prefixes")
+"""Where a pipeline may cut a model that was measured as a graph; see `Pipeline`."""
 DEFAULT_BOUNDARIES = "prefixes"
 """Where a model that was measured as a graph can be cut, if there are nodes to host it."""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from splitopt import units
 from splitopt.documents.checks import is_number
 from splitopt.errors import InputError, shown
+from splitopt.scenario.energy import Frequency, PowerRange, RadioPower
 from splitopt.scenario.machine import Count, Machine, Name, Part
 from splitopt.scenario.nodes import NodeLinks, Price, expanded_names
 from splitopt.scenario.quantity import (
@@ -22,6 +23,7 @@ from splitopt.scenario.quantity import (
     Rate,
     Truth,
 )
+from splitopt.scenario.time_to_accuracy import Choices
 
 Leakage = Annotated[float, Field(ge=0, le=1), NUMBER]
 
@@ -141,6 +143,37 @@ class Links(Part):
     nodes: NodeLinks | None = None
 
 
+class ServerLinks(Part):
+    """The links to one server, of all devices or of one; what is left out is as without it."""
+
+    HINTS: ClassVar[Mapping[str, str]] = {
+        "rate": "state it as 'downlink' and 'uplink'",
+        "bandwidth": "state it in 'downlink' and 'uplink'",
+        "shared": "it holds for the links to all servers; state it in 'links'",
+    }
+
+    downlink: Link | None = None
+    uplink: Link | None = None
+
+
+def _links_by_name(value: Any) -> Any:
+    """Read a list of names of servers as servers without links of their own."""
+    if not isinstance(value, list | tuple):
+        return value
+    for place, name in enumerate(value):
+        if not isinstance(name, str):
+            raise InputError(
+                f"entry {place} is {shown(name)}, it must be the name of a server; links of its "
+                "own are stated as {NAME: {uplink: ...}}"
+            )
+        if name in value[:place]:
+            raise InputError(f"{shown(name)} stands twice; name each server once")
+    return {name: {} for name in value}
+
+
+Reached = Annotated[dict[Name, ServerLinks], BeforeValidator(_links_by_name)]
+
+
 class Device(Machine):
     """A device, or a group of ``count`` alike devices that are named NAME-1 to NAME-count.
 
@@ -148,6 +181,9 @@ class Device(Machine):
     ``compute_power`` and ``transmit_power`` are in W, ``memory`` in byte. ``priority`` is the
     factor by which its latency counts, ``leakage_limit`` a limit of its own. ``channel_gain`` and
     ``snr`` hold for both directions of its radio; in a file they may be given in decibels.
+    ``servers`` are those that it reaches, each with links of its own where they differ: a list of
+    names, or name -> links. Without it, it reaches all. ``frequency`` is the range of its clock,
+    and ``transmit_power`` may be a range, too.
     """
 
     ALSO_READ: ClassVar[tuple[str, ...]] = ("transmit_power_dbm", "channel_gain_db", "snr_db")
@@ -162,11 +198,13 @@ class Device(Machine):
     samples: Count
     batch_size: Count | None = None
     compute_power: Power | None = None
-    transmit_power: Power | None = None
+    transmit_power: RadioPower | None = None
     channel_gain: PowerGain | None = None
     snr: PowerGain | None = None
     downlink: Link | None = None
     uplink: Link | None = None
+    servers: Reached | None = None
+    frequency: Frequency | None = None
     priority: Factor | None = None
     leakage_limit: Leakage | None = None
 
@@ -187,42 +225,86 @@ class Device(Machine):
         """Name of every single device of the group."""
         return expanded_names(self.name, self.count)
 
-    def link(self, direction: Literal["downlink", "uplink"], shared: Links) -> Link:
-        """Return the device's link in one direction: its own fields before the shared ones."""
+    def reaches(self, server: Server) -> bool:
+        """Return whether the device can use a server."""
+        return self.servers is None or server.name in self.servers
+
+    def link(
+        self,
+        direction: Literal["downlink", "uplink"],
+        shared: Links,
+        server: Server | None = None,
+    ) -> Link:
+        """Return the device's link in one direction: its own fields before those of all.
+
+        Of a link to a `server` that is given, what the device says of that server counts first,
+        then the device's own link, then what the server says, then `shared`. The power is the
+        highest where the device chooses it.
+        """
         own: dict[str, float] = {}
         for name in ("channel_gain", "snr"):
             if getattr(self, name) is not None:
                 own[name] = getattr(self, name)
         if direction == "uplink" and self.transmit_power is not None:
-            own["transmit_power"] = self.transmit_power
+            power = self.transmit_power
+            own["transmit_power"] = power.max if isinstance(power, PowerRange) else power
         base: Link = getattr(shared, direction)
+        if server is not None and server.links is not None:
+            base = _over(getattr(server.links, direction), base)
         base = Link(**own).over(base) if own else base
-        override: Link | None = getattr(self, direction)
-        return base if override is None else override.over(base)
+        base = _over(getattr(self, direction), base)
+        if server is not None and self.servers is not None and server.name in self.servers:
+            base = _over(getattr(self.servers[server.name], direction), base)
+        if "transmit_power" in own and base.transmit_power is None:
+            # a rate or a ratio leaves nothing to compute from the power, which still costs energy
+            base = base._with(transmit_power=own["transmit_power"])
+        return base
+
+
+def _over(link: Link | None, base: Link) -> Link:
+    return base if link is None else link.over(base)
 
 
 class Server(Machine):
-    """An edge server; ``price_per_hour`` is its rent, in any currency."""
+    """An edge server; ``price_per_hour`` is its rent, in any currency.
+
+    ``links`` are those between the devices and this server, where they differ from the scenario's;
+    ``seats`` is the most devices that it serves.
+    """
 
     HINTS: ClassVar[Mapping[str, str]] = {
         "count": "a server has no count; state several machines as 'nodes', which have one, or one "
-        "server with the speed of all",
-        "rate": "a server has no link of its own; state 'links'",
+        "server with the speed of all, or each as a server of its own",
+        "rate": "state it in 'links', as 'downlink' and 'uplink'",
+        "downlink": "state it in 'links'",
+        "uplink": "state it in 'links'",
         "speed": "state it as 'compute'",
     }
 
     price_per_hour: Price | None = None
+    links: ServerLinks | None = None
+    seats: Count | None = None
+
+
+def _read_batches(value: Any) -> Any:
+    """Read a list; a single number is told where it belongs."""
+    if is_number(value):
+        raise InputError(
+            f"is {shown(value)}; one size is stated of each device, as 'devices[].batch_size'; "
+            "here stands a list of those to choose from, such as [8, 16, 32]"
+        )
+    return value
 
 
 class Training(Part):
     """Local epochs in a round, rounds in the whole training, and the order of service.
 
     ``server_order`` is how SplitFedV2 serves: ``client`` after client (where nothing is stated), or
-    ``batch``: a batch of every client in turn.
+    ``batch``: a batch of every client in turn. ``batch_size`` lists what each device may choose,
+    for the least time to an accuracy (``time_to_accuracy``).
     """
 
     HINTS: ClassVar[Mapping[str, str]] = {
-        "batch_size": "state it of each device, as 'devices[].batch_size'",
         "lr": "the learning rate is an option of 'splitopt train', --lr",
         "learning_rate": "it is an option of 'splitopt train', --lr",
     }
@@ -230,6 +312,7 @@ class Training(Part):
     epochs: Count = 1
     rounds: Count = 1
     server_order: Literal["client", "batch"] | None = None
+    batch_size: Annotated[Choices | None, BeforeValidator(_read_batches)] = None
 
 
 class Privacy(Part):

@@ -15,21 +15,28 @@ from splitopt.documents.json_text import expect_format
 from splitopt.documents.mistakes import Line, Mistake, MistakesError, mistakes_of, no_line, told
 from splitopt.documents.reading import read_text
 from splitopt.documents.suggestions import did_you_mean
+from splitopt.documents.taking import path_of
 from splitopt.documents.yaml_text import read_yaml, write_yaml
 from splitopt.errors import InputError, shown
+from splitopt.extras import data_frame
 from splitopt.profiles import ModelProfile, load_profile
 from splitopt.profiles.counting.sample_gradients import with_sample_gradients
 from splitopt.profiles.published.catalog import is_graph, unknown_profile
-from splitopt.profiles.readers.graph_file import BOUNDARIES
+from splitopt.scenario.device_columns import DeviceColumns
+from splitopt.scenario.device_list import with_device_file_read
 from splitopt.scenario.machine_model import with_machine_files_read
-from splitopt.scenario.nodes import DEFAULT_BOUNDARIES
+from splitopt.scenario.nodes import CHAIN_BOUNDARIES, DEFAULT_BOUNDARIES
 from splitopt.scenario.sections import Sections
+from splitopt.scenario.time_to_accuracy import with_curve_file_read
 from splitopt.scenario.varying import with_files_read
 from splitopt.scenario.whole import mistakes_between
+from splitopt.showing import Shown
 from splitopt.storage.writing import write_atomic
 
 FORMAT = "splitopt-scenario"
 VERSION = 1
+GRAPH = "graph"
+"""The boundaries of a model whose layers are those of a graph."""
 
 _SHIPPED = resources.files("splitopt.scenario") / "data"
 
@@ -59,7 +66,7 @@ def scenario_file(path: str | Path) -> Path:
     )
 
 
-class Scenario(Sections):
+class Scenario(Shown, Sections):
     """A fleet, its links, its servers or compute nodes, and the model it trains.
 
     All in SI units, and immutable. A fleet has servers, compute nodes, or both. ``guesses`` are
@@ -81,6 +88,21 @@ class Scenario(Sections):
         return isinstance(other, Scenario) and self.__dict__ == other.__dict__
 
     __hash__ = None  # type: ignore[assignment]
+
+    def _brief(self) -> str:
+        there = [(len(self.servers), "server"), (sum(node.count for node in self.nodes), "node")]
+        words = [f"{count} {what}{'s' * (count > 1)}" for count, what in there if count]
+        if self.accelerators is not None:
+            where = f"{len(self.accelerators.names())} machines"
+            return f"{self.name!r}: {where}, {self.model.profile or self.model.file}"
+        words.append(self.model.profile or str(self.model.file))
+        return f"{self.name!r}: {self.device_count():,} devices, {', '.join(words)}"
+
+    def to_frame(self) -> Any:
+        """Return a row for every entry of the devices as a ``pandas.DataFrame``, in SI units."""
+        return data_frame(
+            device.model_dump(mode="python", exclude_none=True) for device in self.devices
+        )
 
     @model_validator(mode="after")
     def _check_whole(self) -> Self:
@@ -129,6 +151,7 @@ class Scenario(Sections):
 
         A name has no folder and no suffix; `scenario_names` lists those there are.
         """
+        path = path_of(path)
         found, source = scenario_file(path), str(path)
         if found.suffix == ".npz":
             raise InputError(
@@ -138,8 +161,10 @@ class Scenario(Sections):
         read = read_yaml(read_text(found), source)
         expect_format(read.document, source, FORMAT, VERSION)
         try:
-            document = with_files_read(read.document, found.parent)
+            document = with_device_file_read(read.document, found.parent)
+            document = with_files_read(document, found.parent)
             document = with_machine_files_read(document, found.parent)
+            document = with_curve_file_read(document, found.parent)
         except InputError as error:
             mistake = Mistake.of(str(error))
             if mistake.path and mistake.path[0] in read.document:  # else of the other file
@@ -203,6 +228,8 @@ class Scenario(Sections):
                 "be chosen; drop it",
             )
         boundaries = stated or (DEFAULT_BOUNDARIES if self.nodes else "cuts")
+        if self.accelerators is not None:
+            boundaries = GRAPH
         found = load_profile(name, self.model.fill, boundaries, self.equal_chain())
         return self._with_privacy(found)
 
@@ -210,12 +237,14 @@ class Scenario(Sections):
         """Return the profile with the work and memory that privacy takes, where it is asked for."""
         if not self.privacy.per_sample_gradients:
             return profile
-        if self.nodes:
+        if self.nodes or self.accelerators is not None:
+            what = "compute nodes" if self.nodes else "accelerators"
             raise InputError.at(
                 "privacy.per_sample_gradients",
-                "is about devices with a server, not about compute nodes; drop it",
+                f"is about devices with a server, not about {what}; drop it",
             )
-        if any(device.machine_model is not None for device in self.devices):
+        listed = () if isinstance(self.devices, DeviceColumns) else self.devices
+        if any(device.machine_model is not None for device in listed):
             raise InputError.at(
                 "privacy.per_sample_gradients",
                 "has work that machine models know nothing of; give 'compute' in place of "
@@ -231,11 +260,24 @@ class Scenario(Sections):
         InputError
             There are no nodes, or the boundaries are of no such kind.
         """
+        if self.accelerators is not None:
+            if boundaries != GRAPH:
+                raise InputError.at(
+                    "boundaries",
+                    f"is {shown(boundaries)}, but accelerators run a graph of layers; leave it out",
+                )
+            return self
         if not self.nodes:
             raise InputError.at("boundaries", "are for a pipeline, and the scenario has no nodes")
-        if boundaries not in BOUNDARIES:
-            kinds = " or ".join(map(repr, BOUNDARIES))
-            raise InputError.at("boundaries", f"is {shown(boundaries)}, it must be {kinds}")
+        if boundaries == GRAPH:
+            raise InputError.at(
+                "boundaries",
+                f"is {GRAPH!r}, which is for alike accelerators; state the section 'accelerators' "
+                "in place of 'nodes'",
+            )
+        if boundaries not in CHAIN_BOUNDARIES:
+            known = " or ".join(map(repr, CHAIN_BOUNDARIES))
+            raise InputError.at("boundaries", f"is {shown(boundaries)}, it must be {known}")
         pipeline = self.pipeline._with(boundaries=boundaries)
         return self._with(pipeline=pipeline)
 

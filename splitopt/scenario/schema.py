@@ -13,6 +13,8 @@ _SHORT_FORMS = (
     ("Links", "nodes"),
     ("Device", "downlink"),
     ("Device", "uplink"),
+    ("ServerLinks", "downlink"),
+    ("ServerLinks", "uplink"),
 )
 
 
@@ -23,6 +25,8 @@ def scenario_schema() -> dict[str, Any]:
     for owner, field in _SHORT_FORMS:
         full = parts[owner]["properties"][field]
         parts[owner]["properties"][field] = {"anyOf": [full, {"type": "string"}]}
+    names = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+    parts["Device"]["properties"]["servers"]["anyOf"].insert(0, names)
     for owner in ("Link", "Device"):
         for decibels, (field, _, _) in DECIBELS.items():
             if field in parts[owner]["properties"]:
@@ -34,6 +38,9 @@ def scenario_schema() -> dict[str, Any]:
     properties = schema["properties"]
     properties["model"] = {"anyOf": [properties["model"], {"type": "string"}]}
     properties["data"]["anyOf"].append({"type": "string"})
-    schema["required"] = ["format", "version", *schema["required"]]
-    schema["anyOf"] = [{"required": ["servers"]}, {"required": ["nodes"]}]
+    fleet = ["devices", "links"]
+    always = [name for name in schema["required"] if name not in fleet]
+    schema["required"] = ["format", "version", *always]
+    kinds = [[*fleet, "servers"], [*fleet, "nodes"], ["accelerators"]]
+    schema["anyOf"] = [{"required": kind} for kind in kinds]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from splitopt.errors import InputError
 from splitopt.profiles.readers.graph_order import EqualChain
+from splitopt.scenario.accelerators import Accelerators
+from splitopt.scenario.adapter_choice import AdapterChoice
+from splitopt.scenario.device_columns import DeviceColumns
+from splitopt.scenario.device_list import NO_DEVICES, Devices
+from splitopt.scenario.energy import Energy
 from splitopt.scenario.generators import Generators
 from splitopt.scenario.machine import Name, Note, Part
 from splitopt.scenario.nodes import Node, Pipeline, mean_bytes_per_s
@@ -21,9 +27,17 @@ from splitopt.scenario.parts import (
     Tradeoff,
     Training,
 )
+from splitopt.scenario.precision import Precision
+from splitopt.scenario.robust import Robust
 from splitopt.scenario.spectrum import Clusters, Spectrum
+from splitopt.scenario.time_to_accuracy import TimeToAccuracySection
 from splitopt.scenario.training_data import TrainingData
 from splitopt.scenario.varying import Distributions
+
+NO_LINKS = Links(downlink=Link(), uplink=Link())
+"""The links of no devices."""
+MOST_SINGLE = 200_000
+"""Devices that are looked at one by one, groups expanded: that takes about 1 GB of memory."""
 
 
 class Sections(Part):
@@ -35,18 +49,24 @@ class Sections(Part):
     note: Note | None = None
     guesses: tuple[Name, ...] = ()
     model: Model
-    devices: Annotated[tuple[Device, ...], Field(min_length=1)]
+    devices: Devices
     links: Links
     servers: Annotated[tuple[Server, ...], Field(min_length=1)] = ()
     nodes: Annotated[tuple[Node, ...], Field(min_length=1)] = ()
     pipeline: Pipeline = Pipeline()
+    accelerators: Accelerators | None = None
     training: Training = Training()
     privacy: Privacy = Privacy()
     tradeoff: Tradeoff = Tradeoff()
+    precision: Precision | None = None
+    adapters: AdapterChoice | None = None
+    energy: Energy | None = None
+    robust: Robust | None = None
     spectrum: Spectrum | None = None
     clusters: Clusters | None = None
     distributions: Distributions | None = None
     generators: Generators | None = None
+    time_to_accuracy: TimeToAccuracySection | None = None
     data: TrainingData | None = None
 
     HINTS: ClassVar[Mapping[str, str]] = {
@@ -56,12 +76,23 @@ class Sections(Part):
         "profile": "it is a field of 'model', or write the name there: 'model: NAME'",
     }
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_a_fleet(cls, value: Any) -> Any:
+        """Fill in that there are no devices and links where there are accelerators instead."""
+        if not isinstance(value, Mapping) or value.get("accelerators") is None:
+            return value
+        return {"devices": NO_DEVICES, "links": NO_LINKS, **value}
+
     @model_serializer(mode="wrap")
     def _leave_out_what_is_absent(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Write sections that are empty by not writing them, so that they are read back so."""
         document: dict[str, Any] = write(self)
         if not self.nodes:
             document.pop("pipeline", None)
+        if not self.devices:
+            document.pop("devices", None)
+            document.pop("links", None)
         return {
             key: value
             for key, value in document.items()
@@ -78,19 +109,58 @@ class Sections(Part):
             return None
         return EqualChain(len(self.node_list()), mean_bytes_per_s(self.links.nodes, self.nodes))
 
+    def expect_single(self, what: str = "this is done") -> None:
+        """Raise `InputError` where there are too many devices to look at every one of them."""
+        if (devices := self.device_count()) > MOST_SINGLE:
+            raise InputError(
+                f"devices: {what} device by device, for at most {MOST_SINGLE:,}, and there are "
+                f"{devices:,}: plan them by group (cut_and_resources with the solver exact), or "
+                "state a smaller 'count'"
+            )
+
+    def listed(self) -> Self:
+        """Return the scenario with an entry for every row of a file; others as they are."""
+        if not isinstance(self.devices, DeviceColumns):
+            return self
+        self.expect_single()
+        return self._with(devices=tuple(self.devices))
+
+    def device_count(self) -> int:
+        """Return how many devices there are, groups counted whole."""
+        if isinstance(self.devices, DeviceColumns):
+            return int(self.devices.counts.sum())
+        return sum(device.count for device in self.devices)
+
     def device_groups(self) -> list[tuple[str, list[str]]]:
         """Return the name of every group of devices, and of its single devices."""
         return [(device.name, device.names()) for device in self.devices]
 
     def fleet(self) -> list[Device]:
-        """Return every single device, groups expanded, with unique names."""
+        """Return every single device, groups expanded, with unique names.
+
+        Raises
+        ------
+        InputError
+            There are more than `MOST_SINGLE`.
+        """
+        self.expect_single()
         return [
             device._with(name=name, count=1) for device in self.devices for name in device.names()
         ]
 
-    def link(self, device: Device, direction: Literal["downlink", "uplink"]) -> Link:
-        """Return a device's link in one direction; subcarriers are its bandwidth if it has none."""
-        found = device.link(direction, self.links)
+    def link(
+        self,
+        device: Device,
+        direction: Literal["downlink", "uplink"],
+        server: Server | None = None,
+    ) -> Link:
+        """Return a device's link in one direction; subcarriers are its bandwidth if it has none.
+
+        To the only server there is, or to the one that is given.
+        """
+        if server is None and len(self.servers) == 1:
+            server = self.servers[0]
+        found = device.link(direction, self.links, server)
         if self.spectrum is None or found.rate is not None or found.bandwidth is not None:
             return found
         whole = self.spectrum.subcarriers * self.spectrum.bandwidth

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 pytestmark = pytest.mark.train
 
 
+@pytest.mark.slow
 def test_a_small_run_writes_all_rows(tmp_path, capsys, monkeypatch):
     """On a clock that is read before and after a round: 3 s one by one, then 2 s side by side."""
     main = importlib.import_module("benchmarks.batched.__main__")

@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 pytestmark = pytest.mark.train
 
 
+@pytest.mark.slow
 def test_a_small_run_writes_all_rows(tmp_path, capsys, monkeypatch):
     """Six devices with 160 samples of 128 values each, in ten batches of 16, both ways."""
     main = importlib.import_module("benchmarks.codecs.__main__")

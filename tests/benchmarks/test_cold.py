@@ -28,6 +28,7 @@ def test_every_shipped_scenario_is_planned(cases):
     assert all((ROOT / name).exists() for name in names if name.endswith(".yaml"))
 
 
+@pytest.mark.slow
 def test_every_solver_that_loads_something_is_measured(cases):
     measured = set()
     for problem, solver, family, size in cases.SOLVERS:

@@ -46,6 +46,7 @@ def test_gaps_of_the_means_are_the_stated_ones():
     np.testing.assert_allclose(truth / truth[0] - 1, (0, 0.02, 0.04, 0.08, 0.15), atol=1e-6)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", ["uniform", "rare", TRACE])
 def test_a_few_runs_settle_and_are_right(name, level):
@@ -59,6 +60,7 @@ def test_a_few_runs_settle_and_are_right(name, level):
         assert found.answers < 5000
 
 
+@pytest.mark.slow
 def test_intervals_of_other_numbers_hold():
     """VSS and EVPI, mean and CVaR, and the mean of a replay, in 5 runs."""
     found = value_coverage("uniform", 5) + value_coverage("uniform", 5, 0.9)

@@ -61,6 +61,7 @@ def judged(part, corpus, tmp_path, case, content=None):
     return part("judge").judge(case, file, folder)
 
 
+@pytest.mark.slow
 def test_every_reader_of_the_package_is_reached_or_left_out_for_a_reason(part):
     readers, targets = part("readers"), part("targets")
     found = set(readers.found())
@@ -218,6 +219,7 @@ Timeline.load = planted
 """
 
 
+@pytest.mark.slow
 def test_a_planted_defect_is_found_and_made_small(part, corpus, tmp_path, capsys):
     """A timeline of which ``phases`` is no list; the smallest document has nothing else."""
     (tmp_path / "setup.py").write_text(PLANTED)
@@ -261,6 +263,7 @@ CALLS["token"] = hang
 """
 
 
+@pytest.mark.slow
 def test_a_loop_a_hog_and_a_death_are_caught_and_the_run_goes_on(part, corpus, tmp_path):
     (tmp_path / "setup.py").write_text(HANGS)
     (tmp_path / "work").mkdir()
@@ -282,6 +285,7 @@ def test_a_loop_a_hog_and_a_death_are_caught_and_the_run_goes_on(part, corpus, t
         worker.stop()
 
 
+@pytest.mark.slow
 def test_a_run_of_a_few_readers_is_clean(part, corpus, capsys):
     """Fifty cases of those whose documents are quick to make."""
     readers = ["timeline", "token"]

@@ -20,6 +20,7 @@ def part():
         yield lambda name: importlib.import_module(f"benchmarks.links.{name}")
 
 
+@pytest.mark.slow
 def test_committed_costs_are_current(part):
     """All rows; no plan that ignores links beats the best one, and some are far off."""
     ignoring, main = part("ignoring"), part("__main__")

@@ -39,6 +39,7 @@ GIGA_MAC = {
 SPLITS = {"AlexNet": 12, "InceptionV3": 19, "MobileNetV2": 18, "ResNet18": 8, "VGG16": 30}
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("name", names())
 def test_networks_are_those_of_the_measurements(name):
     """Parameters and work are the published ones, and there is a block behind the last split."""
@@ -78,6 +79,7 @@ def test_scores_by_hand():
     assert found["period"] == pytest.approx(9 / 6)
 
 
+@pytest.mark.slow
 def test_a_run_on_a_machine_that_is_known(tmp_path):
     """Seconds made by a machine model are predicted exactly; one speed is far off."""
     per = np.array([4e-11, 4e-11, 4e-10, 8e-10, 0, 0])

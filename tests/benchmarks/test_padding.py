@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 pytestmark = pytest.mark.train
 
 
+@pytest.mark.slow
 def test_a_small_run_writes_its_row(tmp_path, capsys, monkeypatch):
     main = importlib.import_module("benchmarks.padding.__main__")
     monkeypatch.setattr(main, "MOST", 40)

@@ -12,6 +12,7 @@ from benchmarks.scale.fleets import CLASSES, FAMILIES, draw
 from splitopt.solvers.cut_and_resources.relaxation.large_fleet import LargeFleet
 
 
+@pytest.mark.slow
 def test_a_small_run_writes_all_rows(tmp_path):
     """Every size and objective gives a row with a certified gap, in CSV and Markdown."""
     limits = ["--last-sizes", "--table-sizes", "30", "--no-scip", "--families", "masks"]

@@ -18,6 +18,7 @@ def part():
         yield lambda name: importlib.import_module(f"benchmarks.simulation.{name}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harsh", [False, True], ids=["alike", "harsh"])
 def test_committed_errors_are_current_and_as_the_page_says(part, harsh):
     """Closed form: good above 2 and below 0.5; Eq. 4: bad at low load and where links bind."""

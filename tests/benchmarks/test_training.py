@@ -42,6 +42,7 @@ def tiny(part):
     )
 
 
+@pytest.mark.slow
 def test_tiny_run_is_kept_and_not_repeated(part, tiny, tmp_path):
     """Every case is tested as often as asked for, written at once, and read back as it was."""
     runs = part("runs").Runs.load(tmp_path / "runs.csv")
@@ -62,6 +63,7 @@ def test_tiny_run_is_kept_and_not_repeated(part, tiny, tmp_path):
     assert len(notes) == len(tiny.cases) + 1
 
 
+@pytest.mark.slow
 def test_seed_draws_the_same_run(part, tiny):
     runs, data = part("runs"), part("runs").load_data("digits", seed=1)
     case = next(case for case in tiny.cases if case.scheme == "clustered")
@@ -87,6 +89,7 @@ def test_predicted_rounds_are_near_the_published_ones(part):
     assert seconds["sl"] == pytest.approx(13.90, rel=0.02)
 
 
+@pytest.mark.slow
 def test_committed_results_are_current(part):
     """Tables, checks and picture follow from the committed runs, which are complete."""
     runs = part("runs").Runs.load(FOLDER / "results" / "runs.csv")
@@ -110,6 +113,7 @@ def test_committed_results_are_current(part):
         assert path.with_suffix(".csv").read_text() == table.csv(), f"{table.name}: run it again"
 
 
+@pytest.mark.slow
 def test_runs_are_what_the_command_trains(part):
     """One committed run, trained again for some rounds: the same accuracies to the last image."""
     settings, runs = part("settings"), part("runs")

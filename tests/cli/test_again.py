@@ -82,6 +82,7 @@ def plan_of(call, target, *options):
     splitopt.plan(Scenario.from_dict(document)).save("plan.json")
 
 
+@pytest.mark.slow
 def test_declared_stages_of_the_model_are_used_everywhere(call, tmp_path):
     """A model that torch.export could follow, too, is cut where it says, and exported so."""
     plan_of(call, "code/net.py:Declared")
@@ -102,6 +103,7 @@ def test_declared_stages_of_the_model_are_used_everywhere(call, tmp_path):
     assert "self.flat(" in (tmp_path / "parts" / "parts.py").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "method", "stages"),
     [(("--stages", "flat,one,two,three"), "stages", ["flat", "one", "two", "three"])],
@@ -123,6 +125,7 @@ def test_a_model_without_the_stages_is_told_of_them(call):
     assert "stages: of declared were declared when it was profiled" in err
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     ("verb", "options"),
     [
@@ -157,6 +160,7 @@ def test_a_shipped_network_needs_no_naming(call):
     assert (code, err) == (0, "")
 
 
+@pytest.mark.slow
 def test_data_of_a_checkpoint_are_proposed(call, tmp_path):
     """Going on without naming the data again says with which they began."""
     plan_of(call, "cnn")

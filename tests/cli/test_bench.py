@@ -13,6 +13,7 @@ from splitopt.cli.entry import run
 BAD = Path(__file__).parents[1] / "bench" / "bad_solvers.py"
 
 
+@pytest.mark.slow
 def test_rows_report_and_resume(tmp_path, capsys):
     """A suite writes rows, a page and tables; the same command again finds nothing to do."""
     output, page = tmp_path / "rows.jsonl", tmp_path / "page.html"
@@ -33,6 +34,7 @@ def test_rows_report_and_resume(tmp_path, capsys):
     json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_a_liar_makes_the_exit_code_1(capsys):
     """A benchmark in which somebody lied ends with 1 and says who."""
     words = ["bench", "--solvers", "exact,lies_about_objective", "--solver-file", str(BAD)]
@@ -40,6 +42,7 @@ def test_a_liar_makes_the_exit_code_1(capsys):
     assert "lies_about_objective seed 0: LIED, says the objective" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_check_solver(capsys):
     """The conformance suite names what fails and what passes."""
     assert run(["bench", "--check-solver", "equal_share"]) == 0
@@ -54,6 +57,7 @@ def test_check_solver(capsys):
     assert {"name", "instance", "objective", "status", "message"} == checks[0].keys()
 
 
+@pytest.mark.slow
 def test_check_an_answer(tmp_path, capsys):
     """The answer to a generated instance is accepted, a spoilt one rejected."""
     from splitopt import solve

@@ -32,7 +32,7 @@ def test_the_parties_of_plans(tmp_path, capsys):
 
 
 def test_a_fed_server_gets_one_too(tmp_path, capsys):
-    """It is the last rank; no plan but one of splitfed_v1 has one."""
+    """It is the last rank; no plan but one of SplitFed has one."""
     path, folder = tmp_path / "plan.json", tmp_path / "set"
     splitopt.plan(Scenario.load("digits-splitfed"), scheme="splitfed_v1").save(path)
     assert run(["certificates", str(path), "--fed-server", "-o", str(folder)]) == 0
@@ -42,7 +42,7 @@ def test_a_fed_server_gets_one_too(tmp_path, capsys):
     for given in ([str(path)], ["--names", "a"]):
         assert run(["certificates", *given, "--fed-server", "-o", str(tmp_path / "no")]) == 2
     said = capsys.readouterr().err
-    assert "fed_server: is for splitfed_v1 over connections" in said
+    assert "fed_server: is for splitfed_v1 and splitfed_v2, and this plan is of clustered" in said
     assert "--fed-server: needs a plan" in said
 
 

@@ -267,6 +267,7 @@ def test_version(capsys):
     assert out.startswith("splitopt 0.")
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_traceback(scenario_file):
     """`splitopt plan ... | head` ends quietly."""
     command = f"{sys.executable} -m splitopt plan {scenario_file} | true"

@@ -37,6 +37,7 @@ def call(capsys, *arguments):
     return code, captured.out, captured.err
 
 
+@pytest.mark.slow
 def test_table_page_and_file(capsys, tmp_path, scenario_file):
     """The table names every scheme, the page draws, the file holds what `--json` prints."""
     page, saved = tmp_path / "page.html", tmp_path / "all.json"
@@ -52,7 +53,8 @@ def test_table_page_and_file(capsys, tmp_path, scenario_file):
     html = page.read_text()
     assert html.startswith("<!doctype html>")
     assert html.count("<svg") == 2  # the trade-offs and the sweep
-    assert "http" not in html.replace("http://www.w3.org", "")
+    assert "http:" not in html.replace("http://www.w3.org", "")
+    assert "https:" not in html
     code, out, _ = call(capsys, "compare", scenario_file, "--json", "--sweep", sweep)
     assert code == 0
     assert json.loads(out) == json.loads(saved.read_text())
@@ -62,6 +64,7 @@ def test_table_page_and_file(capsys, tmp_path, scenario_file):
     assert [point["value"] for point in found["sweep"]["points"]] == ["4 Mbit/s", "400 Mbit/s"]
 
 
+@pytest.mark.slow
 def test_two_sweeps_are_a_grid(capsys, tmp_path, scenario_file):
     """Table, page and file have every pair of values; none is dropped."""
     page = tmp_path / "grid.html"
@@ -96,6 +99,7 @@ def test_rounds_to_accuracy(capsys, tmp_path, scenario_file):
     assert found["schemes"][0]["accuracy_s"] == found["schemes"][0]["round_s"]
 
 
+@pytest.mark.slow
 def test_baselines_are_in_table_page_and_file(capsys, tmp_path, scenario_file):
     """One option adds them everywhere, at each point of a sweep too."""
     page = tmp_path / "page.html"

@@ -46,6 +46,7 @@ def test_an_output_that_is_full(plan, arguments, monkeypatch, capsys):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no such device")
 def test_the_end_of_the_interpreter_adds_nothing():
     """What could not be printed is not tried again, where nothing can be said of it."""
@@ -99,6 +100,7 @@ def test_an_error_about_such_a_name(plan, monkeypatch):
     assert written.getvalue() == b"splitopt: error: f??t?.json: there is no such file\n"
 
 
+@pytest.mark.slow
 def test_an_error_stream_that_is_full_loses_no_exit_code(tmp_path):
     code = "import sys; sys.stderr = open('/dev/full', 'w'); from splitopt.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code, "report", "no.json"], check=False)

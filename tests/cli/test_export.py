@@ -9,6 +9,7 @@ import pytest
 
 from splitopt import Plan, Scenario, plan
 from splitopt.cli.entry import run
+from splitopt.export import EXPORTERS
 
 pytest.importorskip("torch", reason="needs the extra 'train'")
 
@@ -64,6 +65,7 @@ def saved(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_writes_a_folder(capsys, tmp_path, saved):
     """A table for people, one object for machines."""
     out = tmp_path / "parts"
@@ -84,6 +86,7 @@ def test_writes_a_folder(capsys, tmp_path, saved):
     assert not (out / "model.py").exists()
 
 
+@pytest.mark.slow
 def test_declared_stages_are_used_again(capsys, tmp_path, saved):
     """A model that was profiled with --stages is exported with the same, named again or not."""
     target, profile = f"{saved}/net.py:Gated", tmp_path / "gated.json"
@@ -104,11 +107,10 @@ def test_declared_stages_are_used_again(capsys, tmp_path, saved):
 def test_help_names_the_formats(capsys):
     """Every format that there is stands in the help."""
     assert run(["export", "--help"]) == 0
-    assert "torch, torch-pipelining, torch-export, onnx, executorch;" in " ".join(
-        capsys.readouterr().out.replace("│", " ").split()
-    )
+    assert f"{', '.join(EXPORTERS)};" in " ".join(capsys.readouterr().out.replace("│", " ").split())
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     ("code", "arguments", "words"),
     [
@@ -116,7 +118,7 @@ def test_help_names_the_formats(capsys):
         (
             2,
             ["splitfed.json", "--to", "torhc"],
-            "torch, torch-pipelining, torch-export, onnx, executorch; did you mean 'torch'?",
+            f"{', '.join(EXPORTERS)}; did you mean 'torch'?",
         ),
         (2, ["paper.json"], "is named after no shipped network"),
         (2, ["paper.json", "--model", "cnn"], "has the fingerprint"),

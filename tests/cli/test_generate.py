@@ -37,6 +37,7 @@ def call(capsys, *arguments):
     return code, captured.out, captured.err
 
 
+@pytest.mark.slow
 def test_prints_and_writes(capsys, tmp_path):
     """Work, privacy beside membership, a quality for each label; a file, a picture, a page."""
     files = {name: tmp_path / name for name in ("g.safetensors", "g.png", "g.html")}
@@ -63,6 +64,7 @@ def test_prints_and_writes(capsys, tmp_path):
     assert "Membership inference" in files["g.html"].read_text()
 
 
+@pytest.mark.slow
 def test_json_and_epsilon(capsys, tmp_path):
     """The account with its reason; the same run, resumed when it is done, says the same."""
     arguments = (
@@ -81,6 +83,7 @@ def test_json_and_epsilon(capsys, tmp_path):
     assert json.loads(out) == found
 
 
+@pytest.mark.slow
 def test_large_epsilons_are_called_so(capsys):
     """Beside the number stands that it protects hardly anybody, and what it leaves out."""
     code, out, _ = call(

@@ -27,6 +27,7 @@ def changed(tmp_path):
     return write
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("name", ["pipeline-vgg19", "pipeline-resnet101"])
 def test_plan_and_report(tmp_path, capsys, name):
     """The examples are planned to a proof, with a page; the plan file is enough for the report."""
@@ -52,6 +53,7 @@ def test_the_shipped_instance_has_its_optimum(capsys):
         assert found["decision"]["assignment"] == [1, 1, 0, 0, 0, 0]
 
 
+@pytest.mark.slow
 def test_pareto(tmp_path, capsys):
     """Every point is a plan of its mix; table, page and JSON hold the same set."""
     out, page = tmp_path / "pareto.json", tmp_path / "pareto.html"
@@ -125,6 +127,7 @@ def test_infeasible_is_exit_1_and_written(changed, tmp_path, capsys):
     assert run(["report", str(out)]) == 1
 
 
+@pytest.mark.slow
 def test_boundaries_of_a_graph_are_chosen(changed, tmp_path, capsys):
     """Every operator by default, single tensors on request; a chain has no such choice."""
     graph = {

@@ -51,6 +51,7 @@ def code(tmp_path, monkeypatch):
     return str(tmp_path / "my_networks.py")
 
 
+@pytest.mark.slow
 def test_a_model_of_ones_own(capsys, tmp_path, code):
     """A file and a factory give a table and a profile file that loads."""
     saved = tmp_path / "net.json"
@@ -65,6 +66,7 @@ def test_a_model_of_ones_own(capsys, tmp_path, code):
     assert len(json.loads(out[out.index("{") :])["layers"]) == 3
 
 
+@pytest.mark.slow
 def test_a_shipped_model_on_shapes_alone(capsys):
     """ResNet-18 for ImageNet is counted without computing anything."""
     assert run(["profile", "resnet18", "--shapes-only", "--json"]) == 0
@@ -72,6 +74,7 @@ def test_a_shipped_model_on_shapes_alone(capsys):
     assert found["device_model_bytes"][-1] == 4 * 11_689_512
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -84,6 +84,7 @@ def test_measured_times_are_the_way_out(capsys):
     assert "aten::linalg_inv_ex (once in a pass" in words_of(capsys)
 
 
+@pytest.mark.slow
 def test_declared_work_is_the_other(capsys):
     """3 x 3 x 3 multiply-accumulates a sample: 54 FLOP and the layers' own 2 (54 + 6)."""
     declared = ["--flop", "aten::linalg_inv_ex=own.py:cubes"]
@@ -94,6 +95,7 @@ def test_declared_work_is_the_other(capsys):
     assert run(["plan", "speed.yaml"]) == 0
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     ("text", "words"),
     [

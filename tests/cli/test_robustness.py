@@ -47,6 +47,7 @@ def call(capsys, *arguments):
     return code, captured.out, captured.err
 
 
+@pytest.mark.slow
 def test_a_training_says_what_its_noise_is_worth(trained):
     page = " ".join((trained / "page.html").read_text().split())
     assert "Noisy acc. %" in page
@@ -54,6 +55,7 @@ def test_a_training_says_what_its_noise_is_worth(trained):
     assert "several passes of one sample together, whose epsilons add up" in page
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_certified(capsys, trained, tmp_path):
     """In the terminal, as JSON and as a page, with the same numbers; the same seed repeats them."""
     files = ("-o", tmp_path / "t.json", "--report", tmp_path / "p.html")
@@ -74,6 +76,7 @@ def test_a_checkpoint_is_certified(capsys, trained, tmp_path):
     assert json.loads(out) == found
 
 
+@pytest.mark.slow
 def test_weights_with_the_flags_of_their_noise_are_the_same(capsys, trained):
     given = ("--weights", trained / "w.safetensors", *NOISE)
     code, out, _ = call(capsys, "robustness", "cnn", *given, *QUICK, "--json")
@@ -104,6 +107,7 @@ def test_wrong_input(capsys, arguments, words):
     assert words in err
 
 
+@pytest.mark.slow
 def test_checkpoints_that_do_not_do(capsys, trained, tmp_path):
     code, _, err = call(capsys, "robustness", trained / "ck", *NOISE)
     assert code == 2
@@ -128,7 +132,7 @@ def test_checkpoints_that_do_not_do(capsys, trained, tmp_path):
         (("--pixel-dp-radius", 1), "--pixel-dp-radius: needs --pixel-dp-after"),
         ((*NOISE, "--pixel-dp-epsilon", 0), "epsilon: is 0"),
         ((*NOISE, "--pixel-dp-epsilon", 3), "the classic formula of the Gaussian mechanism"),
-        ((*NOISE, "--wire"), "pixel_dp: is for training in one process"),
+        ((*NOISE, "--fed-server"), "pixel_dp: does not go together with fed_server"),
         (("--nopeek", -1), "nopeek: is -1.0"),
         (("--nopeek", 1, "--wire"), "nopeek: is for training in one process"),
     ],

@@ -24,8 +24,6 @@ def test_a_plan_of_a_scheme_is_trained_by_it(tmp_path, capsys):
     assert found["history"]["origin"]["scheme"] == "splitfed_v2"
     assert found["history"]["origin"]["server_order"] == "batch"
     assert found["clock_s"] == pytest.approx(simulated)
-    assert run(["train", path, "--rounds", "1", "--wire", "--fed-server"]) == 2
-    assert "fed_server: is for splitfed_v1 over connections" in capsys.readouterr().err
 
 
 def test_no_cut_is_exit_1_with_what_would_have_to_change(tmp_path, capsys):

@@ -26,6 +26,7 @@ def call(capsys, *arguments):
     return code, captured.out, captured.err
 
 
+@pytest.mark.slow
 def test_prints_and_writes(capsys, tmp_path, plan_file):
     """A summary on the screen, the tasks as JSON and CSV, and a chart."""
     files = [tmp_path / name for name in ("t.json", "t.csv", "g.svg")]

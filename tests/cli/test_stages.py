@@ -65,6 +65,7 @@ def call(capsys, verb, *arguments):
     return code, captured.out, captured.err
 
 
+@pytest.mark.slow
 def test_training_whether_the_stages_are_named_again_or_not(capsys, given):
     """The same losses, bit for bit."""
     arguments = [*given, "--rounds", 2, "--json"]

@@ -45,6 +45,7 @@ def call(capsys, *arguments):
     return code, captured.out, captured.err
 
 
+@pytest.mark.slow
 def test_prints_and_writes(capsys, tmp_path, plan_file):
     """A table, a row per round as CSV, a page, and the weights."""
     files = {name: tmp_path / name for name in ("r.csv", "p.html", "w.safetensors")}
@@ -67,7 +68,8 @@ def test_prints_and_writes(capsys, tmp_path, plan_file):
     page = files["p.html"].read_text()
     for words in ("<svg", "predicted time in s", "test accuracy", "Time by phase"):
         assert words in page
-    assert "http" not in page.replace("http://www.w3.org", "")
+    assert "http:" not in page.replace("http://www.w3.org", "")
+    assert "https:" not in page
     weights = load_file(files["w.safetensors"])
     wanted = splitopt.train(
         splitopt.Plan.load(plan_file),
@@ -85,6 +87,7 @@ def splitopt_options(**values):
     return Options(**values)
 
 
+@pytest.mark.slow
 def test_json_is_the_run(capsys, plan_file):
     """Machines get the history; another scheme trains the same clients."""
     arguments = (plan_file, "--rounds", 2, "--scheme", "federated", "--evaluate-every", 2, "--json")
@@ -98,6 +101,7 @@ def test_json_is_the_run(capsys, plan_file):
     assert found["history"]["origin"]["planned_scheme"] == "multihop"
 
 
+@pytest.mark.slow
 def test_every_picture(capsys, tmp_path, plan_file):
     """SVG and PNG come from the same drawing."""
     for suffix, start in ((".svg", b"<svg"), (".png", b"\x89PNG")):
@@ -106,6 +110,7 @@ def test_every_picture(capsys, tmp_path, plan_file):
         assert path.read_bytes().startswith(start)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -206,6 +211,7 @@ def test_signals_end_a_run_with_a_checkpoint(tmp_path, plan_file):
     assert f"Interrupted after {checkpoint.load(state).rounds} whole rounds" in out
 
 
+@pytest.mark.slow
 def test_codecs_have_flags(capsys, plan_file):
     """Both ways by the one, or each by its own; and the predicted time is that of what travels."""
     sent, times = {}, {}

@@ -62,6 +62,7 @@ def test_a_header_that_does_not_fit_is_refused(tmp_path, members, words):
         read_archive(write(tmp_path / "a.npz", members), 2**30)
 
 
+@pytest.mark.slow
 def test_a_small_file_does_not_become_a_large_one(tmp_path):
     """Zeros pack to a thousandth: the ratio is refused before any is unpacked."""
     path = tmp_path / "bomb.npz"

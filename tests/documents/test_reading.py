@@ -122,3 +122,19 @@ def test_a_slow_writer_is_waited_for_beyond_the_patience(tmp_path, monkeypatch):
     finally:
         writer.join()
         os.close(near)
+
+
+def test_a_file_of_nearly_that_name_is_proposed(tmp_path, monkeypatch):
+    """Of another suffix, or with a letter wrong; not any file that is there."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("fleet.yaml", "plans.json", "zzz"):
+        (tmp_path / name).write_text("x")
+    for given, near in (("fleet.yml", "fleet.yaml"), ("plan.json", "plans.json")):
+        with pytest.raises(
+            InputError, match=f"{given}: there is no such file; did you mean '{near}'"
+        ):
+            reading.read_text(given)
+    with pytest.raises(InputError, match=r"other\.csv: there is no such file$"):
+        reading.read_text("other.csv")
+    with pytest.raises(InputError, match=r"no such file$"):
+        reading.read_text("none/fleet.yml")

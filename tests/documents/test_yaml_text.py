@@ -138,6 +138,7 @@ plain = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(plain)
 def test_what_is_written_reads_the_same_in_both_versions(document):
     """No text becomes a number and no number a text, here or in a reader of YAML 1.1."""

@@ -70,6 +70,7 @@ def test_against_opacus():
         assert poisson < epsilon_of_steps(1 / sigma, rate, steps, 1e-5) < 3 * poisson
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("rate", [0.05, 0.25, 0.5])
 @pytest.mark.parametrize("shift", [0.3, 1.0, 2.0])
 @pytest.mark.parametrize("order", [2, 3, 8])
@@ -92,6 +93,7 @@ def test_amplified_divergence_is_a_bound(rate, shift, order):
             assert found <= amplified_renyi(order, shift, rate) + 1e-6
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("shift", [1.0, 3.0])
 @pytest.mark.parametrize("rate", [0.1, 0.3])
 @pytest.mark.parametrize("delta", [0.03, 0.1])

@@ -32,6 +32,7 @@ def weights(generator):
     return save(generator.network.state_dict())
 
 
+@pytest.mark.slow
 def test_what_is_learned(good, probe):
     """The gradient of the critic is near 1 in between, and a probe knows most samples by then."""
     norms = [row.gradient_norm for row in good.history[-50:]]
@@ -42,6 +43,7 @@ def test_what_is_learned(good, probe):
     assert sum(quality.values()) / 3 > 0.6  # 1/3 by chance
 
 
+@pytest.mark.slow
 def test_training_on_generated_beats_training_on_noise(good, others):
     """By half of all test samples; on real samples it is better still, or as good."""
     generated = train_on_generated(good, *others, samples=300)
@@ -54,6 +56,7 @@ def test_training_on_generated_beats_training_on_noise(good, others):
     assert from_real > generated - 0.05
 
 
+@pytest.mark.slow
 def test_membership_of_samples_that_are_kept(good, samples, others):
     """Chance where nothing is kept; one where the generated samples are the members."""
     found = membership_of(good, samples, others)
@@ -67,6 +70,7 @@ def test_membership_of_samples_that_are_kept(good, samples, others):
     assert kept.auc_by_distance > 0.99
 
 
+@pytest.mark.slow
 def test_same_seed_same_weights(samples):
     """Bit for bit; another seed is another generator; the global state is as it was."""
     before = torch.get_rng_state()
@@ -78,6 +82,7 @@ def test_same_seed_same_weights(samples):
     assert torch.equal(before, torch.get_rng_state())
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     "more",
     [
@@ -210,6 +215,7 @@ def test_weights_that_explode(samples):
         make(samples, lr=1e38, sanitize=Sanitizing("sample", 1e38, 1e9))
 
 
+@pytest.mark.slow
 def test_samples_of_labels(good):
     """By seed, in any number; a label that was not trained on is refused."""
     asked = torch.tensor([0, 2, 3, 2])
@@ -232,6 +238,7 @@ def test_samples_of_labels(good):
         good.sample([0], seed=-1)
 
 
+@pytest.mark.slow
 def test_probes_that_judge_nothing(samples, good):
     """Labels by chance, a single label, other images, and a label that it does not know."""
     images, labels = samples

@@ -23,6 +23,7 @@ def shard(folder: Path, name: str) -> dict[str, np.ndarray[Any, Any]]:
         return dict(found)
 
 
+@pytest.mark.slow
 def test_every_device_has_every_class_in_the_end(finished: Any) -> None:
     _, run = finished
     for name, own in (("a", 20), ("b", 20), ("c", 10)):
@@ -34,6 +35,7 @@ def test_every_device_has_every_class_in_the_end(finished: Any) -> None:
         assert (kept == shard(run.folder / "data", name)["x"]).all()
 
 
+@pytest.mark.slow
 def test_no_sample_stands_on_two_devices(finished: Any) -> None:
     _, run = finished
     rows = [row.tobytes() for name in "abc" for row in shard(run.folder / "data", name)["x"]]
@@ -116,6 +118,7 @@ def test_each_step_is_counted(finished: Any) -> None:
     assert not any(row["device_j"] for row in steps.values())  # the devices state no powers
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_training_is_gone_on_from(finished: Any, tmp_path: Path) -> None:
     """Interrupted after the first round, tested after the second only: the same end."""
     from splitopt.iotsl import run_iotsl
@@ -152,6 +155,7 @@ def test_a_generator_of_another_label_set(finished: Any, tmp_path: Path) -> None
         run_iotsl(job, place, resume=True)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_ended_goes_on_to_the_same_end(finished: Any, tmp_path: Path) -> None:
     from splitopt.iotsl import run_iotsl
 
@@ -182,6 +186,7 @@ def test_a_run_that_was_ended_goes_on_to_the_same_end(finished: Any, tmp_path: P
     assert not (tmp_path / "nothing").exists()
 
 
+@pytest.mark.slow
 def test_a_device_without_a_generator_is_given_samples_and_gives_none(tmp_path: Path) -> None:
     from splitopt.generators import GeneratorOptions
     from splitopt.iotsl import IotslJob, run_iotsl
@@ -199,6 +204,7 @@ def test_a_device_without_a_generator_is_given_samples_and_gives_none(tmp_path: 
     assert run.devices[2].quality[2] == 1.0
 
 
+@pytest.mark.slow
 def test_what_cannot_be_had_is_named(tmp_path: Path) -> None:
     from splitopt.generators import GeneratorOptions
     from splitopt.iotsl import IotslJob, run_iotsl

@@ -81,6 +81,7 @@ def type_of(name):
     return getattr(importlib.import_module(f"splitopt.models.{name}"), name)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("name", model_names())
 @pytest.mark.parametrize("small", [True, False])
 def test_outputs_have_the_shape_that_is_asked_for(name, small):
@@ -95,6 +96,7 @@ def test_outputs_have_the_shape_that_is_asked_for(name, small):
     assert scores.shape == ((2, 16, 7) if tokens else (2, 7))
 
 
+@pytest.mark.slow
 def test_weights_are_ready_to_train():
     """Activations neither vanish nor explode through the fresh network."""
     import torch

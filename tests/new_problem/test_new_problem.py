@@ -62,6 +62,7 @@ def test_a_new_problem_goes_all_the_way(registered, tmp_path):
     assert solve(opened.problem).objective == pytest.approx(seconds)
 
 
+@pytest.mark.slow
 @pytest.mark.train
 def test_plans_of_a_new_problem_are_trained(registered):
     """Its devices learn in turn, by the clock of its own simulation."""
@@ -141,6 +142,7 @@ def tables_of_problems(path: Path) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", ROOMS)
 def test_only_the_registries_list_the_problems(room):
     """A module of a problem is found by its name, so that no table of problems is needed."""

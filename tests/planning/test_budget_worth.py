@@ -51,6 +51,7 @@ def copies(cuts):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["sum", "makespan"])
 def test_the_servers_memory_binds(objective):
     """The plan is the best of all that the server can hold, by going through them."""
@@ -120,6 +121,7 @@ def test_reports_and_files_show_use_and_limit(tmp_path):
     assert "budgets" not in plan(fleet()).prediction
 
 
+@pytest.mark.slow
 def test_a_comparison_ranks_the_plan_within_the_limit():
     """DP-MORA's row holds what the plan holds, by the same formula."""
     needed = copies(plan(fleet()).decision["cut"])
@@ -129,6 +131,7 @@ def test_a_comparison_ranks_the_plan_within_the_limit():
     assert row.server_memory_bytes == pytest.approx(copies(plan(limited).decision["cut"]))
 
 
+@pytest.mark.slow
 def test_energy_and_large_groups_keep_the_limit():
     """Other objectives, and fleets that are counted in classes, have the same budget."""
     free = CutAndResources.from_scenario(fleet())

@@ -107,6 +107,7 @@ def test_sf1_is_the_published_round(model, within):
     assert row.round_s == pytest.approx(published, rel=within)
 
 
+@pytest.mark.slow
 def test_sf1_takes_the_shallowest_cut_within_limits():
     """A limit of leakage or of the server's memory moves the cut behind the first layer."""
     strict = with_field(Scenario.load("dp-mora-resnet18"), "privacy.leakage_limit", 0.0)
@@ -210,6 +211,7 @@ def split_nn_round(first, last, node_flops, count=(2, 1), delay=0.0, interface=n
     return seconds, sent
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("model", ["none", "nic"])
 @pytest.mark.parametrize("count", [(2, 1), (1,)])
 def test_split_nn_by_brute_force(count, model):

@@ -206,6 +206,7 @@ def test_cpsl_chooses_its_cut():
     assert row.round_s == pytest.approx(min(best), rel=1e-12)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("shared", [False, True])
 def test_mp_sl_is_the_plan(shared):
     """The row's round is the plan's; over shared channels it is at least what they carry."""
@@ -227,6 +228,7 @@ def test_mp_sl_is_the_plan(shared):
     assert ("shared" in row.limit) == shared
 
 
+@pytest.mark.slow
 def test_mp_sl_with_links_of_their_own():
     """Then a round is the plan's, with one upload of an owner's parts and 20 downloads of them."""
     scenario = with_field(Scenario.load("examples/pipeline-vgg19.yaml"), "links.shared", False)
@@ -253,6 +255,7 @@ def test_powers_that_do_not_give_an_energy_are_noted():
     assert not any("energy" in note for note in plan(Scenario.from_dict(document)).notes)
 
 
+@pytest.mark.slow
 def test_reasons_for_having_no_plan():
     """A leakage limit stops what splits, a small memory stops federated learning."""
     strict = with_field(Scenario.load("dp-mora-resnet18"), "privacy.leakage_limit", 0.0)

@@ -46,6 +46,7 @@ def cell(devices=9, size=3, **changes):
     return Scenario.from_dict(document, "cell")
 
 
+@pytest.mark.slow
 def test_knowing_more_is_never_worse():
     """The clairvoyant is best in every round, the controller near it, static and random behind."""
     controller = Controller.start(cell())
@@ -94,6 +95,7 @@ def test_the_last_plan_is_a_better_start():
     assert kept.mean() < np.mean(fresh)
 
 
+@pytest.mark.slow
 def test_old_measurements_cost_something():
     """A plan for the round before is not better than one for the round itself."""
     controller, late = (Controller.start(cell(), cut="CONV1-POOL1") for _ in range(2))
@@ -103,6 +105,7 @@ def test_old_measurements_cost_something():
     assert then.mean() > now.mean()
 
 
+@pytest.mark.slow
 def test_a_cautious_controller_takes_the_cut_of_the_shorter_tail():
     """The objective reaches saa, the report and its words; the CVaR is the mean of the worst."""
     controller = Controller.start(cell(), objective="cvar")
@@ -116,6 +119,7 @@ def test_a_cautious_controller_takes_the_cut_of_the_shorter_tail():
         Controller.start(cell(), objective="luck")
 
 
+@pytest.mark.slow
 def test_means_of_drawn_rounds_have_intervals_that_hold():
     """Five replays of 10 rounds against the mean of 150 other rounds of each policy."""
     controller = Controller.start(cell(6, 3), cut="CONV1-POOL1", swaps=300)
@@ -150,6 +154,7 @@ def test_ctrl_c_keeps_the_rounds_that_are_done():
     assert report.policies == ("controller", "static")
 
 
+@pytest.mark.slow
 def test_the_command_replays_a_trace(tmp_path, capsys):
     """CSV, chart and JSON; a missing value is refused with its line."""
     scenario = cell()

@@ -48,12 +48,34 @@ COUNTED = {key: value for key, value in GENERATORS.items() if key != "classes"} 
 }
 
 
+CURVE = {
+    "format": "splitopt-rounds-curve",
+    "version": 1,
+    "name": "measured",
+    "metric": "test_loss",
+    "target": 0.3,
+    "rounds": 100,
+    "batch_factor": 300.0,
+    "interval_exponent": 0.2,
+    "calibrated": {
+        "batch_size": [2, 100],
+        "aggregation_interval": [1, 20],
+        "parameter_share": [0, 1],
+        "devices": 4,
+    },
+    "step_rule": {"optimizer": "sgd", "learning_rate": 0.1},
+}
+TARGET = {"curve": CURVE, "batch_size": [5, 6], "aggregation_interval": [1, 5]}
+"""The fast device takes the larger batch, as long as it has so many samples."""
+
+
 def document(kind):
     """Return a scenario with every section, whose links suit the problem."""
     own = {"samples": 40, "batch_size": 10, "memory": "4 GiB", "leakage_limit": 0.9}
     cell = kind in ("cluster_and_spectrum", "cut_under_uncertainty")
     signal = {"snr_db": 20} if cell else {}
     whole = {"generators": GENERATORS} if kind == "generator_pairing" else {}
+    whole |= {"time_to_accuracy": TARGET} if kind == "time_to_accuracy" else {}
     return whole | {
         "format": "splitopt-scenario",
         "version": 1,
@@ -99,6 +121,9 @@ LINK = {
     "noise_density": "1e-20 W/Hz",
     "snr": 31.0,
 }
+UPLINK = {name: LINK[name] for name in ("bandwidth", "channel_gain", "noise_density")} | {
+    "transmit_power": "0.4 W"
+}
 MACHINE = {
     "format": "splitopt-machine",
     "version": 1,
@@ -122,10 +147,24 @@ CHANGES = {
     "devices[].machine_model": {"devices.0.machine_model": MACHINE, "devices.0.compute": None},
     "devices[].memory": {"devices.0.memory": "3 MB"},
     "devices[].count": {"devices.0.count": 5},
-    "devices[].samples": {"devices.0.samples": 90},
+    "devices[].samples": {
+        **{"devices.0.samples": 90, "devices.1.samples": 5},
+        "devices.1.batch_size": 5,
+    },
     "devices[].batch_size": {"devices.0.batch_size": 20, "devices.1.batch_size": 20},
     "devices[].compute_power": {"devices.0.compute_power": "3 W"},
-    "devices[].transmit_power": {"devices.0.transmit_power": "0.3 W"},
+    "devices[].transmit_power.min": {
+        "devices.0.transmit_power": {"min": "0.1 W", "max": "0.3 W"},
+        "links.uplink": UPLINK,
+    },
+    "devices[].transmit_power.max": {
+        "devices.0.transmit_power": {"min": "0.1 W", "max": "0.2 W"},
+        "links.uplink": UPLINK,
+    },
+    "devices[].transmit_power.steps": {
+        "devices.0.transmit_power": {"min": "0.1 W", "max": "0.3 W", "steps": 9},
+        "links.uplink": UPLINK,
+    },
     "devices[].channel_gain": {"devices.0.channel_gain": 1e-9},
     "devices[].snr": {"devices.0.snr": 9.0, "devices.0.snr_db": ABSENT},
     **{f"devices[].downlink.{k}": {f"devices.0.downlink.{k}": v} for k, v in LINK.items()},
@@ -145,6 +184,37 @@ CHANGES = {
     "servers[].machine_model": {"servers.0.machine_model": MACHINE, "servers.0.compute": None},
     "servers[].memory": {"servers.0.memory": "1 MB"},
     "servers[].price_per_hour": {"servers.0.price_per_hour": 3.0},
+    **{
+        f"servers[].links.{way}.{k}": {f"servers.0.links.{way}.{k}": v}
+        for way in ("downlink", "uplink")
+        for k, v in LINK.items()
+    },
+    "servers[].seats": {"servers.0.seats": 3},
+    **{
+        f"devices[].servers.{way}.{k}": {"devices.0.servers": {"edge": {way: {k: v}}}}
+        for way in ("downlink", "uplink")
+        for k, v in LINK.items()
+    },
+    "devices[].frequency.min": {"devices.0.frequency": {"min": 0.5}},
+    "devices[].frequency.max": {"devices.0.frequency": {"min": 0.5, "max": 2}},
+    "devices[].frequency.steps": {"devices.0.frequency": {"min": 0.5, "steps": 5}},
+    "energy.limit_joule": {"energy": {"limit_joule": 100}},
+    "energy.device_limit_joule": {"energy": {"device_limit_joule": 100}},
+    "energy.carbon_grams_per_kwh": {"energy": {"carbon_grams_per_kwh": [300]}},
+    "energy.hour": {"energy": {"carbon_grams_per_kwh": [300], "hour": 5}},
+    "energy.carbon_limit_grams": {
+        "energy": {"carbon_grams_per_kwh": [300], "carbon_limit_grams": 1}
+    },
+    "precision.up": {"precision": {"up": [32, 8]}},
+    "precision.down": {"precision": {"down": [16]}},
+    "precision.up_distortion": {"precision": {"up": [8], "up_distortion": [1]}},
+    "precision.down_distortion": {"precision": {"down": [8], "down_distortion": [1]}},
+    "precision.limit": {"precision": {"up": [8], "up_distortion": [1], "limit": 1}},
+    "adapters.rank": {"adapters": {"rank": [2, 4]}},
+    "adapters.quality": {"adapters": {"rank": [2, 4], "quality": [1, 2]}},
+    "adapters.least_total": {"adapters": {"rank": [2, 4], "least_total": 10}},
+    "adapters.device_least": {"adapters": {"rank": [2, 4], "device_least": 4}},
+    "precision.device_limit": {"precision": {"up": [8], "up_distortion": [1], "device_limit": 0}},
     "nodes[].compute": {"nodes.0.compute": "50 GFLOP/s"},
     "nodes[].machine": {"nodes.0.machine": "VM", "nodes.0.compute": None},
     "nodes[].machine_model": {"nodes.0.machine_model": MACHINE, "nodes.0.compute": None},
@@ -161,10 +231,15 @@ CHANGES = {
     "pipeline.boundaries": {"pipeline.boundaries": "cuts"},
     "training.epochs": {"training.epochs": 5},
     "training.rounds": {"training.rounds": 9},
+    "training.batch_size": {"training.batch_size": [5, 6]},
     "training.server_order": {"training.server_order": "batch"},
     "privacy.leakage_limit": {"privacy.leakage_limit": 0.1},
     "privacy.per_sample_gradients": {"privacy.per_sample_gradients": True},
     "tradeoff.seconds_per_joule": {"tradeoff.seconds_per_joule": 7.0},
+    "robust.slow.devices": {"robust.slow": {"devices": 1, "compute": 2}},
+    "robust.slow.compute": {"robust.slow": {"devices": 2, "compute": 3}},
+    "robust.slow.links": {"robust.slow": {"devices": 2, "links": 3}},
+    "robust.quorum": {"robust.quorum": 3},
     "spectrum.subcarriers": {"spectrum.subcarriers": 11},
     "spectrum.bandwidth": {"spectrum.bandwidth": "2 MHz"},
     "spectrum.fading": {"spectrum.fading": "rayleigh"},
@@ -245,7 +320,7 @@ CHANGES = {
             "epochs": {"without": 9, "with": 5},
             "counted_in": "rounds",
             "target": 0.8,
-            "cut": 1,
+            "cut": 2,
             "pretraining_epochs": 3,
             "imputed_samples": 3,
             "where": "edge",
@@ -253,6 +328,21 @@ CHANGES = {
             "edge.rate": "9 Mbit/s",
             "edge.sample_size": "2 kB",
             "edge.power": "30 W",
+        }.items()
+    },
+    "time_to_accuracy.cuts": {  # a limit of one device is one for all where cuts are common
+        "time_to_accuracy": TARGET | {"cuts": "per_device"},
+        "devices.1.leakage_limit": 0.1,
+    },
+    "time_to_accuracy.extrapolate": {
+        "time_to_accuracy": TARGET | {"extrapolate": True, "batch_size": [7, 640]}
+    },
+    **{
+        f"time_to_accuracy.{name}": {"time_to_accuracy": TARGET | {name: value}}
+        for name, value in {
+            "curve": CURVE | {"rounds": 200},
+            "batch_size": [2, 10],
+            "aggregation_interval": [1, 10],
         }.items()
     },
     "generators.training.network": {
@@ -294,7 +384,7 @@ def _model_in(annotation):
 
 def changed(kind, changes):
     """Return the scenario's document with changes at dotted places."""
-    found = document(kind)
+    found = copy.deepcopy(document(kind))
     for place, value in changes.items():
         *outer, last = place.split(".")
         part = found
@@ -338,11 +428,12 @@ def named(field, notes):
     return any(re.match(rf"{re.escape(entry)}([.\[]|$)", field) for entry in listed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [
         kind if kind in (KINDS[0], "generator_pairing") else pytest.param(kind, marks=SLOW)
-        for kind in (*KINDS, "generator_pairing")
+        for kind in (*KINDS, "generator_pairing", "time_to_accuracy")
     ],
 )
 def test_every_field_counts_or_is_named_or_refused(kind):
@@ -369,9 +460,11 @@ def test_a_new_field_cannot_be_forgotten():
     every = set(fields())
     assert len(every) > 100
     labels = {field for field in every if field.split(".")[-1] in LABELS}
-    assert set(CHANGES) == every - labels - ELSEWHERE
+    own = {field for field in every if field.startswith("accelerators.")}  # a plan of their own
+    assert set(CHANGES) == every - labels - ELSEWHERE - own
 
 
+@pytest.mark.slow
 def test_own_links_count_where_links_are_used():
     """Devices of a cluster share subcarriers, whatever the links are; elsewhere it matters."""
     for kind in KINDS:

@@ -37,6 +37,7 @@ def fleet(**changes):
     return Scenario.from_dict(document | changes)
 
 
+@pytest.mark.slow
 def test_the_leakage_of_the_papers_profiles():
     """The limit binds the four slowest boards, whose cut 4 leaks 0.583 by the logistic guess."""
     scenario = Scenario.load("dp-mora-resnet18")

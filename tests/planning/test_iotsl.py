@@ -87,6 +87,7 @@ def steps(found, where="devices"):
     return {step["name"]: step["cost"] for step in way["steps"]}
 
 
+@pytest.mark.slow
 def test_the_papers_traffic_and_energy(paper):
     """Eq. 1 in bytes: 84.54 % saved, 84.52 % with generators and theta_a; 2.07e5 and 3.17e4 J."""
     found = paper.prediction["iotsl"]
@@ -390,6 +391,7 @@ def test_the_best_cut_is_taken_where_none_is_stated():
     assert found["split_learning"]["seconds"] <= min(times) * 1.01
 
 
+@pytest.mark.slow
 def test_commands_show_it(tmp_path, capsys):
     """Page, table of steps and comparison; a table without steps is refused before planning."""
     file, page, table = tmp_path / "s.json", tmp_path / "p.html", tmp_path / "s.csv"

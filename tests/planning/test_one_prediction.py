@@ -88,6 +88,7 @@ def star_by_hand(scenario, decision):
     return max(found)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("seed", range(60))
 def test_a_star(seed):
     """DP-MORA under every objective, and the schemes with one cut for all."""
@@ -209,6 +210,7 @@ def cell_by_hand(scenario, decision):
     return total
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("seed", range(30))
 def test_a_cell(seed):
     """CPSL: with one mini-batch per device, a comparison's round is that of the plan."""

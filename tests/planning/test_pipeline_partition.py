@@ -120,6 +120,7 @@ def test_worth_is_what_planning_anew_gives():
     assert more == scenario()
 
 
+@pytest.mark.slow
 def test_the_binding_link_is_named():
     """With slow links a link or an interface limits the period, and more rate is worth seconds."""
     slow = document()["links"]
@@ -312,6 +313,7 @@ def test_the_plan_is_the_problems_optimum():
     np.testing.assert_array_equal(made.decision["assignment"], result.decision.assignment)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fixed", "free"), [({"last_cut": 23}, "first_cut"), ({"first_cut": 2}, "last_cut")]
 )

@@ -111,6 +111,7 @@ def test_a_round_is_no_shorter_than_its_bounds_and_near_its_closed_form():
     assert max(loads) > 3
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("seed", [1, 2, 3, 4, 8, 11])
 def test_everybody_says_the_same_round(seed):
     """The plan, the comparison, the simulation and the clock of the training."""

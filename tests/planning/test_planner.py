@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from splitopt import CutAndResources, InputError, Scenario, plan, solve
+from splitopt.latency.groups import groups_of
 
 
 def test_the_published_setting():
@@ -55,6 +56,7 @@ def scaled(scenario, resource, factor):
     return Scenario.from_si(document)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("objective", ["sum", "makespan"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_worth_is_the_derivative_of_the_optimal_value(objective, seed):
@@ -181,3 +183,55 @@ def test_unmeasured_rows_are_refused():
     )
     with pytest.raises(InputError, match=r"d2.*rows? 4"):
         plan(scenario)
+
+
+def test_huge_capacities_have_a_unit_that_can_be_read():
+    """A link of 800 Tbit/s is called that, a slow one is in kbit/s, and usual ones stay."""
+    scenario = Scenario.load("dp-mora-resnet18").to_dict()
+    scenario["devices"] = scenario["devices"][:2]
+    for rate, now, unit in (
+        ("800 Tbit/s", 800.0, "Tbit/s"),
+        ("20 Gbit/s", 20_000.0, "Mbit/s"),
+        ("30 kbit/s", 30.0, "kbit/s"),
+    ):
+        scenario["links"] |= {"uplink": {"rate": rate}}
+        (row,) = (
+            row
+            for row in plan(Scenario.from_dict(scenario)).prediction["worth"]
+            if row["resource"] == "uplink"
+        )
+        assert row["capacity"] == pytest.approx(now)
+        assert row["unit"] == unit
+        # 1 % more of it, in that unit, saves what the row says of 1 % and of one unit more
+        assert row["per_unit"] * now / 100 == pytest.approx(row["per_percent"])
+
+
+def test_a_device_with_a_rate_of_its_own_keeps_its_power():
+    """Energy by hand: W while it computes and W while it sends, whoever states the rate."""
+    document = Scenario.generate(seed=2, devices=2).to_dict()
+    document["links"] |= {"uplink": {"rate": "10 Mbit/s"}, "downlink": {"rate": "10 Mbit/s"}}
+    for device in document["devices"]:
+        device |= {"compute_power": "5 W", "transmit_power": "2 W"}
+        for name in ("channel_gain", "snr"):
+            device.pop(name, None)
+    document["devices"][0]["uplink"] = "40 Mbit/s"
+    scenario = Scenario.from_dict(document)
+    assert scenario.link(scenario.devices[0], "uplink").rate == 40e6
+    found = plan(scenario, objective="energy")
+    assert found.result["outcome"] == "optimal"
+    for row in found.prediction["devices"]:
+        on_air = row["upload_s"] * row["upload_share"]
+        joule = 5.0 * row["device_s"] + 2.0 * on_air
+        assert row["energy_j"] == pytest.approx(joule)
+    as_columns = [device.model_dump(exclude_none=True) for device in scenario.devices]
+    document["devices"] = {
+        "columns": {
+            "name": [one["name"] for one in as_columns],
+            "compute [FLOP/s]": [one["compute"] for one in as_columns],
+            "samples": [one["samples"] for one in as_columns],
+            "compute_power [W]": [5.0, 5.0],
+            "transmit_power [W]": [2.0, 2.0],
+            "uplink [bit/s]": [40e6, None],
+        }
+    }
+    np.testing.assert_allclose(groups_of(Scenario.from_dict(document)).transmit_power, [2.0, 2.0])

@@ -114,6 +114,7 @@ def test_a_prediction_of_another_form_is_not_read(made, name):
         type(opened.prediction).from_dict(data, "p.json")
 
 
+@pytest.mark.slow
 def test_every_number_of_a_prediction_is_computed_again(made):
     """A number that is 1 % larger is found, wherever it stands."""
     checked = 0
@@ -134,6 +135,7 @@ def test_every_number_of_a_prediction_is_computed_again(made):
     assert checked >= 5
 
 
+@pytest.mark.slow
 def test_a_prediction_of_any_form_is_one_sentence(made):
     """Whatever stands at any place: refused as unreadable, or not used."""
     values = itertools.cycle([None, [], {}, "x", True, 10**400, [[]], -1.0])
@@ -149,6 +151,7 @@ def test_a_prediction_of_any_form_is_one_sentence(made):
         assert opened.plan.prediction is not None
 
 
+@pytest.mark.slow
 def test_a_field_that_is_missing_is_named(made):
     """So is one that is not known."""
     for path in leaves(made["prediction"]):

@@ -52,6 +52,7 @@ def enumerated(scenario, limit, objective):
     return found.result["objective"] if found.is_feasible else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["makespan", "sum"])
 @pytest.mark.parametrize("seed", range(4))
 def test_every_limit_has_the_optimum_of_enumeration(tmp_path, seed, objective):

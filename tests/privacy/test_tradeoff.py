@@ -82,6 +82,7 @@ def test_runs_are_those_of_train(scenario_file):
         assert [run.seed for run in found.of(number, 4.0)] == [3, 4]
 
 
+@pytest.mark.slow
 def test_command_prints_and_writes(capsys, tmp_path, scenario_file):
     files = tmp_path / "t.json", tmp_path / "t.html"
     flags = [

@@ -7,14 +7,8 @@ import pytest
 
 from splitopt import InputError
 from splitopt.latency.pipeline import Hops, OwnerParts, Stages
-from splitopt.report.gantt import (
-    MOST_TASKS,
-    _busy_fraction,
-    chosen_span,
-    error_text,
-    save_gantt,
-    usage_rows,
-)
+from splitopt.report.gantt import _busy_fraction, error_text, save_gantt, usage_rows
+from splitopt.report.spans import MOST_TASKS, chosen_span
 from splitopt.simulation.pipeline import run_pipeline
 from splitopt.simulation.replay import Forecast, Replay
 from splitopt.simulation.system import PipelineSystem
@@ -33,6 +27,7 @@ def replay():
     return Replay(run_pipeline(system), "an epoch", (forecast,), system.binding)
 
 
+@pytest.mark.slow
 def test_every_format_is_written(replay, tmp_path):
     """SVG, PNG and a page with its tables; names are escaped."""
     for suffix, start in ((".svg", "<svg"), (".html", "<!doctype html>")):

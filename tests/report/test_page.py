@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
-from splitopt import Scenario, plan
+from splitopt import CutAndResources, Scenario, plan
 from splitopt.report import numbers, plan_to_html
+from splitopt.report.alike import with_alike_rows
 
 
 class Collector(HTMLParser):
@@ -39,7 +42,10 @@ def test_page_holds_the_plan_and_loads_nothing():
         assert row["name"] in text
     assert "Optimal by proof" in text
     assert numbers.seconds(made.prediction["round_s"]) in text
-    assert not [tag for tag, _ in page.tags if tag in ("link", "img", "iframe", "script")]
+    assert not [tag for tag, _ in page.tags if tag in ("link", "img", "iframe")]
+    policy = next(held for tag, held in page.tags if held.get("http-equiv"))["content"]
+    assert policy.startswith("default-src 'none';")
+    assert "connect-src" not in policy
     for _, attributes in page.tags:
         for name, value in attributes.items():
             if name in ("src", "href", "xlink:href"):
@@ -51,8 +57,12 @@ def test_names_are_escaped():
     document = Scenario.generate(seed=1, devices=2).model_dump()
     document["model"] = {"profile": "dp-mora-resnet18"}
     document["devices"][0]["name"] = "<script>alert(1)</script>"
-    page = read(plan_to_html(plan(Scenario.from_si(document))))
-    assert not [tag for tag, _ in page.tags if tag == "script"]
+    text = plan_to_html(plan(Scenario.from_si(document)))
+    assert "<script>alert" not in text
+    data = next(part for part in text.split("<script ") if 'id="replan-data"' in part[:60])
+    json_text = data[data.index(">") + 1 : data.index("</script>")]
+    names = [group["name"] for group in json.loads(json_text)["groups"]]
+    assert names[0] == "<script>alert(1)</script>"
 
 
 def test_large_fleets_draw_only_the_slowest():
@@ -82,3 +92,57 @@ def test_same_plan_same_page():
 def test_seconds_are_readable(value, text):
     """Times have about five digits whatever their size."""
     assert numbers.seconds(value) == text
+
+
+def test_alike_devices_are_one_row_and_one_bar():
+    """Devices of a group that do the same share a row: shares together, seconds of each."""
+    made = plan(Scenario.load("examples/measured-resnet101.yaml"), objective="makespan")
+    rows = with_alike_rows(made).prediction["devices"]
+    assert sum(row.get("devices", 1) for row in rows) == 7
+    assert len(rows) < 7
+    for key in ("download_share", "upload_share", "server_share"):
+        together = sum(row[key] for row in made.prediction["devices"])
+        assert sum(row[key] for row in rows) == pytest.approx(together, rel=1e-12)
+    page = plan_to_html(made)
+    assert "pi4 (3)" in page
+    assert "pi4-2" not in page
+
+
+def test_the_page_says_what_is_asked_of_it():
+    """Answer, advice, inputs, limits, baselines and certificate stand on it, once each."""
+    made = plan(Scenario.load("dp-mora-resnet18"))
+    page = plan_to_html(made, "2026-05-01")
+    for words in (
+        "No plan is better: that is proved",
+        "What pays most is the speed of device rpi3-3",
+        "7.24 GFLOP/s",
+        "Who waits for whom",
+        "Limits against what is used",
+        "What simpler plans would take",
+        "How good the plan is",
+        "page of 2026-05-01",
+    ):
+        assert page.count(words) >= 1, words
+
+
+def test_baselines_are_worse_and_computed_anew():
+    """A baseline is what the problem says of its decision: here that of enumeration by hand."""
+    made = plan(Scenario.load("dp-mora-resnet18"))
+    problem = CutAndResources.from_scenario(Scenario.load("dp-mora-resnet18"))
+    common = [
+        problem.evaluate(problem.complete(np.full(10, cut)))
+        for cut in range(1, 11)
+        if problem.allowed[:, cut - 1].all()
+    ]
+    page = plan_to_html(made)
+    assert f"{min(common):,.0f} s" in page
+    assert min(common) > made.result["objective"]
+
+
+def test_every_picture_has_a_text():
+    """What is drawn has a role and a label, on the pages of plans and of timelines alike."""
+    for name in ("dp-mora-resnet18", "digits-clusters"):
+        page = read(plan_to_html(plan(Scenario.load(name))))
+        drawn = [held for tag, held in page.tags if held.get("role") == "img"]
+        assert drawn
+        assert all(held["aria-label"] for held in drawn)

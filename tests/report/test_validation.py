@@ -49,6 +49,7 @@ def text_of(run):
     return console.export_text()
 
 
+@pytest.mark.slow
 def test_the_promise_of_the_plan_stands_beside_both(run):
     """Simulated and measured seconds are held against what the plan file says, in all outputs."""
     simulated, measured = run.predicted.makespan_s, run.measured.makespan_s
@@ -67,6 +68,7 @@ def test_the_promise_of_the_plan_stands_beside_both(run):
     assert "Promised" not in text_of(run)
 
 
+@pytest.mark.slow
 def test_terminal_and_page_hold_every_number(run):
     """Phases with their errors, the whole, the steps, the bytes; names are escaped on the page."""
     text, page = text_of(run), measured_to_html(run)
@@ -79,6 +81,7 @@ def test_terminal_and_page_hold_every_number(run):
     assert 'class="verdict good"' in page
 
 
+@pytest.mark.slow
 def test_both_charts_have_the_same_axis(run):
     """Predicted above measured, one axis of seconds, the end of each marked."""
     page = measured_to_html(run)
@@ -86,6 +89,7 @@ def test_both_charts_have_the_same_axis(run):
     assert page.count(">s<") == 1
 
 
+@pytest.mark.slow
 def test_a_slow_run_and_a_dropped_device_are_said(run):
     """A median step that is off is red; who is missing is named."""
     slow = run_pipeline_like(run, 1.5)

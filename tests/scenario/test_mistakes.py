@@ -243,14 +243,46 @@ def test_json_has_lines_as_well(tmp_path):
         Scenario.load(path)
 
 
-@pytest.mark.parametrize("count", ["200001", "10000000", "1000000000"])
-def test_too_many_devices_are_refused_before_they_are_built(tmp_path, count):
+_CLUSTERS = (
+    "training:",
+    "spectrum: {subcarriers: 4, bandwidth: 1 MHz}\nclusters: {size: 1}\ntraining:",
+)
+
+
+@pytest.mark.parametrize(
+    ("count", "more", "most"),
+    [
+        ("200001", _CLUSTERS, "with 'clusters' has at most 200,000"),
+        ("1000000000", _CLUSTERS, "with 'clusters' has at most 200,000"),
+        (
+            "1000000000",
+            ("- name: jetson", "- {name: a, count: 1000000000, compute: 1 GFLOP/s, samples: 1}\n"
+             "  - name: jetson"),
+            "has at most 2,000,000,000",
+        ),
+    ],
+)  # fmt: skip
+def test_too_many_devices_are_refused_before_they_are_built(tmp_path, count, more, most):
     """A limit is named, in no time."""
     start = time.process_time()
-    message = message_of(tmp_path, ("count: 2", f"count: {count}"))
+    message = message_of(tmp_path, ("count: 2", f"count: {count}"), more)
     assert time.process_time() - start < 1.0
     assert message.startswith(", line 6: devices[0] (pi5).count: makes ")
-    assert "at most 200,000" in message
+    assert most in message
+
+
+def test_what_looks_at_every_device_refuses_too_many_before_it_lists_them(tmp_path):
+    """A group of any size loads; its single devices are not listed."""
+    path = tmp_path / "fleet.yaml"
+    path.write_text(FLEET.replace("count: 2", "count: 100000000"))
+    scenario = Scenario.load(path)
+    assert scenario.device_count() == 100_000_001
+    start = time.process_time()
+    with pytest.raises(InputError, match="device by device, for at most 200,000"):
+        scenario.fleet()
+    with pytest.raises(InputError, match="device by device, for at most 200,000"):
+        CutAndResources.from_scenario(scenario)
+    assert time.process_time() - start < 1.0
 
 
 @pytest.mark.parametrize("digits", ["9" * 4000, "0x" + "f" * 4000])

@@ -148,6 +148,7 @@ def test_sections_about_nodes_need_nodes(scenario_document, section):
         Scenario.from_dict(scenario_document)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("seed", range(5))
 def test_generated_pipelines_can_be_planned(seed):
     """Any size is valid, survives a round trip and has a plan; the same seed draws the same."""

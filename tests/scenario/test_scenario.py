@@ -205,6 +205,7 @@ def test_shipped_scenarios_load_by_name(name):
     assert Scenario.from_dict(yaml.safe_load(scenario.to_yaml())) == scenario
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10**6), devices=st.integers(1, 40))
 def test_generated_fleets_survive_a_round_trip(seed, devices):
     """Any generated fleet has the size asked for and is read back equal from its YAML."""
@@ -218,6 +219,7 @@ def test_generated_fleets_survive_a_round_trip(seed, devices):
 quantities = st.floats(min_value=1e-3, max_value=1e18, allow_nan=False)
 
 
+@pytest.mark.slow
 @given(
     compute=quantities,
     memory=quantities,

@@ -16,10 +16,12 @@ from splitopt.documents.suggestions import did_you_mean
 from splitopt.documents.yaml_text import parse_yaml
 from splitopt.errors import CapabilityError, InfeasibleError, InputError, SolveError, shown
 from splitopt.planning.comparison.advice import advise, unequal_rounds
+from splitopt.planning.comparison.associations import choosing
 from splitopt.planning.comparison.clusters import clustered
 from splitopt.planning.comparison.generators import PAIRINGS, compare_generators
 from splitopt.planning.comparison.pipelines import pipeline
 from splitopt.planning.comparison.rows import (
+    ASSOCIATIONS,
     LABELS,
     LEARNS_AS,
     NAMES,
@@ -41,6 +43,7 @@ from splitopt.planning.cut_and_resources import energy_notes
 from splitopt.planning.guesses import guess_notes, guessed_numbers
 from splitopt.planning.links import describe_links, unused_in_clusters
 from splitopt.plans import Plan
+from splitopt.problems.cut_and_resources.choice_tables import CHOSEN, has_choices
 from splitopt.problems.inputs import as_scenario
 from splitopt.problems.memory import unchecked
 from splitopt.problems.ranges import MOST
@@ -60,6 +63,10 @@ SOLVED = ("dp_mora_sum", "dp_mora_makespan", "cpsl", "mp_sl")
 _CLOSED_FORM = (
     "MP-SL's round is the closed form of its plan; splitopt simulate replays it event by event, "
     "with the waiting that the closed form leaves out"
+)
+_FEWER_BITS = (
+    "rounds in which values cross in fewer bits learn other numbers than those with 32: what is "
+    "said to learn the same does so with equal bits"
 )
 _ONE_MODEL = (
     "SF1, SF2 and SplitNN hand one model from device to device, as vanilla SL does: with plain SGD "
@@ -104,6 +111,8 @@ def compare_schemes(
         not what it should be.
     """
     scenario = as_scenario(scenario)
+    scenario.expect_single("schemes are compared")
+    scenario = scenario.listed()
     checked = {} if rounds is None else check_rounds(rounds, "rounds", baselines=baselines)
     told = unequal_rounds(checked)
     checked = _for_all(checked)
@@ -113,6 +122,8 @@ def compare_schemes(
     searches = len(SOLVED) + (0 if scenario.generators is None else len(PAIRINGS))
     share = None if time_limit_s is None else time_limit_s / searches
     served, notes = _with_server(scenario)
+    if scenario.precision is not None:
+        notes = [*notes, _FEWER_BITS]
     notes = [describe_links(scenario), *energy_notes(scenario), *told, *notes]
     notes += unchecked(served, profile)
     if baselines:
@@ -145,6 +156,8 @@ def _rows(
             return none(scheme, "not_comparable", context)
         return _row(scheme, lambda: act(context))
 
+    if has_choices(scenario):
+        return _rows_of_choices(scenario, profile, limits)
     rows = [_row("fl", lambda: federated(scenario, profile))]
     rows += [with_context(scheme, _common(scheme)) for scheme in COMMON_CUT]
     rows.append(_row("cpsl", lambda: clustered(served, profile, *limits)))
@@ -162,6 +175,24 @@ def _rows(
         rows += [with_context(scheme, _sequential(scheme, planned)) for scheme in SEQUENTIAL]
         rows.append(_row("split_nn", lambda: split_nn(scenario, profile)))
     return rows
+
+
+def _rows_of_choices(
+    scenario: Scenario, profile: ModelProfile, limits: tuple[float | None, int]
+) -> list[SchemeRow]:
+    """Return the rows where devices choose a server or bits; other schemes have one server."""
+    why = (
+        "has one server, rank, clock and power of all and values of 32 bits, and this scenario "
+        f"states more ({CHOSEN})"
+    )
+    rules = ASSOCIATIONS if len(scenario.servers) > 1 else ()
+
+    def row(scheme: str) -> SchemeRow:
+        return _row(scheme, lambda: choosing(scheme, scenario, profile, *limits))
+
+    rows = [row(scheme) for scheme in ("dp_mora_sum", "dp_mora_makespan", *rules)]
+    found = {one.scheme for one in rows}
+    return rows + [none(key, "not_comparable", why) for key in LABELS if key not in found]
 
 
 def _for_all(rounds: Mapping[str, float]) -> dict[str, float]:
@@ -324,7 +355,7 @@ def load_rounds(path: str | Path) -> dict[str, float]:
 
 def check_rounds(given: Any, source: str, *, baselines: bool = True) -> dict[str, float]:
     """Check that rounds are numbers above 0 of schemes that are compared, at least one."""
-    known = NAMES if baselines else LABELS
+    known = NAMES if baselines else LABELS | ASSOCIATIONS
     if not isinstance(given, Mapping) or not given:
         raise InputError(f"{source}: must map schemes to rounds, such as 'fl: 120'")
     for scheme, value in given.items():

@@ -15,16 +15,22 @@ from splitopt.profiles.counting.tied import has_copies
 from splitopt.scenario import Scenario
 
 
-def device_loads(scenario: Scenario, profile: ModelProfile, cuts: IntArray) -> dict[str, Any]:
-    """Return the fields of a row that follow from a cut per device (N,), all samples passed."""
+def device_loads(
+    scenario: Scenario, profile: ModelProfile, cuts: IntArray, crossing: Any = None
+) -> dict[str, Any]:
+    """Return the fields of a row that follow from a cut per device (N,), all samples passed.
+
+    `crossing`, shape (2, N), are the bytes of a sample that cross each cut down and up, where they
+    are not those of the profile.
+    """
     fleet, at, work = scenario.fleet(), cuts - 1, work_per_sample(profile)
     samples = np.array([device.samples for device in fleet], dtype=np.float64)
     passes = scenario.training.epochs * samples
+    if crossing is None:
+        crossing = profile.gradient_bytes[at], profile.smashed_bytes[at]
     bits = sum(
-        traffic_bits(
-            profile.device_model_bytes[at], crossing[at], samples, scenario.training.epochs
-        )
-        for crossing in (profile.smashed_bytes, profile.gradient_bytes)
+        traffic_bits(profile.device_model_bytes[at], size, samples, scenario.training.epochs)
+        for size in crossing
     )
     if has_copies(profile):
         rows = np.arange(len(at))

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from splitopt.extras import data_frame
 from splitopt.planning.comparison.generators import GeneratorComparison
+from splitopt.showing import Shown
 
 LABELS = {
     "fl": "FL",
@@ -34,15 +36,23 @@ SF1 and SF2 are of DP-MORA (section 7.1), SplitNN with three parts of MP-SL (sec
 which each device has everything while it runs is vanilla SL, there at its best cut.
 """
 
-NAMES = LABELS | BASELINES
+ASSOCIATIONS = {
+    "nearest_server": "Nearest server",
+    "greedy_association": "Greedy association",
+}
+"""Rules that choose a server for every device before its cut, compared where there are several."""
+
+NAMES = LABELS | ASSOCIATIONS | BASELINES
 """Every scheme that can be compared -> what people call it."""
 
 CLOSE = 1.02
 """Within 2 % is called a tie everywhere: the models are not better than that."""
 
+FEDERATED = ("fl", "sflv1", "dp_mora_sum", "dp_mora_makespan", "mp_sl", *ASSOCIATIONS)
+
 LEARNS_AS = (
     {scheme: scheme for scheme in LABELS}
-    | dict.fromkeys(("fl", "sflv1", "dp_mora_sum", "dp_mora_makespan", "mp_sl"), "fl")
+    | dict.fromkeys(FEDERATED, "fl")
     | dict.fromkeys(BASELINES, "sl")
 )
 """Scheme -> the one whose rounds it equals bit for bit: those that learn as FL train copies of the
@@ -146,8 +156,8 @@ class SchemeRow:
         return factor * found[0], factor * found[1], factor * found[2]
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Shown):
     """All schemes on one scenario, the best first, those without a plan last.
 
     ``by_accuracy`` says whether they are ranked by the time to the accuracy that is wanted; schemes
@@ -163,6 +173,14 @@ class Comparison:
     notes: tuple[str, ...] = ()
     guesses: tuple[str, ...] = ()
     generators: GeneratorComparison | None = None
+
+    def _brief(self) -> str:
+        best = self.feasible[0].label if self.feasible else "none has a plan"
+        return f"{self.scenario!r}: {len(self.rows)} schemes, best {best}"
+
+    def to_frame(self) -> Any:
+        """Return a row for every scheme, the best first, as a ``pandas.DataFrame``."""
+        return data_frame([{"label": row.label, **asdict(row)} for row in self.rows])
 
     @property
     def feasible(self) -> tuple[SchemeRow, ...]:

@@ -89,6 +89,7 @@ def dp_mora_plan(
         objective=objective,
         time_limit_s=time_limit_s,
         seed=seed,
+        by_group=False,
     )
 
 

@@ -17,11 +17,17 @@ from splitopt.problems.cut_under_uncertainty.risk import EXPECTED, cvar
 
 @dataclass(frozen=True)
 class RoundReport:
-    """One round: latency in s by policy, and how long the controller took to plan it."""
+    """One round: the objective in s by policy, and how long the controller took to plan it.
+
+    ``gap`` is the certified gap of the controller's plan for what it knew, and ``moved`` how many
+    devices change their cut; None where that is not known.
+    """
 
     number: int
     latency_s: Mapping[str, float]
     plan_s: float
+    gap: float | None = None
+    moved: int | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,16 @@ class ControlReport:
     def policies(self) -> tuple[str, ...]:
         """Policies that were compared."""
         return tuple(self.rounds[0].latency_s) if self.rounds else ()
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether every plan of the controller has a certified gap."""
+        return bool(self.rounds) and all(report.gap is not None for report in self.rounds)
+
+    @property
+    def largest_gap(self) -> float | None:
+        """The largest certified gap of the controller's plans, None where none is known."""
+        return max(r.gap or 0.0 for r in self.rounds) if self.has_gaps else None
 
     def latencies(self, policy: str) -> FloatArray:
         """Shape (R,): seconds of every round under a policy."""
@@ -72,10 +88,12 @@ class ControlReport:
         """Return a row per round."""
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["round", *(f"{name}_s" for name in self.policies), "plan_s"])
+        more = ["gap", "moved"] if self.has_gaps else []
+        writer.writerow(["round", *(f"{name}_s" for name in self.policies), "plan_s", *more])
         for report in self.rounds:
             values = (report.latency_s[name] for name in self.policies)
-            writer.writerow([report.number, *values, report.plan_s])
+            last = [report.gap, report.moved] if more else []
+            writer.writerow([report.number, *values, report.plan_s, *last])
         return stream.getvalue()
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,10 +105,12 @@ class ControlReport:
             "cvar_level": self.cvar_level,
             "rounds": [
                 {"round": r.number, "latency_s": dict(r.latency_s), "plan_s": r.plan_s}
+                | ({"gap": r.gap, "moved": r.moved} if self.has_gaps else {})
                 for r in self.rounds
             ],
             "summary": self.summary(),
             "plan_median_s": float(np.median(plans)) if plans else None,
+            **({"largest_gap": self.largest_gap} if self.has_gaps else {}),
             "confidence": self.confidence,
             "interrupted": self.interrupted,
             "notes": list(self.notes),

@@ -79,14 +79,7 @@ def measured(
     """
     store = Store(cache)
     own = task_of(task)
-    loaded = load_data(data, seed=settings.seed, targets=own.targets, collate=own.collate)  # type: ignore[arg-type]
-    if isinstance(loaded.train_inputs, Named) or not loaded.train_inputs.is_floating_point():
-        raise InputError.at(
-            "data",
-            f"{loaded.name} holds whole numbers, such as tokens, or several inputs, and attacks "
-            "search among numbers that can change little by little; take data with one input of "
-            "floating-point numbers",
-        )
+    loaded = _loaded(data, own, settings)
     module, name = make_module(model, loaded, settings.seed)
     loaded = fitted(module, loaded)
     module = seen_as_one_tensor(module, loaded.train_inputs[:2])
@@ -127,6 +120,19 @@ def measured(
     )
     originals = chosen.samples[: attacker.shown]
     return Measured(table, traced.profile, originals, attacker.pictures)
+
+
+def _loaded(data: object, own: Task, settings: LeakageSettings) -> DataSet:
+    """Return the data of a task; raise `InputError` where an attack cannot search among them."""
+    loaded = load_data(data, seed=settings.seed, targets=own.targets, collate=own.collate)  # type: ignore[arg-type]
+    if isinstance(loaded.train_inputs, Named) or not loaded.train_inputs.is_floating_point():
+        raise InputError.at(
+            "data",
+            f"{loaded.name} holds whole numbers, such as tokens, or several inputs, and attacks "
+            "search among numbers that can change little by little; take data with one input of "
+            "floating-point numbers",
+        )
+    return loaded
 
 
 def _traced(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from splitopt.errors import InputError
+from splitopt.profiles.counting.adapter_ranks import keeping_ranks
 from splitopt.profiles.counting.memory import layer_trained
 from splitopt.profiles.table.profile import ModelProfile
 
@@ -49,6 +50,11 @@ def with_sample_gradients(profile: ModelProfile) -> ModelProfile:
             f"privacy.per_sample_gradients: the seconds of {profile.name!r} were measured without "
             "a gradient for each sample; take a profile that counts work, or drop it"
         )
+    return keeping_ranks(profile, _with_gradients)
+
+
+def _with_gradients(profile: ModelProfile) -> ModelProfile:
+    """Return the profile with the work and memory that these gradients take."""
     trained = layer_trained(profile).cumsum()
     per_flop = 1.0 if profile.work_unit == "FLOP" else 0.5
     saved = profile.device_memory_per_sample_bytes

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +28,12 @@ from splitopt.profiles.counting.operators import Operators
 from splitopt.profiles.readers.graph import Graph, GraphNode
 from splitopt.profiles.readers.graph_order import EqualChain, chain_order
 from splitopt.profiles.table.arrays import Array
+from splitopt.profiles.table.layer_graph import LayerGraph
 from splitopt.profiles.table.machine_times import MachineTimes
 from splitopt.profiles.table.profile import ModelProfile
 from splitopt.profiles.table.provenance import Provenance
 
-BOUNDARIES = ("cuts", "prefixes")
+BOUNDARIES = ("cuts", "prefixes", "graph")
 _NODE = re.compile(r"node([0-9]{1,9}) -- (.*) -- (.*)$")
 _EDGE = re.compile(r"\tnode([0-9]{1,9}) -- node([0-9]{1,9})\s*$")
 _VALUE = re.compile(r"(\w+)=(\[[^\]]*\]|[^,\s]+)")
@@ -62,7 +64,8 @@ def read_graph(
         The name of the machine that the times were measured on.
     boundaries
         ``"cuts"``: behind the nodes through which all data flows. ``"prefixes"``: behind every
-        node in the order of execution; then all tensors cross that are needed later.
+        node in the order of execution; then all tensors cross that are needed later. ``"graph"``:
+        the same, and the profile keeps the edges, to be planned by `graph_partition`.
     chain
         Of prefixes, the machines that the order of execution shall suit, see
         `splitopt.profiles.readers.graph_order`; by default nodes with small numbers come first.
@@ -203,14 +206,27 @@ def profile_of_graph(
     last = len(graph.nodes) - 1
     ends = graph.cut_nodes() if boundaries == "cuts" else list(range(last + 1))
     output = max(graph.outputs())
-    ends = [place for place in ends if place < output] + [last]
+    if boundaries != "graph":
+        ends = [place for place in ends if place < output] + [last]
     if len(ends) < 2:
         raise InputError(
             f"{name}: there is no node through which all data flows, so it can be cut nowhere with "
             "one tensor; take boundaries='prefixes'"
         )
     crossing = _crossing(graph, ends, boundaries) / batch_size
-    return _table(graph, batch_size, name, machine, ends, crossing, provenance)
+    found = _table(graph, batch_size, name, machine, ends, crossing, provenance)
+    return replace(found, graph=_edges(graph, batch_size)) if boundaries == "graph" else found
+
+
+def _edges(graph: Graph, batch_size: int) -> LayerGraph:
+    """Return the edges, and what goes along them: activations forward, gradients back."""
+    edges = [(feed, place) for place, feeds in enumerate(graph.feeds) for feed in feeds]
+    sent = {feed for feed, _ in edges}
+    size = [
+        node.activation_bytes / batch_size if place in sent else 0.0
+        for place, node in enumerate(graph.nodes)
+    ]
+    return LayerGraph(np.array(edges), np.array(size), np.array(size))
 
 
 def _crossing(graph: Graph, ends: Sequence[int], boundaries: str) -> Array:

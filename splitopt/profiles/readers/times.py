@@ -2,6 +2,7 @@
 
 One row per layer without a header: milliseconds of the forward pass, the backward pass and the
 weight update for a batch. A layer whose forward and backward time are both zero was not measured.
+MP-SL's workbooks have the same in a sheet for each machine.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from splitopt.documents.csv_tables import Row, number, read_rows
+from splitopt.documents.sheets import sheet_rows
 from splitopt.errors import InputError, shown
 from splitopt.profiles.table.arrays import Array
 from splitopt.profiles.table.machine_times import COLUMNS, MachineTimes
@@ -45,7 +47,7 @@ def with_times(
     profile
         The profile of the model that was measured; it has one layer per row.
     path
-        A file as described in the module.
+        A file as described in the module; of an ``.xlsx`` workbook the sheet named as the machine.
     batch
         Samples in the batch that the times are for; the file does not say.
     machine
@@ -64,7 +66,8 @@ def with_times(
         raise InputError(
             f"profile {profile.name!r} has a machine {name!r} already; give another name"
         )
-    rows = times_of(read_rows(path), str(path))
+    read = sheet_rows(path, name) if Path(path).suffix == ".xlsx" else read_rows(path)
+    rows = times_of(read, str(path))
     if len(rows) != profile.layer_count:
         raise InputError(
             f"{path}: has {len(rows)} rows, but {profile.name} has {profile.layer_count} layers; "

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from splitopt.documents.fields import expect_keys, expect_mapping, expect_texts
+from splitopt.profiles.table.adapter_ranks import AdapterRanks
 from splitopt.profiles.table.columns import OPTIONAL, REQUIRED
 from splitopt.profiles.table.curves import Curve
+from splitopt.profiles.table.layer_graph import LayerGraph
 from splitopt.profiles.table.leakage_record import LeakageRecord
 from splitopt.profiles.table.machine_times import MachineTimes
 from splitopt.profiles.table.operator_counts import OperatorCounts
@@ -17,7 +19,16 @@ from splitopt.profiles.table.uncounted import read_uncounted
 
 FORMAT, VERSION = "splitopt-profile", 1
 _REQUIRED = ("name", "layers", "work_unit", *REQUIRED, "provenance")
-_PARTS = ("machines", "curves", "uncounted", "operators", "trace", "leakage_record")
+_PARTS = (
+    "machines",
+    "curves",
+    "uncounted",
+    "operators",
+    "trace",
+    "leakage_record",
+    "graph",
+    "adapter_ranks",
+)
 _OPTIONAL = (*OPTIONAL, *_PARTS, "sample_gradients")
 
 
@@ -59,4 +70,37 @@ def read_parts(values: Mapping[str, Any]) -> dict[str, Any]:
         found["trace"] = TraceRecord.from_dict(found["trace"])
     if "leakage_record" in found:
         found["leakage_record"] = LeakageRecord.from_dict(found["leakage_record"])
+    if "adapter_ranks" in found:
+        found["adapter_ranks"] = AdapterRanks.from_dict(found["adapter_ranks"])
+    if "graph" in found:
+        found["graph"] = LayerGraph.from_dict(found["graph"])
+    return found
+
+
+def document_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document of a profile from its arguments; what is unknown is left out."""
+    found: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": values["name"],
+        "work_unit": values["work_unit"],
+        "layers": list(values["layers"]),
+    }
+    columns = ((name, values[name]) for name in (*REQUIRED, *OPTIONAL))
+    found |= {name: column.tolist() for name, column in columns if column is not None}
+    if values["machines"]:
+        found["machines"] = {name: item.to_dict() for name, item in values["machines"].items()}
+    if values["curves"] is not None:
+        found["curves"] = {name: item.to_dict() for name, item in values["curves"].items()}
+    if values["uncounted"]:
+        found["uncounted"] = [item.to_dict() for item in values["uncounted"]]
+    for key in ("operators", "trace", "leakage_record"):
+        if values[key] is not None:
+            found[key] = values[key].to_dict()
+    if values["sample_gradients"]:
+        found["sample_gradients"] = True
+    for key in ("graph", "adapter_ranks"):
+        if values[key] is not None:
+            found[key] = values[key].to_dict()
+    found["provenance"] = values["provenance"].to_dict()
     return found

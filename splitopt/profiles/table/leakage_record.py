@@ -49,6 +49,13 @@ class LeakageRecord:
                 "leakage_record", "is no list of intervals within 0 and 1, low <= high"
             )
 
+    def check(self, leakage: Array | None, layers: int) -> None:
+        """Raise `InputError` unless there is a leakage, with an interval for each of its layers."""
+        if leakage is None or len(self) != layers:
+            raise InputError.at(
+                "leakage_record", f"must have {layers} intervals, of a leakage that is there"
+            )
+
     def __len__(self) -> int:
         return len(self.low)
 

@@ -107,6 +107,14 @@ def check_machines(machines: Mapping[str, MachineTimes], layers: int) -> dict[st
     return dict(machines)
 
 
+def times_of(machines: Mapping[str, MachineTimes], machine: str, owner: str) -> MachineTimes:
+    """Return the times of a machine; raise `InputError` that names `owner` if there are none."""
+    if machine not in machines:
+        known = f"the machines are {', '.join(machines)}" if machines else "it has none"
+        raise InputError(f"{owner} has no machine {machine!r}; {known}")
+    return machines[machine]
+
+
 def not_measured(times: MachineTimes, known: Mask, layers: Sequence[str]) -> str:
     """Return which layers are not `known` of a machine, and what to do about them."""
     mend = (

@@ -70,6 +70,11 @@ class OperatorCounts:
         # Pickling forgets that an array is read-only; building anew restores it.
         return OperatorCounts, tuple(getattr(self, item.name) for item in fields(self))
 
+    def check(self, layers: int) -> None:
+        """Raise `InputError` unless it has a row for each of the layers."""
+        if len(self) != layers:
+            raise InputError.at("operators", f"has {len(self)} rows, but there are {layers} layers")
+
     def __len__(self) -> int:
         """L, the number of layers."""
         return len(self.forward)

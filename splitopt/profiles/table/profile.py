@@ -11,38 +11,44 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from splitopt.documents.fields import expect_name, expect_names
 from splitopt.documents.json_text import expect_format, parse_json
 from splitopt.documents.reading import read_text
-from splitopt.errors import InputError, shown
-from splitopt.profiles.table.arrays import Array, Mask, frozen_array
+from splitopt.documents.taking import path_of
+from splitopt.errors import InputError
+from splitopt.extras import data_frame
+from splitopt.profiles.table.adapter_ranks import AdapterRanks
+from splitopt.profiles.table.arrays import Array, Mask
+from splitopt.profiles.table.checking import checked
 from splitopt.profiles.table.columns import (
     OPTIONAL,
     REQUIRED,
-    UNITS,
-    check_last_cut,
     check_sums,
-    check_wholes,
 )
-from splitopt.profiles.table.curves import Curve, check_curves
-from splitopt.profiles.table.document import FORMAT, VERSION, read_keys, read_parts
+from splitopt.profiles.table.curves import Curve
+from splitopt.profiles.table.document import FORMAT, VERSION, document_of, read_keys, read_parts
 from splitopt.profiles.table.fill import Fill, LayerWork, check_fill, filled
+from splitopt.profiles.table.layer_graph import LayerGraph
 from splitopt.profiles.table.leakage_record import LeakageRecord
-from splitopt.profiles.table.machine_times import MachineTimes, check_machines, not_measured
+from splitopt.profiles.table.machine_times import (
+    MachineTimes,
+    not_measured,
+    times_of,
+)
 from splitopt.profiles.table.operator_counts import OperatorCounts
 from splitopt.profiles.table.provenance import GUESS, Provenance
+from splitopt.profiles.table.rows import cut_rows
 from splitopt.profiles.table.trace_record import TraceRecord
 from splitopt.profiles.table.uncounted import (
     Uncounted,
-    check_uncounted,
     more_than_a_trifle,
     what_is_missing,
 )
+from splitopt.showing import Shown
 from splitopt.storage.writing import write_atomic
 
 
-@dataclass(frozen=True, eq=False)
-class ModelProfile:
+@dataclass(frozen=True, eq=False, repr=False)
+class ModelProfile(Shown):
     """A model of L layers as a table over its cuts.
 
     Entry ``l - 1`` of every array is cut ``l``: the first ``l`` layers stay on the device, for
@@ -108,6 +114,12 @@ class ModelProfile:
         How `leakage` was measured, with the interval of each entry; None where it was not.
     sample_gradients
         Whether work and memory of the device part have a gradient for each sample in them.
+    graph
+        Which layer feeds which and what each puts out, where the layers are those of a graph; the
+        cuts are then the prefixes of an order of execution. None for a chain.
+    adapter_ranks
+        What one more rank of the model's adapters adds to the columns; None where it has none, or
+        adapters of different ranks.
 
     Raises
     ------
@@ -141,49 +153,25 @@ class ModelProfile:
     layer_trained_bytes: Array | None = None
     leakage_record: LeakageRecord | None = None
     sample_gradients: bool = False
+    graph: LayerGraph | None = None
+    adapter_ranks: AdapterRanks | None = None
 
     REQUIRED: ClassVar[tuple[str, ...]] = REQUIRED
     OPTIONAL: ClassVar[tuple[str, ...]] = OPTIONAL
 
     def __post_init__(self) -> None:
-        expect_name(self.name, "name")
-        layers = expect_names(self.layers, "layers")
-        if not layers:
-            raise InputError.at("layers", "is empty; a model has at least one layer")
-        object.__setattr__(self, "layers", layers)
-        if self.work_unit not in UNITS:
-            raise InputError.at(
-                "work_unit",
-                f"is {shown(self.work_unit)}; choose one of {', '.join(map(repr, UNITS))}",
-            )
-        for name in (*REQUIRED, *OPTIONAL):
-            value = getattr(self, name)
-            if value is not None or name in REQUIRED:
-                object.__setattr__(self, name, frozen_array(value, name, len(layers)))
-        check_last_cut(self.columns)
-        object.__setattr__(self, "uncounted", check_uncounted(self.uncounted, layers))
-        if not isinstance(self.sample_gradients, bool):
-            raise InputError.at("sample_gradients", "must be true or false")
-        check_wholes(self.columns, self.sample_gradients)
-        if self.trace is not None and self.trace.tied is not None:
-            self.trace.tied.check(layers)
-        if self.operators is not None and len(self.operators) != len(layers):
-            raise InputError.at(
-                "operators", f"has {len(self.operators)} rows, but there are {len(layers)} layers"
-            )
-        record = self.leakage_record
-        if record is not None and (self.leakage is None or len(record) != len(layers)):
-            raise InputError.at(
-                "leakage_record", f"must have {len(layers)} intervals, of a leakage that is there"
-            )
-        object.__setattr__(self, "machines", check_machines(self.machines, len(layers)))
-        if self.curves is not None:
-            object.__setattr__(self, "curves", check_curves(self.curves, REQUIRED, len(layers)))
-        for name in self.provenance.columns:
-            if name not in self.columns:
-                raise InputError.at(
-                    f"provenance.columns.{name}", "is no column that the profile has; remove it"
-                )
+        for name, value in checked(self._arguments()).items():
+            object.__setattr__(self, name, value)
+
+    def _arguments(self) -> dict[str, Any]:
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+    def _brief(self) -> str:
+        return f"{self.name!r}: {len(self.layers)} layers, {self.provenance.kind}"
+
+    def to_frame(self) -> Any:
+        """Return a row for every cut, with all columns, as a ``pandas.DataFrame``."""
+        return data_frame(cut_rows(self.layers, self.columns))
 
     @property
     def columns(self) -> dict[str, Array]:
@@ -201,7 +189,7 @@ class ModelProfile:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Pickling forgets that an array is read-only; building anew restores it.
-        return ModelProfile, tuple(getattr(self, item.name) for item in fields(self))
+        return ModelProfile, tuple(self._arguments().values())
 
     def state_of(self, column: str) -> str | None:
         """Return how the numbers of a column are known, such as ``guess``; None if nobody says."""
@@ -265,7 +253,7 @@ class ModelProfile:
             No such machine, one without any measured layer, or nothing to take a ratio from.
         """
         check_fill(how)
-        if self._times(machine).measured.all():
+        if times_of(self.machines, machine, f"profile {self.name!r}").measured.all():
             return self
         work = self.layer_work() if how == "flop_ratio" else None
         times, sentence = filled(self.machines, machine, how, self.layers, work)
@@ -277,30 +265,7 @@ class ModelProfile:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, the content of a profile file; what is unknown is left out."""
-        document: dict[str, Any] = {
-            "format": FORMAT,
-            "version": VERSION,
-            "name": self.name,
-            "work_unit": self.work_unit,
-            "layers": list(self.layers),
-        }
-        document |= {name: column.tolist() for name, column in self.columns.items()}
-        if self.machines:
-            document["machines"] = {name: item.to_dict() for name, item in self.machines.items()}
-        if self.curves is not None:
-            document["curves"] = {name: item.to_dict() for name, item in self.curves.items()}
-        if self.uncounted:
-            document["uncounted"] = [item.to_dict() for item in self.uncounted]
-        if self.operators is not None:
-            document["operators"] = self.operators.to_dict()
-        if self.trace is not None:
-            document["trace"] = self.trace.to_dict()
-        if self.leakage_record is not None:
-            document["leakage_record"] = self.leakage_record.to_dict()
-        if self.sample_gradients:
-            document["sample_gradients"] = True
-        document["provenance"] = self.provenance.to_dict()
-        return document
+        return document_of(self._arguments())
 
     @classmethod
     def from_dict(cls, document: Any, source: str) -> ModelProfile:
@@ -331,6 +296,7 @@ class ModelProfile:
     @classmethod
     def load(cls, path: str | Path) -> ModelProfile:
         """Read a profile from a JSON file; raise `InputError` if it is not one, or of no model."""
+        path = path_of(path)
         found = cls.from_dict(parse_json(read_text(path), str(path)), str(path))
         if found.curves is not None or found.provenance.kind == "published":
             return found  # what a curve or a paper says need not add up
@@ -390,13 +356,6 @@ class ModelProfile:
         work = {"forward": self.device_forward_flop, "backward": self.device_backward_flop}
         return more_than_a_trifle(self.uncounted, self.layers, work)
 
-    def _times(self, machine: str) -> MachineTimes:
-        if machine not in self.machines:
-            names = ", ".join(self.machines)
-            known = f"the machines are {names}" if names else "it has none"
-            raise InputError(f"profile {self.name!r} has no machine {machine!r}; {known}")
-        return self.machines[machine]
-
     def machine_times(self, machine: str, needed: Mask | None = None) -> MachineTimes:
         """Return the times of a machine, if every layer has one.
 
@@ -412,7 +371,7 @@ class ModelProfile:
         InputError
             No such machine, or a needed layer that was not measured.
         """
-        times = self._times(machine)
+        times = times_of(self.machines, machine, f"profile {self.name!r}")
         known = times.measured if needed is None else times.measured | ~needed
         if not known.all():
             reason = not_measured(times, known, self.layers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -65,6 +65,14 @@ class Provenance:
                     f"is {shown(state)}; choose one of {', '.join(STATES)}",
                 )
         object.__setattr__(self, "columns", dict(self.columns))
+
+    def check(self, columns: Container[str]) -> None:
+        """Raise `InputError` if it says something of a column that is not there."""
+        for name in self.columns:
+            if name not in columns:
+                raise InputError.at(
+                    f"provenance.columns.{name}", "is no column that the profile has; remove it"
+                )
 
     def with_fill(self, sentence: str) -> Provenance:
         """Return a copy that records one more fill."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from splitopt.documents.checks import check_choice
 from splitopt.extras import need_torch
 from splitopt.profiles.table.tied import REFUSED
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from splitopt.profiles.tracing.measuring import Measurement
     from splitopt.profiles.tracing.result import TracedModel
     from splitopt.profiles.tracing.split import SplitModel
+
+BOUNDARIES = ("cuts", "graph")
+"""What the layers of a profile are: what lies between cuts, or the values of a graph."""
 
 
 def find_cuts(
@@ -94,6 +98,7 @@ def trace(
     most_tensors: int = 1,
     tied: str = REFUSED,
     keep_all: bool = False,
+    boundaries: str = "cuts",
     flop_formulas: Mapping[Any, Callable[..., Any]] | None = None,
 ) -> TracedModel:
     """Make the profile of a module: where it can be cut and what each cut costs.
@@ -107,6 +112,10 @@ def trace(
     keep_all
         Keep cuts that a later one beats: no more bytes cross there, the device works no more,
         and nothing more leaks. Their parameters and memory are not compared.
+    boundaries
+        ``"cuts"``, or ``"graph"``: a layer for every value of the graph of ``fx`` or ``export``,
+        with the edges between them, to be planned by `graph_partition`. `stages`, `most_tensors`,
+        `tied` and `keep_all` are for cuts alone.
     flop_formulas
         The work of operators that have no formula, or a better one: an operator,
         ``torch.ops.mylib.scan`` or ``"mylib::scan"``, -> a function of its arguments, with shapes
@@ -125,12 +134,20 @@ def trace(
         As `find_cuts`; and for formulas that fail, or whose operator did not run.
     """
     need_torch("tracing a module")
+    check_choice("boundaries", boundaries, BOUNDARIES)
     from splitopt.profiles.tracing.costs.work.declared import checked_formulas
     from splitopt.profiles.tracing.result import traced
     from splitopt.profiles.tracing.running.example import inputs_of
     from splitopt.profiles.tracing.running.wrapped import unwrapped
 
     inputs, formulas = inputs_of(example, unwrapped(module)), checked_formulas(flop_formulas)
+    names = tuple(example) if isinstance(example, Mapping) else None
+    if boundaries == "graph":
+        from splitopt.profiles.tracing.graphs import check_options, traced_graph
+
+        several, tying = most_tensors != 1 and most_tensors, tied != REFUSED and tied
+        check_options(stages=stages, most_tensors=several, tied=tying, keep_all=keep_all)
+        return traced_graph(module, inputs, name, names, method, verify, formulas)
     split = find_cuts(
         module,
         example,
@@ -140,7 +157,6 @@ def trace(
         most_tensors=most_tensors,
         tied=tied,
     )
-    names = tuple(example) if isinstance(example, Mapping) else None
     short = name or type(split.module).__name__.lower()
     return traced(split, inputs, short, keep_all, formulas, names)
 

@@ -10,10 +10,13 @@ from torch import Tensor, nn
 
 from splitopt.errors import InputError
 from splitopt.models.adapters.choice import Adapters
+from splitopt.models.adapters.ranks import most_rank, rank_of, with_rank
+from splitopt.profiles.counting.adapter_ranks import per_rank
+from splitopt.profiles.table.adapter_ranks import AdapterRanks
 from splitopt.profiles.table.profile import ModelProfile
 from splitopt.profiles.table.tied import REFUSED, TiedRecord, TiedWeight
 from splitopt.profiles.table.trace_record import InputRecord, TraceRecord
-from splitopt.profiles.tracing.costs.counting import Counts, count
+from splitopt.profiles.tracing.costs.counting import Counts, count, count_again
 from splitopt.profiles.tracing.costs.tables import columns_of, dominated, profile_of
 from splitopt.profiles.tracing.costs.work.formulas import Declared
 from splitopt.profiles.tracing.cuts.chain import StepChain
@@ -123,8 +126,33 @@ def traced(
         **_sample(taken),
     )
     profile = profile_of(split, counts, kept, name, f"input {shapes} per sample", record)
+    profile = replace(profile, adapter_ranks=_ranks(split, inputs, kept, formulas, profile, counts))
     behind = {split.layers[early]: split.layers[late] for early, late in beaten.items()}
     return TracedModel(split, profile, counts, behind, inputs)
+
+
+def _ranks(
+    split: SplitModel,
+    inputs: Inputs,
+    kept: Sequence[int],
+    formulas: Mapping[str, Declared] | None,
+    profile: ModelProfile,
+    counts: Counts,
+) -> AdapterRanks | None:
+    """Count the model with one rank less, or one more, and return what a rank costs.
+
+    None where adapters have different ranks, and where no other rank is possible.
+    """
+    rank = rank_of(split.module)
+    if rank is None or (most := most_rank(split.module)) == 1:
+        return None
+    other = rank - 1 if rank > 1 else rank + 1
+    model = with_rank(split.module, other)
+    again = replace(split, module=model, chain=split.chain.on(model))
+    counted = count_again(again, inputs, formulas, counts.operators)
+    assert profile.trace is not None  # it was traced
+    changed = profile_of(again, counted, kept, profile.name, "", profile.trace)
+    return AdapterRanks(rank, most, per_rank(profile, changed, other - rank))
 
 
 def _tied(split: SplitModel, kept: Sequence[int]) -> TiedRecord | None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from splitopt.plans import Plan
-from splitopt.report.charts import stacked_bars
+from splitopt.report.bars import stacked_bars
 from splitopt.report.content import Column, Content, Figure, Table
 from splitopt.report.numbers import duration, percent, seconds
+
+SHOWS_ROUND = True
+"""Whether the page of a plan shows a round as it is simulated."""
 
 
 def content(plan: Plan) -> Content:

@@ -10,6 +10,8 @@ from splitopt.report.longest import longest_devices
 from splitopt.report.numbers import duration, percent, seconds
 from splitopt.units import readable_bytes
 
+SHOWS_ROUND = True
+"""Whether the page of a plan shows a round as it is simulated."""
 LABELS = {
     "splitfed_v1": "SplitFedV1",
     "splitfed_v2": "SplitFedV2",

@@ -7,7 +7,7 @@ from typing import Any
 
 from splitopt.plans import Plan
 from splitopt.report import paying
-from splitopt.report.charts import stacked_bars
+from splitopt.report.bars import stacked_bars
 from splitopt.report.content import Column, Content, Figure, Table
 from splitopt.report.numbers import duration, seconds
 from splitopt.units import readable_bytes

@@ -6,12 +6,14 @@ from typing import Any, Literal
 
 from splitopt.latency.split_federated import link_rate
 from splitopt.plans import Plan
-from splitopt.report.charts import stacked_bars
+from splitopt.report.bars import stacked_bars
 from splitopt.report.content import Column, Content, Figure, Table
 from splitopt.report.numbers import percent, seconds
 from splitopt.scenario import Scenario
 from splitopt.units import readable_bytes
 
+SHOWS_ROUND = True
+"""Whether the page of a plan shows a round as it is simulated."""
 _NODES = (
     Column("node", "Node", text=True),
     Column("layers", "Layers", text=True),

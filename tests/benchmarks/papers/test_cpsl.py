@@ -19,6 +19,7 @@ def part():
         yield lambda name: importlib.import_module(f"benchmarks.papers.cpsl.{name}")
 
 
+@pytest.mark.slow
 def test_committed_tables_are_current(part):
     """The tables that need no search are today what is committed."""
     results = part("__main__").RESULTS

@@ -28,6 +28,7 @@ def resnet18(part):
     return problem, schemes.ours(problem)
 
 
+@pytest.mark.slow
 def test_committed_tables_are_current(part, resnet18, tmp_path):
     """What the command would write for Table 2 and its ratios today is what is committed."""
     rebuild = part("rebuild")

@@ -18,6 +18,7 @@ def part():
         yield lambda name: importlib.import_module(f"benchmarks.papers.mp_sl.{name}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "make"),
     [
@@ -76,6 +77,7 @@ def test_owners_are_divided_as_well_as_they_can_be(part):
             assert machines.proportional(times).sum() == 9
 
 
+@pytest.mark.slow
 def test_the_exchange_of_the_middle_part(part):
     """An upload and N downloads of 170.9 or 491.0 MB, and the rates where the paper's ratios are.
 

@@ -66,6 +66,7 @@ def test_horizontal_aggregation_by_hand():
     assert without == pipeline.aggregation_time(owners, 0.5, owners)
 
 
+@pytest.mark.slow
 def test_differentiable(three_owners):
     """JAX gives the slopes that follow from the formulas: node 0 ends last."""
     serves = np.array([[1, 0, 1], [0, 1, 0]])

@@ -119,6 +119,7 @@ def test_conditions_for_traffic_and_time_against_federated_learning_agree():
     assert ((v1 < fl) == (printed_conditions(setting).sflv1_before_fl > 0)).all()
 
 
+@pytest.mark.slow
 def test_fastest_and_gradients():
     """The shortest of four, and a derivative: d T_SL / d R = -K (2 p q / K + 2 beta W) / R^2."""
     import jax

@@ -13,6 +13,7 @@ pytest.importorskip("opacus", reason="needs the extra 'privacy'")
 pytestmark = pytest.mark.train
 
 
+@pytest.mark.slow
 def test_accounts_hold_a_bound_that_is_no_accountants():
     """A lower bound of one step, and that sigma for an epsilon gives this epsilon back."""
     noise = importlib.import_module("benchmarks.papers.splitfed.noise")

@@ -89,6 +89,7 @@ def brute_force(problem, batches, sync_s, sizes):
     return best
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("model", ["none", "uniform", "pairwise", "nic"])
 @pytest.mark.parametrize("seed", range(3))
 def test_it_is_the_best_of_all_groupings(model, seed):

@@ -65,6 +65,7 @@ def by_hand(problem, price, other_s, sizes):
     return sorted(kept)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["none", "uniform", "nic", "pairwise"])
 def test_it_finds_all_points_and_no_other(model):
     several = 0
@@ -127,6 +128,7 @@ def test_it_says_what_does_not_fit():
         delay_cost_pareto(tiny, price)
 
 
+@pytest.mark.slow
 def test_a_scenario_states_machines_and_prices():
     """The points are those of its tables, with the rounds that plans predict."""
     scenario = Scenario.load(ROOT / "examples" / "pipeline-vgg19.yaml")

@@ -47,6 +47,7 @@ def test_what_went_through_an_invertible_linear_part_is_recovered():
     assert float((found - samples).abs().max()) < 0.02
 
 
+@pytest.mark.slow
 def test_the_gradient_of_a_linear_layer_tells_its_input():
     """Its weight gradient is an outer product with what the layer was given."""
     victim, (samples, targets) = _victim(), _samples(1)

@@ -39,6 +39,7 @@ def _net():
         )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_attack_has_rows_at_every_cut_and_the_model_is_left_alone():
     net = _net()
     before = {name: value.clone() for name, value in net.state_dict().items()}
@@ -71,6 +72,7 @@ def test_the_mean_image_is_the_baseline_that_it_says():
     assert abs(data.baselines["constant"]["centred_cosine"].mean) < 1e-6
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
     whole = leakage_table(_net(), _data(), [1, 2], settings=FEW)
 
@@ -104,6 +106,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
     assert len(carried) == len(shown)
 
 
+@pytest.mark.slow
 def test_results_are_those_of_what_a_model_does_and_not_of_its_weights_alone(tmp_path):
     """Another activation has the same weights and names."""
     other = _net()
@@ -115,6 +118,7 @@ def test_results_are_those_of_what_a_model_does_and_not_of_its_weights_alone(tmp
     assert again.rows == leakage_table(other, _data(), [1], settings=FEW).rows
 
 
+@pytest.mark.slow
 def test_the_table_says_what_was_done_and_with_which_weights(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(
@@ -154,6 +158,7 @@ def test_gradients_of_a_part_without_parameters_are_none_to_match():
         leakage_table(net, _data(), settings=FEW)
 
 
+@pytest.mark.slow
 def test_from_the_shell_to_a_plan_that_says_what_its_limit_rests_on(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     arguments = [
@@ -194,6 +199,7 @@ privacy: {{leakage_limit: {limit}}}
     assert np.all(ModelProfile.load("cnn.json").leakage >= profile.leakage)
 
 
+@pytest.mark.slow
 def test_into_a_profile_that_has_all_cuts(tmp_path, monkeypatch):
     """Its cuts are those that are attacked, also where another one beats them."""
     monkeypatch.chdir(tmp_path)

@@ -61,6 +61,7 @@ def test_gaussian_by_the_published_formula():
     assert found == pytest.approx([epsilon / factor, 1 / factor, 0], abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("low", "high"), [(0.9, 0.05), (0.7, 0.25), (0.999, 1e-3)])
 def test_gaussian_exactly(low, high):
     """The largest m whose best margin over all epsilons is positive, by scipy's minimiser."""

@@ -37,6 +37,7 @@ def linear(mechanism="gaussian", weights=W, seed=0, **given):
     return NoisyPart(before, Signs(), settings, PixelEntropy(seed), example).eval()
 
 
+@pytest.mark.slow
 def test_a_linear_score_has_its_closed_form():
     """E_1 = Phi(w x / sigma), Delta = |w|: scores and radius are those of the formulas."""
     layer = linear(delta=0.05, radius=0.5)
@@ -57,6 +58,7 @@ def test_a_linear_score_has_its_closed_form():
     assert radii[0] > 0.2 * flip[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scores", ["votes", "probabilities"])
 @pytest.mark.parametrize("mechanism", ["gaussian", "laplace"])
 def test_certified_inputs_do_not_flip_inside_their_radius(mechanism, scores):
@@ -88,6 +90,7 @@ def test_certified_inputs_do_not_flip_inside_their_radius(mechanism, scores):
             assert (own.predict(attacked) == predicted[held]).all()
 
 
+@pytest.mark.slow
 def test_attacks_do_turn_what_is_not_certified():
     """A check that can fail: with a larger radius than any certificate many predictions turn."""
     layer = linear(delta=0.05, radius=0.05)
@@ -102,6 +105,7 @@ def test_attacks_do_turn_what_is_not_certified():
     assert radii[turned].max() < wide
 
 
+@pytest.mark.slow
 def test_noise_by_eq_4_is_not_enough():
     """Samples differ along one axis, and the layer stretches the other ten times as much.
 
@@ -164,6 +168,7 @@ def test_projection_is_the_closest_point_of_the_ball(norm):
         assert own == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_table_counts_what_it_says():
     """Certified accuracy falls with the radius and is at most that under the attack."""
     layer = linear(delta=0.05, radius=0.2)

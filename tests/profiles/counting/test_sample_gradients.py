@@ -41,6 +41,7 @@ def test_by_hand():
 @pytest.mark.parametrize(
     ("network", "shape", "cut"), [("cnn", (1, 28, 28), 5), ("vgg11", (3, 32, 32), 14)]
 )
+@pytest.mark.one_quick
 def test_memory_is_what_a_step_keeps(network, shape, cut):
     """The most bytes of all tensors that live at once, against the profile with 16 samples.
 

@@ -67,6 +67,7 @@ def test_the_power_is_that_of_a_nonlinear_least_squares():
     assert found.rmse == pytest.approx(error, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_what_a_fit_gets_wrong_is_told(fitted):
     """Negative values and steps against a monotone column are named by their cuts."""
     report = fitted.report()
@@ -81,6 +82,7 @@ def test_what_a_fit_gets_wrong_is_told(fitted):
     assert "device_model_bytes at cut 2, 3, 4" in note
 
 
+@pytest.mark.slow
 def test_the_table_stays_unless_it_is_to_be_replaced(fitted):
     """By default only curves are added; replaced, the table is the clipped curves."""
     table = load_profile("resnet18-imagenet")
@@ -94,6 +96,7 @@ def test_the_table_stays_unless_it_is_to_be_replaced(fitted):
     assert ModelProfile.from_dict(poor.to_dict(), "again") == poor
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("families", [None, ["piecewise"], ["power"]])
 def test_fitted_curves_go_wherever_curves_go(tmp_path, scenario_document, families):
     """Scenario, problem, instance file, relaxed latency, JAX and a solver take them."""
@@ -126,6 +129,7 @@ def test_fitted_curves_go_wherever_curves_go(tmp_path, scenario_document, famili
     assert problem.to_pyomo("minlp") is not None
 
 
+@pytest.mark.slow
 def test_sums_of_families_are_the_sum_of_the_columns(scenario_document):
     """Powers of different exponents and tables in one phase add up, also with priorities."""
     profile = load_profile("resnet18-imagenet")

@@ -15,6 +15,7 @@ def fits():
     return fit_profile(load_profile("resnet18-imagenet"))
 
 
+@pytest.mark.slow
 def test_model_size_is_the_papers_curve(fits):
     """Table 1: 0.9746 x^2 - 5.58 x + 6.528 MiB for ResNet-18, chosen by cross-validation."""
     fit = fits["device_model_bytes"]
@@ -25,6 +26,7 @@ def test_model_size_is_the_papers_curve(fits):
     assert fit.negative_cuts == (2, 3, 4)
 
 
+@pytest.mark.slow
 def test_work_is_the_papers_curve(fits):
     """Table 1: -0.01597 x^2 + 0.7705 x - 0.4282 G MAC for both passes, RMSE 0.115."""
     pair = fits["device_forward_flop"], fits["device_backward_flop"]
@@ -75,6 +77,7 @@ def test_validation_leaves_one_out():
     assert fit.validated == {"linear": pytest.approx(np.sqrt(np.mean(np.square(errors))))}
 
 
+@pytest.mark.slow
 def test_the_profile_says_what_was_fitted(fits):
     """Curves join the table, the note names where they are negative, and both survive a file."""
     profile = load_profile("resnet18-imagenet")

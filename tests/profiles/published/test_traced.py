@@ -15,6 +15,7 @@ from splitopt.profiles.published.traced import TRACED, traced_profile
 TABLES = Path(__file__).parents[3] / "benchmarks" / "leakage" / "results"
 
 
+@pytest.mark.one_quick
 @pytest.mark.train
 @pytest.mark.parametrize("name", TRACED)
 def test_the_table_is_what_tracing_gives(name):

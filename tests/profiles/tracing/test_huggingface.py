@@ -47,6 +47,7 @@ def batch(name, samples=3):
     return torch.randn(samples, *shape, generator=draw)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -75,6 +76,7 @@ def test_split_is_whole_at_every_cut(tmp_path, name):
     assert shape == (None if FAMILIES[name].takes_tokens else FAMILIES[name].shape)
 
 
+@pytest.mark.slow
 def test_state_dicts_of_the_parts_are_that_of_the_module(tmp_path):
     """The tensors are the module's own, under its names; what crosses is named by its layers."""
     module = built("BERT", tmp_path).module
@@ -89,6 +91,7 @@ def test_state_dicts_of_the_parts_are_that_of_the_module(tmp_path):
     assert "bert.encoder.layer.1.output.dense.weight" not in parts[1].state_dict()
 
 
+@pytest.mark.slow
 def test_tied_weights_are_said(tmp_path):
     """A head that shares the weight of the embedding cannot be on the other side."""
     module = built("GPT-2 tied", tmp_path).module
@@ -97,6 +100,7 @@ def test_tied_weights_are_said(tmp_path):
     assert "transformer.wte.weight is used on both sides (tied weights)" in why
 
 
+@pytest.mark.slow
 def test_tied_weights_are_copied_where_that_is_asked_for(tmp_path):
     """The cuts are those of a head of its own, and split is whole."""
     module = built("GPT-2 tied", tmp_path).module
@@ -108,6 +112,7 @@ def test_tied_weights_are_copied_where_that_is_asked_for(tmp_path):
     assert uses[0] == split.layers[1]  # the first layer gives token ids their shape
 
 
+@pytest.mark.slow
 def test_the_first_tensor_is_trained_where_there_are_no_logits():
     """The other outputs are named in the profile, and so are weights that only they use."""
     config = transformers.BertConfig(
@@ -121,6 +126,7 @@ def test_the_first_tensor_is_trained_where_there_are_no_logits():
     assert "pooler.dense.weight" in notes
 
 
+@pytest.mark.slow
 def test_one_tensor_is_seen_of_the_same_module():
     """A view shares everything with its module; copies and pickles of it are views again."""
     config = transformers.GPT2Config(
@@ -142,6 +148,7 @@ def test_one_tensor_is_seen_of_the_same_module():
     assert torch.equal(given(x).logits, expected.logits)
 
 
+@pytest.mark.slow
 def test_weights_come_from_safetensors_or_the_seed(tmp_path):
     """A folder that save_pretrained wrote gives the same numbers; without weights the seed does."""
     first, again, other = (built("ViT", tmp_path, seed).module.state_dict() for seed in (1, 1, 2))
@@ -189,6 +196,7 @@ def test_a_missing_package_is_said(tmp_path, monkeypatch):
         pretrained.open_pretrained(target)
 
 
+@pytest.mark.slow
 def test_batches_side_by_side(tmp_path):
     """Parts of a graph of torch.export are called for several copies at once."""
     from splitopt.training.model_parts.batched import Stacked

@@ -95,11 +95,39 @@ def count(
     with undisturbed(module):
         module.train()
         work = _work(split, resized(inputs, FEW), declared or {})
-        twice = _parts_work(split, resized(inputs, 2 * FEW), declared or {})
-        few = _saved(split, resized(inputs, FEW))
-        many = _saved(split, resized(inputs, MANY))
-        operators = operators_of(split, inputs)
+        found = _counted(split, inputs, declared or {}, work, operators_of(split, inputs))
     check_applied(declared or {}, work.applied, work.unknown)
+    return found
+
+
+def count_again(
+    split: SplitModel,
+    inputs: Inputs,
+    declared: Mapping[str, Declared] | None,
+    operators: OperatorCounts,
+) -> Counts:
+    """Count a model that differs from one that `count` took in the sizes of layers alone.
+
+    Whether its layers add up to the whole is not looked at again; `operators` are noted as they
+    are.
+    """
+    with undisturbed(split.module):
+        split.module.train()
+        work = _parts_work(split, resized(inputs, FEW), declared or {})
+        return _counted(split, inputs, declared or {}, work, operators)
+
+
+def _counted(
+    split: SplitModel,
+    inputs: Inputs,
+    declared: Mapping[str, Declared],
+    work: _Passes,
+    operators: OperatorCounts,
+) -> Counts:
+    """Count what `work`, that of a batch of `FEW` samples, lacks."""
+    twice = _parts_work(split, resized(inputs, 2 * FEW), declared)
+    few = _saved(split, resized(inputs, FEW))
+    many = _saved(split, resized(inputs, MANY))
     saved = tuple((one.storages, two.storages) for one, two in zip(few, many, strict=True))
     return Counts(
         tuple(map(_per_sample, work.forward, twice.forward)),

@@ -57,7 +57,7 @@ class GraphChain(Chain):
             self._there = self._paired(cuts, names)
             cuts = [front for front in cuts if front in self._there]
             names = value_names([front.node for front in cuts], train.flow.order, module)
-        returned = _single(train.flow.result)
+        returned = returned_value(train.flow.result)
         self._ends: tuple[Front | None, ...] = tuple(cuts)
         if not cuts or cuts[-1].values != (returned,):
             self._ends, names = (*cuts, None), (*names, "output")
@@ -84,6 +84,15 @@ class GraphChain(Chain):
             if name in there and self._train.layout(front) == self._evaluation.layout(there[name])
         }
 
+    @property
+    def traced(self) -> Traced:
+        """The graph of training."""
+        return self._train
+
+    def front(self, value: int) -> Front | None:
+        """Return what is alive behind a value in training; None behind what is returned."""
+        return self._ends[value - 1]
+
     def on(self, module: nn.Module) -> GraphChain:
         """Return the same chain over a copy of the module."""
         again = shallow(self)
@@ -97,8 +106,12 @@ class GraphChain(Chain):
 
     def part(self, first: int, last: int, *, copy: bool = False, apart: bool = False) -> nn.Module:
         """Build the module of the nodes between two values."""
+        return self.part_of(self.codes(first, last, copy=copy, apart=apart))
+
+    def part_of(self, codes: Mapping[bool, PieceCode]) -> GraphPart:
+        """Build the module that runs some code in training (True), and in evaluation if other."""
         part = GraphPart()
-        for mode, code in self.codes(first, last, copy=copy, apart=apart).items():
+        for mode, code in codes.items():
             for target, value in code.targets.items():
                 kept = target not in code.constants and is_kept(self._module, target)
                 attach(part, target, value, persistent=kept)
@@ -114,11 +127,15 @@ class GraphChain(Chain):
             if mode or traced is not self._train:
                 start = self._end(first, traced) if first else None
                 piece = Piece(traced, start, self._end(last, traced), copy, apart)
-                graph = piece.build()
-                values = {target: self._get(target, traced) for target in piece.targets}
-                own = frozenset(target for target in values if target in traced.constants)
-                found[mode] = PieceCode(graph, values, own)
+                found[mode] = self.code_of(piece)
         return found
+
+    def code_of(self, piece: Piece) -> PieceCode:
+        """Write the code of a piece, with what it uses of the module."""
+        graph, traced = piece.build(), piece.traced
+        values = {target: self._get(target, traced) for target in piece.targets}
+        own = frozenset(target for target in values if target in traced.constants)
+        return PieceCode(graph, values, own)
 
     def _end(self, value: int, traced: Traced) -> Front | None:
         front = self._ends[value - 1]
@@ -237,7 +254,7 @@ class Piece:
             values = self.end.values
             return values[0] if len(values) == 1 else values
         result = self.traced.flow.result
-        single = _single(result)
+        single = returned_value(result)
         return single if single is not None else result.args[0]
 
     def _needed(self) -> set[Node]:
@@ -262,7 +279,7 @@ class Piece:
         place = self._place[node]
         if self.start is not None and place <= self._place[self.start.node]:
             return False
-        if self.end is None or self.end.values == (_single(self.traced.flow.result),):
+        if self.end is None or self.end.values == (returned_value(self.traced.flow.result),):
             return True
         return place <= self._place[self.end.node]
 
@@ -317,7 +334,7 @@ def _names(front: Front) -> str:
     return " ".join(node.name for node in front.values)
 
 
-def _single(result: Node) -> Node | None:
+def returned_value(result: Node) -> Node | None:
     """Return the value that is returned, if it is one; torch.export returns it in a tuple."""
     value = result.args[0]
     if isinstance(value, tuple) and len(value) == 1 and isinstance(value[0], Node):

@@ -119,6 +119,17 @@ def written(node: Node, root: nn.Module) -> Node | None:
     return node.args[0] if by_name or by_option or by_module else None
 
 
+def memory_of(node: Node | None) -> list[Node]:
+    """Return a value and those that it may be a view of, itself first; nothing of None."""
+    found: list[Node] = []
+    while node is not None:
+        found.append(node)
+        by_name = node.op in ("call_method", "call_function") and _base(_name(node)) in _VIEWS
+        first = node.args[0] if by_name and node.args else None
+        node = first if isinstance(first, Node) else None
+    return found
+
+
 def analyse(graph: Graph, root: nn.Module, *, with_effects: bool = True) -> Flow:
     """Sort the nodes of a graph into data, sizes and constants, and find the fronts.
 

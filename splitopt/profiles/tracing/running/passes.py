@@ -68,7 +68,7 @@ def split_pass(
             results.append(part(*given))
     outputs = tensors_in(results[-1])
     roots = [item for item in outputs if item.requires_grad]
-    gradients: Sequence[Tensor] = [_direction(item) for item in roots]
+    gradients: Sequence[Tensor] = [direction(item) for item in roots]
     for index in range(len(parts) - 1, -1, -1):
         with around(index, "backward"):
             if roots:
@@ -102,7 +102,7 @@ def _seed(inputs: Inputs) -> None:
         torch.cuda.manual_seed_all(SEED)
 
 
-def _direction(output: Tensor) -> Tensor:
+def direction(output: Tensor) -> Tensor:
     """Return a fixed gradient at an output: no two entries weigh the same by accident."""
     if output.device.type == "meta":
         return torch.empty_like(output)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,15 +17,25 @@ from splitopt.profiles.tracing.running.snapshot import Snapshot
 
 SEED = 20240229
 
+GLOBAL_STATE = threading.RLock()
+"""Held by whoever makes states of the whole process, such as PyTorch's random one, its own."""
+
 
 @contextmanager
 def undisturbed(module: nn.Module) -> Iterator[Snapshot]:
     """Restore a module and the process at the end: modes, tensors, attributes, random states.
 
+    One thread at a time, and none that draws from a stream of its own meanwhile.
+
     Yields
     ------
     What the module was, to be put back in between as well; meanwhile it has no gradients.
     """
+    with GLOBAL_STATE:
+        yield from _undisturbed(module)
+
+
+def _undisturbed(module: nn.Module) -> Iterator[Snapshot]:
     before = Snapshot(module)
     before.drop_gradients()
     devices = {p.device for p in module.parameters() if p.device.type == "cuda"}

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from torch import nn  # noqa: E402
 
 from splitopt.models import add_adapters, build  # noqa: E402
+from splitopt.models.adapters.ranks import set_rank  # noqa: E402
 from splitopt.profiles import layer_memory_bytes, trace  # noqa: E402
+from splitopt.profiles.counting.adapter_ranks import at_rank  # noqa: E402
 from splitopt.profiles.counting.memory import server_parts  # noqa: E402
 
 pytestmark = pytest.mark.train
@@ -44,6 +48,7 @@ def every():
     return traced(targets=["qkv", "proj", "mlp.*"]).profile
 
 
+@pytest.mark.slow
 def test_work_of_a_token(every):
     """Forward 2P + 2 r sum(both sides) + 4 T d; backward 2P + 4 r sum(..) and attention's own.
 
@@ -62,6 +67,7 @@ def test_work_of_a_token(every):
     assert head == T * 2 * WIDTH * SYMBOLS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "size"), [(torch.float32, 4), (torch.bfloat16, 2)])
 def test_bytes_of_adapters(dtype, size):
     """At 16 bit 2 r (inputs + outputs) bytes of each layer."""
@@ -71,6 +77,7 @@ def test_bytes_of_adapters(dtype, size):
     assert profile.device_model_bytes[-1] == 4 * size * R * BOTH
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bits", "formula"), [(None, "adam"), (8, "adam"), (4, "momentum")])
 def test_memory_is_that_of_frozen_weights_and_four_or_three_times_the_adapters(bits, formula):
     """P q / 8, a scale of 4 B for each row, biases and normalisations in 4 B; adapters 4 or 3 x."""
@@ -85,6 +92,7 @@ def test_memory_is_that_of_frozen_weights_and_four_or_three_times_the_adapters(b
     assert layer_of(memory, profile.layers) == [frozen + copies * adapters] * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [None, 8])
 def test_what_is_saved_of_a_sample_does_not_depend_on_how_weights_are_held(bits, every):
     found = traced(targets=["qkv", "proj", "mlp.*"], frozen_bits=bits).profile
@@ -93,6 +101,7 @@ def test_what_is_saved_of_a_sample_does_not_depend_on_how_weights_are_held(bits,
     assert list(found.device_backward_flop) == list(every.device_backward_flop)
 
 
+@pytest.mark.slow
 def test_nothing_comes_back_over_a_cut_before_the_first_adapter():
     """Adapters of the last two blocks: no gradient, no work backward, nothing saved before."""
     found = traced(targets="blocks.[23].*").profile
@@ -104,6 +113,7 @@ def test_nothing_comes_back_over_a_cut_before_the_first_adapter():
     assert (found.gradient_bytes[last + 1 : -1] == T * WIDTH * 4).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tied", [False, True], ids=["own", "tied"])
 @pytest.mark.parametrize("bits", [None, 8, 4])
 def test_memory_columns_are_the_bytes_that_parts_hold(bits, tied):
@@ -124,6 +134,7 @@ def test_memory_columns_are_the_bytes_that_parts_hold(bits, tied):
         assert planned == needed, name
 
 
+@pytest.mark.slow
 def test_a_frozen_weight_that_is_shared_is_in_the_way_of_no_cut():
     """Both sides hold it, and neither trains it."""
     torch.manual_seed(0)
@@ -154,3 +165,51 @@ def test_adapters_where_no_gradient_arrives_are_named():
         "first.weight",
         "first.bias",
     )
+
+
+def linear(rank):
+    torch.manual_seed(0)
+    layers = nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)
+    model = add_adapters(nn.Sequential(*layers), rank, targets=["0", "2"])
+    return trace(model, torch.zeros(2, 6), name="net", keep_all=True).profile
+
+
+def assert_alike(first, second):
+    assert first.columns.keys() == second.columns.keys()
+    for name, column in second.columns.items():
+        assert first.columns[name].tolist() == column.tolist(), name
+    for name, column in second.adapter_ranks.per_rank.items():
+        assert first.adapter_ranks.per_rank[name].tolist() == column.tolist(), name
+
+
+def test_the_table_of_any_rank_follows_from_that_of_another():
+    """To the byte and FLOP, from above and below; by hand a rank of 6 x 8 is 4 (6 + 8) B."""
+    profiles = {rank: linear(rank) for rank in (1, 2, 5)}
+    for first, second in itertools.permutations(profiles, 2):
+        assert_alike(at_rank(profiles[first], second), profiles[second])
+    known = profiles[2].adapter_ranks
+    assert (known.rank, known.most) == (2, 6)
+    assert known.per_rank["device_model_bytes"][0] == 4 * (6 + 8)
+    assert known.per_rank["device_forward_flop"][0] == 2 * (6 + 8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("given", [{}, {"frozen_bits": 8}], ids=str)
+def test_the_table_of_any_rank_of_a_language_model(given):
+    """Blocks of attention with frozen weights as they are and in 8 bits."""
+    torch.manual_seed(0)
+    example, network = torch.zeros((2, T), dtype=torch.int64), build("gpt", (T,))
+    low, high = (
+        trace(add_adapters(network, rank, **given), example, name="gpt", keep_all=True).profile
+        for rank in (2, 16)
+    )
+    assert_alike(at_rank(low, 16), high)
+    assert_alike(at_rank(high, 2), low)
+
+
+def test_adapters_of_different_ranks_have_no_record():
+    model = add_adapters(nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)), 2)
+    set_rank(model[2], 1)
+    assert trace(model, torch.zeros(2, 6), keep_all=True).profile.adapter_ranks is None
+    plain = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+    assert trace(plain, torch.zeros(2, 6), keep_all=True).profile.adapter_ranks is None

@@ -63,6 +63,7 @@ def test_a_transposed_convolution_works_per_input():
     assert column(found.backward, "convolution_flop")[1] == 2 * work
 
 
+@pytest.mark.slow
 def test_mobilenet_backward():
     """175,207,936 MAC backward: those of all layers twice, without the input of the first one."""
     model = build("mobilenetv2", (3, 32, 32), 10)

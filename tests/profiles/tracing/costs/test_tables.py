@@ -44,6 +44,7 @@ PRINTED_GMAC = {
 LARGE = ("resnet34", "resnet50", "resnet101", "mobilenetv2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in PRINTED_GMAC],
@@ -70,6 +71,7 @@ def test_work_of_shipped_networks_is_what_is_printed(name):
     assert profile.device_memory_fixed_bytes[-1] == 2 * size
 
 
+@pytest.mark.slow
 def test_mobilenet_for_small_images_by_hand():
     """Ten classes on 32 x 32: the blocks of Sandler et al. (2018), Table 2, without its strides.
 
@@ -93,6 +95,7 @@ def test_mobilenet_for_small_images_by_hand():
     assert profile.device_backward_flop[-1] == 4 * macs - 2 * stem == 350_136_320
 
 
+@pytest.mark.slow
 def test_gpt_by_hand():
     """Per position 12 d^2 in each block, 2 T d in its attention, and the head.
 
@@ -113,6 +116,7 @@ def test_gpt_by_hand():
     assert fused.device_backward_flop[-1] == 4 * products + 5 * scores
 
 
+@pytest.mark.slow
 def test_resnet_is_the_one_that_was_counted_by_hand(resnet18):
     """Work, sizes and memory agree to the last digit with the count from the layers' shapes."""
     counted, units = (
@@ -128,6 +132,7 @@ def test_resnet_is_the_one_that_was_counted_by_hand(resnet18):
             assert getattr(profile, column)[at] == getattr(counted, column)[index], (column, unit)
 
 
+@pytest.mark.slow
 def test_backward_is_twice_forward_but_for_the_first_layer(resnet18):
     """Only the first convolution saves the gradient of its input: 236 MFLOP of 112 x 112 x 64."""
     first = 2 * 112 * 112 * 64 * 3 * 49
@@ -136,6 +141,7 @@ def test_backward_is_twice_forward_but_for_the_first_layer(resnet18):
     np.testing.assert_array_equal(profile.device_backward_flop, expected)
 
 
+@pytest.mark.slow
 def test_the_published_fit_follows_the_traced_network(resnet18):
     """DP-MORA's Table 1 for ResNet-18: 5.4664 GMAC in all, a fit with an RMSE of 0.115.
 
@@ -176,6 +182,7 @@ def test_lenet_by_hand():
     assert memory[2] == 4 * (kept[0] + kept[1] + kept[2]) + 8 * sizes[2]
 
 
+@pytest.mark.slow
 def test_dominated_cuts_are_left_out_and_kept_on_demand(resnet18):
     """What is pruned sends no less than a later cut for the same work; nothing else is pruned."""
     model, x = build("resnet18", device="meta"), made(IMAGENET, device="meta")
@@ -280,6 +287,7 @@ def test_frozen_layers_need_no_gradient():
     assert profile.device_memory_fixed_bytes.tolist() == [size, 3 * size, 5 * size]
 
 
+@pytest.mark.slow
 def test_oddities_are_in_the_notes():
     """Unused parameters and copies are said."""
     model = build("resnet18", (3, 32, 32))

@@ -77,6 +77,7 @@ COUNTS = {
 LARGE = (("resnet18", (3, 65, 65)), ("mobilenetv2", (3, 32, 32)))
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     ("name", "shape"),
     [pytest.param(*case, marks=[pytest.mark.slow] * (case in LARGE)) for case in COUNTS],
@@ -146,6 +147,7 @@ def test_sizes_follow_the_batch(torch, networks):
         assert torch.equal(second(first(x)), model(x))
 
 
+@pytest.mark.slow
 def test_the_parts_share_the_tensors_of_the_module_under_its_names(torch):
     """State dicts of the parts together are that of the module; a copy is split into its own."""
     model = build("resnet18", (3, 32, 32))
@@ -169,6 +171,7 @@ def test_the_parts_share_the_tensors_of_the_module_under_its_names(torch):
     assert theirs == {id(parameter) for parameter in twin.parameters()}
 
 
+@pytest.mark.slow
 def test_parts_can_be_copied(torch):
     """A deep copy of a part has tensors of its own and still runs: one for each device."""
     first, _ = segments(build("lenet12"), ["pool1"], torch.randn(2, 1, 28, 28))
@@ -202,6 +205,7 @@ def test_the_module_is_left_as_it_was(torch):
     assert set(vars(model)) == attributes
 
 
+@pytest.mark.slow
 def test_export_finds_what_fx_cannot_follow(torch, networks):
     """A Python guard on the shape stops torch.fx; torch.export has a graph of each mode."""
     found = find_cuts(networks.Guards(), torch.randn(2, 6))
@@ -212,6 +216,7 @@ def test_export_finds_what_fx_cannot_follow(torch, networks):
     assert len(found.segments(["one"])) == 2
 
 
+@pytest.mark.slow
 def test_a_graph_of_one_mode_serves_to_count(torch, networks):
     """Where only training can be exported the cuts are there; the reason is told with them."""
     found = find_cuts(networks.Unsettled(), torch.randn(2, 6))
@@ -228,6 +233,7 @@ def test_fx_and_export_find_the_same_cuts(torch):
     assert symbolic.layers == exported.layers
 
 
+@pytest.mark.slow
 def test_control_flow_by_data_is_said(torch, networks):
     """Nothing but declared stages helps where the data decides; the message says so and how."""
     with pytest.raises(InputError) as caught:
@@ -292,6 +298,7 @@ def test_further_arguments_and_mappings(torch, networks):
     assert type(model(x)) is dict
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     ("cuts", "words"),
     [

@@ -42,6 +42,7 @@ def message(model, example=None):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.slow
 def test_compiled_models_are_asked_for_the_original():
     """Whole, or with a compiled layer in them, and those of torch.jit."""
     compiled = torch.compile(Layers())
@@ -59,6 +60,7 @@ def test_models_of_jit_are_asked_for_the_original():
     assert "pass the original module" in message(traced)
 
 
+@pytest.mark.slow
 def test_what_to_do_stands_first():
     """And what was tried last, without what is no news."""
     said = message(Layers())
@@ -67,6 +69,7 @@ def test_what_to_do_stands_first():
     assert "is not an nn.Sequential" not in said
 
 
+@pytest.mark.slow
 def test_a_cache_of_keys_is_no_reason():
     """It is off while a model is traced, as models of transformers have it."""
 

@@ -70,6 +70,7 @@ def evaluated(torch, parts, x):
     return value[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [2, 3, 4])
 @pytest.mark.parametrize("name", NAMES)
 def test_the_parts_are_the_whole_at_every_cut(torch, networks, name, most):
@@ -95,6 +96,7 @@ def test_the_parts_are_the_whole_at_every_cut(torch, networks, name, most):
         assert torch.equal(evaluated(torch, parts, x), outputs), cuts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_there_are_no_more_tensors_than_allowed_and_one_is_what_it_was(torch, networks, name):
     """Those of one tensor are the same whatever is allowed, and more allowed finds no fewer."""
@@ -119,6 +121,7 @@ def test_there_are_no_more_tensors_than_allowed_and_one_is_what_it_was(torch, ne
     assert len(found[2].cuts) <= len(found[3].cuts) <= len(found[4].cuts)
 
 
+@pytest.mark.slow
 def test_the_bytes_of_a_unet_are_those_of_its_tensors(torch, networks):
     """Images of 8 x 8: levels of 4 x 64, 8 x 16 and 16 x 4 numbers, of 4 bytes each."""
     one, two, three = 4 * 64 * 4, 8 * 16 * 4, 16 * 4 * 4
@@ -148,6 +151,7 @@ def test_the_bytes_of_a_unet_are_those_of_its_tensors(torch, networks):
         assert device(torch.randn(5, 1, 8, 8)).shape == (5, wanted[cut] / 4)
 
 
+@pytest.mark.slow
 def test_work_and_memory_are_those_of_the_cuts_of_one_tensor(torch, networks):
     """What a layer computes and saves does not depend on where else the model could be cut."""
     x = torch.randn(2, 1, 8, 8)
@@ -163,6 +167,7 @@ def test_work_and_memory_are_those_of_the_cuts_of_one_tensor(torch, networks):
     assert np.array_equal(whole, parts)  # nothing is packed where nobody cuts
 
 
+@pytest.mark.slow
 def test_masks_and_inputs_that_wait_send_no_gradient(torch, networks):
     """Five truth values are 5 bytes, two words; the hidden state has 30 numbers of 4 bytes."""
     make, x = networks.CASES["mask"]
@@ -181,6 +186,7 @@ def test_masks_and_inputs_that_wait_send_no_gradient(torch, networks):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_cuts_inside_containers_have_the_names_of_the_modules(torch, networks):
     """In lists, dictionaries and sequences in each other, and in the encoder of torch.nn."""
     make, x = networks.CASES["contained"]
@@ -197,6 +203,7 @@ def test_cuts_inside_containers_have_the_names_of_the_modules(torch, networks):
         assert {"encoder.layers.0", "encoder.layers.1", "encoder.layers.2"} <= set(cuts)
 
 
+@pytest.mark.slow
 def test_what_needs_no_values_needs_none_here(torch, networks):
     """On shapes alone the bytes are the same, and times can be taken of the layers."""
     shapes = trace(
@@ -208,6 +215,7 @@ def test_what_needs_no_values_needs_none_here(torch, networks):
     assert measure(found, batch=2, repeats=1, warmup=0).profile.machines["here"].total_s.sum() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fx", "export"])
 @pytest.mark.parametrize(
     ("kinds", "sizes", "common"),
@@ -262,6 +270,7 @@ def test_complex_numbers_do_not_cross_with_others(torch):
     assert "fft_fft" not in split.cuts
 
 
+@pytest.mark.slow
 def test_the_profile_says_how_many_may_cross(torch, networks, tmp_path):
     """A file without the word is of one tensor, and one tensor writes none."""
     x = torch.randn(2, 1, 8, 8)

@@ -29,6 +29,7 @@ def traced(how, tied=True):
     return profiles.trace(network(tied), IDS, tied=how, keep_all=True)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("how", ["copies", "together"])
 def test_cuts_are_those_of_weights_of_their_own(how):
     """What crosses, and the work, is that of the model whose head has its own weight."""
@@ -43,6 +44,7 @@ def test_cuts_are_those_of_weights_of_their_own(how):
     assert kept_together(one).tolist() == [size == 0 for size in between]
 
 
+@pytest.mark.slow
 def test_both_sides_of_a_copy_have_memory_for_it():
     """The head's layer holds the weight and its gradient, as one of its own; in one hand none."""
     own, copied, once = (
@@ -54,6 +56,7 @@ def test_both_sides_of_a_copy_have_memory_for_it():
     assert layer_parameters(once)[-1] == 0
 
 
+@pytest.mark.slow
 def test_the_record_says_it_and_is_read_again(tmp_path):
     """By the layers of the profile, of which some were left out."""
     found = profiles.trace(network(), IDS, tied="copies")
@@ -66,6 +69,7 @@ def test_the_record_says_it_and_is_read_again(tmp_path):
     assert "tied" not in profiles.trace(network(tied=False), IDS).profile.to_dict()["trace"]
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -91,6 +95,7 @@ def test_other_words_are_refused():
         find_cuts(network(), IDS, tied="twice")
 
 
+@pytest.mark.slow
 def test_two_parameters_of_one_storage_stay_refused():
     """Each would have a gradient of its own: nothing that copies could add up."""
     model = network()

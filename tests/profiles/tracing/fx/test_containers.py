@@ -117,6 +117,7 @@ def check(model, x, wanted):
     return split
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("mask", [None, "buffer", "hinted"])
 def test_a_cut_behind_every_layer_of_an_encoder(mask):
     """In training, with dropout, and in evaluation, where PyTorch takes its fast path."""
@@ -150,6 +151,7 @@ def test_the_layers_cut_as_in_a_module_list():
         assert sum(p.numel() for p in one.parameters()) == sum(p.numel() for p in two.parameters())
 
 
+@pytest.mark.slow
 def test_a_cut_behind_every_layer_of_a_decoder():
     """Its memory is the model's own, so that nothing but the sequence crosses."""
     torch.manual_seed(0)
@@ -167,6 +169,7 @@ def test_an_encoder_in_a_sequence_of_layers():
     assert split.difference == 0
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     ("kind", "options"),
     [

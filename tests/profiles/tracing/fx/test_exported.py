@@ -53,6 +53,7 @@ class Asks(nn.Module):
         return self.two(x) * (3 if torch.compiler.is_exporting() else 1)
 
 
+@pytest.mark.slow
 def test_a_chain_of_both_modes_is_the_whole():
     """Buffers, gradients and outputs, by torch's own modules; the dictionary gives its first."""
     torch.manual_seed(0)

@@ -72,6 +72,7 @@ def train_split(model, parts, given):
     return model.state_dict()
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("every", [False, True], ids=["each cut alone", "all cuts"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_training_split_ends_with_the_state_of_the_whole(nets, kind, every):
@@ -204,6 +205,7 @@ def process():
     return *states, torch.is_grad_enabled()
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("kind", [*KINDS, "Plain", "Noting", "BothSides"])
 def test_the_module_is_left_exactly_as_it_was(nets, kind):
     """Attributes, values, flags, modes, hooks, gradients and the random states of the process."""

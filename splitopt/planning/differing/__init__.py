@@ -1,0 +1,1 @@
+"""Two plans held against each other: what was given, decided, promised and proved."""

@@ -1,0 +1,1 @@
+"""What plans of each problem decide: a module per problem, with ``rows(prediction)``."""

@@ -1,0 +1,1 @@
+"""What stands on the page of a plan beside its report, a section per module."""
