@@ -1,4 +1,4 @@
-"""``python -m benchmarks.clusters [FOLDER]``: time subcarriers and searches over clusters."""
+"""``python -m benchmarks.clusters [FOLDER] [--only=NAME]``: time subcarriers, searches, proofs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.papers.tables import Table
 from benchmarks.tables import output_folder
 from splitopt import ClusterAndSpectrum, solve
-from splitopt.bench.instances.families.cluster_and_spectrum import cells
+from splitopt.bench.instances.families.cluster_and_spectrum import cells, fleets
 from splitopt.bench.running.machine import describe_machine
 from splitopt.problems.cluster_and_spectrum.subcarriers import RULES, allocate_clusters
 from splitopt.solvers.cluster_and_spectrum.swaps import Swaps, by_capability
@@ -116,6 +116,59 @@ def gaps_table() -> Table:
     return Table("gaps", head, rows, note)
 
 
+def types_table() -> Table:
+    """Prove fleets of few types, and certify those of nearly few."""
+    rows: list[list[Any]] = []
+    shapes: list[tuple[str, dict[str, int], float]] = [
+        (f"{devices:,} devices, {types} types", {"devices": devices, "types": types}, 60)
+        for devices in (100, 1_000, 10_000)
+        for types in (2, 4, 6)
+    ]
+    shapes += [
+        ("100, 4 types, 5 unlike", {"devices": 100, "unlike": 5}, 60),
+        ("1,000, 4 types, 10 unlike", {"devices": 1_000, "unlike": 10}, 60),
+        ("1,000, 4 types, 3 local epochs", {"devices": 1_000, "epochs": 3}, 60),
+        ("10,000, 4 types, speeds +-0.1 %", {"devices": 10_000, "per_mille": 1}, 10),
+        ("10,000, 4 types, speeds +-1 %", {"devices": 10_000, "per_mille": 10}, 10),
+    ]
+    solve(fleets(0, 10, 2), "set_partition")
+    for name, shape, limit_s in shapes:
+        times, gaps, proved = [], [], 0
+        for seed in range(3):
+            problem = fleets(seed, **shape)
+            begin = time.process_time()
+            found = solve(problem, "set_partition", time_limit_s=limit_s)
+            times.append(time.process_time() - begin)
+            gaps.append(100 * found.gap)
+            proved += found.outcome == "optimal"
+        rows.append([name, f"{proved} of 3", max(gaps), max(times), limit_s])
+    head = ("fleet", "proved", "worst gap in %", "worst seconds", "limit in s")
+    note = (
+        "Fleets of few types by `set_partition`, clusters of 5, 30 subcarriers, three fleets each."
+    )
+    return Table("types", head, rows, note, digits=3, text=(0, 1))
+
+
+def proofs_table() -> Table:
+    """Prove different devices, or tell how far that comes within a limit of time."""
+    rows: list[list[Any]] = []
+    solve(cells(0, 10), "set_partition")
+    for devices, seeds, limit_s in ((60, 6, 60), (100, 2, 120), (200, 1, 60)):
+        for seed in range(seeds):
+            problem = cells(seed, devices)
+            begin = time.process_time()
+            found = solve(problem, "set_partition", time_limit_s=limit_s)
+            spent = time.process_time() - begin
+            name = f"{devices}, population {seed}"
+            rows.append([name, found.outcome, found.objective, 100 * found.gap, spent, limit_s])
+    head = ("devices", "outcome", "round in s", "gap in %", "seconds", "limit in s")
+    note = (
+        "`set_partition` on different devices, clusters of 5, 30 subcarriers. Seconds are those of "
+        "the processor, of which other work took about half; limits are by the clock."
+    )
+    return Table("proofs", head, rows, note, digits=3, text=(0, 1))
+
+
 def _reference(problem: ClusterAndSpectrum) -> tuple[float, str]:
     """Return the proved optimum where a solver proves it, else the best of long annealing."""
     if "set_partition" in solver_names(problem.name):
@@ -125,13 +178,31 @@ def _reference(problem: ClusterAndSpectrum) -> tuple[float, str]:
     return solve(problem, "anneal", iterations=200_000).objective, "the best of 600,000 swaps"
 
 
+TABLES = (
+    subcarriers_table,
+    iterations_table,
+    quality_table,
+    gaps_table,
+    types_table,
+    proofs_table,
+)
+
+
 def main(arguments: list[str]) -> int:
-    """Write all tables into a folder, `RESULTS` by default."""
+    """Write all tables into a folder, `RESULTS` by default; with ``--only=NAME`` one of them."""
+    only = [word.removeprefix("--only=") for word in arguments if word.startswith("--only=")]
+    arguments = [word for word in arguments if not word.startswith("--only=")]
+    makers = {make.__name__.removesuffix("_table"): make for make in TABLES}
+    if unknown := set(only) - set(makers):
+        print(f"--only is {min(unknown)!r}, it must be one of {', '.join(makers)}", file=sys.stderr)
+        return 2
     if (folder := output_folder(arguments, "benchmarks.clusters", RESULTS)) is None:
         return 2
     machine = describe_machine()
     print(f"{machine['processor']}, one thread, Python {machine['python']}\n")
-    for make in (subcarriers_table, iterations_table, quality_table, gaps_table):
+    for name, make in makers.items():
+        if only and name not in only:
+            continue
         table = make()
         table.save(folder)
         print(table.markdown(), flush=True)

@@ -39,6 +39,12 @@ SOLVERS: tuple[tuple[str, str, str, dict[str, int]], ...] = (
     ("cluster_and_spectrum", "gibbs", "uneven", {"devices": 12}),
     ("cut_under_uncertainty", "saa", "drawn", {"devices": 6, "cuts": 3, "samples": 4}),
     ("generator_pairing", "set_cover", "links", {"devices": 30, "labels": 10}),
+    ("time_to_accuracy", "exact", "fleet", {"devices": 30}),
+    ("time_to_accuracy", "no_model", "fleet", {"devices": 30}),
+    ("graph_partition", "ideals", "towers", {"nodes": 60, "accelerators": 6}),
+    ("graph_partition", "chains", "towers", {"nodes": 60, "accelerators": 6}),
+    ("replicated_pipeline", "counts_dp", "memory", {"layers": 60, "devices": 9}),
+    ("replicated_pipeline", "alike_devices", "memory", {"layers": 60, "devices": 9}),
     ("cut_and_resources", "dp_mora", "uniform", {"devices": 8, "layers": 10}),
     ("cut_and_resources", "exact", "uniform", {"devices": 300_000, "layers": 10}),
 )

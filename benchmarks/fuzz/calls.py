@@ -46,6 +46,14 @@ def graph(path: Path) -> None:
     read_graph(path, BATCH, boundaries="prefixes").to_dict()
 
 
+def workload(path: Path) -> None:
+    """Read a workload of dnn-partitioning, and write it as an instance."""
+    from splitopt import GraphPartition
+
+    found = GraphPartition.read(path)
+    GraphPartition.from_data(found.to_document()["data"], "load")
+
+
 def times(path: Path) -> None:
     """Read times onto a profile."""
     from splitopt.profiles import read
@@ -53,6 +61,15 @@ def times(path: Path) -> None:
 
     onto = ModelProfile.load(path.parent / "tiny.json")
     read(path, onto, batch=BATCH, machine="other").to_dict()
+
+
+def workbook(path: Path) -> None:
+    """Read times from the sheet of a machine onto a profile."""
+    from splitopt.profiles import read
+    from splitopt.profiles.table.profile import ModelProfile
+
+    onto = ModelProfile.load(path.parent / "tiny.json")
+    read(path, onto, batch=BATCH, machine="VM").to_dict()
 
 
 def trace(path: Path) -> None:
@@ -71,6 +88,18 @@ def instance(path: Path) -> None:
     problem.bound()
     problem.infeasibility()
     problem.save(path.parent / "out" / f"copy{path.suffix}")
+
+
+def result(path: Path) -> None:
+    """Read a result by itself and with its problem, show it, and write it back."""
+    from splitopt.problems.registry import load_problem
+    from splitopt.results import Result
+
+    found = Result.load(path)
+    str(found)
+    found._repr_html_()
+    problem = load_problem(path.parent / "cut_and_resources.json")
+    Result.load(path, problem).save(path.parent / "out" / "copy.json")
 
 
 def data(path: Path) -> None:
@@ -236,9 +265,9 @@ def frame(path: Path) -> None:
 CALLS: dict[str, Callable[[Path], None]] = {
     call.__name__: call
     for call in (
-        profile, leakage, layer_csv, graph, times, trace, instance, data, shard, folder, celeba,
-        weights, parts, sources, generator, generator_checkpoint, iotsl_run, timeline, history,
-        rows, machine, token, frame,
+        profile, leakage, layer_csv, graph, workload, times, workbook, trace, instance, result,
+        data, shard, folder, celeba, weights, parts, sources, generator, generator_checkpoint,
+        iotsl_run, timeline, history, rows, machine, token, frame,
     )
 }  # fmt: skip
 

@@ -20,6 +20,7 @@ def _options(start: tuple[str, ...], solver: str, *pairs: str) -> tuple[str, ...
 COMMANDS: dict[str, tuple[str, ...]] = {
     "plan": (*_PLAN, "--time-limit", "~2", "--gap", "~0.1", "--seed", "~1", "--objective", "~sum"),
     "question": (*_PLAN, "--problem", "~cut_and_resources", "--solver", "~exact"),
+    "scheme": (*_PLAN, "--scheme", "~u_shaped"),
     "file": ("plan", "~star.yaml", "--json"),
     "pareto": ("plan", "pipeline.yaml", "--pareto", "--solver", "subset_dp", "-O", "~max_states=9"),
     "engine": ("plan", "varying.yaml", "--json", "--workers", "1", "--engine", "~threads"),
@@ -59,6 +60,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "export": (
         "export", "star.json", "--to", "~torch", "-o", "out/parts", "--model",
         "~corpus/tiny.py:make", "--match", "~names", "--input-shape", "~4",
+    ),
+    "services": (
+        "export", "star.json", "--to", "~compose", "-o", "out/services", "--train", "~--lr 0.1",
+        "--image", "~run",
     ),
     "profile": (
         "profile", "~corpus/tiny.py:make", "--input-shape", "~4", "--method", "~fx", "--name", "~n",

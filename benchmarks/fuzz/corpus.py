@@ -8,6 +8,7 @@ import json
 import struct
 import subprocess
 import sys
+import zipfile
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -16,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.fuzz.commands import COMMANDS
-from benchmarks.fuzz.documents import MODEL, SCENARIOS, TABLES
+from benchmarks.fuzz.documents import MODEL, SCENARIOS, TABLES, WORKBOOK
 
-PLANS = ("star", "cell", "varying", "pipeline", "generators")
+PLANS = ("star", "cell", "varying", "pipeline", "generators", "fleet", "target", "branches")
 _SIDE = 32
 
 
@@ -68,11 +69,22 @@ def _profiles(folder: Path) -> None:
         folder, "profile", "{in}/tiny.py:make", "--input-shape", "4", "-o", "{in}/tiny.json",
         "--measure", "here", "--repeats", "3", "--batch", "4", "--threads", "1", "--times", "{in}",
     )  # fmt: skip
+    _run(
+        folder, "profile", "{in}/tiny.py:make", "--input-shape", "4", "--boundaries", "graph",
+        "-o", "{in}/layers.json",
+    )  # fmt: skip
+    _run(
+        folder, "profile", "{in}/tiny.py:make", "--input-shape", "4", "--adapters", "2",
+        "-o", "{in}/adapted.json",
+    )  # fmt: skip
     profile = ModelProfile.load(folder / "tiny.json")
     write_layer_csv(profile, folder / "layers.csv")
     MachineModel("board", 4, (1e-9, 1e-9, 1e-9, 1e-9, 1e-9, 1e-6), 1e-3).save(
         folder / "machine.json"
     )
+    with zipfile.ZipFile(folder / "book.xlsx", "w") as book:
+        for name, text in WORKBOOK.items():
+            book.writestr(name, text)
     (folder / "trace.json").write_text(json.dumps(_torch_trace(profile.layers)))
 
 
@@ -100,6 +112,7 @@ def _torch_trace(layers: Sequence[str]) -> dict[str, Any]:
 def _plans(folder: Path) -> None:
     for name in PLANS:
         own = ["--workers", "1", "--engine", "threads"] if name == "varying" else []
+        own += ["--by-group"] * (name == "fleet")
         if name == "varying":
             own += ["--checkpoint", "{in}/saa"]
         _run(folder, "plan", f"{{in}}/{name}.yaml", "-o", f"{{in}}/{name}.json", *own)
@@ -109,18 +122,25 @@ def _plans(folder: Path) -> None:
 
 
 def _instances(folder: Path) -> None:
-    from splitopt.bench.instances.benchmark import benchmark_problems, find_benchmark
+    from splitopt.bench.instances.benchmark import Recipe, benchmark_problems, find_benchmark
 
     for name in benchmark_problems():
         benchmark = find_benchmark(name)
         problem = benchmark.draw(benchmark.tiny)
         for end in ("json", "npz"):
             problem.save(folder / f"{name}.{end}")
+        if name == "cut_and_resources":
+            for end in ("json", "npz"):
+                benchmark.draw(benchmark.conformance[-1]).save(folder / f"robust.{end}")
         own = ["--workers", "1"] if name == "cut_under_uncertainty" else []
         file = f"{{in}}/{name}.json"
         _run(folder, "solve", file, "-o", f"{{in}}/{name}-result.json", *own)
         result = json.loads((folder / f"{name}-result.json").read_text())
         (folder / f"{name}-decision.json").write_text(json.dumps(result["decision"]))
+    cuts = find_benchmark("cut_and_resources")
+    choices = cuts.draw(Recipe("seats", {"devices": 3, "servers": 2, "layers": 2}))
+    for end in ("json", "npz"):
+        choices.save(folder / f"choices.{end}")
 
 
 def _data(folder: Path) -> None:
@@ -209,6 +229,7 @@ def _training(folder: Path) -> None:
         "--weights", "{in}/weights.safetensors", "-o", "{in}/parts",
     )  # fmt: skip
     subprocess.run([sys.executable, "-c", _SAVE], cwd=folder, check=True)
+    _run(folder, "export", "{in}/star.json", "--to", "compose", "-o", "{in}/services")
     _run(
         folder, "leakage", "{in}/tiny.py:make", "--data", "{in}/data.npz", "--samples", "2",
         "--steps", "1", "--inferences", "8", "-o", "{in}/leakage.json",

@@ -26,6 +26,18 @@ spectrum: {subcarriers: 4, bandwidth: 20 kHz}
 """
 
 
+def _fleet(name: str) -> str:
+    """Return a scenario whose devices stand in the CSV file of that name."""
+    return f"""{_HEAD}name: {name}
+model: {{file: tiny.json}}
+devices: {{file: {name}.csv}}
+links: {{downlink: 1 Mbit/s, uplink: 1 Mbit/s}}
+servers:
+  - {{name: edge, compute: 100 MFLOP/s}}
+training: {{epochs: 1, rounds: 1}}
+"""
+
+
 def _varying(name: str, *what: str) -> str:
     """Write a cell in which something varies from round to round."""
     lines = "".join(f"  {line}\n" for line in what)
@@ -45,6 +57,67 @@ model: {{file: tiny.json}}
 {_DEVICES}links: {{downlink: 1 Mbit/s, uplink: 1 Mbit/s}}
 servers:
   - {{name: edge, compute: 100 MFLOP/s, memory: 1 GiB}}
+training: {{epochs: 1, rounds: 1}}
+""",
+    "servers.yaml": f"""{_HEAD}name: servers
+model: {{file: tiny.json}}
+links: {{downlink: 1 Mbit/s, uplink: 1 Mbit/s}}
+servers:
+  - {{name: near, compute: 100 MFLOP/s, memory: 1 GiB, seats: 2}}
+  - {{name: far, compute: 200 MFLOP/s, links: {{uplink: 500 kbit/s}}}}
+devices:
+  - name: a
+    count: 2
+    compute: 1 MFLOP/s
+    samples: 3
+    batch_size: 2
+    compute_power: 2 W
+    transmit_power: 1 W
+  - name: b
+    compute: 2 MFLOP/s
+    samples: 3
+    compute_power: 2 W
+    transmit_power: 1 W
+    servers: {{near: {{uplink: {{rate: 2 Mbit/s}}}}, far: {{}}}}
+  - name: c
+    compute: 2 MFLOP/s
+    samples: 3
+    compute_power: 2 W
+    transmit_power: 1 W
+    servers: [far]
+    frequency: {{min: 0.5, steps: 2}}
+energy: {{carbon_grams_per_kwh: [300], hour: 5}}
+precision:
+  {{up: [32, 8], up_distortion: [0, 1], down: [32], limit: 2, device_limit: 1}}
+training: {{epochs: 1, rounds: 1}}
+""",
+    "ranks.yaml": f"""{_HEAD}name: ranks
+model: {{file: adapted.json}}
+links:
+  downlink: 1 Mbit/s
+  uplink: {{bandwidth: 1 MHz, channel_gain: 1e-9, noise_density: 1e-17 W/Hz}}
+servers:
+  - {{name: edge, compute: 100 MFLOP/s, memory: 1 GiB}}
+devices:
+  - name: a
+    count: 2
+    compute: 1 MFLOP/s
+    samples: 3
+    batch_size: 2
+    memory: 1 GiB
+    compute_power: 2 W
+    transmit_power: {{min: 50 mW, max: 200 mW, steps: 2}}
+  - {{name: b, compute: 2 MFLOP/s, samples: 3, compute_power: 2 W, transmit_power: 1 W}}
+adapters: {{rank: [1, 2], quality: [1, 3], least_total: 5, device_least: 1}}
+energy: {{limit_joule: 1000}}
+training: {{epochs: 1, rounds: 1}}
+""",
+    "robust.yaml": f"""{_HEAD}name: robust
+model: {{file: tiny.json}}
+{_DEVICES}links: {{downlink: 1 Mbit/s, uplink: 1 Mbit/s}}
+servers:
+  - {{name: edge, compute: 100 MFLOP/s, memory: 1 GiB}}
+robust: {{slow: {{devices: 1, compute: 2, links: 1.5}}, quorum: 2}}
 training: {{epochs: 1, rounds: 1}}
 """,
     "radio.yaml": f"""{_HEAD}name: radio
@@ -72,6 +145,8 @@ training: {{epochs: 1, rounds: 1}}
     ),
     "measured.yaml": _varying("measured", "trace: rounds.csv"),
     "column.yaml": _varying("column", "snr: {kind: empirical, file: values.csv, column: snr_db}"),
+    "fleet.yaml": _fleet("fleet"),
+    "quoted.yaml": _fleet("quoted"),
     "pipeline.yaml": f"""{_HEAD}name: pipeline
 model: {{file: tiny.json}}
 devices:
@@ -149,8 +224,99 @@ backward_compute_time=0.600, activation_size=160.000, parameter_size=5160.000
 \tnode3 -- node4
 """
 
+CURVE = """{"format": "splitopt-rounds-curve", "version": 1, "name": "tiny",
+ "metric": "test_loss", "target": 0.5, "rounds": 3.0, "batch_factor": 2.0, "interval_exponent": 0.2,
+ "calibrated": {"batch_size": [1, 8], "aggregation_interval": [1, 5], "parameter_share": [0, 1],
+  "devices": 2},
+ "step_rule": {"optimizer": "sgd", "learning_rate": 0.1},
+ "ranges": {"rounds": [2, 4], "batch_factor": [1.0, 3.0], "interval_exponent": [0.1, 0.3]},
+ "median_error": 0.1, "reference_runs": 4.3, "notes": ["by hand"]}
+"""
+WORKLOAD = """{"maxSizePerFPGA": 16, "maxFPGAs": 2, "maxCPUs": 1, "nodes": [
+ {"id": 4, "supportedOnFpga": 1, "cpuLatency": 9.5, "fpgaLatency": 1, "isBackwardNode": 0,
+  "colorClass": 1, "size": 3.0, "name": "in"},
+ {"id": 2, "supportedOnFpga": true, "cpuLatency": 20, "fpgaLatency": 2.5, "isBackwardNode": false,
+  "size": 4},
+ {"id": 7, "supportedOnFpga": 0, "cpuLatency": 1.5, "fpgaLatency": 0, "isBackwardNode": 0},
+ {"id": 5, "supportedOnFpga": 1, "cpuLatency": 30, "fpgaLatency": 3, "isBackwardNode": 1,
+  "colorClass": 1, "size": 8}],
+ "edges": [{"sourceId": 4, "destId": 2, "cost": 0.5, "size": 2}, {"sourceId": 4, "destId": 7,
+  "cost": 0.5}, {"sourceId": 2, "destId": 5, "cost": 0.25}, {"sourceId": 7, "destId": 5,
+  "cost": 0}]}
+"""
+SCENARIOS["branches.yaml"] = f"""{_HEAD}name: branches
+model: {{file: layers.json}}
+accelerators:
+  name: gpu
+  count: 2
+  compute: 1 MFLOP/s
+  rate: 2 Mbit/s
+  memory: 1 MiB
+  batch_size: 2
+  micro_batches: 4
+  in_flight: 2
+  held: saved
+  cpu: {{name: host, compute: 300 kFLOP/s}}
+training: {{rounds: 2}}
+"""
+SCENARIOS["target.yaml"] = f"""{_HEAD}name: target
+model: {{file: tiny.json}}
+{_DEVICES}links: {{downlink: 1 Mbit/s, uplink: 1 Mbit/s}}
+servers:
+  - {{name: edge, compute: 100 MFLOP/s}}
+time_to_accuracy:
+  curve: curve.json
+  batch_size: [1, 2, 4]
+  aggregation_interval: [1, 5]
+  cuts: per_device
+"""
+
+MODELS = """Dummy:
+  layers: 0
+  mem_MB: []
+  parameters_in: 0
+  parameters_out: []
+make:
+  layers: 3
+  mem_MB: [1, 2.5, 0.5]
+  parameters_in: 4
+  parameters_out: [8, 8, 2]
+"""
+DEVICE_TYPES = """Dummy:
+  bw_Mbps: 0
+  mem_MB: 0
+  model_profiles:
+other:
+  bw_Mbps: 1000
+  mem_MB: 2048
+  model_profiles:
+    make:
+    - batch_size: 4
+      dtype: torch.float32
+      time_s: [0.5, 0.25, 1]
+"""
+WORKBOOK = {
+    "xl/workbook.xml": '<workbook xmlns="m" xmlns:r="r"><sheets><sheet name="VM" sheetId="1" '
+    'r:id="rId1"/></sheets></workbook>',
+    "xl/_rels/workbook.xml.rels": '<Relationships xmlns="p"><Relationship Id="rId1" '
+    'Target="worksheets/sheet1.xml"/></Relationships>',
+    "xl/worksheets/sheet1.xml": '<worksheet xmlns="m"><sheetData>'
+    + "".join(
+        f'<row r="{row}"><c r="A{row}"><v>0.5</v></c><c r="B{row}"><v>1e-1</v></c>'
+        f'<c r="C{row}"><v>0</v></c></row>'
+        for row in (1, 2, 3)
+    )
+    + "</sheetData></worksheet>",
+}
+"""Files of a workbook with the times of three layers."""
 TABLES = {
+    "curve.json": CURVE,
     "graph.txt": GRAPH,
+    "models.yml": MODELS,
+    "blocks.csv": "Block,FLOPs (G),Param Memory (MB),Activation Size (MB)\n"
+    "0,1.126,0.0889,5.9082\n1,0.0015,0.0,1.4238\n",
+    "device_types.yml": DEVICE_TYPES,
+    "workload.json": WORKLOAD,
     "token.txt": "q7Zx0vKp3LrT9mWb2YdS5hJc8NfG4aEu\n",
     "splits.csv": "network,split,device_s,server_s\n"
     "make,1,0.001,0.004\nmake,2,0.002,0.003\nmake,3,0.006,\n",
@@ -159,6 +325,11 @@ TABLES = {
     "rounds.csv": "round,device,compute_flop_per_s,snr_db\n"
     "1,near-1,1e6,19\n1,near-2,1.1e6,20\n1,far,2e6,8\n"
     "2,near-1,0.9e6,21\n2,near-2,1e6,18\n2,far,1.8e6,9\n",
+    "rates.csv": "round,device,uplink_bit_per_s,downlink_bit_per_s\n"
+    "1,slow,1e6,2e6\n1,fast,2e5,8e5\n2,slow,0.9e6,21e5\n2,fast,1.8e5,9e5\n",
+    "fleet.csv": "name,compute [MFLOP/s],uplink [kbit/s],samples,batch_size,memory [MiB],count\n"
+    "near,1,,8,4,16,2\nfar,2.5,800,8,,,1\n",
+    "quoted.csv": 'name,compute [MFLOP/s],samples\n"near, by the door",1,8\n"far",2.5,8\n',
     "accuracy.yaml": "fl: 12\nsl: 20.5\n",
     "partition.json": "[[0, 1, 2, 3, 4, 5, 6, 7], [8, 9, 10, 11, 12, 13, 14, 15]]\n",
     "decision.json": '{"cuts": [1, 1]}\n',

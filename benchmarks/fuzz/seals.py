@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.fuzz.mutate.writing import parse, write
 
-_PARTS = ("scenario", "profile", "decision", "prediction")
+_PARTS = ("scenario", "profile", "decision", "prediction", "result")
 
 
 def seal_plan(file: Path) -> None:

@@ -63,6 +63,9 @@ _EXPORT = ("export", "star.json", "--to", "torch", *_MODEL, "-o", f"{OUT}parts",
 
 SCENARIOS = (
     Target("scenario", ("star.yaml",), _plan(), ("tiny.json",), weight=10),
+    Target("scenario (servers)", ("servers.yaml",), _plan(), ("tiny.json",), weight=6),
+    Target("scenario (ranks)", ("ranks.yaml",), _plan(), ("adapted.json",), weight=6),
+    Target("scenario (robust)", ("robust.yaml",), _plan(), ("tiny.json",), weight=6),
     Target("scenario (radio)", ("radio.yaml",), _plan(), weight=6),
     Target("scenario (clusters)", ("cell.yaml",), _plan(), ("tiny.json",), weight=6),
     Target("scenario (varying)", ("varying.yaml",), _plan(*_ONE), ("tiny.json",), weight=5),
@@ -70,6 +73,7 @@ SCENARIOS = (
         "scenario (files)", ("measured.yaml", "column.yaml"), _plan(*_ONE),
         ("tiny.json", "rounds.csv", "values.csv"), weight=3,
     ),
+    Target("scenario (fleet)", ("fleet.yaml",), _plan(), ("tiny.json", "fleet.csv"), weight=2),
     Target(
         "scenario (machine)", ("modelled.yaml",), _plan(), ("tiny.json", "machine.json"), weight=2
     ),
@@ -81,6 +85,10 @@ SCENARIOS = (
         "scenario (generators)", ("generators.yaml",),
         (*_plan("--csv", f"{OUT}steps.csv"), *_plan("--solver", "algorithm2")), ("tiny.json",),
         weight=6,
+    ),
+    Target("scenario (accelerators)", ("branches.yaml",), _plan(), ("layers.json",), weight=6),
+    Target(
+        "scenario (target)", ("target.yaml",), _plan(), ("tiny.json", "curve.json"), weight=6,
     ),
     Target(
         "scenario (compare)", ("star.yaml", "cell.yaml", "pipeline.yaml", "generators.yaml"),
@@ -105,13 +113,23 @@ INSTANCES = tuple(
         ),
         weight=6,
     )
-    for problem in PROBLEMS
+    for problem in (*PROBLEMS, "choices")
     for own in [_ONE if problem == "cut_under_uncertainty" else ()]
 )
 
+ROBUST = Target(
+    "instance (robust)", ("robust.json", "robust.npz"),
+    (("solve", FILE, "-o", f"{OUT}result.json", *_SHORT), _call("instance")), weight=4,
+)  # fmt: skip
+
+WORKLOAD = Target(
+    "workload", ("workload.json",),
+    (_call("workload"), ("solve", FILE, "-o", f"{OUT}result.json", *_SHORT)), weight=5,
+)  # fmt: skip
+
 PLAN_FILES = tuple(f"{name}.json" for name in PLANS)
-TRAINED = tuple(file for file in PLAN_FILES if file != "generators.json")
-"""Those that cut a model; a plan of generators comes before a training and is none."""
+TRAINED = tuple(f for f in PLAN_FILES if f not in ("generators.json", "branches.json"))
+"""Those whose parts clients train; a plan of generators comes before, one of a graph has none."""
 PLAN_TARGETS = (
     Target(
         "plan (report)", PLAN_FILES,
@@ -119,20 +137,32 @@ PLAN_TARGETS = (
         seal="plan", weight=16,
     ),
     Target(
-        "plan (simulate)", TRAINED,
+        "plan (simulate)", (*TRAINED, "branches.json"),
         (("simulate", FILE, "-o", f"{OUT}t.json", "--csv", f"{OUT}t.csv"),
          ("simulate", FILE, "--gantt", f"{OUT}gantt.svg", "--json", "--noise", "0.1")),
         seal="plan", weight=8,
     ),
     Target(
         "plan (export)", TRAINED,
-        (("export", FILE, "--to", "torch", *_MODEL, "-o", f"{OUT}parts"),), seal="plan", weight=5,
+        (("export", FILE, "--to", "torch", *_MODEL, "-o", f"{OUT}parts"),
+         ("export", FILE, "--to", "compose", "-o", f"{OUT}services"),
+         ("export", FILE, "--to", "csv", "-o", f"{OUT}tables")),
+        seal="plan", weight=5,
     ),
     Target(
         "plan (train)", TRAINED,
         (("train", FILE, *_TRAIN, "--csv", f"{OUT}r.csv", "--plot", f"{OUT}r.html"),
          ("train", FILE, *_TRAIN, "--json")),
         seal="plan", weight=5,
+    ),
+    Target(
+        "plan (diff)", PLAN_FILES,
+        (("diff", FILE, "corpus/star.json"), ("diff", "corpus/star.json", FILE, "--json")),
+        seal="plan", weight=5,
+    ),
+    Target(
+        "result", ("cut_and_resources-result.json",), (_call("result"),),
+        ("cut_and_resources.json",),
     ),
     Target(
         "plan (check)", ("star.json",),
@@ -147,6 +177,19 @@ PROFILES = (
          ("machine", "fit", "here", FILE, "--batch", "4", "--json")),
         ("star.yaml",), weight=8,
     ),
+    Target("workbook of times", ("book.xlsx",), (_call("workbook"),), ("tiny.json",), weight=3),
+    Target("SplitRL blocks", ("blocks.csv",), (_call("profile"),)),
+    Target("PipeEdge models", ("models.yml",), (_call("profile"),)),
+    Target("PipeEdge times", ("device_types.yml",), (_call("times"),), ("tiny.json",), weight=3),
+    Target(
+        "profile of a graph", ("layers.json",),
+        (_call("profile"), ("plan", "branches.yaml", "--json", *_SHORT)), ("branches.yaml",),
+        weight=5,
+    ),
+    Target(
+        "profile (adapters)", ("adapted.json",),
+        (_call("profile"), ("plan", "ranks.yaml", "--json", *_SHORT)), ("ranks.yaml",), weight=4,
+    ),
     Target("layer CSV", ("layers.csv",), (_call("profile"), _call("layer_csv"))),
     Target("graph", ("graph.txt",), (_call("profile"), _call("graph")), weight=6),
     Target("times CSV", ("make__here.csv",), (_call("times"),), ("tiny.json",), weight=3),
@@ -154,6 +197,10 @@ PROFILES = (
     Target(
         "machine model", ("machine.json",), (_call("machine"), ("plan", "modelled.yaml", "--json")),
         ("tiny.json", "modelled.yaml"),
+    ),
+    Target(
+        "curve of rounds", ("curve.json",), (("plan", "target.yaml", "--json", *_SHORT),),
+        ("tiny.json", "target.yaml"), weight=3,
     ),
     Target(
         "split table", ("splits.csv",),
@@ -173,6 +220,20 @@ ROUNDS = (
         (_call("trace"), ("plan", "measured.yaml", "--json", *_SHORT, *_ONE),
          ("control", "varying.yaml", "--trace", FILE, "--swaps", "20", *_SHORT, *_ONE, "--json")),
         ("measured.yaml", "varying.yaml", "tiny.json"),
+    ),
+    Target(
+        "trace of rates", ("rates.csv",),
+        (("control", "star.yaml", "--trace", FILE, "--json"),), ("star.yaml", "tiny.json"),
+    ),
+    Target(
+        "fleet CSV", ("fleet.csv",),
+        (("plan", "fleet.yaml", "--json", *_SHORT),
+         ("plan", "fleet.yaml", "--by-group", "-o", f"{OUT}plan.json", *_SHORT)),
+        ("fleet.yaml", "tiny.json"), weight=5,
+    ),
+    Target(
+        "fleet CSV with quotes", ("quoted.csv",), (("plan", "quoted.yaml", "--json", *_SHORT),),
+        ("quoted.yaml", "tiny.json"), weight=2,
     ),
     Target(
         "column of values", ("values.csv",), (("plan", "column.yaml", "--json", *_SHORT, *_ONE),),
@@ -253,6 +314,12 @@ TRAINING = (
         ("star.json",), weight=5,
     ),
     Target(
+        "exported plan", ("services/export.json", "services/plan.json"),
+        (("import", "services", "-o", f"{OUT}again.json"),
+         ("import", "services/export.json", "-o", f"{OUT}again.json", "--json")),
+        weight=3,
+    ),
+    Target(
         "leakage table", ("leakage.json",),
         (("leakage", FILE, "--json"), ("leakage", FILE, "--report", f"{OUT}leakage.html"),
          _call("leakage")),
@@ -306,7 +373,8 @@ OPTIONS = (
 )  # fmt: skip
 
 TARGETS: tuple[Target, ...] = (
-    *SCENARIOS, *INSTANCES, *PLAN_TARGETS, *PROFILES, *ROUNDS, *TRAINING, *BENCH, *OPTIONS,
+    *SCENARIOS, *INSTANCES, ROBUST, WORKLOAD, *PLAN_TARGETS, *PROFILES, *ROUNDS, *TRAINING, *BENCH,
+    *OPTIONS,
 )  # fmt: skip
 
 

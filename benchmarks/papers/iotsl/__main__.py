@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--parts", nargs="+", choices=(ARITHMETIC, *PARTS), default=(ARITHMETIC,), metavar="NAME"
     )
-    parser.add_argument("--quick", action="store_true", help="a few minutes, not to be kept")
+    parser.add_argument("--quick", action="store_true", help="about a minute, not to be kept")
     parser.add_argument("--seeds", type=int, metavar="N", help="runs of each cell, 1 by default")
     parser.add_argument("--workers", type=int, default=1, help="processes, of one thread each")
     parser.add_argument(

@@ -1,0 +1,1 @@
+"""How the benchmark's numbers go from release to release."""

@@ -1,0 +1,1 @@
+"""Replicated stages beside PipeDream's optimizer, on the graphs of its profiler."""
