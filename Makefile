@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 OUT := out
 LONG := slow
 
+# tests start hundreds of processes: without kept bytecode each compiles what it imports, PyTorch above all
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-train test test-slow coverage oldest bare unlicensed lint docs bench-smoke fuzz clean
 
@@ -62,24 +65,24 @@ demo-train: $(VENV)/.dev  ## set up with PyTorch, plan a small fleet, train it, 
 	@echo "The plan, its pages and its parts are in $(OUT)/"
 
 test: $(VENV)/.dev  ## set up and run the tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/.dev  ## run the tests that take longer
 	$(BIN)/python -m pytest -n 2 -m "$(LONG)"
 
 coverage: $(VENV)/.dev  ## run the tests and report which lines of the package they reach
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-report=html
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-report=html
 
 # newer packages warn of what older ones do, which is no fault of ours
 oldest: $(OUT)/oldest/.done  ## run the tests with the oldest releases that pyproject.toml admits
-	NUMBA_CACHE_DIR=$(CURDIR)/$(OUT)/oldest/numba $(OUT)/oldest/bin/python -m pytest -n 2 -W ignore::DeprecationWarning -W "ignore:os.fork:RuntimeWarning"
+	NUMBA_CACHE_DIR=$(CURDIR)/$(OUT)/oldest/numba $(OUT)/oldest/bin/python -m pytest -n 2 --dist loadfile -W ignore::DeprecationWarning -W "ignore:os.fork:RuntimeWarning"
 
 bare: $(OUT)/bare/.done  ## run the tests without any extra: no torch, onnxruntime, opacus, safetensors, cryptography, pymoo, ray, distributed
 	$(OUT)/bare/bin/python -c 'import importlib.util as u; found = [n for n in "torch onnxruntime opacus safetensors cryptography pymoo ray distributed".split() if u.find_spec(n)]; assert not found, found'
-	$(OUT)/bare/bin/python -m pytest -n 2
+	$(OUT)/bare/bin/python -m pytest -n 2 --dist loadfile
 
 unlicensed: $(VENV)/.dev  ## run the tests without a Gurobi licence
-	GRB_LICENSE_FILE=/nonexistent/gurobi.lic $(BIN)/python -m pytest -n 2
+	GRB_LICENSE_FILE=/nonexistent/gurobi.lic $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.dev  ## check style, types and the direction of imports
 	$(BIN)/ruff check .
