@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
+
+from torch import Tensor
 
 from splitopt.errors import SplitoptError
 from splitopt.training.by_client import ClientRow
@@ -98,56 +100,95 @@ def _run_rounds(
     act: DoRound,
     callback: Callback | None,
 ) -> tuple[History, Stopped]:
-    scheme, program, (tests, turns) = prepared.scheme, prepared.program, testing
     history = keeper.begin()
-    clock = VirtualClock(program, None if is_own(type(scheme)) else scheme, scheme)
-    follows = None if schedule.replan is None else Replanning(prepared, schedule)
-    rounds = program.rounds if schedule.rounds is None else schedule.rounds
-    stopped = _stop(history, schedule, rounds, prepared.task)
-    while stopped is None:
-        number = len(history)
-        before = copy_state(scheme.model)
-        is_tested = number + 1 == rounds or (number + 1) % schedule.evaluate_every == 0
-        turns.begin(number, is_tested)
-        try:
-            set_groups(scheme, program, number)
-            if follows is not None:
-                follows.begin(number)
-            scheme.begin_round(number)
-            tally = act(number)
-            check_finite(scheme)
-            row = _row(tally, number, history, clock.round if follows is None else follows.round)
-            if follows is not None:
-                row = replace(row, replan=follows.words(number))
-            row = replace(row, epsilon=spent(scheme), pixel_dp=noise_of(scheme))
-            row = replace(row, turns=turns.taken())
-            if is_tested:
-                row = tests.of(row)
-            if scheme.options.fed_server:
-                tested = tests.received_bytes if row.test_loss is not None else 0
-                row = replace(row, received_bytes=received(tally.traffic, tested))
+    one = _OneRound(prepared, schedule, testing, act)
+    rounds, number = one.rounds, -1
+    before: dict[str, Tensor] = {}
+    try:
+        stopped = _stop(history, schedule, rounds, prepared.task)
+        while stopped is None:
+            before = copy_state(prepared.scheme.model)
+            number = len(history)  # after the copy: only with it is there something to undo
+            row = one.row(history, before)
             history = history.with_row(row)
             stopped = _stop(history, schedule, rounds, prepared.task)
             keeper.keep(history, last=stopped is not None)
-        except KeyboardInterrupt:
-            if len(history) == number:
-                load_state(scheme.model, before)
+            if callback is not None and callback(row, rounds) is True:
+                keeper.end()
+                return history, "callback"
+    except KeyboardInterrupt:
+        if len(history) == number:
+            load_state(prepared.scheme.model, before)
             keeper.end()
-            return history, "interrupted"
+        elif number >= 0:  # the round is whole, whether or not it was kept
+            keeper.keep(history, last=True)
+        return history, "interrupted"
+    except BaseException:  # also what a callback raises, which is the caller's
+        keeper.end()
+        raise
+    return history, stopped
+
+
+class _OneRound:
+    """Trains a round, tests it if it is one to test, and keeps its time."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        schedule: Schedule,
+        testing: tuple[RoundTests, TurnTests],
+        act: DoRound,
+    ) -> None:
+        self._scheme, self._program, self._act = prepared.scheme, prepared.program, act
+        self._tests, self._turns = testing
+        self._every = schedule.evaluate_every
+        self.rounds = self._program.rounds if schedule.rounds is None else schedule.rounds
+        scheme = self._scheme
+        own = None if is_own(type(scheme)) else scheme
+        self._clock = VirtualClock(self._program, own, scheme)
+        self._follows = None if schedule.replan is None else Replanning(prepared, schedule)
+
+    def row(self, history: History, before: Mapping[str, Tensor]) -> RoundRow:
+        """Return the row of the round that follows a history.
+
+        Raises
+        ------
+        TrainingError
+            It failed; the model is what it was before, and the error has the history.
+        """
+        try:
+            return self._trained(len(history), history)
         except CallersError as error:
-            load_state(scheme.model, before)
-            keeper.end()
+            load_state(self._scheme.model, before)
             raise error.raised from None
         except TrainingError as error:
-            load_state(scheme.model, before)
-            keeper.end()
-            failed = TrainingError(f"round {number + 1}: {error}")
+            load_state(self._scheme.model, before)
+            failed = TrainingError(f"round {len(history) + 1}: {error}")
             failed.history = history
             raise failed from error.__cause__
-        told = _told(callback, row, rounds, keeper)
-        if told is not None:
-            return history, told
-    return history, stopped
+
+    def _trained(self, number: int, history: History) -> RoundRow:
+        scheme, follows = self._scheme, self._follows
+        is_tested = number + 1 == self.rounds or (number + 1) % self._every == 0
+        self._turns.begin(number, is_tested)
+        set_groups(scheme, self._program, number)
+        if follows is not None:
+            follows.begin(number)
+        scheme.begin_round(number)
+        tally = self._act(number)
+        check_finite(scheme)
+        clock = self._clock.round if follows is None else follows.round
+        row = _row(tally, number, history, clock)
+        if follows is not None:
+            row = replace(row, replan=follows.words(number))
+        row = replace(row, epsilon=spent(scheme), pixel_dp=noise_of(scheme))
+        row = replace(row, turns=self._turns.taken())
+        if is_tested:
+            row = self._tests.of(row)
+        if scheme.options.fed_server:
+            tested = self._tests.received_bytes if row.test_loss is not None else 0
+            row = replace(row, received_bytes=received(tally.traffic, tested))
+        return row
 
 
 def _drawn(prepared: Prepared) -> dict[str, Any]:
@@ -158,21 +199,6 @@ def _drawn(prepared: Prepared) -> dict[str, Any]:
     count, clients = len(scheme.takes_part(0)), len(scheme.clients)
     expected = VirtualClock(prepared.program, scheme=scheme).expected_s()
     return {"clients": count, "of": clients, "expected_round_s": expected}
-
-
-def _told(callback: Callback | None, row: RoundRow, rounds: int, keeper: Keeper) -> Stopped | None:
-    """Call the callback, which may end the run. What a callback raises is the caller's."""
-    try:
-        if callback is not None and callback(row, rounds) is True:
-            keeper.end()
-            return "callback"
-    except KeyboardInterrupt:
-        keeper.end()
-        return "interrupted"
-    except BaseException:
-        keeper.end()  # the round is whole
-        raise
-    return None
 
 
 def _guarded(scheme: Scheme) -> DoRound:

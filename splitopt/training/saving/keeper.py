@@ -86,9 +86,14 @@ class Keeper:
 
     def end(self) -> None:
         """Write what is remembered and not written yet."""
-        if self._kept is not None:
+        if self._kept is None:
+            return
+        try:
             self._save(*self._kept)
-            self._kept = None
+        except Exception:
+            self._kept = None  # a full disk is not asked again
+            raise
+        self._kept = None
 
     def close(self) -> None:
         """Unlock the folder for others."""

@@ -87,7 +87,7 @@ def test_processes_learn_what_one_process_learns(plan):
 @pytest.mark.slow  # a process for each device
 def test_a_run_takes_what_was_planned(plan):
     """The round is measured as predicted, up to what a busy machine adds."""
-    found = splitopt.validate(plan, rounds=2, time_scale=40).validation
+    found = splitopt.validate(plan, rounds=2).validation
     assert found.measured_s == pytest.approx(found.predicted_s, rel=0.3)
 
 
