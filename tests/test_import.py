@@ -27,7 +27,7 @@ HEAVY = [
 def loaded_after(statement: str) -> set[str]:
     code = f"import sys; {statement}; print(*sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
     )
     return {name.partition(".")[0] for name in done.stdout.split()}
 

@@ -229,7 +229,7 @@ def test_shells_complete_verbs():
         env=os.environ | asked,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
     )
     assert set(done.stdout.split()) == {"scenarios", "schema"}, done.stderr
 

@@ -203,7 +203,7 @@ def test_signals_end_a_run_with_a_checkpoint(tmp_path, plan_file):
                     break
             time.sleep(0.1)
         started.send_signal(signal.SIGTERM)
-        out, err = started.communicate(timeout=60)
+        out, err = started.communicate(timeout=400)
     finally:
         started.kill()
     assert started.returncode == 130, err

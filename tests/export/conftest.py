@@ -92,7 +92,7 @@ def _profile(split):
 def alone():
     """Return the function that runs code in a folder without splitopt and safetensors."""
 
-    def run(code, folder, timeout=120, check=True):
+    def run(code, folder, timeout=400, check=True):
         return subprocess.run(
             [sys.executable, "-I", "-c", _ALONE + code],
             cwd=folder,

@@ -181,7 +181,7 @@ def test_wrong_launches_say_what_is_wrong(folders, alone):
         assert expected in line
 
 
-def torchrun(folder, processes, *arguments, timeout=150):
+def torchrun(folder, processes, *arguments, timeout=500):
     """Run the script with torchrun on the loopback; end all of it if it hangs."""
     blocked = folder / "blocked"
     for name in ALONE:  # in front of what is installed

@@ -210,13 +210,20 @@ def _answer(result: Result) -> Any:
 
 
 def _stops_at_once(case: _Case) -> Finding:
-    begin = time.perf_counter()
-    result = solve(case.problem, case.solver, time_limit_s=0.0)
-    took = time.perf_counter() - begin
+    took, result = _solved_at_once(case)
+    if took > PROMPT_S:  # a busy host may keep anybody waiting, but seldom twice
+        again, result = _solved_at_once(case)
+        took = min(took, again)
     if took > PROMPT_S:
         return "failed", f"took {took:.2f} s with a time limit of 0"
     allowed = ("no_solution", "feasible", "optimal")
     return _failed(result.outcome not in allowed, f"the outcome is {result.outcome!r}")
+
+
+def _solved_at_once(case: _Case) -> tuple[float, Result]:
+    begin = time.perf_counter()
+    result = solve(case.problem, case.solver, time_limit_s=0.0)
+    return time.perf_counter() - begin, result
 
 
 def _keeps_problem(case: _Case) -> Finding:
@@ -232,7 +239,8 @@ def _keeps_contract(case: _Case) -> Finding:
 
 
 def _keeps_time(case: _Case) -> Finding:
-    took, limit = case.first.times.total_s, case.time_limit_s
+    took = min(case.first.times.total_s, case.second.times.total_s)  # the host may have been busy
+    limit = case.time_limit_s
     return _failed(took > limit + PROMPT_S, f"took {took:.2f} s with a time limit of {limit:g} s")
 
 

@@ -105,11 +105,11 @@ def test_time_is_up_within_a_generation(solver, options, random_problem):
     """Time is kept although one generation alone would take far longer."""
     problem = random_problem(7, devices=10, layers=8, objective="makespan")
     solve(problem, solver, max_evaluations=2)  # what is imported at first use does not count
-    begin = time.perf_counter()
+    begin = time.process_time()  # the wall also has what others do
     result = solve(problem, solver, time_limit_s=0.15, max_evaluations=10**9, **options)
     assert result.stop_reason == "time"
     assert result.iterations < 2000
-    assert time.perf_counter() - begin < 3
+    assert time.process_time() - begin < 3
 
 
 @ALL

@@ -482,7 +482,7 @@ def test_processes_that_are_killed_and_interrupted(plan_of, tmp_path):
         process = start(tmp_path / "plan.json", place, "--resume", "--csv", str(tmp_path / "r.csv"))
         wait_for(place, killed + 2, process)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=400)
     finally:
         process.kill()
     assert process.returncode == 130, err

@@ -86,9 +86,10 @@ def test_processes_learn_what_one_process_learns(plan):
 
 @pytest.mark.slow  # a process for each device
 def test_a_run_takes_what_was_planned(plan):
-    """The round is measured as predicted, up to what a busy machine adds."""
+    """The very tasks of the prediction; a busy machine can only add to what they take."""
     found = splitopt.validate(plan, rounds=2).validation
-    assert found.measured_s == pytest.approx(found.predicted_s, rel=0.3)
+    assert (found.missing, found.extra) == ((), ())
+    assert 0.97 * found.predicted_s <= found.measured_s < 5 * found.predicted_s
 
 
 def test_a_codec_beside_chosen_bits_is_refused(plan):

@@ -187,7 +187,7 @@ def test_a_shard_that_does_not_fit_is_refused_by_name(plan_of, tmp_path):
     lead = _start(tmp_path, 0, 5, port, ".")
     bad = _start(tmp_path, 3, 5, port, "bad.npz")
     try:
-        _, error = bad.communicate(timeout=120)
+        _, error = bad.communicate(timeout=400)
         assert bad.returncode == 2
         assert "data of slow" in error
         assert "1 x 7 x 8" in error

@@ -77,7 +77,7 @@ def scheme_of(make, options, cuts=CUTS, criterion=nn.functional.cross_entropy, *
 def test_the_parts_are_exchanged_at_the_end_of_a_round(make):
     """Uploads side by side when owners are done, downloads in turn, each as long as planned."""
     planned = replace(system(), aggregation=EXCHANGE)
-    _, leader, _ = run(make, Options(), planned, rounds=1, scale=1.0)
+    _, leader, _ = run(make, Options(), planned, rounds=1, scale=10.0)
     (measured,), predicted = leader.timelines, leader.timing.predicted
     assert measured.phases == predicted.phases
     for line in (predicted, measured):

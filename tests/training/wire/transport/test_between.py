@@ -29,7 +29,7 @@ from splitopt.training.wire.transport.tokens import Token  # noqa: E402
 pytestmark = pytest.mark.train
 
 TOKEN = Token.new()
-SOON = 20.0
+SOON = 120.0
 SAID = 16 + 32 + 32 + 8 * 8 + 16  # by a connector in the handshake: word, nonce, proof, clocks
 HEARD = 16 + 32 + 16 + 32 + 8 * 8  # from the listener
 
@@ -67,10 +67,11 @@ class Between:
             far = socket.create_connection((LOOPBACK, self.target))
             self.said, self.heard, self.out = bytearray(), bytearray(), far
             self.socks += [near, far]
-            self.run(self.hand_on, near, far, "said", self.said)
-            self.run(self.hand_on, far, near, "heard", self.heard)
+            ends = (threading.Event(), threading.Event())
+            self.run(self.hand_on, near, far, "said", self.said, ends)
+            self.run(self.hand_on, far, near, "heard", self.heard, ends[::-1])
 
-    def hand_on(self, one, other, way, seen):
+    def hand_on(self, one, other, way, seen, ends):
         try:
             while data := bytearray(one.recv(65536)):
                 if self.flip is not None and self.flip[0] == way:
@@ -81,9 +82,13 @@ class Between:
                 other.sendall(data)
             other.shutdown(socket.SHUT_WR)
         except OSError:  # the one takes no more, so that the other cannot send more
+            ends[0].set()
+            ends[1].wait(5)  # what was said before still arrives
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
+        finally:
+            ends[0].set()
 
     def close(self):
         for sock in self.socks:

@@ -68,7 +68,10 @@ def test_all_that_is_done_is_what_the_resource_can_do():
 
 
 def test_threads_wait_as_the_shares_say():
-    """Two have the whole: what is planned for 60 ms takes 120; a change wakes who waits."""
+    """Two have the whole: what is planned for 60 ms takes 120; a change wakes who waits.
+
+    A busy host may be late, so only what is never too early is exact; `finish_times` has the rest.
+    """
     resource, ends = SharedResource(), {}
 
     def work(name, planned_s):
@@ -83,9 +86,24 @@ def test_threads_wait_as_the_shares_say():
         thread.start()
     for thread in threads:
         thread.join()
-    assert 0.115 <= ends["a"] < 0.2
-    assert 0.155 <= ends["b"] < 0.26  # 120 ms at half, and then 40 ms alone
-    assert resource.begin().wait(0.02) - time.monotonic() < 0.01
+    assert ends["a"] >= 0.115
+    assert ends["b"] >= 0.155  # 120 ms at half, and then 40 ms alone
+
+
+def test_who_waits_is_woken_when_another_leaves():
+    """With a share of 1000 beside it, what is planned for 1 s would take a quarter of an hour."""
+    resource = SharedResource()
+    use, ended = resource.begin(), threading.Event()
+
+    def wait():
+        use.wait(1.0)
+        ended.set()
+
+    with resource.reserved(1.0), resource.reserved(999.0):
+        thread = threading.Thread(target=wait, daemon=True)
+        thread.start()
+        assert not ended.wait(0.05)
+    assert ended.wait(300)
 
 
 def test_a_link_of_a_share_is_slowed_with_the_others():
@@ -96,10 +114,10 @@ def test_a_link_of_a_share_is_slowed_with_the_others():
         begin = time.monotonic()
         lease = link.lease(1000)
         link.wait_until(lease.due_s(1000))
-        assert 0.099 <= time.monotonic() - begin < 0.2
+        assert time.monotonic() - begin >= 0.099
     begin = time.monotonic()
     link.wait_until(link.lease(1000).end_s)
-    assert 0.049 <= time.monotonic() - begin < 0.1
+    assert time.monotonic() - begin >= 0.049
 
 
 def test_a_share_is_above_0():

@@ -34,7 +34,7 @@ def work():
 def ended(start):
     """Return how a process ends whose main thread is done while another one computes."""
     program = WORK + start + "\nbegun.wait()\n"
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=300)
 
 
 def test_threads_that_compute_abort_nothing():

@@ -38,7 +38,7 @@ from splitopt.training.wire.transport.tokens import Token  # noqa: E402
 pytestmark = pytest.mark.train
 
 TOKEN = Token.new()
-SOON = 20.0
+SOON = 120.0
 PARTIES = (LEADER, "phone", "Kühlschrank 2")
 
 
