@@ -8,6 +8,7 @@ and an index in the same way.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -209,6 +210,42 @@ def to_gurobi(
     model.setObjective(value(program.objective) + program.constant)
     model.update()
     return GurobiProgram(program, model, env, variables, read)
+
+
+class StatedOnce(ABC, Generic[D]):
+    """A problem that states itself as an integer program once, for both languages."""
+
+    @abstractmethod
+    def integer_program(self, unit_s: float) -> tuple[LinearProgram, Callable[[Values], D]]:
+        """Return the program in a unit of the objective, and what reads a decision from values."""
+
+    def to_pyomo(self, unit_s: float = 1.0) -> PyomoProgram[D]:
+        """Return the integer program as a Pyomo model, see the problem's module `program`.
+
+        Parameters
+        ----------
+        unit_s
+            The model's unit of the objective (s, or of cost); near the objective is best for
+            solvers.
+
+        Raises
+        ------
+        InfeasibleError
+            It shows without a search that there is no answer.
+        """
+        return to_pyomo(*self.integer_program(unit_s))
+
+    def to_gurobi(self, env: Any = None, unit_s: float = 1.0) -> GurobiProgram[D]:
+        """Return the integer program as a gurobipy model.
+
+        Parameters
+        ----------
+        env
+            A ``gurobipy.Env``; a silent one by default.
+        unit_s
+            As for `to_pyomo`, which raises the same errors.
+        """
+        return to_gurobi(*self.integer_program(unit_s), env)
 
 
 def _product_sum(variables: Mapping[Variable, Any], terms: Products) -> Any:

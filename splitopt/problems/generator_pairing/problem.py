@@ -16,21 +16,14 @@ from splitopt.problems.generator_pairing.decision import GeneratorPairingDecisio
 from splitopt.problems.generator_pairing.program import pairing_program, read_senders
 from splitopt.problems.generator_pairing.reasons import obvious_reason
 from splitopt.problems.inputs import as_scenario
-from splitopt.problems.linear_program import (
-    GurobiProgram,
-    LinearProgram,
-    PyomoProgram,
-    Values,
-    to_gurobi,
-    to_pyomo,
-)
+from splitopt.problems.linear_program import LinearProgram, StatedOnce, Values
 
 if TYPE_CHECKING:
     from splitopt.problems.inputs import ProfileLike, ScenarioLike
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class GeneratorPairing(GeneratorPairingData):
+class GeneratorPairing(GeneratorPairingData, StatedOnce[GeneratorPairingDecision]):
     """Whose generator goes to which device, so that every class that a device lacks is covered.
 
     A minimum-cost set cover for every device; only caps on senders couple them. Without the
@@ -200,38 +193,10 @@ class GeneratorPairing(GeneratorPairingData):
         """Return a lower bound from prices of classes, see `cheap_bound`."""
         return cheap_bound(self)
 
-    def to_pyomo(self, unit_s: float = 1.0) -> PyomoProgram[GeneratorPairingDecision]:
-        """Return the integer program as a Pyomo model, see the module `program`.
-
-        Parameters
-        ----------
-        unit_s
-            The model's unit of cost; near the objective is best for solvers.
-
-        Raises
-        ------
-        InfeasibleError
-            It shows without a search that there is no answer.
-        """
-        return to_pyomo(*self._program(unit_s))
-
-    def to_gurobi(
-        self, env: Any = None, unit_s: float = 1.0
-    ) -> GurobiProgram[GeneratorPairingDecision]:
-        """Return the integer program as a gurobipy model.
-
-        Parameters
-        ----------
-        env
-            A ``gurobipy.Env``; a silent one by default.
-        unit_s
-            As for `to_pyomo`, which raises the same errors.
-        """
-        return to_gurobi(*self._program(unit_s), env)
-
-    def _program(
+    def integer_program(
         self, unit_s: float
     ) -> tuple[LinearProgram, Callable[[Values], GeneratorPairingDecision]]:
+        """Return the program, see the module `program`, and what reads a decision from values."""
         return pairing_program(self, unit_s), lambda values: read_senders(self, values)
 
     def decode(

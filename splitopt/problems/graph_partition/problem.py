@@ -19,21 +19,14 @@ from splitopt.problems.graph_partition.loads import communication, memory, work
 from splitopt.problems.graph_partition.order import in_circles
 from splitopt.problems.graph_partition.program import partition_program, read_devices
 from splitopt.problems.graph_partition.reasons import obvious_reason
-from splitopt.problems.linear_program import (
-    GurobiProgram,
-    LinearProgram,
-    PyomoProgram,
-    Values,
-    to_gurobi,
-    to_pyomo,
-)
+from splitopt.problems.linear_program import LinearProgram, StatedOnce, Values
 
 if TYPE_CHECKING:
     from splitopt.problems.inputs import ProfileLike, ScenarioLike
 
 
 @dataclass(frozen=True, eq=False)
-class GraphPartition(GraphPartitionData):
+class GraphPartition(GraphPartitionData, StatedOnce[GraphPartitionDecision]):
     """Which device runs which nodes of a layer graph, so that the busiest one has least to do.
 
     The max-load (throughput) problem of Tarnawski et al., "Efficient Algorithms for Device
@@ -222,33 +215,10 @@ class GraphPartition(GraphPartitionData):
         """Return a lower bound from the whole work and the dearest class, see `cheap_bound`."""
         return cheap_bound(self)
 
-    def to_pyomo(self, unit_s: float = 1.0) -> PyomoProgram[GraphPartitionDecision]:
-        """Return the integer program as a Pyomo model, see the module `program`.
-
-        Parameters
-        ----------
-        unit_s
-            The model's unit of time; near the objective is best for solvers.
-        """
-        return to_pyomo(*self._program(unit_s))
-
-    def to_gurobi(
-        self, env: Any = None, unit_s: float = 1.0
-    ) -> GurobiProgram[GraphPartitionDecision]:
-        """Return the integer program as a gurobipy model.
-
-        Parameters
-        ----------
-        env
-            A ``gurobipy.Env``; a silent one by default.
-        unit_s
-            As for `to_pyomo`.
-        """
-        return to_gurobi(*self._program(unit_s), env)
-
-    def _program(
+    def integer_program(
         self, unit_s: float
     ) -> tuple[LinearProgram, Callable[[Values], GraphPartitionDecision]]:
+        """Return the program, see the module `program`, and what reads a decision from values."""
         return partition_program(self, unit_s), lambda values: read_devices(self, values)
 
     def decode(

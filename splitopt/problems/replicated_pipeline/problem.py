@@ -11,14 +11,7 @@ import numpy as np
 
 from splitopt.errors import InputError
 from splitopt.problems.inputs import profile_of
-from splitopt.problems.linear_program import (
-    GurobiProgram,
-    LinearProgram,
-    PyomoProgram,
-    Values,
-    to_gurobi,
-    to_pyomo,
-)
+from splitopt.problems.linear_program import LinearProgram, StatedOnce, Values
 from splitopt.problems.replicated_pipeline.bounds import cheap_bound
 from splitopt.problems.replicated_pipeline.data import ReplicatedPipelineData
 from splitopt.problems.replicated_pipeline.decision import ReplicatedPipelineDecision
@@ -32,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ReplicatedPipeline(ReplicatedPipelineData):
+class ReplicatedPipeline(ReplicatedPipelineData, StatedOnce[ReplicatedPipelineDecision]):
     """Which devices train which run of layers, and how many share a stage.
 
     One model is trained on micro-batches that pass a chain of stages forward and backward. A stage
@@ -265,33 +258,10 @@ class ReplicatedPipeline(ReplicatedPipelineData):
         """Return the larger of two lower bounds in s, see `cheap_bound`."""
         return cheap_bound(self)
 
-    def to_pyomo(self, unit_s: float = 1.0) -> PyomoProgram[ReplicatedPipelineDecision]:
-        """Return the integer program as a Pyomo model, see the module `program`.
-
-        Parameters
-        ----------
-        unit_s
-            The model's unit of time; near the objective is best for solvers.
-        """
-        return to_pyomo(*self._program(unit_s))
-
-    def to_gurobi(
-        self, env: Any = None, unit_s: float = 1.0
-    ) -> GurobiProgram[ReplicatedPipelineDecision]:
-        """Return the integer program as a gurobipy model.
-
-        Parameters
-        ----------
-        env
-            A ``gurobipy.Env``; a silent one by default.
-        unit_s
-            As for `to_pyomo`.
-        """
-        return to_gurobi(*self._program(unit_s), env)
-
-    def _program(
+    def integer_program(
         self, unit_s: float
     ) -> tuple[LinearProgram, Callable[[Values], ReplicatedPipelineDecision]]:
+        """Return the program, see the module `program`, and what reads a decision from values."""
         return pipeline_program(self, unit_s), lambda values: read_stages(self, values)
 
     def decode(

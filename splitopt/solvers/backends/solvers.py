@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic
 
 from splitopt.documents.checks import check_whole
+from splitopt.errors import InfeasibleError
 from splitopt.problems.gurobi_environment import silent_environment
 from splitopt.problems.size import Size
 from splitopt.results import Decision, StopReason
 from splitopt.solvers.backends.cvxpy import run_cvxpy
+from splitopt.solvers.backends.endings import NoDecisionError
 from splitopt.solvers.backends.gurobi import run_gurobi
 from splitopt.solvers.backends.licence import licence_problem, size_refusal
 from splitopt.solvers.backends.pyomo import PyomoSolver, run_pyomo
@@ -48,13 +50,36 @@ class BackEnd(Solver[P], Generic[P]):
         decision: Decision | None = built.decision()
         return decision
 
+    def why_none(self, problem: P, said: str) -> str | None:  # noqa: ARG002 - as above
+        """Return why no decision is feasible, where the back end proves it; None if unknown.
+
+        Parameters
+        ----------
+        problem
+            What was asked.
+        said
+            What the back end says.
+        """
+        return None
+
     def has_cones(self, built: Any) -> bool:  # noqa: ARG002 - for subclasses to use
         """Report whether a built model has many second-order cones."""
         return False
 
     def run(self, problem: P, search: Search) -> StopReason:
-        """Build the model, let the back end solve it, and complete its decision."""
-        return search.stop() or self._solve(*self.stated(problem), search)
+        """Build the model, let the back end solve it, and complete its decision.
+
+        Raises
+        ------
+        InfeasibleError
+            The back end proves that no decision is feasible, and `why_none` says why.
+        """
+        try:
+            return search.stop() or self._solve(*self.stated(problem), search)
+        except NoDecisionError as error:
+            if (reason := self.why_none(problem, str(error))) is None:
+                raise
+            raise InfeasibleError(reason) from None
 
     @abstractmethod
     def _solve(self, problem: Any, unit_s: float, search: Search) -> StopReason:

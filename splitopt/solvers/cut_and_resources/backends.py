@@ -7,16 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from splitopt.errors import InfeasibleError
 from splitopt.problems.cut_and_resources import CutAndResources
 from splitopt.problems.cut_and_resources.cvxpy_model import cvxpy_size
 from splitopt.problems.cut_and_resources.decision import CutAndResourcesDecision
 from splitopt.problems.cut_and_resources.formulation import Formulation, model_size
 from splitopt.problems.size import Size
-from splitopt.results import StopReason
 from splitopt.solvers.backends import solvers
-from splitopt.solvers.backends.endings import NoDecisionError
-from splitopt.solvers.base import Search
 from splitopt.solvers.cut_and_resources.repair import repaired
 
 
@@ -64,20 +60,9 @@ class _Prepared(solvers.BackEnd[CutAndResources]):
         """Report whether the model has the shares as variables."""
         return built.formulation == "misocp"
 
-    def run(self, problem: CutAndResources, search: Search) -> StopReason:
-        """Build the model, let the back end solve it, and complete its cuts.
-
-        Raises
-        ------
-        InfeasibleError
-            The back end says that no cuts keep all budgets together.
-        """
-        try:
-            return super().run(problem, search)
-        except NoDecisionError:
-            if problem.budgets is None:
-                raise
-            raise InfeasibleError(problem.over_budgets()) from None
+    def why_none(self, problem: CutAndResources, said: str) -> str | None:  # noqa: ARG002
+        """Return by how much budgets are missed, which alone can leave no cuts."""
+        return None if problem.budgets is None else problem.over_budgets()
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from splitopt.errors import InfeasibleError
 from splitopt.problems.generator_pairing import GeneratorPairing
 from splitopt.problems.generator_pairing.program import program_size
 from splitopt.problems.size import Size
 from splitopt.results import StopReason
 from splitopt.solvers.backends import solvers
-from splitopt.solvers.backends.endings import NoDecisionError
 from splitopt.solvers.base import Search
 
 
@@ -31,19 +29,20 @@ class _Pairing(solvers.Limited[GeneratorPairing]):
         bound = problem.bound()
         return problem, bound if bound > 0 else float(problem.cost.max()) or 1.0
 
+    def why_none(self, problem: GeneratorPairing, said: str) -> str:  # noqa: ARG002
+        """Return what may help: only caps can be in the way."""
+        return (
+            f"the caps allow no pairing that covers every class ({said}); raise the caps "
+            "(set_cover names the classes)"
+        )
+
     def run(self, problem: GeneratorPairing, search: Search) -> StopReason:
         """Build the program, let the back end solve it, and read the senders."""
         if not problem.need.any():  # an empty program is an error to some of them
             search.propose(problem.complete([[] for _ in range(problem.devices)]))
             search.prove(0.0)
             return "proved"
-        try:
-            return super().run(problem, search)
-        except NoDecisionError as error:
-            raise InfeasibleError(
-                f"the caps allow no pairing that covers every class ({error}); raise the caps "
-                "(set_cover names the classes)"
-            ) from None
+        return super().run(problem, search)
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from splitopt.errors import InfeasibleError
 from splitopt.problems.graph_partition import GraphPartition
 from splitopt.problems.graph_partition.program import program_size
 from splitopt.problems.size import Size
-from splitopt.results import StopReason
 from splitopt.solvers.backends import solvers
-from splitopt.solvers.backends.endings import NoDecisionError
-from splitopt.solvers.base import Search
 
 
 @dataclass(frozen=True)
@@ -30,15 +26,12 @@ class _Partition(solvers.Limited[GraphPartition]):
         """Return the problem, and a unit of time that brings the objective near one."""
         return problem, problem.bound() or float(problem.accelerator_s.max()) or 1.0
 
-    def run(self, problem: GraphPartition, search: Search) -> StopReason:
-        """Build the program, let the back end solve it, and read the devices."""
-        try:
-            return super().run(problem, search)
-        except NoDecisionError as error:
-            raise InfeasibleError(
-                f"no partition fits the memory of the accelerators ({error}); give them more, take "
-                "more of them, or add a CPU, whose memory has no limit"
-            ) from None
+    def why_none(self, problem: GraphPartition, said: str) -> str:  # noqa: ARG002
+        """Return what may help: only memory can be short."""
+        return (
+            f"no partition fits the memory of the accelerators ({said}); give them more, take "
+            "more of them, or add a CPU, whose memory has no limit"
+        )
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from splitopt.documents.checks import check_choice
-from splitopt.errors import InfeasibleError
 from splitopt.problems.pipeline_partition import PipelinePartition
 from splitopt.problems.pipeline_partition.formulation import CONTIGUITY, no_form
 from splitopt.problems.size import Size
-from splitopt.results import StopReason
 from splitopt.solvers.backends import solvers
-from splitopt.solvers.backends.endings import NoDecisionError
-from splitopt.solvers.base import Search
 
 
 @dataclass(frozen=True)
@@ -67,15 +63,12 @@ class _Partition(solvers.Limited[PipelinePartition]):
             return "has no links with contiguity 'quadratic'; take 'linear'"
         return no_form(problem) or super().refusal(problem)
 
-    def run(self, problem: PipelinePartition, search: Search) -> StopReason:
-        """Build the program, let the back end solve it, and read the assignment."""
-        try:
-            return super().run(problem, search)
-        except NoDecisionError as error:
-            raise InfeasibleError(
-                f"no partition meets all constraints ({error}); more memory, fewer owners, or idle "
-                "nodes (use_all_nodes: false) may help"
-            ) from None
+    def why_none(self, problem: PipelinePartition, said: str) -> str:  # noqa: ARG002
+        """Return what may help."""
+        return (
+            f"no partition meets all constraints ({said}); more memory, fewer owners, or idle "
+            "nodes (use_all_nodes: false) may help"
+        )
 
 
 @dataclass(frozen=True)

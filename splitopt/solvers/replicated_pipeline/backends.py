@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from splitopt.errors import InfeasibleError
 from splitopt.problems.replicated_pipeline import ReplicatedPipeline
 from splitopt.problems.replicated_pipeline.program import program_size
 from splitopt.problems.size import Size
-from splitopt.results import StopReason
 from splitopt.solvers.backends import solvers
-from splitopt.solvers.backends.endings import NoDecisionError
-from splitopt.solvers.base import Search
 from splitopt.solvers.replicated_pipeline.counts_dp import why_none
 
 
@@ -31,12 +27,9 @@ class _Pipeline(solvers.Limited[ReplicatedPipeline]):
         """Return the problem, and a unit of time that brings the objective near one."""
         return problem, problem.bound() or 1.0
 
-    def run(self, problem: ReplicatedPipeline, search: Search) -> StopReason:
-        """Build the program, let the back end solve it, and read the stages."""
-        try:
-            return super().run(problem, search)
-        except NoDecisionError as error:
-            raise InfeasibleError(f"{why_none(problem)} ({error})") from None
+    def why_none(self, problem: ReplicatedPipeline, said: str) -> str:
+        """Return what the solver of this problem would say."""
+        return f"{why_none(problem)} ({said})"
 
 
 @dataclass(frozen=True)
