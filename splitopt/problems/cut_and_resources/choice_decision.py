@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,8 @@ class ChoiceDecision(CutAndResourcesDecision):
         Shape (N, R), fractions of the whole resources; each column adds up to at most 1.
     """
 
+    columns: ClassVar[tuple[str, ...]] = ("choice", "share")
+
     choice: IntArray
     share: FloatArray
 
@@ -54,17 +56,6 @@ class ChoiceDecision(CutAndResourcesDecision):
     def shares(self) -> FloatArray:
         """Shape (N, R): the shares in the order of the problem's ``resources``."""
         return self.share
-
-    def of_fleet(self, devices: int) -> ChoiceDecision:
-        """Return the decision itself, if it is about so many devices; else raise `InputError`."""
-        for name in ("choice", "share"):
-            if len(getattr(self, name)) != devices:
-                raise InputError.at(
-                    f"decision.{name}",
-                    f"has {len(getattr(self, name))} entries for a problem of {devices} devices; "
-                    "give one for each",
-                )
-        return self
 
     def to_dict(self) -> dict[str, Any]:
         """Return the decision as JSON-ready data."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -28,6 +28,9 @@ class CutAndResourcesDecision:
         Shape (N,), each a fraction of the whole resource; their sums are at most 1.
     """
 
+    columns: ClassVar[tuple[str, ...]] = ("cut", *SHARES)
+    """What has an entry for each device."""
+
     cut: IntArray
     download_share: FloatArray
     upload_share: FloatArray
@@ -48,9 +51,9 @@ class CutAndResourcesDecision:
         """Shape (N, 3): the shares in the order of the problem's ``resources``."""
         return np.stack(self.by_resource, axis=1)
 
-    def of_fleet(self, devices: int) -> CutAndResourcesDecision:
+    def of_fleet(self, devices: int) -> Self:
         """Return the decision itself, if it is about so many devices; else raise `InputError`."""
-        for name in ("cut", *SHARES):
+        for name in self.columns:
             if len(getattr(self, name)) != devices:
                 raise InputError.at(
                     f"decision.{name}",
