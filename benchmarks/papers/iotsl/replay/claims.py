@@ -10,23 +10,15 @@ from benchmarks.papers.claims import Claim, Results, statement
 
 def trained_claims(found: Results) -> list[Claim]:
     """Return what training in miniature says: directions, not accuracies of larger data."""
+    return [*_of_imputation(found), *_of_generators(found), _of_random_classes(found)]
+
+
+def _of_imputation(found: Results) -> list[Claim]:
     plain = _numbers(found, "figure-12", "split learning: highest")
     imputed = _numbers(found, "figure-12", "imputed: highest")
     gain = [imputed[name] - plain[name] for name in plain]
     two = {name: value for name, value in plain.items() if "2 classes" in name}
     names = [name for name in plain if name.startswith("mnist")]
-    made, turns = (
-        _numbers(found, "figures-9-10-13", head)
-        for head in ("after pre-training", "turns, pre-trained")
-    )
-    before = _numbers(found, "figures-9-10-13", "turns to target, plain")
-    final = _numbers(found, "figures-9-10-13", "highest, pre-trained")
-    epsilon = dict(found.column("figures-9-10-13", "epsilon"))
-    quiet = [name for name in made if "no noise" in name]
-    noisy = {name: name.replace("no noise", "sigma 1.07") for name in quiet}
-    alone = _numbers(found, "figure-14", "split learning: highest")
-    whole = _numbers(found, "figure-14", "IoTSL: highest")
-    more_at_random = [whole[name] - alone[name] for name in alone]
     return [
         statement(
             "Fig. 12",
@@ -52,6 +44,20 @@ def trained_claims(found: Results) -> list[Claim]:
             f"by {min(gain):.1f} to {max(gain):.1f} points",
             [more > 0 for more in gain],
         ),
+    ]
+
+
+def _of_generators(found: Results) -> list[Claim]:
+    made, turns = (
+        _numbers(found, "figures-9-10-13", head)
+        for head in ("after pre-training", "turns, pre-trained")
+    )
+    before = _numbers(found, "figures-9-10-13", "turns to target, plain")
+    final = _numbers(found, "figures-9-10-13", "highest, pre-trained")
+    epsilon = dict(found.column("figures-9-10-13", "epsilon"))
+    quiet = [name for name in made if "no noise" in name]
+    noisy = {name: name.replace("no noise", "sigma 1.07") for name in quiet}
+    return [
         statement(
             "Fig. 9, 10",
             "pre-training reaches a target in fewer turns",
@@ -78,13 +84,19 @@ def trained_claims(found: Results) -> list[Claim]:
             f"epsilon {float(epsilon[noisy[quiet[0]]]):,.0f} at sigma 1.07, which says nothing",
             [float(epsilon[name]) < 20 for name in noisy.values()],
         ),
-        statement(
-            "Fig. 14",
-            "with random classes and counts IoTSL does better",
-            f"by {min(more_at_random):.1f} to {max(more_at_random):.1f} points in three draws",
-            [more > 0 for more in more_at_random],
-        ),
     ]
+
+
+def _of_random_classes(found: Results) -> Claim:
+    alone = _numbers(found, "figure-14", "split learning: highest")
+    whole = _numbers(found, "figure-14", "IoTSL: highest")
+    more = [whole[name] - alone[name] for name in alone]
+    return statement(
+        "Fig. 14",
+        "with random classes and counts IoTSL does better",
+        f"by {min(more):.1f} to {max(more):.1f} points in three draws",
+        [gain > 0 for gain in more],
+    )
 
 
 def _numbers(found: Results, table: str, column: str) -> dict[str, float]:
