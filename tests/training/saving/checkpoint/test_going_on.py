@@ -160,18 +160,17 @@ def test_runs_that_are_killed_while_they_write(tmp_path):
         process.stdin.flush()
         return int(process.stdout.readline())
 
-    written = 0
     for seed, moment in enumerate(moments):
         children = [begin(2 * seed), begin(2 * seed + 1)]
+        until = time.monotonic() + 120
+        while not checkpoint.exists(place) and time.monotonic() < until:
+            time.sleep(0.001)  # a busy host takes its time to begin
         time.sleep(moment)
         for child in children:
             os.kill(child, signal.SIGKILL)
-        if checkpoint.exists(place):
-            written += 1
-            value = checkpoint.load(place, {"seed": 1}).state["x"]
-            assert value.unique().numel() == 1
+        value = checkpoint.load(place, {"seed": 1}).state["x"]
+        assert value.unique().numel() == 1
     process.communicate()
-    assert written >= 8
     checkpoint.save(place, {"x": torch.zeros(3)}, {"seed": 1}, History())
     assert len(os.listdir(place)) == 2  # what the killed ones left is gone
 
