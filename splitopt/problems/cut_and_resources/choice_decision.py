@@ -30,7 +30,7 @@ class ChoiceDecision(CutAndResourcesDecision):
         Shape (N, R), fractions of the whole resources; each column adds up to at most 1.
     """
 
-    columns: ClassVar[tuple[str, ...]] = ("choice", "share")
+    per_device: ClassVar[tuple[str, ...]] = ("choice", "share")
 
     choice: IntArray
     share: FloatArray

@@ -28,7 +28,7 @@ class CutAndResourcesDecision:
         Shape (N,), each a fraction of the whole resource; their sums are at most 1.
     """
 
-    columns: ClassVar[tuple[str, ...]] = ("cut", *SHARES)
+    per_device: ClassVar[tuple[str, ...]] = ("cut", *SHARES)
     """What has an entry for each device."""
 
     cut: IntArray
@@ -53,7 +53,7 @@ class CutAndResourcesDecision:
 
     def of_fleet(self, devices: int) -> Self:
         """Return the decision itself, if it is about so many devices; else raise `InputError`."""
-        for name in self.columns:
+        for name in self.per_device:
             if len(getattr(self, name)) != devices:
                 raise InputError.at(
                     f"decision.{name}",
