@@ -31,7 +31,7 @@ def cells(
     own: int = 0,
     strict: int = 0,
 ) -> CutAndClusters:
-    """Draw a cell of CPSL's section VIII-C at all cuts of its LeNet but the last.
+    """Draw a cell of CPSL's section VIII-C at the cuts of its LeNet (the layers of ``cpsl-lenet-same``).
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def cells(
     """
     rng = np.random.default_rng(seed)
     speed, level = rng.uniform(0.1e9, 1e9, devices), rng.uniform(5.0, 30.0, devices)
-    table = load_profile("cpsl-lenet-paper")
+    table = load_profile("cpsl-lenet-same")
     rate = shannon_rate(1e6, 10 ** (level / 10))
     rows = []
     for cut in range(table.layer_count - 1):
