@@ -109,9 +109,7 @@ def round_parts(scenario: Scenario, problem: Round, decision: Clusters) -> dict[
     }
 
 
-def round_notes(
-    scenario: Scenario, profile: ModelProfile, mean_server: bool = True
-) -> list[str]:
+def round_notes(scenario: Scenario, profile: ModelProfile, mean_server: bool = True) -> list[str]:
     """Return notes about filled counts, mini-batches, readings, and limits not checked.
 
     `mean_server`: whether the server's seconds are their mean where mini-batches differ.

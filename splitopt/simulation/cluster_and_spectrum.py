@@ -63,9 +63,7 @@ def replay_clusters(
     ]
     slowest = int(by_cluster.argmax())
     return Replay(
-        timeline=make_timeline(
-            resources, PHASES, names, rows, start, end, setting.origin(name)
-        ),
+        timeline=make_timeline(resources, PHASES, names, rows, start, end, setting.origin(name)),
         span="a round",
         forecasts=(Forecast("the plan's model (CPSL Eq. 25)", float(by_cluster.sum())),),
         binding=f"cluster {slowest} takes the longest, {by_cluster[slowest]:.4g} s",

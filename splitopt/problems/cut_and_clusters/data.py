@@ -120,8 +120,9 @@ class CutAndClustersData(Problem[CutAndClustersDecision]):
 
     def of_times(self, times: dict[str, FloatArray], server_s: float) -> ClusterAndSpectrum:
         """Return a round with these seconds (N,) of the devices, by the names of their fields."""
+        fields: dict[str, Any] = dict(times)
         return ClusterAndSpectrum(
-            **times,
+            **fields,
             server_s_per_device=server_s,
             local_epochs=self.local_epochs,
             subcarriers=self.subcarriers,

@@ -67,7 +67,5 @@ class CutAndClustersDecision:
         shared = {name: checked[name] for name in names[1:]}
         found = ClusterAndSpectrumDecision.from_dict(shared, devices, source)
         rule = "there is one for each cluster, an index of the problem's cuts"
-        chosen = indices(
-            checked["cuts"], f"{source}.cuts", rule, 0, cuts - 1, len(found.clusters)
-        )
+        chosen = indices(checked["cuts"], f"{source}.cuts", rule, 0, cuts - 1, len(found.clusters))
         return cls(found.clusters, found.subcarriers, chosen)

@@ -37,8 +37,6 @@ def _with_cuts(clusters: Table, cuts: list[str]) -> Table:
 
 def _other_cuts(cuts: list[Any]) -> Table:
     columns = (Column("cut", "Cut after", text=True), Column("seconds", "SECONDS"))
-    rows = tuple(
-        {"cut": row["cut"], "seconds": seconds(row["same_clusters_s"])} for row in cuts
-    )
+    rows = tuple({"cut": row["cut"], "seconds": seconds(row["same_clusters_s"])} for row in cuts)
     caption = "The round of the plan's clusters at each cut that all devices may take"
     return Table("Other cuts", caption, columns, rows, "cuts", main=False)

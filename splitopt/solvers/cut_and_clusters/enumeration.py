@@ -18,9 +18,9 @@ from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cluster_and_spectrum.enumeration import (
     Cluster,
+    partition_count,
     partition_digits,
     partitions,
-    partition_count,
 )
 from splitopt.solvers.options import too_many
 

@@ -31,7 +31,7 @@ def cells(
     own: int = 0,
     strict: int = 0,
 ) -> CutAndClusters:
-    """Draw a cell of CPSL's section VIII-C at the cuts of its LeNet (the layers of ``cpsl-lenet-same``).
+    """Draw a cell of CPSL's section VIII-C at all cuts of its LeNet but the last.
 
     Parameters
     ----------

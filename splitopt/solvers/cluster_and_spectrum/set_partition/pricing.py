@@ -133,9 +133,7 @@ class Pricer:
         tables = (self.terms, self.fixed, self.spectral, self.weights, *self.levels(size))
         y = np.array(prices, dtype=np.float64)  # a copy: loops are compiled for what can be written
         order = np.argsort(-y, kind="stable")
-        return PricingRequest(
-            *tables, y, order, self.round.subcarriers, self.round.inner_phases
-        )
+        return PricingRequest(*tables, y, order, self.round.subcarriers, self.round.inner_phases)
 
     def seconds(self, clusters: IntArray) -> FloatArray:
         """Seconds, without the server's part, of clusters of one size, shape (F, K)."""

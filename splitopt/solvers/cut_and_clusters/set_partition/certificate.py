@@ -38,7 +38,7 @@ def certified_bound(
     """
     if problem.cut_per_cluster:
         if isinstance(prices, Mapping):
-            raise InputError.at("prices", "are by cut, and every cluster has its own; give one list")
+            raise InputError.at("prices", "are by cut, and clusters have their own; give one list")
         y = read_prices(problem.devices, prices)
         if problem.infeasibility() is not None:
             return math.inf

@@ -143,5 +143,3 @@ class CommonCut:
 
 def _left(search: Search) -> float | None:
     return None if search.time_limit_s is None else search.remaining_s
-
-

@@ -27,9 +27,12 @@ class CutPricer(Pricer):
         self.problem = problem
         self._cuts = [Pricer(problem.at_cut(cut)) for cut in range(len(problem.cuts))]
         phases = problem.local_epochs + 1
+        server = problem.server_s
         every = sum(float(getattr(problem, field).max(axis=0).sum()) for field in TIMES)
-        self.refused_s = _BEYOND * phases * (every + float(problem.server_s.max(axis=0).sum()) + 1)
-        self._added = np.where(problem.mask, problem.local_epochs * problem.server_s, self.refused_s)
+        self.refused_s = _BEYOND * phases * (every + float(server.max(axis=0).sum()) + 1)
+        self._added = np.where(
+            problem.mask, problem.local_epochs * problem.server_s, self.refused_s
+        )
 
     @property
     def parts(self) -> list[tuple[Pricer, FloatArray | None]]:

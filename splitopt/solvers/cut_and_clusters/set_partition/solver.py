@@ -58,8 +58,8 @@ class SetPartition(Solver[CutAndClusters]):
         if problem.devices <= self.most_devices:
             return None
         return (
-            f"would price clusters of {problem.devices:,} devices at {len(problem.cuts)} cuts, more "
-            f"than its limit of most_devices = {self.most_devices:,}"
+            f"would price clusters of {problem.devices:,} devices at {len(problem.cuts)} cuts, "
+            f"more than its limit of most_devices = {self.most_devices:,}"
         )
 
     def load(self, problem: CutAndClusters) -> None:

@@ -18,6 +18,7 @@ from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cut_and_resources.exact.feasible import within_budgets
 from splitopt.solvers.cut_and_resources.exact.large import solve_large
 from splitopt.solvers.cut_and_resources.exact.local import improve, rounded
+from splitopt.solvers.cut_and_resources.exact.one_resource import OneResource, load_for
 from splitopt.solvers.cut_and_resources.exact.robust import solve_robust
 from splitopt.solvers.cut_and_resources.exact.space import Space, undecided
 from splitopt.solvers.cut_and_resources.exact.tree import Tree
@@ -109,6 +110,11 @@ class Exact(LoadsRelaxation, Solver[CutAndResources]):
             "holds them in tables; count equal devices in 'factors' if they choose cuts"
         )
 
+    def load(self, problem: CutAndResources) -> None:
+        """Compile what a run on this problem needs, or load what an earlier process compiled."""
+        super().load(problem)
+        load_for(problem)
+
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
         """Prove the optimum, or stop when asked to.
 
@@ -176,6 +182,7 @@ class _Run:
         mixed = rounded(root.columns, root.weights, fleet.count, fleet.device_s.shape[1])
         self._offer(mixed, repair=True)
         search.details["root_gap"] = search.gap
+        self._partition(root)
         while True:
             if (reason := search.stop()) is not None:
                 return reason
@@ -193,6 +200,15 @@ class _Run:
             )
             if (reason := self._search_tree(tree, root)) is not None:
                 return reason
+
+    def _partition(self, root: Root) -> None:
+        """Fill resource by resource where each choice loads one: the tree has few prices then."""
+        devices = None if self.is_sum else OneResource.of(self.fleet, root.price)
+        if devices is None or self._halted():
+            return
+        self._polished(root)
+        asked = devices.fill(self.fleet, self.search, self._offer, self._halted, self.tolerance)
+        self.search.details["deadlines"] = asked
 
     @property
     def _limit(self) -> float:
