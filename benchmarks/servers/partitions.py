@@ -35,8 +35,8 @@ def main(arguments: list[str]) -> int:
         rows.append(row)
     machine = describe_machine()
     note = (
-        f"{machine['processor']}, Python {machine['python']}, limit {LIMIT_S:g} s by the clock; the "
-        f"makespan of the family `partitions`, {SEEDS} fleets each."
+        f"{machine['processor']}, Python {machine['python']}, limit {LIMIT_S:g} s by the clock; "
+        f"the makespan of the family `partitions`, {SEEDS} fleets each."
     )
     write_rows(folder / "partitions", rows, COLUMNS, note)
     return 0

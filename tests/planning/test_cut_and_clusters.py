@@ -9,7 +9,7 @@ from splitopt import InputError, Scenario, plan, simulate
 from splitopt.planning.planner import default_problem, open_plan
 from splitopt.plans import Plan
 from splitopt.report.problems.cut_and_clusters import content
-from splitopt.training.program import read_program
+from splitopt.training.program import program_of
 
 STRICT = 0.9
 
@@ -68,7 +68,7 @@ def test_plans_come_back_and_are_replayed(common, own, tmp_path):
         opened = open_plan(Plan.load(tmp_path / "plan.json"))
         assert opened.prediction.to_dict() == made.prediction
         replayed = simulate(made)
-        assert replayed.timeline.end_s == pytest.approx(made.prediction["round_s"], rel=1e-9)
+        assert replayed.timeline.makespan_s == pytest.approx(made.prediction["round_s"], rel=1e-9)
 
 
 def test_the_limits_of_devices_bind_their_own_clusters(own):
@@ -84,14 +84,12 @@ def test_the_limits_of_devices_bind_their_own_clusters(own):
 
 def test_what_trains_and_what_does_not(common, own):
     """One cut is CPSL's scheme; with several there is no one part of the server."""
-    program = read_program(common)
+    program = program_of(common)
     assert program.scheme == "clustered"
     assert {client.cuts for client in program.clients} == {(common.prediction["cuts"][0],)}
     assert len(set(own.prediction["cuts"])) > 1
-    with pytest.raises(
-        InputError, match=r"clusters 1 and 2 of the plan cut at .* and .*, and in CPSL"
-    ):
-        read_program(own)
+    with pytest.raises(InputError, match=r"clusters 1 and 2 of the plan cut at .* and in CPSL"):
+        program_of(own)
 
 
 def test_the_report_shows_the_cuts(common, own):

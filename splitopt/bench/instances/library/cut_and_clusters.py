@@ -1,4 +1,4 @@
-"""The instance library of `CutAndClusters`: a shipped cell whose cut is open, and generated ones."""
+"""The instance library of `CutAndClusters`: a shipped cell with an open cut, generated ones."""
 
 from __future__ import annotations
 
