@@ -108,12 +108,12 @@ def apart(seed: int, devices: int, size: int = SIZE, own: int = 1) -> CutAndClus
 
 
 def infeasible(seed: int, devices: int, size: int = SIZE) -> CutAndClusters:
-    """Draw devices of which one may take no cut that the others may."""
+    """Draw devices of which one may take no cut that the others may, where the cut is common."""
     drawn = unstructured(seed, devices, 2, size)
     allowed = np.ones((2, devices), dtype=np.bool_)
     allowed[0, 1:] = False
     allowed[1, 0] = False
-    fields = {**drawn.data(), "allowed": allowed, "cut_per_cluster": True}
+    fields = {**drawn.data(), "allowed": allowed}
     return CutAndClusters(**fields)
 
 

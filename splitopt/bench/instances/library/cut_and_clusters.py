@@ -40,5 +40,5 @@ def entries(families: Families) -> Iterator[LibraryEntry]:
     yield drawn_entry(families, Recipe("unstructured", refused), "small")
     yield drawn_entry(families, Recipe("apart", {"devices": 20}), "small")
     for own in (0, 1):
-        yield drawn_entry(families, Recipe("cells", {"devices": 60, "own": own}), "medium")
+        yield drawn_entry(families, Recipe("cells", {"devices": 40, "own": own}), "medium")
     yield drawn_entry(families, Recipe("infeasible", {"devices": 10}), "small")

@@ -49,6 +49,8 @@ _MOST_HELD = 20_000_000
 """Classes times cuts up to which the tree may hold tables of all devices."""
 _FINEST = 1e-12
 """A smaller gap is not aimed for."""
+_REMEMBERED = 1_000
+"""Classes times cuts, and plans, that are remembered, so that none is scored twice."""
 _LONG, _SHORT = 400, 20
 """Most steps of a local search, at the root and in the tree."""
 
@@ -164,6 +166,7 @@ class _Run:
         self.nodes = 0
         self.cost: FloatArray | None = None
         """What each class (C, L) pays for a cut beside the budgets: by it plans are repaired."""
+        self._offered: set[bytes] = set()
 
     def run(self) -> StopReason:
         search, fleet = self.search, self.fleet
@@ -272,7 +275,13 @@ class _Run:
 
         Counts that exceed a budget are not proposed, or first repaired.
         """
-        before, cuts = self.search.objective, self.fleet.cuts(counts)
+        before = self.search.objective
+        if self.fleet.use is None and counts.size <= _REMEMBERED:
+            if (key := counts.tobytes()) in self._offered:
+                return False  # it was no better then, or is the best
+            if len(self._offered) < _REMEMBERED:
+                self._offered.add(key)
+        cuts = self.fleet.cuts(counts)
         used = 0.0 if self.fleet.use is None else np.einsum("cl,clb->b", counts, self.fleet.use)
         if np.all(used <= 1 + SLACK):
             self.search.propose(self.problem.complete(cuts))
