@@ -45,8 +45,7 @@ class CutAndClustersPrediction(Prediction):
     other_cuts
         Every cut that all devices may take, with its round for the plan's clusters.
     leakage
-        What the deepest look of the server shows: the largest leakage of the cuts that are taken,
-        where the profile has a leakage.
+        The largest leakage of the cuts that are taken, where the profile has a leakage.
     round_interval, confidence
         See `Prediction`.
     """
