@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from splitopt.plans import Plan as Plan
     from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum as ClusterAndSpectrum
     from splitopt.problems.common_cut import CommonCut as CommonCut
+    from splitopt.problems.cut_and_clusters import CutAndClusters as CutAndClusters
     from splitopt.problems.cut_and_resources import CutAndResources as CutAndResources
     from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty as CutUnderUncertainty
     from splitopt.problems.generator_pairing import GeneratorPairing as GeneratorPairing
@@ -46,6 +47,7 @@ _HOMES = {
     "CapabilityError": "splitopt.errors",
     "ClusterAndSpectrum": "splitopt.problems.cluster_and_spectrum",
     "CommonCut": "splitopt.problems.common_cut",
+    "CutAndClusters": "splitopt.problems.cut_and_clusters",
     "CutAndResources": "splitopt.problems.cut_and_resources",
     "CutUnderUncertainty": "splitopt.problems.cut_under_uncertainty",
     "GeneratorPairing": "splitopt.problems.generator_pairing",

@@ -37,6 +37,7 @@ SOLVERS: tuple[tuple[str, str, str, dict[str, int]], ...] = (
     ("cluster_and_spectrum", "set_partition", "uneven", {"devices": 12}),
     ("cluster_and_spectrum", "anneal", "uneven", {"devices": 12}),
     ("cluster_and_spectrum", "gibbs", "uneven", {"devices": 12}),
+    ("cut_and_clusters", "set_partition", "unstructured", {"devices": 12}),
     ("cut_under_uncertainty", "saa", "drawn", {"devices": 6, "cuts": 3, "samples": 4}),
     ("generator_pairing", "set_cover", "links", {"devices": 30, "labels": 10}),
     ("time_to_accuracy", "exact", "fleet", {"devices": 30}),

@@ -54,6 +54,11 @@ class Explainer(ABC, Generic[ProblemT, DecisionT, PredictionT]):
     profile: ModelProfile
     objective: str
 
+    @classmethod
+    def is_asked_by(cls, scenario: Scenario) -> bool:
+        """Return whether a scenario asks for this problem where the caller names none."""
+        return cls.section is not None and bool(getattr(scenario, cls.section))
+
     def sketch(self) -> Scenario:
         """Return the scenario, of a large fleet with a few of its devices: what words are about."""
         return self.scenario

@@ -209,13 +209,13 @@ def default_problem(scenario: Scenario) -> str:
 
     With accelerators it is ``graph_partition``, with generators ``generator_pairing``, with compute
     nodes ``pipeline_partition``, with distributions ``cut_under_uncertainty``, with clusters alone
-    ``cluster_and_spectrum``, otherwise ``cut_and_resources``: of several the last in the registry,
-    because a problem builds on the sections of those before it.
+    ``cut_and_clusters`` if their cut is left open and ``cluster_and_spectrum`` if it is named,
+    otherwise ``cut_and_resources``: of several the last in the registry, because a problem builds
+    on the sections of those before it.
     """
     planned = explained_problems()
     for problem in reversed(planned):
-        section = explainer_of(problem).section
-        if section is not None and getattr(scenario, section):
+        if explainer_of(problem).is_asked_by(scenario):
             return problem
     return planned[0]
 

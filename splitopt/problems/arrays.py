@@ -162,6 +162,20 @@ def boolean_table(value: Any, source: str, shape: tuple[int, ...]) -> BoolArray:
     return found
 
 
+def read_names(value: Any, source: str) -> tuple[str, ...]:
+    """Read a list with a name for every cut, which all differ."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if not isinstance(value, list | tuple) or not value:
+        raise InputError.at(source, "must be a list with a name for every cut")
+    for index, name in enumerate(value):
+        if not isinstance(name, str) or not name:
+            raise InputError.at(f"{source}[{index}]", f"is {shown(name)}, it must be a name")
+        if name in value[:index]:
+            raise InputError.at(f"{source}[{index}]", f"{name!r} stands twice; names must differ")
+    return tuple(value)
+
+
 def _frozen(array: Any) -> bool:
     """Whether nobody can write to an array, nor to one that it is a view of."""
     while isinstance(array, np.ndarray):

@@ -15,6 +15,7 @@ says why it cannot be checked with what is known.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 import numpy as np
 
@@ -262,12 +263,7 @@ def check_cluster_cut(
         return
     server = scenario.servers[0].name
     if least <= memory:
-        raise InputError(
-            f"{place} is {cut} ({profile.layers[cut - 1]}): whether a cluster fits into the "
-            f"{readable_bytes(memory)} of {server} "
-            f"depends on who is in it, which is no constraint here; give {server} "
-            f"{memory_words(float(most))}, or all devices the same batch_size"
-        )
+        _refuse_unsure(scenario, profile, cut, place, sizes)
     fine = common_cuts(scenario, profile) & (sizes[1] <= memory)
     raise _not_allowed(
         profile,
@@ -275,6 +271,23 @@ def check_cluster_cut(
         f"at which {server} needs {memory_words(float(most))} for its largest cluster, and its "
         f"memory is {readable_bytes(memory)}",
         _others(profile, fine, "memory", "give it more"),
+    )
+
+
+def _refuse_unsure(
+    scenario: Scenario,
+    profile: ModelProfile,
+    cut: int,
+    place: str,
+    sizes: tuple[FloatArray, FloatArray, float],
+) -> NoReturn:
+    """Raise that who is in which cluster decides whether the server's memory allows a cut."""
+    server = scenario.servers[0].name
+    raise InputError(
+        f"{place} is {cut} ({profile.layers[cut - 1]}): whether a cluster fits into the "
+        f"{readable_bytes(sizes[2])} of {server} "
+        f"depends on who is in it, which is no constraint here; give {server} "
+        f"{memory_words(float(sizes[1][cut - 1]))}, or all devices the same batch_size"
     )
 
 
@@ -310,6 +323,45 @@ def cluster_cuts(scenario: Scenario, profile: ModelProfile, last: bool) -> list[
             f"{readable_bytes(memory)}"
         )
     return [int(cut) + 1 for cut in np.flatnonzero(allowed & (most <= memory))]
+
+
+def cuts_of_devices(scenario: Scenario, profile: ModelProfile) -> BoolArray:
+    """Shape (N, L): the cuts that each device and the server can take where clusters' cuts differ.
+
+    The last cut, behind which nothing is left for the server, is none of them.
+
+    Raises
+    ------
+    InfeasibleError
+        A device can take none of those that the server can.
+    InputError
+        Whether the server's memory allows a cut depends on who is in which cluster.
+    """
+    within = allowed_by_leakage(scenario, profile)
+    fits = allowed_by_memory(scenario.fleet(), profile)
+    served = kept_together(profile).copy()
+    served[-1] = False
+    found = within & fits & served
+    sizes = _cluster_server_bytes(scenario, profile)
+    if sizes is not None:
+        least, most, memory = sizes
+        unsure = found.any(axis=0) & (least <= memory) & (most > memory)
+        if unsure.any():
+            _refuse_unsure(scenario, profile, int(unsure.argmax()) + 1, "clusters.cut", sizes)
+        served &= most <= memory
+        found &= served
+    if not (missing := ~found.any(axis=1)).any():
+        return np.asarray(found)
+    name = scenario.fleet()[int(missing.argmax())].name
+    if not served.any():
+        raise InfeasibleError(why_no_common_cut(scenario, profile))
+    if not (within & served)[missing][0].any():
+        what, mend = "leakage limit", "raise it"
+    elif not (fits & served)[missing][0].any():
+        what, mend = "memory", "give it more"
+    else:
+        what, mend = "leakage limit and its memory together", "raise one of them"
+    raise InfeasibleError(f"the {what} of {name} leaves it no cut before the last layer: {mend}")
 
 
 def _cluster_server_bytes(

@@ -23,6 +23,7 @@ from splitopt.problems.base import Problem, nested, read_header
 PROBLEMS: dict[str, str] = {
     "cut_and_resources": "splitopt.problems.cut_and_resources:CutAndResources",
     "cluster_and_spectrum": "splitopt.problems.cluster_and_spectrum:ClusterAndSpectrum",
+    "cut_and_clusters": "splitopt.problems.cut_and_clusters:CutAndClusters",
     "cut_under_uncertainty": "splitopt.problems.cut_under_uncertainty:CutUnderUncertainty",
     "pipeline_partition": "splitopt.problems.pipeline_partition:PipelinePartition",
     "common_cut": "splitopt.problems.common_cut:CommonCut",

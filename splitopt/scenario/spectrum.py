@@ -32,6 +32,7 @@ class Clusters(Part):
 
     Either ``size``, the same for all, or ``sizes``. ``cut`` is a number of layers, the name of the
     last one on the devices, or ``auto``, which leaves it to a problem that chooses cuts.
+    ``cut_per_cluster``: whether such a problem may give every cluster a cut of its own.
     ``gradient_batch_factor``: whether the gradient of a mini-batch has the size of all its samples
     (``corrected``) or of one, as CPSL prints Eq. 20 (``literal``).
     """
@@ -39,12 +40,17 @@ class Clusters(Part):
     size: Count | None = None
     sizes: Annotated[tuple[Count, ...], Field(min_length=1)] | None = None
     cut: Cut = AUTO
+    cut_per_cluster: Truth = False
     gradient_batch_factor: Literal["literal", "corrected"] = "corrected"
 
     @model_validator(mode="after")
     def _has_one_form(self) -> Self:
         if (self.size is None) == (self.sizes is None):
             raise InputError("needs either 'size' (one for all clusters) or 'sizes'")
+        if self.cut_per_cluster and self.cut != AUTO:
+            raise InputError.at(
+                "cut", f"is {self.cut!r} for all clusters, and cut_per_cluster is true; drop one"
+            )
         return self
 
     def all_sizes(self, devices: int) -> tuple[int, ...]:

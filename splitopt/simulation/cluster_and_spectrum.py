@@ -32,19 +32,38 @@ def replay(
     problem: ClusterAndSpectrum, decision: ClusterAndSpectrumDecision, setting: Setting
 ) -> Replay:
     """Simulate a round."""
+    by_cluster, server = problem.cluster_seconds(decision), problem.server_seconds(decision)
+    return replay_clusters(problem, decision, (by_cluster, server), setting, problem.name)
+
+
+def replay_clusters(
+    problem: ClusterAndSpectrum,
+    decision: ClusterAndSpectrumDecision,
+    seconds: tuple[FloatArray, FloatArray],
+    setting: Setting,
+    name: str,
+) -> Replay:
+    """Simulate a round of clusters.
+
+    Parameters
+    ----------
+    seconds
+        Of every cluster, shapes (M,) each: as the plan's model has it, and of the server in a
+        phase.
+    name
+        Of the problem that the plan answers.
+    """
     names = setting.device_names(problem.devices)
-    rows, start, end = _tasks(problem, decision, setting)
+    by_cluster, server = seconds
+    rows, start, end = _tasks(problem, decision, server, setting)
     resources = [
         *(Resource(name, "device") for name in names),
         Resource("spectrum", "link"),
         Resource("server", "server"),
     ]
-    by_cluster = problem.cluster_seconds(decision)
     slowest = int(by_cluster.argmax())
     return Replay(
-        timeline=make_timeline(
-            resources, PHASES, names, rows, start, end, setting.origin(problem.name)
-        ),
+        timeline=make_timeline(resources, PHASES, names, rows, start, end, setting.origin(name)),
         span="a round",
         forecasts=(Forecast("the plan's model (CPSL Eq. 25)", float(by_cluster.sum())),),
         binding=f"cluster {slowest} takes the longest, {by_cluster[slowest]:.4g} s",
@@ -52,7 +71,10 @@ def replay(
 
 
 def _tasks(
-    problem: ClusterAndSpectrum, decision: ClusterAndSpectrumDecision, setting: Setting
+    problem: ClusterAndSpectrum,
+    decision: ClusterAndSpectrumDecision,
+    served_s: FloatArray,
+    setting: Setting,
 ) -> tuple[list[Row], FloatArray, FloatArray]:
     """Return all tasks of a round with their starts and ends (T,)."""
     server, own = problem.devices + 1, _seconds(problem, decision)
@@ -65,7 +87,7 @@ def _tasks(
     starts: list[FloatArray] = []
     ends: list[FloatArray] = []
     clock = 0.0
-    for cluster in decision.clusters:
+    for cluster, work_s in zip(decision.clusters, served_s.tolist(), strict=True):
         for epoch, (tasks, served) in enumerate(epochs):
             new = _rows(problem, share, cluster, epoch, tasks)
             seconds = np.array([own[row.phase][row.owner] for row in new])
@@ -76,8 +98,7 @@ def _tasks(
             starts.append(start)
             ends.append(end)
             if served:
-                work = len(cluster) * problem.server_s_per_device
-                work *= 1.0 if factors is None else float(factors[len(rows)])
+                work = work_s * (1.0 if factors is None else float(factors[len(rows)]))
                 rows.append(Row(server, PHASES.index("server"), int(cluster[0]), epoch, 1.0))
                 starts.append(np.array([clock]))
                 clock += work

@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
@@ -121,8 +122,10 @@ class Search:
     """What the callback raised. The driver raises it when the solver has ended, however it ended:
     libraries in C swallow what is raised inside them."""
 
-    def __post_init__(self) -> None:
-        self.rng = np.random.default_rng(self.seed)
+    @cached_property
+    def rng(self) -> np.random.Generator:
+        """The random numbers of the run, by its seed; made when they are first asked for."""
+        return np.random.default_rng(self.seed)
 
     @property
     def asked_to_stop(self) -> bool:

@@ -16,6 +16,7 @@ from splitopt.solvers.typed import checked_options
 
 _CUT = "splitopt.solvers.cut_and_resources"
 _CLUSTER = "splitopt.solvers.cluster_and_spectrum"
+_JOINT = "splitopt.solvers.cut_and_clusters"
 _PIPELINE = "splitopt.solvers.pipeline_partition"
 _UNCERTAIN = "splitopt.solvers.cut_under_uncertainty"
 _COMMON = "splitopt.solvers.common_cut"
@@ -63,6 +64,10 @@ SOLVERS: dict[str, dict[str, str]] = {
         "scip": f"{_CLUSTER}.backends:Scip",
         "gurobi": f"{_CLUSTER}.backends:Gurobi",
         "pyomo:gurobi_direct_minlp": f"{_CLUSTER}.backends:PyomoGurobi",
+    },
+    "cut_and_clusters": {
+        "set_partition": f"{_JOINT}.set_partition:SetPartition",
+        "enumerate": f"{_JOINT}.enumeration:Enumerate",
     },
     "pipeline_partition": {
         "subset_dp": f"{_PIPELINE}.subset_dp:SubsetDp",

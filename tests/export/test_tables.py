@@ -51,9 +51,11 @@ CURVE = {
 }  # fmt: skip
 
 
-def asked(name, curve=None, **given):
-    """Return a plan of a scenario by its name, with a curve of rounds where one is given."""
+def asked(name, curve=None, open_cut=False, **given):
+    """Return a plan of a scenario by its name, with a curve of rounds or an open cut if asked."""
     document = Scenario.load(name).to_dict()
+    if open_cut:
+        document["clusters"]["cut"] = "auto"
     if curve is not None:
         section = {"curve": curve, "batch_size": [4, 16], "aggregation_interval": [1, 5]}
         document["time_to_accuracy"] = section
@@ -74,6 +76,7 @@ KINDS = {
     "by group": (("examples/fleet-of-groups.yaml", {}), {"groups_cuts", "groups_rows"}),
     "common_cut": (("digits-splitfed", {"scheme": "splitfed_v2"}), {"devices", "cuts"}),
     "cluster_and_spectrum": (("digits-clusters", {}), {"clusters", "devices"}),
+    "cut_and_clusters": (("digits-clusters", {"open_cut": True}), {"clusters", "devices"}),
     "cut_under_uncertainty": (("examples/cpsl-varying.yaml", {}), {"devices"}),
     "pipeline_partition": (("digits-pipeline", {}), {"devices", "nodes", "hops"}),
     "time_to_accuracy": (("digits-splitfed", {"curve": CURVE}), {"devices", "other_curves"}),

@@ -17,10 +17,12 @@ from splitopt.planning.fields import stated_fields, unused_note
 KINDS = (
     "cut_and_resources",
     "cluster_and_spectrum",
+    "cut_and_clusters",
     "cut_under_uncertainty",
     "pipeline_partition",
     "common_cut",
 )
+CELLS = ("cluster_and_spectrum", "cut_and_clusters", "cut_under_uncertainty")
 MODEL = "resnet18-imagenet"
 SLOW = pytest.mark.slow
 
@@ -72,7 +74,7 @@ TARGET = {"curve": CURVE, "batch_size": [5, 6], "aggregation_interval": [1, 5]}
 def document(kind):
     """Return a scenario with every section, whose links suit the problem."""
     own = {"samples": 40, "batch_size": 10, "memory": "4 GiB", "leakage_limit": 0.9}
-    cell = kind in ("cluster_and_spectrum", "cut_under_uncertainty")
+    cell = kind in CELLS
     signal = {"snr_db": 20} if cell else {}
     whole = {"generators": GENERATORS} if kind == "generator_pairing" else {}
     whole |= {"time_to_accuracy": TARGET} if kind == "time_to_accuracy" else {}
@@ -247,6 +249,7 @@ CHANGES = {
     "clusters.size": {"clusters.size": 4},
     "clusters.sizes": {"clusters.sizes": [1, 3], "clusters.size": None},
     "clusters.cut": {"clusters.cut": 5},
+    "clusters.cut_per_cluster": {"clusters.cut_per_cluster": True, "clusters.cut": "auto"},
     "clusters.gradient_batch_factor": {"clusters.gradient_batch_factor": "literal"},
     "distributions.samples": {"distributions.samples": 7},
     "distributions.seed": {"distributions.seed": 5},
@@ -468,7 +471,7 @@ def test_a_new_field_cannot_be_forgotten():
 def test_own_links_count_where_links_are_used():
     """Devices of a cluster share subcarriers, whatever the links are; elsewhere it matters."""
     for kind in KINDS:
-        cell = kind in ("cluster_and_spectrum", "cut_under_uncertainty")
+        cell = kind in CELLS
         base, _ = answer(kind, document(kind))
         found, notes = answer(kind, changed(kind, {"links.shared": False}))
         assert named("links.shared", notes) == cell

@@ -49,6 +49,8 @@ CASES = [
     ("cluster_and_spectrum", "set_partition", "fleets", {"devices": 2_000}),
     ("cluster_and_spectrum", "anneal", "uneven", {"devices": 12}),
     ("cluster_and_spectrum", "gibbs", "uneven", {"devices": 12}),
+    ("cut_and_clusters", "set_partition", "unstructured", {"devices": 12, "own": 0}),
+    ("cut_and_clusters", "set_partition", "unstructured", {"devices": 12, "own": 1}),
     ("cut_under_uncertainty", "enumerate", "drawn", UNCERTAIN),
     ("cut_under_uncertainty", "saa", "drawn", UNCERTAIN),
     ("cut_under_uncertainty", "highs", "drawn", UNCERTAIN),
@@ -58,6 +60,7 @@ CASES = [
     ("replicated_pipeline", "alike_devices", "alike", {"layers": 60, "devices": 9}),
     ("cut_and_resources", "dp_mora", "uniform", {"devices": 8, "layers": 10}),
     ("cut_and_resources", "exact", "uniform", {"devices": 300_000, "layers": 10}),
+    ("cut_and_resources", "exact", "partitions", {"devices": 20}),
 ]
 
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from splitopt.driver import solve
 from splitopt.errors import InputError
-from splitopt.latency.cell import cell_seconds, cut_index
 from splitopt.latency.energy import device_energy
 from splitopt.planning.comparison.loads import (
     cut_words,
@@ -19,19 +18,11 @@ from splitopt.planning.comparison.loads import (
 )
 from splitopt.planning.comparison.rows import SchemeRow, none
 from splitopt.problems.base import IntArray
-from splitopt.problems.cluster_and_spectrum import (
-    PHASES,
-    ClusterAndSpectrum,
-    ClusterAndSpectrumDecision,
-)
-from splitopt.problems.limits import check_cluster_cut, cluster_cuts
+from splitopt.problems.cluster_and_spectrum import PHASES
+from splitopt.problems.cut_and_clusters import CutAndClusters, CutAndClustersDecision
 from splitopt.profiles import ModelProfile
-from splitopt.results import Result
+from splitopt.results import OPTIMAL_GAP, Result
 from splitopt.scenario import Scenario
-from splitopt.solvers.cluster_and_spectrum.enumeration import Enumerate
-
-_FEW = 20_000
-"""Partitions that are gone through in about a second."""
 
 
 def clustered(
@@ -55,30 +46,16 @@ def clustered(
             "not_comparable",
             "needs the sections 'spectrum' and 'clusters', from which subcarriers get their rates",
         )
-    cuts = _possible(scenario, profile)
     whole = _with_passes(scenario)
-    problems = {
-        cut: ClusterAndSpectrum.from_seconds(cell_seconds(whole, profile, cut), whole)
-        for cut in cuts
-    }
-    reasons = [reason for cut in cuts if (reason := problems[cut].infeasibility())]
-    if reasons:  # it is about sizes and subcarriers, the same at every cut
-        return none("cpsl", "infeasible", reasons[0])
-    best, lowest = _search(problems, time_limit_s, seed)
-    if best is None:
+    problem = CutAndClusters.from_scenario(whole, profile)
+    if (reason := problem.infeasibility()) is not None:
+        return none("cpsl", "infeasible", reason)
+    result = solve(problem, time_limit_s=time_limit_s, seed=seed)
+    if result.outcome == "infeasible":
+        return none("cpsl", "infeasible", result.message or "no partition meets all limits")
+    if not result.is_feasible:
         return none("cpsl", "no_solution", "no plan was found in time; allow more of it")
-    cut, result = best
-    return _row(whole, profile, problems[cut], cut, result, lowest)
-
-
-def _possible(scenario: Scenario, profile: ModelProfile) -> list[int]:
-    """Return the cuts that all devices and the server can take; raise where there are none."""
-    assert scenario.clusters is not None  # clustered() saw to it
-    if scenario.clusters.cut == "auto":
-        return cluster_cuts(scenario, profile, last=False)
-    cut = cut_index(profile, scenario.clusters.cut)
-    check_cluster_cut(scenario, profile, cut)
-    return [cut]
+    return _row(whole, profile, problem, result)
 
 
 def _with_passes(scenario: Scenario) -> Scenario:
@@ -96,104 +73,77 @@ def _with_passes(scenario: Scenario) -> Scenario:
     return scenario.model_copy(update={"training": training})
 
 
-def _search(
-    problems: dict[int, ClusterAndSpectrum], time_limit_s: float | None, seed: int
-) -> tuple[tuple[int, Result] | None, float]:
-    """Return the best cut with its result, and a lower bound over all cuts.
-
-    Cuts are tried in the order of their cheap bounds; one whose bound is no better than the best
-    value so far need not be solved.
-    """
-    bounds = {cut: problem.bound() for cut, problem in problems.items()}
-    share = None if time_limit_s is None else time_limit_s / len(problems)
-    best: tuple[int, Result] | None = None
-    for cut in sorted(problems, key=lambda c: bounds[c]):
-        if best is not None and bounds[cut] >= (best[1].objective or 0.0):
-            continue
-        result = solve(problems[cut], _solver(problems[cut]), time_limit_s=share, seed=seed)
-        bounds[cut] = max(bounds[cut], result.bound)
-        if not result.is_feasible or result.objective is None:
-            continue
-        if best is None or best[1].objective is None or result.objective < best[1].objective:
-            best = cut, result
-    return best, min(bounds.values())
-
-
-def _solver(problem: ClusterAndSpectrum) -> str | Enumerate:
-    """Go through all partitions where they are few, which proves the best; else the preferred."""
-    every = Enumerate(max_partitions=_FEW)
-    return "auto" if every.refusal(problem) else every
-
-
 def _row(
-    scenario: Scenario,
-    profile: ModelProfile,
-    problem: ClusterAndSpectrum,
-    cut: int,
-    result: Result,
-    lowest: float,
+    scenario: Scenario, profile: ModelProfile, problem: CutAndClusters, result: Result
 ) -> SchemeRow:
     decision = result.decision
-    assert isinstance(decision, ClusterAndSpectrumDecision)
+    assert isinstance(decision, CutAndClustersDecision)
     seconds = problem.evaluate(decision)
-    gap = max(0.0, (seconds - lowest) / seconds)
     batch = np.array([device.batch_size for device in scenario.fleet()], dtype=np.float64)
-    passed, cuts = scenario.training.epochs * batch, np.full(problem.devices, cut)
-    largest = max(float(batch[cluster].sum()) for cluster in decision.clusters)
-    work = work_per_sample(profile)
+    passed, work = scenario.training.epochs * batch, work_per_sample(profile)
+    layers = [profile.layers.index(problem.cuts[cut]) + 1 for cut in decision.cuts.tolist()]
+    cuts = np.empty(problem.devices, dtype=np.int64)
+    cuts[decision.members] = np.repeat(layers, np.diff(decision.round.starts))
+    held = [
+        shared_memory(profile, cut, float(batch[cluster].sum()))
+        for cut, cluster in zip(layers, decision.clusters, strict=True)
+    ]
     return SchemeRow(
         scheme="cpsl",
         status="feasible",
         cut=cut_words(profile, cuts),
-        proved=gap <= 1e-9,
-        gap=gap,
+        proved=result.gap <= OPTIMAL_GAP,
+        gap=result.gap,
         round_s=seconds,
-        traffic_bytes=_traffic(scenario, profile, cut, batch, len(decision.clusters)),
-        device_flop=None if work is None else float((passed * work[cut - 1]).max()),
+        traffic_bytes=_traffic(scenario, profile, cuts, layers, batch),
+        device_flop=None if work is None else float((passed * work[cuts - 1]).max()),
         device_memory_bytes=device_memory(scenario, profile, cuts),
-        server_memory_bytes=shared_memory(profile, cut, largest),
-        leakage=None if profile.leakage is None else float(profile.leakage[cut - 1]),
-        energy_j=_energy(scenario, problem, decision.subcarriers),
+        server_memory_bytes=None if None in held else max(one for one in held if one is not None),
+        leakage=None if profile.leakage is None else float(profile.leakage[cuts - 1].max()),
+        energy_j=_energy(scenario, problem, decision),
         round_cost=server_rent(scenario, seconds),
         limit=_limit(problem, decision),
     )
 
 
 def _traffic(
-    scenario: Scenario, profile: ModelProfile, cut: int, batch: Any, clusters: int
+    scenario: Scenario, profile: ModelProfile, cuts: IntArray, layers: list[int], batch: Any
 ) -> float:
-    """Bytes of a round: the model down once per cluster and up once per device, and the batches."""
+    """Bytes of a round: the model down once per cluster and up once per device, and the batches.
+
+    `cuts` (N,) are the devices', `layers` the clusters'.
+    """
     assert scenario.clusters is not None  # clustered() saw to it
     literal = scenario.clusters.gradient_batch_factor == "literal"
-    returned = np.ones_like(batch) if literal else batch
-    model = profile.device_model_bytes[cut - 1] * (clusters + len(batch))
-    crossing = batch * profile.smashed_bytes[cut - 1] + returned * profile.gradient_bytes[cut - 1]
+    returned, at = np.ones_like(batch) if literal else batch, cuts - 1
+    model = profile.device_model_bytes[np.array(layers) - 1].sum()
+    model += profile.device_model_bytes[at].sum()
+    crossing = batch * profile.smashed_bytes[at] + returned * profile.gradient_bytes[at]
     return float(model + scenario.training.epochs * crossing.sum())
 
 
-def _energy(scenario: Scenario, problem: ClusterAndSpectrum, x: IntArray) -> float | None:
+def _energy(
+    scenario: Scenario, problem: CutAndClusters, decision: CutAndClustersDecision
+) -> float | None:
     """Joule of all devices: computing, and sending on their own subcarriers."""
     fleet = scenario.fleet()
     compute = [device.compute_power for device in fleet]
     radio = [scenario.link(device, "uplink").transmit_power for device in fleet]
     if None in compute or None in radio:
         return None
-    epochs = problem.local_epochs
-    model = problem.upload_model_s / (
-        problem.subcarriers if problem.device_model_over_full_band else x
-    )
-    sending = epochs * problem.upload_smashed_s / x + model
-    computing = epochs * (problem.forward_s + problem.backward_s)
+    one, x, epochs = problem.placed(decision), decision.subcarriers, problem.local_epochs
+    model = one.upload_model_s / (one.subcarriers if one.device_model_over_full_band else x)
+    sending = epochs * one.upload_smashed_s / x + model
+    computing = epochs * (one.forward_s + one.backward_s)
     watt = np.array([compute, radio], dtype=np.float64)
     return float(device_energy(watt[0], computing, watt[1], sending).sum())
 
 
-def _limit(problem: ClusterAndSpectrum, decision: ClusterAndSpectrumDecision) -> str:
+def _limit(problem: CutAndClusters, decision: CutAndClustersDecision) -> str:
     """Name the longest phase, and whether it is the server's."""
     weight = np.array([1, problem.inner_phases, 1])
     phases = problem.cluster_phases(decision) * weight
-    sizes = np.diff(decision.starts)
-    server = float((sizes * problem.server_s_per_device).sum()) * problem.local_epochs
+    server = float(problem.server_seconds(decision).sum()) * problem.local_epochs
     if server > phases.sum() / 2:
         return "the server's work, cluster after cluster"
     return f"the {PHASES[int(phases.sum(axis=0).argmax())]} phase, cluster after cluster"

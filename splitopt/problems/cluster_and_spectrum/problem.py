@@ -136,12 +136,16 @@ class ClusterAndSpectrum(ClusterAndSpectrumData):
             found = self.terms[:, 0::2] + self.terms[:, 1::2] / x[:, None]
         return np.asarray(np.where(x[:, None] > 0, found, np.inf))
 
+    def server_seconds(self, decision: ClusterAndSpectrumDecision) -> FloatArray:
+        """Shape (M,): the server's work for one mini-batch of every device of each cluster."""
+        return np.asarray(np.diff(decision.starts) * self.server_s_per_device)
+
     def cluster_phases(self, decision: ClusterAndSpectrumDecision) -> FloatArray:
         """Shape (M, 3): seconds of every cluster by `PHASES`, with the server's part."""
         decision = self.taken(decision)
         phases = self.device_phases(decision)[decision.members]
         found = np.maximum.reduceat(phases, decision.starts[:-1], axis=0)
-        found[:, :2] += np.diff(decision.starts)[:, None] * self.server_s_per_device
+        found[:, :2] += self.server_seconds(decision)[:, None]
         return found
 
     def cluster_seconds(self, decision: ClusterAndSpectrumDecision) -> FloatArray:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from splitopt.documents.checks import is_number
 from splitopt.errors import InputError, shown
+from splitopt.problems.arrays import read_names
 from splitopt.problems.base import FloatArray, Problem, check_keys, check_objective
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
 from splitopt.problems.cut_under_uncertainty.blocks import Blocks, read_listed, read_stacked
@@ -92,7 +93,7 @@ class CutUnderUncertaintyData(Problem[CutUnderUncertaintyDecision]):
 
     def __post_init__(self) -> None:
         check_objective(self.objective, self.objectives, self.name)
-        object.__setattr__(self, "cuts", _read_names(self.cuts, "cuts"))
+        object.__setattr__(self, "cuts", read_names(self.cuts, "cuts"))
         level = self.cvar_level
         if not is_number(level) or not 0 <= level < 1:
             raise InputError.at(
@@ -117,7 +118,7 @@ class CutUnderUncertaintyData(Problem[CutUnderUncertaintyDecision]):
         checked = check_keys(data, ("cuts",), ("scenarios", "generator", "cvar_level"), place)
         if ("scenarios" in checked) == ("generator" in checked):
             raise InputError.at(place, "needs either 'scenarios' or 'generator'")
-        cuts = _read_names(checked["cuts"], f"{place}.cuts")
+        cuts = read_names(checked["cuts"], f"{place}.cuts")
         level = checked.get("cvar_level", DEFAULT_CVAR_LEVEL)
         try:
             return cls(cuts, _read_source(checked, len(cuts), place), objective, level)
@@ -165,19 +166,6 @@ class CutUnderUncertaintyData(Problem[CutUnderUncertaintyDecision]):
         """Return the objective's value of latencies, samples along the last axis."""
         values = np.asarray(latencies, dtype=np.float64)
         return statistic(values, self.objective, self.cvar_level)
-
-
-def _read_names(value: Any, source: str) -> tuple[str, ...]:
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if not isinstance(value, list | tuple) or not value:
-        raise InputError.at(source, "must be a list with a name for every cut")
-    for index, name in enumerate(value):
-        if not isinstance(name, str) or not name:
-            raise InputError.at(f"{source}[{index}]", f"is {shown(name)}, it must be a name")
-        if name in value[:index]:
-            raise InputError.at(f"{source}[{index}]", f"{name!r} stands twice; names must differ")
-    return tuple(value)
 
 
 def _read_source(checked: Mapping[str, Any], cuts: int, place: str) -> Source:

@@ -41,6 +41,11 @@ def source_from_scenario(
             "a cut under uncertainty needs the section 'distributions' (how speeds and channels "
             "vary); add it"
         )
+    if clusters.cut_per_cluster:
+        raise InputError.at(
+            "clusters.cut_per_cluster",
+            "is true, and a cut under uncertainty is one for all clusters; drop it",
+        )
     cuts = _cuts(scenario, profile, clusters.cut)
     rows = [
         ClusterAndSpectrum.from_seconds(cell_seconds(scenario, profile, cut), scenario)

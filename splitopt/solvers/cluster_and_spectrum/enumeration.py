@@ -45,7 +45,7 @@ class Enumerate(Solver[ClusterAndSpectrum]):
     def refusal(self, problem: ClusterAndSpectrum) -> str | None:
         """Reject what would take too long, with the price."""
         sizes = problem.cluster_sizes.tolist()
-        digits = _log_count(sizes) / math.log(10)
+        digits = partition_digits(sizes)
         count = partition_count(sizes) if digits < 15 else 10 ** int(digits)
         return too_many(count, "partitions", "max_partitions", self.max_partitions)
 
@@ -86,12 +86,12 @@ def partition_count(sizes: list[int]) -> int:
     return count
 
 
-def _log_count(sizes: list[int]) -> float:
-    """Logarithm of `partition_count`, which has tens of thousands of digits for large fleets."""
+def partition_digits(sizes: list[int]) -> float:
+    """Count the digits of `partition_count`, which are tens of thousands for large fleets."""
     found = math.lgamma(sum(sizes) + 1)
     for size, often in Counter(sizes).items():
         found -= often * math.lgamma(size + 1) + math.lgamma(often + 1)
-    return found
+    return found / math.log(10)
 
 
 def partitions(devices: Cluster, sizes: Counter[int]) -> Iterator[tuple[Cluster, ...]]:

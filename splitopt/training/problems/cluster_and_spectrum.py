@@ -21,7 +21,19 @@ def program(opened: OpenedPlan, plan_digest: str, source: str) -> Program:
     decision, scenario = opened.decision, opened.scenario
     assert isinstance(decision, ClusterAndSpectrumDecision)
     assert scenario.clusters is not None  # the problem could not be built without
-    cuts = same_cut(opened, cut_index(opened.profile, scenario.clusters.cut), source)
+    cut = cut_index(opened.profile, scenario.clusters.cut)
+    return at_one_cut(opened, decision, cut, plan_digest, source)
+
+
+def at_one_cut(
+    opened: OpenedPlan,
+    decision: ClusterAndSpectrumDecision,
+    cut: int,
+    plan_digest: str,
+    source: str,
+) -> Program:
+    """Return the program of clusters that all have one cut, 1..L."""
+    cuts, scenario = same_cut(opened, cut, source), opened.scenario
     return make_program(
         opened,
         "clustered",

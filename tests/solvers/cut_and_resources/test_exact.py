@@ -213,8 +213,9 @@ def test_no_time_still_gives_a_decision(objective):
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_node_limit_stops_the_tree(objective):
+def test_node_limit_stops_the_tree(objective, monkeypatch):
     """A node limit ends the run with a bound below the optimum and says so."""
+    monkeypatch.setattr(exact.OneResource, "of", lambda fleet, price: None)
     problem = thirds(9, objective)
     best = solve(problem, "exact")
     cut_short = solve(problem, "exact", max_nodes=3, max_listed=1)

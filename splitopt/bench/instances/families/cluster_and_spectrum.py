@@ -28,7 +28,7 @@ def cells(
     """Draw a cell of CPSL's section VIII-C: speeds and signals uniform, published constants."""
     rng = np.random.default_rng(seed)
     speed, level = rng.uniform(0.1e9, 1e9, devices), rng.uniform(5.0, 30.0, devices)
-    return _cell(speed, level, _sizes(devices, size), subcarriers, epochs)
+    return _cell(speed, level, sizes_of(devices, size), subcarriers, epochs)
 
 
 def classes(
@@ -39,7 +39,7 @@ def classes(
     member = rng.integers(0, _CLASSES, devices)
     speed = rng.uniform(0.1e9, 1e9, _CLASSES)[member]
     level = rng.uniform(5.0, 30.0, _CLASSES)[member]
-    return _cell(speed, level, _sizes(devices, size), subcarriers, epochs)
+    return _cell(speed, level, sizes_of(devices, size), subcarriers, epochs)
 
 
 def fleets(
@@ -61,7 +61,7 @@ def fleets(
     speed[others] = rng.uniform(0.1e9, 1e9, unlike)
     level[others] = rng.uniform(5.0, 30.0, unlike)
     speed *= 1 + per_mille / 1000 * rng.uniform(-1, 1, devices)
-    return _cell(speed, level, _sizes(devices, size), subcarriers, epochs)
+    return _cell(speed, level, sizes_of(devices, size), subcarriers, epochs)
 
 
 def identical(
@@ -71,7 +71,7 @@ def identical(
     rng = np.random.default_rng(seed)
     speed = np.full(devices, rng.uniform(0.1e9, 1e9))
     level = np.full(devices, rng.uniform(5.0, 30.0))
-    return _cell(speed, level, _sizes(devices, size), subcarriers, epochs)
+    return _cell(speed, level, sizes_of(devices, size), subcarriers, epochs)
 
 
 def unstructured(
@@ -80,7 +80,7 @@ def unstructured(
     """Draw every time from an exponential distribution, independent of all others."""
     rng = np.random.default_rng(seed)
     times = rng.exponential(1.0, (6, devices))
-    return _instance(times, 0.1, _sizes(devices, size), subcarriers, epochs)
+    return _instance(times, 0.1, sizes_of(devices, size), subcarriers, epochs)
 
 
 def uneven(seed: int, devices: int, subcarriers: int = 30, epochs: int = 1) -> ClusterAndSpectrum:
@@ -124,7 +124,7 @@ def _cell(
     return _instance(times, float(seconds.server), sizes, subcarriers, epochs)
 
 
-def _sizes(devices: int, size: int) -> Any:
+def sizes_of(devices: int, size: int) -> Any:
     """Return clusters of a size, and a smaller last one where it does not divide."""
     full, left = divmod(devices, size)
     return np.array([size] * full + [left] * (left > 0))

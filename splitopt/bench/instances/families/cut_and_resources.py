@@ -13,6 +13,7 @@ import numpy as np
 
 from splitopt.bench.instances.benchmark import Benchmark, Recipe, by_name
 from splitopt.bench.instances.edge_servers import seats, servers
+from splitopt.bench.instances.number_partitioning import partitions
 from splitopt.bench.instances.rounding import rounded
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cut_and_resources import CutAndResources
@@ -244,6 +245,7 @@ BENCHMARK = Benchmark(
         two_budgets,
         servers,
         seats,
+        partitions,
         slow_devices,
         quorums,
     ),
@@ -276,6 +278,7 @@ BENCHMARK = Benchmark(
         _small("two_budgets", 4, 4),
         Recipe("servers", {"devices": 4, "servers": 2, "layers": 3}),
         Recipe("seats", {"devices": 4, "servers": 3, "layers": 2}),
+        Recipe("partitions", {"devices": 5, "resources": 2, "unequal": 1}),
         _small("slow_devices", 4, 3),
         _small("quorums", 4, 3),
     ),

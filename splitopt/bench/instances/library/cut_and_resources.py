@@ -200,5 +200,9 @@ def _generated_entries(families: Families) -> Iterator[LibraryEntry]:
         yield drawn(Recipe(family, {"devices": 20, "servers": 3}), "small")
         yield drawn(Recipe(family, {"devices": 100, "servers": 5}), "medium", as_file=False)
     yield drawn(Recipe("servers", {"devices": 1000, "servers": 10}), "large", as_file=False)
+    for devices, resources in ((15, 3), (30, 3), (30, 5), (100, 3)):
+        parameters = {"devices": devices, "resources": resources}
+        yield drawn(Recipe("partitions", parameters), "medium")
+    yield drawn(Recipe("partitions", {"devices": 20, "resources": 3, "unequal": 1}), "medium")
     yield drawn(Recipe("uniform", {"devices": 1}), "small")
     yield drawn(Recipe("infeasible", {"devices": 5, "layers": 5}), "small")

@@ -47,10 +47,12 @@ def certified_bound(
     InputError
         The prices do not fit the problem, or there are too many clusters to list.
     """
-    pricer = Pricer(problem)
-    y = read_prices(problem, prices)
-    if problem.infeasibility() is not None:
-        return math.inf
+    y = read_prices(problem.devices, prices)
+    return math.inf if problem.infeasibility() is not None else bound_at(Pricer(problem), y, method)
+
+
+def bound_at(pricer: Pricer, y: FloatArray, method: str) -> float:
+    """Compute the bound that prices prove of what a pricer prices, see `certified_bound`."""
     if method == "list":
         least = {size: _least_listed(pricer, y, size) for size in pricer.count_of}
     elif method == "search":
@@ -60,10 +62,10 @@ def certified_bound(
     return pricer.lagrangian(y, least)
 
 
-def read_prices(problem: ClusterAndSpectrum, prices: npt.ArrayLike) -> FloatArray:
-    """Check prices, which may be of any sign."""
+def read_prices(devices: int, prices: npt.ArrayLike) -> FloatArray:
+    """Check prices of the devices, which may be of any sign."""
     shifted = np.asarray(prices, dtype=np.float64)
-    number_table(np.abs(shifted), "prices", "seconds", (problem.devices,))
+    number_table(np.abs(shifted), "prices", "seconds", (devices,))
     return shifted
 
 

@@ -120,11 +120,36 @@ def _list_size(
     max_listed: int,
     stop: Callable[[], bool],
 ) -> tuple[IntArray, FloatArray] | None:
-    """List the clusters of one size and their seconds."""
-    order = np.argsort(-cuts.prices, kind="stable")
-    prices = cuts.prices[order]
+    """List the clusters of one size and their seconds, whatever round they are formed in."""
+    found: list[tuple[IntArray, FloatArray]] = []
+    for part, added in pricer.parts:
+        prices = cuts.prices if added is None else cuts.prices - added
+        listed = _list_part(part, prices, cuts, size, limit, max_listed, stop)
+        if listed is None:
+            return None
+        found.append(listed)
+    if len(found) == 1:
+        return found[0]
+    every = np.unique(np.sort(np.concatenate([one for one, _ in found]), axis=1), axis=0)
+    if len(every) > max_listed:
+        return None
+    return every, pricer.seconds(every) if len(every) else np.empty(0)
+
+
+def _list_part(
+    pricer: Pricer,
+    own_prices: FloatArray,
+    cuts: PricedCuts,
+    size: int,
+    limit: float,
+    max_listed: int,
+    stop: Callable[[], bool],
+) -> tuple[IntArray, FloatArray] | None:
+    """List the clusters of one size in one round, at prices of its own beside the cuts."""
+    order = np.argsort(-own_prices, kind="stable")
+    prices = own_prices[order]
     sums = np.concatenate(([0.0], np.cumsum(prices)))
-    problem = pricer.problem
+    problem = pricer.round
     request = ListRequest(
         pricer.terms,
         order,

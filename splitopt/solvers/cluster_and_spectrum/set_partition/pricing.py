@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
 from splitopt.problems.cluster_and_spectrum.subcarriers import allocate_flat
 from splitopt.problems.compiling import plain
+from splitopt.results import Decision
 
 if TYPE_CHECKING:
     from splitopt.solvers.cluster_and_spectrum.set_partition.choice import PricingRequest
@@ -42,6 +43,24 @@ class Priced:
     cells: int
 
 
+class Priceable(Protocol):
+    """What is asked of a problem whose clusters are priced."""
+
+    @property
+    def devices(self) -> int:
+        """Number of devices N."""
+        ...
+
+    @property
+    def is_small(self) -> bool:
+        """Whether Python goes through it faster than loops are loaded."""
+        ...
+
+    def complete(self, clusters: list[IntArray]) -> Decision:
+        """Return the best decision with these clusters."""
+        ...
+
+
 class Pricer:
     """The data that pricing needs, prepared once for a problem.
 
@@ -49,8 +68,10 @@ class Pricer:
     round as a whole.
     """
 
+    problem: Priceable
+
     def __init__(self, problem: ClusterAndSpectrum) -> None:
-        self.problem = problem
+        self.problem = self.round = problem
         self.terms: FloatArray = np.ascontiguousarray(problem.terms)
         phases = [0, 1, 2] if problem.inner_phases else [0, 2]
         self.fixed = np.ascontiguousarray(self.terms[:, [2 * p for p in phases]].T)
@@ -60,16 +81,24 @@ class Pricer:
         self.count_of: dict[int, int] = dict(zip(sizes.tolist(), counts.tolist(), strict=True))
         self._levels: dict[int, tuple[FloatArray, IntArray]] = {}
 
+    @property
+    def parts(self) -> list[tuple[Pricer, FloatArray | None]]:
+        """The rounds that clusters may be formed in, with what each device adds there, (N,) in s.
+
+        None where it adds nothing. A cluster takes the least of what it takes in any of them.
+        """
+        return [(self, None)]
+
     @cached_property
     def server_s(self) -> float:
         """The server's seconds in a round."""
-        problem = self.problem
+        problem = self.round
         return problem.local_epochs * problem.devices * problem.server_s_per_device
 
     def levels(self, size: int) -> tuple[FloatArray, IntArray]:
         """Return the sorted levels of each phase, one after the other, and where each begins."""
         if size not in self._levels:
-            x = np.arange(1, self.problem.subcarriers - size + 2)
+            x = np.arange(1, self.round.subcarriers - size + 2)
             per_phase = [
                 np.unique(fixed[:, None] + spectral[:, None] / x)
                 for fixed, spectral in zip(self.fixed, self.spectral, strict=True)
@@ -91,7 +120,7 @@ class Pricer:
 
         found = np.empty((max_found, size), dtype=np.int64)
         reduced = np.empty(max_found)
-        search = plain(search_cells) if self.problem.is_small else search_cells
+        search = plain(search_cells) if self.round.is_small else search_cells
         bound, count, cells = search(
             self._request(prices, size), float(cutoff), max_cells, found, reduced
         )
@@ -104,9 +133,7 @@ class Pricer:
         tables = (self.terms, self.fixed, self.spectral, self.weights, *self.levels(size))
         y = np.array(prices, dtype=np.float64)  # a copy: loops are compiled for what can be written
         order = np.argsort(-y, kind="stable")
-        return PricingRequest(
-            *tables, y, order, self.problem.subcarriers, self.problem.inner_phases
-        )
+        return PricingRequest(*tables, y, order, self.round.subcarriers, self.round.inner_phases)
 
     def seconds(self, clusters: IntArray) -> FloatArray:
         """Seconds, without the server's part, of clusters of one size, shape (F, K)."""
@@ -115,10 +142,10 @@ class Pricer:
             self.terms,
             members.ravel(),
             np.arange(len(members) + 1, dtype=np.int64) * members.shape[1],
-            subcarriers=self.problem.subcarriers,
-            local_epochs=self.problem.local_epochs,
+            subcarriers=self.round.subcarriers,
+            local_epochs=self.round.local_epochs,
             server_s_per_device=0.0,
-            small=self.problem.is_small,
+            small=self.round.is_small,
         ).seconds
 
     def lagrangian(

@@ -190,11 +190,11 @@ class Proof:
                 searched = self.cover(tight, steps)
                 steps *= 4
             seed += 1
-            self._anneal(seed, 0.5 * self.left_s)
+            self.start_anew(seed, 0.5 * self.left_s)
 
-    def _anneal(self, seed: int, time_limit_s: float) -> None:
+    def start_anew(self, seed: int, time_limit_s: float) -> None:
         """Anneal from the start with other random numbers, then go on from the best."""
-        problem = self.pricer.problem
+        problem = self.pricer.round
         inner = Search(problem, max(time_limit_s, 0.01), 0.0, seed)
         Anneal(iterations=_SWAPS * problem.devices, chains=1).run(problem, inner)
         if inner.best is not None and inner.objective < self.search.objective:

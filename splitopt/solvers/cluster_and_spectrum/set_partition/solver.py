@@ -5,30 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from splitopt.documents.checks import check_whole
-from splitopt.problems.base import IntArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
 from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cluster_and_spectrum.annealing import Anneal, default_iterations
-from splitopt.solvers.cluster_and_spectrum.set_partition.closing import (
-    MOST_DEVICES,
-    cheapest_partition,
-    partition_by_highs,
+from splitopt.solvers.cluster_and_spectrum.set_partition.by_columns import (
+    FEW,
+    clusters_of_best,
+    solve_by_columns,
 )
-from splitopt.solvers.cluster_and_spectrum.set_partition.columns import Columns, Master
+from splitopt.solvers.cluster_and_spectrum.set_partition.closing import MOST_DEVICES
 from splitopt.solvers.cluster_and_spectrum.set_partition.fleets import (
     propose_sorted,
     solve_fleet,
     swap_on,
 )
-from splitopt.solvers.cluster_and_spectrum.set_partition.generation import Generation
 from splitopt.solvers.cluster_and_spectrum.set_partition.loading import load_loops
 from splitopt.solvers.cluster_and_spectrum.set_partition.pricing import Pricer
-from splitopt.solvers.cluster_and_spectrum.set_partition.proof import Proof
-from splitopt.solvers.cluster_and_spectrum.set_partition.triples import PricedCuts
 from splitopt.solvers.cluster_and_spectrum.set_partition.types import (
     Types,
     exact_types,
@@ -36,18 +30,12 @@ from splitopt.solvers.cluster_and_spectrum.set_partition.types import (
 )
 from splitopt.solvers.cluster_and_spectrum.swaps import load_swaps
 
-_EXACT = 1e-12
-"""What a sum of seconds may be wrong by, relatively."""
 _SHARE = 0.7
 """Share of the time that is left which HiGHS gets to look for a better partition."""
 _MOST_S = 60.0
 """What HiGHS gets at most, and what a run without a limit counts as."""
 _SHARE_OF_NEAR = 0.1
 """Share of the time for types that are only near, where columns can be generated as well."""
-_FEW = 40
-"""Up to so many devices the optimum is usually proved, and a short annealing will do."""
-_MOST_AT_ONCE = 2_000_000
-"""Clusters that are searched for covers without cuts on triples."""
 _SWAPS_PER_S = 20_000
 _MOST_SWAPS = 4_000_000
 _SWAPS_PER_DEVICE = 6_000
@@ -129,65 +117,9 @@ class SetPartition(Solver[ClusterAndSpectrum]):
         annealing(problem, search.time_limit_s).run(problem, search)
         if (reason := search.stop()) is not None:
             return reason
-        pricer = Pricer(problem)
-        known = self._best_clusters(search)
-        columns = Columns(pricer)
-        columns.add(known)
-        unit_s = float(np.mean(columns.seconds)) or 1.0
-        master = Master(pricer, columns, unit_s)
-        generation = Generation(pricer, columns, master, self.max_cells, search.prove)
-        while search.stop() is None and generation.step(min(search.remaining_s, 1e9)):
-            search.iterations += 1
-        if search.stop() is None:
-            generation.settle()
-        if generation.best is not None:
-            search.details["prices"] = generation.best.device.tolist()
-        search.details |= {"columns": len(columns), "passes": generation.passes}
-        search.details["cells"] = generation.cells
-        return search.stop() or self._close(pricer, generation, unit_s, search)
-
-    def _close(
-        self, pricer: Pricer, generation: Generation, unit_s: float, search: Search
-    ) -> StopReason:
-        """Prove the optimum, or look for a better partition among the known columns."""
-        duals = generation.best
-        if duals is None:
-            return "iterations"
-        if pricer.problem.devices <= _FEW:
-            found, complete = cheapest_partition(
-                pricer,
-                duals,
-                generation.bound,
-                search.objective,
-                min(self.max_listed, _MOST_AT_ONCE),
-                lambda: search.stop() is not None,
-            )
-            if found is not None:
-                search.propose(pricer.problem.complete(found))
-            if complete:
-                search.prove(search.objective * (1 - _EXACT))
-        if search.stop() is None:
-            none = np.zeros((0, 3), dtype=np.int64)
-            cuts = PricedCuts(duals.device, none, np.zeros(0))
-
-            def improve(limit_s: float) -> None:
-                """Choose among the columns by HiGHS; it may find a better partition."""
-                slack = search.objective - generation.bound
-                found = partition_by_highs(
-                    pricer, generation.columns, duals, slack, unit_s, min(_MOST_S, limit_s)
-                )
-                if found is not None:
-                    search.propose(pricer.problem.complete(found))
-
-            Proof(pricer, search, cuts, unit_s, self.max_listed, improve).run()
-        return search.stop() or "iterations"
-
-    @staticmethod
-    def _best_clusters(search: Search) -> list[IntArray]:
-        """Return the clusters of the incumbent, members ascending."""
-        best = search.best
-        assert best is not None
-        return [np.sort(cluster) for cluster in best.clusters]  # type: ignore[attr-defined]
+        return solve_by_columns(
+            Pricer(problem), search, clusters_of_best(search), self.max_cells, self.max_listed
+        )
 
 
 def annealing(problem: ClusterAndSpectrum, time_limit_s: float | None) -> Anneal:
@@ -196,7 +128,7 @@ def annealing(problem: ClusterAndSpectrum, time_limit_s: float | None) -> Anneal
     They take about a sixth of the time, which is counted in swaps so that an answer does not depend
     on the machine.
     """
-    if problem.devices <= _FEW:
+    if problem.devices <= FEW:
         return Anneal()
     wanted = int(_SWAPS_PER_S * (_MOST_S if time_limit_s is None else time_limit_s))
     most = min(_MOST_SWAPS, _SWAPS_PER_DEVICE * problem.devices)

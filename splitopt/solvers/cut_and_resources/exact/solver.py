@@ -18,6 +18,7 @@ from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cut_and_resources.exact.feasible import within_budgets
 from splitopt.solvers.cut_and_resources.exact.large import solve_large
 from splitopt.solvers.cut_and_resources.exact.local import improve, rounded
+from splitopt.solvers.cut_and_resources.exact.one_resource import OneResource, load_for
 from splitopt.solvers.cut_and_resources.exact.robust import solve_robust
 from splitopt.solvers.cut_and_resources.exact.space import Space, undecided
 from splitopt.solvers.cut_and_resources.exact.tree import Tree
@@ -48,6 +49,8 @@ _MOST_HELD = 20_000_000
 """Classes times cuts up to which the tree may hold tables of all devices."""
 _FINEST = 1e-12
 """A smaller gap is not aimed for."""
+_REMEMBERED = 1_000
+"""Classes times cuts, and plans, that are remembered, so that none is scored twice."""
 _LONG, _SHORT = 400, 20
 """Most steps of a local search, at the root and in the tree."""
 
@@ -109,6 +112,11 @@ class Exact(LoadsRelaxation, Solver[CutAndResources]):
             "holds them in tables; count equal devices in 'factors' if they choose cuts"
         )
 
+    def load(self, problem: CutAndResources) -> None:
+        """Compile what a run on this problem needs, or load what an earlier process compiled."""
+        super().load(problem)
+        load_for(problem)
+
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
         """Prove the optimum, or stop when asked to.
 
@@ -158,6 +166,7 @@ class _Run:
         self.nodes = 0
         self.cost: FloatArray | None = None
         """What each class (C, L) pays for a cut beside the budgets: by it plans are repaired."""
+        self._offered: set[bytes] = set()
 
     def run(self) -> StopReason:
         search, fleet = self.search, self.fleet
@@ -176,6 +185,7 @@ class _Run:
         mixed = rounded(root.columns, root.weights, fleet.count, fleet.device_s.shape[1])
         self._offer(mixed, repair=True)
         search.details["root_gap"] = search.gap
+        self._partition(root)
         while True:
             if (reason := search.stop()) is not None:
                 return reason
@@ -193,6 +203,15 @@ class _Run:
             )
             if (reason := self._search_tree(tree, root)) is not None:
                 return reason
+
+    def _partition(self, root: Root) -> None:
+        """Fill resource by resource where each choice loads one: the tree has few prices then."""
+        devices = None if self.is_sum else OneResource.of(self.fleet, root.price)
+        if devices is None or self._halted():
+            return
+        self._polished(root)
+        asked = devices.fill(self.fleet, self.search, self._offer, self._halted, self.tolerance)
+        self.search.details["deadlines"] = asked
 
     @property
     def _limit(self) -> float:
@@ -256,7 +275,13 @@ class _Run:
 
         Counts that exceed a budget are not proposed, or first repaired.
         """
-        before, cuts = self.search.objective, self.fleet.cuts(counts)
+        before = self.search.objective
+        if self.fleet.use is None and counts.size <= _REMEMBERED:
+            if (key := counts.tobytes()) in self._offered:
+                return False  # it was no better then, or is the best
+            if len(self._offered) < _REMEMBERED:
+                self._offered.add(key)
+        cuts = self.fleet.cuts(counts)
         used = 0.0 if self.fleet.use is None else np.einsum("cl,clb->b", counts, self.fleet.use)
         if np.all(used <= 1 + SLACK):
             self.search.propose(self.problem.complete(cuts))
