@@ -231,6 +231,11 @@ def _facts(found: Tradeoff) -> list[tuple[str, str]]:
 
 
 def _steps(stairs: Staircase) -> str:
+    return svg_text(panels_figure([staircase_panel(stairs)], 3.6))
+
+
+def staircase_panel(stairs: Staircase) -> Panel:
+    """Return the optimum over the limit as steps, with a dot at the strictest limit of each."""
     style = line_styles(["optimum"])["optimum"]
     right = max(1.0, stairs.stairs[0].limit)
     ordered = list(reversed(stairs.stairs))
@@ -240,9 +245,7 @@ def _steps(stairs: Staircase) -> str:
         Curve([*x, right], [*y, y[-1]], style, "optimum", "steps"),
         Curve(x, y, style, "limits", "dots"),
     )
-    return svg_text(
-        panels_figure([Panel("", "limit on leakage", _unit(stairs), curves, log_x=False)], 3.6)
-    )
+    return Panel("", "limit on leakage", _unit(stairs), curves, log_x=False)
 
 
 def _by_epsilon(found: Tradeoff) -> str:

@@ -14,6 +14,7 @@ import splitopt
 from splitopt import CapabilityError, InputError, Result
 from splitopt.planning.comparison.rows import NAMES
 from splitopt.planning.comparison.sweeping import Sweep
+from splitopt.planning.staircase import leakage_staircase
 from splitopt.report.alike import with_alike_rows
 from splitopt.report.charts import MANY_COLOURS, distinct_styles
 from splitopt.report.comparison import scheme_styles
@@ -178,6 +179,17 @@ def test_a_sweep_has_a_line_for_each_scheme(comparison):
     none = replace(comparison, rows=())
     with pytest.raises(InputError, match="no scheme has a plan"):
         none.plot()
+
+
+def test_a_staircase_is_drawn_from_limit_to_limit():
+    """Each step holds up to the limit at which the next one begins."""
+    found = leakage_staircase("dp-mora-resnet18")
+    steps, dots = found.plot().get_lines()
+    ordered = list(reversed(found.stairs))
+    assert dots.get_xdata().tolist() == [stair.limit for stair in ordered]
+    assert steps.get_ydata().tolist()[:-1] == [stair.objective for stair in ordered]
+    with pytest.raises(InputError, match="no limit has a plan"):
+        replace(found, stairs=()).plot()
 
 
 def test_a_training_is_drawn_over_rounds_or_seconds():

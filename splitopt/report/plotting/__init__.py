@@ -6,6 +6,7 @@ method ``plot`` of a value finds the functions by `splitopt.report.plotting.pict
 
 from splitopt.report.plotting.of_comparison import (
     plot_schemes,
+    plot_staircase,
     plot_sweep,
     plot_traffic,
     plot_work,
@@ -28,6 +29,7 @@ __all__ = [
     "plot_round",
     "plot_schemes",
     "plot_shares",
+    "plot_staircase",
     "plot_sweep",
     "plot_tasks",
     "plot_trace",

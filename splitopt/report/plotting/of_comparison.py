@@ -7,10 +7,12 @@ from typing import Any
 from splitopt.errors import InputError
 from splitopt.planning.comparison.rows import Comparison, SchemeRow
 from splitopt.planning.comparison.sweeping import Sweep
+from splitopt.planning.staircase import Staircase
 from splitopt.report.charts import Panel, draw_panel
 from splitopt.report.comparison import TRADED, scheme_styles, traded_panel
 from splitopt.report.plotting.axes import axes_for, height_of_rows, plain_text
 from splitopt.report.sweeps import sweep_panel
+from splitopt.report.tradeoff import staircase_panel
 
 
 def plot_traffic(comparison: Comparison, ax: Any = None) -> Any:
@@ -76,7 +78,7 @@ def plot_sweep(sweep: Sweep, ax: Any = None) -> Any:
     Parameters
     ----------
     sweep
-        Of `splitopt.planning.comparison.sweeping.sweep_schemes`.
+        Of `splitopt.planning.comparison.sweeping.sweep_field`.
     ax
         Axes of Matplotlib; by default those of a new figure.
 
@@ -95,6 +97,33 @@ def plot_sweep(sweep: Sweep, ax: Any = None) -> Any:
         raise InputError.at(sweep.field, "has values that are no numbers of one unit, to be drawn")
     drawn = {row.scheme: row.label for one in sweep.comparisons for row in one.feasible}
     return _drawn(panel, drawn, ax)
+
+
+def plot_staircase(staircase: Staircase, ax: Any = None) -> Any:
+    """Draw the optimum for every limit on the leakage of a cut; a dot is the strictest of a step.
+
+    Parameters
+    ----------
+    staircase
+        Of `splitopt.planning.staircase.leakage_staircase`.
+    ax
+        Axes of Matplotlib; by default those of a new figure.
+
+    Returns
+    -------
+    The axes: the limit to the right, the objective in its unit upwards.
+
+    Raises
+    ------
+    InputError
+        No limit has a plan.
+    """
+    if not staircase.stairs:
+        raise InputError("no limit has a plan, and so there is nothing to draw")
+    ax = axes_for(ax)
+    draw_panel(ax, staircase_panel(staircase))
+    ax.set_title(plain_text(f"{staircase.name}: {staircase.model}"), loc="left", fontsize=10.5)
+    return ax
 
 
 def _feasible(comparison: Comparison) -> tuple[SchemeRow, ...]:

@@ -101,7 +101,7 @@ def plot_promise(measured: Measured, ax: Any = None) -> Any:
     Parameters
     ----------
     measured
-        Of `splitopt.training.validate_plan`.
+        Of `splitopt.validate`.
     ax
         Axes of Matplotlib; by default those of a new figure.
 

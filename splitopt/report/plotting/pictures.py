@@ -10,10 +10,12 @@ from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError, shown
 from splitopt.planning.comparison.rows import Comparison
 from splitopt.planning.comparison.sweeping import Sweep
+from splitopt.planning.staircase import Staircase
 from splitopt.plans import Plan
 from splitopt.profiles.table.profile import ModelProfile
 from splitopt.report.plotting.of_comparison import (
     plot_schemes,
+    plot_staircase,
     plot_sweep,
     plot_traffic,
     plot_work,
@@ -46,6 +48,7 @@ PICTURES: Mapping[type[Any], Mapping[str, Picture]] = {
         "schemes": plot_schemes,
     },
     Sweep: {"seconds": plot_sweep},
+    Staircase: {"limits": plot_staircase},
     History: {"metric": plot_metric, "loss": plot_loss},
     ModelProfile: {
         "bytes": plot_cut_bytes,
