@@ -213,7 +213,8 @@ class Scenario(Shown, Sections):
 
     def to_planned(self) -> dict[str, Any]:
         """Return what `to_dict` does, with paths in `data` as seen from where commands run."""
-        return with_data_paths_read(self.to_dict(), self._folder)
+        found: dict[str, Any] = with_data_paths_read(self.to_dict(), self._folder)
+        return found
 
     def load_model(self) -> ModelProfile:
         """Load the model profile that the scenario names; a file is relative to the scenario.
