@@ -38,6 +38,8 @@ def _read_task(value: str) -> str:
     return value
 
 
+NAMED = ("digits", "mnist", "fashion-mnist", "cifar10", "celeba", "text")
+"""Sources that are names, whatever folders there are."""
 _PREFIXED = re.compile(r"([a-z][a-z0-9-]+):(.+)", re.DOTALL)
 """``NAME:FOLDER``, ``text:FILE`` or ``file:PATH``."""
 
@@ -69,6 +71,7 @@ def _from_folder(source: str, folder: Path) -> str:
         is_word = name == "text" and (path == "python" or not path or path.isdigit())
         return ":".join([name, path if is_word else _joined(path, folder), *tokens])
     is_path = source.endswith(".npz") or "/" in source or (folder / source).is_dir()
+    is_path = is_path and source not in NAMED
     return _joined(source, folder) if is_path else source
 
 
@@ -81,9 +84,8 @@ class TrainingData(Part):
     """What the fleet trains on, unless whoever trains says something else.
 
     ``source`` is what ``splitopt train --data`` takes, ``partition`` what ``--partition`` takes,
-    and ``task`` the name of what is trained for. In a scenario
-    file paths are relative to it; `with_data_paths_read` turns them into those of the folder that
-    commands run in, as they stand in plans.
+    and ``task`` the name of what is trained for. Paths in a scenario are relative to its file; in a
+    plan they are those of the folder in which it was made, see `with_data_paths_read`.
     ``data: digits`` is short for ``data: {source: digits}``.
     """
 

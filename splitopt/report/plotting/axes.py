@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from splitopt.errors import InputError, shown
@@ -95,8 +95,3 @@ def some_of(rows: Sequence[Any], most: int, things: str) -> tuple[Sequence[Any],
     if len(rows) <= most:
         return rows, ""
     return rows[:most], f" (the first {most} of {len(rows):,} {things})"
-
-
-def known(values: Iterable[float | None]) -> bool:
-    """Whether there is any value."""
-    return any(value is not None for value in values)
