@@ -93,7 +93,7 @@ def test_a_page_shows_all_that_the_notebook_has(path):
 def test_outputs_are_what_they_give_today(path):
     """Words to the letter and numbers to 2 %; of measured cells only what kind of thing they show.
 
-    Accuracies of another release of PyTorch are those of another run: they may differ by more.
+    What was trained depends on PyTorch and the number of its threads: it may differ by more.
     """
     now = module("execute").executed(path)
     for kept, run in zip(cells(read(path)), cells(now), strict=True):
