@@ -1,6 +1,10 @@
 """Sphinx configuration."""
 
+import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "notebooks"))
 
 project = "splitopt"
 author = "the splitopt developers"
@@ -9,6 +13,7 @@ release = version = installed_version("splitopt")
 
 extensions = [
     "myst_parser",
+    "notebook_pages",
     "sphinx.ext.autodoc",
     "sphinx-mathjax-offline",
     "sphinx.ext.napoleon",

@@ -45,6 +45,18 @@ def data_frame(rows: Any, columns: Sequence[str] | None = None) -> Any:
     return pd.json_normalize(list(rows)) if columns is None else pd.DataFrame(rows, columns=columns)
 
 
+def need_matplotlib(purpose: str) -> None:
+    """Raise `CapabilityError` that says how to install Matplotlib, if it is absent.
+
+    `purpose` is what needs it, as the start of a sentence.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise CapabilityError(
+            f"{purpose} needs Matplotlib, which is not installed; install it with: "
+            "pip install matplotlib"
+        )
+
+
 def need_torch(purpose: str) -> None:
     """Raise `CapabilityError` that says how to install PyTorch, if it is absent.
 

@@ -21,7 +21,7 @@ from splitopt.errors import InputError
 from splitopt.extras import data_frame
 from splitopt.plan_result import PlanResult
 from splitopt.plan_versions import FORMAT, MINOR, VERSION, at_present_version
-from splitopt.showing import Shown
+from splitopt.showing import Drawn, Shown
 from splitopt.storage.writing import write_atomic
 
 CONTENT = ("scenario", "profile", "decision", "prediction")
@@ -53,7 +53,7 @@ def _digest_of(data: Any, place: str) -> str:
 
 
 @dataclass(frozen=True, repr=False)
-class Plan(Shown):
+class Plan(Shown, Drawn):
     """A decision with all that it was made from and what it promises.
 
     Parameters

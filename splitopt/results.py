@@ -16,7 +16,7 @@ from splitopt.errors import InputError, shown
 from splitopt.extras import data_frame
 from splitopt.outcomes import Outcome as Outcome
 from splitopt.outcomes import StopReason as StopReason
-from splitopt.showing import Shown
+from splitopt.showing import Drawn, Shown
 from splitopt.storage.writing import write_atomic
 
 FORMAT = "splitopt-result"
@@ -113,7 +113,7 @@ class Asked(Protocol):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Result(Shown):
+class Result(Shown, Drawn):
     """The answer of one solver run on one problem.
 
     Two results are equal if they say the same of everything but the time that it took (``times``

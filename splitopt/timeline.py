@@ -23,6 +23,7 @@ from splitopt.documents.reading import read_text
 from splitopt.documents.taking import path_of
 from splitopt.errors import InputError
 from splitopt.extras import data_frame
+from splitopt.showing import Drawn
 from splitopt.storage.writing import write_rows
 
 FORMAT = "splitopt-timeline"
@@ -80,7 +81,7 @@ class Usage:
 
 
 @dataclass(frozen=True, eq=False)
-class Timeline:
+class Timeline(Drawn):
     """Tasks on resources, as columns of one length T.
 
     Parameters

@@ -93,6 +93,15 @@ _OPERATIONS = re.compile(r"[kMGTP]?OPS?(/s)?$", re.IGNORECASE)
 _SEPARATED = re.compile(r"[-+]?\d[\d.]*[,_' ]\d")
 
 
+def counted(count: int, thing: str, things: str | None = None) -> str:
+    """Write how many there are of something, by default with an s for all but one.
+
+    >>> counted(1, "round"), counted(2000, "round"), counted(2, "batch", "batches")
+    ('1 round', '2,000 rounds', '2 batches')
+    """
+    return f"{count:,} {thing if count == 1 else things or thing + 's'}"
+
+
 def parse(value: Any, kind: str) -> float:
     """Turn ``"50 Mbit/s"`` into 5e7.
 

@@ -63,3 +63,14 @@ def test_every_public_name_resolves():
         assert getattr(splitopt, name).__doc__
     with pytest.raises(AttributeError, match="no_such_name"):
         splitopt.no_such_name  # noqa: B018
+
+
+def test_runs_over_connections_say_which_extra_they_need():
+    """Without PyTorch the import is refused in a sentence, not by the name of a module."""
+    code = "import sys; sys.modules['torch'] = None; import splitopt.training.wire.launch"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith(
+        "running over connections needs PyTorch, which is not installed; install it with: "
+        "pip install 'splitopt[train]'"
+    )

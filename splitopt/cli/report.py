@@ -20,25 +20,38 @@ def command(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="PAGE.html", help="Write a page.")
     ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            "--csv",
+            metavar="FILE.csv",
+            help="Write who gets what: a row per device, group or node, in SI units.",
+        ),
+    ] = None,
     as_json: shared.AsJson = False,
 ) -> int:
-    """Check a plan file and show it: in the terminal, or as one self-contained HTML page.
+    """Check a plan file and show it: in the terminal, as a self-contained HTML page, or as CSV.
 
     Example: splitopt report plan.json -o plan.html
     """
     from splitopt.planning.planner import open_plan
     from splitopt.plans import Plan
 
-    shared.check_outputs(plan, output)
+    shared.check_outputs(plan, output, csv)
     saved = _as_claimed(open_plan(Plan.load(plan), str(plan)).plan)
     if output is not None:
         from splitopt.report.page import plan_to_html
         from splitopt.storage.writing import write_atomic
 
         write_atomic(output, plan_to_html(saved, f"{date.today()}"))
+    if csv is not None:
+        from splitopt.export.tables.as_csv import main_csv
+        from splitopt.storage.writing import write_atomic
+
+        write_atomic(csv, main_csv(saved, str(plan)))
     if as_json:
         shared.print_json(saved.to_dict())
-    elif output is None:
+    elif output is None and csv is None:
         from splitopt.report.terminal import plan_to_terminal
 
         shared.console().print(plan_to_terminal(saved))

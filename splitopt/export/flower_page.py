@@ -6,12 +6,13 @@ from typing import Any
 
 from splitopt.export.job import Job
 from splitopt.export.rounds_page import KEPT, rounds_page
+from splitopt.units import counted
 
 
 def flower_page(job: Job, spec: dict[str, Any]) -> str:
     """Write the README of the folder."""
     count = len(spec["clients"])
-    title, what = "as a Flower app", f"{count} clients of Flower"
+    title, what = "as a Flower app", f"{counted(count, 'client')} of Flower"
     return rounds_page(job, spec, title, what, [_run(count), KEPT + _KEPT])
 
 

@@ -13,7 +13,10 @@ from splitopt.export.folder import MANIFESTS
 from splitopt.export.plan_job import PLAN_FILE
 from splitopt.plans import Plan, plan_digest
 
-HOLD_PLANS = ("torch-pipelining", "flower", "nvflare", "ray", "pipeedge", "compose", "kubernetes")
+HOLD_PLANS = (
+    *("torch-pipelining", "flower", "nvflare", "ray"),
+    *("pipeedge", "mp-sl", "plato", "compose", "kubernetes"),
+)
 """Formats whose folders hold the whole plan."""
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from splitopt.export.job import Job
 from splitopt.export.rounds import round_files, spec_of
 from splitopt.export.rounds_page import DATA, KEPT, rounds_page
+from splitopt.units import counted
 
 _MODULES = ("nvflare_client", "nvflare_server", "nvflare_job")
 
@@ -31,7 +32,7 @@ def files(job: Job) -> dict[str, bytes]:
 def _page(job: Job, spec: dict[str, Any]) -> str:
     """Write the README of the folder."""
     count = len(spec["clients"])
-    title, what = "as a job of NVIDIA FLARE", f"{count} clients of NVIDIA FLARE"
+    title, what = "as a job of NVIDIA FLARE", f"{counted(count, 'client')} of NVIDIA FLARE"
     return rounds_page(job, spec, title, what, [_RUN, KEPT + _KEPT])
 
 

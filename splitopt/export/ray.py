@@ -10,6 +10,7 @@ from typing import Any
 from splitopt.export.job import Job
 from splitopt.export.rounds import round_files, spec_of
 from splitopt.export.rounds_page import DATA, KEPT, rounds_page
+from splitopt.units import counted
 
 
 def files(job: Job) -> dict[str, bytes]:
@@ -28,7 +29,8 @@ def files(job: Job) -> dict[str, bytes]:
 
 def _page(job: Job, spec: dict[str, Any]) -> str:
     """Write the README of the folder."""
-    title, what = "as a program for Ray", f"{len(spec['clients'])} clients that Ray simulates"
+    title, clients = "as a program for Ray", counted(len(spec["clients"]), "client")
+    what = f"{clients} that Ray simulates"
     return rounds_page(job, spec, title, what, [_RUN, KEPT + _KEPT])
 
 

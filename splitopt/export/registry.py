@@ -97,6 +97,20 @@ EXPORTERS = {
         "",
         "plan",
     ),
+    "mp-sl": Format(
+        "splitopt.export.mp_sl",
+        "the pipeline as MP-SL's workbook of times and sizes, and who hosts which layers",
+        ("xlsxwriter",),
+        "xlsx",
+        "plan",
+    ),
+    "plato": Format(
+        "splitopt.export.plato",
+        "a configuration of Plato: federated averaging, or split learning of one client",
+        (),
+        "",
+        "plan",
+    ),
     "csv": Format(
         "splitopt.export.tables.as_csv",
         "the plan as tables, one CSV file each",

@@ -242,7 +242,7 @@ def _plan_of(
     return Plan(
         problem=result.problem,
         objective=result.objective_name,
-        scenario=scenario.to_dict(),
+        scenario=scenario.to_planned(),
         profile=profile.to_dict(),
         decision=None if decision is None else decision.to_dict(),
         prediction=None if prediction is None else prediction.to_dict(),

@@ -25,6 +25,7 @@ from splitopt.problems.inputs import as_scenario
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.table.provenance import GUESS
 from splitopt.scenario import Scenario
+from splitopt.showing import Drawn
 from splitopt.solvers.base import Solver
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Stair:
 
 
 @dataclass(frozen=True)
-class Staircase:
+class Staircase(Drawn):
     """All optima over the limit on leakage, that of the loosest limits first.
 
     Parameters

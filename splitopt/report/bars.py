@@ -8,8 +8,8 @@ from html import escape
 
 from splitopt.report.numbers import brief, seconds
 
-COLOURS = 7
-"""Classes ``c0`` to ``c6`` of the style sheet."""
+COLOURS = 10
+"""Classes ``c0`` to ``c9`` of the style sheet."""
 _TICKS = 5
 _SMALLEST = 1e-4
 """A part below this share of the whole is not drawn: it would be less than a tenth of a pixel."""

@@ -15,6 +15,16 @@ from splitopt.storage.writing import write_atomic
 COLOURS = ("#4477aa", "#228833", "#ccbb44", "#ee6677", "#66ccee", "#aa3377", "#bbbbbb")
 """Paul Tol's bright scheme, distinguishable with colour-blind eyes."""
 
+MANY_COLOURS = (
+    *COLOURS[:-1],
+    *("#ff7700", "#664400", "#4455dd", "#ccbbaa", "#dd88ff", "#0000ff"),
+    *("#005544", "#ff2233", "#ee11bb", "#cc00ff"),
+)
+"""The same without grey, and ten more: far apart for all eyes, and for colour-blind ones farthest
+within each six, which have the same dashes and marker; a test measures it."""
+PHASE_COLOURS = (*COLOURS, *MANY_COLOURS[6:8], MANY_COLOURS[10])
+"""Of the phases of a timeline: ``c0`` to ``c9`` of the style sheet."""
+
 _DASHES: tuple[tuple[float, ...], ...] = ((), (5.0, 1.8), (1.2, 1.4), (6.0, 1.5, 1.2, 1.5))
 _MARKERS = ("o", "s", "^", "D")
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -48,6 +58,20 @@ def line_styles(names: Iterable[str]) -> dict[str, Style]:
     for index, name in enumerate(names):
         turn = index // len(colours) % len(_DASHES)
         styles[name] = Style(colours[index % len(colours)], _DASHES[turn], _MARKERS[turn])
+    return styles
+
+
+def distinct_styles(names: Sequence[str]) -> dict[str, Style]:
+    """Assign each of at most 16 names a colour that no other has; dashes and marker change too.
+
+    The first six are those of `line_styles`.
+    """
+    styles = {}
+    for index, (name, colour) in enumerate(zip(names, MANY_COLOURS, strict=False)):
+        turn = index // (len(COLOURS) - 1) % len(_DASHES)
+        styles[name] = Style(colour, _DASHES[turn], _MARKERS[turn])
+    if len(styles) < len(names):
+        raise ValueError(f"{len(names)} names, and {len(MANY_COLOURS)} colours to tell apart")
     return styles
 
 
@@ -123,7 +147,7 @@ def panels_figure(
     figure = Figure(figsize=(9.6, height * rows), layout=ConstrainedLayoutEngine(wspace=0.06))
     places = list(figure.subplots(rows, across, squeeze=False).flat)
     for axes, panel in zip(places, shown, strict=False):
-        _draw_panel(axes, panel)
+        draw_panel(axes, panel)
     for axes in places[len(shown) :]:
         axes.set_visible(False)
     if legend:
@@ -138,7 +162,8 @@ def panels_figure(
     return figure
 
 
-def _draw_panel(axes: Any, panel: Panel) -> None:
+def draw_panel(axes: Any, panel: Panel) -> None:
+    """Draw a panel into axes of Matplotlib."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#d9dee5", linewidth=0.6)
     axes.set_axisbelow(True)

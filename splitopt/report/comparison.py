@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from splitopt.planning.comparison.grid import Grid
 from splitopt.planning.comparison.rows import NAMES, Comparison, SchemeRow
@@ -19,6 +19,8 @@ from splitopt.units import readable_bytes, readable_work
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from splitopt.report.charts import Panel, Style
 
 _UNKNOWN = "-"
 _STATUS = {
@@ -112,9 +114,7 @@ def comparison_to_terminal(
 
 def comparison_to_html(comparison: Comparison, sweep: Sweep | Grid | None = None) -> str:
     """Return one self-contained page: advice, Pareto plot, table, reasons, sweep."""
-    from splitopt.report.charts import line_styles
-
-    styles = line_styles(NAMES)
+    styles = scheme_styles()
     legend = [
         (row.label, styles[row.scheme].colour, _MARKERS[styles[row.scheme].marker])
         for row in comparison.feasible
@@ -136,6 +136,13 @@ def comparison_to_html(comparison: Comparison, sweep: Sweep | Grid | None = None
     )
 
 
+def scheme_styles() -> dict[str, Style]:
+    """Return the style of each scheme, the same in every picture; no two share a colour."""
+    from splitopt.report.charts import distinct_styles
+
+    return distinct_styles(tuple(NAMES))
+
+
 def _swept_table(sweep: Sweep | Grid) -> Table:
     return sweep_table(sweep) if isinstance(sweep, Sweep) else grid_table(sweep)
 
@@ -144,28 +151,37 @@ def _lines(sweep: Sweep | Grid) -> list[str]:
     return change_lines(sweep) if isinstance(sweep, Sweep) else []
 
 
-def _pareto(rows: Sequence[SchemeRow], styles: dict[str, Any]) -> str:
-    """Draw time against traffic and against work: dots are not beaten by any other, rings are."""
-    from splitopt.report.charts import Curve, Panel, panels
+TRADED = (
+    ("Time and traffic", 1, "traffic {}, MB", 1e6),
+    ("Time and work of a device", 2, "work of the busiest device {}, GFLOP", 1e9),
+)
+"""Title, place among the measures, label and unit of what time is traded for."""
 
+
+def _pareto(rows: Sequence[SchemeRow], styles: Mapping[str, Style]) -> str:
+    from splitopt.report.charts import panels
+
+    return panels([traded_panel(rows, styles, traded) for traded in TRADED], height=4.0)
+
+
+def traded_panel(
+    rows: Sequence[SchemeRow], styles: Mapping[str, Style], traded: tuple[str, int, str, float]
+) -> Panel:
+    """Return time against one of `TRADED`: dots are not beaten by any other scheme, rings are."""
+    from splitopt.report.charts import Curve, Panel
+
+    title, at, y_label, unit = traded
     by_accuracy = rows[0].accuracy_s is not None
     span = "to the accuracy" if by_accuracy else "of a round"
-    shown = [row for row in rows if (row.accuracy_s is not None) == by_accuracy]
-    drawn = []
-    for title, at, y_label, unit in (
-        ("Time and traffic", 1, f"traffic {span}, MB", 1e6),
-        ("Time and work of a device", 2, f"work of the busiest device {span}, GFLOP", 1e9),
-    ):
-        curves = tuple(
-            Curve(
-                [row.measures[0]],
-                [row.measures[at] / unit],
-                styles[row.scheme],
-                f"measure-{at}-{row.scheme}",
-                "dots" if row.pareto else "rings",
-            )
-            for row in shown
-            if row.measures[at] > 0
+    curves = tuple(
+        Curve(
+            [row.measures[0]],
+            [row.measures[at] / unit],
+            styles[row.scheme],
+            f"measure-{at}-{row.scheme}",
+            "dots" if row.pareto else "rings",
         )
-        drawn.append(Panel(title, f"time {span}, s", y_label, curves, *wide(curves)))
-    return panels(drawn, height=4.0)
+        for row in rows
+        if (row.accuracy_s is not None) == by_accuracy and row.measures[at] > 0
+    )
+    return Panel(title, f"time {span}, s", y_label.format(span), curves, *wide(curves))

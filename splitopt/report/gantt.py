@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from splitopt.report.charts import COLOURS, check_suffix, save_figure
+from splitopt.report.charts import PHASE_COLOURS, check_suffix, save_figure
 from splitopt.report.content import Column, Table
 from splitopt.report.numbers import percent, seconds
 from splitopt.report.spans import MOST_TASKS, SHARED_KINDS, Span, chosen_span, shown_rows
@@ -200,7 +200,7 @@ def usage_rows(timeline: Timeline) -> list[dict[str, str]]:
 
 def phase_colours(phases: Sequence[str]) -> dict[str, str]:
     """Assign each phase a colour of its own."""
-    return {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(phases)}
+    return {name: PHASE_COLOURS[i % len(PHASE_COLOURS)] for i, name in enumerate(phases)}
 
 
 def _box(

@@ -17,7 +17,7 @@ from splitopt.report.content import Column, Figure, Table
 from splitopt.report.grids import table_in_terminal
 from splitopt.report.summary import PlanSummary
 from splitopt.report.templating import template
-from splitopt.units import readable_bytes
+from splitopt.units import counted, readable_bytes
 
 if TYPE_CHECKING:
     from splitopt.generators.judging import Judgement
@@ -59,7 +59,8 @@ def summarize_generator(
     if picture is not None:
         figures = (Figure("Samples", lambda: _drawn(picture), "A row for each label, rising"),)
     return PlanSummary(
-        title=f"{data}: generator {generator.spec.network} of {shape}, {generator.steps} steps",
+        title=f"{data}: generator {generator.spec.network} of {shape}, "
+        f"{counted(generator.steps, 'step')}",
         verdict=_verdict(judgement),
         facts=(*_work(judgement, options), *_worth(judgement)),
         tables=(_qualities(generator.quality or {}, judgement),),

@@ -16,6 +16,7 @@ from splitopt.report.grids import table_in_terminal
 from splitopt.report.numbers import percent
 from splitopt.report.summary import PlanSummary
 from splitopt.report.templating import template
+from splitopt.units import counted
 
 if TYPE_CHECKING:
     from splitopt.privacy.leakage.measured import Measured
@@ -97,9 +98,9 @@ def _facts(table: LeakageTable) -> list[tuple[str, str]]:
     accuracy = "" if table.accuracy is None else f", {percent(table.accuracy)} % of tests right"
     return [
         ("Weights", f"{table.weights}{accuracy}"),
-        ("Reconstructed", f"{own['samples']} samples, {own['batch']} in a gradient"),
-        ("Searches", f"{own['steps']} steps, {starts}, seed {own['seed']}"),
-        ("Inferences", f"on {own['inferences']} samples"),
+        ("Reconstructed", f"{counted(own['samples'], 'sample')}, {own['batch']} in a gradient"),
+        ("Searches", f"{counted(own['steps'], 'step')}, {starts}, seed {own['seed']}"),
+        ("Inferences", f"on {counted(own['inferences'], 'sample')}"),
     ]
 
 

@@ -23,7 +23,7 @@ from splitopt.report.summary import summarize
 from splitopt.results import Result
 from splitopt.scenario import Scenario
 from splitopt.training.history import History
-from splitopt.units import readable_bytes, readable_work
+from splitopt.units import counted, readable_bytes, readable_work
 
 MOST_ROWS = 20
 """Of a table; the first half and the last half of more."""
@@ -177,7 +177,8 @@ def _scenario(scenario: Scenario) -> View:
         if entries := getattr(scenario, name):
             facts.append((name.capitalize(), ", ".join(entry.name for entry in entries)))
     training = scenario.training
-    facts.append(("Training", f"{training.rounds} rounds of {training.epochs} epochs"))
+    rounds, epochs = counted(training.rounds, "round"), counted(training.epochs, "epoch")
+    facts.append(("Training", f"{rounds} of {epochs}"))
     if scenario.note:
         facts.append(("Note", scenario.note))
     entries = [device for _, device in zip(range(MOST_ROWS), scenario.devices, strict=False)]

@@ -16,7 +16,7 @@ from splitopt.report.plan_page.opened import OpenedStar, opened_star
 from splitopt.report.plan_page.replayed import replayed
 from splitopt.report.plan_page.section import Section
 from splitopt.report.plan_page.waiting import waiting, where_time_goes
-from splitopt.report.replanning import Replanning, replanning
+from splitopt.report.replanning import replanning
 from splitopt.report.summary import PlanSummary, summarize
 from splitopt.report.templating import template
 
@@ -47,7 +47,7 @@ def plan_to_html(plan: PlanLike, written: str = "") -> str:
         answer=answer(plan, summary),
         advice=advised,
         parts=_sections(plan, shown, star, summary),
-        replan=Replanning() if star is None else replanning(plan, star),
+        replan=replanning(plan, star),
         written=written,
     )
     return str(page)

@@ -15,6 +15,7 @@ from splitopt.problems.cut_and_resources.choice_tables import has_choices
 from splitopt.problems.cut_and_resources.group_tables import fitting
 from splitopt.problems.limits import allowed_by_tied
 from splitopt.report.plan_page.opened import OpenedStar, opened_star
+from splitopt.report.replanning_pipeline import pipeline_data
 
 MOST_CELLS = 6_000
 """Groups times cuts of which a page carries the numbers."""
@@ -31,14 +32,22 @@ class Replanning(NamedTuple):
         JSON-ready, what ``Replan.changed`` of the script takes, and what the sliders show.
     why_not
         One sentence.
+    scripts
+        Assets that plan anew and show it, in the order in which they are run.
     """
 
     data: dict[str, Any] | None = None
     why_not: str | None = None
+    scripts: tuple[str, ...] = ("shares.js", "replan.js", "what_if.js")
 
 
 def replanning(plan: Plan, opened: OpenedStar | None = None) -> Replanning:
     """Return what the page of a plan needs to plan anew; `opened` are its objects, if known."""
+    if plan.problem == "pipeline_partition":
+        found = pipeline_data(plan)
+        if isinstance(found, dict):
+            return Replanning(found, scripts=("pipeline.js", "what_if_pipeline.js"))
+        return Replanning(why_not=found)
     if plan.problem != "cut_and_resources":
         return Replanning()
     if plan.objective not in OBJECTIVES:

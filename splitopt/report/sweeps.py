@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from splitopt.documents.checks import is_number
@@ -15,7 +15,7 @@ from splitopt.report.numbers import seconds
 from splitopt.units import KINDS, parse
 
 if TYPE_CHECKING:
-    from splitopt.report.charts import Curve
+    from splitopt.report.charts import Curve, Panel, Style
 
 _NONE = "-"
 _DECADES = 30
@@ -84,9 +84,17 @@ def grid_table(grid: Grid) -> Table:
     return Table("Where the best scheme changes", caption, columns, tuple(rows), "values")
 
 
-def sweep_chart(sweep: Sweep, styles: dict[str, Any]) -> str | None:
+def sweep_chart(sweep: Sweep, styles: Mapping[str, Style]) -> str | None:
     """Draw seconds of every scheme over the values, if these are numbers of one unit."""
-    from splitopt.report.charts import Curve, Panel, panels
+    from splitopt.report.charts import panels
+
+    panel = sweep_panel(sweep, styles)
+    return None if panel is None else panels([panel])
+
+
+def sweep_panel(sweep: Sweep, styles: Mapping[str, Style]) -> Panel | None:
+    """Return seconds of every scheme over the values, None of what are no numbers of one unit."""
+    from splitopt.report.charts import Curve, Panel
 
     read = _numbers(sweep.values)
     if read is None:
@@ -104,7 +112,7 @@ def sweep_chart(sweep: Sweep, styles: dict[str, Any]) -> str | None:
             x, y = zip(*sorted(points), strict=True)
             curves.append(Curve(x, y, styles[scheme], f"sweep-{scheme}"))
     x_label = f"{sweep.field}{', ' + unit if unit else ''}"
-    return panels([Panel("", x_label, "seconds", tuple(curves), *wide(curves))])
+    return Panel("", x_label, "seconds", tuple(curves), *wide(curves))
 
 
 def wide(curves: Sequence[Curve]) -> tuple[bool, bool]:

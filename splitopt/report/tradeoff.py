@@ -16,6 +16,7 @@ from splitopt.report.grids import table_in_terminal
 from splitopt.report.numbers import gap, seconds
 from splitopt.report.summary import PlanSummary
 from splitopt.report.templating import template
+from splitopt.units import counted
 
 if TYPE_CHECKING:
     from splitopt.planning.staircase import Stair, Staircase
@@ -96,7 +97,7 @@ def _metric(found: Tradeoff) -> str:
 def _verdict(stairs: Staircase) -> str:
     first, last = stairs.stairs[0], stairs.stairs[-1]
     count = len(stairs.stairs)
-    steps = "1 step" if count == 1 else f"{count} steps"
+    steps = counted(count, "step")
     proved = "each an optimum by proof" if stairs.is_proved else "not all proved, see their gaps"
     times = last.objective / first.objective if first.objective else 1.0
     end = "" if stairs.message is None else f" Below it: {stairs.message}."
@@ -189,7 +190,7 @@ def _run_tables(found: Tradeoff) -> list[Table]:
 
 
 def _count(found: Tradeoff) -> str:
-    return "1 run" if len(found.seeds) == 1 else f"{len(found.seeds)} runs"
+    return counted(len(found.seeds), "run")
 
 
 def _time(runs: Sequence[TrainedStair]) -> str:
@@ -215,7 +216,7 @@ def _epsilon_words(target: float | None) -> str:
 
 def _facts(found: Tradeoff) -> list[tuple[str, str]]:
     rounds = found.runs[0].rounds
-    facts = [("Trained", f"{rounds} rounds, seeds {', '.join(map(str, found.seeds))}")]
+    facts = [("Trained", f"{counted(rounds, 'round')}, seeds {', '.join(map(str, found.seeds))}")]
     spent = [run.spent_epsilon for run in found.runs if run.spent_epsilon is not None]
     if spent:
         what = "the parameters that devices train" if found.covers == "client" else "all parameters"
@@ -230,6 +231,11 @@ def _facts(found: Tradeoff) -> list[tuple[str, str]]:
 
 
 def _steps(stairs: Staircase) -> str:
+    return svg_text(panels_figure([staircase_panel(stairs)], 3.6))
+
+
+def staircase_panel(stairs: Staircase) -> Panel:
+    """Return the optimum over the limit as steps, with a dot at the strictest limit of each."""
     style = line_styles(["optimum"])["optimum"]
     right = max(1.0, stairs.stairs[0].limit)
     ordered = list(reversed(stairs.stairs))
@@ -239,9 +245,7 @@ def _steps(stairs: Staircase) -> str:
         Curve([*x, right], [*y, y[-1]], style, "optimum", "steps"),
         Curve(x, y, style, "limits", "dots"),
     )
-    return svg_text(
-        panels_figure([Panel("", "limit on leakage", _unit(stairs), curves, log_x=False)], 3.6)
-    )
+    return Panel("", "limit on leakage", _unit(stairs), curves, log_x=False)
 
 
 def _by_epsilon(found: Tradeoff) -> str:

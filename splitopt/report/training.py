@@ -35,7 +35,7 @@ from splitopt.report.templating import template
 from splitopt.report.turns import turn_facts, turn_figures, turn_panels, turn_tables
 from splitopt.storage.writing import write_atomic
 from splitopt.training.history import History, RoundRow
-from splitopt.units import readable_bytes
+from splitopt.units import counted, readable_bytes
 
 MOST_ROWS = 24
 KINDS = {
@@ -54,12 +54,12 @@ KINDS = {
 }
 """Kind of traffic -> what people call it."""
 ENDINGS = {
-    "rounds": "All {} rounds were trained",
-    "target": "What was wanted was reached after {} rounds",
-    "patience": "Stopped after {} rounds, as the tests got no better",
-    "callback": "Stopped after {} rounds by the caller",
-    "interrupted": "Interrupted after {} whole rounds",
-    "failed": "Stopped by an error after {} rounds",
+    "rounds": "Trained for {0}",
+    "target": "What was wanted was reached after {0}",
+    "patience": "Stopped after {0}, as the tests got no better",
+    "callback": "Stopped after {0} by the caller",
+    "interrupted": "Interrupted after {1}",
+    "failed": "Stopped by an error after {0}",
 }
 _TEST = (5.0, 1.8)
 
@@ -188,7 +188,7 @@ def _curve(
 
 
 def _verdict(history: History, stopped: str) -> str:
-    ending = ENDINGS[stopped].format(len(history))
+    ending = ENDINGS[stopped].format(*(counted(len(history), x) for x in ("round", "whole round")))
     best = history.best
     value = None if best is None else history.value_of(best)
     if best is None or value is None:
@@ -332,7 +332,7 @@ def _rounds(history: History) -> Table:
     return Table(
         "Rounds",
         "Training loss, test of the common model, predicted time"
-        + (f"; {left} rounds are left out" if left else ""),
+        + (f"; {counted(left, 'round')} {'is' if left == 1 else 'are'} left out" if left else ""),
         columns,
         tuple(
             {

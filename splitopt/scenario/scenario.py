@@ -28,10 +28,12 @@ from splitopt.scenario.machine_model import with_machine_files_read
 from splitopt.scenario.nodes import CHAIN_BOUNDARIES, DEFAULT_BOUNDARIES
 from splitopt.scenario.sections import Sections
 from splitopt.scenario.time_to_accuracy import with_curve_file_read
+from splitopt.scenario.training_data import with_data_paths_read
 from splitopt.scenario.varying import with_files_read
 from splitopt.scenario.whole import mistakes_between
 from splitopt.showing import Shown
 from splitopt.storage.writing import write_atomic
+from splitopt.units import counted
 
 FORMAT = "splitopt-scenario"
 VERSION = 1
@@ -96,7 +98,7 @@ class Scenario(Shown, Sections):
             where = f"{len(self.accelerators.names())} machines"
             return f"{self.name!r}: {where}, {self.model.profile or self.model.file}"
         words.append(self.model.profile or str(self.model.file))
-        return f"{self.name!r}: {self.device_count():,} devices, {', '.join(words)}"
+        return f"{self.name!r}: {counted(self.device_count(), 'device')}, {', '.join(words)}"
 
     def to_frame(self) -> Any:
         """Return a row for every entry of the devices as a ``pandas.DataFrame``, in SI units."""
@@ -208,6 +210,11 @@ class Scenario(Shown, Sections):
         as_json = Path(path).suffix == ".json"
         text = json.dumps(self.to_dict(), indent=1) + "\n" if as_json else self.to_yaml()
         write_atomic(path, text)
+
+    def to_planned(self) -> dict[str, Any]:
+        """Return what `to_dict` does, with paths in `data` as seen from where commands run."""
+        found: dict[str, Any] = with_data_paths_read(self.to_dict(), self._folder)
+        return found
 
     def load_model(self) -> ModelProfile:
         """Load the model profile that the scenario names; a file is relative to the scenario.

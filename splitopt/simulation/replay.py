@@ -10,6 +10,7 @@ from splitopt.documents.checks import check_seed
 from splitopt.errors import InputError
 from splitopt.problems.registry import as_problem, module_of, problems_in
 from splitopt.results import Decision, finite_or_none
+from splitopt.showing import Drawn
 from splitopt.simulation.noise import check_noise
 from splitopt.timeline import Timeline
 
@@ -50,7 +51,7 @@ class Forecast(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Replay:
+class Replay(Drawn):
     """A simulated timeline with what it is compared with.
 
     Parameters

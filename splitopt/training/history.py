@@ -18,11 +18,12 @@ from splitopt.documents.reading import read_text
 from splitopt.documents.taking import path_of
 from splitopt.errors import InputError
 from splitopt.extras import data_frame
-from splitopt.showing import Shown
+from splitopt.showing import Drawn, Shown
 from splitopt.storage.writing import write_rows
 from splitopt.training.by_client import Spread, spread_of
 from splitopt.training.by_turn import TurnRow
 from splitopt.training.round_row import RoundRow as RoundRow
+from splitopt.units import counted
 
 FORMAT = "splitopt-history"
 VERSION = 1
@@ -37,7 +38,7 @@ FISHER_TRAFFIC = ("fisher_down", "fisher_up")
 
 
 @dataclass(frozen=True, repr=False)
-class History(Shown):
+class History(Shown, Drawn):
     """The rounds of a training in order, and where they are from.
 
     Parameters
@@ -60,7 +61,7 @@ class History(Shown):
     def _brief(self) -> str:
         best = self.best
         words = "" if best is None else f", {self.metric or 'test loss'} {self.value_of(best):.4g}"
-        return f"{len(self.rows)} rounds{words}"
+        return f"{counted(len(self.rows), 'round')}{words}"
 
     def to_frame(self) -> Any:
         """Return a row for every round as a ``pandas.DataFrame``, with the columns of `to_csv`."""

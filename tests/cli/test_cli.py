@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -80,6 +81,14 @@ def test_report_of_a_plan(capsys, tmp_path, scenario_file):
     assert claim in " ".join(out.split())
     assert call(capsys, "report", saved, "-o", page)[0] == 0
     assert "Who cuts where" in page.read_text()
+    rows = tmp_path / "rows.csv"
+    assert call(capsys, "report", saved, "--csv", rows) == (0, "", "")
+    with rows.open(newline="") as stream:
+        found = list(csv.DictReader(stream))
+    planned = Plan.load(saved).rows()
+    assert [row["name"] for row in found] == [row["name"] for row in planned]
+    assert [float(row["server [s]"]) for row in found] == [row["server_s"] for row in planned]
+    assert call(capsys, "report", saved, "--csv", saved)[0] == 2
 
 
 @pytest.mark.parametrize("objective", ["sum", "makespan"])

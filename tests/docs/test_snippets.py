@@ -120,6 +120,7 @@ TRAIN = (
 NEED_OPACUS = ("README.md", "docs/differential-privacy.md")
 NEED_ONNX = ("docs/devices.md",)
 NEED_TRANSFORMERS = ("docs/models.md",)
+NEED_XLSX = ("docs/mp-sl.md",)
 NEED_TORCH = ("README.md", *(f"docs/{name}.md" for name in TRAIN))
 
 
@@ -136,6 +137,8 @@ def test_snippets_run(page, tmp_path, monkeypatch, capsys):
     """Files are written, Python is executed in one namespace, console calls print what is shown."""
     if page.relative_to(ROOT).as_posix() in NEED_TORCH:
         pytest.importorskip("torch", reason="needs the extra 'train'")
+    if page.relative_to(ROOT).as_posix() in NEED_XLSX:
+        pytest.importorskip("xlsxwriter", reason="needs the extra 'xlsx'")
     if page.relative_to(ROOT).as_posix() in NEED_TRANSFORMERS:
         pytest.importorskip("transformers", reason="needs the extra 'huggingface'")
     if page.relative_to(ROOT).as_posix() in NEED_OPACUS:

@@ -20,6 +20,14 @@ def made():
     return plan(Scenario.load("digits-splitfed"))
 
 
+def federated():
+    """Return a fleet that Plato can train: alike devices, and the LeNet-5 that it has."""
+    document = Scenario.load("digits-splitfed").to_dict()
+    device = {**document["devices"][0], "count": 3, "samples": 600, "batch_size": 32}
+    model = {"model": "lenet5-fashion-mnist", "devices": [device]}
+    return document | model | {"data": {"source": "fashion-mnist"}}
+
+
 @pytest.fixture(scope="module")
 def folder(made, tmp_path_factory):
     path = tmp_path_factory.mktemp("export") / "compose"
@@ -33,8 +41,14 @@ def test_each_format_that_holds_a_plan_gives_it_back(tmp_path, made, to):
     """Scenario, profile, decision, prediction, result and notes."""
     if to in ("torch-pipelining", "flower", "nvflare", "ray"):
         pytest.importorskip("torch", reason="needs the extra 'train'")
-    if to == "pipeedge":
-        made = plan(Scenario.load("digits-pipeline"))
+    if to in ("pipeedge", "mp-sl"):
+        document = Scenario.load("digits-pipeline").to_dict()
+        document["links"].pop("nodes")
+        made = plan(Scenario.from_dict(document) if to == "mp-sl" else "digits-pipeline")
+    if to == "mp-sl":
+        pytest.importorskip("xlsxwriter", reason="needs the extra 'xlsx'")
+    if to == "plato":
+        made = plan(Scenario.from_dict(federated()), problem="common_cut", objective="federated")
     export_plan(made, tmp_path / "out", to=to)
     assert import_plan(tmp_path / "out") == made
     assert run(["import", str(tmp_path / "out"), "-o", str(tmp_path / "plan.json")]) == 0

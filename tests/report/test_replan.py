@@ -178,7 +178,7 @@ def test_a_hundred_million_devices_lose_half(tmp_path):
     ("name", "words"),
     [
         ("examples/two-servers.yaml", "choose more"),
-        ("examples/pipeline-vgg19.yaml", None),
+        ("digits-clusters", None),
     ],
 )
 def test_a_page_without_sliders_says_why(name, words):

@@ -8,6 +8,7 @@ from splitopt import Scenario, plan
 from splitopt.errors import InputError
 from splitopt.plans import Plan
 from splitopt.scenario.schema import scenario_schema
+from splitopt.scenario.training_data import NAMED
 
 
 def with_data(value):
@@ -54,3 +55,45 @@ def test_a_plan_carries_it_and_is_the_same(tmp_path):
 def test_what_is_none_is_refused(value, words):
     with pytest.raises(InputError, match=words):
         Scenario.from_dict(with_data(value))
+
+
+@pytest.mark.parametrize(
+    ("stated", "planned"),
+    [
+        ("digits", "digits"),
+        ("mnist", "mnist"),
+        ("text:python", "text:python"),
+        ("text:python:64", "text:python:64"),
+        ("text:tale.txt:64", "text:lab/tale.txt:64"),
+        ("photos.npz", "lab/photos.npz"),
+        ("mnist:images", "mnist:lab/images"),
+        ("../photos.npz", "lab/../photos.npz"),
+        ("/data/photos.npz", "/data/photos.npz"),
+        ("shards", "lab/shards"),
+        ({"source": "digits", "partition": "file:rows.json"}, "digits"),
+    ],
+)
+def test_paths_are_relative_to_the_scenario(tmp_path, monkeypatch, stated, planned):
+    """A plan has them as seen from where it is made; the scenario keeps what it says."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lab" / "shards").mkdir(parents=True)
+    (tmp_path / "lab" / "mnist").mkdir()
+    scenario = Scenario.from_dict(with_data(stated))
+    scenario.save(tmp_path / "lab" / "s.yaml")
+    loaded = Scenario.load("lab/s.yaml")
+    assert loaded == scenario
+    data = plan(loaded).scenario["data"]
+    assert data["source"] == planned
+    if isinstance(stated, dict):
+        assert data["partition"] == "file:lab/rows.json"
+    monkeypatch.chdir(tmp_path / "lab")
+    assert plan("s.yaml").scenario["data"]["source"] == scenario.data.source
+
+
+@pytest.mark.train
+def test_all_names_of_sources_are_known_as_such():
+    """A folder that is called like a data set is not taken for it."""
+    pytest.importorskip("torch", reason="needs the extra 'train'")
+    from splitopt.training.data.known import KNOWN
+
+    assert set(NAMED) == {"digits", "text", *KNOWN}

@@ -5,14 +5,31 @@ from __future__ import annotations
 import csv
 import io
 
-from splitopt.export.plan_job import PlanJob
+from splitopt.export.plan_job import PlanJob, plan_job
 from splitopt.export.tables.content import Cell, PlanTable, tables_of
 from splitopt.export.tables.safe_text import harmless
+from splitopt.plans import Plan
+
+_MAIN = ("groups_rows", "nodes", "machines", "devices")
+"""Tables by what a reader looks for first; a pipeline has nodes and devices."""
 
 
 def files(job: PlanJob) -> dict[str, bytes]:
     """Return the files of the folder, by name."""
     return {f"{table.name}.csv": csv_bytes(table) for table in tables_of(job)}
+
+
+def main_csv(plan: Plan, source: str = "plan") -> bytes:
+    """Return the table of who gets what: groups, nodes, devices or machines, whichever there are.
+
+    Raises
+    ------
+    InfeasibleError
+        The plan has no decision.
+    """
+    found = {table.name: table for table in tables_of(plan_job(plan, source))}
+    name = next((name for name in _MAIN if name in found), "plan")
+    return csv_bytes(found[name])
 
 
 def csv_bytes(table: PlanTable) -> bytes:

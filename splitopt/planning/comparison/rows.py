@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from splitopt.extras import data_frame
 from splitopt.planning.comparison.generators import GeneratorComparison
-from splitopt.showing import Shown
+from splitopt.showing import Drawn, Shown
+from splitopt.units import counted
 
 LABELS = {
     "fl": "FL",
@@ -157,7 +158,7 @@ class SchemeRow:
 
 
 @dataclass(frozen=True, repr=False)
-class Comparison(Shown):
+class Comparison(Shown, Drawn):
     """All schemes on one scenario, the best first, those without a plan last.
 
     ``by_accuracy`` says whether they are ranked by the time to the accuracy that is wanted; schemes
@@ -176,7 +177,7 @@ class Comparison(Shown):
 
     def _brief(self) -> str:
         best = self.feasible[0].label if self.feasible else "none has a plan"
-        return f"{self.scenario!r}: {len(self.rows)} schemes, best {best}"
+        return f"{self.scenario!r}: {counted(len(self.rows), 'scheme')}, best {best}"
 
     def to_frame(self) -> Any:
         """Return a row for every scheme, the best first, as a ``pandas.DataFrame``."""

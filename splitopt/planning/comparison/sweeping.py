@@ -13,6 +13,7 @@ from splitopt.planning.comparison.comparing import compare_schemes
 from splitopt.planning.comparison.rows import Comparison, tied
 from splitopt.problems.inputs import as_scenario
 from splitopt.scenario import Scenario
+from splitopt.showing import Drawn
 
 if TYPE_CHECKING:
     from splitopt.problems.inputs import ScenarioLike
@@ -22,7 +23,7 @@ EVERY = "*"
 
 
 @dataclass(frozen=True)
-class Sweep:
+class Sweep(Drawn):
     """A comparison for each value of a field, in the order given."""
 
     field: str

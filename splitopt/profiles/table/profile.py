@@ -43,12 +43,13 @@ from splitopt.profiles.table.uncounted import (
     more_than_a_trifle,
     what_is_missing,
 )
-from splitopt.showing import Shown
+from splitopt.showing import Drawn, Shown
 from splitopt.storage.writing import write_atomic
+from splitopt.units import counted
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ModelProfile(Shown):
+class ModelProfile(Shown, Drawn):
     """A model of L layers as a table over its cuts.
 
     Entry ``l - 1`` of every array is cut ``l``: the first ``l`` layers stay on the device, for
@@ -167,7 +168,7 @@ class ModelProfile(Shown):
         return {item.name: getattr(self, item.name) for item in fields(self)}
 
     def _brief(self) -> str:
-        return f"{self.name!r}: {len(self.layers)} layers, {self.provenance.kind}"
+        return f"{self.name!r}: {counted(len(self.layers), 'layer')}, {self.provenance.kind}"
 
     def to_frame(self) -> Any:
         """Return a row for every cut, with all columns, as a ``pandas.DataFrame``."""

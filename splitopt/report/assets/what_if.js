@@ -11,53 +11,11 @@
   const one = data.groups.length === 1, total = data.groups.reduce((sum, group) => sum + group.count, 0);
   const inputs = {}, speeds = [], lost = [];
 
-  /* ---- how numbers are written, as splitopt.report.numbers has it ---- */
-  const digits = x => {
-    const size = Math.abs(x);
-    if (size === 0) return "0";
-    if (size >= 1e7 || size < 1e-4) return x.toExponential(3);
-    const places = size >= 1e4 ? 0 : size >= 100 ? 1 : size >= 1 ? 3 : Math.max(0, 3 - Math.floor(Math.log10(size)));
-    return x.toLocaleString("en", { minimumFractionDigits: places, maximumFractionDigits: places });
-  };
-  const time = x => {
-    for (const [name, size] of [["years", 31536000], ["days", 86400], ["h", 3600], ["min", 60]]) {
-      if (unit === "s" && x >= 2 * size) return `${digits(x)} s (${(x / size).toLocaleString("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 })} ${name})`;
-    }
-    return `${digits(x)} ${unit}`;
-  };
-  const upwards = x => {  // a gap is never written smaller than it is
-    const place = 10 ** (Math.floor(Math.log10(x * 100)) - 1);
-    return Number((Math.ceil(x * 100 / place) * place).toPrecision(2));
-  };
-  const percent = x => Number((100 * x).toPrecision(3)).toString();
-  const speed = (x, name) => {
-    const [step, prefix] = [[1e18, "E"], [1e15, "P"], [1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]].find(([size]) => x >= size) || [1, ""];
-    return `${Number((x / step).toPrecision(4))} ${prefix}${name}`;
-  };
-
-  const element = (tag, properties = {}, ...children) => {
-    const made = Object.assign(document.createElement(tag), properties);
-    made.append(...children);
-    return made;
-  };
+  const { upwards, percent, element, against, factors, scaled, grid } = Controls;
+  const time = x => Controls.seconds(x, unit);
+  const slider = (name, label, places, written) => Controls.slider(name, label, places, written, later);
 
   /* ---- sliders ---- */
-  function slider(name, label, { min, max, step, value }, written) {
-    const input = element("input", { type: "range", id: `slide-${name}`, min, max, step, value });
-    const output = element("output", { htmlFor: input.id });
-    const show = () => { output.textContent = written(Number(input.value)); input.setAttribute("aria-valuetext", output.textContent); };
-    input.addEventListener("input", () => { show(); later(); });
-    input.defaultValue = value;
-    show();
-    const row = element("div", { className: "slide" }, element("label", { htmlFor: input.id, textContent: label }), input, output);
-    return { input, row, show, factor: () => 10 ** Number(input.value), reset() { input.value = value; show(); } };
-  }
-  const factors = { min: -1, max: 1, step: 0.02, value: 0 };  // of powers of ten
-  const scaled = (now, name) => exponent => {
-    const factor = 10 ** exponent, times = `${Number(factor.toPrecision(3))} times`;
-    return now === null ? (exponent ? times : "as planned") : exponent ? `${speed(now * factor, name)}, ${times}` : `${speed(now, name)}, as planned`;
-  };
-
   function build() {
     const uses = name => data[name].some((row, g) => data.groups[g].count && row.some(x => x > 0));
     const shared = element("fieldset", {}, element("legend", { textContent: data.shared_links ? "Shared by all devices" : "Links of every device, and the server" }));
@@ -133,10 +91,6 @@
     said.textContent = `${what}: ${time(found.value)}${better}. ${proof}`;
     show(fleet, found);
   }
-  function against(ratio) {
-    if (Math.abs(ratio - 1) < 1e-9) return ", as planned";
-    return ratio < 1 ? `, ${percent(1 - ratio)} % less than planned` : `, ${percent(ratio - 1)} % more than planned`;
-  }
 
   function show(fleet, found) {
     const parts = Replan.parts(fleet, found.counts), moved = data.counts === null ? [] : moves(found.counts);
@@ -156,12 +110,8 @@
     const body = parts.slice(0, 200).map(part => [
       data.groups[part.group].name + (part.devices > 1 ? ` (${part.devices.toLocaleString("en")})` : ""), data.cuts[part.cut],
       ...part.share.map((share, r) => (r < 2 && !data.shared_links ? "own" : percent(share * part.devices))), time(part.round)]);
-    const table = element("table", {},
-      element("thead", {}, element("tr", {}, ...heads.map((head, k) => element("th", { scope: "col", className: k < 2 ? "text" : "", textContent: head })))),
-      element("tbody", {}, ...body.map(row => element("tr", {}, ...row.map((cell, k) => element("td", { className: k < 2 ? "text" : "", textContent: cell }))))));
     const open = result.querySelector("details")?.open;
-    const box = element("div", { className: "scroll", tabIndex: 0 }, table);
-    box.setAttribute("role", "group"); box.setAttribute("aria-label", "The new plan");
+    const box = grid(heads, body, 2, "The new plan");
     lines.push(element("details", { open: Boolean(open) }, element("summary", { textContent: "The new plan, device by device" }), box));
     result.replaceChildren(...lines);
   }

@@ -8,6 +8,7 @@ from typing import Any
 from splitopt.plans import Plan
 from splitopt.report.content import Column, Table
 from splitopt.report.plan_page.section import Section
+from splitopt.units import counted
 
 MOST_ROWS = 60
 """Machines that a table lists."""
@@ -28,7 +29,7 @@ def inputs(plan: Plan) -> Section:
     profile = plan.profile
     source = profile.get("provenance", {})
     model = [
-        ("model", f"{profile['name']}, {len(profile['layers'])} layers to cut behind"),
+        ("model", f"{profile['name']}, {counted(len(profile['layers']), 'layer')} to cut behind"),
         ("its numbers", f"{source.get('kind', 'unknown')}: {source.get('source', 'unknown')}"),
         ("asked", f"{plan.problem}, objective {plan.objective}"),
         ("solver", f"{result['solver']}, seed {result['seed']}"),

@@ -23,7 +23,7 @@ def replayed(plan: Plan) -> Section | None:
     if not getattr(report_of(plan), "SHOWS_ROUND", False):
         return None
     heading = "Who waits for whom"
-    if _batches(plan) > MOST_BATCHES:
+    if batches_of_round(plan) > MOST_BATCHES:
         words = "A round is too long to be drawn here; splitopt simulate PLAN.json --gantt does it."
         return Section("waiting", heading, (words,))
     from splitopt.planning.replaying import simulate
@@ -40,7 +40,7 @@ def replayed(plan: Plan) -> Section | None:
     return Section("waiting", heading, figures=(chart,))
 
 
-def _batches(plan: Plan) -> int:
+def batches_of_round(plan: Plan) -> int:
     """Return how many mini-batches a round of the scenario has."""
     scenario = Scenario.from_dict(plan.scenario, "plan: scenario")
     return scenario.training.epochs * sum(

@@ -8,7 +8,7 @@ from splitopt.plans import Plan
 from splitopt.report.bars import stacked_bars
 from splitopt.report.content import Column, Content, Figure, Table
 from splitopt.report.numbers import percent, seconds
-from splitopt.units import readable_bytes
+from splitopt.units import counted, readable_bytes
 
 SHOWS_ROUND = True
 """Whether the page of a plan shows a round as it is simulated."""
@@ -94,7 +94,7 @@ def _facts(prediction: Any, plan: Plan) -> list[tuple[str, str]]:
         ("Period (one micro-batch to the next)", f"{seconds(period)} s, of {each}"),
         ("Busiest machine", prediction["binding"]),
         ("A round", f"{seconds(prediction['round_s'])} s for {batches:,} micro-batches"),
-        ("Whole training", f"{seconds(prediction['training_s'])} s, {rounds:,} rounds"),
+        ("Whole training", f"{seconds(prediction['training_s'])} s, {counted(rounds, 'round')}"),
         ("Layers", f"{len(plan.profile['layers']):,} on {len(prediction['machines'])} machines"),
     ]
     if prediction["idle"]:

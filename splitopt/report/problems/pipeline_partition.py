@@ -10,7 +10,7 @@ from splitopt.report.bars import stacked_bars
 from splitopt.report.content import Column, Content, Figure, Table
 from splitopt.report.numbers import percent, seconds
 from splitopt.scenario import Scenario
-from splitopt.units import readable_bytes
+from splitopt.units import counted, readable_bytes
 
 SHOWS_ROUND = True
 """Whether the page of a plan shows a round as it is simulated."""
@@ -91,6 +91,8 @@ def _facts(prediction: Any, plan: Plan) -> list[tuple[str, str]]:
     rounds = plan.scenario["training"]["rounds"]
     load, averaging_s = prediction["load"], prediction.get("aggregation_s", 0.0)
     limit = "the pipeline is the limit" if load >= 1 else "the owners' own trips are the limit"
+    batches = counted(prediction["batches"], "batch", "batches")
+    owners = counted(prediction["owners"], "owner")
     facts = [
         ("Period (one batch to the next)", f"{seconds(prediction['period_s'])} s"),
         ("Binding", binding(prediction["binding"])),
@@ -99,15 +101,14 @@ def _facts(prediction: Any, plan: Plan) -> list[tuple[str, str]]:
         ("Load", f"{load:.3g}: {limit}"),
         (
             "Round (closed form)",
-            f"{seconds(prediction['round_s'])} s for {prediction['batches']:,} batches of "
-            f"{prediction['owners']:,} owners, of which {seconds(averaging_s)} s for averaging "
-            "their parts",
+            f"{seconds(prediction['round_s'])} s for {batches} of {owners}, of which "
+            f"{seconds(averaging_s)} s for averaging their parts",
         ),
         ("Round (simulated)", _simulated(prediction)),
         ("Owners' links", _channels(plan)),
         (
             "Whole training (closed form)",
-            f"{seconds(prediction['training_s'])} s, {rounds} rounds",
+            f"{seconds(prediction['training_s'])} s, {counted(rounds, 'round')}",
         ),
         ("Owners keep", f"the first {first} and the last {behind} of {total} layers"),
     ]

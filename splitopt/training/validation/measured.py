@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from splitopt.results import finite_or_none
+from splitopt.showing import Drawn
 from splitopt.timeline import Timeline
 from splitopt.training.validation.comparing import Validation, relative
 
@@ -21,7 +22,7 @@ class BytesRow:
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class Measured(Drawn):
     """What a run over real connections says of a plan.
 
     Parameters

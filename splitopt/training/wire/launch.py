@@ -8,7 +8,13 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
-import torch
+try:
+    import torch
+except ImportError:
+    from splitopt.extras import need_torch
+
+    need_torch("running over connections")
+    raise
 
 from splitopt.documents.checks import is_number
 from splitopt.errors import InputError, SplitoptError
