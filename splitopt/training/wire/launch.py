@@ -39,6 +39,7 @@ from splitopt.training.wire.run import WireRun as WireRun
 from splitopt.training.wire.setting import Setting, WireFields, WireOptions
 from splitopt.training.wire.speed import check_speed, proposed_time_scale
 from splitopt.training.wire.star.private import check_private
+from splitopt.training.wire.star.several.places import check_several, others_of
 from splitopt.training.wire.told import Told
 from splitopt.training.wire.transport.links import paced_by_kernel
 from splitopt.training.wire.transport.listener import Listener, listen
@@ -109,6 +110,7 @@ def run_job(
         prepared = prepare(job, 0)
         roles = _roles(prepared)
         check_private(prepared)
+        check_several(prepared.program, prepared.scheme.options)
         check_schedule(prepared, schedule)
         check_files(prepared, schedule, wanted)
         _check_folder(schedule)
@@ -175,11 +177,14 @@ def run_rank(
                 tell_absent(rank, setting, wanted.join_s, str(error))
             raise
         check_private(prepared)
+        check_several(prepared.program, prepared.scheme.options)
         parties = _roles(prepared).parties(prepared.program)
         rank.check(parties)
         is_fed = has_fed(prepared) and rank.rank == len(parties)
-        if setting.port and not is_fed:
-            raise InputError.at("--listen-port", "is for the fed server, the last rank")
+        if setting.port and not is_fed and not _is_server(prepared, rank):
+            raise InputError.at(
+                "--listen-port", "is for the fed server, and servers other than that of rank 0"
+            )
         if is_fed or not rank.rank:
             check_files(prepared, schedule, wanted)
         if is_fed:
@@ -202,6 +207,12 @@ def run_rank(
             rank.publish(listener.port, wanted.join_s)
             own = replace(setting, time_scale=scale)
             return _lead(prepared, schedule, own, listener, wanted.join_s, callback)
+
+
+def _is_server(prepared: Prepared, rank: Rank) -> bool:
+    """Report whether a rank is a server of the plan other than that of rank 0."""
+    program = prepared.program
+    return 0 < rank.rank - len(program.clients) <= len(others_of(program))
 
 
 def tell_absent(rank: Rank, setting: Setting, join_s: float, message: str) -> None:

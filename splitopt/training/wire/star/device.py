@@ -316,6 +316,7 @@ def member(prepared: Prepared, rank: int, channel: Channel) -> Member:
         scheme.options,
         about=scheme.about,
         is_part=bool(client.cuts),
+        rank=client.rank,
     )
     if scheme.noise is not None:
         scheme.noise.set_apart(own, rank - 1)

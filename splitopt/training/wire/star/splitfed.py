@@ -35,14 +35,17 @@ class SplitFedServer(Server):
 
     def copy(self, n: int) -> Copy:
         """Return the client's copy of the whole model."""
-        return self.scheme.copies()[n]
+        return self.scheme.copy_of(self.scheme.clients[n])
 
     def play(self, present: Sequence[int]) -> tuple[Round, Collection[int]]:
         """Serve all at once, and average those who come to the end."""
         tally = Round()
         back = {n: self.keep(n) for n in present}
         self.scheme.begin(self.clients(present), tally)
-        served = self.agreed(self.each(present, self._serve))
+        self.hand_out(present)
+        served = self.each(present, self.serve)
+        self.gather()
+        served = self.agreed(served)
         for n in set(present) - set(served):
             back[n]()
         if not served:
@@ -63,11 +66,17 @@ class SplitFedServer(Server):
         self.settle()
         return tally, served
 
-    def _serve(self, n: int) -> Served:
+    def hand_out(self, present: Sequence[int]) -> None:
+        """Tell other servers what their devices begin the round with; there are none here."""
+
+    def gather(self) -> None:
+        """Take over what other servers have to say of the round; there are none here."""
+
+    def serve(self, n: int) -> Served:
         """One client's round."""
         client, found = self.scheme.clients[n], Served()
         steps = self.scheme.steps(client)
-        with self.resources.reserved(self.planned.pieces[n]):
+        with self.resources.reserved(n, self.planned.pieces[n]):
             self.begin(n, steps)
             for batch in range(steps if client.cuts else 0):
                 self._step(n, batch, found)
