@@ -183,7 +183,8 @@ def run_rank(
         is_fed = has_fed(prepared) and rank.rank == len(parties)
         if setting.port and not is_fed and not _is_server(prepared, rank):
             raise InputError.at(
-                "--listen-port", "is for the fed server, and servers other than that of rank 0"
+                "--listen-port",
+                "is for the fed server, the last rank, and for servers other than that of rank 0",
             )
         if is_fed or not rank.rank:
             check_files(prepared, schedule, wanted)

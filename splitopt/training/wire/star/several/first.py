@@ -122,9 +122,7 @@ class FirstServer(SplitFedServer):
         return True
 
     def _send_states(self, link: ServerLink, members: Sequence[int]) -> None:
-        common = common_of(
-            self.scheme.model, self.copy(members[0]), with_fixed=not link.has_common
-        )
+        common = common_of(self.scheme.model, self.copy(members[0]), with_fixed=not link.has_common)
         link.send("common", {}, common)
         self._count(BETWEEN, common)
         link.has_common = True

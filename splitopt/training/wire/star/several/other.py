@@ -142,7 +142,7 @@ class Station:
             "pace": self._begin,
             "common": self._take_common,
             "state": self._take_state,
-            "prepare": lambda message: self.control.send("ready"),
+            "prepare": self._answer,
             "begin": self._train,
         }
         try:
@@ -188,6 +188,10 @@ class Station:
         load_before(message.tensors, self._common, server.scheme.clients[n], server.copy(n))
         planned = message.fields.get(PLANNED)
         server.told[n] = {} if planned is None else {PLANNED: planned}
+
+    def _answer(self, message: Message) -> None:  # noqa: ARG002
+        """Say that all that was sent for the round is there."""
+        self.control.send("ready")
 
     def _train(self, message: Message) -> None:
         """Serve the devices of a round."""

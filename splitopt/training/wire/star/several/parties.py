@@ -88,4 +88,3 @@ def _make(
 ) -> OtherServer:
     scheme = cast(ParallelCopies, prepared.scheme)
     return kind(scheme, Timing(prepared.program), crew, scale, deadline)
-
