@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -252,7 +253,7 @@ def test_over_connections_every_device_has_its_own_rank(folder, over_connections
     options = Options(learning_rate=0.1, momentum=0.9, optimizer_state=state)
     job = TrainingJob(plan, digits(8), options=options)
     one = prepare(job)
-    assert len(one.program.server_names) == (0 if servers == 1 else 2)
+    assert len(one.program.server_names) == servers
     tallies = [one.scheme.round(number) for number in range(2)]
     lead, found = over_connections(job)
     assert found == tallies
@@ -260,6 +261,31 @@ def test_over_connections_every_device_has_its_own_rank(folder, over_connections
     assert lead.scheme.state_dict().keys() == wanted.keys()
     for name, value in wanted.items():
         assert torch.equal(lead.scheme.state_dict()[name], value), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("servers", [1, 2])
+def test_a_fed_server_averages_over_those_who_have_a_row(
+    folder, over_connections, monkeypatch, servers
+):
+    """The server part after two rounds needs client parts that are averaged as in one process."""
+    plan = planned(folder, servers=servers)
+    program = program_of(plan)  # here with one cut for all, behind the second adapter
+    clients = tuple(
+        replace(client, cuts=(program.profile.layers[3],)) for client in program.clients
+    )
+    program = replace(program, clients=clients)
+    monkeypatch.setattr("splitopt.training.preparing.prepare.program_of", lambda *_: program)
+    options = Options(learning_rate=0.1, momentum=0.9, fed_server=True)
+    job = TrainingJob(plan, digits(8), options=options)
+    one = prepare(job)
+    tallies = [one.scheme.round(number) for number in range(2)]
+    lead, found = over_connections(job)
+    assert found == tallies
+    state = {name: value for name, value in lead.scheme.model.state_dict().items() if len(value)}
+    assert any("lora_A" in name for name in state)
+    for name, value in state.items():
+        assert torch.equal(one.scheme.model.state_dict()[name], value), name
 
 
 def test_a_model_of_another_rank_is_refused_by_name(folder):

@@ -43,15 +43,8 @@ def check_job(job: TrainingJob, schedule: Schedule | None = None) -> None:
     ------
     InputError
         Clients are to be batched, there is to be NoPeek or something against forgetting, turns are
-        to be tested, plans are to follow a trace, another scheme is asked for, or a device is
-        named.
+        to be tested, another scheme is asked for, or a device is named.
     """
-    if schedule is not None and schedule.replan is not None:
-        raise InputError.at(
-            "replan",
-            "is for training in one process, where the virtual clock goes by the trace; here "
-            "time really passes and cuts stay as planned: train without --wire",
-        )
     if schedule is not None and schedule.test_after == "turn":
         raise InputError.at(
             "test_after",

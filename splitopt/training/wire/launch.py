@@ -19,6 +19,7 @@ from splitopt.training.job import JobFields, TrainingJob
 from splitopt.training.keywords import shared_out, takes_fields
 from splitopt.training.preparing.prepare import Prepared, prepare
 from splitopt.training.rounds.loop import Callback, run_rounds
+from splitopt.training.rounds.replanning import Replanning
 from splitopt.training.rounds.testing import check_schedule
 from splitopt.training.saving.keeper import check_new
 from splitopt.training.schedule import Schedule, ScheduleFields
@@ -112,6 +113,7 @@ def run_job(
         check_private(prepared)
         check_several(prepared.program, prepared.scheme.options)
         check_schedule(prepared, schedule)
+        check_replan(prepared, schedule, wanted)
         check_files(prepared, schedule, wanted)
         _check_folder(schedule)
         path = save_job(job, place, prepared)
@@ -199,6 +201,7 @@ def run_rank(
             return None
         rank.check_listening(setting.host)
         check_schedule(prepared, schedule)
+        check_replan(prepared, schedule, wanted)
         _check_folder(schedule)
         scale = _scale_for(prepared, wanted)
         port = 0 if rank.has_store else rank.port
@@ -208,6 +211,19 @@ def run_rank(
             rank.publish(listener.port, wanted.join_s)
             own = replace(setting, time_scale=scale)
             return _lead(prepared, schedule, own, listener, wanted.join_s, callback)
+
+
+def check_replan(prepared: Prepared, schedule: Schedule, wanted: WireOptions) -> None:
+    """Raise `InputError` for a trace that the plan cannot follow, before anybody is waited for."""
+    if schedule.replan is None:
+        return
+    Replanning(prepared, schedule)
+    if wanted.namespaces:
+        raise InputError.at(
+            "namespaces",
+            "hold a link to one rate, and with replan rates change from round to round; leave them "
+            "out, and the processes pace their links by themselves",
+        )
 
 
 def _is_server(prepared: Prepared, rank: Rank) -> bool:
@@ -299,6 +315,7 @@ def _lead(
                 do_round=leader.round,
                 callback=callback,
                 smashed=leader.smashed_tests,
+                replanned=leader.follow,
             )
             fed_model = leader.end() if stopped != "interrupted" else None
         finally:

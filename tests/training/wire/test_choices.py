@@ -19,6 +19,7 @@ from splitopt.training.wire.star.timing import GRADIENT, UPLOAD, Timing  # noqa:
 pytestmark = pytest.mark.train
 
 UPLINK = 4e6 / 8  # byte/s
+SPEEDS = {"edge": "20 GFLOP/s", "idle": "1 GFLOP/s"}
 DOCUMENT = {
     "format": "splitopt-scenario",
     "version": 1,
@@ -99,7 +100,7 @@ def test_a_codec_beside_chosen_bits_is_refused(plan):
 
 def test_a_server_without_devices_is_no_party():
     """Where nobody chooses the other one, the run is that of one server."""
-    two = [{"name": name, "compute": speed} for name, speed in (("edge", "20 GFLOP/s"), ("x", 1))]
+    two = [{"name": name, "compute": speed} for name, speed in SPEEDS.items()]
     devices = [device | {"servers": ["edge"]} for device in DOCUMENT["devices"]]
     program = program_of(splitopt.plan({**DOCUMENT, "servers": two, "devices": devices}))
     assert program.server_names == ("edge",)

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from splitopt.training.model_parts.copies import Copy
 from splitopt.training.preparing.prepare import Prepared
+from splitopt.training.program import Program
+from splitopt.training.rounds.clock import VirtualClock
 from splitopt.training.schemes.parallel_copies import ParallelCopies
 from splitopt.training.schemes.tally import Round, Traffic
 from splitopt.training.wire.crew import Crew
+from splitopt.training.wire.dropping import late_on_failure
 from splitopt.training.wire.setting import Setting
+from splitopt.training.wire.star.device import RECUT
+from splitopt.training.wire.star.examples import Examples
 from splitopt.training.wire.star.learning import learn, note_batch
+from splitopt.training.wire.star.resources import Resources
 from splitopt.training.wire.star.server import Server
 from splitopt.training.wire.star.timing import Timing
+from splitopt.training.wire.transport.channel import Channel
 
 
 @dataclass
@@ -32,6 +40,12 @@ class SplitFedServer(Server):
     """A thread for each client; its real work takes turns, its planned times overlap."""
 
     scheme: ParallelCopies
+    _follows = False
+
+    @cached_property
+    def _cut_at(self) -> dict[int, tuple[Channel, tuple[int, ...]]]:
+        """Where devices have been told to cut, and over which connection."""
+        return {}
 
     def copy(self, n: int) -> Copy:
         """Return the client's copy of the whole model."""
@@ -65,6 +79,26 @@ class SplitFedServer(Server):
         self.scheme.end(self.clients(sorted(served)), tally)
         self.settle()
         return tally, served
+
+    def follow(self, program: Program) -> None:
+        """Take cuts, shares and pace of the next round from a program that replaces the plan's."""
+        self.timing = Timing(program)
+        self.resources = Resources(self.timing, self.time_scale)
+        self.examples = Examples(self.scheme, self.copy)
+        self._clock = VirtualClock(program, scheme=self.scheme)
+        self._follows = True
+
+    def greet(self, n: int, steps: int) -> None:
+        """Send a device what it needs for the round, first where it is cut if that changes."""
+        if self._follows:
+            with late_on_failure(self.timing.model_down):
+                channel = self._channel(n)
+            cuts = self.scheme.clients[n].cuts
+            if self._cut_at.get(n) != (channel, cuts):
+                self.send(n, RECUT, self.timing.model_down, {"cuts": list(cuts)}, {})
+                self._cut_at[n] = channel, cuts
+                self._set_up.pop(n, None)  # another part may have others that never change
+        super().greet(n, steps)
 
     def hand_out(self, present: Sequence[int]) -> None:
         """Tell other servers what their devices begin the round with; there are none here."""

@@ -45,8 +45,9 @@ class FirstServer(SplitFedServer):
         """Return the indices of the clients that are connected, and whose servers are."""
         before = self._links
         self._links = links_to(self.crew, self._ranks, before)
-        for name in before.keys() - self._links.keys():
-            self._say_gone(name)
+        for name, link in before.items():
+            if self._links.get(name) is not link:
+                self._let_go(link)
         return [n for n in super().present() if n not in self._server_of or self._link(n)]
 
     def hand_out(self, present: Sequence[int]) -> None:
@@ -133,11 +134,15 @@ class FirstServer(SplitFedServer):
             self._count(BETWEEN, state)
         link.send("prepare", {}, {})
 
-    def _say_gone(self, name: str) -> None:
+    def _let_go(self, link: ServerLink) -> None:
+        """Let the devices of a server that is gone join again, once they are started again."""
         _LOG.warning(
-            "the server %s is gone; its devices are left out until it and they are there again",
-            name,
+            "the server %s is gone; its devices are left out until it and they are started again",
+            link.name,
         )
+        for n, channel in link.devices.items():
+            if self.crew.channel(n + 1) is channel:
+                self.crew.drop(n + 1)
 
 
 class FirstMainServer(FirstServer, MainServer):
