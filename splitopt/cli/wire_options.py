@@ -208,7 +208,7 @@ class WireFlags(PaceFlags, RankFlags):
         typer.Option(
             "--listen-port",
             metavar="PORT",
-            help="Port on which a fed server listens; any that is free by default.",
+            help="Port on which a fed server, or a server other than rank 0, listens; any by default.",
         ),
     ] = None
     timeline: Annotated[
