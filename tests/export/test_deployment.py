@@ -182,7 +182,7 @@ def test_what_services_say_themselves_are_options_of_training():
 
 
 def test_servers_follow_the_devices(tmp_path):
-    """Each with the memory of its own copies; rank 0 alone writes results."""
+    """Each with the memory of its own copies, rank 0 with that of all; it alone writes results."""
     export_plan(small("servers"), tmp_path / "out", to="compose")
     services = parsed(tmp_path / "out", "compose.yaml")[0]["services"]
     labels = [one["labels"] for one in services.values()]
@@ -198,7 +198,7 @@ def test_servers_follow_the_devices(tmp_path):
     export_plan(small("digits-splitfed"), tmp_path / "alone", to="compose")
     alone = parsed(tmp_path / "alone", "compose.yaml")[0]["services"]["rank-0"]
     whole = int(alone["deploy"]["resources"]["reservations"]["memory"])
-    assert PROCESS_BYTES < one < whole
+    assert one == whole
     assert PROCESS_BYTES < two < whole
 
 

@@ -233,10 +233,12 @@ def _server_bytes(program: Program, name: str) -> float | None:
     """Return what the parts of a server take, None where the profile does not say it.
 
     It has a copy for each client, or one that works on the batches of as many clients as train at
-    the same time.
+    the same time. Of several servers rank 0 has a copy for each client of all of them, whose state
+    it keeps between rounds.
     """
     scenario, profile = program.scenario, program.profile
-    own = [party.allocation.get("server", name) == name for party in program.clients]
+    has_all = name == _main_server(program)
+    own = [has_all or party.allocation.get("server") == name for party in program.clients]
     cut = [client for client in program.clients if client.cuts]
     if not cut:
         return 0.0

@@ -10,7 +10,7 @@ from typing import Any
 
 from splitopt.training.two_servers import SERVER as MAIN
 from splitopt.training.wire.addresses import place_of
-from splitopt.training.wire.dropping import LateError, late_on_failure
+from splitopt.training.wire.dropping import Dropped, LateError, late_on_failure
 from splitopt.training.wire.star.fed.main import MainServer
 from splitopt.training.wire.star.private import planned_field
 from splitopt.training.wire.star.several.device import PLACE
@@ -99,6 +99,13 @@ class FirstServer(SplitFedServer):
             with self._counting:
                 self.sent_bytes.update(over.sent)
                 self.received_bytes.setdefault(MAIN, Counter()).update(over.received)
+
+    def drop(self, n: int, phase: str, reason: str) -> Dropped:
+        """Go on without a client, which its server lets go as well: it may join again."""
+        found, link = super().drop(n, phase, reason), self._link(n)
+        if link is not None:
+            link.send("drop", {"device": n}, {})
+        return found
 
     def _link(self, n: int) -> ServerLink | None:
         """Return the connection to a client's server; None where that is rank 0, or is gone."""

@@ -144,6 +144,7 @@ class Station:
             "state": self._take_state,
             "prepare": self._answer,
             "begin": self._train,
+            "drop": self._let_go,
         }
         try:
             while (message := self._next()).kind != "end":
@@ -188,6 +189,10 @@ class Station:
         load_before(message.tensors, self._common, server.scheme.clients[n], server.copy(n))
         planned = message.fields.get(PLANNED)
         server.told[n] = {} if planned is None else {PLANNED: planned}
+
+    def _let_go(self, message: Message) -> None:
+        """End the connection to a device that rank 0 goes on without."""
+        self.crew.drop(whole_of(message.fields, "device", 0) + 1)
 
     def _answer(self, message: Message) -> None:  # noqa: ARG002
         """Say that all that was sent for the round is there."""

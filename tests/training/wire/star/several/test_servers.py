@@ -15,9 +15,12 @@ from splitopt.training.preparing.prepare import prepare  # noqa: E402
 from splitopt.training.privacy_options import Privacy  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402
 from splitopt.training.rounds.halves import Halves  # noqa: E402
+from splitopt.training.schemes import Round  # noqa: E402
+from splitopt.training.wire.dropping import LateError  # noqa: E402
 from splitopt.training.wire.launch import run_wire  # noqa: E402
 from splitopt.training.wire.link_rates import of_devices, of_two_servers  # noqa: E402
 from splitopt.training.wire.roles import roles_of  # noqa: E402
+from splitopt.training.wire.star.fed.server import FedServer  # noqa: E402
 from splitopt.training.wire.star.several.places import server_rank  # noqa: E402
 from splitopt.training.wire.star.timing import SERVER, UPLOAD, Timing  # noqa: E402
 
@@ -143,3 +146,30 @@ def test_masked_parts_go_to_a_fed_server(over_connections, plan_of_servers):
     ]
     (plain, _), (masked, _) = found
     assert_same_state(masked.scheme, plain.scheme)
+
+
+@pytest.mark.slow
+def test_whom_the_fed_server_drops_is_let_go_by_its_server(
+    over_connections, plan_of_servers, monkeypatch
+):
+    """The others go on; the device hears that its connection has ended, and could join again."""
+    take = FedServer._take
+
+    def taken(server, n, *given):
+        if n == 1 and server._rounds == 0:
+            raise LateError("model upload", "nothing came")
+        take(server, n, *given)
+
+    monkeypatch.setattr(FedServer, "_take", taken)
+    job = TrainingJob(plan_of_servers(), options=Options(fed_server=True))
+    lead, tallies = over_connections(job, 2, fails=("b",))
+    assert [tally.dropped for tally in tallies] == [("b",), ("b",)]
+    one = prepare(job).scheme
+    for number in range(2):
+        clients = [client for client in one.clients if client.name != "b"]
+        one.begin(clients, Round(), number)
+        for client in clients:
+            one._train_alone(client, Round())
+        one.end(clients, Round(), number)
+    for name, value in lead.scheme.model.state_dict().items():
+        assert value.numel() == 0 or torch.equal(one.model.state_dict()[name], value), name
