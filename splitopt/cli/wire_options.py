@@ -208,7 +208,7 @@ class WireFlags(PaceFlags, RankFlags):
         typer.Option(
             "--listen-port",
             metavar="PORT",
-            help="Port on which a fed server listens; any that is free by default.",
+            help="Port on which a fed server, or one that is not rank 0, listens; else any.",
         ),
     ] = None
     timeline: Annotated[

@@ -69,7 +69,7 @@ class Schedule:
     replan
         A trace of rates, a CSV file: what every round really is. Before every round cuts and shares
         are planned anew for the rates of the round before, and the virtual clock goes by them; see
-        `splitopt.training.rounds.replanning`. In one process, and for plans of `cut_and_resources`.
+        `splitopt.training.rounds.replanning`. For plans of `cut_and_resources`.
 
     Raises
     ------

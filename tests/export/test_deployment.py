@@ -14,10 +14,10 @@ import yaml
 
 from splitopt import Scenario, plan
 from splitopt.cli.entry import run
-from splitopt.errors import CapabilityError, InputError
+from splitopt.errors import InputError
 from splitopt.export import export_plan
 from splitopt.export.deployment.image import joined_check, listening_check
-from splitopt.export.deployment.services import PORT
+from splitopt.export.deployment.services import PORT, PROCESS_BYTES
 from splitopt.export.deployment.train_options import OWN, shared_options
 
 NASTY = '"$HOME" $(id) | é'
@@ -141,9 +141,6 @@ def test_what_cannot_be_run_is_refused(tmp_path, capsys):
     """By name, and nothing is written."""
     splitfed = plan(Scenario.load("digits-splitfed"))
     out = tmp_path / "out"
-    servers = plan(Scenario.load("examples/two-servers.yaml"), time_limit_s=5)
-    with pytest.raises(CapabilityError, match="edge-near and edge-far, and a run over connections"):
-        export_plan(servers, out, to="compose")
     pairing = plan(Scenario.load("digits-iotsl"))
     with pytest.raises(InputError, match="is a plan of generator_pairing"):
         export_plan(pairing, out, to="kubernetes")
@@ -182,6 +179,27 @@ def test_what_services_say_themselves_are_options_of_training():
     known = {name for item in typer.main.get_command(single).params for name in item.opts}
     assert known >= OWN
     assert shared_options("--lr 0.1 --data 'a b'") == ("--lr", "0.1", "--data", "a b")
+
+
+def test_servers_follow_the_devices(tmp_path):
+    """Each with the memory of its own copies, rank 0 with that of all; it alone writes results."""
+    export_plan(small("servers"), tmp_path / "out", to="compose")
+    services = parsed(tmp_path / "out", "compose.yaml")[0]["services"]
+    labels = [one["labels"] for one in services.values()]
+    assert [own["splitopt.party"] for own in labels][3] == "other"
+    roles = [own["splitopt.role"] for own in labels]
+    assert roles == ["server", "device", "device", "edge server"]
+    last, first = services["rank-3"], services["rank-0"]
+    assert "--listen" in last["command"]
+    assert "--save-model" not in last["command"]
+    assert "--save-model" in first["command"]
+    assert "restart" in last
+    one, two = (int(s["deploy"]["resources"]["reservations"]["memory"]) for s in (first, last))
+    export_plan(small("digits-splitfed"), tmp_path / "alone", to="compose")
+    alone = parsed(tmp_path / "alone", "compose.yaml")[0]["services"]["rank-0"]
+    whole = int(alone["deploy"]["resources"]["reservations"]["memory"])
+    assert one == whole
+    assert PROCESS_BYTES < two < whole
 
 
 def test_a_fed_server_is_one_service_more(tmp_path):
@@ -223,18 +241,26 @@ socket.getaddrinfo = _loopback
 
 
 def small(name, **given):
-    """Return the plan of a shipped fleet with as few processes as it can have."""
-    document = Scenario.load(name).to_dict()
+    """Return the plan of a shipped fleet with as few processes as it can have.
+
+    Of ``servers`` each device is at a server of its own.
+    """
+    document = Scenario.load("digits-splitfed" if name == "servers" else name).to_dict()
     devices = document["devices"]
     kept = devices[:1] if name == "digits-pipeline" else [devices[0], devices[-1]]
     document["devices"] = [{**device, "count": 1, "samples": 64} for device in kept]
+    if name == "servers":
+        first = document["servers"][0]
+        document["servers"] = [first, first | {"name": "other"}]
+        for device, server in zip(document["devices"], document["servers"], strict=True):
+            device["servers"] = [server["name"]]
     return plan(Scenario.from_dict(document), **given)
 
 
 @pytest.mark.slow
 @pytest.mark.train
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", ["digits-splitfed", "digits-pipeline", "fed server"])
+@pytest.mark.parametrize("name", ["digits-splitfed", "digits-pipeline", "fed server", "servers"])
 def test_commands_of_the_services_are_a_run(tmp_path, name):
     """The very commands, as processes on the loopback interface, learn what one process learns."""
     pytest.importorskip("torch", reason="needs the extra 'train'")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -19,13 +20,14 @@ from splitopt.models.adapters.choice import Adapters  # noqa: E402
 from splitopt.models.adapters.ranks import most_rank, rank_of, set_rank  # noqa: E402
 from splitopt.profiles.tracing import find_cuts, trace  # noqa: E402
 from splitopt.training.data.batches import Batches  # noqa: E402
+from splitopt.training.job import TrainingJob  # noqa: E402
 from splitopt.training.model_parts.averaging import average  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
+from splitopt.training.preparing.prepare import prepare  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402
 from splitopt.training.randomness import Stream  # noqa: E402
 from splitopt.training.schemes import SCHEMES, Client  # noqa: E402
 from splitopt.training.validation.planned_bytes import KINDS, planned_bytes  # noqa: E402
-from splitopt.training.wire.job import check_wired  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -190,11 +192,12 @@ def test_tensors_of_one_shape_are_averaged_as_ever():
 
 
 @functools.cache
-def planned(folder, least=14, **more):
+def planned(folder, least=14, servers=1, **more):
     """Plan a fleet of the digits with a network of linear layers, profiled at rank 4."""
     document = Scenario.load("digits-splitfed").to_dict()
     document["model"] = {"file": str(folder / "net.json")}
-    document["servers"] = [{"name": "server", "compute": "2 GFLOP/s"}]
+    names = ("server", "other")[:servers]
+    document["servers"] = [{"name": n, "compute": "2 GFLOP/s", "seats": 4 - servers} for n in names]
     document["devices"] = [
         {"name": "fast", "count": 2, "compute": "20 MFLOP/s", "samples": 24, "batch_size": 8},
         {"name": "slow", "compute": "2 MFLOP/s", "samples": 20, "batch_size": 8},
@@ -241,6 +244,50 @@ def test_a_plan_trains_with_the_ranks_that_it_chose(folder):
     assert run.history.rows[0].round_s == pytest.approx(plan.prediction["round_s"])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("state", ["reset", "keep", "average"])
+@pytest.mark.parametrize("servers", [1, 2])
+def test_over_connections_every_device_has_its_own_rank(folder, over_connections, state, servers):
+    """Rank 0 has what one process has, bit for bit, and counts the same bytes."""
+    plan = planned(folder, servers=servers)
+    options = Options(learning_rate=0.1, momentum=0.9, optimizer_state=state)
+    job = TrainingJob(plan, digits(8), options=options)
+    one = prepare(job)
+    assert len(one.program.server_names) == servers
+    tallies = [one.scheme.round(number) for number in range(2)]
+    lead, found = over_connections(job)
+    assert found == tallies
+    wanted = one.scheme.state_dict()
+    assert lead.scheme.state_dict().keys() == wanted.keys()
+    for name, value in wanted.items():
+        assert torch.equal(lead.scheme.state_dict()[name], value), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("servers", [1, 2])
+def test_a_fed_server_averages_over_those_who_have_a_row(
+    folder, over_connections, monkeypatch, servers
+):
+    """The server part after two rounds needs client parts that are averaged as in one process."""
+    plan = planned(folder, servers=servers)
+    program = program_of(plan)  # here with one cut for all, behind the second adapter
+    clients = tuple(
+        replace(client, cuts=(program.profile.layers[3],)) for client in program.clients
+    )
+    program = replace(program, clients=clients)
+    monkeypatch.setattr("splitopt.training.preparing.prepare.program_of", lambda *_: program)
+    options = Options(learning_rate=0.1, momentum=0.9, fed_server=True)
+    job = TrainingJob(plan, digits(8), options=options)
+    one = prepare(job)
+    tallies = [one.scheme.round(number) for number in range(2)]
+    lead, found = over_connections(job)
+    assert found == tallies
+    state = {name: value for name, value in lead.scheme.model.state_dict().items() if len(value)}
+    assert any("lora_A" in name for name in state)
+    for name, value in state.items():
+        assert torch.equal(one.scheme.model.state_dict()[name], value), name
+
+
 def test_a_model_of_another_rank_is_refused_by_name(folder):
     plan = planned(folder)
     with pytest.raises(InputError, match=r"model: has adapters of rank 4, and the highest that"):
@@ -249,8 +296,6 @@ def test_a_model_of_another_rank_is_refused_by_name(folder):
         splitopt.train(plan, digits(8), rounds=1, adapters=Adapters(8))
     with pytest.raises(CapabilityError, match="adapters of different ranks, and an export has"):
         splitopt.export_plan(plan, folder / "out", model=digits(8), input_shape=(1, 8, 8))
-    with pytest.raises(InputError, match="devices of 2 ranks, and on the wire there is one"):
-        check_wired(plan)
 
 
 def test_one_rank_for_all_trains_as_a_profile_of_that_rank(folder):
@@ -259,7 +304,6 @@ def test_one_rank_for_all_trains_as_a_profile_of_that_rank(folder):
     assert {row["adapter_rank"] for row in plan.prediction["devices"]} == {8}
     program = program_of(plan)
     assert not program.has_ranks
-    check_wired(plan)
     traced = trace(digits(8), torch.zeros(2, 1, 8, 8), name="net", keep_all=True).profile
     for name, column in traced.columns.items():
         assert getattr(program.profile, name).tolist() == column.tolist()

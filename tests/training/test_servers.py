@@ -14,7 +14,6 @@ from splitopt.export.holders import chains_of  # noqa: E402
 from splitopt.scenario import Scenario  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402
-from splitopt.training.wire.launch import run_wire  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -110,10 +109,3 @@ def test_bits_by_device_cross_as_planned():
 def test_a_codec_beside_chosen_bits_is_refused():
     with pytest.raises(InputError, match=r"^codec: is chosen for each device by the plan"):
         trained(planned(kind="bits"), codec="int8")
-
-
-def test_the_wire_has_one_server():
-    """Refused by one sentence, wherever processes would be started."""
-    for run in (splitopt.validate, run_wire):
-        with pytest.raises(InputError, match=r"on the wire there is one server"):
-            run(planned(kind="two"), rounds=1)

@@ -99,7 +99,7 @@ def _service(job: PlanJob, service: Service) -> dict[str, Any]:
         own["volumes"] = volumes
     if service.rank:
         own["depends_on"] = {host_of(0): {"condition": "service_healthy"}}
-    if service.role in ("device", "owner"):
+    if service.role in ("device", "owner", "edge server"):
         own["restart"] = "on-failure:5"  # it takes part again from the next round on
     return own
 

@@ -132,7 +132,7 @@ def _service(service: Service) -> dict[str, Any]:
 
 
 def _job(job: PlanJob, service: Service) -> dict[str, Any]:
-    again = service.role in ("device", "owner")
+    again = service.role in ("device", "owner", "edge server")
     labels = {"splitopt/rank": str(service.rank)}
     return {
         "apiVersion": "batch/v1",

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from splitopt.errors import CapabilityError, InputError, shown
+from splitopt.errors import InputError, shown
 from splitopt.export.deployment.train_options import DATA, reads_data, shared_options
 from splitopt.problems.memory import (
     device_memory_bytes,
@@ -34,6 +34,7 @@ PLAN_PATH = "/splitopt/plan.json"
 PROCESS_BYTES = 512 * 2**20
 """What a process takes beside the plan's own bytes: 454 MiB with PyTorch, as measured on x86-64."""
 LEAST_CORES = 0.05
+_PORTS = {"server": PORT, "coordinator": PORT, "fed server": FED_PORT, "node": 0, "edge server": 0}
 IMAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
 JOIN_S = 600
 """Seconds for which parties wait for one another: images come at different times."""
@@ -47,7 +48,7 @@ class Service:
     ----------
     rank, party, role
         Its number, its name in the plan, and ``server``, ``coordinator``, ``device``, ``owner``,
-        ``node`` or ``fed server``.
+        ``node``, ``edge server`` (one of several that rank 0 is not) or ``fed server``.
     command
         The arguments of its process.
     port
@@ -106,15 +107,8 @@ def services_of(job: PlanJob) -> tuple[Service, ...]:
     ------
     InputError
         The plan is not run over connections, or options do not go with it.
-    CapabilityError
-        Its devices are at several servers, and a run has one.
     """
     program = job.program
-    if len(program.server_names) > 1:
-        raise CapabilityError(
-            f"the plan has devices at {' and '.join(program.server_names)}, and a run over "
-            "connections has one server; plan with one of them"
-        )
     fed = job.deployment.fed_server
     if fed and len({client.cuts for client in program.clients}) != 1:
         raise InputError.at("fed_server", "needs one cut that all clients share")
@@ -136,7 +130,7 @@ def services_of(job: PlanJob) -> tuple[Service, ...]:
                 plan_name if rank == 0 else party,
                 role,
                 _command(rank, 1 + len(parties), role, options, fed),
-                {"server": PORT, "coordinator": PORT, "fed server": FED_PORT, "node": 0}.get(role),
+                _PORTS.get(role),
                 min(1.0, max(LEAST_CORES, busy.get(plan_name, 0.0))),
                 planned,
                 limit,
@@ -157,7 +151,7 @@ def _command(
 ) -> tuple[str, ...]:
     """Return the arguments of the process of a rank."""
     token, authority, certificate, key = secret_paths(rank).values()
-    listening = role in ("server", "coordinator", "node", "fed server")
+    listening = role in _PORTS
     return (
         "splitopt", "train", PLAN_PATH, "--wire",
         "--rank", str(rank), "--world-size", str(ranks), "--master", f"{host_of(0)}:{PORT}",
@@ -190,12 +184,14 @@ def _role(program: Program, rank: int, party: str, fed: bool) -> str:
     clients = {client.name for client in program.clients}
     if party in clients:
         return "owner" if program.both_ends else "device"
-    return "node"
+    return "node" if program.both_ends else "edge server"
 
 
 def _main_server(program: Program) -> str:
     """Return what rank 0 is called in the plan: its server, or nobody's name of a pipeline."""
-    return "coordinator" if program.both_ends else program.holders[0].name
+    if program.both_ends:
+        return "coordinator"
+    return program.server_names[0] if program.server_names else program.holders[0].name
 
 
 def _busy(program: Program) -> dict[str, float]:
@@ -207,7 +203,9 @@ def _busy(program: Program) -> dict[str, float]:
             continue
         own = timeline.resource == place
         seconds = float((timeline.end_s[own] - timeline.start_s[own]).sum())
-        name = _main_server(program) if resource.kind == "server" else resource.name
+        several = len(program.server_names) > 1
+        is_main = resource.kind == "server" and not several
+        name = _main_server(program) if is_main else resource.name
         found[name] = found.get(name, 0.0) + seconds / timeline.makespan_s
     return found
 
@@ -225,18 +223,22 @@ def _memory(program: Program) -> dict[str, tuple[float | None, float | None]]:
         for party in program.holders:
             node = nodes.get(party.name, {})
             found[party.name] = (node.get("memory_bytes"), node.get("memory_limit_bytes"))
-    elif scenario.servers:
-        found[program.holders[0].name] = (_server_bytes(program), scenario.servers[0].memory)
+    for server in () if program.both_ends else scenario.servers:
+        if server.name in (_main_server(program), *program.server_names):
+            found[server.name] = (_server_bytes(program, server.name), server.memory)
     return found
 
 
-def _server_bytes(program: Program) -> float | None:
-    """Return what the parts of the server take, None where the profile does not say it.
+def _server_bytes(program: Program, name: str) -> float | None:
+    """Return what the parts of a server take, None where the profile does not say it.
 
     It has a copy for each client, or one that works on the batches of as many clients as train at
-    the same time.
+    the same time. Of several servers rank 0 has a copy for each client of all of them, whose state
+    it keeps between rounds.
     """
     scenario, profile = program.scenario, program.profile
+    has_all = name == _main_server(program)
+    own = [has_all or party.allocation.get("server") == name for party in program.clients]
     cut = [client for client in program.clients if client.cuts]
     if not cut:
         return 0.0
@@ -244,8 +246,10 @@ def _server_bytes(program: Program) -> float | None:
         copies = server_copies_bytes(scenario, profile)
         if copies is None:
             return None
-        rows = zip(copies, program.clients, strict=True)
-        return float(sum(row[_last_layer(program, own)] for row, own in rows if own.cuts))
+        rows = zip(copies, program.clients, own, strict=True)
+        return float(
+            sum(row[_last_layer(program, one)] for row, one, is_own in rows if one.cuts and is_own)
+        )
     sizes = [client.batch_size or client.samples for client in program.clients]
     clusters = [cluster for groups in program.groups for cluster in groups]
     samples = max((sum(sizes[n] for n in cluster) for cluster in clusters), default=max(sizes))

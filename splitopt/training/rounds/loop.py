@@ -15,6 +15,7 @@ from splitopt.training.model_parts.averaging import copy_state, load_state
 from splitopt.training.preparing.prepare import Prepared
 from splitopt.training.preparing.private import plan_noise, spent
 from splitopt.training.preparing.setup import set_groups
+from splitopt.training.program import Program
 from splitopt.training.rounds.clock import RoundTime, VirtualClock
 from splitopt.training.rounds.defences import noise_of
 from splitopt.training.rounds.evaluate import check_finite
@@ -31,6 +32,7 @@ from splitopt.user_code import reason
 
 Stopped = Literal["rounds", "target", "patience", "callback", "interrupted"]
 DoRound = Callable[[int], Round]
+Replanned = Callable[[Program], object]
 Callback = Callable[[RoundRow, int], object]
 
 
@@ -42,6 +44,7 @@ def run_rounds(
     callback: Callback | None = None,
     smashed: SmashedTests | None = None,
     turn_callback: TurnCallback | None = None,
+    replanned: Replanned | None = None,
 ) -> tuple[History, Stopped]:
     """Train round by round until something says stop.
 
@@ -61,6 +64,8 @@ def run_rounds(
         Gives the smashed test data, where a fed server is a party of its own; see `RoundTests`.
     turn_callback
         Called after every test after a turn with its row and the number of the round, from 1.
+    replanned
+        Called before every round with its program, where the plan follows a trace.
 
     Returns
     -------
@@ -86,22 +91,21 @@ def run_rounds(
     keeper = Keeper(prepared, schedule.checkpoint, schedule.checkpoint_every, schedule.resume)
     try:
         act = do_round or _guarded(prepared.scheme)
-        return _run_rounds(prepared, schedule, keeper, (tests, turns), act, callback)
+        one = _OneRound(prepared, schedule, (tests, turns), act, replanned)
+        return _run_rounds(one, schedule, keeper, prepared, callback)
     finally:
         prepared.scheme.after_turn = None
         keeper.close()
 
 
 def _run_rounds(
-    prepared: Prepared,
+    one: _OneRound,
     schedule: Schedule,
     keeper: Keeper,
-    testing: tuple[RoundTests, TurnTests],
-    act: DoRound,
+    prepared: Prepared,
     callback: Callback | None,
 ) -> tuple[History, Stopped]:
     history = keeper.begin()
-    one = _OneRound(prepared, schedule, testing, act)
     rounds, number = one.rounds, -1
     before: dict[str, Tensor] = {}
     try:
@@ -138,6 +142,7 @@ class _OneRound:
         schedule: Schedule,
         testing: tuple[RoundTests, TurnTests],
         act: DoRound,
+        replanned: Replanned | None = None,
     ) -> None:
         self._scheme, self._program, self._act = prepared.scheme, prepared.program, act
         self._tests, self._turns = testing
@@ -147,6 +152,7 @@ class _OneRound:
         own = None if is_own(type(scheme)) else scheme
         self._clock = VirtualClock(self._program, own, scheme)
         self._follows = None if schedule.replan is None else Replanning(prepared, schedule)
+        self._replanned = replanned
 
     def row(self, history: History, before: Mapping[str, Tensor]) -> RoundRow:
         """Return the row of the round that follows a history.
@@ -174,6 +180,8 @@ class _OneRound:
         set_groups(scheme, self._program, number)
         if follows is not None:
             follows.begin(number)
+            if self._replanned is not None:
+                self._replanned(follows.program(number))
         scheme.begin_round(number)
         tally = self._act(number)
         check_finite(scheme)

@@ -8,6 +8,7 @@ are averaged; optimizers keep their moments, parameter by parameter.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ from splitopt.planning.control.replan import Replan
 from splitopt.planning.control.state import FleetState
 from splitopt.plans import digest
 from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
-from splitopt.simulation.replay import simulate_decision
+from splitopt.simulation.replay import Replay, simulate_decision
 from splitopt.training.preparing.matching import cut_numbers
 from splitopt.training.preparing.prepare import Prepared
-from splitopt.training.program import cut_name
+from splitopt.training.program import Program, cut_name
 from splitopt.training.rounds.clock import RoundTime
 from splitopt.training.rounds.critical_path import seconds_by_phase
 from splitopt.training.schedule import Schedule
@@ -102,6 +103,7 @@ class Replanning:
         self.controller = FleetController(self._problem, self._names, decision=decision)
         self.plan: Replan = self.controller.plan
         self._seen = 0
+        self._known: tuple[int, Replay] | None = None
 
     def begin(self, number: int) -> None:
         """Plan a round (0, 1, ...) by the rates of those before it, and cut the copies so."""
@@ -119,16 +121,35 @@ class Replanning:
 
     def round(self, number: int) -> RoundTime:
         """Return what the round takes by its plan under its own rates."""
+        timeline = self._replay(number).timeline
+        return RoundTime(timeline.makespan_s, seconds_by_phase(timeline))
+
+    def program(self, number: int) -> Program:
+        """Return what the round that has begun asks of whoever trains it: its cuts and seconds."""
+        program, decision = self._prepared.program, self.plan.decision
+        assert isinstance(decision, CutAndResourcesDecision)
+        clients = tuple(
+            replace(client, cuts=cut_name(program.profile, cut))
+            for client, cut in zip(program.clients, decision.cut.tolist(), strict=True)
+        )
+        found = self._replay(number)
+        return replace(program, clients=clients, _predict=lambda _: found)
+
+    def _replay(self, number: int) -> Replay:
+        """Simulate the round that has begun, by its plan under its own rates."""
+        if self._known is not None and self._known[0] == number:
+            return self._known[1]
         state = FleetState(self._problem, self._names)
         for event in events_of(self._rounds[number], self._names):
             state.take(event)
         truth = state.changed(state.here, with_budgets=True)
         program, decision = self._prepared.program, self.plan.decision
         assert decision is not None  # no event of a trace takes a device or the server away
-        timeline = simulate_decision(
+        found = simulate_decision(
             truth, decision, scenario=program.scenario, profile=program.profile
-        ).timeline
-        return RoundTime(timeline.makespan_s, seconds_by_phase(timeline))
+        )
+        self._known = number, found
+        return found
 
     def words(self, number: int) -> dict[str, float]:
         """Return what a row says of the plan: its gap, its objective, and who changed its cut."""

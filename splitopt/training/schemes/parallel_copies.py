@@ -98,6 +98,17 @@ class ParallelCopies(Scheme):
         """One for each client."""
         return [self._copies[client.name] for client in self.clients]
 
+    def keep_copies_of(self, clients: Sequence[Client]) -> None:
+        """Keep the copies of these clients alone, in a process that serves no others."""
+        made = self.__dict__.get("_copies", {})
+        self._copies = {
+            client.name: made.get(client.name) or self._copy_for(client) for client in clients
+        }
+
+    def copy_of(self, client: Client) -> Copy:
+        """Return the copy of a client."""
+        return self._copies[client.name]
+
     def round(self, number: int) -> Round:
         """Local training of every client from the common weights, then their average."""
         tally, present = Round(), self.takes_part(number)

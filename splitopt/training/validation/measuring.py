@@ -102,10 +102,8 @@ def validate_job(
     need_torch("validation")
     from splitopt.training.program import program_of
     from splitopt.training.validation.shortening import first_steps
-    from splitopt.training.wire.job import check_wired
     from splitopt.training.wire.launch import run_job
 
-    check_wired(job.plan)
     if job.options is not None and job.options.padding == "batch":
         raise InputError.at(
             "padding",

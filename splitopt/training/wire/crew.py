@@ -92,6 +92,12 @@ class Crew:
         with self._lock:
             return self._channels.get(rank)
 
+    def wait_for(self, rank: int, timeout_s: float) -> Channel | None:
+        """Wait for a rank that is about to join; None if it has not, or nobody may any more."""
+        with self._lock:
+            self._lock.wait_for(lambda: rank in self._channels or self._closed, timeout_s)
+            return self._channels.get(rank)
+
     def present(self) -> tuple[int, ...]:
         """Return the ranks that are there."""
         with self._lock:
@@ -115,6 +121,7 @@ class Crew:
             if self._closed:
                 return
             self._closed = True
+            self._lock.notify_all()
         for rank in self.present():
             channel = self.channel(rank)
             try:
@@ -251,8 +258,9 @@ def join(
     timeout_s: float,
     tls: Tls | None = None,
     data: Mapping[str, Any] | None = None,
+    party: str = LEADER,
 ) -> Channel:
-    """Join the run that rank 0 leads.
+    """Join the run that rank 0 leads, or the devices of another server.
 
     Parameters
     ----------
@@ -266,6 +274,8 @@ def join(
         One's own certificate; None to connect without TLS.
     data
         What rank 0 is told of one's own data, where every party has its own.
+    party
+        Whose certificate is asked for: that of rank 0, or of the server that one joins.
 
     Raises
     ------
@@ -274,7 +284,7 @@ def join(
     ChannelError
         Rank 0 is not there, or has another token or certificate.
     """
-    channel = connect(host, port, token, timeout_s, tls=tls, party=LEADER)
+    channel = connect(host, port, token, timeout_s, tls=tls, party=party)
     told = {} if data is None else {"data": dict(data)}
     channel.send("hello", {"rank": rank, "agreement": dict(agreement), **told})
     answer = channel.receive(max(timeout_s, HELLO_S))

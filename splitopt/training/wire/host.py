@@ -103,12 +103,12 @@ def measure_host(program: Program, scheme: Scheme, timeline: Timeline) -> HostSe
     timeline
         The predicted round.
     """
-    chains: dict[tuple[tuple[int, ...], int], ChainSeconds] = {}
+    chains: dict[tuple[tuple[int, ...], int, int | None], ChainSeconds] = {}
     by_owner: dict[str, ChainSeconds] = {}
     with one_thread():
         for client in scheme.clients:
             size = client.batches.size
-            key = (client.cuts, size)
+            key = (client.cuts, size, client.rank)
             if key not in chains:
                 own = Copy.of(
                     scheme.model,
@@ -117,6 +117,7 @@ def measure_host(program: Program, scheme: Scheme, timeline: Timeline) -> HostSe
                     scheme.split,
                     scheme.options,
                     about=scheme.about,
+                    rank=client.rank,
                 )
                 batch = client.batches.inputs[:size], client.batches.targets[:size]
                 chains[key] = measure_chain(own, batch, scheme.criterion)

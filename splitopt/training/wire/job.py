@@ -43,15 +43,8 @@ def check_job(job: TrainingJob, schedule: Schedule | None = None) -> None:
     ------
     InputError
         Clients are to be batched, there is to be NoPeek or something against forgetting, turns are
-        to be tested, plans are to follow a trace, another scheme is asked for, a device is named,
-        or the plan is of several servers, or of adapters of different ranks.
+        to be tested, another scheme is asked for, or a device is named.
     """
-    if schedule is not None and schedule.replan is not None:
-        raise InputError.at(
-            "replan",
-            "is for training in one process, where the virtual clock goes by the trace; here "
-            "time really passes and cuts stay as planned: train without --wire",
-        )
     if schedule is not None and schedule.test_after == "turn":
         raise InputError.at(
             "test_after",
@@ -86,20 +79,6 @@ def check_job(job: TrainingJob, schedule: Schedule | None = None) -> None:
     for name, is_given in (("scheme", other), ("device", job.device != "cpu")):
         if is_given:
             raise InputError.at(name, "is for training in one process; leave it out")
-    check_wired(job.plan)
-
-
-def check_wired(plan: Plan) -> None:
-    """Raise `InputError` for a plan of several servers, or of adapters of different ranks."""
-    if plan.decision is None or plan.prediction is None or "choice" not in plan.decision:
-        return
-    ranks = {row.get("adapter_rank") for row in plan.prediction["devices"]}
-    for count, what in ((len(plan.scenario["servers"]), "servers"), (len(ranks), "ranks")):
-        if count > 1:
-            raise InputError(
-                f"the plan has devices of {count} {what}, and on the wire there is one server "
-                "with one part; train it in one process (splitopt train without --wire)"
-            )
 
 
 def save_job(job: TrainingJob, folder: Path, prepared: Prepared) -> Path:

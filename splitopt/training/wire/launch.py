@@ -25,6 +25,7 @@ from splitopt.training.job import JobFields, TrainingJob
 from splitopt.training.keywords import shared_out, takes_fields
 from splitopt.training.preparing.prepare import Prepared, prepare
 from splitopt.training.rounds.loop import Callback, run_rounds
+from splitopt.training.rounds.replanning import Replanning
 from splitopt.training.rounds.testing import check_schedule
 from splitopt.training.saving.keeper import check_new
 from splitopt.training.schedule import Schedule, ScheduleFields
@@ -45,6 +46,7 @@ from splitopt.training.wire.run import WireRun as WireRun
 from splitopt.training.wire.setting import Setting, WireFields, WireOptions
 from splitopt.training.wire.speed import check_speed, proposed_time_scale
 from splitopt.training.wire.star.private import check_private
+from splitopt.training.wire.star.several.places import check_several, others_of
 from splitopt.training.wire.told import Told
 from splitopt.training.wire.transport.links import paced_by_kernel
 from splitopt.training.wire.transport.listener import Listener, listen
@@ -115,7 +117,9 @@ def run_job(
         prepared = prepare(job, 0)
         roles = _roles(prepared)
         check_private(prepared)
+        check_several(prepared.program, prepared.scheme.options)
         check_schedule(prepared, schedule)
+        check_replan(prepared, schedule, wanted)
         check_files(prepared, schedule, wanted)
         _check_folder(schedule)
         path = save_job(job, place, prepared)
@@ -181,11 +185,15 @@ def run_rank(
                 tell_absent(rank, setting, wanted.join_s, str(error))
             raise
         check_private(prepared)
+        check_several(prepared.program, prepared.scheme.options)
         parties = _roles(prepared).parties(prepared.program)
         rank.check(parties)
         is_fed = has_fed(prepared) and rank.rank == len(parties)
-        if setting.port and not is_fed:
-            raise InputError.at("--listen-port", "is for the fed server, the last rank")
+        if setting.port and not is_fed and not _is_server(prepared, rank):
+            raise InputError.at(
+                "--listen-port",
+                "is for the fed server, the last rank, and for servers other than that of rank 0",
+            )
         if is_fed or not rank.rank:
             check_files(prepared, schedule, wanted)
         if is_fed:
@@ -199,6 +207,7 @@ def run_rank(
             return None
         rank.check_listening(setting.host)
         check_schedule(prepared, schedule)
+        check_replan(prepared, schedule, wanted)
         _check_folder(schedule)
         scale = _scale_for(prepared, wanted)
         port = 0 if rank.has_store else rank.port
@@ -208,6 +217,25 @@ def run_rank(
             rank.publish(listener.port, wanted.join_s)
             own = replace(setting, time_scale=scale)
             return _lead(prepared, schedule, own, listener, wanted.join_s, callback)
+
+
+def check_replan(prepared: Prepared, schedule: Schedule, wanted: WireOptions) -> None:
+    """Raise `InputError` for a trace that the plan cannot follow, before anybody is waited for."""
+    if schedule.replan is None:
+        return
+    Replanning(prepared, schedule)
+    if wanted.namespaces:
+        raise InputError.at(
+            "namespaces",
+            "hold a link to one rate, and with replan rates change from round to round; leave them "
+            "out, and the processes pace their links by themselves",
+        )
+
+
+def _is_server(prepared: Prepared, rank: Rank) -> bool:
+    """Report whether a rank is a server of the plan other than that of rank 0."""
+    program = prepared.program
+    return 0 < rank.rank - len(program.clients) <= len(others_of(program))
 
 
 def tell_absent(rank: Rank, setting: Setting, join_s: float, message: str) -> None:
@@ -293,6 +321,7 @@ def _lead(
                 do_round=leader.round,
                 callback=callback,
                 smashed=leader.smashed_tests,
+                replanned=leader.follow,
             )
             fed_model = leader.end() if stopped != "interrupted" else None
         finally:

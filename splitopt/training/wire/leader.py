@@ -13,8 +13,10 @@ from typing import ClassVar, NamedTuple, NoReturn
 
 from torch import Tensor
 
+from splitopt.errors import InputError
 from splitopt.timeline import Timeline
 from splitopt.training.model_parts.copies import Copy
+from splitopt.training.program import Program
 from splitopt.training.schemes.base import Client, Scheme
 from splitopt.training.schemes.tally import Round
 from splitopt.training.wire.crew import Crew
@@ -125,6 +127,18 @@ class Leader(ABC):
     def end(self) -> str | None:
         """Have another party keep what it alone has, after the last round; return its file."""
         return None
+
+    def follow(self, program: Program) -> None:
+        """Take cuts and seconds of the next round from a program that replaces the plan's.
+
+        Raises
+        ------
+        InputError
+            Rounds of this kind do not follow a trace.
+        """
+        raise InputError.at(
+            "replan", f"is not for plans of {program.problem} over connections; leave it out"
+        )
 
     @abstractmethod
     def train_round(self) -> RoundOutcome:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from splitopt.errors import CapabilityError
 from splitopt.training.wire.pipeline.timing import PipelineTiming, pipeline_timing
+from splitopt.training.wire.star.several.places import server_rank
 from splitopt.training.wire.star.timing import GRADIENT, MODEL_UP, UPLOAD, Timing
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _TOLERANCE = 1e-6
 
 
 def of_devices(program: Program, time_scale: float) -> Rates:
-    """Return the rates of a plan with devices (ranks 1, 2, ...) and a server (rank 0).
+    """Return the rates of a plan with devices (ranks 1, 2, ...) and a server (rank 0) or several.
 
     Raises
     ------
@@ -33,9 +34,10 @@ def of_devices(program: Program, time_scale: float) -> Rates:
     found: Rates = {}
     for number in range(program.rounds_known):
         for n, pieces in enumerate(timing.round(number).pieces):
+            server = server_rank(program, n)
             for pair, phases in (
-                ((n + 1, 0), (UPLOAD, MODEL_UP)),
-                ((0, n + 1), (timing.model_down, GRADIENT)),
+                ((n + 1, server), (UPLOAD, MODEL_UP)),
+                ((server, n + 1), (timing.model_down, GRADIENT)),
             ):
                 for phase in phases:
                     rate = pieces[phase].rate_bytes_per_s / time_scale
@@ -47,15 +49,18 @@ def of_devices(program: Program, time_scale: float) -> Rates:
 def of_two_servers(program: Program, time_scale: float) -> Rates:
     """Return the rates of a plan with devices (ranks 1, 2, ...) and a fed server as the last rank.
 
-    Models go from and to the fed server, all else from and to rank 0, each at its planned rate.
+    Models go from and to the fed server, all else from and to rank 0, or the device's own of
+    several servers, each at its planned rate.
     """
-    timing, fed = Timing(program), len(program.clients) + 1
+    timing, others = Timing(program), max(0, len(program.server_names) - 1)
+    fed = len(program.clients) + others + 1
     found: Rates = {}
     for number in range(program.rounds_known):
         for n, pieces in enumerate(timing.round(number).pieces):
+            server = server_rank(program, n)
             for pair, phase in (
-                ((n + 1, 0), UPLOAD),
-                ((0, n + 1), GRADIENT),
+                ((n + 1, server), UPLOAD),
+                ((server, n + 1), GRADIENT),
                 ((n + 1, fed), MODEL_UP),
                 ((fed, n + 1), timing.model_down),
             ):

@@ -82,6 +82,18 @@ def _devices_and_fed(program: Program) -> tuple[str, ...]:
     return (*devices, FED)
 
 
+def _several(program: Program) -> tuple[str, ...]:
+    from splitopt.training.wire.star.several.places import parties_of
+
+    return parties_of(program)
+
+
+def _several_and_fed(program: Program) -> tuple[str, ...]:
+    from splitopt.training.wire.star.several.places import parties_of
+
+    return parties_of(program, fed_server=True)
+
+
 WITH_FED = ("splitfed_v1", "splitfed_v2")
 """Schemes in which a fed server can take part."""
 
@@ -92,6 +104,19 @@ FED_ROLES = Roles(
     "splitopt.training.wire.link_rates:of_two_servers",
 )
 """The ranks of SplitFed where a fed server takes part, which is the last one."""
+
+SEVERAL_ROLES = Roles(
+    _several,
+    "splitopt.training.wire.star.several.parties:lead",
+    "splitopt.training.wire.star.several.parties:follow",
+    "splitopt.training.wire.link_rates:of_devices",
+)
+"""The ranks of SplitFedV1 with several servers: rank 0 is one, the others follow the devices."""
+
+SEVERAL_FED_ROLES = SEVERAL_ROLES._replace(
+    parties=_several_and_fed, rates="splitopt.training.wire.link_rates:of_two_servers"
+)
+"""The same with a fed server as the last rank."""
 
 PIPELINE_ROLES = Roles(
     _owners_and_nodes,
@@ -160,14 +185,15 @@ def roles_of(program: Program, fed_server: bool = False) -> Roles:
             f"{program.scheme} is not run over connections here; leave the scheme to the plan, "
             f"whose own is {program.planned_scheme}, or train in one process",
         )
+    several = len(program.server_names) > 1
     if not fed_server:
-        return ROLES[program.plays]
+        return SEVERAL_ROLES if several else ROLES[program.plays]
     if program.plays not in WITH_FED:
         raise InputError.at(
             "fed_server",
             f"is for {' and '.join(WITH_FED)}, and this plan is of {program.plays}; leave it out",
         )
-    return FED_ROLES
+    return SEVERAL_FED_ROLES if several else FED_ROLES
 
 
 def _without(program: Program) -> str:

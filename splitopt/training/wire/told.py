@@ -50,6 +50,14 @@ class Told:
                 return "it is not what it was when the run began; start the rank with the same"
         return None
 
+    def tell(self, rank: int, told: Mapping[str, Any]) -> str | None:
+        """Take over what a client tells as soon as it fits; return why it does not."""
+        why = self(rank, told)
+        batches = self._prepared.scheme.clients[rank - 1].batches
+        if why is None and isinstance(batches, Elsewhere):
+            batches.tell(told["samples"], told["classes"])
+        return why
+
     def prepared(self) -> Prepared:
         """Take over what clients have told, and return what the run is of now."""
         counts = []

@@ -103,7 +103,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(planned, traces, tmp_path):
 
 @pytest.mark.slow
 def test_what_cannot_follow_is_refused(planned, traces, tmp_path, scenario):
-    """Other schemes, options that hold a cut, short traces, and the wire: one sentence each."""
+    """Other schemes, options that hold a cut, and short traces: one sentence each."""
     import splitopt
     from splitopt.training.options import Options
 
@@ -118,10 +118,43 @@ def test_what_cannot_follow_is_refused(planned, traces, tmp_path, scenario):
         splitopt.train(planned, rounds=5, replan=trace)
     file = tmp_path / "plan.json"
     planned.save(file)
-    assert run(["train", str(file), "--rounds", "1", "--replan", str(trace), "--wire"]) == 2
+    few = ["train", str(file), "--rounds", "5", "--replan", str(trace), "--wire"]
+    assert run(few) == 2
+    assert run([*few, "--namespaces", "--rounds", "1"]) == 2
     drawn = tmp_path / "drawn.csv"
     drawn.write_text(write_trace(generated_rates(scenario, 2)))
     rows = tmp_path / "rows.csv"
     arguments = ["train", str(file), "--rounds", "2", "--replan", str(drawn), "--csv", str(rows)]
     assert run(arguments) == 0
     assert "replan_gap" in rows.read_text()
+
+
+@pytest.mark.slow
+def test_processes_follow_the_trace(planned, traces):
+    """Weights, rows and bytes are those of one process, tasks those of each plan."""
+    import torch
+
+    import splitopt
+    from splitopt.training.options import Options
+    from splitopt.training.wire.launch import run_wire
+
+    kept = Options(momentum=0.9, optimizer_state="keep", learning_rate=0.1)
+    given = {"rounds": 3, "seed": 3, "options": kept, "replan": traces / "rough.csv"}
+    one = splitopt.train(planned, **given)
+    fast = {"time_scale": 1e-4, "any_speed": True, "join_s": 600.0, "deadline": "120 s"}
+    wired = run_wire(planned, **given, **fast)
+    assert wired.history == one.history
+    assert wired.history.rows[1].replan["moved"] > 0
+    for name, value in one.model.state_dict().items():
+        assert torch.equal(wired.model.state_dict()[name], value), name
+    total = one.history.traffic_bytes()
+    assert wired.sent_bytes["smashed"] == total["smashed"]
+    assert wired.sent_bytes["gradient"] == total["gradient"]
+    assert wired.sent_bytes["model"] == total["model_down"] + total["model_up"]
+    for row, predicted, measured in zip(
+        one.history.rows, wired.predicted, wired.timelines, strict=True
+    ):
+        assert predicted.makespan_s == pytest.approx(row.round_s)
+        tasks = [{(t.phase, t.owner, t.batch) for t in line} for line in (predicted, measured)]
+        assert tasks[1] == tasks[0]
+        assert measured.makespan_s >= predicted.makespan_s * 0.99

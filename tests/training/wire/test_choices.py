@@ -12,13 +12,14 @@ import splitopt  # noqa: E402
 from splitopt import InputError  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402
-from splitopt.training.wire.job import check_wired  # noqa: E402
 from splitopt.training.wire.launch import run_wire  # noqa: E402
+from splitopt.training.wire.roles import roles_of  # noqa: E402
 from splitopt.training.wire.star.timing import GRADIENT, UPLOAD, Timing  # noqa: E402
 
 pytestmark = pytest.mark.train
 
 UPLINK = 4e6 / 8  # byte/s
+SPEEDS = {"edge": "20 GFLOP/s", "idle": "1 GFLOP/s"}
 DOCUMENT = {
     "format": "splitopt-scenario",
     "version": 1,
@@ -97,8 +98,11 @@ def test_a_codec_beside_chosen_bits_is_refused(plan):
         run_wire(plan, rounds=1, any_speed=True, options=Options(codec="fp16"))
 
 
-def test_two_servers_are_refused():
-    """There is one server over connections, even where nobody chooses the other."""
-    two = [{"name": name, "compute": "20 GFLOP/s"} for name in ("edge", "cloud")]
-    with pytest.raises(InputError, match="has devices of 2 servers"):
-        check_wired(splitopt.plan({**DOCUMENT, "servers": two}))
+def test_a_server_without_devices_is_no_party():
+    """Where nobody chooses the other one, the run is that of one server."""
+    two = [{"name": name, "compute": speed} for name, speed in SPEEDS.items()]
+    devices = [device | {"servers": ["edge"]} for device in DOCUMENT["devices"]]
+    program = program_of(splitopt.plan({**DOCUMENT, "servers": two, "devices": devices}))
+    assert program.server_names == ("edge",)
+    assert roles_of(program).parties(program) == ("a", "b")
+    assert Timing(program).shared(UPLOAD) == "uplink of edge"

@@ -123,6 +123,7 @@ def run_apart(plan, tmp_path, **more):
         pytest.param("federated-splitfed", marks=pytest.mark.slow),
         pytest.param("digits-clusters", marks=pytest.mark.slow),
         "digits-pipeline",
+        pytest.param("few-servers", marks=pytest.mark.slow),
     ],
 )
 def test_parties_with_their_own_files_learn_what_one_process_learns(plan_of, tmp_path, name):
@@ -137,7 +138,9 @@ def test_parties_with_their_own_files_learn_what_one_process_learns(plan_of, tmp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["few-splitfed", "digits-clusters", "federated-splitfed"])
+@pytest.mark.parametrize(
+    "name", ["few-splitfed", "digits-clusters", "federated-splitfed", "few-servers"]
+)
 def test_privacy_of_data_that_stay_home(plan_of, tmp_path, name):
     """Rank 0, which has no sample, counts what one process counts; devices find their own noise."""
     pytest.importorskip("opacus", reason="needs the extra 'privacy'")

@@ -53,7 +53,7 @@ class ClusterServer(SharedPart):
         self.scheme.hand_out(self.clients(members), tally)
         with ExitStack() as stack:
             for n in members:
-                stack.enter_context(self.resources.reserved(self.planned.pieces[n]))
+                stack.enter_context(self.resources.reserved(n, self.planned.pieces[n]))
             there = self.each(members, lambda n: self._start(n, steps))
             for batch in range(steps):
                 if there:

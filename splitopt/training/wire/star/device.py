@@ -8,19 +8,27 @@ send in an order, it is the server that says whose turn it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from splitopt.errors import SplitoptError
+from splitopt.errors import InputError, SplitoptError
 from splitopt.training.codecs.crossing import DOWN, UP
 from splitopt.training.model_parts.copies import Copy
 from splitopt.training.model_parts.parts import parties_of, tied_between
 from splitopt.training.preparing.prepare import Prepared
-from splitopt.training.schemes.base import Client, Criterion, TrainingError, finite_loss
+from splitopt.training.schemes.base import (
+    Client,
+    Criterion,
+    TrainingError,
+    finite_loss,
+    with_codecs,
+)
 from splitopt.training.wire.client_state import (
     CONTROL,
     control_of,
@@ -43,6 +51,12 @@ from splitopt.training.wire.star.timing import BACKWARD, FORWARD, MODEL_UP, UPLO
 from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.errors import ChannelClosedError, ChannelError, FrameError
 from splitopt.training.wire.transport.frames import Message, Transfer, expect_kind
+
+RECUT = "recut"
+"""The server's word where a device is cut from now on, where plans follow a trace."""
+
+Cutting = Callable[[tuple[int, ...]], tuple[Client, Copy]]
+"""Returns a client and its part of the model for the numbers of layers before each cut."""
 
 TURN = "turn"
 """The server's word that a device may send, where devices send in an order."""
@@ -93,6 +107,7 @@ class Device:
         self._number = 0
         self._tied: dict[str, Tensor] = {}  # gradients that go up with the next mini-batch
         self._turns: int | None = None
+        self.cutting: Cutting | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -110,9 +125,11 @@ class Device:
             The loss is not a finite number; the server has been told.
         """
         try:
-            while (message := self._receive("setup", "begin", "end")).kind != "end":
+            while (message := self._receive("setup", "begin", RECUT, "end")).kind != "end":
                 if message.kind == "setup":
                     self.set_up(message)
+                elif message.kind == RECUT:
+                    self.recut(message)
                 else:
                     self.round(message)
         except TrainingError as error:
@@ -172,6 +189,16 @@ class Device:
     def set_up(self, message: Message) -> None:
         """Load what the server sends once, before the first round."""
         load_fixed(message.tensors, self.own)
+
+    def recut(self, message: Message) -> None:
+        """Have another part of the model from now on; its values come with the next round."""
+        cuts = message.fields.get("cuts")
+        if self.cutting is None or not isinstance(cuts, list) or len(cuts) > 1:
+            raise FrameError("a word about cuts that this device cannot follow")
+        try:
+            self.client, self.own = self.cutting(tuple(cuts))
+        except (InputError, TypeError, ValueError, IndexError) as error:
+            raise FrameError(f"cuts that its model does not have ({error})") from None
 
     def take_part(self) -> float:
         """Load this device's part of the model for a round; return since when it is there."""
@@ -297,7 +324,9 @@ class Device:
 
 def follow(prepared: Prepared, rank: int, channel: Channel, setting: Setting) -> None:  # noqa: ARG001
     """Run the client of a rank, from 1 on, until the end of the run."""
-    Device(*member(prepared, rank, channel), sums=sums_of(prepared, rank)).run()
+    device = Device(*member(prepared, rank, channel), sums=sums_of(prepared, rank))
+    device.cutting = partial(part_at, prepared, rank)
+    device.run()
 
 
 Member = tuple[Client, Copy, Criterion, Channel, Timing, int]
@@ -306,7 +335,15 @@ Member = tuple[Client, Copy, Criterion, Channel, Timing, int]
 def member(prepared: Prepared, rank: int, channel: Channel) -> Member:
     """Return what the device of a rank is made of, as `Device` takes it."""
     scheme = prepared.scheme
-    client = scheme.clients[rank - 1]
+    client, own = part_at(prepared, rank, scheme.clients[rank - 1].cuts)
+    return client, own, scheme.criterion, channel, Timing(prepared.program), rank - 1
+
+
+def part_at(prepared: Prepared, rank: int, cuts: tuple[int, ...]) -> tuple[Client, Copy]:
+    """Return the client of a rank with its part of the model, for the layers before each cut."""
+    scheme, client = prepared.scheme, prepared.scheme.clients[rank - 1]
+    if cuts != client.cuts:
+        (client,) = with_codecs([replace(client, cuts=cuts)], scheme.options, scheme.split)
     parts = scheme.split(scheme.model, client.cuts) if client.cuts else [scheme.model]
     own = Copy.of(
         parts[0],
@@ -316,11 +353,12 @@ def member(prepared: Prepared, rank: int, channel: Channel) -> Member:
         scheme.options,
         about=scheme.about,
         is_part=bool(client.cuts),
+        rank=client.rank,
     )
     if scheme.noise is not None:
         scheme.noise.set_apart(own, rank - 1)
     own.exchanged = tuple(tied_between(parts, parties_of(scheme.roles_of(client))))
-    return client, own, scheme.criterion, channel, Timing(prepared.program), rank - 1
+    return client, own
 
 
 def sums_of(prepared: Prepared, rank: int) -> SumMember | None:

@@ -120,7 +120,7 @@ class DeviceLinks(Leader):
         as planned, or when the block ends if that is later.
         """
         piece = self.planned.pieces[n][SERVER]
-        use = self.resources.begin(SERVER, arrival_s)
+        use = self.resources.begin(n, SERVER, arrival_s)
         yield
         done_s = use.wait(piece.seconds_for(samples) * self.time_scale)
         self._note(SERVER, n, batch, arrival_s, done_s)
@@ -136,7 +136,7 @@ class DeviceLinks(Leader):
     ) -> None:
         """Send to a device; with a batch, at the pace of the phase and recorded under its name."""
         piece = self.planned.pieces[n][phase]
-        bucket = self.resources.bucket(phase, piece) if batch is not None else None
+        bucket = self.resources.bucket(n, phase, piece) if batch is not None else None
         with late_on_failure(phase):
             sent = self._channel(n).send(
                 kind, fields, tensors, bucket=bucket, stall_s=self.deadline.wait_s(0.0)
@@ -151,7 +151,7 @@ class DeviceLinks(Leader):
         with late_on_failure(phase, wait_s):
             if kind in _PACED:
                 piece = self.planned.pieces[n][phase]
-                message = self.resources.receive(self._channel(n), phase, piece, wait_s)
+                message = self.resources.receive(self._channel(n), n, phase, piece, wait_s)
             else:
                 message = self._channel(n).receive(wait_s)
             if message.kind == "failed":

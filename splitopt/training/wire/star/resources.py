@@ -33,39 +33,45 @@ class Resources:
 
     def __init__(self, timing: Timing, time_scale: float) -> None:
         self.time_scale = time_scale
-        self._name_of = {phase: timing.shared(phase) for phase in (*PHASES, timing.model_down)}
+        self._name_of = {
+            (n, phase): timing.shared(phase, n)
+            for n in range(len(timing.program.clients))
+            for phase in (*PHASES, timing.model_down)
+        }
         self._known = {name: SharedResource() for name in self._name_of.values() if name}
         # The server of a cluster works for all of its devices at once: no share is anybody's own.
         self._reserved = set(self._known) - ({"server"} if timing.program.groups else set())
 
     @contextmanager
-    def reserved(self, pieces: Mapping[str, Piece]) -> Iterator[None]:
-        """Reserve a device's shares of what it uses, until the end of the block."""
+    def reserved(self, n: int, pieces: Mapping[str, Piece]) -> Iterator[None]:
+        """Reserve the shares of device n of what it uses, until the end of the block."""
         shares: dict[str, float] = {}
         for phase, piece in pieces.items():
-            if (name := self._name_of[phase]) in self._reserved and piece.seconds > 0:
+            if (name := self._name_of[n, phase]) in self._reserved and piece.seconds > 0:
                 shares[name] = max(piece.share, shares.get(name, 0.0))
         with ExitStack() as stack:
             for name, share in shares.items():
                 stack.enter_context(self._known[name].reserved(share))
             yield
 
-    def begin(self, phase: str, since_s: float) -> Use:
+    def begin(self, n: int, phase: str, since_s: float) -> Use:
         """Begin with a phase at a device's share of what it uses."""
-        resource = self._of(phase)
+        resource = self._of(n, phase)
         assert resource is not None  # of a phase that nobody shares
         return resource.begin(since_s)
 
-    def bucket(self, phase: str, piece: Piece) -> Bucket | KernelLink | None:
+    def bucket(self, n: int, phase: str, piece: Piece) -> Bucket | KernelLink | None:
         """Make the link of one message to a device."""
-        return bucket_of(scaled_rate(piece, self.time_scale), self._of(phase))
+        return bucket_of(scaled_rate(piece, self.time_scale), self._of(n, phase))
 
-    def receive(self, channel: Channel, phase: str, piece: Piece, wait_s: float | None) -> Message:
+    def receive(
+        self, channel: Channel, n: int, phase: str, piece: Piece, wait_s: float | None
+    ) -> Message:
         """Wait for a message that a device sends at its pace, and for its share of the link.
 
         The message is not there before the link has let all of it through.
         """
-        link, rate = self._of(phase), scaled_rate(piece, self.time_scale)
+        link, rate = self._of(n, phase), scaled_rate(piece, self.time_scale)
         if link is None or not rate:
             return channel.receive(wait_s)
         begun: list[Use] = []
@@ -80,5 +86,5 @@ class Resources:
         end_s = max(begun[0].wait(size / rate), message.transfer.end_s)
         return replace(message, transfer=message.transfer._replace(end_s=end_s))
 
-    def _of(self, phase: str) -> SharedResource | None:
-        return self._known.get(self._name_of[phase] or "")
+    def _of(self, n: int, phase: str) -> SharedResource | None:
+        return self._known.get(self._name_of[n, phase] or "")

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from splitopt.training.model_parts.copies import Copy
 from splitopt.training.preparing.prepare import Prepared
+from splitopt.training.program import Program
+from splitopt.training.rounds.clock import VirtualClock
 from splitopt.training.schemes.parallel_copies import ParallelCopies
 from splitopt.training.schemes.tally import Round, Traffic
 from splitopt.training.wire.crew import Crew
+from splitopt.training.wire.dropping import late_on_failure
 from splitopt.training.wire.setting import Setting
+from splitopt.training.wire.star.device import RECUT
+from splitopt.training.wire.star.examples import Examples
 from splitopt.training.wire.star.learning import learn, note_batch
+from splitopt.training.wire.star.resources import Resources
 from splitopt.training.wire.star.server import Server
 from splitopt.training.wire.star.timing import Timing
+from splitopt.training.wire.transport.channel import Channel
 
 
 @dataclass
@@ -32,17 +40,26 @@ class SplitFedServer(Server):
     """A thread for each client; its real work takes turns, its planned times overlap."""
 
     scheme: ParallelCopies
+    _follows = False
+
+    @cached_property
+    def _cut_at(self) -> dict[int, tuple[Channel, tuple[int, ...]]]:
+        """Where devices have been told to cut, and over which connection."""
+        return {}
 
     def copy(self, n: int) -> Copy:
         """Return the client's copy of the whole model."""
-        return self.scheme.copies()[n]
+        return self.scheme.copy_of(self.scheme.clients[n])
 
     def play(self, present: Sequence[int]) -> tuple[Round, Collection[int]]:
         """Serve all at once, and average those who come to the end."""
         tally = Round()
         back = {n: self.keep(n) for n in present}
         self.scheme.begin(self.clients(present), tally)
-        served = self.agreed(self.each(present, self._serve))
+        self.hand_out(present)
+        served = self.each(present, self.serve)
+        self.gather()
+        served = self.agreed(served)
         for n in set(present) - set(served):
             back[n]()
         if not served:
@@ -63,11 +80,37 @@ class SplitFedServer(Server):
         self.settle()
         return tally, served
 
-    def _serve(self, n: int) -> Served:
+    def follow(self, program: Program) -> None:
+        """Take cuts, shares and pace of the next round from a program that replaces the plan's."""
+        self.timing = Timing(program)
+        self.resources = Resources(self.timing, self.time_scale)
+        self.examples = Examples(self.scheme, self.copy)
+        self._clock = VirtualClock(program, scheme=self.scheme)
+        self._follows = True
+
+    def greet(self, n: int, steps: int) -> None:
+        """Send a device what it needs for the round, first where it is cut if that changes."""
+        if self._follows:
+            with late_on_failure(self.timing.model_down):
+                channel = self._channel(n)
+            cuts = self.scheme.clients[n].cuts
+            if self._cut_at.get(n) != (channel, cuts):
+                self.send(n, RECUT, self.timing.model_down, {"cuts": list(cuts)}, {})
+                self._cut_at[n] = channel, cuts
+                self._set_up.pop(n, None)  # another part may have others that never change
+        super().greet(n, steps)
+
+    def hand_out(self, present: Sequence[int]) -> None:
+        """Tell other servers what their devices begin the round with; there are none here."""
+
+    def gather(self) -> None:
+        """Take over what other servers have to say of the round; there are none here."""
+
+    def serve(self, n: int) -> Served:
         """One client's round."""
         client, found = self.scheme.clients[n], Served()
         steps = self.scheme.steps(client)
-        with self.resources.reserved(self.planned.pieces[n]):
+        with self.resources.reserved(n, self.planned.pieces[n]):
             self.begin(n, steps)
             for batch in range(steps if client.cuts else 0):
                 self._step(n, batch, found)

@@ -118,13 +118,14 @@ class Timing:
         """Return what a client's task occupies, by the simulator's names."""
         return self._resource[client][phase]
 
-    def shared(self, phase: str) -> str | None:
-        """Name the resource of which a phase takes a share while others may take theirs.
+    def shared(self, phase: str, client: int = 0) -> str | None:
+        """Name the resource of which a client's phase takes a share while others may take theirs.
 
         None where a device has it for itself: what it computes, what it is sent with others by a
-        broadcast, and links that are its own (``links.shared`` of the scenario is false).
+        broadcast, and links that are its own (``links.shared`` of the scenario is false). Of
+        several servers each has its links and its time for its own devices.
         """
-        where = self.resource(phase, 0)
+        where = self.resource(phase, client)
         return where.name if where.kind in ("link", "server") else None
 
     def _read(self, number: int) -> RoundTiming:
@@ -185,11 +186,12 @@ class Timing:
 
 
 def _resources(timeline: Timeline) -> list[dict[str, Resource]]:
-    """Per owner, phase -> what its tasks occupy; the server's may all stand at another owner."""
+    """Per owner, phase -> what its tasks occupy; those of one server may stand at one owner."""
     index = np.full((len(timeline.owners), len(timeline.phases)), -1)
     index[timeline.owner, timeline.phase] = timeline.resource
     server = timeline.phases.index(SERVER)
-    index[:, server] = index[:, server].max()
+    nowhere = index[:, server] < 0
+    index[nowhere, server] = index[:, server].max()
     return [
         {phase: timeline.resources[n] for phase, n in zip(timeline.phases, row, strict=True)}
         for row in index.tolist()

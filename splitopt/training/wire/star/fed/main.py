@@ -43,8 +43,48 @@ class FedServerGoneError(TrainingError):
     """The fed server has died, and with it all client parts."""
 
 
-class BesideFed(Server):
-    """Rank 0; the devices are ranks 1, 2, ..., the fed server the one after them.
+class WithoutClientPart(Server):
+    """A server whose devices get their parts from the fed server, and give them back there."""
+
+    averages_devices: ClassVar[bool] = False
+    fed_place: tuple[str, int] = ("", 0)
+    """Where the fed server listens."""
+
+    def greet(self, n: int, steps: int) -> None:
+        """Send a device what it needs for the round, but for its part of the model."""
+        client, own, down = self.scheme.clients[n], self.copy(n), self.timing.model_down
+        channel = self._channel(n)
+        if self._set_up.get(n) is not channel:  # it has joined, or has come back
+            host, port = self.fed_place
+            self.send(n, "setup", down, {"host": host, "port": port}, {})
+            self._set_up[n] = channel
+        self.send(
+            n, "begin", down, self.beginning(n, steps), control_of(client, own, of_server(client))
+        )
+
+    def hand_part(self, n: int) -> None:
+        """Leave it to the fed server to send a device its part."""
+
+    def before_s(self, n: int) -> float:
+        """Return what the device's part is planned to take on its way from the fed server."""
+        planned_s = self.planned.pieces[n][self.timing.model_down].seconds
+        if self.scheme.options.secure_aggregation:  # keys and shares, for which no plan pays
+            planned_s += SUM_S / self.time_scale
+        return planned_s
+
+    def part_of(self, n: int, steps: int) -> Message:  # noqa: ARG002
+        """Wait until a device has given its part to the fed server; return its state."""
+        pieces, size = self.planned.pieces[n], self.scheme.clients[n].batches.size
+        waits_s = pieces[BACKWARD].seconds_for(size) + pieces[MODEL_UP].seconds
+        return self.receive(n, "state", MODEL_UP, waits_s)
+
+    def take_over(self, n: int, model: Message) -> list[Any]:
+        """Take over the state of a device whose part is with the fed server."""
+        return self.read_state(n, model, of_server(self.scheme.clients[n]))
+
+
+class BesideFed(WithoutClientPart):
+    """Rank 0; the devices are ranks 1, 2, ..., the fed server is the last rank.
 
     How it serves them is the scheme's own: a class of this and of its server does both.
 
@@ -74,52 +114,18 @@ class BesideFed(Server):
         self._secure: Mapping[str, Counter[str]] = {}
         self._tests = tests
         self.smashed_tests = self._smashed
-        self._fed = self._found(crew.channel(len(scheme.clients) + 1))
+        self._fed = self._found(crew.channel(len(crew.names)))
         listening = self._hear("listening", UNPLANNED_S)
         try:
-            self._place = place_of(listening.fields, self._fed.peer)
+            self.fed_place = place_of(listening.fields, self._fed.peer)
         except ChannelError as error:
             raise FedServerGoneError(f"the fed server cannot be found: {error}") from None
-
-    averages_devices: ClassVar[bool] = False
 
     def announce(self, present: Sequence[int]) -> None:
         """Let the fed server begin."""
         members, scale = list(present), float(self.time_scale)
         self._tell("begin", {"round": self.number, "members": members, "time_scale": scale})
         self._hear("ready", UNPLANNED_S)
-
-    def greet(self, n: int, steps: int) -> None:
-        """Send a device what it needs for the round, but for its part of the model."""
-        client, own, down = self.scheme.clients[n], self.copy(n), self.timing.model_down
-        channel = self._channel(n)
-        if self._set_up.get(n) is not channel:  # it has joined, or has come back
-            host, port = self._place
-            self.send(n, "setup", down, {"host": host, "port": port}, {})
-            self._set_up[n] = channel
-        self.send(
-            n, "begin", down, self.beginning(n, steps), control_of(client, own, of_server(client))
-        )
-
-    def hand_part(self, n: int) -> None:
-        """Leave it to the fed server to send a device its part."""
-
-    def before_s(self, n: int) -> float:
-        """Return what the device's part is planned to take on its way from the fed server."""
-        planned_s = self.planned.pieces[n][self.timing.model_down].seconds
-        if self.scheme.options.secure_aggregation:  # keys and shares, for which no plan pays
-            planned_s += SUM_S / self.time_scale
-        return planned_s
-
-    def part_of(self, n: int, steps: int) -> Message:  # noqa: ARG002
-        """Wait until a device has given its part to the fed server; return its state."""
-        pieces, size = self.planned.pieces[n], self.scheme.clients[n].batches.size
-        waits_s = pieces[BACKWARD].seconds_for(size) + pieces[MODEL_UP].seconds
-        return self.receive(n, "state", MODEL_UP, waits_s)
-
-    def take_over(self, n: int, model: Message) -> list[Any]:
-        """Take over the state of a device whose part is with the fed server."""
-        return self.read_state(n, model, of_server(self.scheme.clients[n]))
 
     def agreed(self, served: dict[int, Found]) -> dict[int, Found]:
         """Have the parts of those averaged who came to the end, and return whose were whole."""

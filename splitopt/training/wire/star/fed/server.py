@@ -204,7 +204,7 @@ class FedServer:
         client, own, pieces = self.scheme.clients[n], copy_of(self.scheme, n), planned.pieces[n]
         down = self.timing.model_down
         shares = {} if self._in_turn else pieces  # in turn each has all of a link for a moment
-        with late_on_failure(down), resources.reserved(shares):
+        with late_on_failure(down), resources.reserved(n, shares):
             channel = self._channel(n)
             if self._set_up.get(n) is not channel and (fixed := fixed_of(own)):
                 channel.send("setup", {}, fixed)
@@ -215,14 +215,14 @@ class FedServer:
             if self._in_turn:  # rank 0 lets one device after the other use the links
                 expect_kind(channel.receive(), TURN)
             parameters = parameters_of(own)
-            bucket = resources.bucket(down, pieces[down])
+            bucket = resources.bucket(n, down, pieces[down])
             sent = channel.send("model", {}, parameters, bucket=bucket)
             if parameters:
                 self._note(down, n, 0, planned, (sent.start_s, sent.end_s))
             with self._lock:
                 self._sent += sent.payload_bytes
             with late_on_failure(MODEL_UP):
-                model = resources.receive(channel, MODEL_UP, pieces[MODEL_UP], None)
+                model = resources.receive(channel, n, MODEL_UP, pieces[MODEL_UP], None)
                 state = expect_kind(channel.receive(), "state")
                 return Given(expect_kind(model, "model" if sums is None else MASKED), state)
 
