@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -17,7 +21,9 @@ from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.privacy_options import Privacy  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402
 from splitopt.training.randomness import Stream  # noqa: E402
+from splitopt.training.remembering_options import Remembering  # noqa: E402
 from splitopt.training.schemes import SCHEMES, Client  # noqa: E402
+from splitopt.training.schemes.shared_server import SharedServer  # noqa: E402
 from splitopt.training.validation.planned_bytes import planned_bytes  # noqa: E402
 
 pytestmark = pytest.mark.train
@@ -61,7 +67,8 @@ def scheme_of(name, cuts, model=None, count=1, **options):
     numbers = tuple(split.cuts.index(cut) + 1 for cut in cuts)
     clients = [Client(f"c{k}", batches(k), Stream(k), numbers) for k in range(1, count + 1)]
     given = Options(local_epochs=EPOCHS, optimizer_state="keep", learning_rate=0.05, **options)
-    return SCHEMES[name](model, clients, given, Split(split.split), criterion)
+    scheme = SCHEMES[name](model, clients, given, Split(split.split), criterion)
+    return scheme.cluster([range(count)]) if name == "clustered" else scheme
 
 
 def trained_whole(kind, keywords, rounds):
@@ -89,6 +96,9 @@ CHAINS = [
     ("u_shaped", ("add", "norm")),
     ("multihop", ("add", "blocks.0", "norm")),
     ("split_nn", ("tokens", "norm")),
+    ("vanilla", ("blocks.0",)),
+    ("splitfed_v2", ("tokens",)),
+    ("clustered", ("norm",)),
 ]
 
 
@@ -104,9 +114,120 @@ def test_split_is_whole(name, cuts, optimizer):
     assert_equal(scheme.model.state_dict(), trained_whole(kind, keywords, 2))
 
 
+DEVICE = ("tokens", "positions", "add", "blocks.0")
+"""Layers before the cut of the schemes below."""
+
+
+class Models:
+    """A whole model for each client, made with PyTorch alone, whose server layers are one."""
+
+    def __init__(self, count, kind, keywords):
+        self.common = network()
+        self.batches = [batches(k) for k in range(1, count + 1)]
+        self.models = [copy.deepcopy(self.common) for _ in range(count)]
+        shared = dict(self.common.named_parameters())
+        self.own = [name for name in shared if name.startswith(DEVICE)]
+        for model in self.models:
+            for name in set(shared) - set(self.own):
+                place, _, leaf = name.rpartition(".")
+                setattr(model.get_submodule(place), leaf, shared[name])
+        make = partial(kind, lr=0.05, **keywords)
+        self.server = make([shared[name] for name in shared if name not in self.own])
+        self.device = [make([one.get_parameter(n) for n in self.own]) for one in self.models]
+
+    def hand_out(self, clients):
+        with torch.no_grad():
+            for k, name in itertools.product(clients, self.own):
+                self.models[k].get_parameter(name).copy_(self.common.get_parameter(name))
+
+    def step(self, clients, rescaled=False):
+        """Train all on the mean loss of their samples together, as one batch."""
+        drawn = [self.batches[k].draw() for k in clients]
+        pairs = zip(clients, drawn, strict=True)
+        outputs = [self.models[k](inputs) for k, (inputs, _) in pairs]
+        targets = [own for _, own in drawn]
+        criterion(torch.cat(outputs), torch.cat(targets)).backward()
+        for k, own in zip(clients, targets, strict=True):
+            for name in self.own if rescaled else ():
+                self.models[k].get_parameter(name).grad *= sum(map(len, targets)) / len(own)
+            self.device[k].step()
+            self.device[k].zero_grad()
+        self.server.step()
+        self.server.zero_grad()
+
+    def collect(self, clients):
+        with torch.no_grad():
+            for name in self.own:
+                values = [self.models[k].get_parameter(name) for k in clients]
+                self.common.get_parameter(name).copy_(sum(values) / len(values))
+
+
+def turns_of(name, scheme, number):
+    """Return who trains side by side, and how often one after the other, step by step."""
+    if name == "vanilla":
+        return [([k], [[k]] * STEPS) for k in range(3)]
+    if name == "clustered":
+        return [([2, 0], [[2, 0]] * STEPS), ([1], [[1]] * STEPS)]
+    served = scheme.served(number)
+    if scheme.options.server_order == "batch":
+        return [(range(3), [[k] for turn in served for k in turn])]
+    return [(range(3), [[k] for k in served[0] for _ in range(STEPS)])]
+
+
+SHARED = [
+    ("vanilla", {}),
+    ("splitfed_v2", {"server_order": "client"}),
+    ("splitfed_v2", {"server_order": "batch"}),
+    ("clustered", {"cut_gradient": "mean"}),
+    ("clustered", {"cut_gradient": "rescaled"}),
+]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizer", KNOWN)
-@pytest.mark.parametrize(("name", "cuts"), CHAINS[1:5:2], ids=["copies", "one party"])
+@pytest.mark.parametrize(
+    ("name", "more"), SHARED, ids=["vanilla", "clients", "batches", "mean", "rescaled"]
+)
+def test_one_server_part_is_whole_models_that_share_layers(name, more, optimizer):
+    """Each device with the server's copy of its weight is a model; the other layers are one."""
+    own, kind, keywords = KNOWN[optimizer]
+    scheme = scheme_of(name, ("blocks.0",), count=3, **own, **more)
+    if name == "clustered":
+        scheme.cluster([[2, 0], [1]])
+    whole = Models(3, kind, keywords)
+    for number in range(2):
+        traffic = scheme.round(number).traffic
+        for members, steps in turns_of(name, scheme, number):
+            whole.hand_out(members)
+            for clients in steps:
+                whole.step(clients, rescaled=more.get("cut_gradient") == "rescaled")
+            whole.collect(members)
+    found, wanted = scheme.model.state_dict(), whole.common.state_dict()
+    for key, value in wanted.items():
+        assert torch.allclose(found[key], value, rtol=1e-10, atol=1e-10), key
+    begun = network().state_dict()
+    assert not torch.allclose(found["tokens.weight"], begun["tokens.weight"], atol=1e-3)
+    assert traffic.tied_down == 3 * STEPS * WEIGHT
+    assert traffic.tied_up == 3 * (STEPS - 1) * WEIGHT
+
+
+@pytest.mark.slow
+def test_turns_of_some_batches_and_replay_train_tied_weights():
+    """Each turn ends with the weight itself; what is replayed is computed with the same copy."""
+    remembering = Remembering(turn_batches=2)
+    scheme = scheme_of("vanilla", ("blocks.0",), count=2, remembering=remembering)
+    traffic = scheme.round(0).traffic
+    assert traffic.tied_down == 2 * STEPS * WEIGHT
+    assert traffic.tied_up == 2 * (STEPS // 2) * WEIGHT
+    with pytest.raises(InputError, match="ewc: penalises the weights of each part by itself"):
+        scheme_of("vanilla", ("blocks.0",), count=2, remembering=Remembering(ewc=1.0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", KNOWN)
+@pytest.mark.parametrize(
+    ("name", "cuts"), [*CHAINS[1:5:2], *CHAINS[6:]], ids=lambda value: "-".join([*value][:3])
+)
 def test_a_state_is_all_that_the_next_round_needs(name, cuts, optimizer):
     """Moments of the tied weight above all: they are those of one party's optimizer."""
     own = KNOWN[optimizer][0]
@@ -149,13 +270,21 @@ def test_stacked_clients_are_those_one_by_one():
             assert torch.allclose(together.state_dict()[name], value, atol=1e-10), name
 
 
-@pytest.mark.parametrize("name", ["vanilla", "splitfed_v2", "clustered"])
-@pytest.mark.one_quick
-def test_schemes_with_other_copies_are_refused(name):
-    """Their server has one copy for many devices, which would all have to be equal to it."""
+class Unaware(SharedServer):
+    """A scheme of somebody else, which says nothing of tied weights."""
+
+    name = "unaware"
+
+    def round(self, number):
+        raise NotImplementedError
+
+
+def test_schemes_that_exchange_nothing_are_refused(monkeypatch):
+    """A server part that nobody keeps equal to the devices' would train another model."""
+    monkeypatch.setitem(SCHEMES, "unaware", Unaware)
     with pytest.raises(InputError, match=r"tokens\.weight to several parties; train by splitfed"):
-        scheme_of(name, ("norm",))
-    scheme_of(name, ("norm",), network(tied=False))
+        scheme_of("unaware", ("norm",))
+    scheme_of("unaware", ("norm",), network(tied=False))
 
 
 def scenario(tmp_path, how, **sections):
