@@ -248,6 +248,8 @@ class Crossing:
         rest = self._rest.get(key)
         if rest is None:
             return value
+        if sections is not None:
+            rest = sections.front(rest, value.shape[1])
         if rest.dim() != value.dim() or rest.dtype != value.dtype:
             raise TrainingError(
                 f"client {self._client} sends tensors of other dimensions than before, to which "
@@ -265,7 +267,7 @@ class Crossing:
         rest = self._rest.get(key)
         left = wanted - sent
         if sections is not None:
-            left = sections.restored(left, None)
+            left = sections.widened(sections.restored(left, None), rest)
         if rest is not None and rest.shape != left.shape:
             pairs = list(zip(rest.shape, left.shape, strict=True))
             room = left.new_zeros([max(pair) for pair in pairs])
