@@ -90,6 +90,16 @@ class JobFlags:
         ),
     ] = None
 
+    test_at: Annotated[
+        str | None,
+        typer.Option(
+            "--test-at",
+            metavar="DEVICE",
+            help="With --partition own: the device whose data hold those to test with; it tests "
+            "the common model itself.",
+        ),
+    ] = None
+
     scheme_file: shared.SchemeFile = None
 
     def job(self, plan: Plan, source: Path, options: Options | None = None) -> TrainingJob:

@@ -97,6 +97,23 @@ class TwoWays(nn.Module):
     def forward(self, tokens, mask):
         value = torch.tanh(self.mix(self.embed(tokens))) * mask.unsqueeze(-1)
         return self.end(value) * mask.unsqueeze(-1)
+
+
+class FlatWays(TwoWays):
+    """The tokens of all samples stand in one row, beside a mask that says whose they are."""
+
+    def forward(self, tokens, mask):
+        value = torch.tanh(self.mix(self.embed(tokens).flatten(0, 1)))
+        value = value * mask.flatten().unsqueeze(-1)
+        return self.end(value).unflatten(0, mask.shape) * mask.unsqueeze(-1)
+
+
+class Flat(Unmasked):
+    """The tokens of all samples of 24 stand in one row."""
+
+    def forward(self, tokens):
+        value = torch.tanh(self.mix(self.embed(tokens).flatten(0, 1)))
+        return self.end(value).unflatten(0, (-1, 24))
 '''
 
 
@@ -190,15 +207,16 @@ def _packed_bytes(run):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["TwoWays", "FlatWays"])
 @pytest.mark.parametrize("scheme", [None, "vanilla", "splitfed_v2"])
 @pytest.mark.parametrize("codec", ["none", "fp16"])
-def test_several_tensors_are_packed_for_the_length_of_their_batch(plan_of, scheme, codec):
+def test_several_tensors_are_packed_for_the_length_of_their_batch(plan_of, scheme, codec, name):
     """Learned is what longer padding learns; the bytes are counted by hand."""
     given = {"task": "language", "rounds": 2, "scheme": scheme}
     runs = [
         splitopt.train(
-            plan_of("TwoWays", 2),
-            model("TwoWays"),
+            plan_of(name, 2),
+            model(name),
             (TEXTS, NEXT),
             options=Options(learning_rate=0.3, momentum=0.5, padding=padding, codec=codec),
             **given,
@@ -353,7 +371,7 @@ def test_parts_of_a_language_model_take_any_length(method):
 
 
 @pytest.mark.slow  # a process for each party
-@pytest.mark.parametrize("name", ["Reader", "Unmasked", "TwoWays"])
+@pytest.mark.parametrize("name", ["Reader", "Unmasked", "TwoWays", "FlatWays", "Flat"])
 @pytest.mark.parametrize("codec", ["none", "int8", "topk:0.25"])
 def test_over_connections(plan_of, tmp_path, name, codec):
     """Bit for bit as in one process, and the bytes on the wire are those that it counts."""
@@ -361,8 +379,8 @@ def test_over_connections(plan_of, tmp_path, name, codec):
 
     (tmp_path / "net.py").write_text(SOURCE)
     given = {"model": f"{tmp_path}/net.py:{name}", "data": (TEXTS, NEXT), "task": "language"}
-    given["options"] = Options(padding="batch", codec=codec)
-    plan = plan_of(name, 2 if name == "TwoWays" else 1)
+    given["options"] = Options(padding="data" if name == "Flat" else "batch", codec=codec)
+    plan = plan_of(name, 2 if name.endswith("Ways") else 1)
     one = splitopt.train(plan, rounds=1, **given)
     wired = run_wire(plan, rounds=1, time_scale=1e-3, any_speed=True, **given)
     assert wired.history == one.history
@@ -372,14 +390,17 @@ def test_over_connections(plan_of, tmp_path, name, codec):
 
 
 @pytest.mark.slow  # a process for each party
+@pytest.mark.parametrize("name", ["Unmasked", "TwoWays"])
 @pytest.mark.parametrize("codec", ["none", "int8"])
-def test_along_a_chain_of_nodes(tmp_path, codec):
+def test_along_a_chain_of_nodes(tmp_path, codec, name):
     """An owner's batches of different lengths through two nodes and back, with real bytes."""
     from splitopt.training.wire.launch import run_wire
 
     (tmp_path / "net.py").write_text(SOURCE)
-    example = torch.zeros(2, MOST, dtype=torch.int64)
-    trace(model("Unmasked"), example, name="net", keep_all=True).profile.save(tmp_path / "n.json")
+    example = data_of().train_inputs[:2].arranged(model(name))
+    example = example if isinstance(example, torch.Tensor) else example.arguments
+    found = trace(model(name), example, name="net", keep_all=True, most_tensors=2)
+    found.profile.save(tmp_path / "n.json")
     device = {"compute": "2 kFLOP/s", "samples": 12, "batch_size": ROWS}
     document = {
         "format": "splitopt-scenario",
@@ -392,7 +413,7 @@ def test_along_a_chain_of_nodes(tmp_path, codec):
         "training": {"epochs": 1, "rounds": 1},
     }
     plan = splitopt.plan(Scenario.from_dict(document))
-    given = {"model": f"{tmp_path}/net.py:Unmasked", "data": (TEXTS, NEXT), "task": "language"}
+    given = {"model": f"{tmp_path}/net.py:{name}", "data": (TEXTS, NEXT), "task": "language"}
     given["options"] = Options(padding="batch", codec=codec)
     one = splitopt.train(plan, rounds=1, **given)
     wired = run_wire(plan, rounds=1, time_scale=1e-3, any_speed=True, **given)

@@ -26,6 +26,8 @@ from splitopt.training.codecs.sections import Sections
 from splitopt.training.randomness import Stream
 
 _CARRIES = {UP: "activations", DOWN: "gradients"}
+_PACKED = 2
+"""Dimensions of several tensors packed in one: samples and words."""
 _KEY = re.compile(r"(up|down)\.\d{1,6}")
 
 
@@ -109,6 +111,8 @@ class Crossing:
         """
         codec = self._codecs.get(way) if dtype.is_floating_point else None
         layout = self._layouts.get(cut)
+        if layout is not None and len(shape) != _PACKED:
+            raise ValueError("values that are not as several tensors are packed in one")
         writer = codec if layout is None else Sections(layout, way, codec)
         if writer is None:
             return None

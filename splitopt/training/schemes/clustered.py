@@ -178,6 +178,7 @@ class Clustered(SharedServer):
         """
         sizes = [len(target) for target in targets]
         own, more = sum(sizes), () if beside is None else (beside,)
+        rows = [len(sent) for sent in smashed]  # of tokens, say, where samples are flattened
         wanted = torch.cat([*targets, *(labels for _, labels in more)])
         passes = self._passes(group, [*smashed, *(kept for kept, _ in more)])
         result = torch.cat([held.result for held in passes])
@@ -192,11 +193,13 @@ class Clustered(SharedServer):
         back = [held.gradient for held in passes if held.gradient is not None]
         if not back:
             return []
-        gradients = list(torch.split(torch.cat(back)[:own], sizes))
+        gradients = list(torch.split(torch.cat(back)[: sum(rows)], rows))
         if self.options.cut_gradient == "rescaled":
-            gradients = [part * (len(wanted) / len(part)) for part in gradients]
-            for client, size in zip(group, sizes, strict=True):
-                self._rescale_tied(client, len(wanted) / size)
+            factors = [len(wanted) / size for size in sizes]
+            pairs = zip(gradients, factors, strict=True)
+            gradients = [part * factor for part, factor in pairs]
+            for client, factor in zip(group, factors, strict=True):
+                self._rescale_tied(client, factor)
         for client, gradient in zip(group, gradients, strict=True):
             tally.traffic.gradient += client.crossing.size(DOWN, gradient)
         return gradients

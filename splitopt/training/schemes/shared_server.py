@@ -8,9 +8,9 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from splitopt.errors import InputError
+from splitopt.training.data.named import Inputs
 from splitopt.training.model_parts.averaging import average, copy_state, load_state
 from splitopt.training.model_parts.copies import Copy
-from splitopt.training.data.named import Inputs
 from splitopt.training.model_parts.parts import Part
 from splitopt.training.program import Takes
 from splitopt.training.schemes.base import Client, Scheme

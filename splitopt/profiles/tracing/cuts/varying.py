@@ -145,7 +145,7 @@ def unpacker(layout: Layout) -> Callable[[Tensor], tuple[Tensor, ...]]:
 
 
 def _packed(row: Tensor, section: Section, common: torch.dtype) -> Tensor:
-    """Return the words of a tensor, as `splitopt.profiles.tracing.cuts.packing.pack` writes them."""
+    """Return the words of a tensor, as those of one length are written."""
     if not section.is_exact:
         return functional.pad(row, (0, 0)).to(common)
     row = _copied(row).view(torch.uint8)
