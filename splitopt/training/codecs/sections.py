@@ -145,8 +145,8 @@ class Sections:
             if own.is_exact:
                 continue
             shape = (len(short), own.times, *own.sides)
-            view = short.narrow(1, own_start, own.words).unflatten(1, shape[1:])
-            longer = long.narrow(1, start, whole.words).unflatten(1, (whole.times, *whole.sides))
+            view = short.narrow(1, own_start, own.words).view(shape)
+            longer = long.narrow(1, start, whole.words).view(len(long), whole.times, *whole.sides)
             found.append((view, longer[tuple(slice(side) for side in shape)]))
         return found
 

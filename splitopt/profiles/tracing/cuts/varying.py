@@ -44,11 +44,11 @@ def along(layout: Layout, shorter: Sequence[Shape], samples: int, room: int, sho
     for section, shape in zip(layout.sections, shorter, strict=True):
         sides = (*shape[: section.axis], *shape[section.axis + 1 :])
         times, rest = divmod(shape[section.axis], samples)
-        found = [_slope(section.times, times, room - short)]
-        found += [_slope(*pair, room - short) for pair in zip(section.sides, sides, strict=True)]
-        if rest or None in found:
-            raise ValueError("a tensor does not grow by whole numbers")
-        sections.append(replace(section, growth=tuple(found)))
+        if rest:
+            raise ValueError("a tensor does not grow with the batch")
+        pairs = zip((section.times, *section.sides), (times, *sides), strict=True)
+        growth = tuple(_slope(*pair, room - short) for pair in pairs)
+        sections.append(replace(section, growth=growth))
     grown = replace(layout, sections=tuple(sections), room=room)
     if any(any(section.growth) for section in sections):
         if len(set(_words(grown))) < room:
@@ -59,9 +59,12 @@ def along(layout: Layout, shorter: Sequence[Shape], samples: int, room: int, sho
     return layout
 
 
-def _slope(whole: int, part: int, positions: int) -> int | None:
+def _slope(whole: int, part: int, positions: int) -> int:
+    """Return by how much a side grows with each position; raise `ValueError` for no whole number."""
     found, rest = divmod(whole - part, positions)
-    return None if rest else found
+    if rest:
+        raise ValueError("a tensor does not grow by whole numbers")
+    return found
 
 
 def with_positions(layout: Layout, positions: int) -> Layout:
@@ -85,8 +88,8 @@ def of_words(layout: Layout, words: int) -> Layout:
     ValueError
         No sample takes as many.
     """
-    if not layout.room or words == layout.words:
-        return layout if not layout.room else with_positions(layout, layout.room)
+    if not layout.room:
+        return layout
     known = _words(layout)
     if words not in known:
         raise ValueError(f"no sample takes {words} words")
@@ -105,12 +108,12 @@ def _seen_positions(layout: Layout, values: Sequence[Tensor]) -> int:
         sides = (*value.shape[: section.axis], *value.shape[section.axis + 1 :])
         for each, whole, own in zip(section.growth[1:], section.sides, sides, strict=True):
             if each:
-                return layout.room - (whole - own) // each
+                return layout.room - (whole - int(own)) // each
     steady = next(k for k, section in enumerate(layout.sections) if not section.growth[0])
     section, value = layout.sections[steady], values[steady]
     samples = value.shape[section.axis] // section.times
     first, given = layout.sections[0], values[0]
-    grows, begun = first.growth[0], given.shape[first.axis] // samples
+    grows, begun = first.growth[0], int(given.shape[first.axis]) // samples
     return layout.room - (first.times - begun) // grows if grows else layout.room
 
 
