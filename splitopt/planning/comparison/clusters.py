@@ -26,6 +26,7 @@ from splitopt.problems.cluster_and_spectrum import (
 )
 from splitopt.problems.limits import check_cluster_cut, cluster_cuts
 from splitopt.profiles import ModelProfile
+from splitopt.profiles.counting.tied import exchanged_bytes
 from splitopt.results import Result
 from splitopt.scenario import Scenario
 from splitopt.solvers.cluster_and_spectrum.enumeration import Enumerate
@@ -75,9 +76,9 @@ def _possible(scenario: Scenario, profile: ModelProfile) -> list[int]:
     """Return the cuts that all devices and the server can take; raise where there are none."""
     assert scenario.clusters is not None  # clustered() saw to it
     if scenario.clusters.cut == "auto":
-        return cluster_cuts(scenario, profile, last=False)
+        return cluster_cuts(scenario, profile, last=False, exchanging=True)
     cut = cut_index(profile, scenario.clusters.cut)
-    check_cluster_cut(scenario, profile, cut)
+    check_cluster_cut(scenario, profile, cut, exchanging=True)
     return [cut]
 
 
@@ -140,6 +141,7 @@ def _row(
     batch = np.array([device.batch_size for device in scenario.fleet()], dtype=np.float64)
     passed, cuts = scenario.training.epochs * batch, np.full(problem.devices, cut)
     largest = max(float(batch[cluster].sum()) for cluster in decision.clusters)
+    most = max(map(len, decision.clusters))
     work = work_per_sample(profile)
     return SchemeRow(
         scheme="cpsl",
@@ -151,7 +153,7 @@ def _row(
         traffic_bytes=_traffic(scenario, profile, cut, batch, len(decision.clusters)),
         device_flop=None if work is None else float((passed * work[cut - 1]).max()),
         device_memory_bytes=device_memory(scenario, profile, cuts),
-        server_memory_bytes=shared_memory(profile, cut, largest),
+        server_memory_bytes=shared_memory(profile, cut, largest, most),
         leakage=None if profile.leakage is None else float(profile.leakage[cut - 1]),
         energy_j=_energy(scenario, problem, decision.subcarriers),
         round_cost=server_rent(scenario, seconds),
@@ -168,7 +170,9 @@ def _traffic(
     returned = np.ones_like(batch) if literal else batch
     model = profile.device_model_bytes[cut - 1] * (clusters + len(batch))
     crossing = batch * profile.smashed_bytes[cut - 1] + returned * profile.gradient_bytes[cut - 1]
-    return float(model + scenario.training.epochs * crossing.sum())
+    epochs, tied = scenario.training.epochs, float(exchanged_bytes(profile)[cut - 1])
+    exchanged = len(batch) * (2 * epochs - 1) * tied
+    return float(model + epochs * crossing.sum() + exchanged)
 
 
 def _energy(scenario: Scenario, problem: ClusterAndSpectrum, x: IntArray) -> float | None:
@@ -182,7 +186,9 @@ def _energy(scenario: Scenario, problem: ClusterAndSpectrum, x: IntArray) -> flo
     model = problem.upload_model_s / (
         problem.subcarriers if problem.device_model_over_full_band else x
     )
-    sending = epochs * problem.upload_smashed_s / x + model
+    sending = (
+        epochs * problem.upload_smashed_s + problem.inner_phases * problem.upload_tied_s
+    ) / x + model
     computing = epochs * (problem.forward_s + problem.backward_s)
     watt = np.array([compute, radio], dtype=np.float64)
     return float(device_energy(watt[0], computing, watt[1], sending).sum())

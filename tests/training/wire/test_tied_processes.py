@@ -46,7 +46,7 @@ def given(tmp_path):
     """Return model and data as every process finds them."""
     (tmp_path / "words.py").write_text(SOURCE)
     rng = np.random.default_rng(0)
-    tokens = rng.integers(0, WORDS, size=(30, TOKENS + 1))
+    tokens = rng.integers(0, WORDS, size=(40, TOKENS + 1))
     np.savez(tmp_path / "texts.npz", x=tokens[:, :-1], y=tokens[:, 1:])
     return {
         "model": f"{tmp_path / 'words.py'}:make",
@@ -106,6 +106,43 @@ def test_a_server_and_devices_learn_what_one_process_learns(
     assert sent["tied_up"] == 2 * (STEPS - 1) * WEIGHT
     assert there.sent_bytes["tied"] == 2 * (sent["tied_down"] + sent["tied_up"])
     assert there.sent_bytes["smashed"] == 2 * sent["smashed"]
+
+
+CELL = {
+    **STAR,
+    "devices": [
+        {"name": "phone", **DEVICE, "snr_db": 20},
+        {"name": "tablet", **DEVICE, "snr_db": 8},
+        {"name": "board", **DEVICE, "snr_db": 15},
+    ],
+    "links": {"downlink": {}, "uplink": {}},
+    "spectrum": {"subcarriers": 6, "bandwidth": "200 kHz"},
+    "clusters": {"sizes": [2, 1], "cut": "blocks.0"},
+    "training": {"epochs": 3, "rounds": 2},
+}
+"""Two clusters of a cell, whose devices train three mini-batches each in a round."""
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_clusters_learn_what_one_process_learns(tmp_path, given, options):
+    """Two devices of a cluster have copies that differ within a round, and the server one each."""
+    plan = plan_of(tmp_path, CELL)
+    assert plan.decision is not None
+    more = {**given, "options": OPTIONS[options], "rounds": 2}
+    here = splitopt.train(plan, **more)
+    there = run_wire(plan, time_scale=1e-3, any_speed=True, **more)
+    assert_same(there, here)
+    sent = here.history.rows[0].traffic_bytes
+    assert (sent["tied_down"], sent["tied_up"]) == (3 * 3 * WEIGHT, 3 * 2 * WEIGHT)
+    assert there.sent_bytes["tied"] == 2 * (sent["tied_down"] + sent["tied_up"])
+
+
+def test_a_cell_is_validated_to_the_byte(tmp_path, given):
+    plan = plan_of(tmp_path, CELL)
+    assert splitopt.simulate(plan).simulated_s == pytest.approx(plan.prediction["round_s"])
+    found = splitopt.validate(plan, any_speed=True, time_scale=1e-3, **given)
+    (row,) = [row for row in found.to_dict()["bytes"] if row["kind"] == "tied"]
+    assert row["measured"] == row["predicted"] == 3 * (3 + 2) * WEIGHT
 
 
 @pytest.mark.parametrize("how", ["copies", "together"])

@@ -60,7 +60,7 @@ def along(layout: Layout, shorter: Sequence[Shape], samples: int, room: int, sho
 
 
 def _slope(whole: int, part: int, positions: int) -> int:
-    """Return by how much a side grows with each position; raise `ValueError` for no whole number."""
+    """Return by how much a side grows with each position, which is a whole number."""
     found, rest = divmod(whole - part, positions)
     if rest:
         raise ValueError("a tensor does not grow by whole numbers")
