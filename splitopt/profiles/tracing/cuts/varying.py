@@ -112,9 +112,10 @@ def _seen_positions(layout: Layout, values: Sequence[Tensor]) -> int:
     steady = next(k for k, section in enumerate(layout.sections) if not section.growth[0])
     section, value = layout.sections[steady], values[steady]
     samples = value.shape[section.axis] // section.times
-    first, given = layout.sections[0], values[0]
-    grows, begun = first.growth[0], int(given.shape[first.axis]) // samples
-    return layout.room - (first.times - begun) // grows if grows else layout.room
+    pairs = zip(layout.sections, values, strict=True)
+    rows, given = next((own, value) for own, value in pairs if own.growth[0])
+    times = int(given.shape[rows.axis]) // samples
+    return layout.room - (rows.times - times) // rows.growth[0]
 
 
 def packer(layout: Layout) -> Callable[..., Tensor]:
