@@ -92,12 +92,7 @@ class JobFlags:
 
     test_at: Annotated[
         str | None,
-        typer.Option(
-            "--test-at",
-            metavar="DEVICE",
-            help="With --partition own: the device whose data hold those to test with; it tests "
-            "the common model itself.",
-        ),
+        typer.Option("--test-at", metavar="DEVICE", help="The device that has the test data."),
     ] = None
 
     scheme_file: shared.SchemeFile = None

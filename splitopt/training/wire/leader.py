@@ -49,6 +49,15 @@ class RoundOutcome(NamedTuple):
     predicted: Timeline
 
 
+class Question(NamedTuple):
+    """A message to a party between two rounds, and the kind of the answer."""
+
+    kind: str
+    fields: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+    answer: str
+
+
 class Leader(ABC):
     """Rank 0; `round` is that of the scheme, over connections.
 
@@ -131,15 +140,8 @@ class Leader(ABC):
         """Have another party keep what it alone has, after the last round; return its file."""
         return None
 
-    def asked(
-        self,
-        rank: int,
-        kind: str,
-        fields: Mapping[str, Any],
-        tensors: Mapping[str, Tensor],
-        answer: str,
-    ) -> Message:
-        """Send a party something between two rounds, and wait for its answer of a kind.
+    def asked(self, rank: int, what: Question) -> Message:
+        """Send a party something between two rounds, and wait for its answer.
 
         Raises
         ------
@@ -151,11 +153,11 @@ class Leader(ABC):
             raise self.without_tests(rank, "it has left")
         wait_s = self.deadline.wait_s(0.0)
         try:
-            channel.send(kind, fields, tensors, stall_s=wait_s)
+            channel.send(what.kind, what.fields, what.tensors, stall_s=wait_s)
             message = channel.receive(TESTS_S + wait_s)
             if message.kind == "failed":
                 raise TrainingError(str(message.fields.get("message"))[:500])
-            return expect_kind(message, answer)
+            return expect_kind(message, what.answer)
         except ChannelError as error:
             raise self.without_tests(rank, str(error)) from None
 

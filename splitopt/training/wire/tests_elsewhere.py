@@ -18,6 +18,7 @@ from splitopt.training.model_parts.averaging import load_state
 from splitopt.training.model_parts.copies import tensor_bytes
 from splitopt.training.rounds.evaluate import Score, evaluate
 from splitopt.training.wire.client_state import expect_like
+from splitopt.training.wire.leader import Question
 from splitopt.training.wire.transport.errors import FrameError
 from splitopt.training.wire.transport.frames import Message
 
@@ -108,7 +109,8 @@ class TestsThere:
         """
         weights = weights_of(self._scheme.model)
         self._leader.sent_bytes[TEST] += sum(map(tensor_bytes, weights.values()))
-        answer = self._leader.asked(self._rank, TEST, {"by_class": by_class}, weights, TESTED)
+        question = Question(TEST, {"by_class": by_class}, weights, TESTED)
+        answer = self._leader.asked(self._rank, question)
         try:
             return _read(answer.tensors, self._task, by_class)
         except FrameError as error:
