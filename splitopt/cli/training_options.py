@@ -90,6 +90,11 @@ class JobFlags:
         ),
     ] = None
 
+    test_at: Annotated[
+        str | None,
+        typer.Option("--test-at", metavar="DEVICE", help="The device that has the test data."),
+    ] = None
+
     scheme_file: shared.SchemeFile = None
 
     def job(self, plan: Plan, source: Path, options: Options | None = None) -> TrainingJob:

@@ -11,7 +11,7 @@ from typing import Any
 from splitopt.export.folder import MANIFEST
 from splitopt.export.holders import Chain, parties_of
 from splitopt.export.job import Job
-from splitopt.export.shapes import shape_of
+from splitopt.export.shapes import section_shape, shape_of
 from splitopt.export.weights import notes_on_tensors, tensors_of
 from splitopt.extras import installed_version
 
@@ -71,7 +71,7 @@ def manifest_of(job: Job, *, as_code: bool = True) -> dict[str, Any]:
             }
             for part in job.parts
         ],
-        "crossings": _crossings(job),
+        "crossings": _crossings(job, as_code),
         "parties": [{"name": party.name, "role": party.role} for party in parties_of(job.chains)],
         "clients": [_client(job, chain) for chain in job.chains],
         "training": {
@@ -119,14 +119,23 @@ def _client(job: Job, chain: Chain) -> dict[str, Any]:
     }
 
 
-def _crossings(job: Job) -> dict[str, Any]:
-    """Return what crosses each cut that somebody uses: bytes per sample, shape and type."""
+def _crossings(job: Job, as_code: bool) -> dict[str, Any]:
+    """Return what crosses each cut that somebody uses: bytes per sample, shape and type.
+
+    Several tensors are packed in one between parts that are code, and cross by themselves, in
+    their order, between others.
+    """
+    apart = {} if as_code else job.split.layouts
     used = {cut for chain in job.chains for cut in chain.cuts}
     return {
         name: {
             "activation_bytes_per_sample": float(job.program.profile.smashed_bytes[index]),
             "gradient_bytes_per_sample": float(job.program.profile.gradient_bytes[index]),
-            **(job.shapes[name] or {}),
+            **(
+                {"tensors": [section_shape(own) for own in apart[name].sections]}
+                if name in apart
+                else job.shapes[name] or {}
+            ),
         }
         for index, name in enumerate(job.program.profile.layers)
         if name in used

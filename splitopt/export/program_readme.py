@@ -85,9 +85,10 @@ def program_readme(job: Job, form: str, parts: Sequence[dict[str, Any]]) -> str:
         "All parts of a client in turn, as `python run.py` does with random inputs:",
         "```python\n"
         "from run import load_chain, load_parts\n\n"
-        "value = inputs  # an array, whose first side is the batch\n"
+        "values = inputs  # a list of arrays, whose first side is the batch\n"
         f"for party, part in load_chain({json.dumps(chain.name)}):\n"
-        "    value = part(value)\n\n"
+        "    result = part(*values)\n"
+        "    values = result if isinstance(result, list) else [result]\n\n"
         "# those that the client holds itself\n"
         f"own = load_parts({json.dumps(parties_of([chain])[0].name)})\n"
         "```",

@@ -142,7 +142,8 @@ def programs_of(job: Job) -> list[PartProgram]:
     programs: dict[Ends, PartProgram] = {}
     with undisturbed(model):
         for chain in {chain.cuts: chain for chain in job.chains}.values():
-            modules = job.split.segments(chain.cuts, model)
+            # What several tensors are packed in is of one type, which ONNX cannot read bytes as.
+            modules = job.split.segments(chain.cuts, model, apart=True)
             values = {size: _batch(job.inputs, size) for size in (FEW, MANY, *BATCHES)}
             for part, module in zip(job.parts_of(chain), modules, strict=True):
                 module.eval()
@@ -151,7 +152,10 @@ def programs_of(job: Job) -> list[PartProgram]:
                 with torch.no_grad():
                     given = {size: module(*fresh(entry)) for size, entry in values.items()}
                 if part.ends[1] is not None:
-                    values = {size: (value,) for size, value in given.items()}
+                    values = {
+                        size: value if isinstance(value, tuple) else (value,)
+                        for size, value in given.items()
+                    }
     return [programs[part.ends] for part in job.parts]
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from splitopt.profiles.tracing.cuts.finding import FEW, MANY
+from splitopt.profiles.tracing.cuts.packing import Section
 from splitopt.profiles.tracing.running.example import Inputs, fresh, resized
 from splitopt.profiles.tracing.running.quiet import undisturbed
 from splitopt.profiles.tracing.split import SplitModel
@@ -42,6 +43,13 @@ def shape_of(one: Tensor, two: Tensor) -> Shape:
             for a, b in zip(one.shape, two.shape, strict=True)
         ]
     return {"shape": sides, "dtype": str(one.dtype).removeprefix("torch.")}
+
+
+def section_shape(section: Section) -> Shape:
+    """Return the shape of one of several tensors that cross a cut."""
+    sides: list[int | str] = [*section.sides]
+    sides.insert(section.axis, "B" if section.times == 1 else f"{section.times}B")
+    return {"shape": sides, "dtype": str(section.dtype).removeprefix("torch.")}
 
 
 def _values(split: SplitModel, cuts: Sequence[str], inputs: Inputs) -> list[Any]:

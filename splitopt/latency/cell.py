@@ -13,6 +13,7 @@ from splitopt.latency.layer_seconds import SpeedSource, layer_seconds, message_s
 from splitopt.latency.radio import subcarrier_rate
 from splitopt.latency.split_federated import server_seconds_per_sample, single_server
 from splitopt.profiles import MachineModel, ModelProfile
+from splitopt.profiles.counting.tied import exchanged_bytes
 from splitopt.scenario import Clusters, Device, Scenario, Spectrum
 
 
@@ -107,6 +108,7 @@ def cell_seconds(
             device_forward_flop=forward,
             device_backward_flop=backward,
             server_flop=float(server_seconds_per_sample(profile, server.speed)[cut - 1]),
+            tied_bytes=float(exchanged_bytes(profile)[cut - 1]),
         ),
         batch_size=batch,
         device_speed=own_speed if speed is None else speed,

@@ -4,7 +4,9 @@ In a cluster every device takes the device-side model from a broadcast, computes
 forward and sends the smashed data on its own subcarriers; the server waits for all of them and
 computes forward and backward. That is the starting phase. An inner phase, one for each further
 local epoch, begins with the gradient of the smashed data on its way down and the backward pass and
-ends like the starting phase. The ending phase takes the last gradient and sends the model up.
+ends like the starting phase. Where both sides hold a copy of a tied weight, the server's gradient
+of it goes down with every gradient of smashed data, and the device's up in every inner phase. The
+ending phase takes the last gradient and sends the model up.
 
 All functions are pure, take an array namespace (`numpy` or `jax.numpy`) and broadcast over leading
 axes, so that JAX can differentiate, ``jit`` and ``vmap`` them; in JAX, call them inside
@@ -26,7 +28,8 @@ GradientBatchFactor = Literal["literal", "corrected"]
 class CutCosts(NamedTuple):
     """What one cut costs for one sample; scalars, or arrays over cuts.
 
-    Bytes, and FLOP of forward and backward together where `work` has no direction.
+    Bytes, and FLOP of forward and backward together where `work` has no direction. ``tied_bytes``
+    are those of tied weights of which both sides hold a copy, once for each mini-batch.
     """
 
     device_model_bytes: Any
@@ -35,6 +38,7 @@ class CutCosts(NamedTuple):
     device_forward_flop: Any
     device_backward_flop: Any
     server_flop: Any
+    tied_bytes: Any = 0.0
 
 
 class DeviceSeconds(NamedTuple):
@@ -42,6 +46,7 @@ class DeviceSeconds(NamedTuple):
 
     ``broadcast`` is on all subcarriers; ``upload_smashed``, ``download_gradient`` and
     ``upload_model`` are at ONE subcarrier; ``server`` is the server's work for one mini-batch.
+    ``upload_tied`` are gradients of tied weights at ONE subcarrier, in inner phases.
     """
 
     broadcast: Any
@@ -51,6 +56,7 @@ class DeviceSeconds(NamedTuple):
     download_gradient: Any
     upload_model: Any
     server: Any
+    upload_tied: Any = 0.0
 
 
 def device_seconds(
@@ -92,16 +98,17 @@ def device_seconds(
             "gradient_batch_factor",
             f"is {gradient_batch_factor!r}, it must be 'literal' or 'corrected'",
         )
-    model_bits = 8.0 * costs.device_model_bytes
+    model_bits, tied_bits = 8.0 * costs.device_model_bytes, 8.0 * costs.tied_bytes
     samples = batch_size if gradient_batch_factor == "corrected" else 1.0
     return DeviceSeconds(
         broadcast=model_bits / (subcarriers * downlink),
         forward=batch_size * costs.device_forward_flop / device_speed,
         backward=batch_size * costs.device_backward_flop / device_speed,
         upload_smashed=8.0 * batch_size * costs.smashed_bytes / uplink,
-        download_gradient=8.0 * samples * costs.gradient_bytes / downlink,
+        download_gradient=(8.0 * samples * costs.gradient_bytes + tied_bits) / downlink,
         upload_model=model_bits / uplink,
         server=batch_size * costs.server_flop / server_speed,
+        upload_tied=tied_bits / uplink,
     )
 
 
@@ -135,7 +142,7 @@ def phase_terms(
         seconds.broadcast + seconds.forward,
         seconds.upload_smashed,
         seconds.backward + seconds.forward,
-        seconds.download_gradient + seconds.upload_smashed,
+        seconds.download_gradient + seconds.upload_smashed + seconds.upload_tied,
         ending_fixed,
         ending_spectral,
     )

@@ -22,7 +22,7 @@ from splitopt.planning.predictions.cut_and_resources import Leakage
 from splitopt.problems.base import IntArray
 from splitopt.problems.common_cut import PHASES, CommonCut, CommonCutDecision
 from splitopt.problems.common_cut.reasons import why_none
-from splitopt.problems.common_cut.tables import model_bytes
+from splitopt.problems.common_cut.tables import model_bytes, served_with_parts
 from splitopt.problems.memory import unchecked
 
 _SPEED = ("compute", "machine", "machine_model")
@@ -102,7 +102,8 @@ class CommonCutExplainer(Explainer[CommonCut, CommonCutDecision, CommonCutPredic
             return copies_memory(scenario, profile, cuts)
         sizes = batch_sizes(scenario)
         most = None if sizes is None else float(sizes.max())
-        return shared_memory(profile, int(cuts[0]), most)
+        devices = served_with_parts(scenario, problem.objective)
+        return shared_memory(profile, int(cuts[0]), most, devices)
 
     def _leakage(self, problem: CommonCut, cuts: IntArray) -> Leakage | None:
         if problem.objective == "federated":

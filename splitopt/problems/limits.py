@@ -82,30 +82,34 @@ def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def check_tied(profile: ModelProfile, cut: int, place: str) -> None:
+def check_tied(profile: ModelProfile, cut: int, place: str, *, exchanging: bool = False) -> None:
     """Raise `InfeasibleError` where a cut lies between the uses of a tied weight.
 
-    Parameters are those of `check_leakage`, of a scheme whose parties exchange no gradients of
-    weights.
+    Parameters are those of `check_leakage`, and whether the parties can exchange gradients of
+    weights, which they do where the profile says so.
     """
-    together = kept_together(profile)
-    if not together[cut - 1]:
+    fine = allowed_by_tied(profile, exchanging=exchanging)
+    if not fine[cut - 1]:
+        how = "they exchange its gradients where the profile is traced with --tied copies"
+        why = how if exchanging else "nobody exchanges its gradients here"
         raise _not_allowed(
             profile,
             (cut, place),
-            f"and {why_tied(profile, cut)}, on both sides of it, of which only SplitFedV1 (a plan "
-            "of cut_and_resources) can keep copies",
-            _others(profile, together, "tied", "plan with cut_and_resources, or a pipeline"),
+            f"and {why_tied(profile, cut)}, on both sides of it: {why}",
+            _others(profile, fine, "tied", "plan with cut_and_resources, or a pipeline"),
         )
 
 
-def common_cuts(scenario: Scenario, profile: ModelProfile) -> BoolArray:
-    """Shape (L,): the cuts that every device may use, by leakage and memory."""
+def common_cuts(
+    scenario: Scenario, profile: ModelProfile, *, exchanging: bool = False
+) -> BoolArray:
+    """Shape (L,): the cuts that every device may use, by leakage, memory and tied weights."""
     within, fits = (
         allowed_by_leakage(scenario, profile),
         allowed_by_memory(scenario.fleet(), profile),
     )
-    return np.asarray((within & fits).all(axis=0) & kept_together(profile))
+    tied = allowed_by_tied(profile, exchanging=exchanging)
+    return np.asarray((within & fits).all(axis=0) & tied)
 
 
 def check_leakage(scenario: Scenario, profile: ModelProfile, cut: int, place: str) -> None:
@@ -160,13 +164,15 @@ def check_device_memory(scenario: Scenario, profile: ModelProfile, cut: int, pla
     )
 
 
-def check_common_cut(scenario: Scenario, profile: ModelProfile, cut: int, place: str) -> None:
+def check_common_cut(
+    scenario: Scenario, profile: ModelProfile, cut: int, place: str, *, exchanging: bool = False
+) -> None:
     """Raise `InfeasibleError` where a cut is not one that every device may use.
 
-    Parameters are those of `check_leakage`.
+    Parameters are those of `check_tied`.
     """
     check_leakage(scenario, profile, cut, place)
-    check_tied(profile, cut, place)
+    check_tied(profile, cut, place, exchanging=exchanging)
     check_device_memory(scenario, profile, cut, place)
 
 
@@ -212,9 +218,13 @@ def why_no_common_cut(
     can, tied = (within & fits).all(axis=0), allowed_by_tied(profile, exchanging=exchanging)[:end]
     if can.any() and not (can & tied).any():
         return (
-            f"{why_tied(profile)}, on both sides of every cut that all devices can take, and this "
-            "scheme exchanges no gradients of weights; SplitFedV1 does where the profile is traced "
-            "with --tied copies"
+            f"{why_tied(profile)}, on both sides of every cut that all devices can take, and "
+            "nobody exchanges its gradients; "
+            + (
+                "trace the profile with --tied copies"
+                if exchanging
+                else "plan with cut_and_resources, of a profile traced with --tied copies"
+            )
         )
     deep, short = int(within.sum(axis=1).argmin()), int(fits.sum(axis=1).argmin())
     return (
@@ -240,12 +250,18 @@ def _others(profile: ModelProfile, fine: BoolArray, what: str, mend: str) -> str
 
 
 def check_cluster_cut(
-    scenario: Scenario, profile: ModelProfile, cut: int, place: str = "clusters.cut"
+    scenario: Scenario,
+    profile: ModelProfile,
+    cut: int,
+    place: str = "clusters.cut",
+    *,
+    exchanging: bool = False,
 ) -> None:
     """Raise where a cut of clusters, 1..L, is above a limit of a device or the server.
 
     The server has one copy of its part and works on the mini-batches of one cluster at a time.
-    `place` names what states the cut.
+    `place` names what states the cut; with `exchanging` both sides may hold copies of a tied
+    weight.
 
     Raises
     ------
@@ -254,7 +270,7 @@ def check_cluster_cut(
     InputError
         Whether the server's memory does depends on who is in which cluster.
     """
-    check_common_cut(scenario, profile, cut, place)
+    check_common_cut(scenario, profile, cut, place, exchanging=exchanging)
     sizes = _cluster_server_bytes(scenario, profile)
     if sizes is None:
         return
@@ -264,7 +280,7 @@ def check_cluster_cut(
     server = scenario.servers[0].name
     if least <= memory:
         _refuse_unsure(scenario, profile, cut, place, sizes)
-    fine = common_cuts(scenario, profile) & (sizes[1] <= memory)
+    fine = common_cuts(scenario, profile, exchanging=exchanging) & (sizes[1] <= memory)
     raise _not_allowed(
         profile,
         (cut, place),
@@ -291,13 +307,17 @@ def _refuse_unsure(
     )
 
 
-def cluster_cuts(scenario: Scenario, profile: ModelProfile, last: bool) -> list[int]:
+def cluster_cuts(
+    scenario: Scenario, profile: ModelProfile, last: bool, *, exchanging: bool = False
+) -> list[int]:
     """Return the cuts, 1..L, that all devices and the server can take in clusters.
 
     Parameters
     ----------
     last
         Whether the last cut, behind which nothing is left for a server, counts too.
+    exchanging
+        Whether both sides of a cut may hold copies of a tied weight.
 
     Raises
     ------
@@ -306,16 +326,16 @@ def cluster_cuts(scenario: Scenario, profile: ModelProfile, last: bool) -> list[
     InputError
         Whether the server's memory allows a cut depends on who is in which cluster.
     """
-    allowed = common_cuts(scenario, profile)
+    allowed = common_cuts(scenario, profile, exchanging=exchanging)
     allowed[-1] &= last
     if not allowed.any():
-        raise InfeasibleError(why_no_common_cut(scenario, profile, last))
+        raise InfeasibleError(why_no_common_cut(scenario, profile, last, exchanging))
     sizes = _cluster_server_bytes(scenario, profile)
     if sizes is None:
         return [int(cut) + 1 for cut in np.flatnonzero(allowed)]
     least, most, memory = sizes
     for cut in np.flatnonzero(allowed & (least <= memory) & (most > memory)):
-        check_cluster_cut(scenario, profile, int(cut) + 1)
+        check_cluster_cut(scenario, profile, int(cut) + 1, exchanging=exchanging)
     if not (allowed & (most <= memory)).any():
         raise InfeasibleError(
             f"{scenario.servers[0].name} needs {memory_words(float(most[allowed].min()))} for its "
@@ -380,6 +400,6 @@ def _cluster_server_bytes(
     ordered = np.sort(np.array(batches, dtype=np.float64))
     largest = max(sizes)
     few = max(float(ordered[:largest].sum()), float(ordered.sum()) / len(sizes), float(ordered[-1]))
-    most = server_shared_bytes(profile, float(ordered[-largest:].sum()))
-    least = server_shared_bytes(profile, few)
+    most = server_shared_bytes(profile, float(ordered[-largest:].sum()), largest)
+    least = server_shared_bytes(profile, few, largest)
     return None if least is None or most is None else (least, most, memory)

@@ -15,7 +15,8 @@ import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray
 from splitopt.profiles import ModelProfile
-from splitopt.profiles.counting.memory import server_parts
+from splitopt.profiles.counting.memory import GRADIENT_COPIES, server_parts
+from splitopt.profiles.counting.tied import exchanged_bytes
 from splitopt.scenario import Device, Scenario
 from splitopt.units import readable_bytes
 
@@ -65,10 +66,19 @@ def server_copies_bytes(scenario: Scenario, profile: ModelProfile) -> FloatArray
     return np.asarray(parts[0] + np.array(sizes, dtype=np.float64)[:, None] * parts[1])
 
 
-def server_shared_bytes(profile: ModelProfile, samples: float) -> FloatArray | None:
-    """Shape (L,): bytes of a server with one copy that works on so many samples at once."""
+def server_shared_bytes(
+    profile: ModelProfile, samples: float, devices: int = 1
+) -> FloatArray | None:
+    """Shape (L,): bytes of a server with one copy that works on so many samples at once.
+
+    Of a tied weight it has a copy, and its gradient, for each of so many devices that it serves
+    with parts of their own.
+    """
     parts = server_parts(profile)
-    return None if parts is None else np.asarray(parts[0] + samples * parts[1])
+    if parts is None:
+        return None
+    further = (devices - 1) * GRADIENT_COPIES * exchanged_bytes(profile)
+    return np.asarray(parts[0] + samples * parts[1] + further)
 
 
 def server_budget(scenario: Scenario, profile: ModelProfile) -> dict[str, Any] | None:

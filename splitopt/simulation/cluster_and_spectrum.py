@@ -91,6 +91,10 @@ def _tasks(
         for epoch, (tasks, served) in enumerate(epochs):
             new = _rows(problem, share, cluster, epoch, tasks)
             seconds = np.array([own[row.phase][row.owner] for row in new])
+            if epoch and served:  # gradients of tied weights go up with all but the first
+                sent = np.array([row.phase == PHASES.index("upload") for row in new])
+                owner = np.array([row.owner for row in new])
+                seconds += sent * (problem.upload_tied_s / decision.subcarriers)[owner]
             used = None if factors is None else factors[len(rows) : len(rows) + len(new)]
             start, end = side_by_side(new, seconds, used, clock)
             clock = float(end.max())  # all wait for the last device of the cluster

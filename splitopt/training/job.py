@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from splitopt.documents.checks import check_seed
-from splitopt.errors import InputError
+from splitopt.errors import InputError, shown
 from splitopt.models.adapters.choice import Adapters
 from splitopt.plans import Plan
 from splitopt.training.options import Options
@@ -49,6 +49,7 @@ class JobFields(MatchFields, SchemeFields, total=False):
     task: Task | str
     adapters: Adapters | None
     initial_weights: str | os.PathLike[str] | None
+    test_at: str | None
 
 
 class OwnProcessFields(JobFields, total=False):
@@ -104,6 +105,9 @@ class TrainingJob:
     initial_weights
         A safetensors file with the weights that training begins with, of the model without adapters
         or with them.
+    test_at
+        The device whose own data hold those to test with, beside those to train with, where data
+        stay home: it tests the common model, and says what loss and metrics are.
 
     Raises
     ------
@@ -126,6 +130,7 @@ class TrainingJob:
     task: Task | str = None  # type: ignore[assignment]  # until the plan has been asked
     adapters: Adapters | None = None
     initial_weights: str | os.PathLike[str] | None = None
+    test_at: str | None = None
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
@@ -142,7 +147,10 @@ class TrainingJob:
                 "adapters",
                 f"is of type {type(self.adapters).__name__}, it must be Adapters",
             )
-
+        if not isinstance(self.test_at, str | None):
+            raise InputError.at(
+                "test_at", f"is {shown(self.test_at)}, it must be the name of a device"
+            )
         self._take_from_scenario()
 
     def _take_from_scenario(self) -> None:

@@ -43,8 +43,8 @@ def job_for(plans):
     """Return the function that makes a job of any model, cut at the cuts of each client."""
     program = program_of(plans["splitfed"])
 
-    def make(model, example, cuts, *, name="net", shipped=False, stages=None, weights=None):
-        split = find_cuts(model, example, stages=stages, verify=False)
+    def make(model, example, cuts, *, name="net", shipped=False, stages=None, weights=None, most=1):
+        split = find_cuts(model, example, stages=stages, verify=False, most_tensors=most)
         profile = replace(_profile(split), name=name)
         chains = []
         for index, own in enumerate(cuts):

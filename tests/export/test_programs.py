@@ -281,3 +281,112 @@ def test_missing_packages_are_named(monkeypatch):
     )
     with pytest.raises(CapabilityError, match=r"onnx.* and onnxruntime.*'splitopt\[onnx\]'"):
         exporter("onnx")
+
+
+class Masked(nn.Module):
+    """Attention in two layers, whose mask is an input and is needed behind every cut."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(9, 8)
+        self.first, self.second = nn.Linear(8, 8), nn.Linear(8, 8)
+        self.norm, self.head = nn.LayerNorm(8), nn.Linear(8, 9)
+
+    def attended(self, value, key, mask):
+        scores = value @ key(value).transpose(1, 2)
+        return scores.masked_fill(~mask[:, None, :], float("-inf")).softmax(-1) @ value
+
+    def forward(self, tokens, attention_mask):
+        value = self.norm(self.attended(self.embed(tokens), self.first, attention_mask))
+        return self.head(torch.tanh(self.attended(value, self.second, attention_mask)))
+
+
+class Added(Masked):
+    """The same of a mask of whole numbers, which is made real numbers once, as in BERT."""
+
+    def attended(self, value, key, mask):
+        return (value @ key(value).transpose(1, 2) + mask).softmax(-1) @ value
+
+    def forward(self, tokens, attention_mask):
+        mask = (1.0 - attention_mask[:, None, :].float()) * -1e4
+        value = self.norm(self.attended(self.embed(tokens), self.first, mask))
+        pooled = torch.tanh(self.attended(value, self.second, mask)) * attention_mask[:, :, None]
+        return self.head(pooled)
+
+
+RUN_SEVERAL = """
+import numpy as np
+import run
+
+given = np.load("given.npz")
+results = {}
+for batch in (1,) if run.manifest()["programs"].get("batch") else (1, 4, 7):
+    values = [given[f"tokens {batch}"], given[f"mask {batch}"]]
+    crossed = []
+    for party, part in run.load_chain("d0"):
+        found = part(*values)
+        values = found if isinstance(found, list) else [found]
+        crossed.append(len(values))
+    results[str(batch)] = values[0]
+np.savez("results.npz", **results)
+print(crossed)
+"""
+
+
+def masked_batches(kind):
+    """Return tokens and masks of samples of different lengths."""
+    generator = torch.Generator().manual_seed(4)
+    found = {}
+    for batch in BATCHES:
+        lengths = torch.randint(1, 7, (batch, 1), generator=generator)
+        mask = torch.arange(6)[None] < lengths
+        tokens = torch.randint(0, 9, (batch, 6), generator=generator)
+        found[batch] = {"tokens": tokens, "attention_mask": mask.to(kind)}
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(
+    ("kind", "made"), [(torch.bool, Masked), (torch.int64, Added)], ids=["truth", "numbers"]
+)
+def test_a_mask_crosses_beside_the_values(tmp_path, job_for, alone, kind, made, form):
+    """Each of several tensors is an output of one program and an input of the next, of its type."""
+    need(form)
+    torch.set_num_threads(1)
+    torch.manual_seed(3)
+    model, batches = made(), masked_batches(kind)
+    example = tuple(batches[4].values())
+    split = job_for(model, example, [()], most=3).split
+    several = [name for name in split.cuts if name in split.layouts]
+    few = tuple(dict.fromkeys((several[0], several[-1])))
+    job = job_for(model, example, [few], most=3)
+    for file, content in exporter(form)(job).items():
+        (tmp_path / file).write_bytes(content)
+    given = {}
+    for size, one in batches.items():
+        given |= {f"tokens {size}": one["tokens"], f"mask {size}": one["attention_mask"]}
+    np.savez(tmp_path / "given.npz", **{name: own.numpy() for name, own in given.items()})
+    where = ""
+    for package in {"onnxruntime", "openvino", "executorch"} & set(EXPORTERS[form].needs):
+        [place] = importlib.util.find_spec(package).submodule_search_locations
+        where = f"sys.path.append({str(Path(place).parent)!r})\n"
+    ran = alone(where + RUN_SEVERAL, tmp_path)
+    assert (
+        ran.stdout.split() == str([len(split.layouts[own].sections) for own in few] + [1]).split()
+    )
+    model.eval()
+    results = np.load(tmp_path / "results.npz")
+    for size in (1,) if form == "executorch" else BATCHES:
+        with torch.no_grad():
+            wanted = model(**batches[size]).numpy()
+        there = batches[size]["attention_mask"].numpy().astype(bool)
+        np.testing.assert_allclose(results[str(size)][there], wanted[there], atol=1e-5)
+    manifest = json.loads((tmp_path / "parts.json").read_text())
+    crossing = manifest["crossings"][few[0]]["tensors"]
+    part = manifest["parts"][0]["outputs"]
+    assert [(own["shape"], own["dtype"]) for own in part] == [
+        (own["shape"], own["dtype"]) for own in crossing
+    ]
+    dtypes = {own["dtype"] for part in manifest["parts"] for own in part["outputs"]}
+    assert dtypes >= {"float32", str(kind).removeprefix("torch.")}

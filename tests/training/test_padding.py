@@ -18,97 +18,24 @@ from splitopt.profiles.tracing import find_cuts, trace  # noqa: E402
 from splitopt.report.training import training_to_html  # noqa: E402
 from splitopt.training.data.named import Named  # noqa: E402
 from splitopt.training.data.positions import Positions  # noqa: E402
-from splitopt.training.data.sources import load_data  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.preparing.shorter import check_shorter  # noqa: E402
 from splitopt.training.privacy_options import Privacy  # noqa: E402
 from splitopt.training.tasks import TASKS  # noqa: E402
 from splitopt.training.tasks.collating import pad_tokens  # noqa: E402
+from tests.training.padding_cases import (  # noqa: E402
+    MOST,
+    NEXT,
+    ROWS,
+    SOURCE,
+    TEXTS,
+    WIDTH,
+    WORDS,
+    data_of,
+    model,
+)
 
 pytestmark = pytest.mark.train
-WORDS, WIDTH, MOST, ROWS = 9, 8, 24, 5
-RNG = np.random.default_rng(2)
-LENGTHS = np.concatenate([[MOST], RNG.integers(2, 9, 59)])
-TEXTS = [RNG.integers(0, WORDS, n) for n in LENGTHS]
-NEXT = [(own + 3) % WORDS for own in TEXTS]
-SOURCE = '''
-import torch
-from torch import nn
-
-
-class Reader(nn.Module):
-    """Every token sees all others of its text, so that padding would be seen without the mask."""
-
-    def __init__(self):
-        super().__init__()
-        self.embed, self.key = nn.Embedding(9, 8), nn.Linear(8, 8)
-        self.mix, self.end = nn.Linear(8, 16), nn.Linear(16, 9)
-
-    def forward(self, tokens, attention_mask=None):
-        value = self.embed(tokens)
-        scores = value @ self.key(value).transpose(1, 2)
-        scores = scores.masked_fill(~attention_mask[:, None, :], float("-inf"))
-        return self.end(torch.tanh(self.mix(scores.softmax(-1) @ value)))
-
-
-class Unmasked(nn.Module):
-    """Each token by itself."""
-
-    def __init__(self):
-        super().__init__()
-        self.embed, self.mix, self.end = nn.Embedding(9, 8), nn.Linear(8, 16), nn.Linear(16, 9)
-
-    def forward(self, tokens):
-        return self.end(torch.tanh(self.mix(self.embed(tokens))))
-
-
-class Placed(Unmasked):
-    """Knows the place of each token among 24."""
-
-    def __init__(self):
-        super().__init__()
-        self.place = nn.Parameter(torch.zeros(24, 8))
-
-    def forward(self, tokens):
-        return self.end(torch.tanh(self.mix(self.embed(tokens) + self.place)))
-
-
-class Labelled(Reader):
-    """One label for a text."""
-
-    def __init__(self):
-        super().__init__()
-        self.end = nn.Linear(16, 3)
-
-    def forward(self, tokens, mask):
-        there = mask.unsqueeze(-1)
-        value = self.embed(tokens) * there
-        value = value.sum(1) / there.sum(1)
-        return self.end(torch.tanh(self.mix(self.key(value))))
-
-
-class TwoWays(nn.Module):
-    """The mask is needed behind every cut, beside the values."""
-
-    def __init__(self):
-        super().__init__()
-        self.embed, self.mix, self.end = nn.Embedding(9, 8), nn.Linear(8, 8), nn.Linear(8, 9)
-
-    def forward(self, tokens, mask):
-        value = torch.tanh(self.mix(self.embed(tokens))) * mask.unsqueeze(-1)
-        return self.end(value) * mask.unsqueeze(-1)
-'''
-
-
-def model(name):
-    space = {}
-    exec(compile(SOURCE, "net.py", "exec"), space)
-    torch.manual_seed(0)
-    return space[name]()
-
-
-def data_of(y=NEXT, task="language"):
-    return load_data((TEXTS, y), targets=TASKS[task].targets, collate=TASKS[task].collate)
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +108,39 @@ def test_it_is_learned_what_longer_padding_learns(plan_of, name, scheme):
     assert sent[1]["model_up"] == sent[0]["model_up"]
 
 
+def _packed_bytes(run):
+    """Compute what a round sends of values and masks: the mask in whole numbers of 4 bytes."""
+    batches, epochs = longest_of(run), run.scheme.options.local_epochs
+    assert epochs == 1
+    values = sum(rows * longest * WIDTH * 4 for rows, longest in batches)
+    return values, sum(rows * -(-longest // 4) * 4 for rows, longest in batches)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["TwoWays", "FlatWays"])
+@pytest.mark.parametrize("scheme", [None, "vanilla", "splitfed_v2"])
+@pytest.mark.parametrize("codec", ["none", "fp16"])
+def test_several_tensors_are_packed_for_the_length_of_their_batch(plan_of, scheme, codec, name):
+    """Learned is what longer padding learns; the bytes are counted by hand."""
+    given = {"task": "language", "rounds": 2, "scheme": scheme}
+    runs = [
+        splitopt.train(
+            plan_of(name, 2),
+            model(name),
+            (TEXTS, NEXT),
+            options=Options(learning_rate=0.3, momentum=0.5, padding=padding, codec=codec),
+            **given,
+        )
+        for padding in ("data", "batch")
+    ]
+    for key, value in runs[1].model.state_dict().items():
+        assert torch.allclose(value, runs[0].model.state_dict()[key], atol=1e-5), key
+    sent = runs[1].history.rows[-1].traffic_bytes
+    values, masks = _packed_bytes(runs[1])
+    assert sent["smashed"] == (values if codec == "none" else values // 2) + masks
+    assert sent["gradient"] == (values if codec == "none" else values // 2)
+
+
 @pytest.mark.slow
 def test_a_label_of_a_text_is_not_cut(plan_of):
     labels = np.array([int(own.sum()) % 3 for own in TEXTS])
@@ -200,20 +160,21 @@ def test_a_label_of_a_text_is_not_cut(plan_of):
 
 
 @pytest.mark.one_quick
+@pytest.mark.parametrize("name", ["Reader", "TwoWays"])
 @pytest.mark.parametrize("codec", ["fp16", "int8:channel", "topk:0.25"])
-def test_codecs_write_what_is_there(plan_of, codec):
+def test_codecs_write_what_is_there(plan_of, codec, name):
     """All take batches of different lengths, with what topk left out of the ones before."""
     options = Options(learning_rate=0.1, padding="batch", codec=codec, gradient_codec="none")
     run = splitopt.train(
-        plan_of("Reader"),
-        model("Reader"),
+        plan_of(name, 2 if name == "TwoWays" else 1),
+        model(name),
         (TEXTS, NEXT),
         task="language",
         rounds=2,
         options=options,
     )
     sent = run.history.rows[-1].traffic_bytes
-    if codec == "fp16":
+    if codec == "fp16" and name == "Reader":
         assert sent["smashed"] * 2 == sent["gradient"]
     assert 0 < sent["smashed"] < sent["gradient"]
     assert run.history.rows[1].loss < run.history.rows[0].loss
@@ -264,7 +225,6 @@ def _left(inputs, targets, length):
     ("name", "change", "words"),
     [
         ("Placed", {}, "the model cannot take 23 positions"),
-        ("TwoWays", {}, "several tensors cross the cut at .*, packed for 24 positions"),
         ("Unmasked", {"batched": True}, "batched puts the batches of several clients in one"),
         ("Unmasked", {"fed_server": True}, "fed_server has a main server that knows one length"),
         ("Unmasked", {"padding": "epoch"}, "padding: is 'epoch'"),
@@ -280,7 +240,7 @@ def test_what_needs_one_length_is_refused(plan_of, name, change, words):
     task = replace(TASKS["language"], collate=collate)
     x = own.pop("x", TEXTS)
     y = [(one + 3) % WORDS for one in x]
-    plan = plan_of(name, 2 if name == "TwoWays" else 1)
+    plan = plan_of(name)
     with pytest.raises(InputError, match=words):
         splitopt.train(
             plan,
@@ -321,17 +281,18 @@ def test_parts_of_a_language_model_take_any_length(method):
 
 
 @pytest.mark.slow  # a process for each party
-@pytest.mark.parametrize("name", ["Reader", "Unmasked"])
-@pytest.mark.parametrize("codec", ["none", "int8"])
+@pytest.mark.parametrize("name", ["Reader", "Unmasked", "TwoWays", "FlatWays", "Flat"])
+@pytest.mark.parametrize("codec", ["none", "int8", "topk:0.25"])
 def test_over_connections(plan_of, tmp_path, name, codec):
     """Bit for bit as in one process, and the bytes on the wire are those that it counts."""
     from splitopt.training.wire.launch import run_wire
 
     (tmp_path / "net.py").write_text(SOURCE)
     given = {"model": f"{tmp_path}/net.py:{name}", "data": (TEXTS, NEXT), "task": "language"}
-    given["options"] = Options(padding="batch", codec=codec)
-    one = splitopt.train(plan_of(name), rounds=1, **given)
-    wired = run_wire(plan_of(name), rounds=1, time_scale=1e-3, any_speed=True, **given)
+    given["options"] = Options(padding="data" if name == "Flat" else "batch", codec=codec)
+    plan = plan_of(name, 2 if name.endswith("Ways") else 1)
+    one = splitopt.train(plan, rounds=1, **given)
+    wired = run_wire(plan, rounds=1, time_scale=1e-3, any_speed=True, **given)
     assert wired.history == one.history
     sent = one.history.rows[-1].traffic_bytes
     assert wired.sent_bytes["smashed"] == sent["smashed"]
@@ -339,14 +300,17 @@ def test_over_connections(plan_of, tmp_path, name, codec):
 
 
 @pytest.mark.slow  # a process for each party
+@pytest.mark.parametrize("name", ["Unmasked", "TwoWays"])
 @pytest.mark.parametrize("codec", ["none", "int8"])
-def test_along_a_chain_of_nodes(tmp_path, codec):
+def test_along_a_chain_of_nodes(tmp_path, codec, name):
     """An owner's batches of different lengths through two nodes and back, with real bytes."""
     from splitopt.training.wire.launch import run_wire
 
     (tmp_path / "net.py").write_text(SOURCE)
-    example = torch.zeros(2, MOST, dtype=torch.int64)
-    trace(model("Unmasked"), example, name="net", keep_all=True).profile.save(tmp_path / "n.json")
+    example = data_of().train_inputs[:2].arranged(model(name))
+    example = example if isinstance(example, torch.Tensor) else example.arguments
+    found = trace(model(name), example, name="net", keep_all=True, most_tensors=2)
+    found.profile.save(tmp_path / "n.json")
     device = {"compute": "2 kFLOP/s", "samples": 12, "batch_size": ROWS}
     document = {
         "format": "splitopt-scenario",
@@ -359,7 +323,7 @@ def test_along_a_chain_of_nodes(tmp_path, codec):
         "training": {"epochs": 1, "rounds": 1},
     }
     plan = splitopt.plan(Scenario.from_dict(document))
-    given = {"model": f"{tmp_path}/net.py:Unmasked", "data": (TEXTS, NEXT), "task": "language"}
+    given = {"model": f"{tmp_path}/net.py:{name}", "data": (TEXTS, NEXT), "task": "language"}
     given["options"] = Options(padding="batch", codec=codec)
     one = splitopt.train(plan, rounds=1, **given)
     wired = run_wire(plan, rounds=1, time_scale=1e-3, any_speed=True, **given)

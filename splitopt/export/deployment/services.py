@@ -253,7 +253,9 @@ def _server_bytes(program: Program, name: str) -> float | None:
     sizes = [client.batch_size or client.samples for client in program.clients]
     clusters = [cluster for groups in program.groups for cluster in groups]
     samples = max((sum(sizes[n] for n in cluster) for cluster in clusters), default=max(sizes))
-    shared = server_shared_bytes(profile, samples)
+    together = max(map(len, clusters), default=1)
+    devices = len(program.clients) if program.scheme == "splitfed_v2" else together
+    shared = server_shared_bytes(profile, samples, devices)
     return None if shared is None else float(shared[_last_layer(program, cut[0])])
 
 

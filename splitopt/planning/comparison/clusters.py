@@ -21,6 +21,7 @@ from splitopt.problems.base import IntArray
 from splitopt.problems.cluster_and_spectrum import PHASES
 from splitopt.problems.cut_and_clusters import CutAndClusters, CutAndClustersDecision
 from splitopt.profiles import ModelProfile
+from splitopt.profiles.counting.tied import exchanged_bytes
 from splitopt.results import OPTIMAL_GAP, Result
 from splitopt.scenario import Scenario
 
@@ -85,7 +86,7 @@ def _row(
     cuts = np.empty(problem.devices, dtype=np.int64)
     cuts[decision.members] = np.repeat(layers, np.diff(decision.round.starts))
     held = [
-        shared_memory(profile, cut, float(batch[cluster].sum()))
+        shared_memory(profile, cut, float(batch[cluster].sum()), len(cluster))
         for cut, cluster in zip(layers, decision.clusters, strict=True)
     ]
     return SchemeRow(
@@ -119,7 +120,8 @@ def _traffic(
     model = profile.device_model_bytes[np.array(layers) - 1].sum()
     model += profile.device_model_bytes[at].sum()
     crossing = batch * profile.smashed_bytes[at] + returned * profile.gradient_bytes[at]
-    return float(model + scenario.training.epochs * crossing.sum())
+    epochs, tied = scenario.training.epochs, exchanged_bytes(profile)[at]
+    return float(model + epochs * crossing.sum() + (2 * epochs - 1) * tied.sum())
 
 
 def _energy(
@@ -133,7 +135,8 @@ def _energy(
         return None
     one, x, epochs = problem.placed(decision), decision.subcarriers, problem.local_epochs
     model = one.upload_model_s / (one.subcarriers if one.device_model_over_full_band else x)
-    sending = epochs * one.upload_smashed_s / x + model
+    data = epochs * one.upload_smashed_s + problem.inner_phases * one.upload_tied_s
+    sending = data / x + model
     computing = epochs * (one.forward_s + one.backward_s)
     watt = np.array([compute, radio], dtype=np.float64)
     return float(device_energy(watt[0], computing, watt[1], sending).sum())

@@ -72,9 +72,14 @@ def copies_memory(scenario: Scenario, profile: ModelProfile, cuts: IntArray) -> 
     return None if need is None else float(need[np.arange(len(cuts)), cuts - 1].sum())
 
 
-def shared_memory(profile: ModelProfile, cut: int, samples: float | None) -> float | None:
-    """Bytes of a server with one copy that works on so many samples at once."""
-    need = None if samples is None else server_shared_bytes(profile, samples)
+def shared_memory(
+    profile: ModelProfile, cut: int, samples: float | None, devices: int = 1
+) -> float | None:
+    """Bytes of a server with one copy that works on so many samples at once.
+
+    So many devices have parts of their own meanwhile, see `server_shared_bytes`.
+    """
+    need = None if samples is None else server_shared_bytes(profile, samples, devices)
     return None if need is None else float(need[cut - 1])
 
 

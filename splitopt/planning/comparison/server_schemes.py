@@ -125,7 +125,9 @@ def _server_memory(scheme: str, context: ServerContext, cut: int) -> float | Non
     if scheme == "sflv1":
         return copies_memory(context.scenario, context.profile, context.everyone(cut))
     sizes = batch_sizes(context.scenario)
-    return shared_memory(context.profile, cut, None if sizes is None else float(sizes.max()))
+    most = None if sizes is None else float(sizes.max())
+    devices = len(context.scenario.fleet()) if scheme == "sflv2" else 1
+    return shared_memory(context.profile, cut, most, devices)
 
 
 def help_fields(resource: str | None, seconds: float) -> dict[str, Any]:

@@ -26,6 +26,7 @@ TIMES = (
     "download_gradient_s",
     "upload_model_s",
 )
+TIED = "upload_tied_s"
 SCALARS = ("server_s_per_device", "local_epochs", "subcarriers")
 MOST_SUBCARRIERS = 1_000_000
 """More than this are refused: sharing them would take hours, and a table of them the memory."""
@@ -55,6 +56,7 @@ class ClusterAndSpectrumData(Problem[ClusterAndSpectrumDecision]):
     cluster_sizes: IntArray
     objective: str = "round"
     device_model_over_full_band: bool = False
+    upload_tied_s: FloatArray = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         check_objective(self.objective, self.objectives, self.name)
@@ -63,6 +65,9 @@ class ClusterAndSpectrumData(Problem[ClusterAndSpectrumDecision]):
             times = number_table(getattr(self, field), field, "times in s", shape)
             shape = times.shape
             object.__setattr__(self, field, times)
+        beside = np.zeros(shape) if self.upload_tied_s is None else self.upload_tied_s
+        times = number_table(beside, TIED, "times in s", shape)
+        object.__setattr__(self, TIED, times)
         object.__setattr__(self, "server_s_per_device", _seconds(self.server_s_per_device))
         for field, what in (("local_epochs", "local epochs"), ("subcarriers", "subcarriers")):
             object.__setattr__(self, field, _count(getattr(self, field), field, what))
@@ -88,14 +93,16 @@ class ClusterAndSpectrumData(Problem[ClusterAndSpectrumDecision]):
         sizes.setflags(write=False)
         object.__setattr__(self, "cluster_sizes", sizes)
         phases = float(self.devices) * (self.local_epochs + 1)  # six times in each, at most
-        if 7 * phases * MOST > MOST_TOTAL:
-            longest = max(float(getattr(self, field).max()) for field in TIMES)
-            check_total(phases * (6 * longest + self.server_s_per_device), "the times of a round")
+        if 8 * phases * MOST > MOST_TOTAL:
+            longest = max(float(getattr(self, field).max()) for field in (*TIMES, TIED))
+            check_total(phases * (7 * longest + self.server_s_per_device), "the times of a round")
 
     def data(self) -> dict[str, Any]:
         """Return the arrays and scalars of the instance file."""
         stated = (*TIMES, *SCALARS, "cluster_sizes")
         found: dict[str, Any] = {field: getattr(self, field) for field in stated}
+        if self.upload_tied_s.any():
+            found[TIED] = self.upload_tied_s
         if self.device_model_over_full_band:
             found["device_model_over_full_band"] = True
         return found
@@ -125,7 +132,7 @@ class ClusterAndSpectrumData(Problem[ClusterAndSpectrumDecision]):
 
         A device with x subcarriers takes ``terms[:, 2 p] + terms[:, 2 p + 1] / x`` in phase p.
         """
-        times = {field: getattr(self, field) for field in TIMES}
+        times = {field: getattr(self, field) for field in (*TIMES, TIED)}
         found = phase_terms(times, self.subcarriers, self.device_model_over_full_band)
         found.setflags(write=False)
         return found

@@ -43,7 +43,7 @@ class ClusterAndSpectrum(ClusterAndSpectrumData):
     ``server_s_per_device`` in a phase, and the cluster takes S + (L - 1) I + E::
 
         S = max_k(broadcast + forward            + upload_smashed / x)                       + t
-        I = max_k(backward + forward + (download_gradient + upload_smashed) / x)             + t
+        I = max_k(backward + forward + (download_gradient + upload_smashed + upload_tied) / x) + t
         E = max_k(backward           + (download_gradient + upload_model) / x)
 
     Parameters
@@ -65,6 +65,10 @@ class ClusterAndSpectrum(ClusterAndSpectrumData):
     device_model_over_full_band
         The device-side model goes up over all subcarriers, not over the device's own: E has
         backward + upload_model / C + download_gradient / x instead.
+    upload_tied_s
+        Shape (N,): gradients of tied weights, of which both sides hold a copy, at ONE subcarrier;
+        0 by default. Those that come down with the gradient of the smashed data are part of
+        ``download_gradient_s``.
 
     Raises
     ------
@@ -94,7 +98,7 @@ class ClusterAndSpectrum(ClusterAndSpectrumData):
         _, clusters = cell_of(scenario)
         cut = cut_index(profile, clusters.cut)
         seconds = cell_seconds(scenario, profile, cut)
-        check_cluster_cut(scenario, profile, cut)
+        check_cluster_cut(scenario, profile, cut, exchanging=True)
         return cls.from_seconds(seconds, scenario, objective)
 
     @classmethod
@@ -118,7 +122,8 @@ class ClusterAndSpectrum(ClusterAndSpectrumData):
         }
         for field, value in zip(TIMES, seconds, strict=False):  # the last one is the server's
             fields[field] = np.array(np.broadcast_to(value, devices), dtype=np.float64)
-        return cls(**fields, objective=objective)
+        beside = np.array(np.broadcast_to(seconds.upload_tied, devices), dtype=np.float64)
+        return cls(**fields, objective=objective, upload_tied_s=beside)
 
     def device_phases(self, decision: ClusterAndSpectrumDecision) -> FloatArray:
         """Shape (N, 3): seconds of every device by `PHASES`, without the server's part.

@@ -31,7 +31,8 @@ def phase_terms(
     Parameters
     ----------
     times
-        The six fields of `ClusterAndSpectrum` in s, each of shape (..., N).
+        The six fields of `ClusterAndSpectrum` in s, each of shape (..., N), and ``upload_tied_s``
+        where there is something.
     subcarriers, device_model_over_full_band
         As in `ClusterAndSpectrum`; the first is needed for the second alone.
 
@@ -40,6 +41,7 @@ def phase_terms(
     FloatArray
         Shape (..., N, 6).
     """
-    seconds = clustered.DeviceSeconds._make((*(times[field] for field in _TIMES), 0.0))
+    beside = times.get("upload_tied_s", 0.0)
+    seconds = clustered.DeviceSeconds._make((*(times[field] for field in _TIMES), 0.0, beside))
     terms = clustered.phase_terms(seconds, subcarriers, device_model_over_full_band)
     return np.ascontiguousarray(terms)

@@ -6,7 +6,7 @@ import numpy as np
 
 from splitopt.problems.base import BoolArray
 from splitopt.problems.common_cut.problem import CommonCut
-from splitopt.problems.common_cut.tables import model_bytes
+from splitopt.problems.common_cut.tables import model_bytes, served_with_parts
 from splitopt.problems.limits import allowed_by_tied, why_no_common_cut
 from splitopt.problems.memory import memory_words, server_copies_bytes, server_shared_bytes
 from splitopt.profiles import ModelProfile
@@ -20,16 +20,15 @@ def why_none(problem: CommonCut, scenario: Scenario, profile: ModelProfile) -> s
         return None
     if problem.objective == "federated":
         return _why_not_whole(problem, scenario, profile)
-    exchanging = problem.objective == "splitfed_v1"
     everyone: BoolArray = np.asarray(problem.allowed.all(axis=0))[:-1]
-    least = _least_memory(everyone, exchanging, scenario, profile)
+    least = _least_memory(everyone, problem.objective, scenario, profile)
     if least is not None:
         memory = scenario.servers[0].memory or 0.0
         return (
             f"the server needs {memory_words(least)} at the cut that needs least, and its memory "
             f"is {readable_bytes(memory)}"
         )
-    return why_no_common_cut(scenario, profile, exchanging=exchanging)
+    return why_no_common_cut(scenario, profile, exchanging=True)
 
 
 def _why_not_whole(problem: CommonCut, scenario: Scenario, profile: ModelProfile) -> str:
@@ -47,7 +46,7 @@ def _why_not_whole(problem: CommonCut, scenario: Scenario, profile: ModelProfile
 
 def _least_memory(
     everyone: BoolArray,
-    exchanging: bool,
+    scheme: str,
     scenario: Scenario,
     profile: ModelProfile,
 ) -> float | None:
@@ -55,14 +54,15 @@ def _least_memory(
 
     None where there are none, or they are not known.
     """
-    open_cuts = np.flatnonzero(everyone & allowed_by_tied(profile, exchanging=exchanging)[:-1])
+    open_cuts = np.flatnonzero(everyone & allowed_by_tied(profile, exchanging=True)[:-1])
     sizes = [device.batch_size for device in scenario.fleet()]
     stated = [size for size in sizes if size is not None]
     if not open_cuts.size or len(stated) < len(sizes):
         return None
-    if exchanging:
+    if scheme == "splitfed_v1":
         copies = server_copies_bytes(scenario, profile)
         need = None if copies is None else copies.sum(axis=0)
     else:
-        need = server_shared_bytes(profile, float(max(stated)))
+        devices = served_with_parts(scenario, scheme)
+        need = server_shared_bytes(profile, float(max(stated)), devices)
     return None if need is None else float(need[open_cuts].min())

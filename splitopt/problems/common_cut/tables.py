@@ -46,7 +46,8 @@ def tables_from_scenario(scenario: Scenario, profile: ModelProfile, scheme: str)
         "epochs": scenario.training.epochs,
         "allowed": allowed,
         "copies_allowed": allowed_by_tied(profile, exchanging=True) & _copies_fit(asked, profile),
-        "shared_allowed": allowed_by_tied(profile, exchanging=False) & _one_fits(asked, profile),
+        "shared_allowed": allowed_by_tied(profile, exchanging=True)
+        & _one_fits(asked, profile, scheme),
         "whole_allowed": _model_fits(scenario, profile),
         "shared_links": bool(scenario.links.shared),
         "server_order": scenario.training.server_order or "client",
@@ -90,13 +91,19 @@ def _copies_fit(scenario: Scenario, profile: ModelProfile) -> BoolArray:
     return np.asarray(need.sum(axis=0) <= memory)
 
 
-def _one_fits(scenario: Scenario, profile: ModelProfile) -> BoolArray:
+def served_with_parts(scenario: Scenario, scheme: str) -> int:
+    """Return how many devices have parts of their own at a time while one server part learns."""
+    return len(scenario.fleet()) if scheme == "splitfed_v2" else 1
+
+
+def _one_fits(scenario: Scenario, profile: ModelProfile, scheme: str) -> BoolArray:
     """Shape (L,): whether it has that for one copy, and the largest batch of a device."""
     memory, sizes = _memory(scenario), [device.batch_size for device in scenario.fleet()]
     stated = [size for size in sizes if size is not None]
     if memory is None or len(stated) < len(sizes):
         return np.ones(profile.layer_count, dtype=np.bool_)
-    need = server_shared_bytes(profile, float(max(stated)))
+    devices = served_with_parts(scenario, scheme)
+    need = server_shared_bytes(profile, float(max(stated)), devices)
     return np.ones(profile.layer_count, dtype=np.bool_) if need is None else need <= memory
 
 

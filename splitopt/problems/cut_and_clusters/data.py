@@ -12,7 +12,7 @@ from splitopt.errors import InputError
 from splitopt.problems.arrays import boolean_table, number_table, read_names
 from splitopt.problems.base import BoolArray, FloatArray, IntArray, Problem, check_objective
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
-from splitopt.problems.cluster_and_spectrum.data import TIMES
+from splitopt.problems.cluster_and_spectrum.data import TIED, TIMES
 from splitopt.problems.cut_and_clusters.decision import CutAndClustersDecision
 from splitopt.problems.ranges import check_total
 
@@ -43,6 +43,7 @@ class CutAndClustersData(Problem[CutAndClustersDecision]):
     cut_per_cluster: bool = False
     device_model_over_full_band: bool = False
     objective: str = "round"
+    upload_tied_s: FloatArray = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         check_objective(self.objective, self.objectives, self.name)
@@ -52,6 +53,8 @@ class CutAndClustersData(Problem[CutAndClustersDecision]):
             times = number_table(getattr(self, field), field, "times in s", shape)
             shape = times.shape
             object.__setattr__(self, field, times)
+        beside = np.zeros(shape) if self.upload_tied_s is None else self.upload_tied_s
+        object.__setattr__(self, TIED, number_table(beside, TIED, "times in s", shape))
         given = np.ones(shape, dtype=np.bool_) if self.allowed is None else self.allowed
         object.__setattr__(self, "allowed", boolean_table(given, "allowed", shape))
         for field in ("cut_per_cluster", "device_model_over_full_band"):
@@ -70,6 +73,8 @@ class CutAndClustersData(Problem[CutAndClustersDecision]):
         counts = ("local_epochs", "subcarriers", "cluster_sizes")
         found: dict[str, Any] = {"cuts": list(self.cuts)}
         found |= {field: getattr(self, field) for field in (*TABLES, *counts)}
+        if self.upload_tied_s.any():
+            found[TIED] = self.upload_tied_s
         if not self.mask.all():
             found["allowed"] = self.mask
         for field in ("cut_per_cluster", "device_model_over_full_band"):
@@ -114,7 +119,7 @@ class CutAndClustersData(Problem[CutAndClustersDecision]):
         exact.
         """
         if cut not in self._rounds:
-            times = {field: getattr(self, field)[cut] for field in TIMES}
+            times = {field: getattr(self, field)[cut] for field in (*TIMES, TIED)}
             self._rounds[cut] = self.of_times(times, float(self.server_s[cut].mean()))
         return self._rounds[cut]
 

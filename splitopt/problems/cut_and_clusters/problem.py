@@ -12,7 +12,7 @@ import numpy.typing as npt
 from splitopt.errors import InfeasibleError, InputError
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
-from splitopt.problems.cluster_and_spectrum.data import TIMES
+from splitopt.problems.cluster_and_spectrum.data import TIED, TIMES
 from splitopt.problems.cluster_and_spectrum.decision import read_clusters
 from splitopt.problems.cluster_and_spectrum.subcarriers import allocate_clusters
 from splitopt.problems.cut_and_clusters.data import CutAndClustersData
@@ -45,6 +45,8 @@ class CutAndClusters(CutAndClustersData):
         Shape (V, N), bool: which cuts the limits (leakage, memory) leave each device; None for all.
     cut_per_cluster
         Let every cluster have a cut of its own.
+    upload_tied_s
+        Shape (V, N): as in `ClusterAndSpectrum`, at every cut; 0 by default.
 
     Raises
     ------
@@ -99,7 +101,8 @@ class CutAndClusters(CutAndClustersData):
             )
         cut = self._cut_of(decision)
         every = np.arange(self.devices)
-        return self.of_times({field: getattr(self, field)[cut, every] for field in TIMES}, 0.0)
+        times = {field: getattr(self, field)[cut, every] for field in (*TIMES, TIED)}
+        return self.of_times(times, 0.0)
 
     def _known(self, cuts: IntArray) -> bool:
         return not len(cuts) or bool(cuts.min() >= 0 and cuts.max() < len(self.cuts))
@@ -188,7 +191,7 @@ class CutAndClusters(CutAndClustersData):
             return min(self.at_cut(int(cut)).bound() for cut in self.common)
         least = {
             field: np.where(self.mask, getattr(self, field), np.inf).min(axis=0)
-            for field in (*TIMES, "server_s")
+            for field in (*TIMES, TIED, "server_s")
         }
         server = self.local_epochs * float(least.pop("server_s").sum())
         return self.of_times(least, 0.0).bound() + server

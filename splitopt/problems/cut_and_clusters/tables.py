@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray
-from splitopt.problems.cluster_and_spectrum.data import TIMES
+from splitopt.problems.cluster_and_spectrum.data import TIED, TIMES
 from splitopt.problems.limits import check_cluster_cut, cluster_cuts, cuts_of_devices
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
@@ -39,6 +39,7 @@ def fields_of_scenario(scenario: Scenario, profile: ModelProfile) -> dict[str, A
         "cut_per_cluster": clusters.cut_per_cluster,
         "device_model_over_full_band": spectrum.device_model_over_full_band,
     }
+    found[TIED] = _per_device([row.upload_tied for row in rows], devices)
     for place, field in enumerate(TIMES):
         found[field] = _per_device([row[place] for row in rows], devices)
     return found
@@ -58,10 +59,10 @@ def _cuts(
     clusters = cell_of(scenario)[1]
     if clusters.cut != "auto":
         cut = cut_index(profile, clusters.cut)
-        check_cluster_cut(scenario, profile, cut)
+        check_cluster_cut(scenario, profile, cut, exchanging=True)
         return [cut], None
     if not clusters.cut_per_cluster:
-        return cluster_cuts(scenario, profile, last=False), None
+        return cluster_cuts(scenario, profile, last=False, exchanging=True), None
     clusters.all_sizes(devices)
     table = cuts_of_devices(scenario, profile)
     kept = np.flatnonzero(table.any(axis=0))

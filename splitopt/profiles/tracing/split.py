@@ -137,7 +137,11 @@ class SplitModel:
         return next(said, "no graph of both modes was found")
 
     def segments(
-        self, cuts: Sequence[str | int], module: nn.Module | None = None
+        self,
+        cuts: Sequence[str | int],
+        module: nn.Module | None = None,
+        *,
+        apart: bool = False,
     ) -> list[nn.Module]:
         """Split the module into parts.
 
@@ -148,6 +152,9 @@ class SplitModel:
             sequence gives the whole in one part.
         module
             A copy of the module to take apart instead, such as ``copy.deepcopy`` gives.
+        apart
+            Whether several tensors that cross a cut are several results of the part before it, and
+            several arguments of that behind, instead of being packed in one.
 
         Returns
         -------
@@ -167,7 +174,7 @@ class SplitModel:
         """
         spans = self.spans(cuts)
         chain = self.chain if module is None else self.chain.on(module)
-        return [chain.part(span.first, span.last, copy=span.copy) for span in spans]
+        return [chain.part(span.first, span.last, copy=span.copy, apart=apart) for span in spans]
 
     def spans(self, cuts: Sequence[str | int]) -> list[Span]:
         """Return what the parts between some cuts span, by the numbers of values of the chain.

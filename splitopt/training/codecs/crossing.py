@@ -26,6 +26,8 @@ from splitopt.training.codecs.sections import Sections
 from splitopt.training.randomness import Stream
 
 _CARRIES = {UP: "activations", DOWN: "gradients"}
+_PACKED = 2
+"""Dimensions of several tensors packed in one: samples and words."""
 _KEY = re.compile(r"(up|down)\.\d{1,6}")
 
 
@@ -109,6 +111,8 @@ class Crossing:
         """
         codec = self._codecs.get(way) if dtype.is_floating_point else None
         layout = self._layouts.get(cut)
+        if layout is not None and len(shape) != _PACKED:
+            raise ValueError("values that are not as several tensors are packed in one")
         writer = codec if layout is None else Sections(layout, way, codec)
         if writer is None:
             return None
@@ -248,6 +252,8 @@ class Crossing:
         rest = self._rest.get(key)
         if rest is None:
             return value
+        if sections is not None:
+            rest = sections.front(rest, value.shape[1])
         if rest.dim() != value.dim() or rest.dtype != value.dtype:
             raise TrainingError(
                 f"client {self._client} sends tensors of other dimensions than before, to which "
@@ -265,7 +271,7 @@ class Crossing:
         rest = self._rest.get(key)
         left = wanted - sent
         if sections is not None:
-            left = sections.restored(left, None)
+            left = sections.widened(sections.restored(left, None), rest)
         if rest is not None and rest.shape != left.shape:
             pairs = list(zip(rest.shape, left.shape, strict=True))
             room = left.new_zeros([max(pair) for pair in pairs])

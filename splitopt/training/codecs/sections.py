@@ -16,6 +16,7 @@ from torch import Tensor
 
 from splitopt.profiles.tracing.cuts.packing import Layout as Packing
 from splitopt.profiles.tracing.cuts.packing import Section
+from splitopt.profiles.tracing.cuts.varying import of_words
 from splitopt.training.codecs.base import DOWN, Codec, Layout, Way
 
 
@@ -30,7 +31,7 @@ class Sections:
     def layout(self, shape: Sequence[int], dtype: torch.dtype) -> Layout:
         """Return what the message of a packed tensor of this shape and dtype is made of."""
         found: Layout = {}
-        for name, section, _ in self._sent():
+        for name, section, _ in self._sent(shape[1]):
             own, kind = (shape[0], *section.shape), section.sent_as(dtype)
             codec = self._codec(section, own, kind)
             if codec is None:
@@ -48,7 +49,7 @@ class Sections:
     def encode(self, tensor: Tensor) -> dict[str, Tensor]:
         """Write a packed tensor as those of `layout`."""
         found: dict[str, Tensor] = {}
-        for name, section, start in self._sent():
+        for name, section, start in self._sent(tensor.shape[1]):
             kind = section.sent_as(tensor.dtype)
             part = tensor.narrow(1, start, section.words).to(kind)
             own = (len(tensor), *section.shape)
@@ -72,7 +73,7 @@ class Sections:
         """
         first = next(iter(message.values()))
         found = torch.zeros(tuple(shape), dtype=dtype, device=first.device)
-        for name, section, start in self._sent():
+        for name, section, start in self._sent(shape[1]):
             own, kind = (shape[0], *section.shape), section.sent_as(dtype)
             codec = self._codec(section, own, kind)
             if codec is None:
@@ -93,14 +94,15 @@ class Sections:
         """Return the sections of a packed tensor that the codec writes."""
         return [
             tensor.narrow(1, start, section.words).to(section.sent_as(tensor.dtype))
-            for _, section, start in self._sent()
+            for _, section, start in self._sent(tensor.shape[1])
             if not section.is_exact
         ]
 
     def restored(self, changed: Tensor, before: Tensor | None) -> Tensor:
         """Copy into a packed tensor what another has where no numbers are sent; 0 by default."""
-        sent = {start for _, section, start in self._sent() if not section.is_exact}
-        for section, start in zip(self.packing.sections, self.packing.starts, strict=True):
+        packing = of_words(self.packing, changed.shape[1])
+        sent = {s for _, own, s in self._sent(changed.shape[1]) if not own.is_exact}
+        for section, start in zip(packing.sections, packing.starts, strict=True):
             if start in sent:
                 continue
             place = changed.narrow(1, start, section.words)
@@ -110,9 +112,51 @@ class Sections:
                 place.copy_(before.narrow(1, start, section.words))
         return changed
 
-    def _sent(self) -> list[tuple[str, Section, int]]:
-        """Return the sections that travel this way: name, section, and where it begins."""
-        pairs = enumerate(zip(self.packing.sections, self.packing.starts, strict=True))
+    def front(self, rest: Tensor, words: int) -> Tensor:
+        """Return what a packed tensor of samples of so many words has of that of longer ones."""
+        if not self.packing.room or rest.shape[1] == words:
+            return rest
+        found = rest.new_zeros((len(rest), words))
+        for own, whole in self._blocks(found, rest):
+            own.copy_(whole)
+        return found
+
+    def widened(self, value: Tensor, rest: Tensor | None) -> Tensor:
+        """Return a packed tensor of the longest samples, with one of shorter ones in its place.
+
+        All else is that of `rest`, 0 without it.
+        """
+        if not self.packing.room:
+            return value
+        rows = max(len(value), 0 if rest is None else len(rest))
+        found = value.new_zeros((rows, self.packing.words))
+        if rest is not None:
+            found[: len(rest)] = rest
+        for own, whole in self._blocks(value, found[: len(value)]):
+            whole.copy_(own)
+        return found
+
+    def _blocks(self, short: Tensor, long: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return views of the same numbers in two packed tensors, the second of longer samples."""
+        found = []
+        one, two = (of_words(self.packing, value.shape[1]) for value in (short, long))
+        pairs = zip(one.sections, one.starts, two.sections, two.starts, strict=True)
+        for own, own_start, whole, start in pairs:
+            if own.is_exact:
+                continue
+            shape = (len(short), own.times, *own.sides)
+            view = short.narrow(1, own_start, own.words).view(shape)
+            longer = long.narrow(1, start, whole.words).view(len(long), whole.times, *whole.sides)
+            found.append((view, longer[tuple(slice(side) for side in shape)]))
+        return found
+
+    def _sent(self, words: int) -> list[tuple[str, Section, int]]:
+        """Return the sections that travel this way of samples of so many words.
+
+        They are name, section, and where it begins.
+        """
+        packing = of_words(self.packing, words)
+        pairs = enumerate(zip(packing.sections, packing.starts, strict=True))
         return [
             (str(number), section, start)
             for number, (section, start) in pairs

@@ -24,8 +24,10 @@ from splitopt.training.data.arrays import (
 )
 from splitopt.training.data.batches import Batches
 from splitopt.training.data.dataset import DataSet
-from splitopt.training.data.named import Inputs, joined, shapes_of
+from splitopt.training.data.named import Inputs, changed, joined, shapes_of
 from splitopt.training.data.positions import Positions
+from splitopt.training.data.told_kinds import kind_of
+from splitopt.training.data.told_kinds import misfit as misfit
 from splitopt.training.tasks.collating import Collate
 from splitopt.training.tasks.targets import Targets
 
@@ -34,6 +36,7 @@ OWN = "own"
 TEST = "test"
 """What the data to test with are called among those of clients."""
 _FIELDS = {"train": (("x_train", "y_train"), ("x", "y")), TEST: (("x_test", "y_test"), ("x", "y"))}
+_BOTH = (("x_train", "y_train", "x_test", "y_test"),)
 _FEWEST_CLASSES = 2
 
 
@@ -73,7 +76,7 @@ class Shard:
     name
         Of the client, or `TEST`.
     data
-        All its samples, to train and to test with alike.
+        All its samples, to train and to test with alike; of a client who has the tests, both.
     """
 
     name: str
@@ -94,22 +97,17 @@ class Shard:
         return {
             "samples": len(self.targets),
             "classes": self.data.classes,
-            "inputs": [_kind(*one) for one in shapes_of(self.inputs)],
-            "targets": _kind("", tuple(self.targets.shape[1:]), self.targets.dtype),
+            "inputs": [kind_of(*one) for one in shapes_of(self.inputs)],
+            "targets": kind_of("", tuple(self.targets.shape[1:]), self.targets.dtype),
         }
 
 
-def misfit(told: Mapping[str, Any], like: Mapping[str, Any], whose: str) -> str | None:
-    """Return why what is told of one shard does not fit another one, None if it does."""
-    for what, word in (("inputs", "samples"), ("targets", "targets")):
-        if told.get(what) != like.get(what):
-            own, other = (_words(one.get(what)) for one in (told, like))
-            return f"its {word} are {own}, and those of {whose} {other}; give data of one kind"
-    return None
-
-
 def read_shards(
-    data: Any, names: Sequence[str], targets: Targets, collate: Collate | None = None
+    data: Any,
+    names: Sequence[str],
+    targets: Targets,
+    collate: Collate | None = None,
+    test_at: str | None = None,
 ) -> dict[str, Shard]:
     """Read the data of all clients, and those to test with.
 
@@ -123,6 +121,8 @@ def read_shards(
         What the targets are.
     collate
         Pads samples of unequal length.
+    test_at
+        The client among whose data are those to test with; None where they stand by themselves.
 
     Returns
     -------
@@ -134,8 +134,18 @@ def read_shards(
     InputError
         One is missing, cannot be read, or is of another kind than the first; it is named.
     """
-    sources = _sources(data, names)
-    found = {name: read_shard(sources[name], name, targets, collate) for name in (*names, TEST)}
+    if test_at is None:
+        sources = _sources(data, names)
+        found = {name: read_shard(sources[name], name, targets, collate) for name in (*names, TEST)}
+    else:
+        sources = _sources(data, names, has_tests=False)
+        found = {
+            name: read_shard(sources[name], name, targets, collate, has_tests=name == test_at)
+            for name in names
+        }
+        both = found[test_at].data
+        tests = replace(both, train_inputs=both.test_inputs, train_targets=both.test_targets)
+        found[TEST] = Shard(TEST, tests)
     first = found[names[0]]
     for name, shard in found.items():
         if why := misfit(shard.told(), first.told(), names[0]):
@@ -150,6 +160,8 @@ def read_own(
     names: Sequence[str],
     targets: Targets,
     collate: Collate | None = None,
+    *,
+    has_tests: bool = False,
 ) -> Shard:
     """Read the data of one party and of nobody else.
 
@@ -161,17 +173,29 @@ def read_own(
         Of the client, or `TEST`.
     names, targets, collate
         As for `read_shards`.
+    has_tests
+        Whether those to test with are among the client's.
     """
     is_file = isinstance(data, str | os.PathLike) and not Path(data).is_dir()
     source = data if is_file else _sources(data, names, only=name)[name]
-    return read_shard(source, name, targets, collate)
+    return read_shard(source, name, targets, collate, has_tests=has_tests)
 
 
-def read_shard(source: Any, name: str, targets: Targets, collate: Collate | None = None) -> Shard:
+def read_shard(
+    source: Any,
+    name: str,
+    targets: Targets,
+    collate: Collate | None = None,
+    *,
+    has_tests: bool = False,
+) -> Shard:
     """Read one party's data: an ``.npz`` file, a pair of arrays, a data set.
 
-    Of a file or four arrays with data to train and to test with, a client has the former.
+    Of a file or four arrays with data to train and to test with, a client has the former, and both
+    where it is the one who has the tests.
     """
+    if has_tests:
+        return _with_tests(source, name, targets, collate)
     place, kind = _place(name), TEST if name == TEST else "train"
     if isinstance(source, DataSet):
         inputs, own = source.train_inputs, source.train_targets
@@ -186,12 +210,30 @@ def read_shard(source: Any, name: str, targets: Targets, collate: Collate | None
         return Shard(name, from_torch(both, place, 0, targets, _FEWEST_CLASSES, collate))
     least = _FEWEST_CLASSES
     if isinstance(source, str | os.PathLike):
-        source, declared = _read(Path(source), kind)
+        source, declared = _read(Path(source), _FIELDS[kind])
         least = max(least, declared)
     if not isinstance(source, tuple | list) or len(source) not in (2, 4):
         raise InputError.at(place, "must be the path of an .npz file, (x, y) or a data set")
     x, y = source[2:] if len(source) == 4 and kind == TEST else source[:2]
     return Shard(name, from_arrays((x, y, x, y), place, 0, targets, least, collate))
+
+
+def _with_tests(source: Any, name: str, targets: Targets, collate: Collate | None) -> Shard:
+    """Read the data of a client who has those to test with as well."""
+    place, least = _place(name), _FEWEST_CLASSES
+    if isinstance(source, DataSet):
+        return Shard(name, source)
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        source, declared = _read(path, _BOTH)
+        least = max(least, declared)
+    if not isinstance(source, tuple | list) or len(source) != 4:
+        raise InputError.at(
+            place,
+            "must be an .npz file with x_train, y_train, x_test and y_test, four such arrays or a "
+            "data set, since the data to test with are this device's",
+        )
+    return Shard(name, from_arrays(tuple(source), place, 0, targets, least, collate))
 
 
 def together(shards: Mapping[str, Shard]) -> tuple[DataSet, list[Tensor]]:
@@ -230,6 +272,21 @@ def save_shards(
     }
     for name, own in (found | {TEST: (data.test_inputs, data.test_targets)}).items():
         save_shard(_file(Path(folder), name), *own, data.classes)
+
+
+def save_kind(path: str | Path, data: DataSet) -> None:
+    """Write two samples of zeros of the kind of some data, and how many classes these have.
+
+    Whoever has no sample of a training, such as rank 0 where a device has the data to test with,
+    is started with such a file.
+    """
+    inputs, targets = changed(data.train_inputs[:2], _zeros), _zeros(data.train_targets[:2])
+    save_shard(Path(path), inputs, targets, data.classes)
+
+
+def _zeros(values: Tensor) -> Tensor:
+    """Return zeros of the same kind, and masks that are true everywhere."""
+    return torch.ones_like(values) if values.dtype is torch.bool else torch.zeros_like(values)
 
 
 def save_shard(path: Path, inputs: Inputs, targets: Tensor, classes: int | None) -> None:
@@ -284,14 +341,17 @@ class Elsewhere(Batches):
         return self
 
 
-def _sources(data: Any, names: Sequence[str], only: str | None = None) -> dict[str, Any]:
+def _sources(
+    data: Any, names: Sequence[str], only: str | None = None, *, has_tests: bool = True
+) -> dict[str, Any]:
     """Return the source of each client's data and of those to test with, of one or of all."""
     if TEST in names:
         raise InputError.at(
             "partition",
             f"{OWN!r}: a device is called {TEST}, as the data to test with are; rename it",
         )
-    wanted = (*names, TEST) if only is None else (only,)
+    every = (*names, TEST) if has_tests else tuple(names)
+    wanted = every if only is None else (only,)
     if isinstance(data, Mapping):
         for name in wanted:
             if name not in data:
@@ -320,37 +380,19 @@ def _file(folder: Path, name: str) -> Path:
     return folder / f"{name}.npz"
 
 
-def _read(path: Path, kind: str) -> tuple[tuple[Any, Any], int]:
-    """Read inputs and targets of a file, and how many classes it says that there are."""
+def _read(path: Path, sets: Sequence[tuple[str, ...]]) -> tuple[tuple[Any, ...], int]:
+    """Read the first of some sets of fields of a file, and how many classes it says there are."""
     if path.suffix != ".npz":
         raise InputError(f"{path}: is not an .npz file; a client's own data are one")
     with Archive(path, ARRAY_LIMIT_BYTES) as archive:
-        (x, y) = read_fields(archive, _FIELDS[kind], path)
+        found = tuple(read_fields(archive, sets, path))
         classes = archive.read("classes") if "classes" in archive.names else None
     if classes is None:
-        return (x, y), 0
+        return found, 0
     if classes.shape != () or classes.dtype.kind not in "iu" or not 0 < int(classes) < 2**31:
         raise InputError(f"{path}, classes: must be one whole number, how many classes there are")
-    return (x, y), int(classes)
+    return found, int(classes)
 
 
 def _place(name: str) -> str:
     return "data to test with" if name == TEST else f"data of {name}"
-
-
-def _kind(name: str, shape: tuple[int, ...], dtype: torch.dtype) -> list[Any]:
-    return [name, list(shape), str(dtype).removeprefix("torch.")]
-
-
-def _words(kinds: Any) -> str:
-    """Return what was told of a sample in words."""
-    found = kinds if isinstance(kinds, list) and kinds and isinstance(kinds[0], list) else [kinds]
-    words = []
-    for one in found:
-        match one:
-            case [str() as name, list() as shape, str() as dtype]:
-                sides = " x ".join(str(side) for side in shape) or "one"
-                words.append(f"{name} {sides} {dtype}".strip())
-            case _:
-                words.append(shown(one))
-    return " and ".join(words)

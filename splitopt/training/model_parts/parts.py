@@ -8,12 +8,13 @@ split learning is built from `Part.forward`, `Pass.backward` and `Part.step`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from splitopt.training.codecs.crossing import AS_IT_IS, Crosses
 from splitopt.training.data.named import Inputs, Named, arguments_of, changed
@@ -112,6 +113,9 @@ class Part:
     ----------
     pull
         Called before every step to add to the gradients; None for nothing.
+    instead
+        Weights of others, by their names in ``module``, with which forward computes in place of
+        its own: copies of tied weights of the device that is served. Their gradients are theirs.
     """
 
     def __init__(
@@ -125,6 +129,7 @@ class Part:
         self.wanted = wanted
         self.penalty = penalty
         self.pull: Callable[[], None] | None = None
+        self.instead: Mapping[str, nn.Parameter] = {}
         self.elsewhere = elsewhere
         self.module = module
         self.make_optimizer = make_optimizer
@@ -168,7 +173,10 @@ class Part:
             entry.requires_grad_()
             inside = entry.clone() if self._writes_in_place else entry
         with stream.active() if stream is not None else nullcontext():
-            result = self.module(*arguments_of(inside))
+            if self.instead:
+                result = functional_call(self.module, dict(self.instead), arguments_of(inside))
+            else:
+                result = self.module(*arguments_of(inside))
         return Pass(entry, result, None if self.penalty is None else self.penalty(entry, result))
 
     def step(self) -> None:

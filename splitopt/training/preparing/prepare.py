@@ -25,18 +25,10 @@ from splitopt.profiles.tracing.running.wrapped import unwrapped
 from splitopt.profiles.tracing.source import open_model
 from splitopt.profiles.tracing.split import SplitModel
 from splitopt.training.codecs.registry import NONE, codec_code
-from splitopt.training.data import DataSet, load_data
+from splitopt.training.data import DataSet
 from splitopt.training.data.dataset import as_array
 from splitopt.training.data.named import example_of, tensors_of
-from splitopt.training.data.shards import (
-    OWN,
-    TEST,
-    Shard,
-    is_own,
-    read_own,
-    read_shards,
-    together,
-)
+from splitopt.training.data.shards import OWN, Shard, is_own
 from splitopt.training.job import TrainingJob
 from splitopt.training.kinds import OPTIMIZER, TASK
 from splitopt.training.options import Options
@@ -48,6 +40,7 @@ from splitopt.training.preparing.fitting import (
     fitted,
     seen_as_one_tensor,
 )
+from splitopt.training.preparing.loading import loaded as load
 from splitopt.training.preparing.masked import sum_described, with_masked_uploads
 from splitopt.training.preparing.matching import match
 from splitopt.training.preparing.pixel import described as noise_described
@@ -55,7 +48,6 @@ from splitopt.training.preparing.private import described, warn_of_memory
 from splitopt.training.preparing.setup import (
     Draw,
     build_scheme,
-    check_count,
     clients_with,
     make_clients,
     with_scheme,
@@ -94,6 +86,8 @@ class Prepared:
         or a file with its digest.
     own
         What this party has of the data, where each has its own and sees no other's.
+    test_at
+        The client that has the data to test with, where it is one of them.
     drawn
         Of a run in whose rounds some of the clients take part: how many, and the expected round.
     """
@@ -113,6 +107,7 @@ class Prepared:
         return {**self.identity, **{f"code of {what}": text for what, text in self.code.items()}}
 
     own: Shard | None = None
+    test_at: str | None = None
     drawn: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -163,7 +158,7 @@ def prepare(job: TrainingJob, rank: int | None = None) -> Prepared:
     program = program_of(job.plan, job.source)
     program, kind, code = with_scheme(program, job.scheme)
     task = task_of(job.task)
-    loaded, rows, own_data = _loaded(job, program, task, rank)
+    loaded, rows, own_data = load(job, program, task, rank)
     strictly = explained(program.profile, loaded, built_here=is_shipped(job.model))
     with strictly if job.match == "structure" else nullcontext():
         module = make_model(job.model, program, loaded, job.seed)
@@ -205,37 +200,13 @@ def prepare(job: TrainingJob, rank: int | None = None) -> Prepared:
         **beginning(job.adapters or recorded(program.profile), job.initial_weights),
         **_leading(task),
         **({"scheme_code": code} if code else {}),
+        **({} if job.test_at is None else {"test_at": job.test_at}),
     }
     if own_data is None:
         identity |= {"data": loaded.digest(), "clients": _clients_digest(clients)}
     own_code = _code_of(job)
-    return Prepared(program, loaded, split, scheme, identity, job.named, task, own_code, own_data)
-
-
-def _loaded(
-    job: TrainingJob, program: Program, task: Task, rank: int | None
-) -> tuple[DataSet, list[Tensor] | None, Shard | None]:
-    """Load what this process trains and tests with.
-
-    Returns
-    -------
-    The data; the rows of each client, where they have data of their own; and what this party has,
-    where it is one of several and has its own alone.
-    """
-    if not is_own(job.data, job.partition):
-        found = load_data(job.data, seed=job.seed, targets=task.targets, collate=task.collate)
-        return found, None, None
-    names = [client.name for client in program.clients]
-    if rank is None:
-        shards = read_shards(job.data, names, task.targets, task.collate)
-        for name in names:
-            check_count(program, name, len(shards[name].targets), job.samples)
-        return *together(shards), None
-    name = names[rank - 1] if 0 < rank <= len(names) else TEST
-    own = read_own(job.data, name, names, task.targets, task.collate)
-    if name != TEST:
-        check_count(program, name, len(own.targets), job.samples)
-    return own.data, None, own
+    found = Prepared(program, loaded, split, scheme, identity, job.named, task, own_code, own_data)
+    return replace(found, test_at=job.test_at)
 
 
 def _code_of(job: TrainingJob) -> dict[str, str]:

@@ -89,8 +89,6 @@ def check_shorter(split: SplitModel, scheme: Scheme, positions: Positions | None
         for cuts in {own.cuts for own in scheme.clients if own.cuts}:
             names = " and ".join(split.cuts[number - 1] for number in cuts)
             words = f"the parts of the cut at {names} cannot take {length}"
-            if any(name in split.layouts for name in (split.cuts[n - 1] for n in cuts)):
-                words = f"several tensors cross the cut at {names}, packed for {positions.room}"
             parts = split.split(split.module, cuts)
             found = _passed(parts, short, split.module, words)
             if not _are_near(found, whole):

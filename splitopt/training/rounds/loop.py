@@ -20,7 +20,7 @@ from splitopt.training.rounds.clock import RoundTime, VirtualClock
 from splitopt.training.rounds.defences import noise_of
 from splitopt.training.rounds.evaluate import check_finite
 from splitopt.training.rounds.replanning import Replanning, trace_digest
-from splitopt.training.rounds.testing import RoundTests, SmashedTests
+from splitopt.training.rounds.testing import ElsewhereTests, RoundTests, SmashedTests
 from splitopt.training.rounds.turn_tests import CallersError, TurnCallback, TurnTests
 from splitopt.training.saving.keeper import Keeper
 from splitopt.training.schedule import Schedule
@@ -43,6 +43,7 @@ def run_rounds(
     do_round: DoRound | None = None,
     callback: Callback | None = None,
     smashed: SmashedTests | None = None,
+    elsewhere: ElsewhereTests | None = None,
     turn_callback: TurnCallback | None = None,
     replanned: Replanned | None = None,
 ) -> tuple[History, Stopped]:
@@ -62,6 +63,8 @@ def run_rounds(
         ends where it returns True.
     smashed
         Gives the smashed test data, where a fed server is a party of its own; see `RoundTests`.
+    elsewhere
+        Has the common model tested by the party that has the test data; see `RoundTests`.
     turn_callback
         Called after every test after a turn with its row and the number of the round, from 1.
     replanned
@@ -86,7 +89,7 @@ def run_rounds(
     if schedule.replan is not None:
         identity |= {"replan": trace_digest(schedule.replan)}
     prepared = replace(prepared, identity=identity, drawn=_drawn(prepared))
-    tests = RoundTests(prepared, schedule, smashed)
+    tests = RoundTests(prepared, schedule, smashed, elsewhere)
     turns = TurnTests(prepared, schedule, turn_callback)
     keeper = Keeper(prepared, schedule.checkpoint, schedule.checkpoint_every, schedule.resume)
     try:

@@ -27,6 +27,8 @@ from splitopt.training.schemes import TrainingError
 from splitopt.training.tasks import Task
 
 SmashedTests = Callable[[], Tensor]
+ElsewhereTests = Callable[[bool], Score]
+"""From whether metrics are counted by class as well to what a test came to."""
 
 MOST_CLASSES = 1000
 """Of how many classes a history has metrics at most."""
@@ -44,6 +46,8 @@ class RoundTests:
     smashed
         Gives what the client part of the common model makes of all test inputs, where another
         party has it. With a fed server, the server part is tested on that.
+    elsewhere
+        Has the common model tested by the party that has the test data, where this one has none.
 
     Attributes
     ----------
@@ -57,12 +61,16 @@ class RoundTests:
     """
 
     def __init__(
-        self, prepared: Prepared, schedule: Schedule, smashed: SmashedTests | None = None
+        self,
+        prepared: Prepared,
+        schedule: Schedule,
+        smashed: SmashedTests | None = None,
+        elsewhere: ElsewhereTests | None = None,
     ) -> None:
         check_schedule(prepared, schedule)
         self.received_bytes = 0
         self._halves = Halves(prepared.scheme) if prepared.scheme.options.fed_server else None
-        self._smashed = smashed
+        self._smashed, self._elsewhere = smashed, elsewhere
         self.prepared, self.per_class = prepared, schedule.per_class
         clients, seed = prepared.scheme.clients, prepared.identity["seed"]
         self._as_published = prepared.scheme.options.as_published
@@ -82,7 +90,10 @@ class RoundTests:
         prepared = self.prepared
         data, task = prepared.data, prepared.task
         model, inputs = self._tested()
-        score = evaluate(model, inputs, data.test_targets, task, by_class=self.per_class)
+        if self._elsewhere is not None:
+            score = self._elsewhere(self.per_class)
+        else:
+            score = evaluate(model, inputs, data.test_targets, task, by_class=self.per_class)
         check_score(score, "test")
         if self._as_published:
             return self._of_published(row, score)

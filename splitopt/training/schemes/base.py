@@ -380,13 +380,13 @@ class Scheme(ABC):
         if roles[-1] == "server" and len(roles) > 1:  # in one place, nothing travels
             tally.traffic.label += tensor_bytes(targets)
 
-    def note_tied(self, own: Copy, client: Client, traffic: Traffic) -> None:
-        """Count the gradients of tied weights that a client and its server exchange in a round.
+    def note_tied(self, own: Copy, steps: int, traffic: Traffic) -> None:
+        """Count the gradients of tied weights that a client and its server exchange in some steps.
 
         The server's come down with those of the smashed data of every mini-batch. The device's go
         up with the smashed data of the next one; after the last, the weight itself goes up.
         """
-        size, steps = sum(map(tensor_bytes, own.tied().values())), self.steps(client)
+        size = sum(map(tensor_bytes, own.tied().values()))
         traffic.tied_down += steps * size
         traffic.tied_up += (steps - 1) * size
 

@@ -29,6 +29,7 @@ class Clustered(SharedServer):
     """
 
     name: ClassVar[str] = "clustered"
+    exchanges_tied: ClassVar[bool] = True
 
     def cluster(self, groups: Sequence[Sequence[int]]) -> Clustered:
         """Set the clusters, as indices of clients; each client is in one."""
@@ -49,6 +50,8 @@ class Clustered(SharedServer):
             self.hand_out(group, tally)
             for _ in range(steps):
                 self._step(group, tally)
+            for client in group:
+                self.note_exchanged(client, steps, tally)
             self.collect(group, tally)
             self.turn_ends(group)
         return tally
@@ -175,25 +178,52 @@ class Clustered(SharedServer):
         """
         sizes = [len(target) for target in targets]
         own, more = sum(sizes), () if beside is None else (beside,)
-        every = torch.cat([*smashed, *(kept for kept, _ in more)])
+        rows = [len(sent) for sent in smashed]  # of tokens, say, where samples are flattened
         wanted = torch.cat([*targets, *(labels for _, labels in more)])
-        together = self.server.forward(every, group[0].stream)
-        loss = self.criterion(together.result, wanted)  # Eq. 4: mean over all
-        noted = loss if beside is None else self._own_loss(together.result[:own], targets)
-        self._note(noted, together.result[:own], targets, group, tally)
+        passes = self._passes(group, [*smashed, *(kept for kept, _ in more)])
+        result = torch.cat([held.result for held in passes])
+        loss = self.criterion(result, wanted)  # Eq. 4: mean over all
+        noted = loss if beside is None else self._own_loss(result[:own], targets)
+        self._note(noted, result[:own], targets, group, tally)
         loss.backward()  # type: ignore[no-untyped-call]
         self.server.step()
         for client, sent, target in zip(group, smashed, targets, strict=True):
             tally.traffic.label += tensor_bytes(target)
             tally.traffic.smashed += client.crossing.size(UP, sent)
-        if together.gradient is None:
+        back = [held.gradient for held in passes if held.gradient is not None]
+        if not back:
             return []
-        gradients = list(torch.split(together.gradient[:own], sizes))
+        gradients = list(torch.split(torch.cat(back)[: sum(rows)], rows))
         if self.options.cut_gradient == "rescaled":
-            gradients = [part * (len(wanted) / len(part)) for part in gradients]
+            factors = [len(wanted) / size for size in sizes]
+            pairs = zip(gradients, factors, strict=True)
+            gradients = [part * factor for part, factor in pairs]
+            for client, factor in zip(group, factors, strict=True):
+                self._rescale_tied(client, factor)
         for client, gradient in zip(group, gradients, strict=True):
             tally.traffic.gradient += client.crossing.size(DOWN, gradient)
         return gradients
+
+    def _passes(self, group: Sequence[Client], arrived: Sequence[Tensor]) -> list[Pass]:
+        """Send what has arrived through the server's part: all at once, as one batch.
+
+        Where devices of a cluster have copies of a tied weight each, the server's part works on
+        what each has sent by itself, with the copy of that device.
+        """
+        if len(group) == 1 or not self.common.exchanged:
+            self.server.instead = self.tied_of(group[0])
+            return [self.server.forward(torch.cat(list(arrived)), group[0].stream)]
+        found = []
+        for client, sent in zip(group, arrived, strict=True):  # nothing stands beside a cluster
+            self.server.instead = self.tied_of(client)
+            found.append(self.server.forward(sent, client.stream))
+        return found
+
+    def _rescale_tied(self, client: Client, factor: float) -> None:
+        """Scale the server's gradients of a device's tied weights as those of its smashed data."""
+        for weight in self.tied_of(client).values():
+            if weight.grad is not None:
+                weight.grad *= factor
 
     def _own_loss(self, result: Tensor, targets: Sequence[Tensor]) -> Tensor:
         """Return the mean loss of what has been sent, without what stands beside it."""

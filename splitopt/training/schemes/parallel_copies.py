@@ -165,7 +165,7 @@ class ParallelCopies(Scheme):
         own = self._copies[client.name]
         for batch in client.batches.take(self.steps(client)):
             self.train_batch(own.parts, batch, client, tally)
-        self.note_tied(own, client, tally.traffic)
+        self.note_tied(own, self.steps(client), tally.traffic)
 
     def _train_together(self, clients: Sequence[Client], tally: Round) -> None:
         """Train clients that are alike by one stack of their copies."""
@@ -191,7 +191,7 @@ class ParallelCopies(Scheme):
             self.note_traffic(passes, gradients, targets, clients[0], tally, crossing)
         stack.scatter()
         for client in clients:
-            self.note_tied(self._copies[client.name], client, tally.traffic)
+            self.note_tied(self._copies[client.name], self.steps(client), tally.traffic)
 
     def _groups(self, clients: Sequence[Client]) -> list[list[Client]]:
         """Clients that train together: each by itself, or those that are alike, in given order."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from torch import Tensor, nn
+
 from splitopt.errors import InputError
+from splitopt.training.data.named import Inputs
 from splitopt.training.model_parts.averaging import average, copy_state, load_state
 from splitopt.training.model_parts.copies import Copy
 from splitopt.training.model_parts.parts import Part
@@ -18,7 +21,9 @@ class SharedServer(Scheme):
     """What vanilla split learning, SplitFedV2 and CPSL have in common.
 
     The server's part is that of the common model itself; every client has a copy of the device's
-    part, which begins from the common one and is averaged into it.
+    part, which begins from the common one and is averaged into it. A tied weight is one of the
+    device's part, of which the server holds a copy for every device that it serves: its part
+    computes with the copy of the device whose smashed data it works on.
     """
 
     takes: ClassVar[Takes] = "shared"
@@ -47,6 +52,31 @@ class SharedServer(Scheme):
             )
             for client in self.clients
         }
+        for own in self._copies.values():
+            own.exchanged = self.common.exchanged
+        self._tied = self._tied_names()
+
+    def _tied_names(self) -> dict[str, str]:
+        """Return how the server's part calls tied weights: name there -> name on the devices."""
+        ids = {id(weight): name for name, weight in self.common.tied().items()}
+        named = self.server.module.named_parameters()
+        return {name: ids[id(weight)] for name, weight in named if id(weight) in ids}
+
+    def tied_of(self, client: Client) -> dict[str, nn.Parameter]:
+        """Return the copies of a device's tied weights, as the server's part calls them."""
+        own = self._copies[client.name].tied()
+        return {name: own[there] for name, there in self._tied.items()}
+
+    def train_batch(
+        self, parts: Sequence[Part], batch: tuple[Inputs, Tensor], client: Client, tally: Round
+    ) -> None:
+        """One step of a device and the server, which hold a copy of its tied weights each."""
+        self.server.instead = self.tied_of(client)
+        super().train_batch(parts, batch, client, tally)
+
+    def note_exchanged(self, client: Client, steps: int, tally: Round) -> None:
+        """Count the gradients of tied weights of a client that has made so many steps."""
+        self.note_tied(self._copies[client.name], steps, tally.traffic)
 
     def copies(self) -> list[Copy]:
         """Return the common model, and the device part of each client."""

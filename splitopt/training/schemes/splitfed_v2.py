@@ -27,6 +27,7 @@ class SplitFedV2(SharedServer):
     """
 
     name: ClassVar[str] = "splitfed_v2"
+    exchanges_tied: ClassVar[bool] = True
     draws_clients: ClassVar[bool] = True
     averages_devices: ClassVar[bool] = True
     has_fed_server: ClassVar[bool] = True
@@ -58,6 +59,8 @@ class SplitFedV2(SharedServer):
                 if self.options.as_published:  # the common device part is still the old one
                     self.tested_as[client.name] = copy_state(self.model)
         self.end(present, tally)
+        for client in present:
+            self.note_exchanged(client, self.steps(client), tally)
         return tally
 
     def begin(self, clients: Sequence[Client], tally: Round) -> None:

@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from splitopt.errors import InputError
 from splitopt.training.model_parts.modes import evaluating
 from splitopt.training.randomness import seed_of
 from splitopt.training.remembering.balanced import check_labels
@@ -50,6 +51,12 @@ class Vanilla(Clustered):
 
     def _made_ewc(self, given: Remembering) -> Ewc:
         """Return no penalties yet, which every part asks before each of its steps."""
+        for name in self.common.exchanged:
+            raise InputError.at(
+                "ewc",
+                "penalises the weights of each part by itself, and both parts hold a copy of the "
+                f"tied weight {name}; cut where one part has all its uses, or leave it out",
+            )
         found = Ewc(given, [part.module for part in self.common.parts])
         self.server.pull = partial(found.pull, 1, self.server.module)
         for client in self.clients:

@@ -32,7 +32,10 @@ from splitopt.training.tasks import TASKS
 from splitopt.training.wire.setting import OwnFiles
 
 _FILES = "fed.json"
-_PLAIN = ("model", "partition", "samples", "seed", "match", "stages", "source", "task", "scheme")
+_PLAIN = (
+    *("model", "partition", "samples", "seed", "match", "stages", "source", "task", "scheme"),
+    "test_at",
+)
 """Fields of a job that are plain data as they are."""
 
 
@@ -176,19 +179,23 @@ def _own_file(folder: Path, number: int, source: Any) -> str:
     """Return the file of one party's data; they are written there where they are objects."""
     if isinstance(source, str | PathLike):
         return str(Path(source).resolve())
-    if not isinstance(source, tuple | list) or len(source) != 2:
+    if not isinstance(source, tuple | list) or len(source) not in (2, 4):
         raise InputError.at(
             "data", "of a device is an object that no file can hold; give its path, or (x, y)"
         )
-    x, y = source
-    if of_list(x, "data of a device") is not None:
-        raise InputError.at(
-            "data", "of a device has samples of unequal length; give an .npz file with lengths"
-        )
-    inputs = dict(x) if isinstance(x, Mapping) else {"": x}
-    arrays = {f"x.{name}" if name else "x": np.asarray(one) for name, one in inputs.items()}
+    kinds = ("",) if len(source) == 2 else ("_train", "_test")
+    arrays: dict[str, Any] = {}
+    for kind, x, y in zip(kinds, source[::2], source[1::2], strict=True):
+        if of_list(x, "data of a device") is not None:
+            raise InputError.at(
+                "data", "of a device has samples of unequal length; give an .npz file with lengths"
+            )
+        inputs = dict(x) if isinstance(x, Mapping) else {"": x}
+        for name, one in inputs.items():
+            arrays[f"x{kind}.{name}" if name else f"x{kind}"] = np.asarray(one)
+        arrays[f"y{kind}"] = np.asarray(y)
     path = folder / f"data-{number}.npz"
-    path.write_bytes(npz_bytes({**arrays, "y": np.asarray(y)}))
+    path.write_bytes(npz_bytes(arrays))
     return str(path)
 
 

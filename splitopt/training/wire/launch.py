@@ -47,6 +47,7 @@ from splitopt.training.wire.setting import Setting, WireFields, WireOptions
 from splitopt.training.wire.speed import check_speed, proposed_time_scale
 from splitopt.training.wire.star.private import check_private
 from splitopt.training.wire.star.several.places import check_several, others_of
+from splitopt.training.wire.tests_elsewhere import TestsThere, answering
 from splitopt.training.wire.told import Told
 from splitopt.training.wire.transport.links import paced_by_kernel
 from splitopt.training.wire.transport.listener import Listener, listen
@@ -262,6 +263,7 @@ def follow(
     with join(
         host, port, setting.token, rank, prepared.agreement, join_s, setting.tls, told
     ) as channel:
+        answering(prepared, rank, channel)
         roles.run(prepared, rank, channel, setting)
 
 
@@ -322,6 +324,7 @@ def _lead(
                 callback=callback,
                 smashed=leader.smashed_tests,
                 replanned=leader.follow,
+                elsewhere=None if prepared.test_at is None else TestsThere(prepared, leader),
             )
             fed_model = leader.end() if stopped != "interrupted" else None
         finally:

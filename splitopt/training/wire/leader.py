@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import ClassVar, NamedTuple, NoReturn
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, NoReturn
 
 from torch import Tensor
 
@@ -17,12 +17,17 @@ from splitopt.errors import InputError
 from splitopt.timeline import Timeline
 from splitopt.training.model_parts.copies import Copy
 from splitopt.training.program import Program
-from splitopt.training.schemes.base import Client, Scheme
+from splitopt.training.schemes.base import Client, Scheme, TrainingError
 from splitopt.training.schemes.tally import Round
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.deadlines import Deadline
 from splitopt.training.wire.dropping import DevicesGoneError, Dropped
 from splitopt.training.wire.recorder import Row, measured_timeline
+from splitopt.training.wire.transport.errors import ChannelError
+from splitopt.training.wire.transport.frames import Message, expect_kind
+
+TESTS_S = 600.0
+"""For so long a party may test the common model, which no plan pays for."""
 
 
 class RoundOutcome(NamedTuple):
@@ -44,6 +49,15 @@ class RoundOutcome(NamedTuple):
     finished: Collection[int]
     rows: Sequence[Row]
     predicted: Timeline
+
+
+class Question(NamedTuple):
+    """A message to a party between two rounds, and the kind of the answer."""
+
+    kind: str
+    fields: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+    answer: str
 
 
 class Leader(ABC):
@@ -138,6 +152,35 @@ class Leader(ABC):
         """
         raise InputError.at(
             "replan", f"is not for plans of {program.problem} over connections; leave it out"
+        )
+
+    def asked(self, rank: int, what: Question) -> Message:
+        """Send a party something between two rounds, and wait for its answer.
+
+        Raises
+        ------
+        TrainingError
+            It is gone, late, sends something else, or says that it cannot.
+        """
+        channel = self.crew.channel(rank)
+        if channel is None:
+            raise self.without_tests(rank, "it has left")
+        wait_s = self.deadline.wait_s(0.0)
+        try:
+            channel.send(what.kind, what.fields, what.tensors, stall_s=wait_s)
+            message = channel.receive(TESTS_S + wait_s)
+            if message.kind == "failed":
+                raise TrainingError(str(message.fields.get("message"))[:500])
+            return expect_kind(message, what.answer)
+        except ChannelError as error:
+            raise self.without_tests(rank, str(error)) from None
+
+    def without_tests(self, rank: int, why: str) -> TrainingError:
+        """Return the error of a run whose data to test with are at a party that is gone."""
+        name = self.scheme.clients[rank - 1].name
+        return TrainingError(
+            f"{name}, which has the data to test with, cannot test the model ({why}); start the "
+            "run again, with --resume to go on from the last checkpoint"
         )
 
     @abstractmethod

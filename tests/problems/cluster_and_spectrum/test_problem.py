@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from splitopt import ClusterAndSpectrum, InputError, load_problem, solve
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrumDecision
+from splitopt.simulation import simulate_decision
 
 
 @pytest.fixture
@@ -42,6 +44,28 @@ def test_evaluate_by_hand(hand_made):
     assert hand_made.cluster_seconds(choice) == pytest.approx([7 + 2 * 7 + 6, 9 + 2 * 12 + 7])
     assert hand_made.evaluate(choice) == pytest.approx(67.0)
     assert hand_made.violations(choice) == {}
+
+
+def test_gradients_of_tied_weights_go_up_in_inner_phases(hand_made, tmp_path):
+    """They are there twice in each cluster of three local epochs, and the best plan counts them."""
+    tied = replace(hand_made, upload_tied_s=np.array([2.0, 0.0, 4.0, 0.0]))
+    choice = decision([[0, 1], [2, 3]], [2, 2, 1, 2])
+    # I: 3+8/2 = 7 and 3+6/2 = 6; 2+(4+2+4)/1 = 12 and 5+12/2 = 11
+    assert tied.cluster_phases(choice) == pytest.approx(np.array([[7, 8, 6], [9, 13, 7]]))
+    assert tied.evaluate(choice) == pytest.approx(67.0 + 2 * (1 + 1))
+    tied.save(tmp_path / "tied.json")
+    again = load_problem(tmp_path / "tied.json")
+    assert again.evaluate(choice) == tied.evaluate(choice)
+    assert "upload_tied_s" not in hand_made.data()
+    best = solve(tied, "enumerate", max_partitions=1000)
+    every = [
+        tied.evaluate(decision(clusters, [a, 4 - a, b, 4 - b]))
+        for clusters in ([[0, 1], [2, 3]],)
+        for a in (1, 2, 3)
+        for b in (1, 2, 3)
+    ]
+    assert best.objective <= min(every) + 1e-9
+    assert simulate_decision(tied, best.decision).simulated_s == pytest.approx(best.objective)
 
 
 @pytest.mark.parametrize(

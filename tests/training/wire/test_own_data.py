@@ -15,9 +15,10 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from safetensors.torch import load_file  # noqa: E402
 
 import splitopt  # noqa: E402
+from splitopt.errors import InputError  # noqa: E402
 from splitopt.training.data import load_data  # noqa: E402
 from splitopt.training.data.partition import partition  # noqa: E402
-from splitopt.training.data.shards import Elsewhere, save_shards  # noqa: E402
+from splitopt.training.data.shards import Elsewhere, save_kind, save_shards  # noqa: E402
 from splitopt.training.job import TrainingJob  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.preparing.prepare import prepare  # noqa: E402
@@ -69,6 +70,16 @@ def _shards(plan, folder):
     return names
 
 
+def _move_tests(folder, name):
+    """Put the data to test with into the file of a client; the others get zeros of the kind."""
+    with np.load(folder / f"{name}.npz") as own, np.load(folder / "test.npz") as tests:
+        arrays = {"x_train": own["x"], "y_train": own["y"], "classes": own["classes"]}
+        np.savez(folder / f"{name}.npz", **arrays, x_test=tests["x"], y_test=tests["y"])
+    save_kind(folder / "test.npz", load_data("digits"))
+    with np.load(folder / "test.npz") as kind:
+        assert not kind["x"].any()
+
+
 def _alone(place, folder, rank, own):
     """Make a folder that has the data of one party and nothing else."""
     found = place / f"rank-{rank}"
@@ -81,6 +92,8 @@ def run_apart(plan, tmp_path, **more):
     """Train in one process, and by parties that each have one file; return both runs."""
     whole = tmp_path / "all"
     names = _shards(plan, whole)
+    if "test_at" in more:
+        _move_tests(whole, more["test_at"])
     given = {"partition": "own", "samples": "data", **more}
     here = splitopt.train(plan, data=str(whole), rounds=2, **given)
     parties = ("test", *roles_of(program_of(plan)).parties(program_of(plan)))
@@ -135,6 +148,59 @@ def test_parties_with_their_own_files_learn_what_one_process_learns(plan_of, tmp
         (r.loss, r.test_loss, r.samples) for r in here.history
     ]
     assert not there.dropped
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["few-splitfed", "splitfed_v2:batch-splitfed", "digits-clusters", "digits-pipeline", "few-servers"]
+)
+def test_the_data_to_test_with_are_at_a_device(plan_of, tmp_path, name):
+    """Rank 0 has zeros; its history has the numbers of one process that tests by the same data."""
+    plan = plan_of(name)
+    names = [client.name for client in program_of(plan).clients]
+    plain, _ = run_apart(plan, tmp_path / "plain")
+    here, there = run_apart(plan, tmp_path / "there", test_at=names[1])
+    rows = [
+        [(row.loss, row.test_loss, row.metrics, row.samples) for row in run.history]
+        for run in (plain, here, there)
+    ]
+    assert rows[0] == rows[1] == rows[2]
+    assert rows[0][0][1] > 0
+    for key, value in here.model.state_dict().items():
+        assert torch.equal(value, there.model.state_dict()[key]), key
+    state = sum(value.nbytes for value in here.model.state_dict().values())
+    assert there.sent_bytes["test"] == 2 * state
+
+
+@pytest.mark.slow  # a process for each party
+def test_processes_of_one_folder_test_at_a_device(plan_of, tmp_path):
+    plan = plan_of("few-splitfed")
+    names = _shards(plan, tmp_path / "all")
+    _move_tests(tmp_path / "all", names[0])
+    given = {"partition": "own", "samples": "data", "test_at": names[0], "rounds": 2}
+    given |= {"data": str(tmp_path / "all"), "per_class": True}
+    here = splitopt.train(plan, **given)
+    there = launch.run_wire(plan, time_scale=1e-3, any_speed=True, **given)
+    assert there.history.rows == here.history.rows
+    assert there.history.rows[-1].classes
+
+
+def test_who_cannot_test_is_refused(plan_of, tmp_path):
+    plan = plan_of("few-splitfed")
+    names = _shards(plan, tmp_path)
+    own = {"data": str(tmp_path), "partition": "own", "samples": "data", "rounds": 1}
+    for given, words in (
+        ({**own, "test_at": "nobody"}, "test_at: is 'nobody', which is no device of the plan"),
+        ({**own, "test_at": names[0]}, "it must hold x_train, y_train, x_test and y_test"),
+        ({**own, "test_at": 3}, "test_at: is 3, it must be the name of a device"),
+        ({"test_at": names[0]}, "it is for data that each device has of its own"),
+        (
+            {**own, "test_at": names[0], "options": Options(fed_server=True)},
+            "test_at: does not go with fed_server",
+        ),
+    ):
+        with pytest.raises(InputError, match=words):
+            splitopt.train(plan, **given)
 
 
 @pytest.mark.slow

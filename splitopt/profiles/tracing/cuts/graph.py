@@ -15,6 +15,7 @@ from torch.fx import Graph, Node
 from splitopt.profiles.tracing.cuts.chain import Chain, attach, is_kept
 from splitopt.profiles.tracing.cuts.packing import Layout, pack, unpack
 from splitopt.profiles.tracing.cuts.traced import Sizes, Traced
+from splitopt.profiles.tracing.cuts.varying import pack_any, unpack_any
 from splitopt.profiles.tracing.fx.liveness import Front
 from splitopt.profiles.tracing.fx.names import value_names
 from splitopt.profiles.tracing.fx.writing import mark, source_of
@@ -234,14 +235,18 @@ class Piece:
         mark(graph, gradients)
         returned = torch.fx.map_arg(self._returned(), lambda item: new[item])
         layout = None if self.end is None or self.apart else self.traced.layout(self.end)
-        graph.output(returned if layout is None else pack(graph, returned, layout))
+        if layout is not None:
+            write = pack_any if layout.room else pack
+            returned = write(graph, returned, layout)
+        graph.output(returned)
         return graph
 
     def _entries(self, graph: Graph) -> dict[Node, Any]:
         """Write what comes in, and return the values that the nodes before the piece have there."""
         layout = None if self.start is None or self.apart else self.traced.layout(self.start)
         if layout is not None:
-            values = unpack(graph, graph.placeholder("packed"), layout)
+            read = unpack_any if layout.room else unpack
+            values = read(graph, graph.placeholder("packed"), layout)
             return dict(zip(self._starts, values, strict=True))
         new: dict[Node, Any] = {}
         for node in self._starts or self.traced.placeholders():

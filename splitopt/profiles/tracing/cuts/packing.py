@@ -50,6 +50,9 @@ class Section:
     is_learned
         Whether a gradient comes back for it: it has real numbers, and something before it is
         trained.
+    growth
+        By how much `times` and each of the `sides` grow with every position of a sample; empty
+        where samples are of one length.
     """
 
     dtype: torch.dtype
@@ -59,6 +62,7 @@ class Section:
     words: int
     is_exact: bool
     is_learned: bool = True
+    growth: tuple[int, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -86,10 +90,15 @@ class Section:
 
 @dataclass(frozen=True)
 class Layout:
-    """The tensors that cross a cut, side by side in one of type `dtype`."""
+    """The tensors that cross a cut, side by side in one of type `dtype`.
+
+    Where they grow with the length of samples, they are those of samples of `room` positions, see
+    `splitopt.profiles.tracing.cuts.varying`; it is 0 where they do not.
+    """
 
     dtype: torch.dtype
     sections: tuple[Section, ...]
+    room: int = 0
 
     @property
     def words(self) -> int:
@@ -168,11 +177,14 @@ def _section(
     if small[axis] != times * few or large[axis] != times * many:
         return None
     sides = (*small[:axis], *small[axis + 1 :])
-    numbers = times * math.prod(sides)
-    if kind.is_floating_point:
-        return Section(kind, axis, times, sides, numbers, False)
-    words = -(-numbers * kind.itemsize // common.itemsize)
-    return Section(kind, axis, times, sides, words, kind is not common)
+    is_exact = not kind.is_floating_point and kind is not common
+    found = Section(kind, axis, times, sides, 0, is_exact)
+    return replace(found, words=words_of(found, common))
+
+
+def words_of(section: Section, common: torch.dtype) -> int:
+    """Return how many numbers of the common type a sample of a section takes."""
+    return -(-section.bytes // common.itemsize) if section.is_exact else section.numbers
 
 
 def pack(graph: Graph, values: Sequence[Any], layout: Layout) -> Node:

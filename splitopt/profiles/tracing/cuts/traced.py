@@ -12,6 +12,7 @@ from torch.fx import Graph, Interpreter, Node
 
 from splitopt.documents.checks import is_whole
 from splitopt.profiles.tracing.cuts.packing import Layout, layout_of
+from splitopt.profiles.tracing.cuts.varying import along
 from splitopt.profiles.tracing.fx.liveness import Flow, Front, analyse, follow_writes
 from splitopt.profiles.tracing.fx.rewriting import rewrite
 from splitopt.profiles.tracing.running.example import Inputs, fresh, tensors_in
@@ -57,6 +58,13 @@ class _Recorder(Interpreter):
         return result
 
 
+def _positions(whole: Inputs, shorter: Inputs) -> tuple[int, int] | None:
+    """Return the first side of inputs that is smaller in shorter samples, in both."""
+    pairs = zip(tensors_in(whole), tensors_in(shorter), strict=True)
+    sides = [side for one, two in pairs for side in zip(one.shape, two.shape, strict=True)]
+    return next(((one, two) for one, two in sides if one > two), None)
+
+
 @dataclass(frozen=True)
 class Traced:
     """A graph with what is known of its values.
@@ -71,6 +79,9 @@ class Traced:
         The number of inputs of the example.
     constants
         Tensors of the graph that are not the module's own, by name.
+    positions
+        How many the samples of the first batch have, and those that are shorter; None where all
+        have one length.
     """
 
     graph: Graph
@@ -79,6 +90,7 @@ class Traced:
     samples: tuple[int, int]
     inputs: int
     constants: Mapping[str, Any]
+    positions: tuple[int, int] | None = None
 
     @classmethod
     def of(
@@ -112,14 +124,22 @@ class Traced:
         }
         samples = tensors_in(batches[0])[0].shape[0], tensors_in(batches[1])[0].shape[0]
         flow = analyse(graph, root, with_effects=with_effects)
-        return cls(graph, flow, seen, samples, len(batches[0]), constants)
+        positions = _positions(batches[0], batches[2]) if short else None
+        return cls(graph, flow, seen, samples, len(batches[0]), constants, positions)
 
     def layout(self, front: Front) -> Layout | None:
         """Return how the tensors of a front are packed in one; None for one, or if they cannot."""
         if len(front.values) == 1:
             return None
         seen = [self.seen[node] for node in front.values]
-        return layout_of([(item.small, item.large, item.dtype) for item in seen], self.samples)
+        found = layout_of([(item.small, item.large, item.dtype) for item in seen], self.samples)
+        if found is None or self.positions is None:
+            return found
+        shorter = [tuple(item.shorter) for item in seen]
+        try:
+            return along(found, shorter, self.samples[0], *self.positions)
+        except ValueError:
+            return None
 
     def can_cross(self, front: Front) -> bool:
         """Whether the tensors of a front grow with the batch, and several of them can be packed."""

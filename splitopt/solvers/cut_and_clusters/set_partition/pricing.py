@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.cluster_and_spectrum.data import TIMES
+from splitopt.problems.cluster_and_spectrum.data import TIED, TIMES
 from splitopt.problems.cut_and_clusters import CutAndClusters
 from splitopt.solvers.cluster_and_spectrum.set_partition.pricing import Priced, Pricer
 
@@ -28,7 +28,7 @@ class CutPricer(Pricer):
         self._cuts = [Pricer(problem.at_cut(cut)) for cut in range(len(problem.cuts))]
         phases = problem.local_epochs + 1
         server = problem.server_s
-        every = sum(float(getattr(problem, field).max(axis=0).sum()) for field in TIMES)
+        every = sum(float(getattr(problem, field).max(axis=0).sum()) for field in (*TIMES, TIED))
         self.refused_s = _BEYOND * phases * (every + float(server.max(axis=0).sum()) + 1)
         self._added = np.where(
             problem.mask, problem.local_epochs * problem.server_s, self.refused_s

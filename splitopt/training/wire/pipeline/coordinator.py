@@ -25,7 +25,7 @@ from splitopt.training.wire.addresses import place_of
 from splitopt.training.wire.client_state import prefixed
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.deadlines import Deadline
-from splitopt.training.wire.leader import Leader, RoundOutcome
+from splitopt.training.wire.leader import TESTS_S, Leader, Question, RoundOutcome
 from splitopt.training.wire.own_parts import names_in, parts_of
 from splitopt.training.wire.pipeline.answers import wrong_state
 from splitopt.training.wire.pipeline.channels import RESERVE, RESERVED, Channels
@@ -259,6 +259,14 @@ class Pipeline(Leader):
             },
             lambda n, average, link: self._send(n + 1, "average", {}, average, link),
         )
+
+    def asked(self, rank: int, what: Question) -> Message:
+        """Send an owner something between two rounds, and wait for its answer."""
+        self._send(rank, what.kind, what.fields, what.tensors)
+        found = self._gather([rank], what.answer, "testing", TESTS_S + self.deadline.wait_s(0.0))
+        if rank not in found:
+            raise self.without_tests(rank, self.dropped[-1].reason if self.dropped else "it left")
+        return found[rank]
 
     def _state_s(self, indices: Sequence[int]) -> float:
         """Return for how long to wait for the state of these owners' copies on its way."""

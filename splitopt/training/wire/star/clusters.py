@@ -60,6 +60,8 @@ class ClusterServer(SharedPart):
                     there = self._step(there, batch, steps, tally)
         for n in set(members) - set(there):
             back[n]()
+        for client in self.clients(list(there)):
+            self.scheme.note_exchanged(client, steps, tally)
         if there:
             self.scheme.collect(self.clients(list(there)), tally)
         return list(there)

@@ -100,6 +100,8 @@ class TurnServer(SharedPart):
         if not finished:
             self.fail()
         self.scheme.end(self.clients(sorted(finished)), tally)
+        for client in self.clients(sorted(finished)):
+            self.scheme.note_exchanged(client, self.scheme.steps(client), tally)
         self.settle()
         return tally, finished
 

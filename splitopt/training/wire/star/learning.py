@@ -9,6 +9,7 @@ from torch import Tensor
 from splitopt.training.codecs.crossing import DOWN, UP
 from splitopt.training.model_parts.copies import tensor_bytes
 from splitopt.training.schemes.base import finite_loss
+from splitopt.training.schemes.shared_server import SharedServer
 from splitopt.training.schemes.tally import Traffic
 from splitopt.training.wire.compute import COMPUTE
 
@@ -47,6 +48,8 @@ def learn(server: Server, n: int, batch: int, one: Arrived, part: Part) -> Learn
     client, scheme = server.scheme.clients[n], server.scheme
     before, samples = client.stream.state, len(one.targets)
     with server.computing(n, batch, one.moment_s, samples), COMPUTE:
+        if isinstance(scheme, SharedServer):
+            part.instead = scheme.tied_of(client)
         held = part.forward(one.smashed, client.stream)
         loss = scheme.criterion(held.result, one.targets)
         found = finite_loss(loss, client)

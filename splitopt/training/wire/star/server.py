@@ -212,7 +212,8 @@ class Server(DeviceLinks):
             take_stream(labels.tensors, client)
             targets, length = labels.tensors["targets"], self.examples.length(n, labels.fields)
             example = self.examples.smashed(n, length)
-            shape = (*targets.shape[:1], *example.shape[1:])
+            rows = [size * len(example) for size in targets.shape[:1]]  # tokens, say
+            shape = (*rows, *example.shape[1:])
             tensors, others = without_tied(smashed.tensors)
             self.step_tied(n, others, batch)
             sent = arrived(client.crossing, UP, tensors, "smashed", shape, example.dtype)
@@ -306,7 +307,7 @@ class Server(DeviceLinks):
         batches = self.scheme.clients[n].batches
         like = (example.shape[1:], example.dtype, known.shape[1:], known.dtype)
         found = (sent.shape[1:], sent.dtype, targets.shape[1:], targets.dtype)
-        if found != like or not 0 < len(sent) == len(targets):
+        if found != like or not 0 < len(sent) == len(targets) * len(example):
             raise FrameError("smashed data or labels of another shape or type than its part makes")
         if not (
             batches.can_have(targets)

@@ -117,7 +117,7 @@ class SplitFedServer(Server):
             noted = self.finish(n, steps)
         if not client.cuts:
             found.losses = noted
-        self.scheme.note_tied(self.copy(n), client, found.traffic)
+        self.scheme.note_tied(self.copy(n), steps, found.traffic)
         return found
 
     def _step(self, n: int, batch: int, found: Served) -> None:

@@ -15,7 +15,8 @@ import numpy as np
 
 from splitopt.errors import InputError
 from splitopt.latency.encoded import encoded_bytes
-from splitopt.latency.split_federated import exchanged_in_round
+from splitopt.latency.split_federated import Exchanged, exchanged_in_round
+from splitopt.profiles.counting.tied import exchanged_bytes
 from splitopt.timeline import FloatArray, Resource, Timeline
 from splitopt.training.program import ClientPlan, Program
 
@@ -159,7 +160,7 @@ class Timing:
         profile, plan = self.program.profile, self.program.clients[client]
         at = profile.layers.index(plan.cuts[0]) if plan.cuts else profile.layer_count - 1
         clients = (len(self.program.clients), profile.layer_count)
-        beside = exchanged_in_round(self.program.scenario, profile)
+        beside = self._exchanged()
         smashed, gradient, model = self._columns(plan)
         for phase, column, more in (
             (UPLOAD, smashed, beside.up),
@@ -172,6 +173,14 @@ class Timing:
             size += float(np.broadcast_to(more, clients)[client, at])
             pieces[phase] = Piece(piece.seconds, piece.samples, size, piece.share)
         return pieces
+
+    def _exchanged(self) -> Exchanged:
+        """Return the bytes of gradients of tied weights in a round, down and up."""
+        program = self.program
+        if program.local_steps is None:
+            return exchanged_in_round(program.scenario, program.profile)
+        size = exchanged_bytes(program.profile)
+        return Exchanged(program.local_steps * size, (program.local_steps - 1) * size)
 
     def _columns(self, plan: ClientPlan) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return the bytes at each cut that a client sends up, gets back, and has as its model."""

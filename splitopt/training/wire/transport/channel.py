@@ -85,6 +85,7 @@ class Channel:
         self._frame = self._read_frame()
         self._wanted = next(self._frame)
         self._begun: Begun | None = None
+        self.aside: Callable[[Message], bool] | None = None  # answers messages of some kinds
         self._closed = False
         self._why: str | None = None  # the peer has ended the connection, if it has said so
         self._kept: deque[Message] = deque()  # came while something was sent that was not taken
@@ -179,10 +180,11 @@ class Channel:
             What came is no message of this protocol; the connection is closed.
         """
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
-        with self._receiving:
-            if self._kept:
-                return self._kept.popleft()
-            return self._next(deadline_s, begun)
+        while True:
+            with self._receiving:
+                found = self._kept.popleft() if self._kept else self._next(deadline_s, begun)
+            if self.aside is None or not self.aside(found):
+                return found
 
     def _next(self, deadline_s: float | None, begun: Begun | None = None) -> Message:
         """Wait for the next message on the line."""

@@ -26,12 +26,13 @@ OPTIONS = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS, ids=["sgd", "momentum", "adam", "codecs"])
-def test_rounds_are_those_of_one_process(wired, options):
+@pytest.mark.parametrize("name", ["splitfed_v1", "vanilla", "splitfed_v2", "clustered"])
+def test_rounds_are_those_of_one_process(wired, options, name):
     """Copies that differed by a bit after any step would lead to other weights, and moments."""
-    wanted = wired.scheme_of("splitfed_v1", options, tied=True)
+    wanted = wired.scheme_of(name, options, tied=True)
     tallies = [wanted.round(number) for number in range(2)]
-    before = wired.scheme_of("splitfed_v1", options, tied=True).model.state_dict()
-    wired.train("splitfed_v1", options, tied=True)
+    before = wired.scheme_of(name, options, tied=True).model.state_dict()
+    wired.train(name, options, tied=True)
     assert wired.errors == {}
     wired.assert_same_state(wired.scheme, wanted)
     assert wired.tallies == tallies

@@ -1,4 +1,4 @@
-"""Tied weights: a language model whose head is its embedding, trained split as whole."""
+"""Plans of tied weights: their bytes and seconds, and what trains them."""
 
 from __future__ import annotations
 
@@ -9,153 +9,26 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 import splitopt  # noqa: E402
 from splitopt import InputError, Scenario  # noqa: E402
-from splitopt.models.gpt import GPT  # noqa: E402
-from splitopt.profiles.tracing import find_cuts, trace  # noqa: E402
-from splitopt.training.data.batches import Batches  # noqa: E402
-from splitopt.training.model_parts.copies import Split  # noqa: E402
+from splitopt.profiles.tracing import trace  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
 from splitopt.training.privacy_options import Privacy  # noqa: E402
 from splitopt.training.program import program_of  # noqa: E402
-from splitopt.training.randomness import Stream  # noqa: E402
-from splitopt.training.schemes import SCHEMES, Client  # noqa: E402
 from splitopt.training.validation.planned_bytes import planned_bytes  # noqa: E402
+from tests.training.tied.cases import (  # noqa: E402
+    BATCH,
+    EPOCHS,
+    SAMPLES,
+    STEPS,
+    TOKENS,
+    WEIGHT,
+    WIDTH,
+    WORDS,
+    assert_equal,
+    batch,
+    network,
+)
 
 pytestmark = pytest.mark.train
-
-TOKENS, WORDS, WIDTH = 6, 12, 8
-WEIGHT = 8 * WORDS * WIDTH
-"""Bytes of the tied weight, in float64."""
-SAMPLES, BATCH, EPOCHS = 10, 4, 2
-STEPS = EPOCHS * 3
-"""Mini-batches of a client in a round: 4, 4 and 2 of its samples, twice."""
-KNOWN = {
-    "sgd": ({}, torch.optim.SGD, {}),
-    "momentum": ({"momentum": 0.9}, torch.optim.SGD, {"momentum": 0.9}),
-    "adam": ({"optimizer": "adam"}, torch.optim.Adam, {}),
-}
-"""Our options, and the optimizer of PyTorch that they stand for."""
-
-
-def network(tied=True):
-    torch.manual_seed(0)
-    return GPT(TOKENS, WORDS, width=WIDTH, heads=2, layers=2, tied=tied).double()
-
-
-def batch():
-    return torch.arange(2 * TOKENS).reshape(2, TOKENS) % WORDS
-
-
-def criterion(outputs, targets):
-    return torch.nn.functional.cross_entropy(outputs.flatten(0, 1), targets.flatten())
-
-
-def batches(seed=1):
-    rng = np.random.default_rng(seed)
-    text = torch.tensor(rng.integers(0, WORDS, (SAMPLES, TOKENS + 1)))
-    return Batches(text[:, :-1], text[:, 1:], BATCH, seed)
-
-
-def scheme_of(name, cuts, model=None, count=1, **options):
-    model = network() if model is None else model
-    split = find_cuts(model, batch(), tied="copies")
-    numbers = tuple(split.cuts.index(cut) + 1 for cut in cuts)
-    clients = [Client(f"c{k}", batches(k), Stream(k), numbers) for k in range(1, count + 1)]
-    given = Options(local_epochs=EPOCHS, optimizer_state="keep", learning_rate=0.05, **options)
-    return SCHEMES[name](model, clients, given, Split(split.split), criterion)
-
-
-def trained_whole(kind, keywords, rounds):
-    """Train the unsplit model by PyTorch alone on the batches of the first client."""
-    model, walk = network(), batches()
-    optimizer = kind(model.parameters(), lr=0.05, **keywords)
-    for _ in range(rounds * STEPS):
-        inputs, targets = walk.draw()
-        optimizer.zero_grad()
-        criterion(model(inputs), targets).backward()
-        optimizer.step()
-    return model.state_dict()
-
-
-def assert_equal(one, two):
-    assert one.keys() == two.keys()
-    for name, value in one.items():
-        assert torch.equal(value, two[name]), name
-
-
-CHAINS = [
-    ("splitfed_v1", ("tokens",)),
-    ("splitfed_v1", ("blocks.0",)),
-    ("splitfed_v1", ("norm",)),
-    ("u_shaped", ("add", "norm")),
-    ("multihop", ("add", "blocks.0", "norm")),
-    ("split_nn", ("tokens", "norm")),
-]
-
-
-@pytest.mark.parametrize("optimizer", KNOWN)
-@pytest.mark.parametrize(("name", "cuts"), CHAINS, ids=lambda value: "-".join([*value][:3]))
-@pytest.mark.one_quick
-def test_split_is_whole(name, cuts, optimizer):
-    """Bit by bit what PyTorch alone makes of the whole model, as both copies or in one hand."""
-    own, kind, keywords = KNOWN[optimizer]
-    scheme = scheme_of(name, cuts, **own)
-    for number in range(2):
-        scheme.round(number)
-    assert_equal(scheme.model.state_dict(), trained_whole(kind, keywords, 2))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("optimizer", KNOWN)
-@pytest.mark.parametrize(("name", "cuts"), CHAINS[1:5:2], ids=["copies", "one party"])
-def test_a_state_is_all_that_the_next_round_needs(name, cuts, optimizer):
-    """Moments of the tied weight above all: they are those of one party's optimizer."""
-    own = KNOWN[optimizer][0]
-    wanted, begun = scheme_of(name, cuts, count=2, **own), scheme_of(name, cuts, count=2, **own)
-    for number in range(3):
-        wanted.round(number)
-    begun.round(0)
-    resumed = scheme_of(name, cuts, count=2, **own)
-    resumed.load_state_dict(begun.state_dict())
-    for number in (1, 2):
-        resumed.round(number)
-    assert_equal(resumed.state_dict(), wanted.state_dict())
-
-
-@pytest.mark.slow
-def test_bytes_by_hand():
-    """Down with every mini-batch, up with all but the first; in one hand nothing, once a model."""
-    traffic = scheme_of("splitfed_v1", ("blocks.0",), count=3).round(0).traffic
-    assert traffic.tied_down == 3 * STEPS * WEIGHT
-    assert traffic.tied_up == 3 * (STEPS - 1) * WEIGHT
-    crossed = 3 * EPOCHS * SAMPLES * TOKENS * WIDTH * 8
-    assert (traffic.smashed, traffic.gradient) == (crossed, crossed)
-    alone = scheme_of("u_shaped", ("add", "norm"), count=3).round(0).traffic
-    assert "tied_down" in traffic.to_dict()
-    assert "tied_down" not in alone.to_dict()
-    # Embedding and head are one weight; the positions are beside them, and the head has no bias.
-    assert alone.model_down == alone.model_up == 3 * (WEIGHT + 8 * TOKENS * WIDTH)
-
-
-@pytest.mark.filterwarnings("ignore:There is a performance drop")
-@pytest.mark.slow
-def test_stacked_clients_are_those_one_by_one():
-    """Sums are taken in another order, which 1e-10 allows in float64."""
-    alone = scheme_of("splitfed_v1", ("blocks.0",), count=3, momentum=0.9)
-    together = scheme_of("splitfed_v1", ("blocks.0",), count=3, momentum=0.9, batched=True)
-    for number in range(2):
-        assert alone.round(number).traffic == together.round(number).traffic
-    for name, value in alone.state_dict().items():
-        if value.is_floating_point():
-            assert torch.allclose(together.state_dict()[name], value, atol=1e-10), name
-
-
-@pytest.mark.parametrize("name", ["vanilla", "splitfed_v2", "clustered"])
-@pytest.mark.one_quick
-def test_schemes_with_other_copies_are_refused(name):
-    """Their server has one copy for many devices, which would all have to be equal to it."""
-    with pytest.raises(InputError, match=r"tokens\.weight to several parties; train by splitfed"):
-        scheme_of(name, ("norm",))
-    scheme_of(name, ("norm",), network(tied=False))
 
 
 def scenario(tmp_path, how, **sections):
@@ -268,7 +141,13 @@ def test_a_round_by_hand(tmp_path):
         plan.prediction["round_s"], rel=1e-9
     )
     rows = {row.scheme: row for row in splitopt.compare_schemes(asked).rows}
-    assert rows["sl"].status == rows["sflv2"].status == "infeasible"
+    for name in ("sl", "sflv2"):  # the same bytes, whoever comes first
+        at = profile.layers.index(rows[name].cut.partition("(")[2].rstrip(")"))
+        moved = 2 * (profile.device_model_bytes[at] - model)
+        moved += EPOCHS * SAMPLES * 2 * (profile.smashed_bytes[at] - TOKENS * WIDTH * 8)
+        assert rows[name].traffic_bytes == 2 * (
+            2 * (model + crossing) + (2 * STEPS - 1) * WEIGHT + moved
+        )
     sent = 2 * (model + crossing) + (2 * STEPS - 1) * WEIGHT
     at = splitopt.profiles.ModelProfile.load(tmp_path / "tied.json").layers.index(
         rows["sflv1"].cut.partition("(")[2].rstrip(")")
