@@ -193,8 +193,10 @@ def over_connections():
     """Return a function that trains a job over real connections, every party in a thread.
 
     Each prepares the job by itself, as processes do. It returns what rank 0 has prepared, and the
-    sums of its rounds. ``hear`` is called in each thread with the name of its party.
+    sums of its rounds. ``hear`` is called in each thread with the name of its party; noise for a
+    target epsilon is for ``planned_rounds``.
     """
+    from splitopt.training.preparing.private import plan_noise
     from splitopt.training.preparing.prepare import prepare
     from splitopt.training.preparing.setup import set_groups
     from splitopt.training.wire.crew import Crew, join
@@ -204,8 +206,10 @@ def over_connections():
     from splitopt.training.wire.transport.listener import listen
     from splitopt.training.wire.transport.tokens import Token
 
-    def train(job, rounds=2, hear=lambda party: None):
+    def train(job, rounds=2, hear=lambda party: None, planned_rounds=None):
         lead, errors, token = prepare(job), [], Token.new()
+        if planned_rounds is not None:
+            plan_noise(lead.scheme, planned_rounds)
         roles, setting = roles_of(lead.program), Setting(token, 1e-4, Deadline(None, 20.0))
         names = roles.parties(lead.program)
         others = [prepare(job) for _ in names]  # here, as seeded numbers are everybody's

@@ -27,7 +27,6 @@ from splitopt.training.privacy.entropy import Entropy
 from splitopt.training.privacy.guard import Guard
 from splitopt.training.program import Program
 from splitopt.training.schemes import Client, Scheme
-from splitopt.training.schemes.clustered import Clustered
 from splitopt.training.schemes.naming import is_own
 
 _LOG = logging.getLogger(__name__)
@@ -56,7 +55,7 @@ def guarded(
             "accounted for; choose another scheme",
         )
     together = any(len(group) > 1 for groups in program.groups for group in groups)
-    if privacy.covers == "model" and program.plays == "clustered" and together:
+    if privacy.covers == "model" and kind.serves_together and together:
         raise InputError.at(
             "covers",
             "is 'model', but the server trains on the samples of a whole cluster at once, of which "
@@ -164,13 +163,10 @@ def plan_noise(scheme: Scheme, rounds: int) -> dict[str, int]:
     privacy = scheme.options.privacy
     if privacy is None or privacy.target_epsilon is None:
         return {}
-    most = max(scheme.steps(client) for client in scheme.clients)
     taken = rounds_of_each(scheme, rounds)
     for client in scheme.clients:
-        # Devices of a cluster make as many batches as the one with the most.
-        steps = most if isinstance(scheme, Clustered) else scheme.steps(client)
         if client.guard is not None:
-            client.guard.plan(max(1, taken[client.name] * steps))
+            client.guard.plan(max(1, taken[client.name] * scheme.most_steps(client)))
     return {"privacy_rounds": rounds}
 
 

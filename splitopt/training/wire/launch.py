@@ -32,13 +32,13 @@ from splitopt.training.wire.fed_files import (
 )
 from splitopt.training.wire.job import check_job, save_files, save_job
 from splitopt.training.wire.own_parts import own_names
+from splitopt.training.wire.private import check_private
 from splitopt.training.wire.processes import Processes
 from splitopt.training.wire.ranks import Rank
 from splitopt.training.wire.roles import Roles, roles_of
 from splitopt.training.wire.run import WireRun as WireRun
 from splitopt.training.wire.setting import Setting, WireFields, WireOptions
 from splitopt.training.wire.speed import check_speed, proposed_time_scale
-from splitopt.training.wire.star.private import check_private
 from splitopt.training.wire.told import Told
 from splitopt.training.wire.transport.links import paced_by_kernel
 from splitopt.training.wire.transport.listener import Listener, listen
@@ -108,7 +108,7 @@ def run_job(
     with one_thread(), temporary_folder() as place:
         prepared = prepare(job, 0)
         roles = _roles(prepared)
-        check_private(prepared)
+        check_private(prepared, roles)
         check_schedule(prepared, schedule)
         check_files(prepared, schedule, wanted)
         _check_folder(schedule)
@@ -174,8 +174,9 @@ def run_rank(
             if rank.rank:
                 tell_absent(rank, setting, wanted.join_s, str(error))
             raise
-        check_private(prepared)
-        parties = _roles(prepared).parties(prepared.program)
+        roles = _roles(prepared)
+        check_private(prepared, roles)
+        parties = roles.parties(prepared.program)
         rank.check(parties)
         is_fed = has_fed(prepared) and rank.rank == len(parties)
         if setting.port and not is_fed:

@@ -54,7 +54,7 @@ def test_memory_is_what_a_step_keeps(network, shape, cut):
     from splitopt.models import build
     from splitopt.profiles import trace
     from splitopt.training.model_parts.parts import Part
-    from splitopt.training.privacy.guard import clip_factors
+    from splitopt.training.privacy.guard import clip_factors, norms_of
     from splitopt.training.privacy.per_sample import per_sample_gradients
 
     class Peak(TorchDispatchMode):
@@ -87,7 +87,7 @@ def test_memory_is_what_a_step_keeps(network, shape, cut):
     with Peak() as measured:
         held = part.forward(batch, first=True)
         own = per_sample_gradients(part, held, torch.ones_like(held.result), set())
-        factors = clip_factors(own, 1.0)
+        factors = clip_factors([norms_of(own)], 1.0)
         total = [torch.tensordot(factors, value, dims=1) for value in own.values()]
     assert total
     found = measured.most + profile.device_model_bytes[cut - 1]  # parameters were there before
