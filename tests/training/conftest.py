@@ -196,8 +196,8 @@ def over_connections():
     sums of its rounds. ``hear`` is called in each thread with the name of its party; noise for a
     target epsilon is for ``planned_rounds``.
     """
-    from splitopt.training.preparing.private import plan_noise
     from splitopt.training.preparing.prepare import prepare
+    from splitopt.training.preparing.private import plan_noise
     from splitopt.training.preparing.setup import set_groups
     from splitopt.training.wire.crew import Crew, join
     from splitopt.training.wire.deadlines import Deadline

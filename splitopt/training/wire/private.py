@@ -92,7 +92,7 @@ def count_lost(client: Client, batches: int) -> None:
 
 
 def largest_batch(client: Client) -> float:
-    """Return how many times its batch size a batch of a client may be: by chance all its samples."""
+    """Return how many times its batch size a batch may be: by chance it has all samples."""
     batches = client.batches
     if isinstance(batches, Exposures) and batches.sampling == "poisson":
         return max(1.0, batches.samples / batches.size)

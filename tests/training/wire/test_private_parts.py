@@ -167,7 +167,7 @@ def test_parts_that_train_nothing_are_passed_by(job_of, over_connections, networ
     trained = ("fc2",) if first else ("conv1",)
     if name == "multihop":
         trained = (*trained, "conv2")
-    job = replace(job_of(name, {"covers": "model"}), model=network(trained=trained))
+    job = replace(job_of(name, {"covers": "model"}), model=network(trained=trained), match="names")
     alone = prepare(job)
     tallies = [alone.scheme.round(number) for number in range(2)]
     wired, over = over_connections(job)
@@ -197,7 +197,7 @@ def test_epsilon_is_that_of_the_batches(job_of, over_connections, name, covers):
 def test_nothing_that_a_party_draws_is_sent(
     job_of, over_connections, log, monkeypatch, name, covers, sampling
 ):
-    """Noise of owners and of nodes, choices and orders are looked for in every message."""
+    """Noise, choices and orders of all are looked for in every message, and in rank 0's state."""
     drawn = []
     for kind in ("normal", "chosen", "order"):
         real = getattr(Entropy, kind)
@@ -208,17 +208,21 @@ def test_nothing_that_a_party_draws_is_sent(
 
         monkeypatch.setattr(Entropy, kind, spy)
     own = {"insecure_test_seed": None, "covers": covers, "sampling": sampling}
-    over_connections(job_of(name, own), 2, log.hear)
+    lead, _ = over_connections(job_of(name, own), 2, log.hear)
+    kept = lead.scheme.state_dict()  # all that a checkpoint holds
+    walks = {key for key in kept if ".batches." in key}
+    assert walks == {f"client.{k}.batches.exposures" for k in range(3)}
     secrets = [value.double().flatten() for value in drawn if value.numel() > 4]
     assert len(secrets) > 20
     seen = 0
     for _, message in log.messages:
         walks = {key for key in message.tensors if "batches." in key}
         assert walks <= {"batches.exposures"}
-        for tensor in message.tensors.values():
-            flat = tensor.detach().double().flatten()
-            seen += 1
-            assert not any(len(flat) == len(one) and torch.equal(flat, one) for one in secrets)
+    sent = [tensor for _, message in log.messages for tensor in message.tensors.values()]
+    for tensor in (*sent, *kept.values()):
+        flat = tensor.detach().double().flatten()
+        seen += 1
+        assert not any(len(flat) == len(one) and torch.equal(flat, one) for one in secrets)
     assert seen > 50
 
 

@@ -48,7 +48,7 @@ class Channels:
     """
 
     def __init__(
-        self, timing: PipelineTiming, largest: Callable[[int], float] = lambda owner: 1.0
+        self, timing: PipelineTiming, largest: Callable[[int], float] = lambda _: 1.0
     ) -> None:
         self._timing, self._largest = timing, largest
         self._free_s: dict[str, float] = {}
