@@ -109,7 +109,17 @@ def warn_of_memory(scenario: Mapping[str, Any], options: Options) -> None:
         limited = ["devices"] * any(name.startswith("memory") for name in devices["columns"])
     else:
         limited = [device["name"] for device in devices if device.get("memory") is not None]
-    if options.privacy is not None and limited and not planned:
+    if options.privacy is None:
+        return
+    servers = [server["name"] for server in scenario["servers"] if server.get("memory") is not None]
+    if options.privacy.covers == "model" and servers and planned != "model":
+        _LOG.warning(
+            "the plan holds the memory of %s without the gradients of single samples, which "
+            "differential privacy of the whole model needs; plan with 'privacy: "
+            "{per_sample_gradients: model}'",
+            ", ".join(servers),
+        )
+    if limited and not planned:
         _LOG.warning(
             "the plan holds the memory of %s without the gradients of single samples, which "
             "differential privacy needs; plan with 'privacy: {per_sample_gradients: true}'",
