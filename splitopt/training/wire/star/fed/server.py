@@ -39,6 +39,7 @@ from splitopt.training.wire.star.device import TURN, GoneError
 from splitopt.training.wire.star.fed.half import CLIENT_PART, keep_half
 from splitopt.training.wire.star.fed.hearing import members_of, ways_of, whole_of
 from splitopt.training.wire.star.fed.keeping import Kept
+from splitopt.training.wire.star.fed.noise import parts_of_test, strength_of
 from splitopt.training.wire.star.resources import Resources
 from splitopt.training.wire.star.secure.aggregation import SUM_S, Aggregation, Rows
 from splitopt.training.wire.star.secure.member import MASKED
@@ -263,6 +264,7 @@ class FedServer:
             "rows": [list(row) for row in self.recorder.take()],
             "model_bytes": self._sent,
             "received": dict(self.received()),
+            **strength_of(self.scheme),
         }
         if self._sum is not None:
             fields["secure"] = {
@@ -325,9 +327,9 @@ class FedServer:
             moments = (transfer.start_s, transfer.end_s)
             self._note(MODEL_UP, n, self.scheme.steps(client) - 1, planned, moments)
 
-    def _test(self, message: Message) -> None:  # noqa: ARG002
+    def _test(self, message: Message) -> None:
         """Put the test inputs through the averaged client part, for rank 0 to go on with."""
-        for part in self.halves.batches(self.tests):
+        for part in parts_of_test(message, self.scheme, self.halves, self.tests):
             self.control.send(TESTS, {}, {"smashed": part})
 
     def _save(self, message: Message) -> None:  # noqa: ARG002
