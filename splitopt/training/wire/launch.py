@@ -32,10 +32,9 @@ from splitopt.training.wire.fed_files import (
 )
 from splitopt.training.wire.job import check_job, save_files, save_job
 from splitopt.training.wire.own_parts import own_names
-from splitopt.training.wire.private import check_private
 from splitopt.training.wire.processes import Processes
 from splitopt.training.wire.ranks import Rank
-from splitopt.training.wire.roles import Roles, roles_of
+from splitopt.training.wire.roles import Roles, check_private, roles_of
 from splitopt.training.wire.run import WireRun as WireRun
 from splitopt.training.wire.setting import Setting, WireFields, WireOptions
 from splitopt.training.wire.speed import check_speed, proposed_time_scale

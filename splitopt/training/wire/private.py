@@ -19,12 +19,9 @@ import torch
 from torch import Tensor
 
 from splitopt.documents.checks import is_number, is_whole
-from splitopt.errors import InputError
-from splitopt.training.preparing.prepare import Prepared
 from splitopt.training.privacy.batches import Exposures
 from splitopt.training.privacy.guard import Guard
 from splitopt.training.schemes.client import Client
-from splitopt.training.wire.roles import Roles
 from splitopt.training.wire.transport.errors import FrameError
 from splitopt.training.wire.transport.frames import Message
 
@@ -33,22 +30,6 @@ PLANNED = "private_batches"
 NORMS, FACTORS = "norms", "factors"
 """Messages with the norm of each sample's gradients in parts of others, and its factor in all."""
 _MOST = 2**53
-
-
-def check_private(prepared: Prepared, roles: Roles) -> None:
-    """Check that the parties of a plan clip and add noise, if there is to be privacy.
-
-    Raises
-    ------
-    InputError
-        They do not.
-    """
-    program = prepared.program
-    if prepared.scheme.options.privacy is not None and not roles.is_guarded:
-        raise InputError.at(
-            "privacy",
-            f"is not made by the parties of {program.scheme} on the wire; train without --wire",
-        )
 
 
 def covers_all(client: Client) -> bool:

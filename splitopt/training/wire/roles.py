@@ -180,6 +180,22 @@ def roles_of(program: Program, fed_server: bool = False) -> Roles:
     return FED_ROLES
 
 
+def check_private(prepared: Prepared, roles: Roles) -> None:
+    """Check that the parties of a plan clip and add noise, if there is to be privacy.
+
+    Raises
+    ------
+    InputError
+        They do not.
+    """
+    program = prepared.program
+    if prepared.scheme.options.privacy is not None and not roles.is_guarded:
+        raise InputError.at(
+            "privacy",
+            f"is not made by the parties of {program.scheme} on the wire; train without --wire",
+        )
+
+
 def _without(program: Program) -> str:
     """Return why a scheme that is not splitopt's own cannot be run over connections."""
     if program.runs_as is None:
