@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from torch import nn  # noqa: E402
 
-from splitopt import Scenario, plan  # noqa: E402
+from splitopt import CapabilityError, Scenario, plan  # noqa: E402
 from splitopt.export import export_plan  # noqa: E402
 from splitopt.export.folder import write_folder  # noqa: E402
 from splitopt.export.torch_parts import files  # noqa: E402

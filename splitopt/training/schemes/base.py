@@ -34,6 +34,7 @@ from splitopt.training.schemes.client import finite_loss as finite_loss
 from splitopt.training.schemes.client import with_codecs as with_codecs
 from splitopt.training.schemes.scheme_state import load_state, state_of
 from splitopt.training.schemes.scheme_state import under as under
+from splitopt.training.schemes.taken_options import check_taken
 from splitopt.training.schemes.tally import Round, Traffic
 from splitopt.training.schemes.unequal_ranks import check_unequal_ranks
 from splitopt.training.turns import TurnsOfClient, chosen, permuted
@@ -145,22 +146,13 @@ class Scheme(ABC):
         self.criterion = criterion
         self.seed = seed
         self.about = Examined(model, self.clients[0].batches.inputs, split)
-        if options.batched and not self.can_batch:
-            raise InputError.at(
-                "batched",
-                f"clients of {self.name} do not train whole copies side by side; train without",
-            )
-        if options.client_fraction is not None and not self.draws_clients:
-            raise InputError.at(
-                "client_fraction",
-                f"is for splitfed_v1, splitfed_v2 and federated, and {self.name} trains all "
-                "clients in every round; leave it out",
-            )
-        if options.as_published and not self.has_script:
-            raise InputError.at(
-                "as_published",
-                f"is for splitfed_v1 and splitfed_v2, not for {self.name}; leave it out",
-            )
+        check_taken(
+            options,
+            self.name,
+            can_batch=self.can_batch,
+            draws_clients=self.draws_clients,
+            has_script=self.has_script,
+        )
         if options.remembering is not None and not self.can_remember:
             options.remembering.expect_copies(self.name)
         self.tested_as: dict[str, State] = {}

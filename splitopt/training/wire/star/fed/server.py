@@ -45,11 +45,7 @@ from splitopt.training.wire.star.secure.aggregation import SUM_S, Aggregation, R
 from splitopt.training.wire.star.secure.member import MASKED
 from splitopt.training.wire.star.timing import MODEL_UP, RoundTiming, Timing
 from splitopt.training.wire.transport.channel import Channel
-from splitopt.training.wire.transport.errors import (
-    ChannelClosedError,
-    ChannelError,
-    FrameError,
-)
+from splitopt.training.wire.transport.errors import ChannelClosedError, ChannelError, FrameError
 from splitopt.training.wire.transport.frames import Message, expect_kind
 from splitopt.training.wire.transport.listener import Listener
 from splitopt.training.wire.transport.threads import start_thread
