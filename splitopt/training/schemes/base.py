@@ -146,13 +146,7 @@ class Scheme(ABC):
         self.criterion = criterion
         self.seed = seed
         self.about = Examined(model, self.clients[0].batches.inputs, split)
-        check_taken(
-            options,
-            self.name,
-            can_batch=self.can_batch,
-            draws_clients=self.draws_clients,
-            has_script=self.has_script,
-        )
+        check_taken(options, self.name, self.can_batch, self.draws_clients, self.has_script)
         if options.remembering is not None and not self.can_remember:
             options.remembering.expect_copies(self.name)
         self.tested_as: dict[str, State] = {}

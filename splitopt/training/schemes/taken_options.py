@@ -7,7 +7,7 @@ from splitopt.training.options import Options
 
 
 def check_taken(
-    options: Options, scheme: str, *, can_batch: bool, draws_clients: bool, has_script: bool
+    options: Options, scheme: str, can_batch: bool, draws_clients: bool, has_script: bool
 ) -> None:
     """Raise `InputError` for an option that a scheme of these attributes does not take.
 
