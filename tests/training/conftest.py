@@ -210,7 +210,7 @@ def over_connections():
         lead, errors, token = prepare(job), [], Token.new()
         if planned_rounds is not None:
             plan_noise(lead.scheme, planned_rounds)
-        roles, setting = roles_of(lead.program), Setting(token, 1e-4, Deadline(None, 20.0))
+        roles, setting = roles_of(lead.program), Setting(token, 1e-4, Deadline(None, 120.0))
         names = roles.parties(lead.program)
         others = [prepare(job) for _ in names]  # here, as seeded numbers are everybody's
         listener = listen(None, 0, token)
@@ -218,7 +218,7 @@ def over_connections():
         def follow(prepared, rank):
             hear(names[rank - 1])
             try:
-                with join("127.0.0.1", listener.port, token, rank, {}, 20.0) as channel:
+                with join("127.0.0.1", listener.port, token, rank, {}, 120.0) as channel:
                     roles.run(prepared, rank, channel, setting)
             except Exception as error:
                 errors.append(error)
@@ -233,14 +233,14 @@ def over_connections():
             thread.start()
         try:
             with Crew(listener, names, {}) as crew:
-                crew.wait(20.0)
+                crew.wait(120.0)
                 leader = roles.leader(lead, crew, setting)
                 for number in range(rounds):
                     set_groups(lead.scheme, lead.program, number)
                     tallies.append(leader.round(number))
         finally:
             for thread in threads:
-                thread.join(20.0)
+                thread.join(120.0)
         assert errors == []
         return lead, tallies
 

@@ -111,7 +111,8 @@ def warn_of_memory(scenario: Mapping[str, Any], options: Options) -> None:
         limited = [device["name"] for device in devices if device.get("memory") is not None]
     if options.privacy is None:
         return
-    servers = [server["name"] for server in scenario["servers"] if server.get("memory") is not None]
+    every = scenario.get("servers", ())
+    servers = [server["name"] for server in every if server.get("memory") is not None]
     if options.privacy.covers == "model" and servers and planned != "model":
         _LOG.warning(
             "the plan holds the memory of %s without the gradients of single samples, which "

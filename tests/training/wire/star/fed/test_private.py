@@ -171,7 +171,7 @@ def test_who_is_lost_counts_as_if_it_had_trained(run):
 
     devices = {0: Lost, 1: Withholding}
     given = of(options(local_steps=3))
-    fed.train(given, rounds=1, devices=devices, deadline=Deadline(None, 0.5))
+    fed.train(given, rounds=1, devices=devices, deadline=Deadline(None, 10.0))
     assert fed.tallies[0].dropped == ("d0", "d1")
     assert [client.batches.exposures for client in fed.scheme.clients] == [3, 3, 3]
 
