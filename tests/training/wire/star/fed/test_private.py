@@ -40,6 +40,7 @@ CASES = {
     "poisson": options(local_epochs=2, momentum=0.9, optimizer_state="keep"),
     "shuffled": options({"sampling": "shuffled"}, local_steps=3),
     "some": options(local_steps=2, client_fraction=0.5),
+    "model": options({"covers": "model"}, local_steps=3, momentum=0.9, optimizer_state="keep"),
     "seldom": options({"insecure_test_seed": 8}, local_steps=6),
 }
 
@@ -66,7 +67,7 @@ def few(fed, monkeypatch):
 
 @pytest.mark.slow
 @EVERY_WAY
-@pytest.mark.parametrize("case", ["poisson", "shuffled", "some", "seldom"])
+@pytest.mark.parametrize("case", ["poisson", "shuffled", "some", "seldom", "model"])
 def test_rounds_are_those_of_one_process(run, case, monkeypatch):
     """With secrets from a test seed both parts are the same, bit by bit, and so is epsilon."""
     fed, of = run
