@@ -13,7 +13,7 @@ from splitopt.errors import CapabilityError, InputError
 from splitopt.export.holders import chains_of
 from splitopt.export.job import Job, Origin
 from splitopt.export.sample import Sample
-from splitopt.export.weights import read_weights
+from splitopt.export.weights import expect_no_noise, read_weights
 from splitopt.models.adapters.adding import has_adapters
 from splitopt.models.adapters.choice import Adapters
 from splitopt.profiles import ModelProfile
@@ -39,6 +39,8 @@ def prepare(job: TrainingJob, sample: Sample, weights: str | Path | None = None)
             "the plan gives devices adapters of different ranks, and an export has the parts of "
             "one model; plan with one rank in 'adapters', or train it with splitopt"
         )
+    if weights is not None:
+        expect_no_noise(weights)
     chains = chains_of(program, job.source)
     module, example, origin = opened_model(job.model, sample, program.profile)
     split = match(module, example, program.profile, job.match, job.stages)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from splitopt.errors import InputError, shown
+from splitopt.errors import CapabilityError, InputError, shown
 from splitopt.training.model_parts.weights_file import need_safetensors as need_safetensors
 from splitopt.training.model_parts.weights_file import read_tensors
 
@@ -69,6 +69,25 @@ def read_weights(path: str | Path, module: nn.Module) -> dict[str, Tensor]:
                 f"{tuple(found[name].shape)} and not {tuple(tensor.shape)}"
             )
     return {name: found[name] for name in expected}
+
+
+def expect_no_noise(path: str | Path) -> None:
+    """Raise `CapabilityError` for the checkpoint of a training with a noise layer.
+
+    No export writes one: the scale of the noise is that of a bound which is computed from the
+    weights, and its draws are the operating system's. What other software runs has neither.
+    """
+    if not os.path.isdir(path):
+        return
+    from splitopt.training.saving.checkpoint import load
+
+    noise = load(path).history.origin.get("pixel_dp")
+    if noise:
+        raise CapabilityError(
+            f"{path}: the model was trained with noise behind {noise['after']}, and an export has "
+            "no noise layer, so that what its parts send would not be private; run it with "
+            "splitopt, or give the weights as a file of --save-model to export it without noise"
+        )
 
 
 def stored_tensors(path: Path) -> dict[str, Tensor]:

@@ -44,12 +44,14 @@ from splitopt.problems.cut_and_resources.choice_ranks import QUALITY, profiles_b
 from splitopt.problems.cut_and_resources.choice_tables import DISTORTION, ScenarioChoices
 from splitopt.problems.cut_and_resources.from_scenario import choices_in
 from splitopt.problems.cut_and_resources.problem import ChoicesAndResources
-from splitopt.problems.limits import allowed_by_leakage, leakage_limits
+from splitopt.problems.limits import allowed_by_leakage, allowed_by_tied, leakage_limits
 from splitopt.problems.memory import (
     SERVER_MEMORY,
     allowed_by_memory,
     device_memory_bytes,
     largest_batch,
+    largest_for_all,
+    largest_served,
     memory_words,
     server_copies_bytes,
     unchecked,
@@ -247,12 +249,13 @@ def device_rows(
     """Return a row per device; of a link that is its own a device has the share 1."""
     servers = scenario.servers
     rows = Rounds(given.cut, given.share, given.phases, energy).fields(profile)
+    served = largest_served(scenario, profile, given.cut)
     by_device = {int(n): own for chosen, own in given.by_rank(profile) for n in chosen}
     return [
         DeviceRound(
             name=device.name,
             **rows[n],
-            largest_batch=largest_batch(device, by_device[n], int(given.cut[n])),
+            largest_batch=_least(largest_batch(device, by_device[n], int(given.cut[n])), served[n]),
             server=None if given.server is None else servers[given.server[n]].name,
             bits_up=None if given.bits_up is None else int(given.bits_up[n]),
             bits_down=None if given.bits_down is None else int(given.bits_down[n]),
@@ -264,6 +267,11 @@ def device_rows(
         )
         for n, device in enumerate(scenario.fleet())
     ]
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    """Return the smaller of two limits, None for none."""
+    return min((value for value in (one, other) if value is not None), default=None)
 
 
 def energy_of(problem: CutAndResources, decision: CutAndResourcesDecision) -> FloatArray | None:
@@ -352,9 +360,13 @@ def _server_too_small(
         return None
     place = problem.budgets.names.index(SERVER_MEMORY)
     least = float(problem.budgets.least(problem.allowed)[place])
-    server = single_server(scenario)
+    server, batch = single_server(scenario), ""
+    if profile.sample_gradients == "model":
+        within = allowed_by_leakage(scenario, profile) & allowed_by_tied(profile, exchanging=True)
+        most = largest_for_all(scenario, profile, within)
+        batch = f"; the largest batch that fits has {most}" if most else "; no batch fits"
     return (
         f"{server.name} holds a copy of its part of {profile.name} for each of the "
         f"{problem.devices} devices, and its memory is "
-        f"{readable_bytes(server.memory or 0.0)}; {memory_words(least)} would do"
+        f"{readable_bytes(server.memory or 0.0)}; {memory_words(least)} would do{batch}"
     )

@@ -28,7 +28,7 @@ from splitopt.problems.inputs import as_scenario, expect_fleet
 from splitopt.problems.pipeline_partition import PipelinePartition
 from splitopt.problems.registry import problem_class
 from splitopt.profiles import ModelProfile
-from splitopt.profiles.counting.sample_gradients import NOTE
+from splitopt.profiles.counting.sample_gradients import note_of
 from splitopt.profiles.table.uncounted import work_notes
 from splitopt.results import Decision, Result
 from splitopt.scenario import Scenario
@@ -251,7 +251,7 @@ def _plan_of(
             *notes,
             *(() if prediction is None else prediction.remarks()),
             *work_notes(profile.uncounted),
-            *([NOTE] if scenario.privacy.per_sample_gradients else ()),
+            *([note_of(profile.sample_gradients)] if profile.sample_gradients else ()),
             *explainer.notes(),
             *machine_notes(explainer.machines, explainer.counts_messages, scenario, profile),
             *guess_notes(sketch, profile, bound),

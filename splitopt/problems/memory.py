@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from splitopt.problems.base import BoolArray, FloatArray
+from splitopt.problems.base import BoolArray, FloatArray, IntArray
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.counting.memory import GRADIENT_COPIES, server_parts
 from splitopt.profiles.counting.tied import exchanged_bytes
@@ -41,6 +41,61 @@ def largest_batch(device: Device, profile: ModelProfile, cut: int) -> int | None
     if fixed is None or per_sample is None or device.memory is None or per_sample[cut - 1] == 0:
         return None
     return max(0, int((device.memory - fixed[cut - 1]) // per_sample[cut - 1]))
+
+
+def largest_served(scenario: Scenario, profile: ModelProfile, cuts: IntArray) -> list[int | None]:
+    """Compute for each device the largest batch that a server with copies has memory for.
+
+    Of a profile whose server computes a gradient for each sample; the others' batches are as
+    stated. None where it computes none, or its memory is not known or has no end.
+
+    Parameters
+    ----------
+    cuts
+        Shape (N,): of the devices, 1..L.
+    """
+    memory = scenario.servers[0].memory if len(scenario.servers) == 1 else None
+    copies, parts = server_copies_bytes(scenario, profile), server_parts(profile)
+    if profile.sample_gradients != "model" or memory is None or copies is None or parts is None:
+        return [None] * len(cuts)
+    at = cuts - 1
+    use, per_sample = copies[np.arange(len(cuts)), at], parts[1][at]
+    left = memory - (use.sum() - use) - parts[0][at]
+    return [
+        None if each == 0 else max(0, int(room // each))
+        for room, each in zip(left.tolist(), per_sample.tolist(), strict=True)
+    ]
+
+
+def largest_for_all(scenario: Scenario, profile: ModelProfile, allowed: BoolArray) -> int:
+    """Compute the largest batch of all devices for which they and a server have memory.
+
+    Parameters
+    ----------
+    allowed
+        Shape (N, L): the cuts that each device may have, whatever its memory.
+
+    Returns
+    -------
+    At most the largest batch that is stated; 0 where not even parameters fit.
+    """
+    memory, parts = scenario.servers[0].memory, server_parts(profile)
+    fleet = scenario.fleet()
+    sizes = [device.batch_size or 0 for device in fleet]
+    if memory is None or parts is None:
+        return max(sizes)
+
+    def need(batch: int) -> float:
+        own = [device.model_copy(update={"batch_size": batch}) for device in fleet]
+        fits = allowed & allowed_by_memory(own, profile)
+        each = np.where(fits, parts[0] + batch * parts[1], np.inf)
+        return float(each.min(axis=1).sum())
+
+    fits, too_many = 0, max(sizes) + 1
+    while too_many - fits > 1:
+        middle = (fits + too_many) // 2
+        fits, too_many = (middle, too_many) if need(middle) <= memory else (fits, middle)
+    return fits
 
 
 def allowed_by_memory(fleet: Sequence[Device], profile: ModelProfile) -> BoolArray:

@@ -22,8 +22,12 @@ from splitopt.scenario.quantity import (
     PowerGain,
     Rate,
     Truth,
+    read_truth,
 )
 from splitopt.scenario.time_to_accuracy import Choices
+
+MODEL = "model"
+"""All parts compute a gradient for each sample, those of the server too."""
 
 Leakage = Annotated[float, Field(ge=0, le=1), NUMBER]
 
@@ -315,15 +319,26 @@ class Training(Part):
     batch_size: Annotated[Choices | None, BeforeValidator(_read_batches)] = None
 
 
+def _read_covered(value: Any) -> bool | str:
+    """Read whose parts compute a gradient for each sample: true, false, or ``model``."""
+    if value == MODEL:
+        return MODEL
+    try:
+        return read_truth(value)
+    except InputError as error:
+        raise InputError(f"{error}, or {MODEL}") from None
+
+
 class Privacy(Part):
     """Limits on what the server may learn: leakage of the cut is at most ``leakage_limit``.
 
     With ``per_sample_gradients`` devices compute a gradient for each sample, as differential
-    privacy of their parts needs it, which takes work and memory.
+    privacy of their parts needs it, which takes work and memory; ``model`` says that the server
+    does so in its part, too.
     """
 
     leakage_limit: Leakage | None = None
-    per_sample_gradients: Truth = False
+    per_sample_gradients: Annotated[bool | Literal["model"], BeforeValidator(_read_covered)] = False
 
 
 class Tradeoff(Part):

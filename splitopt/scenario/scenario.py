@@ -251,13 +251,15 @@ class Scenario(Shown, Sections):
                 f"is about devices with a server, not about {what}; drop it",
             )
         listed = () if isinstance(self.devices, DeviceColumns) else self.devices
-        if any(device.machine_model is not None for device in listed):
+        covered = self.privacy.per_sample_gradients
+        machines = [*listed, *(self.servers if covered == "model" else ())]
+        if any(machine.machine_model is not None for machine in machines):
             raise InputError.at(
                 "privacy.per_sample_gradients",
                 "has work that machine models know nothing of; give 'compute' in place of "
                 "'machine_model', or drop it",
             )
-        return with_sample_gradients(profile)
+        return with_sample_gradients(profile, covered)
 
     def with_boundaries(self, boundaries: str) -> Scenario:
         """Return the scenario with ``pipeline.boundaries``, see `Pipeline`.

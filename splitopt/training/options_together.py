@@ -121,13 +121,12 @@ def _check_fed_server(given: Any) -> None:
     """Reject tests for which one party would need both parts of the model."""
     if not isinstance(given.fed_server, bool):
         raise InputError.at("fed_server", f"is {shown(given.fed_server)}, it must be True or False")
-    for name in ("as_published", "pixel_dp"):
-        if given.fed_server and getattr(given, name):
-            raise InputError.at(
-                name,
-                "does not go together with fed_server, since its tests need both parts of the "
-                "model in one place; drop one",
-            )
+    if given.fed_server and given.as_published:
+        raise InputError.at(
+            "as_published",
+            "does not go together with fed_server, since its tests need both parts of the "
+            "model in one place; drop one",
+        )
 
 
 def _check_secure(given: Any) -> None:

@@ -88,10 +88,6 @@ def test_no_noise_and_test_seeds_are_no_privacy(capsys, plan_file):
         (("--dp-clip", 1), "noise_multiplier: and target_epsilon are alternatives"),
         (("--dp-clip", 0, "--dp-noise", 1), "clip_norm: is 0.0, it must be above 0"),
         (("--dp-clip", 1, "--dp-epsilon", -1), "target_epsilon: is -1.0, it must be above 0"),
-        (
-            ("--dp-clip", 1, "--dp-noise", 1, "--dp-covers", "model", "--wire"),
-            "covers: is 'model', but on the wire no party sees",
-        ),
         (("--dp-clip", 1, "--dp-noise", 1, "--codec", "int4"), "codec: is 'int4', whose scales"),
     ],
 )

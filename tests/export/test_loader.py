@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from torch import nn  # noqa: E402
 
-from splitopt import Scenario, plan  # noqa: E402
+from splitopt import CapabilityError, Scenario, plan  # noqa: E402
 from splitopt.export import export_plan  # noqa: E402
 from splitopt.export.folder import write_folder  # noqa: E402
 from splitopt.export.torch_parts import files  # noqa: E402
@@ -133,6 +133,22 @@ def test_weights_of_a_run_are_taken(tmp_path, plans):
         found = load_file(tmp_path / f"{index}" / "weights.safetensors")
         for name, value in run.model.state_dict().items():
             assert torch.equal(found[name], value)
+
+
+@pytest.mark.slow
+def test_noise_is_not_left_out_without_a_word(tmp_path, plans):
+    """A checkpoint with a noise layer is refused by name, its weights in a file are not."""
+    from splitopt.training.options import Options
+    from splitopt.training.pixel_dp_options import PixelDP
+    from splitopt.training.runner import train
+
+    options = Options(pixel_dp=PixelDP("conv1", 1.0, delta=0.05))
+    run = train(plans["clusters"], rounds=1, checkpoint=tmp_path / "kept", options=options)
+    run.save_model(tmp_path / "model.safetensors")
+    for target in ("torch", "torch-pipelining", "onnx"):
+        with pytest.raises(CapabilityError, match="trained with noise behind conv1, and an export"):
+            export_plan(plans["clusters"], tmp_path / "out", to=target, weights=tmp_path / "kept")
+    export_plan(plans["clusters"], tmp_path / "out", weights=tmp_path / "model.safetensors")
 
 
 def test_weights_of_the_parts_alone_are_read(exports, model):

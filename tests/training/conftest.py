@@ -202,9 +202,10 @@ def over_connections():
 
     Each prepares the job by itself, as processes do. It returns what rank 0 has prepared, and the
     sums of its rounds. ``hear`` is called in each thread with the name of its party; ``fails`` are
-    the parties that end with an error.
+    the parties that end with an error; noise for a target epsilon is for ``planned_rounds``.
     """
     from splitopt.training.preparing.prepare import prepare
+    from splitopt.training.preparing.private import plan_noise
     from splitopt.training.preparing.setup import set_groups
     from splitopt.training.wire.crew import Crew, join
     from splitopt.training.wire.deadlines import Deadline
@@ -213,10 +214,12 @@ def over_connections():
     from splitopt.training.wire.transport.listener import listen
     from splitopt.training.wire.transport.tokens import Token
 
-    def train(job, rounds=2, hear=lambda party: None, fails=()):
+    def train(job, rounds=2, hear=lambda party: None, fails=(), planned_rounds=None):
         lead, errors, token = prepare(job), {}, Token.new()
+        if planned_rounds is not None:
+            plan_noise(lead.scheme, planned_rounds)
         roles = roles_of(lead.program, lead.scheme.options.fed_server)
-        setting = Setting(token, 1e-4, Deadline(None, 60.0))
+        setting = Setting(token, 1e-4, Deadline(None, 120.0))
         names = roles.parties(lead.program)
         others = [prepare(job) for _ in names]  # here, as seeded numbers are everybody's
         listener = listen(None, 0, token)
@@ -224,7 +227,7 @@ def over_connections():
         def follow(prepared, rank):
             hear(names[rank - 1])
             try:
-                with join("127.0.0.1", listener.port, token, rank, {}, 20.0) as channel:
+                with join("127.0.0.1", listener.port, token, rank, {}, 120.0) as channel:
                     roles.run(prepared, rank, channel, setting)
             except Exception as error:
                 errors[names[rank - 1]] = error
@@ -239,14 +242,14 @@ def over_connections():
             thread.start()
         try:
             with Crew(listener, names, {}) as crew:
-                crew.wait(20.0)
+                crew.wait(120.0)
                 leader = roles.leader(lead, crew, setting)
                 for number in range(rounds):
                     set_groups(lead.scheme, lead.program, number)
                     tallies.append(leader.round(number))
         finally:
             for thread in threads:
-                thread.join(20.0)
+                thread.join(120.0)
         assert set(errors) == set(fails), errors
         return lead, tallies
 

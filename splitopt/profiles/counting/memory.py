@@ -139,7 +139,8 @@ def server_parts(profile: ModelProfile) -> tuple[Array, Array] | None:
     """Return what a server's part takes while it trains, shape ``(L,)`` each; None if unknown.
 
     Fixed bytes, which are the parameters behind the cut and the gradients of those that are
-    trained, and bytes per sample, which are the tensors that those layers save.
+    trained, and bytes per sample, which are the tensors that those layers save: with a gradient for
+    each sample twice, and the trained parameters once more.
     """
     if profile.layer_saved_bytes is None:
         return None
@@ -148,8 +149,8 @@ def server_parts(profile: ModelProfile) -> tuple[Array, Array] | None:
     except InputError:
         return None
     fixed = parameters + (GRADIENT_COPIES - 1) * trained
-    behind = [
-        np.append(np.cumsum(layers[:0:-1])[::-1], 0.0)
-        for layers in (fixed, profile.layer_saved_bytes)
-    ]
+    saved = profile.layer_saved_bytes
+    if profile.sample_gradients == "model":
+        saved = 2.0 * saved + trained
+    behind = [np.append(np.cumsum(layers[:0:-1])[::-1], 0.0) for layers in (fixed, saved)]
     return behind[0], behind[1]

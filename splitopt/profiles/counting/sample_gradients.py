@@ -1,14 +1,16 @@
-"""What training with a gradient for each sample adds to the work and memory of a device part.
+"""What training with a gradient for each sample adds to the work and memory of parts of a model.
 
 Differential privacy (Abadi et al. 2016; SplitFed, Algorithm 2) cuts every sample's own gradient
 down to a norm before they are added up. So a device holds as many gradients of its part as its
 batch has samples, and calls its part once more for them, side by side: another forward pass, whose
-results are kept beside those of the first one.
+results are kept beside those of the first one. Where the server's part is covered too, the same
+holds there, behind the cut.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from splitopt.errors import InputError
 from splitopt.profiles.counting.adapter_ranks import keeping_ranks
@@ -20,25 +22,40 @@ _BYTES = 4.0
 _FLOP = 4.0
 """For each number of a sample's gradient: squared and added up, then scaled and added up."""
 
-NOTE = (
-    "work and memory of the device part are those with a gradient for each sample, as differential "
-    "privacy of the client part needs them"
-)
+Covered = Literal[False, True, "model"]
+"""Which parts compute a gradient for each sample: none, those of devices, or all of the model."""
 
 
-def with_sample_gradients(profile: ModelProfile) -> ModelProfile:
-    """Return a profile whose device part computes a gradient for each sample.
+def note_of(covered: Covered) -> str:
+    """Return the note of a plan whose parts compute a gradient for each sample."""
+    whose = "of all parts" if covered == "model" else "of the device part"
+    what = "model" if covered == "model" else "client part"
+    return (
+        f"work and memory {whose} are those with a gradient for each sample, as differential "
+        f"privacy of the {what} needs them"
+    )
 
-    Per sample it saves twice what it did, and has the trained parameters once more; the backward
-    pass has another forward pass in it and four FLOP for each trained parameter, of norms and sums.
-    The server part stays as it is.
+
+def with_sample_gradients(profile: ModelProfile, covered: Covered = True) -> ModelProfile:
+    """Return a profile whose parts compute a gradient for each sample.
+
+    Per sample a part saves twice what it did, and has the trained parameters once more; the
+    backward pass has another forward pass in it and four FLOP for each trained parameter, of norms
+    and sums. What a server's part saves follows from what its layers do, see `server_parts`.
+
+    Parameters
+    ----------
+    profile
+        Without such gradients, or with those of the device part.
+    covered
+        True for the device part, ``"model"`` for the server's as well.
 
     Raises
     ------
     InputError
         Work is not counted in the profile, or seconds were measured, which were without.
     """
-    if profile.sample_gradients:
+    if not covered or profile.sample_gradients in (covered, "model"):
         return profile
     if not profile.has_work:
         raise InputError(
@@ -50,20 +67,39 @@ def with_sample_gradients(profile: ModelProfile) -> ModelProfile:
             f"privacy.per_sample_gradients: the seconds of {profile.name!r} were measured without "
             "a gradient for each sample; take a profile that counts work, or drop it"
         )
-    return keeping_ranks(profile, _with_gradients)
+    found = profile if profile.sample_gradients else keeping_ranks(profile, _on_devices)
+    return keeping_ranks(found, _on_servers) if covered == "model" else found
 
 
-def _with_gradients(profile: ModelProfile) -> ModelProfile:
-    """Return the profile with the work and memory that these gradients take."""
+def _on_devices(profile: ModelProfile) -> ModelProfile:
+    """Return the profile with the work and memory that gradients of the device part take."""
     trained = layer_trained(profile).cumsum()
     per_flop = 1.0 if profile.work_unit == "FLOP" else 0.5
     saved = profile.device_memory_per_sample_bytes
     again = profile.device_forward_flop + _FLOP * per_flop * trained / _BYTES
-    provenance = replace(profile.provenance, notes=(*profile.provenance.notes, NOTE))
+    provenance = replace(profile.provenance, notes=(*profile.provenance.notes, note_of(True)))
     return replace(
         profile,
         device_backward_flop=profile.device_backward_flop + again,
         device_memory_per_sample_bytes=None if saved is None else 2.0 * saved + trained,
         sample_gradients=True,
+        provenance=provenance,
+    )
+
+
+def _on_servers(profile: ModelProfile) -> ModelProfile:
+    """Return the profile with the work that gradients of the server's part take as well."""
+    layers = layer_trained(profile)
+    per_flop = 1.0 if profile.work_unit == "FLOP" else 0.5
+    again = (
+        profile.server_forward_flop + _FLOP * per_flop * (layers.sum() - layers.cumsum()) / _BYTES
+    )
+    again[-1] = 0.0  # nothing is the server's at the last cut
+    notes = [note for note in profile.provenance.notes if note != note_of(True)]
+    provenance = replace(profile.provenance, notes=(*notes, note_of("model")))
+    return replace(
+        profile,
+        server_backward_flop=profile.server_backward_flop + again,
+        sample_gradients="model",
         provenance=provenance,
     )

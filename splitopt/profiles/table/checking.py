@@ -45,9 +45,10 @@ def checked(values: Mapping[str, Any]) -> dict[str, Any]:
     check_last_cut(columns)
     found = {**values, **columns, "layers": layers}
     found["uncounted"] = check_uncounted(values["uncounted"], layers)
-    if not isinstance(values["sample_gradients"], bool):
-        raise InputError.at("sample_gradients", "must be true or false")
-    check_wholes(columns, values["sample_gradients"])
+    covered = values["sample_gradients"]
+    if not isinstance(covered, bool) and covered != "model":
+        raise InputError.at("sample_gradients", "must be true, false or 'model'")
+    check_wholes(columns, bool(covered))
     if (trace := values["trace"]) is not None and trace.tied is not None:
         trace.tied.check(layers)
     for key in ("operators", "graph"):

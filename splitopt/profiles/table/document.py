@@ -98,7 +98,7 @@ def document_of(values: Mapping[str, Any]) -> dict[str, Any]:
         if values[key] is not None:
             found[key] = values[key].to_dict()
     if values["sample_gradients"]:
-        found["sample_gradients"] = True
+        found["sample_gradients"] = values["sample_gradients"]
     for key in ("graph", "adapter_ranks"):
         if values[key] is not None:
             found[key] = values[key].to_dict()

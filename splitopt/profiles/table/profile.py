@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -114,7 +114,8 @@ class ModelProfile(Shown, Drawn):
     leakage_record
         How `leakage` was measured, with the interval of each entry; None where it was not.
     sample_gradients
-        Whether work and memory of the device part have a gradient for each sample in them.
+        Whether work and memory of the device part have a gradient for each sample in them;
+        ``"model"`` where those of the server's part have too.
     graph
         Which layer feeds which and what each puts out, where the layers are those of a graph; the
         cuts are then the prefixes of an order of execution. None for a chain.
@@ -153,7 +154,7 @@ class ModelProfile(Shown, Drawn):
     trace: TraceRecord | None = None
     layer_trained_bytes: Array | None = None
     leakage_record: LeakageRecord | None = None
-    sample_gradients: bool = False
+    sample_gradients: bool | Literal["model"] = False
     graph: LayerGraph | None = None
     adapter_ranks: AdapterRanks | None = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,13 +11,38 @@ from torch import Tensor, nn
 
 from splitopt.errors import InputError
 from splitopt.profiles.tracing.split import SplitModel
-from splitopt.training.model_parts.copies import Copy, Split
+from splitopt.training.model_parts.copies import Copy, Cut, Split
+from splitopt.training.model_parts.modes import evaluating
 from splitopt.training.model_parts.noise_layer import NoiseLayer
 from splitopt.training.options import Options
 from splitopt.training.pixel_dp_options import PixelDP
 from splitopt.training.privacy.pixel.noise import NoisyPart, PixelEntropy
 from splitopt.training.schemes import Client, Scheme
 from splitopt.training.schemes.naming import is_own
+
+BATCH = 512
+"""Test samples that are sent through a noise layer at once."""
+
+
+@dataclass
+class FarPart:
+    """What another party says of the part with the noise layer, where it alone has that part.
+
+    Parameters
+    ----------
+    layers
+        The layers before the noise with their norms, as histories have them.
+    strength
+        Gives sensitivity and scale of the noise by the weights as they are.
+    smashed
+        Gives what the part makes of the test data under noise, see `Placed.smashed`.
+
+    All are None where the part is here.
+    """
+
+    layers: list[dict[str, Any]] | None = None
+    strength: Callable[[], dict[str, float]] | None = None
+    smashed: Callable[[], Iterator[Tensor]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +63,8 @@ class Placed(NoiseLayer):
         Where all copies of the layer draw from.
     testing
         Where tests between rounds draw from.
+    far
+        What is known of the part where another party has it.
     """
 
     settings: PixelDP
@@ -46,6 +73,7 @@ class Placed(NoiseLayer):
     example: Tensor
     entropy: PixelEntropy
     testing: PixelEntropy = field(default_factory=PixelEntropy)
+    far: FarPart = field(default_factory=FarPart)
 
     def set_apart(self, own: Copy, n: int) -> None:
         """Make the copy of client n draw from its own part of a test seed, where there is one."""
@@ -58,6 +86,26 @@ class Placed(NoiseLayer):
         found = self.whole(model)
         found.entropy = self.testing
         return found
+
+    def without(self, split: Split | Cut) -> Split | Cut:  # noqa: ARG002
+        """Return how the model is cut without the layer."""
+        return self.split
+
+    def smashed(self, model: nn.Module, cuts: tuple[int, ...], inputs: Tensor) -> Iterator[Tensor]:
+        """Yield what the first part of a model makes of inputs, in evaluation mode, under noise.
+
+        For every `BATCH` of them as many draws as tests average over, one after the other.
+        """
+        (part, *_) = self._cut(model, cuts)
+        assert isinstance(part, NoisyPart)  # noise is in the first part
+        part.entropy = self.testing
+        place = next((tensor.device for tensor in part.parameters()), torch.device("cpu"))
+        for first in range(0, len(inputs), BATCH):
+            some = inputs[first : first + BATCH].to(place)
+            for _ in range(self.settings.draws):
+                with evaluating(part), torch.no_grad():
+                    found: Tensor = part(some)
+                yield found
 
     def into(self) -> Split:
         """Return the split whose first parts have noise in them or at their end; or the whole."""
@@ -181,20 +229,21 @@ def described(scheme: Scheme) -> dict[str, Any]:
     """Return what a history says of the noise layer, as plain data; nothing where there is none."""
     if not isinstance(scheme.noise, Placed):
         return {}
-    layer = scheme.noise.whole(scheme.model)
-    bounds = layer.bounds().bounds(normalised=scheme.noise.settings.keep == "normalise")
-    return {
-        "pixel_dp": {
-            **scheme.noise.settings.identity(),
-            "layers": [
-                {"layer": own.name.removeprefix("part_"), "kind": own.kind, "norm": own.bound.value}
-                for own in bounds
-            ],
-        }
-    }
+    layers = scheme.noise.far.layers
+    layers = layers_of(scheme.noise, scheme.model) if layers is None else layers
+    return {"pixel_dp": {**scheme.noise.settings.identity(), "layers": layers}}
 
 
-def averaged(layer: NoisyPart, inputs: Tensor, draws: int, batch: int = 512) -> Tensor:
+def layers_of(noise: Placed, model: nn.Module) -> list[dict[str, Any]]:
+    """Return the layers before the noise with their norms, as plain data."""
+    bounds = noise.whole(model).bounds()
+    return [
+        {"layer": own.name.removeprefix("part_"), "kind": own.kind, "norm": own.bound.value}
+        for own in bounds.bounds(normalised=noise.settings.keep == "normalise")
+    ]
+
+
+def averaged(layer: NoisyPart, inputs: Tensor, draws: int, batch: int = BATCH) -> Tensor:
     """Compute expected scores: softmax over the classes, averaged over noise draws.
 
     Parameters
@@ -216,5 +265,25 @@ def averaged(layer: NoisyPart, inputs: Tensor, draws: int, batch: int = 512) -> 
         for first in range(0, len(inputs), batch):
             some = inputs[first : first + batch]
             scores = [layer(some).softmax(dim=1) for _ in range(draws)]
+            rows.append(torch.stack(scores).mean(dim=0))
+    return torch.cat(rows)
+
+
+def averaged_behind(
+    behind: nn.Module, smashed: Iterator[Tensor], samples: int, draws: int
+) -> Tensor:
+    """Compute the expected scores of `averaged` from what `Placed.smashed` gives.
+
+    Parameters
+    ----------
+    behind
+        The rest of the model, in evaluation mode.
+    samples, draws
+        How many of each there are.
+    """
+    rows = []
+    with torch.no_grad():
+        for _ in range(-(-samples // BATCH)):
+            scores = [behind(next(smashed)).softmax(dim=1) for _ in range(draws)]
             rows.append(torch.stack(scores).mean(dim=0))
     return torch.cat(rows)

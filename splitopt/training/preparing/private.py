@@ -27,7 +27,6 @@ from splitopt.training.privacy.entropy import Entropy
 from splitopt.training.privacy.guard import Guard
 from splitopt.training.program import Program
 from splitopt.training.schemes import Client, Scheme
-from splitopt.training.schemes.clustered import Clustered
 from splitopt.training.schemes.naming import is_own
 
 _LOG = logging.getLogger(__name__)
@@ -56,7 +55,7 @@ def guarded(
             "accounted for; choose another scheme",
         )
     together = any(len(group) > 1 for groups in program.groups for group in groups)
-    if privacy.covers == "model" and program.plays == "clustered" and together:
+    if privacy.covers == "model" and kind.serves_together and together:
         raise InputError.at(
             "covers",
             "is 'model', but the server trains on the samples of a whole cluster at once, of which "
@@ -110,7 +109,18 @@ def warn_of_memory(scenario: Mapping[str, Any], options: Options) -> None:
         limited = ["devices"] * any(name.startswith("memory") for name in devices["columns"])
     else:
         limited = [device["name"] for device in devices if device.get("memory") is not None]
-    if options.privacy is not None and limited and not planned:
+    if options.privacy is None:
+        return
+    every = scenario.get("servers", ())
+    servers = [server["name"] for server in every if server.get("memory") is not None]
+    if options.privacy.covers == "model" and servers and planned != "model":
+        _LOG.warning(
+            "the plan holds the memory of %s without the gradients of single samples, which "
+            "differential privacy of the whole model needs; plan with 'privacy: "
+            "{per_sample_gradients: model}'",
+            ", ".join(servers),
+        )
+    if limited and not planned:
         _LOG.warning(
             "the plan holds the memory of %s without the gradients of single samples, which "
             "differential privacy needs; plan with 'privacy: {per_sample_gradients: true}'",
@@ -164,13 +174,10 @@ def plan_noise(scheme: Scheme, rounds: int) -> dict[str, int]:
     privacy = scheme.options.privacy
     if privacy is None or privacy.target_epsilon is None:
         return {}
-    most = max(scheme.steps(client) for client in scheme.clients)
     taken = rounds_of_each(scheme, rounds)
     for client in scheme.clients:
-        # Devices of a cluster make as many batches as the one with the most.
-        steps = most if isinstance(scheme, Clustered) else scheme.steps(client)
         if client.guard is not None:
-            client.guard.plan(max(1, taken[client.name] * steps))
+            client.guard.plan(max(1, taken[client.name] * scheme.most_steps(client)))
     return {"privacy_rounds": rounds}
 
 

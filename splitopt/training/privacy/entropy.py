@@ -23,13 +23,24 @@ class Entropy:
         Draw from this seed instead, in tests; whoever knows it can repeat what is drawn.
     number
         Number of the device, which sets apart what devices draw from one test seed.
+    holder
+        Likewise for another party that adds noise to parts which it holds for the device; 0 for
+        the device itself.
     """
 
-    def __init__(self, test_seed: int | None = None, number: int = 0) -> None:
+    def __init__(self, test_seed: int | None = None, number: int = 0, holder: int = 0) -> None:
+        self._seed = test_seed, number
         words = secrets.randbits(256) if test_seed is None else [test_seed, number]
+        if test_seed is not None and holder:
+            words = [test_seed, number, holder]
         noise, choice = np.random.SeedSequence(words).spawn(2)
         self._noise = np.random.Generator(np.random.Philox(noise))
         self._choice = np.random.Generator(np.random.Philox(choice))
+
+    def apart(self, holder: int) -> Entropy:
+        """Return other random numbers, for a party that adds noise in parts of its own."""
+        seed, number = self._seed
+        return Entropy(seed, number, holder)
 
     def normal(self, like: Tensor, deviation: float) -> Tensor:
         """Return Gaussian noise of a standard deviation, in the shape and place of a tensor."""

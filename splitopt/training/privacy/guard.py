@@ -20,6 +20,9 @@ from splitopt.training.privacy_options import Privacy
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
+DEVICE = 0
+"""The holder of the parts that a device has, and adds noise to."""
+
 
 class Guard:
     """The mechanism of one device (SplitFed Eq. 2-3), and what it has spent.
@@ -42,7 +45,8 @@ class Guard:
     """
 
     def __init__(self, privacy: Privacy, batches: Exposures, entropy: Entropy) -> None:
-        self.privacy, self.batches, self._entropy = privacy, batches, entropy
+        self.privacy, self.batches = privacy, batches
+        self._entropies = {DEVICE: entropy}
         self.noise_multiplier = privacy.noise_multiplier
         self.planned: int | None = None
         self._one_by_one: set[int] = set()
@@ -74,7 +78,17 @@ class Guard:
 
     def covered(self, roles: Sequence[Role]) -> tuple[bool, ...]:
         """Return which parts of a chain are covered."""
-        return tuple(self.privacy.covers == "model" or role == "device" for role in roles)
+        return tuple(holder is not None for holder in self.holders(roles))
+
+    def holders(self, roles: Sequence[Role]) -> tuple[int | None, ...]:
+        """Return who adds the noise of each part of a chain, None for one that is not covered.
+
+        All parts of the device are its own (`DEVICE`); each other part is called by its place.
+        """
+        return tuple(
+            DEVICE if role == "device" else place if self.privacy.covers == "model" else None
+            for place, role in enumerate(roles)
+        )
 
     def deviation(self, samples: int) -> float:
         """Return the standard deviation of the noise of a sum over a batch of some samples."""
@@ -93,7 +107,7 @@ class Guard:
     def backward(
         self,
         parts: Sequence[Part],
-        covered: Sequence[bool],
+        roles: Sequence[Role],
         passes: Sequence[Pass],
         loss: Tensor,
         crossing: Crosses = AS_IT_IS,
@@ -106,14 +120,14 @@ class Guard:
         -------
         The gradients as they arrived over the cuts, in the order of the cuts.
         """
-        samples = len(passes[-1].result)
-        own: Gradients = {}
+        samples, holders = len(passes[-1].result), self.holders(roles)
+        own: list[Gradients] = [{} for _ in parts]
         crossed: list[Tensor] = []
         gradient: Tensor | None = torch.autograd.grad(loss, passes[-1].result)[0]
         for place in range(len(parts) - 1, -1, -1):
             held = passes[place]
-            if gradient is not None and covered[place]:
-                self.add(own, parts[place], held, gradient * samples)
+            if gradient is not None and holders[place] is not None:
+                own[place] = self.gradients(parts[place], held, gradient * samples)
                 back = entry_gradient(held, gradient)
             else:
                 held.backward(gradient)
@@ -122,18 +136,37 @@ class Guard:
             if place and back is not None:
                 gradient = crossing.down(place - 1, back)
                 crossed.append(gradient)
-        self.release(
-            [part for part, is_covered in zip(parts, covered, strict=True) if is_covered],
-            own,
-            samples,
-        )
+        self.release_chain(parts, roles, own, samples)
         return crossed[::-1]
 
-    def add(self, own: Gradients, part: Part, held: Pass, gradient: Tensor) -> None:
-        """Add what each sample's loss has as gradients in a part; a tensor may be in several."""
-        found = per_sample_gradients(part, held, gradient, self._one_by_one)
-        for parameter, value in found.items():
-            own[parameter] = own[parameter] + value if parameter in own else value
+    def release_chain(
+        self,
+        parts: Sequence[Part],
+        roles: Sequence[Role],
+        own: Sequence[Gradients],
+        samples: int,
+    ) -> None:
+        """Leave noisy gradients in all covered parts of a chain, clipped by one norm over them.
+
+        Parameters
+        ----------
+        own
+            For each part the gradients of each sample's own loss; empty for a batch of none.
+        """
+        holders = self.holders(roles)
+        norms = [norms_of(one) for one in own if one]
+        factors = clip_factors(norms, self.privacy.clip_norm) if norms else None
+        for holder in dict.fromkeys(holders):
+            if holder is None:
+                continue
+            places = [place for place, one in enumerate(holders) if one == holder]
+            theirs = {p: value for place in places for p, value in own[place].items()}
+            some = [parts[place] for place in places]
+            self.release(some, theirs, samples, factors=factors, holder=holder)
+
+    def gradients(self, part: Part, held: Pass, gradient: Tensor) -> Gradients:
+        """Return what each sample's own loss has as gradients in a part."""
+        return per_sample_gradients(part, held, gradient, self._one_by_one)
 
     def release(
         self,
@@ -141,38 +174,71 @@ class Guard:
         own: Gradients,
         samples: int,
         divisor: int | None = None,
+        *,
+        factors: Tensor | None = None,
+        holder: int = DEVICE,
+        deviation: float | None = None,
     ) -> None:
         """Clip, sum, add noise, divide, and leave the result as the gradients of the parts.
 
         Parameters
         ----------
         parts
-            Those that are covered.
+            Covered parts of one holder.
         own
             The gradients of each sample's own loss; empty for a batch of none.
         samples
             How many there are.
         divisor
             Of the sum; by default what the batch counts for.
+        factors
+            By what the gradients of each sample are multiplied, shape (samples,); by default such
+            that their norm in these parts is in the limit.
+        holder
+            Whose random numbers the noise is of, see `holders`.
+        deviation
+            The standard deviation of the noise of the sum; by default that of `deviation`.
         """
-        factors = clip_factors(own, self.privacy.clip_norm) if own else None
-        deviation = self.deviation(samples)
+        if own and factors is None:
+            factors = clip_factors([norms_of(own)], self.privacy.clip_norm)
+        deviation = self.deviation(samples) if deviation is None else deviation
+        entropy = self._entropy_of(holder)
         divisor = self.batches.counted(samples) if divisor is None else divisor
         for parameter in _trained(parts):
             total = torch.zeros_like(parameter)
             if factors is not None and parameter in own:
                 total = torch.tensordot(factors, own[parameter], dims=1)
             if deviation:
-                total = total + self._entropy.normal(total, deviation)
+                total = total + entropy.normal(total, deviation)
             parameter.grad = total / divisor
 
+    def _entropy_of(self, holder: int) -> Entropy:
+        """Return the random numbers of a holder; in a process that is another one, its own."""
+        if holder not in self._entropies:
+            self._entropies[holder] = self._entropies[DEVICE].apart(holder)
+        return self._entropies[holder]
 
-def clip_factors(own: Gradients, limit: float) -> Tensor:
-    """Return by what each sample's gradients are multiplied so that their norm is in the limit."""
+
+def norms_of(own: Gradients) -> Tensor:
+    """Return the norm of each sample's gradients over some parameters, shape (samples,)."""
     # without a copy of what is as large as the batch times the part
     each = [torch.linalg.vector_norm(value.detach().flatten(1), dim=1) for value in own.values()]
-    norms: Tensor = torch.linalg.vector_norm(torch.stack(each), dim=0)
-    return limit / norms.clamp(min=limit)
+    found: Tensor = torch.linalg.vector_norm(torch.stack(each), dim=0)
+    return found
+
+
+def clip_factors(norms: Sequence[Tensor], limit: float) -> Tensor:
+    """Return by what each sample's gradients are multiplied so that their norm is in the limit.
+
+    Parameters
+    ----------
+    norms
+        Of each sample's gradients in one part or several, each of shape (samples,).
+    limit
+        On the norm over all of them together.
+    """
+    whole = norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack([*norms]), dim=0)
+    return limit / whole.clamp(min=limit)
 
 
 def own_losses(criterion: Criterion) -> Criterion:

@@ -75,14 +75,12 @@ def _at_once(
 
 def _one_by_one(result: Tensor, gradient: Tensor, trained: list[nn.Parameter]) -> Gradients:
     """Go back through the batch's own graph once for each sample."""
-    rows = []
+    found = {p: p.new_zeros((len(gradient), *p.shape)) for p in trained}  # held once, not stacked
     for index in range(len(gradient)):
         wanted = torch.zeros_like(gradient)
         wanted[index] = gradient[index]
-        rows.append(
-            torch.autograd.grad(result, trained, wanted, retain_graph=True, allow_unused=True)
-        )
-    return {
-        p: torch.stack([torch.zeros_like(p) if one is None else one for one in each])
-        for p, each in zip(trained, zip(*rows, strict=True), strict=True)
-    }
+        each = torch.autograd.grad(result, trained, wanted, retain_graph=True, allow_unused=True)
+        for parameter, one in zip(trained, each, strict=True):
+            if one is not None:
+                found[parameter][index] = one
+    return found

@@ -24,11 +24,12 @@ class Halves:
     Attributes
     ----------
     client, server
-        The modules of its parts.
+        The modules of its parts, without a noise layer.
     """
 
     def __init__(self, scheme: Scheme) -> None:
-        self.client, self.server = scheme.split(scheme.model, scheme.clients[0].cuts)
+        split = scheme.split if scheme.noise is None else scheme.noise.without(scheme.split)
+        self.client, self.server = split(scheme.model, scheme.clients[0].cuts)
 
     def batches(self, inputs: Inputs) -> Iterator[Tensor]:
         """Yield what the client part makes of inputs, in evaluation mode, in batches of a test."""

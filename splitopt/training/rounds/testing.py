@@ -19,7 +19,7 @@ from splitopt.training.model_parts.copies import tensor_bytes
 from splitopt.training.preparing.prepare import Prepared
 from splitopt.training.preparing.setup import Draw
 from splitopt.training.randomness import seed_of
-from splitopt.training.rounds.defences import correlation, noisy_scores
+from splitopt.training.rounds.defences import correlation, noisy_bytes, noisy_scores
 from splitopt.training.rounds.evaluate import Score, evaluate
 from splitopt.training.rounds.halves import Halves
 from splitopt.training.schedule import Schedule
@@ -126,7 +126,8 @@ class RoundTests:
         if self._halves is None:
             return self.prepared.scheme.model, inputs
         smashed = self._halves.smashed(inputs) if self._smashed is None else self._smashed()
-        self.received_bytes = tensor_bytes(smashed)
+        scheme, task = self.prepared.scheme, self.prepared.task
+        self.received_bytes = tensor_bytes(smashed) + noisy_bytes(scheme, task, smashed)
         return self._halves.server, smashed
 
     def _of_published(self, row: RoundRow, common: Score) -> RoundRow:

@@ -34,6 +34,7 @@ from splitopt.training.schemes.client import finite_loss as finite_loss
 from splitopt.training.schemes.client import with_codecs as with_codecs
 from splitopt.training.schemes.scheme_state import load_state, state_of
 from splitopt.training.schemes.scheme_state import under as under
+from splitopt.training.schemes.taken_options import check_taken
 from splitopt.training.schemes.tally import Round, Traffic
 from splitopt.training.schemes.unequal_ranks import check_unequal_ranks
 from splitopt.training.turns import TurnsOfClient, chosen, permuted
@@ -100,6 +101,8 @@ class Scheme(ABC):
     can_remember
         Whether one model goes from device to device, so that something can be done against what it
         forgets, see `splitopt.training.remembering_options.Remembering`.
+    serves_together
+        Whether the server's part can learn from batches of several clients at once.
     after_turn
         Called after every turn with its clients, while `model` is as they leave it; None for
         nothing.
@@ -119,6 +122,7 @@ class Scheme(ABC):
     has_script: ClassVar[bool] = False
     usual_order: ClassVar[Order] = "given"
     can_remember: ClassVar[bool] = False
+    serves_together: ClassVar[bool] = False
     after_turn: AfterTurn | None = None
 
     def __init__(
@@ -142,22 +146,7 @@ class Scheme(ABC):
         self.criterion = criterion
         self.seed = seed
         self.about = Examined(model, self.clients[0].batches.inputs, split)
-        if options.batched and not self.can_batch:
-            raise InputError.at(
-                "batched",
-                f"clients of {self.name} do not train whole copies side by side; train without",
-            )
-        if options.client_fraction is not None and not self.draws_clients:
-            raise InputError.at(
-                "client_fraction",
-                f"is for splitfed_v1, splitfed_v2 and federated, and {self.name} trains all "
-                "clients in every round; leave it out",
-            )
-        if options.as_published and not self.has_script:
-            raise InputError.at(
-                "as_published",
-                f"is for splitfed_v1 and splitfed_v2, not for {self.name}; leave it out",
-            )
+        check_taken(options, self.name, self.can_batch, self.draws_clients, self.has_script)
         if options.remembering is not None and not self.can_remember:
             options.remembering.expect_copies(self.name)
         self.tested_as: dict[str, State] = {}
@@ -301,6 +290,10 @@ class Scheme(ABC):
         """Mini-batches of a client in a round."""
         return self.options.steps(client.batches.per_epoch)
 
+    def most_steps(self, client: Client) -> int:
+        """Mini-batches of a client in a round at the most, whoever it trains with."""
+        return self.steps(client)
+
     def weight(self, client: Client) -> float:
         """By what the client's copy counts in averages."""
         by_samples = self.options.weights == "samples" and not self.options.as_published
@@ -335,11 +328,11 @@ class Scheme(ABC):
         """One step of a chain of parts that serves one client: forward, loss, backward, update."""
         inputs, targets = batch
         if client.guard is not None and not len(inputs):
-            held = zip(parts, self.covered(client), strict=True)
-            own = [part for part, is_covered in held if is_covered]
-            client.guard.release(own, {}, 0)
-            for part in own:
-                part.step()
+            roles = self.roles_of(client)
+            client.guard.release_chain(parts, roles, [{} for _ in parts], 0)
+            for part, is_covered in zip(parts, self.covered(client), strict=True):
+                if is_covered:
+                    part.step()
             return
         if self.options.as_published:
             renew_servers(parts, self.roles_of(client))
@@ -349,8 +342,8 @@ class Scheme(ABC):
         if client.guard is None:
             gradients = backward_chain(passes, loss, client.crossing)
         else:
-            covered = self.covered(client)
-            gradients = client.guard.backward(parts, covered, passes, loss, client.crossing)
+            roles = self.roles_of(client)
+            gradients = client.guard.backward(parts, roles, passes, loss, client.crossing)
         for part in parts:
             part.step()
         self.note_traffic(passes, gradients, targets, client, tally)

@@ -30,6 +30,7 @@ class Clustered(SharedServer):
 
     name: ClassVar[str] = "clustered"
     exchanges_tied: ClassVar[bool] = True
+    serves_together: ClassVar[bool] = True
 
     def cluster(self, groups: Sequence[Sequence[int]]) -> Clustered:
         """Set the clusters, as indices of clients; each client is in one."""
@@ -55,6 +56,10 @@ class Clustered(SharedServer):
             self.collect(group, tally)
             self.turn_ends(group)
         return tally
+
+    def most_steps(self, client: Client) -> int:  # noqa: ARG002
+        """Devices of a cluster make as many batches as the one with the most."""
+        return max(self.steps(one) for one in self.clients)
 
     @property
     def has_turns(self) -> bool:
@@ -125,7 +130,7 @@ class Clustered(SharedServer):
             guard, own, part = guard_of(client), Gradients(), self.device(client)
             if client.name in passes:
                 one, gradient = passes[client.name]
-                guard.add(own, part, one, gradient * whole)
+                own = guard.gradients(part, one, gradient * whole)
             guard.release([part], own, len(inputs), divisor)
             part.step()
 

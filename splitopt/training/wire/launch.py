@@ -41,11 +41,10 @@ from splitopt.training.wire.job import check_job, save_files, save_job
 from splitopt.training.wire.own_parts import own_names
 from splitopt.training.wire.processes import Processes
 from splitopt.training.wire.ranks import Rank
-from splitopt.training.wire.roles import Roles, roles_of
+from splitopt.training.wire.roles import Roles, check_private, roles_of
 from splitopt.training.wire.run import WireRun as WireRun
 from splitopt.training.wire.setting import Setting, WireFields, WireOptions
 from splitopt.training.wire.speed import check_speed, proposed_time_scale
-from splitopt.training.wire.star.private import check_private
 from splitopt.training.wire.star.several.places import check_several, others_of
 from splitopt.training.wire.tests_elsewhere import TestsThere, answering
 from splitopt.training.wire.told import Told
@@ -117,7 +116,7 @@ def run_job(
     with one_thread(), temporary_folder() as place:
         prepared = prepare(job, 0)
         roles = _roles(prepared)
-        check_private(prepared)
+        check_private(prepared, roles)
         check_several(prepared.program, prepared.scheme.options)
         check_schedule(prepared, schedule)
         check_replan(prepared, schedule, wanted)
@@ -185,9 +184,10 @@ def run_rank(
             if rank.rank:
                 tell_absent(rank, setting, wanted.join_s, str(error))
             raise
-        check_private(prepared)
+        roles = _roles(prepared)
+        check_private(prepared, roles)
         check_several(prepared.program, prepared.scheme.options)
-        parties = _roles(prepared).parties(prepared.program)
+        parties = roles.parties(prepared.program)
         rank.check(parties)
         is_fed = has_fed(prepared) and rank.rank == len(parties)
         if setting.port and not is_fed and not _is_server(prepared, rank):

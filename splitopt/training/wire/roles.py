@@ -40,12 +40,15 @@ class Roles(NamedTuple):
     rates
         ``MODULE:FUNCTION`` that gives, for a program and a time scale, the byte/s of each link as
         (sender, receiver) -> rate; see `splitopt.training.wire.link_rates`.
+    is_guarded
+        Whether these parties clip and add noise where the options ask for privacy.
     """
 
     parties: Callable[[Program], tuple[str, ...]]
     lead: str
     follow: str
     rates: str
+    is_guarded: bool = False
 
     def leader(self, prepared: Prepared, crew: Crew, setting: Setting) -> Leader:
         """Return rank 0."""
@@ -102,6 +105,7 @@ FED_ROLES = Roles(
     "splitopt.training.wire.star.fed.parties:lead",
     "splitopt.training.wire.star.fed.parties:follow",
     "splitopt.training.wire.link_rates:of_two_servers",
+    is_guarded=True,
 )
 """The ranks of SplitFed where a fed server takes part, which is the last one."""
 
@@ -110,6 +114,7 @@ SEVERAL_ROLES = Roles(
     "splitopt.training.wire.star.several.parties:lead",
     "splitopt.training.wire.star.several.parties:follow",
     "splitopt.training.wire.link_rates:of_devices",
+    is_guarded=True,
 )
 """The ranks of SplitFedV1 with several servers: rank 0 is one, the others follow the devices."""
 
@@ -123,6 +128,7 @@ PIPELINE_ROLES = Roles(
     "splitopt.training.wire.pipeline.coordinator:lead",
     "splitopt.training.wire.pipeline.parties:follow",
     "splitopt.training.wire.link_rates:of_pipeline",
+    is_guarded=True,
 )
 """The ranks of a pipeline, of one node or several."""
 
@@ -132,30 +138,35 @@ ROLES: dict[str, Roles] = {
         "splitopt.training.wire.star.splitfed:lead",
         "splitopt.training.wire.star.device:follow",
         "splitopt.training.wire.link_rates:of_devices",
+        is_guarded=True,
     ),
     "splitfed_v2": Roles(
         _devices,
         "splitopt.training.wire.star.in_turn:lead",
         "splitopt.training.wire.star.device:follow",
         "splitopt.training.wire.link_rates:of_devices",
+        is_guarded=True,
     ),
     "vanilla": Roles(
         _devices,
         "splitopt.training.wire.star.clusters:lead_relay",
         "splitopt.training.wire.star.device:follow",
         "splitopt.training.wire.link_rates:of_devices",
+        is_guarded=True,
     ),
     "federated": Roles(
         _devices,
         "splitopt.training.wire.star.splitfed:lead",
         "splitopt.training.wire.star.device:follow",
         "splitopt.training.wire.link_rates:of_devices",
+        is_guarded=True,
     ),
     "clustered": Roles(
         _devices,
         "splitopt.training.wire.star.clusters:lead",
         "splitopt.training.wire.star.device:follow",
         "splitopt.training.wire.link_rates:of_devices",
+        is_guarded=True,
     ),
     "multihop": PIPELINE_ROLES,
     "u_shaped": PIPELINE_ROLES,
@@ -194,6 +205,22 @@ def roles_of(program: Program, fed_server: bool = False) -> Roles:
             f"is for {' and '.join(WITH_FED)}, and this plan is of {program.plays}; leave it out",
         )
     return SEVERAL_FED_ROLES if several else FED_ROLES
+
+
+def check_private(prepared: Prepared, roles: Roles) -> None:
+    """Check that the parties of a plan clip and add noise, if there is to be privacy.
+
+    Raises
+    ------
+    InputError
+        They do not.
+    """
+    program = prepared.program
+    if prepared.scheme.options.privacy is not None and not roles.is_guarded:
+        raise InputError.at(
+            "privacy",
+            f"is not made by the parties of {program.scheme} on the wire; train without --wire",
+        )
 
 
 def _without(program: Program) -> str:

@@ -11,6 +11,7 @@ import pytest
 from splitopt import Scenario, plan
 from splitopt.errors import InputError
 from splitopt.profiles import ModelProfile
+from splitopt.profiles.counting.memory import server_parts
 from splitopt.profiles.counting.sample_gradients import with_sample_gradients
 from splitopt.profiles.published.traced import traced_profile
 
@@ -37,15 +38,43 @@ def test_by_hand():
     assert ModelProfile.from_dict(after.to_dict(), "again") == after
 
 
+def test_of_the_servers_part_by_hand():
+    """Behind the fourth layer of `cnn`: two linear ones, of 64 x 64 + 64 and 64 x 10 + 10."""
+    before = traced_profile("cnn-digits")
+    after = with_sample_gradients(before, "model")
+    trained = 4 * (4160 + 650)
+    forward = before.server_forward_flop[3]
+    assert after.server_backward_flop[3] == before.server_backward_flop[3] + forward + trained
+    assert after.server_backward_flop[-1] == 0
+    (fixed, plain), (same, private) = server_parts(before), server_parts(after)
+    assert np.array_equal(fixed, same)
+    assert plain[3] == before.layer_saved_bytes[4:].sum()
+    assert private[3] == 2 * plain[3] + trained
+    assert private[-1] == 0
+    on_devices = with_sample_gradients(before)
+    assert with_sample_gradients(on_devices, "model") == after
+    assert with_sample_gradients(after, "model") is with_sample_gradients(after) is after
+    assert ModelProfile.from_dict(after.to_dict(), "again") == after
+    for name in ("device_backward_flop", "device_memory_per_sample_bytes"):
+        assert np.array_equal(getattr(after, name), getattr(on_devices, name))
+
+
 @pytest.mark.train
 @pytest.mark.parametrize(
-    ("network", "shape", "cut"), [("cnn", (1, 28, 28), 5), ("vgg11", (3, 32, 32), 14)]
+    ("network", "shape", "cut", "place"),
+    [
+        ("cnn", (1, 28, 28), 5, 0),
+        ("cnn", (1, 28, 28), 2, 1),
+        ("vgg11", (3, 32, 32), 14, 0),
+        ("vgg11", (3, 32, 32), 3, 1),
+    ],
 )
 @pytest.mark.one_quick
-def test_memory_is_what_a_step_keeps(network, shape, cut):
+def test_memory_is_what_a_step_keeps(network, shape, cut, place):
     """The most bytes of all tensors that live at once, against the profile with 16 samples.
 
-    Deep enough for what lives for a moment inside of an operator to be little beside it.
+    Of the device's part (place 0) and of the server's, large enough for what lives for a moment
+    inside of an operator to be little beside it.
     """
     torch = pytest.importorskip("torch", reason="needs the extra 'train'")
     from torch.utils._python_dispatch import TorchDispatchMode
@@ -54,7 +83,7 @@ def test_memory_is_what_a_step_keeps(network, shape, cut):
     from splitopt.models import build
     from splitopt.profiles import trace
     from splitopt.training.model_parts.parts import Part
-    from splitopt.training.privacy.guard import clip_factors
+    from splitopt.training.privacy.guard import clip_factors, norms_of
     from splitopt.training.privacy.per_sample import per_sample_gradients
 
     class Peak(TorchDispatchMode):
@@ -82,18 +111,28 @@ def test_memory_is_what_a_step_keeps(network, shape, cut):
     model, samples = build(network, shape), 16
     batch = torch.randn(samples, *shape)
     traced = trace(model, batch[:2], keep_all=True)
-    profile = with_sample_gradients(traced.profile)
-    part = Part(traced.segments([cut])[0], lambda some: torch.optim.SGD(some, lr=0.1))
+    profile = with_sample_gradients(traced.profile, "model")
+    first, second = traced.segments([cut])
+    part = Part((first, second)[place], lambda some: torch.optim.SGD(some, lr=0.1))
+    if place:
+        with torch.no_grad():
+            batch = first(batch)
     with Peak() as measured:
-        held = part.forward(batch, first=True)
+        held = part.forward(batch, first=not place)
         own = per_sample_gradients(part, held, torch.ones_like(held.result), set())
-        factors = clip_factors(own, 1.0)
+        factors = clip_factors([norms_of(own)], 1.0)
         total = [torch.tensordot(factors, value, dims=1) for value in own.values()]
     assert total
-    found = measured.most + profile.device_model_bytes[cut - 1]  # parameters were there before
-    fixed = profile.device_memory_fixed_bytes[cut - 1]
-    wanted = fixed + samples * profile.device_memory_per_sample_bytes[cut - 1]
-    without = fixed + samples * traced.profile.device_memory_per_sample_bytes[cut - 1]
+    parameters = sum(p.nbytes for p in part.module.parameters())  # which were there before
+    found = measured.most + parameters + (batch.nbytes if place else 0)
+    if place:
+        (fixed, each), (_, plain) = server_parts(profile), server_parts(traced.profile)
+    else:
+        fixed = profile.device_memory_fixed_bytes
+        each = profile.device_memory_per_sample_bytes
+        plain = traced.profile.device_memory_per_sample_bytes
+    wanted = fixed[cut - 1] + samples * each[cut - 1]
+    without = fixed[cut - 1] + samples * plain[cut - 1]
     assert found == pytest.approx(wanted, rel=0.25)
     assert wanted > 2 * without
 
@@ -139,6 +178,39 @@ def test_where_nothing_fits_the_batch_that_would_is_named():
     assert plan(Scenario.from_dict(given)).is_feasible
 
 
+def test_the_largest_batch_that_the_server_has_room_for():
+    """That batch fits beside the others' and one more does not, by planning with them."""
+    given = document()
+    given["privacy"] = {"per_sample_gradients": "model"}
+    given["servers"][0]["memory"] = "6 MB"
+    found = plan(Scenario.from_dict(given))
+    assert any("of all parts are those with a gradient for each" in note for note in found.notes)
+    row = found.prediction["devices"][0]
+    assert row["largest_batch"] > 16
+    profile = with_sample_gradients(traced_profile("cnn-digits"), "model")
+    fixed, each = server_parts(profile)
+    at = [cut - 1 for cut in found.decision["cut"]]
+    others = sum(fixed[cut] + 16 * each[cut] for cut in at[1:])
+    assert row["largest_batch"] == (6e6 - others - fixed[at[0]]) // each[at[0]]
+
+
+def test_where_the_server_is_too_small_the_batch_is_named():
+    """With it all fit, with one sample more they do not, by planning with them."""
+    given = document()
+    given["privacy"] = {"per_sample_gradients": "model"}
+    given["servers"][0]["memory"] = "500 kB"
+    for device in given["devices"]:
+        device["memory"] = "200 kB"  # so that they cannot hold all layers
+    found = plan(Scenario.from_dict(given))
+    assert found.decision is None
+    most = int(found.result["message"].split("the largest batch that fits has ")[1])
+    assert 1 <= most < 16
+    for size, is_feasible in ((most, True), (most + 1, False)):
+        for device in given["devices"]:
+            device["batch_size"] = size
+        assert plan(Scenario.from_dict(given)).is_feasible == is_feasible
+
+
 def test_the_cut_moves_forward():
     """Deeper parts cost more with it, so that no device cuts later and the round is no shorter."""
     given = document()
@@ -159,7 +231,15 @@ def test_the_cut_moves_forward():
             lambda d: [one.update(machine_model="none.json") for one in d["devices"]],
             "machine_model",
         ),
-        (lambda d: d["privacy"].update(per_sample_gradients="yes"), "per_sample_gradients"),
+        (lambda d: d["privacy"].update(per_sample_gradients="yes"), "write true, or model"),
+        (lambda d: d["privacy"].update(per_sample_gradients="server"), "false, or model"),
+        (
+            lambda d: (
+                d["privacy"].update(per_sample_gradients="model"),
+                d["servers"][0].update(machine_model="none.json"),
+            ),
+            "machine_model",
+        ),
     ],
 )
 def test_what_is_refused(change, words):

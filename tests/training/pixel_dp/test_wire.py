@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+from safetensors.torch import load_file  # noqa: E402
 
 import splitopt  # noqa: E402
-from splitopt import InputError  # noqa: E402
 from splitopt.scenario import Scenario  # noqa: E402
 from splitopt.training.job import TrainingJob  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
@@ -28,6 +28,7 @@ pytestmark = pytest.mark.train
 SCENARIOS = {
     "splitfed_v1": ("digits-splitfed", {"solver": "equal_share"}),
     "splitfed_v2": ("digits-splitfed", {"scheme": "splitfed_v2"}),
+    "alike": ("digits-splitfed", {"scheme": "splitfed_v1"}),
     "vanilla": ("digits-splitfed", {"scheme": "vanilla"}),
     "federated": ("digits-splitfed", {"scheme": "federated"}),
     "clustered": ("digits-clusters", {"solver": "similar_compute"}),
@@ -179,7 +180,31 @@ def test_masked_sums_of_parts_with_a_noise_layer(plans, train, name):
         assert torch.allclose(masked.scheme.model.state_dict()[key], value, atol=1e-5), key
 
 
-def test_a_fed_server_is_refused(plans):
-    """Its tests under noise need both parts of the model in one place."""
-    with pytest.raises(InputError, match="pixel_dp: does not go together with fed_server"):
-        run_wire(plans["splitfed_v2"], options=options(fed_server=True))
+@pytest.mark.slow
+@pytest.mark.parametrize("keep", ["recompute", "normalise"])
+@pytest.mark.parametrize("name", ["alike", "splitfed_v2"])
+def test_with_a_fed_server(plans, tmp_path, name, keep):
+    """Real processes: weights of both servers, noise, tests under it and bytes of one process.
+
+    The fed server makes the noise of tests, and rank 0 never has the part in which it is.
+    """
+    plan, given = plans[name], options(fed_server=True, keep=keep)
+    wanted = splitopt.train(plan, data=DATA, options=given, rounds=2)
+    once = splitopt.train(plan, data=DATA, options=replace(given, fed_server=False), rounds=2)
+    quick = {"time_scale": 1e-3, "any_speed": True, "fed_model": tmp_path / "fed.safetensors"}
+    run = run_wire(plan, data=DATA, options=given, rounds=2, **quick)
+    assert run.history.rows == wanted.history.rows
+    assert run.history.origin["pixel_dp"] == wanted.history.origin["pixel_dp"]
+    for row, other in zip(wanted.history, once.history, strict=True):
+        assert row.pixel_dp == other.pixel_dp
+        assert row.pixel_dp["accuracy"] >= 0
+        assert row.test_loss == other.test_loss
+    parts = {**load_file(tmp_path / "fed.safetensors")}
+    parts |= {key: run.model.state_dict()[key] for key in run.own_names}
+    known = wanted.model.state_dict()
+    assert parts.keys() == known.keys()
+    for key, value in known.items():
+        assert torch.equal(parts[key], value), key
+    tests = run.history.rows[0].received_bytes["server"]["test_smashed"]
+    assert run.received_bytes["server"]["test_smashed"] == 2 * tests
+    assert tests % (1 + given.pixel_dp.draws) == 0

@@ -14,6 +14,7 @@ import splitopt  # noqa: E402
 from splitopt import InputError, Scenario  # noqa: E402
 from splitopt.profiles import trace  # noqa: E402
 from splitopt.training.options import Options  # noqa: E402
+from splitopt.training.preparing.private import warn_of_memory  # noqa: E402
 from splitopt.training.privacy_options import Privacy  # noqa: E402
 from splitopt.training.schemes import SplitFedV1  # noqa: E402
 
@@ -182,3 +183,30 @@ def test_a_whole_cluster(plan_of):
 def test_a_large_delta_is_warned_of(tmp_path, caplog):
     train(network(nn.Identity()), tmp_path, options=Options(privacy=Privacy(1.0, 1.0, delta=0.05)))
     assert "delta 0.05 is not below 1/20, one over the samples of a" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("planned", "covers", "named"),
+    [
+        (False, "client", ["fast-1, slow"]),
+        (False, "model", ["gateway", "fast-1, slow"]),
+        (True, "client", []),
+        (True, "model", ["gateway"]),
+        ("model", "model", []),
+    ],
+)
+def test_memory_that_was_planned_without_single_gradients_is_warned_of(
+    caplog, planned, covers, named
+):
+    """Whose memory it is: of devices always, of the server where its part is covered."""
+    scenario = {
+        "privacy": {"per_sample_gradients": planned},
+        "devices": [{"name": name, "memory": 1e6} for name in ("fast-1", "slow")],
+        "servers": [{"name": "gateway", "memory": 1e9}, {"name": "other"}],
+    }
+    warn_of_memory(scenario, Options(privacy=Privacy(1.0, 1.0, covers=covers)))
+    said = [record.getMessage() for record in caplog.records]
+    assert [text.split(" of ")[1].split(" without")[0] for text in said] == named
+    caplog.clear()
+    warn_of_memory(scenario, Options())
+    assert not caplog.records

@@ -152,7 +152,14 @@ def test_parties_with_their_own_files_learn_what_one_process_learns(plan_of, tmp
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["few-splitfed", "splitfed_v2:batch-splitfed", "digits-clusters", "digits-pipeline", "few-servers"]
+    "name",
+    [
+        "few-splitfed",
+        "splitfed_v2:batch-splitfed",
+        "digits-clusters",
+        "digits-pipeline",
+        "few-servers",
+    ],
 )
 def test_the_data_to_test_with_are_at_a_device(plan_of, tmp_path, name):
     """Rank 0 has zeros; its history has the numbers of one process that tests by the same data."""

@@ -29,9 +29,11 @@ from splitopt.training.wire.pipeline.messages import (
     senders_of_node,
     whole_number,
 )
+from splitopt.training.wire.pipeline.private import NodeSteps
 from splitopt.training.wire.pipeline.stations import Station
 from splitopt.training.wire.pipeline.streams import STREAM, StreamLink, take_stream
 from splitopt.training.wire.pipeline.timing import ACTIVATIONS, GRADIENTS, Leg, OwnerWay
+from splitopt.training.wire.private import FACTORS, NORMS, covers_all
 from splitopt.training.wire.recorder import Recorder
 from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.errors import ChannelError, FrameError
@@ -106,6 +108,9 @@ class BatchWorker:
         self._granted: queue.SimpleQueue[float | None] = queue.SimpleQueue()
         self._links: dict[bool, StreamLink] = {}
         self._pass: Pass | None = None
+        self._private: NodeSteps | None = None
+        if covers_all(client):
+            self._private = NodeSteps(client, held.parts[0], node.index + 1)
         self._is_dropped, self._is_stopped = True, False
         self._round = -1
         self._serving = threading.Lock()
@@ -135,6 +140,8 @@ class BatchWorker:
                 is_outward: StreamLink(self.client.stream) for is_outward in (True, False)
             }
             self._pass, self._is_dropped = None, False
+            if self._private is not None:
+                self._private.forget()
 
     def drop(self) -> None:
         """Forget the owner until a round begins with it again."""
@@ -178,6 +185,9 @@ class BatchWorker:
         if kind == STREAM:
             take_stream(message, self.client.stream)
             return
+        if kind in (NORMS, FACTORS):
+            self._hear_privately(message)
+            return
         if kind == ASK:
             kind = str(message.fields.get("for"))
         if kind not in (ACTIVATIONS, GRADIENTS):
@@ -198,6 +208,19 @@ class BatchWorker:
         pad_until(whole.transfer.end_s + leg.delay_s)
         result = self._work(task, whole, is_outward)
         self._send(task, is_outward, whole.fields["batch"], result)
+
+    def _hear_privately(self, message: Message) -> None:
+        """Take the norms behind this part, or make the step of the batch that came back."""
+        steps, batch = self._private, whole_number(message.fields, "batch")
+        if steps is None:
+            raise FrameError(f"a message {message.kind!r} where only owners clip")
+        if message.kind == NORMS:
+            steps.hear_norms(message)
+            return
+        with COMPUTE:
+            told = steps.step(message)
+        fields = {**self._fields(batch), **told.fields()}
+        self.node.channel(self.owner, True).send(FACTORS, fields, told.tensors())
 
     def _through_interface(self, leg: Leg, begun: Message) -> Message:
         """Wait for the node's interface, and let a message that has begun come through it."""
@@ -242,6 +265,8 @@ class BatchWorker:
         if values is None:
             raise FrameError("a batch without values")
         self._pass = part.forward(values, self.client.stream)
+        if self._private is not None:
+            self._private.begin(len(self._pass.result))
         return self.client.crossing.encode(UP, self.node.index + 1, self._pass.sent)
 
     def _backward(self, part: Part, values: Tensor | None) -> Encoded | None:
@@ -253,9 +278,12 @@ class BatchWorker:
             return None  # nothing up to here is trained: only the word goes on
         if values is None or (values.shape, values.dtype) != (wanted.shape, wanted.dtype):
             raise FrameError("gradients of another shape or type than what they are of")
-        held.backward(values)
-        part.step()
-        gradient = held.gradient
+        if self._private is None:
+            held.backward(values)
+            part.step()
+            gradient = held.gradient
+        else:
+            gradient = self._private.backward(held, values)
         if gradient is None:
             return None
         return self.client.crossing.encode(DOWN, self.node.index, gradient)
@@ -268,6 +296,8 @@ class BatchWorker:
         leg = self.way.legs[number]
         channel, fields = self.node.channel(self.owner, is_outward), self._fields(batch)
         self._links[is_outward].send(channel, fields)
+        if self._private is not None and not is_outward:
+            channel.send(NORMS, fields, self._private.norms())
         bucket = link_of(leg.rate_bytes_per_s)
         with ExitStack() as stack:
             if leg.is_shared and not is_outward:

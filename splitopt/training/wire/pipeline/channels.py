@@ -9,7 +9,7 @@ a sender that dies in the middle of one keeps nobody waiting for longer than tha
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from splitopt.training.wire.pipeline.messages import whole_number
@@ -42,10 +42,15 @@ class Channels:
     ----------
     timing
         Of the plan.
+    largest
+        Gives, for the index of an owner, how many times a batch as planned one of its batches may
+        be; 1 by default.
     """
 
-    def __init__(self, timing: PipelineTiming) -> None:
-        self._timing = timing
+    def __init__(
+        self, timing: PipelineTiming, largest: Callable[[int], float] = lambda _: 1.0
+    ) -> None:
+        self._timing, self._largest = timing, largest
         self._free_s: dict[str, float] = {}
 
     def clear(self) -> None:
@@ -90,9 +95,13 @@ class Channels:
             parts = exchange.upload
             if parts.kind == CHANNEL:
                 return _Wanted(parts.resource, parts.seconds, parts.seconds + exchange.delay_s)
-        elif (end := channel_end(leg := legs[number])) is not None and size < leg.planned_bytes + 1:
-            whole_s = sum(occupied.seconds for occupied in leg.ends) + leg.delay_s
-            return _Wanted(leg.ends[end].resource, leg.seconds(end, size), whole_s)
+        elif (end := channel_end(leg := legs[number])) is not None:
+            most = leg.planned_bytes * self._largest(owner)
+            if size < most + 1:
+                longest = max(float(size), leg.planned_bytes)
+                whole_s = sum(leg.seconds(one, longest) for one in range(len(leg.ends)))
+                whole_s += leg.delay_s
+                return _Wanted(leg.ends[end].resource, leg.seconds(end, size), whole_s)
         raise FrameError("a message for a channel that the plan does not have")
 
 

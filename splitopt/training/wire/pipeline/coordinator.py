@@ -42,6 +42,7 @@ from splitopt.training.wire.pipeline.timing import (
     PipelineTiming,
     pipeline_timing,
 )
+from splitopt.training.wire.private import count_lost, largest_batch, planned_field
 from splitopt.training.wire.recorder import Row, read_rows
 from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.errors import (
@@ -98,7 +99,7 @@ class Pipeline(Leader):
         self._inbox: Inbox[tuple[int, Channel]] = Inbox()
         self._known: dict[int, Channel] = {}
         self._addresses: dict[int, list[Any]] = {}
-        self._channels = Channels(timing)
+        self._channels = Channels(timing, lambda n: largest_batch(scheme.clients[n]))
         self._set_up: dict[tuple[int, int], Channel] = {}
 
     def copy(self, n: int) -> Copy:
@@ -180,8 +181,8 @@ class Pipeline(Leader):
                 **prefixed("stream.", client.stream.state_dict()),
                 **prefixed("crossing.", client.crossing.state_dict(senders_of_owner(self.nodes))),
             }
-            steps = self.scheme.steps(client)
-            self._send(n + 1, "begin", {"round": self.number, "steps": steps}, tensors)
+            fields = {"round": self.number, "steps": self.scheme.steps(client)}
+            self._send(n + 1, "begin", {**fields, **planned_field(client)}, tensors)
         for j, rank in enumerate(self._node_ranks):
             tensors = {}
             for n in present:
@@ -191,8 +192,7 @@ class Pipeline(Leader):
                 left_out = client.crossing.state_dict(senders_of_node(j))
                 state |= prefixed("crossing.", left_out)
                 tensors |= prefixed(f"{n}.", state)
-            fields = {"round": self.number, "owners": list(present)}
-            self._send(rank, "begin", fields, tensors)
+            self._send(rank, "begin", {"round": self.number, "owners": list(present)}, tensors)
         ranks = [*(n + 1 for n in present), *self._node_ranks]
         ready = self._gather(ranks, "set", "beginning", self._state_s(present))
         return [n for n in present if n + 1 in ready]
@@ -347,6 +347,8 @@ class Pipeline(Leader):
                 f"the compute node {name} failed ({phase}: {reason}); start the run again with "
                 "--resume to go on from the last checkpoint"
             )
+        client = self.scheme.clients[rank - 1]
+        count_lost(client, self.scheme.steps(client))
         self.drop(rank - 1, phase, reason)
         for node in self._node_ranks:
             if node in self._known:

@@ -36,6 +36,7 @@ from splitopt.training.wire.pipeline.messages import (
 from splitopt.training.wire.pipeline.stations import Station
 from splitopt.training.wire.pipeline.streams import STREAM
 from splitopt.training.wire.pipeline.timing import ACTIVATIONS, GRADIENTS, PipelineTiming
+from splitopt.training.wire.private import FACTORS, NORMS
 from splitopt.training.wire.recorder import Recorder
 from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.connecting import connect
@@ -231,7 +232,7 @@ class Node:
             return self.workers[found]
 
         def heard(message: Message) -> None:
-            expect_kind(message, ACTIVATIONS, GRADIENTS, STREAM, ASK, GO)
+            expect_kind(message, ACTIVATIONS, GRADIENTS, STREAM, ASK, GO, NORMS, FACTORS)
             worker_for(message).put(message, True)
 
         def begun(message: Message) -> None:

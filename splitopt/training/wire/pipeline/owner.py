@@ -14,6 +14,7 @@ from torch import Tensor
 
 from splitopt.errors import TrainingError
 from splitopt.training.codecs.crossing import DOWN, UP, Encoded
+from splitopt.training.data.named import Inputs
 from splitopt.training.model_parts.copies import Copy
 from splitopt.training.schemes.base import Client, Criterion, under
 from splitopt.training.wire.client_state import prefixed
@@ -40,8 +41,10 @@ from splitopt.training.wire.pipeline.messages import (
     senders_of_owner,
     whole_number,
 )
+from splitopt.training.wire.pipeline.private import OwnerSteps
 from splitopt.training.wire.pipeline.streams import STREAM, StreamLink, take_stream
 from splitopt.training.wire.pipeline.timing import ACTIVATIONS, GRADIENTS, Leg, PipelineTiming
+from splitopt.training.wire.private import FACTORS, NORMS, Told, covers_all, plan_noise
 from splitopt.training.wire.recorder import Recorder
 from splitopt.training.wire.transport.channel import Channel
 from splitopt.training.wire.transport.connecting import connect
@@ -96,6 +99,8 @@ class Owner:
         self.recorder = Recorder()
         self._ends: dict[str, Channel] = {}
         self._round = 0
+        self._private = None if client.guard is None else OwnerSteps(client, held)
+        self._under_way = 0  # words to the nodes on their way round the chain
 
     def run(self) -> None:
         """Train in the rounds that the coordinator begins, until it ends the run.
@@ -129,6 +134,7 @@ class Owner:
         """Train in one round, from the message with which the coordinator begins it."""
         self._round = whole_number(begin.fields, "round")
         steps = whole_number(begin.fields, "steps", 1)
+        plan_noise(self.client, begin.fields)
         self.held.begin_round(self._round)
         load_held(self.held, under(dict(begin.tensors), "held."))
         self.client.batches.load_state_dict(under(dict(begin.tensors), "batches."))
@@ -143,13 +149,19 @@ class Owner:
         pad_until(self.control.offset.own(begin_moment(go.fields)))
         losses: list[list[float]] = []
         for batch in range(steps):
-            losses.append(self._train(batch))
+            inputs, targets = self.client.batches.draw()
+            if not len(targets):
+                self._train_on_noise(batch)
+                continue
+            losses.append(self._train(batch, inputs, targets))
             if not torch.isfinite(torch.tensor(losses[-1][0])):
                 break  # the coordinator will stop the run
+        while self._under_way:
+            self._hear_back(expect_kind(self._ends[LAST].receive(), FACTORS))
         rows = [list(row) for row in self.recorder.take()]
         sent = payloads(self._ends.values()) - before
         state = {
-            "losses": torch.tensor(losses, dtype=torch.float64),
+            "losses": torch.tensor(losses, dtype=torch.float64).reshape(-1, 2),
             **prefixed("held.", state_of(self.held)),
             **prefixed("batches.", self.client.batches.state_dict()),
             **prefixed("stream.", self.client.stream.state_dict()),
@@ -186,37 +198,69 @@ class Owner:
         except ChannelError:
             return False
 
-    def _train(self, batch: int) -> list[float]:
+    def _train(self, batch: int, inputs: Inputs, targets: Tensor) -> list[float]:
         """Send one batch through the chain and back; give its mean loss and its samples."""
         first, last = self.held.parts
         stream, way, start_s = self.client.stream, self.way, time.monotonic()
         crossing = self.client.crossing
-        inputs, targets = self.client.batches.draw()
         with COMPUTE:
             held = first.forward(inputs, stream, first=True)
             sent = crossing.encode(UP, 0, held.sent)
         self._work(0, batch, start_s)
         self._send(FIRST, 0, batch, sent)
-        entered, start_s = self._receive(LAST, ACTIVATIONS, way.nodes, batch)
+        entered, start_s = self._receive(LAST, ACTIVATIONS, way.nodes, batch, len(targets))
         if entered is None:
             raise FrameError(f"{ACTIVATIONS} without values")
         with COMPUTE:
             ending = last.forward(entered, stream)
             loss = self.criterion(ending.result, targets)
-            loss.backward()  # type: ignore[no-untyped-call]
-            gradient = ending.gradient
+            if self._private is None:
+                loss.backward()  # type: ignore[no-untyped-call]
+                gradient = ending.gradient
+                last.step()
+            else:
+                gradient = self._private.at_last(ending, loss)
             back = None if gradient is None else crossing.encode(DOWN, way.nodes, gradient)
-            last.step()
         self._work(way.last_part, batch, start_s)
         self._send(LAST, way.last_part, batch, back)
-        gradient, start_s = self._receive(FIRST, GRADIENTS, len(way.legs) - 1, batch)
+        number, samples = len(way.legs) - 1, len(targets)
+        gradient, start_s = self._receive(FIRST, GRADIENTS, number, batch, samples)
         if gradient is None and held.result.requires_grad:
             raise FrameError(f"{GRADIENTS} without values, and layers here are trained")
+        told: Told | None = None
         with COMPUTE:
-            held.backward(gradient)
-            first.step()
+            if self._private is None:
+                held.backward(gradient)
+                first.step()
+            else:
+                told = self._private.at_first(held, gradient)
         self._work(len(way.tasks) - 1, batch, start_s)
+        self._tell(batch, told)
         return [float(loss.detach()), float(len(targets))]
+
+    def _train_on_noise(self, batch: int) -> None:
+        """Update the parts for a batch that has no sample, of which no node hears but of noise."""
+        assert self._private is not None  # such batches are drawn with privacy alone
+        with COMPUTE:
+            told = self._private.on_noise()
+        self._tell(batch, told)
+
+    def _tell(self, batch: int, told: Told | None) -> None:
+        """Tell the nodes what they need for their own step, where their parts are covered."""
+        if told is None or not covers_all(self.client):
+            return
+        fields = {**self._fields(batch), **told.fields()}
+        self._ends[FIRST].send(FACTORS, fields, told.tensors())
+        self._under_way += 1
+
+    def _hear_back(self, message: Message) -> None:
+        """Note that all nodes have made the step of a batch."""
+        self._under_way -= 1
+        if message.fields.get("round") != self._round or self._under_way < 0:
+            raise FrameError("a word on a batch that is none of this round")
+
+    def _fields(self, batch: int) -> dict[str, int]:
+        return {"owner": self.index, "round": self._round, "batch": batch}
 
     def _work(self, task: int, batch: int, start_s: float) -> None:
         """Wait until a task's planned time is over, and record it."""
@@ -226,7 +270,7 @@ class Owner:
 
     def _send(self, end: str, number: int, batch: int, encoded: Encoded | None) -> None:
         leg = self.way.legs[number]
-        fields = {"owner": self.index, "round": self._round, "batch": batch}
+        fields = self._fields(batch)
         self._links[end].send(self._ends[end], fields)
         if channel_end(leg) == 0:
             self._ask(number, 0 if encoded is None else encoded.size, time.monotonic())
@@ -240,8 +284,10 @@ class Owner:
         """Request a channel that all owners share of rank 0, whose answer is awaited elsewhere."""
         self.control.send(RESERVE, request(self.index, number, size, wanted_s))
 
-    def _receive(self, end: str, kind: str, number: int, batch: int) -> tuple[Tensor | None, float]:
-        """Wait for what a node sends; give it, and since when it is there."""
+    def _receive(
+        self, end: str, kind: str, number: int, batch: int, samples: int
+    ) -> tuple[Tensor | None, float]:
+        """Wait for what a node sends of a batch; give it, and since when it is there."""
         leg, asked = self.way.legs[number], list[bool]()
 
         def begun(message: Message) -> None:
@@ -251,12 +297,17 @@ class Owner:
                 asked.append(True)
 
         message = self._ends[end].receive(begun=begun)
-        if message.kind == STREAM:
-            take_stream(message, self.client.stream)
+        while message.kind in (STREAM, NORMS, FACTORS):
+            if message.kind == STREAM:
+                take_stream(message, self.client.stream)
+            elif message.kind == FACTORS:
+                self._hear_back(message)
+            elif self._private is not None:
+                self._private.hear_norms(message, samples)
             message = self._ends[end].receive(begun=begun)
         granted_s = answer(self.control) if asked else None
         expect_kind(message, kind)
-        due = {"owner": self.index, "round": self._round, "batch": batch}
+        due = self._fields(batch)
         if {name: value for name, value in message.fields.items() if name != ENCODED} != due:
             raise FrameError(f"{kind} of another batch than {batch}")
         cut = 0 if end == FIRST else self.way.nodes

@@ -18,7 +18,15 @@ from splitopt.training.schemes.clustered import Clustered
 from splitopt.training.schemes.tally import Round
 from splitopt.training.wire.compute import COMPUTE
 from splitopt.training.wire.crew import Crew
+from splitopt.training.wire.private import covers_all
 from splitopt.training.wire.setting import Setting
+from splitopt.training.wire.star.learning import (
+    give,
+    learn,
+    note_batch,
+    pass_over,
+    step_with,
+)
 from splitopt.training.wire.star.private import step_fields
 from splitopt.training.wire.star.server import Arrived
 from splitopt.training.wire.star.shared_part import SharedPart
@@ -85,6 +93,10 @@ class ClusterServer(SharedPart):
         self, there: Mapping[int, Arrived | None], batch: int, steps: int, tally: Round
     ) -> dict[int, Arrived | None]:
         """One local epoch: the server's update, and the devices' on the way to the next one."""
+        if any(map(covers_all, self.clients(there))):
+            return self.each(
+                list(there), lambda n: self._step_covered(n, there[n], batch, steps, tally)
+            )
         before = {n: self.scheme.clients[n].stream.state for n in there}
         some = {n: one for n, one in there.items() if one is not None}
         gradients = self._serve(some, batch, tally) if some else {}
@@ -94,12 +106,31 @@ class ClusterServer(SharedPart):
 
         def go_on(n: int) -> Arrived | None:
             self.give(n, gradients.get(n), before[n], batch, fields.get(n))
-            if batch + 1 < steps:
-                return self.take(n, batch + 1)
-            self.finish(n, steps)
-            return there[n]
+            return self._next(n, batch, steps)
 
         return self.each(list(there), go_on)
+
+    def _step_covered(
+        self, n: int, one: Arrived | None, batch: int, steps: int, tally: Round
+    ) -> Arrived | None:
+        """Train on the batch of a device that is a cluster by itself, with noise in both parts."""
+        if one is None:
+            pass_over(self, n, self.scheme.server)
+            self.give(n, None, self.scheme.clients[n].stream.state, batch)
+        else:
+            learned = learn(self, n, batch, one, self.scheme.server)
+            tally.note(self.scheme.clients[n].name, learned.loss, learned.samples)
+            note_batch(self, n, one, learned, tally.traffic)
+            give(self, n, batch, learned)
+            step_with(self, n, learned)
+        return self._next(n, batch, steps)
+
+    def _next(self, n: int, batch: int, steps: int) -> Arrived | None:
+        """Wait for the next mini-batch of a device, or for the end of its round."""
+        if batch + 1 < steps:
+            return self.take(n, batch + 1)
+        self.finish(n, steps)
+        return None
 
     def _serve(self, there: Mapping[int, Arrived], batch: int, tally: Round) -> dict[int, Tensor]:
         """Train the server's part on what all have sent, for its planned time."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from splitopt.errors import InputError, SplitoptError
 from splitopt.training.codecs.crossing import DOWN, UP
 from splitopt.training.model_parts.copies import Copy
-from splitopt.training.model_parts.parts import parties_of, tied_between
+from splitopt.training.model_parts.parts import Pass, parties_of, tied_between
 from splitopt.training.preparing.prepare import Prepared
 from splitopt.training.schemes.base import (
     Client,
@@ -29,6 +29,7 @@ from splitopt.training.schemes.base import (
     finite_loss,
     with_codecs,
 )
+from splitopt.training.schemes.client import guard_of
 from splitopt.training.wire.client_state import (
     CONTROL,
     control_of,
@@ -40,12 +41,13 @@ from splitopt.training.wire.client_state import (
 )
 from splitopt.training.wire.compute import COMPUTE, padded
 from splitopt.training.wire.encoded import arrived, as_tensors, as_tied, without_tied
+from splitopt.training.wire.private import FACTORS, NORMS, Told, covers_all, norms_in, plan_noise
 from splitopt.training.wire.recorder import Recorder
 from splitopt.training.wire.setting import Setting
 from splitopt.training.wire.star.examples import length_fields
 from splitopt.training.wire.star.exchange import add_gradients, gradients_of
 from splitopt.training.wire.star.pace import DevicePace, bucket_of
-from splitopt.training.wire.star.private import plan_noise, step_privately
+from splitopt.training.wire.star.private import step_privately
 from splitopt.training.wire.star.secure.member import MASKED, UNMASKING, SumMember
 from splitopt.training.wire.star.timing import BACKWARD, FORWARD, MODEL_UP, UPLOAD, Timing
 from splitopt.training.wire.transport.channel import Channel
@@ -244,12 +246,16 @@ class Device:
             self._receive(TURN)
         sent = self._send("smashed", smashed, self._pace.upload)
         self._note(UPLOAD, batch, sent.start_s, sent.end_s)
-        message = self._receive("stream", "gradient")
-        if message.kind == "stream":
-            take_stream(message.tensors, self.client)
-            message = self._receive("gradient")
+        norms: list[Tensor] = []
+        while (message := self._receive("stream", NORMS, "gradient")).kind != "gradient":
+            if message.kind == "stream":
+                take_stream(message.tensors, self.client)
+            else:
+                norms = norms_in(message, len(targets))
         start_s = message.transfer.end_s
         if not held.result.requires_grad:  # nothing here is trained: the server's word to go on
+            if covers_all(self.client):
+                self._step_privately(held, None, message, norms)
             return start_s
         tensors, others = without_tied(message.tensors)
         if not tensors:
@@ -265,11 +271,22 @@ class Device:
                 self._tied = gradients_of(tied)
                 add_gradients(tied, others)
                 part.step()
-            else:
-                step_privately(self.client, part, held, gradient, len(targets), message.fields)
+        if self.client.guard is not None:
+            self._step_privately(held, gradient, message, norms)
         done_s = padded(start_s + len(targets) * self._pace.backward_s)
         self._note(BACKWARD, batch + self._shift, start_s, done_s)
         return done_s
+
+    def _step_privately(
+        self, held: Pass, gradient: Tensor | None, message: Message, norms: Sequence[Tensor]
+    ) -> None:
+        """Update the part with noise, and tell the server what it needs to do so with its own."""
+        client, part, samples = self.client, self.own.parts[0], len(held.result)
+        with COMPUTE:
+            factors = step_privately(client, part, held, gradient, samples, message.fields, norms)
+        if covers_all(client):
+            told = Told.of(guard_of(client), factors)
+            self.channel.send(FACTORS, told.fields(), told.tensors())
 
     def _pass(self, batch: int, targets: Tensor, start_s: float) -> float:
         """Report to the server that a batch has no sample; the part gets noise all the same."""
@@ -299,7 +316,7 @@ class Device:
             if guard is None:
                 loss.backward()  # type: ignore[no-untyped-call]
             else:
-                guard.backward([part], (True,), [held], loss)
+                guard.backward([part], ("device",), [held], loss)
             part.step()
         done_s = padded(middle_s + len(targets) * self._pace.backward_s)
         self._note(BACKWARD, batch + self._shift, middle_s, done_s)

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from splitopt.training.model_parts.copies import tensor_bytes
-from splitopt.training.privacy.batches import Exposures
 from splitopt.training.schemes.base import Scheme, TrainingError
 from splitopt.training.two_servers import SERVER as MAIN
 from splitopt.training.wire.crew import Crew
@@ -24,6 +23,7 @@ from splitopt.training.wire.deadlines import Deadline
 from splitopt.training.wire.dropping import LateError, late_on_failure
 from splitopt.training.wire.encoded import without_tied
 from splitopt.training.wire.leader import Leader
+from splitopt.training.wire.private import count_lost
 from splitopt.training.wire.recorder import Recorder
 from splitopt.training.wire.star.resources import Resources
 from splitopt.training.wire.star.secure.aggregation import Aggregation
@@ -169,9 +169,7 @@ class DeviceLinks(Leader):
         return self.scheme.steps(self.scheme.clients[n])
 
     def _drop(self, n: int, error: LateError) -> None:
-        batches = self.scheme.clients[n].batches
-        if isinstance(batches, Exposures):  # what it did with its samples, nobody says
-            batches.spend(self.batches_of(n))
+        count_lost(self.scheme.clients[n], self.batches_of(n))
         _LOG.warning("dropped %s", self.drop(n, error.phase, error.reason))
 
     def _channel(self, n: int) -> Channel:

@@ -22,7 +22,14 @@ from splitopt.training.schemes.tally import Round
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.setting import Setting
 from splitopt.training.wire.star.device import TURN
-from splitopt.training.wire.star.learning import learn, note_batch
+from splitopt.training.wire.star.learning import (
+    Learned,
+    give,
+    learn,
+    note_batch,
+    pass_over,
+    step_with,
+)
 from splitopt.training.wire.star.ordered import Ordered, Place
 from splitopt.training.wire.star.shared_part import SharedPart
 from splitopt.training.wire.star.timing import BACKWARD, MODEL_UP, UPLOAD, Timing
@@ -157,15 +164,26 @@ class TurnServer(SharedPart):
             one = self.take(n, batch)
         learned = None
         with line.server.taking(place):
-            if one is not None:
+            if one is None:
+                pass_over(self, n, self.scheme.server)
+            else:
                 learned = learn(self, n, batch, one, self.scheme.server)
                 tally.note(self.scheme.clients[n].name, learned.loss, learned.samples)
                 note_batch(self, n, one, learned, tally.traffic)
-        with line.down(n).taking(place):
+                if learned.pending is not None:  # nobody is served before this step is made
+                    self._give(place, learned)
+                    step_with(self, n, learned)
+                    return
+        self._give(place, learned)
+
+    def _give(self, place: Place, learned: Learned | None) -> None:
+        """Send a device what is due for a mini-batch, when it is its turn on the link."""
+        n, batch = place.member, place.batch or 0
+        with self._line.down(n).taking(place):
             if learned is None:
                 self.give(n, None, self.scheme.clients[n].stream.state, batch)
             else:
-                self.give(n, learned.gradient, learned.before, batch)
+                give(self, n, batch, learned)
 
     @contextmanager
     def _sending(self, place: Place, steps: int) -> Iterator[None]:

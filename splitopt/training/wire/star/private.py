@@ -1,89 +1,24 @@
-"""Differential privacy over connections: what a device does by itself, and what it is told.
-
-Clipping, noise and the choice of a batch are the device's own, from random numbers that never leave
-its process. All that comes from the server is used before the clipping or after the noise, or makes
-the noise larger: no word of it can make a sample count for more.
-"""
+"""The steps of a plan with a server and devices, with differential privacy."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from splitopt.documents.checks import is_whole
-from splitopt.errors import InputError
 from splitopt.training.model_parts.parts import Part, Pass
-from splitopt.training.preparing.prepare import Prepared
+from splitopt.training.privacy.guard import clip_factors, entry_gradient, norms_of
 from splitopt.training.privacy.per_sample import Gradients
-from splitopt.training.program import Program
 from splitopt.training.schemes.client import Client, guard_of
+from splitopt.training.wire.private import Told
 from splitopt.training.wire.transport.errors import FrameError
 
-PLANNED = "private_batches"
-"""Field of the word to begin: for how many batches in all the noise is, where there is a target."""
+SERVERS = 1
+"""The place of the server's part in the chain of a device."""
 _SAMPLES, _DIVISOR = "samples", "divisor"
-_MOST = 2**53
-
-
-def check_private(prepared: Prepared) -> None:
-    """Check that what privacy covers can be clipped and noised by each device alone.
-
-    Raises
-    ------
-    InputError
-        It cannot.
-    """
-    scheme, program = prepared.scheme, prepared.program
-    privacy = scheme.options.privacy
-    if privacy is None:
-        return
-    if not _is_star(program):
-        raise InputError.at(
-            "privacy",
-            f"on the wire is for plans with a server and devices, not for {program.scheme}; train "
-            "without --wire",
-        )
-    if privacy.covers == "model" and any(client.cuts for client in scheme.clients):
-        raise InputError.at(
-            "covers",
-            "is 'model', but on the wire no party sees a sample's gradient in both parts, which "
-            "one norm clips; cover the client part, or train without --wire",
-        )
-
-
-def _is_star(program: Program) -> bool:
-    return program.plays in ("splitfed_v1", "splitfed_v2", "vanilla", "clustered", "federated")
-
-
-def planned_field(client: Client) -> dict[str, int]:
-    """Return what a device is told of the batches that its noise is for."""
-    guard = client.guard
-    return {} if guard is None or guard.planned is None else {PLANNED: guard.planned}
-
-
-def plan_noise(client: Client, fields: Mapping[str, Any]) -> None:
-    """Find the device's noise for its target, once, from the batches that it is told of.
-
-    Fewer of them would make the noise smaller, but it is spent after them: the device draws no
-    batch beyond.
-
-    Raises
-    ------
-    FrameError
-        It is told no number, or another one than before.
-    """
-    guard = client.guard
-    if guard is None or guard.privacy.target_epsilon is None:
-        return
-    batches = fields.get(PLANNED)
-    if not is_whole(batches, 1) or batches > _MOST:
-        raise FrameError("a round without the number of batches that noise is for")
-    if guard.planned is None:
-        guard.plan(batches)
-    elif guard.planned != batches:
-        raise FrameError("a round with another number of batches that noise is for than before")
 
 
 def step_fields(samples: int, divisor: int) -> dict[str, int]:
@@ -98,7 +33,8 @@ def step_privately(
     gradient: Tensor | None,
     samples: int,
     fields: Mapping[str, Any],
-) -> None:
+    norms: Sequence[Tensor] = (),
+) -> Tensor:
     """Update a device's part by its samples' clipped gradients and noise.
 
     Parameters
@@ -112,6 +48,13 @@ def step_privately(
     fields
         What came with the gradient: of how many samples the loss is the mean, and by what the sum
         is divided, where these are not the batch's own.
+    norms
+        Of each sample's gradients in the parts of others that are covered too, each of shape
+        (samples,); the norm that is clipped is over all.
+
+    Returns
+    -------
+    By what each sample's gradients were multiplied, shape (samples,).
 
     Raises
     ------
@@ -123,6 +66,56 @@ def step_privately(
     if not is_whole(whole, 0) or not (divisor is None or is_whole(divisor, 1)):
         raise FrameError("a gradient of a number of samples that is none")
     if held is not None and gradient is not None:
-        guard.add(own, part, held, gradient * whole)
-    guard.release([part], own, samples, divisor)
+        own = guard.gradients(part, held, gradient * whole)
+    every = [*([norms_of(own)] if own else []), *norms]
+    factors = clip_factors(every, guard.privacy.clip_norm) if every else torch.ones(samples)
+    guard.release([part], own, samples, divisor, factors=factors)
+    part.step()
+    return factors
+
+
+class Pending:
+    """A batch in the server's part between its gradients and its step, for which factors are due.
+
+    Parameters
+    ----------
+    client
+        Whose batch it is.
+    part
+        The server's part.
+    held
+        The batch inside it.
+    loss
+        The mean loss.
+    """
+
+    def __init__(self, client: Client, part: Part, held: Pass, loss: Tensor) -> None:
+        self.client, self.part, self.samples = client, part, len(held.result)
+        guard = guard_of(client)
+        wanted = torch.autograd.grad(loss, held.result)[0]
+        self._own = guard.gradients(part, held, wanted * self.samples)
+        self.gradient = entry_gradient(held, wanted)
+
+    @property
+    def norms(self) -> list[Tensor]:
+        """Norms of each sample's gradients in this part; none where it trains nothing."""
+        return [norms_of(self._own)] if self._own else []
+
+    def step(self, told: Told) -> None:
+        """Clip, add this party's own noise, and update the part."""
+        guard_of(self.client).release(
+            [self.part],
+            self._own,
+            self.samples,
+            told.divisor,
+            factors=told.factors,
+            holder=SERVERS,
+            deviation=told.deviation,
+        )
+        self.part.step()
+
+
+def step_on_noise(client: Client, part: Part) -> None:
+    """Update the server's part for a batch of a device that has no sample: by noise alone."""
+    guard_of(client).release([part], {}, 0, holder=SERVERS)
     part.step()

@@ -34,13 +34,13 @@ from splitopt.training.wire.deadlines import Deadline
 from splitopt.training.wire.dropping import late_on_failure
 from splitopt.training.wire.encoded import arrived, as_tensors, as_tied, without_tied
 from splitopt.training.wire.leader import RoundOutcome
+from splitopt.training.wire.private import planned_field
 from splitopt.training.wire.recorder import read_rows
 from splitopt.training.wire.star.device import changed, take_stream
 from splitopt.training.wire.star.device_links import DeviceLinks, Found
 from splitopt.training.wire.star.examples import Examples
 from splitopt.training.wire.star.exchange import add_gradients, gradients_of
 from splitopt.training.wire.star.pace import DevicePace
-from splitopt.training.wire.star.private import planned_field
 from splitopt.training.wire.star.secure.aggregation import Aggregation, Ways
 from splitopt.training.wire.star.secure.member import MASKED
 from splitopt.training.wire.star.timing import (

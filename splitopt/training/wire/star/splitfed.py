@@ -21,7 +21,13 @@ from splitopt.training.wire.dropping import late_on_failure
 from splitopt.training.wire.setting import Setting
 from splitopt.training.wire.star.device import RECUT
 from splitopt.training.wire.star.examples import Examples
-from splitopt.training.wire.star.learning import learn, note_batch
+from splitopt.training.wire.star.learning import (
+    give,
+    learn,
+    note_batch,
+    pass_over,
+    step_with,
+)
 from splitopt.training.wire.star.resources import Resources
 from splitopt.training.wire.star.server import Server
 from splitopt.training.wire.star.timing import Timing
@@ -122,13 +128,15 @@ class SplitFedServer(Server):
 
     def _step(self, n: int, batch: int, found: Served) -> None:
         """One mini-batch of one client."""
-        one = self.take(n, batch)
+        one, part = self.take(n, batch), self.copy(n).parts[1]
         if one is None:
+            pass_over(self, n, part)
             self.give(n, None, self.scheme.clients[n].stream.state, batch)
             return
-        learned = learn(self, n, batch, one, self.copy(n).parts[1])
+        learned = learn(self, n, batch, one, part)
         found.losses.append((learned.loss, learned.samples))
-        self.give(n, learned.gradient, learned.before, batch)
+        give(self, n, batch, learned)
+        step_with(self, n, learned)
         note_batch(self, n, one, learned, found.traffic)
 
 

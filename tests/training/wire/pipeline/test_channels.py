@@ -65,6 +65,16 @@ def test_what_makes_no_sense_is_refused(channels, fields):
         channels.reserve(fields, 10.0)
 
 
+def test_an_owner_may_have_batches_that_are_larger_by_chance(channels):
+    """Twice as many bytes take twice as long; beyond what all its samples are nothing goes."""
+    twice = Channels(channels._timing, lambda owner: 1.0 + owner)
+    assert twice.reserve(request(1, 0, 200, 10.0), 10.0) == (1, 10.0)
+    assert twice.reserve(request(0, 0, 100, 10.0), 10.0) == (0, 18.0)
+    for owner, size in ((0, 101), (1, 201)):
+        with pytest.raises(FrameError):
+            twice.reserve(request(owner, 0, size, 10.0), 10.0)
+
+
 def test_nobody_reserves_a_channel_for_ever(channels):
     """A moment far ahead counts as the latest at which the message itself could get there."""
     assert channels.reserve(request(0, 0, 100, 1e9), 10.0) == (0, 14.5)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from splitopt.documents.checks import is_finite
 from splitopt.errors import SplitoptError, TrainingError
+from splitopt.training.preparing.pixel import BATCH as NOISY_BATCH
+from splitopt.training.preparing.pixel import Placed, layers_of
 from splitopt.training.rounds.evaluate import BATCH
 from splitopt.training.schemes.base import Scheme
 from splitopt.training.two_servers import FED, SERVER, TESTS
@@ -24,6 +27,7 @@ from splitopt.training.wire.star.device import TURN
 from splitopt.training.wire.star.device_links import Found
 from splitopt.training.wire.star.fed.device import TAKEN
 from splitopt.training.wire.star.fed.half import SERVER_PART, keep_half
+from splitopt.training.wire.star.fed.noise import UNDER_NOISE
 from splitopt.training.wire.star.in_turn import TurnServer
 from splitopt.training.wire.star.secure.aggregation import SUM_S
 from splitopt.training.wire.star.server import Server
@@ -110,6 +114,12 @@ class BesideFed(WithoutClientPart):
             self.examples.smashed(
                 n
             )  # what a client part makes of one sample, while there is one here
+        noise = scheme.noise
+        if isinstance(noise, Placed):  # rank 0 has no part with noise from now on
+            noise.far.layers = layers_of(noise, scheme.model)
+            noise.far.strength = lambda: dict(self._strength)
+            noise.far.smashed = lambda: self._smashed_under_noise(noise.settings.draws)
+        self._strength: Mapping[str, float] = {}
         keep_half(scheme, SERVER_PART)
         self._secure: Mapping[str, Counter[str]] = {}
         self._tests = tests
@@ -143,11 +153,13 @@ class BesideFed(WithoutClientPart):
             lost = [(int(n), str(why), str(text)[:500]) for n, why, text in fields["lost"]]
             taken = {int(n) for n in fields["members"]}
             secure = {way: _counted(own) for way, own in fields.get("secure", {}).items()}
+            strength = _finite(fields.get("noise", {}))
         except (SplitoptError, KeyError, TypeError, ValueError) as error:
             raise FedServerGoneError(f"the fed server sent what cannot be: {error}") from None
         for row in rows:
             self.recorder.add(*row)
         self._count_model(size, secure)
+        self._strength = strength
         self.received_bytes[FED] = received
         for n, phase, reason in lost:
             if n in served:
@@ -175,15 +187,7 @@ class BesideFed(WithoutClientPart):
     def _smashed(self) -> Tensor:
         """Return what the averaged client part makes of the test data."""
         self._tell("test", {})
-        parts = []
-        for _ in range(math.ceil(self._tests / BATCH)):
-            message = self._hear(TESTS, UNPLANNED_S)
-            parts.append(message.tensors.get("smashed", torch.empty(0)))
-            size = message.transfer.payload_bytes
-            self.received_bytes.setdefault(SERVER, Counter())[TESTS] += size
-        example = self.examples.smashed(0)
-        if any((p.shape[1:], p.dtype) != (example.shape[1:], example.dtype) for p in parts):
-            raise FedServerGoneError("the fed server sent smashed test data of another shape")
+        parts = [self._part_of_test() for _ in range(math.ceil(self._tests / BATCH))]
         smashed = torch.cat(parts)
         if len(smashed) != self._tests:
             raise FedServerGoneError(
@@ -191,6 +195,26 @@ class BesideFed(WithoutClientPart):
                 f"{self._tests}; start all ranks with the same data"
             )
         return smashed
+
+    def _smashed_under_noise(self, draws: int) -> Iterator[Tensor]:
+        """Yield what the averaged client part makes of the test data with its noise layer."""
+        self._tell("test", {UNDER_NOISE: True})
+        for first in range(0, self._tests, NOISY_BATCH):
+            for _ in range(draws):
+                part = self._part_of_test()
+                if len(part) != min(NOISY_BATCH, self._tests - first):
+                    raise FedServerGoneError("the fed server sent another number of test samples")
+                yield part
+
+    def _part_of_test(self) -> Tensor:
+        """Return the next part of the smashed test data."""
+        message, example = self._hear(TESTS, UNPLANNED_S), self.examples.smashed(0)
+        part = message.tensors.get("smashed", torch.empty(0))
+        size = message.transfer.payload_bytes
+        self.received_bytes.setdefault(SERVER, Counter())[TESTS] += size
+        if (part.shape[1:], part.dtype) != (example.shape[1:], example.dtype):
+            raise FedServerGoneError("the fed server sent smashed test data of another shape")
+        return part
 
     def _tell(self, kind: str, fields: Mapping[str, Any]) -> None:
         try:
@@ -250,3 +274,10 @@ def _counted(values: Any) -> Counter[str]:
     ):
         raise FrameError("bytes by kind that are none")
     return Counter({str(kind): size for kind, size in values.items()})
+
+
+def _finite(values: Any) -> dict[str, float]:
+    """Read numbers by name."""
+    if not isinstance(values, dict) or not all(is_finite(value) for value in values.values()):
+        raise FrameError("numbers of the noise that are none")
+    return {str(name): float(value) for name, value in values.items()}

@@ -39,16 +39,13 @@ from splitopt.training.wire.star.device import TURN, GoneError
 from splitopt.training.wire.star.fed.half import CLIENT_PART, keep_half
 from splitopt.training.wire.star.fed.hearing import members_of, ways_of, whole_of
 from splitopt.training.wire.star.fed.keeping import Kept
+from splitopt.training.wire.star.fed.noise import parts_of_test, strength_of
 from splitopt.training.wire.star.resources import Resources
 from splitopt.training.wire.star.secure.aggregation import SUM_S, Aggregation, Rows
 from splitopt.training.wire.star.secure.member import MASKED
 from splitopt.training.wire.star.timing import MODEL_UP, RoundTiming, Timing
 from splitopt.training.wire.transport.channel import Channel
-from splitopt.training.wire.transport.errors import (
-    ChannelClosedError,
-    ChannelError,
-    FrameError,
-)
+from splitopt.training.wire.transport.errors import ChannelClosedError, ChannelError, FrameError
 from splitopt.training.wire.transport.frames import Message, expect_kind
 from splitopt.training.wire.transport.listener import Listener
 from splitopt.training.wire.transport.threads import start_thread
@@ -263,6 +260,7 @@ class FedServer:
             "rows": [list(row) for row in self.recorder.take()],
             "model_bytes": self._sent,
             "received": dict(self.received()),
+            **strength_of(self.scheme),
         }
         if self._sum is not None:
             fields["secure"] = {
@@ -325,9 +323,9 @@ class FedServer:
             moments = (transfer.start_s, transfer.end_s)
             self._note(MODEL_UP, n, self.scheme.steps(client) - 1, planned, moments)
 
-    def _test(self, message: Message) -> None:  # noqa: ARG002
+    def _test(self, message: Message) -> None:
         """Put the test inputs through the averaged client part, for rank 0 to go on with."""
-        for part in self.halves.batches(self.tests):
+        for part in parts_of_test(message, self.scheme, self.halves, self.tests):
             self.control.send(TESTS, {}, {"smashed": part})
 
     def _save(self, message: Message) -> None:  # noqa: ARG002

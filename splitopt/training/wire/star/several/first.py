@@ -11,8 +11,8 @@ from typing import Any
 from splitopt.training.two_servers import SERVER as MAIN
 from splitopt.training.wire.addresses import place_of
 from splitopt.training.wire.dropping import Dropped, LateError, late_on_failure
+from splitopt.training.wire.private import planned_field
 from splitopt.training.wire.star.fed.main import MainServer
-from splitopt.training.wire.star.private import planned_field
 from splitopt.training.wire.star.several.device import PLACE
 from splitopt.training.wire.star.several.links import ServerLink, links_to, read_served
 from splitopt.training.wire.star.several.places import members_of, others_of, server_rank

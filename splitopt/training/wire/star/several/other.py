@@ -19,11 +19,11 @@ from splitopt.training.wire.addresses import CONNECT_S
 from splitopt.training.wire.crew import Crew
 from splitopt.training.wire.deadlines import Deadline
 from splitopt.training.wire.dropping import Dropped
+from splitopt.training.wire.private import PLANNED
 from splitopt.training.wire.star.device import GoneError
 from splitopt.training.wire.star.fed.half import SERVER_PART, keep_half
 from splitopt.training.wire.star.fed.hearing import members_of, whole_of
 from splitopt.training.wire.star.fed.main import WithoutClientPart
-from splitopt.training.wire.star.private import PLANNED
 from splitopt.training.wire.star.several.links import ALIVE_S, served_fields
 from splitopt.training.wire.star.several.states import load_before, state_after
 from splitopt.training.wire.star.splitfed import Served, SplitFedServer

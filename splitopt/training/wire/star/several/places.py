@@ -37,9 +37,22 @@ def parties_of(program: Program, fed_server: bool = False) -> tuple[str, ...]:
 
 
 def check_several(program: Program, options: Options) -> None:
-    """Raise `InputError` where nobody is sent all masked parts of devices at several servers."""
+    """Raise `InputError` for what servers that share the devices of a plan do not do together."""
     names = program.server_names
-    if len(names) > 1 and options.secure_aggregation and not options.fed_server:
+    if len(names) < 2:
+        return
+    privacy = options.privacy
+    if (
+        privacy is not None
+        and privacy.covers == "model"
+        and any(one.cuts for one in program.clients)
+    ):
+        raise InputError.at(
+            "covers",
+            f"is 'model', and the plan has devices at {' and '.join(names)}, of which rank 0 alone "
+            "adds noise to its part; cover the client part, or train without --wire",
+        )
+    if options.secure_aggregation and not options.fed_server:
         raise InputError.at(
             "secure_aggregation",
             f"needs one party that is sent all masked parts, and the plan has devices at "

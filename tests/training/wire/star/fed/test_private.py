@@ -40,6 +40,7 @@ CASES = {
     "poisson": options(local_epochs=2, momentum=0.9, optimizer_state="keep"),
     "shuffled": options({"sampling": "shuffled"}, local_steps=3),
     "some": options(local_steps=2, client_fraction=0.5),
+    "model": options({"covers": "model"}, local_steps=3, momentum=0.9, optimizer_state="keep"),
     "seldom": options({"insecure_test_seed": 8}, local_steps=6),
 }
 
@@ -66,7 +67,7 @@ def few(fed, monkeypatch):
 
 @pytest.mark.slow
 @EVERY_WAY
-@pytest.mark.parametrize("case", ["poisson", "shuffled", "some", "seldom"])
+@pytest.mark.parametrize("case", ["poisson", "shuffled", "some", "seldom", "model"])
 def test_rounds_are_those_of_one_process(run, case, monkeypatch):
     """With secrets from a test seed both parts are the same, bit by bit, and so is epsilon."""
     fed, of = run
@@ -171,7 +172,7 @@ def test_who_is_lost_counts_as_if_it_had_trained(run):
 
     devices = {0: Lost, 1: Withholding}
     given = of(options(local_steps=3))
-    fed.train(given, rounds=1, devices=devices, deadline=Deadline(None, 0.5))
+    fed.train(given, rounds=1, devices=devices, deadline=Deadline(None, 10.0))
     assert fed.tallies[0].dropped == ("d0", "d1")
     assert [client.batches.exposures for client in fed.scheme.clients] == [3, 3, 3]
 
