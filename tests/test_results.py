@@ -130,7 +130,7 @@ def test_the_result_of_a_plan_is_alike(tmp_path):
     assert made.result["outcome"] == made.result.outcome
     assert {"outcome", "gap", "times"} <= set(dir(made.result))
     public = {name for name in dir(own) if not name.startswith("_")}
-    left_out = {"problem", "objective_name", "decision", "save", "load", "from_dict"}
+    left_out = {"problem", "objective_name", "decision", "save", "load", "from_dict", "plot"}
     assert public - left_out <= set(dir(made.result))
     assert pickle.loads(pickle.dumps(made.result)) == made.result
     none = made.result.to_dict() | {"objective": None, "bound": None, "gap": None}

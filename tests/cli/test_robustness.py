@@ -132,7 +132,6 @@ def test_checkpoints_that_do_not_do(capsys, trained, tmp_path):
         (("--pixel-dp-radius", 1), "--pixel-dp-radius: needs --pixel-dp-after"),
         ((*NOISE, "--pixel-dp-epsilon", 0), "epsilon: is 0"),
         ((*NOISE, "--pixel-dp-epsilon", 3), "the classic formula of the Gaussian mechanism"),
-        ((*NOISE, "--fed-server"), "pixel_dp: does not go together with fed_server"),
         (("--nopeek", -1), "nopeek: is -1.0"),
         (("--nopeek", 1, "--wire"), "nopeek: is for training in one process"),
     ],

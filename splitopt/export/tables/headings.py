@@ -38,7 +38,7 @@ _WHOLE = {
     "micro_batches": "micro-batches",
     "in_flight": "micro-batches",
 }
-_FRACTIONS = {"leakage.limit": "fraction"}
+_FRACTIONS = {"leakage": "fraction", "leakage.limit": "fraction"}
 OF_OBJECTIVE = frozenset(
     {"objective", "saves", "per_percent", "saved_per_percent", "bound", "lacking_quality"}
 )

@@ -34,7 +34,7 @@ def test_a_seed_always_draws_the_same(family):
     assert instance_digest(first) == instance_digest(again)
     assert instance_digest(first) != instance_digest(other)
     assert instance_digest(first.with_objective("makespan")) == instance_digest(first)
-    choices = 3 * 8 if family in ("servers", "seats") else 8
+    choices = {"servers": 3 * 8, "seats": 3 * 8, "partitions": 3}.get(family, 8)
     assert (first.devices, first.layers) == (40, choices)
 
 

@@ -63,7 +63,7 @@ def cells(
             uplink=rate,
             subcarriers=subcarriers,
         )
-        rows.append(np.stack(np.broadcast_arrays(*seconds)))
+        rows.append(np.stack(np.broadcast_arrays(*seconds[:7])))
     names = table.layers[: len(rows)]
     allowed = np.ones((len(rows), devices), dtype=np.bool_)
     held = rng.permutation(devices)[: strict * devices // _PER_TEN]
