@@ -55,7 +55,7 @@ class Parties:
             thread.start()
         try:
             with Crew(listener, party_names(count), agreement_of(count, solver)) as crew:
-                crew.wait(20.0)
+                crew.wait(120.0)
                 self.channel = WireChannel(crew)
                 self.channel.exchange_keys()
                 self.stopped = WireRun(solver, self.account, self.channel).run()

@@ -256,7 +256,7 @@ def test_a_pipeline_over_connections_learns_the_same(networks, name, codecs):
 
     def follow(rank):
         try:
-            with join("127.0.0.1", listener.port, token, rank, {}, 20.0) as channel:
+            with join("127.0.0.1", listener.port, token, rank, {}, 120.0) as channel:
                 take_part(others[rank - 1], rank, channel, timing, token)
         except Exception as error:
             errors[rank] = error
@@ -266,8 +266,8 @@ def test_a_pipeline_over_connections_learns_the_same(networks, name, codecs):
         thread.start()
     try:
         with Crew(listener, ("d0", "d1", "one", "two"), {}) as crew:
-            crew.wait(20)
-            leader = Pipeline(scheme, timing(0.1), crew, Deadline(None, 20.0))
+            crew.wait(120.0)
+            leader = Pipeline(scheme, timing(0.1), crew, Deadline(None, 120.0))
             found = [leader.round(number) for number in range(2)]
     finally:
         for thread in threads:

@@ -245,11 +245,11 @@ def test_ctrl_c_leaves_a_valid_file_and_no_process(
         time.sleep(0.05)
     time.sleep(0.5)
     os.kill(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=200)
     assert process.returncode == 130, err
     assert "the same command goes on" in err
     assert {row.status for row in read_rows(output)} == {"ok"}
-    _, alive = psutil.wait_procs(children, timeout=5)
+    _, alive = psutil.wait_procs(children, timeout=60)
     assert not alive
 
 
@@ -271,5 +271,5 @@ def test_a_worker_ends_with_its_runner(bad_solvers: Path, tmp_path: Path) -> Non
     process.kill()
     process.wait()
     assert children
-    _, alive = psutil.wait_procs(children, timeout=5)
+    _, alive = psutil.wait_procs(children, timeout=60)
     assert not alive

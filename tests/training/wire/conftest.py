@@ -250,7 +250,7 @@ def follow(
     own = Copy.of(parts[0], (), ("device",), split, options)
     own.exchanged = tuple(tied_between(parts, ("device", "server")))
     try:
-        with join("127.0.0.1", port, token, index + 1, {}, 20.0) as channel:
+        with join("127.0.0.1", port, token, index + 1, {}, 120.0) as channel:
             timing = Timing(program)
             device = kind(client, own, loss_for(options), channel, timing, index)
             device.sums = sums
@@ -317,9 +317,13 @@ class Wired:
             log.hear("server")
         try:
             with Crew(listener, [c.name for c in self.scheme.clients], {}) as crew:
-                crew.wait(20.0)
+                crew.wait(120.0)
                 self.server = SERVERS[name](
-                    self.scheme, Timing(program), crew, time_scale, deadline or Deadline(None, 20.0)
+                    self.scheme,
+                    Timing(program),
+                    crew,
+                    time_scale,
+                    deadline or Deadline(None, 120.0),
                 )
                 for number in range(first, first + rounds):
                     set_groups(self.scheme, program, number)

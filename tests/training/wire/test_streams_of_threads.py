@@ -60,5 +60,5 @@ def test_a_stream_draws_what_its_seed_draws(others):
     finally:
         over.set()
         for thread in threads:
-            thread.join(20.0)
+            thread.join(120.0)
     assert torch.equal(torch.get_rng_state(), state)

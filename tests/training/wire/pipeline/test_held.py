@@ -86,7 +86,7 @@ class Visit:
         def stay():
             with station.turn(lane):
                 self.is_in.set()
-                self.leave.wait(20)
+                self.leave.wait(120)
 
         before = len(station._waiting) + sum(station._running)
         self.thread = threading.Thread(target=stay)
@@ -102,21 +102,21 @@ class Visit:
 def test_nobody_overtakes_and_only_ways_in_and_out_overlap():
     station = Station()
     first = Visit(station, RECEIVE)
-    assert first.is_in.wait(20)
+    assert first.is_in.wait(120)
     second = Visit(station, SEND)  # the other way: at the same time
-    assert second.is_in.wait(20)
+    assert second.is_in.wait(120)
     third = Visit(station, EXCLUSIVE)
     fourth = Visit(station, RECEIVE)
     first.end()
     assert not third.is_in.wait(0.1)  # one way is still busy
     assert not fourth.is_in.wait(0.1)  # its way is free, but somebody came before
     second.end()
-    assert third.is_in.wait(20)
+    assert third.is_in.wait(120)
     assert not fourth.is_in.wait(0.1)
     third.end()
-    assert fourth.is_in.wait(20)
+    assert fourth.is_in.wait(120)
     fifth = Visit(station, RECEIVE)
     assert not fifth.is_in.wait(0.1)
     fourth.end()
-    assert fifth.is_in.wait(20)
+    assert fifth.is_in.wait(120)
     fifth.end()

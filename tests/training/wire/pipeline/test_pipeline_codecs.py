@@ -80,7 +80,7 @@ def run(make, options, rounds=2, timed=timing, spoil=lambda rank, scheme: None, 
         try:
             own = scheme_of(make, options, **(model | {"seed": 9}))
             spoil(rank, own)
-            with join("127.0.0.1", listener.port, token, rank, {}, 20.0) as channel:
+            with join("127.0.0.1", listener.port, token, rank, {}, 120.0) as channel:
                 take_part(own, rank, channel, timed, token)
         except Exception as error:
             errors[rank] = error
@@ -90,8 +90,8 @@ def run(make, options, rounds=2, timed=timing, spoil=lambda rank, scheme: None, 
         thread.start()
     try:
         with Crew(listener, ("d0", "d1", "d2", "one", "two"), {}) as crew:
-            crew.wait(20)
-            leader = Pipeline(scheme, timed(0.1), crew, Deadline(None, 20.0))
+            crew.wait(120.0)
+            leader = Pipeline(scheme, timed(0.1), crew, Deadline(None, 120.0))
             tallies = [leader.round(number) for number in range(rounds)]
     finally:
         for thread in threads:

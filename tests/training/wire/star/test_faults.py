@@ -44,7 +44,7 @@ class Stalled(Device):
 
     def _train(self, batch, start_s):
         if batch == 1:
-            self.go_on.wait(20.0)
+            self.go_on.wait(120.0)
         return super()._train(batch, start_s)
 
 
@@ -97,7 +97,7 @@ def test_a_device_that_stalls_is_dropped_by_the_deadline(wired):
         "splitfed_v1",
         KEEP,
         devices={0: Stalled},
-        deadline=Deadline(None, 0.5),
+        deadline=Deadline(None, 2.0),
         between=lambda crew, number: Stalled.go_on.set(),
     )
     assert [tally.dropped for tally in wired.tallies] == [("d0",), ("d0",)]
@@ -120,7 +120,7 @@ def test_a_device_that_comes_back_takes_part_in_the_next_round(wired):
             )
             thread.start()
             threads.append(thread)
-            crew.wait(20.0)
+            crew.wait(120.0)
 
     wired.train("splitfed_v1", KEEP, devices={1: Dying}, between=between)
     threads[0].join()

@@ -70,7 +70,7 @@ class Threads:
         def follow(rank, scheme_for=scheme_for):
             try:
                 own = tls and tls[rank]
-                with join("127.0.0.1", port, token, rank, {}, 20.0, own) as channel:
+                with join("127.0.0.1", port, token, rank, {}, 120.0, own) as channel:
                     timing_at = lambda s: timed(planned, s)  # noqa: E731
                     take_part(scheme_for(rank), rank, channel, timing_at, token, tls=own)
             except Exception as error:
@@ -126,8 +126,8 @@ def run(
     scheme = scheme_of(make, options, cuts, **model)
     try:
         with Crew(listener, names, {}) as crew:
-            crew.wait(20)
-            deadline = Deadline(None, 20.0)
+            crew.wait(120.0)
+            deadline = Deadline(None, 120.0)
             leader = Pipeline(scheme, timed(planned, scale), crew, deadline)
             tallies = []
             for number in range(rounds):
@@ -135,7 +135,7 @@ def run(
                 for rank in again if number == 0 else ():
                     threads.start(rank, lambda _: scheme_of(make, options, cuts, **model))
                 if again:
-                    crew.wait(20)
+                    crew.wait(120.0)
     finally:
         threads.join()
     assert threads.errors.keys() <= criteria.keys()

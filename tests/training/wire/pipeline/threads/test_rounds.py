@@ -139,7 +139,7 @@ def test_within_tls_too(make, tmp_path):
     words = "rank 4 is 'one', and its certificate is for 'two'; give each rank its own"
     listener = listen(None, 0, TOKEN, tls=tls[0])
     with Crew(listener, parties, {}), pytest.raises(InputError, match=words):
-        join("127.0.0.1", listener.port, TOKEN, 4, {}, 20.0, tls[5])
+        join("127.0.0.1", listener.port, TOKEN, 4, {}, 120.0, tls[5])
 
 
 def test_a_node_looks_at_the_certificate_of_who_connects():

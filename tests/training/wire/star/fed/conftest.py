@@ -99,7 +99,7 @@ class Fed:
         own = Copy.of(part, (), ("device",), split, options)
         try:
             tls = self.tls.get(NAMES[index])
-            with join("127.0.0.1", port, self.token, index + 1, {}, 20.0, tls) as channel:
+            with join("127.0.0.1", port, self.token, index + 1, {}, 120.0, tls) as channel:
                 loss, timing = self.wired.loss_for(options), Timing(self.program)
                 sums = SumMember.of(self.scheme, self.scheme.clients[index])
                 own_token = {"token": self.token, "tls": tls, "sums": sums}
@@ -112,7 +112,7 @@ class Fed:
         self.log.hear("fed")
         try:
             with (
-                join("127.0.0.1", port, self.token, 4, {}, 20.0, self.tls.get("fed")) as channel,
+                join("127.0.0.1", port, self.token, 4, {}, 120.0, self.tls.get("fed")) as channel,
                 listen(None, 0, self.token, tls=self.tls.get(self.listens_as)) as listener,
             ):
                 timing = Timing(self.program)
@@ -159,13 +159,13 @@ class Fed:
             thread.start()
         try:
             with Crew(listener, [*NAMES, "fed"], {}) as crew:
-                crew.wait(20.0)
+                crew.wait(120.0)
                 self.server = self.main(
                     self.scheme,
                     Timing(self.program),
                     crew,
                     time_scale,
-                    deadline or Deadline(None, 20.0),
+                    deadline or Deadline(None, 120.0),
                     tests=len(TESTS),
                 )
                 if state is not None:

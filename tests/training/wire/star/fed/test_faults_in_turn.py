@@ -132,7 +132,7 @@ def assert_same_model(fed, wanted):
 @pytest.mark.parametrize("kind", KINDS)
 def test_who_is_gone_for_one_server_counts_for_neither(in_turn, kind, options):
     """What the one server part has learned of it stays; its own part is in no average."""
-    in_turn.train(options, devices={1: kind}, deadline=Deadline(None, 0.5))
+    in_turn.train(options, devices={1: kind}, deadline=Deadline(None, 2.0))
     assert_same_model(in_turn, without(in_turn.scheme_of(options), [kind.trained, 0]))
     assert [tally.dropped for tally in in_turn.tallies] == [("d1",), ("d1",)]
     assert [item.client for item in in_turn.server.dropped] == ["d1"]
@@ -150,7 +150,7 @@ def test_a_device_that_comes_back_takes_its_places_again(in_turn, options):
             work = (options, crew.listener.port, 1, FedDevice)
             threads.append(threading.Thread(target=in_turn.device, args=work))
             threads[-1].start()
-            crew.wait(20.0)
+            crew.wait(120.0)
 
     in_turn.train(options, devices={1: WithoutPart}, between=between)
     threads[0].join()
@@ -180,7 +180,7 @@ def test_a_fed_server_that_dies_ends_the_run_in_one_sentence(in_turn, at):
     """Whenever it dies, rank 0 and the devices end by themselves: nobody waits for a place."""
     kind = type("Dead", (Dead,), {"at": at})
     with pytest.raises(FedServerGoneError, match=r"the fed server is gone .* start the run again"):
-        in_turn.train(ORDERS["batch"], fed=kind, deadline=Deadline(None, 0.5))
+        in_turn.train(ORDERS["batch"], fed=kind, deadline=Deadline(None, 2.0))
     lost = {k for k in range(3) if isinstance(in_turn.errors.get(k), GoneError)}
     assert lost == {0, 1, 2}
 
