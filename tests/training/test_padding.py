@@ -252,9 +252,10 @@ def test_what_needs_one_length_is_refused(plan_of, name, change, words):
         )
 
 
-def test_a_cluster_needs_one_length():
-    with pytest.raises(InputError, match="in a cluster the server trains on the samples"):
-        check_shorter(None, SimpleNamespace(name="clustered"), Positions(3, frozenset(), False))
+def test_a_cluster_needs_targets_that_say_what_is_padding():
+    together = SimpleNamespace(serves_together=True)
+    with pytest.raises(InputError, match="targets of padding must be -100 there, they are 7"):
+        check_shorter(None, together, Positions(3, frozenset(), True, 7))
 
 
 def test_a_plan_is_validated_as_it_was_made(plan_of):

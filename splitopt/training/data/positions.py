@@ -30,11 +30,14 @@ class Positions:
         The names of such inputs, the mask of padding among them.
     targets
         Whether targets are such.
+    beyond
+        The target where there is no sample; None where targets are not such, or all are full.
     """
 
     room: int
     inputs: frozenset[str]
     targets: bool
+    beyond: int | None = None
 
     @classmethod
     def of(cls, data: DataSet) -> Positions:
@@ -70,7 +73,9 @@ class Positions:
         named = {name for name, own in held.tensors.items() if _is_along(own, mask)}
         of_targets = data.targets.kind in ("classes", "any") and data.train_targets.dim() == 2
         along = of_targets and _is_along(data.train_targets, mask)
-        return cls(mask.shape[1], frozenset(named), along)
+        padded = data.train_targets[~mask] if along else data.train_targets[:0]
+        beyond = int(padded[0]) if len(padded) else None
+        return cls(mask.shape[1], frozenset(named), along, beyond)
 
     def longest(self, inputs: Inputs) -> int:
         """Return how many positions the longest sample of a batch has, at least 1."""

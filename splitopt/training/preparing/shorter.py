@@ -19,6 +19,7 @@ from splitopt.training.job import TrainingJob
 from splitopt.training.options import Options
 from splitopt.training.preparing.matching import cut_again
 from splitopt.training.schemes import Scheme
+from splitopt.training.tasks.targets import IGNORED
 from splitopt.user_code import reason
 
 _FEW = 2
@@ -68,15 +69,16 @@ def check_shorter(split: SplitModel, scheme: Scheme, positions: Positions | None
     Raises
     ------
     InputError
-        The scheme needs batches of one length; or the model, or one of its parts, is made for one.
+        The scheme puts batches side by side, and targets do not say what of them is padding; or the
+        model, or one of its parts, is made for one length.
     """
     if positions is None:
         return
-    if scheme.name == "clustered":
+    if scheme.serves_together and positions.beyond not in (None, IGNORED):
         raise InputError.at(
             "padding",
-            "is 'batch', and in a cluster the server trains on the samples of several devices at "
-            f"once, which must be of one length{_MEND}",
+            f"is 'batch', and in a cluster shorter batches are put beside longer ones: targets of "
+            f"padding must be {IGNORED} there, they are {positions.beyond}{_MEND}",
         )
     client = scheme.clients[0]
     few = client.batches.inputs[:_FEW]

@@ -17,6 +17,7 @@ from splitopt.training.model_parts.parts import Pass
 from splitopt.training.privacy.per_sample import Gradients
 from splitopt.training.schemes.base import Client, finite_loss
 from splitopt.training.schemes.client import guard_of
+from splitopt.training.schemes.joining import joined
 from splitopt.training.schemes.shared_server import SharedServer
 from splitopt.training.schemes.tally import Round
 
@@ -184,12 +185,13 @@ class Clustered(SharedServer):
         sizes = [len(target) for target in targets]
         own, more = sum(sizes), () if beside is None else (beside,)
         rows = [len(sent) for sent in smashed]  # of tokens, say, where samples are flattened
-        wanted = torch.cat([*targets, *(labels for _, labels in more)])
         passes = self._passes(group, [*smashed, *(kept for kept, _ in more)])
-        result = torch.cat([held.result for held in passes])
+        labels = [*targets, *(others for _, others in more)]
+        apart = labels if len(passes) == len(labels) else [torch.cat(labels)]
+        result, wanted = joined([held.result for held in passes], apart)
         loss = self.criterion(result, wanted)  # Eq. 4: mean over all
         noted = loss if beside is None else self._own_loss(result[:own], targets)
-        self._note(noted, result[:own], targets, group, tally)
+        self._note(noted, result[:own], wanted[:own], sizes, group, tally)
         loss.backward()  # type: ignore[no-untyped-call]
         self.server.step()
         for client, sent, target in zip(group, smashed, targets, strict=True):
@@ -198,7 +200,8 @@ class Clustered(SharedServer):
         back = [held.gradient for held in passes if held.gradient is not None]
         if not back:
             return []
-        gradients = list(torch.split(torch.cat(back)[: sum(rows)], rows))
+        whole = len(passes) == 1
+        gradients = list(torch.split(torch.cat(back)[: sum(rows)], rows)) if whole else back
         if self.options.cut_gradient == "rescaled":
             factors = [len(wanted) / size for size in sizes]
             pairs = zip(gradients, factors, strict=True)
@@ -213,9 +216,11 @@ class Clustered(SharedServer):
         """Send what has arrived through the server's part: all at once, as one batch.
 
         Where devices of a cluster have copies of a tied weight each, the server's part works on
-        what each has sent by itself, with the copy of that device.
+        what each has sent by itself, with the copy of that device; so it does where batches are as
+        long as their own longest samples.
         """
-        if len(group) == 1 or not self.common.exchanged:
+        apart = self.common.exchanged or self.options.padding == "batch"
+        if len(group) == 1 or not apart:
             self.server.instead = self.tied_of(group[0])
             return [self.server.forward(torch.cat(list(arrived)), group[0].stream)]
         found = []
@@ -238,19 +243,20 @@ class Clustered(SharedServer):
         self,
         loss: Tensor,
         result: Tensor,
-        targets: Sequence[Tensor],
+        targets: Tensor,
+        sizes: Sequence[int],
         group: Sequence[Client],
         tally: Round,
     ) -> None:
         """Count the cluster's loss and that of each device; name the first that is not finite."""
         if len(group) == 1:
-            self.note_loss(loss, len(targets[0]), group[0], tally)
+            self.note_loss(loss, sizes[0], group[0], tally)
             return
-        parts = torch.split(result.detach(), [len(target) for target in targets])
+        each = list(sizes)
+        parts, own_targets = torch.split(result.detach(), each), torch.split(targets, each)
         is_finite = bool(torch.isfinite(loss.detach()))
-        for client, part, target in zip(group, parts, targets, strict=True):
+        for client, part, target in zip(group, parts, own_targets, strict=True):
             own = self.criterion(part, target)
             if not is_finite or bool(torch.isfinite(own)):  # none where no target of it counts
                 tally.note_client(client.name, finite_loss(own, client), len(target))
-        samples = sum(len(target) for target in targets)
-        tally.add(finite_loss(loss, group[0]), samples)
+        tally.add(finite_loss(loss, group[0]), sum(sizes))
