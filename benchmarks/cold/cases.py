@@ -47,7 +47,9 @@ SOLVERS: tuple[tuple[str, str, str, dict[str, int]], ...] = (
     ("replicated_pipeline", "counts_dp", "memory", {"layers": 60, "devices": 9}),
     ("replicated_pipeline", "alike_devices", "memory", {"layers": 60, "devices": 9}),
     ("cut_and_resources", "dp_mora", "uniform", {"devices": 8, "layers": 10}),
+    ("cut_and_resources", "equal_share", "uniform", {"devices": 300_000, "layers": 10}),
     ("cut_and_resources", "exact", "uniform", {"devices": 300_000, "layers": 10}),
+    ("cut_and_resources", "exact", "partitions", {"devices": 40}),
 )
 """Solvers that compile loops, each with a problem of a size that is worth it."""
 
