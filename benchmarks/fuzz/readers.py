@@ -145,6 +145,7 @@ LEFT_OUT: dict[str, str] = {
     "training.wire.job.load_files": _CHILD,
     "training.wire.processes.Processes.last_words": _CHILD,
     "training.wire.pipeline.answers.wrong_state": _MESSAGE,
+    "training.wire.star.several.links.ServerLink.over": _MESSAGE,
     "training.wire.pipeline.coordinator.Pipeline._finish": _MESSAGE,
     "training.wire.star.server.Server.read_state": _MESSAGE,
     "training.wire.star.secure.aggregation.Aggregation.agree": _MESSAGE,
