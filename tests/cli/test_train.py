@@ -208,7 +208,7 @@ def test_signals_end_a_run_with_a_checkpoint(tmp_path, plan_file):
         started.kill()
     assert started.returncode == 130, err
     assert err == "--resume goes on from there.\n"
-    assert f"Interrupted after {checkpoint.load(state).rounds} whole rounds" in out
+    assert f"Interrupted after {checkpoint.load(state).rounds} whole round" in out
 
 
 @pytest.mark.slow
