@@ -24,6 +24,7 @@ from splitopt.latency.layer_seconds import FloatArray, LayerSeconds, layer_secon
 from splitopt.planning.predictions.pipeline_partition import PipelinePartitionPrediction
 from splitopt.problems.pipeline_partition import PipelinePartition, PipelinePartitionDecision
 from splitopt.profiles import ModelProfile
+from splitopt.profiles.counting.sample_gradients import of_nodes
 
 needs = ("xlsxwriter",)
 MEMORY = "memory"
@@ -95,7 +96,11 @@ def _sheets(job: PlanJob, prediction: PipelinePartitionPrediction) -> dict[str, 
     inner = np.zeros(profile.layer_count, dtype=np.bool_)
     inner[first:last] = True
     found: dict[str, FloatArray] = {}
-    for entries, asked in ((scenario.nodes, inner), (scenario.devices, ~inner)):
+    theirs = of_nodes(profile)
+    for entries, known, asked in (
+        (scenario.nodes, theirs, inner),
+        (scenario.devices, profile, ~inner),
+    ):
         for entry in entries:
             if entry.name.lower() == MEMORY or any(
                 entry.name.lower() == other.lower() for other in found
@@ -104,7 +109,7 @@ def _sheets(job: PlanJob, prediction: PipelinePartitionPrediction) -> dict[str, 
                     entry.name, "is the name of another sheet of the workbook; rename the machine"
                 )
             seconds = layer_seconds(
-                profile, entry.speed, getattr(entry, "slowdown", None) or 1.0, asked
+                known, entry.speed, getattr(entry, "slowdown", None) or 1.0, asked
             )
             found[_sheet_name(entry.name)] = _milliseconds(seconds, asked, batch)
     return {**found, MEMORY: _sizes(profile, batch)}

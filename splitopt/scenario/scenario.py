@@ -244,15 +244,14 @@ class Scenario(Shown, Sections):
         """Return the profile with the work and memory that privacy takes, where it is asked for."""
         if not self.privacy.per_sample_gradients:
             return profile
-        if self.nodes or self.accelerators is not None:
-            what = "compute nodes" if self.nodes else "accelerators"
+        if self.accelerators is not None:
             raise InputError.at(
                 "privacy.per_sample_gradients",
-                f"is about devices with a server, not about {what}; drop it",
+                "is about devices with a server or a pipeline, not about accelerators; drop it",
             )
         listed = () if isinstance(self.devices, DeviceColumns) else self.devices
         covered = self.privacy.per_sample_gradients
-        machines = [*listed, *(self.servers if covered == "model" else ())]
+        machines = [*listed, *((*self.servers, *self.nodes) if covered == "model" else ())]
         if any(machine.machine_model is not None for machine in machines):
             raise InputError.at(
                 "privacy.per_sample_gradients",

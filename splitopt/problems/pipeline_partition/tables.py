@@ -17,6 +17,7 @@ from splitopt.latency.split_federated import link_rate
 from splitopt.problems.base import FloatArray
 from splitopt.problems.limits import check_leakage
 from splitopt.profiles import ModelProfile, layer_memory_bytes
+from splitopt.profiles.counting.sample_gradients import of_nodes
 from splitopt.profiles.counting.tied import held_apart
 from splitopt.profiles.table.tied import TiedWeight
 from splitopt.scenario import Scenario
@@ -63,7 +64,7 @@ def tables_from_scenario(
     first, last = cuts
     batch = batch_size(scenario)
     seconds = node_seconds(scenario, profile, Cuts(first, last))
-    memory = _memory(scenario, profile)[first:last]
+    memory = _memory(scenario, of_nodes(profile))[first:last]
     owners = sum(device.count for device in scenario.devices)
     up, down = boundary_bytes(profile, batch)
     return {
@@ -164,8 +165,9 @@ def node_seconds(scenario: Scenario, profile: ModelProfile, cuts: Cuts) -> list[
     """Return the seconds per sample of every layer on each of N nodes, known between the cuts."""
     needed = np.zeros(profile.layer_count, dtype=np.bool_)
     needed[cuts.first : cuts.last] = True
+    theirs = of_nodes(profile)
     known = [
-        (node.count, layer_seconds(profile, node.speed, node.slowdown or 1.0, needed))
+        (node.count, layer_seconds(theirs, node.speed, node.slowdown or 1.0, needed))
         for node in scenario.nodes
     ]
     return [seconds for count, seconds in known for _ in range(count)]
@@ -183,7 +185,12 @@ def boundary_bytes(profile: ModelProfile, batch: int) -> tuple[FloatArray, Float
 def _memory(scenario: Scenario, profile: ModelProfile) -> FloatArray:
     """Shape (L,): bytes of each layer for one owner, zero where unknown and nothing is limited."""
     try:
-        return layer_memory_bytes(profile, batch_size(scenario), scenario.pipeline.memory)
+        return layer_memory_bytes(
+            profile,
+            batch_size(scenario),
+            scenario.pipeline.memory,
+            sample_gradients=bool(profile.sample_gradients),
+        )
     except InputError:
         if any(machine.memory is not None for machine in (*scenario.nodes, *scenario.devices)):
             raise

@@ -61,7 +61,11 @@ def check_formula(name: str) -> str:
 
 
 def layer_memory_bytes(
-    profile: ModelProfile, batch_size: int, formula: str = DEFAULT_FORMULA
+    profile: ModelProfile,
+    batch_size: int,
+    formula: str = DEFAULT_FORMULA,
+    *,
+    sample_gradients: bool = False,
 ) -> Array:
     """Return the bytes that each layer takes on its machine for one owner, shape ``(L,)``.
 
@@ -73,6 +77,9 @@ def layer_memory_bytes(
         Samples of the owner's batch in flight.
     formula
         A key of `FORMULAS`.
+    sample_gradients
+        Whether the machine computes a gradient for each sample, which holds the tensors twice and
+        the trained parameters once more for each sample.
 
     Raises
     ------
@@ -92,8 +99,9 @@ def layer_memory_bytes(
             f"profile {profile.name!r} has no {chosen.tensors}, which the memory formula "
             f"{formula!r} needs; {mend}"
         )
-    held = layer_parameters(profile) + (chosen.copies - 1) * layer_trained(profile)
-    found: Array = held + batch_size * tensors
+    trained = layer_trained(profile)
+    held = layer_parameters(profile) + (chosen.copies - 1) * trained
+    found: Array = held + batch_size * (2.0 * tensors + trained if sample_gradients else tensors)
     return found
 
 

@@ -4,7 +4,8 @@ Differential privacy (Abadi et al. 2016; SplitFed, Algorithm 2) cuts every sampl
 down to a norm before they are added up. So a device holds as many gradients of its part as its
 batch has samples, and calls its part once more for them, side by side: another forward pass, whose
 results are kept beside those of the first one. Where the server's part is covered too, the same
-holds there, behind the cut.
+holds there, behind the cut. In a pipeline owners have their first and last part, and nodes the
+others.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Literal
 from splitopt.errors import InputError
 from splitopt.profiles.counting.adapter_ranks import keeping_ranks
 from splitopt.profiles.counting.memory import layer_trained
+from splitopt.profiles.table.arrays import Array
 from splitopt.profiles.table.profile import ModelProfile
 
 _BYTES = 4.0
@@ -71,12 +73,36 @@ def with_sample_gradients(profile: ModelProfile, covered: Covered = True) -> Mod
     return keeping_ranks(found, _on_servers) if covered == "model" else found
 
 
+def of_nodes(profile: ModelProfile) -> ModelProfile:
+    """Return what compute nodes know: they have no gradients of single samples, unless all have."""
+    return keeping_ranks(profile, _undone) if profile.sample_gradients is True else profile
+
+
+def _again(profile: ModelProfile) -> Array:
+    """FLOP per sample of what comes on top in the device part, at every cut."""
+    per_flop = 1.0 if profile.work_unit == "FLOP" else 0.5
+    trained = layer_trained(profile).cumsum()
+    found: Array = profile.device_forward_flop + _FLOP * per_flop * trained / _BYTES
+    return found
+
+
+def _undone(profile: ModelProfile) -> ModelProfile:
+    """Return what `_on_devices` was given, up to rounding, but for its notes."""
+    saved = profile.device_memory_per_sample_bytes
+    trained = layer_trained(profile).cumsum()
+    return replace(
+        profile,
+        device_backward_flop=profile.device_backward_flop - _again(profile),
+        device_memory_per_sample_bytes=None if saved is None else (saved - trained) / 2.0,
+        sample_gradients=False,
+    )
+
+
 def _on_devices(profile: ModelProfile) -> ModelProfile:
     """Return the profile with the work and memory that gradients of the device part take."""
     trained = layer_trained(profile).cumsum()
-    per_flop = 1.0 if profile.work_unit == "FLOP" else 0.5
     saved = profile.device_memory_per_sample_bytes
-    again = profile.device_forward_flop + _FLOP * per_flop * trained / _BYTES
+    again = _again(profile)
     provenance = replace(profile.provenance, notes=(*profile.provenance.notes, note_of(True)))
     return replace(
         profile,

@@ -111,7 +111,7 @@ def warn_of_memory(scenario: Mapping[str, Any], options: Options) -> None:
         limited = [device["name"] for device in devices if device.get("memory") is not None]
     if options.privacy is None:
         return
-    every = scenario.get("servers", ())
+    every = (*scenario.get("servers", ()), *scenario.get("nodes", ()))
     servers = [server["name"] for server in every if server.get("memory") is not None]
     if options.privacy.covers == "model" and servers and planned != "model":
         _LOG.warning(

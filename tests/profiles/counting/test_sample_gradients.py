@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from splitopt import Scenario, plan
-from splitopt.errors import InputError
+from splitopt.errors import InfeasibleError, InputError
+from splitopt.problems.pipeline_partition import PipelinePartition
+from splitopt.problems.pipeline_partition.tables import Cuts, owner_memory
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.counting.memory import server_parts
 from splitopt.profiles.counting.sample_gradients import with_sample_gradients
@@ -249,8 +251,63 @@ def test_what_is_refused(change, words):
         plan(Scenario.from_dict(given))
 
 
-def test_pipelines_are_refused():
+def pipeline(private, **memory):
+    """Return the shipped pipeline, whose owners have the first and last layer, and its problem."""
     given = Scenario.load("digits-pipeline").to_dict()
+    given["privacy"] = {"per_sample_gradients": private}
+    given["devices"][0] |= memory
+    scenario = Scenario.from_dict(given)
+    return scenario, PipelinePartition.from_scenario(scenario)
+
+
+@pytest.mark.parametrize("private", [True, "model"])
+def test_of_the_owners_and_nodes_of_a_pipeline_by_hand(private):
+    """Owners at 4 MFLOP/s have 80 and 650 parameters, and batches of 16."""
+    (_, plain), (_, known) = pipeline(False), pipeline(private)
+    profile = traced_profile("cnn-digits")
+    forward = np.diff(profile.device_forward_flop, prepend=0.0)
+    own, before = known.owner_groups.parts, plain.owner_groups.parts
+    first, last = 16 * (forward[0] + 4 * 80) / 4e6, 16 * (forward[5] + 4 * 650) / 4e6
+    assert own.first_backward_s - before.first_backward_s == pytest.approx([first])
+    assert own.last_s - before.last_s == pytest.approx([last])
+    assert own.first_forward_s == pytest.approx(before.first_forward_s)
+    if private is True:  # nodes have nothing to do with it
+        assert known.backward_s == pytest.approx(plain.backward_s, rel=1e-12)
+        assert known.layer_memory_bytes == pytest.approx(plain.layer_memory_bytes, rel=1e-12)
+        return
+    trained = np.array([0, 1168, 0, 4160])  # of pool1, conv2, pool2 and fc1
+    more = 16 * (forward[1:5] + 4 * trained) / np.array([[10e6], [20e6]])
+    assert known.backward_s - plain.backward_s == pytest.approx(more)
+    saved = profile.layer_saved_bytes[1:5]
+    added = known.layer_memory_bytes - plain.layer_memory_bytes
+    assert added == pytest.approx(16 * (saved + 4 * trained))
+
+
+def test_memory_of_an_owner_of_a_pipeline_by_hand():
+    """Three numbers for each parameter, twice the saved tensors and a gradient for each sample."""
+    profile = traced_profile("cnn-digits")
+    saved = profile.layer_saved_bytes[[0, 5]].sum()
+    need = 3 * 4 * (80 + 650) + 16 * (2 * saved + 4 * (80 + 650))
+    scenario, _ = pipeline(True, memory=f"{need + 1:.0f} B")
+    assert owner_memory(scenario, scenario.load_model(), Cuts(1, 5)) == pytest.approx(need)
+    with pytest.raises(InfeasibleError, match="an owner's layers, the first 1 and the last 1"):
+        pipeline(True, memory=f"{need - 1:.0f} B")
+    pipeline(False, memory=f"{need - 1:.0f} B")
+
+
+def test_a_pipeline_with_privacy_is_planned_longer():
+    """By what the owners' steps take; the plan says what is in it."""
+    rounds = []
+    for private in (False, True, "model"):
+        made = plan(pipeline(private)[0])
+        rounds.append(made.prediction["round_s"])
+        noted = any("with a gradient for each sample" in note for note in made.notes)
+        assert noted == bool(private)
+    assert rounds[0] < rounds[1] < rounds[2]
+
+
+def test_accelerators_are_refused():
+    given = Scenario.load("examples/graph-inception.yaml").to_dict()
     given["privacy"] = {"per_sample_gradients": True}
-    with pytest.raises(InputError, match="not about compute nodes"):
+    with pytest.raises(InputError, match="not about accelerators"):
         plan(Scenario.from_dict(given))
