@@ -1,6 +1,5 @@
 """`counts_dp` at sizes beyond enumeration: against a plain recursion, and what it is told."""
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -152,13 +151,9 @@ def test_no_answer_says_what_may_help():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", ["plain", "memory"])
-def test_a_hundred_layers_on_ten_devices_take_less_than_a_tenth_of_a_second(family):
-    """Of three types, with replicas and without; seconds of one processor, the loops loaded."""
+def test_a_hundred_layers_on_ten_devices_are_proved(family):
+    """Of three types, with replicas and without; twice the same."""
     problem = drawn(family, layers=100, devices=10)
-    solve(problem)
-    times = []
-    for _ in range(5):
-        begin = time.process_time()
-        solve(problem)
-        times.append(time.process_time() - begin)
-    assert min(times) < 0.1
+    one, two = solve(problem), solve(problem)
+    assert one.outcome == two.outcome == "optimal"
+    assert one.objective == two.objective == pytest.approx(problem.evaluate(one.decision))
