@@ -26,6 +26,7 @@ from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
 
 _INNER = 1
+_ROUNDING = 1e-12
 
 Round = Any
 """A problem of a round in clusters: `ClusterAndSpectrum`, or `CutAndClusters`."""
@@ -129,7 +130,8 @@ def round_notes(scenario: Scenario, profile: ModelProfile, mean_server: bool = T
 
 def _waits(inner_phases: int, phases: FloatArray, own: FloatArray, server: float) -> float:
     """Seconds that a device waits for the others of its cluster, over all phases."""
-    idle = np.maximum(0.0, phases - np.array([server, server, 0.0]) - own)  # but for rounding
+    idle = phases - np.array([server, server, 0.0]) - own
+    idle[idle <= _ROUNDING * phases] = 0.0  # whom the others wait for
     return float(idle @ np.array([1, inner_phases, 1]))
 
 
