@@ -200,7 +200,7 @@ def test_given_weights_are_in_the_programs(tmp_path, job_for, monkeypatch, form)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     exec(alone.partition("```")[0], {})
-    exec(chain.partition("```")[0], {"inputs": x.numpy()})
+    exec(chain.partition("```")[0], {"inputs": (x.numpy(),)})
     monkeypatch.delitem(sys.modules, "run")
 
 
