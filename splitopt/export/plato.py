@@ -100,7 +100,7 @@ def _config(program: Program) -> dict[str, Any]:
 
 
 def _check_scheme(program: Program) -> None:
-    """Refuse what Plato does not train."""
+    """Reject what Plato does not train."""
     if program.scheme == "federated":
         return
     if program.scheme != "vanilla":
@@ -117,7 +117,7 @@ def _check_scheme(program: Program) -> None:
 
 
 def _check_model(profile: ModelProfile) -> None:
-    """Refuse a model that is not the LeNet-5 of both."""
+    """Reject a model that is not the LeNet-5 of both."""
     parameters = float(profile.device_model_bytes[-1]) / 4
     if tuple(profile.layers) != tuple(LAYERS) or parameters != PARAMETERS:
         raise CapabilityError(
