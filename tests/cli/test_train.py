@@ -55,7 +55,8 @@ def test_prints_and_writes(capsys, tmp_path, plan_file):
         *("--plot", files["p.html"], "--save-model", files["w.safetensors"]),
     )
     assert (code, err) == (0, "")
-    for words in ("trained by multihop on digits", "Trained for 3 rounds", "best test accuracy", "28.843"):
+    titles = ("trained by multihop on digits", "Trained for 3 rounds", "best test accuracy")
+    for words in (*titles, "28.843"):
         assert words in out
     rows = list(csv.DictReader(files["r.csv"].read_text().splitlines()))
     assert [row["round"] for row in rows] == ["1", "2", "3"]
