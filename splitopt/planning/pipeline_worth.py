@@ -85,9 +85,11 @@ def _changes(scenario: Scenario) -> Iterator[tuple[str, str, Scenario]]:
     links = scenario.links.nodes
     if links is not None and links.model != "none":
         yield "links between nodes", "10 % more rate", _with_faster_links(scenario)
+    forced = scenario.pipeline.use_all_nodes
+    one_more = "one more node, which must be used" if forced else "one more node"
     for index, node in enumerate(scenario.nodes):
         more = node.model_copy(update={"count": node.count + 1})
-        yield node.name, "one more node", _with_node(scenario, index, more)
+        yield node.name, one_more, _with_node(scenario, index, more)
 
 
 def _owner_changes(scenario: Scenario) -> Iterator[tuple[str, str, Scenario]]:
