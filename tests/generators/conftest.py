@@ -59,8 +59,12 @@ def others():
 
 @pytest.fixture(scope="session")
 def good(samples):
-    """Return a generator that has learned the bars, which takes a few seconds."""
-    options = GeneratorOptions(steps=200, critic_steps=2, lr=2e-3)
+    """Return a generator that has learned the bars.
+
+    After 400 steps any seed has (classes .82 to .91 known); after 200 one of four has not, so that
+    the last bit of a processor's sums would decide.
+    """
+    options = GeneratorOptions(steps=400, critic_steps=2, lr=2e-3)
     return train_generator(*samples, classes=CLASSES, options=options)
 
 

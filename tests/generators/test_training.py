@@ -37,7 +37,7 @@ def test_what_is_learned(good, probe):
     """The gradient of the critic is near 1 in between, and a probe knows most samples by then."""
     norms = [row.gradient_norm for row in good.history[-50:]]
     assert sum(norms) / len(norms) == pytest.approx(1, abs=0.05)
-    assert len(good.history) == good.steps == 200
+    assert len(good.history) == good.steps == 400
     quality = quality_per_class(good, probe)
     assert tuple(quality) == LABELS
     assert sum(quality.values()) / 3 > 0.6  # 1/3 by chance
