@@ -69,6 +69,12 @@ def good(samples):
 
 
 @pytest.fixture(scope="session")
+def short(samples):
+    """Return a generator of four steps, for all that asks nothing of its samples."""
+    return make(samples)
+
+
+@pytest.fixture(scope="session")
 def probe(samples):
     """Return a classifier of bars."""
     return train_probe(*samples, CLASSES)

@@ -216,15 +216,15 @@ def test_weights_that_explode(samples):
 
 
 @pytest.mark.slow
-def test_samples_of_labels(good):
+def test_samples_of_labels(short):
     """By seed, in any number; a label that was not trained on is refused."""
     asked = torch.tensor([0, 2, 3, 2])
-    made = good.sample(asked, seed=5)
+    made = short.sample(asked, seed=5)
     assert made.shape == (4, 1, 8, 8)
-    assert torch.equal(made, good.sample([0, 2, 3, 2], seed=5))
-    assert not torch.equal(made, good.sample(asked, seed=6))
-    assert good.sample([], 0).shape == (0, 1, 8, 8)
-    assert good.sample(torch.zeros(1500, dtype=torch.int64)).shape[0] == 1500
+    assert torch.equal(made, short.sample([0, 2, 3, 2], seed=5))
+    assert not torch.equal(made, short.sample(asked, seed=6))
+    assert short.sample([], 0).shape == (0, 1, 8, 8)
+    assert short.sample(torch.zeros(1500, dtype=torch.int64)).shape[0] == 1500
     for labels, words in (
         ([1], "have 1, which this generator was not trained on; it makes 0, 2, 3"),
         ([7], "have 7"),
@@ -233,13 +233,13 @@ def test_samples_of_labels(good):
         ([[0]], "whole numbers"),
     ):
         with pytest.raises(InputError, match=words):
-            good.sample(labels)
+            short.sample(labels)
     with pytest.raises(InputError, match="seed"):
-        good.sample([0], seed=-1)
+        short.sample([0], seed=-1)
 
 
 @pytest.mark.slow
-def test_probes_that_judge_nothing(samples, good):
+def test_probes_that_judge_nothing(samples, short):
     """Labels by chance, a single label, other images, and a label that it does not know."""
     images, labels = samples
     draws = torch.Generator().manual_seed(0)
@@ -249,39 +249,39 @@ def test_probes_that_judge_nothing(samples, good):
         train_probe(images, torch.zeros(300, dtype=torch.int64), CLASSES)
     own = labels != 3
     with pytest.raises(InputError, match="without samples of the label 3"):
-        quality_per_class(good, train_probe(images[own], labels[own], CLASSES))
+        quality_per_class(short, train_probe(images[own], labels[own], CLASSES))
     large = torch.nn.functional.interpolate(images, scale_factor=2)
     with pytest.raises(InputError, match="1 x 16 x 16"):
-        quality_per_class(good, train_probe(large, labels, CLASSES))
+        quality_per_class(short, train_probe(large, labels, CLASSES))
 
 
-def test_pictures(good, tmp_path):
+def test_pictures(short, tmp_path):
     """A row for each label: the picture holds the samples, enlarged three times."""
     from PIL import Image
 
     path = tmp_path / "grid.png"
-    sample_grid(good, path, columns=4, seed=2)
+    sample_grid(short, path, columns=4, seed=2)
     with Image.open(path) as picture:
         pixels = torch.from_numpy(np.array(picture))
     assert pixels.shape == (3 * 25 - 1, 4 * 25 - 1)
-    wanted = good.sample([0] * 4 + [2] * 4 + [3] * 4, 2)
+    wanted = short.sample([0] * 4 + [2] * 4 + [3] * 4, 2)
     found = pixels[25:49:3, 50:74:3]  # the second row's third
     torch.testing.assert_close(found / 255, wanted[6, 0], rtol=0, atol=0.5 / 255 + 1e-6)
     assert set(pixels[24].tolist()) == {255}
     with pytest.raises(InputError, match="columns"):
-        sample_grid(good, path, columns=0)
+        sample_grid(short, path, columns=0)
 
 
-def test_files_have_all_but_critics_and_history(good, tmp_path):
+def test_files_have_all_but_critics_and_history(short, tmp_path):
     """There and back, and the same file again."""
     path = tmp_path / "g.safetensors"
     quality = {0: 0.5, 2: 1.0, 3: 0.25}
-    good.with_quality(quality).save(path)
+    short.with_quality(quality).save(path)
     read = load_generator(path)
-    assert (read.spec, read.labels, read.account) == (good.spec, good.labels, good.account)
-    assert (read.steps, read.quality) == (200, quality)
+    assert (read.spec, read.labels, read.account) == (short.spec, short.labels, short.account)
+    assert (read.steps, read.quality) == (SHORT.steps, quality)
     assert (read.history, read.critics) == ((), ())
-    assert torch.equal(read.sample([0, 3]), good.sample([0, 3]))
+    assert torch.equal(read.sample([0, 3]), short.sample([0, 3]))
     again = tmp_path / "again.safetensors"
     read.save(again)
     assert again.read_bytes() == path.read_bytes()
