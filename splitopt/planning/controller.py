@@ -25,11 +25,11 @@ from splitopt.planning.control.report import ControlReport, RoundReport
 from splitopt.problems.arrays import whole_number
 from splitopt.problems.base import FloatArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum, ClusterAndSpectrumDecision
+from splitopt.problems.cluster_limits import check_cluster_cut
 from splitopt.problems.cut_under_uncertainty import CutUnderUncertainty, Generator
 from splitopt.problems.cut_under_uncertainty.problem import clusters_by_latency
 from splitopt.problems.cut_under_uncertainty.risk import EXPECTED
 from splitopt.problems.inputs import as_scenario
-from splitopt.problems.limits import check_cluster_cut
 from splitopt.problems.memory import unchecked
 from splitopt.results import Result
 from splitopt.scenario import Scenario

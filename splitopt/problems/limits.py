@@ -15,7 +15,6 @@ says why it cannot be checked with what is known.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NoReturn
 
 import numpy as np
 
@@ -24,8 +23,6 @@ from splitopt.problems.base import BoolArray, FloatArray
 from splitopt.problems.memory import (
     allowed_by_memory,
     device_memory_bytes,
-    memory_words,
-    server_shared_bytes,
 )
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.counting.tied import exchanged_bytes, kept_together, tied_weights
@@ -92,11 +89,11 @@ def check_tied(profile: ModelProfile, cut: int, place: str, *, exchanging: bool 
     if not fine[cut - 1]:
         how = "they exchange its gradients where the profile is traced with --tied copies"
         why = how if exchanging else "nobody exchanges its gradients here"
-        raise _not_allowed(
+        raise not_allowed(
             profile,
             (cut, place),
             f"and {why_tied(profile, cut)}, on both sides of it: {why}",
-            _others(profile, fine, "tied", "plan with cut_and_resources, or a pipeline"),
+            other_cuts(profile, fine, "tied", "plan with cut_and_resources, or a pipeline"),
         )
 
 
@@ -128,12 +125,12 @@ def check_leakage(scenario: Scenario, profile: ModelProfile, cut: int, place: st
     assert profile.leakage is not None  # allowed_by_leakage() saw to it
     limits = leakage_limits(scenario)
     strict = int(limits.argmin())
-    raise _not_allowed(
+    raise not_allowed(
         profile,
         (cut, place),
         f"which leaks {profile.leakage[cut - 1]:.6g}{_guess(profile)}, and the limit of "
         f"{scenario.fleet()[strict].name} is {limits[strict]:g}",
-        _others(profile, np.asarray(within.all(axis=0)), "leakage", "raise the limit"),
+        other_cuts(profile, np.asarray(within.all(axis=0)), "leakage", "raise the limit"),
     )
 
 
@@ -155,12 +152,12 @@ def check_device_memory(scenario: Scenario, profile: ModelProfile, cut: int, pla
     need, memory = needs[worst], fleet[worst].memory
     assert need is not None
     assert memory is not None
-    raise _not_allowed(
+    raise not_allowed(
         profile,
         (cut, place),
         f"whose part needs {readable_bytes(float(need[cut - 1]))} on {fleet[worst].name}, and its "
         f"memory is {readable_bytes(memory)}",
-        _others(profile, common_cuts(scenario, profile), "memory", "give it more"),
+        other_cuts(profile, common_cuts(scenario, profile), "memory", "give it more"),
     )
 
 
@@ -176,7 +173,7 @@ def check_common_cut(
     check_device_memory(scenario, profile, cut, place)
 
 
-def _not_allowed(
+def not_allowed(
     profile: ModelProfile, stated: tuple[int, str], why: str, others: str
 ) -> InfeasibleError:
     """Return the error of a cut, stated with its place, that a limit does not allow."""
@@ -237,7 +234,7 @@ def _guess(profile: ModelProfile) -> str:
     return ", which is a guess" if profile.state_of("leakage") == GUESS else ""
 
 
-def _others(profile: ModelProfile, fine: BoolArray, what: str, mend: str) -> str:
+def other_cuts(profile: ModelProfile, fine: BoolArray, what: str, mend: str) -> str:
     """Report which cuts would do instead."""
     if fine.any():
         names = ", ".join(f"{c + 1} ({profile.layers[c]})" for c in np.flatnonzero(fine))
@@ -247,159 +244,3 @@ def _others(profile: ModelProfile, fine: BoolArray, what: str, mend: str) -> str
         least = int(profile.leakage.argmin())
         return f"no cut would do: {mend} to {profile.leakage[least]:.6g} (cut {least + 1})"
     return f"no cut would do: {mend}"
-
-
-def check_cluster_cut(
-    scenario: Scenario,
-    profile: ModelProfile,
-    cut: int,
-    place: str = "clusters.cut",
-    *,
-    exchanging: bool = False,
-) -> None:
-    """Raise where a cut of clusters, 1..L, is above a limit of a device or the server.
-
-    The server has one copy of its part and works on the mini-batches of one cluster at a time.
-    `place` names what states the cut; with `exchanging` both sides may hold copies of a tied
-    weight.
-
-    Raises
-    ------
-    InfeasibleError
-        A limit of leakage or memory does not allow the cut.
-    InputError
-        Whether the server's memory does depends on who is in which cluster.
-    """
-    check_common_cut(scenario, profile, cut, place, exchanging=exchanging)
-    sizes = _cluster_server_bytes(scenario, profile)
-    if sizes is None:
-        return
-    least, most, memory = sizes[0][cut - 1], sizes[1][cut - 1], sizes[2]
-    if most <= memory:
-        return
-    server = scenario.servers[0].name
-    if least <= memory:
-        _refuse_unsure(scenario, profile, cut, place, sizes)
-    fine = common_cuts(scenario, profile, exchanging=exchanging) & (sizes[1] <= memory)
-    raise _not_allowed(
-        profile,
-        (cut, place),
-        f"at which {server} needs {memory_words(float(most))} for its largest cluster, and its "
-        f"memory is {readable_bytes(memory)}",
-        _others(profile, fine, "memory", "give it more"),
-    )
-
-
-def _refuse_unsure(
-    scenario: Scenario,
-    profile: ModelProfile,
-    cut: int,
-    place: str,
-    sizes: tuple[FloatArray, FloatArray, float],
-) -> NoReturn:
-    """Raise that who is in which cluster decides whether the server's memory allows a cut."""
-    server = scenario.servers[0].name
-    raise InputError(
-        f"{place} is {cut} ({profile.layers[cut - 1]}): whether a cluster fits into the "
-        f"{readable_bytes(sizes[2])} of {server} "
-        f"depends on who is in it, which is no constraint here; give {server} "
-        f"{memory_words(float(sizes[1][cut - 1]))}, or all devices the same batch_size"
-    )
-
-
-def cluster_cuts(
-    scenario: Scenario, profile: ModelProfile, last: bool, *, exchanging: bool = False
-) -> list[int]:
-    """Return the cuts, 1..L, that all devices and the server can take in clusters.
-
-    Parameters
-    ----------
-    last
-        Whether the last cut, behind which nothing is left for a server, counts too.
-    exchanging
-        Whether both sides of a cut may hold copies of a tied weight.
-
-    Raises
-    ------
-    InfeasibleError
-        There is none.
-    InputError
-        Whether the server's memory allows a cut depends on who is in which cluster.
-    """
-    allowed = common_cuts(scenario, profile, exchanging=exchanging)
-    allowed[-1] &= last
-    if not allowed.any():
-        raise InfeasibleError(why_no_common_cut(scenario, profile, last, exchanging))
-    sizes = _cluster_server_bytes(scenario, profile)
-    if sizes is None:
-        return [int(cut) + 1 for cut in np.flatnonzero(allowed)]
-    least, most, memory = sizes
-    for cut in np.flatnonzero(allowed & (least <= memory) & (most > memory)):
-        check_cluster_cut(scenario, profile, int(cut) + 1, exchanging=exchanging)
-    if not (allowed & (most <= memory)).any():
-        raise InfeasibleError(
-            f"{scenario.servers[0].name} needs {memory_words(float(most[allowed].min()))} for its "
-            f"largest cluster at the cut that needs least, and its memory is "
-            f"{readable_bytes(memory)}"
-        )
-    return [int(cut) + 1 for cut in np.flatnonzero(allowed & (most <= memory))]
-
-
-def cuts_of_devices(scenario: Scenario, profile: ModelProfile) -> BoolArray:
-    """Shape (N, L): the cuts that each device and the server can take where clusters' cuts differ.
-
-    The last cut, behind which nothing is left for the server, is none of them.
-
-    Raises
-    ------
-    InfeasibleError
-        A device can take none of those that the server can.
-    InputError
-        Whether the server's memory allows a cut depends on who is in which cluster.
-    """
-    within = allowed_by_leakage(scenario, profile)
-    fits = allowed_by_memory(scenario.fleet(), profile)
-    served = kept_together(profile).copy()
-    served[-1] = False
-    found = within & fits & served
-    sizes = _cluster_server_bytes(scenario, profile)
-    if sizes is not None:
-        least, most, memory = sizes
-        unsure = found.any(axis=0) & (least <= memory) & (most > memory)
-        if unsure.any():
-            _refuse_unsure(scenario, profile, int(unsure.argmax()) + 1, "clusters.cut", sizes)
-        served &= most <= memory
-        found &= served
-    if not (missing := ~found.any(axis=1)).any():
-        return np.asarray(found)
-    name = scenario.fleet()[int(missing.argmax())].name
-    if not served.any():
-        raise InfeasibleError(why_no_common_cut(scenario, profile))
-    if not (within & served)[missing][0].any():
-        what, mend = "leakage limit", "raise it"
-    elif not (fits & served)[missing][0].any():
-        what, mend = "memory", "give it more"
-    else:
-        what, mend = "leakage limit and its memory together", "raise one of them"
-    raise InfeasibleError(f"the {what} of {name} leaves it no cut before the last layer: {mend}")
-
-
-def _cluster_server_bytes(
-    scenario: Scenario, profile: ModelProfile
-) -> tuple[FloatArray, FloatArray, float] | None:
-    """Return the least and most bytes, (L,) each, that the largest cluster takes, and the memory.
-
-    Any partition has a cluster with at least the mean of all samples per cluster, and one with at
-    least as many as the smallest mini-batches that fill the largest cluster.
-    """
-    memory = scenario.servers[0].memory if len(scenario.servers) == 1 else None
-    batches = [device.batch_size for device in scenario.fleet()]
-    if memory is None or scenario.clusters is None or None in batches:
-        return None
-    sizes = scenario.clusters.all_sizes(len(batches))
-    ordered = np.sort(np.array(batches, dtype=np.float64))
-    largest = max(sizes)
-    few = max(float(ordered[:largest].sum()), float(ordered.sum()) / len(sizes), float(ordered[-1]))
-    most = server_shared_bytes(profile, float(ordered[-largest:].sum()), largest)
-    least = server_shared_bytes(profile, few, largest)
-    return None if least is None or most is None else (least, most, memory)

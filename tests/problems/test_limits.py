@@ -21,7 +21,7 @@ from splitopt import (
     plan,
 )
 from splitopt.planning.controller import Controller
-from splitopt.problems.limits import check_cluster_cut, cluster_cuts
+from splitopt.problems.cluster_limits import check_cluster_cut, cluster_cuts
 from splitopt.problems.memory import server_copies_bytes, server_shared_bytes, unchecked
 
 LEAKAGE = (0.9, 0.7, 0.5, 0.2, 0.05, 0.04, 0.03, 0.02, 0.01, 0.0)

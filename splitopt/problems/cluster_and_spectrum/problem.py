@@ -91,7 +91,7 @@ class ClusterAndSpectrum(ClusterAndSpectrumData):
             A limit of leakage or memory does not allow the cut.
         """
         from splitopt.latency.cell import cell_of, cell_seconds, cut_index
-        from splitopt.problems.limits import check_cluster_cut
+        from splitopt.problems.cluster_limits import check_cluster_cut
 
         scenario = as_scenario(scenario)
         profile = as_profile(profile, scenario)

@@ -8,7 +8,7 @@ import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray
 from splitopt.problems.cluster_and_spectrum.data import TIED, TIMES
-from splitopt.problems.limits import check_cluster_cut, cluster_cuts, cuts_of_devices
+from splitopt.problems.cluster_limits import check_cluster_cut, cluster_cuts, cuts_of_devices
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
 

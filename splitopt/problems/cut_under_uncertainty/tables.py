@@ -11,9 +11,9 @@ from splitopt.errors import InputError
 from splitopt.latency.cell import cell_of, cell_seconds, cut_index, signal_ratios
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
 from splitopt.problems.cluster_and_spectrum.data import TIMES
+from splitopt.problems.cluster_limits import check_cluster_cut, cluster_cuts
 from splitopt.problems.cut_under_uncertainty.blocks import SHARED, Blocks
 from splitopt.problems.cut_under_uncertainty.drawn import Generator
-from splitopt.problems.limits import check_cluster_cut, cluster_cuts
 from splitopt.profiles import ModelProfile
 from splitopt.scenario import Scenario
 from splitopt.scenario.varying import COMPUTE, SNR

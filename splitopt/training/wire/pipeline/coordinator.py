@@ -29,6 +29,7 @@ from splitopt.training.wire.leader import TESTS_S, Leader, Question, RoundOutcom
 from splitopt.training.wire.own_parts import names_in, parts_of
 from splitopt.training.wire.pipeline.answers import wrong_state
 from splitopt.training.wire.pipeline.channels import RESERVE, RESERVED, Channels
+from splitopt.training.wire.pipeline.errors import NodeGoneError
 from splitopt.training.wire.pipeline.exchange import Link, give_back
 from splitopt.training.wire.pipeline.held import load_held, state_of
 from splitopt.training.wire.pipeline.messages import (
@@ -63,10 +64,6 @@ SLOWEST = 10e6
 """Byte/s at which a state, which no plan pays for either, is given out and taken back at least."""
 
 _SOON_S = 0.05  # a round begins so long after everybody has been told
-
-
-class NodeGoneError(TrainingError):
-    """A compute node has died: no owner's batch can pass the chain any more."""
 
 
 class Pipeline(Leader):
@@ -343,10 +340,7 @@ class Pipeline(Leader):
         if rank > self.owners:
             self.crew.drop(rank)
             name = self.timing.nodes[rank - self.owners - 1]
-            raise NodeGoneError(
-                f"the compute node {name} failed ({phase}: {reason}); start the run again with "
-                "--resume to go on from the last checkpoint"
-            )
+            raise NodeGoneError.at(name, phase, reason)
         client = self.scheme.clients[rank - 1]
         count_lost(client, self.scheme.steps(client))
         self.drop(rank - 1, phase, reason)

@@ -12,9 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
-import torch
 from torch import Tensor
 
 from splitopt.errors import InputError, SplitoptError
@@ -48,6 +46,7 @@ from splitopt.training.wire.star.examples import length_fields
 from splitopt.training.wire.star.exchange import add_gradients, gradients_of
 from splitopt.training.wire.star.pace import DevicePace, bucket_of
 from splitopt.training.wire.star.private import step_privately
+from splitopt.training.wire.star.random_state import changed, take_stream
 from splitopt.training.wire.star.secure.member import MASKED, UNMASKING, SumMember
 from splitopt.training.wire.star.timing import BACKWARD, FORWARD, MODEL_UP, UPLOAD, Timing
 from splitopt.training.wire.transport.channel import Channel
@@ -389,19 +388,3 @@ def _turns_in(begin: Message) -> int | None:
     if turns is not None and (type(turns) is not int or turns < 0):
         raise FrameError("a round with a number of turns that is none")
     return turns
-
-
-def changed(before: Tensor, after: Tensor) -> dict[str, Tensor]:
-    """Return a random state that has to travel with its batch, because layers drew from it."""
-    return {} if torch.equal(before, after) else {"stream": after}
-
-
-def take_stream(tensors: Mapping[str, Any], client: Client) -> None:
-    """Go on with a random state that came with a batch, if one did."""
-    if "stream" not in tensors:
-        return
-    state = tensors["stream"]
-    own = client.stream.state
-    if state.dtype != own.dtype or state.shape != own.shape:
-        raise FrameError("a random state of another shape or type than here")
-    client.stream.state = state

@@ -36,11 +36,11 @@ from splitopt.training.wire.encoded import arrived, as_tensors, as_tied, without
 from splitopt.training.wire.leader import RoundOutcome
 from splitopt.training.wire.private import planned_field
 from splitopt.training.wire.recorder import read_rows
-from splitopt.training.wire.star.device import changed, take_stream
 from splitopt.training.wire.star.device_links import DeviceLinks, Found
 from splitopt.training.wire.star.examples import Examples
 from splitopt.training.wire.star.exchange import add_gradients, gradients_of
 from splitopt.training.wire.star.pace import DevicePace
+from splitopt.training.wire.star.random_state import changed, take_stream
 from splitopt.training.wire.star.secure.aggregation import Aggregation, Ways
 from splitopt.training.wire.star.secure.member import MASKED
 from splitopt.training.wire.star.timing import (
