@@ -162,7 +162,7 @@ def _dearest(fleet: Fleet) -> float:
 def _propose_best(
     pricing: Pricing, columns: list[tuple[Column, float]], seconds: float, rel_gap: float = 0.0
 ) -> tuple[float, bool]:
-    """Put choices together within the caps; give the bound among them, and whether that is done."""
+    """Put choices together within the caps; return the bound among them, and if that is done."""
     search, fleet = pricing.search, pricing.fleet
     unit = pricing.bound if pricing.bound > 0 else 1.0
     answer = best_of(

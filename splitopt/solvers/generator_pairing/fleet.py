@@ -147,4 +147,6 @@ class Fleet:
         if self.problem.penalty is not None:
             lacks = self.problem.penalty[senders[rows], missing[bits]]
         need = self.problem.need[i, missing]
+        # Of one layout from every caller, so that the loops are compiled for one.
+        bits = np.ascontiguousarray(bits)
         return Offers(senders, useful, costs[senders], starts, bits, lacks, need)

@@ -106,7 +106,9 @@ def list_covers(
     kept, local = kept[:few], local[:few]
     offers = offers_of(costs, kept, local, classes)
     feasible_prices(offers, prices)
-    chosen, place = np.full(classes, -1, np.int64), np.zeros(classes + 1, np.int64)
+    chosen, place = np.empty(classes, np.int64), np.zeros(classes + 1, np.int64)
+    for c in range(classes):
+        chosen[c] = -1
     covered, spent = np.zeros(classes + 1, np.int64), np.zeros(classes + 1)
     depth, size, full = 0, 0, (1 << classes) - 1
     while depth >= 0:

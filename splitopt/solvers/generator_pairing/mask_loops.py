@@ -15,7 +15,7 @@ import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.compiling import compiled, helper
-from splitopt.solvers.generator_pairing.price_loops import Offers, bound_by_prices
+from splitopt.solvers.generator_pairing.price_loops import Offers, bound_by_prices, copy_first
 
 SLACK = 1e-12
 """Choices that are cheaper by less than this, relatively, are not looked for."""
@@ -76,16 +76,20 @@ def offers_of(costs: FloatArray, kept: IntArray, masks: IntArray, classes: int) 
                 bits[size] = c
                 size += 1
         starts[k + 1] = size
-    own = np.empty(masks.size)
+    own, need = np.empty(masks.size), np.empty(classes, np.int64)
     for k in range(masks.size):
         own[k] = costs[kept[k]]
-    return Offers(own, starts, bits[:size], np.zeros(size), np.ones(classes, np.int64))
+    for c in range(classes):
+        need[c] = 1
+    return Offers(own, starts, bits[:size], np.zeros(size), need)
 
 
 @helper
 def feasible_prices(offers: Offers, prices: FloatArray) -> None:
     """Lower prices until no sender is worth more than it costs; raise them while that holds."""
-    scale = np.ones(prices.size)
+    scale = np.empty(prices.size)
+    for c in range(prices.size):
+        scale[c] = 1.0
     for k in range(offers.costs.size):
         worth = 0.0
         for e in range(offers.starts[k], offers.starts[k + 1]):
@@ -120,7 +124,7 @@ def common_unit(costs: FloatArray) -> float:
         return 0.0
     for cost in costs:
         times = cost / unit
-        if abs(times - np.round(times)) > 1e-12 * times or times > 1e6:
+        if abs(times - np.rint(times)) > 1e-12 * times or times > 1e6:
             return 0.0
     return unit
 
@@ -157,7 +161,9 @@ def walk(
     """
     classes = prices.size
     full = (1 << classes) - 1
-    head = np.full(classes + 1, -1, np.int64)
+    head = np.empty(classes + 1, np.int64)
+    for layer in range(classes + 1):
+        head[layer] = -1
     left, right = worth_of_rest(prices[:BITS]), worth_of_rest(prices[BITS:])
     begin = np.zeros(classes + 1, np.int64)
     for k in range(masks.size):
@@ -166,7 +172,8 @@ def walk(
     for c in range(classes):
         begin[c + 1] += begin[c]
     holders = np.empty(begin[classes], np.int64)
-    filled = begin.copy()
+    filled = np.empty(classes, np.int64)
+    copy_first(filled, begin, classes)
     for k in range(masks.size):
         for c in range(classes):
             if masks[k] >> c & 1:
@@ -207,11 +214,11 @@ def walk(
 
 @helper
 def ruled_in(few: IntArray, reduced: FloatArray, bound: float, limit: float) -> int:
-    """Keep of some senders those that a choice below the limit may have; give their number."""
+    """List whom a choice below the limit may have, by their places; return their number."""
     left = 0
     for place in range(few.size):
         if bound + max(reduced[place], 0.0) < limit:
-            few[left] = few[place]
+            few[left] = place
             left += 1
     return left
 
@@ -290,7 +297,7 @@ def cheapest_cover(
     limit = best - max(SLACK * best, unit * (1.0 - 1e-6))
     if bound >= limit:
         return best, size, 0
-    few = np.arange(count)
+    few = np.empty(count, np.int64)
     left = ruled_in(few, reduced, bound, limit)
     own = taken(local, few, left)
     offers = offers_of(costs, taken(kept, few, left), own, classes)

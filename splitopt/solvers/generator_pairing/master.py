@@ -78,7 +78,7 @@ class Master:
         )
 
     def extend(self, columns: Columns) -> None:
-        """Take in the choices that have come since the last call."""
+        """Add the choices that have come since the last call."""
         new = list(columns.known.items())[self._taken :]
         self._taken = len(columns.known)
         if not new:

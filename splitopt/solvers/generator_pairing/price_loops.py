@@ -51,7 +51,7 @@ def copy_first(target: Any, source: Any, count: int) -> None:
 
 @helper
 def reduced_costs(offers: Offers, prices: FloatArray, reduced: FloatArray) -> float:
-    """Fill in what senders cost less what they are worth; give L(v)."""
+    """Fill in what senders cost less what they are worth; return L(v)."""
     bound = 0.0
     for c in range(prices.size):
         bound += offers.need[c] * prices[c]
@@ -69,12 +69,13 @@ def reduced_costs(offers: Offers, prices: FloatArray, reduced: FloatArray) -> fl
 
 @helper
 def greedy_cover(offers: Offers, weights: FloatArray, chosen: IntArray) -> int:
-    """Choose senders by the least weight per class newly covered; give their number, -1 if none do.
+    """Choose senders by the least weight per class newly covered; return how many, -1 if none do.
 
     Senders that the later ones made needless are taken out again.
     """
-    left = offers.need.copy()
-    used = np.zeros(weights.size, np.bool_)
+    left = np.empty(offers.need.size, np.int64)
+    copy_first(left, offers.need, left.size)
+    used = np.zeros(weights.size, np.int64)
     open_need = 0
     for c in range(left.size):
         open_need += left[c]
@@ -82,7 +83,7 @@ def greedy_cover(offers: Offers, weights: FloatArray, chosen: IntArray) -> int:
     while open_need > 0:
         best, best_ratio = -1, np.inf
         for k in range(weights.size):
-            if used[k]:
+            if used[k] == 1:
                 continue
             gain = 0
             for e in range(offers.starts[k], offers.starts[k + 1]):
@@ -93,7 +94,7 @@ def greedy_cover(offers: Offers, weights: FloatArray, chosen: IntArray) -> int:
                     best, best_ratio = k, ratio
         if best < 0:
             return -1
-        used[best] = True
+        used[best] = 1
         chosen[count] = best
         count += 1
         for e in range(offers.starts[best], offers.starts[best + 1]):
@@ -171,9 +172,10 @@ def bound_by_prices(
             share = offers.costs[k] / size + offers.lacks[e]
             prices[offers.bits[e]] = min(prices[offers.bits[e]], share)
     bound = reduced_costs(offers, prices, reduced)
-    at, step, since = prices.copy(), 1.0, 0
-    values = reduced.copy()
-    slope = np.empty(classes)
+    at, values, slope = np.empty(classes), np.empty(senders), np.empty(classes)
+    copy_first(at, prices, classes)
+    copy_first(values, reduced, senders)
+    step, since = 1.0, 0
     for turn in range(rounds):
         if bound >= best_cost * (1.0 - 1e-12):
             break
