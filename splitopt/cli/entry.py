@@ -55,7 +55,7 @@ def _run(arguments: list[str] | None) -> int:
 
 
 def _help_first(arguments: list[str]) -> list[str]:
-    """Ask for help alone where it is asked for, or a flag before it would take it as its value."""
+    """Request help alone where it is wanted, or a flag before it would take it as its value."""
     asked = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if not {"--help", "-h"} & set(asked):
         return arguments

@@ -90,7 +90,7 @@ def _named(file: Path | None, output: Path | None) -> Path:
 
 
 def _asked(kind: str | None, model: str | None, devices: int | None) -> tuple[str, str, int]:
-    """Ask for what was not given; an answer that cannot be used is asked for again."""
+    """Read what was not given from the user; an answer that cannot be used is asked for again."""
     from splitopt.scenario.starting import (
         KINDS,
         USUAL_DEVICES,

@@ -64,7 +64,7 @@ class Generator(nn.Module):
 
 
 class Critic(nn.Module):
-    """Gives a score for an image and the label that it is said to have.
+    """Scores an image and the label that it is said to have.
 
     The paper does not say how the label comes in. Here it is one more channel for each class, of
     ones for the label and zeros for the others. Convolutions with ReLU, then a fully connected

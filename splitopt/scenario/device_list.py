@@ -20,7 +20,7 @@ from splitopt.scenario.parts import Device
 
 
 class _EntriesOrColumns:
-    """Tells pydantic to read and write the entries, and to leave columns to `DeviceColumns`."""
+    """Has pydantic read and write the entries, and to leave columns to `DeviceColumns`."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler

@@ -150,7 +150,7 @@ class Search:
         return relative_gap(self.objective, self.bound)
 
     def propose(self, decision: Decision) -> float:
-        """Offer a decision; give its objective, infinite if it is not feasible.
+        """Offer a decision; return its objective, infinite if it is not feasible.
 
         The problem itself evaluates and checks it. A decision that violates something is not
         kept; what it violated is remembered for the message of a run that finds nothing.

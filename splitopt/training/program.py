@@ -237,7 +237,7 @@ class Program:
     def trained_by(
         self, scheme: str, takes: Takes | None = None, runs_as: str | None = None
     ) -> Program:
-        """Hand the same clients and data to another scheme, to compare with.
+        """Return another scheme with the same clients and data, to compare with.
 
         Parameters
         ----------

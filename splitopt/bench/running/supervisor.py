@@ -159,7 +159,7 @@ class _Watch:
         self.peak_mib = 0.0
 
     def wait(self) -> tuple[Status, str] | None:
-        """Wait; give the status and message of the limit that was broken, None if none was."""
+        """Wait; return the status and message of the limit that was broken, None if none was."""
         begin = time.perf_counter()
         ready_at: float | None = None
         ticks = 0

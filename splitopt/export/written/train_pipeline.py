@@ -193,7 +193,7 @@ def random_data(first: bool, samples: int = 256) -> Tensor:
 
 
 def agreed_count(own: int, stage: PipelineStage, device: torch.device) -> int:
-    """Tell all processes how many samples the first one has; the last must have as many."""
+    """Broadcast to all processes how many samples the first one has; the last must have as many."""
     count = torch.tensor([own], device=device)
     dist.broadcast(count, 0)
     if stage.is_last and own != int(count):

@@ -149,7 +149,7 @@ def conclude(
 
 
 def safe_bound(bound: float, tolerance: float = BOUND_TOLERANCE) -> float:
-    """Take the tolerance off a dual bound; ``-inf`` where the back end has none."""
+    """Subtract the tolerance from a dual bound; ``-inf`` where the back end has none."""
     if not math.isfinite(bound) or abs(bound) >= 1e20:
         return -math.inf
     return bound - tolerance * max(1.0, abs(bound))

@@ -45,7 +45,7 @@ class Matrix:
     value: list[list[float]] = field(default_factory=list)
 
     def row(self, lower: float, upper: float) -> int:
-        """Add a row; give its number."""
+        """Add a row; return its number."""
         self.lower.append(lower)
         self.upper.append(upper)
         return len(self.lower) - 1
@@ -58,7 +58,7 @@ class Matrix:
         whole: bool = False,
         most: float = 1.0,
     ) -> int:
-        """Add a column; give its number."""
+        """Add a column; return its number."""
         self.costs.append(cost)
         self.most.append(most)
         self.whole.append(whole)

@@ -73,7 +73,7 @@ class Chains(Solver[GraphPartition]):
 def try_orders(
     problem: GraphPartition, groups: Groups, search: Search, count: int, share: float = 1.0
 ) -> StopReason | None:
-    """Propose quick plans, then the best chains of several orders; give why the search must stop.
+    """Propose quick plans, then the best chains of several orders; return why the search must stop.
 
     Loads above what is known are not looked at. For the first order that is a small multiple of
     the bound at first, since otherwise every pair of positions would count.

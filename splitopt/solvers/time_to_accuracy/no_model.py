@@ -20,7 +20,7 @@ def with_one_round(problem: TimeToAccuracy) -> TimeToAccuracy:
 
 @dataclass(frozen=True)
 class NoModel(Solver[TimeToAccuracy]):
-    """Take the rounds for a constant, so that the shortest round is the best plan.
+    """Treats the rounds as a constant, so that the shortest round is the best plan.
 
     The plan is then valued by the problem's own rounds.
     """

@@ -116,7 +116,7 @@ def _pads(task: Task) -> Finding:
 
 
 def _keeps_order(task: Task) -> Finding:
-    """Give the samples in another order, and each alone: every row is its sample's."""
+    """Collate the samples in another order, and each alone: every row is its sample's."""
 
     def check(collate: Collate, samples: _Samples) -> Finding:
         whole = _tensors(_called(collate, samples, _ROOM))

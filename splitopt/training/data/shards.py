@@ -322,7 +322,7 @@ class Elsewhere(Batches):
         self.tell(samples, like.data.classes)
 
     def tell(self, samples: int, classes: int | None) -> None:
-        """Take over how many samples of how many classes the client says that it has."""
+        """Record how many samples of how many classes the client says that it has."""
         self._samples, self.classes = samples, classes
         self.size = samples if self._whole is None else min(self._whole, samples)
 

@@ -40,7 +40,7 @@ class RoundTime:
 
 
 class VirtualClock:
-    """Tells how long the rounds of a program take.
+    """Computes how long the rounds of a program take.
 
     Parameters
     ----------

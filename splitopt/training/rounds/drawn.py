@@ -26,7 +26,7 @@ Seconds = dict[str, float]
 
 
 class DrawnRounds:
-    """Tells what rounds of a program take, by who takes part and in which order.
+    """Computes what rounds of a program take, by who takes part and in which order.
 
     Parameters
     ----------

@@ -77,7 +77,7 @@ def is_own(kind: type[Scheme]) -> bool:
 
 
 def trained_by(program: Program, kind: type[Scheme]) -> Program:
-    """Hand the clients and data of a program to a scheme.
+    """Return a scheme with the clients and data of a program.
 
     Raises
     ------

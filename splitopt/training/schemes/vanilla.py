@@ -83,13 +83,13 @@ class Vanilla(Clustered):
         return [([order[place]], steps) for place, steps in turns]
 
     def hand_out(self, clients: Sequence[Client], tally: Round) -> None:
-        """Hand the device part to the next device, with what the penalties need."""
+        """Pass the device part to the next device, with what the penalties need."""
         super().hand_out(clients, tally)
         if self.ewc is not None and self.ewc.turns:
             tally.traffic.fisher_down += self.ewc.bytes_on(0)
 
     def collect(self, clients: Sequence[Client], tally: Round) -> None:
-        """Take the device part back, and keep what the turn leaves against forgetting."""
+        """Receive the device part back, and keep what the turn leaves against forgetting."""
         if self.ewc is not None:
             (client,) = clients
             own, parts = client.batches, [self.device(client), self.server]

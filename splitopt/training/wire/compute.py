@@ -38,7 +38,7 @@ def padded(deadline_s: float) -> float:
 
 
 def warm_up() -> None:
-    """Take a step of an optimizer, before anybody waits for one: PyTorch's first takes a second."""
+    """Run a step of an optimizer, before anybody waits for one: PyTorch's first takes a second."""
     weight = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([weight], lr=0.1)
     weight.sum().backward()  # type: ignore[no-untyped-call]

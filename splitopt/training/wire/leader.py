@@ -143,7 +143,7 @@ class Leader(ABC):
         return None
 
     def follow(self, program: Program) -> None:
-        """Take cuts and seconds of the next round from a program that replaces the plan's.
+        """Read cuts and seconds of the next round from a program that replaces the plan's.
 
         Raises
         ------

@@ -76,7 +76,7 @@ class Tests:
 
 
 def answering(prepared: Prepared, rank: int, channel: Channel) -> None:
-    """Let a connection to rank 0 answer what asks for tests, where this party has the data."""
+    """Have a connection to rank 0 answer what asks for tests, where this party has the data."""
     clients = [client.name for client in prepared.program.clients]
     if prepared.test_at is not None and clients.index(prepared.test_at) == rank - 1:
         channel.aside = Tests(prepared, channel)

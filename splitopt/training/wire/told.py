@@ -51,7 +51,7 @@ class Told:
         return None
 
     def tell(self, rank: int, told: Mapping[str, Any]) -> str | None:
-        """Take over what a client tells as soon as it fits; return why it does not."""
+        """Record what a client tells as soon as it fits; return why it does not."""
         why = self(rank, told)
         batches = self._prepared.scheme.clients[rank - 1].batches
         if why is None and isinstance(batches, Elsewhere):
@@ -59,7 +59,7 @@ class Told:
         return why
 
     def prepared(self) -> Prepared:
-        """Take over what clients have told, and return what the run is of now."""
+        """Apply what clients have told, and return what the run is of now."""
         counts = []
         for index, client in enumerate(self._prepared.scheme.clients):
             told, batches = self._known[index + 1], client.batches

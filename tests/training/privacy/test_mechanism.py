@@ -35,7 +35,7 @@ EACH = [
 
 
 def same_order(scheme, plain):
-    """Let private batches walk in the order in which those of plain training do."""
+    """Have private batches walk in the order in which those of plain training do."""
     for own, other in zip(scheme.clients, plain.clients, strict=True):
         generator = other.batches.generator.clone_state()
         count = own.samples

@@ -295,7 +295,7 @@ def _written_elsewhere(parts: Sequence[nn.Module], written: Mapping[str, Tensor]
 
 
 def _walk(parts: Sequence[nn.Module], inputs: Inputs) -> tuple[list[Any], set[int]]:
-    """Run the parts in turn; give their values, and those that the part behind writes over."""
+    """Run the parts in turn; return their values, and those that the part behind writes over."""
     values: list[Any] = []
     written: set[int] = set()
     given: tuple[Any, ...] = fresh(inputs)

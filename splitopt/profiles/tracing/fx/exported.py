@@ -244,7 +244,7 @@ def _like(graph: Graph, node: Node) -> Node | None:
 
 
 def _here(graph: Graph, node: Node, first: Node, place: torch.device) -> None:
-    """Take the device from the input where the node has the one that it was exported on."""
+    """Return the device of the input where the node has the one that it was exported on."""
 
     def is_place(item: Any) -> bool:
         return isinstance(item, torch.device) and item == place

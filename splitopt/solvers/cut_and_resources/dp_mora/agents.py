@@ -144,7 +144,7 @@ class DeviceAgent(Node):
         self._share, self._need, self._settled = self._equal, self._need / scale, False
 
     def respond(self, prices: list[Price], part: float) -> tuple[bool, bool]:
-        """Work out its gradients (Eq. 28-30); give its vote and whether it changed."""
+        """Work out its gradients (Eq. 28-30); return its vote and whether it changed."""
         square = self.hear(prices, self._equal - self._share)
         target = self._share + self._need / (self._share * self._share) + self.price
         self._share_velocity = min(max(target, SHARE_FLOOR), 1.0) - self._share

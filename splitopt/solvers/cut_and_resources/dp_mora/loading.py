@@ -10,7 +10,7 @@ from splitopt.solvers.cut_and_resources.dp_mora.graphs import Graph
 
 
 def load_steps(data: PrivateData, graph: Graph, rule: CutRule, agents: bool) -> None:
-    """Take no step of either kind, with the very arrays of a run.
+    """Run both kinds of steps for no time, with the very arrays of a run.
 
     JAX compiles the cut step for a number of devices: all of them, or one where each is an agent.
     Agents step the flow one by one, in Python.

@@ -30,7 +30,7 @@ class Plan:
 
 
 class Coordinator:
-    """Asks the devices through a channel and keeps the best plan.
+    """Questions the devices through a channel and keeps the best plan.
 
     Parameters
     ----------

@@ -142,7 +142,7 @@ class Ledger:
         return SAMPLES, sample
 
     def averaged(self, cut: int) -> float:
-        """Answer the round in which everything has its mean value; give its seconds."""
+        """Answer the round in which everything has its mean value; return its seconds."""
         self.check()
         return self._inner.solve(self.problem.expected_block(cut), AVERAGED, 0).value
 

@@ -103,7 +103,7 @@ class Bracket:
             self.low = min(self._above(cap), self._relaxed)
 
     def _relax(self) -> None:
-        """Take a step to the least period that the windows allow, where every link is free.
+        """Step to the least period that the windows allow, where every link is free.
 
         The relaxation is met by a chain, but one that may leave out nodes that have to be used. If
         it leaves out none at the end, the optimum is found, and no test needs the sets of
@@ -177,7 +177,7 @@ class Bracket:
 
 
 def _middle(low: float, high: float) -> float:
-    """Take a value between two ends, strictly below the upper one."""
+    """Return a value between two ends, strictly below the upper one."""
     if low > 0.0 and high > 2.0 * low:
         middle = math.sqrt(low) * math.sqrt(high)
     else:

@@ -84,7 +84,7 @@ class NodeResources:
 
 
 class BatchWorker:
-    """Takes one owner's batches through a node: the way in, the computing, and the way out.
+    """Passes one owner's batches through a node: the way in, the computing, and the way out.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ class BatchWorker:
         start_thread(self._work_off, name=self.client.name)
 
     def put(self, message: Message, is_complete: bool) -> None:
-        """Hand over a message for the owner, or announce that one is coming."""
+        """Pass on a message for the owner, or announce that one is coming."""
         if message.fields.get("round") == self._round:  # or it is of a batch that was given up
             self._box.put(_Event(message, is_complete))
 
@@ -210,7 +210,7 @@ class BatchWorker:
         self._send(task, is_outward, whole.fields["batch"], result)
 
     def _hear_privately(self, message: Message) -> None:
-        """Take the norms behind this part, or make the step of the batch that came back."""
+        """Receive the norms behind this part, or make the step of the batch that came back."""
         steps, batch = self._private, whole_number(message.fields, "batch")
         if steps is None:
             raise FrameError(f"a message {message.kind!r} where only owners clip")

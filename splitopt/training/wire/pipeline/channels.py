@@ -114,7 +114,7 @@ def request(owner: int, leg: int, size: int, wanted_s: float) -> dict[str, Any]:
 
 
 def answer(control: Channel) -> float:
-    """Wait for the answer of rank 0; give when the message may begin, by one's own clock.
+    """Wait for the answer of rank 0; return when the message may begin, by one's own clock.
 
     Raises
     ------

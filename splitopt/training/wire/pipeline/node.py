@@ -223,7 +223,7 @@ class Node:
         self._listen(channel, None)
 
     def _listen(self, channel: Channel, owner: int | None) -> None:
-        """Hand what comes over a connection to the thread of the owner whom it is for."""
+        """Pass what comes over a connection to the thread of the owner whom it is for."""
 
         def worker_for(message: Message) -> BatchWorker:
             found = whole_number(message.fields, "owner", 0, len(self.clients))

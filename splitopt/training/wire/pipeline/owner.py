@@ -199,7 +199,7 @@ class Owner:
             return False
 
     def _train(self, batch: int, inputs: Inputs, targets: Tensor) -> list[float]:
-        """Send one batch through the chain and back; give its mean loss and its samples."""
+        """Send one batch through the chain and back; return its mean loss and its samples."""
         first, last = self.held.parts
         stream, way, start_s = self.client.stream, self.way, time.monotonic()
         crossing = self.client.crossing
@@ -246,7 +246,7 @@ class Owner:
         self._tell(batch, told)
 
     def _tell(self, batch: int, told: Told | None) -> None:
-        """Tell the nodes what they need for their own step, where their parts are covered."""
+        """Send the nodes what they need for their own step, where their parts are covered."""
         if told is None or not covers_all(self.client):
             return
         fields = {**self._fields(batch), **told.fields()}
@@ -287,7 +287,7 @@ class Owner:
     def _receive(
         self, end: str, kind: str, number: int, batch: int, samples: int
     ) -> tuple[Tensor | None, float]:
-        """Wait for what a node sends of a batch; give it, and since when it is there."""
+        """Wait for what a node sends of a batch; return it, and since when it is there."""
         leg, asked = self.way.legs[number], list[bool]()
 
         def begun(message: Message) -> None:

@@ -92,7 +92,7 @@ class OwnerSteps:
         return Told.of(guard_of(self.client), torch.empty(0))
 
     def hear_norms(self, message: Message, samples: int) -> None:
-        """Take the norms of a batch in the nodes' parts."""
+        """Receive the norms of a batch in the nodes' parts."""
         self.norms = norms_in(message, samples)
 
     def _release(self, own: Gradients, factors: Tensor) -> None:
@@ -130,7 +130,7 @@ class NodeSteps:
         self._samples = samples
 
     def hear_norms(self, message: Message) -> None:
-        """Take the norms of the batch in the parts behind this one."""
+        """Receive the norms of the batch in the parts behind this one."""
         self._norms = norms_in(message, self._samples)
 
     def backward(self, held: Pass, gradient: Tensor) -> Tensor | None:

@@ -28,7 +28,7 @@ class StreamLink:
         self._known = _copy(stream)
 
     def send(self, channel: Channel, fields: Mapping[str, int]) -> None:
-        """Tell the next party the state, unless it knows it; the fields say whose it is."""
+        """Send the next party the state, unless it knows it; the fields say whose it is."""
         state = self._stream.state_dict()
         if all(torch.equal(state[name], self._known[name]) for name in state):
             return

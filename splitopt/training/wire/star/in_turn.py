@@ -72,7 +72,7 @@ class Line:
         return self._up[n]
 
     def leave(self, n: int) -> None:
-        """Give up all that a device would have done."""
+        """Drop all that a device would have done."""
         for queue in (self.server, self._down[n], self._up[n], self.working):
             queue.leave(n)
 
@@ -187,7 +187,7 @@ class TurnServer(SharedPart):
 
     @contextmanager
     def _sending(self, place: Place, steps: int) -> Iterator[None]:
-        """Let a device send a mini-batch when it is its turn, and keep its link until the end."""
+        """Have a device send a mini-batch when it is its turn, and keep its link until the end."""
         n, line = place.member, self._line
         if place.batch == 0 and not self.is_by_batch:
             line.server.wait(place)  # a turn begins with the upload of its first mini-batch

@@ -48,7 +48,7 @@ class Ordered:
                 self._changed.notify_all()
 
     def leave(self, member: int) -> None:
-        """Give up all places of a member."""
+        """Release all places of a member."""
         with self._changed:
             self._places = [place for place in self._places if place.member != member]
             self._changed.notify_all()

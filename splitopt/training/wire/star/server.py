@@ -121,7 +121,7 @@ class Server(DeviceLinks):
         """Orchestrate a round of these clients, and return its sums and who finished it."""
 
     def announce(self, present: Sequence[int]) -> None:
-        """Tell other servers of whom a round is; there are none here."""
+        """Inform other servers of whom a round is; there are none here."""
 
     def agreed(self, served: dict[int, Found]) -> dict[int, Found]:
         """Return those of the clients who came to the end at all servers."""
@@ -273,7 +273,7 @@ class Server(DeviceLinks):
         return model
 
     def take_over(self, n: int, model: Message) -> list[Any]:
-        """Take over a device's part, and the state that follows; return the losses it noted."""
+        """Load a device's part, and the state that follows; return the losses it noted."""
         state = self.receive(n, "state", MODEL_UP, 0.0)
         with late_on_failure(MODEL_UP):
             if self._sum is None:
@@ -285,7 +285,7 @@ class Server(DeviceLinks):
         return losses
 
     def read_state(self, n: int, state: Message, kinds: Sequence[str] = CONTROL) -> list[Any]:
-        """Take over what a device says at the end of a round; return the losses it noted."""
+        """Read what a device says at the end of a round; return the losses it noted."""
         client, own, pieces = self.scheme.clients[n], self.copy(n), self.planned.pieces[n]
         channel = self.crew.channel(n + 1)
         with late_on_failure(MODEL_UP):

@@ -87,7 +87,7 @@ class SplitFedServer(Server):
         return tally, served
 
     def follow(self, program: Program) -> None:
-        """Take cuts, shares and pace of the next round from a program that replaces the plan's."""
+        """Read cuts, shares and pace of the next round from a program that replaces the plan's."""
         self.timing = Timing(program)
         self.resources = Resources(self.timing, self.time_scale)
         self.examples = Examples(self.scheme, self.copy)
@@ -107,10 +107,10 @@ class SplitFedServer(Server):
         super().greet(n, steps)
 
     def hand_out(self, present: Sequence[int]) -> None:
-        """Tell other servers what their devices begin the round with; there are none here."""
+        """Send other servers what their devices begin the round with; there are none here."""
 
     def gather(self) -> None:
-        """Take over what other servers have to say of the round; there are none here."""
+        """Read what other servers have to say of the round; there are none here."""
 
     def serve(self, n: int) -> Served:
         """One client's round."""

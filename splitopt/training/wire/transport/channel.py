@@ -216,7 +216,7 @@ class Channel:
         self.close()
 
     def _write(self, data: bytes | memoryview, stall_s: float) -> None:
-        """Hand all of it over, as long as the peer takes some of it now and then."""
+        """Write all of it, as long as the peer takes some of it now and then."""
         left = memoryview(data)
         while left:
             try:

@@ -42,7 +42,7 @@ SAME_CLOCK = Offset()
 def measure(
     send: Callable[[bytes], None], receive: Callable[[int], bytes], now: Now = time.monotonic
 ) -> Offset:
-    """Ask a peer that runs `answer` for its clock, and believe the quickest of several answers.
+    """Read the clock of a peer that runs `answer`, and believe the quickest of several answers.
 
     The peer's clock was read between question and answer: their middle is off by half of the time
     between them at most (Cristian 1989).

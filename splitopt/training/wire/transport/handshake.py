@@ -197,7 +197,7 @@ def welcome(
 
 
 def _turn_away(line: Line, word: bytes) -> NoReturn:
-    """Tell somebody whose first word is not the right one, if that is of any use; raise why."""
+    """Inform somebody whose first word is not the right one, if that is of any use; raise why."""
     if word[0] == TLS_HELLO:
         line.end_after(NO_TLS)
         raise RefusedError("it speaks TLS, and this side listens without")

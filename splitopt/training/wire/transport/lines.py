@@ -49,7 +49,7 @@ class Line:
         self._out = self._in.dup()
 
     def send(self, data: memoryview, timeout_s: float) -> int:
-        """Hand over some of it, and return how many bytes; what sockets raise is raised."""
+        """Send some of it, and return how many bytes; what sockets raise is raised."""
         self._out.settimeout(timeout_s)
         return self._out.send(data)
 

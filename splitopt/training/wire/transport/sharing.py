@@ -52,7 +52,7 @@ class SharedClock:
         return self._moment_s + (shown_s - self._shown_s) * self.slowness
 
     def enter(self, moment_s: float, share: float) -> int:
-        """Reserve a share; give the number by which it is given back."""
+        """Reserve a share; return the number by which it is given back."""
         self._move(moment_s)
         self._next += 1
         self._shares[self._next] = share
@@ -81,7 +81,7 @@ class Use:
         self._resource, self.start_s = resource, start_s
 
     def wait(self, planned_s: float) -> float:
-        """Wait until what is planned to take so long since the start is done; give the moment."""
+        """Wait until what is planned to take so long since the start is done; return the moment."""
         return self._resource.wait_until(self.start_s + planned_s)
 
 
@@ -127,7 +127,7 @@ class SharedResource:
             return Use(self, self._clock.shown_s(now if since_s is None else min(since_s, now)))
 
     def wait_until(self, shown_s: float) -> float:
-        """Wait until the resource's clock shows so much; give the moment of the wall."""
+        """Wait until the resource's clock shows so much; return the moment of the wall."""
         with self._changed:
             while (left := self._clock.moment_s(shown_s) - self._now()) > 0:
                 self._changed.wait(min(left, _LONGEST_S))

@@ -48,14 +48,14 @@ class Slots(Generic[Guest]):
             return self._guests.pop(number, None) is not None
 
     def clear(self) -> tuple[Guest, ...]:
-        """Take out everybody, and return them."""
+        """Remove everybody, and return them."""
         with self._lock:
             gone = tuple(guest for _, guest in self._guests.values())
             self._guests.clear()
         return gone
 
     def _make_room(self) -> Guest:
-        """Take out the oldest one of the address that has most."""
+        """Remove the oldest one of the address that has most."""
         held = Counter(address for address, _ in self._guests.values())
         crowd = max(held.values())
         number = next(n for n, (address, _) in self._guests.items() if held[address] == crowd)

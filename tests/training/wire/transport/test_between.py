@@ -35,7 +35,7 @@ HEARD = 16 + 32 + 16 + 32 + 8 * 8  # from the listener
 
 
 class Between:
-    """Hands everything on between a connector and a listener, but for what it does to it.
+    """Passes everything on between a connector and a listener, but for what it does to it.
 
     Parameters
     ----------

@@ -76,7 +76,7 @@ class FedDevice(Device):
             expect_kind(self._fed.receive(CONNECT_S), "welcome")
 
     def take_part(self) -> float:
-        """Take this device's part of the model from the fed server."""
+        """Receive this device's part of the model from the fed server."""
         with self._from_fed() as fed:
             message = expect_kind(fed.receive(), "setup", "begin")
             if message.kind == "setup":
@@ -99,7 +99,7 @@ class FedDevice(Device):
         return model.transfer.end_s
 
     def give_part(self, steps: int) -> None:  # noqa: ARG002
-        """Give this device's part of the model to the fed server, which records when."""
+        """Send this device's part of the model to the fed server, which records when."""
         with self._from_fed() as fed:
             kind, tensors = self.part()
             fed.send(kind, {}, tensors, bucket=bucket_of(self._pace.model_upload))
@@ -114,7 +114,7 @@ class FedDevice(Device):
 
     @contextmanager
     def _from_fed(self) -> Iterator[Channel]:
-        """Give the connection to the fed server; tell the main server where it breaks."""
+        """Return the connection to the fed server; tell the main server where it breaks."""
         try:
             yield self._fed  # type: ignore[misc]
         except ChannelError as error:

@@ -42,7 +42,7 @@ class Kept:
         self._writers: dict[str, checkpoint.Writer] = {}
 
     def go_to(self, rounds: int) -> None:
-        """Take the state after so many rounds, with which rank 0 begins.
+        """Load the state after so many rounds, with which rank 0 begins.
 
         Raises
         ------

@@ -83,7 +83,7 @@ class WithoutClientPart(Server):
         return self.receive(n, "state", MODEL_UP, waits_s)
 
     def take_over(self, n: int, model: Message) -> list[Any]:
-        """Take over the state of a device whose part is with the fed server."""
+        """Load the state of a device whose part is with the fed server."""
         return self.read_state(n, model, of_server(self.scheme.clients[n]))
 
 
@@ -132,7 +132,7 @@ class BesideFed(WithoutClientPart):
             raise FedServerGoneError(f"the fed server cannot be found: {error}") from None
 
     def announce(self, present: Sequence[int]) -> None:
-        """Let the fed server begin."""
+        """Start the fed server."""
         members, scale = list(present), float(self.time_scale)
         self._tell("begin", {"round": self.number, "members": members, "time_scale": scale})
         self._hear("ready", UNPLANNED_S)
@@ -254,7 +254,7 @@ class MainTurnServer(BesideFed, TurnServer):
     """Of SplitFedV2: devices in turn, also on links that lead to the fed server."""
 
     def hand_part(self, n: int) -> None:
-        """Let a device take its part from the fed server, and wait until it has it."""
+        """Have a device fetch its part from the fed server, and wait until it has it."""
         down = self.timing.model_down
         self.send(n, TURN, down, {}, {})
         self.receive(n, TAKEN, down, self.before_s(n))

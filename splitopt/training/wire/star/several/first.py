@@ -88,7 +88,7 @@ class FirstServer(SplitFedServer):
         return Served(losses, traffic)
 
     def gather(self) -> None:
-        """Take over the tasks and the bytes that the other servers have counted."""
+        """Add the tasks and the bytes that the other servers have counted."""
         for link in self._busy:
             try:
                 over = link.over()
@@ -112,7 +112,7 @@ class FirstServer(SplitFedServer):
         return self._links.get(self._server_of.get(n, ""))
 
     def _is_set_up(self, link: ServerLink) -> bool:
-        """Tell a server that has just come how the run is run, and note where it listens."""
+        """Inform a server that has just come how the run is run, and note where it listens."""
         if link.place:
             return True
         try:
@@ -142,7 +142,7 @@ class FirstServer(SplitFedServer):
         link.send("prepare", {}, {})
 
     def _let_go(self, link: ServerLink) -> None:
-        """Let the devices of a server that is gone join again, once they are started again."""
+        """Have the devices of a server that is gone join again, once they are started again."""
         _LOG.warning(
             "the server %s is gone; its devices are left out until it and they are started again",
             link.name,

@@ -177,11 +177,11 @@ class Station:
                 self._server.fed_place = host, port
 
     def _take_common(self, message: Message) -> None:
-        """Take the common model of the round; what does not change comes once."""
+        """Receive the common model of the round; what does not change comes once."""
         self._common |= message.tensors
 
     def _take_state(self, message: Message) -> None:
-        """Take the state of a device before the round."""
+        """Receive the state of a device before the round."""
         server = self._made()
         n = whole_of(message.fields, "device", 0, len(server.scheme.clients))
         if n not in self.members:
@@ -195,7 +195,7 @@ class Station:
         self.crew.drop(whole_of(message.fields, "device", 0) + 1)
 
     def _answer(self, message: Message) -> None:  # noqa: ARG002
-        """Say that all that was sent for the round is there."""
+        """Report that all that was sent for the round is there."""
         self.control.send("ready")
 
     def _train(self, message: Message) -> None:

@@ -35,7 +35,7 @@ SAID = 16 + 32 + 32 + 8 * 8 + 16  # by a connector in the handshake: word, nonce
 
 
 class Between:
-    """Hands everything on to a port, but for a bit of one byte of what the connector says."""
+    """Passes everything on to a port, but for a bit of one byte of what the connector says."""
 
     def __init__(self, port, place):
         self.target, self.place = port, place
