@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,17 @@ def cells(row: Mapping[str, Any], columns: Columns) -> list[str]:
         "–" if row.get(name) is None else text.format(row[name])
         for name, (_, text) in columns.items()
     ]
+
+
+def printed(
+    found: Iterable[Mapping[str, Any]], columns: Columns, between: str = "  "
+) -> list[Mapping[str, Any]]:
+    """Return rows as they come, and print the cells of each at once."""
+    rows = []
+    for row in found:
+        rows.append(row)
+        print(between.join(cells(row, columns)), flush=True)
+    return rows
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], columns: Columns, note: str) -> None:

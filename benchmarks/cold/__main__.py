@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.cold import cases
-from benchmarks.tables import Columns, cells, output_folder, write_rows
+from benchmarks.tables import Columns, output_folder, printed, write_rows
 from splitopt.bench.running.machine import describe_machine
 
 RESULTS = Path(__file__).parent / "results"
@@ -48,11 +48,7 @@ def main(arguments: list[str]) -> int:
         ("plans", cases.plans(), PLANS),
         ("loads", cases.loads(), LOADS),
     ):
-        rows = []
-        for row in found:
-            rows.append(row)
-            print("  ".join(cells(row, columns)), flush=True)
-        write_rows(folder / name, rows, columns, note)
+        write_rows(folder / name, printed(found, columns), columns, note)
     return 0
 
 

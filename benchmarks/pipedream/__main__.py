@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.pipedream.graphs import operators, texts
 from benchmarks.pipedream.reference import least_period, states
-from benchmarks.tables import cells, output_folder, write_rows
+from benchmarks.tables import output_folder, printed, write_rows
 from splitopt import solve
 from splitopt.problems.pipeline_partition import PipelinePartition
 from splitopt.problems.pipeline_partition.tables import Cuts, tables_from_scenario
@@ -47,10 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     folder = output_folder(arguments, "benchmarks.pipedream", RESULTS)
     if folder is None:
         return 2
-    rows = []
-    for row in compare():
-        rows.append(row)
-        print("  ".join(cells(row, COLUMNS)), flush=True)
+    rows = printed(compare(), COLUMNS)
     worst = max(rows, key=lambda row: row["default"])
     words = f" Largest of {len(rows)} rows: {worst['default']:.4f} times PipeDream's."
     print(words.strip())

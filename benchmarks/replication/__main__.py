@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.pipedream.graphs import texts
 from benchmarks.replication.reference import pipedream_plan
-from benchmarks.tables import cells, output_folder, write_rows
+from benchmarks.tables import output_folder, printed, write_rows
 from splitopt import ReplicatedPipeline, solve
 from splitopt.profiles.readers.graph_file import parse_graph, profile_of_graph
 from splitopt.profiles.table.provenance import Provenance
@@ -52,10 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     folder = output_folder(arguments, "benchmarks.replication", RESULTS)
     if folder is None:
         return 2
-    rows = []
-    for row in compare():
-        rows.append(row)
-        print("  ".join(cells(row, COLUMNS)), flush=True)
+    rows = printed(compare(), COLUMNS)
     words = (
         f" {len(rows)} rows: on the same terms from {min(row['same'] for row in rows):.4f} to "
         f"{max(row['same'] for row in rows):.4f} of PipeDream's value; with transfers its plans "

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.tables import cells, output_folder, write_rows
+from benchmarks.tables import output_folder, printed, write_rows
 from splitopt import solve
 from splitopt.bench.instances.families.replicated_pipeline import BENCHMARK
 from splitopt.problems.replicated_pipeline import ReplicatedPipeline
@@ -43,10 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     folder = output_folder(arguments, "benchmarks.replication.schedules", RESULTS)
     if folder is None:
         return 2
-    rows = []
-    for row in families():
-        rows.append(row)
-        print("  ".join(cells(row, COLUMNS)), flush=True)
+    rows = printed(families(), COLUMNS)
     write_rows(folder / "schedules", rows, COLUMNS, NOTE)
     return 0
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.tables import cells, write_rows
+from benchmarks.tables import printed, write_rows
 from splitopt import solve
 from splitopt.bench.instances.benchmark import Recipe
 from splitopt.bench.instances.families.cut_and_resources import BENCHMARK
@@ -42,10 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for row in _measured(options.time_limit):
-        print(" | ".join(cells(row, COLUMNS)), flush=True)
-        rows.append(row)
+    rows = printed(_measured(options.time_limit), COLUMNS, " | ")
     machine = describe_machine()
     note = (
         f"{machine['processor']}, Python {machine['python']}, limit {options.time_limit:g} s; "

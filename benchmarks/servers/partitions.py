@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.servers.__main__ import RESULTS
-from benchmarks.tables import cells, output_folder, write_rows
+from benchmarks.tables import output_folder, printed, write_rows
 from splitopt import solve
 from splitopt.bench.instances.number_partitioning import partitions
 from splitopt.bench.running.machine import describe_machine
@@ -29,10 +29,7 @@ def main(arguments: list[str]) -> int:
     """Measure, print every row, and write ``partitions`` as CSV and Markdown."""
     if (folder := output_folder(arguments, "benchmarks.servers.partitions", RESULTS)) is None:
         return 2
-    rows = []
-    for row in measured():
-        print(" | ".join(cells(row, COLUMNS)), flush=True)
-        rows.append(row)
+    rows = printed(measured(), COLUMNS, " | ")
     machine = describe_machine()
     note = (
         f"{machine['processor']}, Python {machine['python']}, limit {LIMIT_S:g} s by the clock; "
