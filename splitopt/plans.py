@@ -13,16 +13,15 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from splitopt.documents.json_text import parse_json
 from splitopt.documents.kinds import refuse_scenario_name
-from splitopt.documents.reading import read_text
+from splitopt.documents.reading import read_json
 from splitopt.documents.taking import path_of, take
 from splitopt.errors import InputError
 from splitopt.extras import data_frame
 from splitopt.plan_result import PlanResult
 from splitopt.plan_versions import FORMAT, MINOR, VERSION, at_present_version
 from splitopt.showing import Drawn, Shown
-from splitopt.storage.writing import write_atomic
+from splitopt.storage.writing import write_json
 
 CONTENT = ("scenario", "profile", "decision", "prediction")
 """The parts that make a plan what it is: two plans with the same hashes of these are trained alike,
@@ -144,14 +143,14 @@ class Plan(Shown, Drawn):
 
     def save(self, path: str | Path) -> None:
         """Write the plan as JSON, atomically."""
-        write_atomic(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+        write_json(path, self.to_dict(), indent=1)
 
     @classmethod
     def load(cls, path: str | Path) -> Plan:
         """Read a plan file."""
         path = path_of(path)
         refuse_scenario_name(path)
-        return cls.from_dict(parse_json(read_text(path), str(path)), str(path))
+        return cls.from_dict(read_json(path), str(path))
 
 
 PlanLike = Plan | str | Path | Mapping[str, Any]

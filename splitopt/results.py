@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from splitopt.documents.json_text import expect_format, parse_json
-from splitopt.documents.reading import read_text
+from splitopt.documents.json_text import expect_format
+from splitopt.documents.reading import read_json
 from splitopt.documents.taking import path_of
 from splitopt.errors import InputError, shown
 from splitopt.extras import data_frame
 from splitopt.outcomes import Outcome as Outcome
 from splitopt.outcomes import StopReason as StopReason
 from splitopt.showing import Drawn, Shown
-from splitopt.storage.writing import write_atomic
+from splitopt.storage.writing import write_json
 
 FORMAT = "splitopt-result"
 VERSION = 1
@@ -192,7 +191,7 @@ class Result(Shown, Drawn):
 
     def save(self, path: str | Path) -> None:
         """Write the result as one JSON object, atomically."""
-        write_atomic(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+        write_json(path, self.to_dict(), indent=1)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Result):
@@ -267,7 +266,7 @@ class Result(Shown, Drawn):
     def load(cls, path: str | Path, problem: Asked | None = None) -> Result:
         """Read a result file, see `from_dict`."""
         path = path_of(path)
-        return cls.from_dict(parse_json(read_text(path), str(path)), str(path), problem)
+        return cls.from_dict(read_json(path), str(path), problem)
 
 
 def _expect_agreement(found: Result, source: str) -> None:

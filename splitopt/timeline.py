@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from splitopt.documents.json_text import expect_format, parse_json
-from splitopt.documents.reading import read_text
+from splitopt.documents.json_text import expect_format
+from splitopt.documents.reading import read_json
 from splitopt.documents.taking import path_of
 from splitopt.errors import InputError
 from splitopt.extras import data_frame
@@ -268,7 +268,7 @@ class Timeline(Drawn):
     def load(cls, path: str | Path) -> Timeline:
         """Read a timeline from a JSON file."""
         path = path_of(path)
-        return cls.from_dict(parse_json(read_text(path), str(path)), str(path))
+        return cls.from_dict(read_json(path), str(path))
 
     def to_frame(self) -> Any:
         """Return a row for every task as a ``pandas.DataFrame``, with the columns of `to_csv`."""

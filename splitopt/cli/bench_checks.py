@@ -47,14 +47,13 @@ def check_answer(
     from splitopt.bench.checking.submissions import check_submission, read_submission
     from splitopt.bench.instances.stored import Library
     from splitopt.bench.instances.suites import find_instance
-    from splitopt.documents.json_text import parse_json
-    from splitopt.documents.reading import read_text
+    from splitopt.documents.reading import read_json
 
     if name is None:
         raise InputError("--check needs --instance, the name or path of the instance it is for")
     if objectives is not None and len(objectives) != 1:
         raise InputError("--check takes one objective")
-    submission = read_submission(parse_json(read_text(path), str(path)), str(path))
+    submission = read_submission(read_json(path), str(path))
     instance = find_instance(name, folder)
     try:
         table = Library.find(folder).best_known

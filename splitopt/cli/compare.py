@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 from splitopt.cli import options as shared
 from splitopt.cli.flags import with_flags
 from splitopt.errors import InputError
-from splitopt.storage.writing import write_atomic
+from splitopt.storage.writing import write_atomic, write_json
 
 if TYPE_CHECKING:
     from splitopt.planning.comparison.grid import Grid
@@ -37,7 +36,7 @@ class OutputFlags:
     ) -> None:
         """Write all numbers, and the page."""
         if self.output is not None:
-            write_atomic(self.output, json.dumps(document, indent=1, allow_nan=False) + "\n")
+            write_json(self.output, document, indent=1)
         if self.report is not None:
             from splitopt.report.comparison import comparison_to_html
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from splitopt.consensus.coordinator import Account, WireChannel, WireRun
 from splitopt.consensus.parties import Granted, run_device, run_server
 from splitopt.documents.json_text import parse_json
-from splitopt.documents.reading import read_text
+from splitopt.documents.reading import read_json, read_text
 from splitopt.errors import CapabilityError, InputError
 from splitopt.extras import need_torch
 from splitopt.problems.cut_and_resources import CutAndResources
@@ -261,7 +261,7 @@ def run_process(options: Path, rank: int, port: int, join_s: float, token: Token
     """Run a rank other than 0 as `run_parties` starts it, beside the file of its options."""
     from splitopt.training.wire.transport.listener import LOOPBACK
 
-    given = parse_json(read_text(options), str(options))
+    given = read_json(options)
     solver, path = PriceConsensus(**given), options.parent / f"rank-{rank}.json"
     devices = len(list(options.parent.glob("rank-*.json")))
     own = Scenario.load(path) if path.exists() else None

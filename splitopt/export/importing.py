@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from splitopt.documents.json_text import parse_json
-from splitopt.documents.reading import decoded, read_bytes, read_text
+from splitopt.documents.reading import decoded, read_bytes, read_json
 from splitopt.errors import InputError, shown
 from splitopt.export.folder import MANIFESTS
 from splitopt.export.plan_job import PLAN_FILE
@@ -35,7 +35,7 @@ def import_plan(source: str | Path) -> Plan:
         file, a part of it, or the whole does not have the hash that plan and manifest say.
     """
     manifest_path = _manifest_of(Path(source))
-    manifest = parse_json(read_text(manifest_path), str(manifest_path))
+    manifest = read_json(manifest_path)
     files, named = _said(manifest, manifest_path)
     if PLAN_FILE not in files:
         raise InputError(

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from splitopt.documents.checks import check_choice, is_whole
-from splitopt.documents.json_text import expect_format, parse_json
-from splitopt.documents.reading import read_text
+from splitopt.documents.json_text import expect_format
+from splitopt.documents.reading import read_json
 from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError, shown
 from splitopt.export.folder import MANIFEST
@@ -123,7 +123,7 @@ def _manifest(folder: Path) -> PartsDocument:
     path = folder / MANIFEST
     if not path.is_file():
         raise InputError(f"{folder}: holds no {MANIFEST}; name the folder of an export")
-    found = parse_json(read_text(path), str(path))
+    found = read_json(path)
     known = found.get("format") if isinstance(found, dict) else None
     form = "splitopt-parts" if known == "splitopt-parts" else "splitopt-torch-parts"
     document = validated(PartsDocument, expect_format(found, str(path), form, 1), str(path))

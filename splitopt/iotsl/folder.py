@@ -6,20 +6,19 @@ files of a step are there. One run at a time writes into a folder.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from splitopt.documents.json_text import expect_format, parse_json
-from splitopt.documents.reading import read_text
+from splitopt.documents.json_text import expect_format
+from splitopt.documents.reading import read_json
 from splitopt.errors import InputError
 from splitopt.iotsl.device import Samples, images_of
 from splitopt.plans import digest
 from splitopt.storage.locks import Lock
 from splitopt.storage.outputs import cannot_write
-from splitopt.storage.writing import write_atomic
+from splitopt.storage.writing import write_json
 from splitopt.training.data.shards import read_own
 from splitopt.training.saving.checkpoint import expect_same_run
 from splitopt.training.tasks.targets import LABELS
@@ -87,7 +86,7 @@ class RunFolder:
             "steps": self.steps,
         }
         document["digest"] = digest(document)
-        write_atomic(self.path / FILE, json.dumps(document, indent=1, allow_nan=False) + "\n")
+        write_json(self.path / FILE, document, indent=1)
 
     def done(self, step: str, result: Mapping[str, Any]) -> None:
         """Remember what a step has come to, once all its files are there."""
@@ -132,7 +131,7 @@ def read_run(folder: str | Path) -> dict[str, Any]:
     from splitopt.iotsl.documents import RunDocument
 
     path = Path(folder) / FILE
-    found = dict(expect_format(parse_json(read_text(path), str(path)), str(path), FORMAT, VERSION))
+    found = dict(expect_format(read_json(path), str(path), FORMAT, VERSION))
     checked = validated(RunDocument, found, str(path))
     rest = {name: value for name, value in found.items() if name != "digest"}
     if checked.digest != digest(rest):

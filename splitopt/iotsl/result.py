@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from splitopt.iotsl.messages import Sent, totals
 from splitopt.plans import Plan
-from splitopt.storage.writing import write_atomic
+from splitopt.storage.writing import write_json
 from splitopt.training.runner import Run
 
 FORMAT = "splitopt-iotsl-result"
@@ -129,4 +128,4 @@ class IotslRun:
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON, atomically."""
-        write_atomic(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+        write_json(path, self.to_dict(), indent=1)

@@ -7,7 +7,6 @@ if nobody is slow grows with G, and what an unprotected plan would take at worst
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from splitopt.problems.cut_and_resources.problem import RobustCutAndResources
 from splitopt.problems.inputs import as_scenario
 from splitopt.scenario import Robust, Scenario, Slow
 from splitopt.solvers.base import Solver
-from splitopt.storage.writing import write_atomic
+from splitopt.storage.writing import write_json
 
 if TYPE_CHECKING:
     from splitopt.problems.inputs import ScenarioLike
@@ -128,7 +127,7 @@ class RobustCurve:
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON, atomically."""
-        write_atomic(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+        write_json(path, self.to_dict(), indent=1)
 
 
 def robust_curve(

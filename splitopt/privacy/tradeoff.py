@@ -7,7 +7,6 @@ partition in common and differ in the cut and in the noise.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from splitopt.documents.checks import is_number, is_whole
 from splitopt.errors import InputError
 from splitopt.planning.staircase import Stair, Staircase
-from splitopt.storage.writing import write_atomic
+from splitopt.storage.writing import write_json
 from splitopt.training.options import Options
 from splitopt.training.privacy_options import Privacy
 from splitopt.training.runner import train_job
@@ -107,7 +106,7 @@ class Tradeoff:
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON, atomically."""
-        write_atomic(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+        write_json(path, self.to_dict(), indent=1)
 
 
 def train_stairs(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
@@ -18,7 +17,7 @@ from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError, shown
 from splitopt.results import Decision, Result
 from splitopt.showing import Shown
-from splitopt.storage.writing import write_atomic
+from splitopt.storage.writing import write_atomic, write_json
 
 if TYPE_CHECKING:
     from splitopt.problems.inputs import ProfileLike, ScenarioLike
@@ -217,7 +216,7 @@ class Problem(Shown, ABC, Generic[D]):
         """
         if Path(path).suffix != ".npz":
             document = self.to_document() | ({"note": note} if note else {})
-            write_atomic(path, json.dumps(document, allow_nan=False) + "\n")
+            write_json(path, document)
             return
         head = {"format": FORMAT, "version": self.version, "problem": self.name}
         content = {**head, "objective": self.objective, **self.archived()}

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from splitopt.documents.archives import NUMBERS, TEXTS, read_archive
-from splitopt.documents.json_text import parse_json
 from splitopt.documents.kinds import refuse_scenario_name
-from splitopt.documents.reading import read_text
+from splitopt.documents.reading import read_json
 from splitopt.documents.suggestions import did_you_mean
 from splitopt.documents.taking import path_of, take
 from splitopt.errors import InputError, shown
@@ -136,10 +135,7 @@ def load_problem(path: str | Path) -> Problem[Any]:
     """
     path = path_of(path)
     refuse_scenario_name(path, "instance")
-    if Path(path).suffix == ".npz":
-        document = _read_npz(path)
-    else:
-        document = parse_json(read_text(path), str(path))
+    document = _read_npz(path) if Path(path).suffix == ".npz" else read_json(path)
     for key, name in WORKLOADS.items():
         if isinstance(document, Mapping) and key in document and "format" not in document:
             read: Any = problem_class(name)

@@ -80,7 +80,15 @@ def write_atomic(path: str | Path, content: str | bytes) -> None:
         raise cannot_write(path, error) from None
 
 
+def write_json(path: str | Path, document: Any, indent: int | None = None) -> None:
+    """Write a document as strict JSON, atomically; raise `InputError` if that is not possible."""
+    write_atomic(path, json.dumps(document, indent=indent, allow_nan=False) + "\n")
+
+
 def write_rows(path: str | Path, document: Any, table: Callable[[], str]) -> None:
     """Write what has rows as JSON, or as the CSV that `table` gives when the path ends so."""
     is_csv = Path(path).suffix == ".csv"
-    write_atomic(path, table() if is_csv else json.dumps(document, allow_nan=False) + "\n")
+    if is_csv:
+        write_atomic(path, table())
+    else:
+        write_json(path, document)

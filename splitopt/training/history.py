@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from splitopt.documents.json_text import expect_format, parse_json
-from splitopt.documents.reading import read_text
+from splitopt.documents.json_text import expect_format
+from splitopt.documents.reading import read_json
 from splitopt.documents.taking import path_of
 from splitopt.errors import InputError
 from splitopt.extras import data_frame
@@ -201,7 +201,7 @@ class History(Shown, Drawn):
     def load(cls, path: str | Path) -> History:
         """Read a history from a JSON file."""
         path = path_of(path)
-        return cls.from_dict(parse_json(read_text(path), str(path)), str(path))
+        return cls.from_dict(read_json(path), str(path))
 
     def turns_csv(self) -> str:
         """Write a row for every turn that was tested; what is unknown is empty.

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from splitopt.documents.json_text import parse_json
-from splitopt.documents.reading import read_text
+from splitopt.documents.reading import read_json
 from splitopt.iotsl.device import Learning
 from splitopt.storage.writing import write_atomic
 
@@ -56,7 +55,7 @@ class ExchangeJob:
     @classmethod
     def load(cls, path: str | Path) -> ExchangeJob:
         """Read what `save` wrote."""
-        found = parse_json(read_text(path), str(path))
+        found = read_json(path)
         learning: Sequence[Any] = found["learning"]
         return cls(
             Path(found["folder"]),

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from splitopt.documents.json_text import parse_json
-from splitopt.documents.reading import read_text
+from splitopt.documents.reading import read_json
 from splitopt.documents.schemas import validated
 from splitopt.errors import InputError
 from splitopt.privacy.leakage.documents import ResultDocument
-from splitopt.storage.writing import write_atomic
+from splitopt.storage.writing import write_json
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Store:
         if path is None or not path.is_file():
             return None
         try:
-            read = validated(ResultDocument, parse_json(read_text(path), str(path)), str(path))
+            read = validated(ResultDocument, read_json(path), str(path))
         except InputError:
             return None
         return Result(read.measures, read.chance, read.found)
@@ -75,7 +74,7 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{path.parent}: cannot be made ({error.strerror})") from None
-        write_atomic(path, json.dumps(vars(result), allow_nan=False) + "\n")
+        write_json(path, vars(result))
 
     def _path(self, identity: Mapping[str, Any]) -> Path | None:
         if self._folder is None:

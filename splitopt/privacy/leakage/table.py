@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -11,14 +10,14 @@ from typing import Any, Literal
 import numpy as np
 
 from splitopt.documents.checks import check_choice
-from splitopt.documents.json_text import expect_format, parse_json
-from splitopt.documents.reading import read_text
+from splitopt.documents.json_text import expect_format
+from splitopt.documents.reading import read_json
 from splitopt.errors import InputError
 from splitopt.privacy.leakage.settings import RECONSTRUCTIONS, VIEWS
 from splitopt.profiles import ModelProfile
 from splitopt.profiles.table.arrays import Array
 from splitopt.profiles.table.leakage_record import LeakageRecord
-from splitopt.storage.writing import write_atomic
+from splitopt.storage.writing import write_json
 
 FORMAT, VERSION = "splitopt-leakage", 1
 MEASURES = ("cosine", "centred_cosine", "ssim")
@@ -267,12 +266,12 @@ class LeakageTable:
 
     def save(self, path: str | Path) -> None:
         """Write a JSON file; raise `InputError` if that is not possible."""
-        write_atomic(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+        write_json(path, self.to_dict(), indent=1)
 
     @classmethod
     def load(cls, path: str | Path) -> LeakageTable:
         """Read a JSON file; raise `InputError` if it is none of this kind."""
-        return cls.from_dict(parse_json(read_text(path), str(path)), str(path))
+        return cls.from_dict(read_json(path), str(path))
 
 
 def check_same_model(

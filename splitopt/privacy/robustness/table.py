@@ -99,8 +99,6 @@ class RobustnessTable:
 
     def save(self, path: str | Path) -> None:
         """Write the table as JSON, atomically."""
-        import json
+        from splitopt.storage.writing import write_json
 
-        from splitopt.storage.writing import write_atomic
-
-        write_atomic(path, json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n")
+        write_json(path, self.to_dict(), indent=2)

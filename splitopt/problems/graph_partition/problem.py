@@ -107,12 +107,11 @@ class GraphPartition(GraphPartitionData, StatedOnce[GraphPartitionDecision]):
         InputError
             The file is missing or is not one; the message names the entry.
         """
-        from splitopt.documents.json_text import parse_json
-        from splitopt.documents.reading import read_text
+        from splitopt.documents.reading import read_json
         from splitopt.documents.taking import path_of
 
         path = path_of(path)
-        return cls.from_workload(parse_json(read_text(path), str(path)), str(path))
+        return cls.from_workload(read_json(path), str(path))
 
     @classmethod
     def from_workload(cls, document: Any, source: str = "workload") -> GraphPartition:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,13 +17,13 @@ from splitopt.documents.fields import (
     expect_number,
     expect_texts,
 )
-from splitopt.documents.json_text import expect_format, parse_json
-from splitopt.documents.reading import read_text
+from splitopt.documents.json_text import expect_format
+from splitopt.documents.reading import read_json
 from splitopt.errors import InputError, shown
 from splitopt.profiles.table.arrays import Array
 from splitopt.profiles.table.interval import Interval
 from splitopt.profiles.table.operator_counts import FEATURES
-from splitopt.storage.writing import write_atomic
+from splitopt.storage.writing import write_json
 
 FORMAT, VERSION = "splitopt-machine", 1
 _REQUIRED = ("format", "version", "name", "batch", "seconds_per")
@@ -156,12 +155,12 @@ class MachineModel:
 
     def save(self, path: str | Path) -> None:
         """Write the model as a JSON file; raise `InputError` if that is not possible."""
-        write_atomic(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+        write_json(path, self.to_dict(), indent=1)
 
     @classmethod
     def load(cls, path: str | Path) -> MachineModel:
         """Read a model from a JSON file; raise `InputError` if it is not one."""
-        return cls.from_dict(parse_json(read_text(path), str(path)), str(path))
+        return cls.from_dict(read_json(path), str(path))
 
     def sentence(self) -> str:
         """State the machine's rates and the interval in one sentence."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +16,10 @@ from splitopt.documents.fields import (
     expect_text,
     expect_texts,
 )
-from splitopt.documents.json_text import expect_format, parse_json
-from splitopt.documents.reading import read_text
+from splitopt.documents.json_text import expect_format
+from splitopt.documents.reading import read_json
 from splitopt.errors import InputError, shown
-from splitopt.storage.writing import write_atomic
+from splitopt.storage.writing import write_json
 
 FORMAT, VERSION = "splitopt-rounds-curve", 1
 CONSTANTS = ("rounds", "batch_factor", "interval_exponent")
@@ -201,12 +200,12 @@ class RoundsCurve:
 
     def save(self, path: str | Path) -> None:
         """Write the curve as a JSON file; raise `InputError` if that is not possible."""
-        write_atomic(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+        write_json(path, self.to_dict(), indent=1)
 
     @classmethod
     def load(cls, path: str | Path) -> RoundsCurve:
         """Read a curve from a JSON file; raise `InputError` if it is not one."""
-        return cls.from_dict(parse_json(read_text(path), str(path)), str(path))
+        return cls.from_dict(read_json(path), str(path))
 
     def sentence(self) -> str:
         """State the curve and how well it fits in one sentence."""

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from splitopt.documents.json_text import expect_format, parse_json
-from splitopt.documents.reading import read_text
+from splitopt.documents.json_text import expect_format
+from splitopt.documents.reading import read_json
 from splitopt.documents.taking import path_of
 from splitopt.errors import InputError
 from splitopt.extras import data_frame
@@ -44,7 +44,7 @@ from splitopt.profiles.table.uncounted import (
     what_is_missing,
 )
 from splitopt.showing import Drawn, Shown
-from splitopt.storage.writing import write_atomic
+from splitopt.storage.writing import write_json
 from splitopt.units import counted
 
 
@@ -293,13 +293,13 @@ class ModelProfile(Shown, Drawn):
 
     def save(self, path: str | Path) -> None:
         """Write the profile as a JSON file; raise `InputError` if that is not possible."""
-        write_atomic(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+        write_json(path, self.to_dict(), indent=1)
 
     @classmethod
     def load(cls, path: str | Path) -> ModelProfile:
         """Read a profile from a JSON file; raise `InputError` if it is not one, or of no model."""
         path = path_of(path)
-        found = cls.from_dict(parse_json(read_text(path), str(path)), str(path))
+        found = cls.from_dict(read_json(path), str(path))
         if found.curves is not None or found.provenance.kind == "published":
             return found  # what a curve or a paper says need not add up
         try:

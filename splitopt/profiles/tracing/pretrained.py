@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from splitopt.documents.json_text import parse_json
-from splitopt.documents.reading import read_text
+from splitopt.documents.reading import read_json
 from splitopt.errors import CapabilityError, InputError, shown
 from splitopt.user_code import reason
 
@@ -117,7 +116,7 @@ def read_settings(folder: Path) -> Mapping[str, Any]:
             f"{folder}: holds an adapter of peft; merge it into its model (merge_and_unload) and "
             "save that"
         )
-    settings = parse_json(read_text(path), str(path))
+    settings = read_json(path)
     if not isinstance(settings, dict):
         raise InputError(f"{path}: is no object; name a folder that save_pretrained wrote")
     for name, why in _REFUSED.items():

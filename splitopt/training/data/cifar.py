@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from splitopt.documents.checks import is_whole
-from splitopt.documents.json_text import parse_json
-from splitopt.documents.reading import opened, read_text
+from splitopt.documents.reading import opened, read_json
 from splitopt.errors import InputError
 
 SIDE = 32
@@ -98,7 +97,7 @@ def _strip(path: Path) -> tuple[Bytes, Bytes]:
 
 
 def _labels(path: Path, images: int) -> Bytes:
-    labels = parse_json(read_text(path), str(path))
+    labels = read_json(path)
     whole = isinstance(labels, list) and all(
         is_whole(label) and 0 <= label <= 9 for label in labels
     )

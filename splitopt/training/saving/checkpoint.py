@@ -24,12 +24,12 @@ from typing import Any
 from torch import Tensor
 
 from splitopt.documents.json_text import expect_format, parse_json
-from splitopt.documents.reading import read_bytes, read_text
+from splitopt.documents.reading import read_bytes, read_json, read_text
 from splitopt.errors import InputError, WriteError
 from splitopt.plans import digest
 from splitopt.storage.locks import Lock
 from splitopt.storage.outputs import cannot_write
-from splitopt.storage.writing import write_atomic
+from splitopt.storage.writing import write_atomic, write_json
 from splitopt.training.history import History
 from splitopt.training.model_parts.averaging import state_bytes
 
@@ -104,7 +104,7 @@ class Writer:
         document["digest"] = digest(document)
         try:
             write_atomic(self.folder / file, content)
-            write_atomic(self.folder / FILE, json.dumps(document, allow_nan=False) + "\n")
+            write_json(self.folder / FILE, document)
         except InputError as error:
             if self._last is None:
                 raise
@@ -190,7 +190,7 @@ def load(folder: str | Path, identity: Mapping[str, Any] | None = None) -> Check
     path = Path(folder) / FILE
     if not path.exists():
         raise InputError(f"{folder}: there is no checkpoint; name its folder, or begin anew")
-    found = expect_format(parse_json(read_text(path), str(path)), str(path), FORMAT, VERSION)
+    found = expect_format(read_json(path), str(path), FORMAT, VERSION)
     checked = validated(CheckpointDocument, found, str(path))
     rest = {name: value for name, value in found.items() if name != "digest"}
     if checked.digest != digest(rest):

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from splitopt.documents.json_text import parse_json
-from splitopt.documents.reading import read_text
+from splitopt.documents.reading import read_json
 from splitopt.errors import InputError
 from splitopt.models.adapters.choice import Adapters
 from splitopt.plans import Plan
@@ -150,7 +149,7 @@ def load_files(job: str | Path) -> OwnFiles:
     path = Path(job).parent / _FILES
     if not path.exists():
         return OwnFiles()
-    found = parse_json(read_text(path), str(path))
+    found = read_json(path)
     places = {
         name: None if found[name] is None else Path(found[name]) for name in ("checkpoint", "model")
     }
@@ -159,7 +158,7 @@ def load_files(job: str | Path) -> OwnFiles:
 
 def load_job(path: str | Path) -> TrainingJob:
     """Read a job that `save_job` wrote."""
-    found = parse_json(read_text(path), str(path))
+    found = read_json(path)
     options, adapters = found["options"], found["adapters"]
     if options is not None and options["privacy"] is not None:
         options["privacy"] = Privacy(**options["privacy"])

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from splitopt.documents.archives import NUMBERS, TEXTS, read_archive
-from splitopt.documents.json_text import expect_format, parse_json
-from splitopt.documents.reading import read_text
+from splitopt.documents.json_text import expect_format
+from splitopt.documents.reading import read_json
 from splitopt.errors import InputError, shown
 from splitopt.plans import digest
 from splitopt.solvers.cut_under_uncertainty.answering.inner import BatchResult
@@ -87,7 +87,7 @@ class Checkpoint:
         if not head.exists():
             write_atomic(head, json.dumps(self._document, indent=1) + "\n")
             return
-        found = expect_format(parse_json(read_text(head), str(head)), str(head), FORMAT, VERSION)
+        found = expect_format(read_json(head), str(head), FORMAT, VERSION)
         for name, value in self._document.items():
             if found.get(name) != value:
                 raise InputError(
