@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from splitopt.documents.checks import check_whole
+from splitopt.problems.base import IntArray
 from splitopt.problems.cluster_and_spectrum import ClusterAndSpectrum
 from splitopt.problems.cluster_and_spectrum.subcarriers import allocate_clusters
 from splitopt.results import StopReason
@@ -20,6 +21,16 @@ Cluster = tuple[int, ...]
 
 _CHUNK = 4096
 """Partitions between two looks at the clock."""
+_EXACTLY = 15
+"""Digits up to which partitions are counted one by one."""
+
+
+def too_many_partitions(cluster_sizes: IntArray, most: int) -> str | None:
+    """Report that clusters of these sizes can be formed in more ways than `most`, else None."""
+    sizes = cluster_sizes.tolist()
+    digits = partition_digits(sizes)
+    count = partition_count(sizes) if digits < _EXACTLY else 10 ** int(digits)
+    return too_many(count, "partitions", "max_partitions", most)
 
 
 @dataclass(frozen=True)
@@ -44,10 +55,7 @@ class Enumerate(Solver[ClusterAndSpectrum]):
 
     def refusal(self, problem: ClusterAndSpectrum) -> str | None:
         """Reject what would take too long, with the price."""
-        sizes = problem.cluster_sizes.tolist()
-        digits = partition_digits(sizes)
-        count = partition_count(sizes) if digits < 15 else 10 ** int(digits)
-        return too_many(count, "partitions", "max_partitions", self.max_partitions)
+        return too_many_partitions(problem.cluster_sizes, self.max_partitions)
 
     def run(self, problem: ClusterAndSpectrum, search: Search) -> StopReason:
         """Price all clusters, then walk through all partitions and propose every improvement."""

@@ -18,16 +18,12 @@ from splitopt.results import StopReason
 from splitopt.solvers.base import Kind, Search, Solver
 from splitopt.solvers.cluster_and_spectrum.enumeration import (
     Cluster,
-    partition_count,
-    partition_digits,
     partitions,
+    too_many_partitions,
 )
-from splitopt.solvers.options import too_many
 
 _CHUNK = 4096
 """Partitions between two looks at the clock."""
-_EXACTLY = 15
-"""Digits up to which partitions are counted one by one."""
 NO_PARTITION = (
     "no partition into clusters of these sizes gives the devices of every cluster a cut that they "
     "all may take; raise a limit of leakage or memory, or change the sizes"
@@ -56,10 +52,7 @@ class Enumerate(Solver[CutAndClusters]):
 
     def refusal(self, problem: CutAndClusters) -> str | None:
         """Reject what would take too long, with the price."""
-        sizes = problem.cluster_sizes.tolist()
-        digits = partition_digits(sizes)
-        count = partition_count(sizes) if digits < _EXACTLY else 10 ** int(digits)
-        return too_many(count, "partitions", "max_partitions", self.max_partitions)
+        return too_many_partitions(problem.cluster_sizes, self.max_partitions)
 
     def run(self, problem: CutAndClusters, search: Search) -> StopReason:
         """Price all clusters at all cuts, then walk through all partitions.
