@@ -53,8 +53,9 @@ class Loop(Generic[F]):
         from splitopt.problems.code_cache import CodeCache
 
         _listen()
-        inner = {} if self._kept else {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-        found = import_module("numba").njit(error_model="numpy", **inner)(self.py_func)
+        ways_in = {"no_cfunc_wrapper": True, "no_cpython_wrapper": not self._kept}
+        found = import_module("numba").njit(error_model="numpy", **ways_in)(self.py_func)
+        _compile_once_for_constants(found)
         if self._kept:
             with suppress(RuntimeError):  # there is no folder to keep the machine code in
                 found._cache = CodeCache(self.py_func, _parts(self))
@@ -122,6 +123,19 @@ def plain_with(loop: F, **names: Callable[..., Any]) -> F:
     return cast(F, FunctionType(function.__code__, known, function.__name__))
 
 
+def _compile_once_for_constants(loop: Any) -> None:
+    """Have numba compile a loop for whole numbers once, not again for each constant it is given."""
+    from numba.core import types
+
+    template, plainly = loop.get_call_template, cast(Any, types.unliteral)
+
+    def for_any_number(args: Any, kws: Any) -> Any:
+        kws = {name: plainly(kind) for name, kind in kws.items()}
+        return template(tuple(map(plainly, args)), kws)
+
+    loop.get_call_template = for_any_number
+
+
 @cache
 def _listen() -> None:
     """Have numba say when it really compiles, rather than loads."""
@@ -129,7 +143,7 @@ def _listen() -> None:
     from numba.core.caching import FunctionCache
 
     class Listener(event.Listener):
-        """Tells the log of the first compilation in this process, which others are part of."""
+        """Logs the first compilation in this process, which others are part of."""
 
         told = False
 

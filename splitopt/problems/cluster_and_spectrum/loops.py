@@ -94,7 +94,7 @@ def _tied(cluster: FloatArray, phase: int, x: IntArray, marked: IntArray) -> int
 
 @helper
 def lower(cluster: FloatArray, phase: int, x: IntArray, spare: int, marked: IntArray) -> int:
-    """Lower a phase to its next level: raise ALL devices tied at the top; give what is left.
+    """Lower a phase to its next level: raise ALL devices tied at the top; return what is left.
 
     -1 where that takes more than `spare`, or where the level cannot fall; `x` stays then.
     """
@@ -324,7 +324,7 @@ def tie_safe_greedy(
         cost, spare = after, spare - price
 
 
-@compiled
+@helper
 def allocate(
     rule: int | None,
     cluster: FloatArray,

@@ -155,7 +155,7 @@ def default_iterations(devices: int) -> int:
 
 
 def _run_chain(job: _Job) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.int64]], int]:
-    """Run a chain to its end or limit; give its best members and how many swaps it tried."""
+    """Run a chain to its end or limit; return its best members and how many swaps it tried."""
     end = math.inf if job.limit_s is None else time.perf_counter() + job.limit_s
     done = 0
     for state, size in job.states():

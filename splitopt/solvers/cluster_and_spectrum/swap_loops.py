@@ -13,7 +13,6 @@ from splitopt.problems.base import FloatArray, IntArray
 from splitopt.problems.cluster_and_spectrum.loops import (
     Sharing,
     allocate,
-    allocate_batch,
     copy,
     gather,
 )
@@ -104,20 +103,21 @@ def swap_many(
         m, n, p, q = moves[i]
         members[p], members[q] = members[q], members[p]
         change = 0.0
+        for turn in range(len(costs) if naive else 2):
+            c = m if turn == 0 else n
+            if naive:
+                c = turn
+            begin, end = starts[c], starts[c + 1]
+            size = end - begin
+            cluster = room[: 6 * size].reshape((6, size))
+            gather(terms, members[begin:end], cluster)
+            server_s = size * server_s_per_device
+            anew[c] = allocate(
+                rule, cluster, subcarriers, inner_phases, server_s, x[begin:end], work
+            )
+            change += anew[c] - costs[c]
         if naive:
-            allocate_batch(sharing, terms, members, starts, x, anew)
             change = total_of(anew) - total
-        else:
-            for c in (m, n):
-                begin, end = starts[c], starts[c + 1]
-                size = end - begin
-                cluster = room[: 6 * size].reshape((6, size))
-                gather(terms, members[begin:end], cluster)
-                server_s = size * server_s_per_device
-                anew[c] = allocate(
-                    rule, cluster, subcarriers, inner_phases, server_s, x[begin:end], work
-                )
-                change += anew[c] - costs[c]
         if change >= trials.allowances[i]:
             members[p], members[q] = members[q], members[p]
             continue

@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 
 from splitopt import CapabilityError, ClusterAndSpectrum, InputError, solve
-from splitopt.solvers.cluster_and_spectrum.set_partition import SetPartition, certified_bound
+from splitopt.solvers.cluster_and_spectrum.set_partition import (
+    SetPartition,
+    certified_bound,
+)
+from splitopt.solvers.cluster_and_spectrum.set_partition import cells as cell_search
 from splitopt.solvers.cluster_and_spectrum.set_partition.pools import list_pool
 from splitopt.solvers.cluster_and_spectrum.set_partition.pricing import Pricer
 from splitopt.solvers.cluster_and_spectrum.set_partition.triples import PricedCuts
@@ -94,6 +98,19 @@ def test_a_pricing_that_is_cut_short_still_bounds():
         found = solve(problem, SetPartition(max_cells=cells, max_listed=1))
         assert found.bound <= wanted * (1 + 1e-12)
         assert found.objective >= wanted * (1 - 1e-12)
+
+
+def test_more_slots_change_no_pricing(monkeypatch):
+    """A search that runs out of slots goes on with more of them, where it stood, to the bit."""
+    pricer = Pricer(draw(4, (3, 3, 2), 9, 2))
+    prices = np.random.default_rng(5).normal(1, 1, 8)
+    whole = pricer.price(prices, 3, max_found=4)
+    assert whole.cells > 10
+    monkeypatch.setattr(cell_search, "_FIRST_SLOTS", 2)
+    grown = pricer.price(prices, 3, max_found=4)
+    assert (grown.bound, grown.cells) == (whole.bound, whole.cells)
+    assert np.array_equal(grown.clusters, whole.clusters)
+    assert np.array_equal(grown.reduced, whole.reduced)
 
 
 def test_the_certificate_travels_with_the_result():

@@ -14,18 +14,20 @@ reduced cost bounds the search from above.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
+from splitopt.problems.cluster_and_spectrum.loops import exact, gather
 from splitopt.problems.compiling import compiled, helper
 from splitopt.solvers.cluster_and_spectrum.set_partition.choice import (
     PricingRequest,
+    Workspace,
     best_choice,
-    seconds_of_choice,
-    workspace_for,
 )
+
+_FIRST_SLOTS = 1024
 
 
 @helper
@@ -56,25 +58,6 @@ def pop(heap: IntArray, count: int, keys: FloatArray) -> int:
         place = child
     heap[place] = last
     return count
-
-
-@helper
-def twice(values: Any) -> Any:
-    """Return an array with twice the room."""
-    longer = np.empty(2 * len(values), values.dtype)
-    for i in range(len(values)):
-        longer[i] = values[i]
-    return longer
-
-
-@helper
-def twice_rows(values: IntArray) -> IntArray:
-    """Return a table with room for twice the rows."""
-    longer = np.empty((2 * values.shape[0], values.shape[1]), values.dtype)
-    for i in range(values.shape[0]):
-        for j in range(values.shape[1]):
-            longer[i, j] = values[i, j]
-    return longer
 
 
 @helper
@@ -154,64 +137,64 @@ class Cells(NamedTuple):
     heap: IntArray
 
 
-@helper
 def first_cell(starts: IntArray) -> Cells:
     """Return slots of which the first holds the cell of all levels.
 
     Phase p has those from ``starts[p]`` to before ``starts[p + 1]``.
     """
     phases = len(starts) - 1
-    cells = Cells(
-        np.empty((1024, phases), np.int64),
-        np.empty((1024, phases), np.int64),
-        np.empty(1024),
-        np.empty(1024),
-        np.empty(1024, np.int64),
-    )
-    for p in range(phases):
-        cells.low[0, p], cells.high[0, p] = starts[p], starts[p + 1] - 1
+    ends = (np.empty((_FIRST_SLOTS, phases), np.int64) for _ in range(2))
+    worth = (np.empty(_FIRST_SLOTS) for _ in range(2))
+    cells = Cells(*ends, *worth, np.empty(_FIRST_SLOTS, np.int64))
+    cells.low[0], cells.high[0] = starts[:-1], starts[1:] - 1
     cells.bound[0], cells.gain[0], cells.heap[0] = -np.inf, -np.inf, 0
     return cells
 
 
-@helper
 def with_twice_the_slots(cells: Cells) -> Cells:
     """Return the same cells in twice as many slots."""
-    return Cells(
-        twice_rows(cells.low),
-        twice_rows(cells.high),
-        twice(cells.bound),
-        twice(cells.gain),
-        twice(cells.heap),
-    )
+    return Cells(*(np.concatenate((table, np.empty_like(table))) for table in cells))
 
 
 @compiled
 def search_cells(
-    request: PricingRequest, cutoff: float, max_cells: int, found: IntArray, reduced: FloatArray
-) -> tuple[float, int, int]:
-    """Search the clusters of K devices for reduced costs below `cutoff`.
+    request: PricingRequest,
+    space: Workspace,
+    cells: Cells,
+    state: IntArray,
+    limits: FloatArray,
+    max_cells: int,
+    found: IntArray,
+    reduced: FloatArray,
+) -> None:
+    """Search the clusters of K devices for reduced costs below a cutoff, while there are slots.
 
     Parameters
     ----------
+    space
+        See `workspace_for`.
+    cells
+        See `first_cell`; where no slot is left, the search goes on with more of them.
+    state
+        Shape (4,), written to: slots in use, waiting cells, cells that were searched, and clusters
+        in `found`; begins with 1, 1, 0, 0.
+    limits
+        Shape (2,): the cutoff, and the least reduced cost found, which is written to and begins
+        with the cutoff.
     max_cells
         Stop after so many cells; the bound is then weaker but valid.
     found, reduced
         Room for clusters, shape (F, K), and their reduced costs; the best ones are noted.
-
-    Returns
-    -------
-    tuple
-        A lower bound on ``min(cutoff, least reduced cost)``; the number of clusters in `found`;
-        the number of cells that were split.
     """
     weights, levels, phases = request.weights, request.levels, len(request.weights)
-    space, cells = workspace_for(request, found.shape[1]), first_cell(request.starts)
+    slots, waiting, searched, count = state[0], state[1], state[2], state[3]
+    upper, thresholds = np.empty(phases, np.int64), np.empty(phases)
+    cutoff, limit = limits[0], limits[1]
     # `limit` is the least reduced cost found; cells with a bound of at least that need no look.
-    slots, waiting, searched, count = 1, 1, 0, 0
-    upper, thresholds, limit = np.empty(phases, np.int64), np.empty(phases), cutoff
-    while waiting > 0 and cells.bound[cells.heap[0]] < limit and searched < max_cells:
+    while waiting > 0 and searched < max_cells and slots < len(cells.heap):
         slot = cells.heap[0]
+        if cells.bound[slot] >= limit:
+            break
         waiting = pop(cells.heap, waiting, cells.bound)
         phase, middle = -1, 0
         if searched > 0:  # the first cell of all is not split but bounded
@@ -228,13 +211,14 @@ def search_cells(
         new = slots if phase >= 0 else slot
         if value > -np.inf and lower - value < limit:
             # The choice that solves the knapsack is a cluster: its true reduced cost is reached.
-            cost = seconds_of_choice(request, space) - value
+            gather(request.terms, space.chosen, space.cluster)
+            inner, x, work = request.inner_phases, space.x, space.work
+            seconds = exact(space.cluster, request.subcarriers, inner, 0.0, x, work)
+            cost = seconds - value
             if cost < cutoff:
                 count = keep(found, reduced, count, space.chosen, cost)
                 limit = min(limit, cost)
             if lower - value < limit:
-                if slots == len(cells.heap):
-                    cells = with_twice_the_slots(cells)
                 cells.bound[new], cells.gain[new] = lower - value, value
                 for p in range(phases):
                     cells.low[new, p], cells.high[new, p] = cells.low[slot, p], upper[p]
@@ -249,6 +233,5 @@ def search_cells(
         if rest < limit:
             cells.bound[slot] = rest
             waiting = push(cells.heap, waiting, cells.bound, slot)
-    if waiting > 0:
-        limit = min(limit, cells.bound[cells.heap[0]])
-    return limit, count, searched
+    state[0], state[1], state[2], state[3] = slots, waiting, searched, count
+    limits[1] = limit

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
-from splitopt.problems.cluster_and_spectrum.loops import exact, gather
 from splitopt.problems.compiling import helper
 
 
@@ -60,7 +59,6 @@ class Workspace(NamedTuple):
     cluster: FloatArray
 
 
-@helper
 def workspace_for(request: PricingRequest, size: int) -> Workspace:
     """Allocate what choices of `size` devices are worked out in."""
     devices, most = len(request.prices), request.subcarriers - size + 1
@@ -97,13 +95,6 @@ def best_choice(request: PricingRequest, thresholds: FloatArray, space: Workspac
         space.taken,
         space.chosen,
     )
-
-
-@helper
-def seconds_of_choice(request: PricingRequest, space: Workspace) -> float:
-    """Return the seconds of the chosen devices with their best subcarriers, ``space.x``."""
-    gather(request.terms, space.chosen, space.cluster)
-    return exact(space.cluster, request.subcarriers, request.inner_phases, 0.0, space.x, space.work)
 
 
 @helper
@@ -164,7 +155,8 @@ def undominated(
     first, top
         Room, shapes (most + 2,) and (size,).
     """
-    first[:] = 0  # a counting sort by need that keeps the order by falling price
+    for need in range(most + 2):  # a counting sort by need that keeps the order by falling price
+        first[need] = 0
     for n in range(len(needs)):
         if needs[n] <= most:
             first[needs[n] + 1] += 1
@@ -224,8 +216,9 @@ def knapsack(
     size, width = len(chosen), spare + 1
     # value[k, r]: the largest sum of k of the items so far whose further needs are at most r. Items
     # come one by one and k falls, so that value[k - 1] is still that without the new item.
-    value[:] = -np.inf
-    value[0] = 0.0
+    for k in range(size + 1):
+        for room in range(width):
+            value[k, room] = 0.0 if k == 0 else -np.inf
     for j in range(count):
         extra, price = needs[items[j]] - 1, prices[items[j]]
         for k in range(min(size, j + 1), 0, -1):

@@ -52,7 +52,7 @@ class Columns:
         return len(self.clusters)
 
     def add(self, clusters: Sequence[IntArray] | IntArray) -> list[int]:
-        """Add clusters (members ascending); give the places of those that are new."""
+        """Add clusters (members ascending); return the places of those that are new."""
         new: list[IntArray] = []
         begin = len(self.clusters)
         for cluster in clusters:
@@ -179,7 +179,7 @@ class Master:
         return np.maximum(-duals * self.unit_s, 0.0)
 
     def solve(self, time_limit_s: float) -> tuple[float, Duals] | None:
-        """Solve it; give its value in s and its prices, None where HiGHS does not finish."""
+        """Solve it; return its value in s and its prices, None where HiGHS does not finish."""
         import highspy
 
         end = self.highs.getRunTime() + time_limit_s  # HiGHS' clock goes on from run to run

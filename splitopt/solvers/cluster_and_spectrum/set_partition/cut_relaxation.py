@@ -100,7 +100,7 @@ def tighten(
 def _price(
     pool: Pool, master: Master, time_limit_s: float
 ) -> tuple[PricedCuts, float, bool] | None:
-    """Solve the program; give its prices, the bound they prove, and whether clusters came."""
+    """Solve the program; return its prices, the bound they prove, and whether clusters came."""
     solved = master.solve(max(time_limit_s, 0.0))
     if solved is None:
         return None

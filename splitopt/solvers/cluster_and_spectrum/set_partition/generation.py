@@ -69,7 +69,7 @@ class Generation:
         return False
 
     def _price(self, duals: Duals) -> int:
-        """Price all sizes at these prices; give the number of new columns."""
+        """Price all sizes at these prices; return the number of new columns."""
         least: dict[int, float] = {}
         new = 0
         tie = _TIE * self.master.unit_s

@@ -147,13 +147,11 @@ class Room(NamedTuple):
     work: IntArray
 
 
-@helper
-def room_for(request: ListRequest, size: int) -> Room:
-    """Make room for clusters of `size` devices."""
-    x, floor, best = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64)
-    members, ones = np.empty(size, np.int64), np.ones(size, np.int64)
-    numbers, work = np.empty(6 * size), np.empty((6 + request.subcarriers, size), np.int64)
-    return Room(members, ones, x, floor, best, numbers, work)
+def room_for(size: int, subcarriers: int) -> Room:
+    """Return room for clusters of `size` devices that share so many subcarriers."""
+    members, x, floor, best = (np.empty(size, np.int64) for _ in range(4))
+    work = np.empty((6 + subcarriers, size), np.int64)
+    return Room(members, np.ones(size, np.int64), x, floor, best, np.empty(6 * size), work)
 
 
 @helper
@@ -194,6 +192,7 @@ def most_worth(request: ListRequest, path: Path, depth: int, size: int) -> float
 def list_cheap(
     request: ListRequest,
     path: Path,
+    room: Room,
     depth: int,
     budget: int,
     count: int,
@@ -210,6 +209,8 @@ def list_cheap(
     ----------
     path, depth
         Where to go on; zeros and 0 to begin.
+    room
+        See `room_for`.
     budget
         Stop after so many allocations.
     count, found, seconds
@@ -219,7 +220,7 @@ def list_cheap(
     -------
     The depth, -1 if all are listed; how many clusters are in `found`; allocations that are left.
     """
-    size, limit, room = found.shape[1], request.limit, room_for(request, found.shape[1])
+    size, limit = found.shape[1], request.limit
     for k in range(depth):
         room.members[k] = request.order[path.place[k]]
     while depth >= 0 and budget > 0 and count < len(found):

@@ -15,6 +15,7 @@ from splitopt.solvers.cluster_and_spectrum.set_partition.pool_loops import (
     Path,
     list_cheap,
     reduce_all,
+    room_for,
 )
 from splitopt.solvers.cluster_and_spectrum.set_partition.pricing import Pricer
 from splitopt.solvers.cluster_and_spectrum.set_partition.triples import PricedCuts
@@ -161,19 +162,19 @@ def _list_part(
         problem.inner_phases,
     )
     path = Path(np.zeros(size, np.int64), *(np.zeros(size + 1) for _ in range(3)))
-    room = min(_FIRST_ROOM, max_listed)
-    found: Any = np.empty((room, size), np.int32)  # half the memory of whole numbers elsewhere
-    seconds = np.empty(room)
+    room, most = room_for(size, problem.subcarriers), min(_FIRST_ROOM, max_listed)
+    found: Any = np.empty((most, size), np.int32)  # half the memory of whole numbers elsewhere
+    seconds = np.empty(most)
     run, depth, count = plain(list_cheap) if problem.is_small else list_cheap, 0, 0
     while depth >= 0:
         if stop():
             return None
-        depth, count, _ = run(request, path, depth, _ALLOCATIONS, count, found, seconds)
+        depth, count, _ = run(request, path, room, depth, _ALLOCATIONS, count, found, seconds)
         if count == len(found) and depth >= 0:
             if count == max_listed:
                 return None
-            room = min(2 * len(found), max_listed)
-            wider, longer = np.empty((room, size), np.int32), np.empty(room)
+            most = min(2 * len(found), max_listed)
+            wider, longer = np.empty((most, size), np.int32), np.empty(most)
             wider[:count], longer[:count] = found, seconds
             found, seconds = wider, longer
     return found[:count].copy(), seconds[:count].copy()

@@ -116,16 +116,24 @@ class Pricer:
         max_found: int = 1,
     ) -> Priced:
         """Search the clusters of a size for reduced costs (seconds less prices) below a cutoff."""
-        from splitopt.solvers.cluster_and_spectrum.set_partition.cells import search_cells
+        from splitopt.solvers.cluster_and_spectrum.set_partition import cells as search
+        from splitopt.solvers.cluster_and_spectrum.set_partition.choice import workspace_for
 
-        found = np.empty((max_found, size), dtype=np.int64)
-        reduced = np.empty(max_found)
-        search = plain(search_cells) if self.round.is_small else search_cells
-        bound, count, cells = search(
-            self._request(prices, size), float(cutoff), max_cells, found, reduced
-        )
+        request = self._request(prices, size)
+        space, cells = workspace_for(request, size), search.first_cell(request.starts)
+        found, reduced = np.empty((max_found, size), dtype=np.int64), np.empty(max_found)
+        state, limits = np.array([1, 1, 0, 0]), np.array([cutoff, cutoff])
+        run = plain(search.search_cells) if self.round.is_small else search.search_cells
+        while True:
+            run(request, space, cells, state, limits, max_cells, found, reduced)
+            slots, waiting, searched, count = state.tolist()
+            if slots < len(cells.heap):
+                break
+            cells = search.with_twice_the_slots(cells)
+        # No cluster is below the least that was found and the bounds of the cells that wait.
+        bound = min(float(limits[1]), cells.bound[cells.heap[0]] if waiting else np.inf)
         found = np.sort(found[:count], axis=1)
-        return Priced(float(bound), found, reduced[:count], int(cells))
+        return Priced(float(bound), found, reduced[:count], searched)
 
     def _request(self, prices: FloatArray, size: int) -> PricingRequest:
         from splitopt.solvers.cluster_and_spectrum.set_partition.choice import PricingRequest
