@@ -142,6 +142,25 @@ def worth_of_rest(prices: FloatArray) -> FloatArray:
 
 
 @helper
+def holders_of(masks: IntArray, begin: IntArray) -> IntArray:
+    """Return who has each class, from ``begin[c]`` to ``begin[c + 1]``; `begin` comes as zeros."""
+    classes = begin.size - 1
+    for k in range(masks.size):
+        for c in range(classes):
+            begin[c + 1] += masks[k] >> c & 1
+    for c in range(classes):
+        begin[c + 1] += begin[c]
+    holders, filled = np.empty(begin[classes], np.int64), np.empty(classes, np.int64)
+    copy_first(filled, begin, classes)
+    for k in range(masks.size):
+        for c in range(classes):
+            if masks[k] >> c & 1:
+                holders[filled[c]] = k
+                filled[c] += 1
+    return holders
+
+
+@helper
 def walk(
     costs: FloatArray,
     masks: IntArray,
@@ -166,19 +185,7 @@ def walk(
         head[layer] = -1
     left, right = worth_of_rest(prices[:BITS]), worth_of_rest(prices[BITS:])
     begin = np.zeros(classes + 1, np.int64)
-    for k in range(masks.size):
-        for c in range(classes):
-            begin[c + 1] += masks[k] >> c & 1
-    for c in range(classes):
-        begin[c + 1] += begin[c]
-    holders = np.empty(begin[classes], np.int64)
-    filled = np.empty(classes, np.int64)
-    copy_first(filled, begin, classes)
-    for k in range(masks.size):
-        for c in range(classes):
-            if masks[k] >> c & 1:
-                holders[filled[c]] = k
-                filled[c] += 1
+    holders = holders_of(masks, begin)
     value[0], after[0], head[0] = 0.0, -1, 0
     seen = 1
     for layer in range(classes):

@@ -147,6 +147,18 @@ def cost_of(offers: Offers, chosen: IntArray, count: int) -> float:
 
 
 @helper
+def fill_shares(offers: Offers, prices: FloatArray) -> None:
+    """Write the first prices: of each class the least share of a cost, with the penalty."""
+    for c in range(prices.size):
+        prices[c] = np.inf
+    for k in range(offers.costs.size):
+        size = offers.starts[k + 1] - offers.starts[k]
+        for e in range(offers.starts[k], offers.starts[k + 1]):
+            share = offers.costs[k] / size + offers.lacks[e]
+            prices[offers.bits[e]] = min(prices[offers.bits[e]], share)
+
+
+@helper
 def bound_by_prices(
     offers: Offers, rounds: int, prices: FloatArray, reduced: FloatArray, chosen: IntArray
 ) -> tuple[float, float, int]:
@@ -164,13 +176,7 @@ def bound_by_prices(
         return -np.inf, np.inf, 0
     best_cost, best_count = cost_of(offers, trial, count), count
     copy_first(chosen, trial, count)
-    for c in range(classes):
-        prices[c] = np.inf
-    for k in range(senders):
-        size = offers.starts[k + 1] - offers.starts[k]
-        for e in range(offers.starts[k], offers.starts[k + 1]):
-            share = offers.costs[k] / size + offers.lacks[e]
-            prices[offers.bits[e]] = min(prices[offers.bits[e]], share)
+    fill_shares(offers, prices)
     bound = reduced_costs(offers, prices, reduced)
     at, values, slope = np.empty(classes), np.empty(senders), np.empty(classes)
     copy_first(at, prices, classes)

@@ -41,3 +41,10 @@ def take_in(
         if inside[h] == member_starts[h + 1] - member_starts[h]:
             cut -= cost_s[h]
     return cut, kept
+
+
+@helper
+def leave_out(g: int, inside: IntArray, own_starts: IntArray, own: IntArray) -> None:
+    """Count a group out of a part again, see `take_in`."""
+    for a in range(own_starts[g], own_starts[g + 1]):
+        inside[own[a]] -= 1

@@ -12,7 +12,7 @@ import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
 from splitopt.problems.compiling import compiled, helper
-from splitopt.solvers.graph_partition.cut_loops import take_in
+from splitopt.solvers.graph_partition.cut_loops import leave_out, take_in
 from splitopt.solvers.graph_partition.ideal_loops import BITS, holds, lowest
 
 FREE, WORK, HOST, MEMORY, CUT = 0, 1, 2, 3, 4
@@ -98,6 +98,21 @@ def reach(
     size[0] += 1
 
 
+@helper
+def count_groups(ideal: IntArray, own_starts: IntArray, own: IntArray, count: IntArray) -> None:
+    """Write how many groups of an ideal, given as its words, each hyperedge has."""
+    for h in range(count.size):
+        count[h] = 0
+    for w in range(ideal.size):
+        rest = ideal[w]
+        while rest != 0:
+            bit = rest & -rest
+            rest ^= bit
+            g = w * BITS + lowest(bit)
+            for a in range(own_starts[g], own_starts[g + 1]):
+                count[own[a]] += 1
+
+
 @compiled
 def step_accelerator(
     first: int,
@@ -163,16 +178,7 @@ def step_accelerator(
             s += 1
             continue
         start, cpus = states[s, 0], states[s, 1]
-        for h in range(edges):
-            before[h] = 0
-        for w in range(words.shape[1]):
-            rest = words[start, w]
-            while rest != 0:
-                bit = rest & -rest
-                rest ^= bit
-                g = w * BITS + lowest(bit)
-                for a in range(own_starts[g], own_starts[g + 1]):
-                    before[own[a]] += 1
+        count_groups(words[start], own_starts, own, before)
         most_kept = limits[0] - max(0.0, least_work(start, layer, cpus, sums, limits, counts))
         depth = 0
         path[0], place[0] = start, arc_starts[start]
@@ -180,9 +186,7 @@ def step_accelerator(
         while depth >= 0:
             if place[depth] == arc_starts[path[depth] + 1]:
                 if depth > 0:
-                    g = added[depth]
-                    for a in range(own_starts[g], own_starts[g + 1]):
-                        inside[own[a]] -= 1
+                    leave_out(added[depth], inside, own_starts, own)
                 depth -= 1
                 continue
             arc = place[depth]
@@ -202,8 +206,7 @@ def step_accelerator(
                 g, inside, before, own_starts, own, member_starts, cost_s, own_cut, own_kept
             )
             if own_load + own_kept > limits[0] or own_kept > most_kept:
-                for a in range(own_starts[g], own_starts[g + 1]):
-                    inside[own[a]] -= 1
+                leave_out(g, inside, own_starts, own)
                 continue
             depth += 1
             path[depth], place[depth], added[depth] = j, arc_starts[j], g

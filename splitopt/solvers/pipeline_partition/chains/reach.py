@@ -10,7 +10,7 @@ import numpy as np
 
 from splitopt.problems.base import BoolArray, FloatArray, IntArray
 from splitopt.problems.compiling import compiled, helper
-from splitopt.solvers.pipeline_partition.chains.spans import occupied
+from splitopt.solvers.pipeline_partition.chains.spans import extent, occupied
 from splitopt.solvers.pipeline_partition.chains.state import (
     LINKS,
     Graph,
@@ -50,11 +50,7 @@ def reach_all(
         head, tail = groups[0, group], groups[0, group + 1]
         if offset[tail] == offset[head]:
             continue
-        # What the windows of the group span: nothing outside can be a start.
-        lowest, highest = layers + 1, -1
-        for vertex in range(head, tail):
-            if offset[vertex + 1] > offset[vertex]:
-                lowest, highest = min(lowest, reach[1, vertex]), max(highest, reach[0, vertex])
+        lowest, highest = extent(windows, head, tail)
         # All moves to one link class cross the same links: their starts are collected once.
         move, last = groups[1, group], groups[1, group + 1]
         while move < last:

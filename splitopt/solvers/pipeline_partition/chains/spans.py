@@ -17,6 +17,7 @@ from splitopt.solvers.pipeline_partition.chains.state import (
     SERIAL_HALF,
     Index,
     Nodes,
+    Windows,
 )
 
 
@@ -61,6 +62,20 @@ def occupied(nodes: Nodes, kind: int, start: int, end: int) -> float:
     else:
         talk = max(received, sent) / rate[kind]
     return float(work + talk if interface >= SERIAL_FULL else max(work, talk))
+
+
+@helper
+def extent(windows: Windows, head: int, tail: int) -> tuple[int, int]:
+    """Return the lowest and highest boundary in the windows of the vertices head .. tail - 1.
+
+    Nothing outside can be a start.
+    """
+    reach, offset = windows.reach, windows.offset
+    lowest, highest = windows.spans.shape[2], -1
+    for vertex in range(head, tail):
+        if offset[vertex + 1] > offset[vertex]:
+            lowest, highest = min(lowest, reach[1, vertex]), max(highest, reach[0, vertex])
+    return lowest, highest
 
 
 @compiled
