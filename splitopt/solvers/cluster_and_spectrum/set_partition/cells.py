@@ -143,9 +143,9 @@ def first_cell(starts: IntArray) -> Cells:
     Phase p has those from ``starts[p]`` to before ``starts[p + 1]``.
     """
     phases = len(starts) - 1
-    ends = (np.empty((_FIRST_SLOTS, phases), np.int64) for _ in range(2))
-    worth = (np.empty(_FIRST_SLOTS) for _ in range(2))
-    cells = Cells(*ends, *worth, np.empty(_FIRST_SLOTS, np.int64))
+    low, high = (np.empty((_FIRST_SLOTS, phases), np.int64) for _ in range(2))
+    bound, gain = np.empty(_FIRST_SLOTS), np.empty(_FIRST_SLOTS)
+    cells = Cells(low, high, bound, gain, np.empty(_FIRST_SLOTS, np.int64))
     cells.low[0], cells.high[0] = starts[:-1], starts[1:] - 1
     cells.bound[0], cells.gain[0], cells.heap[0] = -np.inf, -np.inf, 0
     return cells
@@ -153,7 +153,7 @@ def first_cell(starts: IntArray) -> Cells:
 
 def with_twice_the_slots(cells: Cells) -> Cells:
     """Return the same cells in twice as many slots."""
-    return Cells(*(np.concatenate((table, np.empty_like(table))) for table in cells))
+    return Cells._make(np.concatenate((table, np.empty_like(table))) for table in cells)
 
 
 @compiled
