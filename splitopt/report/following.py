@@ -1,4 +1,4 @@
-"""A training whose plan follows what rounds take: facts, and a table of what was measured."""
+"""A training whose plan follows what rounds take, or waits for a quorum: facts, and rates."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from splitopt.report.numbers import percent
 from splitopt.training.history import History, RoundRow
 from splitopt.units import counted
 
+MOST_NAMES = 5
 MOST_DEVICES = 24
 """Devices with a row each; of more there are those whose rates are the farthest from planned."""
 
@@ -25,6 +26,15 @@ def following_facts(history: History) -> list[tuple[str, str]]:
     if changed:
         words += f" (the first: {changed[0].round})"
     return [("Planned by what rounds take", f"{words}; certified gap at most {percent(gap)} %")]
+
+
+def quorum_facts(history: History) -> list[tuple[str, str]]:
+    """Return for which devices of the plan no round waits."""
+    left = history.origin.get("not_waited_for")
+    if not isinstance(left, list) or not left:
+        return []
+    more = f" and {len(left) - MOST_NAMES} more" if len(left) > MOST_NAMES else ""
+    return [("Not waited for, and nothing learnt of", ", ".join(left[:MOST_NAMES]) + more)]
 
 
 def following_tables(history: History) -> list[Table]:

@@ -8,8 +8,11 @@ import pytest
 from splitopt import Scenario, plan, simulate
 from splitopt.planning.planner import open_plan
 from splitopt.problems.cut_and_resources import CutAndResources
+from splitopt.report.training import summarize_training
 from splitopt.simulation.replay import simulate_decision
 from tests.robust_cases import robust_problem, slowed_latencies
+
+LEFT = "Not waited for, and nothing learnt of"
 
 
 def drawn(objective, quorum, *, left=()):
@@ -72,8 +75,18 @@ def test_a_simulated_round_is_what_the_plan_promises(objective):
     assert found.simulated_s == pytest.approx(rounds[2], rel=1e-9)
 
 
+@pytest.fixture
+def one_thread():
+    """Sums of several threads are not the same to the last bit on a busy host."""
+    from splitopt.training.wire.compute import one_thread
+
+    with one_thread():
+        yield
+
+
 @pytest.mark.train
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_training_is_that_of_the_devices_that_are_waited_for():
     """Losses are those of a fleet without the late device; seconds are the promise."""
     import splitopt
@@ -89,10 +102,33 @@ def test_training_is_that_of_the_devices_that_are_waited_for():
     )]  # fmt: skip
     document["devices"] = [entry for n, entry in enumerate(fleet) if n != late]
     given = {"rounds": 2, "seed": 3, "evaluate_every": 2}
-    found = splitopt.train(made, **given).history.rows
+    history = splitopt.train(made, **given).history
+    assert history.origin["not_waited_for"] == [names[late]]
+    assert dict(summarize_training({"": history}, "rounds").facts)[LEFT] == names[late]
+    found = history.rows
     others = splitopt.train(plan(document), **given).history.rows
     assert list(found[0].clients) == [name for n, name in enumerate(names) if n != late]
     assert [row.loss for row in found] == [row.loss for row in others]
     assert found[-1].accuracy == others[-1].accuracy
     for row in found:
         assert row.round_s == pytest.approx(made.prediction["round_s"], rel=1e-9)
+
+
+@pytest.mark.train
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+def test_processes_are_those_of_the_devices_that_are_waited_for():
+    """Over connections a quorum's plan has a process for each of them, and learns the same."""
+    import torch
+
+    import splitopt
+    from splitopt.training.wire.launch import run_wire
+
+    made, given = quorum_plan(), {"rounds": 1, "seed": 3}
+    one = splitopt.train(made, **given)
+    fast = {"time_scale": 1e-4, "any_speed": True, "join_s": 600.0, "deadline": "120 s"}
+    wired = run_wire(made, **given, **fast)
+    assert wired.history == one.history
+    assert len(wired.timelines[0].owners) == 3
+    for name, value in one.model.state_dict().items():
+        assert torch.equal(wired.model.state_dict()[name], value), name
