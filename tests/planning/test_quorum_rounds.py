@@ -77,7 +77,7 @@ def test_a_simulated_round_is_what_the_plan_promises(objective):
 
 @pytest.fixture
 def one_thread():
-    """Sums of several threads are not the same to the last bit on a busy host."""
+    """Train on one thread: sums of several may differ in the last bit on a busy host."""
     from splitopt.training.wire.compute import one_thread
 
     with one_thread():
