@@ -10,6 +10,7 @@ import typer
 
 from splitopt.cli import adapter_options as adapting
 from splitopt.cli import options as shared
+from splitopt.cli.following_options import FollowingFlags
 from splitopt.errors import InputError, shown
 from splitopt.extras import need_torch
 from splitopt.models.adapters.choice import Adapters
@@ -317,7 +318,7 @@ class OptimizerFlags(ServingFlags):
 
 
 @dataclass(frozen=True)
-class ScheduleFlags:
+class ScheduleFlags(FollowingFlags):
     """How long to train, and what to do between rounds: the fields of a `Schedule`."""
 
     rounds: Annotated[
@@ -371,14 +372,6 @@ class ScheduleFlags:
             help="Test after every device's turn as well, where a scheme serves one after another.",
         ),
     ] = Schedule.test_after
-    replan: Annotated[
-        Path | None,
-        typer.Option(
-            "--replan",
-            metavar="TRACE.csv",
-            help="Rates of every round: cuts and shares follow those of the round before.",
-        ),
-    ] = None
 
     def schedule(self) -> Schedule:
         """Return the schedule; a value that is none is an `InputError`."""

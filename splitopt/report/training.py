@@ -26,6 +26,7 @@ from splitopt.report.charts import (
 from splitopt.report.clients import client_facts, client_figures, client_tables
 from splitopt.report.content import Column, Figure, Table
 from splitopt.report.defences import defence_cells, defence_columns, defence_facts
+from splitopt.report.following import following_facts, following_tables, quorum_facts
 from splitopt.report.grids import table_in_terminal
 from splitopt.report.numbers import percent, seconds
 from splitopt.report.received import received_tables
@@ -213,9 +214,8 @@ def _facts(history: History) -> list[tuple[str, str]]:
     planned, scheme = (history.origin.get(key) for key in ("planned_scheme", "scheme"))
     if planned != scheme:
         facts.append(("Planned for", f"{planned}, trained by {scheme} to compare with"))
-    facts += _privacy(history)
-    facts += defence_facts(history)
-    facts += client_facts(history)
+    facts += _privacy(history) + defence_facts(history)
+    facts += quorum_facts(history) + following_facts(history) + client_facts(history)
     facts += turn_facts(history)
     for key, label in (("partition", "Partition"), ("seed", "Seed")):
         facts.append((label, str(history.origin.get(key, "unknown"))))
@@ -306,7 +306,7 @@ def _epsilon_text(epsilon: float | None) -> str:
 def _tables(history: History) -> list[Table]:
     return [
         _rounds(history),
-        *client_tables(history),
+        *(following_tables(history) + client_tables(history)),
         *turn_tables(history),
         *_phases(history),
         _traffic(history),

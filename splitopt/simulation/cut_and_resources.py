@@ -4,10 +4,13 @@ A device downloads its part of the model; for every batch it computes forward, u
 data, waits for its share of the server, downloads the gradient and computes backward; at the end it
 uploads its part of the model. Shares are its own all the time, so that nobody waits for anybody.
 Links that no two devices share are resources of their own, and taken as a whole.
+
+A round of a quorum ends when those are done for whom it waits: what others do later is not there.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +29,7 @@ from splitopt.problems.cut_and_resources.assigned import assigned, crossing_byte
 from splitopt.problems.cut_and_resources.choice_decision import ChoiceDecision
 from splitopt.problems.cut_and_resources.choice_tables import has_choices
 from splitopt.problems.cut_and_resources.parts import GroupedDecision
-from splitopt.problems.cut_and_resources.robust import expect_everyone
+from splitopt.problems.cut_and_resources.robust import of_devices, waited_for
 from splitopt.profiles import ModelProfile
 from splitopt.simulation.replay import Forecast, Replay, Setting
 from splitopt.simulation.tracks import Row, drawn, make_timeline, side_by_side
@@ -95,7 +98,9 @@ def replay(problem: CutAndResources, decision: Any, setting: Setting) -> Replay:
     Of a plan by group, all devices of a part do the same: one stands for them, with their shares
     together.
     """
-    expect_everyone(problem, decision, "a simulated round")
+    awaited = waited_for(problem, decision)
+    if awaited is not None:
+        return _quorum_round(problem, decision, setting, awaited)
     fleet = _fleet_of(problem, decision, setting)
     size, shared = len(fleet.names), bool(problem.shared_links)
     if fleet.setting.scenario is not None:
@@ -123,6 +128,59 @@ def replay(problem: CutAndResources, decision: Any, setting: Setting) -> Replay:
         else f"{fleet.many[latest].sum()} of {problem.devices} devices, which end together",
         facts=(("Shown", detail),),
     )
+
+
+def _quorum_round(
+    problem: CutAndResources, decision: Any, setting: Setting, awaited: Any
+) -> Replay:
+    """Simulate a round that ends when as many devices are done as it waits for.
+
+    Of a makespan these are the first, whoever they are, and of a sum those that the plan has
+    chosen, ``awaited`` (N,).
+    """
+    taken = np.flatnonzero(np.isfinite(problem.phases(decision)).all(axis=1))
+    names, awaited = setting.device_names(problem.devices), awaited[taken]
+    some = setting
+    if setting.scenario is not None:
+        fleet = setting.scenario.fleet()
+        some = setting._replace(
+            scenario=setting.scenario._with(devices=tuple(fleet[n] for n in taken), robust=None)
+        )
+    part, own = of_devices(problem, decision, taken)
+    whole, latency = replay(part, own, some), part.phases(own).sum(axis=1)
+    line = whole.timeline
+    ends = np.zeros(len(taken))
+    np.maximum.at(ends, line.owner, line.end_s)
+    count = int(awaited.sum())
+    if problem.objective == "sum":
+        promise, last = float(latency[awaited].max()), int(np.where(awaited, ends, -1.0).argmax())
+    else:
+        promise = float(np.sort(latency)[count - 1])
+        last = int(np.argsort(ends, kind="stable")[count - 1])
+    over_s = float(ends[last])
+    late = [names[taken[n]] for n in np.flatnonzero(ends > over_s)]
+    left = [name for n, name in enumerate(names) if n not in set(taken.tolist())]
+    kept = line.select(line.start_s < over_s)
+    facts = (*whole.facts, ("Waited for", f"{count} of {problem.devices} devices"))
+    if late:
+        facts += (("Late, and not waited for", _some_of(late)),)
+    if left:
+        facts += (("Left out by the plan", _some_of(left)),)
+    return Replay(
+        timeline=replace(
+            kept, end_s=np.minimum(kept.end_s, over_s), origin={**line.origin, "quorum": count}
+        ),
+        span="a round",
+        forecasts=(Forecast(f"the plan's promise for {count} devices", promise),),
+        binding=f"{names[taken[last]]}, the last of {count} that are waited for",
+        facts=facts,
+    )
+
+
+def _some_of(names: list[str]) -> str:
+    """Return some names, and how many more there are."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
 
 
 def _fleet_of(problem: CutAndResources, decision: Any, setting: Setting) -> _Fleet:

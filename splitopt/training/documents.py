@@ -13,6 +13,8 @@ from splitopt.documents.schemas import Count, Document, Name, Plain
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
+Factor = Annotated[float, Field(ge=1e-9, le=1e9)]
+
 
 class ClientDocument(Document):
     """What a row says of a client, see `splitopt.training.by_client.ClientRow`."""
@@ -58,6 +60,8 @@ class RoundDocument(Document):
     received_bytes: dict[Name, dict[Name, int]] = Field(default_factory=dict)
     turns: list[TurnDocument] = Field(default_factory=list)
     replan: dict[Name, float] = Field(default_factory=dict)
+    measured: dict[Name, dict[Name, Factor]] = Field(default_factory=dict)
+    estimated: dict[Name, dict[Name, Factor]] = Field(default_factory=dict)
 
 
 class HistoryDocument(Document):

@@ -1,7 +1,8 @@
 """What a training has done so far: a row per round, as a table that files keep.
 
 Free of PyTorch. Two runs with the same plan, data, options and seed have equal histories: nothing
-in here was taken from a clock on the wall.
+in here was taken from a clock on the wall, but rates that parties over connections have measured
+for plans that follow them.
 """
 
 from __future__ import annotations
@@ -259,7 +260,8 @@ class History(Shown, Drawn):
         Phases, further metrics and epsilons come behind what every history has, and last what there
         is of each client, where clients were tested, and of each class: ``loss[NAME]``,
         ``accuracy[NAME]``, ``recall[class 3]``, and how far clients are apart, as the coefficient
-        of variation over them: ``variation[accuracy]``.
+        of variation over them: ``variation[accuracy]``. Rates that plans follow are
+        ``measured_upload[NAME]`` and ``estimated_upload[NAME]``, as factors of the planned ones.
         """
         phases = list(dict.fromkeys(name for row in self.rows for name in row.phases_s))
         metrics = [name for name in self._metrics() if name != "accuracy"]
@@ -272,9 +274,11 @@ class History(Shown, Drawn):
         parts = [
             _parts_of(row)
             | {name: own[row.round] for name, own in apart.items() if row.round in own}
+            | _rates_of(row)
             for row in self.rows
         ]
         more += apart
+        more += dict.fromkeys(heading for row in self.rows for heading in _rates_of(row))
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(
@@ -318,6 +322,16 @@ class History(Shown, Drawn):
 
 def _known(value: float | None) -> str:
     return "" if value is None else repr(value)
+
+
+def _rates_of(row: RoundRow) -> dict[str, float]:
+    """Return what a row has of the rates of devices, by the heading of its column."""
+    return {
+        f"{word}_{rate}[{name}]": value
+        for word, rates in (("measured", row.measured), ("estimated", row.estimated))
+        for name, own in rates.items()
+        for rate, value in own.items()
+    }
 
 
 def _parts_of(row: RoundRow) -> dict[str, float]:

@@ -11,7 +11,7 @@ from splitopt.training.by_turn import TurnRow
 
 _OPTIONAL = (
     *("epsilon", "clients", "groups", "classes", "pixel_dp", "distance_correlation"),
-    *("received_bytes", "turns", "replan"),
+    *("received_bytes", "turns", "replan", "measured", "estimated"),
 )
 """Fields of a row that files have where there is something in them."""
 
@@ -67,8 +67,15 @@ class RoundRow:
         The tests after the turns of the round, in the order of the turns; empty where there were
         none.
     replan
-        Where plans follow a trace: ``gap`` and ``objective`` of the round's plan for what was known
-        before it, and how many devices ``moved`` to another cut. Empty otherwise.
+        Where plans follow: ``gap`` and ``objective`` of the round's plan for what was known before
+        it, and how many devices ``moved`` to another cut; where they follow what is measured, also
+        ``server_measured`` and ``server_estimated`` as below. Empty otherwise.
+    measured
+        Where plans follow what is measured: the rates of each device in the round, ``compute``,
+        ``download`` and ``upload``, as factors of the planned ones; what could not be told is
+        missing.
+    estimated
+        The same as it is estimated after the round, from all rounds; the next one is planned by it.
     """
 
     round: int
@@ -91,6 +98,8 @@ class RoundRow:
     received_bytes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     turns: tuple[TurnRow, ...] = ()
     replan: Mapping[str, float] = field(default_factory=dict)
+    measured: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    estimated: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as JSON-ready data, without the fields in which it has nothing to say."""

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypedDict, get_args
 
-from splitopt.documents.checks import check_choice, is_number, is_whole
+from splitopt.documents.checks import check_choice, check_number, is_number, is_whole
 from splitopt.errors import InputError
 
 TestAfter = Literal["round", "turn"]
+MEASURED = "measured"
+"""The word for ``replan`` by which plans follow what rounds have taken."""
 
 
 class PauseFields(TypedDict, total=False):
@@ -26,6 +28,9 @@ class PauseFields(TypedDict, total=False):
     per_class: bool
     test_after: TestAfter
     replan: str | Path | None
+    actual_rates: str | Path | None
+    time_noise: float
+    smoothing: float
 
 
 class ScheduleFields(PauseFields, total=False):
@@ -69,12 +74,23 @@ class Schedule:
     replan
         A trace of rates, a CSV file: what every round really is. Before every round cuts and shares
         are planned anew for the rates of the round before, and the virtual clock goes by them; see
-        `splitopt.training.rounds.replanning`. For plans of `cut_and_resources`.
+        `splitopt.training.rounds.replanning`. For plans of `cut_and_resources`. ``"measured"``:
+        rates are estimated from what the tasks of the rounds before have taken; see
+        `splitopt.planning.control.estimating`.
+    actual_rates
+        A trace of rates that the planner does not see: what every round really is, where `replan`
+        is ``"measured"``, or None to keep the plan.
+    time_noise
+        Standard deviation of the factor, of mean 1, by which every task on the virtual clock is
+        stretched; where plans follow what is measured, or `actual_rates` are given.
+    smoothing
+        Weight of the last round in the estimates, see
+        `splitopt.planning.control.estimating.Smoothing`.
 
     Raises
     ------
     InputError
-        A number out of its range, or `resume` without a folder.
+        A number out of its range, `resume` without a folder, or fields that do not go together.
     """
 
     rounds: int | None = None
@@ -89,6 +105,9 @@ class Schedule:
     per_class: bool = False
     test_after: TestAfter = "round"
     replan: str | Path | None = None
+    actual_rates: str | Path | None = None
+    time_noise: float = 0.0
+    smoothing: float = 0.5
 
     def __post_init__(self) -> None:
         for name in ("rounds", "evaluate_every", "patience", "checkpoint_every"):
@@ -108,11 +127,34 @@ class Schedule:
             )
         if self.target is not None:
             self._check_target(target)
+        self._check_following()
         if self.checkpoint is None:
             if self.resume:
                 raise InputError.at("resume", "needs the folder of a checkpoint; name it")
             if self.checkpoint_every != 1:
                 raise InputError.at("checkpoint_every", "needs the folder of a checkpoint; name it")
+
+    @property
+    def has_own_rounds(self) -> bool:
+        """Whether rounds have plans, rates or seconds of their own."""
+        return self.replan is not None or self.actual_rates is not None
+
+    def _check_following(self) -> None:
+        check_number("time_noise", self.time_noise, 0.0, 10.0)
+        check_number("smoothing", self.smoothing, 1e-3, 1.0)
+        measures = self.replan == MEASURED
+        if self.replan is not None and not measures and self.actual_rates is not None:
+            raise InputError.at(
+                "actual_rates",
+                "is given beside the trace of replan, by which all rates are known; say "
+                "replan='measured' to plan by what rounds take, or leave one of them out",
+            )
+        if self.time_noise and not (measures or self.actual_rates is not None):
+            raise InputError.at(
+                "time_noise", "needs replan='measured' or actual_rates; add one of them"
+            )
+        if self.smoothing != Schedule.smoothing and not measures:
+            raise InputError.at("smoothing", "needs replan='measured', whose estimates it smooths")
 
     def _check_target(self, accuracy: float | None) -> None:
         given = self.target

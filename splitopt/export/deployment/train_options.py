@@ -11,7 +11,7 @@ OWN = frozenset(
         "--wire", "--rank", "--world-size", "--master", "--listen", "--listen-port", "--token-file",
         "--tls-cert", "--tls-key", "--tls-ca", "--no-tls", "--namespaces", "--fed-server",
         "--csv", "--plot", "--turns-csv", "--save-model", "--timeline", "--checkpoint", "--resume",
-        "--replan", "--json",
+        "--replan", "--actual-rates", "--time-noise", "--smoothing", "--json",
     }
 )  # fmt: skip
 """What the services themselves say, each its own."""

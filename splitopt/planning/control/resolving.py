@@ -1,7 +1,8 @@
 """A controller of any scenario: after every event it is planned anew, from the old plan on.
 
 Events change the scenario itself, so that every problem that is planned from scenarios follows:
-pipelines, common cuts, clusters. For fleets with shares `FleetController` is faster.
+pipelines, common cuts, clusters, graphs over accelerators, time to accuracy. For fleets with shares
+`FleetController` is faster.
 """
 
 from __future__ import annotations
@@ -35,10 +36,11 @@ from splitopt.planning.explaining import explainer_of
 from splitopt.planning.planner import default_problem
 from splitopt.problems.base import Problem
 from splitopt.problems.common_cut import CommonCutDecision
-from splitopt.problems.inputs import as_scenario
+from splitopt.problems.inputs import as_scenario, expect_fleet
 from splitopt.problems.pipeline_partition import PipelinePartitionDecision
 from splitopt.problems.registry import problem_class
 from splitopt.scenario import Device, Link, Scenario
+from splitopt.scenario.accelerators import Accelerators
 from splitopt.scenario.nodes import Node
 from splitopt.solvers.registry import make_solver
 
@@ -52,9 +54,9 @@ _DIRECTION = {"download": "downlink", "upload": "uplink"}
 
 @dataclass
 class _Member:
-    """A device or node as it was planned, and what became of it."""
+    """A device, node or accelerator as it was planned, and what became of it."""
 
-    planned: Device | Node
+    planned: Device | Node | Accelerators
     here: bool = True
     speed: float = 1.0
     rates: dict[str, float] = field(default_factory=dict)
@@ -92,8 +94,10 @@ class ScenarioController:
         damping: Damping | None = None,
         **options: Any,
     ) -> None:
-        given = as_scenario(scenario)
+        given = as_scenario(scenario, fleet=False)
         self._class = problem_class(problem or default_problem(given), "problem")
+        if self._class.name != "graph_partition":
+            expect_fleet(given)
         self._objective = objective or self._class.objectives[0]
         self._profile = given.load_model()
         # what a scenario leaves to the plan, such as the owners' cuts, is chosen once and stays
@@ -103,8 +107,14 @@ class ScenarioController:
         self._options = options
         # of a pipeline the nodes work, of all else the devices; owners of data stay as they are
         self._nodes = bool(self._scenario.nodes)
-        listed = self._scenario.node_list() if self._nodes else self._scenario.fleet()
-        self._members = {member.name: _Member(member) for member in listed}
+        # of a graph alike accelerators do: all that counts is how many are there
+        self._alike = self._scenario.accelerators
+        if self._alike is not None:
+            names = [f"{self._alike.name}-{n}" for n in range(1, self._alike.count + 1)]
+            self._members = {name: _Member(self._alike) for name in names}
+        else:
+            listed = self._scenario.node_list() if self._nodes else self._scenario.fleet()
+            self._members = {member.name: _Member(member) for member in listed}
         self._server, self._gone = 1.0, False
         self._before: Any = None
         self.plan = self._planned((), (), time.perf_counter())
@@ -119,6 +129,9 @@ class ScenarioController:
     @property
     def scenario(self) -> Scenario:
         """The changed scenario."""
+        if self._alike is not None:
+            left = self._alike.model_copy(update={"count": len(self.devices)})
+            return self._scenario._with(accelerators=left)
         changed = [self._changed(m) for m in self._members.values() if m.here]
         found = self._scenario._with(**{"nodes" if self._nodes else "devices": tuple(changed)})
         if self._server != 1.0:
@@ -173,6 +186,8 @@ class ScenarioController:
             raise Refused(f"{shown(event.device)} takes no part")
         if isinstance(event, DeviceLeaves):
             member.here = False
+        elif self._alike is not None:
+            raise Refused("its accelerators are alike; it can leave, and come back")
         elif isinstance(event, DeviceSlows):
             if member.planned.compute is None and not isinstance(member.planned, Node):
                 raise Refused(f"{shown(event.device)} states no 'compute' that could change")
@@ -180,12 +195,16 @@ class ScenarioController:
         elif isinstance(event, RateChanges):
             if self._nodes:
                 raise Refused("links between nodes are not of one node")
+            if self._scenario.spectrum is not None:
+                raise Refused("subcarriers carry what signal-to-noise ratios allow, not a rate")
             for name in event.factors:
                 if name not in _DIRECTION:
                     raise Refused(f"{shown(name)} is unknown, there are download and upload")
             member.rates |= event.factors
 
     def _take_server(self, event: ServerSlows | ServerGoes) -> None:
+        if self._alike is not None:
+            raise Refused("there is no server; its accelerators leave one by one")
         if self._nodes or not self._scenario.servers:
             raise Refused("there is no server; its nodes slow and leave one by one")
         known = (_SERVER, self._scenario.servers[0].name)
@@ -204,6 +223,8 @@ class ScenarioController:
             raise Refused(f"{shown(event.device)} takes part already")
         if member is None and event.numbers is None:
             raise Refused(f"{shown(event.device)} is unknown, and its numbers are not given")
+        if event.numbers is not None and self._alike is not None:
+            raise Refused("its accelerators are alike; leave out the numbers of one that is back")
         if event.numbers is not None:
             section = "nodes" if self._nodes else "devices"
             entry = {"name": event.device, **event.numbers}
@@ -216,6 +237,7 @@ class ScenarioController:
 
     def _changed(self, member: _Member) -> Device | Node:
         planned, update = member.planned, dict[str, Any]()
+        assert not isinstance(planned, Accelerators)
         if member.speed != 1.0 and planned.compute is not None:
             update["compute"] = planned.compute * member.speed
         elif member.speed != 1.0 and isinstance(planned, Node):

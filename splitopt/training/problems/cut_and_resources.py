@@ -1,14 +1,21 @@
-"""Plans of `CutAndResources`: SplitFedV1 with a cut of its own for every device."""
+"""Plans of `CutAndResources`: SplitFedV1 with a cut of its own for every device.
+
+A plan that waits for a quorum is trained by the devices that a round waits for. On the virtual
+clock the others are late in every round: what they have trained is thrown away, and they would
+begin the next one with the common model.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from splitopt.planning.planner import OpenedPlan
 from splitopt.problems.cut_and_resources import CutAndResources, CutAndResourcesDecision
 from splitopt.problems.cut_and_resources.assigned import Assigned, assigned
 from splitopt.problems.cut_and_resources.decision import SHARES
-from splitopt.problems.cut_and_resources.robust import expect_everyone
+from splitopt.problems.cut_and_resources.robust import of_devices, waited_for
 from splitopt.profiles.counting.adapter_ranks import at_rank
 from splitopt.scenario import Scenario
 from splitopt.training.program import (
@@ -25,8 +32,11 @@ def program(opened: OpenedPlan, plan_digest: str, source: str) -> Program:  # no
     """Return what a plan asks of whoever trains it (DP-MORA)."""
     decision, scenario = opened.decision, opened.scenario
     assert isinstance(decision, CutAndResourcesDecision)
-    expect_everyone(opened.problem, decision, "training")
     assert isinstance(opened.problem, CutAndResources)
+    opened = _of_quorum(opened, decision)
+    decision, scenario = opened.decision, opened.scenario
+    assert isinstance(opened.problem, CutAndResources)
+    assert isinstance(decision, CutAndResourcesDecision)
     given = assigned(opened.problem, decision, scenario, opened.profile)
     if given.rank is not None:  # the common model has the largest adapters
         opened = opened._replace(profile=at_rank(opened.profile, int(given.rank.max())))
@@ -34,6 +44,21 @@ def program(opened: OpenedPlan, plan_digest: str, source: str) -> Program:  # no
     clients = client_plans(scenario, cuts, _allocations(given, scenario))
     holders = tuple(Party(server.name, "server") for server in scenario.servers)
     return make_program(opened, "splitfed_v1", plan_digest, clients=clients, holders=holders)
+
+
+def _of_quorum(opened: OpenedPlan, decision: CutAndResourcesDecision) -> OpenedPlan:
+    """Return the plan of the devices that a round waits for."""
+    awaited = waited_for(opened.problem, decision)
+    if awaited is None:
+        return opened
+    rows = np.flatnonzero(awaited)
+    fleet = opened.scenario.fleet()
+    problem, own = of_devices(opened.problem, decision, rows)
+    return opened._replace(
+        problem=problem,
+        decision=own,
+        scenario=opened.scenario._with(devices=tuple(fleet[n] for n in rows), robust=None),
+    )
 
 
 def _allocations(given: Assigned, scenario: Scenario) -> list[Allocation]:

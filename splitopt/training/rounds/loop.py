@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
 from splitopt.errors import SplitoptError
+from splitopt.timeline import Timeline
 from splitopt.training.by_client import ClientRow
 from splitopt.training.history import History, RoundRow
 from splitopt.training.model_parts.averaging import copy_state, load_state
@@ -19,7 +20,7 @@ from splitopt.training.program import Program
 from splitopt.training.rounds.clock import RoundTime, VirtualClock
 from splitopt.training.rounds.defences import noise_of
 from splitopt.training.rounds.evaluate import check_finite
-from splitopt.training.rounds.replanning import Replanning, trace_digest
+from splitopt.training.rounds.replanning import Replanning, replan_identity
 from splitopt.training.rounds.testing import ElsewhereTests, RoundTests, SmashedTests
 from splitopt.training.rounds.turn_tests import CallersError, TurnCallback, TurnTests
 from splitopt.training.saving.keeper import Keeper
@@ -32,8 +33,17 @@ from splitopt.user_code import reason
 
 Stopped = Literal["rounds", "target", "patience", "callback", "interrupted"]
 DoRound = Callable[[int], Round]
-Replanned = Callable[[Program], object]
 Callback = Callable[[RoundRow, int], object]
+
+
+class Elsewhere(Protocol):
+    """Who trains rounds whose plan follows, where that is not this process alone."""
+
+    def follow(self, program: Program) -> None:
+        """Take cuts, shares and pace of the round that begins."""
+
+    def measured(self) -> Timeline:
+        """Return what the tasks of the last round took, in planned seconds."""
 
 
 def run_rounds(
@@ -45,7 +55,7 @@ def run_rounds(
     smashed: SmashedTests | None = None,
     elsewhere: ElsewhereTests | None = None,
     turn_callback: TurnCallback | None = None,
-    replanned: Replanned | None = None,
+    following: Elsewhere | None = None,
 ) -> tuple[History, Stopped]:
     """Train round by round until something says stop.
 
@@ -67,8 +77,9 @@ def run_rounds(
         Has the common model tested by the party that has the test data; see `RoundTests`.
     turn_callback
         Called after every test after a turn with its row and the number of the round, from 1.
-    replanned
-        Called before every round with its program, where the plan follows a trace.
+    following
+        Is told of every round's program before it, where rounds have plans or rates of their own,
+        and says what the tasks took; by default they take what is simulated.
 
     Returns
     -------
@@ -86,15 +97,14 @@ def run_rounds(
     rounds = prepared.program.rounds if schedule.rounds is None else schedule.rounds
     planned = plan_noise(prepared.scheme, rounds)
     identity = {**prepared.identity, **planned}
-    if schedule.replan is not None:
-        identity |= {"replan": trace_digest(schedule.replan)}
+    identity |= replan_identity(schedule, prepared.identity["seed"])
     prepared = replace(prepared, identity=identity, drawn=_drawn(prepared))
     tests = RoundTests(prepared, schedule, smashed, elsewhere)
     turns = TurnTests(prepared, schedule, turn_callback)
     keeper = Keeper(prepared, schedule.checkpoint, schedule.checkpoint_every, schedule.resume)
     try:
         act = do_round or _guarded(prepared.scheme)
-        one = _OneRound(prepared, schedule, (tests, turns), act, replanned)
+        one = _OneRound(prepared, schedule, (tests, turns), act, following)
         return _run_rounds(one, schedule, keeper, prepared, callback)
     finally:
         prepared.scheme.after_turn = None
@@ -145,7 +155,7 @@ class _OneRound:
         schedule: Schedule,
         testing: tuple[RoundTests, TurnTests],
         act: DoRound,
-        replanned: Replanned | None = None,
+        following: Elsewhere | None = None,
     ) -> None:
         self._scheme, self._program, self._act = prepared.scheme, prepared.program, act
         self._tests, self._turns = testing
@@ -154,8 +164,8 @@ class _OneRound:
         scheme = self._scheme
         own = None if is_own(type(scheme)) else scheme
         self._clock = VirtualClock(self._program, own, scheme)
-        self._follows = None if schedule.replan is None else Replanning(prepared, schedule)
-        self._replanned = replanned
+        self._follows = Replanning(prepared, schedule) if schedule.has_own_rounds else None
+        self._elsewhere = following
 
     def row(self, history: History, before: Mapping[str, Tensor]) -> RoundRow:
         """Return the row of the round that follows a history.
@@ -182,16 +192,17 @@ class _OneRound:
         self._turns.begin(number, is_tested)
         set_groups(scheme, self._program, number)
         if follows is not None:
-            follows.begin(number)
-            if self._replanned is not None:
-                self._replanned(follows.program(number))
+            follows.begin(history)
+            if self._elsewhere is not None:
+                self._elsewhere.follow(follows.program(number))
         scheme.begin_round(number)
         tally = self._act(number)
         check_finite(scheme)
         clock = self._clock.round if follows is None else follows.round
         row = _row(tally, number, history, clock)
         if follows is not None:
-            row = replace(row, replan=follows.words(number))
+            found = None if self._elsewhere is None else self._elsewhere.measured()
+            row = replace(row, **follows.told(history, found, row.dropped))
         row = replace(row, epsilon=spent(scheme), pixel_dp=noise_of(scheme))
         row = replace(row, turns=self._turns.taken())
         if is_tested:

@@ -221,15 +221,20 @@ def run_rank(
 
 
 def check_replan(prepared: Prepared, schedule: Schedule, wanted: WireOptions) -> None:
-    """Raise `InputError` for a trace that the plan cannot follow, before anybody is waited for."""
-    if schedule.replan is None:
+    """Raise `InputError` for a plan that cannot follow, before anybody is waited for."""
+    if not schedule.has_own_rounds:
         return
     Replanning(prepared, schedule)
+    if schedule.time_noise:
+        raise InputError.at(
+            "time_noise",
+            "is for the virtual clock of one process: over connections tasks take what they take",
+        )
     if wanted.namespaces:
         raise InputError.at(
             "namespaces",
-            "hold a link to one rate, and with replan rates change from round to round; leave them "
-            "out, and the processes pace their links by themselves",
+            "hold a link to one rate, and with replan or actual_rates these change from round to "
+            "round; leave them out, and the processes pace their links by themselves",
         )
 
 
@@ -323,7 +328,7 @@ def _lead(
                 do_round=leader.round,
                 callback=callback,
                 smashed=leader.smashed_tests,
-                replanned=leader.follow,
+                following=leader,
                 elsewhere=None if prepared.test_at is None else TestsThere(prepared, leader),
             )
             fed_model = leader.end() if stopped != "interrupted" else None

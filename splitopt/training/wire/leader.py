@@ -148,11 +148,15 @@ class Leader(ABC):
         Raises
         ------
         InputError
-            Rounds of this kind do not follow a trace.
+            Rounds of this kind do not change.
         """
         raise InputError.at(
             "replan", f"is not for plans of {program.problem} over connections; leave it out"
         )
+
+    def measured(self) -> Timeline:
+        """Return what the tasks of the last round took, in planned seconds."""
+        return self.timelines[-1]
 
     def asked(self, rank: int, what: Question) -> Message:
         """Send a party something between two rounds, and wait for its answer.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from splitopt import InputError, Scenario, solve
@@ -18,6 +20,7 @@ from splitopt.planning.control.resolving import ScenarioController
 from splitopt.problems.registry import problem_class
 
 NONE = Damping(gain=0.0)
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 def stated(scenario, problem, objective):
@@ -106,3 +109,43 @@ def test_events_of_unknown_resources_are_kept_out(event):
     named = controller.apply(ServerSlows(0.01, scenario.servers[0].name))
     assert not named.kept_out
     assert named.objective > before
+
+
+def test_rates_of_clusters_are_kept_out():
+    """What a subcarrier carries follows from a ratio; the plan goes on as it was."""
+    controller = ScenarioController(Scenario.load("digits-clusters"), "cut_and_clusters")
+    before = controller.plan.objective
+    plan = controller.apply([RateChanges(controller.devices[0], {"upload": 0.5})])
+    assert "signal-to-noise" in plan.kept_out[0]
+    assert plan.objective == before
+    slower = controller.apply(DeviceSlows(controller.devices[0], 0.1))
+    cold = stated(controller.scenario, "cut_and_clusters", controller.problem.objective)
+    assert cold.objective * (1 - 1e-9) <= slower.objective
+    assert slower.objective <= cold.objective * (1 + Damping().gain)
+
+
+@pytest.mark.slow
+def test_accelerators_leave_and_come_back():
+    """Each plan is the optimum of a scenario with as many; what one cannot be is kept out."""
+    document = Scenario.load(EXAMPLES / "graph-inception.yaml").to_dict()
+    document["accelerators"]["count"] = 2
+    controller = ScenarioController(document, damping=NONE)
+    names, first = controller.devices, controller.plan.objective
+    assert names == ("gpu-1", "gpu-2")
+    plan = controller.apply([DeviceLeaves("gpu-2")])
+    assert controller.devices == ("gpu-1",)
+    document["accelerators"]["count"] = 1
+    cold = solve(problem_class("graph_partition").from_scenario(Scenario.from_dict(document)))
+    assert plan.objective == pytest.approx(cold.objective, rel=1e-6)
+    assert plan.objective >= first
+    events = [
+        DeviceSlows("gpu-1", 0.5),
+        RateChanges("gpu-1", {"upload": 2.0}),
+        ServerSlows(0.5),
+        DeviceJoins("gpu-9"),
+        DeviceJoins("gpu-2", {"compute": "1 TFLOP/s"}),
+    ]
+    kept = controller.apply(events)
+    assert len(kept.kept_out) == len(events)
+    assert kept.objective == plan.objective
+    assert controller.apply(DeviceJoins("gpu-2")).objective == pytest.approx(first, rel=1e-6)
