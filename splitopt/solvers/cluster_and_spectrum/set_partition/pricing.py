@@ -15,7 +15,7 @@ from splitopt.problems.compiling import plain
 from splitopt.results import Decision
 
 if TYPE_CHECKING:
-    from splitopt.solvers.cluster_and_spectrum.set_partition.choice import PricingRequest
+    from splitopt.solvers.cluster_and_spectrum.set_partition.choice import PricingRequest, Workspace
 
 ROUNDING = 1e-13
 """What a sum of prices and seconds may be wrong by, relative to the sizes of its numbers."""
@@ -80,6 +80,7 @@ class Pricer:
         sizes, counts = np.unique(problem.cluster_sizes, return_counts=True)
         self.count_of: dict[int, int] = dict(zip(sizes.tolist(), counts.tolist(), strict=True))
         self._levels: dict[int, tuple[FloatArray, IntArray]] = {}
+        self._spaces: dict[int, Workspace] = {}
 
     @property
     def parts(self) -> list[tuple[Pricer, FloatArray | None]]:
@@ -120,7 +121,9 @@ class Pricer:
         from splitopt.solvers.cluster_and_spectrum.set_partition.choice import workspace_for
 
         request = self._request(prices, size)
-        space, cells = workspace_for(request, size), search.first_cell(request.starts)
+        if size not in self._spaces:
+            self._spaces[size] = workspace_for(request, size)
+        space, cells = self._spaces[size], search.first_cell(request.starts)
         found, reduced = np.empty((max_found, size), dtype=np.int64), np.empty(max_found)
         state, limits = np.array([1, 1, 0, 0]), np.array([cutoff, cutoff])
         run = plain(search.search_cells) if self.round.is_small else search.search_cells
