@@ -384,6 +384,14 @@ def cuts_of_devices(scenario: Scenario, profile: ModelProfile) -> BoolArray:
     raise InfeasibleError(f"the {what} of {name} leaves it no cut before the last layer: {mend}")
 
 
+def cuts_by_server(scenario: Scenario, profile: ModelProfile) -> BoolArray:
+    """Shape (L,): the cuts for which the server's memory is enough, whoever is in a cluster."""
+    sizes = _cluster_server_bytes(scenario, profile)
+    if sizes is None:
+        return np.ones(profile.layer_count, dtype=np.bool_)
+    return np.asarray(sizes[1] <= sizes[2])
+
+
 def _cluster_server_bytes(
     scenario: Scenario, profile: ModelProfile
 ) -> tuple[FloatArray, FloatArray, float] | None:
