@@ -102,7 +102,7 @@ def test_who_has_another_token_is_turned_away(pair):
 
 def test_what_was_changed_or_sent_twice_is_refused(pair, ends):
     """A byte of the values, or a frame again."""
-    for spoil in ("byte", "again"):
+    for spoil in ("byte", "head", "again"):
         client, server = pair()
         through, inner = ends()
         real, client.link = client.link, through
@@ -110,6 +110,9 @@ def test_what_was_changed_or_sent_twice_is_refused(pair, ends):
         frame = bytearray(inner.recv(1 << 16))
         if spoil == "byte":
             frame[-40] ^= 1
+            real.sendall(frame)
+        elif spoil == "head":
+            frame[6] ^= 1
             real.sendall(frame)
         else:
             real.sendall(frame + frame)

@@ -25,7 +25,7 @@ from torch import Tensor
 MOST_BYTES = 1 << 31
 DRAWN = 32
 HANDSHAKE_S = 30.0
-KINDS = {"float32": np.float32, "float64": np.float64, "int64": np.int64}
+KINDS = {name: np.dtype(name) for name in ("float32", "float64", "int64")}
 
 
 class Line:
@@ -63,14 +63,19 @@ class Line:
         """
         length = self._read(4)
         head = self._read(_below(struct.unpack("!I", length)[0], 1 << 16))
-        about = json.loads(head)
-        sizes = [KINDS[kind]().itemsize * int(np.prod(shape)) for _, kind, shape in about]
+        try:
+            about = [
+                (str(name), KINDS[kind], list(shape)) for name, kind, shape in json.loads(head)
+            ]
+            sizes = [kind.itemsize * int(np.prod(shape)) for _, kind, shape in about]
+        except (ValueError, TypeError, KeyError) as error:
+            raise ConnectionError("a batch was changed on its way") from error
         rest = self._read(_below(sum(sizes), MOST_BYTES))
         if not hmac.compare_digest(self._read(32), self._mac(self.other, length + head + rest)):
             raise ConnectionError("a batch was changed on its way")
         found, at = {}, 0
         for (name, kind, shape), size in zip(about, sizes, strict=True):
-            array = np.frombuffer(rest[at : at + size], dtype=KINDS[kind]).reshape(shape)
+            array = np.frombuffer(rest[at : at + size], dtype=kind).reshape(shape)
             found[name], at = torch.from_numpy(array.copy()), at + size
         return found
 
