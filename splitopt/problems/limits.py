@@ -55,7 +55,8 @@ def allowed_by_leakage(scenario: Scenario, profile: ModelProfile) -> BoolArray:
     if profile.leakage is None:
         raise InputError(
             f"leakage_limit is {limits.min():g}, but the profile {profile.name!r} has no leakage "
-            "for its cuts; take another profile, add 'leakage' to it, or drop the limit"
+            "for its cuts; measure it ('splitopt leakage MODEL --into PROFILE.json'), take another "
+            "profile, or drop the limit"
         )
     return np.asarray(profile.leakage <= limits[:, None])
 

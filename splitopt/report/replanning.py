@@ -15,6 +15,7 @@ from splitopt.problems.cut_and_resources.choice_tables import has_choices
 from splitopt.problems.cut_and_resources.group_tables import fitting
 from splitopt.problems.limits import allowed_by_tied
 from splitopt.report.plan_page.opened import OpenedStar, opened_star
+from splitopt.report.replanning_clusters import cluster_data
 from splitopt.report.replanning_pipeline import pipeline_data
 
 MOST_CELLS = 6_000
@@ -47,6 +48,12 @@ def replanning(plan: Plan, opened: OpenedStar | None = None) -> Replanning:
         found = pipeline_data(plan)
         if isinstance(found, dict):
             return Replanning(found, scripts=("pipeline.js", "what_if_pipeline.js"))
+        return Replanning(why_not=found)
+    if plan.problem in ("cluster_and_spectrum", "cut_and_clusters"):
+        found = cluster_data(plan)
+        if isinstance(found, dict):
+            scripts = ("cluster_cost.js", "clusters.js", "what_if_clusters.js")
+            return Replanning(found, scripts=scripts)
         return Replanning(why_not=found)
     if plan.problem != "cut_and_resources":
         return Replanning()

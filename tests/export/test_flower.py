@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -108,15 +110,9 @@ def flwr_program():
     return Path(named)
 
 
-def run_app(folder, data, saved, rounds, program):
-    """Run the app in Flower's simulation engine, and end what it leaves running."""
-    home = folder.parent / "home"
-    home.mkdir()
-    (home / "config.toml").write_text(
-        '[superlink]\ndefault = "local"\n\n[superlink.local]\naddress = ":local:"\n'
-        "options.num-supernodes = 2\noptions.backend.client-resources.num-cpus = 1\n"
-    )
-    environment = {
+def environment_of(home, program):
+    """Return the environment that every process of one test runs in."""
+    found = {
         **os.environ,
         "FLWR_HOME": str(home),
         "FLWR_TELEMETRY_ENABLED": "0",
@@ -126,18 +122,90 @@ def run_app(folder, data, saved, rounds, program):
         "OMP_NUM_THREADS": "1",
         "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
     }
-    environment.pop("PYTHONPATH", None)
+    found.pop("PYTHONPATH", None)
+    return found
+
+
+def end_all(home):
+    """End what was left running with this home."""
+    for process in psutil.process_iter(["name", "environ"]):
+        if (process.info["environ"] or {}).get("FLWR_HOME") == str(home):
+            process.send_signal(signal.SIGTERM)
+
+
+def run_app(folder, data, saved, rounds, program):
+    """Run the app in Flower's simulation engine, and end what it leaves running."""
+    home = folder.parent / "home"
+    home.mkdir()
+    (home / "config.toml").write_text(
+        '[superlink]\ndefault = "local"\n\n[superlink.local]\naddress = ":local:"\n'
+        "options.num-supernodes = 2\noptions.backend.client-resources.num-cpus = 1\n"
+    )
     config = f'data="{data}" save="{saved}" rounds={rounds} lr=0.1'
     command = [str(program), "run", ".", "--stream", "--run-config", config]
     try:
         return subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=800,
-            check=False,
+            command, cwd=folder, env=environment_of(home, program), capture_output=True, text=True,
+            timeout=800, check=False,
         )  # fmt: skip
     finally:
-        for process in psutil.process_iter(["name", "environ"]):
-            if (process.info["environ"] or {}).get("FLWR_HOME") == str(home):
-                process.send_signal(signal.SIGTERM)
+        end_all(home)
+
+
+def deploy_app(folder, data, saved, rounds, program):
+    """Run the app with a SuperLink and a SuperNode for each client, on loopback."""
+    home = folder.parent / "home"
+    home.mkdir()
+    serving, control, first, second = free_ports(4)
+    (home / "config.toml").write_text(
+        f'[superlink]\ndefault = "own"\n\n[superlink.own]\naddress = "127.0.0.1:{control}"\n'
+        "insecure = true\n"
+    )
+    link = [program.with_name("flower-superlink"), "--insecure", "--host", "127.0.0.1"]
+    runs = [[*link, "--port", str(control)]]
+    for place, (name, port) in enumerate([("fast", first), ("far", second)]):
+        node = [program.with_name("flower-supernode"), "--insecure", "--superlink"]
+        own = f'client="{name}"' if place else "partition-id=0"
+        runs.append([*node, f"127.0.0.1:{control}", "--port", str(port), "--node-config", own])
+    environment = environment_of(home, program)
+    begun = []
+    config = f'data="{data}" save="{saved}" rounds={rounds} lr=0.1'
+    config += f' host="127.0.0.1" port={serving}'
+    try:
+        for number, run in enumerate(runs):
+            with (folder.parent / f"log{number}").open("w") as log:
+                command = [str(part) for part in run]
+                begun.append(
+                    subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+                )
+        until_open(control)
+        return subprocess.run(
+            [str(program), "run", ".", "own", "--stream", "--run-config", config],
+            cwd=folder, env=environment, capture_output=True, text=True, timeout=1500, check=False,
+        )  # fmt: skip
+    finally:
+        end_all(home)
+        for process in begun:
+            process.wait(timeout=300)
+
+
+def free_ports(many):
+    """Return ports of this machine that nobody listens at."""
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(many)]
+    found = [one.getsockname()[1] for one in held]
+    for one in held:
+        one.close()
+    return found
+
+
+def until_open(port):
+    """Wait until somebody listens."""
+    for _ in range(600):
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(1)
+    raise TimeoutError
 
 
 @pytest.mark.slow
@@ -152,4 +220,20 @@ def test_the_simulation_engine_learns_what_we_learn(tmp_path, small_plan, own_da
     saved = tmp_path / "model.safetensors"
     ran = run_app(tmp_path / "app", tmp_path / "data", saved, 2, program)
     assert saved.is_file(), ran.stdout[-3000:] + ran.stderr[-3000:]
+    assert apart(made, tmp_path / "data", saved, 2) <= TOLERANCE
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("scheme", [None, "splitfed_v2"])
+def test_supernodes_learn_what_we_learn(tmp_path, small_plan, own_data, apart, scheme):
+    """In deployment: one message a round for each client, its batches over a socket."""
+    program = flwr_program()
+    made = small_plan(scheme)
+    export_plan(made, tmp_path / "app", to="flower")
+    own_data(tmp_path / "app", tmp_path / "data")
+    saved = tmp_path / "model.safetensors"
+    ran = deploy_app(tmp_path / "app", tmp_path / "data", saved, 2, program)
+    logs = [(tmp_path / f"log{number}").read_text()[-2000:] for number in range(3)]
+    assert saved.is_file(), "\n".join([ran.stdout[-3000:], ran.stderr[-3000:], *logs])
     assert apart(made, tmp_path / "data", saved, 2) <= TOLERANCE

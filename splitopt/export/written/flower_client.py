@@ -1,11 +1,13 @@
 """The ClientApp: the device part of one client, batch by batch as the server sends for it.
 
 Processes are pooled, so that nothing is kept in them: weights are in the context of the client.
+Where the server names an endpoint, the batches of a round go over a socket instead.
 """
 
 from __future__ import annotations
 
 import torch
+from flower_socket import connected
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from plan_device import alone, smashed, stepped
@@ -33,8 +35,27 @@ def begin(message: Message, context: Context) -> Message:
     if not own(context)["split"]:
         trained = alone(index_of(context), state, data, first, float(config["lr"]))
         return finished(message, trained, data, 0)
+    if "endpoint" in message.content:
+        state = over_socket(message, context, state, data)
+        return finished(message, state, data, 1)
     keep(context, state, ConfigRecord({**config, "next": first, "left": steps}))
     return waiting(message, context)
+
+
+def over_socket(message: Message, context: Context, state: State, data: Data) -> State:
+    """Return the part after a round whose batches went over the socket that the message names."""
+    config, end = message.content["config"], message.content["endpoint"]
+    client, steps, lr = index_of(context), data.steps(), float(config["lr"])
+    first = steps * (int(config["round"]) - 1)
+    line = connected(str(end["host"]), int(end["port"]), bytes(end["token"]), client)
+    try:
+        for number in range(first, first + steps):
+            inputs, targets = data.batch(number)
+            line.send({"values": smashed(client, state, inputs), "labels": targets})
+            state = stepped(client, state, inputs, line.receive()["gradient"], lr)
+    finally:
+        line.close()
+    return state
 
 
 @app.train("step")

@@ -1,21 +1,25 @@
 """The ServerApp: rounds of a strategy, with the split training of each round between its messages.
 
 `Plan` is a Flower strategy whose rounds go through `SplitGrid`: between the messages that the
-strategy sends and the parts that it gets back, the server trains its own.
+strategy sends and the parts that it gets back, the server trains its own. With a host in the run's
+configuration it is `SocketGrid`: batches go over sockets, as SuperNodes take seconds for a message.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
+from flower_socket import Listener
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
 from plan_server import Serving
-from plan_task import begun, check_rounds, first_state, parts, spec
+from plan_task import begun, check_rounds, first_state, parts, spec, steps_of
 from torch import Tensor
 
 app = ServerApp()
@@ -28,7 +32,10 @@ def main(grid: Grid, context: Context) -> None:
     config = context.run_config
     rounds = int(config["rounds"])
     check_rounds(rounds)
-    split = SplitGrid(grid, float(config["server-lr"]) or float(config["lr"]))
+    lr, host = float(config["server-lr"]) or float(config["lr"]), str(config["host"])
+    split = SplitGrid(grid, lr)
+    if host:
+        split = SocketGrid(grid, lr, (host, int(config["port"])), str(config["listen"]) or host)
     given = ConfigRecord({"lr": float(config["lr"]), "data": str(config["data"])})
     start = ArrayRecord(first_state(str(config["weights"])))
     result = Plan(split).start(
@@ -137,6 +144,69 @@ class SplitGrid:
         for reply in exchanged(self.grid, sent, timeout):
             place = self.nodes.index(reply.metadata.src_node_id)
             (done if is_done(reply) else waiting)[place] = reply
+
+
+class SocketGrid(SplitGrid):
+    """The same with one message a round for each client, which says where its batches go.
+
+    Parameters
+    ----------
+    grid
+        Flower's.
+    lr
+        The learning rate of the server.
+    endpoint
+        Host and port where clients find the server.
+    listen
+        The address of this machine that the server listens at.
+    """
+
+    def __init__(self, grid: Grid, lr: float, endpoint: tuple[str, int], listen: str) -> None:
+        super().__init__(grid, lr)
+        self.host, self.listener = endpoint[0], Listener(listen, endpoint[1])
+
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> list[Message]:
+        """Train a round: send what it begins with, serve batches by sockets, return the parts."""
+        sent = list(messages)
+        if not sent:  # nothing is evaluated
+            return []
+        token = secrets.token_bytes(32)
+        where: dict[str, Any] = {"host": self.host, "port": self.listener.port, "token": token}
+        for message in sent:
+            message.content["endpoint"] = ConfigRecord(where)
+        with ThreadPoolExecutor(1) as pool:
+            replies = pool.submit(exchanged, self.grid, sent, timeout)
+            self._serve(token, replies)
+            by_node = {reply.metadata.src_node_id: reply for reply in replies.result()}
+        return [by_node[node] for node in self.nodes]
+
+    def _serve(self, token: bytes, replies: Future[list[Message]]) -> None:
+        """Serve all batches of a round; raise what a client has failed by."""
+
+        def check() -> None:
+            if replies.done():
+                replies.result()
+                raise RuntimeError("a client has answered before all its batches were served")
+
+        cut = [place for place, client in enumerate(spec()["clients"]) if client["split"]]
+        lines = self.listener.lines(token, cut, check)
+        try:
+            left = {place: steps_of(spec()["clients"][place]) for place in cut}
+            waiting = {place: lines[place].receive() for place in cut}
+            for places in self.serving.waves(waiting):
+                for place in places:
+                    batch = waiting.pop(place)
+                    gradient = self.serving.serve(place, batch["values"], batch["labels"])
+                    lines[place].send({"gradient": gradient})
+                    left[place] -= 1
+                for place in places:
+                    if left[place]:
+                        waiting[place] = lines[place].receive()
+        finally:
+            for line in lines.values():
+                line.close()
 
 
 def exchanged(grid: Grid, messages: list[Message], timeout: float | None) -> list[Message]:

@@ -105,6 +105,13 @@ def average(states: Sequence[Mapping[str, Tensor]], weights: Sequence[float]) ->
     return found
 
 
+def steps_of(client: Mapping[str, Any]) -> int:
+    """Return how many batches a client trains on in a round."""
+    samples = int(client["samples"])
+    size = min(client["batch_size"] or samples, samples)
+    return int(spec()["local_steps"] or spec()["local_epochs"] * -(-samples // size))
+
+
 class Data:
     """A client's samples, in the batches of the plan.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -86,9 +87,9 @@ def sweep_field(scenario: ScenarioLike, field: str, values: Sequence[Any], **opt
     scenario
         Where all else comes from, as for `splitopt.plan`.
     field
-        A dotted path into the scenario file, such as ``links.uplink``, ``servers.0.compute``,
-        ``servers.edge.compute`` or ``devices.*.count``: entries of a list by number, by name, or
-        all.
+        A dotted path into the scenario file, such as ``links.uplink``, ``servers.0.compute`` (or
+        ``servers[0].compute``), ``servers.edge.compute`` or ``devices.*.count``: entries of a list
+        by number, by name, or all.
     values
         As in a file, such as ``"50 Mbit/s"``.
     **options
@@ -116,7 +117,7 @@ def read_sweep(text: str) -> tuple[str, list[Any]]:
 def with_field(scenario: Scenario, field: str, value: Any) -> Scenario:
     """Return the scenario with another value at a dotted path."""
     document = copy.deepcopy(scenario.to_dict())
-    *path, last = field.split(".")
+    *path, last = re.sub(r"\[([^]]*)\]", r".\1", field).split(".")  # as messages write places
     places: list[Any] = [document]
     for step in path:
         places = [inner for place in places for inner in _inside(place, step, field)]

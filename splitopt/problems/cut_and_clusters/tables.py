@@ -22,16 +22,13 @@ def fields_of_scenario(scenario: Scenario, profile: ModelProfile) -> dict[str, A
     InputError, InfeasibleError
         As `CutAndClusters.from_scenario` says.
     """
-    from splitopt.latency.cell import cell_of, cell_seconds
+    from splitopt.latency.cell import cell_of
 
     spectrum, clusters = cell_of(scenario)
     devices = sum(device.count for device in scenario.devices)
     cuts, allowed = _cuts(scenario, profile, devices)
-    rows = [cell_seconds(scenario, profile, cut) for cut in cuts]
-    batch = np.array([device.batch_size for device in scenario.fleet()], dtype=np.float64)
-    found: dict[str, Any] = {
+    return seconds_at(scenario, profile, cuts) | {
         "cuts": tuple(profile.layers[cut - 1] for cut in cuts),
-        "server_s": _per_device([row.server * batch / batch.mean() for row in rows], devices),
         "local_epochs": scenario.training.epochs,
         "subcarriers": spectrum.subcarriers,
         "cluster_sizes": np.array(clusters.all_sizes(devices)),
@@ -39,6 +36,19 @@ def fields_of_scenario(scenario: Scenario, profile: ModelProfile) -> dict[str, A
         "cut_per_cluster": clusters.cut_per_cluster,
         "device_model_over_full_band": spectrum.device_model_over_full_band,
     }
+
+
+def seconds_at(scenario: Scenario, profile: ModelProfile, cuts: list[int]) -> dict[str, Any]:
+    """Return the times of `CutAndClusters` at cuts 1..L by their fields, shape (V, N) each, in s.
+
+    Errors are those of `splitopt.latency.cell.cell_seconds`.
+    """
+    from splitopt.latency.cell import cell_seconds
+
+    rows = [cell_seconds(scenario, profile, cut) for cut in cuts]
+    batch = np.array([device.batch_size for device in scenario.fleet()], dtype=np.float64)
+    devices = len(batch)
+    found = {"server_s": _per_device([row.server * batch / batch.mean() for row in rows], devices)}
     found[TIED] = _per_device([row.upload_tied for row in rows], devices)
     for place, field in enumerate(TIMES):
         found[field] = _per_device([row[place] for row in rows], devices)

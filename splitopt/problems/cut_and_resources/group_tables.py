@@ -101,7 +101,8 @@ def _allowed(
     elif leakage is None:
         raise InputError(
             f"leakage_limit is {limits.min():g}, but the profile {profile.name!r} has no leakage "
-            "for its cuts; take another profile, add 'leakage' to it, or drop the limit"
+            "for its cuts; measure it ('splitopt leakage MODEL --into PROFILE.json'), take another "
+            "profile, or drop the limit"
         )
     tied, words = allowed_by_tied(profile, exchanging=True), -(-profile.layer_count // 64)
     keys = np.zeros((len(groups), words), dtype=np.uint64)

@@ -190,7 +190,7 @@ def test_sweep_finds_where_the_best_scheme_changes():
 def test_fields_of_a_sweep():
     """Entries of lists by number, by name, or all; values as in a file."""
     scenario = fleet()
-    for path in ("devices.0.count", "devices.pi.count", "devices.*.count"):
+    for path in ("devices.0.count", "devices[0].count", "devices.pi.count", "devices.*.count"):
         assert len(with_field(scenario, path, 7).fleet()) == 7
     assert read_sweep("links.uplink=10 Mbit/s, 5 Mbit/s")[1] == ["10 Mbit/s", "5 Mbit/s"]
     assert read_sweep("devices.0.count=5,10") == ("devices.0.count", [5, 10])

@@ -1,0 +1,1 @@
+"""The tutorial, command by command, from a fresh clone if asked, with the seconds of each."""
