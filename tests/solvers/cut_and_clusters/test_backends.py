@@ -136,7 +136,7 @@ def test_no_partition_is_said_in_words():
     allowed = np.zeros((3, 6), dtype=bool)
     allowed[0, :2] = True
     allowed[1, 2:] = True
-    mixed = CutAndClusters(**{**problem.data(), "allowed": allowed})
+    mixed = CutAndClusters(**{**problem.data(), "allowed": allowed, "subcarriers": 3})
     found = solve(mixed, "highs")
     assert found.outcome == "infeasible"
     assert "no partition into clusters" in found.message
