@@ -68,6 +68,10 @@ SOLVERS: dict[str, dict[str, str]] = {
     "cut_and_clusters": {
         "set_partition": f"{_JOINT}.set_partition:SetPartition",
         "enumerate": f"{_JOINT}.enumeration:Enumerate",
+        "highs": f"{_JOINT}.backends:Highs",
+        "scip": f"{_JOINT}.backends:Scip",
+        "gurobi": f"{_JOINT}.backends:Gurobi",
+        "pyomo:gurobi_direct_minlp": f"{_JOINT}.backends:PyomoGurobi",
     },
     "pipeline_partition": {
         "subset_dp": f"{_PIPELINE}.subset_dp:SubsetDp",

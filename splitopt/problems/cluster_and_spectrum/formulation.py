@@ -21,7 +21,8 @@ one m only, and what is left is the subcarrier problem of each cluster.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -106,7 +107,7 @@ def add_round(
         program.at_most("budget", (*tag, m), spent, float(problem.subcarriers))
         seconds |= _phases(program, problem, unit_s, tag, m, {k: use[k, m] for k in inside})
     if fixed is None:
-        _order(program, sizes, tag, use)
+        add_order(program, sizes, tag, use)
     server = problem.local_epochs * problem.server_s_per_device * problem.devices / unit_s
     if on is None:
         return seconds, server
@@ -151,13 +152,19 @@ def _switched(
         program.equal(name, index, {**terms, on: -value}, 0.0)
 
 
-def _order(
+def add_order(
     program: LinearProgram,
     sizes: Sequence[int],
     tag: Variable,
-    use: dict[tuple[int, int], dict[int, Variable]],
+    use: Mapping[tuple[int, int], Mapping[Any, Variable]],
 ) -> None:
-    """Order clusters of the same size by their first device."""
+    """Order clusters of the same size by their first device.
+
+    Parameters
+    ----------
+    use
+        Device and cluster -> the variables of which one is 1 where the device is in the cluster.
+    """
     devices = 1 + max(k for k, _ in use)
     for m, size in enumerate(sizes):
         before = [other for other in range(m) if sizes[other] == size]

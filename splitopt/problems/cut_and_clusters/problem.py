@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -17,14 +17,16 @@ from splitopt.problems.cluster_and_spectrum.decision import read_clusters
 from splitopt.problems.cluster_and_spectrum.subcarriers import allocate_clusters
 from splitopt.problems.cut_and_clusters.data import CutAndClustersData
 from splitopt.problems.cut_and_clusters.decision import CutAndClustersDecision
+from splitopt.problems.cut_and_clusters.program import joint_program, read_joint
 from splitopt.problems.cut_and_clusters.tables import fields_of_scenario
+from splitopt.problems.linear_program import LinearProgram, StatedOnce, Values
 
 if TYPE_CHECKING:
     from splitopt.problems.inputs import ProfileLike, ScenarioLike
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CutAndClusters(CutAndClustersData):
+class CutAndClusters(CutAndClustersData, StatedOnce[CutAndClustersDecision]):
     """Choose the cut, partition devices into clusters and share subcarriers, for a short round.
 
     A round is that of `ClusterAndSpectrum`, at one cut that all clusters share, or with
@@ -256,6 +258,16 @@ class CutAndClusters(CutAndClustersData):
     @staticmethod
     def _refuse(why: str) -> NoReturn:
         raise InfeasibleError(f"{why}; raise a limit of leakage or memory")
+
+    def integer_program(
+        self, unit_s: float
+    ) -> tuple[LinearProgram, Callable[[Values], CutAndClustersDecision]]:
+        """Return the program, see the module `program`, and what reads a decision from values.
+
+        A decision has the clusters and cuts of the values, and the best subcarriers for them.
+        """
+        program = joint_program(self, unit_s)
+        return program, lambda values: self.complete(*read_joint(self, values))
 
     def decode(
         self, document: Mapping[str, Any], source: str = "decision"
