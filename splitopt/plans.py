@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from splitopt.documents.json_text import read_json
 from splitopt.documents.kinds import refuse_scenario_name
-from splitopt.documents.reading import read_json
 from splitopt.documents.taking import path_of, take
 from splitopt.errors import InputError
 from splitopt.extras import data_frame

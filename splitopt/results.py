@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from splitopt.documents.json_text import expect_format
-from splitopt.documents.reading import read_json
+from splitopt.documents.json_text import expect_format, read_json
 from splitopt.documents.taking import path_of
 from splitopt.errors import InputError, shown
 from splitopt.extras import data_frame

@@ -47,7 +47,7 @@ def check_answer(
     from splitopt.bench.checking.submissions import check_submission, read_submission
     from splitopt.bench.instances.stored import Library
     from splitopt.bench.instances.suites import find_instance
-    from splitopt.documents.reading import read_json
+    from splitopt.documents.json_text import read_json
 
     if name is None:
         raise InputError("--check needs --instance, the name or path of the instance it is for")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from splitopt.consensus.coordinator import Account, WireChannel, WireRun
 from splitopt.consensus.parties import Granted, run_device, run_server
-from splitopt.documents.json_text import parse_json
-from splitopt.documents.reading import read_json, read_text
+from splitopt.documents.json_text import parse_json, read_json
+from splitopt.documents.reading import read_text
 from splitopt.errors import CapabilityError, InputError
 from splitopt.extras import need_torch
 from splitopt.problems.cut_and_resources import CutAndResources

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NoReturn
 
 from splitopt.documents.kinds import kind_of_text, wrong_kind
+from splitopt.documents.reading import read_text
 from splitopt.errors import InputError, shown
 
 _SURE_DIGITS = 300
@@ -54,6 +56,11 @@ def parse_json(text: str, source: str) -> Any:
         raise InputError(f"{source}: is nested too deeply") from None
     except MemoryError:
         raise InputError(f"{source}: does not fit into the memory") from None
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a file of strict JSON, see `parse_json`; raise `InputError` where it is none."""
+    return parse_json(read_text(path), str(path))
 
 
 def _first_twice(pairs: list[tuple[str, Any]]) -> str:

@@ -11,9 +11,8 @@ import os
 import stat
 import time
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from splitopt.documents.json_text import parse_json
 from splitopt.errors import InputError, shown
 
 MOST_TEXT = 2**28
@@ -51,11 +50,6 @@ def read_text(path: str | Path, most: int = MOST_TEXT) -> str:
         It cannot be read, is larger, or is no UTF-8 text.
     """
     return decoded(read_bytes(path, most), str(path))
-
-
-def read_json(path: str | Path) -> Any:
-    """Read a file of strict JSON, see `parse_json`; raise `InputError` where it is none."""
-    return parse_json(read_text(path), str(path))
 
 
 def decoded(data: bytes, source: str) -> str:

@@ -6,8 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from splitopt.documents.json_text import parse_json
-from splitopt.documents.reading import decoded, read_bytes, read_json
+from splitopt.documents.json_text import parse_json, read_json
+from splitopt.documents.reading import decoded, read_bytes
 from splitopt.errors import InputError, shown
 from splitopt.export.folder import MANIFESTS
 from splitopt.export.plan_job import PLAN_FILE

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from splitopt.documents.checks import check_choice, is_whole
-from splitopt.documents.json_text import expect_format
-from splitopt.documents.reading import read_json
+from splitopt.documents.json_text import expect_format, read_json
 from splitopt.documents.suggestions import did_you_mean
 from splitopt.errors import InputError, shown
 from splitopt.export.folder import MANIFEST

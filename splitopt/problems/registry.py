@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from splitopt.documents.archives import NUMBERS, TEXTS, read_archive
+from splitopt.documents.json_text import read_json
 from splitopt.documents.kinds import refuse_scenario_name
-from splitopt.documents.reading import read_json
 from splitopt.documents.suggestions import did_you_mean
 from splitopt.documents.taking import path_of, take
 from splitopt.errors import InputError, shown

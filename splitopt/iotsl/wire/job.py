@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from splitopt.documents.reading import read_json
+from splitopt.documents.json_text import read_json
 from splitopt.iotsl.device import Learning
 from splitopt.storage.writing import write_atomic
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from splitopt.documents.reading import read_json
+from splitopt.documents.json_text import read_json
 from splitopt.documents.schemas import validated
 from splitopt.errors import InputError
 from splitopt.privacy.leakage.documents import ResultDocument

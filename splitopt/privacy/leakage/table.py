@@ -10,8 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from splitopt.documents.checks import check_choice
-from splitopt.documents.json_text import expect_format
-from splitopt.documents.reading import read_json
+from splitopt.documents.json_text import expect_format, read_json
 from splitopt.errors import InputError
 from splitopt.privacy.leakage.settings import RECONSTRUCTIONS, VIEWS
 from splitopt.profiles import ModelProfile

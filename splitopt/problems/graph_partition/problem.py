@@ -107,7 +107,7 @@ class GraphPartition(GraphPartitionData, StatedOnce[GraphPartitionDecision]):
         InputError
             The file is missing or is not one; the message names the entry.
         """
-        from splitopt.documents.reading import read_json
+        from splitopt.documents.json_text import read_json
         from splitopt.documents.taking import path_of
 
         path = path_of(path)

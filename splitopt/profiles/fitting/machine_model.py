@@ -17,8 +17,7 @@ from splitopt.documents.fields import (
     expect_number,
     expect_texts,
 )
-from splitopt.documents.json_text import expect_format
-from splitopt.documents.reading import read_json
+from splitopt.documents.json_text import expect_format, read_json
 from splitopt.errors import InputError, shown
 from splitopt.profiles.table.arrays import Array
 from splitopt.profiles.table.interval import Interval

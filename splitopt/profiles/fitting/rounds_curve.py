@@ -16,8 +16,7 @@ from splitopt.documents.fields import (
     expect_text,
     expect_texts,
 )
-from splitopt.documents.json_text import expect_format
-from splitopt.documents.reading import read_json
+from splitopt.documents.json_text import expect_format, read_json
 from splitopt.errors import InputError, shown
 from splitopt.storage.writing import write_json
 

@@ -11,8 +11,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from splitopt.documents.json_text import expect_format
-from splitopt.documents.reading import read_json
+from splitopt.documents.json_text import expect_format, read_json
 from splitopt.documents.taking import path_of
 from splitopt.errors import InputError
 from splitopt.extras import data_frame

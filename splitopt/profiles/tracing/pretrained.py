@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from splitopt.documents.reading import read_json
+from splitopt.documents.json_text import read_json
 from splitopt.errors import CapabilityError, InputError, shown
 from splitopt.user_code import reason
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from splitopt.documents.checks import is_whole
-from splitopt.documents.reading import opened, read_json
+from splitopt.documents.json_text import read_json
+from splitopt.documents.reading import opened
 from splitopt.errors import InputError
 
 SIDE = 32

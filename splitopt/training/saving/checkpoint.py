@@ -23,8 +23,8 @@ from typing import Any
 
 from torch import Tensor
 
-from splitopt.documents.json_text import expect_format, parse_json
-from splitopt.documents.reading import read_bytes, read_json, read_text
+from splitopt.documents.json_text import expect_format, parse_json, read_json
+from splitopt.documents.reading import read_bytes, read_text
 from splitopt.errors import InputError, WriteError
 from splitopt.plans import digest
 from splitopt.storage.locks import Lock

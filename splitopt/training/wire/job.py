@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from splitopt.documents.reading import read_json
+from splitopt.documents.json_text import read_json
 from splitopt.errors import InputError
 from splitopt.models.adapters.choice import Adapters
 from splitopt.plans import Plan

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from splitopt.documents.archives import NUMBERS, TEXTS, read_archive
-from splitopt.documents.json_text import expect_format
-from splitopt.documents.reading import read_json
+from splitopt.documents.json_text import expect_format, read_json
 from splitopt.errors import InputError, shown
 from splitopt.plans import digest
 from splitopt.solvers.cut_under_uncertainty.answering.inner import BatchResult
