@@ -31,6 +31,12 @@ def largest(s: FloatArray) -> float:
 
 
 @helper
+def raised(power: float) -> float:
+    """Return exp(power), at most about 1e304: what is that much worse is refused anyway."""
+    return math.exp(min(power, 700.0))
+
+
+@helper
 def softened(level: FloatArray, weight: FloatArray, top: float, softness: float) -> float:
     """Return sum weight exp((level - top) / softness)."""
     total = 0.0
@@ -116,14 +122,13 @@ def anneal_pass(
                 one[i] += vector[row, to, i]
         level_left = largest(one)
         after = whole + weight[left] * (
-            math.exp((level_left - top) / softness) - math.exp((level[left] - top) / softness)
+            raised((level_left - top) / softness) - math.exp((level[left] - top) / softness)
         )
         level_joined = level_left
         if left != joined:
             level_joined = largest(other)
             after += weight[joined] * (
-                math.exp((level_joined - top) / softness)
-                - math.exp((level[joined] - top) / softness)
+                raised((level_joined - top) / softness) - math.exp((level[joined] - top) / softness)
             )
         rise = softness * math.log(max(after, 1e-300) / whole)
         if rise > 0 and drawn[turn, 1] >= math.exp(-rise / cooling[1]):
