@@ -183,6 +183,10 @@ class Search:
             return "time"
         return None
 
+    def is_over(self) -> bool:
+        """Report whether there is a reason to stop now."""
+        return self.stop() is not None
+
     @contextmanager
     def building(self) -> Iterator[None]:
         """Count the time inside as building a model rather than solving it."""

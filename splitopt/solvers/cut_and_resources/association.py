@@ -60,7 +60,7 @@ class _Association(LoadsRelaxation, Solver[CutAndResources]):
             Exact(max_nodes=200).run(near, inner)
             if inner.best is not None:
                 search.propose(inner.best)
-        search.prove(root_bound(problem))
+        search.prove(root_bound(problem, search.is_over))
         return search.stop() or "converged"
 
     @abstractmethod

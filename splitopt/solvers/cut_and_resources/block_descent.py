@@ -67,7 +67,7 @@ class BlockDescent(LoadsRelaxation, Solver[CutAndResources]):
             settled &= self._descend(problem, shares, search)
             if (reason := search.stop()) is not None:
                 return reason
-        search.prove(root_bound(problem))
+        search.prove(root_bound(problem, search.is_over))
         return "converged" if settled else "iterations"
 
     def _descend(

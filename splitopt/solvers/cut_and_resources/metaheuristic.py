@@ -73,7 +73,7 @@ class Metaheuristic(LoadsRelaxation, Solver[CutAndResources]):
                 return "proved"
             if (reason := search.stop()) is not None:
                 return reason
-            search.prove(root_bound(problem))
+            search.prove(root_bound(problem, search.is_over))
             self._explore(vectors, evaluate, search.rng)
         except Stopped as stopped:
             return stopped.reason

@@ -70,7 +70,7 @@ def propose_rule(
     """Propose cuts (N,) with a share (N,) of everything, and prove the problem's cheap bound."""
     search.iterations = 1
     search.propose(problem.decision_of(cuts, everything(problem, share)))
-    search.prove(root_bound(problem))
+    search.prove(root_bound(problem, search.is_over))
     return "converged"
 
 

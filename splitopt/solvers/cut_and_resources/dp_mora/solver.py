@@ -177,7 +177,7 @@ class DpMora(Solver[CutAndResources]):
             return reason
         trajectory = descend_in_blocks(network, self, search.stop)
         self._round(problem, search, network, trajectory)
-        search.prove(root_bound(problem))
+        search.prove(root_bound(problem, search.is_over))
         search.iterations = sum(trajectory.flow_steps)
         search.details |= _report(network, trajectory)
         search.details["above_bound"] = relative_gap(search.objective, search.bound)

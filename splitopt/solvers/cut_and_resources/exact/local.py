@@ -8,10 +8,17 @@ import numpy as np
 
 from splitopt.problems.base import FloatArray, IntArray
 from splitopt.solvers.cut_and_resources.exact.space import Space
-from splitopt.solvers.cut_and_resources.relaxation.measures import Measure
+from splitopt.solvers.cut_and_resources.relaxation.fleet import Fleet
+from splitopt.solvers.cut_and_resources.relaxation.measures import (
+    EigenvalueMeasure,
+    Measure,
+    SumMeasure,
+)
 
 _GOLDEN = 0.6180339887498949
 _TURNS = 5
+_ALIKE = 1e-12
+"""A plan that is worse by no more than this, relatively, may be better but for rounding."""
 
 
 def rounded(columns: list[IntArray], weights: FloatArray, count: IntArray, layers: int) -> IntArray:
@@ -38,6 +45,21 @@ def rounded(columns: list[IntArray], weights: FloatArray, count: IntArray, layer
         pick = np.minimum(pick, len(columns) - 1)
         np.add.at(counts, (todo, table[pick, todo]), 1)
     return counts
+
+
+def may_gain(fleet: Fleet, is_sum: bool, counts: IntArray, best: float) -> bool:
+    """Tell whether counts (C, L) may be better than a value that was reached, up to rounding.
+
+    They may wherever there are budgets, which say by themselves whether counts are a plan.
+    """
+    if fleet.use is not None or not np.isfinite(best):
+        return True
+    total = fleet.total(counts, None if is_sum else best)
+    if total is None:
+        return False
+    measure = SumMeasure() if is_sum else EigenvalueMeasure(fleet.layout.packing)
+    value = float(measure.values(total[None])[0])
+    return value < (best if is_sum else 1.0) * (1 + _ALIKE)
 
 
 def improve(

@@ -15,9 +15,11 @@ from splitopt.problems.cut_and_resources import CutAndResources
 from splitopt.problems.cut_and_resources.problem import RobustCutAndResources
 from splitopt.results import OPTIMAL_GAP, StopReason
 from splitopt.solvers.base import Kind, Search, Solver
+from splitopt.solvers.cut_and_resources.exact.annealing import anneal, can_anneal
+from splitopt.solvers.cut_and_resources.exact.annealing import load_for as load_annealing
 from splitopt.solvers.cut_and_resources.exact.feasible import within_budgets
 from splitopt.solvers.cut_and_resources.exact.large import solve_large
-from splitopt.solvers.cut_and_resources.exact.local import improve, rounded
+from splitopt.solvers.cut_and_resources.exact.local import improve, may_gain, rounded
 from splitopt.solvers.cut_and_resources.exact.one_resource import OneResource, load_for
 from splitopt.solvers.cut_and_resources.exact.robust import solve_robust
 from splitopt.solvers.cut_and_resources.exact.space import Space, undecided
@@ -51,6 +53,8 @@ _FINEST = 1e-12
 """A smaller gap is not aimed for."""
 _REMEMBERED = 1_000
 """Classes times cuts, and plans, that are remembered, so that none is scored twice."""
+_JUST = 1 + 1e-6
+"""How far past the bound the deadline is at which a plan is annealed."""
 _LONG, _SHORT = 400, 20
 """Most steps of a local search, at the root and in the tree."""
 
@@ -116,6 +120,7 @@ class Exact(LoadsRelaxation, Solver[CutAndResources]):
         """Compile what a run on this problem needs, or load what an earlier process compiled."""
         super().load(problem)
         load_for(problem)
+        load_annealing(problem)
 
     def run(self, problem: CutAndResources, search: Search) -> StopReason:
         """Prove the optimum, or stop when asked to.
@@ -281,6 +286,8 @@ class _Run:
                 return False  # it was no better then, or is the best
             if len(self._offered) < _REMEMBERED:
                 self._offered.add(key)
+        if not may_gain(self.fleet, self.is_sum, counts, before):
+            return False  # its total says so without shares, which take longer
         cuts = self.fleet.cuts(counts)
         used = 0.0 if self.fleet.use is None else np.einsum("cl,clb->b", counts, self.fleet.use)
         if np.all(used <= 1 + SLACK):
@@ -318,6 +325,11 @@ class _Run:
 
     def _improved(self, space: Space, used: IntArray, root: Root, steps: int) -> IntArray:
         moves = self.solver.local_moves
+        if steps == _LONG and can_anneal(self.measure, space, self.fleet.device_s.size):
+            tight = space.at(self.fleet, max(self.search.bound, self.fleet.earliest()) * _JUST)
+            return anneal(
+                tight, self.fleet.layout.packing, used, root.price, self._halted, self.search.rng
+            )
         if space.vector.shape[2] > NUMBERS:
             used = improve_wide(space, self.measure, used, root.price, moves, steps, self._halted)
         return improve(space, self.measure, used, root.price, moves, steps, self._halted)

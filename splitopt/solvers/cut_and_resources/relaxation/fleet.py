@@ -93,6 +93,21 @@ class Fleet:
         weight = self.count[busy] / service[rows, cuts][busy]
         return self._with_use(self.layout.matrix(alpha[busy], cuts[busy], weight), cuts)
 
+    def total(self, counts: IntArray, deadline: float | None) -> FloatArray | None:
+        """Return the total of counts (C, L), as `sum_total` or, at a deadline, `deadline_total`.
+
+        It is without the use of budgets. None if a device cannot meet the deadline.
+        """
+        rows, cuts = np.nonzero(counts)
+        alpha, device = self.roots[rows, cuts], self.device_s[rows, cuts]
+        number = counts[rows, cuts]
+        if deadline is None:
+            return np.append(self.layout.summed(alpha, cuts, number), number @ device)
+        left, busy = deadline - device, alpha.any(axis=1)
+        if (left < 0).any() or (left[busy] <= 0).any():
+            return None
+        return self.layout.matrix(alpha[busy], cuts[busy], number[busy] / left[busy])
+
     def _with_use(self, total: FloatArray, cuts: IntArray) -> FloatArray:
         if self.use is None:
             return total

@@ -9,6 +9,7 @@ positive semidefinite matrix U of trace one may price alpha alpha^T.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -51,7 +52,8 @@ def makespan_root(
         if watch is not None and watch(deadline):
             break
         probe = max(deadline, fleet.earliest())
-        found = _at_deadline(fleet, probe, price, columns)
+        halted = None if watch is None else partial(watch, deadline)
+        found = _at_deadline(fleet, probe, price, columns, halted)
         passes += found.passes
         columns, weights, price = found.choices, found.weights, found.price
         if found.bound <= _CERTAIN:  # no prices cost more than there is at this deadline
@@ -85,9 +87,16 @@ def warm_start(
 
 
 def _at_deadline(
-    fleet: Fleet, deadline: float, price: FloatArray, columns: list[IntArray]
+    fleet: Fleet,
+    deadline: float,
+    price: FloatArray,
+    columns: list[IntArray],
+    halt: Callable[[], bool] | None,
 ) -> Mixture:
-    """Find better prices for a deadline; done when half of what they can gain is gained."""
+    """Find better prices for a deadline; done when half of what they can gain is gained.
+
+    `halt` is asked after every pass whether to end before that.
+    """
     service, usable = fleet.service(deadline)
     rows = np.arange(fleet.classes)
 
@@ -102,7 +111,9 @@ def _at_deadline(
         EigenvalueMeasure(fleet.layout.packing),
         oracle,
         price,
-        watch=lambda mixture: mixture.bound - 1 >= 0.5 * (mixture.value - 1) > 0,
+        watch=lambda mixture: (
+            mixture.bound - 1 >= 0.5 * (mixture.value - 1) > 0 or (halt is not None and halt())
+        ),
         columns=(np.array(totals).reshape(-1, len(price)), known),
         rounding=fleet.rounding,
     )

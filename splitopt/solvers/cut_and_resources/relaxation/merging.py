@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,11 @@ from splitopt.problems.base import FloatArray, IntArray
 from splitopt.solvers.cut_and_resources.relaxation.sources import Source
 
 Keys = Callable[[IntArray | slice], Iterator[FloatArray]]
-"""Some rows -> one array after the other that tell them apart, an entry for each row."""
+"""Some rows -> one array after the other that tell them apart, an entry or several for each row."""
 
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+_AT_ONCE = 65_536
+"""Numbers of a table that are mixed at a time."""
 _LOOK = 20_000
 """Classes that are looked at to see whether there are duplicates."""
 
@@ -53,8 +57,8 @@ def merged_rows(rows: FloatArray, count: IntArray) -> tuple[FloatArray, IntArray
     The rows of the merged classes (D, L, K), the devices of each (D,), and the merged class of
     each device (N,).
     """
-    columns = rows.reshape(len(rows), -1).T
-    first, place = distinct(lambda classes: (column[classes] for column in columns))
+    table = rows.reshape(len(rows), -1)
+    first, place = distinct(lambda classes: table_blocks(table[classes]))
     return rows[first], _counted(place, count, len(first)), np.repeat(place, count)
 
 
@@ -84,6 +88,13 @@ def merged_source(
     return source.part(first), devices, place if member is None else place[member]
 
 
+def table_blocks(table: FloatArray) -> Iterator[FloatArray]:
+    """Yield some columns of a table (C, K) after the other: all of them at once if it is small."""
+    width = max(1, _AT_ONCE // max(1, len(table)))
+    for start in range(0, table.shape[1], width):
+        yield table[:, start : start + width]
+
+
 def _counted(place: IntArray, count: IntArray, size: int) -> IntArray:
     return np.bincount(place, weights=count, minlength=size).astype(np.int64)
 
@@ -93,6 +104,17 @@ def _hash(keys: Iterator[FloatArray]) -> np.ndarray[Any, np.dtype[np.uint64]]:
     mixed: Any = np.uint64(0)
     for key in keys:
         # a negative zero becomes zero, so that equal numbers are equal bits
-        mixed = (mixed ^ (key + 0.0).view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        bits = (key + 0.0).view(np.uint64)
+        if bits.ndim == 2:
+            # an odd factor of its own for each column tells apart what stands in another one
+            bits = (bits ^ (bits >> np.uint64(31))) * _odd(bits.shape[1])
+            bits = (bits ^ (bits >> np.uint64(29))).sum(axis=1, dtype=np.uint64)
+        mixed = (mixed ^ bits) * _FACTOR
         mixed ^= mixed >> np.uint64(29)
     return np.asarray(mixed)
+
+
+@cache
+def _odd(size: int) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """Return odd numbers (size,), as good as random."""
+    return np.arange(1, size + 1, dtype=np.uint64) * _FACTOR | np.uint64(1)

@@ -25,28 +25,40 @@ from splitopt.solvers.cut_and_resources.relaxation.sum_dual import sum_root
 _LARGE_GAP = 1e-10
 
 
-def root_bound(problem: CutAndResources) -> float:
+def root_bound(problem: CutAndResources, halt: Callable[[], bool] | None = None) -> float:
     """Return the best lower bound that prices alone can prove; infinite without a feasible cut.
 
     It is a bound on the objective of the problem itself, whose plain form is what is relaxed.
+
+    Parameters
+    ----------
+    problem
+        The problem.
+    halt
+        Asked after every pass over the devices; it ends the work by returning True, such as when
+        time is up. The bound so far is valid, and returned.
     """
     if problem.infeasibility() is not None:
         return float("inf")
     plain = problem.plain
     if in_tables(plain):
         try:
-            return solve_root(plain.objective, fleet_of(plain)).bound
+            return solve_root(plain.objective, fleet_of(plain), _watched(halt)).bound
         except InfeasibleError:
             return float("inf")
-    return large_bound(plain.objective, LargeFleet.of(plain))
+    return large_bound(plain.objective, LargeFleet.of(plain), halt)
 
 
-def large_bound(objective: str, large: LargeFleet) -> float:
+def large_bound(objective: str, large: LargeFleet, halt: Callable[[], bool] | None = None) -> float:
     """Return the bound of a large fleet, to about 1e-9, without tables if they would be large."""
     if large.classes * large.layers <= large_fleet.LARGE:
-        return solve_root(objective, large.fleet()).bound
+        return solve_root(objective, large.fleet(), _watched(halt)).bound
     solve = large_sum_root if objective == "sum" else large_makespan_root
-    return solve(large, _LARGE_GAP, lambda *_: False).bound
+    return solve(large, _LARGE_GAP, lambda *_: halt is not None and halt()).bound
+
+
+def _watched(halt: Callable[[], bool] | None) -> Callable[[float], bool] | None:
+    return None if halt is None else lambda _: halt()
 
 
 def solve_root(

@@ -15,6 +15,9 @@ from splitopt.problems.cut_and_resources.grouped import GroupedCutAndResources
 from splitopt.problems.cut_and_resources.problem import FactoredCutAndResources
 from splitopt.solvers.cut_and_resources.relaxation.kernels import Kernels
 
+_AT_ONCE = 65_536
+"""Numbers of a table that are looked at together."""
+
 
 class Source(Protocol):
     """Where the numbers of C classes come from."""
@@ -38,7 +41,7 @@ class Source(Protocol):
         ...
 
     def keys(self, classes: IntArray | slice) -> Iterator[FloatArray]:
-        """Return one array (C,) after the other that tell classes apart."""
+        """Return one array (C,) or (C, M) after the other that tell classes apart."""
         ...
 
 
@@ -104,10 +107,12 @@ class TableSource:
 
     def keys(self, classes: IntArray | slice) -> Iterator[FloatArray]:
         """Return the columns of the tables, zero where not allowed, and of what is allowed."""
-        for column in range(self.layers):
-            allowed = self.allowed[classes, column]
+        width = max(1, _AT_ONCE // max(1, self.classes))
+        for start in range(0, self.layers, width):
+            columns = slice(start, start + width)
+            allowed = self.allowed[classes, columns]
             for table in self.tables:
-                yield np.where(allowed, table[classes, column], 0.0)
+                yield np.where(allowed, table[classes, columns], 0.0)
             yield allowed.astype(np.float64)
 
 
