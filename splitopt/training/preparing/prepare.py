@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from splitopt.errors import CapabilityError, InputError
 from splitopt.models import build, model_names
 from splitopt.profiles import ModelProfile
+from splitopt.profiles.tracing.running.example import inputs_of
 from splitopt.profiles.tracing.running.wrapped import unwrapped
 from splitopt.profiles.tracing.source import open_model
 from splitopt.profiles.tracing.split import SplitModel
@@ -29,6 +30,7 @@ from splitopt.training.data import DataSet
 from splitopt.training.data.dataset import as_array
 from splitopt.training.data.named import example_of, tensors_of
 from splitopt.training.data.shards import OWN, Shard, is_own
+from splitopt.training.graph.split import match_graph
 from splitopt.training.job import TrainingJob
 from splitopt.training.kinds import OPTIMIZER, TASK
 from splitopt.training.options import Options
@@ -169,7 +171,10 @@ def prepare(job: TrainingJob, rank: int | None = None) -> Prepared:
         example = loaded.train_inputs[:2]
         module = seen_as_one_tensor(module, example)
         check_outputs(module, loaded, task)
-        split = match(module, example_of(example), program.profile, job.match, job.stages)
+        if program.is_graph:
+            split = match_graph(job, program, module, inputs_of(example_of(example), module))
+        else:
+            split = match(module, example_of(example), program.profile, job.match, job.stages)
     split, positions = for_any_length(split, module, loaded, job, program.profile)
     if own_data is not None:
         own_data = replace(own_data, data=loaded)  # in the types that the model takes
@@ -177,7 +182,7 @@ def prepare(job: TrainingJob, rank: int | None = None) -> Prepared:
     else:
         clients = make_clients(
             program, loaded, job.partition, job.seed,
-            samples=job.samples, device=place, rows=rows, positions=positions,
+            samples="data" if program.all_data else job.samples, device=place, rows=rows, positions=positions,
         )  # fmt: skip
     own = copy.deepcopy(module).to(place)
     scheme = build_scheme(

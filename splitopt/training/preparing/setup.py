@@ -25,6 +25,7 @@ from splitopt.training.data.partition import Samples
 from splitopt.training.data.partition import partition as partition_rows
 from splitopt.training.data.positions import Positions
 from splitopt.training.data.shards import Elsewhere, Shard
+from splitopt.training.graph.split import graph_split
 from splitopt.training.model_parts.averaging import statistics_of
 from splitopt.training.model_parts.copies import Split
 from splitopt.training.options import Options, ServerOrder
@@ -32,6 +33,7 @@ from splitopt.training.preparing.matching import cut_numbers
 from splitopt.training.preparing.pixel import set_apart, with_noise
 from splitopt.training.preparing.private import check_penalty, check_private, guarded
 from splitopt.training.privacy.guard import own_losses
+from splitopt.training.other_schemes import GRAPH
 from splitopt.training.program import Program
 from splitopt.training.randomness import Stream, seed_of
 from splitopt.training.remembering.balanced import Balanced
@@ -203,7 +205,12 @@ def build_scheme(
     if options.order is None:
         options = replace(options, order=kind.usual_order)
     clients = [replace(client, cuts=own) for client, own in zip(clients, cuts, strict=True)]
-    into = Split(split.split, split.state.written, _packed(split))
+    graph = program.is_graph and program.plays == program.planned_scheme
+    into = (
+        graph_split(program, split)
+        if graph
+        else Split(split.split, split.state.written, _packed(split))
+    )
     check_penalty(clients, kind, options)
     clients = oversampled(clients, options)
     noise = with_noise(clients, kind, split, into, options, model)
@@ -323,7 +330,9 @@ def round_options(program: Program, options: Options | None = None) -> Options:
         own = getattr(given, name)
         if own not in (value, getattr(default, name)):
             raise InputError.at(name, f"is {own}, the plan says {value}; leave it out")
-    own = {"server_order": _server_order(program, given)}
+    own: dict[str, Any] = {"server_order": _server_order(program, given)}
+    if program.plays == GRAPH and given.optimizer_state == "reset":
+        own["optimizer_state"] = "keep"  # a round is one step, behind which all would be forgotten
     return replace(given, **planned, **by_step_rule(program, given), **own)
 
 
