@@ -188,9 +188,9 @@ class Several(nn.Module):
 
 
 def of_several(result, target):
-    """Compute a loss of all results, which works in place on one of them."""
+    """Compute a loss of all results."""
     first, (middle, last) = result
-    return functional.mse_loss(first, target) + middle.mul_(2).square().mean() + last.abs().mean()
+    return functional.mse_loss(first, target) + (2 * middle).square().mean() + last.abs().mean()
 
 
 def test_a_model_of_several_results(tmp_path):
