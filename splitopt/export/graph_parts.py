@@ -248,8 +248,7 @@ def _results(numbers: Sequence[int]) -> str:
 def _readme(opened: OpenedPlan, manifest: Mapping[str, Any], origin: Origin) -> str:
     """Write the page that goes with the folder."""
     rows = "\n".join(
-        f"| `{row['name']}` | `{row['part']}` | {len(row['layers'])} | "
-        f"{_results(row['returns'])} |"
+        f"| `{row['name']}` | `{row['part']}` | {len(row['layers'])} | {_results(row['returns'])} |"
         for row in manifest["machines"]
     )
     model = "model:build" if origin.shipped else origin.target or "FILE.py:NAME"

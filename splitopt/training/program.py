@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from splitopt.errors import InfeasibleError, InputError
 from splitopt.latency.encoded import CODEC_OF_BITS
@@ -27,6 +27,7 @@ PROGRAMS = "splitopt.training.problems"
 Allocation = Mapping[str, Any]
 """What a plan gives a client, by name: shares, subcarriers, the number of its cluster."""
 Groups = tuple[tuple[int, ...], ...]
+
 
 class Party(NamedTuple):
     """Who holds parts of a model; ``role`` is ``device``, ``owner``, ``server`` or ``node``."""

@@ -146,7 +146,9 @@ class Pipeline:
                 outputs[gives["layer"]] = [self._sent(name, t) for t in given[gives["layer"]]]
             ran.append((item, leaves, given, own))
         place = next(self.devices[i["name"]] for i in reversed(self.machines) if i["returns"])
-        back, value = _rooted(results, lambda made: loss(made, _moved(targets, place)), place, among)
+        back, value = _rooted(
+            results, lambda made: loss(made, _moved(targets, place)), place, among
+        )
         for item, leaves, given, own in reversed(ran):
             pairs = [(r, back[n]) for r, n in zip(own, item["returns"], strict=True)]
             learned = [(r, g.to(r.device)) for r, g in pairs if g is not None]

@@ -7,16 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from torch import nn
 
-from splitopt.errors import InputError
-from splitopt.problems.graph_partition import GraphPartitionDecision
 from splitopt.profiles.tracing.layers import GraphLayers
-from splitopt.profiles.tracing.running.example import Inputs
 from splitopt.profiles.tracing.split import SplitModel
 from splitopt.training.graph.pipeline import GraphPipeline
-from splitopt.training.graph.preparing import check_parts, layers_for
-from splitopt.training.job import TrainingJob
 from splitopt.training.model_parts.copies import Split
-from splitopt.training.program import Program
 
 
 @dataclass(frozen=True)
@@ -36,50 +30,6 @@ class GraphSplit(Split):
 
     def pipeline(self, model: nn.Module) -> GraphPipeline:
         """Build the parts of a copy of the model, which share its tensors."""
-        assert self.model is not None  # see `graph_split`
+        assert self.model is not None  # see `splitopt.training.preparing.graphs.graph_split`
         own = replace(self.model, module=model, chain=self.model.chain.on(model))
         return GraphPipeline.of(GraphLayers(own), self.device)
-
-
-def graph_split(program: Program, split: SplitModel) -> GraphSplit:
-    """Return how a scheme takes a copy of a traced model apart for a plan."""
-    decision = program.opened.decision
-    assert isinstance(decision, GraphPartitionDecision)
-    return GraphSplit(
-        split.split, split.state.written, model=split, device=tuple(decision.device.tolist())
-    )
-
-
-def match_graph(
-    job: TrainingJob, program: Program, module: nn.Module, inputs: Inputs
-) -> SplitModel:
-    """Trace the model of a job again, and see that it is that of the plan and comes apart.
-
-    Raises
-    ------
-    InputError
-        It is another model, or the job names cuts of a chain.
-    CapabilityError
-        The parts do not compute what the whole does.
-    """
-    if job.match == "names":
-        raise InputError.at(
-            "match", "is 'names', and the parts of a graph need the model that was profiled; "
-            "leave it out",
-        )
-    if job.stages is not None:
-        raise InputError.at(
-            "stages", "is for cuts of a chain, and a graph has its own; leave it out"
-        )
-    if program.profile.trace is None:
-        raise InputError.at(
-            "model",
-            f"cannot be compared with the profile {program.profile.name!r}, which was not traced "
-            "from a module; profile yours with boundaries 'graph' and plan anew",
-        )
-    layers = layers_for(program.profile, module, inputs)
-    decision = program.opened.decision
-    assert isinstance(decision, GraphPartitionDecision)
-    pipeline = GraphPipeline.of(layers, decision.device.tolist())
-    check_parts(pipeline, layers.split.module, inputs)
-    return layers.split

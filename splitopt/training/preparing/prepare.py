@@ -30,7 +30,6 @@ from splitopt.training.data import DataSet
 from splitopt.training.data.dataset import as_array
 from splitopt.training.data.named import example_of, tensors_of
 from splitopt.training.data.shards import OWN, Shard, is_own
-from splitopt.training.graph.split import match_graph
 from splitopt.training.job import TrainingJob
 from splitopt.training.kinds import OPTIMIZER, TASK
 from splitopt.training.options import Options
@@ -42,6 +41,7 @@ from splitopt.training.preparing.fitting import (
     fitted,
     seen_as_one_tensor,
 )
+from splitopt.training.preparing.graphs import match_graph
 from splitopt.training.preparing.loading import loaded as load
 from splitopt.training.preparing.masked import sum_described, with_masked_uploads
 from splitopt.training.preparing.matching import match
@@ -182,7 +182,8 @@ def prepare(job: TrainingJob, rank: int | None = None) -> Prepared:
     else:
         clients = make_clients(
             program, loaded, job.partition, job.seed,
-            samples="data" if program.all_data else job.samples, device=place, rows=rows, positions=positions,
+            samples="data" if program.all_data else job.samples, device=place, rows=rows,
+            positions=positions,
         )  # fmt: skip
     own = copy.deepcopy(module).to(place)
     scheme = build_scheme(

@@ -25,15 +25,15 @@ from splitopt.training.data.partition import Samples
 from splitopt.training.data.partition import partition as partition_rows
 from splitopt.training.data.positions import Positions
 from splitopt.training.data.shards import Elsewhere, Shard
-from splitopt.training.graph.split import graph_split
 from splitopt.training.model_parts.averaging import statistics_of
 from splitopt.training.model_parts.copies import Split
 from splitopt.training.options import Options, ServerOrder
+from splitopt.training.other_schemes import GRAPH
+from splitopt.training.preparing.graphs import graph_split
 from splitopt.training.preparing.matching import cut_numbers
 from splitopt.training.preparing.pixel import set_apart, with_noise
 from splitopt.training.preparing.private import check_penalty, check_private, guarded
 from splitopt.training.privacy.guard import own_losses
-from splitopt.training.other_schemes import GRAPH
 from splitopt.training.program import Program
 from splitopt.training.randomness import Stream, seed_of
 from splitopt.training.remembering.balanced import Balanced

@@ -15,6 +15,7 @@ from torch import nn
 import splitopt
 from splitopt import InputError, plan, simulate
 from splitopt.profiles import trace
+from splitopt.training.data.batches import Batches
 from splitopt.training.options import Options
 from splitopt.training.schemes import GraphParts
 from tests.accelerated import scenario
@@ -76,17 +77,16 @@ def as_data(data):
 @pytest.mark.slow
 def test_rounds_are_steps_of_the_whole_model(made):
     """Weights, statistics and losses of five rounds; 26 samples make batches of 4 and of 2."""
-    found, module, _ = made
+    module = made[1]
     run = trained(made, 5)
-    client = trained(made, 0 + 1).scheme.clients[0]  # the same draws, begun anew below
-    client.batches.__init__(
-        client.batches.inputs, client.batches.targets, 4, client.batches.generator.initial_seed()
-    )
+    drawn = run.scheme.clients[0].batches
+    seed = drawn.generator.initial_seed()
+    batches_anew = Batches(drawn.inputs, drawn.targets, 4, seed)
     whole = copy.deepcopy(module).train()
     optimizer = torch.optim.SGD(whole.parameters(), lr=0.1, momentum=0.9)
     losses, sizes = [], set()
     for _ in range(5):
-        batches = list(client.batches.take(3))
+        batches = list(batches_anew.take(3))
         count = sum(len(x) for x, _ in batches)
         optimizer.zero_grad()
         total = 0.0
@@ -112,7 +112,9 @@ def test_time_and_bytes_are_the_plans(made):
     rows = found.prediction["machines"]
     planned = 3 * sum(row["sent_bytes"] + row["received_bytes"] for row in rows)
     first = run.history.rows[0]
-    assert first.traffic_bytes["smashed"] + first.traffic_bytes["gradient"] == pytest.approx(planned)
+    assert first.traffic_bytes["smashed"] + first.traffic_bytes["gradient"] == pytest.approx(
+        planned
+    )
     assert first.traffic_bytes["model_up"] == first.traffic_bytes["label"] == 0
 
 
