@@ -330,10 +330,12 @@ def round_options(program: Program, options: Options | None = None) -> Options:
         own = getattr(given, name)
         if own not in (value, getattr(default, name)):
             raise InputError.at(name, f"is {own}, the plan says {value}; leave it out")
-    own: dict[str, Any] = {"server_order": _server_order(program, given)}
+    by_scheme: dict[str, Any] = {"server_order": _server_order(program, given)}
     if program.plays == GRAPH and given.optimizer_state == "reset":
-        own["optimizer_state"] = "keep"  # a round is one step, behind which all would be forgotten
-    return replace(given, **planned, **by_step_rule(program, given), **own)
+        by_scheme["optimizer_state"] = (
+            "keep"  # a round is one step, behind which all would be forgotten
+        )
+    return replace(given, **planned, **by_step_rule(program, given), **by_scheme)
 
 
 STEP_RULE = (

@@ -45,10 +45,11 @@ class GraphParts(Scheme):
         self.pipeline = split.pipeline(self.model)
         maker = self.options.maker("server")
         parts = [Part(piece.module, maker) for piece in self.pipeline.pieces.values()]
+        roles: tuple[Role, ...] = tuple("server" for _ in parts)
         self.common = Copy(
             self.model,
             parts,
-            ("server",) * len(parts),
+            roles,
             split.written | frozenset(statistics_of(self.model)),
             rate=self.options.rate,
         )
