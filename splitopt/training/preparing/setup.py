@@ -205,12 +205,9 @@ def build_scheme(
     if options.order is None:
         options = replace(options, order=kind.usual_order)
     clients = [replace(client, cuts=own) for client, own in zip(clients, cuts, strict=True)]
-    graph = program.is_graph and program.plays == program.planned_scheme
-    into = (
-        graph_split(program, split)
-        if graph
-        else Split(split.split, split.state.written, _packed(split))
-    )
+    into: Split = Split(split.split, split.state.written, _packed(split))
+    if program.plays == GRAPH:
+        into = graph_split(program, split)
     check_penalty(clients, kind, options)
     clients = oversampled(clients, options)
     noise = with_noise(clients, kind, split, into, options, model)
@@ -332,9 +329,7 @@ def round_options(program: Program, options: Options | None = None) -> Options:
             raise InputError.at(name, f"is {own}, the plan says {value}; leave it out")
     by_scheme: dict[str, Any] = {"server_order": _server_order(program, given)}
     if program.plays == GRAPH and given.optimizer_state == "reset":
-        by_scheme["optimizer_state"] = (
-            "keep"  # a round is one step, behind which all would be forgotten
-        )
+        by_scheme["optimizer_state"] = "keep"  # a round is one step, and would forget all others
     return replace(given, **planned, **by_step_rule(program, given), **by_scheme)
 
 
